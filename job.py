@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic, Protocol, Unpack, cast
 
@@ -87,6 +87,9 @@ class JobContext(Protocol):
 
     def then(self, jobs: Sequence[JobSpec | tuple[str, Any]]) -> None:
         """Keep jobs that are queued if the job ends as done."""
+
+    def parents(self, after: int) -> Sequence[Job[Any]]:
+        """Some of the jobs that it has waited for, without the first `after`; none behind the last."""
 
 
 class Job(Generic[T, R]):
@@ -227,6 +230,11 @@ class Job(Generic[T, R]):
     def ended_at(self) -> datetime | None:
         """When it ended, in UTC."""
         return None if self.record.ended_at is None else _time(self.record.ended_at)
+
+    @property
+    def waits(self) -> bool:
+        """Whether it waits for other jobs, those of its `after` and `after_ended`, of which one has not ended yet."""
+        return self.record.state == JobState.QUEUED and self.record.is_linked
 
     @property
     def slot(self) -> datetime | None:
@@ -390,10 +398,29 @@ class Job(Generic[T, R]):
         """
         self._lane().then(jobs)
 
+    def parents(self) -> Iterator[Job[Any]]:
+        """The jobs that it has waited for, with their states, results and errors: those of `after` in their order, then
+        those of `after_ended`. They are read some at a time. Works in child processes too; elsewhere, see
+        `jobs.parents`.
+        """
+        return in_pages(self._lane().parents)
+
     def _lane(self) -> JobContext:
         if self._context is None:
             raise UsageError(f"only the Job that a handler gets can do this, not a snapshot of job {self.id}")
         return self._context
+
+
+def in_pages(page: Callable[[int], Sequence[Job[Any]]]) -> Iterator[Job[Any]]:
+    """All jobs that come in pages, of which each is asked for when it is wanted.
+
+    Args:
+        page: gives those behind so many.
+    """
+    read = 0
+    while jobs := page(read):
+        yield from jobs
+        read += len(jobs)
 
 
 def _time(instant: float) -> datetime:

@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any, Concatenate, Never, ParamSpec, TypeVar, Unpack, overload
 
 from .boot.job_refs import Ref, id_of, types_of
@@ -15,7 +16,7 @@ from .errors import UnknownHandler, UsageError, shown
 from .handlers.handler import Handler
 from .handlers.options import ExceptionClasses, HandlerKeywords, Isolation, OnTimeout
 from .handlers.registration import check_handler, check_importable, check_only, name_of
-from .job import Job
+from .job import Job, in_pages
 from .job_handler import HandlerDecorator, JobHandler
 from .messages.jobs import Attempt, JobState, JobStateName, Seconds
 from .messages.name_limits import Rate
@@ -135,6 +136,21 @@ class Jobs(Steering):
     async def aattempts(self, job: Ref) -> Sequence[Attempt]:
         """`attempts` for asyncio applications."""
         return await asyncio.to_thread(self.attempts, job)
+
+    def parents(self, job: Ref) -> Sequence[Job[Any]]:
+        """The jobs that one waits for, or has waited for, as they are now: those of its `after` in their order, then
+        those of its `after_ended`.
+
+        Raises:
+            UnknownJob: it is not in the store.
+            NotSupported: the store is a RabbitMQ.
+        """
+        no = self.get(job).record.no
+        return tuple(in_pages(partial(self.some_parents, no)))
+
+    async def aparents(self, job: Ref) -> Sequence[Job[Any]]:
+        """`parents` for asyncio applications."""
+        return await asyncio.to_thread(self.parents, job)
 
     @overload
     def join(self, job: Job[T, R], timeout: Seconds | None = None) -> Job[T, R]: ...

@@ -18,13 +18,17 @@ from .broker.host_transactions import queue_on, queue_on_async
 from .errors import StoreUnavailable
 from .job import Job
 from .log.job_context import current_corr
-from .messages.jobs import JobKeywords, JobRecord, JobSpec, NewJob, Seconds
+from .messages.jobs import JobKeywords, JobRecord, JobSpec, NewJob, ParentRef, Seconds
 from .messages.mail import Queue
+from .rules.capabilities import needed
 from .rules.new_jobs import check_then_count, spec_of
 from .rules.validation import check_iterable, options_of, unknown_options
 
 CALLED_DEPTH, IN_HANDLER_DEPTH = 3, 5
 """How many calls lie between a warning and the application's line: of `jobs.queue`, and of `job.queue`."""
+
+PARENTS_READ = 100
+"""So many of the jobs that one has waited for are read at a time."""
 
 NAMES_MAX = 100
 """Of so many names the log says that calls block a loop."""
@@ -50,6 +54,8 @@ class Queueing:
         expires: Seconds | timedelta | datetime | None = None,
         max_attempts: int | None = None,
         timeout: Seconds | timedelta | None = None,
+        after: ParentRef | Iterable[ParentRef] = (),
+        after_ended: ParentRef | Iterable[ParentRef] = (),
         connection: Any = None,
         **unknown: Never,
     ) -> Job[Any]:
@@ -68,11 +74,15 @@ class Queueing:
                 for its retry has been started; one that was snoozed has not.
             max_attempts: overrides the handler's.
             timeout: seconds for one attempt; overrides the handler's.
+            after: jobs that must be done before it starts, each a Job or an id. If one of them is dead or cancelled, it
+                shares that fate once all have ended, unless that one is queued again.
+            after_ended: jobs that must have ended before it starts, however they did.
             connection: your own open sqlite3 connection, SQLAlchemy Connection or Session on the same file. The job
                 exists if and only if your transaction commits. `aqueue` takes those of asyncio too.
 
         Raises:
             UsageError: something in the call cannot be; nothing is stored.
+            UnknownJob: one that it is to wait for is not in the store.
             NotStarted: the runtime does not run.
             StoreUnavailable: no answer in time; queue again with `id=error.job_id`.
         """
@@ -89,6 +99,8 @@ class Queueing:
             expires=expires,
             max_attempts=max_attempts,
             timeout=timeout,
+            after=after,
+            after_ended=after_ended,
         )
         boot = self._current_boot.get()
         checks = boot.checks(current_corr())
@@ -123,7 +135,7 @@ class Queueing:
         """Add many jobs at once: all of them, or none.
 
         Args:
-            jobs: (name, data) pairs, or `JobSpec` objects.
+            jobs: (name, data) pairs, or `JobSpec` objects. One may wait for others that stand before it.
 
         Raises:
             UsageError: one of them cannot be; none is stored.
@@ -180,12 +192,17 @@ class Queueing:
             check_then_count(len(jobs), boot.limits)
         checks = boot.checks(corr, new_id=str)
         wanted = check_iterable(jobs, "then", "JobSpecs or (name, data) pairs")
-        new = tuple([checks.one(job) for job in islice(wanted, boot.limits.then_jobs_max + 1)])
+        new = tuple(checks.all(islice(wanted, boot.limits.then_jobs_max + 1)))
         warn_of_misfits(self._current_boot.declared, checks.unchecked)
         if not new:
             return ()
         with boot.queueing(new) as new:
             return new
+
+    def some_parents(self, no: int, after: int) -> Sequence[Job[Any]]:
+        """Some of the jobs that one waits for or has waited for, by its `no`, without the first `after`."""
+        table = needed(self._current_boot.get().store.table, "after")
+        return [Job(record) for record in table.parents(no, after, PARENTS_READ)]
 
     def _new_from_handler(
         self, call: str, name: str, data: Any, options: JobKeywords, corr: str
@@ -213,7 +230,7 @@ class Queueing:
         boot = self._current_boot.get()
         checks = boot.checks(corr)
         wanted = check_iterable(jobs, "jobs", "JobSpecs or (name, data) pairs")
-        return boot, tuple([checks.one(job) for job in wanted]), checks.unchecked
+        return boot, tuple(checks.all(wanted)), checks.unchecked
 
     def warn_if_blocking(
         self, call: str, of: str = "jobs", *, name: str | None = None, depth: int = CALLED_DEPTH

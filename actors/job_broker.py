@@ -17,7 +17,7 @@ from functools import partial
 from itertools import groupby
 from typing import Any
 
-from ..broker import boots, claims, jobs, schedules
+from ..broker import boots, claims, jobs, links, schedules
 from ..broker.alarms import Alarms
 from ..broker.clock_steps import keep_time
 from ..broker.dispatch import handle
@@ -305,6 +305,7 @@ class JobBroker(RuntimeActor):
             for context, body in contexts:
                 self._apply(context, body)
         claims.finish_deferred(own)
+        links.free(own)
         claims.claim(own)
         if own.out.drains or self._tallies.is_due(state.monotonic()):
             self._tallies.store(turn, own.out)

@@ -153,7 +153,7 @@ def _next_due(context: TurnContext) -> dict[str, Instant]:
     said = context.out.next_due
     next_due = dict(context.state.next_due if said is None else said)
     for one in context.turn.transitions if next_due else ():
-        if one.job.state == JobState.QUEUED and one.job.name in next_due:
+        if one.job.state == JobState.QUEUED and one.job.name in next_due and not one.job.is_linked:
             next_due[one.job.name] = min(next_due[one.job.name], one.job.run_at)
     return next_due
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from ..messages.jobs import Instant, JobRecord, NewJob
 from ..rules.new_jobs import follow_ups
-
-Insert = Callable[[Sequence[NewJob]], list[tuple[JobRecord, bool]]]
-"""`JobQueue.insert`."""
+from .in_order import Insert, Stored, insert_in_order
 
 
 def store_follow_ups(
@@ -24,9 +22,15 @@ def store_follow_ups(
             which retention has removed.
     """
     asked = follow_ups(ended, then, now)
-    stored = insert(asked)
-    for place, (record, fresh) in enumerate(stored if has_table else ()):
-        if not fresh and not then[place].id and record.id == asked[place].id:
-            asked[place] = asked[place]._replace(id=f"{record.id}~{ended.no}")
-            (stored[place],) = insert([asked[place]])
-    return asked, stored
+    made = {job.id: place for place, job in enumerate(asked) if has_table and not then[place].id}
+
+    def insert_new(jobs: Sequence[NewJob]) -> Stored:
+        stored = insert(jobs)
+        for place, (job, (record, fresh)) in enumerate(zip(jobs, stored, strict=True)):
+            if not fresh and record.id == job.id and job.id in made:
+                other = job._replace(id=f"{job.id}~{ended.no}")
+                asked[made[job.id]] = other
+                (stored[place],) = insert([other])
+        return stored
+
+    return asked, insert_in_order(insert_new, asked)

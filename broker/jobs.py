@@ -30,10 +30,10 @@ from ..messages.queries import JobQuery
 from ..rules.capabilities import needed, not_supported
 from ..rules.new_jobs import queued_now
 from ..rules.queries import matches
+from ..stores.turn_ports import Turn
+from .in_order import Stored, check_parents, insert_in_order
+from .links import judged_at_birth
 from .turn_context import PASSED_ON, TurnContext, is_current
-
-Stored = list[tuple[JobRecord, bool]]
-"""For each job that was to be queued, the job that is stored, and whether it is new."""
 
 
 def queue(context: TurnContext, body: Queue) -> Stored:
@@ -52,21 +52,32 @@ def queue_together(asked: Sequence[tuple[TurnContext, Queue]]) -> None:
             context.out.replies.append((body.reply, stored, None))
 
 
-def _queue(asked: Sequence[tuple[TurnContext, Queue]]) -> list[Stored]:
+def _queue(asked: Sequence[tuple[TurnContext, Queue]]) -> Sequence[Stored]:
     if not asked:
         return []
     first = asked[0][0]
     now, mail_seconds_max = first.turn.now, first.state.limits.reply_seconds_max
     jobs = [_in_time(job, now, mail_seconds_max) for _, body in asked for job in body.jobs]
     unhandled = first.unhandled(jobs)
-    inserted = iter(first.turn.jobs.insert(jobs))
-    parts = [list(islice(inserted, len(body.jobs))) for _, body in asked]
+    parts = _inserted(first.turn, jobs, [len(body.jobs) for _, body in asked])
     parked = Counter[str]()
     for (context, body), stored in zip(asked, parts, strict=True):
         context.collect(sum(fresh for _, fresh in stored), body.who)
         parked += context.say_stored(body.jobs, stored, unhandled)
     first.say_parked(parked)
-    return parts
+    return judged_at_birth(first.turn.links, parts)
+
+
+def _inserted(turn: Turn, jobs: Sequence[NewJob], sizes: Sequence[int]) -> Sequence[Stored]:
+    """Insert the jobs of several calls, each of so many: in one statement, unless one waits for another."""
+    if not any(job.parents for job in jobs):
+        inserted = iter(turn.jobs.insert(jobs))
+        return [list(islice(inserted, size)) for size in sizes]
+    rest = iter(jobs)
+    calls = [list(islice(rest, size)) for size in sizes]
+    for call in calls:
+        check_parents(turn.links, call)
+    return [insert_in_order(turn.jobs.insert, call) for call in calls]
 
 
 def _in_time(job: NewJob, now: Instant, mail_seconds_max: Seconds) -> NewJob:
@@ -183,6 +194,12 @@ def forget(context: TurnContext, body: ForgetJob) -> None:
     job = context.known(body.job_id)
     if job.state not in ENDED:
         raise UsageError(f"expected a job that has ended, got: {job.id}, which is {job.state}; cancel it first")
+    child = None if context.turn.links is None else context.turn.links.child_of(job)
+    if child is not None:
+        raise UsageError(
+            f"expected a job that no other one waits for, or has waited for, got: {job.id}; forget job {child}, which "
+            "has, first"
+        )
     waiting.forget(job)
     context.note({"k": "forgotten", "j": job.id, "n": job.name}, body.who)
     line = {"job_id": job.id, "job_name": job.name, "state": job.state}

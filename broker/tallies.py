@@ -79,7 +79,8 @@ class Tallies:
     def _count(self, moves: Iterable[Transition], now: Instant) -> None:
         minute = now // 60 * 60
         for move in moves:
-            job, kind = move.job, move.event[4:]
+            job = move.job
+            kind = "dead" if move.event == "job.doomed" else move.event[4:]
             name = self._counted_as(job.name)
             if kind in MOVED:
                 self._sum(minute, name, kind).add(None)

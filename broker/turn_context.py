@@ -25,6 +25,7 @@ from ..rules.validation import unknown_job
 from ..stores.transitions import tied
 from ..stores.turn_ports import Turn
 from .follow_ups import store_follow_ups
+from .in_order import check_parents
 from .log_lines import names_job
 from .outbox import HandlerCapacity, Outbox
 from .state import BrokerState
@@ -193,6 +194,7 @@ class TurnContext(NamedTuple):
         """
         if not then:
             return
+        check_parents(self.turn.links, then)
         moves = self.turn.transitions
         end = len(moves) - 1
         asked, stored = store_follow_ups(

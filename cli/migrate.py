@@ -102,6 +102,8 @@ def _check_movable(source: Store, schedules: Sequence[ScheduleRecord], *, drop_u
     if any(schedule.overlap != "allow" for schedule in schedules):
         raise not_supported("overlap")
     for job in chain.from_iterable(_queued(source)):
+        if job.is_linked:
+            raise not_supported("after")
         if job.one_at_a_time:
             raise not_supported("overlap")
         if job.unique_key is not None and not drop_unique:

@@ -31,6 +31,8 @@ from ..job import Job
 from ..messages.jobs import JobKeywords, JobRecord, JobSpec
 from ..messages.outcomes import Policy
 from ..rules.codec import decode, encode
+from ..rules.limits import WHOLE_MAX
+from ..rules.links import ParentRefs
 from ..rules.new_jobs import SPEC_OPTIONS, as_spec
 from ..rules.validation import check_iterable
 from .carriers import Carrier, Carriers
@@ -170,7 +172,7 @@ class Borrowed:
         self._parent.say(self._claim, {"progress": progress})
 
     def queue(self, name: str, data: Any, options: JobKeywords) -> Job[Any]:
-        (job,) = _queued(self._ask({"queue": _order(name, data, options)}))
+        (job,) = _queued(self._ask({"queue": _order(name, data, _with_ids(name, options))}))
         return job
 
     async def aqueue(self, name: str, data: Any, options: JobKeywords) -> Job[Any]:
@@ -178,14 +180,17 @@ class Borrowed:
 
     def queue_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> list[Job[Any]]:
         wanted = check_iterable(jobs, "jobs", "JobSpecs or (name, data) pairs")
-        return _queued(self._ask({"queue_many": [_order_of(job) for job in wanted]}))
+        return _queued(self._ask({"queue_many": _orders(wanted)}))
 
     async def aqueue_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> list[Job[Any]]:
         return await asyncio.to_thread(self.queue_many, jobs)
 
     def then(self, jobs: Sequence[JobSpec | tuple[str, Any]]) -> None:
         # The parent keeps them: the end of this process without another end drops them.
-        self._ask({"then": [_order_of(job) for job in jobs]})
+        self._ask({"then": _orders(jobs)})
+
+    def parents(self, after: int) -> Sequence[Job[Any]]:
+        return _queued(self._ask({"parents": after}))
 
     def _ask(self, question: dict[str, Any]) -> dict[str, Any]:
         reply = self._parent.ask(self._claim, question)
@@ -273,10 +278,32 @@ def _order(name: Any, data: Any, options: Mapping[str, Any]) -> list[Any]:
     return [_plain(name), carried, {key: _plain(value) for key, value in options.items()}]
 
 
-def _order_of(job: Any) -> list[Any]:
-    spec = as_spec(job)
-    options = {name: value for name in SPEC_OPTIONS if (value := getattr(spec, name)) is not None}
-    return _order(spec.name, spec.data, options)
+def _orders(jobs: Iterable[Any]) -> list[list[Any]]:
+    """The jobs of a call for the parent to queue."""
+    rest, refs, orders = iter(jobs), ParentRefs(WHOLE_MAX), list[list[Any]]()
+    for place, spec in enumerate(map(as_spec, rest)):
+        options = {name: value for name in SPEC_OPTIONS if (value := getattr(spec, name)) not in (None, ())}
+        orders.append(_order(spec.name, spec.data, {**options, **_parents(spec, refs, rest)}))
+        refs.stands(spec, place)
+    return orders
+
+
+def _with_ids(name: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of one job, with the ids of those that it is to wait for."""
+    wanted: Any = {key: options[key] for key in ("after", "after_ended") if key in options}
+    return {**options, **_parents(JobSpec(name=name, **wanted), ParentRefs(WHOLE_MAX), ())} if wanted else dict(options)
+
+
+def _parents(spec: JobSpec, refs: ParentRefs, rest: Iterable[Any]) -> dict[str, list[Any]]:
+    """What a job is to wait for, as JSON has it: an id, or the place of a job in the same call."""
+    if spec.after == () and spec.after_ended == ():
+        return {}
+    parents = refs.of(spec, rest)
+    named = [(one.job_id or one.place, one.any_end) for one in parents]
+    return {
+        "after": [name for name, any_end in named if not any_end],
+        "after_ended": [name for name, any_end in named if any_end],
+    }
 
 
 def _queued(reply: dict[str, Any]) -> list[Job[Any]]:

@@ -42,6 +42,9 @@ class JobsOfHandlers(Protocol):
     def checked_for_later(self, jobs: Iterable[JobSpec | tuple[str, Any]], corr: str) -> tuple[NewJob, ...]:
         """Jobs that are queued when another ends, checked. One that is given no id has "" until then."""
 
+    def some_parents(self, no: int, after: int) -> Sequence[Job[Any]]:
+        """Some of the jobs that one has waited for, by its `no`, without the first `after`."""
+
 
 class LaneContext(NamedTuple):
     """What the runtime lends to every lane.
@@ -337,6 +340,9 @@ class Lane:
                 raise UsageError("expected job.then before the handler has returned, got it after that")
             self._follow_ups = self._follow_ups or FollowUps(self.context.limits)
             self._follow_ups.add(new)
+
+    def parents(self, after: int) -> Sequence[Job[Any]]:
+        return self.context.jobs.some_parents(self.claim.job.no, after)
 
     def _progress_is_due(self) -> None:
         with self._lock:

@@ -212,20 +212,27 @@ class _Child(RunHandle):
             self._socket.shutdown(socket.SHUT_RDWR)
 
 
-def _queue(lane: Lane, asked: dict[str, Any]) -> list[Job[Any]]:
-    """Do what a child asks for: queue jobs now, or keep them until its own has ended."""
+def _queue(lane: Lane, asked: dict[str, Any]) -> Sequence[Job[Any]]:
+    """Do what a child asks for: queue jobs now, keep them until its own has ended, or read what that has waited for."""
     if "queue" in asked:
         name, data, options = asked["queue"]
         return [lane.queue(name, data, _with_moments(options))]
     if "queue_many" in asked:
-        return lane.queue_many(map(_spec, asked["queue_many"]))
-    lane.then(list(map(_spec, asked["then"])))
+        return lane.queue_many(_specs(asked["queue_many"]))
+    if "parents" in asked:
+        return lane.parents(asked["parents"])
+    lane.then(_specs(asked["then"]))
     return []
 
 
-def _spec(order: Sequence[Any]) -> JobSpec:
-    name, data, options = order
-    return JobSpec(name=name, data=data, **_with_moments(options))
+def _specs(orders: Sequence[Sequence[Any]]) -> list[JobSpec]:
+    """The jobs of a call as the child has them. What one of them waits for in the same call is named by its place."""
+    specs: list[JobSpec] = []
+    for name, data, options in orders:
+        for waits in options.keys() & {"after", "after_ended"}:
+            options[waits] = [specs[one] if isinstance(one, int) else one for one in options[waits]]
+        specs.append(JobSpec(name=name, data=data, **_with_moments(options)))
+    return specs
 
 
 def _with_moments(options: dict[str, Any]) -> Any:

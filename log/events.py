@@ -48,12 +48,15 @@ LEDGER: dict[str, str] = {
 
 MOVE_KINDS: dict[str, str] = {
     "queued": "a job was born",
+    "linked": "more of the jobs that it has waited for, which its next move has no room for",
+    "freed": "all jobs that it has waited for have ended as they should",
     "claimed": "a lane has it",
     "done": "it is done",
     "failed": "an attempt failed, and it is queued again",
     "snoozed": "its handler asked to run it later",
     "released": "it was claimed in advance, and put back",
     "dead": "it is not tried again",
+    "doomed": "a job that it has waited for is dead, and so is it",
     "cancelled": "it was cancelled, or expired",
     "requeued": "somebody put it back into the queue",
     "skipped": "slots did not fire",
@@ -95,6 +98,9 @@ MOVE_KEYS: dict[str, str] = {
     "turns of a boot that was buried, or that has acted",
     "w": "when it was queued, if a second or more before the turn",
     "q": "the job that it follows, whose end is in the same turn",
+    "m": "how many jobs it waits for, or has waited for",
+    "y": "of these, each as its id and the `r` of its end, with a 1 behind where any end would do; of one that shares "
+    "the fate of another, that one",
     "rate": "how many jobs of its name may start in a time, where that is limited: `100/60s`",
     "no": "the `boot_no` of a boot that was buried, or that has acted; the number of a change of a schedule",
     "when": "the rule of a schedule",
@@ -176,10 +182,20 @@ EVENTS: dict[str, EventKind] = {
     "job.queued": EventKind(
         "debug",
         "A job is stored.",
-        (*MOVE, "then_of", "priority", "run_at", "bytes", "digest", "schedule", "slot", "unique_key", *WHO),
+        (*MOVE, "then_of", "parents", "priority", "run_at", "bytes", "digest", "schedule", "slot", "unique_key", *WHO),
     ),
     "job.deduplicated": EventKind(
         "debug", "A job was already there; nothing was stored.", (*JOB, "asked_id", "unique_key")
+    ),
+    "job.linked": EventKind(
+        "debug",
+        "A job was queued that waits for others: these are a hundred of them, or all.",
+        ("job_id", "job_name", "waits_for"),
+    ),
+    "job.freed": EventKind(
+        "debug",
+        "All jobs that a job has `waited` for have ended as they should: it is due, or when its delay is over.",
+        (*MOVE, "parents", "waited"),
     ),
     "job.claimed": EventKind(
         "debug", "A job is claimed for a worker thread.", (*MOVE, "begun", "waited", "rate", "redeliveries")
@@ -212,11 +228,22 @@ EVENTS: dict[str, EventKind] = {
         "A job is not tried again.",
         (*MOVE, "outcome", "reason", "error", "traceback", "boot_was", "schedule", "slot"),
     ),
-    "job.requeued": EventKind("info", "Somebody put a job back into the queue.", (*MOVE, "run_at", *WHO)),
+    "job.doomed": EventKind(
+        "warning",
+        "A job that this one has waited for is dead, and so it is dead too: that one's line is the error.",
+        (*MOVE, "reason", "fate_of", "parents"),
+    ),
+    "job.requeued": EventKind(
+        "info",
+        "Somebody put a job back into the queue; or a job whose fate it has shared, so that it waits for its `parents` "
+        "again.",
+        (*MOVE, "run_at", "parents", *WHO),
+    ),
     "job.cancelled": EventKind(
         "info",
-        "A job was cancelled: by the application, by an operator, by its handler with `Cancel`, or as it had expired.",
-        (*MOVE, "outcome", "run_at", *WHO),
+        "A job was cancelled: by the application, by an operator, by its handler with `Cancel`, or as it had expired; "
+        "or it has waited for a job, `fate_of`, that was cancelled.",
+        (*MOVE, "outcome", "run_at", "fate_of", "parents", *WHO),
     ),
     "job.forgotten": EventKind(
         "info",

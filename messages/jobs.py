@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Literal, NamedTuple, TypedDict
+from typing import Any, Literal, NamedTuple, Protocol, TypedDict
 
 from .acts import UNATTRIBUTED, Attribution
 
@@ -48,6 +48,14 @@ ENDED = frozenset({JobState.DONE, JobState.DEAD, JobState.CANCELLED})
 """The states in which nothing more happens to a job unless somebody requeues it."""
 
 
+class Identified(Protocol):
+    """What has the id of a job: a `Job`."""
+
+    @property
+    def id(self) -> str:
+        """The job's id."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobSpec:
     """One job for `jobs.queue_many`, with the options that `jobs.queue` takes.
@@ -63,6 +71,9 @@ class JobSpec:
         expires: seconds, a timedelta or an aware datetime after which an unstarted job is cancelled; see `jobs.queue`.
         max_attempts: overrides the handler's.
         timeout: seconds for one attempt; overrides the handler's.
+        after: jobs that must be done before it starts; if one is dead or cancelled, it shares that fate. Each is a
+            Job, an id, or a JobSpec that stands earlier in the same call.
+        after_ended: jobs that must have ended before it starts, however they did.
     """
 
     name: str
@@ -75,6 +86,12 @@ class JobSpec:
     expires: Seconds | timedelta | datetime | None = None
     max_attempts: int | None = None
     timeout: Seconds | timedelta | None = None
+    after: ParentRef | Iterable[ParentRef] = ()
+    after_ended: ParentRef | Iterable[ParentRef] = ()
+
+
+ParentRef = Identified | str | JobSpec
+"""How a call names a job that another is to wait for: a Job, an id, or a JobSpec that stands earlier in the call."""
 
 
 class JobKeywords(TypedDict, total=False):
@@ -88,6 +105,8 @@ class JobKeywords(TypedDict, total=False):
     expires: Seconds | timedelta | datetime | None
     max_attempts: int | None
     timeout: Seconds | timedelta | None
+    after: ParentRef | Iterable[ParentRef]
+    after_ended: ParentRef | Iterable[ParentRef]
 
 
 class QueueKeywords(JobKeywords, total=False):
@@ -96,10 +115,25 @@ class QueueKeywords(JobKeywords, total=False):
     connection: Any
 
 
+class JobParent(NamedTuple):
+    """A job that a new one waits for.
+
+    Attributes:
+        job_id: its id; "" of one that is queued in the same call.
+        place: of that one, as the how manieth of the call, from 0.
+        any_end: whether any end of it will do; otherwise it must be done.
+    """
+
+    job_id: str
+    place: int = -1
+    any_end: bool = False
+
+
 class NewJob(NamedTuple):
     """A checked job on its way into the store. `data` is JSON text.
 
-    The fields are those of a JobRecord that a new job may have, in the same order.
+    The fields are those of a JobRecord that a new job may have, in the same order; behind them are the `parents` that
+    it waits for, which the store keeps apart.
     """
 
     id: str
@@ -119,6 +153,11 @@ class NewJob(NamedTuple):
     due_in: Seconds | None = 0.0
     expires_in: Seconds | None = None
     carried: str | None = None
+    parents: tuple[JobParent, ...] = ()
+
+
+WAITS_FOR_JOBS = 2
+"""The `waits` of a job that waits for others, or has shared their fate."""
 
 
 class ClaimKey(NamedTuple):
@@ -176,7 +215,8 @@ class JobRecord(NamedTuple):
         ended_at: when it became done, dead or cancelled; retention counts from then.
         rev: how many moves it has made. 0 or below while a host's own transaction has moved it and no turn has counted
             that yet; then it is minus those that are counted.
-        waits: whether it was told to wait, by a delay or a back-off, when it was queued last.
+        waits: 1 if it was told to wait, by a delay or a back-off, when it was queued last; `WAITS_FOR_JOBS` if it waits
+            for other jobs, or has shared the fate of one of these; 0 otherwise.
         due_in: how many seconds it was to wait when `run_at` was set; None if that is an instant that somebody named.
         expires_in: the same of `expires_at`.
         carried: JSON text of what the application's carriers gave it when it was queued.
@@ -226,6 +266,11 @@ class JobRecord(NamedTuple):
     def key(self) -> ClaimKey:
         """What fences its newest claim."""
         return ClaimKey(self.no, self.claim_no)
+
+    @property
+    def is_linked(self) -> bool:
+        """Whether it waits for other jobs, or has ended with one of them: they decide what becomes of it."""
+        return self.waits == WAITS_FOR_JOBS
 
     @property
     def is_counted(self) -> bool:

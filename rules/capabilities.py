@@ -7,6 +7,7 @@ from typing import TypeVar
 from ..errors import NotSupported
 
 INSTEAD = {
+    "after": "a queue cannot wait for another: end the first with job.then",
     "cancel_many": "jobs that have not ended cannot be looked for: give them expires=, or have their handler look "
     "whether they are still wanted",
     "connection": "a job cannot join a transaction of your own: queue it after the commit, with an id of its own, or "

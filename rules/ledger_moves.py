@@ -15,7 +15,15 @@ from .codec import checksum, digest
 LONG_AGO_SECONDS = 1.0
 """A job that was queued so long before its turn is told with its own instant: a host had a transaction of its own."""
 
-BESIDES = {"outcome": "o", "run_at": "u", "redeliveries": "p", "then": "x", "rate": "rate"}
+BESIDES = {
+    "outcome": "o",
+    "run_at": "u",
+    "redeliveries": "p",
+    "then": "x",
+    "parents": "m",
+    "named": "y",
+    "rate": "rate",
+}
 """What is told of the fields of an event, unless it is nothing, and under which key."""
 
 
@@ -52,6 +60,8 @@ def told_move(step: Transition, at: Instant) -> Move:
             told["w"] = job.queued_at
         if "then_of" in step.fields:
             told["q"] = step.fields["then_of"]
+        if "parents" in step.fields:
+            told["m"] = step.fields["parents"]
         return told if step.who is UNATTRIBUTED else {**told, **step.who.told}
     told["f"] = step.before
     if job.claim_no:

@@ -6,7 +6,7 @@ here too, because both the store and whoever reads the log must agree on it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ..messages.jobs import Instant, JobRecord, JobState, Seconds
 from ..messages.outcomes import Backoff, Outcome, OutcomeKind, Policy, Verdict
@@ -20,18 +20,20 @@ SUSPECT_INTERRUPTIONS = 2
 
 MOVES: dict[str, tuple[frozenset[str | None], JobState]] = {
     "job.queued": (frozenset({None}), JobState.QUEUED),
+    "job.freed": (frozenset({"queued"}), JobState.QUEUED),
     "job.claimed": (frozenset({"queued"}), JobState.RUNNING),
     "job.done": (frozenset({"running", "queued"}), JobState.DONE),
     "job.failed": (frozenset({"running"}), JobState.QUEUED),
     "job.snoozed": (frozenset({"running"}), JobState.QUEUED),
     "job.released": (frozenset({"running"}), JobState.QUEUED),
     "job.dead": (frozenset({"running"}), JobState.DEAD),
+    "job.doomed": (frozenset({"queued"}), JobState.DEAD),
     "job.cancelled": (frozenset({"queued", "running"}), JobState.CANCELLED),
     "job.requeued": (frozenset({"queued", "running", "done", "dead", "cancelled"}), JobState.QUEUED),
 }
 """Every legal transition: the event that tells it, the states it may come from, the state it goes to."""
 
-QUIET = frozenset({"job.queued", "job.claimed", "job.released"})
+QUIET = frozenset({"job.queued", "job.freed", "job.claimed", "job.released"})
 """The events whose lines are at debug. The lines of the others are at info or above."""
 
 
@@ -80,6 +82,21 @@ def judge(
             return _judge_interruption(job, outcome, policy, now, earlier_interruptions)
         case OutcomeKind.DEFERRED:
             raise ValueError("a deferred claim has not ended; there is nothing to judge")
+
+
+def fate(parents: Iterable[tuple[str, bool]]) -> JobState:
+    """Say what becomes of a job that has waited for others, once the last of them has ended.
+
+    Args:
+        parents: the state of each, and whether any end of it will do.
+
+    Returns:
+        QUEUED if it is ready to start; otherwise the end that it shares with one that is not done: DEAD if one is dead.
+    """
+    missed = {state for state, any_end in parents if not any_end and state != JobState.DONE}
+    if not missed:
+        return JobState.QUEUED
+    return JobState.DEAD if JobState.DEAD in missed else JobState.CANCELLED
 
 
 def backoff_seconds(backoff: Backoff | Sequence[Seconds], attempt: int, chance: float) -> Seconds:

@@ -30,6 +30,8 @@ class Limits:
         data_bytes_max: JSON text of a job's data.
         result_bytes_max: JSON text of a job's result.
         then_jobs_max, then_bytes_max: how many jobs may follow one that is done, and JSON text of their data together.
+        parents_max: how many others one job may wait for.
+        freed_links_max: how many links between such jobs one turn looks at; the next turn goes on.
         error_characters_max: what is kept of a traceback.
         workers_max: jobs of all names together that run at once in one runtime. No more threads are kept for them.
         interruptions_max: blamed interruptions within 72 hours that make a job dead as poison.
@@ -55,6 +57,8 @@ class Limits:
     result_bytes_max: int = 1024 * 1024
     then_jobs_max: int = 10_000
     then_bytes_max: int = 16 * 1024 * 1024
+    parents_max: int = 10_000
+    freed_links_max: int = 2_000
     error_characters_max: int = 20_000
     workers_max: int = WHOLE_MAX
     interruptions_max: int = 3
@@ -98,6 +102,8 @@ class LimitKeywords(TypedDict, total=False):
     result_bytes_max: int
     then_jobs_max: int
     then_bytes_max: int
+    parents_max: int
+    freed_links_max: int
     error_characters_max: int
     workers_max: int
     interruptions_max: int

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
 from ..errors import UsageError, shown
-from ..messages.jobs import Instant, JobKeywords, JobRecord, JobSpec, NewJob, Seconds
+from ..messages.jobs import Instant, JobKeywords, JobParent, JobRecord, JobSpec, NewJob, Seconds
 from .capabilities import not_supported
 from .codec import Encoded, digest, encode
 from .limits import Limits
+from .links import ParentRefs, shifted
 from .validation import check_moment, check_name, check_seconds, check_whole, unknown_options
 
 PRIORITY_MAX = 1_000_000
@@ -91,6 +92,8 @@ class JobChecks:
         self._corr = corr
         self._bytes_max = limits.data_bytes_max
         self._has_table = has_table
+        self._parents_max = limits.parents_max
+        self._refs: ParentRefs | None = None
         self.unchecked: list[NewJob] = []
 
     def one(self, job: Any) -> NewJob:
@@ -102,6 +105,21 @@ class JobChecks:
         """
         return self.pair(*job) if type(job) is tuple and len(job) == 2 else self.spec(as_spec(job))
 
+    def all(self, jobs: Iterable[Any]) -> Iterator[NewJob]:
+        """The jobs of a call, in order. A JobSpec may wait for those that stand before it.
+
+        Raises:
+            UsageError, NotSupported: as `one`.
+        """
+        rest = iter(jobs)
+        for place, job in enumerate(rest):
+            if not isinstance(job, JobSpec):
+                yield self.one(job)
+                continue
+            yield self.spec(job, rest)
+            self._refs = self._refs or ParentRefs(self._parents_max)
+            self._refs.stands(job, place)
+
     def pair(self, name: Any, data: Any) -> NewJob:
         """A job without options.
 
@@ -112,8 +130,11 @@ class JobChecks:
         text, job_id, now = encode(data, what="data", bytes_max=self._bytes_max), self._new_id(), self._now
         return self._made(data, NewJob(job_id, name, text, 0, now, now, self._corr or job_id))
 
-    def spec(self, spec: JobSpec) -> NewJob:
+    def spec(self, spec: JobSpec, rest: Iterable[Any] = ()) -> NewJob:
         """A job with options.
+
+        Args:
+            rest: what stands behind it in the call, for an error.
 
         Raises:
             UsageError: something in it cannot be.
@@ -131,6 +152,11 @@ class JobChecks:
             expires_at, expires_in = _until(now, spec.expires, "expires")
         if spec.unique is not None and not self._has_table:
             raise not_supported("unique")
+        parents: tuple[JobParent, ...] = ()
+        if spec.after != () or spec.after_ended != ():
+            parents = (self._refs or ParentRefs(self._parents_max)).of(spec, rest)
+            if parents and not self._has_table:
+                raise not_supported("after")
         name = check_name(spec.name)
         job_id = self._new_id() if spec.id is None else check_name(spec.id, "id")
         made = NewJob(
@@ -147,6 +173,7 @@ class JobChecks:
             unique_key=None if spec.unique is None else check_name(spec.unique, "unique"),
             due_in=due_in,
             expires_in=expires_in,
+            parents=parents,
         )
         return self._made(spec.data, made)
 
@@ -210,7 +237,7 @@ class FollowUps:
                 f"expected data of at most {most:,} bytes as JSON in then, got {size:,}: pass references, or queue the "
                 "jobs in parts, from a job of their own"
             )
-        self.jobs += jobs
+        self.jobs += [shifted(job, len(self.jobs)) for job in jobs] if self.jobs else jobs
         self._bytes = size
 
 

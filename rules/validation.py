@@ -60,6 +60,14 @@ def unknown_job(job_id: str, where: str = "") -> UnknownJob:
     return UnknownJob(f"no job {shown(job_id)}: unknown{where}, or removed by retention")
 
 
+def unknown_parent(job_id: str) -> UnknownJob:
+    """The error for the id of a job that another is to wait for and that is not there."""
+    return UnknownJob(
+        f"expected jobs of the store in after and after_ended, got: {shown(job_id)}; "
+        "it never was, or retention removed it"
+    )
+
+
 def options_of(call: Callable[..., Any]) -> list[str]:
     """The names of what a function takes by keyword alone."""
     return [name for name, one in inspect.signature(call).parameters.items() if one.kind is one.KEYWORD_ONLY]

@@ -91,6 +91,20 @@ class Before(NamedTuple):
     spent_to: Instant | None = None
 
 
+class Awaited(NamedTuple):
+    """What a job waits for, or has waited for.
+
+    Attributes:
+        total: how many others.
+        open: how many of these have not ended.
+        ids: of the first of those that have not.
+    """
+
+    total: int
+    open: int
+    ids: Sequence[str] = ()
+
+
 class JobReader(Protocol):
     """Jobs as they are outside of turns."""
 
@@ -136,6 +150,16 @@ class JobTable(Protocol):
 
     def before(self, job: JobRecord, now: Instant, most: int) -> Before:
         """What stands before a queued job; of those that are claimed before it no more than so many are counted."""
+
+    def parents(self, no: int, after: int, limit: int) -> Sequence[JobRecord]:
+        """The jobs that one, by its `no`, waits for or has waited for, in the order of the call that has queued it:
+        so many at most, without the first `after`."""
+
+    def linked(self, no: int, limit: int) -> Sequence[JobRecord]:
+        """The jobs that wait for one, or have, the oldest first."""
+
+    def awaited(self, no: int, most: int) -> Awaited:
+        """How many others a job waits for, and the ids of some that have not ended."""
 
     def attempts(self, job_id: str) -> Sequence[Attempt]:
         """The ended claims of a job that failed or were interrupted, oldest first."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..messages.jobs import Instant, JobRecord, NewJob, Transition
+from ..messages.jobs import WAITS_FOR_JOBS, Instant, JobRecord, NewJob, Transition
 from ..messages.outcomes import Outcome, OutcomeKind, Verdict
 from ..messages.schedules import SlotEntry
 from ..messages.slots import SlotRange
@@ -13,7 +13,8 @@ from .turn_ports import Want
 
 _BLANK = tuple(JobRecord._field_defaults.values())
 # Between its place and its revision, a new job brings along what a NewJob may leave out; its last three come last.
-_UNTRIED, _UNHELD = _BLANK[:3], _BLANK[len(NewJob._field_defaults) : -5]
+# Its parents are no part of the record.
+_UNTRIED, _UNHELD = _BLANK[:3], _BLANK[len(NewJob._field_defaults) - 1 : -5]
 
 UNCOUNTED = 0
 """The `rev` of a job whose birth no turn has counted yet."""
@@ -22,13 +23,13 @@ UNCOUNTED = 0
 def born(job: NewJob, no: int, *, rev: int = 1) -> JobRecord:
     """A new job as its store keeps it."""
     return JobRecord._make(
-        (no, *job[:3], "queued", *job[3:7], *_UNTRIED, *job[7:-3], *_UNHELD, rev, is_to_wait(job), *job[-3:])
+        (no, *job[:3], "queued", *job[3:7], *_UNTRIED, *job[7:-4], *_UNHELD, rev, is_to_wait(job), *job[-4:-1])
     )
 
 
 def is_to_wait(job: NewJob) -> int:
     """The `waits` of a new job."""
-    return int(job.run_at > job.queued_at)
+    return WAITS_FOR_JOBS if job.parents else int(job.run_at > job.queued_at)
 
 
 def granted(job: JobRecord, want: Want, now: Instant, *, begun: bool, passed: int = 0) -> dict[str, Any]:
@@ -49,11 +50,15 @@ def granted(job: JobRecord, want: Want, now: Instant, *, begun: bool, passed: in
     }
 
 
+LEFT: dict[str, Any] = {"waits": 0}
+"""What any other end of a job that waits for others changes: what becomes of these is nothing to it any more."""
+
+
 def finished(result: str | None, now: Instant) -> dict[str, Any]:
     """What the end of a queued job as done changes. No claim has ended it, so an ending that comes now must count as
     stale.
     """
-    return {"settled_no": 0, "result": result, "ended_at": now, "reason": None}
+    return {**LEFT, "settled_no": 0, "result": result, "ended_at": now, "reason": None}
 
 
 CLAIM_OVER: dict[str, Any] = {"incarnation": None, "deferred": 0}
@@ -93,6 +98,20 @@ def requeued(run_at: Instant, now: Instant) -> dict[str, Any]:
         "claimed_at": None,
         "ended_at": None,
     }
+
+
+def freed(job: JobRecord, now: Instant) -> dict[str, Any]:
+    """What it changes that a job need not wait for others any more. It is due from now on, or when its delay is over,
+    which was counted from its birth.
+    """
+    if job.run_at > now:
+        return {"waits": 1}
+    return {"waits": 0, "run_at": now, "due_in": 0.0}
+
+
+def revived(now: Instant) -> dict[str, Any]:
+    """What it changes that a job, which has shared the fate of another, waits for that one again."""
+    return {**requeued(now, now), "waits": WAITS_FOR_JOBS}
 
 
 def ending(claimed: JobRecord, outcome: Outcome, verdict: Verdict, now: Instant) -> dict[str, Any]:

@@ -147,6 +147,29 @@ class WaitingJobs(Protocol):
         """(id, state) of the queued and running jobs of a schedule."""
 
 
+class JobLinks(Protocol):
+    """Which jobs wait for which others, in a turn. It sees its own changes.
+
+    A job that is inserted with parents waits for them: it is queued, and not claimed. When the last of them has ended,
+    it is judged: by what all of them are then, whichever road has led there.
+    """
+
+    def unknown(self, job_ids: Sequence[str]) -> Collection[str]:
+        """Those of these ids that no job has. A job with parents is inserted only if all of them are known."""
+
+    def judge_births(self) -> Mapping[int, JobRecord]:
+        """Judge the jobs that this turn has inserted, if all their parents have ended: what they are now, by `no`."""
+
+    def free(self, most: int) -> bool:
+        """Have those follow that wait for jobs which have ended, or have shared the fate of jobs which were queued
+        again since: free them, end them with those, or have them wait again. At most so many links are looked at, and
+        one job's; whether there are more, which the next turn is for.
+        """
+
+    def child_of(self, job: JobRecord) -> str | None:
+        """The id of a job in the store that waits for this one, or has; None if there is none."""
+
+
 class ScheduleBook(Protocol):
     """The schedules of a turn, and their slots. It sees its own changes."""
 
@@ -240,6 +263,7 @@ class Turn(Protocol):
     news: list[tuple[str, dict[str, Any]]]
     jobs: JobQueue
     queued: WaitingJobs | None
+    links: JobLinks | None
     schedules: ScheduleBook
     boots: Members
     tallies: TallyBook | None

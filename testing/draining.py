@@ -40,7 +40,8 @@ class _WakeOnEvent(Subscription):
 
 
 def drain(runtime: Runtime, timeout: Seconds = 30.0) -> None:
-    """Wait until nothing that is due waits or runs. What waits for its time, its retry or a handler is left alone.
+    """Wait until nothing that is due waits or runs. What waits for its time, its retry, other jobs or a handler is left
+    alone.
 
     Args:
         runtime: a started one, on real threads. `Inline` and `Simulation` have their own.
@@ -94,7 +95,7 @@ def open_jobs(runtime: Runtime) -> list[str]:
     queued = table.find(JobQuery(states=(JobState.QUEUED,)), limit=OPEN_JOBS_MAX).jobs
     found = [
         *(job for job in running if not job.deferred),
-        *(job for job in queued if job.run_at <= now and job.name in names),
+        *(job for job in queued if job.run_at <= now and job.name in names and not job.is_linked),
     ]
     shown = [f"{job.id} ({job.name}, {job.state})" for job in found[:JOBS_SHOWN_MAX]]
     return [*shown, f"and {len(found) - JOBS_SHOWN_MAX} more"] if len(found) > JOBS_SHOWN_MAX else shown

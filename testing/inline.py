@@ -32,7 +32,7 @@ from .simulation.simulation import SETTLE_SECONDS_MAX, START, Simulation
 HUSH_SECONDS = 0.01
 """How long it takes, in virtual time, until every actor has read its last message."""
 
-ENDINGS = ("job.done", "job.dead", "job.cancelled")
+ENDINGS = ("job.done", "job.dead", "job.doomed", "job.cancelled")
 """The events of a job's end."""
 
 

@@ -19,6 +19,7 @@ from ...jobs import Jobs
 from ...log.job_context import current_corr
 from ...messages.jobs import JobKeywords, JobSpec, NewJob
 from ...messages.mail import Queue
+from ...rules.links import resolved
 from ...rules.new_jobs import spec_of
 from ...rules.validation import check_iterable
 from ...stores.ports import Store
@@ -119,7 +120,7 @@ class TransactionalJobs(Jobs):
             return self._queue_in(connection, wanted, corr)
         boot = self._current_boot.get()
         checks = boot.checks(corr)
-        jobs = tuple([checks.one(job) for job in wanted])
+        jobs = tuple(checks.all(wanted))
         warn_of_misfits(self._current_boot.declared, checks.unchecked)
         if not jobs:
             return []
@@ -143,12 +144,16 @@ class TransactionalJobs(Jobs):
         store = self._runtime.new_store() if boot is None else boot.store
         place = self._runtime if boot is None else boot
         checks = place.checks(corr)
-        jobs = tuple([checks.one(job) for job in wanted])
+        jobs = tuple(checks.all(wanted))
         warn_of_misfits(self._current_boot.declared, checks.unchecked)
         if not jobs:
             return []
         with place.queueing(jobs) as jobs:
-            return [self._queue_one(store, connection, job, jobs) for job in jobs]
+            queued: list[Job[Any]] = []
+            for job in jobs:
+                ids = [one.id for one in queued] if job.parents else ()
+                queued.append(self._queue_one(store, connection, resolved(job, ids), jobs))
+            return queued
 
     def _queue_one(
         self, store: Store, connection: BaseDatabaseWrapper, job: NewJob, jobs: Sequence[NewJob]

@@ -46,6 +46,8 @@ class Told(msgspec.Struct, gc=False, omit_defaults=True):
     x: int | None = None
     w: float | None = None
     q: str | None = None
+    m: int | None = None
+    y: list[list[str | int]] | None = None
     rate: str | None = None
     no: int | None = None
     when: str | None = None
@@ -101,6 +103,8 @@ class Line(msgspec.Struct, rename={"raw": "(raw)", "source": "(source)", "number
     limit: int | None = None
     then: int | None = None
     then_of: str | None = None
+    parents: int | None = None
+    fate_of: str | None = None
     rate: str | None = None
     reason: str | None = None
     by: str | None = None

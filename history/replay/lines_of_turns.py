@@ -174,6 +174,10 @@ def _differences(line: Line, move: Told) -> Iterator[str]:
         pairs.append(("rate", line.rate, move.rate))
     if line.event == "job.done":
         pairs.append(("then", line.then, move.x))
+    if line.event in MOVES:
+        pairs.append(("parents", line.parents, move.m))
+    if line.event in ("job.doomed", "job.cancelled"):
+        pairs.append(("fate_of", line.fate_of, str(move.y[0][0]) if move.y else None))
     if line.event in ("schedule.added", "schedule.changed"):
         pairs += [("when", line.when, move.when), ("timezone", line.timezone, move.tz)]
     if line.event == "name.paused":

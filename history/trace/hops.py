@@ -28,6 +28,7 @@ NAMES = {
     "b": "boot_was",
     "q": "then_of",
     "x": "then",
+    "m": "parents",
     "by": "by",
     "via": "via",
     "why": "reason",
@@ -94,5 +95,7 @@ def _hops(said: Said) -> Iterator[tuple[Told, Said]]:
         event = f"job.{move.k}"
         if event in MOVES and move.j:
             hop = {name: value for key, name in NAMES.items() if (value := getattr(move, key)) is not None}
+            if move.y and event != "job.freed":
+                hop["fate_of"] = str(move.y[0][0])
             hop |= {"claim_no": move.c, "attempt": move.a, "event": event, "to": MOVES[event][1].value}
             yield move, {**hop, **common}

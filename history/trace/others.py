@@ -11,7 +11,7 @@ from ..log_files.search import find, in_order, needles_of
 from .hops import with_hops
 from .sentences import Entry, entry_of
 
-ENDS = frozenset({"job.done", "job.dead", "job.cancelled"})
+ENDS = frozenset({"job.done", "job.dead", "job.doomed", "job.cancelled"})
 OF_HANDLERS = frozenset({"lane.abandoned", "lane.returned", "handler.halted"})
 CHANGES = (b"schedule.added", b"schedule.changed")
 ACCOUNTS = frozenset({"slot.fired", "slot.caught_up", "slot.skipped"})

@@ -115,7 +115,15 @@ def _about_job(event: str, said: dict[str, Any]) -> str:
             slot = f" for slot {clock(said['slot'])}" if "slot" in said else ""
             size = f", {many(said['bytes'], 'byte')} of data" if "bytes" in said else ""
             after = f" to follow job {said['then_of']}" if "then_of" in said else ""
-            return f"queued{_by(said)}{after}{slot}{size}{due}" + (f": {reason}" if reason else "")
+            waits = f", waits for {many(said['parents'], 'job')}" if said.get("parents") else ""
+            return f"queued{_by(said)}{after}{slot}{size}{due}{waits}" + (f": {reason}" if reason else "")
+        case "job.linked":
+            return f"waits for {', '.join(map(str, said.get('waits_for', ())))}"
+        case "job.freed":
+            since = f" after {span(said['waited'])}" if "waited" in said else ""
+            return f"freed{since}: {many(said.get('parents', 0), 'job')} that it has waited for ended"
+        case "job.doomed":
+            return "dead" + (f": {reason}" if reason else f" as job {said.get('fate_of')}, which it has waited for, is")
         case "job.claimed":
             early = "" if said.get("begun", True) else ", in advance of a free lane"
             waited = said.get("waited")
@@ -140,7 +148,8 @@ def _about_job(event: str, said: dict[str, Any]) -> str:
             return "dead" + (f": {reason}" if reason else "") + (f": {error}" if error and error != reason else "")
         case "job.snoozed" | "job.requeued":
             how = f"{event.partition('.')[2]}{_by(said)}"
-            return f"{how}, queued again{_due(said)}" + (f": {reason}" if reason else "")
+            waits = f", waits for {many(said['parents'], 'job')} again" if said.get("parents") else ""
+            return f"{how}, queued again{_due(said)}{waits}" + (f": {reason}" if reason else "")
         case "job.fenced":
             return (
                 f"REFUSED: claim {claim} wanted to end it ({said.get('outcome')}), but had lost it: "

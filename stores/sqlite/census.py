@@ -46,7 +46,7 @@ def _census(connection: sqlite3.Connection, about: dict[str, Any]) -> Census:
     ready, oldest, not_yet = connection.execute(READY, about).fetchone()
     waited, oldest_waited = connection.execute(WAITED, about).fetchone()
     (waiting,) = connection.execute(WAITING, about).fetchone()
-    running = _count(connection, f"{UNFINISHED[2][1]} and name = :name", about)
+    running = _count(connection, f"{UNFINISHED[3][1]} and name = :name", about)
     cap, dues = about["cap"], [oldest, oldest_waited]
     if ready >= cap:
         # What was counted are those of the highest priorities. Others may be due longer.

@@ -102,7 +102,7 @@ def suspect(connection: sqlite3.Connection, name: str, now: Instant) -> JobRecor
 def outlook(connection: sqlite3.Connection, names: Collection[str], now: Instant) -> Outlook:
     """What a turn would find to do, as `JobReader.outlook` says."""
     query = f"""select ({NEXT_EXPIRY}), exists (select 1 from lamplighter_jobs where rev <= 0)
-                  or exists (select 1 from lamplighter_schedule_changes)"""
+                  or exists (select 1 from lamplighter_schedule_changes) or exists (select 1 from lamplighter_ripe)"""
     expiry, is_due = connection.execute(query).fetchone()
     is_due = is_due or (expiry is not None and expiry <= now)
     paused = paused_at(pauses.read(connection), now) if names else {}

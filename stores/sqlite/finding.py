@@ -31,6 +31,10 @@ UNFINISHED = (
         JobState.QUEUED,
         "from lamplighter_jobs indexed by lamplighter_jobs_waiting where state = 'queued' and waits = 1",
     ),
+    (
+        JobState.QUEUED,
+        "from lamplighter_jobs indexed by lamplighter_jobs_linked where state = 'queued' and waits = 2",
+    ),
     (JobState.RUNNING, "from lamplighter_jobs indexed by lamplighter_jobs_running where state = 'running'"),
 )
 """The rows of indexes that begin with the name, and the state that they are in."""

@@ -18,7 +18,9 @@ from ...errors import UsageError
 from ...messages.jobs import Instant, JobRecord, JobState, NewJob
 from ...messages.outcomes import Outcome, Verdict
 from ...messages.schedules import HostChange, ScheduleRecord
+from ...rules.validation import unknown_parent
 from ..transitions import UNCOUNTED, born, ending, finished
+from . import links
 from .job_rows import fenced_update, insert_uncounted, jobs_by_id, stored_twin
 from .schedule_changes import insert_change, schedule_as_changed
 
@@ -39,8 +41,14 @@ class SqliteHostTurn:
         self._now = now
 
     def insert(self, job: NewJob) -> tuple[JobRecord, bool]:
+        if job.parents and (missing := links.unknown(self._cursor, [one.job_id for one in job.parents])):
+            raise unknown_parent(missing[0])
         no = insert_uncounted(self._cursor, job)
-        return (stored_twin(self._cursor, job), False) if no is None else (born(job, no, rev=UNCOUNTED), True)
+        if no is None:
+            return stored_twin(self._cursor, job), False
+        if job.parents:
+            links.tie(self._cursor, no, job.parents)
+        return born(job, no, rev=UNCOUNTED), True
 
     def find(self, job_id: str) -> JobRecord | None:
         self._cursor.execute(TAKE_LOCK)

@@ -20,6 +20,9 @@ PLAIN = NewJob._fields[: -len(NewJob._field_defaults)]
 NOTHING_MORE = tuple(NewJob._field_defaults.values())
 """The other fields of a new job that has none of them."""
 
+COLUMNS = (*NewJob._fields[:-1], "waits")
+"""What is written of a new job that has more; its parents lie in a table of their own."""
+
 
 NEXT_NO = """1 + max((select last_no from lamplighter_store), (select coalesce(max(no), 0) from lamplighter_jobs))"""
 """The `no` of the next job: one that no job has had, though retention may have removed the last of them.
@@ -43,9 +46,9 @@ def insertion(jobs: Sequence[NewJob], first_no: int, *, twins: str = "") -> tupl
         return _insert(PLAIN, len(jobs), twins), values
     for no, job in enumerate(jobs, first_no):
         values.append(no)
-        values += job
+        values += job[:-1]
         values.append(is_to_wait(job))
-    return _insert((*NewJob._fields, "waits"), len(jobs), twins), values
+    return _insert(COLUMNS, len(jobs), twins), values
 
 
 @cache
@@ -62,10 +65,10 @@ def insert_unless_known(connection: sqlite3.Connection, job: NewJob, no: int) ->
 
 def insert_uncounted(cursor: sqlite3.Cursor, job: NewJob) -> int | None:
     """Insert a job in a transaction that is not a turn. Its `no`; None where `insert_unless_known` says False."""
-    columns = (*NewJob._fields, "waits", "rev")
+    columns = (*COLUMNS, "rev")
     query = f"""insert into lamplighter_jobs (no, state, {", ".join(columns)})
                 values ({NEXT_NO}, 'queued', {", ".join("?" * len(columns))}) on conflict do nothing"""
-    inserted = cursor.execute(query, (*job, is_to_wait(job), UNCOUNTED))
+    inserted = cursor.execute(query, (*job[:-1], is_to_wait(job), UNCOUNTED))
     return inserted.lastrowid if inserted.rowcount == 1 else None
 
 

@@ -11,14 +11,15 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from ...errors import KeyTaken
-from ...messages.jobs import Claim, ClaimKey, Instant, JobRecord, JobState, NewJob, Seconds, Transition
+from ...messages.jobs import ENDED, Claim, ClaimKey, Instant, JobRecord, JobState, NewJob, Seconds, Transition
 from ...messages.outcomes import Outcome, Verdict
 from ...messages.pauses import PauseRecord, changed
 from ...rules.lifecycle import MOVES, is_suspect
+from ...rules.links import NAMED_PARENTS_MAX
 from ...rules.rates import rate_said
-from ..transitions import UNCOUNTED, born, ending, finished, granted, released, requeued, says_ending
+from ..transitions import LEFT, UNCOUNTED, born, ending, finished, granted, released, requeued, says_ending
 from ..turn_ports import Claimed, Want
-from . import attempts, due, pauses, rates
+from . import attempts, due, links, pauses, rates
 from .job_rows import fenced_update, insert_unless_known, insertion, jobs_by_id, kept_out, stored_twin
 from .open_turn import OpenTurn
 
@@ -68,7 +69,11 @@ class SqliteJobs:
         self._turn.last_no += 1
         stored = born(job, self._turn.last_no)
         self._turn.heed(stored)
-        self._turn.transitions.append(Transition("job.queued", stored, None, {}))
+        self._turn.transitions.append(Transition("job.queued", stored, None, says_parents(len(job.parents))))
+        if job.parents:
+            links.tie(self._connection, stored.no, job.parents)
+            self._turn.has_open_links = True
+            self._say_parents(stored, [parent.job_id for parent in job.parents])
         return stored
 
     def get(self, job_ids: Collection[str]) -> dict[str, JobRecord]:
@@ -165,19 +170,21 @@ class SqliteJobs:
 
     def requeue(self, job: JobRecord, run_at: Instant) -> JobRecord:
         try:
-            return self._move_surely(job, "job.requeued", {"run_at": run_at}, requeued(run_at, self._turn.now))
+            moved = self.move_surely(job, "job.requeued", {"run_at": run_at}, requeued(run_at, self._turn.now))
         except sqlite3.IntegrityError as error:
             raise KeyTaken(
                 f"job {job.id} cannot be requeued: another unfinished {job.name} job holds its unique key "
                 f"{job.unique_key!r}; wait for that one, or cancel it"
             ) from error
+        self.ripen(job.no)
+        return moved
 
     def finish(self, job: JobRecord, result: str | None) -> JobRecord:
-        return self._move_surely(job, "job.done", {"reason": "marked"}, finished(result, self._turn.now))
+        return self.move_surely(job, "job.done", {"reason": "marked"}, finished(result, self._turn.now))
 
     def cancel(self, job: JobRecord, reason: str) -> JobRecord:
-        changes = {"reason": reason, "ended_at": self._turn.now}
-        return self._move_surely(job, "job.cancelled", {"reason": reason}, changes)
+        changes = {**LEFT, "reason": reason, "ended_at": self._turn.now}
+        return self.move_surely(job, "job.cancelled", {"reason": reason}, changes)
 
     def open_claims(self, boot: str, name: str | None = None, incarnation_max: int | None = None) -> list[JobRecord]:
         # The index holds running jobs alone. Without this hint SQLite would read through all of them.
@@ -243,22 +250,46 @@ class SqliteJobs:
         if counted.rev == UNCOUNTED:
             counted = counted._replace(rev=1)
             born = counted._replace(state="queued", result=None, ended_at=None)
-            moves.append(Transition("job.queued", born, None, {}))
+            moves.append(Transition("job.queued", born, None, self._says_parents_of(counted)))
         if job.state == "done":
             counted = counted._replace(rev=counted.rev + 1)
             # A claim has ended it, or nobody had it.
             before = "running" if job.settled_no else "queued"
             moves.append(Transition("job.done", counted, before, {"reason": HOST_REASON}))
         self._connection.execute("update lamplighter_jobs set rev = ? where no = ?", (counted.rev, job.no))
+        if job.state == "done":
+            self.ripen(job.no)
         return counted
 
+    def _says_parents_of(self, child: JobRecord) -> dict[str, Any]:
+        """How many a job that a host has queued waits for. Nobody has looked at them yet."""
+        ids = links.parent_ids(self._connection, child.no)
+        if ids:
+            self._connection.execute(links.CLOSE, (child.no,))
+            self._say_parents(child, ids)
+        return says_parents(len(ids))
+
+    def _say_parents(self, child: JobRecord, ids: Sequence[str]) -> None:
+        """A job was born that waits for others: say for which, and judge it in this turn, should all have ended."""
+        self._turn.born_linked.append(child.no)
+        about = {"corr": child.corr, "job_id": child.id, "job_name": child.name}
+        for first in range(0, len(ids), NAMED_PARENTS_MAX):
+            self._turn.news.append(("job.linked", {**about, "waits_for": ids[first : first + NAMED_PARENTS_MAX]}))
+
+    def ripen(self, parent_no: int) -> None:
+        """The job has ended, or was queued again: those that wait for it are to be looked at."""
+        self._turn.has_ripe = links.ripen(self._connection, parent_no) or self._turn.has_ripe
+
     def prune(self, states: Sequence[str], before: Instant, batch: int) -> int:
-        """Remove at most a batch of jobs that had ended in these states before."""
+        """Remove at most a batch of jobs that had ended in these states before. One that others wait for, or have, is
+        kept as long as one of these is.
+        """
         pruned = 0
         for state in states:
             gone = self._connection.execute(
                 """delete from lamplighter_jobs where no in (
-                     select no from lamplighter_jobs where state = ? and ended_at < ? and rev > 0
+                     select no from lamplighter_jobs j where state = ? and ended_at < ? and rev > 0
+                       and not exists (select 1 from lamplighter_links where parent = j.no)
                      order by ended_at limit ?)
                    returning no, id""",
                 (state, before, batch - pruned),
@@ -282,8 +313,16 @@ class SqliteJobs:
             # No other job may get the number of the last.
             self._connection.execute("update lamplighter_store set last_no = ?", (self._turn.last_no,))
         self._connection.executemany("delete from lamplighter_attempts where job_id = ?", [row[1:] for row in gone])
+        links.cut(self._connection, [no for no, _ in gone])
 
-    def _move_surely(self, job: JobRecord, event: str, fields: dict[str, Any], changes: dict[str, Any]) -> JobRecord:
+    def holder_of_key(self, job: JobRecord) -> JobRecord:
+        """The unfinished job that holds the unique key of one that has ended."""
+        query = "select * from lamplighter_jobs where name = ? and unique_key = ? and state in ('queued', 'running')"
+        (holder,) = self._jobs(query, job.name, job.unique_key)
+        return holder
+
+    def move_surely(self, job: JobRecord, event: str, fields: dict[str, Any], changes: dict[str, Any]) -> JobRecord:
+        """Change the state of a job that this transaction has read."""
         moved = self._move(job, event, fields, changes)
         assert moved is not None, "a row that this transaction has read cannot have moved"
         return moved
@@ -299,6 +338,8 @@ class SqliteJobs:
             return None
         moved = JobRecord._make(changed((*before, *values)))
         self._turn.heed(moved)
+        if self._turn.has_open_links and state in ENDED:
+            self.ripen(moved.no)
         holder = before.boot if before.state == JobState.RUNNING and before.boot != self._turn.boot else None
         self._turn.transitions.append(Transition(event, moved, before.state, fields, holder))
         return moved
@@ -309,3 +350,8 @@ class SqliteJobs:
     def _one(self, query: str, *values: Any) -> Any:
         row = self._connection.execute(query, values).fetchone()
         return None if row is None else row[0]
+
+
+def says_parents(parents: int) -> dict[str, Any]:
+    """What the birth of a job says of those that it waits for."""
+    return {"parents": parents} if parents else {}

@@ -17,6 +17,8 @@ OVERVIEW = f"""
     exists (select 1 from lamplighter_jobs where rev <= 0),
     exists (select 1 from lamplighter_schedule_changes),
     exists (select 1 from lamplighter_jobs where state = 'queued' and suspect_until is not null),
+    exists (select 1 from lamplighter_links indexed by lamplighter_links_open where met is null),
+    exists (select 1 from lamplighter_ripe),
     ({NEXT_EXPIRY}),
     clock_count, clock_offset, clock_stepped, b.boot_no, b.turn
   from lamplighter_store left join lamplighter_boots b on b.boot = ?
@@ -63,7 +65,8 @@ class OpenTurn(TurnRecord):
         boot_no: the number of its boot; 0 until that is registered.
         number: how many turns of its boot have changed something; None until that is registered.
         last_boot_no, last_no, change_no: the last number of a boot, of a job, and of a change of a schedule.
-        has_pauses, has_host_moves, has_host_changes, has_suspects: whether there may be any.
+        has_pauses, has_host_moves, has_host_changes, has_suspects, has_open_links, has_ripe: whether there may be any.
+        born_linked: jobs that were born in this turn, or counted, and wait for others: by their `no`.
         clock: what the last turn knew of wall time.
     """
 
@@ -89,11 +92,14 @@ class OpenTurn(TurnRecord):
             self.has_host_moves,
             self.has_host_changes,
             self.has_suspects,
+            self.has_open_links,
+            self.has_ripe,
             self.expiry,
             *clock,
             boot_no,
             self.number,
         ) = connection.execute(OVERVIEW, (boot,)).fetchone()
+        self.born_linked: list[int] = []
         self.boot_no: int = boot_no or 0
         self.clock = KnownClock(*clock)
         self.seen = seen if seen is not None and seen.boot == boot else None

@@ -12,8 +12,8 @@ from ...messages.pauses import PauseRecord
 from ...messages.queries import LOOKED_MAX, CappedCounts, Census, Found, JobQuery
 from ...messages.schedules import ScheduleRecord, SlotEntry
 from ...rules.queries import place_at
-from ..ports import Before, Outlook, Slots
-from . import attempts, before, census, due, finding, pauses
+from ..ports import Awaited, Before, Outlook, Slots
+from . import attempts, before, census, due, finding, links, pauses
 from .finding import at_one_instant
 from .job_rows import jobs_by_id
 from .schedule_changes import schedule_as_changed, schedules_as_changed
@@ -85,6 +85,18 @@ class JobRows:
     def before(self, job: JobRecord, now: Instant, most: int) -> Before:
         with self._reading() as reader:
             return before.before(reader, job, now, most)
+
+    def parents(self, no: int, after: int, limit: int) -> Sequence[JobRecord]:
+        with self._reading() as reader:
+            return links.parents(reader, no, after, limit)
+
+    def linked(self, no: int, limit: int) -> Sequence[JobRecord]:
+        with self._reading() as reader:
+            return links.children(reader, no, limit)
+
+    def awaited(self, no: int, most: int) -> Awaited:
+        with self._reading() as reader, at_one_instant(reader):
+            return links.awaited(reader, no, most)
 
     def attempts(self, job_id: str) -> Sequence[Attempt]:
         with self._reading() as reader:

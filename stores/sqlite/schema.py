@@ -71,6 +71,9 @@ JOB_INDEXES = (
     # When the next is due, and which are, whatever their priorities.
     """create index lamplighter_jobs_later on lamplighter_jobs (name, run_at)
        where state = 'queued' and waits = 1""",
+    # What waits for other jobs, or has ended with one of them, lies where no claim looks.
+    """create index lamplighter_jobs_linked on lamplighter_jobs (name)
+       where state = 'queued' and waits = 2""",
     "create index lamplighter_jobs_running on lamplighter_jobs (name, boot) where state = 'running'",
     # The database itself refuses a second unfinished job with the same key.
     """create unique index lamplighter_jobs_unique on lamplighter_jobs (name, unique_key)

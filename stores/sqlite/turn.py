@@ -7,9 +7,10 @@ import sqlite3
 from ...messages.clock_steps import Reading, Stepped
 from ...messages.jobs import Instant
 from ...rules.codec import encode_own
-from ..turn_ports import JobQueue, Members, ScheduleBook, TallyBook, WaitingJobs
+from ..turn_ports import JobLinks, JobQueue, Members, ScheduleBook, TallyBook, WaitingJobs
 from . import clock_steps, pauses, rates
 from .boots import SqliteMembers
+from .freeing import SqliteLinks
 from .jobs import SqliteJobs
 from .open_turn import OpenTurn, Seen
 from .schedules import SqliteSchedules
@@ -28,6 +29,7 @@ class SqliteTurn(OpenTurn):
         self._schedules = SqliteSchedules(self)
         self.jobs: JobQueue = self._jobs
         self.queued: WaitingJobs | None = self._jobs
+        self.links: JobLinks | None = SqliteLinks(self, self._jobs)
         self.schedules: ScheduleBook = self._schedules
         self.boots: Members = SqliteMembers(self)
         self._tallies = SqliteTallies(connection)

@@ -1164,8 +1164,8 @@ MUTANTS = (
         LIMITS,
         "retention removes jobs that have not ended",
         "stores/sqlite/jobs.py",
-        "select no from lamplighter_jobs where state = ? and ended_at < ? and rev > 0",
-        "select no from lamplighter_jobs where state in (?, 'queued') and coalesce(ended_at, queued_at) < ? "
+        "select no from lamplighter_jobs j where state = ? and ended_at < ? and rev > 0",
+        "select no from lamplighter_jobs j where state in (?, 'queued') and coalesce(ended_at, queued_at) < ? "
         "and rev > 0",
     ),
     Mutant(
@@ -2674,8 +2674,8 @@ MUTANTS = (
         FLOW,
         "an id that is left of an earlier job of the same id takes the place of what follows",
         "broker/follow_ups.py",
-        "enumerate(stored if has_table else ())",
-        "enumerate(())",
+        "if has_table and not then[place].id}",
+        "if False}",
         test="tests/test_then.py::test_an_id_that_an_earlier_job_of_the_same_id_has_left_behind_costs_no_job",
     ),
     Mutant(

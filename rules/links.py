@@ -1,0 +1,139 @@
+"""Jobs that wait for others: what a call says of them, checked, and how the log tells of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ..errors import UsageError, shown
+from ..messages.jobs import JobParent, JobRecord, JobSpec, JobState, NewJob
+from .validation import check_name
+
+NAMED_PARENTS_MAX = 100
+"""So many parents are named in one line, or in one move."""
+
+
+class ParentRefs:
+    """Makes parents of what `after` and `after_ended` hold, in one call.
+
+    A JobSpec is known by identity: two that are equal are two jobs.
+
+    Args:
+        most: how many one job may wait for.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        # A spec is kept with its place, so that none that comes later has its identity.
+        self._places: dict[int, tuple[JobSpec, int]] = {}
+        self._twice: set[int] = set()
+
+    def stands(self, spec: JobSpec, place: int) -> None:
+        """A JobSpec stands in the call, as the how manieth from 0."""
+        if id(spec) in self._places:
+            self._twice.add(id(spec))
+        self._places[id(spec)] = (spec, place)
+
+    def of(self, spec: JobSpec, rest: Iterable[Any] = ()) -> tuple[JobParent, ...]:
+        """What a job waits for.
+
+        Args:
+            rest: what stands behind it in the call, for an error.
+
+        Raises:
+            UsageError: it cannot be waited for.
+        """
+        wanted, ended = _listed(spec.after, "after"), _listed(spec.after_ended, "after_ended")
+        if len(wanted) + len(ended) > self._most:
+            raise UsageError(
+                f"expected at most {self._most:,} jobs in after and after_ended, got: {len(wanted) + len(ended):,}; "
+                "have jobs between them wait for parts of these"
+            )
+        # Whatever stands there twice is one job.
+        done = dict.fromkeys(self._parent(one, "after", spec, rest) for one in wanted)
+        any_end = dict.fromkeys(self._parent(one, "after_ended", spec, rest) for one in ended)
+        if both := done.keys() & any_end.keys():
+            found = next(one for one in wanted if self._parent(one, "after", spec, rest) in both)
+            raise UsageError(f"expected each job in after or in after_ended, got in both: {_named(found)}")
+        return (*done, *(one._replace(any_end=True) for one in any_end))
+
+    def _parent(self, value: Any, what: str, child: JobSpec, rest: Iterable[Any]) -> JobParent:
+        if isinstance(value, str):
+            return JobParent(check_name(value, f"each id in {what}"))
+        if isinstance(record := getattr(value, "record", None), JobRecord):
+            return JobParent(record.id)
+        if not isinstance(value, JobSpec):
+            raise UsageError(f"expected {what} to hold Jobs, ids or JobSpecs of this call, got: {shown(value)}")
+        if id(value) in self._twice:
+            raise UsageError(
+                f"expected a JobSpec in {what} to stand once in the call, got JobSpec(name={shown(value.name)}) twice: "
+                "make one for each job"
+            )
+        _, place = self._places.get(id(value), (None, None))
+        if place is not None:
+            return JobParent("", place)
+        if value is child or any(one is value for one in rest):
+            raise UsageError(f"expected the JobSpec {shown(child.name)} to stand after those it waits for")
+        raise UsageError(
+            f"expected {what} to hold a JobSpec that is queued in the same call, got: JobSpec(name={shown(value.name)})"
+        )
+
+
+def _listed(refs: Any, what: str) -> Sequence[Any]:
+    """What one of the two holds, which may be one thing alone."""
+    if type(refs) is tuple and not refs:
+        return ()
+    if isinstance(refs, str | JobSpec) or isinstance(getattr(refs, "record", None), JobRecord):
+        return (refs,)
+    if isinstance(refs, dict | bytes | bytearray):
+        raise UsageError(f"expected {what} to hold Jobs, ids or JobSpecs of this call, got: {shown(refs)}")
+    try:
+        return tuple(refs)
+    except TypeError:
+        raise UsageError(f"expected {what} to hold Jobs, ids or JobSpecs of this call, got: {shown(refs)}") from None
+
+
+def _named(value: Any) -> str:
+    return f"JobSpec(name={shown(value.name)})" if isinstance(value, JobSpec) else shown(getattr(value, "id", value))
+
+
+def resolved(job: NewJob, stored_ids: Sequence[str]) -> NewJob:
+    """A job with the ids of those parents that are queued in the same call.
+
+    Args:
+        stored_ids: of the jobs that stand before it in the call, as they are stored.
+    """
+    if all(parent.job_id for parent in job.parents):
+        return job
+    known = (p if p.job_id else JobParent(stored_ids[p.place], any_end=p.any_end) for p in job.parents)
+    # Two that were queued under one key are one job: an end as done is asked of it, if of either.
+    wanted: dict[str, JobParent] = {}
+    for parent in known:
+        if parent.job_id not in wanted or not parent.any_end:
+            wanted[parent.job_id] = parent
+    return job._replace(parents=tuple(wanted.values()))
+
+
+def shifted(job: NewJob, places: int) -> NewJob:
+    """A job of a call that is told together with an earlier one, of so many jobs."""
+    if all(parent.job_id for parent in job.parents):
+        return job
+    moved = (one if one.job_id else one._replace(place=one.place + places) for one in job.parents)
+    return job._replace(parents=tuple(moved))
+
+
+def named_ids(jobs: Iterable[NewJob]) -> list[str]:
+    """The ids of all jobs that others are to wait for and that are not queued in the same call."""
+    return list(dict.fromkeys(parent.job_id for job in jobs for parent in job.parents if parent.job_id))
+
+
+def name_parents(parents: Sequence[tuple[str, int, bool]]) -> list[list[Any]]:
+    """How the ledger names parents that have ended: id, `rev` of the end, and a 1 if any end would have done."""
+    return [[job_id, rev, 1] if any_end else [job_id, rev] for job_id, rev, any_end in parents]
+
+
+def shared_fate(state: JobState, job_id: str, name: str, parents: int) -> tuple[str, dict[str, Any]]:
+    """The event of the end of a job that shares the fate of another, and what it says."""
+    event = "job.doomed" if state == JobState.DEAD else "job.cancelled"
+    reason = f"shares the fate of job {job_id} ({name}), which is {state.value}"
+    return event, {"reason": reason, "fate_of": job_id, "parents": parents}

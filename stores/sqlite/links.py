@@ -1,0 +1,118 @@
+"""Rows of `lamplighter_links`: which jobs wait for which others, and what each of them finds out of it.
+
+A job waits as long as one of its links is open: `met` is null until the parent has come to an end that a turn has
+counted. `lamplighter_ripe` has the parents whose ends, or requeues, nobody has passed on to their children yet.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Sequence
+
+from ...messages.jobs import ENDED, JobParent, JobRecord
+from ..ports import Awaited
+from .job_rows import in_batches
+
+TIE = """
+  insert into lamplighter_links
+  select ?, ?, no, ?, case when rev > 0 and (state = 'done' or state = 'dead' or state = 'cancelled') then state end
+  from lamplighter_jobs where id = ?
+"""
+
+CLOSE = """
+  update lamplighter_links set met = (
+    select state from lamplighter_jobs
+    where no = lamplighter_links.parent and rev > 0 and (state = 'done' or state = 'dead' or state = 'cancelled'))
+  where child = ? and met is null
+"""
+"""What a job waits for that was born in an application's own transaction: nobody has looked at its links before."""
+
+# Without these hints SQLite would read through all links of a child.
+IS_OPEN = "select 1 from lamplighter_links indexed by lamplighter_links_open where child = ? and met is null limit 1"
+
+FIRST_OPEN = """select parent from lamplighter_links indexed by lamplighter_links_open
+                where child = ? and met is null limit ?"""
+
+RIPEN = """insert or replace into lamplighter_ripe (parent)
+           select ? where exists (select 1 from lamplighter_links where parent = ?)"""
+
+COUNT_OPEN = """select count(*) from lamplighter_links indexed by lamplighter_links_open
+                where child = ? and met is null"""
+
+
+def tie(connection: sqlite3.Connection | sqlite3.Cursor, child_no: int, parents: Sequence[JobParent]) -> None:
+    """Store which jobs a new one waits for."""
+    rows = [(child_no, place, parent.any_end, parent.job_id) for place, parent in enumerate(parents, start=1)]
+    connection.executemany(TIE, rows)
+
+
+def unknown(connection: sqlite3.Connection | sqlite3.Cursor, job_ids: Collection[str]) -> list[str]:
+    """Those of these ids that no job has."""
+    found = {
+        row[0] for row in in_batches(connection, "select id from lamplighter_jobs where id in ({places})", job_ids)
+    }
+    return [job_id for job_id in job_ids if job_id not in found]
+
+
+def ripen(connection: sqlite3.Connection, parent_no: int) -> bool:
+    """Note that the children of a job, if it has any, are to be looked at, all of them from the first on."""
+    return connection.execute(RIPEN, (parent_no, parent_no)).rowcount == 1
+
+
+def is_open(connection: sqlite3.Connection, child_no: int) -> bool:
+    """Whether one of those that a job waits for has not ended."""
+    return connection.execute(IS_OPEN, (child_no,)).fetchone() is not None
+
+
+def count(connection: sqlite3.Connection, child_no: int) -> int:
+    """How many a job waits for, or has waited for."""
+    return int(connection.execute("select count(*) from lamplighter_links where child = ?", (child_no,)).fetchone()[0])
+
+
+def parent_ids(connection: sqlite3.Connection, child_no: int) -> list[str]:
+    """The ids of those that a job waits for."""
+    query = """select p.id from lamplighter_links l join lamplighter_jobs p on p.no = l.parent
+               where l.child = ? order by l.place"""
+    return [row[0] for row in connection.execute(query, (child_no,))]
+
+
+def child_of(connection: sqlite3.Connection, parent_no: int) -> str | None:
+    """The id of a job that waits for this one, or has."""
+    query = """select id from lamplighter_jobs where no = (
+                 select child from lamplighter_links where parent = ? order by child limit 1)"""
+    row = connection.execute(query, (parent_no,)).fetchone()
+    return None if row is None else str(row[0])
+
+
+def cut(connection: sqlite3.Connection, gone: Sequence[int]) -> None:
+    """Remove the links of jobs that are removed: those to their parents, which are theirs."""
+    numbers = [(no,) for no in gone]
+    connection.executemany("delete from lamplighter_links where child = ?", numbers)
+    connection.executemany("delete from lamplighter_ripe where parent = ?", numbers)
+
+
+def parents(connection: sqlite3.Connection, child_no: int, after: int, limit: int) -> Sequence[JobRecord]:
+    """As `JobTable.parents` says."""
+    query = """select j.* from lamplighter_links l join lamplighter_jobs j on j.no = l.parent
+               where l.child = ? and l.place > ? order by l.place limit ?"""
+    return list(map(JobRecord._make, connection.execute(query, (child_no, after, limit))))
+
+
+def children(connection: sqlite3.Connection, parent_no: int, limit: int) -> Sequence[JobRecord]:
+    """As `JobTable.linked` says."""
+    query = """select distinct j.* from lamplighter_links l join lamplighter_jobs j on j.no = l.child
+               where l.parent = ? order by l.child limit ?"""
+    return list(map(JobRecord._make, connection.execute(query, (parent_no, limit))))
+
+
+def awaited(connection: sqlite3.Connection, child_no: int, most: int) -> Awaited:
+    """As `JobTable.awaited` says."""
+    open_ones = int(connection.execute(COUNT_OPEN, (child_no,)).fetchone()[0])
+    first = f"select id from lamplighter_jobs where no in ({FIRST_OPEN}) order by no"
+    ids = [row[0] for row in connection.execute(first, (child_no, most))] if open_ones else []
+    return Awaited(count(connection, child_no), open_ones, ids)
+
+
+def has_ended(job: JobRecord) -> bool:
+    """Whether a parent has come to an end that a turn has counted."""
+    return job.is_counted and job.state in ENDED

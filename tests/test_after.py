@@ -1,0 +1,549 @@
+"""`after` and `after_ended`: jobs that wait for others, and share their fate."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import closing
+
+import pytest
+from lamplighter import Discard, JobFailed, JobSpec, KeyTaken, Runtime, UnknownJob, UsageError
+from lamplighter.testing import Inline
+
+JOIN_SECONDS_MAX = 20
+
+
+class Told(list):
+    """What handlers were called with, in order."""
+
+
+@pytest.fixture
+def told():
+    return Told()
+
+
+@pytest.fixture
+def app(told):
+    """Handlers that do what their data says: "die", "cancel", or nothing but return it."""
+
+    def work(job):
+        told.append(job.data)
+        if job.data == "die":
+            raise Discard("no")
+        return job.data
+
+    def gather(job):
+        told.append("gathered")
+        return [[one.state.value, one.result] for one in job.parents()]
+
+    def register(runtime):
+        runtime.jobs.add_handler("work", work)
+        runtime.jobs.add_handler("gather", gather)
+
+    with Inline(register, at_once=False) as app:
+        yield app
+
+
+def spec(data=None, **options):
+    return JobSpec(name="work", data=data, **options)
+
+
+def states(app, *jobs):
+    return [app.jobs.get(job).state.value for job in jobs]
+
+
+def moves_of(app, job, event):
+    return [line for line in app.log.splitlines() if f'"event":"{event}"' in line and f'"job_id":"{job.id}"' in line]
+
+
+def test_a_job_starts_when_all_it_waits_for_are_done_and_reads_them_in_order(app, told):
+    parts = [spec(n) for n in (3, 1, 2)]
+    *queued, gather = app.jobs.queue_many([*parts, JobSpec(name="gather", after=parts)])
+    assert app.jobs.get(gather).waits and gather.waits
+
+    app.drain()
+
+    assert app.jobs.get(gather).result == [["done", 3], ["done", 1], ["done", 2]]
+    assert [one.id for one in app.jobs.parents(gather)] == [one.id for one in queued]
+    assert told == [3, 1, 2, "gathered"]
+    assert not app.jobs.get(gather).waits
+
+
+def test_one_parent_that_has_not_ended_keeps_it_waiting(app):
+    parts = [app.jobs.queue("work", 1), app.jobs.queue("work", 2, delay=60)]
+    child = app.jobs.queue("gather", after=parts)
+    app.drain()
+
+    assert states(app, *parts, child) == ["done", "queued", "queued"]
+
+    app.advance(seconds=61)
+    app.drain()
+    assert states(app, child) == ["done"]
+
+
+def test_a_child_of_a_dead_job_is_dead_and_one_of_a_cancelled_job_is_cancelled(app, told):
+    dies, wanted, late = app.jobs.queue("work", "die"), app.jobs.queue("work", 1, delay=9), app.jobs.queue("work", 2)
+    of_both = app.jobs.queue("gather", after=[dies, wanted])
+    of_cancelled = app.jobs.queue("gather", after=[wanted, late])
+    app.drain()
+    assert states(app, of_both, of_cancelled) == ["queued", "queued"]
+
+    app.jobs.cancel(wanted)
+    app.drain()
+
+    assert states(app, of_both, of_cancelled) == ["dead", "cancelled"]
+    assert app.jobs.get(of_both).reason == f"shares the fate of job {dies.id} (work), which is dead"
+    assert app.jobs.get(of_cancelled).reason == f"shares the fate of job {wanted.id} (work), which is cancelled"
+    with pytest.raises(JobFailed, match="shares the fate of job"):
+        app.jobs.join(of_both)
+    assert len(moves_of(app, of_both, "job.doomed")) == 1
+    assert "gathered" not in told
+
+
+def test_fates_go_down_a_chain_in_the_turn_of_the_first(app):
+    first = app.jobs.queue("work", "die")
+    chain = [first]
+    for _ in range(5):
+        chain.append(app.jobs.queue("work", after=chain[-1]))
+
+    app.drain()
+
+    assert states(app, *chain) == ["dead"] * 6
+
+
+def test_a_chain_takes_one_turn_a_link(app):
+    chain = [app.jobs.queue("work", 0)]
+    for number in range(1, 10):
+        chain.append(app.jobs.queue("work", number, after=chain[-1]))
+    begun = app.log.count('"event":"turn.committed"')
+
+    app.drain()
+
+    assert states(app, *chain) == ["done"] * 10
+    assert app.log.count('"event":"turn.committed"') - begun <= 12
+
+
+def test_after_ended_asks_for_an_end_alone(app):
+    dies, cancelled = app.jobs.queue("work", "die"), app.jobs.queue("work", 1)
+    clean_up = app.jobs.queue("gather", after_ended=[dies, cancelled])
+    app.jobs.cancel(cancelled)
+
+    app.drain()
+
+    assert app.jobs.get(clean_up).result == [["dead", None], ["cancelled", None]]
+
+
+def test_a_job_may_wait_for_one_end_as_done_and_for_another_however_it_comes(app):
+    dies, works = app.jobs.queue("work", "die"), app.jobs.queue("work", 1)
+    runs = app.jobs.queue("gather", after=works, after_ended=dies)
+    never = app.jobs.queue("gather", after=dies, after_ended=works)
+
+    app.drain()
+
+    assert states(app, runs, never) == ["done", "dead"]
+
+
+def test_parents_that_have_ended_before_do_not_keep_it_waiting(app):
+    done, dead = app.jobs.queue("work", 1), app.jobs.queue("work", "die")
+    app.drain()
+
+    ready, doomed = app.jobs.queue("work", after=done.id), app.jobs.queue("work", after=[done, dead])
+
+    assert not ready.waits
+    assert (doomed.state, doomed.reason) == ("dead", f"shares the fate of job {dead.id} (work), which is dead")
+    app.drain()
+    assert states(app, ready) == ["done"]
+
+
+def test_a_delay_counts_from_queueing_and_a_priority_from_freeing(app, told):
+    parent = app.jobs.queue("work", "parent", delay=30)
+    later = app.jobs.queue("work", "later", after=parent, delay=60)
+    urgent = app.jobs.queue("work", "urgent", after=parent, delay=10, priority=5)
+    app.advance(seconds=31)
+    app.drain()
+    assert told == ["parent", "urgent"]
+    assert states(app, later, urgent) == ["queued", "done"]
+
+    app.advance(seconds=30)
+    app.drain()
+
+    assert states(app, later) == ["done"]
+
+
+def test_a_parent_queued_again_before_its_child_is_judged_is_waited_for_again(app):
+    first, second = app.jobs.queue("work", 1), app.jobs.queue("work", 2, delay=60)
+    child = app.jobs.queue("gather", after=[first, second])
+    app.drain()
+
+    app.jobs.requeue(first, delay=120)
+    app.advance(seconds=61)
+    app.drain()
+    assert states(app, first, second, child) == ["queued", "done", "queued"]
+
+    app.advance(seconds=61)
+    app.drain()
+    assert states(app, child) == ["done"]
+
+
+def test_a_parent_that_is_queued_again_revives_all_that_died_of_it(app, told):
+    dies = app.jobs.queue("work", "die")
+    child = app.jobs.queue("gather", after=dies)
+    grandchild = app.jobs.queue("work", "end", after=child)
+    app.drain()
+    assert states(app, child, grandchild) == ["dead", "dead"]
+
+    app.jobs.requeue(dies, delay=10)
+    app.drain()
+    assert states(app, child, grandchild) == ["queued", "queued"]
+    assert app.jobs.get(child).waits and app.jobs.get(grandchild).waits
+    assert f'"reason":"{dies.id} was queued again"' in moves_of(app, child, "job.requeued")[0]
+
+    app.jobs.mark_done(dies, "by hand")
+    app.drain()
+    assert states(app, child, grandchild) == ["done", "done"]
+    assert app.jobs.get(child).result == [["done", "by hand"]]
+
+
+def test_nothing_is_taken_back_of_a_child_that_was_freed(app):
+    parent = app.jobs.queue("work", 1)
+    child = app.jobs.queue("gather", after=parent)
+    app.drain()
+
+    app.jobs.requeue(parent)
+    app.drain()
+
+    assert states(app, parent, child) == ["done", "done"]
+    assert len(moves_of(app, child, "job.freed")) == 1
+
+
+def test_a_child_that_is_queued_again_waits_for_nobody(app):
+    parent = app.jobs.queue("work", 1, delay=60)
+    child = app.jobs.queue("gather", after=parent)
+
+    app.jobs.requeue(child)
+    app.drain()
+
+    assert app.jobs.get(child).result == [["queued", None]]
+    app.advance(seconds=61)
+    app.drain()
+    assert states(app, parent, child) == ["done", "done"]
+
+
+@pytest.mark.parametrize("leaves", ["cancel", "expire", "mark_done"])
+def test_a_child_that_has_left_by_itself_is_not_revived(app, leaves):
+    parent = app.jobs.queue("work", "die", delay=60)
+    child = app.jobs.queue("gather", after=parent, expires=30)
+    match leaves:
+        case "cancel":
+            app.jobs.cancel(child)
+        case "expire":
+            app.advance(seconds=31)
+        case "mark_done":
+            app.jobs.mark_done(child, "by hand")
+    app.advance(seconds=61)
+    app.drain()
+    ended = states(app, child)
+    assert ended == (["done"] if leaves == "mark_done" else ["cancelled"])
+
+    app.jobs.requeue(parent, delay=60)
+    app.drain()
+
+    assert states(app, parent, child) == ["queued", *ended]
+
+
+def test_what_another_job_holds_the_key_of_is_not_revived_and_the_log_says_whose(app):
+    dies = app.jobs.queue("work", "die")
+    child = app.jobs.queue("work", 1, after=dies, unique="k")
+    app.drain()
+    holder = app.jobs.queue("work", 2, delay=600, unique="k")
+
+    app.jobs.requeue(dies, delay=60)
+    app.drain()
+
+    assert states(app, child, holder) == ["dead", "queued"]
+    (line,) = moves_of(app, holder, "job.deduplicated")
+    assert f'"asked_id":"{child.id}"' in line
+    app.jobs.mark_done(dies)
+    app.drain()
+    assert states(app, child) == ["dead"]
+    with pytest.raises(KeyTaken):
+        app.jobs.requeue(child)
+
+
+def test_a_twin_keeps_its_own_parents(app):
+    first, second = app.jobs.queue("work", 1, delay=60), app.jobs.queue("work", 2)
+    child = app.jobs.queue("work", 3, id="child", after=first)
+    again = app.jobs.queue("work", 3, id="child", after=second)
+
+    assert (again.id, again.deduplicated, again.waits) == (child.id, True, True)
+    app.drain()
+    assert states(app, child) == ["queued"]
+
+
+def test_a_part_that_was_queued_before_under_its_key_is_waited_for(app):
+    known = app.jobs.queue("work", "known", unique="k", delay=60)
+    part = spec("new", unique="k")
+    _, child = app.jobs.queue_many([part, JobSpec(name="gather", after=part)])
+
+    assert [one.id for one in app.jobs.parents(child)] == [known.id]
+
+
+def test_an_id_may_stand_earlier_in_the_same_call(app):
+    first, second = app.jobs.queue_many([spec(1, id="a"), spec(2, after="a")])
+
+    assert [one.id for one in app.jobs.parents(second)] == ["a"]
+    app.drain()
+    assert states(app, first, second) == ["done", "done"]
+
+
+def test_job_then_takes_a_whole_fan_in(told):
+    def plan(job):
+        parts = [JobSpec(name="work", data=n) for n in range(3)]
+        job.then(("work", "alone"))
+        job.then(*parts, JobSpec(name="gather", after=parts), JobSpec(name="work", data="last", after_ended=parts[:1]))
+
+    def register(runtime):
+        runtime.jobs.add_handler("plan", plan)
+        runtime.jobs.add_handler("work", lambda job: told.append(job.data) or job.data)
+        runtime.jobs.add_handler("gather", lambda job: [one.result for one in job.parents()])
+
+    with Inline(register, seed=3) as app:
+        whole = app.jobs.queue("plan")
+
+        (gather,) = app.jobs.list("gather")
+        assert (gather.state, gather.result) == ("done", [0, 1, 2])
+        assert sorted(map(str, told)) == ["0", "1", "2", "alone", "last"]
+        assert gather.id == f"{whole.id}.1.5"
+
+
+def test_a_handler_queues_jobs_that_wait_for_it(app, told):
+    def parent(job):
+        job.queue("work", "child", after=job)
+        told.append("parent")
+
+    app.runtime.jobs.add_handler("parent", parent)
+    app.jobs.queue("parent")
+
+    app.drain()
+
+    assert told == ["parent", "child"]
+
+
+@pytest.mark.parametrize(
+    ("call", "error"),
+    [
+        (
+            lambda jobs, a: jobs.queue("work", after=7),
+            "expected after to hold Jobs, ids or JobSpecs of this call, got: 7",
+        ),
+        (
+            lambda jobs, a: jobs.queue("work", after=[a, None]),
+            "expected after to hold Jobs, ids or JobSpecs of this call",
+        ),
+        (
+            lambda jobs, a: jobs.queue("work", after={"a": 1}),
+            "expected after to hold Jobs, ids or JobSpecs of this call",
+        ),
+        (lambda jobs, a: jobs.queue("work", after_ended=b"a"), "expected after_ended to hold Jobs, ids or JobSpecs of"),
+        (lambda jobs, a: jobs.queue("work", after=""), "expected each id in after to be a str of 1 to 200 characters"),
+        (
+            lambda jobs, a: jobs.queue("work", after=[a], after_ended=a.id),
+            "expected each job in after or in after_ended,",
+        ),
+        (
+            lambda jobs, a: jobs.queue("work", after=spec("x")),
+            "expected after to hold a JobSpec that is queued in the same call, got: JobSpec(name='work')",
+        ),
+        (
+            lambda jobs, a: jobs.queue_many([JobSpec(name="merge", after=(part := spec())), part]),
+            "expected the JobSpec 'merge' to stand after those it waits for",
+        ),
+        (
+            lambda jobs, a: jobs.queue_many([JobSpec(name="merge", after="b"), spec(id="b")]),
+            "expected the JobSpec 'merge' to stand after those it waits for",
+        ),
+        (
+            lambda jobs, a: jobs.queue_many([part := spec(), part, JobSpec(name="merge", after=part)]),
+            "expected a JobSpec in after to stand once in the call, got JobSpec(name='work') twice",
+        ),
+        (
+            lambda jobs, a: jobs.queue("work", after=map(str, range(10_001))),
+            "expected at most 10,000 jobs in after and after_ended, got: 10,001",
+        ),
+    ],
+)
+def test_what_cannot_be_waited_for_is_refused_and_nothing_is_stored(app, call, error):
+    known = app.jobs.queue("work", 1, delay=60)
+
+    with pytest.raises(UsageError) as raised:
+        call(app.jobs, known)
+
+    assert error in str(raised.value)
+    assert app.jobs.counts()["queued"] == 1
+
+
+def test_an_id_that_nobody_has_is_unknown_and_nothing_is_stored(app):
+    with pytest.raises(UnknownJob, match="'nobody'; it never was, or retention removed it"):
+        app.jobs.queue_many([spec(1), spec(2, after="nobody")])
+
+    assert app.jobs.counts()["queued"] == 0
+
+
+def test_none_is_no_parent_and_neither_is_an_empty_list(app):
+    assert not app.jobs.queue("work", after=[], after_ended=()).waits
+
+
+def test_retention_keeps_a_parent_as_long_as_its_child():
+    def register(runtime):
+        runtime.jobs.add_handler("work", lambda job: job.data)
+
+    with Inline(register, keep_done_seconds=60) as app:
+        parent = app.jobs.queue("work", 1)
+        other = app.jobs.queue("work", 2)
+        child = app.jobs.queue("work", 3, after=parent, delay=600)
+        app.advance(seconds=300)
+        assert [one.id for one in app.jobs.parents(child)] == [parent.id]
+        with pytest.raises(UnknownJob):
+            app.jobs.get(other)
+        with pytest.raises(UsageError, match=f"got: {parent.id}; forget job {child.id}, which has, first"):
+            app.jobs.forget(parent)
+
+        app.advance(seconds=1000)
+
+        for job in (parent, child):
+            with pytest.raises(UnknownJob):
+                app.jobs.get(job)
+
+
+def test_the_links_of_a_turn_are_limited_and_the_next_goes_on():
+    def register(runtime):
+        runtime.jobs.add_handler("work", lambda job: job.data)
+
+    with Inline(register, at_once=False, freed_links_max=3) as app:
+        parent = app.jobs.queue("work", "parent")
+        children = app.jobs.queue_many([spec(n, after=parent) for n in range(20)])
+
+        app.drain()
+
+        assert set(states(app, *children)) == {"done"}
+        freed = [
+            line.split('"turn":')[1].split(",")[0] for line in app.log.splitlines() if '"event":"job.freed"' in line
+        ]
+        assert max(freed.count(turn) for turn in freed) == 3
+
+
+@pytest.mark.parametrize("lane", ["thread", "task", "process"])
+def test_every_kind_of_lane_reads_and_names_parents(runtime, importable, lane):
+    module = importable(
+        "functions_with_parents",
+        """
+from lamplighter import JobSpec, UsageError
+
+def gather(job):
+    return [one.result for one in job.parents()]
+
+async def gather_async(job):
+    return gather(job)
+
+def plan(job):
+    parts = [JobSpec(name="part", data=n) for n in range(150)]
+    queued = job.queue_many([*parts, JobSpec(name="gather", after=parts, after_ended=job)])
+    job.then(JobSpec(name="gather", id="then", after=[queued[0], queued[1].id]))
+    try:
+        job.queue_many([JobSpec(name="gather", after=parts[0])])
+    except UsageError as error:
+        return [queued[-1].id, str(error)]
+
+async def plan_async(job):
+    parts = [JobSpec(name="part", data=n) for n in range(150)]
+    queued = await job.aqueue_many([*parts, JobSpec(name="gather", after=parts, after_ended=job)])
+    job.then(JobSpec(name="gather", id="then", after=[queued[0], queued[1].id]))
+    try:
+        await job.aqueue_many([JobSpec(name="gather", after=parts[0])])
+    except UsageError as error:
+        return [queued[-1].id, str(error)]
+""",
+    )
+    rt: Runtime = runtime(workers_max=4)
+    rt.jobs.add_handler("part", lambda job: job.data)
+    suffix, isolation = ("_async" if lane == "task" else ""), ("process" if lane == "process" else "thread")
+    for name in ("gather", "plan"):
+        rt.jobs.add_handler(name, getattr(module, name + suffix), isolation=isolation)
+
+    gather_id, error = planned = rt.jobs.join(rt.jobs.queue("plan"), JOIN_SECONDS_MAX).result
+
+    assert rt.jobs.join(gather_id, JOIN_SECONDS_MAX).result == [*range(150), planned]
+    assert rt.jobs.join("then", JOIN_SECONDS_MAX).result == [0, 1]
+    assert error == "expected after to hold a JobSpec that is queued in the same call, got: JobSpec(name='part')"
+
+
+def test_in_a_transaction_of_the_application_a_child_is_there_if_it_commits(runtime, tmp_path):
+    rt: Runtime = runtime()
+    rt.jobs.add_handler("work", lambda job: job.data)
+    rt.jobs.add_handler("gather", lambda job: [one.result for one in job.parents()])
+    done = rt.jobs.join(rt.jobs.queue("work", "before"), JOIN_SECONDS_MAX)
+    with closing(sqlite3.connect(rt.current_boot.get().store.address)) as connection:
+        with connection:
+            part = rt.jobs.queue("work", "within", connection=connection)
+            gather = rt.jobs.queue("gather", after=[part, done], connection=connection)
+            with pytest.raises(UnknownJob):
+                rt.jobs.queue("work", after="nobody", connection=connection)
+        dropped = rt.jobs.queue("gather", after=done, connection=connection)
+        connection.rollback()
+
+    assert rt.jobs.join(gather, JOIN_SECONDS_MAX).result == ["within", "before"]
+    with pytest.raises(UnknownJob):
+        rt.jobs.get(dropped)
+
+
+def test_an_end_in_a_transaction_of_the_application_frees_whoever_waits_for_it(runtime):
+    rt: Runtime = runtime()
+    rt.jobs.add_handler("gather", lambda job: [one.result for one in job.parents()])
+    parent = rt.jobs.queue("by-hand")
+    child = rt.jobs.queue("gather", after=parent)
+    with closing(sqlite3.connect(rt.current_boot.get().store.address)) as connection, connection:
+        rt.jobs.mark_done(parent, "by hand", connection=connection)
+
+    assert rt.jobs.join(child, JOIN_SECONDS_MAX).result == ["by hand"]
+
+
+def test_who_awaits_queues_and_reads_too(runtime):
+    rt: Runtime = runtime()
+    rt.jobs.add_handler("work", lambda job: job.data)
+
+    async def flow():
+        part = await rt.jobs.aqueue("work", 1)
+        whole = await rt.jobs.aqueue("work", 2, after=part)
+        await rt.jobs.ajoin(whole, JOIN_SECONDS_MAX)
+        return [one.result for one in await rt.jobs.aparents(whole)]
+
+    assert asyncio.run(flow()) == [1]
+
+
+def test_what_is_left_when_a_runtime_dies_is_freed_by_the_next(tmp_path):
+    """What has ended and was not passed on is in the store, and in no memory."""
+    address = str(tmp_path / "s.db")
+    with Runtime(address) as first:
+        parent = first.jobs.queue("by-hand")
+        children = first.jobs.queue_many([spec(n, after=parent) for n in range(5)])
+        first.jobs.mark_done(parent)
+    with closing(sqlite3.connect(address)) as connection, connection:
+        # As it was if the process had died before the turn that frees them.
+        connection.execute("update lamplighter_links set met = null")
+        connection.execute("update lamplighter_jobs set waits = 2 where name = 'work'")
+        connection.execute("insert into lamplighter_ripe (parent) values (1)")
+    second = Runtime(address)
+    second.jobs.add_handler("work", lambda job: job.data)
+    with second:
+        assert [second.jobs.join(one, JOIN_SECONDS_MAX).result for one in children] == [0, 1, 2, 3, 4]
+
+
+def test_rabbitmq_says_what_to_do_instead():
+    from lamplighter import NotSupported
+    from lamplighter.rules.limits import Limits
+    from lamplighter.rules.new_jobs import JobChecks
+
+    checks = JobChecks(now=0.0, new_id=lambda: "a", corr=None, limits=Limits(), has_table=False)
+
+    with pytest.raises(NotSupported, match=r"a queue cannot wait for another: end the first with job\.then"):
+        checks.spec(spec(after="b"))
