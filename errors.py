@@ -7,11 +7,8 @@ expected, what came and what to do.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 from typing import Any
-
-from .messages.jobs import SECONDS_MAX
 
 SHOWN_CHARACTERS_MAX = 200
 """How much of what came an error shows."""
@@ -175,6 +172,9 @@ def check_wait(seconds: Any, what: str) -> float:
     Raises:
         UsageError: that is no time.
     """
+    # Imported only here, as below: whoever looks whether runtimes are well loads this module, and needs neither.
+    from .messages.jobs import SECONDS_MAX
+
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds <= SECONDS_MAX:
         raise UsageError(
             f"expected {what}(seconds) to be a number of seconds, 0 or more and at most a century, "
@@ -207,4 +207,6 @@ def missing_extra(package: str, purpose: str, extra: str) -> MissingExtra:
 
 def alike(text: str, known: Iterable[str], *, most: int = 1) -> list[str]:
     """Which of what is known somebody may have meant, the closest first."""
+    import difflib
+
     return difflib.get_close_matches(text, list(known), n=most)

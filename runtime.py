@@ -27,7 +27,8 @@ from .messages.views import ActorView, Health
 from .rules.limits import LimitKeywords, Limits
 from .rules.validation import check_seconds, check_who, options_of, unknown_options
 from .scheduler import Scheduler
-from .stores.opening import Durability, address_of, open_store
+from .stores.addresses import address_of
+from .stores.opening import Durability, open_store
 from .stores.ports import Store
 
 SIGNAL_SECONDS = 0.5

@@ -7,14 +7,15 @@ few seconds.
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import os
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from ..errors import StoreError, UsageError
 from ..operating.controls import ANSWER_SECONDS, ControlRoom, Reached
-from ..operating.probing import Probe, probe
-from ..rules.control_lines import encode_view
+from ..operating.probing import Probe, plain_view, probe
 from ..rules.printable import visible
 from .options import add_store, is_on_server, store_of
 
@@ -55,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     meant = [one for one in found if one.boot.startswith(arguments.boot or "") and one.is_alive is not False]
     probes = [probe(one, arguments.max_age) for one in meant]
     for one in probes:
-        print(encode_view(one).decode() if arguments.json else visible(_sentence(one)))
+        print(json.dumps(asdict(one)) if arguments.json else visible(_sentence(one)))
     if not probes and not arguments.json:
         # An address may have a password in it.
         where = "that server" if is_on_server(address) else address
@@ -68,7 +69,7 @@ def _on_file(address: str, timeout: float) -> Sequence[Reached]:
     path = address.removeprefix("sqlite:///")
     if not os.path.isfile(path):
         raise StoreError(f"expected the path of a store's file, got: {path!r}, which is no file")
-    room = ControlRoom(path, timeout)
+    room = ControlRoom(path, timeout, read_view=plain_view)
     return list(room.look(room.entered()).values())
 
 

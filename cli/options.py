@@ -6,10 +6,14 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from ..errors import UsageError, shown
-from ..messages.jobs import Seconds
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from ..messages.jobs import Seconds
 
 STORE_VARIABLE = "LAMPLIGHTER_STORE"
 
@@ -203,6 +207,9 @@ class Times:
 
     def of(self, instant: float | None) -> str:
         """An instant, in seconds since the Unix epoch, as `at` writes it."""
+        # Imported only here, as below: a health check shows no times.
+        from datetime import UTC, datetime
+
         return "" if instant is None else self.at(datetime.fromtimestamp(instant, UTC))
 
     def at(self, time: datetime | None) -> str:
@@ -210,5 +217,7 @@ class Times:
         if time is None:
             return ""
         if self._is_utc:
+            from datetime import UTC
+
             return time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
         return time.astimezone().isoformat(sep=" ", timespec="seconds")

@@ -15,10 +15,12 @@ import time
 from collections.abc import Callable
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ..messages.clock_steps import STEP_SECONDS_MIN, Reading
-from ..messages.jobs import Instant, Seconds
+
+if TYPE_CHECKING:
+    from ..messages.jobs import Instant, Seconds
 
 STEP_SECONDS_MAX = 1.0
 """The longest single wait: a clock step is noticed within it."""

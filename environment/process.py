@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import resource
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from ..messages.views import ProcessView
+if TYPE_CHECKING:
+    from ..messages.views import ProcessView
 
 ProcessState = Literal["running", "stopped", "gone"]
 """What can be told of a process from outside: it may run; a signal or a debugger has stopped it; it is no more."""
@@ -26,6 +27,9 @@ SECRET_SIGNS = ("://", "@", "=")
 
 def measured() -> ProcessView:
     """What this process uses now."""
+    # Imported only here: whoever looks from outside whether another process is stopped needs none of it.
+    from ..messages.views import ProcessView
+
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     return ProcessView(
         rss_bytes=_rss_bytes(),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from .jobs import Instant, Seconds
+if TYPE_CHECKING:
+    from .jobs import Instant, Seconds
 
 STEP_SECONDS_MIN: Seconds = 1.0
 """Wall time that moves by more than this against time that passes has been stepped."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from .jobs import Seconds
-
 VERSION = 1
 """Of how questions and answers are written."""
 
@@ -21,6 +19,9 @@ JobVerb = Literal["cancel", "requeue"]
 
 Verb = Literal["view", "stacks", "declares", "quiet", "go"] | JobVerb
 """What can be asked: three pictures, and whether to claim more jobs; on a server also to act on a job."""
+
+VIEW_ASKED = b'{"v":1,"verb":"view"}\n'
+"""The line that asks for a view, for whoever loads nothing that could make it."""
 
 Refusal = Literal["unreadable", "unknown_verb", "too_large", "failed"]
 """Why there is no answer: the question cannot be read; it is not known here; what it asks for is more than a line may
@@ -39,7 +40,7 @@ class Ask:
         reason: why.
         boot: whom it is for, where all hear it; None for all.
         job_id: of the job that is acted on; None if none is.
-        delay: how long it is to wait when it is requeued.
+        delay: how many seconds it is to wait when it is requeued.
     """
 
     verb: str
@@ -48,4 +49,4 @@ class Ask:
     reason: str | None = None
     boot: str | None = None
     job_id: str | None = None
-    delay: Seconds = 0.0
+    delay: float = 0.0

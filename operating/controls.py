@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
 from ..environment.clock import SystemClock
 from ..environment.process import state_of
 from ..errors import LamplighterError, StoreUnavailable
-from ..messages.controls import Ask, Verb
-from ..messages.jobs import Instant, Seconds
-from ..messages.views import RuntimeView
-from ..rules.control_lines import decode_answer, encode_ask
+from ..messages.controls import VIEW_ASKED, Ask, Verb
 from ..stores.asking import Heard, ask_all
 from ..stores.controls import CONTROL
 from ..stores.presence import FilePresence, folder_of
 
 if TYPE_CHECKING:
     from ..messages.boots import BootRecord
+    from ..messages.jobs import Instant, Seconds
+    from ..messages.views import RuntimeView
 
 V = TypeVar("V")
 
@@ -66,13 +65,17 @@ class ControlRoom:
     Args:
         path: the store's file.
         timeout: how long a boot may take to answer.
+        read_view: makes a view of the line that answers.
     """
 
-    def __init__(self, path: str, timeout: Seconds = ANSWER_SECONDS) -> None:
+    def __init__(
+        self, path: str, timeout: Seconds = ANSWER_SECONDS, *, read_view: Callable[[bytes], RuntimeView] | None = None
+    ) -> None:
         # As its boots call it, whatever link leads there.
         self._folder = folder_of(os.path.realpath(path))
         self._presence = FilePresence(self._folder)
         self._timeout = timeout
+        self._read_view = _whole_view if read_view is None else read_view
         self._clock = SystemClock()
         self._silent: dict[str, _Silence] = {}
 
@@ -104,6 +107,9 @@ class ControlRoom:
             StoreUnavailable: it does not answer; the message says why.
             AskRefused, UsageError: it answers, and not what it was asked for.
         """
+        # Imported only here, as below: a health check makes no questions, and reads the answers itself.
+        from ..rules.control_lines import decode_answer, encode_ask
+
         question = encode_ask(Ask(verb=verb, by=by, via=via, reason=reason))
         heard = self._ask([boot], question, self._timeout)[boot]
         if heard.answer is not None:
@@ -117,6 +123,8 @@ class ControlRoom:
         Returns:
             By boot what it has answered; None of one that has not, or otherwise.
         """
+        from ..rules.control_lines import encode_ask
+
         living = [boot for boot in boots if self._presence.is_alive(boot) is not False]
         return {boot: _read(heard, kind) for boot, heard in self._ask_each(living, encode_ask(Ask(verb=verb))).items()}
 
@@ -128,7 +136,7 @@ class ControlRoom:
         """
         known = {record.boot: record for record in records}
         alive = {boot: self._presence.is_alive(boot) for boot in boots}
-        heard = self._ask_each([boot for boot in alive if alive[boot] is not False], encode_ask(Ask(verb="view")))
+        heard = self._ask_each([boot for boot in alive if alive[boot] is not False], VIEW_ASKED)
         return {boot: self._reached(boot, alive[boot], heard.get(boot), known.get(boot)) for boot in alive}
 
     def _ask_each(self, boots: Sequence[str], question: bytes) -> dict[str, Heard]:
@@ -160,7 +168,7 @@ class ControlRoom:
         if heard.answer is None:
             return self._unanswered(boot, is_alive, heard, record)
         try:
-            view = decode_answer(heard.answer, RuntimeView)
+            view = self._read_view(heard.answer)
         except LamplighterError as error:
             return Reached(boot=boot, condition="answers", is_alive=True, why=str(error), pid=heard.pid)
         return Reached(boot=boot, condition="answers", is_alive=True, view=view, pid=view.pid)
@@ -197,8 +205,17 @@ class _Silence(NamedTuple):
     patient_at: Seconds
 
 
+def _whole_view(line: bytes) -> RuntimeView:
+    from ..messages.views import RuntimeView
+    from ..rules.control_lines import decode_answer
+
+    return decode_answer(line, RuntimeView)
+
+
 def _read(heard: Heard, kind: type[V]) -> V | None:
     """What was answered, if it is what was asked for."""
+    from ..rules.control_lines import decode_answer
+
     try:
         return None if heard.answer is None else decode_answer(heard.answer, kind)
     except LamplighterError:

@@ -39,7 +39,8 @@ from ..rules.validation import (
     check_seconds,
     check_who,
 )
-from ..stores.opening import address_of, visit_to
+from ..stores.addresses import address_of
+from ..stores.opening import visit_to
 from ..stores.ports import SERVER_SCHEMES, Store
 from .copying import CopySpec, queue_copy
 from .operator_turns import OperatorTurns

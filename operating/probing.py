@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
-from ..messages.jobs import Seconds
-from ..messages.views import RuntimeView
+from ..errors import UsageError, shown
 from .controls import Condition, Reached
+
+if TYPE_CHECKING:
+    from ..messages.jobs import Seconds
+    from ..messages.views import RuntimeView
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +30,33 @@ class Probe:
     pid: int | None
     status: str | None
     reasons: tuple[str, ...]
+
+
+def plain_view(line: bytes) -> Any:
+    """What of a `RuntimeView` is looked at here, of a line that answers. A health check is run every few seconds, and
+    what makes a whole view of a line takes longer to load than all the rest of it.
+
+    Raises:
+        UsageError: it is no answer that can be understood here.
+    """
+    try:
+        found = json.loads(line, object_hook=lambda fields: SimpleNamespace(**fields))
+        view = found.answer
+        return SimpleNamespace(
+            pid=int(view.pid),
+            health=SimpleNamespace(status=str(view.health.status), reasons=tuple(map(str, view.health.reasons))),
+            actors=[
+                SimpleNamespace(
+                    name=str(actor.name),
+                    busy_with=actor.busy_with,
+                    busy_seconds=float(actor.busy_seconds or 0.0),
+                    oldest_seconds=float(actor.oldest_seconds or 0.0),
+                )
+                for actor in view.actors
+            ],
+        )
+    except (AttributeError, TypeError, ValueError):
+        raise UsageError(f"expected an answer of a runtime of this version, got: {shown(line)}") from None
 
 
 def probe(reached: Reached, age_seconds_max: Seconds) -> Probe:

@@ -11,14 +11,13 @@ import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from ..environment.clock import SystemClock
 from ..environment.environment import Environment
 from ..environment.failpoints import Failpoints
 from ..environment.ids import new_id as random_id
 from ..environment.threads import spawn
-from ..errors import UsageError, shown
 from .controls import Controls, NoControls, ServerControls, SocketControls
 from .hints import Hints, ServerHints, SocketHints
 from .ports import SERVER_SCHEMES, Store
@@ -33,38 +32,6 @@ if TYPE_CHECKING:
 
 Durability = Literal["full", "os"]
 """What a commit survives: a power cut, or a killed process."""
-
-
-STORES = 'a path, "sqlite:///path", ":memory:" or "amqp://user:password@host/vhost"'
-"""What a store may be given as."""
-
-
-def address_of(store: Any) -> str:
-    """The address of a store, as people give it.
-
-    Raises:
-        UsageError: it cannot be one.
-    """
-    text = os.fspath(store) if isinstance(store, (str, os.PathLike)) else None
-    if not isinstance(text, str) or not text or not _is_path(text):
-        raise UsageError(f"expected a store: {STORES}, got: {shown(store)}")
-    scheme, found, rest = text.partition("://")
-    if not found:
-        return text
-    if scheme == "sqlite" and rest.startswith("/") and len(rest) > 1:
-        return rest[1:]
-    if scheme in SERVER_SCHEMES:
-        return text
-    # The rest of a URL is not shown: it may hold a password.
-    raise UsageError(f"expected a store: {STORES}, got: {scheme}://...")
-
-
-def _is_path(text: str) -> bool:
-    """Whether the operating system could take it."""
-    try:
-        return b"\0" not in os.fsencode(text)
-    except UnicodeEncodeError:
-        return False
 
 
 def open_store(

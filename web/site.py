@@ -20,7 +20,7 @@ from ..operating.operator import Operator
 from ..rules.codec import encode_own
 from ..rules.control_lines import encode_view
 from ..runtime import Runtime
-from ..stores.opening import address_of
+from ..stores.addresses import address_of
 from .faces.asgi import AsgiApplication
 from .faces.http import BODY_BYTES_MAX, Request, Response
 from .faces.wsgi import WsgiApplication

@@ -10,7 +10,7 @@ from flask import Flask
 
 from ...errors import UsageError
 from ...rules.validation import check_one_of, unknown_options
-from ...stores.opening import STORES
+from ...stores.addresses import STORES
 from ..settings import OPTIONS, WORK_IN, check_option
 
 PREFIX = "LAMPLIGHTER_"

@@ -45,7 +45,7 @@ def observe_store(
     # Imported only here: a child process loads this package for its spans, and looks at no store.
     from ...operating.looking import lookout, readable_file
     from ...operating.metrics import KINDS, Distribution, Metric, metrics_of
-    from ...stores.opening import address_of
+    from ...stores.addresses import address_of
 
     check_whole(names_max, "names_max", least=1, most=10_000)
     place = lookout(readable_file(address_of(store), "tallies"), now=SystemClock().now)

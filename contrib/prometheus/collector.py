@@ -16,7 +16,7 @@ from ...operating import metrics
 from ...operating.looking import lookout, readable_file
 from ...operating.metrics import NAMES_MAX, Distribution, MetricKind, metrics_of
 from ...rules.validation import check_whole
-from ...stores.opening import address_of
+from ...stores.addresses import address_of
 
 FAMILIES: dict[str, Any] = {
     "counter": CounterMetricFamily,
