@@ -50,7 +50,6 @@ CHECKS = (
     Check(REACH, "whether the server lets anybody in", server_checks.reach, "server"),
     Check("rabbit.rights", "whether this user may do what a runtime does", server_checks.rights, "server"),
     Check("rabbit.version", "the server's version", server_checks.version, "server"),
-    Check("rabbit.nodes", "whether the cluster has a majority", server_checks.nodes, "server"),
     Check("rabbit.alarms", "whether the server takes messages", server_checks.alarms, "server"),
     Check("rabbit.arguments", "queues that are not as runtimes declare them", server_checks.arguments, "server"),
     Check("rabbit.leader", "whether a runtime leads", server_checks.leader, "server"),

@@ -79,6 +79,7 @@ class Visit:
         self._is_enough: Callable[[Sequence[bytes]], bool] = lambda lines: False
         self._failure: tuple[str, bool] | None = None
         self.alarm: str | None = None
+        self._is_told = event()
         self._follower: Follower | None = None
 
     def __enter__(self) -> Self:
@@ -124,10 +125,13 @@ class Visit:
 
         Args:
             is_enough: whether no more answers than these are waited for. Any thread calls it.
+
+        Raises:
+            StoreUnavailable: the server refuses, does not answer, or takes no messages.
         """
-        self._heard, self._is_enough = [], is_enough
+        self._heard, self._is_enough, self._is_told = [], is_enough, self._event()
         with self._hearing([topology.asks_exchange()]) as queue:
-            self._answer(self._link.send([question(line, queue)]))
+            self._answer(self._unless_blocked(self._link.send([question(line, queue)])))
             self._has_heard.wait(seconds)
         return list(self._heard)
 
@@ -240,6 +244,19 @@ class Visit:
 
         return self.browse(topology.UNREADABLE, see), count
 
+    def _unless_blocked(self, future: Any) -> Any:
+        """Wait until the server has answered, or has said that it takes no messages: nothing more comes from it then.
+
+        Raises:
+            StoreUnavailable: it has said so.
+        """
+        future.add_done_callback(lambda _: self._is_told.set())
+        if self.alarm is None:
+            self._is_told.wait(ANSWER_SECONDS_MAX)
+        if self.alarm is not None and not future.done():
+            raise StoreUnavailable(f"{self.address} takes no messages: {self.alarm}")
+        return future
+
     def _answer(self, future: Any) -> Any:
         try:
             return self._result(future)
@@ -286,8 +303,10 @@ class Visit:
         """What has been answered by then is all."""
 
     def blocked(self, reason: str | None) -> None:
-        """Whoever waits waits for as long as it may."""
+        """Whoever waits waits for as long as it may, but for who only asks."""
         self.alarm = reason
+        if reason is not None:
+            self._is_told.set()
 
     def pulse(self, unconfirmed: int | None, unanswered: int | None) -> None:
         """It does not last long enough to be looked after."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sqlite3
 from pathlib import Path
 
@@ -112,6 +113,35 @@ def test_whoever_looks_is_not_taken_for_somebody_who_reads_on(path, runtime):
         (finding,) = found(path, "store.wal")
 
     assert finding.level == "ok"
+
+
+WRITES_ON = """
+    import sqlite3, sys
+    connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+    connection.execute("pragma wal_autocheckpoint = 0")
+    connection.execute("create table theirs (blob)")
+    for _ in range(7):
+        connection.execute("insert into theirs values (zeroblob(10000000))")
+    if sys.argv[2] == "copied":
+        connection.execute("pragma wal_checkpoint (passive)")
+    print("started", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize(
+    ("end", "level", "says"),
+    [
+        ("waits", "warning", r"6\d\.\d MiB wait in the log to be copied into the database"),
+        ("copied", "note", r"the log takes 6\d\.\d MiB on the disk, and all but 0 bytes .+"),
+    ],
+)
+def test_a_log_that_has_grown_though_nobody_reads_on_is_told(path, end, level, says):
+    with program(WRITES_ON, path, end):
+        (finding,) = found(path, "store.wal")
+
+    assert finding.level == level
+    assert re.fullmatch(says, finding.evidence)
 
 
 def test_a_log_that_nobody_keeps_is_well(path, runtime):

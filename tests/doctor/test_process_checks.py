@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import re
 import threading
 import time
 from pathlib import Path
 
 import pytest
+from lamplighter.doctor import process_checks
 from lamplighter.messages.views import RuntimeView
 from lamplighter.operating.controls import ControlRoom
 from lamplighter.rules.restart_budget import RestartBudget
@@ -128,6 +131,19 @@ def test_a_process_that_has_most_of_its_files_open_is_told(path):
     assert f"boot {boot} " in finding.evidence
     assert "of 100 files open" in finding.evidence
     assert used.descriptors_max == 100
+
+
+def test_a_process_with_more_threads_than_anybody_means_is_told(path, runtime, monkeypatch):
+    rt = runtime(path)
+    few = levels(found(path, "process"))
+    monkeypatch.setattr(process_checks, "THREADS_MAX", 2)
+
+    (finding,) = found(path, "process")
+
+    assert few == ["ok"]
+    assert finding.level == "warning"
+    assert re.fullmatch(rf"boot {rt.boot.id} \(pid {os.getpid()}\) has \d+ threads", finding.evidence)
+    assert "workers_max" in finding.remedy
 
 
 def test_clocks_that_agree_are_well_and_with_none_to_compare_it_is_unknown(path, runtime):

@@ -195,6 +195,21 @@ def test_room_on_the_disk_is_measured_by_what_the_log_may_need(path):
     assert "are free on its disk" in finding.evidence
 
 
+@pytest.mark.parametrize(
+    ("inodes", "favail", "told"),
+    [(100_000, 12, ["12 inodes are free on its disk: no more files can be made soon"]), (0, 0, []), (9_999, 9_000, [])],
+)
+def test_a_disk_that_can_hold_hardly_any_more_files_is_told(path, monkeypatch, inodes, favail, told):
+    real = list(os.statvfs(path.parent))
+    real[4], real[5], real[7] = max(real[4], 1 << 40), inodes, favail
+    monkeypatch.setattr(os, "statvfs", lambda of: os.statvfs_result(real))
+
+    findings = found(path, "store.space")
+
+    assert [one.evidence for one in findings if one.level == "warning"] == told
+    assert levels(findings) == (["warning"] if told else ["ok"])
+
+
 def test_a_file_of_which_much_is_empty_is_noted(path, runtime):
     runtime()
     change(path, "create table host (x)", "insert into host values (zeroblob(90000000))", "drop table host")

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
+import socket
 import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from urllib.parse import quote
 
 import pika
 import pytest
@@ -12,6 +18,9 @@ from lamplighter.doctor.diagnosis import Diagnosis
 from lamplighter.doctor.examining import chosen, examine
 from lamplighter.doctor.opening import evidence_at
 from lamplighter.stores.rabbitmq import topology
+
+from .conftest import Vhosts
+from .test_permissions import OURS, WRITTEN, User
 
 NOWHERE = "amqp://guest:secret@127.0.0.1:1/none"
 
@@ -49,7 +58,6 @@ def test_of_an_empty_virtual_host_little_is_known(url):
         assert level == "unknown", check
         assert "no runtime has used this virtual host yet" in evidence, check
     assert one(url, "rabbit.consumers")[0] == "unknown"
-    assert one(url, "rabbit.nodes")[0] == "unknown"
 
 
 def test_a_server_that_fares_well_is_well(runtime, url):
@@ -62,10 +70,97 @@ def test_a_server_that_fares_well_is_well(runtime, url):
 
     levels = {finding.check: finding.level for finding in findings}
     assert {check for check, level in levels.items() if level not in ("ok", "unknown")} == set()
-    assert {check for check in levels if levels[check] == "unknown"} <= {"rabbit.nodes", "rabbit.delayed"}
+    assert {check for check in levels if levels[check] == "unknown"} <= {"rabbit.delayed"}
     assert "is RabbitMQ" in next(one.evidence for one in findings if one.check == "rabbit.version")
     assert rt.boot.id in next(one.evidence for one in findings if one.check == "rabbit.leader")
     assert not [check for check in levels if check.startswith("store.")]
+
+
+def test_a_user_who_may_not_declare_is_told_of_and_one_who_may_is_well(vhosts: Vhosts, runtime):
+    user = User(vhosts, "half")
+    user.may(OURS, WRITTEN, OURS)
+    runtime(user.url).stop()
+    whole = one(user.url, "rabbit.rights")
+    user.may("^$", WRITTEN, OURS)
+    user.reconnect()
+
+    level, evidence = one(user.url, "rabbit.rights")
+
+    assert whole == ("ok", "this user may declare, and look at, the queues of a runtime")
+    assert level == "warning"
+    assert evidence.startswith("the server refuses this user what a runtime must do: ")
+    assert "403" in evidence
+    assert one(user.url, "rabbit.arguments")[0] == "ok"
+
+
+def test_a_server_that_takes_no_messages_is_told_of_at_once(vhosts: Vhosts, url, runtime, recorder, capsys):
+    rt = runtime(url)
+    before = one(url, "rabbit.alarms")
+    node = vhosts.server.nodes[0]
+    node.ctl("set_vm_memory_high_watermark", "0.0000001")
+    try:
+        recorder.until(lambda: "memory" in str(rt.health().reasons), "an alarm that health tells")
+        during = one(url, "rabbit.alarms")
+        code = main(["doctor", "-s", url])
+    finally:
+        node.ctl("set_vm_memory_high_watermark", "0.6")
+    recorder.wait_for("store.available", timeout=30.0)
+
+    out = capsys.readouterr().out
+    assert before == one(url, "rabbit.alarms") == ("ok", "the server has taken a message")
+    assert during == ("error", "the server takes no messages: low on memory")
+    assert (code, "ok       rabbit.dead" in out) == (1, True)
+    assert "takes no messages: low on memory" in re.search(r"boots\.hung +(.*)", out)[1]
+
+
+@pytest.mark.parametrize(
+    ("said", "level", "says"),
+    [
+        (b"3.9.99", "error", r"the server is RabbitMQ 3\..*, whose quorum queues have no priorities"),
+        (b"?.?.??", "unknown", r"the server does not tell its version \(\?.*\)"),
+    ],
+)
+def test_an_older_server_is_an_error_and_one_that_does_not_tell_is_unknown(url, said, level, says):
+    with telling_another_version(url, said) as there:
+        got = one(there, "rabbit.version")
+
+    assert got[0] == level
+    assert re.fullmatch(says, got[1])
+
+
+@contextlib.contextmanager
+def telling_another_version(url: str, said: bytes) -> Iterator[str]:
+    """The address of somebody who passes on what the server says, but for its version."""
+    real = pika.URLParameters(url)
+    with socket.create_server(("127.0.0.1", 0)) as door, ExitStack() as open_ones:
+
+        def let_in() -> None:
+            while True:
+                try:
+                    visitor = open_ones.enter_context(door.accept()[0])
+                    server = open_ones.enter_context(socket.create_connection((real.host, real.port)))
+                except OSError:
+                    return
+                threading.Thread(target=pass_on, args=(visitor, server, None), daemon=True).start()
+                threading.Thread(target=pass_on, args=(server, visitor, said), daemon=True).start()
+
+        threading.Thread(target=let_in, daemon=True).start()
+        port, vhost = door.getsockname()[1], quote(real.virtual_host, "")
+        yield f"amqp://{real.credentials.username}:{real.credentials.password}@127.0.0.1:{port}/{vhost}"
+
+
+VERSION = re.compile(rb"(?<=\x07versionS\x00\x00\x00).(\d+\.\d+\.\d+)", re.DOTALL)
+
+
+def pass_on(here: socket.socket, there: socket.socket, said: bytes | None) -> None:
+    """Pass on what comes, and put this in the place of a version, in as many bytes."""
+    with contextlib.suppress(OSError):
+        while data := here.recv(1 << 16):
+            if said is not None and (found := VERSION.search(data)):
+                start, end = found.span(1)
+                data = data[:start] + said[: end - start].ljust(end - start, b"9") + data[end:]
+            there.sendall(data)
+        there.shutdown(socket.SHUT_WR)
 
 
 def test_a_queue_that_somebody_has_made_otherwise_is_an_error(runtime, url):
