@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from .handlers.carriers import Carrier, ChildEnded
     from .handlers.handler import JobTimeout
     from .job import Job
+    from .job_steps import KeptStep
     from .jobs import Jobs
     from .log.configure import configure_logging
     from .log.job_context import JobFields
@@ -71,6 +72,7 @@ __all__ = [
     "JobState",
     "JobTimeout",
     "Jobs",
+    "KeptStep",
     "KeyTaken",
     "LamplighterError",
     "Limits",
@@ -118,6 +120,7 @@ _HOMES = {
     "ChildEnded": "handlers.carriers",
     "JobTimeout": "handlers.handler",
     "Job": "job",
+    "KeptStep": "job_steps",
     "configure_logging": "log.configure",
     "JobFields": "log.job_context",
     "JobSpec": "messages.jobs",

@@ -183,6 +183,10 @@ def check_wait(seconds: Any, what: str) -> float:
     return float(seconds)
 
 
+REFUSALS = {kind.__name__: kind for kind in (NotStarted, NotSupported, StaleClaim, StoreUnavailable, UsageError)}
+"""By its name, what a child process raises anew that its parent has refused to do for it; of others the base of all."""
+
+
 def shown(value: object) -> str:
     """A value as an error message shows it: cut if it is long, and in some way also if its own `repr` raises."""
     try:

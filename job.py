@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic, Protocol, Unpack, cast
 
 from .errors import Cancel, Discard, ResultLost, Retry, Snooze, UsageError
+from .job_steps import JobSteps, StepContext
 from .messages.jobs import Claim, JobKeywords, JobRecord, JobSpec, JobState, Seconds
 from .messages.outcomes import Policy
 from .rules.codec import decode, encode
@@ -91,8 +92,12 @@ class JobContext(Protocol):
     def parents(self, after: int) -> Sequence[Job[Any]]:
         """Some of the jobs that it has waited for, without the first `after`; none behind the last."""
 
+    @property
+    def steps(self) -> StepContext:
+        """The steps of this attempt."""
 
-class Job(Generic[T, R]):
+
+class Job(JobSteps, Generic[T, R]):
     """One job: `Job[X]` has data of the type X. One that a handler object has queued, `Job[X, Y]`, has a result of the
     type Y as well.
 
@@ -404,6 +409,9 @@ class Job(Generic[T, R]):
         `jobs.parents`.
         """
         return in_pages(self._lane().parents)
+
+    def _steps(self) -> StepContext:
+        return self._lane().steps
 
     def _lane(self) -> JobContext:
         if self._context is None:

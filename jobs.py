@@ -33,7 +33,7 @@ from .rules.validation import (
     check_whole,
     unknown_options,
 )
-from .steering import Steering
+from .stepping import Stepping
 
 LIST_JOBS_MAX = 10_000
 
@@ -42,7 +42,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-class Jobs(Steering):
+class Jobs(Stepping):
     """Queue jobs, look at them, act on them, and register the functions that do them. Made by `Runtime`."""
 
     @overload

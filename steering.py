@@ -21,10 +21,10 @@ from .messages.pauses import paused_at
 from .messages.queries import JobQuery
 from .operating.query import parse_query
 from .queueing import Queueing
-from .rules.capabilities import not_supported
+from .rules.capabilities import needed, not_supported
 from .rules.codec import encode
 from .rules.new_jobs import FollowUps
-from .rules.validation import check_limit, check_moment, check_name, check_seconds, check_who
+from .rules.validation import check_bool, check_limit, check_moment, check_name, check_seconds, check_who
 
 UNFINISHED = (JobState.QUEUED, JobState.RUNNING)
 """The states of jobs that can be cancelled."""
@@ -38,25 +38,29 @@ class Steering(Queueing):
         job: Ref,
         *,
         delay: Seconds | timedelta | None = None,
+        afresh: bool = False,
         by: str | None = None,
         reason: str | None = None,
     ) -> Job[Any]:
         """Remove, then re-add at the back of the queue with its attempts reset; also one that has ended.
 
-        An attempt that still runs loses its claim, so it cannot finish the job any more. An `expires` is removed.
+        An attempt that still runs loses its claim, so it cannot finish the job any more. An `expires` is removed. The
+        job goes on after the steps that are kept of it, unless it is done, or `afresh` is asked for.
 
         Args:
             job: its id, a snapshot of it, or a `Job`.
             delay: seconds or a timedelta before which it is not started.
+            afresh: whether its kept steps are removed.
             by: on whose behalf, for the log.
             reason: why, for the log.
 
         Raises:
             UnknownJob: it is not in the store.
             KeyTaken: another unfinished job holds its unique key.
+            NotSupported: `afresh` on a RabbitMQ.
         """
         self.warn_if_blocking("requeue")
-        boot, make = self._requeue(job, delay, check_who(by, reason))
+        boot, make = self._requeue(job, delay, check_who(by, reason), check_bool(afresh, "afresh"))
         with at_hand(boot.store, id_of(job)):
             return Job(boot.requests.ask(make))
 
@@ -65,11 +69,12 @@ class Steering(Queueing):
         job: Ref,
         *,
         delay: Seconds | timedelta | None = None,
+        afresh: bool = False,
         by: str | None = None,
         reason: str | None = None,
     ) -> Job[Any]:
         """`requeue` for asyncio applications."""
-        boot, make = self._requeue(job, delay, check_who(by, reason))
+        boot, make = self._requeue(job, delay, check_who(by, reason), check_bool(afresh, "afresh"))
         async with off_loop(at_hand(boot.store, id_of(job))):
             return Job(await boot.requests.ask_async(make))
 
@@ -287,9 +292,12 @@ class Steering(Queueing):
         await self._current_boot.get().requests.ask_async(_pausing(name, False, by, reason))
 
     def _requeue(
-        self, job: Ref, delay: Seconds | timedelta | None, who: Attribution
+        self, job: Ref, delay: Seconds | timedelta | None, who: Attribution, afresh: bool
     ) -> tuple[Boot, Callable[[Reply], Requeue]]:
-        return self._current_boot.get(), partial(Requeue, id_of(job), _delay(delay), who=who)
+        boot = self._current_boot.get()
+        if afresh:
+            needed(boot.store.table, "steps")
+        return boot, partial(Requeue, id_of(job), _delay(delay), who=who, afresh=afresh)
 
     def _revival(
         self, name: str | None, delay: Seconds | timedelta | None, who: Attribution

@@ -19,8 +19,9 @@ from enum import StrEnum
 from typing import Literal, NamedTuple
 
 from .actors.base import ActorContext, Post, RuntimeActor
+from .messages.family import Died, StartChild, StartNow, StopChild, StopFamily
 from .messages.jobs import Instant, Seconds
-from .messages.mail import Died, Down, Mail, StartChild, StartNow, StopChild, StopFamily
+from .messages.mail import Down, Mail
 from .messages.views import DEATHS_SHOWN_MAX, Death
 from .rules.restart_budget import HEALTHY_SECONDS, RestartBudget
 

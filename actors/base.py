@@ -19,8 +19,9 @@ from ..environment.clock import Clock, Timer
 from ..environment.environment import Environment
 from ..environment.threads import Thread
 from ..log.emitter import NOBODY, Log, Speaker
+from ..messages.family import Died
 from ..messages.jobs import Seconds
-from ..messages.mail import Died, Mail
+from ..messages.mail import Mail
 from ..rules.limits import Limits
 
 

@@ -67,10 +67,7 @@ class Requests:
             UsageError: this thread's own transaction would be waited for.
             LamplighterError: the broker refused, or `before_waiting` does.
         """
-        if self._host is not None and self._host.written_here():
-            raise UsageError(WRITTEN_HERE)
-        if self.before_waiting is not None:
-            self.before_waiting()
+        self.check_caller()
         request = BrokerRequest(self, make, job_ids, corr)
         while True:
             reply = self._environment.reply()
@@ -83,6 +80,17 @@ class Requests:
                 raise request.gave_up() from None
             except BrokerLost as lost:
                 request.lost(lost)
+
+    def check_caller(self) -> None:
+        """Make sure that the calling thread may wait for the broker.
+
+        Raises:
+            UsageError, LamplighterError: as `ask`.
+        """
+        if self._host is not None and self._host.written_here():
+            raise UsageError(WRITTEN_HERE)
+        if self.before_waiting is not None:
+            self.before_waiting()
 
     async def ask_async(
         self, make: Callable[[Reply], Any], *, job_ids: Sequence[str] = (), corr: str | None = None

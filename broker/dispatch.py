@@ -32,7 +32,8 @@ from ..messages.mail import (
     Retire,
     Tick,
 )
-from . import boots, claims, jobs, schedules
+from ..messages.steps import KeepStep
+from . import boots, claims, jobs, schedules, steps
 from .retention import Retention
 from .turn_context import TurnContext
 
@@ -55,6 +56,8 @@ def handle(context: TurnContext, body: Any, retention: Retention) -> Any:
             return claims.give_back(context, body)
         case Progressed():
             return claims.progressed(context, body)
+        case KeepStep():
+            return steps.keep_step(context, body)
         case Tick():
             return schedules.tick(context, body)
         case MarkDone():

@@ -91,11 +91,14 @@ def _in_time(job: NewJob, now: Instant, mail_seconds_max: Seconds) -> NewJob:
 
 def requeue(context: TurnContext, body: Requeue) -> JobRecord:
     """Put a job at the back of the queue. An attempt that still runs loses its claim."""
+    steps = needed(context.turn.steps, "steps") if body.afresh else None
     job = context.known(body.job_id)
     with context.on_behalf(body.who):
         moved = context.turn.jobs.requeue(job, context.turn.now + body.delay)
     if moved is None:
         raise not_supported("requeue" if job.state == JobState.RUNNING else "remove")
+    if steps is not None and (removed := steps.remove(job)):
+        context.add_to_move(steps=removed)
     _revoke(context, job, "requeued")
     return moved
 

@@ -32,6 +32,7 @@ OF_TURNS = frozenset(
         "name.unlimited",
         "retention.pruned",
         "job.forgotten",
+        "job.stepped",
     }
 )
 """Besides moves of jobs, what says in a line of its own what the ledger tells of the same turn."""

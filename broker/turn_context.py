@@ -99,6 +99,11 @@ class TurnContext(NamedTuple):
         moves = self.turn.transitions
         moves[first:last] = [moved._replace(who=who) for moved in moves[first:last]]
 
+    def add_to_move(self, **fields: Any) -> None:
+        """Have the line and the ledger say more of the last move of a job."""
+        moves = self.turn.transitions
+        moves[-1] = moves[-1]._replace(fields={**moves[-1].fields, **fields})
+
     def note(self, move: Move, who: Attribution) -> None:
         """Have the ledger tell what this turn does besides moving jobs, and on whose behalf."""
         self.turn.note({**move, **who.told})

@@ -29,6 +29,7 @@ POINTS: dict[str, str] = {
     "broker.let_out": "a write batch is committed, and nothing was answered, started or logged yet",
     "lane.call": "a job's function is about to be called",
     "lane.returned": "it has returned or raised, and its completion is not reported yet",
+    "lane.step": "the function of a job's step has returned, and its result is about to be kept, or has just been",
     "log.write": "a line is about to be written",
     "store.read": "the store is about to be read",
     "store.turn.begin": "a transaction is about to begin",

@@ -26,9 +26,10 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from ..errors import LamplighterError, NotStarted, UsageError
+from ..errors import REFUSALS, LamplighterError, NotStarted
 from ..job import Job
-from ..messages.jobs import JobKeywords, JobRecord, JobSpec
+from ..job_steps import Read
+from ..messages.jobs import Instant, JobKeywords, JobRecord, JobSpec
 from ..messages.outcomes import Policy
 from ..rules.codec import decode, encode
 from ..rules.limits import WHOLE_MAX
@@ -39,6 +40,7 @@ from .carriers import Carrier, Carriers
 from .execute import Execution
 from .outcomes import Rules
 from .payload import payload_type
+from .steps import reader, refuse_on_loop
 
 PR_SET_PDEATHSIG = 1
 """Linux: with which signal a process dies when the thread that started it has ended."""
@@ -58,6 +60,7 @@ class Parent:
         self._own_pid = os.getpid()
         self._dies_with_parent = die_with_parent()
         self._lock = threading.Lock()
+        self._asking = threading.Lock()
         self._claim: list[int] = []
         self.runs: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self.replies: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
@@ -88,8 +91,10 @@ class Parent:
             raise NotStarted(
                 f"expected this in the process that runs the job, {self._own_pid}, not in one it has forked"
             )
-        self.say(claim, message)
-        return self.replies.get()
+        # One at a time: answers do not say what they answer, and several threads of a job may ask.
+        with self._asking:
+            self.say(claim, message)
+            return self.replies.get()
 
     def listen(self) -> None:
         """Sort what comes in, until the parent has ended; this process ends with it, whatever it does."""
@@ -192,11 +197,48 @@ class Borrowed:
     def parents(self, after: int) -> Sequence[Job[Any]]:
         return _queued(self._ask({"parents": after}))
 
+    @property
+    def steps(self) -> RemoteSteps:
+        return RemoteSteps(self._ask)
+
     def _ask(self, question: dict[str, Any]) -> dict[str, Any]:
         reply = self._parent.ask(self._claim, question)
         if "refused" in reply:
-            raise (UsageError if reply["usage"] else LamplighterError)(reply["refused"])
+            raise REFUSALS.get(reply["kind"], LamplighterError)(reply["refused"])
         return reply
+
+
+class RemoteSteps:
+    """The steps of a job in a child: which are kept, the parent knows. Their functions are called here."""
+
+    def __init__(self, ask: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+        self._ask = ask
+
+    def begin(self, name: str) -> str | None:
+        refuse_on_loop()
+        return self._begin(name)
+
+    async def abegin(self, name: str) -> str | None:
+        return await asyncio.to_thread(self._begin, name)
+
+    def keep(self, name: str, result: str) -> str:
+        return str(self._ask({"keep": [name, result]})["kept"])
+
+    async def akeep(self, name: str, result: str) -> str:
+        return await asyncio.to_thread(self.keep, name, result)
+
+    def leave(self, name: str) -> None:
+        self._ask({"leave": name})
+
+    def reader(self, name: str, fn: Callable[..., Any]) -> Read:
+        return reader(name, fn)
+
+    def now(self) -> Instant:
+        return float(self._ask({"now": True})["now"])
+
+    def _begin(self, name: str) -> str | None:
+        kept: str | None = self._ask({"begin": name})["kept"]
+        return kept
 
 
 class RemoteLog:

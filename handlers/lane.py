@@ -11,21 +11,23 @@ from ..environment.clock import Clock
 from ..environment.environment import Environment
 from ..errors import UsageError
 from ..job import Job
-from ..messages.jobs import Claim, JobKeywords, JobSpec, NewJob, Seconds
+from ..messages.jobs import Claim, JobKeywords, JobRecord, JobSpec, NewJob, Seconds
 from ..messages.mail import Progressed
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
+from ..messages.steps import StepRecord
 from ..rules.limits import Limits
 from ..rules.new_jobs import FollowUps
 from .carriers import Carriers
 from .handler import Handler
 from .headcount import Headcount
+from .steps import AttemptSteps
 
 PROGRESS_SECONDS_MIN = 0.1
 """Progress reports in quicker succession are merged."""
 
 
 class JobsOfHandlers(Protocol):
-    """How handlers queue jobs. What is queued descends from the root `corr`."""
+    """How handlers queue jobs, and keep steps of theirs. What is queued descends from the root `corr`."""
 
     def queue_from_handler(self, name: str, data: Any, options: JobKeywords, corr: str) -> Job[Any]:
         """Queue a job."""
@@ -44,6 +46,18 @@ class JobsOfHandlers(Protocol):
 
     def some_parents(self, no: int, after: int) -> Sequence[Job[Any]]:
         """Some of the jobs that one has waited for, by its `no`, without the first `after`."""
+
+    def check_step(self) -> None:
+        """Whether a step can be kept, before its function is called."""
+
+    def kept_steps(self, job: JobRecord) -> Sequence[StepRecord]:
+        """The steps that earlier claims of a running job have kept."""
+
+    def keep_step(self, claim: Claim, name: str, result: str, took: Seconds) -> str:
+        """Keep a step: the JSON text that is kept under its name."""
+
+    async def akeep_step(self, claim: Claim, name: str, result: str, took: Seconds) -> str:
+        """The same, without blocking the event loop."""
 
 
 class LaneContext(NamedTuple):
@@ -112,6 +126,7 @@ class Lane:
         "_progress",
         "_progress_due",
         "_signal",
+        "_steps",
         "_then",
         "abandoned_because",
         "claim",
@@ -161,6 +176,8 @@ class Lane:
         self._then: tuple[Callable[[], object], ...] = ()
         self._follow_ups: FollowUps | None = None
         """What is queued if the function returns. It is made when it is needed."""
+        self._steps: AttemptSteps | None = None
+        """Made when it is needed, too."""
         self._progress: str | None = None
         self._progress_due = 0.0
 
@@ -343,6 +360,12 @@ class Lane:
 
     def parents(self, after: int) -> Sequence[Job[Any]]:
         return self.context.jobs.some_parents(self.claim.job.no, after)
+
+    @property
+    def steps(self) -> AttemptSteps:
+        with self._lock:
+            self._steps = self._steps or AttemptSteps(self)
+        return self._steps
 
     def _progress_is_due(self) -> None:
         with self._lock:

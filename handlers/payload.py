@@ -92,9 +92,12 @@ def payload_type(fn: Callable[..., Any], job_type: type) -> Any:
     return wanted
 
 
-def result_type(fn: Callable[..., Any], name: str) -> Any:
-    """What the annotation of a handler says that it returns, as `fit` takes it. None where it says nothing, and where
+def result_type(fn: Callable[..., Any], what: str) -> Any:
+    """What the annotation of a function says that it returns, as `fit` takes it. None where it says nothing, and where
     what is stored of a result does not say which of several types it was.
+
+    Args:
+        what: how an error names the function.
 
     Raises:
         UsageError: it is not JSON-serializable, so that nobody could keep a result, whatever work was done for it.
@@ -108,7 +111,7 @@ def result_type(fn: Callable[..., Any], name: str) -> Any:
         if not (_is_json(cls) or issubclass(cls, JSON_CLASSES)):
             raise UsageError(
                 f"expected a JSON-serializable result ({CARRIED}, and containers of them), got: {cls!r} in "
-                f"{returned!r}, which the handler for {name} returns; return an id, a dict or None"
+                f"{returned!r}, which {what} returns; return an id, a dict or None"
             )
     try:
         if asks_for_model(returned):

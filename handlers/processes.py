@@ -21,7 +21,7 @@ from typing import Any
 
 from ..environment.environment import Environment
 from ..environment.threads import Thread
-from ..errors import UsageError
+from ..errors import REFUSALS
 from ..job import Job
 from ..messages.jobs import JobRecord, JobSpec
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
@@ -110,13 +110,11 @@ class _Keeper(Worker):
                 getattr(lane.log, level)(event, **fields)
         else:
             try:
-                queued = _queue(lane, heard)
+                answer = _answer(lane, heard)
             except Exception as error:
-                is_usage = isinstance(error, UsageError)
-                says = str(error) if is_usage else f"{type(error).__name__}: {error}"
-                child.say({"refused": says, "usage": is_usage})
-                return
-            child.say({"queued": [(job.record, job.deduplicated) for job in queued]})
+                kind = next((one.__name__ for one in type(error).__mro__ if one.__name__ in REFUSALS), None)
+                answer = {"refused": str(error) if kind else f"{type(error).__name__}: {error}", "kind": kind}
+            child.say(answer)
 
     def _discard(self) -> None:
         if self._child is not None:
@@ -212,17 +210,32 @@ class _Child(RunHandle):
             self._socket.shutdown(socket.SHUT_RDWR)
 
 
-def _queue(lane: Lane, asked: dict[str, Any]) -> Sequence[Job[Any]]:
-    """Do what a child asks for: queue jobs now, keep them until its own has ended, or read what that has waited for."""
-    if "queue" in asked:
-        name, data, options = asked["queue"]
-        return [lane.queue(name, data, _with_moments(options))]
-    if "queue_many" in asked:
-        return lane.queue_many(_specs(asked["queue_many"]))
-    if "parents" in asked:
-        return lane.parents(asked["parents"])
-    lane.then(_specs(asked["then"]))
-    return []
+def _answer(lane: Lane, asked: dict[str, Any]) -> dict[str, Any]:
+    """Do what a child asks for: queue jobs now, keep them until its own has ended, read what that has waited
+    for, or keep a step.
+    """
+    match asked:
+        case {"queue": [name, data, options]}:
+            return _queued([lane.queue(name, data, _with_moments(options))])
+        case {"queue_many": orders}:
+            return _queued(lane.queue_many(_specs(orders)))
+        case {"parents": after}:
+            return _queued(lane.parents(after))
+        case {"begin": name}:
+            return {"kept": lane.steps.begin(name)}
+        case {"keep": [name, result]}:
+            return {"kept": lane.steps.keep(name, result)}
+        case {"leave": name}:
+            lane.steps.leave(name)
+        case {"now": _}:
+            return {"now": lane.steps.now()}
+        case {"then": orders}:
+            lane.then(_specs(orders))
+    return {}
+
+
+def _queued(jobs: Sequence[Job[Any]]) -> dict[str, Any]:
+    return {"queued": [(job.record, job.deduplicated) for job in jobs]}
 
 
 def _specs(orders: Sequence[Sequence[Any]]) -> list[JobSpec]:

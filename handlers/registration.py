@@ -89,7 +89,7 @@ def check_handler(
             discard_on=discard_on,
         ),
         restart=None if options["restart"] is None else _check_budget(options["restart"]),
-        types=HandlerTypes(payload_type(fn, Job), result_type(fn, name) if auto_done else None),
+        types=HandlerTypes(payload_type(fn, Job), result_type(fn, f"the handler for {name}") if auto_done else None),
         rate=rate,
     )
 

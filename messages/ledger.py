@@ -19,7 +19,7 @@ all before it to tell."""
 
 Move = dict[str, Any]
 """One thing that a turn has changed: a move of a job, or what became of a slot, a schedule, a name, a boot. Its keys
-are in `log.events.MOVE_KEYS`."""
+are in `log.ledger_keys.MOVE_KEYS`."""
 
 
 class LedgerTurn(NamedTuple):

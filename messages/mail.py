@@ -59,12 +59,13 @@ class Queue(NamedTuple):
 
 
 class Requeue(NamedTuple):
-    """Put a job at the back of the queue with its attempts reset."""
+    """Put a job at the back of the queue with its attempts reset; `afresh`, without its kept steps."""
 
     job_id: str
     delay: Seconds
     reply: Reply | None
     who: Attribution = UNATTRIBUTED
+    afresh: bool = False
 
 
 class RequeueMany(NamedTuple):
@@ -408,43 +409,3 @@ class SchedulesChanged(NamedTuple):
 
     records: tuple[ScheduleRecord, ...] = ()
     gone: tuple[str, ...] = ()
-
-
-# The supervisor gets these.
-
-
-class Died(NamedTuple):
-    """An actor's loop has ended. Sent from the `finally` around it, on its own thread.
-
-    Attributes:
-        over: the message that it had in hand.
-    """
-
-    child: str
-    incarnation: int
-    reason: str
-    traceback: str | None
-    over: Mail | None
-
-
-class StartChild(NamedTuple):
-    """Start a child of the family, unless it lives already."""
-
-    child: str
-
-
-class StopChild(NamedTuple):
-    """Stop a child for good."""
-
-    child: str
-
-
-class StopFamily(NamedTuple):
-    """Stop every child for good, the last one first."""
-
-
-class StartNow(NamedTuple):
-    """The back-off of a child is over, or cut short."""
-
-    child: str
-    incarnation: int

@@ -25,6 +25,7 @@ INSTEAD = {
     "remove": "only a job that runs in this very runtime, or a dead one, can be found by its id: give the job "
     "expires=, have its handler look whether it is still wanted, or ask whoever runs it (lamplighter jobs cancel)",
     "requeue": "this attempt has lost its connection, so the job may be elsewhere already: let it end",
+    "steps": "make each step a job: job.then",
     "tallies": "no sums of what became of jobs are kept: look at the server's own, or read the log",
     "unique": "there are no unique keys: give the job an id that says what it is, and have its handler look whether "
     "that is done",

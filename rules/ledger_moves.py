@@ -1,4 +1,4 @@
-"""How the ledger tells what a turn did; `log.events.MOVE_KEYS` says what each key means."""
+"""How the ledger tells what a turn did; `log.ledger_keys.MOVE_KEYS` says what each key means."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ BESIDES = {
     "parents": "m",
     "named": "y",
     "rate": "rate",
+    "steps": "steps",
 }
 """What is told of the fields of an event, unless it is nothing, and under which key."""
 
@@ -70,9 +71,9 @@ def told_move(step: Transition, at: Instant) -> Move:
         told["a"] = job.attempt
     if step.boot_was is not None:
         told["b"] = step.boot_was
-    for name, value in step.fields.items():
-        if value and name in BESIDES:
-            told[BESIDES[name]] = value
+    for name, key in BESIDES.items():
+        if value := step.fields.get(name):
+            told[key] = value
     return told if step.who is UNATTRIBUTED else {**told, **step.who.told}
 
 

@@ -32,6 +32,7 @@ class Limits:
         then_jobs_max, then_bytes_max: how many jobs may follow one that is done, and JSON text of their data together.
         parents_max: how many others one job may wait for.
         freed_links_max: how many links between such jobs one turn looks at; the next turn goes on.
+        steps_max, steps_bytes_max: how many steps of a job are kept, and JSON text of their results together.
         error_characters_max: what is kept of a traceback.
         workers_max: jobs of all names together that run at once in one runtime. No more threads are kept for them.
         interruptions_max: blamed interruptions within 72 hours that make a job dead as poison.
@@ -59,6 +60,8 @@ class Limits:
     then_bytes_max: int = 16 * 1024 * 1024
     parents_max: int = 10_000
     freed_links_max: int = 2_000
+    steps_max: int = 10_000
+    steps_bytes_max: int = 16 * 1024 * 1024
     error_characters_max: int = 20_000
     workers_max: int = WHOLE_MAX
     interruptions_max: int = 3
@@ -104,6 +107,8 @@ class LimitKeywords(TypedDict, total=False):
     then_bytes_max: int
     parents_max: int
     freed_links_max: int
+    steps_max: int
+    steps_bytes_max: int
     error_characters_max: int
     workers_max: int
     interruptions_max: int

@@ -22,6 +22,7 @@ from ..messages.outcomes import Outcome, Verdict
 from ..messages.pauses import PauseRecord
 from ..messages.queries import LOOKED_MAX, CappedCounts, Census, Found, JobQuery
 from ..messages.schedules import HostChange, ScheduleRecord, SlotEntry
+from ..messages.steps import StepRecord
 from ..messages.tallies import Tally
 from .troubles import Ailment
 from .turn_ports import Turn
@@ -163,6 +164,9 @@ class JobTable(Protocol):
 
     def attempts(self, job_id: str) -> Sequence[Attempt]:
         """The ended claims of a job that failed or were interrupted, oldest first."""
+
+    def steps(self, no: int) -> Sequence[StepRecord]:
+        """The kept steps of the job with this `no`, the oldest first. A job that is done has none."""
 
 
 class DeadJobs(Protocol):

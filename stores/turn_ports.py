@@ -16,6 +16,7 @@ from ..messages.name_limits import NO_LIMITS, NameLimits
 from ..messages.outcomes import Outcome, Verdict
 from ..messages.schedules import ScheduleRecord, SlotEntry
 from ..messages.slots import SlotRange
+from ..messages.steps import StepRecord
 from ..messages.tallies import Tally
 from .troubles import BootLost
 
@@ -170,6 +171,30 @@ class JobLinks(Protocol):
         """The id of a job in the store that waits for this one, or has; None if there is none."""
 
 
+class KeptNow(NamedTuple):
+    """What is kept of a step.
+
+    Attributes:
+        rev: how many moves its job has made.
+        is_new: whether this turn has kept it.
+    """
+
+    step: StepRecord
+    rev: int
+    is_new: bool
+
+
+class StepBook(Protocol):
+    """The kept steps of jobs, as a turn adds to them. Whatever ends a job as done, or removes it, removes its steps."""
+
+    def keep(self, claimed: JobRecord, name: str, result: str) -> KeptNow | None:
+        """Keep the result of a step, only if the claim is the current one, and the job's holder is the one that it
+        names. What is kept under the name then: the first result stays. None when it is not: nothing changes."""
+
+    def remove(self, job: JobRecord) -> int:
+        """Remove all steps of a job, and say how many."""
+
+
 class ScheduleBook(Protocol):
     """The schedules of a turn, and their slots. It sees its own changes."""
 
@@ -267,6 +292,7 @@ class Turn(Protocol):
     schedules: ScheduleBook
     boots: Members
     tallies: TallyBook | None
+    steps: StepBook | None
 
     def note(self, move: Move) -> None:
         """Have the ledger tell what this turn does besides moving jobs."""

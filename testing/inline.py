@@ -246,10 +246,11 @@ class InlineJobs(Jobs):
         job: Job[Any] | str,
         *,
         delay: Seconds | timedelta | None = None,
+        afresh: bool = False,
         by: str | None = None,
         reason: str | None = None,
     ) -> Job[Any]:
-        return self._now(super().requeue(job, delay=delay, by=by, reason=reason))
+        return self._now(super().requeue(job, delay=delay, afresh=afresh, by=by, reason=reason))
 
     def requeue_dead(
         self,

@@ -41,6 +41,7 @@ PUBLIC = [
     "JobState",
     "JobTimeout",
     "Jobs",
+    "KeptStep",
     "KeyTaken",
     "LamplighterError",
     "Limits",

@@ -9,8 +9,9 @@ import re
 import pytest
 from lamplighter import JobFailed
 from lamplighter.history.log_files.lines import Told
-from lamplighter.log.events import ENVELOPE, EVENTS, LEDGER, MOVE_KEYS, MOVE_KINDS
+from lamplighter.log.events import ENVELOPE, EVENTS
 from lamplighter.log.json_line import to_json
+from lamplighter.log.ledger_keys import LEDGER, MOVE_KEYS, MOVE_KINDS
 from lamplighter.log.outlets import LEVELS
 from lamplighter.rules.lifecycle import MOVES
 

@@ -24,8 +24,8 @@ SHOWN_BYTES_MAX = 300
 
 
 class Told(msgspec.Struct, gc=False, omit_defaults=True):
-    """One of the moves that a line of the ledger tells; `log.events.MOVE_KEYS` says what each key means. Its JSON is
-    the writer's, whatever the line has gone through.
+    """One of the moves that a line of the ledger tells; `log.ledger_keys.MOVE_KEYS` says what each key means. Its JSON
+    is the writer's, whatever the line has gone through.
     """
 
     k: str
@@ -49,6 +49,8 @@ class Told(msgspec.Struct, gc=False, omit_defaults=True):
     m: int | None = None
     y: list[list[str | int]] | None = None
     rate: str | None = None
+    step: str | None = None
+    steps: int | None = None
     no: int | None = None
     when: str | None = None
     tz: str | None = None
@@ -106,6 +108,8 @@ class Line(msgspec.Struct, rename={"raw": "(raw)", "source": "(source)", "number
     parents: int | None = None
     fate_of: str | None = None
     rate: str | None = None
+    step: str | None = None
+    steps: int | None = None
     reason: str | None = None
     by: str | None = None
     via: str | None = None

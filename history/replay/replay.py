@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 
-from ...log.events import EVENTS, MOVE_KINDS
+from ...log.events import EVENTS
+from ...log.ledger_keys import MOVE_KINDS
 from ...messages.ledger import FORMAT
 from ...rules.codec import checksum
 from ..log_files.lines import Line

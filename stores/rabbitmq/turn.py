@@ -8,7 +8,7 @@ from ...messages.boots import OPERATOR, BootRecord
 from ...messages.clock_steps import Reading, Stepped
 from ...messages.jobs import Instant
 from ...messages.ledger import LedgerTurn
-from ..turn_ports import JobLinks, JobQueue, Members, ScheduleBook, TallyBook, WaitingJobs
+from ..turn_ports import JobLinks, JobQueue, Members, ScheduleBook, StepBook, TallyBook, WaitingJobs
 from .intake import Intake
 from .jobs import RabbitJobs
 from .ledger_records import OperatorAct, act_begins, excuses, is_boot
@@ -22,6 +22,7 @@ class RabbitTurn(TurnDraft):
 
     queued: WaitingJobs | None = None
     links: JobLinks | None = None
+    steps: StepBook | None = None
 
     def __init__(
         self, state: RabbitState, boot: str, now: Instant, *, version: int, leads: bool, bytes_max: int | None

@@ -19,7 +19,7 @@ from ...rules.links import NAMED_PARENTS_MAX
 from ...rules.rates import rate_said
 from ..transitions import LEFT, UNCOUNTED, born, ending, finished, granted, released, requeued, says_ending
 from ..turn_ports import Claimed, Want
-from . import attempts, due, links, pauses, rates
+from . import attempts, due, links, pauses, rates, steps
 from .job_rows import fenced_update, insert_unless_known, insertion, jobs_by_id, kept_out, stored_twin
 from .open_turn import OpenTurn
 
@@ -255,7 +255,8 @@ class SqliteJobs:
             counted = counted._replace(rev=counted.rev + 1)
             # A claim has ended it, or nobody had it.
             before = "running" if job.settled_no else "queued"
-            moves.append(Transition("job.done", counted, before, {"reason": HOST_REASON}))
+            fields = {"reason": HOST_REASON, **self._without_steps(job.no)}
+            moves.append(Transition("job.done", counted, before, fields))
         self._connection.execute("update lamplighter_jobs set rev = ? where no = ?", (counted.rev, job.no))
         if job.state == "done":
             self.ripen(job.no)
@@ -314,6 +315,12 @@ class SqliteJobs:
             self._connection.execute("update lamplighter_store set last_no = ?", (self._turn.last_no,))
         self._connection.executemany("delete from lamplighter_attempts where job_id = ?", [row[1:] for row in gone])
         links.cut(self._connection, [no for no, _ in gone])
+        steps.remove(self._turn, [no for no, _ in gone])
+
+    def _without_steps(self, no: int) -> dict[str, Any]:
+        """Remove the steps of a job that is done: what its end says of them, if there were any."""
+        removed = steps.remove(self._turn, (no,))
+        return {"steps": removed} if removed else {}
 
     def holder_of_key(self, job: JobRecord) -> JobRecord:
         """The unfinished job that holds the unique key of one that has ended."""
@@ -340,6 +347,8 @@ class SqliteJobs:
         self._turn.heed(moved)
         if self._turn.has_open_links and state in ENDED:
             self.ripen(moved.no)
+        if state == JobState.DONE:
+            fields = {**fields, **self._without_steps(before.no)}
         holder = before.boot if before.state == JobState.RUNNING and before.boot != self._turn.boot else None
         self._turn.transitions.append(Transition(event, moved, before.state, fields, holder))
         return moved

@@ -19,6 +19,7 @@ OVERVIEW = f"""
     exists (select 1 from lamplighter_jobs where state = 'queued' and suspect_until is not null),
     exists (select 1 from lamplighter_links indexed by lamplighter_links_open where met is null),
     exists (select 1 from lamplighter_ripe),
+    exists (select 1 from lamplighter_steps),
     ({NEXT_EXPIRY}),
     clock_count, clock_offset, clock_stepped, b.boot_no, b.turn
   from lamplighter_store left join lamplighter_boots b on b.boot = ?
@@ -65,7 +66,8 @@ class OpenTurn(TurnRecord):
         boot_no: the number of its boot; 0 until that is registered.
         number: how many turns of its boot have changed something; None until that is registered.
         last_boot_no, last_no, change_no: the last number of a boot, of a job, and of a change of a schedule.
-        has_pauses, has_host_moves, has_host_changes, has_suspects, has_open_links, has_ripe: whether there may be any.
+        has_pauses, has_host_moves, has_host_changes, has_suspects, has_open_links, has_ripe, has_steps:
+            whether there may be any.
         born_linked: jobs that were born in this turn, or counted, and wait for others: by their `no`.
         clock: what the last turn knew of wall time.
     """
@@ -94,6 +96,7 @@ class OpenTurn(TurnRecord):
             self.has_suspects,
             self.has_open_links,
             self.has_ripe,
+            self.has_steps,
             self.expiry,
             *clock,
             boot_no,

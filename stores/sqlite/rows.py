@@ -11,9 +11,10 @@ from ...messages.jobs import Attempt, Instant, JobRecord, JobState
 from ...messages.pauses import PauseRecord
 from ...messages.queries import LOOKED_MAX, CappedCounts, Census, Found, JobQuery
 from ...messages.schedules import ScheduleRecord, SlotEntry
+from ...messages.steps import StepRecord
 from ...rules.queries import place_at
 from ..ports import Awaited, Before, Outlook, Slots
-from . import attempts, before, census, due, finding, links, pauses
+from . import attempts, before, census, due, finding, links, pauses, steps
 from .finding import at_one_instant
 from .job_rows import jobs_by_id
 from .schedule_changes import schedule_as_changed, schedules_as_changed
@@ -101,6 +102,10 @@ class JobRows:
     def attempts(self, job_id: str) -> Sequence[Attempt]:
         with self._reading() as reader:
             return attempts.read(reader, job_id)
+
+    def steps(self, no: int) -> Sequence[StepRecord]:
+        with self._reading() as reader:
+            return steps.read(reader, no)
 
 
 class ScheduleRows:

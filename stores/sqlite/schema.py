@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from ...errors import SchemaTooNew, UsageError
 from . import write_lock as writelock
+from .steps import STEPS
 from .tallies import TALLIES
 
 VERSION = 2
@@ -168,6 +169,7 @@ CREATION = (
       error text, traceback text,
       primary key (job_id, claim_no)
     ) strict, without rowid""",
+    STEPS,
     BOOTS,
     PAUSES,
     """create table lamplighter_schedules (
@@ -249,6 +251,7 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         *LINKS,
         RATES,
         *SCHEDULE_CHANGES,
+        STEPS,
         TALLIES,
         # So that a name is known whose jobs have all ended.
         """insert into lamplighter_tallies

@@ -7,13 +7,14 @@ import sqlite3
 from ...messages.clock_steps import Reading, Stepped
 from ...messages.jobs import Instant
 from ...rules.codec import encode_own
-from ..turn_ports import JobLinks, JobQueue, Members, ScheduleBook, TallyBook, WaitingJobs
+from ..turn_ports import JobLinks, JobQueue, Members, ScheduleBook, StepBook, TallyBook, WaitingJobs
 from . import clock_steps, pauses, rates
 from .boots import SqliteMembers
 from .freeing import SqliteLinks
 from .jobs import SqliteJobs
 from .open_turn import OpenTurn, Seen
 from .schedules import SqliteSchedules
+from .steps import SqliteSteps
 from .tallies import SqliteTallies
 
 
@@ -34,6 +35,7 @@ class SqliteTurn(OpenTurn):
         self.boots: Members = SqliteMembers(self)
         self._tallies = SqliteTallies(connection)
         self.tallies: TallyBook | None = self._tallies
+        self.steps: StepBook | None = SqliteSteps(self)
 
     def keep_time(self, reading: Reading, *, may_have_gone_back: bool) -> Stepped | None:
         return clock_steps.keep_time(self, reading, may_have_gone_back=may_have_gone_back)

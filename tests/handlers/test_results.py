@@ -87,7 +87,7 @@ def test_a_handler_is_refused_whose_annotation_returns_what_nobody_can_keep(runt
     ids=str,
 )
 def test_a_handler_is_taken_whose_results_may_be_kept(returned):
-    result_type(returning(returned), "work")
+    result_type(returning(returned), "the handler for work")
 
 
 @pytest.mark.parametrize("result", UNKEPT.values(), ids=UNKEPT)

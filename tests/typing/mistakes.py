@@ -45,6 +45,7 @@ resize.many([PAYLOAD, "b.png"])  # mistake: one payload of many
 resize.queue(PAYLOAD, dely=5)  # mistake: an option that there is not
 resize.queue(PAYLOAD, priority="high")  # mistake: an option of another type
 resize(PAYLOAD)  # mistake: a payload in the place of the job
+jobs.requeue("a", afresh="yes")  # mistake: text in the place of True
 jobs.mark_done("a", then=JobSpec(name="resize"))  # mistake: one job in the place of several
 width: int = jobs.join(resize.queue(PAYLOAD)).result  # mistake: the result is of another type
 print(resize.queue(PAYLOAD).data.height)  # mistake: a field that the data does not have

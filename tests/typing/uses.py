@@ -10,7 +10,20 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import lamplighter
-from lamplighter import Attempt, Backoff, Health, Job, Jobs, JobSpec, JobState, Limits, Runtime, Schedule, Scheduler
+from lamplighter import (
+    Attempt,
+    Backoff,
+    Health,
+    Job,
+    Jobs,
+    JobSpec,
+    JobState,
+    KeptStep,
+    Limits,
+    Runtime,
+    Schedule,
+    Scheduler,
+)
 
 
 @dataclass
@@ -37,12 +50,25 @@ def resize(job: Job[Resize], quality: int = 80) -> Thumbnail:
     job.then(("fetch", "a"), JobSpec(name="fetch", data="b", delay=5))
     more: list[Job[Any]] = job.queue_many([("fetch", "a"), JobSpec(name="fetch", data="b")])
     print(more)
+    size: int = job.step("measure", measure, "a.png", exact=True)
+    job.snooze("pause", timedelta(days=size))
     return Thumbnail(uuid.UUID(int=job.data.width * quality))
 
 
 @jobs.handler
 async def fetch(job: Job[str]) -> int:
+    length: int = await job.astep("measure", measure, job.data)
+    longer: int = await job.astep("again", ameasure, job.data)
+    await job.asnooze("pause", length + longer)
     return len(job.data)
+
+
+def measure(path: str, *, exact: bool = False) -> int:
+    return len(path) + exact
+
+
+async def ameasure(path: str) -> int:
+    return len(path)
 
 
 @jobs.handler()
@@ -96,6 +122,8 @@ async def use() -> None:
 
 
 jobs.queue("resize", PAYLOAD, at=datetime.now(UTC))
+kept: list[KeptStep] = jobs.steps(queued)
+jobs.requeue(queued, afresh=True)
 jobs.mark_done(queued, 7, then=[("resize", PAYLOAD), JobSpec(name="tidy")])
 jobs.queue_many([("resize", PAYLOAD), JobSpec(name="resize", data=PAYLOAD, priority=1)])
 scheduler.add("resize", timedelta(hours=1), PAYLOAD, catch_up="all", overlap="skip")

@@ -46,6 +46,7 @@ CANNOT = frozenset(
         "priority",
         "recall",
         "table",
+        "steps",
         "tallies",
         "watch",
     )

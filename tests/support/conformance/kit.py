@@ -28,6 +28,7 @@ CAPABILITIES = {
     "priority": "there are more than two priorities",
     "recall": "what the last turn of a boot did is kept, so that another can log it",
     "several": "several stores may be open on one place",
+    "steps": "results of the steps of a job are kept until it is done",
     "table": "every job is in a table: found, listed and limited, with unique keys",
     "tallies": "what became of jobs is summed up",
     "watch": "whatever another store has committed is noticed",

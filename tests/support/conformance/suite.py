@@ -22,6 +22,7 @@ from .kit import CAPABILITIES, NOW
 from .looking import LookingPromises
 from .pauses import PausePromises
 from .schedules import SchedulePromises
+from .steps import StepPromises
 from .tallies import TallyPromises
 from .turns import TurnPromises
 
@@ -36,6 +37,7 @@ class StoreConformance(
     ClaimPromises,
     PausePromises,
     SchedulePromises,
+    StepPromises,
     TallyPromises,
     LookingPromises,
 ):
@@ -53,7 +55,7 @@ class StoreConformance(
     def test_what_the_store_has_not_is_none(self, store: Store) -> None:
         parts = {"table": store.table, "host": store.host}
         with store.turn("b", NOW) as turn:
-            queued = turn.queued
+            queued, parts["steps"] = turn.queued, turn.steps
 
         assert (queued is None) == (store.table is None)
         assert {name for name, part in parts.items() if part is None} <= set(self.cannot)

@@ -1,0 +1,41 @@
+"""Steps of jobs that run: the broker keeps their results, if the claim still counts."""
+
+from __future__ import annotations
+
+from ..errors import StaleClaim
+from ..messages.steps import KeepStep
+from ..rules.capabilities import needed
+from ..rules.codec import digest
+from ..rules.validation import unknown_job
+from .log_lines import names_job
+from .turn_context import TurnContext
+
+
+def keep_step(context: TurnContext, body: KeepStep) -> str:
+    """Keep what a step's function has returned. The same message twice keeps it once; what is kept stays.
+
+    Returns:
+        The JSON text that is kept under the step's name.
+
+    Raises:
+        StaleClaim: the claim no longer holds the job.
+        UnknownJob: retention has removed it.
+    """
+    job = body.claim.job
+    kept = needed(context.turn.steps, "steps").keep(job, body.name, body.result)
+    if kept is None:
+        # Nothing is logged: the attempt comes to an end of its own, and that is refused and told.
+        now = context.turn.jobs.get((job.id,)).get(job.id)
+        if now is None:
+            raise unknown_job(job.id)
+        raise StaleClaim(
+            f"claim {job.claim_no} of job {job.id} no longer holds it: the job is {now.state}, its claim number is "
+            f"{now.claim_no}; step {body.name!r} is not kept, and another attempt decides"
+        )
+    if kept.is_new:
+        result = digest(body.result)
+        told = {"k": "stepped", "j": job.id, "n": job.name, "r": kept.rev, "c": job.claim_no}
+        context.turn.note({**told, "d": result, "step": body.name})
+        line = {**names_job(job), "step": body.name, "took": round(body.took, 6)}
+        context.say("job.stepped", corr=job.corr, **line, bytes=len(body.result), digest=result)
+    return kept.step.result

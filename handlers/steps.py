@@ -1,0 +1,154 @@
+"""The steps of one attempt: which are kept, and which its function has come to."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..errors import StaleClaim, UsageError
+from ..job_steps import Read
+from ..messages.jobs import Instant, Seconds
+from ..messages.steps import StepRecord
+from ..rules.codec import Encoded, encode
+from .payload import HandlerTypes, result_type
+
+if TYPE_CHECKING:
+    from .lane import Lane
+
+
+class AttemptSteps:
+    """The `StepContext` of a lane; that of a child asks it. Several threads of a function may come to it side by
+    side.
+    """
+
+    def __init__(self, lane: Lane) -> None:
+        self._lane = lane
+        self._lock = threading.Lock()
+        self._kept: dict[str, str] | None = None
+        """The JSON text of each step that is kept; None before anybody has looked."""
+        self._sizes: dict[str, int] = {}
+        """Bytes of each result that is kept, or about to be."""
+        self._under_way: dict[str, Instant] = {}
+        """The steps whose functions run, and since when by monotonic time."""
+        self._passed: set[str] = set()
+        """The steps that this attempt has come to, and has the results of."""
+
+    def begin(self, name: str) -> str | None:
+        refuse_on_loop()
+        self._check()
+        if self._kept is None:
+            self._found(self._lane.context.jobs.kept_steps(self._lane.claim.job))
+        return self._begin(name)
+
+    async def abegin(self, name: str) -> str | None:
+        self._check()
+        if self._kept is None:
+            self._found(await asyncio.to_thread(self._lane.context.jobs.kept_steps, self._lane.claim.job))
+        return self._begin(name)
+
+    def keep(self, name: str, result: str) -> str:
+        took = self._ended(name, result)
+        self._lane.context.environment.failpoints.at("lane.step", self._lane)
+        return self._now_kept(name, self._lane.context.jobs.keep_step(self._lane.claim, name, result, took))
+
+    async def akeep(self, name: str, result: str) -> str:
+        took = self._ended(name, result)
+        self._lane.context.environment.failpoints.at("lane.step", self._lane)
+        return self._now_kept(name, await self._lane.context.jobs.akeep_step(self._lane.claim, name, result, took))
+
+    def leave(self, name: str) -> None:
+        with self._lock:
+            if self._under_way.pop(name, None) is not None:
+                self._sizes.pop(name, None)
+
+    def reader(self, name: str, fn: Callable[..., Any]) -> Read:
+        return reader(name, fn)
+
+    def now(self) -> Instant:
+        return self._lane.context.clock.now()
+
+    def _check(self) -> None:
+        """An attempt that has lost its claim stops at its next step, before it does anything more."""
+        lane = self._lane
+        if lane.cancelled:
+            raise StaleClaim(f"this attempt of job {lane.claim.job.id} no longer holds it: {lane.reason}")
+        lane.context.jobs.check_step()
+
+    def _found(self, steps: Sequence[StepRecord]) -> None:
+        # It is read without the lock: another thread that has come here too finds the same.
+        kept = {step.name: step.result for step in steps}
+        with self._lock:
+            if self._kept is not None:
+                return
+            self._kept, self._sizes = kept, {name: len(result) for name, result in kept.items()}
+        if kept:
+            job = self._lane.claim.job
+            self._lane.context.say("job.resumed", corr=job.corr, **self._lane.fields(), steps=len(kept))
+
+    def _begin(self, name: str) -> str | None:
+        limit = self._lane.context.limits.steps_max
+        with self._lock:
+            assert self._kept is not None, "somebody has looked before"
+            if name in self._passed or name in self._under_way:
+                was = "was done" if name in self._passed else "is under way"
+                raise UsageError(
+                    f"step {name!r} {was} in this attempt already; give each its own name, as f'{name}-{{n}}'"
+                )
+            kept = self._kept.get(name)
+            if kept is not None:
+                self._passed.add(name)
+            elif len(self._kept) + len(self._under_way) >= limit:
+                raise UsageError(
+                    f"expected at most {limit:,} steps of a job, got one more: {name!r}; do the rest in a job of its "
+                    "own, as by job.then"
+                )
+            else:
+                self._under_way[name] = self._lane.context.clock.monotonic()
+            return kept
+
+    def _ended(self, name: str, result: str) -> Seconds:
+        """The function has returned: how long it took.
+
+        Raises:
+            UsageError: what it has returned is too large.
+        """
+        limits = self._lane.context.limits
+        encode(Encoded(result), what=f"result of step {name!r}", bytes_max=limits.result_bytes_max)
+        with self._lock:
+            together, most = sum(self._sizes.values()) + len(result), limits.steps_bytes_max
+            if together > most:
+                raise UsageError(
+                    f"expected results of the steps of a job of at most {most:,} bytes together as JSON, got: "
+                    f"{together:,} bytes with step {name!r}; pass references"
+                )
+            self._sizes[name] = len(result)
+            return self._lane.context.clock.monotonic() - self._under_way[name]
+
+    def _now_kept(self, name: str, result: str) -> str:
+        self._lane.context.environment.failpoints.at("lane.step", self._lane)
+        with self._lock:
+            assert self._kept is not None, "it has begun"
+            self._kept[name], self._sizes[name] = result, len(result)
+            self._passed.add(name)
+            del self._under_way[name]
+        return result
+
+
+def refuse_on_loop() -> None:
+    """A plain step would block the event loop that it is called on, and every job there.
+
+    Raises:
+        UsageError: this is one.
+    """
+    if asyncio._get_running_loop() is not None:
+        raise UsageError(
+            "expected a plain step away from an event loop, which it would block; await job.astep(...), or "
+            "job.asnooze(...)"
+        )
+
+
+def reader(name: str, fn: Callable[..., Any]) -> Read:
+    """As `StepContext.reader` says."""
+    return HandlerTypes(None, result_type(fn, f"the function of step {name!r}")).result

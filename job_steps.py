@@ -1,0 +1,194 @@
+"""What a handler's `Job` does step by step: results that are kept, so that the next attempt goes on from there."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from abc import abstractmethod
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, ParamSpec, Protocol, TypeVar, overload
+
+from .errors import Snooze, UsageError, shown
+from .messages.jobs import Instant, Seconds
+from .rules.codec import decode, encode
+from .rules.validation import check_name, check_seconds
+
+P = ParamSpec("P")
+S = TypeVar("S")
+
+Read = Callable[[Any], Any]
+"""Makes a kept result what the step's function returns."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptStep:
+    """A step of a job, as the store keeps it until the job is done.
+
+    Attributes:
+        name: of the step.
+        result: what its function has returned, as JSON has it.
+        claim_no: by which claim of the job it was kept.
+        at: when, in UTC.
+    """
+
+    name: str
+    result: Any
+    claim_no: int
+    at: datetime
+
+
+class StepContext(Protocol):
+    """What a Job borrows for its steps while it runs. Threads, tasks and child processes each have their own."""
+
+    def begin(self, name: str) -> str | None:
+        """Come to a step: the JSON text that is kept of it, or None if its function is to be called now.
+
+        Raises:
+            UsageError: the attempt has come to it already, or there are too many.
+            StaleClaim: the attempt no longer holds the job.
+        """
+
+    async def abegin(self, name: str) -> str | None:
+        """The same, without blocking the event loop."""
+
+    def keep(self, name: str, result: str) -> str:
+        """Keep what the function has returned; the JSON text that is kept under the name from now on."""
+
+    async def akeep(self, name: str, result: str) -> str:
+        """The same, without blocking the event loop."""
+
+    def leave(self, name: str) -> None:
+        """The function has raised, or its result could not be kept: the attempt may come to the step again."""
+
+    def reader(self, name: str, fn: Callable[..., Any]) -> Read:
+        """How what is kept of a step is read, by what its function is annotated to return.
+
+        Raises:
+            UsageError: nobody could keep that.
+        """
+
+    def now(self) -> Instant:
+        """Wall time by the runtime's clock."""
+
+
+class JobSteps:
+    """The part of a `Job` that is about its steps."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def _steps(self) -> StepContext:
+        """What the running job borrows."""
+
+    def step(self, name: str, fn: Callable[P, S], /, *args: P.args, **kwargs: P.kwargs) -> S:
+        """Call a function once, and keep what it returns: whoever runs this job again gets the same, without a call.
+
+        The result is returned only once it is durable, read back from JSON also the first time, as the type that the
+        function is annotated to return. A crash between the function's return and that moment repeats the function:
+        give it a key that says what it is for. What it raises is not kept. Kept steps are found by their names, in
+        whatever order the attempt comes to them, and are removed when the job is done. Works in child processes, and
+        in several threads of a handler side by side.
+
+        Args:
+            name: of the step, 1 to 200 characters; each step of a job has its own.
+            fn: called with the other arguments.
+
+        Raises:
+            StaleClaim: the attempt no longer holds the job; nothing is kept.
+            UsageError: the attempt has come to this name already, the result is not JSON-serializable, or too large,
+                or this is an event loop, where `astep` belongs.
+            NotSupported: the store is a RabbitMQ.
+            StoreUnavailable: no answer in time; the result may have been kept.
+        """
+        steps = self._steps()
+        read = _reader(steps, name, fn)
+        kept = steps.begin(name)
+        if kept is None:
+            try:
+                kept = steps.keep(name, _text(name, _plain(name, fn(*args, **kwargs))))
+            except BaseException:
+                steps.leave(name)
+                raise
+        result: S = read(decode(kept))
+        return result
+
+    @overload
+    async def astep(
+        self, name: str, fn: Callable[P, Coroutine[Any, Any, S]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> S: ...
+
+    @overload
+    async def astep(self, name: str, fn: Callable[P, S], /, *args: P.args, **kwargs: P.kwargs) -> S: ...
+
+    async def astep(self, name: str, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """`step` for a handler that is a coroutine function. `fn` may be one too; a plain function is called on the
+        event loop, so give one that blocks as `asyncio.to_thread, fn`.
+        """
+        steps = self._steps()
+        read = _reader(steps, name, fn)
+        kept = await steps.abegin(name)
+        if kept is None:
+            try:
+                result = fn(*args, **kwargs)
+                if inspect.isawaitable(result):
+                    result = await result
+                kept = await steps.akeep(name, _text(name, result))
+            except BaseException:
+                steps.leave(name)
+                raise
+        return read(decode(kept))
+
+    def snooze(self, name: str, seconds: Seconds | timedelta) -> None:
+        """Have the rest of this job wait: for days, without a thread and without an attempt.
+
+        At first it keeps, as a step, the instant at which the wait is over, and raises `Snooze`. The job is then run
+        again from its beginning, and this call raises `Snooze` until that instant has come.
+
+        Args:
+            name: of the step.
+            seconds: a number or a timedelta, counted from the first call.
+
+        Raises:
+            Snooze: the wait is not over.
+            UsageError, StaleClaim, NotSupported, StoreUnavailable: as `step`.
+        """
+        _wait_until(self._steps(), name, self.step(name, _end_of_wait, self._steps(), seconds))
+
+    async def asnooze(self, name: str, seconds: Seconds | timedelta) -> None:
+        """`snooze` for a handler that is a coroutine function."""
+        _wait_until(self._steps(), name, await self.astep(name, _end_of_wait, self._steps(), seconds))
+
+
+def _reader(steps: StepContext, name: str, fn: Callable[..., Any]) -> Read:
+    check_name(name, "the name of a step")
+    if not callable(fn):
+        raise UsageError(
+            f"expected a function for step {name!r}, got: {shown(fn)}; give it uncalled, with its arguments after it"
+        )
+    return steps.reader(name, fn)
+
+
+def _plain(name: str, result: Any) -> Any:
+    if not inspect.isawaitable(result):
+        return result
+    if inspect.iscoroutine(result):
+        result.close()
+    raise UsageError(f"expected a plain function for step {name!r}, got one that is awaited; await job.astep(...)")
+
+
+def _text(name: str, result: Any) -> str:
+    return encode(result, what=f"result of step {name!r}", bytes_max=sys.maxsize)
+
+
+def _end_of_wait(steps: StepContext, seconds: Any) -> Any:
+    return steps.now() + check_seconds(seconds, "seconds")
+
+
+def _wait_until(steps: StepContext, name: str, until: Any) -> None:
+    if isinstance(until, bool) or not isinstance(until, int | float):
+        raise UsageError(f"expected step {name!r} to be a wait, got one that has kept: {shown(until)}; rename either")
+    left = until - steps.now()
+    if left > 0.0:
+        raise Snooze(left)

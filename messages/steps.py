@@ -1,0 +1,39 @@
+"""A step of a job whose result is kept, and the message that has it kept."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from .jobs import Claim, Instant, Seconds
+from .mail import Reply
+
+
+class StepRecord(NamedTuple):
+    """A step as the store keeps it.
+
+    Attributes:
+        name: of the step, among those of its job.
+        result: JSON text of what its function has returned.
+        claim_no: by which claim of the job it was kept.
+        at: when.
+    """
+
+    name: str
+    result: str
+    claim_no: int
+    at: Instant
+
+
+class KeepStep(NamedTuple):
+    """Keep the result of a step. Answered with the JSON text that is kept under its name.
+
+    Attributes:
+        claim: whose function has come to it.
+        took: how long the step's function has run.
+    """
+
+    claim: Claim
+    name: str
+    result: str
+    took: Seconds
+    reply: Reply | None

@@ -1,0 +1,66 @@
+"""Rows of `lamplighter_steps`: results of steps that are kept until their job is done."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Sequence
+
+from ...messages.jobs import JobRecord
+from ...messages.steps import StepRecord
+from ..turn_ports import KeptNow
+from .open_turn import OpenTurn
+
+STEPS = """
+create table lamplighter_steps (
+  job integer not null, name text not null, result text not null, claim_no integer not null, at real not null,
+  primary key (job, name)
+) strict, without rowid
+"""
+"""`job` is the `no` of the job: its id may be used again, and a `no` may not."""
+
+
+class SqliteSteps:
+    """The `StepBook` of a turn."""
+
+    def __init__(self, turn: OpenTurn) -> None:
+        self._turn = turn
+        self._connection = turn.connection
+
+    def keep(self, claimed: JobRecord, name: str, result: str) -> KeptNow | None:
+        # Where a store has gone back, another boot's claim may have the same number.
+        current = self._connection.execute(
+            "select rev from lamplighter_jobs where no = ? and claim_no = ? and boot = ? and state = 'running'",
+            (*claimed.key, claimed.boot),
+        ).fetchone()
+        if current is None:
+            return None
+        step = StepRecord(name, result, claimed.claim_no, self._turn.now)
+        inserted = self._connection.execute(
+            "insert into lamplighter_steps values (?, ?, ?, ?, ?) on conflict do nothing", (claimed.no, *step)
+        )
+        self._turn.has_steps = True
+        if inserted.rowcount == 1:
+            return KeptNow(step, current[0], is_new=True)
+        row = self._connection.execute(
+            "select name, result, claim_no, at from lamplighter_steps where job = ? and name = ?", (claimed.no, name)
+        ).fetchone()
+        return KeptNow(StepRecord._make(row), current[0], is_new=False)
+
+    def remove(self, job: JobRecord) -> int:
+        return remove(self._turn, (job.no,))
+
+
+def remove(turn: OpenTurn, jobs: Collection[int]) -> int:
+    """Remove all steps of jobs, by their `no`: how many. A store without any is not looked through."""
+    if not turn.has_steps:
+        return 0
+    rows = [(no,) for no in jobs]
+    return turn.connection.executemany("delete from lamplighter_steps where job = ?", rows).rowcount
+
+
+def read(connection: sqlite3.Connection, no: int) -> Sequence[StepRecord]:
+    """As `JobTable.steps` says."""
+    rows = connection.execute(
+        "select name, result, claim_no, at from lamplighter_steps where job = ? order by claim_no, at, name", (no,)
+    )
+    return list(map(StepRecord._make, rows))

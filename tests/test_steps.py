@@ -1,0 +1,638 @@
+"""`job.step`: what a step's function has returned is kept, and the next attempt goes on from there."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+import threading
+from contextlib import closing, suppress
+from datetime import timedelta
+
+import pytest
+from lamplighter import JobFailed, KeptStep, Runtime, Snooze, StaleClaim, UsageError
+from lamplighter.messages.jobs import Claim
+from lamplighter.testing import Inline
+
+JOIN_SECONDS_MAX = 20
+
+FUNCTIONS = '''
+import asyncio
+import dataclasses
+from concurrent.futures import ThreadPoolExecutor
+
+from lamplighter import LamplighterError
+
+
+@dataclasses.dataclass
+class Payment:
+    id: str
+    cents: int
+
+
+def note(place, line, result=None):
+    """The function of a step: says in a file that it was called."""
+    with open(place, "a") as file:
+        file.write(line + "\\n")
+    return line if result is None else result
+
+
+def charge(place) -> Payment:
+    note(place, "charge")
+    return Payment("p7", 100)
+
+
+def nothing():
+    pass
+
+
+def fail(place):
+    note(place, "fail")
+    raise ValueError("no")
+
+
+def work(job):
+    place, what = job.data
+    match what:
+        case "go on":
+            first = job.step("first", note, place, "first", result={"n": (1, 2)})
+            payment = job.step("charge", charge, place)
+            none = job.step("none", nothing)
+            assert (first, payment.cents) == ({"n": [1, 2]}, 100)
+            if job.attempt == 1:
+                raise RuntimeError("after three steps")
+            return [first, payment.cents, none, job.step("last", note, place, line="last")]
+        case "raises":
+            for _ in range(2):
+                try:
+                    job.step("fail", fail, place)
+                except ValueError:
+                    pass
+            return job.step("fail", note, place, "well")
+        case "refused":
+            said = []
+            for name, fn, arguments in (
+                ("page", note, (place, "page")),
+                ("page", note, (place, "page")),
+                ("", note, (place, "x")),
+                (7, note, (place, "x")),
+                ("x" * 201, note, (place, "x")),
+                ("uncalled", note(place, "uncalled"), ()),
+                ("set", lambda: object(), ()),
+            ):
+                try:
+                    job.step(name, fn, *arguments)
+                except LamplighterError as error:
+                    said.append(f"{type(error).__name__}: {error}")
+            return said
+        case "many":
+            for n in range(5):
+                job.step(f"page-{n}", note, place, f"page-{n}", n)
+        case "large":
+            job.step("small", lambda: "x" * 50)
+            job.step("large", note, place, "large", "x" * 90)
+        case "nested":
+            return job.step("outer", lambda: job.step("inner", note, place, "inner") + "!")
+        case "threads":
+            with ThreadPoolExecutor(4) as pool:
+                return sorted(pool.map(lambda n: job.step(f"page-{n}", note, place, f"page-{n}", n), range(12)))
+
+
+async def anote(place, line, result=None):
+    await asyncio.sleep(0)
+    return note(place, line, result)
+
+
+async def acharge(place) -> Payment:
+    return charge(place)
+
+
+async def afail(place):
+    await asyncio.sleep(0)
+    fail(place)
+
+
+async def work_async(job):
+    place, what = job.data
+    match what:
+        case "go on":
+            first = await job.astep("first", anote, place, "first", result={"n": (1, 2)})
+            payment = await job.astep("charge", acharge, place)
+            none = await job.astep("none", asyncio.to_thread, nothing)
+            assert (first, payment.cents) == ({"n": [1, 2]}, 100)
+            if job.attempt == 1:
+                raise RuntimeError("after three steps")
+            return [first, payment.cents, none, await job.astep("last", note, place, line="last")]
+        case "raises":
+            for _ in range(2):
+                try:
+                    await job.astep("fail", afail, place)
+                except ValueError:
+                    pass
+            return await job.astep("fail", anote, place, "well")
+        case "refused":
+            said = []
+            for name, fn, arguments in (
+                ("page", anote, (place, "page")),
+                ("page", anote, (place, "page")),
+                ("", anote, (place, "x")),
+                (7, anote, (place, "x")),
+                ("x" * 201, anote, (place, "x")),
+                ("uncalled", await anote(place, "uncalled"), ()),
+                ("set", lambda: object(), ()),
+            ):
+                try:
+                    await job.astep(name, fn, *arguments)
+                except LamplighterError as error:
+                    said.append(f"{type(error).__name__}: {error}")
+            return said
+        case "many":
+            for n in range(5):
+                await job.astep(f"page-{n}", anote, place, f"page-{n}", n)
+        case "large":
+            await job.astep("small", lambda: "x" * 50)
+            await job.astep("large", anote, place, "large", "x" * 90)
+        case "nested":
+
+            async def outer():
+                return await job.astep("inner", anote, place, "inner") + "!"
+
+            return await job.astep("outer", outer)
+        case "threads":
+            return sorted(
+                await asyncio.gather(*(job.astep(f"page-{n}", anote, place, f"page-{n}", n) for n in range(12)))
+            )
+'''
+
+
+@pytest.fixture(params=["thread", "task", "process"])
+def lanes(request, runtime, importable, tmp_path):
+    """Has a function of FUNCTIONS do a job, on each kind of lane; gives the runtime, the job as it ended, and what the
+    functions of its steps have noted.
+    """
+    module = importable("functions_of_steps", FUNCTIONS)
+
+    def ended(what, **limits):
+        place = tmp_path / "notes"
+        place.touch()
+        rt = runtime(workers_max=4, **limits)
+        fn = module.work_async if request.param == "task" else module.work
+        isolation = "process" if request.param == "process" else "thread"
+        rt.jobs.add_handler("work", fn, isolation=isolation, max_attempts=2, backoff=[0.0])
+        with suppress(JobFailed):
+            rt.jobs.join(rt.jobs.queue("work", [str(place), what], id="a"), timeout=JOIN_SECONDS_MAX)
+        return rt, rt.jobs.get("a"), place.read_text().split()
+
+    return ended
+
+
+def test_the_next_attempt_goes_on_after_the_steps_that_are_kept(lanes, recorder):
+    rt, job, notes = lanes("go on")
+
+    # The payment is a dataclass, as its function is annotated to return, in the attempt that has called that and in the
+    # next; what is not annotated is as JSON has it.
+    assert job.result == [{"n": [1, 2]}, 100, None, "last"]
+    assert notes == ["first", "charge", "last"]
+    assert rt.jobs.steps("a") == []
+
+
+def test_what_raises_is_not_kept_and_may_be_tried_again(lanes):
+    _, job, notes = lanes("raises")
+
+    assert (job.result, notes) == ("well", ["fail", "fail", "well"])
+
+
+def test_what_cannot_be_is_refused_and_the_handler_is_told(lanes):
+    _, job, notes = lanes("refused")
+
+    assert [text.partition(": ")[0] for text in job.result] == ["UsageError"] * 6
+    said = [text.partition(": ")[2] for text in job.result]
+    assert said[0] == "step 'page' was done in this attempt already; give each its own name, as f'page-{n}'"
+    assert said[1] == "expected the name of a step to be a str of 1 to 200 characters, got: 0 characters"
+    assert said[2] == "expected the name of a step to be a str of 1 to 200 characters, got: 7"
+    assert said[3] == "expected the name of a step to be a str of 1 to 200 characters, got: 201 characters"
+    assert said[4] == (
+        "expected a function for step 'uncalled', got: 'uncalled'; give it uncalled, with its arguments after it"
+    )
+    assert said[5].startswith("expected a JSON-serializable value at result of step 'set'")
+    assert sorted(notes) == ["page", "uncalled"]
+
+
+def test_too_many_steps_and_too_large_ones_are_refused(lanes):
+    rt, job, notes = lanes("many", steps_max=3)
+
+    assert (job.state, notes) == ("dead", ["page-0", "page-1", "page-2"])
+    assert job.error == (
+        "lamplighter.errors.UsageError: expected at most 3 steps of a job, got one more: 'page-3'; do the rest in a "
+        "job of its own, as by job.then"
+    )
+    assert [step.name for step in rt.jobs.steps("a")] == notes
+
+
+def test_too_large_results_are_refused(lanes):
+    rt, job, _ = lanes("large", result_bytes_max=80)
+
+    assert job.error == (
+        "lamplighter.errors.UsageError: expected result of step 'large' of at most 80 bytes as JSON, got: 92 bytes; "
+        "pass a reference"
+    )
+    assert [step.name for step in rt.jobs.steps("a")] == ["small"]
+
+
+def test_results_that_are_too_large_together_are_refused(lanes):
+    rt, job, _ = lanes("large", steps_bytes_max=100)
+
+    assert job.error == (
+        "lamplighter.errors.UsageError: expected results of the steps of a job of at most 100 bytes together as JSON, "
+        "got: 144 bytes with step 'large'; pass references"
+    )
+    assert [step.name for step in rt.jobs.steps("a")] == ["small"]
+
+
+def test_a_step_inside_of_a_step_is_kept_too(lanes):
+    _, job, notes = lanes("nested")
+
+    assert (job.result, notes) == ("inner!", ["inner"])
+
+
+def test_steps_of_one_attempt_may_be_taken_side_by_side(lanes):
+    _, job, notes = lanes("threads")
+
+    assert job.result == list(range(12))
+    assert sorted(notes) == sorted(f"page-{n}" for n in range(12))
+
+
+class Worker:
+    """A handler of two steps, which fails, waits or goes on as its test says."""
+
+    def __init__(self):
+        self.calls = []
+        self.fails = set()
+        self.between = lambda job: None
+
+    def __call__(self, job):
+        values = [job.step("one", self.call, "one")]
+        self.between(job)
+        values.append(job.step("two", self.call, "two"))
+        if job.id in self.fails:
+            raise ValueError("after both")
+        return values
+
+    def call(self, name):
+        self.calls.append(name)
+        return f"{name}, call {len(self.calls)}"
+
+
+@pytest.fixture
+def worker():
+    return Worker()
+
+
+@pytest.fixture
+def inline(worker):
+    """The handler in an application in virtual time. No attempt is tried again."""
+
+    def register(runtime: Runtime) -> None:
+        runtime.jobs.add_handler("work", worker, max_attempts=1)
+
+    with Inline(register) as app:
+        yield app
+
+
+def names_of(app, job="a"):
+    return [step.name for step in app.jobs.steps(job)]
+
+
+def test_what_is_kept_is_there_to_be_looked_at(inline, worker):
+    worker.fails.add("a")
+    inline.jobs.queue("work", id="a")
+
+    one, two = inline.jobs.steps("a")
+
+    assert one == KeptStep(name="one", result="one, call 1", claim_no=1, at=one.at)
+    assert (two.name, two.result) == ("two", "two, call 2")
+    assert inline.jobs.get("a").queued_at <= one.at <= two.at <= inline.jobs.get("a").ended_at
+
+
+@pytest.mark.parametrize("afresh", [False, True])
+def test_a_dead_job_that_is_requeued_goes_on_unless_it_is_to_begin_afresh(inline, worker, afresh):
+    worker.fails.add("a")
+    inline.jobs.queue("work", id="a")
+    worker.fails.clear()
+
+    done = inline.jobs.requeue("a", afresh=afresh)
+
+    assert worker.calls == ["one", "two"] * (2 if afresh else 1)
+    assert done.result == (["one, call 3", "two, call 4"] if afresh else ["one, call 1", "two, call 2"])
+
+
+def test_a_job_that_is_done_begins_anew_when_it_is_requeued(inline, worker):
+    inline.jobs.queue("work", id="a")
+    assert names_of(inline) == []
+
+    inline.jobs.requeue("a")
+
+    assert worker.calls == ["one", "two"] * 2
+
+
+def test_a_requeue_that_is_refused_removes_no_steps(inline, worker):
+    worker.fails.add("a")
+    inline.jobs.queue("work", id="a", unique="key")
+    inline.jobs.queue("work", id="b", unique="key", delay=60)
+
+    with pytest.raises(Exception, match="another unfinished work job holds its unique key"):
+        inline.jobs.requeue("a", afresh=True)
+
+    assert names_of(inline) == ["one", "two"]
+
+
+def test_afresh_must_be_true_or_false(inline):
+    with pytest.raises(UsageError, match="expected afresh to be True or False, got: 1"):
+        inline.jobs.requeue("a", afresh=1)
+
+
+@pytest.mark.parametrize("act", ["cancel", "requeue"])
+def test_an_attempt_that_has_lost_its_claim_stops_at_its_next_step(inline, worker, act):
+    """The function of that step is not called: what it does nobody wants any more."""
+    lost = []
+
+    def between(job):
+        if lost:
+            return
+        getattr(inline.jobs, act)(job)
+        assert not job.sleep(60)
+        try:
+            job.step("two", worker.call, "two")
+        except StaleClaim as error:
+            lost.append(str(error))
+            raise
+
+    worker.between = between
+    inline.jobs.queue("work", id="a")
+    inline.drain()
+
+    assert len(lost) == 1
+    assert worker.calls == (["one"] if act == "cancel" else ["one", "two"])
+
+
+def test_a_claim_that_is_over_keeps_nothing_whoever_says_it(runtime):
+    """The lane need not know yet that its job was given to another."""
+    rt, entered, go_on, refused = runtime(), threading.Event(), threading.Event(), []
+
+    def work(job):
+        if job.record.claim_no == 1:
+            entered.set()
+            go_on.wait(JOIN_SECONDS_MAX)
+        return "well"
+
+    rt.jobs.add_handler("work", work, concurrency=2)
+    rt.jobs.queue("work", id="a")
+    assert entered.wait(JOIN_SECONDS_MAX)
+    first = rt.jobs.get("a").record
+    rt.jobs.cancel("a")
+    for record in (first, first._replace(boot="another"), first._replace(claim_no=2)):
+        with pytest.raises(StaleClaim, match="no longer holds it: the job is cancelled, its claim number is 1; step"):
+            rt.jobs.keep_step(Claim(record), "x", "1", 0.0)
+    with pytest.raises(UsageError, match="no job 'gone'"):
+        rt.jobs.keep_step(Claim(first._replace(id="gone", no=first.no + 9)), "x", "1", 0.0)
+    go_on.set()
+
+    assert rt.jobs.steps("a") == []
+    assert refused == []
+
+
+def test_the_same_step_said_again_is_kept_and_told_once(runtime, recorder):
+    """As after the death of a broker between a commit and its answer."""
+    rt, entered, go_on = runtime(), threading.Event(), threading.Event()
+
+    def work(job):
+        entered.set()
+        go_on.wait(JOIN_SECONDS_MAX)
+
+    rt.jobs.add_handler("work", work)
+    rt.jobs.queue("work", id="a")
+    assert entered.wait(JOIN_SECONDS_MAX)
+    claim = Claim(rt.jobs.get("a").record)
+
+    kept = [rt.jobs.keep_step(claim, "x", text, 0.5) for text in ("7", "7", "8")]
+    go_on.set()
+    rt.jobs.join("a", timeout=JOIN_SECONDS_MAX)
+    done = recorder.wait_for("job.done", job_id="a")
+
+    assert kept == ["7", "7", "7"]
+    (line,) = recorder.of("job.stepped")
+    assert (line["job_id"], line["claim_no"], line["step"], line["took"], line["bytes"]) == ("a", 1, "x", 0.5, 1)
+    assert done["steps"] == 1
+    moves = [move for turn in recorder.of("turn.committed") for move in turn["moves"]]
+    (stepped,) = [move for move in moves if move["k"] == "stepped"]
+    assert stepped == {"k": "stepped", "j": "a", "n": "work", "r": 2, "c": 1, "d": line["digest"], "step": "x"}
+    assert [move["steps"] for move in moves if move["k"] == "done"] == [1]
+
+
+def test_the_log_says_how_many_steps_an_attempt_goes_on_after(runtime, recorder):
+    rt = runtime()
+
+    def work(job):
+        for name in ("one", "two"):
+            job.step(name, lambda: 1)
+            if job.attempt == 1:
+                raise ValueError("after the first step")
+
+    rt.jobs.add_handler("work", work, backoff=[0.0], max_attempts=2)
+    rt.jobs.join(rt.jobs.queue("work", id="a"), timeout=JOIN_SECONDS_MAX)
+    recorder.wait_for("job.done", job_id="a")
+
+    (line,) = recorder.of("job.resumed")
+    assert (line["job_id"], line["claim_no"], line["attempt"], line["steps"]) == ("a", 2, 2, 1)
+
+
+def test_a_snooze_of_days_takes_no_attempt_and_begins_once():
+    runs = []
+
+    def register(runtime: Runtime) -> None:
+        def order(job):
+            runs.append((job.attempt, runtime.environment.clock().now()))
+            job.step("pay", lambda: None)
+            job.snooze("cool-off", timedelta(days=14))
+            return job.attempt
+
+        runtime.jobs.add_handler("order", order, max_attempts=1)
+
+    with Inline(register) as app:
+        job = app.jobs.queue("order", id="a")
+        assert job.state == "queued"
+        app.advance(days=7)
+        app.jobs.requeue("a")
+        app.advance(days=6, hours=23)
+        assert app.jobs.get("a").state == "queued"
+        app.advance(hours=2)
+
+        assert app.jobs.get("a").result == 1
+    assert len(runs) == 3
+    assert 14 * 86400 <= runs[-1][1] - runs[0][1] < 14 * 86400 + 60
+
+
+def test_a_coroutine_may_snooze_too_and_a_plain_step_is_refused_there():
+    said = []
+
+    def register(runtime: Runtime) -> None:
+        async def order(job):
+            for plain in (job.step, job.snooze):
+                try:
+                    plain("x", len) if plain == job.step else plain("x", 5)
+                except UsageError as error:
+                    said.append(str(error))
+            await job.asnooze("nap", 3600)
+            return "well"
+
+        runtime.jobs.add_handler("order", order)
+
+    with Inline(register) as app:
+        assert app.jobs.queue("order", id="a").state == "queued"
+        app.advance(hours=1, minutes=1)
+        assert app.jobs.get("a").result == "well"
+
+    assert set(said) == {
+        "expected a plain step away from an event loop, which it would block; await job.astep(...), or job.asnooze(...)"
+    }
+
+
+def test_a_coroutine_function_is_no_plain_function():
+    async def later():
+        return 1
+
+    def register(runtime: Runtime) -> None:
+        runtime.jobs.add_handler("work", lambda job: job.step("x", later), max_attempts=1)
+
+    with Inline(register) as app:
+        app.jobs.queue("work", id="a")
+
+        assert app.jobs.get("a").error == (
+            "lamplighter.errors.UsageError: expected a plain function for step 'x', got one that is awaited; await "
+            "job.astep(...)"
+        )
+        assert app.jobs.steps("a") == []
+
+
+def test_a_snooze_is_refused_where_another_step_has_its_name(inline, worker):
+    said = []
+
+    def between(job):
+        if job.record.claim_no > 1:
+            job.snooze("text", 5)
+        for seconds in (-1, "long", True):
+            try:
+                job.snooze("nap", seconds)
+            except UsageError as error:
+                said.append(str(error))
+        job.snooze("nap", 0)
+        job.step("text", lambda: "text")
+        raise Snooze(0)
+
+    worker.between = between
+    inline.jobs.queue("work", id="a")
+    inline.drain()
+
+    assert len(said) == 3
+    assert all(text.startswith("expected seconds to be a number of seconds or a timedelta") for text in said)
+    assert inline.jobs.get("a").error == (
+        "lamplighter.errors.UsageError: expected step 'text' to be a wait, got one that has kept: 'text'; rename either"
+    )
+
+
+def test_a_function_whose_result_nobody_could_keep_is_not_called(inline, worker):
+    def connect() -> sqlite3.Connection:
+        worker.calls.append("connect")
+        return sqlite3.connect(":memory:")
+
+    worker.between = lambda job: job.step("connect", connect)
+    inline.jobs.queue("work", id="a")
+
+    assert worker.calls == ["one"]
+    assert "expected a JSON-serializable result" in inline.jobs.get("a").error
+    assert "which the function of step 'connect' returns" in inline.jobs.get("a").error
+
+
+def test_a_handler_that_ends_its_job_in_a_transaction_of_its_own_leaves_no_steps(runtime, tmp_path, recorder):
+    rt = runtime(tmp_path / "jobs.db")
+
+    def work(job):
+        job.step("one", lambda: 1)
+        with closing(sqlite3.connect(tmp_path / "jobs.db")) as connection:
+            rt.jobs.mark_done(job, connection=connection)
+            connection.commit()
+
+    rt.jobs.add_handler("work", work, auto_done=False)
+    rt.jobs.join(rt.jobs.queue("work", id="a"), timeout=JOIN_SECONDS_MAX)
+
+    assert recorder.wait_for("job.done", job_id="a")["steps"] == 1
+    assert rt.jobs.steps("a") == []
+
+
+def test_only_the_job_of_a_handler_has_steps_to_take(inline):
+    job = inline.jobs.queue("work", id="a")
+
+    with pytest.raises(UsageError, match="only the Job that a handler gets can do this"):
+        job.step("x", len, "")
+    with pytest.raises(UsageError, match="no job 'gone'"):
+        inline.jobs.steps("gone")
+
+
+FORKING = """
+import os, sys
+from lamplighter import NotStarted, Runtime
+
+def whole(job):
+    child = os.fork()
+    if child == 0:
+        try:
+            job.step("x", os._exit, 8)
+        except NotStarted:
+            os._exit(7)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+with Runtime(sys.argv[1]) as runtime:
+    runtime.jobs.add_handler("whole", whole)
+    print(runtime.jobs.join(runtime.jobs.queue("whole"), timeout=60).result)
+"""
+
+
+def test_in_a_forked_child_no_step_is_taken(tmp_path):
+    """It goes on in the function of its parent's job. The process is one of its own: this one has threads of other
+    libraries, which may hold a lock that the child would wait for.
+    """
+    host = [sys.executable, "-P", "-c", FORKING, str(tmp_path / "jobs.db")]
+
+    ran = subprocess.run(host, capture_output=True, text=True, check=True, timeout=100)
+
+    assert ran.stdout == "7\n"
+
+
+DYING = """
+import os, sys
+from lamplighter import Runtime
+
+runtime = Runtime(sys.argv[1])
+
+def order(job):
+    number = job.step("pay", lambda: print("pay", flush=True) or 7)
+    if job.record.claim_no == 1:
+        os.kill(os.getpid(), 9)
+    print("go on", number, flush=True)
+
+runtime.jobs.add_handler("order", order)
+with runtime:
+    runtime.jobs.queue("order", id="a")
+    runtime.jobs.join("a", timeout=60)
+"""
+
+
+def test_a_step_is_not_taken_again_after_the_death_of_its_process(tmp_path):
+    host = [sys.executable, "-P", "-c", DYING, str(tmp_path / "jobs.db")]
+
+    first = subprocess.run(host, capture_output=True, text=True, check=False, timeout=100)
+    second = subprocess.run(host, capture_output=True, text=True, check=True, timeout=100)
+
+    assert (first.returncode, first.stdout) == (-9, "pay\n")
+    assert second.stdout == "go on 7\n"
