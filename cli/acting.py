@@ -19,7 +19,6 @@ from ..messages.schedules import ScheduleRecord
 from ..operating.look import Look
 from ..operating.looking import look_at, readable_file
 from ..operating.matching import TYPED_FROM, actionable, count_matching, matching
-from ..operating.query import parse_query, read_instant
 from ..operating.views import Amount
 from ..rules.printable import visible
 from ..rules.wording import many
@@ -138,6 +137,9 @@ class Act:
         Raises:
             UsageError: the query cannot be read, or does not say in which state the jobs are.
         """
+        # Imported only here, as below: most commands are given ids, or only look.
+        from ..operating.query import parse_query
+
         now = SystemClock().now()
         query = actionable(parse_query(text, now), action, now)
         with closing(self._file()) as store:
@@ -210,6 +212,8 @@ def moment_of(text: str, option: str, now: Instant) -> datetime:
     Raises:
         UsageError: it is none, or has passed.
     """
+    from ..operating.query import read_instant
+
     instant = read_instant(text, now)
     if instant <= now:
         raise UsageError(f"expected {option} to be in the future, such as +2h or 2026-07-01T06:30Z, got: {shown(text)}")

@@ -150,6 +150,8 @@ def find(connection: sqlite3.Connection, query: JobQuery, *, limit: int, after: 
     wanted = Conditions(query)
     with at_one_instant(connection):
         stretches = _stretches(connection, query, wanted, looked_max)
+        if wanted.is_of_states and len(stretches) == 1 and stretches[0].by_end:
+            return _ended_in(connection, stretches[0], wanted, limit, after)
         share = max(1, looked_max // len(stretches))
         looks = [_look(connection, one, wanted, limit=limit, after=after, looked_max=share) for one in stretches]
         places, edge = _merged(looks, limit)
@@ -158,6 +160,18 @@ def find(connection: sqlite3.Connection, query: JobQuery, *, limit: int, after: 
     last = places[-1] if is_full else edge
     looked_at = sum(look.looked_at for look in looks)
     return Found(jobs, None if last is None else last.cursor, looked_at, is_full or edge is None)
+
+
+def _ended_in(
+    connection: sqlite3.Connection, stretch: Stretch, wanted: Conditions, limit: int, after: Place | None
+) -> Found:
+    """The jobs of a stretch of which every row matches: each is read once, and not first its place and then the job."""
+    values = dict(wanted.values)
+    stretch = stretch if after is None else stretch.beyond(after)
+    rows = f"select * {stretch.sql(values)} order by {stretch.order} limit {limit}"
+    jobs = list(map(JobRecord._make, connection.execute(rows, values)))
+    last = Place(jobs[-1].ended_at, jobs[-1].no, jobs[-1].id) if len(jobs) == limit else None
+    return Found(jobs, None if last is None else last.cursor, len(jobs), True)
 
 
 def parts(query: JobQuery) -> Sequence[JobQuery]:
