@@ -49,6 +49,31 @@ def store_of(arguments: argparse.Namespace) -> str:
     return address
 
 
+def add_store_or_runtime(parser: argparse.ArgumentParser) -> None:
+    """Let a subcommand be told which store, or whose."""
+    add_store(parser)
+    parser.add_argument(
+        "runtime", metavar="MODULE:RUNTIME", nargs="?", help="an application's Runtime, whose store it is: no --store"
+    )
+
+
+def store_or_runtimes(arguments: argparse.Namespace) -> str:
+    """The store's address, or that of the runtime, which is not started for it.
+
+    Raises:
+        UsageError: nobody has said it, or both; or there is no such runtime.
+    """
+    if arguments.runtime is None:
+        return store_of(arguments)
+    if arguments.store:
+        raise UsageError(f"expected --store, or a Runtime whose store it is, got both: {shown(arguments.runtime)}")
+    # Imported only here: it loads what runs jobs, and then the application.
+    from ..runtime import Runtime
+    from .application import load_a
+
+    return load_a(Runtime, arguments.runtime, "MODULE:RUNTIME").address
+
+
 def is_on_server(address: str) -> bool:
     """Whether a store is on a server, and not in a file."""
     return "://" in address.removeprefix("sqlite:///")

@@ -8,16 +8,16 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from ..environment.clock import SystemClock
 from ..errors import StoreUnavailable, UsageError, missing_extra
-from ..operating.looking import Lookout, lookout, readable_file, wait
+from ..operating.looking import Lookout, lookout_at, wait
 from ..rules.printable import visible
 from ..rules.validation import check_seconds
 from . import name_pages, runtime_pages
-from .options import WATCH_SECONDS_MIN, Times, add_store, store_of
+from .options import WATCH_SECONDS_MIN, Times, add_store_or_runtime, is_on_server, store_or_runtimes
 from .page import STYLES, Cell, Page, rich_table
 
-EVERY_SECONDS = 1.0
+EVERY_SECONDS, SERVER_EVERY_SECONDS = 1.0, 5.0
+"""How often it is shown anew, of a file and of a server, to which each look is a connection."""
 
 
 class Table(NamedTuple):
@@ -41,9 +41,12 @@ def declare(parser: argparse.ArgumentParser) -> None:
         "Shows the health of a store, its names and its runtimes, until Ctrl-C. It only looks: `lamplighter names`, "
         "`jobs` and `runtimes` act."
     )
-    add_store(parser)
+    add_store_or_runtime(parser)
     parser.add_argument(
-        "--every", type=float, default=EVERY_SECONDS, metavar="SECONDS", help="how often it is shown anew (%(default)g)"
+        "--every",
+        type=float,
+        metavar="SECONDS",
+        help=f"how often it is shown anew ({EVERY_SECONDS:g}; of a server {SERVER_EVERY_SECONDS:g})",
     )
     parser.add_argument("--once", action="store_true", help="show it once, as plain text")
     parser.add_argument("--utc", action="store_true", help="times in UTC, not in local time")
@@ -54,14 +57,15 @@ def run(arguments: argparse.Namespace) -> int:
     """Show it; the exit code.
 
     Raises:
-        UsageError: the time between is none.
+        UsageError: the time between is none, or nobody has said which store.
         MissingExtra: rich is not installed.
     """
-    seconds = check_seconds(arguments.every, "--every")
+    address, times = store_or_runtimes(arguments), Times(is_utc=arguments.utc)
+    usual = SERVER_EVERY_SECONDS if is_on_server(address) else EVERY_SECONDS
+    seconds = check_seconds(usual if arguments.every is None else arguments.every, "--every")
     if seconds < WATCH_SECONDS_MIN:
         raise UsageError(f"expected --every to be {WATCH_SECONDS_MIN:g} s or more, got: {seconds:g}")
-    store, times = readable_file(store_of(arguments), "list"), Times(is_utc=arguments.utc)
-    place = lookout(store, now=SystemClock().now)
+    place = lookout_at(address)
     try:
         if arguments.once or not sys.stdout.isatty():
             _print(screen_of(place, times))
@@ -71,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
         # It is how one leaves.
         pass
     finally:
-        store.close()
+        place.close()
     return 0
 
 

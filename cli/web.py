@@ -15,7 +15,7 @@ from ..errors import UsageError, missing_extra
 from ..web.faces.http import Request, Response, redirect
 from ..web.pages.visitor import LOOK, STEER, Right, Visitor
 from ..web.site import Site
-from .options import add_store, store_of
+from .options import add_store_or_runtime, store_or_runtimes
 
 PORT = 8910
 
@@ -31,7 +31,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
         "Serves the page until it is interrupted. It needs no application and no runtime. Whoever has the link that is "
         "printed can look; with --steer, also act."
     )
-    add_store(parser)
+    add_store_or_runtime(parser)
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen at (default: %(default)s)")
     parser.add_argument("--port", type=int, default=PORT, help="the port to listen at (default: %(default)s)")
     parser.add_argument("--unix", metavar="PATH", help="listen at a Unix socket instead")
@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     header = arguments.trust_user_header
     base = f"http://{arguments.host}:{arguments.port}"
     who = Links(base, may) if header is None else Proxied(header, may)
-    site = Site(store_of(arguments), who=who, hosts=hosts)
+    site = Site(store_or_runtimes(arguments), who=who, hosts=hosts)
     try:
         uvicorn = importlib.import_module("uvicorn")
     except ImportError as error:

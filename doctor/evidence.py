@@ -11,7 +11,7 @@ from ..messages.jobs import Instant, Seconds
 from ..messages.views import RuntimeView
 from ..operating.controls import ControlRoom
 from ..operating.look import Look
-from ..operating.runtimes import AskedOnce
+from ..operating.runtimes import AskedOnce, Runtimes
 from ..operating.situation import SeenBoot
 from ..operating.views import NameView
 from ..stores.ports import Readable
@@ -98,7 +98,7 @@ class Evidence:
 
     @cached_property
     def _runtimes(self) -> AskedOnce:
-        return AskedOnce(self.store, self._room)
+        return AskedOnce(Runtimes(self.store, self._room))
 
     @cached_property
     def look(self) -> Look:

@@ -6,7 +6,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
+from typing import Self
 
 from ..environment.clock import SystemClock
 from ..messages.jobs import Instant, Seconds
@@ -27,33 +27,53 @@ class Lookout:
     """Where looks at one store come from.
 
     Attributes:
-        store: its file.
-        room: asks the boots on it; `runtimes` says which those are.
+        runtimes: who works on it.
         now: wall time.
+        close: lets go of the store.
     """
 
     store: Readable
-    room: ControlRoom
     runtimes: Runtimes
     now: Callable[[], Instant]
+    close: Callable[[], None] = lambda: None
 
-    def look(self, *, shows_data: bool, close: Callable[[], None] = lambda: None) -> Look:
-        """A look.
+    def look(self, *, shows_data: bool) -> Look:
+        """A look. Whoever closes it lets go of the store.
 
         Args:
-            shows_data, close: as `Look` has them.
+            shows_data: as `Look` has it.
         """
-        holder = partial(lock_kept_by, self.store.address, wait)
-        return Look(self.store, self.runtimes, now=self.now, lock_holder=holder, shows_data=shows_data, close=close)
+        return Look(
+            self.store,
+            self.runtimes,
+            now=self.now,
+            lock_holder=self._lock_holder,
+            shows_data=shows_data,
+            close=self.close,
+        )
+
+    def _lock_holder(self) -> int | None:
+        return None if self.store.path is None else lock_kept_by(self.store.path, wait)
 
     @contextlib.contextmanager
-    def at_one_instant(self) -> Iterator[Lookout]:
+    def at_one_instant(self) -> Iterator[Self]:
         """For as long as the block lasts, the store as it is now: whatever looks at it sees the same, and no boot is
         asked twice.
         """
         with self.store.snapshot() as seen:
             store = _OneInstant(self.store, seen)
-            yield replace(self, store=store, runtimes=AskedOnce(store, self.room))
+            yield replace(self, store=store, runtimes=AskedOnce(self.runtimes.at(store)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileLookout(Lookout):
+    """The same of a file.
+
+    Attributes:
+        room: asks the boots on it.
+    """
+
+    room: ControlRoom
 
 
 def readable_file(address: str, wanted: str) -> ReadOnlyStore:
@@ -71,36 +91,41 @@ def readable_file(address: str, wanted: str) -> ReadOnlyStore:
     return ReadOnlyStore(os.path.realpath(address.removeprefix("sqlite:///")))
 
 
-def lookout(store: Readable, *, now: Callable[[], Instant]) -> Lookout:
+def lookout(store: Readable, *, now: Callable[[], Instant], close: Callable[[], None] = lambda: None) -> FileLookout:
     """Where looks at a store's file come from."""
     room = ControlRoom(store.address)
-    return Lookout(store=store, room=room, runtimes=Runtimes(store, room), now=now)
+    return FileLookout(store=store, room=room, runtimes=Runtimes(store, room), now=now, close=close)
 
 
-def look_at(address: str, *, shows_data: bool = False, now: Callable[[], Instant] | None = None) -> Look:
-    """A look at a store, without a runtime.
+def lookout_at(address: str, *, now: Callable[[], Instant] | None = None) -> Lookout:
+    """Where looks at a store come from, without a runtime.
 
     On a RabbitMQ it is what lies in queues, what runtimes have written into the ledger, and what those that answer say:
     dead jobs, and no others.
 
     Args:
         address: the path of a store's file, or a server's.
-        shows_data: whether whoever looks may see data, results and progress of jobs.
         now: wall time; this machine's unless given.
     """
+    now = SystemClock().now if now is None else now
     if address.partition("://")[0] in SERVER_SCHEMES:
-        return _look_at_server(address, shows_data=shows_data, now=SystemClock().now if now is None else now)
+        # Imported only here: it loads what speaks to a server.
+        from ..stores.opening import server
+        from .server_room import ServerRoom, ServerRuntimes
+
+        there = server(address)
+        return Lookout(store=there, runtimes=ServerRuntimes(there, ServerRoom(address)), now=now)
     store = readable_file(address, "list")
-    return lookout(store, now=SystemClock().now if now is None else now).look(shows_data=shows_data, close=store.close)
+    return lookout(store, now=now, close=store.close)
 
 
-def _look_at_server(url: str, *, shows_data: bool, now: Callable[[], Instant]) -> Look:
-    # Imported only here: it loads what speaks to a server.
-    from ..stores.opening import server
-    from .server_room import ServerRoom, ServerRuntimes
+def look_at(address: str, *, shows_data: bool = False, now: Callable[[], Instant] | None = None) -> Look:
+    """A look at a store, as `lookout_at` has them.
 
-    store = server(url)
-    return Look(store, ServerRuntimes(store, ServerRoom(url)), now=now, shows_data=shows_data)
+    Args:
+        shows_data: whether whoever looks may see data, results and progress of jobs.
+    """
+    return lookout_at(address, now=now).look(shows_data=shows_data)
 
 
 def lock_kept_by(path: str, wait: Callable[[Seconds], object]) -> int | None:

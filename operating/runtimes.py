@@ -41,6 +41,10 @@ class Runtimes:
         reached = self._room.look([record.boot for record in records], records)
         return [_seen(record, reached[record.boot]) for record in records]
 
+    def at(self, store: Readable) -> Runtimes:
+        """The same by another look at the store: as it was at one instant, say."""
+        return Runtimes(store, self._room)
+
     def declared(self, *, but: str | None = None) -> Mapping[str, frozenset[str]] | None:
         """By boot, the ids of the schedules that its code declares; None unless every one that lives has said so.
 
@@ -71,14 +75,18 @@ class Runtimes:
 class AskedOnce(Runtimes):
     """The same for whoever wants one picture: the boots are asked once, however often it looks."""
 
-    def __init__(self, store: Readable, room: ControlRoom | None) -> None:
-        super().__init__(store, room)
+    def __init__(self, runtimes: Runtimes) -> None:
+        super().__init__(runtimes._store, runtimes._room)
+        self._runtimes = runtimes
         self._found: Sequence[SeenBoot] | None = None
 
     def all(self) -> Sequence[SeenBoot]:
         if self._found is None:
-            self._found = super().all()
+            self._found = self._runtimes.all()
         return self._found
+
+    def declared(self, *, but: str | None = None) -> Mapping[str, frozenset[str]] | None:
+        return self._runtimes.declared(but=but)
 
 
 def named(found: Sequence[SeenBoot], boot: str) -> SeenBoot | None:

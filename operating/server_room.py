@@ -19,6 +19,7 @@ from ..messages.views import ActedJob, JobAnswer, RuntimeView
 from ..rules.control_lines import AskRefused, decode_answer, encode_ask
 from ..rules.wording import many
 from ..stores.opening import visit
+from ..stores.ports import Readable
 from .controls import ANSWER_SECONDS, Reached
 from .runtimes import Runtimes, named
 from .situation import SeenBoot
@@ -137,18 +138,25 @@ class ServerRoom:
 
 
 class ServerRuntimes(Runtimes):
-    """The runtimes on a server: what they have said of themselves in the ledger, and what those that answer say now."""
+    """The runtimes on a server: what they have said of themselves in the ledger, and what those that answer say now.
 
-    def __init__(self, store: ServerReadable, room: ServerRoom) -> None:
-        super().__init__(store, None)
+    Args:
+        seen: the store by another look at it, as `at` gives it.
+    """
+
+    def __init__(self, store: ServerReadable, room: ServerRoom, seen: Readable | None = None) -> None:
+        super().__init__(store if seen is None else seen, None)
         self._ledger = store
         self._asked = room
+
+    def at(self, store: Readable) -> Runtimes:
+        return ServerRuntimes(self._ledger, self._asked, store)
 
     def all(self) -> Sequence[SeenBoot]:
         """As `Runtimes.all`. Of one that does not answer nobody knows whether it lives, until the leader has not heard
         it for about a minute and takes it for ended.
         """
-        with self._ledger.snapshot() as seen:
+        with self._store.snapshot() as seen:
             records = {record.boot: record for record in seen.boots()}
         answered = {one.boot: one.view for one in self._asked.look(enough=len(records)) if one.view is not None}
         known = [record for boot, record in records.items() if boot not in answered]

@@ -22,6 +22,8 @@ INSTEAD = {
     "overlap": 'overlap must be "allow": have the handler end at once when its predecessor still runs',
     "rate": "how many jobs of a name start in a time cannot be limited over several machines: give the name's handler "
     "to one of them with concurrency=1, and have it sleep",
+    "page": "there is no page of one: look with lamplighter top, names, runtimes, errors and jobs, and by the server's "
+    "own management page",
     "remove": "only a job that runs in this very runtime, or a dead one, can be found by its id: give the job "
     "expires=, have its handler look whether it is still wanted, or ask whoever runs it (lamplighter jobs cancel)",
     "requeue": "this attempt has lost its connection, so the job may be elsewhere already: let it end",

@@ -81,7 +81,7 @@ class Site:
         clock: Clock | None = None,
     ) -> None:
         self._clock = SystemClock() if clock is None else clock
-        store = readable_file(address, "list")
+        store = readable_file(address, "page")
         self._lookout = lookout(store, now=self._clock.now)
         self._trace_url = trace_url
         self._address = address

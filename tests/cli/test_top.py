@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import importlib
 import os
 import pty
 import signal
@@ -10,7 +12,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from lamplighter import UsageError
 from lamplighter.cli.main import main
+from lamplighter.cli.options import store_or_runtimes
 
 
 def test_once_shows_health_names_and_runtimes_as_plain_text(runtime, tmp_path, capsys) -> None:
@@ -33,6 +37,44 @@ def test_what_cannot_be_is_refused(tmp_path, capsys) -> None:
     assert main(["top", "--store", str(tmp_path / "nowhere.db"), "--once"]) == 3
     assert main(["top", "--store", str(tmp_path / "nowhere.db"), "--every", "0"]) == 2
     assert "expected --every to be 0.1 s or more" in capsys.readouterr().err
+
+
+APPLICATION = """
+from lamplighter import Runtime
+runtime = Runtime("jobs.db")
+nothing = None
+"""
+
+
+@pytest.mark.parametrize("subcommand", ["top", "web"])
+def test_the_store_may_be_named_by_the_runtime_whose_it_is(tmp_path, importable, monkeypatch, subcommand) -> None:
+    monkeypatch.chdir(tmp_path)
+    importable("shop_of_top", APPLICATION)
+    parser = argparse.ArgumentParser()
+    importlib.import_module(f"lamplighter.cli.{subcommand}").declare(parser)
+
+    assert store_or_runtimes(parser.parse_args(["shop_of_top:runtime"])) == str(tmp_path / "jobs.db")
+    for words in (["shop_of_top:runtime", "--store", "x.db"], ["shop_of_top:nothing"], ["none_such:runtime"]):
+        with pytest.raises(UsageError):
+            store_or_runtimes(parser.parse_args(words))
+
+
+def test_without_a_file_the_store_is_that_of_a_runtime_or_of_the_environment(
+    runtime, tmp_path, importable, monkeypatch, capsys
+) -> None:
+    rt = runtime()
+    monkeypatch.chdir(tmp_path)
+    importable("shop_of_top_too", APPLICATION)
+
+    by_runtime = main(["top", "shop_of_top_too:runtime", "--once"])
+    monkeypatch.setenv("LAMPLIGHTER_STORE", str(tmp_path / "jobs.db"))
+    by_environment = main(["top", "--once"])
+
+    assert (by_runtime, by_environment) == (0, 0)
+    assert capsys.readouterr().out.count(rt.boot.id) == 2
+    monkeypatch.delenv("LAMPLIGHTER_STORE")
+    assert main(["top", "--once"]) == 2
+    assert "expected --store ADDRESS, or $LAMPLIGHTER_STORE to be set" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="there are no terminals here")

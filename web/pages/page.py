@@ -11,7 +11,7 @@ from ...doctor.diagnosis import Examination
 from ...messages.jobs import Instant, Seconds
 from ...messages.queries import JobQuery
 from ...operating.look import Look
-from ...operating.looking import Lookout
+from ...operating.looking import FileLookout
 from ...operating.operator import Operator
 from ...operating.query import parse_query
 from ..faces.http import Request, Response, redirect
@@ -39,7 +39,7 @@ class PageVisit(NamedTuple):
     rest: str
     look: Look
     operator: Operator
-    place: Lookout
+    place: FileLookout
     monotonic: Callable[[], Seconds]
     trace_url: str | None
     examined: Callable[[], Examination]

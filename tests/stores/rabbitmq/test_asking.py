@@ -99,6 +99,22 @@ def test_the_commands_ask_over_the_server_too(url, runtime, capsys):
     assert json.loads(line)["view"]["leads"] is True
 
 
+def test_top_shows_a_server_and_a_page_of_one_is_refused_with_what_to_do(url, runtime, capsys):
+    rt = runtime(url)
+    rt.jobs.add_handler("mail", lambda job: None)
+
+    assert main(["top", "--once", "-s", url]) == 0
+    said = capsys.readouterr().out
+    assert main(["web", "-s", url]) == 2
+    refused = capsys.readouterr().err
+
+    assert f"{url.partition('@')[2]}" in said
+    assert "guest" not in said
+    assert rt.boot.id in said
+    assert "mail" in said
+    assert "there is no page of one: look with lamplighter top, names, runtimes, errors and jobs" in refused
+
+
 def test_a_server_that_cannot_be_reached_exits_with_3(url, capsys):
     with pytest.raises((StoreError, StoreUnavailable)):
         ServerRoom("amqp://guest:guest@127.0.0.1:1/none").look()
