@@ -337,7 +337,8 @@ class JobBroker(RuntimeActor):
             self._state.presence.tidy(out.known)
         log_lines(self.context.log, out, self._itself, self._state.boot, self._store.store_id)
         self._carried_over.take(out, self._state.boot)
-        if self._store.tallies is not None and self._tallies.take(out, self._looked_at, self._state.monotonic()):
+        counted = self._looked_at, self._state.monotonic(), self.turn_times.last
+        if self._store.tallies is not None and self._tallies.take(out, *counted):
             self._alarms.after("tallies", FLUSH_SECONDS, CheckDue())
         for name, settled in out.settled.items():
             self.tell(f"handler:{name}", Settled(keys=tuple(settled)))

@@ -57,6 +57,7 @@ class Outbox:
         tells: to which actor, what, and on whose behalf.
         transitions: those that `lines` has so far.
         slots: of schedules whose jobs have this name, what became of so many slots.
+        fenced: the names of jobs that an attempt without a claim tried to end.
         did: what the turn did, as the ledger tells it; None if it has changed nothing.
         unlogged: earlier turns that it tells, because whoever should have may not.
         hint: whether other boots must look, though no job says so.
@@ -92,6 +93,7 @@ class Outbox:
     tells: list[tuple[str, Any, Speaker]] = field(default_factory=list)
     transitions: list[Transition] = field(default_factory=list)
     slots: list[tuple[str, str, int]] = field(default_factory=list)
+    fenced: list[str] = field(default_factory=list)
     did: LedgerTurn | None = None
     unlogged: Sequence[LedgerTurn] = ()
     hint: bool = False

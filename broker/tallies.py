@@ -6,9 +6,10 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 
 from ..messages.jobs import Instant, Seconds, Transition
-from ..messages.tallies import BOUNDS, MOVED, OTHERS, RAN, SLOT, SPANS, WAITED, Tally, start_of
+from ..messages.tallies import BOUNDS, FENCED, LOCK, MOVED, OTHERS, RAN, SLOT, SPANS, TURN, WAITED, Tally, start_of
 from ..stores.turn_ports import Turn
 from .outbox import Outbox
+from .turn_times import TurnTime
 
 FLUSH_SECONDS = 10.0
 """A process that is killed takes what it has counted since the last time along: statistics, and never a job."""
@@ -58,19 +59,27 @@ class Tallies:
             turn.tallies.add(self.tallies())
             out.is_tallied = True
 
-    def take(self, out: Outbox, now: Instant, monotonic: Seconds) -> bool:
+    def take(self, out: Outbox, now: Instant, monotonic: Seconds, took: TurnTime | None = None) -> bool:
         """A turn is committed: count its moves. Whether they are the first since sums were stored.
 
         Args:
             now: the instant of the turn.
+            took: how long it took, if that is to be counted. What has changed nothing is not: one that only stores sums
+                would be followed by another.
         """
         if out.is_tallied:
             self._sums.clear()
             self._since = None
         if out.transitions:
             self._count(out.transitions, now)
+        minute = now // 60 * 60
         for name, outcome, count in out.slots:
-            self._sum(now // 60 * 60, self._counted_as(name), f"{SLOT}{outcome}").n += count
+            self._sum(minute, self._counted_as(name), f"{SLOT}{outcome}").n += count
+        for name in out.fenced:
+            self._sum(minute, self._counted_as(name), FENCED).n += 1
+        if took is not None and out.did is not None:
+            self._sum(minute, OTHERS, TURN).add(took.seconds)
+            self._sum(minute, OTHERS, LOCK).add(took.waited)
         if self._since is not None or not self._sums:
             return False
         self._since = monotonic

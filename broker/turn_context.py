@@ -222,6 +222,7 @@ class TurnContext(NamedTuple):
     def say_fenced(self, job: JobRecord, claim_no: int, outcome: str) -> None:
         """Log that an attempt which had lost its claim tried to end the job."""
         line = {**names_job(job), "claim_no": claim_no, "outcome": outcome}
+        self.out.fenced.append(job.name)
         self.say("job.fenced", corr=job.corr, **line, claim_no_now=job.claim_no, state=job.state, why=job.reason)
 
 

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from ..messages.jobs import Seconds
 from ..messages.views import TurnView
+
+
+class TurnTime(NamedTuple):
+    """How long a turn took, and for how long of that it could not write yet."""
+
+    seconds: Seconds
+    waited: Seconds
 
 
 class TurnTimes:
@@ -13,13 +21,16 @@ class TurnTimes:
 
     Args:
         monotonic: the time that only passes, in seconds.
+
+    Attributes:
+        last: of the last turn that was stored.
     """
 
     def __init__(self, monotonic: Callable[[], Seconds]) -> None:
         self._monotonic = monotonic
         self._began: Seconds | None = None
         self._writes_from: Seconds | None = None
-        self._last: tuple[Seconds, Seconds] | None = None
+        self.last: TurnTime | None = None
 
     def begin(self) -> None:
         """A turn begins, and waits until it can write."""
@@ -34,7 +45,7 @@ class TurnTimes:
         """It has ended. One that was not stored says nothing of how long turns take."""
         began, writes_from, self._began = self._began, self._writes_from, None
         if is_stored and began is not None and writes_from is not None:
-            self._last = (self._monotonic() - began, writes_from - began)
+            self.last = TurnTime(self._monotonic() - began, writes_from - began)
 
     def view(self, trouble: str | None) -> TurnView:
         """What is known now.
@@ -42,10 +53,10 @@ class TurnTimes:
         Args:
             trouble: why the store cannot be written, if it cannot.
         """
-        began, last = self._began, self._last
+        began, last = self._began, self.last
         return TurnView(
-            took_seconds=None if last is None else last[0],
-            waited_seconds=None if last is None else last[1],
+            took_seconds=None if last is None else last.seconds,
+            waited_seconds=None if last is None else last.waited,
             under_way_seconds=None if began is None else max(0.0, self._monotonic() - began),
             is_waiting=began is not None and self._writes_from is None,
             trouble=trouble,

@@ -52,6 +52,13 @@ WAITED = "waited"
 SLOT = "slot."
 """What the kinds begin with that count slots of the schedules of a name; what became of them follows."""
 
+FENCED = "fenced"
+"""The kind that counts attempts that had lost their claim, and tried to end their job."""
+
+TURN, LOCK = "turn", "lock"
+"""The kinds that sum up how long write batches took, and for how long of that they could not write yet. They are under
+the name `OTHERS`: no job's."""
+
 RAN = "ran."
 """What the kinds begin with that sum up how long attempts ran; their outcome follows."""
 
@@ -62,7 +69,7 @@ class Tally(NamedTuple):
     Attributes:
         span: one of `SPANS`.
         start: when the span began, in whole seconds; 0 for `EVER`.
-        kind: one of `MOVED`, `WAITED`, `RAN` with an outcome, or `SLOT` with one.
+        kind: one of `MOVED`, `WAITED`, `FENCED`, `TURN`, `LOCK`, `RAN` with an outcome, or `SLOT` with one.
         n: how often.
         seconds: the sum of what each took; 0 where nothing takes time.
         buckets: how often it took how long, by `BOUNDS`; empty where nothing takes time.

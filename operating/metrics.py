@@ -8,11 +8,13 @@ are none.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
+from ..errors import UsageError
 from ..messages.jobs import Instant, Seconds
-from ..messages.tallies import BOUNDS, EVER, MOVED, OTHERS, RAN, SLOT, WAITED, Tally
+from ..messages.schedules import ScheduleRecord
+from ..messages.tallies import BOUNDS, EVER, FENCED, LOCK, MOVED, OTHERS, RAN, SLOT, TURN, WAITED, Tally
 from ..rules.capabilities import needed
 from .looking import Lookout
 from .situation import SeenBoot
@@ -20,6 +22,9 @@ from .views import Amount, NameView, Overview
 
 NAMES_MAX = 200
 """So many names of jobs are labels of their own; all others are `OTHER` together."""
+
+SCHEDULES_MAX = 1_000
+"""Of so many schedules it is looked whether a slot is late."""
 
 OTHER = "other"
 
@@ -68,7 +73,16 @@ ENDED = MetricKind("lamplighter_jobs_ended", "counter", ("name", "state"), "Jobs
 ATTEMPTS = MetricKind("lamplighter_attempts", "counter", ("name", "outcome"), "Attempts that have ended.")
 RUN = MetricKind("lamplighter_job_run_seconds", "histogram", ("name",), "How long attempts ran.")
 WAIT = MetricKind("lamplighter_job_wait_seconds", "histogram", ("name",), "How long jobs were due and not claimed.")
+FENCES = MetricKind(
+    "lamplighter_fenced", "counter", ("name",), "Attempts that had lost their claim and tried to end their job."
+)
 SLOTS = MetricKind("lamplighter_slots", "counter", ("name", "outcome"), "Slots of schedules that are accounted for.")
+LAG = MetricKind(
+    "lamplighter_schedule_lag_seconds",
+    "gauge",
+    ("name",),
+    "For how long a slot is due that nobody has heeded.",
+)
 JOBS = MetricKind(
     "lamplighter_jobs", "gauge", ("name", "state"), "Unfinished jobs: ready, parked, scheduled, running; up to 10,000."
 )
@@ -79,8 +93,10 @@ PAUSED = MetricKind("lamplighter_paused", "gauge", ("name",), "Whether somebody 
 LANES = MetricKind("lamplighter_lanes", "gauge", ("name",), "How many jobs run at once on the runtimes that answer.")
 BUSY = MetricKind("lamplighter_lanes_busy", "gauge", ("name",), "How many of these run a job.")
 ABANDONED = MetricKind("lamplighter_lanes_abandoned", "gauge", ("name",), "Hung threads, whose jobs were given up.")
-TURN = MetricKind("lamplighter_turn_seconds", "gauge", (), "How long the slowest last write batch of a runtime took.")
-LOCK = MetricKind("lamplighter_write_lock_wait_seconds", "gauge", (), "For how long of that it could not write yet.")
+TURNS = MetricKind("lamplighter_turn_seconds", "histogram", (), "How long write batches took that changed something.")
+LOCKED = MetricKind(
+    "lamplighter_write_lock_wait_seconds", "counter", (), "For how long of that they could not write yet, in seconds."
+)
 RESTARTS = MetricKind(
     "lamplighter_actor_restarts", "gauge", ("actor",), "How often actors of the runtimes that live were restarted."
 )
@@ -96,9 +112,9 @@ STORE_HEALTH = MetricKind("lamplighter_health", "gauge", (), "0 is green, 1 yell
 INFO = MetricKind("lamplighter_info", "gauge", ("version",), "Always 1: which version looks.")
 
 KINDS = (
-    *(QUEUED, REQUEUED, ENDED, ATTEMPTS, RUN, WAIT, SLOTS),
+    *(QUEUED, REQUEUED, ENDED, ATTEMPTS, RUN, WAIT, FENCES, SLOTS, LAG),
     *(JOBS, OLDEST, PAUSED, LANES, BUSY, ABANDONED),
-    *(TURN, LOCK, RESTARTS, MAIL, MAIL_AGE, DROPPED),
+    *(TURNS, LOCKED, RESTARTS, MAIL, MAIL_AGE, DROPPED),
     *(BOOTS, STORE_BYTES, WAL_BYTES, STORE_HEALTH, INFO),
 )
 """Every metric there is, in the order in which they are told."""
@@ -117,13 +133,17 @@ def metrics_of(lookout: Lookout, *, version: str, names_max: int = NAMES_MAX) ->
     """
     with lookout.at_one_instant() as here:
         overview, boots = here.look(shows_data=False).overview(), here.runtimes.all()
+        declared = here.runtimes.declared()
         with here.store.snapshot() as seen:
             tallies = needed(seen.tallies, "tallies").between(EVER, 0, 0)
-    called = _Names(tallies, overview.names, names_max)
+            schedules = [one for one in seen.schedules.some(None, "", SCHEDULES_MAX) if _fires(one, declared)]
+    living = [*(name.name for name in overview.names), *(schedule.name for schedule in schedules)]
+    called = _Names(tallies, living, names_max)
     found = {kind: Metric(kind, {}) for kind in KINDS}
     adding = _Adding(found, called)
     _add_sums(adding, tallies)
     _add_names(adding, overview.names, here.now())
+    _add_schedules(adding, schedules, here.now())
     _add_boots(adding, boots)
     _add_store(adding, overview, lookout.store.path, version)
     return list(found.values())
@@ -135,9 +155,9 @@ class _Names:
     Of those that have sums the first in the alphabet keep theirs, whatever lives: so none of the sums ever falls.
     """
 
-    def __init__(self, tallies: Sequence[Tally], names: Sequence[NameView], names_max: int) -> None:
+    def __init__(self, tallies: Sequence[Tally], names: Iterable[str], names_max: int) -> None:
         with_sums = sorted({tally.name for tally in tallies if tally.name != OTHERS})[:names_max]
-        others = sorted({name.name for name in names}.difference(with_sums))
+        others = sorted({*names}.difference(with_sums))
         self._own = {*with_sums, *others[: names_max - len(with_sums)]}
 
     def __call__(self, name: str) -> str:
@@ -183,6 +203,12 @@ def _add_sums(adding: _Adding, tallies: Iterable[Tally]) -> None:
             adding.spread(RUN, tally, name)
         elif tally.kind.startswith(SLOT):
             adding.add(SLOTS, tally.n, name, tally.kind.removeprefix(SLOT))
+        elif tally.kind == TURN:
+            adding.spread(TURNS, tally)
+        elif tally.kind == LOCK:
+            adding.add(LOCKED, tally.seconds)
+        elif tally.kind == FENCED:
+            adding.add(FENCES, tally.n, name)
         elif tally.kind == "queued":
             adding.add(QUEUED, tally.n, name)
         elif tally.kind == "requeued":
@@ -209,6 +235,24 @@ def _amounts(name: NameView) -> Iterator[tuple[str, Amount | None]]:
     yield "running", name.running
 
 
+def _fires(schedule: ScheduleRecord, declared: Mapping[str, Collection[str]] | None) -> bool:
+    """Whether slots of a schedule are to be accounted for, as far as is known."""
+    return bool(schedule.durable) or any(schedule.id in ids for ids in (declared or {}).values())
+
+
+def _add_schedules(adding: _Adding, schedules: Iterable[ScheduleRecord], now: Instant) -> None:
+    # Imported only here, where there may be a schedule: it loads the calendar.
+    from ..cron.schedule import rule_of
+
+    for one in schedules:
+        try:
+            due = None if one.paused else next(iter(rule_of(one).between(one.accounted_to, now)), None)
+        except UsageError:
+            # A zone that this system does not know: `schedule.unusable` in the log, and the doctor, tell of it.
+            continue
+        adding.most(LAG, 0.0 if due is None else now - due.slot, adding.called(one.name))
+
+
 def _add_boots(adding: _Adding, boots: Iterable[SeenBoot]) -> None:
     for boot in boots:
         adding.add(BOOTS, 1, boot.condition)
@@ -228,8 +272,6 @@ def _add_boots(adding: _Adding, boots: Iterable[SeenBoot]) -> None:
             adding.add(RESTARTS, max(0, actor.incarnation - 1), kind)
             adding.add(MAIL, actor.mailbox, kind)
             adding.most(MAIL_AGE, actor.oldest_seconds or 0.0, kind)
-        adding.most(TURN, view.turns.took_seconds or 0.0)
-        adding.most(LOCK, view.turns.waited_seconds or 0.0)
         adding.add(DROPPED, view.health.log_dropped)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..messages.jobs import Seconds
 from ..messages.outcomes import OutcomeKind
-from ..messages.tallies import BOUNDS, RAN, WAITED, Tally, sum_of
+from ..messages.tallies import BOUNDS, LOCK, RAN, TURN, WAITED, Tally, sum_of
 
 WELL = frozenset({OutcomeKind.SUCCEEDED, OutcomeKind.SNOOZED, OutcomeKind.CANCELLED, OutcomeKind.DEFERRED})
 """How an attempt may end that has not failed."""
@@ -101,7 +101,8 @@ def quantile(share: float, buckets: Sequence[int]) -> Seconds:
 def _stats_by(tallies: Iterable[Tally], key: Callable[[Tally], Any]) -> dict[Any, Stats]:
     groups: dict[Any, list[Tally]] = {}
     for tally in tallies:
-        groups.setdefault(key(tally), []).append(tally)
+        if tally.kind not in (TURN, LOCK):
+            groups.setdefault(key(tally), []).append(tally)
     return {name: stats_of(group) for name, group in groups.items()}
 
 

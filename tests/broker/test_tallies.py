@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import sqlite3
+import threading
 from collections.abc import Sequence
+from contextlib import closing
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lamplighter import Discard, JobFailed, Runtime
+from lamplighter import Discard, JobFailed, Runtime, StaleClaim
 from lamplighter.broker.outbox import Outbox
 from lamplighter.broker.tallies import FLUSH_SECONDS, NAMES_MAX, Tallies
+from lamplighter.broker.turn_times import TurnTime
 from lamplighter.environment import Environment
 from lamplighter.messages.jobs import Transition
-from lamplighter.messages.tallies import BOUNDS, EVER, HOUR, MINUTE, OTHERS, Tally
+from lamplighter.messages.ledger import LedgerTurn
+from lamplighter.messages.tallies import BOUNDS, EVER, HOUR, LOCK, MINUTE, OTHERS, TURN, Tally
 from lamplighter.stores.sqlite.store import SqliteStore
 from lamplighter.stores.transitions import born
+from lamplighter.testing import drain
 from lamplighter.testing.manual_clock import ManualTime
 
 from support.conformance.kit import NOW, new
@@ -28,7 +34,17 @@ def stored(path: object, span: int = EVER) -> dict[tuple[str, str], int]:
     assert store.tallies is not None
     found = store.tallies.between(span, 0.0, 1e11)
     store.close()
-    return {(tally.name, tally.kind): tally.n for tally in found}
+    return {(tally.name, tally.kind): tally.n for tally in found if tally.kind not in (TURN, LOCK)}
+
+
+def turns(path: object) -> list[Tally]:
+    """What the store has of write batches."""
+    store = SqliteStore(str(path))
+    store.open()
+    assert store.tallies is not None
+    found = [one for one in store.tallies.between(EVER, 0.0, 1e11) if one.kind in (TURN, LOCK)]
+    store.close()
+    return found
 
 
 def moved(event: str, name: str = "work", claimed_at: float | None = None, **fields: object) -> Transition:
@@ -86,6 +102,54 @@ def test_a_runtime_that_goes_on_stores_them_though_nothing_more_comes(runtime, t
     rt.jobs.resume("nothing")
 
     assert stored(tmp_path / "jobs.db") == {("nobody", "queued"): 1}
+
+
+def test_write_batches_are_summed_up_and_one_that_stores_sums_is_followed_by_none(runtime, tmp_path, recorder):
+    time, path = ManualTime(NOW), tmp_path / "jobs.db"
+    rt = runtime(environment=Environment(clock=time.clock))
+    rt.jobs.queue("nobody")
+    rt.jobs.queue("nobody")
+    time.advance(FLUSH_SECONDS)
+    drain(rt)
+
+    with closing(sqlite3.connect(path)) as other:
+        before = other.execute("pragma data_version").fetchone()
+        for _ in range(3):
+            time.advance(FLUSH_SECONDS)
+            drain(rt)
+        after = other.execute("pragma data_version").fetchone()
+
+    assert [(one.name, one.kind, one.n, sum(one.buckets)) for one in turns(path)] == [
+        (OTHERS, LOCK, 2, 2),
+        (OTHERS, TURN, 2, 2),
+    ]
+    assert before == after
+    assert rt.boot.store.table.names() == ["nobody"]
+
+
+def test_of_a_write_batch_it_is_counted_how_long_it_took_and_could_not_write():
+    tallies = Tallies()
+    did = LedgerTurn("b", 1, 1, NOW, ())
+
+    tallies.take(Outbox(did=did), NOW, 0.0, TurnTime(0.75, 0.5))
+    tallies.take(Outbox(), NOW, 0.0, TurnTime(9.0, 9.0))
+
+    found = {one.kind: (one.name, one.n, one.seconds) for one in tallies.tallies() if one.span == EVER}
+    assert found == {TURN: (OTHERS, 1, 0.75), LOCK: (OTHERS, 1, 0.5)}
+
+
+def test_an_attempt_that_had_lost_its_claim_is_counted(runtime, tmp_path):
+    rt = runtime()
+    begun, tokens = threading.Event(), []
+    rt.jobs.add_handler("slow", lambda job: (tokens.append(job.token), begun.set()), auto_done=False)
+    job = rt.jobs.queue("slow")
+    assert begun.wait(15)
+    rt.jobs.requeue(job, delay=3600)
+    with pytest.raises(StaleClaim):
+        rt.jobs.mark_done(tokens[0])
+    rt.stop()
+
+    assert stored(tmp_path / "jobs.db")["slow", "fenced"] == 1
 
 
 def test_how_long_jobs_wait_and_run_is_summed_up():

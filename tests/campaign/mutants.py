@@ -2524,6 +2524,15 @@ MUTANTS = (
     ),
     Mutant(
         SIGHT,
+        "a write batch that stores sums is counted, and followed by another for ever",
+        "broker/tallies.py",
+        "        if took is not None and out.did is not None:\n",
+        "        if took is not None:\n",
+        test="tests/broker/test_tallies.py::"
+        "test_write_batches_are_summed_up_and_one_that_stores_sums_is_followed_by_none",
+    ),
+    Mutant(
+        SIGHT,
         "a name that lives takes the label of one that has sums",
         "operating/metrics.py",
         "        self._own = {*with_sums, *others[: names_max - len(with_sums)]}\n",

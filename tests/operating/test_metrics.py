@@ -72,6 +72,41 @@ def test_sums_and_moments_are_told_of_each_name_outcome_and_state(runtime, recor
     assert sums[metrics.SLOTS]["parked", "fired"] >= 1
 
 
+def test_the_store_itself_is_measured_by_all_that_was_ever_written(runtime, path):
+    rt = runtime()
+    rt.jobs.queue("works")
+    rt.stop()
+
+    sums = told(path)
+
+    (turns,) = sums[metrics.TURNS].values()
+    assert sum(turns.buckets) >= 1
+    assert turns.seconds >= sums[metrics.LOCKED][()] >= 0.0
+    assert (OTHER,) not in sums[metrics.QUEUED]
+
+
+def test_a_slot_that_nobody_heeds_is_late_and_one_of_a_paused_schedule_is_not(timed, time, path):
+    rt = timed()
+    for name in ("kept", "paused", "gone"):
+        rt.scheduler.add(name, "@every 60s", key=name, durable=name != "gone")
+    rt.scheduler.pause("paused", key="paused")
+    fires = lag(path, time.clock().now)
+    rt.stop()
+    time.advance(200)
+
+    late = lag(path, time.clock().now)
+
+    assert fires == {("gone",): 0.0, ("kept",): 0.0, ("paused",): 0.0}
+    assert late == {("kept",): 140.0, ("paused",): 0.0}
+
+
+def lag(path: Path, now: Any) -> dict[tuple[str, ...], Any]:
+    store = readable_file(str(path), "tallies")
+    found = metrics_of(lookout(store, now=now), version="1")
+    store.close()
+    return next(metric.values for metric in found if metric.of == metrics.LAG)
+
+
 def test_what_people_do_is_counted_too(runtime, path):
     runtime().stop()
     ada = Operator(path, by="ada", via="test")
