@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ...messages.jobs import ENDED
+from ...messages.jobs import ENDED, JobState
 from ...rules.codec import digest
 from ...rules.wording import many
 from ...stores.sqlite.read_only import ReadOnlyView, StoredJob
-from ..replay.findings import Findings, Kind
+from ..replay.findings import Findings, Kind, named
 from ..replay.jobs import ToldJob
 from ..replay.replay import Replay, StoreReplay
 from .store_view import StoreView
@@ -49,7 +50,9 @@ class _Check:
         self._stored = stored
         rows = list(stored.boots())
         kept = [turn for row in rows for turn in row.unlogged]
-        moves = [(str(move["j"]), int(move["r"])) for turn in kept for move in turn.moves if "j" in move]
+        # That somebody has had a job removed has no number among its moves.
+        of_jobs = [move for turn in kept for move in turn.moves if "r" in move]
+        moves = [(str(move["j"]), int(move["r"])) for move in of_jobs]
         self.kept = Kept(frozenset((turn.boot, turn.turn) for turn in kept), frozenset(moves))
         self._kept_jobs = {job_id for job_id, _ in moves}
         # The store goes on while the log is read.
@@ -75,6 +78,9 @@ class _Check:
     def jobs(self) -> None:
         """Each job stands where the log has it."""
         store, jobs, found = self._store, self._store.jobs, set[str]()
+        steps: defaultdict[str, set[str]] = defaultdict(set)
+        for job_id, name in self._stored.steps():
+            steps[job_id].add(name)
         ahead: list[tuple[StoredJob, ToldJob | None]] = []
         ended, store.stored_unfinished = 0, 0
         for row in self._stored.jobs():
@@ -89,6 +95,8 @@ class _Check:
                     ahead.append((row, job))
                 continue
             self._compare(row, job)
+            if row.rev == job.rev:
+                self._compare_steps(row, job, steps.get(row.id, set()))
         self._say_ahead(ahead)
         for job_id, job in jobs.open.items():
             if job_id not in found and not self._may_be_gone():
@@ -119,6 +127,24 @@ class _Check:
             f"the log has {job.name}, {job.state}, claim {job.claim_no}, attempt {job.attempt}, move {job.rev}"
         )
         self._findings.say(DISAGREES, says, job.step.line)
+
+    def _compare_steps(self, row: StoredJob, job: ToldJob, stored: set[str]) -> None:
+        """Each step that the store has of a job is told, and each that is told is there until the job is done."""
+        if row.state == JobState.DONE:
+            if stored:
+                steps = many(len(stored), "step")
+                says = f"job {row.id} is done, and the store has {steps} of it: {named(sorted(stored))}"
+                self._findings.say(DISAGREES, says, job.step.line)
+            return
+        told = self._store.steps.kept(row.id)
+        if stored == told.keys() or not self._store.steps.is_sure(row.id) or self._may_be_gone():
+            return
+        for name in sorted(told.keys() - stored):
+            says = f"job {row.id}: step {name!r} was kept, and the store has no such step"
+            self._findings.say("lost step", says, told[name].line)
+        for name in sorted(stored - told.keys()):
+            says = f"job {row.id}: the store has step {name!r}, and no line tells of it"
+            self._findings.say(DISAGREES, says, job.step.line)
 
     def _may_be_unknown(self, row: StoredJob) -> bool:
         """Whether a job may be none that this log tells of: it began before it, or ended long ago."""

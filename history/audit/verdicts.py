@@ -88,6 +88,8 @@ class Verdicts:
                 self._findings.say("fired twice", says, earlier.line, later.line)
             for doubt in () if missing or is_missing_boot else store.jobs.doubtful:
                 self._say_doubt(doubt)
+            if not (missing or is_missing_boot):
+                store.steps.finish()
             if view is None and not (missing or is_missing_boot):
                 # Where a turn is missing, it may have given them back.
                 self._say_lost(store)

@@ -149,7 +149,7 @@ def in_order(found: list[Said]) -> list[Said]:
     """Lines as they followed one another: by `seq` within a boot, by `rev` among moves of a job, by time otherwise."""
     # A host may write the events that it subscribes to into the same log: the first of a line's copies counts.
     first_of = {
-        (one.get("boot"), one["seq"], one.get("event"), one.get("job_id"), one.get("rev")): one
+        (one.get("boot"), one["seq"], one.get("event"), one.get("job_id"), one.get("rev"), one.get("step")): one
         for one in found[::-1]
         if "seq" in one
     }

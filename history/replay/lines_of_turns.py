@@ -36,6 +36,7 @@ KIND_OF = {
     "slot.skipped": "skipped",
     "slot.taken": "taken",
     "job.forgotten": "forgotten",
+    "job.stepped": "stepped",
 }
 """Of each event that says what the ledger tells, the kind of the move."""
 
@@ -103,7 +104,7 @@ class TurnLines:
         if kind is None or turn is None or (kind == "taken" and line.job_id is None):
             # A slot that another runtime was first to account for is taken too, and nothing is changed.
             return
-        is_of_job = kind in AFTER or kind == "forgotten"
+        is_of_job = kind in AFTER or kind in ("forgotten", "stepped")
         subject = (line.job_id if is_of_job else line.schedule or line.job_name) or ""
         if self._expected.pop((turn, kind, subject), None) is not None:
             self._said[kind] += 1
@@ -175,9 +176,11 @@ def _differences(line: Line, move: Told) -> Iterator[str]:
     if line.event == "job.done":
         pairs.append(("then", line.then, move.x))
     if line.event in MOVES:
-        pairs.append(("parents", line.parents, move.m))
+        pairs += [("parents", line.parents, move.m), ("steps", line.steps, move.steps)]
     if line.event in ("job.doomed", "job.cancelled"):
         pairs.append(("fate_of", line.fate_of, str(move.y[0][0]) if move.y else None))
+    if line.event == "job.stepped":
+        pairs += [("step", line.step, move.step), ("claim_no", line.claim_no, move.c), ("digest", line.digest, move.d)]
     if line.event in ("schedule.added", "schedule.changed"):
         pairs += [("when", line.when, move.when), ("timezone", line.timezone, move.tz)]
     if line.event == "name.paused":

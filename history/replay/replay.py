@@ -21,6 +21,7 @@ from .jobs import AFTER, JobReplay, ToldMove
 from .lines_of_turns import TurnLines
 from .rates import RateReplay
 from .slots import SlotReplay
+from .steps import StepReplay
 
 WITHOUT_SUM_MAX = 100
 """So many lines of a ledger without a checksum are remembered."""
@@ -52,6 +53,7 @@ class StoreReplay:
         self.store_id = store_id
         self.jobs = JobReplay(findings)
         self.slots = SlotReplay(findings)
+        self.steps = StepReplay(findings, self.jobs)
         self.rates = RateReplay()
         self.jobs.on_birth = self.slots.fired
         self.boots: dict[str, BootReplay] = {}
@@ -243,6 +245,7 @@ class Replay:
         for move in line.moves:
             step = ToldMove(move, owner.name, at, line)
             if move.k in AFTER:
+                store.steps.move(step)
                 store.jobs.hear(step)
                 if move.k == "claimed":
                     store.rates.hear(step)
@@ -286,6 +289,9 @@ class Replay:
                 store.jobs.pruned += move.x or 0
             case "forgotten":
                 store.jobs.pruned += 1
+                store.steps.forget(move.j)
+            case "stepped":
+                store.steps.hear(step)
             case "buried" | "acted" if move.b is not None:
                 boot = self._acted(move.b) if move.k == "acted" else self._died(move.b)
                 last = move.x or 0

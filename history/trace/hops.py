@@ -29,11 +29,16 @@ NAMES = {
     "q": "then_of",
     "x": "then",
     "m": "parents",
+    "step": "step",
+    "steps": "steps",
     "by": "by",
     "via": "via",
     "why": "reason",
 }
 """What other lines call the keys of a move."""
+
+OF_JOBS = frozenset({*MOVES, "job.stepped"})
+"""The events of what the ledger tells of jobs."""
 
 
 def with_hops(found: Iterable[Said], wanted: Callable[[Told], bool]) -> list[Said]:
@@ -44,8 +49,8 @@ def with_hops(found: Iterable[Said], wanted: Callable[[Told], bool]) -> list[Sai
     lines = list(found)
     own: dict[tuple[Any, ...], Said] = {}
     for said in lines:
-        if said.get("event") in MOVES and {"boot", "turn"} <= said.keys():
-            own.setdefault((said["boot"], said["turn"], said["event"], said.get("job_id")), said)
+        if said.get("event") in OF_JOBS and {"boot", "turn"} <= said.keys():
+            own.setdefault(_place(said), said)
     hops: dict[tuple[Any, ...], Said] = {}
     joined: set[tuple[Any, ...]] = set()
     # Each line of the ledger has a checksum: beside those, what has none is not the ledger's.
@@ -54,7 +59,7 @@ def with_hops(found: Iterable[Said], wanted: Callable[[Told], bool]) -> list[Sai
         for move, hop in _hops(said) if "crc" in said or not has_sums else ():
             if not wanted(move):
                 continue
-            place = (hop["boot"], hop["turn"], hop["event"], move.j)
+            place = _place(hop)
             beside = own.get(place)
             if beside is not None:
                 joined.add(place)
@@ -66,13 +71,14 @@ def with_hops(found: Iterable[Said], wanted: Callable[[Told], bool]) -> list[Sai
             known = hops.get(key)
             if known is None or ("told_by" in known and "told_by" not in hop):
                 hops[key] = hop
-    rest = [
-        said
-        for said in lines
-        if "moves" not in said
-        and (said.get("boot"), said.get("turn"), said.get("event"), said.get("job_id")) not in joined
-    ]
+    rest = [said for said in lines if "moves" not in said and _place(said) not in joined]
     return [*rest, *hops.values()]
+
+
+def _place(said: Said) -> tuple[Any, ...]:
+    """What one line alone is about: of several steps in one turn, each has one."""
+    step = said.get("step") if said.get("event") == "job.stepped" else None
+    return said.get("boot"), said.get("turn"), said.get("event"), said.get("job_id"), step
 
 
 def _hops(said: Said) -> Iterator[tuple[Told, Said]]:
@@ -93,9 +99,14 @@ def _hops(said: Said) -> Iterator[tuple[Told, Said]]:
         except msgspec.MsgspecError:
             continue
         event = f"job.{move.k}"
-        if event in MOVES and move.j:
+        if event in OF_JOBS and move.j:
             hop = {name: value for key, name in NAMES.items() if (value := getattr(move, key)) is not None}
             if move.y and event != "job.freed":
                 hop["fate_of"] = str(move.y[0][0])
-            hop |= {"claim_no": move.c, "attempt": move.a, "event": event, "to": MOVES[event][1].value}
+            hop |= {"claim_no": move.c, "event": event}
+            if event in MOVES:
+                hop |= {"attempt": move.a, "to": MOVES[event][1].value}
+            else:
+                # A step is no move of its job, and has no number among them.
+                del hop["rev"]
             yield move, {**hop, **common}

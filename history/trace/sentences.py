@@ -136,7 +136,8 @@ def _about_job(event: str, said: dict[str, Any]) -> str:
             took = f" after {span(said['took'])}" if "took" in said else ""
             by = f", marked{_by(said)}" if "by" in said else ""
             then = f", and followed by {many(said['then'], 'job')}" if "then" in said else ""
-            return f"done{took}{by}{then}" + (f" ({reason})" if reason and reason != "succeeded" else "")
+            steps = f", with {many(said['steps'], 'step')}" if "steps" in said else ""
+            return f"done{took}{by}{steps}{then}" + (f" ({reason})" if reason and reason != "succeeded" else "")
         case "job.result_lost":
             return reason
         case "job.failed":
@@ -149,7 +150,14 @@ def _about_job(event: str, said: dict[str, Any]) -> str:
         case "job.snoozed" | "job.requeued":
             how = f"{event.partition('.')[2]}{_by(said)}"
             waits = f", waits for {many(said['parents'], 'job')} again" if said.get("parents") else ""
-            return f"{how}, queued again{_due(said)}{waits}" + (f": {reason}" if reason else "")
+            afresh = f" afresh, without its {many(said['steps'], 'step')}" if "steps" in said else ""
+            return f"{how}, queued again{afresh}{_due(said)}{waits}" + (f": {reason}" if reason else "")
+        case "job.stepped":
+            took = f" after {span(said['took'])}" if "took" in said else ""
+            size = f", {many(said['bytes'], 'byte')}" if "bytes" in said else ""
+            return f"step {said.get('step')} is kept{took}{size}"
+        case "job.resumed":
+            return f"attempt {attempt} goes on after {many(said.get('steps', 0), 'step')} that earlier ones have kept"
         case "job.fenced":
             return (
                 f"REFUSED: claim {claim} wanted to end it ({said.get('outcome')}), but had lost it: "

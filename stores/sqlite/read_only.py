@@ -97,6 +97,12 @@ class ReadOnlyView:
         )
         yield from (StoredSlots(*row) for row in rows)
 
+    def steps(self) -> Iterator[tuple[str, str]]:
+        """Every step that is kept, as (job id, name)."""
+        yield from self._connection.execute(
+            "select id, s.name from lamplighter_steps s join lamplighter_jobs j on j.no = s.job"
+        )
+
     def accounted(self) -> dict[str, float]:
         """Of each schedule, up to when its slots are accounted for."""
         return dict(self._connection.execute("select id, accounted_to from lamplighter_schedules"))

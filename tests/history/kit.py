@@ -33,7 +33,7 @@ WAIT_SECONDS_MAX = 30.0
 
 Said = dict[str, Any]
 
-BESIDES = {"o": "outcome", "u": "run_at", "b": "boot_was", "x": "then"}
+BESIDES = {"o": "outcome", "u": "run_at", "b": "boot_was", "x": "then", "steps": "steps"}
 """What a line about a move calls what the ledger tells besides."""
 
 

@@ -48,6 +48,9 @@ def moody(job: Job) -> None:
             job.then(*[("part", number) for number in range(3)])
         case 6:
             raise Cancel("not needed")
+        case 8 if on_file:
+            for name in ("one", "two"):
+                job.step(name, time.time)
 
 
 def ask_of_a_file(number: int) -> None:

@@ -44,7 +44,7 @@ class Plain:
         newest: dict[str, tuple[Said, Said]] = {}
         for line in self.turns.values():
             for move in line["moves"]:
-                if "j" in move and (move["j"] not in newest or newest[move["j"]][0]["r"] < move["r"]):
+                if f"job.{move['k']}" in MOVES and (move["j"] not in newest or newest[move["j"]][0]["r"] < move["r"]):
                     newest[move["j"]] = (move, line)
         states = [MOVES[f"job.{move['k']}"][1].value for move, _ in newest.values()]
         self.states = Counter(states)

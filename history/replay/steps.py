@@ -1,0 +1,116 @@
+"""The replay of steps that are kept: each once, by the claim that runs, until its job is done or begins afresh."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ...rules.wording import many
+from .findings import Findings
+from .jobs import ENDED_KEPT_MAX, JobReplay, ToldMove
+
+NOTHING: Mapping[str, ToldMove] = {}
+
+
+@dataclass(slots=True)
+class Shortfall:
+    """A move that says that other steps went with it than were told by then.
+
+    Attributes:
+        missing: how many more it says.
+        told: how many were told.
+    """
+
+    move: ToldMove
+    missing: int
+    told: int
+
+
+class StepReplay:
+    """Replays the steps of the jobs of one store."""
+
+    def __init__(self, findings: Findings, jobs: JobReplay) -> None:
+        self._findings = findings
+        self._jobs = jobs
+        # By job, the steps that are kept now.
+        self._kept: dict[str, dict[str, ToldMove]] = {}
+        # Jobs of which a step was told before the moves that it follows.
+        self._unsure: set[str] = set()
+        self._short: defaultdict[str, list[Shortfall]] = defaultdict(list)
+
+    def hear(self, told: ToldMove) -> None:
+        """Take in a step. One that is told before its claim, or after the end of it, is not judged."""
+        move = told.move
+        if len(self._kept) + len(self._unsure) > 2 * (ENDED_KEPT_MAX + len(self._jobs.open)):
+            self._forget_the_forgotten()
+        job = self._jobs.get(move.j)
+        is_of_holder = job is not None and (job.state, job.claim_no, job.boot) == ("running", move.c, told.boot)
+        if job is None or move.step is None or not (is_of_holder or job.rev == move.r):
+            self._misplaced(told, is_late=job is not None and move.r < job.rev)
+            return
+        if not is_of_holder or (job.rev, job.name) != (move.r, move.n):
+            says = (
+                f"job {move.j}: step {move.step!r} is kept by claim {move.c} of boot {told.boot} after move {move.r} "
+                f"of a job of {move.n}, and the job of {job.name} is {job.state} by move {job.rev}, "
+                f"claim {job.claim_no}"
+            )
+            self._findings.say("step by a stale claim", says, job.step.line, told.line)
+        kept = self._kept.setdefault(move.j, {})
+        earlier = kept.setdefault(move.step, told)
+        if earlier is not told:
+            says = f"job {move.j}: step {move.step!r} is kept by claim {earlier.move.c}, and again by claim {move.c}"
+            self._findings.say("step twice", says, earlier.line, told.line)
+
+    def move(self, told: ToldMove) -> None:
+        """Take in a move of a job, before the replay of jobs does: steps go with an end as done, and begin anew with a
+        birth or with a requeue that says so.
+        """
+        move = told.move
+        if not (move.k == "done" or move.k == "queued" or (move.k == "requeued" and move.steps)):
+            return
+        job, removed = self._jobs.get(move.j), move.steps or 0
+        is_sure = job is not None and job.rev == move.r - 1 and self.is_sure(move.j)
+        kept = self._kept.pop(move.j, NOTHING)
+        if move.k != "queued" and is_sure and removed != len(kept):
+            self._short[move.j].append(Shortfall(told, removed - len(kept), len(kept)))
+
+    def finish(self) -> None:
+        """Nothing more will be told: what is missing is found."""
+        for shortfalls in self._short.values():
+            for short in shortfalls:
+                if short.missing:
+                    move = short.move.move
+                    steps, are = many(move.steps or 0, "step"), "is" if short.told == 1 else "are"
+                    says = (
+                        f"job {move.j} is {move.k}, which says that {steps} went with it, and {short.told} {are} told"
+                    )
+                    self._findings.say("lost step", says, short.move.line)
+
+    def forget(self, job_id: str) -> None:
+        """A job was removed, with its steps."""
+        self._kept.pop(job_id, None)
+        self._unsure.discard(job_id)
+
+    def is_sure(self, job_id: str) -> bool:
+        """Whether all steps of a job were heard that are told: of one that began before the log some may be missing."""
+        job = self._jobs.get(job_id)
+        return job is not None and job.digest is not None and job_id not in self._unsure
+
+    def kept(self, job_id: str) -> Mapping[str, ToldMove]:
+        """The steps of a job, by their names, that are told to be kept."""
+        return self._kept.get(job_id, NOTHING)
+
+    def _misplaced(self, told: ToldMove, *, is_late: bool) -> None:
+        job_id = told.move.j
+        for short in self._short.get(job_id, ()) if is_late else ():
+            if short.move.move.r > told.move.r:
+                short.missing -= 1
+                short.told += 1
+                return
+        self._unsure.add(job_id)
+
+    def _forget_the_forgotten(self) -> None:
+        """Jobs that have ended long ago are not remembered, so that memory follows the number of open ones."""
+        self._kept = {job_id: kept for job_id, kept in self._kept.items() if self._jobs.get(job_id) is not None}
+        self._unsure = {job_id for job_id in self._unsure if self._jobs.get(job_id) is not None}
