@@ -19,7 +19,7 @@ from finding import timed
 from lamplighter import Runtime
 from lamplighter.messages.tallies import BOUNDS, HOUR, MINUTE, RAN, WAITED, start_of
 from lamplighter.rules.codec import encode_own
-from lamplighter.web import STEER, Site, Visitor, dashboard
+from lamplighter.web import STEER, Visitor, dashboard
 from lamplighter.web.faces.http import Request
 
 SCHEDULES = 100
@@ -72,24 +72,25 @@ def pages(runtime: Runtime, path: Path) -> Iterator[tuple[str, str]]:
     yield f"/runtimes/{runtime.boot.id}", "stacks=1"
 
 
-def measure(site: Site, runtime: Runtime, path: Path) -> None:
-    """Tell what each page costs."""
-    print("   clock   processor")
-    for page, query in pages(runtime, path):
-        request = Request(method="GET", path=page, query=query, headers={"host": "here"})
-        clock, processor, answer = timed(lambda request=request: site.answer(request))  # type: ignore[misc]
-        assert answer.status == 200, answer.body
-        late = "" if processor < SERVER_MS_MAX else "  too slow"
-        print(f"{clock:8.1f} ms {processor:8.1f} ms  {page} {query} ({len(answer.body) / 1000:.0f} kB){late}")
+def costs(path: Path) -> Iterator[tuple[str, float, float, int]]:
+    """Of each page what it is, what it costs in milliseconds by the clock and of the processor, and its bytes."""
+    add_sums(path)
+    site = dashboard(path, who=lambda request: Visitor("bench", STEER | {"data"}))
+    with runtime_on(path) as runtime:
+        for page, query in pages(runtime, path):
+            request = Request(method="GET", path=page, query=query, headers={"host": "here"})
+            clock, processor, answer = timed(lambda request=request: site.answer(request))  # type: ignore[misc]
+            assert answer.status == 200, answer.body
+            yield f"{page} {query}", clock, processor, len(answer.body)
 
 
 def main() -> None:
     """Measure and tell."""
     with given_store(__doc__) as (path, _):
-        add_sums(path)
-        site = dashboard(path, who=lambda request: Visitor("bench", STEER | {"data"}))
-        with runtime_on(path) as runtime:
-            measure(site, runtime, path)
+        print("   clock   processor")
+        for page, clock, processor, size in costs(path):
+            late = "" if processor < SERVER_MS_MAX else "  too slow"
+            print(f"{clock:8.1f} ms {processor:8.1f} ms  {page} ({size / 1000:.0f} kB){late}")
 
 
 if __name__ == "__main__":

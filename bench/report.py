@@ -27,7 +27,7 @@ SCHEDULES = ("schedules-1000", "schedules-10000", "schedules-100000")
 BACKLOGS = ("backlog-1000", "backlog-1m", "backlog-10m")
 PROCESSES = ("processes-1", "processes-2", "processes-4")
 ON_RABBITMQ = ("lamplighter-rabbit", "dramatiq", "celery")
-ALONE = ("recovery", "idle", "idle-2", "import", "looking", "simulation")
+ALONE = ("recovery", "idle", "idle-2", "import", "looking", "pages", "watched", "simulation")
 
 NAMES = {
     "per_second": "a second",
@@ -55,6 +55,8 @@ NAMES = {
     "help_starts": "`--help`, starts of Python",
     "health_starts": "`health`, starts of Python",
     "slowest_starts": "the slowest, starts of Python",
+    "slowest_page_ms": "the slowest page, ms of the processor",
+    "watched_ratio": "times with nobody looking",
     "per_calibration": "next to a plain loop",
     "schedules": "schedules",
 }

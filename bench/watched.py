@@ -85,22 +85,26 @@ def drained(store: Path, jobs: int) -> tuple[float, float]:
     return float(said[0]), float(said[1])
 
 
+def measured(folder: Path, jobs: int, rounds: int) -> Iterator[tuple[tuple[float, float], tuple[float, float], int]]:
+    """What `drained` says with nobody looking, and with three who look, and how many pages these have read; in turn."""
+    for number in range(rounds):
+        alone = drained(folder / f"alone-{number}.db", jobs)
+        store = folder / f"watched-{number}.db"
+        drained(store, 1)
+        with looked_at(store) as browsers:
+            watched = drained(store, jobs)
+        yield alone, watched, sum(browser.reads for browser in browsers)
+
+
 def main() -> None:
     """Measure and tell."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jobs", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
-    alone, watched = [], []
-    for _ in range(given.rounds):
-        with tempfile.TemporaryDirectory() as folder:
-            alone.append(drained(Path(folder) / "jobs.db", given.jobs))
-        with tempfile.TemporaryDirectory() as folder:
-            store = Path(folder) / "jobs.db"
-            drained(store, 1)
-            with looked_at(store) as browsers:
-                watched.append(drained(store, given.jobs))
-            print(f"pages read: {[browser.reads for browser in browsers]}")
+    with tempfile.TemporaryDirectory() as folder:
+        alone, watched, reads = zip(*measured(Path(folder), given.jobs, given.rounds), strict=True)
+    print(f"pages read: {', '.join(map(str, reads))}")
     for at, says in enumerate(("processor", "clock")):
         before, after = (median(one[at] for one in some) for some in (alone, watched))
         print(f"{says}: {before:.2f} s with nobody looking, {after:.2f} s with three: {after / before:.3f} times")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import statistics
 import subprocess
 import sys
 import time
@@ -11,7 +12,9 @@ from pathlib import Path
 
 import big_store
 import looking
+import pages
 import simulations
+import watched
 from packaging.requirements import Requirement
 
 from .base import Bench, Figures, Workload
@@ -19,6 +22,7 @@ from .base import Bench, Figures, Workload
 IMPORT_TIMES = 7
 SIMULATIONS = 60
 CALIBRATION_LOOPS = 2_000_000
+WATCHED_JOBS, WATCHED_ROUNDS = 10_000, 5
 
 IMPORTS = """
 import time, {known}
@@ -99,6 +103,22 @@ def looking_at(bench: Bench) -> Figures:
     }
 
 
+def paging(bench: Bench) -> Figures:
+    """The page over the same file: what each of its pages costs the server's processor."""
+    path = bench.folder / "jobs.db"
+    big_store.fill(path, bench.size.of(big_store.JOBS))
+    _, nothing = looking.timed(looking.NOTHING, path)
+    slowest = max(processor for _, _, processor, _ in pages.costs(path))
+    return {"slowest_page_ms": slowest, "slowest_starts": slowest / nothing}
+
+
+def watching(bench: Bench) -> Figures:
+    """What it costs a worker's processor that three browsers look at its store, next to nobody looking."""
+    jobs, rounds = bench.size.of(WATCHED_JOBS), max(1, bench.size.of(WATCHED_ROUNDS))
+    measured = list(watched.measured(bench.folder, jobs, rounds))
+    return {"watched_ratio": statistics.median(three[0] / alone[0] for alone, three, _ in measured)}
+
+
 def _calibration_seconds() -> float:
     """The processor's time for a plain loop, so that a slower machine is not taken for slower code."""
     used, total = time.process_time(), 0
@@ -110,5 +130,7 @@ def _calibration_seconds() -> float:
 WORKLOADS = (
     Workload(id="import", title="import lamplighter", run=importing),
     Workload(id="looking", title="a command on two million jobs", run=looking_at, when="long"),
+    Workload(id="pages", title="the page on two million jobs", run=paging, when="long"),
+    Workload(id="watched", title="10,000 jobs while three browsers look", run=watching),
     Workload(id="simulation", title="simulations of 60 jobs", run=simulating),
 )

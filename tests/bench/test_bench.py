@@ -54,6 +54,8 @@ WORKLOADS = [
     "idle-2",
     "import",
     "looking",
+    "pages",
+    "watched",
     "simulation",
 ]
 
