@@ -14,7 +14,7 @@ from ..doctor.examining import examine
 from ..doctor.opening import evidence_of_file
 from ..doctor.rounds import Rounds
 from ..environment.clock import Clock, SystemClock
-from ..errors import LamplighterError, StoreUnavailable, UnknownJob, UnknownSchedule, UsageError, shown
+from ..errors import LamplighterError, MissingExtra, StoreUnavailable, UnknownJob, UnknownSchedule, UsageError, shown
 from ..operating.looking import lookout, readable_file
 from ..operating.operator import Operator
 from ..rules.codec import encode_own
@@ -187,6 +187,8 @@ def _refusal(error: Exception) -> PageContent:
             status = error.status
         case NotThere() | UnknownJob() | UnknownSchedule():
             status = 404
+        case MissingExtra():
+            status = 501
         case StoreUnavailable():
             status = 503
         case _:

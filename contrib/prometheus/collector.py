@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import accumulate
 from typing import Any
 
@@ -51,16 +51,7 @@ class LamplighterCollector:
         Raises:
             StoreUnavailable, StoreError: the store cannot be read.
         """
-        for metric in metrics_of(self._lookout, version=__version__, names_max=self._names_max):
-            family = _family(metric.of)
-            for labels, value in metric.values.items():
-                if isinstance(value, Distribution):
-                    counts = accumulate(value.buckets)
-                    bounds = (*(f"{bound:g}" for bound in BOUNDS), "+Inf")
-                    family.add_metric(labels, [*zip(bounds, counts, strict=True)], value.seconds)
-                else:
-                    family.add_metric(labels, value)
-            yield family
+        yield from families(metrics_of(self._lookout, version=__version__, names_max=self._names_max))
 
     def describe(self) -> Iterator[Metric]:
         """Called by the registry: what there is, without looking at the store."""
@@ -69,6 +60,20 @@ class LamplighterCollector:
     def close(self) -> None:
         """Let go of the store."""
         self._store.close()
+
+
+def families(found: Iterable[metrics.Metric]) -> Iterator[Metric]:
+    """Metrics as `prometheus_client` has them."""
+    for metric in found:
+        family = _family(metric.of)
+        for labels, value in metric.values.items():
+            if isinstance(value, Distribution):
+                counts = accumulate(value.buckets)
+                bounds = (*(f"{bound:g}" for bound in BOUNDS), "+Inf")
+                family.add_metric(labels, [*zip(bounds, counts, strict=True)], value.seconds)
+            else:
+                family.add_metric(labels, value)
+        yield family
 
 
 def _family(of: MetricKind) -> Any:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
-from prometheus_client import CollectorRegistry, generate_latest, start_http_server
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest, start_http_server
 
 from ...errors import UsageError
-from .collector import LamplighterCollector
+from ...operating.metrics import Metric
+from .collector import LamplighterCollector, families
 
 
 def text_of(collector: LamplighterCollector) -> str:
@@ -19,6 +21,13 @@ def text_of(collector: LamplighterCollector) -> str:
     """
     text: str = generate_latest(_registry(collector)).decode()
     return text
+
+
+def scraped(found: Sequence[Metric]) -> tuple[str, bytes]:
+    """Metrics that were looked up already, as a scrape gets them: of which kind the answer is, and the answer."""
+    registry = CollectorRegistry()
+    registry.register(_Found(found))
+    return CONTENT_TYPE_LATEST, generate_latest(registry)
 
 
 @contextlib.contextmanager
@@ -40,6 +49,21 @@ def served(collector: LamplighterCollector, host: str, port: int) -> Iterator[tu
     finally:
         server.shutdown()
         server.server_close()
+
+
+class _Found:
+    """Tells a registry what was found."""
+
+    def __init__(self, found: Sequence[Metric]) -> None:
+        self._found = found
+
+    def collect(self) -> Iterator[Any]:
+        """Called by the registry."""
+        yield from families(self._found)
+
+    def describe(self) -> Iterator[Any]:
+        """Called by the registry, which would collect otherwise."""
+        yield from ()
 
 
 def _registry(collector: LamplighterCollector) -> CollectorRegistry:

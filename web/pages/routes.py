@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ..faces.http import UNSPEAKABLE, Request, Response
-from . import acts, doctor, errors, jobs, names, overview, runtimes, schedules, sweeps
+from . import acts, doctor, errors, jobs, metrics, names, overview, runtimes, schedules, sweeps
 from .page import NotThere, PageContent, PageProgress, PageRefused, PageVisit
 from .visitor import Right
 
@@ -42,6 +42,7 @@ ROUTES = (
     *_pages("/schedules", schedules.schedules, schedules.schedule),
     *_pages("/runtimes", runtimes.runtimes, runtimes.runtime),
     Route("GET", "/doctor", doctor.doctor, reads_store=False),
+    Route("GET", "/metrics", metrics.metrics, reads_store=False),
     Route("POST", "/act/job", acts.on_job),
     Route("POST", "/act/jobs", sweeps.on_jobs),
     Route("POST", "/act/name", acts.on_name, "pause"),

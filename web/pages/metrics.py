@@ -1,0 +1,21 @@
+"""What a Prometheus scrapes: the metrics of the store, for whoever may look."""
+
+from __future__ import annotations
+
+from ... import __version__
+from ...operating.metrics import metrics_of
+from ..faces.http import Response
+from .page import PageVisit
+
+
+def metrics(visit: PageVisit) -> Response:
+    """All metrics of the store.
+
+    Raises:
+        MissingExtra: what speaks to a Prometheus is not installed.
+    """
+    # Imported only here: the page needs no Prometheus.
+    from ...contrib.prometheus.serving import scraped
+
+    kind, text = scraped(metrics_of(visit.place, version=__version__))
+    return Response(kind=kind, body=text)
