@@ -2,7 +2,7 @@
 
 What is counted is read from the sums that the store keeps, so that it goes on over restarts, and whichever process
 answers tells of all. What is so at a moment is what a `Look` sees. Labels are names of jobs, outcomes and the like; ids
-are none.
+are none. What a store cannot tell has no value, and not 0: on a RabbitMQ there are no sums.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from ..errors import UsageError
 from ..messages.jobs import Instant, Seconds
 from ..messages.schedules import ScheduleRecord
 from ..messages.tallies import BOUNDS, EVER, FENCED, LOCK, MOVED, OTHERS, RAN, SLOT, TURN, WAITED, Tally
-from ..rules.capabilities import needed
 from .looking import Lookout
 from .situation import SeenBoot
 from .views import Amount, NameView, Overview
@@ -86,6 +85,7 @@ LAG = MetricKind(
 JOBS = MetricKind(
     "lamplighter_jobs", "gauge", ("name", "state"), "Unfinished jobs: ready, parked, scheduled, running; up to 10,000."
 )
+DEAD = MetricKind("lamplighter_dead_jobs", "gauge", (), "Dead jobs that are kept; of a file, up to 10,000.")
 OLDEST = MetricKind(
     "lamplighter_oldest_ready_seconds", "gauge", ("name",), "For how long the job is due that is due longest."
 )
@@ -113,7 +113,7 @@ INFO = MetricKind("lamplighter_info", "gauge", ("version",), "Always 1: which ve
 
 KINDS = (
     *(QUEUED, REQUEUED, ENDED, ATTEMPTS, RUN, WAIT, FENCES, SLOTS, LAG),
-    *(JOBS, OLDEST, PAUSED, LANES, BUSY, ABANDONED),
+    *(JOBS, DEAD, OLDEST, PAUSED, LANES, BUSY, ABANDONED),
     *(TURNS, LOCKED, RESTARTS, MAIL, MAIL_AGE, DROPPED),
     *(BOOTS, STORE_BYTES, WAL_BYTES, STORE_HEALTH, INFO),
 )
@@ -128,21 +128,21 @@ def metrics_of(lookout: Lookout, *, version: str, names_max: int = NAMES_MAX) ->
         names_max: how many names of jobs are labels of their own.
 
     Raises:
-        NotSupported: the store keeps no sums.
         StoreUnavailable, StoreError: it cannot be read.
     """
     with lookout.at_one_instant() as here:
         overview, boots = here.look(shows_data=False).overview(), here.runtimes.all()
         declared = here.runtimes.declared()
         with here.store.snapshot() as seen:
-            tallies = needed(seen.tallies, "tallies").between(EVER, 0, 0)
+            tallies = [] if seen.tallies is None else seen.tallies.between(EVER, 0, 0)
+            has_table = seen.table is not None
             schedules = [one for one in seen.schedules.some(None, "", SCHEDULES_MAX) if _fires(one, declared)]
     living = [*(name.name for name in overview.names), *(schedule.name for schedule in schedules)]
     called = _Names(tallies, living, names_max)
     found = {kind: Metric(kind, {}) for kind in KINDS}
     adding = _Adding(found, called)
     _add_sums(adding, tallies)
-    _add_names(adding, overview.names, here.now())
+    _add_names(adding, overview.names, here.now(), has_table=has_table)
     _add_schedules(adding, schedules, here.now())
     _add_boots(adding, boots)
     _add_store(adding, overview, lookout.store.path, version)
@@ -217,13 +217,14 @@ def _add_sums(adding: _Adding, tallies: Iterable[Tally]) -> None:
             adding.add(ENDED, tally.n, name, tally.kind)
 
 
-def _add_names(adding: _Adding, names: Iterable[NameView], now: Instant) -> None:
+def _add_names(adding: _Adding, names: Iterable[NameView], now: Instant, *, has_table: bool) -> None:
     for one in names:
         name = adding.called(one.name)
         for state, amount in _amounts(one):
-            adding.add(JOBS, 0 if amount is None else amount.count, name, state)
-        oldest = 0.0 if one.oldest_ready is None else max(0.0, now - one.oldest_ready)
-        adding.most(OLDEST, oldest, name)
+            if amount is not None:
+                adding.add(JOBS, amount.count, name, state)
+        if has_table:
+            adding.most(OLDEST, 0.0 if one.oldest_ready is None else max(0.0, now - one.oldest_ready), name)
         adding.most(PAUSED, float(one.pause is not None), name)
 
 
@@ -279,6 +280,8 @@ def _add_store(adding: _Adding, overview: Overview, path: str | None, version: s
     if path is not None:
         adding.add(STORE_BYTES, _bytes_of(path))
         adding.add(WAL_BYTES, _bytes_of(f"{path}-wal"))
+    if overview.dead is not None:
+        adding.add(DEAD, overview.dead.count)
     adding.add(STORE_HEALTH, HEALTH[overview.health.status])
     adding.add(INFO, 1, version)
 

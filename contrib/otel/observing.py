@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator
 from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, get_meter
 
 from ... import __version__
-from ...environment.clock import SystemClock
 from ...rules.validation import check_whole
 from .conventions import DESTINATION, SCHEMA_URL, SYSTEM
 
@@ -34,21 +33,21 @@ def observe_store(
     Call it in one process: every other would tell the same. It only reads, in bounded steps.
 
     Args:
-        store: as `Runtime` takes it; a file.
+        store: as `Runtime` takes it.
         meter_provider: OpenTelemetry's own is the global one.
         names_max: how many names of jobs are told apart. All others are `other` together.
 
     Raises:
         UsageError: something in the call cannot be.
-        NotSupported: the store is on a server.
+        MissingExtra: the store is on a RabbitMQ, and pika is not installed.
     """
     # Imported only here: a child process loads this package for its spans, and looks at no store.
-    from ...operating.looking import lookout, readable_file
+    from ...operating.looking import lookout_at
     from ...operating.metrics import KINDS, Distribution, Metric, metrics_of
     from ...stores.addresses import address_of
 
     check_whole(names_max, "names_max", least=1, most=10_000)
-    place = lookout(readable_file(address_of(store), "tallies"), now=SystemClock().now)
+    place = lookout_at(address_of(store))
     meter = get_meter("lamplighter", __version__, meter_provider, SCHEMA_URL)
 
     read: dict[str, Metric] = {}

@@ -10,10 +10,9 @@ from typing import Any
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from ... import __version__
-from ...environment.clock import SystemClock
 from ...messages.tallies import BOUNDS
 from ...operating import metrics
-from ...operating.looking import lookout, readable_file
+from ...operating.looking import lookout_at
 from ...operating.metrics import NAMES_MAX, Distribution, MetricKind, metrics_of
 from ...rules.validation import check_whole
 from ...stores.addresses import address_of
@@ -32,18 +31,17 @@ class LamplighterCollector:
     tell the same.
 
     Args:
-        store: as `Runtime` takes it; a file.
+        store: as `Runtime` takes it. A RabbitMQ keeps no sums: of it there is what is so when it is scraped.
         names_max: how many names of jobs are labels of their own. All others are `other` together.
 
     Raises:
         UsageError: something in the call cannot be.
-        NotSupported: the store is on a server.
+        MissingExtra: the store is on a RabbitMQ, and pika is not installed.
     """
 
     def __init__(self, store: str | os.PathLike[str], *, names_max: int = NAMES_MAX) -> None:
         self._names_max = check_whole(names_max, "names_max", least=1, most=10_000)
-        self._store = readable_file(address_of(store), "tallies")
-        self._lookout = lookout(self._store, now=SystemClock().now)
+        self._lookout = lookout_at(address_of(store))
 
     def collect(self) -> Iterator[Metric]:
         """Called by the registry.
@@ -59,7 +57,7 @@ class LamplighterCollector:
 
     def close(self) -> None:
         """Let go of the store."""
-        self._store.close()
+        self._lookout.close()
 
 
 def families(found: Iterable[metrics.Metric]) -> Iterator[Metric]:

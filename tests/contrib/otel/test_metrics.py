@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from lamplighter import Discard, NotSupported, StoreUnavailable, UsageError
+from lamplighter import Discard, StoreUnavailable, UsageError
 from lamplighter.contrib.otel import OTelCarrier, observe_store
 from lamplighter.messages.tallies import BOUNDS
 from lamplighter.operating.metrics import metrics_of
@@ -151,7 +151,7 @@ def test_each_collection_reads_the_store_once_and_anew(runtime, tmp_path, meters
 
 @pytest.mark.parametrize(
     ("store", "options", "error"),
-    [("app.db", {"names_max": 0}, UsageError), ("amqp://guest@localhost", {}, NotSupported), (None, {}, UsageError)],
+    [("app.db", {"names_max": 0}, UsageError), ("amqp://nobody:pw@host:port/", {}, UsageError), (None, {}, UsageError)],
 )
 def test_what_cannot_be_observed_is_refused_at_once(store, options, error):
     with pytest.raises(error):

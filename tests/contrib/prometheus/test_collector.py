@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lamplighter import MissingExtra, NotSupported, UsageError
+from lamplighter import MissingExtra, UsageError
 from lamplighter.cli.main import main
 from lamplighter.contrib.prometheus import LamplighterCollector
 from lamplighter.contrib.prometheus.serving import text_of
@@ -116,7 +116,7 @@ def test_a_registry_learns_what_there_is_without_looking_at_the_store(path):
         ("app.db", {"names_max": 0}, UsageError),
         ("app.db", {"names_max": "many"}, UsageError),
         (7, {}, UsageError),
-        ("amqp://guest@localhost", {}, NotSupported),
+        ("amqp://nobody:pw@host:port/", {}, UsageError),
     ],
 )
 def test_what_cannot_be_is_refused_when_it_is_made(store, options, error):
