@@ -196,6 +196,11 @@ class Job(JobSteps, Generic[T, R]):
         return self.record.priority
 
     @property
+    def group(self) -> str | None:
+        """Which of the groups of its name, which take turns, it is of; None of none."""
+        return self.record.group_key
+
+    @property
     def unique(self) -> str | None:
         """Its unique key."""
         return self.record.unique_key
@@ -307,6 +312,7 @@ class Job(JobSteps, Generic[T, R]):
             "attempt": self.attempt,
             "priority": record.priority,
             "unique": record.unique_key,
+            "group": record.group_key,
             "schedule": record.schedule,
             "slot": _text(self.slot),
             "queued_at": _text(self.queued_at),

@@ -223,7 +223,9 @@ class Jobs(Stepping):
         *,
         concurrency: int = 1,
         concurrency_total: int | None = None,
+        concurrency_per_group: int | None = None,
         rate: Rate | None = None,
+        rate_per_group: Rate | None = None,
         timeout: Seconds | timedelta | None = None,
         on_timeout: OnTimeout = "signal",
         max_attempts: int = 20,
@@ -245,8 +247,11 @@ class Jobs(Stepping):
             fn: called with a `Job`; a coroutine function runs on an event loop. What it returns is the job's result.
             concurrency: how many at once in this runtime.
             concurrency_total: how many at once over the whole store.
+            concurrency_per_group: how many jobs of one group at once over the whole store. Jobs without a group have no
+                such limit.
             rate: how many may start in a time, over the whole store: `Rate(100, per=60)`. Retries count too. What may
                 not start yet stays queued.
+            rate_per_group: the same of each group.
             timeout: seconds for one attempt.
             on_timeout: `signal`, or `raise` to also raise a `JobTimeout` inside the thread, which may strike anywhere,
                 also while the function holds a lock.
@@ -271,7 +276,9 @@ class Jobs(Stepping):
             fn,
             concurrency=concurrency,
             concurrency_total=concurrency_total,
+            concurrency_per_group=concurrency_per_group,
             rate=rate,
+            rate_per_group=rate_per_group,
             timeout=timeout,
             on_timeout=on_timeout,
             max_attempts=max_attempts,

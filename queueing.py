@@ -54,6 +54,7 @@ class Queueing:
         expires: Seconds | timedelta | datetime | None = None,
         max_attempts: int | None = None,
         timeout: Seconds | timedelta | None = None,
+        group: str | None = None,
         after: ParentRef | Iterable[ParentRef] = (),
         after_ended: ParentRef | Iterable[ParentRef] = (),
         connection: Any = None,
@@ -74,6 +75,8 @@ class Queueing:
                 for its retry has been started; one that was snoozed has not.
             max_attempts: overrides the handler's.
             timeout: seconds for one attempt; overrides the handler's.
+            group: whose job it is, a tenant's for example. Among jobs of one priority, the groups of a name take turns,
+                however many jobs each has; a handler's `concurrency_per_group` limits how many of each run at once.
             after: jobs that must be done before it starts, each a Job or an id. If one of them is dead or cancelled, it
                 shares that fate once all have ended, unless that one is queued again.
             after_ended: jobs that must have ended before it starts, however they did.
@@ -99,6 +102,7 @@ class Queueing:
             expires=expires,
             max_attempts=max_attempts,
             timeout=timeout,
+            group=group,
             after=after,
             after_ended=after_ended,
         )

@@ -287,7 +287,9 @@ class Boot:
             handler=handler.id,
             concurrency=handler.concurrency,
             concurrency_total=handler.concurrency_total,
+            concurrency_per_group=handler.concurrency_per_group,
             rate=None if handler.rate is None else rate_said(handler.rate),
+            rate_per_group=None if handler.rate_per_group is None else rate_said(handler.rate_per_group),
             isolation=handler.kind,
         )
 

@@ -242,6 +242,8 @@ def _handler(handler: Handler) -> HandlerView:
         timeout=handler.timeout,
         attempts=handler.policy.max_attempts,
         rate=None if handler.rate is None else rate_said(handler.rate),
+        per_group=handler.concurrency_per_group,
+        rate_per_group=None if handler.rate_per_group is None else rate_said(handler.rate_per_group),
     )
 
 

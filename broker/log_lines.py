@@ -100,6 +100,7 @@ def line_of(moved: Transition, turn: int | None) -> dict[str, Any]:
                 "schedule": job.schedule,
                 "slot": job.slot,
                 "unique_key": job.unique_key,
+                "group": job.group_key,
             }
         case "job.claimed":
             line["waited"] = round((job.claimed_at or 0.0) - job.run_at, 6)

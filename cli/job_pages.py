@@ -20,7 +20,9 @@ ATTEMPT_HEADS = ("claim", "attempt", "outcome", "ran", "ended", "boot", "error")
 TONES: dict[str, Tone] = {"running": "good", "done": "quiet", "dead": "bad", "cancelled": "quiet", "queued": "plain"}
 """How the states look."""
 
-HARMLESS = frozenset({"not_due", "just_now", "behind", "lanes_full", "limit", "rate", "solo", "running", "claimed"})
+HARMLESS = frozenset(
+    {"not_due", "just_now", "behind", "lanes_full", "limit", "group", "rate", "solo", "running", "claimed"}
+)
 """Why a job may wait, or how it may be held, without that anybody need do something."""
 
 
@@ -81,6 +83,7 @@ def show_job(page: Page, found: JobPage, times: Times) -> None:
             ("claims", str(job.claim_no) if job.claim_no else ""),
             ("priority", str(job.priority) if job.priority else ""),
             ("unique", job.unique or ""),
+            ("group", job.group or ""),
             ("queued", at(job.queued_at)),
             ("due", at(job.run_at)),
             ("claimed", at(job.claimed_at)),

@@ -161,6 +161,8 @@ def _handler(one: HandlerView) -> str:
     timeout = "" if one.timeout is None else f", {span(one.timeout)} each"
     total = "" if one.total is None else f", {one.total} on the whole store"
     rate = "" if one.rate is None else f", {one.rate} on the whole store"
+    of_group = [f"{limit}" for limit in (one.per_group, one.rate_per_group) if limit is not None]
+    rate += f", {' and '.join(of_group)} of a group" if of_group else ""
     return f"{one.name}: {one.concurrency} at once ({one.kind}), {many(one.attempts, 'attempt')}{timeout}{total}{rate}"
 
 

@@ -26,7 +26,8 @@ class Handler(NamedTuple):
         types: the payload type of its annotation, and the type of what it returns, as far as it has them.
         on_timeout: `signal`, or `raise` to also raise `JobTimeout` inside a thread.
         auto_done: whether returning ends the job.
-        rate: how many jobs of its name may start in a time, over the whole store.
+        rate: how many jobs of its name may start in a time, over the whole store; `rate_per_group` of each group.
+        concurrency_per_group: how many jobs of one group may run at once, over the whole store.
     """
 
     id: str
@@ -42,6 +43,8 @@ class Handler(NamedTuple):
     restart: RestartBudget | None
     types: HandlerTypes
     rate: Rate | None = None
+    concurrency_per_group: int | None = None
+    rate_per_group: Rate | None = None
 
 
 class JobTimeout(Exception):

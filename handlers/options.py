@@ -27,7 +27,9 @@ class HandlerKeywords(TypedDict, total=False):
 
     concurrency: int
     concurrency_total: int | None
+    concurrency_per_group: int | None
     rate: Rate | None
+    rate_per_group: Rate | None
     timeout: Seconds | timedelta | None
     on_timeout: OnTimeout
     max_attempts: int

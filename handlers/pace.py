@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ..messages.jobs import Seconds
 from ..messages.mail import Capacity
@@ -50,14 +50,23 @@ def offer(
         lanes: how many jobs may run at once, if there is a handler.
         answers: the last `Resync` that this answers.
     """
-    totals = [handler.concurrency_total for handler in handlers if handler.concurrency_total is not None]
+    limits = NameLimits(
+        total=_least(handler.concurrency_total for handler in handlers),
+        rate=slower(handler.rate for handler in handlers),
+        per_group=_least(handler.concurrency_per_group for handler in handlers),
+        rate_per_group=slower(handler.rate_per_group for handler in handlers),
+    )
     return Capacity(
         name=job_name,
         incarnation=incarnation,
         lanes=lanes if handlers else 0,
         prefetch=pace.prefetch(lanes),
-        limits=NameLimits(min(totals, default=None), slower(handler.rate for handler in handlers)),
+        limits=limits,
         interruptions_max=max((handler.policy.interruptions_max for handler in handlers), default=None),
         held=(),
         answers=answers,
     )
+
+
+def _least(limits: Iterable[int | None]) -> int | None:
+    return min((limit for limit in limits if limit is not None), default=None)

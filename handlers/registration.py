@@ -62,9 +62,14 @@ def check_handler(
     total, timeout, most = options["concurrency_total"], options["timeout"], options["interruptions_max"]
     if total is not None and not has_table:
         raise not_supported("limit")
-    rate = None if options["rate"] is None else check_rate(options["rate"], "rate")
+    rate, rate_per_group = (
+        None if options[which] is None else check_rate(options[which], which) for which in ("rate", "rate_per_group")
+    )
+    per_group = options["concurrency_per_group"]
     if rate is not None and not has_table:
         raise not_supported("rate")
+    if (per_group is not None or rate_per_group is not None) and not has_table:
+        raise not_supported("groups")
     auto_done = check_bool(options["auto_done"], "auto_done")
     retry_on, discard_on = _check_errors(options["retry_on"], options["discard_on"])
     return Handler(
@@ -91,6 +96,10 @@ def check_handler(
         restart=None if options["restart"] is None else _check_budget(options["restart"]),
         types=HandlerTypes(payload_type(fn, Job), result_type(fn, f"the handler for {name}") if auto_done else None),
         rate=rate,
+        concurrency_per_group=None
+        if per_group is None
+        else check_whole(per_group, "concurrency_per_group", least=1, most=CONCURRENCY_MAX),
+        rate_per_group=rate_per_group,
     )
 
 

@@ -98,7 +98,20 @@ EVENTS: dict[str, EventKind] = {
     "job.queued": EventKind(
         "debug",
         "A job is stored.",
-        (*MOVE, "then_of", "parents", "priority", "run_at", "bytes", "digest", "schedule", "slot", "unique_key", *WHO),
+        (
+            *MOVE,
+            "then_of",
+            "parents",
+            "priority",
+            "run_at",
+            "bytes",
+            "digest",
+            "schedule",
+            "slot",
+            "unique_key",
+            "group",
+            *WHO,
+        ),
     ),
     "job.deduplicated": EventKind(
         "debug", "A job was already there; nothing was stored.", (*JOB, "asked_id", "unique_key")
@@ -114,7 +127,9 @@ EVENTS: dict[str, EventKind] = {
         (*MOVE, "parents", "waited"),
     ),
     "job.claimed": EventKind(
-        "debug", "A job is claimed for a worker thread.", (*MOVE, "begun", "waited", "rate", "redeliveries")
+        "debug",
+        "A job is claimed for a worker thread.",
+        (*MOVE, "begun", "waited", "group", "of_group", "limit", "rate", "redeliveries"),
     ),
     "job.started": EventKind("debug", "A job's function is called.", (*JOB, "handler", "lane", "waited")),
     "job.done": EventKind(
@@ -216,7 +231,16 @@ EVENTS: dict[str, EventKind] = {
     "handler.added": EventKind(
         "debug",
         "A handler takes jobs from now on.",
-        ("job_name", "handler", "concurrency", "concurrency_total", "rate", "isolation"),
+        (
+            "job_name",
+            "handler",
+            "concurrency",
+            "concurrency_total",
+            "concurrency_per_group",
+            "rate",
+            "rate_per_group",
+            "isolation",
+        ),
     ),
     "handler.removed": EventKind("debug", "A handler was removed.", ("job_name", "handler")),
     "handler.halted": EventKind(

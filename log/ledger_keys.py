@@ -76,6 +76,9 @@ MOVE_KEYS: dict[str, str] = {
     "m": "how many jobs it waits for, or has waited for",
     "y": "of these, each as its id and the `r` of its end, with a 1 behind where any end would do; of one that shares "
     "the fate of another, that one",
+    "g": "the group that it is of",
+    "z": "how many of its group run, itself included, where that is limited",
+    "e": "how many of its group may run at once",
     "rate": "how many jobs of its name may start in a time, where that is limited: `100/60s`",
     "step": "the name of a step that is kept",
     "steps": "how many kept steps went with the end of a job as done, or with a requeue that begins it afresh",

@@ -71,6 +71,7 @@ class JobSpec:
         expires: seconds, a timedelta or an aware datetime after which an unstarted job is cancelled; see `jobs.queue`.
         max_attempts: overrides the handler's.
         timeout: seconds for one attempt; overrides the handler's.
+        group: the groups of a name take turns, 1 to 200 characters; see `jobs.queue`.
         after: jobs that must be done before it starts; if one is dead or cancelled, it shares that fate. Each is a
             Job, an id, or a JobSpec that stands earlier in the same call.
         after_ended: jobs that must have ended before it starts, however they did.
@@ -86,6 +87,7 @@ class JobSpec:
     expires: Seconds | timedelta | datetime | None = None
     max_attempts: int | None = None
     timeout: Seconds | timedelta | None = None
+    group: str | None = None
     after: ParentRef | Iterable[ParentRef] = ()
     after_ended: ParentRef | Iterable[ParentRef] = ()
 
@@ -105,6 +107,7 @@ class JobKeywords(TypedDict, total=False):
     expires: Seconds | timedelta | datetime | None
     max_attempts: int | None
     timeout: Seconds | timedelta | None
+    group: str | None
     after: ParentRef | Iterable[ParentRef]
     after_ended: ParentRef | Iterable[ParentRef]
 
@@ -153,11 +156,15 @@ class NewJob(NamedTuple):
     due_in: Seconds | None = 0.0
     expires_in: Seconds | None = None
     carried: str | None = None
+    group_key: str | None = None
     parents: tuple[JobParent, ...] = ()
 
 
 WAITS_FOR_JOBS = 2
 """The `waits` of a job that waits for others, or has shared their fate."""
+
+WAITS_ITS_TURN = 3
+"""The `waits` of a job of a group that waits for no other job: it lies where its group's turn finds it."""
 
 
 class ClaimKey(NamedTuple):
@@ -216,10 +223,11 @@ class JobRecord(NamedTuple):
         rev: how many moves it has made. 0 or below while a host's own transaction has moved it and no turn has counted
             that yet; then it is minus those that are counted.
         waits: 1 if it was told to wait, by a delay or a back-off, when it was queued last; `WAITS_FOR_JOBS` if it waits
-            for other jobs, or has shared the fate of one of these; 0 otherwise.
+            for other jobs, or has shared the fate of one of these; `WAITS_ITS_TURN` if it has a group; 0 otherwise.
         due_in: how many seconds it was to wait when `run_at` was set; None if that is an instant that somebody named.
         expires_in: the same of `expires_at`.
         carried: JSON text of what the application's carriers gave it when it was queued.
+        group_key: which of the groups of its name it is of, which take turns.
     """
 
     no: int
@@ -261,6 +269,7 @@ class JobRecord(NamedTuple):
     due_in: Seconds | None = 0.0
     expires_in: Seconds | None = None
     carried: str | None = None
+    group_key: str | None = None
 
     @property
     def key(self) -> ClaimKey:

@@ -33,10 +33,14 @@ class NameLimits(NamedTuple):
     Attributes:
         total: of running jobs of the name.
         rate: of starts.
+        per_group: of running jobs of each group.
+        rate_per_group: of starts of each group.
     """
 
     total: int | None = None
     rate: Rate | None = None
+    per_group: int | None = None
+    rate_per_group: Rate | None = None
 
 
 NO_LIMITS = NameLimits()

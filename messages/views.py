@@ -106,7 +106,9 @@ class HandlerView:
         kind: what it runs on: `thread`, `task` or `process`.
         concurrency: how many of its jobs run at once here; `total` is how many of its name may on the whole store.
         attempts: how often a job is tried.
-        rate: how many jobs of its name may start in a time, over the whole store, as `100/60s`.
+        rate: how many jobs of its name may start in a time, over the whole store, as `100/60s`; `rate_per_group` of
+            each group.
+        per_group: how many jobs of one group may run at once, over the whole store.
     """
 
     id: str
@@ -117,6 +119,8 @@ class HandlerView:
     timeout: Seconds | None
     attempts: int
     rate: str | None = None
+    per_group: int | None = None
+    rate_per_group: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,6 +45,7 @@ def queue_copy(
         at=how.at,
         priority=job.priority,
         unique=job.unique_key,
+        group=job.group_key,
         max_attempts=job.max_attempts,
         timeout=job.timeout,
     )

@@ -28,6 +28,7 @@ Code = Literal[
     "solo",
     "suspect",
     "limit",
+    "group",
     "rate",
     "lanes_full",
     "behind",

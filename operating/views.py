@@ -210,6 +210,7 @@ class JobView:
     schedule: str | None
     slot: Instant | None
     unique: str | None
+    group: str | None
     reason: str | None
     error: str | None
     data: Payload

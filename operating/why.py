@@ -8,7 +8,7 @@ go first.
 2. What keeps all jobs of the store waiting: `no_runtime`, `store_locked`, `quiet`.
 3. What keeps the jobs of its name waiting: `paused`, `parked`, `restarting`, `halted`, `quarantined`.
 4. What keeps this one waiting: `untold`, `solo`, `suspect`.
-5. That others have all the places, or come first: `limit`, `rate`, `lanes_full`, `behind`.
+5. That others have all the places, or come first: `limit`, `group`, `rate`, `lanes_full`, `behind`.
 
 Where none of this is known to be so, it is `just_now` for a moment, and `unknown` after that.
 """
@@ -19,8 +19,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from ..errors import alike
-from ..messages.jobs import ENDED, JobState, Seconds
-from ..messages.name_limits import Rate
+from ..messages.jobs import ENDED, Instant, JobState, Seconds
 from ..messages.views import RuntimeView
 from ..rules.lifecycle import is_suspect
 from ..rules.rates import rate_read, rate_said, room_of, slower
@@ -236,6 +235,7 @@ def _of_others(situation: Situation, takers: _Takers) -> Iterator[Why]:
             "(concurrency_total)",
             changes="the end of one of them, or a higher concurrency_total",
         )
+    yield from _of_its_group(situation, free)
     yield from _slowed(situation, free)
     free = [boot for boot in free if boot not in limited]
     full = [(boot, said) for boot in free if (said := _full(boot, situation)) is not None]
@@ -247,33 +247,63 @@ def _of_others(situation: Situation, takers: _Takers) -> Iterator[Why]:
         )
     if before is not None and before.ahead:
         count = f"{before.ahead:,}{'+' if before.is_capped else ''} due job{'s' * (before.ahead != 1)}"
+        whose = f"of {job.name!r}" if job.group_key is None else f"of its group {job.group_key!r}"
         yield Why(
             code="behind",
-            sentence=f"{count} of {job.name!r} {'comes' if count.startswith('1 ') else 'come'} before it",
+            sentence=f"{count} {whose} {'comes' if count.startswith('1 ') else 'come'} before it",
             changes="time does; more lanes or processes, or a higher priority for jobs that are queued from now on",
         )
 
 
-def _slowed(situation: Situation, free: Sequence[SeenBoot]) -> Iterator[Why]:
-    """Whether the rates of all boots that might claim it have no room now."""
-    now, before = situation.now, situation.before
-    rates = [_rate(boot.view, situation.job.name) for boot in free]
-    if before is None or not rates or None in rates:
+def _of_its_group(situation: Situation, free: Sequence[SeenBoot]) -> Iterator[Why]:
+    """Whether as many of its group run as any of these boots may have run."""
+    job, before = situation.job, situation.before
+    limits = [_per_group(boot.view, job.name) for boot in free]
+    known = [limit for limit in limits if limit is not None]
+    if before is None or before.of_group is None or not known or len(known) < len(limits):
         return
-    rooms = {rate: room_of(rate, before.spent_to, now) for rate in rates if rate is not None}
-    opens, rate = min((room.opens, rate_said(rate)) for rate, room in rooms.items())
-    if not any(room.free for room in rooms.values()):
+    if before.of_group >= max(known):
         yield Why(
-            code="rate",
-            sentence=f"{situation.job.name!r} may start {rate}, and the rate opens in {span(opens - now)}, at "
-            f"{clock(opens)}",
-            changes="time does, or a higher rate",
+            code="group",
+            sentence=f"its group {job.group_key!r} has {before.of_group} of {max(known)} jobs of {job.name!r} that may "
+            "run at once (concurrency_per_group)",
+            changes="the end of one of them, or a higher concurrency_per_group",
         )
 
 
-def _rate(view: RuntimeView | None, name: str) -> Rate | None:
-    handlers = [one for one in view.handlers if one.name == name] if view else []
-    return slower(rate_read(one.rate) for one in handlers if one.rate is not None)
+def _per_group(view: RuntimeView | None, name: str) -> int | None:
+    limits = [one.per_group for one in view.handlers if one.name == name] if view else []
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def _slowed(situation: Situation, free: Sequence[SeenBoot]) -> Iterator[Why]:
+    """Whether the rates of all boots that might claim it have no room now."""
+    job, before = situation.job, situation.before
+    if before is None:
+        return
+    views = [[one for one in boot.view.handlers if one.name == job.name] if boot.view else [] for boot in free]
+    yield from _closed(repr(job.name), [[one.rate for one in view] for view in views], before.spent_to, situation.now)
+    if job.group_key is not None:
+        said = [[one.rate_per_group for one in view] for view in views]
+        yield from _closed(f"its group {job.group_key!r}", said, before.group_spent_to, situation.now)
+
+
+def _closed(who: str, said: Sequence[Sequence[str | None]], spent_to: Instant | None, now: Instant) -> Iterator[Why]:
+    """Whether no boot's rate has room now.
+
+    Args:
+        said: of each boot the rates of its handlers.
+    """
+    rates = [slower(rate_read(one) for one in some if one is not None) for some in said]
+    rooms = {rate: room_of(rate, spent_to, now) for rate in rates if rate is not None}
+    if not rooms or None in rates or any(room.free for room in rooms.values()):
+        return
+    opens, rate = min((room.opens, rate_said(rate)) for rate, room in rooms.items())
+    yield Why(
+        code="rate",
+        sentence=f"{who} may start {rate}, and the rate opens in {span(opens - now)}, at {clock(opens)}",
+        changes="time does, or a higher rate",
+    )
 
 
 def _total(view: RuntimeView | None, name: str) -> int | None:

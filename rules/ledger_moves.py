@@ -22,6 +22,9 @@ BESIDES = {
     "then": "x",
     "parents": "m",
     "named": "y",
+    "group": "g",
+    "of_group": "z",
+    "limit": "e",
     "rate": "rate",
     "steps": "steps",
 }
@@ -63,6 +66,8 @@ def told_move(step: Transition, at: Instant) -> Move:
             told["q"] = step.fields["then_of"]
         if "parents" in step.fields:
             told["m"] = step.fields["parents"]
+        if job.group_key is not None:
+            told["g"] = job.group_key
         return told if step.who is UNATTRIBUTED else {**told, **step.who.told}
     told["f"] = step.before
     if job.claim_no:

@@ -152,6 +152,8 @@ class JobChecks:
             expires_at, expires_in = _until(now, spec.expires, "expires")
         if spec.unique is not None and not self._has_table:
             raise not_supported("unique")
+        if spec.group is not None and not self._has_table:
+            raise not_supported("groups")
         parents: tuple[JobParent, ...] = ()
         if spec.after != () or spec.after_ended != ():
             parents = (self._refs or ParentRefs(self._parents_max)).of(spec, rest)
@@ -173,6 +175,7 @@ class JobChecks:
             unique_key=None if spec.unique is None else check_name(spec.unique, "unique"),
             due_in=due_in,
             expires_in=expires_in,
+            group_key=None if spec.group is None else check_name(spec.group, "group"),
             parents=parents,
         )
         return self._made(spec.data, made)

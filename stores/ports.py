@@ -82,6 +82,9 @@ class Before(NamedTuple):
         same_schedule: the id of a running job of its schedule, if that keeps it waiting.
         suspects: by boot, the id of a suspect that runs there, if this one is one too.
         spent_to: what the store keeps of the starts of its name, as `rules.rates` takes it, if that has a rate.
+        of_group: how many jobs of its group run, if it has one. Then `ahead` are those of its group alone: the groups
+            take turns.
+        group_spent_to: the same as `spent_to`, of its group.
     """
 
     ahead: int
@@ -90,6 +93,8 @@ class Before(NamedTuple):
     same_schedule: str | None = None
     suspects: Mapping[str, str] = {}
     spent_to: Instant | None = None
+    of_group: int | None = None
+    group_spent_to: Instant | None = None
 
 
 class Awaited(NamedTuple):

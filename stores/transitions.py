@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..messages.jobs import WAITS_FOR_JOBS, Instant, JobRecord, NewJob, Transition
+from ..messages.jobs import WAITS_FOR_JOBS, WAITS_ITS_TURN, Instant, JobRecord, NewJob, Transition
 from ..messages.outcomes import Outcome, OutcomeKind, Verdict
 from ..messages.schedules import SlotEntry
 from ..messages.slots import SlotRange
 from .turn_ports import Want
 
 _BLANK = tuple(JobRecord._field_defaults.values())
-# Between its place and its revision, a new job brings along what a NewJob may leave out; its last three come last.
+# Between its place and its revision, a new job brings along what a NewJob may leave out; its last four come last.
 # Its parents are no part of the record.
-_UNTRIED, _UNHELD = _BLANK[:3], _BLANK[len(NewJob._field_defaults) - 1 : -5]
+_UNTRIED, _UNHELD = _BLANK[:3], _BLANK[3 + len(NewJob._fields[7:-5]) : -6]
 
 UNCOUNTED = 0
 """The `rev` of a job whose birth no turn has counted yet."""
@@ -23,13 +23,15 @@ UNCOUNTED = 0
 def born(job: NewJob, no: int, *, rev: int = 1) -> JobRecord:
     """A new job as its store keeps it."""
     return JobRecord._make(
-        (no, *job[:3], "queued", *job[3:7], *_UNTRIED, *job[7:-4], *_UNHELD, rev, is_to_wait(job), *job[-4:-1])
+        (no, *job[:3], "queued", *job[3:7], *_UNTRIED, *job[7:-5], *_UNHELD, rev, is_to_wait(job), *job[-5:-1])
     )
 
 
 def is_to_wait(job: NewJob) -> int:
     """The `waits` of a new job."""
-    return WAITS_FOR_JOBS if job.parents else int(job.run_at > job.queued_at)
+    if job.parents:
+        return WAITS_FOR_JOBS
+    return int(job.run_at > job.queued_at) if job.group_key is None else WAITS_ITS_TURN
 
 
 def granted(job: JobRecord, want: Want, now: Instant, *, begun: bool, passed: int = 0) -> dict[str, Any]:

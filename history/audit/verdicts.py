@@ -93,7 +93,9 @@ class Verdicts:
             if view is None and not (missing or is_missing_boot):
                 # Where a turn is missing, it may have given them back.
                 self._say_lost(store)
+        store.groups.finish()
         if not is_doubtful:
+            self._judge_groups(store)
             self._judge_slots(store, view)
         elif store.slots.passed:
             times = many(len(store.slots.passed), "time")
@@ -189,11 +191,16 @@ class Verdicts:
 
     def _judge_rates(self, store: StoreReplay) -> None:
         """Whether more was started than rates allow. That is read from instants, which a clock that was set spoils."""
-        if store.rates.too_fast and any(boot.has_jumped for boot in store.boots.values()):
+        if store.rates.too_fast and _was_set(store):
             self.notes.append("the clock was set: whether jobs were started faster than their rate cannot be said")
             return
         for one in store.rates.too_fast:
             self._findings.say("too fast", one.says, one.line)
+
+    def _judge_groups(self, store: StoreReplay) -> None:
+        """Whether more of a group ran at once than may. Where a turn is missing, or a clock was set, nobody knows."""
+        for one in () if _was_set(store) else store.groups.too_many:
+            self._findings.say("too many of a group", one.says, one.line)
 
     def _judge_server(self, store: StoreReplay) -> None:
         jobs, replay = store.jobs, self._replay
@@ -293,6 +300,11 @@ class Verdicts:
         self._findings.say(
             kind, says + ("; log.dropped says that lines were lost" if excused else ""), *lines, excused=excused
         )
+
+
+def _was_set(store: StoreReplay) -> bool:
+    """Whether a clock was set while a store was used, so that the instants of its turns are in no order."""
+    return any(boot.has_jumped for boot in store.boots.values())
 
 
 def _whence(store: StoreReplay, may_be_missing: bool) -> str:

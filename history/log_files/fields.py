@@ -14,12 +14,12 @@ Said = dict[str, Any]
 TEXTS = """
     event boot actor corr of told_by digest boot_was child job_id job_name from to outcome state reason
     then_of fate_of step rate schedule key when timezone dst_gap dst_fold dead_boot store store_id host message_corr
-    handler
+    rate_per_group group handler
 """
 COUNTS = """
     seq incarnation msg cause claim_no claim_no_now attempt rev turn boot_no crc part parts v count rows
     jobs then parents steps lane child_incarnation restarts_in_window pid dead_pid mailbox bytes interrupted
-    redeliveries priority concurrency running concurrency_total change_no
+    redeliveries priority concurrency running concurrency_total concurrency_per_group of_group limit change_no
 """
 SECONDS = "ts at slot last run_at late took waited after mail_seconds delta drain left"
 

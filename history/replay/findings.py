@@ -25,6 +25,7 @@ Kind = Literal[
     "step twice",
     "step by a stale claim",
     "too fast",
+    "too many of a group",
     "told twice",
     "told otherwise",
     "disagreement with the store",

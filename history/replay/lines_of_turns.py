@@ -172,7 +172,8 @@ def _differences(line: Line, move: Told) -> Iterator[str]:
     if line.event == "job.queued":
         pairs += [("digest", line.digest, move.d), ("then_of", line.then_of, move.q)]
     if line.event == "job.claimed":
-        pairs.append(("rate", line.rate, move.rate))
+        pairs += [("group", line.group, move.g), ("of_group", line.of_group, move.z)]
+        pairs += [("limit", line.limit, move.e), ("rate", line.rate, move.rate)]
     if line.event == "job.done":
         pairs.append(("then", line.then, move.x))
     if line.event in MOVES:

@@ -17,6 +17,7 @@ from ..log_files.lines import Line
 from .boots import BootReplay
 from .findings import Findings
 from .follow_ups import FollowUpReplay
+from .groups import GroupReplay
 from .jobs import AFTER, JobReplay, ToldMove
 from .lines_of_turns import TurnLines
 from .rates import RateReplay
@@ -55,6 +56,7 @@ class StoreReplay:
         self.slots = SlotReplay(findings)
         self.steps = StepReplay(findings, self.jobs)
         self.rates = RateReplay()
+        self.groups = GroupReplay()
         self.jobs.on_birth = self.slots.fired
         self.boots: dict[str, BootReplay] = {}
         self.numbers: dict[int, BootReplay] = {}
@@ -247,6 +249,7 @@ class Replay:
             if move.k in AFTER:
                 store.steps.move(step)
                 store.jobs.hear(step)
+                store.groups.hear(step)
                 if move.k == "claimed":
                     store.rates.hear(step)
             elif move.k in OTHER_KINDS:

@@ -106,11 +106,15 @@ def _queued(seen: Snapshot, lines: Sequence[Said], about: Sequence[Said], paused
     for boot, said in fates.items():
         if said["event"] != "actor.restarted":
             yield f"the handlers of {name} on boot {str(boot)[:6]} are {said['event'].partition('.')[2]}"
-    yield from _full(seen, name, list(handlers.values()))
+    yield from _full(seen, name, lines, list(handlers.values()))
 
 
-def _full(seen: Snapshot, name: str, handlers: Sequence[Said]) -> Iterator[str]:
+def _full(seen: Snapshot, name: str, lines: Sequence[Said], handlers: Sequence[Said]) -> Iterator[str]:
     """Which jobs hold all places that there are."""
+    group = next((said["group"] for said in lines if "group" in said), None)
+    if group is not None and handlers and all("concurrency_per_group" in said for said in handlers):
+        limit = min(said["concurrency_per_group"] for said in handlers)
+        yield f"its group {group} may have {limit} running (concurrency_per_group)"
     held = [held.job_id for held in seen.held if held.job_name == name]
     if handlers and all("rate" in said for said in handlers):
         yield f"{name} may start {handlers[-1]['rate']} (rate)"

@@ -10,8 +10,8 @@ from typing import Any
 
 from ...messages.jobs import Instant, JobRecord
 from ..ports import Before
-from . import rates
-from .due import CLAIMABLE
+from . import rates, turns
+from .claimable import CLAIMABLE
 
 RUNNING_MAX = 10_000
 """How many running jobs of a name are counted: there are as many as lanes."""
@@ -40,6 +40,11 @@ WAITED_AHEAD = f"""
     {CLAIMABLE}
 """
 
+GROUP_AHEAD = f"""select 1 from lamplighter_jobs indexed by lamplighter_jobs_grouped
+                  where state = 'queued' and waits = 3 and name = :name and priority = :priority
+                    and group_key = :group_key and run_at <= :now
+                    and (run_at < :run_at or (run_at = :run_at and no < :no)) {CLAIMABLE}"""
+
 RUNNING = """select 1 from lamplighter_jobs indexed by lamplighter_jobs_running
              where state = 'running' and name = :name"""
 
@@ -52,8 +57,12 @@ SAME_SCHEDULE = "select id from lamplighter_jobs where schedule = :schedule and 
 def before(connection: sqlite3.Connection, job: JobRecord, now: Instant, most: int) -> Before:
     """As `JobTable.before` says."""
     about: dict[str, Any] = {"now": now, "most": most, **job._asdict()}
-    ready, waited = _count(connection, READY_AHEAD, about), _count(connection, WAITED_AHEAD, about)
-    looked = _count(connection, DUE_WAITED, about)
+    has_group = job.group_key is not None
+    if has_group:
+        ready, waited, looked = _count(connection, GROUP_AHEAD, about), 0, 0
+    else:
+        ready, waited = _count(connection, READY_AHEAD, about), _count(connection, WAITED_AHEAD, about)
+        looked = _count(connection, DUE_WAITED, about)
     sibling = connection.execute(SAME_SCHEDULE, about).fetchone() if job.one_at_a_time else None
     return Before(
         ahead=min(ready + waited, most),
@@ -62,6 +71,8 @@ def before(connection: sqlite3.Connection, job: JobRecord, now: Instant, most: i
         same_schedule=None if sibling is None else sibling[0],
         suspects=dict(connection.execute(SUSPECTS, about)) if job.suspect_until is not None else {},
         spent_to=rates.spent_to(connection, job.name),
+        of_group=turns.running(connection, job.name, job.group_key) if job.group_key is not None else None,
+        group_spent_to=rates.spent_to(connection, job.name, job.group_key) if job.group_key is not None else None,
     )
 
 

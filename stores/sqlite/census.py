@@ -8,7 +8,7 @@ from typing import Any
 
 from ...messages.jobs import ENDED, Instant, JobRecord, JobState
 from ...messages.queries import CappedCounts, Census
-from . import due
+from .claimable import PRIORITIES_MAX
 from .finding import UNFINISHED
 
 READY = """select count(*), min(run_at), count(case when run_at > :now then 1 end) from (
@@ -22,6 +22,10 @@ WAITED = """select count(*), min(run_at) from (
 WAITING = """select count(*) from (
                select 1 from lamplighter_jobs indexed by lamplighter_jobs_later
                where state = 'queued' and waits = 1 and name = :name and run_at > :now limit :cap)"""
+
+GROUPED = """select count(*), min(run_at), count(case when run_at > :now then 1 end) from (
+               select run_at from lamplighter_jobs indexed by lamplighter_jobs_grouped
+               where state = 'queued' and waits = 3 and name = :name limit :cap)"""
 
 HIGHEST_READY = """select max(priority) from lamplighter_jobs indexed by lamplighter_jobs_ready
                    where state = 'queued' and waits = 0 and name = :name"""
@@ -46,18 +50,19 @@ def _census(connection: sqlite3.Connection, about: dict[str, Any]) -> Census:
     ready, oldest, not_yet = connection.execute(READY, about).fetchone()
     waited, oldest_waited = connection.execute(WAITED, about).fetchone()
     (waiting,) = connection.execute(WAITING, about).fetchone()
-    running = _count(connection, f"{UNFINISHED[3][1]} and name = :name", about)
-    cap, dues = about["cap"], [oldest, oldest_waited]
+    grouped, oldest_grouped, grouped_later = connection.execute(GROUPED, about).fetchone()
+    running = _count(connection, f"{UNFINISHED[-1][1]} and name = :name", about)
+    cap, dues = about["cap"], [oldest, oldest_waited, oldest_grouped]
     if ready >= cap:
         # What was counted are those of the highest priorities. Others may be due longer.
         dues += _oldest(connection, about)
     due_at = min((at for at in dues if at is not None and at <= about["now"]), default=None)
-    due_now, later = ready - not_yet + waited, waiting + not_yet
+    due_now, later = ready - not_yet + waited + grouped - grouped_later, waiting + not_yet + grouped_later
     return Census(
         ready=min(due_now, cap),
         scheduled=min(later, cap),
         running=running,
-        capped=max(ready, due_now, later, running) >= cap,
+        capped=max(ready, grouped, due_now, later, running) >= cap,
         oldest_ready=due_at,
     )
 
@@ -65,7 +70,7 @@ def _census(connection: sqlite3.Connection, about: dict[str, Any]) -> Census:
 def _oldest(connection: sqlite3.Connection, about: dict[str, Any]) -> Iterator[Instant | None]:
     """The oldest of each priority, of as many priorities as a claim looks at: one seek of the index for each."""
     (priority,) = connection.execute(HIGHEST_READY, about).fetchone()
-    for _ in range(due.PRIORITIES_MAX):
+    for _ in range(PRIORITIES_MAX):
         if priority is None:
             return
         yield connection.execute(OLDEST_READY, {**about, "priority": priority}).fetchone()[0]

@@ -12,6 +12,7 @@ from ...cron.catch_up import cut
 from ...messages.clock_steps import STEP_SECONDS_MIN, Reading, Stepped
 from ...messages.schedules import ScheduleRecord
 from ...rules.lifecycle import INTERRUPTION_WINDOW_SECONDS
+from . import turns
 from .due import NEXT_EXPIRY
 from .open_turn import OpenTurn
 from .rows import slot_entry
@@ -60,6 +61,8 @@ def keep_time(turn: OpenTurn, reading: Reading, *, may_have_gone_back: bool) -> 
     turn.connection.execute(
         "update lamplighter_jobs set waits = 1 where state = 'queued' and waits = 0 and run_at > ?", (turn.now,)
     )
+    if turn.has_turns:
+        turns.pull_in(turn.connection, turn.now)
     if reading.counter is not None:
         turn.clock = turn.clock.after(reading)
         turn.connection.execute(

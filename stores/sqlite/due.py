@@ -14,21 +14,11 @@ from typing import Any
 from ...messages.jobs import Instant, JobRecord
 from ...messages.pauses import paused_at
 from ..ports import Outlook
-from . import pauses
-
-PRIORITIES_MAX = 32
-"""At how many priorities of what waits one claim looks, one after the other. Where there are more, it goes by time."""
+from . import pauses, turns
+from .claimable import CLAIMABLE, PRIORITIES_MAX
 
 LONGEST_DUE_MAX = 1_000
 """Of what waited at so many priorities and is due, a claim takes its pick from so many: those that are due longest."""
-
-CLAIMABLE = """
-    and (expires_at is null or expires_at > :now)
-    and (suspect_until is null or suspect_until <= :now)
-    and rev > 0
-    and (not one_at_a_time or not exists (
-      select 1 from lamplighter_jobs r where r.schedule = lamplighter_jobs.schedule and r.state = 'running'))
-"""
 
 READY = f"""
   select * from lamplighter_jobs
@@ -102,13 +92,18 @@ def suspect(connection: sqlite3.Connection, name: str, now: Instant) -> JobRecor
 def outlook(connection: sqlite3.Connection, names: Collection[str], now: Instant) -> Outlook:
     """What a turn would find to do, as `JobReader.outlook` says."""
     query = f"""select ({NEXT_EXPIRY}), exists (select 1 from lamplighter_jobs where rev <= 0)
-                  or exists (select 1 from lamplighter_schedule_changes) or exists (select 1 from lamplighter_ripe)"""
-    expiry, is_due = connection.execute(query).fetchone()
+                  or exists (select 1 from lamplighter_schedule_changes) or exists (select 1 from lamplighter_ripe),
+                  exists (select 1 from lamplighter_turns)"""
+    expiry, is_due, has_turns = connection.execute(query).fetchone()
     is_due = is_due or (expiry is not None and expiry <= now)
     paused = paused_at(pauses.read(connection), now) if names else {}
     is_due = is_due or any(_is_any(connection, name, now) for name in names if name not in paused)
     resumed = (pause.until for name, pause in paused.items() if name in names)
-    return Outlook(bool(is_due), _least(*resumed, *(_following(connection, name, now) for name in names)), expiry)
+    following = [_following(connection, name, now) for name in names]
+    if has_turns:
+        is_due = is_due or any(turns.is_due(connection, name, now) for name in names if name not in paused)
+        following += [turns.first(connection, name, now) for name in names]
+    return Outlook(bool(is_due), earliest(*resumed, *following), expiry)
 
 
 def _is_any(connection: sqlite3.Connection, name: str, now: Instant) -> bool:
@@ -118,14 +113,14 @@ def _is_any(connection: sqlite3.Connection, name: str, now: Instant) -> bool:
 
 def first(connection: sqlite3.Connection, name: str) -> Instant | None:
     """From when on a queued job of a name is due, or was; None when none is queued."""
-    return _least(_one(connection, FIRST_READY, name=name), _one(connection, FIRST_WAITING, name=name))
+    return earliest(_one(connection, FIRST_READY, name=name), _one(connection, FIRST_WAITING, name=name))
 
 
 def _following(connection: sqlite3.Connection, name: str, now: Instant) -> Instant | None:
     """When the next queued job of a name that is not due yet becomes due."""
     ready = _one(connection, FIRST_READY, name=name)
     waiting = _one(connection, FIRST_WAITING + " and run_at > :now", name=name, now=now)
-    return _least(ready if ready is not None and ready > now else None, waiting)
+    return earliest(ready if ready is not None and ready > now else None, waiting)
 
 
 def _waited(connection: sqlite3.Connection, name: str, now: Instant, limit: int, least: int | None) -> list[JobRecord]:
@@ -149,7 +144,8 @@ def _priorities(connection: sqlite3.Connection, name: str) -> Iterator[int]:
         found = _one(connection, HIGHEST_WAITING + " and priority < :than", name=name, than=found)
 
 
-def _least(*instants: Instant | None) -> Instant | None:
+def earliest(*instants: Instant | None) -> Instant | None:
+    """The first of those that are there."""
     return min((at for at in instants if at is not None), default=None)
 
 

@@ -35,6 +35,10 @@ UNFINISHED = (
         JobState.QUEUED,
         "from lamplighter_jobs indexed by lamplighter_jobs_linked where state = 'queued' and waits = 2",
     ),
+    (
+        JobState.QUEUED,
+        "from lamplighter_jobs indexed by lamplighter_jobs_grouped where state = 'queued' and waits = 3",
+    ),
     (JobState.RUNNING, "from lamplighter_jobs indexed by lamplighter_jobs_running where state = 'running'"),
 )
 """The rows of indexes that begin with the name, and the state that they are in."""

@@ -11,7 +11,19 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from ...errors import KeyTaken
-from ...messages.jobs import ENDED, Claim, ClaimKey, Instant, JobRecord, JobState, NewJob, Seconds, Transition
+from ...messages.jobs import (
+    ENDED,
+    WAITS_FOR_JOBS,
+    WAITS_ITS_TURN,
+    Claim,
+    ClaimKey,
+    Instant,
+    JobRecord,
+    JobState,
+    NewJob,
+    Seconds,
+    Transition,
+)
 from ...messages.outcomes import Outcome, Verdict
 from ...messages.pauses import PauseRecord, changed
 from ...rules.lifecycle import MOVES, is_suspect
@@ -19,7 +31,7 @@ from ...rules.links import NAMED_PARENTS_MAX
 from ...rules.rates import rate_said
 from ..transitions import LEFT, UNCOUNTED, born, ending, finished, granted, released, requeued, says_ending
 from ..turn_ports import Claimed, Want
-from . import attempts, due, links, pauses, rates, steps
+from . import attempts, due, links, pauses, rates, steps, turns
 from .job_rows import fenced_update, insert_unless_known, insertion, jobs_by_id, kept_out, stored_twin
 from .open_turn import OpenTurn
 
@@ -86,11 +98,14 @@ class SqliteJobs:
     def claim(self, wants: Sequence[Want], *, suspect: bool) -> Claimed:
         claims: dict[str, Sequence[Claim]] = {}
         next_due: dict[str, Instant] = {}
+        self.line_up()
         for want in wants:
             claimed = claims[want.name] = self._claim(want, suspect=suspect)
             suspect = suspect and not any(is_suspect(one.job, self._turn.now) for one in claimed)
             if len(claimed) < want.begun + want.prefetched:
                 first = due.first(self._connection, want.name)
+                if self._turn.has_turns:
+                    first = due.earliest(first, turns.first(self._connection, want.name))
                 if first is None or first > self._turn.now:
                     next_due[want.name] = float("inf") if first is None else first
                 elif want.limits.rate is not None:
@@ -100,38 +115,68 @@ class SqliteJobs:
         return Claimed(claims, next_due)
 
     def _claim(self, want: Want, *, suspect: bool) -> list[Claim]:
-        begun, prefetched = want.begun, want.prefetched
-        pause = self._pause_of(want.name)
-        if begun + prefetched == 0 or pause.is_paused(self._turn.now):
-            return []
-        total = min((most for most in (want.limits.total, pause.limit) if most is not None), default=None)
-        if total is not None:
-            running = self._one("select count(*) from lamplighter_jobs where state = 'running' and name = ?", want.name)
-            begun, prefetched = min(begun, total - running), 0
-        if want.limits.rate is not None:
-            # What is claimed in advance would take of it, and may be given back.
-            room = rates.room(self._connection, want.limits.rate, want.name, self._turn.now)
-            begun, prefetched = min(begun, room.free), 0
+        begun, prefetched = self._places(want)
         claims: list[Claim] = []
+        if begun + prefetched <= 0:
+            return claims
+        due_jobs = self._due(want, begun + prefetched, suspect=suspect)
+        line = self._line(want, due_jobs)
         taken: set[str | None] = set()
-        for job in self._due(want, begun + prefetched, suspect=suspect) if begun + prefetched > 0 else ():
+        for job in due_jobs if line is None else line.jobs():
             careful = job.must_begin or is_suspect(job, self._turn.now)
             if begun <= 0 and (prefetched <= 0 or careful):
                 continue
             if job.one_at_a_time and job.schedule in taken:
                 continue
             taken.add(job.schedule if job.one_at_a_time else None)
-            claims.append(self._grant(job, want, begun=begun > 0))
+            said = {} if line is None else line.take(job)
+            claims.append(self._grant(job, want, said, begun=begun > 0))
             begun, prefetched = (begun - 1, prefetched) if begun > 0 else (begun, prefetched - 1)
+            if begun + prefetched <= 0:
+                break
+        if line is not None:
+            line.close()
         if claims and want.limits.rate is not None:
             rates.take(self._connection, want.limits.rate, want.name, self._turn.now, len(claims))
         return claims
 
+    def _places(self, want: Want) -> tuple[int, int]:
+        """How many may be claimed: at once, and in advance. None in advance where that would take what others need."""
+        begun, prefetched = want.begun, want.prefetched
+        pause, limits = self._pause_of(want.name), want.limits
+        if begun + prefetched == 0 or pause.is_paused(self._turn.now):
+            return 0, 0
+        if limits.per_group is not None or limits.rate_per_group is not None:
+            prefetched = 0
+        total = min((most for most in (limits.total, pause.limit) if most is not None), default=None)
+        if total is not None:
+            running = self._one("select count(*) from lamplighter_jobs where state = 'running' and name = ?", want.name)
+            begun, prefetched = min(begun, total - running), 0
+        if limits.rate is not None:
+            # What is claimed in advance would take of it, and may be given back.
+            room = rates.room(self._connection, limits.rate, want.name, self._turn.now)
+            begun, prefetched = min(begun, room.free), 0
+        return begun, prefetched
+
+    def _line(self, want: Want, due_jobs: Sequence[JobRecord]) -> turns.GroupLine | None:
+        """The line in which the groups of a name take turns; None if it has none."""
+        if not (self._turn.has_turns and turns.is_any(self._connection, want.name)):
+            return None
+        return turns.GroupLine(self._connection, want.name, want.limits, self._turn.now, due_jobs)
+
+    def line_up(self) -> None:
+        """Store which groups jobs were queued of, so that they have their turns."""
+        if self._turn.lined_up:
+            turns.line_up(self._connection, self._turn.lined_up, self._turn.now)
+            self._turn.lined_up, self._turn.has_turns = {}, True
+
     def _pause_of(self, name: str) -> PauseRecord:
         return pauses.of(self._connection, name) if self._turn.has_pauses else PauseRecord(name)
 
-    def _grant(self, job: JobRecord, want: Want, *, begun: bool) -> Claim:
-        said = {"begun": begun} if want.limits.rate is None else {"begun": begun, "rate": rate_said(want.limits.rate)}
+    def _grant(self, job: JobRecord, want: Want, of_group: dict[str, Any], *, begun: bool) -> Claim:
+        said = {"begun": begun, **of_group}
+        if want.limits.rate is not None:
+            said["rate"] = rate_said(want.limits.rate)
         claimed = self._move(job, "job.claimed", said, granted(job, want, self._turn.now, begun=begun))
         assert claimed is not None, "a row that this transaction has just read cannot have moved"
         return Claim(claimed)
@@ -260,6 +305,7 @@ class SqliteJobs:
         self._connection.execute("update lamplighter_jobs set rev = ? where no = ?", (counted.rev, job.no))
         if job.state == "done":
             self.ripen(job.no)
+        self._turn.heed(counted)
         return counted
 
     def _says_parents_of(self, child: JobRecord) -> dict[str, Any]:
@@ -338,6 +384,8 @@ class SqliteJobs:
         """Change a job's state if it is still as the caller saw it; None if it is not."""
         state = MOVES[event][1].value
         changes = {**changes, "state": state, "rev": before.rev + 1}
+        if state == JobState.QUEUED and before.group_key is not None and changes.get("waits") != WAITS_FOR_JOBS:
+            changes["waits"] = WAITS_ITS_TURN
         update, changed = fenced_update(tuple(changes))
         values = changes.values()
         done = self._connection.execute(update, (*values, before.no, before.claim_no, before.state))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from typing import NamedTuple
 
-from ...messages.jobs import Instant, JobRecord, JobState
+from ...messages.jobs import WAITS_ITS_TURN, Instant, JobRecord, JobState
 from ...rules.known_clock import KnownClock
 from ...rules.turn_record import TurnRecord
 from ..troubles import BootLost
@@ -20,6 +20,7 @@ OVERVIEW = f"""
     exists (select 1 from lamplighter_links indexed by lamplighter_links_open where met is null),
     exists (select 1 from lamplighter_ripe),
     exists (select 1 from lamplighter_steps),
+    exists (select 1 from lamplighter_turns),
     ({NEXT_EXPIRY}),
     clock_count, clock_offset, clock_stepped, b.boot_no, b.turn
   from lamplighter_store left join lamplighter_boots b on b.boot = ?
@@ -66,8 +67,9 @@ class OpenTurn(TurnRecord):
         boot_no: the number of its boot; 0 until that is registered.
         number: how many turns of its boot have changed something; None until that is registered.
         last_boot_no, last_no, change_no: the last number of a boot, of a job, and of a change of a schedule.
-        has_pauses, has_host_moves, has_host_changes, has_suspects, has_open_links, has_ripe, has_steps:
+        has_pauses, has_host_moves, has_host_changes, has_suspects, has_open_links, has_ripe, has_steps, has_turns:
             whether there may be any.
+        lined_up: groups that jobs were queued of, and from when on the first of these is due.
         born_linked: jobs that were born in this turn, or counted, and wait for others: by their `no`.
         clock: what the last turn knew of wall time.
     """
@@ -97,12 +99,14 @@ class OpenTurn(TurnRecord):
             self.has_open_links,
             self.has_ripe,
             self.has_steps,
+            self.has_turns,
             self.expiry,
             *clock,
             boot_no,
             self.number,
         ) = connection.execute(OVERVIEW, (boot,)).fetchone()
         self.born_linked: list[int] = []
+        self.lined_up: dict[tuple[str, int, str], Instant] = {}
         self.boot_no: int = boot_no or 0
         self.clock = KnownClock(*clock)
         self.seen = seen if seen is not None and seen.boot == boot else None
@@ -124,3 +128,6 @@ class OpenTurn(TurnRecord):
         if job.suspect_until is not None:
             # No later turn may come.
             self.has_suspects = True
+        if job.waits == WAITS_ITS_TURN:
+            key = (job.name, job.priority, job.group_key or "")
+            self.lined_up[key] = min(job.run_at, self.lined_up.get(key, job.run_at))

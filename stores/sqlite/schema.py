@@ -59,7 +59,8 @@ create table lamplighter_jobs (
   waits             integer not null default 0,
   due_in            real default 0.0,
   expires_in        real,
-  carried           text
+  carried           text,
+  group_key         text
 ) strict
 """
 
@@ -75,6 +76,11 @@ JOB_INDEXES = (
     # What waits for other jobs, or has ended with one of them, lies where no claim looks.
     """create index lamplighter_jobs_linked on lamplighter_jobs (name)
        where state = 'queued' and waits = 2""",
+    # What has a group, which is looked for when it is that group's turn.
+    """create index lamplighter_jobs_grouped on lamplighter_jobs (name, priority, group_key, run_at, no)
+       where state = 'queued' and waits = 3""",
+    """create index lamplighter_jobs_group_running on lamplighter_jobs (name, group_key)
+       where state = 'running' and group_key is not null""",
     "create index lamplighter_jobs_running on lamplighter_jobs (name, boot) where state = 'running'",
     # The database itself refuses a second unfinished job with the same key.
     """create unique index lamplighter_jobs_unique on lamplighter_jobs (name, unique_key)
@@ -142,6 +148,15 @@ LINKS = (
 for those up to a child's place.
 """
 
+TURNS = (
+    """create table lamplighter_turns (
+      name text not null, priority integer not null, group_key text not null, next real not null,
+      primary key (name, priority, group_key)
+    ) strict, without rowid""",
+    "create index lamplighter_turns_next on lamplighter_turns (name, priority, next)",
+)
+"""The groups that have queued jobs, with their places in the line; `turns` says what these are."""
+
 RATES = """
 create table lamplighter_rates (
   name text not null, group_key text not null, spent_to real not null, primary key (name, group_key)
@@ -184,6 +199,7 @@ CREATION = (
     "create index lamplighter_schedules_changes on lamplighter_schedules (change_no)",
     RETIRED,
     *LINKS,
+    *TURNS,
     RATES,
     *SCHEDULE_CHANGES,
     # A slot fires once: its row and its job are inserted in one transaction, under this key.
@@ -249,6 +265,7 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         "alter table lamplighter_schedules add column expires real",
         RETIRED,
         *LINKS,
+        *TURNS,
         RATES,
         *SCHEDULE_CHANGES,
         STEPS,

@@ -45,6 +45,9 @@ FOLLOWED = frozenset({"work", "single", "async", "child", "later"})
 PARTS = 3
 """How many parts each of these has."""
 
+GROUPED = {"work": 1, "async": 2, "later": 2}
+"""The names whose jobs have groups, most of them, and how many of a group may run at once over all processes."""
+
 PARTS_RATE = Rate(12, per=4, burst=3)
 """How many parts may start in a time."""
 
@@ -93,7 +96,13 @@ class Host:
     def register(self, runtime: Runtime) -> None:
         """Add handlers and schedules; runs in every life of every process that works."""
         runtime.jobs.add_handler(
-            "work", self.work, concurrency=LANES["work"], timeout=20, max_attempts=4, backoff=[1, 5]
+            "work",
+            self.work,
+            concurrency=LANES["work"],
+            concurrency_per_group=GROUPED["work"],
+            timeout=20,
+            max_attempts=4,
+            backoff=[1, 5],
         )
         self._add_others(runtime)
 
@@ -104,9 +113,25 @@ class Host:
         jobs.add_handler("quick", self.quick, concurrency=1, max_attempts=50, backoff=[0.5])
         jobs.add_handler("part", lambda job: job.data, concurrency=2, max_attempts=50, backoff=[0.5], rate=PARTS_RATE)
         if without != "async":
-            jobs.add_handler("async", self.work_async, concurrency=4, timeout=15, max_attempts=50, backoff=[1])
+            jobs.add_handler(
+                "async",
+                self.work_async,
+                concurrency=4,
+                concurrency_per_group=GROUPED["async"],
+                timeout=15,
+                max_attempts=50,
+                backoff=[1],
+            )
         jobs.add_handler("child", in_child, concurrency=2, timeout=4, max_attempts=5, backoff=[1], isolation="process")
-        jobs.add_handler("later", self.leave_open, timeout=30, auto_done=False, max_attempts=3, backoff=[1])
+        jobs.add_handler(
+            "later",
+            self.leave_open,
+            concurrency_per_group=GROUPED["later"],
+            timeout=30,
+            auto_done=False,
+            max_attempts=3,
+            backoff=[1],
+        )
         jobs.add_handler(
             "single",
             self.work,
@@ -240,6 +265,9 @@ class Host:
             "data": number,
             "id": f"j{number}",
         }
+        if spec["name"] in GROUPED and number % 4:
+            # The most are of one.
+            spec["group"] = f"g{number % 4 if number % 3 else 1}"
         if chance.random() < 0.2:
             spec["delay"] = chance.uniform(0.0, 60.0)
         if chance.random() < 0.2:

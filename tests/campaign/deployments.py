@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from application import Host
+from application import GROUPED, Host
 from inspection import lines_of
 from lamplighter import Job, Runtime
 from lamplighter.testing.simulation.simulation import Simulation
@@ -111,6 +111,7 @@ class DeployedHost(Host):
             "work",
             partial(self.work, most=lanes),
             concurrency=lanes,
+            concurrency_per_group=GROUPED["work"],
             timeout=(20, 25, 15, 20)[release],
             max_attempts=(4, 5, 4, 6)[release],
             backoff=[1, 5],

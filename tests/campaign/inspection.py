@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from typing import Any
 
-from application import FOLLOWED, PARTS, PARTS_RATE
+from application import FOLLOWED, GROUPED, PARTS, PARTS_RATE
 from lamplighter import Runtime
 from lamplighter.messages.jobs import JobRecord
 from lamplighter.rules.lifecycle import MOVES
@@ -72,6 +72,25 @@ def check_parts(text: str) -> Counter[str]:
             reached["has parts" if is_done else "drops its parts"] += 1
     wrong = {job_id: (due[job_id], born[job_id]) for job_id in due.keys() | born if due[job_id] != born[job_id]}
     assert not wrong, f"jobs with how many parts they should have, and have: {wrong}"
+    return reached
+
+
+def check_groups(text: str) -> Counter[str]:
+    """No more of a group run at once than may, over all processes. How often as many did."""
+    group_of: dict[str, tuple[str, str]] = {}
+    running: dict[tuple[str, str], set[str]] = {}
+    reached = Counter[str]()
+    for move in moves_of(text):
+        job_id = move["job_id"]
+        if job_id in group_of:
+            running[group_of[job_id]].discard(job_id)
+        if move["event"] != "job.claimed" or "group" not in move:
+            continue
+        group = group_of[job_id] = (move["job_name"], move["group"])
+        running.setdefault(group, set()).add(job_id)
+        most = GROUPED[move["job_name"]]
+        assert len(running[group]) <= most, f"{running[group]} of one group run at once, and {most} may: {move}"
+        reached["a full group"] += len(running[group]) == most
     return reached
 
 

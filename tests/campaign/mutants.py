@@ -81,6 +81,7 @@ LEDGER, LANES = "the ledger of RabbitMQ", "lanes, children, start and stop"
 SIGHT = "what hangs can be seen"
 FLOW = "what follows is stored with the end"
 RATES = "rates"
+TURNS = "groups take turns"
 
 ACTS = "what people do"
 
@@ -2291,10 +2292,10 @@ MUTANTS = (
     Mutant(
         LIMITS,
         "one of queue_one is claimed beside another that runs",
-        "stores/sqlite/due.py",
+        "stores/sqlite/claimable.py",
         "    and (not one_at_a_time or not exists (\n      select 1 from lamplighter_jobs r where"
-        ' r.schedule = lamplighter_jobs.schedule and r.state = \'running\'))\n"""\n\nREADY',
-        '"""\n\nREADY',
+        ' r.schedule = lamplighter_jobs.schedule and r.state = \'running\'))\n"""',
+        '"""',
         test="tests/stores/sqlite/test_store.py::TestStoreInMemory"
         "::test_a_job_waits_while_another_of_its_schedule_runs_if_only_one_may",
     ),
@@ -2548,10 +2549,9 @@ MUTANTS = (
         (
             (
                 "stores/sqlite/jobs.py",
-                "            room = rates.room(self._connection, want.limits.rate, want.name, self._turn.now)\n"
+                "            room = rates.room(self._connection, limits.rate, want.name, self._turn.now)\n"
                 "            begun, prefetched",
-                "            room = rates.room("
-                "self._connection, want.limits.rate, want.name, self._turn.now, want.boot)\n"
+                "            room = rates.room(self._connection, limits.rate, want.name, self._turn.now, want.boot)\n"
                 "            begun, prefetched",
             ),
         ),
@@ -2620,6 +2620,116 @@ MUTANTS = (
         "where spent_to <= ?",
         "where spent_to > ?",
         test="tests/test_rates.py::test_what_the_store_keeps_of_a_rate_goes_when_it_says_nothing_any_more",
+    ),
+    Mutant(
+        TURNS,
+        "what ran before a claim is not counted of a group",
+        "stores/sqlite/turns.py",
+        "            self._running[group] = running(self._connection, self._name, group)\n",
+        "            self._running[group] = 0\n",
+    ),
+    Mutant(
+        TURNS,
+        "what a claim has just taken is not counted of a group",
+        "stores/sqlite/turns.py",
+        "        self._running[group] += 1\n",
+        "        self._running[group] += 0\n",
+    ),
+    Mutant(
+        TURNS,
+        "a retry does not put its group in line",
+        "stores/sqlite/open_turn.py",
+        "        if job.waits == WAITS_ITS_TURN:\n",
+        "        if job.waits == WAITS_ITS_TURN and not job.attempt:\n",
+        test="tests/stores/sqlite/test_turns.py::test_a_retry_puts_its_group_in_line_again",
+    ),
+    Mutant(
+        TURNS,
+        "what is queued after the claims of a turn does not put its group in line",
+        "stores/sqlite/turn.py",
+        "        self._jobs.line_up()\n",
+        "",
+        test="tests/stores/sqlite/test_turns.py::test_a_group_that_was_served_stands_behind_all_that_wait",
+    ),
+    Mutant(
+        TURNS,
+        "a group leaves the line while one of its jobs is delayed",
+        "stores/sqlite/turns.py",
+        "        if found is None:\n            self._connection",
+        "        if found is None or found[0] > self._now:\n            self._connection",
+        test="tests/stores/sqlite/test_turns.py::test_a_group_of_which_one_is_delayed_has_its_turn_then",
+    ),
+    Mutant(
+        TURNS,
+        "a full group is in the way of the others",
+        "stores/sqlite/turns.py",
+        "            if job is None:\n                continue\n",
+        "            if job is None:\n                return\n",
+        test="tests/stores/sqlite/test_turns.py::test_a_full_group_is_in_nobodys_way",
+    ),
+    Mutant(
+        TURNS,
+        "a group that was served stays in front",
+        "stores/sqlite/turns.py",
+        '(?, ?, ?, ?)", (self._name, priority, group, back)\n',
+        '(?, ?, ?, ?)", (self._name, priority, group, 0.0)\n',
+        test="tests/stores/sqlite/test_turns.py::test_a_group_that_was_served_stands_behind_all_that_wait",
+    ),
+    Mutant(
+        TURNS,
+        "the last of a claim that is served keeps its place",
+        "stores/sqlite/turns.py",
+        "            self._served[self._given] = None\n",
+        "            pass\n",
+        test="tests/stores/sqlite/test_turns.py::test_at_a_clock_that_stands_still_too",
+    ),
+    Mutant(
+        TURNS,
+        "a group that queues one job a turn is always first",
+        "stores/sqlite/turns.py",
+        "  where next > excluded.next and next > ? + {SLACK_SECONDS}\n",
+        "  where next > excluded.next and ? > 0\n",
+        test="tests/stores/sqlite/test_turns.py::test_whoever_queues_one_job_a_turn_is_not_always_first",
+    ),
+    Mutant(
+        TURNS,
+        "a line stands still when the clock was set back",
+        "stores/sqlite/clock_steps.py",
+        "        turns.pull_in(turn.connection, turn.now)\n",
+        "        pass\n",
+        test="tests/stores/sqlite/test_turns.py::test_a_clock_that_was_set_back_does_not_make_a_line_stand_still",
+    ),
+    Mutant(
+        TURNS,
+        "at a clock that stands still what was served is not due",
+        "stores/sqlite/turns.py",
+        "SLACK_SECONDS = 0.001\n",
+        "SLACK_SECONDS = 0.0\n",
+        test="tests/stores/sqlite/test_turns.py::test_at_a_clock_that_stands_still_too",
+    ),
+    Mutant(
+        TURNS,
+        "whoever waits for a group's instant is woken too soon and never again",
+        "stores/sqlite/turns.py",
+        "    return instant + SLACK_SECONDS\n",
+        "    return instant\n",
+        test="tests/test_groups.py::test_a_delayed_job_of_a_group_starts_at_its_instant_with_nobody_else_to_wake_it",
+    ),
+    Mutant(
+        TURNS,
+        "a group at its rate stands in front of what is due",
+        "stores/sqlite/turns.py",
+        "            self._place((self._name, priority, group), _place_at(room.opens))\n",
+        "",
+        test="tests/stores/sqlite/test_turns.py::test_a_group_at_its_rate_is_in_nobodys_way_and_its_turn_comes_at_the_instant",
+    ),
+    Mutant(
+        TURNS,
+        "many full groups are counted as empty",
+        "stores/sqlite/turns.py",
+        "                self._running = {**dict(every), **self._running}\n",
+        "                self._running = {**dict.fromkeys(dict(every), 0), **self._running}\n",
+        test="tests/stores/sqlite/test_turns.py::test_more_full_groups_than_are_read_at_once_are_in_nobodys_way",
     ),
     Mutant(
         FLOW,

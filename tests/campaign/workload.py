@@ -14,6 +14,7 @@ import paths  # noqa: F401 (first: by it support is found)
 from application import JOBS, Host
 from deployments import LAST, DeployedHost
 from inspection import (
+    check_groups,
     check_log,
     check_parts,
     check_pauses,
@@ -91,6 +92,7 @@ REACH = (
     "has parts",
     "drops its parts",
     "as fast as may be",
+    "a full group",
     *(f"release {number}" for number in range(LAST + 1)),
 )
 """A campaign that never reached one of these has not tested it."""
@@ -297,6 +299,7 @@ def scenario(seed: int) -> Counter[str]:
             check_log(simulation.log, host.one_waits)
             simulation.reached += check_parts(simulation.log)
             simulation.reached += check_rate(simulation.log)
+            simulation.reached += check_groups(simulation.log)
         if len(simulation.runtimes) == 1 and is_told and not (faults.crash_actor or faults.commit_unknown):
             if not faults.operator:
                 # Whoever pauses or resumes a name from outside is told later, by others.

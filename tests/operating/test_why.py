@@ -112,6 +112,15 @@ CASES: list[tuple[Code, Situation, str]] = [
         "3 of 3 jobs of 'mail' run that may run at once over the whole store (concurrency_total)",
     ),
     (
+        "group",
+        a_situation(
+            a_job(group_key="acme"),
+            a_boot("b1", view=a_view(handlers=(a_handler(per_group=2), a_handler(per_group=5)))),
+            before=CLEAR._replace(of_group=2),
+        ),
+        "its group 'acme' has 2 of 2 jobs of 'mail' that may run at once (concurrency_per_group)",
+    ),
+    (
         "rate",
         a_situation(
             None,

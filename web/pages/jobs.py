@@ -74,6 +74,8 @@ def _facts(job: JobView) -> Iterator[Fact]:
     yield Fact("attempts", f"{job.attempt}" if job.max_attempts is None else f"{job.attempt} of {job.max_attempts}")
     yield Fact("claims", job.claim_no)
     yield Fact("priority", job.priority)
+    if job.group is not None:
+        yield Fact("group", job.group)
     if job.unique is not None:
         yield Fact("unique key", job.unique)
 

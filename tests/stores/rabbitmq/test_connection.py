@@ -327,6 +327,10 @@ def test_what_a_queue_cannot_is_refused_before_anything_is_published(url: str, r
         lambda: one.jobs.mark_done(job),
         lambda: one.jobs.add_handler("work", print, concurrency_total=2),
         lambda: one.jobs.add_handler("work", print, rate=Rate(2, per=1)),
+        lambda: one.jobs.add_handler("work", print, rate_per_group=Rate(2, per=1)),
+        lambda: one.jobs.add_handler("work", print, concurrency_per_group=2),
+        lambda: one.jobs.queue("work", group="a"),
+        lambda: one.jobs.queue_many([JobSpec(name="work", group="a")]),
         lambda: one.scheduler.add("work", "@daily", overlap="skip"),
     ]
 

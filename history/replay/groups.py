@@ -1,0 +1,93 @@
+"""The replay of how many jobs of a group run at once, where a claim says how many may.
+
+Moves are judged in the order of their turns' instants. Several processes write their logs at once, so what is read is
+kept for a while, until nothing earlier is likely to come.
+"""
+
+from __future__ import annotations
+
+import heapq
+from typing import NamedTuple
+
+from ...rules.wording import many
+from ..log_files.lines import Line, Told
+from .jobs import ToldMove
+
+KEPT_SECONDS = 60.0
+"""What has happened so long before the last that was read is judged."""
+
+WAITING_MAX = 20_000
+"""No more moves are kept; of more the first are judged."""
+
+FOUND_MAX = 100
+"""Of what was too many, so much is kept."""
+
+Group = tuple[str, str]
+"""The name of the jobs, and the group's key."""
+
+
+class TooMany(NamedTuple):
+    """A claim that was one too many, if all these jobs ran.
+
+    Attributes:
+        jobs: that ran, by what was read.
+    """
+
+    says: str
+    line: Line
+    at: float
+    jobs: frozenset[str]
+
+
+class GroupReplay:
+    """Replays the claims and the endings on one store, if it has groups with a limit."""
+
+    def __init__(self) -> None:
+        self.too_many: list[TooMany] = []
+        self._waiting: list[tuple[float, int, Told, Line]] = []
+        self._read = 0
+        self._last = self._judged_to = float("-inf")
+        self._has_limits = False
+        self._running: dict[Group, set[str]] = {}
+        self._group_of: dict[str, Group] = {}
+
+    def hear(self, step: ToldMove) -> None:
+        """Take in a move of a job."""
+        move = step.move
+        if move.k == "claimed" and move.e is not None:
+            self._has_limits = True
+        elif not self._has_limits or move.f != "running":
+            return
+        self._read += 1
+        heapq.heappush(self._waiting, (step.at, self._read, move, step.line))
+        self._last = max(self._last, step.at)
+        while len(self._waiting) > WAITING_MAX or (self._waiting and self._waiting[0][0] < self._last - KEPT_SECONDS):
+            self._judge_next()
+
+    def finish(self) -> None:
+        """Nothing more comes."""
+        while self._waiting:
+            self._judge_next()
+
+    def _judge_next(self) -> None:
+        at, _, move, line = heapq.heappop(self._waiting)
+        is_late, self._judged_to = at < self._judged_to, max(at, self._judged_to)
+        if move.k == "claimed":
+            self._claimed(move, at, line)
+            return
+        group = self._group_of.pop(move.j, None)
+        if group is not None:
+            self._running[group].discard(move.j)
+        if is_late:
+            # It had ended before some of what was judged in the meantime.
+            self.too_many = [one for one in self.too_many if at > one.at or move.j not in one.jobs]
+
+    def _claimed(self, move: Told, at: float, line: Line) -> None:
+        group, limit = (move.n, move.g or ""), move.e or 0
+        running = self._running.setdefault(group, set())
+        running.add(move.j)
+        self._group_of[move.j] = group
+        if len(self.too_many) < FOUND_MAX and max(len(running), move.z or 0) > limit:
+            of = f"{many(max(len(running), move.z or 0), 'job')} of group {move.g!r} of {move.n}"
+            says = f"{of} ran at once, and {limit} may: {move.j} was one too many"
+            self.too_many.append(TooMany(says, line, at, frozenset(running)))

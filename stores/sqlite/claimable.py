@@ -1,0 +1,14 @@
+"""What keeps a queued job that is due from being claimed, and how much of what is due a claim looks at."""
+
+from __future__ import annotations
+
+PRIORITIES_MAX = 32
+"""At how many priorities of what waits one claim looks, one after the other. Where there are more, it goes by time."""
+
+CLAIMABLE = """
+    and (expires_at is null or expires_at > :now)
+    and (suspect_until is null or suspect_until <= :now)
+    and rev > 0
+    and (not one_at_a_time or not exists (
+      select 1 from lamplighter_jobs r where r.schedule = lamplighter_jobs.schedule and r.state = 'running'))
+"""

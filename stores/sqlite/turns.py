@@ -1,0 +1,329 @@
+"""Whose turn it is: the groups of a name, in the line in which they start jobs.
+
+A group with queued jobs has one row for each priority of them, however many they are, with its place in the line: the
+instant from which on it may start one. That may be too early, and never too late: a group whose head is not due yet is
+given its head's instant when that is found out, and one that has no job left loses its row. One that has started a job
+goes to the back, behind all that are due. Nothing says that a group is full, so no ending has to wake anybody: it is
+passed over while as many of it run as may.
+
+What has no group is one more group without a limit. It has a row, under the key '', only while the name has others.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ...messages.jobs import WAITS_ITS_TURN, Instant, JobRecord
+from ...messages.name_limits import NameLimits
+from . import rates
+from .claimable import CLAIMABLE, PRIORITIES_MAX
+
+NO_GROUP = ""
+"""The key of what has no group. No group may be called so."""
+
+SLACK_SECONDS = 0.001
+"""What is due by so little later is due: a group that was served at this very instant stands behind all the others, and
+lanes need not be idle for that.
+"""
+
+STEP_SECONDS = 1e-6
+"""How far apart two that were served at one instant stand. Instants of today are no finer than a fourth of this."""
+
+LINE_READ = 64
+"""So many groups of a line are read at a time."""
+
+Key = tuple[str, int, str]
+"""Of a row: name, priority, group."""
+
+LINE_UP = f"""
+  insert into lamplighter_turns values (?, ?, ?, ?) on conflict do update set next = excluded.next
+  where next > excluded.next and next > ? + {SLACK_SECONDS}
+"""
+"""A group that stands in the line already keeps its place. One that waits for its time may have an earlier one now."""
+
+HIGHEST = "select max(priority) from lamplighter_turns where name = :name"
+
+DUE_PRIORITIES = """select distinct priority from lamplighter_turns
+                    where name = :name and priority < :below and next <= :soon order by priority desc limit 1000"""
+
+LINE = f"""
+  select next, group_key from lamplighter_turns indexed by lamplighter_turns_next
+  where name = :name and priority = :priority and (next, group_key) > (:next, :key) and next <= :soon
+    and group_key <> '' order by next, group_key limit {LINE_READ}
+"""
+
+BACK = """select max(next) from lamplighter_turns indexed by lamplighter_turns_next
+          where name = :name and priority = :priority and next <= :soon"""
+
+HEAD = f"""
+  select * from lamplighter_jobs indexed by lamplighter_jobs_grouped
+  where state = 'queued' and waits = {WAITS_ITS_TURN} and name = :name and priority = :priority and group_key = :key
+    and run_at <= :now {CLAIMABLE} order by run_at, no limit 1
+"""
+
+FIRST = f"""
+  select run_at from lamplighter_jobs indexed by lamplighter_jobs_grouped
+  where state = 'queued' and waits = {WAITS_ITS_TURN} and name = ? and priority = ? and group_key = ?
+  order by run_at limit 1
+"""
+
+RUNNING = """select count(*) from lamplighter_jobs indexed by lamplighter_jobs_group_running
+             where state = 'running' and name = ? and group_key = ?"""
+
+ALL_RUNNING = """select group_key, count(*) from lamplighter_jobs indexed by lamplighter_jobs_group_running
+                 where state = 'running' and name = ? and group_key is not null group by group_key"""
+
+NEXT = """select next from lamplighter_turns indexed by lamplighter_turns_next
+          where name = :name and priority = :priority and next > :after and group_key <> '' order by next limit 1"""
+
+NEXT_BELOW = """select min(next) from lamplighter_turns
+                where name = :name and priority < :below and next > :after and group_key <> ''"""
+
+
+def line_up(connection: sqlite3.Connection, due: Mapping[Key, Instant], now: Instant) -> None:
+    """Jobs of groups were queued, the first of each of which is due from an instant on."""
+    connection.executemany(LINE_UP, [(*key, at if at <= now else _place_at(at), now) for key, at in due.items()])
+
+
+def _place_at(instant: Instant) -> Instant:
+    """The place of a group whose turn comes at an instant, and not so little earlier."""
+    return instant + SLACK_SECONDS
+
+
+def pull_in(connection: sqlite3.Connection, now: Instant) -> None:
+    """The clock was set back: no place in a line is later than now, or all would stand still until time is there."""
+    connection.execute("update lamplighter_turns set next = ? where next > ?", (now, now))
+
+
+def is_due(connection: sqlite3.Connection, name: str, now: Instant) -> bool:
+    """Whether it may be the turn of a group of a name."""
+    at = first(connection, name)
+    return at is not None and at <= now
+
+
+def is_any(connection: sqlite3.Connection, name: str) -> bool:
+    """Whether a name has a group with queued jobs."""
+    return _highest(connection, name, None) is not None
+
+
+def first(connection: sqlite3.Connection, name: str, after: Instant = float("-inf")) -> Instant | None:
+    """From when on a group of a name may have its turn, of those whose turn comes after an instant; None if none has
+    queued jobs.
+    """
+    found: list[Instant] = []
+    below, about = None, {"name": name, "after": after + SLACK_SECONDS}
+    for _ in range(PRIORITIES_MAX):
+        priority = _highest(connection, name, below)
+        if priority is None:
+            break
+        row = connection.execute(NEXT, {**about, "priority": priority}).fetchone()
+        found += () if row is None else row
+        below = priority
+    else:
+        # There are more priorities than are worth a look each.
+        found += [at for at in connection.execute(NEXT_BELOW, {**about, "below": below}).fetchone() if at is not None]
+    # Rounded up, so that whoever looks at that instant finds it.
+    return min(found) - SLACK_SECONDS + STEP_SECONDS if found else None
+
+
+def _highest(connection: sqlite3.Connection, name: str, below: int | None) -> int | None:
+    """The highest priority of a name in the line, or the next one below another."""
+    rest = "" if below is None else " and priority < :below"
+    found: int | None = connection.execute(HIGHEST + rest, {"name": name, "below": below}).fetchone()[0]
+    return found
+
+
+def running(connection: sqlite3.Connection, name: str, group: str) -> int:
+    """How many jobs of a group run."""
+    return int(connection.execute(RUNNING, (name, group)).fetchone()[0])
+
+
+class GroupLine:
+    """Gives the jobs of a name in the order in which they may start: priority goes first, and within one priority
+    groups take turns.
+
+    Args:
+        others: the first jobs of the name that are due and have no group, in order; a suspect may be among them that
+            has one.
+    """
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        name: str,
+        limits: NameLimits,
+        now: Instant,
+        others: Sequence[JobRecord],
+    ) -> None:
+        self._connection = connection
+        self._name = name
+        self._limits = limits
+        self._now = now
+        self._others = others
+        self._running: dict[str, int] = {}
+        # The groups that have started a job, in order, with their priorities: these go to the back.
+        self._served: dict[tuple[int, str], None] = {}
+        self._given: tuple[int, str] | None = None
+
+    def take(self, job: JobRecord) -> dict[str, Any]:
+        """The job that was given last starts. What its claim says of its group."""
+        if self._given is not None:
+            # It stands behind those that were served since it was served last.
+            self._served.pop(self._given, None)
+            self._served[self._given] = None
+            self._given = None
+        group = job.group_key
+        if group is None:
+            return {}
+        if self._limits.rate_per_group is not None:
+            rates.take(self._connection, self._limits.rate_per_group, self._name, self._now, 1, group)
+        if self._limits.per_group is None:
+            return {"group": group}
+        self._running[group] += 1
+        return {"group": group, "of_group": self._running[group], "limit": self._limits.per_group}
+
+    def jobs(self) -> Iterator[JobRecord]:
+        """Jobs that may start. Of each that is not taken, no other of its group is given."""
+        for priority in self._priorities():
+            others = [job for job in self._others if job.priority == priority]
+            self._given = None
+            for suspect in others:
+                if suspect.group_key is not None and self._has_room(priority, suspect.group_key):
+                    yield suspect
+            yield from self._at(priority, deque(job for job in others if job.group_key is None))
+
+    def close(self) -> None:
+        """Send those to the back that have started jobs."""
+        backs: dict[int, Instant] = {}
+        for priority, group in self._served:
+            back = max(backs.get(priority) or self._back(priority), self._now) + STEP_SECONDS
+            backs[priority] = back
+            self._connection.execute(
+                "insert or replace into lamplighter_turns values (?, ?, ?, ?)", (self._name, priority, group, back)
+            )
+        self._connection.execute(
+            """delete from lamplighter_turns where name = :name and group_key = '' and not exists (
+                 select 1 from lamplighter_turns other where other.name = :name and other.group_key <> '')""",
+            {"name": self._name},
+        )
+
+    def _at(self, priority: int, others: deque[JobRecord]) -> Iterator[JobRecord]:
+        """Those of one priority."""
+        first_round, again = self._groups(priority, bool(others)), deque[str]()
+        while True:
+            group = next(first_round, None)
+            if group is None:
+                if not again:
+                    return
+                group = again.popleft()
+            job = self._next_of(priority, group, others)
+            if job is None:
+                continue
+            self._given = (priority, group)
+            yield job
+            if self._given is None:
+                again.append(group)
+
+    def _next_of(self, priority: int, group: str, others: deque[JobRecord]) -> JobRecord | None:
+        """The first job of a group that may start; None if none may."""
+        if group == NO_GROUP:
+            return others.popleft() if others else None
+        if not self._has_room(priority, group):
+            return None
+        about = {"name": self._name, "priority": priority, "key": group, "now": self._now}
+        row = self._connection.execute(HEAD, about).fetchone()
+        if row is None:
+            self._leave(priority, group)
+            return None
+        return JobRecord._make(row)
+
+    def _leave(self, priority: int, group: str) -> None:
+        """None of a group can start. If that is because none is due, it stands in the line from when one will be."""
+        key = (self._name, priority, group)
+        found = self._connection.execute(FIRST, key).fetchone()
+        if found is None:
+            self._connection.execute(
+                "delete from lamplighter_turns where name = ? and priority = ? and group_key = ?", key
+            )
+        elif found[0] > self._now:
+            self._place(key, _place_at(found[0]))
+        else:
+            return
+        self._served.pop((priority, group), None)
+
+    def _has_room(self, priority: int, group: str) -> bool:
+        """Whether its limits let a group start one more."""
+        limits = self._limits
+        if limits.per_group is not None and self._running_of(group) >= limits.per_group:
+            return False
+        if limits.rate_per_group is None:
+            return True
+        room = rates.room(self._connection, limits.rate_per_group, self._name, self._now, group)
+        if not room.free:
+            self._place((self._name, priority, group), _place_at(room.opens))
+            self._served.pop((priority, group), None)
+        return room.free > 0
+
+    def _running_of(self, group: str) -> int:
+        if group not in self._running:
+            if len(self._running) == LINE_READ:
+                # So many of one name stand in front and are full: all at once cost less than the others one by one.
+                every = self._connection.execute(ALL_RUNNING, (self._name,)).fetchall()
+                self._running = {**dict(every), **self._running}
+            if len(self._running) > LINE_READ:
+                return self._running.setdefault(group, 0)
+            self._running[group] = running(self._connection, self._name, group)
+        return self._running[group]
+
+    def _place(self, key: Key, at: Instant) -> None:
+        values = (at, *key)
+        self._connection.execute(
+            "update lamplighter_turns set next = ? where name = ? and priority = ? and group_key = ?", values
+        )
+
+    def _priorities(self) -> Iterator[int]:
+        """The priorities of what may start, highest first."""
+        about: dict[str, Any] = {"name": self._name, "soon": self._now + SLACK_SECONDS}
+        others = sorted({job.priority for job in self._others}, reverse=True)
+        for _ in range(PRIORITIES_MAX):
+            lined_up = _highest(self._connection, self._name, about.get("below"))
+            found = max([one for one in (lined_up, *others[:1]) if one is not None], default=None)
+            if found is None:
+                return
+            yield found
+            about["below"] = found
+            others = [one for one in others if one < found]
+        due = {row[0] for row in self._connection.execute(DUE_PRIORITIES, about).fetchall()}
+        yield from sorted({*due, *others}, reverse=True)
+
+    def _groups(self, priority: int, has_others: bool) -> Iterator[str]:
+        """The groups of a priority whose turn it may be, in their line."""
+        about: dict[str, Any] = {"name": self._name, "priority": priority, "soon": self._now + SLACK_SECONDS}
+        place = self._place_of_others(about) if has_others else None
+        about |= {"next": float("-inf"), "key": ""}
+        rows = self._connection.execute(LINE, about).fetchall()
+        while rows:
+            for at, group in rows:
+                if place is not None and place <= at:
+                    yield NO_GROUP
+                    place = None
+                yield group
+            about["next"], about["key"] = rows[-1]
+            rows = self._connection.execute(LINE, about).fetchall() if len(rows) == LINE_READ else []
+        if place is not None:
+            yield NO_GROUP
+
+    def _place_of_others(self, about: Mapping[str, Any]) -> Instant:
+        """The place of what has no group. It has none before it was served, and stands in front then."""
+        row = self._connection.execute(
+            "select next from lamplighter_turns where name = :name and priority = :priority and group_key = ''", about
+        ).fetchone()
+        return float("-inf") if row is None else row[0]
+
+    def _back(self, priority: int) -> Instant:
+        about = {"name": self._name, "priority": priority, "soon": self._now + SLACK_SECONDS}
+        found = self._connection.execute(BACK, about).fetchone()[0]
+        return float("-inf") if found is None else found
