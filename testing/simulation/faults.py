@@ -124,6 +124,7 @@ STRIKES: dict[str, tuple[str, ...]] = {
     "broker.let_out": ("crash_actor", "kill_process", "power_cut"),
     "lane.call": ("crash_handler", "hang", "kill_process", "kill_child", "fork"),
     "lane.returned": ("crash_handler", "hang", "kill_process", "kill_child"),
+    "lane.step": ("crash_handler", "hang", "kill_process", "kill_child"),
     "thread.start": ("fail_start",),
     "log.write": ("log_error", "slow_log"),
     "store.read": ("store_error",),

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import steps_workload
 from lamplighter.testing import Simulation
 from lamplighter.testing.simulation.campaign import campaign
 from lamplighter.testing.simulation.faults import LEAP_SECONDS
@@ -41,6 +42,14 @@ def test_no_seed_breaks_a_promise():
     assert summary.seeds == SEEDS
     assert summary.missed(SOON_REACHED) == []
     assert not {name for name in SOON_REACHED if name not in REACH}
+
+
+@pytest.mark.timeout(600)
+def test_no_seed_of_the_campaign_of_steps_breaks_a_promise():
+    *_, summary = campaign(steps_workload.scenario, range(6))
+
+    assert [f"seed {failure.seed}: {failure.says}" for failure in summary.failures] == []
+    assert summary.missed(steps_workload.REACH) == []
 
 
 def test_the_same_seed_gives_the_same_log_byte_for_byte_whatever_the_hash_seed():
