@@ -11,7 +11,7 @@ from typing import Any, Never, TypeVar, Unpack, get_args
 
 from .boot.current import CurrentBoot
 from .boot.misfits import warn_of_misfits
-from .broker.host_transactions import change_schedule_on, change_schedule_on_async
+from .boot.schedule_changes import change_on, change_on_async
 from .cron.catch_up import check_catch_up
 from .cron.schedule import job_of, keyed_id, unkeyed_id
 from .cron.when import parse_when
@@ -41,7 +41,6 @@ from .rules.validation import (
 When = str | timedelta | datetime
 
 H = TypeVar("H", bound=JobHandler[Any, Any, Any, Any])
-
 
 ScheduleRef = str | Schedule
 """A schedule as an application may name it: the id that `add` gave it, or a picture of it."""
@@ -132,7 +131,7 @@ class Scheduler:
         if connection is None:
             self._declare([record])
         else:
-            change_schedule_on(self._current_boot.get().store, connection, _addition(record))
+            change_on(self._current_boot.get(), connection, _addition(record))
         return record.id
 
     async def aadd(
@@ -143,7 +142,7 @@ class Scheduler:
             return await asyncio.to_thread(self.add, name, when, data, **options)
         record = self._check(name, when, data, **{**_DEFAULTS, **options})
         warn_of_misfits(self._current_boot.declared, (record,))
-        await change_schedule_on_async(self._current_boot.get().store, connection, _addition(record))
+        await change_on_async(self._current_boot.get(), connection, _addition(record))
         return record.id
 
     def cron(self, when: When, data: Any = None, **options: Unpack[ScheduleKeywords]) -> Callable[[H], H]:
@@ -223,8 +222,7 @@ class Scheduler:
 
         Args:
             schedule, key: as `get` takes them.
-            connection: as `add` takes it. The schedule, which must be durable, is removed if and only if your
-                transaction commits.
+            connection: as `add` takes it; the schedule must be durable.
 
         Raises:
             UnknownSchedule: there is none.
@@ -232,7 +230,7 @@ class Scheduler:
             UsageError, NotSupported: `connection` is none that can be.
         """
         if connection is not None:
-            change_schedule_on(self._current_boot.get().store, connection, self._removal(schedule, key))
+            change_on(self._current_boot.get(), connection, self._removal(schedule, key))
             return
         record = self._known(schedule, key)
         boot, declared = self._current_boot.running, self._current_boot.declared
@@ -251,11 +249,10 @@ class Scheduler:
 
     async def aremove(self, schedule: ScheduleRef, *, key: str | None = None, connection: Any = None) -> None:
         """`remove` for asyncio applications. The `connection` is one that `jobs.aqueue` takes."""
-        if connection is not None:
-            change = self._removal(schedule, key)
-            await change_schedule_on_async(self._current_boot.get().store, connection, change)
-            return
-        await asyncio.to_thread(self.remove, schedule, key=key)
+        if connection is None:
+            await asyncio.to_thread(self.remove, schedule, key=key)
+        else:
+            await change_on_async(self._current_boot.get(), connection, self._removal(schedule, key))
 
     def pause(self, schedule: ScheduleRef, *, key: str | None = None) -> None:
         """Let its slots pass, on every runtime of the store, until `resume`; each is recorded as skipped.
@@ -370,11 +367,9 @@ class Scheduler:
 
     def _removal(self, schedule: ScheduleRef, key: str | None) -> HostChange:
         """The same transaction may have added it, so only that can tell whether it is there."""
-        if key is not None:
-            wanted = keyed_id(check_name(schedule), check_name(key, "key"))
-        else:
-            wanted = check_name(schedule.id if isinstance(schedule, Schedule) else schedule, "schedule")
-        return HostChange(wanted, self._current_boot.now(), None)
+        named = check_name(schedule.id if isinstance(schedule, Schedule) else schedule, "schedule")
+        schedule_id = named if key is None else keyed_id(named, check_name(key, "key"))
+        return HostChange(schedule_id, self._current_boot.now(), None)
 
     def _declare(self, records: Sequence[ScheduleRecord]) -> None:
         durable = any(record.durable for record in records)

@@ -21,7 +21,7 @@ from ..broker import boots, claims, jobs, links, schedules
 from ..broker.alarms import Alarms
 from ..broker.clock_steps import keep_time
 from ..broker.dispatch import handle
-from ..broker.host_transactions import ExpectedJobs
+from ..broker.host_transactions import Expectations
 from ..broker.kept_mail import given_up, still_wanted
 from ..broker.log_lines import log_lines
 from ..broker.neighbours import Neighbours
@@ -90,7 +90,7 @@ class JobBroker(RuntimeActor):
         self._alarms = Alarms(context.clock, partial(context.post.tell, "broker"), self.actor_stopped.is_set)
         self._retention = Retention(self._state, self._alarms)
         self._tallies = carried_over.tallies
-        self._expected = ExpectedJobs(carried_over.expected, store, self._alarms)
+        self._expected = Expectations(carried_over.expected, store, self._alarms)
         self._neighbours = Neighbours(
             self._state,
             store,
@@ -329,8 +329,7 @@ class JobBroker(RuntimeActor):
         self.context.environment.failpoints.at("broker.let_out", self)
         self._state.take(out)
         self._retention.take(out)
-        for expect in out.expected:
-            self._expected.add(expect)
+        self._expected.take(out)
         for dead in out.buried:
             self._state.presence.bury(dead)
         if out.known is not None:

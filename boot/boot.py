@@ -261,9 +261,16 @@ class Boot:
 
     def expect(self, job_id: str, state: str | None) -> None:
         """Look for a job in the application's own transaction until it has this state, or (None) until it is there."""
+        self._expect(Expect(job_id, state, self.clock.monotonic() + EXPECT_SECONDS_MAX), corr=job_id)
+
+    def expect_schedule(self, schedule_id: str) -> None:
+        """Look for a change of a schedule in the application's own transaction until a turn has carried it out."""
         give_up_at = self.clock.monotonic() + EXPECT_SECONDS_MAX
-        expect = self.carried_over.expected[job_id] = Expect(job_id=job_id, state=state, give_up_at=give_up_at)
-        self.post.tell("broker", expect, corr=job_id)
+        self._expect(Expect(schedule_id, None, give_up_at, is_schedule=True))
+
+    def _expect(self, expect: Expect, corr: str | None = None) -> None:
+        self.carried_over.expected[expect.is_schedule, expect.id] = expect
+        self.post.tell("broker", expect, corr=corr)
 
     def be_quiet(self, is_quiet: bool, who: Attribution) -> None:
         """Claim nothing more, or claim again; what runs goes on. When this returns, the log has it.

@@ -19,6 +19,7 @@ from ..rules.lifecycle import judge
 from ..stores.ports import HostTurn, Store
 from .alarms import Alarms
 from .follow_ups import store_follow_ups
+from .outbox import Outbox
 from .turn_context import is_current
 
 LOOK_SECONDS_MIN, LOOK_SECONDS_MAX = 0.005, 0.25
@@ -131,23 +132,27 @@ def _follow_up(turn: HostTurn, ended: JobRecord, then: Sequence[NewJob], now: In
     store_follow_ups(lambda jobs: [turn.insert(job) for job in jobs], ended, then, now, has_table=True)
 
 
-class ExpectedJobs:
-    """Looks for each until it has appeared, or is given up.
+class Expectations:
+    """Looks for each job until it has appeared, and for each change of a schedule until a turn has carried it out; or
+    until it is given up.
 
     Args:
-        jobs: what is expected, by job id. It outlives a broker, and hosts' threads add to it.
+        expected: what is looked for. It outlives a broker, and hosts' threads add to it.
     """
 
-    def __init__(self, jobs: dict[str, Expect], store: Store, alarms: Alarms) -> None:
-        self._jobs = jobs
+    def __init__(self, expected: dict[tuple[bool, str], Expect], store: Store, alarms: Alarms) -> None:
+        self._expected = expected
         self._store = store
         self._alarms = alarms
         self._wait = LOOK_SECONDS_MIN
 
-    def add(self, expect: Expect) -> None:
-        """One more, for which it pays to look often again."""
-        self._jobs[expect.job_id] = expect
-        self._wait = LOOK_SECONDS_MIN
+    def take(self, out: Outbox) -> None:
+        """A turn is committed: what is expected more, for which it pays to look often again, and what has come."""
+        for expect in out.expected:
+            self._expected[expect.is_schedule, expect.id] = expect
+            self._wait = LOOK_SECONDS_MIN
+        for schedule_id in out.refreshed:
+            self._expected.pop((True, schedule_id), None)
 
     def look(self, monotonic: Seconds) -> None:
         """Look for them, by monotonic time, and be woken to do so again while one is missing.
@@ -155,12 +160,13 @@ class ExpectedJobs:
         Raises:
             StoreUnavailable, StoreError: see `Store`.
         """
-        known = self._store.jobs.known(list(self._jobs)) if self._jobs else {}
-        for job_id, expect in list(self._jobs.items()):
-            job = known.get(job_id)
+        job_ids = [key[1] for key in list(self._expected) if not key[0]]
+        known = self._store.jobs.known(job_ids) if job_ids else {}
+        for key, expect in list(self._expected.items()):
+            job = None if expect.is_schedule else known.get(expect.id)
             there = job is not None and job.is_counted and expect.state in (None, job.state)
             if there or expect.give_up_at <= monotonic:
-                del self._jobs[job_id]
-        if self._jobs:
+                del self._expected[key]
+        if self._expected:
             self._alarms.after("expect", self._wait, CheckDue())
             self._wait = min(LOOK_SECONDS_MAX, self._wait * 1.2)

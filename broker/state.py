@@ -170,7 +170,8 @@ class CarriedOver:
     """What outlives a broker.
 
     Attributes:
-        expected: jobs in hosts' own transactions, which are looked for until they appear.
+        expected: jobs, and changes of schedules, in hosts' own transactions, which are looked for until they appear; by
+            whether it is a schedule, and its id.
         logged: the last turn of this boot that the log was told of.
         boot_no: its number among those of its store; 0 where that is unknown, or boots have none.
         jumped: by how many seconds wall time was stepped since a turn made good for it. The clock's thread adds, a turn
@@ -182,7 +183,7 @@ class CarriedOver:
         tallies: what has become of jobs, as far as that is counted and not stored.
     """
 
-    expected: dict[str, Expect] = field(default_factory=dict)
+    expected: dict[tuple[bool, str], Expect] = field(default_factory=dict)
     logged: int = 0
     boot_no: int = 0
     jumped: Seconds = 0.0

@@ -138,16 +138,18 @@ class Limit(NamedTuple):
 
 
 class Expect(NamedTuple):
-    """The application's own transaction holds this job: look for it until it appears, or until monotonic time is
-    `give_up_at`.
+    """The application's own transaction holds this job, or a change of this schedule: look for it until it appears, or
+    until monotonic time is `give_up_at`.
 
     Attributes:
-        state: what it must be; None for anything.
+        id: the job's or the schedule's.
+        state: what the job must be; None for anything.
     """
 
-    job_id: str
+    id: str
     state: str | None
     give_up_at: Seconds
+    is_schedule: bool = False
 
 
 class Declare(NamedTuple):

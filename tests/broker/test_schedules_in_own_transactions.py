@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import random
 import sqlite3
 import subprocess
 import sys
@@ -12,13 +13,13 @@ from datetime import UTC, datetime, timedelta
 
 import aiosqlite
 import pytest
-from lamplighter import NotStarted, Runtime, UnknownSchedule, UsageError
+from lamplighter import LamplighterError, NotStarted, Runtime, UnknownSchedule, UsageError
 from lamplighter.environment import Environment
 from lamplighter.history.audit.audit import audit_logs
 from lamplighter.history.audit.store_view import StoreView
 from lamplighter.operating.looking import look_at
 from lamplighter.operating.operator import Operator
-from lamplighter.testing import drain
+from lamplighter.testing import Faults, Simulation, drain
 from lamplighter.testing.manual_clock import ManualTime
 from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session
@@ -293,6 +294,69 @@ def test_a_process_that_dies_right_after_the_commit_has_lost_nothing(path, end, 
 
     assert [one.key for one in rt.scheduler.list("digest")] == (["kept"] if end == "commit" else [])
     assert users == (1 if end == "commit" else 0)
+
+
+def test_a_commit_is_looked_for_at_once_and_what_is_rolled_back_not_for_ever(rt, db, time, log):
+    add(rt, db)
+    db.commit()
+    time.advance(0.05)
+    drain(rt)
+    carried_out = told(log, "schedule.added")
+    expected = dict(rt.boot.carried_over.expected)
+    add(rt, db, key="other")
+    db.rollback()
+    drain(rt)
+    given_up = len(rt.boot.carried_over.expected)
+    settle(rt, time, 61)
+
+    assert (carried_out, expected, given_up) == ([("schedule.added", "user 7")], {}, 1)
+    assert rt.boot.carried_over.expected == {}
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_whatever_fails_each_schedule_that_was_committed_is_there_and_no_other(seed):
+    faults = Faults(kill_process=0.02, crash_actor=0.02, commit_unknown=0.02, store_error=0.02, clock_jump=0.01)
+    committed: dict[str, str] = {}
+
+    def register(runtime: Runtime) -> None:
+        runtime.jobs.add_handler("digest", lambda job: job.data)
+
+    def host(runtime: Runtime) -> None:
+        chance = random.Random(f"{seed} {len(committed)}")
+        for _ in range(30):
+            runtime.environment.event().wait(chance.random())
+            set_one(runtime, chance, committed)
+
+    with Simulation(register, host=host, seed=seed, faults=faults) as simulation:
+        simulation.run(seconds=90)
+        simulation.check()
+        with look_at(str(simulation.path)) as look:
+            found = {one.key: one.when for one in look.schedules(limit=100, slots=0)}
+        fired = simulation.log.count('"slot.fired"')
+
+    assert found == committed != {}
+    assert fired > 0
+
+
+def set_one(runtime: Runtime, chance: random.Random, committed: dict[str, str]) -> None:
+    """What an application does when somebody changes their setting, and what holds if it commits."""
+    key, when = f"user {chance.randrange(4)}", chance.choice([None, "@every 7s", "@every 11s"])
+    if runtime.boot is None:
+        return
+    with contextlib.closing(sqlite3.connect(runtime.boot.store.address, timeout=0)) as db:
+        try:
+            if when is None:
+                runtime.scheduler.remove("digest", key=key, connection=db)
+            else:
+                runtime.scheduler.add("digest", when, key=key, durable=True, connection=db)
+        except (sqlite3.OperationalError, LamplighterError):
+            return
+        if chance.random() < 0.3:
+            return
+        db.commit()
+        committed.pop(key, None)
+        if when is not None:
+            committed[key] = when
 
 
 def test_several_processes_carry_a_change_out_once(life, db, time, log, path, tmp_path):
