@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from ..messages.jobs import Attempt, Instant
 from ..operating.situation import Why
-from ..operating.views import JobPage, JobView, Payload
-from ..rules.wording import Tone, brief, span
+from ..operating.views import JobPage, JobView, Payload, StepView
+from ..rules.wording import Tone, brief, many, span
 from .looking import ago
 from .options import Times
 from .page import Cell, Page
@@ -16,6 +16,8 @@ HEADS = ("id", "name", "state", "what", "attempt", "queued", "due", "took")
 NUMBERS = ("attempt", "took")
 
 ATTEMPT_HEADS = ("claim", "attempt", "outcome", "ran", "ended", "boot", "error")
+
+STEP_HEADS = ("step", "claim", "kept", "bytes")
 
 TONES: dict[str, Tone] = {"running": "good", "done": "quiet", "dead": "bad", "cancelled": "quiet", "queued": "plain"}
 """How the states look."""
@@ -105,6 +107,11 @@ def show_job(page: Page, found: JobPage, times: Times) -> None:
     if found.attempts:
         page.line("")
         page.table(ATTEMPT_HEADS, [_attempt(one, now) for one in found.attempts], right=["claim", "attempt"])
+    if found.steps:
+        more = "" if len(found.steps) == found.steps_kept else f", the last {len(found.steps)} of which are"
+        page.line("")
+        page.line(f"{many(found.steps_kept, 'step')} kept{more}:")
+        page.table(STEP_HEADS, [_step(one, now) for one in found.steps], right=["claim", "bytes"])
     if found.children:
         page.line("")
         page.line("jobs that descend from it:")
@@ -145,6 +152,10 @@ def _payload(one: Payload | None) -> str:
     if not one.is_shown:
         return f"{one.shape}, {one.bytes:,} bytes (--show-data shows it)"
     return one.text
+
+
+def _step(one: StepView, now: Instant) -> list[Cell]:
+    return [one.name, str(one.claim_no), ago(now, one.at), f"{one.bytes:,}"]
 
 
 def _attempt(one: Attempt, now: Instant) -> list[Cell]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from .jobs import Claim, Instant, Seconds
@@ -22,6 +23,27 @@ class StepRecord(NamedTuple):
     result: str
     claim_no: int
     at: Instant
+
+
+class StepMark(NamedTuple):
+    """A step as people see it: how large its result is, and not what it is."""
+
+    name: str
+    bytes: int
+    claim_no: int
+    at: Instant
+
+
+class StepsSeen(NamedTuple):
+    """How far a job has come, as far as somebody looks.
+
+    Attributes:
+        kept: how many of its steps are.
+        newest: some of them, the oldest of these first.
+    """
+
+    kept: int
+    newest: Sequence[StepMark]
 
 
 class KeepStep(NamedTuple):

@@ -37,6 +37,7 @@ from .views import (
     NameView,
     Overview,
     ScheduleName,
+    StepView,
 )
 from .why import reasons, why
 
@@ -56,6 +57,9 @@ READ_AT_ONCE = 500
 """So many of them are in memory at a time."""
 
 COUNTED_AT_ONCE = 1_000
+
+STEPS_SHOWN_MAX = 100
+"""Kept steps of one job, the newest."""
 
 CHILDREN_MAX = 100
 """So many jobs that descend from one are told."""
@@ -205,12 +209,15 @@ class Look:
             job = self._job(seen, job_id, boots)
             known = reasons(self._known(job, seen, boots, self._lock_holder()))
             children = self._children(seen, job)
+            steps = None if seen.table is None else seen.table.steps_seen(job.no, STEPS_SHOWN_MAX)
             return JobPage(
                 at=self._now(),
                 job=job_view(job, known[0], shows_data=self._shows_data),
                 traceback=job.traceback,
                 reasons=tuple(known),
                 attempts=None if seen.table is None else tuple(seen.table.attempts(job.id)),
+                steps=None if steps is None else tuple(StepView(**one._asdict()) for one in steps.newest),
+                steps_kept=0 if steps is None else steps.kept,
                 children=self._job_views(seen, children[:CHILDREN_MAX], boots),
                 has_more_children=len(children) > CHILDREN_MAX,
                 schedule=None if job.schedule is None else _schedule_name(seen, job.schedule),

@@ -10,6 +10,7 @@ from typing import Any
 from ..history.trace.job import Biography
 from ..history.trace.sentences import Entry
 from ..messages.jobs import ENDED, Attempt, Instant, JobRecord, JobState
+from ..messages.steps import StepsSeen
 from ..rules.lifecycle import MOVES
 from ..rules.validation import unknown_job
 from ..rules.wording import Tone, brief, clock, many, span
@@ -28,6 +29,7 @@ class StoredLife:
         store_id: what tells it from any other.
         job: its row.
         attempts: its ended claims that are kept: those that failed, timed out, or were interrupted by somebody's death.
+        steps: those of its steps that are kept.
         because: why it waits, or how far it has come; nothing of a job that has ended.
     """
 
@@ -35,6 +37,7 @@ class StoredLife:
     store_id: str
     job: JobRecord
     attempts: Sequence[Attempt]
+    steps: StepsSeen
     because: Sequence[str]
 
     @property
@@ -48,7 +51,14 @@ class StoredLife:
     @property
     def entries(self) -> tuple[Entry, ...]:
         """All that is known of it, in order, and at the end what is not."""
-        return (_queued(self.job), *map(_ended_claim, self.attempts), *self._standing(), _only_a_log(self))
+        before = sorted((*map(_ended_claim, self.attempts), *self._kept_steps()), key=lambda entry: entry.at or 0.0)
+        return (_queued(self.job), *before, *self._standing(), _only_a_log(self))
+
+    def _kept_steps(self) -> Iterator[Entry]:
+        """How far it has come."""
+        for one in self.steps.newest:
+            says = f"{many(self.steps.kept, 'step')} kept, the last is {one.name}, by claim {one.claim_no}"
+            yield _entry(one.at, says, step=one.name, steps=self.steps.kept, claim_no=one.claim_no)
 
     def _standing(self) -> Iterator[Entry]:
         job = self.job
@@ -72,6 +82,7 @@ class StoredLife:
         }
         found = [
             *(_ended_claim(one) for one in self.attempts if one.claim_no not in ended),
+            *self._kept_steps(),
             *([_agreement(self, moves[-1])] if moves else self._standing()),
             *(Entry(at=None, who=WHO, says=f"now: {says}", tone="warning") for says in self.because if moves),
         ]
@@ -91,13 +102,14 @@ def stored_life(address: str, job_id: str, now: Instant) -> StoredLife:
         if job is None:
             raise unknown_job(job_id, f" to {address}")
         attempts = () if seen.table is None else seen.table.attempts(job_id)
+        steps = StepsSeen(0, ()) if seen.table is None else seen.table.steps_seen(job.no, 1)
     because: Sequence[str] = ()
     if job.state not in ENDED:
         with look_at(address, now=lambda: now) as look:
             because = [why.sentence for why in look.why(job_id)]
     with ReadOnlyView(address) as view:
         store_id = view.store_id()
-    return StoredLife(address=address, store_id=store_id, job=job, attempts=attempts, because=because)
+    return StoredLife(address=address, store_id=store_id, job=job, attempts=attempts, steps=steps, because=because)
 
 
 def _entry(at: Instant | None, says: str, tone: Tone = "plain", **said: Any) -> Entry:

@@ -248,12 +248,29 @@ class ScheduleName:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StepView:
+    """A kept step of a job.
+
+    Attributes:
+        bytes: JSON text of its result.
+        claim_no: by which claim it was kept.
+    """
+
+    name: str
+    bytes: int
+    claim_no: int
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobPage:
     """All that is known of one job.
 
     Attributes:
         reasons: all that is known to keep it from running, what must go first at the front; or what became of it.
         attempts: those that failed or were interrupted, oldest first; None where the store does not keep them.
+        steps: the newest of those that are kept, the oldest of these first; None where the store keeps none.
+        steps_kept: how many are.
         children: jobs that descend from the same root, the oldest first, if this is the root.
     """
 
@@ -262,6 +279,8 @@ class JobPage:
     traceback: str | None
     reasons: tuple[Why, ...]
     attempts: tuple[Attempt, ...] | None
+    steps: tuple[StepView, ...] | None
+    steps_kept: int
     children: tuple[JobView, ...]
     has_more_children: bool
     schedule: ScheduleName | None

@@ -22,7 +22,7 @@ from ..messages.outcomes import Outcome, Verdict
 from ..messages.pauses import PauseRecord
 from ..messages.queries import LOOKED_MAX, CappedCounts, Census, Found, JobQuery
 from ..messages.schedules import HostChange, ScheduleRecord, SlotEntry
-from ..messages.steps import StepRecord
+from ..messages.steps import StepRecord, StepsSeen
 from ..messages.tallies import Tally
 from .troubles import Ailment
 from .turn_ports import Turn
@@ -172,6 +172,9 @@ class JobTable(Protocol):
 
     def steps(self, no: int) -> Sequence[StepRecord]:
         """The kept steps of the job with this `no`, the oldest first. A job that is done has none."""
+
+    def steps_seen(self, no: int, most: int) -> StepsSeen:
+        """How many steps of the job with this `no` are kept, and the newest, so many at most, without their results."""
 
 
 class DeadJobs(Protocol):

@@ -11,7 +11,7 @@ from ...messages.jobs import Attempt, Instant, JobRecord, JobState
 from ...messages.pauses import PauseRecord
 from ...messages.queries import LOOKED_MAX, CappedCounts, Census, Found, JobQuery
 from ...messages.schedules import ScheduleRecord, SlotEntry
-from ...messages.steps import StepRecord
+from ...messages.steps import StepRecord, StepsSeen
 from ...rules.queries import place_at
 from ..ports import Awaited, Before, Outlook, Slots
 from . import attempts, before, census, due, finding, links, pauses, steps
@@ -106,6 +106,10 @@ class JobRows:
     def steps(self, no: int) -> Sequence[StepRecord]:
         with self._reading() as reader:
             return steps.read(reader, no)
+
+    def steps_seen(self, no: int, most: int) -> StepsSeen:
+        with self._reading() as reader, at_one_instant(reader):
+            return steps.seen(reader, no, most)
 
 
 class ScheduleRows:

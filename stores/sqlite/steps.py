@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Collection, Sequence
 
 from ...messages.jobs import JobRecord
-from ...messages.steps import StepRecord
+from ...messages.steps import StepMark, StepRecord, StepsSeen
 from ..turn_ports import KeptNow
 from .open_turn import OpenTurn
 
@@ -64,3 +64,14 @@ def read(connection: sqlite3.Connection, no: int) -> Sequence[StepRecord]:
         "select name, result, claim_no, at from lamplighter_steps where job = ? order by claim_no, at, name", (no,)
     )
     return list(map(StepRecord._make, rows))
+
+
+def seen(connection: sqlite3.Connection, no: int, most: int) -> StepsSeen:
+    """As `JobTable.steps_seen` says."""
+    ((count,),) = connection.execute("select count(*) from lamplighter_steps where job = ?", (no,)).fetchall()
+    newest = connection.execute(
+        """select name, length(result), claim_no, at from lamplighter_steps where job = ?
+           order by claim_no desc, at desc, name desc limit ?""",
+        (no, most),
+    ).fetchall()
+    return StepsSeen(count, list(map(StepMark._make, newest[::-1])))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lamplighter.messages.jobs import JobRecord
-from lamplighter.messages.steps import StepRecord
+from lamplighter.messages.steps import StepMark, StepRecord, StepsSeen
 from lamplighter.stores.ports import Store
 from lamplighter.stores.turn_ports import KeptNow, StepBook, Turn
 
@@ -148,3 +148,16 @@ class StepPromises(StoreCase):
 
         assert removed == [2, 0]
         assert (self.kept(store, claimed.no), self.kept(store, other.no)) == ([], [("one", "1", 1)])
+
+    def test_who_looks_sees_how_far_a_job_has_come_and_no_results(self, store: Store) -> None:
+        """JobTable.steps_seen: How many steps of the job with this `no` are kept, and the newest, so many at most,
+        without their results."""
+        claimed = self.claimed(store)
+        for number, name in enumerate(("z", "y", "x")):
+            self.keep(store, claimed, name, "12345", at=NOW + number)
+        assert store.table is not None
+
+        seen = store.table.steps_seen(claimed.no, 2)
+
+        assert seen == StepsSeen(3, [StepMark("y", 5, 1, NOW + 1.0), StepMark("x", 5, 1, NOW + 2.0)])
+        assert store.table.steps_seen(claimed.no + 1, 2) == StepsSeen(0, [])
