@@ -27,7 +27,7 @@ SCHEDULES = ("schedules-1000", "schedules-10000", "schedules-100000")
 BACKLOGS = ("backlog-1000", "backlog-1m", "backlog-10m")
 PROCESSES = ("processes-1", "processes-2", "processes-4")
 ON_RABBITMQ = ("lamplighter-rabbit", "dramatiq", "celery")
-ALONE = ("recovery", "idle", "idle-2", "import", "looking", "pages", "watched", "simulation")
+ALONE = ("steps", "recovery", "idle", "idle-2", "import", "looking", "pages", "watched", "simulation")
 
 NAMES = {
     "per_second": "a second",

@@ -78,7 +78,27 @@ def chain(bench: Bench) -> Figures:
     return closed(peer, bench.rate(work))
 
 
+def steps(bench: Bench) -> Figures:
+    """One job after the other keeps steps as fast as it can: each goes from the function to the disk and back."""
+    peer = Lamplighter(bench.folder)
+
+    def stepping(job: Job) -> int:
+        until, number = time.perf_counter() + job.data, 0
+        while time.perf_counter() < until:
+            job.step(f"step {number}", int)
+            number += 1
+        return number
+
+    def work(seconds: float) -> int:
+        done: int = peer.jobs.join(peer.jobs.queue("stepping", seconds), timeout=60).result
+        return done
+
+    peer.jobs.add_handler("stepping", stepping)
+    return closed(peer, bench.rate(work))
+
+
 WORKLOADS = (
+    Workload(id="steps", title="steps of a job, one after the other", run=steps),
     Workload(
         id="drain-4", title="drain by four worker threads", run=partial(drain, four_lanes), systems="both", when="ours"
     ),
