@@ -104,6 +104,9 @@ def _check_movable(source: Store, schedules: Sequence[ScheduleRecord], *, drop_u
     for job in chain.from_iterable(_queued(source)):
         if job.is_linked:
             raise not_supported("after")
+        if job.claim_no and needed(source.table, "steps").steps_seen(job.no, 0).kept:
+            # There it would begin anew, and do again what it has done.
+            raise not_supported("steps")
         if job.one_at_a_time:
             raise not_supported("overlap")
         if job.unique_key is not None and not drop_unique:

@@ -95,7 +95,9 @@ def test_a_schedule_goes_on_where_the_file_has_accounted_for_it(tmp_path: Path, 
         assert after._replace(change_no=0) == before._replace(change_no=0)
 
 
-@pytest.mark.parametrize("what", ["a schedule", "a job of one that has none beside it", "a unique key"])
+@pytest.mark.parametrize(
+    "what", ["a schedule", "a job of one that has none beside it", "a unique key", "a job with a kept step"]
+)
 def test_what_cannot_move_is_said_before_anything_has_moved(tmp_path: Path, url: str, what: str, capsys) -> None:
     file = tmp_path / "jobs.db"
     with Runtime(file) as old:
@@ -106,6 +108,11 @@ def test_what_cannot_move_is_said_before_anything_has_moved(tmp_path: Path, url:
     if what == "a job of one that has none beside it":
         with contextlib.closing(sqlite3.connect(file)) as connection, connection:
             connection.execute("update lamplighter_jobs set one_at_a_time = 1")
+
+    if what == "a job with a kept step":
+        with contextlib.closing(sqlite3.connect(file)) as connection, connection:
+            connection.execute("update lamplighter_jobs set claim_no = 1")
+            connection.execute("insert into lamplighter_steps select no, 'x', '1', 1, 1.0 from lamplighter_jobs")
 
     assert main(["migrate", str(file), url]) == 2
 
