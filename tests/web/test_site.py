@@ -297,6 +297,12 @@ def test_static_files_are_kept_by_browsers_and_never_leave_their_folder(page: Pa
         assert page.get(path).status == 404
 
 
+def test_the_pages_own_script_stays_small(page: Page) -> None:
+    address = re.findall(r'src="(/static/page\.js)\?v=\w+"', page.text("/"))[0]
+
+    assert len(page.get(address).body) <= 6 * 1024
+
+
 def test_links_stay_below_where_the_page_is_mounted(store: Path) -> None:
     site = dashboard(str(store), who=lambda request: Visitor("ada", EVERYTHING))
 
