@@ -97,22 +97,28 @@ class JobSteps:
 
         Raises:
             StaleClaim: the attempt no longer holds the job; nothing is kept.
-            UsageError: the attempt has come to this name already, the result is not JSON-serializable, or too large,
-                or this is an event loop, where `astep` belongs.
+            UsageError: the attempt has come to this name already, or has ended; the result is not JSON-serializable,
+                too large, or not what the function is annotated to return; or this is an event loop, where `astep`
+                belongs.
             NotSupported: the store is a RabbitMQ.
             StoreUnavailable: no answer in time; the result may have been kept.
         """
         steps = self._steps()
-        read = _reader(steps, name, fn)
+        name, read = _checked(steps, name, fn)
+        result: S
         kept = steps.begin(name)
-        if kept is None:
-            try:
-                kept = steps.keep(name, _text(name, _plain(name, fn(*args, **kwargs))))
-            except BaseException:
-                steps.leave(name)
-                raise
-        result: S = read(decode(kept))
-        return result
+        if kept is not None:
+            result = read(decode(kept))
+            return result
+        try:
+            text = _text(name, _plain(name, fn(*args, **kwargs)))
+            # What cannot be read as it is annotated is not kept: no later attempt could read it either.
+            result = read(decode(text))
+            kept = steps.keep(name, text)
+        except BaseException:
+            steps.leave(name)
+            raise
+        return result if kept == text else read(decode(kept))
 
     @overload
     async def astep(
@@ -127,18 +133,19 @@ class JobSteps:
         event loop, so give one that blocks as `asyncio.to_thread, fn`.
         """
         steps = self._steps()
-        read = _reader(steps, name, fn)
+        name, read = _checked(steps, name, fn)
         kept = await steps.abegin(name)
-        if kept is None:
-            try:
-                result = fn(*args, **kwargs)
-                if inspect.isawaitable(result):
-                    result = await result
-                kept = await steps.akeep(name, _text(name, result))
-            except BaseException:
-                steps.leave(name)
-                raise
-        return read(decode(kept))
+        if kept is not None:
+            return read(decode(kept))
+        try:
+            returned = fn(*args, **kwargs)
+            text = _text(name, await returned if inspect.isawaitable(returned) else returned)
+            result = read(decode(text))
+            kept = await steps.akeep(name, text)
+        except BaseException:
+            steps.leave(name)
+            raise
+        return result if kept == text else read(decode(kept))
 
     def snooze(self, name: str, seconds: Seconds | timedelta) -> None:
         """Have the rest of this job wait: for days, without a thread and without an attempt.
@@ -161,13 +168,13 @@ class JobSteps:
         _wait_until(self._steps(), name, await self.astep(name, _end_of_wait, self._steps(), seconds))
 
 
-def _reader(steps: StepContext, name: str, fn: Callable[..., Any]) -> Read:
-    check_name(name, "the name of a step")
+def _checked(steps: StepContext, name: str, fn: Callable[..., Any]) -> tuple[str, Read]:
+    name = check_name(name, "the name of a step")
     if not callable(fn):
         raise UsageError(
             f"expected a function for step {name!r}, got: {shown(fn)}; give it uncalled, with its arguments after it"
         )
-    return steps.reader(name, fn)
+    return name, steps.reader(name, fn)
 
 
 def _plain(name: str, result: Any) -> Any:

@@ -70,8 +70,15 @@ class AttemptSteps:
         return self._lane.context.clock.now()
 
     def _check(self) -> None:
-        """An attempt that has lost its claim stops at its next step, before it does anything more."""
+        """An attempt that has lost its claim stops at its next step, before it does anything more.
+
+        Raises:
+            StaleClaim: it has.
+            UsageError: its handler has returned, and so has ended it.
+        """
         lane = self._lane
+        if lane.is_closed and lane.handler.auto_done:
+            raise UsageError("expected a step before the handler has returned, got it after that")
         if lane.cancelled:
             raise StaleClaim(f"this attempt of job {lane.claim.job.id} no longer holds it: {lane.reason}")
         lane.context.jobs.check_step()
@@ -151,4 +158,12 @@ def refuse_on_loop() -> None:
 
 def reader(name: str, fn: Callable[..., Any]) -> Read:
     """As `StepContext.reader` says."""
-    return HandlerTypes(None, result_type(fn, f"the function of step {name!r}")).result
+    types = HandlerTypes(None, result_type(fn, f"the function of step {name!r}"))
+
+    def read(stored: Any) -> Any:
+        try:
+            return types.result(stored)
+        except UsageError as error:
+            raise UsageError(f"step {name!r}: {error}") from None
+
+    return read

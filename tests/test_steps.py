@@ -553,6 +553,57 @@ def test_a_function_whose_result_nobody_could_keep_is_not_called(inline, worker)
     assert "which the function of step 'connect' returns" in inline.jobs.get("a").error
 
 
+def test_a_result_that_is_not_what_its_function_is_annotated_to_return_is_not_kept(inline, worker):
+    """No later attempt could read it either."""
+
+    def count() -> int:
+        return "many"  # type: ignore[return-value]
+
+    worker.between = lambda job: job.step("count", count)
+    inline.jobs.queue("work", id="a")
+
+    assert names_of(inline) == ["one"]
+    assert "step 'count': expected a result that fits int: Expected `int`, got `str`" in inline.jobs.get("a").error
+
+
+def test_what_is_kept_and_does_not_fit_any_more_is_said(inline, worker):
+    """A new version of the handler asks for something else."""
+
+    def count() -> int:
+        return 7
+
+    worker.between = lambda job: job.step("count", lambda: "many")
+    worker.fails.add("a")
+    inline.jobs.queue("work", id="a")
+    worker.between = lambda job: job.step("count", count)
+
+    inline.jobs.requeue("a")
+
+    assert "step 'count': expected a result that fits int" in inline.jobs.get("a").error
+
+
+def test_a_name_that_is_only_like_a_str_is_kept_as_the_text_that_it_is(inline, worker):
+    class Name(str):
+        __slots__ = ()
+
+    worker.fails.add("a")
+    worker.between = lambda job: job.step(Name("mine"), lambda: 1)
+    inline.jobs.queue("work", id="a")
+
+    assert names_of(inline) == ["one", "mine", "two"]
+
+
+def test_after_its_handler_has_returned_an_attempt_takes_no_step(inline, worker):
+    jobs = []
+    worker.between = jobs.append
+    inline.jobs.queue("work", id="a")
+
+    with pytest.raises(UsageError, match="expected a step before the handler has returned, got it after that"):
+        jobs[0].step("late", worker.call, "late")
+
+    assert worker.calls == ["one", "two"]
+
+
 def test_a_handler_that_ends_its_job_in_a_transaction_of_its_own_leaves_no_steps(runtime, tmp_path, recorder):
     rt = runtime(tmp_path / "jobs.db")
 
