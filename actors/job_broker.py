@@ -329,7 +329,8 @@ class JobBroker(RuntimeActor):
         self.context.environment.failpoints.at("broker.let_out", self)
         self._state.take(out)
         self._retention.take(out)
-        self._expected.take(out)
+        for expect in out.expected:
+            self._expected.add(expect)
         for dead in out.buried:
             self._state.presence.bury(dead)
         if out.known is not None:

@@ -35,6 +35,7 @@ from ..messages.mail import (
     QuietSwitched,
     Wake,
 )
+from ..messages.schedules import HostChange
 from ..rules.limits import Limits
 from ..rules.new_jobs import JobChecks
 from ..rules.rates import rate_said
@@ -263,13 +264,12 @@ class Boot:
         """Look for a job in the application's own transaction until it has this state, or (None) until it is there."""
         self._expect(Expect(job_id, state, self.clock.monotonic() + EXPECT_SECONDS_MAX), corr=job_id)
 
-    def expect_schedule(self, schedule_id: str) -> None:
-        """Look for a change of a schedule in the application's own transaction until a turn has carried it out."""
-        give_up_at = self.clock.monotonic() + EXPECT_SECONDS_MAX
-        self._expect(Expect(schedule_id, None, give_up_at, is_schedule=True))
+    def expect_change(self, change: HostChange) -> None:
+        """Look for a change of a schedule in the application's own transaction until it is there."""
+        self._expect(Expect(change.schedule_id, None, self.clock.monotonic() + EXPECT_SECONDS_MAX, change))
 
     def _expect(self, expect: Expect, corr: str | None = None) -> None:
-        self.carried_over.expected[expect.is_schedule, expect.id] = expect
+        self.carried_over.expected[expect.change is not None, expect.id] = expect
         self.post.tell("broker", expect, corr=corr)
 
     def be_quiet(self, is_quiet: bool, who: Attribution) -> None:

@@ -16,10 +16,10 @@ def change_on(boot: Boot, connection: Any, change: HostChange) -> None:
         UnknownSchedule, UsageError, NotSupported: see `change_schedule_on`.
     """
     change_schedule_on(boot.store, connection, change)
-    boot.expect_schedule(change.schedule_id)
+    boot.expect_change(change)
 
 
 async def change_on_async(boot: Boot, connection: Any, change: HostChange) -> None:
     """`change_on`, also for connections that are used by `await`."""
     await change_schedule_on_async(boot.store, connection, change)
-    boot.expect_schedule(change.schedule_id)
+    boot.expect_change(change)

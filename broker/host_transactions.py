@@ -19,7 +19,6 @@ from ..rules.lifecycle import judge
 from ..stores.ports import HostTurn, Store
 from .alarms import Alarms
 from .follow_ups import store_follow_ups
-from .outbox import Outbox
 from .turn_context import is_current
 
 LOOK_SECONDS_MIN, LOOK_SECONDS_MAX = 0.005, 0.25
@@ -133,11 +132,10 @@ def _follow_up(turn: HostTurn, ended: JobRecord, then: Sequence[NewJob], now: In
 
 
 class Expectations:
-    """Looks for each job until it has appeared, and for each change of a schedule until a turn has carried it out; or
-    until it is given up.
+    """Looks for each until it has appeared, or is given up.
 
     Args:
-        expected: what is looked for. It outlives a broker, and hosts' threads add to it.
+        expected: jobs, and changes of schedules. It outlives a broker, and hosts' threads add to it.
     """
 
     def __init__(self, expected: dict[tuple[bool, str], Expect], store: Store, alarms: Alarms) -> None:
@@ -146,27 +144,36 @@ class Expectations:
         self._alarms = alarms
         self._wait = LOOK_SECONDS_MIN
 
-    def take(self, out: Outbox) -> None:
-        """A turn is committed: what is expected more, for which it pays to look often again, and what has come."""
-        for expect in out.expected:
-            self._expected[expect.is_schedule, expect.id] = expect
-            self._wait = LOOK_SECONDS_MIN
-        for schedule_id in out.refreshed:
-            self._expected.pop((True, schedule_id), None)
+    def add(self, expect: Expect) -> None:
+        """One more, for which it pays to look often again."""
+        self._expected[expect.change is not None, expect.id] = expect
+        self._wait = LOOK_SECONDS_MIN
 
     def look(self, monotonic: Seconds) -> None:
-        """Look for them, by monotonic time, and be woken to do so again while one is missing.
+        """Look for them, by monotonic time, and be woken to do so again while one is missing. A change of a schedule
+        that has appeared wakes once more: a turn carries it out then, if none has.
 
         Raises:
             StoreUnavailable, StoreError: see `Store`.
         """
-        job_ids = [key[1] for key in list(self._expected) if not key[0]]
+        expected = dict(self._expected)
+        job_ids = [one.id for one in expected.values() if one.change is None]
         known = self._store.jobs.known(job_ids) if job_ids else {}
-        for key, expect in list(self._expected.items()):
-            job = None if expect.is_schedule else known.get(expect.id)
-            there = job is not None and job.is_counted and expect.state in (None, job.state)
-            if there or expect.give_up_at <= monotonic:
+        for key, one in expected.items():
+            there = _is_there(one, known.get(one.id)) if one.change is None else self._holds(one.change)
+            if (there or one.give_up_at <= monotonic) and self._expected.get(key) is one:
                 del self._expected[key]
-        if self._expected:
+        if self._expected or any(one.change is not None for one in expected.values()):
             self._alarms.after("expect", self._wait, CheckDue())
             self._wait = min(LOOK_SECONDS_MAX, self._wait * 1.2)
+
+    def _holds(self, change: HostChange) -> bool:
+        """Whether a schedule is what a change makes of it."""
+        stored = self._store.schedules.one(change.schedule_id)
+        if stored is None or change.record is None:
+            return stored is change.record
+        return stored.definition == change.record.definition
+
+
+def _is_there(expect: Expect, job: JobRecord | None) -> bool:
+    return job is not None and job.is_counted and expect.state in (None, job.state)

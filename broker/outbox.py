@@ -80,7 +80,6 @@ class Outbox:
         known: the boots that the store has, if nobody else may leave anything beside it.
         buried: boots that have died, whose jobs the turn has taken back.
         expected: jobs, and changes of schedules, in hosts' own transactions.
-        refreshed: the ids of schedules that such transactions have changed, and the turn has carried out.
         made_good: by how many seconds wall time was stepped for which the turn has made good.
         parked: names of which it is said that no living boot has a handler for them, and when by monotonic time.
         is_renewed: whether the store knows the boot that this runtime has become.
@@ -117,7 +116,6 @@ class Outbox:
     known: set[str] | None = None
     buried: list[BootRecord] = field(default_factory=list)
     expected: list[Expect] = field(default_factory=list)
-    refreshed: list[str] = field(default_factory=list)
     made_good: Seconds = 0.0
     parked: dict[str, Seconds] = field(default_factory=dict)
     is_renewed: bool = False

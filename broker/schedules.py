@@ -29,7 +29,6 @@ def declare(context: TurnContext, body: Declare) -> None:
 def refresh(context: TurnContext) -> None:
     """Carry out what applications have written of schedules in their own transactions."""
     for record, news in context.turn.schedules.refresh():
-        context.out.refreshed.append(record.id)
         if news == "removed":
             _say_removed(context, record, UNATTRIBUTED)
         else:

@@ -12,7 +12,7 @@ from .jobs import Claim, ClaimKey, Instant, NewJob, Seconds
 from .name_limits import NameLimits
 from .outcomes import Outcome, Policy
 from .queries import JobQuery
-from .schedules import ScheduleRecord
+from .schedules import HostChange, ScheduleRecord
 from .slots import Accounting
 
 
@@ -144,12 +144,13 @@ class Expect(NamedTuple):
     Attributes:
         id: the job's or the schedule's.
         state: what the job must be; None for anything.
+        change: the schedule's.
     """
 
     id: str
     state: str | None
     give_up_at: Seconds
-    is_schedule: bool = False
+    change: HostChange | None = None
 
 
 class Declare(NamedTuple):
