@@ -20,6 +20,7 @@ from .options import add_delay, delay_of
 def declare_requeue(parser: argparse.ArgumentParser) -> None:
     """Declare what `jobs requeue` takes."""
     add_delay(parser)
+    parser.add_argument("--afresh", action="store_true", help="without the steps that are kept of them; only by ids")
     _declare_which(parser, "state:dead error:timeout")
 
 
@@ -40,6 +41,8 @@ def requeue(arguments: argparse.Namespace) -> int:
     act, delay = Act(arguments), delay_of(arguments)
     ids = _ids(arguments)
     if not ids:
+        if arguments.afresh:
+            raise UsageError("expected --afresh with the ids of jobs, got it with a query")
         return act.sweep("requeue", arguments.where, delay)
     found = known(act, ids)
     if act.is_dry:
@@ -47,7 +50,7 @@ def requeue(arguments: argparse.Namespace) -> int:
     operator = act.operator
 
     def one(job_id: str) -> int:
-        job = operator.requeue(job_id, delay=delay, reason=act.reason)
+        job = operator.requeue(job_id, delay=delay, afresh=arguments.afresh, reason=act.reason)
         act.done("requeue", f"{job.id} is {job.state}", id=job.id, name=job.name, state=job.state)
         return 0
 

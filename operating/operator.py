@@ -31,6 +31,7 @@ from ..rules.capabilities import not_supported
 from ..rules.limits import Limits
 from ..rules.new_jobs import JobChecks, spec_of
 from ..rules.validation import (
+    check_bool,
     check_iterable,
     check_limit,
     check_moment,
@@ -140,7 +141,12 @@ class Operator:
         return Job(record, deduplicated=not fresh)
 
     def requeue(
-        self, job: Job[Any] | str, *, delay: Seconds | timedelta | None = None, reason: str | None = None
+        self,
+        job: Job[Any] | str,
+        *,
+        delay: Seconds | timedelta | None = None,
+        afresh: bool = False,
+        reason: str | None = None,
     ) -> Job[Any]:
         """As `jobs.requeue`: put a job at the back of the queue with its attempts reset, whatever its state.
 
@@ -152,9 +158,14 @@ class Operator:
             StoreUnavailable: the store cannot be reached, or a process has its write lock; the message names it. On
                 RabbitMQ also: not all have answered who might hold it, and the message names them.
             AskRefused: on RabbitMQ, whoever holds it cannot do it; the message says why.
+            NotSupported: `afresh` on RabbitMQ.
             UsageError, SchemaTooNew: nothing that runtimes of this version use is there.
         """
-        body = Requeue(_id_of(job), _seconds(delay), None, self._attributed(reason))
+        body = Requeue(
+            _id_of(job), _seconds(delay), None, self._attributed(reason), afresh=check_bool(afresh, "afresh")
+        )
+        if afresh and self._is_on_server:
+            raise not_supported("steps")
         try:
             return Job(self._act(partial(jobs.requeue, body=body), (body.job_id,)))
         except NotSupported:

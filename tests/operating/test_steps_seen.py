@@ -80,3 +80,26 @@ def test_a_store_alone_tells_the_last_step(file):
     assert entries[1].says == "2 steps kept, the last is step 1, by claim 1"
     times = [entry.at for entry in entries if entry.at is not None]
     assert times == sorted(times)
+
+
+def test_a_person_has_a_job_begin_afresh_by_its_id(tmp_path, capsys):
+    path = tmp_path / "jobs.db"
+    runtime = Runtime(path)
+
+    def work(job):
+        job.step("one", lambda: 1)
+        raise ValueError("no")
+
+    runtime.jobs.add_handler("work", work, max_attempts=1)
+    with runtime:
+        for job_id in ("a", "b"):
+            with pytest.raises(JobFailed):
+                runtime.jobs.join(runtime.jobs.queue("work", id=job_id), timeout=JOIN_SECONDS_MAX)
+
+    assert main(["jobs", "requeue", "a", "--afresh", "--yes", "--store", str(path)]) == 0
+    assert main(["jobs", "requeue", "b", "--yes", "--store", str(path)]) == 0
+    assert main(["jobs", "requeue", "--where", "state:dead", "--afresh", "--store", str(path)]) == 2
+
+    assert "expected --afresh with the ids of jobs, got it with a query" in capsys.readouterr().err
+    with look_at(str(path)) as look:
+        assert [look.job(job_id).steps_kept for job_id in ("a", "b")] == [0, 1]
