@@ -9,7 +9,8 @@ from .diagnosis import Symptom, error, note, ok, warning
 from .evidence import Evidence
 
 UNCOUNTED_SECONDS_MAX = 5.0
-"""A runtime counts what an application's own transaction has moved within a second."""
+"""A runtime counts what an application's own transaction has moved, and carries out what it has made of schedules,
+within a second."""
 
 COUNTED_MAX = 10_000
 
@@ -27,6 +28,16 @@ def gaps(seen: Evidence) -> Iterator[Symptom]:
         yield warning(
             f"{uncounted.jobs:,}{more} {jobs} that an application's own transaction has queued or moved {verb} in no "
             f"log, the oldest for {span(seen.at - uncounted.oldest)}",
+            "start a runtime, or see why those that live do not write: `lamplighter doctor --only boots`",
+        )
+    uncarried = seen.file.uncarried(COUNTED_MAX)
+    if uncarried.oldest is not None and seen.at - uncarried.oldest > UNCOUNTED_SECONDS_MAX:
+        is_well = False
+        more = "+" if uncarried.changes >= COUNTED_MAX else ""
+        changes, verb = ("change", "is") if uncarried.changes == 1 else ("changes", "are")
+        yield warning(
+            f"{uncarried.changes:,}{more} {changes} of schedules that an application's own transaction has made {verb} "
+            f"carried out by nobody, the oldest for {span(seen.at - uncarried.oldest)}",
             "start a runtime, or see why those that live do not write: `lamplighter doctor --only boots`",
         )
     for view in seen.views:

@@ -51,6 +51,18 @@ class Uncounted(NamedTuple):
     oldest: Instant | None
 
 
+class Uncarried(NamedTuple):
+    """Changes of schedules that applications' own transactions have made, and no turn has carried out yet.
+
+    Attributes:
+        changes: how many, counted no further than asked.
+        oldest: when the first of them was asked for.
+    """
+
+    changes: int
+    oldest: Instant | None
+
+
 class Suspect(NamedTuple):
     """A queued job that has killed, or was blamed for killing, those who ran it."""
 
@@ -137,6 +149,12 @@ class FileCondition:
                      where rev <= 0 limit ?)"""
         with self._reading() as reader:
             return Uncounted(*reader.execute(query, (most,)).fetchone())
+
+    def uncarried(self, most: int) -> Uncarried:
+        """The changes of schedules that no turn has carried out yet, counted no further than so many."""
+        query = """select count(*), min(at) from (select at from lamplighter_schedule_changes order by no limit ?)"""
+        with self._reading() as reader:
+            return Uncarried(*reader.execute(query, (most,)).fetchone())
 
     def suspects(self, now: Instant, most: int) -> Sequence[Suspect]:
         """Jobs that are suspects now, so many at most."""

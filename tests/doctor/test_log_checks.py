@@ -19,7 +19,10 @@ KILLED = """
     runtime = Runtime(sys.argv[1]).start(work=False)
     connection = sqlite3.connect(sys.argv[1], isolation_level=None)
     connection.execute("begin immediate")
-    runtime.jobs.queue("work", connection=connection)
+    if sys.argv[2] == "job":
+        runtime.jobs.queue("work", connection=connection)
+    else:
+        runtime.scheduler.add("work", "@daily", durable=True, connection=connection)
     connection.execute("commit")
     os.kill(os.getpid(), 9)
 """
@@ -70,17 +73,32 @@ def test_a_line_that_is_missing_is_an_error(path, log):
     assert any(one.evidence.startswith("audit: ") for one in findings)
 
 
-def test_what_a_transaction_has_queued_is_missed_after_five_seconds(path):
-    with contextlib.suppress(AssertionError), program(KILLED, path):
+@pytest.mark.parametrize(
+    ("what", "when", "says"),
+    [
+        (
+            "job",
+            "select queued_at from lamplighter_jobs",
+            "1 job that an application's own transaction has queued or moved is in no log",
+        ),
+        (
+            "schedule",
+            "select at from lamplighter_schedule_changes",
+            "1 change of schedules that an application's own transaction has made is carried out by nobody",
+        ),
+    ],
+)
+def test_what_a_transaction_has_made_is_missed_after_five_seconds(path, what, when, says):
+    with contextlib.suppress(AssertionError), program(KILLED, path, what):
         pass
-    queued_at = value(path, "select queued_at from lamplighter_jobs")
+    at = value(path, when)
 
-    young = found(path, "log.gaps", now=lambda: queued_at + 1)
-    (finding,) = found(path, "log.gaps", now=lambda: queued_at + 60)
+    young = found(path, "log.gaps", now=lambda: at + 1)
+    (finding,) = found(path, "log.gaps", now=lambda: at + 60)
 
     assert levels(young) == ["ok"]
     assert finding.level == "warning"
-    assert finding.evidence.startswith("1 job that an application's own transaction has queued or moved is in no log")
+    assert finding.evidence.startswith(says)
 
 
 def test_clocks_that_were_set_and_waits_for_the_lock_are_counted_in_the_log(path, log):
