@@ -120,7 +120,7 @@ class SqliteJobs:
         if begun + prefetched <= 0:
             return claims
         due_jobs = self._due(want, begun + prefetched, suspect=suspect)
-        line = self._line(want, due_jobs)
+        line = self._line(want, due_jobs, begun + prefetched)
         taken: set[str | None] = set()
         for job in due_jobs if line is None else line.jobs():
             careful = job.must_begin or is_suspect(job, self._turn.now)
@@ -158,11 +158,14 @@ class SqliteJobs:
             begun, prefetched = min(begun, room.free), 0
         return begun, prefetched
 
-    def _line(self, want: Want, due_jobs: Sequence[JobRecord]) -> turns.GroupLine | None:
+    def _line(self, want: Want, due_jobs: Sequence[JobRecord], most: int) -> turns.GroupLine | None:
         """The line in which the groups of a name take turns; None if it has none."""
-        if not (self._turn.has_turns and turns.is_any(self._connection, want.name)):
+        highest = turns.highest(self._connection, want.name) if self._turn.has_turns else None
+        if highest is None:
             return None
-        return turns.GroupLine(self._connection, want.name, want.limits, self._turn.now, due_jobs)
+        return turns.GroupLine(
+            self._connection, want.name, want.limits, self._turn.now, most=most, highest=highest, others=due_jobs
+        )
 
     def line_up(self) -> None:
         """Store which groups jobs were queued of, so that they have their turns."""

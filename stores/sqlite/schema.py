@@ -79,9 +79,7 @@ JOB_INDEXES = (
     # What has a group, which is looked for when it is that group's turn.
     """create index lamplighter_jobs_grouped on lamplighter_jobs (name, priority, group_key, run_at, no)
        where state = 'queued' and waits = 3""",
-    """create index lamplighter_jobs_group_running on lamplighter_jobs (name, group_key)
-       where state = 'running' and group_key is not null""",
-    "create index lamplighter_jobs_running on lamplighter_jobs (name, boot) where state = 'running'",
+    "create index lamplighter_jobs_running on lamplighter_jobs (name, group_key, boot) where state = 'running'",
     # The database itself refuses a second unfinished job with the same key.
     """create unique index lamplighter_jobs_unique on lamplighter_jobs (name, unique_key)
        where unique_key is not null and state in ('queued', 'running')""",

@@ -33,7 +33,10 @@ STEP_SECONDS = 1e-6
 """How far apart two that were served at one instant stand. Instants of today are no finer than a fourth of this."""
 
 LINE_READ = 64
-"""So many groups of a line are read at a time."""
+"""So many groups of a line are read at a time, after the first few; so many are asked one by one how many jobs run."""
+
+AHEAD_READ = 2
+"""So many groups more than jobs are wanted are read first: those in front may be full."""
 
 Key = tuple[str, int, str]
 """Of a row: name, priority, group."""
@@ -49,10 +52,10 @@ HIGHEST = "select max(priority) from lamplighter_turns where name = :name"
 DUE_PRIORITIES = """select distinct priority from lamplighter_turns
                     where name = :name and priority < :below and next <= :soon order by priority desc limit 1000"""
 
-LINE = f"""
+LINE = """
   select next, group_key from lamplighter_turns indexed by lamplighter_turns_next
   where name = :name and priority = :priority and (next, group_key) > (:next, :key) and next <= :soon
-    and group_key <> '' order by next, group_key limit {LINE_READ}
+    and group_key <> '' order by next, group_key limit :most
 """
 
 BACK = """select max(next) from lamplighter_turns indexed by lamplighter_turns_next
@@ -70,11 +73,18 @@ FIRST = f"""
   order by run_at limit 1
 """
 
-RUNNING = """select count(*) from lamplighter_jobs indexed by lamplighter_jobs_group_running
+RUNNING = """select count(*) from lamplighter_jobs indexed by lamplighter_jobs_running
              where state = 'running' and name = ? and group_key = ?"""
 
-ALL_RUNNING = """select group_key, count(*) from lamplighter_jobs indexed by lamplighter_jobs_group_running
+ALL_RUNNING = """select group_key, count(*) from lamplighter_jobs indexed by lamplighter_jobs_running
                  where state = 'running' and name = ? and group_key is not null group by group_key"""
+
+ANOTHER = "select 1 from lamplighter_turns where name = ? and priority = ? and group_key > ? limit 1"
+
+DELETE = "delete from lamplighter_turns where name = ? and priority = ? and group_key = ?"
+
+PLACE_OTHERS = """insert or replace into lamplighter_turns select ?, ?, '', ?
+                  where exists (select 1 from lamplighter_turns where name = ? and priority = ? and group_key > '')"""
 
 NEXT = """select next from lamplighter_turns indexed by lamplighter_turns_next
           where name = :name and priority = :priority and next > :after and group_key <> '' order by next limit 1"""
@@ -104,9 +114,11 @@ def is_due(connection: sqlite3.Connection, name: str, now: Instant) -> bool:
     return at is not None and at <= now
 
 
-def is_any(connection: sqlite3.Connection, name: str) -> bool:
-    """Whether a name has a group with queued jobs."""
-    return _highest(connection, name, None) is not None
+def highest(connection: sqlite3.Connection, name: str, below: int | None = None) -> int | None:
+    """The highest priority of a name in the line, or the next one below another; None if there is none."""
+    rest = "" if below is None else " and priority < :below"
+    found: int | None = connection.execute(HIGHEST + rest, {"name": name, "below": below}).fetchone()[0]
+    return found
 
 
 def first(connection: sqlite3.Connection, name: str, after: Instant = float("-inf")) -> Instant | None:
@@ -116,7 +128,7 @@ def first(connection: sqlite3.Connection, name: str, after: Instant = float("-in
     found: list[Instant] = []
     below, about = None, {"name": name, "after": after + SLACK_SECONDS}
     for _ in range(PRIORITIES_MAX):
-        priority = _highest(connection, name, below)
+        priority = highest(connection, name, below)
         if priority is None:
             break
         row = connection.execute(NEXT, {**about, "priority": priority}).fetchone()
@@ -129,13 +141,6 @@ def first(connection: sqlite3.Connection, name: str, after: Instant = float("-in
     return min(found) - SLACK_SECONDS + STEP_SECONDS if found else None
 
 
-def _highest(connection: sqlite3.Connection, name: str, below: int | None) -> int | None:
-    """The highest priority of a name in the line, or the next one below another."""
-    rest = "" if below is None else " and priority < :below"
-    found: int | None = connection.execute(HIGHEST + rest, {"name": name, "below": below}).fetchone()[0]
-    return found
-
-
 def running(connection: sqlite3.Connection, name: str, group: str) -> int:
     """How many jobs of a group run."""
     return int(connection.execute(RUNNING, (name, group)).fetchone()[0])
@@ -146,6 +151,8 @@ class GroupLine:
     groups take turns.
 
     Args:
+        most: how many jobs are wanted.
+        highest: the highest priority in the line.
         others: the first jobs of the name that are due and have no group, in order; a suspect may be among them that
             has one.
     """
@@ -156,12 +163,17 @@ class GroupLine:
         name: str,
         limits: NameLimits,
         now: Instant,
+        *,
+        most: int,
+        highest: int,
         others: Sequence[JobRecord],
     ) -> None:
         self._connection = connection
         self._name = name
         self._limits = limits
         self._now = now
+        self._most = most
+        self._highest = highest
         self._others = others
         self._running: dict[str, int] = {}
         # The groups that have started a job, in order, with their priorities: these go to the back.
@@ -201,14 +213,10 @@ class GroupLine:
         for priority, group in self._served:
             back = max(backs.get(priority) or self._back(priority), self._now) + STEP_SECONDS
             backs[priority] = back
-            self._connection.execute(
-                "insert or replace into lamplighter_turns values (?, ?, ?, ?)", (self._name, priority, group, back)
-            )
-        self._connection.execute(
-            """delete from lamplighter_turns where name = :name and group_key = '' and not exists (
-                 select 1 from lamplighter_turns other where other.name = :name and other.group_key <> '')""",
-            {"name": self._name},
-        )
+            if group == NO_GROUP:
+                self._connection.execute(PLACE_OTHERS, (self._name, priority, back, self._name, priority))
+            else:
+                self._place((self._name, priority, group), back)
 
     def _at(self, priority: int, others: deque[JobRecord]) -> Iterator[JobRecord]:
         """Those of one priority."""
@@ -245,9 +253,10 @@ class GroupLine:
         key = (self._name, priority, group)
         found = self._connection.execute(FIRST, key).fetchone()
         if found is None:
-            self._connection.execute(
-                "delete from lamplighter_turns where name = ? and priority = ? and group_key = ?", key
-            )
+            self._connection.execute(DELETE, key)
+            others = (*key[:2], NO_GROUP)
+            if self._connection.execute(ANOTHER, others).fetchone() is None:
+                self._connection.execute(DELETE, others)
         elif found[0] > self._now:
             self._place(key, _place_at(found[0]))
         else:
@@ -288,13 +297,14 @@ class GroupLine:
         """The priorities of what may start, highest first."""
         about: dict[str, Any] = {"name": self._name, "soon": self._now + SLACK_SECONDS}
         others = sorted({job.priority for job in self._others}, reverse=True)
+        lined_up: int | None = self._highest
         for _ in range(PRIORITIES_MAX):
-            lined_up = _highest(self._connection, self._name, about.get("below"))
             found = max([one for one in (lined_up, *others[:1]) if one is not None], default=None)
             if found is None:
                 return
             yield found
             about["below"] = found
+            lined_up = highest(self._connection, self._name, found)
             others = [one for one in others if one < found]
         due = {row[0] for row in self._connection.execute(DUE_PRIORITIES, about).fetchall()}
         yield from sorted({*due, *others}, reverse=True)
@@ -303,7 +313,7 @@ class GroupLine:
         """The groups of a priority whose turn it may be, in their line."""
         about: dict[str, Any] = {"name": self._name, "priority": priority, "soon": self._now + SLACK_SECONDS}
         place = self._place_of_others(about) if has_others else None
-        about |= {"next": float("-inf"), "key": ""}
+        about |= {"next": float("-inf"), "key": "", "most": min(self._most + AHEAD_READ, LINE_READ)}
         rows = self._connection.execute(LINE, about).fetchall()
         while rows:
             for at, group in rows:
@@ -311,8 +321,9 @@ class GroupLine:
                     yield NO_GROUP
                     place = None
                 yield group
-            about["next"], about["key"] = rows[-1]
-            rows = self._connection.execute(LINE, about).fetchall() if len(rows) == LINE_READ else []
+            is_more = len(rows) == about["most"]
+            (about["next"], about["key"]), about["most"] = rows[-1], LINE_READ
+            rows = self._connection.execute(LINE, about).fetchall() if is_more else []
         if place is not None:
             yield NO_GROUP
 
