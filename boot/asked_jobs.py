@@ -10,7 +10,7 @@ from dataclasses import fields
 
 from ..actors.base import Post
 from ..environment.clock import Clock
-from ..errors import StoreUnavailable
+from ..errors import shown
 from ..log.json_line import safe_str
 from ..messages.acts import Attribution
 from ..messages.controls import Ask
@@ -22,7 +22,9 @@ from ..rules.validation import check_name, check_seconds
 from ..stores.ports import Notifier
 
 WANTED_SECONDS = 5.0
-"""A broker that comes to it only later does nothing: whoever asks is about to give up."""
+"""Who comes to it only later does nothing: whoever asks is about to give up. A process that was stopped meanwhile finds
+the question in its socket, so when it was asked is in it. Clocks may differ by as much.
+"""
 
 TOLD = tuple(field.name for field in fields(ActedJob))
 
@@ -41,26 +43,35 @@ class AskedJobs:
         self._notifier = notifier
 
     def act(self, ask: Ask, who: Attribution, later: Callable[[bytes], object]) -> bytes:
-        """Whether the job is held here. If it is, what became of it comes later, once a turn has been committed.
+        """Whether the job is held here, or why nothing is done. What became of it comes later, once a turn has been
+        committed.
 
         Raises:
             UsageError: something in the question cannot be.
-            StoreUnavailable: there is no broker at this moment.
         """
         job_id, delay = check_name(ask.job_id, "job_id"), check_seconds(ask.delay, "delay")
         if not self._notifier.holds(job_id):
             return encode_answer(JobAnswer(boot=self._boot(), is_held=False))
-        reply = _Reply(self._boot, later, self._is_late())
+        age = 0.0 if ask.asked_at is None else self._clock.now() - ask.asked_at
+        if abs(age) > WANTED_SECONDS:
+            return encode_refusal(
+                "failed",
+                f"runtime instance {self._boot()} holds job {shown(job_id)}, and does nothing: by its clock that was "
+                f"asked {age:.0f} s ago; its process was stopped meanwhile, or the clocks of two machines differ",
+            )
+        reply = _Reply(self._boot, later, self._is_late(WANTED_SECONDS - max(age, 0.0)))
         if ask.verb == "cancel":
             is_sent = self._post.tell("broker", CancelJob(job_id, reply, who))
         else:
             is_sent = self._post.tell("broker", Requeue(job_id, delay, reply, who))
         if not is_sent:
-            raise StoreUnavailable(f"the broker of runtime instance {self._boot()} is being restarted: try again")
+            return encode_refusal(
+                "failed", f"the broker of runtime instance {self._boot()} is being restarted: try again"
+            )
         return encode_answer(JobAnswer(boot=self._boot(), is_held=True))
 
-    def _is_late(self) -> Callable[[], bool]:
-        late_at: Seconds = self._clock.monotonic() + WANTED_SECONDS
+    def _is_late(self, seconds: Seconds) -> Callable[[], bool]:
+        late_at = self._clock.monotonic() + seconds
         return lambda: self._clock.monotonic() > late_at
 
 

@@ -41,6 +41,7 @@ class Ask:
         boot: whom it is for, where all hear it; None for all.
         job_id: of the job that is acted on; None if none is.
         delay: how many seconds it is to wait when it is requeued.
+        asked_at: when it was asked, by the clock of whoever asks; None where it does not matter.
     """
 
     verb: str
@@ -50,3 +51,4 @@ class Ask:
     boot: str | None = None
     job_id: str | None = None
     delay: float = 0.0
+    asked_at: float | None = None

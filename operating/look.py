@@ -390,7 +390,7 @@ def _to_whom(job_id: str, boots: Sequence[SeenBoot]) -> str:
         for lane in () if boot.view is None else boot.view.lanes:
             if lane.job_id == job_id:
                 now = f"attempt {lane.attempt} of {shown(lane.job_name)}, for {span(lane.seconds)}"
-                return f" to whoever looks, but that {boot.words} runs it: {now}; there it can be joined"
+                return f" to whoever looks, but that {boot.words} runs it, which `jobs cancel` asks to end it: {now}"
     return " to whoever looks, unless it is dead"
 
 

@@ -321,7 +321,7 @@ class Operator:
         # Imported only here: few need what speaks to runtimes on a server.
         from .server_room import ServerRoom
 
-        room = ServerRoom(self._address, visit=visit_to(self._environment))
+        room = ServerRoom(self._address, visit=visit_to(self._environment), now=self._environment.clock().now)
         return Job(room.act(verb, job_id, who, delay=delay))
 
     def _checks(self, store: Store) -> JobChecks:

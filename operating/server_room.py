@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, TypeVar
 
+from ..environment.clock import SystemClock
 from ..errors import LamplighterError, StoreUnavailable, UnknownJob, UsageError, shown
 from ..messages.acts import Attribution
 from ..messages.boots import BootRecord
 from ..messages.controls import Ask, JobVerb, Verb
-from ..messages.jobs import JobRecord, Seconds
+from ..messages.jobs import Instant, JobRecord, Seconds
 from ..messages.views import ActedJob, JobAnswer, RuntimeView
 from ..rules.control_lines import AskRefused, decode_answer, encode_ask
 from ..rules.wording import many
@@ -44,6 +45,7 @@ class ServerRoom:
         timeout: how long they may take to answer.
         act_seconds: how long whoever acts on a job may.
         visit: makes a visit there.
+        now: wall time; this machine's unless given.
 
     Raises:
         StoreUnavailable, StoreError: of every method: the server does not let anybody in.
@@ -56,11 +58,13 @@ class ServerRoom:
         *,
         act_seconds: Seconds = ACT_SECONDS,
         visit: Callable[[str], Visit] = visit,
+        now: Callable[[], Instant] | None = None,
     ) -> None:
         self._url = url
         self._timeout = timeout
         self._act_seconds = act_seconds
         self._visit = visit
+        self._now = SystemClock().now if now is None else now
 
     def look(self, enough: int | None = None) -> Sequence[Reached]:
         """What each says of itself, in the order of their starts.
@@ -110,6 +114,7 @@ class ServerRoom:
         ask = Ask(verb=verb, **who._asdict(), job_id=job_id, delay=delay)
         with self._visit(self._url) as visitor:
             known = _known_boots(visitor)
+            ask = replace(ask, asked_at=self._now())
             # Where nobody has said that they live, only somebody who has just come could answer.
             seconds = self._timeout if known == set() else self._act_seconds
             lines = visitor.ask(encode_ask(ask), seconds, is_enough=lambda lines: _is_settled(lines, known))

@@ -120,6 +120,8 @@ def test_the_command_cancels_what_runs_elsewhere_and_the_trace_tells_it(url, tmp
     with rt:
         rt.jobs.queue("long", id="j")
         long.wait_for("j")
+        assert main(["jobs", "cancel", "j", "-s", url, "--dry-run"]) == 1
+        assert "on a server nobody knows beforehand" in capsys.readouterr().err
         code = main(["jobs", "cancel", "j", "-s", url, "--by", "ada", "--reason", "it is too long"])
         recorder.wait_for("job.cancelled")
 
@@ -164,7 +166,7 @@ def test_one_that_hangs_is_named_and_does_not_do_it_later(url, worker, long, cal
     assert gate.reached.wait(15)
 
     with pytest.raises(StoreUnavailable, match=rf"{rt.boot.id} holds job 'j', and could not cancel it within 0.5 s"):
-        ServerRoom(url, act_seconds=0.5).act("cancel", "j", ADA)
+        ServerRoom(url, act_seconds=0.5, now=lambda: time.wall).act("cancel", "j", ADA)
     time.advance(6.0)
     gate.is_shut = False
     gate.opened.set()
@@ -173,6 +175,22 @@ def test_one_that_hangs_is_named_and_does_not_do_it_later(url, worker, long, cal
 
     assert recorder.of("job.cancelled") == []
     assert rt.jobs.cancel("j").state == "cancelled"
+
+
+@pytest.mark.parametrize("seconds", [6.0, -6.0])
+def test_one_that_hears_it_too_late_by_its_clock_does_nothing(url, worker, long, recorder: Recorder, seconds: float):
+    """A process that was stopped finds the question in its socket when it goes on, however long ago it was asked."""
+    time = ManualTime()
+    rt = worker(environment=Environment(clock=time.clock))
+    rt.jobs.queue("long", id="j")
+    long.wait_for("j")
+
+    with pytest.raises(AskRefused, match=rf"and does nothing: by its clock that was asked {seconds:.0f} s"):
+        ServerRoom(url, now=lambda: time.wall - seconds).act("cancel", "j", ADA)
+
+    rt.jobs.pause("nothing")
+    assert recorder.of("job.cancelled") == []
+    assert ServerRoom(url, now=lambda: time.wall - seconds / 2).act("cancel", "j", ADA).state == "cancelled"
 
 
 def test_who_holds_it_and_cannot_do_it_says_why():
