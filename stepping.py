@@ -44,8 +44,11 @@ class Stepping(Steering):
         """`steps` for asyncio applications."""
         return await asyncio.to_thread(self.steps, job)
 
-    def check_step(self) -> None:
+    def check_step(self, *, blocks: bool) -> None:
         """Before the function of a step is called.
+
+        Args:
+            blocks: whether the calling thread is to wait until the step is kept.
 
         Raises:
             NotStarted: the runtime does not run here.
@@ -53,7 +56,8 @@ class Stepping(Steering):
             UsageError: this thread's own transaction would be waited for.
         """
         boot, _ = self._with_table()
-        boot.requests.check_caller()
+        if blocks:
+            boot.requests.check_caller()
 
     def kept_steps(self, job: JobRecord) -> Sequence[StepRecord]:
         """The steps that earlier claims of a running job have kept."""

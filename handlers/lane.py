@@ -47,8 +47,8 @@ class JobsOfHandlers(Protocol):
     def some_parents(self, no: int, after: int) -> Sequence[Job[Any]]:
         """Some of the jobs that one has waited for, by its `no`, without the first `after`."""
 
-    def check_step(self) -> None:
-        """Whether a step can be kept, before its function is called."""
+    def check_step(self, *, blocks: bool) -> None:
+        """Whether a step can be kept, before its function is called; with `blocks`, by a thread that waits for it."""
 
     def kept_steps(self, job: JobRecord) -> Sequence[StepRecord]:
         """The steps that earlier claims of a running job have kept."""

@@ -37,13 +37,13 @@ class AttemptSteps:
 
     def begin(self, name: str) -> str | None:
         refuse_on_loop()
-        self._check()
+        self._check(blocks=True)
         if self._kept is None:
             self._found(self._lane.context.jobs.kept_steps(self._lane.claim.job))
         return self._begin(name)
 
     async def abegin(self, name: str) -> str | None:
-        self._check()
+        self._check(blocks=False)
         if self._kept is None:
             self._found(await asyncio.to_thread(self._lane.context.jobs.kept_steps, self._lane.claim.job))
         return self._begin(name)
@@ -69,7 +69,7 @@ class AttemptSteps:
     def now(self) -> Instant:
         return self._lane.context.clock.now()
 
-    def _check(self) -> None:
+    def _check(self, *, blocks: bool) -> None:
         """An attempt that has lost its claim stops at its next step, before it does anything more.
 
         Raises:
@@ -81,7 +81,7 @@ class AttemptSteps:
             raise UsageError("expected a step before the handler has returned, got it after that")
         if lane.cancelled:
             raise StaleClaim(f"this attempt of job {lane.claim.job.id} no longer holds it: {lane.reason}")
-        lane.context.jobs.check_step()
+        lane.context.jobs.check_step(blocks=blocks)
 
     def _found(self, steps: Sequence[StepRecord]) -> None:
         # It is read without the lock: another thread that has come here too finds the same.

@@ -629,6 +629,30 @@ def test_only_the_job_of_a_handler_has_steps_to_take(inline):
         inline.jobs.steps("gone")
 
 
+def test_no_function_is_called_whose_thread_would_wait_for_its_own_transaction(runtime, tmp_path):
+    sqlalchemy = pytest.importorskip("sqlalchemy")
+    rt, called = runtime(tmp_path / "jobs.db"), []
+    engine = sqlalchemy.create_engine(f"sqlite:///{tmp_path / 'jobs.db'}")
+
+    def work(job):
+        with engine.connect() as connection:
+            # From its first use on, an engine's transactions are known.
+            rt.jobs.queue("nobody", connection=connection)
+            connection.commit()
+            connection.execute(sqlalchemy.text("update lamplighter_store set one = one"))
+            try:
+                job.step("one", called.append, "one")
+            except UsageError as error:
+                return str(error)
+        return "kept"
+
+    rt.jobs.add_handler("work", work)
+    job = rt.jobs.join(rt.jobs.queue("work"), timeout=JOIN_SECONDS_MAX)
+
+    assert job.result.startswith("expected this call before your SQLAlchemy transaction writes to the store's file")
+    assert called == []
+
+
 FORKING = """
 import os, sys
 from lamplighter import NotStarted, Runtime

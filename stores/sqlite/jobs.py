@@ -398,7 +398,7 @@ class SqliteJobs:
         self._turn.heed(moved)
         if self._turn.has_open_links and state in ENDED:
             self.ripen(moved.no)
-        if state == JobState.DONE:
+        if self._turn.has_steps and state == JobState.DONE:
             fields = {**fields, **self._without_steps(before.no)}
         holder = before.boot if before.state == JobState.RUNNING and before.boot != self._turn.boot else None
         self._turn.transitions.append(Transition(event, moved, before.state, fields, holder))

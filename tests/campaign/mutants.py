@@ -2852,8 +2852,8 @@ MUTANTS = (
         KEPT,
         "steps go with whatever ends a claim",
         "stores/sqlite/jobs.py",
-        "        if state == JobState.DONE:\n",
-        "        if state != JobState.RUNNING:\n",
+        "        if self._turn.has_steps and state == JobState.DONE:\n",
+        "        if self._turn.has_steps and state != JobState.RUNNING:\n",
         scenario=STEPS,
     ),
     Mutant(
