@@ -155,7 +155,7 @@ class JobChecks:
         if spec.group is not None and not self._has_table:
             raise not_supported("groups")
         parents: tuple[JobParent, ...] = ()
-        if spec.after != () or spec.after_ended != ():
+        if not all(type(one) is tuple and not one for one in (spec.after, spec.after_ended)):
             parents = (self._refs or ParentRefs(self._parents_max)).of(spec, rest)
             if parents and not self._has_table:
                 raise not_supported("after")
