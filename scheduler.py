@@ -369,7 +369,7 @@ class Scheduler:
         """The same transaction may have added it, so only that can tell whether it is there."""
         named = check_name(schedule.id if isinstance(schedule, Schedule) else schedule, "schedule")
         schedule_id = named if key is None else keyed_id(named, check_name(key, "key"))
-        return HostChange(schedule_id, self._current_boot.now(), None)
+        return HostChange(schedule_id, self._current_boot.now(), None, key)
 
     def _declare(self, records: Sequence[ScheduleRecord]) -> None:
         durable = any(record.durable for record in records)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from ..errors import StaleClaim, UnknownSchedule, UsageError
+from ..errors import StaleClaim, UnknownSchedule, UsageError, shown
 from ..messages.jobs import ClaimKey, Instant, JobRecord, JobState, NewJob, Seconds
 from ..messages.mail import CheckDue, Expect
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
@@ -60,7 +60,9 @@ async def change_schedule_on_async(store: Store, connection: Any, change: HostCh
 def _change_schedule(change: HostChange, turn: HostTurn) -> None:
     before = turn.schedule(change.schedule_id)
     if change.record is None and (before is None or not before.durable):
-        raise UnknownSchedule(f"expected the id of a durable schedule, got: {change.schedule_id!r}")
+        named = "id" if change.key is None else "key"
+        got = change.schedule_id if change.key is None else change.key
+        raise UnknownSchedule(f"expected the {named} of a durable schedule that is there, got: {shown(got)}")
     if before is None or change.record is None or before.definition != change.record.definition:
         turn.change_schedule(change)
 

@@ -110,11 +110,13 @@ class HostChange(NamedTuple):
     Attributes:
         at: when it called; slots since then are the schedule's.
         record: what the schedule is to be; None: it is removed.
+        key: by which the application has named what is to be removed, if it has.
     """
 
     schedule_id: str
     at: Instant
     record: ScheduleRecord | None
+    key: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -215,6 +215,10 @@ CALLS = {
     "scheduler.get name": lambda rt, value: rt.scheduler.get(value, key="k"),
     "scheduler.get key": lambda rt, value: rt.scheduler.get("work", key=value),
     "scheduler.list everywhere": lambda rt, value: rt.scheduler.list(everywhere=value),
+    "scheduler.add connection": lambda rt, value: rt.scheduler.add(
+        "work", "@daily", durable=True, connection=value or object()
+    ),
+    "scheduler.remove connection": lambda rt, value: rt.scheduler.remove("s", connection=value),
     "scheduler.remove key": lambda rt, value: rt.scheduler.remove("work", key=value),
     "scheduler.remove": lambda rt, value: rt.scheduler.remove(value),
     "scheduler.pause": lambda rt, value: rt.scheduler.pause(value),

@@ -455,11 +455,13 @@ def test_what_cannot_be_is_refused_before_anything_is_written(rt, db, life, tmp_
         rt.scheduler.add("digest", "@daily", connection=db)
     with pytest.raises(UsageError, match="cron"):
         add(rt, db, "not a rule")
-    with pytest.raises(UnknownSchedule, match="durable schedule, got: "):
+    with pytest.raises(UnknownSchedule, match="the key of a durable schedule that is there, got: 'nobody'"):
         rt.scheduler.remove("digest", key="nobody", connection=db)
+    with pytest.raises(UnknownSchedule, match="the id of a durable schedule that is there, got: '7f'"):
+        rt.scheduler.remove("7f", connection=db)
     db.rollback()
     rt.scheduler.add("digest", "@daily", key="declared")
-    with pytest.raises(UnknownSchedule, match="durable schedule, got: "):
+    with pytest.raises(UnknownSchedule, match="durable schedule that is there, got: 'declared'"):
         rt.scheduler.remove("digest", key="declared", connection=db)
     with pytest.raises(UsageError, match="unknown option connection"):
         rt.scheduler.add_many([{"name": "digest", "when": "@daily", "durable": True, "connection": db}])
