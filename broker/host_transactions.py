@@ -24,6 +24,9 @@ from .turn_context import is_current
 LOOK_SECONDS_MIN, LOOK_SECONDS_MAX = 0.005, 0.25
 """How often a job in a host's open transaction is looked for, backing off from the first to the second."""
 
+JOBS, SCHEDULES = "connection", "connection of schedules"
+"""What is wanted of a store, for `needed`."""
+
 
 def queue_on(store: Store, connection: Any, job: NewJob, now: Instant) -> tuple[JobRecord, bool]:
     """Insert a job in the application's transaction on an open connection of its own.
@@ -49,12 +52,12 @@ def change_schedule_on(store: Store, connection: Any, change: HostChange) -> Non
         UnknownSchedule: there is none to be removed.
         UsageError, NotSupported: as `queue_on`.
     """
-    _joined(store, connection, change.at, partial(_change_schedule, change))
+    _joined(store, connection, change.at, partial(_change_schedule, change), SCHEDULES)
 
 
 async def change_schedule_on_async(store: Store, connection: Any, change: HostChange) -> None:
     """`change_schedule_on`, also for connections that are used by `await`."""
-    await _awaited(store, connection, change.at, partial(_change_schedule, change))
+    await _awaited(store, connection, change.at, partial(_change_schedule, change), SCHEDULES)
 
 
 def _change_schedule(change: HostChange, turn: HostTurn) -> None:
@@ -97,9 +100,9 @@ async def finish_on_async(store: Store, connection: Any, end: Finishing, now: In
     await _awaited(store, connection, now, partial(_finish, end, now))
 
 
-def _joined(store: Store, connection: Any, now: Instant, work: Callable[[HostTurn], Any]) -> Any:
+def _joined(store: Store, connection: Any, now: Instant, work: Callable[[HostTurn], Any], wanted: str = JOBS) -> Any:
     """What the work gives, of a connection that is not used by `await`."""
-    done = needed(store.host, "connection").join(connection, now, work)
+    done = needed(store.host, wanted).join(connection, now, work)
     if inspect.iscoroutine(done):
         done.close()
         raise UsageError(
@@ -110,8 +113,10 @@ def _joined(store: Store, connection: Any, now: Instant, work: Callable[[HostTur
     return done
 
 
-async def _awaited(store: Store, connection: Any, now: Instant, work: Callable[[HostTurn], Any]) -> Any:
-    done = needed(store.host, "connection").join(connection, now, work)
+async def _awaited(
+    store: Store, connection: Any, now: Instant, work: Callable[[HostTurn], Any], wanted: str = JOBS
+) -> Any:
+    done = needed(store.host, wanted).join(connection, now, work)
     return await done if inspect.isawaitable(done) else done
 
 

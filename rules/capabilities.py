@@ -12,6 +12,8 @@ INSTEAD = {
     "whether they are still wanted",
     "connection": "a job cannot join a transaction of your own: queue it after the commit, with an id of its own, or "
     "keep an outbox table that a job on SQLite empties",
+    "connection of schedules": "a schedule cannot join a transaction of your own: add or remove it after the "
+    "commit, or keep an outbox table that a job on SQLite empties",
     "forget": "what has ended is not kept, but for dead jobs: requeue one, and have its handler return",
     "get": "a job cannot be looked at by its id: join it in the runtime that queued it, or read the log (lamplighter "
     "trace)",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from lamplighter import Runtime
+from lamplighter import NotSupported, Runtime
 from lamplighter.messages.slots import SlotRange
 from lamplighter.stores.rabbitmq import ledger_sums as sums
 from lamplighter.testing import Simulation
@@ -39,6 +41,22 @@ def declaring(*processes: int, when: str = "* * * * *", catch_up: str = "all") -
             runtime.scheduler.add("tick", when, key="tick", catch_up=catch_up)
 
     return boot
+
+
+def test_a_schedule_in_a_transaction_is_refused_with_what_to_do_instead(tmp_path):
+    with (
+        Simulation(lambda runtime: None, server=SimulatedRabbitMQ) as simulation,
+        contextlib.closing(sqlite3.connect(tmp_path / "app.db")) as db,
+    ):
+        scheduler = simulation.runtime.scheduler
+        for call in (
+            lambda: scheduler.add("tick", "@daily", durable=True, connection=db),
+            lambda: scheduler.remove("tick", key="tick", connection=db),
+        ):
+            with pytest.raises(NotSupported, match=r"a schedule cannot join a transaction .* after the commit"):
+                call()
+
+        assert scheduler.list() == []
 
 
 def lines_of(simulation: Simulation, *events: str) -> list[dict]:
