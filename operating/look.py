@@ -11,7 +11,7 @@ from itertools import islice
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from ..errors import UnknownSchedule, UsageError, shown
+from ..errors import UnknownJob, UnknownSchedule, UsageError, shown
 from ..messages.jobs import ENDED, Instant, JobRecord, JobState
 from ..messages.queries import LOOKED_MAX, JobQuery
 from ..messages.schedules import ScheduleRecord
@@ -337,7 +337,7 @@ class Look:
             found = find(seen, JobQuery(states=(JobState.DEAD,), id_prefix=job_id), limit=LIKE_ONE_MAX)
             job = next((one for one in found.jobs if one.id == job_id), None)
         if job is None:
-            raise unknown_job(job_id, "" if seen.table is not None else _to_whom(job_id, boots))
+            raise unknown_job(job_id) if seen.table is not None else _unknown_on_server(job_id, boots)
         return job
 
     def _children(self, seen: StoreSnapshot, job: JobRecord) -> Sequence[JobRecord]:
@@ -384,14 +384,17 @@ class Look:
         return schedule_view(record, now, slots=slots, declared_by=by, shows_data=self._shows_data)
 
 
-def _to_whom(job_id: str, boots: Sequence[SeenBoot]) -> str:
-    """To whom a job is unknown where there is no table; and who runs it, if somebody has said so."""
+def _unknown_on_server(job_id: str, boots: Sequence[SeenBoot]) -> UnknownJob:
+    """The error for a job that is not dead, where there is no table; it says who runs it, if somebody has said so."""
     for boot in boots:
         for lane in () if boot.view is None else boot.view.lanes:
             if lane.job_id == job_id:
-                now = f"attempt {lane.attempt} of {shown(lane.job_name)}, for {span(lane.seconds)}"
-                return f" to whoever looks, but that {boot.words} runs it, which `jobs cancel` asks to end it: {now}"
-    return " to whoever looks, unless it is dead"
+                return UnknownJob(
+                    f"job {shown(job_id)} is no dead one, and only those can be shown: {boot.words} runs attempt "
+                    f"{lane.attempt} of {shown(lane.job_name)}, for {span(lane.seconds)}; `lamplighter jobs cancel` "
+                    "ends it"
+                )
+    return unknown_job(job_id, " to whoever looks, unless it is dead")
 
 
 def _schedule_name(seen: StoreSnapshot, schedule_id: str) -> ScheduleName:
