@@ -129,6 +129,15 @@ MUTANTS = (
     ),
     Mutant(
         ACTS,
+        "on RabbitMQ a process that was stopped acts on what was asked long before",
+        "boot/asked_jobs.py",
+        "abs(age) > WANTED_SECONDS",
+        "age is None",
+        test="tests/stores/rabbitmq/test_acting_elsewhere.py::"
+        "test_one_that_hears_it_too_late_by_its_clock_does_nothing",
+    ),
+    Mutant(
+        ACTS,
         "on RabbitMQ nobody says for whom a job was cancelled elsewhere",
         "boot/asked_jobs.py",
         "CancelJob(job_id, reply, who)",
