@@ -23,7 +23,7 @@ TONES: dict[str, Tone] = {"running": "good", "done": "quiet", "dead": "bad", "ca
 """How the states look."""
 
 HARMLESS = frozenset(
-    {"not_due", "just_now", "behind", "lanes_full", "limit", "group", "rate", "solo", "running", "claimed"}
+    {"waits_for", "not_due", "just_now", "behind", "lanes_full", "limit", "group", "rate", "solo", "running", "claimed"}
 )
 """Why a job may wait, or how it may be held, without that anybody need do something."""
 
@@ -112,6 +112,16 @@ def show_job(page: Page, found: JobPage, times: Times) -> None:
         page.line("")
         page.line(f"{many(found.steps_kept, 'step')} kept{more}:")
         page.table(STEP_HEADS, [_step(one, now) for one in found.steps], right=["claim", "bytes"])
+    for says, jobs, has_more in (
+        ("jobs that it waits for, or has waited for:", found.parents, found.has_more_parents),
+        ("jobs that wait for it, or have:", found.waiting, found.has_more_waiting),
+    ):
+        if jobs:
+            page.line("")
+            page.line(says)
+            page.table(HEADS, rows(jobs, now), right=NUMBERS)
+            if has_more:
+                page.line("... and more", "quiet")
     if found.children:
         page.line("")
         page.line("jobs that descend from it:")

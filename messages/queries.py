@@ -165,7 +165,7 @@ class Census(NamedTuple):
 
     Attributes:
         ready: queued, and due.
-        scheduled: queued, and not due yet.
+        scheduled: queued, and not due yet: told to wait, or waiting for other jobs.
         running: claimed.
         capped: whether there may be more than were counted.
         oldest_ready: since when the one has been due that is due longest; None where none is.

@@ -64,6 +64,9 @@ STEPS_SHOWN_MAX = 100
 CHILDREN_MAX = 100
 """So many jobs that descend from one are told."""
 
+LINKED_MAX = 20
+"""So many jobs that one waits for, and that wait for one, are told."""
+
 FAILED_ON_SERVER_MAX = 2_000
 """Of so many jobs on a RabbitMQ that died last failures are told in groups."""
 
@@ -210,6 +213,8 @@ class Look:
             known = reasons(self._known(job, seen, boots, self._lock_holder()))
             children = self._children(seen, job)
             steps = None if seen.table is None else seen.table.steps_seen(job.no, STEPS_SHOWN_MAX)
+            parents = () if seen.table is None else seen.table.parents(job.no, 0, LINKED_MAX + 1)
+            waiting = () if seen.table is None else seen.table.linked(job.no, LINKED_MAX + 1)
             return JobPage(
                 at=self._now(),
                 job=job_view(job, known[0], shows_data=self._shows_data),
@@ -220,6 +225,10 @@ class Look:
                 steps_kept=0 if steps is None else steps.kept,
                 children=self._job_views(seen, children[:CHILDREN_MAX], boots),
                 has_more_children=len(children) > CHILDREN_MAX,
+                parents=self._job_views(seen, parents[:LINKED_MAX], boots),
+                has_more_parents=len(parents) > LINKED_MAX,
+                waiting=self._job_views(seen, waiting[:LINKED_MAX], boots),
+                has_more_waiting=len(waiting) > LINKED_MAX,
                 schedule=None if job.schedule is None else _schedule_name(seen, job.schedule),
             )
 

@@ -10,11 +10,12 @@ from ..messages.boots import BootRecord
 from ..messages.jobs import Instant, JobRecord, Seconds
 from ..messages.pauses import PauseRecord
 from ..messages.views import ActorView, RuntimeView
-from ..stores.ports import Before
+from ..stores.ports import Awaited, Before
 from .controls import Condition
 
 Code = Literal[
     "expired",
+    "waits_for",
     "not_due",
     "no_runtime",
     "store_locked",
@@ -139,6 +140,7 @@ class Situation:
         has_all_boots: whether no boot is on the store that is not among these.
         pause: what holds back the jobs of its name: a pause, a limit over the store, or both.
         before: what stands before it; None where the store cannot say.
+        awaited: what it waits for, if it waits for other jobs.
         is_handled_elsewhere: whether a boot that is not among these is known to have handlers for its name.
         lock_holder: the process that has had the store's write lock all the while that somebody looked, if one has.
     """
@@ -150,5 +152,6 @@ class Situation:
     has_all_boots: bool = True
     pause: PauseRecord | None = None
     before: Before | None = None
+    awaited: Awaited | None = None
     is_handled_elsewhere: bool = False
     lock_holder: int | None = None

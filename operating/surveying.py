@@ -10,6 +10,9 @@ from ..messages.views import RuntimeView
 from ..stores.ports import StoreSnapshot
 from .situation import SeenBoot, Situation
 
+AWAITED_NAMED = 3
+"""So many jobs are named that another waits for."""
+
 AHEAD_COUNTED_MAX = 10_000
 """So many jobs before another are counted; more are said to be more."""
 
@@ -63,6 +66,7 @@ def situation_of(
         has_all_boots=table is not None,
         pause=next((one for one in seen.jobs.pauses() if one.name == job.name), None) if is_queued else None,
         before=table.before(job, now, counted_max) if is_queued and table is not None else None,
+        awaited=table.awaited(job.no, AWAITED_NAMED) if is_queued and job.is_linked and table is not None else None,
         is_handled_elsewhere=is_handled_elsewhere,
         lock_holder=lock_holder,
     )

@@ -272,6 +272,8 @@ class JobPage:
         steps: the newest of those that are kept, the oldest of these first; None where the store keeps none.
         steps_kept: how many are.
         children: jobs that descend from the same root, the oldest first, if this is the root.
+        parents: jobs that it waits for, or has waited for, in the order of the call that has queued it.
+        waiting: jobs that wait for it, or have, the oldest first.
     """
 
     at: Instant
@@ -283,6 +285,10 @@ class JobPage:
     steps_kept: int
     children: tuple[JobView, ...]
     has_more_children: bool
+    parents: tuple[JobView, ...]
+    has_more_parents: bool
+    waiting: tuple[JobView, ...]
+    has_more_waiting: bool
     schedule: ScheduleName | None
 
 

@@ -4,7 +4,7 @@ What is said is so. Where a snapshot cannot tell, the code is `unknown`, and the
 things may keep a job from running at once: `reasons` has all that are known, and the first of them is the one that must
 go first.
 
-1. What only time decides: `expired`, `not_due`.
+1. What only time and other jobs decide: `expired`, `waits_for`, `not_due`.
 2. What keeps all jobs of the store waiting: `no_runtime`, `store_locked`, `quiet`.
 3. What keeps the jobs of its name waiting: `paused`, `parked`, `restarting`, `halted`, `quarantined`.
 4. What keeps this one waiting: `untold`, `solo`, `suspect`.
@@ -24,6 +24,7 @@ from ..messages.views import RuntimeView
 from ..rules.lifecycle import is_suspect
 from ..rules.rates import rate_read, rate_said, room_of, slower
 from ..rules.wording import attributed, brief, clock, many, span
+from ..stores.ports import Awaited
 from .situation import DEFECTS, SeenBoot, Situation, Why
 
 JUST_NOW_SECONDS = 2.0
@@ -96,6 +97,8 @@ def _of_time(situation: Situation) -> Iterator[Why]:
             sentence=f"it expired {span(now - job.expires_at)} ago, and the next write batch cancels it",
             changes="requeue it: it does not expire any more then",
         )
+    if situation.awaited is not None:
+        yield _waits(situation.awaited)
     if job.run_at > now:
         because = f", since it {_since(job.reason)}" if job.reason else ""
         yield Why(
@@ -103,6 +106,28 @@ def _of_time(situation: Situation) -> Iterator[Why]:
             sentence=f"it is due in {span(job.run_at - now)}, at {clock(job.run_at)}{because}",
             changes="time does; a requeue makes it due at once",
         )
+
+
+def _waits(awaited: Awaited) -> Why:
+    """What a job waits for."""
+    if not awaited.open:
+        return Why(
+            code="waits_for",
+            sentence=f"{_all_of(awaited.total)} that it has waited for {'has' if awaited.total == 1 else 'have'} ended",
+            changes="the next write batch of any process on the store",
+        )
+    more = [f"{awaited.open - len(awaited.ids):,} more"] if awaited.open > len(awaited.ids) else []
+    count = f"{awaited.open:,} of {awaited.total:,} jobs" if awaited.total > 1 else "a job"
+    return Why(
+        code="waits_for",
+        sentence=f"it waits for {count}: {_list([*awaited.ids, *more])}",
+        changes=f"the end of {'that job' if awaited.open == 1 else 'these jobs'}; or a requeue of this one, which then "
+        "waits for nobody",
+    )
+
+
+def _all_of(jobs: int) -> str:
+    return "the job" if jobs == 1 else f"all {jobs:,} jobs"
 
 
 def _since(reason: str) -> str:
@@ -419,9 +444,16 @@ def _ended(situation: Situation) -> Why:
             return Why(code="done", sentence=f"it has been done{ago}")
         case JobState.CANCELLED:
             because = f": {brief(job.reason)}" if job.reason else ""
-            return Why(code="cancelled", sentence=f"it has been cancelled{ago}{because}", changes="a requeue")
+            return Why(code="cancelled", sentence=f"it has been cancelled{ago}{because}", changes=_revival(situation))
     said = dict.fromkeys(brief(text) for text in (job.reason, job.error) if text)
-    return Why(code="dead", sentence=": ".join([f"it has been dead{ago}", *said]), changes="a requeue")
+    return Why(code="dead", sentence=": ".join([f"it has been dead{ago}", *said]), changes=_revival(situation))
+
+
+def _revival(situation: Situation) -> str:
+    """What has a job that is dead or cancelled start again."""
+    if situation.job.is_linked:
+        return "a requeue of that job, for which this one then waits again; or of this one, which waits for nobody"
+    return "a requeue"
 
 
 def _named(boots: Sequence[SeenBoot]) -> str:

@@ -75,7 +75,7 @@ class ReadingTools:
 
     def job(self, id: str) -> Answer:
         """All that is known of one job: its record, its failed attempts with the traceback, why it does not run, its
-        descendants; and, if logs were given to this server, its story from them.
+        descendants, what it waits for and what waits for it; and, if logs were given to this server, its story.
 
         Args:
             id: the whole of it.
@@ -83,7 +83,8 @@ class ReadingTools:
         with look_at(self._address, shows_data=self._shows_data) as look:
             found = look.job(id)
         codes = ", ".join(why.code for why in found.reasons)
-        known = {**_fields(found), "attempts": None, "children": some(found.children)[0]}
+        related = {name: some(getattr(found, name))[0] for name in ("children", "parents", "waiting")}
+        known = {**_fields(found), "attempts": None, **related}
         if found.attempts is not None:
             known["attempts"] = found.attempts[-ROWS_MAX:]
         if self._logs:

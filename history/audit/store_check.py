@@ -106,6 +106,10 @@ class _Check:
             running = jobs.open.get(job_id)
             says = f"job {job_id} is running for boot {boot}, which is not on the store; the next start takes it back"
             self._findings.say("orphan", says, running.step.line if running else None)
+        for job_id in self._stored.left_waiting():
+            waiting = jobs.open.get(job_id)
+            says = f"job {job_id} waits for others, all of which have ended in the store, and nothing is to free it"
+            self._findings.say("left waiting", says, waiting.step.line if waiting else None)
         gone = len(jobs.ended) + jobs.evicted - ended
         if gone > jobs.pruned and not self._may_be_gone():
             are, rows = "is" if gone == 1 else "are", many(jobs.pruned, "row")

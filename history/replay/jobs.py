@@ -17,6 +17,7 @@ from ...messages.jobs import ENDED
 from ...rules.lifecycle import MOVES
 from ..log_files.lines import Line, Told
 from .findings import Findings, Kind, stretch
+from .links import LinkReplay
 
 ENDED_KEPT_MAX = 20_000
 """Ended jobs that are remembered, the newest."""
@@ -56,6 +57,8 @@ class ToldJob:
         boot: who holds it, while it runs.
         step: its last move; None of one of which only its later moves are known.
         digest: the hash of its data, if its birth is told.
+        waits_for: how many others it waits for; None if nobody has told that.
+        end: its last end: by which of its moves, and the state.
         others: where it stood before, newest first, if its server may have gone on from there.
     """
 
@@ -67,6 +70,8 @@ class ToldJob:
     boot: str
     step: ToldMove
     digest: str | None = None
+    waits_for: int | None = None
+    end: tuple[int, str] | None = None
     others: tuple[ToldJob, ...] = ()
 
     @property
@@ -76,6 +81,9 @@ class ToldJob:
         """
         return self.step.move.k == "requeued" or (self.state == "queued" and AFTER[self.step.move.k] in ENDED)
 
+
+UNSEEN = ("claimed", "freed", "doomed")
+"""No untold moves on a server: it says what it has delivered, and no job there waits for others."""
 
 ANY_BOOT = ""
 """Instead of the name of one."""
@@ -130,6 +138,7 @@ class JobReplay:
         # Jobs whose ids were used again before anybody had told that retention removed something.
         self._born_again: list[tuple[ToldJob, ToldMove]] = []
         self._findings = findings
+        self.links = LinkReplay(findings, self._end_of)
         self.on_birth: Callable[[ToldMove], None] = lambda step: None
 
     def hear(self, step: ToldMove) -> None:
@@ -267,6 +276,8 @@ class JobReplay:
         earlier = before or job
         data = move.d if move.k == "queued" or earlier is None else earlier.digest
         known = ToldJob(state, move.r, move.c, move.a, move.n, boot, step, data)
+        known.waits_for = self.links.hear(move, None if earlier is None else earlier.waits_for, step.line)
+        known.end = (move.r, state) if state in ENDED else None if earlier is None else earlier.end
         if self.is_server and job is not None:
             known.others = _others(job)
             if move.k == "claimed" and move.p and job.state == "running" and job.boot != step.boot:
@@ -283,6 +294,10 @@ class JobReplay:
         if len(self.ended) > ENDED_KEPT_MAX:
             self.ended.popitem(last=False)
             self.evicted += 1
+
+    def _end_of(self, job_id: str) -> tuple[int, str] | None:
+        job = self.get(job_id)
+        return None if job is None else job.end
 
     def _again(self, job: ToldJob, step: ToldMove) -> None:
         """A number that the job has had: a new life, another delivery, or something that cannot be."""
@@ -329,6 +344,10 @@ class JobReplay:
             return "finished twice" if again else "illegal transition", says
         if move.n != job.name:
             return "illegal transition", f"expected a job of {job.name}, got: {move.n}"
+        if job.waits_for and move.k == "claimed":
+            return "started too soon", f"it was claimed, and nobody has freed it: it waits for {job.waits_for} jobs"
+        if job.waits_for == 0 and move.k in ("freed", "doomed"):
+            return "illegal transition", f"it waits for nobody, and {move.k} says that it has"
         claim_no = job.claim_no + (1 + move.p if move.k == "claimed" else 0)
         if move.c != claim_no:
             kind: Kind = "fence going back" if move.c < claim_no else "illegal transition"
@@ -380,7 +399,12 @@ class JobReplay:
             for kind, after in AFTER.items():
                 # An untold claim is no move that is missing: the server says that it had delivered the job. And nobody
                 # can requeue what waits in its queue.
-                if kind == "claimed" or after != move.f or after == one.state or one.state not in BEFORE[kind]:
+                if (
+                    kind in ("claimed", "freed", "doomed")
+                    or after != move.f
+                    or after == one.state
+                    or one.state not in BEFORE[kind]
+                ):
                     continue
                 by = one.boot if one.state == "running" else ANY_BOOT
                 for attempt in {0 if kind == "requeued" else one.attempt, one.attempt + (one.state == "running")}:

@@ -295,6 +295,8 @@ class Replay:
                 store.steps.forget(move.j)
             case "stepped":
                 store.steps.hear(step)
+            case "linked":
+                store.jobs.links.linked(move, step.line)
             case "buried" | "acted" if move.b is not None:
                 boot = self._acted(move.b) if move.k == "acted" else self._died(move.b)
                 last = move.x or 0

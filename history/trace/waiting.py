@@ -26,6 +26,9 @@ PAUSES = ("name.paused", "name.resumed")
 FATES = frozenset({"actor.quarantined", "actor.restarted", "handler.halted"})
 """What says whether the handlers of a name take jobs; the last one counts."""
 
+LINKING = frozenset({"job.queued", "job.requeued", "job.freed"})
+"""What says whether a job waits for others; the last one counts."""
+
 SILENT_SECONDS_MIN = 1.0
 """A boot that has said nothing for so long, when others have, is worth a look."""
 
@@ -89,6 +92,10 @@ def _queued(seen: Snapshot, lines: Sequence[Said], about: Sequence[Said], paused
     if paused is not None and paused["event"] == "name.paused" and paused.get("u", math.inf) > seen.last:
         told = attributed(paused.get("ts"), by=paused.get("by"), until=paused.get("u"), reason=paused.get("why"))
         yield f"{name} is paused{told}"
+    parents = _parents(lines)
+    if parents:
+        yield f"it waits for {many(parents, 'job')}" + _named_parents(lines)
+        return
     run_at = next((said["run_at"] for said in reversed(lines) if "run_at" in said), 0.0)
     if run_at > seen.last:
         yield f"it is not due for {span(run_at - seen.last)}"
@@ -107,6 +114,18 @@ def _queued(seen: Snapshot, lines: Sequence[Said], about: Sequence[Said], paused
         if said["event"] != "actor.restarted":
             yield f"the handlers of {name} on boot {str(boot)[:6]} are {said['event'].partition('.')[2]}"
     yield from _full(seen, name, lines, list(handlers.values()))
+
+
+def _parents(lines: Sequence[Said]) -> int:
+    """How many jobs one waits for, by its own lines; 0 if none, or if it was freed."""
+    last = next((said for said in reversed(lines) if said.get("event") in LINKING), None)
+    return 0 if last is None or last["event"] == "job.freed" else int(last.get("parents") or 0)
+
+
+def _named_parents(lines: Sequence[Said]) -> str:
+    """Which they are, where lines at debug name them."""
+    ids = [str(job_id) for said in lines if said.get("event") == "job.linked" for job_id in said.get("waits_for", ())]
+    return f": {named(ids)}" if ids else ""
 
 
 def _full(seen: Snapshot, name: str, lines: Sequence[Said], handlers: Sequence[Said]) -> Iterator[str]:

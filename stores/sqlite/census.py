@@ -27,6 +27,8 @@ GROUPED = """select count(*), min(run_at), count(case when run_at > :now then 1 
                select run_at from lamplighter_jobs indexed by lamplighter_jobs_grouped
                where state = 'queued' and waits = 3 and name = :name limit :cap)"""
 
+LINKED = f"select count(*) from (select 1 {UNFINISHED[2][1]} and name = :name limit :cap)"
+
 HIGHEST_READY = """select max(priority) from lamplighter_jobs indexed by lamplighter_jobs_ready
                    where state = 'queued' and waits = 0 and name = :name"""
 
@@ -51,13 +53,14 @@ def _census(connection: sqlite3.Connection, about: dict[str, Any]) -> Census:
     waited, oldest_waited = connection.execute(WAITED, about).fetchone()
     (waiting,) = connection.execute(WAITING, about).fetchone()
     grouped, oldest_grouped, grouped_later = connection.execute(GROUPED, about).fetchone()
+    (linked,) = connection.execute(LINKED, about).fetchone()
     running = _count(connection, f"{UNFINISHED[-1][1]} and name = :name", about)
     cap, dues = about["cap"], [oldest, oldest_waited, oldest_grouped]
     if ready >= cap:
         # What was counted are those of the highest priorities. Others may be due longer.
         dues += _oldest(connection, about)
     due_at = min((at for at in dues if at is not None and at <= about["now"]), default=None)
-    due_now, later = ready - not_yet + waited + grouped - grouped_later, waiting + not_yet + grouped_later
+    due_now, later = ready - not_yet + waited + grouped - grouped_later, waiting + not_yet + grouped_later + linked
     return Census(
         ready=min(due_now, cap),
         scheduled=min(later, cap),

@@ -86,6 +86,8 @@ def child_of(connection: sqlite3.Connection, parent_no: int) -> str | None:
 
 def cut(connection: sqlite3.Connection, gone: Sequence[int]) -> None:
     """Remove the links of jobs that are removed: those to their parents, which are theirs."""
+    if connection.execute("select 1 from lamplighter_links limit 1").fetchone() is None:
+        return
     numbers = [(no,) for no in gone]
     connection.executemany("delete from lamplighter_links where child = ?", numbers)
     connection.executemany("delete from lamplighter_ripe where parent = ?", numbers)

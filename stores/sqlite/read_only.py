@@ -114,6 +114,17 @@ class ReadOnlyView:
                where state = 'running' and (boot is null or boot not in (select boot from lamplighter_boots))"""
         )
 
+    def left_waiting(self) -> Iterator[str]:
+        """The ids of jobs that wait for others of which all have ended, and nobody is to tell them so."""
+        rows = self._connection.execute(
+            """select id from lamplighter_jobs j where state = 'queued' and waits = 2 and rev > 0 and not exists (
+                 select 1 from lamplighter_links l join lamplighter_jobs p on p.no = l.parent
+                 where l.child = j.no
+                   and (p.state = 'queued' or p.state = 'running' or p.rev <= 0
+                     or exists (select 1 from lamplighter_ripe where parent = p.no)))"""
+        )
+        yield from (str(row[0]) for row in rows)
+
     def close(self) -> None:
         """Let go of the file."""
         if self._own:

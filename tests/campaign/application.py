@@ -25,6 +25,7 @@ from lamplighter import (
     StoreUnavailable,
 )
 from lamplighter.testing.simulation.simulation import Simulation
+from weave import Weaver
 
 JOBS = 60
 """How many jobs the host queues; schedules come on top."""
@@ -92,6 +93,8 @@ class Host:
         self.forgiven: Counter[str] = Counter()
         """Poison that was requeued."""
         self.is_forgiving = seed % 16 == 12
+        self.weaver = Weaver(seed) if seed % 16 == 14 or random.Random(f"weavers of {seed}").random() < 0.25 else None
+        """Queues jobs that wait for others, in some lives."""
 
     def register(self, runtime: Runtime) -> None:
         """Add handlers and schedules; runs in every life of every process that works."""
@@ -234,6 +237,7 @@ class Host:
         """Queue, and meddle. The same in every life: ids make that harmless."""
         chance = random.Random(self.seed)
         queued = 0
+        woven = [] if self.weaver is None else self.weaver.steps(self._insist)
         while queued < (BURST_JOBS if self.bursts else JOBS):
             kind = "many" if self.bursts else chance.choice(("one", "one", "many", "own transaction"))
             most = 40 if self.bursts else 9
@@ -248,10 +252,14 @@ class Host:
             else:
                 one = batch[0]
                 self._insist(runtime, partial(runtime.jobs.queue, one.pop("name"), one.pop("data"), **one))
+            if woven:
+                woven.pop(0)(runtime)
             if chance.random() < 0.3:
                 self._meddle(runtime, chance, queued)
             if chance.random() < 0.5:
                 pause(runtime, chance.uniform(0.0, 4.0))
+        for step in woven:
+            step(runtime)
         for _ in range(10):
             pause(runtime, 5.0)
             self._mark_open_ones(runtime)

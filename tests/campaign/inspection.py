@@ -150,7 +150,12 @@ def moves_of(text: str) -> list[dict[str, Any]]:
             if event in MOVES:
                 own = beside.get((boot, turn, event, move["j"]), {})
                 said = {"job_id": move["j"], "job_name": move["n"], "to": MOVES[event][1].value, "event": event}
-                said["from"] = move.get("f")
+                said |= {
+                    "from": move.get("f"),
+                    "rev": move["r"],
+                    "parents": move.get("m", 0),
+                    "named": move.get("y", ()),
+                }
                 moves.append({**own, **said})
     return moves
 

@@ -27,6 +27,7 @@ from inspection import (
 from lamplighter import Runtime
 from lamplighter.testing.simulation.faults import STRIKES, Faults
 from lamplighter.testing.simulation.simulation import Simulation, Violation
+from links_inspection import check_fates, check_links
 from restored import RestoredHost
 
 from support.disk.disk import Disk
@@ -91,6 +92,10 @@ REACH = (
     "requeued poison",
     "has parts",
     "drops its parts",
+    "freed by parents",
+    "doomed by parents",
+    "cancelled by parents",
+    "revived",
     "as fast as may be",
     "a full group",
     *(f"release {number}" for number in range(LAST + 1)),
@@ -195,6 +200,8 @@ def simulation_of(seed: int, host: Host) -> Simulation:
         faults = replace(faults, operator=0.02)
     few = random.Random(f"places of {seed}")
     limits = {"workers_max": few.choice((1, 2, 5))} if few.random() < 0.15 else {}
+    if host.weaver is not None:
+        limits["freed_links_max"] = few.choice((1, 3, 2_000))
     return Simulation(
         host.register,
         host=host.live,
@@ -298,6 +305,7 @@ def scenario(seed: int) -> Counter[str]:
         if is_told:
             check_log(simulation.log, host.one_waits)
             simulation.reached += check_parts(simulation.log)
+            simulation.reached += check_links(simulation.log)
             simulation.reached += check_rate(simulation.log)
             simulation.reached += check_groups(simulation.log)
         if len(simulation.runtimes) == 1 and is_told and not (faults.crash_actor or faults.commit_unknown):
@@ -317,6 +325,7 @@ def scenario(seed: int) -> Counter[str]:
             "killed stop",
         )
         deaths = sum(simulation.reached[kind] for kind in deadly) + len(gave_nothing_back(simulation.log))
+        check_fates(simulation.runtime)
         check_store(simulation.runtime, simulation.log, deaths=deaths)
         simulation.reached["killed in a drain"] += len(killed_stops(simulation.log))
         simulation.reached += host.check(simulation)

@@ -33,7 +33,7 @@ WAIT_SECONDS_MAX = 30.0
 
 Said = dict[str, Any]
 
-BESIDES = {"o": "outcome", "u": "run_at", "b": "boot_was", "x": "then", "steps": "steps"}
+BESIDES = {"o": "outcome", "u": "run_at", "b": "boot_was", "x": "then", "m": "parents", "steps": "steps"}
 """What a line about a move calls what the ledger tells besides."""
 
 
@@ -189,6 +189,7 @@ class Story:
                     attempt=move["a"],
                     turn=self.lines[-1]["turn"],
                     **{name: move[key] for key, name in BESIDES.items() if key in move},
+                    **({"fate_of": move["y"][0][0]} if "y" in move else {}),
                 )
         return self
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lamplighter import Runtime, UnknownJob, UnknownSchedule
+from lamplighter import JobSpec, Runtime, UnknownJob, UnknownSchedule
 from lamplighter.environment.process import state_of
 from lamplighter.messages.jobs import JobState
 from lamplighter.messages.queries import JobQuery
@@ -126,6 +126,21 @@ def test_a_list_tells_of_each_job_why_it_waits(runtime, look):
         "gone": None,
     }
     assert (found.next, found.is_complete) == (None, True)
+
+
+def test_a_job_tells_what_it_waits_for_and_what_waits_for_it(runtime, look):
+    rt = runtime()
+    parts = rt.jobs.queue_many([JobSpec(name="work", data=n, id=f"p{n}", delay=3600) for n in range(25)])
+    whole = rt.jobs.queue("work", id="whole", after=parts)
+
+    page, part, (why, *_) = look.job("whole"), look.job("p3"), look.why("whole")
+
+    assert [job.id for job in page.parents] == [f"p{n}" for n in range(20)]
+    assert (page.has_more_parents, page.waiting, part.parents) == (True, (), ())
+    assert [(job.id, job.why.code) for job in part.waiting] == [("whole", "waits_for")]
+    assert why.sentence == "it waits for 25 of 25 jobs: p0, p1, p2 and 22 more"
+    assert look.name("work").scheduled.count == 26
+    assert look.jobs(JobQuery(states=(JobState.QUEUED,)), limit=1).jobs[0].id == whole.id
 
 
 def test_a_list_goes_on_where_the_page_before_has_ended(runtime, look):

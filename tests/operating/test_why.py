@@ -7,11 +7,12 @@ from itertools import pairwise
 from typing import get_args
 
 import pytest
+from lamplighter.messages.jobs import WAITS_FOR_JOBS
 from lamplighter.messages.pauses import PauseRecord
 from lamplighter.messages.views import QuietView
 from lamplighter.operating.situation import Code, Situation
 from lamplighter.operating.why import reasons, why
-from lamplighter.stores.ports import Before
+from lamplighter.stores.ports import Awaited, Before
 
 from .kit import (
     CLEAR,
@@ -41,6 +42,11 @@ CASES: list[tuple[Code, Situation, str]] = [
         "expired",
         a_situation(a_job(expires_at=NOW - 3)),
         "it expired 3 s ago, and the next write batch cancels it",
+    ),
+    (
+        "waits_for",
+        a_situation(a_job(waits=WAITS_FOR_JOBS), awaited=Awaited(10, 5, ("a", "b", "c"))),
+        "it waits for 5 of 10 jobs: a, b, c and 2 more",
     ),
     (
         "not_due",
@@ -349,3 +355,23 @@ def test_a_job_waits_for_a_boot_that_somebody_had_be_quiet(others, sentence):
 
     assert (found.code, found.sentence) == ("quiet", sentence)
     assert found.changes == "`lamplighter runtimes go b1`"
+
+
+@pytest.mark.parametrize(
+    ("awaited", "says"),
+    [
+        (Awaited(1, 1, ("a",)), "it waits for a job: a"),
+        (Awaited(12_000, 2, ("a", "b")), "it waits for 2 of 12,000 jobs: a and b"),
+        (Awaited(1, 0), "the job that it has waited for has ended"),
+        (Awaited(7, 0), "all 7 jobs that it has waited for have ended"),
+    ],
+)
+def test_what_a_job_waits_for_is_counted_and_the_first_are_named(awaited, says):
+    assert why(a_situation(a_job(waits=WAITS_FOR_JOBS), awaited=awaited)).sentence == says
+
+
+def test_a_job_that_has_shared_a_fate_is_revived_by_a_requeue_of_the_other():
+    alone, with_another = (a_situation(a_job(state="dead", waits=waits)) for waits in (0, WAITS_FOR_JOBS))
+
+    assert why(alone).changes == "a requeue"
+    assert why(with_another).changes.startswith("a requeue of that job, for which this one then waits again")

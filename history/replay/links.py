@@ -1,0 +1,112 @@
+"""The replay of jobs that wait for others: each starts only after all of them have ended as it wants, and none shares a
+fate that nobody had.
+
+A move that frees a job names each parent with the number of the move that was its end. So it does not matter in which
+order the logs are read: what is named and not told yet is looked at when it comes.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from ...messages.jobs import ENDED, JobState
+from ...rules.lifecycle import MOVES
+from ..log_files.lines import Line, Told
+from .findings import Findings, Kind
+
+UNTOLD_MAX = 100_000
+"""Ends that were named and are not told yet. Where there are more, the first of them began before the log."""
+
+
+class NamedEnd(NamedTuple):
+    """What a move says of the end of another job.
+
+    Attributes:
+        child: the job that it moves.
+        states: those of which the end must lead to one.
+    """
+
+    child: str
+    kind: Kind
+    states: frozenset[str]
+    line: Line
+
+
+class LinkReplay:
+    """Replays what the jobs of a store wait for.
+
+    Args:
+        end_of: the newest end of a job that is remembered: by which of its moves, and the state.
+    """
+
+    def __init__(self, findings: Findings, end_of: Callable[[str], tuple[int, str] | None]) -> None:
+        self._findings = findings
+        self._end_of = end_of
+        # What a job was freed by, as far as that did not fit into the move that tells it.
+        self._more: dict[str, int] = {}
+        self._untold: OrderedDict[tuple[str, int], list[NamedEnd]] = OrderedDict()
+
+    def linked(self, move: Told, line: Line) -> None:
+        """More of those that a job has waited for are named, before the move that frees it."""
+        self._more[move.j] = self._more.get(move.j, 0) + len(move.y or ())
+        self._freed_by(move, line)
+
+    def hear(self, move: Told, waits_for: int | None, line: Line) -> int | None:
+        """Take in any move of a job; how many others it waits for after that.
+
+        Args:
+            waits_for: the same before; None if nobody has told that.
+        """
+        if self._untold:
+            for named in self._untold.pop((move.j, move.r), ()):
+                self._judge(named, move.j, move.r, MOVES[f"job.{move.k}"][1])
+        match move.k:
+            case "queued" | "requeued":
+                return move.m or 0
+            case "freed":
+                self._freed(move, waits_for, line)
+                return 0
+            case "doomed" | "cancelled" if move.m or move.k == "doomed":
+                self._shares(move, line)
+            case "claimed":
+                return 0
+        return waits_for
+
+    def _freed(self, move: Told, waits_for: int | None, line: Line) -> None:
+        named = self._more.pop(move.j, 0) + len(move.y or ())
+        wanted = move.m if waits_for is None else waits_for
+        if named != wanted or named != move.m:
+            says = f"job {move.j}: it was freed by {named} jobs, and waited for {wanted}"
+            self._findings.say("started too soon", says, line)
+        self._freed_by(move, line)
+
+    def _shares(self, move: Told, line: Line) -> None:
+        state = JobState.DEAD if move.k == "doomed" else JobState.CANCELLED
+        if not move.y:
+            self._findings.say("doomed without cause", f"job {move.j}: it names no job whose fate it shares", line)
+        for parent in move.y or ():
+            self._name(parent, NamedEnd(move.j, "doomed without cause", frozenset({state.value}), line))
+
+    def _freed_by(self, move: Told, line: Line) -> None:
+        for parent in move.y or ():
+            any_end = len(parent) > 2 and bool(parent[2])
+            states = ENDED if any_end else {JobState.DONE}
+            self._name(parent, NamedEnd(move.j, "started too soon", frozenset(map(str, states)), line))
+
+    def _name(self, parent: Sequence[Any], named: NamedEnd) -> None:
+        job_id, rev = str(parent[0]), int(parent[1])
+        end = self._end_of(job_id)
+        if end is None or end[0] < rev:
+            self._untold.setdefault((job_id, rev), []).append(named)
+            if len(self._untold) > UNTOLD_MAX:
+                self._untold.popitem(last=False)
+        elif end[0] == rev:
+            self._judge(named, job_id, rev, end[1])
+
+    def _judge(self, named: NamedEnd, job_id: str, rev: int, state: str) -> None:
+        if state not in named.states:
+            wanted = " or ".join(sorted(named.states))
+            says = f"job {named.child}: expected move {rev} of job {job_id} to be its end as {wanted}, got: {state}"
+            self._findings.say(named.kind, says, named.line)

@@ -1,0 +1,104 @@
+"""What a host does with jobs that wait for others: graphs of any shape, in which both ends are meddled with."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial
+
+from lamplighter import JobSpec, LamplighterError, Runtime
+
+WOVEN = 30
+"""How many jobs wait for others, or are waited for."""
+
+NAMES = ("work", "work", "quick", "async", "child", "single")
+
+Insist = Callable[[Runtime, Callable[[], object]], None]
+
+
+class Weaver:
+    """Queues a part of a graph at a time. What it queues follows from its seed, in every life."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+
+    def steps(self, insist: Insist) -> list[Callable[[Runtime], None]]:
+        """What it does, in this order, between other things."""
+        chance = random.Random(f"weaves of {self._seed}")
+        steps: list[Callable[[Runtime], None]] = []
+        known: list[str] = []
+        while len(known) < WOVEN:
+            specs = [self._spec(chance, [*known], f"w{len(known) + number}") for number in range(chance.randint(1, 5))]
+            for place, spec in enumerate(specs[1:], start=1):
+                if chance.random() < 0.6:
+                    # By identity, as a call names what stands earlier in it.
+                    specs[place] = self._within(chance, spec, specs[:place])
+            known += [str(spec.id) for spec in specs]
+            steps.append(self._queueing(chance, specs, insist))
+            if chance.random() < 0.5:
+                steps.append(self._meddling(chance, chance.choice(known), insist))
+        return steps
+
+    def _spec(self, chance: random.Random, known: list[str], job_id: str) -> JobSpec:
+        parents = chance.sample(known, min(len(known), chance.choice((0, 1, 1, 2, 4))))
+        cut = chance.randint(0, len(parents)) if chance.random() < 0.4 else len(parents)
+        return JobSpec(
+            name=chance.choice(NAMES),
+            # An odd number: what has parts of its own is looked at elsewhere.
+            data=2 * int(job_id[1:]) + 1,
+            id=job_id,
+            after=parents[:cut],
+            after_ended=parents[cut:],
+            delay=chance.uniform(0.0, 20.0) if chance.random() < 0.2 else None,
+            unique=f"woven-{chance.randrange(4)}" if chance.random() < 0.1 else None,
+            priority=chance.choice((0, 0, 0, 2)),
+        )
+
+    def _within(self, chance: random.Random, spec: JobSpec, before: list[JobSpec]) -> JobSpec:
+        part = chance.choice(before)
+        wanted = {"after": [*spec.after, part], "after_ended": spec.after_ended}  # type: ignore[misc]
+        if chance.random() < 0.3:
+            wanted = {"after": spec.after, "after_ended": [*spec.after_ended, part]}  # type: ignore[misc]
+        options = {name: getattr(spec, name) for name in ("name", "data", "id", "delay", "unique", "priority")}
+        return JobSpec(**options, **wanted)
+
+    def _queueing(self, chance: random.Random, specs: list[JobSpec], insist: Insist) -> Callable[[Runtime], None]:
+        if len(specs) == 1 and chance.random() < 0.5:
+            return partial(self._in_own_transaction, spec=specs[0])
+        return lambda runtime: insist(runtime, partial(runtime.jobs.queue_many, specs))
+
+    def _in_own_transaction(self, runtime: Runtime, spec: JobSpec) -> None:
+        boot = runtime.boot
+        if boot is None or boot.store.path is None:
+            return
+        options = {name: getattr(spec, name) for name in ("id", "delay", "unique", "priority", "after", "after_ended")}
+        with closing(sqlite3.connect(boot.store.address, timeout=0)) as connection:
+            try:
+                runtime.jobs.queue(spec.name, spec.data, connection=connection, **options)
+                connection.commit()
+            except (sqlite3.OperationalError, LamplighterError):
+                connection.rollback()
+
+    def _meddling(self, chance: random.Random, job_id: str, insist: Insist) -> Callable[[Runtime], None]:
+        match chance.randrange(5):
+            case 0:
+                return lambda runtime: insist(runtime, partial(runtime.jobs.cancel, job_id))
+            case 1:
+                return lambda runtime: insist(runtime, partial(runtime.jobs.mark_done, job_id, "marked"))
+            case 2:
+                return partial(self._end_in_own_transaction, job_id=job_id)
+            case _:
+                return lambda runtime: insist(runtime, partial(runtime.jobs.requeue, job_id))
+
+    def _end_in_own_transaction(self, runtime: Runtime, job_id: str) -> None:
+        boot = runtime.boot
+        if boot is None or boot.store.path is None:
+            return
+        with closing(sqlite3.connect(boot.store.address, timeout=0)) as connection:
+            try:
+                runtime.jobs.mark_done(job_id, "marked", connection=connection)
+                connection.commit()
+            except (sqlite3.OperationalError, LamplighterError):
+                connection.rollback()
