@@ -22,8 +22,9 @@ from .open_turn import OpenTurn
 NEXT_RIPE = "select parent, child, place from lamplighter_ripe order by parent limit 1"
 
 LINKS_OF = """
-  select child, place, met from lamplighter_links indexed by lamplighter_links_parent
-  where parent = ? and (child, place) > (?, ?) order by child, place limit ?
+  select l.place, l.met, c.* from lamplighter_links l indexed by lamplighter_links_parent
+  join lamplighter_jobs c on c.no = l.child
+  where l.parent = ? and (l.child, l.place) > (?, ?) order by l.child, l.place limit ?
 """
 
 PARENTS_OF = """
@@ -82,35 +83,38 @@ class SqliteLinks:
         """Look at the links of a ripe job behind a place, at most so many; how many were read, and at least one."""
         parent = self._job(parent_no)
         rows = self._connection.execute(LINKS_OF, (parent_no, child_no, place, most)).fetchall()
-        read = 0
-        for child_no, place, met in rows:
+        read, last = 0, 0
+        for place, met, *row in rows:
+            child = JobRecord._make(row)
             if parent is not None:
-                read += 1 + self._pass_on(parent, child_no, place, met)
+                # A second link to one parent follows the first, which may have moved the child.
+                known = self._job(child.no) if child.no == last else child
+                read += 1 + (0 if known is None else self._pass_on(parent, known, place, met))
+            last = child.no
             if read >= most:
-                values = (child_no, place, parent_no)
+                values = (child.no, place, parent_no)
                 self._connection.execute("update lamplighter_ripe set child = ?, place = ? where parent = ?", values)
                 return read
         self._connection.execute("delete from lamplighter_ripe where parent = ?", (parent_no,))
         return max(read, 1)
 
-    def _pass_on(self, parent: JobRecord, child_no: int, place: int, met: str | None) -> int:
+    def _pass_on(self, parent: JobRecord, child: JobRecord, place: int, met: str | None) -> int:
         """Have one link say what its parent is now, and its child follow; how many other links were read for it."""
         now_met = parent.state if links.has_ended(parent) else None
-        child = self._job(child_no)
-        if child is None or now_met == met:
+        if now_met == met:
             return 0
         if not child.is_linked:
             # It has been freed, or has left: nothing is taken back. What is open is closed, so that nobody looks again.
             if met is None:
-                self._meet(child_no, place, now_met)
+                self._meet(child.no, place, now_met)
             return 0
         if child.state in ENDED:
             revival = self._revive(child, parent)
             if revival is None:
                 return 0
             child = revival
-        self._meet(child_no, place, now_met)
-        if now_met is None or not self._is_waiting(child) or links.is_open(self._connection, child_no):
+        self._meet(child.no, place, now_met)
+        if now_met is None or not self._is_waiting(child) or links.is_open(self._connection, child.no):
             return 0
         return self._judge(child)[1] - 1
 

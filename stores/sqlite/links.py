@@ -33,8 +33,7 @@ IS_OPEN = "select 1 from lamplighter_links indexed by lamplighter_links_open whe
 FIRST_OPEN = """select parent from lamplighter_links indexed by lamplighter_links_open
                 where child = ? and met is null limit ?"""
 
-RIPEN = """insert or replace into lamplighter_ripe (parent)
-           select ? where exists (select 1 from lamplighter_links where parent = ?)"""
+HAS_CHILDREN = "select 1 from lamplighter_links where parent = ? limit 1"
 
 COUNT_OPEN = """select count(*) from lamplighter_links indexed by lamplighter_links_open
                 where child = ? and met is null"""
@@ -56,7 +55,10 @@ def unknown(connection: sqlite3.Connection | sqlite3.Cursor, job_ids: Collection
 
 def ripen(connection: sqlite3.Connection, parent_no: int) -> bool:
     """Note that the children of a job, if it has any, are to be looked at, all of them from the first on."""
-    return connection.execute(RIPEN, (parent_no, parent_no)).rowcount == 1
+    if connection.execute(HAS_CHILDREN, (parent_no,)).fetchone() is None:
+        return False
+    connection.execute("insert or replace into lamplighter_ripe (parent) values (?)", (parent_no,))
+    return True
 
 
 def is_open(connection: sqlite3.Connection, child_no: int) -> bool:

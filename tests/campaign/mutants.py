@@ -81,6 +81,7 @@ LEDGER, LANES = "the ledger of RabbitMQ", "lanes, children, start and stop"
 SIGHT = "what hangs can be seen"
 FLOW = "what follows is stored with the end"
 KEPT = "a step is kept once, and not taken again"
+LINKS = "what waits for others is judged once, by what is stored"
 RATES = "rates"
 TURNS = "groups take turns"
 
@@ -2814,6 +2815,101 @@ MUTANTS = (
         "            self._follow_up(held.job, outcome.then)\n",
         "",
         test="tests/stores/rabbitmq/test_kept_follow_ups.py::test_it_is_queued_when_the_job_comes_back",
+    ),
+    Mutant(
+        LINKS,
+        "a job that waits for others can be claimed",
+        "stores/transitions.py",
+        "    if job.parents:\n        return WAITS_FOR_JOBS\n",
+        "",
+    ),
+    Mutant(
+        LINKS,
+        "the first of several parents decides alone",
+        "stores/sqlite/freeing.py",
+        "        ended = fate((one.state, bool(one.any_end)) for one in parents)\n",
+        "        ended = fate((one.state, bool(one.any_end)) for one in parents[:1])\n",
+        (
+            (
+                "stores/sqlite/freeing.py",
+                "        cause = next(one for one in parents if one.state == ended and not one.any_end)\n",
+                "        cause = parents[0]\n",
+            ),
+        ),
+    ),
+    Mutant(
+        LINKS,
+        "a parent that is dead frees its children",
+        "rules/lifecycle.py",
+        "if not any_end and state != JobState.DONE}",
+        "if not any_end and state == JobState.CANCELLED}",
+    ),
+    Mutant(
+        LINKS,
+        "an end in an application's own transaction frees nobody",
+        "stores/sqlite/jobs.py",
+        '        if job.state == "done":\n            self.ripen(job.no)\n',
+        "",
+    ),
+    Mutant(
+        LINKS,
+        "what one turn could not pass on is forgotten",
+        "stores/sqlite/freeing.py",
+        '("update lamplighter_ripe set child = ?, place = ? where parent = ?", values)\n                return read\n',
+        '("select ?, ?, ?", values)\n                break\n',
+    ),
+    Mutant(
+        LINKS,
+        "what was left by a turn is in nobody's way",
+        "stores/sqlite/open_turn.py",
+        "    exists (select 1 from lamplighter_ripe),\n",
+        "    0,\n",
+        (("stores/sqlite/due.py", " or exists (select 1 from lamplighter_ripe)", ""),),
+    ),
+    Mutant(
+        LINKS,
+        "what was freed is not looked for",
+        "actors/job_broker.py",
+        "        links.free(own)\n        claims.claim(own)\n",
+        "        claims.claim(own)\n        links.free(own)\n",
+    ),
+    Mutant(
+        LINKS,
+        "a parent that is queued again is not waited for again",
+        "stores/sqlite/jobs.py",
+        "            ) from error\n        self.ripen(job.no)\n",
+        "            ) from error\n",
+    ),
+    Mutant(
+        LINKS,
+        "what has died of another is not revived with it",
+        "stores/sqlite/freeing.py",
+        "            revival = self._revive(child, parent)\n",
+        "            revival = None\n",
+    ),
+    Mutant(
+        LINKS,
+        "a child that somebody has cancelled is revived",
+        "stores/sqlite/jobs.py",
+        '        changes = {**LEFT, "reason": reason, "ended_at": self._turn.now}\n',
+        '        changes = {"reason": reason, "ended_at": self._turn.now}\n',
+        test="tests/test_after.py::test_a_child_that_has_left_by_itself_is_not_revived",
+    ),
+    Mutant(
+        LINKS,
+        "retention removes a parent before its child",
+        "stores/sqlite/jobs.py",
+        "                       and not exists (select 1 from lamplighter_links where parent = j.no)\n",
+        "",
+        test="tests/test_after.py::test_retention_keeps_a_parent_as_long_as_its_child",
+    ),
+    Mutant(
+        LINKS,
+        "the links of a child that was removed stay",
+        "stores/sqlite/jobs.py",
+        "        links.cut(self._connection, [no for no, _ in gone])\n",
+        "",
+        test="tests/test_after.py::test_retention_keeps_a_parent_as_long_as_its_child",
     ),
     Mutant(
         ROAD,
