@@ -24,7 +24,7 @@ from ..messages.views import RuntimeView
 from ..rules.lifecycle import is_suspect
 from ..rules.rates import rate_read, rate_said, room_of, slower
 from ..rules.wording import attributed, brief, clock, many, span
-from ..stores.ports import Awaited
+from .awaited import listed, revival, what_it_waits_for
 from .situation import DEFECTS, SeenBoot, Situation, Why
 
 JUST_NOW_SECONDS = 2.0
@@ -98,7 +98,7 @@ def _of_time(situation: Situation) -> Iterator[Why]:
             changes="requeue it: it does not expire any more then",
         )
     if situation.awaited is not None:
-        yield _waits(situation.awaited)
+        yield what_it_waits_for(situation.awaited)
     if job.run_at > now:
         because = f", since it {_since(job.reason)}" if job.reason else ""
         yield Why(
@@ -106,28 +106,6 @@ def _of_time(situation: Situation) -> Iterator[Why]:
             sentence=f"it is due in {span(job.run_at - now)}, at {clock(job.run_at)}{because}",
             changes="time does; a requeue makes it due at once",
         )
-
-
-def _waits(awaited: Awaited) -> Why:
-    """What a job waits for."""
-    if not awaited.open:
-        return Why(
-            code="waits_for",
-            sentence=f"{_all_of(awaited.total)} that it has waited for {'has' if awaited.total == 1 else 'have'} ended",
-            changes="the next write batch of any process on the store",
-        )
-    more = [f"{awaited.open - len(awaited.ids):,} more"] if awaited.open > len(awaited.ids) else []
-    count = f"{awaited.open:,} of {awaited.total:,} jobs" if awaited.total > 1 else "a job"
-    return Why(
-        code="waits_for",
-        sentence=f"it waits for {count}: {_list([*awaited.ids, *more])}",
-        changes=f"the end of {'that job' if awaited.open == 1 else 'these jobs'}; or a requeue of this one, which then "
-        "waits for nobody",
-    )
-
-
-def _all_of(jobs: int) -> str:
-    return "the job" if jobs == 1 else f"all {jobs:,} jobs"
 
 
 def _since(reason: str) -> str:
@@ -236,7 +214,7 @@ def _of_its_own(situation: Situation, takers: _Takers) -> Iterator[Why]:
         yield Why(
             code="suspect",
             sentence=f"its process died {many(job.interruptions, 'time')} while it ran, so it runs alone among such "
-            f"jobs, and {_list([f'job {one}' for one in held])} {'is one' if len(held) == 1 else 'are such'}",
+            f"jobs, and {listed([f'job {one}' for one in held])} {'is one' if len(held) == 1 else 'are such'}",
             changes="the end of that job",
         )
 
@@ -444,23 +422,13 @@ def _ended(situation: Situation) -> Why:
             return Why(code="done", sentence=f"it has been done{ago}")
         case JobState.CANCELLED:
             because = f": {brief(job.reason)}" if job.reason else ""
-            return Why(code="cancelled", sentence=f"it has been cancelled{ago}{because}", changes=_revival(situation))
+            return Why(
+                code="cancelled", sentence=f"it has been cancelled{ago}{because}", changes=revival(situation.job)
+            )
     said = dict.fromkeys(brief(text) for text in (job.reason, job.error) if text)
-    return Why(code="dead", sentence=": ".join([f"it has been dead{ago}", *said]), changes=_revival(situation))
-
-
-def _revival(situation: Situation) -> str:
-    """What has a job that is dead or cancelled start again."""
-    if situation.job.is_linked:
-        return "a requeue of that job, for which this one then waits again; or of this one, which waits for nobody"
-    return "a requeue"
+    return Why(code="dead", sentence=": ".join([f"it has been dead{ago}", *said]), changes=revival(situation.job))
 
 
 def _named(boots: Sequence[SeenBoot]) -> str:
     more = [f"{len(boots) - NAMED_MAX} more"] if len(boots) > NAMED_MAX else []
-    return _list([*(boot.words for boot in boots[:NAMED_MAX]), *more])
-
-
-def _list(items: Sequence[str]) -> str:
-    *first, last = items
-    return f"{', '.join(first)} and {last}" if first else last
+    return listed([*(boot.words for boot in boots[:NAMED_MAX]), *more])

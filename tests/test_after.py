@@ -296,6 +296,19 @@ def test_an_id_may_stand_earlier_in_the_same_call(app):
     assert states(app, first, second) == ["done", "done"]
 
 
+def test_a_job_of_a_group_takes_its_turn_once_it_is_freed(app, told):
+    parent = app.jobs.queue("work", "parent", delay=10)
+    waits, others = app.jobs.queue("work", "waits", after=parent, group="t"), []
+    others += [app.jobs.queue("work", number, group="t") for number in range(2)]
+    app.drain()
+    assert (told, states(app, waits)) == ([0, 1], ["queued"])
+
+    app.advance(seconds=11)
+    app.drain()
+
+    assert told == [0, 1, "parent", "waits"]
+
+
 def test_job_then_takes_a_whole_fan_in(told):
     def plan(job):
         parts = [JobSpec(name="work", data=n) for n in range(3)]

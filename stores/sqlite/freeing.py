@@ -151,7 +151,7 @@ class SqliteLinks:
             # One move names no more; the others are named before it.
             self._turn.note({"k": "linked", "j": child.id, "n": child.name, "y": named[:NAMED_PARENTS_MAX]})
             named = named[NAMED_PARENTS_MAX:]
-        waited = round(self._turn.now - child.queued_at, 6)
+        waited = round(max(0.0, self._turn.now - child.queued_at), 6)
         says = {"parents": len(parents), "waited": waited, "named": named}
         return self._jobs.move_surely(child, "job.freed", says, freed(child, self._turn.now))
 
