@@ -88,8 +88,9 @@ def line_of(moved: Transition, turn: int | None) -> dict[str, Any]:
     """What the line of a move carries for people. The rest of it is in the ledger, under the turn's number."""
     job = moved.job
     line = {**of_job(job), "turn": turn, **moved.fields}
-    # Of jobs that wait for others, the ledger names these.
+    # Of jobs that wait for others, the ledger names these, and a line of their own.
     line.pop("named", None)
+    line.pop("waits_for", None)
     match moved.event:
         case "job.queued":
             line |= {

@@ -21,6 +21,7 @@ from ..messages.mail import Revoke
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from ..rules.capabilities import needed
 from ..rules.lifecycle import INTERRUPTION_WINDOW_SECONDS, judge
+from ..rules.links import NAMED_PARENTS_MAX
 from ..rules.validation import unknown_job
 from ..stores.transitions import tied
 from ..stores.turn_ports import Turn
@@ -121,8 +122,18 @@ class TurnContext(NamedTuple):
         if who is not UNATTRIBUTED:
             self._attribute(first, last, who)
         new = self.turn.transitions[first:last]
-        self.out.lines += [(moved.event, self.speaker, moved) for moved in new]
+        for moved in new:
+            self.out.lines.append((moved.event, self.speaker, moved))
+            if "waits_for" in moved.fields:
+                self._say_parents(moved.job, moved.fields["waits_for"])
         self.out.transitions += new
+
+    def _say_parents(self, job: JobRecord, ids: Sequence[str]) -> None:
+        """Say for which others a job waits that was born."""
+        about = {"corr": job.corr, "job_id": job.id, "job_name": job.name}
+        for first in range(0, len(ids), NAMED_PARENTS_MAX):
+            named = ids[first : first + NAMED_PARENTS_MAX]
+            self.out.lines.append(("job.linked", self.speaker, {**about, "waits_for": named}))
 
     def known(self, job_id: str) -> JobRecord:
         """The job.

@@ -35,7 +35,8 @@ def rows(jobs: Sequence[JobView], now: Instant) -> list[list[Cell]]:
 
 def _row(job: JobView, now: Instant) -> list[Cell]:
     attempts = f"{job.attempt}" if job.max_attempts is None else f"{job.attempt}/{job.max_attempts}"
-    due = ago(now, job.run_at) if job.state == "queued" else ""
+    waits = job.why is not None and job.why.code == "waits_for"
+    due = ago(now, job.run_at) if job.state == "queued" and not waits else ""
     state: Cell = (job.state, TONES[job.state])
     return [job.id, job.name, state, _what(job), attempts, ago(now, job.queued_at), due, _took(job, now)]
 

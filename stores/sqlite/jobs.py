@@ -27,7 +27,6 @@ from ...messages.jobs import (
 from ...messages.outcomes import Outcome, Verdict
 from ...messages.pauses import PauseRecord, changed
 from ...rules.lifecycle import MOVES, is_suspect
-from ...rules.links import NAMED_PARENTS_MAX
 from ...rules.rates import rate_said
 from ..transitions import LEFT, UNCOUNTED, born, ending, finished, granted, released, requeued, says_ending
 from ..turn_ports import Claimed, Want
@@ -81,11 +80,12 @@ class SqliteJobs:
         self._turn.last_no += 1
         stored = born(job, self._turn.last_no)
         self._turn.heed(stored)
-        self._turn.transitions.append(Transition("job.queued", stored, None, says_parents(len(job.parents))))
+        says = says_parents([parent.job_id for parent in job.parents]) if job.parents else {}
+        self._turn.transitions.append(Transition("job.queued", stored, None, says))
         if job.parents:
             links.tie(self._connection, stored.no, job.parents)
             self._turn.has_open_links = True
-            self._say_parents(stored, [parent.job_id for parent in job.parents])
+            self._turn.born_linked.append(stored.no)
         return stored
 
     def get(self, job_ids: Collection[str]) -> dict[str, JobRecord]:
@@ -316,15 +316,8 @@ class SqliteJobs:
         ids = links.parent_ids(self._connection, child.no)
         if ids:
             self._connection.execute(links.CLOSE, (child.no,))
-            self._say_parents(child, ids)
-        return says_parents(len(ids))
-
-    def _say_parents(self, child: JobRecord, ids: Sequence[str]) -> None:
-        """A job was born that waits for others: say for which, and judge it in this turn, should all have ended."""
-        self._turn.born_linked.append(child.no)
-        about = {"corr": child.corr, "job_id": child.id, "job_name": child.name}
-        for first in range(0, len(ids), NAMED_PARENTS_MAX):
-            self._turn.news.append(("job.linked", {**about, "waits_for": ids[first : first + NAMED_PARENTS_MAX]}))
+            self._turn.born_linked.append(child.no)
+        return says_parents(ids)
 
     def ripen(self, parent_no: int) -> None:
         """The job has ended, or was queued again: those that wait for it are to be looked at."""
@@ -412,6 +405,6 @@ class SqliteJobs:
         return None if row is None else row[0]
 
 
-def says_parents(parents: int) -> dict[str, Any]:
+def says_parents(ids: Sequence[str]) -> dict[str, Any]:
     """What the birth of a job says of those that it waits for."""
-    return {"parents": parents} if parents else {}
+    return {"parents": len(ids), "waits_for": ids} if ids else {}
