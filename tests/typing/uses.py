@@ -126,6 +126,11 @@ kept: list[KeptStep] = jobs.steps(queued)
 jobs.requeue(queued, afresh=True)
 jobs.mark_done(queued, 7, then=[("resize", PAYLOAD), JobSpec(name="tidy")])
 jobs.queue_many([("resize", PAYLOAD), JobSpec(name="resize", data=PAYLOAD, priority=1)])
+parts = [JobSpec(name="resize", data=PAYLOAD), JobSpec(name="tidy", after=queued, after_ended="b")]
+jobs.queue_many([*parts, JobSpec(name="merge", after=parts, after_ended=[queued, "b", parts[0]])])
+waits: bool = jobs.queue("merge", after=(queued, "b")).waits
+resize.queue(PAYLOAD, after=[queued])
+states = [parent.state for parent in jobs.parents(queued)]
 scheduler.add("resize", timedelta(hours=1), PAYLOAD, catch_up="all", overlap="skip")
 nightly = scheduler.cron("0 3 * * *", PAYLOAD, overlap="skip", durable=False)(resize)
 also_queued: Job[Resize, Thumbnail] = nightly.queue(PAYLOAD)
