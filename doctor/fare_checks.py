@@ -195,10 +195,22 @@ def _options(by_boot: dict[str, list[HandlerView]]) -> dict[str, str]:
         words = sorted(
             f"{one.kind}, {many(one.attempts, 'attempt')}, {many(one.concurrency, 'lane')}, "
             + ("no timeout" if one.timeout is None else f"timeout {span(one.timeout)}")
+            + "".join(f", {limit}" for limit in _limits(one))
             for one in handlers
         )
         found.setdefault(" and ".join(words), boot)
     return found
+
+
+def _limits(one: HandlerView) -> Iterator[str]:
+    """What it says of the whole store: each runtime keeps to its own."""
+    limits = {
+        "concurrency_total": one.total,
+        "concurrency_per_group": one.per_group,
+        "rate": one.rate,
+        "rate_per_group": one.rate_per_group,
+    }
+    return (f"{name} {limit}" for name, limit in limits.items() if limit is not None)
 
 
 def poison(seen: Evidence) -> Iterator[Symptom]:

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from lamplighter import Rate
 from lamplighter.messages.tallies import MINUTE, Tally, start_of
 from lamplighter.stores.sqlite.store import SqliteStore
 
@@ -125,6 +126,17 @@ def test_one_name_with_two_timeouts_is_half_a_deployment(path, runtime):
     assert finding.level == "warning"
     assert f"timeout 10 s on {old.boot.id}" in finding.evidence
     assert f"timeout 20 s on {new.boot.id}" in finding.evidence
+
+
+def test_a_name_with_two_rates_and_limits_of_a_group_is_half_a_deployment(path, runtime):
+    old, new = runtime(), runtime()
+    old.jobs.add_handler("work", lambda job: None, rate=Rate(5, per=1), concurrency_per_group=2)
+    new.jobs.add_handler("work", lambda job: None, rate=Rate(9, per=1))
+
+    (finding,) = found(path, "names.differ")
+
+    assert f"concurrency_per_group 2, rate 5/1s on {old.boot.id}" in finding.evidence
+    assert f"rate 9/1s on {new.boot.id}" in finding.evidence
 
 
 def test_the_same_handler_on_two_runtimes_is_well(path, runtime):
