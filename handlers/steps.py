@@ -27,13 +27,16 @@ class AttemptSteps:
         self._lane = lane
         self._lock = threading.Lock()
         self._kept: dict[str, str] | None = None
-        """The JSON text of each step that is kept; None before anybody has looked."""
-        self._sizes: dict[str, int] = {}
-        """Bytes of each result that is kept, or about to be."""
+        """The JSON text of each step that earlier claims have kept and this one has not come to; None before anybody
+        has looked."""
         self._under_way: dict[str, Instant] = {}
         """The steps whose functions run, and since when by monotonic time."""
         self._passed: set[str] = set()
         """The steps that this attempt has come to, and has the results of."""
+        self._bytes = 0
+        """Of all results that are kept, or about to be."""
+        self._about_to_be: dict[str, int] = {}
+        """Bytes of these."""
 
     def begin(self, name: str) -> str | None:
         refuse_on_loop()
@@ -60,8 +63,8 @@ class AttemptSteps:
 
     def leave(self, name: str) -> None:
         with self._lock:
-            if self._under_way.pop(name, None) is not None:
-                self._sizes.pop(name, None)
+            self._under_way.pop(name, None)
+            self._bytes -= self._about_to_be.pop(name, 0)
 
     def reader(self, name: str, fn: Callable[..., Any]) -> Read:
         return reader(name, fn)
@@ -89,7 +92,7 @@ class AttemptSteps:
         with self._lock:
             if self._kept is not None:
                 return
-            self._kept, self._sizes = kept, {name: len(result) for name, result in kept.items()}
+            self._kept, self._bytes = kept, sum(map(len, kept.values()))
         if kept:
             job = self._lane.claim.job
             self._lane.context.say("job.resumed", corr=job.corr, **self._lane.fields(), steps=len(kept))
@@ -103,10 +106,10 @@ class AttemptSteps:
                 raise UsageError(
                     f"step {name!r} {was} in this attempt already; give each its own name, as f'{name}-{{n}}'"
                 )
-            kept = self._kept.get(name)
+            kept = self._kept.pop(name, None)
             if kept is not None:
                 self._passed.add(name)
-            elif len(self._kept) + len(self._under_way) >= limit:
+            elif len(self._kept) + len(self._under_way) + len(self._passed) >= limit:
                 raise UsageError(
                     f"expected at most {limit:,} steps of a job, got one more: {name!r}; do the rest in a job of its "
                     "own, as by job.then"
@@ -124,20 +127,19 @@ class AttemptSteps:
         limits = self._lane.context.limits
         encode(Encoded(result), what=f"result of step {name!r}", bytes_max=limits.result_bytes_max)
         with self._lock:
-            together, most = sum(self._sizes.values()) + len(result), limits.steps_bytes_max
+            together, most = self._bytes + len(result), limits.steps_bytes_max
             if together > most:
                 raise UsageError(
                     f"expected results of the steps of a job of at most {most:,} bytes together as JSON, got: "
                     f"{together:,} bytes with step {name!r}; pass references"
                 )
-            self._sizes[name] = len(result)
+            self._bytes, self._about_to_be[name] = together, len(result)
             return self._lane.context.clock.monotonic() - self._under_way[name]
 
     def _now_kept(self, name: str, result: str) -> str:
         self._lane.context.environment.failpoints.at("lane.step", self._lane)
         with self._lock:
-            assert self._kept is not None, "it has begun"
-            self._kept[name], self._sizes[name] = result, len(result)
+            self._bytes += len(result) - self._about_to_be.pop(name)
             self._passed.add(name)
             del self._under_way[name]
         return result

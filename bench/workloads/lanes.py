@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 import time
 from functools import partial
@@ -16,6 +17,7 @@ from .shared import closed, drain, fill
 LANES = 4
 TASKS = 100
 PROCESSES = 2
+STEPPING_JOBS, STEPS_A_JOB = 20, 2_000
 
 
 def four_lanes(peer: Lamplighter) -> None:
@@ -79,22 +81,33 @@ def chain(bench: Bench) -> Figures:
 
 
 def steps(bench: Bench) -> Figures:
-    """One job after the other keeps steps as fast as it can: each goes from the function to the disk and back."""
+    """A job keeps steps, one after the other: each goes from its function to the disk and back. When one has many, the
+    next job goes on.
+    """
     peer = Lamplighter(bench.folder)
+    orders: queue.SimpleQueue[float | None] = queue.SimpleQueue()
+    taken: queue.SimpleQueue[int] = queue.SimpleQueue()
 
-    def stepping(job: Job) -> int:
-        until, number = time.perf_counter() + job.data, 0
-        while time.perf_counter() < until:
-            job.step(f"step {number}", int)
-            number += 1
-        return number
+    def stepping(job: Job) -> None:
+        number = 0
+        while number < STEPS_A_JOB and (seconds := orders.get()) is not None:
+            first, until = number, time.perf_counter() + seconds
+            while time.perf_counter() < until:
+                job.step(f"step {number}", int)
+                number += 1
+            taken.put(number - first)
 
     def work(seconds: float) -> int:
-        done: int = peer.jobs.join(peer.jobs.queue("stepping", seconds), timeout=60).result
-        return done
+        orders.put(seconds)
+        return taken.get()
 
     peer.jobs.add_handler("stepping", stepping)
-    return closed(peer, bench.rate(work))
+    jobs = peer.jobs.queue_many([("stepping", None)] * STEPPING_JOBS)
+    figures = bench.rate(work)
+    for job in jobs:
+        orders.put(None)
+        peer.jobs.join(job, timeout=60)
+    return closed(peer, figures)
 
 
 WORKLOADS = (

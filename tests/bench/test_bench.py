@@ -37,6 +37,7 @@ WORKLOADS = [
     "drain-async-100",
     "drain-processes",
     "chain",
+    "steps",
     "backlog-1000",
     "backlog-1m",
     "backlog-10m",
