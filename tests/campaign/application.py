@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import closing
 from datetime import timedelta
 from functools import partial
+from itertools import count
 
 from lamplighter import (
     Cancel,
@@ -95,6 +96,10 @@ class Host:
         self.is_forgiving = seed % 16 == 12
         self.weaver = Weaver(seed) if seed % 16 == 14 or random.Random(f"weavers of {seed}").random() < 0.25 else None
         """Queues jobs that wait for others, in some lives."""
+        self.given: dict[tuple[str, int], int] = {}
+        """What the second step of a job has given, by the job and what its first has."""
+        self.misgiven: list[str] = []
+        self._numbers = count(1)
 
     def register(self, runtime: Runtime) -> None:
         """Add handlers and schedules; runs in every life of every process that works."""
@@ -179,6 +184,8 @@ class Host:
                 raise Cancel("not needed any more")
             case 5 if job.token.endswith(":1"):
                 raise Snooze(2)
+            case 6:
+                self._take_steps(job)
             case 7:
                 raise Discard("not wanted")
             case 8:
@@ -190,6 +197,15 @@ class Host:
             case 10 if self._sleep_on(job, 60):
                 self.overslept.append(job.id)
         return number
+
+    def _take_steps(self, job: Job) -> None:
+        """Two steps, of which the second gives the same as long as the first does, whoever takes them."""
+        first = job.step("first", next, self._numbers)
+        job.sleep(0.4)
+        second = job.step("second", next, self._numbers)
+        known = self.given.setdefault((job.id, first), second)
+        if known != second:
+            self.misgiven.append(f"{job.token}: {second} after {first}, and it was {known}")
 
     def _sleep_on(self, job: Job, seconds: float) -> bool:
         """Sleep, and let the whole drain pass when the runtime stops meanwhile."""

@@ -97,6 +97,7 @@ REACH = (
     "cancelled by parents",
     "revived",
     "as fast as may be",
+    "steps",
     "a full group",
     *(f"release {number}" for number in range(LAST + 1)),
 )
@@ -333,6 +334,9 @@ def scenario(seed: int) -> Counter[str]:
         simulation.reached["producer"] += not simulation.runtimes[-1].current_boot.get().share.works
         assert not host.overslept, f"slept through their timeout: {host.overslept}"
         assert not host.crowded, f"ran beside too many: {host.crowded}"
+        if not simulation.reached["replace_store"]:
+            assert not host.misgiven, f"a step has given two results: {host.misgiven}"
+        simulation.reached["steps"] += len(host.given)
         is_kept = simulation.runtime.limits.keep_done_seconds > JOBS * 60
         if faults.crash_only == "broker" and is_kept and not deaths and not faults.operator:
             again = {job_id: times for job_id, times in host.returned.items() if times > 1}
