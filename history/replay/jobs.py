@@ -157,12 +157,11 @@ class JobReplay:
                 self._adopt(step)
             else:
                 self._wait(step)
-        elif self._parent(job, move) is not None:
+        elif self._follows(job, move):
             self._enter(job, step)
         elif move.r <= job.rev and (self.is_server or job.state not in ENDED or move.r == 1):
             self._again(job, step)
         else:
-            # Of a job that has ended, it may be the next life of its id, whose birth is told late.
             self._wait(step)
 
     def get(self, job_id: str) -> ToldJob | None:
@@ -197,11 +196,18 @@ class JobReplay:
         likely = [one for one in fits if (one.state, one.claim_no) == (move.f, claim_no)]
         return next(iter((*likely, *fits)), None)
 
+    def _follows(self, job: ToldJob, move: Told) -> bool:
+        """Whether a move goes on from what is known. What does not go on from an end in a file may be of the next life of
+        the id, whose birth is told late.
+        """
+        parent = self._parent(job, move)
+        return parent is not None and (self.is_server or parent.state not in ENDED or parent.state == move.f)
+
     def _drain(self, job_id: str) -> None:
         """What waits may follow now."""
         while (steps := self.waiting.get(job_id)) is not None:
             job = self.get(job_id)
-            step = next((one for one in steps if job is not None and self._parent(job, one.move)), None)
+            step = next((one for one in steps if job is not None and self._follows(job, one.move)), None)
             if job is None or step is None:
                 return
             self._unwait(job_id, step)
@@ -218,7 +224,10 @@ class JobReplay:
             step = min(self.waiting[job_id], key=lambda one: one.move.r)
             self._unwait(job_id, step)
             job = self.get(job_id)
-            if job is not None and step.move.r <= job.rev and self._parent(job, step.move) is None:
+            if job is not None and self._parent(job, step.move) is not None:
+                self._enter(job, step)
+                continue
+            if job is not None and step.move.r <= job.rev:
                 self._again(job, step)
                 continue
             known = 0 if job is None else job.rev

@@ -622,6 +622,20 @@ def test_a_next_life_of_an_id_may_be_told_before_its_birth_is():
     assert {"told twice", "finished twice"} <= set(kinds(audited(story.lines)))
 
 
+def test_a_next_life_may_go_on_where_the_one_before_has_ended():
+    story = Story().move("queued", None, 0, 0).move("cancelled", "queued", 0, 0).turn({"k": "pruned", "x": 1})
+    other = Story("b2", 2)
+    story.tell(other, 1, {"k": "queued", "j": "j", "n": "n", "r": 1})
+    birth = story.lines.pop()
+    story.revs["j"] = 1
+    story.move("claimed", "queued", 1, 0).move("done", "running", 1, 1)
+
+    report = audited([*story.lines, {**birth, "seq": story.seq + 1}])
+
+    assert not {"told twice", "finished twice", "illegal transition", "missing moves"} & set(kinds(report))
+    assert "finished twice" in kinds(audited(story.lines))
+
+
 def test_an_id_may_be_used_again_before_it_is_told_that_retention_removed_something():
     story = Story().done()
     other = Story("b2", 2, among=story)
