@@ -107,6 +107,8 @@ def _check_movable(source: Store, schedules: Sequence[ScheduleRecord], *, drop_u
         if job.claim_no and needed(source.table, "steps").steps_seen(job.no, 0).kept:
             # There it would begin anew, and do again what it has done.
             raise not_supported("steps")
+        if job.group_key is not None:
+            raise not_supported("groups")
         if job.one_at_a_time:
             raise not_supported("overlap")
         if job.unique_key is not None and not drop_unique:

@@ -197,8 +197,9 @@ class JobReplay:
         return next(iter((*likely, *fits)), None)
 
     def _follows(self, job: ToldJob, move: Told) -> bool:
-        """Whether a move goes on from what is known. What does not go on from an end in a file may be of the next life of
-        the id, whose birth is told late.
+        """Whether a move goes on from what is known.
+
+        In a file, what does not go on from an end may be of the next life of the id, whose birth is told late.
         """
         parent = self._parent(job, move)
         return parent is not None and (self.is_server or parent.state not in ENDED or parent.state == move.f)

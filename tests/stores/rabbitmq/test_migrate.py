@@ -96,12 +96,24 @@ def test_a_schedule_goes_on_where_the_file_has_accounted_for_it(tmp_path: Path, 
 
 
 @pytest.mark.parametrize(
-    "what", ["a schedule", "a job of one that has none beside it", "a unique key", "a job with a kept step"]
+    "what",
+    [
+        "a schedule",
+        "a job of one that has none beside it",
+        "a unique key",
+        "a group",
+        "a job that waits",
+        "a job with a kept step",
+    ],
 )
 def test_what_cannot_move_is_said_before_anything_has_moved(tmp_path: Path, url: str, what: str, capsys) -> None:
     file = tmp_path / "jobs.db"
     with Runtime(file) as old:
-        old.jobs.queue("work", unique="k" if what == "a unique key" else None)
+        job = old.jobs.queue(
+            "work", unique="k" if what == "a unique key" else None, group="g" if what == "a group" else None
+        )
+        if what == "a job that waits":
+            old.jobs.queue("work", after=job)
         old.jobs.pause("work")
         if what == "a schedule":
             old.scheduler.add("tick", "@yearly", durable=True, overlap="skip")
@@ -118,7 +130,7 @@ def test_what_cannot_move_is_said_before_anything_has_moved(tmp_path: Path, url:
 
     assert "RabbitMQ keeps queues" in capsys.readouterr().err
     with Runtime(file) as old:
-        assert (old.jobs.counts()["queued"], old.jobs.paused()) == (1, ("work",))
+        assert (old.jobs.counts()["queued"], old.jobs.paused()) == (1 + (what == "a job that waits"), ("work",))
     with Runtime(url) as new:
         assert (new.scheduler.list(), new.jobs.paused()) == ([], ())
 
