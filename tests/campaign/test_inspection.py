@@ -33,7 +33,9 @@ def test_a_boot_that_could_not_give_its_jobs_back_counts_as_dead():
 
 
 def test_a_turn_that_is_told_late_comes_where_its_instant_lies():
-    moves = [{"j": job, "n": "n", "k": kind} for job, kind in (("a", "claimed"), ("b", "claimed"), ("a", "done"))]
+    moves = [
+        {"j": job, "n": "n", "r": 1, "k": kind} for job, kind in (("a", "claimed"), ("b", "claimed"), ("a", "done"))
+    ]
     turns = [("x", 1, 1.0, moves[0]), ("y", 1, 3.0, moves[1]), ("x", 2, 2.0, moves[2])]
     lines = [
         {"seq": 1, "boot": boot, "event": "turn.committed", "turn": turn, "at": at, "moves": [move]}
@@ -57,7 +59,7 @@ def test_a_held_up_process_is_told_from_a_clock_that_was_set_back(then: float, o
     turns = [("x", 1, 1.0, "a", "claimed"), ("y", 1, 3.0, "b", "claimed"), ("x", 2, 2.0, "a", "done")]
     lines = [
         {"seq": 1, "boot": boot, "event": "turn.committed", "turn": no, "ts": at, "at": at, "moves": [move]}
-        for boot, no, at, move in ((*turn[:3], {"j": turn[3], "n": "n", "k": turn[4]}) for turn in turns)
+        for boot, no, at, move in ((*turn[:3], {"j": turn[3], "n": "n", "r": 1, "k": turn[4]}) for turn in turns)
     ]
     lines.append({"seq": 2, "boot": "x", "event": "job.done", "job_id": "a", "turn": 2, "ts": then})
 
@@ -76,7 +78,7 @@ def test_what_is_told_of_one_who_said_nothing_follows_what_is_not_later():
     ]
     lines = [
         {"seq": 1, "boot": boot, "event": "turn.committed", "turn": no, "ts": at, "at": at, "of": of, "told_by": boot}
-        | {"moves": [{"j": job, "n": "n", "k": "queued"}]}
+        | {"moves": [{"j": job, "n": "n", "r": 1, "k": "queued"}]}
         for no, (boot, of, at, job) in enumerate(turns)
     ]
     for line in lines[:3]:
@@ -96,11 +98,11 @@ def test_the_first_turn_of_a_boot_comes_behind_what_was_told_when_it_began():
             "turn": 1,
             "ts": 9.0,
             "at": 9.0,
-            "moves": [{"j": "early", "n": "n", "k": "queued"}],
+            "moves": [{"j": "early", "n": "n", "r": 1, "k": "queued"}],
         },
         {"seq": 1, "boot": "y", "event": "runtime.started", "ts": 2.0},
         {"seq": 2, "boot": "x", "event": "turn.committed", "turn": 1, "ts": 4.0, "at": 3.0, "of": "y", "told_by": "x"}
-        | {"moves": [{"j": "theirs", "n": "n", "k": "queued"}]},
+        | {"moves": [{"j": "theirs", "n": "n", "r": 1, "k": "queued"}]},
     ]
 
     told = moves_of("".join(f"{json.dumps(line)}\n" for line in lines))

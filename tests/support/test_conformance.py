@@ -35,6 +35,7 @@ TESTED_ELSEWHERE = {
     "Forkable.thaw",
     "HostTransactions.written_here",
     "Notifier.answer",
+    "Notifier.holds",
     "Notifier.listen",
     "QueueReader.names",
     "QueueReader.ready",

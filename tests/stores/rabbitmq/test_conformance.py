@@ -42,6 +42,7 @@ CANNOT = frozenset(
         "expiry",
         "forecast",
         "host",
+        "links",
         "place",
         "priority",
         "recall",

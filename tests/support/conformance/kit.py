@@ -24,6 +24,7 @@ CAPABILITIES = {
     "expiry": "queued jobs are cancelled when they expire, wherever they are",
     "forecast": "when a queued job will be due is known before it is",
     "host": "an application's own transaction can hold a job, or its completion",
+    "links": "a job can wait for others",
     "place": "a job that is given back has its old place in the queue",
     "priority": "there are more than two priorities",
     "recall": "what the last turn of a boot did is kept, so that another can log it",

@@ -65,7 +65,8 @@ class SchedulePromises(StoreCase):
         assert {name: getattr(kept, name) for name in options} == options
 
     def test_a_schedule_is_forgotten_once(self, store: Store) -> None:
-        """ScheduleBook.forget: Remove a schedule. False when there is none."""
+        """ScheduleBook.forget: Remove a schedule, and what `refresh` has not carried out of it. False when there is
+        none."""
         with store.turn("b", NOW) as turn:
             turn.schedules.declare([a_schedule()])
             gone = [turn.schedules.forget("s"), turn.schedules.forget("s")]

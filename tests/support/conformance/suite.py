@@ -19,6 +19,7 @@ from .finding import FindingPromises
 from .host import HostPromises
 from .jobs import JobPromises
 from .kit import CAPABILITIES, NOW
+from .links import LinkPromises
 from .looking import LookingPromises
 from .pauses import PausePromises
 from .schedules import SchedulePromises
@@ -38,6 +39,7 @@ class StoreConformance(
     PausePromises,
     SchedulePromises,
     StepPromises,
+    LinkPromises,
     TallyPromises,
     LookingPromises,
 ):
@@ -55,7 +57,7 @@ class StoreConformance(
     def test_what_the_store_has_not_is_none(self, store: Store) -> None:
         parts = {"table": store.table, "host": store.host}
         with store.turn("b", NOW) as turn:
-            queued, parts["steps"] = turn.queued, turn.steps
+            queued, parts["steps"], parts["links"] = turn.queued, turn.steps, turn.links
 
         assert (queued is None) == (store.table is None)
         assert {name for name, part in parts.items() if part is None} <= set(self.cannot)

@@ -1,0 +1,165 @@
+"""Promises about jobs that wait for others, which a store may let them."""
+
+from __future__ import annotations
+
+from lamplighter.messages.jobs import JobParent, JobRecord, JobState
+from lamplighter.messages.outcomes import Outcome, Verdict
+from lamplighter.stores.ports import JobTable, Store
+from lamplighter.stores.turn_ports import JobLinks, Turn
+
+from .kit import DEAD, DONE, FAILED, NOW, SUCCEEDED, StoreCase, claim_in, job_of, new, put, take
+
+A_AND_B = (JobParent("a"), JobParent("b"))
+
+
+class LinkPromises(StoreCase):
+    """Promises about links. Each docstring quotes the port."""
+
+    def links_of(self, turn: Turn) -> JobLinks:
+        """The port, or the end of the test."""
+        self.needs("links")
+        assert turn.links is not None
+        return turn.links
+
+    def table_of(self, store: Store) -> JobTable:
+        """What is read of links outside of turns, or the end of the test."""
+        self.needs("links", "table")
+        assert store.table is not None
+        return store.table
+
+    def end(self, store: Store, outcome: Outcome = SUCCEEDED, verdict: Verdict = DONE) -> None:
+        """The next job is claimed, and ends."""
+        with store.turn("b", NOW) as turn:
+            (claim,) = claim_in(turn)
+            assert turn.jobs.settle(claim.job, outcome, verdict) is not None
+
+    def free(self, store: Store, most: int = 100) -> bool:
+        """Have those follow whose parents have ended, in a turn of their own."""
+        with store.turn("b", NOW) as turn:
+            return self.links_of(turn).free(most)
+
+    def states(self, store: Store, *job_ids: str) -> list[tuple[str, bool]]:
+        """In which states jobs are, and whether they wait for others or share their fate."""
+        jobs = [job_of(store, job_id) for job_id in job_ids]
+        return [(job.state, job.is_linked) for job in jobs if job is not None]
+
+    def waiting(self, store: Store) -> JobRecord:
+        """A job that waits for two others."""
+        self.needs("links")
+        put(store, new("a"), new("b"))
+        (child,) = put(store, new("child", parents=A_AND_B))
+        return child
+
+    def test_a_job_that_waits_is_not_claimed(self, store: Store) -> None:
+        """JobLinks: A job that is inserted with parents waits for them: it is queued, and not claimed."""
+        self.waiting(store)
+
+        assert self.states(store, "child") == [("queued", True)]
+        assert [job.id for job in take(store, begun=9)] == ["a", "b"]
+
+    def test_the_last_end_judges_what_waits(self, store: Store) -> None:
+        """JobLinks: When the last of them has ended, it is judged: by what all of them are then, whichever road has led
+        there."""
+        self.waiting(store)
+        self.end(store, FAILED, DEAD)
+        assert not self.free(store)
+        assert self.states(store, "child") == [("queued", True)]
+        self.end(store)
+        self.free(store)
+
+        assert self.states(store, "child") == [("dead", True)]
+
+    def test_whose_parents_are_unknown_is_known_before(self, store: Store) -> None:
+        """JobLinks.unknown: Those of these ids that no job has. A job with parents is inserted only if all of them are
+        known."""
+        self.waiting(store)
+
+        with store.turn("b", NOW) as turn:
+            assert list(self.links_of(turn).unknown(["a", "x", "child", "y"])) == ["x", "y"]
+
+    def test_what_is_born_when_all_is_over_is_judged_at_once(self, store: Store) -> None:
+        """JobLinks.judge_births: Judge the jobs that this turn has inserted, if all their parents have ended: what they
+        are now, by `no`."""
+        self.waiting(store)
+        self.end(store)
+
+        with store.turn("b", NOW) as turn:
+            turn.jobs.insert([new("late", parents=A_AND_B[:1]), new("early", parents=A_AND_B)])
+            judged = self.links_of(turn).judge_births()
+
+        assert [(job.no == no, job.id, job.state, job.is_linked) for no, job in judged.items()] == [
+            (True, "late", JobState.QUEUED, False)
+        ]
+        assert self.states(store, "late", "early") == [("queued", False), ("queued", True)]
+
+    def test_so_many_links_are_looked_at_and_the_rest_by_the_next_turn(self, store: Store) -> None:
+        """JobLinks.free: At most so many links are looked at, and one job's; whether there are more, which the next
+        turn is for."""
+        self.needs("links")
+        put(store, new("a"))
+        put(store, *(new(f"c{number}", parents=A_AND_B[:1]) for number in range(5)))
+        self.end(store)
+
+        turns = 1
+        while self.free(store, 2):
+            turns += 1
+
+        assert turns in (3, 4, 5)
+        assert self.states(store, *(f"c{number}" for number in range(5))) == [("queued", False)] * 5
+
+    def test_what_has_died_of_a_job_is_revived_with_it(self, store: Store) -> None:
+        """JobLinks.free: Have those follow that wait for jobs which have ended, or have shared the fate of jobs which
+        were queued again since: free them, end them with those, or have them wait again."""
+        self.waiting(store)
+        self.end(store)
+        self.end(store, FAILED, DEAD)
+        self.free(store)
+        assert self.states(store, "child") == [("dead", True)]
+        with store.turn("b", NOW) as turn:
+            turn.jobs.requeue(turn.jobs.get(("b",))["b"], NOW)
+        self.free(store)
+        assert self.states(store, "child") == [("queued", True)]
+        self.end(store)
+        self.free(store)
+
+        assert self.states(store, "child") == [("queued", False)]
+
+    def test_a_job_knows_one_that_waits_for_it(self, store: Store) -> None:
+        """JobLinks.child_of: The id of a job in the store that waits for this one, or has; None if there is none."""
+        self.waiting(store)
+
+        with store.turn("b", NOW) as turn:
+            jobs = turn.jobs.get(("a", "child"))
+            assert [self.links_of(turn).child_of(jobs[job_id]) for job_id in ("a", "child")] == ["child", None]
+
+    def test_parents_are_read_in_the_order_of_the_call(self, store: Store) -> None:
+        """JobTable.parents: The jobs that one, by its `no`, waits for or has waited for, in the order of the call that
+        has queued it: so many at most, without the first `after`."""
+        table = self.table_of(store)
+        put(store, *(new(job_id) for job_id in "abc"))
+        (child,) = put(store, new("child", parents=tuple(map(JobParent, "cab"))))
+
+        assert [parent.id for parent in table.parents(child.no, 0, 2)] == ["c", "a"]
+        assert [parent.id for parent in table.parents(child.no, 2, 2)] == ["b"]
+
+    def test_children_are_read_the_oldest_first(self, store: Store) -> None:
+        """JobTable.linked: The jobs that wait for one, or have, the oldest first."""
+        table = self.table_of(store)
+        (parent,) = put(store, new("a"))
+        put(store, *(new(job_id, parents=A_AND_B[:1]) for job_id in ("z", "y", "x")))
+        self.end(store)
+        self.free(store)
+
+        assert [child.id for child in table.linked(parent.no, 2)] == ["z", "y"]
+
+    def test_for_whom_a_job_waits_is_counted_and_some_are_named(self, store: Store) -> None:
+        """JobTable.awaited: How many others a job waits for, and the ids of some that have not ended."""
+        table = self.table_of(store)
+        put(store, *(new(job_id) for job_id in "abc"))
+        (child,) = put(store, new("child", parents=tuple(map(JobParent, "abc"))))
+        self.end(store)
+        self.free(store)
+
+        awaited = table.awaited(child.no, 1)
+
+        assert (awaited.total, awaited.open, list(awaited.ids)) == (3, 2, ["b"])
