@@ -375,10 +375,10 @@ class Scheduler:
         durable = any(record.durable for record in records)
         # A durable schedule needs a running boot. This raises before anything is declared.
         boot = self._current_boot.get() if durable else self._current_boot.running
-        self._current_boot.declared.add_schedules(record for record in records if not record.durable)
-        if boot is not None:
-            # A producer declares nothing for others: it may be a process with older code that is about to end.
-            boot.requests.declare([record for record in records if record.durable or boot.share.works])
+        with self._current_boot.declared.declaring([record for record in records if not record.durable]):
+            if boot is not None:
+                # A producer declares nothing for others: it may be a process with older code that is about to end.
+                boot.requests.declare([record for record in records if record.durable or boot.share.works])
 
     def _check_all(self, schedules: Iterable[dict[str, Any]]) -> Iterator[ScheduleRecord]:
         for arguments in check_iterable(schedules, "schedules", "dicts, each with the arguments of add"):

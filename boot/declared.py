@@ -5,7 +5,8 @@ belongs to the runtime, and outlives its boots.
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 from ..errors import UsageError, alike, shown
 from ..handlers.handler import Handler
@@ -73,6 +74,19 @@ class Declared:
         """Declare schedules for as long as the runtime lives."""
         with self._lock:
             self._schedules.update((schedule.id, schedule) for schedule in schedules)
+
+    @contextmanager
+    def declaring(self, schedules: Sequence[ScheduleRecord]) -> Iterator[None]:
+        """The same, unless what is done meanwhile is refused: then it is as it was before."""
+        before = [self._schedules.get(schedule.id) for schedule in schedules]
+        self.add_schedules(schedules)
+        try:
+            yield
+        except UsageError:
+            for schedule in schedules:
+                self.remove_schedule(schedule.id)
+            self.add_schedules(schedule for schedule in before if schedule is not None)
+            raise
 
     def remove_schedule(self, schedule_id: str) -> ScheduleRecord | None:
         """The schedule that is gone; None when there was none."""

@@ -1062,6 +1062,7 @@ def test_a_job_as_a_dict_is_what_json_can_carry(runtime):
         "attempt": 0,
         "priority": 3,
         "unique": "u",
+        "group": None,
         "schedule": None,
         "slot": None,
         "queued_at": "",

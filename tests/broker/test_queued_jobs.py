@@ -34,7 +34,10 @@ def test_names_that_nobody_handles_are_warned_of_once_and_make_health_yellow(run
     rt = runtime()
     rt.jobs.add_handler("send-mail", lambda job: None)
     recorder.wait_for("handler.added")
-    recorder.until(lambda: rt.boot.post.find("broker")._state.capacities, "its lanes to be known")
+    recorder.until(
+        lambda: (broker := rt.boot.post.find("broker")) is not None and broker._state.capacities,
+        "its lanes to be known",
+    )
     rt.jobs.queue_many([("send_mail", number) for number in range(5)])
     rt.jobs.queue("send_mail", 5)
     rt.jobs.pause("other")
@@ -60,6 +63,7 @@ def test_a_name_that_nobody_handles_is_warned_of_again_after_a_minute_if_more_co
     def queue_after(seconds):
         time.advance(seconds)
         rt.jobs.queue("nobody")
+        recorder.until(lambda: is_idle(rt), "all of it to be said")
         return len(recorder.of("name.parked", job_name="nobody"))
 
     assert [queue_after(seconds) for seconds in (0, 59, 2, 1)] == [1, 1, 2, 2]

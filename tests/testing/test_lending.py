@@ -85,7 +85,7 @@ def test_an_application_that_starts_and_stops_it_does_neither(app: Application) 
 
 
 def test_a_modules_runtime_goes_through_days_and_faults(app: Application) -> None:
-    with Simulation(app.runtime, seed=3, faults=Faults(kill_process=0.01, crash_handler=0.05)) as sim:
+    with Simulation(app.runtime, seed=4, faults=Faults(kill_process=0.01, crash_handler=0.05)) as sim:
         sim.run(days=5)
         sim.check()
         assert sim.reached["kill_process"] > 0

@@ -192,6 +192,7 @@ def test_a_call_that_would_wait_for_the_lock_of_its_own_transaction_is_refused(w
         transaction.on_commit(lambda: worker.jobs.cancel(job))
 
     assert worker.jobs.get(job).state == "cancelled"
+    assert worker.scheduler.list("look") == []
 
 
 def test_where_transactions_do_not_begin_by_locking_it_is_told_after_a_moment(
@@ -210,9 +211,10 @@ def test_where_transactions_do_not_begin_by_locking_it_is_told_after_a_moment(
         Order.objects.create(item="a lamp")
         with pytest.raises(StoreUnavailable, match="no answer within"):
             one.jobs.pause("look")
+        said = waiting.get(timeout=JOIN_SECONDS_MAX)
 
     connection.close()
-    assert waiting.get(timeout=JOIN_SECONDS_MAX)["likely"].startswith("this process has a transaction open")
+    assert said["likely"].startswith("this process has a transaction open")
 
 
 def test_on_another_file_every_call_may_be_made_in_a_transaction(worker: Any, elsewhere: Callable[..., Any]) -> None:
