@@ -41,6 +41,7 @@ def test_names_that_nobody_handles_are_warned_of_once_and_make_health_yellow(run
     rt.jobs.queue_many([("send_mail", number) for number in range(5)])
     rt.jobs.queue("send_mail", 5)
     rt.jobs.pause("other")
+    recorder.wait_for("name.paused")
 
     (parked,) = recorder.of("name.parked")
     assert (parked["job_name"], parked["jobs"], parked["meant"]) == ("send_mail", 5, "send-mail")
@@ -63,7 +64,8 @@ def test_a_name_that_nobody_handles_is_warned_of_again_after_a_minute_if_more_co
     def queue_after(seconds):
         time.advance(seconds)
         rt.jobs.queue("nobody")
-        recorder.until(lambda: is_idle(rt), "all of it to be said")
+        rt.jobs.pause(f"after-{seconds}")
+        recorder.wait_for("name.paused", job_name=f"after-{seconds}")
         return len(recorder.of("name.parked", job_name="nobody"))
 
     assert [queue_after(seconds) for seconds in (0, 59, 2, 1)] == [1, 1, 2, 2]
