@@ -286,7 +286,8 @@ class JobReplay:
         earlier = before or job
         data = move.d if move.k == "queued" or earlier is None else earlier.digest
         known = ToldJob(state, move.r, move.c, move.a, move.n, boot, step, data)
-        known.waits_for = self.links.hear(move, None if earlier is None else earlier.waits_for, step.line)
+        # Where moves are missing, one of them may have freed it.
+        known.waits_for = self.links.hear(move, None if before is None else before.waits_for, step.line)
         known.end = (move.r, state) if state in ENDED else None if earlier is None else earlier.end
         if self.is_server and job is not None:
             known.others = _others(job)
@@ -409,12 +410,7 @@ class JobReplay:
             for kind, after in AFTER.items():
                 # An untold claim is no move that is missing: the server says that it had delivered the job. And nobody
                 # can requeue what waits in its queue.
-                if (
-                    kind in ("claimed", "freed", "doomed")
-                    or after != move.f
-                    or after == one.state
-                    or one.state not in BEFORE[kind]
-                ):
+                if kind in UNSEEN or after != move.f or after == one.state or one.state not in BEFORE[kind]:
                     continue
                 by = one.boot if one.state == "running" else ANY_BOOT
                 for attempt in {0 if kind == "requeued" else one.attempt, one.attempt + (one.state == "running")}:

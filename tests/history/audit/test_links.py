@@ -71,6 +71,16 @@ def test_a_job_that_was_claimed_before_it_was_freed_has_started_too_soon():
     assert found.says == "job c: it was claimed, and nobody has freed it: it waits for 3 jobs"
 
 
+def test_a_move_that_is_missing_may_have_freed_it():
+    story = born(Story(), 1)
+    story.hop("freed", "queued", 0, 0, "c")
+    story.hop("claimed", "queued", 1, 0, "c")
+
+    story.move("failed", "running", 1, 1, "c").move("claimed", "queued", 2, 1, "c")
+
+    assert kinds(audited(story.lines)) == ["missing moves"]
+
+
 def test_a_job_that_was_freed_by_fewer_than_it_waits_for_has_started_too_soon():
     story = freed(born(parent(Story()), 2), ["p", 3], m=2)
 
