@@ -15,12 +15,12 @@ Where none of this is known to be so, it is `just_now` for a moment, and `unknow
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from ..errors import alike
 from ..messages.jobs import ENDED, Instant, JobState, Seconds
-from ..messages.views import RuntimeView
+from ..messages.views import HandlerView, RuntimeView
 from ..rules.lifecycle import is_suspect
 from ..rules.rates import rate_read, rate_said, room_of, slower
 from ..rules.wording import attributed, brief, clock, many, span
@@ -231,7 +231,7 @@ def _of_others(situation: Situation, takers: _Takers) -> Iterator[Why]:
         )
     limited = [boot for boot in free if _is_limited(boot, situation)]
     if limited and len(limited) == len(free):
-        total = max(_total(boot.view, job.name) or 0 for boot in limited if boot.view is not None)
+        total = max(_total(boot, job.name) or 0 for boot in limited)
         yield Why(
             code="limit",
             sentence=f"{total} of {total} jobs of {job.name!r} run that may run at once over the whole store "
@@ -261,7 +261,7 @@ def _of_others(situation: Situation, takers: _Takers) -> Iterator[Why]:
 def _of_its_group(situation: Situation, free: Sequence[SeenBoot]) -> Iterator[Why]:
     """Whether as many of its group run as any of these boots may have run."""
     job, before = situation.job, situation.before
-    limits = [_per_group(boot.view, job.name) for boot in free]
+    limits = [_least(one.per_group for one in _handlers(boot, job.name)) for boot in free]
     known = [limit for limit in limits if limit is not None]
     if before is None or before.of_group is None or not known or len(known) < len(limits):
         return
@@ -274,20 +274,16 @@ def _of_its_group(situation: Situation, free: Sequence[SeenBoot]) -> Iterator[Wh
         )
 
 
-def _per_group(view: RuntimeView | None, name: str) -> int | None:
-    limits = [one.per_group for one in view.handlers if one.name == name] if view else []
-    return min((limit for limit in limits if limit is not None), default=None)
-
-
 def _slowed(situation: Situation, free: Sequence[SeenBoot]) -> Iterator[Why]:
     """Whether the rates of all boots that might claim it have no room now."""
     job, before = situation.job, situation.before
     if before is None:
         return
-    views = [[one for one in boot.view.handlers if one.name == job.name] if boot.view else [] for boot in free]
-    yield from _closed(repr(job.name), [[one.rate for one in view] for view in views], before.spent_to, situation.now)
+    handlers = [_handlers(boot, job.name) for boot in free]
+    said = [[one.rate for one in some] for some in handlers]
+    yield from _closed(repr(job.name), said, before.spent_to, situation.now)
     if job.group_key is not None:
-        said = [[one.rate_per_group for one in view] for view in views]
+        said = [[one.rate_per_group for one in some] for some in handlers]
         yield from _closed(f"its group {job.group_key!r}", said, before.group_spent_to, situation.now)
 
 
@@ -309,14 +305,23 @@ def _closed(who: str, said: Sequence[Sequence[str | None]], spent_to: Instant | 
     )
 
 
-def _total(view: RuntimeView | None, name: str) -> int | None:
-    totals = [one.total for one in view.handlers if one.name == name and one.total is not None] if view else []
-    return min(totals, default=None)
+def _handlers(boot: SeenBoot, name: str) -> Sequence[HandlerView]:
+    """Its handlers of a name, as far as it has told of them."""
+    return [] if boot.view is None else [one for one in boot.view.handlers if one.name == name]
+
+
+def _least(limits: Iterable[int | None]) -> int | None:
+    """The lowest of those that there are."""
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def _total(boot: SeenBoot, name: str) -> int | None:
+    return _least(one.total for one in _handlers(boot, name))
 
 
 def _is_limited(boot: SeenBoot, situation: Situation) -> bool:
     """Whether as many jobs of the name run in the whole store as this boot may add to."""
-    total = _total(boot.view, situation.job.name)
+    total = _total(boot, situation.job.name)
     return total is not None and situation.before is not None and situation.before.running >= total
 
 
