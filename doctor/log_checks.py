@@ -19,27 +19,9 @@ FINDINGS_TOLD_MAX = 5
 
 def gaps(seen: Evidence) -> Iterator[Symptom]:
     """Is something missing in the log?"""
-    is_well = True
-    uncounted = seen.file.uncounted(COUNTED_MAX)
-    if uncounted.oldest is not None and seen.at - uncounted.oldest > UNCOUNTED_SECONDS_MAX:
-        is_well = False
-        more = "+" if uncounted.jobs >= COUNTED_MAX else ""
-        jobs, verb = ("job", "is") if uncounted.jobs == 1 else ("jobs", "are")
-        yield warning(
-            f"{uncounted.jobs:,}{more} {jobs} that an application's own transaction has queued or moved {verb} in no "
-            f"log, the oldest for {span(seen.at - uncounted.oldest)}",
-            "start a runtime, or see why those that live do not write: `lamplighter doctor --only boots`",
-        )
-    uncarried = seen.file.uncarried(COUNTED_MAX)
-    if uncarried.oldest is not None and seen.at - uncarried.oldest > UNCOUNTED_SECONDS_MAX:
-        is_well = False
-        more = "+" if uncarried.changes >= COUNTED_MAX else ""
-        changes, verb = ("change", "is") if uncarried.changes == 1 else ("changes", "are")
-        yield warning(
-            f"{uncarried.changes:,}{more} {changes} of schedules that an application's own transaction has made {verb} "
-            f"carried out by nobody, the oldest for {span(seen.at - uncarried.oldest)}",
-            "start a runtime, or see why those that live do not write: `lamplighter doctor --only boots`",
-        )
+    left = list(_left_by_transactions(seen))
+    yield from left
+    is_well = not left
     for view in seen.views:
         health = view.health
         dropped = [
@@ -54,6 +36,23 @@ def gaps(seen: Evidence) -> Iterator[Symptom]:
                 "its outlet is too slow, or full: look at the disk, the pipe, or what the subscriber does",
             )
     yield from _of_logs(seen, is_well)
+
+
+def _left_by_transactions(seen: Evidence) -> Iterator[Symptom]:
+    """What applications' own transactions have done, and no turn has seen to."""
+    jobs, changes = seen.file.uncounted(COUNTED_MAX), seen.file.uncarried(COUNTED_MAX)
+    for count, oldest, (one, some), done, still in (
+        (*jobs, ("job", "jobs"), "queued or moved", "in no log"),
+        (*changes, ("change of schedules", "changes of schedules"), "made", "carried out by nobody"),
+    ):
+        if oldest is not None and seen.at - oldest > UNCOUNTED_SECONDS_MAX:
+            more = "+" if count >= COUNTED_MAX else ""
+            what, verb = (one, "is") if count == 1 else (some, "are")
+            yield warning(
+                f"{count:,}{more} {what} that an application's own transaction has {done} {verb} {still}, the oldest "
+                f"for {span(seen.at - oldest)}",
+                "start a runtime, or see why those that live do not write: `lamplighter doctor --only boots`",
+            )
 
 
 def _of_logs(seen: Evidence, is_well: bool) -> Iterator[Symptom]:
