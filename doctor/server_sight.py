@@ -8,11 +8,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ..errors import LamplighterError, StoreUnavailable
-from ..messages.controls import Ask
+from ..messages.controls import VIEW_ASKED
 from ..messages.jobs import Seconds
 from ..operating.server_room import ServerRoom
 from ..operating.situation import SeenBoot
-from ..rules.control_lines import encode_ask
 from ..stores.opening import visit
 from ..stores.rabbitmq import topology
 from ..stores.rabbitmq.address import parse_address
@@ -71,7 +70,7 @@ class ServerSight:
     def alarm(self) -> str | None:
         """Why the server takes no messages; None if it has taken one."""
         try:
-            self.visitor.ask(encode_ask(Ask(verb="view")), 0.0)
+            self.visitor.ask(VIEW_ASKED, 0.0)
         except StoreUnavailable:
             if self.visitor.alarm is None:
                 raise

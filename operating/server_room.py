@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import TYPE_CHECKING, TypeVar
 
 from ..environment.clock import SystemClock
 from ..errors import LamplighterError, StoreUnavailable, UnknownJob, UsageError, shown
 from ..messages.acts import Attribution
 from ..messages.boots import BootRecord
-from ..messages.controls import Ask, JobVerb, Verb
+from ..messages.controls import VIEW_ASKED, Ask, JobVerb, Verb
 from ..messages.jobs import Instant, JobRecord, Seconds
 from ..messages.views import ActedJob, JobAnswer, RuntimeView
 from ..rules.control_lines import AskRefused, decode_answer, encode_ask
@@ -73,8 +73,7 @@ class ServerRoom:
             enough: how many there are, if that is known: no more are waited for.
         """
         with self._visit(self._url) as visitor:
-            line = encode_ask(Ask(verb="view"))
-            lines = visitor.ask(line, self._timeout, is_enough=lambda lines: len(lines) == enough)
+            lines = visitor.ask(VIEW_ASKED, self._timeout, is_enough=lambda lines: len(lines) == enough)
         views = [view for line in lines if (view := _view(line)) is not None]
         views.sort(key=lambda view: (view.started_at, view.boot))
         return [Reached(boot=view.boot, condition="answers", is_alive=True, view=view, pid=view.pid) for view in views]
@@ -111,10 +110,9 @@ class ServerRoom:
             StoreUnavailable: whoever holds it has not done it, or has not answered at all; the message names them.
             AskRefused: whoever holds it cannot do it.
         """
-        ask = Ask(verb=verb, **who._asdict(), job_id=job_id, delay=delay)
         with self._visit(self._url) as visitor:
             known = _known_boots(visitor)
-            ask = replace(ask, asked_at=self._now())
+            ask = Ask(verb=verb, **who._asdict(), job_id=job_id, delay=delay, asked_at=self._now())
             # Where nobody has said that they live, only somebody who has just come could answer.
             seconds = self._timeout if known == set() else self._act_seconds
             lines = visitor.ask(encode_ask(ask), seconds, is_enough=lambda lines: _is_settled(lines, known))
