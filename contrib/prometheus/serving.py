@@ -25,9 +25,7 @@ def text_of(collector: LamplighterCollector) -> str:
 
 def scraped(found: Sequence[Metric]) -> tuple[str, bytes]:
     """Metrics that were looked up already, as a scrape gets them: of which kind the answer is, and the answer."""
-    registry = CollectorRegistry()
-    registry.register(_Found(found))
-    return CONTENT_TYPE_LATEST, generate_latest(registry)
+    return CONTENT_TYPE_LATEST, generate_latest(_registry(_Found(found)))
 
 
 @contextlib.contextmanager
@@ -61,12 +59,8 @@ class _Found:
         """Called by the registry."""
         yield from families(self._found)
 
-    def describe(self) -> Iterator[Any]:
-        """Called by the registry, which would collect otherwise."""
-        yield from ()
 
-
-def _registry(collector: LamplighterCollector) -> CollectorRegistry:
+def _registry(collector: LamplighterCollector | _Found) -> CollectorRegistry:
     registry = CollectorRegistry()
     registry.register(collector)
     return registry
