@@ -132,11 +132,13 @@ def metrics_of(lookout: Lookout, *, version: str, names_max: int = NAMES_MAX) ->
     """
     with lookout.at_one_instant() as here:
         overview, boots = here.look(shows_data=False).overview(), here.runtimes.all()
-        declared = here.runtimes.declared()
         with here.store.snapshot() as seen:
             tallies = [] if seen.tallies is None else seen.tallies.between(EVER, 0, 0)
             has_table = seen.table is not None
-            schedules = [one for one in seen.schedules.some(None, "", SCHEDULES_MAX) if _fires(one, declared)]
+            schedules = seen.schedules.some(None, "", SCHEDULES_MAX)
+        # Where all are durable, nobody need be asked.
+        declared = None if all(one.durable for one in schedules) else here.runtimes.declared()
+        schedules = [one for one in schedules if _fires(one, declared)]
     living = [*(name.name for name in overview.names), *(schedule.name for schedule in schedules)]
     called = _Names(tallies, living, names_max)
     found = {kind: Metric(kind, {}) for kind in KINDS}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from ..environment.clock import SystemClock
 from ..errors import LamplighterError, StoreUnavailable, UnknownJob, UsageError, shown
@@ -26,7 +26,7 @@ from .runtimes import Runtimes, named
 from .situation import SeenBoot
 
 if TYPE_CHECKING:
-    from ..stores.rabbitmq.viewing import ServerReadable
+    from ..stores.rabbitmq.viewing import ServerView
     from ..stores.rabbitmq.visit import Visit
 
 V = TypeVar("V")
@@ -144,16 +144,15 @@ class ServerRuntimes(Runtimes):
     """The runtimes on a server: what they have said of themselves in the ledger, and what those that answer say now.
 
     Args:
-        seen: the store by another look at it, as `at` gives it.
+        store: a `ServerReadable`, or what gives one of its snapshots.
     """
 
-    def __init__(self, store: ServerReadable, room: ServerRoom, seen: Readable | None = None) -> None:
-        super().__init__(store if seen is None else seen, None)
-        self._ledger = store
+    def __init__(self, store: Readable, room: ServerRoom) -> None:
+        super().__init__(store, None)
         self._asked = room
 
     def at(self, store: Readable) -> Runtimes:
-        return ServerRuntimes(self._ledger, self._asked, store)
+        return ServerRuntimes(store, self._asked)
 
     def all(self) -> Sequence[SeenBoot]:
         """As `Runtimes.all`. Of one that does not answer nobody knows whether it lives, until the leader has not heard
@@ -170,8 +169,9 @@ class ServerRuntimes(Runtimes):
 
     def declared(self, *, but: str | None = None) -> Mapping[str, frozenset[str]] | None:
         """As `Runtimes.declared`: they have all said so in the ledger."""
-        with self._ledger.snapshot() as seen:
-            return {boot: frozenset(ids) for boot, ids in seen.declared().items() if boot != but}
+        with self._store.snapshot() as seen:
+            declared = cast("ServerView", seen).declared()
+        return {boot: frozenset(ids) for boot, ids in declared.items() if boot != but}
 
 
 def _known_boots(visitor: Visit) -> set[str] | None:

@@ -9,6 +9,8 @@ from lamplighter import Runtime, StoreError
 from lamplighter.cli.main import main
 from lamplighter.contrib.prometheus import LamplighterCollector
 from lamplighter.contrib.prometheus.serving import text_of
+from lamplighter.operating.looking import lookout_at
+from lamplighter.operating.metrics import LAG, metrics_of
 from prometheus_client.parser import text_string_to_metric_families
 
 from ...conftest import Recorder
@@ -76,6 +78,23 @@ def test_what_is_so_at_the_moment_is_told_and_nothing_is_guessed(url: str, busy:
     told = {key[0] for key in found}
     assert {name for name in told if name.endswith(("_total", "_bucket"))} == set()
     assert told & {"oldest_ready_seconds", "store_bytes", "wal_bytes"} == set()
+
+
+def test_of_schedules_that_code_declares_it_is_told_by_one_look_while_a_runtime_does(
+    url: str, runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rt = runtime(url)
+    rt.scheduler.add("declared", "@every 1h", key="here")
+    place, looked = lookout_at(url), []
+    snapshot = place.store.snapshot
+    monkeypatch.setattr(place.store, "snapshot", lambda: looked.append("once") or snapshot())
+
+    before = {metric.of: metric.values for metric in metrics_of(place, version="1")}[LAG]
+    looks = tuple(looked)
+    rt.stop()
+
+    assert (before, looks) == ({("declared",): 0.0}, ("once",))
+    assert {metric.of: metric.values for metric in metrics_of(place, version="1")}[LAG] == {}
 
 
 def test_with_no_runtime_alive_it_is_told_from_where_it_lies(url: str, busy: Runtime, capsys) -> None:
