@@ -150,9 +150,10 @@ class TransactionalJobs(Jobs):
             return []
         with place.queueing(jobs) as jobs:
             queued: list[Job[Any]] = []
+            ids: list[str] = []
             for job in jobs:
-                ids = [one.id for one in queued] if job.parents else ()
                 queued.append(self._queue_one(store, connection, resolved(job, ids), jobs))
+                ids.append(queued[-1].id)
             return queued
 
     def _queue_one(
