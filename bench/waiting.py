@@ -110,15 +110,11 @@ def idle_links(jobs: int) -> None:
     with measured() as without, measured() as beside:
         (parent,), _ = beside.queue(1, name="elsewhere")
         beside.queue(1, [parent], name="elsewhere")
-        took: dict[str, list[float]] = {"without": [], "beside": []}
-        for name, one in (("without", without), ("beside", beside)):
+        for one in (without, beside):
             one.queue(ROUNDS * jobs * 2)
             one.work(jobs)
-            del name
-        for _ in range(ROUNDS):
-            took["without"].append(without.work(jobs))
-            took["beside"].append(beside.work(jobs))
-        plain, with_links = (statistics.median(took[name]) for name in ("without", "beside"))
+        took = [(without.work(jobs), beside.work(jobs)) for _ in range(ROUNDS)]
+        plain, with_links = map(statistics.median, zip(*took, strict=True))
         say(f"a turn with {jobs} claims and {jobs} endings", plain, 1)
         say("the same while a job of another name waits", with_links, 1, plain)
 
