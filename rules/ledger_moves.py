@@ -76,9 +76,9 @@ def told_move(step: Transition, at: Instant) -> Move:
         told["a"] = job.attempt
     if step.boot_was is not None:
         told["b"] = step.boot_was
-    for name, key in BESIDES.items():
-        if value := step.fields.get(name):
-            told[key] = value
+    for name, value in step.fields.items():
+        if value and name in BESIDES:
+            told[BESIDES[name]] = value
     return told if step.who is UNATTRIBUTED else {**told, **step.who.told}
 
 
