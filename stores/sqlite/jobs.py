@@ -305,14 +305,17 @@ class SqliteJobs:
             before = "running" if job.settled_no else "queued"
             fields = {"reason": HOST_REASON, **self._without_steps(job.no)}
             moves.append(Transition("job.done", counted, before, fields))
+            if self._turn.has_open_links:
+                self.ripen(job.no)
         self._connection.execute("update lamplighter_jobs set rev = ? where no = ?", (counted.rev, job.no))
-        if job.state == "done":
-            self.ripen(job.no)
         self._turn.heed(counted)
         return counted
 
     def _says_parents_of(self, child: JobRecord) -> dict[str, Any]:
         """How many a job that a host has queued waits for. Nobody has looked at them yet."""
+        # One that its host has also marked as done waits no longer, and may have parents all the same.
+        if not child.is_linked and child.state != JobState.DONE:
+            return {}
         ids = links.parent_ids(self._connection, child.no)
         if ids:
             self._connection.execute(links.CLOSE, (child.no,))

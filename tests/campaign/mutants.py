@@ -2848,7 +2848,7 @@ MUTANTS = (
         LINKS,
         "an end in an application's own transaction frees nobody",
         "stores/sqlite/jobs.py",
-        '        if job.state == "done":\n            self.ripen(job.no)\n',
+        "            if self._turn.has_open_links:\n                self.ripen(job.no)\n",
         "",
     ),
     Mutant(
