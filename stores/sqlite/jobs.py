@@ -80,12 +80,13 @@ class SqliteJobs:
         self._turn.last_no += 1
         stored = born(job, self._turn.last_no)
         self._turn.heed(stored)
-        says = says_parents([parent.job_id for parent in job.parents]) if job.parents else {}
-        self._turn.transitions.append(Transition("job.queued", stored, None, says))
+        says: dict[str, Any] = {}
         if job.parents:
+            says = says_parents([parent.job_id for parent in job.parents])
             links.tie(self._connection, stored.no, job.parents)
             self._turn.has_open_links = True
             self._turn.born_linked.append(stored.no)
+        self._turn.transitions.append(Transition("job.queued", stored, None, says))
         return stored
 
     def get(self, job_ids: Collection[str]) -> dict[str, JobRecord]:
