@@ -16,6 +16,7 @@ from ...rules.lifecycle import fate
 from ...rules.links import NAMED_PARENTS_MAX, name_parents, shared_fate
 from ..transitions import freed, revived
 from . import links
+from .job_rows import key_holder
 from .jobs import SqliteJobs
 from .open_turn import OpenTurn
 
@@ -28,7 +29,7 @@ LINKS_OF = """
 """
 
 PARENTS_OF = """
-  select l.place, l.any_end, p.no, p.id, p.name, p.state, p.rev from lamplighter_links l
+  select l.place, l.any_end, p.id, p.name, p.state, p.rev from lamplighter_links l
   join lamplighter_jobs p on p.no = l.parent where l.child = ? order by l.place
 """
 
@@ -38,7 +39,6 @@ class _ParentState(NamedTuple):
 
     place: int
     any_end: int
-    no: int
     id: str
     name: str
     state: str
@@ -168,7 +168,7 @@ class SqliteLinks:
         except sqlite3.IntegrityError:
             # It stays as it is, and leaves for good.
             self._connection.execute("update lamplighter_jobs set waits = 0 where no = ?", (child.no,))
-            holder = self._jobs.holder_of_key(child)
+            holder = key_holder(self._connection, child)
             about = {"job_id": holder.id, "job_name": holder.name, "claim_no": holder.claim_no}
             more = {"attempt": holder.attempt, "asked_id": child.id, "unique_key": child.unique_key}
             self._turn.news.append(("job.deduplicated", {**about, **more}))

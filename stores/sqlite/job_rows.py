@@ -79,12 +79,20 @@ def stored_twin(connection: sqlite3.Connection | sqlite3.Cursor, job: NewJob) ->
         sqlite3.IntegrityError: there is none, so something else does.
     """
     row = connection.execute("select * from lamplighter_jobs where id = ?", (job.id,)).fetchone()
-    if row is None:
-        row = connection.execute(
-            """select * from lamplighter_jobs
-               where name = ? and unique_key = ? and state in ('queued', 'running')""",
-            (job.name, job.unique_key),
-        ).fetchone()
+    return key_holder(connection, job) if row is None else JobRecord._make(row)
+
+
+def key_holder(connection: sqlite3.Connection | sqlite3.Cursor, job: NewJob | JobRecord) -> JobRecord:
+    """The unfinished job that has the name and the unique key of a job which is to be queued.
+
+    Raises:
+        sqlite3.IntegrityError: there is none, so something else keeps the job out.
+    """
+    row = connection.execute(
+        """select * from lamplighter_jobs
+           where name = ? and unique_key = ? and state in ('queued', 'running')""",
+        (job.name, job.unique_key),
+    ).fetchone()
     if row is None:
         raise kept_out(1)
     return JobRecord._make(row)

@@ -368,12 +368,6 @@ class SqliteJobs:
         removed = steps.remove(self._turn, (no,))
         return {"steps": removed} if removed else {}
 
-    def holder_of_key(self, job: JobRecord) -> JobRecord:
-        """The unfinished job that holds the unique key of one that has ended."""
-        query = "select * from lamplighter_jobs where name = ? and unique_key = ? and state in ('queued', 'running')"
-        (holder,) = self._jobs(query, job.name, job.unique_key)
-        return holder
-
     def move_surely(self, job: JobRecord, event: str, fields: dict[str, Any], changes: dict[str, Any]) -> JobRecord:
         """Change the state of a job that this transaction has read."""
         moved = self._move(job, event, fields, changes)
