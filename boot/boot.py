@@ -269,7 +269,7 @@ class Boot:
         self._expect(Expect(change.schedule_id, None, self.clock.monotonic() + EXPECT_SECONDS_MAX, change))
 
     def _expect(self, expect: Expect, corr: str | None = None) -> None:
-        self.carried_over.expected[expect.change is not None, expect.id] = expect
+        self.carried_over.expected[expect.key] = expect
         self.post.tell("broker", expect, corr=corr)
 
     def be_quiet(self, is_quiet: bool, who: Attribution) -> None:

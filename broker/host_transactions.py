@@ -142,7 +142,7 @@ class Expectations:
     """Looks for each until it has appeared, or is given up.
 
     Args:
-        expected: jobs, and changes of schedules. It outlives a broker, and hosts' threads add to it.
+        expected: jobs, and changes of schedules, by their keys. It outlives a broker, and hosts' threads add to it.
     """
 
     def __init__(self, expected: dict[tuple[bool, str], Expect], store: Store, alarms: Alarms) -> None:
@@ -153,7 +153,7 @@ class Expectations:
 
     def add(self, expect: Expect) -> None:
         """One more, for which it pays to look often again."""
-        self._expected[expect.change is not None, expect.id] = expect
+        self._expected[expect.key] = expect
         self._wait = LOOK_SECONDS_MIN
 
     def look(self, monotonic: Seconds) -> None:

@@ -52,6 +52,6 @@ def _subject(body: object) -> Any:
         case Capacity():
             return Capacity, body.name, body.incarnation
         case Expect():
-            return Expect, body.change is None, body.id
+            return Expect, body.key
         case _:
             return type(body) if isinstance(body, HINTS) else None

@@ -171,7 +171,7 @@ class CarriedOver:
 
     Attributes:
         expected: jobs, and changes of schedules, in hosts' own transactions, which are looked for until they appear; by
-            whether it is a schedule, and its id.
+            `Expect.key`.
         logged: the last turn of this boot that the log was told of.
         boot_no: its number among those of its store; 0 where that is unknown, or boots have none.
         jumped: by how many seconds wall time was stepped since a turn made good for it. The clock's thread adds, a turn

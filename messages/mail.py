@@ -152,6 +152,11 @@ class Expect(NamedTuple):
     give_up_at: Seconds
     change: HostChange | None = None
 
+    @property
+    def key(self) -> tuple[bool, str]:
+        """What is looked for: whether it is a schedule, and its id."""
+        return self.change is not None, self.id
+
 
 class Declare(NamedTuple):
     """Store what schedules are, so that their memory outlives the runtime."""
