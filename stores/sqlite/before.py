@@ -57,12 +57,14 @@ SAME_SCHEDULE = "select id from lamplighter_jobs where schedule = :schedule and 
 def before(connection: sqlite3.Connection, job: JobRecord, now: Instant, most: int) -> Before:
     """As `JobTable.before` says."""
     about: dict[str, Any] = {"now": now, "most": most, **job._asdict()}
-    has_group = job.group_key is not None
-    if has_group:
-        ready, waited, looked = _count(connection, GROUP_AHEAD, about), 0, 0
-    else:
+    of_group = group_spent_to = None
+    if job.group_key is None:
         ready, waited = _count(connection, READY_AHEAD, about), _count(connection, WAITED_AHEAD, about)
         looked = _count(connection, DUE_WAITED, about)
+    else:
+        ready, waited, looked = _count(connection, GROUP_AHEAD, about), 0, 0
+        of_group = turns.running(connection, job.name, job.group_key)
+        group_spent_to = rates.spent_to(connection, job.name, job.group_key)
     sibling = connection.execute(SAME_SCHEDULE, about).fetchone() if job.one_at_a_time else None
     return Before(
         ahead=min(ready + waited, most),
@@ -71,8 +73,8 @@ def before(connection: sqlite3.Connection, job: JobRecord, now: Instant, most: i
         same_schedule=None if sibling is None else sibling[0],
         suspects=dict(connection.execute(SUSPECTS, about)) if job.suspect_until is not None else {},
         spent_to=rates.spent_to(connection, job.name),
-        of_group=turns.running(connection, job.name, job.group_key) if job.group_key is not None else None,
-        group_spent_to=rates.spent_to(connection, job.name, job.group_key) if job.group_key is not None else None,
+        of_group=of_group,
+        group_spent_to=group_spent_to,
     )
 
 
