@@ -28,7 +28,9 @@ BESIDES = {
     "rate": "rate",
     "steps": "steps",
 }
-"""What is told of the fields of an event, unless it is nothing, and under which key."""
+"""What is told of the fields of an event, unless it is nothing, and under which key: in the order of the keys, by
+which the checksum goes, whatever the order of the fields.
+"""
 
 
 def told_moves(steps: Sequence[Transition], notes: Sequence[tuple[int, Move]], at: Instant) -> list[Move]:
@@ -76,9 +78,9 @@ def told_move(step: Transition, at: Instant) -> Move:
         told["a"] = job.attempt
     if step.boot_was is not None:
         told["b"] = step.boot_was
-    for name, value in step.fields.items():
-        if value and name in BESIDES:
-            told[BESIDES[name]] = value
+    for name, key in BESIDES.items():
+        if value := step.fields.get(name):
+            told[key] = value
     return told if step.who is UNATTRIBUTED else {**told, **step.who.told}
 
 

@@ -13,6 +13,8 @@ from lamplighter.log.events import ENVELOPE, EVENTS
 from lamplighter.log.json_line import to_json
 from lamplighter.log.ledger_keys import LEDGER, MOVE_KEYS, MOVE_KINDS
 from lamplighter.log.outlets import LEVELS
+from lamplighter.messages.jobs import JobRecord, Transition
+from lamplighter.rules.ledger_moves import BESIDES, told_move
 from lamplighter.rules.lifecycle import MOVES
 
 
@@ -67,6 +69,17 @@ def test_the_ledger_tells_every_turn_of_the_boot_without_a_gap(runtime, recorder
     # By this order both sides come to the same checksum.
     assert all([*move] == [key for key in MOVE_KEYS if key in move] for move in moves)
     assert tuple(MOVE_KEYS) == Told.__struct_fields__
+
+
+def test_a_move_is_told_in_the_order_of_its_keys_whatever_the_order_of_the_fields():
+    """A turn says of an end what went with it as it finds it out; whoever reads it sums it up in one order."""
+    job = JobRecord(1, "a-job", "good", "{}", "done", 0, 1.0, 1.0, "a-job", attempt=1, claim_no=1)
+    fields = dict.fromkeys(reversed(BESIDES), 1)
+
+    move = told_move(Transition("job.done", job, "running", fields), 1.0)
+
+    assert move.keys() >= set(BESIDES.values())
+    assert [*move] == [key for key in MOVE_KEYS if key in move]
 
 
 def test_every_line_about_a_move_says_what_the_ledger_tells_of_its_turn(runtime, recorder):
