@@ -17,6 +17,9 @@ import hypothesis
 import pytest
 from lamplighter import Runtime
 from lamplighter.environment import Environment
+from lamplighter.history.audit.audit import Audit
+from lamplighter.history.audit.report import Report
+from lamplighter.history.audit.store_view import StoreView
 from lamplighter.log.events import ENVELOPE, EVENTS
 from lamplighter.testing.manual_clock import ManualTime
 
@@ -87,6 +90,13 @@ class Recorder:
             if walltime.monotonic() > give_up_at:
                 said = "\n".join(str(event)[:300] for event in self.events[-40:])
                 pytest.fail(f"expected {what} within {timeout} s; the last events were:\n{said}")
+
+    def audit(self, store: Path | None = None) -> Report:
+        """What the audit says of everything that was said, and of the store, if that is given."""
+        audit = Audit()
+        for event in self.events:
+            audit.feed(event)
+        return audit.finish(None if store is None else StoreView(store))
 
     def check(self) -> None:
         """Every event is declared, with every field that it carries."""

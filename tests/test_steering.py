@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from lamplighter import Runtime, UsageError
-from lamplighter.history.audit.audit import Audit
 from lamplighter.history.trace.sentences import sentence
 
 ADA = {"by": "ada", "reason": "the address was wrong"}
@@ -17,14 +16,6 @@ ADA = {"by": "ada", "reason": "the address was wrong"}
 
 def moves_of(recorder: Any, kind: str) -> list[dict[str, Any]]:
     return [move for line in recorder.of("turn.committed") for move in line["moves"] if move["k"] == kind]
-
-
-def report_of(recorder: Any) -> Any:
-    """What the audit says of everything that was said."""
-    audit = Audit()
-    for event in recorder.events:
-        audit.feed(event)
-    return audit.finish()
 
 
 ACTS: dict[str, Callable[[Runtime], object]] = {
@@ -51,7 +42,7 @@ def test_who_has_it_done_and_why_is_in_the_ledger_and_in_the_line(runtime, recor
     (move,), (line,) = moves_of(recorder, kind), recorder.of(event)
     assert (move["by"], move["why"], line["by"], line["reason"]) == (*ADA.values(), *ADA.values())
     assert list(move)[-2:] == ["by", "why"]
-    assert report_of(recorder).ok
+    assert recorder.audit().ok
 
 
 def test_what_is_done_on_nobodys_behalf_says_so_by_saying_nothing(runtime, recorder):
@@ -114,7 +105,7 @@ def test_a_line_that_names_another_than_the_ledger_is_found(runtime, recorder, f
     (line,) = recorder.of("job.cancelled")
     line[field] = "eve"
 
-    (found,) = report_of(recorder).findings
+    (found,) = recorder.audit().findings
     assert found.kind == "told otherwise"
     assert f"expected {field} {ADA[field]}, as the ledger has it, got: eve" in found.says
 
@@ -133,7 +124,7 @@ def test_who_had_it_done_cannot_be_changed_in_the_ledger(runtime, recorder, chan
             for move in line["moves"]
         ]
 
-    assert "told otherwise" in {found.kind for found in report_of(recorder).findings}
+    assert "told otherwise" in {found.kind for found in recorder.audit().findings}
 
 
 def test_the_lines_say_it_in_words(runtime, recorder):
@@ -160,4 +151,4 @@ def test_a_job_of_a_schedule_beside_its_slots_is_told_as_it_was_stored(runtime, 
 
     (move,) = moves_of(recorder, "queued")
     assert (move["j"], move["s"], "t" in move) == (job.id, job.schedule, False)
-    assert report_of(recorder).ok
+    assert recorder.audit().ok

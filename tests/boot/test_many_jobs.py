@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from lamplighter import JobSpec, Runtime, UsageError
-from lamplighter.history.audit.audit import Audit
 from lamplighter.messages.mail import CancelMany, RequeueMany
 from lamplighter.operating.query import parse_query
 
@@ -137,10 +136,7 @@ def test_the_log_of_it_all_is_whole(one: Runtime, recorder: Recorder) -> None:
     one.jobs.requeue_many("state:cancelled", **ADA)
     one.stop()
 
-    audit = Audit()
-    for event in recorder.events:
-        audit.feed(event)
-    assert audit.finish().ok
+    assert recorder.audit().ok
 
 
 def test_an_asyncio_host_does_the_same(one: Runtime) -> None:

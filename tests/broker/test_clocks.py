@@ -9,8 +9,6 @@ import pytest
 from lamplighter import Runtime, Snooze
 from lamplighter.environment import Environment
 from lamplighter.environment.clock import SystemClock
-from lamplighter.history.audit.audit import Audit
-from lamplighter.history.audit.store_view import StoreView
 from lamplighter.messages.mail import Tick
 from lamplighter.messages.slots import Accounting, SlotRange
 from lamplighter.testing import Simulation, drain
@@ -75,16 +73,7 @@ def test_the_log_of_a_clock_that_was_a_year_ahead_for_a_moment_audits_clean(star
     pass_minutes(rt, time, 3)
     rt.stop()
 
-    audit = Audit()
-    for event in recorder.events:
-        audit.feed(event)
-    alone = audit.finish()
-    again = Audit()
-    for event in recorder.events:
-        again.feed(event)
-    with_store = again.finish(StoreView(tmp_path / "jobs.db"))
-
-    assert (alone.findings, with_store.findings) == ((), ())
+    assert (recorder.audit().findings, recorder.audit(tmp_path / "jobs.db").findings) == ((), ())
 
 
 def test_a_slot_that_fired_in_a_false_future_does_not_fire_again_when_it_comes(start, time, recorder):
@@ -139,10 +128,7 @@ def test_a_slot_of_a_false_future_is_told_when_it_comes_and_may_not_fire(start, 
     pass_minutes(rt, time, 4)
     rt.stop()
 
-    audit = Audit()
-    for event in recorder.events:
-        audit.feed(event)
-    assert audit.finish(StoreView(tmp_path / "jobs.db")).findings == ()
+    assert recorder.audit(tmp_path / "jobs.db").findings == ()
     recorder.wait_for("slot.taken", slot=fired.timestamp())
     told = [(event["slot"], event["last"]) for event in recorder.of("slot.skipped")]
     assert not any(first <= fired.timestamp() <= last for first, last in told)

@@ -16,9 +16,6 @@ from typing import Any
 
 import pytest
 from lamplighter.cli.main import main
-from lamplighter.history.audit.audit import Audit
-from lamplighter.history.audit.report import Report
-from lamplighter.history.audit.store_view import StoreView
 from lamplighter.operating.operator import Operator
 from lamplighter.stores.sqlite.schema import VERSION
 
@@ -58,14 +55,6 @@ def boots(path: Path) -> int:
     """How many boots there have been on a store: an act that changes something is one."""
     with closing(sqlite3.connect(path)) as db:
         return int(db.execute("select boots from lamplighter_store").fetchone()[0])
-
-
-def report_of(recorder: Any, store: Path) -> Report:
-    """What the audit says of everything that was said, and of the store."""
-    audit = Audit()
-    for event in recorder.events:
-        audit.feed(event)
-    return audit.finish(StoreView(store))
 
 
 def acts(recorder: Any) -> list[tuple[str, str, str, str]]:
@@ -126,7 +115,7 @@ def test_acts_beside_a_living_runtime_are_told_in_its_log_and_the_proof_is_whole
             "schedule.removed",
         )
     ]
-    report = report_of(recorder, file)
+    report = recorder.audit(file)
     assert (report.findings, report.acts, report.crashes) == ((), len(codes), 0)
 
 
@@ -143,7 +132,7 @@ def test_acts_with_no_runtime_alive_are_told_by_the_next_start(runtime, recorder
     assert acts(recorder) == [
         ("ada", "cli", action, "mended") for action in ("requeued", "cancelled", "requeued", "name.paused")
     ]
-    report = report_of(recorder, file)
+    report = recorder.audit(file)
     assert (report.findings, report.acts, report.crashes) == ((), 4, 0)
 
 
@@ -178,7 +167,7 @@ def test_a_sweep_counts_first_and_acts_by_turns_of_500(runtime, recorder, file, 
     assert set(states(file).values()) == {"cancelled"}
     runtime().stop()
     assert [line["told"] for line in recorder.of("operator.acted")] == [500, 500, 200]
-    assert report_of(recorder, file).findings == ()
+    assert recorder.audit(file).findings == ()
 
 
 def test_a_sweep_takes_only_what_was_there_when_somebody_asked(runtime, file, capsys, monkeypatch):
@@ -436,7 +425,7 @@ def test_jobs_that_have_ended_are_forgotten_when_somebody_is_sure(runtime, recor
     assert list(states(file)) == ["dead2"]
     runtime().stop()
     assert acts(recorder) == [("ada", "cli", "forgotten", "mended")] * 2
-    assert report_of(recorder, file).findings == ()
+    assert recorder.audit(file).findings == ()
 
 
 def test_of_jobs_that_are_to_be_forgotten_one_that_has_not_ended_keeps_all(file, dead, capsys):

@@ -14,9 +14,6 @@ import pytest
 from lamplighter import Runtime, StoreUnavailable, UnknownJob, UnknownSchedule, UsageError
 from lamplighter.environment import Environment
 from lamplighter.environment.failpoints import Failpoints
-from lamplighter.history.audit.audit import Audit
-from lamplighter.history.audit.report import Report
-from lamplighter.history.audit.store_view import StoreView
 from lamplighter.operating.operator import Operator
 from lamplighter.operating.sweeping import SWEPT_A_TURN_MAX, Swept
 from lamplighter.stores.sqlite.schema import VERSION
@@ -38,14 +35,6 @@ def ada(store: Path) -> Operator:
 def rows(path: Path, query: str) -> list[tuple[Any, ...]]:
     with closing(sqlite3.connect(path)) as db:
         return db.execute(query).fetchall()
-
-
-def report_of(recorder: Any, store: Path) -> Report:
-    """What the audit says of everything that was said, and of the store."""
-    audit = Audit()
-    for event in recorder.events:
-        audit.feed(event)
-    return audit.finish(StoreView(store))
 
 
 def failing(job: Any) -> None:
@@ -80,7 +69,7 @@ def test_a_person_acts_beside_a_runtime_which_tells_it_and_the_proof_is_whole(ru
         ("ada", "cli", "cancelled", "not wanted", 1),
         ("ada", "cli", "name.paused", "the other side is down", 1),
     ]
-    report = report_of(recorder, store)
+    report = recorder.audit(store)
     assert (report.findings, report.acts, report.crashes, report.boots) == ((), 4, 0, 1)
     assert report.summary.endswith("1 boot, 0 crashes, 4 acts; 0 unfinished")
     assert recorder.of("runtime.recovered") == []
@@ -113,7 +102,7 @@ def test_with_no_runtime_alive_the_next_start_tells_what_was_done(runtime, recor
 
     ada.requeue(dead)
     Operator(store, by="bob", via="web").cancel(dead)
-    before = report_of(recorder, store)
+    before = recorder.audit(store)
     runtime().stop()
 
     assert before.findings == ()
@@ -121,7 +110,7 @@ def test_with_no_runtime_alive_the_next_start_tells_what_was_done(runtime, recor
         ("ada", "cli", "requeued"),
         ("bob", "web", "cancelled"),
     ]
-    report = report_of(recorder, store)
+    report = recorder.audit(store)
     assert (report.findings, report.acts, report.crashes) == ((), 2, 0)
     assert rows(store, "select * from lamplighter_boots") == []
 
@@ -150,7 +139,7 @@ def test_one_killed_between_its_commit_and_its_hint_is_told_all_the_same(runtime
 
     recorder.wait_for("operator.acted", by="ada", action="cancelled")
     rt.stop()
-    assert report_of(recorder, store).findings == ()
+    assert recorder.audit(store).findings == ()
 
 
 def test_more_operators_than_one_turn_tells_are_told_one_turn_after_the_other(runtime, recorder, store, ada):
@@ -165,7 +154,7 @@ def test_more_operators_than_one_turn_tells_are_told_one_turn_after_the_other(ru
     rt.stop()
 
     assert {line["turn"] for line in recorder.of("operator.acted")} == {1}
-    report = report_of(recorder, store)
+    report = recorder.audit(store)
     assert (report.findings, report.acts) == ((), 25)
 
 
@@ -196,7 +185,7 @@ def test_schedules_are_paused_resumed_run_and_removed(runtime, recorder, store, 
         "queued",
         "schedule.removed",
     ]
-    assert report_of(recorder, store).findings == ()
+    assert recorder.audit(store).findings == ()
 
 
 def test_a_job_is_queued_and_a_living_runtime_does_it(runtime, recorder, store, ada):
@@ -213,7 +202,7 @@ def test_a_job_is_queued_and_a_living_runtime_does_it(runtime, recorder, store, 
     assert [(line["by"], line["action"], line["reason"]) for line in told_acts(recorder)] == [
         ("ada", "queued", "by hand")
     ]
-    assert report_of(recorder, store).findings == ()
+    assert recorder.audit(store).findings == ()
 
 
 @pytest.mark.parametrize(
@@ -258,7 +247,7 @@ def test_a_copy_of_a_job_has_other_data_and_an_own_life(runtime, recorder, store
     assert (record.unique_key, record.corr, record.expires_at) == ("key", "copy", None)
     assert rt.jobs.get("j").data == data and before[0][1] == "j"
     rt.stop()
-    assert report_of(recorder, store).findings == ()
+    assert recorder.audit(store).findings == ()
 
 
 @pytest.mark.parametrize(
@@ -300,7 +289,7 @@ def test_a_sweep_acts_on_what_still_is_what_was_found(runtime, recorder, store, 
     assert steps[-1] == Swept(asked=601, done=599, changed=2, refused=0)
     assert gone.id and set(rows(store, "select state from lamplighter_jobs")) == {("cancelled",)}
     runtime().stop()
-    report = report_of(recorder, store)
+    report = recorder.audit(store)
     assert (report.findings, report.acts) == ((), 2)
     assert {line["by"] for line in recorder.of("operator.acted")} == {"ada"}
 

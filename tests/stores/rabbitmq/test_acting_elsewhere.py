@@ -12,7 +12,6 @@ import pytest
 from lamplighter import Environment, Runtime, StoreUnavailable, UnknownJob
 from lamplighter.cli.main import main
 from lamplighter.environment.failpoints import Failpoints
-from lamplighter.history.audit.audit import Audit
 from lamplighter.history.trace.job import biography
 from lamplighter.messages.acts import Attribution
 from lamplighter.messages.boots import BootRecord
@@ -68,14 +67,6 @@ def worker(url: str, runtime: Callable[..., Runtime], long: Long) -> Callable[..
     return start
 
 
-def check(recorder: Recorder) -> None:
-    """The audit has nothing to say."""
-    audit = Audit()
-    for event in recorder.events:
-        audit.feed(event)
-    assert audit.finish().findings == ()
-
-
 def test_who_holds_a_job_cancels_it_and_says_who_wanted_that(url, worker, long, recorder: Recorder):
     workers = worker(), worker()
     workers[0].jobs.queue("long", {"secret": 1}, id="j")
@@ -92,7 +83,7 @@ def test_who_holds_a_job_cancels_it_and_says_who_wanted_that(url, worker, long, 
     assert long.reasons == ["cancelled"]
     for one in workers:
         one.stop()
-    check(recorder)
+    assert recorder.audit().findings == ()
 
 
 def test_who_holds_a_job_requeues_it_and_it_runs_again(url, worker, long, recorder: Recorder):
@@ -109,7 +100,7 @@ def test_who_holds_a_job_requeues_it_and_it_runs_again(url, worker, long, record
     assert (job.state, line["by"], line["via"]) == ("queued", "ada", "cli")
     assert len(recorder.of("job.started")) == 2
     rt.stop()
-    check(recorder)
+    assert recorder.audit().findings == ()
 
 
 def test_the_command_cancels_what_runs_elsewhere_and_the_trace_tells_it(url, tmp_path: Path, long, recorder, capsys):

@@ -13,8 +13,6 @@ from lamplighter import NotSupported, Runtime, StoreError, UnknownJob, UnknownSc
 from lamplighter.cli.main import main
 from lamplighter.environment import Environment
 from lamplighter.environment.failpoints import Failpoints
-from lamplighter.history.audit.audit import Audit
-from lamplighter.history.audit.report import Report
 from lamplighter.history.trace.job import biography
 from lamplighter.messages.pauses import PauseRecord
 from lamplighter.operating.operator import Operator
@@ -29,14 +27,6 @@ def fail(job: Any) -> None:
     raise ValueError("not yet")
 
 
-def report_of(recorder: Recorder) -> Report:
-    """What the audit says of everything that was said."""
-    audit = Audit()
-    for event in recorder.events:
-        audit.feed(event)
-    return audit.finish()
-
-
 def told_by(recorder: Recorder) -> list[tuple[Any, ...]]:
     """Who acted, and what was said of it, in the order in which it was told."""
     said = sorted(recorder.of("operator.acted"), key=lambda line: (line["ts"], line["seq"]))
@@ -49,7 +39,7 @@ def check_told_once(recorder: Recorder, acts: int) -> None:
     assert len({line["operator"] for line in said}) == len(said) == acts
     turns = [(line["of"], line["turn"]) for line in recorder.of("turn.committed") if "told_by" in line]
     assert len(set(turns)) == len(turns) == acts
-    report = report_of(recorder)
+    report = recorder.audit()
     assert (report.findings, report.acts, report.crashes) == ((), acts, 0)
 
 
@@ -137,7 +127,7 @@ def test_with_no_runtime_alive_the_next_start_tells_what_was_done(url: str, star
     ada.requeue(dead, reason="mended")
     Operator(url, by="bob", via="web").pause_schedule(nightly)
     ada.pause("fails", reason="wait")
-    before = report_of(recorder)
+    before = recorder.audit()
     after = started()
     recorder.wait_for("operator.acted", count=3)
     paused = [pause.reason for pause in pauses_on(after)]
@@ -213,7 +203,7 @@ def test_of_one_who_is_killed_midway_it_is_told_what_nobody_can_know(
         "unknown": 1,
         "turn": 0,
     }
-    report = report_of(recorder)
+    report = recorder.audit()
     assert (report.findings, report.acts) == ((), 1)
     assert any("was lost while it acted" in note for note in report.notes)
 
