@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import random
 import sqlite3
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import aiosqlite
 import pytest
 from lamplighter import LamplighterError, NotStarted, Runtime, UnknownSchedule, UsageError
 from lamplighter.environment import Environment
-from lamplighter.history.audit.audit import audit_logs
-from lamplighter.history.audit.store_view import StoreView
 from lamplighter.operating.looking import look_at
 from lamplighter.operating.operator import Operator
 from lamplighter.testing import Faults, Simulation, drain
 from lamplighter.testing.manual_clock import ManualTime
 from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session
+
+from ..conftest import Recorder
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 NOON_AND_A_BIT = NOON.timestamp() + 0.9
@@ -48,12 +49,7 @@ def time():
 
 
 @pytest.fixture
-def log():
-    return []
-
-
-@pytest.fixture
-def life(path, time, log):
+def life(path, time, recorder):
     """Makes the runtime of an application's next life, on the same file and with the same log."""
 
     def make(*, stops_within_one: bool = False) -> Runtime:
@@ -61,16 +57,15 @@ def life(path, time, log):
         limits = {"reply_seconds_max": 0.5, "busy_seconds_max": 0.05} if stops_within_one else {}
         rt = Runtime(path, environment=Environment(clock=time.clock), **limits)
         rt.jobs.add_handler("digest", lambda job: job.data)
-        rt.subscribe(log.append)
+        rt.subscribe(recorder)
         return rt
 
     return make
 
 
 @pytest.fixture
-def rt(life, time):
-    rt = life()
-    with rt:
+def rt(life):
+    with life() as rt:
         yield rt
 
 
@@ -94,18 +89,21 @@ def settle(rt: Runtime, time: ManualTime, seconds: float = 1.0) -> None:
     drain(rt)
 
 
-def told(log: list[dict[str, object]], *events: str) -> list[tuple[object, object]]:
-    return [(line["event"], line.get("key")) for line in log if line["event"] in events]
+def told(recorder: Recorder, *events: str) -> list[tuple[object, object]]:
+    return [(line["event"], line.get("key")) for line in recorder.events if line["event"] in events]
 
 
-def is_proven(log: list[dict[str, object]], path: object, tmp_path: object) -> list[object]:
+def moves(recorder: Recorder) -> list[dict[str, Any]]:
+    """Those of the ledger, in the order in which they are told."""
+    return [move for line in recorder.of("turn.committed") for move in line["moves"]]
+
+
+def findings(recorder: Recorder, path: Path) -> list[object]:
     """What the audit finds, in the log alone and beside the store."""
-    file = tmp_path / "log"
-    file.write_text("".join(json.dumps(line) + "\n" for line in log))
-    return [*audit_logs([str(file)], None).findings, *audit_logs([str(file)], StoreView(str(path))).findings]
+    return [*recorder.audit().findings, *recorder.audit(path).findings]
 
 
-def test_a_schedule_is_there_from_the_commit_on_and_fires(rt, db, time, log):
+def test_a_schedule_is_there_from_the_commit_on_and_fires(rt, db, time, recorder):
     add(rt, db)
     before = keys(rt)
     db.commit()
@@ -114,17 +112,17 @@ def test_a_schedule_is_there_from_the_commit_on_and_fires(rt, db, time, log):
 
     assert (before, after) == ([], ["user 7"])
     assert slots(rt) == [NOON + timedelta(hours=1)]
-    assert told(log, "schedule.added", "schedule.changed") == [("schedule.added", "user 7")]
+    assert told(recorder, "schedule.added", "schedule.changed") == [("schedule.added", "user 7")]
 
 
-def test_after_a_rollback_there_is_none_and_nothing_is_told(rt, db, time, log):
+def test_after_a_rollback_there_is_none_and_nothing_is_told(rt, db, time, recorder):
     add(rt, db)
     db.rollback()
     settle(rt, time, 3600)
 
     assert keys(rt) == []
     assert slots(rt) == []
-    assert told(log, "schedule.added") == []
+    assert told(recorder, "schedule.added") == []
 
 
 def test_a_removal_holds_from_the_commit_on_and_not_after_a_rollback(rt, db, time):
@@ -145,7 +143,7 @@ def test_a_removal_holds_from_the_commit_on_and_not_after_a_rollback(rt, db, tim
     assert slots(rt) == []
 
 
-def test_the_last_that_a_transaction_says_of_a_schedule_holds(rt, db, time, log):
+def test_the_last_that_a_transaction_says_of_a_schedule_holds(rt, db, time, recorder):
     add(rt, db)
     rt.scheduler.remove("digest", key="user 7", connection=db)
     with pytest.raises(UnknownSchedule):
@@ -156,7 +154,7 @@ def test_the_last_that_a_transaction_says_of_a_schedule_holds(rt, db, time, log)
     settle(rt, time, 3600)
 
     assert slots(rt) == [NOON + timedelta(hours=0.5)]
-    assert told(log, "schedule.added", "schedule.changed", "schedule.removed") == [
+    assert told(recorder, "schedule.added", "schedule.changed", "schedule.removed") == [
         ("schedule.added", "user 7"),
         ("schedule.removed", None),
         ("schedule.added", "user 7"),
@@ -181,7 +179,7 @@ def test_a_schedule_that_is_changed_counts_from_the_change_and_stays_paused(rt, 
     assert slots(rt) == [NOON + timedelta(hours=1), NOON + timedelta(hours=1.5)]
 
 
-def test_slots_between_the_call_and_a_turn_that_knows_of_it_are_not_lost(life, db, time, log, path, tmp_path):
+def test_slots_between_the_call_and_a_turn_that_knows_of_it_are_not_lost(life, db, time, recorder, path):
     first, second = life(stops_within_one=True), life()
     with first:
         add(first, db, catch_up="all")
@@ -195,18 +193,18 @@ def test_slots_between_the_call_and_a_turn_that_knows_of_it_are_not_lost(life, d
         fired = slots(second)
 
     assert fired == [NOON + timedelta(seconds=90), NOON + timedelta(hours=1), NOON + timedelta(hours=2)]
-    assert is_proven(log, path, tmp_path) == []
-    added = [move for line in log for move in line.get("moves", ()) if move["k"] == "schedule.added"]
-    assert [move["since"] for move in added] == [NOON.timestamp()] * 2
+    assert findings(recorder, path) == []
+    since = [move["since"] for move in moves(recorder) if move["k"] == "schedule.added"]
+    assert since == [NOON.timestamp()] * 2
 
 
-def test_an_instant_that_had_passed_at_the_call_is_skipped_and_said(rt, db, time, log):
+def test_an_instant_that_had_passed_at_the_call_is_skipped_and_said(rt, db, time, recorder):
     add(rt, db, NOON - timedelta(seconds=1))
     db.commit()
     settle(rt, time)
 
     assert slots(rt) == []
-    assert [line["reason"] for line in log if line["event"] == "slot.skipped"] == ["it had passed when it was added"]
+    assert [line["reason"] for line in recorder.of("slot.skipped")] == ["it had passed when it was added"]
 
 
 def test_what_other_calls_do_next_builds_on_what_was_committed(rt, db):
@@ -221,7 +219,7 @@ def test_what_other_calls_do_next_builds_on_what_was_committed(rt, db):
     assert (paused, rt.jobs.join(job, timeout=15).result, keys(rt)) == (True, "user 7", [])
 
 
-def test_an_operator_sees_and_pauses_what_no_runtime_has_carried_out(life, db, path, time, log, tmp_path):
+def test_an_operator_sees_and_pauses_what_no_runtime_has_carried_out(life, db, path, time, recorder):
     with life(stops_within_one=True) as rt:
         schedule_id = add(rt, db)
     db.commit()
@@ -233,12 +231,8 @@ def test_an_operator_sees_and_pauses_what_no_runtime_has_carried_out(life, db, p
         settle(rt, time, 3600)
         paused = rt.scheduler.get(schedule_id).paused
 
-    assert (seen, paused, slots_of(log)) == ([schedule_id], True, [])
-    assert is_proven(log, path, tmp_path) == []
-
-
-def slots_of(log: list[dict[str, object]]) -> list[object]:
-    return [line["slot"] for line in log if line["event"] == "slot.fired"]
+    assert (seen, paused, recorder.of("slot.fired")) == ([schedule_id], True, [])
+    assert findings(recorder, path) == []
 
 
 def test_lists_go_in_pages_through_what_is_and_what_was_committed(life, db, path, time):
@@ -287,7 +281,6 @@ def test_a_process_that_dies_right_after_the_commit_has_lost_nothing(path, end, 
     subprocess.run([sys.executable, "-P", "-c", KILLED, str(path), end], check=False)
     rt = runtime(path)
 
-    rt.subscribe(recorder)
     if end == "commit":
         recorder.wait_for("slot.fired")
     with contextlib.closing(sqlite3.connect(path)) as db:
@@ -297,8 +290,7 @@ def test_a_process_that_dies_right_after_the_commit_has_lost_nothing(path, end, 
     assert users == (1 if end == "commit" else 0)
 
 
-def test_a_commit_is_looked_for_at_once_and_what_is_rolled_back_not_for_ever(rt, db, time, log, recorder):
-    rt.subscribe(recorder)
+def test_a_commit_is_looked_for_at_once_and_what_is_rolled_back_not_for_ever(rt, db, time, recorder):
     expected = rt.boot.carried_over.expected
 
     def soon():
@@ -309,7 +301,7 @@ def test_a_commit_is_looked_for_at_once_and_what_is_rolled_back_not_for_ever(rt,
     db.commit()
     # Less than the second after which others are looked for.
     recorder.until(lambda: soon() or recorder.of("schedule.added") or time.clock().now() > NOON_AND_A_BIT)
-    carried_out = told(log, "schedule.added")
+    carried_out = told(recorder, "schedule.added")
     recorder.until(lambda: soon() or not expected, "nothing to be expected")
     add(rt, db, key="other")
     db.rollback()
@@ -318,7 +310,7 @@ def test_a_commit_is_looked_for_at_once_and_what_is_rolled_back_not_for_ever(rt,
     recorder.until(lambda: time.advance(5) or not expected, "what was rolled back to be given up")
 
     assert (carried_out, still) == ([("schedule.added", "user 7")], 1)
-    assert told(log, "schedule.added") == carried_out
+    assert told(recorder, "schedule.added") == carried_out
 
 
 def test_whatever_fails_each_schedule_that_was_committed_is_there_and_no_other():
@@ -371,7 +363,7 @@ def set_one(runtime: Runtime, chance: random.Random, committed: dict[str, str]) 
             committed[key] = when
 
 
-def test_several_processes_carry_a_change_out_once(life, db, time, log, path, tmp_path):
+def test_several_processes_carry_a_change_out_once(life, db, time, recorder, path):
     first, second = life(), life()
     with first, second:
         for number in range(20):
@@ -384,11 +376,11 @@ def test_several_processes_carry_a_change_out_once(life, db, time, log, path, tm
         fired = slots(first)
 
     assert fired == [NOON + timedelta(hours=1)] * 20
-    assert len(told(log, "schedule.added")) == 20
-    assert is_proven(log, path, tmp_path) == []
+    assert len(told(recorder, "schedule.added")) == 20
+    assert findings(recorder, path) == []
 
 
-def test_each_process_carries_a_removal_out_and_the_log_has_it(life, db, time, log, path, tmp_path):
+def test_each_process_carries_a_removal_out_and_the_log_has_it(life, db, time, recorder, path):
     first, second = life(), life()
     with first, second:
         schedule_id = add(first, db)
@@ -401,13 +393,12 @@ def test_each_process_carries_a_removal_out_and_the_log_has_it(life, db, time, l
         settle(first, time)
         fired = slots(first)
 
-    moves = [move for line in log for move in line.get("moves", ())]
-    assert fired == []
-    assert [move["k"] for move in moves if move.get("s") == schedule_id] == ["schedule.added", "schedule.removed"]
-    assert is_proven(log, path, tmp_path) == []
+    kinds = [move["k"] for move in moves(recorder) if move.get("s") == schedule_id]
+    assert (fired, kinds) == ([], ["schedule.added", "schedule.removed"])
+    assert findings(recorder, path) == []
 
 
-def test_more_changes_than_one_turn_carries_out_are_carried_out(life, db, path, log, time, tmp_path, monkeypatch):
+def test_more_changes_than_one_turn_carries_out_are_carried_out(life, db, path, recorder, time, monkeypatch):
     monkeypatch.setattr("lamplighter.stores.sqlite.schedule_changes.HOST_CHANGES_MAX", 3)
     monkeypatch.setattr("lamplighter.stores.sqlite.schedules.HOST_CHANGES_MAX", 3)
     with life() as rt:
@@ -420,8 +411,8 @@ def test_more_changes_than_one_turn_carries_out_are_carried_out(life, db, path, 
             settle(rt, time)
         carried_out = len(keys(rt))
 
-    assert (seen, carried_out, len(told(log, "schedule.added"))) == (9, 9, 10)
-    assert is_proven(log, path, tmp_path) == []
+    assert (seen, carried_out, len(told(recorder, "schedule.added"))) == (9, 9, 10)
+    assert findings(recorder, path) == []
 
 
 def test_a_session_of_sqlalchemy_carries_it(rt, path, time):
