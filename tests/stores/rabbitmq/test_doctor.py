@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import pika
 import pytest
-from lamplighter import Runtime
+from lamplighter import Runtime, StoreUnavailable
 from lamplighter.cli.main import main
 from lamplighter.doctor.diagnosis import Diagnosis
 from lamplighter.doctor.examining import chosen, examine
@@ -93,12 +93,19 @@ def test_a_user_who_may_not_declare_is_told_of_and_one_who_may_is_well(vhosts: V
     assert one(user.url, "rabbit.arguments")[0] == "ok"
 
 
-def test_a_server_that_takes_no_messages_is_told_of_at_once(vhosts: Vhosts, url, runtime, recorder, capsys):
-    rt = runtime(url)
+def test_a_server_that_takes_no_messages_is_told_of_at_once(
+    vhosts: Vhosts, url, runtime, recorder, capsys, monkeypatch
+):
+    # Nor does it hear that somebody goes.
+    monkeypatch.setattr("lamplighter.stores.rabbitmq.pika.link.CLOSE_SECONDS_MAX", 0.1)
+    rt = runtime(url, reply_seconds_max=0.5)
     before = one(url, "rabbit.alarms")
     node = vhosts.server.nodes[0]
     node.ctl("set_vm_memory_high_watermark", "0.0000001")
     try:
+        with pytest.raises(StoreUnavailable):
+            # Only whoever sends a message is told.
+            rt.jobs.queue("work")
         recorder.until(lambda: "memory" in str(rt.health().reasons), "an alarm that health tells")
         during = one(url, "rabbit.alarms")
         code = main(["doctor", "-s", url])
