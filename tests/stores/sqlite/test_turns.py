@@ -277,9 +277,9 @@ def test_limits_hold_nothing_waits_in_vain_and_the_next_due_is_never_late(store,
     for _ in range(3_000):
         with store.turn("b", now) as turn:
             turn.jobs.refresh()
-        check_claim(store, limits, now, 9)
-        end(store, *[job for job in everything_in(store) if job.state == JobState.RUNNING], at=now)
-        if not any(job.state == JobState.QUEUED for job in everything_in(store)):
+        after = check_claim(store, limits, now, 9)
+        end(store, *[job for job in after if job.state == JobState.RUNNING], at=now)
+        if not any(job.state == JobState.QUEUED for job in after):
             break
         now += 1.0
     assert not [job.id for job in everything_in(store) if job.state in (JobState.QUEUED, JobState.RUNNING)]
@@ -295,7 +295,8 @@ def put_at(store: SqliteStore, now: float, *jobs) -> None:
         turn.jobs.insert(jobs)
 
 
-def check_claim(store: SqliteStore, limits: NameLimits, now: float, most: int) -> None:
+def check_claim(store: SqliteStore, limits: NameLimits, now: float, most: int) -> list[JobRecord]:
+    """What a claim leaves to wait has to; gives all jobs as they are then."""
     with store.turn("b", now) as turn:
         claimed = turn.jobs.claim([want(most, limits=limits)], suspect=True)
     after = everything_in(store)
@@ -304,7 +305,7 @@ def check_claim(store: SqliteStore, limits: NameLimits, now: float, most: int) -
     assert limits.per_group is None or max(of_group.values(), default=0) <= limits.per_group
     assert limits.total is None or of_all <= limits.total
     if len(claimed.claims["work"]) == most or (limits.total is not None and of_all >= limits.total):
-        return
+        return after
     if limits.rate_per_group is None:
         left = [job.id for job in after if is_startable(job, now) and has_room(job, of_group, limits)]
         assert not left, f"left to wait though there is room: {left}"
@@ -315,6 +316,7 @@ def check_claim(store: SqliteStore, limits: NameLimits, now: float, most: int) -
     coming = [job.run_at for job in after if job.state == JobState.QUEUED and job.run_at > now]
     if due is not None and limits.rate_per_group is None:
         assert due <= min(coming, default=float("inf")) + SLACK
+    return after
 
 
 def has_room(job: JobRecord, of_group: Counter[str | None], limits: NameLimits) -> bool:
