@@ -8,19 +8,10 @@ import pytest
 from lamplighter.messages.jobs import JobState
 from lamplighter.messages.queries import JobQuery
 from lamplighter.stores.sqlite import due
-from lamplighter.stores.sqlite.store import SqliteStore
 
 from support.conformance.kit import NOW, new, put, take
 
 MOST = 1_000
-
-
-@pytest.fixture
-def store():
-    one = SqliteStore(":memory:")
-    one.open()
-    yield one
-    one.close()
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -6,20 +6,11 @@ import random
 
 import pytest
 from lamplighter.stores.sqlite import due
-from lamplighter.stores.sqlite.store import SqliteStore
 
 from support.conformance.kit import FAILED, NOW, RETRY, claim_in, new, put, take
 
 STEPS = 100
 """So many steps of SQLite's machine are counted as one."""
-
-
-@pytest.fixture
-def store():
-    one = SqliteStore(":memory:")
-    one.open()
-    yield one
-    one.close()
 
 
 def steps_of(store, call):

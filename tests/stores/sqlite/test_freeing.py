@@ -7,7 +7,6 @@ becomes of a job in the end must be what the ends of its parents say.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 
 import pytest
 from lamplighter.errors import KeyTaken
@@ -23,14 +22,6 @@ HISTORIES = 60
 
 TURNS = 60
 """Of one history."""
-
-
-@pytest.fixture
-def store() -> Iterator[SqliteStore]:
-    store = SqliteStore(":memory:")
-    store.open()
-    yield store
-    store.close()
 
 
 class History:

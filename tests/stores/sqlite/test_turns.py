@@ -18,14 +18,6 @@ from support.conformance.kit import DONE, FAILED, NOW, RETRY, SUCCEEDED, claim_i
 SLACK = turns.SLACK_SECONDS
 
 
-@pytest.fixture
-def store():
-    one = SqliteStore(":memory:")
-    one.open()
-    yield one
-    one.close()
-
-
 def grouped(group: str, number: int = 0, **changes: object):
     return new(f"{group}{number}", group_key=group, **changes)
 
