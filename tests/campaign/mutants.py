@@ -84,8 +84,7 @@ KEPT = "a step is kept once, and not taken again"
 LINKS = "what waits for others is judged once, by what is stored"
 RATES = "rates"
 TURNS = "groups take turns"
-
-ACTS = "what people do"
+PEOPLE = "what people do"
 
 MUTANTS = (
     Mutant(
@@ -2511,7 +2510,7 @@ MUTANTS = (
         test="tests/boot/test_quiet.py::test_what_was_claimed_in_advance_goes_back_when_a_runtime_becomes_quiet",
     ),
     Mutant(
-        ACTS,
+        PEOPLE,
         "a sweep takes what came after it was counted",
         "operating/matching.py",
         "    until = asked_at if query.queued_until is None else min(asked_at, query.queued_until)\n",
@@ -2519,7 +2518,7 @@ MUTANTS = (
         test="tests/cli/test_acting.py::test_a_sweep_takes_only_what_was_there_when_somebody_asked",
     ),
     Mutant(
-        ACTS,
+        PEOPLE,
         "a number of jobs that has changed since somebody was asked is not looked at",
         "cli/acting.py",
         "        if again != found:\n",
@@ -2527,7 +2526,7 @@ MUTANTS = (
         test="tests/cli/test_acting.py::test_a_sweep_is_refused_when_there_are_fewer_jobs_than_somebody_was_shown",
     ),
     Mutant(
-        ACTS,
+        PEOPLE,
         "what people do is in no sums",
         "operating/operator_turns.py",
         "                _count(turn)\n",

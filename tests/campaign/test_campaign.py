@@ -102,10 +102,10 @@ def test_the_test_that_notices_a_mutant_is_there(nodeid):
 
 
 def test_the_page_of_mutants_tells_of_each_that_it_was_caught():
-    rows = re.findall(r"^\| [^|]+ \| ([^|]+) \| ([^|]+) \|", PAGE.read_text("utf-8"), re.MULTILINE)[2:]
-    by = dict(rows)
+    rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \| ([^|]+) \|", PAGE.read_text("utf-8"), re.MULTILINE)[2:]
+    by = {name: caught for _, name, caught in rows}
 
-    assert by.keys() == {mutant.name for mutant in MUTANTS}
+    assert {(promise, name) for promise, name, _ in rows} == {(mutant.promise, mutant.name) for mutant in MUTANTS}
     assert {mutant.name for mutant in MUTANTS if mutant.test} == {name for name in by if by[name] == "a test"}
     assert all(int(seeds.split()[0]) <= SEEDS_MAX for seeds in by.values() if seeds != "a test")
 
