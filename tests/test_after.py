@@ -7,24 +7,23 @@ import sqlite3
 from contextlib import closing
 
 import pytest
-from lamplighter import Discard, JobFailed, JobSpec, KeyTaken, Runtime, UnknownJob, UsageError
+from lamplighter import Discard, JobFailed, JobSpec, KeyTaken, NotSupported, Runtime, UnknownJob, UsageError
+from lamplighter.rules.limits import Limits
+from lamplighter.rules.new_jobs import JobChecks
 from lamplighter.testing import Inline
 
 JOIN_SECONDS_MAX = 20
 
 
-class Told(list):
-    """What handlers were called with, in order."""
-
-
 @pytest.fixture
 def told():
-    return Told()
+    """What handlers were called with, in order."""
+    return []
 
 
 @pytest.fixture
 def app(told):
-    """Handlers that do what their data says: "die", "cancel", or nothing but return it."""
+    """Handlers that do what their data says: "die", or nothing but return it."""
 
     def work(job):
         told.append(job.data)
@@ -298,8 +297,9 @@ def test_an_id_may_stand_earlier_in_the_same_call(app):
 
 def test_a_job_of_a_group_takes_its_turn_once_it_is_freed(app, told):
     parent = app.jobs.queue("work", "parent", delay=10)
-    waits, others = app.jobs.queue("work", "waits", after=parent, group="t"), []
-    others += [app.jobs.queue("work", number, group="t") for number in range(2)]
+    waits = app.jobs.queue("work", "waits", after=parent, group="t")
+    for number in range(2):
+        app.jobs.queue("work", number, group="t")
     app.drain()
     assert (told, states(app, waits)) == ([0, 1], ["queued"])
 
@@ -552,10 +552,6 @@ def test_what_is_left_when_a_runtime_dies_is_freed_by_the_next(tmp_path):
 
 
 def test_rabbitmq_says_what_to_do_instead():
-    from lamplighter import NotSupported
-    from lamplighter.rules.limits import Limits
-    from lamplighter.rules.new_jobs import JobChecks
-
     checks = JobChecks(now=0.0, new_id=lambda: "a", corr=None, limits=Limits(), has_table=False)
 
     with pytest.raises(NotSupported, match=r"a queue cannot wait for another: end the first with job\.then"):
