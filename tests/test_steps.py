@@ -14,6 +14,8 @@ from lamplighter import JobFailed, KeptStep, Runtime, Snooze, StaleClaim, UsageE
 from lamplighter.messages.jobs import Claim
 from lamplighter.testing import Inline
 
+from .support.forked import REFUSED, said_of_a_forked_call
+
 JOIN_SECONDS_MAX = 20
 
 FUNCTIONS = '''
@@ -650,35 +652,8 @@ def test_no_function_is_called_whose_thread_would_wait_for_its_own_transaction(r
     assert called == []
 
 
-FORKING = """
-import os, sys
-from lamplighter import NotStarted, Runtime
-
-def whole(job):
-    child = os.fork()
-    if child == 0:
-        try:
-            job.step("x", os._exit, 8)
-        except NotStarted:
-            os._exit(7)
-        os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-with Runtime(sys.argv[1]) as runtime:
-    runtime.jobs.add_handler("whole", whole)
-    print(runtime.jobs.join(runtime.jobs.queue("whole"), timeout=60).result)
-"""
-
-
 def test_in_a_forked_child_no_step_is_taken(tmp_path):
-    """It goes on in the function of its parent's job. The process is one of its own: this one has threads of other
-    libraries, which may hold a lock that the child would wait for.
-    """
-    host = [sys.executable, "-P", "-c", FORKING, str(tmp_path / "jobs.db")]
-
-    ran = subprocess.run(host, capture_output=True, text=True, check=True, timeout=100)
-
-    assert ran.stdout == "7\n"
+    assert said_of_a_forked_call(tmp_path / "jobs.db", 'job.step("x", os._exit, 8)') == REFUSED
 
 
 DYING = """

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -18,6 +16,8 @@ from lamplighter.messages.jobs import NewJob
 from lamplighter.rules.new_jobs import FollowUps, follow_up_id, follow_ups
 from lamplighter.stores.transitions import born
 from lamplighter.testing import Faults, Inline, Simulation
+
+from .support.forked import REFUSED, said_of_a_forked_call
 
 JOIN_SECONDS_MAX = 20
 
@@ -506,36 +506,9 @@ def test_inline_runs_what_follows():
         assert app.jobs.get("b.1.1").result == 3
 
 
-FORKING = """
-import os, sys
-from lamplighter import NotStarted, Runtime
-
-def whole(job):
-    child = os.fork()
-    if child == 0:
-        try:
-            job.then(("part", 1))
-        except NotStarted:
-            os._exit(7)
-        os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-with Runtime(sys.argv[1]) as runtime:
-    runtime.jobs.add_handler("whole", whole)
-    job = runtime.jobs.join(runtime.jobs.queue("whole"), timeout=60)
-    print(job.result, len(runtime.jobs.list("part")))
-"""
-
-
 def test_in_a_forked_child_nothing_is_kept(tmp_path):
-    """It goes on in the function of its parent's job; what it says would be said to nobody. The process is one of its
-    own: this one has threads of other libraries, which may hold a lock that the child would wait for.
-    """
-    host = [sys.executable, "-P", "-c", FORKING, str(tmp_path / "jobs.db")]
-
-    ran = subprocess.run(host, capture_output=True, text=True, check=True, timeout=100)
-
-    assert ran.stdout == "7 0\n"
+    """What it says would be said to nobody."""
+    assert said_of_a_forked_call(tmp_path / "jobs.db", 'job.then(("part", 1))') == REFUSED
 
 
 def test_what_follows_survives_brokers_and_actors_that_die():
