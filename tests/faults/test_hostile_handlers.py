@@ -165,8 +165,7 @@ def test_a_coroutine_that_blocks_its_loop_is_timed_out_and_the_others_run_again(
             blocked.set()
             release.wait()
         else:
-            while not blocked.is_set():
-                await asyncio.sleep(0.01)
+            await asyncio.to_thread(blocked.wait, SECONDS_MAX)
         return "ended"
 
     runtime.jobs.add_handler("loop", work, concurrency=3, timeout=0.5, max_attempts=1)
