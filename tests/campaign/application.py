@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-import sqlite3
 from collections import Counter
 from collections.abc import Callable
-from contextlib import closing
 from datetime import timedelta
 from functools import partial
 from itertools import count
@@ -26,7 +24,7 @@ from lamplighter import (
     StoreUnavailable,
 )
 from lamplighter.testing.simulation.simulation import Simulation
-from weave import Weaver
+from weave import Weaver, in_own_transaction
 
 JOBS = 60
 """How many jobs the host queues; schedules come on top."""
@@ -348,15 +346,11 @@ class Host:
         if boot is None:
             # The supervisor gave up; the process is about to be started again.
             return
+        call = partial(runtime.jobs.queue, spec.pop("name"), spec.pop("data"), **spec)
         if boot.store.path is None:
-            self._insist(runtime, partial(runtime.jobs.queue, spec.pop("name"), spec.pop("data"), **spec))
-            return
-        with closing(sqlite3.connect(boot.store.address, timeout=0)) as connection:
-            try:
-                runtime.jobs.queue(spec.pop("name"), spec.pop("data"), connection=connection, **spec)
-                connection.commit()
-            except (sqlite3.OperationalError, LamplighterError):
-                connection.rollback()
+            self._insist(runtime, call)
+        else:
+            in_own_transaction(boot.store.address, call)
 
     def _insist(self, runtime: Runtime, call: Callable[[], object]) -> None:
         """As a careful host does: the same call with the same ids again, until it is answered."""

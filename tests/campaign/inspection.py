@@ -12,6 +12,9 @@ from lamplighter import Runtime
 from lamplighter.messages.jobs import JobRecord
 from lamplighter.rules.lifecycle import MOVES
 
+Moves = list[dict[str, Any]]
+"""As `moves_of` gives them."""
+
 PART = re.compile(r"\.\d+\.\d+(~\d+)?$")
 """What the id of a part adds to that of the job that it follows."""
 
@@ -25,7 +28,7 @@ NOTHING_BACK = "the runtime could not give its jobs back as it stopped"
 """The reason in the line of a boot that stops."""
 
 
-def check_log(text: str, one_waits: str) -> None:
+def check_log(moves: Moves, one_waits: str) -> None:
     """Limits, keys and times, over the moves of all jobs in the order of their turns.
 
     Args:
@@ -35,7 +38,7 @@ def check_log(text: str, one_waits: str) -> None:
     keys: dict[tuple[str, str], str] = {}
     key_of: dict[str, tuple[str, str]] = {}
     singles: set[str] = set()
-    for move in moves_of(text):
+    for move in moves:
         job_id, to, name = move["job_id"], move["to"], move["job_name"]
         if name == "single":
             (singles.add if to == "running" else singles.discard)(job_id)
@@ -53,13 +56,13 @@ def check_log(text: str, one_waits: str) -> None:
                 del keys[key_of[job_id]]
 
 
-def check_parts(text: str) -> Counter[str]:
+def check_parts(moves: Moves) -> Counter[str]:
     """Each job that is done by its handler has the parts that it has said, every other has none, by their ids.
 
     How many jobs have had parts, and how often a claim has ended otherwise of one that would have had them.
     """
     due, born, reached = Counter[str](), Counter[str](), Counter[str]()
-    for move in moves_of(text):
+    for move in moves:
         job_id = move["job_id"]
         if move["job_name"] == "part" and move["event"] == "job.queued":
             born[PART.sub("", job_id)] += 1
@@ -75,12 +78,12 @@ def check_parts(text: str) -> Counter[str]:
     return reached
 
 
-def check_groups(text: str) -> Counter[str]:
+def check_groups(moves: Moves) -> Counter[str]:
     """No more of a group run at once than may, over all processes. How often as many did."""
     group_of: dict[str, tuple[str, str]] = {}
     running: dict[tuple[str, str], set[str]] = {}
     reached = Counter[str]()
-    for move in moves_of(text):
+    for move in moves:
         job_id = move["job_id"]
         if job_id in group_of:
             running[group_of[job_id]].discard(job_id)
@@ -115,7 +118,7 @@ def check_rate(text: str) -> Counter[str]:
     return reached
 
 
-def moves_of(text: str) -> list[dict[str, Any]]:
+def moves_of(text: str) -> Moves:
     """Every change of state as the ledger tells it, with what its own line says besides, in the order of the turns.
 
     In one process's log they lie so, but for those that are told late, by others or by a process that was held up

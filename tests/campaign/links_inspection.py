@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from inspection import describe, moves_of
+from inspection import Moves, describe
 from lamplighter import Job, Runtime
 from lamplighter.messages.jobs import ENDED
 from lamplighter.rules.lifecycle import fate
 
 
-def check_links(text: str) -> Counter[str]:
+def check_links(moves: Moves) -> Counter[str]:
     """Who waits for others starts after they have ended as it wants, and shares a fate that one of them has.
 
     How often jobs were freed, doomed, cancelled with another, and revived.
@@ -20,7 +20,7 @@ def check_links(text: str) -> Counter[str]:
     waiting: dict[str, int] = {}
     more: dict[str, list[list[Any]]] = {}
     reached = Counter[str]()
-    for move in moves_of(text):
+    for move in moves:
         job_id, event, named = move["job_id"], move["event"], move["named"]
         if event in ("job.queued", "job.requeued"):
             waiting[job_id] = move["parents"]

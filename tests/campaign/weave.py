@@ -6,6 +6,7 @@ import random
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 
 from lamplighter import JobSpec, LamplighterError, Runtime
@@ -16,6 +17,16 @@ WOVEN = 30
 NAMES = ("work", "work", "quick", "async", "child", "single")
 
 Insist = Callable[[Runtime, Callable[[], object]], None]
+
+
+def in_own_transaction(address: str, call: Callable[..., object]) -> None:
+    """Make a call in a transaction of the host's, as its `connection`; where that fails, the host does without."""
+    with closing(sqlite3.connect(address, timeout=0)) as connection:
+        try:
+            call(connection=connection)
+            connection.commit()
+        except (sqlite3.OperationalError, LamplighterError):
+            connection.rollback()
 
 
 class Weaver:
@@ -58,28 +69,22 @@ class Weaver:
 
     def _within(self, chance: random.Random, spec: JobSpec, before: list[JobSpec]) -> JobSpec:
         part = chance.choice(before)
-        wanted = {"after": [*spec.after, part], "after_ended": spec.after_ended}  # type: ignore[misc]
         if chance.random() < 0.3:
-            wanted = {"after": spec.after, "after_ended": [*spec.after_ended, part]}  # type: ignore[misc]
-        options = {name: getattr(spec, name) for name in ("name", "data", "id", "delay", "unique", "priority")}
-        return JobSpec(**options, **wanted)
+            return replace(spec, after_ended=[*spec.after_ended, part])  # type: ignore[misc]
+        return replace(spec, after=[*spec.after, part])  # type: ignore[misc]
 
     def _queueing(self, chance: random.Random, specs: list[JobSpec], insist: Insist) -> Callable[[Runtime], None]:
         if len(specs) == 1 and chance.random() < 0.5:
-            return partial(self._in_own_transaction, spec=specs[0])
+            (spec,) = specs
+            names = ("id", "delay", "unique", "priority", "after", "after_ended")
+            options = {name: getattr(spec, name) for name in names}
+            return lambda runtime: self._on_file(runtime, partial(runtime.jobs.queue, spec.name, spec.data, **options))
         return lambda runtime: insist(runtime, partial(runtime.jobs.queue_many, specs))
 
-    def _in_own_transaction(self, runtime: Runtime, spec: JobSpec) -> None:
+    def _on_file(self, runtime: Runtime, call: Callable[..., object]) -> None:
         boot = runtime.boot
-        if boot is None or boot.store.path is None:
-            return
-        options = {name: getattr(spec, name) for name in ("id", "delay", "unique", "priority", "after", "after_ended")}
-        with closing(sqlite3.connect(boot.store.address, timeout=0)) as connection:
-            try:
-                runtime.jobs.queue(spec.name, spec.data, connection=connection, **options)
-                connection.commit()
-            except (sqlite3.OperationalError, LamplighterError):
-                connection.rollback()
+        if boot is not None and boot.store.path is not None:
+            in_own_transaction(boot.store.address, call)
 
     def _meddling(self, chance: random.Random, job_id: str, insist: Insist) -> Callable[[Runtime], None]:
         match chance.randrange(5):
@@ -88,17 +93,6 @@ class Weaver:
             case 1:
                 return lambda runtime: insist(runtime, partial(runtime.jobs.mark_done, job_id, "marked"))
             case 2:
-                return partial(self._end_in_own_transaction, job_id=job_id)
+                return lambda runtime: self._on_file(runtime, partial(runtime.jobs.mark_done, job_id, "marked"))
             case _:
                 return lambda runtime: insist(runtime, partial(runtime.jobs.requeue, job_id))
-
-    def _end_in_own_transaction(self, runtime: Runtime, job_id: str) -> None:
-        boot = runtime.boot
-        if boot is None or boot.store.path is None:
-            return
-        with closing(sqlite3.connect(boot.store.address, timeout=0)) as connection:
-            try:
-                runtime.jobs.mark_done(job_id, "marked", connection=connection)
-                connection.commit()
-            except (sqlite3.OperationalError, LamplighterError):
-                connection.rollback()

@@ -23,6 +23,7 @@ from inspection import (
     check_store,
     gave_nothing_back,
     killed_stops,
+    moves_of,
 )
 from lamplighter import Runtime
 from lamplighter.testing.simulation.faults import STRIKES, Faults
@@ -304,11 +305,12 @@ def scenario(seed: int) -> Counter[str]:
         # An older copy that was put in the place of the store takes back what the log has told since.
         is_told = not (faults.log_error or simulation.reached["replace_store"])
         if is_told:
-            check_log(simulation.log, host.one_waits)
-            simulation.reached += check_parts(simulation.log)
-            simulation.reached += check_links(simulation.log)
+            moves = moves_of(simulation.log)
+            check_log(moves, host.one_waits)
+            simulation.reached += check_parts(moves)
+            simulation.reached += check_links(moves)
             simulation.reached += check_rate(simulation.log)
-            simulation.reached += check_groups(simulation.log)
+            simulation.reached += check_groups(moves)
         if len(simulation.runtimes) == 1 and is_told and not (faults.crash_actor or faults.commit_unknown):
             if not faults.operator:
                 # Whoever pauses or resumes a name from outside is told later, by others.
