@@ -33,7 +33,7 @@ from ..messages.jobs import Instant, JobKeywords, JobRecord, JobSpec
 from ..messages.outcomes import Policy
 from ..rules.codec import decode, encode
 from ..rules.limits import WHOLE_MAX
-from ..rules.links import ParentRefs
+from ..rules.links import ParentRefs, names_parents
 from ..rules.new_jobs import SPEC_OPTIONS, as_spec
 from ..rules.validation import check_iterable
 from .carriers import Carrier, Carriers
@@ -41,6 +41,10 @@ from .execute import Execution
 from .outcomes import Rules
 from .payload import payload_type
 from .steps import reader, refuse_on_loop
+
+PARENT_OPTIONS = ("after", "after_ended")
+OWN_OPTIONS = tuple(name for name in SPEC_OPTIONS if name not in PARENT_OPTIONS)
+"""The options of a job that go to the parent as they are; the two others name jobs, which only this process has."""
 
 PR_SET_PDEATHSIG = 1
 """Linux: with which signal a process dies when the thread that started it has ended."""
@@ -324,7 +328,7 @@ def _orders(jobs: Iterable[Any]) -> list[list[Any]]:
     """The jobs of a call for the parent to queue."""
     rest, refs, orders = iter(jobs), ParentRefs(WHOLE_MAX), list[list[Any]]()
     for place, spec in enumerate(map(as_spec, rest)):
-        options = {name: value for name in SPEC_OPTIONS if (value := getattr(spec, name)) not in (None, ())}
+        options = {name: value for name in OWN_OPTIONS if (value := getattr(spec, name)) is not None}
         orders.append(_order(spec.name, spec.data, {**options, **_parents(spec, refs, rest)}))
         refs.stands(spec, place)
     return orders
@@ -332,13 +336,13 @@ def _orders(jobs: Iterable[Any]) -> list[list[Any]]:
 
 def _with_ids(name: Any, options: Mapping[str, Any]) -> dict[str, Any]:
     """The options of one job, with the ids of those that it is to wait for."""
-    wanted: Any = {key: options[key] for key in ("after", "after_ended") if key in options}
+    wanted: Any = {key: options[key] for key in PARENT_OPTIONS if key in options}
     return {**options, **_parents(JobSpec(name=name, **wanted), ParentRefs(WHOLE_MAX), ())} if wanted else dict(options)
 
 
 def _parents(spec: JobSpec, refs: ParentRefs, rest: Iterable[Any]) -> dict[str, list[Any]]:
     """What a job is to wait for, as JSON has it: an id, or the place of a job in the same call."""
-    if spec.after == () and spec.after_ended == ():
+    if not names_parents(spec):
         return {}
     parents = refs.of(spec, rest)
     named = [(one.job_id or one.place, one.any_end) for one in parents]

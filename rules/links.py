@@ -79,10 +79,14 @@ class ParentRefs:
         )
 
 
+def names_parents(spec: JobSpec) -> bool:
+    """Whether a job is to wait for others. What stands there may be anything yet, so it is compared with nothing."""
+    refs = spec.after, spec.after_ended
+    return tuple(map(type, refs)) != (tuple, tuple) or refs != ((), ())
+
+
 def _listed(refs: Any, what: str) -> Sequence[Any]:
     """What one of the two holds, which may be one thing alone."""
-    if type(refs) is tuple and not refs:
-        return ()
     if isinstance(refs, str | JobSpec) or isinstance(getattr(refs, "record", None), JobRecord):
         return (refs,)
     if isinstance(refs, dict | bytes | bytearray):

@@ -12,7 +12,7 @@ from ..messages.jobs import Instant, JobKeywords, JobParent, JobRecord, JobSpec,
 from .capabilities import not_supported
 from .codec import Encoded, digest, encode
 from .limits import Limits
-from .links import ParentRefs, shifted
+from .links import ParentRefs, names_parents, shifted
 from .validation import check_moment, check_name, check_seconds, check_whole, unknown_options
 
 PRIORITY_MAX = 1_000_000
@@ -155,7 +155,7 @@ class JobChecks:
         if spec.group is not None and not self._has_table:
             raise not_supported("groups")
         parents: tuple[JobParent, ...] = ()
-        if not all(type(one) is tuple and not one for one in (spec.after, spec.after_ended)):
+        if names_parents(spec):
             parents = (self._refs or ParentRefs(self._parents_max)).of(spec, rest)
             if parents and not self._has_table:
                 raise not_supported("after")

@@ -9,6 +9,20 @@ import pytest
 from lamplighter import JobFailed
 
 PROCESS_FUNCTIONS = """
+from lamplighter import JobSpec
+
+
+class Incomparable:
+    def __eq__(self, other):
+        raise RuntimeError("no comparison")
+
+
+def waits_for_nothing_known(job):
+    if job.data == "one":
+        job.queue("other", after=Incomparable())
+    job.queue_many([JobSpec(name="other", after=Incomparable())])
+
+
 def asks_badly(job):
     if job.data == "badly":
         job.queue("other", at="tomorrow")
@@ -32,6 +46,18 @@ def test_a_child_that_queues_with_a_bad_option_gets_an_error_and_its_lane_goes_o
     assert "tomorrow" in caught.value.job.error
     assert after.result == "fine"
     assert rt.jobs.counts("other")["queued"] == 0
+
+
+@pytest.mark.parametrize("how_many", ["one", "several"])
+def test_a_child_compares_what_after_is_given_with_nothing_before_it_is_checked(runtime, functions, how_many):
+    rt = runtime()
+    rt.jobs.add_handler("work", functions.waits_for_nothing_known, isolation="process", max_attempts=1)
+
+    with pytest.raises(JobFailed) as caught:
+        rt.jobs.join(rt.jobs.queue("work", how_many), timeout=10)
+
+    assert "expected after to hold Jobs, ids or JobSpecs of this call, got: <" in caught.value.job.error
+    assert "no comparison" not in caught.value.job.error
 
 
 def test_a_job_that_can_have_no_child_process_waits_for_its_back_off(runtime, recorder, functions, monkeypatch):
