@@ -18,12 +18,12 @@ class Shortfall:
     """A move that says that other steps went with it than were told by then.
 
     Attributes:
-        missing: how many more it says.
+        said: how many it says.
         told: how many were told.
     """
 
     move: ToldMove
-    missing: int
+    said: int
     told: int
 
 
@@ -73,19 +73,16 @@ class StepReplay:
         is_sure = job is not None and job.rev == move.r - 1 and self.is_sure(move.j)
         kept = self._kept.pop(move.j, NOTHING)
         if move.k != "queued" and is_sure and removed != len(kept):
-            self._short[move.j].append(Shortfall(told, removed - len(kept), len(kept)))
+            self._short[move.j].append(Shortfall(told, removed, len(kept)))
 
     def finish(self) -> None:
         """Nothing more will be told: what is missing is found."""
-        for shortfalls in self._short.values():
+        for job_id, shortfalls in self._short.items():
             for short in shortfalls:
-                if short.missing:
-                    move = short.move.move
-                    steps, are = many(move.steps or 0, "step"), "is" if short.told == 1 else "are"
-                    says = (
-                        f"job {move.j} is {move.k}, which says that {steps} went with it, and {short.told} {are} told"
-                    )
-                    self._findings.say("lost step", says, short.move.line)
+                if short.told != short.said:
+                    steps, are = many(short.said, "step"), "is" if short.told == 1 else "are"
+                    what = f"job {job_id} is {short.move.move.k}, which says that {steps} went with it"
+                    self._findings.say("lost step", f"{what}, and {short.told} {are} told", short.move.line)
 
     def forget(self, job_id: str) -> None:
         """A job was removed, with its steps."""
@@ -105,7 +102,6 @@ class StepReplay:
         job_id = told.move.j
         for short in self._short.get(job_id, ()) if is_late else ():
             if short.move.move.r > told.move.r:
-                short.missing -= 1
                 short.told += 1
                 return
         self._unsure.add(job_id)
