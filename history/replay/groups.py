@@ -77,7 +77,11 @@ class GroupReplay:
             return
         group = self._group_of.pop(move.j, None)
         if group is not None:
-            self._running[group].discard(move.j)
+            running = self._running[group]
+            running.discard(move.j)
+            if not running:
+                # A group may be a customer, of whom there are many: those that rest are not remembered.
+                del self._running[group]
         if is_late:
             # It had ended before some of what was judged in the meantime.
             self.too_many = [one for one in self.too_many if at > one.at or move.j not in one.jobs]
