@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import insort
-from collections.abc import Iterator
+from bisect import bisect_left, insort
 from typing import NamedTuple
 
 from ...messages.jobs import Instant
@@ -49,17 +48,14 @@ class RateReplay:
             return
         starts, most = self._starts.setdefault((step.move.n, told), []), rate.limit + rate.burst - 1
         insort(starts, step.at)
-        if len(self.too_fast) < KEPT_MAX and any(_crowds(starts, step.at, most, per_seconds(rate) - EXACT_SECONDS)):
+        if len(self.too_fast) < KEPT_MAX and _is_crowd(starts, step.at, most, per_seconds(rate) - EXACT_SECONDS):
             says = f"{step.move.n} may start {told}, and started more jobs in that time: {step.move.j} was one too many"
             self.too_fast.append(TooFast(says, step.line))
         if len(starts) > most + 2 * LATE_STARTS_MAX:
             del starts[:LATE_STARTS_MAX]
 
 
-def _crowds(starts: list[Instant], at: Instant, most: int, per: float) -> Iterator[bool]:
-    """Whether one more than so many lie closer together, of each row of them that has this one in it."""
-    last = len(starts) - 1
-    for end in range(last, most - 1, -1):
-        if starts[end] < at:
-            return
-        yield starts[end - most] <= at and starts[end] - starts[end - most] < per
+def _is_crowd(starts: list[Instant], at: Instant, most: int, per: float) -> bool:
+    """Whether, in a row that has this start in it, one more than so many lie closer together."""
+    ends = range(max(most, bisect_left(starts, at)), len(starts))
+    return any(starts[end - most] <= at and starts[end] - starts[end - most] < per for end in ends)
