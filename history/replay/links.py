@@ -19,6 +19,8 @@ from .findings import Findings, Kind
 UNTOLD_MAX = 100_000
 """Ends that were named and are not told yet. Where there are more, the first of them began before the log."""
 
+DONE = frozenset({JobState.DONE})
+
 
 class NamedEnd(NamedTuple):
     """What a move says of the end of another job.
@@ -30,7 +32,7 @@ class NamedEnd(NamedTuple):
 
     child: str
     kind: Kind
-    states: frozenset[str]
+    states: frozenset[JobState]
     line: Line
 
 
@@ -87,13 +89,13 @@ class LinkReplay:
         if not move.y:
             self._findings.say("doomed without cause", f"job {move.j}: it names no job whose fate it shares", line)
         for parent in move.y or ():
-            self._name(parent, NamedEnd(move.j, "doomed without cause", frozenset({state.value}), line))
+            self._name(parent, NamedEnd(move.j, "doomed without cause", frozenset({state}), line))
 
     def _freed_by(self, move: Told, line: Line) -> None:
         for parent in move.y or ():
             any_end = len(parent) > 2 and bool(parent[2])
-            states = ENDED if any_end else {JobState.DONE}
-            self._name(parent, NamedEnd(move.j, "started too soon", frozenset(map(str, states)), line))
+            states = ENDED if any_end else DONE
+            self._name(parent, NamedEnd(move.j, "started too soon", states, line))
 
     def _name(self, parent: Sequence[Any], named: NamedEnd) -> None:
         job_id, rev = str(parent[0]), int(parent[1])
