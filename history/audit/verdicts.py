@@ -93,7 +93,6 @@ class Verdicts:
             if view is None and not (missing or is_missing_boot):
                 # Where a turn is missing, it may have given them back.
                 self._say_lost(store)
-        store.groups.finish()
         if not is_doubtful:
             self._judge_groups(store)
             self._judge_slots(store, view)
@@ -199,6 +198,7 @@ class Verdicts:
 
     def _judge_groups(self, store: StoreReplay) -> None:
         """Whether more of a group ran at once than may. Where a turn is missing, or a clock was set, nobody knows."""
+        store.groups.finish()
         for one in () if _was_set(store) else store.groups.too_many:
             self._findings.say("too many of a group", one.says, one.line)
 
