@@ -95,6 +95,7 @@ class JobBroker(RuntimeActor):
             self._state,
             store,
             self._alarms,
+            now=context.clock.now,
             tell=self.tell,
             say=self.say,
             wake_the_ended=self._wake_the_ended,

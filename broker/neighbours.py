@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..errors import StoreError, StoreUnavailable, UsageError
-from ..messages.jobs import JobState
+from ..messages.jobs import Instant, JobState
 from ..messages.mail import CheckDue, Revoke, Wake
 from ..stores.ports import Store
 from .alarms import Alarms
 from .outbox import Outbox
+from .parked import say_still_parked
 from .state import BrokerState
 
 POLL_SECONDS = 1.0
@@ -32,6 +33,7 @@ class Neighbours:
     """What a broker knows of other processes between turns. The broker's thread calls every method.
 
     Args:
+        now: wall time.
         tell: sends a message to an actor of this boot.
         say: logs an event.
         wake_the_ended: tells those who wait for jobs that have ended.
@@ -43,6 +45,7 @@ class Neighbours:
         store: Store,
         alarms: Alarms,
         *,
+        now: Callable[[], Instant],
         tell: Callable[[str, Any], object],
         say: Callable[..., None],
         wake_the_ended: Callable[[], None],
@@ -50,6 +53,7 @@ class Neighbours:
         self._state = state
         self._store = store
         self._alarms = alarms
+        self._now = now
         self._tell = tell
         self._say = say
         self._unseen = False
@@ -73,6 +77,7 @@ class Neighbours:
         try:
             if self._others_committed:
                 self._read_commits()
+                say_still_parked(self._state, self._store, self._now(), self._say)
             self._others_committed = self._polled = False
         except (StoreUnavailable, StoreError):
             # The next message makes it look again. The turn meets the same trouble, and reports it; if it does not, no

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from ..errors import alike
 from ..messages.boots import BootRecord
 from ..messages.jobs import ENDED, ClaimKey, Instant, Seconds
 from ..messages.mail import Expect
@@ -116,6 +117,11 @@ class BrokerState:
     def is_handled(self, name: str, others: Iterable[BootRecord]) -> bool:
         """Whether this boot, or one of the others, has a handler for the name."""
         return self.has_handler(name) or any(name in boot.names for boot in others)
+
+    def meant(self, name: str, others: Iterable[BootRecord]) -> str | None:
+        """Which name that this boot, or one of the others, has lanes for is like one that nobody handles."""
+        handled = {*self.capacities, *(known for boot in others for known in boot.names)}
+        return next(iter(alike(name, handled)), None)
 
     def forget_next_due(self) -> None:
         """Forget from when on each name has due jobs, so that the next turn looks for all of them."""

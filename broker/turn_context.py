@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ..errors import alike
 from ..log.emitter import Speaker
 from ..messages.acts import UNATTRIBUTED, Attribution
 from ..messages.boots import BootRecord
@@ -29,13 +28,11 @@ from .follow_ups import store_follow_ups
 from .in_order import check_parents
 from .log_lines import names_job
 from .outbox import HandlerCapacity, Outbox
+from .parked import is_news
 from .state import BrokerState
 
 PASSED_ON = object()
 """Returned for a message that another actor answers, to which it was passed on."""
-
-PARKED_SECONDS = 60.0
-"""How often it is said of a name that no living runtime has a handler for it."""
 
 SURE_OUTCOMES = (OutcomeKind.SUCCEEDED, OutcomeKind.SNOOZED, OutcomeKind.CANCELLED)
 """They are judged without chance: there is no back-off."""
@@ -169,13 +166,11 @@ class TurnContext(NamedTuple):
         return parked
 
     def say_parked(self, parked: Mapping[str, int]) -> None:
-        """Warn that jobs wait for a handler: not of each of them, but now and then of a name while more come."""
+        """Warn that jobs wait for a handler: not of each of them, but now and then of a name."""
         for name, jobs in parked.items():
-            now, said = self.state.monotonic(), self.out.parked.get(name, self.state.parked.get(name))
-            if said is None or now - said >= PARKED_SECONDS:
-                self.out.parked[name] = now
-                handled = {*self.state.capacities, *(known for boot in self.others for known in boot.names)}
-                self.say("name.parked", job_name=name, jobs=jobs, meant=next(iter(alike(name, handled)), None))
+            if is_news(self.state, self.out.parked.get(name, self.state.parked.get(name))):
+                self.out.parked[name] = self.state.monotonic()
+                self.say("name.parked", job_name=name, jobs=jobs, meant=self.state.meant(name, self.others))
 
     def settle(
         self, job: JobRecord, outcome: Outcome, policy: Policy, who: Attribution = UNATTRIBUTED

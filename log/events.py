@@ -216,7 +216,8 @@ EVENTS: dict[str, EventKind] = {
     ),
     "name.parked": EventKind(
         "warning",
-        "Jobs were queued that no living runtime has a handler for; they wait. Said once a minute while more come.",
+        "Jobs wait that no living runtime has a handler for. Said when so many are queued, and once a minute while so "
+        "many wait, counted up to 10,000; in memory while more come.",
         ("job_name", "jobs", "meant"),
     ),
     "job.parked": EventKind("debug", "No living runtime has a handler for a job; it waits.", (*JOB,)),

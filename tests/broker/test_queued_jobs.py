@@ -11,6 +11,12 @@ from lamplighter import Snooze, StaleClaim, StoreUnavailable, UnknownJob
 from lamplighter.testing.draining import is_idle
 
 
+def state_of(rt, recorder):
+    """What the broker knows."""
+    recorder.until(lambda: rt.boot.post.find("broker") is not None, "the broker to be found")
+    return rt.boot.post.find("broker")._state
+
+
 def test_a_live_job_is_never_rescued_by_its_age(timed, time, recorder):
     rt, other = timed(), timed()
     go = threading.Event()
@@ -34,10 +40,7 @@ def test_names_that_nobody_handles_are_warned_of_once_and_make_health_yellow(run
     rt = runtime()
     rt.jobs.add_handler("send-mail", lambda job: None)
     recorder.wait_for("handler.added")
-    recorder.until(
-        lambda: (broker := rt.boot.post.find("broker")) is not None and broker._state.capacities,
-        "its lanes to be known",
-    )
+    recorder.until(lambda: state_of(rt, recorder).capacities, "its lanes to be known")
     rt.jobs.queue_many([("send_mail", number) for number in range(5)])
     rt.jobs.queue("send_mail", 5)
     rt.jobs.pause("other")
@@ -69,6 +72,52 @@ def test_a_name_that_nobody_handles_is_warned_of_again_after_a_minute_if_more_co
         return len(recorder.of("name.parked", job_name="nobody"))
 
     assert [queue_after(seconds) for seconds in (0, 59, 2, 1)] == [1, 1, 2, 2]
+
+
+def test_a_name_that_nobody_handles_is_warned_of_again_while_its_jobs_wait(timed, time, recorder):
+    rt = timed()
+    rt.jobs.add_handler("send-mail", lambda job: None)
+    recorder.until(lambda: state_of(rt, recorder).capacities, "its lanes to be known")
+    first, later = rt.jobs.queue("send_mail"), rt.jobs.queue("send_mail", delay=3600)
+    rt.jobs.queue("gone")
+    rt.jobs.cancel(rt.jobs.queue("ended"))
+
+    def said_after(seconds):
+        before = len(recorder.of("name.parked"))
+        recorder.until(lambda: is_idle(rt), "it to poll again")
+        time.advance(seconds)
+        rt.jobs.pause(f"after-{time.elapsed}")
+        recorder.wait_for("name.paused", job_name=f"after-{time.elapsed}")
+        lines = recorder.of("name.parked")[before:]
+        return sorted((line["job_name"], line["jobs"], line.get("meant")) for line in lines)
+
+    assert said_after(59) == []
+    assert said_after(2) == [("gone", 1, None), ("send_mail", 2, "send-mail")]
+    assert said_after(2) == []
+
+    rt.jobs.cancel(first)
+    rt.jobs.add_handler("gone", lambda job: None)
+    recorder.wait_for("job.done", job_name="gone")
+    assert said_after(60) == [("send_mail", 1, "send-mail")]
+    assert "no living runtime has a handler for 'send_mail', and 1 of its jobs wait" in rt.health().reasons
+
+    rt.jobs.cancel(later)
+    assert said_after(61) == []
+    assert state_of(rt, recorder).parked == {}
+
+
+def test_a_name_that_another_process_has_come_to_handle_is_not_warned_of_again(timed, time, recorder):
+    rt, other = timed(), timed()
+    rt.jobs.queue("work", delay=3600)
+    other.jobs.add_handler("work", lambda job: None)
+    recorder.until(lambda: "work" in (state_of(other, recorder).stored_names or ()), "its row to say so")
+
+    recorder.until(lambda: is_idle(rt), "it to poll again")
+    time.advance(61)
+    rt.jobs.pause("after")
+    recorder.wait_for("name.paused")
+
+    assert len(recorder.of("name.parked")) == 1
 
 
 def test_a_deploy_without_the_handler_deletes_nothing(runtime, recorder):

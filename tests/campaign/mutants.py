@@ -207,6 +207,14 @@ MUTANTS = (
     ),
     Mutant(
         SIGHT,
+        "that jobs wait for a handler is said when they come, and never again",
+        "broker/neighbours.py",
+        "                say_still_parked(self._state, self._store, self._now(), self._say)\n",
+        "",
+        test="tests/broker/test_queued_jobs.py::test_a_name_that_nobody_handles_is_warned_of_again_while_its_jobs_wait",
+    ),
+    Mutant(
+        SIGHT,
         "a runtime that does not say what it declares is passed over",
         "scheduler.py",
         "declared = Runtimes(store, ControlRoom(store.path)).declared(but=boot.id)\n",

@@ -44,6 +44,11 @@ def test_a_job_is_said_to_be_parked_if_no_living_runtime_handles_its_name() -> N
 
         assert [line["job_name"] for line in lines_of(simulation, "job.parked")] == ["nobody's"]
 
+        simulation.run(seconds=60 + PULSE_SECONDS)
+
+        parked = [(line["job_name"], line["jobs"]) for line in lines_of(simulation, "name.parked")]
+        assert parked == [("nobody's", 1), ("nobody's", 1)]
+
 
 @pytest.mark.parametrize(
     ("name", "says"),
