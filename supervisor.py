@@ -348,6 +348,10 @@ class Supervision:
         """Stop one for good, and do not wait for it."""
         self._context.post.tell("supervisor", StopChild(child=child))
 
+    def is_awaited(self, child: str) -> bool:
+        """Whether one has died, and is started again when its back-off is over."""
+        return self.family.children[child].status is ChildStatus.WAITING
+
     def start_now(self, child: str) -> None:
         """Cut short the back-off of one that has died. Changes nothing if it lives."""
         incarnation = self.family.children[child].incarnation

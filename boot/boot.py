@@ -127,7 +127,6 @@ class Boot:
             ),
             left,
         )
-        self.draining = Draining(self.clock, self.log, self.post, self.lanes, self._emptied)
         self._children = Children(
             self._context,
             store,
@@ -142,6 +141,9 @@ class Boot:
             emptied=self._emptied.set,
         )
         self._supervision = Supervision(self._context, partial(self.post.tell, "broker"), self._give_up)
+        self.draining = Draining(
+            self.clock, self.log, self.post, self.lanes, self._emptied, self._supervision.is_awaited
+        )
         self.views = Views(
             id=lambda: self.id,
             started_at=self.clock.now(),
@@ -385,6 +387,7 @@ class Boot:
 
     def _end_drained(self) -> None:
         """Give back what still runs, and end."""
+        self._supervision.start_now("broker")
         interrupted = self.draining.interrupt()
         try:
             self.requests.ask(Farewell)

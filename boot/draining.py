@@ -25,7 +25,10 @@ LOOK_SECONDS_MAX = 0.5
 """Between two looks at what only a look can tell: a signal's handler can wake nobody."""
 
 SETTLE_SECONDS_MAX = 5.0
-"""How long the endings of what was interrupted may take to be stored."""
+"""How long the endings of what was interrupted may take to be stored, from when there is a broker that can."""
+
+BACKOFF_SECONDS_MAX = 30.0
+"""How long a broker is waited for that has died and waits out its back-off."""
 
 
 class Draining:
@@ -33,14 +36,24 @@ class Draining:
 
     Args:
         emptied: is set whenever a HandlerActor holds nothing any more.
+        is_awaited: whether a child has died, and is started again when its back-off is over.
     """
 
-    def __init__(self, clock: Clock, log: Log, post: Post, lanes: Lanes, emptied: threading.Event) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        log: Log,
+        post: Post,
+        lanes: Lanes,
+        emptied: threading.Event,
+        is_awaited: Callable[[str], bool],
+    ) -> None:
         self._clock = clock
         self._log = log
         self._post = post
         self._lanes = lanes
         self._emptied = emptied
+        self._is_awaited = is_awaited
         self._ends_at = math.inf
         self._names: list[str] = []
 
@@ -70,16 +83,22 @@ class Draining:
             self._emptied.wait(min(self._ends_at - now, says_at - now, LOOK_SECONDS_MAX))
 
     def interrupt(self) -> int:
-        """Interrupt what still runs, and wait until that is stored. How many jobs it was."""
+        """Interrupt what still runs, and wait until that is stored, and what has ended before. How many jobs it was.
+
+        A broker that comes later would take back what a HandlerActor has seen end, so that it ran in vain.
+        """
         if self._holds_nothing():
             return 0
         interrupted = len(self._running())
         for name in self._names:
             self._post.tell(name, Interrupt(handler_id=None, reason="the runtime stopped"))
-        give_up_at = self._clock.monotonic() + SETTLE_SECONDS_MAX
+        began = had_none_at = self._clock.monotonic()
         while True:
             self._emptied.clear()
-            left = give_up_at - self._clock.monotonic()
+            now = self._clock.monotonic()
+            if self._is_awaited("broker") and now - began < BACKOFF_SECONDS_MAX:
+                had_none_at = now
+            left = had_none_at + SETTLE_SECONDS_MAX - now
             if self._holds_nothing() or left <= 0:
                 return interrupted
             self._emptied.wait(min(left, LOOK_SECONDS_MAX))

@@ -18,6 +18,7 @@ import pykka
 import pytest
 import structlog
 from lamplighter import JobFailed, NotStarted, Runtime, RuntimeFailed, StoreUnavailable, UsageError
+from lamplighter.boot import draining
 from lamplighter.messages.jobs import Claim, NewJob
 from lamplighter.messages.mail import Drain, Farewell, Interrupt, Queue, Run
 from lamplighter.supervisor import ChildStatus, Supervision
@@ -251,6 +252,36 @@ def test_a_stop_does_not_wait_for_the_back_off_of_a_broker_that_has_died(runtime
 
     assert [event["job_id"] for event in recorder.of("job.done")] == ["a"]
     assert not recorder.of("store.unavailable")
+
+
+@pytest.mark.parametrize("dies_again", [False, True], ids=["dies", "dies_again"])
+def test_a_stop_lets_a_broker_that_dies_meanwhile_store_what_has_ended(runtime, recorder, monkeypatch, dies_again):
+    # Its successor came when the stop had ceased to wait, and took back a job that had returned: it ran again.
+    backoff = 3600
+    if dies_again:
+        # As one does whose back-off is cut short, and which dies at once.
+        backoff = 0.5
+        monkeypatch.setattr(draining, "SETTLE_SECONDS_MAX", 0.01)
+        monkeypatch.setattr(Supervision, "start_now", lambda self, child: None)
+    rt = runtime(restarts_max=100, restart_backoff_seconds_max=backoff)
+    release = threading.Event()
+    rt.jobs.add_handler("work", lambda job: release.wait(30))
+    rt.jobs.queue("work", id="a")
+    recorder.wait_for("job.started")
+    stopping = threading.Thread(target=rt.stop, kwargs={"drain": 60})
+    stopping.start()
+    recorder.wait_for("runtime.stopping")
+    broker = rt.boot._supervision.family.children["broker"]
+    broker.deaths = [rt.boot.clock.monotonic()] * 20
+    rt.boot.post.find("broker").actor_ref.tell("no mail of ours")
+    recorder.until(lambda: broker.status is ChildStatus.WAITING, "the broker to wait out its back-off")
+
+    release.set()
+    rt.boot.draining.shorten(0)
+    stopping.join(WAIT_SECONDS_MAX)
+
+    assert [event["job_id"] for event in recorder.of("job.done")] == ["a"]
+    assert not recorder.of("job.interrupted")
 
 
 def test_a_broker_that_nobody_could_find_yet_when_the_stop_began_claims_nothing(runtime, recorder, monkeypatch):
