@@ -11,6 +11,7 @@ from calendar import monthrange
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from typing import NamedTuple
 
 from .zones import DAY_SECONDS
@@ -21,6 +22,9 @@ _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 _CALENDAR_CYCLE = range(2000, 2400)
 
 LAST = -1
+
+MONTHS_KEPT = 1_024
+"""Of so many months the matching days are kept, over all rules. There are 28 kinds of months for a rule."""
 
 
 class Days(NamedTuple):
@@ -58,16 +62,17 @@ class Days(NamedTuple):
             found += [before + day for day in self.of_month(year, month + 1)]
         return found[bisect_left(found, first) : bisect_left(found, last + 1)]
 
-    def of_month(self, year: int, month: int) -> list[int]:
+    def of_month(self, year: int, month: int) -> tuple[int, ...]:
         """The matching days of one month, in order."""
-        if month not in self.months:
-            return []
-        monday_based, length = monthrange(year, month)
+        return self._of_month_like(*monthrange(year, month)) if month in self.months else ()
+
+    @lru_cache(maxsize=MONTHS_KEPT)  # noqa: B019 (what is kept is small, and bounded)
+    def _of_month_like(self, monday_based: int, length: int) -> tuple[int, ...]:
         by_date = self._by_date(monday_based, length)
         by_week = self._by_week(monday_based, length)
         if by_date is None and by_week is None:
-            return list(range(1, length + 1))
-        return sorted((by_date or set()) | (by_week or set()))
+            return tuple(range(1, length + 1))
+        return tuple(sorted((by_date or set()) | (by_week or set())))
 
     def _by_date(self, monday_based: int, length: int) -> set[int] | None:
         if self.nearest_weekday is not None:
