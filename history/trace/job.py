@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import chain
 
 from ...messages.jobs import ENDED
@@ -14,6 +14,7 @@ from ..log_files.fields import Said
 from ..log_files.files import is_plain
 from ..log_files.lines import Unread
 from ..log_files.search import find, in_order, needles_of
+from .held_up import Key, logs_of, waits_told
 from .hops import with_hops
 from .sentences import Entry, entry_of, who_says
 from .waiting import why_unfinished
@@ -79,10 +80,12 @@ def biography(
             title = f"job {job_id}: {len(lives)} jobs of this id, each in a store of its own"
             says = f"in {store}: {_title(job_id, lines)}"
             entries.append(Entry(at=None, who="", says=says, tone="plain", begins=True))
-        hops, missing = _chain(in_order(lines + _touching(context, lines, job_id)))
+        logs = logs_of(paths, [*lines, *found], processes)
+        waits = waits_told(logs, [*lines, *found], job_id)
+        hops, missing = _chain(in_order(lines + _touching(context, lines, job_id)), waits)
         entries, gaps = [*entries, *hops], gaps + missing
-    if len(lives) == 1:
-        entries += why_unfinished(paths, lives[0][1], processes=processes)
+        if len(lives) == 1:
+            entries += why_unfinished(logs, lines)
     return Biography(job_id=job_id, title=title, entries=tuple(entries), gaps=gaps)
 
 
@@ -134,8 +137,12 @@ def _touching(found: list[Said], lines: list[Said], job_id: str) -> list[Said]:
     return touching
 
 
-def _chain(lines: list[Said]) -> tuple[list[Entry], int]:
-    """The entries of a job's lines, with what is missing named."""
+def _chain(lines: list[Said], waits: Mapping[Key, str]) -> tuple[list[Entry], int]:
+    """The entries of a job's lines, with what is missing named.
+
+    Args:
+        waits: what is to be said of the waits that its moves have ended.
+    """
     entries: list[Entry] = []
     state: str | None = None
     rev, gaps = 0, 0
@@ -154,6 +161,9 @@ def _chain(lines: list[Said]) -> tuple[list[Entry], int]:
             state, rev = said.get("to"), said["rev"]
             holder = said if state == "running" else {}
         entry = entry_of(_in_queue_since(said, queued_at))
+        waited = waits.get((str(said.get("boot")), said.get("turn", 0), said.get("rev", 0)))
+        if waited is not None:
+            entry = replace(entry, says=f"{entry.says}; {waited}")
         if said.get("to") == "queued":
             came_back = said["event"] == "job.released" or said.get("outcome") == "interrupted"
             queued_at = said.get("line_ts") or said.get("ts") if came_back else None

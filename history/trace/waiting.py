@@ -11,6 +11,7 @@ from ...rules.wording import attributed, many, span
 from ..log_files.fields import Said
 from ..log_files.search import find, in_order
 from ..replay.findings import named
+from .held_up import StoreLogs, named_parents, still_open
 from .sentences import Entry
 from .snapshot import Snapshot, snapshot
 
@@ -33,7 +34,7 @@ SILENT_SECONDS_MIN = 1.0
 """A boot that has said nothing for so long, when others have, is worth a look."""
 
 
-def why_unfinished(paths: Sequence[str], lines: Sequence[Said], *, processes: int = 1) -> list[Entry]:
+def why_unfinished(logs: StoreLogs, lines: Sequence[Said]) -> list[Entry]:
     """What is to be said of a job that waits or runs when its log ends.
 
     Args:
@@ -42,21 +43,21 @@ def why_unfinished(paths: Sequence[str], lines: Sequence[Said], *, processes: in
     Raises:
         UsageError: a log cannot be read.
     """
-    again = [path for path in paths if path != "-"]
+    again = logs.paths
     moves = [said for said in lines if "to" in said]
     if not again or not moves or moves[-1]["to"] not in ("queued", "running"):
         return []
     seen = snapshot(again, math.inf)
     name = next((said["job_name"] for said in lines if "job_name" in said), None)
     child = f"handler:{name}"
-    found = list(find(again, NEEDLES, processes=processes))
+    found = list(find(again, NEEDLES, processes=logs.processes))
     about = [
         said
         for said in in_order(list(found))
         if (said.get("job_name") == name and said.get("event") in EVENTS_OF_NAMES) or said.get("child") == child
     ]
     paused = _pause(found, about, name)
-    reasons = _running(seen, moves[-1]) if moves[-1]["to"] == "running" else _queued(seen, lines, about, paused)
+    reasons = _running(seen, moves[-1]) if moves[-1]["to"] == "running" else _queued(seen, logs, lines, about, paused)
     return [Entry(at=None, who="", says=f"when these logs end, {says}", tone="warning") for says in reasons]
 
 
@@ -87,14 +88,16 @@ def _pause(found: Sequence[Said], about: Sequence[Said], name: str | None) -> Sa
     return next((said for said in reversed(about) if said["event"] in PAUSES), None)
 
 
-def _queued(seen: Snapshot, lines: Sequence[Said], about: Sequence[Said], paused: Said | None) -> Iterator[str]:
+def _queued(
+    seen: Snapshot, logs: StoreLogs, lines: Sequence[Said], about: Sequence[Said], paused: Said | None
+) -> Iterator[str]:
     name = next((said["job_name"] for said in lines if "job_name" in said), "?")
     if paused is not None and paused["event"] == "name.paused" and paused.get("u", math.inf) > seen.last:
         told = attributed(paused.get("ts"), by=paused.get("by"), until=paused.get("u"), reason=paused.get("why"))
         yield f"{name} is paused{told}"
     parents = _parents(lines)
     if parents:
-        yield f"it waits for {many(parents, 'job')}" + _named_parents(lines)
+        yield _waits_for(parents, named_parents(lines), logs)
         return
     run_at = next((said["run_at"] for said in reversed(lines) if "run_at" in said), 0.0)
     if run_at > seen.last:
@@ -122,10 +125,18 @@ def _parents(lines: Sequence[Said]) -> int:
     return 0 if last is None or last["event"] == "job.freed" else int(last.get("parents") or 0)
 
 
-def _named_parents(lines: Sequence[Said]) -> str:
-    """Which they are, where lines at debug name them."""
-    ids = [str(job_id) for said in lines if said.get("event") == "job.linked" for job_id in said.get("waits_for", ())]
-    return f": {named(ids)}" if ids else ""
+def _waits_for(parents: int, known: Sequence[str], logs: StoreLogs) -> str:
+    """Which others a job waits for.
+
+    Args:
+        parents: how many it has waited for when it was queued.
+        known: which these are, where lines at debug name them.
+    """
+    if len(known) != parents:
+        return f"it waits for some of {many(parents, 'job')}, which only lines at debug name"
+    still = still_open(logs, known)
+    # All have ended where the log ends before the turn that frees it.
+    return f"it waits for {len(still):,} of {many(parents, 'job')}" + (f": {named(still)}" if still else "")
 
 
 def _full(seen: Snapshot, name: str, lines: Sequence[Said], handlers: Sequence[Said]) -> Iterator[str]:

@@ -41,7 +41,9 @@ def test_a_job_that_waited_says_for_how_many_and_for_how_long(told):
     level, says = told("whole")
 
     assert any(one.startswith("queued") and "waits for 3 jobs" in one for one in says)
-    assert any(one.startswith("freed") and one.endswith("3 jobs that it has waited for ended") for one in says)
+    (freed,) = (one for one in says if one.startswith("freed"))
+    assert "3 jobs that it has waited for ended; it waited for 3 of 3 until" in freed
+    assert freed.endswith("ended last (done)")
     assert any(one.startswith("waits for part0, part1, part2") for one in says) == (level == "debug")
 
 
@@ -55,5 +57,5 @@ def test_a_job_that_is_doomed_says_with_which(told):
 def test_a_job_that_still_waits_says_so_when_the_log_ends(told):
     level, says = told("waits")
 
-    names = ": late, last" if level == "debug" else ""
-    assert says[-1] == f"when these logs end, it waits for 2 jobs{names}"
+    waits = "1 of 2 jobs: late" if level == "debug" else "some of 2 jobs, which only lines at debug name"
+    assert says[-1] == f"when these logs end, it waits for {waits}"

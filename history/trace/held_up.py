@@ -1,0 +1,362 @@
+"""What a job has waited for before it was freed or claimed: other jobs, its group, its rate. It is told by logs alone.
+What these do not show is not said, or said to be unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import NamedTuple
+
+import msgspec
+
+from ...messages.jobs import ENDED, Instant
+from ...rules.lifecycle import MOVES
+from ...rules.rates import rate_read, room_of, spent
+from ...rules.wording import clock
+from ..log_files.fields import Said
+from ..log_files.lines import Told
+from ..log_files.search import find, needles_of
+from ..replay.findings import named
+
+WAITED_SECONDS_MIN = 0.1
+"""Where a claim has waited for less, nobody asks why, and no other job is looked for."""
+
+UNKNOWN_SECONDS_MIN = 1.0
+"""From here on it is said that a wait is not explained."""
+
+LOOK_BACK_SECONDS = 3600.0
+"""What has happened so long before a job was due is not looked at, to know who ran then."""
+
+SOUGHT_MAX = 10
+"""So many jobs are looked for by their ids; where there are more, the whole ledger is read, once."""
+
+ROUNDING_SECONDS = 0.001
+"""Instants are not compared any closer where a rate opens."""
+
+LEDGER = (b"turn.committed",)
+
+Key = tuple[str, int, int]
+"""Of a move of a job: boot, turn and `rev`."""
+
+
+class _MovePlace(NamedTuple):
+    """Where a move stands among all of a store."""
+
+    at: Instant
+    boot: str
+    turn: int
+    part: int
+    number: int
+
+
+class _Step(NamedTuple):
+    """A move, and where it stands."""
+
+    place: _MovePlace
+    move: Told
+
+    @property
+    def key(self) -> Key:
+        return self.place.boot, self.place.turn, self.move.r
+
+
+class _Wait(NamedTuple):
+    """A wait for other jobs that is over.
+
+    Attributes:
+        begun: where the job was queued, or queued again.
+        over: the move that ended it.
+        parents: those jobs, each with the `rev` of its end, or None where nobody has told that.
+        of: how many they are, of which some may be missing.
+    """
+
+    begun: _MovePlace
+    over: _Step
+    parents: Mapping[str, int | None]
+    of: int
+
+
+class _LateClaim(NamedTuple):
+    """A claim of a job that was due before, and to whose like a limit applies."""
+
+    due: Instant
+    step: _Step
+
+
+class _End(NamedTuple):
+    place: _MovePlace
+    job_id: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoreLogs:
+    """Where the moves of the jobs of one store are looked for.
+
+    Attributes:
+        store_id: an id may be a job in each of several stores.
+        has_sums: whether lines of the ledger have a checksum. Then what has none is not the ledger's.
+        processes: how many may search a log.
+    """
+
+    paths: Sequence[str]
+    store_id: str
+    has_sums: bool
+    processes: int
+
+    def moves(self, needles: Sequence[bytes], within: tuple[Instant, Instant] | None = None) -> Iterator[_Step]:
+        """The moves in lines of the ledger that contain one of the needles; those of a turn that is told twice, twice.
+
+        Raises:
+            UsageError: a log cannot be read.
+        """
+        steps = self.moves_in(find(self.paths, needles, within=within, processes=self.processes))
+        return (one for one in steps if within is None or within[0] <= one.place.at <= within[1])
+
+    def moves_in(self, lines: Iterable[Said]) -> Iterator[_Step]:
+        """The moves that lines tell."""
+        for said in lines:
+            if said.get("store_id") != self.store_id or not {"boot", "turn", "moves"} <= said.keys():
+                continue
+            if self.has_sums and "crc" not in said:
+                continue
+            at: Instant = said["at"] if "at" in said else said.get("ts", 0.0)
+            boot: str = said["of"] if "of" in said else said["boot"]
+            for number, raw in enumerate(said["moves"]):
+                try:
+                    move = msgspec.convert(raw, Told)
+                except msgspec.MsgspecError:
+                    continue
+                yield _Step(_MovePlace(at, boot, said["turn"], said.get("part", 1), number), move)
+
+    def ends_of(self, job_ids: Iterable[str]) -> dict[str, list[tuple[int, _End]]]:
+        """Where these logs have jobs come to by each of their moves, in order, with the `rev`."""
+        wanted = frozenset(job_ids)
+        few = len(wanted) <= SOUGHT_MAX
+        needles = [needle for one in sorted(wanted) for needle in needles_of(one)] if few else LEDGER
+        found: dict[str, list[tuple[int, _End]]] = {}
+        for place, move in _in_order(one for one in self.moves(needles) if one.move.j in wanted):
+            if f"job.{move.k}" in MOVES:
+                state = MOVES[f"job.{move.k}"][1]
+                found.setdefault(move.j, []).append((move.r, _End(place, move.j, state.value)))
+        return found
+
+
+def logs_of(paths: Sequence[str], lines: Sequence[Said], processes: int) -> StoreLogs:
+    """Where the other jobs of the store of one job are looked for.
+
+    Args:
+        lines: about this one.
+    """
+    again = [path for path in paths if path != "-"]
+    store_id = next((said["store_id"] for said in lines if "store_id" in said), "")
+    return StoreLogs(again, store_id, any("crc" in said for said in lines), processes)
+
+
+def waits_told(logs: StoreLogs, lines: Sequence[Said], job_id: str) -> dict[Key, str]:
+    """What is to be said of the waits of a job, by the moves that ended them.
+
+    Args:
+        lines: what was found about the job, with the ledger's own lines.
+
+    Raises:
+        UsageError: a log cannot be read.
+    """
+    own = _in_order(one for one in logs.moves_in(lines) if one.move.j == job_id)
+    waits = list(_waits(own, named_parents(lines)))
+    ends = logs.ends_of({parent for wait in waits for parent in wait.parents}) if waits else {}
+    late = list(_late_claims(own))
+    says = {wait.over.key: _of_parents(wait, ends) for wait in waits}
+    return says | (_of_limits(logs, late) if late else {})
+
+
+def named_parents(lines: Sequence[Said]) -> list[str]:
+    """The jobs that one waits for, where lines at debug name them."""
+    return list(
+        dict.fromkeys(
+            str(job_id) for said in lines if said.get("event") == "job.linked" for job_id in said.get("waits_for", ())
+        )
+    )
+
+
+def still_open(logs: StoreLogs, parents: Sequence[str]) -> list[str]:
+    """Those of some jobs that have not ended, as far as these logs tell.
+
+    Raises:
+        UsageError: a log cannot be read.
+    """
+    ends = logs.ends_of(parents)
+    return [one for one in parents if one not in ends or ends[one][-1][1].state not in ENDED]
+
+
+def _in_order(steps: Iterable[_Step]) -> list[_Step]:
+    """Moves as they followed one another, each once."""
+    by_place = {step.place: step for step in steps}
+    return [by_place[place] for place in sorted(by_place)]
+
+
+def _waits(own: Sequence[_Step], known: Sequence[str]) -> Iterator[_Wait]:
+    """The waits of a job for others that are over.
+
+    Args:
+        known: the ids of these others, where anybody has told them.
+    """
+    begun: _MovePlace | None = None
+    linked: dict[str, int | None] = {}
+    for step in own:
+        move = step.move
+        match move.k:
+            case "queued" | "requeued":
+                begun, linked = (step.place if move.m else None), {}
+                if begun is not None and move.w is not None:
+                    begun = begun._replace(at=move.w)
+            case "linked":
+                linked |= _ends_named(move)
+            case "freed" if begun is not None:
+                linked |= _ends_named(move)
+                yield _Wait(begun, step, linked, move.m or len(linked))
+            case "doomed" | "cancelled" if begun is not None and move.y:
+                whole = len(known) == move.m
+                yield _Wait(begun, step, dict.fromkeys(known) if whole else _ends_named(move), move.m or 1)
+
+
+def _ends_named(move: Told) -> dict[str, int | None]:
+    """The ends of other jobs that a move names."""
+    return {str(one[0]): one[1] for one in move.y or () if len(one) > 1 and isinstance(one[1], int)}
+
+
+def _of_parents(wait: _Wait, moves: Mapping[str, list[tuple[int, _End]]]) -> str:
+    over = wait.over.place
+    found = [end for parent, rev in wait.parents.items() if (end := _end_of(moves.get(parent, ()), rev, over))]
+    during = sorted(end for end in found if end.place > wait.begun)
+    missing = wait.of - len(found)
+    if not during:
+        if missing:
+            return f"when {'it' if wait.of == 1 else 'they'} ended these logs do not tell"
+        return f"{'it' if wait.of == 1 else 'all of them'} had ended before"
+    last = during[-1]
+    least = "at least " if missing else ""
+    ids = named(end.job_id for end in during)
+    unknown = f"; when {'another' if missing == 1 else f'{missing:,} others'} ended these logs do not tell"
+    ended_last = f"; {last.job_id} ended last{', of these' if missing else ''}" if wait.of > 1 else ""
+    return (
+        f"it waited for {least}{len(during)} of {wait.of:,} until {clock(over.at)}: {ids}"
+        f"{ended_last} ({last.state}){unknown if missing else ''}"
+    )
+
+
+def _end_of(moves: Sequence[tuple[int, _End]], rev: int | None, before: _MovePlace) -> _End | None:
+    """The end of a job that counts for another; None if it is not told.
+
+    Args:
+        rev: by which move it ended; None if nobody has said that.
+        before: where the other had its fate.
+    """
+    earlier = [(at_rev, end) for at_rev, end in moves if end.place < before and rev in (None, at_rev)]
+    return earlier[-1][1] if earlier and earlier[-1][1].state in ENDED else None
+
+
+def _late_claims(own: Sequence[_Step]) -> Iterator[_LateClaim]:
+    """The claims that came later than they might have, where a limit of a group or a rate applied to them."""
+    due: Instant | None = None
+    for step in own:
+        move, at = step.move, step.place.at
+        if move.k == "claimed":
+            if due is not None and at - due >= WAITED_SECONDS_MIN and (move.e is not None or move.rate is not None):
+                yield _LateClaim(due, step)
+            due = None
+        elif f"job.{move.k}" in MOVES and MOVES[f"job.{move.k}"][1] not in ENDED:
+            begun = at if move.w is None else move.w
+            # One that is freed keeps the delay that it was born with.
+            due = max(begun, move.u or 0.0, (due or 0.0) if move.k == "freed" else 0.0)
+
+
+def _of_limits(logs: StoreLogs, late: Sequence[_LateClaim]) -> dict[Key, str]:
+    """What is to be said of late claims."""
+    within = min(one.due for one in late) - LOOK_BACK_SECONDS, max(one.step.place.at for one in late)
+    says: dict[Key, str] = {}
+    groups: dict[tuple[str, str], list[_Step]] = {}
+    starts: dict[str, list[_Step]] = {}
+    for due, step in late:
+        move, at = step.move, step.place.at
+        if (group := move.g) is not None and move.e is not None:
+            of_group = groups.get((move.n, group)) or _moves_of_group(logs, move.n, group, within)
+            groups[move.n, group] = of_group
+            says.update(_said(step, _of_group(due, step, of_group)))
+        if move.rate is not None:
+            of_name = starts.get(move.n) or _starts(logs, move.n, within)
+            starts[move.n] = of_name
+            says.update(_said(step, _of_rate(due, step, of_name), says.get(step.key)))
+        if step.key not in says and at - due >= UNKNOWN_SECONDS_MIN:
+            limits = [what for what, has in (("group", move.e), ("rate", move.rate)) if has is not None]
+            says[step.key] = f"that its {' or its '.join(limits)} held it up these logs do not show"
+    return says
+
+
+def _said(step: _Step, text: str | None, before: str | None = None) -> dict[Key, str]:
+    return {} if text is None else {step.key: text if before is None else f"{before}; {text}"}
+
+
+def _moves_of_group(logs: StoreLogs, name: str, group: str, within: tuple[Instant, Instant]) -> list[_Step]:
+    """The claims of a group, and the moves by which they ended."""
+    claims = [
+        one
+        for one in logs.moves(needles_of(group), within)
+        if one.move.k == "claimed" and (one.move.n, one.move.g) == (name, group)
+    ]
+    members = {one.move.j for one in claims}
+    ends = (one for one in logs.moves(LEDGER, within) if one.move.f == "running" and one.move.j in members)
+    return _in_order(chain(claims, ends))
+
+
+def _of_group(due: Instant, step: _Step, of_group: Sequence[_Step]) -> str | None:
+    """Until when the group of a claim had no room, after the job was due.
+
+    One goes back from the claim, which says how many ran with it. An end that is not told makes the number too low, so
+    that a group is never said to be full that was not.
+    """
+    move, limit = step.move, step.move.e or 0
+    running = (move.z or 1) - 1
+    for place, other in reversed(of_group):
+        if place >= step.place:
+            continue
+        if place.at < due:
+            return None
+        if other.k == "claimed":
+            running = (other.z or running) - 1
+            continue
+        running += 1
+        if running >= limit:
+            return (
+                f"its group {move.g} had {limit} of {limit} running until {clock(place.at)}, when {other.j} made room"
+            )
+    return None
+
+
+def _starts(logs: StoreLogs, name: str, within: tuple[Instant, Instant]) -> list[_Step]:
+    """The claims of a name."""
+    needles = needles_of(name)
+    return _in_order(one for one in logs.moves(needles, within) if one.move.k == "claimed" and one.move.n == name)
+
+
+def _of_rate(due: Instant, step: _Step, of_name: Sequence[_Step]) -> str | None:
+    """Until when the rate of a claim had no room, after the job was due.
+
+    What has started before these logs, or long ago, is not reckoned with: then there is more room by what is told than
+    there was. So a rate is never said to have held up what it has not.
+    """
+    move, said = step.move, step.move.rate or ""
+    rate = rate_read(said)
+    before = [one for one in of_name if one.place < step.place]
+    if rate is None or not before or any(one.move.rate != said for one in before):
+        return None
+    spent_to: Instant | None = None
+    until: Instant | None = None
+    for at in (one.place.at for one in before):
+        spent_to = spent(rate, spent_to, at, 1)
+        free, opens = room_of(rate, spent_to, at)
+        if not free and due < opens <= step.place.at + ROUNDING_SECONDS:
+            until = opens
+    return None if until is None else f"{move.n} may start {said}, and could start no more until {clock(until)}"
