@@ -44,13 +44,17 @@ def run(arguments: argparse.Namespace) -> int:
     seeds = range(arguments.first, arguments.first + arguments.seeds)
     began, summary = time.perf_counter(), Summary()
     with _progress(arguments.seeds) as show:
+        told = 0
         for summary in campaign(scenario, seeds, workers=arguments.workers):
             show(summary)
-    for failure in summary.failures:
-        print(
-            f"seed {failure.seed}: {failure.says}\n  again: lamplighter simulate {arguments.scenario} "
-            f"--first {failure.seed} --seeds 1\n"
-        )
+            # Told at once: the rest may take hours.
+            for failure in summary.failures[told:]:
+                print(
+                    f"seed {failure.seed}: {failure.says}\n  again: lamplighter simulate {arguments.scenario} "
+                    f"--first {failure.seed} --seeds 1\n",
+                    flush=True,
+                )
+            told = len(summary.failures)
     missed = summary.missed(reach)
     for name in missed:
         print(f"never reached: {name}")

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from collections import Counter
 from pathlib import Path
@@ -105,3 +106,27 @@ def test_the_command_says_so_too(tmp_path: Path, body: str, says: str) -> None:
     assert ran.returncode != 0
     assert says in ran.stdout + ran.stderr
     assert "Traceback" not in ran.stdout + ran.stderr
+
+
+def test_the_command_tells_what_broke_while_the_rest_still_runs(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "go")
+    text = f"""
+    from collections import Counter
+
+    def scenario(seed):
+        assert seed != 3, "broken"
+        if seed == {CHUNK_SEEDS}:
+            open("go").read()
+        return Counter()
+    """
+    (tmp_path / "mine.py").write_text(textwrap.dedent(text))
+    seeds = ["--seeds", str(CHUNK_SEEDS + 1), "--workers", "1"]
+    command = [sys.executable, "-m", "lamplighter", "simulate", "mine:scenario", *seeds]
+
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as ran:
+        assert ran.stdout is not None
+        assert ran.stdout.readline().startswith("seed 3: ")
+        (tmp_path / "go").write_text("")
+        assert f"{CHUNK_SEEDS + 1} simulations, 1 broke a promise" in ran.stdout.read()
+
+    assert ran.returncode == 1
