@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 from lamplighter import Environment
 from lamplighter.boot import control
-from lamplighter.environment.failpoints import Failpoints
 from lamplighter.messages.controls import Ask
 from lamplighter.messages.views import DeclaredView, RuntimeView, StacksView
 from lamplighter.rules.control_lines import AskRefused, decode_answer, encode_ask
 from lamplighter.stores import controls
 from lamplighter.stores.asking import ask_all
 from lamplighter.testing.draining import is_idle
+
+from support.gate import Gate
 
 PATIENCE = 15.0
 """Seconds that a busy machine may take."""
@@ -70,21 +71,8 @@ def test_an_unknown_verb_is_refused_by_name_and_an_error_is_told_to_who_asked(ru
         ask(where(rt), "view", RuntimeView)
 
 
-class Gate(Failpoints):
-    """Holds whoever begins a commit while it is shut: the broker, with the write lock in hand."""
-
-    def __init__(self):
-        super().__init__()
-        self.is_shut, self.reached, self.opened = False, threading.Event(), threading.Event()
-
-    def at(self, point, about=None):
-        if self.is_shut and point == "store.turn.commit":
-            self.reached.set()
-            self.opened.wait(30)
-
-
 def test_a_boot_whose_broker_hangs_in_a_write_batch_answers_and_says_so(runtime, recorder, caller):
-    gate = Gate()
+    gate = Gate("store.turn.commit")
     rt = runtime(environment=Environment(failpoints=gate))
     recorder.until(lambda: is_idle(rt), "it to be idle")
     gate.is_shut = True

@@ -10,7 +10,9 @@ from lamplighter.messages.views import QuietAnswer, RuntimeView
 from lamplighter.rules.control_lines import AskRefused
 from lamplighter.testing.draining import is_idle
 
-from .test_control import PATIENCE, Gate, ask, where
+from support.gate import Gate
+
+from .test_control import PATIENCE, ask, where
 
 
 def test_a_quiet_runtime_starts_no_job_and_finishes_those_that_run(runtime, recorder):
@@ -131,7 +133,7 @@ def test_a_name_that_is_none_changes_nothing(runtime):
 
 
 def test_a_broker_that_hangs_heeds_it_when_it_goes_on(runtime, recorder, caller):
-    gate = Gate()
+    gate = Gate("store.turn.commit")
     rt = runtime(environment=Environment(failpoints=gate), reply_seconds_max=0.05)
     rt.jobs.add_handler("work", lambda job: None)
     recorder.until(lambda: is_idle(rt), "it to be idle")

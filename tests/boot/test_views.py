@@ -8,29 +8,15 @@ import threading
 
 import pytest
 from lamplighter import Environment, RestartBudget
-from lamplighter.environment.failpoints import Failpoints
 from lamplighter.messages.views import RuntimeView
 from lamplighter.rules.control_lines import decode_view, encode_view
 from lamplighter.testing.draining import is_idle
 
+from support.gate import Gate
+
 
 def actors(view):
     return {actor.name: actor for actor in view.actors}
-
-
-class Gate(Failpoints):
-    """Holds whoever passes a point while it is shut."""
-
-    def __init__(self, point, about=lambda about: True):
-        super().__init__()
-        self._point = point
-        self._about = about
-        self.is_shut, self.reached, self.opened = False, threading.Event(), threading.Event()
-
-    def at(self, point, about=None):
-        if self.is_shut and point == self._point and self._about(about):
-            self.reached.set()
-            self.opened.wait(30)
 
 
 @pytest.fixture

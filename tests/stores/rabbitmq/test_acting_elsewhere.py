@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from lamplighter import Environment, Runtime, StoreUnavailable, UnknownJob
 from lamplighter.cli.main import main
-from lamplighter.environment.failpoints import Failpoints
 from lamplighter.history.trace.job import biography
 from lamplighter.messages.acts import Attribution
 from lamplighter.messages.boots import BootRecord
@@ -21,6 +20,7 @@ from lamplighter.rules.control_lines import AskRefused, encode_refusal
 from lamplighter.testing import Simulation
 from lamplighter.testing.manual_clock import ManualTime
 
+from support.gate import Gate
 from support.rabbitmq.simulated import SimulatedRabbitMQ
 
 from ...conftest import Recorder
@@ -134,25 +134,12 @@ def test_that_nobody_holds_it_is_known_once_all_that_live_have_said_so(url, work
         ServerRoom(url, 0.1, act_seconds=600.0).act("cancel", "none", ADA)
 
 
-class Gate(Failpoints):
-    """Holds the broker before it has told what a turn has done, while it is shut."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.is_shut, self.reached, self.opened = False, threading.Event(), threading.Event()
-
-    def at(self, point: str, about: object = None) -> None:
-        if self.is_shut and point == "broker.let_out":
-            self.reached.set()
-            self.opened.wait(30)
-
-
 def test_one_that_hangs_is_named_and_does_not_do_it_later(
     url, worker, long, caller, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ):
     # It leads, too, and so does not say who lives.
     monkeypatch.setattr("lamplighter.stores.rabbitmq.visit.LEADER_SECONDS_MAX", 0.1)
-    gate, time = Gate(), ManualTime()
+    gate, time = Gate("broker.let_out"), ManualTime()
     rt = worker(environment=Environment(failpoints=gate, clock=time.clock))
     rt.jobs.queue("long", id="j")
     long.wait_for("j")

@@ -8,32 +8,19 @@ import threading
 import pytest
 from lamplighter import Environment, StoreError, StoreUnavailable
 from lamplighter.cli.main import main
-from lamplighter.environment.failpoints import Failpoints
 from lamplighter.messages.controls import Ask
 from lamplighter.messages.views import DeclaredView, QuietAnswer
 from lamplighter.operating.server_room import ServerRoom
 from lamplighter.rules.control_lines import decode_answer, encode_ask
 from lamplighter.stores.rabbitmq.visit import Visit
 
+from support.gate import Gate
 from support.rabbitmq.model_link import ModelLink
 
 from .model_world import World
 
 SECONDS = 2.0
 """In which all answer, also on a busy machine."""
-
-
-class Gate(Failpoints):
-    """Holds whoever writes a line about a write batch, while it is shut: the broker."""
-
-    def __init__(self):
-        super().__init__()
-        self.is_shut, self.reached, self.opened = False, threading.Event(), threading.Event()
-
-    def at(self, point, about=None):
-        if self.is_shut and point == "broker.let_out":
-            self.reached.set()
-            self.opened.wait(30)
 
 
 def test_all_that_hear_it_answer_and_one_alone_does_what_it_is_asked_to(url, runtime, recorder):
@@ -54,7 +41,7 @@ def test_all_that_hear_it_answer_and_one_alone_does_what_it_is_asked_to(url, run
 
 
 def test_one_whose_broker_hangs_answers_and_goes_on_as_if_nobody_had_asked(url, runtime, recorder, caller):
-    gate = Gate()
+    gate = Gate("broker.let_out")
     rt = runtime(url, environment=Environment(failpoints=gate))
     rt.jobs.add_handler("work", lambda job: "done")
     rt.jobs.join(rt.jobs.queue("work"), timeout=15)
