@@ -80,8 +80,9 @@ class Queueing:
             after: jobs that must be done before it starts, each a Job or an id. If one of them is dead or cancelled, it
                 shares that fate once all have ended, unless that one is queued again.
             after_ended: jobs that must have ended before it starts, however they did.
-            connection: your own open sqlite3 connection, SQLAlchemy Connection or Session on the same file. The job
-                exists if and only if your transaction commits. `aqueue` takes those of asyncio too.
+            connection: your own open sqlite3 connection, SQLAlchemy Connection or Session, or Django's connection, on
+                the same file. The job exists if and only if your transaction commits. `aqueue` takes those of asyncio
+                too.
 
         Raises:
             UsageError: something in the call cannot be; nothing is stored.

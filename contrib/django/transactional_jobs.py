@@ -48,7 +48,7 @@ class TransactionalJobs(Jobs):
         if open_one is not None:
             spec = spec_of("jobs.queue", name, data, cast(JobKeywords, options))
             return self._follow(open_one, [spec], current_corr())[0]
-        return super().queue(name, data, connection=_connected(connection), **options)
+        return super().queue(name, data, connection=connection, **options)
 
     def queue_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> list[Job[Any]]:
         """See `Jobs.queue_many`. Inside of `transaction.atomic()` the jobs exist if and only if that commits."""
@@ -69,7 +69,7 @@ class TransactionalJobs(Jobs):
         """See `Jobs.mark_done`. Inside of `transaction.atomic()` the job is done if and only if that commits."""
         open_one = self._transaction_of(connection)
         if open_one is None:
-            super().mark_done(job, result, then=then, connection=_connected(connection))
+            super().mark_done(job, result, then=then, connection=connection)
         elif self._is_own(open_one):
             super().mark_done(job, result, then=then, connection=open_one)
         else:
@@ -193,10 +193,3 @@ def _check_tables(connection: BaseDatabaseWrapper) -> None:
 def _inner(connection: Any) -> Any:
     """The connection behind `django.db.connection`."""
     return connections[connection.alias] if isinstance(connection, ConnectionProxy) else connection
-
-
-def _connected(connection: Any) -> Any:
-    """A connection as it was given; one of Django's is open then."""
-    if isinstance(connection, (BaseDatabaseWrapper, ConnectionProxy)):
-        connection.ensure_connection()
-    return connection

@@ -89,8 +89,8 @@ def run_on(connection: Any, work: Callable[[Any, sqlite3.Connection], Any]) -> A
     found = _unwrap(connection)
     if found is None:
         raise UsageError(
-            "expected connection= to be an open sqlite3.Connection, or a SQLAlchemy Connection or Session on SQLite, "
-            f"got: {type(connection).__module__}.{type(connection).__qualname__}"
+            "expected connection= to be an open sqlite3.Connection, or a SQLAlchemy Connection or Session, or Django's "
+            f"connection, on SQLite, got: {type(connection).__module__}.{type(connection).__qualname__}"
         )
     if isinstance(found, sqlite3.Connection):
         return work(connection, found)
@@ -163,8 +163,8 @@ def _is_aiosqlite(connection: Any) -> bool:
 
 
 def _unwrap(connection: Any) -> Any:
-    """Look through SQLAlchemy's Session, Connection and pool proxy, by shape: it is not a dependency. The connection of
-    sqlite3 or aiosqlite inside, if there is one.
+    """Look through SQLAlchemy's Session, Connection and pool proxy, and Django's connection, by shape: they are no
+    dependencies. The connection of sqlite3 or aiosqlite inside, if there is one.
     """
     for _ in range(5):
         if isinstance(connection, sqlite3.Connection) or _is_aiosqlite(connection):
@@ -173,6 +173,9 @@ def _unwrap(connection: Any) -> Any:
         # without this its commit() would do nothing, and the job would be rolled back with the connection.
         if callable(getattr(connection, "in_transaction", None)) and not connection.in_transaction():
             connection.begin()
+        # Outside of a transaction Django's may be closed, until its next query.
+        if callable(ensure := getattr(connection, "ensure_connection", None)):
+            ensure()
         inner = getattr(connection, "driver_connection", None)
         if inner is None:
             # Of a Session it is a method. A sqlite3.Connection is callable too, and must not be called.

@@ -56,6 +56,23 @@ def test_a_stop_that_waits_says_which_jobs_it_waits_for(runtime, recorder):
     recorder.wait_for("runtime.stopped", interrupted=0)
 
 
+def test_who_says_nothing_of_the_drain_waits_less_than_a_container_is_given(runtime, recorder):
+    # It was 30 seconds, and `docker stop` kills after ten: with all jobs that were about to end.
+    rt = runtime()
+    release = threading.Event()
+    rt.jobs.add_handler("slow", lambda job: release.wait(30))
+    rt.jobs.queue("slow", id="a")
+    recorder.wait_for("job.started")
+
+    stopping = threading.Thread(target=rt.stop)
+    stopping.start()
+    said = recorder.wait_for("runtime.draining")
+    release.set()
+    stopping.join(30)
+
+    assert 5 < said["left"] < 8
+
+
 def test_another_stop_that_would_wait_less_ends_the_drain_of_the_first(runtime, recorder):
     rt = runtime(drain=3600)
     release = threading.Event()

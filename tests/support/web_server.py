@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pty
 import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import httpx
 
@@ -23,11 +25,14 @@ class WebServer:
     Args:
         command: what comes after `python -m`.
         folder: where it runs, and keeps what it says.
+        terminal: whether it says that to a terminal.
     """
 
-    def __init__(self, *command: str, folder: Path, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, *command: str, folder: Path, environment: Mapping[str, str] | None = None, terminal: bool = False
+    ) -> None:
         self._said = folder / f"{'-'.join(command[:2])}.said"
-        with self._said.open("ab") as said:
+        with self._terminal() if terminal else self._said.open("ab") as said:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", *command],
                 cwd=folder,
@@ -38,6 +43,20 @@ class WebServer:
                 # A group of its own, so that its workers end with the test too.
                 start_new_session=True,
             )
+
+    def _terminal(self) -> IO[bytes]:
+        """One that writes down what it shows."""
+        reader, terminal = pty.openpty()
+
+        def write_down() -> None:
+            # Its end is an error, on Linux.
+            with open(reader, "rb", buffering=0) as shown, self._said.open("ab") as said, contextlib.suppress(OSError):
+                while text := shown.read(4096):
+                    said.write(text)
+                    said.flush()
+
+        threading.Thread(target=write_down, daemon=True).start()
+        return open(terminal, "wb", buffering=0)
 
     @property
     def said(self) -> str:

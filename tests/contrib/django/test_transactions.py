@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from django.db import connection, connections, transaction
-from lamplighter import Carrier, Job, JobSpec, StoreError, StoreUnavailable, UnknownJob, UsageError
+from lamplighter import Carrier, Job, JobSpec, Runtime, StoreError, StoreUnavailable, UnknownJob, UsageError
 
 JOIN_SECONDS_MAX = 15
 
@@ -153,6 +153,33 @@ def test_a_connection_that_is_given_by_name_works_as_well_and_is_opened(worker: 
     connections.close_all()
     with pytest.raises(UsageError, match="autocommit"):
         worker.jobs.queue("look", connection=connection)
+
+
+@pytest.mark.parametrize("is_plain", [False, True], ids=["the settings' runtime", "a Runtime"])
+def test_outside_of_atomic_a_connection_that_is_closed_is_opened(
+    worker: Any, is_plain: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before its first query, and after a request, it has no sqlite3 connection inside; it was refused."""
+    runtime = Runtime(worker.path).start(work=False) if is_plain else worker
+    connection.close()
+    with pytest.raises(UsageError, match="autocommit"):
+        runtime.jobs.queue("look", connection=connection)
+
+    monkeypatch.setitem(connection.settings_dict, "AUTOCOMMIT", False)
+    jobs = []
+    for end in (transaction.commit, transaction.rollback):
+        connection.close()
+        jobs.append(runtime.jobs.queue("look", connection=connection))
+        end()
+    connection.close()
+    runtime.scheduler.add("look", "@daily", key="closed", durable=True, connection=connection)
+    transaction.rollback()
+    connection.close()
+
+    assert [exists(runtime, job) for job in jobs] == [True, False]
+    assert runtime.scheduler.list("look") == []
+    if is_plain:
+        runtime.stop()
 
 
 def test_a_connection_to_another_file_is_refused(worker: Any, elsewhere: Callable[..., Any]) -> None:

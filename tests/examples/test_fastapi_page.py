@@ -1,0 +1,60 @@
+"""docs/fastapi.md tells the truth of what only a server shows: the application that it has one save, and its log."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from ..faults.kit import eventually
+from ..support.web_server import WebServer
+from .letters import done
+
+PAGE = (Path(__file__).parents[2] / "docs" / "fastapi.md").read_text("utf-8")
+
+APPLICATION, ENDPOINTS = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)[:2]
+"""The blocks of which the page says that they are a whole application."""
+
+LOGGED = re.findall(r"^## The log$.*?^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)[0]
+"""The lifespan with the line that has jobs shown."""
+
+WARNS = """
+@app.get("/nobodys")
+def nobodys():
+    return jobs.queue("nobodys").id
+"""
+
+
+def serve(folder: Path, application: str) -> WebServer:
+    (folder / "app.py").write_text(application + ENDPOINTS + WARNS)
+    return WebServer("uvicorn", "app:app", "--port", "0", folder=folder, terminal=True)
+
+
+def send(server: WebServer) -> str:
+    """The job of a letter like the page's, which fewer read."""
+    letter = json.loads(re.findall(r"curl \S+/letters .*-d '(.*)'$", PAGE, re.MULTILINE)[0])
+    return str(server.post("/letters", 201, json={**letter, "readers": 3})["job"])
+
+
+def test_of_the_pages_application_uvicorn_shows_warnings_alone(tmp_path: Path) -> None:
+    with serve(tmp_path, APPLICATION) as server:
+        job = done(server, send(server))
+        server.get("/nobodys")
+        eventually(lambda: "nobodys" in server.said.replace("GET /nobodys", ""), what="a warning")
+        server.stop()
+
+        assert job["progress"]["done"] == 3
+        assert job["id"] not in server.said.replace(f"/jobs/{job['id']}", "")
+
+
+def test_a_line_in_the_lifespan_has_uvicorns_terminal_show_jobs_and_a_file_keep_all(tmp_path: Path) -> None:
+    assert "configure_logging" in LOGGED
+    with serve(tmp_path, APPLICATION.replace("app = FastAPI(", f"{LOGGED}\n\napp = FastAPI(")) as server:
+        job = done(server, send(server))["id"]
+        eventually(lambda: job in server.said.replace(f"/jobs/{job}", ""), what="the job on the terminal")
+        server.stop()
+
+        lines = [json.loads(line) for line in (tmp_path / "app.log").read_text().splitlines()]
+        assert [line["job_id"] for line in lines if line["event"] == "job.done"] == [job]
+        assert {"runtime.started", "turn.committed", "runtime.stopped"} <= {line["event"] for line in lines}
+        assert "turn.committed" not in server.said
