@@ -28,6 +28,13 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--unique", metavar="KEY", help="none while one of this name and key is unfinished")
     parser.add_argument("--priority", type=int, default=0, metavar="N", help="higher runs first (%(default)s)")
     parser.add_argument("--expires", metavar="SPAN", help="cancelled if it was not started within, as 30m")
+    parser.add_argument("--group", metavar="KEY", help="the groups of a name take turns")
+    parser.add_argument(
+        "--after", metavar="ID", action="append", default=[], help="only once this job is done; may be given again"
+    )
+    parser.add_argument(
+        "--after-ended", metavar="ID", action="append", default=[], help="only once this job has ended, however it did"
+    )
     declare_new(parser)
     declare_acting(parser)
     parser.set_defaults(run=run)
@@ -39,6 +46,10 @@ def run(arguments: argparse.Namespace) -> int:
     options = cast("JobKeywords", {**new_of(arguments), "priority": arguments.priority})
     if arguments.unique is not None:
         options["unique"] = arguments.unique
+    if arguments.group is not None:
+        options["group"] = arguments.group
+    if arguments.after or arguments.after_ended:
+        options |= {"after": arguments.after, "after_ended": arguments.after_ended}
     if arguments.expires is not None:
         options["expires"] = span_of(arguments.expires, "--expires")
     operator = act.operator

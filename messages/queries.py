@@ -24,6 +24,7 @@ QUALIFIERS = (
     "boot",
     "corr",
     "unique",
+    "group",
     "attempt",
     "queued",
     "ended",
@@ -69,6 +70,7 @@ class JobQuery:
         boot: which runtime instance runs it, or ran it last before it ended.
         corr: the root that it descends from, or is.
         unique: its unique key.
+        group: the group that it is of.
         attempt_min, attempt_max: of the attempts that are counted, both included.
         due_since, due_until: of `run_at`, which every job has.
         data: what must stand in its data.
@@ -84,6 +86,7 @@ class JobQuery:
     boot: str | None = None
     corr: str | None = None
     unique: str | None = None
+    group: str | None = None
     attempt_min: int | None = None
     attempt_max: int | None = None
     queued_since: Instant | None = None
@@ -109,6 +112,7 @@ class JobQuery:
             ("boot", self.boot),
             ("corr", self.corr),
             ("unique", self.unique),
+            ("group", self.group),
         )
         yield from (f"{qualifier}:{_value(text)}" for qualifier, text in said if text is not None)
         if self.slot is not None:

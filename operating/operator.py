@@ -29,6 +29,7 @@ from ..messages.queries import JobQuery
 from ..rules.batches import batches
 from ..rules.capabilities import not_supported
 from ..rules.limits import Limits
+from ..rules.links import named_ids
 from ..rules.new_jobs import JobChecks, spec_of
 from ..rules.validation import (
     check_bool,
@@ -39,6 +40,7 @@ from ..rules.validation import (
     check_one_of,
     check_seconds,
     check_who,
+    unknown_parent,
 )
 from ..stores.addresses import address_of
 from ..stores.opening import visit_to
@@ -92,6 +94,7 @@ class Operator:
 
         Raises:
             UsageError: something in the call cannot be, and nothing is stored; or as `requeue`.
+            UnknownJob: it is to wait for one that is not in the store, and nothing is stored.
             StoreUnavailable, SchemaTooNew: as `requeue`.
         """
         spec, who = spec_of("Operator.queue", name, data, options), self._attributed(reason)
@@ -104,11 +107,15 @@ class Operator:
         """Whether `queue` would take this; nothing is stored.
 
         Raises:
-            UsageError, StoreUnavailable, SchemaTooNew: as `queue`.
+            UsageError, UnknownJob, StoreUnavailable, SchemaTooNew: as `queue`.
         """
         spec = spec_of("Operator.check", name, data, options)
         with self._turns.opened() as store:
-            self._checks(store).spec(spec)
+            parents = tuple(named_ids([self._checks(store).spec(spec)]))
+            known = store.jobs.known(parents) if parents else {}
+            for job_id in parents:
+                if job_id not in known:
+                    raise unknown_parent(job_id)
 
     def copy(
         self,

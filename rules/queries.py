@@ -34,7 +34,10 @@ def matches(query: JobQuery, job: JobRecord) -> bool:
     return (
         (not query.names or job.name in query.names)
         and (not query.states or job.state in query.states)
-        and all(wanted in (None, has) for wanted, has in (*said, (query.unique, job.unique_key)))
+        and all(
+            wanted in (None, has)
+            for wanted, has in (*said, (query.unique, job.unique_key), (query.group, job.group_key))
+        )
         and job.id.startswith(query.id_prefix or "")
         and _at_least(query.attempt_min, job.attempt)
         and (query.attempt_max is None or job.attempt <= query.attempt_max)

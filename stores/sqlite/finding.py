@@ -8,49 +8,34 @@ else is asked is asked of each of these. Nothing ever goes through the whole tab
 from __future__ import annotations
 
 import contextlib
-import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from ...errors import UsageError
-from ...messages.jobs import ENDED, Instant, JobRecord, JobState
-from ...messages.queries import DataTerm, Found, JobQuery, Place
-from ...rules.queries import folded
+from ...messages.jobs import ENDED, WAITS_FOR_JOBS, WAITS_ITS_TURN, Instant, JobRecord, JobState
+from ...messages.queries import Found, JobQuery, Place
+from .claimable import PRIORITIES_MAX
+from .job_conditions import ANY, Conditions, Values, bind
 from .job_rows import KEYS_MAX
 
-ERROR_TEXT = "lower(coalesce(error, reason, ''))"
+READY = "from lamplighter_jobs indexed by lamplighter_jobs_ready where state = 'queued' and waits = 0"
+
+WAITING = "from lamplighter_jobs indexed by lamplighter_jobs_waiting where state = 'queued' and waits = 1"
+
+LINKED = f"from lamplighter_jobs indexed by lamplighter_jobs_linked where state = 'queued' and waits = {WAITS_FOR_JOBS}"
+
+GROUPED = (
+    f"from lamplighter_jobs indexed by lamplighter_jobs_grouped where state = 'queued' and waits = {WAITS_ITS_TURN}"
+)
+
+RUNNING = "from lamplighter_jobs indexed by lamplighter_jobs_running where state = 'running'"
 
 UNFINISHED = (
-    (
-        JobState.QUEUED,
-        "from lamplighter_jobs indexed by lamplighter_jobs_ready where state = 'queued' and waits = 0",
-    ),
-    (
-        JobState.QUEUED,
-        "from lamplighter_jobs indexed by lamplighter_jobs_waiting where state = 'queued' and waits = 1",
-    ),
-    (
-        JobState.QUEUED,
-        "from lamplighter_jobs indexed by lamplighter_jobs_linked where state = 'queued' and waits = 2",
-    ),
-    (
-        JobState.QUEUED,
-        "from lamplighter_jobs indexed by lamplighter_jobs_grouped where state = 'queued' and waits = 3",
-    ),
-    (JobState.RUNNING, "from lamplighter_jobs indexed by lamplighter_jobs_running where state = 'running'"),
+    *((JobState.QUEUED, rows) for rows in (READY, WAITING, LINKED, GROUPED)),
+    (JobState.RUNNING, RUNNING),
 )
 """The rows of indexes that begin with the name, and the state that they are in."""
-
-SAID = {"schedule": "schedule", "slot": "slot", "boot": "boot", "corr": "corr", "unique": "unique_key"}
-"""What must be just what a query says, and in which column."""
-
-Values = dict[str, Any]
-"""Of a statement's parameters, by their names."""
-
-ANY = "true"
-"""What is true of every row."""
 
 
 class Bound(NamedTuple):
@@ -115,7 +100,7 @@ class Stretch(NamedTuple):
         said = ""
         for bound, than in ((self.first, ">"), (self.last, "<")):
             if bound is not None:
-                said += f" and no {_than(than, bound)} {_bind(values, bound.place.no)}"
+                said += f" and no {_than(than, bound)} {bind(values, bound.place.no)}"
         return said
 
     def _end_bounds(self, values: Values) -> str:
@@ -123,15 +108,15 @@ class Stretch(NamedTuple):
         said, first, last = "", self.first, self.last
         begins = max((at for at in (self.since, first and first.place.ended_at) if at is not None), default=None)
         if begins is not None:
-            said += f" and ended_at >= {_bind(values, begins)}"
+            said += f" and ended_at >= {bind(values, begins)}"
         ends = None if last is None else last.place.ended_at
         if self.until is not None and (ends is None or self.until <= ends):
-            said += f" and ended_at < {_bind(values, self.until)}"
+            said += f" and ended_at < {bind(values, self.until)}"
         elif ends is not None:
-            said += f" and ended_at <= {_bind(values, ends)}"
+            said += f" and ended_at <= {bind(values, ends)}"
         for bound, than in ((first, ">"), (last, "<")):
             if bound is not None:
-                at, no = _bind(values, bound.place.ended_at), _bind(values, bound.place.no)
+                at, no = bind(values, bound.place.ended_at), bind(values, bound.place.no)
                 said += f" and (ended_at {than} {at} or (ended_at = {at} and no {_than(than, bound)} {no}))"
         return said
 
@@ -207,100 +192,6 @@ def following(
         return _look(connection, stretch, wanted, limit=limit, after=after, looked_max=looked_max)
 
 
-class Conditions:
-    """What a query asks of a row, in SQL: what costs least comes first.
-
-    Attributes:
-        sql: true of a row that matches.
-        values: of its parameters.
-        is_all_indexed: whether the indexes of what is queued or runs know all that is asked.
-        is_of_states: whether only states are asked for, if anything is.
-    """
-
-    def __init__(self, query: JobQuery) -> None:
-        self.values: Values = {}
-        self.is_all_indexed = query == JobQuery(names=query.names, states=query.states)
-        self.is_of_states = query == JobQuery(states=query.states)
-        self._said: list[str] = []
-        if query.names:
-            self._said.append(self.one_of("name", query.names))
-        if query.states:
-            self._said.append(self.one_of("state", query.states))
-        self._add_exact(query)
-        self._add_spans(query)
-        self._add_texts(query)
-        for term in query.data:
-            self._add_data(term)
-        self.sql = " and ".join(self._said) or ANY
-
-    def bind(self, value: Any) -> str:
-        """A parameter with this value."""
-        return _bind(self.values, value)
-
-    def one_of(self, column: str, values: Sequence[str]) -> str:
-        """That a column has one of these values."""
-        return f"{column} in ({', '.join(map(self.bind, values))})"
-
-    def _add_exact(self, query: JobQuery) -> None:
-        for field, column in SAID.items():
-            value = getattr(query, field)
-            if value is not None:
-                self._said.append(f"{column} = {self.bind(value)}")
-        if query.attempt_min is not None:
-            self._said.append(f"attempt >= {self.bind(query.attempt_min)}")
-        if query.attempt_max is not None:
-            self._said.append(f"attempt <= {self.bind(query.attempt_max)}")
-
-    def _add_spans(self, query: JobQuery) -> None:
-        spans = (
-            ("queued_at", query.queued_since, query.queued_until),
-            # The plus keeps SQLite from going by it: the bounds of what is looked at are closer.
-            ("+ended_at", query.ended_since, query.ended_until),
-            ("run_at", query.due_since, query.due_until),
-        )
-        for column, since, until in spans:
-            if since is not None:
-                self._said.append(f"{column} >= {self.bind(since)}")
-            if until is not None:
-                self._said.append(f"{column} < {self.bind(until)}")
-
-    def _add_texts(self, query: JobQuery) -> None:
-        if query.id_prefix:
-            self._said.append(f"substr(id, 1, {len(query.id_prefix)}) = {self.bind(query.id_prefix)}")
-        if query.error is not None:
-            self._said.append(f"instr({ERROR_TEXT}, {self.bind(folded(query.error))})")
-        for word in query.words:
-            bound = self.bind(folded(word))
-            texts = ("lower(id)", "lower(name)", ERROR_TEXT)
-            self._said.append(f"({' or '.join(f'instr({text}, {bound})' for text in texts)})")
-
-    def _add_data(self, term: DataTerm) -> None:
-        path = self.bind(_json_path(term.path))
-        kind = f"json_type(data, {path})"
-        match term.value:
-            case None:
-                self._said.append(f"{kind} = 'null'")
-            case bool():
-                self._said.append(f"{kind} = '{str(term.value).lower()}'")
-            case str():
-                self._said.append(f"json_extract(data, {path}) = {self.bind(term.value)} and {kind} = 'text'")
-            case int() | float():
-                value = self.bind(term.value)
-                self._said.append(f"json_extract(data, {path}) = {value} and {kind} in ('integer', 'real')")
-
-
-def _json_path(path: Sequence[str | int]) -> str:
-    """A place in JSON as SQLite writes it. Our JSON is ASCII, and older versions compare keys as they are escaped.
-
-    Raises:
-        UsageError: a key has a quotation mark, which SQLite cannot look for.
-    """
-    for key in path:
-        if isinstance(key, str) and '"' in key:
-            raise UsageError(f"expected a key of data without a quotation mark, which cannot be searched, got: {key!r}")
-    return "$" + "".join(f"[{key}]" if isinstance(key, int) else f".{json.dumps(key)}" for key in path)
-
-
 def _stretches(
     connection: sqlite3.Connection, query: JobQuery, wanted: Conditions, looked_max: int
 ) -> Sequence[Stretch]:
@@ -308,7 +199,7 @@ def _stretches(
     ends = [state for one in parts(query) for state in one.states]
     if ends and ENDED.issuperset(ends):
         return [_ended(query, wanted.bind(state.value)) for state in ends]
-    for few in _few(query, wanted):
+    for few in _few(connection, query, wanted):
         count = f"select count(*) from (select no {few} limit {looked_max + 1})"
         size = connection.execute(count, wanted.values).fetchone()[0]
         if size <= looked_max:
@@ -321,7 +212,7 @@ def _ended(query: JobQuery, state: str) -> Stretch:
     return Stretch(rows, by_end=True, since=query.ended_since, until=query.ended_until)
 
 
-def _few(query: JobQuery, wanted: Conditions) -> Iterator[str]:
+def _few(connection: sqlite3.Connection, query: JobQuery, wanted: Conditions) -> Iterator[str]:
     """Rows that an index has, and that all that matches is among: they may be few."""
     if query.id_prefix:
         rows = f"from lamplighter_jobs where id >= {wanted.bind(query.id_prefix)}"
@@ -333,8 +224,40 @@ def _few(query: JobQuery, wanted: Conditions) -> Iterator[str]:
         yield f"from lamplighter_jobs where id = {corr} union all select no {children}"
     unfinished = [rows for state, rows in UNFINISHED if state in query.states]
     if unfinished and not ENDED.intersection(query.states):
+        if query.group is not None and len(query.names) == 1:
+            yield from _of_group(connection, query, wanted)
         named = f" and {wanted.one_of('name', query.names)}" if query.names else ""
         yield " union all select no ".join(f"{rows}{named}" for rows in unfinished)
+
+
+def _of_group(connection: sqlite3.Connection, query: JobQuery, wanted: Conditions) -> Iterator[str]:
+    """The same of one group of a name, however many jobs the others have. What of it waits for other jobs is among all
+    of the name that do.
+    """
+    name, group = wanted.bind(query.names[0]), wanted.bind(query.group)
+    rows = [f"{RUNNING} and name = {name} and group_key = {group}"] if JobState.RUNNING in query.states else []
+    if JobState.QUEUED in query.states:
+        priorities = _priorities(connection, query.names[0])
+        if len(priorities) > PRIORITIES_MAX:
+            return
+        rows += [f"{GROUPED} and name = {name} and priority = {one} and group_key = {group}" for one in priorities]
+        rows.append(f"{LINKED} and name = {name}")
+    yield " union all select no ".join(rows)
+
+
+def _priorities(connection: sqlite3.Connection, name: str) -> list[int]:
+    """The priorities of what is queued of a name and has a group: one index seek for each, and of no more than are
+    worth it.
+    """
+    found: list[int] = []
+    highest = f"select max(priority) {GROUPED} and name = :name"
+    while len(found) <= PRIORITIES_MAX:
+        below = f" and priority < {found[-1]}" if found else ""
+        priority = connection.execute(highest + below, {"name": name}).fetchone()[0]
+        if priority is None:
+            break
+        found.append(priority)
+    return found
 
 
 def _next_text(text: str) -> str | None:
@@ -379,13 +302,6 @@ def _look(
         return Looked(places, edge, looked_max)
     rows = (stretch.upto(places[-1]) if is_full else stretch).sql(values)
     return Looked(places, edge, connection.execute(f"select count(*) {rows}", values).fetchone()[0])
-
-
-def _bind(values: Values, value: Any) -> str:
-    """One more parameter with this value."""
-    name = f"p{len(values)}"
-    values[name] = value
-    return f":{name}"
 
 
 def _than(than: str, bound: Bound) -> str:

@@ -303,6 +303,14 @@ REFUSED = [
     (["queue", "mail", "--at", "99999999999d"], 2, "expected a time such as 2h"),
     (["queue", "mail", "--expires", "never"], 2, "expected --expires to be a span"),
     (["queue", "mail", "--dry-run", "--unique", ""], 2, "expected unique to be a str of 1 to 200 characters"),
+    (["queue", "mail", "--group", ""], 2, "expected group to be a str of 1 to 200 characters"),
+    (["queue", "mail", "--after", "nope"], 1, "expected jobs of the store in after and after_ended, got: 'nope'"),
+    (["queue", "mail", "--after-ended", "nope", "--dry-run"], 1, "expected jobs of the store in after and after_ended"),
+    (
+        ["queue", "mail", "--after", "dead0", "--after-ended", "dead0"],
+        2,
+        "expected each job in after or in after_ended",
+    ),
     (["jobs", "copy", "nope"], 1, "no job 'nope'"),
     (["jobs", "copy", "dead0", "--set", "a..b=1"], 2, "at character 3 of the setting"),
     (["jobs", "copy", "dead0", "--set", "a.b=1", "--dry-run"], 2, "expected data with an object at data, got: 0"),
@@ -380,6 +388,32 @@ def test_a_job_is_queued_with_data_of_the_command_line_or_of_standard_input(runt
             ("[1,2]", 0, None, 3600.0, 7200.0),
             ("null", 0, None, None, None),
         ]
+
+
+def test_a_job_is_queued_for_a_group_and_behind_others(runtime, file, capsys):
+    runtime().stop()
+
+    for words in (
+        ["pull", "--id", "a", "--group", "acme"],
+        ["pull", "--id", "b"],
+        ["pull", "--id", "c", "--group", "Acme & Sons", "--after", "a", "--after", "b"],
+        ["tell", "--id", "d", "--after-ended", "c"],
+    ):
+        assert main(["queue", *words]) == 0
+    assert main(["jobs", "list", "--json", "group:acme"]) == 0
+    found = [json.loads(line).get("id") for line in capsys.readouterr().out.splitlines()[4:]]
+    assert main(["jobs", "count", "state:queued", "name:pull", 'group:"Acme & Sons"']) == 0
+    assert main(["jobs", "list", "group:nobody"]) == 1
+    assert main(["jobs", "why", "c"]) == 0
+    assert main(["jobs", "why", "d"]) == 0
+
+    assert found == ["a", None]
+    count, *why = capsys.readouterr().out.splitlines()
+    assert count == "1"
+    assert [line for line in why if line.startswith("it waits for")] == [
+        "it waits for 2 of 2 jobs: a and b",
+        "it waits for a job: c",
+    ]
 
 
 def test_what_was_queued_with_this_id_or_key_is_told_and_is_no_failure(runtime, file, capsys):

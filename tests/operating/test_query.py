@@ -29,6 +29,8 @@ HOUR, DAY = 3_600.0, 86_400.0
         ("state:dead error:timeout", JobQuery(states=(JobState.DEAD,), error="timeout")),
         ('error:"no \\"answer\\" \\\\ yet"', JobQuery(error='no "answer" \\ yet')),
         ("id:order:7", JobQuery(id_prefix="order:7")),
+        ("group:acme", JobQuery(group="acme")),
+        ('group:"Acme & Sons: 7"', JobQuery(group="Acme & Sons: 7")),
         ("schedule:5f boot:8d corr:c unique:k", JobQuery(schedule="5f", boot="8d", corr="c", unique="k")),
         ("slot:2026-07-01T06:00:00Z", JobQuery(slot=NOW - 6 * HOUR)),
         ("attempt:3", JobQuery(attempt_min=3, attempt_max=3)),

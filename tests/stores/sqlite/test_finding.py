@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -18,6 +19,7 @@ from lamplighter.rules.codec import encode
 from lamplighter.rules.queries import matches
 from lamplighter.stores.ports import JobTable, Store
 from lamplighter.stores.sqlite import finding
+from lamplighter.stores.sqlite.claimable import PRIORITIES_MAX
 from lamplighter.stores.sqlite.store import SqliteStore
 
 from support.conformance.kit import DEAD, DONE, NOW, RETRY, SUCCEEDED, new, take
@@ -70,6 +72,8 @@ def filled() -> tuple[SqliteStore, list[JobRecord]]:
             unique_key=f"k{n}" if n % 3 == 0 else None,
             schedule="s" if n % 4 == 1 else None,
             slot=NOW + n if n % 4 == 1 else None,
+            priority=n % 3 if n % 8 == 7 else 0,
+            group_key=f"g{n % 5}" if n % 8 >= 6 else None,
         )
         for n in range(80)
     ]
@@ -92,7 +96,12 @@ def filled() -> tuple[SqliteStore, list[JobRecord]]:
         for job in list(turn.jobs.find([job.id for job in jobs]).values())[::9]:
             if job.state == "queued":
                 turn.queued.cancel(job, "no Reason")
-    return store, list(store.jobs.known([job.id for job in jobs]).values())
+    late = [
+        new(f"late{n}", name="a", queued_at=NOW + 70, run_at=NOW + 70, priority=n % 2, group_key="g1") for n in range(4)
+    ]
+    with store.turn("b", NOW + 71) as turn:
+        turn.jobs.insert(late)
+    return store, list(store.jobs.known([job.id for job in (*jobs, *late)]).values())
 
 
 STORE, JOBS = filled()
@@ -115,6 +124,7 @@ queries = st.builds(
     boot=optional(st.sampled_from(["b", "c"])),
     corr=optional(st.sampled_from(["c0", "c3"])),
     unique=optional(st.sampled_from(["k0", "k3", "k1"])),
+    group=optional(st.sampled_from(["g0", "g1", "g2", "none"])),
     attempt_min=optional(st.integers(0, 9)),
     attempt_max=optional(st.integers(0, 9)),
     queued_since=optional(instants),
@@ -247,6 +257,8 @@ def statements_of(query: JobQuery) -> Iterator[str]:
         (JobQuery(states=(JobState.RUNNING,), names=("a",)), "lamplighter_jobs_running"),
         (JobQuery(states=(JobState.QUEUED,)), "lamplighter_jobs_ready"),
         (JobQuery(states=(JobState.QUEUED,), names=("a",)), "lamplighter_jobs_waiting"),
+        (JobQuery(states=(JobState.RUNNING,), names=("a",), group="g1"), "(name=? AND group_key=?"),
+        (JobQuery(states=(JobState.QUEUED,), names=("a",), group="g1"), "(name=? AND priority=? AND group_key=?"),
         (JobQuery(corr="c1"), "lamplighter_jobs_children"),
         (JobQuery(id_prefix="id"), "sqlite_autoindex_lamplighter_jobs_1"),
     ],
@@ -257,6 +269,31 @@ def test_an_index_leads_to_what_is_looked_for(query: JobQuery, index: str) -> No
 
     assert any(index in plan for plan in plans)
     assert not [plan for plan in plans if plan == "SCAN lamplighter_jobs"]
+
+
+def test_a_group_is_found_behind_more_jobs_than_are_looked_at() -> None:
+    query = JobQuery(names=("work",), states=(JobState.QUEUED, JobState.RUNNING), group="old")
+    with contextlib.closing(SqliteStore(":memory:")) as store:
+        store.open()
+        with store.turn("b", NOW) as turn:
+            turn.jobs.insert([new(f"old{n}", group_key="old", priority=n) for n in range(3)])
+            turn.jobs.insert([new(f"new{n}", group_key=f"g{n}", priority=n % 3) for n in range(40)])
+
+        found = table_of(store).find(query, limit=10, looked_max=10)
+
+    assert ([job.id for job in found.jobs], found.complete) == (["old2", "old1", "old0"], True)
+
+
+def test_a_group_at_more_priorities_than_are_worth_a_seek_is_found_among_the_newest() -> None:
+    query = JobQuery(names=("work",), states=(JobState.QUEUED,), group="old")
+    with contextlib.closing(SqliteStore(":memory:")) as store:
+        store.open()
+        with store.turn("b", NOW) as turn:
+            turn.jobs.insert([new(f"old{n}", group_key="old", priority=n) for n in range(PRIORITIES_MAX + 1)])
+
+        found = table_of(store).find(query, limit=1_000)
+
+    assert len(found.jobs) == PRIORITIES_MAX + 1
 
 
 def test_where_no_index_helps_the_newest_jobs_are_looked_at_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,130 @@
+"""What a query asks of a job, in SQL."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from ...errors import UsageError
+from ...messages.queries import DataTerm, JobQuery
+from ...rules.queries import folded
+
+ERROR_TEXT = "lower(coalesce(error, reason, ''))"
+
+SAID = {
+    "schedule": "schedule",
+    "slot": "slot",
+    "boot": "boot",
+    "corr": "corr",
+    "unique": "unique_key",
+    "group": "group_key",
+}
+"""What must be just what a query says, and in which column."""
+
+Values = dict[str, Any]
+"""Of a statement's parameters, by their names."""
+
+ANY = "true"
+"""What is true of every row."""
+
+
+class Conditions:
+    """What a query asks of a row, in SQL: what costs least comes first.
+
+    Attributes:
+        sql: true of a row that matches.
+        values: of its parameters.
+        is_all_indexed: whether the indexes of what is queued or runs know all that is asked.
+        is_of_states: whether only states are asked for, if anything is.
+    """
+
+    def __init__(self, query: JobQuery) -> None:
+        self.values: Values = {}
+        self.is_all_indexed = query == JobQuery(names=query.names, states=query.states)
+        self.is_of_states = query == JobQuery(states=query.states)
+        self._said: list[str] = []
+        if query.names:
+            self._said.append(self.one_of("name", query.names))
+        if query.states:
+            self._said.append(self.one_of("state", query.states))
+        self._add_exact(query)
+        self._add_spans(query)
+        self._add_texts(query)
+        for term in query.data:
+            self._add_data(term)
+        self.sql = " and ".join(self._said) or ANY
+
+    def bind(self, value: Any) -> str:
+        """A parameter with this value."""
+        return bind(self.values, value)
+
+    def one_of(self, column: str, values: Sequence[str]) -> str:
+        """That a column has one of these values."""
+        return f"{column} in ({', '.join(map(self.bind, values))})"
+
+    def _add_exact(self, query: JobQuery) -> None:
+        for field, column in SAID.items():
+            value = getattr(query, field)
+            if value is not None:
+                self._said.append(f"{column} = {self.bind(value)}")
+        if query.attempt_min is not None:
+            self._said.append(f"attempt >= {self.bind(query.attempt_min)}")
+        if query.attempt_max is not None:
+            self._said.append(f"attempt <= {self.bind(query.attempt_max)}")
+
+    def _add_spans(self, query: JobQuery) -> None:
+        spans = (
+            ("queued_at", query.queued_since, query.queued_until),
+            # The plus keeps SQLite from going by it: the bounds of what is looked at are closer.
+            ("+ended_at", query.ended_since, query.ended_until),
+            ("run_at", query.due_since, query.due_until),
+        )
+        for column, since, until in spans:
+            if since is not None:
+                self._said.append(f"{column} >= {self.bind(since)}")
+            if until is not None:
+                self._said.append(f"{column} < {self.bind(until)}")
+
+    def _add_texts(self, query: JobQuery) -> None:
+        if query.id_prefix:
+            self._said.append(f"substr(id, 1, {len(query.id_prefix)}) = {self.bind(query.id_prefix)}")
+        if query.error is not None:
+            self._said.append(f"instr({ERROR_TEXT}, {self.bind(folded(query.error))})")
+        for word in query.words:
+            bound = self.bind(folded(word))
+            texts = ("lower(id)", "lower(name)", ERROR_TEXT)
+            self._said.append(f"({' or '.join(f'instr({text}, {bound})' for text in texts)})")
+
+    def _add_data(self, term: DataTerm) -> None:
+        path = self.bind(_json_path(term.path))
+        kind = f"json_type(data, {path})"
+        match term.value:
+            case None:
+                self._said.append(f"{kind} = 'null'")
+            case bool():
+                self._said.append(f"{kind} = '{str(term.value).lower()}'")
+            case str():
+                self._said.append(f"json_extract(data, {path}) = {self.bind(term.value)} and {kind} = 'text'")
+            case int() | float():
+                value = self.bind(term.value)
+                self._said.append(f"json_extract(data, {path}) = {value} and {kind} in ('integer', 'real')")
+
+
+def _json_path(path: Sequence[str | int]) -> str:
+    """A place in JSON as SQLite writes it. Our JSON is ASCII, and older versions compare keys as they are escaped.
+
+    Raises:
+        UsageError: a key has a quotation mark, which SQLite cannot look for.
+    """
+    for key in path:
+        if isinstance(key, str) and '"' in key:
+            raise UsageError(f"expected a key of data without a quotation mark, which cannot be searched, got: {key!r}")
+    return "$" + "".join(f"[{key}]" if isinstance(key, int) else f".{json.dumps(key)}" for key in path)
+
+
+def bind(values: Values, value: Any) -> str:
+    """One more parameter with this value."""
+    name = f"p{len(values)}"
+    values[name] = value
+    return f":{name}"
