@@ -169,7 +169,7 @@ def test_a_session_on_a_postgresql_is_refused_and_its_commit_can_be_followed(dat
     engine = sqlalchemy.create_engine(database.replace("postgresql://", "postgresql+psycopg://"))
     with sqlalchemy.orm.Session(engine) as session:
         session.execute(sqlalchemy.text("select 1"))
-        with pytest.raises(UsageError, match="Session on SQLite"):
+        with pytest.raises(UsageError, match=r"on SQLite, got: sqlalchemy\.orm\.session\.Session"):
             rt.jobs.queue("welcome", connection=session)
 
         sqlalchemy.event.listen(session, "after_commit", lambda session: rt.jobs.queue("welcome"), once=True)
