@@ -109,6 +109,7 @@ class Steering(Queueing):
         query: str,
         *,
         delay: Seconds | timedelta | None = None,
+        afresh: bool = False,
         by: str | None = None,
         reason: str | None = None,
     ) -> int:
@@ -120,26 +121,29 @@ class Steering(Queueing):
         Args:
             query: in the language of the command line: `name:charge error:timeout ended:<1d`. Dead jobs are meant,
                 unless it has a `state:` that is an end.
-            delay, by, reason: as `requeue` takes them.
+            delay, afresh, by, reason: as `requeue` takes them.
 
         Raises:
             UsageError: the query is empty, cannot be read, or asks for jobs that have not ended.
-            NotSupported: on RabbitMQ only dead jobs can be looked for.
+            NotSupported: on RabbitMQ only dead jobs can be looked for, and none can begin `afresh`.
             StoreUnavailable: what was requeued by then stays so; call again.
         """
         self.warn_if_blocking("requeue_many")
-        return act_on_all(*self._requeueing(query, delay, check_who(by, reason)))
+        return act_on_all(*self._requeueing(query, delay, check_who(by, reason), check_bool(afresh, "afresh")))
 
     async def arequeue_many(
         self,
         query: str,
         *,
         delay: Seconds | timedelta | None = None,
+        afresh: bool = False,
         by: str | None = None,
         reason: str | None = None,
     ) -> int:
         """`requeue_many` for asyncio applications."""
-        return await act_on_all_async(*self._requeueing(query, delay, check_who(by, reason)))
+        return await act_on_all_async(
+            *self._requeueing(query, delay, check_who(by, reason), check_bool(afresh, "afresh"))
+        )
 
     def mark_done(
         self,
@@ -306,11 +310,13 @@ class Steering(Queueing):
         return self._current_boot.get(), query, requeueing(query, _delay(delay), who)
 
     def _requeueing(
-        self, text: str, delay: Seconds | timedelta | None, who: Attribution
+        self, text: str, delay: Seconds | timedelta | None, who: Attribution, afresh: bool
     ) -> tuple[Boot, JobQuery, Make]:
         boot = self._current_boot.get()
         query = _meant(text, boot.clock.now(), "requeue_many", default=(JobState.DEAD,), allowed=ENDED)
-        return boot, query, requeueing(query, _delay(delay), who)
+        if afresh:
+            needed(boot.store.table, "steps")
+        return boot, query, requeueing(query, _delay(delay), who, afresh=afresh)
 
     def _cancelling(self, text: str, who: Attribution) -> tuple[Boot, JobQuery, Make]:
         boot = self._current_boot.get()

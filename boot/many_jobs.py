@@ -32,9 +32,9 @@ def at_hand(store: Store, job_id: str) -> AbstractContextManager[object]:
     return contextlib.nullcontext() if store.dead is None else store.dead.one_at_hand(job_id)
 
 
-def requeueing(query: JobQuery, delay: Seconds, who: Attribution) -> Make:
+def requeueing(query: JobQuery, delay: Seconds, who: Attribution, *, afresh: bool = False) -> Make:
     """Asks for some jobs to be requeued, as far as the query still asks for them."""
-    return lambda some: partial(RequeueMany, some, query, delay, who=who)
+    return lambda some: partial(RequeueMany, some, query, delay, who=who, afresh=afresh)
 
 
 def cancelling(query: JobQuery, who: Attribution) -> Make:

@@ -91,15 +91,21 @@ def _in_time(job: NewJob, now: Instant, mail_seconds_max: Seconds) -> NewJob:
 
 def requeue(context: TurnContext, body: Requeue) -> JobRecord:
     """Put a job at the back of the queue. An attempt that still runs loses its claim."""
-    steps = needed(context.turn.steps, "steps") if body.afresh else None
     job = context.known(body.job_id)
-    with context.on_behalf(body.who):
-        moved = context.turn.jobs.requeue(job, context.turn.now + body.delay)
+    moved = _requeue(context, job, body)
     if moved is None:
         raise not_supported("requeue" if job.state == JobState.RUNNING else "remove")
-    if steps is not None and (removed := steps.remove(job)):
-        context.add_to_move(steps=removed)
     _revoke(context, job, "requeued")
+    return moved
+
+
+def _requeue(context: TurnContext, job: JobRecord, body: Requeue | RequeueMany) -> JobRecord | None:
+    """Put a job at the back of the queue; None if the store cannot."""
+    steps = needed(context.turn.steps, "steps") if body.afresh else None
+    with context.on_behalf(body.who):
+        moved = context.turn.jobs.requeue(job, context.turn.now + body.delay)
+    if moved is not None and steps is not None and (removed := steps.remove(job)):
+        context.add_to_move(steps=removed)
     return moved
 
 
@@ -110,9 +116,9 @@ def requeue_many(context: TurnContext, body: RequeueMany) -> int:
     """
     count = 0
     for job in _still_meant(context, body.job_ids, body.query):
-        with contextlib.suppress(KeyTaken), context.on_behalf(body.who):
+        with contextlib.suppress(KeyTaken):
             if job.state in ENDED:
-                count += context.turn.jobs.requeue(job, context.turn.now + body.delay) is not None
+                count += _requeue(context, job, body) is not None
     return count
 
 

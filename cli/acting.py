@@ -131,7 +131,7 @@ class Act:
         note("nothing was done")
         return False
 
-    def sweep(self, action: Sweep, text: str, delay: Seconds) -> int:
+    def sweep(self, action: Sweep, text: str, delay: Seconds, *, afresh: bool = False) -> int:
         """Requeue or cancel all jobs that match a query; the exit code.
 
         Raises:
@@ -144,7 +144,11 @@ class Act:
         query = actionable(parse_query(text, now), action, now)
         with closing(self._file()) as store:
             return self.sweep_counted(
-                action, lambda: count_matching(store, query), lambda: matching(store, query), delay
+                action,
+                lambda: count_matching(store, query),
+                lambda: matching(store, query),
+                delay,
+                afresh=afresh,
             )
 
     def sweep_counted(
@@ -153,6 +157,8 @@ class Act:
         count: Callable[[], Amount],
         pages: Callable[[], Iterator[Sequence[str]]],
         delay: Seconds,
+        *,
+        afresh: bool = False,
     ) -> int:
         """Count, ask, count again, and act, some jobs a turn; the exit code."""
         found, expected = count(), self._arguments.expect
@@ -173,7 +179,8 @@ class Act:
         if again != found:
             note(f"expected {jobs}, as you were shown, got: {again}; nothing was done, look again")
             return 1
-        return self._swept(action, found, operator.sweep(pages(), action, delay=delay, reason=self.reason))
+        steps = operator.sweep(pages(), action, delay=delay, afresh=afresh, reason=self.reason)
+        return self._swept(action, found, steps)
 
     def _swept(self, action: Sweep, found: Amount, steps: Iterator[Swept]) -> int:
         """Act, and tell how far it has come; also to whoever ends it by Ctrl-C."""

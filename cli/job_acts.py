@@ -20,7 +20,7 @@ from .options import add_delay, delay_of
 def declare_requeue(parser: argparse.ArgumentParser) -> None:
     """Declare what `jobs requeue` takes."""
     add_delay(parser)
-    parser.add_argument("--afresh", action="store_true", help="without the steps that are kept of them; only by ids")
+    parser.add_argument("--afresh", action="store_true", help="without the steps that are kept of them")
     _declare_which(parser, "state:dead error:timeout")
 
 
@@ -41,9 +41,7 @@ def requeue(arguments: argparse.Namespace) -> int:
     act, delay = Act(arguments), delay_of(arguments)
     ids = _ids(arguments)
     if not ids:
-        if arguments.afresh:
-            raise UsageError("expected --afresh with the ids of jobs, got it with a query")
-        return act.sweep("requeue", arguments.where, delay)
+        return act.sweep("requeue", arguments.where, delay, afresh=arguments.afresh)
     found = known(act, ids)
     if act.is_dry:
         return _would(act, "requeue", found)

@@ -69,13 +69,14 @@ class Requeue(NamedTuple):
 
 
 class RequeueMany(NamedTuple):
-    """Put those of these jobs that a query still asks for at the back of the queue; the answer says how many."""
+    """`Requeue` those of these jobs that a query still asks for; the answer says how many."""
 
     job_ids: tuple[str, ...]
     query: JobQuery
     delay: Seconds
     reply: Reply | None
     who: Attribution = UNATTRIBUTED
+    afresh: bool = False
 
 
 class CancelMany(NamedTuple):

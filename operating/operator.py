@@ -294,23 +294,27 @@ class Operator:
         action: Sweep,
         *,
         delay: Seconds | timedelta | None = None,
+        afresh: bool = False,
         reason: str | None = None,
     ) -> Iterator[Swept]:
         """Act on all jobs of a query, `SWEPT_A_TURN_MAX` a turn; says after each turn how far it has come.
 
         What comes as a record or a `Job` is acted on only if it still stands where that has it, by the same claim: what
         has run on meanwhile is not what was found. Of ids, `requeue` takes jobs that have ended, and `cancel` those
-        that have not. The pages are asked for one after the other, so whoever stops asking stops the sweep.
+        that have not. The pages are asked for one after the other, so whoever stops asking stops the sweep. `delay` and
+        `afresh` are as `requeue` takes them.
 
         Raises:
-            NotSupported: on RabbitMQ, if it is not to requeue dead jobs.
+            NotSupported: on RabbitMQ, if it is not to requeue dead jobs, or `afresh`.
             StoreUnavailable, UsageError, SchemaTooNew: as `requeue`; what was done by then holds.
         """
         check_one_of(action, "action", ("requeue", "cancel"))
-        return self._sweep(pages, action, _seconds(delay), self._attributed(reason))
+        if check_bool(afresh, "afresh") and self._is_on_server:
+            raise not_supported("steps")
+        return self._sweep(pages, action, _seconds(delay), self._attributed(reason), afresh)
 
     def _sweep(
-        self, pages: Iterable[Iterable[Any]], action: Sweep, delay: Seconds, who: Attribution
+        self, pages: Iterable[Iterable[Any]], action: Sweep, delay: Seconds, who: Attribution, afresh: bool
     ) -> Iterator[Swept]:
         so_far = Swept()
         with self._turns.opened() as store:
@@ -318,7 +322,7 @@ class Operator:
                 raise not_supported("remove")
             for page in pages:
                 for some in in_turns([wanted(one) for one in page]):
-                    work = partial(sweep, some=some, action=action, delay=delay, who=who)
+                    work = partial(sweep, some=some, action=action, delay=delay, who=who, afresh=afresh)
                     turned = self._turns.take(store, work, [one.job_id for one in some])
                     so_far = Swept._make(map(sum, zip(so_far, turned, strict=True)))
                     yield so_far

@@ -70,8 +70,16 @@ def in_turns(all_wanted: Sequence[Wanted]) -> Iterator[Sequence[Wanted]]:
     return batches(all_wanted, SWEPT_A_TURN_MAX)
 
 
-def sweep(context: TurnContext, some: Sequence[Wanted], action: Sweep, delay: Seconds, who: Attribution) -> Swept:
-    """Act on these jobs in one turn."""
+def sweep(
+    context: TurnContext,
+    some: Sequence[Wanted],
+    action: Sweep,
+    delay: Seconds,
+    who: Attribution,
+    *,
+    afresh: bool = False,
+) -> Swept:
+    """Act on these jobs in one turn; if they are requeued, after the given seconds, and perhaps afresh."""
     stored = context.turn.jobs.find([one.job_id for one in some])
     done = changed = refused = 0
     for job_id, found in some:
@@ -80,7 +88,7 @@ def sweep(context: TurnContext, some: Sequence[Wanted], action: Sweep, delay: Se
             continue
         try:
             if action == "requeue":
-                jobs.requeue(context, Requeue(job_id, delay, None, who))
+                jobs.requeue(context, Requeue(job_id, delay, None, who, afresh))
             else:
                 jobs.cancel(context, CancelJob(job_id, None, who))
             done += 1

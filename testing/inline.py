@@ -269,10 +269,11 @@ class InlineJobs(Jobs):
         query: str,
         *,
         delay: Seconds | timedelta | None = None,
+        afresh: bool = False,
         by: str | None = None,
         reason: str | None = None,
     ) -> int:
-        requeued = super().requeue_many(query, delay=delay, by=by, reason=reason)
+        requeued = super().requeue_many(query, delay=delay, afresh=afresh, by=by, reason=reason)
         self._after()
         return requeued
 

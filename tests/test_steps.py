@@ -10,7 +10,7 @@ from contextlib import closing, suppress
 from datetime import timedelta
 
 import pytest
-from lamplighter import JobFailed, KeptStep, Runtime, Snooze, StaleClaim, UsageError
+from lamplighter import JobFailed, JobSpec, KeptStep, Runtime, Snooze, StaleClaim, UsageError
 from lamplighter.messages.jobs import Claim
 from lamplighter.testing import Inline
 
@@ -328,6 +328,37 @@ def test_a_dead_job_that_is_requeued_goes_on_unless_it_is_to_begin_afresh(inline
     assert done.result == (["one, call 3", "two, call 4"] if afresh else ["one, call 1", "two, call 2"])
 
 
+@pytest.mark.parametrize("afresh", [False, True])
+def test_dead_jobs_of_a_query_go_on_unless_they_are_to_begin_afresh(inline, worker, afresh):
+    worker.fails |= {"a", "b"}
+    inline.jobs.queue_many([JobSpec(name="work", id=job_id) for job_id in ("a", "b")])
+    worker.fails.clear()
+
+    assert inline.jobs.requeue_many("name:work", afresh=afresh) == 2
+
+    assert worker.calls == ["one", "two"] * (4 if afresh else 2)
+    assert [inline.jobs.get(job_id).state for job_id in ("a", "b")] == ["done", "done"]
+
+
+def test_of_many_that_are_to_begin_afresh_one_that_is_refused_keeps_its_steps(runtime, recorder, worker):
+    one = runtime(start=False)
+    one.jobs.add_handler("work", worker, max_attempts=1)
+    worker.fails |= {"a", "b"}
+    with one:
+        one.jobs.queue_many([JobSpec(name="work", id="a"), JobSpec(name="work", id="b", unique="key")])
+        recorder.wait_for("job.dead", count=2)
+        one.jobs.pause("work")
+        one.jobs.queue("work", id="c", unique="key")
+
+        count = one.jobs.requeue_many("name:work", afresh=True, by="ada")
+        requeued = recorder.wait_for("job.requeued")
+
+        assert count == 1
+        assert (requeued["job_id"], requeued["steps"], requeued["by"]) == ("a", 2, "ada")
+        assert [len(one.jobs.steps(job_id)) for job_id in ("a", "b")] == [0, 2]
+    assert recorder.audit().ok
+
+
 def test_a_job_that_is_done_begins_anew_when_it_is_requeued(inline, worker):
     inline.jobs.queue("work", id="a")
     assert names_of(inline) == []
@@ -351,6 +382,8 @@ def test_a_requeue_that_is_refused_removes_no_steps(inline, worker):
 def test_afresh_must_be_true_or_false(inline):
     with pytest.raises(UsageError, match="expected afresh to be True or False, got: 1"):
         inline.jobs.requeue("a", afresh=1)
+    with pytest.raises(UsageError, match="expected afresh to be True or False, got: 'no'"):
+        inline.jobs.requeue_many("state:dead", afresh="no")
 
 
 @pytest.mark.parametrize("act", ["cancel", "requeue"])

@@ -124,6 +124,7 @@ async def use() -> None:
 jobs.queue("resize", PAYLOAD, at=datetime.now(UTC))
 kept: list[KeptStep] = jobs.steps(queued)
 jobs.requeue(queued, afresh=True)
+jobs.requeue_many("error:timeout", afresh=True)
 jobs.mark_done(queued, 7, then=[("resize", PAYLOAD), JobSpec(name="tidy")])
 jobs.queue_many([("resize", PAYLOAD), JobSpec(name="resize", data=PAYLOAD, priority=1)])
 parts = [JobSpec(name="resize", data=PAYLOAD), JobSpec(name="tidy", after=queued, after_ended="b")]

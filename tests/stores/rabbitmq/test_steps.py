@@ -34,6 +34,10 @@ def test_no_steps_can_be_looked_at_or_removed(url: str, runtime: Callable[..., R
     rt = runtime(url)
     job = rt.jobs.queue("work")
 
-    for call in (lambda: rt.jobs.steps(job), lambda: rt.jobs.requeue(job, afresh=True)):
+    for call in (
+        lambda: rt.jobs.steps(job),
+        lambda: rt.jobs.requeue(job, afresh=True),
+        lambda: rt.jobs.requeue_many("state:dead", afresh=True),
+    ):
         with pytest.raises(NotSupported, match=INSTEAD):
             call()
