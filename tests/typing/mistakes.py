@@ -1,4 +1,4 @@
-"""Twenty-two mistakes, each in a line of its own that says so. A type checker finds them all, and nothing else."""
+"""Mistakes, each in a line of its own that says so. A type checker finds them all, and nothing else."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ jobs, scheduler = runtime.jobs, runtime.scheduler
 @jobs.handler("resize", concurrency=2)
 def resize(job: Job[Resize]) -> Thumbnail:
     print(job.data.widht)  # mistake: a field that the payload does not have
+    job.then("fetch")  # mistake: a name in the place of a job that follows
     return Thumbnail(job.data.path)
 
 
@@ -44,6 +45,10 @@ resize.queue()  # mistake: no payload
 resize.many([PAYLOAD, "b.png"])  # mistake: one payload of many
 resize.queue(PAYLOAD, dely=5)  # mistake: an option that there is not
 resize.queue(PAYLOAD, priority="high")  # mistake: an option of another type
+resize.queue(PAYLOAD, after=7)  # mistake: a number in the place of a job to wait for
+resize.queue(PAYLOAD, group=7)  # mistake: a number in the place of a group
+jobs.queue("resize", PAYLOAD, after_ended=[PAYLOAD])  # mistake: a payload in the place of a job to wait for
+print(JobSpec(name="resize", after=[7]))  # mistake: the same in a spec
 resize(PAYLOAD)  # mistake: a payload in the place of the job
 jobs.requeue("a", afresh="yes")  # mistake: text in the place of True
 jobs.mark_done("a", then=JobSpec(name="resize"))  # mistake: one job in the place of several
