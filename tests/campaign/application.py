@@ -92,7 +92,11 @@ class Host:
         self.forgiven: Counter[str] = Counter()
         """Poison that was requeued."""
         self.is_forgiving = seed % 16 == 12
-        self.weaver = Weaver(seed) if seed % 16 == 14 or random.Random(f"weavers of {seed}").random() < 0.25 else None
+        self.weaver = (
+            Weaver(seed, self.requeued)
+            if seed % 16 == 14 or random.Random(f"weavers of {seed}").random() < 0.25
+            else None
+        )
         """Queues jobs that wait for others, in some lives."""
         self.given: dict[tuple[str, int], int] = {}
         """What the second step of a job has given, by the job and what its first has."""

@@ -30,10 +30,15 @@ def in_own_transaction(address: str, call: Callable[..., object]) -> None:
 
 
 class Weaver:
-    """Queues a part of a graph at a time. What it queues follows from its seed, in every life."""
+    """Queues a part of a graph at a time. What it queues follows from its seed, in every life.
 
-    def __init__(self, seed: int) -> None:
+    Args:
+        requeued: gets the ids of the jobs that it requeues.
+    """
+
+    def __init__(self, seed: int, requeued: set[str]) -> None:
         self._seed = seed
+        self._requeued = requeued
 
     def steps(self, insist: Insist) -> list[Callable[[Runtime], None]]:
         """What it does, in this order, between other things."""
@@ -95,4 +100,8 @@ class Weaver:
             case 2:
                 return lambda runtime: self._on_file(runtime, partial(runtime.jobs.mark_done, job_id, "marked"))
             case _:
-                return lambda runtime: insist(runtime, partial(runtime.jobs.requeue, job_id))
+                return lambda runtime: self._requeue(runtime, job_id, insist)
+
+    def _requeue(self, runtime: Runtime, job_id: str, insist: Insist) -> None:
+        self._requeued.add(job_id)
+        insist(runtime, partial(runtime.jobs.requeue, job_id))
