@@ -11,7 +11,7 @@ WORKLOAD ?= drain-1
 # Most tests wait for other processes and for servers, so more run side by side than there are cores.
 WORKERS ?= 4
 
-.PHONY: demo page-demo demo-cluster test check simulate mutants torture bench profile docs picture page-pictures dist clean
+.PHONY: demo page-demo demo-cluster test test-django check simulate mutants torture bench profile docs picture page-pictures dist clean
 
 demo: $(VENV)/ready
 	PYTHONPATH=examples $(BIN)/python -P -m hashbase.demo
@@ -26,6 +26,10 @@ demo-cluster: $(VENV)/ready
 
 test: check
 	$(BIN)/python -m pytest -q -n $(WORKERS)
+
+# The newest Django, and its Tasks, need a newer Python: make test-django PYTHON=python3.13 VENV=.venv-newer
+test-django: $(VENV)/ready
+	$(BIN)/python -m pytest -q -n $(WORKERS) tests/contrib/django
 
 check: $(VENV)/ready
 	$(BIN)/ruff check .
