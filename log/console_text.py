@@ -37,6 +37,14 @@ BOOKKEEPING = frozenset(
 )
 """Fields by which the commands find what belongs together, and what the application has said itself."""
 
+OF_JOB = frozenset({"claim_no", "corr"})
+"""Fields that a handler's lines have for the commands, and that say nothing more of a job that is its own root."""
+
+INTERRUPTED = "interrupted: "
+"""What the reason of an interruption begins with, which goes on with what is said of it besides."""
+
+SAID_OF_INTERRUPTIONS = ("error", "boot_was")
+
 INSTANTS = frozenset({"run_at", "slot", "last", "until"})
 
 DURATIONS = frozenset({"took", "waited", "seconds", "usual", "left", "drain", "late", "after"})
@@ -107,17 +115,21 @@ def in_words(moves: list[Any]) -> str:
 def _brief(fields: dict[str, Any]) -> dict[str, Any]:
     """What a person wants to know, the name of the job first and the ids by which commands ask for more last."""
     if "boot" not in fields or "seq" not in fields:
-        # It is the application's own.
-        return fields
+        # It is the application's own; one of a handler's has besides what says in which job it was.
+        is_of_root = "claim_no" in fields and fields.get("corr") == fields.get("job_id")
+        return {name: value for name, value in fields.items() if name not in OF_JOB} if is_of_root else fields
     brief = {name: value for name, value in fields.items() if name not in BOOKKEEPING}
     job_id, reason = brief.pop("job_id", None), str(brief.get("reason", ""))
     # A root is of interest only where it is another job.
     if job_id is None or brief.get("corr") == job_id:
         brief.pop("corr", None)
-    if brief.get("attempt") == 1 or " in attempt " in reason:
+    if brief.get("attempt") in (0, 1) or " in attempt " in reason:
         brief.pop("attempt", None)
     if reason:
         brief.pop("outcome", None)
+    if reason.startswith(INTERRUPTED):
+        for name in SAID_OF_INTERRUPTIONS:
+            brief.pop(name, None)
     if "schedule" in brief and str(job_id).startswith(f"{brief['schedule']}-"):
         del brief["schedule"]
     for name, value in brief.items():
@@ -125,6 +137,8 @@ def _brief(fields: dict[str, Any]) -> dict[str, Any]:
             brief[name] = datetime.fromtimestamp(value).isoformat(" ", "milliseconds")
         elif isinstance(value, float) and name in DURATIONS and value >= 0:
             brief[name] = span(value)
+        elif type(value) is list and all(type(one) is str for one in value):
+            brief[name] = ", ".join(value)
     first = {"job_name": brief.pop("job_name")} if "job_name" in brief else {}
     last = {} if job_id is None else {"job_id": job_id}
     return first | {MEANT.get(name, name): value for name, value in brief.items()} | last

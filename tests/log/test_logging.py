@@ -312,6 +312,29 @@ FOR_PEOPLE = {
         "job_name=greet reason='failed in attempt 2 of 2' job_id=j",
     ),
     "a first attempt goes without saying": ({"event": "job.done", "attempt": 1}, "job_name=greet job_id=j"),
+    "nor does one that has not counted": (
+        {"event": "job.snoozed", "attempt": 0, "reason": "snoozed for 0 s"},
+        "job_name=greet reason='snoozed for 0 s' job_id=j",
+    ),
+    "an interruption says once who died": (
+        {
+            "event": "job.failed",
+            "attempt": 0,
+            "outcome": "interrupted",
+            "error": "the process of boot b7 died",
+            "reason": "interrupted: the process of boot b7 died",
+            "boot_was": "b7",
+        },
+        "job_name=greet reason='interrupted: the process of boot b7 died' job_id=j",
+    ),
+    "several are a list of words": (
+        {"event": "job.done", "waits_for": ["a (greet)", "b (greet)"]},
+        "job_name=greet waits_for='a (greet), b (greet)' job_id=j",
+    ),
+    "a handler's own line has no bookkeeping": (
+        {"event": "mail.sent", "boot": None, "seq": None, "store_id": None, "turn": None, "claim_no": 3, "attempt": 1},
+        "job_id=j job_name=greet attempt=1",
+    ),
     "a second one does not": ({"event": "job.done", "attempt": 2}, "job_name=greet attempt=2 job_id=j"),
     "the schedule is in the id of its job": (
         {"event": "job.done", "job_id": "s-7", "schedule": "s", "corr": "s-7"},
