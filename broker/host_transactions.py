@@ -135,7 +135,8 @@ def _finish(end: Finishing, now: Instant, turn: HostTurn) -> None:
 
 
 def _follow_up(turn: HostTurn, ended: JobRecord, then: Sequence[NewJob], now: Instant) -> None:
-    store_follow_ups(lambda jobs: [turn.insert(job) for job in jobs], ended, then, now, has_table=True)
+    _, stored = store_follow_ups(lambda jobs: [turn.insert(job) for job in jobs], ended, then, now, has_table=True)
+    turn.follow(ended, [record for record, fresh in stored if fresh])
 
 
 class Expectations:

@@ -282,6 +282,11 @@ class HostTurn(Protocol):
     def finish(self, job: JobRecord, result: str | None) -> None:
         """Queued to done."""
 
+    def follow(self, ended: JobRecord, born: Sequence[JobRecord]) -> None:
+        """Jobs that were inserted here follow one that has ended here: one turn makes moves of all of them, and ties
+        them.
+        """
+
     def schedule(self, schedule_id: str) -> ScheduleRecord | None:
         """A schedule, as this transaction and those before it have left it. Nobody else changes it until the
         application's transaction has ended."""

@@ -150,7 +150,7 @@ def tied(moves: Sequence[Transition]) -> list[Transition]:
     """The end of a job as done, and the births of those that follow it behind it: each says so of the other."""
     end, *births = moves
     told = end._replace(fields={**end.fields, "then": len(births)}) if births else end
-    return [told, *(birth._replace(fields={"then_of": end.job.id}) for birth in births)]
+    return [told, *(birth._replace(fields={**birth.fields, "then_of": end.job.id}) for birth in births)]
 
 
 def skipped_entry(schedule_id: str, gone: SlotRange) -> SlotEntry:

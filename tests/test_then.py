@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import queue
 import sqlite3
 from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
@@ -284,6 +285,29 @@ def test_the_log_ties_both_ends(runtime, recorder):
     ]
 
 
+def test_what_follows_and_waits_for_others_says_both(runtime, recorder):
+    """What a birth says of the job that it follows had taken the place of how many others it waits for, so that the
+    audit found it started too soon.
+    """
+    rt = runtime()
+    rt.jobs.add_handler("part", lambda job: job.data)
+
+    def whole(job):
+        parts = [JobSpec(name="part", data=number) for number in range(2)]
+        job.then(*parts, JobSpec(name="part", id="last", after=parts))
+
+    rt.jobs.add_handler("whole", whole)
+
+    rt.jobs.join(rt.jobs.queue("whole", id="a"), timeout=JOIN_SECONDS_MAX)
+    rt.jobs.join("last", timeout=JOIN_SECONDS_MAX)
+    rt.stop()
+
+    birth = recorder.wait_for("job.queued", job_id="last")
+    assert (birth["then_of"], birth["parents"]) == ("a", 2)
+    assert recorder.wait_for("job.linked")["waits_for"] == ["a.1.1", "a.1.2"]
+    assert recorder.audit().ok
+
+
 @pytest.mark.parametrize("how", ["token", "id"])
 def test_mark_done_takes_what_follows(runtime, how):
     rt = runtime()
@@ -327,6 +351,53 @@ def test_in_a_transaction_of_the_application_they_follow_if_it_commits(runtime, 
     if commits:
         rt.jobs.join(job, timeout=JOIN_SECONDS_MAX)
     assert [(one.id, one.record.corr) for one in parts(rt)] == ([("a.1.1", "a"), ("a.1.2", "a")] if commits else [])
+
+
+@pytest.mark.parametrize("state", ["running", "queued"])
+def test_in_a_transaction_of_the_application_the_log_ties_both_ends(runtime, recorder, tmp_path, monkeypatch, state):
+    """Also where one turn counts fewer moves of applications than there are."""
+    monkeypatch.setattr("lamplighter.stores.sqlite.jobs.HOST_JOBS_MAX", 1)
+    rt, tokens = runtime(), queue.SimpleQueue()
+    rt.jobs.add_handler("whole", lambda job: tokens.put(job.token), auto_done=False)
+    job = rt.jobs.queue("whole" if state == "running" else "nobody", id="a")
+    ref = tokens.get(timeout=JOIN_SECONDS_MAX) if state == "running" else job
+    chain = [("part", 1), JobSpec(name="part", data=2, id="b")]
+    with closing(sqlite3.connect(tmp_path / "jobs.db")) as connection:
+        rt.jobs.queue("nobody", id="before", connection=connection)
+        rt.jobs.mark_done(ref, then=chain, connection=connection)
+        # One that follows has ended too, and others follow it.
+        rt.jobs.mark_done("b", then=[("part", 3), JobSpec(name="part", id="c", after="a")], connection=connection)
+        connection.commit()
+
+    births = {job_id: recorder.wait_for("job.queued", job_id=job_id) for job_id in ("a.1.1", "b", "b.0.1", "c")}
+    ends = {job_id: recorder.wait_for("job.done", job_id=job_id) for job_id in ("a", "b")}
+    rt.stop()
+
+    assert {job_id: birth["then_of"] for job_id, birth in births.items()} == {
+        "a.1.1": "a", "b": "a", "b.0.1": "b", "c": "b"
+    }  # fmt: skip
+    assert {job_id: end["then"] for job_id, end in ends.items()} == {"a": 2, "b": 2}
+    assert {line["turn"] for line in (*births.values(), *ends.values())} == {ends["a"]["turn"]}
+    assert births["c"]["parents"] == 1
+    assert "then_of" not in recorder.wait_for("job.queued", job_id="before")
+    assert recorder.audit().ok
+    with closing(sqlite3.connect(tmp_path / "jobs.db")) as connection:
+        assert connection.execute("select * from lamplighter_follow_ups").fetchall() == []
+
+
+def test_one_of_those_that_follow_is_told_with_the_end_whoever_asks_for_it_first(runtime, recorder, tmp_path):
+    rt = runtime(start=False)
+    with rt:
+        job = rt.jobs.queue("nobody", id="a")
+        with closing(sqlite3.connect(tmp_path / "jobs.db")) as connection:
+            rt.jobs.mark_done(job, then=[("part", 1), ("part", 2)], connection=connection)
+            connection.commit()
+        rt.jobs.cancel("a.1.2")
+
+        cancelled = recorder.wait_for("job.cancelled", job_id="a.1.2")
+        assert recorder.wait_for("job.done", job_id="a")["then"] == 2
+        assert cancelled["job_id"] == "a.1.2"
+    assert recorder.audit().ok
 
 
 def test_a_stale_mark_done_queues_nothing(runtime, tmp_path):

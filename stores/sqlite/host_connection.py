@@ -11,7 +11,7 @@ import inspect
 import os
 import sqlite3
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ...errors import UsageError
@@ -20,7 +20,7 @@ from ...messages.outcomes import Outcome, Verdict
 from ...messages.schedules import HostChange, ScheduleRecord
 from ...rules.validation import unknown_parent
 from ..transitions import UNCOUNTED, born, ending, finished
-from . import links
+from . import host_follow_ups, links
 from .job_rows import fenced_update, insert_uncounted, jobs_by_id, stored_twin
 from .schedule_changes import insert_change, schedule_as_changed
 
@@ -59,6 +59,9 @@ class SqliteHostTurn:
 
     def finish(self, job: JobRecord, result: str | None) -> None:
         self._move(job, JobState.DONE.value, finished(result, self._now))
+
+    def follow(self, ended: JobRecord, born: Sequence[JobRecord]) -> None:
+        host_follow_ups.note(self._cursor, ended, born)
 
     def schedule(self, schedule_id: str) -> ScheduleRecord | None:
         self._cursor.execute(TAKE_LOCK)

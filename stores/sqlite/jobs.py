@@ -30,7 +30,7 @@ from ...rules.lifecycle import MOVES, is_suspect
 from ...rules.rates import rate_said
 from ..transitions import LEFT, UNCOUNTED, born, ending, finished, granted, released, requeued, says_ending
 from ..turn_ports import Claimed, Want
-from . import attempts, due, links, pauses, rates, steps, turns
+from . import attempts, due, host_follow_ups, links, pauses, rates, steps, turns
 from .job_rows import fenced_update, insert_unless_known, insertion, jobs_by_id, kept_out, stored_twin
 from .open_turn import OpenTurn
 
@@ -52,6 +52,9 @@ class SqliteJobs:
     def __init__(self, turn: OpenTurn) -> None:
         self._turn = turn
         self._connection = turn.connection
+        # Whether jobs that hosts have stored follow others. What was counted together with one of them is remembered.
+        self._has_ties: bool | None = None
+        self._counted: dict[int, JobRecord] = {}
 
     def insert(self, jobs: Sequence[NewJob]) -> list[tuple[JobRecord, bool]]:
         stored: list[tuple[JobRecord, bool]] = []
@@ -293,18 +296,37 @@ class SqliteJobs:
                 self.cancel(job, "expired")
 
     def _count_host_moves_of(self, job: JobRecord) -> JobRecord:
-        """Make moves of the one or two steps that a host's own transaction has made."""
+        """Make moves of what a host's own transaction has made of a job; and of those that follow it, or that it
+        follows, as the log tells them in one turn.
+        """
+        if self._has_ties is None:
+            self._has_ties = host_follow_ups.are_any(self._connection)
+        if not self._has_ties:
+            return self._count_host_moves(job)
+        if job.no not in self._counted:
+            for one, followed, children in host_follow_ups.take(self._connection, job):
+                self._counted[one.no] = self._count_host_moves(one, followed, len(children))
+        return self._counted[job.no]
+
+    def _count_host_moves(self, job: JobRecord, followed: JobRecord | None = None, then: int = 0) -> JobRecord:
+        """Make moves of the one or two steps that a host's own transaction has made.
+
+        Args:
+            followed: the job that it follows, if it does.
+            then: how many jobs follow it.
+        """
         moves = self._turn.transitions
         counted = job._replace(rev=-job.rev)
         if counted.rev == UNCOUNTED:
             counted = counted._replace(rev=1)
             born = counted._replace(state="queued", result=None, ended_at=None)
-            moves.append(Transition("job.queued", born, None, self._says_parents_of(counted)))
+            tie = {} if followed is None else {"then_of": followed.id}
+            moves.append(Transition("job.queued", born, None, {**self._says_parents_of(counted), **tie}))
         if job.state == "done":
             counted = counted._replace(rev=counted.rev + 1)
             # A claim has ended it, or nobody had it.
             before = "running" if job.settled_no else "queued"
-            fields = {"reason": HOST_REASON, **self._without_steps(job.no)}
+            fields = {"reason": HOST_REASON, **self._without_steps(job.no), **({"then": then} if then else {})}
             moves.append(Transition("job.done", counted, before, fields))
             if self._turn.has_open_links:
                 self.ripen(job.no)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from ...errors import SchemaTooNew, UsageError
 from . import write_lock as writelock
+from .host_follow_ups import HOST_FOLLOW_UPS
 from .steps import STEPS
 from .tallies import TALLIES
 
@@ -200,6 +201,7 @@ CREATION = (
     *TURNS,
     RATES,
     *SCHEDULE_CHANGES,
+    *HOST_FOLLOW_UPS,
     # A slot fires once: its row and its job are inserted in one transaction, under this key.
     """create table lamplighter_slots (
       schedule_id text not null, slot real not null, last real not null, count integer not null,
@@ -266,6 +268,7 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         *TURNS,
         RATES,
         *SCHEDULE_CHANGES,
+        *HOST_FOLLOW_UPS,
         STEPS,
         TALLIES,
         # So that a name is known whose jobs have all ended.

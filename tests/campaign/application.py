@@ -54,7 +54,8 @@ PARTS_RATE = Rate(12, per=4, burst=3)
 
 def parts() -> tuple[JobSpec | tuple[str, object], ...]:
     """What is to follow a job."""
-    return ("part", 1), JobSpec(name="part", data=2, delay=0.5), ("part", 3)
+    late = JobSpec(name="part", data=2, delay=0.5)
+    return ("part", 1), late, JobSpec(name="part", data=3, after_ended=late)
 
 
 def say_parts(job: Job) -> None:

@@ -2825,6 +2825,22 @@ MUTANTS = (
     ),
     Mutant(
         FLOW,
+        "what follows and waits for others says only that it follows",
+        "stores/transitions.py",
+        '{**birth.fields, "then_of": end.job.id}',
+        '{"then_of": end.job.id}',
+        test="tests/test_then.py::test_what_follows_and_waits_for_others_says_both",
+    ),
+    Mutant(
+        FLOW,
+        "what an application's transaction has stored is not tied to the end that it follows",
+        "stores/sqlite/jobs.py",
+        "self._has_ties = host_follow_ups.are_any(self._connection)",
+        "self._has_ties = False",
+        test="tests/test_then.py::test_in_a_transaction_of_the_application_the_log_ties_both_ends",
+    ),
+    Mutant(
+        FLOW,
         "a completion that was kept while its delivery was lost drops what follows",
         "stores/rabbitmq/intake.py",
         "            self._follow_up(held.job, outcome.then)\n",

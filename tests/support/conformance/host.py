@@ -114,6 +114,31 @@ class HostPromises(StoreCase):
         assert (stored.state, stored.result, stored.settled_no, none) == ("done", "8", 0, None)
         assert take(store) == []
 
+    def test_what_follows_an_end_in_a_hosts_transaction_is_told_with_it(self, store: Store) -> None:
+        """HostTurn.follow: Jobs that were inserted here follow one that has ended here: one turn makes moves of all of
+        them, and ties them.
+        """
+        self.needs("host", "table")
+        put(store, new("a"))
+        host = self.connect_host(store)
+
+        def finish(turn: HostTurn) -> None:
+            job = turn.find("a")
+            assert job is not None
+            turn.finish(job, "8")
+            turn.follow(job, [turn.insert(new(job_id))[0] for job_id in ("b", "c")])
+
+        self.host_of(store).join(host, NOW, finish)
+        host.commit()
+        host.close()
+        with store.turn("b", NOW) as turn:
+            # One of them is asked for first.
+            turn.jobs.get(("c",))
+            turn.jobs.refresh()
+            moves = [(one.job.id, one.fields.get("then"), one.fields.get("then_of")) for one in turn.transitions]
+
+        assert moves == [("a", 2, None), ("b", None, "a"), ("c", None, "a")]
+
     def test_nobody_changes_a_job_that_a_hosts_transaction_has_found(self, store: Store) -> None:
         """HostTurn.find: Nobody else changes it until the application's transaction has ended."""
         self.needs("host", "table")
