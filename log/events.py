@@ -216,8 +216,8 @@ EVENTS: dict[str, EventKind] = {
     ),
     "name.parked": EventKind(
         "warning",
-        "Jobs wait that no living runtime has a handler for. Said when so many are queued, and once a minute while so "
-        "many wait, counted up to 10,000; in memory while more come.",
+        "Jobs wait that no living runtime has a handler for. Said when they are queued, and once a minute while they "
+        "wait; `jobs` is counted up to 10,000 then. Of a store in memory only while more come.",
         ("job_name", "jobs", "meant"),
     ),
     "job.parked": EventKind("debug", "No living runtime has a handler for a job; it waits.", (*JOB,)),
