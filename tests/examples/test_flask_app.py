@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,21 @@ def test_a_worker_with_a_reloader_does_jobs_with_the_code_that_is_there_now(fold
         assert not is_alive(new["pid"])
 
     assert rows(folder / "instance" / "letters.db", "select * from lamplighter_boots") == []
+
+
+@pytest.mark.parametrize("preload", [[], ["--preload"]], ids=["", "preload"])
+def test_a_hup_brings_new_code_unless_the_master_has_imported_the_old(folder: Path, preload: list[str]) -> None:
+    with WebServer(*GUNICORN, *preload, folder=folder, environment={"FLASK_LAMPLIGHTER_WORK_IN": "web"}) as server:
+        old = done(server, send(server, "before", 1))["result"]["pid"]
+        deploy(folder)
+
+        server.process.send_signal(signal.SIGHUP)
+        eventually(lambda: not is_alive(old), OLD_SECONDS_MAX, what="the end of the old code")
+        result = done(server, send(server, "after", 1))["result"]
+
+        assert ("code" in result) == (not preload)
+        assert result["pid"] != server.process.pid
+        check_counts(folder)
 
 
 @pytest.mark.parametrize("preload", [[], ["--preload"]], ids=["", "preload"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -172,6 +173,23 @@ def test_a_site_without_a_worker_works_where_it_serves_requests(site: Site) -> N
 
     assert before == set() and done["receipt"] == "1 x a lamp"
     assert server.process.pid not in site.pids()
+    assert server.stop() == 0
+    assert site.pids() == set()
+    check_slots(site.store)
+
+
+@pytest.mark.timeout(300)
+def test_a_hup_of_gunicorn_brings_new_code_to_a_site_that_works_where_it_serves(site: Site) -> None:
+    settings = site.folder / "mysite" / "settings.py"
+    replace(settings, 'DATABASES["default"]["NAME"]}', 'DATABASES["default"]["NAME"], "WORK_IN": "web"}')
+    server = site.serve(*GUNICORN)
+    server.until(order(server, "a lamp"), lambda found: found["receipt"] == "1 x a lamp")
+    replace(site.folder / "shop" / "jobs.py", "1 x {order.item}", "one {order.item}")
+
+    server.process.send_signal(signal.SIGHUP)
+
+    # Until the old processes have gone, one of them may take an order; it waits until the new ones have imported all.
+    eventually(lambda: new_order(server)["receipt"] == "one a lamp", 3 * SECONDS_MAX, what="new code in the server")
     assert server.stop() == 0
     assert site.pids() == set()
     check_slots(site.store)
