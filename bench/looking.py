@@ -3,7 +3,7 @@ end, by the clock and by processor time, and next to a Python that does nothing.
 
 python bench/looking.py [--jobs 2000000] [--store PATH]
 
-The file is that of `big_store.py`.
+The file is that of `big_store.py`. What writes all there is (`export`) takes as long as that is, and is not among them.
 """
 
 from __future__ import annotations
@@ -35,22 +35,43 @@ COMMANDS = (
     "jobs count",
     "jobs count name:name-7 state:queued",
     "jobs requeue --where state:dead --dry-run",
+    "jobs copy ID --dry-run",
     "errors list",
+    "errors show GROUP",
+    "errors requeue GROUP --dry-run",
     "names list",
     "names show name-7",
     "names pause name-7 --dry-run",
     "schedules list",
     "schedules next",
+    "schedules show SCHEDULE",
+    "schedules explain SCHEDULE",
+    "runtimes list",
     "doctor",
+    "stats",
+    "stats --by time --since 3h",
+    "metrics",
+    "top --once",
+    "trace ID --store STORE",
 )
 
 
 def commands(store: Path) -> Sequence[str]:
-    """Each of them, about a job that is there."""
-    command = [sys.executable, "-m", "lamplighter", "jobs", "list", "--state", "queued", "--limit", "1", "--json"]
-    listed = subprocess.run([*command, "-s", str(store)], capture_output=True, text=True, check=True).stdout
-    job = listed.partition('"id":"')[2].partition('"')[0]
-    return [command.replace("ID", job) for command in COMMANDS]
+    """Each of them, about a job, a schedule and a group of failures that are there."""
+    of = {
+        "ID": _id("jobs list --state queued --limit 1", store),
+        "GROUP": _id("errors list", store),
+        "SCHEDULE": _id("schedules list --limit 1", store),
+        "STORE": str(store),
+    }
+    return [" ".join(of.get(word, word) for word in command.split()) for command in COMMANDS]
+
+
+def _id(listing: str, store: Path) -> str:
+    """The id of the first of what is listed."""
+    command = [sys.executable, *of_command(listing), "--json", "-s", str(store)]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return listed.partition('"id":"')[2].partition('"')[0]
 
 
 def timed(arguments: Sequence[str], store: Path, rounds: int = ROUNDS) -> tuple[float, float]:

@@ -3,54 +3,30 @@ the clock and by processor time, with a runtime on the store that answers.
 
 python bench/pages.py [--jobs 2000000] [--store PATH]
 
-The file is that of `big_store.py`, with the sums of an hour under load and a hundred schedules besides.
+The file is that of `big_store.py`.
 """
 
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from big_store import NAMES, given_store
+import big_store
 from finding import timed
 from lamplighter import Runtime
-from lamplighter.messages.tallies import BOUNDS, HOUR, MINUTE, RAN, WAITED, start_of
-from lamplighter.rules.codec import encode_own
 from lamplighter.web import STEER, Visitor, dashboard
 from lamplighter.web.faces.http import Request
 
-SCHEDULES = 100
 SERVER_MS_MAX = 150.0
 """Of the server's time, for each page: of its processor, as the clock's time is also that of whoever else works."""
 
 
-def add_sums(path: Path) -> None:
-    """What became of jobs of every name, in each minute and hour that is kept."""
-    now = time.time()
-    buckets = encode_own([100] * (len(BOUNDS) + 1))
-    kinds = [("queued", "[]"), ("done", "[]"), ("dead", "[]"), (WAITED, buckets), (f"{RAN}succeeded", buckets)]
-    kinds.append((f"{RAN}failed", buckets))
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("delete from lamplighter_tallies")
-        for unit, count in ((MINUTE, 180), (HOUR, 8 * 24)):
-            rows = [
-                (unit, start_of(unit, now - back * unit), f"name-{name}", kind, 100, 1.0, text)
-                for back in range(count)
-                for name in range(NAMES)
-                for kind, text in kinds
-            ]
-            connection.executemany("insert into lamplighter_tallies values (?, ?, ?, ?, ?, ?, ?)", rows)
-
-
 def runtime_on(path: Path) -> Runtime:
-    """A runtime with schedules that are not due, and a name that has nothing to do."""
+    """A runtime with a name that has nothing to do."""
     runtime = Runtime(path)
     runtime.jobs.add_handler("idle", lambda job: None)
-    for number in range(SCHEDULES):
-        runtime.scheduler.add("idle", "0 0 1 1 *", key=f"once-a-year-{number}")
     return runtime
 
 
@@ -74,7 +50,7 @@ def pages(runtime: Runtime, path: Path) -> Iterator[tuple[str, str]]:
 
 def costs(path: Path) -> Iterator[tuple[str, float, float, int]]:
     """Of each page what it is, what it costs in milliseconds by the clock and of the processor, and its bytes."""
-    add_sums(path)
+    big_store.add_sums(path)
     site = dashboard(path, who=lambda request: Visitor("bench", STEER | {"data"}))
     with runtime_on(path) as runtime:
         for page, query in pages(runtime, path):
@@ -86,7 +62,7 @@ def costs(path: Path) -> Iterator[tuple[str, float, float, int]]:
 
 def main() -> None:
     """Measure and tell."""
-    with given_store(__doc__) as (path, _):
+    with big_store.given_store(__doc__) as (path, _):
         print("   clock   processor")
         for page, clock, processor, size in costs(path):
             late = "" if processor < SERVER_MS_MAX else "  too slow"

@@ -12,7 +12,7 @@ from ..errors import UsageError
 from ..messages.jobs import Instant
 from ..operating.look import Look
 from ..operating.query import read_instant
-from ..operating.schedule_views import ScheduleView, SlotView, coming_slots
+from ..operating.schedule_views import ScheduleView, SlotView, slots_of
 from ..rules.validation import check_whole
 from ..rules.wording import Tone, span
 from .groups import Subcommand, declare_group
@@ -177,12 +177,12 @@ def _next(arguments: argparse.Namespace) -> int:
 
     def show(look: Look) -> int:
         if arguments.schedule is None:
-            schedules = look.schedules(limit=SCHEDULES_MAX, slots=count)
-            if len(schedules) == SCHEDULES_MAX:
+            found, is_capped = look.coming_slots(limit=SCHEDULES_MAX, count=count)
+            if is_capped:
                 note(f"of the first {SCHEDULES_MAX:,} schedules alone")
         else:
-            schedules = [look.schedule(arguments.schedule, key=arguments.key, slots=count).schedule]
-        now, found = SystemClock().now(), coming_slots(schedules, count)
+            found = slots_of(look.schedule(arguments.schedule, key=arguments.key, slots=count).schedule)
+        now = SystemClock().now()
         if arguments.json:
             for one in found:
                 print_json(one)

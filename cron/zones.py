@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import struct
 import zoneinfo
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 from typing import NamedTuple
@@ -23,8 +23,12 @@ DAY_SECONDS = 86_400
 # (a test holds every installed zone to that), so between two neighbouring look-ups there is at most one change to find.
 PROBE_SECONDS = DAY_SECONDS
 
-OFFSETS_KEPT = 10_000
-"""So many answers of zones are remembered: a year of days of some two dozen zones."""
+BLOCK_SECONDS = 64 * DAY_SECONDS
+"""A zone is read in blocks of so many seconds, from the epoch on: whatever spans are asked for, the days in them are
+looked up once."""
+
+BLOCKS_KEPT = 4_096
+"""So many blocks are remembered: 30 years of some two dozen zones."""
 
 _ZERO = timedelta(0)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -105,18 +109,32 @@ def spans(zone: tzinfo, start: int, stop: int) -> Iterator[Span]:
         start: the first second to cover, since the Unix epoch.
         stop: the first second not to cover.
     """
-    begin, offset, known = start, _offset_at(zone, start), start
-    while known < stop:
-        # On whole days, which those before have asked for as well.
-        ahead = min((known // PROBE_SECONDS + 1) * PROBE_SECONDS, stop)
-        while (changed := _offset_at(zone, ahead)) != offset:
-            change = _first_change(zone, known, ahead, offset)
-            yield Span(begin, change, offset)
-            begin, known = change, change
-            offset = changed if change == ahead else _offset_at(zone, change)
-        known = ahead
+    begin, offset = start, 0
+    for block in range(start // BLOCK_SECONDS, -(-stop // BLOCK_SECONDS)):
+        for span in _spans_of_block(zone, block):
+            if span.start <= start:
+                offset = span.offset
+            elif span.start < stop and span.offset != offset:
+                yield Span(begin, span.start, offset)
+                begin, offset = span.start, span.offset
     if begin < stop:
         yield Span(begin, stop, offset)
+
+
+@lru_cache(maxsize=BLOCKS_KEPT)
+def _spans_of_block(zone: tzinfo, block: int) -> Sequence[Span]:
+    """The spans of one block; the outer two are cut off at its ends."""
+    begin, stop = block * BLOCK_SECONDS, (block + 1) * BLOCK_SECONDS
+    found, offset = [], _offset_at(zone, begin)
+    for ahead in range(begin + PROBE_SECONDS, stop + 1, PROBE_SECONDS):
+        known = ahead - PROBE_SECONDS
+        while (changed := _offset_at(zone, ahead)) != offset:
+            known = _first_change(zone, known, ahead, offset)
+            found.append(Span(begin, known, offset))
+            begin, offset = known, changed if known == ahead else _offset_at(zone, known)
+    if begin < stop:
+        found.append(Span(begin, stop, offset))
+    return found
 
 
 def _first_change(zone: tzinfo, known: int, ahead: int, offset: int) -> int:
@@ -130,7 +148,6 @@ def _first_change(zone: tzinfo, known: int, ahead: int, offset: int) -> int:
     return ahead
 
 
-@lru_cache(maxsize=OFFSETS_KEPT)
 def _offset_at(zone: tzinfo, instant: int) -> int:
     # Added to the epoch rather than `fromtimestamp`, which refuses years that a platform's C library does not know.
     local = (_EPOCH + timedelta(seconds=instant)).astimezone(zone)

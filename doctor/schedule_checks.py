@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
@@ -65,7 +64,6 @@ def _stats(seen: Evidence, stored: StoreSnapshot, records: Sequence[ScheduleReco
 
 def _of_one(seen: Evidence, stored: StoreSnapshot, record: ScheduleRecord, stats: Stats | None) -> Iterator[Symptom]:
     # Imported only here, where there is a schedule: it loads the calendar.
-    from ..cron.interval import INSTANT_MAX
     from ..cron.schedule import rule_of
     from ..cron.words import in_words
 
@@ -85,8 +83,10 @@ def _of_one(seen: Evidence, stored: StoreSnapshot, record: ScheduleRecord, stats
             f"`lamplighter schedules remove {which}`",
         )
         return
-    coming = list(islice(rule.between(max(record.accounted_to, seen.at), INSTANT_MAX), 2))
-    if not coming:
+    # Schedules with the same rule ask the same of it, which remembers it.
+    coming = rule.after(max(record.accounted_to, seen.at))
+    following = None if coming is None else rule.after(coming.slot)
+    if coming is None:
         yield warning(f"{named} never fires again", f"mend its rule, or `lamplighter schedules remove {which}`")
     if overdue := _overdue(seen, record, rule):
         yield error(
@@ -95,8 +95,8 @@ def _of_one(seen: Evidence, stored: StoreSnapshot, record: ScheduleRecord, stats
             "see whether a runtime works (`boots.none`, `boots.hung`); `lamplighter schedules explain "
             f"{which}` tells of each slot",
         )
-    if len(coming) == 2:
-        yield from _too_long(named, coming[1].slot - coming[0].slot, stats)
+    if coming is not None and following is not None:
+        yield from _too_long(named, following.slot - coming.slot, stats)
     yield from _skipped(seen, stored, named, which, record)
 
 

@@ -6,8 +6,7 @@ Everything is bounded: what is counted stops at a number, and says so; what is s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -19,6 +18,7 @@ from ..rules.validation import unknown_job
 from ..rules.wording import span
 from ..stores.ports import Readable, StoreSnapshot
 from .error_groups import ErrorGroup, grouped, key_of
+from .failures import FAILED_MAX, failures, in_pages
 from .finding import find
 from .job_views import job_view
 from .overview import boot_view, name_view, overview_of, running_on
@@ -42,19 +42,13 @@ from .views import (
 from .why import reasons, why
 
 if TYPE_CHECKING:
-    from .schedule_views import SchedulePage, ScheduleView
+    from .schedule_views import ComingSlot, SchedulePage, ScheduleView
 
 COUNTED_MAX = 10_000
 """How far anything is counted."""
 
 AHEAD_IN_LISTS_MAX = 20
 """How many jobs before another are counted where each of a list is told why it waits."""
-
-FAILED_MAX = 5_000
-"""So many dead jobs, and so many that are tried again, are put into groups: the newest."""
-
-READ_AT_ONCE = 500
-"""So many of them are in memory at a time."""
 
 COUNTED_AT_ONCE = 1_000
 
@@ -66,9 +60,6 @@ CHILDREN_MAX = 100
 
 LINKED_MAX = 20
 """So many jobs that one waits for, and that wait for one, are told."""
-
-FAILED_ON_SERVER_MAX = 2_000
-"""Of so many jobs on a RabbitMQ that died last failures are told in groups."""
 
 LIKE_ONE_MAX = 100
 """Among so many dead jobs whose ids begin so, one is looked for."""
@@ -244,16 +235,9 @@ class Look:
 
     def errors(self, name: str | None = None) -> ErrorsPage:
         """What went wrong: the jobs that died last, and those that have failed and are tried again, in groups."""
-        looked = 0
-
-        def failures(seen: StoreSnapshot) -> Iterator[JobRecord]:
-            nonlocal looked
-            for job in _failures(seen, name):
-                looked += 1
-                yield job
-
         with self._store.snapshot() as seen:
-            groups = grouped(failures(seen))
+            groups = grouped(failures(seen, name))
+        looked = sum(group.count for group in groups)
         return ErrorsPage(at=self._now(), groups=tuple(groups), looked_at=looked, is_capped=looked >= FAILED_MAX)
 
     def failed_in(self, group: str, *, limit: int) -> tuple[ErrorGroup | None, Sequence[JobView]]:
@@ -271,14 +255,14 @@ class Look:
         if not meant:
             return None, ()
         with self._store.snapshot() as seen:
-            jobs = [job for job in _failures(seen, meant[0].name) if key_of(job).id == meant[0].id]
+            jobs = [job for job in failures(seen, meant[0].name) if key_of(job).id == meant[0].id]
             return meant[0], self._job_views(seen, jobs[:limit])
 
     def dead_in(self, group: ErrorGroup) -> Sequence[str]:
         """The ids of the dead jobs of a group of failures: of all, also of those that are too old to be shown."""
         dead = JobQuery(names=(group.name,), states=(JobState.DEAD,))
         with self._store.snapshot() as seen:
-            return [job.id for job in _pages(seen, dead) if key_of(job).id == group.id]
+            return [job.id for job in in_pages(seen, dead) if key_of(job).id == group.id]
 
     def schedules(
         self, name: str | None = None, *, limit: int, after: str | None = None, slots: int = NEXT_SLOTS
@@ -293,6 +277,21 @@ class Look:
         with self._store.snapshot() as seen:
             records = seen.schedules.some(name, after or "", limit)
         return [self._schedule_view(record, declared, now, slots) for record in records]
+
+    def coming_slots(self, *, limit: int, count: int) -> tuple[Sequence[ComingSlot], bool]:
+        """So many slots, the next of all schedules, as `schedule_views.coming_slots` says; and whether only the first
+        of the schedules were asked, by their ids.
+
+        Args:
+            limit: how many schedules are asked.
+        """
+        from .schedule_views import coming_slots
+
+        declared, now = self._runtimes.declared(), self._now()
+        with self._store.snapshot() as seen:
+            records = seen.schedules.some(None, "", limit)
+        found = coming_slots([(record, _declaring(declared, record)) for record in records], now, count)
+        return found, len(records) == limit
 
     def schedule(
         self,
@@ -389,8 +388,12 @@ class Look:
     ) -> ScheduleView:
         from .schedule_views import schedule_view
 
-        by = None if declared is None else [boot for boot, ids in declared.items() if record.id in ids]
+        by = _declaring(declared, record)
         return schedule_view(record, now, slots=slots, declared_by=by, shows_data=self._shows_data)
+
+
+def _declaring(declared: Mapping[str, Collection[str]] | None, record: ScheduleRecord) -> Collection[str] | None:
+    return None if declared is None else [boot for boot, ids in declared.items() if record.id in ids]
 
 
 def _unknown_on_server(job_id: str, boots: Sequence[SeenBoot]) -> UnknownJob:
@@ -417,27 +420,3 @@ def _running(boots: Sequence[SeenBoot], name: str | None) -> Amount | None:
     views = [boot.view for boot in boots if boot.is_alive is not False]
     known = [view for view in views if view is not None]
     return running_on(known, name) if len(known) == len(views) else None
-
-
-def _failures(seen: StoreSnapshot, name: str | None) -> Iterator[JobRecord]:
-    """The jobs that died last, and those that were queued last and have failed before, so many of each at most."""
-    names = () if name is None else (name,)
-    dead = JobQuery(names=names, states=(JobState.DEAD,))
-    if seen.table is None:
-        # Each look sees all of them.
-        yield from find(seen, dead, limit=FAILED_ON_SERVER_MAX).jobs
-    else:
-        yield from islice(_pages(seen, dead), FAILED_MAX)
-        failing = JobQuery(names=names, states=(JobState.QUEUED, JobState.RUNNING), attempt_min=1)
-        yield from (job for job in islice(_pages(seen, failing), FAILED_MAX) if job.error is not None)
-
-
-def _pages(seen: StoreSnapshot, query: JobQuery) -> Iterator[JobRecord]:
-    """What one look finds, some at a time: of many jobs there may be a megabyte each."""
-    looked, after = 0, None
-    while looked < LOOKED_MAX:
-        found = find(seen, query, limit=READ_AT_ONCE, after=after, looked_max=LOOKED_MAX - looked)
-        yield from found.jobs
-        looked, after = looked + found.looked_at, found.next
-        if after is None:
-            return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from heapq import nsmallest
+from heapq import merge
 from itertools import islice
 from zoneinfo import ZoneInfo
 
@@ -153,17 +153,29 @@ def schedule_view(
     )
 
 
-def coming_slots(schedules: Iterable[ScheduleView], count: int) -> list[ComingSlot]:
-    """So many slots of several schedules, the next first. Of one that is paused, or that nobody declares, there are
-    none.
+def coming_slots(
+    schedules: Iterable[tuple[ScheduleRecord, Collection[str] | None]], now: Instant, count: int
+) -> list[ComingSlot]:
+    """So many slots of several schedules, the next first. Of one that is paused, that nobody declares, or whose rule
+    cannot be read here, there are none.
+
+    Args:
+        schedules: each with the boots that live and declare it; None unless all have said which they declare.
     """
-    coming = (
-        ComingSlot(slot=slot, schedule=one.id, key=one.key, name=one.name)
-        for one in schedules
-        if not one.is_paused and (one.is_durable or one.declared_by != ())
-        for slot in one.next
-    )
-    return nsmallest(count, coming, key=lambda one: (one.slot.at, one.schedule))
+    coming = [
+        _coming_of(record, now)
+        for record, declared_by in schedules
+        if _fires(record.paused, record.durable, declared_by)
+    ]
+    # Each is asked for its first slot, and for another only when that has come.
+    return list(islice(merge(*coming, key=lambda one: (one.slot.at, one.schedule)), count))
+
+
+def slots_of(one: ScheduleView) -> list[ComingSlot]:
+    """The next slots of one schedule; none if it is paused, or nobody declares it."""
+    if not _fires(one.is_paused, one.is_durable, one.declared_by):
+        return []
+    return [ComingSlot(slot=slot, schedule=one.id, key=one.key, name=one.name) for slot in one.next]
 
 
 def schedule_name(schedule_id: str, record: ScheduleRecord | None) -> ScheduleName:
@@ -191,6 +203,19 @@ def schedule_page(
     """
     slots = tuple(map(_slot_view, explain(record, kept, since, until, now)))
     return SchedulePage(at=now, schedule=view, since=since, until=until, slots=slots)
+
+
+def _fires(is_paused: object, is_durable: object, declared_by: Collection[str] | None) -> bool:
+    return not is_paused and bool(is_durable or declared_by is None or declared_by)
+
+
+def _coming_of(record: ScheduleRecord, now: Instant) -> Iterator[ComingSlot]:
+    try:
+        rule = rule_of(record)
+    except UsageError:
+        return
+    for slot in _coming(record, rule, now):
+        yield ComingSlot(slot=slot, schedule=record.id, key=record.key, name=record.name)
 
 
 def _coming(record: ScheduleRecord, rule: Rule, now: Instant) -> Iterator[NextSlot]:

@@ -37,6 +37,15 @@ UNFINISHED = (
 )
 """The rows of indexes that begin with the name, and the state that they are in."""
 
+TRIED = (
+    (
+        JobState.QUEUED,
+        "from lamplighter_jobs indexed by lamplighter_jobs_tried where state = 'queued' and attempt > 0",
+    ),
+    (JobState.RUNNING, RUNNING),
+)
+"""The same of those that have been tried: hardly any that are queued."""
+
 
 class Bound(NamedTuple):
     """Where a stretch of rows begins or ends, and whether the row at that place belongs to it."""
@@ -222,7 +231,8 @@ def _few(connection: sqlite3.Connection, query: JobQuery, wanted: Conditions) ->
         corr = wanted.bind(query.corr)
         children = f"from lamplighter_jobs indexed by lamplighter_jobs_children where corr = {corr} and corr <> id"
         yield f"from lamplighter_jobs where id = {corr} union all select no {children}"
-    unfinished = [rows for state, rows in UNFINISHED if state in query.states]
+    places = TRIED if (query.attempt_min or 0) > 0 else UNFINISHED
+    unfinished = [rows for state, rows in places if state in query.states]
     if unfinished and not ENDED.intersection(query.states):
         if query.group is not None and len(query.names) == 1:
             yield from _of_group(connection, query, wanted)

@@ -80,6 +80,9 @@ JOB_INDEXES = (
     # What has a group, which is looked for when it is that group's turn.
     """create index lamplighter_jobs_grouped on lamplighter_jobs (name, priority, group_key, run_at, no)
        where state = 'queued' and waits = 3""",
+    # What has failed and is tried again, which whoever looks asks for. A job that does not fail costs this nothing.
+    """create index lamplighter_jobs_tried on lamplighter_jobs (name)
+       where state = 'queued' and attempt > 0""",
     "create index lamplighter_jobs_running on lamplighter_jobs (name, group_key, boot) where state = 'running'",
     # The database itself refuses a second unfinished job with the same key.
     """create unique index lamplighter_jobs_unique on lamplighter_jobs (name, unique_key)

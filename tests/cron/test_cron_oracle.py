@@ -15,6 +15,7 @@ import pytest
 from croniter import croniter
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lamplighter.cron import zones
 from lamplighter.cron.rule import CronRule
 from lamplighter.cron.when import parse_when
 from lamplighter.cron.zones import load_zone, spans
@@ -201,6 +202,23 @@ def test_the_spans_of_a_zone_are_those_of_its_file() -> None:
 
         assert [(span.start, span.offset) for span in found[1:]] == changes, key
         assert all(before.stop == after.start for before, after in pairwise(found))
+
+
+def test_a_zone_is_looked_up_once_for_all_who_ask_about_the_same_days(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred schedules that fire once a year each look through all of it."""
+    asked: list[int] = []
+    offset_at = zones._offset_at
+    monkeypatch.setattr(zones, "_offset_at", lambda zone, instant: asked.append(instant) or offset_at(zone, instant))
+    zones._spans_of_block.cache_clear()
+    zone, year = load_zone("Europe/Berlin"), oracle.instant(2026)
+
+    first = list(spans(zone, year, year + 366 * DAY))
+    looked_up = len(asked)
+    again = [list(spans(zone, year + day * DAY, year + 366 * DAY)) for day in range(50)]
+
+    assert len(first) == 3
+    assert [found[1:] for found in again] == [first[1:]] * 50
+    assert 366 < looked_up == len(asked)
 
 
 def test_no_zone_changes_its_offset_twice_within_three_days() -> None:

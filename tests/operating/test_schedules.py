@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 from lamplighter.messages.schedules import ScheduleRecord, SlotEntry
+from lamplighter.operating import schedule_views
+from lamplighter.operating.schedule_views import coming_slots
 from lamplighter.operating.schedules import EXPLAINED_SLOTS_MAX, explain, picture
 from lamplighter.stores.ports import Slots
 
@@ -70,3 +72,35 @@ def test_no_more_slots_are_told_than_anybody_reads():
     told = explain(schedule(when="* * * * * *"), Slots([], since=0.0), MIDNIGHT, MIDNIGHT + 5 * HOUR, now=MIDNIGHT)
 
     assert len(told) == EXPLAINED_SLOTS_MAX
+
+
+def test_the_next_slots_of_several_schedules_are_told_in_one_order_and_of_no_more_than_fire():
+    hourly, half_past = schedule(id="a"), schedule(id="b", key="half", when="30 * * * *")
+    silent = [schedule(id="c", paused=1), schedule(id="d", timezone="No/Where"), schedule(id="e", durable=0)]
+
+    told = coming_slots(
+        [(hourly, ()), (half_past, ()), *((one, ()) for one in silent), (schedule(id="f", durable=0), None)],
+        MIDNIGHT,
+        5,
+    )
+
+    assert [(one.schedule, one.key, (one.slot.at - MIDNIGHT) / HOUR) for one in told] == [
+        ("b", "half", 0.5),
+        ("a", None, 1.0),
+        ("f", None, 1.0),
+        ("b", "half", 1.5),
+        ("a", None, 2.0),
+    ]
+
+
+def test_schedules_are_asked_for_no_more_slots_than_are_told(monkeypatch):
+    """The tenth slot of a schedule that fires once a year lies ten years ahead, and there may be hundreds of them."""
+    made: list[object] = []
+    slot_of = schedule_views.NextSlot
+    monkeypatch.setattr(schedule_views, "NextSlot", lambda **fields: made.append(fields) or slot_of(**fields))
+    yearly = [(schedule(id=f"s{number:02}", when="0 0 1 1 *"), ()) for number in range(50)]
+
+    told = coming_slots(yearly, MIDNIGHT, 10)
+
+    assert [one.schedule for one in told] == [f"s{number:02}" for number in range(10)]
+    assert len(made) <= 50 + 10

@@ -125,7 +125,7 @@ queries = st.builds(
     corr=optional(st.sampled_from(["c0", "c3"])),
     unique=optional(st.sampled_from(["k0", "k3", "k1"])),
     group=optional(st.sampled_from(["g0", "g1", "g2", "none"])),
-    attempt_min=optional(st.integers(0, 9)),
+    attempt_min=optional(st.integers(-1, 9)),
     attempt_max=optional(st.integers(0, 9)),
     queued_since=optional(instants),
     queued_until=optional(instants),
@@ -259,6 +259,7 @@ def statements_of(query: JobQuery) -> Iterator[str]:
         (JobQuery(states=(JobState.QUEUED,), names=("a",)), "lamplighter_jobs_waiting"),
         (JobQuery(states=(JobState.RUNNING,), names=("a",), group="g1"), "(name=? AND group_key=?"),
         (JobQuery(states=(JobState.QUEUED,), names=("a",), group="g1"), "(name=? AND priority=? AND group_key=?"),
+        (JobQuery(states=(JobState.QUEUED,), attempt_min=1), "lamplighter_jobs_tried"),
         (JobQuery(corr="c1"), "lamplighter_jobs_children"),
         (JobQuery(id_prefix="id"), "sqlite_autoindex_lamplighter_jobs_1"),
     ],
@@ -294,6 +295,14 @@ def test_a_group_at_more_priorities_than_are_worth_a_seek_is_found_among_the_new
         found = table_of(store).find(query, limit=1_000)
 
     assert len(found.jobs) == PRIORITIES_MAX + 1
+
+
+def test_among_what_is_queued_only_what_was_tried_is_looked_at_for_what_has_failed() -> None:
+    tried = [job for job in JOBS if job.state == "queued" and job.attempt > 0]
+
+    found = table_of(STORE).find(JobQuery(states=(JobState.QUEUED,), attempt_min=1), limit=100)
+
+    assert 0 < found.looked_at == len(tried) < len([job for job in JOBS if job.state == "queued"])
 
 
 def test_where_no_index_helps_the_newest_jobs_are_looked_at_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
