@@ -23,7 +23,7 @@ from ..messages.jobs import ENDED, Instant, JobState, Seconds
 from ..messages.views import HandlerView, RuntimeView
 from ..rules.lifecycle import is_suspect
 from ..rules.rates import rate_read, rate_said, room_of, slower
-from ..rules.wording import attributed, brief, clock, many, span
+from ..rules.wording import about, attributed, brief, many, moment
 from .awaited import listed, revival, what_it_waits_for
 from .situation import DEFECTS, SeenBoot, Situation, Why
 
@@ -94,7 +94,7 @@ def _of_time(situation: Situation) -> Iterator[Why]:
     if job.expires_at is not None and job.expires_at <= now:
         yield Why(
             code="expired",
-            sentence=f"it expired {span(now - job.expires_at)} ago, and the next write batch cancels it",
+            sentence=f"it expired {about(now - job.expires_at)} ago, and the next write batch cancels it",
             changes="requeue it: it does not expire any more then",
         )
     if situation.awaited is not None:
@@ -103,7 +103,7 @@ def _of_time(situation: Situation) -> Iterator[Why]:
         because = f", since it {_since(job.reason)}" if job.reason else ""
         yield Why(
             code="not_due",
-            sentence=f"it is due in {span(job.run_at - now)}, at {clock(job.run_at)}{because}",
+            sentence=f"it is due in {about(job.run_at - now)}, at {moment(job.run_at)}{because}",
             changes="time does; a requeue makes it due at once",
         )
 
@@ -138,7 +138,7 @@ def _locked(situation: Situation, takers: _Takers) -> Iterator[Why]:
     waits = [_waits_to_write(boot) for boot in takers.awake]
     if holder is None and not (waits and min(waits) >= JUST_NOW_SECONDS):
         return
-    since = f" for {span(min(waits))}" if waits and min(waits) >= JUST_NOW_SECONDS else ""
+    since = f" for {about(min(waits))}" if waits and min(waits) >= JUST_NOW_SECONDS else ""
     yield Why(
         code="store_locked",
         sentence=f"{holder or 'somebody else'} keeps the write lock of {situation.store}{since}: no job can be taken",
@@ -300,7 +300,7 @@ def _closed(who: str, said: Sequence[Sequence[str | None]], spent_to: Instant | 
     opens, rate = min((room.opens, rate_said(rate)) for rate, room in rooms.items())
     yield Why(
         code="rate",
-        sentence=f"{who} may start {rate}, and the rate opens in {span(opens - now)}, at {clock(opens)}",
+        sentence=f"{who} may start {rate}, and the rate opens in {about(opens - now)}, at {moment(opens)}",
         changes="time does, or a higher rate",
     )
 
@@ -341,7 +341,7 @@ def _full(boot: SeenBoot, situation: Situation) -> str | None:
     else:
         return None
     oldest = max(busy, key=lambda lane: lane.seconds)
-    return f"{what} busy on {boot.words}, the longest for {span(oldest.seconds)} with job {oldest.job_id}"
+    return f"{what} busy on {boot.words}, the longest for {about(oldest.seconds)} with job {oldest.job_id}"
 
 
 def _nothing_known(situation: Situation, takers: _Takers) -> Why:
@@ -349,11 +349,11 @@ def _nothing_known(situation: Situation, takers: _Takers) -> Why:
     if due < JUST_NOW_SECONDS:
         return Why(
             code="just_now",
-            sentence=f"it is due for {span(max(0.0, due))}, and nothing is known to hold it back",
+            sentence=f"it is due for {about(max(0.0, due))}, and nothing is known to hold it back",
             changes="the next write batch of a process that has a handler for it",
         )
     because = "; ".join(_gaps(situation, takers)) or (
-        f"nothing that can be seen holds it back, though it is due for {span(due)}"
+        f"nothing that can be seen holds it back, though it is due for {about(due)}"
     )
     return Why(code="unknown", sentence=f"unknown, because {because}")
 
@@ -369,7 +369,7 @@ def _gaps(situation: Situation, takers: _Takers) -> Iterator[str]:
     for boot in takers.sound:
         busy = boot.broker_busy
         if busy >= JUST_NOW_SECONDS:
-            yield f"the broker of {boot.words} has been at one message for {span(busy)}"
+            yield f"the broker of {boot.words} has been at one message for {about(busy)}"
     if not takers.sound and situation.is_handled_elsewhere:
         yield "another process has a handler for it, and was not asked what it is at"
     if situation.before is None:
@@ -380,7 +380,7 @@ def _held(situation: Situation) -> Why:
     """How far a running job has come."""
     job = situation.job
     boot = next((one for one in situation.boots if one.record.boot == job.boot), None)
-    since = "" if job.claimed_at is None else f" for {span(max(0.0, situation.now - job.claimed_at))}"
+    since = "" if job.claimed_at is None else f" for {about(max(0.0, situation.now - job.claimed_at))}"
     if boot is None and situation.has_all_boots:
         sentence = f"boot {job.boot}, which has claimed it, is not on the store any more"
         return Why(code="orphaned", sentence=sentence, changes="the next start of a process takes it back")
@@ -406,10 +406,10 @@ def _on_a_lane(situation: Situation, boot: SeenBoot, view: RuntimeView, where: s
     mine = next((lane for lane in lanes if lane.claim_no == job.claim_no), None)
     if mine is not None:
         asked = "" if mine.cancelled is None else f", and is asked to end: {brief(mine.cancelled)}"
-        return Why(code="running", sentence=f"attempt {mine.attempt} has run for {span(mine.seconds)} {where}{asked}")
+        return Why(code="running", sentence=f"attempt {mine.attempt} has run for {about(mine.seconds)} {where}{asked}")
     if lanes:
         old, grace = lanes[0], view.limits.get("lane_grace_seconds")
-        wait = "" if grace is None else f", or has had its {span(float(grace))} of grace"
+        wait = "" if grace is None else f", or has had its {about(float(grace))} of grace"
         return Why(
             code="old_lane",
             sentence=f"claim {old.claim_no} of it still runs {where}, though it does not count any more; claim "
@@ -421,7 +421,7 @@ def _on_a_lane(situation: Situation, boot: SeenBoot, view: RuntimeView, where: s
 
 def _ended(situation: Situation) -> Why:
     job = situation.job
-    ago = "" if job.ended_at is None else f" for {span(max(0.0, situation.now - job.ended_at))}"
+    ago = "" if job.ended_at is None else f" for {about(max(0.0, situation.now - job.ended_at))}"
     match JobState(job.state):
         case JobState.DONE:
             return Why(code="done", sentence=f"it has been done{ago}")

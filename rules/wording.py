@@ -37,8 +37,20 @@ def span(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
 
 
+def about(seconds: float) -> str:
+    """A duration for somebody who waits: in whole seconds, below one in whole milliseconds."""
+    if seconds < 0.9995:
+        return f"{seconds * 1e3:.0f} ms"
+    return span(round(seconds))
+
+
+def moment(instant: float) -> str:
+    """An instant in UTC, to the second."""
+    return clock(float(instant // 1))
+
+
 def clock(instant: Any) -> str:
-    """An instant in UTC."""
+    """An instant in UTC, as exactly as it is known."""
     if not isinstance(instant, int | float):
         return "?"
     text = datetime.fromtimestamp(instant, UTC).isoformat(timespec="microseconds").removesuffix("+00:00")
@@ -58,9 +70,9 @@ def attributed(
     says what is so.
     """
     parts = (
-        "" if since is None else f" since {clock(since)}",
+        "" if since is None else f" since {moment(since)}",
         "" if by is None else f" by {by}",
-        "" if until is None else f" until {clock(until)}",
+        "" if until is None else f" until {moment(until)}",
         "" if reason is None else f": {brief(reason)}",
     )
     return "".join(parts)

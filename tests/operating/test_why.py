@@ -210,6 +210,17 @@ def test_each_reason_is_said_where_it_is_so(code: Code, situation: Situation, se
     assert (said.code, said.sentence) == (code, sentence)
 
 
+@pytest.mark.parametrize(
+    ("wait", "said"),
+    [
+        (90.2345678, "it is due in 90 s, at 1970-01-12T13:48:10Z"),
+        (0.1234567, "it is due in 123 ms, at 1970-01-12T13:46:40Z"),
+    ],
+)
+def test_no_fractions_are_said_that_nobody_who_waits_can_use(wait: float, said: str) -> None:
+    assert why(a_situation(a_job(run_at=NOW + wait))).sentence == said
+
+
 @pytest.mark.parametrize(("most", "running", "limited"), [(3, 3, True), (3, 5, True), (3, 2, False), (None, 9, False)])
 def test_a_limit_of_the_name_over_the_store_is_told_while_it_is_reached(most, running, limited) -> None:
     situation = a_situation(before=Before(0, False, running), pause=PauseRecord("mail", limit=most))
