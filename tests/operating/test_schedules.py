@@ -74,7 +74,7 @@ def test_no_more_slots_are_told_than_anybody_reads():
     assert len(told) == EXPLAINED_SLOTS_MAX
 
 
-def test_the_next_slots_of_several_schedules_are_told_in_one_order_and_of_no_more_than_fire():
+def test_the_next_slots_of_several_schedules_come_in_order_and_of_those_that_fire():
     hourly, half_past = schedule(id="a"), schedule(id="b", key="half", when="30 * * * *")
     silent = [schedule(id="c", paused=1), schedule(id="d", timezone="No/Where"), schedule(id="e", durable=0)]
 
