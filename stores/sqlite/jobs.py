@@ -177,6 +177,10 @@ class SqliteJobs:
             turns.line_up(self._connection, self._turn.lined_up, self._turn.now)
             self._turn.lined_up, self._turn.has_turns = {}, True
 
+    def leave_lines(self) -> None:
+        """Remove the groups from the lines that have no queued job left."""
+        turns.leave(self._connection, self._turn.left_lines)
+
     def _pause_of(self, name: str) -> PauseRecord:
         return pauses.of(self._connection, name) if self._turn.has_pauses else PauseRecord(name)
 
@@ -328,6 +332,8 @@ class SqliteJobs:
             before = "running" if job.settled_no else "queued"
             fields = {"reason": HOST_REASON, **self._without_steps(job.no), **({"then": then} if then else {})}
             moves.append(Transition("job.done", counted, before, fields))
+            if job.group_key is not None and before == "queued":
+                self._turn.left_lines.add((job.name, job.priority, job.group_key))
             if self._turn.has_open_links:
                 self.ripen(job.no)
         self._connection.execute("update lamplighter_jobs set rev = ? where no = ?", (counted.rev, job.no))
@@ -409,8 +415,11 @@ class SqliteJobs:
             return None
         moved = JobRecord._make(changed((*before, *values)))
         self._turn.heed(moved)
-        if self._turn.has_open_links and state in ENDED:
-            self.ripen(moved.no)
+        if state in ENDED:
+            if before.waits == WAITS_ITS_TURN and before.state == JobState.QUEUED:
+                self._turn.left_lines.add((before.name, before.priority, before.group_key or ""))
+            if self._turn.has_open_links:
+                self.ripen(moved.no)
         if self._turn.has_steps and state == JobState.DONE:
             fields = {**fields, **self._without_steps(before.no)}
         holder = before.boot if before.state == JobState.RUNNING and before.boot != self._turn.boot else None

@@ -70,6 +70,7 @@ class OpenTurn(TurnRecord):
         has_pauses, has_host_moves, has_host_changes, has_suspects, has_open_links, has_ripe, has_steps, has_turns:
             whether there may be any.
         lined_up: groups that jobs were queued of, and from when on the first of these is due.
+        left_lines: groups of which jobs have ended that were queued.
         born_linked: jobs that were born in this turn, or counted, and wait for others: by their `no`.
         clock: what the last turn knew of wall time.
     """
@@ -107,6 +108,7 @@ class OpenTurn(TurnRecord):
         ) = connection.execute(OVERVIEW, (boot,)).fetchone()
         self.born_linked: list[int] = []
         self.lined_up: dict[tuple[str, int, str], Instant] = {}
+        self.left_lines: set[tuple[str, int, str]] = set()
         self.boot_no: int = boot_no or 0
         self.clock = KnownClock(*clock)
         self.seen = seen if seen is not None and seen.boot == boot else None

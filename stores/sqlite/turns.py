@@ -2,9 +2,9 @@
 
 A group with queued jobs has one row for each priority of them, however many they are, with its place in the line: the
 instant from which on it may start one. That may be too early, and never too late: a group whose head is not due yet is
-given its head's instant when that is found out, and one that has no job left loses its row. One that has started a job
-goes to the back, behind all that are due. Nothing says that a group is full, so no ending has to wake anybody: it is
-passed over while as many of it run as may.
+given its head's instant when that is found out. One that has started a job goes to the back, behind all that are due.
+One that has no job left loses its row when it would have its turn, or when its last job ends without being claimed.
+Nothing says that a group is full, so no ending has to wake anybody: it is passed over while as many of it run as may.
 
 What has no group is one more group without a limit. It has a row, under the key '', only while the name has others.
 """
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ...messages.jobs import WAITS_ITS_TURN, Instant, JobRecord
@@ -96,6 +96,23 @@ NEXT_BELOW = """select min(next) from lamplighter_turns
 def line_up(connection: sqlite3.Connection, due: Mapping[Key, Instant], now: Instant) -> None:
     """Jobs of groups were queued, the first of each of which is due from an instant on."""
     connection.executemany(LINE_UP, [(*key, at if at <= now else _place_at(at), now) for key, at in due.items()])
+
+
+def leave(connection: sqlite3.Connection, keys: Iterable[Key]) -> None:
+    """Jobs of groups have ended without being claimed. A group that has none left loses its row, though nobody may ever
+    come to claim one of its name and find that out.
+    """
+    for key in keys:
+        if connection.execute(FIRST, key).fetchone() is None:
+            _remove(connection, key)
+
+
+def _remove(connection: sqlite3.Connection, key: Key) -> None:
+    """Remove a group from the line, and what has no group, if it stands there alone then."""
+    connection.execute(DELETE, key)
+    others = (*key[:2], NO_GROUP)
+    if connection.execute(ANOTHER, others).fetchone() is None:
+        connection.execute(DELETE, others)
 
 
 def _place_at(instant: Instant) -> Instant:
@@ -253,10 +270,7 @@ class GroupLine:
         key = (self._name, priority, group)
         found = self._connection.execute(FIRST, key).fetchone()
         if found is None:
-            self._connection.execute(DELETE, key)
-            others = (*key[:2], NO_GROUP)
-            if self._connection.execute(ANOTHER, others).fetchone() is None:
-                self._connection.execute(DELETE, others)
+            _remove(self._connection, key)
         elif found[0] > self._now:
             self._place(key, _place_at(found[0]))
         else:

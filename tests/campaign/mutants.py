@@ -2681,8 +2681,8 @@ MUTANTS = (
         TURNS,
         "a group leaves the line while one of its jobs is delayed",
         "stores/sqlite/turns.py",
-        "        if found is None:\n            self._connection",
-        "        if found is None or found[0] > self._now:\n            self._connection",
+        "        if found is None:\n            _remove(self._connection, key)\n",
+        "        if found is None or found[0] > self._now:\n            _remove(self._connection, key)\n",
         test="tests/stores/sqlite/test_turns.py::test_a_group_of_which_one_is_delayed_has_its_turn_then",
     ),
     Mutant(
@@ -2756,6 +2756,14 @@ MUTANTS = (
         "                self._running = {**dict(every), **self._running}\n",
         "                self._running = {**dict.fromkeys(dict(every), 0), **self._running}\n",
         test="tests/stores/sqlite/test_turns.py::test_more_full_groups_than_are_read_at_once_are_in_nobodys_way",
+    ),
+    Mutant(
+        TURNS,
+        "a group whose last job is cancelled stays in the line for ever",
+        "stores/sqlite/turn.py",
+        "        self._jobs.leave_lines()\n",
+        "",
+        test="tests/stores/sqlite/test_turns.py::test_a_group_whose_last_job_ends_unclaimed_leaves_the_line",
     ),
     Mutant(
         FLOW,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import sqlite3
 from collections import Counter
+from contextlib import closing
 
 import pytest
 from lamplighter import Rate
@@ -154,6 +156,63 @@ def test_a_group_stands_in_the_line_only_while_it_has_queued_jobs(store):
     take(store, begun=9)
 
     assert (len(taken), lines(store)) == (4, [])
+
+
+def act_on(store: SqliteStore, job_id: str, how: str) -> None:
+    """End a queued job without a claim."""
+    at = NOW + 100 if how == "expires" else NOW
+    with closing(sqlite3.connect(store.address)) as host:
+        if how == "an application's transaction":
+            host.execute("begin")
+            assert store.host is not None
+            store.host.join(host, NOW, lambda turn: turn.finish(turn.find(job_id), None))
+            host.commit()
+    with store.turn("b", at) as turn:
+        turn.jobs.refresh()
+        (job,) = turn.jobs.get((job_id,)).values()
+        assert turn.queued is not None
+        if how == "is cancelled":
+            turn.queued.cancel(job, "no")
+        elif how == "is marked done":
+            turn.queued.finish(job, None)
+
+
+@pytest.mark.parametrize("how", ["is cancelled", "is marked done", "expires", "an application's transaction"])
+def test_a_group_whose_last_job_ends_unclaimed_leaves_the_line(tmp_path, how):
+    """Whoever claims a job finds that a group has none left. Of a name that no runtime handles nobody claims any."""
+    with closing(SqliteStore(str(tmp_path / "jobs.db"))) as store:
+        store.open()
+        put(store, grouped("a", expires_at=NOW + 50), grouped("b", 1, priority=3), grouped("b", 2, expires_at=NOW + 50))
+        put(store, grouped("a", 7, expires_at=NOW + 50))
+
+        act_on(store, "a0", how)
+        if how != "expires":
+            assert sorted(lines(store)) == [(0, "a"), (0, "b"), (3, "b")]
+            act_on(store, "a7", how)
+            assert sorted(lines(store)) == [(0, "b"), (3, "b")]
+            act_on(store, "b2", how)
+
+        assert lines(store) == [(3, "b")]
+
+
+def test_what_has_no_group_leaves_the_line_with_the_last_that_has_one(store):
+    put(store, grouped("a"), grouped("a", 1), new("plain"), new("plain2"))
+    take(store, begun=2)
+    assert sorted(lines(store)) == [(0, ""), (0, "a")]
+
+    with store.turn("b", NOW) as turn:
+        (job,) = turn.jobs.get(("a1",)).values()
+        turn.queued.cancel(job, "no")
+
+    assert lines(store) == []
+
+
+def test_a_group_that_is_queued_and_cancelled_in_one_turn_has_no_place(store):
+    with store.turn("b", NOW) as turn:
+        ((job, _),) = turn.jobs.insert([grouped("a")])
+        turn.queued.cancel(job, "no")
+
+    assert lines(store) == []
 
 
 def test_a_group_of_which_one_is_delayed_has_its_turn_then(store):
