@@ -4,7 +4,7 @@
     python mutants.py WORD...    those whose name has one of the words; writes nothing
 
 Each is planted in a copy of the package. A mutant that neither 500 seeds nor its test catch fails the run: its promise
-is not tested.
+is not tested. So does one for which these could not run: nobody knows whether they would catch it.
 """
 
 from __future__ import annotations
@@ -30,11 +30,14 @@ SEEDS_MAX = 500
 SEED_SECONDS_MAX = 120
 """A seed that takes longer has caught its mutant too: something turns in circles."""
 
+SURVIVED = "SURVIVED"
+"""What a process says whose seeds have noticed nothing."""
+
 TEST_SECONDS_MAX = 300
 """The same for a test."""
 
-TESTS_FAILED = 1
-"""pytest's exit code for tests that ran, and of which some failed."""
+TESTS_PASSED, TESTS_FAILED = 0, 1
+"""pytest's exit codes for tests that ran. With any other nobody knows what they would have noticed."""
 
 FILE, RABBITMQ, STEPS = "workload:scenario", "rabbit_workload:scenario", "steps_workload:scenario"
 """The campaigns: hosts on a SQLite file, hosts on the model of a RabbitMQ."""
@@ -3093,11 +3096,23 @@ MUTANTS = (
 
 @dataclass(frozen=True)
 class Caught:
-    """What became of a mutant: how many seeds (or which test) it took, None if it survived; and what was said."""
+    """What became of a mutant.
+
+    Attributes:
+        by: how many seeds it took, or that a test did; None if it was not caught.
+        says: what was said.
+        has_run: whether what was to notice could run. Otherwise the mutant has not survived it.
+    """
 
     mutant: Mutant
     by: str | None
     says: str
+    has_run: bool = True
+
+    @property
+    def told(self) -> str:
+        """By what it was caught, or why not, in a few words."""
+        return self.by or ("SURVIVED" if self.has_run else "COULD NOT RUN")
 
 
 def plant(mutant: Mutant, folder: Path) -> Path:
@@ -3142,7 +3157,8 @@ def hunt_by_seeds(mutant: Mutant, environ: dict[str, str]) -> Caught:
     )
     found = re.search(r"^CAUGHT (\d+) (.*)$", ran.stdout, re.MULTILINE)
     if found is None:
-        return Caught(mutant, None, ran.stdout[-300:] + ran.stderr[-300:])
+        has_run = SURVIVED in ran.stdout.splitlines()
+        return Caught(mutant, None, ran.stdout[-300:] + ran.stderr[-300:], has_run)
     seeds = int(found[1]) + 1
     on = " on RabbitMQ" if mutant.scenario == RABBITMQ else ""
     return Caught(mutant, f"{seeds} seed{'s' * (seeds > 1)}{on}", found[2])
@@ -3163,9 +3179,10 @@ def hunt_by_test(mutant: Mutant, environ: dict[str, str]) -> Caught:
         )
     except subprocess.TimeoutExpired:
         return Caught(mutant, "a test", f"{mutant.test} did not end")
-    failed = re.search(r"^FAILED (\S+)", ran.stdout, re.MULTILINE)
     if ran.returncode != TESTS_FAILED:
-        return Caught(mutant, None, f"pytest's exit code is {ran.returncode}: {ran.stdout[-600:]}{ran.stderr[-300:]}")
+        says = f"pytest's exit code is {ran.returncode}: {ran.stdout[-600:]}{ran.stderr[-300:]}"
+        return Caught(mutant, None, says, has_run=ran.returncode == TESTS_PASSED)
+    failed = re.search(r"^FAILED (\S+)", ran.stdout, re.MULTILINE)
     return Caught(mutant, "a test", failed[1] if failed is not None else mutant.test)
 
 
@@ -3189,7 +3206,7 @@ def run_seeds(scenario_name: str) -> None:
             says = " ".join(f"{type(error).__name__}: {error}".split())
             print(f"CAUGHT {seed} {says[:400]}", flush=True)
             os._exit(0)
-    print("SURVIVED", flush=True)
+    print(SURVIVED, flush=True)
     os._exit(0)
 
 
@@ -3208,7 +3225,7 @@ def page(caught: list[Caught]) -> str:
         "| --- | --- | --- | --- |",
     ]
     for one in caught:
-        lines.append(f"| {one.mutant.promise} | {one.mutant.name} | {one.by or 'nothing'} | {noticed(one)} |")
+        lines.append(f"| {one.mutant.promise} | {one.mutant.name} | {one.told.lower()} | {noticed(one)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -3216,7 +3233,7 @@ def noticed(one: Caught) -> str:
     """What caught a mutant, in a few words."""
     says = one.says
     if one.mutant.test:
-        return f"`{says.partition(' ')[0].removeprefix('tests/')}`"
+        return f"`{says.partition(' ')[0].removeprefix('tests/')}`" if one.by else says.partition(": ")[0]
     finding = re.search(r"kind='([^']+)'", says)
     if finding is not None:
         return f"audit: {finding[1]}"
@@ -3236,20 +3253,19 @@ def hunted(mutants: list[Mutant]) -> Iterator[Caught]:
 
 
 def main(words: list[str]) -> int:
-    """Hunt, and say what was caught; 1 if a mutant survived."""
+    """Hunt, and say what was caught; 1 if a mutant survived, or what was to notice it could not run."""
     mutants = [one for one in MUTANTS if not words or any(word in one.name for word in words)]
     caught: list[Caught] = []
     for one in hunted(mutants):
         caught.append(one)
-        by = "SURVIVED" if one.by is None else f"{one.by:>10}"
-        print(f"{len(caught):>3}/{len(mutants)}  {by}  {one.mutant.name}: {noticed(one)}", flush=True)
+        print(f"{len(caught):>3}/{len(mutants)}  {one.told:>13}  {one.mutant.name}: {noticed(one)}", flush=True)
     if not words:
         PAGE.write_text(page(caught), "utf-8")
-    survivors = [one for one in caught if one.by is None]
-    for one in survivors:
-        print(f"SURVIVED {one.mutant.name}\n{one.says}")
-    print(f"{len(caught) - len(survivors)} of {len(caught)} mutants caught, within {SEEDS_MAX} seeds or by a test")
-    return 1 if survivors else 0
+    others = [one for one in caught if one.by is None]
+    for one in others:
+        print(f"{one.told} {one.mutant.name}\n{one.says}")
+    print(f"{len(caught) - len(others)} of {len(caught)} mutants caught, within {SEEDS_MAX} seeds or by a test")
+    return 1 if others else 0
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import mutants
 import pytest
 import steps_workload
 from lamplighter.testing import Simulation
@@ -111,17 +112,33 @@ def test_the_page_of_mutants_tells_of_each_that_it_was_caught():
 
 
 @pytest.mark.parametrize(
-    ("new", "test", "by"),
+    ("new", "test", "told"),
     [
         (LAST_ATTEMPT + " + 1", "test_the_last_failure_is_fatal_and_the_jobs_own_limit_wins", "a test"),
-        (LAST_ATTEMPT, "test_the_last_failure_is_fatal_and_the_jobs_own_limit_wins", None),
-        (LAST_ATTEMPT + " + 1", "test_that_nobody_has_written", None),
+        (LAST_ATTEMPT, "test_the_last_failure_is_fatal_and_the_jobs_own_limit_wins", "SURVIVED"),
+        (LAST_ATTEMPT + " + 1", "test_that_nobody_has_written", "COULD NOT RUN"),
+        ("not python", "test_the_last_failure_is_fatal_and_the_jobs_own_limit_wins", "COULD NOT RUN"),
     ],
 )
-def test_a_mutant_is_caught_by_its_test_if_that_runs_and_fails(new, test, by):
+def test_a_mutant_is_caught_by_its_test_if_that_runs_and_fails(new, test, told):
     mutant = Mutant("", "", "rules/lifecycle.py", LAST_ATTEMPT, new, test=f"tests/rules/test_lifecycle.py::{test}")
 
-    assert hunt(mutant).by == by
+    caught = hunt(mutant)
+
+    assert (caught.told, caught.by is None) == (told, told != "a test")
+
+
+def test_a_mutant_whose_seeds_cannot_run_has_not_survived_them(capsys, monkeypatch):
+    unimportable = Mutant("", "it", "rules/lifecycle.py", LAST_ATTEMPT, "not python")
+    monkeypatch.setattr(mutants, "MUTANTS", [unimportable])
+
+    assert mutants.main(["it"]) == 1
+
+    said = capsys.readouterr().out
+    assert "COULD NOT RUN it\n" in said
+    assert "SyntaxError" in said
+    assert "SURVIVED" not in said
+    assert "| could not run |" in mutants.page([hunt(unimportable)])
 
 
 @pytest.mark.timeout(300)
