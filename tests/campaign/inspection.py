@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 from application import FOLLOWED, GROUPED, PARTS, PARTS_RATE
@@ -20,6 +22,9 @@ PART = re.compile(r"\.\d+\.\d+(~\d+)?$")
 
 NUMBERED = re.compile(r"j(\d+)|last-\d")
 """The ids of the host's jobs, whose numbers are their data; the others that have parts have an even one."""
+
+FAIR_MIN = 0.98
+"""Of Jain's index, which is 1 where all have as much."""
 
 RATE_EXACT_SECONDS = 1e-4
 """Instants are not compared any closer."""
@@ -87,7 +92,7 @@ def check_groups(moves: Moves) -> Counter[str]:
         job_id = move["job_id"]
         if job_id in group_of:
             running[group_of[job_id]].discard(job_id)
-        if move["event"] != "job.claimed" or "group" not in move:
+        if move["event"] != "job.claimed" or "group" not in move or move["job_name"] not in GROUPED:
             continue
         group = group_of[job_id] = (move["job_name"], move["group"])
         running.setdefault(group, set()).add(job_id)
@@ -95,6 +100,23 @@ def check_groups(moves: Moves) -> Counter[str]:
         assert len(running[group]) <= most, f"{running[group]} of one group run at once, and {most} may: {move}"
         reached["a full group"] += len(running[group]) == most
     return reached
+
+
+def check_shares(moves: Moves, tenants: Mapping[str, int]) -> None:
+    """Groups start as many jobs each while all of them have some, however many more one has.
+
+    Args:
+        tenants: how many jobs each group had, in whose ids it stands first.
+    """
+    least = min(tenants.values())
+    claimed = (move["job_id"] for move in moves if move["event"] == "job.claimed" and move["job_id"].startswith("of-"))
+    # What was claimed in advance and put back is claimed again.
+    starts = islice(dict.fromkeys(claimed), least * len(tenants))
+    shares = Counter(job_id.split("-")[1] for job_id in starts)
+    index = shares.total() ** 2 / (len(tenants) * sum(share * share for share in shares.values()))
+    assert index >= FAIR_MIN, (
+        f"Jain's index of the starts of groups is {index:.3f}, and at least {FAIR_MIN} is fair: {shares}"
+    )
 
 
 def check_rate(text: str) -> Counter[str]:

@@ -98,7 +98,10 @@ class Weaver:
             case 1:
                 return lambda runtime: insist(runtime, partial(runtime.jobs.mark_done, job_id, "marked"))
             case 2:
-                return lambda runtime: self._on_file(runtime, partial(runtime.jobs.mark_done, job_id, "marked"))
+                then = [JobSpec(name="quick", data=1), JobSpec(name="quick", data=1, after_ended=job_id)]
+                return lambda runtime: self._on_file(
+                    runtime, partial(runtime.jobs.mark_done, job_id, "marked", then=then)
+                )
             case _:
                 return lambda runtime: self._requeue(runtime, job_id, insist)
 

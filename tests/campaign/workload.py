@@ -19,13 +19,14 @@ from inspection import (
     check_parts,
     check_pauses,
     check_rate,
+    check_shares,
     check_stops,
     check_store,
     gave_nothing_back,
     killed_stops,
     moves_of,
 )
-from lamplighter import Runtime
+from lamplighter import JobSpec, Runtime
 from lamplighter.testing.simulation.faults import STRIKES, Faults
 from lamplighter.testing.simulation.simulation import Simulation, Violation
 from links_inspection import check_fates, check_links
@@ -47,6 +48,9 @@ PROMPT_SECONDS_MAX = 5.0
 
 LONG_LANES, LONG_SECONDS_MAX = 2, 300.0
 """The same where all places may be taken by long jobs of the schedules."""
+
+TENANTS = {"heavy": 300, **{f"light{number}": 3 for number in range(9)}}
+"""Groups, and how many jobs they have at once."""
 
 SILENT_SECONDS_MAX = 150.0
 """Within this, every schedule has fired again: twice the longest interval of all, and some."""
@@ -278,6 +282,25 @@ def check_prompt(simulation: Simulation) -> None:
     comes_to_nothing(simulation, undone, seconds, "queued, and not done soon")
 
 
+def keep_tenants(simulation: Simulation) -> None:
+    """Ten groups have jobs, one of them a hundred times as many as each of the others, and before these."""
+    jobs = simulation.runtime.jobs
+    asked = jobs.queue_many(
+        [
+            JobSpec(name="quick", data="a tenant's", id=f"of-{tenant}-{number}", group=tenant)
+            for tenant, many in TENANTS.items()
+            for number in range(many)
+        ]
+    )
+    others = [job.id for job in asked if job.group != "heavy"]
+
+    def undone() -> list[str]:
+        return [job_id for job_id in others if jobs.get(job_id).state != "done"]
+
+    comes_to_nothing(simulation, undone, PROMPT_SECONDS_MAX, "jobs that wait for those of another group")
+    jobs.cancel_many("name:quick group:heavy")
+
+
 def comes_to_nothing(simulation: Simulation, wrong: Callable[[], object], seconds: float, what: str) -> None:
     """Without faults, what is wrong is right again within so many seconds."""
     try:
@@ -300,6 +323,7 @@ def scenario(seed: int) -> Counter[str]:
         check_boots(simulation)
         check_restarts(simulation)
         check_prompt(simulation)
+        keep_tenants(simulation)
         keep_firing(simulation)
         faults = simulation.faults
         # An older copy that was put in the place of the store takes back what the log has told since.
@@ -311,6 +335,7 @@ def scenario(seed: int) -> Counter[str]:
             simulation.reached += check_links(moves)
             simulation.reached += check_rate(simulation.log)
             simulation.reached += check_groups(moves)
+            check_shares(moves, TENANTS)
         if len(simulation.runtimes) == 1 and is_told and not (faults.crash_actor or faults.commit_unknown):
             if not faults.operator:
                 # Whoever pauses or resumes a name from outside is told later, by others.
