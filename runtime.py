@@ -8,7 +8,7 @@ import os
 import queue
 import signal
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
@@ -292,14 +292,39 @@ class Runtime:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        stopping = asyncio.ensure_future(asyncio.to_thread(self.stop))
+        with self._heard_again() as is_urged:
+            stopping = asyncio.ensure_future(asyncio.to_thread(self._stop, None, is_urged))
+            try:
+                await asyncio.shield(stopping)
+            except asyncio.CancelledError:
+                # Whoever cancels does not want to wait.
+                self._shorten_drain(0.0)
+                await _outlast(stopping)
+                raise
+
+    @contextlib.contextmanager
+    def _heard_again(self) -> Iterator[Callable[[], bool]]:
+        """Hear whether there is a Ctrl-C more, beside who handles it: a web server has it end no lifespan. Of SIGTERM
+        one hears twice where nobody is impatient: a service manager may send it to all processes, and then the server
+        to its own.
+        """
+        heard, now = self.environment.queue(), self.environment.clock().monotonic
+        urges_from = now() + SECOND_SIGNAL_SECONDS
+
+        def hear(number: int, frame: Any) -> None:
+            heard.put(now())
+            before(number, frame)
+
+        before: Any = signal.getsignal(signal.SIGINT)
+        # Signals have handlers on the main thread alone, and one that is not Python's could not be put back.
+        is_heard = callable(before) and threading.current_thread() is threading.main_thread()
+        if is_heard:
+            self.environment.signal(signal.SIGINT, hear)
         try:
-            await asyncio.shield(stopping)
-        except asyncio.CancelledError:
-            # A second Ctrl-C, say: whoever cancels does not want to wait.
-            self._shorten_drain(0.0)
-            await _outlast(stopping)
-            raise
+            yield lambda: _came_after(heard, urges_from)
+        finally:
+            if is_heard and signal.getsignal(signal.SIGINT) is hear:
+                self.environment.signal(signal.SIGINT, before)
 
     def health(self) -> Health:
         """Whether the runtime does its work, and what is wrong if not."""

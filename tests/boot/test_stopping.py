@@ -155,6 +155,41 @@ def test_a_second_ctrl_c_ends_the_drain(tmp_path, wait, says, code):
         ]
 
 
+SERVED = """
+    import asyncio, signal, sys, threading
+    from lamplighter import Runtime
+    rt = Runtime(sys.argv[1], drain=3600)
+    rt.subscribe(lambda event: print(event["event"], flush=True), events=["job.started", "runtime.draining"])
+    rt.jobs.add_handler("hangs", lambda job: threading.Event().wait())
+    heard = []
+    async def serve():
+        # As a web server does, which leaves it at that.
+        signal.signal(signal.SIGINT, handler := lambda number, frame: heard.append(number))
+        async with rt:
+            await rt.jobs.aqueue("hangs")
+            while not heard:
+                await asyncio.sleep(0.01)
+        assert signal.getsignal(signal.SIGINT) is handler
+    asyncio.run(serve())
+    print("stopped", rt.boot, len(heard), flush=True)
+"""
+
+
+def test_a_second_ctrl_c_ends_the_drain_of_a_lifespan_though_the_server_has_heard_it(tmp_path):
+    # uvicorn does nothing at the second and the third, and waited for the whole drain.
+    host = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(SERVED), str(tmp_path / "jobs.db")], stdout=subprocess.PIPE, text=True
+    )
+    assert host.stdout.readline() == "job.started\n"
+
+    host.send_signal(signal.SIGINT)
+    assert host.stdout.readline() == "runtime.draining\n", "a second later"
+    host.send_signal(signal.SIGINT)
+    said, _ = host.communicate(timeout=20)
+
+    assert (said.replace("runtime.draining\n", ""), host.returncode) == ("stopped None 2\n", 0)
+
+
 def test_a_boot_that_is_renewed_in_a_stop_says_again_that_it_stops(runtime, recorder, tmp_path):
     rt = runtime()
     release = threading.Event()

@@ -1954,6 +1954,15 @@ MUTANTS = (
     ),
     Mutant(
         LANES,
+        "a second Ctrl-C under a web server is as good as none",
+        "runtime.py",
+        "            self.environment.signal(signal.SIGINT, hear)\n",
+        "            pass\n",
+        test="tests/boot/test_stopping.py::"
+        "test_a_second_ctrl_c_ends_the_drain_of_a_lifespan_though_the_server_has_heard_it",
+    ),
+    Mutant(
+        LANES,
         "a start that is cancelled goes on",
         "runtime.py",
         "            if await _outlast(starting):",

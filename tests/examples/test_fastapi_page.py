@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 from pathlib import Path
 
-from ..faults.kit import eventually
+from ..faults.kit import SECONDS_MAX, eventually, rows
 from ..support.web_server import WebServer
 from .letters import done
 
@@ -25,8 +26,8 @@ def nobodys():
 """
 
 
-def serve(folder: Path, application: str) -> WebServer:
-    (folder / "app.py").write_text(application + ENDPOINTS + WARNS)
+def serve(folder: Path, application: str, more: str = "") -> WebServer:
+    (folder / "app.py").write_text(application + ENDPOINTS + more)
     return WebServer("uvicorn", "app:app", "--port", "0", folder=folder, terminal=True)
 
 
@@ -37,7 +38,7 @@ def send(server: WebServer) -> str:
 
 
 def test_of_the_pages_application_uvicorn_shows_warnings_alone(tmp_path: Path) -> None:
-    with serve(tmp_path, APPLICATION) as server:
+    with serve(tmp_path, APPLICATION, WARNS) as server:
         job = done(server, send(server))
         server.get("/nobodys")
         eventually(lambda: "nobodys" in server.said.replace("GET /nobodys", ""), what="a warning")
@@ -58,3 +59,28 @@ def test_a_line_in_the_lifespan_has_uvicorns_terminal_show_jobs_and_a_file_keep_
         assert [line["job_id"] for line in lines if line["event"] == "job.done"] == [job]
         assert {"runtime.started", "turn.committed", "runtime.stopped"} <= {line["event"] for line in lines}
         assert "turn.committed" not in server.said
+
+
+def test_a_second_ctrl_c_has_uvicorn_wait_for_no_job(tmp_path: Path) -> None:
+    hangs = """
+@jobs.handler("hangs")
+def hang(job):
+    import threading
+    threading.Event().wait()
+
+
+@app.get("/hang")
+def hang_now():
+    return jobs.queue("hangs").id
+"""
+    patient = APPLICATION.replace('Runtime("app.db")', 'Runtime("app.db", drain=3600)')
+    with serve(tmp_path, patient.replace("app = FastAPI(", f"{LOGGED}\n\napp = FastAPI("), hangs) as server:
+        job = server.get("/hang")
+        server.until(f"/jobs/{job}", lambda found: found["state"] == "running")
+
+        server.process.send_signal(signal.SIGINT)
+        eventually(lambda: "runtime.draining" in server.said, what="a stop that waits")
+        server.process.send_signal(signal.SIGINT)
+        server.process.wait(SECONDS_MAX)
+
+    assert rows(tmp_path / "app.db", "select state, interruptions from lamplighter_jobs") == [("queued", 0)]
