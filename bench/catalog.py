@@ -6,7 +6,7 @@ import importlib
 from typing import NamedTuple
 
 from peers.base import Peer
-from workloads import growth, itself, lanes, processes, shared
+from workloads import flow, growth, itself, lanes, processes, shared
 from workloads.base import Workload
 
 
@@ -36,7 +36,7 @@ SYSTEMS = {
 }
 
 WORKLOADS: dict[str, Workload] = {
-    workload.id: workload for part in (shared, lanes, growth, processes, itself) for workload in part.WORKLOADS
+    workload.id: workload for part in (shared, lanes, flow, growth, processes, itself) for workload in part.WORKLOADS
 }
 
 

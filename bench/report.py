@@ -27,7 +27,8 @@ SCHEDULES = ("schedules-1000", "schedules-10000", "schedules-100000")
 BACKLOGS = ("backlog-1000", "backlog-1m", "backlog-10m")
 PROCESSES = ("processes-1", "processes-2", "processes-4")
 ON_RABBITMQ = ("lamplighter-rabbit", "dramatiq", "celery")
-ALONE = ("steps", "recovery", "idle", "idle-2", "import", "looking", "pages", "watched", "simulation")
+FLOW = ("steps", "waiting", "turns", "rates")
+ALONE = ("recovery", "idle", "idle-2", "import", "looking", "pages", "watched", "simulation")
 
 NAMES = {
     "per_second": "a second",
@@ -56,6 +57,13 @@ NAMES = {
     "health_starts": "`health`, starts of Python",
     "slowest_starts": "the slowest, starts of Python",
     "slowest_page_ms": "the slowest page, ms of the processor",
+    "without_ratio": "times without groups",
+    "most_in_a_second": "the most in any second",
+    "idle_ratio": "a turn beside one that waits, times without",
+    "idle_20_ratio": "the same of 20 jobs",
+    "freed_us": "to free a child, us",
+    "longest_turn_ms": "the longest turn, ms",
+    "link_ratio": "a link of a chain, times a job",
     "watched_ratio": "times with nobody looking",
     "per_calibration": "next to a plain loop",
     "schedules": "schedules",
@@ -109,6 +117,7 @@ def write(lines: list[dict[str, Any]], page_path: Path) -> None:
         ("schedules", SCHEDULES),
         ("backlogs", BACKLOGS),
         ("processes", PROCESSES),
+        ("flow", FLOW),
         ("alone", ALONE),
     ):
         page.put(name, own(measures, workloads))

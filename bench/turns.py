@@ -84,6 +84,14 @@ def claim_cost(jobs: int, group_of: Callable[[int], str | None], limits: NameLim
         return median(costs)
 
 
+def claims(jobs: int) -> tuple[float, float]:
+    """The same without groups; and with a group of 99 of a hundred jobs, which has all that it may."""
+    return (
+        claim_cost(jobs, lambda number: None, NO_LIMITS),
+        claim_cost(jobs, lambda number: "big" if number % 100 else f"g{number}", NameLimits(per_group=LIMIT)),
+    )
+
+
 def want(begun: int, limits: NameLimits) -> Want:
     """What a broker with that many free lanes asks for."""
     return Want("work", "b", 1, begun, 0, 3, limits)
@@ -123,6 +131,8 @@ def rate(seconds: float, burst: int) -> tuple[float, int]:
             query = "select claimed_at from lamplighter_jobs where claimed_at is not null order by claimed_at"
             starts = [row[0] for row in turn.connection.execute(query)]  # type: ignore[attr-defined]
         store.close()
+    if len(starts) < 2:
+        return 0.0, len(starts)
     most, first = 0, 0
     for place, at in enumerate(starts):
         while at - starts[first] >= 1.0:
@@ -137,10 +147,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1_000_000)
     parser.add_argument("--seconds", type=float, default=60.0)
     given = parser.parse_args()
-    plain = claim_cost(given.jobs, lambda number: None, NO_LIMITS)
-    in_turns = claim_cost(
-        given.jobs, lambda number: "big" if number % 100 else f"g{number}", NameLimits(per_group=LIMIT)
-    )
+    plain, in_turns = claims(given.jobs)
     print(f"claim: {plain:.0f} us without groups, {in_turns:.0f} us in turns: {in_turns / plain:.2f} times")
     print(f"fair: Jain's index {jain():.4f}")
     for burst in (1, 5):

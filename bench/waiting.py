@@ -11,9 +11,10 @@ import argparse
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from lamplighter.messages.boots import BootRecord
 from lamplighter.messages.jobs import JobParent, JobState, NewJob
@@ -29,6 +30,9 @@ ROUNDS = 300
 
 BATCH = 500
 """Jobs that are queued at once."""
+
+CHAIN_MAX = 2_000
+"""Links of a chain."""
 
 SUCCEEDED = Outcome(kind=OutcomeKind.SUCCEEDED, result="7")
 DONE = Verdict(state=JobState.DONE, event="job.done", reason=None, attempt=1)
@@ -99,38 +103,48 @@ def measured() -> Iterator[Measured]:
             one.store.close()
 
 
-def say(what: str, seconds: float, count: int, without: float | None = None) -> None:
-    """Tell a figure, and its ratio to the same without."""
-    ratio = "" if without is None else f"{seconds / without:6.2f} times the same without"
-    print(f"{seconds / count * 1e6:10.1f} us  {what}  {ratio}", flush=True)
+class Cost(NamedTuple):
+    """What something costs, beside the same without.
+
+    Attributes:
+        seconds: of the processor, for each.
+        times: how many times the same without that is; None where there is none.
+        longest: the seconds of the longest of its turns, where there are several.
+    """
+
+    says: str
+    seconds: float
+    times: float | None = None
+    longest: float | None = None
 
 
-def idle_links(jobs: int) -> None:
+def idle_links(jobs: int, rounds: int = ROUNDS) -> Cost:
     """What a job pays that waits for nobody, while somewhere one does."""
     with measured() as without, measured() as beside:
         (parent,), _ = beside.queue(1, name="elsewhere")
         beside.queue(1, [parent], name="elsewhere")
         for one in (without, beside):
-            one.queue(ROUNDS * jobs * 2)
+            one.queue(rounds * jobs * 2)
             one.work(jobs)
-        took = [(without.work(jobs), beside.work(jobs)) for _ in range(ROUNDS)]
-        plain, with_links = map(statistics.median, zip(*took, strict=True))
-        say(f"a turn with {jobs} claims and {jobs} endings", plain, 1)
-        say("the same while a job of another name waits", with_links, 1, plain)
+        took = [(without.work(jobs), beside.work(jobs)) for _ in range(rounds)]
+    plain, with_links = map(statistics.median, zip(*took, strict=True))
+    says = f"a turn with {jobs} claims and {jobs} endings, while a job of another name waits"
+    return Cost(says, with_links, with_links / plain)
 
 
-def storing(jobs: int) -> None:
+def storing(jobs: int) -> tuple[Cost, Cost]:
     """What it costs to store jobs that wait."""
     with measured() as store:
         parents, plain = store.queue(jobs)
         _, children = store.queue(jobs, parents[:1])
         _, child = store.queue(1, parents)
-        say("to store a plain job", plain, jobs)
-        say("to store a child of one parent", children, jobs, plain)
-        print(f"{child * 1e3:10.1f} ms  to store one job that waits for {jobs:,}")
+    return (
+        Cost("to store a child of one parent", children / jobs, children / plain),
+        Cost(f"to store one job that waits for {jobs:,}", child),
+    )
 
 
-def fan_out(jobs: int, *, dead: bool) -> None:
+def fan_out(jobs: int, *, dead: bool) -> Cost:
     """One parent ends, and so many children follow."""
     with measured() as store:
         (parent,), _ = store.queue(1, name="parent")
@@ -138,13 +152,13 @@ def fan_out(jobs: int, *, dead: bool) -> None:
         _, plain = store.queue(jobs, name="plain")
         store.work(1, "parent")
         first = store.work(1, "parent", dead=dead)
-        rest = store.free_all()
-        says = "die with" if dead else "are freed by"
-        say(f"of each of {jobs:,} children that {says} one parent", first + sum(rest), jobs, plain)
-        print(f"{max(first, *rest) * 1e3:10.1f} ms  the longest of {len(rest) + 1} turns")
+        turns = [first, *store.free_all()]
+    what = "die with" if dead else "are freed by"
+    says = f"each of {jobs:,} children that {what} one parent, in {len(turns)} turns, next to storing a plain job"
+    return Cost(says, sum(turns) / jobs, sum(turns) / plain, max(turns))
 
 
-def fan_in(jobs: int) -> None:
+def fan_in(jobs: int) -> tuple[Cost, Cost]:
     """So many parents end, twenty a turn, and one child waits for all of them."""
     with measured() as without, measured() as store:
         parents, _ = store.queue(jobs)
@@ -152,14 +166,18 @@ def fan_in(jobs: int) -> None:
         without.queue(jobs)
         plain = waited = 0.0
         without.work(20), store.work(20)
-        for _ in range(jobs // 20 - 1):
+        turns = max(1, jobs // 20 - 1)
+        for _ in range(turns):
             plain += without.work(20)
             waited += store.work(20)
-        say("of each of the parents' turns of 20", waited, jobs // 20, plain)
-        print(f"{store.work(20) * 1e3:10.1f} ms  the turn with the last parent's end, and its child freed")
+        last = store.work(20)
+    return (
+        Cost("a turn in which 20 parents of one job end", waited / turns, waited / plain),
+        Cost("the turn with the last parent's end, and its child freed", last),
+    )
 
 
-def chain(jobs: int) -> None:
+def chain(jobs: int) -> Cost:
     """Each waits for the one before it."""
     with measured() as without, measured() as store:
         without.queue(jobs)
@@ -167,25 +185,29 @@ def chain(jobs: int) -> None:
         for _ in range(jobs):
             last, _ = store.queue(1, last)
         plain = sum(without.work(1) for _ in range(jobs))
-        say("of each link of a chain", sum(store.work(1) for _ in range(jobs)), jobs, plain)
+        linked = sum(store.work(1) for _ in range(jobs))
+    return Cost("each link of a chain", linked / jobs, linked / plain)
+
+
+def costs(jobs: int) -> Iterator[Cost]:
+    """All of it, with so many children, or parents."""
+    yield idle_links(1)
+    yield idle_links(20)
+    yield from storing(jobs)
+    yield fan_out(jobs, dead=False)
+    yield fan_out(jobs, dead=True)
+    yield from fan_in(jobs)
+    yield chain(min(jobs, CHAIN_MAX))
 
 
 def main() -> None:
     """Measure and tell."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", type=int, default=10_000, help="how many children, or parents (10000)")
-    jobs = parser.parse_args().jobs
-    parts: tuple[Callable[[], None], ...] = (
-        lambda: idle_links(1),
-        lambda: idle_links(20),
-        lambda: storing(jobs),
-        lambda: fan_out(jobs, dead=False),
-        lambda: fan_out(jobs, dead=True),
-        lambda: fan_in(jobs),
-        lambda: chain(min(jobs, 2_000)),
-    )
-    for part in parts:
-        part()
+    for one in costs(parser.parse_args().jobs):
+        times = "" if one.times is None else f"  {one.times:.2f} times the same without"
+        longest = "" if one.longest is None else f"  the longest turn {one.longest * 1e3:.1f} ms"
+        print(f"{one.seconds * 1e6:10.1f} us  {one.says}{times}{longest}", flush=True)
 
 
 if __name__ == "__main__":
