@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from .jobs import Jobs
     from .log.configure import configure_logging
     from .log.job_context import JobFields
-    from .messages.jobs import Attempt, JobSpec, JobState
+    from .messages.jobs import Attempt, Debounce, JobSpec, JobState
     from .messages.name_limits import Rate
     from .messages.outcomes import Backoff
     from .messages.views import ActorView, Health
@@ -62,6 +62,7 @@ __all__ = [
     "Cancel",
     "Carrier",
     "ChildEnded",
+    "Debounce",
     "Discard",
     "Environment",
     "Health",
@@ -123,6 +124,7 @@ _HOMES = {
     "KeptStep": "job_steps",
     "configure_logging": "log.configure",
     "JobFields": "log.job_context",
+    "Debounce": "messages.jobs",
     "JobSpec": "messages.jobs",
     "JobState": "messages.jobs",
     "Backoff": "messages.outcomes",

@@ -206,6 +206,11 @@ class Job(JobSteps, Generic[T, R]):
         return self.record.unique_key
 
     @property
+    def debounce(self) -> str | None:
+        """The key of the calls of which it is the one job: of `Debounce`."""
+        return self.record.debounce_key
+
+    @property
     def schedule(self) -> str | None:
         """The schedule that queued it, if one did."""
         return self.record.schedule
@@ -230,9 +235,8 @@ class Job(JobSteps, Generic[T, R]):
 
     @property
     def runs_on(self) -> str | None:
-        """The id of the runtime instance (`boot` in the log) that runs it, or that ran it last before it ended.
-
-        None while it is queued, also for a retry, and of a job that has ended in the queue.
+        """The id of the runtime instance (`boot` in the log) that runs it, or that ran it last before it ended. None
+        while it is queued, also for a retry, and of a job that has ended in the queue.
         """
         return self.record.boot
 
@@ -313,6 +317,7 @@ class Job(JobSteps, Generic[T, R]):
             "priority": record.priority,
             "unique": record.unique_key,
             "group": record.group_key,
+            "debounce": record.debounce_key,
             "schedule": record.schedule,
             "slot": _text(self.slot),
             "queued_at": _text(self.queued_at),

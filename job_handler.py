@@ -149,7 +149,7 @@ class JobHandler(Generic[P, D, C, R]):
         return f"<JobHandler {self.name}: {self.__wrapped__!r}>"
 
     def _specs(self, payloads: Iterable[D], options: JobKeywords) -> list[JobSpec]:
-        if alone := options.keys() & {"id", "unique"}:
+        if alone := options.keys() & {"id", "unique", "debounce"}:
             raise UsageError(f"expected options that many jobs can have, got: {', '.join(sorted(alone))}")
         return [spec_of(f"{self.name}.many", self.name, self.fitting(data), options) for data in payloads]
 

@@ -18,7 +18,7 @@ from .broker.host_transactions import queue_on, queue_on_async
 from .errors import StoreUnavailable
 from .job import Job
 from .log.job_context import current_corr
-from .messages.jobs import JobKeywords, JobRecord, JobSpec, NewJob, ParentRef, Seconds
+from .messages.jobs import Debounce, JobKeywords, JobRecord, JobSpec, NewJob, ParentRef, Seconds
 from .messages.mail import Queue
 from .rules.capabilities import needed
 from .rules.new_jobs import check_then_count, spec_of
@@ -57,6 +57,7 @@ class Queueing:
         group: str | None = None,
         after: ParentRef | Iterable[ParentRef] = (),
         after_ended: ParentRef | Iterable[ParentRef] = (),
+        debounce: Debounce | None = None,
         connection: Any = None,
         **unknown: Never,
     ) -> Job[Any]:
@@ -80,6 +81,9 @@ class Queueing:
             after: jobs that must be done before it starts, each a Job or an id. If one of them is dead or cancelled, it
                 shares that fate once all have ended, unless that one is queued again.
             after_ended: jobs that must have ended before it starts, however they did.
+            debounce: while a job of this name is queued under its key, that one becomes what this call says, and waits
+                until there was no call for a while: `Debounce("doc-7", quiet=5, at_most=60)`. Without id, delay, at,
+                unique, after and after_ended.
             connection: your own open sqlite3 connection, SQLAlchemy Connection or Session, or Django's connection, on
                 the same file. The job exists if and only if your transaction commits. `aqueue` takes those of asyncio
                 too.
@@ -106,6 +110,7 @@ class Queueing:
             group=group,
             after=after,
             after_ended=after_ended,
+            debounce=debounce,
         )
         boot = self._current_boot.get()
         checks = boot.checks(current_corr())
@@ -273,7 +278,8 @@ def _told_of(job: NewJob) -> Iterator[None]:
 def _expected(boot: Boot, record: JobRecord, fresh: bool) -> Job[Any]:
     """A job in a transaction of the application. Nobody says when that commits, so the boot looks for it."""
     if fresh:
-        boot.expect(record.id, None)
+        # One that was there, and has other data, makes one move more.
+        boot.expect(record.id, None, 1 - record.rev)
     return Job(record, deduplicated=not fresh)
 
 

@@ -262,9 +262,11 @@ class Boot:
         self.log.emit("handler.removed", job_name=handler.name, handler=handler.id)
         self.post.tell(f"handler:{handler.name}", Detach(handler_id=handler.id, drain=drain))
 
-    def expect(self, job_id: str, state: str | None) -> None:
-        """Look for a job in the application's own transaction until it has this state, or (None) until it is there."""
-        self._expect(Expect(job_id, state, self.clock.monotonic() + EXPECT_SECONDS_MAX), corr=job_id)
+    def expect(self, job_id: str, state: str | None, rev: int = 1) -> None:
+        """Look for a job in the application's own transaction until it has this state, or any, and has made so many
+        moves.
+        """
+        self._expect(Expect(job_id, state, self.clock.monotonic() + EXPECT_SECONDS_MAX, rev=rev), corr=job_id)
 
     def expect_change(self, change: HostChange) -> None:
         """Look for a change of a schedule in the application's own transaction until it is there."""

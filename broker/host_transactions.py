@@ -135,8 +135,10 @@ def _finish(end: Finishing, now: Instant, turn: HostTurn) -> None:
 
 
 def _follow_up(turn: HostTurn, ended: JobRecord, then: Sequence[NewJob], now: Instant) -> None:
-    _, stored = store_follow_ups(lambda jobs: [turn.insert(job) for job in jobs], ended, then, now, has_table=True)
-    turn.follow(ended, [record for record, fresh in stored if fresh])
+    asked, stored = store_follow_ups(lambda jobs: [turn.insert(job) for job in jobs], ended, then, now, has_table=True)
+    # One that was there, and was given other data, may have been told to follow another end before.
+    born = [record for job, (record, fresh) in zip(asked, stored, strict=True) if fresh and record.id == job.id]
+    turn.follow(ended, born)
 
 
 class Expectations:
@@ -184,4 +186,4 @@ class Expectations:
 
 
 def _is_there(expect: Expect, job: JobRecord | None) -> bool:
-    return job is not None and job.is_counted and expect.state in (None, job.state)
+    return job is not None and job.rev >= expect.rev and expect.state in (None, job.state)

@@ -102,7 +102,11 @@ def line_of(moved: Transition, turn: int | None) -> dict[str, Any]:
                 "slot": job.slot,
                 "unique_key": job.unique_key,
                 "group": job.group_key,
+                "debounce": job.debounce_key,
+                "until": job.debounce_until,
             }
+        case "job.replaced":
+            line |= {"bytes": len(job.data), "debounce": job.debounce_key}
         case "job.claimed":
             line["waited"] = round((job.claimed_at or 0.0) - job.run_at, 6)
         case "job.done":

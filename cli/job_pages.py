@@ -87,6 +87,7 @@ def show_job(page: Page, found: JobPage, times: Times) -> None:
             ("priority", str(job.priority) if job.priority else ""),
             ("unique", job.unique or ""),
             ("group", job.group or ""),
+            ("debounce", job.debounce or ""),
             ("queued", at(job.queued_at)),
             ("due", at(job.run_at)),
             ("claimed", at(job.claimed_at)),

@@ -109,6 +109,8 @@ def _check_movable(source: Store, schedules: Sequence[ScheduleRecord], *, drop_u
             raise not_supported("steps")
         if job.group_key is not None:
             raise not_supported("groups")
+        if job.debounce_until is not None:
+            raise not_supported("debounce")
         if job.one_at_a_time:
             raise not_supported("overlap")
         if job.unique_key is not None and not drop_unique:

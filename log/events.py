@@ -110,8 +110,16 @@ EVENTS: dict[str, EventKind] = {
             "slot",
             "unique_key",
             "group",
+            "debounce",
+            "until",
             *WHO,
         ),
+    ),
+    "job.replaced": EventKind(
+        "debug",
+        "A call with the same debounce key has given a queued job its data, and put it off: it is due at `run_at`, and "
+        "no further call puts it off beyond `until`. `digest` is a hash of the data.",
+        (*MOVE, "then_of", "run_at", "until", "bytes", "digest", "debounce", *WHO),
     ),
     "job.deduplicated": EventKind(
         "debug", "A job was already there; nothing was stored.", (*JOB, "asked_id", "unique_key")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple, Protocol, TypedDict
@@ -56,6 +56,26 @@ class Identified(Protocol):
         """The job's id."""
 
 
+@dataclass(frozen=True, slots=True)
+class Debounce:
+    """Of many calls with one key, one job: it starts when there were none for a while, with the data of the last.
+
+    As long as a job of the name is queued under the key, each call makes it what the call says, with its data, and puts
+    it off: it is due `quiet` after the last call, and no later than `at_most` after the first. A claim lets go of the
+    key, so a call that comes while the job runs, or waits for its retry, makes the next job.
+
+    Attributes:
+        key: 1 to 200 characters; the jobs of each name have keys of their own.
+        quiet: seconds, or a timedelta, without a call; a millisecond at least.
+        at_most: seconds, or a timedelta, `quiet` or more.
+    """
+
+    key: str
+    _: KW_ONLY
+    quiet: Seconds | timedelta
+    at_most: Seconds | timedelta
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobSpec:
     """One job for `jobs.queue_many`, with the options that `jobs.queue` takes.
@@ -75,6 +95,8 @@ class JobSpec:
         after: jobs that must be done before it starts; if one is dead or cancelled, it shares that fate. Each is a
             Job, an id, or a JobSpec that stands earlier in the same call.
         after_ended: jobs that must have ended before it starts, however they did.
+        debounce: one queued job a key, with the data of the last call; see `Debounce`. Without id, delay, at, unique,
+            after and after_ended.
     """
 
     name: str
@@ -90,6 +112,7 @@ class JobSpec:
     group: str | None = None
     after: ParentRef | Iterable[ParentRef] = ()
     after_ended: ParentRef | Iterable[ParentRef] = ()
+    debounce: Debounce | None = None
 
 
 ParentRef = Identified | str | JobSpec
@@ -110,6 +133,7 @@ class JobKeywords(TypedDict, total=False):
     group: str | None
     after: ParentRef | Iterable[ParentRef]
     after_ended: ParentRef | Iterable[ParentRef]
+    debounce: Debounce | None
 
 
 class QueueKeywords(JobKeywords, total=False):
@@ -157,6 +181,8 @@ class NewJob(NamedTuple):
     expires_in: Seconds | None = None
     carried: str | None = None
     group_key: str | None = None
+    debounce_key: str | None = None
+    debounce_until: Instant | None = None
     parents: tuple[JobParent, ...] = ()
 
 
@@ -228,6 +254,9 @@ class JobRecord(NamedTuple):
         expires_in: the same of `expires_at`.
         carried: JSON text of what the application's carriers gave it when it was queued.
         group_key: which of the groups of its name it is of, which take turns.
+        debounce_key: the key of the calls of which it is the one job, or was.
+        debounce_until: while it holds that key, when it is due at the latest: no call puts it off any further. Its
+            claim lets go of the key, as does all else that befalls it, and clears this.
     """
 
     no: int
@@ -270,6 +299,8 @@ class JobRecord(NamedTuple):
     expires_in: Seconds | None = None
     carried: str | None = None
     group_key: str | None = None
+    debounce_key: str | None = None
+    debounce_until: Instant | None = None
 
     @property
     def key(self) -> ClaimKey:

@@ -146,12 +146,14 @@ class Expect(NamedTuple):
         id: the job's or the schedule's.
         state: what the job must be; None for anything.
         change: the schedule's.
+        rev: how many moves the job must have made, and be counted.
     """
 
     id: str
     state: str | None
     give_up_at: Seconds
     change: HostChange | None = None
+    rev: int = 1
 
     @property
     def key(self) -> tuple[bool, str]:

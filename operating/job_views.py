@@ -36,6 +36,7 @@ def job_view(job: JobRecord, why: Why | None, *, shows_data: bool) -> JobView:
         slot=job.slot,
         unique=job.unique_key,
         group=job.group_key,
+        debounce=job.debounce_key,
         reason=job.reason,
         error=job.error,
         data=payload(job.data, is_shown=shows_data),

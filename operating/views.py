@@ -211,6 +211,7 @@ class JobView:
     slot: Instant | None
     unique: str | None
     group: str | None
+    debounce: str | None
     reason: str | None
     error: str | None
     data: Payload

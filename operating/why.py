@@ -101,6 +101,9 @@ def _of_time(situation: Situation) -> Iterator[Why]:
         yield what_it_waits_for(situation.awaited)
     if job.run_at > now:
         because = f", since it {_since(job.reason)}" if job.reason else ""
+        if job.debounce_until is not None:
+            latest = moment(job.debounce_until)
+            because = f"; each call with its debounce key {job.debounce_key!r} puts it off, until {latest} at most"
         yield Why(
             code="not_due",
             sentence=f"it is due in {about(job.run_at - now)}, at {moment(job.run_at)}{because}",

@@ -14,6 +14,8 @@ INSTEAD = {
     "keep an outbox table that a job on SQLite empties",
     "connection of schedules": "a schedule cannot join a transaction of your own: add or remove it after the "
     "commit, or keep an outbox table that a job on SQLite empties",
+    "debounce": "a message in a queue cannot be given other data: queue with a delay, and have the handler look up "
+    "what is newest, and end at once where that is done",
     "forget": "what has ended is not kept, but for dead jobs: requeue one, and have its handler return",
     "get": "a job cannot be looked at by its id: join it in the runtime that queued it, or read the log (lamplighter "
     "trace)",

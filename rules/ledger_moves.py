@@ -19,7 +19,9 @@ BESIDES = {
     "outcome": "o",
     "run_at": "u",
     "redeliveries": "p",
+    "digest": "d",
     "then": "x",
+    "then_of": "q",
     "parents": "m",
     "named": "y",
     "group": "g",
@@ -27,6 +29,7 @@ BESIDES = {
     "limit": "e",
     "rate": "rate",
     "steps": "steps",
+    "until": "until",
 }
 """What is told of the fields of an event, unless it is nothing, and under which key: in the order of the keys, by
 which the checksum goes, whatever the order of the fields.
@@ -70,6 +73,8 @@ def told_move(step: Transition, at: Instant) -> Move:
             told["m"] = step.fields["parents"]
         if job.group_key is not None:
             told["g"] = job.group_key
+        if job.debounce_until is not None:
+            told["until"] = job.debounce_until
         return told if step.who is UNATTRIBUTED else {**told, **step.who.told}
     told["f"] = step.before
     if job.claim_no:

@@ -20,6 +20,7 @@ SUSPECT_INTERRUPTIONS = 2
 
 MOVES: dict[str, tuple[frozenset[str | None], JobState]] = {
     "job.queued": (frozenset({None}), JobState.QUEUED),
+    "job.replaced": (frozenset({"queued"}), JobState.QUEUED),
     "job.freed": (frozenset({"queued"}), JobState.QUEUED),
     "job.claimed": (frozenset({"queued"}), JobState.RUNNING),
     "job.done": (frozenset({"running", "queued"}), JobState.DONE),
@@ -33,7 +34,7 @@ MOVES: dict[str, tuple[frozenset[str | None], JobState]] = {
 }
 """Every legal transition: the event that tells it, the states it may come from, the state it goes to."""
 
-QUIET = frozenset({"job.queued", "job.freed", "job.claimed", "job.released"})
+QUIET = frozenset({"job.queued", "job.replaced", "job.freed", "job.claimed", "job.released"})
 """The events whose lines are at debug. The lines of the others are at info or above."""
 
 

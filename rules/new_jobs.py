@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from ..errors import UsageError, shown
-from ..messages.jobs import Instant, JobKeywords, JobParent, JobRecord, JobSpec, NewJob, Seconds
+from ..messages.jobs import Debounce, Instant, JobKeywords, JobParent, JobRecord, JobSpec, NewJob, Seconds
 from .capabilities import not_supported
 from .codec import Encoded, digest, encode
 from .limits import Limits
@@ -20,6 +20,14 @@ PRIORITY_MAX = 1_000_000
 
 OWN_ID_CHARACTERS_MAX = 160
 """Longest id of a job that those which follow it begin theirs with; of a longer one it is the beginning and a hash."""
+
+NOT_DEBOUNCED = {
+    "id": "a known id drops what a call says; leave it out, also where a call is said again",
+    "delay": "quiet is its delay",
+    "at": "it is due by the last call, quiet and at_most",
+    "unique": "that keeps the data of the first call, and this those of the last",
+}
+"""What has no meaning beside `debounce`, and why."""
 
 SPEC_OPTIONS = tuple(field.name for field in fields(JobSpec) if field.name not in ("name", "data"))
 """What a job may be queued with besides, by keyword."""
@@ -159,6 +167,12 @@ class JobChecks:
             parents = (self._refs or ParentRefs(self._parents_max)).of(spec, rest)
             if parents and not self._has_table:
                 raise not_supported("after")
+        debounce_key, debounce_until = None, None
+        if spec.debounce is not None:
+            debounce_key, due_in, at_most = _debounced(spec, waits=bool(parents))
+            run_at, debounce_until = now + due_in, now + at_most
+            if not self._has_table:
+                raise not_supported("debounce")
         name = check_name(spec.name)
         job_id = self._new_id() if spec.id is None else check_name(spec.id, "id")
         made = NewJob(
@@ -176,6 +190,8 @@ class JobChecks:
             due_in=due_in,
             expires_in=expires_in,
             group_key=None if spec.group is None else check_name(spec.group, "group"),
+            debounce_key=debounce_key,
+            debounce_until=debounce_until,
             parents=parents,
         )
         return self._made(spec.data, made)
@@ -193,11 +209,38 @@ def _until(now: Instant, seconds: Any, what: str) -> tuple[Instant, Seconds]:
     return now + wait, wait
 
 
+def _debounced(spec: JobSpec, *, waits: bool) -> tuple[str, Seconds, Seconds]:
+    """The key of a job's calls, and for how many seconds one of them puts it off, and all of them.
+
+    Args:
+        waits: whether it is to wait for other jobs.
+
+    Raises:
+        UsageError: something in it cannot be, or has no meaning beside it.
+    """
+    debounce = spec.debounce
+    if not isinstance(debounce, Debounce):
+        example = "debounce=Debounce('doc-7', quiet=5, at_most=60)"
+        raise UsageError(f"expected debounce to be a Debounce, got: {shown(debounce)}; write {example}")
+    if waits:
+        raise UsageError("expected after or debounce, got both: what waits for other jobs is not due by its calls")
+    for name, why in NOT_DEBOUNCED.items():
+        if getattr(spec, name) is not None:
+            raise UsageError(f"expected {name} or debounce, got both: {why}")
+    key = check_name(debounce.key, "debounce.key")
+    quiet = check_seconds(debounce.quiet, "debounce.quiet", least=0.001)
+    at_most = check_seconds(debounce.at_most, "debounce.at_most")
+    if at_most < quiet:
+        raise UsageError(f"expected debounce.at_most to be quiet or more, got: {at_most:g} s, and quiet is {quiet:g} s")
+    return key, quiet, at_most
+
+
 def queued_now(job: NewJob, now: Instant) -> NewJob:
     """A job as one that is queued at this instant: so many seconds that it is to wait are counted from now."""
     run_at = job.run_at if job.due_in is None else now + job.due_in
     expires_at = job.expires_at if job.expires_in is None else now + job.expires_in
-    return job._replace(queued_at=now, run_at=run_at, expires_at=expires_at)
+    until = None if job.debounce_until is None else now + (job.debounce_until - job.queued_at)
+    return job._replace(queued_at=now, run_at=run_at, expires_at=expires_at, debounce_until=until)
 
 
 def check_then_count(jobs: int, limits: Limits) -> None:

@@ -12,9 +12,9 @@ from ..messages.slots import SlotRange
 from .turn_ports import Want
 
 _BLANK = tuple(JobRecord._field_defaults.values())
-# Between its place and its revision, a new job brings along what a NewJob may leave out; its last four come last.
+# Between its place and its revision, a new job brings along what a NewJob may leave out; its last six come last.
 # Its parents are no part of the record.
-_UNTRIED, _UNHELD = _BLANK[:3], _BLANK[3 + len(NewJob._fields[7:-5]) : -6]
+_UNTRIED, _UNHELD = _BLANK[:3], _BLANK[3 + len(NewJob._fields[7:-7]) : -8]
 
 UNCOUNTED = 0
 """The `rev` of a job whose birth no turn has counted yet."""
@@ -23,7 +23,7 @@ UNCOUNTED = 0
 def born(job: NewJob, no: int, *, rev: int = 1) -> JobRecord:
     """A new job as its store keeps it."""
     return JobRecord._make(
-        (no, *job[:3], "queued", *job[3:7], *_UNTRIED, *job[7:-5], *_UNHELD, rev, is_to_wait(job), *job[-5:-1])
+        (no, *job[:3], "queued", *job[3:7], *_UNTRIED, *job[7:-7], *_UNHELD, rev, is_to_wait(job), *job[-7:-1])
     )
 
 
@@ -32,6 +32,39 @@ def is_to_wait(job: NewJob) -> int:
     if job.parents:
         return WAITS_FOR_JOBS
     return int(job.run_at > job.queued_at) if job.group_key is None else WAITS_ITS_TURN
+
+
+def is_replaced_by(twin: JobRecord, job: NewJob) -> bool:
+    """Whether the job that keeps a new one out becomes what that one says. One with its id is that one itself, and its
+    caller asks again.
+    """
+    return job.debounce_key is not None and twin.id != job.id
+
+
+def replaced(job: JobRecord, by: NewJob) -> dict[str, Any]:
+    """What a call changes that has the key of a queued job: the job is as the call says from now on, and due `quiet`
+    after it, but no later than the first of them has promised, nor than this one does.
+    """
+    until = min(job.debounce_until or by.run_at, by.debounce_until or by.run_at)
+    run_at = min(by.run_at, until)
+    return {
+        "data": by.data,
+        "priority": by.priority,
+        "run_at": run_at,
+        "max_attempts": by.max_attempts,
+        "timeout": by.timeout,
+        "expires_at": by.expires_at,
+        "waits": is_to_wait(by),
+        "due_in": max(0.0, run_at - by.queued_at),
+        "expires_in": by.expires_in,
+        "carried": by.carried,
+        "group_key": by.group_key,
+        "debounce_until": until,
+    }
+
+
+LET_GO: dict[str, Any] = {"debounce_until": None}
+"""What lets go of the key under which calls find a job."""
 
 
 def granted(job: JobRecord, want: Want, now: Instant, *, begun: bool, passed: int = 0) -> dict[str, Any]:

@@ -59,7 +59,8 @@ class JobQueue(Protocol):
 
     def insert(self, jobs: Sequence[NewJob]) -> list[tuple[JobRecord, bool]]:
         """Add jobs, in order. A known id, or an unfinished job with its unique key, gives the stored one and False.
-        It may be the twin of another that comes before it."""
+        It may be the twin of another that comes before it. A job that holds its debounce key, from its birth until its
+        next move, becomes what this one says, and is given with True: a move of its own."""
 
     def get(self, job_ids: Collection[str]) -> dict[str, JobRecord]:
         """Jobs by their ids. Without a table, those that run here."""

@@ -27,6 +27,7 @@ FIELDS = (
     "state",
     "priority",
     "unique",
+    "debounce",
     "schedule",
     "slot",
     "run_at",

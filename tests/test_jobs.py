@@ -1063,6 +1063,7 @@ def test_a_job_as_a_dict_is_what_json_can_carry(runtime):
         "priority": 3,
         "unique": "u",
         "group": None,
+        "debounce": None,
         "schedule": None,
         "slot": None,
         "queued_at": "",

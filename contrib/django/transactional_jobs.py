@@ -17,7 +17,7 @@ from ...errors import StoreError, StoreUnavailable
 from ...job import Job
 from ...jobs import Jobs
 from ...log.job_context import current_corr
-from ...messages.jobs import JobKeywords, JobSpec, NewJob
+from ...messages.jobs import JobKeywords, JobRecord, JobSpec, NewJob
 from ...messages.mail import Queue
 from ...rules.links import resolved
 from ...rules.new_jobs import spec_of
@@ -164,7 +164,7 @@ class TransactionalJobs(Jobs):
         except StoreUnavailable as error:
             raise StoreUnavailable(str(error), tuple(one.id for one in jobs)) from error
         if fresh:
-            transaction.on_commit(partial(self._expect, job.id), using=connection.alias)
+            transaction.on_commit(partial(self._expect, record), using=connection.alias)
         return Job(record, deduplicated=not fresh)
 
     def _queue_now(self, jobs: Sequence[NewJob], corr: str | None) -> None:
@@ -172,8 +172,8 @@ class TransactionalJobs(Jobs):
             partial(Queue, tuple(jobs)), job_ids=tuple(job.id for job in jobs), corr=corr
         )
 
-    def _expect(self, job_id: str) -> None:
-        self._current_boot.get().expect(job_id, None)
+    def _expect(self, job: JobRecord) -> None:
+        self._current_boot.get().expect(job.id, None, 1 - job.rev)
 
 
 def _check_tables(connection: BaseDatabaseWrapper) -> None:

@@ -59,6 +59,7 @@ class Verdicts:
             store.slots.finish()
             self._judge_store(store, view if store is compared else None)
             self._judge_rates(store)
+            self._judge_debounces(store)
         self._say_uncompared([store for store in replay.stores.values() if store is not compared])
         if replay.copies:
             stand = "line stands" if replay.copies == 1 else "lines stand"
@@ -195,6 +196,11 @@ class Verdicts:
             return
         for one in store.rates.too_fast:
             self._findings.say("too fast", one.says, one.line)
+
+    def _judge_debounces(self, store: StoreReplay) -> None:
+        """Whether calls have put a job off for too long: by instants, too."""
+        for one in () if _was_set(store) else store.jobs.debounces.too_long:
+            self._findings.say("put off too long", one.says, one.line)
 
     def _judge_groups(self, store: StoreReplay) -> None:
         """Whether more of a group ran at once than may. Where a turn is missing, or a clock was set, nobody knows."""

@@ -21,7 +21,7 @@ COUNTS = """
     jobs then parents steps lane child_incarnation restarts_in_window pid dead_pid mailbox bytes interrupted
     redeliveries priority concurrency running concurrency_total concurrency_per_group of_group limit change_no
 """
-SECONDS = "ts at slot last run_at late took waited after mail_seconds delta drain left"
+SECONDS = "ts at slot last run_at until late took waited after mail_seconds delta drain left"
 
 KINDS: dict[str, Any] = {
     **dict.fromkeys(TEXTS.split(), str),

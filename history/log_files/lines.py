@@ -54,6 +54,7 @@ class Told(msgspec.Struct, gc=False, omit_defaults=True):
     rate: str | None = None
     step: str | None = None
     steps: int | None = None
+    until: float | None = None
     no: int | None = None
     when: str | None = None
     tz: str | None = None

@@ -25,6 +25,7 @@ Kind = Literal[
     "step twice",
     "step by a stale claim",
     "too fast",
+    "put off too long",
     "too many of a group",
     "started too soon",
     "doomed without cause",

@@ -16,6 +16,8 @@ from typing import NamedTuple
 from ...messages.jobs import ENDED
 from ...rules.lifecycle import MOVES
 from ..log_files.lines import Line, Told
+from .attempts import wrong_attempt
+from .debounces import DebounceReplay, digest_after
 from .findings import Findings, Kind, stretch
 from .links import LinkReplay
 
@@ -29,15 +31,6 @@ AFTER = {event.removeprefix("job."): after.value for event, (_, after) in MOVES.
 """The state that each kind of move leads to."""
 
 BEFORE = {event.removeprefix("job."): before for event, (before, _) in MOVES.items()}
-
-OUTCOMES: dict[str, frozenset[str | None]] = {
-    "done": frozenset({"succeeded", None}),
-    "snoozed": frozenset({"snoozed"}),
-    "failed": frozenset({"failed", "timed_out", "interrupted"}),
-    "dead": frozenset({"failed", "timed_out", "interrupted", "discarded"}),
-    "cancelled": frozenset({"cancelled", None}),
-}
-"""How an attempt may have ended that a move tells the end of."""
 
 
 class ToldMove(NamedTuple):
@@ -56,7 +49,7 @@ class ToldJob:
     Attributes:
         boot: who holds it, while it runs.
         step: its last move; None of one of which only its later moves are known.
-        digest: the hash of its data, if its birth is told.
+        digest: the hash of its data, if that is known.
         waits_for: how many others it waits for; None if nobody has told that.
         end: its last end: by which of its moves, and the state.
         others: where it stood before, newest first, if its server may have gone on from there.
@@ -82,8 +75,8 @@ class ToldJob:
         return self.step.move.k == "requeued" or (self.state == "queued" and AFTER[self.step.move.k] in ENDED)
 
 
-UNSEEN = ("claimed", "freed", "doomed")
-"""No untold moves on a server: it says what it has delivered, and no job there waits for others."""
+UNSEEN = ("claimed", "replaced", "freed", "doomed")
+"""No untold moves on a server: it says what it has delivered, and no job there waits for others or has other data."""
 
 ANY_BOOT = ""
 """Instead of the name of one."""
@@ -139,6 +132,7 @@ class JobReplay:
         self._born_again: list[tuple[ToldJob, ToldMove]] = []
         self._findings = findings
         self.links = LinkReplay(findings, self._end_of)
+        self.debounces = DebounceReplay()
         self.on_birth: Callable[[ToldMove], None] = lambda step: None
 
     def hear(self, step: ToldMove) -> None:
@@ -284,7 +278,8 @@ class JobReplay:
         state = AFTER[move.k]
         boot = step.boot if move.k == "claimed" else ""
         earlier = before or job
-        data = move.d if move.k == "queued" or earlier is None else earlier.digest
+        last, data = (None, None) if earlier is None else (earlier.step.move, earlier.digest)
+        data = digest_after(move, last, data, follows=before is not None)
         known = ToldJob(state, move.r, move.c, move.a, move.n, boot, step, data)
         # Where moves are missing, one of them may have freed it.
         known.waits_for = self.links.hear(move, None if before is None else before.waits_for, step.line)
@@ -363,11 +358,11 @@ class JobReplay:
         if move.c != claim_no:
             kind: Kind = "fence going back" if move.c < claim_no else "illegal transition"
             return kind, f"expected {move.k} by claim {claim_no}, got: claim {move.c}"
-        attempt = attempt_after(job.attempt, move)
-        if move.a != attempt:
-            return "illegal transition", f"expected {move.k} to say attempt {attempt}, got: {move.a}"
-        if move.o not in OUTCOMES.get(move.k, _NO_OUTCOME):
-            return "illegal transition", f"{move.k} cannot be the end of an attempt that has {move.o or 'no outcome'}"
+        wrong = wrong_attempt(job.attempt, move)
+        if wrong is None and move.k == "replaced":
+            wrong = self.debounces.wrong(job.step.move, move, step.line)
+        if wrong is not None:
+            return "illegal transition", wrong
         holder = move.b or step.boot
         # A host's own transaction may have ended it, and then it is told by whoever comes first.
         if job.state == "running" and job.boot not in ("", holder) and not (move.k == "done" and move.o is None):
@@ -422,8 +417,6 @@ class JobReplay:
         return None
 
 
-_NO_OUTCOME: frozenset[str | None] = frozenset({None})
-
 OTHERS_KEPT_MAX = 8
 """Places of one job from which its server may have gone on."""
 
@@ -432,15 +425,3 @@ def _others(job: ToldJob) -> tuple[ToldJob, ...]:
     """Where a job has stood by now. A claim may be lost, and what it has done be told all the same."""
     bare = ToldJob(job.state, job.rev, job.claim_no, job.attempt, job.name, job.boot, job.step)
     return (bare, *job.others)[:OTHERS_KEPT_MAX]
-
-
-def attempt_after(attempt: int, move: Told) -> int:
-    """The attempts that a move must tell, after so many."""
-    match move.k:
-        case "requeued":
-            return 0
-        case "done":
-            return attempt + (move.f == "running")
-        case "failed" | "dead":
-            return attempt + (move.o != "interrupted")
-    return attempt

@@ -169,8 +169,8 @@ def _differences(line: Line, move: Told) -> Iterator[str]:
         pairs += [("schedule", line.schedule, move.s), ("slot", line.slot, move.t)]
     elif line.schedule is not None and line.job_id is not None and line.slot is not None:
         pairs.append(("slot", slot_named_by(line.job_id, line.schedule), line.slot))
-    if line.event == "job.queued":
-        pairs += [("digest", line.digest, move.d), ("then_of", line.then_of, move.q)]
+    if line.event in ("job.queued", "job.replaced"):
+        pairs += [("digest", line.digest, move.d), ("then_of", line.then_of, move.q), ("until", line.until, move.until)]
     if line.event == "job.claimed":
         pairs += [("group", line.group, move.g), ("of_group", line.of_group, move.z)]
         pairs += [("limit", line.limit, move.e), ("rate", line.rate, move.rate)]

@@ -31,6 +31,7 @@ NAMES = {
     "m": "parents",
     "step": "step",
     "steps": "steps",
+    "until": "until",
     "by": "by",
     "via": "via",
     "why": "reason",
@@ -76,9 +77,15 @@ def with_hops(found: Iterable[Said], wanted: Callable[[Told], bool]) -> list[Sai
 
 
 def _place(said: Said) -> tuple[Any, ...]:
-    """What one line alone is about: of several steps in one turn, each has one."""
-    step = said.get("step") if said.get("event") == "job.stepped" else None
-    return said.get("boot"), said.get("turn"), said.get("event"), said.get("job_id"), step
+    """What one line alone is about: of several steps or calls in one turn, each has one."""
+    match event := said.get("event"):
+        case "job.stepped":
+            which = said.get("step")
+        case "job.replaced":
+            which = said.get("run_at"), said.get("digest")
+        case _:
+            which = None
+    return said.get("boot"), said.get("turn"), event, said.get("job_id"), which
 
 
 def _hops(said: Said) -> Iterator[tuple[Told, Said]]:

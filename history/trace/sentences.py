@@ -116,7 +116,12 @@ def _about_job(event: str, said: dict[str, Any]) -> str:
             size = f", {many(said['bytes'], 'byte')} of data" if "bytes" in said else ""
             after = f" to follow job {said['then_of']}" if "then_of" in said else ""
             waits = f", waits for {many(said['parents'], 'job')}" if said.get("parents") else ""
-            return f"queued{_by(said)}{after}{slot}{size}{due}{waits}" + (f": {reason}" if reason else "")
+            put_off = _put_off(said)
+            return f"queued{_by(said)}{after}{slot}{size}{due}{put_off}{waits}" + (f": {reason}" if reason else "")
+        case "job.replaced":
+            size = f", {many(said['bytes'], 'byte')}" if "bytes" in said else ""
+            after = f" to follow job {said['then_of']}" if "then_of" in said else ""
+            return f"called for again{_by(said)}{after}, with new data{size}{_due(said)}{_put_off(said)}"
         case "job.linked":
             return f"waits for {', '.join(map(str, said.get('waits_for', ())))}"
         case "job.freed":
@@ -194,6 +199,11 @@ def _due(said: dict[str, Any]) -> str:
     if isinstance(run_at, int | float) and isinstance(at, int | float) and run_at - at > 0.001:
         return f", due in {span(run_at - at)}"
     return ""
+
+
+def _put_off(said: dict[str, Any]) -> str:
+    """When it is due at the latest, if calls put it off."""
+    return f", and at the latest at {clock(said['until'])}" if "until" in said else ""
 
 
 def _about_lane(event: str, said: dict[str, Any]) -> str:

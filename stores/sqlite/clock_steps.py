@@ -23,6 +23,7 @@ SHIFT_WAITS = """
     run_at = case when due_in is not null and run_at > :due then run_at + :step else run_at end,
     expires_at = case when expires_in is not null then expires_at + :step else expires_at end,
     suspect_until = suspect_until + :step,
+    debounce_until = debounce_until + :step,
     claimed_at = case when deferred then claimed_at + :step else claimed_at end
   where (state = 'queued' or state = 'running')
     and (deferred or (expires_at is not null and expires_in is not null) or suspect_until is not null

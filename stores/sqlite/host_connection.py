@@ -19,7 +19,7 @@ from ...messages.jobs import Instant, JobRecord, JobState, NewJob
 from ...messages.outcomes import Outcome, Verdict
 from ...messages.schedules import HostChange, ScheduleRecord
 from ...rules.validation import unknown_parent
-from ..transitions import UNCOUNTED, born, ending, finished
+from ..transitions import LET_GO, UNCOUNTED, born, ending, finished, is_replaced_by, replaced
 from . import host_follow_ups, links
 from .job_rows import fenced_update, insert_uncounted, jobs_by_id, stored_twin
 from .schedule_changes import insert_change, schedule_as_changed
@@ -45,7 +45,10 @@ class SqliteHostTurn:
             raise unknown_parent(missing[0])
         no = insert_uncounted(self._cursor, job)
         if no is None:
-            return stored_twin(self._cursor, job), False
+            twin = stored_twin(self._cursor, job)
+            if not is_replaced_by(twin, job):
+                return twin, False
+            return self._move(twin, JobState.QUEUED.value, replaced(twin, job)), True
         if job.parents:
             links.tie(self._cursor, no, job.parents)
         return born(job, no, rev=UNCOUNTED), True
@@ -58,7 +61,7 @@ class SqliteHostTurn:
         self._move(claimed, verdict.state.value, ending(claimed, outcome, verdict, self._now))
 
     def finish(self, job: JobRecord, result: str | None) -> None:
-        self._move(job, JobState.DONE.value, finished(result, self._now))
+        self._move(job, JobState.DONE.value, {**finished(result, self._now), **LET_GO})
 
     def follow(self, ended: JobRecord, born: Sequence[JobRecord]) -> None:
         host_follow_ups.note(self._cursor, ended, born)
@@ -70,10 +73,13 @@ class SqliteHostTurn:
     def change_schedule(self, change: HostChange) -> None:
         insert_change(self._cursor, change)
 
-    def _move(self, before: JobRecord, state: str, changes: dict[str, Any]) -> None:
-        changes = {**changes, "state": state, "rev": -before.rev}
-        update, _ = fenced_update(tuple(changes))
-        self._cursor.execute(update, (*changes.values(), before.no, before.claim_no, before.state))
+    def _move(self, before: JobRecord, state: str, changes: dict[str, Any]) -> JobRecord:
+        # What was moved before, and not counted since, has a `rev` like that already.
+        changes = {**changes, "state": state, "rev": -abs(before.rev)}
+        update, changed = fenced_update(tuple(changes))
+        values = tuple(changes.values())
+        self._cursor.execute(update, (*values, before.no, before.claim_no, before.state))
+        return JobRecord._make(changed((*before, *values)))
 
 
 def run_on(connection: Any, work: Callable[[Any, sqlite3.Connection], Any]) -> Any:

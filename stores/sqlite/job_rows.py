@@ -59,7 +59,7 @@ def _insert(columns: tuple[str, ...], rows: int, twins: str) -> str:
 
 
 def insert_unless_known(connection: sqlite3.Connection, job: NewJob, no: int) -> bool:
-    """Insert a job. False when there is one with the same id, or an unfinished one with the same key."""
+    """Insert a job. False when there is a twin, as `stored_twin` says."""
     return connection.execute(*insertion((job,), no, twins="on conflict do nothing")).rowcount == 1
 
 
@@ -73,12 +73,16 @@ def insert_uncounted(cursor: sqlite3.Cursor, job: NewJob) -> int | None:
 
 
 def stored_twin(connection: sqlite3.Connection | sqlite3.Cursor, job: NewJob) -> JobRecord:
-    """The job that keeps this one from being inserted: it has the same id, or the same key and is unfinished.
+    """The job that keeps this one from being inserted: it has the same id, the same unique key and is unfinished, or
+    holds the same debounce key.
 
     Raises:
         sqlite3.IntegrityError: there is none, so something else does.
     """
     row = connection.execute("select * from lamplighter_jobs where id = ?", (job.id,)).fetchone()
+    if row is None and job.debounce_key is not None:
+        query = "select * from lamplighter_jobs where name = ? and debounce_key = ? and debounce_until is not null"
+        row = connection.execute(query, (job.name, job.debounce_key)).fetchone()
     return key_holder(connection, job) if row is None else JobRecord._make(row)
 
 

@@ -26,11 +26,25 @@ from ...messages.jobs import (
 )
 from ...messages.outcomes import Outcome, Verdict
 from ...messages.pauses import PauseRecord, changed
+from ...rules.codec import digest
 from ...rules.lifecycle import MOVES, is_suspect
 from ...rules.rates import rate_said
-from ..transitions import LEFT, UNCOUNTED, born, ending, finished, granted, released, requeued, says_ending
+from ..transitions import (
+    LEFT,
+    LET_GO,
+    UNCOUNTED,
+    born,
+    ending,
+    finished,
+    granted,
+    is_replaced_by,
+    released,
+    replaced,
+    requeued,
+    says_ending,
+)
 from ..turn_ports import Claimed, Want
-from . import attempts, due, host_follow_ups, links, pauses, rates, steps, turns
+from . import attempts, due, host_follow_ups, links, pauses, rates, removal, steps, turns
 from .job_rows import fenced_update, insert_unless_known, insertion, jobs_by_id, kept_out, stored_twin
 from .open_turn import OpenTurn
 
@@ -74,9 +88,21 @@ class SqliteJobs:
         return [(self._add(job), True) for job in jobs]
 
     def _insert_one(self, job: NewJob) -> tuple[JobRecord, bool]:
-        if not insert_unless_known(self._connection, job, self._turn.last_no + 1):
-            return stored_twin(self._connection, job), False
-        return self._add(job), True
+        if insert_unless_known(self._connection, job, self._turn.last_no + 1):
+            return self._add(job), True
+        twin = stored_twin(self._connection, job)
+        if not is_replaced_by(twin, job):
+            return twin, False
+        before = twin if twin.is_counted else self._count_host_moves_of(twin)
+        return self._replace(before, job), True
+
+    def _replace(self, before: JobRecord, by: NewJob) -> JobRecord:
+        """Make a job what another call with its key says."""
+        if before.group_key is not None:
+            # The call may have another group, or none.
+            self._turn.left_lines.add((before.name, before.priority, before.group_key))
+        changes = replaced(before, by)
+        return self.move_surely(before, "job.replaced", says_replaced(before._replace(**changes)), changes)
 
     def _add(self, job: NewJob) -> JobRecord:
         """Note that a job was inserted, with the next `no`."""
@@ -326,6 +352,10 @@ class SqliteJobs:
             born = counted._replace(state="queued", result=None, ended_at=None)
             tie = {} if followed is None else {"then_of": followed.id}
             moves.append(Transition("job.queued", born, None, {**self._says_parents_of(counted), **tie}))
+        elif job.state == JobState.QUEUED:
+            # However many calls of hosts have found it since a turn did, they are one move.
+            counted = counted._replace(rev=counted.rev + 1)
+            moves.append(Transition("job.replaced", counted, job.state, says_replaced(counted)))
         if job.state == "done":
             counted = counted._replace(rev=counted.rev + 1)
             # A claim has ended it, or nobody had it.
@@ -355,41 +385,8 @@ class SqliteJobs:
         """The job has ended, or was queued again: those that wait for it are to be looked at."""
         self._turn.has_ripe = links.ripen(self._connection, parent_no) or self._turn.has_ripe
 
-    def prune(self, states: Sequence[str], before: Instant, batch: int) -> int:
-        """Remove at most a batch of jobs that had ended in these states before. One that others wait for, or have, is
-        kept as long as one of these is.
-        """
-        pruned = 0
-        for state in states:
-            gone = self._connection.execute(
-                """delete from lamplighter_jobs where no in (
-                     select no from lamplighter_jobs j where state = ? and ended_at < ? and rev > 0
-                       and not exists (select 1 from lamplighter_links where parent = j.no)
-                     order by ended_at limit ?)
-                   returning no, id""",
-                (state, before, batch - pruned),
-            ).fetchall()
-            self._clear_up_after(gone)
-            pruned += len(gone)
-        return pruned
-
     def forget(self, job: JobRecord) -> None:
-        # Whoever has a job forgotten may have promised somebody that its data are gone: SQLite is to write zeros over
-        # them, which not every build of it does by itself.
-        ((was,),) = self._connection.execute("pragma secure_delete").fetchall()
-        self._connection.execute("pragma secure_delete = on")
-        self._connection.execute("delete from lamplighter_jobs where no = ?", (job.no,))
-        self._clear_up_after([(job.no, job.id)])
-        self._connection.execute(f"pragma secure_delete = {was}")
-
-    def _clear_up_after(self, gone: Sequence[tuple[int, str]]) -> None:
-        """Remove what else there is of jobs that were removed: (no, id)."""
-        if any(no == self._turn.last_no for no, _ in gone):
-            # No other job may get the number of the last.
-            self._connection.execute("update lamplighter_store set last_no = ?", (self._turn.last_no,))
-        self._connection.executemany("delete from lamplighter_attempts where job_id = ?", [row[1:] for row in gone])
-        links.cut(self._connection, [no for no, _ in gone])
-        steps.remove(self._turn, [no for no, _ in gone])
+        removal.forget(self._turn, job)
 
     def _without_steps(self, no: int) -> dict[str, Any]:
         """Remove the steps of a job that is done: what its end says of them, if there were any."""
@@ -406,8 +403,12 @@ class SqliteJobs:
         """Change a job's state if it is still as the caller saw it; None if it is not."""
         state = MOVES[event][1].value
         changes = {**changes, "state": state, "rev": before.rev + 1}
-        if state == JobState.QUEUED and before.group_key is not None and changes.get("waits") != WAITS_FOR_JOBS:
+        has_group = changes.get("group_key", before.group_key) is not None
+        if state == JobState.QUEUED and has_group and changes.get("waits") != WAITS_FOR_JOBS:
             changes["waits"] = WAITS_ITS_TURN
+        if before.debounce_until is not None and event != "job.replaced":
+            # What it does from now on is done with the data that it has: a call that comes later makes another job.
+            changes |= LET_GO
         update, changed = fenced_update(tuple(changes))
         values = changes.values()
         done = self._connection.execute(update, (*values, before.no, before.claim_no, before.state))
@@ -437,3 +438,8 @@ class SqliteJobs:
 def says_parents(ids: Sequence[str]) -> dict[str, Any]:
     """What the birth of a job says of those that it waits for."""
     return {"parents": len(ids), "waits_for": ids} if ids else {}
+
+
+def says_replaced(job: JobRecord) -> dict[str, Any]:
+    """What the event of a call says that has found a job: of its data a hash."""
+    return {"run_at": job.run_at, "digest": digest(job.data), "until": job.debounce_until}

@@ -61,7 +61,9 @@ create table lamplighter_jobs (
   due_in            real default 0.0,
   expires_in        real,
   carried           text,
-  group_key         text
+  group_key         text,
+  debounce_key      text,
+  debounce_until    real
 ) strict
 """
 
@@ -87,6 +89,9 @@ JOB_INDEXES = (
     # The database itself refuses a second unfinished job with the same key.
     """create unique index lamplighter_jobs_unique on lamplighter_jobs (name, unique_key)
        where unique_key is not null and state in ('queued', 'running')""",
+    # One job at a time is found by the calls of a key: the one that has not let go of it.
+    """create unique index lamplighter_jobs_debounced on lamplighter_jobs (name, debounce_key)
+       where debounce_until is not null""",
     "create index lamplighter_jobs_uncounted on lamplighter_jobs (no) where rev <= 0",
     "create index lamplighter_jobs_ended on lamplighter_jobs (state, ended_at) where ended_at is not null",
     """create index lamplighter_jobs_expiring on lamplighter_jobs (expires_at)

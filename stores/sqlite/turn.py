@@ -8,7 +8,7 @@ from ...messages.clock_steps import Reading, Stepped
 from ...messages.jobs import Instant
 from ...rules.codec import encode_own
 from ..turn_ports import JobLinks, JobQueue, Members, ScheduleBook, StepBook, TallyBook, WaitingJobs
-from . import clock_steps, pauses, rates
+from . import clock_steps, pauses, rates, removal
 from .boots import SqliteMembers
 from .freeing import SqliteLinks
 from .jobs import SqliteJobs
@@ -46,8 +46,8 @@ class SqliteTurn(OpenTurn):
         if self.has_pauses:
             pauses.forget_passed(self.connection, self.now)
         rates.forget_unspent(self.connection, self.now)
-        pruned = self._jobs.prune(("done", "cancelled"), done_before, batch)
-        pruned += self._jobs.prune(("dead",), dead_before, batch - pruned)
+        pruned = removal.prune(self, ("done", "cancelled"), done_before, batch)
+        pruned += removal.prune(self, ("dead",), dead_before, batch - pruned)
         if pruned:
             self.note({"k": "pruned", "x": pruned})
         self._tallies.prune(self.now, batch)

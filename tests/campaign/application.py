@@ -10,6 +10,7 @@ from datetime import timedelta
 from functools import partial
 from itertools import count
 
+import callers
 from lamplighter import (
     Cancel,
     Discard,
@@ -45,7 +46,7 @@ FOLLOWED = frozenset({"work", "single", "async", "child", "later"})
 PARTS = 3
 """How many parts each of these has."""
 
-GROUPED = {"work": 1, "async": 2, "later": 2}
+GROUPED = {"work": 1, "async": 2, "later": 2, callers.NAME: callers.PER_GROUP}
 """The names whose jobs have groups, most of them, and how many of a group may run at once over all processes."""
 
 PARTS_RATE = Rate(12, per=4, burst=3)
@@ -99,6 +100,8 @@ class Host:
             else None
         )
         """Queues jobs that wait for others, in some lives."""
+        self.caller = callers.Caller(seed) if random.Random(f"callers of {seed}").random() < 0.3 else None
+        """Calls for jobs under debounce keys, in some lives."""
         self.given: dict[tuple[str, int], int] = {}
         """What the second step of a job has given, by the job and what its first has."""
         self.misgiven: list[str] = []
@@ -152,6 +155,8 @@ class Host:
             max_attempts=3,
             backoff=[1],
         )
+        if self.caller is not None:
+            self.caller.register(runtime)
         scheduler = runtime.scheduler
         scheduler.add("quick", "*/15 * * * * *", "tick", catch_up="all", catch_up_max=5)
         scheduler.add("work", "@every 40s", 3, catch_up="latest", overlap="skip")
@@ -257,6 +262,7 @@ class Host:
         chance = random.Random(self.seed)
         queued = 0
         woven = [] if self.weaver is None else self.weaver.steps(self._insist)
+        calls = [] if self.caller is None else self.caller.steps(self._insist)
         while queued < (BURST_JOBS if self.bursts else JOBS):
             kind = "many" if self.bursts else chance.choice(("one", "one", "many", "own transaction"))
             most = 40 if self.bursts else 9
@@ -271,13 +277,13 @@ class Host:
             else:
                 one = batch[0]
                 self._insist(runtime, partial(runtime.jobs.queue, one.pop("name"), one.pop("data"), **one))
-            if woven:
-                woven.pop(0)(runtime)
+            for steps in filter(None, (woven, calls)):
+                steps.pop(0)(runtime)
             if chance.random() < 0.3:
                 self._meddle(runtime, chance, queued)
             if chance.random() < 0.5:
                 pause(runtime, chance.uniform(0.0, 4.0))
-        for step in woven:
+        for step in (*woven, *calls):
             step(runtime)
         for _ in range(10):
             pause(runtime, 5.0)

@@ -87,6 +87,7 @@ KEPT = "a step is kept once, and not taken again"
 LINKS = "what waits for others is judged once, by what is stored"
 RATES = "rates"
 TURNS = "groups take turns"
+CALLS = "no call with a debounce key is lost"
 PEOPLE = "what people do"
 
 MUTANTS = (
@@ -195,8 +196,8 @@ MUTANTS = (
     Mutant(
         FENCE,
         "a job gets the number of one that was forgotten",
-        "stores/sqlite/jobs.py",
-        "        self._clear_up_after([(job.no, job.id)])\n",
+        "stores/sqlite/removal.py",
+        "    _clear_up_after(turn, [(job.no, job.id)])\n",
         "",
         test="tests/broker/test_forgetting.py::test_its_id_and_its_unique_key_are_free_and_the_next_job_has_a_life_of_its_own",
     ),
@@ -776,9 +777,9 @@ MUTANTS = (
     Mutant(
         TURN,
         "a job gets the number of one that retention has removed",
-        "stores/sqlite/jobs.py",
-        "        if any(no == self._turn.last_no for no, _ in gone):",
-        "        if False:",
+        "stores/sqlite/removal.py",
+        "    if any(no == turn.last_no for no, _ in gone):",
+        "    if False:",
         test="tests/stores/sqlite/test_schema.py::test_the_number_of_a_job_that_was_removed_is_given_to_no_other",
     ),
     Mutant(
@@ -1185,7 +1186,7 @@ MUTANTS = (
     Mutant(
         LIMITS,
         "retention removes jobs that have not ended",
-        "stores/sqlite/jobs.py",
+        "stores/sqlite/removal.py",
         "select no from lamplighter_jobs j where state = ? and ended_at < ? and rev > 0",
         "select no from lamplighter_jobs j where state in (?, 'queued') and coalesce(ended_at, queued_at) < ? "
         "and rev > 0",
@@ -2778,6 +2779,56 @@ MUTANTS = (
         test="tests/stores/sqlite/test_turns.py::test_a_group_whose_last_job_ends_unclaimed_leaves_the_line",
     ),
     Mutant(
+        CALLS,
+        "a debounce key is let go when its job ends, and not at its claim",
+        "stores/sqlite/jobs.py",
+        '        if before.debounce_until is not None and event != "job.replaced":\n',
+        "        if before.debounce_until is not None and state in ENDED:\n",
+    ),
+    Mutant(
+        CALLS,
+        "a requeue keeps the debounce key of a job",
+        "stores/sqlite/jobs.py",
+        'before.debounce_until is not None and event != "job.replaced":\n',
+        'before.debounce_until is not None and event not in ("job.replaced", "job.requeued"):\n',
+    ),
+    Mutant(
+        CALLS,
+        "what a call says is dropped while a job of its key is queued",
+        "stores/transitions.py",
+        "    return job.debounce_key is not None and twin.id != job.id\n",
+        "    return False\n",
+    ),
+    Mutant(
+        CALLS,
+        "at_most is not heeded",
+        "stores/transitions.py",
+        "    run_at = min(by.run_at, until)\n",
+        "    run_at = by.run_at\n",
+    ),
+    Mutant(
+        CALLS,
+        "at_most begins anew with each call",
+        "stores/transitions.py",
+        "    until = min(job.debounce_until or by.run_at, by.debounce_until or by.run_at)\n",
+        "    until = by.debounce_until or by.run_at\n",
+    ),
+    Mutant(
+        CALLS,
+        "nobody tells what calls in applications' own transactions have said",
+        "stores/sqlite/jobs.py",
+        '            moves.append(Transition("job.replaced", counted, job.state, says_replaced(counted)))\n',
+        "            pass\n",
+    ),
+    Mutant(
+        CALLS,
+        "a job lies where its first call has put it, with a group or without",
+        "stores/sqlite/jobs.py",
+        '        has_group = changes.get("group_key", before.group_key) is not None\n',
+        "        has_group = before.group_key is not None\n",
+        test="tests/test_debounce.py::test_a_call_with_a_group_takes_it_to_that_groups_line_and_one_without_out_of_it",
+    ),
+    Mutant(
         FLOW,
         "what follows is stored though the claim is stale",
         "broker/turn_context.py",
@@ -2949,16 +3000,16 @@ MUTANTS = (
     Mutant(
         LINKS,
         "retention removes a parent before its child",
-        "stores/sqlite/jobs.py",
-        "                       and not exists (select 1 from lamplighter_links where parent = j.no)\n",
+        "stores/sqlite/removal.py",
+        "                   and not exists (select 1 from lamplighter_links where parent = j.no)\n",
         "",
         test="tests/test_after.py::test_retention_keeps_a_parent_as_long_as_its_child",
     ),
     Mutant(
         LINKS,
         "the links of a child that was removed stay",
-        "stores/sqlite/jobs.py",
-        "        links.cut(self._connection, [no for no, _ in gone])\n",
+        "stores/sqlite/removal.py",
+        "    links.cut(turn.connection, [no for no, _ in gone])\n",
         "",
         test="tests/test_after.py::test_retention_keeps_a_parent_as_long_as_its_child",
     ),
@@ -3063,8 +3114,8 @@ MUTANTS = (
     Mutant(
         KEPT,
         "retention leaves the steps of what it removes",
-        "stores/sqlite/jobs.py",
-        "        steps.remove(self._turn, [no for no, _ in gone])\n",
+        "stores/sqlite/removal.py",
+        "    steps.remove(turn, [no for no, _ in gone])\n",
         "",
         test="tests/stores/sqlite/test_store.py::TestStoreInAFile::test_steps_go_with_a_job_that_is_forgotten_or_pruned",
     ),

@@ -19,14 +19,19 @@ NAMES = ("work", "work", "quick", "async", "child", "single")
 Insist = Callable[[Runtime, Callable[[], object]], None]
 
 
-def in_own_transaction(address: str, call: Callable[..., object]) -> None:
-    """Make a call in a transaction of the host's, as its `connection`; where that fails, the host does without."""
+def in_own_transaction(address: str, call: Callable[..., object]) -> bool:
+    """Make a call in a transaction of the host's, as its `connection`; where that fails, the host does without.
+
+    Whether it was committed.
+    """
     with closing(sqlite3.connect(address, timeout=0)) as connection:
         try:
             call(connection=connection)
             connection.commit()
         except (sqlite3.OperationalError, LamplighterError):
             connection.rollback()
+            return False
+    return True
 
 
 class Weaver:

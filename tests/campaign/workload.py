@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import paths  # noqa: F401 (first: by it support is found)
 from application import JOBS, Host
+from callers import Caller
 from deployments import LAST, DeployedHost
 from inspection import (
     check_groups,
@@ -104,6 +105,8 @@ REACH = (
     "as fast as may be",
     "steps",
     "a full group",
+    "job.replaced",
+    "called for while it ran",
     *(f"release {number}" for number in range(LAST + 1)),
 )
 """A campaign that never reached one of these has not tested it."""
@@ -309,6 +312,11 @@ def comes_to_nothing(simulation: Simulation, wrong: Callable[[], object], second
         raise Violation(f"{what}: {wrong()}") from error
 
 
+def settle_calls(simulation: Simulation, caller: Caller) -> None:
+    """What was called for is due when nobody has called for a while."""
+    simulation.settle(until=lambda: not caller.is_open(simulation.runtimes), seconds=SETTLE_SECONDS)
+
+
 def scenario(seed: int) -> Counter[str]:
     """One simulation, checked."""
     host = host_of(seed)
@@ -316,7 +324,11 @@ def scenario(seed: int) -> Counter[str]:
         host.let_pass(simulation, MINUTES)
         host.finish(simulation)
         mend(simulation)
+        if host.caller is not None:
+            host.caller.end()
         simulation.settle(seconds=SETTLE_SECONDS)
+        if host.caller is not None:
+            settle_calls(simulation, host.caller)
         simulation.check()
         # Open-ended claims time out half a minute after their handler has returned.
         simulation.settle(until=lambda: not open_ended(simulation.runtime), seconds=SETTLE_SECONDS)
@@ -364,6 +376,9 @@ def scenario(seed: int) -> Counter[str]:
         if not simulation.reached["replace_store"]:
             assert not host.misgiven, f"a step has given two results: {host.misgiven}"
         simulation.reached["steps"] += len(host.given)
+        if host.caller is not None and not simulation.reached["replace_store"]:
+            host.caller.check()
+            simulation.reached += host.caller.reached
         is_kept = simulation.runtime.limits.keep_done_seconds > JOBS * 60
         if faults.crash_only == "broker" and is_kept and not deaths and not faults.operator:
             again = {job_id: times for job_id, times in host.returned.items() if times > 1}

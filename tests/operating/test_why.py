@@ -386,3 +386,12 @@ def test_a_job_that_has_shared_a_fate_is_revived_by_a_requeue_of_the_other():
 
     assert why(alone).changes == "a requeue"
     assert why(with_another).changes.startswith("a requeue of that job, for which this one then waits again")
+
+
+def test_a_job_of_many_calls_says_until_when_they_put_it_off_at_most() -> None:
+    situation = a_situation(a_job(run_at=NOW + 5, debounce_key="doc-7", debounce_until=NOW + 60))
+
+    assert why(situation).sentence == (
+        "it is due in 5 s, at 1970-01-12T13:46:45Z; each call with its debounce key 'doc-7' puts it off, until "
+        "1970-01-12T13:47:40Z at most"
+    )

@@ -76,6 +76,8 @@ def _facts(job: JobView) -> Iterator[Fact]:
     yield Fact("priority", job.priority)
     if job.group is not None:
         yield Fact("group", job.group)
+    if job.debounce is not None:
+        yield Fact("debounce key", job.debounce)
     if job.unique is not None:
         yield Fact("unique key", job.unique)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 from lamplighter.boot.many_jobs import at_hand
 from lamplighter.errors import KeyTaken
+from lamplighter.messages.jobs import Instant, NewJob
 from lamplighter.messages.outcomes import Outcome, OutcomeKind
 from lamplighter.messages.queries import JobQuery
 from lamplighter.stores.ports import Store
@@ -27,6 +29,13 @@ from .kit import (
     take,
     want,
 )
+
+
+def debounced(id: str, data: int, run_at: Instant, **changes: Any) -> NewJob:
+    """A call with a debounce key."""
+    until = changes.pop("debounce_until", NOW + 60)
+    more = {"due_in": max(0.0, run_at - NOW), "debounce_key": "k", "debounce_until": until, **changes}
+    return new(id, data=str(data), run_at=run_at, **more)
 
 
 class JobPromises(StoreCase):
@@ -75,6 +84,77 @@ class JobPromises(StoreCase):
             _, other_name = turn.jobs.insert([new("c", name="else", unique_key="k")])[0]
 
         assert (stored.id, fresh, other_name) == ("a", False, True)
+
+    def test_a_job_that_holds_its_debounce_key_becomes_what_the_next_says(self, store: Store) -> None:
+        """JobQueue.insert: A job that holds its debounce key, from its birth until its next move, becomes what this one
+        says, and is given with True: a move of its own."""
+        self.needs("table")
+        (first,) = put(store, debounced("a", 1, NOW + 5, priority=3, group_key="g"))
+
+        with store.turn("b", NOW + 1) as turn:
+            ((stored, is_new),) = turn.jobs.insert([debounced("b", 2, NOW + 6, queued_at=NOW + 1)])
+            (moved,) = turn.transitions
+
+        assert (stored, is_new) == (moved.job, True)
+        assert (moved.event, moved.before, moved.job.rev) == ("job.replaced", "queued", 2)
+        assert stored == first._replace(
+            data="2", run_at=NOW + 6, priority=0, group_key=None, due_in=5.0, waits=1, rev=2
+        )
+        assert job_of(store, "a") == stored
+        assert job_of(store, "b") is None
+
+    def test_a_job_is_not_put_off_beyond_what_the_first_has_promised(self, store: Store) -> None:
+        """JobQueue.insert: A job that holds its debounce key, from its birth until its next move, becomes what this one
+        says"""
+        self.needs("table")
+        put(store, debounced("a", 1, NOW + 5, debounce_until=NOW + 8))
+
+        with store.turn("b", NOW + 4) as turn:
+            ((second, _),) = turn.jobs.insert([debounced("b", 2, NOW + 9, debounce_until=NOW + 12, queued_at=NOW + 4)])
+            ((third, _),) = turn.jobs.insert([debounced("c", 3, NOW + 5, debounce_until=NOW + 5, queued_at=NOW + 4)])
+            ((fourth, _),) = turn.jobs.insert([debounced("d", 4, NOW + 9, debounce_until=NOW + 12, queued_at=NOW + 4)])
+
+        dues = [(job.run_at, job.due_in, job.debounce_until) for job in (second, third, fourth)]
+        assert dues == [(NOW + 8, 4.0, NOW + 8), (NOW + 5, 1.0, NOW + 5), (NOW + 5, 1.0, NOW + 5)]
+
+    def test_a_claim_lets_go_of_the_debounce_key_of_its_job(self, store: Store) -> None:
+        """JobQueue.insert: A job that holds its debounce key, from its birth until its next move"""
+        self.needs("table")
+        put(store, debounced("a", 1, NOW))
+
+        with store.turn("b", NOW) as turn:
+            (claim,) = claim_in(turn)
+            back = turn.jobs.release(claim.job, "not started")
+            ((second, _),) = turn.jobs.insert([debounced("b", 2, NOW + 5)])
+            ((third, _),) = turn.jobs.insert([debounced("c", 3, NOW + 5)])
+
+        assert back is not None
+        assert (back.data, back.debounce_key, back.debounce_until) == ("1", "k", None)
+        assert (second.id, third.id) == ("b", "b")
+
+    def test_whoever_acts_on_a_job_lets_go_of_its_debounce_key(self, store: Store) -> None:
+        """JobQueue.insert: A job that holds its debounce key, from its birth until its next move"""
+        self.needs("table")
+        with store.turn("b", NOW) as turn:
+            assert turn.queued is not None
+            jobs = [job for job, _ in turn.jobs.insert([debounced(k, 1, NOW, debounce_key=k) for k in "abc"])]
+            turn.jobs.requeue(jobs[0], NOW + 5)
+            turn.queued.cancel(jobs[1], "not needed")
+            turn.queued.finish(jobs[2], None)
+            next_ones = turn.jobs.insert([debounced(f"{k}2", 2, NOW, debounce_key=k) for k in "abc"])
+
+        assert [(job.id, is_new) for job, is_new in next_ones] == [("a2", True), ("b2", True), ("c2", True)]
+
+    def test_a_known_id_is_the_job_itself_whatever_its_debounce_key(self, store: Store) -> None:
+        """JobQueue.insert: A known id, or an unfinished job with its unique key, gives the stored one and False."""
+        self.needs("table")
+        put(store, debounced("a", 1, NOW + 5))
+
+        with store.turn("b", NOW) as turn:
+            turn.jobs.insert([debounced("b", 2, NOW + 5)])
+            ((stored, is_new),) = turn.jobs.insert([debounced("a", 1, NOW + 5)])
+
+        assert (stored.data, is_new) == ("2", False)
 
     def test_a_unique_key_is_free_again_once_its_job_has_ended(self, store: Store) -> None:
         """JobQueue.insert: A known id, or an unfinished job with its unique key, gives the stored one and False."""
