@@ -8,7 +8,10 @@ import json
 import os
 import queue
 import re
+import signal
 import sqlite3
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,7 @@ from lamplighter import Runtime
 from lamplighter.history.audit.audit import audit_logs
 from lamplighter.history.audit.store_view import StoreView
 from lamplighter.messages.tallies import EVER
+from lamplighter.stores.sqlite import schema
 from lamplighter.stores.sqlite.store import SqliteStore
 from lamplighter.testing import Simulation
 
@@ -25,6 +29,12 @@ from support.conformance.kit import a_boot
 from support.conformance.kit import new as a_job
 
 SAMPLE = Path(__file__).parent / "samples" / "store-0.1.0.sql"
+
+JOBS = 19
+"""So many are in it."""
+
+COPIES = 60_000 if os.environ.get("LAMPLIGHTER_TORTURE") == "1" else 200
+"""So many more of each: with torture, more than a million jobs."""
 
 COUNTED = {"uncounted-1": "queued", "uncounted-2": "done", "marked-1": "done"}
 """What an application's own transaction has done at last: no line of 0.1.0 tells of it, and so this version does."""
@@ -76,20 +86,88 @@ def test_a_file_of_the_first_version_comes_to_what_a_new_one_is(old, tmp_path):
     assert of_old == of_new
 
 
-@pytest.mark.parametrize("copies", [0, 60_000 if os.environ.get("LAMPLIGHTER_TORTURE") == "1" else 200])
-def test_a_file_of_the_first_version_keeps_its_jobs_in_every_state(tmp_path, copies):
-    old = left_by_the_first_version(tmp_path / "jobs.db", copies)
-    kept = "no, id, name, data, state, priority, run_at, claim_no, attempt, boot, result, error from lamplighter_jobs"
-    was = rows_of(old, kept)
+def by_state(path: Path) -> dict[str, int]:
+    """How many jobs there are in each state."""
+    return dict(rows_of(path, "state, count(*) from lamplighter_jobs group by state"))
+
+
+def differing(path: Path, before: Path) -> int:
+    """How many jobs two files have not in common, by all that a migration keeps of one."""
+    kept = "no, id, name, data, state, priority, run_at, claim_no, attempt, boot, result, error"
+    ours, theirs = (f"select {kept} from {file}.lamplighter_jobs" for file in ("main", "before"))
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("attach ? as before", (str(before),))
+        return sum(
+            connection.execute(f"select count(*) from ({one} except {other})").fetchone()[0]
+            for one, other in ((ours, theirs), (theirs, ours))
+        )
+
+
+@pytest.mark.timeout(600)
+def test_a_file_of_the_first_version_keeps_its_jobs_in_every_state(tmp_path):
+    old, before = (left_by_the_first_version(tmp_path / name, COPIES) for name in ("jobs.db", "before.db"))
+    was = by_state(old)
 
     store = SqliteStore(str(old))
     store.open()
     store.close()
 
-    assert rows_of(old, kept) == was
-    assert {row[4] for row in was} == {"queued", "running", "done", "dead", "cancelled"}
-    assert len(was) == 19 * (copies + 1)
-    assert rows_of(old, "count(*) from lamplighter_jobs where rev <> 1") == [(len(COUNTED) * (copies + 1),)]
+    assert was.keys() == {"queued", "running", "done", "dead", "cancelled"}
+    assert sum(was.values()) == JOBS * (COPIES + 1)
+    assert (by_state(old), differing(old, before)) == (was, 0)
+    assert rows_of(old, "count(*) from lamplighter_jobs where rev <> 1") == [(len(COUNTED) * (COPIES + 1),)]
+    assert rows_of(old, "* from pragma_integrity_check") == [("ok",)]
+
+
+DIES = """
+import os, signal, sys
+from lamplighter.stores.sqlite import schema
+from lamplighter.stores.sqlite import schema
+from lamplighter.stores.sqlite.store import SqliteStore
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+class DiesAtItsEnd(tuple):
+    def __iter__(self):
+        yield from tuple.__iter__(self)
+        die()
+
+path, steps = sys.argv[1], int(sys.argv[2])
+if steps:
+    begin = schema.writelock.begin
+    def counting(connection, busy_ms):
+        begin(connection, busy_ms)
+        connection.set_progress_handler(die, steps)
+    schema.writelock.begin = counting
+else:
+    schema.MIGRATIONS[2] = DiesAtItsEnd(schema.MIGRATIONS[2])
+SqliteStore(path).open()
+"""
+"""Begins the migration of a file, and is killed after so many steps of SQLite, or when all but the commit is done."""
+
+STEPS_OF_A_JOB = 20
+"""To copy a job SQLite takes several times as many steps."""
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("steps_of_a_job", [STEPS_OF_A_JOB, 0], ids=["copying", "at its end"])
+def test_a_migration_that_is_killed_changes_nothing_and_the_next_one_loses_nothing(tmp_path, steps_of_a_job):
+    old, before = (left_by_the_first_version(tmp_path / name, COPIES) for name in ("jobs.db", "before.db"))
+    was = by_state(old)
+
+    steps = str(steps_of_a_job * sum(was.values()))
+    killed = subprocess.run([sys.executable, "-P", "-c", DIES, str(old), steps], check=False)
+
+    assert killed.returncode == -signal.SIGKILL
+    assert (rows_of(old, "schema_version from lamplighter_store"), by_state(old)) == ([(1,)], was)
+
+    store = SqliteStore(str(old))
+    store.open()
+    store.close()
+
+    assert rows_of(old, "schema_version from lamplighter_store") == [(schema.VERSION,)]
+    assert (by_state(old), differing(old, before)) == (was, 0)
     assert rows_of(old, "* from pragma_integrity_check") == [("ok",)]
 
 
