@@ -2,6 +2,9 @@
 
 What it tells is only that, never what: a page is read again the way it was read first, with the same rights. While
 nobody listens, nothing is asked.
+
+A page says which version of the store it shows, and a browser that comes again says which it has heard of. So nothing
+is missed between the page and its stream, nor between one stream and the next.
 """
 
 from __future__ import annotations
@@ -27,16 +30,22 @@ class Live:
 
     Args:
         watch: gives, for as long as it is open, something that tells the store's state now from another.
+        version: gives a text that is another one after the store has changed, whoever is told it.
         monotonic, sleep: what time it is, and how to wait.
+
+    Attributes:
+        version: the one that was given.
     """
 
     def __init__(
         self,
         watch: Callable[[], AbstractContextManager[Callable[[], object]]],
+        version: Callable[[], str],
         monotonic: Callable[[], Seconds],
         sleep: Callable[[Seconds], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self._watch = watch
+        self.version = version
         self._time = monotonic
         self._sleep = sleep
         self._cost = 0.0
@@ -51,17 +60,29 @@ class Live:
         """A page took so long to make; the mean of the last ones counts."""
         self._cost += (seconds - self._cost) / 4
 
-    async def stream(self) -> AsyncIterator[bytes]:
-        """What one browser is sent: an event for each change, but not more often than is good."""
+    async def stream(self, seen: str | None = None) -> AsyncIterator[bytes]:
+        """What one browser is sent: an event for each change, but not more often than is good.
+
+        Args:
+            seen: the version that it has; None if it has not said that.
+        """
         self._listeners += 1
         try:
             with self._watch() as state:
-                end, told, seen = self._time() + STREAM_SECONDS_MAX, self._time(), state()
-                yield b"retry: 1000\n\n"
+                # Each time the version is asked first: what comes between the two is told twice, and not never.
+                version, now = self.version(), state()
+                end, told = self._time() + STREAM_SECONDS_MAX, self._time()
+                yield f"retry: 1000\nid: {version}\n\n".encode()
+                if seen not in (None, version):
+                    yield _stale(version)
                 while self._time() < end:
                     await self._sleep(LOOK_SECONDS)
-                    if state() != seen and self._time() - told >= self._cost * self._listeners / SHARE:
-                        told, seen = self._time(), state()
-                        yield b"event: stale\ndata: \n\n"
+                    if state() != now and self._time() - told >= self._cost * self._listeners / SHARE:
+                        version, now, told = self.version(), state(), self._time()
+                        yield _stale(version)
         finally:
             self._listeners -= 1
+
+
+def _stale(version: str) -> bytes:
+    return f"id: {version}\nevent: stale\ndata: \n\n".encode()

@@ -22,8 +22,12 @@ HERE = __package__
 KINDS = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
 
 
-def rendered(request: Request, visitor: Visitor | None, page: PageContent) -> str:
-    """A page as HTML."""
+def rendered(request: Request, visitor: Visitor | None, page: PageContent, *, live: str = "") -> str:
+    """A page as HTML.
+
+    Args:
+        live: the address of its stream, if it has one.
+    """
     template = _environment().get_template(page.template)
     text: str = template.render(
         page=page,
@@ -31,6 +35,7 @@ def rendered(request: Request, visitor: Visitor | None, page: PageContent) -> st
         visitor=visitor,
         may=frozenset(() if visitor is None else visitor.may),
         request=request,
+        live="" if request.method == "POST" else live,
         link=request.link,
         path_of=request.path_of,
         static=lambda name: request.link(f"/static/{name}", v=_version(name)),

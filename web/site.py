@@ -34,6 +34,8 @@ from .progress import told
 from .rendering import check_renders, rendered, static_file
 
 LIVE = "/live"
+SEEN = "seen"
+"""Under this name the address of a page's stream has the version of the store that the page shows."""
 STATIC = "/static/"
 
 REFUSALS = (PageRefused, NotThere, LamplighterError, ValueError)
@@ -88,7 +90,7 @@ class Site:
         self._who = who
         self._hosts = hosts
         self._rounds = Rounds(self._examined, self._clock.monotonic)
-        self.live = Live(store.watch, self._clock.monotonic)
+        self.live = Live(store.watch, store.version, self._clock.monotonic)
 
     @cached_property
     def asgi(self) -> AsgiApplication:
@@ -150,14 +152,15 @@ class Site:
         if said := forged(request):
             raise PageRefused(403, said)
         if request.path == LIVE:
-            return _streamed(self.live.stream)
+            seen = request.headers.get("last-event-id") or next(iter(request.asked().get(SEEN, ())), None)
+            return _streamed(partial(self.live.stream, seen))
         return self._page(request, visitor)
 
     def _page(self, request: Request, visitor: Visitor) -> Response:
         route, rest = route_of(request)
         if route.right is not None and route.right not in visitor.may:
             raise PageRefused(403, f"{visitor.name} may not {route.right}")
-        began = self._clock.monotonic()
+        began, version = self._clock.monotonic(), self.live.version()
         with self._visit(request, visitor, route, rest) as visit:
             made = route.handler(visit)
         if isinstance(made, Response):
@@ -167,7 +170,8 @@ class Site:
             return _streamed(partial(told, pages, render, self._clock.monotonic))
         if request.asked().get("as") == ["json"]:
             return Response(kind="application/json", body=encode_view(made.model))
-        response = Response(body=rendered(request, visitor, made).encode())
+        live = request.link(LIVE, **{SEEN: version})
+        response = Response(body=rendered(request, visitor, made, live=live).encode())
         self.live.note_cost(self._clock.monotonic() - began)
         return response
 

@@ -49,7 +49,7 @@ def open_page(chromium: Any, server: Served) -> Iterator[Callable[..., Any]]:
     contexts: list[Any] = []
     complaints: list[str] = []
 
-    def open_at(path: str, **options: Any) -> Any:
+    def open_at(path: str, prepare: Callable[[Any], object] = lambda tab: None, **options: Any) -> Any:
         context = chromium.new_context(viewport={"width": 1280, "height": 900}, **options)
         contexts.append(context)
         tab = context.new_page()
@@ -57,6 +57,7 @@ def open_page(chromium: Any, server: Served) -> Iterator[Callable[..., Any]]:
         tab.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
         tab.on("pageerror", lambda error: complaints.append(str(error)))
         tab.on("dialog", lambda dialog: complaints.append(dialog.message))
+        prepare(tab)
         tab.goto(server.url + path)
         return tab
 

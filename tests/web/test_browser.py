@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -56,6 +57,26 @@ def test_a_page_is_read_again_when_somebody_has_changed_something(open_page: Cal
     third = open_page("/names/mail")
     here.get_by_role("button", name="Resume").click()
     third.get_by_role("button", name="Pause").wait_for()
+
+
+def test_what_changes_while_no_stream_is_open_is_seen_as_soon_as_one_is(
+    open_page: Callable[..., Any], page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stream ends after a minute and is opened again a second later, and the first one is opened after the page was
+    made. What changed in between was seen only after the next change."""
+    monkeypatch.setattr("lamplighter.web.live.STREAM_SECONDS_MAX", 0.0)
+    jobs = iter(["dead-0", "dead-1"])
+
+    def requeue_one(opening: Any) -> None:
+        for job in islice(jobs, 1):
+            page.post("/act/job", {"id": job, "action": "requeue"})
+        opening.continue_()
+
+    tab = open_page("/jobs?q=state%3Adead", lambda tab: tab.route("**/live*", requeue_one))
+
+    tab.get_by_label("Select dead-0").wait_for(state="detached")
+    tab.get_by_label("Select dead-1").wait_for(state="detached")
+    assert tab.get_by_label("Select dead-2").is_visible()
 
 
 def test_a_job_is_requeued_by_keys_alone(open_page: Callable[..., Any]) -> None:

@@ -8,7 +8,13 @@ from collections.abc import Iterator
 
 from lamplighter.web.live import LOOK_SECONDS, Live
 
-STALE = b"event: stale\ndata: \n\n"
+
+def begun(version: int) -> bytes:
+    return b"retry: 1000\nid: %d\n\n" % version
+
+
+def stale(version: int) -> bytes:
+    return b"id: %d\nevent: stale\ndata: \n\n" % version
 
 
 class Store:
@@ -26,6 +32,9 @@ class Store:
             yield self._look
         finally:
             self.watchers -= 1
+
+    def version(self) -> str:
+        return str(self.state)
 
     def _look(self) -> int:
         self.looks += 1
@@ -56,13 +65,13 @@ class Time:
 
 def live_on(store: Store, changes: dict[int, int]) -> Live:
     time = Time(store, changes)
-    return Live(store.watch, time.monotonic, time.sleep)
+    return Live(store.watch, store.version, time.monotonic, time.sleep)
 
 
-def told(live: Live, *, pieces: int | None = None) -> list[bytes]:
+def told(live: Live, seen: str | None = None, *, pieces: int | None = None) -> list[bytes]:
     async def read() -> list[bytes]:
         found = []
-        async with contextlib.aclosing(live.stream()) as stream:
+        async with contextlib.aclosing(live.stream(seen)) as stream:
             async for piece in stream:
                 found.append(piece)
                 if len(found) == pieces:
@@ -73,14 +82,43 @@ def told(live: Live, *, pieces: int | None = None) -> list[bytes]:
 
 
 def test_a_change_is_told_once() -> None:
-    assert told(live_on(Store(), {3: 1, 10: 5})) == [b"retry: 1000\n\n", STALE, STALE]
+    assert told(live_on(Store(), {3: 1, 10: 5})) == [begun(0), stale(1), stale(6)]
 
 
 def test_a_stream_ends_by_itself_so_that_no_server_waits_for_it() -> None:
     store = Store()
 
-    assert told(live_on(store, {})) == [b"retry: 1000\n\n"]
+    assert told(live_on(store, {})) == [begun(0)]
     assert store.looks <= 60 / LOOK_SECONDS + 1
+
+
+def test_what_changed_since_the_page_was_made_or_the_stream_ended_is_told_at_once() -> None:
+    """The browser comes again a second after a stream has ended: what changed in that second was told with the next
+    change, which may be hours later."""
+    store = Store()
+    live = live_on(store, {3: 1})
+    last = told(live)[-1]
+    store.state += 1
+
+    assert last == stale(1)
+    assert told(live, "1", pieces=2) == [begun(2), stale(2)]
+    assert told(live, "2") == [begun(2)]
+
+
+def test_what_changes_while_a_change_is_told_is_told_again_rather_than_never() -> None:
+    store = Store()
+    version = store.version
+    live = live_on(store, {1: 1})
+
+    def racing() -> str:
+        seen = version()
+        store.state += store.state == 1
+        return seen
+
+    live.version = racing
+
+    assert told(live) == [begun(0), stale(1)]
+    assert told(live, "1", pieces=2) == [begun(2), stale(2)]
 
 
 def test_while_nobody_listens_nothing_is_asked() -> None:

@@ -303,6 +303,16 @@ def test_the_pages_own_script_stays_small(page: Page) -> None:
     assert len(page.get(address).body) <= 6 * 1024
 
 
+def test_a_page_says_to_its_stream_which_version_of_the_store_it_shows(page: Page) -> None:
+    asked = re.compile(r'<body data-live="/live\?seen=([^"]+)">')
+    first, again = (asked.search(page.text("/jobs")) for _ in range(2))
+    page.post("/act/job", {"id": "dead-0", "action": "requeue"})
+    later = asked.search(page.text("/jobs"))
+
+    assert first is not None and again is not None and later is not None
+    assert first[1] == again[1] != later[1]
+
+
 def test_links_stay_below_where_the_page_is_mounted(store: Path) -> None:
     site = dashboard(str(store), who=lambda request: Visitor("ada", EVERYTHING))
 

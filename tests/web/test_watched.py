@@ -113,11 +113,11 @@ def test_three_that_listen_ask_one_cheap_question_each_a_look_and_are_told_once(
             await worker.jobs.aqueue("work")
         await asyncio.sleep(0)
 
-    live = Live(store.watch, lambda: now, sleep)
+    live = Live(store.watch, store.version, lambda: now, sleep)
 
     async def told() -> int:
         async with contextlib.aclosing(live.stream()) as stream:
-            return sum([piece.startswith(b"event: stale") async for piece in stream])
+            return sum([b"event: stale" in piece async for piece in stream])
 
     async def all_told() -> list[int]:
         return await asyncio.gather(*(told() for _ in range(BROWSERS)))

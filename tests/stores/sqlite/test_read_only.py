@@ -90,6 +90,23 @@ def test_a_file_is_looked_at_after_its_last_process_was_killed(file):
     assert Path(f"{file}-wal").read_bytes() == copies["-wal"]
 
 
+def test_two_who_look_at_different_times_can_tell_whether_somebody_has_committed(store, file):
+    put(store, new("j1"))
+    one, other = ReadOnlyStore(str(file)), ReadOnlyStore(str(file))
+    with one.snapshot(), other.snapshot():
+        pass
+    was = one.version()
+
+    with other.snapshot() as seen:
+        seen.jobs.known(("j1",))
+    assert other.version() == was
+
+    put(store, new("j2"))
+    assert one.version() == other.version() != was
+    one.close()
+    other.close()
+
+
 def test_nothing_can_be_written_by_looking(store, file):
     one = ReadOnlyStore(str(file))
     with one.snapshot() as seen, pytest.raises(sqlite3.Error):

@@ -152,7 +152,7 @@ STEPS_OF_A_JOB = 20
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("steps_of_a_job", [STEPS_OF_A_JOB, 0], ids=["copying", "at its end"])
-def test_a_migration_that_is_killed_changes_nothing_and_the_next_one_loses_nothing(tmp_path, steps_of_a_job):
+def test_a_migration_that_is_killed_changes_nothing_and_the_next_loses_nothing(tmp_path, steps_of_a_job):
     old, before = (left_by_the_first_version(tmp_path / name, COPIES) for name in ("jobs.db", "before.db"))
     was = by_state(old)
 
