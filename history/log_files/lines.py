@@ -10,7 +10,7 @@ import heapq
 import os
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import msgspec
 
@@ -21,6 +21,10 @@ from .unwrapping import event_in, host_line_in, is_like_ours, object_at
 
 SHOWN_BYTES_MAX = 300
 """How much of a line that cannot be read is shown."""
+
+
+ToldEnd = Annotated[list[str | int], msgspec.Meta(min_length=2)]
+"""The end of a job that another has waited for: its id and the number of its move, and perhaps more."""
 
 
 class Told(msgspec.Struct, gc=False, omit_defaults=True):
@@ -47,7 +51,7 @@ class Told(msgspec.Struct, gc=False, omit_defaults=True):
     w: float | None = None
     q: str | None = None
     m: int | None = None
-    y: list[list[str | int]] | None = None
+    y: list[ToldEnd] | None = None
     g: str | None = None
     z: int | None = None
     e: int | None = None

@@ -98,7 +98,7 @@ class LinkReplay:
             self._name(parent, NamedEnd(move.j, "started too soon", states, line))
 
     def _name(self, parent: Sequence[Any], named: NamedEnd) -> None:
-        job_id, rev = str(parent[0]), int(parent[1])
+        job_id, rev = str(parent[0]), parent[1] if isinstance(parent[1], int) else 0
         end = self._end_of(job_id)
         if end is None or end[0] < rev:
             self._untold.setdefault((job_id, rev), []).append(named)

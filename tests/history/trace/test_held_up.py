@@ -7,6 +7,7 @@ from itertools import count
 
 import pytest
 from lamplighter import JobSpec, Rate, Runtime
+from lamplighter.cli.main import main
 from lamplighter.history.trace import held_up
 from lamplighter.history.trace.job import biography
 
@@ -116,7 +117,7 @@ def test_where_no_end_is_told_none_is(tmp_path):
 
 
 def test_more_jobs_than_are_looked_for_by_their_ids_are_found_too(tmp_path):
-    ids = [f"p{number:02}" for number in range(held_up.SOUGHT_MAX + 140)]
+    ids = [f"p{number:02}" for number in range(held_up.SOUGHT_MAX + 1_140)]
     first, rest = [(one, 3) for one in ids[:100]], [(one, 3) for one in ids[100:]]
     linked = {"k": "linked", "j": "child", "y": [list(one) for one in first]}
     lines = turns(
@@ -126,8 +127,10 @@ def test_more_jobs_than_are_looked_for_by_their_ids_are_found_too(tmp_path):
 
     says = waited(tmp_path, lines, "child", FREED)
 
-    assert says.startswith("it waited for 150 of 150 until 1970-01-01T00:01:42Z: p00, p01, p02, p03, p04 and 145 more;")
-    assert says.endswith("; p149 ended last (done)")
+    assert says.startswith(
+        "it waited for 1,150 of 1,150 until 1970-01-01T00:01:42Z: p00, p01, p02, p03, p04 and 1145 more;"
+    )
+    assert says.endswith("; p1149 ended last (done)")
 
 
 def test_of_a_job_that_shares_a_fate_lines_at_debug_tell_the_others(tmp_path):
@@ -146,6 +149,21 @@ def test_of_a_job_that_shares_a_fate_lines_at_debug_tell_the_others(tmp_path):
         "ended these logs do not tell"
     )
     assert at_debug == "it waited for 2 of 2 until 1970-01-01T00:01:43Z: p1, p2; p2 ended last (done)"
+
+
+@pytest.mark.parametrize("kind", ["freed", "doomed"])
+@pytest.mark.parametrize("ends", [[], [[]], [["p1"]], [["p1", "x"]], [[3, 4]], [["p1", -1, "x"]]], ids=str)
+def test_ends_that_are_none_break_neither_the_story_nor_the_audit(tmp_path, capsys, kind, ends):
+    lines = turns(
+        [queued("p1"), claimed("p1"), queued("child", m=1)],
+        [done("p1")],
+        [{"k": kind, "j": "child", "r": 2, "f": "queued", "m": 1, "y": ends}],
+    )
+
+    assert story(write_log(tmp_path / "log", lines), "child")[0] == "queued, waits for 1 job"
+    main(["audit", str(tmp_path / "log")])
+    said = capsys.readouterr().out
+    assert "1 line looks like Lamplighter's and cannot be read" in said or "not well" in said
 
 
 def test_a_job_that_waits_names_only_those_that_have_not_ended(tmp_path):
