@@ -122,7 +122,9 @@ def _queued(job: JobRecord) -> Entry:
     # Each retry sets it anew.
     is_first = not job.claim_no and job.run_at > job.queued_at
     due = f", due in {span(job.run_at - job.queued_at)}" if is_first else ""
-    return _entry(job.queued_at, f"queued{slot}, {many(len(job.data), 'byte')} of data{root}{due}")
+    # A job of many calls has the data of the last, which have put it off: when, the store does not keep.
+    called = "" if job.debounce_key is None else f", as the last call with its debounce key {job.debounce_key!r} has it"
+    return _entry(job.queued_at, f"queued{slot}, {many(len(job.data), 'byte')} of data{root}{due}{called}")
 
 
 def _ended_claim(one: Attempt) -> Entry:

@@ -19,16 +19,13 @@ from lamplighter import (
     JobFailed,
     JobSpec,
     LamplighterError,
-    Limits,
-    NotSupported,
+    Operator,
     Runtime,
     Snooze,
     UsageError,
 )
-from lamplighter.rules.capabilities import not_supported
 from lamplighter.rules.codec import digest
-from lamplighter.rules.new_jobs import JobChecks
-from lamplighter.testing import Faults, Inline, Simulation
+from lamplighter.testing import Faults, Inline, Simulation, assert_queued
 
 JOIN_SECONDS_MAX = 20
 
@@ -529,19 +526,6 @@ def test_no_call_is_lost_whatever_dies(seed):
     assert {key: max(seen[key]) >= last for key, last in given.items()} == dict.fromkeys(given, True)
 
 
-def test_rabbitmq_says_what_to_do_instead():
-    error = not_supported("debounce")
-
-    assert isinstance(error, NotSupported)
-    assert str(error) == (
-        "RabbitMQ keeps queues, no table of jobs: a message in a queue cannot be given other data: queue with a delay, "
-        "and have the handler look up what is newest, and end at once where that is done"
-    )
-    checks = JobChecks(now=0.0, new_id=str, corr=None, limits=Limits(), has_table=False)
-    with pytest.raises(NotSupported):
-        checks.spec(JobSpec(name="index", debounce=DOC))
-
-
 def test_what_an_end_in_a_transaction_calls_for_takes_the_data_of_the_last_end(runtime, tmp_path, recorder):
     rt = runtime(tmp_path / "app.db")
     before = rt.jobs.queue("index", 0, debounce=DOC)
@@ -575,3 +559,38 @@ def test_a_group_that_a_call_has_left_stands_in_no_line(runtime, tmp_path):
         assert connection.execute("select group_key from lamplighter_turns where group_key <> ''").fetchall() == [
             ("b",)
         ]
+
+
+@pytest.mark.parametrize("step", [-3600.0, 3600.0])
+def test_a_clock_that_is_set_changes_neither_its_quiet_nor_its_at_most(step):
+    seen: list[int] = []
+    with Simulation(lambda rt: rt.jobs.add_handler("index", lambda job: seen.append(job.data))) as simulation:
+        jobs = simulation.runtime.jobs
+        jobs.queue("index", 0, debounce=DOC)
+        simulation.step_clock(step)
+        for second in range(1, 58):
+            simulation.run(seconds=1)
+            jobs.queue("index", second, debounce=DOC)
+        assert seen == []
+        simulation.run(seconds=4)
+
+    assert seen == [57]
+
+
+def test_an_operator_may_call_for_a_job_too_and_a_copy_of_it_is_another(runtime, tmp_path):
+    rt = runtime(tmp_path / "app.db")
+    first = rt.jobs.queue("index", 1, debounce=DOC)
+    operator = Operator(tmp_path / "app.db", by="ada", via="test")
+    second = operator.queue("index", 2, debounce=DOC)
+    copy = operator.copy(first.id)
+
+    assert (second.id, rt.jobs.get(first).data) == (first.id, 2)
+    assert (copy.id != first.id, copy.debounce) == (True, None)
+
+
+def test_a_test_finds_what_was_called_for():
+    app, _ = seen_by()
+    with app:
+        app.jobs.queue("index", 1, debounce=DOC)
+        app.jobs.queue("index", 2, debounce=DOC)
+        assert assert_queued(app, "index", debounce="doc-7", count=1)[0].data == 2

@@ -117,6 +117,17 @@ def test_a_job_of_a_slot_and_one_that_descends_from_another_are_told_as_such(sto
     )
 
 
+def test_a_job_of_many_calls_is_told_as_the_last_has_it(store, file):
+    put(store, new("j", debounce_key="doc-7", debounce_until=NOW + 60, run_at=NOW + 5, data="1"))
+    put(store, new("k", debounce_key="doc-7", debounce_until=NOW + 60, run_at=NOW + 9, data="12"))
+
+    assert says(stored_life(str(file), "j", NOW))[:2] == [
+        "queued, 2 bytes of data, due in 9 s, as the last call with its debounce key 'doc-7' has it",
+        "now: it is due in 9 s, at 1970-01-12T13:46:49Z; each call with its debounce key 'doc-7' puts it off, until "
+        "1970-01-12T13:47:40Z at most",
+    ]
+
+
 def test_a_job_that_is_not_there_is_an_error(store, file):
     with pytest.raises(UnknownJob, match=r"no job 'j': unknown to .*app.db, or removed by retention"):
         stored_life(str(file), "j", NOW)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lamplighter import Job, JobSpec, Runtime
+from lamplighter import Debounce, Job, JobSpec, Runtime
 
 
 @dataclass
@@ -47,6 +47,9 @@ resize.queue(PAYLOAD, dely=5)  # mistake: an option that there is not
 resize.queue(PAYLOAD, priority="high")  # mistake: an option of another type
 resize.queue(PAYLOAD, after=7)  # mistake: a number in the place of a job to wait for
 resize.queue(PAYLOAD, group=7)  # mistake: a number in the place of a group
+resize.queue(PAYLOAD, debounce="doc-7")  # mistake: a key in the place of a Debounce
+print(Debounce("doc-7", quiet=5))  # mistake: it lacks at_most
+print(Debounce("doc-7", 5, 60))  # mistake: what are its seconds
 jobs.queue("resize", PAYLOAD, after_ended=[PAYLOAD])  # mistake: a payload in the place of a job to wait for
 print(JobSpec(name="resize", after=[7]))  # mistake: the same in a spec
 resize(PAYLOAD)  # mistake: a payload in the place of the job

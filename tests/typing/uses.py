@@ -13,6 +13,7 @@ import lamplighter
 from lamplighter import (
     Attempt,
     Backoff,
+    Debounce,
     Health,
     Job,
     Jobs,
@@ -47,6 +48,7 @@ PAYLOAD = Resize(pathlib.Path("a.png"), 300)
 def resize(job: Job[Resize], quality: int = 80) -> Thumbnail:
     job.progress(1, 2, "half")
     job.queue("fetch", "a", delay=5)
+    job.queue("fetch", "a", debounce=Debounce("a", quiet=5, at_most=timedelta(minutes=1)))
     job.then(("fetch", "a"), JobSpec(name="fetch", data="b", delay=5))
     more: list[Job[Any]] = job.queue_many([("fetch", "a"), JobSpec(name="fetch", data="b")])
     print(more)
