@@ -264,7 +264,9 @@ def _add_boots(adding: _Adding, boots: Iterable[SeenBoot]) -> None:
             continue
         for handler in view.handlers:
             adding.add(LANES, handler.concurrency, adding.called(handler.name))
-            adding.add(BUSY, 0, adding.called(handler.name))
+            # So that who has none busy, or hung, is told to have none, and not missing.
+            for none in (BUSY, ABANDONED):
+                adding.add(none, 0, adding.called(handler.name))
         for lane in view.lanes:
             if lane.abandoned is None:
                 adding.add(BUSY, 1, adding.called(lane.job_name))

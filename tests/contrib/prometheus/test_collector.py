@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 import sqlite3
 import subprocess
@@ -182,40 +181,6 @@ def test_without_its_extra_the_command_says_what_to_install(runtime, path, monke
     assert "pip install 'lamplighter[prometheus]'" in capsys.readouterr().err
     with pytest.raises(MissingExtra):
         import lamplighter.contrib.prometheus  # noqa: F401
-
-
-SUFFIXES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
-LABELS = {f"{kind.name}{suffix}": {*kind.labels, "le"} for kind in KINDS for suffix in SUFFIXES[kind.kind]}
-"""Of each series that there is, its labels."""
-
-
-def expressions(part: Any) -> Iterator[str]:
-    """What a dashboard asks."""
-    match part:
-        case dict():
-            yield from (value for key, value in part.items() if key in ("expr", "query") and isinstance(value, str))
-            for value in part.values():
-                yield from expressions(value)
-        case list():
-            for one in part:
-                yield from expressions(one)
-
-
-@pytest.fixture
-def asked() -> list[str]:
-    dashboard = json.loads((DOCS / "grafana.json").read_text("utf-8"))
-    return [one for one in expressions(dashboard) if "lamplighter" in one]
-
-
-def test_the_dashboard_asks_only_for_metrics_that_there_are(asked):
-    assert len(asked) > 10
-    assert {name for one in asked for name in re.findall(r"lamplighter_\w+", one)} - LABELS.keys() == set()
-
-
-def test_the_dashboard_splits_only_by_labels_that_there_are(asked):
-    for one in asked:
-        by = {label.strip() for group in re.findall(r"by \(([^)]*)\)", one) for label in group.split(",")}
-        assert all(by <= LABELS[name] for name in re.findall(r"lamplighter_\w+", one)), one
 
 
 def test_the_page_of_metrics_tells_of_each_and_of_no_other():
