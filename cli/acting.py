@@ -142,7 +142,7 @@ class Act:
 
         now = SystemClock().now()
         query = actionable(parse_query(text, now), action, now)
-        with closing(self._file()) as store:
+        with closing(self._file("sweep")) as store:
             return self.sweep_counted(
                 action,
                 lambda: count_matching(store, query),
@@ -209,8 +209,8 @@ class Act:
                 code = 1
         return code
 
-    def _file(self) -> ReadOnlyStore:
-        return readable_file(self.address, "list")
+    def _file(self, wanted: str = "list") -> ReadOnlyStore:
+        return readable_file(self.address, wanted)
 
 
 def moment_of(text: str, option: str, now: Instant) -> datetime:

@@ -105,7 +105,7 @@ def _declare_export(parser: argparse.ArgumentParser) -> None:
 
 def _jobs(arguments: argparse.Namespace) -> int:
     query = query_of(arguments)
-    with closing(readable_file(store_of(arguments), "list")) as store:
+    with closing(readable_file(store_of(arguments), "export")) as store:
         jobs = all_jobs(store, query, shows_data=arguments.show_data)
         return _written(arguments, jobs, JOB_COLUMNS, _job_row)
 
@@ -114,7 +114,7 @@ def _slots(arguments: argparse.Namespace) -> int:
     now = SystemClock().now()
     since, until = read_instant(arguments.since, now), read_instant(arguments.until, now)
     wanted = None if arguments.schedule is None else id_meant(arguments)
-    with closing(readable_file(store_of(arguments), "list")) as store:
+    with closing(readable_file(store_of(arguments), "export")) as store:
         if wanted is not None:
             with store.snapshot() as seen:
                 if seen.schedules.one(wanted) is None:

@@ -16,6 +16,8 @@ INSTEAD = {
     "commit, or keep an outbox table that a job on SQLite empties",
     "debounce": "a message in a queue cannot be given other data: queue with a delay, and have the handler look up "
     "what is newest, and end at once where that is done",
+    "export": "there is nothing to write out but dead jobs (lamplighter jobs list --state dead --json): "
+    "of all that was, the log tells",
     "forget": "what has ended is not kept, but for dead jobs: requeue one, and have its handler return",
     "get": "a job cannot be looked at by its id: join it in the runtime that queued it, or read the log (lamplighter "
     "trace)",
@@ -24,6 +26,7 @@ INSTEAD = {
     "limit": "how many jobs of a name run cannot be limited over several machines: give the name's handler to one of "
     "them with concurrency, or let handlers take a lock of their own",
     "list": 'only dead jobs can be listed (state="dead"): for the others look at counts, or read the log',
+    "mcp": "a model cannot look at one: give it what lamplighter names, runtimes, errors and jobs print with --json",
     "overlap": 'overlap must be "allow": have the handler end at once when its predecessor still runs',
     "rate": "how many jobs of a name start in a time cannot be limited over several machines: give the name's handler "
     "to one of them with concurrency=1, and have it sleep",
@@ -33,6 +36,8 @@ INSTEAD = {
     "expires=, have its handler look whether it is still wanted, or ask whoever runs it (lamplighter jobs cancel)",
     "requeue": "this attempt has lost its connection, so the job may be elsewhere already: let it end",
     "steps": "make each step a job: job.then",
+    "sweep": "jobs cannot be looked for by a query: requeue dead ones by their ids, or with lamplighter errors "
+    "requeue, and cancel by its id what runs",
     "tallies": "no sums of what became of jobs are kept: look at the server's own, or read the log",
     "unique": "there are no unique keys: give the job an id that says what it is, and have its handler look whether "
     "that is done",

@@ -31,7 +31,7 @@ class ReadingTools:
     """
 
     def __init__(self, address: str, *, logs: Sequence[str] = (), shows_data: bool = False) -> None:
-        self._address = readable_file(address, "list").address
+        self._address = readable_file(address, "mcp").address
         self._logs = logs
         self._shows_data = shows_data
 

@@ -63,9 +63,3 @@ def test_a_span_that_is_none_is_refused(store, capsys, arguments, says):
     assert main(["stats", "-s", store, *arguments]) == 2
 
     assert says in capsys.readouterr().err
-
-
-def test_a_server_that_keeps_no_sums_is_said_to(capsys):
-    assert main(["stats", "-s", "amqp://localhost"]) == 2
-
-    assert "no sums of what became of jobs are kept" in capsys.readouterr().err
