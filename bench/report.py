@@ -65,6 +65,7 @@ NAMES = {
     "longest_turn_ms": "the longest turn, ms",
     "link_ratio": "a link of a chain, times a job",
     "watched_ratio": "times with nobody looking",
+    "watched_clock_ratio": "the same by the clock",
     "per_calibration": "next to a plain loop",
     "schedules": "schedules",
 }

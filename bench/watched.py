@@ -1,7 +1,8 @@
 """What does it cost a runtime that three browsers look at it? It drains jobs with nobody looking, and with three that
-each follow the page's stream and read a page again whenever it says so, in turn, by its own processor time.
+each follow the page's stream and read a page again whenever it says so, in turn: by its own processor time, and by the
+clock, which on two cores is also that of the server and the browsers.
 
-python bench/watched.py [--jobs 10000] [--rounds 3]
+python bench/watched.py [--jobs 10000] [--rounds 7]
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple
 
 import uvicorn
 from lamplighter.web import STEER, Visitor, dashboard
@@ -78,36 +80,53 @@ def looked_at(store: Path) -> Iterator[list[Browser]]:
     thread.join()
 
 
-def drained(store: Path, jobs: int) -> tuple[float, float]:
-    """How many seconds of the processor, and by the clock, a process takes for so many jobs."""
+class Drain(NamedTuple):
+    """How many seconds a process takes for its jobs: of the processor, and by the clock."""
+
+    processor: float
+    clock: float
+
+
+def drained(store: Path, jobs: int) -> Drain:
+    """What a process takes for so many jobs."""
     command = [sys.executable, "-P", "-c", WORKER, str(store), str(jobs)]
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
-    return float(said[0]), float(said[1])
+    return Drain(*map(float, said))
 
 
-def measured(folder: Path, jobs: int, rounds: int) -> Iterator[tuple[tuple[float, float], tuple[float, float], int]]:
-    """What `drained` says with nobody looking, and with three who look, and how many pages these have read; in turn."""
+def measured(folder: Path, jobs: int, rounds: int) -> Iterator[tuple[Drain, Drain, int]]:
+    """Drains with nobody looking, and with three who look, and how many pages these have read; now the one is first,
+    now the other.
+    """
     for number in range(rounds):
-        alone = drained(folder / f"alone-{number}.db", jobs)
-        store = folder / f"watched-{number}.db"
-        drained(store, 1)
-        with looked_at(store) as browsers:
-            watched = drained(store, jobs)
-        yield alone, watched, sum(browser.reads for browser in browsers)
+        drains: dict[bool, Drain] = {}
+        reads = 0
+        for is_watched in (number % 2 == 1, number % 2 == 0):
+            store = folder / f"{number}-{is_watched}.db"
+            drained(store, 1)
+            with looked_at(store) if is_watched else contextlib.nullcontext([]) as browsers:
+                drains[is_watched] = drained(store, jobs)
+            reads += sum(browser.reads for browser in browsers)
+        yield drains[False], drains[True], reads
+
+
+def ratios(drains: Sequence[tuple[Drain, Drain, int]]) -> Drain:
+    """How many times as much three who look make it: the median of the pairs."""
+    return Drain(*(median(watched[at] / alone[at] for alone, watched, _ in drains) for at in range(len(Drain._fields))))
 
 
 def main() -> None:
     """Measure and tell."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jobs", type=int, default=10_000)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=7)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        alone, watched, reads = zip(*measured(Path(folder), given.jobs, given.rounds), strict=True)
-    print(f"pages read: {', '.join(map(str, reads))}")
-    for at, says in enumerate(("processor", "clock")):
-        before, after = (median(one[at] for one in some) for some in (alone, watched))
-        print(f"{says}: {before:.2f} s with nobody looking, {after:.2f} s with three: {after / before:.3f} times")
+        drains = list(measured(Path(folder), given.jobs, given.rounds))
+    print(f"pages read: {', '.join(str(reads) for _, _, reads in drains)}")
+    for at, (says, ratio) in enumerate(ratios(drains)._asdict().items()):
+        alone, watched = (median(one[of][at] for one in drains) for of in (0, 1))
+        print(f"{says}: {alone:.2f} s with nobody looking, {watched:.2f} s with three; {ratio:.3f} times in a pair")
 
 
 if __name__ == "__main__":
