@@ -28,7 +28,7 @@ BACKLOGS = ("backlog-1000", "backlog-1m", "backlog-10m")
 PROCESSES = ("processes-1", "processes-2", "processes-4")
 ON_RABBITMQ = ("lamplighter-rabbit", "dramatiq", "celery")
 FLOW = ("steps", "waiting", "turns", "rates")
-ALONE = ("recovery", "idle", "idle-2", "import", "looking", "pages", "watched", "simulation")
+ALONE = ("recovery", "idle", "idle-2", "import", "looking", "pages", "watched", "tallied", "simulation")
 
 NAMES = {
     "per_second": "a second",
@@ -66,6 +66,7 @@ NAMES = {
     "link_ratio": "a link of a chain, times a job",
     "watched_ratio": "times with nobody looking",
     "watched_clock_ratio": "the same by the clock",
+    "tallied_ratio": "times the same uncounted",
     "per_calibration": "next to a plain loop",
     "schedules": "schedules",
 }

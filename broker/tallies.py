@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 
 from ..messages.jobs import Instant, Seconds, Transition
 from ..messages.tallies import BOUNDS, FENCED, LOCK, MOVED, OTHERS, RAN, SLOT, SPANS, TURN, WAITED, Tally, start_of
@@ -17,8 +18,13 @@ FLUSH_SECONDS = 10.0
 NAMES_MAX = 500
 """So many names are counted apart; jobs of further ones together."""
 
-Key = tuple[Instant, str, str]
-"""The minute, the name, the kind."""
+COUNTED = {f"job.{kind}": kind for kind in MOVED} | {"job.doomed": "dead"}
+"""By the events of moves that are counted, their kinds."""
+
+TURNS, LOCKS = (OTHERS, TURN), (OTHERS, LOCK)
+
+Key = tuple[str, str]
+"""The name, the kind."""
 
 
 class _Sum:
@@ -31,22 +37,28 @@ class _Sum:
         self.seconds = 0.0
         self.buckets: list[int] | None = None
 
-    def add(self, seconds: Seconds | None) -> None:
-        """One more, which took so long, if it takes time."""
+    def add(self, seconds: Seconds) -> None:
+        """One more, which took so long."""
         self.n += 1
-        if seconds is not None:
-            if self.buckets is None:
-                self.buckets = [0] * (len(BOUNDS) + 1)
-            self.seconds += seconds
-            self.buckets[bisect_left(BOUNDS, seconds)] += 1
+        self.seconds += seconds
+        if self.buckets is None:
+            self.buckets = [0] * (len(BOUNDS) + 1)
+        self.buckets[bisect_left(BOUNDS, seconds)] += 1
+
+
+Sums = defaultdict[Key, _Sum]
 
 
 class Tallies:
-    """What a runtime has counted and not stored yet. It outlives a broker."""
+    """What a runtime has counted and not stored yet. It outlives a broker.
+
+    Each turn comes by here, so it builds no text and no key that another one has built.
+    """
 
     def __init__(self) -> None:
-        self._sums: dict[Key, _Sum] = {}
+        self._minutes: dict[Instant, Sums] = {}
         self._names: set[str] = set()
+        self._ran: dict[str, str] = {}
         self._since: Seconds | None = None
 
     def is_due(self, monotonic: Seconds) -> bool:
@@ -55,7 +67,7 @@ class Tallies:
 
     def store(self, turn: Turn, out: Outbox) -> None:
         """Add the sums to those of the store."""
-        if turn.tallies is not None and self._sums:
+        if turn.tallies is not None and any(self._minutes.values()):
             turn.tallies.add(self.tallies())
             out.is_tallied = True
 
@@ -68,53 +80,54 @@ class Tallies:
                 would be followed by another.
         """
         if out.is_tallied:
-            self._sums.clear()
+            self._minutes.clear()
             self._since = None
-        if out.transitions:
-            self._count(out.transitions, now)
         minute = now // 60 * 60
+        sums = self._minutes.get(minute)
+        if sums is None:
+            sums = self._minutes[minute] = defaultdict(_Sum)
+        for move in out.transitions:
+            self._count(sums, move, now)
         for name, outcome, count in out.slots:
-            self._sum(minute, self._counted_as(name), f"{SLOT}{outcome}").n += count
+            sums[self._counted_as(name), f"{SLOT}{outcome}"].n += count
         for name in out.fenced:
-            self._sum(minute, self._counted_as(name), FENCED).n += 1
+            sums[self._counted_as(name), FENCED].n += 1
         if took is not None and out.did is not None:
-            self._sum(minute, OTHERS, TURN).add(took.seconds)
-            self._sum(minute, OTHERS, LOCK).add(took.waited)
-        if self._since is not None or not self._sums:
+            sums[TURNS].add(took.seconds)
+            sums[LOCKS].add(took.waited)
+        if not sums:
+            del self._minutes[minute]
             return False
-        self._since = monotonic
-        return True
+        is_first = self._since is None
+        if is_first:
+            self._since = monotonic
+        return is_first
 
-    def _count(self, moves: Iterable[Transition], now: Instant) -> None:
-        minute = now // 60 * 60
-        for move in moves:
-            job = move.job
-            kind = "dead" if move.event == "job.doomed" else move.event[4:]
-            name = self._counted_as(job.name)
-            if kind in MOVED:
-                self._sum(minute, name, kind).add(None)
-            elif kind == "claimed":
-                self._sum(minute, name, WAITED).add(max(0.0, now - job.run_at))
-            outcome = move.fields.get("outcome")
-            if outcome is not None and job.claimed_at is not None:
-                self._sum(minute, name, f"{RAN}{outcome}").add(max(0.0, now - job.claimed_at))
+    def _count(self, sums: Sums, move: Transition, now: Instant) -> None:
+        event, job, name = move.event, move.job, self._counted_as(move.job.name)
+        kind = COUNTED.get(event)
+        if kind is not None:
+            sums[name, kind].n += 1
+        elif event == "job.claimed":
+            sums[name, WAITED].add(max(0.0, now - job.run_at))
+        outcome = move.fields.get("outcome")
+        if outcome is not None and job.claimed_at is not None:
+            ran = self._ran.get(outcome)
+            if ran is None:
+                ran = self._ran[outcome] = f"{RAN}{outcome}"
+            sums[name, ran].add(max(0.0, now - job.claimed_at))
 
     def tallies(self) -> Sequence[Tally]:
         """All that was counted, for each span."""
         found: dict[tuple[int, int, str, str], Tally] = {}
-        for (minute, name, kind), one in self._sums.items():
-            buckets = () if one.buckets is None else tuple(one.buckets)
-            for span in SPANS:
-                tally = Tally(span, start_of(span, minute), name, kind, one.n, one.seconds, buckets)
-                key = tally[:4]
-                found[key] = found[key].plus(tally) if key in found else tally
+        for minute, sums in self._minutes.items():
+            for (name, kind), one in sums.items():
+                buckets = () if one.buckets is None else tuple(one.buckets)
+                for span in SPANS:
+                    tally = Tally(span, start_of(span, minute), name, kind, one.n, one.seconds, buckets)
+                    key = tally[:4]
+                    found[key] = found[key].plus(tally) if key in found else tally
         return list(found.values())
-
-    def _sum(self, minute: Instant, name: str, kind: str) -> _Sum:
-        found = self._sums.get((minute, name, kind))
-        if found is None:
-            found = self._sums[minute, name, kind] = _Sum()
-        return found
 
     def _counted_as(self, name: str) -> str:
         if name not in self._names:

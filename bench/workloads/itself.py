@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import statistics
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ import big_store
 import looking
 import pages
 import simulations
+import tallying
 import watched
 from packaging.requirements import Requirement
 
@@ -22,6 +24,7 @@ IMPORT_TIMES = 7
 SIMULATIONS = 60
 CALIBRATION_LOOPS = 2_000_000
 WATCHED_JOBS, WATCHED_ROUNDS = 10_000, 7
+TALLIED_JOBS, TALLIED_ROUNDS = 25, 400
 
 IMPORTS = """
 import time, {known}
@@ -118,6 +121,12 @@ def watching(bench: Bench) -> Figures:
     return {"watched_ratio": processor, "watched_clock_ratio": clock}
 
 
+def counting(bench: Bench) -> Figures:
+    """Jobs one by one, counted for whoever looks at sums of them, next to the same uncounted."""
+    pairs = tallying.measured(bench.folder, TALLIED_JOBS, max(1, bench.size.of(TALLIED_ROUNDS)))
+    return {"tallied_ratio": statistics.median(pair.counted / pair.uncounted for pair in pairs)}
+
+
 def _calibration_seconds() -> float:
     """The processor's time for a plain loop, so that a slower machine is not taken for slower code."""
     used, total = time.process_time(), 0
@@ -131,5 +140,6 @@ WORKLOADS = (
     Workload(id="looking", title="a command on two million jobs", run=looking_at, when="long"),
     Workload(id="pages", title="the page on two million jobs", run=paging, when="long"),
     Workload(id="watched", title="10,000 jobs while three browsers look", run=watching),
+    Workload(id="tallied", title="jobs one by one, counted", run=counting),
     Workload(id="simulation", title="simulations of 60 jobs", run=simulating),
 )

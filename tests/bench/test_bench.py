@@ -60,6 +60,7 @@ WORKLOADS = [
     "looking",
     "pages",
     "watched",
+    "tallied",
     "simulation",
 ]
 
