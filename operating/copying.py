@@ -5,10 +5,8 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..broker import jobs
-from ..broker.turn_context import TurnContext
 from ..errors import UsageError, shown
 from ..messages.acts import Attribution
 from ..messages.jobs import JobRecord, JobSpec, Seconds
@@ -16,6 +14,9 @@ from ..messages.mail import Queue
 from ..rules.codec import decode
 from ..rules.new_jobs import JobChecks
 from .query import read_path
+
+if TYPE_CHECKING:
+    from ..broker.turn_context import TurnContext
 
 
 class CopySpec(NamedTuple):
@@ -36,6 +37,9 @@ def queue_copy(
     context: TurnContext, job_id: str, how: CopySpec, checks: JobChecks, who: Attribution
 ) -> tuple[JobRecord, bool]:
     """Queue a job like another one; the job, and whether it is new."""
+    # Imported only here: who looks at what a copy would be needs none of what a turn is made of.
+    from ..broker import jobs
+
     job = context.known(job_id)
     spec = JobSpec(
         name=job.name,

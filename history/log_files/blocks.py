@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
 from typing import IO, TypeVar
@@ -67,6 +65,10 @@ def each(look: Callable[[Block], Found], blocks: Sequence[Block], processes: int
     if processes < 2 or len(blocks) < 2:
         yield from map(look, blocks)
         return
+    # Imported only here, where there is a big log: they take long to load.
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
     # A fork starts at once, and needs no second import; elsewhere the platform's own way is the safe one.
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else None)
     workers = ProcessPoolExecutor(processes, context, signal.signal, (signal.SIGINT, signal.SIG_IGN))
