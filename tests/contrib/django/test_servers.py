@@ -35,9 +35,9 @@ class Site:
         self.store = folder / "db.sqlite3"
         self._servers = servers
 
-    def serve(self, *command: str) -> WebServer:
+    def serve(self, *command: str, terminal: bool = False) -> WebServer:
         """A server, or a worker."""
-        return self._servers.enter_context(WebServer(*command, folder=self.folder))
+        return self._servers.enter_context(WebServer(*command, folder=self.folder, terminal=terminal))
 
     def pids(self) -> set[object]:
         """Where runtimes run."""
@@ -159,6 +159,19 @@ def test_no_parent_of_a_reloader_runs_anything_and_an_edit_brings_new_code(site:
     assert serving in old and not parents & (old | site.pids())
     assert CLAIMED not in server.said
     check_slots(site.store)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("reload", [[], ["--reload"]], ids=["", "reload"])
+def test_a_worker_shows_what_becomes_of_jobs_where_the_settings_have_no_logging(site: Site, reload: list[str]) -> None:
+    # In a project of `startproject` it showed nothing at all.
+    replace(site.folder / "mysite" / "settings.py", "LOGGING = {", "UNUSED = {")
+    worker = site.serve(*WORKER, *reload, terminal=True)
+
+    eventually(lambda: "job.done" in worker.said, 3 * SECONDS_MAX, what="a job of the schedule on the terminal")
+
+    assert "runtime.started" in worker.said and CLAIMED not in worker.said
+    assert worker.said.count("Watching for file changes") == len(reload)
 
 
 def test_a_site_without_a_worker_works_where_it_serves_requests(site: Site) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from typing import Any
@@ -10,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import autoreload
 
 from .....errors import LamplighterError
+from .....log.configure import configure_logging, is_configured
 from ...configured import configured_runtime
 
 
@@ -30,6 +32,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, only: Sequence[str] | None, drain: float | None, reload: bool, **options: Any) -> None:
         """Called by Django."""
+        _show_jobs()
         runtime = configured_runtime()
         try:
             if not reload:
@@ -50,3 +53,11 @@ class Command(BaseCommand):
         except LamplighterError as error:
             # The reloader goes on: the next change may mend it.
             self.stderr.write(self.style.ERROR(str(error)))
+
+
+def _show_jobs() -> None:
+    """Where the settings configure no logging that would show what becomes of jobs, do so: a new project's do not."""
+    if not is_configured():
+        configure_logging()
+        # Django gives its own lines a handler, and would have them twice.
+        logging.getLogger("django").propagate = False
