@@ -31,6 +31,7 @@ PUBLIC = [
     "Cancel",
     "Carrier",
     "ChildEnded",
+    "Debounce",
     "Discard",
     "Environment",
     "Health",
