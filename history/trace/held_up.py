@@ -240,7 +240,7 @@ def _of_parents(wait: _Wait, moves: Mapping[str, list[tuple[int, _End]]]) -> str
     least = "at least " if missing else ""
     ids = named(end.job_id for end in during)
     unknown = f"; when {'another' if missing == 1 else f'{missing:,} others'} ended these logs do not tell"
-    ended_last = f"; {last.job_id} ended last{', of these' if missing else ''}" if wait.of > 1 else ""
+    ended_last = f"; {last.job_id} ended last{', of these' if missing else ''}" if len(during) > 1 else ""
     return (
         f"it waited for {least}{len(during):,} of {wait.of:,} until {clock(over.at)}: {ids}"
         f"{ended_last} ({last.state}){unknown if missing else ''}"

@@ -105,8 +105,20 @@ def test_what_another_log_may_tell_is_not_guessed(tmp_path, of, others_are):
     )
 
     assert waited(tmp_path, lines, "child", FREED) == (
-        f"it waited for at least 1 of {of} until 1970-01-01T00:01:43Z: p1; p1 ended last, of these (done); when "
+        f"it waited for at least 1 of {of} until 1970-01-01T00:01:43Z: p1 (done); when "
         f"{others_are} ended these logs do not tell"
+    )
+
+
+def test_which_ended_last_is_said_of_those_that_are_told(tmp_path):
+    lines = turns(
+        [queued("p1"), queued("p2"), queued("child", m=3), claimed("p1"), claimed("p2")],
+        [done("p2"), done("p1"), freed("child", ("p1", 3), ("p2", 3), ("elsewhere", 3))],
+    )
+
+    assert waited(tmp_path, lines, "child", FREED) == (
+        "it waited for at least 2 of 3 until 1970-01-01T00:01:42Z: p2, p1; p1 ended last, of these (done); when "
+        "another ended these logs do not tell"
     )
 
 
@@ -145,8 +157,7 @@ def test_of_a_job_that_shares_a_fate_lines_at_debug_tell_the_others(tmp_path):
     at_debug = waited(tmp_path, [*lines, {**linked, "ts": 101.0, "seq": 9}], "child", "dead")
 
     assert at_info == (
-        "it waited for at least 1 of 2 until 1970-01-01T00:01:43Z: p1; p1 ended last, of these (dead); when another "
-        "ended these logs do not tell"
+        "it waited for at least 1 of 2 until 1970-01-01T00:01:43Z: p1 (dead); when another ended these logs do not tell"
     )
     assert at_debug == "it waited for 2 of 2 until 1970-01-01T00:01:43Z: p1, p2; p2 ended last (done)"
 
