@@ -29,7 +29,7 @@ from typing import Any
 from ..errors import REFUSALS, LamplighterError, NotStarted
 from ..job import Job
 from ..job_steps import Read
-from ..messages.jobs import Instant, JobKeywords, JobRecord, JobSpec
+from ..messages.jobs import Debounce, Instant, JobKeywords, JobRecord, JobSpec
 from ..messages.outcomes import Policy
 from ..rules.codec import decode, encode
 from ..rules.limits import WHOLE_MAX
@@ -362,6 +362,8 @@ def _plain(value: Any) -> Any:
             return value.isoformat()
         case timedelta():
             return value.total_seconds()
+        case Debounce():
+            return {"Debounce": [_plain(value.key), _plain(value.quiet), _plain(value.at_most)]}
         case None | bool() | int() | float() | str() | list() | dict():
             return value
         case _:

@@ -23,7 +23,7 @@ from ..environment.environment import Environment
 from ..environment.threads import Thread
 from ..errors import REFUSALS
 from ..job import Job
-from ..messages.jobs import JobRecord, JobSpec
+from ..messages.jobs import Debounce, JobRecord, JobSpec
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from .lane import Lane, RunHandle
 from .outcomes import UNBEGUN, Rules, failure
@@ -251,7 +251,11 @@ def _specs(orders: Sequence[Sequence[Any]]) -> list[JobSpec]:
 def _with_moments(options: dict[str, Any]) -> Any:
     """Options as they were before they were JSON."""
     moments = {name: options[name] for name in ("at", "expires") if isinstance(options.get(name), str)}
-    return {**options, **{name: datetime.fromisoformat(text) for name, text in moments.items()}}
+    made: dict[str, Any] = {name: datetime.fromisoformat(text) for name, text in moments.items()}
+    match options.get("debounce"):
+        case {"Debounce": [key, quiet, at_most]}:
+            made["debounce"] = Debounce(key, quiet=quiet, at_most=at_most)
+    return {**options, **made}
 
 
 def _policy(policy: Policy) -> list[Any]:
