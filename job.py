@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic, Protocol, Unpack, cast
 
 from .errors import Cancel, Discard, ResultLost, Retry, Snooze, UsageError
-from .job_steps import JobSteps, StepContext
+from .job_steps import JobSteps, StepContext, check_outside_steps
 from .messages.jobs import Claim, JobKeywords, JobRecord, JobSpec, JobState, Seconds
 from .messages.outcomes import Policy
 from .rules.codec import decode, encode
@@ -410,8 +410,9 @@ class Job(JobSteps, Generic[T, R]):
 
         Raises:
             UsageError: one of them cannot be, or they are too many: none of this call is kept. Or `auto_done=False`:
-                the call of `jobs.mark_done` that ends the job takes them.
+                `jobs.mark_done` takes them. Or the function of a step says it, which no later attempt calls again.
         """
+        check_outside_steps(self.id)
         self._lane().then(jobs)
 
     def parents(self) -> Iterator[Job[Any]]:
@@ -431,11 +432,7 @@ class Job(JobSteps, Generic[T, R]):
 
 
 def in_pages(page: Callable[[int], Sequence[Job[Any]]]) -> Iterator[Job[Any]]:
-    """All jobs that come in pages, of which each is asked for when it is wanted.
-
-    Args:
-        page: gives those behind so many.
-    """
+    """All jobs that come in pages, each of which, those behind so many, is asked for when it is wanted."""
     read = 0
     while jobs := page(read):
         yield from jobs

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import sys
 from abc import abstractmethod
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, ParamSpec, Protocol, TypeVar, overload
@@ -17,6 +19,9 @@ from .rules.validation import check_name, check_seconds
 
 P = ParamSpec("P")
 S = TypeVar("S")
+
+_step: ContextVar[tuple[str | None, str]] = ContextVar("lamplighter_step", default=(None, ""))
+"""The job and the name of the step whose function runs here."""
 
 Read = Callable[[Any], Any]
 """Makes a kept result what the step's function returns."""
@@ -78,6 +83,11 @@ class JobSteps:
 
     __slots__ = ()
 
+    @property
+    @abstractmethod
+    def id(self) -> str:
+        """The job's id."""
+
     @abstractmethod
     def _steps(self) -> StepContext:
         """What the running job borrows."""
@@ -111,7 +121,9 @@ class JobSteps:
             result = read(decode(kept))
             return result
         try:
-            text = _text(name, _plain(name, fn(*args, **kwargs)))
+            with _in_step(self.id, name):
+                returned = fn(*args, **kwargs)
+            text = _text(name, _plain(name, returned))
             # What cannot be read as it is annotated is not kept: no later attempt could read it either.
             result = read(decode(text))
             kept = steps.keep(name, text)
@@ -138,8 +150,11 @@ class JobSteps:
         if kept is not None:
             return read(decode(kept))
         try:
-            returned = fn(*args, **kwargs)
-            text = _text(name, await returned if inspect.isawaitable(returned) else returned)
+            with _in_step(self.id, name):
+                returned = fn(*args, **kwargs)
+                if inspect.isawaitable(returned):
+                    returned = await returned
+            text = _text(name, returned)
             result = read(decode(text))
             kept = await steps.akeep(name, text)
         except BaseException:
@@ -166,6 +181,31 @@ class JobSteps:
     async def asnooze(self, name: str, seconds: Seconds | timedelta) -> None:
         """`snooze` for a handler that is a coroutine function."""
         _wait_until(self._steps(), name, await self.astep(name, _end_of_wait, self._steps(), seconds))
+
+
+def check_outside_steps(job_id: str) -> None:
+    """Make sure that the function of no step of a job runs here.
+
+    Raises:
+        UsageError: one does.
+    """
+    of, name = _step.get()
+    if of == job_id:
+        raise UsageError(
+            f"expected job.then outside of the functions of steps, got it in that of step {name!r}: the next attempt, "
+            "which does not call that again, would not say it; say it after the step"
+        )
+
+
+@contextlib.contextmanager
+def _in_step(job_id: str, name: str) -> Iterator[None]:
+    before = _step.get()
+    _step.set((job_id, name))
+    try:
+        yield
+    finally:
+        # A coroutine may be closed in another context than its own, in which nothing can be reset.
+        _step.set(before)
 
 
 def _checked(steps: StepContext, name: str, fn: Callable[..., Any]) -> tuple[str, Read]:

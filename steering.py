@@ -14,8 +14,9 @@ from .boot.many_jobs import Make, act_on_all, act_on_all_async, at_hand, cancell
 from .broker.host_transactions import Finishing, finish_on, finish_on_async
 from .errors import UsageError, shown
 from .job import Job
+from .log.job_context import current_job
 from .messages.acts import Attribution
-from .messages.jobs import ENDED, Instant, JobSpec, JobState, Seconds
+from .messages.jobs import ENDED, Instant, JobSpec, JobState, NewJob, Seconds
 from .messages.mail import CancelJob, ForgetJob, Limit, MarkDone, Pause, Reply, Requeue
 from .messages.pauses import paused_at
 from .messages.queries import JobQuery
@@ -158,7 +159,8 @@ class Steering(Queueing):
         Args:
             job: the handler's `Job` or its `token`, for a running one; an id or a snapshot of it, for a queued one.
             result: what `queue` takes as data.
-            then: jobs that are queued with its end, or not at all; see `Job.then`.
+            then: jobs that are queued with its end, or not at all; see `Job.then`. They come behind those that the
+                handler has said so far, if it is the handler that ends its job.
             connection: your own open connection: what the handler has written on it and the job's end commit together.
 
         Raises:
@@ -328,9 +330,19 @@ class Steering(Queueing):
     def _finishing(self, job: Ref, result: Any, then: Iterable[JobSpec | tuple[str, Any]]) -> tuple[Boot, Finishing]:
         boot = self._current_boot.get()
         text = encode(result, what="result", bytes_max=boot.limits.result_bytes_max)
+        job_id, no, claim_no = claim_of(boot.store, job)
         follow_ups = FollowUps(boot.limits)
+        follow_ups.add(_said_here(boot, job_id, claim_no))
         follow_ups.add(self.checked_for_later(then))
-        return boot, Finishing(*claim_of(boot.store, job), text, tuple(follow_ups.jobs))
+        return boot, Finishing(job_id, no, claim_no, text, tuple(follow_ups.jobs))
+
+
+def _said_here(boot: Boot, job_id: str, claim_no: int | None) -> Sequence[NewJob]:
+    """What has been said with `job.then` so far, where it is the job's own handler that ends it."""
+    own = current_job()
+    lane = boot.lanes.of_job(job_id)
+    is_own = (own.get("job_id"), own.get("claim_no")) == (job_id, claim_no)
+    return lane.said() if is_own and lane is not None and lane.claim.job.claim_no == claim_no else ()
 
 
 def _meant(

@@ -358,6 +358,11 @@ class Lane:
             self._follow_ups = self._follow_ups or FollowUps(self.context.limits)
             self._follow_ups.add(new)
 
+    def said(self) -> Sequence[NewJob]:
+        """What the function has said with `job.then` so far."""
+        with self._lock:
+            return () if self._follow_ups is None else tuple(self._follow_ups.jobs)
+
     def parents(self, after: int) -> Sequence[Job[Any]]:
         return self.context.jobs.some_parents(self.claim.job.no, after)
 

@@ -95,6 +95,12 @@ def work(job):
             job.step("large", note, place, "large", "x" * 90)
         case "nested":
             return job.step("outer", lambda: job.step("inner", note, place, "inner") + "!")
+        case "then":
+            try:
+                job.step("outer", lambda: (job.step("inner", lambda: 1), job.then(("next", 1))))
+            except LamplighterError as error:
+                job.then(("next", 2))
+                return str(error)
         case "threads":
             with ThreadPoolExecutor(4) as pool:
                 return sorted(pool.map(lambda n: job.step(f"page-{n}", note, place, f"page-{n}", n), range(12)))
@@ -160,6 +166,21 @@ async def work_async(job):
                 return await job.astep("inner", anote, place, "inner") + "!"
 
             return await job.astep("outer", outer)
+        case "then":
+
+            async def outer():
+                await job.astep("inner", asyncio.sleep, 0)
+                await meanwhile.wait()
+                job.then(("next", 1))
+
+            async def beside():
+                # Its own task is in no step.
+                job.then(("next", 2))
+                meanwhile.set()
+
+            meanwhile = asyncio.Event()
+            failed, _ = await asyncio.gather(job.astep("outer", outer), beside(), return_exceptions=True)
+            return str(failed)
         case "threads":
             return sorted(
                 await asyncio.gather(*(job.astep(f"page-{n}", anote, place, f"page-{n}", n) for n in range(12)))
@@ -218,6 +239,17 @@ def test_what_cannot_be_is_refused_and_the_handler_is_told(lanes):
     )
     assert said[5].startswith("expected a JSON-serializable value at result of step 'set'")
     assert sorted(notes) == ["page", "uncalled"]
+
+
+def test_the_function_of_a_step_cannot_say_what_follows(lanes):
+    # It was queued if no attempt failed after the step, and not at all if one did.
+    rt, job, _ = lanes("then")
+
+    assert job.result == (
+        "expected job.then outside of the functions of steps, got it in that of step 'outer': the next attempt, which "
+        "does not call that again, would not say it; say it after the step"
+    )
+    assert [one.data for one in rt.jobs.list("next")] == [2]
 
 
 def test_too_many_steps_are_refused(lanes):

@@ -400,6 +400,32 @@ def test_one_of_those_that_follow_is_told_with_the_end_whoever_asks_for_it_first
     assert recorder.audit().ok
 
 
+@pytest.mark.parametrize("ref", ["job", "token"])
+@pytest.mark.parametrize("how", ["call", "commit", "roll back"])
+def test_what_a_handler_has_said_is_queued_when_it_ends_its_own_job(runtime, recorder, tmp_path, ref, how):
+    rt = runtime()
+
+    def whole(job):
+        job.then(("part", 1), ("part", 2))
+        own = job if ref == "job" else job.token
+        if how == "call":
+            return rt.jobs.mark_done(own, "by hand", then=[("part", 3)])
+        with closing(sqlite3.connect(tmp_path / "jobs.db")) as connection:
+            rt.jobs.mark_done(own, "by hand", then=[("part", 3)], connection=connection)
+            connection.commit() if how == "commit" else connection.rollback()
+        return "by return"
+
+    rt.jobs.add_handler("whole", whole)
+    done = rt.jobs.join(rt.jobs.queue("whole", id="a"), timeout=JOIN_SECONDS_MAX)
+
+    # What a rollback takes back comes with the return.
+    assert done.result == ("by return" if how == "roll back" else "by hand")
+    left = [1, 2] if how == "roll back" else [1, 2, 3]
+    assert [(one.id, one.data) for one in parts(rt)] == [(f"a.1.{number}", number) for number in left]
+    rt.stop()
+    recorder.check()
+
+
 def test_a_stale_mark_done_queues_nothing(runtime, tmp_path):
     rt = runtime()
     job = rt.jobs.queue("nobody", id="a")

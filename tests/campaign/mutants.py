@@ -2912,6 +2912,22 @@ MUTANTS = (
     ),
     Mutant(
         FLOW,
+        "what a handler has said is dropped when it ends its own job",
+        "steering.py",
+        "        follow_ups.add(_said_here(boot, job_id, claim_no))\n",
+        "",
+        test="tests/test_then.py::test_what_a_handler_has_said_is_queued_when_it_ends_its_own_job[call-token]",
+    ),
+    Mutant(
+        FLOW,
+        "a step may say what follows, which the next attempt does not say",
+        "job.py",
+        "        check_outside_steps(self.id)\n",
+        "",
+        test="tests/test_steps.py::test_the_function_of_a_step_cannot_say_what_follows[thread]",
+    ),
+    Mutant(
+        FLOW,
         "a completion that was kept while its delivery was lost drops what follows",
         "stores/rabbitmq/intake.py",
         "            self._follow_up(held.job, outcome.then)\n",
