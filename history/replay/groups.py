@@ -7,6 +7,7 @@ kept for a while, until nothing earlier is likely to come.
 from __future__ import annotations
 
 import heapq
+from collections import deque
 from typing import NamedTuple
 
 from ...rules.wording import many
@@ -48,18 +49,28 @@ class GroupReplay:
         self._read = 0
         self._last = self._judged_to = float("-inf")
         self._has_limits = False
+        # Ends that were read before any claim with a limit: what is told late may come behind its end.
+        self._before = deque[tuple[float, int, Told, Line]](maxlen=WAITING_MAX)
         self._running: dict[Group, set[str]] = {}
         self._group_of: dict[str, Group] = {}
 
     def hear(self, step: ToldMove) -> None:
         """Take in a move of a job."""
         move = step.move
-        if move.k == "claimed" and move.e is not None:
-            self._has_limits = True
-        elif not self._has_limits or move.f != "running":
+        is_claim = move.k == "claimed" and move.e is not None
+        if not is_claim and move.f != "running":
             return
         self._read += 1
-        heapq.heappush(self._waiting, (step.at, self._read, move, step.line))
+        heard = (step.at, self._read, move, step.line)
+        if is_claim and not self._has_limits:
+            self._has_limits = True
+            for earlier in self._before:
+                heapq.heappush(self._waiting, earlier)
+            self._before.clear()
+        if not self._has_limits:
+            self._before.append(heard)
+            return
+        heapq.heappush(self._waiting, heard)
         self._last = max(self._last, step.at)
         while len(self._waiting) > WAITING_MAX or (self._waiting and self._waiting[0][0] < self._last - KEPT_SECONDS):
             self._judge_next()

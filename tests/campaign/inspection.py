@@ -203,6 +203,7 @@ def _place_of(
 ) -> int:
     """Where a turn that is told late belongs: after the turn before it of its boot, or what was told when that began,
     and before the first that is later, or before which the clock was set back: its own instant would be earlier then.
+    If it is, it comes behind what was told before that.
 
     Of an operator, who says nothing, no beginning is known: theirs comes behind the last turn that is not later.
     """
@@ -211,6 +212,10 @@ def _place_of(
         return next((place + 1 for place in range(len(turns))[::-1] if turns[place][1]["at"] <= line["at"]), 0)
     place = places[-1] + 1 if places else 0
     before = turns[place - 1][1]["at"] if places else 0.0
+    if before > line["at"]:
+        while place < len(turns) and turns[place][1]["at"] > line["at"]:
+            place += 1
+        before = 0.0
     while place < len(turns) and before <= (at := turns[place][1]["at"]) <= line["at"]:
         place, before = place + 1, at
     return place

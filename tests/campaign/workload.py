@@ -376,7 +376,8 @@ def scenario(seed: int) -> Counter[str]:
         if not simulation.reached["replace_store"]:
             assert not host.misgiven, f"a step has given two results: {host.misgiven}"
         simulation.reached["steps"] += len(host.given)
-        if host.caller is not None and not simulation.reached["replace_store"]:
+        # What a person has cancelled no run sees.
+        if host.caller is not None and not (simulation.reached["replace_store"] or faults.operator):
             host.caller.check()
             simulation.reached += host.caller.reached
         is_kept = simulation.runtime.limits.keep_done_seconds > JOBS * 60

@@ -69,3 +69,14 @@ def test_where_a_clock_was_set_or_a_turn_is_missing_nobody_knows():
 
     assert "too many of a group" not in kinds(audited(story.lines))
     assert "too many of a group" not in kinds(audited(cut))
+
+
+def test_an_end_that_is_read_before_the_first_claim_counts():
+    # The group of a job that nobody had told of yet was never said to be free again.
+    one, other = Groups().claim("a", 1, 10).claim("b", 2, 11), Groups("b2", 2)
+    other.revs = one.revs
+    end = other.hop("done", "running", 1, 1, "a")
+    one.claim("c", 2, 13)
+    other.turn(end, at=12)
+
+    assert found([*other.lines, *one.lines]) == []
