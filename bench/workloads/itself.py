@@ -93,10 +93,9 @@ def looking_at(bench: Bench) -> Figures:
     """The command on a file of two million jobs: the processor's time, next to that of a Python that does nothing."""
     path, rounds = bench.folder / "jobs.db", max(1, bench.size.of(looking.ROUNDS))
     big_store.fill(path, bench.size.of(big_store.JOBS))
-    _, nothing = looking.timed(looking.NOTHING, path, rounds)
 
     def starts(command: str) -> float:
-        return looking.timed(looking.of_command(command), path, rounds)[1] / nothing
+        return looking.cost_of(command, path, rounds).starts
 
     return {
         "help_starts": starts(looking.HELP),

@@ -70,9 +70,9 @@ class TallyRows:
 
     def _read(self, query: str, **values: Any) -> Sequence[Tally]:
         with self._reading() as reader:
-            return [tally_of(row) for row in reader.execute(query, values).fetchall()]
+            return list(map(tally_of, reader.execute(query, values)))
 
 
 def tally_of(row: tuple[Any, ...]) -> Tally:
     """A row of `lamplighter_tallies`."""
-    return Tally._make((*row[:6], decode_counts(row[6])))
+    return Tally._make((*row[:6], () if row[6] == "[]" else decode_counts(row[6])))
