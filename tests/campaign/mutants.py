@@ -3167,6 +3167,23 @@ MUTANTS = (
         "        if False:\n",
         test="tests/doctor/test_examining.py::test_a_check_that_fails_or_says_nothing_is_unknown_and_the_others_go_on",
     ),
+    Mutant(
+        SIGHT,
+        "a page is not told of what changed before it listened",
+        "web/live.py",
+        "if seen not in (None, version):",
+        "if False:",
+        test="tests/web/test_live.py::test_what_changed_since_the_page_was_made_or_the_stream_ended_is_told_at_once",
+    ),
+    Mutant(
+        SIGHT,
+        "who asks for jobs that were tried never, or more often, is told of the latter alone",
+        "stores/sqlite/finding.py",
+        "if (query.attempt_min or 0) > 0 else",
+        "if query.attempt_min is not None else",
+        test="tests/stores/sqlite/test_finding.py::"
+        "test_among_what_is_queued_only_what_was_tried_is_looked_at_for_what_has_failed",
+    ),
 )
 
 

@@ -298,11 +298,15 @@ def test_a_group_at_more_priorities_than_are_worth_a_seek_is_found_among_the_new
 
 
 def test_among_what_is_queued_only_what_was_tried_is_looked_at_for_what_has_failed() -> None:
-    tried = [job for job in JOBS if job.state == "queued" and job.attempt > 0]
+    queued = [job for job in JOBS if job.state == "queued"]
+    tried = [job for job in queued if job.attempt > 0]
 
-    found = table_of(STORE).find(JobQuery(states=(JobState.QUEUED,), attempt_min=1), limit=100)
+    looked, *others = (
+        table_of(STORE).find(JobQuery(states=(JobState.QUEUED,), attempt_min=least), limit=100) for least in (1, 0, -1)
+    )
 
-    assert 0 < found.looked_at == len(tried) < len([job for job in JOBS if job.state == "queued"])
+    assert 0 < looked.looked_at == len(looked.jobs) == len(tried) < len(queued)
+    assert [len(other.jobs) for other in others] == [len(queued)] * 2
 
 
 def test_where_no_index_helps_the_newest_jobs_are_looked_at_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
