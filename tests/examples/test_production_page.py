@@ -22,6 +22,9 @@ PAGE = (Path(__file__).parents[2] / "docs" / "production.md").read_text("utf-8")
 SPARE_SECONDS = 2
 """How much longer the page says that whoever kills is to wait."""
 
+ANSWER_SECONDS_MAX = 15
+"""How long a process may take to answer that has little of the processor."""
+
 APPLICATION = """
 from lamplighter import Runtime
 
@@ -104,6 +107,7 @@ def test_the_commands_that_watch_say_what_the_page_says(
 ) -> None:
     store = tmp_path / "jobs.db"
     health = one(r"^    HEALTHCHECK .* CMD (lamplighter health .*?)$").replace("/data/jobs.db", str(store))
+    health = f"{health} --timeout {ANSWER_SECONDS_MAX}"
     monkeypatch.setenv("LAMPLIGHTER_STORE", str(store))
 
     eventually(lambda: asked(capsys, health)[0] == 0, what="a runtime that is well")
@@ -116,15 +120,15 @@ def test_the_commands_that_watch_say_what_the_page_says(
     assert asked(capsys, health, "--boot", boot[:8])[0] == 0
     for verb in ("show", "tree", "stacks", "quiet"):
         assert f"`{verb}`" in PAGE
-        assert asked(capsys, f"lamplighter runtimes {verb} {boot}")[0] == 0
+        assert asked(capsys, f"lamplighter runtimes {verb} {boot} --timeout {ANSWER_SECONDS_MAX}")[0] == 0
     with Runtime(store).start(work=False) as runtime:
         job = runtime.jobs.queue("greet")
         assert runtime.jobs.get(job).state == "queued"
-        assert asked(capsys, f"lamplighter runtimes go {boot}")[0] == 0
+        assert asked(capsys, f"lamplighter runtimes go {boot} --timeout {ANSWER_SECONDS_MAX}")[0] == 0
         assert runtime.jobs.join(job, timeout=20).result == "hello"
 
     worker.process.send_signal(signal.SIGSTOP)
-    eventually(lambda: asked(capsys, health, "--max-age", "1")[0] == 1, what="one that does not answer")
+    eventually(lambda: asked(capsys, health, "--timeout", "1")[0] == 1, what="one that does not answer")
     assert "stopped" in asked(capsys, "lamplighter runtimes list")[1]
     worker.process.send_signal(signal.SIGCONT)
     assert worker.stop() == 0
