@@ -164,6 +164,16 @@ def test_keys_are_of_a_name_and_do_not_meet():
     assert sorted(seen) == ["a", "b", "c"]
 
 
+def test_keys_that_differ_behind_a_zero_byte_or_in_case_are_two():
+    app, seen = seen_by()
+    with app:
+        for number, key in enumerate(("k\0a", "k\0b", "k", "K", "\u00e9", "e\u0301")):
+            app.jobs.queue("index", number, debounce=Debounce(key, quiet=5, at_most=60))
+        app.advance(seconds=6)
+
+    assert sorted(seen) == [0, 1, 2, 3, 4, 5]
+
+
 def test_a_call_replaces_all_that_it_says_and_keeps_what_the_job_is():
     app, _ = seen_by()
     with app:
