@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ...rules.wording import many
 from .findings import Findings
-from .jobs import ENDED_KEPT_MAX, JobReplay, ToldMove
+from .jobs import ENDED_KEPT_MAX, DoubtfulMove, JobReplay, ToldMove
 
 NOTHING: Mapping[str, ToldMove] = {}
 
@@ -55,7 +55,8 @@ class StepReplay:
                 f"of a job of {move.n}, and the job of {job.name} is {job.state} by move {job.rev}, "
                 f"claim {job.claim_no}"
             )
-            self._findings.say("step by a stale claim", says, job.step.line, told.line)
+            # Where turns are missing, the job may have been removed and born again.
+            self._jobs.doubtful.append(DoubtfulMove("step by a stale claim", says, told, job.step, None))
         kept = self._kept.setdefault(move.j, {})
         earlier = kept.setdefault(move.step, told)
         if earlier is not told:

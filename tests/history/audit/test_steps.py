@@ -195,3 +195,17 @@ def test_a_line_for_people_that_says_otherwise_is_found(run):
     for index in [index for index, line in enumerate(lines) if line["event"] == "job.stepped"]:
         for fields in ({"step": "x"}, {"digest": "x"}, {"claim_no": 7}, {"job_id": "x"}):
             assert kinds(audited(changed(lines, index, **fields))) == ["told otherwise"]
+
+
+def test_where_turns_are_missing_the_job_may_be_another_of_the_same_id():
+    story = claimed().move("done", "running", 1, 1)
+    missing = index_of(story.lines, "turn.committed", turn=3)
+    other = Story("b2", 2, among=story)
+    other.revs["j"] = 0
+    other.move("queued", None, 0, 0, d="a hash").move("claimed", "queued", 1, 0)
+    other.turn(step(other, "one")).move("done", "running", 1, 1, steps=1)
+
+    found = kinds(audited([*without(story.lines, missing), *other.lines]))
+
+    assert "missing turns" in found
+    assert "step by a stale claim" not in found
