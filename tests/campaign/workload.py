@@ -280,9 +280,13 @@ def check_prompt(simulation: Simulation) -> None:
     def undone() -> list[str]:
         return [f"{job.id} of process {job.id[-1]}" for runtime, job in asked if runtime.jobs.get(job).state != "done"]
 
+    comes_to_nothing(simulation, undone, prompt_seconds(simulation), "queued, and not done soon")
+
+
+def prompt_seconds(simulation: Simulation) -> float:
+    """Within this, a job is done that nothing stands in the way of but long jobs in the few places that there are."""
     has_few_places = simulation.runtime.limits.workers_max <= LONG_LANES
-    seconds = LONG_SECONDS_MAX if has_few_places else PROMPT_SECONDS_MAX
-    comes_to_nothing(simulation, undone, seconds, "queued, and not done soon")
+    return LONG_SECONDS_MAX if has_few_places else PROMPT_SECONDS_MAX
 
 
 def keep_tenants(simulation: Simulation) -> None:
@@ -300,7 +304,7 @@ def keep_tenants(simulation: Simulation) -> None:
     def undone() -> list[str]:
         return [job_id for job_id in others if jobs.get(job_id).state != "done"]
 
-    comes_to_nothing(simulation, undone, PROMPT_SECONDS_MAX, "jobs that wait for those of another group")
+    comes_to_nothing(simulation, undone, prompt_seconds(simulation), "jobs that wait for those of another group")
     jobs.cancel_many("name:quick group:heavy")
 
 
