@@ -292,6 +292,8 @@ def prompt_seconds(simulation: Simulation) -> float:
 def keep_tenants(simulation: Simulation) -> None:
     """Ten groups have jobs, one of them a hundred times as many as each of the others, and before these."""
     jobs = simulation.runtime.jobs
+    # A host that was killed meanwhile has left it paused.
+    jobs.resume("quick")
     asked = jobs.queue_many(
         [
             JobSpec(name="quick", data="a tenant's", id=f"of-{tenant}-{number}", group=tenant)
