@@ -213,6 +213,19 @@ def test_a_log_that_was_removed_is_stored_when_its_only_runtime_stops(runtime, p
     assert rt.jobs.get("held").state.value == "queued"
 
 
+def test_whoever_reads_begins_no_other_log_where_it_was_removed(path):
+    # The runtime's own log was then taken for an older one than that of somebody else, and was not stored.
+    store = SqliteStore(str(path))
+    store.open()
+    remove_log(path)
+
+    with pytest.raises(StoreGone):
+        store.jobs.known(["held"])
+
+    assert not beside(path, "-wal").exists()
+    store.close()
+
+
 def test_a_child_that_outlives_its_host_does_not_keep_the_log(path):
     host = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(HOST_WITH_A_CHILD), str(path)],
