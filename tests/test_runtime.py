@@ -280,9 +280,11 @@ def test_a_stop_lets_a_broker_that_dies_meanwhile_store_what_has_ended(runtime, 
     stopping = threading.Thread(target=rt.stop, kwargs={"drain": 60})
     stopping.start()
     recorder.wait_for("runtime.stopping")
+    actor = rt.boot.post.find("broker")
+    recorder.until(lambda: actor._state.draining, "the broker to have heard of the stop")
     broker = rt.boot._supervision.family.children["broker"]
     broker.deaths = [rt.boot.clock.monotonic()] * 20
-    rt.boot.post.find("broker").actor_ref.tell("no mail of ours")
+    actor.actor_ref.tell("no mail of ours")
     recorder.until(lambda: broker.status is ChildStatus.WAITING, "the broker to wait out its back-off")
     if dies_again:
         monkeypatch.setattr(rt.boot._supervision, "start_now", lambda child: None)

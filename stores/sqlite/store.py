@@ -327,7 +327,7 @@ class SqliteStore:
     def _connect_reader(self) -> sqlite3.Connection:
         if self._files is not None:
             # Where the log has been removed, a new connection would begin another, and then nobody could store ours.
-            self._files.check(beside=True)
+            self._files.check(beside=self._writer is not None)
         reader = self._connect()
         reader.execute("pragma query_only = 1")
         return reader

@@ -18,7 +18,7 @@ import pytest
 from .kit import Page
 
 SHOWN_SECONDS_MAX = 2.0
-"""From the question on."""
+"""From the question on, for each page."""
 
 HOST = """
 import sys, threading
@@ -72,11 +72,14 @@ def test_a_handler_that_hangs_is_shown_with_its_stack(stuck: Stuck) -> None:
 def test_a_process_that_is_stopped_is_shown_so_and_its_job_is_cancelled(stuck: Stuck) -> None:
     os.kill(stuck.process.pid, signal.SIGSTOP)
     os.waitid(os.P_PID, stuck.process.pid, os.WSTOPPED)
-    began = time.monotonic()
 
-    pages = [stuck.page.text(path) for path in ("/runtimes", f"/runtimes/{stuck.boot}", "/")]
+    pages, took = [], []
+    for path in ("/runtimes", f"/runtimes/{stuck.boot}", "/"):
+        began = time.monotonic()
+        pages.append(stuck.page.text(path))
+        took.append(time.monotonic() - began)
 
-    assert time.monotonic() - began < SHOWN_SECONDS_MAX
+    assert max(took) < SHOWN_SECONDS_MAX
     assert ["stopped" in said for said in pages] == [True] * 3
     assert f"a signal or a debugger has stopped process {stuck.process.pid}" in pages[1]
     assert stuck.page.post("/act/job", {"id": stuck.job, "action": "cancel"}).status == 303
