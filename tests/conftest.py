@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import sys
 import threading
 import time as walltime
@@ -15,12 +16,14 @@ from typing import Any
 
 import hypothesis
 import pytest
+import structlog
 from lamplighter import Runtime
 from lamplighter.environment import Environment
 from lamplighter.history.audit.audit import Audit
 from lamplighter.history.audit.report import Report
 from lamplighter.history.audit.store_view import StoreView
 from lamplighter.log.events import ENVELOPE, EVENTS
+from lamplighter.log.sinks import Sink
 from lamplighter.testing.manual_clock import ManualTime
 
 from .support import side_by_side
@@ -112,6 +115,22 @@ def recorder() -> Iterator[Recorder]:
     kept = Recorder()
     yield kept
     kept.check()
+
+
+@pytest.fixture
+def logging_as_before() -> Iterator[None]:
+    """Puts back what a test configures: this process's logging is pytest's too."""
+    root, ours = logging.getLogger(), logging.getLogger("lamplighter")
+    level, our_level = root.level, ours.level
+    yield
+    for handler in list(root.handlers):
+        if isinstance(handler, Sink):
+            root.removeHandler(handler)
+            handler.close()
+    root.setLevel(level)
+    ours.setLevel(our_level)
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
 
 
 @pytest.fixture

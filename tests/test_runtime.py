@@ -772,7 +772,7 @@ def test_a_host_that_has_configured_structlog_gets_our_lines_in_its_own(runtime)
         lines.append(line)
         raise structlog.DropEvent
 
-    structlog.configure(processors=[keep])
+    structlog.configure(processors=[keep], wrapper_class=structlog.make_filtering_bound_logger(logging.NOTSET))
     try:
         rt = runtime()
         rt.stop()

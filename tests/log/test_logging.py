@@ -29,23 +29,9 @@ from lamplighter.log.emitter import Log
 from lamplighter.log.job_context import JOB_FIELDS
 from lamplighter.log.outlets import outlet_of
 
+pytestmark = pytest.mark.usefixtures("logging_as_before")
+
 SCRIPT_SECONDS_MAX = 60
-
-
-@pytest.fixture(autouse=True)
-def logging_as_before():
-    """Puts back what a test configures: this process's logging is pytest's too."""
-    root, ours = logging.getLogger(), logging.getLogger("lamplighter")
-    level, our_level = root.level, ours.level
-    yield
-    for handler in list(root.handlers):
-        if isinstance(handler, lamplighter.log.sinks.Sink):
-            root.removeHandler(handler)
-            handler.close()
-    root.setLevel(level)
-    ours.setLevel(our_level)
-    structlog.reset_defaults()
-    structlog.contextvars.clear_contextvars()
 
 
 @pytest.fixture

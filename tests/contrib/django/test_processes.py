@@ -127,6 +127,7 @@ def test_a_coroutine_is_run_though_django_lets_no_loop_touch_a_connection(worker
     worker.jobs.remove_handler(handler)
 
 
+@pytest.mark.usefixtures("logging_as_before")
 def test_a_name_without_a_handler_is_told_to_whoever_runs_the_command(shop: None) -> None:
     with pytest.raises(CommandError, match="'receipt'"):
         call_command("lamplighter", "run", "--only", "recept")

@@ -316,6 +316,7 @@ def test_many_first_calls_at_once_start_one_producer(served: Served) -> None:
         (["--drain", "soon"], "not a valid float"),
     ],
 )
+@pytest.mark.usefixtures("logging_as_before")
 def test_the_worker_says_what_is_wrong_with_its_options(served: Served, options: list[str], says: str) -> None:
     served.lamp.jobs.add_handler("work", print)
     app = served.make()
