@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Iterator
+
 PRIORITIES_MAX = 32
 """At how many priorities of what waits one claim looks, one after the other. Where there are more, it goes by time."""
 
@@ -12,3 +15,15 @@ CLAIMABLE = """
     and (not one_at_a_time or not exists (
       select 1 from lamplighter_jobs r where r.schedule = lamplighter_jobs.schedule and r.state = 'running'))
 """
+
+
+def priorities(connection: sqlite3.Connection, highest: str, name: str) -> Iterator[int]:
+    """The priorities of some rows of a name, highest first: one index seek for each.
+
+    Args:
+        highest: selects the highest, of the rows of `:name`; for each that follows it gets one more condition.
+    """
+    found = connection.execute(highest, {"name": name}).fetchone()[0]
+    while found is not None:
+        yield found
+        found = connection.execute(f"{highest} and priority < :than", {"name": name, "than": found}).fetchone()[0]

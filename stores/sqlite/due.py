@@ -8,14 +8,14 @@ the same order, and by time. So it costs the rest nothing, however much it is, a
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from typing import Any
 
 from ...messages.jobs import Instant, JobRecord
 from ...messages.pauses import paused_at
 from ..ports import Outlook
 from . import pauses, turns
-from .claimable import CLAIMABLE, PRIORITIES_MAX
+from .claimable import CLAIMABLE, PRIORITIES_MAX, priorities
 
 LONGEST_DUE_MAX = 1_000
 """Of what waited at so many priorities and is due, a claim takes its pick from so many: those that are due longest."""
@@ -126,7 +126,7 @@ def _following(connection: sqlite3.Connection, name: str, now: Instant) -> Insta
 def _waited(connection: sqlite3.Connection, name: str, now: Instant, limit: int, least: int | None) -> list[JobRecord]:
     """The first jobs that have waited and are due, down to a priority."""
     found: list[JobRecord] = []
-    for tried, priority in enumerate(_priorities(connection, name)):
+    for tried, priority in enumerate(priorities(connection, HIGHEST_WAITING, name)):
         if len(found) == limit or (least is not None and priority < least):
             return found
         if tried == PRIORITIES_MAX:
@@ -134,14 +134,6 @@ def _waited(connection: sqlite3.Connection, name: str, now: Instant, limit: int,
         rest = limit - len(found)
         found += _jobs(connection, WAITED, name=name, now=now, priority=priority, limit=rest)
     return found
-
-
-def _priorities(connection: sqlite3.Connection, name: str) -> Iterator[int]:
-    """The priorities at which jobs wait, highest first: one index seek for each."""
-    found = _one(connection, HIGHEST_WAITING, name=name)
-    while found is not None:
-        yield found
-        found = _one(connection, HIGHEST_WAITING + " and priority < :than", name=name, than=found)
 
 
 def earliest(*instants: Instant | None) -> Instant | None:

@@ -11,11 +11,12 @@ import contextlib
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import NamedTuple
 
 from ...messages.jobs import ENDED, WAITS_FOR_JOBS, WAITS_ITS_TURN, Instant, JobRecord, JobState
 from ...messages.queries import Found, JobQuery, Place
-from .claimable import PRIORITIES_MAX
+from .claimable import PRIORITIES_MAX, priorities
 from .job_conditions import ANY, Conditions, Values, bind
 from .job_rows import KEYS_MAX
 
@@ -28,6 +29,8 @@ LINKED = f"from lamplighter_jobs indexed by lamplighter_jobs_linked where state 
 GROUPED = (
     f"from lamplighter_jobs indexed by lamplighter_jobs_grouped where state = 'queued' and waits = {WAITS_ITS_TURN}"
 )
+
+HIGHEST_GROUPED = f"select max(priority) {GROUPED} and name = :name"
 
 RUNNING = "from lamplighter_jobs indexed by lamplighter_jobs_running where state = 'running'"
 
@@ -247,27 +250,13 @@ def _of_group(connection: sqlite3.Connection, query: JobQuery, wanted: Condition
     name, group = wanted.bind(query.names[0]), wanted.bind(query.group)
     rows = [f"{RUNNING} and name = {name} and group_key = {group}"] if JobState.RUNNING in query.states else []
     if JobState.QUEUED in query.states:
-        priorities = _priorities(connection, query.names[0])
-        if len(priorities) > PRIORITIES_MAX:
+        # Of no more than are worth a look each.
+        found = list(islice(priorities(connection, HIGHEST_GROUPED, query.names[0]), PRIORITIES_MAX + 1))
+        if len(found) > PRIORITIES_MAX:
             return
-        rows += [f"{GROUPED} and name = {name} and priority = {one} and group_key = {group}" for one in priorities]
+        rows += [f"{GROUPED} and name = {name} and priority = {one} and group_key = {group}" for one in found]
         rows.append(f"{LINKED} and name = {name}")
     yield " union all select no ".join(rows)
-
-
-def _priorities(connection: sqlite3.Connection, name: str) -> list[int]:
-    """The priorities of what is queued of a name and has a group: one index seek for each, and of no more than are
-    worth it.
-    """
-    found: list[int] = []
-    highest = f"select max(priority) {GROUPED} and name = :name"
-    while len(found) <= PRIORITIES_MAX:
-        below = f" and priority < {found[-1]}" if found else ""
-        priority = connection.execute(highest + below, {"name": name}).fetchone()[0]
-        if priority is None:
-            break
-        found.append(priority)
-    return found
 
 
 def _next_text(text: str) -> str | None:

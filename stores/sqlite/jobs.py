@@ -100,7 +100,7 @@ class SqliteJobs:
         """Make a job what another call with its key says."""
         if before.group_key is not None:
             # The call may have another group, or none.
-            self._turn.left_lines.add((before.name, before.priority, before.group_key))
+            self._turn.left_lines.add(turns.key_of(before))
         changes = replaced(before, by)
         return self.move_surely(before, "job.replaced", says_replaced(before._replace(**changes)), changes)
 
@@ -363,7 +363,7 @@ class SqliteJobs:
             fields = {"reason": HOST_REASON, **self._without_steps(job.no), **({"then": then} if then else {})}
             moves.append(Transition("job.done", counted, before, fields))
             if job.group_key is not None and before == "queued":
-                self._turn.left_lines.add((job.name, job.priority, job.group_key))
+                self._turn.left_lines.add(turns.key_of(job))
             if self._turn.has_open_links:
                 self.ripen(job.no)
         self._connection.execute("update lamplighter_jobs set rev = ? where no = ?", (counted.rev, job.no))
@@ -418,7 +418,7 @@ class SqliteJobs:
         self._turn.heed(moved)
         if state in ENDED:
             if before.waits == WAITS_ITS_TURN and before.state == JobState.QUEUED:
-                self._turn.left_lines.add((before.name, before.priority, before.group_key or ""))
+                self._turn.left_lines.add(turns.key_of(before))
             if self._turn.has_open_links:
                 self.ripen(moved.no)
         if self._turn.has_steps and state == JobState.DONE:

@@ -9,6 +9,7 @@ from ...messages.jobs import WAITS_ITS_TURN, Instant, JobRecord, JobState
 from ...rules.known_clock import KnownClock
 from ...rules.turn_record import TurnRecord
 from ..troubles import BootLost
+from . import turns
 from .due import NEXT_EXPIRY
 
 OVERVIEW = f"""
@@ -107,8 +108,8 @@ class OpenTurn(TurnRecord):
             self.number,
         ) = connection.execute(OVERVIEW, (boot,)).fetchone()
         self.born_linked: list[int] = []
-        self.lined_up: dict[tuple[str, int, str], Instant] = {}
-        self.left_lines: set[tuple[str, int, str]] = set()
+        self.lined_up: dict[turns.Key, Instant] = {}
+        self.left_lines: set[turns.Key] = set()
         self.boot_no: int = boot_no or 0
         self.clock = KnownClock(*clock)
         self.seen = seen if seen is not None and seen.boot == boot else None
@@ -131,5 +132,5 @@ class OpenTurn(TurnRecord):
             # No later turn may come.
             self.has_suspects = True
         if job.waits == WAITS_ITS_TURN:
-            key = (job.name, job.priority, job.group_key or "")
+            key = turns.key_of(job)
             self.lined_up[key] = min(job.run_at, self.lined_up.get(key, job.run_at))

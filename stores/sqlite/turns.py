@@ -107,6 +107,11 @@ def leave(connection: sqlite3.Connection, keys: Iterable[Key]) -> None:
             _remove(connection, key)
 
 
+def key_of(job: JobRecord) -> Key:
+    """Of the row that a queued job is of."""
+    return job.name, job.priority, job.group_key or NO_GROUP
+
+
 def _remove(connection: sqlite3.Connection, key: Key) -> None:
     """Remove a group from the line, and what has no group, if it stands there alone then."""
     connection.execute(DELETE, key)
