@@ -62,14 +62,12 @@ class GroupReplay:
             return
         self._read += 1
         heard = (step.at, self._read, move, step.line)
-        if is_claim and not self._has_limits:
-            self._has_limits = True
-            for earlier in self._before:
-                heapq.heappush(self._waiting, earlier)
-            self._before.clear()
-        if not self._has_limits:
+        if not (is_claim or self._has_limits):
             self._before.append(heard)
             return
+        self._has_limits = True
+        while self._before:
+            heapq.heappush(self._waiting, self._before.popleft())
         heapq.heappush(self._waiting, heard)
         self._last = max(self._last, step.at)
         while len(self._waiting) > WAITING_MAX or (self._waiting and self._waiting[0][0] < self._last - KEPT_SECONDS):

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import NamedTuple
 
-import msgspec
-
 from ...messages.jobs import ENDED, Instant
 from ...rules.lifecycle import MOVES
 from ...rules.rates import rate_read, room_of, spent
@@ -19,6 +17,7 @@ from ..log_files.fields import Said
 from ..log_files.lines import Told
 from ..log_files.search import find, needles_of
 from ..replay.findings import named
+from .hops import moves_told
 
 WAITED_SECONDS_MIN = 0.1
 """Where a claim has waited for less, nobody asks why, and no other job is looked for."""
@@ -124,11 +123,7 @@ class StoreLogs:
                 continue
             at: Instant = said["at"] if "at" in said else said.get("ts", 0.0)
             boot: str = said["of"] if "of" in said else said["boot"]
-            for number, raw in enumerate(said["moves"]):
-                try:
-                    move = msgspec.convert(raw, Told)
-                except msgspec.MsgspecError:
-                    continue
+            for number, move in enumerate(moves_told(said)):
                 yield _Step(_MovePlace(at, boot, said["turn"], said.get("part", 1), number), move)
 
     def ends_of(self, job_ids: Iterable[str]) -> dict[str, list[tuple[int, _End]]]:
@@ -224,7 +219,7 @@ def _waits(own: Sequence[_Step], known: Sequence[str]) -> Iterator[_Wait]:
 
 def _ends_named(move: Told) -> dict[str, int | None]:
     """The ends of other jobs that a move names."""
-    return {str(one[0]): one[1] for one in move.y or () if len(one) > 1 and isinstance(one[1], int)}
+    return {str(one[0]): one[1] for one in move.y or () if isinstance(one[1], int)}
 
 
 def _of_parents(wait: _Wait, moves: Mapping[str, list[tuple[int, _End]]]) -> str:

@@ -76,6 +76,16 @@ def with_hops(found: Iterable[Said], wanted: Callable[[Told], bool]) -> list[Sai
     return [*rest, *hops.values()]
 
 
+def moves_told(said: Said) -> Iterator[Told]:
+    """The moves that a line of the ledger tells, without those that cannot be read."""
+    for raw in said["moves"]:
+        try:
+            move = msgspec.convert(raw, Told)
+        except msgspec.MsgspecError:
+            continue
+        yield move
+
+
 def _place(said: Said) -> tuple[Any, ...]:
     """What one line alone is about: of several steps or calls in one turn, each has one."""
     match event := said.get("event"):
@@ -100,11 +110,7 @@ def _hops(said: Said) -> Iterator[tuple[Told, Said]]:
     if is_told:
         common |= {"boot": said.get("of", said["boot"]), "seq": LAST_SEQ, "told_by": said["told_by"], "untold": True}
         common["ts"] = said.get("at", said.get("ts", 0.0))
-    for raw in said["moves"]:
-        try:
-            move = msgspec.convert(raw, Told)
-        except msgspec.MsgspecError:
-            continue
+    for move in moves_told(said):
         event = f"job.{move.k}"
         if event in OF_JOBS and move.j:
             hop = {name: value for key, name in NAMES.items() if (value := getattr(move, key)) is not None}
