@@ -14,6 +14,7 @@ from ..handlers.lanes import Lanes
 from ..log.emitter import Log
 from ..messages.jobs import Seconds
 from ..messages.mail import Drain, Interrupt
+from ..rules.restart_budget import BACKOFF_SECONDS_MAX
 
 SAID_AFTER_SECONDS = 1.0
 """A stop that has waited so long says what it waits for, and again whenever it has waited twice as long."""
@@ -26,9 +27,6 @@ LOOK_SECONDS_MAX = 0.5
 
 SETTLE_SECONDS_MAX = 5.0
 """How long the endings of what was interrupted may take to be stored, from when there is a broker that can."""
-
-BACKOFF_SECONDS_MAX = 30.0
-"""How long a broker is waited for that has died and waits out its back-off."""
 
 
 class Draining:
@@ -85,7 +83,8 @@ class Draining:
     def interrupt(self) -> int:
         """Interrupt what still runs, and wait until that is stored, and what has ended before. How many jobs it was.
 
-        A broker that comes later would take back what a HandlerActor has seen end, so that it ran in vain.
+        A broker that waits out a back-off is waited for, as long as one lasts at most by itself: one that comes later
+        would take back what a HandlerActor has seen end, so that it ran in vain.
         """
         if self._holds_nothing():
             return 0
