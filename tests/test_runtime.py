@@ -235,6 +235,15 @@ def test_a_broker_that_is_started_while_the_runtime_stops_claims_nothing(runtime
     assert_that_the_next_broker_claims_nothing(rt, recorder, stopping, release, running)
 
 
+def kill_broker(rt, recorder):
+    """Kill a broker that has died often, so that it waits out a long back-off."""
+    broker = rt.boot._supervision.family.children["broker"]
+    broker.deaths = [rt.boot.clock.monotonic()] * 20
+    rt.boot.post.find("broker").actor_ref.tell("no mail of ours")
+    recorder.until(lambda: broker.status is ChildStatus.WAITING, "the broker to wait out its back-off")
+    return broker
+
+
 def test_a_stop_does_not_wait_for_the_back_off_of_a_broker_that_has_died(runtime, recorder):
     # The job had returned, and no broker was there to store that before the stop had ended: it ran again.
     rt = runtime(restarts_max=100, restart_backoff_seconds_max=3600)
@@ -242,10 +251,7 @@ def test_a_stop_does_not_wait_for_the_back_off_of_a_broker_that_has_died(runtime
     rt.jobs.add_handler("work", lambda job: release.wait(30))
     rt.jobs.queue("work", id="a")
     recorder.wait_for("job.started")
-    broker = rt.boot._supervision.family.children["broker"]
-    broker.deaths = [rt.boot.clock.monotonic()] * 20
-    rt.boot.post.find("broker").actor_ref.tell("no mail of ours")
-    recorder.until(lambda: broker.status is ChildStatus.WAITING, "the broker to wait out its back-off")
+    kill_broker(rt, recorder)
 
     release.set()
     stopping = threading.Thread(target=rt.stop, kwargs={"drain": 60})
@@ -280,12 +286,8 @@ def test_a_stop_lets_a_broker_that_dies_meanwhile_store_what_has_ended(runtime, 
     stopping = threading.Thread(target=rt.stop, kwargs={"drain": 60})
     stopping.start()
     recorder.wait_for("runtime.stopping")
-    actor = rt.boot.post.find("broker")
-    recorder.until(lambda: actor._state.draining, "the broker to have heard of the stop")
-    broker = rt.boot._supervision.family.children["broker"]
-    broker.deaths = [rt.boot.clock.monotonic()] * 20
-    actor.actor_ref.tell("no mail of ours")
-    recorder.until(lambda: broker.status is ChildStatus.WAITING, "the broker to wait out its back-off")
+    recorder.until(lambda: rt.boot.post.find("broker")._state.draining, "the broker to have heard of the stop")
+    broker = kill_broker(rt, recorder)
     if dies_again:
         monkeypatch.setattr(rt.boot._supervision, "start_now", lambda child: None)
         monkeypatch.setattr(draining, "LOOK_SECONDS_MAX", 0.001)
