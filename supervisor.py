@@ -19,6 +19,7 @@ from enum import StrEnum
 from typing import Literal, NamedTuple
 
 from .actors.base import ActorContext, Post, RuntimeActor
+from .environment.threads import Thread
 from .messages.family import Died, StartChild, StartNow, StopChild, StopFamily
 from .messages.jobs import Instant, Seconds
 from .messages.mail import Down, Mail
@@ -323,6 +324,7 @@ class Supervision:
         self._announce = announce
         self._give_up = give_up
         self._deaths = context.environment.mailbox()
+        self._watchdog: Thread | None = None
         self._incarnation = 0
         self.crashes: deque[Death] = deque(maxlen=DEATHS_SHOWN_MAX)
         self.family = Family(context.environment.event())
@@ -330,7 +332,7 @@ class Supervision:
     def start(self) -> None:
         """Start the first supervisor."""
         self._start()
-        self._context.environment.spawn(self._watch, "watchdog")
+        self._watchdog = self._context.environment.spawn(self._watch, "watchdog")
 
     def have(self, spec: ChildSpec) -> None:
         """Add a child, and start it unless it lives."""
@@ -370,6 +372,9 @@ class Supervision:
             # There is no supervisor, or it hangs, so no message would be read.
             self.family.stop(self._context.post, lambda child, reason: None)
         self._deaths.put(None)
+        if self._watchdog is not None:
+            # It may be starting one just now, which may have done all this before it is known to have a thread.
+            self._watchdog.join(STOP_SECONDS_MAX)
         actor = self._context.post.find("supervisor")
         if actor is not None and actor.thread is not None:
             if not actor.actor_stopped.is_set():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
+from lamplighter.environment import Environment
 from lamplighter.supervisor import FOLLOWING, STOP_SECONDS_MAX, Child, ChildSpec, ChildStatus
 
 FINAL = {ChildStatus.STOPPED, ChildStatus.ABANDONED}
@@ -86,6 +87,34 @@ def test_a_supervisor_that_dies_while_its_children_stop_leaves_them_to_its_succe
 
     assert recorder.of("supervisor.restarted")
     assert not [name for name in boot.post.names() if boot.post.find(name).thread.is_alive()]
+
+
+def test_a_supervisor_that_is_just_being_started_ends_with_the_family(runtime, recorder):
+    # It had stopped all others before it was known to have a thread, and stayed itself.
+    ordinary, is_slow, has_stopped = Environment(), threading.Event(), threading.Event()
+
+    def spawn(work, name):
+        thread = ordinary.spawn(work, name)
+        if name == "supervisor" and is_slow.is_set():
+            boot._supervision.family.has_stopped.wait(10)
+            has_stopped.wait(0.3)
+        return thread
+
+    def die() -> None:
+        is_slow.set()
+        raise SystemExit
+
+    rt = runtime(environment=Environment(spawn=spawn))
+    recorder.wait_for("actor.started", child="scheduler")
+    boot = rt.boot
+    boot.post.find("supervisor")._stop_family = die
+    rt.stop()
+    has_stopped.set()
+
+    supervisor = boot.post.find("supervisor")
+    assert supervisor.incarnation == 2
+    assert supervisor.actor_stopped.wait(10)
+    assert not supervisor.thread.is_alive()
 
 
 def test_a_family_without_a_supervisor_is_stopped_all_the_same(runtime, recorder):
