@@ -59,7 +59,7 @@ class Limits:
     then_jobs_max: int = 10_000
     then_bytes_max: int = 16 * 1024 * 1024
     parents_max: int = 10_000
-    freed_links_max: int = 1_000
+    freed_links_max: int = 500
     steps_max: int = 10_000
     steps_bytes_max: int = 16 * 1024 * 1024
     error_characters_max: int = 20_000

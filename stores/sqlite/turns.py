@@ -58,8 +58,21 @@ LINE = """
     and group_key <> '' order by next, group_key limit :most
 """
 
-BACK = """select max(next) from lamplighter_turns indexed by lamplighter_turns_next
-          where name = :name and priority = :priority and next <= :soon"""
+BEHIND = f"""
+  {STEP_SECONDS} + max(:now, coalesce((
+    select max(next) from lamplighter_turns indexed by lamplighter_turns_next
+    where name = :name and priority = :priority and next <= :soon), :now))
+"""
+"""The place behind all that are due."""
+
+TO_THE_BACK = f"""
+  update lamplighter_turns set next = {BEHIND} where name = :name and priority = :priority and group_key = :key
+"""
+
+OTHERS_TO_THE_BACK = f"""
+  insert or replace into lamplighter_turns select :name, :priority, :key, {BEHIND}
+  where exists (select 1 from lamplighter_turns where name = :name and priority = :priority and group_key > '')
+"""
 
 HEAD = f"""
   select * from lamplighter_jobs indexed by lamplighter_jobs_grouped
@@ -82,9 +95,6 @@ ALL_RUNNING = """select group_key, count(*) from lamplighter_jobs indexed by lam
 ANOTHER = "select 1 from lamplighter_turns where name = ? and priority = ? and group_key > ? limit 1"
 
 DELETE = "delete from lamplighter_turns where name = ? and priority = ? and group_key = ?"
-
-PLACE_OTHERS = """insert or replace into lamplighter_turns select ?, ?, '', ?
-                  where exists (select 1 from lamplighter_turns where name = ? and priority = ? and group_key > '')"""
 
 NEXT = """select next from lamplighter_turns indexed by lamplighter_turns_next
           where name = :name and priority = :priority and next > :after and group_key <> '' order by next limit 1"""
@@ -231,14 +241,10 @@ class GroupLine:
 
     def close(self) -> None:
         """Send those to the back that have started jobs."""
-        backs: dict[int, Instant] = {}
+        about: dict[str, Any] = {"name": self._name, "now": self._now, "soon": self._now + SLACK_SECONDS}
         for priority, group in self._served:
-            back = max(backs.get(priority) or self._back(priority), self._now) + STEP_SECONDS
-            backs[priority] = back
-            if group == NO_GROUP:
-                self._connection.execute(PLACE_OTHERS, (self._name, priority, back, self._name, priority))
-            else:
-                self._place((self._name, priority, group), back)
+            query = OTHERS_TO_THE_BACK if group == NO_GROUP else TO_THE_BACK
+            self._connection.execute(query, {**about, "priority": priority, "key": group})
 
     def _at(self, priority: int, others: deque[JobRecord]) -> Iterator[JobRecord]:
         """Those of one priority."""
@@ -352,8 +358,3 @@ class GroupLine:
             "select next from lamplighter_turns where name = :name and priority = :priority and group_key = ''", about
         ).fetchone()
         return float("-inf") if row is None else row[0]
-
-    def _back(self, priority: int) -> Instant:
-        about = {"name": self._name, "priority": priority, "soon": self._now + SLACK_SECONDS}
-        found = self._connection.execute(BACK, about).fetchone()[0]
-        return float("-inf") if found is None else found

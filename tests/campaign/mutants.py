@@ -2710,8 +2710,8 @@ MUTANTS = (
         TURNS,
         "a group that was served stays in front",
         "stores/sqlite/turns.py",
-        "                self._place((self._name, priority, group), back)\n",
-        "                pass\n",
+        '            self._connection.execute(query, {**about, "priority": priority, "key": group})\n',
+        "            pass\n",
         test="tests/stores/sqlite/test_turns.py::test_a_group_that_was_served_stands_behind_all_that_wait",
     ),
     Mutant(

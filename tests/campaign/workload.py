@@ -210,7 +210,7 @@ def simulation_of(seed: int, host: Host) -> Simulation:
     few = random.Random(f"places of {seed}")
     limits = {"workers_max": few.choice((1, 2, 5))} if few.random() < 0.15 else {}
     if host.weaver is not None:
-        limits["freed_links_max"] = few.choice((1, 3, 1_000))
+        limits["freed_links_max"] = few.choice((1, 3, 500))
     return Simulation(
         host.register,
         host=host.live,
