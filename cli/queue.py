@@ -8,7 +8,7 @@ import sys
 from typing import Any, NoReturn, cast
 
 from ..errors import UsageError, shown
-from ..messages.jobs import JobKeywords
+from ..messages.jobs import Debounce, JobKeywords
 from .acting import Act, declare_acting
 from .new_jobs import declare_new, new_of, told
 from .options import span_of
@@ -26,6 +26,11 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="which handler it is for")
     parser.add_argument("data", metavar="DATA", nargs="?", default="null", help=f"JSON; {STDIN} reads standard input")
     parser.add_argument("--unique", metavar="KEY", help="none while one of this name and key is unfinished")
+    parser.add_argument(
+        "--debounce", metavar="KEY", help="the job that is queued under it gets these data; with --quiet, --at-most"
+    )
+    parser.add_argument("--quiet", metavar="SPAN", help="due so long after the last call with the key, as 5s")
+    parser.add_argument("--at-most", metavar="SPAN", help="and so long after the first at the latest, as 1m")
     parser.add_argument("--priority", type=int, default=0, metavar="N", help="higher runs first (%(default)s)")
     parser.add_argument("--expires", metavar="SPAN", help="cancelled if it was not started within, as 30m")
     parser.add_argument("--group", metavar="KEY", help="the groups of a name take turns")
@@ -46,6 +51,9 @@ def run(arguments: argparse.Namespace) -> int:
     options = cast("JobKeywords", {**new_of(arguments), "priority": arguments.priority})
     if arguments.unique is not None:
         options["unique"] = arguments.unique
+    debounce = _debounce(arguments)
+    if debounce is not None:
+        options["debounce"] = debounce
     if arguments.group is not None:
         options["group"] = arguments.group
     if arguments.after or arguments.after_ended:
@@ -59,6 +67,22 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     told(act, "queue", operator.queue(arguments.name, data, reason=act.reason, **options))
     return 0
+
+
+def _debounce(arguments: argparse.Namespace) -> Debounce | None:
+    """What makes one job of many calls, if that was asked for.
+
+    Raises:
+        UsageError: not all three of its options were given, or a span is none.
+    """
+    given = {f"--{name.replace('_', '-')}": getattr(arguments, name) for name in ("debounce", "quiet", "at_most")}
+    said = [option for option, text in given.items() if text is not None]
+    if not said:
+        return None
+    if len(said) < len(given):
+        raise UsageError(f"expected --debounce, --quiet and --at-most together, got only: {', '.join(said)}")
+    quiet, at_most = (span_of(given[option], option) for option in ("--quiet", "--at-most"))
+    return Debounce(arguments.debounce, quiet=quiet, at_most=at_most)
 
 
 def _data(text: str) -> Any:

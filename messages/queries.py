@@ -25,6 +25,7 @@ QUALIFIERS = (
     "corr",
     "unique",
     "group",
+    "debounce",
     "attempt",
     "queued",
     "ended",
@@ -71,6 +72,7 @@ class JobQuery:
         corr: the root that it descends from, or is.
         unique: its unique key.
         group: the group that it is of.
+        debounce: the key of the calls that it was queued by, whether or not it still holds it.
         attempt_min, attempt_max: of the attempts that are counted, both included.
         due_since, due_until: of `run_at`, which every job has.
         data: what must stand in its data.
@@ -87,6 +89,7 @@ class JobQuery:
     corr: str | None = None
     unique: str | None = None
     group: str | None = None
+    debounce: str | None = None
     attempt_min: int | None = None
     attempt_max: int | None = None
     queued_since: Instant | None = None
@@ -113,6 +116,7 @@ class JobQuery:
             ("corr", self.corr),
             ("unique", self.unique),
             ("group", self.group),
+            ("debounce", self.debounce),
         )
         yield from (f"{qualifier}:{_value(text)}" for qualifier, text in said if text is not None)
         if self.slot is not None:

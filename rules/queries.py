@@ -30,14 +30,19 @@ def error_text(job: JobRecord) -> str:
 
 def matches(query: JobQuery, job: JobRecord) -> bool:
     """Whether a query asks for a job."""
-    said = ((query.schedule, job.schedule), (query.slot, job.slot), (query.boot, job.boot), (query.corr, job.corr))
+    said = (
+        (query.schedule, job.schedule),
+        (query.slot, job.slot),
+        (query.boot, job.boot),
+        (query.corr, job.corr),
+        (query.unique, job.unique_key),
+        (query.group, job.group_key),
+        (query.debounce, job.debounce_key),
+    )
     return (
         (not query.names or job.name in query.names)
         and (not query.states or job.state in query.states)
-        and all(
-            wanted in (None, has)
-            for wanted, has in (*said, (query.unique, job.unique_key), (query.group, job.group_key))
-        )
+        and all(wanted in (None, has) for wanted, has in said)
         and job.id.startswith(query.id_prefix or "")
         and _at_least(query.attempt_min, job.attempt)
         and (query.attempt_max is None or job.attempt <= query.attempt_max)

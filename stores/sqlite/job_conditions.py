@@ -19,6 +19,7 @@ SAID = {
     "corr": "corr",
     "unique": "unique_key",
     "group": "group_key",
+    "debounce": "debounce_key",
 }
 """What must be just what a query says, and in which column."""
 

@@ -304,6 +304,14 @@ REFUSED = [
     (["queue", "mail", "--expires", "never"], 2, "expected --expires to be a span"),
     (["queue", "mail", "--dry-run", "--unique", ""], 2, "expected unique to be a str of 1 to 200 characters"),
     (["queue", "mail", "--group", ""], 2, "expected group to be a str of 1 to 200 characters"),
+    (["queue", "mail", "--debounce", "k", "--quiet", "5s"], 2, "--at-most together, got only: --debounce, --quiet"),
+    (["queue", "mail", "--quiet", "5s"], 2, "expected --debounce, --quiet and --at-most together, got only: --quiet"),
+    (
+        ["queue", "mail", "--debounce", "k", "--quiet", "5s", "--at-most", "4s"],
+        2,
+        "expected debounce.at_most to be quiet",
+    ),
+    (["queue", "mail", "--debounce", "k", "--quiet", "no", "--at-most", "4s"], 2, "expected --quiet to be a span"),
     (["queue", "mail", "--after", "nope"], 1, "expected jobs of the store in after and after_ended, got: 'nope'"),
     (["queue", "mail", "--after-ended", "nope", "--dry-run"], 1, "expected jobs of the store in after and after_ended"),
     (
@@ -388,6 +396,19 @@ def test_a_job_is_queued_with_data_of_the_command_line_or_of_standard_input(runt
             ("[1,2]", 0, None, 3600.0, 7200.0),
             ("null", 0, None, None, None),
         ]
+
+
+def test_two_calls_with_a_debounce_key_are_one_job_with_the_data_of_the_last(runtime, file, capsys):
+    runtime().stop()
+    call = ["--debounce", "doc-7", "--quiet", "5s", "--at-most", "1m"]
+
+    assert main(["queue", "index", "1", *call]) == main(["queue", "index", "2", *call]) == 0
+    first, second = capsys.readouterr().out.split()
+    assert main(["queue", "index", "3"]) == main(["jobs", "list", "debounce:doc-7", "--json", "--show-data"]) == 0
+
+    assert first == second
+    listed = [json.loads(line) for line in capsys.readouterr().out.splitlines()[1:]]
+    assert [(one["id"], one["data"]["value"]) for one in listed if "id" in one] == [(first, 2)]
 
 
 def test_a_job_is_queued_for_a_group_and_behind_others(runtime, file, capsys):

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from django.db import connection, connections, transaction
-from lamplighter import Carrier, Job, JobSpec, Runtime, StoreError, StoreUnavailable, UnknownJob, UsageError
+from lamplighter import Carrier, Debounce, Job, JobSpec, Runtime, StoreError, StoreUnavailable, UnknownJob, UsageError
 
 JOIN_SECONDS_MAX = 15
 
@@ -78,6 +78,22 @@ def test_many_jobs_follow_a_transaction_together(runtime: Any) -> None:
         assert runtime.jobs.queue_many([]) == []
 
     assert [exists(runtime, job) for job in (*gone, *there)] == [False, False, True, True]
+
+
+def test_calls_with_a_debounce_key_count_if_their_transaction_commits(runtime: Any) -> None:
+    doc = Debounce("doc-7", quiet=60, at_most=600)
+    first = runtime.jobs.queue("index", 1, debounce=doc)
+
+    with pytest.raises(Regret), transaction.atomic():
+        runtime.jobs.queue("index", 2, debounce=doc)
+        raise Regret
+    kept = runtime.jobs.get(first).data
+    with transaction.atomic():
+        runtime.jobs.queue("index", 3, debounce=doc)
+        runtime.jobs.queue("index", 4, debounce=doc)
+
+    assert (kept, runtime.jobs.get(first).data) == (1, 4)
+    assert runtime.jobs.cancel(first)
 
 
 def test_what_a_handler_queues_in_a_transaction_follows_it(runtime: Any) -> None:

@@ -74,6 +74,7 @@ def filled() -> tuple[SqliteStore, list[JobRecord]]:
             slot=NOW + n if n % 4 == 1 else None,
             priority=n % 3 if n % 8 == 7 else 0,
             group_key=f"g{n % 5}" if n % 8 >= 6 else None,
+            debounce_key=f"d{n % 7}" if n % 6 == 2 else None,
         )
         for n in range(80)
     ]
@@ -124,6 +125,7 @@ queries = st.builds(
     boot=optional(st.sampled_from(["b", "c"])),
     corr=optional(st.sampled_from(["c0", "c3"])),
     unique=optional(st.sampled_from(["k0", "k3", "k1"])),
+    debounce=optional(st.sampled_from(["d0", "d1", "none"])),
     group=optional(st.sampled_from(["g0", "g1", "g2", "none"])),
     attempt_min=optional(st.integers(-1, 9)),
     attempt_max=optional(st.integers(0, 9)),
