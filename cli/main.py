@@ -122,8 +122,8 @@ def _parsed(
             return subparser.parse_args(rest)
         name, *rest = rest
         subparser = inner[name]
-    # Options may stand between the others, as in `trace JOB --json LOG`.
-    return subparser.parse_intermixed_args(rest)
+    # Options may stand between the others, as in `trace JOB --json LOG`. What follows `--` is no option.
+    return subparser.parse_args(rest) if "--" in rest else subparser.parse_intermixed_args(rest)
 
 
 class _Version(argparse.Action):

@@ -19,11 +19,14 @@ def what_it_waits_for(awaited: Awaited) -> Why:
         )
     more = [f"{awaited.open - len(awaited.ids):,} more"] if awaited.open > len(awaited.ids) else []
     count = f"{awaited.open:,} of {awaited.total:,} jobs" if awaited.total > 1 else "a job"
+    waits = f"it waits for {count}: {listed([*awaited.ids, *more])}"
+    ends = f"the end of {'that job' if awaited.open == 1 else 'these jobs'}"
+    if awaited.fated is not None:
+        job_id, state = awaited.fated
+        waits += f"; it does not start then either, as {job_id} is {state}"
+        ends = f"a requeue of {job_id}, for which it then waits again"
     return Why(
-        code="waits_for",
-        sentence=f"it waits for {count}: {listed([*awaited.ids, *more])}",
-        changes=f"the end of {'that job' if awaited.open == 1 else 'these jobs'}; or a requeue of this one, which then "
-        "waits for nobody",
+        code="waits_for", sentence=waits, changes=f"{ends}; or a requeue of this one, which then waits for nobody"
     )
 
 

@@ -104,11 +104,13 @@ class Awaited(NamedTuple):
         total: how many others.
         open: how many of these have not ended.
         ids: of the first of those that have not.
+        fated: of one that had to be done and is not, for which it will not start: its id, and its state.
     """
 
     total: int
     open: int
     ids: Sequence[str] = ()
+    fated: tuple[str, str] | None = None
 
 
 class JobReader(Protocol):

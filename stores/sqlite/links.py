@@ -35,6 +35,11 @@ FIRST_OPEN = """select parent from lamplighter_links indexed by lamplighter_link
 
 HAS_CHILDREN = "select 1 from lamplighter_links where parent = ? limit 1"
 
+FATED = """select p.id, l.met from lamplighter_links l join lamplighter_jobs p on p.no = l.parent
+           where l.child = ? and not l.any_end and (l.met = 'dead' or l.met = 'cancelled')
+           order by l.met desc, l.place limit 1"""
+"""One that is dead decides before one that is cancelled."""
+
 COUNT_OPEN = """select count(*) from lamplighter_links indexed by lamplighter_links_open
                 where child = ? and met is null"""
 
@@ -114,7 +119,8 @@ def awaited(connection: sqlite3.Connection, child_no: int, most: int) -> Awaited
     open_ones = int(connection.execute(COUNT_OPEN, (child_no,)).fetchone()[0])
     first = f"select id from lamplighter_jobs where no in ({FIRST_OPEN}) order by no"
     ids = [row[0] for row in connection.execute(first, (child_no, most))] if open_ones else []
-    return Awaited(count(connection, child_no), open_ones, ids)
+    fated = connection.execute(FATED, (child_no,)).fetchone()
+    return Awaited(count(connection, child_no), open_ones, ids, fated)
 
 
 def has_ended(job: JobRecord) -> bool:

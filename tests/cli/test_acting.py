@@ -411,6 +411,15 @@ def test_two_calls_with_a_debounce_key_are_one_job_with_the_data_of_the_last(run
     assert [(one["id"], one["data"]["value"]) for one in listed if "id" in one] == [(first, 2)]
 
 
+def test_what_begins_with_a_dash_stands_behind_two_of_them(runtime, file, capsys):
+    runtime().stop()
+
+    assert main(["queue", "--id=-x", "--", "-mail", '"a"']) == 0
+    assert main(["jobs", "cancel", "--reason", "no", "--", "-x"]) == 0
+    assert capsys.readouterr().out.splitlines() == ["-x", "-x is cancelled"]
+    assert states(file) == {"-x": "cancelled"}
+
+
 def test_a_job_is_queued_for_a_group_and_behind_others(runtime, file, capsys):
     runtime().stop()
 

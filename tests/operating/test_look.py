@@ -143,6 +143,23 @@ def test_a_job_tells_what_it_waits_for_and_what_waits_for_it(runtime, look):
     assert look.jobs(JobQuery(states=(JobState.QUEUED,)), limit=1).jobs[0].id == whole.id
 
 
+def test_why_says_of_a_job_that_waits_that_it_does_not_start_then_either(runtime, look):
+    rt = runtime()
+    cancelled, ended, waits = (
+        rt.jobs.queue("work", id=job_id, delay=3600) for job_id in ("cancelled", "ended", "waits")
+    )
+    rt.jobs.queue("gather", id="child", after=[cancelled, waits], after_ended=ended)
+    rt.jobs.cancel(ended)
+    said_before = look.why("child")[0].sentence
+    rt.jobs.cancel(cancelled)
+
+    why, *_ = look.why("child")
+
+    assert said_before == "it waits for 2 of 3 jobs: cancelled and waits"
+    assert why.sentence == "it waits for 1 of 3 jobs: waits; it does not start then either, as cancelled is cancelled"
+    assert why.changes.startswith("a requeue of cancelled, for which it then waits again; or a requeue of this one")
+
+
 def test_a_list_goes_on_where_the_page_before_has_ended(runtime, look):
     rt = runtime()
     for n in range(5):

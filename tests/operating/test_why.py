@@ -373,6 +373,10 @@ def test_a_job_waits_for_a_boot_that_somebody_had_be_quiet(others, sentence):
     [
         (Awaited(1, 1, ("a",)), "it waits for a job: a"),
         (Awaited(12_000, 2, ("a", "b")), "it waits for 2 of 12,000 jobs: a and b"),
+        (
+            Awaited(2, 1, ("a",), ("b", "dead")),
+            "it waits for 1 of 2 jobs: a; it does not start then either, as b is dead",
+        ),
         (Awaited(1, 0), "the job that it has waited for has ended"),
         (Awaited(7, 0), "all 7 jobs that it has waited for have ended"),
     ],
