@@ -287,13 +287,27 @@ class Turn(Protocol):
     leads: bool
     lost: BootLost | None
     news: list[tuple[str, dict[str, Any]]]
-    jobs: JobQueue
-    queued: WaitingJobs | None
-    links: JobLinks | None
-    schedules: ScheduleBook
-    boots: Members
-    tallies: TallyBook | None
-    steps: StepBook | None
+
+    @property
+    def jobs(self) -> JobQueue: ...
+
+    @property
+    def queued(self) -> WaitingJobs | None: ...
+
+    @property
+    def links(self) -> JobLinks | None: ...
+
+    @property
+    def schedules(self) -> ScheduleBook: ...
+
+    @property
+    def boots(self) -> Members: ...
+
+    @property
+    def tallies(self) -> TallyBook | None: ...
+
+    @property
+    def steps(self) -> StepBook | None: ...
 
     def note(self, move: Move) -> None:
         """Have the ledger tell what this turn does besides moving jobs."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -52,6 +53,26 @@ def new_job(job_id):
     """A job named "work" as the broker gets it."""
     now = time.time()
     return NewJob(job_id, "work", "null", 0, now, now, job_id)
+
+
+def test_jobs_leave_nothing_to_the_collector(runtime):
+    rt = runtime()
+    rt.jobs.add_handler("work", lambda job: job.data)
+    rt.jobs.join(rt.jobs.queue("work", 1), timeout=WAIT_SECONDS_MAX)
+    gc.collect()
+    gc.disable()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        for job in [rt.jobs.queue("work", number) for number in range(50)]:
+            rt.jobs.join(job, timeout=WAIT_SECONDS_MAX)
+        gc.collect()
+        left = {type(one).__qualname__ for one in gc.garbage if type(one).__module__.startswith("lamplighter")}
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+
+    assert left == set()
 
 
 def test_start_and_stop_are_idempotent(runtime, recorder):

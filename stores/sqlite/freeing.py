@@ -48,9 +48,9 @@ class _ParentState(NamedTuple):
 class SqliteLinks:
     """The `JobLinks` of a turn."""
 
-    def __init__(self, turn: OpenTurn, jobs: SqliteJobs) -> None:
+    def __init__(self, turn: OpenTurn) -> None:
         self._turn = turn
-        self._jobs = jobs
+        self._jobs = SqliteJobs(turn)
         self._connection = turn.connection
 
     def unknown(self, job_ids: Sequence[str]) -> Collection[str]:

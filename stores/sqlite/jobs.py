@@ -66,9 +66,6 @@ class SqliteJobs:
     def __init__(self, turn: OpenTurn) -> None:
         self._turn = turn
         self._connection = turn.connection
-        # Whether jobs that hosts have stored follow others. What was counted together with one of them is remembered.
-        self._has_ties: bool | None = None
-        self._counted: dict[int, JobRecord] = {}
 
     def insert(self, jobs: Sequence[NewJob]) -> list[tuple[JobRecord, bool]]:
         stored: list[tuple[JobRecord, bool]] = []
@@ -329,14 +326,15 @@ class SqliteJobs:
         """Make moves of what a host's own transaction has made of a job; and of those that follow it, or that it
         follows, as the log tells them in one turn.
         """
-        if self._has_ties is None:
-            self._has_ties = host_follow_ups.are_any(self._connection)
-        if not self._has_ties:
+        counted = self._turn.counted
+        if self._turn.has_ties is None:
+            self._turn.has_ties = host_follow_ups.are_any(self._connection)
+        if not self._turn.has_ties:
             return self._count_host_moves(job)
-        if job.no not in self._counted:
+        if job.no not in counted:
             for one, followed, children in host_follow_ups.take(self._connection, job):
-                self._counted[one.no] = self._count_host_moves(one, followed, len(children))
-        return self._counted[job.no]
+                counted[one.no] = self._count_host_moves(one, followed, len(children))
+        return counted[job.no]
 
     def _count_host_moves(self, job: JobRecord, followed: JobRecord | None = None, then: int = 0) -> JobRecord:
         """Make moves of the one or two steps that a host's own transaction has made.

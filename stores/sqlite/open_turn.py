@@ -73,6 +73,8 @@ class OpenTurn(TurnRecord):
         lined_up: groups that jobs were queued of, and from when on the first of these is due.
         left_lines: groups of which jobs have ended that were queued.
         born_linked: jobs that were born in this turn, or counted, and wait for others: by their `no`.
+        has_ties: whether jobs that hosts have stored follow others; None where nobody has looked.
+        counted: jobs that were counted together with one that follows another, or that another follows: by their `no`.
         clock: what the last turn knew of wall time.
     """
 
@@ -110,6 +112,8 @@ class OpenTurn(TurnRecord):
         self.born_linked: list[int] = []
         self.lined_up: dict[turns.Key, Instant] = {}
         self.left_lines: set[turns.Key] = set()
+        self.has_ties: bool | None = None
+        self.counted: dict[int, JobRecord] = {}
         self.boot_no: int = boot_no or 0
         self.clock = KnownClock(*clock)
         self.seen = seen if seen is not None and seen.boot == boot else None

@@ -7,7 +7,6 @@ import sqlite3
 from ...messages.clock_steps import Reading, Stepped
 from ...messages.jobs import Instant
 from ...rules.codec import encode_own
-from ..turn_ports import JobLinks, JobQueue, Members, ScheduleBook, StepBook, TallyBook, WaitingJobs
 from . import clock_steps, pauses, rates, removal
 from .boots import SqliteMembers
 from .freeing import SqliteLinks
@@ -19,23 +18,43 @@ from .tallies import SqliteTallies
 
 
 class SqliteTurn(OpenTurn):
-    """A `Turn` on SQLite."""
+    """A `Turn` on SQLite. It does not hold its parts, which hold it: in a circle of objects all that it has gathered
+    would stay until Python's collector comes, in the midst of another turn.
+    """
 
     def __init__(
         self, connection: sqlite3.Connection, boot: str, now: Instant, *, openings: int = 0, seen: Seen | None = None
     ) -> None:
         super().__init__(connection, boot, now, openings=openings, seen=seen)
         self._changes_before = self.change_no
-        self._jobs = SqliteJobs(self)
-        self._schedules = SqliteSchedules(self)
-        self.jobs: JobQueue = self._jobs
-        self.queued: WaitingJobs | None = self._jobs
-        self.links: JobLinks | None = SqliteLinks(self, self._jobs)
-        self.schedules: ScheduleBook = self._schedules
-        self.boots: Members = SqliteMembers(self)
-        self._tallies = SqliteTallies(connection)
-        self.tallies: TallyBook | None = self._tallies
-        self.steps: StepBook | None = SqliteSteps(self)
+
+    @property
+    def jobs(self) -> SqliteJobs:
+        return SqliteJobs(self)
+
+    @property
+    def queued(self) -> SqliteJobs:
+        return SqliteJobs(self)
+
+    @property
+    def links(self) -> SqliteLinks:
+        return SqliteLinks(self)
+
+    @property
+    def schedules(self) -> SqliteSchedules:
+        return SqliteSchedules(self)
+
+    @property
+    def boots(self) -> SqliteMembers:
+        return SqliteMembers(self)
+
+    @property
+    def tallies(self) -> SqliteTallies:
+        return SqliteTallies(self.connection)
+
+    @property
+    def steps(self) -> SqliteSteps:
+        return SqliteSteps(self)
 
     def keep_time(self, reading: Reading, *, may_have_gone_back: bool) -> Stepped | None:
         return clock_steps.keep_time(self, reading, may_have_gone_back=may_have_gone_back)
@@ -50,13 +69,13 @@ class SqliteTurn(OpenTurn):
         pruned += removal.prune(self, ("dead",), dead_before, batch - pruned)
         if pruned:
             self.note({"k": "pruned", "x": pruned})
-        self._tallies.prune(self.now, batch)
-        return pruned if slots_before is None else pruned + self._schedules.prune(slots_before, batch - pruned)
+        self.tallies.prune(self.now, batch)
+        return pruned if slots_before is None else pruned + self.schedules.prune(slots_before, batch - pruned)
 
     def seal(self) -> None:
         """Write what the whole turn did: its number, and the boot's memory of what it did."""
-        self._jobs.line_up()
-        self._jobs.leave_lines()
+        self.jobs.line_up()
+        self.jobs.leave_lines()
         if self.change_no > self._changes_before:
             self.connection.execute("update lamplighter_store set change_no = ?", (self.change_no,))
         kept = self.sum_up(self.boot_no, self.number or 0)

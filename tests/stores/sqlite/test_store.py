@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import sqlite3
 import stat
 import threading
+import weakref
 
 import pytest
 from lamplighter import Runtime, SchemaTooNew, StoreCorrupt, StoreUnavailable, UsageError
+from lamplighter.messages.jobs import JobParent
 from lamplighter.stores.sqlite import connections as connecting
 from lamplighter.stores.sqlite import schema
 from lamplighter.stores.sqlite import write_lock as writelock
 from lamplighter.stores.sqlite.store import SqliteStore
 
-from support.conformance.kit import job_of, new, put
+from support.conformance.kit import DONE, SUCCEEDED, a_boot, a_schedule, claim_in, job_of, new, put
 from support.conformance.suite import StoreConformance
 from support.disk.disk import Disk
 
@@ -115,6 +118,27 @@ def test_a_file_that_another_has_alone_is_asked_for_seconds_whatever_the_timeout
     host.close()
 
     assert len(raised) == 1
+
+
+def test_what_a_turn_has_gathered_goes_with_it_and_waits_for_no_collector(store):
+    # All turns since the collector's last run were kept, and it came in the midst of one, for 14 ms.
+    gc.disable()
+    try:
+        with store.turn("b", 1.0) as turn:
+            turn.boots.register(a_boot("b"))
+            turn.schedules.declare([a_schedule()])
+            turn.jobs.refresh()
+            turn.jobs.insert([new("parent", run_at=0.0), new("child", parents=(JobParent("parent", 0),))])
+            (claim,) = claim_in(turn)
+            turn.steps.keep(claim.job, "step", "1")
+            turn.jobs.settle(claim.job, SUCCEEDED, DONE)
+            turn.links.free(10)
+        kept = weakref.ref(turn)
+        del turn
+
+        assert kept() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("others", [(), ("before",), ("before", "between")])
