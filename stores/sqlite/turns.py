@@ -33,7 +33,7 @@ STEP_SECONDS = 1e-6
 """How far apart two that were served at one instant stand. Instants of today are no finer than a fourth of this."""
 
 LINE_READ = 64
-"""So many groups of a line are read at a time, after the first few; so many are asked one by one how many jobs run."""
+"""So many groups of a line are read at a time, after the first few."""
 
 AHEAD_READ = 2
 """So many groups more than jobs are wanted are read first: those in front may be full."""
@@ -53,10 +53,15 @@ DUE_PRIORITIES = """select distinct priority from lamplighter_turns
                     where name = :name and priority < :below and next <= :soon order by priority desc limit 1000"""
 
 LINE = """
-  select next, group_key from lamplighter_turns indexed by lamplighter_turns_next
+  select next, group_key, (
+    select count(*) from (
+      select 1 from lamplighter_jobs indexed by lamplighter_jobs_running
+      where state = 'running' and name = :name and group_key = line.group_key limit :per_group))
+  from lamplighter_turns line indexed by lamplighter_turns_next
   where name = :name and priority = :priority and (next, group_key) > (:next, :key) and next <= :soon
     and group_key <> '' order by next, group_key limit :most
 """
+"""With how many jobs of each group run, up to the limit."""
 
 BEHIND = f"""
   {STEP_SECONDS} + max(:now, coalesce((
@@ -88,9 +93,6 @@ FIRST = f"""
 
 RUNNING = """select count(*) from lamplighter_jobs indexed by lamplighter_jobs_running
              where state = 'running' and name = ? and group_key = ?"""
-
-ALL_RUNNING = """select group_key, count(*) from lamplighter_jobs indexed by lamplighter_jobs_running
-                 where state = 'running' and name = ? and group_key is not null group by group_key"""
 
 ANOTHER = "select 1 from lamplighter_turns where name = ? and priority = ? and group_key > ? limit 1"
 
@@ -303,12 +305,6 @@ class GroupLine:
 
     def _running_of(self, group: str) -> int:
         if group not in self._running:
-            if len(self._running) == LINE_READ:
-                # So many of one name stand in front and are full: all at once cost less than the others one by one.
-                every = self._connection.execute(ALL_RUNNING, (self._name,)).fetchall()
-                self._running = {**dict(every), **self._running}
-            if len(self._running) > LINE_READ:
-                return self._running.setdefault(group, 0)
             self._running[group] = running(self._connection, self._name, group)
         return self._running[group]
 
@@ -339,15 +335,18 @@ class GroupLine:
         about: dict[str, Any] = {"name": self._name, "priority": priority, "soon": self._now + SLACK_SECONDS}
         place = self._place_of_others(about) if has_others else None
         about |= {"next": float("-inf"), "key": "", "most": min(self._most + AHEAD_READ, LINE_READ)}
+        about["per_group"] = self._limits.per_group or 0
         rows = self._connection.execute(LINE, about).fetchall()
         while rows:
-            for at, group in rows:
+            for at, group, jobs in rows:
                 if place is not None and place <= at:
                     yield NO_GROUP
                     place = None
+                # What is there already counts what this claim has started, too.
+                self._running.setdefault(group, jobs)
                 yield group
             is_more = len(rows) == about["most"]
-            (about["next"], about["key"]), about["most"] = rows[-1], LINE_READ
+            (about["next"], about["key"], _), about["most"] = rows[-1], LINE_READ
             rows = self._connection.execute(LINE, about).fetchall() if is_more else []
         if place is not None:
             yield NO_GROUP

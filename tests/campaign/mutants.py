@@ -2664,8 +2664,8 @@ MUTANTS = (
         TURNS,
         "what ran before a claim is not counted of a group",
         "stores/sqlite/turns.py",
-        "            self._running[group] = running(self._connection, self._name, group)\n",
-        "            self._running[group] = 0\n",
+        "                self._running.setdefault(group, jobs)\n",
+        "                self._running.setdefault(group, 0)\n",
     ),
     Mutant(
         TURNS,
@@ -2761,14 +2761,6 @@ MUTANTS = (
         "            self._place((self._name, priority, group), _place_at(room.opens))\n",
         "",
         test="tests/stores/sqlite/test_turns.py::test_a_group_at_its_rate_is_in_nobodys_way_and_its_turn_comes_at_the_instant",
-    ),
-    Mutant(
-        TURNS,
-        "many full groups are counted as empty",
-        "stores/sqlite/turns.py",
-        "                self._running = {**dict(every), **self._running}\n",
-        "                self._running = {**dict.fromkeys(dict(every), 0), **self._running}\n",
-        test="tests/stores/sqlite/test_turns.py::test_more_full_groups_than_are_read_at_once_are_in_nobodys_way",
     ),
     Mutant(
         TURNS,
