@@ -91,7 +91,7 @@ class DeployedHost(Host):
         One of an older release that is slow to start takes the rule back, for all of them.
         """
         reached = Counter({f"release {release}": 1 for release in self._release_of.values()})
-        lines = list(lines_of(simulation.log))
+        lines = lines_of(simulation.log)
         stored = [_release_of(when) for when in rules_of(lines, self.moving)]
         if stored != sorted(stored):
             return reached

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any
 
+import msgspec
 from application import FOLLOWED, GROUPED, PARTS, PARTS_RATE
 from lamplighter import Runtime
 from lamplighter.messages.jobs import JobRecord
 from lamplighter.rules.lifecycle import MOVES
+
+Lines = Sequence[dict[str, Any]]
+"""As `lines_of` gives them."""
 
 Moves = list[dict[str, Any]]
 """As `moves_of` gives them."""
@@ -119,14 +122,14 @@ def check_shares(moves: Moves, tenants: Mapping[str, int]) -> None:
     )
 
 
-def check_rate(text: str) -> Counter[str]:
+def check_rate(lines: Lines) -> Counter[str]:
     """No more parts are started in any stretch of time than their rate says, while the clock goes as it should.
 
     How often as many were as it allows.
     """
     starts: list[float] = []
     most, reached = PARTS_RATE.limit + PARTS_RATE.burst - 1, Counter[str]()
-    for line in lines_of(text):
+    for line in lines:
         if line["event"] == "clock.jumped":
             starts.clear()
         if line["event"] != "turn.committed" or "told_by" in line:
@@ -140,13 +143,12 @@ def check_rate(text: str) -> Counter[str]:
     return reached
 
 
-def moves_of(text: str) -> Moves:
+def moves_of(lines: Lines) -> Moves:
     """Every change of state as the ledger tells it, with what its own line says besides, in the order of the turns.
 
     In one process's log they lie so, but for those that are told late, by others or by a process that was held up
     between its commit and its line while others went on: these come where their instant lies.
     """
-    lines = lines_of(text)
     beside = {
         (line["boot"], line["turn"], line["event"], line.get("job_id")): line
         for line in lines
@@ -185,7 +187,7 @@ def moves_of(text: str) -> Moves:
     return moves
 
 
-def _next_instants(lines: list[dict[str, Any]]) -> list[float]:
+def _next_instants(lines: Lines) -> list[float]:
     """When the boot of each line said its next one. A turn's own line has the instant of the commit."""
     instants: list[float] = []
     later: dict[str, float] = {}
@@ -223,13 +225,13 @@ def _place_of(
 
 def lines_of(text: str) -> list[dict[str, Any]]:
     """The lines that are Lamplighter's own."""
-    return [json.loads(line) for line in text.splitlines() if '"seq"' in line]
+    return [msgspec.json.decode(line) for line in text.split("\n") if '"seq"' in line]
 
 
-def check_pauses(text: str) -> None:
+def check_pauses(lines: Lines) -> None:
     """No job of a paused name is claimed. In one process's log the lines lie in the order of the commits."""
     paused: set[str] = set()
-    for line in lines_of(text):
+    for line in lines:
         match line["event"]:
             case "name.paused":
                 paused.add(line["job_name"])
@@ -242,44 +244,44 @@ def check_pauses(text: str) -> None:
                 assert line["job_name"] not in paused, f"a job of a paused name was claimed: {line}"
 
 
-def check_stops(text: str, copied: str = "") -> int:
+def check_stops(lines: Lines, copied: Lines = ()) -> int:
     """A boot that has stopped has said so once, and left no job behind for others to take back. How many have.
 
     Args:
         copied: the log as it was when the copy was taken that was put back later. A boot that ran then is in the copy
             with its jobs, however well it has stopped since.
     """
-    said = Counter((line["event"], line["boot"]) for line in lines_of(text))
+    said = Counter((line["event"], line["boot"]) for line in lines)
     for event in ("runtime.stopping", "runtime.stopped"):
         again = [boot for (what, boot), times in said.items() if what == event and times > 1]
         assert not again, f"said {event} more than once: {again}"
     stopped = {boot for event, boot in said if event == "runtime.stopped"}
-    stopped -= gave_nothing_back(text) | running_at_the_end_of(copied)
-    for line in lines_of(text):
+    stopped -= gave_nothing_back(lines) | running_at_the_end_of(copied)
+    for line in lines:
         if line["event"] == "runtime.recovered" and line["jobs"]:
             assert line["dead_boot"] not in stopped, f"a boot has stopped and left jobs behind: {line}"
     return len(stopped)
 
 
-def gave_nothing_back(text: str) -> set[str]:
+def gave_nothing_back(lines: Lines) -> set[str]:
     """The boots that stopped while the store was away, or no broker lived. To whoever comes next they have died."""
-    return {line["boot"] for line in lines_of(text) if line.get("reason") == NOTHING_BACK}
+    return {line["boot"] for line in lines if line.get("reason") == NOTHING_BACK}
 
 
-def killed_stops(text: str) -> set[str]:
+def killed_stops(lines: Lines) -> set[str]:
     """The boots that had said that they stop, and have died before they had."""
-    return {line["dead_boot"] for line in lines_of(text) if line["event"] == "runtime.recovered" and "stopping" in line}
+    return {line["dead_boot"] for line in lines if line["event"] == "runtime.recovered" and "stopping" in line}
 
 
-def running_at_the_end_of(text: str) -> set[str]:
+def running_at_the_end_of(lines: Lines) -> set[str]:
     """The boots that have started and not stopped, though they may have died."""
-    said = {(line["event"], line["boot"]) for line in lines_of(text)}
+    said = {(line["event"], line["boot"]) for line in lines}
     return {boot for event, boot in said if event == "runtime.started" and ("runtime.stopped", boot) not in said}
 
 
-def check_store(runtime: Runtime, text: str, *, deaths: int) -> None:
+def check_store(runtime: Runtime, lines: Lines, *, deaths: int) -> None:
     """Why the dead are dead. Nobody is poison where no process has died, nor for what a requeue has forgiven."""
-    forgiven = {line["job_id"]: line["claim_no"] for line in lines_of(text) if line["event"] == "job.requeued"}
+    forgiven = {line["job_id"]: line["claim_no"] for line in lines if line["event"] == "job.requeued"}
     for job in runtime.jobs.list(limit=1000):
         # What nobody is blamed for is not among the attempts.
         excused = [attempt for attempt in runtime.jobs.attempts(job) if "while it stopped" in (attempt.error or "")]

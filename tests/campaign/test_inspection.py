@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from typing import Any
 
 import pytest
 from inspection import NOTHING_BACK, check_stops, gave_nothing_back, moves_of
@@ -26,7 +26,7 @@ def test_a_boot_that_a_backup_has_brought_back_as_it_ran_has_left_no_jobs_behind
 
 def test_a_boot_that_could_not_give_its_jobs_back_counts_as_dead():
     unable = {"seq": 1, "boot": "a", "event": "store.unavailable", "reason": NOTHING_BACK}
-    log = f"{json.dumps(unable)}\n" + log_of(("a", "runtime.stopped"), ("b", "runtime.recovered", "a"))
+    log = [unable, *log_of(("a", "runtime.stopped"), ("b", "runtime.recovered", "a"))]
 
     assert gave_nothing_back(log) == {"a"}
     assert check_stops(log) == 0
@@ -43,7 +43,7 @@ def test_a_turn_that_is_told_late_comes_where_its_instant_lies():
     ]
     lines[-1]["told_by"] = "x"
 
-    told = moves_of("".join(f"{json.dumps(line)}\n" for line in lines))
+    told = moves_of(lines)
 
     assert [(move["job_id"], move["event"]) for move in told] == [
         ("a", "job.claimed"),
@@ -63,7 +63,7 @@ def test_a_held_up_process_is_told_from_a_clock_that_was_set_back(then: float, o
     ]
     lines.append({"seq": 2, "boot": "x", "event": "job.done", "job_id": "a", "turn": 2, "ts": then})
 
-    told = moves_of("".join(f"{json.dumps(line)}\n" for line in lines))
+    told = moves_of(lines)
 
     assert [move["job_id"] for move in told] == order
 
@@ -84,7 +84,7 @@ def test_what_is_told_of_one_who_said_nothing_follows_what_is_not_later():
     for line in lines[:3]:
         del line["told_by"]
 
-    told = moves_of("".join(f"{json.dumps(line)}\n" for line in lines))
+    told = moves_of(lines)
 
     assert [move["job_id"] for move in told] == ["early", "before", "theirs", "after"]
 
@@ -105,14 +105,14 @@ def test_the_first_turn_of_a_boot_comes_behind_what_was_told_when_it_began():
         | {"moves": [{"j": "theirs", "n": "n", "r": 1, "k": "queued"}]},
     ]
 
-    told = moves_of("".join(f"{json.dumps(line)}\n" for line in lines))
+    told = moves_of(lines)
 
     assert [move["job_id"] for move in told] == ["early", "theirs"]
 
 
-def log_of(*lines: tuple[str, ...]) -> str:
+def log_of(*lines: tuple[str, ...]) -> list[dict[str, Any]]:
     """A log. Each line is who says what, and of whom."""
-    return "".join(
-        json.dumps({"seq": 0, "boot": boot, "event": event, "jobs": 1, "dead_boot": of}) + "\n"
+    return [
+        {"seq": 0, "boot": boot, "event": event, "jobs": 1, "dead_boot": of}
         for boot, event, of in ((*line, "")[:3] for line in lines)
-    )
+    ]

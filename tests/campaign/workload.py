@@ -25,6 +25,7 @@ from inspection import (
     check_store,
     gave_nothing_back,
     killed_stops,
+    lines_of,
     moves_of,
 )
 from lamplighter import JobSpec, Runtime
@@ -343,22 +344,22 @@ def scenario(seed: int) -> Counter[str]:
         check_prompt(simulation)
         keep_tenants(simulation)
         keep_firing(simulation)
-        faults = simulation.faults
+        faults, lines = simulation.faults, lines_of(simulation.log)
         # An older copy that was put in the place of the store takes back what the log has told since.
         is_told = not (faults.log_error or simulation.reached["replace_store"])
         if is_told:
-            moves = moves_of(simulation.log)
+            moves = moves_of(lines)
             check_log(moves, host.one_waits)
             simulation.reached += check_parts(moves)
             simulation.reached += check_links(moves)
-            simulation.reached += check_rate(simulation.log)
+            simulation.reached += check_rate(lines)
             simulation.reached += check_groups(moves)
             check_shares(moves, TENANTS)
         if len(simulation.runtimes) == 1 and is_told and not (faults.crash_actor or faults.commit_unknown):
             if not faults.operator:
                 # Whoever pauses or resumes a name from outside is told later, by others.
-                check_pauses(simulation.log)
-            check_stops(simulation.log, host.copied)
+                check_pauses(lines)
+            check_stops(lines, lines_of(host.copied))
         # A boot that the others cannot find is dead to them.
         deadly = (
             "kill_process",
@@ -370,10 +371,10 @@ def scenario(seed: int) -> Counter[str]:
             "signal killed",
             "killed stop",
         )
-        deaths = sum(simulation.reached[kind] for kind in deadly) + len(gave_nothing_back(simulation.log))
+        deaths = sum(simulation.reached[kind] for kind in deadly) + len(gave_nothing_back(lines))
         check_fates(simulation.runtime)
-        check_store(simulation.runtime, simulation.log, deaths=deaths)
-        simulation.reached["killed in a drain"] += len(killed_stops(simulation.log))
+        check_store(simulation.runtime, lines, deaths=deaths)
+        simulation.reached["killed in a drain"] += len(killed_stops(lines))
         simulation.reached += host.check(simulation)
         simulation.reached["requeued poison"] += host.forgiven.total()
         simulation.reached["producer"] += not simulation.runtimes[-1].current_boot.get().share.works
