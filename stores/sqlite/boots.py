@@ -29,22 +29,22 @@ class SqliteMembers:
 
     def register(self, boot: BootRecord) -> int:
         turn = self._turn
-        known = self._connection.execute(
-            "select boot_no from lamplighter_boots where boot = ?", (boot.boot,)
-        ).fetchone()
+        # One that could not know whether it was registered asks again. It keeps its number, and what is untold of it.
+        query = "select boot_no, turn, unlogged from lamplighter_boots where boot = ?"
+        known = self._connection.execute(query, (boot.boot,)).fetchone()
         if known is None:
             turn.last_boot_no += 1
             self._connection.execute("update lamplighter_store set boots = ?", (turn.last_boot_no,))
-        # One that could not know whether it was registered asks again, and keeps its number.
-        number = turn.last_boot_no if known is None else int(known[0])
+            known = turn.last_boot_no, 0, encode_own(boot.unlogged)
+        boot_no, number, unlogged = known
         if boot.boot == turn.boot:
-            turn.seen, turn.number, turn.boot_no = Seen(turn.boot, 0, 0, 0, 0), 0, number
-        row = boot._replace(boot_no=number, turn=0)._asdict()
-        values = {**row, "names": json.dumps(boot.names), "unlogged": encode_own(boot.unlogged)}
+            turn.seen, turn.number, turn.boot_no = Seen(turn.boot, 0, 0, 0, 0), number, boot_no
+        row = boot._replace(boot_no=boot_no, turn=number)._asdict()
+        values = {**row, "names": json.dumps(boot.names), "unlogged": unlogged}
         self._connection.execute(
             f"insert or replace into lamplighter_boots ({COLUMNS}) values ({PLACES})", tuple(values.values())
         )
-        return number
+        return int(boot_no)
 
     def set_names(self, boot: str, names: Sequence[str]) -> None:
         self._connection.execute(

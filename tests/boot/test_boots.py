@@ -207,6 +207,23 @@ def test_what_a_buried_boot_runs_is_taken_back_unblamed_and_its_ending_is_fenced
     assert (done.record.claim_no, done.record.interruptions) == (2, 0)
 
 
+def test_another_boots_first_turn_is_told_though_its_broker_dies(runtime, recorder, tmp_path):
+    rt, go = runtime(), threading.Event()
+    rt.jobs.add_handler("work", lambda job: go.wait(15), concurrency=2)
+    job = rt.jobs.queue("work", id="held")
+    recorder.wait_for("job.started", job_id="held")
+    rt.environment.failpoints.arm("store.turn.committed", "1*raise(SystemExit: killed)->off")
+    bury(tmp_path / "jobs.db", rt.boot.id)
+
+    recovered = recorder.wait_for("turn.recovered")
+    go.set()
+    rt.jobs.join(job, timeout=15)
+
+    assert (recovered["boot"], recovered["turn"]) == (rt.boot.id, 1)
+    assert rows(tmp_path / "jobs.db", "select boot, boot_no from lamplighter_boots") == [(rt.boot.id, 2)]
+    assert (recorder.audit().findings, recorder.audit(tmp_path / "jobs.db").findings) == ((), ())
+
+
 def test_an_idle_boot_notices_that_it_was_buried(runtime, recorder, tmp_path):
     rt = runtime()
     recorder.wait_for("actor.started", child="scheduler")

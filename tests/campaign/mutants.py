@@ -316,6 +316,14 @@ MUTANTS = (
     ),
     Mutant(
         RECOVERY,
+        "a boot that asks again to be registered forgets what it has not told",
+        "stores/sqlite/boots.py",
+        "        boot_no, number, unlogged = known\n",
+        "        boot_no, number, unlogged = known[0], 0, encode_own(boot.unlogged)\n",
+        test="tests/boot/test_boots.py::test_another_boots_first_turn_is_told_though_its_broker_dies",
+    ),
+    Mutant(
+        RECOVERY,
         "what runs for a boot without a row is left to it",
         "broker/boots.py",
         "    for boot, jobs in orphans.items():",
