@@ -122,7 +122,9 @@ class Queueing:
             return _expected(boot, record, fresh)
         self.warn_if_blocking("queue", name=name)
         with boot.queueing((job,)) as jobs:
-            return _stored(boot.requests.ask(partial(Queue, jobs), job_ids=(job.id,), corr=job.corr))[0]
+            # Within a handler, the end of the job before it is about to be told to the broker, and shares the turn.
+            here = current_corr() is None
+            return _stored(boot.requests.ask(partial(Queue, jobs), job_ids=(job.id,), corr=job.corr, here=here))[0]
 
     async def aqueue(
         self, name: str, data: Any = None, *, connection: Any = None, **options: Unpack[JobKeywords]

@@ -71,7 +71,7 @@ class Stepping(Steering):
             StaleClaim: the claim no longer holds it.
         """
         boot, _ = self._with_table()
-        kept: str = boot.requests.ask(partial(KeepStep, claim, name, result, took), corr=claim.job.corr)
+        kept: str = boot.requests.ask(partial(KeepStep, claim, name, result, took), corr=claim.job.corr, here=True)
         return kept
 
     async def akeep_step(self, claim: Claim, name: str, result: str, took: Seconds) -> str:

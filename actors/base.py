@@ -9,6 +9,7 @@ from __future__ import annotations
 import traceback
 from abc import abstractmethod
 from collections.abc import Callable
+from contextvars import Context
 from itertools import count
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -37,12 +38,20 @@ class Post:
         self._actors: dict[str, RuntimeActor] = {}
         self._ids = count(1)
 
-    def tell(self, to: str, body: Any, *, speaker: Speaker = NOBODY, corr: str | None = None) -> bool:
-        """Put a message into an actor's mailbox. False when nobody of that name lives."""
+    def tell(
+        self, to: str, body: Any, *, speaker: Speaker = NOBODY, corr: str | None = None, here: bool = False
+    ) -> bool:
+        """Put a message into an actor's mailbox. False when nobody of that name lives.
+
+        Args:
+            here: whether the calling thread may stand in for the actor's, if that waits for mail.
+        """
         actor = self._actors.get(to)
         if actor is None:
             return False
         mail = Mail(self.new_id(), speaker.message_id, corr or speaker.corr, self._clock.now(), body)
+        if here and actor.handle_here(mail):
+            return True
         try:
             actor.actor_ref.tell(mail)
         except pykka.ActorDeadError:
@@ -99,6 +108,9 @@ class RuntimeActor(pykka.ThreadingActor):
         self.in_hand: Mail | None = None
         self.speaker = Speaker(actor=name, incarnation=incarnation)
         self._death: tuple[str, str] | None = None
+        self._fatal: BaseException | None = None
+        # Its lines must not carry what those who stand in for it have bound in their own.
+        self._own_context = Context()
         super().__init__()
 
     @abstractmethod
@@ -147,10 +159,34 @@ class RuntimeActor(pykka.ThreadingActor):
         """How many messages it has not handled yet."""
         return len(self.mailbox)
 
+    def handle_here(self, mail: Mail) -> bool:
+        """Stand in for the actor's thread while that waits for mail, and handle a message. False if that cannot be."""
+        if not (self.may_be_stood_in_for and self.mailbox.lend()):
+            return False
+        try:
+            self._own_context.run(self.on_receive, mail)
+        except BaseException as error:
+            # The actor dies of it on its own thread. Until then nobody else stands in for it: it has mail.
+            self._fatal = error
+            self.actor_ref.tell(mail)
+        finally:
+            self.mailbox.give_back()
+        return True
+
+    @property
+    def may_be_stood_in_for(self) -> bool:
+        """Whether others may handle messages on their threads, while its own waits for mail."""
+        return False
+
     def on_receive(self, message: Any) -> None:
-        """Runs on the actor's thread for every message."""
+        """Runs for every message: on the actor's thread, or on one that stands in for it meanwhile."""
         if not isinstance(message, Mail):
             raise TypeError(f"expected a Mail, got: {type(message).__name__}")
+        if self._fatal is not None:
+            # What another thread had in hand, as it stood in for this one, is still `in_hand`.
+            if message is not self.in_hand:
+                self.on_lost(message, read=False)
+            raise self._fatal
         self.busy_since = self.context.clock.monotonic()
         self.speaker = self.speaker_of(message)
         self.in_hand = message
@@ -164,7 +200,7 @@ class RuntimeActor(pykka.ThreadingActor):
             self.busy_since = None
 
     def _create_actor_inbox(self) -> Any:  # type: ignore[override]
-        self.mailbox = self.context.environment.mailbox()
+        self.mailbox = self.context.environment.actor_mailbox()
         return self.mailbox
 
     def _start_actor_loop(self) -> None:

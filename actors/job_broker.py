@@ -79,6 +79,8 @@ class JobBroker(RuntimeActor):
             quiet=carried_over.quiet,
         )
         self.turn_times = TurnTimes(context.clock.monotonic)
+        # A caller that takes a turn cannot give up while the turn waits for the write lock.
+        self._lends = store.table is not None and context.limits.busy_seconds_max < context.limits.reply_seconds_max
         self._pending: list[Mail] = []
         self._carried_over = carried_over
         self._recovered = False
@@ -140,6 +142,12 @@ class JobBroker(RuntimeActor):
     def leads(self) -> bool:
         """Whether the last turn could account for slots."""
         return self._leads
+
+    @property
+    def may_be_stood_in_for(self) -> bool:
+        """Whether a caller may take the turn for its own message. Where several wait, they share the next one."""
+        is_free = self._waiting_callers < 2 and self._waiting_since is None
+        return is_free and self._lends and self.turn_times.are_quick
 
     @property
     def behind(self) -> int:

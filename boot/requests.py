@@ -56,11 +56,20 @@ class Requests:
         self._host = store.host
         self._environment = environment
 
-    def ask(self, make: Callable[[Reply], Any], *, job_ids: Sequence[str] = (), corr: str | None = None) -> Any:
+    def ask(
+        self,
+        make: Callable[[Reply], Any],
+        *,
+        job_ids: Sequence[str] = (),
+        corr: str | None = None,
+        here: bool = False,
+    ) -> Any:
         """Send the broker a message and wait for its answer.
 
         Args:
             job_ids: of the jobs that are to be stored, for whoever must ask again.
+            here: whether the calling thread may take the broker's turn itself, if the broker waits for mail. Not where
+                more is about to be told to the broker, which would share the turn.
 
         Raises:
             StoreUnavailable: no answer within `reply_seconds_max`.
@@ -71,7 +80,7 @@ class Requests:
         request = BrokerRequest(self, make, job_ids, corr)
         while True:
             reply = self._environment.reply()
-            if not request.tell(reply):
+            if not request.tell(reply, here=here and self._environment.may_stand_in()):
                 self._environment.event().wait(LOST_SECONDS)
                 continue
             try:
@@ -136,8 +145,11 @@ class BrokerRequest:
         self._deaths = 0
         self._give_up_at = requests.clock.monotonic() + requests.limits.reply_seconds_max
 
-    def tell(self, reply: Reply) -> bool:
+    def tell(self, reply: Reply, *, here: bool = False) -> bool:
         """Send the question; False when there is no broker at this moment.
+
+        Args:
+            here: whether the calling thread may take the broker's turn, unless a broker has died of this question.
 
         Raises:
             StoreUnavailable: the time is up, the broker is too far behind, or the runtime has been stopped.
@@ -152,7 +164,7 @@ class BrokerRequest:
                 f"{broker.behind} messages wait to be stored, more than mailbox_messages_max={most}: {why}; try later",
                 self._job_ids,
             )
-        is_sent = post.tell("broker", self._make(reply), corr=self._corr)
+        is_sent = post.tell("broker", self._make(reply), corr=self._corr, here=here and not self._deaths)
         if not is_sent and self._requests.is_over:
             raise StoreUnavailable("the runtime was stopped before this was answered", self._job_ids)
         return is_sent

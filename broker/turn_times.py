@@ -8,6 +8,9 @@ from typing import NamedTuple
 from ..messages.jobs import Seconds
 from ..messages.views import TurnView
 
+QUICK_SECONDS_MAX = 0.005
+"""A turn that took longer was not quick: a hand-over between threads would be 1 % of it."""
+
 
 class TurnTime(NamedTuple):
     """How long a turn took, and for how long of that it could not write yet."""
@@ -46,6 +49,11 @@ class TurnTimes:
         began, writes_from, self._began = self._began, self._writes_from, None
         if is_stored and began is not None and writes_from is not None:
             self.last = TurnTime(self._monotonic() - began, writes_from - began)
+
+    @property
+    def are_quick(self) -> bool:
+        """Whether they are by the last one, so that a hand-over between threads is a good part of one."""
+        return self.last is not None and self.last.seconds < QUICK_SECONDS_MAX
 
     def view(self, trouble: str | None) -> TurnView:
         """What is known now.

@@ -26,9 +26,9 @@ from ..stores.presence import Presence
 from .clock import Clock, SystemClock
 from .failpoints import Failpoints, unarmed
 from .ids import new_id
-from .mailbox import Mailbox
+from .mailbox import ActorMailbox, Mailbox
 from .replies import LoopReply, ThreadReply, thread_reply
-from .threads import Thread, spawn
+from .threads import Thread, may_stand_in, spawn
 
 
 def whereabouts() -> tuple[str, int]:
@@ -56,10 +56,12 @@ class Environment:
         chance: where randomness comes from, made anew likewise.
         new_id: ids of boots and handlers, and what `JobIds` are made of.
         spawn: starts a thread.
+        may_stand_in: whether the calling thread may stand in for an actor's.
         lock: what guards a few steps that must not be taken by two threads at once.
         relock: the same, and the thread that holds it may take it again.
         event: what a sleeping job waits at.
-        mailbox: an actor's inbox, and whatever else hands things to a thread.
+        mailbox: what hands things to a thread.
+        actor_mailbox: an actor's mailbox.
         queue: what a signal's handler may put to, whatever it has interrupted.
         signal: has something called at a signal, on the main thread; gives back what was called before.
         reply: what an application's thread waits at for an answer.
@@ -83,10 +85,12 @@ class Environment:
     chance: Callable[[], random.Random] = field(default=random.SystemRandom)
     new_id: Callable[[], str] = new_id
     spawn: Callable[[Callable[[], None], str], Thread] = spawn
+    may_stand_in: Callable[[], bool] = may_stand_in
     lock: Callable[[], AbstractContextManager[Any]] = threading.Lock
     relock: Callable[[], AbstractContextManager[Any]] = threading.RLock
     event: Callable[[], threading.Event] = threading.Event
     mailbox: Callable[[], Mailbox] = Mailbox
+    actor_mailbox: Callable[[], ActorMailbox] = ActorMailbox
     queue: Callable[[], Any] = queue.SimpleQueue
     signal: Callable[[int, Any], Any] = signal.signal
     reply: Callable[[], ThreadReply] = thread_reply

@@ -1,8 +1,9 @@
-"""An actor's inbox, and whatever else hands things to a thread."""
+"""What hands things to a thread, an actor's above all."""
 
 from __future__ import annotations
 
 import queue
+import threading
 import time
 from collections import deque
 from typing import Any
@@ -12,7 +13,7 @@ YIELDS_MAX = 4
 
 
 class Mailbox:
-    """An actor's inbox: pykka's `put`, `get`, `empty`, and a look at what waits.
+    """What a thread reads: pykka's `put`, `get`, `empty`, and a look at what waits.
 
     A deque holds the mail and a SimpleQueue wakes the reader, so that the oldest mail can be looked at, which neither
     queue.Queue nor SimpleQueue allows.
@@ -70,3 +71,34 @@ class Mailbox:
 
     def __len__(self) -> int:
         return len(self._mail)
+
+
+class ActorMailbox(Mailbox):
+    """An actor's. While its one reader waits, others may take its place, one at a time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._reading = threading.Lock()
+        """The reader has it from its start to its end, but not while it waits."""
+        self._reading.acquire()
+
+    def get(self) -> Any:
+        while True:
+            self._reading.release()
+            self._arrived.get()
+            self._reading.acquire()
+            if self._mail:
+                return self._mail.popleft()
+
+    def lend(self) -> bool:
+        """Take the place of the reader until `give_back`. False unless it waits, and there is nothing to read."""
+        if not self._reading.acquire(blocking=False):
+            return False
+        if self._mail:
+            self._reading.release()
+            return False
+        return True
+
+    def give_back(self) -> None:
+        """Let the reader go on."""
+        self._reading.release()

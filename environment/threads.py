@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import os
 import sys
@@ -14,9 +15,15 @@ from typing import Protocol
 THREADS = "/proc/self/task"
 """Where Linux lists the threads of this process."""
 
+CALLS_SPARE = 300
+"""How many calls within one another an actor's work has room for, and more than it needs."""
+
 
 class Thread(Protocol):
     """What `Environment.spawn` gives back."""
+
+    may_be_struck: bool
+    """Whether `strike` may be called at any moment."""
 
     def is_alive(self) -> bool:
         """Whether it still runs."""
@@ -33,6 +40,8 @@ class Thread(Protocol):
 
 class SystemThread(threading.Thread):
     """A thread that never keeps the process alive."""
+
+    may_be_struck = False
 
     def __init__(self, run: Callable[[], None], name: str) -> None:
         super().__init__(target=run, name=f"lamplighter {name}", daemon=True)
@@ -66,6 +75,28 @@ def spawn(run: Callable[[], None], name: str) -> Thread:
     thread = SystemThread(run, name)
     thread.start()
     return thread
+
+
+def may_stand_in() -> bool:
+    """Whether the calling thread may do an actor's work. It may not where an error may be raised in the midst of it, as
+    by a signal's handler on the main thread, where an event loop waits for it, or where the stack may end within it.
+    """
+    here = threading.current_thread()
+    return (
+        here is not threading.main_thread()
+        and not getattr(here, "may_be_struck", False)
+        and asyncio._get_running_loop() is None
+        and not _is_deep()
+    )
+
+
+def _is_deep() -> bool:
+    """Whether the calling thread is in so many calls that few more may be too many."""
+    try:
+        sys._getframe(max(0, sys.getrecursionlimit() - CALLS_SPARE))
+    except ValueError:
+        return False
+    return True
 
 
 def stacks() -> list[tuple[str, str]]:

@@ -55,6 +55,7 @@ class _ThreadWorker(Worker):
         return following
 
     def _run(self, lane: Lane) -> Outcome:
+        self.thread.may_be_struck = lane.handler.on_timeout == "raise"
         self._calling = lane
         outcome = UNENDED
         try:

@@ -259,7 +259,8 @@ class FaultPoints(Failpoints):
     def _may_crash(self, point: str, about: Any) -> bool:
         """Whether it is an actor that passes the point, and one that may crash. Turns are the broker's."""
         if point.startswith("store."):
-            return self._world.current.name == "broker" and "broker".startswith(self._crash_only)
+            task = self._world.current
+            return (task.name == "broker" or task.stands_in) and "broker".startswith(self._crash_only)
         return isinstance(about, RuntimeActor) and about.name.startswith(self._crash_only)
 
     def _trouble(self, point: str) -> str:

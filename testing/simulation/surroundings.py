@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections import Counter
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from .faults import FaultPoints, Faults
 from .neighbours import VirtualHints, VirtualPresence
 from .places import Disk, Server
 from .virtual_primitives import (
+    VirtualActorMailbox,
     VirtualClock,
     VirtualEvent,
     VirtualLock,
@@ -37,6 +39,9 @@ from .world import Process, World
 
 MAIN = "main"
 """The name of a process's main thread."""
+
+STANDS_IN_SHARE = 0.5
+"""How many of the callers that may do an actor's work do it, where the actor waits."""
 
 
 class Surroundings:
@@ -105,6 +110,11 @@ class Surroundings:
             hints = VirtualHints(world, process, boot, self._listeners, self._faults, self._reached)
             return VirtualPresence(self._homes, process, is_sole=self.is_sole), hints
 
+        def may_stand_in() -> bool:
+            task = world.current
+            is_safe = not (world.is_in_test or task.may_be_struck or task.process.is_fork)
+            return is_safe and asyncio._get_running_loop() is None and world.chance.random() < STANDS_IN_SHARE
+
         def visit(url: str) -> Any:
             assert self.server is not None
             return self.server.visit(environment, process)
@@ -115,10 +125,12 @@ class Surroundings:
             lock_holder=lambda: "somebody",
             new_id=lambda: f"{world.chance.getrandbits(96):024x}",
             spawn=spawn,
+            may_stand_in=may_stand_in,
             lock=lambda: VirtualLock(world),
             relock=lambda: VirtualRelock(world),
             event=lambda: VirtualEvent(world),
             mailbox=lambda: VirtualMailbox(world),
+            actor_mailbox=lambda: VirtualActorMailbox(world, self._reached),
             queue=lambda: VirtualQueue(world),
             signal=process.signal,
             reply=lambda: VirtualReply(world, self._accept),

@@ -10,11 +10,11 @@ import asyncio
 import queue
 import threading
 import traceback
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any
 
-from ...environment.mailbox import Mailbox
+from ...environment.mailbox import ActorMailbox, Mailbox
 from ...environment.replies import LoopReply, ThreadReply
 from ...errors import UsageError
 from ...messages.clock_steps import Reading
@@ -75,6 +75,14 @@ class VirtualThread:
             run()
         finally:
             self._ended.set()
+
+    @property
+    def may_be_struck(self) -> bool:
+        return self._task.may_be_struck
+
+    @may_be_struck.setter
+    def may_be_struck(self, may_be: bool) -> None:
+        self._task.may_be_struck = may_be
 
     def is_alive(self) -> bool:
         return not self._task.is_dead
@@ -172,18 +180,53 @@ class VirtualMailbox(Mailbox):
         world, mail = self._world, self._mail
         world.pause()
         while not mail:
-            self._reader = task = world.current
-            task.is_idle = True
-            world.park()
-            task.is_idle = False
-            self._reader = None
+            self._wait()
         return mail.popleft()
+
+    def _wait(self) -> None:
+        self._reader = task = self._world.current
+        task.is_idle = True
+        self._world.park()
+        task.is_idle = False
+        self._reader = None
 
     def take(self) -> Any | None:
         return self._mail.popleft() if self._mail else None
 
     def gather(self, expected: int) -> None:
         """Nothing: who writes before a turn, and who after, is decided at the pauses."""
+
+
+class VirtualActorMailbox(VirtualMailbox, ActorMailbox):
+    """An actor's. `reached` counts how often another task has taken its reader's place."""
+
+    def __init__(self, world: World, reached: Counter[str]) -> None:
+        super().__init__(world)
+        self._reached = reached
+        self._waits = False
+        self._stands_in: Task | None = None
+
+    def get(self) -> Any:
+        self._waits = True
+        self._world.pause()
+        while self._stands_in is not None or not self._mail:
+            self._wait()
+        self._waits = False
+        return self._mail.popleft()
+
+    def lend(self) -> bool:
+        if not self._waits or self._stands_in is not None or self._mail:
+            return False
+        self._stands_in = self._world.current
+        self._stands_in.stands_in = True
+        self._reached["stood in"] += 1
+        return True
+
+    def give_back(self) -> None:
+        assert self._stands_in is not None, "somebody has taken the reader's place"
+        self._stands_in.stands_in, self._stands_in = False, None
+        if self._mail:
+            self._world.wake(self._reader)
 
 
 class VirtualGate:

@@ -87,7 +87,12 @@ class Process:
 
 
 class Task:
-    """A greenlet that stands for a thread."""
+    """A greenlet that stands for a thread.
+
+    Attributes:
+        may_be_struck: whether an error may be raised in it at any moment.
+        stands_in: whether it does an actor's work, while that waits.
+    """
 
     __slots__ = (
         "error",
@@ -95,9 +100,11 @@ class Task:
         "in_handler",
         "is_idle",
         "is_over",
+        "may_be_struck",
         "name",
         "process",
         "signals",
+        "stands_in",
         "token",
         "waiting",
         "woken",
@@ -112,6 +119,8 @@ class Task:
         self.woken = False
         self.is_over = False
         self.is_idle = False
+        self.may_be_struck = False
+        self.stands_in = False
         self.error: type[BaseException] | None = None
         self.signals: list[Callable[[], object]] = []
         self.in_handler = 0

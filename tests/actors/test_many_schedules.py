@@ -15,7 +15,7 @@ import pytest
 from lamplighter import NotStarted
 from lamplighter.environment import Environment
 from lamplighter.environment.clock import SystemClock
-from lamplighter.environment.mailbox import Mailbox
+from lamplighter.environment.mailbox import ActorMailbox
 from lamplighter.messages.mail import Mail, Resync, SchedulesChanged, Tick, Ticked, Wake
 from lamplighter.stores.sqlite.rows import ScheduleRows
 from lamplighter.stores.sqlite.store import SqliteStore
@@ -62,7 +62,7 @@ class WatchedSchedules(ScheduleRows):
 def watched(mail):
     """A kind of mailbox that keeps in `mail` what is put into any of them, in order."""
 
-    class WatchedMailbox(Mailbox):
+    class WatchedMailbox(ActorMailbox):
         def put(self, envelope):
             message = getattr(envelope, "message", None)
             if isinstance(message, Mail):
@@ -436,7 +436,7 @@ def test_old_news_of_a_schedule_changes_nothing(scheduled, time, recorder):
 
 def test_however_many_are_due_the_broker_gets_no_more_ticks_than_a_turn_takes(runtime, time, recorder):
     mail = []
-    rt = runtime(environment=Environment(clock=time.clock, mailbox=watched(mail)), turn_messages_max=7)
+    rt = runtime(environment=Environment(clock=time.clock, actor_mailbox=watched(mail)), turn_messages_max=7)
     rt.scheduler.add_many(many(100))
     settle(rt, recorder)
 
@@ -452,7 +452,7 @@ def test_however_many_are_due_the_broker_gets_no_more_ticks_than_a_turn_takes(ru
 
 def test_a_turn_answers_all_its_ticks_in_one_message(runtime, time, recorder):
     mail, statements = [], []
-    rt = runtime(environment=Environment(clock=time.clock, mailbox=watched(mail)))
+    rt = runtime(environment=Environment(clock=time.clock, actor_mailbox=watched(mail)))
     rt.scheduler.add_many(many(100))
     settle(rt, recorder)
     rt.boot.store._writer.set_trace_callback(statements.append)

@@ -86,7 +86,7 @@ def test_a_boot_whose_broker_hangs_in_a_write_batch_answers_and_says_so(runtime,
     broker = next(actor for actor in view.actors if actor.name == "broker")
     assert (broker.busy_with, broker.busy_seconds >= 0.0) == ("Queue", True)
     assert view.turns.under_way_seconds >= 0.0
-    assert any(one.name == "lamplighter broker" and "store.turn.commit" in one.stack for one in stacks.stacks)
+    assert any("store.turn.commit" in one.stack for one in stacks.stacks)
 
 
 class Stuck(logging.Handler):

@@ -92,6 +92,70 @@ PEOPLE = "what people do"
 
 MUTANTS = (
     Mutant(
+        TURN,
+        "two threads take turns at once",
+        "environment/mailbox.py",
+        "        if not self._reading.acquire(blocking=False):\n            return False\n        if self._mail:",
+        "        self._reading.acquire(blocking=False)\n        if self._mail:",
+        test="tests/actors/test_standing_in.py::test_a_mailbox_is_lent_only_while_its_reader_waits",
+    ),
+    Mutant(
+        TURN,
+        "a caller's message comes before mail that waits",
+        "environment/mailbox.py",
+        "        if self._mail:\n            self._reading.release()\n            return False\n        return True",
+        "        return True",
+        test="tests/actors/test_standing_in.py::test_mail_that_waits_is_handled_before_anybody_stands_in",
+    ),
+    Mutant(
+        SUPERVISION,
+        "nobody hears that a turn has died on a caller's thread",
+        "actors/base.py",
+        "            self._fatal = error\n            self.actor_ref.tell(mail)",
+        "            self._note_death(error)",
+        test="tests/actors/test_standing_in.py::test_a_turn_that_dies_on_a_callers_thread_is_the_brokers_death",
+    ),
+    Mutant(
+        SUPERVISION,
+        "whoever was read as a turn died on a caller's thread waits in vain",
+        "actors/base.py",
+        "            if message is not self.in_hand:",
+        "            if False:",
+        test="tests/actors/test_standing_in.py::test_who_waits_behind_a_turn_that_dies_asks_the_next_broker",
+    ),
+    Mutant(
+        SUPERVISION,
+        "a caller whose thread has killed a broker takes the next one's turn too",
+        "boot/requests.py",
+        "here=here and not self._deaths",
+        "here=here",
+        test="tests/actors/test_standing_in.py::test_what_a_broker_has_died_of_is_for_the_next_ones_own_thread",
+    ),
+    Mutant(
+        LOG,
+        "the lines of a turn carry what a caller has bound",
+        "actors/base.py",
+        "self._own_context.run(self.on_receive, mail)",
+        "self.on_receive(mail)",
+        test="tests/actors/test_standing_in.py::test_a_turn_on_a_callers_thread_says_nothing_of_what_the_caller_has_bound",
+    ),
+    Mutant(
+        LANES,
+        "a thread in which an error may be raised takes a turn",
+        "handlers/threads.py",
+        '        self.thread.may_be_struck = lane.handler.on_timeout == "raise"\n',
+        "",
+        test="tests/actors/test_standing_in.py::test_a_handler_whose_timeout_raises_takes_no_turn",
+    ),
+    Mutant(
+        LANES,
+        "a signal's handler may raise in the midst of a turn",
+        "environment/threads.py",
+        "        here is not threading.main_thread()\n        and not getattr",
+        "        not getattr",
+        test="tests/actors/test_standing_in.py::test_nobody_stands_in_where_that_could_be_interrupted",
+    ),
+    Mutant(
         ACTS,
         "on RabbitMQ nobody tells what an operator has done",
         "stores/rabbitmq/state.py",
@@ -3057,7 +3121,7 @@ MUTANTS = (
         KEPT,
         "a step is returned before it is stored",
         "stepping.py",
-        "kept: str = boot.requests.ask(partial(KeepStep, claim, name, result, took), corr=claim.job.corr)\n"
+        "kept: str = boot.requests.ask(partial(KeepStep, claim, name, result, took), corr=claim.job.corr, here=True)\n"
         "        return kept",
         'boot.post.tell("broker", KeepStep(claim, name, result, took, None), corr=claim.job.corr)\n'
         "        return result",

@@ -105,6 +105,7 @@ REACH = (
     "revived",
     "as fast as may be",
     "steps",
+    "stood in",
     "a full group",
     "job.replaced",
     "called for while it ran",

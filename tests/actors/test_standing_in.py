@@ -1,0 +1,283 @@
+"""A caller that finds the broker waiting takes its turn itself, on its own thread; and when it must not."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from typing import Any
+
+import pytest
+import structlog
+from lamplighter.actors.job_broker import JobBroker
+from lamplighter.broker.turn_times import QUICK_SECONDS_MAX, TurnTime
+from lamplighter.environment import Environment
+from lamplighter.environment.failpoints import Failpoints
+from lamplighter.environment.mailbox import ActorMailbox
+from lamplighter.environment.threads import may_stand_in
+from lamplighter.messages.mail import CheckDue, Mail
+
+SECONDS_MAX = 15.0
+
+
+class Turns(Failpoints):
+    """Keeps which thread has committed each turn, and has the next ones die at a point."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.threads: list[threading.Thread] = []
+        self.deaths: list[tuple[str, type[BaseException]]] = []
+
+    def at(self, point: str, about: Any = None) -> None:
+        if point == "store.turn.commit":
+            self.threads.append(threading.current_thread())
+        if self.deaths and self.deaths[0][0] == point and isinstance(about, JobBroker):
+            raise self.deaths.pop(0)[1]("made to die")
+
+
+def waits(rt) -> bool:
+    """Whether the broker has nothing to do, and others may stand in for it."""
+    broker = rt.boot.post.find("broker")
+    broker._waiting_callers = 0
+    broker.turn_times.last = TurnTime(0.001, 0.0)
+    return broker.mailbox._reading.locked() is False and broker.mailbox.empty()
+
+
+@pytest.fixture
+def turns():
+    return Turns()
+
+
+@pytest.fixture
+def rt(runtime, recorder, turns):
+    """A runtime whose broker waits."""
+    made = runtime(environment=Environment(failpoints=turns), restart_backoff_seconds_max=0.0)
+    made.jobs.queue("first")
+    recorder.until(lambda: waits(made), "the broker to wait")
+    turns.threads.clear()
+    return made
+
+
+def test_a_caller_that_finds_the_broker_waiting_takes_its_turn(rt, recorder, turns, caller):
+    def queue():
+        return rt.jobs.queue("work"), threading.current_thread()
+
+    job, thread = caller(queue).result(SECONDS_MAX)
+
+    assert turns.threads == [thread]
+    assert recorder.wait_for("job.queued", job_id=job.id)["actor"] == "broker"
+    assert rt.jobs.get(job).state == "queued"
+
+
+def test_a_step_takes_its_turn_on_the_thread_of_its_job(rt, recorder, turns):
+    at, go = [], threading.Event()
+
+    def work(job):
+        at.append(threading.current_thread())
+        go.wait(SECONDS_MAX)
+        return job.step("one", int)
+
+    rt.jobs.add_handler("work", work)
+    job = rt.jobs.queue("work")
+    recorder.wait_for("job.started", job_id=job.id)
+    recorder.until(lambda: waits(rt), "the broker to wait")
+    go.set()
+
+    assert rt.jobs.join(job, timeout=SECONDS_MAX).result == 0
+    assert at[0] in turns.threads
+
+
+def test_what_a_handler_queues_shares_a_turn_with_the_end_before_it(rt, recorder, turns):
+    at, go = [], threading.Event()
+
+    def work(job):
+        at.append(threading.current_thread())
+        go.wait(SECONDS_MAX)
+        rt.jobs.queue("by the runtime")
+        job.queue("by the job")
+
+    rt.jobs.add_handler("work", work)
+    job = rt.jobs.queue("work")
+    recorder.wait_for("job.started", job_id=job.id)
+    recorder.until(lambda: waits(rt), "the broker to wait")
+    go.set()
+
+    rt.jobs.join(job, timeout=SECONDS_MAX)
+    assert at[0] not in turns.threads
+
+
+@pytest.mark.parametrize("error", [ValueError, SystemExit])
+@pytest.mark.parametrize("point", ["actor.receive", "broker.let_out", "actor.received"])
+def test_a_turn_that_dies_on_a_callers_thread_is_the_brokers_death(rt, recorder, turns, caller, point, error):
+    turns.deaths = [(point, error)]
+
+    job = caller(rt.jobs.queue, "work").result(SECONDS_MAX)
+
+    crash = recorder.wait_for("actor.crashed", child="broker")
+    assert (crash["reason"], crash.get("message")) == (f"{error.__name__}: made to die", "Queue")
+    recorder.wait_for("actor.restarted", child="broker")
+    assert [one.id for one in rt.jobs.list(name="work")] == [job.id]
+    assert len(recorder.of("job.queued", job_id=job.id)) <= 1
+    assert not recorder.audit().findings
+
+
+def test_what_a_broker_has_died_of_is_for_the_next_ones_own_thread(rt, recorder, turns, caller):
+    at = []
+
+    def queue():
+        at.append(threading.current_thread())
+        return rt.jobs.queue("work")
+
+    turns.deaths = [("actor.receive", SystemExit)]
+    caller(queue).result(SECONDS_MAX)
+
+    assert at[0] not in turns.threads
+
+
+def test_who_waits_behind_a_turn_that_dies_asks_the_next_broker(rt, recorder, turns, caller):
+    broker, behind = rt.boot.post.find("broker"), []
+
+    def die(mail):
+        behind.append(caller(rt.jobs.queue, "behind"))
+        recorder.until(lambda: len(broker.mailbox) == 1, "another message")
+        raise SystemExit("made to die")
+
+    broker.receive = die
+    first = caller(rt.jobs.queue, "first to die")
+
+    assert first.result(SECONDS_MAX).name == "first to die"
+    assert behind[0].result(SECONDS_MAX).name == "behind"
+    assert rt.jobs.counts("behind")["queued"] == 1
+
+
+def test_a_turn_on_a_callers_thread_says_nothing_of_what_the_caller_has_bound(runtime, recorder, caller):
+    lines: list[dict[str, Any]] = []
+
+    def keep(logger, method, line):
+        lines.append(dict(line))
+        raise structlog.DropEvent
+
+    logger = structlog.wrap_logger(None, processors=[structlog.contextvars.merge_contextvars, keep])
+    turns = Turns()
+    rt = runtime(logger=logger, environment=Environment(failpoints=turns))
+    rt.jobs.queue("first")
+    recorder.until(lambda: waits(rt), "the broker to wait")
+
+    def queue():
+        with structlog.contextvars.bound_contextvars(request="mine"):
+            return rt.jobs.queue("work"), threading.current_thread()
+
+    job, thread = caller(queue).result(SECONDS_MAX)
+
+    assert turns.threads[-1] is thread
+    assert [line["event"] for line in lines if line.get("job_id") == job.id][:1] == ["job.queued"]
+    assert not [line for line in lines if "request" in line]
+
+
+def test_nobody_stands_in_where_that_could_be_interrupted(caller):
+    async def on_a_loop():
+        return may_stand_in()
+
+    def struck():
+        threading.current_thread().may_be_struck = True
+        return may_stand_in()
+
+    def deep(left):
+        return deep(left - 1) if left else may_stand_in()
+
+    assert not may_stand_in()
+    assert caller(may_stand_in).result(SECONDS_MAX)
+    assert not caller(asyncio.run, on_a_loop()).result(SECONDS_MAX)
+    assert not caller(struck).result(SECONDS_MAX)
+    assert not caller(deep, sys.getrecursionlimit() - 150).result(SECONDS_MAX)
+
+
+def test_a_handler_whose_timeout_raises_takes_no_turn(rt, recorder, turns):
+    at, go = [], threading.Event()
+
+    def work(job):
+        at.append((threading.current_thread(), may_stand_in()))
+        go.wait(SECONDS_MAX)
+        return job.step("one", int)
+
+    rt.jobs.add_handler("work", work, on_timeout="raise", timeout=60)
+    job = rt.jobs.queue("work")
+    recorder.wait_for("job.started", job_id=job.id)
+    recorder.until(lambda: waits(rt), "the broker to wait")
+    go.set()
+
+    rt.jobs.join(job, timeout=SECONDS_MAX)
+    assert at[0][1] is False
+    assert at[0][0] not in turns.threads
+
+
+@pytest.mark.parametrize(
+    ("last", "callers", "since"),
+    [(None, 0, None), (QUICK_SECONDS_MAX, 0, None), (0.001, 2, None), (0.001, 0, 1.0)],
+    ids=["no turn yet", "a slow turn", "several callers", "the store is away"],
+)
+def test_a_broker_that_has_other_things_to_do_is_not_stood_in_for(rt, last, callers, since):
+    broker = rt.boot.post.find("broker")
+    assert broker.may_be_stood_in_for
+
+    broker.turn_times.last = None if last is None else TurnTime(last, 0.0)
+    broker._waiting_callers, broker._waiting_since = callers, since
+
+    assert not broker.may_be_stood_in_for
+    broker._waiting_since = None
+
+
+def test_who_would_give_up_before_the_write_lock_is_free_takes_no_turn(runtime):
+    rt = runtime(reply_seconds_max=0.5, busy_seconds_max=0.5)
+    rt.jobs.queue("first")
+    broker = rt.boot.post.find("broker")
+    broker.turn_times.last = TurnTime(0.001, 0.0)
+
+    assert not broker.may_be_stood_in_for
+
+
+def test_a_mailbox_is_lent_only_while_its_reader_waits():
+    mailbox, read, go = ActorMailbox(), threading.Semaphore(0), threading.Semaphore(0)
+
+    def reader():
+        while mailbox.get() is not None:
+            read.release()
+            go.acquire()
+
+    assert not mailbox.lend()
+    thread = threading.Thread(target=reader, daemon=True)
+    thread.start()
+    while not mailbox.lend():
+        pass
+    # The reader gets nothing while another has its place, and goes on when that is given back.
+    mailbox.put("while lent")
+    assert not read.acquire(timeout=0.05)
+    mailbox.give_back()
+    assert read.acquire(timeout=SECONDS_MAX)
+    assert not mailbox.lend()
+    mailbox.put("not read yet")
+    go.release()
+    assert read.acquire(timeout=SECONDS_MAX)
+    go.release()
+    mailbox.put(None)
+    thread.join(SECONDS_MAX)
+    # It has ended, and nobody reads in its place.
+    assert not mailbox.lend()
+
+
+def test_mail_that_waits_is_handled_before_anybody_stands_in():
+    mailbox = ActorMailbox()
+    mailbox._reading.release()
+    mailbox.put("waits")
+
+    assert not mailbox.lend()
+    assert mailbox._reading.acquire(blocking=False)
+
+
+def test_a_dead_broker_is_not_stood_in_for(rt, recorder, caller):
+    broker = rt.boot.post.find("broker")
+    broker.actor_ref.tell("this is no Mail")
+    recorder.wait_for("actor.restarted", child="broker")
+
+    assert broker.may_be_stood_in_for
+    assert not broker.handle_here(Mail(0, None, None, 0.0, CheckDue()))
