@@ -90,7 +90,7 @@ def _is_uncounted(context: TurnContext) -> bool:
 
 
 def _wants(context: TurnContext, next_due: Mapping[str, Instant]) -> list[Want]:
-    """What there are lanes for, of the names that may have due jobs."""
+    """What there are lanes for, of the names that may have due jobs. A server is told which names take nothing, too."""
     wants: list[Want] = []
     for name, capacity in context.capacities.items():
         held = len(capacity.held.keys() - context.out.freed.get(name, set()))
@@ -98,7 +98,8 @@ def _wants(context: TurnContext, next_due: Mapping[str, Instant]) -> list[Want]:
         prefetched = max(0, capacity.lanes + capacity.prefetch - held) - begun
         if context.draining or capacity.lanes == 0 or next_due.get(name, context.turn.now) > context.turn.now:
             continue
-        wants.append(_want(context, name, capacity, begun, prefetched))
+        if begun + prefetched > 0 or context.turn.queued is None:
+            wants.append(_want(context, name, capacity, begun, prefetched))
     return wants
 
 

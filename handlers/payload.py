@@ -107,6 +107,9 @@ def result_type(fn: Callable[..., Any], what: str) -> Any:
     except Exception:
         # It stands for type checkers only.
         return None
+    if returned is Any:
+        # Most functions of steps say nothing, and each step asks.
+        return None
     for cls in _returned_classes(returned):
         if not (_is_json(cls) or issubclass(cls, JSON_CLASSES)):
             raise UsageError(
@@ -117,7 +120,7 @@ def result_type(fn: Callable[..., Any], what: str) -> Any:
         if asks_for_model(returned):
             return ModelType(returned)
         msgspec.json.Decoder(returned)
-        is_readable = returned is not Any and all(map(_is_json, _foreign_classes(returned)))
+        is_readable = all(map(_is_json, _foreign_classes(returned)))
     except (TypeError, UsageError):
         return None
     return returned if is_readable else None

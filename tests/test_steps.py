@@ -12,6 +12,7 @@ from datetime import timedelta
 import pytest
 from lamplighter import JobFailed, JobSpec, KeptStep, Runtime, Snooze, StaleClaim, UsageError
 from lamplighter.messages.jobs import Claim
+from lamplighter.stores.sqlite.jobs import SqliteJobs
 from lamplighter.testing import Inline
 
 from .support.forked import REFUSED, said_of_a_forked_call
@@ -602,6 +603,22 @@ def test_a_snooze_is_refused_where_another_step_has_its_name(inline, worker):
     assert inline.jobs.get("a").error == (
         "lamplighter.errors.UsageError: expected step 'text' to be a wait, got one that has kept: 'text'; rename either"
     )
+
+
+def test_no_job_is_looked_for_while_all_lanes_of_its_name_are_taken(runtime, monkeypatch):
+    asked, claim = [], SqliteJobs.claim
+    monkeypatch.setattr(SqliteJobs, "claim", lambda self, wants, **how: asked.append(1) or claim(self, wants, **how))
+
+    def work(job):
+        asked.clear()
+        job.step("one", int)
+        return len(asked)
+
+    rt = runtime()
+    jobs = rt.jobs.queue_many([("work", None), ("work", None)])
+    rt.jobs.add_handler("work", work)
+
+    assert [rt.jobs.join(job, timeout=JOIN_SECONDS_MAX).result for job in jobs] == [0, 0]
 
 
 def test_a_function_whose_result_nobody_could_keep_is_not_called(inline, worker):

@@ -281,3 +281,24 @@ def test_a_dead_broker_is_not_stood_in_for(rt, recorder, caller):
 
     assert broker.may_be_stood_in_for
     assert not broker.handle_here(Mail(0, None, None, 0.0, CheckDue()))
+
+
+def test_nothing_is_lost_though_turns_die_on_whichever_thread(runtime, recorder, caller, tmp_path):
+    points = Failpoints(
+        "actor.receive=2%raise(SystemExit);broker.let_out=2%raise(SystemExit);actor.received=2%raise(ValueError);"
+        "store.turn.commit=1%raise(sqlite3.OperationalError: disk I/O error)"
+    )
+    rt = runtime(environment=Environment(failpoints=points), restarts_max=10_000, restart_backoff_seconds_max=0.0)
+    rt.jobs.add_handler("work", lambda job: job.step("one", int), concurrency=2, max_attempts=10)
+
+    def produce(first):
+        return [rt.jobs.queue("work", id=f"job-{number}") for number in range(first, first + 60)]
+
+    produced = [caller(produce, first) for first in (0, 60, 120)]
+    jobs = [job for one in produced for job in one.result(60)]
+
+    assert {rt.jobs.join(job, timeout=60).state for job in jobs} == {"done"}
+    assert recorder.of("actor.crashed")
+    rt.stop()
+    recorder.until(lambda: recorder.of("runtime.stopped"), "the end")
+    assert not recorder.audit(tmp_path / "jobs.db").findings
