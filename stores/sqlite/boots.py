@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from ...messages.boots import BootRecord
 from ...messages.ledger import LedgerTurn
 from ...rules.codec import encode_own
-from .open_turn import OpenTurn, Seen
+from .open_turn import OpenTurn
 
 COLUMNS = ", ".join(BootRecord._fields)
 """Of `lamplighter_boots`, what makes a BootRecord, in its order."""
@@ -38,7 +38,7 @@ class SqliteMembers:
             known = turn.last_boot_no, 0, encode_own(boot.unlogged)
         boot_no, number, unlogged = known
         if boot.boot == turn.boot:
-            turn.seen, turn.number, turn.boot_no = Seen(turn.boot, 0, 0, 0, 0), number, boot_no
+            turn.is_member, turn.number, turn.boot_no = True, number, boot_no
         row = boot._replace(boot_no=boot_no, turn=number)._asdict()
         values = {**row, "names": json.dumps(boot.names), "unlogged": unlogged}
         self._connection.execute(
@@ -56,7 +56,7 @@ class SqliteMembers:
 
     def forget(self, boots: Collection[str]) -> Collection[str]:
         if self._turn.boot in boots:
-            self._turn.seen = None
+            self._turn.is_member = False
         query = "delete from lamplighter_boots where boot = ?"
         return {boot for boot in boots if self._connection.execute(query, (boot,)).rowcount == 1}
 

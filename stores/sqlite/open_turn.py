@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from operator import attrgetter
 from typing import NamedTuple
 
 from ...messages.jobs import WAITS_ITS_TURN, Instant, JobRecord, JobState
@@ -23,36 +24,81 @@ OVERVIEW = f"""
     exists (select 1 from lamplighter_steps),
     exists (select 1 from lamplighter_turns),
     ({NEXT_EXPIRY}),
-    clock_count, clock_offset, clock_stepped, b.boot_no, b.turn
+    coalesce(b.boot_no, 0), b.turn, clock_count, clock_offset, clock_stepped
   from lamplighter_store left join lamplighter_boots b on b.boot = ?
 """
-"""What every turn must know, in one statement."""
+"""A `TurnOverview`, in one statement."""
+
+OVERVIEW_SECONDS_MAX = 1.0
+"""How long turns go by what the turn before has left, as long as nobody else commits. A look finds out that there are
+none of something any more."""
+
+
+class TurnOverview(NamedTuple):
+    """What every turn must know of its store.
+
+    Attributes:
+        last_boot_no, last_no, change_no: the last number of a boot, of a job, and of a change of a schedule.
+        has_pauses, has_host_moves, has_host_changes, has_suspects, has_open_links, has_ripe, has_steps, has_turns:
+            whether there may be any.
+        expiry: no queued job expires before that.
+        boot_no: the number of the turn's boot; 0 until that is registered.
+        number: how many turns of its boot have changed something; None until that is registered.
+        clock: what the last turn knew of wall time.
+    """
+
+    last_boot_no: int
+    last_no: int
+    change_no: int
+    has_pauses: bool
+    has_host_moves: bool
+    has_host_changes: bool
+    has_suspects: bool
+    has_open_links: bool
+    has_ripe: bool
+    has_steps: bool
+    has_turns: bool
+    expiry: Instant | None
+    boot_no: int
+    number: int | None
+    clock: KnownClock
+
+
+_left_by = attrgetter(*TurnOverview._fields)
 
 
 class Seen(NamedTuple):
-    """How far a boot knows its store to have come.
+    """What a boot has seen of its store at the end of its last turn.
 
     Attributes:
-        turn: how many turns of its own its row has counted.
-        boots, last_no, change_no: the last number of a boot, of a job and of a change of a schedule.
+        version: that of the store; None where that may be another one: the turn has failed, or another came between.
+        at: when the overview was read from the store.
     """
 
     boot: str
-    turn: int
-    boots: int
-    last_no: int
-    change_no: int
+    version: int | None
+    at: Instant
+    overview: TurnOverview
+
+    def holds(self, version: int, now: Instant) -> bool:
+        """Whether the overview holds in a turn: nobody has committed since, and nothing of it is old."""
+        expiry = self.overview.expiry
+        return (
+            version == self.version and 0.0 <= now - self.at < OVERVIEW_SECONDS_MAX and (expiry is None or expiry > now)
+        )
 
     def compare(self, turn: int | None, boots: int, last_no: int, change_no: int) -> BootLost | None:
         """Why the store is not the one that the boot knows any more; None when it is.
 
         Args:
-            turn: what its row has now; None when it has none.
+            turn: how many turns its row has counted; None when it has no row.
+            boots, last_no, change_no: the last numbers.
         """
-        is_behind = boots < self.boots or last_no < self.last_no or change_no < self.change_no
-        if is_behind or (turn is not None and turn < self.turn):
+        was = self.overview
+        is_behind = boots < was.last_boot_no or last_no < was.last_no or change_no < was.change_no
+        if is_behind or (turn is not None and turn < (was.number or 0)):
             says = "the store has gone back to an earlier state: an older copy was put in its place"
-            return BootLost(says, turn_was=self.turn)
+            return BootLost(says, turn_was=was.number or 0)
         return (
             BootLost("the store does not know this runtime instance any more: another process took it for dead")
             if turn is None
@@ -61,21 +107,16 @@ class Seen(NamedTuple):
 
 
 class OpenTurn(TurnRecord):
-    """A turn while it is open.
+    """A turn while it is open. What is in its `TurnOverview` is an attribute of its own.
 
     Attributes:
-        seen: how far its boot knows the store to have come, if it is registered.
-        boot_no: the number of its boot; 0 until that is registered.
-        number: how many turns of its boot have changed something; None until that is registered.
-        last_boot_no, last_no, change_no: the last number of a boot, of a job, and of a change of a schedule.
-        has_pauses, has_host_moves, has_host_changes, has_suspects, has_open_links, has_ripe, has_steps, has_turns:
-            whether there may be any.
+        is_member: whether its boot is registered.
+        seen_at: when the overview was read.
         lined_up: groups that jobs were queued of, and from when on the first of these is due.
         left_lines: groups of which jobs have ended that were queued.
         born_linked: jobs that were born in this turn, or counted, and wait for others: by their `no`.
         has_ties: whether jobs that hosts have stored follow others; None where nobody has looked.
         counted: jobs that were counted together with one that follows another, or that another follows: by their `no`.
-        clock: what the last turn knew of wall time.
     """
 
     last_boot_no: int
@@ -92,6 +133,15 @@ class OpenTurn(TurnRecord):
         self.connection = connection
         # SQLite's number holds for one connection only; another one may begin with the same.
         self.version = openings << 32 | int(connection.execute("pragma data_version").fetchone()[0])
+        seen = seen if seen is not None and seen.boot == boot else None
+        self.is_member, self.seen_at, self.lost = seen is not None, now, None
+        if seen is not None and seen.holds(self.version, now):
+            self.seen_at, overview = seen.at, seen.overview
+        else:
+            *row, count, offset, stepped = connection.execute(OVERVIEW, (boot,)).fetchone()
+            overview = TurnOverview._make((*row, KnownClock(count, offset, stepped)))
+            if seen is not None:
+                self.lost = seen.compare(overview.number, *overview[:3])
         (
             self.last_boot_no,
             self.last_no,
@@ -105,21 +155,19 @@ class OpenTurn(TurnRecord):
             self.has_steps,
             self.has_turns,
             self.expiry,
-            *clock,
-            boot_no,
+            self.boot_no,
             self.number,
-        ) = connection.execute(OVERVIEW, (boot,)).fetchone()
+            self.clock,
+        ) = overview
         self.born_linked: list[int] = []
         self.lined_up: dict[turns.Key, Instant] = {}
         self.left_lines: set[turns.Key] = set()
         self.has_ties: bool | None = None
         self.counted: dict[int, JobRecord] = {}
-        self.boot_no: int = boot_no or 0
-        self.clock = KnownClock(*clock)
-        self.seen = seen if seen is not None and seen.boot == boot else None
-        self.lost: BootLost | None = None
-        if self.seen is not None:
-            self.lost = self.seen.compare(self.number, self.last_boot_no, self.last_no, self.change_no)
+
+    def see(self) -> Seen:
+        """What its boot has seen when it has ended."""
+        return Seen(self.boot, self.version, self.seen_at, TurnOverview._make(_left_by(self)))
 
     def next_change(self) -> int:
         """The number of one more change of a schedule."""

@@ -260,14 +260,19 @@ class SqliteStore:
             if self._files is not None:
                 self._files.check()
             writelock.begin(writer, self._busy_ms)
+            seen = self._seen
+            # Whatever becomes of this turn, what the last one has left does not hold behind it.
+            self._seen = None if seen is None else seen._replace(version=None)
             try:
-                turn = SqliteTurn(writer, boot, now, openings=self._openings, seen=self._seen)
+                turn = SqliteTurn(writer, boot, now, openings=self._openings, seen=seen)
                 yield turn
                 turn.seal()
                 self._failpoints.at("store.turn.commit")
                 self._commit(writer)
-                if turn.seen is not None or (self._seen is not None and self._seen.boot == boot):
-                    self._seen = turn.seen
+                if turn.is_member:
+                    self._seen = turn.see()
+                elif seen is not None and seen.boot == boot:
+                    self._seen = None
             except BaseException:
                 # A failed commit may have rolled back by itself. If it has not, the open transaction must not outlive
                 # the turn.

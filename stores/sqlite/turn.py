@@ -83,5 +83,3 @@ class SqliteTurn(OpenTurn):
             self.number += 1
             values = (self.number, encode_own(kept), self.boot)
             self.connection.execute("update lamplighter_boots set turn = ?, unlogged = ? where boot = ?", values)
-        if self.seen is not None:
-            self.seen = Seen(self.boot, self.number or 0, self.last_boot_no, self.last_no, self.change_no)
