@@ -158,8 +158,12 @@ def moves_of(lines: Lines) -> Moves:
     known: set[tuple[str, int, int]] = set()
     # By boot, the last turn before it said anything.
     began: dict[str, dict[str, Any] | None] = {}
+    # By boot, how many turns were told when it had last said something.
+    heard: dict[str, int] = {}
     for line, then in zip(lines, _next_instants(lines), strict=True):
         began.setdefault(line["boot"], turns[-1][1] if turns else None)
+        since = heard.get(line["boot"], len(turns))
+        heard[line["boot"]] = len(turns) + (line["event"] == "turn.committed")
         if line["event"] != "turn.committed":
             continue
         boot = line.get("of", line["boot"])
@@ -168,7 +172,13 @@ def moves_of(lines: Lines) -> Moves:
             continue
         known.add(key)
         is_late = "told_by" in line or (bool(turns) and line["at"] < turns[-1][1]["at"] <= then)
-        turns.insert(_place_of(boot, line, turns, began) if is_late else len(turns), (boot, line))
+        place = len(turns)
+        if is_late:
+            place = _place_of(boot, line, turns, began)
+        elif 0.0 < then < line["at"]:
+            # The clock was set back meanwhile, and others may have told of turns on both sides of that.
+            place = _before_set_back(line["at"], turns, since)
+        turns.insert(place, (boot, line))
     moves = []
     for boot, line in turns:
         turn = line["turn"]
@@ -195,6 +205,17 @@ def _next_instants(lines: Lines) -> list[float]:
         instants.append(later.get(line["boot"], 0.0))
         later[line["boot"]] = line.get("ts", 0.0)
     return instants[::-1]
+
+
+def _before_set_back(at: float, turns: list[tuple[str, dict[str, Any]]], since: int) -> int:
+    """The place of an instant behind some turns: before the first that is later, or before which the clock was set
+    back.
+    """
+    for place in range(since, len(turns)):
+        told = turns[place][1]["at"]
+        if told > at or (place and told < turns[place - 1][1]["at"]):
+            return place
+    return len(turns)
 
 
 def _place_of(

@@ -110,6 +110,26 @@ def test_the_first_turn_of_a_boot_comes_behind_what_was_told_when_it_began():
     assert [move["job_id"] for move in told] == ["early", "theirs"]
 
 
+def test_a_turn_that_is_told_after_a_step_back_stands_before_it():
+    def turn(boot: str, no: int, at: float, job: str) -> dict[str, Any]:
+        moves = [{"j": job, "n": "n", "r": 1, "k": "queued"}]
+        return {"seq": no, "boot": boot, "event": "turn.committed", "turn": no, "ts": at, "at": at, "moves": moves}
+
+    lines = [
+        turn("x", 1, 90.0, "first"),
+        turn("y", 1, 92.0, "third"),
+        {"seq": 2, "boot": "y", "event": "clock.jumped", "ts": 10.0},
+        turn("y", 2, 11.0, "fourth"),
+        turn("x", 2, 91.0, "second"),
+        {"seq": 3, "boot": "x", "event": "clock.jumped", "ts": 12.0},
+        turn("x", 3, 13.0, "last"),
+    ]
+
+    told = moves_of(lines)
+
+    assert [move["job_id"] for move in told] == ["first", "second", "third", "fourth", "last"]
+
+
 def log_of(*lines: tuple[str, ...]) -> list[dict[str, Any]]:
     """A log. Each line is who says what, and of whom."""
     return [
