@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...messages.jobs import Instant, JobRecord
 from ...messages.pauses import paused_at
@@ -55,11 +55,10 @@ FIRST_READY = """select run_at from lamplighter_jobs indexed by lamplighter_jobs
 ANY_READY = """select 1 from lamplighter_jobs indexed by lamplighter_jobs_ready
                where state = 'queued' and waits = 0 and name = :name and run_at <= :now limit 1"""
 
-ANY_WAITED = """select 1 from lamplighter_jobs indexed by lamplighter_jobs_later
-                where state = 'queued' and waits = 1 and name = :name and run_at <= :now limit 1"""
-
 FIRST_WAITING = """select min(run_at) from lamplighter_jobs indexed by lamplighter_jobs_later
                    where state = 'queued' and waits = 1 and name = :name"""
+
+FRONT = f"select :name, ({FIRST_READY}), ({FIRST_WAITING}), ({turns.HIGHEST})"
 
 HIGHEST_WAITING = """select max(priority) from lamplighter_jobs indexed by lamplighter_jobs_waiting
                      where state = 'queued' and waits = 1 and name = :name"""
@@ -74,10 +73,35 @@ def order(job: JobRecord) -> tuple[int, Instant, int]:
     return -job.priority, job.run_at, job.no
 
 
-def jobs(connection: sqlite3.Connection, name: str, now: Instant, limit: int) -> list[JobRecord]:
+class Front(NamedTuple):
+    """What stands first of a name's queued jobs.
+
+    Attributes:
+        ready: from when on the first of those is due, or was, that were not told to wait.
+        waiting: from when on the first of those is that were.
+        highest: the highest priority of those that have groups; None if none has.
+    """
+
+    name: str
+    ready: Instant | None
+    waiting: Instant | None
+    highest: int | None
+
+    def has_waited(self, now: Instant) -> bool:
+        """Whether one is due that was told to wait."""
+        return self.waiting is not None and self.waiting <= now
+
+
+def front_of(connection: sqlite3.Connection, name: str) -> Front:
+    """What stands first of a name's queued jobs."""
+    return Front._make(connection.execute(FRONT, {"name": name}).fetchone())
+
+
+def jobs(connection: sqlite3.Connection, front: Front, now: Instant, limit: int) -> list[JobRecord]:
     """The jobs of a name that may be claimed now, in order, so many at most. No suspects."""
-    ready = _jobs(connection, READY, name=name, now=now, limit=limit)
-    if _one(connection, ANY_WAITED, name=name, now=now) is None:
+    name = front.name
+    ready = [] if front.ready is None else _jobs(connection, READY, name=name, now=now, limit=limit)
+    if not front.has_waited(now):
         return ready
     # Once there are enough jobs, none that comes after the last of them is needed.
     least = ready[-1].priority if len(ready) == limit else None
@@ -92,35 +116,33 @@ def suspect(connection: sqlite3.Connection, name: str, now: Instant) -> JobRecor
 def outlook(connection: sqlite3.Connection, names: Collection[str], now: Instant) -> Outlook:
     """What a turn would find to do, as `JobReader.outlook` says."""
     query = f"""select ({NEXT_EXPIRY}), exists (select 1 from lamplighter_jobs where rev <= 0)
-                  or exists (select 1 from lamplighter_schedule_changes) or exists (select 1 from lamplighter_ripe),
-                  exists (select 1 from lamplighter_turns)"""
-    expiry, is_due, has_turns = connection.execute(query).fetchone()
+                  or exists (select 1 from lamplighter_schedule_changes) or exists (select 1 from lamplighter_ripe)"""
+    expiry, is_due = connection.execute(query).fetchone()
     is_due = is_due or (expiry is not None and expiry <= now)
     paused = paused_at(pauses.read(connection), now) if names else {}
-    is_due = is_due or any(_is_any(connection, name, now) for name in names if name not in paused)
+    fronts = [front_of(connection, name) for name in names]
+    lines = [front.name for front in fronts if front.highest is not None]
+    is_due = is_due or any(_is_any(connection, front, now) for front in fronts if front.name not in paused)
+    is_due = is_due or any(turns.is_due(connection, name, now) for name in lines if name not in paused)
     resumed = (pause.until for name, pause in paused.items() if name in names)
-    following = [_following(connection, name, now) for name in names]
-    if has_turns:
-        is_due = is_due or any(turns.is_due(connection, name, now) for name in names if name not in paused)
-        following += [turns.first(connection, name, now) for name in names]
-    return Outlook(bool(is_due), earliest(*resumed, *following), expiry)
+    following = (_following(connection, front, now) for front in fronts)
+    in_line = (turns.first(connection, name, now) for name in lines)
+    return Outlook(bool(is_due), earliest(*resumed, *following, *in_line), expiry)
 
 
-def _is_any(connection: sqlite3.Connection, name: str, now: Instant) -> bool:
+def _is_any(connection: sqlite3.Connection, front: Front, now: Instant) -> bool:
     """Whether a queued job of a name is due."""
-    return any(_one(connection, query, name=name, now=now) is not None for query in (ANY_READY, ANY_WAITED))
+    if front.has_waited(now) or front.ready is None:
+        return front.has_waited(now)
+    return front.ready <= now or _one(connection, ANY_READY, name=front.name, now=now) is not None
 
 
-def first(connection: sqlite3.Connection, name: str) -> Instant | None:
-    """From when on a queued job of a name is due, or was; None when none is queued."""
-    return earliest(_one(connection, FIRST_READY, name=name), _one(connection, FIRST_WAITING, name=name))
-
-
-def _following(connection: sqlite3.Connection, name: str, now: Instant) -> Instant | None:
+def _following(connection: sqlite3.Connection, front: Front, now: Instant) -> Instant | None:
     """When the next queued job of a name that is not due yet becomes due."""
-    ready = _one(connection, FIRST_READY, name=name)
-    waiting = _one(connection, FIRST_WAITING + " and run_at > :now", name=name, now=now)
-    return earliest(ready if ready is not None and ready > now else None, waiting)
+    waiting = front.waiting
+    if front.has_waited(now):
+        waiting = _one(connection, FIRST_WAITING + " and run_at > :now", name=front.name, now=now)
+    return earliest(front.ready if front.ready is not None and front.ready > now else None, waiting)
 
 
 def _waited(connection: sqlite3.Connection, name: str, now: Instant, limit: int, least: int | None) -> list[JobRecord]:

@@ -127,12 +127,16 @@ class SqliteJobs:
         next_due: dict[str, Instant] = {}
         self.line_up()
         for want in wants:
-            claimed = claims[want.name] = self._claim(want, suspect=suspect)
+            if want.begun + want.prefetched == 0:
+                claims[want.name] = ()
+                continue
+            front = due.front_of(self._connection, want.name)
+            claimed = claims[want.name] = self._claim(want, front, suspect=suspect)
             suspect = suspect and not any(is_suspect(one.job, self._turn.now) for one in claimed)
             if len(claimed) < want.begun + want.prefetched:
-                first = due.first(self._connection, want.name)
-                if self._turn.has_turns:
-                    first = due.earliest(first, turns.first(self._connection, want.name))
+                left = due.front_of(self._connection, want.name) if claimed else front
+                in_line = None if left.highest is None else turns.first(self._connection, want.name)
+                first = due.earliest(left.ready, left.waiting, in_line)
                 if first is None or first > self._turn.now:
                     next_due[want.name] = float("inf") if first is None else first
                 elif want.limits.rate is not None:
@@ -141,13 +145,13 @@ class SqliteJobs:
                         next_due[want.name] = room.opens
         return Claimed(claims, next_due)
 
-    def _claim(self, want: Want, *, suspect: bool) -> list[Claim]:
+    def _claim(self, want: Want, front: due.Front, *, suspect: bool) -> list[Claim]:
         begun, prefetched = self._places(want)
         claims: list[Claim] = []
         if begun + prefetched <= 0:
             return claims
-        due_jobs = self._due(want, begun + prefetched, suspect=suspect)
-        line = self._line(want, due_jobs, begun + prefetched)
+        due_jobs = self._due(want, front, begun + prefetched, suspect=suspect)
+        line = self._line(want, front, due_jobs, begun + prefetched)
         taken: set[str | None] = set()
         for job in due_jobs if line is None else line.jobs():
             careful = job.must_begin or is_suspect(job, self._turn.now)
@@ -171,7 +175,7 @@ class SqliteJobs:
         """How many may be claimed: at once, and in advance. None in advance where that would take what others need."""
         begun, prefetched = want.begun, want.prefetched
         pause, limits = self._pause_of(want.name), want.limits
-        if begun + prefetched == 0 or pause.is_paused(self._turn.now):
+        if pause.is_paused(self._turn.now):
             return 0, 0
         if limits.per_group is not None or limits.rate_per_group is not None:
             prefetched = 0
@@ -185,13 +189,12 @@ class SqliteJobs:
             begun, prefetched = min(begun, room.free), 0
         return begun, prefetched
 
-    def _line(self, want: Want, due_jobs: Sequence[JobRecord], most: int) -> turns.GroupLine | None:
+    def _line(self, want: Want, front: due.Front, due_jobs: Sequence[JobRecord], most: int) -> turns.GroupLine | None:
         """The line in which the groups of a name take turns; None if it has none."""
-        highest = turns.highest(self._connection, want.name) if self._turn.has_turns else None
-        if highest is None:
+        if front.highest is None:
             return None
         return turns.GroupLine(
-            self._connection, want.name, want.limits, self._turn.now, most=most, highest=highest, others=due_jobs
+            self._connection, want.name, want.limits, self._turn.now, most=most, highest=front.highest, others=due_jobs
         )
 
     def line_up(self) -> None:
@@ -215,8 +218,8 @@ class SqliteJobs:
         assert claimed is not None, "a row that this transaction has just read cannot have moved"
         return Claim(claimed)
 
-    def _due(self, want: Want, limit: int, *, suspect: bool) -> list[JobRecord]:
-        rows = due.jobs(self._connection, want.name, self._turn.now, limit)
+    def _due(self, want: Want, front: due.Front, limit: int, *, suspect: bool) -> list[JobRecord]:
+        rows = due.jobs(self._connection, front, self._turn.now, limit)
         if suspect and self._turn.has_suspects:
             found = due.suspect(self._connection, want.name, self._turn.now)
             if found is not None:

@@ -1253,8 +1253,8 @@ MUTANTS = (
         (
             (
                 "stores/sqlite/due.py",
-                "waits = 1 and name = :name and run_at <= :now limit 1",
-                "waits = 1 and name = :name limit 1",
+                "self.waiting is not None and self.waiting <= now",
+                "self.waiting is not None",
             ),
         ),
     ),
@@ -1269,8 +1269,8 @@ MUTANTS = (
         LIMITS,
         "a pause is not heeded",
         "stores/sqlite/jobs.py",
-        "        if begun + prefetched == 0 or pause.is_paused(self._turn.now):\n",
-        "        if begun + prefetched == 0:\n",
+        "        if pause.is_paused(self._turn.now):\n",
+        "        if False:\n",
     ),
     Mutant(
         LIMITS,
@@ -1344,6 +1344,22 @@ MUTANTS = (
         "boot.requests.ask(partial(Queue, new), job_ids=[job.id for job in new])",
         "boot.requests.ask(lambda reply: Queue(jobs=new, reply=reply))",
         test="tests/boot/test_unavailable.py::test_queue_many_again_with_the_ids_of_the_error_stores_every_job_once",
+    ),
+    Mutant(
+        LIMITS,
+        "when the next job is due that was told to wait is not looked for",
+        "stores/sqlite/due.py",
+        "*following, ",
+        "",
+        test="tests/stores/sqlite/test_due.py::test_jobs_that_wait_at_many_priorities_cost_the_others_nothing",
+    ),
+    Mutant(
+        LIMITS,
+        "a group whose turn comes later is not looked for",
+        "stores/sqlite/due.py",
+        ", *in_line), expiry)",
+        "), expiry)",
+        test="tests/stores/sqlite/test_turns.py::test_a_group_of_which_one_is_delayed_has_its_turn_then",
     ),
     Mutant(
         LIMITS,
