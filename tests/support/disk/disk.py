@@ -26,6 +26,7 @@ from functools import partial
 from typing import Any, Literal, cast
 
 import apsw
+from lamplighter.stores.sqlite.connections import STATEMENTS_MAX
 
 from .sectors import Folder, StoredFile
 
@@ -87,7 +88,7 @@ class Disk:
         """
         vfs = _Vfs(self, f"lamplighter-{next(_numbers)}")
         with _translated():
-            inner = apsw.Connection(address, vfs=vfs.vfs_name)
+            inner = apsw.Connection(address, vfs=vfs.vfs_name, statementcachesize=STATEMENTS_MAX)
             # SQLite would do this itself, and not let a failure spoil the commit; but apsw raises at the end of a
             # statement whatever was raised in the course of it.
             inner.set_wal_hook(self._checkpoint)
