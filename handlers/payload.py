@@ -10,7 +10,7 @@ import inspect
 import re
 import types
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
@@ -140,12 +140,15 @@ def _returned_classes(returned: Any) -> Iterator[type]:
         return
 
 
-def _foreign_classes(wanted: Any) -> Iterator[type]:
-    """The classes within a type that msgspec knows nothing of, but paths and models, which are ours to carry.
+@functools.lru_cache(maxsize=256)
+def _foreign_classes(wanted: Any) -> Sequence[type]:
+    """The classes within a type that msgspec knows nothing of, but paths and models, which are ours to carry. They are
+    looked for once: each step asks for the type that its function returns.
 
     Raises:
         TypeError: msgspec does not understand the type at all.
     """
+    foreign: list[type] = []
     seen: set[int] = set()
     waiting: list[Any] = [msgspec.inspect.type_info(wanted)]
     while waiting:
@@ -156,11 +159,12 @@ def _foreign_classes(wanted: Any) -> Iterator[type]:
         match info:
             case msgspec.inspect.CustomType(cls=cls):
                 if not (is_model(cls) or issubclass(cls, PurePath)):
-                    yield cls
+                    foreign.append(cls)
             case msgspec.inspect.Type() | msgspec.inspect.Field():
                 waiting += [getattr(info, name) for name in info.__struct_fields__]
             case tuple():
                 waiting += info
+    return tuple(foreign)
 
 
 def _is_payload(cls: type) -> bool:

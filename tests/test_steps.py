@@ -7,8 +7,10 @@ import subprocess
 import sys
 import threading
 from contextlib import closing, suppress
+from dataclasses import dataclass
 from datetime import timedelta
 
+import msgspec
 import pytest
 from lamplighter import JobFailed, JobSpec, KeptStep, Runtime, Snooze, StaleClaim, UsageError
 from lamplighter.messages.jobs import Claim
@@ -18,6 +20,12 @@ from lamplighter.testing import Inline
 from .support.forked import REFUSED, said_of_a_forked_call
 
 JOIN_SECONDS_MAX = 20
+
+
+@dataclass
+class Page:
+    number: int
+
 
 FUNCTIONS = '''
 import asyncio
@@ -619,6 +627,20 @@ def test_no_job_is_looked_for_while_all_lanes_of_its_name_are_taken(runtime, mon
     rt.jobs.add_handler("work", work)
 
     assert [rt.jobs.join(job, timeout=JOIN_SECONDS_MAX).result for job in jobs] == [0, 0]
+
+
+def test_the_type_that_functions_of_steps_return_is_looked_into_once(inline, worker, monkeypatch):
+    def fetch(number: int) -> Page:
+        return Page(number)
+
+    looked, type_info = [], msgspec.inspect.type_info
+    monkeypatch.setattr(msgspec.inspect, "type_info", lambda wanted: looked.append(wanted) or type_info(wanted))
+    pages = []
+    worker.between = lambda job: pages.extend(job.step(f"page-{number}", fetch, number) for number in range(3))
+    inline.jobs.queue("work", id="a")
+
+    assert pages == [Page(0), Page(1), Page(2)]
+    assert looked.count(Page) <= 1
 
 
 def test_a_function_whose_result_nobody_could_keep_is_not_called(inline, worker):
