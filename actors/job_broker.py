@@ -34,6 +34,7 @@ from ..broker.turn_context import PASSED_ON, TurnContext
 from ..broker.turn_times import TurnTimes
 from ..environment.replies import BrokerLost, answer, answer_all, reply_of
 from ..errors import LamplighterError, StoreError, StoreGone, StoreUnavailable, UsageError
+from ..log.emitter import Said
 from ..messages.jobs import ENDED, JobRecord
 from ..messages.mail import CheckDue, Drain, Housekeep, Mail, Queue, Resync, Settled, Ticked
 from ..stores.ports import Outlook, Store
@@ -279,7 +280,7 @@ class JobBroker(RuntimeActor):
         finally:
             times.end(is_stored=is_stored)
         out.did, out.unlogged, out.version, out.expiry = turn.did, turn.unlogged, turn.version, turn.expiry
-        out.lines += [(event, self._itself, fields) for event, fields in turn.news]
+        out.lines += [Said(event, self._itself, (fields,)) for event, fields in turn.news]
         if turn.leads and not self._leads:
             own.tell("scheduler", Resync(self._state.sync_id, self._state.boot))
         self._leads = turn.leads

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
@@ -60,7 +59,7 @@ def _queue(asked: Sequence[tuple[TurnContext, Queue]]) -> Sequence[Stored]:
     jobs = [_in_time(job, now, mail_seconds_max) for _, body in asked for job in body.jobs]
     unhandled = first.unhandled(jobs)
     parts = _inserted(first.turn, jobs, [len(body.jobs) for _, body in asked])
-    parked = Counter[str]()
+    parked: list[JobRecord] = []
     for (context, body), stored in zip(asked, parts, strict=True):
         context.collect(sum(fresh for _, fresh in stored), body.who)
         parked += context.say_stored(body.jobs, stored, unhandled)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from ..log.emitter import Log, Speaker
+from ..log.emitter import Log, Said, Speaker
+from ..messages.acts import UNATTRIBUTED
 from ..messages.jobs import JobRecord, Transition
 from ..messages.ledger import LedgerTurn
 from ..rules.codec import digest
@@ -45,25 +46,33 @@ def log_lines(log: Log, out: Outbox, itself: Speaker, boot: str, store_id: str |
         itself: the broker.
         boot: which boot this is.
     """
-    for turn in out.unlogged:
-        _log_ledger(log, itself, turn, store_id, boot)
     number = None if out.did is None else out.did.turn
+    told: list[tuple[LedgerTurn, str | None]] = [(turn, boot) for turn in out.unlogged]
     if out.did is not None:
-        _log_ledger(log, itself, out.did, store_id, None)
-    for event, speaker, said in out.lines:
-        match said:
-            case Transition():
-                who = _briefly(speaker) if event == "job.done" else speaker
-                log.emit_made(event, who, partial(line_of, said, number))
-            case JobRecord():
-                log.emit_made(event, speaker, partial(of_job, said))
-            case fields:
-                log.emit(event, speaker, **({"turn": number, **fields} if event in OF_TURNS else fields))
+        told.append((out.did, None))
+    parts = [(turn, part, store_id, told_by) for turn, told_by in told for part in range(line_count(turn))]
+    log.emit_all((Said("turn.committed", itself, parts), *map(_in_brief, out.lines)), partial(_fields, number))
 
 
-def _log_ledger(log: Log, itself: Speaker, turn: LedgerTurn, store_id: str | None, told_by: str | None) -> None:
-    for part in range(line_count(turn)):
-        log.emit_made("turn.committed", itself, partial(ledger_line, turn, part, store_id, told_by))
+def _fields(number: int | None, event: str, said: Any) -> dict[str, Any]:
+    """What a line says.
+
+    Args:
+        number: the turn's.
+    """
+    match said:
+        case Transition():
+            return line_of(said, number)
+        case JobRecord():
+            return of_job(said)
+        case dict():
+            return {"turn": number, **said} if event in OF_TURNS else said
+        case _:
+            return ledger_line(*said)
+
+
+def _in_brief(lines: Said) -> Said:
+    return lines if lines.event != "job.done" else lines._replace(speaker=_briefly(lines.speaker))
 
 
 def _briefly(speaker: Speaker) -> Speaker:
@@ -125,4 +134,4 @@ def line_of(moved: Transition, turn: int | None) -> dict[str, Any]:
                 "schedule": job.schedule,
                 "slot": job.slot,
             }
-    return {**line, **moved.who.said}
+    return line if moved.who is UNATTRIBUTED else {**line, **moved.who.said}

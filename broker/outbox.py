@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from ..log.emitter import Speaker
+from ..log.emitter import Said, Speaker
 from ..messages.boots import BootRecord
 from ..messages.jobs import Claim, ClaimKey, Instant, JobRecord, Seconds, Transition
 from ..messages.ledger import LedgerTurn
@@ -51,8 +51,7 @@ class Outbox:
     """What a turn lets out after its commit, and not at all if it is rolled back: a field for each effect.
 
     Attributes:
-        lines: the event, who says it, and its fields; of a transition, or of a job that is only named, they are made
-            if somebody listens.
+        lines: each made of its fields, or of a transition, or of a job that is only named, if somebody listens.
         replies: answers to whoever waits: a value or an error.
         tells: to which actor, what, and on whose behalf.
         transitions: those that `lines` has so far.
@@ -88,7 +87,7 @@ class Outbox:
         is_tallied: whether the turn has stored what was counted before it.
     """
 
-    lines: list[tuple[str, Speaker, dict[str, Any] | Transition | JobRecord]] = field(default_factory=list)
+    lines: list[Said] = field(default_factory=list)
     replies: list[tuple[Reply, Any, BaseException | None]] = field(default_factory=list)
     tells: list[tuple[str, Any, Speaker]] = field(default_factory=list)
     transitions: list[Transition] = field(default_factory=list)

@@ -9,9 +9,11 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, NamedTuple
 
-from ..log.emitter import Speaker
+from ..log.emitter import Said, Speaker
 from ..messages.acts import UNATTRIBUTED, Attribution
 from ..messages.boots import BootRecord
 from ..messages.jobs import ClaimKey, JobRecord, JobState, NewJob
@@ -33,6 +35,8 @@ from .state import BrokerState
 
 PASSED_ON = object()
 """Returned for a message that another actor answers, to which it was passed on."""
+
+EVENT = attrgetter("event")
 
 SURE_OUTCOMES = (OutcomeKind.SUCCEEDED, OutcomeKind.SNOOZED, OutcomeKind.CANCELLED)
 """They are judged without chance: there is no back-off."""
@@ -79,7 +83,7 @@ class TurnContext(NamedTuple):
     def say(self, event: str, *, corr: str | None = None, **fields: Any) -> None:
         """Log after the commit, after the transitions so far."""
         self.collect()
-        self.out.lines.append((event, self.speaker if corr is None else self.speaker.about(corr), fields))
+        self.out.lines.append(Said(event, self.speaker if corr is None else self.speaker.about(corr), (fields,)))
 
     def tell(self, to: str, body: Any) -> None:
         """Send after the commit."""
@@ -119,10 +123,12 @@ class TurnContext(NamedTuple):
         if who is not UNATTRIBUTED:
             self._attribute(first, last, who)
         new = self.turn.transitions[first:last]
-        for moved in new:
-            self.out.lines.append((moved.event, self.speaker, moved))
-            if "waits_for" in moved.fields:
-                self._say_parents(moved.job, moved.fields["waits_for"])
+        for event, moves in groupby(new, EVENT):
+            moved = list(moves)
+            self.out.lines.append(Said(event, self.speaker, moved))
+            for move in moved:
+                if "waits_for" in move.fields:
+                    self._say_parents(move.job, move.fields["waits_for"])
         self.out.transitions += new
 
     def _say_parents(self, job: JobRecord, ids: Sequence[str]) -> None:
@@ -130,7 +136,7 @@ class TurnContext(NamedTuple):
         about = {"corr": job.corr, "job_id": job.id, "job_name": job.name}
         for first in range(0, len(ids), NAMED_PARENTS_MAX):
             named = ids[first : first + NAMED_PARENTS_MAX]
-            self.out.lines.append(("job.linked", self.speaker, {**about, "waits_for": named}))
+            self.out.lines.append(Said("job.linked", self.speaker, ({**about, "waits_for": named},)))
 
     def known(self, job_id: str) -> JobRecord:
         """The job.
@@ -151,23 +157,24 @@ class TurnContext(NamedTuple):
 
     def say_stored(
         self, asked: Sequence[NewJob], stored: Sequence[tuple[JobRecord, bool]], unhandled: Collection[str]
-    ) -> Counter[str]:
-        """Say of jobs that were queued which were there already, and which wait for a handler: how many of each name
-        do.
-        """
-        parked = Counter[str]()
+    ) -> Sequence[JobRecord]:
+        """Say of jobs that were queued which were there already, and which wait for a handler. Those that do."""
+        parked: list[JobRecord] = []
         for job, (record, fresh) in zip(asked, stored, strict=True):
             if not fresh:
                 line = {**names_job(record), "asked_id": job.id, "unique_key": job.unique_key}
-                self.out.lines.append(("job.deduplicated", self.speaker, line))
+                self.out.lines.append(Said("job.deduplicated", self.speaker, (line,)))
             elif record.name in unhandled:
-                self.out.lines.append(("job.parked", self.speaker, record))
-                parked[record.name] += 1
+                parked.append(record)
+        if parked:
+            self.out.lines.append(Said("job.parked", self.speaker, parked))
         return parked
 
-    def say_parked(self, parked: Mapping[str, int]) -> None:
+    def say_parked(self, parked: Sequence[JobRecord]) -> None:
         """Warn that jobs wait for a handler: not of each of them, but now and then of a name."""
-        for name, jobs in parked.items():
+        if not parked:
+            return
+        for name, jobs in Counter([record.name for record in parked]).items():
             if is_news(self.state, self.out.parked.get(name, self.state.parked.get(name))):
                 self.out.parked[name] = self.state.monotonic()
                 self.say("name.parked", job_name=name, jobs=jobs, meant=self.state.meant(name, self.others))

@@ -30,7 +30,7 @@ POINTS: dict[str, str] = {
     "lane.call": "a job's function is about to be called",
     "lane.returned": "it has returned or raised, and its completion is not reported yet",
     "lane.step": "the function of a job's step has returned, and its result is about to be kept, or has just been",
-    "log.write": "a line is about to be written",
+    "log.write": "lines are about to be written",
     "store.read": "the store is about to be read",
     "store.turn.begin": "a transaction is about to begin",
     "store.turn.commit": "a transaction is about to be committed",

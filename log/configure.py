@@ -36,7 +36,7 @@ def configure_logging(
     RabbitMQ's client, becomes `warning` if it is not set.
 
     Args:
-        path: a file for JSON lines. It is appended to, one write a line, so several processes may share it; created
+        path: a file for JSON lines. It is appended to in whole lines, so several processes may share it; created
             with mode 0600 if it is not there; opened anew within a second when logrotate has moved it away.
         console: readable lines on standard error. None: if that is a terminal. If it is none, and there is no
             `path`, JSON lines go there.

@@ -5,7 +5,7 @@ The application's configuration is used, never changed: no `structlog.configure`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import count
@@ -17,6 +17,7 @@ from ..environment.mailbox import Mailbox
 from ..errors import UsageError, shown
 from .events import EVENTS
 from .json_line import safe_str
+from .log_line import Unwritten
 from .outlets import outlet_of
 
 Subscriber = Callable[[dict[str, Any]], None]
@@ -39,14 +40,31 @@ class Speaker(NamedTuple):
         """The same with another root."""
         return Speaker(self.actor, self.incarnation, self.message_id, self.cause, corr, self.mail_seconds)
 
-    def add_to(self, line: dict[str, Any]) -> None:
-        """The fields that apply."""
-        for name, value in zip(SPEAKER_FIELDS, self, strict=True):
-            if value is not None:
-                line[name] = value
+    def fields(self) -> dict[str, Any]:
+        """Those that apply."""
+        return {name: value for name, value in zip(SPEAKER_FIELDS, self, strict=True) if value is not None}
 
 
 NOBODY = Speaker()
+
+TOGETHER_MAX = 1000
+"""So many lines at most are made before they are written."""
+
+
+class Said(NamedTuple):
+    """Lines of one event by one speaker.
+
+    Attributes:
+        each: what the fields of each line are made of.
+    """
+
+    event: str
+    speaker: Speaker
+    each: Sequence[Any]
+
+
+Make = Callable[[str, Any], dict[str, Any]]
+"""Makes the fields of a line. Those that are None are left out."""
 
 
 class Log:
@@ -75,22 +93,33 @@ class Log:
 
     def emit(self, event: str, speaker: Speaker = NOBODY, /, **fields: Any) -> None:
         """Log an event. Fields that are None are left out."""
-        self.emit_made(event, speaker, lambda: fields)
+        self.emit_all((Said(event, speaker, (fields,)),), _as_given)
 
     def emit_made(self, event: str, speaker: Speaker, make: Callable[[], dict[str, Any]]) -> None:
         """`emit`, with fields that are made only if somebody listens."""
-        if not self._outlet.hears(EVENTS[event].level) and not (self._subscriptions and self._listening(event)):
-            # The event gets its number all the same. Nothing here waits for a thread that is writing a line.
-            next(self._numbers)
+        self.emit_all((Said(event, speaker, (make,)),), _called)
+
+    def emit_all(self, lines: Iterable[Said], make: Make) -> None:
+        """Log events, in order and in one write, with fields that are made only if somebody listens."""
+        heard = []
+        for some in lines:
+            if self._outlet.hears(EVENTS[some.event].level) or (self._subscriptions and self._listening(some.event)):
+                heard.append(some)
+                continue
+            # They get their numbers all the same. Nothing here waits for a thread that is writing a line.
+            for _ in some.each:
+                next(self._numbers)
+        if not heard:
             return
-        fields = make()
         # Numbered and written under one lock, so that the lines of a boot lie in the file in the order of `seq`.
         with self._lock:
             if self.dropped:
                 dropped, self.dropped = self.dropped, 0
-                if not self._write("log.dropped", NOBODY, {"count": dropped, "reason": self._drop_reason}):
+                said = {"count": dropped, "reason": self._drop_reason}
+                self._write((Said("log.dropped", NOBODY, (said,)),), _as_given)
+                if self.dropped:
                     self.dropped += dropped
-            self._write(event, speaker, fields)
+            self._write(heard, make)
 
     def begin(self, boot: str) -> None:
         """Write the id of another boot into every line from now on."""
@@ -105,31 +134,38 @@ class Log:
         """A logger of the application for a handler to write to."""
         return self._outlet.bound(**fields)
 
-    def _write(self, event: str, speaker: Speaker, fields: dict[str, Any]) -> bool:
-        level = EVENTS[event].level
-        line: dict[str, Any] = {
-            "event": event,
-            "level": level,
-            "ts": round(self._clock.now(), 6),
-            "boot": self._boot,
-            "seq": next(self._numbers),
-        }
-        speaker.add_to(line)
-        for name, value in fields.items():
-            if value is not None:
-                line[name] = value
-        for subscription in self._listening(event):
-            subscription.offer(dict(line), self._waiting_max)
+    def _write(self, heard: Iterable[Said], make: Make) -> None:
+        written: list[dict[str, Any]] = []
+        now = round(self._clock.now(), 6)
+        for event, speaker, each in heard:
+            level = EVENTS[event].level
+            head, said = {"event": event, "level": level, "ts": now, "boot": self._boot}, speaker.fields()
+            subscriptions, is_written = self._listening(event), self._outlet.hears(level)
+            for one in each:
+                line = {**head, "seq": next(self._numbers), **said}
+                for name, value in make(event, one).items():
+                    if value is not None:
+                        line[name] = value
+                for subscription in subscriptions:
+                    subscription.offer(dict(line), self._waiting_max)
+                if is_written:
+                    written.append(line)
+                    if len(written) == TOGETHER_MAX:
+                        self._put(written)
+                        written = []
+        if written:
+            self._put(written)
+
+    def _put(self, lines: Sequence[dict[str, Any]]) -> None:
         try:
-            if self._outlet.hears(level):
-                self._failpoints.at("log.write", event)
-                self._outlet.write(line)
+            self._failpoints.at("log.write", lines[0]["event"])
+            lost = self._outlet.write(lines)
         except Exception as error:
+            lost = Unwritten(len(lines), error)
+        if lost is not None:
             # The disk may be full, or a processor of the application may raise: neither may kill the actor that logs.
-            self.dropped += 1
-            self._drop_reason = f"{type(error).__name__}: {safe_str(error)}"[:200]
-            return False
-        return True
+            self.dropped += lost.lines
+            self._drop_reason = f"{type(lost.why).__name__}: {safe_str(lost.why)}"[:200]
 
     def _listening(self, event: str) -> list[Subscription]:
         return [subscription for subscription in self._subscriptions if subscription.wants(event)]
@@ -178,6 +214,14 @@ class Subscription:
                 # A subscriber does not get the event of its own failure: it might fail again, for ever.
                 if event["event"] != "subscriber.failed":
                     failed(self, error)
+
+
+def _as_given(_: str, fields: dict[str, Any]) -> dict[str, Any]:
+    return fields
+
+
+def _called(_: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    return make()
 
 
 def check_events(events: Collection[str] | None) -> frozenset[str] | None:

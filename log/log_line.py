@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Any, NamedTuple
 
 from .console_text import ConsoleText, on_terminal
 from .json_line import safe_repr, safe_str, to_json
+
+
+class Unwritten(NamedTuple):
+    """Lines that could not be written: how many, and why the last of them was not."""
+
+    lines: int
+    why: Exception
 
 
 class LogLine:
@@ -17,7 +24,7 @@ class LogLine:
     Attributes:
         fields: begins with `event` and `level`. Nobody changes it.
         is_event: whether it is one of Lamplighter's events, which have the fields of their job already.
-        lost: why a sink of ours could not write it.
+        lost: that a sink of ours could not write it.
     """
 
     __slots__ = ("_logger", "fields", "is_event", "lost")
@@ -25,7 +32,7 @@ class LogLine:
     def __init__(self, fields: dict[str, Any], *, logger: Any = None, is_event: bool = False) -> None:
         self.fields = fields
         self.is_event = is_event
-        self.lost: Exception | None = None
+        self.lost: Unwritten | None = None
         self._logger = logger
 
     def __str__(self) -> str:

@@ -5,11 +5,15 @@ moment.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Sequence
+from operator import attrgetter
+from types import FunctionType
 from typing import Any, Protocol, cast
 
 import structlog
 
-from .log_line import LogLine, formatted
+from .log_line import LogLine, Unwritten, formatted
+from .sinks import Sink
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
@@ -20,8 +24,8 @@ class Outlet(Protocol):
     def hears(self, level: str) -> bool:
         """Whether a line of this level goes anywhere. True when that cannot be known. Never raises."""
 
-    def write(self, line: dict[str, Any]) -> None:
-        """Write a line, whose fields begin with `event` and `level`. Raises whatever that logger raises."""
+    def write(self, lines: Sequence[dict[str, Any]]) -> Unwritten | None:
+        """Write lines, whose fields begin with `event` and `level`. What could not be written; never raises."""
 
     def bound(self, **fields: Any) -> Any:
         """A structlog logger to the same place that carries these fields."""
@@ -42,7 +46,9 @@ def outlet_of(logger: Any) -> Outlet:
 
 
 class StandardOutlet:
-    """A logger of the standard library. Records are handed over directly, which is several times cheaper."""
+    """A logger of the standard library. Sinks of ours get all lines at once, without records, if nobody else hears of
+    them: that is several times cheaper.
+    """
 
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger
@@ -51,13 +57,20 @@ class StandardOutlet:
     def hears(self, level: str) -> bool:
         return self._logger.isEnabledFor(LEVELS[level])
 
-    def write(self, line: dict[str, Any]) -> None:
+    def write(self, lines: Sequence[dict[str, Any]]) -> Unwritten | None:
+        sinks = _only_sinks(self._logger)
+        if not sinks:
+            return one_by_one(self._write, lines)
+        lost = [unwritten for sink in sinks if (unwritten := sink.write(lines, lines[0]["ts"])) is not None]
+        return max(lost, key=attrgetter("lines")) if lost else None
+
+    def _write(self, line: dict[str, Any]) -> None:
         logger = self._logger
         said = LogLine(line, logger=logger, is_event=True)
         logger.handle(logger.makeRecord(logger.name, LEVELS[line["level"]], "(lamplighter)", 0, said, (), None))
         lost, said.lost = said.lost, None
         if lost is not None:
-            raise lost
+            raise lost.why
 
     def bound(self, **fields: Any) -> Any:
         return self._bindable.bind(**fields)
@@ -84,13 +97,45 @@ class StructlogOutlet:
         except Exception:
             return True
 
-    def write(self, line: dict[str, Any]) -> None:
+    def write(self, lines: Sequence[dict[str, Any]]) -> Unwritten | None:
+        return one_by_one(self._write, lines)
+
+    def _write(self, line: dict[str, Any]) -> None:
         fields = dict(line)
         event, level = fields.pop("event"), fields.pop("level")
         getattr(self._logger, level)(event, **fields)
 
     def bound(self, **fields: Any) -> Any:
         return self._logger.bind(**fields)
+
+
+def one_by_one(write: Callable[[dict[str, Any]], None], lines: Sequence[dict[str, Any]]) -> Unwritten | None:
+    """Write each line on its own. What could not be written."""
+    lost = None
+    for line in lines:
+        try:
+            write(line)
+        except Exception as error:
+            lost = Unwritten(1 if lost is None else lost.lines + 1, error)
+    return lost
+
+
+def _only_sinks(logger: logging.Logger) -> Sequence[Sink]:
+    """Where the lines of a logger go, if that is to sinks of ours alone; none if anybody else may look at a record: a
+    filter, a handler or a logger of the application's, or what stands in for a method of logging's, as tools that watch
+    an application have it.
+    """
+    found: list[Sink] = []
+    at: logging.Logger | None = logger
+    while at is not None:
+        for handler in at.handlers:
+            if not isinstance(handler, Sink) or handler.filters or handler.level:
+                return ()
+            found.append(handler)
+        at = at.parent if at.propagate else None
+    calls = logging.Logger.callHandlers
+    is_loggings_own = type(calls) is FunctionType and calls.__globals__ is vars(logging)
+    return found if is_loggings_own and type(logger) is logging.Logger and not logger.filters else ()
 
 
 class StandardBoundLogger(structlog.stdlib.BoundLogger):

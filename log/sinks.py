@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import stat
 import sys
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 from ..errors import UsageError
 from .console_text import ConsoleText, on_terminal
 from .job_context import JOB_FIELDS, current_job, is_absent
 from .json_line import safe_str, to_json
-from .log_line import LogLine, formatted
+from .log_line import LogLine, Unwritten, formatted
 
 LOOK_SECONDS_MAX = 1.0
 """A file that was moved away is noticed by the first line that is so much younger than the last look."""
@@ -38,17 +40,25 @@ class Sink(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Runs on the thread that logs, under the handler's lock."""
         try:
-            if self.dropped:
-                self._tell_dropped(record.created)
-            self._put(fields_of(record), record.created)
+            lost = self.write([fields_of(record)], record.created)
         except Exception as error:
-            if isinstance(record.msg, LogLine) and record.msg.is_event:
-                # The Log counts a lost event itself: for `health()`, and to say so as its boot, so that an audit can
-                # excuse it.
-                record.msg.lost = error
-                return
+            lost = Unwritten(1, error)
+        if isinstance(record.msg, LogLine) and record.msg.is_event:
+            # The Log counts a lost event itself: for `health()`, and to say so as its boot, so that an audit can excuse
+            # it.
+            record.msg.lost = lost
+        elif lost is not None:
             self.dropped += 1
-            self._dropped_last = record.created, f"{type(error).__name__}: {safe_str(error)}"[:200]
+            self._dropped_last = record.created, f"{type(lost.why).__name__}: {safe_str(lost.why)}"[:200]
+
+    def write(self, lines: Sequence[dict[str, Any]], now: float) -> Unwritten | None:
+        """Write lines, all at once if that is possible. What could not be written; never raises."""
+        with self.lock or contextlib.nullcontext():
+            try:
+                lost = self._tell_dropped(now) if self.dropped else None
+                return self._put(lines, now) if lost is None else Unwritten(len(lines), lost.why)
+            except Exception as error:
+                return Unwritten(len(lines), error)
 
     def close(self) -> None:
         """Write the line about dropped lines, if one is due."""
@@ -57,14 +67,16 @@ class Sink(logging.Handler):
                 self._tell_dropped(self._dropped_last[0])
         super().close()
 
-    def _tell_dropped(self, now: float) -> None:
+    def _tell_dropped(self, now: float) -> Unwritten | None:
         said = {"event": "log.dropped", "level": "error", "ts": round(now, 6)}
-        self._put({**said, "count": self.dropped, "reason": self._dropped_last[1]}, now)
-        self.dropped = 0
+        lost = self._put([{**said, "count": self.dropped, "reason": self._dropped_last[1]}], now)
+        if lost is None:
+            self.dropped = 0
+        return lost
 
     @abstractmethod
-    def _put(self, fields: dict[str, Any], now: float) -> None:
-        """Write one line; may raise anything."""
+    def _put(self, lines: Sequence[dict[str, Any]], now: float) -> Unwritten | None:
+        """Write lines. What could not be written; if it raises anything, that is all of them."""
 
 
 class LineFile(Sink):
@@ -77,6 +89,7 @@ class LineFile(Sink):
         self._file: tuple[int, int] | None = None
         self._looked = float("-inf")
         self._torn = False
+        self._takes_many = False
         if path is not None:
             try:
                 self._open(path)
@@ -89,21 +102,25 @@ class LineFile(Sink):
             os.close(self._fd)
         self._path, self._file, self._fd = None, None, -1
 
-    def _put(self, fields: dict[str, Any], now: float) -> None:
+    def _put(self, lines: Sequence[dict[str, Any]], now: float) -> Unwritten | None:
         if self._path is not None and not 0 <= now - self._looked < LOOK_SECONDS_MAX:
             self._look(self._path)
             self._looked = now
-        rest = to_json(fields) + b"\n"
-        if self._torn:
+        texts, lost = [to_json(fields) + b"\n" for fields in lines], None
+        # Where several processes write, no line may end up within another: only a file takes many at once.
+        for text in [b"".join(texts)] if self._takes_many else texts:
             # A line of which only the beginning could be written is ended first, so that it spoils no other.
-            rest = b"\n" + rest
-        try:
-            while len(rest) > (written := os.write(self._fd, rest)):
-                rest, self._torn = rest[written:], True
-        except OSError:
-            self._looked = float("-inf")
-            raise
-        self._torn = False
+            rest = b"\n" + text if self._torn else text
+            try:
+                while len(rest) > (written := os.write(self._fd, rest)):
+                    self._torn = not rest.endswith(b"\n", 0, written)
+                    rest = rest[written:]
+            except OSError as error:
+                self._looked = float("-inf")
+                lost = Unwritten(min(rest.count(b"\n"), text.count(b"\n")) + (lost.lines if lost else 0), error)
+            else:
+                self._torn = False
+        return lost
 
     def _look(self, path: str) -> None:
         """Open the file anew when it is no longer the one of that name."""
@@ -126,6 +143,7 @@ class LineFile(Sink):
     def _open(self, path: str) -> None:
         self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY, 0o600)
         self._file = _file_of(self._fd)
+        self._takes_many = stat.S_ISREG(os.fstat(self._fd).st_mode)
         self._torn = False
 
 
@@ -136,10 +154,16 @@ class Console(Sink):
         super().__init__()
         self._text = ConsoleText(for_terminal=on_terminal())
 
-    def _put(self, fields: dict[str, Any], now: float) -> None:
-        if self._text.shows(fields):
-            sys.stderr.write(f"{self._text.of(fields, now)}\n")
-            sys.stderr.flush()
+    def _put(self, lines: Sequence[dict[str, Any]], now: float) -> Unwritten | None:
+        lost = None
+        for fields in lines:
+            try:
+                if self._text.shows(fields):
+                    sys.stderr.write(f"{self._text.of(fields, now)}\n")
+                    sys.stderr.flush()
+            except Exception as error:
+                lost = Unwritten(1 if lost is None else lost.lines + 1, error)
+        return lost
 
 
 def fields_of(record: logging.LogRecord) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partialmethod
 from typing import Any
 
@@ -66,10 +66,11 @@ class CapturedLogger:
         """Whether lines of this level are kept."""
         return LEVELS[level] >= self._captured.lowest
 
-    def write(self, line: dict[str, Any]) -> None:
-        """Write a line, unless the process is dead."""
+    def write(self, lines: Sequence[dict[str, Any]]) -> None:
+        """Write lines, unless the process is dead."""
         if self._is_alive():
-            self._captured.write(line)
+            for line in lines:
+                self._captured.write(line)
 
     def bound(self, **fields: Any) -> CapturedLogger:
         """A logger with these fields that writes here too."""
@@ -85,7 +86,7 @@ class CapturedLogger:
 
     def _write(self, level: str, event: str, **fields: Any) -> None:
         if self.hears(level):
-            self.write({"event": event, "level": level, **self._bound, **fields})
+            self.write([{"event": event, "level": level, **self._bound, **fields}])
 
     debug = partialmethod(_write, "debug")
     info = partialmethod(_write, "info")

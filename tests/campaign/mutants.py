@@ -1073,7 +1073,33 @@ MUTANTS = (
         "actors/job_broker.py",
         "                self._work(own, batch)\n",
         "                self._work(own, batch)\n"
-        "                log_lines(self.context.log, out)\n                out.lines.clear()\n",
+        "                log_lines(self.context.log, out, self._itself, self._state.boot, self._store.store_id)\n"
+        "                out.lines.clear()\n",
+    ),
+    Mutant(
+        LOG,
+        "whoever looks at records is passed over",
+        "log/outlets.py",
+        "return found if is_loggings_own and type(logger) is logging.Logger and not logger.filters else ()",
+        "return found",
+        test="tests/log/test_writes.py::test_whoever_looks_at_records_sees_each_line_and_the_file_has_it[stand_in]",
+    ),
+    Mutant(
+        LOG,
+        "a pipe gets many lines at once, and others' lines may be within them",
+        "log/sinks.py",
+        "stat.S_ISREG(os.fstat(self._fd).st_mode)",
+        "True",
+        test="tests/log/test_writes.py::test_a_pipe_that_several_may_share_gets_line_by_line",
+    ),
+    Mutant(
+        LOG,
+        "of the lines that a full disk has lost one is counted",
+        "log/sinks.py",
+        'Unwritten(min(rest.count(b"\\n"), text.count(b"\\n")) + (lost.lines if lost else 0), error)',
+        "Unwritten(1, error)",
+        test="tests/log/test_writes.py::"
+        "test_a_disk_that_fills_within_a_write_keeps_whole_lines_and_the_rest_is_counted",
     ),
     Mutant(
         LOG,

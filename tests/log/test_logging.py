@@ -264,8 +264,9 @@ def test_a_person_at_a_terminal_reads_what_became_of_jobs_and_no_bookkeeping(mon
     configure_logging()
     outlet = outlet_of(logging.getLogger("lamplighter"))
 
-    outlet.write({"event": "turn.committed", "level": "info", "boot": "b", "seq": 6, "moves": [{"k": "failed"}]})
-    outlet.write(EVENT)
+    outlet.write(
+        [{"event": "turn.committed", "level": "info", "boot": "b", "seq": 6, "moves": [{"k": "failed"}]}, EVENT]
+    )
 
     first, *rest = terminal.getvalue().splitlines()
     run_at = datetime.fromtimestamp(EVENT["run_at"]).isoformat(" ", "milliseconds")
@@ -343,7 +344,7 @@ def test_a_line_at_a_terminal_says_what_matters_first_and_nothing_twice(monkeypa
     common = {"level": "info", "ts": EVENT["ts"], "boot": "b", "seq": 7, "corr": "j", "job_id": "j"}
 
     line = {**common, "job_name": "greet", "store_id": "x", "turn": 3, **fields}
-    outlet_of(logging.getLogger("lamplighter")).write({name: one for name, one in line.items() if one is not None})
+    outlet_of(logging.getLogger("lamplighter")).write([{name: one for name, one in line.items() if one is not None}])
 
     assert terminal.getvalue().split(fields["event"])[1].strip() == expected
 
@@ -352,7 +353,7 @@ def test_a_pipe_gets_all_fields_for_the_commands_that_read_them(monkeypatch):
     monkeypatch.setattr(sys, "stderr", pipe := io.StringIO())
     configure_logging(console=True)
 
-    outlet_of(logging.getLogger("lamplighter")).write(EVENT)
+    outlet_of(logging.getLogger("lamplighter")).write([EVENT])
 
     assert {"boot=b", "seq=7", "actor=broker", "msg=16", "corr=j"} <= set(pipe.getvalue().split())
 
@@ -362,7 +363,7 @@ def test_without_any_configuration_a_terminal_gets_text_and_a_pipe_json(monkeypa
     monkeypatch.setattr(sys, "stderr", printed := stream())
     outlet = outlet_of(logging.Logger("without handlers"))
 
-    outlet.write(EVENT)
+    outlet.write([EVENT])
     outlet.bound(job_id="j").warning("nearly %s", "done")
 
     if stream is Terminal:

@@ -63,7 +63,7 @@ def by_structlog(*processors: Any) -> Render:
         outlet = outlet_of(logger)
         assert isinstance(outlet, StructlogOutlet)
         for line in lines:
-            outlet.write(line)
+            outlet.write([line])
         return out.getvalue()
 
     return render
@@ -80,7 +80,7 @@ def by_logging(formatter: logging.Formatter) -> Render:
         logger.addHandler(handler)
         outlet = StandardOutlet(logger)
         for line in lines:
-            outlet.write(line)
+            outlet.write([line])
         return out.getvalue()
 
     return render
