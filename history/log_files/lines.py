@@ -247,8 +247,9 @@ def is_torn(rest: bytes) -> bool:
 def read(paths: Sequence[str], unread: Unread | None = None) -> Iterator[Line]:
     """Our lines in all these logs, as they followed one another.
 
-    Each log is in the order in which it was written; among logs, the line whose time is earlier goes first. A time that
-    goes back counts as the latest before it, so that a clock that was set does not tear a log apart.
+    Each log is in the order in which it was written; among logs, the line whose time is earlier goes first, and at one
+    time, which all lines of a turn have, the one with the lower `seq`. A time that goes back counts as the latest
+    before it, so that a clock that was set does not tear a log apart.
 
     Args:
         unread: is told of the lines that are none of ours.
@@ -260,7 +261,7 @@ def read(paths: Sequence[str], unread: Unread | None = None) -> Iterator[Line]:
         yield from read_one(paths[0], unread)
         return
     merged = heapq.merge(*(_timed(path, index, unread) for index, path in enumerate(paths)))
-    yield from (line for _, _, line in merged)
+    yield from (line for *_, line in merged)
 
 
 def read_one(path: str, unread: Unread | None = None) -> Iterator[Line]:
@@ -278,11 +279,11 @@ def read_one(path: str, unread: Unread | None = None) -> Iterator[Line]:
         unread.ended(name, end)
 
 
-def _timed(path: str, index: int, unread: Unread | None) -> Iterator[tuple[float, tuple[int, int], Line]]:
+def _timed(path: str, index: int, unread: Unread | None) -> Iterator[tuple[float, int, int, int, Line]]:
     latest = 0.0
     for line in read_one(path, unread):
         latest = max(latest, line.ts)
-        yield latest, (index, line.number), line
+        yield latest, line.seq, index, line.number, line
 
 
 def check_readable(paths: Sequence[str]) -> None:

@@ -92,6 +92,15 @@ def test_rotated_and_compressed_logs_may_be_given_in_any_order(tmp_path):
         assert audit.finish().ok
 
 
+def test_a_turn_that_lies_in_two_logs_is_read_in_its_order(tmp_path):
+    lines = [{**LINE, "seq": seq, "ts": 7.0} for seq in range(1, 7)]
+    older, newer = write_log(tmp_path / "app.log.1", lines[:3]), write_log(tmp_path / "app.log", lines[3:])
+
+    orders = [[line.seq for line in read([str(one), str(other)])] for one, other in ((older, newer), (newer, older))]
+
+    assert orders == [[1, 2, 3, 4, 5, 6]] * 2
+
+
 def test_a_compressed_log_that_ends_in_the_middle_is_read_as_far_as_it_goes_and_said(tmp_path):
     whole = gzip.compress("".join(json.dumps({**LINE, "seq": n}) + "\n" for n in range(20_000)).encode())
     torn = tmp_path / "torn.gz"
