@@ -170,6 +170,7 @@ def test_where_there_can_be_no_socket_it_is_said_once_and_the_runtime_works(runt
     rt.jobs.add_handler("work", lambda job: "done")
 
     assert rt.jobs.join(rt.jobs.queue("work"), timeout=PATIENCE).result == "done"
+    recorder.wait_for("control.lost")
     assert [event["reason"].endswith("no such thing here") for event in recorder.of("control.lost")] == [True]
     assert ask_all({"it": where(rt)}, b"\n", PATIENCE, walltime.monotonic)["it"].answer is None
 

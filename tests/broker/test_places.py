@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import Counter
 
@@ -70,12 +71,15 @@ def test_whoever_waits_is_served_within_one_round_of_the_others(lanes: list[int]
 
 def test_no_more_jobs_run_at_once_than_there_are_places_and_no_more_threads_stay(runtime, recorder):
     rt = runtime(workers_max=3, start=False)
-    lock, running, most = threading.Lock(), set(), [0]
+    lock, running, most, begun, three = threading.Lock(), set(), [0], itertools.count(1), threading.Barrier(3)
 
     def work(job):
         with lock:
             running.add(job.id)
             most[0] = max(most[0], len(running))
+            is_early = next(begun) <= 3
+        if is_early:
+            three.wait(30)
         job.sleep(0.002)
         with lock:
             running.remove(job.id)
