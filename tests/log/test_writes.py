@@ -21,6 +21,15 @@ pytestmark = pytest.mark.usefixtures("logging_as_before")
 
 JOBS = ("a", "b", "c")
 
+CALL_HANDLERS = logging.Logger.callHandlers
+"""Logging's own: a tool that another test has begun to watch the process with may stand in its place for ever."""
+
+
+@pytest.fixture(autouse=True)
+def unwatched(monkeypatch):
+    """Nobody stands in for a method of logging's."""
+    monkeypatch.setattr(logging.Logger, "callHandlers", CALL_HANDLERS)
+
 
 class Clock:
     def now(self):
