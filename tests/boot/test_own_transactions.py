@@ -116,8 +116,8 @@ def test_a_call_after_a_write_of_sqlite3s_is_told_with_the_thread_and_what_to_do
 
         with pytest.raises(StoreUnavailable, match="pass connection="):
             rt.jobs.queue("welcome")
+        waiting = recorder.wait_for("store.waiting")
 
-    waiting = recorder.wait_for("store.waiting")
     assert waiting["likely"].startswith("this process has a transaction open (MainThread): if it has written, end it")
     assert "connection=" in waiting["likely"]
 
@@ -129,5 +129,6 @@ def test_an_engine_that_no_call_has_shown_is_told_too(runtime, recorder, path, e
 
         with pytest.raises(StoreUnavailable):
             rt.jobs.queue("welcome")
+        waiting = recorder.wait_for("store.waiting")
 
-    assert recorder.wait_for("store.waiting")["likely"].startswith("this process has a transaction open (a connection)")
+    assert waiting["likely"].startswith("this process has a transaction open (a connection)")

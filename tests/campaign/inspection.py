@@ -32,6 +32,9 @@ FAIR_MIN = 0.98
 RATE_EXACT_SECONDS = 1e-4
 """Instants are not compared any closer."""
 
+ROUNDED_SECONDS = 1e-5
+"""The time of a line is that of its commit, rounded to less."""
+
 NOTHING_BACK = "the runtime could not give its jobs back as it stopped"
 """The reason in the line of a boot that stops."""
 
@@ -158,12 +161,12 @@ def moves_of(lines: Lines) -> Moves:
     known: set[tuple[str, int, int]] = set()
     # By boot, the last turn before it said anything.
     began: dict[str, dict[str, Any] | None] = {}
-    # By boot, how many turns were told when it had last said something.
-    heard: dict[str, int] = {}
+    # By boot, when it last said something, and how many turns were told by then.
+    heard: dict[str, tuple[float, int]] = {}
     for line, then in zip(lines, _next_instants(lines), strict=True):
         began.setdefault(line["boot"], turns[-1][1] if turns else None)
-        since = heard.get(line["boot"], len(turns))
-        heard[line["boot"]] = len(turns) + (line["event"] == "turn.committed")
+        said_at, since = heard.get(line["boot"], (0.0, len(turns)))
+        heard[line["boot"]] = line.get("ts", 0.0), len(turns) + (line["event"] == "turn.committed")
         if line["event"] != "turn.committed":
             continue
         boot = line.get("of", line["boot"])
@@ -175,9 +178,9 @@ def moves_of(lines: Lines) -> Moves:
         place = len(turns)
         if is_late:
             place = _place_of(boot, line, turns, began)
-        elif 0.0 < then < line["at"]:
+        elif 0.0 < then < line["at"] - ROUNDED_SECONDS:
             # The clock was set back meanwhile, and others may have told of turns on both sides of that.
-            place = _before_set_back(line["at"], turns, since)
+            place = _before_set_back(line["at"], turns, since, said_at)
         turns.insert(place, (boot, line))
     moves = []
     for boot, line in turns:
@@ -207,14 +210,15 @@ def _next_instants(lines: Lines) -> list[float]:
     return instants[::-1]
 
 
-def _before_set_back(at: float, turns: list[tuple[str, dict[str, Any]]], since: int) -> int:
-    """The place of an instant behind some turns: before the first that is later, or before which the clock was set
-    back.
+def _before_set_back(at: float, turns: list[tuple[str, dict[str, Any]]], since: int, before: float) -> int:
+    """The place of an instant behind some turns, the last of which was told at another: before the first that is later,
+    or before which the clock was set back.
     """
     for place in range(since, len(turns)):
         told = turns[place][1]["at"]
-        if told > at or (place and told < turns[place - 1][1]["at"]):
+        if told > at or told < before:
             return place
+        before = told
     return len(turns)
 
 
