@@ -87,15 +87,31 @@ def _tell(summary: Summary, seconds: float) -> None:
 
 @contextlib.contextmanager
 def _progress(total: int) -> Iterator[Callable[[Summary], None]]:
-    """A bar on a terminal that rich can draw one on; otherwise nothing."""
+    """A bar on a terminal that rich can draw one on; where there is no terminal, a line after each tenth."""
+    if not sys.stderr.isatty():
+        yield _by_tenths(total)
+        return
     try:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
     except ImportError:
         yield lambda summary: None
         return
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
-    with Progress(*columns, disable=not sys.stderr.isatty(), transient=True) as bar:
+    with Progress(*columns, transient=True) as bar:
         task = bar.add_task("", total=total)
         yield lambda summary: bar.update(
             task, completed=summary.seeds, description=f"{len(summary.failures)} broke a promise"
         )
+
+
+def _by_tenths(total: int) -> Callable[[Summary], None]:
+    tenths = 0
+
+    def show(summary: Summary) -> None:
+        nonlocal tenths
+        before, tenths = tenths, summary.seeds * 10 // total
+        if tenths > before:
+            broke = f"{len(summary.failures)} broke a promise"
+            print(f"{summary.seeds:,} of {total:,} simulations, {broke}", file=sys.stderr, flush=True)
+
+    return show

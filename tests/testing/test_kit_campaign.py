@@ -108,6 +108,27 @@ def test_the_command_says_so_too(tmp_path: Path, body: str, says: str) -> None:
     assert "Traceback" not in ran.stdout + ran.stderr
 
 
+def test_the_command_says_how_far_it_is_where_there_is_no_terminal(tmp_path: Path) -> None:
+    total = 20 * CHUNK_SEEDS
+    (tmp_path / "mine.py").write_text("from collections import Counter\n\ndef scenario(seed):\n    return Counter()\n")
+    command = [
+        sys.executable,
+        "-m",
+        "lamplighter",
+        "simulate",
+        "mine:scenario",
+        "--seeds",
+        str(total),
+        "--workers",
+        "1",
+    ]
+
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+
+    tenths = [f"{n * total // 10:,} of {total:,} simulations, 0 broke a promise" for n in range(1, 11)]
+    assert ran.stderr.splitlines() == tenths
+
+
 def test_the_command_tells_what_broke_while_the_rest_still_runs(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "go")
     text = f"""
