@@ -62,8 +62,7 @@ def keep_time(turn: OpenTurn, reading: Reading, *, may_have_gone_back: bool) -> 
     turn.connection.execute(
         "update lamplighter_jobs set waits = 1 where state = 'queued' and waits = 0 and run_at > ?", (turn.now,)
     )
-    if turn.has_turns:
-        turns.pull_in(turn.connection, turn.now)
+    turns.pull_in(turn.connection, turn.now)
     if reading.counter is not None:
         turn.clock = turn.clock.after(reading)
         turn.connection.execute(

@@ -201,7 +201,7 @@ class SqliteJobs:
         """Store which groups jobs were queued of, so that they have their turns."""
         if self._turn.lined_up:
             turns.line_up(self._connection, self._turn.lined_up, self._turn.now)
-            self._turn.lined_up, self._turn.has_turns = {}, True
+            self._turn.lined_up = {}
 
     def leave_lines(self) -> None:
         """Remove the groups from the lines that have no queued job left."""

@@ -22,7 +22,6 @@ OVERVIEW = f"""
     exists (select 1 from lamplighter_links indexed by lamplighter_links_open where met is null),
     exists (select 1 from lamplighter_ripe),
     exists (select 1 from lamplighter_steps),
-    exists (select 1 from lamplighter_turns),
     ({NEXT_EXPIRY}),
     coalesce(b.boot_no, 0), b.turn, clock_count, clock_offset, clock_stepped
   from lamplighter_store left join lamplighter_boots b on b.boot = ?
@@ -39,8 +38,8 @@ class TurnOverview(NamedTuple):
 
     Attributes:
         last_boot_no, last_no, change_no: the last number of a boot, of a job, and of a change of a schedule.
-        has_pauses, has_host_moves, has_host_changes, has_suspects, has_open_links, has_ripe, has_steps, has_turns:
-            whether there may be any.
+        has_pauses, has_host_moves, has_host_changes, has_suspects, has_open_links, has_ripe, has_steps: whether
+            there may be any.
         expiry: no queued job expires before that.
         boot_no: the number of the turn's boot; 0 until that is registered.
         number: how many turns of its boot have changed something; None until that is registered.
@@ -57,7 +56,6 @@ class TurnOverview(NamedTuple):
     has_open_links: bool
     has_ripe: bool
     has_steps: bool
-    has_turns: bool
     expiry: Instant | None
     boot_no: int
     number: int | None
@@ -153,7 +151,6 @@ class OpenTurn(TurnRecord):
             self.has_open_links,
             self.has_ripe,
             self.has_steps,
-            self.has_turns,
             self.expiry,
             self.boot_no,
             self.number,
