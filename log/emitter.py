@@ -16,7 +16,6 @@ from ..environment.failpoints import Failpoints
 from ..environment.mailbox import Mailbox
 from ..errors import UsageError, shown
 from .events import EVENTS
-from .json_line import safe_str
 from .log_line import Unwritten
 from .outlets import outlet_of
 
@@ -165,7 +164,7 @@ class Log:
         if lost is not None:
             # The disk may be full, or a processor of the application may raise: neither may kill the actor that logs.
             self.dropped += lost.lines
-            self._drop_reason = f"{type(lost.why).__name__}: {safe_str(lost.why)}"[:200]
+            self._drop_reason = lost.reason
 
     def _listening(self, event: str) -> list[Subscription]:
         return [subscription for subscription in self._subscriptions if subscription.wants(event)]

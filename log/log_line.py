@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from .console_text import ConsoleText, on_terminal
 from .json_line import safe_repr, safe_str, to_json
+
+REASON_CHARACTERS_MAX = 200
 
 
 class Unwritten(NamedTuple):
@@ -14,6 +17,22 @@ class Unwritten(NamedTuple):
 
     lines: int
     why: Exception
+
+    @property
+    def reason(self) -> str:
+        """Why, in words."""
+        return f"{type(self.why).__name__}: {safe_str(self.why)}"[:REASON_CHARACTERS_MAX]
+
+
+def one_by_one(write: Callable[[dict[str, Any]], object], lines: Sequence[dict[str, Any]]) -> Unwritten | None:
+    """Write each line on its own. What could not be written."""
+    lost = None
+    for line in lines:
+        try:
+            write(line)
+        except Exception as error:
+            lost = Unwritten(1 if lost is None else lost.lines + 1, error)
+    return lost
 
 
 class LogLine:

@@ -5,14 +5,14 @@ moment.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from operator import attrgetter
 from types import FunctionType
 from typing import Any, Protocol, cast
 
 import structlog
 
-from .log_line import LogLine, Unwritten, formatted
+from .log_line import LogLine, Unwritten, formatted, one_by_one
 from .sinks import Sink
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
@@ -107,17 +107,6 @@ class StructlogOutlet:
 
     def bound(self, **fields: Any) -> Any:
         return self._logger.bind(**fields)
-
-
-def one_by_one(write: Callable[[dict[str, Any]], None], lines: Sequence[dict[str, Any]]) -> Unwritten | None:
-    """Write each line on its own. What could not be written."""
-    lost = None
-    for line in lines:
-        try:
-            write(line)
-        except Exception as error:
-            lost = Unwritten(1 if lost is None else lost.lines + 1, error)
-    return lost
 
 
 def _only_sinks(logger: logging.Logger) -> Sequence[Sink]:

@@ -9,13 +9,14 @@ import stat
 import sys
 from abc import abstractmethod
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from ..errors import UsageError
 from .console_text import ConsoleText, on_terminal
 from .job_context import JOB_FIELDS, current_job, is_absent
-from .json_line import safe_str, to_json
-from .log_line import LogLine, Unwritten, formatted
+from .json_line import to_json
+from .log_line import LogLine, Unwritten, formatted, one_by_one
 
 LOOK_SECONDS_MAX = 1.0
 """A file that was moved away is noticed by the first line that is so much younger than the last look."""
@@ -49,7 +50,7 @@ class Sink(logging.Handler):
             record.msg.lost = lost
         elif lost is not None:
             self.dropped += 1
-            self._dropped_last = record.created, f"{type(lost.why).__name__}: {safe_str(lost.why)}"[:200]
+            self._dropped_last = record.created, lost.reason
 
     def write(self, lines: Sequence[dict[str, Any]], now: float) -> Unwritten | None:
         """Write lines, all at once if that is possible. What could not be written; never raises."""
@@ -155,15 +156,12 @@ class Console(Sink):
         self._text = ConsoleText(for_terminal=on_terminal())
 
     def _put(self, lines: Sequence[dict[str, Any]], now: float) -> Unwritten | None:
-        lost = None
-        for fields in lines:
-            try:
-                if self._text.shows(fields):
-                    sys.stderr.write(f"{self._text.of(fields, now)}\n")
-                    sys.stderr.flush()
-            except Exception as error:
-                lost = Unwritten(1 if lost is None else lost.lines + 1, error)
-        return lost
+        return one_by_one(partial(self._show, now), lines)
+
+    def _show(self, now: float, fields: dict[str, Any]) -> None:
+        if self._text.shows(fields):
+            sys.stderr.write(f"{self._text.of(fields, now)}\n")
+            sys.stderr.flush()
 
 
 def fields_of(record: logging.LogRecord) -> dict[str, Any]:
