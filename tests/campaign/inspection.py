@@ -243,9 +243,7 @@ def _place_of(
         while place < len(turns) and turns[place][1]["at"] > line["at"]:
             place += 1
         before = 0.0
-    while place < len(turns) and before <= (at := turns[place][1]["at"]) <= line["at"]:
-        place, before = place + 1, at
-    return place
+    return _before_set_back(line["at"], turns, place, before)
 
 
 def lines_of(text: str) -> list[dict[str, Any]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import contextvars
 import io
 import json
@@ -29,9 +28,9 @@ from lamplighter.log.emitter import Log
 from lamplighter.log.job_context import JOB_FIELDS
 from lamplighter.log.outlets import outlet_of
 
-pytestmark = pytest.mark.usefixtures("logging_as_before")
+from support.logs import SCRIPT_SECONDS_MAX, alone, run_script, whole_and_torn
 
-SCRIPT_SECONDS_MAX = 60
+pytestmark = pytest.mark.usefixtures("logging_as_before")
 
 
 @pytest.fixture
@@ -40,36 +39,10 @@ def lines(tmp_path):
     return lambda: [json.loads(line) for line in (tmp_path / "app.log").read_bytes().splitlines()]
 
 
-@contextlib.contextmanager
-def alone():
-    """Without pytest's handlers on the root logger: they raise what a host's own would only report."""
-    root = logging.getLogger()
-    pytests, root.handlers = root.handlers, []
-    try:
-        yield
-    finally:
-        root.handlers = pytests + root.handlers
-
-
 def sink() -> lamplighter.log.sinks.Sink:
     """The one that configure_logging has just installed."""
     (found,) = (one for one in logging.getLogger().handlers if isinstance(one, lamplighter.log.sinks.Sink))
     return found
-
-
-def run_script(text: str, folder: Path) -> str:
-    """What a Python script prints, run in a folder in a process of its own."""
-    (folder / "script.py").write_text(text)
-    ran = subprocess.run(
-        [sys.executable, "script.py"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=SCRIPT_SECONDS_MAX,
-        check=False,
-    )
-    assert ran.returncode == 0, ran.stderr[-4000:]
-    return ran.stdout
 
 
 def test_the_hosts_lines_and_ours_go_to_one_file_with_the_same_fields(runtime, recorder, tmp_path, lines):
@@ -585,12 +558,7 @@ log.info("last")
 """
     run_script(script, tmp_path)
 
-    whole, torn = [], 0
-    for line in (tmp_path / "app.log").read_bytes().splitlines():
-        try:
-            whole.append(json.loads(line))
-        except ValueError:
-            torn += 1
+    whole, torn = whole_and_torn(tmp_path / "app.log")
 
     assert [line["event"] for line in whole] == ["first", "log.dropped", "last"]
     assert (whole[1]["count"], torn) == (2, 1)

@@ -6,8 +6,6 @@ import contextlib
 import json
 import logging
 import os
-import subprocess
-import sys
 import threading
 
 import lamplighter.log.emitter
@@ -16,6 +14,8 @@ import pytest
 from lamplighter import configure_logging
 from lamplighter.environment.failpoints import Failpoints
 from lamplighter.log.emitter import NOBODY, Log, Said
+
+from support.logs import alone, run_script, whole_and_torn
 
 pytestmark = pytest.mark.usefixtures("logging_as_before")
 
@@ -43,15 +43,15 @@ def of_job(event, job_id):
 @contextlib.contextmanager
 def log_to(path):
     """A log that goes to a sink alone: pytest's own handlers are taken away for the time."""
-    root = logging.getLogger()
-    pytests, root.handlers = root.handlers, []
-    try:
-        configure_logging(path, console=False)
-        yield Log(None, "boot", Clock(), waiting_max=10, lock=threading.Lock(), failpoints=Failpoints())
-    finally:
-        for handler in root.handlers:
-            handler.close()
-        root.handlers = pytests
+    with alone():
+        try:
+            configure_logging(path, console=False)
+            yield Log(None, "boot", Clock(), waiting_max=10, lock=threading.Lock(), failpoints=Failpoints())
+        finally:
+            root = logging.getLogger()
+            for handler in root.handlers:
+                handler.close()
+            root.handlers = []
 
 
 @pytest.fixture
@@ -199,15 +199,9 @@ say([100])
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 say([100, 100])
 """
-    ran = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert ran.returncode == 0, ran.stderr
+    run_script(script, tmp_path)
 
-    whole, torn = [], 0
-    for line in (tmp_path / "app.log").read_bytes().splitlines():
-        try:
-            whole.append(json.loads(line))
-        except ValueError:
-            torn += 1
+    whole, torn = whole_and_torn(tmp_path / "app.log")
 
     assert torn == 1
     assert [(line["event"], line["seq"]) for line in whole] == [
