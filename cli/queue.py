@@ -75,7 +75,7 @@ def _debounce(arguments: argparse.Namespace) -> Debounce | None:
     Raises:
         UsageError: not all three of its options were given, or a span is none.
     """
-    given = {f"--{name.replace('_', '-')}": getattr(arguments, name) for name in ("debounce", "quiet", "at_most")}
+    given = {"--debounce": arguments.debounce, "--quiet": arguments.quiet, "--at-most": arguments.at_most}
     said = [option for option, text in given.items() if text is not None]
     if not said:
         return None
