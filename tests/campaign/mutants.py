@@ -2872,8 +2872,8 @@ MUTANTS = (
         TURNS,
         "a line stands still when the clock was set back",
         "stores/sqlite/clock_steps.py",
-        "        turns.pull_in(turn.connection, turn.now)\n",
-        "        pass\n",
+        "    turns.pull_in(turn.connection, turn.now)\n",
+        "",
         test="tests/stores/sqlite/test_turns.py::test_a_clock_that_was_set_back_does_not_make_a_line_stand_still",
     ),
     Mutant(
