@@ -231,9 +231,10 @@ def simulation_of(seed: int, host: Host) -> Simulation:
 
 def check_boots(simulation: Simulation) -> None:
     """Whoever has died is forgotten, and whoever lives is known."""
-    living = {runtime.current_boot.get().id for runtime in simulation.runtimes}
 
     def wrong() -> set[str]:
+        # Whoever was taken for dead may find out only now, and go on as another.
+        living = {runtime.current_boot.get().id for runtime in simulation.runtimes}
         return {boot.boot for boot in simulation.runtime.current_boot.get().store.surroundings("").boots} ^ living
 
     comes_to_nothing(simulation, wrong, BURIED_SECONDS_MAX, "boots that died and are known, or live and are not")
