@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from itertools import islice
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import count, islice
+from operator import itemgetter
 from typing import Any
+from unittest.mock import patch
 
 import msgspec
 from application import FOLLOWED, GROUPED, PARTS, PARTS_RATE
 from lamplighter import Runtime
 from lamplighter.messages.jobs import JobRecord
 from lamplighter.rules.lifecycle import MOVES
+from lamplighter.stores.sqlite.turn import SqliteTurn
 
 Lines = Sequence[dict[str, Any]]
 """As `lines_of` gives them."""
 
 Moves = list[dict[str, Any]]
 """As `moves_of` gives them."""
+
+Order = dict[tuple[str, int], int]
+"""By boot and turn, as `stored_turns` gives them."""
 
 PART = re.compile(r"\.\d+\.\d+(~\d+)?$")
 """What the id of a part adds to that of the job that it follows."""
@@ -31,9 +38,6 @@ FAIR_MIN = 0.98
 
 RATE_EXACT_SECONDS = 1e-4
 """Instants are not compared any closer."""
-
-ROUNDED_SECONDS = 1e-5
-"""The time of a line is that of its commit, rounded to less."""
 
 NOTHING_BACK = "the runtime could not give its jobs back as it stopped"
 """The reason in the line of a boot that stops."""
@@ -146,44 +150,47 @@ def check_rate(lines: Lines) -> Counter[str]:
     return reached
 
 
-def moves_of(lines: Lines) -> Moves:
+@contextmanager
+def stored_turns() -> Iterator[Order]:
+    """In which order turns are stored while the block lasts, in whichever process of the simulation.
+
+    The log does not tell: a process may be held up between its commit and its line while others go on, or die there
+    and be told of later, and the clock may be set back meanwhile. In a simulation nothing else happens from the end of
+    a turn's writing to its commit. One that is rolled back leaves its number to the next turn of its boot.
+    """
+    order: Order = {}
+    places = count()
+    seal = SqliteTurn.seal
+
+    def recorded(turn: SqliteTurn) -> None:
+        before = turn.number
+        seal(turn)
+        if turn.number is not None and turn.number != before:
+            order[turn.boot, turn.number] = next(places)
+
+    with patch.object(SqliteTurn, "seal", recorded):
+        yield order
+
+
+def moves_of(lines: Lines, order: Order) -> Moves:
     """Every change of state as the ledger tells it, with what its own line says besides, in the order of the turns.
 
-    In one process's log they lie so, but for those that are told late, by others or by a process that was held up
-    between its commit and its line while others went on: these come where their instant lies.
+    Raises:
+        KeyError: a turn is told that was not stored.
     """
     beside = {
         (line["boot"], line["turn"], line["event"], line.get("job_id")): line
         for line in lines
         if "turn" in line and line["event"] in MOVES
     }
-    turns: list[tuple[str, dict[str, Any]]] = []
-    known: set[tuple[str, int, int]] = set()
-    # By boot, the last turn before it said anything.
-    began: dict[str, dict[str, Any] | None] = {}
-    # By boot, when it last said something, and how many turns were told by then.
-    heard: dict[str, tuple[float, int]] = {}
-    for line, then in zip(lines, _next_instants(lines), strict=True):
-        began.setdefault(line["boot"], turns[-1][1] if turns else None)
-        said_at, since = heard.get(line["boot"], (0.0, len(turns)))
-        heard[line["boot"]] = line.get("ts", 0.0), len(turns) + (line["event"] == "turn.committed")
-        if line["event"] != "turn.committed":
-            continue
-        boot = line.get("of", line["boot"])
-        key = (boot, line["turn"], line.get("part", 1))
-        if key in known:
-            continue
-        known.add(key)
-        is_late = "told_by" in line or (bool(turns) and line["at"] < turns[-1][1]["at"] <= then)
-        place = len(turns)
-        if is_late:
-            place = _place_of(boot, line, turns, began)
-        elif 0.0 < then < line["at"] - ROUNDED_SECONDS:
-            # The clock was set back meanwhile, and others may have told of turns on both sides of that.
-            place = _before_set_back(line["at"], turns, since, said_at)
-        turns.insert(place, (boot, line))
+    turns = {
+        (order[boot, line["turn"]], line.get("part", 1)): (boot, line)
+        for line in lines
+        if line["event"] == "turn.committed"
+        for boot in (line.get("of", line["boot"]),)
+    }
     moves = []
-    for boot, line in turns:
+    for _, (boot, line) in sorted(turns.items(), key=itemgetter(0)):
         turn = line["turn"]
         for move in line["moves"]:
             event = f"job.{move['k']}"
@@ -198,52 +205,6 @@ def moves_of(lines: Lines) -> Moves:
                 }
                 moves.append({**own, **said})
     return moves
-
-
-def _next_instants(lines: Lines) -> list[float]:
-    """When the boot of each line said its next one. A turn's own line has the instant of the commit."""
-    instants: list[float] = []
-    later: dict[str, float] = {}
-    for line in reversed(lines):
-        instants.append(later.get(line["boot"], 0.0))
-        later[line["boot"]] = line.get("ts", 0.0)
-    return instants[::-1]
-
-
-def _before_set_back(at: float, turns: list[tuple[str, dict[str, Any]]], since: int, before: float) -> int:
-    """The place of an instant behind some turns, the last of which was told at another: before the first that is later,
-    or before which the clock was set back.
-    """
-    for place in range(since, len(turns)):
-        told = turns[place][1]["at"]
-        if told > at or told < before:
-            return place
-        before = told
-    return len(turns)
-
-
-def _place_of(
-    boot: str,
-    line: dict[str, Any],
-    turns: list[tuple[str, dict[str, Any]]],
-    began: dict[str, dict[str, Any] | None],
-) -> int:
-    """Where a turn that is told late belongs: after the turn before it of its boot, or what was told when that began,
-    and before the first that is later, or before which the clock was set back: its own instant would be earlier then.
-    If it is, it comes behind what was told before that.
-
-    Of an operator, who says nothing, no beginning is known: theirs comes behind the last turn that is not later.
-    """
-    places = [place for place, (whose, told) in enumerate(turns) if whose == boot or told is began.get(boot, turns)]
-    if not places and boot not in began:
-        return next((place + 1 for place in range(len(turns))[::-1] if turns[place][1]["at"] <= line["at"]), 0)
-    place = places[-1] + 1 if places else 0
-    before = turns[place - 1][1]["at"] if places else 0.0
-    if before > line["at"]:
-        while place < len(turns) and turns[place][1]["at"] > line["at"]:
-            place += 1
-        before = 0.0
-    return _before_set_back(line["at"], turns, place, before)
 
 
 def lines_of(text: str) -> list[dict[str, Any]]:

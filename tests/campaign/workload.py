@@ -27,6 +27,7 @@ from inspection import (
     killed_stops,
     lines_of,
     moves_of,
+    stored_turns,
 )
 from lamplighter import JobSpec, Runtime
 from lamplighter.testing.simulation.faults import STRIKES, Faults
@@ -329,7 +330,7 @@ def settle_calls(simulation: Simulation, caller: Caller) -> None:
 def scenario(seed: int) -> Counter[str]:
     """One simulation, checked."""
     host = host_of(seed)
-    with simulation_of(seed, host) as simulation:
+    with stored_turns() as order, simulation_of(seed, host) as simulation:
         host.let_pass(simulation, MINUTES)
         host.finish(simulation)
         mend(simulation)
@@ -350,7 +351,7 @@ def scenario(seed: int) -> Counter[str]:
         # An older copy that was put in the place of the store takes back what the log has told since.
         is_told = not (faults.log_error or simulation.reached["replace_store"])
         if is_told:
-            moves = moves_of(lines)
+            moves = moves_of(lines, order)
             check_log(moves, host.one_waits)
             simulation.reached += check_parts(moves)
             simulation.reached += check_links(moves)
