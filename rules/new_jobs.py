@@ -173,6 +173,12 @@ class JobChecks:
             run_at, debounce_until = now + due_in, now + at_most
             if not self._has_table:
                 raise not_supported("debounce")
+        if due_in and expires_in is not None and expires_in <= due_in:
+            waits = "delay" if spec.debounce is None else "debounce.quiet"
+            raise UsageError(
+                f"expected expires to be more than {waits}, got: {expires_in:g} s, and {waits} is {due_in:g} s: "
+                "the job would be cancelled before it is due"
+            )
         name = check_name(spec.name)
         job_id = self._new_id() if spec.id is None else check_name(spec.id, "id")
         made = NewJob(

@@ -297,8 +297,8 @@ def test_a_requeue_has_it_run_as_it_is_and_a_later_call_makes_the_next():
 @pytest.mark.parametrize("end", ["cancel", "mark_done", "expiry", "connection"])
 def test_whatever_ends_it_lets_go_of_its_key(end, runtime, tmp_path):
     rt = runtime(tmp_path / "app.db")
-    options = {"expires": 0.01} if end == "expiry" else {}
-    first = rt.jobs.queue("index", 1, debounce=DOC, **options)
+    options = {"expires": 0.01, "debounce": Debounce("doc-7", quiet=0.001, at_most=60)} if end == "expiry" else {}
+    first = rt.jobs.queue("index", 1, **{"debounce": DOC} | options)
     match end:
         case "cancel":
             rt.jobs.cancel(first)
@@ -401,6 +401,10 @@ def test_other_data_and_an_end_in_one_transaction_is_no_finding(runtime, tmp_pat
         ({"debounce": Debounce("k", quiet=True, at_most=60)}, "expected debounce.quiet to be a number of seconds"),
         ({"debounce": Debounce("k", quiet=5, at_most=float("inf"))}, "expected debounce.at_most to be a number"),
         ({"debounce": Debounce("k", quiet=5, at_most=None)}, "expected debounce.at_most to be a number of seconds"),
+        (
+            {"debounce": Debounce("k", quiet=5, at_most=60), "expires": 5},
+            "expected expires to be more than debounce.quiet, got: 5 s, and debounce.quiet is 5 s",
+        ),
         (
             {"debounce": Debounce("k", quiet=5, at_most=timedelta(seconds=4))},
             "expected debounce.at_most to be quiet or more, got: 4 s, and quiet is 5 s",

@@ -301,14 +301,15 @@ class Host:
         if spec["name"] in GROUPED and number % 4:
             # The most are of one.
             spec["group"] = f"g{number % 4 if number % 3 else 1}"
-        if chance.random() < 0.2:
-            spec["delay"] = chance.uniform(0.0, 60.0)
+        delay = chance.uniform(0.0, 60.0) if chance.random() < 0.2 else 0.0
+        if delay:
+            spec["delay"] = delay
         if chance.random() < 0.2:
             spec["priority"] = chance.randint(-2, 2)
         if chance.random() < 0.1:
             spec["unique"] = f"key-{number % 4}"
         if chance.random() < 0.1:
-            spec["expires"] = timedelta(seconds=chance.uniform(1.0, 90.0))
+            spec["expires"] = timedelta(seconds=delay + chance.uniform(1.0, 90.0))
         return spec
 
     def _meddle(self, runtime: Runtime, chance: random.Random, queued: int) -> None:
