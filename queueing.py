@@ -72,8 +72,8 @@ class Queueing:
             at: an aware datetime at which it is due.
             priority: higher runs first; then what is due longer; then what was queued first.
             unique: while a job with this name and key is unfinished, that one is returned, `deduplicated`.
-            expires: an unstarted job is cancelled after it: seconds, more than `delay`, a timedelta or an aware datetime.
-                One that waits for its retry has been started; one that was snoozed has not.
+            expires: an unstarted job is cancelled after it: seconds (more than `delay`), a timedelta or an aware
+                datetime. One that waits for its retry has been started; one that was snoozed has not.
             max_attempts: overrides the handler's.
             timeout: seconds for one attempt; overrides the handler's.
             group: whose job it is, a tenant's for example. Among jobs of one priority, the groups of a name take turns,
