@@ -8,7 +8,6 @@ run.
 
 from __future__ import annotations
 
-import asyncio
 import heapq
 import math
 import random
@@ -22,6 +21,7 @@ from typing import Any
 from ...errors import UsageError, missing_extra
 from ...messages.clock_steps import Reading
 from ...messages.jobs import Instant, Seconds
+from .running_loop import enter_loop, leave_loop
 
 try:
     from greenlet import GreenletExit, greenlet
@@ -273,7 +273,7 @@ class World:
     def leave_if_dead(self) -> None:
         """Never come back, if the current task's process has been killed."""
         if self.current.is_dead:
-            asyncio._set_running_loop(None)
+            leave_loop()
             self._hub.switch()
 
     def end(self) -> None:
@@ -308,18 +308,14 @@ class World:
             raise WorldOver
         following = self._next()
         if following is not task:
-            # asyncio knows one running loop a thread, and here all loops share one.
-            loop = asyncio._get_running_loop()
-            if loop is not None:
-                asyncio._set_running_loop(None)
+            left = leave_loop()
             if following is None or not following.greenlet:
                 # Greenlets begin in the hub alone: begun in one another, they would lie ever deeper on the one stack.
                 self._beginner = following
                 self._hub.switch()
             else:
                 following.greenlet.switch()
-            if loop is not None:
-                asyncio._set_running_loop(loop)
+            enter_loop(left)
         if task.error is not None:
             error, task.error = task.error, None
             raise error
