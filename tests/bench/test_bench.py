@@ -185,7 +185,7 @@ def verdicts_of(*lines: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.usefixtures("bench")
 def test_a_bound_says_by_how_much_it_is_met_or_missed() -> None:
     found = verdicts_of(
-        line("lamplighter", "enqueue-1", ratio=0.45),
+        line("lamplighter", "enqueue-1", ratio=0.3),
         line("lamplighter", "recovery", raw=None, first_start_s=0.5),
         line("lamplighter", "processes-4", locked=3, jain=0.99, per_second=10),
     )
@@ -199,9 +199,9 @@ def test_a_bound_says_by_how_much_it_is_met_or_missed() -> None:
 @pytest.mark.usefixtures("bench")
 def test_a_bound_that_is_relative_compares_with_the_other_system() -> None:
     found = verdicts_of(
-        line("lamplighter", "drain-1", per_second=20_000),
+        line("lamplighter", "drain-1", per_second=18_000),
         line("huey", "drain-1", per_second=2_000),
-        line("pgqueuer", "drain-1", per_second=40_000),
+        line("pgqueuer", "drain-1", per_second=36_000),
     )
 
     assert found["drain by one worker thread, events at info to a file: times Huey"].margin == pytest.approx(2.0)
@@ -221,15 +221,6 @@ def test_a_wait_is_compared_with_the_shortest_of_the_durable_peers_only() -> Non
 
     assert found["queue to start at 100 jobs a second, p50: times the best durable peer"].margin == pytest.approx(2.0)
     assert found["queue to start at 100 jobs a second, p99: times the best durable peer"].margin == pytest.approx(0.5)
-
-
-@pytest.mark.usefixtures("bench")
-def test_a_bound_for_a_faster_disk_does_not_apply() -> None:
-    found = verdicts_of(line("lamplighter", "bulk-500", raw=300.0, per_second=50_000, ratio=160.0))
-
-    one = found["`queue_many`, batches of 500: jobs a second where raw SQLite does 6,000 commits"]
-    assert (one.found, one.margin) == (50_000, None)
-    assert one.note == "does not apply: raw SQLite did 300 commits here"
 
 
 @pytest.mark.usefixtures("bench")
