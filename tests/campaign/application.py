@@ -93,6 +93,8 @@ class Host:
         self.requeued: set[str] = set()
         self.forgiven: Counter[str] = Counter()
         """Poison that was requeued."""
+        self.done: set[Runtime] = set()
+        """Where it has come to the end of its plan."""
         self.is_forgiving = seed % 16 == 12
         self.weaver = (
             Weaver(seed, self.requeued)
@@ -259,6 +261,12 @@ class Host:
 
     def live(self, runtime: Runtime) -> None:
         """Queue, and meddle. The same in every life: ids make that harmless."""
+        try:
+            self._live(runtime)
+        finally:
+            self.done.add(runtime)
+
+    def _live(self, runtime: Runtime) -> None:
         chance = random.Random(self.seed)
         queued = 0
         woven = [] if self.weaver is None else self.weaver.steps(self._insist)

@@ -334,6 +334,8 @@ def scenario(seed: int) -> Counter[str]:
         host.let_pass(simulation, MINUTES)
         host.finish(simulation)
         mend(simulation)
+        # What it still queues may stand in the way of what is to be done soon.
+        simulation.settle(until=lambda: host.done.issuperset(simulation.runtimes), seconds=SETTLE_SECONDS)
         if host.caller is not None:
             host.caller.end()
         simulation.settle(seconds=SETTLE_SECONDS)
