@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import threading
 from abc import abstractmethod
+from collections.abc import Callable
 from functools import partial
 
 from ..environment.environment import Environment
 from ..environment.threads import Thread
 from ..messages.jobs import Seconds
+from ..messages.outcomes import Outcome
 from .headcount import Headcount
 from .lane import Lane, RunHandle
+from .outcomes import escaped
 
 
 class Pool:
     """A `Runner` that has a thread for each lane, and keeps those whose lanes have ended in time.
 
     Attributes:
-        worker: the class of its workers.
+        worker: makes one of its workers.
         title: what its threads are called, before the name of the handler's jobs.
     """
 
-    worker: type[Worker]
+    worker: Callable[[Pool, Environment], Worker]
     title: str
 
     def __init__(self) -> None:
@@ -76,10 +79,35 @@ class Worker(RunHandle):
     def __init__(self, pool: Pool, environment: Environment) -> None:
         self.lanes = environment.mailbox()
         self.pool = pool
+        self._stays = True
+
+    def work(self) -> None:
+        """Run the lanes that are put into `lanes`, and those that get their places, until there comes None or the pool
+        keeps this worker no more.
+        """
+        while self._stays and (lane := self.lanes.get()) is not None:
+            following = lane
+            while following is not None:
+                following = self._run_and_tell(following)
 
     @abstractmethod
-    def work(self) -> None:
-        """Run the lanes that are put into `lanes`, until there comes None or the pool keeps this worker no more."""
+    def run(self, lane: Lane) -> Outcome:
+        """Run a lane: how it has ended."""
 
     def is_alive(self) -> bool:
         return self.thread.is_alive()
+
+    def _run_and_tell(self, lane: Lane) -> Lane | None:
+        """Run a lane and tell how it ended. The lane that has got its place."""
+        following = None
+        self._stays = False
+        try:
+            outcome = self.run(lane)
+            following = lane.pass_on()
+            # A thread whose lane was abandoned has been replaced already.
+            self._stays = following is not None or (lane.abandoned_because is None and self.pool.keep(self))
+            lane.finish(outcome, following)
+        except BaseException as error:
+            # A function may have left a profiler on this thread, or an error that arrives late: both may raise here.
+            lane.finish(escaped(error, lane.context.limits.error_characters_max), following)
+        return following

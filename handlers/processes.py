@@ -41,21 +41,20 @@ class _Keeper(Worker):
         self._child: _Child | None = None
 
     def work(self) -> None:
-        while (lane := self.lanes.get()) is not None:
-            try:
-                outcome = contextvars.copy_context().run(self._attempt, lane) if lane.begin() else UNBEGUN
-            except BaseException as error:
-                # The system gives no process, say. That is a failure of the attempt, so that the back-off applies: a
-                # retry at once would be a hot loop.
-                self._discard()
-                outcome = failure(error, lane.context.limits.error_characters_max)
-            # The child may soon run another job, which a late signal for this one must not strike.
-            lane.handle = self
-            keep = lane.abandoned_because is None and self.pool.keep(self)
-            lane.finish(outcome)
-            if not keep:
-                break
+        super().work()
         self._bury()
+
+    def run(self, lane: Lane) -> Outcome:
+        try:
+            outcome = contextvars.copy_context().run(self._attempt, lane) if lane.begin() else UNBEGUN
+        except BaseException as error:
+            # The system gives no process, say. That is a failure of the attempt, so that the back-off applies: a retry
+            # at once would be a hot loop.
+            self._discard()
+            outcome = failure(error, lane.context.limits.error_characters_max)
+        # The child may soon run another job, which a late signal for this one must not strike.
+        lane.handle = self
+        return outcome
 
     def _attempt(self, lane: Lane) -> Outcome:
         return lane.context.carriers.around_child(Job(lane.claim.job, context=lane), partial(self._run, lane))

@@ -9,7 +9,7 @@ from ..messages.outcomes import Outcome
 from .execute import execute
 from .handler import JobTimeout
 from .lane import Lane
-from .outcomes import UNENDED, escaped
+from .outcomes import UNENDED
 from .pool import Pool, Worker
 
 
@@ -21,13 +21,6 @@ class _ThreadWorker(Worker):
         self._lock = threading.Lock()
         self._calling: Lane | None = None
         self._struck = False
-        self._stays = True
-
-    def work(self) -> None:
-        while self._stays and (lane := self.lanes.get()) is not None:
-            following = lane
-            while following is not None:
-                following = self._run_and_tell(following)
 
     def stack(self, lane: Lane) -> str:
         return self.thread.stack() if self._calling is lane else ""
@@ -39,22 +32,7 @@ class _ThreadWorker(Worker):
                     self._struck = True
                     self.thread.strike(JobTimeout)
 
-    def _run_and_tell(self, lane: Lane) -> Lane | None:
-        """Run a lane and tell how it ended. The lane that has got its place."""
-        following = None
-        self._stays = False
-        try:
-            outcome = self._run(lane)
-            following = lane.pass_on()
-            # A thread whose lane was abandoned has been replaced already.
-            self._stays = following is not None or (lane.abandoned_because is None and self.pool.keep(self))
-            lane.finish(outcome, following)
-        except BaseException as error:
-            # A function may have left a profiler on this thread, or an error that arrives late: both may raise here.
-            lane.finish(escaped(error, lane.context.limits.error_characters_max), following)
-        return following
-
-    def _run(self, lane: Lane) -> Outcome:
+    def run(self, lane: Lane) -> Outcome:
         self.thread.may_be_struck = lane.handler.on_timeout == "raise"
         self._calling = lane
         outcome = UNENDED

@@ -1350,7 +1350,7 @@ MUTANTS = (
         "        if error is not None and not isinstance(error, Exception):\n            return False\n"
         "        if error is not None:\n            self._end",
         (
-            ("handlers/threads.py", "        except BaseException as error:", "        except Exception as error:"),
+            ("handlers/pool.py", "        except BaseException as error:", "        except Exception as error:"),
             ("handlers/watch.py", "if self.lost():", "if False:"),
         ),
     ),

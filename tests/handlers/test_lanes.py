@@ -50,7 +50,9 @@ class House:
         )
 
     def lane(self, claim, fn=None):
-        handler = SimpleNamespace(name="x", fn=fn, types=HandlerTypes(None, None), auto_done=True, policy=Policy())
+        handler = SimpleNamespace(
+            name="x", fn=fn, types=HandlerTypes(None, None), auto_done=True, policy=Policy(), timeout=None
+        )
         return Lane(claim.job.no, handler, claim, self.context, self.next_lane)
 
     def next_lane(self, _):

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time as walltime
 
 import pytest
 from lamplighter import JobFailed
+from lamplighter.handlers.processes import ProcessRunner
+
+from .test_lanes import House, claim
 
 PROCESS_FUNCTIONS = """
+import os
+
 from lamplighter import JobSpec
 
 
@@ -27,7 +33,44 @@ def asks_badly(job):
     if job.data == "badly":
         job.queue("other", at="tomorrow")
     return "fine"
+
+
+def pid(job):
+    return os.getpid()
+
+
+def dies_first(job):
+    return os._exit(3) if job.id == "job 1" else "fine"
 """
+
+
+class Keepers(House):
+    """One process lane, and what becomes of its jobs."""
+
+    def __init__(self, fn):
+        super().__init__()
+        self._fn = fn
+        self._over = threading.Event()
+        self.outcomes = {}
+        self.context.ended = self._ended
+
+    def lane(self, claim, fn=None):
+        return super().lane(claim, self._fn)
+
+    def run(self, *claims):
+        """Run one claim while the others wait: their outcomes, by their numbers."""
+        self.backlog.add(claims[1:], 0.0)
+        runner = ProcessRunner()
+        runner.start(self.lane(claims[0]))
+        assert self._over.wait(60)
+        runner.close()
+        return self.outcomes
+
+    def _ended(self, lane, outcome, seconds, following):
+        self.outcomes[lane.id] = outcome
+        self.told.append((lane.id, following and following.id))
+        if following is None:
+            self._over.set()
 
 
 @pytest.fixture
@@ -72,3 +115,21 @@ def test_a_job_that_can_have_no_child_process_waits_for_its_back_off(runtime, re
     assert retried["run_at"] - walltime.time() > 3000
     assert (kept.state, kept.attempt, kept.record.claim_no) == ("queued", 1, 1)
     assert "/nonexistent/python" in rt.jobs.attempts(job)[0].error
+
+
+def test_a_child_that_has_ended_a_job_is_given_the_next_that_waits(functions):
+    keepers = Keepers(functions.pid)
+
+    outcomes = keepers.run(claim(1), claim(2), claim(3))
+
+    assert keepers.told == [(1, 2), (2, 3), (3, None)]
+    assert len({outcome.result for outcome in outcomes.values()}) == 1, "one process ran them all"
+
+
+def test_a_child_that_dies_takes_only_the_job_that_it_had_begun(functions):
+    keepers = Keepers(functions.dies_first)
+
+    died, ran = keepers.run(claim(1), claim(2)).values()
+
+    assert (died.kind, died.error, died.blamed) == ("interrupted", "its process exited with code 3", True)
+    assert (ran.kind, ran.result) == ("succeeded", '"fine"')

@@ -69,7 +69,6 @@ def test_a_signal_that_comes_before_a_child_has_its_job_is_passed_on(importable)
     house, ended, outcomes = House(), threading.Event(), []
     house.context.ended = lambda lane, outcome, *_: (outcomes.append(outcome), ended.set())
     lane = house.lane(claim(1), sleepy.sleeps)
-    lane.handler.timeout = None
     lane.signal("cancelled")
     runner = ProcessRunner()
 
@@ -92,7 +91,6 @@ def test_a_child_process_hears_that_the_runtime_stops(importable, is_early):
     house.context.ended = lambda lane, outcome, *_: (outcomes.append(outcome), ended.set())
     house.context.tell = lambda to, body: isinstance(body, Progressed) and began.set()
     lane = house.lane(claim(1), stopped.sleeps)
-    lane.handler.timeout = None
     runner = ProcessRunner()
     if is_early:
         house.context.stopping.set()

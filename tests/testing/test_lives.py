@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from lamplighter import Runtime, UsageError
+from lamplighter import Job, Runtime, UsageError
 from lamplighter.testing import Faults, Simulation
 
 
@@ -68,3 +68,25 @@ def test_only_a_process_that_there_is_can_be_killed(options, number):
 def test_producers_are_counted_from_none(producers):
     with pytest.raises(UsageError, match="producers"):
         Simulation(register, producers=producers)
+
+
+def work(job: Job) -> object:
+    job.sleep(0.5)
+    return job.data
+
+
+def test_a_child_that_is_killed_interrupts_its_own_job_and_the_others_are_done():
+    def register(runtime: Runtime) -> None:
+        runtime.jobs.add_handler("work", work, concurrency=2, isolation="process")
+
+    with Simulation(register, host=queue_some, faults=Faults(kill_child=0.2), seed=1) as simulation:
+        simulation.run(minutes=30)
+        simulation.check()
+        jobs = simulation.runtime.jobs
+        attempts = [attempt for number in range(5) for attempt in jobs.attempts(f"1-{number}")]
+
+        assert {(attempt.outcome, attempt.error) for attempt in attempts} == {
+            ("interrupted", "its process was killed by SIGKILL")
+        }
+        assert len(attempts) == simulation.reached["kill_child"] > 0
+        assert jobs.counts()["done"] == 5
