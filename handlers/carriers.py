@@ -158,6 +158,8 @@ class Carriers:
         Args:
             run: has the child run the job, as it is there.
         """
+        if not self:
+            return run(job.record)
         try:
             with ExitStack() as entered:
                 carried = job.carried

@@ -1,8 +1,8 @@
 """The child's side of a handler with `isolation="process"`.
 
-The main thread runs jobs; another listens, so that a signal is seen while a job runs, and ends the process at once when
-the parent is gone. It is gone too when its end of the socket is reset, or lives on in what the parent has forked: Linux
-then kills the child, elsewhere the child looks now and then.
+The main thread waits for jobs, and runs them; another listens, so that a signal is seen while a job runs, and ends the
+process at once when the parent is gone. It is gone too when its end of a socket is reset, or lives on in what the
+parent has forked: Linux then kills the child, elsewhere the child looks now and then.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from ..errors import REFUSALS, LamplighterError, NotStarted
+from ..errors import REFUSALS, LamplighterError, NotStarted, UsageError
 from ..job import Job
 from ..job_steps import Read
-from ..messages.jobs import Debounce, Instant, JobKeywords, JobRecord, JobSpec
-from ..messages.outcomes import Policy
-from ..rules.codec import decode, encode
+from ..messages.jobs import ClaimKey, Debounce, Instant, JobKeywords, JobRecord, JobSpec
+from ..messages.outcomes import Outcome, Policy
+from ..rules.codec import decode, decode_own, encode, encode_own
 from ..rules.limits import WHOLE_MAX
 from ..rules.links import ParentRefs, names_parents
 from ..rules.new_jobs import SPEC_OPTIONS, as_spec
@@ -56,20 +56,20 @@ Say = Callable[[dict[str, Any]], None]
 
 
 class Parent:
-    """The socket to the parent."""
+    """The sockets to the parent: one for jobs and all that is said of them, one for what comes while a job runs."""
 
-    def __init__(self, fd: int, pid: int) -> None:
-        self._socket = socket.socket(fileno=fd)
+    def __init__(self, pid: int, orders: int, words: int) -> None:
         self._pid = pid
+        self._orders = socket.socket(fileno=orders)
+        self._words = socket.socket(fileno=words)
         self._own_pid = os.getpid()
         self._dies_with_parent = die_with_parent()
         self._lock = threading.Lock()
         self._asking = threading.Lock()
-        self._claim: list[int] = []
-        self.runs: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
-        self.replies: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self._claim: ClaimKey | None = None
+        self._signals: dict[ClaimKey, str] = {}
+        self._replies: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self.woken = threading.Event()
-        self.reason: str | None = None
         self.is_stopping = False
         os.register_at_fork(after_in_child=self._forked)
 
@@ -77,19 +77,41 @@ class Parent:
         # Another thread may have held it at the moment of the fork.
         self._lock = threading.Lock()
 
-    def say(self, claim: list[int], message: dict[str, Any]) -> None:
+    def orders(self) -> Iterator[bytes]:
+        """What the jobs have in common, and then each job, until the parent closes the socket."""
+        return iter(self._orders.makefile("rb"))
+
+    def begin(self, claim: ClaimKey) -> None:
+        """The claim is the one that runs now. Its signal may have come before it."""
+        self._claim = claim
+        self.woken.clear()
+        if self.is_stopping or claim in self._signals:
+            self.woken.set()
+
+    def end(self, claim: ClaimKey, outcome: Outcome) -> None:
+        """The claim has ended. The next may come at once."""
+        self._signals.clear()
+        with self._lock:
+            self._claim = None
+            self._send(encode_own((claim, os.getpid(), outcome)))
+
+    def reason(self, claim: ClaimKey) -> str | None:
+        """Why a claim is to end, if it is."""
+        return self._signals.get(claim)
+
+    def say(self, claim: ClaimKey, message: dict[str, Any]) -> None:
         """Send the parent something about a claim. A process that a job has forked may still send when the job has
         ended.
         """
-        line = json.dumps({**message, "claim": claim, "pid": os.getpid()}).encode() + b"\n"
         with self._lock:
-            self._socket.sendall(line)
+            self._send(json.dumps({**message, "claim": claim}))
 
-    def ask(self, claim: list[int], message: dict[str, Any]) -> dict[str, Any]:
+    def ask(self, claim: ClaimKey, message: dict[str, Any]) -> dict[str, Any]:
         """Send the parent something, and wait for its answer.
 
         Raises:
             NotStarted: this is a forked child, which no answer would reach.
+            UsageError: the claim has ended, and the parent hears of it no more: a thread that it has left asks.
         """
         if os.getpid() != self._own_pid:
             raise NotStarted(
@@ -97,17 +119,20 @@ class Parent:
             )
         # One at a time: answers do not say what they answer, and several threads of a job may ask.
         with self._asking:
-            self.say(claim, message)
-            return self.replies.get()
+            with self._lock:
+                if claim != self._claim:
+                    raise UsageError("expected this before the handler has returned, got it after that")
+                self._send(json.dumps({**message, "claim": claim}))
+            return self._replies.get()
 
     def listen(self) -> None:
         """Sort what comes in, until the parent has ended; this process ends with it, whatever it does."""
         try:
             rest = b""
             while os.getppid() == self._pid:
-                if not self._dies_with_parent and not select.select([self._socket], [], [], LOOK_SECONDS)[0]:
+                if not self._dies_with_parent and not select.select([self._words], [], [], LOOK_SECONDS)[0]:
                     continue
-                got = self._socket.recv(65536)
+                got = self._words.recv(65536)
                 if not got:
                     break
                 *lines, rest = (rest + got).split(b"\n")
@@ -117,22 +142,21 @@ class Parent:
             os._exit(0)
 
     def _sort(self, message: dict[str, Any]) -> None:
-        if "run" in message:
-            self.reason = None
-            if not self.is_stopping:
-                self.woken.clear()
-            self._claim = message["claim"]
-            self.runs.put(message)
-        elif "signal" in message:
-            if message["claim"] == self._claim:
-                self.reason = message["signal"]
+        if "signal" in message:
+            claim = ClaimKey(*message["claim"])
+            self._signals[claim] = message["signal"]
+            if claim == self._claim:
                 self.woken.set()
         elif "stopping" in message:
             # A child ends with its runtime, so this holds for whatever it runs.
             self.is_stopping = True
             self.woken.set()
         else:
-            self.replies.put(message)
+            self._replies.put(message)
+
+    def _send(self, line: str) -> None:
+        # The caller holds the lock.
+        self._orders.sendall(line.encode() + b"\n")
 
 
 def die_with_parent() -> bool:
@@ -146,25 +170,20 @@ def die_with_parent() -> bool:
 class Borrowed:
     """What a Job in a child borrows: every call goes to the parent."""
 
-    def __init__(self, parent: Parent, order: dict[str, Any]) -> None:
+    def __init__(self, parent: Parent, claim: ClaimKey, deadline: Instant | None, policy: Policy) -> None:
         self._parent = parent
-        self._claim: list[int] = order["claim"]
-        self._deadline: float | None = order["deadline"]
-        most, retry_on, discard_on = order["policy"]
-        self.policy = Policy(
-            max_attempts=most,
-            retry_on=None if retry_on is None else frozenset(retry_on),
-            discard_on=frozenset(discard_on),
-        )
-        self.log = RemoteLog(partial(parent.say, self._claim))
+        self._claim = claim
+        self._deadline = deadline
+        self.policy = policy
+        self.log = RemoteLog(partial(parent.say, claim))
 
     @property
     def cancelled(self) -> bool:
-        return self._parent.reason is not None
+        return self.reason is not None
 
     @property
     def reason(self) -> str | None:
-        return self._parent.reason
+        return self._parent.reason(self._claim)
 
     @property
     def stopping(self) -> bool:
@@ -267,19 +286,29 @@ class RemoteLog:
         return write
 
 
-def main(fd: int, parent_pid: int) -> None:
-    """Run jobs until the parent closes the socket."""
+def main(pid: int, orders: int, words: int) -> None:
+    """Run the jobs of a handler until the parent closes the sockets."""
     del sys.argv[1:]
-    parent = Parent(fd, parent_pid)
+    parent = Parent(pid, orders, words)
     threading.Thread(target=parent.listen, name="lamplighter parent", daemon=True).start()
     try:
-        while True:
-            order = parent.runs.get()
-            borrowed = Borrowed(parent, order)
-            carriers = _carriers(*order["around"])
-            with Execution(JobRecord(*order["record"]), borrowed, Rules(*order["rules"]), carriers=carriers) as run:
-                contextvars.copy_context().run(_call, run, *order["run"])
-            parent.say(order["claim"], {"ended": run.outcome._asdict()})
+        lines = parent.orders()
+        about = json.loads(next(lines))
+        most, retry_on, discard_on = about["policy"]
+        policy = Policy(
+            max_attempts=most,
+            retry_on=None if retry_on is None else frozenset(retry_on),
+            discard_on=frozenset(discard_on),
+        )
+        rules, carriers = Rules(*about["rules"]), Carriers([_InChild(place) for place in about["around"]])
+        for line in lines:
+            fields, deadline = decode_own(line)
+            record = JobRecord(*fields)
+            parent.begin(record.key)
+            borrowed = Borrowed(parent, record.key, deadline, policy)
+            with Execution(record, borrowed, rules, carriers=carriers) as run:
+                contextvars.copy_context().run(_call, run, *about["run"])
+            parent.end(record.key, run.outcome)
     finally:
         # A thread that a job has started would keep the process alive although it answers no more.
         os._exit(1)
@@ -300,11 +329,6 @@ class _InChild(Carrier):
         module, _, name = self._place.partition(":")
         entered: AbstractContextManager[Any] = getattr(importlib.import_module(module), name)(job)
         return entered
-
-
-@functools.cache
-def _carriers(*places: str) -> Carriers:
-    return Carriers([_InChild(place) for place in places])
 
 
 @functools.cache

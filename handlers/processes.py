@@ -1,7 +1,10 @@
 """Lanes in child processes, which can really be killed.
 
-A child is a fresh interpreter (never a fork), so nothing of the parent's state is copied. It speaks JSON lines over a
-socket with the thread that waits for it, and ends when that thread has: by that socket, or because the system says so.
+A child is a fresh interpreter (never a fork), so nothing of the parent's state is copied. It speaks JSON lines with the
+thread that waits for it, and ends when that thread has: by its sockets, or because the system says so.
+
+One socket is for its jobs: an order goes to the child, and all that it says comes back, the end of the job as the last.
+The other is for what may reach it while a job runs: a signal, and the answers to what the job asks.
 """
 
 from __future__ import annotations
@@ -14,7 +17,8 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -23,14 +27,15 @@ from ..environment.environment import Environment
 from ..environment.threads import Thread
 from ..errors import REFUSALS
 from ..job import Job
-from ..messages.jobs import Debounce, JobRecord, JobSpec
+from ..messages.jobs import Debounce, Instant, JobRecord, JobSpec
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
+from ..rules.codec import decode_own, encode_own
 from .lane import Lane, RunHandle
 from .outcomes import UNBEGUN, Rules, failure
 from .pool import Pool, Worker
 
-CHILD = f"import sys; sys.path[:] = sys.argv[3:]; from {__package__}.child import main; main(*map(int, sys.argv[1:3]))"
-"""What the interpreter of a child runs. It is given a socket, the number of its parent, and where to import from."""
+CHILD = f"import sys; sys.path[:] = sys.argv[4:]; from {__package__}.child import main; main(*map(int, sys.argv[1:4]))"
+"""What the interpreter of a child runs. It is given the number of its parent, two sockets, and where to import from."""
 
 
 class _Keeper(Worker):
@@ -62,38 +67,26 @@ class _Keeper(Worker):
     def _run(self, lane: Lane, record: JobRecord) -> Outcome:
         if self._child is not None and not self._child.is_running():
             self._bury()
-        child = self._child = self._child or _Child(self.thread, lane.context.environment.spawn)
+        child = self._child = self._child or _Child(self.thread, lane)
         lane.handle = child
         if lane.abandoned_because is not None:
             child.kill(lane)
-        handler = lane.handler
-        child.say(
-            {
-                "run": [handler.fn.__module__, handler.fn.__qualname__],
-                "claim": lane.claim.key,
-                "record": record,
-                "around": lane.context.carriers.in_children,
-                "deadline": None if lane.deadline is None else lane.deadline.timestamp(),
-                "policy": _policy(handler.policy),
-                "rules": Rules.of(lane),
-            }
-        )
+        child.order(record, None if lane.timeout is None else lane.started_at + lane.timeout)
         if lane.stopping:
             child.begin_stop(lane)
         if lane.cancelled:
             child.interrupt(lane)
+        claim = list(lane.claim.key)
         while (heard := child.hear()) is not None:
             # A process that the child has forked has the socket too, and may send words about a job that has ended.
-            if heard["claim"] != list(lane.claim.key):
-                continue
-            if "ended" not in heard:
-                self._serve(child, lane, heard)
-            elif heard["pid"] == child.pid:
-                ended = heard["ended"]
-                classes = tuple(ended["error_classes"])
+            if isinstance(heard, dict):
+                if heard["claim"] == claim:
+                    self._serve(child, lane, heard)
+            elif heard[:2] == [claim, child.pid]:
+                said = Outcome._make(heard[2])
+                classes = tuple(said.error_classes)
                 # What is to follow the job is the lane's: no child of a job's process may say it.
-                more = {"kind": OutcomeKind(ended["kind"]), "error_classes": classes, "then": ()}
-                return Outcome(**{**ended, **more})
+                return said._replace(kind=OutcomeKind(said.kind), error_classes=classes, then=())
         code = self._bury()
         reason = f"its process {describe_exit(code)}"
         # A service manager that stops its parent may kill the child too.
@@ -133,26 +126,36 @@ class ProcessRunner(Pool):
 
 
 class _Child(RunHandle):
-    """One child process and the socket to it."""
+    """One child process, which runs the jobs of one handler, and the sockets to it."""
 
-    def __init__(self, keeper: Thread, spawn: Callable[[Callable[[], None], str], object]) -> None:
+    def __init__(self, keeper: Thread, first: Lane) -> None:
         self._keeper = keeper
-        ours, theirs = socket.socketpair()
+        self._orders, orders = socket.socketpair()
+        self._words, words = socket.socketpair()
         # What the application could import, in its order, and nothing else: neither its current folder nor PYTHONPATH,
         # which whatever a handler starts would inherit.
         paths = [str(path) or os.getcwd() for path in sys.path]
-        with theirs:
+        with orders, words:
+            given = orders.fileno(), words.fileno()
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-c", CHILD, str(theirs.fileno()), str(os.getpid()), *paths],
-                pass_fds=[theirs.fileno()],
+                [sys.executable, "-P", "-c", CHILD, *map(str, (os.getpid(), *given)), *paths],
+                pass_fds=given,
                 stdin=subprocess.DEVNULL,
                 # A Ctrl-C at the terminal would reach the children too, and end them; it is for the application to
                 # handle.
                 start_new_session=True,
             )
-        self._socket = ours
-        self._lines = ours.makefile("r", encoding="utf-8")
-        spawn(self._await_exit, "child exit")
+        self._lines = self._orders.makefile("rb")
+        self._saying = threading.Lock()
+        first.context.environment.spawn(self._await_exit, "child exit")
+        fn = first.handler.fn
+        about = {
+            "run": [fn.__module__, fn.__qualname__],
+            "around": first.context.carriers.in_children,
+            "policy": _policy(first.policy),
+            "rules": Rules.of(first),
+        }
+        self._send(self._orders, json.dumps(about))
 
     @property
     def pid(self) -> int:
@@ -166,18 +169,26 @@ class _Child(RunHandle):
     def is_alive(self) -> bool:
         return self._keeper.is_alive()
 
-    def say(self, message: dict[str, Any]) -> None:
-        # A child that is gone is noticed by the thread that hears.
-        with contextlib.suppress(OSError):
-            self._socket.sendall(json.dumps(message).encode() + b"\n")
+    def order(self, record: JobRecord, deadline: Instant | None) -> None:
+        """Have it run a job."""
+        self._send(self._orders, encode_own((record, deadline)))
 
-    def hear(self) -> dict[str, Any] | None:
-        """The next message; None when the child is gone."""
+    def say(self, message: dict[str, Any]) -> None:
+        """Tell it something, whatever it does."""
+        line = json.dumps(message)
+        with self._saying:
+            self._send(self._words, line)
+
+    def hear(self) -> dict[str, Any] | list[Any] | None:
+        """The next that it says, or the end of its job, which is a list; None when it is gone."""
         try:
             line = self._lines.readline()
         except (OSError, ValueError):
             return None
-        return dict(json.loads(line)) if line.endswith("\n") else None
+        if not line.endswith(b"\n"):
+            return None
+        heard: dict[str, Any] | list[Any] = decode_own(line) if line.startswith(b"[") else json.loads(line)
+        return heard
 
     def interrupt(self, lane: Lane) -> None:
         self.say({"signal": lane.reason, "claim": lane.claim.key})
@@ -195,8 +206,8 @@ class _Child(RunHandle):
 
     def bury(self) -> int:
         """End the child if it still lives, and give its exit code."""
-        self._lines.close()
-        self._socket.close()
+        for one in (self._lines, self._orders, self._words):
+            one.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(1.0)
         self.end()
@@ -206,7 +217,12 @@ class _Child(RunHandle):
         """What the child has forked may hold the other end open, so its death is waited for as well."""
         self._process.wait()
         with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
+            self._orders.shutdown(socket.SHUT_RDWR)
+
+    def _send(self, where: socket.socket, line: str) -> None:
+        # A child that is gone is noticed by the thread that hears.
+        with contextlib.suppress(OSError):
+            where.sendall(line.encode() + b"\n")
 
 
 def _answer(lane: Lane, asked: dict[str, Any]) -> dict[str, Any]:

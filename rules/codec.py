@@ -20,6 +20,7 @@ from .models import dump, is_model
 
 _encoder = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
 _quick = msgspec.json.Encoder()
+_own = msgspec.json.Decoder()
 _counts = msgspec.json.Decoder(tuple[int, ...])
 
 PLAIN = frozenset({type(None), bool, int, str})
@@ -66,6 +67,11 @@ def encode(value: Any, *, what: str, bytes_max: int) -> str:
 def encode_own(value: Any) -> str:
     """JSON text of a value that we have made ourselves, and need not check."""
     return _quick.encode(value).decode()
+
+
+def decode_own(line: bytes) -> Any:
+    """The value of which `encode_own` has made the text."""
+    return _own.decode(line)
 
 
 def decode(text: str) -> Any:

@@ -55,4 +55,5 @@ def check_exceptions(value: Any, what: str) -> frozenset[str] | None:
 
 def _name(cls: type) -> str:
     module = cls.__module__
-    return cls.__qualname__ if module == "builtins" else f"{module}.{cls.__qualname__}"
+    name = cls.__qualname__ if module == "builtins" else f"{module}.{cls.__qualname__}"
+    return str.encode(name, errors="backslashreplace").decode()

@@ -293,8 +293,8 @@ MUTANTS = (
         LANES,
         "a child process runs its jobs without what carriers put around them",
         "handlers/child.py",
-        '_carriers(*order["around"])',
-        "_carriers()",
+        'Carriers([_InChild(place) for place in about["around"]])',
+        "Carriers(())",
         test="tests/handlers/test_carriers.py"
         "::test_a_child_process_gets_what_a_carrier_gives_and_puts_around_what_it_says",
     ),
@@ -1150,7 +1150,7 @@ MUTANTS = (
         ROAD,
         "nobody hears what the error of a child process was",
         "handlers/processes.py",
-        'tuple(ended["error_classes"])',
+        "tuple(said.error_classes)",
         "()",
         test="tests/handlers/test_retried_errors.py::test_an_error_that_discard_on_names_is_dead_at_once[process]",
     ),
@@ -1904,6 +1904,33 @@ MUTANTS = (
         "        if lane.cancelled:\n            child.interrupt(lane)\n",
         "",
         test="tests/handlers/test_signalled.py::test_a_signal_that_comes_before_a_child_has_its_job_is_passed_on",
+    ),
+    Mutant(
+        LANES,
+        "a signal that overtakes its job on the way to a child is lost",
+        "handlers/child.py",
+        "        if self.is_stopping or claim in self._signals:",
+        "        if self.is_stopping:",
+        test="tests/handlers/test_processes.py"
+        "::test_a_signal_that_comes_before_its_job_is_kept_for_it_and_wakes_no_other",
+    ),
+    Mutant(
+        LANES,
+        "a job in a child is woken by the signal of another",
+        "handlers/child.py",
+        "            if claim == self._claim:",
+        "            if claim:",
+        test="tests/handlers/test_processes.py"
+        "::test_a_signal_that_comes_before_its_job_is_kept_for_it_and_wakes_no_other",
+    ),
+    Mutant(
+        LANES,
+        "a thread that a job has left in a child takes the answers of the next",
+        "handlers/child.py",
+        "                if claim != self._claim:",
+        "                if not claim:",
+        test="tests/handlers/test_processes.py"
+        "::test_a_thread_that_a_job_has_left_is_refused_and_takes_no_answer_of_the_next",
     ),
     Mutant(
         LANES,

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import os
+import socket
 import sys
 import threading
 import time as walltime
 
 import pytest
 from lamplighter import JobFailed
+from lamplighter.handlers import child
 from lamplighter.handlers.processes import ProcessRunner
+from lamplighter.messages.jobs import ClaimKey
 
 from .test_lanes import House, claim
 
 PROCESS_FUNCTIONS = """
 import os
+import threading
 
 from lamplighter import JobSpec
 
@@ -41,6 +47,23 @@ def pid(job):
 
 def dies_first(job):
     return os._exit(3) if job.id == "job 1" else "fine"
+
+
+def asks_late(job):
+    if job.id == "job 2":
+        go.set()
+        left.join(30)
+        return refused
+    globals().update(go=threading.Event(), refused=[], left=threading.Thread(target=asks, args=(job,), daemon=True))
+    left.start()
+
+
+def asks(job):
+    go.wait(30)
+    try:
+        job.queue("other")
+    except Exception as error:
+        refused.append(str(error))
 """
 
 
@@ -133,3 +156,39 @@ def test_a_child_that_dies_takes_only_the_job_that_it_had_begun(functions):
 
     assert (died.kind, died.error, died.blamed) == ("interrupted", "its process exited with code 3", True)
     assert (ran.kind, ran.result) == ("succeeded", '"fine"')
+
+
+def test_a_thread_that_a_job_has_left_is_refused_and_takes_no_answer_of_the_next(functions):
+    outcomes = Keepers(functions.asks_late).run(claim(1), claim(2))
+
+    assert json.loads(outcomes[2].result) == ["expected this before the handler has returned, got it after that"]
+
+
+@pytest.fixture
+def parent(monkeypatch):
+    """A parent as its child sees it, and the end of the socket by which it speaks while a job runs."""
+    monkeypatch.setattr(child, "die_with_parent", lambda: True)
+    monkeypatch.setattr(os, "register_at_fork", lambda **_: None)
+    monkeypatch.setattr(os, "_exit", lambda code: None)
+    (ours, orders), (said, words) = socket.socketpair(), socket.socketpair()
+    parent = child.Parent(os.getppid(), orders.detach(), words.detach())
+    listening = threading.Thread(target=parent.listen)
+    listening.start()
+    yield parent, said
+    ours.close()
+    said.close()
+    listening.join(30)
+
+
+def test_a_signal_that_comes_before_its_job_is_kept_for_it_and_wakes_no_other(parent):
+    parent, said = parent
+    first, second = ClaimKey(1, 1), ClaimKey(2, 1)
+    parent.begin(first)
+    for message in ({"signal": "cancelled", "claim": second}, {"now": 0.0}):
+        said.sendall(json.dumps(message).encode() + b"\n")
+
+    parent.ask(first, {"now": True})
+    assert (parent.reason(first), parent.woken.is_set()) == (None, False)
+
+    parent.begin(second)
+    assert (parent.reason(second), parent.woken.is_set()) == ("cancelled", True)
