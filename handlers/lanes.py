@@ -25,6 +25,12 @@ takes eight.
 """
 
 
+ENDINGS_SECONDS = 0.002
+"""How long the end of a job in a child process waits for others, if its place is taken: a turn for each would cost more
+than the jobs. Lanes on threads end together by themselves, as one keeps the interpreter for about as long.
+"""
+
+
 class Runner(Protocol):
     """Something that lanes of one handler run on."""
 
@@ -74,6 +80,7 @@ class Lanes:
         self._newest: dict[str, Lane] = {}
         self._unread: dict[str, deque[LaneEnded]] = {}
         self._notified: set[str] = set()
+        self._soon: set[str] = set()
         for lane in () if left is None else left.open():
             # In a forked child there are none: its parent's threads are not here.
             if lane.handle.is_alive():
@@ -112,7 +119,17 @@ class Lanes:
         name = lane.handler.name
         self._unread.setdefault(name, deque()).append(LaneEnded(lane, outcome, seconds, following))
         self._forget(lane)
-        if name in self._notified:
+        if following is None or lane.handler.kind != "process":
+            self._notify(lane)
+        elif name not in self._soon:
+            self._soon.add(name)
+            self._context.clock.after(ENDINGS_SECONDS, partial(self._notify, lane))
+
+    def _notify(self, lane: Lane) -> None:
+        name = lane.handler.name
+        # First: what ends after this line sets the clock again.
+        self._soon.discard(name)
+        if name in self._notified or not self._unread[name]:
             return
         self._notified.add(name)
         try:

@@ -1934,6 +1934,22 @@ MUTANTS = (
     ),
     Mutant(
         LANES,
+        "the end of a job in a child waits for others for ever",
+        "handlers/lanes.py",
+        "partial(self._notify, lane))",
+        "lambda: None)",
+        test="tests/handlers/test_lanes.py::test_an_end_in_a_child_whose_place_is_taken_is_told_soon_with_the_others",
+    ),
+    Mutant(
+        LANES,
+        "the place of a child that has nothing more to run waits too",
+        "handlers/lanes.py",
+        '        if following is None or lane.handler.kind != "process":',
+        '        if lane.handler.kind != "process":',
+        test="tests/handlers/test_lanes.py::test_an_end_in_a_child_whose_place_is_taken_is_told_soon_with_the_others",
+    ),
+    Mutant(
+        LANES,
         "run sets an Event when a signal comes",
         "runtime.py",
         "        asked, now = self.environment.queue()",

@@ -7,6 +7,7 @@ import sys
 import threading
 import traceback
 from collections import deque
+from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
@@ -227,6 +228,28 @@ def test_an_ending_that_comes_while_the_actor_looks_is_either_taken_or_told(hous
     taken = lanes.take_ended("x")
 
     assert taken + (lanes.take_ended("x") if len(house.sent) == 2 else []) == [one, two]
+
+
+def test_an_end_in_a_child_whose_place_is_taken_is_told_soon_with_the_others(house):
+    due = []
+    house.context.clock.after = lambda seconds, call: due.append((seconds, call))
+    lanes = Lanes(lambda ended: house.context)
+    handler = SimpleNamespace(name="x", kind="process")
+    ends = [lanes.open_lane(handler, claim(no), lambda _: None) for no in (1, 2, 3, 4)]
+
+    for lane, following in pairwise(ends):
+        lanes.ended(lane, DONE, 0.0, following)
+    assert (house.sent, len(due), due[0][0] < 0.01) == ([], 1, True)
+
+    due.pop()[1]()
+    assert (house.sent, len(lanes.take_ended("x"))) == (["handler:x"], 3)
+
+    lanes.ended(ends[0], DONE, 0.0, ends[1])
+    lanes.ended(ends[3], DONE, 0.0, None)
+    assert (len(house.sent), len(lanes.take_ended("x"))) == (2, 2), "one whose place is free does not wait"
+
+    due.pop()[1]()
+    assert len(house.sent) == 2, "nothing is left to be told"
 
 
 def test_of_two_threads_of_a_job_the_newest_counts_until_it_has_had_its_grace():
