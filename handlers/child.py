@@ -52,6 +52,9 @@ PR_SET_PDEATHSIG = 1
 LOOK_SECONDS = 1.0
 """Between two looks for the parent, where the system does not end its children."""
 
+IS_CHILD = threading.Event()
+"""Is set in a process that runs jobs here, and in none that has only imported this."""
+
 Say = Callable[[dict[str, Any]], None]
 
 
@@ -288,6 +291,7 @@ class RemoteLog:
 
 def main(pid: int, orders: int, words: int) -> None:
     """Run the jobs of a handler until the parent closes the sockets."""
+    IS_CHILD.set()
     del sys.argv[1:]
     parent = Parent(pid, orders, words)
     threading.Thread(target=parent.listen, name="lamplighter parent", daemon=True).start()

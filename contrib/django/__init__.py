@@ -29,7 +29,8 @@ else:
             from .tasks import LamplighterBackend
 
             return LamplighterBackend
-        if f"{__name__.partition('.')[0]}.handlers.child" in sys.modules:
+        child = sys.modules.get(f"{__name__.partition('.')[0]}.handlers.child")
+        if child is not None and child.IS_CHILD.is_set():
             # A child process of a handler imports the jobs module by its name, and nobody else sets Django up there.
             import django
 
