@@ -67,6 +67,7 @@ def _verdict(bound: dict[str, Any], measures: Measures) -> Verdict:
     most, measure = bound.get("at_most"), bound["measure"]
     limit = bound["at_least"] if most is None else most
     said = f"{'at least' if most is None else 'at most'} {limit:,}"
+    system, workload, figure = measure.split("/")
     found = measures.get(measure)
     if found is None:
         return Verdict(bound["figure"], said, None, None, "not measured")
@@ -74,10 +75,13 @@ def _verdict(bound: dict[str, Any], measures: Measures) -> Verdict:
         if "relative_to" in bound:
             other, inverse = measures.get(bound["relative_to"]), False
         else:
-            other, inverse = measures.best_peer(measure, bound["ahead_of"]), measure.endswith(LOWER_IS_BETTER)
+            other, inverse = measures.best_peer(measure, bound["ahead_of"]), figure.endswith(LOWER_IS_BETTER)
         if other is None:
             return Verdict(bound["figure"], said, None, None, "what it is compared with was not measured")
         found = other / found if inverse else found / other
+    raw = measures.line(system, workload)["raw"]
+    if bound.get("raw_at_least", 0) > (raw or 0):
+        return Verdict(bound["figure"], said, found, None, f"does not apply: raw SQLite did {raw:,.0f} commits here")
     if most is None:
         return Verdict(bound["figure"], said, found, found / limit)
     return Verdict(bound["figure"], said, found, limit / found if found and limit else float(found <= limit))
