@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from ..errors import CANCELLED, DISCARDED, RETRIED, Cancel, Discard, Retry, Snooze, UsageError, check_wait
 from ..log.json_line import safe_str
 from ..messages.outcomes import Outcome, OutcomeKind
-from ..rules.codec import encode
+from ..rules.codec import encode, with_escapes
 from ..rules.exception_classes import class_names
 from ..rules.lifecycle import done_without_result
 from .lane import Lane
@@ -168,6 +168,5 @@ def _of_the_function(error: BaseException) -> TracebackType | None:
 
 
 def text_of(value: object, characters_max: int) -> str:
-    """A value as text that every store and every log can carry: a lone surrogate (of a file's name, say) is escaped."""
-    text = str.encode(safe_str(value)[:characters_max], errors="backslashreplace").decode()
-    return text[:characters_max]
+    """A value as text that every store and every log can carry."""
+    return with_escapes(safe_str(value)[:characters_max])[:characters_max]

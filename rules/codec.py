@@ -74,6 +74,12 @@ def decode_own(line: bytes) -> Any:
     return _own.decode(line)
 
 
+def with_escapes(text: str) -> str:
+    """A text that every store, log and line can carry: a lone surrogate (of a file's name, say) is escaped."""
+    # Not by a method of its own: it may be of a class of the application's.
+    return str.encode(text, errors="backslashreplace").decode()
+
+
 def decode(text: str) -> Any:
     """The value of JSON text from the store."""
     return json.loads(text)

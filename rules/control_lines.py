@@ -13,6 +13,7 @@ import msgspec
 
 from ..errors import LamplighterError, UsageError
 from ..messages.controls import VERSION, Ask, Refusal
+from .codec import with_escapes
 
 V = TypeVar("V")
 
@@ -95,7 +96,7 @@ def _readable(value: Any) -> Any:
     """The same with escapes for what is no valid Unicode."""
     match value:
         case str():
-            return value.encode(errors="backslashreplace").decode()
+            return with_escapes(value)
         case dict():
             return {_readable(key): _readable(item) for key, item in value.items()}
         case list() | tuple():
