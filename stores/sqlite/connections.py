@@ -11,6 +11,7 @@ from urllib.parse import quote
 from ...errors import StoreGone
 from ..open_transactions import OwnConnection
 from . import hold
+from .file_identity import identity
 
 STATEMENTS_MAX = 512
 """Prepared statements that a connection keeps: each number of rows that are inserted together has one of its own."""
@@ -79,8 +80,8 @@ class Files:
         Raises:
             StoreGone: it was opened again on another file.
         """
-        self._own = self._own or _identity(self._address)
-        self._beside = {path: _identity(path) for path in (f"{self._address}-wal", f"{self._address}-shm")}
+        self._own = self._own or identity(self._address)
+        self._beside = {path: identity(path) for path in (f"{self._address}-wal", f"{self._address}-shm")}
         self.check()
         holds = (hold.take(self._address, hold.SHARED), hold.take(f"{self._address}-shm", hold.DEAD_MAN))
         self._held = [held for held in holds if held is not None]
@@ -98,7 +99,7 @@ class Files:
 
     def _is_anothers(self) -> bool:
         own = {self._address: self._own, **self._beside}
-        there = {path: _identity(path) for path in own}
+        there = {path: identity(path) for path in own}
         return any(there[path] is not None and there[path] != known for path, known in own.items())
 
     def check(self, *, beside: bool = False) -> None:
@@ -116,7 +117,7 @@ class Files:
             raise StoreGone(self.trouble)
 
     def _trouble(self, *, beside: bool) -> str | None:
-        there = _identity(self._address)
+        there = identity(self._address)
         if there is None:
             return (
                 f"the file {self._address} was deleted, moved or mounted over while this runtime has it open, and what "
@@ -129,18 +130,9 @@ class Files:
                 "-shm, which belongs to the old file, and start them anew"
             )
         for path, known in self._beside.items() if beside else ():
-            if known is not None and _identity(path) != known:
+            if known is not None and identity(path) != known:
                 return (
                     f"the file {path}, in which SQLite keeps what is not in the database yet, was deleted or replaced "
                     "while this runtime has it open; stop every process that works on the store, then start them anew"
                 )
         return None
-
-
-def _identity(path: str) -> tuple[int, int] | None:
-    """The device and inode of what is at a path; None when nothing can be found there."""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino

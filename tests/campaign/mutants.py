@@ -492,6 +492,14 @@ MUTANTS = (
     ),
     Mutant(
         TURN,
+        "a file that may not be asked for its number is taken for gone",
+        "stores/sqlite/file_identity.py",
+        "    try:\n        at = os.stat(path)",
+        "    if _statx is not None:\n        return None\n    try:\n        at = os.stat(path)",
+        test="tests/stores/sqlite/test_file_identity.py::test_it_is_that_of_the_system",
+    ),
+    Mutant(
+        TURN,
         "whoever believes to be last deletes the log of a host that has read its file",
         "stores/sqlite/connections.py",
         "        holds = (hold.take(self._address, hold.SHARED), hold",

@@ -1,0 +1,70 @@
+"""Which file is at a path, by a question that leaves it as it is."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import pytest
+from lamplighter.stores.sqlite import file_identity
+from lamplighter.stores.sqlite.file_identity import STATX_INO, identity
+
+
+def asked_of_stat(path):
+    found = os.stat(path)
+    return found.st_dev, found.st_ino
+
+
+@pytest.fixture(params=["asked for alone", "forbidden", "not answered", "no such call"])
+def answer(request, monkeypatch):
+    """How the system answers the question for the number of a file alone."""
+
+    def forbidden(*asked):
+        return -1
+
+    def not_answered(*asked):
+        return 0
+
+    if request.param != "asked for alone":
+        statx = {"forbidden": forbidden, "not answered": not_answered}.get(request.param)
+        monkeypatch.setattr(file_identity, "_statx", statx)
+    return request.param
+
+
+def test_it_is_that_of_the_system(tmp_path, answer):
+    paths = [tmp_path / "jobs.db", tmp_path / "jöbs.db", os.fsdecode(os.fsencode(tmp_path) + b"/\xff.db"), "/dev/null"]
+    for path in paths:
+        with open(path, "a"):
+            pass
+        assert identity(str(path)) == asked_of_stat(path)
+
+
+def test_a_file_in_its_place_is_another(tmp_path, answer):
+    path, other = tmp_path / "jobs.db", tmp_path / "other.db"
+    path.touch()
+    other.touch()
+    before = identity(str(path))
+
+    os.replace(other, path)
+
+    assert before != identity(str(path)) == asked_of_stat(path)
+
+
+def test_what_is_not_there_has_none(tmp_path, answer):
+    assert identity(str(tmp_path / "jobs.db")) is None
+    assert identity(str(tmp_path / "no folder" / "jobs.db")) is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing can be asked for alone")
+def test_its_times_are_not_asked_for(tmp_path, monkeypatch):
+    asked, statx = [], file_identity._statx
+
+    def heard(folder, path, flags, mask, found):
+        asked.append(mask)
+        return statx(folder, path, flags, mask, found)
+
+    monkeypatch.setattr(file_identity, "_statx", heard)
+    monkeypatch.setattr(os, "stat", lambda path: pytest.fail("expected the number alone to be asked for"))
+
+    assert identity(str(tmp_path)) is not None
+    assert asked == [STATX_INO]
