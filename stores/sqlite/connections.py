@@ -11,7 +11,7 @@ from urllib.parse import quote
 from ...errors import StoreGone
 from ..open_transactions import OwnConnection
 from . import hold
-from .file_identity import identity
+from .file_identity import identity, identity_of_log
 
 STATEMENTS_MAX = 512
 """Prepared statements that a connection keeps: each number of rows that are inserted together has one of its own."""
@@ -130,7 +130,8 @@ class Files:
                 "-shm, which belongs to the old file, and start them anew"
             )
         for path, known in self._beside.items() if beside else ():
-            if known is not None and identity(path) != known:
+            look = identity_of_log if path.endswith("-wal") else identity
+            if known is not None and look(path) != known:
                 return (
                     f"the file {path}, in which SQLite keeps what is not in the database yet, was deleted or replaced "
                     "while this runtime has it open; stop every process that works on the store, then start them anew"

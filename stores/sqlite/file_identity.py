@@ -1,8 +1,8 @@
-"""Which file is at a path, asked so that the next write to it costs no more than any other.
+"""Which file is at a path, asked of the log so that the next commit costs no more than any other.
 
 Who asks a file for its times has the next write give it new ones
 (https://docs.kernel.org/filesystems/multigrain-ts.html). They lie in a block of their own, and a sync may write that as
-well, and wait for it. `os.stat` asks for everything, so on Linux the number of the file is asked for alone.
+well, and wait for it. `os.stat` asks for everything, so on Linux the log is asked for its number alone.
 """
 
 from __future__ import annotations
@@ -33,6 +33,15 @@ _statx = _system_call()
 
 def identity(path: str) -> tuple[int, int] | None:
     """The device and number of the file at a path; None when nothing can be found there."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def identity_of_log(path: str) -> tuple[int, int] | None:
+    """The same of a file that every commit writes to."""
     if _statx is not None:
         found = _Found()
         if _statx(AT_FDCWD, os.fsencode(path), 0, STATX_INO, found) == 0:
@@ -40,8 +49,4 @@ def identity(path: str) -> tuple[int, int] | None:
             if known & STATX_INO:
                 return os.makedev(major, minor), number
     # Where that is forbidden, as in some containers, or there is no such call.
-    try:
-        at = os.stat(path)
-    except OSError:
-        return None
-    return at.st_dev, at.st_ino
+    return identity(path)

@@ -7,7 +7,8 @@ import sys
 
 import pytest
 from lamplighter.stores.sqlite import file_identity
-from lamplighter.stores.sqlite.file_identity import STATX_INO, identity
+from lamplighter.stores.sqlite.file_identity import STATX_INO, identity, identity_of_log
+from lamplighter.stores.sqlite.store import SqliteStore
 
 
 def asked_of_stat(path):
@@ -36,35 +37,38 @@ def test_it_is_that_of_the_system(tmp_path, answer):
     for path in paths:
         with open(path, "a"):
             pass
-        assert identity(str(path)) == asked_of_stat(path)
+        assert identity_of_log(str(path)) == identity(str(path)) == asked_of_stat(path)
 
 
 def test_a_file_in_its_place_is_another(tmp_path, answer):
     path, other = tmp_path / "jobs.db", tmp_path / "other.db"
     path.touch()
     other.touch()
-    before = identity(str(path))
+    before = identity_of_log(str(path))
 
     os.replace(other, path)
 
-    assert before != identity(str(path)) == asked_of_stat(path)
+    assert before != identity_of_log(str(path)) == asked_of_stat(path)
 
 
 def test_what_is_not_there_has_none(tmp_path, answer):
-    assert identity(str(tmp_path / "jobs.db")) is None
-    assert identity(str(tmp_path / "no folder" / "jobs.db")) is None
+    assert identity_of_log(str(tmp_path / "jobs.db")) is None
+    assert identity_of_log(str(tmp_path / "no folder" / "jobs.db")) is None
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing can be asked for alone")
-def test_its_times_are_not_asked_for(tmp_path, monkeypatch):
+def test_the_times_of_a_log_are_not_asked_for(tmp_path, monkeypatch):
     asked, statx = [], file_identity._statx
 
     def heard(folder, path, flags, mask, found):
-        asked.append(mask)
+        asked.append((path, mask))
         return statx(folder, path, flags, mask, found)
 
+    store = SqliteStore(str(tmp_path / "jobs.db"))
+    store.open()
     monkeypatch.setattr(file_identity, "_statx", heard)
-    monkeypatch.setattr(os, "stat", lambda path: pytest.fail("expected the number alone to be asked for"))
+    with store.turn("b", 1.0):
+        pass
+    store.close()
 
-    assert identity(str(tmp_path)) is not None
-    assert asked == [STATX_INO]
+    assert asked == [(os.fsencode(tmp_path / "jobs.db-wal"), STATX_INO)]
