@@ -25,7 +25,7 @@ from ..rules.lifecycle import INTERRUPTION_WINDOW_SECONDS, judge
 from ..rules.links import NAMED_PARENTS_MAX
 from ..rules.validation import unknown_job
 from ..stores.transitions import tied
-from ..stores.turn_ports import Turn
+from ..stores.turn_ports import End, Turn
 from .follow_ups import store_follow_ups
 from .in_order import check_parents
 from .log_lines import names_job
@@ -193,16 +193,21 @@ class TurnContext(NamedTuple):
         counted = [job.id for job, outcome, _ in ended if outcome.kind is OutcomeKind.INTERRUPTED and job.interruptions]
         since = now - INTERRUPTION_WINDOW_SECONDS
         recent = self.turn.jobs.recent_interruptions(counted, since) if counted else {}
+        ends: list[End] = []
         for job, outcome, policy in ended:
             # The history of a job outlives a requeue, which begins to count anew.
             earlier = min(recent.get(job.id, 0), job.interruptions)
             chance = 0.0 if outcome.kind in SURE_OUTCOMES else self.state.chance.random()
             verdict = judge(job, outcome, policy, now, earlier_interruptions=earlier, chance=chance)
-            now_settled = self.turn.jobs.settle(job, outcome, verdict)
-            settled.append(now_settled)
-            if outcome.then and now_settled is not None and now_settled.state == JobState.DONE:
+            ends.append((job, outcome, verdict))
+            if not outcome.then:
+                continue
+            # Its end is the last move of the turn when what follows is queued.
+            settled += self.turn.jobs.settle_all(ends)
+            ends.clear()
+            if (now_settled := settled[-1]) is not None and now_settled.state == JobState.DONE:
                 self.follow_up(job, outcome.then, who)
-        return settled
+        return settled + self.turn.jobs.settle_all(ends)
 
     def follow_up(self, ended: JobRecord, then: Sequence[NewJob], who: Attribution) -> None:
         """Queue what is to follow a job whose end as done is this turn's last move.

@@ -54,6 +54,10 @@ class Claimed(NamedTuple):
     poison: Sequence[JobRecord] = ()
 
 
+End = tuple[JobRecord, Outcome, Verdict]
+"""A claimed job, how its claim ended, and what becomes of it."""
+
+
 class JobQueue(Protocol):
     """The jobs of a turn. It sees its own changes."""
 
@@ -83,6 +87,9 @@ class JobQueue(Protocol):
         """Record how a claim ended: running to the verdict's state, only if the claim is still the current one.
         None when it is not: nothing changes. A job that has ended keeps its `boot`; one that is queued again, by
         this, by `release` or by `requeue`, has none."""
+
+    def settle_all(self, ends: Sequence[End]) -> list[JobRecord | None]:
+        """`settle` each, in order."""
 
     def release(self, claimed: JobRecord, reason: str) -> JobRecord | None:
         """Running to queued, at its old place, as if it had not been claimed. None when the claim is not current."""

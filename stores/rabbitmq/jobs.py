@@ -9,7 +9,7 @@ from ...messages.jobs import ClaimKey, Instant, JobRecord, NewJob, Seconds
 from ...messages.outcomes import Outcome, OutcomeKind, Verdict
 from ...messages.pauses import PauseRecord, changed
 from ..transitions import released, requeued
-from ..turn_ports import Claimed, Want
+from ..turn_ports import Claimed, End, Want
 from .claiming import Claiming, is_expired, take_out
 from .dead_jobs import DeadAtHand
 from .ledger_records import pauses
@@ -78,6 +78,9 @@ class RabbitJobs:
                 self._state.memory.kept.put(held.delivery.copy, (held.job, outcome, verdict))
             return None
         return self._turn.settle_held(held, outcome, verdict)
+
+    def settle_all(self, ends: Sequence[End]) -> list[JobRecord | None]:
+        return [self.settle(*end) for end in ends]
 
     def release(self, claimed: JobRecord, reason: str) -> JobRecord | None:
         held = self._turn.let_go(claimed)

@@ -18,6 +18,7 @@ from ..transitions import freed, revived
 from . import links
 from .job_rows import key_holder
 from .jobs import SqliteJobs
+from .moves import ripen
 from .open_turn import OpenTurn
 
 NEXT_RIPE = "select parent, child, place from lamplighter_ripe order by parent limit 1"
@@ -173,7 +174,7 @@ class SqliteLinks:
             more = {"attempt": holder.attempt, "asked_id": child.id, "unique_key": child.unique_key}
             self._turn.news.append(("job.deduplicated", {**about, **more}))
             return None
-        self._jobs.ripen(child.no)
+        ripen(self._turn, child.no)
         return revival
 
     def _job(self, no: int) -> JobRecord | None:

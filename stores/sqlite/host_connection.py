@@ -21,7 +21,7 @@ from ...messages.schedules import HostChange, ScheduleRecord
 from ...rules.validation import unknown_parent
 from ..transitions import LET_GO, UNCOUNTED, born, ending, finished, is_replaced_by, replaced
 from . import host_follow_ups, links
-from .job_rows import fenced_update, insert_uncounted, jobs_by_id, stored_twin
+from .job_rows import changed, insert_uncounted, jobs_by_id, stored_twin, update
 from .schedule_changes import insert_change, schedule_as_changed
 
 LEGACY = -1
@@ -76,10 +76,8 @@ class SqliteHostTurn:
     def _move(self, before: JobRecord, state: str, changes: dict[str, Any]) -> JobRecord:
         # What was moved before, and not counted since, has a `rev` like that already.
         changes = {**changes, "state": state, "rev": -abs(before.rev)}
-        update, changed = fenced_update(tuple(changes))
-        values = tuple(changes.values())
-        self._cursor.execute(update, (*values, before.no, before.claim_no, before.state))
-        return JobRecord._make(changed((*before, *values)))
+        update(self._cursor, before, changes)
+        return changed(before, tuple(changes), changes.values())
 
 
 def run_on(connection: Any, work: Callable[[Any, sqlite3.Connection], Any]) -> Any:

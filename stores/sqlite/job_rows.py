@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import cache
+from itertools import chain
 from operator import itemgetter
 from typing import Any
 
-from ...messages.jobs import JobRecord, NewJob
+from ...messages.jobs import JobRecord, JobState, NewJob
 from ..transitions import UNCOUNTED, is_to_wait
 
 KEYS_MAX = 500
@@ -123,13 +124,76 @@ def kept_out(jobs: int) -> sqlite3.IntegrityError:
     return sqlite3.IntegrityError(f"a trigger on lamplighter_jobs, which is not ours, has kept {jobs} jobs out")
 
 
-@cache
-def fenced_update(columns: tuple[str, ...]) -> tuple[str, Callable[[tuple[Any, ...]], tuple[Any, ...]]]:
-    """The update of these columns where `no`, `claim_no` and `state` are still as the caller saw them.
-
-    With it, what makes the changed record's values of the old ones with the new values behind them.
+def update(
+    connection: sqlite3.Connection | sqlite3.Cursor, job: JobRecord, changes: dict[str, Any]
+) -> JobRecord | None:
+    """Change columns of a job if its `no`, `claim_no` and `state` are still as the caller saw them: what it is then, or
+    None.
     """
+    columns, values = tuple(changes), tuple(changes.values())
+    done = connection.execute(_update(columns), (*values, job.no, job.claim_no, job.state))
+    return changed(job, columns, values) if done.rowcount == 1 else None
+
+
+@cache
+def _update(columns: tuple[str, ...]) -> str:
     settings = ", ".join(f"{column} = ?" for column in columns)
+    return f"update lamplighter_jobs set {settings} where no = ? and claim_no = ? and state = ?"
+
+
+def update_together(
+    connection: sqlite3.Connection,
+    jobs: Sequence[JobRecord],
+    columns: tuple[str, ...],
+    values: Sequence[tuple[Any, ...]],
+) -> bool:
+    """`update` several jobs of one state, in the same columns: all of them, or none. Whether they were.
+
+    Args:
+        values: of the columns, for each job.
+    """
+    bound: list[Any] = []
+    own: dict[str, tuple[Any, ...]] = {}
+    for column, those in zip(columns, zip(*values, strict=True), strict=True):
+        if those.count(those[0]) == len(those):
+            bound.append(those[0])
+        else:
+            own[column] = those
+    rows = zip([job.no for job in jobs], [job.claim_no for job in jobs], *own.values(), strict=True)
+    query = _update_together(columns, tuple(own), JobState(jobs[0].state), len(jobs))
+    connection.execute("savepoint lamplighter_together")
+    done = connection.execute(query, (*bound, *chain.from_iterable(rows))).rowcount
+    # One that is there twice is changed once.
+    is_done = done == len(jobs)
+    if not is_done:
+        connection.execute("rollback to lamplighter_together")
+    connection.execute("release lamplighter_together")
+    return is_done
+
+
+@cache
+def _update_together(columns: tuple[str, ...], own: tuple[str, ...], state: JobState, jobs: int) -> str:
+    """The statement of `update_together`. The state is no parameter: of one that an index might go by, SQLite makes the
+    whole statement anew each time that it is bound.
+
+    Args:
+        own: those of the columns that get a value of its own for each job.
+    """
+    settings = [f"{column} = ?" for column in columns if column not in own]
+    settings += [f"{column} = each.column{place}" for place, column in enumerate(own, 3)]
+    row = f"({', '.join('?' * (len(own) + 2))})"
+    return f"""update lamplighter_jobs set {", ".join(settings)}
+               from (values {", ".join([row] * jobs)}) as each
+               where no = each.column1 and claim_no = each.column2 and state = '{state}'"""
+
+
+def changed(job: JobRecord, columns: tuple[str, ...], values: Iterable[Any]) -> JobRecord:
+    """The record of a job after a change of these columns."""
+    return JobRecord._make(_places(columns)((*job, *values)))
+
+
+@cache
+def _places(columns: tuple[str, ...]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
+    """What takes the values of a changed record out of those of the one before, with the new ones behind them."""
     places = {column: len(JobRecord._fields) + place for place, column in enumerate(columns)}
-    update = f"update lamplighter_jobs set {settings} where no = ? and claim_no = ? and state = ?"
-    return update, itemgetter(*(places.get(column, place) for place, column in enumerate(JobRecord._fields)))
+    return itemgetter(*(places.get(column, place) for place, column in enumerate(JobRecord._fields)))

@@ -1,6 +1,6 @@
 """The jobs of a turn on SQLite: every write to job state that there is, but for an application's own transaction.
 
-Every change of state goes through `_move`, which is fenced on the state and the `claim_no` that the caller saw. So a
+Every change of state goes through `moves`, and is fenced on the state and the `claim_no` that the caller saw. So a
 stale ending cannot touch its successor.
 """
 
@@ -12,9 +12,6 @@ from typing import Any
 
 from ...errors import KeyTaken
 from ...messages.jobs import (
-    ENDED,
-    WAITS_FOR_JOBS,
-    WAITS_ITS_TURN,
     Claim,
     ClaimKey,
     Instant,
@@ -27,11 +24,10 @@ from ...messages.jobs import (
 from ...messages.outcomes import Outcome, Verdict
 from ...messages.pauses import PauseRecord, changed
 from ...rules.codec import digest
-from ...rules.lifecycle import MOVES, is_suspect
+from ...rules.lifecycle import is_suspect
 from ...rules.rates import rate_said
 from ..transitions import (
     LEFT,
-    LET_GO,
     UNCOUNTED,
     born,
     ending,
@@ -43,9 +39,10 @@ from ..transitions import (
     requeued,
     says_ending,
 )
-from ..turn_ports import Claimed, Want
-from . import attempts, due, host_follow_ups, links, pauses, rates, removal, steps, turns
-from .job_rows import fenced_update, insert_unless_known, insertion, jobs_by_id, kept_out, stored_twin
+from ..turn_ports import Claimed, End, Want
+from . import attempts, due, host_follow_ups, links, pauses, rates, removal, turns
+from .job_rows import insert_unless_known, insertion, jobs_by_id, kept_out, stored_twin
+from .moves import Move, move, move_all, ripen, surely, without_steps
 from .open_turn import OpenTurn
 
 INSERTED_ROWS_MAX = 25
@@ -152,6 +149,7 @@ class SqliteJobs:
             return claims
         due_jobs = self._due(want, front, begun + prefetched, suspect=suspect)
         line = self._line(want, front, due_jobs, begun + prefetched)
+        grants: list[Move] = []
         taken: set[str | None] = set()
         for job in due_jobs if line is None else line.jobs():
             careful = job.must_begin or is_suspect(job, self._turn.now)
@@ -161,10 +159,15 @@ class SqliteJobs:
                 continue
             taken.add(job.schedule if job.one_at_a_time else None)
             said = {} if line is None else line.take(job)
-            claims.append(self._grant(job, want, said, begun=begun > 0))
+            grants.append(self._grant(job, want, said, begun=begun > 0))
+            if line is not None:
+                # What it gives next depends on what has started.
+                claims += self._granted(grants)
+                grants.clear()
             begun, prefetched = (begun - 1, prefetched) if begun > 0 else (begun, prefetched - 1)
             if begun + prefetched <= 0:
                 break
+        claims += self._granted(grants)
         if line is not None:
             line.close()
         if claims and want.limits.rate is not None:
@@ -210,13 +213,14 @@ class SqliteJobs:
     def _pause_of(self, name: str) -> PauseRecord:
         return pauses.of(self._connection, name) if self._turn.has_pauses else PauseRecord(name)
 
-    def _grant(self, job: JobRecord, want: Want, of_group: dict[str, Any], *, begun: bool) -> Claim:
+    def _grant(self, job: JobRecord, want: Want, of_group: dict[str, Any], *, begun: bool) -> Move:
         said = {"begun": begun, **of_group}
         if want.limits.rate is not None:
             said["rate"] = rate_said(want.limits.rate)
-        claimed = self._move(job, "job.claimed", said, granted(job, want, self._turn.now, begun=begun))
-        assert claimed is not None, "a row that this transaction has just read cannot have moved"
-        return Claim(claimed)
+        return job, "job.claimed", said, granted(job, want, self._turn.now, begun=begun)
+
+    def _granted(self, grants: Sequence[Move]) -> list[Claim]:
+        return [Claim(surely(moved)) for moved in move_all(self._turn, grants)]
 
     def _due(self, want: Want, front: due.Front, limit: int, *, suspect: bool) -> list[JobRecord]:
         rows = due.jobs(self._connection, front, self._turn.now, limit)
@@ -227,14 +231,24 @@ class SqliteJobs:
         return rows
 
     def settle(self, claimed: JobRecord, outcome: Outcome, verdict: Verdict) -> JobRecord | None:
-        fields, changes = says_ending(outcome, verdict), ending(claimed, outcome, verdict, self._turn.now)
-        settled = self._move(claimed, verdict.event, fields, changes)
-        if settled is not None:
-            attempts.keep(self._connection, claimed, outcome, verdict, self._turn.now)
+        return self.settle_all([(claimed, outcome, verdict)])[0]
+
+    def settle_all(self, ends: Sequence[End]) -> list[JobRecord | None]:
+        now = self._turn.now
+        settled = move_all(
+            self._turn,
+            [
+                (claimed, verdict.event, says_ending(outcome, verdict), ending(claimed, outcome, verdict, now))
+                for claimed, outcome, verdict in ends
+            ],
+        )
+        for (claimed, outcome, verdict), moved in zip(ends, settled, strict=True):
+            if moved is not None:
+                attempts.keep(self._connection, claimed, outcome, verdict, now)
         return settled
 
     def release(self, claimed: JobRecord, reason: str) -> JobRecord | None:
-        return self._move(claimed, "job.released", {"reason": reason}, released(claimed, self._turn.now))
+        return move(self._turn, claimed, "job.released", {"reason": reason}, released(claimed, self._turn.now))
 
     def defer(self, claimed: JobRecord, timeout: Seconds | None) -> bool:
         done = self._connection.execute(
@@ -258,7 +272,7 @@ class SqliteJobs:
                 f"job {job.id} cannot be requeued: another unfinished {job.name} job holds its unique key "
                 f"{job.unique_key!r}; wait for that one, or cancel it"
             ) from error
-        self.ripen(job.no)
+        ripen(self._turn, job.no)
         return moved
 
     def finish(self, job: JobRecord, result: str | None) -> JobRecord:
@@ -361,12 +375,12 @@ class SqliteJobs:
             counted = counted._replace(rev=counted.rev + 1)
             # A claim has ended it, or nobody had it.
             before = "running" if job.settled_no else "queued"
-            fields = {"reason": HOST_REASON, **self._without_steps(job.no), **({"then": then} if then else {})}
+            fields = {"reason": HOST_REASON, **without_steps(self._turn, job.no), **({"then": then} if then else {})}
             moves.append(Transition("job.done", counted, before, fields))
             if job.group_key is not None and before == "queued":
                 self._turn.left_lines.add(turns.key_of(job))
             if self._turn.has_open_links:
-                self.ripen(job.no)
+                ripen(self._turn, job.no)
         self._connection.execute("update lamplighter_jobs set rev = ? where no = ?", (counted.rev, job.no))
         self._turn.heed(counted)
         return counted
@@ -382,51 +396,12 @@ class SqliteJobs:
             self._turn.born_linked.append(child.no)
         return says_parents(ids)
 
-    def ripen(self, parent_no: int) -> None:
-        """The job has ended, or was queued again: those that wait for it are to be looked at."""
-        self._turn.has_ripe = links.ripen(self._connection, parent_no) or self._turn.has_ripe
-
     def forget(self, job: JobRecord) -> None:
         removal.forget(self._turn, job)
 
-    def _without_steps(self, no: int) -> dict[str, Any]:
-        """Remove the steps of a job that is done: what its end says of them, if there were any."""
-        removed = steps.remove(self._turn, (no,))
-        return {"steps": removed} if removed else {}
-
     def move_surely(self, job: JobRecord, event: str, fields: dict[str, Any], changes: dict[str, Any]) -> JobRecord:
         """Change the state of a job that this transaction has read."""
-        moved = self._move(job, event, fields, changes)
-        assert moved is not None, "a row that this transaction has read cannot have moved"
-        return moved
-
-    def _move(self, before: JobRecord, event: str, fields: dict[str, Any], changes: dict[str, Any]) -> JobRecord | None:
-        """Change a job's state if it is still as the caller saw it; None if it is not."""
-        state = MOVES[event][1].value
-        changes = {**changes, "state": state, "rev": before.rev + 1}
-        has_group = changes.get("group_key", before.group_key) is not None
-        if state == JobState.QUEUED and has_group and changes.get("waits") != WAITS_FOR_JOBS:
-            changes["waits"] = WAITS_ITS_TURN
-        if before.debounce_until is not None and event != "job.replaced":
-            # What it does from now on is done with the data that it has: a call that comes later makes another job.
-            changes |= LET_GO
-        update, changed = fenced_update(tuple(changes))
-        values = changes.values()
-        done = self._connection.execute(update, (*values, before.no, before.claim_no, before.state))
-        if done.rowcount != 1:
-            return None
-        moved = JobRecord._make(changed((*before, *values)))
-        self._turn.heed(moved)
-        if state in ENDED:
-            if before.waits == WAITS_ITS_TURN and before.state == JobState.QUEUED:
-                self._turn.left_lines.add(turns.key_of(before))
-            if self._turn.has_open_links:
-                self.ripen(moved.no)
-        if self._turn.has_steps and state == JobState.DONE:
-            fields = {**fields, **self._without_steps(before.no)}
-        holder = before.boot if before.state == JobState.RUNNING and before.boot != self._turn.boot else None
-        self._turn.transitions.append(Transition(event, moved, before.state, fields, holder))
-        return moved
+        return surely(move(self._turn, job, event, fields, changes))
 
     def _jobs(self, query: str, *values: Any) -> list[JobRecord]:
         return [JobRecord._make(row) for row in self._connection.execute(query, values).fetchall()]

@@ -1,0 +1,95 @@
+"""Moves of jobs on SQLite: each is fenced on the state and the `claim_no` that the caller saw."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any
+
+from ...messages.jobs import ENDED, WAITS_FOR_JOBS, WAITS_ITS_TURN, JobRecord, JobState, Transition
+from ...rules.batches import batches
+from ...rules.lifecycle import MOVES
+from ..transitions import LET_GO
+from . import links, steps, turns
+from .job_rows import changed, update, update_together
+from .open_turn import OpenTurn
+
+TOGETHER_MIN, TOGETHER_MAX = 4, 25
+"""So many jobs are changed in one statement. Fewer are not faster than one by one, and neither are more."""
+
+STATES = {event: state.value for event, (_, state) in MOVES.items()}
+"""The state that a move leads to, by its event."""
+
+
+Move = tuple[JobRecord, str, dict[str, Any], dict[str, Any]]
+"""A job as the caller saw it, the event of its move, what that says besides, and which columns get other values."""
+
+
+def move(
+    turn: OpenTurn, job: JobRecord, event: str, fields: dict[str, Any], changes: dict[str, Any]
+) -> JobRecord | None:
+    """Change a job's state if it is still as the caller saw it; None if it is not."""
+    moved = update(turn.connection, job, _whole(job, event, changes))
+    return None if moved is None else _moved(turn, job, event, fields, moved)
+
+
+def move_all(turn: OpenTurn, those: Sequence[Move]) -> list[JobRecord | None]:
+    """`move` each, in order: in one statement where many that follow one another change the same columns."""
+    if len(those) < TOGETHER_MIN:
+        return [move(turn, *one) for one in those]
+    moved: list[JobRecord | None] = []
+    whole = [(job, event, fields, _whole(job, event, changes)) for job, event, fields, changes in those]
+    for (_, columns), alike in groupby(whole, lambda one: (one[0].state, tuple(one[3]))):
+        for some in batches(list(alike), TOGETHER_MAX):
+            jobs, values = [one[0] for one in some], [tuple(one[3].values()) for one in some]
+            if len(some) < TOGETHER_MIN or not update_together(turn.connection, jobs, columns, values):
+                moved += [move(turn, *one) for one in some]
+                continue
+            for (job, event, fields, _), its in zip(some, values, strict=True):
+                moved.append(_moved(turn, job, event, fields, changed(job, columns, its)))
+    return moved
+
+
+def surely(moved: JobRecord | None) -> JobRecord:
+    """What has become of a job that this transaction has read."""
+    assert moved is not None, "a row that this transaction has read cannot have moved"
+    return moved
+
+
+def _whole(job: JobRecord, event: str, changes: dict[str, Any]) -> dict[str, Any]:
+    """All columns that a move changes."""
+    state = STATES[event]
+    changes = {**changes, "state": state, "rev": job.rev + 1}
+    has_group = changes.get("group_key", job.group_key) is not None
+    if state == JobState.QUEUED and has_group and changes.get("waits") != WAITS_FOR_JOBS:
+        changes["waits"] = WAITS_ITS_TURN
+    if job.debounce_until is not None and event != "job.replaced":
+        # What it does from now on is done with the data that it has: a call that comes later makes another job.
+        changes |= LET_GO
+    return changes
+
+
+def _moved(turn: OpenTurn, before: JobRecord, event: str, fields: dict[str, Any], moved: JobRecord) -> JobRecord:
+    """Note that a job has moved."""
+    turn.heed(moved)
+    if moved.state in ENDED:
+        if before.waits == WAITS_ITS_TURN and before.state == JobState.QUEUED:
+            turn.left_lines.add(turns.key_of(before))
+        if turn.has_open_links:
+            ripen(turn, moved.no)
+    if turn.has_steps and moved.state == JobState.DONE:
+        fields = {**fields, **without_steps(turn, before.no)}
+    holder = before.boot if before.state == JobState.RUNNING and before.boot != turn.boot else None
+    turn.transitions.append(Transition(event, moved, before.state, fields, holder))
+    return moved
+
+
+def ripen(turn: OpenTurn, parent_no: int) -> None:
+    """A job has ended, or was queued again: those that wait for it are to be looked at."""
+    turn.has_ripe = links.ripen(turn.connection, parent_no) or turn.has_ripe
+
+
+def without_steps(turn: OpenTurn, no: int) -> dict[str, Any]:
+    """Remove the steps of a job that is done: what its end says of them, if there were any."""
+    removed = steps.remove(turn, (no,))
+    return {"steps": removed} if removed else {}
