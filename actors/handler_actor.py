@@ -1,8 +1,8 @@
 """Runs the jobs of one name on the lanes of its handlers.
 
-Owns: claims that have not ended, and endings that are not settled. Hears: Run, Settled, Revoke, Paused, Resync,
-LanesEnded, LanesLost, LanesSlow, DeadlinePassed, GraceOver, Unstarted, Attach, Detach, Interrupt, Drain. Tells:
-Capacity, Ended, GiveBack.
+Owns: claims that have not ended, and endings that are not settled. Hears: Run, Revoke, Paused, Resync, LanesEnded,
+LanesLost, LanesSlow, DeadlinePassed, GraceOver, Unstarted, Attach, Detach, Interrupt, Drain. Tells: Capacity, Ended,
+GiveBack.
 
 It runs none of the application's code itself, so no job can kill it. It keeps an ending until the broker has said that
 it is settled, and sends it again to a restarted broker.
@@ -27,7 +27,6 @@ from ..handlers.watch import LaneWatch
 from ..messages.jobs import Claim, ClaimKey
 from ..messages.mail import (
     Attach,
-    Capacity,
     DeadlinePassed,
     Detach,
     Drain,
@@ -44,7 +43,6 @@ from ..messages.mail import (
     Resync,
     Revoke,
     Run,
-    Settled,
     Unstarted,
 )
 from ..messages.outcomes import Outcome, OutcomeKind
@@ -78,7 +76,7 @@ class HandlerActor(RuntimeActor):
         self._held_back = HeldBack()
         self._unsettled: dict[ClaimKey, Ending] = {}
         self._pace = Pace(context.limits)
-        self._last_capacity: Capacity | None = None
+        self._offered: tuple[Sequence[Handler], int, int, int] | None = None
         self._answers = 0
         self._boot: str | None = None
         self._halted = False
@@ -124,13 +122,12 @@ class HandlerActor(RuntimeActor):
 
     def receive(self, mail: Mail) -> None:
         match mail.body:
-            case Run(claims=claims):
+            case Run(claims=claims, settled=keys):
                 self._backlog.add(claims, self.context.clock.monotonic())
-            case LanesEnded():
-                self._lanes_ended()
-            case Settled(keys=keys):
                 for key in keys:
                     self._unsettled.pop(key, None)
+            case LanesEnded():
+                self._lanes_ended()
             case LanesLost():
                 self._end_lost_lanes()
             case LanesSlow():
@@ -150,7 +147,7 @@ class HandlerActor(RuntimeActor):
             case Resync(sync_id=sync_id, boot=boot):
                 self._disown_others(boot)
                 self._answers = sync_id
-                self._last_capacity = None
+                self._offered = None
                 self._offer()
                 self._tell_ended(*self._unsettled.values())
             case Attach():
@@ -188,17 +185,11 @@ class HandlerActor(RuntimeActor):
         # A claim that waits for its job's old lane takes no capacity from other jobs, and neither do lanes whose
         # handler was removed.
         besides = sum(lane.handler not in handlers for lane in self._lanes_here()) + len(self._held_back)
-        capacity = offer(
-            self.job_name,
-            self.incarnation,
-            handlers,
-            lanes=0 if self._halted else sum(handler.concurrency for handler in handlers) + besides,
-            pace=self._pace,
-            answers=self._answers,
-        )
-        if capacity != self._last_capacity:
-            self._last_capacity = capacity
-            self.tell("broker", capacity._replace(held=tuple(self._held())))
+        lanes = 0 if self._halted else sum(handler.concurrency for handler in handlers) + besides
+        asked = handlers, lanes, self._pace.prefetch(lanes), self._answers
+        if asked != self._offered:
+            self._offered = asked
+            self.tell("broker", offer(self.job_name, self.incarnation, *asked, tuple(self._held())))
 
     def _lanes_here(self) -> list[Lane]:
         # A copy: a lane that ends adds its next_lane, on its own thread.

@@ -1,7 +1,7 @@
 """Routes jobs to handlers and records how each claim ended.
 
 Owns: its state (what living HandlerActors can take) and the mail of a turn that could not be stored. Hears: what
-`broker.dispatch` lists. Tells: Run, Settled, Revoke, Resync, Ticked.
+`broker.dispatch` lists. Tells: Run, Revoke, Resync, Ticked.
 
 A turn is a transaction: it takes what is in the mailbox, applies it to the store, claims what free lanes can take,
 commits once, and only then lets anything out. A crash in the middle is as if the mail had not arrived. What each kind
@@ -36,7 +36,7 @@ from ..environment.replies import BrokerLost, answer, answer_all, reply_of
 from ..errors import LamplighterError, StoreError, StoreGone, StoreUnavailable, UsageError
 from ..log.emitter import Said
 from ..messages.jobs import ENDED, JobRecord
-from ..messages.mail import CheckDue, Drain, Housekeep, Mail, Queue, Resync, Settled, Ticked
+from ..messages.mail import CheckDue, Drain, Housekeep, Mail, Queue, Resync, Ticked
 from ..stores.ports import Outlook, Store
 from ..stores.troubles import BootLost, CommitUnknown
 from .base import ActorContext, RuntimeActor
@@ -157,9 +157,7 @@ class JobBroker(RuntimeActor):
 
     def on_lost(self, mail: Mail, *, read: bool) -> None:
         """Only what a broker has read may have killed it."""
-        reply = reply_of(mail.body)
-        if reply is not None:
-            answer(reply, None, BrokerLost("the broker died before it answered", read=read))
+        answer(reply_of(mail.body), None, BrokerLost("the broker died before it answered", read=read))
 
     def receive(self, mail: Mail) -> None:
         # Hosts that were answered together ask again together, and one turn for all costs little more than for one.
@@ -251,9 +249,7 @@ class JobBroker(RuntimeActor):
             reason=repr(error)[:500],
             traceback=traceback.format_exc(),
         )
-        reply = reply_of(mail.body)
-        if reply is not None:
-            answer(reply, None, LamplighterError(f"{kind} could not be carried out: {error!r}"))
+        answer(reply_of(mail.body), None, LamplighterError(f"{kind} could not be carried out: {error!r}"))
         if isinstance(mail.body, Housekeep):
             self._retention.put_off()
         return claims.failed_instead(mail, error)
@@ -350,8 +346,6 @@ class JobBroker(RuntimeActor):
         counted = self._looked_at, self._state.monotonic(), self.turn_times.last
         if self._store.tallies is not None and self._tallies.take(out, *counted):
             self._alarms.after("tallies", FLUSH_SECONDS, CheckDue())
-        for name, settled in out.settled.items():
-            self.tell(f"handler:{name}", Settled(keys=tuple(settled)))
         if out.ticked:
             self.tell("scheduler", Ticked(accounts=tuple(out.ticked)))
         for to, body, speaker in out.tells:

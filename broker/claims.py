@@ -29,10 +29,16 @@ dropped.
 
 
 def claim(context: TurnContext) -> None:
-    """Claim what free lanes can take, and a few more where jobs are short."""
+    """Claim what free lanes can take, and a few more where jobs are short; and tell of what is settled."""
     if context.state.quiet.is_on:
         _claim_nothing(context)
-        return
+    else:
+        _claim_all(context)
+    for name, keys in context.out.settled.items():
+        context.tell(f"handler:{name}", Run((), tuple(keys)))
+
+
+def _claim_all(context: TurnContext) -> None:
     next_due = _next_due(context)
     wants = _wants(context, next_due)
     if wants and is_limited(context.capacities, context.state.limits.workers_max):
@@ -128,7 +134,7 @@ def _claim(context: TurnContext, wants: Sequence[Want], next_due: dict[str, Inst
     for name in (want.name for want in wants):
         claims, due = claimed.claims.get(name), claimed.next_due.get(name)
         if claims:
-            context.tell(f"handler:{name}", Run(claims=tuple(claims)))
+            context.tell(f"handler:{name}", Run(tuple(claims), tuple(out.settled.pop(name, ()))))
             out.claimed[name] = [*out.claimed.get(name, ()), *claims]
         if due is None:
             # There may be more: what is due but held back is looked for in every turn.

@@ -60,7 +60,7 @@ class Outbox:
         did: what the turn did, as the ledger tells it; None if it has changed nothing.
         unlogged: earlier turns that it tells, because whoever should have may not.
         hint: whether other boots must look, though no job says so.
-        settled: endings that their HandlerActors need not keep any more, by job name.
+        settled: endings that their HandlerActors need not keep any more, by job name, where nothing tells them yet.
         ticked: schedules that are accounted for, up to when, and their change number.
         claimed: what HandlerActors have been given, by job name.
         served: which name has got the last of the places, if they are limited.

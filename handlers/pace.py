@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ..messages.jobs import Seconds
+from ..messages.jobs import ClaimKey, Seconds
 from ..messages.mail import Capacity
 from ..messages.name_limits import NameLimits
 from ..rules.limits import Limits
@@ -42,9 +42,15 @@ class Pace:
 
 
 def offer(
-    job_name: str, incarnation: int, handlers: Sequence[Handler], *, lanes: int, pace: Pace, answers: int
+    job_name: str,
+    incarnation: int,
+    handlers: Sequence[Handler],
+    lanes: int,
+    prefetch: int,
+    answers: int,
+    held: tuple[ClaimKey, ...],
 ) -> Capacity:
-    """What the handlers of a job name can take together, before what is held is added.
+    """What the handlers of a job name can take together.
 
     Args:
         lanes: how many jobs may run at once, if there is a handler.
@@ -60,10 +66,10 @@ def offer(
         name=job_name,
         incarnation=incarnation,
         lanes=lanes if handlers else 0,
-        prefetch=pace.prefetch(lanes),
+        prefetch=prefetch,
         limits=limits,
         interruptions_max=max((handler.policy.interruptions_max for handler in handlers), default=None),
-        held=(),
+        held=held,
         answers=answers,
     )
 

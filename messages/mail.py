@@ -265,7 +265,7 @@ class Capacity(NamedTuple):
 
 
 class Ending(NamedTuple):
-    """How a claim has ended. Kept by its HandlerActor until the broker says `Settled`.
+    """How a claim has ended. Kept by its HandlerActor until a `Run` says that it is settled.
 
     Attributes:
         late: whether the lane had been given up before it ended.
@@ -304,15 +304,14 @@ class Progressed(NamedTuple):
 
 
 class Run(NamedTuple):
-    """Run these claims."""
+    """Run these claims.
+
+    Attributes:
+        settled: endings that are recorded (or refused for good): forget them.
+    """
 
     claims: tuple[Claim, ...]
-
-
-class Settled(NamedTuple):
-    """These endings are recorded (or refused for good): forget them."""
-
-    keys: tuple[ClaimKey, ...]
+    settled: tuple[ClaimKey, ...]
 
 
 class Revoke(NamedTuple):
