@@ -122,9 +122,7 @@ class Queueing:
             return _expected(boot, record, fresh)
         self.warn_if_blocking("queue", name=name)
         with boot.queueing((job,)) as jobs:
-            # Within a handler, the end of the job before it is about to be told to the broker, and shares the turn.
-            here = current_corr() is None
-            return _stored(boot.requests.ask(partial(Queue, jobs), job_ids=(job.id,), corr=job.corr, here=here))[0]
+            return _stored(boot.requests.ask(partial(Queue, jobs), job_ids=(job.id,), corr=job.corr, here=True))[0]
 
     async def aqueue(
         self, name: str, data: Any = None, *, connection: Any = None, **options: Unpack[JobKeywords]
@@ -170,7 +168,7 @@ class Queueing:
         boot, job = self._new_from_handler("job.queue", name, data, options, corr)
         self.warn_if_blocking("queue", "job", name=name, depth=IN_HANDLER_DEPTH)
         with boot.queueing((job,)) as jobs:
-            return _stored(boot.requests.ask(partial(Queue, jobs), job_ids=(job.id,), corr=corr))[0]
+            return _stored(boot.requests.ask(partial(Queue, jobs), job_ids=(job.id,), corr=corr, here=True))[0]
 
     async def aqueue_from_handler(self, name: str, data: Any, options: JobKeywords, corr: str) -> Job[Any]:
         """`queue_from_handler` for a handler that is a coroutine function."""

@@ -44,7 +44,7 @@ class Post:
         """Put a message into an actor's mailbox. False when nobody of that name lives.
 
         Args:
-            here: whether the calling thread may stand in for the actor's, if that waits for mail.
+            here: whether the calling thread may stand in for the actor's, where that may be.
         """
         actor = self._actors.get(to)
         if actor is None:
@@ -93,6 +93,10 @@ class ActorContext(NamedTuple):
     died: Callable[[Died], None]
 
 
+def _nothing() -> None:
+    pass
+
+
 class RuntimeActor(pykka.ThreadingActor):
     """The base of JobBroker, HandlerActor, SchedulerActor and Supervisor."""
 
@@ -111,6 +115,8 @@ class RuntimeActor(pykka.ThreadingActor):
         self._fatal: BaseException | None = None
         # Its lines must not carry what those who stand in for it have bound in their own.
         self._own_context = Context()
+        # What whoever stands in calls before it says what it has come for.
+        self.hear_first: Callable[[], None] = _nothing
         super().__init__()
 
     @abstractmethod
@@ -160,18 +166,43 @@ class RuntimeActor(pykka.ThreadingActor):
         return len(self.mailbox)
 
     def handle_here(self, mail: Mail) -> bool:
-        """Stand in for the actor's thread while that waits for mail, and handle a message. False if that cannot be."""
+        """Stand in for the actor's thread while that waits for mail, and handle a message, behind those that it has not
+        begun to read. False if that cannot be.
+        """
+        if not self._is_lent():
+            return False
+        self._read_here(mail)
+        return True
+
+    def catch_up(self) -> None:
+        """Stand in for the actor's thread, and handle what it has not begun to read."""
+        if self._is_lent():
+            self._read_here()
+
+    def _is_lent(self) -> bool:
+        """Take the place of the actor's thread, if that may be. Nobody does where it is about to die."""
         if not (self.may_be_stood_in_for and self.mailbox.lend()):
             return False
+        if self._fatal is not None:
+            self.mailbox.give_back()
+        return self._fatal is None
+
+    def _read_here(self, mail: Mail | None = None) -> None:
         try:
-            self._own_context.run(self.on_receive, mail)
+            if mail is not None:
+                self.hear_first()
+                self.actor_ref.tell(mail)
+            for _ in range(len(self.mailbox)):
+                # There is none left where one has taken the others along.
+                for mail in self.take_more(1):
+                    self._own_context.run(self.on_receive, mail)
         except BaseException as error:
-            # The actor dies of it on its own thread. Until then nobody else stands in for it: it has mail.
+            # The actor dies of it on its own thread, which its mail wakes.
             self._fatal = error
-            self.actor_ref.tell(mail)
+            if mail is not None:
+                self.actor_ref.tell(mail)
         finally:
             self.mailbox.give_back()
-        return True
 
     @property
     def may_be_stood_in_for(self) -> bool:

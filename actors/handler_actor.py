@@ -94,6 +94,12 @@ class HandlerActor(RuntimeActor):
         # between two looks.
         return not (len(self._backlog) or self._filling or self._running or len(self._held_back) or self._unsettled)
 
+    @property
+    def may_be_stood_in_for(self) -> bool:
+        """Whether others may handle messages. What may wait for a child process, say, is for its own thread."""
+        first = self.mailbox.first()
+        return first is None or isinstance(getattr(first.message, "body", None), (Run, LanesEnded))
+
     def current(self) -> list[str]:
         """The ids of the jobs that it runs now."""
         return [lane.claim.job.id for lane in self._lanes_here() if not lane.is_closed]

@@ -36,7 +36,7 @@ from ..environment.replies import BrokerLost, answer, answer_all, reply_of
 from ..errors import LamplighterError, StoreError, StoreGone, StoreUnavailable, UsageError
 from ..log.emitter import Said
 from ..messages.jobs import ENDED, JobRecord
-from ..messages.mail import CheckDue, Drain, Housekeep, Mail, Queue, Resync, Ticked
+from ..messages.mail import CheckDue, Drain, Housekeep, Mail, Queue, Resync, Run, Ticked
 from ..stores.ports import Outlook, Store
 from ..stores.troubles import BootLost, CommitUnknown
 from .base import ActorContext, RuntimeActor
@@ -61,6 +61,7 @@ class JobBroker(RuntimeActor):
         awaited: Callable[[], list[str]],
         carried_over: CarriedOver,
         store_is_down: Callable[[str | None], None],
+        hear_first: Callable[[], None],
     ) -> None:
         super().__init__(context, "broker", incarnation)
         # Who speaks when no message has caused it.
@@ -70,6 +71,7 @@ class JobBroker(RuntimeActor):
         self._wake_waiters = wake_waiters
         self._awaited = awaited
         self._store_is_down = store_is_down
+        self.hear_first = hear_first
         self._state = BrokerState(
             standing=standing,
             limits=context.limits,
@@ -348,8 +350,10 @@ class JobBroker(RuntimeActor):
             self._alarms.after("tallies", FLUSH_SECONDS, CheckDue())
         if out.ticked:
             self.tell("scheduler", Ticked(accounts=tuple(out.ticked)))
+        may_stand_in = bool(out.tells) and self.context.environment.may_stand_in()
         for to, body, speaker in out.tells:
-            is_sent, reply = self.context.post.tell(to, body, speaker=speaker), reply_of(body)
+            here, reply = may_stand_in and isinstance(body, Run), reply_of(body)
+            is_sent = self.context.post.tell(to, body, speaker=speaker, here=here)
             if reply is not None and not is_sent:
                 # Nobody of that name lives, so there is nothing to wait for.
                 answer(reply, None, None)

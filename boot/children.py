@@ -99,7 +99,15 @@ class Children:
             awaited=self._joins.awaited,
             carried_over=self._carried_over,
             store_is_down=self._requests.note_store,
+            hear_first=self._hear_of_lanes,
         )
+
+    def _hear_of_lanes(self) -> None:
+        """Have HandlerActors tell the broker of the lanes that have ended, for what these have queued since."""
+        for name in self._lanes.unread:
+            actor = self._context.post.find(f"handler:{name}")
+            if actor is not None:
+                actor.catch_up()
 
     def _has_handler(self, name: str) -> bool:
         peers = self._store.peers

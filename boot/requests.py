@@ -68,8 +68,7 @@ class Requests:
 
         Args:
             job_ids: of the jobs that are to be stored, for whoever must ask again.
-            here: whether the calling thread may take the broker's turn itself, if the broker waits for mail. Not where
-                more is about to be told to the broker, which would share the turn.
+            here: whether the calling thread may take the broker's turn itself, if the broker waits for mail.
 
         Raises:
             StoreUnavailable: no answer within `reply_seconds_max`.

@@ -53,10 +53,14 @@ class Mailbox:
     def take(self) -> Any | None:
         """Take the first if there is one."""
         try:
+            taken = self._mail.popleft()
             self._arrived.get_nowait()
-        except queue.Empty:
+        except IndexError:
             return None
-        return self._mail.popleft() if self._mail else None
+        except queue.Empty:
+            # The reader is woken for it already, and will find that it is gone.
+            pass
+        return taken
 
     def gather(self, expected: int) -> None:
         """Let others write who are about to, until so much waits or nobody does. Called by the reader alone."""
@@ -81,24 +85,36 @@ class ActorMailbox(Mailbox):
         self._reading = threading.Lock()
         """The reader has it from its start to its end, but not while it waits."""
         self._reading.acquire()
+        self._lent_to = 0
+
+    def put(self, envelope: Any) -> None:
+        if self._lent_to == threading.get_ident():
+            # The reader need not be woken for what is read in its place.
+            self._mail.append(envelope)
+        else:
+            super().put(envelope)
 
     def get(self) -> Any:
+        self._reading.release()
         while True:
-            self._reading.release()
             self._arrived.get()
-            self._reading.acquire()
-            if self._mail:
-                return self._mail.popleft()
+            # Whoever has its place reads on, and wakes it for what is left. If it waited for that place, nobody could
+            # take it again.
+            if self._reading.acquire(blocking=False):
+                if self._mail:
+                    return self._mail.popleft()
+                self._reading.release()
 
     def lend(self) -> bool:
-        """Take the place of the reader until `give_back`. False unless it waits, and there is nothing to read."""
-        if not self._reading.acquire(blocking=False):
-            return False
-        if self._mail:
-            self._reading.release()
-            return False
-        return True
+        """Take the place of the reader until `give_back`. False unless it waits, or has not begun to read."""
+        is_lent = self._reading.acquire(blocking=False)
+        if is_lent:
+            self._lent_to = threading.get_ident()
+        return is_lent
 
     def give_back(self) -> None:
         """Let the reader go on."""
+        self._lent_to = 0
         self._reading.release()
+        if self._mail:
+            self._arrived.put(None)

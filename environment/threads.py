@@ -79,12 +79,14 @@ def spawn(run: Callable[[], None], name: str) -> Thread:
 
 def may_stand_in() -> bool:
     """Whether the calling thread may do an actor's work. It may not where an error may be raised in the midst of it, as
-    by a signal's handler on the main thread, where an event loop waits for it, or where the stack may end within it.
+    by a signal's handler on the main thread or by a profiler that a job has left, where an event loop waits for it, or
+    where the stack may end within it.
     """
     here = threading.current_thread()
     return (
         here is not threading.main_thread()
         and not getattr(here, "may_be_struck", False)
+        and sys.getprofile() is sys.gettrace() is None
         and asyncio._get_running_loop() is None
         and not _is_deep()
     )

@@ -140,6 +140,11 @@ class Lanes:
             self._notified.discard(name)
             raise
 
+    @property
+    def unread(self) -> list[str]:
+        """The names of which lanes have ended, and their HandlerActors have not read that."""
+        return list(self._notified)
+
     def take_ended(self, name: str) -> list[LaneEnded]:
         """What has ended since the last call, in order."""
         # A lane that ends after this line sends a message again; all that ended before it are in the queue.

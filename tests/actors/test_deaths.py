@@ -142,7 +142,9 @@ def test_a_handler_actor_that_hears_of_endings_it_does_not_know_goes_on(runtime,
     assert rt.jobs.join(rt.jobs.queue("work"), timeout=SECONDS_MAX).result == "done"
 
 
-def test_a_strangers_question_behind_a_claim_does_not_keep_the_job_from_starting(runtime, recorder, monkeypatch):
+def test_a_strangers_question_behind_a_claim_does_not_keep_the_job_from_starting(
+    runtime, recorder, caller, monkeypatch
+):
     # A HandlerActor starts jobs once its mail is read, and took the question for mail; refused, it never got there.
     rt = runtime()
     rt.jobs.add_handler("work", lambda job: "done")
@@ -152,11 +154,11 @@ def test_a_strangers_question_behind_a_claim_does_not_keep_the_job_from_starting
     receive = actor.receive
     monkeypatch.setattr(actor, "receive", lambda mail: (arrived.set(), go.wait(10), receive(mail)))
 
-    job = rt.jobs.queue("work")
+    job = caller(rt.jobs.queue, "work")
     assert arrived.wait(10)
     refused = actor.actor_ref.ask("no mail", block=False)
     go.set()
 
-    assert rt.jobs.join(job, timeout=10).result == "done"
+    assert rt.jobs.join(job.result(10), timeout=10).result == "done"
     with pytest.raises(TypeError):
         refused.get(10)

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import queue
 import sys
 import threading
 from typing import Any
 
 import pytest
 import structlog
+from lamplighter.actors.handler_actor import HandlerActor
 from lamplighter.actors.job_broker import JobBroker
 from lamplighter.broker.turn_times import QUICK_SECONDS_MAX, TurnTime
 from lamplighter.environment import Environment
 from lamplighter.environment.failpoints import Failpoints
 from lamplighter.environment.mailbox import ActorMailbox
+from lamplighter.environment.replies import BrokerLost, thread_reply
 from lamplighter.environment.threads import may_stand_in
-from lamplighter.messages.mail import CheckDue, Mail
+from lamplighter.messages.acts import UNATTRIBUTED
+from lamplighter.messages.jobs import ClaimKey
+from lamplighter.messages.mail import CheckDue, Limit, Mail, Revoke
 
 SECONDS_MAX = 15.0
 
@@ -33,6 +38,23 @@ class Turns(Failpoints):
             self.threads.append(threading.current_thread())
         if self.deaths and self.deaths[0][0] == point and isinstance(about, JobBroker):
             raise self.deaths.pop(0)[1]("made to die")
+
+
+class Heard(Failpoints):
+    """Keeps which thread has handled each kind of a HandlerActor's messages, and has it die over the first of one."""
+
+    def __init__(self, kind: str = "", error: type[BaseException] = ValueError) -> None:
+        super().__init__()
+        self.threads: dict[str, list[threading.Thread]] = {}
+        self._kind, self._error = kind, error
+
+    def at(self, point: str, about: Any = None) -> None:
+        if point == "actor.receive" and isinstance(about, HandlerActor):
+            kind = type(about.in_hand.body).__name__
+            self.threads.setdefault(kind, []).append(threading.current_thread())
+            if kind == self._kind:
+                self._kind = ""
+                raise self._error("made to die")
 
 
 def waits(rt) -> bool:
@@ -87,14 +109,14 @@ def test_a_step_takes_its_turn_on_the_thread_of_its_job(rt, recorder, turns):
     assert at[0] in turns.threads
 
 
-def test_what_a_handler_queues_shares_a_turn_with_the_end_before_it(rt, recorder, turns):
+@pytest.mark.parametrize("queue", ["runtime", "job"])
+def test_what_a_handler_queues_is_stored_on_its_thread(rt, recorder, turns, queue):
     at, go = [], threading.Event()
 
     def work(job):
         at.append(threading.current_thread())
         go.wait(SECONDS_MAX)
-        rt.jobs.queue("by the runtime")
-        job.queue("by the job")
+        (rt.jobs if queue == "runtime" else job).queue("next")
 
     rt.jobs.add_handler("work", work)
     job = rt.jobs.queue("work")
@@ -103,7 +125,148 @@ def test_what_a_handler_queues_shares_a_turn_with_the_end_before_it(rt, recorder
     go.set()
 
     rt.jobs.join(job, timeout=SECONDS_MAX)
-    assert at[0] not in turns.threads
+    assert at[0] in turns.threads
+
+
+def unread(rt, body):
+    """A message that the broker's thread is not woken for, as if it were slow to begin."""
+    broker = rt.boot.post.find("broker")
+    woken, broker.mailbox._arrived = broker.mailbox._arrived, queue.SimpleQueue()
+    rt.boot.post.tell("broker", body)
+    broker.mailbox._arrived.get()
+    broker.mailbox._arrived = woken
+
+
+def test_who_stands_in_takes_along_what_the_broker_has_not_begun_to_read(rt, recorder, turns, caller):
+    reply = thread_reply()
+    unread(rt, Limit(name="work", most=3, who=UNATTRIBUTED, reply=reply))
+
+    job = caller(rt.jobs.queue, "work").result(SECONDS_MAX)
+
+    reply.wait(SECONDS_MAX)
+    assert len(turns.threads) == 1
+    told = [line["event"] for line in recorder.events if line["event"] in ("name.limited", "job.queued")]
+    assert told[-2:] == ["name.limited", "job.queued"]
+    assert rt.jobs.get(job).state == "queued"
+
+
+@pytest.mark.parametrize("point", ["actor.receive", "broker.let_out", "actor.received"])
+def test_a_turn_that_dies_over_what_waited_is_asked_for_again(rt, recorder, turns, caller, point):
+    reply = thread_reply()
+    unread(rt, Limit(name="work", most=3, who=UNATTRIBUTED, reply=reply))
+    turns.deaths = [(point, SystemExit)]
+
+    job = caller(rt.jobs.queue, "work").result(SECONDS_MAX)
+
+    if point != "actor.received":
+        with pytest.raises(BrokerLost):
+            reply.wait(SECONDS_MAX)
+    assert recorder.wait_for("actor.crashed", child="broker")["message"] == "Limit"
+    assert [one.id for one in rt.jobs.list(name="work")] == [job.id]
+    assert not recorder.audit().findings
+
+
+def test_what_is_left_when_somebody_has_stood_in_is_for_the_brokers_own_thread(runtime, recorder, turns, caller):
+    rt = runtime(environment=Environment(failpoints=turns), turn_messages_max=1)
+    rt.jobs.queue("first")
+    recorder.until(lambda: waits(rt), "the broker to wait")
+    unread(rt, CheckDue())
+    unread(rt, CheckDue())
+
+    assert caller(rt.jobs.queue, "work").result(SECONDS_MAX).name == "work"
+
+
+def test_a_chain_runs_on_the_thread_of_its_lane(runtime, recorder, turns):
+    heard, at, go = Heard(), [], threading.Event()
+    rt = runtime(environment=Environment(failpoints=heard), prefetch_seconds=1e6)
+
+    def work(job):
+        if job.data == "first":
+            return
+        at.append(threading.current_thread())
+        if job.data:
+            return
+        go.wait(SECONDS_MAX)
+        recorder.until(lambda: waits(rt), "the broker to wait")
+        recorder.until(lambda: not actor.mailbox._reading.locked(), "the actor to wait")
+        job.queue("work", 1)
+
+    rt.jobs.add_handler("work", work)
+    rt.jobs.join(rt.jobs.queue("work", "first"), timeout=SECONDS_MAX)
+    actor, broker = (rt.boot.post.find(name) for name in ("handler:work", "broker"))
+    recorder.until(lambda: broker._state.capacities["work"].prefetch, "claims in advance")
+    job = rt.jobs.queue("work")
+    recorder.wait_for("job.started", job_id=job.id)
+    go.set()
+
+    recorder.until(lambda: rt.jobs.counts("work")["done"] == 3, "the end of the chain")
+    assert at[0] in heard.threads["Run"]
+    assert at[0] is at[1]
+
+
+def test_what_a_lane_has_told_its_actor_comes_before_what_the_next_job_queues(rt, recorder, turns):
+    # The end of the first lets go of its unique key. Its actor is slow to begin to read of it.
+    go = threading.Event()
+
+    def work(job):
+        if job.data:
+            return
+        go.wait(SECONDS_MAX)
+
+    rt.jobs.add_handler("work", work)
+    first = rt.jobs.queue("work", unique="one")
+    recorder.wait_for("job.started", job_id=first.id)
+    actor = rt.boot.post.find("handler:work")
+    recorder.until(lambda: not actor.mailbox._reading.locked() and actor.mailbox.empty(), "the actor to wait")
+    woken, actor.mailbox._arrived = actor.mailbox._arrived, queue.SimpleQueue()
+    go.set()
+    recorder.until(lambda: not actor.mailbox.empty(), "the lane to end")
+    recorder.until(lambda: waits(rt), "the broker to wait")
+    turns.threads.clear()
+
+    found: list[Any] = []
+    thread = threading.Thread(target=lambda: found.append(rt.jobs.queue("work", 1, unique="one")))
+    thread.start()
+    thread.join(SECONDS_MAX)
+
+    assert turns.threads[0] is thread
+    assert not found[0].deduplicated
+    actor.mailbox._arrived = woken
+    woken.put(None)
+    assert rt.jobs.join(found[0], timeout=SECONDS_MAX).state == "done"
+    assert not recorder.audit().findings
+
+
+def test_what_may_wait_for_a_child_is_for_an_actors_own_thread(runtime, recorder):
+    rt = runtime()
+    rt.jobs.add_handler("work", lambda job: None)
+    recorder.wait_for("actor.started", child="handler:work")
+    actor = rt.boot.post.find("handler:work")
+    recorder.until(lambda: not actor.mailbox._reading.locked() and actor.mailbox.empty(), "the actor to wait")
+    assert actor.may_be_stood_in_for
+
+    woken, actor.mailbox._arrived = actor.mailbox._arrived, queue.SimpleQueue()
+    rt.boot.post.tell("handler:work", Revoke(key=ClaimKey(0, 0), reason="none"))
+
+    assert not actor.may_be_stood_in_for
+    woken.put(None)
+
+
+@pytest.mark.parametrize("error", [ValueError, SystemExit])
+@pytest.mark.parametrize("kind", ["Run", "LanesEnded"])
+def test_a_handler_actor_that_dies_on_whichever_thread_kills_no_other(runtime, recorder, kind, error):
+    heard = Heard(kind, error)
+    rt = runtime(environment=Environment(failpoints=heard), restart_backoff_seconds_max=0.0)
+    rt.jobs.add_handler("work", lambda job: "done")
+
+    job = rt.jobs.join(rt.jobs.queue("work"), timeout=SECONDS_MAX)
+
+    crash = recorder.wait_for("actor.crashed", child="handler:work")
+    assert (crash["reason"], crash["message"]) == (f"{error.__name__}: made to die", kind)
+    assert job.state == "done"
+    assert rt.jobs.join(rt.jobs.queue("work"), timeout=SECONDS_MAX).state == "done"
+    assert {crash["child"] for crash in recorder.of("actor.crashed")} == {"handler:work"}
+    assert not recorder.audit().findings
 
 
 @pytest.mark.parametrize("error", [ValueError, SystemExit])
@@ -265,13 +428,29 @@ def test_a_mailbox_is_lent_only_while_its_reader_waits():
     assert not mailbox.lend()
 
 
-def test_mail_that_waits_is_handled_before_anybody_stands_in():
-    mailbox = ActorMailbox()
-    mailbox._reading.release()
-    mailbox.put("waits")
+def test_a_reader_that_is_woken_while_another_has_its_place_does_not_wait_for_it():
+    mailbox, read = ActorMailbox(), []
 
-    assert not mailbox.lend()
-    assert mailbox._reading.acquire(blocking=False)
+    def reader():
+        while (got := mailbox.get()) is not None:
+            read.append(got)
+
+    thread = threading.Thread(target=reader, daemon=True)
+    thread.start()
+    while not mailbox.lend():
+        pass
+    mailbox.put("for whoever stands in")
+    while not mailbox._arrived.empty():
+        pass
+
+    assert mailbox.take() == "for whoever stands in"
+    mailbox.put("left for the reader")
+    while not mailbox._arrived.empty():
+        pass
+    mailbox.give_back()
+    mailbox.put(None)
+    thread.join(SECONDS_MAX)
+    assert read == ["left for the reader"]
 
 
 def test_a_dead_broker_is_not_stood_in_for(rt, recorder, caller):
@@ -281,6 +460,15 @@ def test_a_dead_broker_is_not_stood_in_for(rt, recorder, caller):
 
     assert broker.may_be_stood_in_for
     assert not broker.handle_here(Mail(0, None, None, 0.0, CheckDue()))
+
+
+def test_an_actor_that_is_about_to_die_is_not_stood_in_for(rt):
+    broker = rt.boot.post.find("broker")
+    broker._fatal = SystemExit("on another thread")
+
+    assert not broker.handle_here(Mail(0, None, None, 0.0, CheckDue()))
+    assert not broker.mailbox._reading.locked()
+    broker._fatal = None
 
 
 def test_nothing_is_lost_though_turns_die_on_whichever_thread(runtime, recorder, caller, tmp_path):
