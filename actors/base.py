@@ -10,6 +10,7 @@ import traceback
 from abc import abstractmethod
 from collections.abc import Callable
 from contextvars import Context
+from functools import partial
 from itertools import count
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -169,40 +170,32 @@ class RuntimeActor(pykka.ThreadingActor):
         """Stand in for the actor's thread while that waits for mail, and handle a message, behind those that it has not
         begun to read. False if that cannot be.
         """
-        if not self._is_lent():
-            return False
-        self._read_here(mail)
-        return True
+        return self._stand_in(partial(self._read_here, mail))
 
     def catch_up(self) -> None:
         """Stand in for the actor's thread, and handle what it has not begun to read."""
-        if self._is_lent():
-            self._read_here()
+        self._stand_in(self._read_here)
 
-    def _is_lent(self) -> bool:
-        """Take the place of the actor's thread, if that may be. Nobody does where it is about to die."""
-        if not (self.may_be_stood_in_for and self.mailbox.lend()):
-            return False
-        if self._fatal is not None:
-            self.mailbox.give_back()
-        return self._fatal is None
+    def _stand_in(self, read: Callable[[], object]) -> bool:
+        # Nobody does where it is about to die.
+        return self._fatal is None and self.may_be_stood_in_for and self.mailbox.lend(read)
 
-    def _read_here(self, mail: Mail | None = None) -> None:
+    def _read_here(self, new: Mail | None = None) -> None:
+        over = new
         try:
-            if mail is not None:
+            if new is not None:
                 self.hear_first()
-                self.actor_ref.tell(mail)
+                self.actor_ref.tell(new)
             for _ in range(len(self.mailbox)):
-                # There is none left where one has taken the others along.
-                for mail in self.take_more(1):
-                    self._own_context.run(self.on_receive, mail)
+                if self.may_be_stood_in_for:
+                    # There is none left where one has taken the others along.
+                    for over in self.take_more(1):
+                        self._own_context.run(self.on_receive, over)
         except BaseException as error:
             # The actor dies of it on its own thread, which its mail wakes.
             self._fatal = error
-            if mail is not None:
-                self.actor_ref.tell(mail)
-        finally:
-            self.mailbox.give_back()
+            if over is not None:
+                self.actor_ref.tell(over)
 
     @property
     def may_be_stood_in_for(self) -> bool:

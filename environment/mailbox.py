@@ -6,7 +6,10 @@ import queue
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Any
+
+READER = "reader"
 
 YIELDS_MAX = 4
 """How often the reader of a mailbox lets other threads have the interpreter first: a busy thread keeps it for 5 ms."""
@@ -52,13 +55,12 @@ class Mailbox:
 
     def take(self) -> Any | None:
         """Take the first if there is one."""
+        taken = None
         try:
             taken = self._mail.popleft()
             self._arrived.get_nowait()
-        except IndexError:
-            return None
-        except queue.Empty:
-            # The reader is woken for it already, and will find that it is gone.
+        except (IndexError, queue.Empty):
+            # There is none; or the reader need not be woken for it, or is already, and will find that it is gone.
             pass
         return taken
 
@@ -82,39 +84,48 @@ class ActorMailbox(Mailbox):
 
     def __init__(self) -> None:
         super().__init__()
-        self._reading = threading.Lock()
-        """The reader has it from its start to its end, but not while it waits."""
-        self._reading.acquire()
-        self._lent_to = 0
+        # A dict and no lock: the step that takes the place says who has taken it. So an error that is raised from
+        # outside, into a thread that takes it, finds it to be given back.
+        self._reading: dict[str, int] = {READER: 0}
+        """The thread that reads. The reader does so from its start to its end, but not while it waits."""
 
     def put(self, envelope: Any) -> None:
-        if self._lent_to == threading.get_ident():
-            # The reader need not be woken for what is read in its place.
+        if self._reading.get(READER) == threading.get_ident():
+            # Nobody need be woken: whoever reads looks before it waits.
             self._mail.append(envelope)
         else:
             super().put(envelope)
 
     def get(self) -> Any:
-        self._reading.release()
+        if (envelope := self.take()) is not None:
+            return envelope
+        here = threading.get_ident()
+        self._reading.clear()
         while True:
             self._arrived.get()
             # Whoever has its place reads on, and wakes it for what is left. If it waited for that place, nobody could
             # take it again.
-            if self._reading.acquire(blocking=False):
+            if self._reading.setdefault(READER, here) == here:
                 if self._mail:
                     return self._mail.popleft()
-                self._reading.release()
+                self._reading.clear()
 
-    def lend(self) -> bool:
-        """Take the place of the reader until `give_back`. False unless it waits, or has not begun to read."""
-        is_lent = self._reading.acquire(blocking=False)
-        if is_lent:
-            self._lent_to = threading.get_ident()
-        return is_lent
-
-    def give_back(self) -> None:
-        """Let the reader go on."""
-        self._lent_to = 0
-        self._reading.release()
-        if self._mail:
-            self._arrived.put(None)
+    def lend(self, read: Callable[[], object]) -> bool:
+        """Read in the place of the reader. False unless that waits, or has not begun to read."""
+        here = {READER: threading.get_ident()}
+        if self._reading == here:
+            # This thread is in the midst of it.
+            return False
+        try:
+            is_lent = self._reading.setdefault(READER, here[READER]) == here[READER]
+            if is_lent:
+                read()
+            return is_lent
+        finally:
+            # No call comes before the place is given back, so neither does an error from outside.
+            if self._reading == here:
+                try:
+                    self._reading.clear()
+                finally:
+                    if self._mail:
+                        self._arrived.put(None)

@@ -205,7 +205,6 @@ class VirtualActorMailbox(VirtualMailbox, ActorMailbox):
         self._reached = reached
         self._waits = False
         self._stands_in: Task | None = None
-        self._stood_in_before = False
 
     def get(self) -> Any:
         self._waits = True
@@ -215,20 +214,20 @@ class VirtualActorMailbox(VirtualMailbox, ActorMailbox):
         self._waits = False
         return self._mail.popleft()
 
-    def lend(self) -> bool:
+    def lend(self, read: Callable[[], object]) -> bool:
         if not self._waits or self._stands_in is not None:
             return False
         self._stands_in = task = self._world.current
         # It may stand in for one actor in the midst of standing in for another.
-        self._stood_in_before, task.stands_in = task.stands_in, True
+        before, task.stands_in = task.stands_in, True
         self._reached["stood in"] += 1
+        try:
+            read()
+        finally:
+            task.stands_in, self._stands_in = before, None
+            if self._mail:
+                self._world.wake(self._reader)
         return True
-
-    def give_back(self) -> None:
-        assert self._stands_in is not None, "somebody has taken the reader's place"
-        self._stands_in.stands_in, self._stands_in = self._stood_in_before, None
-        if self._mail:
-            self._world.wake(self._reader)
 
 
 class VirtualGate:

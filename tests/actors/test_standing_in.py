@@ -20,7 +20,7 @@ from lamplighter.environment.replies import BrokerLost, thread_reply
 from lamplighter.environment.threads import may_stand_in
 from lamplighter.messages.acts import UNATTRIBUTED
 from lamplighter.messages.jobs import ClaimKey
-from lamplighter.messages.mail import CheckDue, Limit, Mail, Revoke
+from lamplighter.messages.mail import CheckDue, Limit, Mail, Revoke, Run
 
 SECONDS_MAX = 15.0
 
@@ -62,7 +62,12 @@ def waits(rt) -> bool:
     broker = rt.boot.post.find("broker")
     broker._waiting_callers = 0
     broker.turn_times.last = TurnTime(0.001, 0.0)
-    return broker.mailbox._reading.locked() is False and broker.mailbox.empty()
+    return idles(broker)
+
+
+def idles(actor):
+    """Whether nothing is for an actor to read, and nothing wakes it."""
+    return not actor.mailbox._reading and actor.mailbox.empty() and actor.mailbox._arrived.empty()
 
 
 @pytest.fixture
@@ -130,11 +135,10 @@ def test_what_a_handler_queues_is_stored_on_its_thread(rt, recorder, turns, queu
 
 def unread(rt, body):
     """A message that the broker's thread is not woken for, as if it were slow to begin."""
-    broker = rt.boot.post.find("broker")
-    woken, broker.mailbox._arrived = broker.mailbox._arrived, queue.SimpleQueue()
+    mailbox = rt.boot.post.find("broker").mailbox
+    mailbox.put = mailbox._mail.append
     rt.boot.post.tell("broker", body)
-    broker.mailbox._arrived.get()
-    broker.mailbox._arrived = woken
+    del mailbox.put
 
 
 def test_who_stands_in_takes_along_what_the_broker_has_not_begun_to_read(rt, recorder, turns, caller):
@@ -145,6 +149,7 @@ def test_who_stands_in_takes_along_what_the_broker_has_not_begun_to_read(rt, rec
 
     reply.wait(SECONDS_MAX)
     assert len(turns.threads) == 1
+    recorder.wait_for("job.queued", job_id=job.id)
     told = [line["event"] for line in recorder.events if line["event"] in ("name.limited", "job.queued")]
     assert told[-2:] == ["name.limited", "job.queued"]
     assert rt.jobs.get(job).state == "queued"
@@ -167,11 +172,11 @@ def test_a_turn_that_dies_over_what_waited_is_asked_for_again(rt, recorder, turn
 
 
 def test_what_is_left_when_somebody_has_stood_in_is_for_the_brokers_own_thread(runtime, recorder, turns, caller):
-    rt = runtime(environment=Environment(failpoints=turns), turn_messages_max=1)
+    rt = runtime(environment=Environment(failpoints=turns), turn_messages_max=2)
     rt.jobs.queue("first")
     recorder.until(lambda: waits(rt), "the broker to wait")
-    unread(rt, CheckDue())
-    unread(rt, CheckDue())
+    for _ in range(5):
+        unread(rt, CheckDue())
 
     assert caller(rt.jobs.queue, "work").result(SECONDS_MAX).name == "work"
 
@@ -188,7 +193,7 @@ def test_a_chain_runs_on_the_thread_of_its_lane(runtime, recorder, turns):
             return
         go.wait(SECONDS_MAX)
         recorder.until(lambda: waits(rt), "the broker to wait")
-        recorder.until(lambda: not actor.mailbox._reading.locked(), "the actor to wait")
+        recorder.until(lambda: idles(actor), "the actor to wait")
         job.queue("work", 1)
 
     rt.jobs.add_handler("work", work)
@@ -217,8 +222,8 @@ def test_what_a_lane_has_told_its_actor_comes_before_what_the_next_job_queues(rt
     first = rt.jobs.queue("work", unique="one")
     recorder.wait_for("job.started", job_id=first.id)
     actor = rt.boot.post.find("handler:work")
-    recorder.until(lambda: not actor.mailbox._reading.locked() and actor.mailbox.empty(), "the actor to wait")
-    woken, actor.mailbox._arrived = actor.mailbox._arrived, queue.SimpleQueue()
+    recorder.until(lambda: idles(actor), "the actor to wait")
+    actor.mailbox.put = actor.mailbox._mail.append
     go.set()
     recorder.until(lambda: not actor.mailbox.empty(), "the lane to end")
     recorder.until(lambda: waits(rt), "the broker to wait")
@@ -231,8 +236,8 @@ def test_what_a_lane_has_told_its_actor_comes_before_what_the_next_job_queues(rt
 
     assert turns.threads[0] is thread
     assert not found[0].deduplicated
-    actor.mailbox._arrived = woken
-    woken.put(None)
+    del actor.mailbox.put
+    actor.mailbox._arrived.put(None)
     assert rt.jobs.join(found[0], timeout=SECONDS_MAX).state == "done"
     assert not recorder.audit().findings
 
@@ -242,14 +247,19 @@ def test_what_may_wait_for_a_child_is_for_an_actors_own_thread(runtime, recorder
     rt.jobs.add_handler("work", lambda job: None)
     recorder.wait_for("actor.started", child="handler:work")
     actor = rt.boot.post.find("handler:work")
-    recorder.until(lambda: not actor.mailbox._reading.locked() and actor.mailbox.empty(), "the actor to wait")
-    assert actor.may_be_stood_in_for
+    seen = []
 
-    woken, actor.mailbox._arrived = actor.mailbox._arrived, queue.SimpleQueue()
-    rt.boot.post.tell("handler:work", Revoke(key=ClaimKey(0, 0), reason="none"))
+    def read():
+        seen.append(actor.may_be_stood_in_for)
+        for body in (Run((), ()), Revoke(key=ClaimKey(0, 0), reason="none"), Run((), ())):
+            rt.boot.post.tell("handler:work", body)
+        actor._read_here()
+        seen.extend(type(envelope.message.body) for envelope in actor.mailbox._mail)
+        seen.append(actor.may_be_stood_in_for)
 
-    assert not actor.may_be_stood_in_for
-    woken.put(None)
+    recorder.until(lambda: idles(actor) and actor.mailbox.lend(read), "the actor to wait")
+
+    assert seen == [True, Revoke, Run, False]
 
 
 @pytest.mark.parametrize("error", [ValueError, SystemExit])
@@ -399,58 +409,101 @@ def test_who_would_give_up_before_the_write_lock_is_free_takes_no_turn(runtime):
     assert not broker.may_be_stood_in_for
 
 
-def test_a_mailbox_is_lent_only_while_its_reader_waits():
-    mailbox, read, go = ActorMailbox(), threading.Semaphore(0), threading.Semaphore(0)
+@pytest.fixture
+def mailbox():
+    """One that a thread reads, and tells of on `mailbox.heard`, until it gets "the end"."""
+    made = ActorMailbox()
+    made.heard = queue.SimpleQueue()
 
-    def reader():
-        while mailbox.get() is not None:
-            read.release()
-            go.acquire()
+    def read():
+        while (got := made.get()) != "the end":
+            made.heard.put(got)
+        made.heard.put(got)
 
-    assert not mailbox.lend()
-    thread = threading.Thread(target=reader, daemon=True)
-    thread.start()
-    while not mailbox.lend():
+    made.thread = threading.Thread(target=read, daemon=True)
+    return made
+
+
+def lent(mailbox, read):
+    """Read in the place of the reader, as soon as that waits."""
+    while not mailbox.lend(read):
         pass
-    # The reader gets nothing while another has its place, and goes on when that is given back.
-    mailbox.put("while lent")
-    assert not read.acquire(timeout=0.05)
-    mailbox.give_back()
-    assert read.acquire(timeout=SECONDS_MAX)
-    assert not mailbox.lend()
-    mailbox.put("not read yet")
-    go.release()
-    assert read.acquire(timeout=SECONDS_MAX)
-    go.release()
-    mailbox.put(None)
-    thread.join(SECONDS_MAX)
+
+
+def test_a_mailbox_is_lent_only_while_its_reader_waits(mailbox, caller):
+    assert not mailbox.lend(pytest.fail)
+    mailbox.thread.start()
+
+    def read():
+        # The reader gets nothing while another has its place, and goes on when that is given back.
+        caller(mailbox.put, "while lent").result(SECONDS_MAX)
+        assert not caller(mailbox.lend, pytest.fail).result(SECONDS_MAX)
+        assert not mailbox.lend(pytest.fail)
+        assert mailbox.heard.empty()
+
+    lent(mailbox, read)
+    assert mailbox.heard.get(timeout=SECONDS_MAX) == "while lent"
+    mailbox.put("the end")
+    mailbox.thread.join(SECONDS_MAX)
     # It has ended, and nobody reads in its place.
-    assert not mailbox.lend()
+    assert not mailbox.lend(pytest.fail)
 
 
-def test_a_reader_that_is_woken_while_another_has_its_place_does_not_wait_for_it():
-    mailbox, read = ActorMailbox(), []
+def test_a_reader_that_is_woken_while_another_has_its_place_does_not_wait_for_it(mailbox):
+    mailbox.thread.start()
 
-    def reader():
-        while (got := mailbox.get()) is not None:
-            read.append(got)
+    def read():
+        for mail in ("for whoever stands in", "left for the reader"):
+            mailbox._mail.append(mail)
+            mailbox._arrived.put(None)
+            while not mailbox._arrived.empty():
+                pass
+            if mail == "for whoever stands in":
+                assert mailbox.take() == mail
 
-    thread = threading.Thread(target=reader, daemon=True)
-    thread.start()
-    while not mailbox.lend():
-        pass
-    mailbox.put("for whoever stands in")
-    while not mailbox._arrived.empty():
-        pass
+    lent(mailbox, read)
 
-    assert mailbox.take() == "for whoever stands in"
-    mailbox.put("left for the reader")
-    while not mailbox._arrived.empty():
-        pass
-    mailbox.give_back()
-    mailbox.put(None)
-    thread.join(SECONDS_MAX)
-    assert read == ["left for the reader"]
+    assert mailbox.heard.get(timeout=SECONDS_MAX) == "left for the reader"
+    mailbox.put("the end")
+
+
+def test_all_that_is_left_when_somebody_has_stood_in_is_read(mailbox):
+    mailbox.thread.start()
+
+    lent(mailbox, lambda: [mailbox.put(mail) for mail in ("one", "two", "the end")])
+
+    assert [mailbox.heard.get(timeout=SECONDS_MAX) for _ in range(3)] == ["one", "two", "the end"]
+
+
+@pytest.mark.parametrize("at", ["setdefault", "clear"])
+def test_an_error_from_outside_finds_the_place_given_back(mailbox, at):
+    class Struck(dict):
+        """Raises as soon as a method has done what it does, where an error from outside is raised."""
+
+        def setdefault(self, *args):
+            got = super().setdefault(*args)
+            self.strike("setdefault")
+            return got
+
+        def clear(self):
+            super().clear()
+            self.strike("clear")
+
+        def strike(self, method):
+            if method == at and threading.current_thread() is not mailbox.thread:
+                raise TimeoutError
+
+    mailbox.thread.start()
+    lent(mailbox, lambda: None)
+    mailbox._reading = Struck(mailbox._reading)
+
+    with pytest.raises(TimeoutError):
+        lent(mailbox, lambda: mailbox.put("left for the reader"))
+
+    if at == "setdefault":
+        mailbox.put("left for the reader")
+    assert mailbox.heard.get(timeout=SECONDS_MAX) == "left for the reader"
+    mailbox.put("the end")
 
 
 def test_a_dead_broker_is_not_stood_in_for(rt, recorder, caller):
@@ -467,7 +520,7 @@ def test_an_actor_that_is_about_to_die_is_not_stood_in_for(rt):
     broker._fatal = SystemExit("on another thread")
 
     assert not broker.handle_here(Mail(0, None, None, 0.0, CheckDue()))
-    assert not broker.mailbox._reading.locked()
+    assert not broker.mailbox._reading
     broker._fatal = None
 
 
