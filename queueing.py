@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence, Sized
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
+from operator import is_
 from typing import Any, Never, Unpack
 
 from .boot.boot import Boot
@@ -21,7 +22,7 @@ from .log.job_context import current_corr
 from .messages.jobs import Debounce, JobKeywords, JobRecord, JobSpec, NewJob, ParentRef, Seconds
 from .messages.mail import Queue
 from .rules.capabilities import needed
-from .rules.new_jobs import check_then_count, spec_of
+from .rules.new_jobs import SPEC_DEFAULTS, SPEC_OPTIONS, check_then_count, spec_of
 from .rules.validation import check_iterable, options_of, unknown_options
 
 CALLED_DEPTH, IN_HANDLER_DEPTH = 3, 5
@@ -96,25 +97,14 @@ class Queueing:
         """
         if unknown:
             raise unknown_options(unknown, options_of(Queueing.queue), "jobs.queue")
-        spec = JobSpec(
-            name=name,
-            data=data,
-            id=id,
-            delay=delay,
-            at=at,
-            priority=priority,
-            unique=unique,
-            expires=expires,
-            max_attempts=max_attempts,
-            timeout=timeout,
-            group=group,
-            after=after,
-            after_ended=after_ended,
-            debounce=debounce,
-        )
+        given = id, delay, at, priority, unique, expires, max_attempts, timeout, group, after, after_ended, debounce
         boot = self._current_boot.get()
         checks = boot.checks(current_corr())
-        job = checks.spec(spec)
+        if all(map(is_, given, SPEC_DEFAULTS)):
+            job = checks.pair(name, data)
+        else:
+            options: dict[str, Any] = dict(zip(SPEC_OPTIONS, given, strict=True))
+            job = checks.spec(JobSpec(name=name, data=data, **options))
         warn_of_misfits(self._current_boot.declared, checks.unchecked)
         if connection is not None:
             with boot.queueing((job,)) as (job,), _told_of(job):

@@ -32,6 +32,9 @@ NOT_DEBOUNCED = {
 SPEC_OPTIONS = tuple(field.name for field in fields(JobSpec) if field.name not in ("name", "data"))
 """What a job may be queued with besides, by keyword."""
 
+SPEC_DEFAULTS = tuple(field.default for field in fields(JobSpec) if field.name in SPEC_OPTIONS)
+"""What each of these is where it is not given."""
+
 
 def spec_of(what: str, name: Any, data: Any, options: JobKeywords) -> JobSpec:
     """A job with options that came by keyword.
