@@ -142,6 +142,8 @@ class RuntimeActor(pykka.ThreadingActor):
 
     def speaker_of(self, mail: Mail) -> Speaker:
         """Who speaks while this message is handled."""
+        if mail is self.in_hand:
+            return self.speaker
         waited = round(max(0.0, self.context.clock.now() - mail.sent_at), 6)
         return Speaker(self.name, self.incarnation, mail.message_id, mail.cause, mail.corr, waited)
 

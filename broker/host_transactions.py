@@ -166,6 +166,8 @@ class Expectations:
         Raises:
             StoreUnavailable, StoreError: see `Store`.
         """
+        if not self._expected:
+            return
         expected = dict(self._expected)
         job_ids = [one.id for one in expected.values() if one.change is None]
         known = self._store.jobs.known(job_ids) if job_ids else {}

@@ -21,6 +21,8 @@ POLL_SECONDS = 1.0
 lost.
 """
 
+POLL = CheckDue(foreign=True, poll=True)
+
 CHANGES_SECONDS = 0.02
 """Between two looks at who has come, and at what others have done to schedules and to our claims. Those who wait for a
 job's end are told at once; under load each turn of each neighbour brings a hint, and nothing else is that urgent."""
@@ -89,7 +91,7 @@ class Neighbours:
     def poll(self) -> None:
         """Poll for other processes, where there may be any."""
         wanted = not self._state.presence.is_sole
-        self._alarms.poll(POLL_SECONDS, CheckDue(foreign=True, poll=True), wanted=wanted)
+        self._alarms.poll(POLL_SECONDS, POLL, wanted=wanted)
 
     def hint(self, out: Outbox) -> None:
         """Hint to the other processes that they should look, if a turn has changed anything that may concern them."""

@@ -109,11 +109,8 @@ class SystemClock:
         self._waits_until = -math.inf
         self._offset = _compared(time.monotonic)[1]
 
-    def now(self) -> Instant:
-        return time.time()
-
-    def monotonic(self) -> Seconds:
-        return time.monotonic()
+    now = staticmethod(time.time)
+    monotonic = staticmethod(time.monotonic)
 
     def reading(self) -> Reading:
         count = _count_name()

@@ -326,7 +326,7 @@ class Claim(NamedTuple):
     @property
     def key(self) -> ClaimKey:
         """What fences it."""
-        return self.job.key
+        return ClaimKey(self.job.no, self.job.claim_no)
 
     @property
     def token(self) -> str:

@@ -71,8 +71,9 @@ def _whole(job: JobRecord, event: str, changes: dict[str, Any]) -> dict[str, Any
 
 def _moved(turn: OpenTurn, before: JobRecord, event: str, fields: dict[str, Any], moved: JobRecord) -> JobRecord:
     """Note that a job has moved."""
-    turn.heed(moved)
-    if moved.state in ENDED:
+    if moved.state == JobState.QUEUED:
+        turn.heed(moved)
+    elif moved.state in ENDED:
         if before.waits == WAITS_ITS_TURN and before.state == JobState.QUEUED:
             turn.left_lines.add(turns.key_of(before))
         if turn.has_open_links:
