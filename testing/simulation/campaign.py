@@ -133,10 +133,11 @@ def _named(seeds: Sequence[int]) -> str:
 
 def _work(scenario: Scenario, seeds: Sequence[int], at: Any, result: Connection) -> None:
     part = Summary()
-    # What the parent has made lives as long as this process: the collector need not look through it again and again.
-    gc.freeze()
     began = time.process_time()
     for index, seed in enumerate(seeds):
+        # What the parent has made lives as long as this process, and so do the killed tasks of the seeds before: the
+        # collector need not look through them again and again.
+        gc.freeze()
         at.value = index
         try:
             reached = scenario(seed)
