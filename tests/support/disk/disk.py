@@ -87,7 +87,7 @@ class Disk:
         While a first connection is open, another one is told at its first statement that the database is locked.
         """
         vfs = _Vfs(self, f"lamplighter-{next(_numbers)}")
-        with _translated():
+        with _translated:
             inner = apsw.Connection(address, vfs=vfs.vfs_name, statementcachesize=STATEMENTS_MAX)
             # SQLite would do this itself, and not let a failure spoil the commit; but apsw raises at the end of a
             # statement whatever was raised in the course of it.
@@ -285,11 +285,11 @@ class _Connection:
         return self._inner.in_transaction
 
     def execute(self, statement: str, values: Any = ()) -> _Cursor:
-        with _translated():
+        with _translated:
             return _Cursor(self._inner, self._inner.execute(statement, values))
 
     def executemany(self, statement: str, rows: Iterable[Any]) -> _Cursor:
-        with _translated():
+        with _translated:
             return _Cursor(self._inner, self._inner.executemany(statement, rows))
 
     def __del__(self) -> None:
@@ -321,7 +321,7 @@ class _Cursor:
         return self
 
     def __next__(self) -> Any:
-        with _translated():
+        with _translated:
             return next(self._inner)
 
 
@@ -329,14 +329,21 @@ def _error(fault: Fault) -> apsw.Error:
     return apsw.FullError("database or disk is full") if fault == "full" else apsw.IOError("disk I/O error")
 
 
-@contextlib.contextmanager
-def _translated() -> Iterator[None]:
-    """Raise what Python's own sqlite3 would: the classes are chosen as its `_pysqlite_seterror` does."""
-    try:
-        yield
-    except (apsw.ConstraintError, apsw.MismatchError) as error:
-        raise sqlite3.IntegrityError(str(error)) from error
-    except (apsw.CorruptError, apsw.NotADBError, apsw.FormatError) as error:
-        raise sqlite3.DatabaseError(str(error)) from error
-    except apsw.Error as error:
-        raise sqlite3.OperationalError(str(error)) from error
+class _Translated:
+    """Raises what Python's own sqlite3 would: the classes are chosen as its `_pysqlite_seterror` does."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        match error:
+            case apsw.ConstraintError() | apsw.MismatchError():
+                raise sqlite3.IntegrityError(str(error)) from error
+            case apsw.CorruptError() | apsw.NotADBError() | apsw.FormatError():
+                raise sqlite3.DatabaseError(str(error)) from error
+            case apsw.Error():
+                raise sqlite3.OperationalError(str(error)) from error
+
+
+_translated = _Translated()
+"""One for all: it remembers nothing."""
