@@ -162,3 +162,14 @@ def test_a_strangers_question_behind_a_claim_does_not_keep_the_job_from_starting
     assert rt.jobs.join(job.result(10), timeout=10).result == "done"
     with pytest.raises(TypeError):
         refused.get(10)
+
+
+def test_an_ending_is_settled_though_nothing_is_claimed_beside_it(runtime, recorder):
+    rt = runtime()
+    rt.jobs.add_handler("work", lambda job: None)
+    rt.jobs.join(rt.jobs.queue("work"), timeout=SECONDS_MAX)
+    actor = rt.boot.post.find("handler:work")
+    try:
+        recorder.until(lambda: actor.holds_nothing, "its ending to be settled")
+    finally:
+        rt.stop(drain=0)

@@ -2793,6 +2793,14 @@ MUTANTS = (
         "test_a_question_is_answered_before_anybody_takes_a_turn_and_is_no_news",
     ),
     Mutant(
+        LANES,
+        "that an ending is settled is told with the next claims alone",
+        "broker/claims.py",
+        '        context.tell(f"handler:{name}", Run((), tuple(keys)))',
+        "        pass",
+        test="tests/actors/test_deaths.py::test_an_ending_is_settled_though_nothing_is_claimed_beside_it",
+    ),
+    Mutant(
         LIMITS,
         "a quiet runtime claims all the same",
         "broker/claims.py",
