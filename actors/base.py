@@ -194,6 +194,8 @@ class RuntimeActor(pykka.ThreadingActor):
                     for over in self.take_more(1):
                         self._own_context.run(self.on_receive, over)
         except BaseException as error:
+            # The blocks that it has kept from being left are left on this thread, which may hold locks.
+            traceback.clear_frames(error.__traceback__)
             # The actor dies of it on its own thread, which its mail wakes.
             self._fatal = error
             if over is not None:

@@ -259,11 +259,11 @@ class SqliteStore:
             self._failpoints.at("store.turn.begin")
             if self._files is not None:
                 self._files.check()
-            writelock.begin(writer, self._busy_ms)
             seen = self._seen
             # Whatever becomes of this turn, what the last one has left does not hold behind it.
             self._seen = None if seen is None else Seen(seen.boot, None, seen.at, seen.overview)
             try:
+                writelock.begin(writer, self._busy_ms)
                 turn = SqliteTurn(writer, boot, now, openings=self._openings, seen=seen)
                 yield turn
                 turn.seal()

@@ -307,6 +307,29 @@ def test_what_a_broker_has_died_of_is_for_the_next_ones_own_thread(rt, recorder,
     assert at[0] not in turns.threads
 
 
+def test_what_a_turn_has_begun_and_not_left_is_left_on_the_thread_that_it_dies_on(rt, recorder, caller):
+    at, left = [], []
+
+    def begin():
+        try:
+            yield
+        finally:
+            left.append(threading.current_thread())
+
+    def die(mail):
+        # An error from outside comes as a block has been entered, and before it is there.
+        at.append(threading.current_thread())
+        begun = begin()
+        next(begun)
+        raise SystemExit("made to die")
+
+    rt.boot.post.find("broker").receive = die
+    caller(rt.jobs.queue, "work").result(SECONDS_MAX)
+
+    assert recorder.wait_for("actor.crashed", child="broker")["reason"] == "SystemExit: made to die"
+    assert left == at
+
+
 def test_who_waits_behind_a_turn_that_dies_asks_the_next_broker(rt, recorder, turns, caller):
     broker, behind = rt.boot.post.find("broker"), []
 

@@ -143,6 +143,24 @@ MUTANTS = (
     ),
     Mutant(
         SUPERVISION,
+        "an error from outside, as a turn begins, leaves its transaction open for ever",
+        "stores/sqlite/store.py",
+        "            try:\n                writelock.begin(writer, self._busy_ms)\n",
+        "            writelock.begin(writer, self._busy_ms)\n            try:\n",
+        test="tests/stores/sqlite/test_store.py::"
+        "test_an_error_from_outside_as_a_turn_begins_leaves_no_transaction_open",
+    ),
+    Mutant(
+        SUPERVISION,
+        "what a turn has begun on a caller's thread is not left before the actor is forgotten",
+        "actors/base.py",
+        "            traceback.clear_frames(error.__traceback__)\n",
+        "",
+        test="tests/actors/test_standing_in.py::"
+        "test_what_a_turn_has_begun_and_not_left_is_left_on_the_thread_that_it_dies_on",
+    ),
+    Mutant(
+        SUPERVISION,
         "an actor that is about to die is stood in for",
         "actors/base.py",
         "return self._fatal is None and self.may",

@@ -368,3 +368,20 @@ def test_changed_tells_of_other_connections_only(path):
 def test_the_durability_must_be_one_that_is_known():
     with pytest.raises(UsageError):
         SqliteStore(":memory:", durability="maybe")
+
+
+def test_an_error_from_outside_as_a_turn_begins_leaves_no_transaction_open(tmp_path, monkeypatch):
+    store, begin = SqliteStore(str(tmp_path / "jobs.db")), writelock.begin
+    store.open()
+
+    def struck(*args):
+        begin(*args)
+        raise TimeoutError
+
+    monkeypatch.setattr(writelock, "begin", struck)
+    with pytest.raises(TimeoutError), store.turn("b", 1.0):
+        pass
+    monkeypatch.undo()
+
+    with store.turn("b", 1.0):
+        pass
