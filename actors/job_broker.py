@@ -82,8 +82,8 @@ class JobBroker(RuntimeActor):
             quiet=carried_over.quiet,
         )
         self.turn_times = TurnTimes(context.clock.monotonic)
-        # A caller that takes a turn cannot give up while the turn waits for the write lock.
-        self._lends = store.table is not None and context.limits.busy_seconds_max < context.limits.reply_seconds_max
+        # A caller that takes a turn cannot give up while the turn waits.
+        self._lends = store.waits_seconds_max <= context.limits.reply_seconds_max
         self._pending: list[Mail] = []
         self._carried_over = carried_over
         self._recovered = False

@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
 from ..messages.boots import BootRecord
-from ..messages.jobs import Attempt, Instant, JobRecord, NewJob
+from ..messages.jobs import Attempt, Instant, JobRecord, NewJob, Seconds
 from ..messages.outcomes import Outcome, Verdict
 from ..messages.pauses import PauseRecord
 from ..messages.queries import LOOKED_MAX, CappedCounts, Census, Found, JobQuery
@@ -363,7 +363,11 @@ class Notifier(Protocol):
 
 
 class Store(Readable, Protocol):
-    """Where job state lives. Its `path` is None too where nobody else can be on it."""
+    """Where job state lives. Its `path` is None too where nobody else can be on it.
+
+    Attributes:
+        waits_seconds_max: how long a turn waits for the write lock, or for a server to confirm something.
+    """
 
     jobs: JobReader
     table: JobTable | None
@@ -374,6 +378,7 @@ class Store(Readable, Protocol):
     peers: Peers | None
     fork: Forkable | None
     notifier: Notifier | None
+    waits_seconds_max: Seconds
 
     @property
     def store_id(self) -> str | None:

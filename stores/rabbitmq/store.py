@@ -64,6 +64,7 @@ class RabbitStore(Session):
     host: HostTransactions | None = None
     # A child has its own connection, and the parent's is not closed by the child's end.
     fork: Forkable | None = None
+    waits_seconds_max: Seconds = ANSWER_SECONDS_MAX
 
     def __init__(
         self,

@@ -108,6 +108,7 @@ class SqliteStore:
         self._new_id = new_id
         self._only_existing = only_existing
         self._durability = durability
+        self.waits_seconds_max = busy_seconds_max
         self._busy_ms = int(busy_seconds_max * 1000)
         self._writer: sqlite3.Connection | None = None
         self._lock = threading.RLock()

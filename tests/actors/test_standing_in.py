@@ -424,7 +424,7 @@ def test_a_broker_that_has_other_things_to_do_is_not_stood_in_for(rt, last, call
 
 
 def test_who_would_give_up_before_the_write_lock_is_free_takes_no_turn(runtime):
-    rt = runtime(reply_seconds_max=0.5, busy_seconds_max=0.5)
+    rt = runtime(reply_seconds_max=0.4, busy_seconds_max=0.5)
     rt.jobs.queue("first")
     broker = rt.boot.post.find("broker")
     broker.turn_times.last = TurnTime(0.001, 0.0)

@@ -184,6 +184,15 @@ MUTANTS = (
         test="tests/actors/test_standing_in.py::test_what_may_wait_for_a_child_is_for_an_actors_own_thread",
     ),
     Mutant(
+        TURN,
+        "on RabbitMQ a caller takes a turn that may last longer than it can wait",
+        "stores/rabbitmq/store.py",
+        "waits_seconds_max: Seconds = ANSWER_SECONDS_MAX",
+        "waits_seconds_max: Seconds = 0.0",
+        test="tests/stores/rabbitmq/test_standing_in.py"
+        "::test_who_would_give_up_before_the_server_must_have_confirmed_takes_no_turn",
+    ),
+    Mutant(
         SUPERVISION,
         "nobody hears that a turn has died on a caller's thread",
         "actors/base.py",

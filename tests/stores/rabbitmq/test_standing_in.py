@@ -1,0 +1,42 @@
+"""On RabbitMQ too a caller takes the turn of a broker that waits, if it can wait as long as the turn may."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+
+import pytest
+from lamplighter.broker.turn_times import TurnTime
+from lamplighter.environment import Environment
+from lamplighter.stores.rabbitmq.questions import ANSWER_SECONDS_MAX
+
+from ...actors.test_standing_in import SECONDS_MAX, Turns
+
+
+def test_a_caller_takes_the_turn_of_a_broker_that_waits(url: str, runtime, caller: Callable[..., Future]) -> None:
+    turns = Turns()
+    rt = runtime(url, environment=Environment(failpoints=turns))
+
+    def queue() -> int:
+        # The broker may have heard something from the server in this very moment, and a turn be slow.
+        for number in range(1_000):
+            rt.jobs.queue("work")
+            if threading.current_thread() in turns.threads:
+                return number
+        return -1
+
+    assert caller(queue).result(SECONDS_MAX) >= 0
+    assert not rt.boot.post.find("broker").in_hand
+
+
+@pytest.mark.parametrize(("seconds", "lends"), [(ANSWER_SECONDS_MAX, True), (ANSWER_SECONDS_MAX - 0.1, False)])
+def test_who_would_give_up_before_the_server_must_have_confirmed_takes_no_turn(
+    url: str, runtime, seconds: float, lends: bool
+) -> None:
+    rt = runtime(url, reply_seconds_max=seconds)
+    rt.jobs.queue("first")
+    broker = rt.boot.post.find("broker")
+    broker.turn_times.last = TurnTime(0.001, 0.0)
+
+    assert broker.may_be_stood_in_for is lends
