@@ -170,6 +170,10 @@ class Link(Protocol):
     def after(self, seconds: Seconds, call: Callable[[], None]) -> None:
         """Make a short call once so many seconds have passed, if the session lasts as long."""
 
+    def wait(self, event: Any, seconds: Seconds) -> None:
+        """Wait for an event that something which comes will set, and take that in meanwhile. For so many seconds, or
+        less."""
+
     def setup(self, wanted: Sequence[Wanted]) -> Future[None]:
         """Declare these. The future raises `Refused` or `LinkLost`."""
 

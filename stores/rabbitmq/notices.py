@@ -19,6 +19,7 @@ class Inbox:
 
     def __init__(self, environment: StoreEnvironment, link: Link) -> None:
         self._environment = environment
+        self._link = link
         self._answering = Answering(link)
         self._inbox: deque[tuple[str, Any]] = deque()
         self._stirred = environment.event()
@@ -70,7 +71,7 @@ class Inbox:
         """Wait until something has come. False when the time is up."""
         remaining = give_up_at - self._environment.clock.monotonic()
         if not self._inbox and remaining > 0:
-            self._stirred.wait(remaining)
+            self._link.wait(self._stirred, remaining)
         self._stirred.clear()
         # What came between the look and the clearing is looked at by the caller, whatever this says.
         return bool(self._inbox) or give_up_at > self._environment.clock.monotonic()

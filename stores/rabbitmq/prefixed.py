@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
+from typing import Any
 
 from ...messages.jobs import Seconds
 from .link import Arrival, Binding, Browsed, Exchange, Link, LinkListener, Message, QueueSpec, Sent, Wanted
@@ -68,6 +69,9 @@ class PrefixedLink:
 
     def after(self, seconds: Seconds, call: Callable[[], None]) -> None:
         self._link.after(seconds, call)
+
+    def wait(self, event: Any, seconds: Seconds) -> None:
+        self._link.wait(event, seconds)
 
     def setup(self, wanted: Sequence[Wanted]) -> Future[None]:
         return self._link.setup([self._wanted(one) for one in wanted])

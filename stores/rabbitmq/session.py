@@ -56,7 +56,6 @@ class Session(Inbox):
     ) -> None:
         super().__init__(environment, link)
         self.address = address
-        self._link = link
         self._id = environment.new_id()[:12]
         self._wants_results = results
         self._wait_seconds = wait

@@ -1,37 +1,183 @@
-"""One connection to one node: how it is set up, and how it is ended without the server's consent."""
+"""One connection to one node: how it is set up, how others than its thread use it, and how it is ended without the
+server's consent. What pika keeps to itself, and the package needs, is used in this file alone.
+
+pika's connection is for one thread at a time. The loop's thread has the loop's lock while it calls, and not while it
+waits for what comes. So any thread that has the lock may publish, and one that waits for an answer may read it itself:
+nothing is handed to another thread and back.
+"""
 
 from __future__ import annotations
 
+import select
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
+from functools import partial
 from typing import Any
 
 import pika
 from pika import exceptions
-from pika.adapters.select_connection import SelectConnection
+from pika.adapters.select_connection import IOLoop, SelectConnection
 
+from ....messages.jobs import Seconds
 from ..address import Address
 
 CONNECT_SECONDS_MAX = 10.0
 
+READ_SECONDS_MAX = 0.1
+"""How long another thread than the loop's waits for what comes: what it waits for may come about without that."""
+
+
+class Loop(IOLoop):
+    """pika's loop, with a lock that its thread has while it calls. Who has the lock may tell it what to wait for.
+
+    Attributes:
+        left: the file that another thread reads.
+    """
+
+    left: Any = None
+
+    def __init__(self, lock: AbstractContextManager[Any]) -> None:
+        self.lock = lock
+        self._thread = threading.get_ident()
+        self._wanted: dict[Any, int] = {}
+        super().__init__()
+
+    def add_handler(self, fd: Any, handler: Callable[[Any, int], None], events: int) -> None:
+        """Have a call made, under the lock, when something has come by a file."""
+
+        def locked(fd: Any, events: int) -> None:
+            with self.lock:
+                # While the lock was waited for, another thread may have begun to read, or ended the connection.
+                events &= self._awaited(fd)
+                if events:
+                    handler(fd, events)
+
+        self._wanted[fd] = events
+        super().add_handler(fd, locked, events)
+
+    def update_handler(self, fd: Any, events: int) -> None:
+        """Wait for other events of a file."""
+        self._wanted[fd] = events
+        super().update_handler(fd, self._awaited(fd))
+
+    def remove_handler(self, fd: Any) -> None:
+        """Wait for a file no more."""
+        del self._wanted[fd]
+        self.left = None if fd == self.left else self.left
+        if threading.get_ident() == self._thread:
+            super().remove_handler(fd)
+        else:
+            # The loop may be about to call the handler.
+            self.add_callback_threadsafe(partial(super().remove_handler, fd))
+
+    def _awaited(self, fd: Any) -> int:
+        wanted = self._wanted.get(fd, 0)
+        return wanted & ~IOLoop.READ if fd == self.left else wanted
+
+    def leave(self, fd: Any) -> bool:
+        """Leave a file to be read by another thread. False if one reads already, or it is not to be read any more."""
+        if self.left is not None or fd not in self._wanted:
+            return False
+        self.left = fd
+        super().update_handler(fd, self._awaited(fd))
+        return True
+
+    def take_back(self) -> None:
+        """Read again what was left to another thread."""
+        if self.left is not None:
+            fd, self.left = self.left, None
+            super().update_handler(fd, self._awaited(fd))
+
+    def process_timeouts(self) -> None:
+        """Make the calls that are due."""
+        with self.lock:
+            super().process_timeouts()
+
+    def close(self) -> None:
+        """Wait for nothing any more."""
+        self.left = None
+        self._wanted.clear()
+        super().close()
+
 
 class Connection(SelectConnection):
-    """One connection to one node. It is ended by means that pika keeps to itself.
+    """One connection to one node.
 
     Attributes:
         session: the one that is on it; 0 until that has begun.
     """
 
     session = 0
+    ioloop: Loop
+    _transport: Any
+    _said: list[bytes] | None = None
+
+    def together(self, call: Callable[[], None]) -> None:
+        """Make a call, by a thread that has the lock. What it says is sent at once and in one piece; nothing of it, if
+        it raises an error.
+        """
+        if self._said is not None:
+            call()
+            return
+        said: list[bytes] = []
+        self._said = said
+        try:
+            call()
+        finally:
+            self._said = None
+        if said:
+            self._send(b"".join(said))
+
+    def _adapter_emit_data(self, data: bytes) -> None:
+        if self._said is None:
+            self._transport.write(data)
+        else:
+            self._said.append(data)
+
+    def _send(self, data: bytes) -> None:
+        """Send what goes without waiting, and leave the rest, and what is wrong with the connection, to the loop."""
+        transport = self._transport
+        if transport is None:
+            return
+        if transport.get_write_buffer_size() == 0:
+            with suppress(OSError):
+                data = data[transport._sock.send(data) :]
+        if data:
+            transport.write(data)
+
+    def read_until(self, event: Any, seconds: Seconds) -> bool:
+        """Take in what comes, in the place of the loop's thread, until an event is set or nothing has come for a while.
+        False if another thread does, or the connection has ended.
+        """
+        loop, transport = self.ioloop, self._transport
+        with loop.lock:
+            fd = -1 if transport is None or transport._sock is None else transport._sock.fileno()
+            if not loop.leave(fd):
+                return False
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        try:
+            while loop.left == fd and not event.is_set() and poll.poll(min(seconds, READ_SECONDS_MAX) * 1000.0):
+                with loop.lock:
+                    if loop.left == fd:
+                        self.together(transport._on_socket_readable)
+        finally:
+            with loop.lock:
+                loop.take_back()
+        return True
 
     def drop(self, reason: str) -> None:
         """End it now: a server that answers nothing else would not answer a polite close either."""
-        connection: Any = self
-        connection._terminate_stream(exceptions.StreamLostError(reason))
+        if not self.is_closed:
+            connection: Any = self
+            connection._terminate_stream(exceptions.StreamLostError(reason))
 
     def sever(self) -> None:
         """Close its socket, if that is still open: the server would go on delivering into it."""
-        connection: Any = self
-        if connection._transport is not None:
-            connection._transport._close_and_finalize()
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            transport._close_and_finalize()
 
 
 def parameters(address: Address, host: str, port: int, name: str) -> pika.ConnectionParameters:

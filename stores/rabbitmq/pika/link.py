@@ -1,6 +1,7 @@
 """The connection to a real RabbitMQ: this file, and its neighbours of the same prefix, alone know pika.
 
-One thread has the connection and its event loop; every call is handed to it. There are four channels: on one jobs are
+One thread has the connection and its event loop, which it shares with those that take turns: a call is made by the
+thread that asks for it, if nothing can interrupt that, and handed over else. There are four channels: on one jobs are
 published, delivered and acknowledged; on another is delivered what is not worked off in its order, so that jobs, which
 mostly are, can be acknowledged at one stroke. Losing one of these two loses all of that together. On the other two is
 asked, because the server closes a channel that asked for something it will not do: queues are declared on one, and
@@ -10,49 +11,32 @@ messages are taken aside on the other, where the next question waits until it is
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Sequence
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from random import Random
 from typing import Any
 
 from ....environment.replies import answer
+from ....environment.threads import may_stand_in
 from ....errors import missing_extra
 from ....messages.jobs import Seconds
 from ..address import Address
 from ..link import PULSE_SECONDS, Arrival, Browsed, LinkListener, LinkLost, Message, Sent, Wanted
 
 try:
-    import pika
-    from pika import exceptions
     from pika.channel import Channel
 
     from .channel import AskingChannel
-    from .connection import Connection, parameters
+    from .connection import Connection, Loop, parameters
     from .errors import arrival_of, bytes_max_of, why
+    from .publishing import Published, Sending
 except ImportError as error:
     raise missing_extra("pika", "jobs in RabbitMQ", "rabbitmq") from error
 
 BACKOFF_SECONDS_MIN, BACKOFF_SECONDS_MAX = 0.2, 3.0
 CLOSE_SECONDS_MAX = 5.0
-
-
-class _Sending:
-    """The messages of one `send` that are not confirmed yet."""
-
-    __slots__ = ("future", "left", "refused", "returned")
-
-    def __init__(self, count: int) -> None:
-        self.future: Future[Sent] = Future()
-        self.left = count
-        self.returned: list[int] = []
-        self.refused: list[int] = []
-
-    def confirmed(self, index: int, *, refused: bool) -> None:
-        if refused:
-            self.refused.append(index)
-        self.left -= 1
-        if self.left == 0:
-            answer(self.future, Sent(tuple(self.returned), tuple(self.refused)), None)
 
 
 class PikaLink:
@@ -88,9 +72,12 @@ class PikaLink:
         self._delivered: dict[int, None] = {}
         self._asking, self._aside = AskingChannel(address, self._do), AskingChannel(address, self._do)
         self._session = 0
-        self._number = 0
-        self._unconfirmed: dict[int, tuple[_Sending, int]] = {}
-        # Handed over, and not begun yet: a loop that ends begins nothing more.
+        self._published = Published()
+        # Whoever has it uses the connection, or begins or ends one.
+        self._lock = threading.RLock()
+        # Calls that are to be made in their order; and who waits for one that has not begun: a loop that ends begins
+        # nothing more.
+        self._calls: deque[Callable[[], None]] = deque()
         self._handed: dict[Future[Any], None] = {}
         self._failure: tuple[str, bool] = ("", False)
         self._channel_failure: tuple[str, bool] | None = None
@@ -101,8 +88,7 @@ class PikaLink:
         said: Any = None if connection is None else (connection.server_properties or {}).get("version")
         return said.decode(errors="replace") if isinstance(said, bytes) else said
 
-    # Any thread calls the public methods. The private ones run on the link's own thread, but for `_do`, which hands it
-    # a call.
+    # Any thread calls the public methods. The private ones run on the link's own thread, or on one that has its lock.
 
     def start(self, listener: LinkListener) -> None:
         self._listener = listener
@@ -138,7 +124,9 @@ class PikaLink:
         def begin() -> None:
             connection.ioloop.call_later(seconds, call)
 
-        self._do(begin)
+        # Not `_do`: a loop that waits for longer has to be woken.
+        with contextlib.suppress(Exception):
+            connection.ioloop.add_callback_threadsafe(begin)
 
     def _close(self) -> None:
         connection = self._connection
@@ -174,6 +162,7 @@ class PikaLink:
                 on_open_callback=self._opened,
                 on_open_error_callback=self._not_opened,
                 on_close_callback=self._closed,
+                custom_ioloop=Loop(self._lock),
             )
             self._connection = connection
             connection.ioloop.start()
@@ -182,11 +171,12 @@ class PikaLink:
             self._failure = (f"{type(error).__name__}: {error}"[:300], False)
         finally:
             over = self._connection
-            if over is not None:
-                with contextlib.suppress(Exception):
-                    over.sever()
-                with contextlib.suppress(Exception):
-                    over.ioloop.close()
+            with self._lock:
+                if over is not None:
+                    with contextlib.suppress(Exception):
+                        over.sever()
+                    with contextlib.suppress(Exception):
+                        over.ioloop.close()
 
     def _opened(self, connection: Any) -> None:
         connection.add_on_connection_blocked_callback(lambda _, frame: self._tell_blocked(frame.method.reason))
@@ -196,9 +186,9 @@ class PikaLink:
     def _work_opened(self, channel: Channel) -> None:
         self._work = channel
         channel.add_on_close_callback(self._work_closed)
-        channel.add_on_return_callback(self._returned)
+        channel.add_on_return_callback(self._published.returned)
         channel.add_on_cancel_callback(lambda frame: self._tell_cancelled(str(frame.method.consumer_tag)))
-        channel.confirm_delivery(self._confirmed, callback=lambda _: self._open_apart())
+        channel.confirm_delivery(self._published.confirmed, callback=lambda _: self._open_apart())
 
     def _open_apart(self) -> None:
         connection = self._connection
@@ -216,7 +206,7 @@ class PikaLink:
         assert self._connection is not None
         self._session += 1
         self._connection.session = self._session
-        self._number = 0
+        self._published.begin()
         self._delivered.clear()
         assert self._listener is not None
         self._listener.blocked(None)
@@ -229,7 +219,7 @@ class PikaLink:
 
         def pulse() -> None:
             assert self._listener is not None
-            self._listener.pulse(next(iter(self._unconfirmed), None), self._asking.waits_for)
+            self._listener.pulse(self._published.first, self._asking.waits_for)
             self._await_pulse()
 
         connection.ioloop.call_later(PULSE_SECONDS, pulse)
@@ -257,17 +247,16 @@ class PikaLink:
 
     def _end_session(self) -> None:
         """Refuse everybody who waits."""
-        self._connection = self._work = self._apart = None
         reason, refused = self._failure
         lost = LinkLost(reason)
-        sendings = {id(sending): sending for sending, _ in self._unconfirmed.values()}
-        self._unconfirmed.clear()
-        for sending in sendings.values():
-            answer(sending.future, None, lost)
-        for channel in (self._asking, self._aside):
-            channel.end(lost)
-        for future in list(self._handed):
-            self._drop(future, lost)
+        with self._lock:
+            self._connection = self._work = self._apart = None
+            self._calls.clear()
+            self._published.end(lost)
+            for channel in (self._asking, self._aside):
+                channel.end(lost)
+            for future in list(self._handed):
+                self._drop(future, lost)
         if self._listener is not None and not self._stopping.is_set():
             self._listener.lost(self._session, reason, refused=refused)
 
@@ -283,19 +272,60 @@ class PikaLink:
                 self._handed.pop(future, None)
             call()
 
-        if connection is None:
+        if connection is None or not connection.session:
+            # One that has not begun does not count yet what is published.
             self._drop(future, LinkLost("there is no connection"))
             return
         if future is not None:
             self._handed[future] = None
+        self._calls.append(safely)
         try:
-            connection.ioloop.add_callback_threadsafe(safely)
+            if may_stand_in():
+                self._make_calls()
+            else:
+                connection.ioloop.add_callback_threadsafe(self._make_calls)
         except Exception:
-            # The loop was closed in this very moment.
+            # The call has failed, or the loop was closed in this very moment.
             self._drop(future, lost)
         if self._connection is not connection:
             # The session has ended meanwhile, and may have told those who wait before this one was among them.
             self._drop(future, lost)
+
+    def _make_calls(self) -> None:
+        """Make the calls that were asked for, in their order, and send together what they say."""
+        with self._lock:
+            connection = self._connection
+            if connection is not None:
+                try:
+                    connection.together(self._make_each)
+                except BaseException as error:
+                    self._fail(connection, error)
+                    raise
+
+    def _make_each(self) -> None:
+        while self._calls:
+            self._calls.popleft()()
+
+    def _fail(self, connection: Connection, error: BaseException) -> None:
+        """An error in the client ends this connection, on the link's thread. Until then nothing more is sent: it may
+        have been raised between what is counted here and what was said.
+        """
+        if connection is self._connection:
+            self._work = None
+            reason = f"{type(error).__name__}: {error}"[:300]
+            connection.ioloop.add_callback_threadsafe(lambda: connection.drop(reason))
+
+    def wait(self, event: Any, seconds: Seconds) -> None:
+        connection, has_read = self._connection, False
+        if connection is not None and connection.session and may_stand_in():
+            try:
+                has_read = connection.read_until(event, seconds)
+            except BaseException as error:
+                with self._lock:
+                    self._fail(connection, error)
+                raise
+        if not has_read:
+            event.wait(seconds)
 
     def _drop(self, future: Future[Any] | None, lost: LinkLost) -> None:
         if future is not None:
@@ -303,57 +333,12 @@ class PikaLink:
             answer(future, None, lost)
 
     def send(self, messages: Sequence[Message]) -> Future[Sent]:
-        sending = _Sending(len(messages))
+        sending = Sending(messages)
         if not messages:
             answer(sending.future, Sent(), None)
-            return sending.future
-        self._do(lambda: self._send(sending, messages), sending.future)
+        else:
+            self._do(lambda: self._published.send(self._work, sending), sending.future)
         return sending.future
-
-    def _send(self, sending: _Sending, messages: Sequence[Message]) -> None:
-        work = self._work
-        assert work is not None
-        for index, message in enumerate(messages):
-            self._number += 1
-            self._unconfirmed[self._number] = sending, index
-            properties = pika.BasicProperties(
-                content_type="application/json",
-                delivery_mode=2,
-                priority=message.priority or None,
-                reply_to=message.reply_to,
-                message_id=message.message_id,
-                headers=None if message.headers is None else dict(message.headers),
-                correlation_id=str(self._number) if message.mandatory else None,
-                expiration=None if message.lives is None else str(int(message.lives * 1000)),
-            )
-            try:
-                work.basic_publish(message.exchange, message.key, message.body, properties, message.mandatory)
-            except (exceptions.UnsupportedAMQPFieldException, exceptions.ShortStringTooLong):
-                # It cannot be written as AMQP, now or later; nothing of it was sent.
-                self._number -= 1
-                del self._unconfirmed[self._number + 1]
-                sending.confirmed(index, refused=True)
-
-    def _confirmed(self, frame: Any) -> None:
-        method = frame.method
-        refused = isinstance(method, pika.spec.Basic.Nack)
-        tags: Iterable[int] = (method.delivery_tag,)
-        if method.multiple:
-            # In order, because they were added in order.
-            tags = []
-            for number in self._unconfirmed:
-                if number > method.delivery_tag:
-                    break
-                tags.append(number)
-        for number in tags:
-            found = self._unconfirmed.pop(number, None)
-            if found is not None:
-                found[0].confirmed(found[1], refused=refused)
-
-    def _returned(self, channel: Channel, method: Any, properties: Any, body: bytes) -> None:
-        found = self._unconfirmed.get(int(properties.correlation_id or 0))
-        if found is not None:
-            found[0].returned.append(found[1])
 
     def acknowledge(self, session: int, acks: Sequence[int], requeue: Sequence[int] = ()) -> None:
         def call() -> None:

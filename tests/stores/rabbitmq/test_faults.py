@@ -96,7 +96,7 @@ def test_a_leader_killed_at_random_instants_leaves_no_second_without_a_slot(tmp_
         f"\n{kills} leaders killed: another led after {max(takeovers):.2f} s at most, {len(seconds)} slots, "
         f"{sum(told.values()) - len(told)} run twice, seed {seed}"
     )
-    assert not missing, f"seed {seed}: no job for {missing}"
+    assert not missing, f"seed {seed}: no job for {missing} of {seconds}"
     assert max(takeovers) < TAKEOVER_SECONDS_MAX
 
 

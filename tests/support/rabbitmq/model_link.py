@@ -109,6 +109,9 @@ class ModelLink:
         session = self.session
         self._server.later(seconds, lambda: call() if session == self.session and self._is_alive() else None)
 
+    def wait(self, event: Any, seconds: Seconds) -> None:
+        event.wait(seconds)
+
     def hush(self) -> None:
         self._hushed = self.session
 
