@@ -170,6 +170,9 @@ class JobBroker(RuntimeActor):
         came = [mail, *self.take_more(most)]
         # A hint in a mixed batch counts too: under load there is no other.
         self._neighbours.note(m.body for m in came if isinstance(m.body, CheckDue))
+        if self._pending:
+            # What only reminds of kept mail is none itself: where a turn takes one message, it would remind for ever.
+            came = [one for one in came if not isinstance(one.body, CheckDue)]
         self._pending += came
         batch = self._pending[: limits.turn_messages_max]
         only_looks = self._recovered and all(isinstance(m.body, CheckDue) for m in batch)
