@@ -348,7 +348,8 @@ def test_a_store_address_that_cannot_be_is_refused(store):
 
 
 def test_a_missing_pika_is_said_with_the_line_that_installs_it(monkeypatch):
-    monkeypatch.setitem(sys.modules, "pika", None)
+    for name in ("pika", *(name for name in sys.modules if name.startswith("pika."))):
+        monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.delitem(sys.modules, "lamplighter.stores.rabbitmq.pika.link", raising=False)
 
     with pytest.raises(MissingExtra, match=r"pip install 'lamplighter\[rabbitmq\]'") as caught:

@@ -187,4 +187,6 @@ def test_what_was_kept_is_stored_in_turns_of_their_size(runtime, recorder, tmp_p
 
     assert [record.id for record in stored] == list(replies)
     assert commits.count - before >= 30 / most
-    recorder.until(lambda: rt.boot.post.find("broker").behind == 0, "the broker to have nothing left to remind itself of")
+    recorder.until(
+        lambda: rt.boot.post.find("broker").behind == 0, "the broker to have nothing left to remind itself of"
+    )
