@@ -3,6 +3,9 @@
 What was not told to wait is ready and lies in an index of its own, in the order in which it is taken; only after a
 clock was set back is one of them due later. What waits, by a delay or a back-off, lies in two others: by priority, in
 the same order, and by time. So it costs the rest nothing, however much it is, at however many priorities.
+
+The limits of claims are bound as `+:limit`. A newer SQLite plans a statement anew for each value of a limit that it can
+see, each time that one is bound, and this takes several times as long as the claim's look at the jobs.
 """
 
 from __future__ import annotations
@@ -23,13 +26,13 @@ LONGEST_DUE_MAX = 1_000
 READY = f"""
   select * from lamplighter_jobs
   where state = 'queued' and waits = 0 and name = :name and run_at <= :now {CLAIMABLE}
-  order by priority desc, run_at, no limit :limit
+  order by priority desc, run_at, no limit +:limit
 """
 
 WAITED = f"""
   select * from lamplighter_jobs
   where state = 'queued' and waits = 1 and name = :name and priority = :priority and run_at <= :now {CLAIMABLE}
-  order by run_at, no limit :limit
+  order by run_at, no limit +:limit
 """
 
 WAITED_LONGEST = f"""
@@ -37,7 +40,7 @@ WAITED_LONGEST = f"""
     select no from lamplighter_jobs indexed by lamplighter_jobs_later
     where state = 'queued' and waits = 1 and name = :name and run_at <= :now {CLAIMABLE}
     order by run_at limit {LONGEST_DUE_MAX})
-  order by priority desc, run_at, no limit :limit
+  order by priority desc, run_at, no limit +:limit
 """
 
 SUSPECT = """

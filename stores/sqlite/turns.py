@@ -56,10 +56,10 @@ LINE = """
   select next, group_key, (
     select count(*) from (
       select 1 from lamplighter_jobs indexed by lamplighter_jobs_running
-      where state = 'running' and name = :name and group_key = line.group_key limit :per_group))
+      where state = 'running' and name = :name and group_key = line.group_key limit +:per_group))
   from lamplighter_turns line indexed by lamplighter_turns_next
   where name = :name and priority = :priority and (next, group_key) > (:next, :key) and next <= :soon
-    and group_key <> '' order by next, group_key limit :most
+    and group_key <> '' order by next, group_key limit +:most
 """
 """With how many jobs of each group run, up to the limit."""
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
+import re
 
 import pytest
-from lamplighter.stores.sqlite import due
+from lamplighter.stores.sqlite import due, turns
 
 from support.conformance.kit import FAILED, NOW, RETRY, claim_in, new, put, take
 
@@ -99,3 +100,10 @@ def test_a_job_that_waited_and_was_interrupted_is_due_at_once(store):
         turn.jobs.settle(claimed, FAILED, RETRY._replace(run_at=NOW + 5))
 
     assert [job.id for job in take(store, NOW + 5)] == ["a"]
+
+
+@pytest.mark.parametrize("query", [due.READY, due.WAITED, due.WAITED_LONGEST, turns.LINE])
+def test_the_planner_sees_no_bound_limit(query):
+    """It would plan anew for each value. The SQLite of this Python may be too old to do so, or too new."""
+    assert "limit +:" in query
+    assert not re.search(r"limit\s+[:?]", query)
