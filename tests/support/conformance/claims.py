@@ -297,6 +297,26 @@ class ClaimPromises(StoreCase):
             assert turn.jobs.settle(claimed, SUCCEEDED, DONE) is not None
             assert turn.jobs.settle(claimed, FAILED, RETRY) is None
 
+    def test_many_are_settled_in_order_and_each_for_itself(self, store: Store) -> None:
+        """JobQueue.settle_all: `settle` each, in order."""
+        put(store, *(new(f"j{number}") for number in range(12)))
+        jobs = take(store, begun=12)
+        stale, retried = jobs[3]._replace(claim_no=7), jobs[8]
+
+        with store.turn("b", NOW) as turn:
+            ends = [(job, SUCCEEDED, DONE) for job in jobs if job is not retried]
+            ends[3] = (stale, SUCCEEDED, DONE)
+            settled = turn.jobs.settle_all([*ends, (retried, FAILED, RETRY), (jobs[0], FAILED, RETRY)])
+
+        done = [(job.id, "done") for job, *_ in ends]
+        assert [job and (job.id, job.state) for job in settled] == [
+            *done[:3],
+            None,
+            *done[4:],
+            (retried.id, "queued"),
+            None,
+        ]
+
     def test_release_puts_a_job_at_its_old_place_as_if_it_had_not_been_claimed(self, store: Store) -> None:
         """JobQueue.release: Running to queued, at its old place, as if it had not been claimed. None when the claim is
         not current."""
