@@ -41,8 +41,14 @@ class RabbitSchedules:
 
     def declare(self, schedules: Sequence[ScheduleRecord]) -> list[tuple[ScheduleRecord, str | None]]:
         self._check_room(schedules)
+        news = [self._store(schedule) for schedule in schedules]
+        # Behind what they are now: whoever leads fires what is declared, by the rule that it has read last.
         self._declare_own([schedule for schedule in schedules if not schedule.durable])
-        return [self._declare(schedule) for schedule in schedules]
+        stored = [self.one(schedule.id) or schedule for schedule in schedules]
+        for one, what in zip(stored, news, strict=True):
+            if what is not None:
+                self._turn.note(schedule_move(what, one, self._turn.now))
+        return list(zip(stored, news, strict=True))
 
     def _declare_own(self, schedules: Sequence[ScheduleRecord]) -> None:
         """What is not durable lives as long as a runtime that declares it."""
@@ -61,16 +67,14 @@ class RabbitSchedules:
         # No application has a transaction on a server.
         return []
 
-    def _declare(self, schedule: ScheduleRecord) -> tuple[ScheduleRecord, str | None]:
+    def _store(self, schedule: ScheduleRecord) -> str | None:
+        """What is new of a schedule that is declared: that it was added, or changed, or nothing."""
         known = self.one(schedule.id)
         is_new = known is None or schedule.id in self._shared.retired
         if known is not None and not is_new and known.definition == schedule.definition:
-            return known, None
-        stored = recounted(schedule, known, self._turn.now, self._next_change())
-        self._keep(stored)
-        news = "added" if is_new else "changed"
-        self._turn.note(schedule_move(news, stored, self._turn.now))
-        return stored, news
+            return None
+        self._keep(recounted(schedule, known, self._turn.now, self._next_change()))
+        return "added" if is_new else "changed"
 
     def _check_room(self, schedules: Sequence[ScheduleRecord]) -> None:
         """All runtimes keep all schedules, and a part of their sum is one message."""

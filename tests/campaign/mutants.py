@@ -1705,6 +1705,16 @@ MUTANTS = (
     ),
     Mutant(
         LEDGER,
+        "a schedule is said to be declared before it is said what it is now",
+        "stores/rabbitmq/turn_schedules.py",
+        "        news = [self._store(schedule) for schedule in schedules]\n",
+        "        self._declare_own([schedule for schedule in schedules if not schedule.durable])\n"
+        "        news = [self._store(schedule) for schedule in schedules]\n",
+        test="tests/stores/rabbitmq/test_ledger.py::"
+        "test_whoever_reads_that_a_schedule_is_declared_has_read_what_it_is_now",
+    ),
+    Mutant(
+        LEDGER,
         "a schedule waits until a clock comes to where a wrong one had been",
         "stores/rabbitmq/turn_schedules.py",
         "self._shared.beyond(self._turn.now) if self._turn.leads else []",

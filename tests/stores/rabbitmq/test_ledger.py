@@ -87,6 +87,16 @@ def test_what_a_runtime_declares_is_known_to_the_others_while_it_lives(world: Wo
     assert [store.peers.is_declared("s") for store in (leader, other, late)] == [True, False, True]
 
 
+def test_whoever_reads_that_a_schedule_is_declared_has_read_what_it_is_now(world: World) -> None:
+    first, second = started(world), started(world)
+    declare(first, a_schedule(durable=0))
+
+    declare(second, a_schedule(durable=0, when="0 0 1 1 *"))
+
+    said = [record["is"] for record in records_in(world) if record["is"] in ("schedule", "declares")]
+    assert said == ["schedule", "declares"] * 2
+
+
 def test_a_silent_runtime_declares_nothing_and_its_schedules_are_remembered(
     world: World,
 ) -> None:
