@@ -361,7 +361,7 @@ def test_a_claim_that_comes_after_all_was_interrupted_is_given_back_and_not_star
     actor = rt.boot.post.find("handler:work")
 
     rt.boot.post.tell(actor.name, Interrupt(handler_id=None, reason="the runtime stopped"))
-    rt.boot.post.tell(actor.name, Run(claims=(Claim(record),)))
+    rt.boot.post.tell(actor.name, Run(claims=(Claim(record),), settled=()))
 
     recorder.until(lambda: actor.mailbox.empty() and actor.busy_since is None and actor.holds_nothing, "it to be quiet")
     assert ran == []
@@ -403,16 +403,19 @@ def test_a_stop_finds_a_claim_that_is_just_being_given_its_lane(runtime, recorde
     rt.jobs.add_handler("work", lambda job: (ended.wait(30), "done")[1])
     start = rt.boot.lanes.start
     monkeypatch.setattr(rt.boot.lanes, "start", lambda *given: (starting.set(), go.wait(30), start(*given))[2])
-    job = rt.jobs.queue("work")
+    # The broker stands in for the HandlerActor, so whoever queues waits with it.
+    caller = threading.Thread(target=rt.jobs.queue, args=("work",), kwargs={"id": "j"})
+    caller.start()
     assert starting.wait(10)
 
     quiet = rt.boot.post.find("handler:work").holds_nothing
     go.set()
-    recorder.wait_for("job.started", job_id=job.id)
+    recorder.wait_for("job.started", job_id="j")
     ended.set()
+    caller.join(10)
 
     assert not quiet
-    assert rt.jobs.join(job, timeout=10).result == "done"
+    assert rt.jobs.join("j", timeout=10).result == "done"
 
 
 def test_who_asks_as_the_runtime_stops_is_told_so_and_not_kept_waiting(runtime):

@@ -77,9 +77,9 @@ def work(job: Job) -> object:
 
 def test_a_child_that_is_killed_interrupts_its_own_job_and_the_others_are_done():
     def register(runtime: Runtime) -> None:
-        runtime.jobs.add_handler("work", work, concurrency=2, isolation="process")
+        runtime.jobs.add_handler("work", work, concurrency=2, isolation="process", interruptions_max=100)
 
-    with Simulation(register, host=queue_some, faults=Faults(kill_child=0.2), seed=1) as simulation:
+    with Simulation(register, host=queue_some, faults=Faults(kill_child=0.5), seed=1) as simulation:
         simulation.run(minutes=30)
         simulation.check()
         jobs = simulation.runtime.jobs

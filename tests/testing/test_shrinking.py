@@ -62,7 +62,7 @@ def test_a_handler_that_is_not_idempotent_is_found_and_the_run_shrinks_to_one_fa
 
 
 def test_a_store_without_its_fence_is_found_and_the_run_shrinks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(SqliteJobs, "_move", _whatever_the_claim(SqliteJobs._move))
+    monkeypatch.setattr(SqliteJobs, "settle_all", _whatever_the_claim(SqliteJobs.settle_all))
     lines: list[int] = []
 
     def register(runtime: Runtime) -> None:
@@ -83,11 +83,11 @@ def test_a_store_without_its_fence_is_found_and_the_run_shrinks(monkeypatch: pyt
     assert lines[-1] < 40
 
 
-def _whatever_the_claim(move: Any) -> Any:
+def _whatever_the_claim(settle_all: Any) -> Any:
     """Settle by the job's id alone, as if claims had no numbers."""
 
-    def sabotaged(self: SqliteJobs, before: Any, *rest: Any, **changes: Any) -> Any:
-        return move(self, self.get((before.id,)).get(before.id, before), *rest, **changes)
+    def sabotaged(self: SqliteJobs, ends: Any) -> Any:
+        return settle_all(self, [(self.get((job.id,)).get(job.id, job), *rest) for job, *rest in ends])
 
     return sabotaged
 
