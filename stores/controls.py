@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from ..messages.controls import ASK_BYTES_MAX
+from .file_identity import identity
 
 if TYPE_CHECKING:
     from .ports import Answer, Notifier
@@ -185,7 +186,7 @@ class _Counter:
                 self._listens.bind(short)
                 # Before anybody can connect.
                 os.chmod(path, 0o600)
-                self._identity = _identity(path)
+                self._identity = identity(path)
             self._listens.listen(CALLERS_MAX)
             for one in self._sockets:
                 one.setblocking(False)
@@ -200,7 +201,7 @@ class _Counter:
 
     def is_at(self, path: Path) -> bool:
         """Whether its file is still there: somebody may have cleaned the folder."""
-        return self._identity is not None and _identity(path) == self._identity
+        return self._identity is not None and identity(path) == self._identity
 
     def close(self) -> None:
         """Make the thread end, which closes all."""
@@ -348,14 +349,6 @@ def short_path(path: Path) -> Iterator[str]:
         yield f"/proc/self/fd/{descriptor}/{path.name}"
     finally:
         os.close(descriptor)
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
 
 
 def _remove(path: Path) -> None:

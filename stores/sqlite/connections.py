@@ -9,9 +9,10 @@ from collections.abc import Callable
 from urllib.parse import quote
 
 from ...errors import StoreGone
+from ..file_identity import identity
 from ..open_transactions import OwnConnection
 from . import hold
-from .file_identity import identity, identity_of_log
+from .log_identity import identity_of_log
 
 STATEMENTS_MAX = 512
 """Prepared statements that a connection keeps: each number of rows that are inserted together has one of its own."""

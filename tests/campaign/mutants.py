@@ -602,10 +602,10 @@ MUTANTS = (
     Mutant(
         TURN,
         "a file that may not be asked for its number is taken for gone",
-        "stores/sqlite/file_identity.py",
+        "stores/sqlite/log_identity.py",
         "    return identity(path)",
         "    return None",
-        test="tests/stores/sqlite/test_file_identity.py::test_it_is_that_of_the_system",
+        test="tests/stores/sqlite/test_log_identity.py::test_it_is_that_of_the_system",
     ),
     Mutant(
         TURN,

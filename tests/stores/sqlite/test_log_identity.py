@@ -6,8 +6,9 @@ import os
 import sys
 
 import pytest
-from lamplighter.stores.sqlite import file_identity
-from lamplighter.stores.sqlite.file_identity import STATX_INO, identity, identity_of_log
+from lamplighter.stores.file_identity import identity
+from lamplighter.stores.sqlite import log_identity
+from lamplighter.stores.sqlite.log_identity import STATX_INO, identity_of_log
 from lamplighter.stores.sqlite.store import SqliteStore
 
 
@@ -28,7 +29,7 @@ def answer(request, monkeypatch):
 
     if request.param != "asked for alone":
         statx = {"forbidden": forbidden, "not answered": not_answered}.get(request.param)
-        monkeypatch.setattr(file_identity, "_statx", statx)
+        monkeypatch.setattr(log_identity, "_statx", statx)
     return request.param
 
 
@@ -58,7 +59,7 @@ def test_what_is_not_there_has_none(tmp_path, answer):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing can be asked for alone")
 def test_the_times_of_a_log_are_not_asked_for(tmp_path, monkeypatch):
-    asked, statx = [], file_identity._statx
+    asked, statx = [], log_identity._statx
 
     def heard(folder, path, flags, mask, found):
         asked.append((path, mask))
@@ -66,7 +67,7 @@ def test_the_times_of_a_log_are_not_asked_for(tmp_path, monkeypatch):
 
     store = SqliteStore(str(tmp_path / "jobs.db"))
     store.open()
-    monkeypatch.setattr(file_identity, "_statx", heard)
+    monkeypatch.setattr(log_identity, "_statx", heard)
     with store.turn("b", 1.0):
         pass
     store.close()

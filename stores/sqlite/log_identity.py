@@ -1,4 +1,4 @@
-"""Which file is at a path, asked of the log so that the next commit costs no more than any other.
+"""Which file the log is, asked so that the next commit costs no more than any other.
 
 Who asks a file for its times has the next write give it new ones
 (https://docs.kernel.org/filesystems/multigrain-ts.html). They lie in a block of their own, and a sync may write that as
@@ -12,6 +12,8 @@ import os
 import struct
 import sys
 from typing import Any
+
+from ..file_identity import identity
 
 AT_FDCWD, STATX_INO = -100, 0x100
 """Paths begin in the current folder; what is asked for (https://man7.org/linux/man-pages/man2/statx.2.html)."""
@@ -31,17 +33,8 @@ def _system_call() -> Any:
 _statx = _system_call()
 
 
-def identity(path: str) -> tuple[int, int] | None:
-    """The device and number of the file at a path; None when nothing can be found there."""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
-
-
 def identity_of_log(path: str) -> tuple[int, int] | None:
-    """The same of a file that every commit writes to."""
+    """What `identity` says, of a file that every commit writes to."""
     if _statx is not None:
         found = _Found()
         if _statx(AT_FDCWD, os.fsencode(path), 0, STATX_INO, found) == 0:
