@@ -396,7 +396,7 @@ def test_a_claim_taken_while_the_stop_began_is_not_started_only_to_be_interrupte
     assert recorder.of("job.started", job_id="late") == []
 
 
-def test_a_stop_finds_a_claim_that_is_just_being_given_its_lane(runtime, recorder, monkeypatch):
+def test_a_stop_finds_a_claim_that_is_just_being_given_its_lane(runtime, recorder, caller, monkeypatch):
     # It was out of the line and not among the running yet while its thread was made: the stop saw nothing to wait for.
     rt = runtime()
     starting, go, ended = threading.Event(), threading.Event(), threading.Event()
@@ -404,18 +404,17 @@ def test_a_stop_finds_a_claim_that_is_just_being_given_its_lane(runtime, recorde
     start = rt.boot.lanes.start
     monkeypatch.setattr(rt.boot.lanes, "start", lambda *given: (starting.set(), go.wait(30), start(*given))[2])
     # The broker stands in for the HandlerActor, so whoever queues waits with it.
-    caller = threading.Thread(target=rt.jobs.queue, args=("work",), kwargs={"id": "j"})
-    caller.start()
+    queued = caller(rt.jobs.queue, "work")
     assert starting.wait(10)
 
     quiet = rt.boot.post.find("handler:work").holds_nothing
     go.set()
-    recorder.wait_for("job.started", job_id="j")
+    job = queued.result(10)
+    recorder.wait_for("job.started", job_id=job.id)
     ended.set()
-    caller.join(10)
 
     assert not quiet
-    assert rt.jobs.join("j", timeout=10).result == "done"
+    assert rt.jobs.join(job, timeout=10).result == "done"
 
 
 def test_who_asks_as_the_runtime_stops_is_told_so_and_not_kept_waiting(runtime):

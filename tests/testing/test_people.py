@@ -40,6 +40,7 @@ def test_whatever_people_do_the_proof_is_whole(processes: int) -> None:
         simulation.run(hours=1, until=lambda: reached["operator acted"] > 40 and reached["operator killed"] > 3)
         report = simulation.check()
 
+    assert reached["operator acted"] > 20
     assert reached["operator killed"] > 3
     assert report.acts > 20
     assert {line["via"] for line in told(simulation)} == {"chance"}

@@ -67,11 +67,10 @@ class Vhosts:
             self.server.make_vhosts(self._free)
         return f"{self.server.url}{self._free.pop(0)}"
 
-    def over_tls(self, url: str) -> str:
-        """Another URL of the same."""
-        files = (("cafile", "ca.pem"), ("certfile", "client.pem"), ("keyfile", "client.key"))
-        query = "&".join(f"{option}={self.certificates / name}" for option, name in files)
-        return f"amqps://guest:guest@127.0.0.1:{self.tls_port}/{url.rpartition('/')[2]}?{query}"
+    def over_tls(self, vhost: str = "", *, user: str = "guest:guest", **files: str) -> str:
+        """A URL of the server's TLS port, with these files."""
+        query = "&".join(f"{option}={self.certificates / name}" for option, name in files.items())
+        return f"amqps://{user}@127.0.0.1:{self.tls_port}/{vhost}?{query}"
 
 
 @pytest.fixture(scope="session")

@@ -193,13 +193,8 @@ def test_a_server_that_takes_the_connection_and_says_nothing_is_said_so(monkeypa
 
 @pytest.fixture
 def tls(vhosts: Vhosts) -> Callable[..., str]:
-    """Makes the address of the server's TLS port, with these files."""
-
-    def make(*, user: str = "guest:guest", **files: str) -> str:
-        query = "&".join(f"{option}={vhosts.certificates}/{file}" for option, file in files.items())
-        return f"amqps://{user}@127.0.0.1:{vhosts.tls_port}/?{query}"
-
-    return make
+    """Makes a URL of the server's TLS port, with these files."""
+    return vhosts.over_tls
 
 
 def test_jobs_run_over_tls_with_certificates_on_both_sides(tls: Callable[..., str], runtime) -> None:

@@ -35,7 +35,11 @@ CALLS: dict[str, Callable[[Link], Future]] = {
 @pytest.fixture(params=["plain", "tls"])
 def player(request: pytest.FixtureRequest, vhosts: Vhosts, url: str) -> Iterator[Player]:
     # A heartbeat would wake the link's thread, and hide that nothing else does.
-    link = link_to(f"{url}?heartbeat=600" if request.param == "plain" else f"{vhosts.over_tls(url)}&heartbeat=600")
+    address = f"{url}?heartbeat=600"
+    if request.param == "tls":
+        files = {"cafile": "ca.pem", "certfile": "client.pem", "keyfile": "client.key"}
+        address = f"{vhosts.over_tls(url.rpartition('/')[2], **files)}&heartbeat=600"
+    link = link_to(address)
     yield Player(link)
     link.stop()
 
