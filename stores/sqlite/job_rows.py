@@ -124,15 +124,10 @@ def kept_out(jobs: int) -> sqlite3.IntegrityError:
     return sqlite3.IntegrityError(f"a trigger on lamplighter_jobs, which is not ours, has kept {jobs} jobs out")
 
 
-def update(
-    connection: sqlite3.Connection | sqlite3.Cursor, job: JobRecord, changes: dict[str, Any]
-) -> JobRecord | None:
-    """Change columns of a job if its `no`, `claim_no` and `state` are still as the caller saw them: what it is then, or
-    None.
-    """
-    columns, values = tuple(changes), tuple(changes.values())
-    done = connection.execute(_update(columns), (*values, job.no, job.claim_no, job.state))
-    return changed(job, columns, values) if done.rowcount == 1 else None
+def update(connection: sqlite3.Connection | sqlite3.Cursor, job: JobRecord, changes: dict[str, Any]) -> bool:
+    """Change columns of a job if its `no`, `claim_no` and `state` are as the caller saw them. Whether they were."""
+    done = connection.execute(_update(tuple(changes)), (*changes.values(), job.no, job.claim_no, job.state))
+    return done.rowcount == 1
 
 
 @cache

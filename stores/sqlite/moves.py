@@ -29,8 +29,10 @@ def move(
     turn: OpenTurn, job: JobRecord, event: str, fields: dict[str, Any], changes: dict[str, Any]
 ) -> JobRecord | None:
     """Change a job's state if it is still as the caller saw it; None if it is not."""
-    moved = update(turn.connection, job, _whole(job, event, changes))
-    return None if moved is None else _moved(turn, job, event, fields, moved)
+    whole = _whole(job, event, changes)
+    if not update(turn.connection, job, whole):
+        return None
+    return _moved(turn, job, event, fields, changed(job, tuple(whole), whole.values()))
 
 
 def move_all(turn: OpenTurn, those: Sequence[Move]) -> list[JobRecord | None]:
