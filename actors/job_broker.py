@@ -409,7 +409,7 @@ class JobBroker(RuntimeActor):
         instants = [at for at in due if at is not None and at != float("inf")]
         if instants:
             self._alarms.at(min(instants), CheckDue())
-        until = min(one.due for one in state.deferred.values()) if state.deferred else float("inf")
+        until = min((one.due for one in state.deferred.values()), default=float("inf"))
         if until != float("inf"):
             self._alarms.after("deferred", max(0.0, until - state.monotonic()), CheckDue())
         self._neighbours.poll()

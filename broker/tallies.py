@@ -104,8 +104,7 @@ class Tallies:
         return is_first
 
     def _count(self, sums: Sums, move: Transition, now: Instant) -> None:
-        event, job = move.event, move.job
-        name = job.name if job.name in self._names else self._counted_as(job.name)
+        event, job, name = move.event, move.job, self._counted_as(move.job.name)
         kind = COUNTED.get(event)
         if kind is not None:
             sums[name, kind].n += 1

@@ -7,6 +7,7 @@ dropped with it when the turn is rolled back.
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
@@ -173,10 +174,7 @@ class TurnContext(NamedTuple):
         """Warn that jobs wait for a handler: not of each of them, but now and then of a name."""
         if not parked:
             return
-        counts: dict[str, int] = {}
-        for record in parked:
-            counts[record.name] = counts.get(record.name, 0) + 1
-        for name, jobs in counts.items():
+        for name, jobs in Counter([record.name for record in parked]).items():
             if is_news(self.state, self.out.parked.get(name, self.state.parked.get(name))):
                 self.out.parked[name] = self.state.monotonic()
                 self.say("name.parked", job_name=name, jobs=jobs, meant=self.state.meant(name, self.others))

@@ -326,7 +326,7 @@ class Claim(NamedTuple):
     @property
     def key(self) -> ClaimKey:
         """What fences it."""
-        return ClaimKey(self.job.no, self.job.claim_no)
+        return self.job.key
 
     @property
     def token(self) -> str:

@@ -176,8 +176,7 @@ def ending(claimed: JobRecord, outcome: Outcome, verdict: Verdict, now: Instant)
 
 def says_ending(outcome: Outcome, verdict: Verdict) -> dict[str, Any]:
     """What the event of that end says."""
-    # `value` is a property that is written in Python.
-    return {"outcome": outcome.kind._value_, "reason": verdict.reason, "run_at": verdict.run_at}
+    return {"outcome": outcome.kind.value, "reason": verdict.reason, "run_at": verdict.run_at}
 
 
 def tied(moves: Sequence[Transition]) -> list[Transition]:

@@ -262,7 +262,7 @@ class SqliteStore:
                 self._files.check()
             seen = self._seen
             # Whatever becomes of this turn, what the last one has left does not hold behind it.
-            self._seen = None if seen is None else Seen(seen.boot, None, seen.at, seen.overview)
+            self._seen = None if seen is None else seen._replace(version=None)
             try:
                 writelock.begin(writer, self._busy_ms)
                 turn = SqliteTurn(writer, boot, now, openings=self._openings, seen=seen)

@@ -515,7 +515,7 @@ MUTANTS = (
         RECOVERY,
         "a turn goes by what was seen before another boot's, or before one that has failed",
         "stores/sqlite/store.py",
-        "self._seen = None if seen is None else Seen(seen.boot, None, seen.at, seen.overview)",
+        "self._seen = None if seen is None else seen._replace(version=None)",
         "pass",
         test="tests/stores/sqlite/test_overview.py",
     ),
