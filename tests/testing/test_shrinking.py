@@ -14,6 +14,7 @@ import hypothesis
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.internal.conjecture import providers
 from lamplighter import Job, Runtime
 from lamplighter.stores.sqlite.jobs import SqliteJobs
 from lamplighter.testing import Choices, Faults, Simulation, Violation, simulations, work
@@ -21,6 +22,15 @@ from lamplighter.testing.scripted_handlers import Script
 from lamplighter.testing.simulation.shrinking import PHASES
 
 settings = hypothesis.settings(deadline=None, database=None, print_blob=False, derandomize=True, phases=PHASES)
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hypothesis also draws numbers that stand in modules which whatever test has imported. What is drawn here, and so
+    what it shrinks to, must not depend on which tests came before.
+    """
+    monkeypatch.setattr(providers.HypothesisProvider, "_local_constants", providers.Constants())
+    monkeypatch.setattr(providers, "CONSTANTS_CACHE", {})
 
 
 def paying(paid: Counter[str]) -> Callable[[Runtime], None]:
