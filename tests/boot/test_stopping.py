@@ -114,11 +114,19 @@ def test_a_cancelled_end_of_async_with_drains_no_longer(runtime, recorder):
 
 
 IMPATIENT = """
-    import sys, threading
+    import signal, sys, threading
     from lamplighter import Runtime
     rt = Runtime(sys.argv[1], drain=3600)
-    rt.subscribe(lambda event: print(event["event"], flush=True), events=["job.started", "runtime.draining"])
-    rt.jobs.add_handler("hangs", lambda job: threading.Event().wait())
+    rt.subscribe(lambda event: print(event["event"], flush=True), events=["runtime.draining"])
+
+    @rt.jobs.handler("hangs")
+    def hangs(job):
+        # The job may be there before `run`, which hears signals in its own way from then on.
+        while {is_early}:
+            pass
+        print("job.started", flush=True)
+        threading.Event().wait()
+
     with rt:
         rt.jobs.queue("hangs")
         {wait}
@@ -127,15 +135,18 @@ IMPATIENT = """
 
 
 @pytest.mark.parametrize(
-    ("wait", "says", "code"),
-    [("rt.run()", "stopped None\n", 0), ("threading.Event().wait()", "", -signal.SIGINT)],
+    ("wait", "is_early", "says", "code"),
+    [
+        ("rt.run()", "signal.getsignal(signal.SIGINT) is signal.default_int_handler", "stopped None\n", 0),
+        ("threading.Event().wait()", "False", "", -signal.SIGINT),
+    ],
     ids=["run", "with"],
 )
-def test_a_second_ctrl_c_ends_the_drain(tmp_path, wait, says, code):
+def test_a_second_ctrl_c_ends_the_drain(tmp_path, wait, is_early, says, code):
     # It did nothing in `run`, and in a `with` it left a runtime behind that had not given its jobs back.
     path = tmp_path / "jobs.db"
     host = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(IMPATIENT).format(wait=wait), str(path)],
+        [sys.executable, "-c", textwrap.dedent(IMPATIENT).format(wait=wait, is_early=is_early), str(path)],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
