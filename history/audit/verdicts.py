@@ -310,7 +310,7 @@ class Verdicts:
 
 def _was_set(store: StoreReplay) -> bool:
     """Whether a clock was set while a store was used, so that the instants of its turns are in no order."""
-    return any(boot.has_jumped for boot in store.boots.values())
+    return any(boot.has_jumped or boot.turned_back for boot in store.boots.values())
 
 
 def _whence(store: StoreReplay, may_be_missing: bool) -> str:

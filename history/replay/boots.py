@@ -52,6 +52,8 @@ class BootReplay:
         is_disordered: whether its lines lie in another order than that of their numbers.
         went_back: how often the time of a line is before that of an earlier one, and `has_jumped` whether it says that
             the clock was set.
+        turned_back: whether a turn of it lies before an earlier one: who is killed as a clock is set cannot say that it
+            was, and another tells the turn.
         silences: how often a boot that logs at debug did not for a while.
     """
 
@@ -77,8 +79,11 @@ class BootReplay:
     is_disordered: bool = False
     went_back: int = 0
     has_jumped: bool = False
+    turned_back: bool = False
     silences: int = 0
     _furthest: int = 0
+    # The furthest turn that is told, and when it was.
+    _turn: tuple[int, float] = (0, float("-inf"))
     # The last line at debug, and the gaps since.
     _aloud: int = 0
     _silent_gaps: int = 0
@@ -133,6 +138,11 @@ class BootReplay:
         """A line says that the boot has come to this turn."""
         if turn > self.last_turn:
             self.last_turn, self.last_said = turn, line
+
+    def take(self, turn: int, at: float) -> None:
+        """A line tells a turn, and the instant of it."""
+        (earlier, since), self._turn = sorted((self._turn, (turn, at)))
+        self.turned_back = self.turned_back or (earlier < self._turn[0] and self._turn[1] < since - STEP_SECONDS_MIN)
 
     @property
     def is_headless(self) -> bool:

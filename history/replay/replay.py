@@ -244,6 +244,7 @@ class Replay:
         lines.told(line.turn, line.moves, line, is_own=line.told_by is None)
         self._follow_ups.hear(owner.name, line.turn, line.moves, line, is_whole=line.turn in owner.turns)
         at = line.ts if line.at is None else line.at
+        owner.take(line.turn, at)
         for move in line.moves:
             step = ToldMove(move, owner.name, at, line)
             if move.k in AFTER:

@@ -417,6 +417,15 @@ MUTANTS = (
         "::test_a_line_without_the_checksum_that_all_others_of_its_store_have_is_found",
     ),
     Mutant(
+        LOG,
+        "the audit judges by instants though a turn lies before the one before it",
+        "history/audit/verdicts.py",
+        "any(boot.has_jumped or boot.turned_back for boot",
+        "any(boot.has_jumped for boot",
+        test="tests/history/audit/test_groups.py"
+        "::test_that_a_clock_was_set_is_seen_where_whoever_knew_of_it_was_killed[1.5-False]",
+    ),
+    Mutant(
         RECOVERY,
         "a dead boot's jobs are not taken back",
         "broker/boots.py",

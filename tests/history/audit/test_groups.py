@@ -74,3 +74,12 @@ def test_where_a_clock_was_set_or_a_turn_is_missing_nobody_knows():
 
     assert "too many of a group" not in kinds(audited(story.lines))
     assert "too many of a group" not in kinds(audited(cut))
+
+
+@pytest.mark.parametrize(("back", "is_known"), [(0.5, True), (1.5, False)])
+def test_that_a_clock_was_set_is_seen_where_whoever_knew_of_it_was_killed(back, is_known):
+    # The line that says it is written behind the turn that has found it, and that turn was told by the next boot.
+    killed, later = Groups().claim("a", 1, 10).claim("b", 2, 11).claim("c", 2, 12), Groups("b2", 2)
+    later.tell(killed, killed.turns + 1, {"k": "recounted", "x": 1}, at=12 - back)
+
+    assert ("too many of a group" in kinds(audited([*killed.lines, *later.lines]))) == is_known
