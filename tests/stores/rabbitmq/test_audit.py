@@ -23,7 +23,7 @@ from .test_simulation import TROUBLES, campaign
 
 WAIT_SECONDS = 20.0
 KILLS = count(2, 20)
-EDITS = count(100, 3_000)
+EDITS = count(40, 3_000)
 SIMULATED_KILLS_MAX = 4
 LEVELS = ("debug", "info")
 UNJUDGED = "each job is judged by itself"
