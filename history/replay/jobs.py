@@ -130,6 +130,7 @@ class JobReplay:
         self.doubtful: list[DoubtfulMove] = []
         # Jobs whose ids were used again before anybody had told that retention removed something.
         self._born_again: list[tuple[ToldJob, ToldMove]] = []
+        self._told_twice: set[str] = set()
         self._findings = findings
         self.links = LinkReplay(findings, self._end_of)
         self.debounces = DebounceReplay()
@@ -174,6 +175,7 @@ class JobReplay:
         for job, step in self._born_again if not self.pruned else ():
             self._say_twice(job, step)
         self._born_again.clear()
+        self.links.settle(self._told_twice)
 
     def _wait(self, step: ToldMove) -> None:
         self.waiting.setdefault(step.move.j, []).append(step)
@@ -321,6 +323,7 @@ class JobReplay:
         self._say_twice(job, step)
 
     def _say_twice(self, job: ToldJob, step: ToldMove) -> None:
+        self._told_twice.add(step.move.j)
         is_end = AFTER[step.move.k] in ENDED and job.state in ENDED
         says = f"job {step.move.j}: its move {step.move.r} is told by two turns"
         self._say("finished twice" if is_end else "told twice", says, step, job, is_doubtful=True)

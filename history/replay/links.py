@@ -8,7 +8,7 @@ order the logs are read: what is named and not told yet is looked at when it com
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
 from ...messages.jobs import ENDED, JobState
@@ -18,6 +18,9 @@ from .findings import Findings, Kind
 
 UNTOLD_MAX = 100_000
 """Ends that were named and are not told yet. Where there are more, the first of them began before the log."""
+
+DOUBTS_MAX = 10_000
+"""Ends that are not as a move says, which are kept until it is known of which life of an id they are."""
 
 DONE = frozenset({JobState.DONE})
 
@@ -49,6 +52,7 @@ class LinkReplay:
         # What a job was freed by, as far as that did not fit into the move that tells it.
         self._more: dict[str, int] = {}
         self._untold: OrderedDict[tuple[str, int], list[NamedEnd]] = OrderedDict()
+        self._doubts: list[tuple[str, NamedEnd, str]] = []
 
     def linked(self, move: Told, line: Line) -> None:
         """More of those that a job has waited for are named, before the move that frees it."""
@@ -107,8 +111,23 @@ class LinkReplay:
         elif end[0] == rev:
             self._judge(named, job_id, rev, end[1])
 
+    def settle(self, lives: Collection[str]) -> None:
+        """No further move will come.
+
+        Args:
+            lives: jobs of which moves with the same number are known. Which of them a move has named, nobody can say.
+        """
+        for job_id, named, says in self._doubts:
+            if job_id not in lives:
+                self._findings.say(named.kind, says, named.line)
+        self._doubts.clear()
+
     def _judge(self, named: NamedEnd, job_id: str, rev: int, state: str) -> None:
-        if state not in named.states:
-            wanted = " or ".join(sorted(named.states))
-            says = f"job {named.child}: expected move {rev} of job {job_id} to be its end as {wanted}, got: {state}"
+        if state in named.states:
+            return
+        wanted = " or ".join(sorted(named.states))
+        says = f"job {named.child}: expected move {rev} of job {job_id} to be its end as {wanted}, got: {state}"
+        if len(self._doubts) < DOUBTS_MAX:
+            self._doubts.append((job_id, named, says))
+        else:
             self._findings.say(named.kind, says, named.line)

@@ -153,3 +153,29 @@ def test_a_real_log_is_well_and_a_job_that_is_left_waiting_is_found_in_the_store
     (found,) = audited(lines, store).findings
     assert found.kind == "left waiting"
     assert waits.id in found.says
+
+
+@pytest.mark.parametrize("is_lost", [True, False])
+def test_of_which_life_an_end_is_nobody_knows_where_a_birth_is_lost(is_lost):
+    # The end of the first life was taken for that of the second, whose own fate was then the wrong one to share.
+    story = Story()
+    birth = story.hop("queued", None, 0, 0, "p")
+    if is_lost:
+        story.said("log.dropped", count=1, reason="no space left")
+        story.turns += 1
+    else:
+        story.turn(birth)
+    story.move("cancelled", "queued", 0, 0, "p").turn({"k": "pruned", "x": 1})
+    del story.revs["p"]
+    story.move("queued", None, 0, 0, "p", m=1).move("doomed", "queued", 0, 0, "p", m=1, y=[["q", 3]])
+    born(story, 1).move("doomed", "queued", 0, 0, "c", m=1, y=[["p", 2]])
+
+    assert "doomed without cause" not in kinds(audited(parent(story, "q", "dead").lines))
+
+
+def test_a_fate_that_nobody_had_is_found_though_another_job_has_had_two_lives():
+    story = Story().done("p").turn({"k": "pruned", "x": 1})
+    del story.revs["p"]
+    story = born(parent(story, "p", "done"), 1).move("doomed", "queued", 0, 0, "c", m=1, y=[["p", 3]])
+
+    assert kinds(audited(story.lines)) == ["doomed without cause"]
