@@ -253,7 +253,9 @@ class Supervisor(RuntimeActor):
         self._announce(Down(child=name, incarnation=child.incarnation, reason=reason))
         now = self.context.clock.monotonic()
         child.deaths = [at for at in child.deaths if now - at < max(HEALTHY_SECONDS, child.spec.budget.window_seconds)]
-        child.deaths.append(now)
+        if not death.is_anothers:
+            # A host may raise what it likes into its own threads: the budget is for what the actor itself dies of.
+            child.deaths.append(now)
         child.last_crash = reason
         crash = _crash(death, self.context.clock.now())
         child.crashes.append(crash)

@@ -114,6 +114,7 @@ class RuntimeActor(pykka.ThreadingActor):
         self.speaker = Speaker(actor=name, incarnation=incarnation)
         self._death: tuple[str, str] | None = None
         self._fatal: BaseException | None = None
+        self.is_lent = False
         # Its lines must not carry what those who stand in for it have bound in their own.
         self._own_context = Context()
         # What whoever stands in calls before it says what it has come for.
@@ -183,7 +184,7 @@ class RuntimeActor(pykka.ThreadingActor):
         return self._fatal is None and self.may_be_stood_in_for and self.mailbox.lend(read)
 
     def _read_here(self, new: Mail | None = None) -> None:
-        over = new
+        over, self.is_lent = new, True
         try:
             if new is not None:
                 self.hear_first()
@@ -200,6 +201,13 @@ class RuntimeActor(pykka.ThreadingActor):
             self._fatal = error
             if over is not None:
                 self.actor_ref.tell(over)
+        finally:
+            self.is_lent = False
+
+    @property
+    def is_busy_here(self) -> bool:
+        """Whether the calling thread is the one that this actor goes on with, so that it cannot wait for an answer."""
+        return self.mailbox.is_read_here() or self.context.log.is_written_here
 
     @property
     def may_be_stood_in_for(self) -> bool:
@@ -255,7 +263,14 @@ class RuntimeActor(pykka.ThreadingActor):
                 self._note_death(error)
             reason, trace = self._death or ("stopped", None)
             self.context.died(
-                Died(child=self.name, incarnation=self.incarnation, reason=reason, traceback=trace, over=self.in_hand)
+                Died(
+                    child=self.name,
+                    incarnation=self.incarnation,
+                    reason=reason,
+                    traceback=trace,
+                    over=self.in_hand,
+                    is_anothers=self._fatal is not None,
+                )
             )
 
     def _actor_loop_teardown(self) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 
 from ..broker import boots, claims, jobs, links, schedules
 from ..broker.alarms import Alarms
+from ..broker.broken_turn import BrokenTurn
 from ..broker.clock_steps import keep_time
 from ..broker.dispatch import handle
 from ..broker.host_transactions import Expectations
@@ -46,7 +47,11 @@ RETRY_SECONDS = 0.1
 
 
 class JobBroker(RuntimeActor):
-    """Takes the turns, which are all that changes the store."""
+    """Takes the turns, which are all that changes the store.
+
+    Attributes:
+        leads: whether the last turn could account for slots.
+    """
 
     def __init__(
         self,
@@ -88,7 +93,7 @@ class JobBroker(RuntimeActor):
         self._carried_over = carried_over
         self._recovered = False
         self._looked_at = 0.0
-        self._leads = True
+        self.leads = True
         self._waiting_since: float | None = None
         self._waiting_callers = 0
         # Told by name: when this incarnation is gone, its alarms wake the next.
@@ -142,15 +147,11 @@ class JobBroker(RuntimeActor):
             self.on_lost(mail, read=place < self.context.limits.turn_messages_max)
 
     @property
-    def leads(self) -> bool:
-        """Whether the last turn could account for slots."""
-        return self._leads
-
-    @property
     def may_be_stood_in_for(self) -> bool:
         """Whether a caller may take the turn for its own message. Where several wait, they share the next one."""
         is_free = self._waiting_callers < 2 and self._waiting_since is None
-        return is_free and self._lends and self.turn_times.are_quick
+        # The application's code might take a lock that the caller has.
+        return is_free and self._lends and self.turn_times.are_quick and self.context.log.is_ours
 
     @property
     def behind(self) -> int:
@@ -197,6 +198,9 @@ class JobBroker(RuntimeActor):
             self._begin_anew(lost)
             return
         except Exception:
+            if self.is_lent:
+                # Its host may have raised that into this thread, and no message need be to blame.
+                raise
             is_back = self._one_by_one(batch)
         else:
             self._let_out(out)
@@ -213,9 +217,8 @@ class JobBroker(RuntimeActor):
         try:
             self._state.renew(self._renew(lost))
         except (StoreUnavailable, UsageError, OSError, RuntimeError) as error:
-            self._wait_for_store(
-                StoreUnavailable(f"{lost}; and the runtime cannot go on as another instance yet: {error}")
-            )
+            why = f"{lost}; and the runtime cannot go on as another instance yet: {error}"
+            self._wait_for_store(StoreUnavailable(why))
             return
         self._ask_the_living()
         self._begin()
@@ -247,13 +250,8 @@ class JobBroker(RuntimeActor):
     def _refuse(self, mail: Mail, error: Exception) -> Mail | None:
         """Say that a message could not be carried out. What is to be tried instead of it, if anything is."""
         kind = type(mail.body).__name__
-        self.context.log.emit(
-            "message.refused",
-            self.speaker_of(mail),
-            message=kind,
-            reason=repr(error)[:500],
-            traceback=traceback.format_exc(),
-        )
+        why = {"reason": repr(error)[:500], "traceback": traceback.format_exc()}
+        self.context.log.emit("message.refused", self.speaker_of(mail), message=kind, **why)
         answer(reply_of(mail.body), None, LamplighterError(f"{kind} could not be carried out: {error!r}"))
         if isinstance(mail.body, Housekeep):
             self._retention.put_off()
@@ -274,18 +272,20 @@ class JobBroker(RuntimeActor):
                 self._work(own, batch)
                 # The store commits here, where its block ends.
             is_stored = True
-        except BaseException:
+            times.end(is_stored=True)
+            out.did, out.unlogged, out.version, out.expiry = turn.did, turn.unlogged, turn.version, turn.expiry
+            out.lines += [Said(event, self._itself, (fields,)) for event, fields in turn.news]
+            if turn.leads and not self.leads:
+                own.tell("scheduler", Resync(self._state.sync_id, self._state.boot))
+            self.leads, self._recovered = turn.leads, True
+        except BaseException as error:
             # A commit that raised may hold all the same, and what it has queued may be due.
             self._state.forget_next_due()
+            if is_stored and isinstance(error, Exception):
+                raise BrokenTurn(repr(error)) from error
+            if not is_stored:
+                times.end(is_stored=False)
             raise
-        finally:
-            times.end(is_stored=is_stored)
-        out.did, out.unlogged, out.version, out.expiry = turn.did, turn.unlogged, turn.version, turn.expiry
-        out.lines += [Said(event, self._itself, (fields,)) for event, fields in turn.news]
-        if turn.leads and not self._leads:
-            own.tell("scheduler", Resync(self._state.sync_id, self._state.boot))
-        self._leads = turn.leads
-        self._recovered = True
         return out
 
     def _work(self, own: TurnContext, batch: list[Mail]) -> None:
@@ -362,8 +362,7 @@ class JobBroker(RuntimeActor):
                 answer(reply, None, None)
         self._waiting_callers = len(self.mailbox) + len(out.replies) if out.replies else 0
         answer_all(out.replies)
-        ended = [moved.job for moved in out.transitions if moved.job.state in ENDED]
-        if ended:
+        if ended := [moved.job for moved in out.transitions if moved.job.state in ENDED]:
             self._wake_waiters(ended)
         self._neighbours.hint(out)
 

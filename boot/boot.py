@@ -86,13 +86,13 @@ class Boot:
             self.clock,
             waiting_max=limits.subscriber_events_max,
             lock=environment.lock(),
+            thread_id=environment.thread_id,
             failpoints=environment.failpoints,
         )
         self.post = Post(self.clock)
         self.joins = Joins()
         self.requests = Requests(self.post, store, clock=self.clock, environment=environment, limits=limits)
-        self._has_declared = False
-        self.carried_over = CarriedOver()
+        self._has_declared, self.carried_over = False, CarriedOver()
         self._durability = durability
         self.share = share
         self._failed = failed

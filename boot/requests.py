@@ -31,6 +31,12 @@ WRITTEN_HERE = (
     "connection="
 )
 
+BUSY_HERE = (
+    "expected a call that may wait for the runtime, got one in the midst of the runtime's own work, which waits for "
+    "this thread: from a processor, a filter or a handler of its log lines, or from a finalizer (__del__, "
+    "weakref.finalize) that Python has called there; hand it over to another thread"
+)
+
 DECLARED_MAX = 1_000
 """How many schedules one turn stores: messages of others wait for so long."""
 
@@ -72,7 +78,7 @@ class Requests:
 
         Raises:
             StoreUnavailable: no answer within `reply_seconds_max`.
-            UsageError: this thread's own transaction would be waited for.
+            UsageError: this thread's own transaction would be waited for, or this call itself.
             LamplighterError: the broker refused, or `before_waiting` does.
         """
         self.check_caller()
@@ -95,6 +101,9 @@ class Requests:
         Raises:
             UsageError, LamplighterError: as `ask`.
         """
+        broker = self.post.find("broker")
+        if broker is not None and broker.is_busy_here:
+            raise UsageError(BUSY_HERE)
         if self._host is not None and self._host.written_here():
             raise UsageError(WRITTEN_HERE)
         if self.before_waiting is not None:

@@ -57,6 +57,7 @@ class Environment:
         new_id: ids of boots and handlers, and what `JobIds` are made of.
         spawn: starts a thread.
         may_stand_in: whether the calling thread may stand in for an actor's.
+        thread_id: which thread is calling.
         lock: what guards a few steps that must not be taken by two threads at once.
         relock: the same, and the thread that holds it may take it again.
         event: what a sleeping job waits at.
@@ -86,6 +87,7 @@ class Environment:
     new_id: Callable[[], str] = new_id
     spawn: Callable[[Callable[[], None], str], Thread] = spawn
     may_stand_in: Callable[[], bool] = may_stand_in
+    thread_id: Callable[[], int] = threading.get_ident
     lock: Callable[[], AbstractContextManager[Any]] = threading.Lock
     relock: Callable[[], AbstractContextManager[Any]] = threading.RLock
     event: Callable[[], threading.Event] = threading.Event

@@ -90,7 +90,7 @@ class ActorMailbox(Mailbox):
         """The thread that reads. The reader does so from its start to its end, but not while it waits."""
 
     def put(self, envelope: Any) -> None:
-        if self._reading.get(READER) == threading.get_ident():
+        if self.is_read_here():
             # Nobody need be woken: whoever reads looks before it waits.
             self._mail.append(envelope)
         else:
@@ -109,6 +109,10 @@ class ActorMailbox(Mailbox):
                 if self._mail:
                     return self._mail.popleft()
                 self._reading.clear()
+
+    def is_read_here(self) -> bool:
+        """Whether it is the calling thread that reads."""
+        return self._reading.get(READER) == threading.get_ident()
 
     def lend(self, read: Callable[[], object]) -> bool:
         """Read in the place of the reader. False unless that waits, or has not begun to read."""

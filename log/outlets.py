@@ -24,6 +24,9 @@ class Outlet(Protocol):
     def hears(self, level: str) -> bool:
         """Whether a line of this level goes anywhere. True when that cannot be known. Never raises."""
 
+    def is_ours(self) -> bool:
+        """Whether no code of the application's is called for a line, of whatever level. Never raises."""
+
     def write(self, lines: Sequence[dict[str, Any]]) -> Unwritten | None:
         """Write lines, whose fields begin with `event` and `level`. What could not be written; never raises."""
 
@@ -56,6 +59,9 @@ class StandardOutlet:
 
     def hears(self, level: str) -> bool:
         return self._logger.isEnabledFor(LEVELS[level])
+
+    def is_ours(self) -> bool:
+        return _only_sinks(self._logger) is not None
 
     def write(self, lines: Sequence[dict[str, Any]]) -> Unwritten | None:
         sinks = _only_sinks(self._logger)
@@ -97,6 +103,9 @@ class StructlogOutlet:
         except Exception:
             return True
 
+    def is_ours(self) -> bool:
+        return False
+
     def write(self, lines: Sequence[dict[str, Any]]) -> Unwritten | None:
         return one_by_one(self._write, lines)
 
@@ -109,22 +118,22 @@ class StructlogOutlet:
         return self._logger.bind(**fields)
 
 
-def _only_sinks(logger: logging.Logger) -> Sequence[Sink]:
-    """Where the lines of a logger go, if that is to sinks of ours alone; none if anybody else may look at a record: a
-    filter, a handler or a logger of the application's, or what stands in for a method of logging's, as tools that watch
-    an application have it.
+def _only_sinks(logger: logging.Logger) -> Sequence[Sink] | None:
+    """Where the lines of a logger go, if that is to sinks of ours alone or to nobody. None if anybody else may look at
+    a record: a filter, a handler or a logger of the application's, or what stands in for a method of logging's, as
+    tools that watch an application have it.
     """
     found: list[Sink] = []
     at: logging.Logger | None = logger
     while at is not None:
         for handler in at.handlers:
             if not isinstance(handler, Sink) or handler.filters or handler.level:
-                return ()
+                return None
             found.append(handler)
         at = at.parent if at.propagate else None
     calls = logging.Logger.callHandlers
     is_loggings_own = type(calls) is FunctionType and calls.__globals__ is vars(logging)
-    return found if is_loggings_own and type(logger) is logging.Logger and not logger.filters else ()
+    return found if is_loggings_own and type(logger) is logging.Logger and not logger.filters else None
 
 
 class StandardBoundLogger(structlog.stdlib.BoundLogger):

@@ -12,6 +12,7 @@ class Died(NamedTuple):
 
     Attributes:
         over: the message that it had in hand.
+        is_anothers: whether the error came to another thread, which stood in for its own.
     """
 
     child: str
@@ -19,6 +20,7 @@ class Died(NamedTuple):
     reason: str
     traceback: str | None
     over: Mail | None
+    is_anothers: bool = False
 
 
 class StartChild(NamedTuple):

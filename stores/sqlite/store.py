@@ -263,22 +263,31 @@ class SqliteStore:
             seen = self._seen
             # Whatever becomes of this turn, what the last one has left does not hold behind it.
             self._seen = None if seen is None else seen._replace(version=None)
+            is_sealed = False
             try:
                 writelock.begin(writer, self._busy_ms)
                 turn = SqliteTurn(writer, boot, now, openings=self._openings, seen=seen)
                 yield turn
                 turn.seal()
+                is_sealed = True
                 self._failpoints.at("store.turn.commit")
                 self._commit(writer)
                 if turn.is_member:
                     self._seen = turn.see()
                 elif seen is not None and seen.boot == boot:
                     self._seen = None
-            except BaseException:
+            except BaseException as error:
                 # A failed commit may have rolled back by itself. If it has not, the open transaction must not outlive
                 # the turn.
                 if writer.in_transaction:
                     writer.execute("rollback")
+                elif (
+                    is_sealed
+                    and isinstance(error, Exception)
+                    and not isinstance(error, LamplighterError | sqlite3.Error)
+                ):
+                    # Nothing of the store's: memory that is short, or what another thread has raised into this one.
+                    raise CommitUnknown(f"the store {self.address} may have stored a write batch: {error!r}") from error
                 raise
 
     def _commit(self, writer: sqlite3.Connection) -> None:

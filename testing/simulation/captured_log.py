@@ -66,6 +66,10 @@ class CapturedLogger:
         """Whether lines of this level are kept."""
         return LEVELS[level] >= self._captured.lowest
 
+    def is_ours(self) -> bool:
+        """Nobody is called for a line."""
+        return True
+
     def write(self, lines: Sequence[dict[str, Any]]) -> None:
         """Write lines, unless the process is dead."""
         if self._is_alive():

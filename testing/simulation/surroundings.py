@@ -126,6 +126,7 @@ class Surroundings:
             new_id=lambda: f"{world.chance.getrandbits(96):024x}",
             spawn=spawn,
             may_stand_in=may_stand_in,
+            thread_id=lambda: id(world.current),
             lock=lambda: VirtualLock(world),
             relock=lambda: VirtualRelock(world),
             event=lambda: VirtualEvent(world),

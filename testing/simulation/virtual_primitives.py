@@ -214,6 +214,10 @@ class VirtualActorMailbox(VirtualMailbox, ActorMailbox):
         self._waits = False
         return self._mail.popleft()
 
+    def is_read_here(self) -> bool:
+        reader = None if self._waits else self._reader
+        return self._world.current is (self._stands_in or reader)
+
     def lend(self, read: Callable[[], object]) -> bool:
         if not self._waits or self._stands_in is not None:
             return False

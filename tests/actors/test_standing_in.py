@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import logging
 import queue
 import sys
 import threading
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 import structlog
 from lamplighter.actors.handler_actor import HandlerActor
 from lamplighter.actors.job_broker import JobBroker
-from lamplighter.broker.turn_times import QUICK_SECONDS_MAX, TurnTime
+from lamplighter.broker.turn_times import QUICK_SECONDS_MAX, TurnTime, TurnTimes
 from lamplighter.environment import Environment
 from lamplighter.environment.failpoints import Failpoints
 from lamplighter.environment.mailbox import ActorMailbox
 from lamplighter.environment.replies import BrokerLost, thread_reply
 from lamplighter.environment.threads import may_stand_in
+from lamplighter.errors import UsageError
+from lamplighter.history.audit.audit import audit_logs
+from lamplighter.log.outlets import StructlogOutlet
+from lamplighter.log.sinks import LineFile
 from lamplighter.messages.acts import UNATTRIBUTED
 from lamplighter.messages.jobs import ClaimKey
 from lamplighter.messages.mail import CheckDue, Limit, Mail, Revoke, Run
@@ -26,14 +34,17 @@ SECONDS_MAX = 15.0
 
 
 class Turns(Failpoints):
-    """Keeps which thread has committed each turn, and has the next ones die at a point."""
+    """Keeps which thread has committed each turn, has the next ones die at a point, and calls something at another."""
 
     def __init__(self) -> None:
         super().__init__()
         self.threads: list[threading.Thread] = []
         self.deaths: list[tuple[str, type[BaseException]]] = []
+        self.calls: dict[str, list[Callable[[], object]]] = {}
 
     def at(self, point: str, about: Any = None) -> None:
+        if calls := self.calls.get(point):
+            calls.pop()()
         if point == "store.turn.commit":
             self.threads.append(threading.current_thread())
         if self.deaths and self.deaths[0][0] == point and isinstance(about, JobBroker):
@@ -68,6 +79,12 @@ def waits(rt) -> bool:
 def idles(actor):
     """Whether nothing is for an actor to read, and nothing wakes it."""
     return not actor.mailbox._reading and actor.mailbox.empty() and actor.mailbox._arrived.empty()
+
+
+@pytest.fixture
+def runtime(runtime):
+    """Makes runtimes whose lines no handler of pytest's sees: where one does, nobody stands in."""
+    return partial(runtime, logger=logging.Logger("of nobody"))
 
 
 @pytest.fixture
@@ -346,13 +363,14 @@ def test_who_waits_behind_a_turn_that_dies_asks_the_next_broker(rt, recorder, tu
     assert rt.jobs.counts("behind")["queued"] == 1
 
 
-def test_a_turn_on_a_callers_thread_says_nothing_of_what_the_caller_has_bound(runtime, recorder, caller):
+def test_a_turn_on_a_callers_thread_says_nothing_of_what_the_caller_has_bound(runtime, recorder, caller, monkeypatch):
     lines: list[dict[str, Any]] = []
 
     def keep(logger, method, line):
         lines.append(dict(line))
         raise structlog.DropEvent
 
+    monkeypatch.setattr(StructlogOutlet, "is_ours", lambda outlet: True)
     logger = structlog.wrap_logger(None, processors=[structlog.contextvars.merge_contextvars, keep])
     turns = Turns()
     rt = runtime(logger=logger, environment=Environment(failpoints=turns))
@@ -368,6 +386,127 @@ def test_a_turn_on_a_callers_thread_says_nothing_of_what_the_caller_has_bound(ru
     assert turns.threads[-1] is thread
     assert [line["event"] for line in lines if line.get("job_id") == job.id][:1] == ["job.queued"]
     assert not [line for line in lines if "request" in line]
+
+
+class TimeIsUp(Exception):
+    """What a host's own time limit raises into a thread of its own."""
+
+
+def raise_time_is_up():
+    raise TimeIsUp
+
+
+@pytest.mark.parametrize(
+    ("point", "times"),
+    [
+        ("actor.receive", 1),
+        ("store.turn.begin", 2),
+        ("store.turn.commit", 2),
+        ("store.turn.committed", 1),
+        ("broker.let_out", 1),
+        ("log.write", 1),
+    ],
+)
+def test_whatever_a_host_raises_into_a_turn_nothing_is_refused_or_left_untold(
+    runtime, recorder, caller, tmp_path, point, times
+):
+    # After the commit the turn was tried again, message by message, and what it had claimed was given to nobody.
+    turns, log = Turns(), logging.Logger("of a file")
+    log.addHandler(LineFile(str(tmp_path / "log")))
+    rt = runtime(logger=log, environment=Environment(failpoints=turns), restart_backoff_seconds_max=0.0)
+    rt.jobs.add_handler("work", lambda job: None)
+    rt.jobs.join(rt.jobs.queue("work"), timeout=SECONDS_MAX)
+    recorder.until(lambda: waits(rt), "the broker to wait")
+    turns.calls[point] = [raise_time_is_up] * times
+
+    job = caller(rt.jobs.queue, "work").result(SECONDS_MAX)
+
+    assert rt.jobs.join(job, timeout=SECONDS_MAX).state == "done"
+    assert turns.calls == {point: []}
+    rt.stop()
+    assert not recorder.of("message.refused")
+    assert rt.health().log_dropped == 0
+    assert not recorder.audit(tmp_path / "jobs.db").findings
+    assert audit_logs([str(tmp_path / "log")]).ok
+
+
+@pytest.mark.parametrize("point", ["store.turn.committed", "turn.ended"])
+def test_memory_that_is_short_after_a_commit_loses_nothing_of_the_turn(rt, recorder, turns, monkeypatch, point):
+    rt.jobs.add_handler("work", lambda job: None)
+
+    def fail():
+        raise MemoryError
+
+    end = TurnTimes.end
+
+    def at_end(times, *, is_stored):
+        end(times, is_stored=is_stored)
+        if is_stored:
+            turns.at("turn.ended")
+
+    monkeypatch.setattr(TurnTimes, "end", at_end)
+
+    turns.calls[point] = [fail]
+    # On the main thread nobody stands in.
+    job = rt.jobs.queue("work")
+
+    assert rt.jobs.join(job, timeout=SECONDS_MAX).state == "done"
+    assert recorder.of("turn.recovered")
+
+
+def test_what_a_host_raises_into_its_threads_spends_no_budget_of_the_brokers(rt, recorder, turns, caller):
+    for number in range(12):
+        recorder.until(lambda: waits(rt), "the broker to wait")
+        turns.deaths = [("broker.let_out", SystemExit)]
+        caller(rt.jobs.queue, "work").result(SECONDS_MAX)
+        recorder.wait_for("actor.restarted", child="broker", child_incarnation=number + 2)
+
+    assert rt.health().status != "red"
+
+
+@pytest.mark.parametrize("sees", ["handler", "filter", "processor"])
+def test_nobody_stands_in_where_the_applications_code_sees_lines(runtime, recorder, caller, sees):
+    # It may take a lock that the caller has, who would wait for itself.
+    turns, logger = Turns(), logging.Logger("watched")
+
+    def see(*line):
+        return line[-1]
+
+    match sees:
+        case "handler":
+            logger.addHandler(logging.StreamHandler(io.StringIO()))
+        case "filter":
+            logger.addFilter(see)
+        case _:
+            logger = structlog.wrap_logger(logger, processors=[see, structlog.processors.JSONRenderer()])
+    rt = runtime(logger=logger, environment=Environment(failpoints=turns))
+    rt.jobs.queue("first")
+    recorder.until(lambda: waits(rt), "the broker to wait")
+
+    def queue():
+        rt.jobs.queue("work")
+        return threading.current_thread()
+
+    assert turns.threads[-1] is not caller(queue).result(SECONDS_MAX)
+    assert turns.threads[-1] is rt.boot.post.find("broker").thread
+
+
+@pytest.mark.parametrize("point", ["store.turn.commit", "log.write", "broker.let_out"])
+@pytest.mark.parametrize("on", ["caller", "broker"])
+def test_a_call_in_the_midst_of_a_turn_is_refused_at_once(rt, recorder, turns, caller, point, on):
+    # A finalizer may be called anywhere; the call waited for itself.
+    refused = []
+
+    def finalize():
+        with pytest.raises(UsageError, match="in the midst of the runtime's own work") as error:
+            rt.jobs.queue("another")
+        refused.append(error)
+
+    turns.calls[point] = [finalize]
+    job = caller(rt.jobs.queue, "work").result(SECONDS_MAX) if on == "caller" else rt.jobs.queue("work")
+
+    assert len(refused) == 1
+    assert rt.jobs.get(job).state == "queued"
 
 
 def test_nobody_stands_in_where_that_could_be_interrupted(caller):

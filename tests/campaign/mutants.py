@@ -217,6 +217,68 @@ MUTANTS = (
         test="tests/actors/test_standing_in.py::test_what_a_broker_has_died_of_is_for_the_next_ones_own_thread",
     ),
     Mutant(
+        TURN,
+        "what a host raises into a turn is held against its messages",
+        "actors/job_broker.py",
+        "            if self.is_lent:\n",
+        "            if False:\n",
+        test="tests/actors/test_standing_in.py::"
+        "test_whatever_a_host_raises_into_a_turn_nothing_is_refused_or_left_untold[store.turn.begin-2]",
+    ),
+    Mutant(
+        TURN,
+        "what fails behind a commit has its turn tried again",
+        "stores/sqlite/store.py",
+        "                elif (\n                    is_sealed\n",
+        "                elif (\n                    False\n",
+        test="tests/actors/test_standing_in.py::"
+        "test_memory_that_is_short_after_a_commit_loses_nothing_of_the_turn[store.turn.committed]",
+    ),
+    Mutant(
+        TURN,
+        "what fails behind the store has a turn tried again that it has stored",
+        "actors/job_broker.py",
+        "            if is_stored and isinstance(error, Exception):",
+        "            if False:",
+        test="tests/actors/test_standing_in.py::"
+        "test_memory_that_is_short_after_a_commit_loses_nothing_of_the_turn[turn.ended]",
+    ),
+    Mutant(
+        SUPERVISION,
+        "what hosts raise into their threads spends the broker's budget",
+        "supervisor.py",
+        "        if not death.is_anothers:\n",
+        "        if True:\n",
+        test="tests/actors/test_standing_in.py::"
+        "test_what_a_host_raises_into_its_threads_spends_no_budget_of_the_brokers",
+    ),
+    Mutant(
+        LANES,
+        "the application's code sees lines in a turn on a caller's thread",
+        "actors/job_broker.py",
+        "self.turn_times.are_quick and self.context.log.is_ours",
+        "self.turn_times.are_quick",
+        test="tests/actors/test_standing_in.py::test_nobody_stands_in_where_the_applications_code_sees_lines[filter]",
+    ),
+    Mutant(
+        LANES,
+        "a call in the midst of a turn waits for itself",
+        "boot/requests.py",
+        "        if broker is not None and broker.is_busy_here:\n",
+        "        if False:\n",
+        test="tests/actors/test_standing_in.py::"
+        "test_a_call_in_the_midst_of_a_turn_is_refused_at_once[caller-log.write]",
+    ),
+    Mutant(
+        LOG,
+        "a line that a host has raised into is lost",
+        "log/emitter.py",
+        "            lost = self._lost(lines)\n        if lost is not None:\n            # The disk",
+        "            pass\n        if lost is not None:\n            # The disk",
+        test="tests/actors/test_standing_in.py::"
+        "test_whatever_a_host_raises_into_a_turn_nothing_is_refused_or_left_untold[log.write-1]",
+    ),
+    Mutant(
         LOG,
         "the lines of a turn carry what a caller has bound",
         "actors/base.py",
@@ -753,8 +815,8 @@ MUTANTS = (
         TURN,
         "a turn that fails is not rolled back",
         "stores/sqlite/store.py",
-        'writer.execute("rollback")\n                raise',
-        'writer.execute("commit")\n                raise',
+        'writer.execute("rollback")\n                elif',
+        'writer.execute("commit")\n                elif',
     ),
     Mutant(
         SLOTS,
@@ -1045,8 +1107,9 @@ MUTANTS = (
         LOG,
         "a turn counts as logged before it is",
         "actors/job_broker.py",
-        "        self._recovered = True\n        return out\n",
-        "        self._recovered = True\n        self._carried_over.take(out, self._state.boot)\n        return out\n",
+        "            self.leads, self._recovered = turn.leads, True\n",
+        "            self.leads, self._recovered = turn.leads, True\n"
+        "            self._carried_over.take(out, self._state.boot)\n",
     ),
     Mutant(
         LOG,
@@ -1206,7 +1269,7 @@ MUTANTS = (
         LOG,
         "whoever looks at records is passed over",
         "log/outlets.py",
-        "return found if is_loggings_own and type(logger) is logging.Logger and not logger.filters else ()",
+        "return found if is_loggings_own and type(logger) is logging.Logger and not logger.filters else None",
         "return found",
         test="tests/log/test_writes.py::test_whoever_looks_at_records_sees_each_line_and_the_file_has_it[stand_in]",
     ),
