@@ -117,9 +117,12 @@ class RabbitStore(Session):
             undo(turn.ops.changes)
             raise
         # The turn holds. An error from here on must not take it back.
-        self._failpoints.at("store.turn.committed")
-        turn.news += self._news
-        self._news = []
+        try:
+            self._failpoints.at("store.turn.committed")
+            turn.news += self._news
+            self._news = []
+        except Exception as error:
+            raise CommitUnknown(f"the store {self.address} has stored a write batch, and then: {error!r}") from error
 
     def holds(self, job_id: str) -> bool:
         return any(held.job.id == job_id and not held.is_lost for held in self.state.deliveries.held)

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 
 import pytest
 from lamplighter.broker.turn_times import TurnTime
 from lamplighter.environment import Environment
 from lamplighter.stores.rabbitmq.questions import ANSWER_SECONDS_MAX
 
-from ...actors.test_standing_in import SECONDS_MAX, Turns
+from ...actors.test_standing_in import SECONDS_MAX, Turns, raise_time_is_up
+
+
+@pytest.fixture
+def runtime(runtime):
+    """Makes runtimes whose lines no handler of pytest's sees: where one does, nobody stands in."""
+    return partial(runtime, logger=logging.Logger("of nobody"))
 
 
 def test_a_caller_takes_the_turn_of_a_broker_that_waits(url: str, runtime, caller: Callable[..., Future]) -> None:
@@ -43,3 +51,26 @@ def test_who_would_give_up_before_the_server_must_have_confirmed_takes_no_turn(
         return broker.may_be_stood_in_for
 
     assert any(is_lent() for _ in range(20)) is lends
+
+
+@pytest.mark.parametrize("point", ["store.turn.begin", "store.turn.committed", "broker.let_out", "log.write"])
+def test_whatever_a_host_raises_into_a_turn_nothing_is_left_untold(
+    url: str, runtime, caller: Callable[..., Future], recorder, point: str
+) -> None:
+    turns = Turns()
+    rt = runtime(url, environment=Environment(failpoints=turns), restart_backoff_seconds_max=0.0)
+    rt.jobs.add_handler("work", lambda job: None)
+
+    def queue() -> list:
+        jobs = []
+        while threading.current_thread() not in turns.threads:
+            jobs.append(rt.jobs.queue("work"))
+        turns.calls[point] = [raise_time_is_up]
+        return [*jobs, rt.jobs.queue("work")]
+
+    jobs = caller(queue).result(SECONDS_MAX)
+
+    assert {rt.jobs.join(job, timeout=SECONDS_MAX).state for job in jobs} == {"done"}
+    rt.stop()
+    recorder.until(lambda: recorder.of("runtime.stopped"), "the end")
+    assert not recorder.audit().findings
