@@ -9,6 +9,7 @@ import math
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 
+from ...messages.clock_steps import STEP_SECONDS_MIN
 from ...rules.wording import many
 from ..log_files.lines import Line
 from .findings import Findings
@@ -174,11 +175,13 @@ class SlotReplay:
 
     def _recount(self, step: ToldMove) -> None:
         """The clock was set back: what was accounted for in what is the future now counts from now."""
+        # By another, or by a clock that was set on since.
+        is_late = step.line.told_by is not None or step.line.ts >= step.at + STEP_SECONDS_MIN
         for known in self.schedules.values():
             if known.waiting or (known.to is not None and known.to > step.at):
                 self._flush(known)
-                if step.line.told_by is not None and known.to is not None:
-                    # Told late: others may have accounted for these slots once more since.
+                if is_late and known.to is not None:
+                    # Others may have accounted for these slots once more since.
                     self._keep_late(known, step.at, known.to)
                 known.to, known.line = step.at if known.to is None else min(known.to, step.at), step.line
 
