@@ -103,6 +103,9 @@ class RuntimeActor(pykka.ThreadingActor):
 
     use_daemon_thread = True
 
+    is_lent_to_hosts = False
+    """Whether threads of the application may stand in for its own."""
+
     def __init__(self, context: ActorContext, name: str, incarnation: int) -> None:
         # pykka's own __init__ asks for the mailbox, so the context comes first.
         self.context = context
@@ -269,7 +272,7 @@ class RuntimeActor(pykka.ThreadingActor):
                     reason=reason,
                     traceback=trace,
                     over=self.in_hand,
-                    is_anothers=self._fatal is not None,
+                    is_anothers=self._fatal is not None and self.is_lent_to_hosts,
                 )
             )
 

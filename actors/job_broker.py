@@ -53,6 +53,8 @@ class JobBroker(RuntimeActor):
         leads: whether the last turn could account for slots.
     """
 
+    is_lent_to_hosts = True
+
     def __init__(
         self,
         context: ActorContext,
@@ -383,8 +385,7 @@ class JobBroker(RuntimeActor):
         """Tell those who wait for jobs that ended where this broker did not see it."""
         awaited = self._awaited()
         known = self._store.jobs.known(awaited).values() if awaited else ()
-        ended = [job for job in known if job.state in ENDED and job.is_counted]
-        if ended:
+        if ended := [job for job in known if job.state in ENDED and job.is_counted]:
             self._wake_waiters(ended)
 
     def _set_alarms(self, outlook: Outlook | None = None) -> None:

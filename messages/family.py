@@ -12,7 +12,7 @@ class Died(NamedTuple):
 
     Attributes:
         over: the message that it had in hand.
-        is_anothers: whether the error came to another thread, which stood in for its own.
+        is_anothers: whether the error came to a thread of the application, which stood in for its own.
     """
 
     child: str

@@ -464,6 +464,20 @@ def test_what_a_host_raises_into_its_threads_spends_no_budget_of_the_brokers(rt,
     assert rt.health().status != "red"
 
 
+def test_what_a_handler_actor_dies_of_on_the_brokers_thread_spends_its_budget(runtime, recorder):
+    class Deadly(Failpoints):
+        def at(self, point, about=None):
+            if point == "actor.receive" and isinstance(about, HandlerActor) and isinstance(about.in_hand.body, Run):
+                raise ValueError
+
+    rt = runtime(environment=Environment(failpoints=Deadly()), restart_backoff_seconds_max=0.0, restarts_max=3)
+    rt.jobs.add_handler("work", lambda job: None)
+    rt.jobs.queue("work")
+
+    assert recorder.wait_for("actor.quarantined")["child"] == "handler:work"
+    assert len(recorder.of("actor.crashed", child="handler:work")) == 4
+
+
 @pytest.mark.parametrize("sees", ["handler", "filter", "processor"])
 def test_nobody_stands_in_where_the_applications_code_sees_lines(runtime, recorder, caller, sees):
     # It may take a lock that the caller has, who would wait for itself.

@@ -253,6 +253,15 @@ MUTANTS = (
         "test_what_a_host_raises_into_its_threads_spends_no_budget_of_the_brokers",
     ),
     Mutant(
+        SUPERVISION,
+        "what a HandlerActor dies of on the broker's thread spends no budget",
+        "actors/base.py",
+        "is_anothers=self._fatal is not None and self.is_lent_to_hosts,",
+        "is_anothers=self._fatal is not None,",
+        test="tests/actors/test_standing_in.py::"
+        "test_what_a_handler_actor_dies_of_on_the_brokers_thread_spends_its_budget",
+    ),
+    Mutant(
         LANES,
         "the application's code sees lines in a turn on a caller's thread",
         "actors/job_broker.py",
