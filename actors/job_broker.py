@@ -19,7 +19,6 @@ from typing import Any
 
 from ..broker import boots, claims, jobs, links, schedules
 from ..broker.alarms import Alarms
-from ..broker.broken_turn import BrokenTurn
 from ..broker.clock_steps import keep_time
 from ..broker.dispatch import handle
 from ..broker.host_transactions import Expectations
@@ -283,10 +282,11 @@ class JobBroker(RuntimeActor):
         except BaseException as error:
             # A commit that raised may hold all the same, and what it has queued may be due.
             self._state.forget_next_due()
-            if is_stored and isinstance(error, Exception):
-                raise BrokenTurn(repr(error)) from error
             if not is_stored:
                 times.end(is_stored=False)
+            elif isinstance(error, Exception):
+                # It is not to be tried again: what it has stored is found by the next, and told.
+                raise CommitUnknown(f"a write batch was stored, and then: {error!r}") from error
             raise
         return out
 

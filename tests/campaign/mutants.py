@@ -238,8 +238,8 @@ MUTANTS = (
         TURN,
         "what fails behind the store has a turn tried again that it has stored",
         "actors/job_broker.py",
-        "            if is_stored and isinstance(error, Exception):",
-        "            if False:",
+        "            elif isinstance(error, Exception):",
+        "            elif False:",
         test="tests/actors/test_standing_in.py::"
         "test_memory_that_is_short_after_a_commit_loses_nothing_of_the_turn[turn.ended]",
     ),
