@@ -82,9 +82,9 @@ def idles(actor):
 
 
 @pytest.fixture
-def runtime(runtime):
-    """Makes runtimes whose lines no handler of pytest's sees: where one does, nobody stands in."""
-    return partial(runtime, logger=logging.Logger("of nobody"))
+def runtime(runtime, unwatched):
+    """Makes runtimes whose broker may be stood in for."""
+    return partial(runtime, logger=unwatched)
 
 
 @pytest.fixture

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from functools import partial
 
 import pytest
 from lamplighter.broker.turn_times import TurnTime
@@ -16,15 +14,11 @@ from lamplighter.stores.rabbitmq.questions import ANSWER_SECONDS_MAX
 from ...actors.test_standing_in import SECONDS_MAX, Turns, raise_time_is_up
 
 
-@pytest.fixture
-def runtime(runtime):
-    """Makes runtimes whose lines no handler of pytest's sees: where one does, nobody stands in."""
-    return partial(runtime, logger=logging.Logger("of nobody"))
-
-
-def test_a_caller_takes_the_turn_of_a_broker_that_waits(url: str, runtime, caller: Callable[..., Future]) -> None:
+def test_a_caller_takes_the_turn_of_a_broker_that_waits(
+    url: str, runtime, unwatched, caller: Callable[..., Future]
+) -> None:
     turns = Turns()
-    rt = runtime(url, environment=Environment(failpoints=turns))
+    rt = runtime(url, logger=unwatched, environment=Environment(failpoints=turns))
 
     def queue() -> int:
         # The broker may have heard something from the server in this very moment, and a turn be slow.
@@ -39,9 +33,9 @@ def test_a_caller_takes_the_turn_of_a_broker_that_waits(url: str, runtime, calle
 
 @pytest.mark.parametrize(("seconds", "lends"), [(ANSWER_SECONDS_MAX, True), (ANSWER_SECONDS_MAX - 0.1, False)])
 def test_who_would_give_up_before_the_server_must_have_confirmed_takes_no_turn(
-    url: str, runtime, seconds: float, lends: bool
+    url: str, runtime, unwatched, seconds: float, lends: bool
 ) -> None:
-    rt = runtime(url, reply_seconds_max=seconds)
+    rt = runtime(url, logger=unwatched, reply_seconds_max=seconds)
 
     def is_lent() -> bool:
         # A turn may be slow, or answer others too.
@@ -55,10 +49,10 @@ def test_who_would_give_up_before_the_server_must_have_confirmed_takes_no_turn(
 
 @pytest.mark.parametrize("point", ["store.turn.begin", "store.turn.committed", "broker.let_out", "log.write"])
 def test_whatever_a_host_raises_into_a_turn_nothing_is_left_untold(
-    url: str, runtime, caller: Callable[..., Future], recorder, point: str
+    url: str, runtime, unwatched, caller: Callable[..., Future], recorder, point: str
 ) -> None:
     turns = Turns()
-    rt = runtime(url, environment=Environment(failpoints=turns), restart_backoff_seconds_max=0.0)
+    rt = runtime(url, logger=unwatched, environment=Environment(failpoints=turns), restart_backoff_seconds_max=0.0)
     rt.jobs.add_handler("work", lambda job: None)
 
     def queue() -> list:
