@@ -187,7 +187,8 @@ class RuntimeActor(pykka.ThreadingActor):
         return self._fatal is None and self.may_be_stood_in_for and self.mailbox.lend(read)
 
     def _read_here(self, new: Mail | None = None) -> None:
-        over, self.is_lent = new, True
+        over = new
+        self.is_lent = True
         try:
             if new is not None:
                 self.hear_first()

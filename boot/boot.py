@@ -92,7 +92,7 @@ class Boot:
         self.post = Post(self.clock)
         self.joins = Joins()
         self.requests = Requests(self.post, store, clock=self.clock, environment=environment, limits=limits)
-        self._has_declared, self.carried_over = False, CarriedOver()
+        self.carried_over = CarriedOver()
         self._durability = durability
         self.share = share
         self._failed = failed
@@ -101,7 +101,7 @@ class Boot:
         self._emptied = environment.event()
         self._begun = ExitStack()
         self._heard_by: list[Subscription] = []
-        self._is_registered = False
+        self._is_registered = self._has_declared = False
         self._interrupted = 0
         self._context = ActorContext(
             environment=environment,
