@@ -38,8 +38,10 @@ def one(url: str, check: str) -> tuple[str, str]:
 
 
 def channel(url: str):
-    """A connection of somebody else's."""
-    return pika.BlockingConnection(pika.URLParameters(url)).channel()
+    """A connection of somebody else's. What is published on it is on the server when that returns."""
+    made = pika.BlockingConnection(pika.URLParameters(url)).channel()
+    made.confirm_delivery()
+    return made
 
 
 def test_a_server_that_cannot_be_reached_is_an_error_and_all_else_is_unknown(capsys):
