@@ -13,7 +13,10 @@ from typing import Any, Protocol, cast
 import structlog
 
 from .log_line import LogLine, Unwritten, formatted, one_by_one
-from .sinks import Sink
+from .sinks import Sink, is_pythons_stderr
+
+LAST_RESORT = logging.lastResort
+"""What shows warnings where no handler is there, as Python has it."""
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
@@ -61,7 +64,11 @@ class StandardOutlet:
         return self._logger.isEnabledFor(LEVELS[level])
 
     def is_ours(self) -> bool:
-        return _only_sinks(self._logger) is not None
+        sinks = _only_sinks(self._logger)
+        if sinks:
+            return all(sink.is_ours() for sink in sinks)
+        # Where there is no handler standard logging makes a record all the same, and shows it if it is a warning.
+        return sinks is not None and (_resort_is_pythons() or not self.hears("error"))
 
     def write(self, lines: Sequence[dict[str, Any]]) -> Unwritten | None:
         sinks = _only_sinks(self._logger)
@@ -134,6 +141,12 @@ def _only_sinks(logger: logging.Logger) -> Sequence[Sink] | None:
     calls = logging.Logger.callHandlers
     is_loggings_own = type(calls) is FunctionType and calls.__globals__ is vars(logging)
     return found if is_loggings_own and type(logger) is logging.Logger and not logger.filters else None
+
+
+def _resort_is_pythons() -> bool:
+    """Whether no code of the application's makes or shows a record for which there is no handler."""
+    is_made_by_python = logging.getLogRecordFactory() is logging.LogRecord
+    return is_made_by_python and logging.lastResort is LAST_RESORT and is_pythons_stderr()
 
 
 class StandardBoundLogger(structlog.stdlib.BoundLogger):

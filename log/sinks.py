@@ -38,6 +38,10 @@ class Sink(logging.Handler):
         self.dropped = 0
         self._dropped_last = (0.0, "")
 
+    def is_ours(self) -> bool:
+        """Whether no code of the application's is called for a line. Never raises."""
+        return True
+
     def emit(self, record: logging.LogRecord) -> None:
         """Runs on the thread that logs, under the handler's lock."""
         try:
@@ -155,6 +159,9 @@ class Console(Sink):
         super().__init__()
         self._text = ConsoleText(for_terminal=on_terminal())
 
+    def is_ours(self) -> bool:
+        return is_pythons_stderr()
+
     def _put(self, lines: Sequence[dict[str, Any]], now: float) -> Unwritten | None:
         return one_by_one(partial(self._show, now), lines)
 
@@ -162,6 +169,11 @@ class Console(Sink):
         if self._text.shows(fields):
             sys.stderr.write(f"{self._text.of(fields, now)}\n")
             sys.stderr.flush()
+
+
+def is_pythons_stderr() -> bool:
+    """Whether `sys.stderr` is the one that Python began with, and no object of the application's."""
+    return sys.stderr is sys.__stderr__
 
 
 def fields_of(record: logging.LogRecord) -> dict[str, Any]:

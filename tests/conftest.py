@@ -168,7 +168,7 @@ def runtime(tmp_path: Path, recorder: Recorder) -> Iterator[Callable[..., Runtim
 @pytest.fixture
 def unwatched() -> logging.Logger:
     """A logger whose lines no handler of pytest's sees: where one does, nobody stands in for the broker."""
-    return logging.Logger("of nobody")
+    return logging.Logger("of nobody", logging.CRITICAL)
 
 
 @pytest.fixture

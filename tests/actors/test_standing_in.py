@@ -25,7 +25,7 @@ from lamplighter.environment.threads import may_stand_in
 from lamplighter.errors import UsageError
 from lamplighter.history.audit.audit import audit_logs
 from lamplighter.log.outlets import StructlogOutlet
-from lamplighter.log.sinks import LineFile
+from lamplighter.log.sinks import Console, LineFile
 from lamplighter.messages.acts import UNATTRIBUTED
 from lamplighter.messages.jobs import ClaimKey
 from lamplighter.messages.mail import CheckDue, Limit, Mail, Revoke, Run
@@ -478,10 +478,13 @@ def test_what_a_handler_actor_dies_of_on_the_brokers_thread_spends_its_budget(ru
     assert len(recorder.of("actor.crashed", child="handler:work")) == 4
 
 
-@pytest.mark.parametrize("sees", ["handler", "filter", "processor"])
-def test_nobody_stands_in_where_the_applications_code_sees_lines(runtime, recorder, caller, sees):
+@pytest.mark.parametrize(
+    "sees", ["handler", "filter", "processor", "stderr", "stderr of last resort", "last resort", "factory"]
+)
+def test_nobody_stands_in_where_the_applications_code_sees_lines(runtime, recorder, caller, sees, monkeypatch):
     # It may take a lock that the caller has, who would wait for itself.
     turns, logger = Turns(), logging.Logger("watched")
+    monkeypatch.setattr(sys, "stderr", sys.__stderr__)
 
     def see(*line):
         return line[-1]
@@ -491,8 +494,32 @@ def test_nobody_stands_in_where_the_applications_code_sees_lines(runtime, record
             logger.addHandler(logging.StreamHandler(io.StringIO()))
         case "filter":
             logger.addFilter(see)
+        case "stderr":
+            logger.addHandler(Console())
+            monkeypatch.setattr(sys, "stderr", io.StringIO())
+        case "stderr of last resort":
+            monkeypatch.setattr(sys, "stderr", io.StringIO())
+        case "last resort":
+            monkeypatch.setattr(logging, "lastResort", logging.NullHandler())
+        case "factory":
+            monkeypatch.setattr(logging, "_logRecordFactory", partial(logging.LogRecord))
         case _:
             logger = structlog.wrap_logger(logger, processors=[see, structlog.processors.JSONRenderer()])
+    rt = runtime(logger=logger, environment=Environment(failpoints=turns))
+    rt.jobs.queue("first")
+    recorder.until(lambda: waits(rt), "the broker to wait")
+
+    caller(rt.jobs.queue, "work").result(SECONDS_MAX)
+
+    assert turns.threads[-1] is rt.boot.post.find("broker").thread
+
+
+@pytest.mark.parametrize("sink", [Console, None])
+def test_callers_stand_in_where_lines_go_to_pythons_own_standard_error(runtime, recorder, caller, sink, monkeypatch):
+    turns, logger = Turns(), logging.Logger("of Python")
+    monkeypatch.setattr(sys, "stderr", sys.__stderr__)
+    if sink is not None:
+        logger.addHandler(sink())
     rt = runtime(logger=logger, environment=Environment(failpoints=turns))
     rt.jobs.queue("first")
     recorder.until(lambda: waits(rt), "the broker to wait")
@@ -501,8 +528,9 @@ def test_nobody_stands_in_where_the_applications_code_sees_lines(runtime, record
         rt.jobs.queue("work")
         return threading.current_thread()
 
-    assert turns.threads[-1] is not caller(queue).result(SECONDS_MAX)
-    assert turns.threads[-1] is rt.boot.post.find("broker").thread
+    thread = caller(queue).result(SECONDS_MAX)
+
+    assert turns.threads[-1] is thread
 
 
 @pytest.mark.parametrize("point", ["store.turn.commit", "log.write", "broker.let_out"])

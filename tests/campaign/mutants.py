@@ -271,6 +271,22 @@ MUTANTS = (
     ),
     Mutant(
         LANES,
+        "an object of the application's at standard error is taken for Python's own",
+        "log/sinks.py",
+        "    return sys.stderr is sys.__stderr__\n",
+        "    return True\n",
+        test="tests/actors/test_standing_in.py::test_nobody_stands_in_where_the_applications_code_sees_lines[stderr]",
+    ),
+    Mutant(
+        LANES,
+        "the application's factory of records is called in a turn on a caller's thread",
+        "log/outlets.py",
+        "logging.getLogRecordFactory() is logging.LogRecord",
+        "True",
+        test="tests/actors/test_standing_in.py::test_nobody_stands_in_where_the_applications_code_sees_lines[factory]",
+    ),
+    Mutant(
+        LANES,
         "a call in the midst of a turn waits for itself",
         "boot/requests.py",
         "        if broker is not None and broker.is_busy_here:\n",
