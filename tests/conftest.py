@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 import sys
 import threading
 import time as walltime
@@ -23,7 +24,7 @@ from lamplighter.history.audit.audit import Audit
 from lamplighter.history.audit.report import Report
 from lamplighter.history.audit.store_view import StoreView
 from lamplighter.log.events import ENVELOPE, EVENTS
-from lamplighter.log.sinks import Sink
+from lamplighter.log.sinks import LineFile, Sink
 from lamplighter.testing.manual_clock import ManualTime
 
 from .support import side_by_side
@@ -166,9 +167,12 @@ def runtime(tmp_path: Path, recorder: Recorder) -> Iterator[Callable[..., Runtim
 
 
 @pytest.fixture
-def unwatched() -> logging.Logger:
-    """A logger whose lines no handler of pytest's sees: where one does, nobody stands in for the broker."""
-    return logging.Logger("of nobody", logging.CRITICAL)
+def unwatched() -> Iterator[logging.Logger]:
+    """A logger whose lines no handler but ours sees: where another does, nobody stands in for the broker."""
+    logger = logging.Logger("of nobody")
+    logger.addHandler(LineFile(os.devnull))
+    yield logger
+    logger.handlers[0].close()
 
 
 @pytest.fixture
