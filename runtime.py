@@ -16,6 +16,7 @@ from .boot.boot import Boot
 from .boot.current import CurrentBoot
 from .boot.declared import Share, check_share
 from .environment.environment import Environment
+from .environment.replies import asyncio_loop
 from .errors import RuntimeFailed, UsageError, shown
 from .handlers.carriers import Carrier, check_carriers
 from .handlers.registration import check_importable
@@ -270,8 +271,8 @@ class Runtime:
         self.stop()
 
     async def __aenter__(self) -> Self:
-        given_up = self.environment.event()
-        starting = asyncio.ensure_future(asyncio.to_thread(self._start_unless, given_up))
+        loop, given_up = asyncio_loop(), self.environment.event()
+        starting = loop.create_task(asyncio.to_thread(self._start_unless, given_up))
         try:
             await asyncio.shield(starting)
         except asyncio.CancelledError:

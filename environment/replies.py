@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from concurrent.futures import InvalidStateError
 from typing import Any, Protocol
 
-from ..errors import LamplighterError
+from ..errors import LamplighterError, UsageError
 from ..messages.jobs import Seconds
 from ..messages.mail import Reply
 
@@ -93,13 +93,28 @@ def thread_reply() -> ThreadReply:
     return ThreadReply(threading.Lock())
 
 
+def asyncio_loop() -> asyncio.AbstractEventLoop:
+    """The event loop on which the caller runs.
+
+    Raises:
+        UsageError: it runs on none of asyncio's.
+    """
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        raise UsageError(
+            "expected a running event loop of asyncio, got none. Elsewhere, as under trio, use start, stop and the "
+            "calls that block, on a thread: await trio.to_thread.run_sync(runtime.jobs.queue, name, data)"
+        ) from None
+
+
 class LoopReply:
     """Where a task of the running event loop waits for one answer."""
 
     __slots__ = ("_error", "_future", "_is_kept", "_value", "loop")
 
     def __init__(self) -> None:
-        self.loop = asyncio.get_running_loop()
+        self.loop = asyncio_loop()
         self._future: asyncio.Future[None] = self.loop.create_future()
         self._is_kept = False
         self._value: Any = None

@@ -700,6 +700,16 @@ def test_every_call_has_its_form_for_asyncio(runtime):
         assert asyncio.run(host()) == (8, "queued", "cancelled", 2, 2, 1)
 
 
+@pytest.mark.parametrize("call", [lambda rt: rt.jobs.aqueue("work"), lambda rt: rt.__aenter__()])
+def test_without_a_loop_of_asyncio_the_error_says_what_to_do(runtime, call):
+    rt = runtime()
+
+    with pytest.raises(UsageError, match=r"running event loop of asyncio, got none.*trio\.to_thread"):
+        call(rt).send(None)
+
+    assert rt.jobs.counts()["queued"] == 0
+
+
 def test_the_asyncio_forms_never_block_the_loop(runtime):
     rt = runtime()
     go = threading.Event()
