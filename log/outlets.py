@@ -68,7 +68,7 @@ class StandardOutlet:
         if sinks:
             return all(sink.is_ours() for sink in sinks)
         # Where there is no handler standard logging makes a record all the same, and shows it if it is a warning.
-        return sinks is not None and (_resort_is_pythons() or not self.hears("error"))
+        return sinks is not None and _resort_is_pythons()
 
     def write(self, lines: Sequence[dict[str, Any]]) -> Unwritten | None:
         sinks = _only_sinks(self._logger)
