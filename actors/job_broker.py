@@ -1,7 +1,7 @@
 """Routes jobs to handlers and records how each claim ended.
 
 Owns: its state (what living HandlerActors can take) and the mail of a turn that could not be stored. Hears: what
-`broker.dispatch` lists. Tells: Run, Revoke, Resync, Ticked.
+`broker.dispatch` lists. Tells: Run, Revoke, Resync, Paused, SchedulesChanged, Ticked, Wake.
 
 A turn is a transaction: it takes what is in the mailbox, applies it to the store, claims what free lanes can take,
 commits once, and only then lets anything out. A crash in the middle is as if the mail had not arrived. What each kind

@@ -341,7 +341,7 @@ class Boot:
         self.post.tell("broker", ClockJumped())
 
     def _renew(self, lost: BootLost) -> Standing:
-        """The store does not know this boot any more: go on as another one. Runs on the broker's thread.
+        """The store does not know this boot any more: go on as another one. Whoever takes the turn calls it.
 
         Raises:
             UsageError, StoreUnavailable: see `Presence.enter`.

@@ -77,7 +77,7 @@ class Requests:
             here: whether the calling thread may take the broker's turn itself, if the broker waits for mail.
 
         Raises:
-            StoreUnavailable: no answer within `reply_seconds_max`.
+            StoreUnavailable: no answer within `reply_seconds_max`. A turn that the thread takes itself is waited for.
             UsageError: this thread's own transaction would be waited for, or this call itself.
             LamplighterError: the broker refused, or `before_waiting` does.
         """

@@ -32,7 +32,7 @@ AGAIN_SECONDS = 0.1
 
 
 class Neighbours:
-    """What a broker knows of other processes between turns. The broker's thread calls every method.
+    """What a broker knows of other processes between turns. Whoever takes the turn calls every method.
 
     Args:
         now: wall time.

@@ -20,7 +20,7 @@ class TurnTime(NamedTuple):
 
 
 class TurnTimes:
-    """The broker's thread notes its turns here. Any thread looks, also while a turn hangs.
+    """Whoever takes a turn notes it here. Any thread looks, also while a turn hangs.
 
     Args:
         monotonic: the time that only passes, in seconds.

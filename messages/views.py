@@ -39,7 +39,7 @@ class Health:
     """Whether a runtime does its work.
 
     Attributes:
-        status: `green`; `yellow` when something is lost that heals by itself; `red` when a person must act.
+        status: `green`; `yellow` when it works, and something waits or is away; `red` when a person must act.
         reasons: why it is not green.
         abandoned: hung threads that still run.
         log_dropped, subscriber_dropped, subscriber_failures: what was not written or not delivered.

@@ -38,7 +38,7 @@ class StoreHealth:
     """Whether the jobs of a store are done, as far as it can be seen from outside.
 
     Attributes:
-        status: `green`; `yellow` when something waits or is lost that heals by itself; `red` when a person must act.
+        status: `green`; `yellow` when something waits or is away; `red` when a person must act.
         reasons: why it is not green.
     """
 

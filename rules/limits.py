@@ -24,7 +24,7 @@ class Limits:
     """The limits of one runtime.
 
     Attributes:
-        reply_seconds_max: how long a caller waits for the broker before `StoreUnavailable`.
+        reply_seconds_max: how long a caller that waits for the broker does so before `StoreUnavailable`.
         turn_messages_max: messages of one transaction.
         mailbox_messages_max: messages that wait to be stored before callers are refused at once.
         data_bytes_max: JSON text of a job's data.

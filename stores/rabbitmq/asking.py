@@ -30,7 +30,7 @@ class Answering:
         self.call: Answer | None = None
 
     def takes(self, arrival: Arrival) -> bool:
-        """Whether something that has come is a question, which is answered then. The link's thread calls it."""
+        """Whether something that has come is a question, which is answered then. Whoever reads what comes calls it."""
         reply_to = arrival.reply_to
         if reply_to is None or ASKED not in (arrival.headers or {}):
             return False

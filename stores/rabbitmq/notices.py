@@ -1,4 +1,4 @@
-"""What comes by a link, on its own thread, kept in order until the thread that takes the next turn looks at it."""
+"""What comes by a link, on whichever thread reads it, kept in order until whoever takes the next turn looks at it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Inbox:
         self._answering.call = call
         return ASKS
 
-    # The link's thread calls these; whoever takes turns looks at what they note.
+    # Whoever reads what comes calls these; whoever takes turns looks at what they note.
 
     def connected(self, session: int) -> None:
         self._tell("connected", session)

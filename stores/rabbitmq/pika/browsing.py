@@ -25,11 +25,11 @@ BACK_SECONDS_MAX, BACK_STEP_SECONDS = 2.0, 0.01
 
 
 class Browsing:
-    """One look through a queue. Everything is done on the link's thread.
+    """One look through a queue. Whoever has the link's lock does everything.
 
     Args:
         is_on: whether the session lasts, and this channel with it.
-        do: has a call made on the link's thread.
+        do: has a call made under the link's lock.
         over: the next question may be asked.
     """
 

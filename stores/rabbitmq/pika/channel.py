@@ -21,7 +21,7 @@ from .browsing import Browsing
 from .errors import why
 
 Do = Callable[..., None]
-"""Has a call made on the link's thread; or a future told that there is no connection."""
+"""Has a call made under the link's lock; or a future told that there is no connection."""
 
 
 class AskingChannel:
