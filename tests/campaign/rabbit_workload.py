@@ -142,6 +142,7 @@ def campaign(faults: Faults, seed: int, minutes: int = 5) -> Simulation:
         resume_names(simulation)
         simulation.check()
         keep_firing(simulation)
+        tell_acts(simulation)
         simulation.reached["has parts"] += check_parts(simulation)
         simulation.reached["producer"] += producers
         simulation.reached["newer"] += newer
@@ -175,6 +176,19 @@ def keep_firing(simulation: Simulation) -> None:
         return wanted <= {line["schedule"] for line in lines if line["event"] in FIRED and "job_id" in line}
 
     simulation.settle(until=go_on, seconds=3 * MINUTE)
+
+
+def tell_acts(simulation: Simulation) -> None:
+    """Whatever somebody has done from outside is told by whoever leads, and is forgotten by that."""
+
+    def untold() -> list[str]:
+        acts = simulation.runtime.current_boot.get().store.state.shared.acts
+        return [boot for boot, act in acts.items() if act.is_over]
+
+    try:
+        simulation.settle(until=lambda: not untold(), seconds=3 * MINUTE)
+    except Violation as error:
+        raise Violation(f"operators have acted, and nobody tells it: {untold()}") from error
 
 
 def check_parts(simulation: Simulation) -> int:
