@@ -50,7 +50,12 @@ Subject = tuple[str, str]
 
 
 class TurnLines:
-    """The lines of one boot."""
+    """The lines of one boot.
+
+    Attributes:
+        unheard: how many lines of a kind are not there, of which none is.
+        of_no_turn: the first line about a move that does not say of which turn it is.
+    """
 
     def __init__(self, findings: Findings) -> None:
         self._findings = findings
@@ -60,6 +65,7 @@ class TurnLines:
         self._expected: dict[tuple[int, str, str], Line] = {}
         self._said: Counter[str] = Counter()
         self.unheard: Counter[str] = Counter()
+        self.of_no_turn: Line | None = None
 
     def told(self, turn: int, moves: Sequence[Told], line: Line, *, is_own: bool) -> None:
         """The ledger tells a turn, or a part of it.
@@ -101,6 +107,8 @@ class TurnLines:
     def check(self, line: Line) -> None:
         """A line about something that a turn did."""
         kind, turn = KIND_OF.get(line.event), line.turn
+        if turn is None and line.event in MOVES:
+            self.of_no_turn = self.of_no_turn or line
         if kind is None or turn is None or (kind == "taken" and line.job_id is None):
             # A slot that another runtime was first to account for is taken too, and nothing is changed.
             return

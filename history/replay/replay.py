@@ -121,6 +121,8 @@ class Replay:
             self._place(boot, line.store_id, line.boot_no, line)
         if line.turn is not None:
             self._of_turn(line, boot, line.turn)
+        else:
+            self.lines_of[line.boot].check(line)
         match line.event:
             case "runtime.started":
                 boot.beside = None if line.beside is None else frozenset(line.beside)

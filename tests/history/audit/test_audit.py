@@ -118,6 +118,20 @@ def test_a_line_of_a_turn_that_no_boot_has_is_found(turn):
     assert kinds(audited(story.stop().lines)) == ["told otherwise"]
 
 
+@pytest.mark.parametrize("event", ["job.queued", "job.claimed", "job.done", "job.failed"])
+def test_a_line_about_a_move_that_names_no_turn_is_found(event):
+    run = clean_run("debug")
+    lines = [{**line, "turn": None} if line["event"] == event else line for line in run.lines]
+
+    report = audited(lines, run.store)
+
+    assert any(
+        finding.says.startswith(f"{event} of") and "number of its turn" in finding.says
+        for finding in report.findings
+        if finding.kind == "told otherwise"
+    )
+
+
 def test_a_gap_names_its_turn():
     run = clean_run("info")
     index = turns(run.lines)[3]
