@@ -133,7 +133,7 @@ def test_more_jobs_of_one_transaction_than_a_turn_takes_are_all_told_of(runtime,
     rt = runtime()
 
     with closing(sqlite3.connect(tmp_path / "jobs.db")) as host, host:
-        queued = [rt.jobs.queue("nobody-handles-it", n, connection=host).id for n in range(5)]
+        queued = [rt.jobs.queue("nobody-handles-it", n, connection=host).id for n in range(13)]
 
     recorder.wait_for("job.queued", count=len(queued))
     assert [line["job_id"] for line in recorder.of("job.queued")] == queued
