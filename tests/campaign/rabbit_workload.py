@@ -188,7 +188,7 @@ def tell_acts(simulation: Simulation) -> None:
     try:
         simulation.settle(until=lambda: not untold(), seconds=3 * MINUTE)
     except Violation as error:
-        raise Violation(f"operators have acted, and nobody tells it: {untold()}") from error
+        raise Violation(f"operators have acted, and nobody tells it ({untold()})") from error
 
 
 def check_parts(simulation: Simulation) -> int:
