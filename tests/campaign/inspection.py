@@ -179,9 +179,7 @@ def moves_of(lines: Lines, order: Order) -> Moves:
         KeyError: a turn is told that was not stored.
     """
     beside = {
-        (line["boot"], line["turn"], line["event"], line.get("job_id")): line
-        for line in lines
-        if "turn" in line and line["event"] in MOVES
+        (line["boot"], line["turn"], line["event"], line.get("job_id")): line for line in lines if is_of_move(line)
     }
     turns = {
         (order[boot, line["turn"]], line.get("part", 1)): (boot, line)
@@ -210,6 +208,25 @@ def moves_of(lines: Lines, order: Order) -> Moves:
 def lines_of(text: str) -> list[dict[str, Any]]:
     """The lines that are Lamplighter's own."""
     return [msgspec.json.decode(line) for line in text.split("\n") if '"seq"' in line]
+
+
+def check_lines(lines: Lines) -> None:
+    """Each move that a boot has told in the ledger has a line of its own besides. A campaign logs at debug."""
+    said = {(line["boot"], line["turn"], line["event"], line["job_id"]) for line in lines if is_of_move(line)}
+    untold = [
+        (line["boot"], line["turn"], event, move["j"])
+        for line in lines
+        if line["event"] == "turn.committed" and "told_by" not in line
+        for move in line["moves"]
+        if (event := f"job.{move['k']}") in MOVES
+    ]
+    untold = [one for one in untold if one not in said]
+    assert not untold, f"moves without a line of their own: {untold[:3]}"
+
+
+def is_of_move(line: dict[str, Any]) -> bool:
+    """Whether a line is about one move of a job."""
+    return "turn" in line and line["event"] in MOVES
 
 
 def check_pauses(lines: Lines) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
-from inspection import NOTHING_BACK, check_stops, gave_nothing_back, moves_of
+from inspection import NOTHING_BACK, check_lines, check_stops, gave_nothing_back, moves_of
 
 
 def test_a_boot_that_has_stopped_and_left_jobs_behind_is_found():
@@ -30,6 +31,15 @@ def test_a_boot_that_could_not_give_its_jobs_back_counts_as_dead():
 
     assert gave_nothing_back(log) == {"a"}
     assert check_stops(log) == 0
+
+
+@pytest.mark.parametrize(("line", "is_well"), [({"job_id": "j"}, True), ({"job_id": "another"}, False)], ids=str)
+def test_a_move_without_a_line_of_its_own_is_found(line, is_well):
+    ledger = {"seq": 1, "boot": "a", "event": "turn.committed", "turn": 1, "moves": [{"k": "released", "j": "j"}]}
+    lines = [ledger, {"seq": 2, "boot": "a", "event": "job.released", "turn": 1, **line}]
+
+    with nullcontext() if is_well else pytest.raises(AssertionError, match="without a line of their own"):
+        check_lines(lines)
 
 
 def test_moves_come_in_the_order_in_which_their_turns_were_stored():

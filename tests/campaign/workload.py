@@ -16,6 +16,7 @@ from callers import Caller
 from deployments import LAST, DeployedHost
 from inspection import (
     check_groups,
+    check_lines,
     check_log,
     check_parts,
     check_pauses,
@@ -355,6 +356,7 @@ def scenario(seed: int) -> Counter[str]:
         if is_told:
             moves = moves_of(lines, order)
             check_log(moves, host.one_waits)
+            check_lines(lines)
             simulation.reached += check_parts(moves)
             simulation.reached += check_links(moves)
             simulation.reached += check_rate(lines)
