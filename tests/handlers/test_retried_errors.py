@@ -123,7 +123,9 @@ def test_a_task_that_is_cancelled_from_outside_of_its_function_is_tried_again(ru
     async def work(job):
         seen.append(job.data)
         if job.data == "canceller" and len(seen) == 1:
-            others = asyncio.all_tasks() - {asyncio.current_task()}
+            # The other's task is there before it has begun.
+            while not (others := asyncio.all_tasks() - {asyncio.current_task()}):
+                await asyncio.sleep(0)
             for task in others:
                 task.cancel()
 
