@@ -1397,6 +1397,7 @@ MUTANTS = (
         "actors/handler_actor.py",
         "        if following is not None and following.id in self._running:\n            self._started(following)\n",
         "",
+        test="tests/handlers/test_prefetch.py::test_a_job_that_another_ones_lane_has_started_is_said_to_be_and_has_its_deadline",
     ),
     Mutant(
         ROAD,
@@ -1404,6 +1405,7 @@ MUTANTS = (
         "handlers/backlog.py",
         "            if lane is not None:\n                self._waiting.popleft()\n            return lane",
         "            return lane",
+        test="tests/handlers/test_lanes.py::test_the_first_that_waits_gets_the_place_of_a_lane_that_ends",
     ),
     Mutant(
         ROAD,

@@ -65,3 +65,18 @@ def test_a_job_a_second_is_started_at_once():
 
     assert len(started) == 20
     assert max(started[job] - queued[job] for job in started) < 0.001
+
+
+def test_a_job_that_another_ones_lane_has_started_is_said_to_be_and_has_its_deadline():
+    def register(runtime: Runtime) -> None:
+        runtime.jobs.add_handler("work", lambda job: job.sleep(job.data), timeout=5, max_attempts=1)
+
+    with Simulation(register) as simulation:
+        jobs = simulation.runtime.jobs
+        jobs.queue_many([("work", 0.0001)] * 200)
+        simulation.run(seconds=5)
+        *_, long = [job.id for job in jobs.queue_many([("work", 0.0001)] * 5 + [("work", 60.0)])]
+        simulation.run(seconds=20)
+        started, ended = instants(simulation, "job.started"), instants(simulation, "job.dead")
+
+    assert 5.0 <= ended[long] - started[long] < 5.1
