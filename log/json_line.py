@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 
+from ..rules.codec import json_of
+
 LINE_BYTES_MAX = 1024 * 1024
 """A longer line keeps only what names it, and says how long it was."""
 
@@ -24,7 +26,7 @@ NAMING = ("event", "level", "ts", "logger", "boot", "seq", "job_id")
 def to_json(fields: Mapping[str, Any]) -> bytes:
     """The fields as JSON text in UTF-8, without a line break."""
     try:
-        text = _encoder.encode(fields)
+        text = bytes(json_of(fields, _encoder))
     except Exception:
         # A lone surrogate, a cycle, a dict that changes meanwhile, no memory: the careful way takes them all.
         text = json.dumps(_plain(fields, 0)).encode()

@@ -66,7 +66,20 @@ def encode(value: Any, *, what: str, bytes_max: int) -> str:
 
 def encode_own(value: Any) -> str:
     """JSON text of a value that we have made ourselves, and need not check."""
-    return _quick.encode(value).decode()
+    return json_of(value).decode()
+
+
+def json_of(value: Any, encoder: msgspec.json.Encoder = _quick) -> bytearray:
+    """JSON text in UTF-8, as an encoder makes it.
+
+    Where memory is short, its own `encode` ends the process by a segmentation fault (msgspec 0.23.0).
+
+    Raises:
+        ValueError, TypeError, MemoryError: there is no text of it.
+    """
+    text = bytearray()
+    encoder.encode_into(value, text)
+    return text
 
 
 def decode_own(line: bytes) -> Any:
@@ -97,7 +110,7 @@ def digest(text: str, size: int = 6) -> str:
 
 def checksum(value: Any) -> int:
     """The CRC-32 of a value of our own as JSON text: it shows that the value was changed, not who did it."""
-    return zlib.crc32(_quick.encode(value))
+    return zlib.crc32(json_of(value))
 
 
 def _quickly(value: Any) -> str | None:
@@ -105,7 +118,7 @@ def _quickly(value: Any) -> str | None:
     if not _is_plain(value, 0):
         return None
     try:
-        text: bytes = _quick.encode(value)
+        text = json_of(value)
     except ValueError:
         # A lone surrogate, or an int of thousands of digits.
         return None

@@ -13,7 +13,7 @@ import msgspec
 
 from ..errors import LamplighterError, UsageError
 from ..messages.controls import VERSION, Ask, Refusal
-from .codec import with_escapes
+from .codec import json_of, with_escapes
 
 V = TypeVar("V")
 
@@ -26,10 +26,10 @@ def plain(view: Any) -> Any:
 def encode_view(view: Any) -> bytes:
     """The same as JSON text."""
     try:
-        return msgspec.json.encode(view)
+        return bytes(json_of(view))
     except UnicodeEncodeError:
         # The name of a file need not be valid Unicode, and is in paths and stacks.
-        return msgspec.json.encode(_readable(plain(view)))
+        return bytes(json_of(_readable(plain(view))))
 
 
 def decode_view(text: bytes, kind: type[V]) -> V:
@@ -46,7 +46,7 @@ def decode_view(text: bytes, kind: type[V]) -> V:
 
 def encode_ask(ask: Ask) -> bytes:
     """A question as a line."""
-    return msgspec.json.encode({"v": VERSION, **asdict(ask)}) + b"\n"
+    return bytes(json_of({"v": VERSION, **asdict(ask)})) + b"\n"
 
 
 def decode_ask(line: bytes) -> Ask:
@@ -71,7 +71,7 @@ def encode_answer(view: Any) -> bytes:
 
 def encode_refusal(refusal: Refusal, says: str) -> bytes:
     """Why a question is not answered, as a line."""
-    return msgspec.json.encode({"v": VERSION, "refused": refusal, "says": says}) + b"\n"
+    return bytes(json_of({"v": VERSION, "refused": refusal, "says": says})) + b"\n"
 
 
 def decode_answer(line: bytes, kind: type[V]) -> V:

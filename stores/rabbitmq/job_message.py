@@ -15,6 +15,7 @@ from typing import Any, get_args, get_type_hints
 import msgspec
 
 from ...messages.jobs import ENDED, SECONDS_MAX, JobRecord, JobState
+from ...rules.codec import json_of
 
 FORMAT = 1
 """Of the messages. A newer one is given back, for a runtime that can read it."""
@@ -70,7 +71,7 @@ _MOST: dict[str, float] = {
     for name, kinds in _TYPES.items()
     if int in kinds
 }
-_encoder, _decoder = msgspec.json.Encoder(), msgspec.json.Decoder()
+_decoder = msgspec.json.Decoder()
 
 
 class UnreadableJob(ValueError):
@@ -210,7 +211,7 @@ def _pack(job: JobRecord, said: list[tuple[int, str, Any]], beside: Mapping[str,
         if value is not default and value != default:
             fields[name] = value
     try:
-        return _encoder.encode(fields)
+        return bytes(json_of(fields))
     except UnicodeEncodeError:
         # Half a surrogate pair, in an error's text say, that only escapes can carry.
         return json.dumps(fields, separators=(",", ":")).encode()

@@ -1409,6 +1409,14 @@ MUTANTS = (
     ),
     Mutant(
         ROAD,
+        "the process dies where memory is short as JSON text is made",
+        "rules/codec.py",
+        "    encoder.encode_into(value, text)",
+        "    text += encoder.encode(value)",
+        test="tests/rules/test_codec.py::test_memory_that_is_short_is_an_error_and_does_not_end_the_process",
+    ),
+    Mutant(
+        ROAD,
         "a claim whose handler has returned never times out",
         "broker/claims.py",
         "context.state.deferred.items() if deferred.due <= monotonic}",
