@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -127,10 +128,16 @@ def unproven_turns(lines: list[Said]) -> set[tuple[str, int]]:
 
 
 def is_beyond_a_server(lines: list[Said], what: str, line: Said) -> bool:
-    """Whether a birth or a claim is told of another job or as of another kind, and no line at debug says what it was.
+    """Whether a birth or a claim is told of another job or as of another kind, or a birth by another name where nothing
+    else is told of its job; and no line at debug says what it was.
 
-    A killed process may have told neither.
+    A killed process may have told none of these.
     """
-    is_loud = any(other["event"] == "job.queued" for other in lines)
+    if any(other["event"] == "job.queued" for other in lines):
+        return False
     kinds = {move["k"] for move in line.get("moves", ())}
-    return what.endswith((" j", " k")) and not is_loud and bool(kinds & {"queued", "claimed"})
+    if what.endswith(" n"):
+        ids = {move["j"] for move in line.get("moves", ()) if move["k"] == "queued"}
+        told = Counter(move.get("j") for other in lines for move in other.get("moves", ()))
+        return any(told[job_id] == 1 for job_id in ids)
+    return what.endswith((" j", " k")) and bool(kinds & {"queued", "claimed"})
