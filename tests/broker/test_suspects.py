@@ -10,7 +10,7 @@ from lamplighter import Job
 from lamplighter.environment.clock import SystemClock
 from lamplighter.stores.sqlite.store import SqliteStore
 
-from support.conformance.kit import FAILED, NOW, RETRY, claim_in, new, put
+from support.conformance.kit import FAILED, NOW, RETRY, claim_in, new, put, want
 
 
 @pytest.fixture
@@ -26,6 +26,16 @@ def file(tmp_path):
                 for claim in claim_in(turn, name=name):
                     turn.jobs.settle(claim.job, FAILED, suspect)
     return tmp_path / "app.db"
+
+
+def test_one_turn_claims_one_suspect_for_all_names(file):
+    store = SqliteStore(str(file))
+    store.open()
+
+    with closing(store), store.turn("b", SystemClock().now()) as turn:
+        claimed = turn.jobs.claim([want(name="first"), want(name="second")], suspect=True).claims
+
+    assert sum(map(len, claimed.values())) == 1
 
 
 def test_of_two_suspects_the_second_waits_until_the_first_has_ended(runtime, recorder, file):

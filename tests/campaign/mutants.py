@@ -2849,7 +2849,7 @@ MUTANTS = (
         "stores/sqlite/jobs.py",
         "            suspect = suspect and not any(is_suspect(one.job, self._turn.now) for one in claimed)\n",
         "",
-        test="tests/broker/test_suspects.py::test_of_two_suspects_the_second_waits_until_the_first_has_ended",
+        test="tests/broker/test_suspects.py::test_one_turn_claims_one_suspect_for_all_names",
     ),
     Mutant(
         LANES,
