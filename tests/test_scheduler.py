@@ -144,8 +144,8 @@ def test_the_jobs_of_a_schedule_have_the_options_that_it_was_given(scheduled, ti
 
     for record in (fired, beside):
         assert (record.priority, record.max_attempts, record.timeout) == (7, 3, 20.0)
-    assert fired.expires_at == pytest.approx(fired.run_at + 300)
-    assert beside.expires_at == pytest.approx(beside.queued_at + 300)
+    assert fired.expires_at == pytest.approx(fired.run_at + 300, rel=0, abs=0.001)
+    assert beside.expires_at == pytest.approx(beside.queued_at + 300, rel=0, abs=0.001)
 
 
 def test_other_options_of_its_jobs_make_it_another_schedule_from_now_on(scheduled, recorder):
