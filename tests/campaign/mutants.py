@@ -1564,7 +1564,7 @@ MUTANTS = (
         "a dead supervisor has no successor",
         "supervisor.py",
         "            if death.incarnation == self._incarnation:\n                self._start()",
-        "                pass",
+        "            pass",
     ),
     Mutant(
         SUPERVISION,
@@ -3823,7 +3823,7 @@ def page(caught: list[Caught]) -> str:
         "| --- | --- | --- | --- |",
     ]
     for one in caught:
-        lines.append(f"| {one.mutant.promise} | {one.mutant.name} | {one.told.lower()} | {noticed(one)} |")
+        lines.append(f"| {one.mutant.promise} | {one.mutant.name} | {one.told} | {noticed(one)} |")
     return "\n".join(lines) + "\n"
 
 
