@@ -272,9 +272,9 @@ class Verdicts:
                     continue
                 says = f"turn {turn} of boot {name} tells that job {job_id} was {kind}, and no line of its own does"
                 self._say("missing lines", says, 1, line)
-            if boot.turns and (lost := lines.of_no_turn) is not None:
-                says = f"{lost.event} of {lost.job_id}: expected the number of its turn, got none"
-                self._findings.say("told otherwise", says, lost)
+            if boot.turns and (stray := lines.of_no_turn) is not None:
+                says = f"{stray.event} of {stray.job_id}: expected the number of its turn, got none"
+                self._findings.say("told otherwise", says, stray)
             if boot.turns and not boot.is_disordered:
                 for turn, line in lines.waiting():
                     if turn < 1 or turn in boot.turns:
