@@ -3823,7 +3823,7 @@ def page(caught: list[Caught]) -> str:
         "| --- | --- | --- | --- |",
     ]
     for one in caught:
-        lines.append(f"| {one.mutant.promise} | {one.mutant.name} | {one.told} | {noticed(one)} |")
+        lines.append(f"| {one.mutant.promise} | {one.mutant.name} | {one.by or one.told.lower()} | {noticed(one)} |")
     return "\n".join(lines) + "\n"
 
 
