@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count, islice
 from operator import itemgetter
@@ -17,6 +17,7 @@ from lamplighter import Runtime
 from lamplighter.messages.jobs import JobRecord
 from lamplighter.rules.lifecycle import MOVES
 from lamplighter.stores.sqlite.turn import SqliteTurn
+from lamplighter.testing.simulation.simulation import Simulation, Violation
 
 Lines = Sequence[dict[str, Any]]
 """As `lines_of` gives them."""
@@ -178,9 +179,7 @@ def moves_of(lines: Lines, order: Order) -> Moves:
     Raises:
         KeyError: a turn is told that was not stored.
     """
-    beside = {
-        (line["boot"], line["turn"], line["event"], line.get("job_id")): line for line in lines if is_of_move(line)
-    }
+    beside = lines_of_moves(lines)
     turns = {
         (order[boot, line["turn"]], line.get("part", 1)): (boot, line)
         for line in lines
@@ -210,9 +209,18 @@ def lines_of(text: str) -> list[dict[str, Any]]:
     return [msgspec.json.decode(line) for line in text.split("\n") if '"seq"' in line]
 
 
+def lines_of_moves(lines: Lines) -> dict[tuple[str, int, str, str | None], dict[str, Any]]:
+    """The lines about one move each, by boot, turn, event and job."""
+    return {
+        (line["boot"], line["turn"], line["event"], line.get("job_id")): line
+        for line in lines
+        if "turn" in line and line["event"] in MOVES
+    }
+
+
 def check_lines(lines: Lines) -> None:
     """Each move that a boot has told in the ledger has a line of its own besides. A campaign logs at debug."""
-    said = {(line["boot"], line["turn"], line["event"], line["job_id"]) for line in lines if is_of_move(line)}
+    said = lines_of_moves(lines)
     untold = [
         (line["boot"], line["turn"], event, move["j"])
         for line in lines
@@ -222,11 +230,6 @@ def check_lines(lines: Lines) -> None:
     ]
     untold = [one for one in untold if one not in said]
     assert not untold, f"moves without a line of their own: {untold[:3]}"
-
-
-def is_of_move(line: dict[str, Any]) -> bool:
-    """Whether a line is about one move of a job."""
-    return "turn" in line and line["event"] in MOVES
 
 
 def check_pauses(lines: Lines) -> None:
@@ -302,3 +305,11 @@ def check_store(runtime: Runtime, lines: Lines, *, deaths: int) -> None:
 def describe(job: JobRecord) -> str:
     """A job in one line."""
     return f"{job.id} ({job.name}) {job.state}, attempt {job.attempt}, claim {job.claim_no}: {job.reason}"
+
+
+def comes_to_nothing(simulation: Simulation, wrong: Callable[[], object], seconds: float, what: str) -> None:
+    """Without faults, what is wrong is right again within so many seconds."""
+    try:
+        simulation.settle(until=lambda: not wrong(), seconds=seconds)
+    except Violation as error:
+        raise Violation(f"{what}: {wrong()}") from error

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 import paths  # noqa: F401 (first: by it support is found)
+from inspection import comes_to_nothing
 from lamplighter import Runtime, StoreUnavailable
 from lamplighter.testing import Faults, Simulation
 from lamplighter.testing.simulation.faults import LEAP_SECONDS
@@ -181,14 +182,11 @@ def keep_firing(simulation: Simulation) -> None:
 def tell_acts(simulation: Simulation) -> None:
     """Whatever somebody has done from outside is told by whoever leads, and is forgotten by that."""
 
-    def untold() -> list[str]:
+    def untold() -> set[str]:
         acts = simulation.runtime.current_boot.get().store.state.shared.acts
-        return [boot for boot, act in acts.items() if act.is_over]
+        return {boot for boot, act in acts.items() if act.is_over}
 
-    try:
-        simulation.settle(until=lambda: not untold(), seconds=3 * MINUTE)
-    except Violation as error:
-        raise Violation(f"operators have acted, and nobody tells it ({untold()})") from error
+    comes_to_nothing(simulation, untold, 3 * MINUTE, "operators have acted, and nobody tells it")
 
 
 def check_parts(simulation: Simulation) -> int:
@@ -198,10 +196,7 @@ def check_parts(simulation: Simulation) -> int:
         moves = [move for line in turns_of(simulation.log) for move in line["moves"]]
         return [move["j"] for move in moves if move["k"] == "done" and "x" in move and not rounds_of(move["j"])]
 
-    try:
-        simulation.settle(until=lambda: not lacking(), seconds=3 * MINUTE)
-    except Violation as error:
-        raise Violation(f"jobs are done, and what should follow them is not: {lacking()}") from error
+    comes_to_nothing(simulation, lacking, 3 * MINUTE, "jobs are done, and what should follow them is not")
     for job_id, ids in parts_run.items():
         whole = {f"{job_id}.{number}.{place}" for number in rounds_of(job_id) for place in range(1, PARTS + 1)}
         # A process that is killed while it publishes, of a job that is poison by that, has published some.

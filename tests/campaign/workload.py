@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 
 import paths  # noqa: F401 (first: by it support is found)
@@ -24,6 +23,7 @@ from inspection import (
     check_shares,
     check_stops,
     check_store,
+    comes_to_nothing,
     gave_nothing_back,
     killed_stops,
     lines_of,
@@ -32,7 +32,7 @@ from inspection import (
 )
 from lamplighter import JobSpec, Runtime
 from lamplighter.testing.simulation.faults import STRIKES, Faults
-from lamplighter.testing.simulation.simulation import Simulation, Violation
+from lamplighter.testing.simulation.simulation import Simulation
 from links_inspection import check_fates, check_links
 from restored import RestoredHost
 
@@ -313,14 +313,6 @@ def keep_tenants(simulation: Simulation) -> None:
 
     comes_to_nothing(simulation, undone, prompt_seconds(simulation), "jobs that wait for those of another group")
     jobs.cancel_many("name:quick group:heavy")
-
-
-def comes_to_nothing(simulation: Simulation, wrong: Callable[[], object], seconds: float, what: str) -> None:
-    """Without faults, what is wrong is right again within so many seconds."""
-    try:
-        simulation.settle(until=lambda: not wrong(), seconds=seconds)
-    except Violation as error:
-        raise Violation(f"{what}: {wrong()}") from error
 
 
 def settle_calls(simulation: Simulation, caller: Caller) -> None:
