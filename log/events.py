@@ -397,6 +397,6 @@ EVENTS: dict[str, EventKind] = {
     "carrier.failed": EventKind(
         "warning", "A carrier raised while a job was queued; the job carries nothing of it.", ("carrier", "reason")
     ),
-    "log.dropped": EventKind("error", "Lines could not be written, or a subscriber was too slow.", ("count", "reason")),
+    "log.dropped": EventKind("error", "Lines could not be written, as on a full disk.", ("count", "reason")),
 }
 """Every kind of event that there is."""

@@ -11,7 +11,7 @@ from ...messages.jobs import ENDED, JobState
 from ...rules.codec import digest
 from ...rules.wording import many
 from ...stores.sqlite.read_only import ReadOnlyView, StoredJob
-from ..replay.findings import Findings, Kind, named
+from ..replay.findings import GIVEN_UP, Findings, Kind, named
 from ..replay.jobs import ToldJob
 from ..replay.replay import Replay, StoreReplay
 from .store_view import StoreView
@@ -185,8 +185,17 @@ class _Check:
         known = "no line" if job is None else f"move {job.rev}"
         says = f"the store has come further with {many(len(ahead), 'job')}, as with {row.id}: {row.state} by move "
         says += f"{row.rev}, and the log has {known}"
-        kind: Kind = "missing moves" if job is not None or self._is_open else "orphan"
-        self._findings.say(kind, says, None if job is None else job.step.line)
+        boots = [boot for boot in self._store.boots.values() if boot.turns]
+        # One that has left the store says that it has, or another says that it was found dead.
+        cut = [boot.name for boot in boots if boot.ended is None and boot.name not in self._view.turns]
+        if cut:
+            says += f". Boot {named(cut)} has ended since its last line: the rest of its log is missing, or was never "
+            says += "written, as on a full disk"
+        holed = [boot for boot in boots if boot.misses_turns]
+        excused = any(boot.dropped for boot in holed)
+        kind: Kind = "missing moves" if job is not None or self._is_open or cut or holed else "orphan"
+        line = None if job is None else job.step.line
+        self._findings.say(kind, says + (GIVEN_UP if excused else ""), line, excused=excused)
 
 
 def _differences(row: StoredJob, job: ToldJob) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ...rules.wording import many
 from ..log_files.lines import Line
 from ..replay.boots import BootReplay
-from ..replay.findings import Kind, named, stretch
+from ..replay.findings import GIVEN_UP, Kind, named, stretch
 from ..replay.jobs import ANY_BOOT, DoubtfulMove
 from ..replay.replay import Replay, StoreReplay
 from .store_check import Kept
@@ -50,6 +50,7 @@ class Verdicts:
             compared: the one that `view` is of.
         """
         replay = self._replay
+        self._say_dropped([boot for boot in replay.boots.values() if boot.dropped])
         if self.hushed:
             self.notes.append(
                 f"boot {_named(self.hushed)} tells no turns (at info, each is one line): what they did, and whether it "
@@ -115,8 +116,19 @@ class Verdicts:
             says = f"{stretch('turn', start, end, f' of boot {boot.name}')} told by no line"
             if end > boot.turns.last:
                 says += ", and it is said to have come so far"
-            self._say("missing turns", says, end - start + 1, boot.last_said if end > boot.turns.last else boot.line)
+            shown = boot.last_said if end > boot.turns.last else boot.line
+            is_counted = boot.is_counted and end < boot.turns.last
+            self._say("missing turns", says, end - start + 1, shown, is_counted=is_counted)
         return gaps
+
+    def _say_dropped(self, boots: list[BootReplay]) -> None:
+        """What the log itself has given up: of which boot, how much, and why."""
+        if boots:
+            lines = named(f"{many(boot.dropped, 'line')} of boot {boot.name}" for boot in boots)
+            self.notes.append(
+                f"log.dropped says that {lines} could not be written ({boots[-1].dropped_because}): what is missing "
+                "may be no more than these"
+            )
 
     def _say_uncompared(self, stores: list[StoreReplay]) -> None:
         """Jobs that had not ended, and that nobody has looked for: their store may be gone, and they with it."""
@@ -267,8 +279,8 @@ class Verdicts:
         for name, lines in replay.lines_of.items():
             boot = replay.boots[name]
             for turn, kind, job_id, line in lines.finish(boot.turns.last, is_over=boot.ended == "stopped"):
-                if boot.loud and not boot.silences:
-                    # Its lines have numbers without a gap: what is missing is said by them.
+                if boot.is_counted:
+                    # What is missing is said by the numbers of its lines.
                     continue
                 says = f"turn {turn} of boot {name} tells that job {job_id} was {kind}, and no line of its own does"
                 self._say("missing lines", says, 1, line)
@@ -302,13 +314,16 @@ class Verdicts:
                 says = f"{stretch('line', gap.first, gap.last)} missing of boot {boot.name}"
                 self._say("missing lines", says, missing, gap.before, gap.after)
 
-    def _say(self, kind: Kind, says: str, number: int, *lines: Line | None) -> None:
-        """Say what is missing; what the log itself has given up is excused."""
+    def _say(self, kind: Kind, says: str, number: int, *lines: Line | None, is_counted: bool = False) -> None:
+        """Say what is missing; what the log itself has given up is excused.
+
+        Args:
+            number: of lines.
+            is_counted: whether these are among others that are missing, and counted there.
+        """
         excused = number <= self._dropped
-        self._dropped -= number if excused else 0
-        self._findings.say(
-            kind, says + ("; log.dropped says that lines were lost" if excused else ""), *lines, excused=excused
-        )
+        self._dropped -= number if excused and not is_counted else 0
+        self._findings.say(kind, says + (GIVEN_UP if excused else ""), *lines, excused=excused)
 
 
 def _was_set(store: StoreReplay) -> bool:

@@ -44,6 +44,7 @@ class BootReplay:
         tells_moves: whether it has said of a job what the ledger tells too.
         ended: whether it has stopped, or others have taken back what it held.
         is_operator: whether it was somebody who has acted from outside of any runtime, and has no log.
+        dropped: how many lines it says that it could not write, and `dropped_because` why, the last time.
         line: the last that it has said, and `first` when the first of them was said.
         store: the id of its store, and `number` its own among the boots of it.
         turns: those of its turns that are told.
@@ -65,6 +66,7 @@ class BootReplay:
     ended: str | None = None
     is_operator: bool = False
     dropped: int = 0
+    dropped_because: str | None = None
     line: Line | None = None
     first: float = 0.0
     begins: bool = False
@@ -148,6 +150,16 @@ class BootReplay:
     def is_headless(self) -> bool:
         """Whether its log begins in the middle of its life."""
         return not (self.begins or self.is_operator) and (self.turns.first > 1 or not self.turns)
+
+    @property
+    def misses_turns(self) -> bool:
+        """Whether turns of it are told by no line, though others are."""
+        return self.turns.pieces > 1 or self.turns.first > 1 or self.last_turn > self.turns.last
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether it tells everything, so that the numbers of its lines show each that is missing."""
+        return self.loud and not self.silences
 
     def _fill(self, first: int, last: int) -> None:
         self.seqs.fill(first, last)

@@ -36,6 +36,9 @@ Kind = Literal[
     "orphan",
 ]
 
+GIVEN_UP = "; log.dropped says that lines were lost"
+"""What a finding says besides that may be of lines which the log itself has given up."""
+
 FINDINGS_KEPT_MAX = 1_000
 """Of each kind; the report counts the others."""
 

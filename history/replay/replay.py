@@ -135,6 +135,7 @@ class Replay:
                 self.is_troubled = True
             case "log.dropped":
                 boot.dropped += line.count or 0
+                boot.dropped_because = line.reason
             case "clock.jumped":
                 boot.has_jumped = True
             case "scheduler.leads":

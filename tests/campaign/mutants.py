@@ -800,6 +800,22 @@ MUTANTS = (
     ),
     Mutant(
         LOG,
+        "an audit excuses jobs that no missing turn can have queued",
+        "history/audit/store_check.py",
+        "holed = [boot for boot in boots if boot.misses_turns]",
+        "holed = boots",
+        test="tests/history/audit/test_dropped.py::test_a_job_that_no_missing_turn_can_have_queued_is_an_orphan",
+    ),
+    Mutant(
+        LOG,
+        "an audit calls jobs orphans that a full disk has left out of the log",
+        "history/audit/store_check.py",
+        " or cut or holed else",
+        " else",
+        test="tests/history/audit/test_dropped.py",
+    ),
+    Mutant(
+        LOG,
         "an audit passes over what runs for no boot",
         "history/audit/store_check.py",
         "        for job_id, boot in self._stored.orphans():",
