@@ -153,6 +153,17 @@ def eventually(check: Callable[[], bool], seconds: float = SECONDS_MAX, *, what:
         pause.wait(0.01)
 
 
+def stand_still(process: subprocess.Popen[str], store: Path) -> None:
+    """SIGSTOP, at a moment when the process is in no turn: one that was stopped within would stop all that write, and
+    what it has stored by then another would see only after its death.
+    """
+    with contextlib.closing(sqlite3.connect(store, timeout=30, isolation_level=None)) as connection:
+        connection.execute("begin immediate")
+        process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+        connection.execute("rollback")
+
+
 def rows(store: Path, query: str, *values: object) -> list[tuple[object, ...]]:
     """Read the store with a plain connection."""
     connection = sqlite3.connect(store, timeout=SECONDS_MAX)

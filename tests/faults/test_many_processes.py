@@ -6,7 +6,6 @@ import contextlib
 import os
 import queue
 import signal
-import sqlite3
 import statistics
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from .kit import Ended, Host, check_endings, check_slots, count, eventually, now_in, rows
+from .kit import Ended, Host, check_endings, check_slots, count, eventually, now_in, rows, stand_still
 
 
 @pytest.fixture
@@ -38,15 +37,6 @@ def four_nodes(hosts: ExitStack, store: Path, folder: Path) -> list[Host]:
     names = "select count(*) from lamplighter_boots where names <> '[]'"
     eventually(lambda: rows(store, names) == [(4,)], what="four boots that know what they handle")
     return nodes
-
-
-def stop_without_the_write_lock(host: Host, store: Path) -> None:
-    """SIGSTOP, at a moment when the host is in no turn: one that was stopped within would stop all that write."""
-    with contextlib.closing(sqlite3.connect(store, timeout=30, isolation_level=None)) as connection:
-        connection.execute("begin immediate")
-        host.signal(signal.SIGSTOP)
-        os.waitid(os.P_PID, host.process.pid, os.WSTOPPED | os.WNOWAIT)
-        connection.execute("rollback")
 
 
 def waits(nodes: list[Host], rounds: int, order: str) -> list[float]:
@@ -134,7 +124,7 @@ def test_a_stopped_process_keeps_its_jobs_and_nobody_runs_them_twice(tmp_path: P
     first.expect("running")
     other = hosts.enter_context(Host("half.py", store, folder=tmp_path))
     other.expect("started")
-    stop_without_the_write_lock(first, store)
+    stand_still(first.process, store)
     try:
         said = other.lines_until(now_in(count(5, 60)))
         assert not said, "a stopped process was taken for a dead one"

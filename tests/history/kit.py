@@ -5,16 +5,13 @@ from __future__ import annotations
 import functools
 import json
 import logging
-import os
 import queue
 import signal
-import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,6 +24,8 @@ from lamplighter.history.audit.store_view import StoreView
 from lamplighter.history.log_files.lines import line_of
 from lamplighter.history.replay.lines_of_turns import LOUD
 from lamplighter.rules.codec import checksum
+
+from ..faults.kit import rows, stand_still
 
 HOST = Path(__file__).parent / "hosts" / "talker.py"
 WAIT_SECONDS_MAX = 30.0
@@ -256,9 +255,8 @@ class Talker:
         """SIGKILL, at an instant at which it runs a job."""
         deadline = time.monotonic() + WAIT_SECONDS_MAX
         while True:
-            self.process.send_signal(signal.SIGSTOP)
-            os.waitid(os.P_PID, self.process.pid, os.WSTOPPED)
-            if _runs_a_job(store):
+            stand_still(self.process, store)
+            if rows(store, "select count(*) from lamplighter_jobs where state = 'running'") != [(0,)]:
                 break
             assert time.monotonic() < deadline, "it runs no job"
             self.process.send_signal(signal.SIGCONT)
@@ -276,14 +274,3 @@ class Talker:
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
                 pipe.close()
-
-
-def _runs_a_job(store: Path) -> bool:
-    """Whether a job is running, for certain: one who stands still within a commit may have stored the job's end."""
-    with closing(sqlite3.connect(store, timeout=0, isolation_level=None)) as connection:
-        try:
-            connection.execute("begin immediate")
-        except sqlite3.OperationalError:
-            return False
-        (running,) = connection.execute("select count(*) from lamplighter_jobs where state = 'running'").fetchone()
-        return bool(running)

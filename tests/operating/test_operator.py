@@ -19,7 +19,7 @@ from lamplighter.operating.sweeping import SWEPT_A_TURN_MAX, Swept
 from lamplighter.stores.sqlite.schema import VERSION
 from lamplighter.testing.draining import is_idle
 
-from ..faults.kit import Host, eventually
+from ..faults.kit import Host, eventually, stand_still
 
 
 @pytest.fixture
@@ -384,7 +384,7 @@ def test_a_process_that_hangs_can_be_acted_upon_and_tells_it_when_it_goes_on(tmp
         with Runtime(store) as rt:
             job = rt.jobs.queue("work")
         assert host.expect("started") == [job.id]
-        host.signal(signal.SIGSTOP)
+        stand_still(host.process, store)
         cancelled = ada.cancel(job.id, reason="it hangs")
         host.signal(signal.SIGCONT)
         eventually(lambda: rows(store, "select 1 from lamplighter_boots where kind = 'operator'") == [], what="it told")
