@@ -12,6 +12,7 @@ store is the truth (docs/decisions/0002-one-flat-family.md).
 from __future__ import annotations
 
 import threading
+import traceback
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,11 +21,15 @@ from typing import Literal, NamedTuple
 
 from .actors.base import ActorContext, Post, RuntimeActor
 from .environment.threads import Thread
+from .log.json_line import safe_str
 from .messages.family import Died, StartChild, StartNow, StopChild, StopFamily
 from .messages.jobs import Instant, Seconds
 from .messages.mail import Down, Mail
 from .messages.views import DEATHS_SHOWN_MAX, Death
 from .rules.restart_budget import HEALTHY_SECONDS, RestartBudget
+
+WATCH_AGAIN_SECONDS = 1.0
+"""When the watchdog looks again, after what it did has failed."""
 
 STOP_SECONDS_MAX = 5.0
 """How long a child may take to stop, if its spec does not say."""
@@ -325,8 +330,10 @@ class Supervision:
         self._context = context
         self._announce = announce
         self._give_up = give_up
+        # Hints, each to look; None ends the watchdog.
         self._deaths = context.environment.mailbox()
         self._watchdog: Thread | None = None
+        self._is_over = False
         self._incarnation = 0
         self.crashes: deque[Death] = deque(maxlen=DEATHS_SHOWN_MAX)
         self.family = Family(context.environment.event())
@@ -344,6 +351,7 @@ class Supervision:
     def died(self, death: Died) -> None:
         """Note that an actor has died; called on its own thread."""
         if death.child == "supervisor":
+            self.crashes.append(_crash(death, self._context.clock.now()))
             self._deaths.put(death)
             return
         self._context.post.tell("supervisor", death)
@@ -373,6 +381,7 @@ class Supervision:
         if not self.family.has_stopped.is_set():
             # There is no supervisor, or it hangs, so no message would be read.
             self.family.stop(self._context.post, lambda child, reason: None)
+        self._is_over = True
         self._deaths.put(None)
         if self._watchdog is not None:
             # It may be starting one just now, which may have done all this before it is known to have a thread.
@@ -385,14 +394,43 @@ class Supervision:
 
     def _watch(self) -> None:
         """Start the next supervisor whenever one has died, on the watchdog's thread."""
-        while (death := self._deaths.get()) is not None:
-            self.crashes.append(_crash(death, self._context.clock.now()))
-            if death.incarnation == self._incarnation:
-                self._start()
+        while True:
+            try:
+                if self._deaths.get() is None:
+                    return
+                actor = self._context.post.find("supervisor")
+                if actor is None or actor.thread is None or actor.actor_stopped.is_set():
+                    self._start()
+            except BaseException as error:
+                # The system gives no more threads, say; or a tracer of the application's has raised, perhaps just when
+                # a death was read. So it looks again.
+                self._say_failed(error)
+                self._context.clock.after(WATCH_AGAIN_SECONDS, lambda: self._deaths.put(True))
+
+    def _say_failed(self, error: BaseException) -> None:
+        self._context.log.emit(
+            "actor.crashed",
+            child="watchdog",
+            child_incarnation=self._incarnation,
+            reason=f"{type(error).__name__}: {safe_str(error)}"[:500],
+            traceback="".join(traceback.format_exception(error))[-self._context.limits.error_characters_max :],
+        )
+
+    def unheard(self) -> list[str]:
+        """Whose thread has ended without a word: C code may end one, and a tracer of the application's, too."""
+        names = ("supervisor", *self.family.children)
+        actors = [actor for name in names if (actor := self._context.post.find(name)) is not None]
+        # Whoever ends says so before its thread does.
+        found = [one.name for one in actors if _has_ended(one.thread) and not one.actor_stopped.is_set()]
+        return found + (["watchdog"] if _has_ended(self._watchdog) and not self._is_over else [])
 
     def _start(self) -> None:
         self._incarnation += 1
         Supervisor.start(self._context, self._incarnation, self.family, self._announce, self._give_up)
+
+
+def _has_ended(thread: Thread | None) -> bool:
+    return thread is not None and not thread.is_alive()
 
 
 def _without_word(child: Child, reason: str) -> Died:

@@ -20,6 +20,7 @@ def health_of(
     *,
     boot: str,
     family: Family,
+    unheard: Sequence[str],
     trouble: str | None,
     waiting: Sequence[str],
     quiet: QuietView | None,
@@ -33,6 +34,7 @@ def health_of(
     """What the parts of a boot say, together.
 
     Args:
+        unheard: parts whose threads have ended without a word.
         trouble: why the store is unavailable, if it is.
         quiet: that it claims no jobs, if somebody had it be quiet.
         waiting: sentences about names whose jobs wait for a person.
@@ -43,6 +45,7 @@ def health_of(
     yellow: list[str] = []
     if family.gave_up is not None:
         red.append(f"the supervisor gave up: {family.gave_up}")
+    red += [f"the thread of the {name} has ended, and nothing starts it again: restart the process" for name in unheard]
     for child in list(family.children.values()):
         if child.status is ChildStatus.QUARANTINED:
             red.append(f"{child.spec.id} is quarantined: {child.last_crash}")

@@ -173,6 +173,7 @@ class Views:
         return health_of(
             boot=self._id(),
             family=self._supervision.family,
+            unheard=self._supervision.unheard(),
             trouble=self._requests.store_trouble,
             waiting=waiting,
             quiet=self._quiet(),

@@ -139,9 +139,10 @@ class SystemClock:
         self._jumped.append(call)
 
     def start(self) -> None:
-        thread = threading.Thread(target=self._wait, name="lamplighter clock", daemon=True)
-        thread.start()
-        self._thread = thread
+        # Imported only here: whoever only asks what time it is needs nothing of it.
+        from .threads import spawn
+
+        self._thread = spawn(self._wait, "clock")
 
     def stop(self) -> None:
         with self._lock:

@@ -15,6 +15,9 @@ from typing import Protocol
 THREADS = "/proc/self/task"
 """Where Linux lists the threads of this process."""
 
+BEGIN_SECONDS = 0.001
+"""Between two looks whether a thread has begun, where the application may have kept it from that."""
+
 CALLS_SPARE = 300
 """How many calls within one another an actor's work has room for, and more than it needs."""
 
@@ -42,9 +45,14 @@ class SystemThread(threading.Thread):
     """A thread that never keeps the process alive."""
 
     may_be_struck = False
+    has_begun = False
 
     def __init__(self, run: Callable[[], None], name: str) -> None:
         super().__init__(target=run, name=f"lamplighter {name}", daemon=True)
+
+    def run(self) -> None:
+        self.has_begun = True
+        super().run()
 
     def is_alive(self) -> bool:
         if not super().is_alive():
@@ -70,10 +78,23 @@ class SystemThread(threading.Thread):
             pass
 
 
-def spawn(run: Callable[[], None], name: str) -> Thread:
-    """Run on a thread of its own."""
+def spawn(run: Callable[[], None], name: str) -> SystemThread:
+    """Run on a thread of its own.
+
+    Raises:
+        RuntimeError: the system gives no more threads; or what the application has each thread traced with raises, so
+            that the thread ends before it has begun, and could tell nobody.
+    """
     thread = SystemThread(run, name)
     thread.start()
+    if threading.gettrace() is not None or threading.getprofile() is not None:
+        while not thread.has_begun:
+            if not thread.is_alive():
+                raise RuntimeError(
+                    f"expected the thread {thread.name!r} to begin, and it has ended at once: what threading.settrace "
+                    "or threading.setprofile was given raises; its error is on standard error"
+                )
+            thread.join(BEGIN_SECONDS)
     return thread
 
 

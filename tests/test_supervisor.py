@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
+from lamplighter import Runtime, supervisor
 from lamplighter.environment import Environment
 from lamplighter.supervisor import FOLLOWING, STOP_SECONDS_MAX, Child, ChildSpec, ChildStatus
 
@@ -131,3 +132,92 @@ def test_a_family_without_a_supervisor_is_stopped_all_the_same(runtime, recorder
     rt.stop()
 
     assert not [name for name in boot.post.names() if boot.post.find(name).thread.is_alive()]
+
+
+def test_a_supervisor_that_could_not_be_started_is_started_later(runtime, recorder, monkeypatch):
+    # The watchdog's thread ended with it, and health was green.
+    monkeypatch.setattr(supervisor, "WATCH_AGAIN_SECONDS", 0.01)
+    ordinary, refusals = Environment(), iter([False, True, True])
+
+    def spawn(work, name):
+        if name == "supervisor" and next(refusals, False):
+            raise RuntimeError("can't start new thread")
+        return ordinary.spawn(work, name)
+
+    rt = runtime(environment=Environment(spawn=spawn))
+    recorder.wait_for("actor.started", child="scheduler")
+    rt.boot.post.find("supervisor").actor_ref.tell("no mail")
+    recorder.wait_for("supervisor.restarted")
+    rt.jobs.add_handler("work", lambda job: "done")
+
+    crashes = [(event["child"], event["reason"]) for event in recorder.of("actor.crashed")]
+    assert crashes == [("watchdog", "RuntimeError: can't start new thread")] * 2
+    assert rt.jobs.join(rt.jobs.queue("work"), timeout=10).result == "done"
+    assert rt.health().status == "green"
+
+
+class NoThread:
+    """A thread that has ended without a word."""
+
+    def is_alive(self) -> bool:
+        return False
+
+    def join(self, timeout: float | None = None) -> None:
+        pass
+
+
+@pytest.mark.parametrize("name", ["supervisor", "broker", "watchdog"])
+def test_a_part_whose_thread_has_ended_without_a_word_is_told_by_health(runtime, recorder, name):
+    rt = runtime()
+    recorder.wait_for("actor.started", child="scheduler")
+    owner, attribute = rt.boot._supervision, "_watchdog"
+    if name != "watchdog":
+        owner, attribute = rt.boot.post.find(name), "thread"
+    thread = getattr(owner, attribute)
+
+    setattr(owner, attribute, NoThread())
+    health = rt.health()
+    setattr(owner, attribute, thread)
+
+    assert (health.status, len(health.reasons)) == ("red", 1)
+    assert health.reasons[0].startswith(f"the thread of the {name} has ended")
+    assert rt.health().status == "green"
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("install", [threading.settrace, threading.setprofile])
+@pytest.mark.parametrize("name", ["clock", "supervisor", "watchdog"])
+def test_a_tracer_that_raises_at_once_fails_the_start(tmp_path, install, name):
+    # The thread ended before it had begun, so that nobody knew of its death.
+    def raising(frame, event, arg):
+        if threading.current_thread().name == f"lamplighter {name}":
+            raise ValueError("a tracer's bug")
+
+    rt = Runtime(tmp_path / "jobs.db")
+    install(raising)
+    try:
+        with pytest.raises(RuntimeError, match=f"the thread 'lamplighter {name}' to begin"):
+            rt.start()
+    finally:
+        install(None)
+
+    assert rt.health().status == "red"
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_part_that_a_tracer_ends_at_once_has_died(runtime, recorder):
+    rt = runtime()
+    recorder.wait_for("actor.started", child="scheduler")
+
+    def raising(frame, event, arg):
+        raise ValueError("a tracer's bug")
+
+    threading.setprofile(raising)
+    try:
+        rt.jobs.add_handler("work", lambda job: "done")
+        crash = recorder.wait_for("actor.crashed", child="handler:work")
+    finally:
+        threading.setprofile(None)
+
+    assert crash["reason"].startswith("could not be started: expected the thread 'lamplighter handler:work' to begin")
+    assert rt.jobs.join(rt.jobs.queue("work"), timeout=10).result == "done"
