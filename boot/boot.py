@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from typing import Any
 
@@ -37,7 +37,7 @@ from ..messages.mail import (
 )
 from ..messages.schedules import HostChange
 from ..rules.limits import Limits
-from ..rules.new_jobs import JobChecks
+from ..rules.new_jobs import JobChecks, Storing
 from ..rules.rates import rate_said
 from ..stores.ports import Store
 from ..stores.presence import network_filesystem
@@ -320,7 +320,7 @@ class Boot:
 
     def queueing(self, jobs: tuple[NewJob, ...]) -> AbstractContextManager[tuple[NewJob, ...]]:
         """Around the call that stores some jobs: gives them with what they carry."""
-        return self._carriers.queueing(jobs, self._say_failed) if self._carriers else nullcontext(jobs)
+        return self._carriers.queueing(jobs, self._say_failed) if self._carriers else Storing(jobs)
 
     def _say_failed(self, carrier: Carrier, error: Exception) -> None:
         reason = f"{type(error).__name__}: {safe_str(error)}"[: self.limits.error_characters_max]

@@ -12,6 +12,7 @@ from ..errors import UsageError, shown
 from ..job import Job
 from ..messages.jobs import JobRecord, NewJob
 from ..messages.outcomes import Outcome, OutcomeKind
+from ..rules.new_jobs import Storing
 from ..stores.transitions import UNCOUNTED, born
 
 CARRIED_BYTES_MAX = 8192
@@ -123,7 +124,8 @@ class Carriers:
             for carrier in self._carriers:
                 entered.enter_context(_AroundQueue(carrier, queued, failed))
             carried = self._injected(failed)
-            yield jobs if carried is None else tuple([job._replace(carried=carried) for job in jobs])
+            with Storing(jobs if carried is None else tuple([job._replace(carried=carried) for job in jobs])) as given:
+                yield given
 
     def _injected(self, failed: Failed) -> str | None:
         """What a job that is queued now carries, as JSON text."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import fields
 from datetime import datetime
+from types import TracebackType
 from typing import Any
 
-from ..errors import UsageError, shown
+from ..errors import LamplighterError, UsageError, shown
 from ..messages.jobs import Debounce, Instant, JobKeywords, JobParent, JobRecord, JobSpec, NewJob, Seconds
 from .capabilities import not_supported
 from .codec import Encoded, digest, encode
@@ -17,6 +19,9 @@ from .validation import check_moment, check_name, check_seconds, check_whole, un
 
 PRIORITY_MAX = 1_000_000
 """Priorities lie between minus and plus this."""
+
+NAMED_JOBS_MAX = 100
+"""So many jobs at most are named in the note of an error."""
 
 OWN_ID_CHARACTERS_MAX = 160
 """Longest id of a job that those which follow it begin theirs with; of a longer one it is the beginning and a hash."""
@@ -34,6 +39,36 @@ SPEC_OPTIONS = tuple(field.name for field in fields(JobSpec) if field.name not i
 
 SPEC_DEFAULTS = tuple(field.default for field in fields(JobSpec) if field.name in SPEC_OPTIONS)
 """What each of these is where it is not given."""
+
+
+class Storing(AbstractContextManager[tuple[NewJob, ...]]):
+    """Around the call that stores some jobs. An error that is none of ours, as a Ctrl-C or `MemoryError`, may come when
+    they are stored already: it gets a note with their ids, with which to queue them again.
+    """
+
+    __slots__ = ("_jobs",)
+
+    def __init__(self, jobs: tuple[NewJob, ...]) -> None:
+        self._jobs = jobs
+
+    def __enter__(self) -> tuple[NewJob, ...]:
+        return self._jobs
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None and not isinstance(error, LamplighterError):
+            # Memory may be short, and a class may forbid notes.
+            with suppress(Exception):
+                error.add_note(_may_be_stored(self._jobs))
+
+
+def _may_be_stored(jobs: Sequence[NewJob]) -> str:
+    if len(jobs) == 1:
+        return f"the job may be stored all the same: queue it again with id={jobs[0].id!r}, which stores it once"
+    more = f" and {len(jobs) - NAMED_JOBS_MAX} more" if len(jobs) > NAMED_JOBS_MAX else ""
+    ids = ", ".join(repr(job.id) for job in jobs[:NAMED_JOBS_MAX])
+    return f"the jobs may be stored all the same: queue them again with these ids, which stores each once: {ids}{more}"
 
 
 def spec_of(what: str, name: Any, data: Any, options: JobKeywords) -> JobSpec:

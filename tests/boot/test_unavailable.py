@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import sqlite3
 import threading
 from dataclasses import replace
 
 import pytest
-from lamplighter import JobSpec, StoreUnavailable
+from lamplighter import Carrier, JobSpec, StoreUnavailable, UnknownJob
 from lamplighter.environment import Environment
 from lamplighter.environment.failpoints import Failpoints
+from lamplighter.environment.replies import ThreadReply
 
 SPECS = [JobSpec(name="mail", data=n) for n in range(3)]
 
@@ -99,6 +101,61 @@ def test_a_locked_file_in_the_hosts_own_transaction_says_the_id(runtime, tmp_pat
 
     assert caught.value.job_id
     assert caught.value.job_ids == (caught.value.job_id,)
+
+
+class StruckReply(ThreadReply):
+    """An answer that comes, and then something else."""
+
+    error: type[BaseException]
+
+    def wait(self, seconds):
+        super().wait(seconds)
+        raise self.error
+
+
+@pytest.mark.parametrize("carriers", [[], [Carrier()]], ids=["plain", "carried"])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+def test_an_error_that_comes_when_a_job_is_stored_names_it(runtime, error, carriers):
+    is_struck = []
+    rt = runtime(
+        environment=Environment(reply=lambda: (StruckReply if is_struck else ThreadReply)(threading.Lock())),
+        carriers=carriers,
+    )
+    StruckReply.error = error
+    is_struck.append(True)
+
+    with pytest.raises(error) as one:
+        rt.jobs.queue("mail", 1)
+    with pytest.raises(error) as many:
+        rt.jobs.queue_many(SPECS)
+    is_struck.clear()
+
+    (job_id,), ids = (re.findall("'(.+?)'", caught.value.__notes__[0]) for caught in (one, many))
+    assert {job_id, *ids} == {job.id for job in rt.jobs.list()}
+    assert rt.jobs.queue("mail", 1, id=job_id).deduplicated
+
+
+def test_a_task_that_is_cancelled_while_it_queues_is_told_with_which_id(hurried, points):
+    points.arm("broker.let_out", "1*sleep(0.5)")
+
+    async def host():
+        queueing = asyncio.ensure_future(hurried.jobs.aqueue("mail", id="mine"))
+        await asyncio.sleep(0)
+        queueing.cancel()
+        with pytest.raises(asyncio.CancelledError) as caught:
+            await queueing
+        return caught.value
+
+    assert "'mine'" in asyncio.run(host()).__notes__[0]
+
+
+def test_a_refusal_stores_nothing_and_has_no_note(runtime):
+    rt = runtime()
+
+    with pytest.raises(UnknownJob) as caught:
+        rt.jobs.queue("mail", after="nobody")
+
+    assert not hasattr(caught.value, "__notes__")
 
 
 def test_all_goes_on_by_itself_when_the_store_is_back(runtime, recorder, tmp_path):

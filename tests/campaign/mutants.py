@@ -134,6 +134,14 @@ MUTANTS = (
         test="tests/actors/test_standing_in.py::test_all_that_is_left_when_somebody_has_stood_in_is_read",
     ),
     Mutant(
+        ROAD,
+        "an error from outside does not say which jobs it leaves uncertain",
+        "rules/new_jobs.py",
+        "        if error is not None and not isinstance(error, LamplighterError):",
+        "        if error is None:",
+        test="tests/boot/test_unavailable.py::test_an_error_that_comes_when_a_job_is_stored_names_it",
+    ),
+    Mutant(
         SUPERVISION,
         "the watchdog gives up when the next supervisor cannot be started",
         "supervisor.py",
