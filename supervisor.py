@@ -401,9 +401,9 @@ class Supervision:
                 actor = self._context.post.find("supervisor")
                 if actor is None or actor.thread is None or actor.actor_stopped.is_set():
                     self._start()
-            except BaseException as error:
+            except Exception as error:
                 # The system gives no more threads, say; or a tracer of the application's has raised, perhaps just when
-                # a death was read. So it looks again.
+                # a death was read. So it looks again. What ends a thread for good, as a simulation does, ends it.
                 self._say_failed(error)
                 self._context.clock.after(WATCH_AGAIN_SECONDS, lambda: self._deaths.put(True))
 
