@@ -15,6 +15,7 @@ from typing import Any
 import paths  # noqa: F401 (first: by it support is found)
 from inspection import comes_to_nothing
 from lamplighter import Runtime, StoreUnavailable
+from lamplighter.operating.schedules import utc
 from lamplighter.testing import Faults, Simulation
 from lamplighter.testing.simulation.faults import LEAP_SECONDS
 from lamplighter.testing.simulation.simulation import Violation
@@ -145,6 +146,7 @@ def campaign(faults: Faults, seed: int, minutes: int = 5) -> Simulation:
         keep_firing(simulation)
         tell_acts(simulation)
         simulation.reached["has parts"] += check_parts(simulation)
+        check_slots(simulation)
         simulation.reached["producer"] += producers
         simulation.reached["newer"] += newer
         simulation.reached["a producer leads"] += leads(simulation.log, of=3)
@@ -242,6 +244,24 @@ def minutes_of(log: str) -> Counter[float]:
     return told
 
 
+def check_slots(simulation: Simulation) -> None:
+    """No slot is silent: it fired, or was skipped, which the store says if the log does not."""
+    if any(simulation.reached[death] for death in ("kill_process", "killed stop", "signal killed", "gave_up")):
+        # What a killed process had fired and not said is in the store alone.
+        return
+    # So is what was never confirmed, until its job says whose it is.
+    known = minutes_of(simulation.log).keys() | slots_run(simulation.log)
+    # What comes yet, because a clock was set back, is known only where it had been ahead.
+    end = min(max(known), simulation.now.timestamp())
+    (schedule,) = simulation.runtime.scheduler.list()
+    for before in known:
+        slot = before + MINUTE
+        while slot not in known and slot <= end:
+            (story,) = simulation.runtime.scheduler.explain(schedule.id, utc(slot), utc(slot + MINUTE))
+            assert story.outcome == "skipped", f"no slot after {before}: {story}"
+            slot = story.last.timestamp() + MINUTE
+
+
 def slots_run(log: str) -> set[float]:
     """The slots whose job was done."""
     return {
@@ -262,15 +282,7 @@ def checked(name: str, seed: int) -> Counter[str]:
         AssertionError: a promise was broken.
     """
     simulation = campaign(TROUBLES[name], seed)
-    reached, told = simulation.reached, minutes_of(simulation.log)
-    if not any(reached[death] for death in ("kill_process", "killed stop", "signal killed", "gave_up")):
-        # What a killed process had fired and not said is in the store alone; so is what was never confirmed, until
-        # its job says whose it is.
-        known = told.keys() | slots_run(simulation.log)
-        # What comes yet, because a clock was set back, is known only where it had been ahead.
-        end = min(max(known), simulation.now.timestamp())
-        gaps = [slot for slot in known if slot + MINUTE not in known and slot + MINUTE <= end]
-        assert not gaps, f"seed {seed}: no slot after {gaps}"
+    reached = simulation.reached
     if name == "stops":
         dead = [line for line in simulation.log.splitlines() if '"event":"job.dead"' in line]
         assert not dead, f"seed {seed}: dead though processes only stopped, or were killed as they did: {dead}"
