@@ -76,8 +76,9 @@ def fetch(job: Job) -> None:
 
 def lives(run: list[Said]) -> Iterator[list[bytes]]:
     """The lines of one life after another."""
-    first, last = run[0]["ts"], run[-1]["ts"]
-    seconds = float(int(last - first) + 2)
+    slots = [move["t"] for said in run for move in said.get("moves", ()) if "t" in move]
+    # So the first slot of a life follows the last of the one before, and none passes that nobody accounts for.
+    seconds = float(int(max(slots) - min(slots)) + 1)
     encode = msgspec.json.Encoder().encode
     number = 0
     while True:

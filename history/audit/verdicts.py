@@ -312,7 +312,7 @@ class Verdicts:
             missing = sum(last - first + 1 for first, last in boot.seqs.gaps(gap.first, gap.last))
             if missing:
                 says = f"{stretch('line', gap.first, gap.last)} missing of boot {boot.name}"
-                self._say("missing lines", says, missing, gap.before, gap.after)
+                self._say("missing lines", says, missing, *gap.lines)
 
     def _say(self, kind: Kind, says: str, number: int, *lines: Line | None, is_counted: bool = False) -> None:
         """Say what is missing; what the log itself has given up is excused.

@@ -25,12 +25,15 @@ ALARMS = frozenset(name for name, kind in EVENTS.items() if kind.level in ("warn
 
 @dataclass(slots=True)
 class Gap:
-    """Numbers that are missing between two lines of a boot."""
+    """Numbers that are missing between two lines of a boot.
+
+    Attributes:
+        lines: the two; none of a boot that had said nothing at debug by then, of which each line stands beside one.
+    """
 
     first: int
     last: int
-    before: Line
-    after: Line
+    lines: tuple[Line, ...]
 
 
 @dataclass(slots=True)
@@ -124,7 +127,7 @@ class BootReplay:
         if before is not None and line.seq > last + 1:
             self._silent_gaps += 1
             if len(self.gaps) < GAPS_KEPT_MAX:
-                self.gaps.append(Gap(last + 1, line.seq - 1, before, line))
+                self.gaps.append(Gap(last + 1, line.seq - 1, (before, line) if self.loud else ()))
         if self._silent_gaps >= SILENT_GAPS_MIN and self.loud:
             self._be_silent(line, is_over=is_debug)
         self.line = line
