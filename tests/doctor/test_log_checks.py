@@ -14,8 +14,11 @@ from .kit import found, levels, new_store, program, value
 
 KILLED = """
     import os, sqlite3, sys
+    from threading import Event
     from lamplighter import Runtime
+    from lamplighter.actors.job_broker import JobBroker
 
+    JobBroker.receive = lambda broker, mail: Event().wait()
     runtime = Runtime(sys.argv[1]).start(work=False)
     connection = sqlite3.connect(sys.argv[1], isolation_level=None)
     connection.execute("begin immediate")
@@ -26,7 +29,7 @@ KILLED = """
     connection.execute("commit")
     os.kill(os.getpid(), 9)
 """
-"""A process that dies before its runtime has counted what its transaction has queued."""
+"""A process that dies before its runtime, whose broker hangs, has seen what its transaction has made."""
 
 
 @pytest.fixture
