@@ -374,13 +374,13 @@ class Runtime:
             busy_seconds_max=self.limits.busy_seconds_max,
         )
 
-    def _failed(self, reason: str) -> None:
+    def _failed(self, boot: Boot, reason: str) -> None:
         """The supervisor gave up; runs on a thread of its own."""
         failure = RuntimeFailed(reason)
         with self.current_boot.lock:
-            boot = self.current_boot.running
-            if boot is None:
+            if self.current_boot.running is not boot:
                 return
+            boot.log.emit("runtime.failed", reason=reason)
             self.current_boot.failure = failure
             boot.end(len(boot.lanes.open()))
             self.current_boot.ended(boot)

@@ -202,6 +202,9 @@ class Supervisor(RuntimeActor):
                 self._bury(child, _without_word(child, "died while there was no supervisor"))
             elif child.status in (ChildStatus.NEW, ChildStatus.WAITING):
                 self._start(child)
+        if self._family.gave_up is not None:
+            # Its predecessor may have died before it had told the application.
+            self._give_up(self._family.gave_up)
 
     def receive(self, mail: Mail) -> None:
         match mail.body:
@@ -321,7 +324,7 @@ class Supervision:
 
     Args:
         announce: told of each death, before the next incarnation is started.
-        give_up: told why, when a child died too often that the runtime cannot do without.
+        give_up: told why, when a child died too often that the runtime cannot do without; again by the next supervisor.
     """
 
     def __init__(

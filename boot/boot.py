@@ -69,7 +69,7 @@ class Boot:
         share: Share,
         jobs: JobsOfHandlers,
         subscriptions: Sequence[Subscription],
-        failed: Callable[[str], None],
+        failed: Callable[[Boot, str], None],
         carriers: Carriers,
         left: Lanes | None = None,
     ) -> None:
@@ -327,8 +327,7 @@ class Boot:
         self.log.emit("carrier.failed", carrier=type(carrier).__qualname__, reason=reason)
 
     def _give_up(self, reason: str) -> None:
-        self.log.emit("runtime.failed", reason=reason)
-        self.environment.spawn(lambda: self._failed(reason), "failure")
+        self.environment.spawn(lambda: self._failed(self, reason), "failure")
 
     def _heard(self) -> None:
         # One hint in the mailbox is enough, however many come.

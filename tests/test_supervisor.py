@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 
 import pytest
-from lamplighter import Runtime, supervisor
+from lamplighter import Runtime, RuntimeFailed, supervisor
 from lamplighter.environment import Environment
+from lamplighter.environment.threads import spawn
 from lamplighter.supervisor import FOLLOWING, STOP_SECONDS_MAX, Child, ChildSpec, ChildStatus
 
 FINAL = {ChildStatus.STOPPED, ChildStatus.ABANDONED}
@@ -132,6 +133,29 @@ def test_a_family_without_a_supervisor_is_stopped_all_the_same(runtime, recorder
     rt.stop()
 
     assert not [name for name in boot.post.names() if boot.post.find(name).thread.is_alive()]
+
+
+def test_a_host_is_told_of_a_failure_as_soon_as_there_are_threads_again(runtime, recorder, monkeypatch):
+    monkeypatch.setattr(supervisor, "WATCH_AGAIN_SECONDS", 0.01)
+    to_refuse, told = [], []
+
+    def start(work, name):
+        if name in to_refuse:
+            to_refuse.remove(name)
+            raise RuntimeError("can't start new thread")
+        return spawn(work, name)
+
+    rt = runtime(environment=Environment(spawn=start), restarts_max=1, on_failure=told.append)
+    recorder.wait_for("actor.started", child="scheduler")
+
+    to_refuse += ["scheduler", "failure", "supervisor"]
+    rt.boot.post.find("scheduler").actor_ref.tell("this is no Mail")
+    recorder.until(lambda: told, "on_failure to be called")
+
+    assert not to_refuse
+    assert len(recorder.of("runtime.failed")) == len(told) == 1
+    with pytest.raises(RuntimeFailed, match="scheduler died"):
+        rt.wait(timeout=10)
 
 
 def test_a_supervisor_that_could_not_be_started_is_started_later(runtime, recorder, monkeypatch):

@@ -1616,6 +1616,14 @@ MUTANTS = (
     ),
     Mutant(
         SUPERVISION,
+        "a failure that a supervisor could not tell is told by none",
+        "supervisor.py",
+        "        if self._family.gave_up is not None:\n",
+        "        if False:\n",
+        test="tests/test_supervisor.py::test_a_host_is_told_of_a_failure_as_soon_as_there_are_threads_again",
+    ),
+    Mutant(
+        SUPERVISION,
         "a BaseException of a handler's comes out of its lane",
         "handlers/execute.py",
         "        if error is not None:\n            self._end",
