@@ -86,8 +86,10 @@ def spawn(run: Callable[[], None], name: str) -> SystemThread:
             that the thread ends before it has begun, and could tell nobody.
     """
     thread = SystemThread(run, name)
+    is_watched = _is_watched()
     thread.start()
-    if threading.gettrace() is not None or threading.getprofile() is not None:
+    # Another thread may install a tracer, or take it back, just as this one starts.
+    if is_watched or _is_watched():
         while not thread.has_begun:
             if not thread.is_alive():
                 raise RuntimeError(
@@ -96,6 +98,10 @@ def spawn(run: Callable[[], None], name: str) -> SystemThread:
                 )
             thread.join(BEGIN_SECONDS)
     return thread
+
+
+def _is_watched() -> bool:
+    return threading.gettrace() is not None or threading.getprofile() is not None
 
 
 def may_stand_in() -> bool:
