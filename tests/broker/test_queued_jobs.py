@@ -133,13 +133,19 @@ def test_a_deploy_without_the_handler_deletes_nothing(runtime, recorder):
     assert rt.jobs.join(job, timeout=10).result == {"kept": True}
 
 
-def test_what_has_ended_is_pruned_and_the_mailbox_is_bounded(timed, time, recorder, tmp_path):
-    rt = timed(keep_done_seconds=60, mailbox_messages_max=1, reply_seconds_max=0.05, busy_seconds_max=0.02)
+def test_what_has_ended_is_pruned(timed, time, recorder):
+    rt = timed(keep_done_seconds=60)
     rt.jobs.mark_done(rt.jobs.queue("work", id="old"))
     recorder.until(lambda: time.advance(5) or recorder.of("retention.pruned"), "retention to remove it")
 
     with pytest.raises(UnknownJob):
         rt.jobs.get("old")
+
+
+def test_the_mailbox_is_bounded(timed, recorder, tmp_path):
+    rt = timed(mailbox_messages_max=1, reply_seconds_max=0.05, busy_seconds_max=0.02)
+    recorder.wait_for("actor.started", child="broker")
+
     other = sqlite3.connect(tmp_path / "jobs.db", isolation_level=None)
     other.execute("begin immediate")
     for _ in range(4):

@@ -17,6 +17,7 @@ from lamplighter.actors.base import RuntimeActor
 from lamplighter.actors.handler_actor import HandlerActor
 from lamplighter.actors.job_broker import JobBroker
 from lamplighter.actors.scheduler_actor import SchedulerActor
+from lamplighter.boot.requests import BROKER_DEATHS_MAX
 from lamplighter.supervisor import Supervisor
 
 from .hosts.common import install_oracle
@@ -252,7 +253,7 @@ def test_a_broker_that_dies_between_two_hosts_calls_answers_every_one_of_them(
     threads = [threading.Thread(target=queue_some, args=[number]) for number in range(4)]
     for thread in threads:
         thread.start()
-    for _ in range(3):
+    for _ in range(BROKER_DEATHS_MAX - 1):
         kill(runtime, "broker", "an exception on a tell", monkeypatch)
     for thread in threads:
         thread.join(SECONDS_MAX)
