@@ -89,7 +89,8 @@ class Steering(Queueing):
     ) -> int:
         """`requeue` every dead job of a name, or of all, the oldest first, and say how many.
 
-        One whose unique key another unfinished job holds stays dead, and so does one that dies again meanwhile.
+        One whose unique key another unfinished job holds stays dead, and so does one that dies again meanwhile. One
+        that has died of another, which is requeued too, waits for that one again.
         """
         self.warn_if_blocking("requeue_dead")
         return act_on_all(*self._revival(name, delay, check_who(by, reason)))
@@ -117,7 +118,8 @@ class Steering(Queueing):
         """`requeue` all jobs that have ended and that a query asks for, the oldest first, and say how many.
 
         They are requeued 500 at a time, each only if the query still asks for it then. One whose unique key another
-        unfinished job holds stays as it is, and so does one that comes to match meanwhile.
+        unfinished job holds stays as it is, and so does one that comes to match meanwhile. One that has shared the fate
+        of another, which is requeued too, waits for that one again.
 
         Args:
             query: in the language of the command line: `name:charge error:timeout ended:<1d`. Dead jobs are meant,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from typing import Any
 
@@ -31,7 +31,7 @@ from ..rules.new_jobs import queued_now
 from ..rules.queries import matches
 from ..stores.turn_ports import Turn
 from .in_order import Stored, check_parents, insert_in_order
-from .links import judged_at_birth
+from .links import has_followed, judged_at_birth, parents_first
 from .turn_context import PASSED_ON, TurnContext, is_current
 
 
@@ -111,13 +111,15 @@ def _requeue(context: TurnContext, job: JobRecord, body: Requeue | RequeueMany) 
 def requeue_many(context: TurnContext, body: RequeueMany) -> int:
     """`requeue` those of many jobs that a query still asks for and whose unique key no other job has taken; how many.
 
-    Whoever has found them asked the store a moment ago: one may run by now, or its id be another job's.
+    Whoever has found them asked the store a moment ago: one may run by now, or its id be another job's. One that has
+    shared the fate of another waits for it again, if that is one of these too.
     """
     count = 0
     for job in _still_meant(context, body.job_ids, body.query):
+        if job.state not in ENDED:
+            continue
         with contextlib.suppress(KeyTaken):
-            if job.state in ENDED:
-                count += _requeue(context, job, body) is not None
+            count += has_followed(context, job) or _requeue(context, job, body) is not None
     return count
 
 
@@ -125,13 +127,14 @@ def cancel_many(context: TurnContext, body: CancelMany) -> int:
     """`cancel` those of many jobs that a query still asks for; return how many."""
     meant = [job for job in _still_meant(context, body.job_ids, body.query) if job.state not in ENDED]
     for job in meant:
-        _cancel(context, job, body.who)
+        if not has_followed(context, job):
+            _cancel(context, job, body.who)
     return len(meant)
 
 
-def _still_meant(context: TurnContext, job_ids: Sequence[str], query: JobQuery) -> Iterator[JobRecord]:
+def _still_meant(context: TurnContext, job_ids: Sequence[str], query: JobQuery) -> Sequence[JobRecord]:
     found = context.turn.jobs.find(job_ids)
-    return (job for job in filter(None, map(found.get, job_ids)) if matches(query, job))
+    return parents_first(job for job in filter(None, map(found.get, job_ids)) if matches(query, job))
 
 
 def mark_done(context: TurnContext, body: MarkDone) -> JobRecord:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
 from ..broker import jobs
+from ..broker.links import has_followed, parents_first
 from ..broker.turn_context import TurnContext
 from ..errors import KeyTaken, UsageError, shown
 from ..job import Job
@@ -81,26 +82,27 @@ def sweep(
 ) -> Swept:
     """Act on these jobs in one turn; if they are requeued, after the given seconds, and perhaps afresh."""
     stored = context.turn.jobs.find([one.job_id for one in some])
-    done = changed = refused = 0
-    for job_id, found in some:
-        if not _is_it(stored.get(job_id), found, action):
-            changed += 1
-            continue
+    meant = [job for job_id, found in some if (job := stored.get(job_id)) is not None and _is_it(job, found, action)]
+    done = refused = 0
+    for job in parents_first(meant):
         try:
-            if action == "requeue":
-                jobs.requeue(context, Requeue(job_id, delay, None, who, afresh))
-            else:
-                jobs.cancel(context, CancelJob(job_id, None, who))
+            if not has_followed(context, job):
+                _act(context, job, action, delay, who, afresh)
             done += 1
         except KeyTaken:
             refused += 1
-    return Swept(len(some), done, changed, refused)
+    return Swept(len(some), done, len(some) - len(meant), refused)
 
 
-def _is_it(job: JobRecord | None, found: JobRecord | None, action: Sweep) -> bool:
+def _act(context: TurnContext, job: JobRecord, action: Sweep, delay: Seconds, who: Attribution, afresh: bool) -> None:
+    if action == "requeue":
+        jobs.requeue(context, Requeue(job.id, delay, None, who, afresh))
+    else:
+        jobs.cancel(context, CancelJob(job.id, None, who))
+
+
+def _is_it(job: JobRecord, found: JobRecord | None, action: Sweep) -> bool:
     """Whether a job stands where it was found; without that, whether the action is for one such as it."""
-    if job is None:
-        return False
     if found is not None and (job.key, job.state) != (found.key, found.state):
         return False
     return (found is not None and action == "requeue") or (job.state in ENDED) == (action == "requeue")

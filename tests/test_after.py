@@ -203,6 +203,73 @@ def test_a_parent_that_is_queued_again_revives_all_that_died_of_it(app, told):
     assert app.jobs.get(child).result == [["done", "by hand"]]
 
 
+def dead_graph(app):
+    """A job that has died, one that has died of it, and one that has died of that."""
+    dies = app.jobs.queue("work", "die")
+    child = app.jobs.queue("gather", after=dies)
+    grandchild = app.jobs.queue("work", "end", after=child)
+    app.drain()
+    return dies, child, grandchild
+
+
+@pytest.mark.parametrize("query", [None, "state:dead"])
+def test_of_a_whole_graph_that_is_queued_again_each_waits_for_its_parents_again(app, told, query):
+    graph = dead_graph(app)
+
+    count = app.jobs.requeue_dead(delay=10) if query is None else app.jobs.requeue_many(query, delay=10)
+
+    assert count == 3
+    app.drain()
+    assert told == ["die"] and [app.jobs.get(job).waits for job in graph] == [False, True, True]
+
+
+def test_one_that_is_queued_again_without_its_parents_waits_for_nobody(app):
+    dies, child, grandchild = dead_graph(app)
+    app.jobs.cancel(grandchild)
+
+    assert app.jobs.requeue_many("name:gather") == 1
+
+    app.drain()
+    assert states(app, dies, child, grandchild) == ["dead", "done", "done"]
+    assert app.jobs.get(child).result == [["dead", None]]
+
+
+def test_a_graph_that_is_cancelled_as_a_whole_waits_again_when_it_is_queued_again(app):
+    parent = app.jobs.queue("work", 1, delay=60)
+    child = app.jobs.queue("gather", after=parent)
+
+    assert app.jobs.cancel_many("state:queued") == 2
+    assert states(app, parent, child) == ["cancelled", "cancelled"]
+    assert app.jobs.requeue_many("state:cancelled", delay=10) == 2
+
+    app.drain()
+    assert states(app, parent, child) == ["queued", "queued"] and app.jobs.get(child).waits
+
+
+def test_nothing_starts_before_its_parents_however_few_links_a_turn_looks_at(told, monkeypatch):
+    monkeypatch.setattr("lamplighter.broker.links.ROUNDS_MAX", 1)
+
+    def register(runtime):
+        runtime.jobs.add_handler("work", lambda job: told.append(job.data))
+
+    with Inline(register, at_once=False, freed_links_max=1) as app:
+        first = app.jobs.queue("work", 0, delay=60)
+        second = app.jobs.queue_many([spec(1, after=first)] * 3)
+        third = app.jobs.queue_many([spec(2, after=second)] * 3)
+        last = app.jobs.queue("work", 3, after=third)
+        app.jobs.cancel(first)
+        app.drain()
+        assert states(app, *second, *third, last) == ["cancelled"] * 7
+
+        assert app.jobs.requeue_many("state:cancelled", delay=10) == 8
+        app.drain()
+        assert told == [] and all(app.jobs.get(job).waits for job in (*second, *third, last))
+
+        app.advance(seconds=11)
+        app.drain()
+        assert told == [0, 1, 1, 1, 2, 2, 2, 3]
+
+
 def test_nothing_is_taken_back_of_a_child_that_was_freed(app):
     parent = app.jobs.queue("work", 1)
     child = app.jobs.queue("gather", after=parent)

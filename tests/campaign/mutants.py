@@ -3561,6 +3561,31 @@ MUTANTS = (
     ),
     Mutant(
         LINKS,
+        "of many that are queued again none waits for another of them",
+        "broker/links.py",
+        "    return is_open or now is None or now.rev != job.rev\n",
+        "    return False\n",
+        test="tests/test_after.py"
+        "::test_of_a_whole_graph_that_is_queued_again_each_waits_for_its_parents_again[state:dead]",
+    ),
+    Mutant(
+        LINKS,
+        "what the next turns would have wait again is queued again by itself",
+        "broker/links.py",
+        "    return is_open or now is None or now.rev != job.rev\n",
+        "    return now is None or now.rev != job.rev\n",
+        test="tests/test_after.py::test_nothing_starts_before_its_parents_however_few_links_a_turn_looks_at",
+    ),
+    Mutant(
+        LINKS,
+        "many are queued again in whichever order they come",
+        "broker/links.py",
+        '    return sorted(jobs, key=attrgetter("no"))\n',
+        "    return list(jobs)\n",
+        test="tests/operating/test_operator.py::test_after_a_sweep_in_any_order_each_waits_for_its_parents_again",
+    ),
+    Mutant(
+        LINKS,
         "what has died of another is not revived with it",
         "stores/sqlite/freeing.py",
         "            revival = self._revive(child, parent)\n",

@@ -321,6 +321,19 @@ def test_dead_jobs_are_requeued_unless_they_are_dead_no_longer_or_their_key_is_t
     assert ada.requeue_dead(["j0", "j1", "j2"]) == 0
 
 
+def test_after_a_sweep_in_any_order_each_waits_for_its_parents_again(store, ada):
+    with Runtime(store) as rt:
+        parent = rt.jobs.queue("part")
+        child = rt.jobs.queue("merge", after=parent)
+        rt.jobs.cancel(parent)
+        eventually(lambda: rt.jobs.get(child).state == "cancelled", what="the child shares its fate")
+
+    assert list(ada.sweep([[child.id, parent.id]], "requeue")) == [Swept(asked=2, done=2)]
+
+    with Runtime(store) as rt:
+        assert [rt.jobs.get(job).waits for job in (parent, child)] == [False, True]
+
+
 def test_a_held_write_lock_is_an_error_that_names_its_process(runtime, store, ada):
     rt = runtime()
     job = rt.jobs.queue("work", delay=60)
