@@ -88,7 +88,10 @@ class Simulation:
         check_register(register)
         self._count = check_processes(processes, producers, has_disk=disk is not None)
         if faults.power_cut and disk is None:
-            raise UsageError("expected a disk for power_cut, whose power can be cut, got none")
+            raise UsageError(
+                "expected Simulation(disk=...) for power_cut: what makes a disk below SQLite, as "
+                "lamplighter.testing.simulation.places.Disk says, whose power can be cut; got none"
+            )
         if faults.operator and disk is not None:
             raise UsageError("expected no disk where an operator acts: only one process can be on it")
         self.reached: Counter[str] = Counter()
