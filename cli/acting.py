@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ..environment.clock import SystemClock
 from ..errors import KeyTaken, UnknownJob, UsageError, shown
-from ..messages.jobs import Instant, JobRecord, Seconds
+from ..messages.jobs import Instant, JobRecord, JobState, Seconds
 from ..messages.schedules import ScheduleRecord
 from ..operating.look import Look
 from ..operating.looking import look_at, readable_file
-from ..operating.matching import TYPED_FROM, actionable, count_matching, matching
+from ..operating.matching import TYPED_FROM, actionable, matching
 from ..operating.views import Amount
 from ..rules.printable import visible
 from ..rules.wording import many
@@ -143,44 +143,46 @@ class Act:
         now = SystemClock().now()
         query = actionable(parse_query(text, now), action, now)
         with closing(self._file("sweep")) as store:
-            return self.sweep_counted(
+            return self.sweep_found(
                 action,
-                lambda: count_matching(store, query),
-                lambda: matching(store, query),
+                lambda: [job_id for ids in matching(store, query) for job_id in ids],
+                query.states,
                 delay,
                 afresh=afresh,
             )
 
-    def sweep_counted(
+    def sweep_found(
         self,
         action: Sweep,
-        count: Callable[[], Amount],
-        pages: Callable[[], Iterator[Sequence[str]]],
+        find: Callable[[], Sequence[str]],
+        states: Collection[JobState],
         delay: Seconds,
         *,
         afresh: bool = False,
     ) -> int:
-        """Count, ask, count again, and act, some jobs a turn; the exit code."""
-        found, expected = count(), self._arguments.expect
-        jobs = f"{found} {'job' if found.count == 1 else 'jobs'}"
-        if expected is not None and expected != found.count:
-            note(f"expected {many(expected, 'job')}, got: {found}; nothing was done")
+        """Find jobs in these states, ask, and act on those that were found, some a turn; the exit code."""
+        found, expected = find(), self._arguments.expect
+        amount, jobs = Amount(count=len(found)), many(len(found), "job")
+        if expected is not None and expected != len(found):
+            note(f"expected {many(expected, 'job')}, got: {amount}; nothing was done")
             return 1
-        if not found.count:
+        if not found:
             note(f"no such job to {action}")
             return 1
         if self.is_dry:
-            self.done(action, f"would {action} {jobs}", matching=found, done=0, changed=0, refused=0)
+            self.done(action, f"would {action} {jobs}", matching=amount, done=0, changed=0, refused=0)
             return 0
         operator = self.operator
-        if not self.is_sure(f"{action} {jobs}", found.count):
+        if not self.is_sure(f"{action} {jobs}", len(found)):
             return 1
-        again = count()
-        if again != found:
-            note(f"expected {jobs}, as you were shown, got: {again}; nothing was done, look again")
+        # Who says --yes was shown nothing, and nothing has happened since.
+        gone = () if self._arguments.yes else set(found).difference(find())
+        if gone:
+            left = len(found) - len(gone)
+            note(f"expected {jobs}, as you were shown, got: {left:,} of them; nothing was done, look again")
             return 1
-        steps = operator.sweep(pages(), action, delay=delay, afresh=afresh, reason=self.reason)
-        return self._swept(action, found, steps)
+        steps = operator.sweep([found], action, delay=delay, afresh=afresh, states=states, reason=self.reason)
+        return self._swept(action, amount, steps)
 
     def _swept(self, action: Sweep, found: Amount, steps: Iterator[Swept]) -> int:
         """Act, and tell how far it has come; also to whoever ends it by Ctrl-C."""

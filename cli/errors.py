@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 
-from ..messages.jobs import Instant
+from ..messages.jobs import Instant, JobState
 from ..operating.error_groups import ErrorGroup
 from ..operating.look import Look
-from ..operating.views import Amount
 from .acting import Act, add_expect, declare_acting
 from .groups import Subcommand, declare_group
 from .job_pages import HEADS as JOB_HEADS
@@ -136,13 +135,7 @@ def _requeue(arguments: argparse.Namespace) -> int:
         group, _ = look.failed_in(arguments.group, limit=0)
         if group is None:
             return _unknown(arguments.group)
-        dead: list[str] = []
-
-        def count() -> Amount:
-            dead[:] = look.dead_in(group)
-            return Amount(count=len(dead))
-
-        return act.sweep_counted("requeue", count, lambda: iter([dead]), delay)
+        return act.sweep_found("requeue", lambda: look.dead_in(group), (JobState.DEAD,), delay)
 
 
 def _unknown(group: str) -> int:

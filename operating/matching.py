@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .sweeping import Sweep
 
 COUNTED_MAX = 100_000
-"""So many are counted before somebody is asked whether they are sure."""
+"""So many are counted before a page asks somebody whether they are sure."""
 
 TYPED_FROM = 1_000
 """From more jobs than this on, whoever is sure types their number."""
@@ -65,15 +65,6 @@ def failed_alike(store: Readable, name: str, group: str, asked_at: Instant) -> I
         for ids in needed(seen.table, "list").sweep(query):
             known = seen.jobs.known(tuple(ids))
             yield [job_id for job_id in ids if job_id in known and key_of(known[job_id]).id == group]
-
-
-def count_matching(store: Readable, query: JobQuery) -> Amount:
-    """How many jobs match, counted up to `COUNTED_MAX`.
-
-    Raises:
-        NotSupported: as `matching`.
-    """
-    return counted(matching(store, query))
 
 
 def counted(pages: Iterable[Sequence[str]]) -> Amount:

@@ -9,7 +9,7 @@ can see its row. It has no log: whoever runs on the store, or starts next, finds
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar, Unpack
@@ -23,7 +23,7 @@ from ..errors import NotSupported, UsageError
 from ..job import Job
 from ..messages.acts import Attribution
 from ..messages.controls import JobVerb
-from ..messages.jobs import JobKeywords, JobRecord, JobState, Seconds
+from ..messages.jobs import JobKeywords, JobRecord, JobState, JobStateName, Seconds
 from ..messages.mail import CancelJob, Forget, ForgetJob, Limit, Pause, PauseSchedule, Queue, Requeue, RequeueMany
 from ..messages.queries import JobQuery
 from ..rules.batches import batches
@@ -295,14 +295,15 @@ class Operator:
         *,
         delay: Seconds | timedelta | None = None,
         afresh: bool = False,
+        states: Iterable[JobState | JobStateName] | None = None,
         reason: str | None = None,
     ) -> Iterator[Swept]:
         """Act on all jobs of a query, `SWEPT_A_TURN_MAX` a turn; says after each turn how far it has come.
 
         What comes as a record or a `Job` is acted on only if it still stands where that has it, by the same claim: what
         has run on meanwhile is not what was found. Of ids, `requeue` takes jobs that have ended, and `cancel` those
-        that have not. The pages are asked for one after the other, so whoever stops asking stops the sweep. `delay` and
-        `afresh` are as `requeue` takes them.
+        that have not; with `states`, only those that are in one of these by then. The pages are asked for one after the
+        other, so whoever stops asking stops the sweep. `delay` and `afresh` are as `requeue` takes them.
 
         Raises:
             NotSupported: on RabbitMQ, if it is not to requeue dead jobs, or `afresh`.
@@ -311,10 +312,17 @@ class Operator:
         check_one_of(action, "action", ("requeue", "cancel"))
         if check_bool(afresh, "afresh") and self._is_on_server:
             raise not_supported("steps")
-        return self._sweep(pages, action, _seconds(delay), self._attributed(reason), afresh)
+        only = None if states is None else _states(states)
+        return self._sweep(pages, action, _seconds(delay), self._attributed(reason), afresh, only)
 
     def _sweep(
-        self, pages: Iterable[Iterable[Any]], action: Sweep, delay: Seconds, who: Attribution, afresh: bool
+        self,
+        pages: Iterable[Iterable[Any]],
+        action: Sweep,
+        delay: Seconds,
+        who: Attribution,
+        afresh: bool,
+        states: Collection[str] | None,
     ) -> Iterator[Swept]:
         so_far = Swept()
         with self._turns.opened() as store:
@@ -322,7 +330,7 @@ class Operator:
                 raise not_supported("remove")
             for page in pages:
                 for some in in_turns([wanted(one) for one in page]):
-                    work = partial(sweep, some=some, action=action, delay=delay, who=who, afresh=afresh)
+                    work = partial(sweep, some=some, action=action, delay=delay, who=who, afresh=afresh, states=states)
                     turned = self._turns.take(store, work, [one.job_id for one in some])
                     so_far = Swept._make(map(sum, zip(so_far, turned, strict=True)))
                     yield so_far
@@ -375,6 +383,11 @@ def _run_now(context: TurnContext, schedule_id: str, job_id: str, who: Attributi
 
 def _id_of(job: Job[Any] | str) -> str:
     return job.id if isinstance(job, Job) else check_name(job, "job")
+
+
+def _states(states: Iterable[str]) -> Collection[str]:
+    names = [state.value for state in JobState]
+    return [check_one_of(one, "each state", names) for one in check_iterable(states, "states", "states of jobs")]
 
 
 def _seconds(delay: Seconds | timedelta | None) -> Seconds:

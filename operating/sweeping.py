@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
 from ..broker import jobs
@@ -79,10 +79,14 @@ def sweep(
     who: Attribution,
     *,
     afresh: bool = False,
+    states: Collection[str] | None = None,
 ) -> Swept:
-    """Act on these jobs in one turn; if they are requeued, after the given seconds, and perhaps afresh."""
+    """Act on these jobs in one turn, perhaps only in these states; if they are requeued, after the given seconds, and
+    perhaps afresh.
+    """
     stored = context.turn.jobs.find([one.job_id for one in some])
-    meant = [job for job_id, found in some if (job := stored.get(job_id)) is not None and _is_it(job, found, action)]
+    here = [(job, found) for job_id, found in some if (job := stored.get(job_id)) is not None]
+    meant = [job for job, found in here if _is_it(job, found, action, states)]
     done = refused = 0
     for job in parents_first(meant):
         try:
@@ -101,8 +105,10 @@ def _act(context: TurnContext, job: JobRecord, action: Sweep, delay: Seconds, wh
         jobs.cancel(context, CancelJob(job.id, None, who))
 
 
-def _is_it(job: JobRecord, found: JobRecord | None, action: Sweep) -> bool:
+def _is_it(job: JobRecord, found: JobRecord | None, action: Sweep, states: Collection[str] | None) -> bool:
     """Whether a job stands where it was found; without that, whether the action is for one such as it."""
+    if states is not None and job.state not in states:
+        return False
     if found is not None and (job.key, job.state) != (found.key, found.state):
         return False
     return (found is not None and action == "requeue") or (job.state in ENDED) == (action == "requeue")

@@ -76,6 +76,12 @@ def answers(monkeypatch: pytest.MonkeyPatch, text: str, meanwhile: Callable[[], 
     monkeypatch.setattr(sys, "stdin", Terminal())
 
 
+def sees_others(monkeypatch: pytest.MonkeyPatch, looks: list[list[str]]) -> None:
+    """Each look of a sweep at what matches a query finds the next of these."""
+    found = iter(looks)
+    monkeypatch.setattr("lamplighter.cli.acting.matching", lambda *_: iter([next(found)]))
+
+
 def test_acts_beside_a_living_runtime_are_told_in_its_log_and_the_proof_is_whole(runtime, recorder, file, capsys):
     rt = runtime()
     rt.jobs.add_handler("fails", failing, max_attempts=1)
@@ -191,8 +197,71 @@ def test_a_sweep_is_refused_when_there_are_fewer_jobs_than_somebody_was_shown(fi
     answers(monkeypatch, "y\n", another)
 
     assert main(["jobs", "requeue", "--where", "state:dead"]) == 1
-    assert "expected 2 jobs, as you were shown, got: 1; nothing was done" in capsys.readouterr().err
+    assert "expected 2 jobs, as you were shown, got: 1 of them; nothing was done" in capsys.readouterr().err
     assert states(file)["dead0"] == "dead"
+
+
+def test_more_jobs_than_somebody_was_shown_do_not_make_up_for_one_that_is_gone(file, dead, capsys, monkeypatch):
+    dead(3)
+    sees_others(monkeypatch, [["dead0", "dead1"], ["dead0", "dead2"]])
+    answers(monkeypatch, "y\n")
+
+    assert main(["jobs", "requeue", "--where", "state:dead"]) == 1
+    assert "expected 2 jobs, as you were shown, got: 1 of them; nothing was done" in capsys.readouterr().err
+    assert set(states(file).values()) == {"dead"}
+
+
+@pytest.mark.parametrize("sure", [["--yes"], ["--yes", "--expect", "2"], []], ids=["yes", "expect", "asked"])
+def test_a_sweep_takes_those_that_were_found_though_more_have_come_since(file, dead, capsys, monkeypatch, sure):
+    dead(3)
+    sees_others(monkeypatch, [["dead0", "dead1"], ["dead0", "dead1", "dead2"]])
+    answers(monkeypatch, "y\n")
+
+    assert main(["jobs", "requeue", "--where", "state:dead", *sure]) == 0
+
+    assert capsys.readouterr().out == "requeued 2 jobs\n"
+    assert states(file) == {"dead0": "queued", "dead1": "queued", "dead2": "dead"}
+
+
+def test_with_yes_nobody_was_shown_anything_that_could_be_gone(file, dead, capsys, monkeypatch):
+    dead(3)
+    sees_others(monkeypatch, [["dead0", "dead1"], ["dead0"]])
+
+    assert main(["jobs", "requeue", "--where", "state:dead", "--yes"]) == 0
+    assert capsys.readouterr().out == "requeued 2 jobs\n"
+
+
+def test_of_failures_that_have_come_since_they_were_counted_none_is_requeued(file, dead, capsys, monkeypatch):
+    dead(2)
+    of = group(capsys)
+    looks = iter([["dead0"], ["dead0", "dead1"]])
+    monkeypatch.setattr("lamplighter.operating.look.Look.dead_in", lambda *_: next(looks))
+    answers(monkeypatch, "y\n")
+
+    assert main(["errors", "requeue", of]) == 0
+
+    assert capsys.readouterr().out == "requeued 1 job\n"
+    assert states(file) == {"dead0": "queued", "dead1": "dead"}
+
+
+def test_a_sweep_leaves_what_is_in_another_state_by_then(runtime, recorder, file, capsys, monkeypatch):
+    rt = runtime()
+    rt.jobs.queue("sleeps", id="soon")
+    rt.jobs.queue("nobody", id="never")
+
+    def start() -> Operator:
+        rt.jobs.add_handler("sleeps", lambda job: job.sleep(60))
+        recorder.wait_for("job.started", job_id="soon")
+        return Operator(file, by="ada", via="test")
+
+    # It is asked for once they have been found, and before any turn.
+    monkeypatch.setattr("lamplighter.cli.acting.Act.operator", property(lambda self: start()))
+
+    assert main(["jobs", "cancel", "--where", "state:queued", "--yes"]) == 0
+
+    assert capsys.readouterr().out == "cancelled 1 job; 1 job had changed meanwhile\n"
+    assert states(file) == {"soon": "running", "never": "cancelled"}
+    rt.jobs.cancel("soon")
 
 
 @pytest.mark.parametrize(("answer", "code", "state"), [("y\n", 0, "queued"), ("n\n", 1, "dead"), ("", 1, "dead")])

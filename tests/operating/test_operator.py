@@ -275,6 +275,15 @@ def test_a_copy_with_a_change_that_cannot_be_is_refused(runtime, store, ada, cha
     assert rows(store, "select id from lamplighter_jobs") == [("j",)]
 
 
+def test_a_sweep_of_states_that_there_are_not_is_refused(runtime, ada):
+    runtime().stop()
+
+    with pytest.raises(UsageError, match=r"expected each state to be one of 'queued', 'running'.* got: 'waiting'"):
+        ada.sweep([["j"]], "cancel", states=["waiting"])
+    with pytest.raises(UsageError, match="expected states to be states of jobs, got: 5"):
+        ada.sweep([["j"]], "cancel", states=5)
+
+
 def test_a_sweep_acts_on_what_still_is_what_was_found(runtime, recorder, store, ada):
     with runtime() as rt:
         rt.jobs.queue_many([("work", number) for number in range(SWEPT_A_TURN_MAX + 100)])

@@ -119,6 +119,18 @@ def test_5000_of_20000_dead_jobs_that_failed_alike_are_requeued_each_once(
     assert {(act["by"], act["via"], act["reason"]) for act in acts} == {("ada", "web", "it is back")}
 
 
+def test_a_sweep_takes_none_that_was_queued_after_somebody_was_asked(page: Page, store: Path) -> None:
+    with Runtime(store).start(work=False) as runtime:
+        runtime.jobs.queue("call", id="first")
+        form = confirm(page, {"which": "matching", "q": "name:call state:queued", "action": "cancel"})
+        runtime.jobs.queue("call", id="later")
+
+        *_, last = followed(page, form)
+
+        assert form["shown"] == "1" and done_of(last) == "1 job of 1 done"
+        assert [runtime.jobs.get(job_id).state for job_id in ("first", "later")] == ["cancelled", "queued"]
+
+
 def counted(store: Path, of: str) -> dict[Any, int]:
     """How many jobs there are of each kind."""
     query = f"select {of}, count(*) from lamplighter_jobs where data <> json_quote('last') group by 1"
