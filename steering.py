@@ -239,7 +239,8 @@ class Steering(Queueing):
         whose behalf) and `reason` are logged.
 
         Raises:
-            UsageError: it has not ended; `cancel` it first.
+            UsageError: it has not ended; `cancel` it first. Or another job in the store waits for it, or has; the
+                message names one: `forget` that first.
             UnknownJob: it is not in the store.
             NotSupported: on RabbitMQ, which keeps no jobs that have ended but dead ones.
         """

@@ -20,7 +20,9 @@ from ..operating.look import Look
 from ..operating.looking import look_at, readable_file
 from ..operating.matching import TYPED_FROM, actionable, matching
 from ..operating.views import Amount
+from ..rules.capabilities import needed
 from ..rules.printable import visible
+from ..rules.validation import check_who
 from ..rules.wording import many
 from .looking import note, page_of, print_json
 from .options import add_dry_run, add_output, add_store, add_who, is_on_server, store_of, who_of
@@ -62,6 +64,8 @@ class Act:
         self.address = store_of(arguments)
         self.is_dry = bool(arguments.dry_run)
         by, self.reason = who_of(arguments)
+        # Before anything is done: what is refused later is a job, and not the call.
+        check_who(by, self.reason, VIA)
         self._by = by
         self._arguments = arguments
 
@@ -99,6 +103,11 @@ class Act:
         """Those of these jobs that are in the store, a file, by their ids."""
         with closing(self._file()) as store, store.snapshot() as seen:
             return seen.jobs.known(ids)
+
+    def waiting_for(self, job: JobRecord, limit: int) -> Sequence[str]:
+        """The ids of so many of the jobs in the store, a file, that wait for one, or have."""
+        with closing(self._file()) as store, store.snapshot() as seen:
+            return [one.id for one in needed(seen.table, "list").linked(job.no, limit)]
 
     def schedule(self, schedule_id: str) -> ScheduleRecord | None:
         """A schedule of a file; None if it is not there."""

@@ -113,24 +113,21 @@ def declare_forget(parser: argparse.ArgumentParser) -> None:
 
 
 def forget(arguments: argparse.Namespace) -> int:
-    """Remove jobs that have ended; the exit code.
-
-    Raises:
-        UsageError: one of them has not ended, and none is removed.
-    """
+    """Remove jobs that have ended; the exit code."""
     act, ids = Act(arguments), list(dict.fromkeys(arguments.jobs))
     found = known(act, ids)
-    for job in found:
-        if job.state not in ENDED:
-            raise UsageError(f"expected jobs that have ended, got: {job.id}, which is {job.state}; cancel it first")
     if act.is_dry:
-        return _would(act, "forget", found)
+        return _would(act, "forget", _forgettable(act, found))
     operator = act.operator
     if not act.is_sure(f"remove {many(len(ids), 'job')} for good", len(ids)):
         return 1
 
     def one(job_id: str) -> int:
-        operator.forget(job_id, reason=act.reason)
+        try:
+            operator.forget(job_id, reason=act.reason)
+        except UsageError as error:
+            note(f"lamplighter: {error}")
+            return 1
         act.done("forget", f"{job_id} is removed", id=job_id)
         return 0
 
@@ -170,6 +167,20 @@ def _has_ended(job: JobRecord) -> bool:
         note(f"{job.id} has ended already, as {job.state}; nothing was done")
         return True
     return False
+
+
+def _forgettable(act: Act, jobs: Sequence[JobRecord]) -> Sequence[JobRecord]:
+    """Those of these jobs that would be removed, one after the other; of the others it is said why not."""
+    gone: dict[str, JobRecord] = {}
+    for job in jobs:
+        child = next((one for one in act.waiting_for(job, len(jobs)) if one not in gone), None)
+        if job.state not in ENDED:
+            note(f"{job.id} would stay: it is {job.state}")
+        elif child is not None:
+            note(f"{job.id} would stay: job {child} waits for it, or has")
+        else:
+            gone[job.id] = job
+    return list(gone.values())
 
 
 def _would(act: Act, action: str, jobs: Sequence[JobRecord]) -> int:

@@ -216,7 +216,7 @@ class Operator:
         Raises:
             UnknownJob: it is not in the store.
             NotSupported: on RabbitMQ.
-            UsageError: it has not ended; or as `requeue`.
+            UsageError: it has not ended, or another job in the store waits for it, or has; or as `requeue`.
             StoreUnavailable, SchemaTooNew: as `requeue`.
         """
         self._act(partial(jobs.forget, body=ForgetJob(_id_of(job), None, self._attributed(reason))))

@@ -3141,6 +3141,14 @@ MUTANTS = (
     ),
     Mutant(
         PEOPLE,
+        "a job that cannot be forgotten keeps those behind it",
+        "cli/job_acts.py",
+        "        except UsageError as error:\n",
+        "        except KeyError as error:\n",
+        test="tests/cli/test_acting.py::test_each_job_that_is_to_be_forgotten_is_tried_and_who_is_refused_is_named",
+    ),
+    Mutant(
+        PEOPLE,
         "what people do is in no sums",
         "operating/operator_turns.py",
         "                _count(turn)\n",

@@ -392,6 +392,7 @@ REFUSED = [
     (["jobs", "copy", "dead0", "--set", "a..b=1"], 2, "at character 3 of the setting"),
     (["jobs", "copy", "dead0", "--set", "a.b=1", "--dry-run"], 2, "expected data with an object at data, got: 0"),
     (["jobs", "forget", "dead0", "nope", "--yes"], 1, "no job 'nope'"),
+    (["jobs", "forget", "dead0", "--yes", "--reason", ""], 2, "expected reason to be a str of 1 to 200 characters"),
     (["jobs", "forget", "dead0", "--no-input"], 2, "expected --yes to remove 1 job for good: nobody can be asked"),
     (["errors", "requeue", "nope", "--yes"], 1, "no group of failures 'nope'"),
     (["names", "pause", ""], 2, "expected name to be a str of 1 to 200 characters"),
@@ -561,14 +562,40 @@ def test_jobs_that_have_ended_are_forgotten_when_somebody_is_sure(runtime, recor
     assert recorder.audit(file).findings == ()
 
 
-def test_of_jobs_that_are_to_be_forgotten_one_that_has_not_ended_keeps_all(file, dead, capsys):
-    dead(2)
+def test_each_job_that_is_to_be_forgotten_is_tried_and_who_is_refused_is_named(runtime, file, dead, capsys):
+    dead(3)
     assert main(["jobs", "requeue", "dead1"]) == 0
+    with runtime() as rt:
+        rt.jobs.pause("fails")
+        rt.jobs.cancel(rt.jobs.queue("merge", id="child", after_ended=["dead0", "dead1"]))
+    ids = ["dead0", "dead1", "dead2"]
+    capsys.readouterr()
 
-    assert main(["jobs", "forget", "dead0", "dead1", "--yes"]) == 2
+    assert main(["jobs", "forget", *ids, "--dry-run"]) == 0
+    assert main(["jobs", "forget", *ids, "--yes"]) == 1
 
-    assert "got: dead1, which is queued; cancel it first" in capsys.readouterr().err
-    assert states(file) == {"dead0": "dead", "dead1": "queued"}
+    printed = capsys.readouterr()
+    assert printed.out.splitlines() == ["would forget dead2, which is dead", "dead2 is removed"]
+    assert printed.err.splitlines() == [
+        "dead0 would stay: job child waits for it, or has",
+        "dead1 would stay: it is queued",
+        "lamplighter: expected a job that no other one waits for, or has waited for, got: dead0; forget job child, "
+        "which has, first",
+        "lamplighter: expected a job that has ended, got: dead1, which is queued; cancel it first",
+    ]
+    assert states(file) == {"dead0": "dead", "dead1": "queued", "child": "cancelled"}
+
+
+def test_jobs_are_forgotten_in_the_order_in_which_they_are_named(runtime, file, dead, capsys):
+    dead(1)
+    with runtime() as rt:
+        rt.jobs.cancel(rt.jobs.queue("merge", id="child", after_ended="dead0"))
+
+    for code, more in ((0, ["--dry-run"]), (0, ["--yes"])):
+        assert main(["jobs", "forget", "child", "dead0", *more]) == code
+
+    assert capsys.readouterr().err == ""
+    assert states(file) == {}
 
 
 def test_one_that_is_refused_keeps_no_other_from_being_done(runtime, file, dead, capsys):
