@@ -22,7 +22,7 @@ from ..broker.alarms import Alarms
 from ..broker.clock_steps import keep_time
 from ..broker.dispatch import handle
 from ..broker.host_transactions import Expectations
-from ..broker.kept_mail import given_up, still_wanted
+from ..broker.kept_mail import given_up, refuse_callers, still_wanted
 from ..broker.log_lines import log_lines
 from ..broker.neighbours import Neighbours
 from ..broker.outbox import Outbox
@@ -176,6 +176,9 @@ class JobBroker(RuntimeActor):
             # What only reminds of kept mail is none itself: where a turn takes one message, it would remind for ever.
             came = [one for one in came if not isinstance(one.body, CheckDue)]
         self._pending += came
+        if self._waiting_since is not None and self._carried_over.gives_up(self.context.clock.monotonic()):
+            self._pending = refuse_callers(self._pending, StoreUnavailable("the runtime stops without its store"))
+            return
         batch = self._pending[: limits.turn_messages_max]
         only_looks = self._recovered and all(isinstance(m.body, CheckDue) for m in batch)
         outlook = None if self._neighbours.look() or not only_looks else self._look_out()
@@ -259,8 +262,7 @@ class JobBroker(RuntimeActor):
         return claims.failed_instead(mail, error)
 
     def _run_turn(self, batch: list[Mail]) -> Outbox:
-        out, times, is_stored = Outbox(), self.turn_times, False
-        clock = self.context.clock
+        out, clock, times, is_stored = Outbox(), self.context.clock, self.turn_times, False
         times.begin()
         try:
             with self._store.turn(self._state.boot, clock.now()) as turn:
@@ -415,13 +417,11 @@ class JobBroker(RuntimeActor):
         self._neighbours.poll()
 
     def _wait_for_store(self, error: StoreUnavailable | StoreGone) -> None:
-        match error:
-            case CommitUnknown():
-                self._ask_the_living()
-            case StoreGone():
-                # Whoever asks need not wait for a person to come; what has ended is kept for when the file is back.
-                answer_all((reply, None, error) for mail in self._pending if (reply := reply_of(mail.body)) is not None)
-                self._pending = [mail for mail in self._pending if reply_of(mail.body) is None]
+        if isinstance(error, CommitUnknown):
+            self._ask_the_living()
+        elif isinstance(error, StoreGone):
+            # Whoever asks need not wait for a person to come; what has ended is kept for when the file is back.
+            self._pending = refuse_callers(self._pending, error)
         now = self.context.clock.monotonic()
         locked = "locked" in str(error) or "busy" in str(error)
         first = self._waiting_since is None

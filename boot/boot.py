@@ -14,7 +14,7 @@ from ..broker.state import CarriedOver, Renewal
 from ..environment.environment import Environment
 from ..environment.failpoints import VARIABLE
 from ..environment.ids import JobIds
-from ..errors import LamplighterError, NotStarted
+from ..errors import NotStarted, StoreUnavailable
 from ..handlers.carriers import Carrier, Carriers
 from ..handlers.handler import Handler
 from ..handlers.headcount import Headcount
@@ -31,7 +31,6 @@ from ..messages.mail import (
     Detach,
     Drain,
     Expect,
-    Farewell,
     QuietSwitched,
     Wake,
 )
@@ -142,7 +141,13 @@ class Boot:
         )
         self._supervision = Supervision(self._context, partial(self.post.tell, "broker"), self._give_up)
         self.draining = Draining(
-            self.clock, self.log, self.post, self.lanes, self._emptied, self._supervision.is_awaited
+            self.clock,
+            self.log,
+            self.post,
+            self.lanes,
+            self.carried_over,
+            self._emptied,
+            self._supervision.is_awaited,
         )
         self.views = Views(
             id=lambda: self.id,
@@ -390,15 +395,7 @@ class Boot:
         """Give back what still runs, and end."""
         self._supervision.start_now("broker")
         interrupted = self.draining.interrupt()
-        try:
-            self.requests.ask(Farewell)
-        except LamplighterError:
-            # The store is away. The next start finds the row of a boot without a process, and takes back its claims.
-            self.log.emit(
-                "store.unavailable",
-                store=self.store.address,
-                reason="the runtime could not give its jobs back as it stopped",
-            )
+        self.draining.say_farewell(self.requests.ask, self.store)
         self.end(interrupted)
 
     def give_up(self) -> None:
@@ -441,6 +438,8 @@ class Boot:
         turn.
         """
         try:
+            if self.carried_over.has_given_up:
+                raise StoreUnavailable("the store could not be written when this was asked last")
             self._standing.unregister(self.carried_over.logged, self.clock.now())
         except Exception as error:
             # Whatever goes wrong here, the other parts must end all the same. The next start finds a boot without a

@@ -8,13 +8,16 @@ from collections.abc import Callable
 
 from ..actors.base import Post
 from ..actors.handler_actor import HandlerActor
+from ..broker.state import CarriedOver
 from ..environment.clock import Clock
+from ..errors import LamplighterError
 from ..handlers.lane import Lane
 from ..handlers.lanes import Lanes
 from ..log.emitter import Log
 from ..messages.jobs import Seconds
-from ..messages.mail import Drain, Interrupt
+from ..messages.mail import Drain, Farewell, Interrupt, Reply
 from ..rules.restart_budget import BACKOFF_SECONDS_MAX
+from ..stores.ports import Readable
 
 SAID_AFTER_SECONDS = 1.0
 """A stop that has waited so long says what it waits for, and again whenever it has waited twice as long."""
@@ -22,8 +25,13 @@ SAID_AFTER_SECONDS = 1.0
 NAMED_JOBS_MAX = 10
 """How many of the jobs that it waits for one line names."""
 
-LOOK_SECONDS_MAX = 0.5
+LOOK_SECONDS_MAX = 0.1
 """Between two looks at what only a look can tell: a signal's handler can wake nobody."""
+
+STORE_SECONDS_MAX = 0.5
+"""So long after the end of the drain a turn is still tried on a store that cannot be written. Whoever has sent a signal
+kills two seconds after the drain, and the last turn waits for the write lock too.
+"""
 
 SETTLE_SECONDS_MAX = 5.0
 """How long the endings of what was interrupted may take to be stored, from when there is a broker that can."""
@@ -43,6 +51,7 @@ class Draining:
         log: Log,
         post: Post,
         lanes: Lanes,
+        carried_over: CarriedOver,
         emptied: threading.Event,
         is_awaited: Callable[[str], bool],
     ) -> None:
@@ -50,6 +59,7 @@ class Draining:
         self._log = log
         self._post = post
         self._lanes = lanes
+        self._carried_over = carried_over
         self._emptied = emptied
         self._is_awaited = is_awaited
         self._ends_at = math.inf
@@ -84,8 +94,10 @@ class Draining:
         """Interrupt what still runs, and wait until that is stored, and what has ended before. How many jobs it was.
 
         A broker that waits out a back-off is waited for, as long as one lasts at most by itself: one that comes later
-        would take back what a HandlerActor has seen end, so that it ran in vain.
+        would take back what a HandlerActor has seen end, so that it ran in vain. A store that cannot be written is not
+        waited for so long: what is not stored is taken back by the next start, as from a process that was killed.
         """
+        self._carried_over.gives_up_at = self._clock.monotonic() + STORE_SECONDS_MAX
         if self._holds_nothing():
             return 0
         interrupted = len(self._running())
@@ -98,9 +110,18 @@ class Draining:
             if self._is_awaited("broker") and now - began < BACKOFF_SECONDS_MAX:
                 had_none_at = now
             left = had_none_at + SETTLE_SECONDS_MAX - now
-            if self._holds_nothing() or left <= 0:
+            if self._holds_nothing() or left <= 0 or self._carried_over.has_given_up:
                 return interrupted
             self._emptied.wait(min(left, LOOK_SECONDS_MAX))
+
+    def say_farewell(self, ask: Callable[[Callable[[Reply], Farewell]], object], store: Readable) -> None:
+        """Have the broker give back what this boot still holds."""
+        try:
+            ask(Farewell)
+        except LamplighterError:
+            # The store is away. The next start finds the row of a boot without a process, and takes back its claims.
+            reason = "the runtime could not give its jobs back as it stopped"
+            self._log.emit("store.unavailable", store=store.address, reason=reason)
 
     def _holds_nothing(self) -> bool:
         actors = [self._post.find(name) for name in self._names]

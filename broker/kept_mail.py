@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..environment.replies import reply_of
+from ..environment.replies import answer_all, reply_of
+from ..errors import LamplighterError
 from ..messages.mail import Capacity, CheckDue, ClockJumped, Drain, Ended, Expect, Housekeep, Mail, Progressed, Tick
 
 HINTS = (ClockJumped, Drain, Housekeep)
@@ -34,6 +35,12 @@ def still_wanted(mails: Sequence[Mail]) -> list[Mail]:
             kept.append(mail)
             said.add(subject)
     return kept[::-1]
+
+
+def refuse_callers(mails: Sequence[Mail], error: LamplighterError) -> list[Mail]:
+    """Have everybody who waits for an answer get this error. The mail of all others."""
+    answer_all((reply, None, error) for mail in mails if (reply := reply_of(mail.body)) is not None)
+    return [mail for mail in mails if reply_of(mail.body) is None]
 
 
 def given_up(body: object) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -183,6 +184,9 @@ class CarriedOver:
         jumped: by how many seconds wall time was stepped since a turn made good for it. The clock's thread adds, a turn
             takes.
         draining: whether the runtime is stopping, so that no broker claims anything more.
+        gives_up_at: from then on, by the time that only passes, a stop waits no longer for a store that cannot be
+            written.
+        has_given_up: whether such a store was given up, so that no turn is tried any more.
         parked: as in `BrokerState`; who is asked for the runtime's health reads it too.
         quiet: whether somebody has the boot claim nothing.
         renewal: given while this runtime is a boot that the store does not know yet.
@@ -194,11 +198,18 @@ class CarriedOver:
     boot_no: int = 0
     jumped: Seconds = 0.0
     draining: bool = False
+    gives_up_at: Seconds = math.inf
+    has_given_up: bool = False
     parked: dict[str, Seconds] = field(default_factory=dict)
     quiet: Quiet = field(default_factory=Quiet)
     renewal: Renewal | None = None
     tallies: Tallies = field(default_factory=Tallies)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def gives_up(self, now: Seconds) -> bool:
+        """Whether a store that cannot be written is given up, now that it has been waited for until now."""
+        self.has_given_up = now >= self.gives_up_at
+        return self.has_given_up
 
     def jump(self, delta: Seconds) -> None:
         """The clock was stepped."""

@@ -13,6 +13,10 @@ from contextlib import closing
 
 import pytest
 from lamplighter import Snooze
+from lamplighter.boot import draining
+from lamplighter.broker import boots
+
+NOTHING_BACK = "the runtime could not give its jobs back as it stopped"
 
 
 def test_a_job_that_sleeps_hears_of_the_stop_at_its_beginning_and_how_it_ends_counts(runtime, recorder):
@@ -235,3 +239,66 @@ def test_a_boot_whose_number_is_not_known_yet_does_not_say_on_which_store_it_was
 
     stopped = recorder.wait_for("runtime.stopped")
     assert {"store_id", "boot_no"} & stopped.keys() == set()
+
+
+@pytest.mark.parametrize("work", ["nothing", "one_that_runs", "one_that_has_ended"])
+def test_a_stop_does_not_wait_for_a_store_that_is_locked_all_the_while(runtime, recorder, tmp_path, monkeypatch, work):
+    # It took ten seconds more than the drain, and 25 with work at hand, so that it was killed.
+    monkeypatch.setattr(draining, "SETTLE_SECONDS_MAX", 60)
+    monkeypatch.setattr(boots, "UNTRACED_SECONDS_MAX", 0)
+    rt = runtime(reply_seconds_max=3600)
+    release, ended = threading.Event(), threading.Event()
+    rt.jobs.add_handler("slow", lambda job: release.wait(60))
+    if work != "nothing":
+        rt.jobs.queue("slow", id="it")
+        recorder.wait_for("job.started")
+    boot, tries = rt.boot, []
+    turn = boot.store.turn
+
+    def note(*args):
+        tries.append(boot.carried_over.has_given_up)
+        return turn(*args)
+
+    with closing(sqlite3.connect(tmp_path / "jobs.db", isolation_level=None)) as other:
+        other.execute("begin immediate")
+        if work == "one_that_has_ended":
+            release.set()
+        boot.store.turn = note
+        stopping = threading.Thread(target=lambda: (rt.stop(drain=0), ended.set()))
+        stopping.start()
+        is_over = ended.wait(30)
+        other.execute("rollback")
+    release.set()
+    stopping.join(30)
+
+    assert is_over
+    assert tries
+    assert not any(tries)
+    recorder.wait_for("store.unavailable", reason=NOTHING_BACK)
+    after = runtime()
+    if work != "nothing":
+        recorder.wait_for("runtime.recovered")
+        assert (after.jobs.get("it").state, after.jobs.get("it").attempt) == ("queued", 0)
+
+
+def test_a_drain_waits_for_a_store_that_is_locked_and_comes_back(runtime, recorder, tmp_path):
+    rt = runtime()
+    release = threading.Event()
+    rt.jobs.add_handler("slow", lambda job: release.wait(60))
+    rt.jobs.queue("slow", id="it")
+    recorder.wait_for("job.started")
+
+    with closing(sqlite3.connect(tmp_path / "jobs.db", isolation_level=None)) as other:
+        other.execute("begin immediate")
+        release.set()
+        stopping = threading.Thread(target=rt.stop, kwargs={"drain": 60})
+        stopping.start()
+        recorder.wait_for("runtime.stopping")
+        recorder.wait_for("store.waiting")
+        recorder.wait_for("runtime.draining")
+        other.execute("rollback")
+    stopping.join(30)
+
+    recorder.wait_for("runtime.stopped", interrupted=0)
+    assert recorder.of("store.unavailable", reason=NOTHING_BACK) == []
+    assert runtime().jobs.get("it").state == "done"
