@@ -230,6 +230,7 @@ def test_a_tracer_that_raises_at_once_fails_the_start(tmp_path, install, name):
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_part_that_a_tracer_ends_at_once_has_died(runtime, recorder):
     rt = runtime()
     recorder.wait_for("actor.started", child="scheduler")
