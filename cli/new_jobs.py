@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from ..environment.clock import SystemClock
-from ..messages.jobs import Seconds
+from ..messages.jobs import ENDED, Seconds
 from .acting import Act, moment_of
 from .looking import note
 from .options import add_delay, delay_of
@@ -52,4 +52,6 @@ def told(act: Act, action: str, job: Job[Any]) -> bool:
     act.done(action, job.id, id=job.id, name=job.name, state=job.state, is_new=not job.deduplicated)
     if job.deduplicated:
         note(f"{job.id} was there already, and is {job.state}; nothing was queued")
+    elif job.state in ENDED:
+        note(f"{job.id} is {job.state}: {job.reason}")
     return not job.deduplicated

@@ -36,7 +36,7 @@ class CopySpec(NamedTuple):
 def queue_copy(
     context: TurnContext, job_id: str, how: CopySpec, checks: JobChecks, who: Attribution
 ) -> tuple[JobRecord, bool]:
-    """Queue a job like another one; the job, and whether it is new."""
+    """Queue a job like another one, which waits for the same jobs; the job, and whether it is new."""
     # Imported only here: who looks at what a copy would be needs none of what a turn is made of.
     from ..broker import jobs
 
@@ -53,7 +53,9 @@ def queue_copy(
         max_attempts=job.max_attempts,
         timeout=job.timeout,
     )
-    (queued,) = jobs.queue(context, Queue((checks.spec(spec),), None, who))
+    # Its parents are in the store as long as it is, and tell its copy what it is to do, too.
+    parents = () if context.turn.links is None else context.turn.links.parents_of(job)
+    (queued,) = jobs.queue(context, Queue((checks.spec(spec)._replace(parents=parents),), None, who))
     return queued
 
 

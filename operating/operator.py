@@ -127,8 +127,9 @@ class Operator:
         at: datetime | None = None,
         reason: str | None = None,
     ) -> Job[Any]:
-        """Queue a job like another one, whatever its state: with its name, data, priority, unique key and limits. It
-        descends from none, and belongs to no schedule.
+        """Queue a job like another one, whatever its state: with its name, data, priority, unique key, group and
+        limits. It waits for the same jobs, as far as they have not ended, and shares their fate as it would: at once if
+        they have. It descends from none, and belongs to no schedule.
 
         Args:
             changes: what stands at places in its data instead, as `{"user.id": 7, "items[0]": "x"}`.

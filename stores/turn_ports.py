@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 from ..messages.boots import BootRecord
 from ..messages.clock_steps import Reading, Stepped
-from ..messages.jobs import Claim, ClaimKey, Instant, JobRecord, NewJob, Seconds, Transition
+from ..messages.jobs import Claim, ClaimKey, Instant, JobParent, JobRecord, NewJob, Seconds, Transition
 from ..messages.ledger import LedgerTurn, Move
 from ..messages.name_limits import NO_LIMITS, NameLimits
 from ..messages.outcomes import Outcome, Verdict
@@ -177,6 +177,9 @@ class JobLinks(Protocol):
 
     def child_of(self, job: JobRecord) -> str | None:
         """The id of a job in the store that waits for this one, or has; None if there is none."""
+
+    def parents_of(self, job: JobRecord) -> tuple[JobParent, ...]:
+        """The jobs that this one waits for, or has waited for, in the order of the call that has queued it."""
 
 
 class KeptNow(NamedTuple):

@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
-from ...messages.jobs import ENDED, JobRecord, JobState
+from ...messages.jobs import ENDED, JobParent, JobRecord, JobState
 from ...rules.lifecycle import fate
 from ...rules.links import NAMED_PARENTS_MAX, name_parents, shared_fate
 from ..transitions import freed, revived
@@ -59,6 +59,10 @@ class SqliteLinks:
 
     def child_of(self, job: JobRecord) -> str | None:
         return links.child_of(self._connection, job.no)
+
+    def parents_of(self, job: JobRecord) -> tuple[JobParent, ...]:
+        parents = map(_ParentState._make, self._connection.execute(PARENTS_OF, (job.no,)))
+        return tuple(JobParent(parent.id, any_end=bool(parent.any_end)) for parent in parents)
 
     def judge_births(self) -> Mapping[int, JobRecord]:
         born, self._turn.born_linked = self._turn.born_linked, []

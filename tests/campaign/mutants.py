@@ -3182,6 +3182,14 @@ MUTANTS = (
     ),
     Mutant(
         PEOPLE,
+        "a copy waits for nobody",
+        "operating/copying.py",
+        "    parents = () if context.turn.links is None else context.turn.links.parents_of(job)\n",
+        "    parents = ()\n",
+        test="tests/operating/test_operator.py::test_a_copy_of_a_job_that_waits_for_others_waits_for_them_too",
+    ),
+    Mutant(
+        PEOPLE,
         "what people do is in no sums",
         "operating/operator_turns.py",
         "                _count(turn)\n",

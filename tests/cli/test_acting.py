@@ -544,6 +544,19 @@ def test_a_copy_is_queued_with_other_data(file, dead, capsys):
         assert db.execute("select data, due_in from lamplighter_jobs where id = 'copy'").fetchall() == [("7", 60.0)]
 
 
+def test_a_copy_that_shares_the_fate_of_one_that_it_waits_for_is_said_to(runtime, file, dead, capsys):
+    dead(1)
+    with runtime() as rt:
+        rt.jobs.queue("merge", id="child", after="dead0")
+
+    assert main(["jobs", "copy", "child", "--id", "copy"]) == 0
+
+    printed = capsys.readouterr()
+    assert printed.out == "copy\n"
+    assert printed.err.startswith("copy is dead: ") and "dead0" in printed.err
+    assert states(file) == {"dead0": "dead", "child": "dead", "copy": "dead"}
+
+
 def test_jobs_that_have_ended_are_forgotten_when_somebody_is_sure(runtime, recorder, file, dead, capsys, monkeypatch):
     dead(3)
 

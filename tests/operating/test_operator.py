@@ -251,6 +251,24 @@ def test_a_copy_of_a_job_has_other_data_and_an_own_life(runtime, recorder, store
     assert recorder.audit(store).findings == ()
 
 
+def test_a_copy_of_a_job_that_waits_for_others_waits_for_them_too(runtime, recorder, store, ada):
+    rt = runtime()
+    rt.jobs.queue("nobody", id="p")
+    rt.jobs.queue("nobody", id="q")
+    rt.jobs.queue("merge", id="m", after="p", after_ended="q")
+
+    copy = ada.copy("m", changes={"": 5}, id="copy")
+    rt.jobs.mark_done("p", 5)
+    assert copy.waits
+    rt.jobs.cancel("q")
+    rt.jobs.add_handler("merge", lambda job: [parent.result for parent in job.parents()])
+
+    assert rt.jobs.join("copy", timeout=15).result == rt.jobs.join("m", timeout=15).result == [5, None]
+    assert rt.jobs.join(ada.copy("m"), timeout=15).result == [5, None]
+    rt.stop()
+    assert recorder.audit(store).findings == ()
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [

@@ -132,6 +132,18 @@ class LinkPromises(StoreCase):
             jobs = turn.jobs.get(("a", "child"))
             assert [self.links_of(turn).child_of(jobs[job_id]) for job_id in ("a", "child")] == ["child", None]
 
+    def test_the_parents_of_a_job_are_known_and_which_of_them_may_end_in_any_way(self, store: Store) -> None:
+        """JobLinks.parents_of: The jobs that this one waits for, or has waited for, in the order of the call that has
+        queued it."""
+        put(store, *(new(job_id) for job_id in "abc"))
+        parents = (JobParent("c"), JobParent("a"), JobParent("b", any_end=True))
+        put(store, new("child", parents=parents))
+        self.end(store)
+
+        with store.turn("b", NOW) as turn:
+            jobs = turn.jobs.get(("a", "child"))
+            assert [self.links_of(turn).parents_of(jobs[job_id]) for job_id in ("a", "child")] == [(), parents]
+
     def test_parents_are_read_in_the_order_of_the_call(self, store: Store) -> None:
         """JobTable.parents: The jobs that one, by its `no`, waits for or has waited for, in the order of the call that
         has queued it: so many at most, without the first `after`."""
