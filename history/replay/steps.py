@@ -40,7 +40,9 @@ class StepReplay:
         self._short: defaultdict[str, list[Shortfall]] = defaultdict(list)
 
     def hear(self, told: ToldMove) -> None:
-        """Take in a step. One that is told before its claim, or after the end of it, is not judged."""
+        """Take in a step. One that is told before its claim, or after the end of it, is not judged; what cannot be is
+        doubtful, because where turns are missing the job may have been removed and born again.
+        """
         move = told.move
         if len(self._kept) + len(self._unsure) > 2 * (ENDED_KEPT_MAX + len(self._jobs.open)):
             self._forget_the_forgotten()
@@ -55,13 +57,12 @@ class StepReplay:
                 f"of a job of {move.n}, and the job of {job.name} is {job.state} by move {job.rev}, "
                 f"claim {job.claim_no}"
             )
-            # Where turns are missing, the job may have been removed and born again.
             self._jobs.doubtful.append(DoubtfulMove("step by a stale claim", says, told, job.step, None))
         kept = self._kept.setdefault(move.j, {})
         earlier = kept.setdefault(move.step, told)
         if earlier is not told:
             says = f"job {move.j}: step {move.step!r} is kept by claim {earlier.move.c}, and again by claim {move.c}"
-            self._findings.say("step twice", says, earlier.line, told.line)
+            self._jobs.doubtful.append(DoubtfulMove("step twice", says, told, earlier, None))
 
     def move(self, told: ToldMove) -> None:
         """Take in a move of a job, before the replay of jobs does: steps go with an end as done, and begin anew with a

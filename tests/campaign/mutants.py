@@ -832,6 +832,14 @@ MUTANTS = (
     ),
     Mutant(
         LOG,
+        "an audit takes a job for one that is long gone, where turns are missing",
+        "history/replay/steps.py",
+        '            self._jobs.doubtful.append(DoubtfulMove("step twice", says, told, earlier, None))\n',
+        '            self._findings.say("step twice", says, earlier.line, told.line)\n',
+        test="tests/history/audit/test_steps.py::test_a_job_born_again_in_a_missing_turn_keeps_its_steps_anew",
+    ),
+    Mutant(
+        LOG,
         "an audit excuses jobs that no missing turn can have queued",
         "history/audit/store_check.py",
         "holed = [boot for boot in boots if boot.misses_turns]",

@@ -46,6 +46,17 @@ def test_a_step_that_is_kept_twice_is_found():
     assert findings(story) == [("step twice", "job j: step 'one' is kept by claim 1, and again by claim 1")]
 
 
+def test_a_job_born_again_in_a_missing_turn_keeps_its_steps_anew():
+    story = claimed()
+    story.turn(step(story, "one"))
+    # Of these nothing is told: the job was done and removed, and another one with its id was queued and claimed.
+    story.turns += 2
+
+    found = findings(story.turn(step(story, "one")))
+
+    assert [kind for kind, _ in found] == ["missing turns"]
+
+
 def test_a_job_that_was_done_keeps_its_steps_anew():
     story = claimed()
     story.turn(step(story, "one")).move("done", "running", 1, 1, steps=1)
