@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from ..actors.base import Post
 from ..environment.clock import Clock
 from ..environment.environment import Environment
-from ..environment.replies import BrokerLost
+from ..environment.replies import ENDING, BrokerLost
 from ..errors import StoreUnavailable, UsageError
 from ..messages.jobs import Seconds
 from ..messages.mail import Declare, Reply
@@ -78,7 +79,7 @@ class Requests:
 
         Raises:
             StoreUnavailable: no answer within `reply_seconds_max`. A turn that the thread takes itself is waited for.
-            UsageError: this thread's own transaction would be waited for, or this call itself.
+            UsageError: this thread's own transaction would be waited for, or this call itself; or the interpreter ends.
             LamplighterError: the broker refused, or `before_waiting` does.
         """
         self.check_caller()
@@ -86,6 +87,8 @@ class Requests:
         while True:
             reply = self._environment.reply()
             if not request.tell(reply, here=here and self._environment.may_stand_in()):
+                if sys.is_finalizing():
+                    raise UsageError(ENDING)
                 self._environment.event().wait(LOST_SECONDS)
                 continue
             try:

@@ -7,6 +7,7 @@ guards it, and an event loop once for each task.
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import Iterable
 from concurrent.futures import InvalidStateError
@@ -15,6 +16,11 @@ from typing import Any, Protocol
 from ..errors import LamplighterError, UsageError
 from ..messages.jobs import Seconds
 from ..messages.mail import Reply
+
+ENDING = (
+    "expected a call that may wait for the runtime, got one as the interpreter ends, when no other thread runs: "
+    "from a finalizer (__del__, weakref.finalize) of what lives until then; let go of it before, or call from atexit"
+)
 
 
 def reply_of(body: object) -> Reply | None:
@@ -62,7 +68,10 @@ class ThreadReply:
 
         Raises:
             TimeoutError: none has come within so many seconds, and none is waited for any more.
+            UsageError: the interpreter ends, and with it whoever would answer.
         """
+        if sys.is_finalizing():
+            raise UsageError(ENDING)
         if not self._gate.acquire(timeout=-1 if seconds is None else max(0.0, seconds)):
             self._is_over = True
             raise TimeoutError

@@ -327,6 +327,22 @@ MUTANTS = (
         "test_a_call_in_the_midst_of_a_turn_is_refused_at_once[caller-log.write]",
     ),
     Mutant(
+        LANES,
+        "a finalizer at the end of the interpreter waits for threads that are no more",
+        "environment/replies.py",
+        "        if sys.is_finalizing():\n",
+        "        if False:\n",
+        test="tests/faults/test_exits.py::test_a_finalizer_at_the_end_of_python_is_told_that_nobody_answers",
+    ),
+    Mutant(
+        LANES,
+        "a finalizer at the end of the interpreter waits for another broker",
+        "boot/requests.py",
+        "                if sys.is_finalizing():\n",
+        "                if False:\n",
+        test="tests/faults/test_exits.py::test_a_finalizer_at_the_end_of_python_is_told_that_nobody_answers",
+    ),
+    Mutant(
         LOG,
         "a line that a host has raised into is lost",
         "log/emitter.py",
