@@ -68,9 +68,9 @@ class ThreadReply:
 
         Raises:
             TimeoutError: none has come within so many seconds, and none is waited for any more.
-            UsageError: the interpreter ends, and with it whoever would answer.
+            UsageError: none has come, and the interpreter ends, and with it whoever would answer.
         """
-        if sys.is_finalizing():
+        if sys.is_finalizing() and not self._is_over:
             raise UsageError(ENDING)
         if not self._gate.acquire(timeout=-1 if seconds is None else max(0.0, seconds)):
             self._is_over = True

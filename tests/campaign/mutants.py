@@ -330,7 +330,7 @@ MUTANTS = (
         LANES,
         "a finalizer at the end of the interpreter waits for threads that are no more",
         "environment/replies.py",
-        "        if sys.is_finalizing():\n",
+        "        if sys.is_finalizing() and not self._is_over:\n",
         "        if False:\n",
         test="tests/faults/test_exits.py::test_a_finalizer_at_the_end_of_python_is_told_that_nobody_answers",
     ),
