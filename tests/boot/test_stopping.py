@@ -272,7 +272,7 @@ def test_a_stop_does_not_wait_for_a_store_that_is_locked_all_the_while(runtime, 
     stopping.join(30)
 
     assert is_over
-    assert tries
+    # There may be none: a turn that waited already is not cut short.
     assert not any(tries)
     recorder.wait_for("store.unavailable", reason=NOTHING_BACK)
     after = runtime()
