@@ -7,7 +7,6 @@ import functools
 import itertools
 import json
 import random
-import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,7 +26,6 @@ KILLS = count(2, 20)
 EDITS = count(40, 3_000)
 SIMULATED_KILLS_MAX = 4
 LEVELS = ("debug", "info")
-PART = re.compile(r"job p\d+-\d+\.\d+\.\d+:")
 UNJUDGED = "each job is judged by itself"
 
 
@@ -181,9 +179,7 @@ def test_after_kills_at_random_instants_nothing_is_found(url: str, tmp_path: Pat
             assert host.end() == 0, host.errors()[-3000:]
     report = audit_logs([str(log) for log in logs], None)
 
-    # The parts of a job that a killed process has published, and told nobody of, come twice if the job runs again.
-    found = [one for one in report.findings if one.kind != "finished twice" or not PART.match(one.says)]
-    assert not found, found[:10]
+    assert report.ok, report.findings[:10]
     assert report.boots == KILLS + 2
 
 
