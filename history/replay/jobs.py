@@ -121,7 +121,8 @@ class JobReplay:
         self.in_state: Counter[str] = Counter()
         self.headless = 0
         self.repeated: set[str] = set()
-        # Those that two turns have queued: whoever queues them was delivered again, and each of the two is done.
+        # Those that two turns have queued: whoever queues them was delivered again, and each of the two is done. One of
+        # the two a process may have queued that was killed before it had told so.
         self._queued_twice: set[str] = set()
         # Boots of which another was given a job, and when.
         self.bereft: dict[str, ToldMove] = {}
@@ -256,6 +257,8 @@ class JobReplay:
         self._adopt(step, job, before)
         if before is None:
             self.born += 1
+            if self._was_delivered_again(self.get(move.q or "")):
+                self._queued_twice.add(move.j)
             self.on_birth(step)
         if drain and move.j in self.waiting:
             self._drain(move.j)
@@ -268,9 +271,12 @@ class JobReplay:
         if end is None:
             return
         self.repeated.add(step.move.j)
-        if not any(one.step.move.p for one in known) and step.move.j not in self._queued_twice:
+        if not self._was_delivered_again(job) and step.move.j not in self._queued_twice:
             says = f"job {step.move.j}: it ended by claim {end.claim_no}, and again by claim {step.move.c}"
             self._say("finished twice", says, step, end)
+
+    def _was_delivered_again(self, job: ToldJob | None) -> bool:
+        return job is not None and any(one.step.move.p for one in (job, *job.others))
 
     def _adopt(self, step: ToldMove, job: ToldJob | None = None, before: ToldJob | None = None) -> None:
         """Believe a move."""

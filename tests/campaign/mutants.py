@@ -848,6 +848,14 @@ MUTANTS = (
     ),
     Mutant(
         LOG,
+        "an audit on a server takes a part that was published twice for one that ended twice",
+        "history/replay/jobs.py",
+        '            if self._was_delivered_again(self.get(move.q or "")):\n',
+        "            if False:\n",
+        test="tests/history/audit/test_stores.py::test_a_part_that_a_killed_process_may_have_published_ends_twice[1]",
+    ),
+    Mutant(
+        LOG,
         "an audit takes a job for one that is long gone, where turns are missing",
         "history/replay/steps.py",
         '            self._jobs.doubtful.append(DoubtfulMove("step twice", says, told, earlier, None))\n',

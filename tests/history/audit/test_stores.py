@@ -119,6 +119,25 @@ def test_a_boot_that_speaks_again_has_only_lost_its_connection():
     assert audited(delivered_again(speaks_again=True)).crashes == 0
 
 
+@pytest.mark.parametrize("redeliveries", [0, 1])
+def test_a_part_that_a_killed_process_may_have_published_ends_twice(redeliveries):
+    web = on_rabbit("web").move("queued", None, 0, 0)
+    parent = {"k": "claimed", "j": "j", "n": "n", "f": "queued", "a": 0, "r": 2 + redeliveries, "c": 1 + redeliveries}
+    done = {"k": "done", "j": "j", "n": "n", "f": "running", "a": 1, "o": "succeeded", "x": 1}
+    # The first one to claim it was killed when it had published the part, of which there are two then.
+    two = on_rabbit("two", among=web).turn({**parent, "p": redeliveries} if redeliveries else parent)
+    two.turn(
+        {**done, "r": 3 + redeliveries, "c": 1 + redeliveries}, {**two.hop("queued", None, 0, 0, "part"), "q": "j"}
+    )
+    for _ in range(2):
+        two.revs["part"] = 1
+        two.move("claimed", "queued", 1, 0, "part").move("done", "running", 1, 1, "part")
+
+    report = audited(told(web, two.stop()))
+
+    assert kinds(report) == ([] if redeliveries else ["finished twice"])
+
+
 def test_an_end_of_a_redelivered_claim_is_counted_and_one_without_is_found():
     web = on_rabbit("web").move("queued", None, 0, 0)
     one = on_rabbit("one", among=web).move("claimed", "queued", 1, 0)
