@@ -12,16 +12,14 @@ store is the truth (docs/decisions/0002-one-flat-family.md).
 from __future__ import annotations
 
 import threading
-import traceback
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, NamedTuple
 
-from .actors.base import ActorContext, Post, RuntimeActor
+from .actors.base import ActorContext, Post, RuntimeActor, death_of
 from .environment.threads import Thread
-from .log.json_line import safe_str
 from .messages.family import Died, StartChild, StartNow, StopChild, StopFamily
 from .messages.jobs import Instant, Seconds
 from .messages.mail import Down, Mail
@@ -411,13 +409,9 @@ class Supervision:
                 self._context.clock.after(WATCH_AGAIN_SECONDS, lambda: self._deaths.put(True))
 
     def _say_failed(self, error: BaseException) -> None:
-        self._context.log.emit(
-            "actor.crashed",
-            child="watchdog",
-            child_incarnation=self._incarnation,
-            reason=f"{type(error).__name__}: {safe_str(error)}"[:500],
-            traceback="".join(traceback.format_exception(error))[-self._context.limits.error_characters_max :],
-        )
+        reason, trace = death_of(error, self._context.limits)
+        about = {"child": "watchdog", "child_incarnation": self._incarnation}
+        self._context.log.emit("actor.crashed", **about, reason=reason, traceback=trace)
 
     def unheard(self) -> list[str]:
         """Whose thread has ended without a word: C code may end one, and a tracer of the application's, too."""

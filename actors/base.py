@@ -21,6 +21,7 @@ from ..environment.clock import Clock, Timer
 from ..environment.environment import Environment
 from ..environment.threads import Thread
 from ..log.emitter import NOBODY, Log, Speaker
+from ..log.json_line import safe_str
 from ..messages.family import Died
 from ..messages.jobs import Seconds
 from ..messages.mail import Mail
@@ -92,6 +93,12 @@ class ActorContext(NamedTuple):
     limits: Limits
     post: Post
     died: Callable[[Died], None]
+
+
+def death_of(error: BaseException, limits: Limits) -> tuple[str, str]:
+    """What is said of whoever has died of an error: a line, and the traceback."""
+    trace = "".join(traceback.format_exception(error))[-limits.error_characters_max :]
+    return f"{type(error).__name__}: {safe_str(error)}"[:500], trace
 
 
 def _nothing() -> None:
@@ -315,5 +322,4 @@ class RuntimeActor(pykka.ThreadingActor):
         self.actor_stopped.set()
 
     def _note_death(self, error: BaseException) -> None:
-        trace = "".join(traceback.format_exception(error))[-self.context.limits.error_characters_max :]
-        self._death = (f"{type(error).__name__}: {error}"[:500], trace)
+        self._death = death_of(error, self.context.limits)
