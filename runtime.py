@@ -16,6 +16,7 @@ from .boot.boot import Boot
 from .boot.current import CurrentBoot
 from .boot.declared import Share, check_share
 from .environment.environment import Environment
+from .environment.process import STOP_SIGNALS
 from .environment.replies import asyncio_loop
 from .errors import RuntimeFailed, UsageError, shown
 from .handlers.carriers import Carrier, check_carriers
@@ -231,7 +232,8 @@ class Runtime:
         return ended
 
     def run(self, drain: Seconds | None = None, *, work: bool = True, only: Collection[str] | None = None) -> None:
-        """Start, work until SIGTERM or SIGINT, stop. Call it from the main thread; your signal handlers are put back.
+        """Start, work until SIGTERM, SIGINT or SIGHUP, stop. Call it from the main thread; your signal handlers are put
+        back. A SIGHUP that is ignored, as under `nohup`, stays ignored.
 
         A second signal, half a second after the first or later, ends the drain.
 
@@ -249,8 +251,11 @@ class Runtime:
         asked, now = self.environment.queue(), self.environment.clock().monotonic
         before: dict[int, Any] = {}
         try:
-            for each in (signal.SIGTERM, signal.SIGINT):
+            for each in STOP_SIGNALS:
                 before[each] = self.environment.signal(each, lambda number, _: asked.put(now()))
+                if (each, before[each]) == (signal.SIGHUP, signal.SIG_IGN):
+                    # `nohup` has it so.
+                    self.environment.signal(each, signal.SIG_IGN)
             self.start(work=work, only=only)
             while not (_has_come(asked) or self.wait(0)):
                 pass

@@ -17,8 +17,8 @@ TARGET = "MODULE:RUNTIME"
 def declare(parser: argparse.ArgumentParser) -> None:
     """Declare what the subcommand takes."""
     parser.description = (
-        "Import MODULE, from the current folder too, and do the jobs of its RUNTIME until SIGTERM or SIGINT. A second "
-        "signal, half a second later, ends the drain."
+        "Import MODULE, from the current folder too, and do the jobs of its RUNTIME until SIGTERM, SIGINT or SIGHUP. A "
+        "second signal, half a second later, ends the drain. With --reload, SIGHUP starts anew."
     )
     parser.add_argument("runtime", metavar=TARGET)
     parser.add_argument("--only", metavar="NAME", action="append", help="do the jobs of this name; may be repeated")

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
+from ..environment.process import STOP_SIGNALS
 from ..errors import missing_extra
 from ..messages.jobs import Seconds
 
@@ -24,7 +25,8 @@ LOOK_SECONDS = 0.5
 
 
 def run_anew(command: Sequence[str], drain: Seconds | None) -> None:
-    """Run a worker until a signal comes, and start it anew whenever a Python file below the current folder has changed.
+    """Run a worker until a signal comes, and start it anew at a SIGHUP, and whenever a Python file below the current
+    folder has changed.
 
     Args:
         command: starts a worker that takes `--drain`.
@@ -51,9 +53,11 @@ def run_anew(command: Sequence[str], drain: Seconds | None) -> None:
         for changes in looks:
             if worker.is_set():
                 break
-            if changes:
+            is_asked = worker.is_asked_anew()
+            if changes or is_asked:
                 names = sorted(os.path.relpath(path) for _, path in changes)
-                print(f"lamplighter: {', '.join(names)} changed; starting anew", file=sys.stderr)
+                why = f"{', '.join(names)} changed" if names else "SIGHUP"
+                print(f"lamplighter: {why}; starting anew", file=sys.stderr)
                 worker.stop()
                 worker.start()
             else:
@@ -68,6 +72,8 @@ class _Worker:
         self._seconds_max = drain + STOP_SECONDS_MAX
         self._process: subprocess.Popen[bytes] | None = None
         self._is_told = False
+        self._is_asked_anew = False
+        self._has_terminal = os.isatty(0)
 
     def __enter__(self) -> None:
         self.start()
@@ -78,6 +84,11 @@ class _Worker:
     def is_set(self) -> bool:
         """Whether a signal has come."""
         return self._is_told
+
+    def is_asked_anew(self) -> bool:
+        """Whether a SIGHUP has come since the last look."""
+        is_asked, self._is_asked_anew = self._is_asked_anew, False
+        return is_asked
 
     def start(self) -> None:
         """Start a worker, unless a signal has come."""
@@ -107,8 +118,8 @@ class _Worker:
 
     @contextmanager
     def heeding_signals(self) -> Iterator[None]:
-        """Pass SIGTERM and SIGINT on, also while the worker is waited for."""
-        before = {number: signal.signal(number, self._pass_on) for number in (signal.SIGTERM, signal.SIGINT)}
+        """Pass SIGTERM and SIGINT on, also while the worker is waited for; note a SIGHUP."""
+        before = {number: signal.signal(number, self._pass_on) for number in STOP_SIGNALS}
         try:
             yield
         finally:
@@ -116,6 +127,10 @@ class _Worker:
                 signal.signal(number, handler)
 
     def _pass_on(self, number: int, _: FrameType | None) -> None:
+        # A terminal that is closed sends a SIGHUP too, and nobody is left who edits.
+        if number == signal.SIGHUP and os.isatty(0) == self._has_terminal:
+            self._is_asked_anew = True
+            return
         # At a terminal the worker has got a Ctrl-C itself: two within a moment are one to it.
         self._is_told = True
         if self._process is not None:

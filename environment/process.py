@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from ..messages.views import ProcessView
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""The signals by which a service manager or a terminal stops a service, often each of its processes at once."""
 
 ProcessState = Literal["running", "stopped", "gone"]
 """What can be told of a process from outside: it may run; a signal or a debugger has stopped it; it is no more."""

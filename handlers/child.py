@@ -26,6 +26,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
+from ..environment.process import STOP_SIGNALS
 from ..errors import REFUSALS, LamplighterError, NotStarted, UsageError
 from ..job import Job
 from ..job_steps import Read
@@ -170,6 +171,25 @@ def die_with_parent() -> bool:
         return False
 
 
+def leave_stops_to_parent() -> None:
+    """The parent drains at a stop, and ends this process then, so a signal that reaches both must not end the job.
+
+    The handler is a Python function: an application may replace it, and a program that a job starts has the default
+    again. So has a process that a job forks, which `multiprocessing` ends by SIGTERM.
+    """
+
+    def ignore(number: int, frame: object) -> None:
+        pass
+
+    def heed_in_fork() -> None:
+        for number, handler in before.items():
+            if signal.getsignal(number) is ignore:
+                signal.signal(number, handler)
+
+    before = {number: signal.signal(number, ignore) for number in STOP_SIGNALS}
+    os.register_at_fork(after_in_child=heed_in_fork)
+
+
 class Borrowed:
     """What a Job in a child borrows: every call goes to the parent."""
 
@@ -292,6 +312,7 @@ class RemoteLog:
 def main(pid: int, orders: int, words: int) -> None:
     """Run the jobs of a handler until the parent closes the sockets."""
     IS_CHILD.set()
+    leave_stops_to_parent()
     del sys.argv[1:]
     parent = Parent(pid, orders, words)
     threading.Thread(target=parent.listen, name="lamplighter parent", daemon=True).start()

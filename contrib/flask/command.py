@@ -21,7 +21,7 @@ commands = AppGroup("lamplighter", help="Background jobs.")
 @click.option("--drain", type=float, metavar="SECONDS", help="How long running jobs may finish when this stops.")
 @click.option("--reload", is_flag=True, help="Start anew when the code has changed: for development.")
 def run(only: tuple[str, ...], drain: float | None, reload: bool) -> None:
-    """Run jobs and fire schedules until SIGTERM or SIGINT.
+    """Run jobs and fire schedules until SIGTERM, SIGINT or SIGHUP.
 
     A second signal ends the drain.
     """

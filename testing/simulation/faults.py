@@ -57,9 +57,9 @@ class Faults:
         commit_unknown: a commit raises, and was stored all the same, or was not.
         kill_process: SIGKILL. The process is started again a moment later.
         kill_child: SIGKILL of the child process that a job runs in (isolation="process").
-        signal_burst: SIGTERM and SIGINT to a process, once or several times within seconds, also while the last one is
-            being handled. It stops, as `Runtime.run` does, and is started again a moment later; or it is killed as it
-            stops. What `host` does runs on a thread beside it, and ends with it.
+        signal_burst: SIGTERM, SIGINT and SIGHUP to a process, once or several times within seconds, also while the
+            last one is being handled. It stops, as `Runtime.run` does, and is started again a moment later; or it is
+            killed as it stops. What `host` does runs on a thread beside it, and ends with it.
         power_cut: SIGKILL, and whatever was not synced may be gone. Needs a disk, and one process.
         clock_jump: wall time steps, ahead as after a suspend or back.
         clock_leap: wall time is a year off, ahead or back: for some seconds, or from then on.

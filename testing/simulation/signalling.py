@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable
 from functools import partial
 
+from ...environment.process import STOP_SIGNALS
 from ...errors import RuntimeFailed
 from ...messages.jobs import Seconds
 from ...runtime import Runtime
@@ -27,7 +27,7 @@ def burst(world: World, send: Callable[[int], object]) -> None:
     for number in range(chance.randint(1, SIGNALS_MAX)):
         is_first = number == 0 or chance.random() < AT_ONCE_SHARE
         delay = 0.0 if is_first else chance.uniform(0.0, BURST_SECONDS_MAX)
-        world.after(delay, partial(send, chance.choice((signal.SIGTERM, signal.SIGINT))))
+        world.after(delay, partial(send, chance.choice(STOP_SIGNALS)))
 
 
 def serve(runtime: Runtime, drain: Seconds, *, work: bool) -> bool:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from lamplighter import Runtime
 from lamplighter.cli.main import main
+from lamplighter.environment.process import state_of
 
 from ..faults.kit import eventually
 
@@ -59,7 +60,7 @@ def producer(tmp_path):
         yield one
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_it_does_the_jobs_of_an_application_until_a_signal(tmp_path, producer, number):
     write_app(tmp_path)
     with running(tmp_path, "app:runtime") as process:
@@ -180,6 +181,44 @@ def test_a_change_of_the_code_starts_it_anew_and_an_error_in_it_waits_for_the_ne
         "runtime.stopping",
         "runtime.stopped",
     ] * 2
+
+
+def test_a_sighup_starts_a_reloader_s_worker_anew(tmp_path, producer):
+    write_app(tmp_path)
+    with running(tmp_path, "app:runtime", "--reload", "--log", "app.log") as process:
+        producer.jobs.join(producer.jobs.queue("mail"), timeout=SECONDS_MAX)
+        process.send_signal(signal.SIGHUP)
+        eventually(lambda: (tmp_path / "app.log").read_text().count('"runtime.started"') == 2)
+        process.terminate()
+
+        assert process.wait(SECONDS_MAX) == 0
+    assert said(tmp_path).count("lamplighter: SIGHUP; starting anew\n") == 1
+
+
+def test_a_terminal_that_is_closed_ends_a_reloader_and_its_worker(tmp_path, producer):
+    write_app(tmp_path, then="import os; runtime.jobs.add_handler('who', lambda job: [os.getppid(), os.getpid()])\n")
+    command = [sys.executable, "-P", "-m", "lamplighter", "run", "app:runtime", "--reload"]
+    terminal = [sys.executable, "-c", "import pty, sys; pty.spawn(sys.argv[1:])", *command]
+    with subprocess.Popen(terminal, cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
+        try:
+            pids = producer.jobs.join(producer.jobs.queue("who"), timeout=SECONDS_MAX).result
+        finally:
+            process.kill()
+
+    eventually(lambda: [state_of(pid) for pid in pids] == ["gone", "gone"])
+
+
+def test_under_nohup_a_sighup_changes_nothing(tmp_path, producer):
+    write_app(tmp_path, then="import signal; assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN\n")
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with running(tmp_path, "app:runtime") as process:
+        signal.signal(signal.SIGHUP, before)
+        producer.jobs.join(producer.jobs.queue("mail"), timeout=SECONDS_MAX)
+        process.send_signal(signal.SIGHUP)
+
+        assert producer.jobs.join(producer.jobs.queue("mail"), timeout=SECONDS_MAX).state == "done"
+        process.terminate()
+        assert process.wait(SECONDS_MAX) == 0
 
 
 def test_without_watchfiles_a_reload_says_what_to_install(tmp_path, monkeypatch, capsys):

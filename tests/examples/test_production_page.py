@@ -97,6 +97,7 @@ def test_whoever_kills_waits_longer_than_the_drain() -> None:
     told = re.findall(r"^\| [\w ]+ \| .*?(\d+)s?`[^|]* \| `drain` to (\d+)", PAGE, re.MULTILINE)
 
     assert float(unit()["TimeoutStopSec"]) >= drain + SPARE_SECONDS
+    assert unit()["KillMode"] == "mixed", "children are not signalled before the drain is over"
     assert [row for row in told if float(row[0]) < float(row[1]) + SPARE_SECONDS] == []
     assert len(told) == 3
     assert float(one(r"`drain` to (\d+), the default")) == DRAIN_SECONDS

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from lamplighter.environment.process import STOP_SIGNALS
 
 from .kit import SECONDS_MAX
 
@@ -87,7 +88,7 @@ def test_a_burst_of_signals_stops_a_run_once(tmp_path: Path, signals: int) -> No
         try:
             assert [host.stdout.readline() for _ in range(2)] == ["runtime.started\n", "waiting\n"]
             for one in range(signals):
-                host.send_signal((signal.SIGTERM, signal.SIGINT)[one % 2])
+                host.send_signal(STOP_SIGNALS[one % 3])
             said = host.stdout.read().splitlines()
         finally:
             host.kill()

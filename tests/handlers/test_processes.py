@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import sys
 import threading
@@ -19,6 +20,9 @@ from .test_lanes import House, claim
 
 PROCESS_FUNCTIONS = """
 import os
+import signal
+import subprocess
+import sys
 import threading
 
 from lamplighter import JobSpec
@@ -47,6 +51,24 @@ def pid(job):
 
 def dies_first(job):
     return os._exit(3) if job.id == "job 1" else "fine"
+
+
+def outlives_stops(job):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.raise_signal(number)
+    forked = os.fork()
+    if forked == 0:
+        signal.raise_signal(signal.SIGTERM)
+        os._exit(0)
+    started = subprocess.run([sys.executable, "-c", "import signal; signal.raise_signal(signal.SIGTERM)"])
+    return [os.waitpid(forked, 0)[1], started.returncode]
+
+
+def handles_stop_itself(job):
+    signal.signal(signal.SIGTERM, lambda number, frame: got.append(number))
+    got = []
+    signal.raise_signal(signal.SIGTERM)
+    return got
 
 
 def asks_late(job):
@@ -156,6 +178,18 @@ def test_a_child_that_dies_takes_only_the_job_that_it_had_begun(functions):
 
     assert (died.kind, died.error, died.blamed) == ("interrupted", "its process exited with code 3", True)
     assert (ran.kind, ran.result) == ("succeeded", '"fine"')
+
+
+def test_a_signal_that_stops_the_whole_service_is_left_to_the_runtime(functions):
+    outcomes = Keepers(functions.outlives_stops).run(claim(1))
+
+    assert json.loads(outcomes[1].result) == [signal.SIGTERM, -signal.SIGTERM], "what a job forks and starts heeds it"
+
+
+def test_a_job_in_a_child_may_handle_a_signal_itself(functions):
+    outcomes = Keepers(functions.handles_stop_itself).run(claim(1))
+
+    assert json.loads(outcomes[1].result) == [signal.SIGTERM]
 
 
 def test_a_thread_that_a_job_has_left_is_refused_and_takes_no_answer_of_the_next(functions):

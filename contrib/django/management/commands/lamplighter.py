@@ -23,7 +23,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Called by Django."""
         commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-        run = commands.add_parser("run", help="do jobs, and fire schedules, until SIGTERM or SIGINT")
+        run = commands.add_parser("run", help="do jobs, and fire schedules, until SIGTERM, SIGINT or SIGHUP")
         run.add_argument("--only", action="append", metavar="NAME", help="do the jobs of this name; may be repeated")
         run.add_argument(
             "--drain", type=float, metavar="SECONDS", help="how long running jobs may finish after a signal"
