@@ -26,7 +26,8 @@ from typing import Any
 import msgspec
 import structlog
 from lamplighter import Job, Runtime, configure_logging
-from lamplighter.rules.codec import checksum
+from lamplighter.history.log_files.lines import line_of
+from lamplighter.history.replay.replay import sum_of
 
 JOBS = 5_000
 """Of one life."""
@@ -102,12 +103,8 @@ def _later(said: Said, number: int, seconds: float) -> Said:
     if "moves" in told:
         told["at"] = round(told["at"] + seconds, 6)
         told["moves"] = [_moved(move, number, seconds) for move in told["moves"]]
-        told["crc"] = checksum([told.get(name, told["boot"] if name == "of" else None) for name in SUMMED])
+        told["crc"] = sum_of(line_of(told))
     return told
-
-
-SUMMED = ("v", "store_id", "of", "boot_no", "turn", "at", "part", "parts", "moves")
-"""Of the ledger's line, what its checksum is of."""
 
 
 def _moved(move: Said, number: int, seconds: float) -> Said:

@@ -47,11 +47,12 @@ What does not apply is left out, and so are `c`, `a` and `p` while they are 0. A
 than it was queued; what puts a job back has `u` unless it is due as before (`released`). `o` stands where an attempt
 has ended: not where a job was marked, or cancelled while nobody had it.
 
-Lines tell the same turn if `of` (`boot` where there is none), `turn` and `part` are the same. Then all that `crc` is
-made of must be the same too, and the first counts.
+Lines tell the same turn if `of` (`boot` where there is none), `turn` and `part` are the same. Then their moves must be
+the same too, and the first line counts.
 
-`d` and `crc` are hashes of JSON without spaces: `d` of the data as it is stored, in ASCII, and `crc` of the line, with
-null for what is left out and the keys of each move in the order of this table.
+`d` and `crc` are hashes of JSON without spaces: `d` of the data as it is stored, in ASCII, and `crc` of two lists, one
+after the other: the turn, with the keys of each move in the order of this table, and the line and the actor that tell
+it. Null stands for each field that is left out.
 
 ```python
 import hashlib
@@ -65,15 +66,17 @@ def d(data):
 
 def crc(line):
     told = {"of": line["boot"], **line}
-    names = ("v", "store_id", "of", "boot_no", "turn", "at", "part", "parts", "moves")
-    text = json.dumps([told.get(name) for name in names], separators=(",", ":"), ensure_ascii=False)
+    turn = ("v", "store_id", "of", "boot_no", "turn", "at", "part", "parts", "moves")
+    teller = ("event", "boot", "seq", "actor", "incarnation")
+    lists = ([told.get(name) for name in names] for names in (turn, teller))
+    text = "".join(json.dumps(values, separators=(",", ":"), ensure_ascii=False) for values in lists)
     return zlib.crc32(text.encode())
 
 
 line = json.loads(
     '{"event":"turn.committed","level":"info","ts":1795616862.955301,"boot":"6c883ca77bdc","seq":7,"actor":"broker",'
     '"incarnation":1,"v":1,"store_id":"e01bdd15d1d7c985a5e3bac0","boot_no":1,"turn":1,"at":1795616862.9531,'
-    '"crc":1797700592,"moves":[{"k":"queued","j":"a-job","n":"mail","r":1,"d":"d02f71d41a42"}]}'
+    '"crc":530943424,"moves":[{"k":"queued","j":"a-job","n":"mail","r":1,"d":"d02f71d41a42"}]}'
 )
 assert crc(line) == line["crc"]
 assert d({"to": "ada"}) == line["moves"][0]["d"]

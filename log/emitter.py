@@ -16,6 +16,7 @@ from ..environment.clock import Clock
 from ..environment.failpoints import Failpoints
 from ..environment.mailbox import Mailbox
 from ..errors import UsageError, shown
+from ..rules.codec import checksum
 from .events import EVENTS
 from .log_line import Unwritten
 from .outlets import outlet_of
@@ -163,6 +164,10 @@ class Log:
                 for name, value in make(event, one).items():
                     if value is not None:
                         line[name] = value
+                if "crc" in line:
+                    # The line of a turn: only here is it known which line of which actor tells the turn.
+                    teller = (event, self._boot, line["seq"], speaker.actor, speaker.incarnation)
+                    line["crc"] = checksum(teller, line["crc"])
                 for subscription in subscriptions:
                     subscription.offer(dict(line), self._waiting_max)
                 if is_written:

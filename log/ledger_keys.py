@@ -10,7 +10,7 @@ LEDGER: dict[str, str] = {
     "boot_no": "the number of the boot among those of its store, from 1 without a gap (not on RabbitMQ)",
     "turn": "the number of the turn among those of the boot that have changed something, from 1 without a gap",
     "at": "the instant at which all of it happened",
-    "crc": "a checksum of all this but who tells it",
+    "crc": "a checksum of the line: of the turn, its moves, and which line of which actor tells it",
     "moves": "what it did, in order",
     "part": "which part of the turn this is, where one line could not hold all its moves",
     "parts": "how many parts it has",

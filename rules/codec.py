@@ -108,9 +108,13 @@ def digest(text: str, size: int = 6) -> str:
     return hashlib.blake2b(text.encode(), digest_size=size).hexdigest()
 
 
-def checksum(value: Any) -> int:
-    """The CRC-32 of a value of our own as JSON text: it shows that the value was changed, not who did it."""
-    return zlib.crc32(json_of(value))
+def checksum(value: Any, before: int = 0) -> int:
+    """The CRC-32 of a value of our own as JSON text: it shows that the value was changed, not who did it.
+
+    Args:
+        before: the checksum of the text that stands before it.
+    """
+    return zlib.crc32(json_of(value), before)
 
 
 def _quickly(value: Any) -> str | None:

@@ -78,6 +78,8 @@ class Line(msgspec.Struct, rename={"raw": "(raw)", "source": "(source)", "number
     boot: str
     seq: int
     ts: float = 0.0
+    level: Any = None
+    actor: Any = None
     v: int = 1
     store_id: str | None = None
     boot_no: int | None = None

@@ -23,7 +23,7 @@ from lamplighter.history.audit.report import Report
 from lamplighter.history.audit.store_view import StoreView
 from lamplighter.history.log_files.lines import line_of
 from lamplighter.history.replay.lines_of_turns import LOUD
-from lamplighter.rules.codec import checksum
+from lamplighter.history.replay.replay import sum_of
 
 from ..faults.kit import rows, stand_still
 
@@ -111,8 +111,7 @@ def sealed(line: Said) -> Said:
         one = line_of(line)
     except msgspec.MsgspecError:
         return line
-    told = (one.v, one.store_id, one.of or one.boot, one.boot_no, one.turn, one.at, one.part, one.parts, one.moves)
-    return {**line, "crc": checksum(told)}
+    return {**line, "crc": sum_of(one)}
 
 
 def audited(lines: Iterable[Said], store: Path | None = None) -> Report:

@@ -565,6 +565,28 @@ def test_a_line_without_the_checksum_that_all_others_of_its_store_have_is_found(
     assert report.findings[0].says.endswith("has no checksum, as all that the ledger tells has")
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"event": "turn.comitted"},
+        {"seq": 1_000},
+        {"actor": "scheduler"},
+        {"incarnation": 7},
+        {"level": "debug"},
+        {"told_by": "another", "of": "another"},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_line_of_the_ledger_whose_event_number_or_teller_was_changed_is_found(change: Said):
+    """One letter of the event's name hid a turn from the audit, which took the line for a newer version's."""
+    lines = clean_run("info").lines
+    index = index_of(lines, "turn.committed")
+
+    report = audited(changed(lines, index, crc=lines[index]["crc"], **change))
+
+    assert "told otherwise" in kinds(report)
+
+
 def test_the_last_boots_of_a_store_that_are_not_in_the_log_are_noted(tmp_path):
     run = clean_run("info")
     store = copy_of(run.store, tmp_path)

@@ -11,7 +11,11 @@ from ..kit import audited, clean_run
 def test_no_event_that_a_newer_version_has_renamed_is_a_finding(level):
     lines = clean_run(level).lines
     for event in sorted({line["event"] for line in lines if "seq" in line}):
-        newer = [{**line, "event": "job.begun"} if line["event"] == event else line for line in lines]
+        # Another event tells of turns only in a newer format of the ledger.
+        newer = [
+            {**line, "event": "job.begun", **({"v": 2} if "moves" in line else {})} if line["event"] == event else line
+            for line in lines
+        ]
 
         report = audited(newer)
 
