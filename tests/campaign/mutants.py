@@ -1,7 +1,7 @@
 """Bugs that would break a promise, planted one at a time; and how many seeds of a campaign, or which test, notice.
 
     python mutants.py            every mutant; writes docs/mutants.md
-    python mutants.py WORD...    those whose name has one of the words; writes nothing
+    python mutants.py WORD...    those whose name has one of the words; writes their rows of docs/mutants.md
 
 Each is planted in a copy of the package. A mutant that neither 500 seeds nor its test catch fails the run: its promise
 is not tested. So does one for which these could not run: nobody knows whether they would catch it.
@@ -16,7 +16,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 import tempfile
+import venv
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -541,6 +543,31 @@ MUTANTS = (
         "Carriers(())",
         test="tests/handlers/test_carriers.py"
         "::test_a_child_process_gets_what_a_carrier_gives_and_puts_around_what_it_says",
+    ),
+    Mutant(
+        LOG,
+        "the checksum of a ledger line does not cover which line of which actor tells it",
+        "log/emitter.py",
+        'if "crc" in line:',
+        "if False:",
+        also=(
+            (
+                "history/replay/replay.py",
+                "return checksum((line.event, line.boot, line.seq, line.actor, line.incarnation), checksum(told))",
+                "return checksum(told)",
+            ),
+        ),
+        test="tests/history/audit/test_audit.py"
+        "::test_a_line_of_the_ledger_whose_event_number_or_teller_was_changed_is_found",
+    ),
+    Mutant(
+        LOG,
+        "a ledger line at another level is believed",
+        "history/replay/replay.py",
+        "elif line.level in OTHER_LEVELS:",
+        "elif False:",
+        test="tests/history/audit/test_audit.py"
+        "::test_a_line_of_the_ledger_whose_event_number_or_teller_was_changed_is_found",
     ),
     Mutant(
         LOG,
@@ -3950,15 +3977,38 @@ def tracked() -> list[Path]:
 def hunt(mutant: Mutant) -> Caught:
     """Run seeds, or the test, against a planted copy."""
     with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
-        environ = {**os.environ, "PYTHONPATH": str(plant(mutant, Path(folder)))}
-        return hunt_by_test(mutant, environ) if mutant.test else hunt_by_seeds(mutant, environ)
+        python = planted_python(plant(mutant, Path(folder)), Path(folder) / "venv")
+        return hunt_by_test(mutant, python) if mutant.test else hunt_by_seeds(mutant, python)
 
 
-def hunt_by_seeds(mutant: Mutant, environ: dict[str, str]) -> Caught:
+def planted_python(package: Path, folder: Path) -> str:
+    """The interpreter of a virtual environment with the planted copy and all that this environment has.
+
+    A test may start other processes with an environment of its own, such as a server: they find the copy by their
+    interpreter, or by the scripts that stand beside it.
+    """
+    venv.create(folder, symlinks=True)
+    here, there = Path(sys.executable).parent, folder / "bin"
+    paths = [str(package), *(path for path in sys.path if path.endswith("site-packages"))]
+    purelib = sysconfig.get_path("purelib", "venv", {"base": str(folder), "platbase": str(folder)})
+    Path(purelib, "planted.pth").write_text("\n".join(paths) + "\n", "utf-8")
+    for script in here.iterdir():
+        target = there / script.name
+        if target.exists() or not script.is_file():
+            continue
+        if script.read_bytes()[:2] == b"#!":
+            target.write_bytes(script.read_bytes().replace(bytes(here), bytes(there), 1))
+            target.chmod(0o755)
+        else:
+            target.symlink_to(script)
+    return str(there / "python")
+
+
+def hunt_by_seeds(mutant: Mutant, python: str) -> Caught:
     """Run seeds until one notices."""
     ran = subprocess.run(
-        [sys.executable, "-P", __file__, "--seeds", mutant.scenario],
-        env={**environ, "PYTHONPATH": f"{environ['PYTHONPATH']}{os.pathsep}{HERE}"},
+        [python, "-P", __file__, "--seeds", mutant.scenario],
+        env={**os.environ, "PYTHONPATH": str(HERE)},
         capture_output=True,
         text=True,
         check=False,
@@ -3972,14 +4022,13 @@ def hunt_by_seeds(mutant: Mutant, environ: dict[str, str]) -> Caught:
     return Caught(mutant, f"{seeds} seed{'s' * (seeds > 1)}{on}", found[2])
 
 
-def hunt_by_test(mutant: Mutant, environ: dict[str, str]) -> Caught:
+def hunt_by_test(mutant: Mutant, python: str) -> Caught:
     """Run the test, which is to fail; one that cannot be run has noticed nothing."""
-    command = [sys.executable, "-P", "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--tb=line"]
+    command = [python, "-P", "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--tb=line"]
     try:
         ran = subprocess.run(
             [*command, *mutant.test.split()],
             cwd=ROOT,
-            env=environ,
             capture_output=True,
             text=True,
             check=False,
@@ -4018,8 +4067,8 @@ def run_seeds(scenario_name: str) -> None:
     os._exit(0)
 
 
-def page(caught: list[Caught]) -> str:
-    """The page of the documentation."""
+def page(caught: list[Caught], known: dict[tuple[str, str], str]) -> str:
+    """The page of the documentation: what was caught now, and `known` rows of the others."""
     lines = [
         "# Mutants",
         "",
@@ -4032,9 +4081,19 @@ def page(caught: list[Caught]) -> str:
         "| promise | the planted bug | caught by | what noticed |",
         "| --- | --- | --- | --- |",
     ]
-    for one in caught:
-        lines.append(f"| {one.mutant.promise} | {one.mutant.name} | {one.by or one.told.lower()} | {noticed(one)} |")
+    ran = {one.mutant: one for one in caught}
+    for mutant in MUTANTS:
+        if one := ran.get(mutant):
+            lines.append(f"| {mutant.promise} | {mutant.name} | {one.by or one.told.lower()} | {noticed(one)} |")
+        elif row := known.get((mutant.promise, mutant.name)):
+            lines.append(row)
     return "\n".join(lines) + "\n"
+
+
+def known_rows() -> dict[tuple[str, str], str]:
+    """The rows that the page has, by promise and name."""
+    rows = re.findall(r"^(\| ([^|]+) \| ([^|]+) \| .*)$", PAGE.read_text("utf-8"), re.MULTILINE)
+    return {(promise, name): row for row, promise, name in rows}
 
 
 def noticed(one: Caught) -> str:
@@ -4067,9 +4126,9 @@ def main(words: list[str]) -> int:
     for one in hunted(mutants):
         caught.append(one)
         print(f"{len(caught):>3}/{len(mutants)}  {one.told:>13}  {one.mutant.name}: {noticed(one)}", flush=True)
-    if not words:
-        PAGE.write_text(page(caught), "utf-8")
     others = [one for one in caught if one.by is None]
+    if not (words and others):
+        PAGE.write_text(page(caught, known_rows()), "utf-8")
     for one in others:
         print(f"{one.told} {one.mutant.name}\n{one.says}")
     print(f"{len(caught) - len(others)} of {len(caught)} mutants caught, within {SEEDS_MAX} seeds or by a test")

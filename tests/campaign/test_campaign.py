@@ -138,7 +138,7 @@ def test_a_mutant_whose_seeds_cannot_run_has_not_survived_them(capsys, monkeypat
     assert "COULD NOT RUN it\n" in said
     assert "SyntaxError" in said
     assert "SURVIVED" not in said
-    assert "| could not run |" in mutants.page([hunt(unimportable)])
+    assert "| could not run |" in mutants.page([hunt(unimportable)], {})
 
 
 @pytest.mark.timeout(300)
