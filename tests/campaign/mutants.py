@@ -3919,6 +3919,46 @@ MUTANTS = (
     ),
     Mutant(
         SIGHT,
+        "the step that confirms a sweep asks for no right",
+        "web/pages/sweeps.py",
+        '    action: Any = form.choice("sure", RIGHTS)\n',
+        '    action: Any = form.one("sure")\n',
+        test="tests/web/test_rights.py::test_each_further_step_of_a_sweep_asks_for_the_right_again",
+    ),
+    Mutant(
+        SIGHT,
+        "the step that counts the jobs of a sweep asks for no right",
+        "web/pages/sweeps.py",
+        '    action: Any = form.choice("action", RIGHTS)\n',
+        '    action: Any = form.one("action")\n',
+        test="tests/web/test_rights.py::test_a_page_and_the_first_step_of_a_form_ask_for_their_right",
+    ),
+    Mutant(
+        SIGHT,
+        "a visitor who may look may have a runtime take nothing new",
+        "web/pages/acts.py",
+        'form.choice("action", dict.fromkeys(("quiet", "go"), "quiet"))',
+        'form.one("action")',
+        test="tests/web/test_rights.py::test_a_page_and_the_first_step_of_a_form_ask_for_their_right",
+    ),
+    Mutant(
+        SIGHT,
+        "in Django's page, staff without the permission see what jobs carry",
+        "contrib/django/page.py",
+        'may | {"data"} if user.has_perm(DATA_PERMISSION) else may)',
+        'may | {"data"})',
+        test="tests/contrib/django/test_page.py::test_each_permission_alone_allows_what_it_says",
+    ),
+    Mutant(
+        SIGHT,
+        "a step's name is markup",
+        "web/templates/job.html",
+        "{{ one.name }}",
+        "{{ one.name|safe }}",
+        test="tests/web/test_hostile.py::test_no_text_of_a_store_becomes_markup_or_an_address_on_any_page",
+    ),
+    Mutant(
+        SIGHT,
         "who asks for jobs that were tried never, or more often, is told of the latter alone",
         "stores/sqlite/finding.py",
         "if (query.attempt_min or 0) > 0 else",
@@ -3966,10 +4006,9 @@ def plant(mutant: Mutant, folder: Path) -> Path:
 
 
 def tracked() -> list[Path]:
-    """The package's own files."""
-    listed = subprocess.run(
-        ["git", "ls-files", "*.py", "py.typed"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+    """The package's own files, those of the page among them."""
+    kinds = ["*.py", "py.typed", "web/templates/*", "web/static/*"]
+    listed = subprocess.run(["git", "ls-files", *kinds], cwd=ROOT, capture_output=True, text=True, check=True)
     paths = map(Path, listed.stdout.splitlines())
     return [path for path in paths if path.parts[0] not in ("tests", "docs", "examples", "bench")]
 

@@ -21,7 +21,7 @@ class Page:
     """A page over a store, for one visitor."""
 
     def __init__(self, store: Path, may: Collection[str] = EVERYTHING, name: str = "ada") -> None:
-        self.may, self.name = may, name
+        self.store, self.may, self.name = str(store), may, name
         self.site: Site = dashboard(str(store), who=lambda request: Visitor(self.name, self.may))
 
     def get(self, path: str, query: str = "", **headers: str) -> Response:

@@ -123,12 +123,12 @@ def test_a_sweep_takes_none_that_was_queued_after_somebody_was_asked(page: Page,
     with Runtime(store).start(work=False) as runtime:
         runtime.jobs.queue("call", id="first")
         form = confirm(page, {"which": "matching", "q": "name:call state:queued", "action": "cancel"})
-        runtime.jobs.queue("call", id="later")
+        runtime.jobs.queue("call", id="second")
 
         *_, last = followed(page, form)
 
         assert form["shown"] == "1" and done_of(last) == "1 job of 1 done"
-        assert [runtime.jobs.get(job_id).state for job_id in ("first", "later")] == ["cancelled", "queued"]
+        assert [runtime.jobs.get(job_id).state for job_id in ("first", "second")] == ["cancelled", "queued"]
 
 
 def counted(store: Path, of: str) -> dict[Any, int]:

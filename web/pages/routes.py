@@ -1,4 +1,4 @@
-"""Which address is which page, and which right it needs beside that of looking."""
+"""Which address is which page. A form asks for the right to do what it does itself."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import NamedTuple
 from ..faces.http import UNSPEAKABLE, Request, Response
 from . import acts, doctor, errors, jobs, metrics, names, overview, runtimes, schedules, sweeps
 from .page import NotThere, PageContent, PageProgress, PageRefused, PageVisit
-from .visitor import Right
 
 Handler = Callable[[PageVisit], PageContent | PageProgress | Response]
 """Makes a page, or does what a form asks."""
@@ -25,7 +24,6 @@ class Route(NamedTuple):
     method: str
     path: str
     handler: Handler
-    right: Right | None = None
     reads_store: bool = True
 
 
@@ -45,9 +43,9 @@ ROUTES = (
     Route("GET", "/metrics", metrics.metrics, reads_store=False),
     Route("POST", "/act/job", acts.on_job),
     Route("POST", "/act/jobs", sweeps.on_jobs),
-    Route("POST", "/act/name", acts.on_name, "pause"),
-    Route("POST", "/act/schedule", acts.on_schedule, "schedule"),
-    Route("POST", "/act/runtime", acts.on_runtime, "quiet"),
+    Route("POST", "/act/name", acts.on_name),
+    Route("POST", "/act/schedule", acts.on_schedule),
+    Route("POST", "/act/runtime", acts.on_runtime),
 )
 
 

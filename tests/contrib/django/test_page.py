@@ -37,6 +37,8 @@ USERS = {
         User("nobody", is_authenticated=False),
         User("guest"),
         User("clerk", is_staff=True),
+        User("driver", is_staff=True, permissions=("lamplighter.steer",)),
+        User("reader", is_staff=True, permissions=("lamplighter.see_data",)),
         User("boss", is_staff=True, permissions=("lamplighter.steer", "lamplighter.see_data")),
     )
 }
@@ -88,6 +90,18 @@ def test_staff_see_the_page_and_do_nothing(ask: Any, worker: Any) -> None:
     assert (page.status_code, act.status_code) == (200, 403)
     assert 'action="/staff/jobs/jobs"' in page.content.decode()
     assert tuple(worker.jobs.paused()) == ()
+
+
+@pytest.mark.parametrize(
+    ("who", "acts", "searches"),
+    [("guest", 403, 403), ("clerk", 403, 403), ("driver", 303, 403), ("reader", 403, 200), ("boss", 303, 200)],
+)
+def test_each_permission_alone_allows_what_it_says(ask: Any, worker: Any, who: str, acts: int, searches: int) -> None:
+    act, search = ask(who, "act/name", "name=receipt&action=pause"), ask(who, "jobs?q=data.x%3D1")
+
+    assert (act.status_code, search.status_code) == (acts, searches)
+    assert tuple(worker.jobs.paused()) == (("receipt",) if acts == 303 else ())
+    ask("boss", "act/name", "name=receipt&action=resume")
 
 
 def test_whoever_may_steer_acts_and_is_led_back(ask: Any, worker: Any) -> None:
