@@ -93,12 +93,21 @@ def add_dry_run(parser: argparse.ArgumentParser) -> None:
 
 def who_of(arguments: argparse.Namespace) -> tuple[str, str | None]:
     """On whose behalf, and why."""
+    return user_at_host() if arguments.by is None else arguments.by, arguments.reason
+
+
+def user_at_host() -> str:
+    """The person at this terminal: a login name, or the user's number where the machine knows no name for it."""
     # Imported only here: few subcommands act.
     import getpass
     import socket
 
-    by = f"{getpass.getuser()}@{socket.gethostname()}" if arguments.by is None else arguments.by
-    return by, arguments.reason
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        # A container may run as a user that is not in its list of users (`docker run --user 1234`, OpenShift).
+        user = f"uid:{os.getuid()}"
+    return f"{user}@{socket.gethostname()}"
 
 
 def add_output(parser: argparse.ArgumentParser) -> None:

@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import argparse
-import getpass
 import hmac
 import importlib
+import os
+import re
+import signal
 import socket
+import stat
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from ..environment.ids import new_id
-from ..errors import UsageError, missing_extra
+from ..errors import UsageError, missing_extra, shown
+from ..rules.validation import check_name, check_whole
 from ..web.faces.http import Request, Response, redirect
 from ..web.pages.visitor import LOOK, STEER, Right, Visitor
 from ..web.site import Site
-from .options import add_store_or_runtime, store_or_runtimes
+from .options import add_store_or_runtime, store_or_runtimes, user_at_host
 
 PORT = 8910
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
+
+ASKED_SECONDS = 1.0
+"""How long a server may take to accept a connection before it is taken to live, though it is busy."""
 
 STOP_SECONDS = 1
 """How long open streams may keep the server from stopping."""
@@ -35,12 +44,21 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen at (default: %(default)s)")
     parser.add_argument("--port", type=int, default=PORT, help="the port to listen at (default: %(default)s)")
     parser.add_argument("--unix", metavar="PATH", help="listen at a Unix socket instead")
+    parser.add_argument(
+        "--unix-mode",
+        type=_mode,
+        default=0o600,
+        metavar="MODE",
+        help="who may connect to the Unix socket: 600, its owner (the default); 660, its group too, such as a proxy's",
+    )
     parser.add_argument("--steer", action="store_true", help="visitors may requeue, cancel, pause and so on")
     parser.add_argument("--show-data", action="store_true", help="visitors see the data and results of jobs")
     parser.add_argument(
         "--server-name", action="append", default=[], metavar="NAME", help="another name under which it may be asked"
     )
-    parser.add_argument(
+    who = parser.add_mutually_exclusive_group()
+    who.add_argument("--by", metavar="NAME", help="on whose behalf those act who have the link (USER@HOST)")
+    who.add_argument(
         "--trust-user-header",
         metavar="HEADER",
         help="instead of a link: a proxy, which nobody can go round, says in this header who looks",
@@ -53,33 +71,96 @@ def run(arguments: argparse.Namespace) -> int:
     may: frozenset[Right] = STEER if arguments.steer else LOOK
     if arguments.show_data:
         may |= {"data"}
-    names = {arguments.host.lower(), *(name.lower() for name in arguments.server_name)}
-    if arguments.unix is None and arguments.host not in LOOPBACK and not arguments.server_name:
+    asked_as = f"[{arguments.host}]" if ":" in arguments.host else arguments.host.lower()
+    if arguments.unix is None and asked_as not in LOOPBACK and not arguments.server_name:
         raise UsageError(
             f"expected --server-name, under which browsers ask for the page at --host {arguments.host}, got none"
         )
-    hosts = None if arguments.unix is not None else LOOPBACK | names
-    header = arguments.trust_user_header
-    base = f"http://{arguments.host}:{arguments.port}"
-    who = Links(base, may) if header is None else Proxied(header, may)
-    site = Site(store_or_runtimes(arguments), who=who, hosts=hosts)
+    port = check_whole(arguments.port, "--port", least=0, most=65_535)
+    by = user_at_host() if arguments.by is None else check_name(arguments.by, "--by")
+    hosts = None if arguments.unix is not None else LOOPBACK | {asked_as, *map(str.lower, arguments.server_name)}
     try:
         uvicorn = importlib.import_module("uvicorn")
     except ImportError as error:
         raise missing_extra("uvicorn", "`lamplighter web`", "web") from error
-    config = uvicorn.Config(
-        site.asgi,
-        host=arguments.host,
-        port=arguments.port,
-        uds=arguments.unix,
-        log_level="warning",
-        lifespan="off",
-        timeout_graceful_shutdown=STOP_SECONDS,
-    )
-    if isinstance(who, Links):
-        who.show()
-    uvicorn.Server(config).run()
+    store = store_or_runtimes(arguments)
+    with _listening(arguments.host, port, arguments.unix, arguments.unix_mode) as listener:
+        who: Links | Proxied
+        if arguments.trust_user_header is not None:
+            who = Proxied(arguments.trust_user_header, may)
+        elif arguments.unix is None:
+            name = next(iter(arguments.server_name), asked_as)
+            who = Links(f"http://{name}:{listener.getsockname()[1]}", may, by)
+        else:
+            # A browser cannot open a Unix socket by itself.
+            by_ssh = f"by a proxy, or with `ssh -NL {port}:{arguments.unix} {socket.gethostname()}`: "
+            who = Links(f"http://localhost:{port}", may, by, by_ssh)
+        site = Site(store, who=who, hosts=hosts)
+        config = uvicorn.Config(site.asgi, log_level="warning", lifespan="off", timeout_graceful_shutdown=STOP_SECONDS)
+        if isinstance(who, Links):
+            who.show()
+        uvicorn.Server(config).run(sockets=[listener])
     return 0
+
+
+def _mode(text: str) -> int:
+    """The mode of a file, as chmod takes it."""
+    if not re.fullmatch("0?[0-7]{3}", text):
+        raise argparse.ArgumentTypeError(f"expected a mode such as 660, got: {shown(text)}")
+    return int(text, 8)
+
+
+@contextmanager
+def _listening(host: str, port: int, path: str | None, mode: int) -> Iterator[socket.socket]:
+    """A socket that listens already, so that its address may be told. The file of a Unix socket is removed at the end.
+
+    Raises:
+        UsageError: nobody can listen there.
+    """
+    try:
+        listener = _tcp(host, port) if path is None else _unix(path, mode)
+    except OSError as error:
+        where = f"{host}:{port}" if path is None else path
+        raise UsageError(f"expected an address that is free to listen at, got: {shown(where)}: {error}") from None
+    made = None if path is None else os.stat(path).st_ino
+    with listener:
+        try:
+            # The server ends in order and then raises the signal again, which by default would end the process at once.
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+            yield listener
+        finally:
+            if path is not None and os.path.exists(path) and os.stat(path).st_ino == made:
+                os.unlink(path)
+
+
+def _tcp(host: str, port: int) -> socket.socket:
+    family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    return socket.create_server(address, family=family)
+
+
+def _unix(path: str, mode: int) -> socket.socket:
+    """A Unix socket, to which nobody can connect, at any instant, whom the mode does not let.
+
+    A file that a dead server has left is replaced; one at which a server listens, or which is no socket, is not.
+    """
+    if os.path.exists(path) and stat.S_ISSOCK(os.stat(path).st_mode):
+        with socket.socket(socket.AF_UNIX) as caller:
+            caller.settimeout(ASKED_SECONDS)
+            try:
+                caller.connect(path)
+            except ConnectionRefusedError:
+                os.unlink(path)
+    listener = socket.socket(socket.AF_UNIX)
+    before = os.umask(0o777 & ~mode)
+    try:
+        listener.bind(path)
+        listener.listen()
+    except OSError:
+        listener.close()
+        raise
+    finally:
+        os.umask(before)
+    return listener
 
 
 class Links:
@@ -87,19 +168,22 @@ class Links:
 
     Args:
         base: what a link begins with.
+        name: on whose behalf visitors act.
+        how: how a browser gets there, if it is not by the link alone.
     """
 
-    def __init__(self, base: str, may: frozenset[Right]) -> None:
+    def __init__(self, base: str, may: frozenset[Right], name: str, how: str = "") -> None:
         self._base = base
         self._may = may
-        self._name = f"{getpass.getuser()}@{socket.gethostname()}"
+        self._name = name
+        self._how = how
         self._cookie = f"lamplighter_{base.rpartition(':')[2]}"
         self._sessions: set[str] = set()
         self._token = new_id()
 
     def show(self) -> None:
         """Print the link that works next."""
-        print(f"{self._base}/?token={self._token}", file=sys.stderr, flush=True)
+        print(f"{self._how}{self._base}/?token={self._token}", file=sys.stderr, flush=True)
 
     def __call__(self, request: Request) -> Visitor | Response | None:
         given = request.cookies.get(self._cookie, "").encode()

@@ -1,10 +1,18 @@
-"""`lamplighter web`: who is let in."""
+"""`lamplighter web`: who is let in, and where it listens."""
 
 from __future__ import annotations
 
+import os
 import re
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from contextlib import contextmanager
 
 import pytest
+from lamplighter import Runtime
 from lamplighter.cli.main import main
 from lamplighter.cli.web import Links, Proxied
 from lamplighter.web import LOOK, STEER, Visitor
@@ -20,7 +28,7 @@ def printed_token(capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_a_link_works_once_and_its_browser_stays_in(capsys):
-    links = Links("http://127.0.0.1:8910", STEER)
+    links = Links("http://127.0.0.1:8910", STEER, "ada")
     links.show()
     token = printed_token(capsys)
 
@@ -32,12 +40,12 @@ def test_a_link_works_once_and_its_browser_stays_in(capsys):
     assert {"HttpOnly", "SameSite=Strict"} <= set(cookie.split("; "))
     visitor = links(ask("/", cookie=cookie.partition(";")[0]))
     assert isinstance(visitor, Visitor)
-    assert visitor.may == STEER
+    assert (visitor.name, visitor.may) == ("ada", STEER)
     assert links(ask("/", f"token={token}")) is None
 
 
 def test_another_browser_needs_the_link_that_is_printed_next(capsys):
-    links = Links("http://127.0.0.1:8910", LOOK)
+    links = Links("http://127.0.0.1:8910", LOOK, "ada")
     links.show()
     links(ask("/", f"token={printed_token(capsys)}"))
 
@@ -48,7 +56,7 @@ def test_another_browser_needs_the_link_that_is_printed_next(capsys):
     "asked", [ask(), ask(query="token="), ask(query="token=%C3%A4"), ask(cookie="lamplighter_8910=ä")]
 )
 def test_whoever_guesses_is_not_let_in(asked):
-    assert Links("http://127.0.0.1:8910", LOOK)(asked) is None
+    assert Links("http://127.0.0.1:8910", LOOK, "ada")(asked) is None
 
 
 def test_a_proxy_says_who_looks():
@@ -64,3 +72,106 @@ def test_an_address_that_is_not_this_machines_alone_needs_a_name(capsys):
     assert main(["web", "-s", "jobs.db", "--host", "0.0.0.0"]) == 2
 
     assert "expected --server-name" in capsys.readouterr().err
+
+
+@contextmanager
+def serving(folder, *words, umask=0o022):
+    """A server on a store with one job, and the line that it prints once it listens."""
+    store = folder / "app.db"
+    with Runtime(store) as runtime:
+        runtime.jobs.queue("mail", {"password": "hunter2"}, id="secret")
+    command = [sys.executable, "-m", "lamplighter", "web", "-s", store, *words]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, umask=umask) as server:
+        try:
+            yield server, server.stderr.readline()
+        finally:
+            server.kill()
+
+
+def get(to, path="/", **headers):
+    """The answer of whoever listens at an address, or a path."""
+    with socket.socket(socket.AF_UNIX) if isinstance(to, str) else socket.create_connection(to) as caller:
+        if isinstance(to, str):
+            caller.connect(to)
+        lines = [f"GET {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), "Connection: close"]
+        caller.sendall("\r\n".join([*lines, "", ""]).encode())
+        with caller.makefile("rb") as answer:
+            return answer.read().decode()
+
+
+@pytest.mark.parametrize(("words", "mode"), [([], 0o600), (["--unix-mode", "660"], 0o660)])
+@pytest.mark.parametrize("umask", [0o000, 0o077])
+def test_a_unix_socket_is_for_its_owner_or_whom_its_mode_lets_in(tmp_path, words, mode, umask):
+    path = tmp_path / "page.sock"
+    with serving(tmp_path, "--unix", path, *words, umask=umask) as (server, said):
+        assert stat.S_IMODE(path.stat().st_mode) == mode
+        link = said.split()[-1].removeprefix("http://localhost:8910")
+        assert "303" in get(str(path), link, Host="localhost").partition("\n")[0]
+        server.send_signal(signal.SIGTERM)
+        assert server.wait() == 0
+    assert not path.exists()
+
+
+def test_a_socket_that_a_killed_server_has_left_is_replaced_and_a_living_ones_is_not(tmp_path):
+    path = tmp_path / "page.sock"
+    with serving(tmp_path, "--unix", path) as (server, _):
+        again = [sys.executable, "-m", "lamplighter", "web", "-s", tmp_path / "app.db", "--unix", path]
+        second = subprocess.run(again, check=False, capture_output=True, text=True)
+        assert (second.returncode, "Address already in use" in second.stderr) == (2, True)
+        assert "401" in get(str(path), Host="localhost").partition("\n")[0]
+        server.kill()
+        server.wait()
+    assert path.exists()
+    with serving(tmp_path, "--unix", path):
+        assert "401" in get(str(path), Host="localhost").partition("\n")[0]
+
+
+def test_a_file_that_is_no_socket_stays(tmp_path, capsys):
+    path = tmp_path / "page.sock"
+    path.write_text("mine")
+    assert main(["web", "-s", str(tmp_path / "app.db"), "--unix", str(path)]) == 2
+    assert (path.read_text(), str(path) in capsys.readouterr().err) == ("mine", True)
+
+
+@pytest.mark.parametrize(
+    ("words", "listens_at"), [([], "127.0.0.1"), (["--host", "::1"], "[::1]"), (["--host", "localhost"], "localhost")]
+)
+def test_the_link_that_is_printed_leads_to_the_server(tmp_path, words, listens_at):
+    with serving(tmp_path, "--port", "0", *words) as (_, said):
+        host, port, path = re.fullmatch(r"http://(.+):(\d+)(/\?token=\S+)\n", said).groups()
+        assert host == listens_at
+        assert "303" in get((host.strip("[]"), int(port)), path, Host=f"{host}:{port}").partition("\n")[0]
+
+
+def test_no_link_is_printed_where_the_port_is_taken(tmp_path, capsys):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert main(["web", "-s", str(tmp_path / "app.db"), "--port", str(port)]) == 2
+    said = capsys.readouterr().err
+    assert f"127.0.0.1:{port}" in said
+    assert "token" not in said
+
+
+AS_NOBODY = """
+import pwd, sys
+def unknown(uid): raise KeyError(f"getpwuid(): uid not found: {uid}")
+pwd.getpwuid = unknown
+from lamplighter.cli.main import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_user_without_a_name_acts_by_number(tmp_path):
+    store = tmp_path / "app.db"
+    with Runtime(store) as runtime:
+        runtime.jobs.queue("mail", 1, id="one")
+    env = {name: value for name, value in os.environ.items() if name not in ("LOGNAME", "USER", "LNAME", "USERNAME")}
+    command = [sys.executable, "-c", AS_NOBODY, "names", "pause", "mail", "-s", str(store)]
+    subprocess.run(command, check=True, env=env)
+    command[3:5] = ["names", "show"]
+    shown = subprocess.run(command, check=True, env=env, capture_output=True, text=True)
+    assert f"by uid:{os.getuid()}@{socket.gethostname()}" in shown.stdout
+    served = [*command[:3], "web", "-s", str(store), "--port", "0"]
+    with subprocess.Popen(served, env=env, stderr=subprocess.PIPE, text=True) as server:
+        assert "?token=" in server.stderr.readline()
+        server.kill()
