@@ -419,6 +419,9 @@ class Job(JobSteps, Generic[T, R]):
         """The jobs that it has waited for, with their states, results and errors: those of `after` in their order, then
         those of `after_ended`. They are read some at a time. Works in child processes too; elsewhere, see
         `jobs.parents`.
+
+        Raises:
+            UnknownJob: retention has removed one of them, as this job was done before and was requeued.
         """
         return in_pages(self._lane().parents)
 

@@ -142,7 +142,7 @@ class Jobs(Stepping):
         those of its `after_ended`.
 
         Raises:
-            UnknownJob: it is not in the store.
+            UnknownJob: it is not in the store, or one of these jobs is not any more.
             NotSupported: the store is a RabbitMQ.
         """
         no = self.get(job).record.no

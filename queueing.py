@@ -16,7 +16,7 @@ from .boot.boot import Boot
 from .boot.current import CurrentBoot
 from .boot.misfits import warn_of_misfits
 from .broker.host_transactions import queue_on, queue_on_async
-from .errors import StoreUnavailable
+from .errors import StoreUnavailable, UnknownJob
 from .job import Job
 from .log.job_context import current_corr
 from .messages.jobs import Debounce, JobKeywords, JobRecord, JobSpec, NewJob, ParentRef, Seconds
@@ -202,6 +202,11 @@ class Queueing:
     def some_parents(self, no: int, after: int) -> Sequence[Job[Any]]:
         """Some of the jobs that one waits for or has waited for, by its `no`, without the first `after`."""
         table = needed(self._current_boot.get().store.table, "after")
+        for gone in table.gone_parents(no, 1):
+            raise UnknownJob(
+                f"job {gone.id} ({gone.name}), which this one has waited for and which is {gone.state}, is not in the "
+                "store any more: retention removed it"
+            )
         return [Job(record) for record in table.parents(no, after, PARENTS_READ)]
 
     def _new_from_handler(

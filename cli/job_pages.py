@@ -124,6 +124,9 @@ def show_job(page: Page, found: JobPage, times: Times) -> None:
             page.table(HEADS, rows(jobs, now), right=NUMBERS)
             if has_more:
                 page.line("... and more", "quiet")
+    for gone in found.gone_parents:
+        says = f"it has waited for job {gone['id']} ({gone['name']}), {gone['state']}, which retention has removed"
+        page.line(says, "quiet")
     if found.children:
         page.line("")
         page.line("jobs that descend from it:")

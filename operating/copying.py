@@ -53,7 +53,7 @@ def queue_copy(
         max_attempts=job.max_attempts,
         timeout=job.timeout,
     )
-    # Its parents are in the store as long as it is, and tell its copy what it is to do, too.
+    # Its parents tell its copy what it is to do, too: where retention has removed one, there is no copy.
     parents = () if context.turn.links is None else context.turn.links.parents_of(job)
     (queued,) = jobs.queue(context, Queue((checks.spec(spec)._replace(parents=parents),), None, who))
     return queued

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from ..errors import UnknownJob, UnknownSchedule, UsageError, shown
 from ..messages.jobs import ENDED, Instant, JobRecord, JobState
@@ -218,6 +218,7 @@ class Look:
                 has_more_children=len(children) > CHILDREN_MAX,
                 parents=self._job_views(seen, parents[:LINKED_MAX], boots),
                 has_more_parents=len(parents) > LINKED_MAX,
+                gone_parents=_gone_parents(seen, job),
                 waiting=self._job_views(seen, waiting[:LINKED_MAX], boots),
                 has_more_waiting=len(waiting) > LINKED_MAX,
                 schedule=None if job.schedule is None else _schedule_name(seen, job.schedule),
@@ -420,3 +421,9 @@ def _running(boots: Sequence[SeenBoot], name: str | None) -> Amount | None:
     views = [boot.view for boot in boots if boot.is_alive is not False]
     known = [view for view in views if view is not None]
     return running_on(known, name) if len(known) == len(views) else None
+
+
+def _gone_parents(seen: StoreSnapshot, job: JobRecord) -> tuple[dict[str, Any], ...]:
+    """Those that a job has waited for and that retention has removed."""
+    gone = () if seen.table is None else seen.table.gone_parents(job.no, LINKED_MAX)
+    return tuple(one._asdict() for one in gone)

@@ -274,6 +274,7 @@ class JobPage:
         steps_kept: how many are.
         children: jobs that descend from the same root, the oldest first, if this is the root.
         parents: jobs that it waits for, or has waited for, in the order of the call that has queued it.
+        gone_parents: those of them that retention has removed, each with its `id`, `name`, `state` and `rev`.
         waiting: jobs that wait for it, or have, the oldest first.
     """
 
@@ -288,6 +289,7 @@ class JobPage:
     has_more_children: bool
     parents: tuple[JobView, ...]
     has_more_parents: bool
+    gone_parents: tuple[dict[str, Any], ...]
     waiting: tuple[JobView, ...]
     has_more_waiting: bool
     schedule: ScheduleName | None

@@ -113,6 +113,20 @@ class Awaited(NamedTuple):
     fated: tuple[str, str] | None = None
 
 
+class GoneParent(NamedTuple):
+    """What is kept of a job that retention has removed before one that has waited for it.
+
+    Attributes:
+        rev: how many moves it had made.
+    """
+
+    no: int
+    id: str
+    name: str
+    state: str
+    rev: int
+
+
 class JobReader(Protocol):
     """Jobs as they are outside of turns."""
 
@@ -161,7 +175,10 @@ class JobTable(Protocol):
 
     def parents(self, no: int, after: int, limit: int) -> Sequence[JobRecord]:
         """The jobs that one, by its `no`, waits for or has waited for, in the order of the call that has queued it:
-        so many at most, without the first `after`."""
+        so many at most, without the first `after`. Those that retention has removed are not among them."""
+
+    def gone_parents(self, no: int, limit: int) -> Sequence[GoneParent]:
+        """Those of the jobs that one has waited for which retention has removed, in the same order."""
 
     def linked(self, no: int, limit: int) -> Sequence[JobRecord]:
         """The jobs that wait for one, or have, the oldest first."""

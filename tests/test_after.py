@@ -495,6 +495,77 @@ def test_retention_keeps_a_parent_as_long_as_its_child():
                 app.jobs.get(job)
 
 
+def with_an_ended_child(app):
+    """A job that has waited for one that retention has removed since."""
+    parent = app.jobs.queue("work", "parent", id="parent")
+    child = app.jobs.queue("work", "child", after=parent, delay=30)
+    app.advance(seconds=80)
+    return child
+
+
+def register_removing(runtime):
+    runtime.jobs.add_handler("work", lambda job: job.data)
+    runtime.jobs.add_handler("gather", lambda job: [one.result for one in job.parents()])
+
+
+def test_a_parent_goes_before_its_child_that_is_done_and_the_child_still_names_it():
+    with Inline(register_removing, keep_done_seconds=60) as app:
+        child = with_an_ended_child(app)
+
+        with pytest.raises(UnknownJob):
+            app.jobs.get("parent")
+        assert app.jobs.get(child).state == "done"
+        with pytest.raises(UnknownJob, match=r"job parent \(work\), which this one has waited for and which is done"):
+            app.jobs.parents(child)
+
+        app.jobs.requeue(child)
+        app.drain()
+        assert app.jobs.get(child).state == "done"
+        app.advance(seconds=100)
+        with pytest.raises(UnknownJob):
+            app.jobs.get(child)
+
+
+def test_a_job_that_is_done_again_is_not_told_of_fewer_parents_than_it_had():
+    with Inline(register_removing, keep_done_seconds=60) as app:
+        first = app.jobs.queue("work", "first")
+        gather = app.jobs.queue("gather", after=[first, app.jobs.queue("work", "second", delay=30)])
+        app.advance(seconds=80)
+
+        app.jobs.requeue(gather)
+        app.drain()
+
+        assert "which this one has waited for" in app.jobs.get(gather).error
+
+
+def test_a_dead_job_keeps_its_parents_as_somebody_may_requeue_it():
+    def fail_once(job):
+        if not told_once:
+            told_once.append(1)
+            raise Discard("not today")
+        return [one.result for one in job.parents()]
+
+    told_once = []
+
+    def register(runtime):
+        register_removing(runtime)
+        runtime.jobs.add_handler("fail", fail_once)
+
+    with Inline(register, keep_done_seconds=60, keep_dead_seconds=600) as app:
+        parent = app.jobs.queue("work", "kept")
+        dead = app.jobs.queue("fail", after=parent)
+        app.drain()
+        app.advance(seconds=300)
+        app.jobs.requeue(dead)
+        app.drain()
+
+        assert app.jobs.get(dead).result == ["kept"]
+        app.advance(seconds=300)
+        for job in (parent, dead):
+            with pytest.raises(UnknownJob):
+                app.jobs.get(job)
+
+
 def test_the_links_of_a_turn_are_limited_and_the_next_goes_on():
     def register(runtime):
         runtime.jobs.add_handler("work", lambda job: job.data)

@@ -29,9 +29,10 @@ LINKS_OF = """
   where l.parent = ? and (l.child, l.place) > (?, ?) order by l.child, l.place limit ?
 """
 
-PARENTS_OF = """
-  select l.place, l.any_end, p.id, p.name, p.state, p.rev from lamplighter_links l
-  join lamplighter_jobs p on p.no = l.parent where l.child = ? order by l.place
+PARENTS_OF = f"""
+  select l.place, l.any_end, coalesce(p.id, g.id), coalesce(p.name, g.name), coalesce(p.state, g.state),
+    coalesce(p.rev, g.rev)
+  from {links.PARENTS} where l.child = ? order by l.place
 """
 
 

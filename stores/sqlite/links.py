@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Collection, Sequence
 
 from ...messages.jobs import ENDED, JobParent, JobRecord
-from ..ports import Awaited
+from ..ports import Awaited, GoneParent
 from .job_rows import in_batches
 
 TIE = """
@@ -35,7 +35,11 @@ FIRST_OPEN = """select parent from lamplighter_links indexed by lamplighter_link
 
 HAS_CHILDREN = "select 1 from lamplighter_links where parent = ? limit 1"
 
-FATED = """select p.id, l.met from lamplighter_links l join lamplighter_jobs p on p.no = l.parent
+PARENTS = """lamplighter_links l left join lamplighter_jobs p on p.no = l.parent
+             left join lamplighter_gone_parents g on g.no = l.parent"""
+"""Links with their parents: `p` where the parent is in the store, else `g`."""
+
+FATED = f"""select coalesce(p.id, g.id), l.met from {PARENTS}
            where l.child = ? and not l.any_end and (l.met = 'dead' or l.met = 'cancelled')
            order by l.met desc, l.place limit 1"""
 """One that is dead decides before one that is cancelled."""
@@ -78,8 +82,7 @@ def count(connection: sqlite3.Connection, child_no: int) -> int:
 
 def parent_ids(connection: sqlite3.Connection, child_no: int) -> list[str]:
     """The ids of those that a job waits for."""
-    query = """select p.id from lamplighter_links l join lamplighter_jobs p on p.no = l.parent
-               where l.child = ? order by l.place"""
+    query = f"select coalesce(p.id, g.id) from {PARENTS} where l.child = ? order by l.place"
     return [row[0] for row in connection.execute(query, (child_no,))]
 
 
@@ -91,13 +94,24 @@ def child_of(connection: sqlite3.Connection, parent_no: int) -> str | None:
     return None if row is None else str(row[0])
 
 
-def cut(connection: sqlite3.Connection, gone: Sequence[int]) -> None:
-    """Remove the links of jobs that are removed: those to their parents, which are theirs."""
+def cut(connection: sqlite3.Connection, gone: Sequence[GoneParent]) -> None:
+    """Remove the links of removed jobs to their parents, and keep what the links of their children need of them."""
     if connection.execute("select 1 from lamplighter_links limit 1").fetchone() is None:
         return
-    numbers = [(no,) for no in gone]
-    connection.executemany("delete from lamplighter_links where child = ?", numbers)
-    connection.executemany("delete from lamplighter_ripe where parent = ?", numbers)
+    let_go: list[tuple[int]] = []
+    for job in gone:
+        let_go += connection.execute("delete from lamplighter_links where child = ? returning parent", (job.no,))
+    connection.executemany(
+        """delete from lamplighter_gone_parents
+           where no = ?1 and not exists (select 1 from lamplighter_links where parent = ?1)""",
+        let_go,
+    )
+    connection.executemany(
+        """insert into lamplighter_gone_parents
+           select ?1, ?2, ?3, ?4, ?5 where exists (select 1 from lamplighter_links where parent = ?1)""",
+        gone,
+    )
+    connection.executemany("delete from lamplighter_ripe where parent = ?", [(job.no,) for job in gone])
 
 
 def parents(connection: sqlite3.Connection, child_no: int, after: int, limit: int) -> Sequence[JobRecord]:
@@ -105,6 +119,13 @@ def parents(connection: sqlite3.Connection, child_no: int, after: int, limit: in
     query = """select j.* from lamplighter_links l join lamplighter_jobs j on j.no = l.parent
                where l.child = ? and l.place > ? order by l.place limit ?"""
     return list(map(JobRecord._make, connection.execute(query, (child_no, after, limit))))
+
+
+def gone_parents(connection: sqlite3.Connection, child_no: int, limit: int) -> Sequence[GoneParent]:
+    """As `JobTable.gone_parents` says."""
+    query = """select g.* from lamplighter_links l join lamplighter_gone_parents g on g.no = l.parent
+               where l.child = ? order by l.place limit ?"""
+    return list(map(GoneParent._make, connection.execute(query, (child_no, limit))))
 
 
 def children(connection: sqlite3.Connection, parent_no: int, limit: int) -> Sequence[JobRecord]:

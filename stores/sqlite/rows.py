@@ -13,7 +13,7 @@ from ...messages.queries import LOOKED_MAX, CappedCounts, Census, Found, JobQuer
 from ...messages.schedules import ScheduleRecord, SlotEntry
 from ...messages.steps import StepRecord, StepsSeen
 from ...rules.queries import place_at
-from ..ports import Awaited, Before, Outlook, Slots
+from ..ports import Awaited, Before, GoneParent, Outlook, Slots
 from . import attempts, before, census, due, finding, links, pauses, steps
 from .finding import at_one_instant
 from .job_rows import jobs_by_id
@@ -90,6 +90,10 @@ class JobRows:
     def parents(self, no: int, after: int, limit: int) -> Sequence[JobRecord]:
         with self._reading() as reader:
             return links.parents(reader, no, after, limit)
+
+    def gone_parents(self, no: int, limit: int) -> Sequence[GoneParent]:
+        with self._reading() as reader:
+            return links.gone_parents(reader, no, limit)
 
     def linked(self, no: int, limit: int) -> Sequence[JobRecord]:
         with self._reading() as reader:

@@ -147,12 +147,15 @@ LINKS = (
     """create table lamplighter_ripe (
       parent integer primary key, child integer not null default 0, place integer not null default 0
     ) strict""",
+    """create table lamplighter_gone_parents (
+      no integer primary key, id text not null, name text not null, state text not null, rev integer not null
+    ) strict""",
 )
 """Which job waits for which, by their `no`: `place` is its place among those that the child waits for, from 1;
 `any_end` whether any end of the parent will do; `met` the end that it has come to, null while it has not ended.
 
 `lamplighter_ripe` has the parents that have ended, or were queued again, whose links nobody has looked at since, but
-for those up to a child's place.
+for those up to a child's place. `lamplighter_gone_parents` keeps what links need of parents that retention removed.
 """
 
 TURNS = (

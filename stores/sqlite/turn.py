@@ -65,8 +65,7 @@ class SqliteTurn(OpenTurn):
         if self.has_pauses:
             pauses.forget_passed(self.connection, self.now)
         rates.forget_unspent(self.connection, self.now)
-        pruned = removal.prune(self, ("done", "cancelled"), done_before, batch)
-        pruned += removal.prune(self, ("dead",), dead_before, batch - pruned)
+        pruned = removal.prune(self, done_before, dead_before, batch)
         if pruned:
             self.note({"k": "pruned", "x": pruned})
         self.tallies.prune(self.now, batch)

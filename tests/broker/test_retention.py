@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 from lamplighter.broker.retention import PRUNED_ROWS_MAX
 from lamplighter.environment import Environment
+from lamplighter.messages.jobs import JobParent
 from lamplighter.stores.sqlite.attempts import ATTEMPTS_KEPT_MAX
 from lamplighter.stores.sqlite.store import SqliteStore
 from lamplighter.testing.manual_clock import ManualTime
 
-from support.conformance.kit import DONE, FAILED, NOW, RETRY, SUCCEEDED, new, put, take
+from support.conformance.kit import DEAD, DONE, FAILED, NOW, RETRY, SUCCEEDED, new, put, take
 
 KEEP_SECONDS = 86_400.0
 HOUSEKEEPING_SECONDS = 301.0
@@ -35,6 +36,51 @@ def test_what_is_too_old_is_removed_batch_after_batch_without_a_pause(runtime, t
     batches = [line["rows"] for line in recorder.of("retention.pruned")]
     assert batches == [PRUNED_ROWS_MAX, PRUNED_ROWS_MAX, 1]
     assert rt.jobs.counts()["done"] == 0
+
+
+@pytest.mark.parametrize("verdict", [DONE, DEAD])
+def test_a_chain_that_has_ended_goes_as_fast_as_jobs_that_wait_for_nothing(store, verdict):
+    links = 2 * PRUNED_ROWS_MAX
+    put(store, new("0"))
+    for number in range(1, links):
+        put(store, new(str(number), parents=(JobParent(str(number - 1), any_end=True),)))
+    for _ in range(links):
+        (claimed,) = take(store, begun=1)
+        with store.turn("b", NOW) as turn:
+            turn.jobs.settle(claimed, SUCCEEDED, verdict)
+            assert not turn.links.free(2)
+
+    removed = []
+    for _ in range(3):
+        with store.turn("b", NOW + 10) as turn:
+            until = NOW + 5
+            removed.append(turn.prune(done_before=until, dead_before=until, slots_before=None, batch=PRUNED_ROWS_MAX))
+
+    assert removed == [PRUNED_ROWS_MAX, PRUNED_ROWS_MAX, 0]
+    with store.snapshot() as seen, seen.jobs._reading() as reader:
+        for table in ("lamplighter_links", "lamplighter_gone_parents", "lamplighter_ripe"):
+            assert reader.execute(f"select count(*) from {table}").fetchone() == (0,)
+
+
+def test_a_parent_that_was_removed_is_forgotten_with_its_last_child(store):
+    put(store, new("parent"))
+    put(store, new("a", parents=(JobParent("parent"),)), new("b", parents=(JobParent("parent"),)))
+    known = []
+    for at in (NOW, NOW + 10, NOW + 20):
+        (claimed,) = take(store, begun=1)
+        with store.turn("b", at) as turn:
+            turn.jobs.settle(claimed, SUCCEEDED, DONE)
+            turn.links.free(9)
+            turn.prune(done_before=at - 5, dead_before=at - 5, slots_before=None, batch=9)
+        with store.snapshot() as seen, seen.jobs._reading() as reader:
+            known.append([row for (row,) in reader.execute("select id from lamplighter_gone_parents")])
+    with store.turn("b", NOW + 40) as turn:
+        turn.prune(done_before=NOW + 15, dead_before=0.0, slots_before=None, batch=9)
+        known += [[row for (row,) in turn.connection.execute("select id from lamplighter_gone_parents")]]
+        turn.prune(done_before=NOW + 30, dead_before=0.0, slots_before=None, batch=9)
+        known += [[row for (row,) in turn.connection.execute("select id from lamplighter_gone_parents")]]
+
+    assert known == [[], [], ["parent"], ["parent"], []]
 
 
 @pytest.fixture

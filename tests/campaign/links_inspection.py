@@ -9,6 +9,7 @@ from inspection import Moves, describe
 from lamplighter import Job, Runtime
 from lamplighter.messages.jobs import ENDED
 from lamplighter.rules.lifecycle import fate
+from lamplighter.stores.sqlite.links import PARENTS
 
 
 def check_links(moves: Moves) -> Counter[str]:
@@ -53,7 +54,6 @@ def check_fates(runtime: Runtime) -> None:
 
 def ends_of(runtime: Runtime, job: Job) -> list[tuple[str, bool]]:
     """The states of those that a job waits for, and whether any end of each will do."""
-    query = """select p.state, l.any_end from lamplighter_links l join lamplighter_jobs p on p.no = l.parent
-               where l.child = ?"""
+    query = f"select coalesce(p.state, g.state), l.any_end from {PARENTS} where l.child = ?"
     with runtime.current_boot.get().store._reading() as reader:  # type: ignore[attr-defined]
         return [(state, bool(any_end)) for state, any_end in reader.execute(query, (job.record.no,))]

@@ -22,6 +22,7 @@ from lamplighter.operating.looking import lock_kept_by, look_at
 from lamplighter.operating.operator import Operator
 from lamplighter.rules.codec import encode_own
 from lamplighter.stores.sqlite.lock_holder import LOCKS
+from lamplighter.stores.sqlite.store import SqliteStore
 
 from ..faults.kit import Host, eventually
 
@@ -141,6 +142,26 @@ def test_a_job_tells_what_it_waits_for_and_what_waits_for_it(runtime, look):
     assert why.sentence == "it waits for 25 of 25 jobs: p0, p1, p2 and 22 more"
     assert look.name("work").scheduled.count == 26
     assert look.jobs(JobQuery(states=(JobState.QUEUED,)), limit=1).jobs[0].id == whole.id
+
+
+def test_a_job_tells_of_what_it_has_waited_for_and_retention_has_removed(runtime, look, file):
+    rt = runtime()
+    rt.jobs.add_handler("work", lambda job: None)
+    part = rt.jobs.queue("work", id="part")
+    until = rt.jobs.join(rt.jobs.queue("work", id="whole", after=part), 10).record.ended_at
+    rt.stop()
+    store = SqliteStore(file)
+    store.open()
+    with store.turn("b", until) as turn:
+        turn.prune(done_before=until, dead_before=until, slots_before=None, batch=1)
+    store.close()
+
+    page = look.job("whole")
+
+    assert (page.parents, [(one["id"], one["name"], one["state"]) for one in page.gone_parents]) == (
+        (),
+        [("part", "work", "done")],
+    )
 
 
 def test_why_says_of_a_job_that_waits_that_it_does_not_start_then_either(runtime, look):

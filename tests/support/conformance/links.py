@@ -154,6 +154,21 @@ class LinkPromises(StoreCase):
         assert [parent.id for parent in table.parents(child.no, 0, 2)] == ["c", "a"]
         assert [parent.id for parent in table.parents(child.no, 2, 2)] == ["b"]
 
+    def test_parents_that_retention_has_removed_are_kept_apart(self, store: Store) -> None:
+        """JobTable.gone_parents: Those of the jobs that one has waited for which retention has removed, in the same
+        order."""
+        table = self.table_of(store)
+        put(store, *(new(job_id) for job_id in "abc"))
+        (child,) = put(store, new("child", parents=tuple(map(JobParent, "cba"))))
+        for _ in range(4):
+            self.end(store)
+            self.free(store)
+        with store.turn("b", NOW + 1) as turn:
+            turn.prune(done_before=NOW + 1, dead_before=NOW + 1, slots_before=None, batch=2)
+
+        assert [(gone.id, gone.state) for gone in table.gone_parents(child.no, 9)] == [("b", "done"), ("a", "done")]
+        assert [parent.id for parent in table.parents(child.no, 0, 9)] == ["c"]
+
     def test_children_are_read_the_oldest_first(self, store: Store) -> None:
         """JobTable.linked: The jobs that wait for one, or have, the oldest first."""
         table = self.table_of(store)
