@@ -62,7 +62,7 @@ class Claiming:
         for delivery in list(deliveries.waiting.get(want.name, ())):
             if begun + prefetched <= 0:
                 break
-            if is_expired(delivery.job, turn.now):
+            if delivery.is_expired(turn.now, turn.state.time.now()):
                 continue
             blamed = turn.state.shared.blamed(delivery.job.id, turn.now)
             if blamed and blamed >= want.interruptions_max:
@@ -109,11 +109,6 @@ class Claiming:
         held_by.put(held)
         turn.change(lambda: held_by.pop(held.job.key))
         return held
-
-
-def is_expired(job: JobRecord, now: Instant) -> bool:
-    """Whether a job is to be started no more."""
-    return job.expires_at is not None and job.expires_at <= now
 
 
 def take_out(turn: TurnDraft, delivery: Delivery) -> None:

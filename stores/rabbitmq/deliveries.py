@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ...messages.jobs import ClaimKey, JobRecord, Seconds
+from ...messages.jobs import ClaimKey, Instant, JobRecord, Seconds
 from . import job_message as wire
 from .consumers import ConsumerStack
 from .link import Arrival, Link
@@ -36,6 +36,18 @@ class Delivery:
     def name(self) -> str:
         """The name in whose window it has a place."""
         return self.job.name
+
+    @property
+    def deadline(self) -> int | None:
+        """When it expires, by the `SharedTime`, if it was given seconds for that."""
+        return None if self.job.expires_at is None else wire.deadline_of(self.arrival.headers)
+
+    def is_expired(self, now: Instant, shared_now: Instant) -> bool:
+        """Whether the job is to be started no more: seconds pass by the shared time, and an instant is an instant."""
+        deadline = self.deadline
+        if deadline is not None:
+            return deadline <= shared_now * 1000
+        return self.job.expires_at is not None and self.job.expires_at <= now
 
     @property
     def copy(self) -> Copy:
@@ -160,6 +172,7 @@ class Deliveries:
             if job.name != name:
                 raise wire.UnreadableJob("it is a job of another name")
             wire.rest_of(arrival.headers)
+            wire.deadline_of(arrival.headers)
         except wire.UnreadableJob as error:
             self.strays.append(Stray(arrival, queue_of(name), name, error))
         else:

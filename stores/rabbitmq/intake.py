@@ -78,7 +78,8 @@ class Intake:
             self._turn.ops.done.append(lambda: state.memory.kept.pop(delivery.copy))
             return False
         if rest > 0.0:
-            self._turn.publish(job, rest, delivery.arrival.reply_to, wire.unknown(delivery.arrival.body))
+            beside = wire.unknown(delivery.arrival.body)
+            self._turn.publish(job, rest, delivery.arrival.reply_to, beside, deadline=delivery.deadline)
             self._turn.ops.acknowledged.append(delivery)
             return False
         return True

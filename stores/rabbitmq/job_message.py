@@ -50,6 +50,9 @@ REST = "lamplighter-rest-ms"
 """Header: how long is to be waited yet once the ladder has let go of a message; whole, because not every client can
 send a float."""
 
+EXPIRES = "lamplighter-expires-ms"
+"""Header: when a job expires that was given seconds for that, whole milliseconds of the `SharedTime`."""
+
 ID_BYTES_MAX = 255
 """AMQP's short strings are no longer. An id that is goes in the body alone."""
 
@@ -187,6 +190,19 @@ def rest_of(headers: Mapping[str, Any] | None) -> float:
     if type(rest) is not int or not 0 <= rest <= SECONDS_MAX * 1000:
         raise UnreadableJob(f"its header {REST} makes no sense")
     return rest / 1000
+
+
+def deadline_of(headers: Mapping[str, Any] | None) -> int | None:
+    """When a job expires that was given seconds for that, in milliseconds of the `SharedTime`.
+
+    Raises:
+        UnreadableJob: what the header says makes no sense.
+    """
+    deadline = (headers or {}).get(EXPIRES)
+    # pika reads large whole numbers as a subclass of int.
+    if deadline is not None and not isinstance(deadline, int):
+        raise UnreadableJob(f"its header {EXPIRES} makes no sense")
+    return deadline
 
 
 def message_id(job_id: str) -> str | None:

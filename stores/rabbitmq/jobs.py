@@ -10,7 +10,7 @@ from ...messages.outcomes import Outcome, OutcomeKind, Verdict
 from ...messages.pauses import PauseRecord, changed
 from ..transitions import released, requeued
 from ..turn_ports import Claimed, End, Want
-from .claiming import Claiming, is_expired, take_out
+from .claiming import Claiming, take_out
 from .dead_jobs import DeadAtHand
 from .ledger_records import pauses
 from .recent import FORGOTTEN
@@ -161,9 +161,9 @@ class RabbitJobs:
         self._turn.ops.records.append(pauses(pause, paused=paused))
 
     def refresh(self) -> None:
-        now = self._turn.now
+        now, shared_now = self._turn.now, self._state.time.now()
         for waiting in list(self._state.deliveries.waiting.values()):
-            for delivery in [one for one in waiting if is_expired(one.job, now)]:
+            for delivery in [one for one in waiting if one.is_expired(now, shared_now)]:
                 take_out(self._turn, delivery)
                 step = move(delivery.job, "job.cancelled", {"reason": "expired"}, reason="expired", ended_at=now)
                 self._turn.record_end(step, delivery)

@@ -81,6 +81,7 @@ class Ledger:
         unreadable: called with why something in the ledger cannot be read and is passed over; and with its delivery, if
             it is that as a whole, which is to be acknowledged then.
         now: wall time.
+        shared_now: the time that the leader tells all others, see `SharedTime`.
         new_id: an id that nobody else makes.
     """
 
@@ -93,6 +94,7 @@ class Ledger:
         told: Callable[[Record], None],
         unreadable: Callable[[str, Arrival | None], None],
         now: Callable[[], float],
+        shared_now: Callable[[], float],
         new_id: Callable[[], str],
     ) -> None:
         self._link = link
@@ -101,6 +103,7 @@ class Ledger:
         self._told = told
         self._unreadable = unreadable
         self._now = now
+        self._shared_now = shared_now
         self._new_id = new_id
         self._session = 0
         self._written = Written()
@@ -233,7 +236,7 @@ class Ledger:
         self._link.send([self._numbered(exchange, key, one) for one in (*parts, end)])
 
     def _numbered(self, exchange: str, key: str, record: Record) -> Message:
-        told = {"is": "told", "epoch": self.epoch, "seq": self._seq, "record": record}
+        told = {"is": "told", "epoch": self.epoch, "seq": self._seq, "at": self._shared_now(), "record": record}
         return Message(exchange, key, records.write(told), mandatory=False)
 
     def _summed_records(self) -> int:
@@ -281,14 +284,20 @@ class Follower:
 
     Args:
         unreadable: as of `Ledger`.
+        told_time: called with the epoch of the leader and the time that it tells.
     """
 
     def __init__(
-        self, shared: SharedState, told: Callable[[Record], None], unreadable: Callable[[str, None], None]
+        self,
+        shared: SharedState,
+        told: Callable[[Record], None],
+        unreadable: Callable[[str, None], None],
+        told_time: Callable[[str, float], None] = lambda epoch, at: None,
     ) -> None:
         self._shared = shared
         self._told = told
         self._unreadable = unreadable
+        self._told_time = told_time
         self._epoch = ""
         self._seq = 0
         self._parts: list[Record] = []
@@ -306,6 +315,8 @@ class Follower:
         """
         record: Record = records.field(told, "record", records.MAPS)
         epoch, seq = records.field(told, "epoch", records.TEXT), records.field(told, "seq", (int,))
+        if "at" in told:
+            self._told_time(epoch, records.field(told, "at", records.NUMBER))
         match records.field(record, "is", records.TEXT):
             case "part":
                 self._parts.append(record)

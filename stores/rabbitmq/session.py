@@ -29,7 +29,7 @@ from .link import NOT_FOUND, Arrival, Link, LinkLost, QueueSpec, Refused
 from .notices import Inbox
 from .questions import ANSWER_SECONDS_MAX, Questions
 from .shared_state import SharedState
-from .state import RabbitState
+from .state import RabbitState, SharedTime
 from .unreadable import Stray
 from .watchdog import CONFIRMING, DECLARING, HEARING, READING, ResponseWatchdog
 
@@ -88,6 +88,7 @@ class Session(Inbox):
                 lambda job_id: deliveries.held.newest(job_id) is not None,
             ),
             ailing=ailing,
+            time=SharedTime(environment.clock),
         )
         self._ledger = Ledger(
             link,
@@ -96,9 +97,10 @@ class Session(Inbox):
             told=self._told,
             unreadable=self._pass_over,
             now=environment.clock.now,
+            shared_now=self.state.time.now,
             new_id=environment.new_id,
         )
-        self._follower = Follower(shared, self._told, self._pass_over)
+        self._follower = Follower(shared, self._told, self._pass_over, self.state.time.hear)
 
     @property
     def store_id(self) -> str | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from ...cron.catch_up import SLOT_SECONDS_KEPT_MIN
+from ...environment.clock import Clock
 from ...messages.boots import BootRecord
 from ...messages.jobs import Instant
 from ...messages.schedules import ScheduleRecord
@@ -17,6 +18,27 @@ from .deliveries import Deliveries
 from .recent import Remembered
 from .shared_state import SharedState
 from .turn_end import Flight
+
+
+class SharedTime:
+    """A time that is the same in all living runtimes, whatever their clocks say: the leader tells it, and whoever leads
+    next goes on from there. A runtime counts on by its own monotonic clock, which nobody sets.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._ahead = clock.now() - clock.monotonic()
+        self._told_by = ""
+
+    def now(self) -> Instant:
+        """Unix seconds by the clock of the runtime that led first."""
+        return self._clock.monotonic() + self._ahead
+
+    def hear(self, epoch: str, at: Instant) -> None:
+        """The leader has told the time. Of all that one leader tells, what was on its way for the least time holds."""
+        ahead = at - self._clock.monotonic()
+        self._ahead = max(ahead, self._ahead) if epoch == self._told_by else ahead
+        self._told_by = epoch
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -33,6 +55,7 @@ class RabbitState:
         acts_told: of the acts in the ledger, those that a turn of this runtime has told.
         duplicates: how many deliveries were copies of others.
         flight: the turn whose outcome is unknown.
+        time: by which the seconds pass after which jobs expire.
         clock: what the last turn knew of wall time.
     """
 
@@ -41,6 +64,7 @@ class RabbitState:
     deliveries: Deliveries
     dead: Dead
     ailing: Ailing
+    time: SharedTime
     memory: Remembered = field(default_factory=Remembered)
     results_name: str | None = None
     declared: dict[str, ScheduleRecord] = field(default_factory=dict)

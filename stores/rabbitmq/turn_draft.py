@@ -62,15 +62,28 @@ class TurnDraft(TurnRecord):
         self.ops.changes.append(MemoryChange(undo, redo))
 
     def publish(
-        self, job: JobRecord, delay: Seconds, reply_to: str | None, beside: Mapping[str, Any] | None = None
+        self,
+        job: JobRecord,
+        delay: Seconds,
+        reply_to: str | None,
+        beside: Mapping[str, Any] | None = None,
+        *,
+        deadline: int | None = None,
     ) -> None:
-        """Send a job to its queue, at once or after a delay."""
+        """Send a job to its queue, at once or after a delay.
+
+        Args:
+            deadline: when it expires, see `Delivery.deadline`.
+        """
         self.ops.names.add(job.name)
         if job.name in self.state.ailing.full:
             # The job goes through a queue of delays. If the full queue refused it here, the turn would fail, with all
             # the endings in it that would make room.
             delay = max(delay, FULL_SECONDS)
         exchange, key, rest = route(queue_of(job.name), delay)
+        headers: dict[str, Any] = {wire.REST: math.ceil(rest * 1000)} if rest > 0.0 else {}
+        if deadline is not None:
+            headers[wire.EXPIRES] = deadline
         self.ops.messages.append(
             Message(
                 exchange,
@@ -79,7 +92,7 @@ class TurnDraft(TurnRecord):
                 priority=HIGH_PRIORITY if job.priority > 0 else 0,
                 reply_to=reply_to,
                 message_id=wire.message_id(job.id),
-                headers={wire.REST: math.ceil(rest * 1000)} if rest > 0.0 else None,
+                headers=headers or None,
             )
         )
 
@@ -89,7 +102,9 @@ class TurnDraft(TurnRecord):
         if record is None or (record.name, record.data) != (job.name, job.data):
             record = born(job, 0)
         self.check_data(job)
-        self.publish(record, job.run_at - self.now, self.state.results_name)
+        seconds = job.expires_in
+        deadline = None if seconds is None else math.ceil((self.state.time.now() + seconds) * 1000)
+        self.publish(record, job.run_at - self.now, self.state.results_name, deadline=deadline)
         self.remember(record)
         self.transitions.append(Transition("job.queued", record, None, {}))
         return record
@@ -157,7 +172,8 @@ class TurnDraft(TurnRecord):
 
     def record_wait(self, step: Transition, delivery: Delivery, delay: Seconds) -> None:
         """Publish a job that waits again, as a new message."""
-        self.publish(step.job, delay, delivery.arrival.reply_to, wire.unknown(delivery.arrival.body))
+        deadline = None if step.job.expires_at is None else delivery.deadline
+        self.publish(step.job, delay, delivery.arrival.reply_to, wire.unknown(delivery.arrival.body), deadline=deadline)
         self._record(step, delivery)
 
     def _record(self, step: Transition, delivery: Delivery) -> None:

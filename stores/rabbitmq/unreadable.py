@@ -56,8 +56,8 @@ def given_back(stray: Stray) -> Message:
     """The message on a way on which it comes again after a while, to whoever takes it then."""
     arrival, tries = stray.arrival, _tries(stray.arrival)
     exchange, key, _ = topology.route(stray.queue, min(WAIT_SECONDS_MAX, 2.0 ** min(tries, 10)))
-    rest = (arrival.headers or {}).get(wire.REST)
-    kept = {wire.REST: rest} if type(rest) is int else {}
+    headers = arrival.headers or {}
+    kept = {name: headers[name] for name in (wire.REST, wire.EXPIRES) if isinstance(headers.get(name), int)}
     return _again(arrival, exchange, key, {**kept, TRIES: tries + 1})
 
 

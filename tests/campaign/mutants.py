@@ -1587,6 +1587,23 @@ MUTANTS = (
     ),
     Mutant(
         LIMITS,
+        "on RabbitMQ the seconds until a job expires pass by each host's own clock",
+        "stores/rabbitmq/state.py",
+        "        self._ahead = max(ahead, self._ahead) if epoch == self._told_by else ahead\n",
+        "",
+        test="tests/stores/rabbitmq/test_clocks.py::test_seconds_until_a_job_expires_pass_by_no_hosts_clock",
+    ),
+    Mutant(
+        LIMITS,
+        "on RabbitMQ a job that is given back unbegun forgets when it expires",
+        "stores/rabbitmq/turn_draft.py",
+        "deadline = None if step.job.expires_at is None else delivery.deadline",
+        "deadline = None",
+        test="tests/stores/rabbitmq/test_clocks.py::"
+        "test_a_job_that_is_given_back_unbegun_still_expires_when_its_seconds_have_passed",
+    ),
+    Mutant(
+        LIMITS,
         "a job may snooze for ever",
         "errors.py",
         "or not 0 <= seconds <= SECONDS_MAX:",

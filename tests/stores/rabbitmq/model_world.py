@@ -15,6 +15,20 @@ from support.rabbitmq.model_link import ModelLink
 STEP_SECONDS = 1.0
 
 
+class SkewedClock:
+    """The clock of one host: its wall clock is wrong, and its monotonic clock begins anywhere."""
+
+    def __init__(self, world: World, skew: float) -> None:
+        self._world = world
+        self._skew = skew
+
+    def now(self) -> float:
+        return self._world.elapsed + self._skew
+
+    def monotonic(self) -> float:
+        return self._world.elapsed + 7.0 * self._skew
+
+
 class World:
     """A model, its time, and the stores on it. It is the clock, and what they wait at.
 
@@ -51,7 +65,8 @@ class World:
         while self.elapsed < until:
             self.wait(STEP_SECONDS)
 
-    def store(self, *, wait: float = 0.0) -> RabbitStore:
+    def store(self, *, wait: float = 0.0, skew: float = 0.0) -> RabbitStore:
+        """A store of a host whose clock is so many seconds ahead."""
         link = ModelLink(self.server)
         end = link.give_up
 
@@ -61,7 +76,7 @@ class World:
 
         link.give_up = give_up  # type: ignore[method-assign]
         its_own = StoreEnvironment(
-            clock=self,
+            clock=SkewedClock(self, skew),  # type: ignore[arg-type]
             event=lambda: self,
             future=Future,
             new_id=lambda: f"{next(self._ids):012}{0:012}",  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from lamplighter.messages.clock_steps import Reading, Stepped
 from lamplighter.messages.slots import SlotRange
 from lamplighter.stores.rabbitmq.shared_state import SKEW_SECONDS_MAX
@@ -9,7 +10,7 @@ from lamplighter.stores.rabbitmq.store import RabbitStore
 from lamplighter.testing import Simulation
 from lamplighter.testing.simulation.simulation import START
 
-from support.conformance.kit import NOW, a_schedule
+from support.conformance.kit import NOW, a_schedule, new, want
 from support.conformance.schedules import entry
 from support.rabbitmq.simulated import SimulatedRabbitMQ
 
@@ -167,3 +168,78 @@ def test_a_count_from_now_that_comes_late_takes_nothing_back(world: World) -> No
 
     (schedule,) = leader.schedules.all()
     assert (schedule.accounted_to, schedule.last_slot) == (NOW + 5, NOW + 4)
+
+
+def queue(store: RabbitStore, job_id: str, **changes: float | None) -> None:
+    now = store._environment.clock.now()
+    with store.turn("b", now) as turn:
+        turn.jobs.insert([new(job_id, run_at=now + (changes.get("due_in") or 0.0), queued_at=now, **changes)])
+
+
+def expiring(store: RabbitStore, job_id: str, seconds: float, due_in: float = 0.0) -> None:
+    """Queue a job that was given so many seconds, as a host whose clock is wrong does."""
+    expires_at = store._environment.clock.now() + seconds
+    queue(store, job_id, expires_at=expires_at, expires_in=seconds, due_in=due_in)
+
+
+def became_of_all(world: World, store: RabbitStore) -> dict[str, str]:
+    """What a runtime does with the jobs that it is given: `job.claimed` or `job.cancelled`."""
+    found: dict[str, str] = {}
+    for _ in range(3):
+        with store.turn("b", store._environment.clock.now()) as turn:
+            turn.jobs.refresh()
+            turn.jobs.claim([want(9)], suspect=True)
+            found |= {step.job.id: step.event for step in turn.transitions}
+        world.wait(0.1)
+    return found
+
+
+@pytest.mark.parametrize("skew", [-60.0, 60.0])
+def test_seconds_until_a_job_expires_pass_by_no_hosts_clock(world: World, skew: float) -> None:
+    worker = started(world)
+    producer = started(world, skew=skew)
+
+    expiring(producer, "later", 30.0)
+    expiring(producer, "soon", 20.0)
+    expiring(producer, "delayed", 30.0, due_in=10.0)
+    world.let_pass(25.0)
+
+    assert became_of_all(world, worker) == {"later": "job.claimed", "soon": "job.cancelled", "delayed": "job.claimed"}
+
+
+def test_an_instant_at_which_a_job_expires_is_an_instant_of_the_clock_of_who_takes_it(world: World) -> None:
+    worker = started(world)
+    producer = started(world, skew=-60.0)
+
+    queue(producer, "passed", expires_at=world.now() - 1.0)
+    queue(producer, "to come", expires_at=world.now() + 30.0)
+
+    assert became_of_all(world, worker) == {"passed": "job.cancelled", "to come": "job.claimed"}
+
+
+def test_whoever_leads_next_goes_on_with_the_time_of_the_leader_before(world: World) -> None:
+    first = started(world)
+    ahead, behind = started(world, skew=60.0), started(world, skew=-60.0)
+    expiring(first, "later", 30.0)
+    expiring(behind, "soon", 20.0)
+    died(world, first)
+    world.let_pass(12.0)
+    expiring(behind, "later still", 30.0)
+    world.let_pass(13.0)
+
+    expected = {"later": "job.claimed", "later still": "job.claimed", "soon": "job.cancelled"}
+    assert became_of_all(world, ahead) == expected
+
+
+def test_a_job_that_is_given_back_unbegun_still_expires_when_its_seconds_have_passed(world: World) -> None:
+    worker = started(world)
+    producer = started(world, skew=60.0)
+    expiring(producer, "a", 30.0)
+    while not worker.state.deliveries.held:
+        became_of_all(world, worker)
+    with worker.turn("b", world.now()) as turn:
+        (held,) = worker.state.deliveries.held
+        turn.jobs.release(held.job, "its lane has ended")
+    world.let_pass(31.0)
+
+    assert became_of_all(world, worker) == {"a": "job.cancelled"}

@@ -36,9 +36,9 @@ def world() -> World:
     return World()
 
 
-def started(world: World) -> RabbitStore:
+def started(world: World, *, skew: float = 0.0) -> RabbitStore:
     """A store that is ready for turns, and looked after from now on."""
-    store = world.store()
+    store = world.store(skew=skew)
     while not world.turn(store):
         pass
     world.attended.append(store)

@@ -51,6 +51,7 @@ UNREADABLE: dict[str, tuple[bytes, dict[str, Any], str]] = {
     "no end of a day": (body(expires_at=1e300), {}, "its expires_at is out of range"),
     "a timeout of ages": (body(timeout=1e12), {}, "its timeout is out of range"),
     "it runs": (body(state="running"), {}, "its state is none of queued"),
+    "an expiry in words": (body(), {wire.EXPIRES: "soon"}, f"its header {wire.EXPIRES} makes no sense"),
     "a rest in words": (body(), {wire.REST: "long"}, f"its header {wire.REST} makes no sense"),
 }
 
