@@ -247,7 +247,7 @@ class Session(Inbox):
             own.set_result(None)
         else:
             self._has_changed = True
-        if record["is"] == "runtime gone" and record.get("runtime") == self._id and self._says_something:
+        if record["is"] == "runtime gone" and record.get("runtime") == self._id and self.state.says_something:
             # The leader has taken this runtime for ended. Getting ready again, the runtime writes that it lives.
             self._prepared = 0
 
@@ -367,11 +367,6 @@ class Session(Inbox):
         self._declare_again()
         self.state.ailing.refusal = None
         self.state.ailing.count_unreadable()
-
-    @property
-    def _says_something(self) -> bool:
-        """Whether the others are to know what this runtime does."""
-        return bool(self.state.declared or self.state.handled or self.state.own_boots)
 
     def _consume(self, queue: str, kind: str, prefetch: int) -> None:
         """Have what comes into a queue delivered: once in a session, however often it has to be made ready."""

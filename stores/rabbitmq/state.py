@@ -76,6 +76,11 @@ class RabbitState:
     clock: KnownClock = field(default_factory=KnownClock)
     _numbers: count[int] = field(default_factory=lambda: count(1))
 
+    @property
+    def says_something(self) -> bool:
+        """Whether the others are to know what this runtime does."""
+        return bool(self.declared or self.handled or self.own_boots)
+
     def next_no(self) -> int:
         """A number that no claim of this runtime has had."""
         return next(self._numbers)
