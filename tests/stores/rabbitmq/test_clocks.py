@@ -207,7 +207,7 @@ def test_seconds_until_a_job_expires_pass_by_no_hosts_clock(world: World, skew: 
     assert became_of_all(world, worker) == {"later": "job.claimed", "soon": "job.cancelled", "delayed": "job.claimed"}
 
 
-def test_an_instant_at_which_a_job_expires_is_an_instant_of_the_clock_of_who_takes_it(world: World) -> None:
+def test_an_instant_at_which_a_job_expires_is_one_of_the_clock_of_who_takes_it(world: World) -> None:
     worker = started(world)
     producer = started(world, skew=-60.0)
 
