@@ -379,7 +379,7 @@ class Job(JobSteps, Generic[T, R]):
             UsageError: it is not JSON-serializable in `PROGRESS_BYTES_MAX`.
         """
         report = {"done": done, "total": total, "note": note}
-        self._lane().report(encode(report, what="progress", bytes_max=PROGRESS_BYTES_MAX))
+        self._lane().report(encode(report, what="progress", bytes_max=PROGRESS_BYTES_MAX, mends=True))
 
     def queue(self, name: str, data: Any = None, **options: Unpack[JobKeywords]) -> Job[Any]:
         """Queue another job that descends from this one in the log; see `jobs.queue`. Works in child processes too."""

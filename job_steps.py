@@ -226,7 +226,7 @@ def _plain(name: str, result: Any) -> Any:
 
 
 def _text(name: str, result: Any) -> str:
-    return encode(result, what=f"result of step {name!r}", bytes_max=sys.maxsize)
+    return encode(result, what=f"result of step {name!r}", bytes_max=sys.maxsize, mends=True)
 
 
 def _end_of_wait(steps: StepContext, seconds: Any) -> Any:

@@ -332,7 +332,7 @@ class Steering(Queueing):
 
     def _finishing(self, job: Ref, result: Any, then: Iterable[JobSpec | tuple[str, Any]]) -> tuple[Boot, Finishing]:
         boot = self._current_boot.get()
-        text = encode(result, what="result", bytes_max=boot.limits.result_bytes_max)
+        text = encode(result, what="result", bytes_max=boot.limits.result_bytes_max, mends=True)
         job_id, no, claim_no = claim_of(boot.store, job)
         follow_ups = FollowUps(boot.limits)
         follow_ups.add(_said_here(boot, job_id, claim_no))

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from ..errors import CANCELLED, DISCARDED, RETRIED, Cancel, Discard, Retry, Snooze, UsageError, check_wait
 from ..log.json_line import safe_str
 from ..messages.outcomes import Outcome, OutcomeKind
-from ..rules.codec import encode, with_escapes
+from ..rules.codec import encode, valid_text
 from ..rules.exception_classes import class_names
 from ..rules.lifecycle import done_without_result
 from .lane import Lane
@@ -130,7 +130,7 @@ def success(result: Any, rules: Rules) -> Outcome:
     if not rules.auto_done:
         return Outcome(kind=OutcomeKind.DEFERRED)
     try:
-        text = encode(result, what="result", bytes_max=rules.result_bytes_max)
+        text = encode(result, what="result", bytes_max=rules.result_bytes_max, mends=True)
     except UsageError as error:
         return done_without_result(text_of(error, LINE_CHARACTERS_MAX))
     return Outcome(OutcomeKind.SUCCEEDED, text)
@@ -169,4 +169,4 @@ def _of_the_function(error: BaseException) -> TracebackType | None:
 
 def text_of(value: object, characters_max: int) -> str:
     """A value as text that every store and every log can carry."""
-    return with_escapes(safe_str(value)[:characters_max])[:characters_max]
+    return valid_text(safe_str(value)[:characters_max])[:characters_max]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-from ..rules.codec import decode
+from ..rules.codec import decode, valid
 from .views import Payload
 
 KEYS_SHOWN_MAX = 12
@@ -16,9 +15,12 @@ def payload(text: str, *, is_shown: bool) -> Payload:
     """What JSON text from a store is shown as."""
     try:
         value = decode(text)
-    except json.JSONDecodeError:
+    except ValueError:
         # No version of ours has written this.
         return Payload(is_shown=False, value=None, shape="unreadable", bytes=len(text))
+    if "\\ud" in text:
+        # There may be half of a surrogate pair, which older versions have stored.
+        value = valid(value)
     return Payload(is_shown=is_shown, value=value if is_shown else None, shape=shape_of(value), bytes=len(text))
 
 

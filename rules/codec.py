@@ -1,6 +1,10 @@
 """Data and results as JSON text, strictly: what JSON has comes out as it went in, and what has a text or fields of its
 own (a UUID, a date, a dataclass, a model) is stored as these; otherwise nothing is stored.
 
+Half of a surrogate pair (a text that was cut within an emoji, the name of a file that is not UTF-8) is no text that can
+be written anywhere. What is queued is refused with it; in what a job has done already, a result or an error, U+FFFD
+stands in its place. So it does in whatever is shown of a store that an older version has written.
+
 JSON only, never pickle: a job written by one version, process or machine must be readable by any other.
 """
 
@@ -42,7 +46,7 @@ class Encoded(NamedTuple):
     text: str
 
 
-def encode(value: Any, *, what: str, bytes_max: int) -> str:
+def encode(value: Any, *, what: str, bytes_max: int, mends: bool = False) -> str:
     """JSON text of a value, or the text that was made of it.
 
     Args:
@@ -51,12 +55,13 @@ def encode(value: Any, *, what: str, bytes_max: int) -> str:
             them. The keys of a dict are text, or become text.
         what: how an error names it, such as `data`.
         bytes_max: how long the text may be.
+        mends: whether half of a surrogate pair becomes U+FFFD, and is not refused.
 
     Raises:
         UsageError: it is something else, or too large.
     """
-    text = value.text if type(value) is Encoded else _quickly(value) or _carefully(value, what)
-    # The text is ASCII (lone surrogates stay escaped), so its length is its size.
+    text = value.text if type(value) is Encoded else _quickly(value) or _carefully(value, what, mends)
+    # The text is ASCII, so its length is its size.
     if len(text) > bytes_max:
         raise UsageError(
             f"expected {what} of at most {bytes_max} bytes as JSON, got: {len(text)} bytes; pass a reference"
@@ -66,7 +71,10 @@ def encode(value: Any, *, what: str, bytes_max: int) -> str:
 
 def encode_own(value: Any) -> str:
     """JSON text of a value that we have made ourselves, and need not check."""
-    return json_of(value).decode()
+    try:
+        return json_of(value).decode()
+    except UnicodeEncodeError:
+        return json_of(valid(msgspec.to_builtins(value))).decode()
 
 
 def json_of(value: Any, encoder: msgspec.json.Encoder = _quick) -> bytearray:
@@ -87,10 +95,23 @@ def decode_own(line: bytes) -> Any:
     return _own.decode(line)
 
 
-def with_escapes(text: str) -> str:
-    """A text that every store, log and line can carry: a lone surrogate (of a file's name, say) is escaped."""
+def valid_text(text: str) -> str:
+    """The text, with U+FFFD in the place of half of a surrogate pair."""
     # Not by a method of its own: it may be of a class of the application's.
-    return str.encode(text, errors="backslashreplace").decode()
+    return str.encode(text, "utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def valid(value: Any) -> Any:
+    """The same of every text in a JSON value."""
+    match value:
+        case str():
+            return valid_text(value)
+        case dict():
+            return {valid(key): valid(item) for key, item in value.items()}
+        case list() | tuple():
+            return [valid(item) for item in value]
+        case _:
+            return value
 
 
 def decode(text: str) -> Any:
@@ -143,13 +164,13 @@ def _is_plain(value: Any, depth: int) -> bool:
     return (kind is list or kind is tuple) and all(_is_plain(item, depth + 1) for item in value)
 
 
-def _carefully(value: Any, what: str) -> str:
+def _carefully(value: Any, what: str, mends: bool) -> str:
     if not isinstance(value, LIKE_JSON):
         # A dataclass, say: what stands for it is plain more often than not.
         value = _stand_in(value, what)
         if (text := _quickly(value)) is not None:
             return text
-    plain = _plain(value, what, 0)
+    plain = _plain(value, what, 0, mends)
     try:
         return _encoder.encode(plain)
     except ValueError as error:
@@ -157,39 +178,52 @@ def _carefully(value: Any, what: str) -> str:
         raise UsageError(f"expected JSON-serializable {what}, got: {error}") from None
 
 
-def _plain(value: Any, path: str, depth: int) -> Any:
+def _plain(value: Any, path: str, depth: int, mends: bool) -> Any:
     """The value with all that is not JSON's own replaced by what stands for it."""
     if depth > DEPTH_MAX:
         raise UsageError(f"expected data nested at most {DEPTH_MAX} deep and without cycles, got more at {path[:200]}")
     match value:
-        case None | bool() | int() | str():
+        case str():
+            return _text(value, path, mends)
+        case None | bool() | int():
             return value
         case float():
             if not math.isfinite(value):
                 raise UsageError(f"expected a JSON-serializable value at {path}, got: {value!r}")
             return value
         case list() | tuple():
-            return [_plain(item, f"{path}[{index}]", depth + 1) for index, item in enumerate(value)]
+            return [_plain(item, f"{path}[{index}]", depth + 1, mends) for index, item in enumerate(value)]
         case dict():
-            return _plain_dict(value, path, depth)
+            return _plain_dict(value, path, depth, mends)
         case set() | frozenset():
             # In an order that is the same in every process: the id of a schedule is made of its data.
-            return sorted((_plain(item, f"{path}[...]", depth + 1) for item in value), key=_encoder.encode)
+            return sorted((_plain(item, f"{path}[...]", depth + 1, mends) for item in value), key=_encoder.encode)
         case _:
-            return _plain(_stand_in(value, path), path, depth + 1)
+            return _plain(_stand_in(value, path), path, depth + 1, mends)
 
 
-def _plain_dict(value: dict[Any, Any], path: str, depth: int) -> dict[str, Any]:
+def _plain_dict(value: dict[Any, Any], path: str, depth: int, mends: bool) -> dict[str, Any]:
     plain: dict[str, Any] = {}
     for key, item in value.items():
         text = key if isinstance(key, str | None | int | float) else _stand_in(key, path)
         if not isinstance(text, str):
             # A number would come back as text, which looks like it and is not found by it.
             raise UsageError(f"expected only str keys at {path}, got: {shown(key)} ({type(key).__name__})")
+        text = _text(text, path, mends)
         if text in plain:
             raise UsageError(f"expected keys that differ as text at {path}, got: {shown(key)} twice")
-        plain[text] = _plain(item, f"{path}.{text}", depth + 1)
+        plain[text] = _plain(item, f"{path}.{text}", depth + 1, mends)
     return plain
+
+
+def _text(text: str, path: str, mends: bool) -> str:
+    try:
+        str.encode(text)
+    except UnicodeEncodeError:
+        if not mends:
+            raise UsageError(f"expected text of valid Unicode at {path}, got: {shown(text)}") from None
+        return valid_text(text)
+    return text
 
 
 def _stand_in(value: Any, path: str) -> Any:

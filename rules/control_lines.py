@@ -13,7 +13,7 @@ import msgspec
 
 from ..errors import LamplighterError, UsageError
 from ..messages.controls import VERSION, Ask, Refusal
-from .codec import json_of, with_escapes
+from .codec import encode_own, json_of
 
 V = TypeVar("V")
 
@@ -25,11 +25,7 @@ def plain(view: Any) -> Any:
 
 def encode_view(view: Any) -> bytes:
     """The same as JSON text."""
-    try:
-        return bytes(json_of(view))
-    except UnicodeEncodeError:
-        # The name of a file need not be valid Unicode, and is in paths and stacks.
-        return bytes(json_of(_readable(plain(view))))
+    return encode_own(view).encode()
 
 
 def decode_view(text: bytes, kind: type[V]) -> V:
@@ -90,19 +86,6 @@ def decode_answer(line: bytes, kind: type[V]) -> V:
     if found.v != VERSION:
         raise UsageError(f"expected an answer of v={VERSION}, got: {found.v}; ask with the version that runs there")
     return decode_view(bytes(found.answer), kind)
-
-
-def _readable(value: Any) -> Any:
-    """The same with escapes for what is no valid Unicode."""
-    match value:
-        case str():
-            return with_escapes(value)
-        case dict():
-            return {_readable(key): _readable(item) for key, item in value.items()}
-        case list() | tuple():
-            return [_readable(item) for item in value]
-        case _:
-            return value
 
 
 class AskRefused(LamplighterError):

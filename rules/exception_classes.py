@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..errors import Cancel, Discard, Retry, Snooze, UsageError, shown
-from .codec import with_escapes
+from .codec import valid_text
 
 
 def class_names(cls: type) -> tuple[str, ...]:
@@ -56,4 +56,4 @@ def check_exceptions(value: Any, what: str) -> frozenset[str] | None:
 
 def _name(cls: type) -> str:
     module = cls.__module__
-    return with_escapes(cls.__qualname__ if module == "builtins" else f"{module}.{cls.__qualname__}")
+    return valid_text(cls.__qualname__ if module == "builtins" else f"{module}.{cls.__qualname__}")

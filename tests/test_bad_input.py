@@ -43,6 +43,7 @@ DATA = [
     (datetime.now(UTC).tzinfo, "timezone"),
     ("x" * (1024 * 1024), "at most 1048576 bytes"),
     (10**5000, "integer string conversion"),
+    ({"to": ["ada", "\ud83d"]}, r"valid Unicode at data\.to\[1\]"),
 ]
 OPTIONS = [
     ({"delay": -1}, "delay"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +68,37 @@ def test_jobs_are_written_as_csv_without_their_data_unless_that_is_asked_for(fil
     assert json.loads(shown["data"]) == 'ä, "b"\n'
     assert hidden["queued_at"].endswith("Z") and hidden["expires_at"] == ""
     assert dead["error"] == "ValueError: =1+1"
+
+
+@pytest.fixture
+def with_a_bad_row(runtime, file) -> None:
+    """Three jobs. An older version has stored half of a surrogate pair with the second one."""
+    with runtime() as rt:
+        for job_id in ("a", "b", "c"):
+            rt.jobs.queue("nobody", job_id, id=job_id)
+    with closing(sqlite3.connect(file)) as store, store:
+        store.execute("""update lamplighter_jobs set data = '{"\\ud83d":"\\udce9"}' where id = 'b'""")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["jobs", "list", "--json"], ["jobs", "list"], ["export", "jobs", "--json"], ["export", "jobs", "--csv"]],
+    ids=" ".join,
+)
+def test_half_of_a_surrogate_pair_in_one_row_ends_no_list(with_a_bad_row, capsys, words):
+    assert main([*words, "--show-data"]) == 0
+
+    said = capsys.readouterr().out
+    said.encode()
+    rows = [line for line in said.splitlines() if "nobody" in line]
+    assert len(rows) == 3
+    assert "--json" not in words or json.loads(rows[1])["data"]["value"] == {"\ufffd": "\ufffd"}
+
+
+def test_half_of_a_surrogate_pair_is_shown_of_one_job(with_a_bad_row, capsys):
+    assert main(["jobs", "show", "b", "--show-data"]) == 0
+
+    assert "\ufffd" in capsys.readouterr().out
 
 
 def test_slots_are_written_with_their_schedule(filled, capsys):

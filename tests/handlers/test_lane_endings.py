@@ -154,7 +154,7 @@ def test_whatever_is_raised_ends_the_job_in_its_first_attempt(runtime, recorder,
         (Silent(), "discarded by its handler"),
         (Discard({"missing": "x"}), "{'missing': 'x'}"),
         (Discard(ValueError("no archive")), "no archive"),
-        (Discard("caf\udce9.zip"), "caf\\udce9.zip"),
+        (Discard("caf\udce9.zip"), "caf\ufffd.zip"),
         (Discard("x" * 5000), "x" * 1000),
     ],
 )

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+from dataclasses import dataclass
 from enum import IntEnum
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lamplighter.environment.ids import JobIds, new_id
 from lamplighter.errors import UsageError
-from lamplighter.rules.codec import DEPTH_MAX, encode
+from lamplighter.rules.codec import DEPTH_MAX, encode, encode_own
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -34,9 +37,37 @@ class Colour(IntEnum):
     RED = 1
 
 
-@pytest.mark.parametrize(("value", "text"), [(Colour.RED, "1"), ((1, (2,)), "[1,[2]]"), ("\ud800", '"\\ud800"')])
+@pytest.mark.parametrize(("value", "text"), [(Colour.RED, "1"), ((1, (2,)), "[1,[2]]")])
 def test_what_is_unusual_and_can_be_carried_is(value: Any, text: str) -> None:
     assert encode(value, what="data", bytes_max=100) == text
+
+
+@dataclass
+class Picture:
+    file: Any
+
+
+@pytest.mark.parametrize(
+    ("data", "where", "mended"),
+    [
+        ("\ud83d", "data", "\ufffd"),
+        ({"to": ["ada", "b\udce9b"]}, "data.to[1]", {"to": ["ada", "b\ufffdb"]}),
+        ({"\ud83d": 1}, "data", {"\ufffd": 1}),
+        ([Picture(Path("caf\udce9"))], "data[0].file", [{"file": "caf\ufffd"}]),
+        ("\ud83d\ude00", "data", "😀"),
+    ],
+)
+def test_half_of_a_surrogate_pair_is_refused_or_becomes_a_character_that_says_so(data, where, mended) -> None:
+    with pytest.raises(UsageError, match=f"^expected text of valid Unicode at {re.escape(where)}, got: "):
+        encode(data, what="data", bytes_max=1000)
+
+    assert json.loads(encode(data, what="data", bytes_max=1000, mends=True)) == mended
+
+
+def test_what_an_older_version_has_stored_is_written_too() -> None:
+    assert json.loads(encode_own({"\ud83d": ("a\udce9", Picture("\ud83d"))})) == {
+        "\ufffd": ["a\ufffd", {"file": "\ufffd"}]
+    }
 
 
 SETS = """

@@ -51,6 +51,19 @@ def test_what_is_not_there_is_said_with_404(page: Page, path: str) -> None:
     assert path.rpartition("/")[2] in response.body.decode()
 
 
+def test_a_row_with_half_of_a_surrogate_pair_is_shown(tmp_path: Path) -> None:
+    """An older version has stored it."""
+    with Runtime(tmp_path / "jobs.db") as runtime:
+        runtime.jobs.queue("mail", id="cut")
+    with contextlib.closing(sqlite3.connect(tmp_path / "jobs.db")) as store, store:
+        store.execute("""update lamplighter_jobs set data = '"a\\ud83d"'""")
+
+    page = Page(tmp_path / "jobs.db")
+    assert "a\ufffd" in unescape(page.text("/jobs/cut"))
+    for path in ("/jobs", "/jobs/cut"):
+        assert "a\ufffd" in page.text(path, "as=json")
+
+
 def test_an_error_for_programs_is_json(page: Page) -> None:
     response = page.get("/jobs/unknown", "as=json")
 
