@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from ..broker.parked import NAMES_TOLD_MAX, ParkedNames, waiting
 from ..errors import LamplighterError
 from ..handlers.lane import Lane
 from ..log.emitter import Log, Subscription
-from ..messages.jobs import Instant, JobState, Seconds
+from ..messages.jobs import Instant, Seconds
 from ..messages.pauses import PauseRecord, paused_at
 from ..messages.views import Abandoned, Health, QuietView
 from ..rules.wording import attributed
@@ -75,7 +76,7 @@ def health_of(
     )
 
 
-def waiting_names(store: Store, parked: Sequence[str], now: Instant) -> list[str]:
+def waiting_names(store: Store, parked: ParkedNames, now: Instant) -> list[str]:
     """Sentences about names whose jobs wait until somebody does something: paused ones, and those without a handler.
 
     Args:
@@ -83,15 +84,20 @@ def waiting_names(store: Store, parked: Sequence[str], now: Instant) -> list[str
     """
     try:
         paused = [_paused(pause) for pause in paused_at(store.jobs.pauses(), now).values()]
-        queued = {name: store.jobs.counts(name)[JobState.QUEUED] for name in parked}
+        names = list(parked.said)
+        queued = {name: waiting(store, name, now) for name in names[:NAMES_TOLD_MAX]}
     except LamplighterError:
         # What is wrong with the store is said elsewhere.
         return []
-    return paused + [
+    said = [
         f"no living runtime has a handler for {name!r}, and {count} of its jobs wait"
         for name, count in queued.items()
         if count
     ]
+    if len(names) > NAMES_TOLD_MAX:
+        more = max(parked.count, len(names)) - NAMES_TOLD_MAX
+        said.append(f"no living runtime has a handler for {more} more names that have jobs")
+    return paused + said
 
 
 def _abandoned(lane: Lane, now: Seconds) -> Abandoned:

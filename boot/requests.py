@@ -28,8 +28,8 @@ LOST_SECONDS = 0.01
 
 WRITTEN_HERE = (
     "expected this call before your SQLAlchemy transaction writes to the store's file, or after its end: the runtime "
-    "would wait for the transaction, and this thread for the runtime. jobs.queue and jobs.mark_done can join it: "
-    "connection="
+    "would wait for the transaction, and this caller for the runtime. queue, aqueue, mark_done and amark_done can join "
+    "it: connection="
 )
 
 BUSY_HERE = (
@@ -116,6 +116,8 @@ class Requests:
         self, make: Callable[[Reply], Any], *, job_ids: Sequence[str] = (), corr: str | None = None
     ) -> Any:
         """The same, without blocking the event loop."""
+        if self._host is not None and self._host.written_here(blocks=False):
+            raise UsageError(WRITTEN_HERE)
         request = BrokerRequest(self, make, job_ids, corr)
         while True:
             reply = self._environment.loop_reply()

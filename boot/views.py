@@ -97,7 +97,7 @@ class Views:
 
     def health(self) -> Health:
         """Whether the runtime does its work, and what is wrong if not. Reads the store too."""
-        return self._health(waiting_names(self._store, list(self._carried_over.parked), self._clock.now()))
+        return self._health(waiting_names(self._store, self._carried_over.parked, self._clock.now()))
 
     def tree(self) -> tuple[ActorView, ...]:
         """Every actor, with the supervisor first."""

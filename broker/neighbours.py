@@ -5,15 +5,16 @@ something.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from ..errors import StoreError, StoreUnavailable, UsageError
-from ..messages.jobs import Instant, JobState
+from ..messages.jobs import Instant, JobState, Seconds
 from ..messages.mail import CheckDue, Revoke, Wake
 from ..stores.ports import Store
 from .alarms import Alarms
 from .outbox import Outbox
-from .parked import say_still_parked
+from .parked import PARKED_SECONDS
 from .state import BrokerState
 
 POLL_SECONDS = 1.0
@@ -65,6 +66,8 @@ class Neighbours:
         self._polled = False
         self._changed = False
         self._changes_due = 0.0
+        self._boot_of_last_turn = ""
+        self._parked_due = 0.0
 
     def note(self, looks: Iterable[CheckDue]) -> None:
         """Remember that hints and polls have come, until they are looked into."""
@@ -73,13 +76,13 @@ class Neighbours:
             self._polled = self._polled or look.poll
 
     def look(self) -> bool:
-        """If a hint or a poll has come, look at what other processes have done. True when one has come or died: that
-        takes a turn.
+        """If a hint or a poll has come, look at what other processes have done; and now and then, whose jobs nobody
+        takes. True when a process has come or died: that takes a turn.
         """
         try:
             if self._others_committed:
                 self._read_commits()
-                say_still_parked(self._state, self._store, self._now(), self._say)
+            self._look_for_parked()
             self._others_committed = self._polled = False
         except (StoreUnavailable, StoreError):
             # The next message makes it look again. The turn meets the same trouble, and reports it; if it does not, no
@@ -89,9 +92,13 @@ class Neighbours:
         return self._state.membership_changed
 
     def poll(self) -> None:
-        """Poll for other processes, where there may be any."""
+        """Poll for other processes, where there may be any. A turn was taken, so it is known which of them live."""
         wanted = not self._state.presence.is_sole
         self._alarms.poll(POLL_SECONDS, POLL, wanted=wanted)
+        if self._boot_of_last_turn != self._state.boot:
+            self._boot_of_last_turn = self._state.boot
+            # Not at once: an application may add handlers right after its start.
+            self._parked_in(POLL_SECONDS)
 
     def hint(self, out: Outbox) -> None:
         """Hint to the other processes that they should look, if a turn has changed anything that may concern them."""
@@ -116,6 +123,23 @@ class Neighbours:
             self._changes_due = self._state.monotonic() + CHANGES_SECONDS
         elif not known:
             self._alarms.after("changes", wait, CheckDue(foreign=True))
+
+    def _look_for_parked(self) -> None:
+        """Each minute, also where nobody is polled for: say whose jobs wait for a handler that nobody has."""
+        state, monotonic = self._state, self._state.monotonic()
+        if self._boot_of_last_turn != state.boot:
+            # It is not known yet which other boots live.
+            return
+        if monotonic >= self._parked_due or (self._others_committed and state.parked.is_any_news(monotonic)):
+            is_handled = partial(state.is_handled, others=state.others)
+            meant = partial(state.meant, others=state.others)
+            for line in state.parked.look(self._store, self._now(), monotonic, is_handled, meant):
+                self._say("name.parked", **line)
+            self._parked_in(PARKED_SECONDS)
+
+    def _parked_in(self, seconds: Seconds) -> None:
+        self._parked_due = self._state.monotonic() + seconds
+        self._alarms.after("parked", seconds, CheckDue())
 
     def _keep_up(self) -> None:
         """Make anew what somebody has removed of this boot's files. Without its lock file the others take it for

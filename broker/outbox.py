@@ -80,7 +80,7 @@ class Outbox:
         buried: boots that have died, whose jobs the turn has taken back.
         expected: jobs, and changes of schedules, in hosts' own transactions.
         made_good: by how many seconds wall time was stepped for which the turn has made good.
-        parked: names of which it is said that no living boot has a handler for them, and when by monotonic time.
+        parked: names of which it is said that no living boot has a handler for them, and when, by monotonic time.
         is_renewed: whether the store knows the boot that this runtime has become.
         slots_are_pruned: whether nobody needs any of the slots that are left.
         housekeep_after: when to remove the next batch of what ended long ago.

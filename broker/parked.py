@@ -2,40 +2,93 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
 
 from ..messages.jobs import Instant, JobState, Seconds
 from ..stores.ports import Store
-from .state import BrokerState
 
 PARKED_SECONDS: Seconds = 60.0
-"""How often it is said of a name that no living runtime has a handler for it."""
+"""How often the store is asked which names have due jobs, and how often it is said again of a name."""
 
 PARKED_JOBS_MAX = 10_000
-"""So many of its jobs are counted to say it again."""
+"""So many jobs of a name are counted."""
+
+PARKED_NAMES_MAX = 10_000
+"""So many names that have due jobs are read."""
+
+NAMES_KEPT_MAX = 100
+"""So many names are remembered from one look at the store to the next."""
+
+NAMES_TOLD_MAX = 10
+"""So many names have a line, and a reason in `health()`, each. If there are more, one line says how many."""
+
+EXAMPLES_MAX = 5
+"""So many names that line gives as examples."""
 
 
-def is_news(state: BrokerState, said: Seconds | None) -> bool:
-    """Whether it is to be said of a name, of which it was said at this monotonic time."""
-    return said is None or state.monotonic() - said >= PARKED_SECONDS
+@dataclass(slots=True)
+class ParkedNames:
+    """What is known of such names.
 
-
-def say_still_parked(state: BrokerState, store: Store, now: Instant, say: Callable[..., None]) -> None:
-    """Say it again of the names of which it still holds, and forget those of which it does not.
-
-    Raises:
-        StoreUnavailable, StoreError: the jobs cannot be counted.
+    Attributes:
+        said: when each was said last, by monotonic time.
+        count: how many there were at the last look at the store, of which `said` may have the first ones only.
     """
-    for name in [name for name, said in state.parked.items() if is_news(state, said)]:
-        waiting = 0 if state.is_handled(name, state.others) else _waiting(store, name, now)
-        if not waiting:
-            del state.parked[name]
-            continue
-        state.parked[name] = state.monotonic()
-        say("name.parked", job_name=name, jobs=waiting, meant=state.meant(name, state.others))
+
+    said: dict[str, Seconds] = field(default_factory=dict)
+    count: int = 0
+
+    def is_any_news(self, monotonic: Seconds) -> bool:
+        """Whether one of the names was said a minute ago or longer."""
+        return any(is_news(said, monotonic) for said in self.said.values())
+
+    def look(
+        self,
+        store: Store,
+        now: Instant,
+        monotonic: Seconds,
+        is_handled: Callable[[str], bool],
+        meant: Callable[[str], str | None],
+    ) -> Sequence[Mapping[str, Any]]:
+        """Judge by the store which names wait now. Returns the fields of the lines that are to say it.
+
+        Raises:
+            StoreUnavailable, StoreError: the store cannot be read.
+        """
+        found = dict.fromkeys(name for name in store.due_names(now, PARKED_NAMES_MAX) if not is_handled(name))
+        # A name whose jobs are all to run later was said when one of them was queued.
+        rest = [name for name in islice(self.said, NAMES_KEPT_MAX) if name not in found and not is_handled(name)]
+        names = [*found, *(name for name in rest if waiting(store, name, now))]
+        news = [name for name in names if is_news(self.said.get(name), monotonic)]
+        news.sort(key=self.said.__contains__)
+        lines = list(told(news, len(names), lambda name: waiting(store, name, now), meant))
+        kept, said_now = names[:NAMES_KEPT_MAX], set(names if len(names) > NAMES_TOLD_MAX and news else news)
+        self.said = {name: monotonic if name in said_now else self.said[name] for name in kept}
+        self.count = len(names)
+        return lines
 
 
-def _waiting(store: Store, name: str, now: Instant) -> int:
+def is_news(said: Seconds | None, monotonic: Seconds) -> bool:
+    """Whether it is to be said of a name for which it was said last at a monotonic time; None if never."""
+    return said is None or monotonic - said >= PARKED_SECONDS
+
+
+def told(
+    news: Sequence[str], count: int, jobs: Callable[[str], int], meant: Callable[[str], str | None]
+) -> Iterator[dict[str, Any]]:
+    """The fields of the lines about some names, of so many that wait: a line for each name, or one for all."""
+    if news and count > NAMES_TOLD_MAX:
+        yield {"names": count, "examples": news[:EXAMPLES_MAX]}
+        return
+    for name in news:
+        yield {"job_name": name, "jobs": jobs(name), "meant": meant(name)}
+
+
+def waiting(store: Store, name: str, now: Instant) -> int:
+    """How many jobs of a name wait."""
     if store.table is None:
         return store.jobs.counts(name)[JobState.QUEUED]
     found = store.table.census((name,), PARKED_JOBS_MAX, now)[name]

@@ -17,6 +17,7 @@ from ..messages.schedules import ScheduleRecord
 from ..rules.limits import Limits
 from ..stores.presence import Presence
 from .outbox import Deferred, HandlerCapacity, Outbox
+from .parked import ParkedNames
 from .places import is_limited
 from .quiet import Quiet
 from .standing import Standing
@@ -60,7 +61,7 @@ class BrokerState:
         expiry: no queued job expires before then, as far as is known.
         untraced: boots of which nothing tells whether they live, and since when by `monotonic`.
         membership_changed: whether somebody has come or died, so that the next turn must look who lives.
-        parked: names of jobs for which no living boot has a handler, and when that was said last by `monotonic`.
+        parked: names of jobs for which no living boot has a handler.
         quiet: whether somebody has it claim nothing.
     """
 
@@ -81,7 +82,7 @@ class BrokerState:
     expiry: Instant | None = None
     untraced: dict[str, Seconds] = field(default_factory=dict)
     membership_changed: bool = False
-    parked: dict[str, Seconds] = field(default_factory=dict)
+    parked: ParkedNames = field(default_factory=ParkedNames)
     draining: bool = False
     quiet: Quiet = field(default_factory=Quiet)
 
@@ -163,9 +164,10 @@ class BrokerState:
         for moved in out.transitions if self.deferred else ():
             if moved.job.state in ENDED:
                 self.deferred.pop(moved.job.key, None)
-        self.parked.update(out.parked)
-        for name in [name for name in self.parked if self.is_handled(name, self.others)]:
-            del self.parked[name]
+        said = self.parked.said
+        said.update(out.parked)
+        for name in [name for name in said if self.is_handled(name, self.others)]:
+            del said[name]
         self.version, self.expiry = out.version, out.expiry
         self.draining = self.draining or out.drains
         if out.quieted is not None:
@@ -200,7 +202,7 @@ class CarriedOver:
     draining: bool = False
     gives_up_at: Seconds = math.inf
     has_given_up: bool = False
-    parked: dict[str, Seconds] = field(default_factory=dict)
+    parked: ParkedNames = field(default_factory=ParkedNames)
     quiet: Quiet = field(default_factory=Quiet)
     renewal: Renewal | None = None
     tallies: Tallies = field(default_factory=Tallies)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import groupby
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -30,7 +31,7 @@ from .follow_ups import store_follow_ups
 from .in_order import check_parents
 from .log_lines import names_job
 from .outbox import HandlerCapacity, Outbox
-from .parked import is_news
+from .parked import NAMES_TOLD_MAX, is_news, told
 from .state import BrokerState
 
 PASSED_ON = object()
@@ -172,12 +173,16 @@ class TurnContext(NamedTuple):
 
     def say_parked(self, parked: Sequence[JobRecord]) -> None:
         """Warn that jobs wait for a handler: not of each of them, but now and then of a name."""
-        if not parked:
+        known = {**self.state.parked.said, **self.out.parked}
+        if not parked or len(known) > NAMES_TOLD_MAX:
+            # Of so many names the next look at the store tells.
             return
-        for name, jobs in Counter([record.name for record in parked]).items():
-            if is_news(self.state, self.out.parked.get(name, self.state.parked.get(name))):
-                self.out.parked[name] = self.state.monotonic()
-                self.say("name.parked", job_name=name, jobs=jobs, meant=self.state.meant(name, self.others))
+        jobs, monotonic = Counter(record.name for record in parked), self.state.monotonic()
+        news = [name for name in jobs if is_news(known.get(name), monotonic)]
+        self.out.parked.update(dict.fromkeys(news, monotonic))
+        meant = partial(self.state.meant, others=self.others)
+        for line in told(news, len(known.keys() | jobs), jobs.__getitem__, meant):
+            self.say("name.parked", **line)
 
     def settle(
         self, job: JobRecord, outcome: Outcome, policy: Policy, who: Attribution = UNATTRIBUTED

@@ -224,9 +224,10 @@ EVENTS: dict[str, EventKind] = {
     ),
     "name.parked": EventKind(
         "warning",
-        "Jobs wait that no living runtime has a handler for. Said when they are queued, and once a minute while they "
-        "wait; `jobs` is counted up to 10,000 then. Of a store in memory only while more come.",
-        ("job_name", "jobs", "meant"),
+        "Jobs wait that no living runtime has a handler for. This is said when one is queued, and of those that are "
+        "due a second after a start and each minute; `jobs` is counted up to 10,000 then. If more than 10 names "
+        "wait, one line has their number, `names`, and `examples`.",
+        ("job_name", "jobs", "meant", "names", "examples"),
     ),
     "job.parked": EventKind("debug", "No living runtime has a handler for a job; it waits.", (*JOB,)),
     "job.waiting": EventKind(

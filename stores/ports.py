@@ -325,9 +325,10 @@ class HostTransactions(Protocol):
             UsageError: it is no connection, or not one to this store, or in no transaction that can be trusted.
         """
 
-    def written_here(self) -> bool:
+    def written_here(self, *, blocks: bool = True) -> bool:
         """Whether the calling thread has written in a transaction of the application's that is still open, so that a
-        turn would wait for it; as far as that is known.
+        turn would wait for it; as far as that is known. If the call does not block: whether the calling asyncio task
+        has, for other tasks go on.
         """
 
 
@@ -427,6 +428,10 @@ class Store(Readable, Protocol):
 
     def surroundings(self, boot: str) -> StoreSurroundings:
         """What others have done, as a boot must know it."""
+
+    def due_names(self, now: Instant, limit: int) -> Sequence[str]:
+        """The names that have due jobs, in order, so many at most. A store in a server leaves out those that a living
+        runtime handles."""
 
     def ailments(self) -> Sequence[Ailment]:
         """What it suffers from. Asked by any thread, and answered at once."""

@@ -9,8 +9,9 @@ import warnings
 import aiosqlite
 import pytest
 from lamplighter import Job, UsageError
-from sqlalchemy import text
+from sqlalchemy import create_engine, text
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.orm import Session
 
 
 @pytest.fixture
@@ -131,3 +132,67 @@ def test_an_async_connection_to_another_file_is_refused(rt, tmp_path):
 
     with pytest.raises(UsageError, match="open on the store's file"):
         asyncio.run(use())
+
+
+ASKS = {
+    "awaited": lambda jobs: jobs.aqueue("work"),
+    "awaited, of another kind": lambda jobs: jobs.apause("work"),
+    "blocking": lambda jobs: asyncio.sleep(0, jobs.queue("work")),
+}
+
+
+@pytest.mark.parametrize("ask", ASKS.values(), ids=ASKS)
+@pytest.mark.parametrize("shown", ["session", "connection"])
+@pytest.mark.filterwarnings("ignore:jobs.queue blocks the running event loop:RuntimeWarning")
+def test_a_call_in_an_async_session_that_has_written_is_refused_at_once_without_connection(rt, tmp_path, ask, shown):
+    async def forget():
+        engine = engine_on(tmp_path)
+        async with AsyncSession(engine) as session, session.begin():
+            await session.execute(text("create table own (x)"))
+            connection = session if shown == "session" else await session.connection()
+            await rt.jobs.aqueue("work", connection=connection)
+        async with AsyncSession(engine) as session, session.begin():
+            await session.execute(text("insert into own values (1)"))
+            with pytest.raises(UsageError, match=r"before your SQLAlchemy transaction writes.*connection="):
+                await ask(rt.jobs)
+        await ask(rt.jobs)
+        await engine.dispose()
+
+    asyncio.run(forget())
+
+
+def test_a_transaction_of_another_task_is_waited_for_by_a_call_that_does_not_block(rt, tmp_path):
+    async def wait():
+        engine = engine_on(tmp_path)
+        async with AsyncSession(engine) as session, session.begin():
+            await session.execute(text("create table own (x)"))
+            await rt.jobs.aqueue("work", connection=session)
+        async with AsyncSession(engine) as session, session.begin():
+            await session.execute(text("insert into own values (1)"))
+            other = asyncio.create_task(rt.jobs.aqueue("work", 8))
+            await asyncio.sleep(0)
+        job = await other
+        await engine.dispose()
+        return job
+
+    assert rt.jobs.join(asyncio.run(wait()), timeout=10).result == 8
+
+
+def test_a_session_on_a_sync_engine_counts_in_its_task_alone(rt, tmp_path):
+    async def in_another_task():
+        return rt.boot.store.host.written_here(), rt.boot.store.host.written_here(blocks=False)
+
+    async def write():
+        engine = create_engine(f"sqlite:///{tmp_path / 'jobs.db'}")
+        with Session(engine) as session, session.begin():
+            rt.jobs.queue("work", connection=session)
+        with Session(engine) as session, session.begin():
+            session.execute(text("create table own (x)"))
+            session.execute(text("insert into own values (1)"))
+            with pytest.raises(UsageError):
+                await rt.jobs.aqueue("work")
+            seen = await asyncio.create_task(in_another_task())
+        engine.dispose()
+        return seen
+
+    assert asyncio.run(write()) == (True, False)

@@ -50,6 +50,9 @@ PUBLISH_TRIES_MAX = 3
 DECLARE_TRIES_MAX = 5
 """How often the queue of a job name is declared before the name stops because it is not found."""
 
+NAMES_ASKED_MAX = 100
+"""Of so many names that nobody handles it is asked at once whether they have jobs."""
+
 READ_SECONDS_MAX = 2.0
 """How long a turn waits until the leader has read what it has written. It is in the ledger, whether read or not."""
 
@@ -292,6 +295,15 @@ class RabbitStore(Session):
         found["dead"] = self.state.dead.count(name)
         found["running"] = sum(held.job.name in names for held in deliveries.held)
         return found
+
+    def due_names(self, now: Instant, limit: int) -> Sequence[str]:
+        shared = self.state.shared
+        nobodys = shared.names.difference(*shared.handled.values())
+        # Each is a question to the server.
+        names = sorted(nobodys)[: min(limit, NAMES_ASKED_MAX)]
+        asked = [(name, self._link.look(topology.queue_of(name))) for name in names]
+        answers = [(name, self._questions.answer(look)) for name, look in asked]
+        return [name for name, seen in answers if seen is not None and seen[0]]
 
     def _names(self) -> set[str]:
         """The job names that living runtimes handle, that schedules have, and that this runtime has used."""

@@ -133,8 +133,14 @@ def outlook(connection: sqlite3.Connection, names: Collection[str], now: Instant
     return Outlook(bool(is_due), earliest(*resumed, *following, *in_line), expiry)
 
 
-def _is_any(connection: sqlite3.Connection, front: Front, now: Instant) -> bool:
+def is_due(connection: sqlite3.Connection, name: str, now: Instant) -> bool:
     """Whether a queued job of a name is due."""
+    front = front_of(connection, name)
+    return _is_any(connection, front, now) or (front.highest is not None and turns.is_due(connection, name, now))
+
+
+def _is_any(connection: sqlite3.Connection, front: Front, now: Instant) -> bool:
+    """Whether a queued job of a name without a group is due."""
     if front.has_waited(now) or front.ready is None:
         return front.has_waited(now)
     return front.ready <= now or _one(connection, ANY_READY, name=front.name, now=now) is not None

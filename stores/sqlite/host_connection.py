@@ -80,10 +80,15 @@ class SqliteHostTurn:
         return changed(before, tuple(changes), changes.values())
 
 
-def run_on(connection: Any, work: Callable[[Any, sqlite3.Connection], Any]) -> Any:
+def run_on(
+    connection: Any, work: Callable[[Any, sqlite3.Connection], Any], note: Callable[[Any], object] = lambda used: None
+) -> Any:
     """Do some work with the connection that the application gave and the sqlite3 connection inside of it, on the thread
     that this belongs to. What the work gives; an awaitable of that where the application awaits its connection: an
     AsyncSession, an AsyncConnection, an aiosqlite.Connection.
+
+    Args:
+        note: told of the connection that the work was done with, where SQLAlchemy allows to use it.
 
     Raises:
         UsageError: it is something else.
@@ -92,7 +97,7 @@ def run_on(connection: Any, work: Callable[[Any, sqlite3.Connection], Any]) -> A
         return connection._execute(work, connection, connection._conn)
     run_sync = getattr(connection, "run_sync", None)
     if callable(run_sync):
-        return run_sync(run_on, work)
+        return run_sync(run_on, work, note)
     found = _unwrap(connection)
     if found is None:
         raise UsageError(
@@ -100,9 +105,12 @@ def run_on(connection: Any, work: Callable[[Any, sqlite3.Connection], Any]) -> A
             f"connection, on SQLite, got: {type(connection).__module__}.{type(connection).__qualname__}"
         )
     if isinstance(found, sqlite3.Connection):
-        return work(connection, found)
-    # This is the Session or Connection that run_sync has given, or that SQLAlchemy would refuse to use here.
-    return sys.modules["sqlalchemy.util"].await_only(found._execute(work, connection, found._conn))
+        done = work(connection, found)
+    else:
+        # This is the Session or Connection that run_sync has given, or that SQLAlchemy would refuse to use here.
+        done = sys.modules["sqlalchemy.util"].await_only(found._execute(work, connection, found._conn))
+    note(connection)
+    return done
 
 
 @contextlib.contextmanager

@@ -1,9 +1,10 @@
-"""SQLAlchemy's engines that `connection=` has shown to be on a store's file: whether a thread has written there, in a
-transaction that is still open. SQLAlchemy is not a dependency.
+"""SQLAlchemy's engines that `connection=` has shown to be on a store's file: whether a thread, or an asyncio task, has
+written there, in a transaction that is still open. SQLAlchemy is not a dependency.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import sqlite3
 import sys
@@ -14,9 +15,12 @@ from weakref import WeakSet
 
 
 class _Begun(NamedTuple):
-    """A transaction that has begun, on which thread, and how many rows its connection had changed by then."""
+    """A transaction that has begun, on which thread and in which task, and how many rows its connection had changed by
+    then.
+    """
 
     thread: int
+    task: asyncio.Task[Any] | None
     address: str
     raw: sqlite3.Connection
     changes: int
@@ -40,21 +44,27 @@ class HostEngines:
         for end in ("commit", "rollback"):
             event.listen(engine, end, self._ends)
 
-    def written_here(self, address: str) -> bool:
-        """Whether this thread has written to a store's file in a transaction that is open, as far as that is known."""
-        here = threading.get_ident()
-        return any(
-            one.thread == here and one.address == address and _has_written(one) for one in list(self._begun.values())
-        )
+    def written_here(self, address: str, *, blocks: bool) -> bool:
+        """Whether the caller has written to a store's file in a transaction that is open, as far as that is known.
+
+        Args:
+            blocks: whether the caller is this thread, with all of its tasks. Otherwise it is the task that runs.
+        """
+        begun = [one for one in list(self._begun.values()) if one.address == address]
+        if not begun:
+            return False
+        here, task = threading.get_ident(), _task()
+        return any(one.thread == here and (blocks or one.task is task) and _has_written(one) for one in begun)
 
     def _begins(self, address: str, connection: Any) -> None:
-        raw = connection.connection.dbapi_connection
-        # One of aiosqlite's is used on a thread of its own.
+        raw = connection.connection.driver_connection
+        # One of aiosqlite's has it inside.
+        raw = getattr(raw, "_conn", raw)
         if isinstance(raw, sqlite3.Connection):
             # The pool may have given it on from a transaction whose end nobody has told.
             for key in [key for key, one in list(self._begun.items()) if one.raw is raw]:
                 self._begun.pop(key, None)
-            self._begun[id(connection)] = _Begun(threading.get_ident(), address, raw, raw.total_changes)
+            self._begun[id(connection)] = _Begun(threading.get_ident(), _task(), address, raw, raw.total_changes)
 
     def _ends(self, connection: Any) -> None:
         # Of one that is invalid there is nothing to be asked.
@@ -63,6 +73,13 @@ class HostEngines:
 
 engines = HostEngines()
 """Those of this process, whichever stores it has open."""
+
+
+def _task() -> asyncio.Task[Any] | None:
+    """The asyncio task that runs on this thread; None if none does."""
+    with contextlib.suppress(RuntimeError):
+        return asyncio.current_task()
+    return None
 
 
 def _engine_of(connection: Any) -> Any:

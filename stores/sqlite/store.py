@@ -8,7 +8,6 @@ turns, a killed process never does.
 from __future__ import annotations
 
 import contextlib
-import inspect
 import os
 import sqlite3
 import threading
@@ -36,10 +35,11 @@ from ..ports import (
     TallyReader,
 )
 from ..troubles import Ailment, CommitUnknown
-from . import schema
+from . import census, schema
 from . import write_lock as writelock
 from .boots import read_boots
 from .connections import Connect, Files, connect_in_memory, connect_to_file, into_wal
+from .finding import at_one_instant
 from .host_connection import SqliteHostTurn, cursor_of, run_on
 from .host_engines import engines
 from .open_turn import Seen
@@ -365,19 +365,20 @@ class SqliteStore:
         is_known = seen is None or seen.boot != boot or seen.compare(turn, last_boot_no, last_no, change_no) is None
         return StoreSurroundings(boots, not is_known, change_no)
 
+    def due_names(self, now: Instant, limit: int) -> Sequence[str]:
+        with self._reading() as reader, at_one_instant(reader):
+            return census.due_names(reader, now, limit)
+
     def ailments(self) -> Sequence[Ailment]:
         trouble = None if self._files is None else self._files.trouble
         return () if trouble is None else (Ailment("red", trouble),)
 
     def join(self, connection: Any, now: Instant, work: Callable[[HostTurn], Any]) -> Any:
-        done = run_on(connection, partial(self._join, now, work))
-        if not inspect.isawaitable(done):
-            engines.note(connection, self.address)
-        return done
+        return run_on(connection, partial(self._join, now, work), partial(engines.note, address=self.address))
 
     def _join(self, now: Instant, work: Callable[[HostTurn], Any], connection: Any, raw: sqlite3.Connection) -> Any:
         with self._translated, cursor_of(connection, raw, self.address) as cursor:
             return work(SqliteHostTurn(cursor, now))
 
-    def written_here(self) -> bool:
-        return engines.written_here(self.address)
+    def written_here(self, *, blocks: bool = True) -> bool:
+        return engines.written_here(self.address, blocks=blocks)

@@ -103,7 +103,7 @@ def test_a_name_that_nobody_handles_is_warned_of_again_while_its_jobs_wait(timed
 
     rt.jobs.cancel(later)
     assert said_after(61) == []
-    assert state_of(rt, recorder).parked == {}
+    assert state_of(rt, recorder).parked.said == {}
 
 
 def test_a_name_that_another_process_has_come_to_handle_is_not_warned_of_again(timed, time, recorder):
@@ -118,6 +118,67 @@ def test_a_name_that_another_process_has_come_to_handle_is_not_warned_of_again(t
     recorder.wait_for("name.paused")
 
     assert len(recorder.of("name.parked")) == 1
+
+
+@pytest.mark.parametrize("work", [True, False], ids=["a worker", "a producer"])
+def test_due_jobs_that_were_queued_before_a_start_are_warned_of_if_nobody_handles_them(timed, time, recorder, work):
+    before = timed()
+    before.jobs.pause("work")
+    for name, options in (("old", {}), ("grouped", {"group": "g"}), ("later", {"delay": 90}), ("handled", {})):
+        before.jobs.queue(name, **options)
+    before.jobs.queue("delayed", delay=1)
+    before.stop()
+    other, rt = timed(start=False), timed(start=False)
+    other.jobs.add_handler("handled", lambda job: None)
+    other.start()
+    recorder.until(lambda: "handled" in (state_of(other, recorder).stored_names or ()), "its row to say so")
+    rt.start(work=work)
+
+    def said_after(seconds):
+        recorder.until(lambda: is_idle(rt), "it to be idle")
+        before = len(recorder.of("name.parked", boot=rt.boot.id))
+        time.advance(seconds)
+        rt.jobs.pause(f"after-{time.elapsed}")
+        recorder.wait_for("name.paused", job_name=f"after-{time.elapsed}")
+        lines = recorder.of("name.parked", boot=rt.boot.id)[before:]
+        return sorted((line["job_name"], line["jobs"]) for line in lines)
+
+    assert said_after(1) == [("delayed", 1), ("grouped", 1), ("old", 1)]
+    waits = "no living runtime has a handler for {!r}, and 1 of its jobs wait"
+    assert {waits.format(name) for name in ("delayed", "grouped", "old")} <= set(rt.health().reasons)
+    assert waits.format("later") not in rt.health().reasons
+    assert said_after(59) == []
+    assert said_after(61) == [("delayed", 1), ("grouped", 1), ("later", 1), ("old", 1)]
+
+
+def test_due_jobs_in_memory_are_warned_of_once_their_handler_is_gone(timed, time, recorder):
+    rt = timed(store=":memory:")
+    handler = rt.jobs.add_handler("work", lambda job: None)
+    rt.jobs.queue("work", delay=30)
+    recorder.until(lambda: is_idle(rt), "it to be idle")
+    rt.jobs.remove_handler(handler)
+    recorder.wait_for("handler.removed")
+    assert rt.health().status == "green"
+
+    recorder.until(lambda: time.advance(1) or recorder.of("name.parked"), "a look at the store")
+
+    assert (time.elapsed >= 30, recorder.of("name.parked")[0]["job_name"]) == (True, "work")
+    assert rt.health().reasons == ("no living runtime has a handler for 'work', and 1 of its jobs wait",)
+
+
+def test_very_many_names_that_nobody_handles_are_one_line_and_not_one_each(timed, time, recorder):
+    rt = timed()
+    rt.jobs.queue_many([(f"name-{number:04}", None) for number in range(3_000)])
+    rt.jobs.queue("one more")
+    (line,) = recorder.of("name.parked")
+
+    assert (line["names"], line["examples"][0], len(line["examples"])) == (3_000, "name-0000", 5)
+    recorder.until(lambda: time.advance(10) or len(recorder.of("name.parked")) > 1, "it to be said again")
+    (_, again) = recorder.of("name.parked")
+    assert (again["names"], again["examples"][0]) == (3_001, "one more")
+    reasons = rt.health().reasons
+    assert (len(reasons), reasons[-1]) == (11, "no living runtime has a handler for 2991 more names that have jobs")
+    assert len(state_of(rt, recorder).parked.said) <= 100
 
 
 def test_a_deploy_without_the_handler_deletes_nothing(runtime, recorder):

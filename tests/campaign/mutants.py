@@ -523,9 +523,44 @@ MUTANTS = (
         SIGHT,
         "that jobs wait for a handler is said when they come, and never again",
         "broker/neighbours.py",
-        "                say_still_parked(self._state, self._store, self._now(), self._say)\n",
+        "            self._look_for_parked()\n",
         "",
         test="tests/broker/test_queued_jobs.py::test_a_name_that_nobody_handles_is_warned_of_again_while_its_jobs_wait",
+    ),
+    Mutant(
+        SIGHT,
+        "a call without connection= in an AsyncSession that has written waits for itself",
+        "stores/sqlite/host_engines.py",
+        '        raw = getattr(raw, "_conn", raw)\n',
+        "",
+        test="tests/test_async_connections.py::"
+        "test_a_call_in_an_async_session_that_has_written_is_refused_at_once_without_connection",
+    ),
+    Mutant(
+        SIGHT,
+        "a call that does not block is refused for the transaction of another task",
+        "stores/sqlite/host_engines.py",
+        "(blocks or one.task is task)",
+        "True",
+        test="tests/test_async_connections.py::"
+        "test_a_transaction_of_another_task_is_waited_for_by_a_call_that_does_not_block",
+    ),
+    Mutant(
+        SIGHT,
+        "of jobs that others have queued nobody says that they wait for a handler",
+        "broker/parked.py",
+        "for name in store.due_names(now, PARKED_NAMES_MAX) if",
+        "for name in list(self.said) if",
+        test="tests/broker/test_queued_jobs.py::"
+        "test_due_jobs_that_were_queued_before_a_start_are_warned_of_if_nobody_handles_them",
+    ),
+    Mutant(
+        SIGHT,
+        "each of very many names that nobody handles has a line",
+        "broker/parked.py",
+        "if news and count > NAMES_TOLD_MAX:",
+        "if False:",
+        test="tests/broker/test_queued_jobs.py::test_very_many_names_that_nobody_handles_are_one_line_and_not_one_each",
     ),
     Mutant(
         SIGHT,

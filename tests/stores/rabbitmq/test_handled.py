@@ -47,7 +47,29 @@ def test_a_job_is_said_to_be_parked_if_no_living_runtime_handles_its_name() -> N
         simulation.run(seconds=60 + PULSE_SECONDS)
 
         parked = [(line["job_name"], line["jobs"]) for line in lines_of(simulation, "name.parked")]
-        assert parked == [("nobody's", 1), ("nobody's", 1)]
+        # Who has queued it says it at once, and then each runtime once a minute.
+        assert parked == [("nobody's", 1)] * 3
+
+
+def test_jobs_that_were_queued_while_their_name_was_handled_are_said_to_be_parked_once_it_is_not() -> None:
+    handlers = {}
+
+    def boot(runtime: Runtime) -> None:
+        if number_of(runtime) == 2:
+            handlers["work"] = runtime.jobs.add_handler("work", lambda job: None)
+
+    with Simulation(boot, processes=2, server=SimulatedRabbitMQ) as simulation:
+        simulation.run(seconds=2)
+        simulation.runtimes[0].jobs.pause("work")
+        simulation.runtimes[0].jobs.queue("work")
+        simulation.run(seconds=70)
+        before = lines_of(simulation, "name.parked")
+        simulation.runtimes[1].jobs.remove_handler(handlers["work"])
+        simulation.run(seconds=60 + PULSE_SECONDS)
+
+        assert before == []
+        assert [(line["job_name"], line["jobs"]) for line in lines_of(simulation, "name.parked")] == [("work", 1)] * 2
+        assert any("handler for 'work', and 1 of" in reason for reason in simulation.runtimes[0].health().reasons)
 
 
 @pytest.mark.parametrize(

@@ -258,6 +258,16 @@ class JobPromises(StoreCase):
 
         assert list(store.ailments()) == []
 
+    def test_the_names_that_have_due_jobs_are_known(self, store: Store) -> None:
+        """Store.due_names: The names that have due jobs, in order, so many at most."""
+        put(store, new("a"), new("b"), new("c", name="else"), new("d", name="third"))
+        put(store, new("e", name="later", run_at=NOW + 60))
+        with store.turn("b", NOW) as turn:
+            claim_in(turn, name="third")
+
+        assert list(store.due_names(NOW, 10)) == ["else", "work"]
+        assert list(store.due_names(NOW, 1)) == ["else"]
+
     def test_jobs_are_counted_in_every_state(self, store: Store) -> None:
         """JobReader.counts: How many jobs are in each state, of one name or all, as far as the store keeps them."""
         self.needs("counts")
