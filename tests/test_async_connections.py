@@ -144,7 +144,7 @@ ASKS = {
 @pytest.mark.parametrize("ask", ASKS.values(), ids=ASKS)
 @pytest.mark.parametrize("shown", ["session", "connection"])
 @pytest.mark.filterwarnings("ignore:jobs.queue blocks the running event loop:RuntimeWarning")
-def test_a_call_in_an_async_session_that_has_written_is_refused_at_once_without_connection(rt, tmp_path, ask, shown):
+def test_a_call_without_connection_in_an_async_session_that_has_written_is_refused(rt, tmp_path, ask, shown):
     async def forget():
         engine = engine_on(tmp_path)
         async with AsyncSession(engine) as session, session.begin():

@@ -121,7 +121,7 @@ def test_a_name_that_another_process_has_come_to_handle_is_not_warned_of_again(t
 
 
 @pytest.mark.parametrize("work", [True, False], ids=["a worker", "a producer"])
-def test_due_jobs_that_were_queued_before_a_start_are_warned_of_if_nobody_handles_them(timed, time, recorder, work):
+def test_due_jobs_from_before_a_start_are_warned_of_if_nobody_handles_them(timed, time, recorder, work):
     before = timed()
     before.jobs.pause("work")
     for name, options in (("old", {}), ("grouped", {"group": "g"}), ("later", {"delay": 90}), ("handled", {})):

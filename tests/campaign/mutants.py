@@ -534,7 +534,7 @@ MUTANTS = (
         '        raw = getattr(raw, "_conn", raw)\n',
         "",
         test="tests/test_async_connections.py::"
-        "test_a_call_in_an_async_session_that_has_written_is_refused_at_once_without_connection",
+        "test_a_call_without_connection_in_an_async_session_that_has_written_is_refused",
     ),
     Mutant(
         SIGHT,
@@ -551,8 +551,7 @@ MUTANTS = (
         "broker/parked.py",
         "for name in store.due_names(now, PARKED_NAMES_MAX) if",
         "for name in list(self.said) if",
-        test="tests/broker/test_queued_jobs.py::"
-        "test_due_jobs_that_were_queued_before_a_start_are_warned_of_if_nobody_handles_them",
+        test="tests/broker/test_queued_jobs.py::test_due_jobs_from_before_a_start_are_warned_of_if_nobody_handles_them",
     ),
     Mutant(
         SIGHT,

@@ -51,7 +51,7 @@ def test_a_job_is_said_to_be_parked_if_no_living_runtime_handles_its_name() -> N
         assert parked == [("nobody's", 1)] * 3
 
 
-def test_jobs_that_were_queued_while_their_name_was_handled_are_said_to_be_parked_once_it_is_not() -> None:
+def test_jobs_of_a_name_that_is_handled_no_more_are_said_to_be_parked() -> None:
     handlers = {}
 
     def boot(runtime: Runtime) -> None:
