@@ -164,7 +164,7 @@ class Jobs(Stepping):
         Raises:
             JobFailed: it is dead or cancelled.
             TimeoutError: it has not ended within `timeout` seconds.
-            UnknownJob: it is not in the store.
+            UnknownJob: it is not in the store, or leaves it meanwhile.
         """
         self.warn_if_blocking("join")
         boot, job_id, seconds = self._current_boot.get(), id_of(job), seconds_of(timeout)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from itertools import groupby
 from typing import Any
@@ -22,6 +22,7 @@ from ..broker.alarms import Alarms
 from ..broker.clock_steps import keep_time
 from ..broker.dispatch import handle
 from ..broker.host_transactions import Expectations
+from ..broker.joins import Joins
 from ..broker.kept_mail import given_up, refuse_callers, still_wanted
 from ..broker.log_lines import log_lines
 from ..broker.neighbours import Neighbours
@@ -35,7 +36,7 @@ from ..broker.turn_times import TurnTimes
 from ..environment.replies import BrokerLost, answer, answer_all, reply_of
 from ..errors import LamplighterError, StoreError, StoreGone, StoreUnavailable, UsageError
 from ..log.emitter import Said
-from ..messages.jobs import ENDED, JobRecord
+from ..messages.jobs import ENDED
 from ..messages.mail import CheckDue, Drain, Housekeep, Mail, Queue, Resync, Run, Ticked
 from ..stores.ports import Outlook, Store
 from ..stores.troubles import BootLost, CommitUnknown
@@ -63,8 +64,7 @@ class JobBroker(RuntimeActor):
         standing: Standing,
         renew: Callable[[BootLost], Standing],
         has_handler: Callable[[str], bool],
-        wake_waiters: Callable[[Iterable[JobRecord]], None],
-        awaited: Callable[[], list[str]],
+        joins: Joins,
         carried_over: CarriedOver,
         store_is_down: Callable[[str | None], None],
         hear_first: Callable[[], None],
@@ -74,8 +74,7 @@ class JobBroker(RuntimeActor):
         self._itself = self.speaker
         self._store = store
         self._renew = renew
-        self._wake_waiters = wake_waiters
-        self._awaited = awaited
+        self._joins = joins
         self._store_is_down = store_is_down
         self.hear_first = hear_first
         self._state = BrokerState(
@@ -109,7 +108,7 @@ class JobBroker(RuntimeActor):
             now=context.clock.now,
             tell=self.tell,
             say=self.say,
-            wake_the_ended=self._wake_the_ended,
+            wake_the_ended=partial(joins.look, store),
         )
 
     def on_start(self) -> None:
@@ -211,7 +210,7 @@ class JobBroker(RuntimeActor):
             self._handled(batch)
         if first:
             # The predecessor may have died between a commit and telling who waited for it.
-            self._wake_the_ended()
+            self._joins.look(self._store)
         if is_back:
             self._store_is_back()
         self._set_alarms()
@@ -367,7 +366,7 @@ class JobBroker(RuntimeActor):
         self._waiting_callers = len(self.mailbox) + len(out.replies) if out.replies else 0
         answer_all(out.replies)
         if ended := [moved.job for moved in out.transitions if moved.job.state in ENDED]:
-            self._wake_waiters(ended)
+            self._joins.wake(ended)
         self._neighbours.hint(out)
 
     def _look_out(self) -> Outlook | None:
@@ -382,13 +381,6 @@ class JobBroker(RuntimeActor):
             return None
         self._looked_at, self._state.expiry = now, outlook.expiry
         return None if any(one.due <= self._state.monotonic() for one in self._state.deferred.values()) else outlook
-
-    def _wake_the_ended(self) -> None:
-        """Tell those who wait for jobs that ended where this broker did not see it."""
-        awaited = self._awaited()
-        known = self._store.jobs.known(awaited).values() if awaited else ()
-        if ended := [job for job in known if job.state in ENDED and job.is_counted]:
-            self._wake_waiters(ended)
 
     def _set_alarms(self, outlook: Outlook | None = None) -> None:
         """Be woken when the next thing becomes due.

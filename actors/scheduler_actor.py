@@ -73,6 +73,7 @@ class SchedulerActor(RuntimeActor):
         incarnation: int,
         *,
         store: Store,
+        boot: str,
         is_declared: Callable[[str], bool],
         may_tick: Callable[[], bool],
     ) -> None:
@@ -90,7 +91,7 @@ class SchedulerActor(RuntimeActor):
         self._alarm: tuple[Instant, Any] | None = None
         self._reload_timer: Any = None
         self._reload_due = 0.0
-        self._boot: str | None = None
+        self._boot = boot
 
     def on_start(self) -> None:
         """Runs on the actor's thread: know again what the predecessor knew."""
@@ -127,7 +128,7 @@ class SchedulerActor(RuntimeActor):
 
     def _be_of(self, boot: str) -> None:
         """For another boot, whose store may be an older one, all must be read anew."""
-        if self._boot not in (None, boot):
+        if self._boot != boot:
             self._active.clear()
             self._sent.clear()
             self._seen = 0

@@ -25,8 +25,8 @@ class Children:
 
     Args:
         share: what the boot takes on.
-        standing: who the boot is on its store. It is asked at each start of a broker: a boot that was renewed has
-            another.
+        standing: who the boot is on its store. It is asked at each start of a broker and of a scheduler: a boot
+            that was renewed has another.
         renew: makes the boot another one, which its store knows.
         may_tick: whether the boot has declared its schedules.
         emptied: called whenever a HandlerActor holds nothing any more.
@@ -65,14 +65,7 @@ class Children:
 
     def scheduler(self) -> ChildSpec:
         """The SchedulerActor, without which nothing works either."""
-        start = partial(
-            SchedulerActor.start,
-            self._context,
-            store=self._store,
-            is_declared=self._is_declared,
-            may_tick=self._may_tick,
-        )
-        return ChildSpec(id="scheduler", start=start, budget=self._context.limits.restart_budget)
+        return ChildSpec(id="scheduler", start=self._start_scheduler, budget=self._context.limits.restart_budget)
 
     def handler(self, name: str) -> ChildSpec:
         """The HandlerActor of a name, which alone is quarantined when it keeps dying."""
@@ -95,11 +88,20 @@ class Children:
             standing=self._standing(),
             renew=self._renew,
             has_handler=self._has_handler,
-            wake_waiters=self._joins.wake,
-            awaited=self._joins.awaited,
+            joins=self._joins,
             carried_over=self._carried_over,
             store_is_down=self._requests.note_store,
             hear_first=self._hear_of_lanes,
+        )
+
+    def _start_scheduler(self, incarnation: int) -> object:
+        return SchedulerActor.start(
+            self._context,
+            incarnation,
+            store=self._store,
+            boot=self._standing().boot,
+            is_declared=self._is_declared,
+            may_tick=self._may_tick,
         )
 
     def _hear_of_lanes(self) -> None:

@@ -9,8 +9,10 @@ from collections.abc import Iterable
 from typing import TypeVar
 
 from ..environment.replies import answer_all
-from ..messages.jobs import JobRecord
+from ..messages.jobs import ENDED, JobRecord
 from ..messages.mail import Reply
+from ..rules.validation import unknown_job
+from ..stores.ports import Store
 
 R = TypeVar("R", bound=Reply)
 
@@ -48,6 +50,19 @@ class Joins:
         with self._lock:
             waiting = [(job, self._replies.pop(job.id, [])) for job in ended]
         answer_all((reply, job, None) for job, replies in waiting for reply in replies)
+
+    def look(self, store: Store) -> None:
+        """Answer those who wait for jobs that ended, or left the store, where this runtime did not see it."""
+        if not (awaited := self.awaited()):
+            return
+        known = store.jobs.known(awaited)
+        self.wake(job for job in known.values() if job.state in ENDED and job.is_counted)
+        if store.table is None:
+            # Such a store may have jobs that this runtime does not know.
+            return
+        with self._lock:
+            gone = [(unknown_job(job_id), self._replies.pop(job_id, [])) for job_id in awaited if job_id not in known]
+        answer_all((reply, None, error) for error, replies in gone for reply in replies)
 
     def fail(self, error: BaseException) -> None:
         """Refuse everybody who waits: no answer will come."""

@@ -39,7 +39,7 @@ class Neighbours:
         now: wall time.
         tell: sends a message to an actor of this boot.
         say: logs an event.
-        wake_the_ended: tells those who wait for jobs that have ended.
+        wake_the_ended: tells those who wait for jobs that have ended, or are gone.
     """
 
     def __init__(

@@ -287,13 +287,19 @@ class Simulation:
         """The store's file as it is now: a backup, for `replace_store`."""
         return self._stored().copy()
 
-    def replace_store(self, copy: bytes) -> None:
+    def replace_store(self, copy: bytes, *, in_place: bool = False) -> None:
         """Put an older copy in the place of the file that all processes have open; `kill` starts them on it.
+
+        With `in_place` the copy is written into the file, as SQLite's backup API does, and the processes go on with it.
 
         What was stored since the copy is lost, so the log proves nothing any more; `check` looks for the jobs that
         applications were told are stored since then.
         """
-        self._stored().replace(copy)
+        if in_place:
+            while not self._stored().write(copy):
+                self.run(seconds=0.01)
+        else:
+            self._stored().replace(copy)
         # The copy knows boots that have died and were forgotten since.
         self._around.is_sole = False
         self._replaced_at = self._world.now

@@ -67,6 +67,22 @@ class StoredFile:
         self._replaced.append(self.look)
         self.look = self._open()
 
+    def write(self, copy: bytes) -> bool:
+        """Put a copy into the file, as SQLite's backup API does; False while somebody writes to the file."""
+        older = self._path.with_suffix(".older")
+        older.write_bytes(copy)
+        with (
+            contextlib.closing(sqlite3.connect(older)) as source,
+            contextlib.closing(sqlite3.connect(self._path, timeout=0.0)) as file,
+        ):
+            try:
+                # A backup that meets a lock would wait for it in real time.
+                file.execute("begin immediate").execute("rollback")
+            except sqlite3.OperationalError:
+                return False
+            source.backup(file)
+        return True
+
     def close(self) -> None:
         """Look no more."""
         for connection in (self.look, *self._replaced):

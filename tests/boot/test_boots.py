@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import platform
 import shutil
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import lamplighter
 import pytest
-from lamplighter import Runtime
+from lamplighter import Runtime, UnknownJob
 from lamplighter.boot.boot import Boot
 from lamplighter.environment import Environment
 from lamplighter.environment.threads import spawn
@@ -21,6 +22,7 @@ from lamplighter.history.audit.store_view import StoreView
 from lamplighter.history.log_files.lines import parse
 from lamplighter.stores.hints import ServerHints
 from lamplighter.stores.presence import FilePresence
+from lamplighter.testing.draining import is_idle
 
 
 def lamplighter_threads():
@@ -288,6 +290,55 @@ def test_an_attempt_from_before_a_store_went_back_ends_no_claim_of_the_same_numb
 
     assert (done.result, done.record.claim_no, len(set(runs))) == ("new", 1, 2)
     assert recorder.wait_for("job.fenced", job_id="held")["outcome"] == "succeeded"
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize("how", ["an older copy was put back", "retention has removed it"])
+def test_a_caller_that_waits_for_a_job_that_has_left_the_store_is_told_so(
+    runtime, recorder, caller, tmp_path, how, is_async
+):
+    # It waited for ever, without a word, and health was green.
+    path = tmp_path / "jobs.db"
+    rt = runtime()
+    with closing(sqlite3.connect(path)) as db, closing(sqlite3.connect(":memory:")) as copy:
+        db.backup(copy)
+        job = rt.jobs.queue("nobody")
+        joined = caller(lambda: asyncio.run(rt.jobs.ajoin(job)) if is_async else rt.jobs.join(job))
+        recorder.until(lambda: rt.boot.joins.awaited() and is_idle(rt), "the caller to wait")
+
+        if how == "an older copy was put back":
+            copy.backup(db)
+        else:
+            with db:
+                db.execute("delete from lamplighter_jobs where id = ?", (job.id,))
+
+        with pytest.raises(UnknownJob, match=job.id):
+            joined.result(15)
+
+
+def test_a_durable_schedule_fires_on_after_its_store_went_back(timed, time, recorder, tmp_path):
+    # The scheduler had not heard of which boot it is. It took the next one for its first, went on by what it knew of
+    # the newer store, and each of its ticks was refused.
+    rt = timed()
+    rt.scheduler.add("nobody", "*/5 * * * * *", durable=True)
+
+    def pass_seconds(number):
+        for _ in range(number):
+            time.advance(1)
+            recorder.until(lambda: is_idle(rt), "everything to be handled")
+
+    pass_seconds(6)
+    with closing(sqlite3.connect(tmp_path / "jobs.db")) as db, closing(sqlite3.connect(":memory:")) as copy:
+        db.backup(copy)
+        pass_seconds(10)
+        copy.backup(db)
+    # No slot comes within these, so no tick that is refused tells the scheduler of its schedule.
+    pass_seconds(2)
+    assert recorder.of("store.went_back")
+    fired = len(recorder.of("slot.fired"))
+    pass_seconds(10)
+
+    assert len(recorder.of("slot.fired")) >= fired + 2
 
 
 def test_the_schedules_that_a_host_declares_are_in_an_older_copy_of_its_store_too(runtime, recorder, tmp_path):

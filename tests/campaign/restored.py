@@ -1,4 +1,4 @@
-"""A host whose operator puts a backup in the place of the store's file while every process has it open."""
+"""A host whose operator puts a backup in the place of the store's file, or into it, while every process has it open."""
 
 from __future__ import annotations
 
@@ -20,6 +20,10 @@ class RestoredHost(Host):
         simulation.run(minutes=minutes / 4)
         copy, self.copied = simulation.copy_store(), simulation.log
         simulation.run(minutes=minutes / 4)
+        if self.seed // 16 % 2:
+            simulation.replace_store(copy, in_place=True)
+            simulation.run(minutes=minutes / 2)
+            return
         simulation.replace_store(copy)
         simulation.run(seconds=NOTICED_SECONDS)
         for number in range(1, len(simulation.runtimes) + 1):
