@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from typing import Any
 
 from ..errors import UsageError
@@ -24,7 +25,9 @@ def declare(parser: argparse.ArgumentParser) -> None:
         "Follows the jobs and slots of a log, and names what cannot have happened. Exits with 1 if there is any."
     )
     add_logs(parser)
-    parser.add_argument("--store", metavar="FILE", help="compare with this store too; it is only read")
+    parser.add_argument(
+        "--store", type=os.fsdecode, metavar="FILE", help="compare with this store too; it is only read"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object a finding, and one that sums up")
     parser.set_defaults(run=run)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 
 from ..doctor.diagnosis import Examination, Level
 from ..doctor.examining import CHECKS, chosen, examine
@@ -28,7 +29,9 @@ def declare(parser: argparse.ArgumentParser) -> None:
         "is something to do, with 3 if the store cannot be read."
     )
     add_store(parser)
-    parser.add_argument("--log", metavar="LOG", action="append", default=[], help=f"audit this too: {HELP}")
+    parser.add_argument(
+        "--log", type=os.fsdecode, metavar="LOG", action="append", default=[], help=f"audit this too: {HELP}"
+    )
     parser.add_argument("--deep", action="store_true", help="look through all of the file, which may take minutes")
     parser.add_argument(
         "--only", metavar="ID", action="append", default=[], help="this check alone, or those that begin so: store"

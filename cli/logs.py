@@ -14,7 +14,7 @@ HELP = "a log: a file, rotated (.1) or compressed (.gz) too, a pattern in quotes
 
 def add_logs(parser: argparse.ArgumentParser) -> None:
     """Let a subcommand take logs."""
-    parser.add_argument("logs", metavar="LOG", nargs="*", help=HELP)
+    parser.add_argument("logs", type=os.fsdecode, metavar="LOG", nargs="*", help=HELP)
 
 
 def log_paths(names: Sequence[str]) -> list[str]:

@@ -1,20 +1,22 @@
 """The `lamplighter` command: reads its arguments and runs one subcommand.
 
-Exit codes: 0, well; 1, something was found, or what was asked for is not there; 2, the arguments make no sense; 3, the
-store cannot be reached; 130, Ctrl-C; 141, whoever read the output left before it was known whether all is well.
+Exit codes: 0, well; 1, something was found, what was asked for is not there, or an unexpected error, of which the
+traceback is shown; 2, the arguments make no sense; 3, the store cannot be reached; 130, Ctrl-C; 141, whoever read the
+output left before it was known whether all is well.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import io
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from ..errors import LamplighterError, StoreError, StoreUnavailable
+from ..errors import LamplighterError, StoreError, StoreUnavailable, shown
 from ..rules.printable import visible
 
 SUBCOMMANDS = {
@@ -46,6 +48,9 @@ parsers of subcommands of its own, if it has any."""
 NOT_THERE = 1
 """What was asked for is not in the store."""
 
+UNEXPECTED = 1
+"""An error of the application's, or one that should not be."""
+
 USAGE_ERROR = 2
 
 STORE_ERROR = 3
@@ -59,35 +64,52 @@ UNREAD = 141
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; the exit code."""
+    """Run the command; the exit code. Whatever happens, it raises nothing."""
     words = list(sys.argv[1:] if argv is None else argv)
     words[:1] = [ALIASES.get(word, word) for word in words[:1]]
-    arguments = _parsed(*_declared(), words)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            # What the terminal's encoding does not have is shown as an escape.
-            stream.reconfigure(errors="backslashreplace")
+    arguments = argparse.Namespace()
     try:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                # What the terminal's encoding does not have is shown as an escape.
+                stream.reconfigure(errors="backslashreplace")
+        arguments = _parsed(*_declared(), words)
         code: int = arguments.run(arguments)
         sys.stdout.flush()
-    except LamplighterError as error:
-        print(f"lamplighter: {visible(str(error))}", file=sys.stderr)
-        match error:
-            case StoreError() | StoreUnavailable():
-                return STORE_ERROR
-            case LookupError():
-                return NOT_THERE
-        return USAGE_ERROR
-    except BrokenPipeError:
-        # Whoever read the output has seen enough; Python would complain once more when it flushes at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return int(getattr(arguments, "verdict", UNREAD))
-    except OSError as error:
-        print(f"lamplighter: expected files that can be read and written, got: {visible(str(error))}", file=sys.stderr)
-        return USAGE_ERROR
-    except KeyboardInterrupt:
-        return 130
+        return code
+    except BaseException as error:
+        code, said = _ending(error, arguments)
+    # Whoever reads standard error may have left, too.
+    with contextlib.suppress(OSError, ValueError):
+        print(said, end="", file=sys.stderr, flush=True)
     return code
+
+
+def _ending(error: BaseException, arguments: argparse.Namespace) -> tuple[int, str]:
+    """The exit code of a command that an error has ended, and what is said of it."""
+    told = f"lamplighter: {visible(str(error))}\n" if isinstance(error, LamplighterError | OSError | SystemExit) else ""
+    match error:
+        case SystemExit(code=int(code)):
+            return code, ""
+        case SystemExit():
+            return (0, "") if error.code is None else (1, told)
+        case KeyboardInterrupt():
+            return 130, ""
+        case BrokenPipeError():
+            # Whoever read the output has seen enough; Python would complain once more when it flushes at its end.
+            with contextlib.suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return int(getattr(arguments, "verdict", UNREAD)), ""
+        case StoreError() | StoreUnavailable():
+            return STORE_ERROR, told
+        case LamplighterError():
+            return NOT_THERE if isinstance(error, LookupError) else USAGE_ERROR, told
+        case OSError():
+            return USAGE_ERROR, told.replace(": ", ": expected files that can be read and written, got: ", 1)
+    # An error of the application, whose module was imported, or of ours.
+    import traceback
+
+    return UNEXPECTED, visible("".join(traceback.format_exception(error)), breaks=True)
 
 
 def whole_parser() -> argparse.ArgumentParser:
@@ -100,7 +122,7 @@ def whole_parser() -> argparse.ArgumentParser:
 
 def _declared() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.ArgumentParser]]:
     """The parser, and those of the subcommands by their names, which do not know yet what they take."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="lamplighter", description="Run an application's jobs; understand and check what has been logged."
     )
     parser.add_argument("--version", action=_Version, help="say which version this is, and end")
@@ -124,6 +146,22 @@ def _parsed(
         subparser = inner[name]
     # Options may stand between the others, as in `trace JOB --json LOG`. What follows `--` is no option.
     return subparser.parse_args(rest) if "--" in rest else subparser.parse_intermixed_args(rest)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Refuses arguments that are no text. The name of a file need not be UTF-8, so its `type` is `os.fsdecode`."""
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self.register("type", None, _text)
+
+
+def _text(word: str) -> str:
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        raise argparse.ArgumentTypeError(f"expected UTF-8, got: {shown(os.fsencode(word))}") from None
+    return word
 
 
 class _Version(argparse.Action):

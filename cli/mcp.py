@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 
 from .logs import HELP, log_paths
 from .options import add_show_data, add_store, store_of
@@ -16,7 +17,9 @@ def declare(parser: argparse.ArgumentParser) -> None:
     )
     add_store(parser)
     add_show_data(parser)
-    parser.add_argument("--log", metavar="LOG", action="append", default=[], help=f"tell of jobs from it: {HELP}")
+    parser.add_argument(
+        "--log", type=os.fsdecode, metavar="LOG", action="append", default=[], help=f"tell of jobs from it: {HELP}"
+    )
     parser.add_argument("--allow", metavar="ACTS", default="", help="some of requeue,cancel,pause")
     parser.set_defaults(run=run)
 

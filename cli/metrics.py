@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from contextlib import closing
 
 from ..errors import UsageError, shown
+from ..rules.printable import visible
 from .looking import note
 from .options import add_store, store_of
 
@@ -41,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
         # One that cannot be read is said at once, and not to each scrape.
         text = text_of(collector)
         if where is None:
-            print(text, end="")
+            print(visible(text, breaks=True) if sys.stdout.isatty() else text, end="")
             return 0
         with served(collector, *where) as (port, until_it_ends):
             note(f"metrics at http://{where[0]}:{port}/metrics, until Ctrl-C")

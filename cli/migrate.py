@@ -8,6 +8,7 @@ and not yet cancelled is then in the server twice, and its handler may be run tw
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Iterator, Sequence
 from itertools import chain
 
@@ -33,7 +34,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
         "Moves queued jobs, durable schedules and pauses from a SQLite store into a RabbitMQ. Stop every "
         "runtime on the file first. Ended jobs stay where they are."
     )
-    parser.add_argument("source", metavar="FILE", help="the SQLite store")
+    parser.add_argument("source", type=os.fsdecode, metavar="FILE", help="the SQLite store")
     parser.add_argument("target", metavar="URL", help="amqp://user:password@host/vhost")
     parser.add_argument(
         "--drop-unique", action="store_true", help="move jobs with unique keys too; the keys are not kept"

@@ -33,6 +33,7 @@ def add_store(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-s",
         "--store",
+        type=os.fsdecode,
         metavar="ADDRESS",
         help=f"the store: a file, or amqp://...; a password is better kept in ${STORE_VARIABLE}",
     )

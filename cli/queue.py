@@ -91,11 +91,13 @@ def _data(text: str) -> Any:
     Raises:
         UsageError: it is no JSON, or too much.
     """
-    if text == STDIN:
-        text = sys.stdin.read(DATA_CHARACTERS_MAX + 1)
-        if len(text) > DATA_CHARACTERS_MAX:
-            raise UsageError(f"expected at most {DATA_CHARACTERS_MAX:,} characters of JSON on standard input, got more")
     try:
+        if text == STDIN:
+            text = sys.stdin.read(DATA_CHARACTERS_MAX + 1)
+            if len(text) > DATA_CHARACTERS_MAX:
+                raise UsageError(
+                    f"expected at most {DATA_CHARACTERS_MAX:,} characters of JSON on standard input, got more"
+                )
         return json.loads(text, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
         hint = f"; as a text it is {json.dumps(text)}" if len(text) < 100 and text.isprintable() else ""

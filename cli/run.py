@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 from ..errors import RuntimeFailed
@@ -24,7 +25,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only", metavar="NAME", action="append", help="do the jobs of this name; may be repeated")
     parser.add_argument("--drain", metavar="S", type=float, help="how many seconds a stop lets running jobs finish")
     parser.add_argument("--reload", action="store_true", help="start anew whenever a Python file has changed")
-    parser.add_argument("--log", metavar="FILE", help="write JSON lines to a file")
+    parser.add_argument("--log", type=os.fsdecode, metavar="FILE", help="write JSON lines to a file")
     parser.add_argument("--level", choices=list(LEVELS), help="what is logged (info)")
     parser.set_defaults(run=run)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ from ..history.trace.sentences import Entry
 from ..history.trace.snapshot import SAMPLES_MAX, Held, Snapshot, snapshot
 from ..operating.stored_life import WHO, StoredLife, stored_life
 from ..rules.printable import visible
+from ..rules.validation import check_name
 from ..rules.wording import clock, many, span
 from .logs import add_logs, log_paths
 from .page import Page
@@ -64,7 +66,11 @@ def declare(parser: argparse.ArgumentParser) -> None:
     )
     add_logs(parser)
     parser.add_argument(
-        "-s", "--store", metavar="FILE", help="what this store knows of the job too, or alone; it is only read"
+        "-s",
+        "--store",
+        type=os.fsdecode,
+        metavar="FILE",
+        help="what this store knows of the job too, or alone; it is only read",
     )
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.set_defaults(run=run)
@@ -98,6 +104,7 @@ def run(arguments: argparse.Namespace) -> int:
     job_id, *logs = arguments.logs
     if not logs and not arguments.store:
         raise UsageError(f"expected a LOG, or --store FILE, after the job's id, got only: {job_id!r}")
+    check_name(job_id, "JOB_ID")
     return _trace_job(job_id, log_paths(logs) if logs else [], arguments.store, as_json=arguments.json)
 
 

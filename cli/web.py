@@ -43,7 +43,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     add_store_or_runtime(parser)
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen at (default: %(default)s)")
     parser.add_argument("--port", type=int, default=PORT, help="the port to listen at (default: %(default)s)")
-    parser.add_argument("--unix", metavar="PATH", help="listen at a Unix socket instead")
+    parser.add_argument("--unix", type=os.fsdecode, metavar="PATH", help="listen at a Unix socket instead")
     parser.add_argument(
         "--unix-mode",
         type=_mode,

@@ -320,10 +320,7 @@ def test_a_store_that_cannot_answer_what_was_asked_exits_with_2(log, capsys, arg
 
 @pytest.mark.parametrize("arguments", [[], ["conjure"], ["trace", "--actor", "a", "--corr", "b", "log"]])
 def test_arguments_that_make_no_sense_exit_with_2(arguments, capsys):
-    with pytest.raises(SystemExit) as exit_:
-        main(arguments)
-
-    assert exit_.value.code == 2
+    assert main(arguments) == 2
 
 
 def test_the_package_can_be_run_and_does_not_mind_a_reader_that_has_seen_enough(log):
@@ -336,6 +333,87 @@ def test_the_package_can_be_run_and_does_not_mind_a_reader_that_has_seen_enough(
         assert cut.stderr is not None
         cut.stdout.close()
         assert cut.stderr.read() == b""
+
+
+NOT_TEXT = "\udcff"
+"""An argument that is not UTF-8, as Python gives it."""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [NOT_TEXT],
+        ["jobs", NOT_TEXT],
+        ["jobs", "list", NOT_TEXT],
+        ["jobs", "list", "--name", NOT_TEXT],
+        ["jobs", "list", "--after", NOT_TEXT],
+        ["jobs", "show", NOT_TEXT],
+        ["jobs", "cancel", "--yes", NOT_TEXT],
+        ["jobs", "copy", "a", "--set", f"a={NOT_TEXT}"],
+        ["errors", "show", NOT_TEXT],
+        ["names", "pause", "mail", "--by", NOT_TEXT],
+        ["schedules", "show", "mail", "--key", NOT_TEXT],
+        ["runtimes", "show", NOT_TEXT],
+        ["queue", "mail", f'"{NOT_TEXT}"'],
+        ["trace", NOT_TEXT],
+    ],
+    ids=ascii,
+)
+def test_an_argument_that_is_not_utf8_is_refused(log, tmp_path, monkeypatch, capsys, words):
+    store = tmp_path / "jobs.db"
+    with Runtime(store) as runtime:
+        runtime.jobs.queue("mail", id="a")
+    monkeypatch.setenv("LAMPLIGHTER_STORE", str(store))
+    if words[0] == "trace":
+        words = [*words, "--store", str(store)]
+
+    assert main(words) == 2
+
+    said = capsys.readouterr().err
+    assert re.search(r"\\xff|\\udcff", said)
+    assert "Traceback" not in said
+
+
+def test_the_name_of_a_file_need_not_be_utf8(log, tmp_path):
+    other = tmp_path / NOT_TEXT
+    other.write_bytes(Path(log).read_bytes())
+
+    assert main(["audit", str(other)]) == main(["audit", log])
+
+
+class Unheard(BaseException):
+    def __str__(self):
+        raise ValueError("no text")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "says"),
+    [
+        (KeyboardInterrupt(), 130, ""),
+        (SystemExit(7), 7, ""),
+        (SystemExit(), 0, ""),
+        (SystemExit("no"), 1, "lamplighter: no"),
+        (BrokenPipeError(), 141, ""),
+        (OSError("no \x1b[2J"), 2, "expected files that can be read and written, got: no \\x1b[2J"),
+        (RecursionError("deep"), 1, "RecursionError: deep"),
+        (ValueError("\x1b[2J \udcff"), 1, "ValueError: \\x1b[2J \\udcff"),
+        (Unheard(), 1, "Unheard"),
+    ],
+    ids=lambda one: type(one).__name__,
+)
+@pytest.mark.parametrize("place", ["_parsed", "_declared"])
+def test_whatever_happens_the_command_ends_with_an_exit_code(monkeypatch, capsys, error, code, says, place):
+    def fails(*_):
+        raise error
+
+    monkeypatch.setattr(f"lamplighter.cli.main.{place}", fails)
+    monkeypatch.setattr("os.dup2", lambda *_: None)
+
+    assert main(["jobs", "list"]) == code
+
+    said = capsys.readouterr().err
+    assert says in said
+    assert "\x1b" not in said
 
 
 @pytest.mark.parametrize("healthy", [True, False])
@@ -370,9 +448,6 @@ def test_a_terminal_gets_colours_and_without_rich_the_same_words(log, monkeypatc
 
 
 def test_the_version_is_that_of_the_package(capsys):
-    with pytest.raises(SystemExit) as ended:
-        main(["--version"])
-
-    assert ended.value.code == 0
+    assert main(["--version"]) == 0
     assert printed(capsys) == [f"lamplighter {lamplighter.__version__}"]
     assert lamplighter.__version__ == importlib.metadata.version("lamplighter")

@@ -137,6 +137,18 @@ def test_an_address_that_is_none_is_refused(runtime, path, capsys, address):
     assert "expected --serve to be [HOST]:PORT" in capsys.readouterr().err
 
 
+def test_metrics_at_a_terminal_move_no_cursor(runtime, path, monkeypatch, capsys):
+    with runtime() as rt:
+        rt.jobs.queue("evil\x1b[2J")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+
+    assert main(["metrics", "-s", str(path)]) == 0
+
+    said = capsys.readouterr().out
+    assert "evil\\x1b[2J" in said
+    assert "\x1b" not in said
+
+
 def test_the_command_prints_what_a_scrape_gets(runtime, path, capsys):
     runtime().stop()
 
