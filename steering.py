@@ -166,8 +166,9 @@ class Steering(Queueing):
             connection: your own open connection: what the handler has written on it and the job's end commit together.
 
         Raises:
-            StaleClaim: the attempt no longer holds the job; roll back what it did.
-            UnknownJob: it is not in the store.
+            StaleClaim: the attempt no longer holds the job; roll back what it did. Or the job is done already, with
+                another result or `then`. The same call may be repeated, but for one with a `connection`.
+            UnknownJob: it is not in the store, or one that is waited for in `then` is not.
             UsageError: the result is not JSON-serializable, or one of the jobs that are to follow cannot be.
         """
         boot, end = self._finishing(job, result, then)

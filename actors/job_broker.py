@@ -15,12 +15,11 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 from itertools import groupby
-from typing import Any
 
 from ..broker import boots, claims, jobs, links, schedules
 from ..broker.alarms import Alarms
 from ..broker.clock_steps import keep_time
-from ..broker.dispatch import handle
+from ..broker.dispatch import HalfDone, apply
 from ..broker.host_transactions import Expectations
 from ..broker.joins import Joins
 from ..broker.kept_mail import given_up, refuse_callers, still_wanted
@@ -31,7 +30,7 @@ from ..broker.retention import Retention
 from ..broker.standing import Standing
 from ..broker.state import BrokerState, CarriedOver
 from ..broker.tallies import FLUSH_SECONDS
-from ..broker.turn_context import PASSED_ON, TurnContext
+from ..broker.turn_context import TurnContext
 from ..broker.turn_times import TurnTimes
 from ..environment.replies import BrokerLost, answer, answer_all, reply_of
 from ..errors import LamplighterError, StoreError, StoreGone, StoreUnavailable, UsageError
@@ -200,8 +199,8 @@ class JobBroker(RuntimeActor):
         except BootLost as lost:
             self._begin_anew(lost)
             return
-        except Exception:
-            if self.is_lent:
+        except Exception as error:
+            if self.is_lent and not isinstance(error, HalfDone):
                 # Its host may have raised that into this thread, and no message need be to blame.
                 raise
             is_back = self._one_by_one(batch)
@@ -240,7 +239,11 @@ class JobBroker(RuntimeActor):
                 self._pending = [*waiting, *rest]
                 self._begin_anew(lost)
                 return False
+            except HalfDone as half_done:
+                answer(reply_of(waiting.popleft().body), None, half_done.refusal)
             except Exception as error:
+                if self.is_lent:
+                    raise
                 instead = self._refuse(waiting.popleft(), error)
                 if instead is not None:
                     waiting.appendleft(instead)
@@ -317,27 +320,12 @@ class JobBroker(RuntimeActor):
                 jobs.queue_together([(context, body) for context, body in contexts if not given_up(body)])
                 continue
             for context, body in contexts:
-                self._apply(context, body)
+                apply(context, body, self._retention)
         claims.finish_deferred(own)
         links.free(own)
         claims.claim(own)
         if own.out.drains or self._tallies.is_due(state.monotonic()):
             self._tallies.store(turn, own.out)
-
-    def _apply(self, context: TurnContext, body: Any) -> None:
-        if given_up(body):
-            return
-        reply = reply_of(body)
-        try:
-            value = handle(context, body, self._retention)
-        except LamplighterError as refusal:
-            if reply is None or isinstance(refusal, StoreUnavailable):
-                raise
-            context.out.replies.append((reply, None, refusal))
-        else:
-            if reply is not None and value is not PASSED_ON:
-                context.out.replies.append((reply, value, None))
-        context.collect()
 
     def _let_out(self, out: Outbox) -> None:
         self.context.environment.failpoints.at("broker.let_out", self)

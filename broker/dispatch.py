@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..environment.replies import reply_of
+from ..errors import LamplighterError, StoreUnavailable
 from ..messages.mail import (
     CancelJob,
     CancelMany,
@@ -34,8 +36,48 @@ from ..messages.mail import (
 )
 from ..messages.steps import KeepStep
 from . import boots, claims, jobs, schedules, steps
+from .kept_mail import given_up
 from .retention import Retention
-from .turn_context import TurnContext
+from .turn_context import PASSED_ON, TurnContext
+
+
+class HalfDone(Exception):
+    """A message was refused after it had changed its turn, so the turn must not be stored.
+
+    Args:
+        refusal: the error for the sender of the message.
+    """
+
+    def __init__(self, refusal: LamplighterError) -> None:
+        super().__init__(str(refusal))
+        self.refusal = refusal
+
+
+def apply(context: TurnContext, body: Any, retention: Retention) -> None:
+    """Do what a message asks for, and answer its sender. A message that is refused changes nothing.
+
+    No savepoint is needed for that: a message that is refused after a write makes the whole turn fail, which rolls back
+    the store and drops the outbox. Each message of the turn is then tried alone.
+
+    Raises:
+        HalfDone: the message is refused, and has changed the turn.
+        LamplighterError: nobody waits for an answer, or the store is unavailable.
+    """
+    if given_up(body):
+        return
+    reply, writes_before = reply_of(body), context.turn.writes
+    try:
+        value = handle(context, body, retention)
+    except LamplighterError as refusal:
+        if reply is None or isinstance(refusal, StoreUnavailable):
+            raise
+        if context.turn.writes != writes_before:
+            raise HalfDone(refusal) from refusal
+        context.out.replies.append((reply, None, refusal))
+    else:
+        if reply is not None and value is not PASSED_ON:
+            context.out.replies.append((reply, value, None))
+    context.collect()
 
 
 def handle(context: TurnContext, body: Any, retention: Retention) -> Any:

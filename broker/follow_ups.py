@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from ..messages.jobs import Instant, JobRecord, NewJob
-from ..rules.new_jobs import follow_ups
+from ..rules.new_jobs import follow_up_id, follow_ups
 from .in_order import Insert, Stored, insert_in_order
 
 
@@ -28,9 +28,38 @@ def store_follow_ups(
         stored = insert(jobs)
         for place, (job, (record, fresh)) in enumerate(zip(jobs, stored, strict=True)):
             if not fresh and record.id == job.id and job.id in made:
-                other = job._replace(id=f"{job.id}~{ended.no}")
+                other = job._replace(id=_instead(job.id, ended))
                 asked[made[job.id]] = other
                 (stored[place],) = insert([other])
         return stored
 
     return asked, insert_in_order(insert_new, asked)
+
+
+def is_said_again(
+    find: Callable[[Collection[str]], Mapping[str, JobRecord]],
+    done: JobRecord,
+    result: str | None,
+    then: Sequence[NewJob],
+) -> bool:
+    """Whether an end of a job as done says what its first end has said, as far as the store can tell: the result, and
+    how many jobs follow, with which names and data. A job that follows with a key may have been given to another one,
+    and a known id keeps the data of the first.
+    """
+    if result != done.result:
+        return False
+    before = done._replace(rev=done.rev - 1)
+    ids = [job.id or follow_up_id(before, number) for number, job in enumerate(then, start=1)]
+    one_more = follow_up_id(before, len(then) + 1)
+    stored = find([*ids, *(_instead(job_id, before) for job_id in ids), one_more])
+    for job_id, job in zip(ids, then, strict=True):
+        found = [one for one in map(stored.get, (job_id, _instead(job_id, before))) if one is not None]
+        is_keyed = job.unique_key is not None or job.debounce_key is not None
+        if not (is_keyed or any(job.id or (one.name, one.data) == (job.name, job.data) for one in found)):
+            return False
+    return one_more not in stored
+
+
+def _instead(job_id: str, ended: JobRecord) -> str:
+    """The id of a job that follows another, where an earlier job has the one that was made for it."""
+    return f"{job_id}~{ended.no}"

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -122,16 +123,23 @@ async def _awaited(
 
 def _finish(end: Finishing, now: Instant, turn: HostTurn) -> None:
     job = turn.find(end.job_id)
-    if job is not None and end.no in (None, job.no):
+    if job is None or end.no not in (None, job.no):
+        raise _not_there(end)
+    with turn.wholly() if end.then else nullcontext():
         if end.claim_no is None and job.state == JobState.QUEUED:
             turn.finish(job, end.result)
-            return _follow_up(turn, job, end.then, now)
-        if end.claim_no is not None and is_current(job, ClaimKey(job.no, end.claim_no)):
+        elif end.claim_no is not None and is_current(job, ClaimKey(job.no, end.claim_no)):
             outcome = Outcome(kind=OutcomeKind.SUCCEEDED, result=end.result)
             verdict = judge(job, outcome, Policy(), now, earlier_interruptions=0, chance=0.0)
             turn.settle(job, outcome, verdict)
-            return _follow_up(turn, job, end.then, now)
-    raise StaleClaim(f"job {end.job_id} is not there to be marked done by claim {end.claim_no}; roll back")
+        else:
+            # Also where the job is done by this very end: what the application has written beside it would count twice.
+            raise _not_there(end)
+        _follow_up(turn, job, end.then, now)
+
+
+def _not_there(end: Finishing) -> StaleClaim:
+    return StaleClaim(f"job {end.job_id} is not there to be marked done by claim {end.claim_no}; roll back")
 
 
 def _follow_up(turn: HostTurn, ended: JobRecord, then: Sequence[NewJob], now: Instant) -> None:

@@ -30,6 +30,7 @@ from ..rules.capabilities import needed, not_supported
 from ..rules.new_jobs import queued_now
 from ..rules.queries import matches
 from ..stores.turn_ports import Turn
+from .follow_ups import is_said_again
 from .in_order import Stored, check_parents, insert_in_order
 from .links import has_followed, judged_at_birth, parents_first
 from .turn_context import PASSED_ON, TurnContext, is_current
@@ -138,15 +139,23 @@ def _still_meant(context: TurnContext, job_ids: Sequence[str], query: JobQuery) 
 
 
 def mark_done(context: TurnContext, body: MarkDone) -> JobRecord:
-    """End a job as done: a queued one by its id, a running one by its claim. The same ending twice is one."""
+    """End a job as done: a queued one by its id, a running one by its claim. The same ending twice is one; a second one
+    that differs is refused, because nothing of it would be stored. A server keeps too little of an ended job to tell.
+    """
     job = context.known(body.job_id)
     if body.no is not None and job.no != body.no:
         context.say_fenced(job, body.claim_no or 0, "mark_done")
         raise StaleClaim(f"the job {job.id} that this was is gone; another one has its id now, and decides")
     if job.state == JobState.DONE and (body.claim_no is None or job.settled_no == body.claim_no):
-        return job
+        if context.turn.queued is None or is_said_again(context.turn.jobs.find, job, body.result, body.then):
+            return job
+        raise StaleClaim(
+            f"job {job.id} is done already, with another result or with other jobs to follow it: the first end "
+            "decides, and nothing of this one is stored"
+        )
     if body.claim_no is None:
         if job.state == JobState.QUEUED:
+            check_parents(context.turn.links, body.then)
             with context.on_behalf(body.who):
                 done = needed(context.turn.queued, "remove").finish(job, body.result)
                 context.follow_up(job, body.then, body.who)

@@ -208,6 +208,7 @@ class TurnContext(NamedTuple):
             if not outcome.then:
                 continue
             # Its end is the last move of the turn when what follows is queued.
+            check_parents(self.turn.links, outcome.then)
             settled += self.turn.jobs.settle_all(ends)
             ends.clear()
             if (now_settled := settled[-1]) is not None and now_settled.state == JobState.DONE:
@@ -222,7 +223,6 @@ class TurnContext(NamedTuple):
         """
         if not then:
             return
-        check_parents(self.turn.links, then)
         moves = self.turn.transitions
         end = len(moves) - 1
         asked, stored = store_follow_ups(

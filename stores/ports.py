@@ -292,6 +292,11 @@ class HostTurn(Protocol):
     def insert(self, job: NewJob) -> tuple[JobRecord, bool]:
         """As `JobQueue.insert`."""
 
+    def wholly(self) -> AbstractContextManager[None]:
+        """While this lasts, what is done holds wholly or, if an error comes out, not at all: the application may commit
+        the rest of its transaction all the same. It costs, so it is for what an error may leave half done.
+        """
+
     def find(self, job_id: str) -> JobRecord | None:
         """A job. Nobody else changes it until the application's transaction has ended."""
 

@@ -274,6 +274,7 @@ class Turn(Protocol):
 
     Attributes:
         now: the wall time that everything in this turn happens at.
+        writes: rises with each change that the turn makes. Looks alone do not change it.
         transitions: the moves of jobs so far, in order. Those of one job are counted by its `rev`, without a gap.
         notes: what it does besides moving jobs, each after so many transitions.
         unlogged: earlier turns that the log may not know of: kept by the boot with this one, because its broker too may
@@ -297,6 +298,9 @@ class Turn(Protocol):
     leads: bool
     lost: BootLost | None
     news: list[tuple[str, dict[str, Any]]]
+
+    @property
+    def writes(self) -> int: ...
 
     @property
     def jobs(self) -> JobQueue: ...

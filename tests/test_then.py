@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import pytest
-from lamplighter import Cancel, Discard, JobFailed, JobSpec, Limits, Runtime, Snooze, StaleClaim, UsageError
+from lamplighter import Cancel, Debounce, Discard, JobFailed, JobSpec, Limits, Runtime, Snooze, StaleClaim, UsageError
 from lamplighter.handlers.carriers import Carrier
 from lamplighter.messages.jobs import NewJob
 from lamplighter.rules.new_jobs import FollowUps, follow_up_id, follow_ups
@@ -323,6 +323,57 @@ def test_mark_done_takes_what_follows(runtime, how):
 
     assert rt.jobs.get("a").result == 7
     assert [(one.id, one.data, one.record.corr) for one in parts(rt)] == [("a.1.1", 1, "a"), ("a.1.2", 2, "a")]
+
+
+FIRST = [("part", 1), JobSpec(name="part", data=2, id="own"), JobSpec(name="part", data=3, unique="key"), ("part", 4)]
+
+
+@pytest.mark.parametrize(
+    ("result", "then"),
+    [
+        ({"approved": False}, FIRST),
+        ({"approved": True}, []),
+        ({"approved": True}, FIRST[:3]),
+        ({"approved": True}, [*FIRST, ("part", 5)]),
+        ({"approved": True}, [("part", 7), *FIRST[1:]]),
+        ({"approved": True}, [("other", 1), *FIRST[1:]]),
+        ({"approved": True}, [FIRST[0], JobSpec(name="part", data=2, id="another"), *FIRST[2:]]),
+    ],
+    ids=["result", "none", "fewer", "more", "data", "name", "id"],
+)
+@pytest.mark.parametrize("how", ["token", "id"])
+def test_a_second_end_that_differs_is_refused_and_the_same_again_is_one(runtime, tmp_path, how, result, then):
+    """Of two people who decide, the second was told nothing, and what follows that decision was dropped."""
+    rt, tokens = runtime(), queue.SimpleQueue()
+    rt.jobs.add_handler("whole", lambda job: tokens.put(job.token), auto_done=False)
+    job = rt.jobs.queue("whole" if how == "token" else "nobody", id="a")
+    ref = tokens.get(timeout=JOIN_SECONDS_MAX) if how == "token" else "a"
+    rt.jobs.queue("part", 3, unique="key", id="there")
+    rt.jobs.mark_done(ref, {"approved": True}, then=FIRST)
+    stored = [one.record for one in rt.jobs.list()]
+
+    with pytest.raises(StaleClaim, match="job a is done already, with another result or with other jobs to follow it"):
+        rt.jobs.mark_done(ref, result, then=then)
+    rt.jobs.mark_done(ref, {"approved": True}, then=FIRST)
+
+    assert rt.jobs.get(job).result == {"approved": True}
+    assert [one.record for one in rt.jobs.list()] == stored
+    with closing(sqlite3.connect(tmp_path / "jobs.db")) as connection, pytest.raises(StaleClaim):
+        # What the application writes beside it would count twice.
+        rt.jobs.mark_done(ref, {"approved": True}, then=FIRST, connection=connection)
+
+
+def test_what_became_of_those_that_follow_makes_no_other_end(runtime):
+    rt = runtime()
+    rt.jobs.queue("nobody", id="a")
+    then = [("part", 1), JobSpec(name="part", data=2, debounce=Debounce("key", quiet=60, at_most=90))]
+    rt.jobs.mark_done("a", 7, then=then)
+    rt.jobs.cancel("a.1.1")
+    rt.jobs.queue("part", 3, debounce=Debounce("key", quiet=60, at_most=90))
+
+    rt.jobs.mark_done("a", 7, then=then)
+
+    assert [(one.data, one.state) for one in parts(rt)] == [(1, "cancelled"), (3, "queued")]
 
 
 def test_amark_done_takes_what_follows(runtime):

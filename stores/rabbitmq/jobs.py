@@ -27,12 +27,17 @@ class RabbitJobs:
         self._dead: dict[str, DeadAtHand] = {}
 
     def insert(self, jobs: Sequence[NewJob]) -> list[tuple[JobRecord, bool]]:
+        self._check(jobs)
         return [self._insert(job) for job in jobs]
 
+    def _check(self, jobs: Sequence[NewJob]) -> None:
+        """Refuse what the server would refuse, before any of it is published."""
+        for job in jobs:
+            self._state.ailing.check(job.name)
+            self._turn.check_data(job)
+
     def _insert(self, job: NewJob) -> tuple[JobRecord, bool]:
-        state = self._state
-        state.ailing.check(job.name)
-        known = state.memory.queued.get(job.id)
+        known = self._state.memory.queued.get(job.id)
         if known is not None:
             return (known if known.data != FORGOTTEN else known._replace(data=job.data)), False
         return self._turn.add(job), True
@@ -68,16 +73,14 @@ class RabbitJobs:
         return Claiming(self._turn, suspect=suspect).claim(wants, paused)
 
     def settle(self, claimed: JobRecord, outcome: Outcome, verdict: Verdict) -> JobRecord | None:
-        for job in outcome.then:
-            self._turn.check_data(job)
-        held = self._turn.let_go(claimed)
-        if held is None:
-            return None
-        if held.is_lost:
-            if outcome.kind is not OutcomeKind.INTERRUPTED:
-                self._state.memory.kept.put(held.delivery.copy, (held.job, outcome, verdict))
-            return None
-        return self._turn.settle_held(held, outcome, verdict)
+        self._check(outcome.then)
+        held = self._state.deliveries.held.get(claimed.key)
+        # An end that is refused, because its result is too large, leaves the claim where it is.
+        settled = None if held is None or held.is_lost else self._turn.settle_held(held, outcome, verdict)
+        self._turn.let_go(claimed)
+        if held is not None and held.is_lost and outcome.kind is not OutcomeKind.INTERRUPTED:
+            self._state.memory.kept.put(held.delivery.copy, (held.job, outcome, verdict))
+        return settled
 
     def settle_all(self, ends: Sequence[End]) -> list[JobRecord | None]:
         return [self.settle(*end) for end in ends]

@@ -57,6 +57,12 @@ class TurnDraft(TurnRecord):
         self.state = state
         self._bytes_max = bytes_max
 
+    @property
+    def writes(self) -> int:
+        ops = self.ops
+        sent = len(ops.messages) + len(ops.notices) + len(ops.records)
+        return len(self.transitions) + len(self.notes) + sent
+
     def change(self, undo: Callable[[], object], redo: Callable[[], object] | None = None) -> None:
         """Note a change that was made to memory, see `MemoryChange`."""
         self.ops.changes.append(MemoryChange(undo, redo))

@@ -43,6 +43,12 @@ class SqliteHostTurn:
     def insert(self, job: NewJob) -> tuple[JobRecord, bool]:
         if job.parents and (missing := links.unknown(self._cursor, [one.job_id for one in job.parents])):
             raise unknown_parent(missing[0])
+        if not job.parents:
+            return self._insert(job)
+        with self.wholly():
+            return self._insert(job)
+
+    def _insert(self, job: NewJob) -> tuple[JobRecord, bool]:
         no = insert_uncounted(self._cursor, job)
         if no is None:
             twin = stored_twin(self._cursor, job)
@@ -52,6 +58,21 @@ class SqliteHostTurn:
         if job.parents:
             links.tie(self._cursor, no, job.parents)
         return born(job, no, rev=UNCOUNTED), True
+
+    @contextlib.contextmanager
+    def wholly(self) -> Iterator[None]:
+        # sqlite3 begins no transaction for a savepoint.
+        self._cursor.execute(TAKE_LOCK)
+        self._cursor.execute("savepoint lamplighter")
+        try:
+            yield
+        except BaseException:
+            # After some errors SQLite itself has rolled back the transaction.
+            if self._cursor.connection.in_transaction:
+                self._cursor.execute("rollback to lamplighter")
+                self._cursor.execute("release lamplighter")
+            raise
+        self._cursor.execute("release lamplighter")
 
     def find(self, job_id: str) -> JobRecord | None:
         self._cursor.execute(TAKE_LOCK)

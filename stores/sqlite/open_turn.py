@@ -162,6 +162,10 @@ class OpenTurn(TurnRecord):
         self.has_ties: bool | None = None
         self.counted: dict[int, JobRecord] = {}
 
+    @property
+    def writes(self) -> int:
+        return self.connection.total_changes
+
     def see(self) -> Seen:
         """What its boot has seen when it has ended."""
         return Seen(self.boot, self.version, self.seen_at, TurnOverview._make(_left_by(self)))
