@@ -8,13 +8,16 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
+from logging import Logger
 from queue import SimpleQueue
-from threading import Event
+from threading import Event, current_thread
 from typing import Any
 
 import pytest
 from lamplighter import Debounce, Environment, JobSpec, Runtime, UnknownJob, UsageError
+from lamplighter.actors.job_broker import JobBroker
 from lamplighter.broker import dispatch
+from lamplighter.broker.turn_times import TurnTime
 from lamplighter.messages.jobs import Claim
 from lamplighter.messages.mail import MarkDone
 from lamplighter.stores.sqlite.store import SqliteStore
@@ -113,7 +116,7 @@ class Bench:
 
 
 @pytest.fixture
-def bench(runtime: Callable[..., Runtime]) -> Iterator[Bench]:
+def bench(runtime: Callable[..., Runtime], unwatched: Logger) -> Iterator[Bench]:
     opened: list[RefusingConnection] = []
 
     def connect(address: str) -> sqlite3.Connection:
@@ -121,7 +124,8 @@ def bench(runtime: Callable[..., Runtime]) -> Iterator[Bench]:
         opened.append(made)
         return made
 
-    rt = runtime(environment=Environment(store=partial(SqliteStore, connect=connect)), start=False)
+    environment = Environment(store=partial(SqliteStore, connect=connect))
+    rt = runtime(environment=environment, logger=unwatched, start=False)
 
     @rt.jobs.handler("open", auto_done=False)
     def keep_open(job):
@@ -129,6 +133,18 @@ def bench(runtime: Callable[..., Runtime]) -> Iterator[Bench]:
 
     with rt:
         yield Bench(rt, opened[-1])
+
+
+def waits(broker: JobBroker) -> bool:
+    """Whether the broker has nothing to do, and the calling thread may stand in for it."""
+    broker._waiting_callers, broker.turn_times.last = 0, TurnTime(0.001, 0.0)
+    return not broker.mailbox._reading and broker.mailbox.empty() and broker.mailbox._arrived.empty()
+
+
+def _refusal(call: Callable[[], object]) -> UsageError:
+    with pytest.raises(UsageError) as refused:
+        call()
+    return refused.value
 
 
 def queue_many(bench: Bench) -> object:
@@ -215,6 +231,22 @@ def test_messages_that_share_a_turn_with_one_that_is_refused_after_a_write_are_s
     assert [rt.jobs.get(one).state for one in ("beside", "waits")] == ["queued", "queued"]
     assert rt.jobs.paused() == ("another", "decoy")
     assert held.refused == 2
+
+
+def test_a_caller_that_takes_the_turn_itself_is_refused_after_a_write_and_the_broker_lives(bench, recorder, caller):
+    """What comes out of such a turn may be of the application's, and the broker dies of that."""
+    rt, held, threads = bench.rt, bench.connection, []
+    broker = rt.jobs._current_boot.get().requests.post.find("broker")
+    held.refuses = lambda body: threads.append(current_thread()) or True
+    recorder.until(lambda: waits(broker), "the broker to wait")
+    held.after = 0
+
+    error, thread = caller(lambda: (_refusal(partial(rt.jobs.queue, "part", id="a")), current_thread())).result(15)
+    held.after = None
+
+    assert (str(error), threads) == ("refused for a test", [thread] * 2)
+    assert rt.jobs.queue("part", id="a").state == "queued"
+    assert recorder.of("actor.died") == []
 
 
 @pytest.mark.parametrize("state", ["queued", "running"])

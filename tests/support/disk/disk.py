@@ -284,6 +284,10 @@ class _Connection:
     def in_transaction(self) -> bool:
         return self._inner.in_transaction
 
+    @property
+    def total_changes(self) -> int:
+        return self._inner.total_changes()
+
     def execute(self, statement: str, values: Any = ()) -> _Cursor:
         with _translated:
             return _Cursor(self._inner, self._inner.execute(statement, values))
