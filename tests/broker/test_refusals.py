@@ -185,7 +185,7 @@ MESSAGES: dict[str, Callable[[Bench], object]] = {
 
 
 @pytest.mark.parametrize("message", MESSAGES.values(), ids=list(MESSAGES))
-def test_a_message_that_is_refused_after_any_of_its_writes_leaves_the_store_as_it_was(bench, recorder, message):
+def test_a_message_that_is_refused_after_any_of_its_writes_changes_nothing(bench, recorder, message):
     before, writes = bench.stored(), 0
     bench.connection.after = 0
     while True:
@@ -205,7 +205,7 @@ def test_a_message_that_is_refused_after_any_of_its_writes_leaves_the_store_as_i
     assert recorder.audit().ok
 
 
-def test_messages_that_share_a_turn_with_one_that_is_refused_after_a_write_are_stored(bench):
+def test_messages_beside_one_that_is_refused_after_a_write_are_stored(bench):
     """The whole turn fails. Each of its messages is tried alone then."""
     rt, held = bench.rt, bench.connection
     broker = rt.jobs._current_boot.get().requests.post.find("broker")
@@ -233,7 +233,7 @@ def test_messages_that_share_a_turn_with_one_that_is_refused_after_a_write_are_s
     assert held.refused == 2
 
 
-def test_a_caller_that_takes_the_turn_itself_is_refused_after_a_write_and_the_broker_lives(bench, recorder, caller):
+def test_the_broker_lives_where_a_caller_takes_the_turn_and_is_refused_after_a_write(bench, recorder, caller):
     """What comes out of such a turn may be of the application's, and the broker dies of that."""
     rt, held, threads = bench.rt, bench.connection, []
     broker = rt.jobs._current_boot.get().requests.post.find("broker")
@@ -250,7 +250,7 @@ def test_a_caller_that_takes_the_turn_itself_is_refused_after_a_write_and_the_br
 
 
 @pytest.mark.parametrize("state", ["queued", "running"])
-def test_in_a_transaction_of_the_application_a_refused_end_leaves_the_job_as_it_was(runtime, recorder, tmp_path, state):
+def test_in_an_own_transaction_a_refused_end_leaves_the_job_as_it_was(runtime, recorder, tmp_path, state):
     """The application may commit all the same."""
     rt, tokens = runtime(), SimpleQueue()
     rt.jobs.add_handler("open", lambda job: tokens.put(job.token), auto_done=False)
@@ -280,7 +280,7 @@ def test_in_a_transaction_of_the_application_a_refused_end_leaves_the_job_as_it_
 
 
 @pytest.mark.parametrize("state", ["queued", "running"])
-def test_an_end_whose_followers_are_refused_leaves_the_job_open_for_the_right_one(runtime, recorder, state):
+def test_an_end_whose_followers_are_refused_leaves_the_job_open(runtime, recorder, state):
     """The job had been done without any follower, and the corrected call had returned without an error."""
     rt, tokens = runtime(), SimpleQueue()
     rt.jobs.add_handler("open", lambda job: tokens.put(job.token), auto_done=False)
