@@ -24,6 +24,9 @@ from ..rules.queries import WHOLE_MAX
 QUERY_CHARACTERS_MAX = 2_000
 """How long a query may be."""
 
+QUERY_TERMS_MAX = 100
+"""How many terms a query may have: SQLite takes no condition of a thousand parts."""
+
 UNIT_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 SPAN_EXAMPLE = "a time such as 2h, +30m, 2026-07-01, 2026-07-01T06:30Z or @1782000000"
@@ -123,7 +126,11 @@ class _Reader:
         self._many: dict[str, list[Any]] = {"names": [], "states": [], "data": [], "words": []}
 
     def read(self) -> JobQuery:
+        terms = 0
         while self._next(_SPACE) is not None and self.at < len(self._text):
+            terms += 1
+            if terms > QUERY_TERMS_MAX:
+                self._refuse(f"the end of the query after {QUERY_TERMS_MAX} terms", self.at)
             self._term()
             if self.at < len(self._text) and not self._text[self.at].isspace():
                 self._refuse("a space", self.at)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Callable, Collection, Generator, Iterator
 from contextlib import nullcontext
 from functools import cached_property, partial
@@ -17,7 +18,7 @@ from ..environment.clock import Clock, SystemClock
 from ..errors import LamplighterError, MissingExtra, StoreUnavailable, UnknownJob, UnknownSchedule, UsageError, shown
 from ..operating.looking import lookout, readable_file
 from ..operating.operator import Operator
-from ..rules.codec import encode_own
+from ..rules.codec import encode_own, with_escapes
 from ..rules.control_lines import encode_view
 from ..runtime import Runtime
 from ..stores.addresses import address_of
@@ -39,7 +40,7 @@ SEEN = "seen"
 STATIC = "/static/"
 
 REFUSALS = (PageRefused, NotThere, LamplighterError, ValueError)
-"""What is wrong with a request, or with what it asks for."""
+"""What is wrong with a request, or with what it asks for. Any other error is a fault of the page or of `who`."""
 
 
 def dashboard(store: Any, *, who: Who, trace_url: str | None = None, hosts: Collection[str] | None = None) -> Site:
@@ -126,11 +127,15 @@ class Site:
             )
 
     def answer(self, request: Request) -> Response:
-        """The answer to a request. It raises nothing."""
+        """The answer to a request. It raises nothing: a fault of the page or of `who` is answered with 500, and logged."""
         try:
-            return sealed(self._answer(request))
-        except REFUSALS as error:
-            return sealed(self._sorry(request, error))
+            response = self._answer(request)
+        except Exception as error:
+            try:
+                response = self._sorry(request, error)
+            except Exception as second:
+                response = Response(status=500, kind="text/plain", body=_failed(second).encode())
+        return sealed(response)
 
     def _answer(self, request: Request) -> Response:
         said = strange_host(request, self._hosts)
@@ -178,12 +183,16 @@ class Site:
         page = _refusal(error)
         status = page.model["status"]
         if "as=json" in request.query:
-            return Response(status=status, kind="application/json", body=encode_own({"error": str(error)}).encode())
+            return Response(
+                status=status, kind="application/json", body=encode_own({"error": page.model["says"]}).encode()
+            )
         return Response(status=status, body=rendered(request, None, page).encode())
 
 
 def _refusal(error: Exception) -> PageContent:
     """An error as a page."""
+    if not isinstance(error, REFUSALS):
+        return PageContent("error.html", "The page has failed", {"status": 500, "says": _failed(error)})
     match error:
         case PageRefused():
             status = error.status
@@ -195,14 +204,20 @@ def _refusal(error: Exception) -> PageContent:
             status = 503
         case _:
             status = 400
-    return PageContent("error.html", HTTPStatus(status).phrase, {"status": status, "says": str(error)})
+    return PageContent("error.html", HTTPStatus(status).phrase, {"status": status, "says": with_escapes(str(error))})
+
+
+def _failed(error: Exception) -> str:
+    """What is said of an error that is nobody's refusal: its traceback goes into the log."""
+    logging.getLogger("lamplighter").error("the page has failed", exc_info=error)
+    return f"the page has failed ({type(error).__name__}); the traceback is in the log of this server"
 
 
 def _to_the_end(pages: Iterator[PageContent]) -> Generator[PageContent, None, None]:
     """These pages, and at the end the error that has ended them, if one has."""
     try:
         yield from pages
-    except REFUSALS as error:
+    except Exception as error:
         yield _refusal(error)
 
 

@@ -12,7 +12,7 @@ from lamplighter.cron.interval import INSTANT_MAX, INSTANT_MIN
 from lamplighter.errors import UsageError
 from lamplighter.messages.jobs import JobState
 from lamplighter.messages.queries import DataTerm, JobQuery
-from lamplighter.operating.query import QUERY_CHARACTERS_MAX, parse_query, read_path, read_setting
+from lamplighter.operating.query import QUERY_CHARACTERS_MAX, QUERY_TERMS_MAX, parse_query, read_path, read_setting
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC).timestamp()
 HOUR, DAY = 3_600.0, 86_400.0
@@ -98,6 +98,7 @@ def test_a_text_means_a_query(text: str, query: JobQuery) -> None:
         ("data.a=1e999", "expected a number that is not as large at character 8"),
         (f"data.a={2**63}", "expected a number that is not as large"),
         ("\ud800", "expected a query that is valid Unicode"),
+        ("a " * (QUERY_TERMS_MAX + 1), "expected the end of the query after 100 terms at character 201"),
         ("x" * (QUERY_CHARACTERS_MAX + 1), "expected a query of at most 2000 characters, got: 2001 characters"),
     ],
 )

@@ -8,6 +8,7 @@ import re
 import sqlite3
 from html import unescape
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 from lamplighter import Runtime, UsageError
@@ -76,6 +77,50 @@ def test_a_search_that_cannot_be_read_says_where(page: Page) -> None:
 
     assert response.status == 400
     assert "at character 7" in response.body.decode()
+
+
+MANY_WORDS = "a " * 999
+
+
+def test_a_search_of_more_words_than_sqlite_takes_is_answered_with_a_sentence(page: Page) -> None:
+    shown = page.get("/jobs", urlencode({"q": MANY_WORDS}))
+    sweep = page.post("/act/jobs", {"which": "matching", "action": "requeue", "q": f"state:dead {MANY_WORDS}"})
+
+    assert [answer.status for answer in (shown, sweep)] == [400, 400]
+    assert "after 100 terms" in shown.body.decode()
+
+
+@pytest.mark.parametrize("number", ["inf", "-inf", "nan", "1e999", "x"])
+@pytest.mark.parametrize("field", ["shown", "asked_at", "done"])
+def test_a_number_that_is_none_is_answered_with_a_sentence(page: Page, field: str, number: str) -> None:
+    form = confirm(page, {"which": "matching", "q": "name:mail state:dead", "action": "requeue"}) | {field: number}
+
+    answer = page.post("/act/jobs", form)
+
+    assert answer.status == 400
+    assert f"expected {field} to be a number" in answer.body.decode()
+
+
+class Untellable(Exception):
+    """An error that cannot even be told."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+@pytest.mark.parametrize("error", [KeyError("users"), Untellable(), UnicodeEncodeError("utf-8", "\ud800", 0, 1, "")])
+@pytest.mark.parametrize("query", ["", "as=json"])
+def test_whatever_fails_is_answered_with_the_headers_of_the_page_and_logged(
+    store: Path, error: Exception, query: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(request: Request) -> Visitor:
+        raise error
+
+    answer = dashboard(str(store), who=fails).answer(Request(method="GET", path="/", query=query))
+
+    assert answer.status == (400 if isinstance(error, ValueError) else 500)
+    assert answer.headers.items() >= HEADERS.items()
+    assert [record.exc_info[1] for record in caplog.records if record.exc_info] == [error] * (answer.status == 500)
 
 
 def test_whoever_is_not_known_sees_nothing(store: Path) -> None:

@@ -110,7 +110,7 @@ class Response:
 
 def redirect(to: str) -> Response:
     """See there: what a form answers, so that a reload does not send it again."""
-    return Response(status=303, headers={"Location": to})
+    return Response(status=303, headers={"Location": quote(to, safe="/:?#[]@!$&'()*+,;=%~")})
 
 
 def _fields(text: str) -> dict[str, list[str]]:

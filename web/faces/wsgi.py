@@ -36,7 +36,7 @@ def request_of(environ: dict[str, Any]) -> Request:
     if "host" not in headers:
         headers["host"] = f"{environ.get('SERVER_NAME', '')}:{environ.get('SERVER_PORT', '')}"
     length = headers["content-length"]
-    size = int(length) if length.isdigit() else 0
+    size = int(length) if length.isdecimal() else 0
     return Request(
         method=environ["REQUEST_METHOD"],
         path=_decoded(environ.get("PATH_INFO", "")) or "/",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
-from ...errors import UsageError
+from ...errors import UsageError, shown
 from .page import PageRefused, PageVisit
 from .visitor import Right
 
@@ -37,7 +38,7 @@ class Form:
         """
         chosen = self.one(name)
         if chosen not in rights:
-            raise UsageError(f"expected {name} to be one of {', '.join(rights)}, got: {chosen!r}")
+            raise UsageError(f"expected {name} to be one of {', '.join(rights)}, got: {shown(chosen)}")
         if not self._visit.may(rights[chosen]):
             raise PageRefused(403, f"{self._visit.visitor.name} may not {rights[chosen]}")
         return chosen
@@ -49,6 +50,9 @@ class Form:
             UsageError: it is none.
         """
         try:
-            return float(self.one(name))
+            number = float(self.one(name))
         except ValueError:
-            raise UsageError(f"expected {name} to be a number, got: {self.one(name)!r}") from None
+            number = math.nan
+        if not math.isfinite(number):
+            raise UsageError(f"expected {name} to be a number, got: {shown(self.one(name))}")
+        return number
