@@ -145,6 +145,7 @@ class _OneInstant:
     def __init__(self, store: Readable, seen: StoreSnapshot) -> None:
         self.address = store.address
         self.path = store.path
+        self.table = seen.table
         self._seen = seen
 
     @contextlib.contextmanager

@@ -42,13 +42,13 @@ def actionable(query: JobQuery, action: Sweep, asked_at: Instant) -> JobQuery:
 
 
 def matching(store: Readable, query: JobQuery) -> Iterator[Sequence[str]]:
-    """The ids of all jobs that match, some at a time, which are looked for when they are asked for.
+    """The ids of all jobs that match, some at a time, which are looked for when they are asked for. Nothing is read
+    between one look and the next: an open reader would keep the store's log from being cleared.
 
     Raises:
         NotSupported: the store keeps no table of jobs.
     """
-    with store.snapshot() as seen:
-        yield from needed(seen.table, "list").sweep(query)
+    return needed(store.table, "list").sweep(query)
 
 
 def failed_alike(store: Readable, name: str, group: str, asked_at: Instant) -> Iterator[Sequence[str]]:
@@ -61,10 +61,10 @@ def failed_alike(store: Readable, name: str, group: str, asked_at: Instant) -> I
         NotSupported: as `matching`.
     """
     query = actionable(JobQuery(names=(name,), states=(JobState.DEAD,)), "requeue", asked_at)
-    with store.snapshot() as seen:
-        for ids in needed(seen.table, "list").sweep(query):
+    for ids in matching(store, query):
+        with store.snapshot() as seen:
             known = seen.jobs.known(tuple(ids))
-            yield [job_id for job_id in ids if job_id in known and key_of(known[job_id]).id == group]
+        yield [job_id for job_id in ids if job_id in known and key_of(known[job_id]).id == group]
 
 
 def counted(pages: Iterable[Sequence[str]]) -> Amount:

@@ -277,6 +277,10 @@ class Readable(Protocol):
     def path(self) -> str | None:
         """The file, beside which boots meet; None where there is none."""
 
+    @property
+    def table(self) -> JobTable | None:
+        """Its jobs, at each look as they are then; None where there is no table of all. From any thread."""
+
     def snapshot(self) -> AbstractContextManager[StoreSnapshot]:
         """The store as it is now, for as long as the block lasts. From any thread.
 

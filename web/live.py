@@ -10,8 +10,9 @@ is missed between the page and its stream, nor between one stream and the next.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from threading import Lock
 
 from ..messages.jobs import Seconds
 
@@ -21,12 +22,15 @@ LOOK_SECONDS = 0.5
 STREAM_SECONDS_MAX = 60.0
 """A browser comes again then: some servers wait at their end for streams that are open."""
 
+STREAMS_MAX = 200
+"""How many streams of one site are open at once. A page that gets none asks at times, as where nothing streams."""
+
 SHARE = 0.02
 """How much of the time the pages that are read again may take: one that takes long is read again more seldom."""
 
 
 class Live:
-    """The streams of one site.
+    """The streams of one site. All of them share one watch, which is open while somebody listens.
 
     Args:
         watch: gives, for as long as it is open, something that tells the store's state now from another.
@@ -50,6 +54,9 @@ class Live:
         self._sleep = sleep
         self._cost = 0.0
         self._listeners = 0
+        self._shared = ExitStack()
+        self._state: Callable[[], object] = self.version
+        self._lock = Lock()
 
     @property
     def listeners(self) -> int:
@@ -66,22 +73,33 @@ class Live:
         Args:
             seen: the version that it has; None if it has not said that.
         """
-        self._listeners += 1
-        try:
-            with self._watch() as state:
-                # Each time the version is asked first: what comes between the two is told twice, and not never.
-                version, now = self.version(), state()
-                end, told = self._time() + STREAM_SECONDS_MAX, self._time()
-                yield f"retry: 1000\nid: {version}\n\n".encode()
-                if seen not in (None, version):
+        with self._watched() as state:
+            # Each time the version is asked first: what comes between the two is told twice, and not never.
+            version, now = self.version(), state()
+            end, told = self._time() + STREAM_SECONDS_MAX, self._time()
+            yield f"retry: 1000\nid: {version}\n\n".encode()
+            if seen not in (None, version):
+                yield _stale(version)
+            while self._time() < end:
+                await self._sleep(LOOK_SECONDS)
+                if state() != now and self._time() - told >= self._cost * self._listeners / SHARE:
+                    version, now, told = self.version(), state(), self._time()
                     yield _stale(version)
-                while self._time() < end:
-                    await self._sleep(LOOK_SECONDS)
-                    if state() != now and self._time() - told >= self._cost * self._listeners / SHARE:
-                        version, now, told = self.version(), state(), self._time()
-                        yield _stale(version)
+
+    @contextmanager
+    def _watched(self) -> Iterator[Callable[[], object]]:
+        """What tells the store's state now from another, for one more stream."""
+        with self._lock:
+            if not self._listeners:
+                self._state = self._shared.enter_context(self._watch())
+            self._listeners += 1
+        try:
+            yield self._state
         finally:
-            self._listeners -= 1
+            with self._lock:
+                self._listeners -= 1
+                if not self._listeners:
+                    self._shared.close()
 
 
 def _stale(version: str) -> bytes:

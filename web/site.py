@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Generator, Iter
 from contextlib import nullcontext
 from functools import cached_property, partial
 from http import HTTPStatus
+from threading import BoundedSemaphore
 from typing import Any
 
 from ..doctor.diagnosis import Examination
@@ -26,7 +27,7 @@ from .faces.asgi import AsgiApplication
 from .faces.http import BODY_BYTES_MAX, Request, Response
 from .faces.wsgi import WsgiApplication
 from .guard import SAFE, forged, sealed, strange_host
-from .live import Live
+from .live import STREAMS_MAX, Live
 from .pages.acts import VIA
 from .pages.page import STREAM, NotThere, PageContent, PageProgress, PageRefused, PageVisit
 from .pages.routes import Route, route_of
@@ -38,6 +39,12 @@ LIVE = "/live"
 SEEN = "seen"
 """Under this name the address of a page's stream has the version of the store that the page shows."""
 STATIC = "/static/"
+
+SEARCHES_MAX = 1
+"""How many visitors of a site search or count jobs at once: each may go through 100,000 jobs beside the worker."""
+
+SEARCH_WAIT_SECONDS = 1.0
+"""How long the next one waits before the page says that it is busy."""
 
 REFUSALS = (PageRefused, NotThere, LamplighterError, ValueError)
 """What is wrong with a request, or with what it asks for. Any other error is a fault of the page or of `who`."""
@@ -90,6 +97,7 @@ class Site:
         self._address = address
         self._who = who
         self._hosts = hosts
+        self._searches = BoundedSemaphore(SEARCHES_MAX)
         self._rounds = Rounds(self._examined, self._clock.monotonic)
         self.live = Live(store.watch, store.version, self._clock.monotonic)
 
@@ -124,10 +132,20 @@ class Site:
                 monotonic=self._clock.monotonic,
                 trace_url=self._trace_url,
                 examined=self._rounds.latest,
+                searching=self._searching,
             )
 
+    @contextlib.contextmanager
+    def _searching(self) -> Iterator[None]:
+        if not self._searches.acquire(timeout=SEARCH_WAIT_SECONDS):
+            raise PageRefused(503, "the page is busy with another search; try again in a moment")
+        try:
+            yield
+        finally:
+            self._searches.release()
+
     def answer(self, request: Request) -> Response:
-        """The answer to a request. It raises nothing: a fault of the page or of `who` is answered with 500, and logged."""
+        """The answer to a request. It raises nothing: what fails is answered with 500, and logged."""
         try:
             response = self._answer(request)
         except Exception as error:
@@ -157,6 +175,8 @@ class Site:
         if said := forged(request):
             raise PageRefused(403, said)
         if request.path == LIVE:
+            if self.live.listeners >= STREAMS_MAX:
+                return Response(status=204)
             seen = request.headers.get("last-event-id") or next(iter(request.asked().get(SEEN, ())), None)
             return _streamed(partial(self.live.stream, seen))
         return self._page(request, visitor)

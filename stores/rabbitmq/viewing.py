@@ -113,6 +113,7 @@ class ServerReadable:
     """
 
     path: str | None = None
+    table: JobTable | None = None
 
     def __init__(self, visit: Callable[[], Visit]) -> None:
         self._visit = visit

@@ -14,9 +14,10 @@ from urllib.parse import quote
 from ...errors import SchemaTooNew, StoreCorrupt, StoreError, StoreUnavailable
 from ...messages.boots import BootRecord
 from ..open_transactions import OwnConnection
-from ..ports import StoreSnapshot
+from ..ports import JobTable, StoreSnapshot
 from .boots import read_boots
 from .readers import Readers
+from .rows import JobRows
 from .schema import VERSION
 from .snapshot import snapshot_of
 from .translation import CLEAN_FAILURES, Translation
@@ -150,10 +151,11 @@ class ReadOnlyStore:
         self.path: str | None = self.address
         self._translated = Translation(self.address)
         self._readers = Readers(partial(_open, address, check_same_thread=False, busy_seconds_max=LOOK_SECONDS_MAX))
+        self.table: JobTable | None = JobRows(self._reading)
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[StoreSnapshot]:
-        with self._translated, self._readers.lend() as reader, snapshot_of(reader) as seen:
+        with self._reading() as reader, snapshot_of(reader) as seen:
             yield seen
 
     @contextlib.contextmanager
@@ -173,6 +175,11 @@ class ReadOnlyStore:
     def close(self) -> None:
         """Let go of the file."""
         self._readers.close()
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        with self._translated, self._readers.lend() as reader:
+            yield reader
 
 
 def _stamp(path: str) -> str:

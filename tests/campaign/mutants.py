@@ -4164,6 +4164,48 @@ MUTANTS = (
     ),
     Mutant(
         SIGHT,
+        "a sweep keeps a reader open while it writes",
+        "operating/matching.py",
+        '    return needed(store.table, "list").sweep(query)\n',
+        '    with store.snapshot() as seen:\n        yield from needed(seen.table, "list").sweep(query)\n',
+        test="tests/operating/test_matching.py::"
+        "test_between_one_look_for_jobs_and_the_next_the_log_of_the_store_can_be_cleared",
+    ),
+    Mutant(
+        SIGHT,
+        "each open page watches the store by itself",
+        "web/live.py",
+        "            if not self._listeners:\n",
+        "            if True:\n",
+        test="tests/web/test_live.py::test_all_streams_share_one_watch_and_the_last_one_closes_it",
+    ),
+    Mutant(
+        SIGHT,
+        "a stream that has ended makes no room for another",
+        "web/live.py",
+        "                self._listeners -= 1\n",
+        "                pass\n",
+        test="tests/web/test_site.py::test_streams_have_a_bound_and_one_that_has_ended_makes_room",
+    ),
+    Mutant(
+        SIGHT,
+        "the page searches for as many visitors at once as ask",
+        "web/pages/jobs.py",
+        "visit.searching() if text else nullcontext()",
+        "nullcontext()",
+        test="tests/web/test_site.py::"
+        "test_a_search_that_others_keep_from_its_turn_is_told_so_and_pages_without_one_are_not",
+    ),
+    Mutant(
+        SIGHT,
+        "a search that fails keeps its turn",
+        "web/site.py",
+        "        try:\n            yield\n        finally:\n            self._searches.release()\n",
+        "        yield\n        self._searches.release()\n",
+        test="tests/web/test_site.py::test_a_search_that_has_ended_or_failed_lets_the_next_one_in",
+    ),
+    Mutant(
+        SIGHT,
         "a fault of the page is the web server's to answer",
         "web/site.py",
         "        except Exception as error:\n            try:\n",

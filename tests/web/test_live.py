@@ -130,6 +130,24 @@ def test_while_nobody_listens_nothing_is_asked() -> None:
     assert (store.watchers, live.listeners) == (0, 0)
 
 
+def test_all_streams_share_one_watch_and_the_last_one_closes_it() -> None:
+    store = Store()
+    live = live_on(store, {})
+
+    async def read() -> list[int]:
+        streams = [live.stream() for _ in range(3)]
+        watchers = []
+        for stream in streams:
+            await anext(stream)
+            watchers.append(store.watchers)
+        for stream in streams:
+            await stream.aclose()
+            watchers.append(store.watchers)
+        return watchers
+
+    assert [asyncio.run(read()) for _ in range(2)] == [[1, 1, 1, 1, 1, 0]] * 2
+
+
 def test_pages_that_take_long_to_make_are_read_again_more_seldom() -> None:
     always = dict.fromkeys(range(1, 121), 1)
     quick, slow = live_on(Store(), always), live_on(Store(), always)

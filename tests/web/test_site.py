@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import re
@@ -408,3 +409,48 @@ def test_the_doctor_has_a_page_also_where_the_store_cannot_be_read(tmp_path: Pat
     assert "schema 99" in page.text("/doctor")
     assert "schema version 2" in twin["unread"]
     assert {one["level"] for one in twin["findings"] if one["check"].startswith("names")} == {"unknown"}
+
+
+SEARCH = urlencode({"q": "state:dead nowhere"})
+COUNT = {"which": "matching", "q": "name:mail state:dead", "action": "requeue"}
+
+
+def test_a_search_that_others_keep_from_its_turn_is_told_so_and_pages_without_one_are_not(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    form = confirm(page, COUNT)
+    monkeypatch.setattr("lamplighter.web.site.SEARCHES_MAX", 0)
+    monkeypatch.setattr("lamplighter.web.site.SEARCH_WAIT_SECONDS", 0.0)
+    busy = Page(Path(page.store))
+
+    answers = [busy.get("/jobs", SEARCH), busy.post("/act/jobs", COUNT), busy.post("/act/jobs", {**form, **COUNT})]
+
+    assert [answer.status for answer in answers] == [503] * 3
+    assert "try again" in answers[0].body.decode()
+    assert [busy.get(path).status for path in PAGES] == [200] * len(PAGES)
+
+
+def test_a_search_that_has_ended_or_failed_lets_the_next_one_in(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lamplighter.web.site.SEARCH_WAIT_SECONDS", 0.0)
+
+    found = [page.get("/jobs", query).status for query in (SEARCH, f"{SEARCH}&after=x", SEARCH)]
+
+    assert found == [200, 400, 200]
+    assert [page.post("/act/jobs", COUNT).status for _ in range(2)] == [200, 200]
+
+
+def test_streams_have_a_bound_and_one_that_has_ended_makes_room(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lamplighter.web.site.STREAMS_MAX", 1)
+
+    async def ask() -> list[int]:
+        found = []
+        for _ in range(2):
+            first = page.get("/live")
+            assert first.stream is not None
+            stream = first.stream()
+            await anext(stream)
+            found.append(page.get("/live").status)
+            await stream.aclose()
+        return found
+
+    assert asyncio.run(ask()) == [204, 204]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -37,7 +38,9 @@ class Tab(NamedTuple):
 def jobs(visit: PageVisit) -> PageContent:
     """Those that match the search in the address, the newest first."""
     text = visit.one("q")
-    found = visit.look.jobs(visit.search(text), limit=PAGE_JOBS, after=visit.one("after") or None)
+    query = visit.search(text)
+    with visit.searching() if text else nullcontext():
+        found = visit.look.jobs(query, limit=PAGE_JOBS, after=visit.one("after") or None)
     more = {"query": text, "tabs": list(_tabs(visit, text)), "notices": visit.notices}
     return PageContent("jobs.html", "Jobs", found, more)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -32,6 +33,7 @@ class PageVisit(NamedTuple):
         monotonic: the time that only passes.
         trace_url: where a trace is shown, with `{trace_id}` in it.
         examined: what the doctor has found, not long ago.
+        searching: held while jobs are searched or counted; raises `PageRefused` where others do so for too long.
     """
 
     request: Request
@@ -43,6 +45,7 @@ class PageVisit(NamedTuple):
     monotonic: Callable[[], Seconds]
     trace_url: str | None
     examined: Callable[[], Examination]
+    searching: Callable[[], AbstractContextManager[None]]
 
     @property
     def now(self) -> Instant:

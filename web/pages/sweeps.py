@@ -13,12 +13,12 @@ from ...errors import UsageError
 from ...messages.jobs import Instant
 from ...operating.matching import TYPED_FROM, actionable, counted, failed_alike, matching
 from ...operating.sweeping import Sweep, Swept
+from ...operating.views import Amount
 from .forms import RIGHTS, Form
 from .page import PageContent, PageProgress, PageRefused, PageVisit
 
 SWEEP_SECONDS_MAX = 2.0
-"""How long a sweep goes on until its jobs are looked for anew, and one that is not streamed is answered: the page then
-sends the next request."""
+"""How long a sweep that is not streamed goes on until it is answered: the page then sends the next request."""
 
 Pages = Iterator[Sequence[str]]
 """The ids of jobs, some at a time, which are looked for when they are asked for."""
@@ -34,11 +34,12 @@ def on_jobs(visit: PageVisit) -> PageContent | PageProgress:
     action: Any = form.choice("sure", RIGHTS)
     find = _chosen(visit, form, action, form.number("asked_at"))
     if not form.one("done"):
-        _check_number(form, counted(find()).count)
+        _check_number(form, _counted(visit, find).count)
     done = int(form.number("done")) if form.one("done") else 0
+    pages = _swept(visit, form, action, find, done)
     if visit.streams:
-        return PageProgress(_rounds(visit, form, action, find, done))
-    *_, page = _round(visit, form, action, find, done)
+        return PageProgress(pages)
+    *_, page = pages
     return page
 
 
@@ -62,7 +63,7 @@ def _chosen(visit: PageVisit, form: Form, action: Sweep, asked_at: Instant) -> C
 def _asked(visit: PageVisit, form: Form) -> PageContent:
     action: Any = form.choice("action", RIGHTS)
     now = visit.now
-    amount = counted(_chosen(visit, form, action, now)())
+    amount = _counted(visit, _chosen(visit, form, action, now))
     model = {
         "action": action,
         "which": form.one("which"),
@@ -79,6 +80,11 @@ def _asked(visit: PageVisit, form: Form) -> PageContent:
     return PageContent("sure.html", f"{action.capitalize()} {amount.count} jobs?", model)
 
 
+def _counted(visit: PageVisit, find: Callable[[], Pages]) -> Amount:
+    with visit.searching():
+        return counted(find())
+
+
 def _check_number(form: Form, count: int) -> None:
     """
     Raises:
@@ -91,24 +97,13 @@ def _check_number(form: Form, count: int) -> None:
         raise PageRefused(409, f"expected {count} to be typed, got: {form.one('typed')!r}; nothing was done")
 
 
-def _rounds(visit: PageVisit, form: Form, action: Sweep, find: Callable[[], Pages], done: int) -> Iterator[PageContent]:
-    """A page after each write batch, until all is done, or there is nothing but what cannot be done."""
-    while True:
-        before = done
-        for page in _round(visit, form, action, find, before):
-            yield page
-            done = page.model["done"]
-        if page.model["is_over"] or done == before:
-            return
-
-
-def _round(visit: PageVisit, form: Form, action: Sweep, find: Callable[[], Pages], done: int) -> Iterator[PageContent]:
-    """A page after each write batch, until there are no more jobs, or the time is up: what looks for them keeps the
-    store's log from being cleared. The last page says which it was.
+def _swept(visit: PageVisit, form: Form, action: Sweep, find: Callable[[], Pages], done: int) -> Iterator[PageContent]:
+    """A page after each write batch, until there are no more jobs, or a request that is not streamed has taken its
+    time. The last page says which it was.
     """
     began, swept, is_over = visit.monotonic(), Swept(), True
     # Those that are named one by one are few, and what was done to them cannot be looked for.
-    seconds_max = math.inf if form.all("id") else SWEEP_SECONDS_MAX
+    seconds_max = math.inf if visit.streams or form.all("id") else SWEEP_SECONDS_MAX
     for swept in visit.operator.sweep(find(), action, reason=form.reason):
         yield _page(visit, form, action, done, swept, is_over=False)
         if visit.monotonic() - began > seconds_max:
