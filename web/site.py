@@ -19,7 +19,7 @@ from ..environment.clock import Clock, SystemClock
 from ..errors import LamplighterError, MissingExtra, StoreUnavailable, UnknownJob, UnknownSchedule, UsageError, shown
 from ..operating.looking import lookout, readable_file
 from ..operating.operator import Operator
-from ..rules.codec import encode_own, with_escapes
+from ..rules.codec import encode_own, valid_text
 from ..rules.control_lines import encode_view
 from ..runtime import Runtime
 from ..stores.addresses import address_of
@@ -224,7 +224,7 @@ def _refusal(error: Exception) -> PageContent:
             status = 503
         case _:
             status = 400
-    return PageContent("error.html", HTTPStatus(status).phrase, {"status": status, "says": with_escapes(str(error))})
+    return PageContent("error.html", HTTPStatus(status).phrase, {"status": status, "says": valid_text(str(error))})
 
 
 def _failed(error: Exception) -> str:

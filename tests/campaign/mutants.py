@@ -4175,8 +4175,8 @@ MUTANTS = (
         SIGHT,
         "each open page watches the store by itself",
         "web/live.py",
-        "            if not self._listeners:\n",
-        "            if True:\n",
+        "            if not self._listeners:\n                self._state =",
+        "            if True:\n                self._state =",
         test="tests/web/test_live.py::test_all_streams_share_one_watch_and_the_last_one_closes_it",
     ),
     Mutant(
@@ -4193,8 +4193,7 @@ MUTANTS = (
         "web/pages/jobs.py",
         "visit.searching() if text else nullcontext()",
         "nullcontext()",
-        test="tests/web/test_site.py::"
-        "test_a_search_that_others_keep_from_its_turn_is_told_so_and_pages_without_one_are_not",
+        test="tests/web/test_site.py::test_a_search_that_gets_no_turn_is_told_so_and_a_page_without_one_is_not",
     ),
     Mutant(
         SIGHT,

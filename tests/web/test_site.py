@@ -415,7 +415,7 @@ SEARCH = urlencode({"q": "state:dead nowhere"})
 COUNT = {"which": "matching", "q": "name:mail state:dead", "action": "requeue"}
 
 
-def test_a_search_that_others_keep_from_its_turn_is_told_so_and_pages_without_one_are_not(
+def test_a_search_that_gets_no_turn_is_told_so_and_a_page_without_one_is_not(
     page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     form = confirm(page, COUNT)
