@@ -19,6 +19,14 @@ STYLES: dict[Tone, str] = {"good": "green", "bad": "bold red", "warning": "yello
 PLAIN_COLUMNS = 220
 """How long a cut line may be where nobody says how wide the page is."""
 
+GAP = 2
+"""Spaces between the columns of a table."""
+
+READABLE = 8
+"""Columns of a table are left out until no other one has to be cut shorter, or to less than a seventh of the line."""
+
+KEPT = "what"
+"""The column of what somebody may have to do something about: it is not left out."""
 
 Cell = str | tuple[str, Tone]
 """What stands in a table: a text, or one that looks somehow."""
@@ -62,8 +70,10 @@ class Page:
     def table(self, heads: Sequence[str], rows: Sequence[Sequence[Cell]], *, right: Sequence[str] = ()) -> None:
         """Rows below one another, in columns with these heads; those of numbers stand at the right."""
         if self._console is not None:
-            self._console.print(rich_table(heads, rows, right))
+            self._console.print(rich_table(heads, rows, right, self._console.width))
             return
+        if self._is_terminal:
+            heads, rows = fitted(heads, rows, self._columns)
         texts = [[_text(cell) for cell in row] for row in rows]
         widths = [max(map(len, column)) for column in zip(heads, *texts, strict=True)]
         for row in (heads, *texts):
@@ -71,8 +81,7 @@ class Page:
                 text.rjust(width) if head in right else text.ljust(width)
                 for head, text, width in zip(heads, row, widths, strict=True)
             )
-            text = "  ".join(cells).rstrip()
-            print(text[: self._columns] if self._is_terminal else text)
+            print("  ".join(cells).rstrip())
 
     def fields(self, fields: Sequence[tuple[str, Cell]]) -> None:
         """What is known of one thing: a line for each field that has a text."""
@@ -90,10 +99,46 @@ def _text(cell: Cell) -> str:
     return visible(cell if isinstance(cell, str) else cell[0])
 
 
-def rich_table(heads: Sequence[str], rows: Sequence[Sequence[Cell]], right: Sequence[str]) -> Any:
+def fitted(
+    heads: Sequence[str], rows: Sequence[Sequence[Cell]], columns: int
+) -> tuple[Sequence[str], Sequence[Sequence[Cell]]]:
+    """A table within so many columns of a terminal. Columns without a text go first, then those at the right, until the
+    others can be read; long texts are cut in the middle, since ids and names often begin alike.
+    """
+    texts = [[head, *(_text(row[place]) for row in rows)] for place, head in enumerate(heads)]
+    widths = [max(map(len, column)) for column in texts]
+    if sum(widths) + GAP * (len(widths) - 1) <= columns:
+        return heads, rows
+    kept = [place for place, column in enumerate(texts) if any(column[1:])]
+    least = max(READABLE, columns // 7)
+    while (most := _level([widths[place] for place in kept], columns - GAP * (len(kept) - 1))) < least:
+        if len(kept) < 2:
+            break
+        kept.remove(next(place for place in reversed(kept) if heads[place] != KEPT))
+    return [heads[place] for place in kept], [[_cut(row[place], most) for place in kept] for row in rows]
+
+
+def _level(widths: Sequence[int], room: int) -> int:
+    """The width to which the widest columns have to be cut so that all have room together."""
+    for place, width in enumerate(sorted(widths)):
+        if width * (left := len(widths) - place) > room:
+            return room // left
+        room -= width
+    return max(widths, default=0)
+
+
+def _cut(cell: Cell, most: int) -> Cell:
+    if len(text := _text(cell)) > most:
+        end = max(0, most - 1) // 3
+        text = f"{text[: max(0, most - 1 - end)]}…{text[len(text) - end :]}"
+    return text if isinstance(cell, str) else (text, cell[1])
+
+
+def rich_table(heads: Sequence[str], rows: Sequence[Sequence[Cell]], right: Sequence[str], columns: int) -> Any:
     """A table as `Page.table` shows it, for rich to draw."""
+    heads, rows = fitted(heads, rows, columns)
     table = importlib.import_module("rich.table").Table(
-        box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0)
+        box=None, pad_edge=False, header_style="bold", padding=(0, GAP, 0, 0)
     )
     text = importlib.import_module("rich.text").Text
     for head in heads:

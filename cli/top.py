@@ -109,11 +109,11 @@ def _follow(place: Lookout, times: Times, seconds: float) -> None:
         raise missing_extra("rich", "`lamplighter top` (--once needs none)", "cli") from error
     with live.Live(screen=True, auto_refresh=False) as screen:
         while True:
-            screen.update(group(*_drawn(place, times)), refresh=True)
+            screen.update(group(*_drawn(place, times, screen.console.width)), refresh=True)
             wait(seconds)
 
 
-def _drawn(place: Lookout, times: Times) -> Iterator[Any]:
+def _drawn(place: Lookout, times: Times, columns: int) -> Iterator[Any]:
     """The screen in pieces, as rich draws them."""
     text = importlib.import_module("rich.text").Text
     try:
@@ -126,4 +126,4 @@ def _drawn(place: Lookout, times: Times) -> Iterator[Any]:
         yield text(visible(line), style=STYLES[tone])
     for table in screen.tables:
         yield text("")
-        yield rich_table(table.heads, table.rows, table.right)
+        yield rich_table(table.heads, table.rows, table.right, columns)

@@ -3415,7 +3415,7 @@ MUTANTS = (
         "an unexpected end of a command is raised",
         "cli/main.py",
         "    except BaseException as error:\n",
-        "    except Exception as error:\n",
+        "    except (Exception, KeyboardInterrupt) as error:\n",
         test="tests/cli/test_cli.py::test_whatever_happens_the_command_ends_with_an_exit_code",
     ),
     Mutant(
@@ -3425,6 +3425,14 @@ MUTANTS = (
         "visible(text, breaks=True) if sys.stdout.isatty() else text",
         "text",
         test="tests/contrib/prometheus/test_collector.py::test_metrics_at_a_terminal_move_no_cursor",
+    ),
+    Mutant(
+        PEOPLE,
+        "in a narrow terminal every column is cut to a few characters",
+        "cli/page.py",
+        "    while (most := _level([widths[place] for place in kept], columns - GAP * (len(kept) - 1))) < least:\n",
+        "    while (most := _level([widths[place] for place in kept], columns - GAP * (len(kept) - 1))) < 1:\n",
+        test="tests/cli/test_page.py::test_within_40_columns_there_are_the_columns_that_matter_most",
     ),
     Mutant(
         PEOPLE,

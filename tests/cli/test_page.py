@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 
 import pytest
@@ -39,6 +40,68 @@ def test_a_table_on_a_terminal_has_colours_unless_nobody_wants_them(monkeypatch,
 
     assert "resize-images" in terminal.getvalue()
     assert ("\x1b[1;31m" in terminal.getvalue()) == has_colours
+
+
+ID = "694d1e1a06b0000000003df3ccc2"
+JOB_HEADS = ["id", "name", "state", "what", "attempt", "queued", "due", "took"]
+JOBS = [
+    [ID, "com.example.billing.invoices.reminders.weekly.of.late.payers", ("queued", "plain"), "parked", "0", "1 s ago"],
+    [
+        ID,
+        "mail",
+        ("dead", "bad"),
+        ("ValueError: no mailbox for ada@example.com, says the server", "bad"),
+        "3",
+        "2 d ago",
+    ],
+]
+
+
+@pytest.fixture(params=[True, False], ids=["rich", "plain"])
+def shown_within(request, monkeypatch):
+    """Lines of a table on a terminal of so many columns."""
+
+    def shown(columns, heads, rows, right=()):
+        monkeypatch.setattr(sys, "stdout", terminal := Terminal())
+        monkeypatch.setenv("COLUMNS", str(columns))
+        monkeypatch.setenv("TERM", "xterm")
+        if not request.param:
+            monkeypatch.setitem(sys.modules, "rich.console", None)
+        Page("never").table(heads, rows, right=right)
+        return [re.sub(r"\x1b\[[\d;]*m", "", line).rstrip() for line in terminal.getvalue().splitlines()]
+
+    return shown
+
+
+def test_within_80_columns_the_state_of_a_job_can_be_read_and_long_texts_are_cut(shown_within):
+    rows = [[*row, "1 s ago", ""] for row in JOBS]
+
+    assert shown_within(80, JOB_HEADS, rows, right=["attempt", "took"]) == [
+        "id             name           state   what           attempt  queued   due",
+        "694d1e1a…ccc2  com.exam…yers  queued  parked               0  1 s ago  1 s ago",
+        "694d1e1a…ccc2  mail           dead    ValueErr…rver        3  2 d ago  1 s ago",
+    ]
+
+
+def test_within_40_columns_there_are_the_columns_that_matter_most(shown_within):
+    rows = [[*row, "1 s ago", "2 ms"] for row in JOBS]
+
+    assert shown_within(40, JOB_HEADS, rows) == [
+        "id         name       state   what",
+        "694d1e…c2  com.ex…rs  queued  parked",
+        "694d1e…c2  mail       dead    ValueE…er",
+    ]
+
+
+def test_one_long_name_leaves_the_numbers_of_all_names(shown_within):
+    heads = ["name", "ready", "running", "lanes", "boots", "what"]
+    rows = [[JOBS[0][1], "10,000+", "0", "", "1", ""], ["mail", "1", "2", "", "1", ("no handler", "warning")]]
+
+    assert shown_within(60, heads, rows, right=heads[1:5]) == [
+        "name                       ready  running  boots  what",
+        "com.example.bil….payers  10,000+        0      1",
+        "mail                           1        2      1  no handler",
+    ]
 
 
 def test_colours_can_be_asked_for_in_a_pipe(capsys):
