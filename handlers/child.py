@@ -33,7 +33,7 @@ from ..job_steps import Read
 from ..messages.jobs import ClaimKey, Debounce, Instant, JobKeywords, JobRecord, JobSpec
 from ..messages.outcomes import Outcome, Policy
 from ..rules.codec import decode, decode_own, encode, encode_own
-from ..rules.limits import WHOLE_MAX
+from ..rules.limits import WHOLE_MAX, Limits
 from ..rules.links import ParentRefs, names_parents
 from ..rules.new_jobs import SPEC_OPTIONS, as_spec
 from ..rules.validation import check_iterable
@@ -46,6 +46,9 @@ from .steps import reader, refuse_on_loop
 PARENT_OPTIONS = ("after", "after_ended")
 OWN_OPTIONS = tuple(name for name in SPEC_OPTIONS if name not in PARENT_OPTIONS)
 """The options of a job that go to the parent as they are; the two others name jobs, which only this process has."""
+
+UNCHECKED = Limits(parents_max=WHOLE_MAX, links_max=WHOLE_MAX)
+"""The parent has the runtime's limits, and checks what a job asks for."""
 
 PR_SET_PDEATHSIG = 1
 """Linux: with which signal a process dies when the thread that started it has ended."""
@@ -375,7 +378,7 @@ def _order(name: Any, data: Any, options: Mapping[str, Any]) -> list[Any]:
 
 def _orders(jobs: Iterable[Any]) -> list[list[Any]]:
     """The jobs of a call for the parent to queue."""
-    rest, refs, orders = iter(jobs), ParentRefs(WHOLE_MAX), list[list[Any]]()
+    rest, refs, orders = iter(jobs), ParentRefs(UNCHECKED), list[list[Any]]()
     for place, spec in enumerate(map(as_spec, rest)):
         options = {name: value for name in OWN_OPTIONS if (value := getattr(spec, name)) is not None}
         orders.append(_order(spec.name, spec.data, {**options, **_parents(spec, refs, rest)}))
@@ -386,7 +389,7 @@ def _orders(jobs: Iterable[Any]) -> list[list[Any]]:
 def _with_ids(name: Any, options: Mapping[str, Any]) -> dict[str, Any]:
     """The options of one job, with the ids of those that it is to wait for."""
     wanted: Any = {key: options[key] for key in PARENT_OPTIONS if key in options}
-    return {**options, **_parents(JobSpec(name=name, **wanted), ParentRefs(WHOLE_MAX), ())} if wanted else dict(options)
+    return {**options, **_parents(JobSpec(name=name, **wanted), ParentRefs(UNCHECKED), ())} if wanted else dict(options)
 
 
 def _parents(spec: JobSpec, refs: ParentRefs, rest: Iterable[Any]) -> dict[str, list[Any]]:

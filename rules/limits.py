@@ -30,7 +30,7 @@ class Limits:
         data_bytes_max: JSON text of a job's data.
         result_bytes_max: JSON text of a job's result.
         then_jobs_max, then_bytes_max: how many jobs may follow one that is done, and JSON text of their data together.
-        parents_max: how many others one job may wait for.
+        parents_max, links_max: how many others one job may wait for, and all jobs of a call together.
         freed_links_max: how many links between such jobs one turn looks at; the next turn goes on.
         steps_max, steps_bytes_max: how many steps of a job are kept, and JSON text of their results together.
         error_characters_max: what is kept of a traceback.
@@ -59,6 +59,7 @@ class Limits:
     then_jobs_max: int = 10_000
     then_bytes_max: int = 16 * 1024 * 1024
     parents_max: int = 10_000
+    links_max: int = 20_000
     freed_links_max: int = 500
     steps_max: int = 10_000
     steps_bytes_max: int = 16 * 1024 * 1024
@@ -106,6 +107,7 @@ class LimitKeywords(TypedDict, total=False):
     then_jobs_max: int
     then_bytes_max: int
     parents_max: int
+    links_max: int
     freed_links_max: int
     steps_max: int
     steps_bytes_max: int

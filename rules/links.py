@@ -7,6 +7,7 @@ from typing import Any
 
 from ..errors import UsageError, shown
 from ..messages.jobs import JobParent, JobRecord, JobSpec, JobState, NewJob
+from .limits import Limits
 from .validation import check_name
 
 NAMED_PARENTS_MAX = 100
@@ -19,11 +20,13 @@ class ParentRefs:
     A JobSpec is known by identity: two that are equal are two jobs.
 
     Args:
-        most: how many one job may wait for.
+        limits: `parents_max` holds for each job, `links_max` for all of them together.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, limits: Limits) -> None:
+        self._most = limits.parents_max
+        self._links_max = limits.links_max
+        self._links = 0
         # A spec is kept with its place, so that none that comes later has its identity.
         self._places: dict[int, tuple[JobSpec, int]] = {}
         self._twice: set[int] = set()
@@ -55,6 +58,8 @@ class ParentRefs:
         if both := done.keys() & any_end.keys():
             found = next(one for one in wanted if self._parent(one, "after", spec, rest) in both)
             raise UsageError(f"expected each job in after or in after_ended, got in both: {_named(found)}")
+        self._links += len(done) + len(any_end)
+        check_links(self._links, self._links_max)
         return (*done, *(one._replace(any_end=True) for one in any_end))
 
     def _parent(self, value: Any, what: str, child: JobSpec, rest: Iterable[Any]) -> JobParent:
@@ -76,6 +81,19 @@ class ParentRefs:
             raise UsageError(f"expected the JobSpec {shown(child.name)} to stand after those it waits for")
         raise UsageError(
             f"expected {what} to hold a JobSpec that is queued in the same call, got: JobSpec(name={shown(value.name)})"
+        )
+
+
+def check_links(links: int, most: int) -> None:
+    """How many links from jobs to those that they wait for one call may store.
+
+    Raises:
+        UsageError: they are more than one turn is to store.
+    """
+    if links > most:
+        raise UsageError(
+            f"expected at most {most:,} links from jobs to others in after and after_ended of one call, got more: have "
+            "one job between them wait for all of these others, and the rest wait for that job"
         )
 
 

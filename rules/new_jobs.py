@@ -14,7 +14,7 @@ from ..messages.jobs import Debounce, Instant, JobKeywords, JobParent, JobRecord
 from .capabilities import not_supported
 from .codec import Encoded, digest, encode
 from .limits import Limits
-from .links import ParentRefs, names_parents, shifted
+from .links import ParentRefs, check_links, names_parents, shifted
 from .validation import check_moment, check_name, check_seconds, check_whole, unknown_options
 
 PRIORITY_MAX = 1_000_000
@@ -138,7 +138,7 @@ class JobChecks:
         self._corr = corr
         self._bytes_max = limits.data_bytes_max
         self._has_table = has_table
-        self._parents_max = limits.parents_max
+        self._limits = limits
         self._refs: ParentRefs | None = None
         self.unchecked: list[NewJob] = []
 
@@ -163,7 +163,7 @@ class JobChecks:
                 yield self.one(job)
                 continue
             yield self.spec(job, rest)
-            self._refs = self._refs or ParentRefs(self._parents_max)
+            self._refs = self._refs or ParentRefs(self._limits)
             self._refs.stands(job, place)
 
     def pair(self, name: Any, data: Any) -> NewJob:
@@ -202,7 +202,7 @@ class JobChecks:
             raise not_supported("groups")
         parents: tuple[JobParent, ...] = ()
         if names_parents(spec):
-            parents = (self._refs or ParentRefs(self._parents_max)).of(spec, rest)
+            parents = (self._refs or ParentRefs(self._limits)).of(spec, rest)
             if parents and not self._has_table:
                 raise not_supported("after")
         debounce_key, debounce_until = None, None
@@ -307,12 +307,12 @@ class FollowUps:
         jobs: all that were added.
     """
 
-    __slots__ = ("_bytes", "_limits", "jobs")
+    __slots__ = ("_bytes", "_limits", "_links", "jobs")
 
     def __init__(self, limits: Limits) -> None:
         self.jobs: list[NewJob] = []
         self._limits = limits
-        self._bytes = 0
+        self._bytes = self._links = 0
 
     def add(self, jobs: Sequence[NewJob]) -> None:
         """Add some, all or none.
@@ -327,8 +327,10 @@ class FollowUps:
                 f"expected data of at most {most:,} bytes as JSON in then, got {size:,}: pass references, or queue the "
                 "jobs in parts, from a job of their own"
             )
+        links = self._links + sum(len(job.parents) for job in jobs)
+        check_links(links, self._limits.links_max)
         self.jobs += [shifted(job, len(self.jobs)) for job in jobs] if self.jobs else jobs
-        self._bytes = size
+        self._bytes, self._links = size, links
 
 
 def follow_ups(ended: JobRecord, then: Sequence[NewJob], now: Instant) -> list[NewJob]:

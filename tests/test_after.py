@@ -462,6 +462,47 @@ def test_what_cannot_be_waited_for_is_refused_and_nothing_is_stored(app, call, e
     assert app.jobs.counts()["queued"] == 1
 
 
+def lattice(width, more=0):
+    """Jobs that each wait for all of as many others; perhaps one more link."""
+    first = [spec(number) for number in range(width)]
+    rest = [spec(number, after=first) for number in range(width)]
+    return [*first, *rest, *(spec("more", after=rest[:1]) for _ in range(more))]
+
+
+@pytest.mark.parametrize("call", ["queue_many", "mark_done", "then", "then in two calls"])
+def test_the_jobs_of_one_call_have_so_many_links_together_and_no_more(call):
+    """700 jobs that each waited for the same 700 kept everybody on the store waiting for ten seconds."""
+    refused = []
+
+    def plan(job):
+        try:
+            for part in [lattice(3), lattice(3)] if call == "then in two calls" else [lattice(4, more=1)]:
+                job.then(*part)
+        except UsageError as error:
+            refused.append(str(error))
+
+    def register(runtime):
+        runtime.jobs.add_handler("plan", plan)
+
+    with Inline(register, links_max=16) as app:
+        asked = app.jobs.queue("nobody")
+        if call.startswith("then"):
+            app.jobs.queue("plan")
+        else:
+            act = app.jobs.queue_many if call == "queue_many" else lambda jobs: app.jobs.mark_done(asked, then=jobs)
+            with pytest.raises(UsageError) as error:
+                act(lattice(4, more=1))
+            refused.append(str(error.value))
+            assert app.jobs.list("work") == []
+            act(lattice(4))
+
+        assert len(app.jobs.list("work")) == (6 if call == "then in two calls" else 0 if call == "then" else 8)
+    assert refused == [
+        "expected at most 16 links from jobs to others in after and after_ended of one call, got more: have one job "
+        "between them wait for all of these others, and the rest wait for that job"
+    ]
+
+
 def test_an_id_that_nobody_has_is_unknown_and_nothing_is_stored(app):
     with pytest.raises(UnknownJob, match="'nobody'; it never was, or retention removed it"):
         app.jobs.queue_many([spec(1), spec(2, after="nobody")])

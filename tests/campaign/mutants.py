@@ -3872,6 +3872,22 @@ MUTANTS = (
     ),
     Mutant(
         LINKS,
+        "the links of one call are counted for each job alone",
+        "rules/links.py",
+        "        self._links += len(done) + len(any_end)\n",
+        "        self._links = len(done) + len(any_end)\n",
+        test="tests/test_after.py::test_the_jobs_of_one_call_have_so_many_links_together_and_no_more",
+    ),
+    Mutant(
+        LINKS,
+        "what follows a job may have as many links in each call as one call may",
+        "rules/new_jobs.py",
+        "links = self._links + sum(",
+        "links = sum(",
+        test="tests/test_after.py::test_the_jobs_of_one_call_have_so_many_links_together_and_no_more",
+    ),
+    Mutant(
+        LINKS,
         "a job that waits for others can be claimed",
         "stores/transitions.py",
         "    if job.parents:\n        return WAITS_FOR_JOBS\n",
