@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from statistics import median
-
 from ..messages.jobs import Seconds
 from ..messages.outcomes import OutcomeKind
 from ..rules.limits import Limits
@@ -41,8 +39,8 @@ class UsualTime:
         """What is usual: the median, which a few very long or very short runs do not move. None while too few are
         known.
         """
-        recent = list(self._recent)
-        return median(recent) if len(recent) >= RUNS_MIN else None
+        recent = sorted(self._recent)
+        return recent[len(recent) // 2] if len(recent) >= RUNS_MIN else None
 
     def may_be_slow(self, seconds: Seconds) -> bool:
         """Whether a run of this length can be far beyond what is usual, whatever that is."""
