@@ -3,13 +3,14 @@
 The moves of one job are counted, so each follows the one before it, whoever has done it and in whichever order the
 logs are read: what comes too early waits. On a RabbitMQ the server may deliver a job again that somebody has claimed. A
 claim then says how often that was, and follows the move that put the job into its queue; so there a job may have been
-claimed by two, and even have ended twice.
+claimed by two, and even have ended twice. The moves of such a job are no single row, and are judged at the end of the
+logs, by their numbers and the instants of their turns.
 """
 
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -82,6 +83,24 @@ ANY_BOOT = ""
 """Instead of the name of one."""
 
 
+class Tangle(NamedTuple):
+    """A job of a server that was delivered again, or whose moves are no single row.
+
+    Attributes:
+        start: the first place of the job that is remembered.
+        steps: its later moves, in the order in which they were read.
+    """
+
+    start: ToldJob | None
+    steps: list[ToldMove]
+
+    @property
+    def moves(self) -> Iterator[Told]:
+        """All that are remembered."""
+        yield from () if self.start is None else (self.start.step.move,)
+        yield from (step.move for step in self.steps)
+
+
 class DoubtfulMove(NamedTuple):
     """Something that cannot be, unless a process died before it had told its last turn.
 
@@ -121,10 +140,12 @@ class JobReplay:
         self.in_state: Counter[str] = Counter()
         self.headless = 0
         self.repeated: set[str] = set()
-        # Those that two turns have queued: whoever queues them was delivered again, and each of the two is done. One of
-        # the two a process may have queued that was killed before it had told so.
+        # None once they are replayed, at the end of the logs.
+        self._tangles: dict[str, Tangle] | None = {}
+        # Jobs that two turns have queued, because their parent was delivered again: each of the two is done. A process
+        # that was killed may have queued one of them, and have logged nothing.
         self._queued_twice: set[str] = set()
-        # Boots of which another was given a job, and when.
+        # Boots of which another was given a job, and when that last was.
         self.bereft: dict[str, ToldMove] = {}
         # What cannot be: on a server, unless a connection was lost or a process has died; in a file, unless turns are
         # missing, in which the job may have been removed and born again.
@@ -139,9 +160,13 @@ class JobReplay:
 
     def hear(self, step: ToldMove) -> None:
         """Take in a move."""
-        move = step.move
         self.moves += 1
-        job = self.open.get(move.j) or self.ended.get(move.j)
+        if not self._is_tangled(step):
+            self._hear(step)
+
+    def _hear(self, step: ToldMove) -> None:
+        move = step.move
+        job = self.get(move.j)
         if job is None:
             if move.r == 1 and not move.p:
                 self._enter(None, step)
@@ -153,7 +178,7 @@ class JobReplay:
                 self._adopt(step)
             else:
                 self._wait(step)
-        elif self._follows(job, move):
+        elif self._follows(job, step):
             self._enter(job, step)
         elif move.r <= job.rev and (self.is_server or job.state not in ENDED or move.r == 1):
             self._again(job, step)
@@ -171,6 +196,7 @@ class JobReplay:
             may_be_missing: whether what came before a move may have been told where no log is.
             kept: moves that are known and not told yet: of which job, and the how manieth.
         """
+        self._disentangle()
         for job_id in list(self.waiting):
             self._settle(job_id, may_be_missing=may_be_missing, kept=kept)
         for job, step in self._born_again if not self.pruned else ():
@@ -178,38 +204,78 @@ class JobReplay:
         self._born_again.clear()
         self.links.settle(self._told_twice)
 
+    def _is_tangled(self, step: ToldMove) -> bool:
+        """Whether a move is kept for the end, because its job may have taken several roads at once."""
+        move = step.move
+        if not self.is_server or self._tangles is None:
+            return False
+        tangle = self._tangles.get(move.j)
+        if tangle is None:
+            job = self.get(move.j)
+            parent = None if job is None else self._parent(job, step)
+            is_odd = (parent is not None and self._wrong(parent, step)) or (job is not None and move.r <= job.rev)
+            if not (move.p or is_odd):
+                return False
+            tangle = self._tangles[move.j] = self._tangle(move.j, job)
+        tangle.steps.append(step)
+        return True
+
+    def _tangle(self, job_id: str, job: ToldJob | None) -> Tangle:
+        """Take a job out of the replay, as far as it has come."""
+        *later, start = (job, *job.others) if job is not None else (None,)
+        if self.open.pop(job_id, None) is None and self.ended.pop(job_id, None) is not None and job is not None:
+            self.in_state[job.state or ""] -= 1
+        steps = [one.step for one in reversed(later) if one is not None]
+        return Tangle(start, [*steps, *self.waiting.pop(job_id, ())])
+
+    def _disentangle(self) -> None:
+        """Replay the moves of each tangled job by their numbers, and by the instants of their turns."""
+        tangles, self._tangles = self._tangles or {}, None
+        again = {job_id for job_id, tangle in tangles.items() if any(move.p for move in tangle.moves)}
+        for job_id, (start, steps) in tangles.items():
+            if any(move.q in again for move in tangles[job_id].moves):
+                self._queued_twice.add(job_id)
+            if start is not None:
+                self._keep(job_id, start)
+            for step in sorted(steps, key=lambda step: (step.move.r, step.at)):
+                self._hear(step)
+
     def _wait(self, step: ToldMove) -> None:
         self.waiting.setdefault(step.move.j, []).append(step)
         if len(self.waiting) > WAITING_JOBS_MAX:
             self._settle(next(iter(self.waiting)), may_be_missing=True)
 
-    def _parent(self, job: ToldJob, move: Told) -> ToldJob | None:
+    def _parent(self, job: ToldJob, step: ToldMove) -> ToldJob | None:
         """From where a move goes on; None if nothing is known that it could follow."""
+        move = step.move
         base = move.r - 1 - move.p
         if not job.others:
             return job if job.rev == base else None
         fits = [one for one in (job, *job.others) if one.rev == base]
         claim_no = move.c - (1 + move.p if move.k == "claimed" else 0)
         likely = [one for one in fits if (one.state, one.claim_no) == (move.f, claim_no)]
-        return next(iter((*likely, *fits)), None)
+        # Two boots may hold one claim number, if two processes have queued the job.
+        own = [one for one in likely if one.boot == (move.b or step.boot)]
+        return next(iter((*own, *likely, *fits)), None)
 
-    def _follows(self, job: ToldJob, move: Told) -> bool:
+    def _follows(self, job: ToldJob, step: ToldMove) -> bool:
         """Whether a move goes on from what is known.
 
         In a file, what does not go on from an end may be of the next life of the id, whose birth is told late.
         """
-        parent = self._parent(job, move)
-        return parent is not None and (self.is_server or parent.state not in ENDED or parent.state == move.f)
+        parent = self._parent(job, step)
+        return parent is not None and (self.is_server or parent.state not in ENDED or parent.state == step.move.f)
 
     def _drain(self, job_id: str) -> None:
         """What waits may follow now."""
         while (steps := self.waiting.get(job_id)) is not None:
             job = self.get(job_id)
-            step = next((one for one in steps if job is not None and self._follows(job, one.move)), None)
+            step = next((one for one in steps if job is not None and self._follows(job, one)), None)
             if job is None or step is None:
                 return
             self._unwait(job_id, step)
-            self._enter(job, step, drain=False)
+            if not self._is_tangled(step):
+                self._enter(job, step, drain=False)
 
     def _unwait(self, job_id: str, step: ToldMove) -> None:
         steps = self.waiting[job_id]
@@ -222,7 +288,7 @@ class JobReplay:
             step = min(self.waiting[job_id], key=lambda one: one.move.r)
             self._unwait(job_id, step)
             job = self.get(job_id)
-            if job is not None and self._parent(job, step.move) is not None:
+            if job is not None and self._parent(job, step) is not None:
                 self._enter(job, step)
                 continue
             if job is not None and step.move.r <= job.rev:
@@ -244,7 +310,7 @@ class JobReplay:
     def _enter(self, job: ToldJob | None, step: ToldMove, *, drain: bool = True) -> None:
         """A move that follows the one before it."""
         move = step.move
-        before = None if job is None else self._parent(job, move)
+        before = None if job is None else self._parent(job, step)
         wrong = self._wrong_birth(move) if before is None else self._wrong(before, step)
         if wrong is not None:
             kind, says = wrong
@@ -257,8 +323,6 @@ class JobReplay:
         self._adopt(step, job, before)
         if before is None:
             self.born += 1
-            if self._was_delivered_again(self.get(move.q or "")):
-                self._queued_twice.add(move.j)
             self.on_birth(step)
         if drain and move.j in self.waiting:
             self._drain(move.j)
@@ -294,17 +358,22 @@ class JobReplay:
         known.end = (move.r, state) if state in ENDED else None if earlier is None else earlier.end
         if self.is_server and job is not None:
             known.others = _others(job)
-            if move.k == "claimed" and move.p and job.state == "running" and job.boot != step.boot:
-                self.bereft[job.boot] = step
+            for one in (job, *job.others) if move.k == "claimed" and move.p else ():
+                if one.state == "running" and one.boot != step.boot and one.rev < move.r:
+                    last = self.bereft.get(one.boot, step)
+                    self.bereft[one.boot] = max(last, step, key=lambda told: told.line.ts)
         self.open.pop(move.j, None)
         self.ended.pop(move.j, None)
         if job is not None and job.state in ENDED:
             self.in_state[job.state] -= 1
-        if state not in ENDED:
-            self.open[move.j] = known
+        self._keep(move.j, known)
+
+    def _keep(self, job_id: str, job: ToldJob) -> None:
+        if job.state not in ENDED:
+            self.open[job_id] = job
             return
-        self.in_state[state] += 1
-        self.ended[move.j] = known
+        self.in_state[job.state or ""] += 1
+        self.ended[job_id] = job
         if len(self.ended) > ENDED_KEPT_MAX:
             self.ended.popitem(last=False)
             self.evicted += 1

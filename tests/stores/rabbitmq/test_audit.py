@@ -215,6 +215,21 @@ def test_whatever_befalls_the_audit_finds_nothing_where_nothing_is_wrong(name: s
         assert report.ok, (seed, report.findings)
 
 
+@pytest.mark.parametrize("name", ["kills", "all"])
+def test_an_audit_says_the_same_in_whichever_order_the_logs_of_the_boots_lie(name: str) -> None:
+    """Where they lay one after another in one file, the audit found a job that had `finished twice`."""
+    for seed in range(2):
+        lines = campaign(TROUBLES[name], seed, 2).log.splitlines()
+        boots = sorted({json.loads(line)["boot"] for line in lines})
+        random.Random(seed).shuffle(boots)
+        shuffled = [line for boot in boots for line in lines if json.loads(line)["boot"] == boot]
+
+        reports = [verdict("\n".join(each)) for each in (lines, shuffled)]
+
+        assert reports[1].ok, (seed, reports[1].findings)
+        assert reports[0].summary == reports[1].summary
+
+
 def test_two_runtimes_that_both_fire_though_one_leads_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RabbitTurn, "leads", property(lambda self: True, lambda self, leads: None), raising=False)
 
