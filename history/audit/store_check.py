@@ -12,7 +12,7 @@ from ...rules.codec import digest
 from ...rules.wording import many
 from ...stores.sqlite.read_only import ReadOnlyView, StoredJob
 from ..replay.findings import GIVEN_UP, Findings, Kind, named
-from ..replay.jobs import ToldJob
+from ..replay.logged_moves import ToldJob
 from ..replay.replay import Replay, StoreReplay
 from .store_view import StoreView
 

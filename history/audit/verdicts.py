@@ -9,7 +9,7 @@ from ...rules.wording import many
 from ..log_files.lines import Line
 from ..replay.boots import BootReplay
 from ..replay.findings import GIVEN_UP, Kind, named, stretch
-from ..replay.jobs import ANY_BOOT, DoubtfulMove
+from ..replay.logged_moves import ANY_BOOT, DoubtfulMove
 from ..replay.replay import Replay, StoreReplay
 from .store_check import Kept
 

@@ -79,7 +79,7 @@ class Line(msgspec.Struct, rename={"raw": "(raw)", "source": "(source)", "number
     seq: int
     ts: float = 0.0
     level: Any = None
-    actor: Any = None
+    actor: str | None = None
     v: int = 1
     store_id: str | None = None
     boot_no: int | None = None

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from ...rules.wording import many
 from ..log_files.lines import Line, Told
-from .jobs import ToldMove
+from .logged_moves import ToldMove
 
 KEPT_SECONDS = 60.0
 """What has happened so long before the last that was read is judged."""

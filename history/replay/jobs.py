@@ -10,17 +10,25 @@ logs, by their numbers and the instants of their turns.
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Callable, Collection
 
 from ...messages.jobs import ENDED
-from ...rules.lifecycle import MOVES
-from ..log_files.lines import Line, Told
-from .attempts import wrong_attempt
+from ..log_files.lines import Told
 from .debounces import DebounceReplay, digest_after
 from .findings import Findings, Kind, stretch
 from .links import LinkReplay
+from .logged_moves import (
+    AFTER,
+    ANY_BOOT,
+    BEFORE,
+    OTHERS_KEPT_MAX,
+    DoubtfulMove,
+    Tangle,
+    ToldJob,
+    ToldMove,
+    places_of,
+    wrong_attempt,
+)
 
 ENDED_KEPT_MAX = 20_000
 """Ended jobs that are remembered, the newest."""
@@ -28,91 +36,8 @@ ENDED_KEPT_MAX = 20_000
 WAITING_JOBS_MAX = 100_000
 """Jobs with moves that wait for earlier ones. Where there are more, the first of them began before the log."""
 
-AFTER = {event.removeprefix("job."): after.value for event, (_, after) in MOVES.items()}
-"""The state that each kind of move leads to."""
-
-BEFORE = {event.removeprefix("job."): before for event, (before, _) in MOVES.items()}
-
-
-class ToldMove(NamedTuple):
-    """A move of a job, with whose turn it was, when, and which line tells it."""
-
-    move: Told
-    boot: str
-    at: float
-    line: Line
-
-
-@dataclass(slots=True)
-class ToldJob:
-    """Where a job stands, by what the log tells of it.
-
-    Attributes:
-        boot: who holds it, while it runs.
-        step: its last move; None of one of which only its later moves are known.
-        digest: the hash of its data, if that is known.
-        waits_for: how many others it waits for; None if nobody has told that.
-        end: its last end: by which of its moves, and the state.
-        others: where it stood before, newest first, if its server may have gone on from there.
-    """
-
-    state: str | None
-    rev: int
-    claim_no: int
-    attempt: int
-    name: str
-    boot: str
-    step: ToldMove
-    digest: str | None = None
-    waits_for: int | None = None
-    end: tuple[int, str] | None = None
-    others: tuple[ToldJob, ...] = ()
-
-    @property
-    def is_requeued(self) -> bool:
-        """Whether it is queued by a requeue, which nobody need have told: then its last move is that which it ended
-        by.
-        """
-        return self.step.move.k == "requeued" or (self.state == "queued" and AFTER[self.step.move.k] in ENDED)
-
-
 UNSEEN = ("claimed", "replaced", "freed", "doomed")
 """No untold moves on a server: it says what it has delivered, and no job there waits for others or has other data."""
-
-ANY_BOOT = ""
-"""Instead of the name of one."""
-
-
-class Tangle(NamedTuple):
-    """A job of a server that was delivered again, or whose moves are no single row.
-
-    Attributes:
-        start: the first place of the job that is remembered.
-        steps: its later moves, in the order in which they were read.
-    """
-
-    start: ToldJob | None
-    steps: list[ToldMove]
-
-    @property
-    def moves(self) -> Iterator[Told]:
-        """All that are remembered."""
-        yield from () if self.start is None else (self.start.step.move,)
-        yield from (step.move for step in self.steps)
-
-
-class DoubtfulMove(NamedTuple):
-    """Something that cannot be, unless a process died before it had told its last turn.
-
-    Attributes:
-        by: the boot of which one untold move would explain it, or `ANY_BOOT`; None if none would.
-    """
-
-    kind: Kind
-    says: str
-    step: ToldMove
-    before: ToldMove | None
-    by: str | None
 
 
 class JobReplay:
@@ -357,7 +282,7 @@ class JobReplay:
         known.waits_for = self.links.hear(move, None if before is None else before.waits_for, step.line)
         known.end = (move.r, state) if state in ENDED else None if earlier is None else earlier.end
         if self.is_server and job is not None:
-            known.others = _others(job)
+            known.others = places_of(job)
             for one in (job, *job.others) if move.k == "claimed" and move.p else ():
                 if one.state == "running" and one.boot != step.boot and one.rev < move.r:
                     last = self.bereft.get(one.boot, step)
@@ -493,13 +418,3 @@ class JobReplay:
                     if self._wrong(led, step) is None:
                         return led
         return None
-
-
-OTHERS_KEPT_MAX = 8
-"""Places of one job from which its server may have gone on."""
-
-
-def _others(job: ToldJob) -> tuple[ToldJob, ...]:
-    """Where a job has stood by now. A claim may be lost, and what it has done be told all the same."""
-    bare = ToldJob(job.state, job.rev, job.claim_no, job.attempt, job.name, job.boot, job.step)
-    return (bare, *job.others)[:OTHERS_KEPT_MAX]

@@ -14,7 +14,7 @@ from ...log.events import EVENTS
 from ...rules.lifecycle import MOVES, QUIET
 from ..log_files.lines import Line, Told
 from .findings import Findings
-from .jobs import AFTER
+from .logged_moves import AFTER
 
 TURNS_KEPT_MAX = 64
 """The newest turns of a boot that are remembered."""

@@ -9,7 +9,7 @@ from ...messages.jobs import Instant
 from ...messages.name_limits import Rate
 from ...rules.rates import per_seconds, rate_read
 from ..log_files.lines import Line
-from .jobs import ToldMove
+from .logged_moves import ToldMove
 
 LATE_STARTS_MAX = 1_000
 """How many starts may be told before one that came earlier: several processes write their logs at once."""

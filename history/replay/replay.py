@@ -18,8 +18,9 @@ from .boots import BootReplay
 from .findings import Findings
 from .follow_ups import FollowUpReplay
 from .groups import GroupReplay
-from .jobs import AFTER, JobReplay, ToldMove
+from .jobs import JobReplay
 from .lines_of_turns import TurnLines
+from .logged_moves import AFTER, ToldMove
 from .rates import RateReplay
 from .slots import SlotReplay
 from .steps import StepReplay
@@ -32,7 +33,7 @@ OTHER_KINDS = frozenset(MOVE_KINDS) - AFTER.keys()
 
 
 LEDGER_LEVEL = EVENTS["turn.committed"].level
-OTHER_LEVELS = frozenset(kind.level for kind in EVENTS.values()) - {LEDGER_LEVEL}
+OTHER_LEVELS = sorted({kind.level for kind in EVENTS.values()} - {LEDGER_LEVEL})
 """Levels that a line of the ledger never has. A host's formatter may have words of its own for levels, so no checksum
 covers them."""
 

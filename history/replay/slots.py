@@ -13,8 +13,8 @@ from ...messages.clock_steps import STEP_SECONDS_MIN
 from ...rules.wording import many
 from ..log_files.lines import Line
 from .findings import Findings
-from .jobs import ToldMove
 from .lines_of_turns import slot_named_by
+from .logged_moves import ToldMove
 from .schedule_changes import Change, change_of
 
 FIRED_KEPT_MAX = 512

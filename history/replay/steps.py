@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from ...rules.wording import many
 from .findings import Findings
-from .jobs import ENDED_KEPT_MAX, DoubtfulMove, JobReplay, ToldMove
+from .jobs import ENDED_KEPT_MAX, JobReplay
+from .logged_moves import DoubtfulMove, ToldMove
 
 NOTHING: Mapping[str, ToldMove] = {}
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from ...messages.jobs import ENDED
 from ..log_files.lines import Line, Unread, read
-from ..replay.jobs import AFTER
+from ..replay.logged_moves import AFTER
 from ..replay.replay import Replay
 
 __all__ = ["ActorState", "Held", "Snapshot", "snapshot"]
