@@ -1,0 +1,99 @@
+"""What one plain job costs the package in calls, files and switches of threads, from `queue()` to `join()`.
+
+    python bench/calls.py
+
+These are counts, not times: on one version of Python they are the same on every machine, so the tests hold them to
+the bounds of bounds.toml. Only functions of the package are counted, in a runtime that is warm: the main thread queues,
+one worker thread runs the handler, and events at info go to a file.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from types import FrameType
+from typing import Any, NamedTuple
+
+import lamplighter
+from lamplighter import Runtime, configure_logging
+
+PACKAGE = str(Path(lamplighter.__file__).parent)
+WARM_UP_JOBS = 50
+JOBS = 20
+JOIN_SECONDS_MAX = 30.0
+
+
+class Cost(NamedTuple):
+    """What one job took.
+
+    Attributes:
+        calls: how often a function of the package was called.
+        files: in how many of its files.
+        switches: how often another thread went on than the one before.
+    """
+
+    calls: int
+    files: int
+    switches: int
+
+
+class Recorder:
+    """Notes each call of a function of the package, in order, with its thread."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[int, str]] = []
+
+    def profile(self, frame: FrameType, event: str, _: Any) -> None:
+        """A profile function, see `sys.setprofile`."""
+        if event == "call" and frame.f_code.co_filename.startswith(PACKAGE):
+            self.calls.append((threading.get_ident(), frame.f_code.co_filename))
+
+    def cost(self) -> Cost:
+        """What was noted since the last time."""
+        calls, self.calls = self.calls, []
+        threads = [thread for thread, _ in calls]
+        switches = sum(one != other for one, other in pairwise(threads))
+        return Cost(len(calls), len({file for _, file in calls}), switches)
+
+
+def one_job(folder: Path) -> Cost:
+    """The least of several jobs for each figure: a job may meet a look that the runtime takes now and then."""
+    recorder = Recorder()
+    threading.setprofile(recorder.profile)
+    try:
+        configure_logging(folder / "app.log", console=False, level="info")
+        runtime = Runtime(folder / "app.db")
+        runtime.jobs.add_handler("nothing", lambda job: None)
+        with runtime:
+            return _least(lambda: runtime.jobs.join(runtime.jobs.queue("nothing"), timeout=JOIN_SECONDS_MAX), recorder)
+    finally:
+        threading.setprofile(None)
+        for handler in logging.getLogger("lamplighter").handlers[:]:
+            logging.getLogger("lamplighter").removeHandler(handler)
+            handler.close()
+
+
+def _least(run: Callable[[], object], recorder: Recorder) -> Cost:
+    for _ in range(WARM_UP_JOBS):
+        run()
+    costs = []
+    sys.setprofile(recorder.profile)
+    try:
+        for _ in range(JOBS):
+            recorder.calls.clear()
+            run()
+            costs.append(recorder.cost())
+    finally:
+        sys.setprofile(None)
+    return Cost(*(min(figures) for figures in zip(*costs, strict=True)))
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as name:
+        for figure, number in one_job(Path(name))._asdict().items():
+            print(figure, number)
