@@ -22,29 +22,29 @@ C = TypeVar("C")
 R = TypeVar("R")
 
 ELSEWHERE = {
-    "delay": "queue(data)",
-    "delay_on_commit": "queue(data, connection=...)",
-    "apply_async": "queue(data, delay=..., at=..., expires=..., priority=...)",
-    "send": "queue(data)",
-    "send_with_options": "queue(data, delay=..., priority=...)",
-    "enqueue": "queue(data)",
-    "enqueue_at": "queue(data, at=...)",
-    "enqueue_in": "queue(data, delay=...)",
-    "schedule": "queue(data, delay=...)",
-    "submit": "queue(data)",
-    "perform_async": "queue(data)",
-    "defer": "queue(data)",
-    "aenqueue": "aqueue(data)",
-    "defer_async": "aqueue(data)",
-    "kiq": "aqueue(data)",
-    "map": "many([data, data])",
-    "starmap": "many([data, data])",
-    "apply": "queue(data) with lamplighter.testing.Inline",
-    "call_local": "__wrapped__(job)",
-    "s": "queue(data) in the handler of the job before it",
-    "si": "queue(data) in the handler of the job before it",
-    "signature": "queue(data) in the handler of the job before it",
-    "then": "queue(data) in the handler of the job before it",
+    "delay": ".queue(data)",
+    "delay_on_commit": ".queue(data, connection=...)",
+    "apply_async": ".queue(data, delay=..., at=..., expires=..., priority=...)",
+    "send": ".queue(data)",
+    "send_with_options": ".queue(data, delay=..., priority=...)",
+    "enqueue": ".queue(data)",
+    "enqueue_at": ".queue(data, at=...)",
+    "enqueue_in": ".queue(data, delay=...)",
+    "schedule": ".queue(data, delay=...)",
+    "submit": ".queue(data)",
+    "perform_async": ".queue(data)",
+    "defer": ".queue(data)",
+    "aenqueue": ".aqueue(data)",
+    "defer_async": ".aqueue(data)",
+    "kiq": ".aqueue(data)",
+    "map": ".many([data, data])",
+    "starmap": ".many([data, data])",
+    "apply": ".queue(data) with lamplighter.testing.Inline",
+    **dict.fromkeys(("call_local", "fn", "run"), "{function}(job), which calls the function"),
+    **dict.fromkeys(
+        ("s", "si", "signature", "subtask", "then", "pipe", "message"),
+        "job.then(({name!r}, data)) in the handler of the job before it, or .queue(data, after=[job])",
+    ),
 }
 """What the functions of other job queues have, and what there is here."""
 
@@ -136,9 +136,9 @@ class JobHandler(Generic[P, D, C, R]):
 
         def __getattr__(self, name):
             # It is looked up without `self.name`, which a copy does not have yet.
-            of = self.__dict__.get("name")
-            meant = ELSEWHERE.get(name)
-            hint = "" if meant is None or of is None else f" (the handler of {of!r}); did you mean .{meant}?"
+            of, function = self.__dict__.get("name"), self.__dict__.get("__name__", "")
+            meant = ELSEWHERE.get(name, "").format(name=of, function=function)
+            hint = f" (the handler of {of!r}); did you mean {meant}?" if meant and of is not None else ""
             raise AttributeError(f"'JobHandler' object has no attribute {name!r}{hint}", name=name, obj=self)
 
     def __reduce__(self) -> str:
@@ -161,7 +161,8 @@ class JobHandler(Generic[P, D, C, R]):
         """
         known = QueueKeywords.__annotations__
         if unknown := options.keys() - known.keys():
-            raise unknown_options(unknown, known, f"{self.name}.{call}, whose data is one argument,")
+            example = f"{call}({{{min(unknown)!r}: ...}})"
+            raise unknown_options(unknown, known, f"{self.name}.{call}, whose data is one argument, as in {example},")
 
     def _typed(self, job: Job[Any]) -> Job[Any, R]:
         return Job(job.record, deduplicated=job.deduplicated, types=self._types)

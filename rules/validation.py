@@ -45,7 +45,8 @@ def unknown_options(unknown: Iterable[str], known: Iterable[str], what: str) -> 
     """The error for options that a call does not have."""
     got, there = sorted(unknown), list(known)
     meant = {name: ELSEWHERE[name] for name in got if ELSEWHERE.get(name) in there}
-    close = {name: one for name in got for one in alike(name, there)}
+    # One letter is the name of somebody's own argument, and like many an option.
+    close = {name: one for name in got if len(name) > 1 for one in alike(name, there)}
     hints = dict.fromkeys({**close, **meant}.values())
     hint = f"; did you mean {' and '.join(hints)}?" if hints else ""
     return UsageError(f"unknown option {', '.join(got)}{hint or '.'} The options of {what} are {', '.join(there)}")
@@ -77,6 +78,10 @@ def check_name(value: Any, what: str = "name") -> str:
     """A job name, id, key: a str of 1 to 200 characters."""
     if not isinstance(value, str) or not 1 <= len(value) <= NAME_CHARACTERS_MAX:
         got = f"{len(value)} characters" if isinstance(value, str) else shown(value)
+        if callable(value):
+            name, function = getattr(value, "name", None), getattr(value, "__name__", "its")
+            is_handler = isinstance(name, str)
+            got += f"; write {name!r}, or {function}.name" if is_handler else "; write the name of its handler"
         raise UsageError(f"expected {what} to be a str of 1 to {NAME_CHARACTERS_MAX} characters, got: {got}")
     try:
         if not value.isascii():

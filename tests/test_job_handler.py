@@ -339,6 +339,31 @@ def test_who_passes_what_the_function_takes_is_told_of_options_and_not_of_data(r
         send.queue(to="a")
 
 
+def test_who_passes_the_functions_own_arguments_is_told_how_to_pass_them_as_data(runtime):
+    handler = runtime(":memory:").jobs.handler("double")(lambda job: job.data)
+
+    with pytest.raises(UsageError, match=r"unknown option a\. .* one argument, as in queue\(\{'a': \.\.\.\}\), are id"):
+        handler.queue(a=1)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda jobs, handler: jobs.queue(handler, 1),
+        lambda jobs, handler: jobs.queue_many([(handler, 1)]),
+        lambda jobs, handler: jobs.pause(handler),
+        lambda jobs, handler: jobs.counts(handler),
+    ],
+)
+def test_whoever_passes_a_handler_or_a_function_for_a_name_is_told_to_write_the_name(runtime, call):
+    rt = runtime(":memory:")
+
+    with pytest.raises(UsageError, match=r"; write 'big', or scale\.name$"):
+        call(rt.jobs, rt.jobs.handler("big")(scale))
+    with pytest.raises(UsageError, match=r"<function scale.*; write the name of its handler$"):
+        call(rt.jobs, scale)
+
+
 @pytest.mark.parametrize("kind", ["plain", "async"])
 def test_a_generator_function_is_refused_because_a_call_runs_nothing_of_it(runtime, kind):
     def plain(job):
@@ -369,7 +394,11 @@ def test_a_payload_in_the_place_of_the_job_is_refused(runtime, payload):
         ("apply_async", r"\.queue\(data, delay="),
         ("send", r"\.queue\(data\)"),
         ("kiq", r"\.aqueue\(data\)"),
-        ("s", r"\.queue\(data\) in the handler of the job before it"),
+        (
+            "s",
+            r"job\.then\(\('mail', data\)\) in the handler of the job before it, or \.queue\(data, after=\[job\]\)\?",
+        ),
+        ("call_local", r"print\(job\), which calls the function\?"),
     ],
 )
 def test_a_method_of_another_job_queue_leads_to_what_it_is_here(runtime, name, instead):
