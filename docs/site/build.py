@@ -39,7 +39,10 @@ CONTENTS = {
         "glossary",
         "changelog",
     ],
-    "Coming from": [f"coming-from/{name}" for name in ("celery", "huey", "apscheduler", "rq")],
+    "Coming from": [
+        f"coming-from/{name}"
+        for name in ("celery", "huey", "apscheduler", "rq", "dramatiq", "procrastinate", "django-q")
+    ],
     "Why it holds": ["guarantees", "lifecycle", "reliability", "mutants", "architecture", "decisions", "contributing"],
 }
 
