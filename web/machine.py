@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from html import escape
+from itertools import chain
 
 from ..messages.jobs import JobState
 
@@ -28,19 +29,18 @@ WAYS = (
 )
 
 
-def machine(now: JobState, been: Collection[JobState]) -> str:
+def machine(now: JobState, gone: Collection[tuple[JobState, JobState]]) -> str:
     """The picture.
 
     Args:
         now: the state that it is in.
-        been: those that it has been in.
+        gone: the ways that it has gone, each from one state to another.
     """
-    known = {*been, now}
+    known = {JobState.QUEUED, now, *chain.from_iterable(gone)}
     said = f"The job is {now.value}; it has been {', '.join(state.value for state in PLACES if state in known)}"
     parts = [f'<svg class="machine" viewBox="0 0 540 125" role="img" aria-label="{escape(said)}" width="540">']
     for start, end, path in WAYS:
-        was = start in known and end in known
-        parts.append(f'<g class="{"been" if was else "way"}"><path d="{path}"/></g>')
+        parts.append(f'<g class="{"been" if (start, end) in gone else "way"}"><path d="{path}"/></g>')
     for state, (x, y) in PLACES.items():
         kind = "now" if state == now else "been" if state in known else "state-box"
         parts.append(

@@ -4197,6 +4197,38 @@ MUTANTS = (
     ),
     Mutant(
         SIGHT,
+        "a link makes the page say what it likes",
+        "web/pages/page.py",
+        "return [NOTICES[said]] if said in NOTICES else []",
+        "return [NOTICES.get(said, said)]",
+        test="tests/web/test_site.py::test_a_link_makes_a_page_say_nothing_of_its_own",
+    ),
+    Mutant(
+        SIGHT,
+        "each job that was claimed has gone back into the queue",
+        "web/pages/jobs.py",
+        "    if job.claim_no > 1 or (",
+        "    if job.claim_no or (",
+        test="tests/web/test_machine.py::test_the_picture_of_a_job_shows_the_ways_that_it_has_gone",
+    ),
+    Mutant(
+        SIGHT,
+        "each job that was claimed was cancelled while it ran",
+        "web/pages/jobs.py",
+        "    was_queued = not job.claim_no or (",
+        "    was_queued = not job.claim_no and (",
+        test="tests/web/test_machine.py::test_the_picture_of_a_job_shows_the_ways_that_it_has_gone",
+    ),
+    Mutant(
+        SIGHT,
+        "rows move while one is selected",
+        "web/static/page.js",
+        'document.querySelector("form [data-changed], tbody [name=id]:checked")',
+        'document.querySelector("form [data-changed]")',
+        test="tests/web/test_browser.py::test_rows_stay_where_they_are_while_one_is_selected",
+    ),
+    Mutant(
+        SIGHT,
         "a sweep keeps a reader open while it writes",
         "operating/matching.py",
         '    return needed(store.table, "list").sweep(query)\n',
@@ -4218,7 +4250,7 @@ MUTANTS = (
         "web/live.py",
         "                self._listeners -= 1\n",
         "                pass\n",
-        test="tests/web/test_site.py::test_streams_have_a_bound_and_one_that_has_ended_makes_room",
+        test="tests/web/test_bounds.py::test_streams_have_a_bound_and_one_that_has_ended_makes_room",
     ),
     Mutant(
         SIGHT,
@@ -4226,7 +4258,7 @@ MUTANTS = (
         "web/pages/jobs.py",
         "visit.searching() if text else nullcontext()",
         "nullcontext()",
-        test="tests/web/test_site.py::test_a_search_that_gets_no_turn_is_told_so_and_a_page_without_one_is_not",
+        test="tests/web/test_bounds.py::test_a_search_that_gets_no_turn_is_told_so_and_a_page_without_one_is_not",
     ),
     Mutant(
         SIGHT,
@@ -4234,7 +4266,7 @@ MUTANTS = (
         "web/site.py",
         "        try:\n            yield\n        finally:\n            self._searches.release()\n",
         "        yield\n        self._searches.release()\n",
-        test="tests/web/test_site.py::test_a_search_that_has_ended_or_failed_lets_the_next_one_in",
+        test="tests/web/test_bounds.py::test_a_search_that_has_ended_or_failed_lets_the_next_one_in",
     ),
     Mutant(
         SIGHT,
@@ -4242,7 +4274,7 @@ MUTANTS = (
         "web/site.py",
         "        except Exception as error:\n            try:\n",
         "        except REFUSALS as error:\n            try:\n",
-        test="tests/web/test_site.py::test_whatever_fails_is_answered_with_the_headers_of_the_page_and_logged",
+        test="tests/web/test_bounds.py::test_whatever_fails_is_answered_with_the_headers_of_the_page_and_logged",
     ),
     Mutant(
         SIGHT,
@@ -4250,7 +4282,7 @@ MUTANTS = (
         "operating/query.py",
         "            if terms > QUERY_TERMS_MAX:\n",
         "            if False:\n",
-        test="tests/web/test_site.py::test_a_search_of_more_words_than_sqlite_takes_is_answered_with_a_sentence",
+        test="tests/web/test_bounds.py::test_a_search_of_more_words_than_sqlite_takes_is_answered_with_a_sentence",
     ),
     Mutant(
         SIGHT,
@@ -4258,7 +4290,7 @@ MUTANTS = (
         "web/pages/forms.py",
         "        if not math.isfinite(number):\n",
         "        if False:\n",
-        test="tests/web/test_site.py::test_a_number_that_is_none_is_answered_with_a_sentence",
+        test="tests/web/test_bounds.py::test_a_number_that_is_none_is_answered_with_a_sentence",
     ),
     Mutant(
         SIGHT,

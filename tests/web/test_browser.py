@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from lamplighter import Runtime
 
 from .kit import Page
 from .server import served
@@ -43,6 +45,16 @@ def test_nothing_that_a_job_holds_runs(open_page: Callable[..., Any], path: str)
 
     assert "alert(1)" in tab.content()
     assert tab.locator("main script, main img").count() == 0
+
+
+@pytest.mark.parametrize("path", ["/", "/jobs", "/errors", "/names"])
+def test_a_text_that_turns_its_direction_turns_nothing_beside_it(open_page: Callable[..., Any], path: str) -> None:
+    turned = """[...document.querySelectorAll("body *")].filter((one) => [...one.childNodes].some(
+        (text) => text.nodeType === 3 && text.data.includes("\u202e")))"""
+
+    found = open_page(path).evaluate(f"{turned}.map((one) => getComputedStyle(one).unicodeBidi)")
+
+    assert found and set(found) == {"isolate"}
 
 
 def test_a_page_is_read_again_when_somebody_has_changed_something(open_page: Callable[..., Any], page: Page) -> None:
@@ -106,14 +118,51 @@ def test_everything_can_be_done_without_scripts(open_page: Callable[..., Any]) -
     tab.get_by_text("3 jobs of 3 done").wait_for()
 
 
-def test_a_selection_survives_that_the_page_is_read_again(open_page: Callable[..., Any], page: Page) -> None:
+def test_rows_stay_where_they_are_while_one_is_selected(open_page: Callable[..., Any], page: Page) -> None:
     tab = open_page("/jobs?q=state%3Adead")
     tab.get_by_label("Select dead-1").check()
-
     page.post("/act/job", {"id": "dead-0", "action": "requeue"})
+    asked: list[str] = []
+    tab.on("request", lambda request: asked.append(request.url))
+
+    # It reads itself again when it is shown again. Whatever it asks for it has asked for before the doctor's page.
+    tab.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    tab.evaluate("fetch('/doctor').then((answer) => answer.text())")
+
+    assert "/doctor" in asked[-1] and [url for url in asked if "/jobs" in url] == []
+    assert tab.get_by_label("Select dead-0").is_visible() and tab.get_by_label("Select dead-1").is_checked()
+    tab.get_by_label("Select dead-1").uncheck()
     tab.get_by_label("Select dead-0").wait_for(state="detached")
 
-    assert tab.get_by_label("Select dead-1").is_checked()
+
+def test_the_selected_jobs_are_named_before_something_is_done_to_them(open_page: Callable[..., Any]) -> None:
+    tab = open_page("/jobs?q=state%3Adead")
+    for number in (0, 2):
+        tab.get_by_label(f"Select dead-{number}").check()
+
+    tab.get_by_role("button", name="Requeue…").click()
+
+    tab.get_by_role("button", name="Requeue 2 jobs").wait_for()
+    assert sorted(tab.get_by_label("The jobs").locator("a").all_inner_texts()) == ["dead-0", "dead-2"]
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_on_a_phone_a_page_is_as_wide_as_the_screen(open_page: Callable[..., Any], path: str) -> None:
+    tab = open_page(path)
+    tab.set_viewport_size({"width": 390, "height": 844})
+
+    assert tab.evaluate("document.documentElement.scrollWidth") == 390
+
+
+def test_on_a_phone_the_id_of_a_job_takes_two_lines_at_most(open_page: Callable[..., Any], store: Path) -> None:
+    with Runtime(store).start(work=False) as runtime:
+        job = runtime.jobs.queue("send-mail")
+    tab = open_page("/jobs")
+    tab.set_viewport_size({"width": 390, "height": 844})
+
+    box = tab.get_by_role("link", name=job.id).bounding_box()
+
+    assert box is not None and box["height"] <= 50
 
 
 def test_a_server_stops_though_ten_pages_listen(chromium: Any, page: Page) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import re
@@ -78,50 +77,6 @@ def test_a_search_that_cannot_be_read_says_where(page: Page) -> None:
 
     assert response.status == 400
     assert "at character 7" in response.body.decode()
-
-
-MANY_WORDS = "a " * 999
-
-
-def test_a_search_of_more_words_than_sqlite_takes_is_answered_with_a_sentence(page: Page) -> None:
-    shown = page.get("/jobs", urlencode({"q": MANY_WORDS}))
-    sweep = page.post("/act/jobs", {"which": "matching", "action": "requeue", "q": f"state:dead {MANY_WORDS}"})
-
-    assert [answer.status for answer in (shown, sweep)] == [400, 400]
-    assert "after 100 terms" in shown.body.decode()
-
-
-@pytest.mark.parametrize("number", ["inf", "-inf", "nan", "1e999", "x"])
-@pytest.mark.parametrize("field", ["shown", "asked_at", "done"])
-def test_a_number_that_is_none_is_answered_with_a_sentence(page: Page, field: str, number: str) -> None:
-    form = confirm(page, {"which": "matching", "q": "name:mail state:dead", "action": "requeue"}) | {field: number}
-
-    answer = page.post("/act/jobs", form)
-
-    assert answer.status == 400
-    assert f"expected {field} to be a number" in answer.body.decode()
-
-
-class Untellable(Exception):
-    """An error that cannot even be told."""
-
-    def __str__(self) -> str:
-        raise RuntimeError("no words")
-
-
-@pytest.mark.parametrize("error", [KeyError("users"), Untellable(), UnicodeEncodeError("utf-8", "\ud800", 0, 1, "")])
-@pytest.mark.parametrize("query", ["", "as=json"])
-def test_whatever_fails_is_answered_with_the_headers_of_the_page_and_logged(
-    store: Path, error: Exception, query: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    def fails(request: Request) -> Visitor:
-        raise error
-
-    answer = dashboard(str(store), who=fails).answer(Request(method="GET", path="/", query=query))
-
-    assert answer.status == (400 if isinstance(error, ValueError) else 500)
-    assert answer.headers.items() >= HEADERS.items()
-    assert [record.exc_info[1] for record in caplog.records if record.exc_info] == [error] * (answer.status == 500)
 
 
 def test_whoever_is_not_known_sees_nothing(store: Path) -> None:
@@ -222,6 +177,12 @@ def test_a_dead_job_is_requeued_and_its_page_says_so(page: Page) -> None:
     path, _, query = response.headers["Location"].partition("?")
     assert "put back into the queue" in page.text(path, query)
     assert json.loads(page.get(path, "as=json").body)["job"]["state"] == "queued"
+
+
+@pytest.mark.parametrize("path", ["/jobs/fine", "/jobs", "/names/mail", "/errors", "/schedules"])
+def test_a_link_makes_a_page_say_nothing_of_its_own(page: Page, path: str) -> None:
+    for said in ("It was cancelled. Log in at evil.example", "unknown", ""):
+        assert page.text(path, urlencode({"said": said})).count('class="notice good"') == 0
 
 
 def test_the_log_says_who_did_it_on_the_page_and_why(page: Page, store: Path) -> None:
@@ -409,48 +370,3 @@ def test_the_doctor_has_a_page_also_where_the_store_cannot_be_read(tmp_path: Pat
     assert "schema 99" in page.text("/doctor")
     assert "schema version 2" in twin["unread"]
     assert {one["level"] for one in twin["findings"] if one["check"].startswith("names")} == {"unknown"}
-
-
-SEARCH = urlencode({"q": "state:dead nowhere"})
-COUNT = {"which": "matching", "q": "name:mail state:dead", "action": "requeue"}
-
-
-def test_a_search_that_gets_no_turn_is_told_so_and_a_page_without_one_is_not(
-    page: Page, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    form = confirm(page, COUNT)
-    monkeypatch.setattr("lamplighter.web.site.SEARCHES_MAX", 0)
-    monkeypatch.setattr("lamplighter.web.site.SEARCH_WAIT_SECONDS", 0.0)
-    busy = Page(Path(page.store))
-
-    answers = [busy.get("/jobs", SEARCH), busy.post("/act/jobs", COUNT), busy.post("/act/jobs", {**form, **COUNT})]
-
-    assert [answer.status for answer in answers] == [503] * 3
-    assert "try again" in answers[0].body.decode()
-    assert [busy.get(path).status for path in PAGES] == [200] * len(PAGES)
-
-
-def test_a_search_that_has_ended_or_failed_lets_the_next_one_in(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lamplighter.web.site.SEARCH_WAIT_SECONDS", 0.0)
-
-    found = [page.get("/jobs", query).status for query in (SEARCH, f"{SEARCH}&after=x", SEARCH)]
-
-    assert found == [200, 400, 200]
-    assert [page.post("/act/jobs", COUNT).status for _ in range(2)] == [200, 200]
-
-
-def test_streams_have_a_bound_and_one_that_has_ended_makes_room(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lamplighter.web.site.STREAMS_MAX", 1)
-
-    async def ask() -> list[int]:
-        found = []
-        for _ in range(2):
-            first = page.get("/live")
-            assert first.stream is not None
-            stream = first.stream()
-            await anext(stream)
-            found.append(page.get("/live").status)
-            await stream.aclose()
-        return found
-
-    assert asyncio.run(ask()) == [204, 204]

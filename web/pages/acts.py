@@ -18,10 +18,9 @@ def on_job(visit: PageVisit) -> Response:
     job_id = form.one("id")
     if form.choice("action", RIGHTS) == "requeue":
         visit.operator.requeue(job_id, reason=form.reason)
-        return visit.back("/jobs/", job_id, "It was put back into the queue.")
+        return visit.back("/jobs/", job_id, "requeued")
     job = visit.operator.cancel(job_id, reason=form.reason)
-    said = "It was cancelled." if job.state == JobState.CANCELLED else "It had ended already; nothing was done."
-    return visit.back("/jobs/", job_id, said)
+    return visit.back("/jobs/", job_id, "cancelled" if job.state == JobState.CANCELLED else "ended")
 
 
 def on_name(visit: PageVisit) -> Response:
@@ -30,9 +29,9 @@ def on_name(visit: PageVisit) -> Response:
     name = form.one("name")
     if form.choice("action", dict.fromkeys(("pause", "resume"), "pause")) == "pause":
         visit.operator.pause(name, reason=form.reason)
-        return visit.back("/names/", name, "No more job of it will be started.")
+        return visit.back("/names/", name, "paused")
     visit.operator.resume(name, reason=form.reason)
-    return visit.back("/names/", name, "Its jobs are started again.")
+    return visit.back("/names/", name, "resumed")
 
 
 def on_schedule(visit: PageVisit) -> Response:
@@ -46,11 +45,11 @@ def on_schedule(visit: PageVisit) -> Response:
             visit.operator.resume_schedule(schedule_id, reason=form.reason)
         case "run":
             job = visit.operator.run_now(schedule_id, reason=form.reason)
-            return visit.back("/jobs/", job.id, "It was queued just now.")
+            return visit.back("/jobs/", job.id, "queued")
         case _:
             visit.operator.remove_schedule(schedule_id, reason=form.reason)
             return redirect(visit.request.link("/schedules"))
-    return visit.back("/schedules/", schedule_id, "Done.")
+    return visit.back("/schedules/", schedule_id, "done")
 
 
 def on_runtime(visit: PageVisit) -> Response:
@@ -60,4 +59,4 @@ def on_runtime(visit: PageVisit) -> Response:
     visit.place.room.ask(
         boot, "quiet" if verb == "quiet" else "go", QuietAnswer, by=visit.visitor.name, via=VIA, reason=form.reason
     )
-    return visit.back("/runtimes/", boot, "It takes nothing new." if verb == "quiet" else "It goes on.")
+    return visit.back("/runtimes/", boot, verb)

@@ -10,7 +10,7 @@ SAMPLES = 20
 
 def errors(visit: PageVisit) -> PageContent:
     """What fails, the most frequent first."""
-    return PageContent("errors.html", "Errors", visit.look.errors(), {"notices": visit.notices})
+    return PageContent("errors.html", "Errors", visit.look.errors())
 
 
 def group(visit: PageVisit) -> PageContent:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from ...messages.jobs import JobState
-from ...operating.views import JobView
+from ...operating.views import JobPage, JobView
 from ...rules.codec import decode
 from .page import PageContent, PageVisit
 
@@ -41,7 +41,7 @@ def jobs(visit: PageVisit) -> PageContent:
     query = visit.search(text)
     with visit.searching() if text else nullcontext():
         found = visit.look.jobs(query, limit=PAGE_JOBS, after=visit.one("after") or None)
-    more = {"query": text, "tabs": list(_tabs(visit, text)), "notices": visit.notices}
+    more = {"query": text, "tabs": list(_tabs(visit, text))}
     return PageContent("jobs.html", "Jobs", found, more)
 
 
@@ -52,12 +52,24 @@ def job(visit: PageVisit) -> PageContent:
     more = {
         "is_open": job.state in (JobState.QUEUED, JobState.RUNNING),
         "state_now": JobState(job.state),
-        "states_been": {JobState.QUEUED} | ({JobState.RUNNING} if job.claim_no else set()),
+        "ways_gone": set(_ways(found)),
         "facts": list(_facts(job)),
         "notices": visit.notices,
         "trace_link": _trace_link(visit),
     }
     return PageContent("job.html", job.id, found, more)
+
+
+def _ways(page: JobPage) -> Iterator[tuple[JobState, JobState]]:
+    """The ways from state to state that a job has gone."""
+    job, state = page.job, JobState(page.job.state)
+    outcomes = {one.claim_no: one.outcome for one in page.attempts or ()}
+    was_queued = not job.claim_no or (state == JobState.CANCELLED and outcomes.get(job.claim_no) != "cancelled")
+    if job.claim_no:
+        yield JobState.QUEUED, JobState.RUNNING
+    if job.claim_no > 1 or (job.claim_no and (was_queued or state == JobState.QUEUED)):
+        yield JobState.RUNNING, JobState.QUEUED
+    yield JobState.QUEUED if was_queued else JobState.RUNNING, state
 
 
 def _tabs(visit: PageVisit, text: str) -> Iterator[Tab]:

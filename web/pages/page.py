@@ -22,6 +22,20 @@ STREAM = "text/event-stream"
 """What a browser accepts that follows something."""
 
 
+NOTICES = {
+    "requeued": "It was put back into the queue.",
+    "cancelled": "It was cancelled.",
+    "ended": "It had ended already; nothing was done.",
+    "paused": "No more job of it will be started.",
+    "resumed": "Its jobs are started again.",
+    "queued": "It was queued just now.",
+    "quiet": "It takes nothing new.",
+    "go": "It goes on.",
+    "done": "Done.",
+}
+"""What a page says of the form that led to it. Its address has only the code: a link says nothing else on a page."""
+
+
 class PageVisit(NamedTuple):
     """One look at a page.
 
@@ -64,11 +78,11 @@ class PageVisit(NamedTuple):
     @property
     def notices(self) -> list[str]:
         """What the form has done that led here."""
-        said = self.request.asked().get("said", [])
-        return [said[-1][:200]] if said else []
+        said = self.one("said")
+        return [NOTICES[said]] if said in NOTICES else []
 
     def back(self, page: str, name: str, said: str) -> Response:
-        """See the page of one thing, which says what was done."""
+        """See the page of one thing, which says what was done: one of the `NOTICES`."""
         to = self.request.path_of(page, name)
         return redirect(f"{to}{'&' if '?' in to else '?'}{urlencode({'said': said})}")
 

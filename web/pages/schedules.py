@@ -15,7 +15,7 @@ def schedules(visit: PageVisit) -> PageContent:
     """All of them, by their ids."""
     after = visit.one("after") or None
     found = visit.look.schedules(limit=LISTED_MAX, after=after)
-    more = {"notices": visit.notices, "next": found[-1].id if len(found) == LISTED_MAX else None}
+    more = {"next": found[-1].id if len(found) == LISTED_MAX else None}
     return PageContent("schedules.html", "Schedules", found, more)
 
 

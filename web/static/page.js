@@ -32,10 +32,11 @@
   const main = () => byId("main");
   const isTyping = (element) => element?.closest("input:not([type=checkbox]), textarea, select, dialog[open]");
 
+  let missed = false;
   const refresh = () => {
-    // A form that is being filled in stays so.
-    if (document.hidden || isTyping(document.activeElement) || document.querySelector("form [data-changed]")) return;
-    htmx.trigger(main(), "stale");
+    // A form that is being filled in stays so, and rows stay where they are while one is selected.
+    missed = isTyping(document.activeElement) || document.querySelector("form [data-changed], tbody [name=id]:checked");
+    if (!missed && !document.hidden) htmx.trigger(main(), "stale");
   };
 
   let polling;
@@ -113,8 +114,7 @@
       for (const box of document.querySelectorAll("main tbody input[name=id]")) box.checked = event.target.checked;
     }
     if (event.target.id === "keys-on") kept("keys", event.target.checked ? "on" : "off");
-    const chosen = document.querySelectorAll("main tbody input[name=id]:checked").length;
-    for (const out of document.querySelectorAll("[data-chosen]")) out.textContent = chosen;
+    if (missed) refresh();
   });
   document.addEventListener("click", (event) => {
     if (event.target.id === "theme") KEYS.t();
