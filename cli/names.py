@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Collection, Mapping
+import shlex
+from collections.abc import Mapping
 
 from ..environment.clock import SystemClock
 from ..errors import UsageError, alike, shown
@@ -14,8 +15,11 @@ from .acting import Act, declare_acting, moment_of
 from .groups import Subcommand, declare_group
 from .looking import ago, declare_looking, looked, note, page_of, print_json
 from .name_pages import HEADS, NUMBERS, amount_of, row
-from .options import Times
+from .options import Times, add_paging, limit_of
 from .page import Cell
+
+ALIKE_MAX = 200
+"""Among so many names that begin with the same letter, or come after these, one is looked for that may be meant."""
 
 
 def declare(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentParser]:
@@ -24,13 +28,18 @@ def declare(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentPa
     return declare_group(
         parser,
         {
-            "list": Subcommand("list the job names", declare_looking, _list),
+            "list": Subcommand("list the job names, in order", _declare_list, _list),
             "show": Subcommand("show one", _declare_one, _show),
             "pause": Subcommand("start no more jobs of a name, until it is resumed", _declare_pause, _pause),
             "resume": Subcommand("start the jobs of a name again", _declare_act, _resume),
             "limit": Subcommand("let at most so many jobs of a name run at once", _declare_limit, _limit),
         },
     )
+
+
+def _declare_list(parser: argparse.ArgumentParser) -> None:
+    add_paging(parser)
+    declare_looking(parser)
 
 
 def _declare_one(parser: argparse.ArgumentParser) -> None:
@@ -55,13 +64,18 @@ def _declare_limit(parser: argparse.ArgumentParser) -> None:
 
 
 def _list(arguments: argparse.Namespace) -> int:
+    limit = limit_of(arguments)
+
     def show(look: Look) -> int:
-        names, now = look.names(), SystemClock().now()
+        found, now = look.names(limit=limit + 1, after=arguments.after), SystemClock().now()
+        names = found[:limit]
         if arguments.json:
             for name in names:
                 print_json(name)
         elif names:
             page_of(arguments).table(HEADS, [row(name, now) for name in names], right=NUMBERS)
+        if len(found) > limit:
+            note(f"more: --after {shlex.quote(names[-1].name)}")
         return 0 if names else 1
 
     return looked(arguments, show)
@@ -69,10 +83,9 @@ def _list(arguments: argparse.Namespace) -> int:
 
 def _show(arguments: argparse.Namespace) -> int:
     def show(look: Look) -> int:
-        names = {one.name: one for one in look.names()}
-        name = names.get(arguments.name)
+        name = look.name(arguments.name)
         if name is None:
-            _note_unknown(arguments.name, names)
+            _note_unknown(arguments.name, look)
             return 1
         if arguments.json:
             print_json(name)
@@ -83,7 +96,8 @@ def _show(arguments: argparse.Namespace) -> int:
     return looked(arguments, show)
 
 
-def _note_unknown(name: str, known: Collection[str]) -> None:
+def _note_unknown(name: str, look: Look) -> None:
+    known = [one.name for one in look.names(limit=ALIKE_MAX, after=name[:1])]
     hint = "".join(f"; did you mean {close!r}?" for close in alike(name, known))
     note(f"no job, handler or pause of the name {name!r} is known{hint}")
 
@@ -143,10 +157,10 @@ def _look_for(act: Act, name: str) -> NameView | None:
     if not act.can_look:
         return None
     with act.look() as look:
-        names = {one.name: one for one in look.names()}
-    if name not in names:
-        _note_unknown(name, names)
-    return names.get(name)
+        found = look.name(name)
+        if found is None:
+            _note_unknown(name, look)
+    return found
 
 
 def _fields(name: NameView, times: Times) -> list[tuple[str, Cell]]:

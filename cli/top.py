@@ -13,7 +13,7 @@ from ..operating.looking import Lookout, lookout_at, wait
 from ..rules.printable import visible
 from ..rules.validation import check_seconds
 from . import name_pages, runtime_pages
-from .options import WATCH_SECONDS_MIN, Times, add_store_or_runtime, is_on_server, store_or_runtimes
+from .options import LIMIT, WATCH_SECONDS_MIN, Times, add_store_or_runtime, is_on_server, store_or_runtimes
 from .page import STYLES, Cell, Page, rich_table
 
 EVERY_SECONDS, SERVER_EVERY_SECONDS = 1.0, 5.0
@@ -88,7 +88,11 @@ def screen_of(place: Lookout, times: Times) -> Screen:
     lines: list[tuple[str, Any]] = [(f"{seen.store}  {times.of(seen.at)}  {counts}", "plain")]
     tone = runtime_pages.TONES[seen.health.status]
     lines += [(text, tone) for text in (seen.health.status, *seen.health.reasons)]
-    by_name = Table(name_pages.HEADS, [name_pages.row(name, seen.at) for name in seen.names], name_pages.NUMBERS)
+    if len(seen.names) > LIMIT:
+        lines.append((f"the first {LIMIT} names; `lamplighter names list` has all", "quiet"))
+    by_name = Table(
+        name_pages.HEADS, [name_pages.row(name, seen.at) for name in seen.names[:LIMIT]], name_pages.NUMBERS
+    )
     by_boot = Table(runtime_pages.HEADS, [runtime_pages.row(boot, seen.at) for boot in boots], runtime_pages.NUMBERS)
     return Screen(lines, [table for table in (by_name, by_boot) if table.rows])
 

@@ -52,6 +52,9 @@ AHEAD_IN_LISTS_MAX = 20
 
 COUNTED_AT_ONCE = 1_000
 
+NAMES_MAX = 1_000
+"""So many names, the first ones, are looked at in a picture of the whole. Where there are more, its sums are capped."""
+
 STEPS_SHOWN_MAX = 100
 """Kept steps of one job, the newest."""
 
@@ -124,27 +127,31 @@ class Look:
         """
         boots, now = self._runtimes.all(), self._now()
         with self._store.snapshot() as seen:
-            names = self._names(seen, boots, now)
+            names = self._names(seen, boots, now, limit=NAMES_MAX + 1)
             counts = None if seen.table is None else seen.table.capped_counts(None, COUNTED_MAX)
             if counts is not None:
                 dead = Amount(count=counts.of[JobState.DEAD], is_capped=JobState.DEAD in counts.capped)
             else:
                 dead = Amount(count=seen.jobs.counts(None)[JobState.DEAD])
-        return overview_of(self.address, names, boots, dead, now)
+        has_more = len(names) > NAMES_MAX
+        return overview_of(self.address, names[:NAMES_MAX], boots, dead, now, has_more_names=has_more)
 
     def boots(self) -> Sequence[BootView]:
         """The boots on the store, the oldest first."""
         return [boot_view(boot) for boot in self._runtimes.all()]
 
-    def names(self) -> Sequence[NameView]:
-        """Every job name that is known."""
+    def names(self, *, limit: int = NAMES_MAX, after: str | None = None) -> Sequence[NameView]:
+        """The job names that are known, in order: those after one, so many at most."""
         boots, now = self._runtimes.all(), self._now()
         with self._store.snapshot() as seen:
-            return self._names(seen, boots, now)
+            # No text comes between one and the same with a NUL behind it.
+            return self._names(seen, boots, now, first="" if after is None else f"{after}\0", limit=limit)
 
     def name(self, name: str) -> NameView | None:
         """One job name; None if nothing is known of it."""
-        return next((one for one in self.names() if one.name == name), None)
+        boots, now = self._runtimes.all(), self._now()
+        with self._store.snapshot() as seen:
+            return next((one for one in self._names(seen, boots, now, first=name, limit=1) if one.name == name), None)
 
     def counts(self, name: str | None = None) -> Counts:
         """How many jobs are in each state, of one name or all."""
@@ -327,12 +334,14 @@ class Look:
             kept = seen.schedules.slots(record.id, since, until)
         return schedule_page(record, self._schedule_view(record, declared, now, slots), kept, since, until, now)
 
-    def _names(self, seen: StoreSnapshot, boots: Sequence[SeenBoot], now: Instant) -> Sequence[NameView]:
+    def _names(
+        self, seen: StoreSnapshot, boots: Sequence[SeenBoot], now: Instant, *, first: str = "", limit: int
+    ) -> Sequence[NameView]:
         pauses = {pause.name: pause for pause in seen.jobs.pauses()}
-        source = seen.queues if seen.table is None else seen.table
-        stored = () if source is None else source.names()
+        queues = () if seen.queues is None else seen.queues.names()
+        stored = queues if seen.table is None else seen.table.names(first, limit)
         handled = {name for boot in boots if boot.is_alive is not False for name in boot.record.names}
-        names = sorted({*stored, *handled, *pauses})
+        names = sorted(name for name in {*stored, *handled, *pauses} if name >= first)[:limit]
         census = {} if seen.table is None else seen.table.census(names, COUNTED_MAX, now)
         ready = {} if seen.queues is None else seen.queues.ready(names)
         return [

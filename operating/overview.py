@@ -98,22 +98,34 @@ def boot_view(boot: SeenBoot) -> BootView:
 
 
 def overview_of(
-    store: str, names: Sequence[NameView], boots: Sequence[SeenBoot], dead: Amount | None, now: Instant
+    store: str,
+    names: Sequence[NameView],
+    boots: Sequence[SeenBoot],
+    dead: Amount | None,
+    now: Instant,
+    *,
+    has_more_names: bool,
 ) -> Overview:
     """A store as a whole."""
+
+    def whole(amounts: Iterable[Amount | None]) -> Amount | None:
+        found = _sum(amounts)
+        return None if found is None else found + Amount(count=0, is_capped=has_more_names)
+
     served = [name for name in names if not name.is_parked and name.pause is None]
     oldest = [name.oldest_ready for name in served if name.oldest_ready is not None]
     return Overview(
         at=now,
         store=store,
         health=health_of_store(store, names, boots),
-        ready=_sum(name.ready for name in names),
-        running=_sum(name.running for name in names),
-        scheduled=_sum(name.scheduled for name in names),
-        parked=_sum(name.ready for name in names if name.is_parked),
+        ready=whole(name.ready for name in names),
+        running=whole(name.running for name in names),
+        scheduled=whole(name.scheduled for name in names),
+        parked=whole(name.ready for name in names if name.is_parked),
         dead=dead,
         oldest_ready=min(oldest, default=None),
         names=tuple(names),
+        has_more_names=has_more_names,
         boots=tuple(map(boot_view, boots)),
     )
 

@@ -124,6 +124,7 @@ class Overview:
     Attributes:
         parked: ready, of names that no boot handles.
         oldest_ready: since when the job is due that is due longest, of those that are not parked or paused.
+        has_more_names: whether there are more, after these; all numbers but `dead` are of these.
     """
 
     at: Instant
@@ -136,6 +137,7 @@ class Overview:
     dead: Amount | None
     oldest_ready: Instant | None
     names: tuple[NameView, ...]
+    has_more_names: bool
     boots: tuple[BootView, ...]
 
 

@@ -164,8 +164,9 @@ class JobTable(Protocol):
         """How many jobs are in each state, of one name or all, counted up to `cap`. Of a name, what has ended is
         counted among so many that ended last."""
 
-    def names(self) -> Sequence[str]:
-        """The names of all jobs that have not ended, and, as far as tallies tell, that ever were."""
+    def names(self, first: str = "", limit: int | None = None) -> Sequence[str]:
+        """The names of all jobs that have not ended, and, as far as tallies tell, that ever were: in order, from one
+        on, so many at most."""
 
     def children(self, corr: str, limit: int) -> Sequence[JobRecord]:
         """The jobs that descend from a root, without itself, the oldest first."""

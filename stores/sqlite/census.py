@@ -110,11 +110,11 @@ def _count(connection: sqlite3.Connection, rows: str, about: dict[str, Any]) -> 
     return int(connection.execute(f"select count(*) from (select 1 {rows} limit :cap)", about).fetchone()[0])
 
 
-def names(connection: sqlite3.Connection) -> list[str]:
+def names(connection: sqlite3.Connection, first: str, limit: int | None) -> list[str]:
     """As `JobTable.names` says: one seek of an index for each."""
-    found = {name for _, rows in UNFINISHED for name in _distinct(connection, rows)}
-    found.update(_distinct(connection, TALLIED))
-    return sorted(found - {""})
+    # The empty name, `OTHERS`, has the sums of no job's name.
+    places = [_distinct(connection, rows, first or "\0") for rows in (*(rows for _, rows in UNFINISHED), TALLIED)]
+    return sorted({name for found in places for name in islice(found, limit)})[:limit]
 
 
 def due_names(connection: sqlite3.Connection, now: Instant, limit: int) -> list[str]:
@@ -123,12 +123,11 @@ def due_names(connection: sqlite3.Connection, now: Instant, limit: int) -> list[
     return [name for name in sorted(found) if due.is_due(connection, name, now)][:limit]
 
 
-def _distinct(connection: sqlite3.Connection, rows: str) -> Iterator[str]:
-    first, following = f"select min(name) {rows}", f"select min(name) {rows} and name > :name"
-    (name,) = connection.execute(first).fetchone()
+def _distinct(connection: sqlite3.Connection, rows: str, first: str = "") -> Iterator[str]:
+    (name,) = connection.execute(f"select min(name) {rows} and name >= :name", {"name": first}).fetchone()
     while name is not None:
         yield name
-        (name,) = connection.execute(following, {"name": name}).fetchone()
+        (name,) = connection.execute(f"select min(name) {rows} and name > :name", {"name": name}).fetchone()
 
 
 def children(connection: sqlite3.Connection, corr: str, limit: int) -> Sequence[JobRecord]:

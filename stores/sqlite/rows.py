@@ -75,9 +75,9 @@ class JobRows:
         with self._reading() as reader, at_one_instant(reader):
             return census.counts(reader, name, cap)
 
-    def names(self) -> Sequence[str]:
+    def names(self, first: str = "", limit: int | None = None) -> Sequence[str]:
         with self._reading() as reader, at_one_instant(reader):
-            return census.names(reader)
+            return census.names(reader, first, limit)
 
     def children(self, corr: str, limit: int) -> Sequence[JobRecord]:
         with self._reading() as reader:

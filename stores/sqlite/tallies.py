@@ -22,9 +22,17 @@ create table lamplighter_tallies (
 ONE = "select * from lamplighter_tallies where span = ? and start = ? and name = ? and kind = ?"
 
 BETWEEN = """
-select * from lamplighter_tallies
-where span = :span and start between :since and :until and (:name is null or name = :name) order by start, name, kind
+select * from lamplighter_tallies where span = :span and start between :since and :until order by start, name, kind
 """
+
+OF_NAME = """
+with recursive starts(start) as (
+  select :since union all select start + :span from starts where :span > 0 and start + :span <= :until
+)
+select tally.* from starts cross join lamplighter_tallies tally
+where tally.span = :span and tally.start = starts.start and tally.name = :name order by tally.start, tally.kind
+"""
+"""One seek for each start: a file may have the sums of thousands of other names."""
 
 TOTALS = """
 select span, start, '', kind, sum(n), sum(seconds), '[]' from lamplighter_tallies
@@ -63,7 +71,8 @@ class TallyRows:
         self._reading = reading
 
     def between(self, span: int, since: Instant, until: Instant, name: str | None = None) -> Sequence[Tally]:
-        return self._read(BETWEEN, span=span, since=start_of(span, since), until=start_of(span, until), name=name)
+        about = {"span": span, "since": start_of(span, since), "until": start_of(span, until)}
+        return self._read(BETWEEN, **about) if name is None else self._read(OF_NAME, **about, name=name)
 
     def totals(self, span: int, since: Instant, until: Instant) -> Sequence[Tally]:
         return self._read(TOTALS, span=span, since=start_of(span, since), until=start_of(span, until))

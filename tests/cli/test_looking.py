@@ -88,6 +88,20 @@ def test_a_list_says_on_standard_error_how_to_go_on_and_as_json_in_its_last_line
     assert (end["next"], end["is_complete"]) == (None, True)
 
 
+def test_names_are_listed_some_at_a_time(filled, capsys):
+    assert main(["names", "list", "--json"]) == 0
+    every = [one["name"] for one in objects(capsys)]
+
+    assert main(["names", "list", "--limit", "1", "--json"]) == 0
+    printed = capsys.readouterr()
+    assert (json.loads(printed.out)["name"], printed.err) == (every[0], f"more: --after {every[0]}\n")
+
+    assert main(["names", "list", "--limit", str(len(every) - 1), "--json", "--after", every[0]]) == 0
+    printed = capsys.readouterr()
+    assert [json.loads(line)["name"] for line in printed.out.splitlines()] == every[1:]
+    assert printed.err == ""
+
+
 def test_a_job_is_shown_without_its_data_unless_that_is_asked_for(filled, capsys):
     assert main(["jobs", "show", "m0"]) == 0
     hidden = capsys.readouterr().out

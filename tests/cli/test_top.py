@@ -33,6 +33,18 @@ def test_once_shows_health_names_and_runtimes_as_plain_text(runtime, tmp_path, c
     assert "\x1b" not in said
 
 
+def test_many_names_are_cut_to_the_first_ones(runtime, tmp_path, capsys) -> None:
+    rt = runtime(start=False)
+    rt.start(work=False)
+    rt.jobs.queue_many([(f"tenant-{number:03}", number) for number in range(60)])
+
+    assert main(["top", "--store", str(tmp_path / "jobs.db"), "--once"]) == 0
+
+    said = capsys.readouterr().out
+    assert said.count("\ntenant-") == 50
+    assert "the first 50 names; `lamplighter names list` has all" in said
+
+
 def test_what_cannot_be_is_refused(tmp_path, capsys) -> None:
     assert main(["top", "--store", str(tmp_path / "nowhere.db"), "--once"]) == 3
     assert main(["top", "--store", str(tmp_path / "nowhere.db"), "--every", "0"]) == 2

@@ -22,6 +22,7 @@ from lamplighter.operating.looking import lock_kept_by, look_at
 from lamplighter.operating.operator import Operator
 from lamplighter.rules.codec import encode_own
 from lamplighter.stores.sqlite.lock_holder import LOCKS
+from lamplighter.stores.sqlite.rows import JobRows
 from lamplighter.stores.sqlite.store import SqliteStore
 
 from ..faults.kit import Host, eventually
@@ -107,6 +108,46 @@ def test_a_name_says_who_paused_it_who_handles_it_and_how_many_lanes_are_busy(ru
     assert (name.pause.by, name.pause.reason) == ("ada", "the server is down")
     assert (name.boots, name.is_parked, name.lanes, name.busy) == ((rt.boot.id,), False, 1, 1)
     assert look.name("nothing") is None
+
+
+def test_names_are_listed_some_at_a_time_and_of_one_only_that_is_counted(runtime, look, monkeypatch):
+    rt = runtime(start=False)
+    rt.start(work=False)
+    rt.jobs.queue_many([(f"tenant-{number}", number) for number in range(5)])
+    rt.jobs.pause("tenant-17")
+    counted = []
+    census = JobRows.census
+    monkeypatch.setattr(
+        JobRows, "census", lambda rows, names, *more: counted.append(names) or census(rows, names, *more)
+    )
+
+    assert [one.name for one in look.names(limit=2)] == ["tenant-0", "tenant-1"]
+    assert [one.name for one in look.names(limit=3, after="tenant-1")] == ["tenant-17", "tenant-2", "tenant-3"]
+    assert [one.name for one in look.names(limit=3, after="tenant-3")] == ["tenant-4"]
+    assert look.name("tenant-3").ready.count == 1
+    assert look.name("tenant-30") is None
+
+    assert counted == [
+        ["tenant-0", "tenant-1"],
+        ["tenant-17", "tenant-2", "tenant-3"],
+        ["tenant-4"],
+        ["tenant-3"],
+        ["tenant-4"],
+    ]
+
+
+def test_of_too_many_names_an_overview_says_that_there_are_more(runtime, look, monkeypatch):
+    monkeypatch.setattr("lamplighter.operating.look.NAMES_MAX", 2)
+    rt = runtime(start=False)
+    rt.start(work=False)
+    rt.jobs.queue_many([("a", 1), ("b", 1)])
+    whole = look.overview()
+    rt.jobs.queue("c")
+
+    part = look.overview()
+
+    assert (len(whole.names), whole.has_more_names, str(whole.ready)) == (2, False, "2")
+    assert (len(part.names), part.has_more_names, str(part.ready)) == (2, True, "2+")
 
 
 def test_a_list_tells_of_each_job_why_it_waits(runtime, look):

@@ -65,6 +65,25 @@ def test_a_row_with_half_of_a_surrogate_pair_is_shown(tmp_path: Path) -> None:
         assert "a\ufffd" in page.text(path, "as=json")
 
 
+def test_names_are_on_pages_of_their_own_and_the_overview_has_the_first(tmp_path: Path) -> None:
+    runtime = Runtime(tmp_path / "jobs.db")
+    runtime.start(work=False)
+    runtime.jobs.queue_many([(f"tenant {number:03}", number) for number in range(120)])
+    runtime.stop()
+    page = Page(tmp_path / "jobs.db")
+
+    assert page.text("/").count('<tr id="name-') == 50
+    seen, link = [], "/names"
+    while link:
+        path, _, query = link.partition("?")
+        said = page.text(path, query)
+        seen += re.findall(r'<tr id="name-([^"]+)"', said)
+        following = re.search(r'<a rel="next" href="([^"]+)"', said)
+        link = following and unescape(following[1])
+    assert seen == [f"tenant {number:03}" for number in range(120)]
+    assert page.text("/names/tenant 007").count('<tr id="name-') == 1
+
+
 def test_an_error_for_programs_is_json(page: Page) -> None:
     response = page.get("/jobs/unknown", "as=json")
 

@@ -6,18 +6,23 @@ from collections.abc import Iterable, Sequence
 
 from ...messages.queries import JobQuery
 from ...messages.tallies import MINUTE
-from ...operating.stats import Stats, stats_by_name, stats_of
+from ...operating.stats import Stats, stats_of
 from ...operating.views import NameView
 from .page import NotThere, PageContent, PageVisit
 
 STATS_SECONDS = 3_600.0
 """How far back the statistics of a name go."""
 
+PAGE_NAMES = 50
+"""So many names are on a page."""
+
 
 def names(visit: PageVisit) -> PageContent:
-    """All names, and how their jobs fare."""
-    found = visit.look.names()
-    return PageContent("names.html", "Names", found, {"names": with_stats(visit, found), "now": visit.now})
+    """Names in order, some a page, and how their jobs fare."""
+    found = visit.look.names(limit=PAGE_NAMES + 1, after=visit.one("after") or None)
+    next = found[PAGE_NAMES - 1].name if len(found) > PAGE_NAMES else None
+    more = {"names": with_stats(visit, found[:PAGE_NAMES]), "now": visit.now, "next": next}
+    return PageContent("names.html", "Names", found[:PAGE_NAMES], more)
 
 
 def name(visit: PageVisit) -> PageContent:
@@ -40,6 +45,8 @@ def with_stats(visit: PageVisit, views: Iterable[NameView]) -> Sequence[tuple[Na
     """Names, each with what became of its jobs lately."""
     now = visit.now
     with visit.place.store.snapshot() as seen:
-        tallies = () if seen.tallies is None else seen.tallies.between(MINUTE, now - STATS_SECONDS, now)
-    stats = stats_by_name(tallies)
-    return [(view, stats.get(view.name) or stats_of(())) for view in views]
+        sums = seen.tallies
+        return [
+            (view, stats_of(() if sums is None else sums.between(MINUTE, now - STATS_SECONDS, now, view.name)))
+            for view in views
+        ]

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from ...messages.tallies import HOUR, MINUTE, Tally, start_of
 from .doctor import TONES
-from .names import with_stats
+from .names import PAGE_NAMES, with_stats
 from .page import PageContent, PageVisit
 
 
@@ -57,7 +57,15 @@ def overview(visit: PageVisit) -> PageContent:
         totals = None if seen.tallies is None else seen.tallies.totals(span.unit, now - span.seconds, now)
     chart = _chart(totals, span, now)
     numbers = [(name, getattr(model, name), visit.jobs_of(f"state:{state}")) for name, state in NUMBERS]
-    more = {"names": with_stats(visit, model.names), "numbers": numbers, "chart": chart, "spans": SPANS, "now": now}
+    first = model.names[:PAGE_NAMES]
+    more = {
+        "names": with_stats(visit, first),
+        "has_more": len(model.names) > len(first),
+        "numbers": numbers,
+        "chart": chart,
+        "spans": SPANS,
+        "now": now,
+    }
     more |= {"worst": visit.examined().worst(WORST), "tones": TONES}
     return PageContent("overview.html", "Overview", model, more)
 

@@ -159,7 +159,8 @@ class FindingPromises(StoreCase):
         assert (of_else.of["done"], of_else.of["queued"], of_else.capped) == (0, 1, {"done"})
 
     def test_every_name_is_known_of_unfinished_jobs_and_of_what_was_tallied(self, store: Store) -> None:
-        """JobTable.names: The names of all jobs that have not ended, and, as far as tallies tell, that ever were."""
+        """JobTable.names: The names of all jobs that have not ended, and, as far as tallies tell, that ever were: in
+        order, from one on, so many at most."""
         table = self.table_of(store)
         put(store, new("a", name="ready"), new("b", name="waits", run_at=NOW + 9), new("c", name="runs"))
         take(store, name="runs")
@@ -168,6 +169,9 @@ class FindingPromises(StoreCase):
             turn.tallies.add([Tally(EVER, 0, name, "queued", 1) for name in ("ready", "over", OTHERS)])
 
         assert list(table.names()) == ["over", "ready", "runs", "waits"]
+        assert list(table.names("ready", 2)) == ["ready", "runs"]
+        assert list(table.names("ready\0", 2)) == ["runs", "waits"]
+        assert list(table.names(limit=1)) == ["over"]
 
     def test_what_descends_from_a_root_is_found_the_oldest_first(self, store: Store) -> None:
         """JobTable.children: The jobs that descend from a root, without itself, the oldest first."""
