@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from functools import cache
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import resolve_url
+from django.urls import NoReverseMatch, Resolver404, get_script_prefix, resolve
 from django.views.decorators.csrf import csrf_exempt
 
 from ...web.faces.http import Request, Response, redirect
@@ -39,11 +40,34 @@ def staff(request: Request) -> Visitor | Response | None:
     if user is None:
         return None
     if not user.is_authenticated:
-        return redirect(f"{resolve_url(settings.LOGIN_URL)}?{urlencode({'next': asked.get_full_path()})}")
+        login = login_url() or resolve_url(settings.LOGIN_URL)
+        return redirect(f"{login}?{urlencode({'next': asked.get_full_path()})}")
     if not user.is_staff:
         return Visitor(user.get_username(), ())
     may: frozenset[Right] = STEER if user.has_perm(STEER_PERMISSION) else LOOK
     return Visitor(user.get_username(), may | {"data"} if user.has_perm(DATA_PERMISSION) else may)
+
+
+def login_url() -> str | None:
+    """Where one logs in: at LOGIN_URL or, if a project has not set that, also at the admin's login. None if no view is
+    there.
+    """
+    for place in (settings.LOGIN_URL, *(() if settings.is_overridden("LOGIN_URL") else ("admin:login",))):
+        try:
+            url = resolve_url(place)
+        except NoReverseMatch:
+            continue
+        if urlsplit(url).netloc or view_at(url) is not None:
+            return url
+    return None
+
+
+def view_at(url: str) -> Any:
+    """The view of this project that answers at a URL; None if none does."""
+    try:
+        return resolve(urlsplit(url).path.removeprefix(get_script_prefix().rstrip("/"))).func
+    except Resolver404:
+        return None
 
 
 @cache

@@ -547,6 +547,22 @@ MUTANTS = (
     ),
     Mutant(
         SIGHT,
+        "in Django nobody sees what jobs carry",
+        "contrib/django/page.py",
+        'may | {"data"} if user.has_perm(DATA_PERMISSION) else may',
+        "may",
+        test="tests/contrib/django/test_page.py",
+    ),
+    Mutant(
+        SIGHT,
+        "a page of Django's that the admin hides is not warned of",
+        "contrib/django/checks.py",
+        "if view_at(path) is not page:",
+        "if view_at(path) is None:",
+        test="tests/contrib/django/test_page.py",
+    ),
+    Mutant(
+        SIGHT,
         "of jobs that others have queued nobody says that they wait for a handler",
         "broker/parked.py",
         "for name in store.due_names(now, PARKED_NAMES_MAX) if",
@@ -4363,7 +4379,7 @@ MUTANTS = (
         "contrib/django/page.py",
         'may | {"data"} if user.has_perm(DATA_PERMISSION) else may)',
         'may | {"data"})',
-        test="tests/contrib/django/test_page.py::test_each_permission_alone_allows_what_it_says",
+        test="tests/contrib/django/test_page.py::test_a_data_permission_shows_what_jobs_carry_and_no_other_does",
     ),
     Mutant(
         SIGHT,

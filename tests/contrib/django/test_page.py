@@ -8,9 +8,11 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from django.core import checks
 from django.http import HttpRequest, HttpResponse
 from django.test import Client, override_settings
 from django.urls import include, path
+from lamplighter.web.pages.routes import ROUTES
 
 FORM = "application/x-www-form-urlencoded"
 
@@ -70,6 +72,61 @@ def ask(worker: Any) -> Any:
         yield asked
 
 
+def a_project(*patterns: Any) -> Any:
+    """The settings of a project with these URLs, in this order."""
+    urls = ModuleType("urls")
+    urls.urlpatterns = list(patterns)  # type: ignore[attr-defined]
+    return override_settings(ROOT_URLCONF=urls)
+
+
+def answered(request: HttpRequest, rest: str = "") -> HttpResponse:
+    """Somebody else's view."""
+    return HttpResponse(rest)
+
+
+OURS = path("admin/jobs/", include("lamplighter.contrib.django.urls"))
+ADMIN = path("admin/", include(([path("login/", answered, name="login"), path("<path:rest>", answered)], "admin")))
+
+
+@pytest.mark.parametrize(
+    ("patterns", "login", "codes"),
+    [
+        ([], None, []),
+        ([ADMIN, OURS], None, ["lamplighter.W003"]),
+        ([OURS, ADMIN], None, []),
+        ([OURS], None, ["lamplighter.W004"]),
+        ([OURS, path("accounts/login/", answered)], None, []),
+        ([OURS, ADMIN], "/enter/", ["lamplighter.W004"]),
+        ([OURS], "https://sso.example.org/", []),
+    ],
+)
+def test_a_page_that_is_hidden_and_a_login_that_is_nowhere_are_warned_of(
+    shop: None, patterns: list[Any], login: str | None, codes: list[str]
+) -> None:
+    changed = {} if login is None else {"LOGIN_URL": login}
+    with a_project(*patterns), override_settings(**changed):
+        assert [found.id for found in checks.run_checks(tags=["lamplighter"])] == codes
+
+
+@pytest.mark.parametrize(
+    ("patterns", "login", "where"),
+    [
+        ([OURS, ADMIN], None, "/admin/login/"),
+        ([OURS, ADMIN, path("accounts/login/", answered)], None, "/accounts/login/"),
+        ([OURS, ADMIN], "/enter/", "/enter/"),
+        ([OURS], None, "/accounts/login/"),
+    ],
+)
+def test_the_admins_login_is_used_where_a_project_has_no_other(
+    ask: Any, patterns: list[Any], login: str | None, where: str
+) -> None:
+    changed = {} if login is None else {"LOGIN_URL": login}
+    with a_project(*patterns), override_settings(**changed):
+        answer = Client(headers={"x-who": "nobody"}).get("/admin/jobs/")
+
+    assert answer["Location"] == f"{where}?next=%2Fadmin%2Fjobs%2F"
+
+
 def test_whoever_is_not_logged_in_is_sent_to_do_so(ask: Any) -> None:
     answer = ask("nobody", "")
 
@@ -92,16 +149,52 @@ def test_staff_see_the_page_and_do_nothing(ask: Any, worker: Any) -> None:
     assert tuple(worker.jobs.paused()) == ()
 
 
-@pytest.mark.parametrize(
-    ("who", "acts", "searches"),
-    [("guest", 403, 403), ("clerk", 403, 403), ("driver", 303, 403), ("reader", 403, 200), ("boss", 303, 200)],
-)
-def test_each_permission_alone_allows_what_it_says(ask: Any, worker: Any, who: str, acts: int, searches: int) -> None:
-    act, search = ask(who, "act/name", "name=receipt&action=pause"), ask(who, "jobs?q=data.x%3D1")
+MAY = {
+    "guest": (),
+    "clerk": ("look",),
+    "driver": ("look", "steer"),
+    "reader": ("look", "data"),
+    "boss": ("look", "steer", "data"),
+}
+"""What a user of Django may do: each permission alone, all of them, and none."""
 
-    assert (act.status_code, search.status_code) == (acts, searches)
-    assert tuple(worker.jobs.paused()) == (("receipt",) if acts == 303 else ())
-    ask("boss", "act/name", "name=receipt&action=resume")
+VIEWS = [
+    *((path, None, "look") for path in ("", "doctor", "metrics")),
+    *((path, None, "look") for path in ("jobs", "errors", "names", "schedules", "runtimes")),
+    *((f"{path}/gone", None, "look") for path in ("jobs", "errors", "names", "schedules", "runtimes")),
+    ("jobs?q=data.x%3D1", None, "data"),
+    ("act/job", "id=gone&action=requeue", "steer"),
+    ("act/job", "id=gone&action=cancel", "steer"),
+    ("act/jobs", "which=selected&action=requeue&id=gone", "steer"),
+    ("act/jobs", "which=selected&action=cancel&id=gone", "steer"),
+    ("act/name", "name=receipt&action=resume", "steer"),
+    ("act/schedule", "id=gone&action=pause", "steer"),
+    ("act/runtime", "boot=gone&action=go", "steer"),
+]
+"""Each view, what is sent to it, and what one must be allowed."""
+
+
+@pytest.mark.parametrize(("view", "form", "needs"), VIEWS)
+def test_each_permission_alone_allows_the_views_that_need_it_and_no_other(
+    ask: Any, view: str, form: str | None, needs: str
+) -> None:
+    refused = {who for who in MAY if ask(who, view, form).status_code == 403}
+
+    assert refused == {who for who, may in MAY.items() if needs not in may}
+
+
+def test_every_view_is_asked_for() -> None:
+    paths = [("GET" if form is None else "POST", "/" + view.partition("?")[0]) for view, form, _ in VIEWS]
+
+    assert {(method, path.removesuffix("gone")) for method, path in paths} == {(one.method, one.path) for one in ROUTES}
+
+
+def test_a_data_permission_shows_what_jobs_carry_and_no_other_does(ask: Any, worker: Any) -> None:
+    job = worker.jobs.queue("carries", {"seen": "of-the-data"})
+    shown = {who for who in MAY if "of-the-data" in ask(who, f"jobs/{job.id}").content.decode()}
+    worker.jobs.cancel(job)
+
+    assert shown == {who for who, may in MAY.items() if "data" in may}
 
 
 def test_whoever_may_steer_acts_and_is_led_back(ask: Any, worker: Any) -> None:
