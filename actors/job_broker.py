@@ -84,6 +84,7 @@ class JobBroker(RuntimeActor):
             monotonic=context.clock.monotonic,
             parked=carried_over.parked,
             quiet=carried_over.quiet,
+            hidden=carried_over.hidden,
         )
         self.turn_times = TurnTimes(context.clock.monotonic)
         # A caller that takes a turn cannot give up while the turn waits.

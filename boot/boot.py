@@ -39,7 +39,7 @@ from ..rules.limits import Limits
 from ..rules.new_jobs import JobChecks, Storing
 from ..rules.rates import rate_said
 from ..stores.ports import Store
-from ..stores.presence import network_filesystem
+from ..stores.presence import Presence, network_filesystem
 from ..stores.troubles import BootLost
 from ..supervisor import Supervision
 from .asked_jobs import AskedJobs
@@ -175,9 +175,10 @@ class Boot:
         """Under which boot this runtime is known on its store now."""
         return self._standing.boot
 
-    def is_alive(self, boot: str) -> bool | None:
-        """Whether a boot on the store lives; None when nobody can know."""
-        return self._standing.presence.is_alive(boot)
+    @property
+    def presence(self) -> Presence:
+        """Who lives on the store."""
+        return self._standing.presence
 
     @property
     def is_over(self) -> bool:

@@ -25,6 +25,7 @@ def health_of(
     trouble: str | None,
     waiting: Sequence[str],
     quiet: QuietView | None,
+    hidden: Sequence[str],
     ailments: Iterable[Ailment],
     abandoned: Sequence[Lane],
     abandoned_max: int,
@@ -39,6 +40,7 @@ def health_of(
         trouble: why the store is unavailable, if it is.
         quiet: that it claims no jobs, if somebody had it be quiet.
         waiting: sentences about names whose jobs wait for a person.
+        hidden: sentences about other boots of which nobody can know whether they live.
         abandoned: lanes that were given up and still run; more than `abandoned_max` are too many.
         now: monotonic.
     """
@@ -64,7 +66,7 @@ def health_of(
         red.append(f"{len(abandoned)} hung threads, more than abandoned_threads_max")
     elif abandoned:
         yellow.append(f"hung threads: {len(abandoned)}")
-    yellow += waiting
+    yellow += [*hidden, *waiting]
     return Health(
         status="red" if red else "yellow" if yellow else "green",
         reasons=(*red, *yellow),

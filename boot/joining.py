@@ -66,10 +66,12 @@ def _situation(boot: Boot, job: JobRecord, seen: StoreSnapshot) -> Situation:
 
     def is_alive(one: str) -> bool | None:
         # A store that tells of its runtimes tells of those that live.
-        return True if one == boot.id or peers is not None else boot.is_alive(one)
+        return True if one == boot.id or peers is not None else boot.presence.is_alive(one)
 
     def view_of(record: BootRecord) -> RuntimeView | str:
-        return boot.views.runtime() if record.boot == boot.id else "it runs in another process"
+        if record.boot == boot.id:
+            return boot.views.runtime()
+        return boot.presence.hidden(record.boot) or "it runs in another process"
 
     return situation_of(
         job,

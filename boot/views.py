@@ -177,6 +177,7 @@ class Views:
             trouble=self._requests.store_trouble,
             waiting=waiting,
             quiet=self._quiet(),
+            hidden=self._carried_over.hidden,
             ailments=self._store.ailments(),
             abandoned=self._lanes.abandoned(),
             abandoned_max=self._limits.abandoned_threads_max,

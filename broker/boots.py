@@ -66,9 +66,10 @@ def bury_dead(context: TurnContext) -> None:
         [boot for boot in boots if boot.kind != OPERATOR],
     )
     untraced: dict[str, Seconds] = {}
-    living = [boot for boot in runtimes if _lives(context.state, boot.boot, untraced)]
+    hidden: list[str] = []
+    living = [boot for boot in runtimes if _lives(context.state, boot, untraced, hidden)]
     later = acts[ACTS_TOLD_MAX:]
-    context.out.membership = Membership(living, untraced, is_whole=not later)
+    context.out.membership = Membership(living, untraced, hidden, is_whole=not later)
     if acts:
         # More of them may be left, and a store may have to note that these are told.
         context.tell("broker", CheckDue())
@@ -88,13 +89,18 @@ def bury_dead(context: TurnContext) -> None:
         context.interrupt(jobs, f"its boot {boot} is not on the store any more")
 
 
-def _lives(state: BrokerState, boot: str, untraced: dict[str, Seconds]) -> bool:
-    """Whether another boot counts as alive. One that has lost its lock file has some time to make it anew."""
-    alive = state.presence.is_alive(boot)
+def _lives(state: BrokerState, boot: BootRecord, untraced: dict[str, Seconds], hidden: list[str]) -> bool:
+    """Whether another boot counts as alive. One that has lost its lock file has some time to make it anew; one whose
+    lock file may not be opened here may live.
+    """
+    alive = state.presence.is_alive(boot.boot)
     if alive is not None:
         return alive
+    if (why := state.presence.hidden(boot.boot)) is not None:
+        hidden.append(f"nobody can know here whether boot {boot.boot} (pid {boot.pid} on {boot.host}) lives: {why}")
+        return True
     now = state.monotonic()
-    since = untraced[boot] = state.untraced.get(boot, now)
+    since = untraced[boot.boot] = state.untraced.get(boot.boot, now)
     return now - since < UNTRACED_SECONDS_MAX
 
 

@@ -109,7 +109,9 @@ class Neighbours:
         """Who died, what ended, and what else has changed."""
         if self._polled:
             self._keep_up()
-            if not all(self._state.presence.is_alive(other.boot) for other in self._state.others):
+            # One that can be seen again is no longer among those of which nobody knows.
+            unsure = self._state.untraced or self._state.hidden
+            if unsure or not all(self._state.presence.is_alive(other.boot) for other in self._state.others):
                 self._state.membership_changed = True
         known = self._changed
         self._changed = self._store.changed() or known

@@ -37,12 +37,14 @@ class Deferred(NamedTuple):
 
 
 class Membership(NamedTuple):
-    """The other living boots; and those without a lock file, of which nobody knows whether they live, since when by
-    monotonic time. Where it is not whole, there is more to be told, by the next turn.
+    """The other living boots; those without a lock file, of which nobody knows whether they live, since when by
+    monotonic time; and sentences about those whose lock file may not be opened here. Where it is not whole, there is
+    more to be told, by the next turn.
     """
 
     others: Sequence[BootRecord]
     untraced: dict[str, Seconds]
+    hidden: Sequence[str]
     is_whole: bool = True
 
 

@@ -63,6 +63,7 @@ class BrokerState:
         membership_changed: whether somebody has come or died, so that the next turn must look who lives.
         parked: names of jobs for which no living boot has a handler.
         quiet: whether somebody has it claim nothing.
+        hidden: sentences about other boots whose lock files may not be opened here.
     """
 
     standing: Standing
@@ -85,6 +86,7 @@ class BrokerState:
     parked: ParkedNames = field(default_factory=ParkedNames)
     draining: bool = False
     quiet: Quiet = field(default_factory=Quiet)
+    hidden: list[str] = field(default_factory=list)
 
     @property
     def boot(self) -> str:
@@ -153,7 +155,7 @@ class BrokerState:
         for actor in out.reconciled:
             self.unreconciled.pop(actor, None)
         if out.membership is not None:
-            self.others, self.untraced, is_whole = out.membership
+            self.others, self.untraced, self.hidden[:], is_whole = out.membership
             self.membership_changed = not is_whole
         if out.stored_names is not None:
             self.stored_names = out.stored_names
@@ -189,7 +191,7 @@ class CarriedOver:
         gives_up_at: from then on, by the time that only passes, a stop waits no longer for a store that cannot be
             written.
         has_given_up: whether such a store was given up, so that no turn is tried any more.
-        parked: as in `BrokerState`; who is asked for the runtime's health reads it too.
+        parked, hidden: as in `BrokerState`; who is asked for the runtime's health reads them too.
         quiet: whether somebody has the boot claim nothing.
         renewal: given while this runtime is a boot that the store does not know yet.
         tallies: what has become of jobs, as far as that is counted and not stored.
@@ -204,6 +206,7 @@ class CarriedOver:
     has_given_up: bool = False
     parked: ParkedNames = field(default_factory=ParkedNames)
     quiet: Quiet = field(default_factory=Quiet)
+    hidden: list[str] = field(default_factory=list)
     renewal: Renewal | None = None
     tallies: Tallies = field(default_factory=Tallies)
     _lock: threading.Lock = field(default_factory=threading.Lock)

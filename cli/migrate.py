@@ -82,7 +82,12 @@ def _open(environment: Environment, address: str) -> Store:
 def _check_idle(source: Store) -> None:
     """Refuse a file on which a runtime lives: it would run jobs that are moved."""
     presence, _ = neighbours_on(source, BOOT)
-    living = [boot for boot in source.surroundings(BOOT).boots if presence.is_alive(boot.boot)]
+    # None where no lock file is beside a copy. Where one may not be opened, its process may live.
+    living = [
+        boot
+        for boot in source.surroundings(BOOT).boots
+        if presence.is_alive(boot.boot) or presence.hidden(boot.boot) is not None
+    ]
     if living:
         where = ", ".join(f"process {boot.pid} on {boot.host}" for boot in living)
         raise UsageError(f"expected no runtime on {source.address}, got: {where}; stop it first")

@@ -30,8 +30,10 @@ def dead(seen: Evidence) -> Iterator[Symptom]:
         if boot.is_alive is None:
             is_well = False
             yield unknown(
-                f"{boot.words} has no lock file, so nobody can know whether it lives: its folder was cleaned",
-                "it makes its file anew within seconds if it lives; if it does not, the next start takes back its jobs",
+                f"{boot.words} has no lock file that can be opened here, so nobody can know whether it lives: "
+                f"{boot.unheard}",
+                "a lock file that is missing is made anew within seconds if its process lives; one that may not be "
+                "opened here is removed by hand once its process is gone: then its jobs are taken back",
             )
         if boot.is_alive is not False:
             continue

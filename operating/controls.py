@@ -176,7 +176,9 @@ class ControlRoom:
     def _unanswered(self, boot: str, is_alive: bool | None, heard: Heard, record: BootRecord | None) -> Reached:
         if is_alive is not True:
             condition: Condition = "unknown" if is_alive is None else "dead"
-            why = heard.why if is_alive is None else "its process is dead"
+            why = "its process is dead"
+            if is_alive is None:
+                why = self._presence.hidden(boot) or heard.why
             return Reached(boot=boot, condition=condition, is_alive=is_alive, why=why, pid=_pid_of(record))
         pid = heard.pid
         if pid is None and record is not None and record.host == socket.gethostname():

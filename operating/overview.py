@@ -156,6 +156,8 @@ def _yellow(store: str, names: Sequence[NameView], boots: Sequence[SeenBoot]) ->
             yield f"{boot.words} is dead, and nobody has taken back its jobs yet"
         elif boot.condition == "silent":
             yield f"{boot.words} does not answer: {boot.unheard}"
+        elif boot.is_alive is None and boot.view is None:
+            yield f"nobody can know whether {boot.words} lives: {boot.unheard}"
     paused = [
         f"the jobs of {name.name!r} are paused{attributed(by=pause.by, until=pause.until, reason=pause.reason)}"
         for name in names

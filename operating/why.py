@@ -364,7 +364,7 @@ def _nothing_known(situation: Situation, takers: _Takers) -> Why:
 def _gaps(situation: Situation, takers: _Takers) -> Iterator[str]:
     """What is not known and might tell."""
     if unsure := [boot for boot in takers.sound if boot.is_alive is None]:
-        yield f"nobody can know whether {_named(unsure)} lives"
+        yield f"nobody can know whether {_named(unsure)} lives ({unsure[0].unheard})"
     silent = [boot for boot in takers.sound if boot.view is None]
     for unheard in dict.fromkeys(boot.unheard for boot in silent):
         mute = [boot for boot in silent if boot.unheard == unheard]
@@ -399,7 +399,10 @@ def _held(situation: Situation) -> Why:
         )
     if boot is not None and boot.view is not None:
         return _on_a_lane(situation, boot, boot.view, where)
-    return Why(code="running", sentence=f"attempt {job.attempt + 1} has held it{since} {where}")
+    unsure = ""
+    if boot is not None and boot.is_alive is None:
+        unsure = ", and nobody can know whether that lives"
+    return Why(code="running", sentence=f"attempt {job.attempt + 1} has held it{since} {where}{unsure}")
 
 
 def _on_a_lane(situation: Situation, boot: SeenBoot, view: RuntimeView, where: str) -> Why:

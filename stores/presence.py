@@ -53,7 +53,10 @@ class Presence(Protocol):
         """Let the others see that this boot has ended."""
 
     def is_alive(self, boot: str) -> bool | None:
-        """Whether a boot lives; None when nobody can know, because its lock file is missing."""
+        """Whether a boot lives; None when nobody can know: its lock file is missing, or may not be opened here."""
+
+    def hidden(self, boot: str) -> str | None:
+        """Which lock file may not be opened here, and whose it is; None where that is not so."""
 
     def bury(self, boot: BootRecord) -> None:
         """Remove the files of a dead boot."""
@@ -133,16 +136,25 @@ class FilePresence:
             descriptor = os.open(self._path(boot), os.O_RDWR | os.O_CLOEXEC)
         except FileNotFoundError:
             return None
-        except OSError:
-            # The system gives no descriptor, say. The boot then counts as alive: a living one must never lose its jobs
-            # by a mistake.
-            return True
+        except OSError as error:
+            # Anything else heals by itself: the system gives no descriptor, say. The boot counts as alive until then,
+            # because a living one must never lose its jobs by a mistake.
+            return None if error.errno in FORBIDDEN else True
         try:
             return locks.is_taken(descriptor)
         except OSError:
             return True
         finally:
             os.close(descriptor)
+
+    def hidden(self, boot: str) -> str | None:
+        path = self._path(boot)
+        try:
+            os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC))
+        except OSError as error:
+            if error.errno in FORBIDDEN:
+                return f"{path} cannot be opened ({error.strerror}); it belongs to {_owner(path)}"
+        return None
 
     def entered(self) -> list[str]:
         """The boots that have a lock file here, whether they live or not."""
@@ -161,7 +173,8 @@ class FilePresence:
         with contextlib.suppress(OSError):
             for path in list(self._folder.iterdir()):
                 # A boot that is just entering is not known to the store yet, but holds its lock.
-                if path.suffix in LEFT and path.stem not in known and not self.is_alive(path.stem):
+                is_left = path.suffix in LEFT and path.stem not in known
+                if is_left and not (self.is_alive(path.stem) or self.hidden(path.stem)):
                     _remove(path)
 
     def _make(self, path: Path) -> None:
@@ -171,6 +184,11 @@ class FilePresence:
         try:
             if not locks.take(descriptor):
                 raise BlockingIOError(errno.EWOULDBLOCK, "somebody has locked it", str(making))
+            owner = os.stat(self._folder)
+            if owner.st_uid != os.geteuid():
+                # Root has started it, beside the runtimes of another user, who must see when it dies.
+                with contextlib.suppress(OSError):
+                    os.fchown(descriptor, owner.st_uid, owner.st_gid)
             held = locks.OpenFile(descriptor, os.fstat(descriptor))
             os.rename(making, path)
         except BaseException:
@@ -191,6 +209,15 @@ class FilePresence:
             "run all of them as one user, who may write there"
         )
         return UsageError(says) if error.errno in FORBIDDEN else StoreUnavailable(says)
+
+
+def _owner(path: Path) -> str:
+    try:
+        return path.owner()
+    except KeyError:
+        return f"user {path.stat().st_uid}"
+    except OSError:
+        return "somebody whom nobody may see here"
 
 
 def _remove(path: Path) -> None:
@@ -215,6 +242,9 @@ class SolePresence:
 
     def is_alive(self, boot: str) -> bool | None:
         return boot == self._boot
+
+    def hidden(self, boot: str) -> str | None:
+        return None
 
     def bury(self, boot: BootRecord) -> None:
         pass

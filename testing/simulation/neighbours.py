@@ -41,6 +41,9 @@ class VirtualPresence:
         home = self._homes.get(boot)
         return None if home is None else home.is_alive and boot in home.boots
 
+    def hidden(self, boot: str) -> str | None:
+        return None
+
     def bury(self, boot: BootRecord) -> None:
         self._homes.pop(boot.boot, None)
 

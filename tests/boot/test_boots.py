@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
+import os
 import platform
 import shutil
 import sqlite3
@@ -20,6 +22,7 @@ from lamplighter.environment.threads import spawn
 from lamplighter.history.audit.audit import Audit
 from lamplighter.history.audit.store_view import StoreView
 from lamplighter.history.log_files.lines import parse
+from lamplighter.operating.controls import ControlRoom
 from lamplighter.stores.hints import ServerHints
 from lamplighter.stores.presence import FilePresence
 from lamplighter.testing.draining import is_idle
@@ -71,6 +74,65 @@ def test_a_cleaned_folder_buries_nobody_and_is_there_again(runtime, recorder, tm
     boots = {boot for (boot,) in rows(tmp_path / "jobs.db", "select boot from lamplighter_boots")}
     assert boots == {one.boot.id, other.boot.id}
     assert not recorder.of("runtime.recovered")
+
+
+def test_a_neighbour_whose_lock_file_may_not_be_opened_keeps_its_jobs(runtime, recorder, tmp_path, monkeypatch):
+    # It counted as alive, for ever, and health was green.
+    one, other = runtime(), runtime()
+    other.jobs.queue("nobody", id="held")
+    hidden = tmp_path / "jobs.db-boots" / f"{one.boot.id}.lock"
+    with closing(sqlite3.connect(tmp_path / "jobs.db", timeout=15)) as db, db:
+        db.execute(
+            "update lamplighter_jobs set state = 'running', claim_no = 1, boot = ?, counts_attempt = 1, claimed_at = 1",
+            (one.boot.id,),
+        )
+    opened = os.open
+
+    def refuse(path, *arguments, **options):
+        if str(path) == str(hidden):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return opened(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", refuse)
+    recorder.until(lambda: other.health().status == "yellow", "the other to see that it may not look")
+
+    (reason,) = other.health().reasons
+    assert str(hidden) in reason and hidden.owner() in reason
+    found = ControlRoom(tmp_path / "jobs.db").look([one.boot.id])[one.boot.id]
+    assert found.condition == "answers"
+    assert other.jobs.get("held").state == "running"
+    monkeypatch.setattr(os, "open", opened)
+    recorder.until(lambda: other.health().status == "green", "the other to see it again")
+
+
+def test_a_lock_file_that_is_removed_again_much_later_buries_nobody_either(timed, time, recorder, tmp_path):
+    # The time for which it had been missing once counted for the next time.
+    rt = timed()
+    other = FilePresence(tmp_path / "jobs.db-boots")
+    other.enter("other")
+    with closing(sqlite3.connect(tmp_path / "jobs.db", timeout=15)) as db:
+        db.executescript(
+            "create temp table other as select * from lamplighter_boots;"
+            "update other set boot = 'other', boot_no = 0, hint = null, control = null;"
+            "insert into lamplighter_boots select * from other;"
+        )
+
+    def pass_seconds(number):
+        for _ in range(number):
+            time.advance(1)
+            recorder.until(lambda: is_idle(rt), "everything to be handled")
+
+    pass_seconds(2)
+    for _ in range(2):
+        (tmp_path / "jobs.db-boots" / "other.lock").unlink()
+        pass_seconds(3)
+        other.keep("other")
+        pass_seconds(10)
+    other.leave("other")
+
+    assert recorder.of("runtime.recovered") == []
+    pass_seconds(10)
+    assert recorder.wait_for("runtime.recovered")["dead_boot"] == "other"
 
 
 def test_who_cannot_have_its_lock_file_again_says_so(runtime, recorder, tmp_path):

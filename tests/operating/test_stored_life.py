@@ -88,7 +88,7 @@ def test_a_running_job_is_told_with_who_holds_it_and_for_how_long(store, file):
 
     assert says(life)[1:-1] == [
         "claim 1 taken by boot b",
-        "now: attempt 1 has held it for 4 s on boot b (pid 1 on h)",
+        "now: attempt 1 has held it for 4 s on boot b (pid 1 on h), and nobody can know whether that lives",
     ]
 
 

@@ -240,6 +240,55 @@ def test_a_place_that_cannot_be_used_is_said_and_how_to_mend_it(place, monkeypat
         place.enter("one")
 
 
+@pytest.fixture
+def forbidden(monkeypatch):
+    """Has the lock file of a boot refuse to be opened: root, as whom tests may run, may open all."""
+    opened, refused = os.open, set()
+
+    def refuse(path, *arguments, **options):
+        if os.path.basename(path) in refused:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return opened(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", refuse)
+    return lambda boot: refused.add(f"{boot}.lock")
+
+
+def test_a_boot_whose_lock_file_may_not_be_opened_is_unknown(place, forbidden, tmp_path):
+    place.enter("one")
+    seen = place.is_alive("one"), place.hidden("one")
+    forbidden("one")
+
+    assert seen == (True, None)
+    assert place.is_alive("one") is None
+    path = tmp_path / "jobs.db-boots" / "one.lock"
+    assert place.hidden("one") == f"{path} cannot be opened (Permission denied); it belongs to {path.owner()}"
+    place.tidy(())
+    assert path.exists()
+
+
+def test_a_lock_file_that_cannot_be_opened_for_a_while_takes_nobodys_life(place, monkeypatch):
+    place.enter("one")
+
+    def refuse(*arguments, **options):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(os, "open", refuse)
+
+    assert (place.is_alive("one"), place.hidden("one")) == (True, None)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files for others")
+def test_a_lock_file_that_root_makes_belongs_to_the_owner_of_the_folder(place, tmp_path):
+    folder = tmp_path / "jobs.db-boots"
+    folder.mkdir(mode=0o700)
+    os.chown(folder, 65534, 65534)
+
+    place.enter("one")
+
+    assert (folder / "one.lock").stat().st_uid == 65534
+
+
 def test_who_is_buried_leaves_neither_lock_nor_socket(place, tmp_path):
     folder = tmp_path / "jobs.db-boots"
     folder.mkdir()
