@@ -1,4 +1,4 @@
-"""What the settings of a web framework may say of a runtime, and whether that can be."""
+"""The settings of a web framework for a runtime, and their checks."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ _CALENDAR_CYCLE = range(2000, 2400)
 LAST = -1
 
 MONTHS_KEPT = 1_024
-"""Of so many months the matching days are kept, over all rules. There are 28 kinds of months for a rule."""
+"""The number of months whose matching days are kept, over all rules. There are 28 kinds of months for a rule."""
 
 
 class Days(NamedTuple):

@@ -1,4 +1,4 @@
-"""What becomes of due slots: which fire now, which are caught up with, and which are skipped, and why.
+"""The fate of due slots: which fire now, which are caught up with, and which are skipped, and why.
 
 Every slot is accounted for once: in `Accounting.fires`, or in a range of `Accounting.skipped`. Nothing is silent, and
 nothing is a flood, however long the runtime was away. Pure rules: the caller says what time it is.
@@ -46,7 +46,7 @@ def account(
 ) -> Accounting:
     """Decide on every slot after `accounted_to` up to and including `now`.
 
-    A slot less than `late_seconds` late fires whatever the policy. Of the older ones that are less than
+    A slot less than `late_seconds` late fires whatever the policy. Among the older ones, up to
     `catch_up_window` late, `all` fires the newest `catch_up_max`, `skip` none, and `latest` the newest one, unless a
     slot that is not as old fires anyway: then that one is the latest, and all older ones are superseded by it.
 
@@ -122,14 +122,14 @@ def recounted(
 
 
 def set_back(schedule: ScheduleRecord, now: Instant) -> ScheduleRecord:
-    """A schedule that was accounted for in what is the future now: it counts from now. What it is, it is since then at
-    the latest, or nobody could say of the slots before that they were ever its own.
+    """A schedule that was accounted for in what is the future now: it counts from now. Its
+    rule holds since then at the latest, or nobody could say of the slots before that they were ever its own.
     """
     return schedule._replace(accounted_to=now, changed_at=min(schedule.changed_at, now))
 
 
 def cut(schedule: ScheduleRecord, skipped: SlotEntry, now: Instant) -> SlotEntry | None:
-    """What is left of a range of slots that did not fire if only those up to `now` have come. None when none has."""
+    """The rest of a range of slots that did not fire if only those up to `now` have come. None when none has."""
     if skipped.slot > now:
         return None
     try:

@@ -1,4 +1,4 @@
-"""What somebody may have meant whose text is no schedule: an interval in words, or a name with a letter amiss."""
+"""The schedule that somebody may have meant whose text is none: an interval in words, or a name with a letter amiss."""
 
 from __future__ import annotations
 

@@ -133,7 +133,7 @@ class CronRule:
             yield Due(slot=float(local - run.offset))
 
     def _runs(self, first: int, last: int) -> Iterator[_Run]:
-        """What is due from the instant `first` to the instant `last`, both included, in order."""
+        """The slots that are due from the instant `first` to the instant `last`, both included, in order."""
         before = None
         known = list(spans(self.zone, first - _AROUND_SECONDS, last + 1 + _AROUND_SECONDS))
         for number, span in enumerate(known):
@@ -160,7 +160,7 @@ class CronRule:
             yield _Run(span.offset, local_first, local_stop)
 
     def _moved(self, gap_first: int, gap_stop: int) -> str | None:
-        """What is to be said of the slot at the end of a gap; None when the gap leaves out no time (or is none)."""
+        """The remark on the slot at the end of a gap; None when the gap leaves out no time (or is none)."""
         count = self.local.count(gap_first, gap_stop)
         if not count:
             return None

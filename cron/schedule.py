@@ -1,4 +1,4 @@
-"""What follows from a schedule alone, in every process the same: its id, its rule, and the jitter of its slots."""
+"""Facts that follow from a schedule alone, the same in every process: its id, its rule, and the jitter of its slots."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ class Rule(Protocol):
 
     @property
     def text(self) -> str:
-        """What `when` was, in canonical form; `parse_when` makes an equal rule of it."""
+        """The canonical form of a `when`; `parse_when` makes an equal rule of it."""
 
     def after(self, instant: float) -> Due | None:
         """The first slot strictly after this instant, or None if there is none any more."""

@@ -1,4 +1,4 @@
-"""What time it is, and the one thread that waits for everything that is timed.
+"""The time of day, and the one thread that waits for everything that is timed.
 
 Nothing else reads a clock. Waits are monotonic and in bounded steps, and after each step wall time is compared with
 monotonic time: so a suspended laptop or a stepped clock is noticed, said, and acted upon within one step. A reading
@@ -205,7 +205,7 @@ class SystemClock:
 
 @lru_cache(maxsize=1)
 def _count_name() -> str | None:
-    """What names the count of seconds since the machine was started; None where there is none that can be named."""
+    """The name of the clock that counts the seconds since the machine was started; None where that has none."""
     if _count_clock is None:
         return None
     try:

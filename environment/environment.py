@@ -49,7 +49,7 @@ def versions() -> tuple[str, str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
-    """What a runtime gets from outside, and a test replaces.
+    """The parts that a runtime gets from outside, and a test replaces.
 
     Attributes:
         clock: where time comes from; made anew for each start, because its thread does not survive a stop or a fork.

@@ -46,7 +46,7 @@ ACTION = re.compile(
 
 @dataclass(slots=True)
 class Action:
-    """What happens at a point.
+    """The action at a point.
 
     Attributes:
         what: `raise` an error, `sleep` some seconds, `kill` the process, or nothing (`off`).
@@ -117,7 +117,7 @@ class Failpoints:
             return
 
     def do(self, action: Action) -> None:
-        """What an action does. A simulation has its own way of sleeping and of dying."""
+        """The effects of an action. A simulation has its own way of sleeping and of dying."""
         match action.what:
             case "raise":
                 raise error_of(action.given)

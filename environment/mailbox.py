@@ -1,4 +1,4 @@
-"""What hands things to a thread, an actor's above all."""
+"""Queues that hand things to a thread, above all to that of an actor."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ YIELDS_MAX = 4
 
 
 class Mailbox:
-    """What a thread reads: pykka's `put`, `get`, `empty`, and a look at what waits.
+    """The queue that a thread reads: pykka's `put`, `get`, `empty`, and a look at what waits.
 
     A deque holds the mail and a SimpleQueue wakes the reader, so that the oldest mail can be looked at, which neither
     queue.Queue nor SimpleQueue allows.
@@ -103,8 +103,8 @@ class ActorMailbox(Mailbox):
         self._reading.clear()
         while True:
             self._arrived.get()
-            # Whoever has its place reads on, and wakes it for what is left. If it waited for that place, nobody could
-            # take it again.
+            # The thread that has its place reads on, and wakes it for the rest. If it waited for that place, nobody
+            # could take it again.
             if self._reading.setdefault(READER, here) == here:
                 if self._mail:
                     return self._mail.popleft()

@@ -1,4 +1,4 @@
-"""What this process uses of its machine, and what state another process is in, as far as the system says."""
+"""The resources that this process uses, and the state of another process, as far as the system tells."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 """The signals by which a service manager or a terminal stops a service, often each of its processes at once."""
 
 ProcessState = Literal["running", "stopped", "gone"]
-"""What can be told of a process from outside: it may run; a signal or a debugger has stopped it; it is no more."""
+"""The states of a process as seen from outside: it may run; a signal or a debugger has stopped it; it is gone."""
 
 STOPPED = "Tt"
-"""What Linux calls the states of a process that does not run until somebody lets it (proc_pid_stat(5))."""
+"""Linux' names for the states of a process that does not run until somebody lets it (proc_pid_stat(5))."""
 
 GONE = "ZXx"
-"""What it calls those of a process that has ended."""
+"""Linux' names for the states of a process that has ended."""
 
 COMMAND_CHARACTERS_MAX, COMMAND_WORDS_MAX = 200, 3
 """How much of a process's command is told."""
 
 SECRET_SIGNS = ("://", "@", "=")
-"""What stands in words that may have a password in them."""
+"""Marks of words that may have a password in them."""
 
 
 def measured() -> ProcessView:
-    """What this process uses now."""
+    """The resources that this process uses now."""
     # Imported only here: whoever looks from outside whether another process is stopped needs none of it.
     from ..messages.views import ProcessView
 
@@ -44,7 +44,7 @@ def measured() -> ProcessView:
 
 
 def state_of(pid: int) -> ProcessState | None:
-    """What a process on this machine is doing; None where the system does not say."""
+    """The state of a process on this machine; None where the system does not say."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
             # The name of the program, in brackets, may have anything in it.
@@ -57,7 +57,7 @@ def state_of(pid: int) -> ProcessState | None:
 
 
 def command_of(pid: int) -> str:
-    """What a process on this machine runs: the program, and the first words of what it was given. Empty where the
+    """The command of a process on this machine: the program, and the first words of what it was given. Empty where the
     system does not say. Words in which there may be a password are left out.
     """
     try:

@@ -23,7 +23,7 @@ CALLS_SPARE = 300
 
 
 class Thread(Protocol):
-    """What `Environment.spawn` gives back."""
+    """The handle that `Environment.spawn` returns."""
 
     may_be_struck: bool
     """Whether `strike` may be called at any moment."""

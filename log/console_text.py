@@ -41,7 +41,7 @@ OF_JOB = frozenset({"claim_no", "corr"})
 """Fields that a handler's lines have for the commands, and that say nothing more of a job that is its own root."""
 
 INTERRUPTED = "interrupted: "
-"""What the reason of an interruption begins with, which goes on with what is said of it besides."""
+"""The beginning of the reason of an interruption; its details follow."""
 
 SAID_OF_INTERRUPTIONS = ("error", "boot_was")
 
@@ -53,7 +53,7 @@ EVENT_WIDTH = 18
 """To so many characters an event's name is filled up on a terminal."""
 
 MEANT = {"meant": "did_you_mean"}
-"""What fields are called where only a person reads them."""
+"""The names of fields where only a person reads them."""
 
 LEDGER = "turn.committed"
 """The event that says once more, for the audit, what others say for people."""
@@ -113,7 +113,7 @@ def in_words(moves: list[Any]) -> str:
 
 
 def _brief(fields: dict[str, Any]) -> dict[str, Any]:
-    """What a person wants to know, the name of the job first and the ids by which commands ask for more last."""
+    """The fields that a person wants to see: the job's name first, and last the ids by which commands ask for more."""
     if "boot" not in fields or "seq" not in fields:
         # It is the application's own; one of a handler's has besides what says in which job it was.
         is_of_root = "claim_no" in fields and fields.get("corr") == fields.get("job_id")

@@ -28,7 +28,7 @@ SPEAKER_FIELDS = ("actor", "incarnation", "msg", "cause", "corr", "mail_seconds"
 
 
 class Speaker(NamedTuple):
-    """What every line of one actor says: who it is, and which message it handles."""
+    """The fields that every line of one actor has: who it is, and which message it handles."""
 
     actor: str | None = None
     incarnation: int | None = None

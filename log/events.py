@@ -1,4 +1,4 @@
-"""What is logged: facts under stable names, and nothing else.
+"""The events that are logged: facts under stable names, and nothing else.
 
 Each kind of event declares its level and its fields. docs/events.md is generated from this table.
 Levels: error, a person must act; warning, it recovered by itself; info, one line for a job's end and for what a person

@@ -15,7 +15,7 @@ JOB_FIELDS = ("job_id", "job_name", "claim_no", "attempt", "corr")
 """The fields that the application's own lines carry inside a handler."""
 
 ABSENT = "-"
-"""What a record has in their place outside of a handler, so that a format never fails."""
+"""The values that a record has in their place outside of a handler, so that a format never fails."""
 
 _job: ContextVar[dict[str, Any] | None] = ContextVar("lamplighter_job", default=None)
 

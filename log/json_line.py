@@ -20,7 +20,7 @@ ITEMS_MAX = 1000
 """How many items of a strange list or dict are shown."""
 
 NAMING = ("event", "level", "ts", "logger", "boot", "seq", "job_id")
-"""What a line that is too long keeps."""
+"""The fields that a line keeps which is too long."""
 
 
 def to_json(fields: Mapping[str, Any]) -> bytes:
@@ -53,7 +53,7 @@ def safe_str(value: Any) -> str:
 
 
 def _plain(value: Any, depth: int) -> Any:
-    """What `json.dumps` takes. Its text is ASCII, so that a lone surrogate stays an escape."""
+    """A value that `json.dumps` takes. Its text is ASCII, so that a lone surrogate stays an escape."""
     if value is None or isinstance(value, (bool, float)):
         return value
     if isinstance(value, str):

@@ -51,7 +51,7 @@ MOVE_KINDS: dict[str, str] = {
     "buried": "a boot was found dead, or taken for dead",
     "acted": "somebody has acted from outside of any runtime, as a boot whose turns are told",
 }
-"""What `k` of a move may be. Those of jobs are what events are called after `job.`."""
+"""The values of `k` in a move. Those of jobs are the names of events after `job.`."""
 
 MOVE_KEYS: dict[str, str] = {
     "k": "its kind",
@@ -95,6 +95,6 @@ MOVE_KEYS: dict[str, str] = {
     "via": "what they have used",
     "why": "the reason that they gave",
 }
-"""What the keys of a move mean, in the order in which they stand: the checksum goes by it. What does not apply is left
-out.
+"""The meaning of each key of a move, in the order in which they stand: the checksum goes by it. A key that does not
+apply is left out.
 """

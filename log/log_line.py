@@ -25,7 +25,7 @@ class Unwritten(NamedTuple):
 
 
 def one_by_one(write: Callable[[dict[str, Any]], object], lines: Sequence[dict[str, Any]]) -> Unwritten | None:
-    """Write each line on its own. What could not be written."""
+    """Write each line on its own. Returns those that could not be written."""
     lost = None
     for line in lines:
         try:

@@ -16,13 +16,13 @@ from .log_line import LogLine, Unwritten, formatted, one_by_one
 from .sinks import Sink, is_pythons_stderr
 
 LAST_RESORT = logging.lastResort
-"""What shows warnings where no handler is there, as Python has it."""
+"""Python's handler of last resort, which shows warnings where there is no other."""
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
 class Outlet(Protocol):
-    """What a Log writes to."""
+    """The logger that a Log writes to."""
 
     def hears(self, level: str) -> bool:
         """Whether a line of this level goes anywhere. True when that cannot be known. Never raises."""
@@ -31,7 +31,7 @@ class Outlet(Protocol):
         """Whether no code of the application's is called for a line, of whatever level. Never raises."""
 
     def write(self, lines: Sequence[dict[str, Any]]) -> Unwritten | None:
-        """Write lines, whose fields begin with `event` and `level`. What could not be written; never raises."""
+        """Write lines, whose fields begin with `event` and `level`. Returns what was not written; never raises."""
 
     def bound(self, **fields: Any) -> Any:
         """A structlog logger to the same place that carries these fields."""

@@ -22,7 +22,7 @@ LOOK_SECONDS_MAX = 1.0
 """A file that was moved away is noticed by the first line that is so much younger than the last look."""
 
 STANDARD = frozenset([*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"])
-"""What every record has; anything else was given with `extra=`, or by a filter."""
+"""The attributes that every record has; anything else was given with `extra=`, or by a filter."""
 
 
 class Sink(logging.Handler):
@@ -57,7 +57,7 @@ class Sink(logging.Handler):
             self._dropped_last = record.created, lost.reason
 
     def write(self, lines: Sequence[dict[str, Any]], now: float) -> Unwritten | None:
-        """Write lines, all at once if that is possible. What could not be written; never raises."""
+        """Write lines, all at once if that is possible. Returns those that could not be written; never raises."""
         with self.lock or contextlib.nullcontext():
             try:
                 lost = self._tell_dropped(now) if self.dropped else None
@@ -81,7 +81,7 @@ class Sink(logging.Handler):
 
     @abstractmethod
     def _put(self, lines: Sequence[dict[str, Any]], now: float) -> Unwritten | None:
-        """Write lines. What could not be written; if it raises anything, that is all of them."""
+        """Write lines. Returns those that could not be written; if it raises anything, that is all of them."""
 
 
 class LineFile(Sink):
@@ -177,7 +177,7 @@ def is_pythons_stderr() -> bool:
 
 
 def fields_of(record: logging.LogRecord) -> dict[str, Any]:
-    """What a record says. Lamplighter's events say all of it themselves."""
+    """The text of a record. Lamplighter's events say all of it themselves."""
     said = record.msg
     if isinstance(said, LogLine) and said.is_event:
         return said.fields

@@ -20,12 +20,12 @@ class Attribution(NamedTuple):
 
     @property
     def told(self) -> dict[str, str]:
-        """What the ledger tells of it, under the keys of a move."""
+        """The part of a move in the ledger, by its keys."""
         return {key: value for key, value in zip(("by", "via", "why"), self, strict=True) if value is not None}
 
     @property
     def said(self) -> dict[str, str]:
-        """What a line for people says of it."""
+        """The fields of a line for people."""
         return {name: value for name, value in self._asdict().items() if value is not None}
 
 

@@ -8,7 +8,7 @@ from .jobs import Instant
 from .ledger import LedgerTurn
 
 BootKind = Literal["worker", "producer", "operator"]
-"""What a boot does: runs jobs, only queues, or has acted once for somebody outside of any runtime."""
+"""The work of a boot: it runs jobs, only queues, or has acted once for somebody outside of any runtime."""
 
 
 OPERATOR: BootKind = "operator"
@@ -23,7 +23,7 @@ class BootRecord(NamedTuple):
         boot_no: its number among the boots of its store, from 1 and without a gap; 0 until it is registered.
         turn: how many of its turns have changed something.
         unlogged: the last of them, and those of others that it was to tell: those that the log may not have yet.
-        stopping: whether it has said that it stops. What kills its process from then on is no job of its.
+        stopping: whether it has announced its stop. A death of its process from then on is blamed on no job.
         kind: one of `BootKind`. An operator has ended as soon as its row can be seen, which its only turn has made.
         version, python: of Lamplighter and of Python there; empty where nobody has said so.
         control: the address at which it answers whoever asks what only its memory knows; None where it does not.

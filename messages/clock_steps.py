@@ -1,4 +1,4 @@
-"""What a clock says, and what became of its steps."""
+"""The readings of a clock, and the outcome of its steps."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Reading(NamedTuple):
 
 
 class Stepped(NamedTuple):
-    """What a store has made good for after a step of the clock.
+    """The corrections that a store has made after a step of the clock.
 
     Attributes:
         seconds: how far wall time was stepped; None where only its effects show.

@@ -1,4 +1,4 @@
-"""What a boot is asked from outside, past its actors, which may hang."""
+"""Questions to a boot from outside, which pass its actors by: these may hang."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 VERSION = 1
-"""Of how questions and answers are written."""
+"""The version of the format of questions and answers."""
 
 ANSWER_BYTES_MAX = 4 * 1024 * 1024
 """How long an answer may be."""
@@ -15,10 +15,10 @@ ASK_BYTES_MAX = 64 * 1024
 """How long a question may be."""
 
 JobVerb = Literal["cancel", "requeue"]
-"""What can be done to a job by whoever holds it."""
+"""Acts on a job by the boot that holds it."""
 
 Verb = Literal["view", "stacks", "declares", "quiet", "go"] | JobVerb
-"""What can be asked: three pictures, and whether to claim more jobs; on a server also to act on a job."""
+"""The questions: three pictures, and whether to claim more jobs; on a server also to act on a job."""
 
 VIEW_ASKED = b'{"v":1,"verb":"view"}\n'
 """The line that asks for a view, for whoever loads nothing that could make it."""

@@ -1,4 +1,4 @@
-"""What the supervisor gets of its family."""
+"""The messages that the supervisor gets from its children."""
 
 from __future__ import annotations
 

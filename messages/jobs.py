@@ -1,4 +1,4 @@
-"""What a job is: the spec that a caller gives, the record that the store keeps, the claim that a lane runs."""
+"""A job: the spec that a caller gives, the record that the store keeps, the claim that a lane runs."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ ENDED = frozenset({JobState.DONE, JobState.DEAD, JobState.CANCELLED})
 
 
 class Identified(Protocol):
-    """What has the id of a job: a `Job`."""
+    """Anything with the id of a job: a `Job`."""
 
     @property
     def id(self) -> str:
@@ -58,7 +58,7 @@ class Identified(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Debounce:
-    """Of many calls with one key, one job: it starts when there were none for a while, with the data of the last.
+    """One job for many calls with one key: it starts when there were none for a while, with the data of the last.
 
     As long as a job of the name is queued under the key, each call makes it what the call says, with its data, and puts
     it off: it is due `quiet` after the last call, and no later than `at_most` after the first. A claim lets go of the
@@ -194,7 +194,7 @@ WAITS_ITS_TURN = 3
 
 
 class ClaimKey(NamedTuple):
-    """What fences a claim.
+    """The fence of a claim.
 
     An id may be used again once retention has removed its job, and claim numbers then begin anew; a `no` may not.
 
@@ -304,7 +304,7 @@ class JobRecord(NamedTuple):
 
     @property
     def key(self) -> ClaimKey:
-        """What fences its newest claim."""
+        """The fence of its newest claim."""
         return ClaimKey(self.no, self.claim_no)
 
     @property
@@ -325,7 +325,7 @@ class Claim(NamedTuple):
 
     @property
     def key(self) -> ClaimKey:
-        """What fences it."""
+        """Its fence."""
         return self.job.key
 
     @property

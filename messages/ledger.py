@@ -1,4 +1,4 @@
-"""What a committed turn has changed, as the log tells it."""
+"""The changes of a committed turn, as the log has them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 from .jobs import Instant
 
 FORMAT = 1
-"""Of the ledger's lines. A new key or kind makes it a newer one."""
+"""The format of the ledger's lines. A new key or kind makes it a newer one."""
 
 MOVES_MAX = 200
-"""Of one line. A turn of more is told in parts."""
+"""The most moves of one line. A turn with more is logged in parts."""
 
 UNLOGGED_MAX = 100
 """Turns that a boot keeps for whoever must tell them. Where one after another dies in its first turn, each has those of

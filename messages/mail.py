@@ -1,4 +1,4 @@
-"""What actors say to one another. Commands are verbs, facts are in the past tense.
+"""The messages between actors. Commands are verbs, facts are in the past tense.
 
 Every message travels in a `Mail`, which carries the ids that the log is stitched together with.
 """
@@ -157,7 +157,7 @@ class Expect(NamedTuple):
 
     @property
     def key(self) -> tuple[bool, str]:
-        """What is looked for: whether it is a schedule, and its id."""
+        """The thing that is looked for: whether it is a schedule, and its id."""
         return self.change is not None, self.id
 
 
@@ -244,7 +244,7 @@ class Farewell(NamedTuple):
 
 
 class Capacity(NamedTuple):
-    """What a HandlerActor can take, and which claims it holds, settled or not. Sent whenever what it can take changes.
+    """The jobs that a HandlerActor can take, and the claims that it holds, settled or not. Sent on each change.
 
     Attributes:
         lanes: how many jobs may run at once.

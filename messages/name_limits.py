@@ -28,7 +28,7 @@ class Rate:
 
 
 class NameLimits(NamedTuple):
-    """What the handlers of a name in one runtime ask for: of each limit, the lowest that one of them has.
+    """The limits that the handlers of a name in one runtime ask for: for each limit, the lowest of theirs.
 
     Attributes:
         total: of running jobs of the name.

@@ -69,7 +69,7 @@ class Backoff:
 
 
 class Policy(NamedTuple):
-    """What `judge` needs to know of the handler that ran the claim.
+    """The facts that `judge` needs about the handler that ran the claim.
 
     Attributes:
         retry_on, discard_on: the qualified names of the exception classes that are, and are not, tried again.
@@ -84,7 +84,7 @@ class Policy(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What becomes of a job after a claim on it has ended.
+    """The fate of a job after a claim on it has ended.
 
     Attributes:
         state: the state it moves to.

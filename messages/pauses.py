@@ -9,7 +9,7 @@ from .jobs import Instant
 
 
 class PauseRecord(NamedTuple):
-    """What holds back the jobs of a name over a whole store; the fields are the columns of its table, in order.
+    """A pause of the jobs of a name over a whole store; the fields are the columns of its table, in order.
 
     Attributes:
         since: since when they are paused; None if they only have a limit.
@@ -33,7 +33,7 @@ class PauseRecord(NamedTuple):
 def changed(
     known: PauseRecord, now: Instant, *, paused: bool, by: str | None, reason: str | None, until: Instant | None
 ) -> PauseRecord:
-    """What holds back the jobs of a name once somebody has paused or resumed it."""
+    """The pauses of a name once somebody has paused or resumed it."""
     if not paused:
         return PauseRecord(known.name, limit=known.limit)
     since = known.since if known.is_paused(now) else now

@@ -31,7 +31,7 @@ QUALIFIERS = (
     "ended",
     "due",
 )
-"""What a term of a query may begin with, before a colon. Beside them there is `data.a.b=1`."""
+"""The words before the colon of a term of a query. Beside them there is `data.a.b=1`."""
 
 _PLAIN_KEY = re.compile(r"[^\s.\[\]=\":]+")
 _PLAIN_VALUE = re.compile(r"[^\s\"]\S*")
@@ -39,7 +39,7 @@ _PLAIN_WORD = re.compile(r"[^\s\":]+")
 
 
 class DataTerm(NamedTuple):
-    """What must stand at a place in a job's data.
+    """A condition on a place in a job's data.
 
     Attributes:
         path: keys of objects and indexes of arrays, from the outside in.
@@ -59,8 +59,8 @@ class DataTerm(NamedTuple):
 class JobQuery:
     """Which jobs are asked for: those for which all of this holds. Its `str` is a text that `operating.query` reads.
 
-    Case does not matter in what a text contains, as far as it is ASCII. Of a span of time, the beginning belongs to it
-    and the end does not.
+    Case does not matter in what a text contains, as far as it is ASCII. The beginning of a span of time belongs to it,
+    and its end does not.
 
     Attributes:
         names: the job's name is one of these.
@@ -153,7 +153,7 @@ class Place(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What a look has found.
+    """The result of a look.
 
     Attributes:
         next: the cursor for what comes after it; None when nothing does.

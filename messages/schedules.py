@@ -1,4 +1,4 @@
-"""What a schedule is, and what became of each of its slots."""
+"""A schedule, and the fate of each of its slots."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Literal, NamedTuple, TypedDict
 from .jobs import Instant, Seconds
 
 CatchUp = Literal["latest", "all", "skip"]
-"""What becomes of slots that were missed."""
+"""The treatment of slots that were missed."""
 
 Overlap = Literal["allow", "skip", "queue_one"]
-"""What becomes of a slot while an earlier job of its schedule is unfinished."""
+"""The treatment of a slot while an earlier job of its schedule is unfinished."""
 
 DstGap = Literal["run_after", "skip"]
-"""What becomes of a slot whose local time does not exist."""
+"""The treatment of a slot whose local time does not exist."""
 
 DstFold = Literal["first", "second", "both"]
 """Which slots there are of a local time that comes twice."""
@@ -83,7 +83,7 @@ class ScheduleRecord(NamedTuple):
 
     @property
     def definition(self) -> tuple[object, ...]:
-        """What makes it another schedule when it changes: all but its key and the memory of its slots."""
+        """The parts that make it another schedule when they change: all but its key and the memory of its slots."""
         return (
             self.name,
             self.when,
@@ -105,7 +105,7 @@ class ScheduleRecord(NamedTuple):
 
 
 class HostChange(NamedTuple):
-    """What an application has written of a durable schedule in a transaction of its own.
+    """The change of a durable schedule that an application has written in a transaction of its own.
 
     Attributes:
         at: when it called; slots since then are the schedule's.
@@ -121,7 +121,7 @@ class HostChange(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlotEntry:
-    """What became of one slot, or of a range of them.
+    """The fate of one slot, or of a range of them.
 
     Attributes:
         slot: the slot, or the first of the range.

@@ -1,4 +1,4 @@
-"""What the schedules speak of: due slots, what became of them, and how far they are accounted for.
+"""The terms of schedules: due slots, their fate, and how far they are accounted for.
 
 All instants are seconds since the Unix epoch (UTC).
 """
@@ -55,7 +55,7 @@ class SlotRange:
 
 
 class Accounting(NamedTuple):
-    """What becomes of every slot up to an instant.
+    """The fate of every slot up to an instant.
 
     Attributes:
         fires: the slots to fire, in order.

@@ -50,7 +50,7 @@ WAITED = "waited"
 """The kind that sums up, for each claim, how long its job had been due."""
 
 SLOT = "slot."
-"""What the kinds begin with that count slots of the schedules of a name; what became of them follows."""
+"""The prefix of the kinds that count slots of the schedules of a name; the fate of the slots follows."""
 
 FENCED = "fenced"
 """The kind that counts attempts that had lost their claim, and tried to end their job."""
@@ -60,7 +60,7 @@ TURN, LOCK = "turn", "lock"
 the name `OTHERS`: no job's."""
 
 RAN = "ran."
-"""What the kinds begin with that sum up how long attempts ran; their outcome follows."""
+"""The prefix of the kinds that sum up how long attempts ran; the outcome follows."""
 
 
 class Tally(NamedTuple):

@@ -1,6 +1,6 @@
-"""What a boot says of itself at one instant, to its application and to whoever asks from outside.
+"""The state of a boot at one instant, for its application and for anybody who asks from outside.
 
-What is said here only the memory of its process knows; what the store knows stands in the store. Each is a frozen value
+Only the memory of its process has these facts; the others stand in the store. Each is a frozen value
 with one JSON shape: its fields by their names (`rules.control_lines`).
 """
 
@@ -170,7 +170,7 @@ class TurnView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessView:
-    """What a process uses of its machine; None where the system does not say.
+    """The resources that a process uses; None where the system does not say.
 
     Attributes:
         descriptors_max: how many open files it may have.
@@ -194,7 +194,7 @@ class QuietView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuietAnswer:
-    """What has become of a boot that was asked to be quiet, or to go on."""
+    """The outcome of a request to a boot to be quiet, or to go on."""
 
     boot: str
     quiet: QuietView | None
@@ -221,7 +221,7 @@ class ActedJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobAnswer:
-    """What a boot says that was asked to act on a job.
+    """The answer of a boot that was asked to act on a job.
 
     Attributes:
         is_held: whether the boot holds it, and is about to act.

@@ -1,4 +1,4 @@
-"""What a test may ask of the kit, checked before anything is done."""
+"""The arguments that a test gives to the kit, checked before anything is done."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..runtime import Runtime
 
 
 def check_register(register: object) -> None:
-    """What adds the handlers and schedules of an application, or a runtime that has them.
+    """A function that adds the handlers and schedules of an application, or a runtime that has them.
 
     Raises:
         UsageError: it is neither.

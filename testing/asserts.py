@@ -40,7 +40,7 @@ FIELDS = (
     "error",
     "result",
 )
-"""What can be asked for besides the data: what `jobs.queue` takes, and what a Job shows."""
+"""The fields that can be asked for besides the data: what `jobs.queue` takes, and what a Job shows."""
 
 
 class HasJobs(Protocol):
@@ -148,7 +148,7 @@ def _matches(data: Any, wanted: Any) -> bool:
 
 
 def _as_stored(wanted: Any) -> Any:
-    """What stands for a value in JSON, which has neither tuples nor UUIDs; the value itself if nothing does."""
+    """The form of a value in JSON, which has neither tuples nor UUIDs; the value itself if nothing does."""
     try:
         return decode(encode(wanted, what="data", bytes_max=sys.maxsize))
     except UsageError:

@@ -40,8 +40,8 @@ class _WakeOnEvent(Subscription):
 
 
 def drain(runtime: Runtime, timeout: Seconds = 30.0) -> None:
-    """Wait until nothing that is due waits or runs. What waits for its time, its retry, other jobs or a handler is left
-    alone.
+    """Wait until nothing that is due waits or runs. Jobs that wait for their time, their retry, other jobs or a handler
+    are left alone.
 
     Args:
         runtime: a started one, on real threads. `Inline` and `Simulation` have their own.
@@ -85,7 +85,7 @@ def is_idle(runtime: Runtime) -> bool:
 
 
 def open_jobs(runtime: Runtime) -> list[str]:
-    """What is due and waits, or runs, as far as somebody here handles it and nobody has paused it."""
+    """Jobs that are due and wait, or run, as far as somebody here handles it and nobody has paused it."""
     boot = runtime.current_boot.get()
     now = boot.clock.now()
     paused = paused_at(boot.store.jobs.pauses(), now)

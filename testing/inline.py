@@ -114,7 +114,8 @@ class Inline:
         return self._simulation.log
 
     def drain(self, seconds: Seconds = SETTLE_SECONDS_MAX) -> list[Job[Any]]:
-        """Run everything that is due, and what it queues, until nothing is. What waits for its time is left alone.
+        """Run everything that is due, and what it queues, until nothing is. Jobs that wait for their time are left
+        alone.
 
         Args:
             seconds: of virtual time, at most.

@@ -3,8 +3,8 @@
     time = ManualTime(datetime(2026, 1, 1, tzinfo=UTC))
     runtime = Runtime(":memory:", environment=Environment(clock=time.clock))
 
-What is due is called on the thread that lets time pass. The actors hear of it on their own threads: `drain` waits for
-them.
+Timers that are due are called on the thread that lets time pass. The actors hear of it on their own threads: `drain`
+waits for them.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class ManualTime:
         self._clocks: list[ManualClock] = []
 
     def clock(self) -> ManualClock:
-        """What `Environment(clock=...)` wants."""
+        """The clock for `Environment(clock=...)`."""
         clock = ManualClock(self)
         self._clocks.append(clock)
         return clock

@@ -26,7 +26,7 @@ RELEASE_SECONDS_MAX = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What a handler does at one call. `ok`, `fail` and the others make them.
+    """The behaviour of a handler at one call. `ok`, `fail` and the others make them.
 
     Attributes:
         name: what `Call.step` says.
@@ -126,7 +126,7 @@ class Script:
         self._hanging: list[threading.Event] = []
 
     def add_to(self, runtime: Runtime, **options: Any) -> str:
-        """Register it on a runtime, with the options of `jobs.add_handler`. What that returns."""
+        """Register it on a runtime, with the options of `jobs.add_handler`. Returns what that returns."""
         return runtime.jobs.add_handler(self.name, self.handle, **options)
 
     def calls_of(self, job: Job[Any] | str) -> list[Call]:

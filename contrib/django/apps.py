@@ -33,7 +33,7 @@ class LamplighterConfig(AppConfig):
 
 
 def _start_in_web(**kwargs: Any) -> None:
-    """Before the first request of a process, and its transaction. What serves none is a parent, or a command."""
+    """Before the first request of a process, and its transaction. A process without one is a parent, or a command."""
     if is_test():
         return
     try:

@@ -30,7 +30,7 @@ from .options import database, problems, runtime_options
 from .transactional_jobs import TransactionalJobs
 
 JOBS_MODULE = "jobs"
-"""What is imported of each installed app, for its handlers and schedules."""
+"""The module that is imported from each installed app, for its handlers and schedules."""
 
 _lock = threading.RLock()
 _made: DjangoRuntime | None = None

@@ -20,13 +20,14 @@ KNOWN = (
     "WORK_IN",
     *(name for name in OPTIONS if name != "ENVIRONMENT"),
 )
-"""What the setting may have. DATABASE is the alias of the database whose transactions jobs follow."""
+"""The keys of the setting. DATABASE is the alias of the database whose transactions jobs follow."""
 
 OURS = ("DATABASE", "WORK_IN")
-"""What is no option of `Runtime`."""
+"""The keys that are no option of `Runtime`."""
 
 BY_PATH = ("ON_FAILURE", "CARRIERS", "LOGGER")
-"""What a settings file names by a dotted path, because importing the application there would be too early."""
+"""The options that a settings file names by a dotted path, because importing the application there would be too early.
+"""
 
 
 def database() -> str:
@@ -41,12 +42,12 @@ def works_in_web() -> bool:
 
 
 def runtime_options() -> dict[str, Any]:
-    """What `Runtime` is made with, the store among it, if the setting has no `problems`."""
+    """The arguments of `Runtime`, the store among it, if the setting has no `problems`."""
     return {name.lower(): _loaded(name, value) for name, value in _given().items() if name not in OURS}
 
 
 def problems() -> Iterator[str]:
-    """What is wrong with the setting: a sentence for each part of it, which names that part."""
+    """The problems of the setting: a sentence for each part of it, which names that part."""
     given = getattr(settings, "LAMPLIGHTER", None)
     if not isinstance(given, Mapping) or "STORE" not in given:
         yield (

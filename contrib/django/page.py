@@ -33,7 +33,7 @@ def page(request: HttpRequest, rest: str) -> HttpResponse:
 
 def staff(request: Request) -> Visitor | Response | None:
     """Who looks: staff see the page, with the permission `lamplighter.steer` they act, and with `lamplighter.see_data`
-    they see what jobs carry. Whoever is not logged in is sent to do so.
+    they see what jobs carry. A visitor who is not logged in is sent to do so.
     """
     asked: HttpRequest = request.native
     user: Any = getattr(asked, "user", None)

@@ -38,7 +38,7 @@ MAX_ATTEMPTS = 1
 """Django's own backends do not repeat a task that has failed, and its task functions are written for that."""
 
 OPTIONS = ("ALIASES", *(name.upper() for name in options_of(Jobs.add_handler)))
-"""What OPTIONS may have: those of `jobs.add_handler`, for each queue of the backend; and paths that have moved."""
+"""The keys of OPTIONS: those of `jobs.add_handler`, for each queue of the backend; and paths that have moved."""
 
 STATUS = {
     JobState.QUEUED: TaskResultStatus.READY,
@@ -84,7 +84,7 @@ class LamplighterBackend(BaseTaskBackend):
         return result
 
     def get_result(self, result_id: str) -> TaskResult[..., Any]:
-        """What became of a task.
+        """The result of a task.
 
         Raises:
             TaskResultDoesNotExist: there is none, or retention has removed it.
@@ -149,7 +149,7 @@ class LamplighterBackend(BaseTaskBackend):
         record, attempts = job.record, self._attempts_of(job)
         workers = [attempt.boot for attempt in attempts]
         if job.state in (JobState.RUNNING, JobState.DONE):
-            # Of one that an older version has done, or that somebody has marked done in the queue, it is not known.
+            # It is not known of a task that an older version has done, or that somebody has marked done in the queue.
             workers.append(record.boot or f"claim {record.claim_no}")
         begun = [attempt.claimed_at for attempt in attempts]
         if record.claimed_at is not None:

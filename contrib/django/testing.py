@@ -31,8 +31,8 @@ from .transactional_jobs import TransactionalJobs
 def inline(*, at_once: bool = True, **options: Any) -> Inline:
     """The project's handlers and schedules in a test; see `lamplighter.testing.Inline`, whose options these are.
 
-    What is queued in a transaction runs when that commits. In a `TestCase`, whose own transaction never does, that is
-    when the outermost `atomic` inside of the test has ended well.
+    A job that is queued in a transaction runs when that commits. In a `TestCase`, whose own transaction never does,
+    that is when the outermost `atomic` inside of the test has ended well.
     """
     runtime = configured_runtime()
     runtime.discover()

@@ -74,7 +74,7 @@ class TransactionalJobs(Jobs):
             super().mark_done(job, result, then=then, connection=open_one)
         else:
             kept = tuple(check_iterable(then, "then", "JobSpecs or (name, data) pairs"))
-            # What cannot be is refused here, and not when it is too late to roll back.
+            # A wrong call is refused here, and not when it is too late to roll back.
             self.checked_for_later(kept)
             transaction.on_commit(partial(super().mark_done, job, result, then=kept), using=open_one.alias)
 
@@ -124,7 +124,7 @@ class TransactionalJobs(Jobs):
         warn_of_misfits(self._current_boot.declared, checks.unchecked)
         if not jobs:
             return []
-        # What they carry is of the moment at which they are queued, not of that of the commit.
+        # Carriers see the moment at which the jobs are queued, not that of the commit.
         with boot.queueing(jobs) as jobs:
             transaction.on_commit(partial(self._queue_now, jobs, corr), using=connection.alias)
         return [Job(born(job, 0, rev=UNCOUNTED)) for job in jobs]

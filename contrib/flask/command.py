@@ -43,7 +43,7 @@ def run(only: tuple[str, ...], drain: float | None, reload: bool) -> None:
 
 def _run_anew(drain: float | None) -> None:
     """Runs nothing here: the process that was asked only watches, and starts itself without `--reload`."""
-    # What started this process, whichever script that was, or `python -m flask`.
+    # The command that started this process, whichever script that was, or `python -m flask`.
     command = [sys.executable, *(word for word in sys.orig_argv[1:] if word != "--reload")]
     runtime: Runtime = current_app.extensions["lamplighter"]
     runtime.stop()

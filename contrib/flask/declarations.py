@@ -53,7 +53,7 @@ class AppJobs(Jobs):
 
     def __getattribute__(self, name: str) -> Any:
         if name == "handler":
-            # What it leaves queues its jobs in whichever application is the current one then.
+            # The handler object queues its jobs in the application that is current then.
             return MethodType(Jobs.handler, self)
         return _of_current(self, name)
 

@@ -20,7 +20,7 @@ KNOWN = ("STORE", "WORK_IN", *OPTIONS)
 
 
 def runtime_options(app: Flask) -> dict[str, Any]:
-    """What `Runtime` is made with.
+    """The arguments of `Runtime`.
 
     Raises:
         UsageError: a setting is missing, unknown or wrong; the message names it.

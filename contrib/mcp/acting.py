@@ -14,10 +14,10 @@ from .answers import Answer, answer
 Right = Literal["requeue", "cancel", "pause"]
 
 RIGHTS: tuple[Right, ...] = ("requeue", "cancel", "pause")
-"""What can be allowed."""
+"""The acts that can be allowed."""
 
 JOBS_MAX = 100
-"""Of one call."""
+"""The most jobs of one call."""
 
 BY_CHARACTERS_MAX = 100
 

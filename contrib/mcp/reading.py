@@ -1,4 +1,4 @@
-"""The tools that only look. What they tell is what the command and the page tell."""
+"""The tools that only look. They show the same as the command and the page."""
 
 from __future__ import annotations
 

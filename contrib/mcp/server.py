@@ -83,6 +83,6 @@ def _told(does: Callable[..., Answer]) -> Callable[..., Answer]:
 
 
 def _client(context: Context[Any, Any]) -> str:
-    """What the program calls itself that is at the other end."""
+    """The name that the program at the other end gives itself."""
     params = context.session.client_params
     return "" if params is None else params.client_info.name

@@ -126,7 +126,7 @@ class OTelCarrier(Carrier):
 
     def _origin(self, job: Job[Any]) -> tuple[Context, list[Link]]:
         """The context in which an attempt's span begins, and its links."""
-        # Of nothing but what the job carries: the job before may have left something on this thread.
+        # The parent is only what the job carries: the job before may have left something on this thread.
         origin = propagate.extract(job.carried, Context())
         queued = trace.get_current_span(origin).get_span_context()
         if not self._is_linked:
@@ -137,7 +137,7 @@ class OTelCarrier(Carrier):
 
 
 def _queued(jobs: Sequence[Job[Any]]) -> dict[str, str | int]:
-    """What jobs that are queued together have in common."""
+    """The attributes that jobs queued together have in common."""
     if len(jobs) == 1:
         return _message(jobs[0])
     names = [job.name for job in jobs]
@@ -180,7 +180,7 @@ def _say_outcome(span: Span, job: Job[Any], error: BaseException | None) -> None
 
 
 def _wrong(job: Job[Any], error: BaseException | None) -> str | None:
-    """What went wrong, as the span says it; None if nothing did."""
+    """The error, as the span has it; None if there was none."""
     outcome = _outcome(job, error)
     if outcome not in WRONG:
         return None

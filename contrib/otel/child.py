@@ -1,4 +1,6 @@
-"""What a child process of `isolation="process"` puts around its jobs. The spans themselves are its runtime's."""
+"""The context that a child process of `isolation="process"` puts around its jobs. The spans themselves are its
+runtime's.
+"""
 
 from __future__ import annotations
 

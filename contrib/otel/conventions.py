@@ -1,4 +1,4 @@
-"""What OpenTelemetry's conventions for messaging call things."""
+"""Names from OpenTelemetry's conventions for messaging."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ DESTINATION = "messaging.destination.name"
 """The name of a job."""
 
 ERROR = "error.type"
-"""What went wrong: the class of an exception, or the outcome of an attempt that was told to end."""
+"""The error: the class of an exception, or the outcome of an attempt that was told to end."""
 
 
 def operation(name: str, kind: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What is measured of jobs where they are queued and run, as OpenTelemetry's conventions for messaging have it."""
+"""The measurements of jobs where they are queued and run, as OpenTelemetry's conventions for messaging have it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a store comes to at a moment, for whatever reads OpenTelemetry's metrics."""
+"""The counts of a store at a moment, for a reader of OpenTelemetry's metrics."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from .collector import LamplighterCollector, families
 
 
 def text_of(collector: LamplighterCollector) -> str:
-    """What a scrape gets.
+    """The answer to a scrape.
 
     Raises:
         StoreUnavailable, StoreError: the store cannot be read.

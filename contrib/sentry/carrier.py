@@ -1,4 +1,4 @@
-"""What is put around jobs for Sentry: a scope of their own, a transaction, and a report of what has failed."""
+"""The context around jobs for Sentry: a scope of their own, a transaction, and a report of each failure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .lines import Lines
 ORIGIN = "auto.queue.lamplighter"
 
 TRACE, BAGGAGE = "sentry-trace", "sentry-baggage"
-"""What a job carries. The baggage has a name of its own, because OpenTelemetry's carrier has one too."""
+"""The headers that a job carries. The baggage has a name of its own, because OpenTelemetry's carrier has one too."""
 
 BODY_SIZE = "messaging.message.body.size"
 
@@ -132,7 +132,7 @@ def _describe(scope: Scope, job: Job[Any]) -> None:
 
 
 def _measure(span: Any, job: Job[Any]) -> None:
-    """What Sentry's page of queues shows."""
+    """The data for Sentry's page of queues."""
     span.set_data(SPANDATA.MESSAGING_SYSTEM, "lamplighter")
     span.set_data(SPANDATA.MESSAGING_DESTINATION_NAME, job.name)
     span.set_data(SPANDATA.MESSAGING_MESSAGE_ID, job.id)

@@ -17,7 +17,7 @@ ENDINGS = ("job.failed", "job.dead")
 TAGS = ("job_id", "job_name")
 
 LEFT_OUT = frozenset({*ENVELOPE, *TAGS, "level", "turn"})
-"""Of what else a line says, Sentry keeps ten things."""
+"""Sentry keeps ten of the other fields of a line."""
 
 
 class Lines:

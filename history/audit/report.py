@@ -1,4 +1,4 @@
-"""What an audit says: its findings, what could not be checked, and how much it has seen."""
+"""The report of an audit: its findings, what could not be checked, and how much it has seen."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..replay.findings import Finding
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What an audit found, and how much it has seen.
+    """The findings of an audit, and how much it has seen.
 
     Attributes:
         findings: none if all is well.

@@ -20,7 +20,7 @@ DISAGREES: Kind = "disagreement with the store"
 
 
 class Kept(NamedTuple):
-    """What needs no line yet, because the store keeps it until somebody has told it.
+    """Turns and moves that need no line yet, because the store keeps it until somebody has told it.
 
     Attributes:
         turns: of whom, and which.
@@ -123,7 +123,7 @@ class _Check:
                 self._findings.say(DISAGREES, f"job {row.id}: the store has {what}", job.step.line)
             return
         if (row.rev != job.rev or self._store.jobs.pruned) and self._has_holes:
-            # What is missing is found by its number. It may have removed this job, and told of the birth of another.
+            # A missing turn is found by its number. It may have removed this job, and told of the birth of another.
             return
         says = (
             f"job {row.id}: the store has {row.name}, {row.state}, claim {row.claim_no}, attempt {row.attempt}, "
@@ -178,7 +178,7 @@ class _Check:
         )
 
     def _say_ahead(self, ahead: list[tuple[StoredJob, ToldJob | None]]) -> None:
-        """What the store knows of jobs and no line tells: once, because one cut makes many of them."""
+        """Report once the moves that the store knows and no line tells: one cut makes many of them."""
         if not ahead or self._is_live:
             return
         row, job = ahead[0]
@@ -199,7 +199,7 @@ class _Check:
 
 
 def _differences(row: StoredJob, job: ToldJob) -> Iterator[str]:
-    """What is not so of a job that stands where the log has it."""
+    """The differences of a job that stands where the log has it."""
     if job.digest is not None and digest(row.data) != job.digest:
         yield f"data with the hash {digest(row.data)}, and it was queued with {job.digest}"
     move = job.step.move

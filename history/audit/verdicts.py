@@ -1,4 +1,4 @@
-"""What can be said only at the end of a log: what is missing, what is lost, and what its ends hide."""
+"""Findings that can be made only at the end of a log: missing numbers, lost jobs, and the parts before and after it."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ class Verdicts:
     def _missing_turns(self, boot: BootReplay) -> list[tuple[int, int]]:
         """Turns of a boot that no line tells, though what lies around them is there."""
         last = max(boot.turns.last, boot.last_turn)
-        # Of one that began before the log, or is none of it, nothing earlier can be missed.
+        # Nothing earlier can be missed of a boot that began before the log, or is none of it.
         first = 1 if boot.begins or boot.is_operator else boot.turns.first or last + 1
         gaps = [
             gap
@@ -122,7 +122,7 @@ class Verdicts:
         return gaps
 
     def _say_dropped(self, boots: list[BootReplay]) -> None:
-        """What the log itself has given up: of which boot, how much, and why."""
+        """Note the lines that the log itself has given up: of which boot, how many, and why."""
         if boots:
             lines = named(f"{many(boot.dropped, 'line')} of boot {boot.name}" for boot in boots)
             self.notes.append(
@@ -164,7 +164,9 @@ class Verdicts:
         return found
 
     def _say_ends(self, store: StoreReplay, headless: list[BootReplay], view: StoreView | None) -> None:
-        """What is missing before the log, and after it. A boot that lived then need not have said anything since."""
+        """Note the parts that are missing before and after the log. A boot that lived then need not have said anything
+        since.
+        """
         least = min(store.numbers, default=1)
         if headless:
             turns = named(f"{boot.name} at turn {boot.turns.first}" for boot in headless)
@@ -280,7 +282,7 @@ class Verdicts:
             boot = replay.boots[name]
             for turn, kind, job_id, line in lines.finish(boot.turns.last, is_over=boot.ended == "stopped"):
                 if boot.is_counted:
-                    # What is missing is said by the numbers of its lines.
+                    # The numbers of its lines show the missing ones.
                     continue
                 says = f"turn {turn} of boot {name} tells that job {job_id} was {kind}, and no line of its own does"
                 self._say("missing lines", says, 1, line)

@@ -57,7 +57,7 @@ def processes_here() -> int:
 
 
 def each(look: Callable[[Block], Found], blocks: Sequence[Block], processes: int) -> Iterator[Found]:
-    """What is found in each block, in their order.
+    """The results of each block, in their order.
 
     Args:
         look: a function that several processes can be given; what it finds can be sent back.

@@ -1,4 +1,4 @@
-"""What kind of value each field of a line has, wherever somebody reckons with it."""
+"""The type of each field of a line that somebody computes with."""
 
 from __future__ import annotations
 

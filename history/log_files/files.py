@@ -128,7 +128,7 @@ def raw_lines(path: str, end: LogEnd | None = None) -> Iterator[bytes]:
 
 
 class _Unzipped(io.RawIOBase):
-    """What a file compressed by gzip holds, up to where one that is still being written ends in the middle."""
+    """The content of a file compressed by gzip, up to where one that is still being written ends in the middle."""
 
     def __init__(self, opened: IO[bytes], end: LogEnd) -> None:
         super().__init__()
@@ -181,7 +181,7 @@ def _buffered(raw: io.RawIOBase) -> io.BufferedReader:
 
 
 def _unzipped(path: str, opened: io.BufferedReader, end: LogEnd | None) -> io.BufferedReader | None:
-    """What a log holds that is compressed by gzip; None of one that is not compressed."""
+    """The content of a log that is compressed by gzip; None of one that is not compressed."""
     head = opened.peek(len(GZIP))
     for magic, program in OTHERS.items():
         if head.startswith(magic):

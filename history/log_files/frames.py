@@ -1,4 +1,4 @@
-"""What puts each line of a program's output into a frame: Docker's json-file, Kubernetes' CRI, the journal.
+"""Frames that other programs put around each line of output: Docker's json-file, Kubernetes' CRI, the journal.
 
 A frame is taken off as a compression is: whoever reads such a log gets the program's own lines, each behind the time
 that its frame gave it. Lines that were cut into pieces are whole again.
@@ -131,7 +131,7 @@ def _lines(at: bytes, text: bytes) -> Iterator[bytes]:
 def _pieces(opened: IO[bytes], piece: Callable[[bytes], Piece | None]) -> Iterator[Piece]:
     for line in opened:
         found = piece(line)
-        # What has no frame stands for itself.
+        # A line without a frame stands for itself.
         yield found if found is not None else (None, b"", line, False)
 
 

@@ -54,7 +54,7 @@ def leading_instant(text: str) -> float | None:
 
 
 def after_instants(text: str) -> str:
-    """What follows the times that a line begins with."""
+    """The rest of a line behind the times that it begins with."""
     while found := _ISO.match(text):
         text = text[found.end() :].lstrip()
     return text

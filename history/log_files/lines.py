@@ -1,7 +1,7 @@
 """Lamplighter's lines among whatever else a log holds.
 
 A log may be rotated, compressed, written by several processes and shared with other programs; a line may have a
-prefix, be written by another logger, or be torn. What is not a line of ours is passed over.
+prefix, be written by another logger, or be torn. Other lines are passed over.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Told(msgspec.Struct, gc=False, omit_defaults=True):
 
 
 class Line(msgspec.Struct, rename={"raw": "(raw)", "source": "(source)", "number": "(number)"}):
-    """What the audit reads of a line, and where the line stands."""
+    """The fields that the audit reads of a line, and where the line stands."""
 
     event: str
     boot: str
@@ -181,7 +181,7 @@ def fields_of(raw: bytes, *, hosts_too: bool = False) -> Said | None:
 
 
 class Unread:
-    """What could not be read: lines that look like ours, and logs that are cut short.
+    """Lines and logs that could not be read: lines that look like ours, and logs that are cut short.
 
     Attributes:
         cut: logs whose compression ends in the middle.
@@ -200,7 +200,7 @@ class Unread:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What is said of them."""
+        """The notes on them."""
         cut = (f"{name} ends in the middle of what was compressed: the rest was not read" for name in self.cut)
         torn = (
             f"{name} ends without a line break, and its last line may be cut: {text}"

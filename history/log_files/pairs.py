@@ -17,7 +17,7 @@ PAIR = re.compile(
 )
 
 HEAD = re.compile(r"(?:(?:\d\d:\d\d:\d\d\S*\s+)?\[\s*\w+\s*\]\s*)?(.*?)(?:\s+\[([\w.-]+)\])?\s*")
-"""What the console has before the first pair: perhaps a time of day; level, what happened, and who said it."""
+"""The console's text before the first pair: perhaps a time of day; level, event, and speaker."""
 
 CHARACTERS_MAX = 64 * 1024
 """A longer line is none of these: the pairs of ours are short."""

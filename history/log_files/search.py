@@ -43,7 +43,7 @@ SAMPLE_BYTES = 1 << 18
 """So much of the beginning and of the end of a log shows how it is written."""
 
 RUN = re.compile(rb"[A-Za-z0-9_.:-]+")
-"""What every logger writes as it is."""
+"""The characters that every logger writes as they are."""
 
 EVERYWHERE = b"e"
 """In `seq` and in `job_name`: in each line that may matter."""
@@ -156,7 +156,7 @@ def in_order(found: list[Said]) -> list[Said]:
     first = {id(one) for one in first_of.values()}
     found = [one for one in found if "seq" not in one or one.get("untold") or id(one) in first]
     at: list[float] = [said["ts"] if "ts" in said else said.get("beside", 0.0) for said in found]
-    # What a host has written has no boot: it comes after what it stands beside.
+    # A line of the application has no boot: it comes after the line that it stands beside.
     boots: dict[str, list[int]] = {str(said.get("boot")): [] for said in found if "boot" in said}
     for index in sorted(range(len(found)), key=lambda i: (found[i].get("seq") or 0, at[i])):
         boots.setdefault(str(found[index].get("boot")), []).append(index)

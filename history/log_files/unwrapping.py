@@ -1,7 +1,7 @@
 """Finds the line of a runtime or an application within a line, whatever other loggers have made of it.
 
 The runtime writes one JSON object a line. A host's formatter may put that text into an object of its own, rename
-fields, write times as text, or write `key=value`. What comes out is always the same: the fields under their own names,
+fields, write times as text, or write `key=value`. The result is always the same: the fields under their own names,
 with `ts` in seconds. When the line itself has no time, that of whoever wrapped it counts.
 """
 
@@ -35,7 +35,7 @@ NAMES = ("event", "message", "msg", "_event", "event_name", "name")
 NAME = re.compile(r"[a-z]+\.[a-z_]+")
 
 OURS = (re.compile(rb"\bboot\W{0,5}[=:]"), re.compile(rb"\bseq\W{0,5}[=:]"))
-"""What each line of ours has in whatever format."""
+"""The fields that each line of ours has in any format."""
 
 Find = Callable[[Said], Said | None]
 
@@ -75,7 +75,7 @@ def object_at(raw: bytes, start: int) -> Said | None:
 
 
 def _find(raw: bytes, of: Find, depth: int) -> Said | None:
-    """What one of the objects of a line, or else its pairs, come to."""
+    """The event in one of the objects of a line, or else in its pairs."""
     start = raw.find(b"{")
     for _ in range(PREFIX_BRACES_MAX):
         if start < 0:
@@ -99,7 +99,7 @@ def _find(raw: bytes, of: Find, depth: int) -> Said | None:
 
 
 def _within(found: Said, of: Find, depth: int) -> Said | None:
-    """What an object, or one that is wrapped into it, comes to."""
+    """The event in an object, or in one that is wrapped into it."""
     said = None
     for name in WRAPPERS if depth < WRAPS_MAX else ():
         inner = found.get(name)

@@ -1,4 +1,4 @@
-"""What each boot has said of itself, and which of its lines and turns are not there."""
+"""The lines and turns of each boot, and those that are missing."""
 
 from __future__ import annotations
 

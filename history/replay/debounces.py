@@ -15,7 +15,7 @@ EXACT_SECONDS = 1e-4
 """Instants are not compared any closer."""
 
 KEPT_MAX = 100
-"""Of what was put off too long, so much is kept."""
+"""The most findings of jobs that were put off too long."""
 
 
 class PutOff(NamedTuple):

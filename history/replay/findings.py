@@ -1,4 +1,4 @@
-"""What is found: something that cannot have happened if all is well, and the lines that show it."""
+"""Findings: something that cannot have happened if all is well, and the lines that show it."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ Kind = Literal[
 ]
 
 GIVEN_UP = "; log.dropped says that lines were lost"
-"""What a finding says besides that may be of lines which the log itself has given up."""
+"""The end of a finding that may be about lines which the log itself has given up."""
 
 FINDINGS_KEPT_MAX = 1_000
-"""Of each kind; the report counts the others."""
+"""The most findings of each kind; the report counts the others."""
 
 NAMED_MAX = 5
 """Boots, jobs and the like that are named in one sentence."""

@@ -17,7 +17,7 @@ class FollowUpReplay:
 
     def __init__(self, findings: Findings) -> None:
         self._findings = findings
-        # Of turns of which a part is yet to come: how many jobs are still to follow each that is done.
+        # For turns of which a part is yet to come: how many jobs are still to follow each that is done.
         self._open: dict[tuple[str, int], Counter[str]] = {}
 
     def hear(self, boot: str, turn: int, moves: Sequence[Told], line: Line, *, is_whole: bool) -> None:

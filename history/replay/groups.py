@@ -15,13 +15,13 @@ from ..log_files.lines import Line, Told
 from .logged_moves import ToldMove
 
 KEPT_SECONDS = 60.0
-"""What has happened so long before the last that was read is judged."""
+"""Seconds: a move so long before the last one that was read is judged."""
 
 WAITING_MAX = 20_000
 """No more moves are kept; of more the first are judged."""
 
 FOUND_MAX = 100
-"""Of what was too many, so much is kept."""
+"""The most findings of groups with too many running jobs."""
 
 Group = tuple[str, str]
 """The name of the jobs, and the group's key."""

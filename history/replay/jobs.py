@@ -72,7 +72,7 @@ class JobReplay:
         self._queued_twice: set[str] = set()
         # Boots of which another was given a job, and when that last was.
         self.bereft: dict[str, ToldMove] = {}
-        # What cannot be: on a server, unless a connection was lost or a process has died; in a file, unless turns are
+        # Impossible moves: on a server, unless a connection was lost or a process has died; in a file, unless turns are
         # missing, in which the job may have been removed and born again.
         self.doubtful: list[DoubtfulMove] = []
         # Jobs whose ids were used again before anybody had told that retention removed something.
@@ -192,7 +192,7 @@ class JobReplay:
         return parent is not None and (self.is_server or parent.state not in ENDED or parent.state == step.move.f)
 
     def _drain(self, job_id: str) -> None:
-        """What waits may follow now."""
+        """Replay the waiting moves that may follow now."""
         while (steps := self.waiting.get(job_id)) is not None:
             job = self.get(job_id)
             step = next((one for one in steps if job is not None and self._follows(job, one)), None)

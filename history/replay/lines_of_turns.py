@@ -26,7 +26,7 @@ UNHEARD_MIN = 5
 """So many lines of one kind, and none of them there: whoever writes the log leaves them out."""
 
 SLOT = re.compile(r"\d+(\.\d+)?")
-"""What the id of a slot's job ends with."""
+"""The end of the id of a slot's job."""
 
 KIND_OF = {
     **{event: event.removeprefix("job.") for event in MOVES},
@@ -38,10 +38,10 @@ KIND_OF = {
     "job.forgotten": "forgotten",
     "job.stepped": "stepped",
 }
-"""Of each event that says what the ledger tells, the kind of the move."""
+"""The kind of the move for each event that repeats the ledger."""
 
 LOUD = {event.removeprefix("job."): event for event in MOVES if event not in QUIET}
-"""Of each kind of move that is told at info, its event."""
+"""The event of each kind of move that is logged at info."""
 
 SLOT_OUTCOMES = {"slot.fired": ("fired", "late"), "slot.caught_up": ("caught_up",)}
 """How a slot may have fired that one of these tells of."""
@@ -100,7 +100,7 @@ class TurnLines:
         return (is_whole and len(known) != len(moves)) or any(move not in known for move in moves)
 
     def excuse(self, turn: int, job_id: str | None = None) -> None:
-        """What is to be said of this turn, or of one job in it, may not have been said."""
+        """The lines of this turn, or of one job in it, may not have been written."""
         for key in [key for key in self._expected if key[0] == turn and job_id in (None, key[2])]:
             del self._expected[key]
 
@@ -159,7 +159,7 @@ def _by_subject(moves: Sequence[Told]) -> dict[Subject, list[Told]]:
 
 
 def _differences(line: Line, move: Told) -> Iterator[str]:
-    """What a line says otherwise than the ledger."""
+    """The differences between a line and the ledger."""
     pairs: list[tuple[str, object, object]] = [("job_name", line.job_name, move.n or line.job_name)]
     if line.event in MOVES:
         pairs += [("claim_no", line.claim_no, move.c), ("attempt", line.attempt, move.a)]

@@ -26,7 +26,7 @@ DONE = frozenset({JobState.DONE})
 
 
 class NamedEnd(NamedTuple):
-    """What a move says of the end of another job.
+    """The end of another job, as a move names it.
 
     Attributes:
         child: the job that it moves.
@@ -49,7 +49,7 @@ class LinkReplay:
     def __init__(self, findings: Findings, end_of: Callable[[str], tuple[int, str] | None]) -> None:
         self._findings = findings
         self._end_of = end_of
-        # What a job was freed by, as far as that did not fit into the move that tells it.
+        # The ends that freed a job, as far as they did not fit into its move.
         self._more: dict[str, int] = {}
         self._untold: OrderedDict[tuple[str, int], list[NamedEnd]] = OrderedDict()
         self._doubts: list[tuple[str, NamedEnd, str]] = []

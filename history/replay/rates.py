@@ -18,7 +18,7 @@ EXACT_SECONDS = 1e-4
 """Instants are not compared any closer."""
 
 KEPT_MAX = 100
-"""Of what was too fast, so much is kept."""
+"""The most findings of jobs that were started too fast."""
 
 
 class TooFast(NamedTuple):

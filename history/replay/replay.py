@@ -47,7 +47,7 @@ def sum_of(line: Line) -> int:
 
 @dataclass(slots=True)
 class Burial:
-    """What was said when a boot was found dead."""
+    """The record of a boot that was found dead."""
 
     boot: str
     last_turn: int
@@ -55,7 +55,7 @@ class Burial:
 
 
 class StoreReplay:
-    """What has become of one store.
+    """The history of one store.
 
     Attributes:
         numbers: its boots, by their numbers.
@@ -106,7 +106,7 @@ class Replay:
         self.dead: set[str] = set()
         # Those of people who have acted from outside of any runtime.
         self.operators: set[str] = set()
-        # Of those, whoever was lost in the middle of it: what they have done may be told by nobody.
+        # Operators that were lost in the middle of an act: nobody may have logged their last acts.
         self.lost_operators: set[str] = set()
         self.is_troubled = False
         self.leaders: set[str] = set()
@@ -159,7 +159,7 @@ class Replay:
 
     @property
     def crashes(self) -> int:
-        """Of actors, and of processes."""
+        """Deaths of actors and of processes."""
         return self.actor_crashes + len(self.dead)
 
     def _boot(self, name: str) -> BootReplay:

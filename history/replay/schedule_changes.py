@@ -13,7 +13,7 @@ from ...rules.wording import many
 from ..log_files.lines import Line, Told
 
 NAMED_SLOTS_MAX = 100
-"""Of one stretch, the first."""
+"""The most slots of one stretch that are kept: the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Change:
 
     @property
     def key(self) -> tuple[int | None, str | None]:
-        """What tells it from the schedule's other changes, however often it is told."""
+        """The key that tells it from the schedule's other changes, however often it is logged."""
         return self.no, self.when
 
     def follows(self, no: int | None) -> bool:
@@ -70,7 +70,7 @@ class Change:
 
 
 def change_of(move: Told, at: float, line: Line) -> Change:
-    """What a move says that a schedule is from an instant on."""
+    """The schedule from an instant on, as a move has it."""
     return Change(move.no, at if move.since is None else move.since, tuple(_rules(move)), move.when, line)
 
 

@@ -53,7 +53,7 @@ class Passed:
         if not other.follows(self.change.no):
             return False
         if slot <= other.at:
-            # What was due when it was stored counts to the rule before it, or to none.
+            # Slots that were due when it was stored belong to the rule before it, or to none.
             return self.start <= other.at < self.end
         return not other.has(slot) or not other.rules
 
@@ -78,10 +78,10 @@ class Doubt:
 
 @dataclass(slots=True)
 class ToldSchedule:
-    """What the log tells of a schedule."""
+    """The schedule, as the log has it."""
 
     name: str
-    # What it is now; None when it was removed, or nothing has said it.
+    # The rule now; None when it was removed, or no line has it.
     change: Change | None = None
     # The number of the newest change, whether it was removed since or not.
     change_no: int | None = None
@@ -91,8 +91,8 @@ class ToldSchedule:
     line: Line | None = None
     fired: OrderedDict[float, tuple[str, ToldMove]] = field(default_factory=OrderedDict)
     waiting: list[tuple[float, float, Line]] = field(default_factory=list)
-    # What accounts for slots after later ones were accounted for, and changes that were told after others: logs may be
-    # read in any order, and whoever buries a boot tells late what it did.
+    # Accounts of slots that come after accounts of later ones, and changes that were told after others: logs may be
+    # read in any order, and the boot that buries another tells late what that one did.
     late: list[tuple[float, float]] = field(default_factory=list)
     late_changes: list[Change] = field(default_factory=list)
 

@@ -1,1 +1,1 @@
-"""WHAT HAPPENED? What became of a job, and the system at an instant, in sentences."""
+"""WHAT HAPPENED? The life of a job, and the system at an instant, in sentences."""

@@ -1,5 +1,5 @@
-"""What a job has waited for before it was freed or claimed: other jobs, its group, its rate. It is told by logs alone.
-What these do not show is not said, or said to be unknown.
+"""The reasons why a job waited before it was freed or claimed: other jobs, its group, its rate. They come from logs
+alone. A reason that the logs do not show is left out, or called unknown.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ UNKNOWN_SECONDS_MIN = 1.0
 """From here on it is said that a wait is not explained."""
 
 LOOK_BACK_SECONDS = 3600.0
-"""What has happened so long before a job was due is not looked at, to know who ran then."""
+"""Seconds before a job was due: earlier moves are not read to know which jobs ran then."""
 
 SOUGHT_MAX = 10
 """So many jobs are looked for by their ids; where there are more, the whole ledger is read, once."""
@@ -37,7 +37,7 @@ ROUNDING_SECONDS = 0.001
 LEDGER = (b"turn.committed",)
 
 Key = tuple[str, int, int]
-"""Of a move of a job: boot, turn and `rev`."""
+"""The key of a move of a job: boot, turn and `rev`."""
 
 
 class _MovePlace(NamedTuple):
@@ -151,7 +151,7 @@ def logs_of(paths: Sequence[str], lines: Sequence[Said], processes: int) -> Stor
 
 
 def waits_told(logs: StoreLogs, lines: Sequence[Said], job_id: str) -> dict[Key, str]:
-    """What is to be said of the waits of a job, by the moves that ended them.
+    """The sentences about the waits of a job, by the moves that ended them.
 
     Args:
         lines: what was found about the job, with the ledger's own lines.
@@ -269,7 +269,7 @@ def _late_claims(own: Sequence[_Step]) -> Iterator[_LateClaim]:
 
 
 def _of_limits(logs: StoreLogs, late: Sequence[_LateClaim]) -> dict[Key, str]:
-    """What is to be said of late claims."""
+    """The sentences about late claims."""
     within = min(one.due for one in late) - LOOK_BACK_SECONDS, max(one.step.place.at for one in late)
     says: dict[Key, str] = {}
     groups: dict[tuple[str, str], list[_Step]] = {}
@@ -339,7 +339,7 @@ def _starts(logs: StoreLogs, name: str, within: tuple[Instant, Instant]) -> list
 def _of_rate(due: Instant, step: _Step, of_name: Sequence[_Step]) -> str | None:
     """Until when the rate of a claim had no room, after the job was due.
 
-    What has started before these logs, or long ago, is not reckoned with: then there is more room by what is told than
+    Jobs that started before these logs, or long ago, are not counted: then the logs show more room than
     there was. So a rate is never said to have held up what it has not.
     """
     move, said = step.move, step.move.rate or ""

@@ -36,7 +36,7 @@ NAMES = {
     "via": "via",
     "why": "reason",
 }
-"""What other lines call the keys of a move."""
+"""The names that other lines have for the keys of a move."""
 
 OF_JOBS = frozenset({*MOVES, "job.stepped"})
 """The events of what the ledger tells of jobs."""
@@ -87,7 +87,7 @@ def moves_told(said: Said) -> Iterator[Told]:
 
 
 def _place(said: Said) -> tuple[Any, ...]:
-    """What one line alone is about: of several steps or calls in one turn, each has one."""
+    """The subject of one line alone: several steps or calls in one turn have a line each."""
     match event := said.get("event"):
         case "job.stepped":
             which = said.get("step")

@@ -1,4 +1,4 @@
-"""What became of one job, from logs alone: every step, the waits between, and what got in its way."""
+"""The life of one job, from logs alone: every step, the waits between, and what got in its way."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from .sentences import Entry, entry_of, who_says
 from .waiting import why_unfinished
 
 CONTEXT = (b"actor.crashed", b".recovered")
-"""What may touch a job without naming it."""
+"""Events that may touch a job without naming it."""
 
 CONTEXT_EVENTS = frozenset({"actor.crashed", "runtime.recovered", "turn.recovered"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Biography:
-    """What became of a job.
+    """The life of a job.
 
     Attributes:
         job_id: the job.
@@ -68,7 +68,7 @@ def biography(
     own = [said for said in with_hops(found, lambda move: move.j == job_id) if said.get("job_id") == job_id]
     if not own:
         return None
-    # What happened around it is looked for only while it lived.
+    # Events around it are looked for only while it lived.
     known = {(said["source"], said["offset"]) for said in context}
     around = find(plain, CONTEXT, within=_lifetime(in_order(own)), processes=processes)
     context += [said for said in around if (said["source"], said["offset"]) not in known]
@@ -104,7 +104,7 @@ def _by_store(paths: Sequence[str], lines: list[Said]) -> dict[str, list[Said]]:
     lives: dict[str, list[Said]] = {}
     store = shown[ids[0]]
     for said in in_order(lines):
-        # What the host has written belongs to the line before it.
+        # A line of the application belongs to the line before it.
         store = shown.get(store_of.get(str(said.get("boot")), ""), store)
         lives.setdefault(store, []).append(said)
     return lives
@@ -168,7 +168,7 @@ def _chain(lines: list[Said], waits: Mapping[Key, str]) -> tuple[list[Entry], in
             came_back = said["event"] == "job.released" or said.get("outcome") == "interrupted"
             queued_at = said.get("line_ts") or said.get("ts") if came_back else None
         if said.get("untold"):
-            # Whoever acts from outside of a runtime has no log, and is no dead one.
+            # An operator outside of any runtime has no log, and is no dead runtime.
             is_act, by = "by" in said, f"told by boot {str(said.get('told_by'))[:6]}"
             says = f"{entry.says} ({by if is_act else f'perhaps not said by the dead; {by}'})"
             entry = Entry(at=entry.at, who=who_says(said), says=says, tone="plain" if is_act else "warning", said=said)
@@ -198,7 +198,7 @@ def _delivered_again(holder: Said) -> Entry:
 
 
 def _between(state: str | None, said: Said, rev: int, holder: Said) -> Entry | None:
-    """What is to be said where a move does not follow the one before it."""
+    """The sentence for a move that does not follow the one before it."""
     if not rev:
         says = "its life began before these logs, or in the log of another process"
         return None if said["rev"] == 1 else Entry(at=None, who="", says=says, tone="quiet")

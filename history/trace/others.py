@@ -117,7 +117,7 @@ def trace_root(paths: Sequence[str], corr: str, *, processes: int = 1, unread: U
         UsageError: a log cannot be read.
     """
     hits = list(find(paths, needles_of(corr), hosts_too=True, processes=processes, unread=unread))
-    # What the ledger tells carries no root: it is told of the jobs that other lines say to descend from it.
+    # A line of the ledger carries no root: its moves are those of jobs that descend from it by other lines.
     jobs = {corr, *(said["job_id"] for said in hits if said.get("corr") == corr and "job_id" in said)}
     found = [
         said
@@ -134,7 +134,7 @@ def trace_root(paths: Sequence[str], corr: str, *, processes: int = 1, unread: U
 
 
 def _is_of(said: Said, schedule: str) -> bool:
-    # What only its job says carries the schedule in the id that its slot gave it.
+    # A line that names only the job carries the schedule in the id that the slot gave it.
     return said.get("schedule") == schedule or (
         said.get("event") in ENDS and _is_named_after(str(said.get("job_id")), schedule)
     )

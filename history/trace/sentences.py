@@ -1,4 +1,4 @@
-"""What an event says, as a sentence for people."""
+"""Sentences for people, from events."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def tone_of(said: dict[str, Any]) -> Tone:
 
 
 def sentence(said: dict[str, Any]) -> str:
-    """What a line says, in words."""
+    """A line in words."""
     event = said.get("event")
     if "seq" not in said:
         message = said.get("message", event)

@@ -24,7 +24,7 @@ STATUS = {
     "actor.quarantined": "quarantined",
     "supervisor.gave_up": "given up",
 }
-"""What each event of an actor makes of it."""
+"""The state of an actor after each of its events."""
 
 OF_BOOTS = frozenset({"runtime.started", "runtime.stopped", "runtime.failed", "runtime.renewed", "runtime.recovered"})
 OF_LANES = frozenset({"lane.abandoned", "lane.returned"})
@@ -111,7 +111,7 @@ class _System:
             self._of_system.append(line)
 
     def _forget_starts(self, key: tuple[str, str], claim_no: int) -> None:
-        """What has ended is in nobody's hand. A later claim, after a requeue, may have been read before this end."""
+        """A job that has ended is held by nobody. A later claim, after a requeue, may have been read earlier."""
         later = {number: line for number, line in self._starts.pop(key, {}).items() if number > claim_no}
         if later:
             self._starts[key] = later
@@ -135,13 +135,13 @@ class _System:
             self._child(line, line.child)
 
     def finish(self) -> Snapshot:
-        """What it has come to."""
+        """The result."""
         seen, stores = self.seen, self.replay.stores.values()
         # Several logs may lie in one file, one behind the other or mixed, and the lines of a boot in any order.
         for line in sorted(self._of_system, key=lambda line: (line.boot, line.seq)):
             self._hear_of_system(line)
         for store in stores:
-            # What lacks a predecessor is believed: what it was is not asked here.
+            # A move without a predecessor is believed: the state before it is not asked here.
             store.jobs.settle(may_be_missing=True)
             seen.states.update(job.state for job in store.jobs.open.values() if job.state)
             seen.states.update({state: number for state, number in store.jobs.in_state.items() if number})

@@ -20,22 +20,22 @@ NEEDLES = (b'"name.', b'"handler.', b'"actor.quarantined', b'"actor.restarted')
 EVENTS_OF_NAMES = frozenset(
     {"name.paused", "name.resumed", "name.parked", "handler.added", "handler.removed", "handler.halted"}
 )
-"""What says how the jobs of a name fare."""
+"""Events about the progress of the jobs of a name."""
 
 PAUSES = ("name.paused", "name.resumed")
 
 FATES = frozenset({"actor.quarantined", "actor.restarted", "handler.halted"})
-"""What says whether the handlers of a name take jobs; the last one counts."""
+"""Events that tell whether the handlers of a name take jobs; the last one counts."""
 
 LINKING = frozenset({"job.queued", "job.requeued", "job.freed"})
-"""What says whether a job waits for others; the last one counts."""
+"""Events that tell whether a job waits for others; the last one counts."""
 
 SILENT_SECONDS_MIN = 1.0
 """A boot that has said nothing for so long, when others have, is worth a look."""
 
 
 def why_unfinished(logs: StoreLogs, lines: Sequence[Said]) -> list[Entry]:
-    """What is to be said of a job that waits or runs when its log ends.
+    """The sentences about a job that waits or runs when its log ends.
 
     Args:
         lines: the job's own, in order.
@@ -74,7 +74,7 @@ def _running(seen: Snapshot, last: Said) -> Iterator[str]:
 
 
 def _pause(found: Sequence[Said], about: Sequence[Said], name: str | None) -> Said | None:
-    """What was last said of whether a name is paused: by the ledger, in which those who have no log are told too, or in
+    """The last line about a pause of a name: by the ledger, in which those who have no log are told too, or in
     a log that has none, by a line.
     """
     told = [

@@ -36,7 +36,7 @@ class Failure:
 
 @dataclass(slots=True)
 class Summary:
-    """What a campaign has done so far.
+    """The progress of a campaign so far.
 
     Attributes:
         seeds: how many were run, whatever became of them.
@@ -57,7 +57,7 @@ class Summary:
         return self.seeds / self.cpu_seconds if self.cpu_seconds else 0.0
 
     def missed(self, wanted: Iterable[str]) -> list[str]:
-        """What should have been reached, and was not."""
+        """Points that should have been reached, and were not."""
         return [name for name in wanted if not self.reached[name]]
 
 
@@ -135,8 +135,8 @@ def _work(scenario: Scenario, seeds: Sequence[int], at: Any, result: Connection)
     part = Summary()
     began = time.process_time()
     for index, seed in enumerate(seeds):
-        # What the parent has made lives as long as this process, and so do the killed tasks of the seeds before: the
-        # collector need not look through them again and again.
+        # Objects that the parent has made live as long as this process, and so do the killed tasks of the seeds before:
+        # the collector need not look through them again and again.
         gc.freeze()
         at.value = index
         try:

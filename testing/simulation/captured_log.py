@@ -1,4 +1,4 @@
-"""What a simulation logs on: JSON lines in memory, the same for the same seed, byte for byte."""
+"""The log of a simulation: JSON lines in memory, the same for the same seed, byte for byte."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands for child processes: tasks that can be killed alone."""
+"""Stand-ins for child processes: tasks that can be killed alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may go wrong in a simulation, how often, and how it is made to go wrong."""
+"""The faults of a simulation, how often they come, and how they are injected."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Faults:
         kill_child: SIGKILL of the child process that a job runs in (isolation="process").
         signal_burst: SIGTERM, SIGINT and SIGHUP to a process, once or several times within seconds, also while the
             last one is being handled. It stops, as `Runtime.run` does, and is started again a moment later; or it is
-            killed as it stops. What `host` does runs on a thread beside it, and ends with it.
+            killed as it stops. The function `host` runs on a thread beside it, and ends with it.
         power_cut: SIGKILL, and whatever was not synced may be gone. Needs a disk, and one process.
         clock_jump: wall time steps, ahead as after a suspend or back.
         clock_leap: wall time is a year off, ahead or back: for some seconds, or from then on.
@@ -190,7 +190,7 @@ class FaultPoints(Failpoints):
             self._world.pause()
             self._turns -= 1
         if self._world.is_in_test:
-            # What the test itself asks, between two steps of the world, is answered.
+            # A question of the test itself, between two steps of the world, is answered.
             return
         if self._armed:
             self._act(point)

@@ -29,7 +29,7 @@ STAYS_SECONDS = (0.0, 30.0)
 """How long a forked child stays in its function, if it does: meanwhile its parent may die, or its job be settled."""
 
 EXIT_CODE = 3
-"""Of a forked child that leaves by `sys.exit`."""
+"""The exit code of a forked child that leaves by `sys.exit`."""
 
 
 class Forks:
@@ -46,7 +46,7 @@ class Forks:
 
     def fork(self, lane: Lane, current_boot: CurrentBoot, stores: Sequence[Store]) -> None:
         """As `os.fork`, called by the function of a lane that has just begun: its own thread goes on after it."""
-        # What `os.register_at_fork` does: no connection to the file is open at the fork.
+        # As `os.register_at_fork` does: no connection to the file is open at the fork.
         frozen = [store.fork for store in stores if store.fork is not None and store.fork.freeze()]
         runner: TaskRunner | ThreadRunner = TaskRunner() if lane.handler.kind == "task" else ThreadRunner()
         runner.start(self._copy(lane, copy.copy(current_boot)))
@@ -83,7 +83,7 @@ class Forks:
         return Lane(lane.id, handler, lane.claim, context, goes_on)
 
     def _live(self, job: Job[Any], current_boot: CurrentBoot) -> object:
-        """What a forked child does in the function, and how it comes out."""
+        """The run of a forked child in the function, and its way out."""
         chance = self._world.chance
         if chance.random() < 0.5:
             self._world.sleep(chance.uniform(*STAYS_SECONDS))

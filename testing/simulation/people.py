@@ -30,8 +30,8 @@ SWEPT_MAX = 20
 
 
 class People:
-    """Whoever acts on the store of a simulation, each in a process of its own, which has another number than the
-    runtimes' have.
+    """The operators who act on the store of a simulation, each in a process of its own, which has another number than
+    the runtimes' have.
 
     Args:
         address: of the store.

@@ -1,4 +1,5 @@
-"""What a simulation may be handed in the place of a file on a sound disk: a disk that loses its power, or a server.
+"""The stores that a simulation may have in the place of a file on a sound disk: a disk that loses its power, or a
+server.
 
 Lamplighter's own tests have one of each (tests/support); a simulation knows only what it asks of them.
 """
@@ -24,7 +25,7 @@ class Disk(Protocol):
 
     @property
     def files(self) -> Mapping[str, bytes]:
-        """What lies on it, by name, as a process sees it."""
+        """The files on it, by name, as a process sees them."""
 
     def connect(self, address: str) -> sqlite3.Connection:
         """A connection to a database on it."""
@@ -59,7 +60,7 @@ class Server(Protocol):
         """Have one of its troubles come to a process's stores, in a moment."""
 
     def open_jobs(self) -> list[str]:
-        """What waits in it, or is with somebody."""
+        """The messages that wait in it, or are delivered."""
 
     def verdict(
         self, lines: Iterable[bytes], accepted: Mapping[str, Instant]

@@ -36,7 +36,7 @@ DRAIN_SECONDS_MAX = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """What each process runs.
+    """The program of each process.
 
     Attributes:
         runtime: makes its runtime, given the process, what it finds around it, and what to do when the runtime fails.
@@ -184,7 +184,7 @@ class Processes:
         member.main = self._world.spawn(lambda: self._live(member, process, failpoints), MAIN, process)
 
     def _live(self, member: Member, process: Process, failpoints: FaultPoints) -> None:
-        """What the main thread of a process does."""
+        """The main thread of a process."""
         try:
             environment = self._around.environment(
                 process, failpoints, member.stores, leave=self._forks.left, is_starting=lambda: not member.is_up

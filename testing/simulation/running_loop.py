@@ -18,7 +18,7 @@ else:
 
 
 Left: TypeAlias = "tuple[asyncio.AbstractEventLoop, asyncio.Task[Any] | None] | None"
-"""What ran. None if no loop did."""
+"""The loop that ran. None if none did."""
 
 
 def leave_loop() -> Left:

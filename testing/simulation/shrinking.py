@@ -32,7 +32,7 @@ except ImportError as error:
     raise missing_extra("hypothesis", "simulations that shrink", "testing") from error
 
 PHASES = tuple(phase for phase in Phase if phase is not Phase.explain)
-"""What Hypothesis is to do. Up to Python 3.11 it explains a failure by tracing with `sys.settrace`; what the
+"""The phases of Hypothesis. Up to Python 3.11 it explains a failure by tracing with `sys.settrace`; what the
 interpreter notes of that is not kept apart for each greenlet, and it has been seen to hang."""
 
 STRETCHES = 48
@@ -49,7 +49,7 @@ FLOOR_MAX = 0.99
 
 
 class Choices(random.Random):
-    """What chance decides in a simulation, as numbers that can shrink, be printed, and be given again.
+    """The decisions of chance in a simulation, as numbers that can shrink, be printed, and be given again.
 
     Args:
         stretches: one number for each stretch of decisions: 0 for a calm one, otherwise a seed.

@@ -31,7 +31,7 @@ def burst(world: World, send: Callable[[int], object]) -> None:
 
 
 def serve(runtime: Runtime, drain: Seconds, *, work: bool) -> bool:
-    """What the main thread of a service does. Whether it was stopped; one that has given up tells its `on_failure`."""
+    """The main thread of a service. Returns whether it was stopped; one that has given up tells its `on_failure`."""
     try:
         runtime.run(drain, work=work)
     except RuntimeFailed:

@@ -279,7 +279,7 @@ class Simulation:
             by, via: as `Operator` takes them.
         """
         self._check_open()
-        # Whoever believes to be alone looks for nobody.
+        # A process that believes to be alone looks for nobody.
         self._around.is_sole = False
         return self._people.operator(by, via)
 
@@ -292,8 +292,8 @@ class Simulation:
 
         With `in_place` the copy is written into the file, as SQLite's backup API does, and the processes go on with it.
 
-        What was stored since the copy is lost, so the log proves nothing any more; `check` looks for the jobs that
-        applications were told are stored since then.
+        Jobs that were stored since the copy are lost, so the log proves nothing any more; `check` looks for the jobs
+        that applications were told are stored since then.
         """
         if in_place:
             while not self._stored().write(copy):
@@ -332,7 +332,7 @@ class Simulation:
         store, accepted = self.path if self._file is None else self._file.look, self._around.accepted
         kept_since = kept_since_of(self.runtime.limits, self._world.now, self._stepped)
         if self._replaced_at is not None:
-            # Of the wall time of what was accepted and when, no more is known where the clock was stepped.
+            # No more is known about the wall time at which a job was accepted where the clock was stepped.
             since = max(self._replaced_at + self._stepped, kept_since)
             return verdict_since(self._captured.lines, store, accepted=accepted, since=since)
         lines_are_lost = bool(self.reached["log_error"])
@@ -361,7 +361,7 @@ class Simulation:
         return not self._processes.away() and not self._open()
 
     def _open(self) -> list[str]:
-        """What is due and waits, or runs, as far as somebody handles it and nobody has paused it."""
+        """Jobs that are due and wait, or run, as far as somebody handles it and nobody has paused it."""
         if self.server is not None:
             return self.server.open_jobs()
         return [job for runtime in self.runtimes for job in open_jobs(runtime)]

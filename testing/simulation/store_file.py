@@ -53,7 +53,7 @@ class StoredFile:
         self.look = self._open()
 
     def copy(self) -> bytes:
-        """What a backup holds: all that is committed."""
+        """The content of a backup: all that is committed."""
         return self.look.serialize()
 
     def replace(self, copy: bytes) -> None:

@@ -1,4 +1,4 @@
-"""What the processes of a simulation find around them: time, threads, chance, the store, and one another."""
+"""The environment of the processes of a simulation: time, threads, chance, the store, and one another."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ STANDS_IN_SHARE = 0.5
 
 
 class Surroundings:
-    """What the processes of one simulation find around them.
+    """The environment of the processes of one simulation.
 
     Args:
         is_sole: whether there is one process alone.

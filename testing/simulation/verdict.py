@@ -27,7 +27,7 @@ SHOWN_BY_LINES = (
     "lost",
     "orphan",
 )
-"""Findings that a lost line makes. What is lost is then looked for in the store alone."""
+"""Findings that a lost line makes. The loss is then looked for in the store alone."""
 
 
 TELLING_SECONDS_MAX = 3600.0

@@ -1,4 +1,4 @@
-"""What stands for threads, locks, events, mailboxes, clocks and event loops in a `World`.
+"""Stand-ins for threads, locks, events, mailboxes, clocks and event loops in a `World`.
 
 Each of them waits by letting the world run something else. That is all that the actors, lanes and faces need: they are
 the production ones.
@@ -141,7 +141,7 @@ class VirtualRelock:
 
 
 class VirtualQueue:
-    """What stands for a `queue.SimpleQueue`: a signal's handler puts to it, and another one while it does."""
+    """A stand-in for a `queue.SimpleQueue`: a signal's handler puts to it, and another one while it does."""
 
     def __init__(self, world: World) -> None:
         self._world = world

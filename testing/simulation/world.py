@@ -47,7 +47,7 @@ class WorldOver(GreenletExit):
 
 @dataclass(eq=False)
 class Process:
-    """What stands for one life of an operating-system process: its tasks live and die together.
+    """A stand-in for one life of an operating-system process: its tasks live and die together.
 
     Attributes:
         number: 1, 2, ... as its member of the simulation has it in every life.
@@ -256,7 +256,7 @@ class World:
             task.in_handler -= 1
 
     def kill(self, process: Process) -> None:
-        """Let nothing of a process ever run again. What runs now ends here if it belongs to it.
+        """Let nothing of a process ever run again. A task of it that runs now ends here.
 
         Its greenlets are kept as they are: to unwind them would run code that a killed process never runs.
         """
@@ -358,7 +358,7 @@ class World:
             task.greenlet.switch()
 
     def _next(self) -> Task | None:
-        """Whoever runs next, which chance decides. None if something is due before, or nobody can run."""
+        """The task that runs next, which chance decides. None if something is due before, or nobody can run."""
         ready, timed, wall, elapsed = self._ready, self._timed, self._wall, self.elapsed
         if (timed and timed[0][0] <= elapsed) or (wall and wall[0][0] <= self.offset + elapsed):
             return None
@@ -394,7 +394,8 @@ class World:
         return True
 
     def _make_due_calls(self) -> None:
-        # What is due is not the doing of whoever ran last, which may be another process, or a forked child.
+        # A timer that is due is not the doing of the task that ran last, which may be of another process, or a forked
+        # child.
         self.current = self._clockwork
         timed, wall = self._timed, self._wall
         while timed and timed[0][0] <= self.elapsed:
