@@ -8,6 +8,7 @@ import json
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import lamplighter
@@ -69,6 +70,20 @@ def test_an_audit_as_json_is_one_object_a_finding_and_one_that_sums_up(tmp_path,
     assert (finding["kind"], finding["excused"], len(finding["lines"])) == ("missing lines", False, 2)
     assert total["ok"] is False
     assert total["lines"] == len([line for line in lines if "seq" in line]) - 1
+
+
+def test_an_audit_as_json_tells_how_many_findings_are_not_kept(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("lamplighter.history.replay.findings.FINDINGS_KEPT_MAX", 1)
+    lines = clean_run().lines
+    gaps = [index for index, line in enumerate(lines) if line["event"] == "job.claimed"][:3]
+    log = write_log(tmp_path / "app.log", without(lines, *gaps))
+
+    main(["audit", "--json", str(log)])
+
+    *findings, total = objects(capsys)
+    kinds = Counter(finding["kind"] for finding in findings)
+    assert kinds["missing lines"] == 1
+    assert total["more"]["missing lines"] == 2
 
 
 @pytest.mark.parametrize("text", ["", "\n \n", "nothing of ours\n"])

@@ -322,6 +322,26 @@ def test_a_sweep_acts_on_what_still_is_what_was_found(runtime, recorder, store, 
     assert {line["by"] for line in recorder.of("operator.acted")} == {"ada"}
 
 
+def test_a_sweep_leaves_a_job_that_is_in_the_same_state_by_another_claim(runtime, recorder, store, ada):
+    with runtime() as rt:
+        rt.jobs.add_handler("fails", failing, max_attempts=1)
+        rt.jobs.add_handler("sleeps", lambda job: job.sleep(60))
+        again, same, runs = rt.jobs.queue("fails"), rt.jobs.queue("fails"), rt.jobs.queue("sleeps")
+        recorder.wait_for("job.dead", count=2)
+        recorder.wait_for("job.started", job_id=runs.id)
+        dead, running = rt.jobs.list(state="dead"), [rt.jobs.get(runs)]
+        rt.jobs.requeue(again)
+        recorder.wait_for("job.dead", count=3)
+        rt.jobs.requeue(rt.jobs.cancel(runs))
+        recorder.wait_for("job.started", job_id=runs.id, count=2)
+
+        assert list(ada.sweep([dead], "requeue")) == [Swept(asked=2, done=1, changed=1)]
+        assert list(ada.sweep([running], "cancel")) == [Swept(asked=1, changed=1)]
+        recorder.wait_for("job.dead", count=4)
+        assert rt.jobs.get(runs).state == "running"
+        assert [rt.jobs.get(job).record.claim_no for job in (again, same)] == [2, 2]
+
+
 def test_a_sweep_of_more_than_a_turn_takes_several_and_stops_with_whoever_asks(runtime, store, ada):
     with runtime() as rt:
         rt.jobs.queue_many([("work", number) for number in range(2 * SWEPT_A_TURN_MAX)])

@@ -19,7 +19,7 @@ from urllib.parse import urlencode
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import pytest
-from lamplighter import Runtime
+from lamplighter import JobFailed, Runtime
 from lamplighter.cli.main import main
 from lamplighter.web.faces.http import Request
 
@@ -129,6 +129,32 @@ def test_a_sweep_takes_none_that_was_queued_after_somebody_was_asked(page: Page,
 
         assert form["shown"] == "1" and done_of(last) == "1 job of 1 done"
         assert [runtime.jobs.get(job_id).state for job_id in ("first", "second")] == ["cancelled", "queued"]
+
+
+def test_a_sweep_takes_none_that_died_after_somebody_was_asked(page: Page, store: Path) -> None:
+    may_fail = {"first": threading.Event(), "second": threading.Event()}
+    runtime = Runtime(store)
+
+    @runtime.jobs.handler("call", max_attempts=1, concurrency=2)
+    def call(job):
+        may_fail[job.id].wait()
+        raise TimeoutError("no answer")
+
+    with runtime:
+        jobs = [runtime.jobs.queue("call", id=job_id) for job_id in may_fail]
+        may_fail["first"].set()
+        with pytest.raises(JobFailed):
+            runtime.jobs.join(jobs[0])
+        form = confirm(page, {"which": "matching", "q": "name:call state:dead", "action": "requeue"})
+        may_fail["second"].set()
+        with pytest.raises(JobFailed):
+            runtime.jobs.join(jobs[1])
+        runtime.jobs.pause("call")
+
+        *_, last = followed(page, form)
+
+        assert form["shown"] == "1" and done_of(last) == "1 job of 1 done"
+        assert [runtime.jobs.get(job).state for job in jobs] == ["queued", "dead"]
 
 
 def counted(store: Path, of: str) -> dict[Any, int]:
