@@ -22,6 +22,7 @@ from ..handlers.handler import Handler
 from ..handlers.held_back import HeldBack
 from ..handlers.lane import Lane
 from ..handlers.lanes import LaneEnded, Lanes
+from ..handlers.outcomes import UNBEGUN
 from ..handlers.pace import Pace, offer
 from ..handlers.watch import LaneWatch
 from ..messages.jobs import Claim, ClaimKey
@@ -188,11 +189,13 @@ class HandlerActor(RuntimeActor):
     def _offer(self) -> None:
         """Send the broker what this actor can take, if that has changed."""
         handlers = self._handlers()
+        usable = [] if self._halted else self._lanes.usable(handlers)
+        places = sum(handler.concurrency for handler in usable)
         # A claim that waits for its job's old lane takes no capacity from other jobs, and neither do lanes whose
-        # handler was removed.
-        besides = sum(lane.handler not in handlers for lane in self._lanes_here()) + len(self._held_back)
-        lanes = 0 if self._halted else sum(handler.concurrency for handler in handlers) + besides
-        asked = handlers, lanes, self._pace.prefetch(lanes), self._answers
+        # handler takes no more.
+        besides = sum(lane.handler not in usable for lane in self._lanes_here()) + len(self._held_back)
+        lanes = 0 if self._halted else places + besides
+        asked = handlers, lanes, self._pace.prefetch(lanes if places else 0), self._answers
         if asked != self._offered:
             self._offered = asked
             self.tell("broker", offer(self.job_name, self.incarnation, *asked, tuple(self._held())))
@@ -213,9 +216,9 @@ class HandlerActor(RuntimeActor):
         """Start what waits on what is free."""
         if len(self._backlog):
             busy = Counter(lane.handler.id for lane in self._lanes_here())
-            handlers = self._handlers()
+            handlers = self._lanes.usable(self._handlers())
             if not handlers or self._backlog.closed:
-                # The last one was removed, or the runtime stops, and these claims were on their way.
+                # None takes any more, or the runtime stops, and these claims were on their way.
                 self._give_back(self._backlog.clear())
             self._filling = True
             try:
@@ -303,6 +306,9 @@ class HandlerActor(RuntimeActor):
             self._say_of(lane, "lane.lost")
             kind = OutcomeKind.FAILED if lane.abandoned_because is None else OutcomeKind.INTERRUPTED
             lane.finish(Outcome(kind=kind, reason=LOST, error=LOST))
+        for lane, reason in self._watch.unbegun():
+            if lane.id in self._running:
+                self._give_up(lane, reason, UNBEGUN._replace(reason=reason), unbegun=True)
 
     def _say_slow(self) -> None:
         for lane, seconds, usual in self._watch.slow():
@@ -352,30 +358,24 @@ class HandlerActor(RuntimeActor):
 
     def _deadline_passed(self, lane_id: int) -> None:
         lane = self._running.get(lane_id)
-        if lane is None:
+        if lane is None or not self._deadlines.is_over(lane):
             return
         error = f"timed out after {lane.timeout:g} s"
         outcome = Outcome(kind=OutcomeKind.TIMED_OUT, error=error, traceback=lane.stack() or None)
         self._give_up(lane, "timed out", outcome)
 
-    def _give_up(self, lane: Lane, why: str, outcome: Outcome) -> None:
+    def _give_up(self, lane: Lane, why: str, outcome: Outcome, *, unbegun: bool = False) -> None:
         """End the claim now; the lane may still run, but nothing that it does counts, and another takes its place."""
-        if not lane.abandon(why):
+        if not lane.abandon(why, unbegun=unbegun):
             return
         self._deadlines.forget(lane.id)
         self._tell_ended(self._keep(Ending(lane.claim, outcome, lane.handler.policy)))
         self._running.pop(lane.id, None)
         self._grace_begins(lane)
-        limits = self.context.limits
-        abandoned = len(self._lanes.abandoned())
-        if abandoned > limits.abandoned_threads_max and not self._halted:
+        abandoned, most = len(self._lanes.abandoned()), self.context.limits.abandoned_threads_max
+        if abandoned > most and not self._halted:
             self._halted = True
-            self.say(
-                "handler.halted",
-                job_name=self.job_name,
-                abandoned=abandoned,
-                abandoned_threads_max=limits.abandoned_threads_max,
-            )
+            self.say("handler.halted", job_name=self.job_name, abandoned=abandoned, abandoned_threads_max=most)
 
     def _recover_from_halt(self) -> None:
         """Take work again once enough hung threads, of any name, have ended."""

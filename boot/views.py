@@ -211,7 +211,7 @@ class Views:
         )
 
     def _lane(self, lane: Lane) -> LaneView:
-        job, timeout = lane.claim.job, lane.timeout
+        job = lane.claim.job
         return LaneView(
             lane=lane.id,
             job_id=job.id,
@@ -222,9 +222,10 @@ class Views:
             claim_no=job.claim_no,
             since=lane.started_at,
             seconds=max(0.0, self._clock.monotonic() - lane.started_monotonic),
-            deadline=None if timeout is None else lane.started_at + timeout,
+            deadline=lane.times_out_at,
             cancelled=lane.reason,
             abandoned=lane.abandoned_because,
+            unbegun=lane.unbegun,
         )
 
 

@@ -27,6 +27,7 @@ POINTS: dict[str, str] = {
     "actor.receive": "an actor is about to handle a message",
     "actor.received": "an actor has handled a message",
     "broker.let_out": "a write batch is committed, and nothing was answered, started or logged yet",
+    "lane.begin": "a job is about to begin on its worker; until then its timeout does not run",
     "lane.call": "a job's function is about to be called",
     "lane.returned": "it has returned or raised, and its completion is not reported yet",
     "lane.step": "the function of a job's step has returned, and its result is about to be kept, or has just been",

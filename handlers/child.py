@@ -222,6 +222,10 @@ class Borrowed:
     def sleep(self, seconds: float) -> bool:
         return not self._parent.woken.wait(seconds)
 
+    def begin(self) -> None:
+        """All is imported, and the function is about to be called: its timeout begins."""
+        self._deadline = self._ask({"begins": True})["deadline"]
+
     def report(self, progress: str) -> None:
         self._parent.say(self._claim, {"progress": progress})
 
@@ -330,20 +334,24 @@ def main(pid: int, orders: int, words: int) -> None:
         )
         rules, carriers = Rules(*about["rules"]), Carriers([_InChild(place) for place in about["around"]])
         for line in lines:
-            fields, deadline = decode_own(line)
+            fields, deadline, has_begun = decode_own(line)
             record = JobRecord(*fields)
             parent.begin(record.key)
             borrowed = Borrowed(parent, record.key, deadline, policy)
             with Execution(record, borrowed, rules, carriers=carriers) as run:
-                contextvars.copy_context().run(_call, run, *about["run"])
+                contextvars.copy_context().run(_call, run, borrowed, about, has_begun)
             parent.end(record.key, run.outcome)
     finally:
         # A thread that a job has started would keep the process alive although it answers no more.
         os._exit(1)
 
 
-def _call(run: Execution, module: str, qualname: str) -> None:
-    fn, wanted = _function(module, qualname)
+def _call(run: Execution, borrowed: Borrowed, about: Mapping[str, Any], has_begun: bool) -> None:
+    fn, wanted = _function(*about["run"])
+    if not has_begun:
+        for place in about["around"]:
+            importlib.import_module(place.partition(":")[0])
+        borrowed.begin()
     run.returned(fn(run.job(wanted)))
 
 

@@ -11,7 +11,7 @@ from ..environment.clock import Clock
 from ..environment.environment import Environment
 from ..errors import UsageError
 from ..job import Job
-from ..messages.jobs import Claim, JobKeywords, JobRecord, JobSpec, NewJob, Seconds
+from ..messages.jobs import Claim, Instant, JobKeywords, JobRecord, JobSpec, NewJob, Seconds
 from ..messages.mail import Progressed
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from ..messages.steps import StepRecord
@@ -103,6 +103,10 @@ class RunHandle:
 
     def interrupt(self, lane: Lane) -> None:
         """Pass the signal on: cancel a task, tell a child."""
+
+    def unbegun(self, lane: Lane) -> str:
+        """Why the function of a lane has not begun, which it has not."""
+        return "its worker is still being started"
 
     def kill(self, lane: Lane) -> None:
         """Take the lane away for good, where that can be done."""
@@ -202,13 +206,14 @@ class Lane:
             signal.set()
         self.handle.begin_stop(self)
 
-    def abandon(self, why: str) -> bool:
+    def abandon(self, why: str, *, unbegun: bool = False) -> bool:
         """Give the lane up: whatever it still does changes nothing, and its thread is not used again.
 
-        False when the lane has ended, and its HandlerActor has not read that yet.
+        False when the lane has ended, and its HandlerActor has not read that yet; with `unbegun`, also when its
+        function has begun.
         """
         with self._lock:
-            if self.is_closed:
+            if self.is_closed or (unbegun and self._begun):
                 return False
             self._pass_progress()
             self.abandoned_because = why
@@ -219,9 +224,18 @@ class Lane:
 
     def begin(self) -> bool:
         """The function is about to be called. False when it must not be: the lane was given up, or taken back."""
+        self.context.environment.failpoints.at("lane.begin", self)
         with self._lock:
+            if self.handler.kind != "thread":
+                # Its time begins here: its child may have imported for long, or its event loop may have been blocked.
+                self.started_at, self.started_monotonic = self.context.clock.now(), self.context.clock.monotonic()
             self._begun = self.abandoned_because is None
         return self._begun
+
+    @property
+    def unbegun(self) -> str | None:
+        """Why the function has not begun; None if it has."""
+        return None if self._begun else self.handle.unbegun(self)
 
     def take_back(self, why: str) -> bool:
         """Never call the function. False when it has been called."""
@@ -308,9 +322,14 @@ class Lane:
         return self.handler.policy
 
     @property
+    def times_out_at(self) -> Instant | None:
+        """When its timeout has passed, if it has one and its function has begun."""
+        return self.started_at + self.timeout if self._begun and self.timeout is not None else None
+
+    @property
     def deadline(self) -> datetime | None:
-        timeout = self.timeout
-        return None if timeout is None else datetime.fromtimestamp(self.started_at + timeout, UTC)
+        instant = self.times_out_at
+        return None if instant is None else datetime.fromtimestamp(instant, UTC)
 
     @property
     def log(self) -> Any:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
@@ -36,6 +36,9 @@ class Runner(Protocol):
 
     def start(self, lane: Lane) -> None:
         """Run it."""
+
+    def is_blocked(self, handler: Handler) -> bool:
+        """Whether it takes no lanes for now."""
 
     def close(self) -> None:
         """Let idle threads and children end."""
@@ -157,6 +160,11 @@ class Lanes:
         self._context.stopping.set()
         for lane in self.open():
             lane.begin_stop()
+
+    def usable(self, handlers: Sequence[Handler]) -> Sequence[Handler]:
+        """Those that take lanes now: an event loop that does not answer takes none."""
+        runners = [(handler, self._runners.get(handler.id)) for handler in handlers]
+        return [handler for handler, runner in runners if runner is None or not runner.is_blocked(handler)]
 
     def close(self, handler_id: str) -> None:
         """A handler was removed: let its idle threads, loop and children end."""

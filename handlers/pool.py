@@ -11,6 +11,7 @@ from ..environment.environment import Environment
 from ..environment.threads import Thread
 from ..messages.jobs import Seconds
 from ..messages.outcomes import Outcome
+from .handler import Handler
 from .headcount import Headcount
 from .lane import Lane, RunHandle
 from .outcomes import escaped
@@ -58,6 +59,10 @@ class Pool:
             if is_kept:
                 self._idle.append(worker)
             return is_kept
+
+    def is_blocked(self, handler: Handler) -> bool:
+        """Another lane gets another thread."""
+        return False
 
     def close(self) -> None:
         """Let idle threads end, and keep no more."""

@@ -51,7 +51,8 @@ class _Keeper(Worker):
 
     def run(self, lane: Lane) -> Outcome:
         try:
-            outcome = contextvars.copy_context().run(self._attempt, lane) if lane.begin() else UNBEGUN
+            wanted = lane.abandoned_because is None
+            outcome = contextvars.copy_context().run(self._attempt, lane) if wanted else UNBEGUN
         except BaseException as error:
             # The system gives no process, say. That is a failure of the attempt, so that the back-off applies: a retry
             # at once would be a hot loop.
@@ -71,7 +72,10 @@ class _Keeper(Worker):
         lane.handle = child
         if lane.abandoned_because is not None:
             child.kill(lane)
-        child.order(record, None if lane.timeout is None else lane.started_at + lane.timeout)
+        # The function of one that has imported its module is called at once. Others ask first.
+        if child.has_imported and not lane.begin():
+            return UNBEGUN
+        child.order(record, lane.times_out_at, has_begun=child.has_imported)
         if lane.stopping:
             child.begin_stop(lane)
         if lane.cancelled:
@@ -93,7 +97,13 @@ class _Keeper(Worker):
         return Outcome(kind=OutcomeKind.INTERRUPTED, reason=reason, error=reason, blamed=not lane.stopping)
 
     def _serve(self, child: _Child, lane: Lane, heard: dict[str, Any]) -> None:
-        if "progress" in heard:
+        if "begins" in heard:
+            child.has_imported = True
+            if lane.begin():
+                child.say({"deadline": lane.times_out_at})
+            else:
+                child.end()
+        elif "progress" in heard:
             lane.report(heard["progress"])
         elif "log" in heard:
             level, event, fields = heard["log"]
@@ -130,6 +140,8 @@ class _Child(RunHandle):
 
     def __init__(self, keeper: Thread, first: Lane) -> None:
         self._keeper = keeper
+        self.has_imported = False
+        """Whether it has the function of its jobs."""
         self._orders, orders = socket.socketpair()
         self._words, words = socket.socketpair()
         # What the application could import, in its order, and nothing else: neither its current folder nor PYTHONPATH,
@@ -169,9 +181,9 @@ class _Child(RunHandle):
     def is_alive(self) -> bool:
         return self._keeper.is_alive()
 
-    def order(self, record: JobRecord, deadline: Instant | None) -> None:
-        """Have it run a job."""
-        self._send(self._orders, encode_own((record, deadline)))
+    def order(self, record: JobRecord, deadline: Instant | None, *, has_begun: bool) -> None:
+        """Have it run a job. Unless that has begun, it asks when it is about to call the function."""
+        self._send(self._orders, encode_own((record, deadline, has_begun)))
 
     def say(self, message: dict[str, Any]) -> None:
         """Tell it something, whatever it does."""
@@ -195,6 +207,9 @@ class _Child(RunHandle):
 
     def begin_stop(self, lane: Lane) -> None:
         self.say({"stopping": True})
+
+    def unbegun(self, lane: Lane) -> str:
+        return f"its child is still importing {lane.handler.fn.__module__}"
 
     def kill(self, lane: Lane) -> None:
         self.end()

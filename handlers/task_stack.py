@@ -15,9 +15,9 @@ AWAITS_MAX = 100
 """How deep a stack is shown."""
 
 
-def is_running(task: asyncio.Task[Any]) -> bool:
+def is_running(task: asyncio.Task[Any] | None) -> bool:
     """Whether the task is what its loop's thread executes now."""
-    return bool(getattr(task.get_coro(), "cr_running", False))
+    return bool(task is not None and getattr(task.get_coro(), "cr_running", False))
 
 
 def task_stack(task: asyncio.Task[Any]) -> str:

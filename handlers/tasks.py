@@ -11,8 +11,10 @@ from collections import deque
 from functools import partial
 
 from ..messages.jobs import Seconds
+from ..messages.mail import Attach
 from ..messages.outcomes import Outcome, OutcomeKind
 from .execute import execute_async
+from .handler import Handler
 from .lane import Lane, RunHandle
 from .loop_surroundings import LoopSurroundings
 from .outcomes import UNBEGUN, escaped
@@ -20,6 +22,11 @@ from .task_stack import is_running, task_stack
 
 LOOP_DIED = "its event loop was closed by what ran on it"
 """Why a job fails whose loop runs no more."""
+
+ANSWER_SHARE, ANSWER_SECONDS_MIN = 0.25, 0.1
+"""A loop that has not answered for this share of its handler's timeout, and for so long, gets no more jobs. So does one
+that has not answered for `lane_grace_seconds`.
+"""
 
 LOOP_RETRY_SECONDS = 5.0
 """Between two tries to enter what is around a loop, while carriers refuse. For so long its jobs wait, too."""
@@ -37,6 +44,10 @@ class TaskRunner:
         if self._loop is None or not self._loop.is_usable:
             self._loop = _Loop(lane)
         self._loop.start(lane)
+
+    def is_blocked(self, handler: Handler) -> bool:
+        """Whether the loop does not answer: then nothing is put on it until it does, or another takes its place."""
+        return self._loop is not None and self._loop.is_usable and self._loop.is_silent(handler)
 
     def close(self) -> None:
         """End the loop once its tasks have ended."""
@@ -76,7 +87,10 @@ class _Loop(RunHandle):
         self._lanes: dict[int, Lane] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._new: deque[Lane] = deque()
-        self._knows = False
+        self._asked_at: Seconds | None = None
+        """Since when the loop has not answered that there is something for it to do."""
+        self._is_awaited = False
+        """Whether the HandlerActor takes no jobs before the loop answers, or another takes its place."""
         self._name = first.handler.name
         self._thread = context.environment.spawn(self._run, f"loop {first.handler.name}")
 
@@ -89,8 +103,22 @@ class _Loop(RunHandle):
         self._lanes[lane.id] = lane
         lane.handle = self
         self._new.append(lane)
-        if not self._knows:
-            self._knows = True
+        self._ask()
+
+    def is_silent(self, handler: Handler) -> bool:
+        """Whether it has not answered for so long that nothing more is put on it."""
+        grace, timeout = self._lent.limits.lane_grace_seconds, handler.timeout or math.inf
+        patience = max(ANSWER_SECONDS_MIN, min(grace, timeout * ANSWER_SHARE))
+        asked_at = self._asked_at
+        if asked_at is None or self._lent.clock.monotonic() - asked_at <= patience:
+            return False
+        self._is_awaited = True
+        # If it has answered meanwhile, it has not seen that it is awaited.
+        return self._asked_at is not None
+
+    def _ask(self) -> None:
+        if self._asked_at is None:
+            self._asked_at = self._lent.clock.monotonic()
             self._loop.call_soon_threadsafe(self._create_new)
 
     def close(self) -> None:
@@ -134,11 +162,18 @@ class _Loop(RunHandle):
 
     def _create_new(self) -> None:
         # A caller that comes after this line wakes the loop again; what was put before it is in the queue.
-        self._knows = False
+        self._asked_at = None
+        self._tell_awaited()
         if self._context is None and self._surroundings is None:
             self._enter()
         while self._new and self._context is not None:
             self._create(self._new.popleft(), self._context)
+
+    def _tell_awaited(self) -> None:
+        """Have the HandlerActor look again whether it can take jobs, if it waits for that."""
+        if self._is_awaited:
+            self._is_awaited = False
+            self._lent.tell(f"handler:{self._name}", Attach())
 
     def _enter(self) -> None:
         """Enter what is around the loop. Lanes wait meanwhile."""
@@ -229,6 +264,18 @@ class _Loop(RunHandle):
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._drop_unbegun if task is None else task.cancel)
 
+    def unbegun(self, lane: Lane) -> str:
+        if self._context is None:
+            return "what is around its event loop is still being entered"
+        culprit = self._running_lane()
+        if culprit is None:
+            return "its event loop has not come to it"
+        return f"its event loop is blocked by job {culprit.claim.job.id}"
+
+    def _running_lane(self) -> Lane | None:
+        """The one whose coroutine the loop executes now."""
+        return next((lane for lane in list(self._lanes.values()) if is_running(self._tasks.get(lane.id))), None)
+
     def kill(self, lane: Lane) -> None:
         """The lane is hung: if the loop does not answer either, something on it blocks, and all its tasks are lost."""
         answered = lane.context.environment.event()
@@ -239,8 +286,10 @@ class _Loop(RunHandle):
         grace = lane.context.limits.lane_grace_seconds
         lane.context.clock.after(grace, lambda: None if answered.is_set() else self._give_up(lane))
 
-    def _give_up(self, culprit: Lane) -> None:
+    def _give_up(self, hung: Lane) -> None:
         self._is_blocked = True
+        self._tell_awaited()
+        culprit = self._running_lane() or hung
         reason = f"job {culprit.claim.job.id} blocks their event loop"
         for lane in list(self._lanes.values()):
             if lane is not culprit and lane.close():

@@ -32,8 +32,8 @@ class LaneWatch:
     """Looks now and then, as long as there are lanes of a job name.
 
     Args:
-        tell: sends the HandlerActor a message, when a look has found a lane that is lost or slow. The clock's thread
-            calls it.
+        tell: sends the HandlerActor a message, when a look has found a lane that is lost, has not begun or is slow.
+            The clock's thread calls it.
         is_over: whether nobody needs to know any more.
     """
 
@@ -50,6 +50,7 @@ class LaneWatch:
         self._lanes = lanes
         self._job_name = job_name
         self._clock = clock
+        self._limits = limits
         self._usual = UsualTime(limits)
         self._tell = tell
         self._is_over = is_over
@@ -69,6 +70,13 @@ class LaneWatch:
         """The lanes whose thread or loop is dead, so that nobody reports their end."""
         return [lane for lane in self._lanes.open(self._job_name) if lane.is_lost]
 
+    def unbegun(self) -> list[tuple[Lane, str]]:
+        """The lanes whose functions have not begun in time, and why."""
+        most = self._limits.begin_seconds_max
+        lanes = [lane for lane in self._lanes.open(self._job_name) if lane.abandoned_because is None]
+        old = [lane for lane in lanes if lane.started_monotonic <= self._clock.monotonic() - most]
+        return [(lane, f"not begun within {most:g} s: {why}") for lane in old if (why := lane.unbegun) is not None]
+
     def slow(self) -> list[SlowLane]:
         """The lanes that run far longer than is usual, and of which that was not said."""
         now, usual = self._clock.monotonic(), self._usual
@@ -82,7 +90,7 @@ class LaneWatch:
     def _look(self) -> None:
         # No message is sent while all is well: in a simulation each one is an occasion for faults.
         self._is_watching = False
-        if self.lost():
+        if self.lost() or self.unbegun():
             self._tell(LanesLost())
         elif not self._is_over():
             if self.slow():

@@ -362,7 +362,9 @@ class GraceOver(NamedTuple):
 
 
 class LanesLost(NamedTuple):
-    """The thread or loop on which lanes ran is dead, so nobody will report their endings."""
+    """The thread or loop on which lanes ran is dead, so nobody will report their endings; or they have not begun in
+    time.
+    """
 
 
 class LanesSlow(NamedTuple):

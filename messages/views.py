@@ -133,6 +133,7 @@ class LaneView:
         deadline: when it times out.
         cancelled: why it was asked to end, if it was.
         abandoned: why it was given up, if it was; it is a hung thread then, or about to become one.
+        unbegun: why its function has not begun, if it has not.
     """
 
     lane: int
@@ -147,6 +148,7 @@ class LaneView:
     deadline: Instant | None
     cancelled: str | None
     abandoned: str | None
+    unbegun: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -412,7 +412,8 @@ def _on_a_lane(situation: Situation, boot: SeenBoot, view: RuntimeView, where: s
     mine = next((lane for lane in lanes if lane.claim_no == job.claim_no), None)
     if mine is not None:
         asked = "" if mine.cancelled is None else f", and is asked to end: {brief(mine.cancelled)}"
-        return Why(code="running", sentence=f"attempt {mine.attempt} has run for {about(mine.seconds)} {where}{asked}")
+        did = "has run" if mine.unbegun is None else f"has not begun ({mine.unbegun})"
+        return Why(code="running", sentence=f"attempt {mine.attempt} {did} for {about(mine.seconds)} {where}{asked}")
     if lanes:
         old, grace = lanes[0], view.limits.get("lane_grace_seconds")
         wait = "" if grace is None else f", or has had its {about(float(grace))} of grace"

@@ -36,6 +36,8 @@ class Limits:
         error_characters_max: what is kept of a traceback.
         workers_max: jobs of all names together that run at once in one runtime. No more threads are kept for them.
         interruptions_max: blamed interruptions within 72 hours that make a job dead as poison.
+        begin_seconds_max: how long a claim may wait on its worker for its function to begin: for the import in a child
+            process, or behind what blocks an event loop. A timeout counts from when the function has begun.
         abandoned_threads_max: hung threads of one runtime before their handlers are halted.
         lane_grace_seconds: how long a thread may go on whose job has lost its claim before it counts as hung.
         late_seconds: a slot less late than this fires whatever the catch-up policy.
@@ -66,6 +68,7 @@ class Limits:
     error_characters_max: int = 20_000
     workers_max: int = WHOLE_MAX
     interruptions_max: int = 3
+    begin_seconds_max: float = 300.0
     abandoned_threads_max: int = 16
     lane_grace_seconds: float = 5.0
     late_seconds: float = 10.0
@@ -114,6 +117,7 @@ class LimitKeywords(TypedDict, total=False):
     error_characters_max: int
     workers_max: int
     interruptions_max: int
+    begin_seconds_max: float
     abandoned_threads_max: int
     lane_grace_seconds: float
     late_seconds: float

@@ -52,7 +52,8 @@ class Faults:
         crash_handler: a BaseException comes out of a handler, before its first line or after its last.
         fork: a handler forks. The forked child stays in the function for a while or not, tries to queue for its job or
             not, and comes out of it.
-        hang: a handler hangs before its first line or after its last, ignores every signal, and goes on late.
+        hang: a handler hangs before its first line or after its last, ignores every signal, and goes on late; or it
+            takes long to begin, as where its child process imports or its event loop is blocked.
         store_error: a transaction cannot be begun, read from or committed: I/O error, disk full, database locked.
         commit_unknown: a commit raises, and was stored all the same, or was not.
         kill_process: SIGKILL. The process is started again a moment later.
@@ -122,6 +123,7 @@ STRIKES: dict[str, tuple[str, ...]] = {
     ),
     "actor.received": ("crash_actor", "kill_process"),
     "broker.let_out": ("crash_actor", "kill_process", "power_cut"),
+    "lane.begin": ("hang", "kill_process"),
     "lane.call": ("crash_handler", "hang", "kill_process", "kill_child", "fork"),
     "lane.returned": ("crash_handler", "hang", "kill_process", "kill_child"),
     "lane.step": ("crash_handler", "hang", "kill_process", "kill_child"),

@@ -99,6 +99,7 @@ REACH = (
     "operator hindered",
     "operator.acted",
     "requeued poison",
+    "not begun",
     "has parts",
     "drops its parts",
     "freed by parents",
@@ -225,6 +226,7 @@ def simulation_of(seed: int, host: Host) -> Simulation:
         disk=Disk if faults.power_cut else None,
         restarts_max=10_000 if patient else 5,
         lane_grace_seconds=3.0,
+        begin_seconds_max=30.0,
         abandoned_threads_max=10_000,
         keep_done_seconds=chance.choice((86400.0, 86400.0, 60.0)),
         **limits,
@@ -391,5 +393,6 @@ def scenario(seed: int) -> Counter[str]:
             again = {job_id: times for job_id, times in host.returned.items() if times > 1}
             again = {job_id: times for job_id, times in again.items() if job_id not in host.requeued}
             assert not again, f"ran again though only brokers died: {again}"
+        simulation.reached["not begun"] += simulation.log.count("interrupted: not begun within")
         simulation.reached["prefetched"] += simulation.log.count('"begun":false')
         return simulation.reached

@@ -52,7 +52,13 @@ class House:
 
     def lane(self, claim, fn=None):
         handler = SimpleNamespace(
-            name="x", fn=fn, types=HandlerTypes(None, None), auto_done=True, policy=Policy(), timeout=None
+            name="x",
+            fn=fn,
+            kind="process",
+            types=HandlerTypes(None, None),
+            auto_done=True,
+            policy=Policy(),
+            timeout=None,
         )
         return Lane(claim.job.no, handler, claim, self.context, self.next_lane)
 

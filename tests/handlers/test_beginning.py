@@ -1,0 +1,191 @@
+"""A timeout begins with the function. Until then a job waits for a child process or an event loop, at no cost."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from contextlib import contextmanager
+
+import pytest
+from lamplighter import JobFailed
+
+LIMIT = 10.0
+"""`begin_seconds_max` of these runtimes."""
+
+SLOW_MODULE = """
+import os
+import threading
+
+from lamplighter.handlers.child import IS_CHILD
+
+if IS_CHILD.is_set():
+    with open({imports!r}, "w"), open({goes_on!r}) as told:
+        told.read()
+
+
+def deadline(job):
+    return job.deadline.isoformat()
+
+
+def hangs(job):
+    job.progress(1)
+    threading.Event().wait()
+"""
+
+
+class Importing:
+    """A module that a child process imports as long as the test wants."""
+
+    def __init__(self, folder, importable):
+        self.imports, self.goes_on = str(folder / "imports"), str(folder / "goes on")
+        for path in (self.imports, self.goes_on):
+            os.mkfifo(path)
+        self.module = importable("slow_module", SLOW_MODULE.format(imports=self.imports, goes_on=self.goes_on))
+
+    def wait(self):
+        """Until a child imports it."""
+        with open(self.imports):
+            pass
+
+    def go_on(self):
+        """Have the child go on."""
+        with open(self.goes_on, "w") as file:
+            file.write("go on")
+
+
+@pytest.fixture
+def importing(tmp_path, importable):
+    return Importing(tmp_path, importable)
+
+
+def test_the_import_in_a_child_does_not_count_against_the_timeout(timed, time, recorder, importing):
+    rt = timed(begin_seconds_max=3600)
+    rt.jobs.add_handler("work", importing.module.deadline, isolation="process", timeout=2, max_attempts=1)
+    first, second = rt.jobs.queue("work"), rt.jobs.queue("work")
+    importing.wait()
+    time.advance(100)
+    assert "has not begun (its child is still importing slow_module)" in str(_why(rt, first))
+    importing.go_on()
+
+    results = [rt.jobs.join(job, timeout=15).result for job in (first, second)]
+
+    assert [(told, rt.jobs.attempts(job)) for told, job in zip(results, (first, second), strict=True)] == [
+        ("2026-03-02T00:01:42+00:00", []),
+        ("2026-03-02T00:01:42+00:00", []),
+    ]
+
+
+def test_the_timeout_in_a_child_begins_after_the_import(timed, time, recorder, importing):
+    rt = timed(begin_seconds_max=3600)
+    rt.jobs.add_handler("work", importing.module.hangs, isolation="process", timeout=2, max_attempts=1)
+    job = rt.jobs.queue("work")
+    importing.wait()
+    time.advance(100)
+    importing.go_on()
+    recorder.until(lambda: rt.jobs.get(job).progress_report, "the function to run")
+    time.advance(2)
+
+    with pytest.raises(JobFailed, match="timed out"):
+        rt.jobs.join(job, timeout=15)
+
+
+@pytest.mark.parametrize("options", [{}, {"timeout": 1}])
+def test_a_child_that_imports_for_too_long_is_replaced_at_no_attempt(timed, time, recorder, importing, options):
+    rt = timed(begin_seconds_max=LIMIT)
+    rt.jobs.add_handler("work", importing.module.deadline, isolation="process", max_attempts=1, **options)
+    job = rt.jobs.queue("work")
+    importing.wait()
+
+    time.advance(LIMIT + 2)
+
+    failed = recorder.wait_for("job.failed", job_id=job.id)
+    assert (failed["outcome"], failed["attempt"]) == ("interrupted", 0)
+    assert failed["reason"] == "interrupted: not begun within 10 s: its child is still importing slow_module"
+    importing.wait()
+    assert rt.jobs.get(job).record.interruptions == 0, "nobody is blamed for it"
+
+
+class Blocking:
+    """A coroutine handler, and a job of it that blocks the event loop as long as the test wants."""
+
+    def __init__(self):
+        self.goes_on, self.blocks, self.called = threading.Event(), threading.Event(), []
+        self.stays = False
+
+    async def __call__(self, job):
+        self.called.append(job.id)
+        if job.data == "block":
+            self.blocks.set()
+            assert self.goes_on.wait(30)
+        if self.stays and job.data in ("block", "waits"):
+            await asyncio.Event().wait()
+        return job.data
+
+
+@contextmanager
+def blocked(rt, *, block=None, **options):
+    """A handler whose event loop is blocked by a job: it, and the job."""
+    handler = Blocking()
+    rt.jobs.add_handler("work", handler, concurrency=4, max_attempts=1, **options)
+    culprit = rt.jobs.queue("work", "block", timeout=block)
+    assert handler.blocks.wait(15)
+    try:
+        yield handler, culprit
+    finally:
+        handler.goes_on.set()
+
+
+def test_a_coroutine_that_waits_for_its_first_step_is_not_timed_out(timed, time, recorder):
+    rt = timed(begin_seconds_max=3600, lane_grace_seconds=3600)
+    with blocked(rt, block=60, timeout=1) as (handler, culprit):
+        job = rt.jobs.queue("work", "waits")
+        recorder.wait_for("job.started", job_id=job.id)
+        time.advance(50)
+        assert f"has not begun (its event loop is blocked by job {culprit.id})" in str(_why(rt, job))
+        handler.goes_on.set()
+
+        assert rt.jobs.join(job, timeout=15).result == "waits"
+
+
+def test_a_loop_that_does_not_answer_gets_no_more_jobs_until_it_does(timed, time, recorder):
+    rt = timed(begin_seconds_max=3600, lane_grace_seconds=3600)
+    with blocked(rt, block=600, timeout=4) as (handler, _):
+        waits = rt.jobs.queue("work", "waits")
+        recorder.wait_for("job.started", job_id=waits.id)
+        time.advance(1.5)
+        others = [rt.jobs.queue("work", number) for number in range(3)]
+        recorder.until(lambda: [rt.jobs.get(job).state for job in others] == ["queued"] * 3, "them to be given back")
+        assert recorder.of("job.started", job_id=others[0].id) == []
+        # No end of another job tells that it answers again.
+        handler.stays = True
+        handler.goes_on.set()
+
+        assert [rt.jobs.join(job, timeout=15).attempt for job in others] == [1] * 3
+
+
+def test_a_job_without_a_timeout_does_not_block_the_others_for_ever(timed, time, recorder):
+    rt = timed(begin_seconds_max=LIMIT, lane_grace_seconds=5)
+    with blocked(rt) as (handler, culprit):
+        job = rt.jobs.queue("work", "waits")
+        recorder.wait_for("job.started", job_id=job.id)
+
+        time.advance(LIMIT + 2)
+        failed = recorder.wait_for("job.failed", job_id=job.id)
+        # Its loop is given up.
+        time.advance(5)
+        done = rt.jobs.join(job, timeout=15)
+
+        reason = f"interrupted: not begun within 10 s: its event loop is blocked by job {culprit.id}"
+        assert (failed["reason"], failed["attempt"]) == (reason, 0)
+        assert (done.attempt, handler.called) == (1, [culprit.id, job.id])
+        assert rt.jobs.get(culprit).state == "running"
+        handler.goes_on.set()
+        assert rt.jobs.join(culprit, timeout=15).result == "block"
+
+
+def _why(rt, job):
+    """What a caller is told who does not wait for the end of a job."""
+    with pytest.raises(TimeoutError) as told:
+        rt.jobs.join(job, timeout=0.01)
+    return told.value
