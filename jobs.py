@@ -200,8 +200,8 @@ class Jobs(Stepping):
         """`add_handler` as a decorator: `@handler("resize")`, or `@handler` for jobs that have the function's name.
 
         It leaves a handler object in the place of the function, which can be called as before, and queues jobs:
-        `resize.queue(data)`. Whether a child process can import the function is looked at by `start`, because it has
-        its name only after this.
+        `resize.queue(data)`. The same function, defined again, replaces the one before, with a RuntimeWarning. Whether
+        a child process can import it is looked at by `start`, because it has its name only after this.
 
         Raises:
             UsageError: something in the call cannot be.
@@ -210,8 +210,13 @@ class Jobs(Stepping):
         def decorate(fn: Callable[..., Any]) -> JobHandler[Any, Any, Any, Any]:
             own = name_of(fn) if name is None or callable(name) else name
             handler = self._checked(own, fn, **{**_DEFAULTS, **options})
-            check_only(handler, self._current_boot.declared.handlers(own))
+            replaced = self._current_boot.declared.handlers(own)
+            check_only(handler, replaced)
+            if self._current_boot.running is not None:
+                check_importable(handler, is_defined=False)
             self._declare(handler)
+            for old in replaced:
+                self.remove_handler(old.id)
             return JobHandler(self, handler)
 
         return decorate(name) if callable(name) else decorate

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, get_args
 
@@ -149,7 +150,7 @@ def name_of(fn: Callable[..., Any]) -> str:
 
 def check_only(handler: Handler, others: Sequence[Handler]) -> None:
     """A handler object queues for its own function, so it may not share its name with another's. The same function may
-    come again: a module may be imported twice.
+    come again, and replaces the others: a module is reloaded, or a cell of a notebook is run again.
 
     Raises:
         UsageError: another function has the name already.
@@ -160,10 +161,20 @@ def check_only(handler: Handler, others: Sequence[Handler]) -> None:
                 f"expected one function for jobs of {handler.name!r}, got {_title(other.fn)} and {_title(handler.fn)}; "
                 "give one of them another name: handler('name'). Those that compete for jobs are added by add_handler"
             )
+    if any(other.fn is not handler.fn for other in others):
+        warnings.warn(
+            f"the handler of {handler.name!r} is defined again: from now on the new function does its jobs, with its "
+            "own options",
+            RuntimeWarning,
+            stacklevel=3,
+        )
 
 
-def check_importable(handler: Handler) -> None:
-    """A child process finds its function by name. A decorator runs before its function has one.
+def check_importable(handler: Handler, *, is_defined: bool = True) -> None:
+    """A child process finds its function by name.
+
+    Args:
+        is_defined: whether the function has its name by now: a decorator runs before that.
 
     Raises:
         UsageError: it cannot.
@@ -174,6 +185,8 @@ def check_importable(handler: Handler) -> None:
     found: Any = None
     module, qualname = getattr(fn, "__module__", None), getattr(fn, "__qualname__", "<unnamed>")
     if module not in (None, "__main__") and "<" not in qualname:
+        if not is_defined:
+            return
         found = importlib.import_module(str(module))
         for part in qualname.split("."):
             found = getattr(found, part, None)

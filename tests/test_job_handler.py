@@ -7,13 +7,15 @@ import copy
 import functools
 import inspect
 import pickle
+import sys
+import types
 import uuid
 import warnings
 from dataclasses import dataclass
 
 import pydantic
 import pytest
-from lamplighter import Job, JobSpec, Runtime, UsageError
+from lamplighter import Job, JobSpec, Runtime, UnknownHandler, UsageError
 from lamplighter.testing import Inline
 
 
@@ -33,6 +35,15 @@ class Mail(pydantic.BaseModel):
 
 
 PAYLOAD = Resize(uuid.UUID(int=1), 300)
+
+LATE_MODULE = """
+from late_runtime import jobs
+
+
+@jobs.handler("cpu", isolation="process")
+def cpu(job):
+    return 7
+"""
 
 MODULE = """
 from lamplighter import Job, Runtime
@@ -327,6 +338,51 @@ def test_two_functions_of_one_name_are_refused_and_one_that_comes_again_is_not(r
 
     again = jobs.handler("send")(of_letters.__wrapped__)
     assert rt.jobs.join(again.queue(), timeout=10).result == "a letter"
+
+
+def test_a_function_that_is_defined_again_replaces_the_one_before_and_says_so(runtime):
+    rt = runtime(":memory:")
+    handlers = []
+    for says in ("old", "new"):
+
+        def send(job: Job[None], says: str = says) -> str:
+            return f"{says}, {job.deadline is not None}"
+
+        if says == "new":
+            with pytest.warns(RuntimeWarning, match="the handler of 'send' is defined again") as told:
+                handlers.append(rt.jobs.handler("send", timeout=60)(send))
+            assert told[0].filename == __file__
+        else:
+            handlers.append(rt.jobs.handler("send")(send))
+
+    results = [rt.jobs.join(one.queue(), timeout=10).result for one in handlers * 3]
+    (known,) = rt.boot.share.handlers("send")
+
+    assert (set(results), known.id) == ({"new, True"}, handlers[1].id)
+    with pytest.raises(UnknownHandler):
+        rt.jobs.remove_handler(handlers[0].id)
+
+
+def test_a_decorator_refuses_what_no_child_could_import(runtime):
+    rt = runtime(":memory:")
+
+    with pytest.raises(UsageError, match="expected a function that a child process can import"):
+
+        @rt.jobs.handler("cpu", isolation="process")
+        def cpu(job: Job[None]) -> int:
+            return 7
+
+    assert rt.boot.share.handlers("cpu") == ()
+
+
+def test_a_decorator_takes_a_module_that_is_imported_while_the_runtime_runs(runtime, importable):
+    rt = runtime()
+    sys.modules["late_runtime"] = types.SimpleNamespace(jobs=rt.jobs)
+    try:
+        module = importable("late_module", LATE_MODULE)
+        assert module.cpu.queue().name == "cpu"
+    finally:
+        del sys.modules["late_runtime"]
 
 
 def test_who_passes_what_the_function_takes_is_told_of_options_and_not_of_data(runtime):

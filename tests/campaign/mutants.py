@@ -2475,6 +2475,22 @@ MUTANTS = (
     ),
     Mutant(
         LANES,
+        "a function that is defined again shares the jobs with the one before",
+        "jobs.py",
+        "            for old in replaced:\n                self.remove_handler(old.id)\n",
+        "",
+        test="tests/test_job_handler.py::test_a_function_that_is_defined_again_replaces_the_one_before_and_says_so",
+    ),
+    Mutant(
+        LANES,
+        "a decorator takes for a child what the child cannot import",
+        "jobs.py",
+        "                check_importable(handler, is_defined=False)\n",
+        "                pass\n",
+        test="tests/test_job_handler.py::test_a_decorator_refuses_what_no_child_could_import",
+    ),
+    Mutant(
+        LANES,
         "a signal that overtakes its job on the way to a child is lost",
         "handlers/child.py",
         "        if self.is_stopping or claim in self._signals:",
