@@ -11,12 +11,14 @@ import signal
 import socket
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from ..environment.clock import SystemClock
 from ..environment.ids import new_id
 from ..errors import UsageError, missing_extra, shown
+from ..messages.jobs import Instant
 from ..rules.validation import check_name, check_whole
 from ..web.faces.http import Request, Response, redirect
 from ..web.pages.visitor import LOOK, STEER, Right, Visitor
@@ -29,6 +31,11 @@ LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 ASKED_SECONDS = 1.0
 """How long a server may take to accept a connection before it is taken to live, though it is busy."""
+
+SESSION_SECONDS = 12 * 3600
+"""How long a browser stays in by its link."""
+
+LOG_OUT = "/log-out"
 
 STOP_SECONDS = 1
 """How long open streams may keep the server from stopping."""
@@ -170,15 +177,25 @@ class Links:
         base: what a link begins with.
         name: on whose behalf visitors act.
         how: how a browser gets there, if it is not by the link alone.
+        now: wall time; this machine's unless given.
     """
 
-    def __init__(self, base: str, may: frozenset[Right], name: str, how: str = "") -> None:
+    def __init__(
+        self,
+        base: str,
+        may: frozenset[Right],
+        name: str,
+        how: str = "",
+        now: Callable[[], Instant] | None = None,
+    ) -> None:
         self._base = base
         self._may = may
         self._name = name
         self._how = how
         self._cookie = f"lamplighter_{base.rpartition(':')[2]}"
-        self._sessions: set[str] = set()
+        self._now = SystemClock().now if now is None else now
+        self._sessions: dict[str, Instant] = {}
+        """Each session, and when it ends."""
         self._token = new_id()
 
     def show(self) -> None:
@@ -186,17 +203,26 @@ class Links:
         print(f"{self._how}{self._base}/?token={self._token}", file=sys.stderr, flush=True)
 
     def __call__(self, request: Request) -> Visitor | Response | None:
-        given = request.cookies.get(self._cookie, "").encode()
-        if any(hmac.compare_digest(given, known.encode()) for known in self._sessions):
-            return Visitor(self._name, self._may)
+        given, now = request.cookies.get(self._cookie, "").encode(), self._now()
+        session = next((one for one in list(self._sessions) if hmac.compare_digest(given, one.encode())), None)
+        if session is not None and now < self._sessions.get(session, 0.0):
+            if (request.method, request.path) != ("POST", LOG_OUT):
+                return Visitor(self._name, self._may, LOG_OUT)
+            self._sessions.pop(session, None)
+            return self._redirect(request, "/", "", 0)
         token = request.asked().get("token", [""])[-1]
         if not hmac.compare_digest(token.encode(), self._token.encode()):
             return None
         session, self._token = new_id(), new_id()
-        self._sessions.add(session)
+        self._sessions[session] = now + SESSION_SECONDS
         self.show()
-        to = redirect(request.link(request.path))
-        to.headers["Set-Cookie"] = f"{self._cookie}={session}; Path=/; HttpOnly; SameSite=Strict"
+        return self._redirect(request, request.path, session, SESSION_SECONDS)
+
+    def _redirect(self, request: Request, path: str, session: str, seconds: int) -> Response:
+        """See there, with a cookie that the browser keeps so long."""
+        to = redirect(request.link(path))
+        said = f"Path={request.root}/; Max-Age={seconds}; HttpOnly; SameSite=Strict"
+        to.headers["Set-Cookie"] = f"{self._cookie}={session}; {said}"
         return to
 
 

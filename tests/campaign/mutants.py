@@ -4391,6 +4391,22 @@ MUTANTS = (
     ),
     Mutant(
         SIGHT,
+        "a session of the page never ends",
+        "cli/web.py",
+        "if session is not None and now < self._sessions.get(session, 0.0):",
+        "if session is not None:",
+        test="tests/cli/test_web.py::test_a_cookie_is_sent_to_the_page_alone_and_for_as_long_as_it_holds",
+    ),
+    Mutant(
+        SIGHT,
+        "a browser that has logged out is still known by its cookie",
+        "cli/web.py",
+        "            self._sessions.pop(session, None)\n",
+        "",
+        test="tests/cli/test_web.py::test_a_browser_that_logs_out_is_not_known_any_more_though_it_keeps_its_cookie",
+    ),
+    Mutant(
+        SIGHT,
         "a link makes the page say what it likes",
         "web/pages/page.py",
         "return [NOTICES[said]] if said in NOTICES else []",

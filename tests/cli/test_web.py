@@ -14,7 +14,7 @@ from contextlib import contextmanager
 import pytest
 from lamplighter import Runtime
 from lamplighter.cli.main import main
-from lamplighter.cli.web import Links, Proxied
+from lamplighter.cli.web import SESSION_SECONDS, Links, Proxied
 from lamplighter.web import LOOK, STEER, Visitor
 from lamplighter.web.faces.http import Request, Response
 
@@ -42,6 +42,56 @@ def test_a_link_works_once_and_its_browser_stays_in(capsys):
     assert isinstance(visitor, Visitor)
     assert (visitor.name, visitor.may) == ("ada", STEER)
     assert links(ask("/", f"token={token}")) is None
+
+
+class Browser:
+    """A browser that a link has let in, below a path.
+
+    Attributes:
+        now: the server's wall time.
+    """
+
+    def __init__(self, capsys: pytest.CaptureFixture[str], root: str = "") -> None:
+        self.now = 1_000.0
+        self.links = Links("http://127.0.0.1:8910", STEER, "ada", now=lambda: self.now)
+        self.links.show()
+        self.root = root
+        self.cookie = ""
+        self.answer = self.ask("GET", "/", f"token={printed_token(capsys)}")
+
+    def ask(self, method: str, path: str, query: str = "") -> Visitor | Response | None:
+        answer = self.links(
+            Request(method=method, path=path, root=self.root, query=query, headers={"cookie": self.cookie})
+        )
+        if isinstance(answer, Response):
+            self.set_cookie = answer.headers["Set-Cookie"]
+            self.cookie = self.cookie or self.set_cookie.partition(";")[0]
+        return answer
+
+
+@pytest.mark.parametrize(("root", "path"), [("", "Path=/"), ("/admin/jobs", "Path=/admin/jobs/")])
+def test_a_cookie_is_sent_to_the_page_alone_and_for_as_long_as_it_holds(capsys, root, path):
+    browser = Browser(capsys, root)
+
+    assert {path, f"Max-Age={SESSION_SECONDS}"} <= set(browser.set_cookie.split("; "))
+    browser.now += SESSION_SECONDS - 1
+    assert isinstance(browser.ask("GET", "/"), Visitor)
+    browser.now += 1
+    assert browser.ask("GET", "/") is None
+
+
+def test_a_browser_that_logs_out_is_not_known_any_more_though_it_keeps_its_cookie(capsys):
+    browser = Browser(capsys)
+    visitor = browser.ask("GET", "/")
+    assert isinstance(visitor, Visitor)
+    assert isinstance(browser.ask("GET", visitor.log_out), Visitor)
+
+    answer = browser.ask("POST", visitor.log_out)
+
+    assert isinstance(answer, Response)
+    assert (answer.status, answer.headers["Location"]) == (303, "/")
+    assert "Max-Age=0" in browser.set_cookie.split("; ")
+    assert (browser.ask("GET", "/"), browser.ask("POST", visitor.log_out)) == (None, None)
 
 
 def test_another_browser_needs_the_link_that_is_printed_next(capsys):

@@ -114,6 +114,18 @@ def test_whoever_must_log_in_is_sent_to_do_so(store: Path) -> None:
     assert (response.status, response.headers["Location"]) == (303, "/login")
 
 
+def test_a_button_to_log_out_is_shown_where_that_can_be_done(store: Path) -> None:
+    pages = [
+        dashboard(str(store), who=lambda request, to=to: Visitor("ada", LOOK, to)).answer(
+            Request(method="GET", path="/", root="/admin")
+        )
+        for to in ("", "/log-out")
+    ]
+
+    found = [page.body.decode().count('action="/admin/log-out"><button>Log out') for page in pages]
+    assert found == [0, 1]
+
+
 def test_a_page_without_who_is_refused() -> None:
     with pytest.raises(TypeError, match="who"):
         dashboard("jobs.db")  # type: ignore[call-arg]

@@ -30,6 +30,7 @@ class Visitor:
     Attributes:
         name: goes into the log, as `by`, with all that they do; 1 to 200 characters.
         may: their rights. `LOOK` and `STEER` are sets of them.
+        log_out: the path below the page to which the button "Log out" sends a form, for `who` to answer; "" for none.
 
     Raises:
         UsageError: the name is none, or a right is not known.
@@ -37,6 +38,7 @@ class Visitor:
 
     name: str
     may: Collection[Right] = LOOK
+    log_out: str = ""
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not 0 < len(self.name) <= 200:
