@@ -1,4 +1,4 @@
-"""What the subcommands share that act: in whose name, whether somebody is sure, and what is said of it.
+"""Parts that the acting subcommands share: in whose name, whether somebody is sure, and the message about it.
 
 Each act is one turn of an `Operator`, so it needs no runtime, and whoever runs or starts next tells it in the log.
 """

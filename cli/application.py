@@ -20,7 +20,7 @@ def load(target: str, what: str) -> tuple[ModuleType, Any]:
         what: how the command calls its argument.
 
     Raises:
-        UsageError: there is no such module, or nothing of that name in it. What the module itself raises comes out.
+        UsageError: there is no such module, or nothing of that name in it. Errors of the module itself come out.
     """
     module, _, path = target.partition(":")
     if not all(part.isidentifier() for part in module.split(".")):

@@ -165,7 +165,7 @@ def _tally_row(one: Tally) -> Sequence[Any]:
 
 
 def _cell(column: str, value: Any) -> Any:
-    """What a program reads; what a job holds never moves the cursor of a terminal."""
+    """Text for programs; the data of a job never moves the cursor of a terminal."""
     if value is not None and column in INSTANTS:
         return _time(value)
     return visible(value) if isinstance(value, str) and sys.stdout.isatty() else value

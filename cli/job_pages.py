@@ -42,7 +42,7 @@ def _row(job: JobView, now: Instant) -> list[Cell]:
 
 
 def _what(job: JobView) -> Cell:
-    """What there is to say of a job in its state, in a word or a line."""
+    """The remark on a job in its state, in a word or a line."""
     if job.state == "dead":
         return brief(job.error or job.reason or ""), "bad"
     if job.why is not None and job.state == "queued":
@@ -136,7 +136,7 @@ def show_job(page: Page, found: JobPage, times: Times) -> None:
 
 
 def _whys(reasons: Sequence[Why]) -> list[tuple[str, Cell]]:
-    """What must go first, what would change it, and what comes after."""
+    """The condition that must go first, the act that would change it, and the next step."""
     first, *others = reasons
     tone: Tone = "plain" if first.code in HARMLESS else "warning"
     told: list[tuple[str, Cell]] = [("why", (first.sentence, tone)), ("would change it", first.changes)]

@@ -1,4 +1,4 @@
-"""What the subcommands share that look at a store: they only read, and need no runtime."""
+"""Parts that the looking subcommands share: they only read, and need no runtime."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ SUBCOMMANDS = {
 parsers of subcommands of its own, if it has any."""
 
 NOT_THERE = 1
-"""What was asked for is not in the store."""
+"""The thing that was asked for is not in the store."""
 
 UNEXPECTED = 1
 """An error of the application's, or one that should not be."""
@@ -57,7 +57,7 @@ STORE_ERROR = 3
 """The store that was asked about cannot be reached, or cannot be read."""
 
 ALIASES = {"queues": "names"}
-"""What others call a subcommand."""
+"""The names that others have for a subcommand."""
 
 UNREAD = 141
 """Nobody reads the output any more: what a shell says of a program that SIGPIPE has ended."""
@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
-                # What the terminal's encoding does not have is shown as an escape.
+                # A character that the terminal's encoding lacks is shown as an escape.
                 stream.reconfigure(errors="backslashreplace")
         arguments = _parsed(*_declared(), words)
         code: int = arguments.run(arguments)
@@ -79,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return code
     except BaseException as error:
         code, said = _ending(error, arguments)
-    # Whoever reads standard error may have left, too.
+    # The reader of standard error may have left, too.
     with contextlib.suppress(OSError, ValueError):
         print(said, end="", file=sys.stderr, flush=True)
     return code
@@ -96,7 +96,7 @@ def _ending(error: BaseException, arguments: argparse.Namespace) -> tuple[int, s
         case KeyboardInterrupt():
             return 130, ""
         case BrokenPipeError():
-            # Whoever read the output has seen enough; Python would complain once more when it flushes at its end.
+            # The reader of the output has seen enough; Python would complain once more when it flushes at its end.
             with contextlib.suppress(OSError, ValueError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return int(getattr(arguments, "verdict", UNREAD)), ""
@@ -144,7 +144,7 @@ def _parsed(
             return subparser.parse_args(rest)
         name, *rest = rest
         subparser = inner[name]
-    # Options may stand between the others, as in `trace JOB --json LOG`. What follows `--` is no option.
+    # Options may stand between the others, as in `trace JOB --json LOG`. Words behind `--` are no options.
     return subparser.parse_args(rest) if "--" in rest else subparser.parse_intermixed_args(rest)
 
 

@@ -25,7 +25,7 @@ def amount_of(amount: object) -> str:
 
 
 def _what(name: NameView) -> Cell:
-    """What somebody may have to do something about."""
+    """The facts that may call for an act."""
     told = []
     if name.pause is not None:
         told.append(f"paused{attributed(by=name.pause.by, reason=name.pause.reason)}")

@@ -151,7 +151,7 @@ def _most(text: str) -> int | None:
 
 
 def _look_for(act: Act, name: str) -> NameView | None:
-    """What is known of a name, where that can be seen. Of one that is not known a person is told: they may mean another
+    """The facts about a name, where they can be seen. A person is told that a name is unknown: they may mean another
     one; yet a name may be paused before its first job.
     """
     if not act.can_look:

@@ -1,4 +1,4 @@
-"""What the subcommands share that add a job: `queue`, and `jobs copy`."""
+"""Parts that the subcommands share that add a job: `queue`, and `jobs copy`."""
 
 from __future__ import annotations
 

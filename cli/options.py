@@ -213,7 +213,7 @@ def watched(arguments: argparse.Namespace, show: Callable[[], int]) -> int:
         UsageError: the time between is none.
     """
     if arguments.watch is None:
-        # What is read ends with the process. To look through tens of thousands of rows for cycles takes a tenth of all.
+        # The objects end with the process. To look through tens of thousands of rows for cycles takes a tenth of all.
         gc.disable()
         try:
             return show()

@@ -1,4 +1,4 @@
-"""What people see: colours and columns on a terminal when `rich` is installed, plain text anywhere else."""
+"""Output for people: colours and columns on a terminal when `rich` is installed, plain text anywhere else."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ KEPT = "what"
 """The column of what somebody may have to do something about: it is not left out."""
 
 Cell = str | tuple[str, Tone]
-"""What stands in a table: a text, or one that looks somehow."""
+"""A cell of a table: a text, or one that looks somehow."""
 
 Color = Literal["auto", "always", "never"]
 
@@ -48,7 +48,7 @@ class Page:
         self._is_terminal = is_terminal
 
     def line(self, text: str, tone: Tone = "plain", *, cut: bool = False) -> None:
-        """One line, cut to the width of the page if need be. What a log holds never moves the terminal's cursor."""
+        """One line, cut to the width of the page if need be. The text of a log never moves the terminal's cursor."""
         text = visible(text)
         if cut and len(text) > self._columns:
             text = text[: self._columns - 1] + "…"
@@ -84,7 +84,7 @@ class Page:
             print("  ".join(cells).rstrip())
 
     def fields(self, fields: Sequence[tuple[str, Cell]]) -> None:
-        """What is known of one thing: a line for each field that has a text."""
+        """The facts about one thing: a line for each field that has a text."""
         told = [(name, cell) for name, cell in fields if _text(cell)]
         width = max((len(name) for name, _ in told), default=0)
         for name, cell in told:

@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _debounce(arguments: argparse.Namespace) -> Debounce | None:
-    """What makes one job of many calls, if that was asked for.
+    """The option that makes one job of many calls, if that was asked for.
 
     Raises:
         UsageError: not all three of its options were given, or a span is none.

@@ -21,7 +21,7 @@ ACTOR_HEADS = ("actor", "life", "status", "mail", "oldest", "busy", "restarts", 
 LANE_HEADS = ("job", "name", "attempt", "for", "until", "is to end because")
 
 NUMBERS = ("no", "jobs", "last turn", "memory")
-"""Of `HEADS`, those of numbers."""
+"""The columns of `HEADS` that hold numbers."""
 
 TONES: Mapping[str, Tone] = {
     "green": "good",
@@ -44,7 +44,7 @@ JOBS_NAMED_MAX = 3
 
 
 def as_json(one: SeenBoot) -> dict[str, Any]:
-    """What its row says, what it looks like from outside, and what it says itself."""
+    """Its row, its look from outside, and its own answer."""
     record = one.record
     return {
         "boot": record.boot,

@@ -27,7 +27,7 @@ SLOT_HEADS = ("slot", "outcome", "slots", "job", "reason")
 
 NEXT = 10
 SCHEDULES_MAX = 1_000
-"""Of so many schedules the next slots are told together."""
+"""The most schedules whose next slots are listed together."""
 
 TONES: dict[str, Tone] = {
     "fired": "good",
@@ -108,7 +108,7 @@ def _row(one: ScheduleView, times: Times) -> list[Cell]:
 
 
 def _what(one: ScheduleView) -> Cell:
-    """What somebody may have to do something about."""
+    """The facts that may call for an act."""
     told = ["paused"] if one.is_paused else []
     if one.trouble is not None:
         told.append(one.trouble)

@@ -29,7 +29,7 @@ class Table(NamedTuple):
 
 
 class Screen(NamedTuple):
-    """What is shown at one instant."""
+    """The screen at one instant."""
 
     lines: Sequence[tuple[str, Any]]
     tables: Sequence[Table]
@@ -80,7 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def screen_of(place: Lookout, times: Times) -> Screen:
-    """What there is to see now."""
+    """The screen now."""
     with place.at_one_instant() as now:
         seen, boots = now.look(shows_data=False).overview(), now.runtimes.all()
     amounts = {name: getattr(seen, name) for name in ("ready", "running", "scheduled", "parked", "dead")}

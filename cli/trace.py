@@ -126,7 +126,7 @@ def _trace_job(job_id: str, paths: Sequence[str], address: str | None, *, as_jso
 
 
 def _stored(address: str | None, job_id: str) -> tuple[StoredLife | None, str]:
-    """What a store knows of a job, if one was named; or that it knows none of that id."""
+    """The facts that a store has about a job, if one was named; or that it has none of that id."""
     if not address:
         return None, ""
     scheme, is_url, _ = address.partition("://")
@@ -147,7 +147,7 @@ def _not_stored(unknown: str) -> list[Entry]:
 
 
 def _hint(name: str, paths: Sequence[str]) -> str:
-    """What may explain that nothing was found."""
+    """Possible reasons why nothing was found."""
     if name == "schedule":
         return _other_schedules(paths)
     if name == "actor" and not may_have(paths, lambda line: line.event == "actor.started"):

@@ -119,7 +119,7 @@ def orphans(seen: Evidence) -> Iterator[Symptom]:
         if stored.table is None:
             yield unknown("this store keeps no table of what runs")
             return
-        # Of the same instant as the jobs: whoever has come since the boots were asked may have claimed one.
+        # Read at the same instant as the jobs: a boot that has come since the others were asked may have claimed one.
         on_store = {record.boot for record in stored.boots()}
         found = stored.table.find(JobQuery(states=(JobState.RUNNING,)), limit=RUNNING_LOOKED_MAX)
     lost = [job for job in found.jobs if job.boot not in on_store]

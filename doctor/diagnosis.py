@@ -1,4 +1,4 @@
-"""What a check has found: frozen values, the same for the command, the page and programs."""
+"""The findings of checks: frozen values, the same for the command, the page and programs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LEVELS: tuple[Level, ...] = ("error", "warning", "unknown", "note", "ok")
 
 
 class Symptom(NamedTuple):
-    """What a check says.
+    """The answer of a check.
 
     Attributes:
         evidence: what was seen, in words.
@@ -44,7 +44,7 @@ def note(evidence: str, remedy: str = "") -> Symptom:
 
 
 def unknown(evidence: str, remedy: str = "") -> Symptom:
-    """What the check wants to know cannot be known; this is why."""
+    """The reason why the check cannot know its answer."""
     return Symptom("unknown", evidence, remedy)
 
 
@@ -60,7 +60,7 @@ def error(evidence: str, remedy: str) -> Symptom:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
-    """What one check has found of one thing.
+    """The finding of one check about one thing.
 
     Attributes:
         check: the id of the check.
@@ -74,7 +74,7 @@ class Diagnosis:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Examination:
-    """What all checks have found.
+    """The findings of all checks.
 
     Attributes:
         at: when.
@@ -94,7 +94,7 @@ class Examination:
 
     @property
     def wrong(self) -> tuple[Diagnosis, ...]:
-        """What somebody must do something about, the worst first."""
+        """The findings that call for an act, the worst first."""
         return tuple(one for one in self.worst_first if one.level in ("warning", "error"))
 
     def worst(self, most: int) -> tuple[Diagnosis, ...]:

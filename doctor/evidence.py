@@ -1,4 +1,4 @@
-"""What the checks look at. Each part is read once, and only when a check wants it."""
+"""The evidence that the checks look at. Each part is read once, and only when a check wants it."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Evidence:
 
     @property
     def kind(self) -> Literal["file", "server"]:
-        """What the store is in."""
+        """The kind of the store."""
         return "file" if self._server is None else "server"
 
     @property
@@ -102,7 +102,7 @@ class Evidence:
 
     @cached_property
     def look(self) -> Look:
-        """What people see of it."""
+        """The view of it for people."""
         return Look(self.store, self._runtimes, now=lambda: self.at)
 
     @property
@@ -128,7 +128,7 @@ class Evidence:
 
     @cached_property
     def _asked(self) -> _Asked:
-        # What has failed is not tried again by each check: it may have taken its time to fail.
+        # A read that has failed is not tried again by each check: it may have taken its time to fail.
         began = self._now()
         found: Sequence[SeenBoot] | LamplighterError
         try:
@@ -144,7 +144,7 @@ class Evidence:
 
     @property
     def views(self) -> Sequence[RuntimeView]:
-        """What those say of themselves that have answered."""
+        """The answers of those boots that have answered."""
         return [boot.view for boot in self.living if boot.view is not None]
 
     @property
@@ -164,12 +164,12 @@ class Evidence:
 
     @cached_property
     def log(self) -> LogEvidence | None:
-        """What the logs show; None if none were given."""
+        """The facts in the logs; None if none were given."""
         return None if self._read_logs is None else self._read_logs(self.at)
 
 
 class _Asked(NamedTuple):
-    """What came of asking the boots."""
+    """The outcome of asking the boots."""
 
     found: Sequence[SeenBoot] | LamplighterError
     began: Instant

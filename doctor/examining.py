@@ -102,7 +102,7 @@ def _run(check: Check, seen: Evidence) -> Iterator[Symptom]:
             found += 1
             yield symptom
     except (LamplighterError, OSError) as error:
-        # What keeps most checks from looking is told once, and not by each of them.
+        # A reason that keeps most checks from looking is reported once, and not by each of them.
         is_known = str(error) == seen.unread
         yield unknown("the store cannot be read" if is_known else f"this could not be looked at: {error}")
     except Exception as error:

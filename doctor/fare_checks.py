@@ -24,7 +24,7 @@ LATELY_SECONDS = 900.0
 """Over so long it is looked what became of jobs."""
 
 ATTEMPTS_MIN = 5
-"""Of fewer attempts no share is told."""
+"""With fewer attempts no share is reported."""
 
 FAILED_PERCENT_MAX, ONE_ERROR_PERCENT = 50.0, 80.0
 
@@ -42,7 +42,7 @@ DEAD_LOOKED_MAX = 500
 SUSPECTS_MAX = 1_000
 
 LOOKED_INTO_MAX = 3
-"""Of so many names it is told what their failures are."""
+"""The most names whose failures are named."""
 
 TOLD_MAX = 10
 """So many names are told; of the others it is told how many they are."""
@@ -144,7 +144,7 @@ def failing(seen: Evidence) -> Iterator[Symptom]:
 
 
 def _most_of(seen: Evidence, name: str) -> str:
-    """What most of the failures of a name are, in words; empty if they are not mostly one."""
+    """The error behind most failures of a name, in words; empty if no error prevails."""
     queries = (
         JobQuery(names=(name,), states=(JobState.DEAD,)),
         JobQuery(names=(name,), states=(JobState.QUEUED, JobState.RUNNING), attempt_min=1),
@@ -203,7 +203,7 @@ def _options(by_boot: dict[str, list[HandlerView]]) -> dict[str, str]:
 
 
 def _limits(one: HandlerView) -> Iterator[str]:
-    """What it says of the whole store: each runtime keeps to its own."""
+    """The remark on the whole store: each runtime keeps to its own limit."""
     limits = {
         "concurrency_total": one.total,
         "concurrency_per_group": one.per_group,

@@ -25,7 +25,7 @@ PINNED_FRAMES_MIN = 2_000
 """So many pages wait in the log before it matters who keeps them there: SQLite itself copies from 1,000 on."""
 
 FRAME_BYTES = 24
-"""What the log needs for a page, beside the page."""
+"""The bytes that the log needs for a page, beside the page."""
 
 
 def lock(seen: Evidence) -> Iterator[Symptom]:

@@ -39,7 +39,7 @@ def gaps(seen: Evidence) -> Iterator[Symptom]:
 
 
 def _left_by_transactions(seen: Evidence) -> Iterator[Symptom]:
-    """What applications' own transactions have done, and no turn has seen to."""
+    """Changes by applications' own transactions that no turn has handled."""
     jobs, changes = seen.file.uncounted(COUNTED_MAX), seen.file.uncarried(COUNTED_MAX)
     for count, oldest, (one, some), done, still in (
         (*jobs, ("job", "jobs"), "queued or moved", "in no log"),

@@ -1,4 +1,4 @@
-"""What the logs of the runtimes show, where somebody has given them."""
+"""The facts in the logs of the runtimes, where somebody has given them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 DAY, HOUR = 24 * 3600.0, 3600.0
 
 WITHIN = {"clock.jumped": DAY, "store.waiting": HOUR, "log.dropped": DAY}
-"""Of each event that is counted, how long ago it may be."""
+"""The greatest age of each event that is counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogEvidence:
-    """What logs show.
+    """The facts in logs.
 
     Attributes:
         report: what the audit finds.

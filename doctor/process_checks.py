@@ -1,4 +1,4 @@
-"""What the processes say of themselves: hung threads, crashing actors, clocks, and what they use."""
+"""Checks of the answers of processes: hung threads, crashing actors, clocks, and resources."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ QUEUED_LOOKED_MAX = 50
 
 
 def _not_all(seen: Evidence, what: str) -> Iterator[Symptom]:
-    """What is said where not everybody has answered, or nobody is there."""
+    """The remark where not all boots have answered, or none is there."""
     if seen.unheard:
         yield unknown(f"{many(len(seen.unheard), 'runtime')} did not answer what they know alone: {what}")
     elif not seen.views:

@@ -24,7 +24,7 @@ SCHEDULES_MAX = 500
 """So many schedules are looked at."""
 
 NAMES_MAX = 50
-"""Of so many names of their jobs it is looked how long these take."""
+"""The most job names whose durations are looked up."""
 
 SKIPPED_MAX = 10
 """More slots in a row that were skipped for the same reason are worth a word."""
@@ -55,7 +55,7 @@ def silent(seen: Evidence) -> Iterator[Symptom]:
 
 
 def _stats(seen: Evidence, stored: StoreSnapshot, records: Sequence[ScheduleRecord]) -> Mapping[str, Stats]:
-    """What became of the jobs of each name within a day."""
+    """The outcomes of the jobs of each name within a day."""
     names = sorted({record.name for record in records})[:NAMES_MAX]
     if stored.tallies is None:
         return {}

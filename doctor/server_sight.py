@@ -1,4 +1,4 @@
-"""What can be seen of a store on a RabbitMQ by somebody who is no runtime: each part is asked once."""
+"""The view of a store on a RabbitMQ for somebody who is no runtime: each part is asked once."""
 
 from __future__ import annotations
 

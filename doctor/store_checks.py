@@ -20,7 +20,7 @@ CHECKED_SECONDS_MAX = 2.0
 """How long a file is looked through for damage."""
 
 CHECKED_BYTES_MAX = 64 * 1024 * 1024
-"""What is larger is not looked through unless it is asked for."""
+"""A larger file is not checked page by page unless somebody asks for it."""
 
 FREE_BYTES_MIN = 1024**3
 
@@ -30,7 +30,7 @@ WAL_TIMES = 2
 FREE_INODES_MIN = 1_000
 
 BLOAT_BYTES_MIN = 64 * 1024 * 1024
-"""Of a smaller file nobody minds how much of it is empty."""
+"""The empty pages of a smaller file do not matter."""
 
 BLOAT_SHARE_MAX = 0.25
 

@@ -10,7 +10,7 @@ from .situation import Why
 
 
 def what_it_waits_for(awaited: Awaited) -> Why:
-    """What a job waits for."""
+    """The jobs that a job waits for."""
     if not awaited.open:
         return Why(
             code="waits_for",
@@ -35,7 +35,7 @@ def _all_of(jobs: int) -> str:
 
 
 def revival(job: JobRecord) -> str:
-    """What has a job that is dead or cancelled start again."""
+    """The command that starts a dead or cancelled job again."""
     if job.is_linked:
         return "a requeue of that job, for which this one then waits again; or of this one, which waits for nobody"
     return "a requeue"

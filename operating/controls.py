@@ -33,14 +33,14 @@ PATIENT_AGAIN_SECONDS = 10.0
 """After so long it has all its time again: on a busy machine one that is well may need it."""
 
 Condition = Literal["answers", "silent", "stopped", "dead", "unknown"]
-"""Of a boot, as it looks from outside: it answers; it holds its lock and does not, because a signal has stopped its
-process, or for whatever reason; its lock is free; or nobody can know.
+"""The state of a boot as seen from outside: it answers; it holds its lock and does not, because a signal has stopped
+its process, or for whatever reason; its lock is free; or nobody can know.
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reached:
-    """What came of asking a boot.
+    """The outcome of asking a boot.
 
     Attributes:
         is_alive: whether it holds its lock; None where nobody can know.
@@ -215,7 +215,7 @@ def _whole_view(line: bytes) -> RuntimeView:
 
 
 def _read(heard: Heard, kind: type[V]) -> V | None:
-    """What was answered, if it is what was asked for."""
+    """The answer, if it is of the kind that was asked for."""
     from ..rules.control_lines import decode_answer
 
     try:

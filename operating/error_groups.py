@@ -17,7 +17,7 @@ DIGEST_BYTES = 5
 
 _EXCEPTION = re.compile(r"([A-Za-z_][\w.]*)(?::\s+(.*)|:?\s*)", re.DOTALL)
 _TELLING = (
-    # What differs from one job to the next, in an order in which none hides another.
+    # Parts that differ from one job to the next, in an order in which none hides another.
     (re.compile(r"""(?<!\w)(["'`])(?:(?!\1).)*\1(?!\w)"""), "'…'"),
     (re.compile(r"\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b"), "…"),
     (re.compile(r"\b0x[0-9a-fA-F]+\b"), "…"),
@@ -31,7 +31,7 @@ _FOREIGN = re.compile(r"/(?:site|dist)-packages/|/lib(?:64)?/python\d|^<frozen |
 
 
 class GroupKey(NamedTuple):
-    """What the failures of a group have in common.
+    """The common facts of the failures of a group.
 
     Attributes:
         name: of the jobs.
@@ -81,7 +81,7 @@ class ErrorGroup:
 
 
 def key_of(job: JobRecord) -> GroupKey:
-    """Of which group a job is that has failed."""
+    """The group of a job that has failed."""
     exception, message = _parts(job.error or job.reason or "")
     where, _ = _place(job.traceback)
     return GroupKey(job.name, exception, message, where)
@@ -160,7 +160,7 @@ def _place(traceback: str | None) -> tuple[str, str]:
     """
     if not traceback:
         return "", ""
-    # Of errors that one another have caused, the last is the one that came out.
+    # In a chain of errors, the last is the one that came out.
     frames = _FRAME.findall(traceback.rpartition(_BEGINS)[2])
     if not frames:
         return "", ""

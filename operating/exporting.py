@@ -1,5 +1,5 @@
 """All jobs, slots or tallies of a store, one after the other: a read never has more than a bounded part of them, and
-none lasts, so that whoever writes at the same time is not held up. What changes meanwhile is seen before or after it.
+none lasts, so that whoever writes at the same time is not held up. A change meanwhile is seen before or after it.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ READ_AT_ONCE = 500
 """So many jobs or schedules are in memory at a time: of a job there may be a megabyte."""
 
 SLOTS_SECONDS = 6 * 3600.0
-"""Of a schedule, the slots of so long are."""
+"""The span of a schedule's slots that is exported."""
 
 TALLIES_AT_ONCE = 10
-"""Of tallies, those of so many minutes or hours are."""
+"""The span of the tallies that are exported, in minutes or hours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +66,7 @@ def all_jobs(store: Readable, query: JobQuery, *, shows_data: bool) -> Iterator[
 
 
 def all_slots(store: Readable, schedule_id: str | None, since: Instant, until: Instant) -> Iterator[SlotRow]:
-    """What the store remembers of the slots from `since` to `until`, of one schedule or all, by their ids."""
+    """The slots that the store remembers from `since` to `until`, of one schedule or all, by their ids."""
     for record in _schedules(store, schedule_id):
         start = since
         while start < until:

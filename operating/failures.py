@@ -14,7 +14,7 @@ FAILED_MAX = 5_000
 """So many dead jobs, and so many that are tried again, are put into groups: the newest."""
 
 FAILED_ON_SERVER_MAX = 2_000
-"""Of so many jobs on a RabbitMQ that died last failures are told in groups."""
+"""The most jobs on a RabbitMQ, those that died last, whose failures are grouped."""
 
 READ_AT_ONCE = 500
 """So many of them are in memory at a time."""
@@ -34,7 +34,7 @@ def failures(seen: StoreSnapshot, name: str | None) -> Iterator[JobRecord]:
 
 
 def in_pages(seen: StoreSnapshot, query: JobQuery) -> Iterator[JobRecord]:
-    """What one look finds, some at a time: of many jobs there may be a megabyte each."""
+    """The jobs of one look, some at a time: each may have a megabyte."""
     looked, after = 0, None
     while looked < LOOKED_MAX:
         found = find(seen, query, limit=READ_AT_ONCE, after=after, looked_max=LOOKED_MAX - looked)

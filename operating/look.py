@@ -242,7 +242,7 @@ class Look:
             return reasons(self._known(self._job(seen, job_id, boots), seen, boots, self._lock_holder()))
 
     def errors(self, name: str | None = None) -> ErrorsPage:
-        """What went wrong: the jobs that died last, and those that have failed and are tried again, in groups."""
+        """The failures: the jobs that died last, and those that have failed and are tried again, in groups."""
         with self._store.snapshot() as seen:
             groups = grouped(failures(seen, name))
         looked = sum(group.count for group in groups)

@@ -38,7 +38,7 @@ class Lookout:
     close: Callable[[], None] = lambda: None
 
     def look(self, *, shows_data: bool) -> Look:
-        """A look. Whoever closes it lets go of the store.
+        """A look. Closing it releases the store.
 
         Args:
             shows_data: as `Look` has it.

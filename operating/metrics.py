@@ -1,8 +1,8 @@
-"""What a store and who works on it come to, as metrics: for a Prometheus, or for anything else that scrapes.
+"""The counts of a store and of its runtimes, as metrics: for a Prometheus, or for anything else that scrapes.
 
-What is counted is read from the sums that the store keeps, so that it goes on over restarts, and whichever process
-answers tells of all. What is so at a moment is what a `Look` sees. Labels are names of jobs, outcomes and the like; ids
-are none. What a store cannot tell has no value, and not 0: on a RabbitMQ there are no sums.
+Counters are read from the sums that the store keeps, so that it goes on over restarts, and whichever process
+answers tells of all. Gauges are the state that a `Look` sees. Labels are names of jobs, outcomes and the like; ids
+are none. A figure that a store cannot tell has no value, and not 0: on a RabbitMQ there are no sums.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ NAMES_MAX = 200
 """So many names of jobs are labels of their own; all others are `OTHER` together."""
 
 SCHEDULES_MAX = 1_000
-"""Of so many schedules it is looked whether a slot is late."""
+"""The most schedules that are checked for a late slot."""
 
 OTHER = "other"
 
@@ -152,9 +152,9 @@ def metrics_of(lookout: Lookout, *, version: str, names_max: int = NAMES_MAX) ->
 
 
 class _Names:
-    """What names of jobs are called in labels.
+    """The labels of job names.
 
-    Of those that have sums the first in the alphabet keep theirs, whatever lives: so none of the sums ever falls.
+    Among names that have sums, the first in the alphabet keep their labels, whatever lives: so no sum ever falls.
     """
 
     def __init__(self, tallies: Sequence[Tally], names: Iterable[str], names_max: int) -> None:

@@ -158,7 +158,7 @@ class Operator:
     ) -> Job[Any]:
         """As `jobs.requeue`: put a job at the back of the queue with its attempts reset, whatever its state.
 
-        On RabbitMQ it is a dead one, or one that a runtime holds, which is asked to do it. What is returned then has
+        On RabbitMQ it is a dead one, or one that a runtime holds, which is asked to do it. The result then has
         nothing of what the job is about.
 
         Raises:
@@ -301,10 +301,10 @@ class Operator:
     ) -> Iterator[Swept]:
         """Act on all jobs of a query, `SWEPT_A_TURN_MAX` a turn; says after each turn how far it has come.
 
-        What comes as a record or a `Job` is acted on only if it still stands where that has it, by the same claim: what
-        has run on meanwhile is not what was found. Of ids, `requeue` takes jobs that have ended, and `cancel` those
-        that have not; with `states`, only those that are in one of these by then. The pages are asked for one after the
-        other, so whoever stops asking stops the sweep. `delay` and `afresh` are as `requeue` takes them.
+        A record or a `Job` is acted on only if the job still stands where that has it, by the same claim: a job that
+        has run on meanwhile is not the one that was found. By ids, `requeue` takes jobs that have ended, and `cancel`
+        those that have not; with `states`, only those that are in one of these by then. The pages are asked for one
+        after the other, so whoever stops asking stops the sweep. `delay` and `afresh` are as `requeue` takes them.
 
         Raises:
             NotSupported: on RabbitMQ, if it is not to requeue dead jobs, or `afresh`.

@@ -63,7 +63,7 @@ class OperatorTurns:
             store.close()
 
     def take(self, store: Store, work: Callable[[TurnContext], T], dead: Sequence[str] = ()) -> T:
-        """Do something in one turn, and hint to those who run on the store. What changes nothing leaves no row.
+        """Do something in one turn, and hint to those who run on the store. An act that changes nothing leaves no row.
 
         Args:
             dead: the ids of jobs that may be dead, which must be at hand then.

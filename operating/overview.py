@@ -66,7 +66,7 @@ def running_on(views: Sequence[RuntimeView], name: str | None) -> Amount:
 
 
 def _amounts(census: Census, cap: int) -> tuple[Amount, Amount, Amount]:
-    """What was counted, each with whether there may be more."""
+    """The counts, each with whether there may be more."""
     counts = census.ready, census.scheduled, census.running
     # Where none has reached the cap, what was to be counted as ready has turned out to be something else.
     is_unclear = census.capped and max(counts) < cap
@@ -173,7 +173,7 @@ def _yellow(store: str, names: Sequence[NameView], boots: Sequence[SeenBoot]) ->
 
 
 def _said_by(boot: SeenBoot, status: str) -> Iterator[str]:
-    """What a boot says of itself."""
+    """The answer of a boot about itself."""
     if boot.view is not None and boot.view.health.status == status:
         for reason in boot.view.health.reasons:
             yield f"boot {boot.record.boot}: {reason}"

@@ -12,7 +12,7 @@ KEY_CHARACTERS_MAX = 40
 
 
 def payload(text: str, *, is_shown: bool) -> Payload:
-    """What JSON text from a store is shown as."""
+    """The form in which JSON text from a store is shown."""
     try:
         value = decode(text)
     except ValueError:
@@ -25,7 +25,7 @@ def payload(text: str, *, is_shown: bool) -> Payload:
 
 
 def shape_of(value: Any) -> str:
-    """What a value is like, without what stands in it: an object is told by its keys, which are the application's own
+    """The shape of a value without its content: an object is told by its keys, which are the application's own
     words, down to one level.
     """
     if not isinstance(value, dict) or not value:

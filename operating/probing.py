@@ -33,8 +33,8 @@ class Probe:
 
 
 def plain_view(line: bytes) -> Any:
-    """What of a `RuntimeView` is looked at here, of a line that answers. A health check is run every few seconds, and
-    what makes a whole view of a line takes longer to load than all the rest of it.
+    """The parts of a `RuntimeView` that are read here, from a line that answers. A health check is run every few
+    seconds, and what makes a whole view of a line takes longer to load than all the rest of it.
 
     Raises:
         UsageError: it is no answer that can be understood here.
@@ -87,7 +87,7 @@ def probe(reached: Reached, age_seconds_max: Seconds) -> Probe:
 
 
 def hung_parts(view: RuntimeView, age_seconds_max: Seconds) -> list[str]:
-    """What hangs in a boot, a sentence for each part.
+    """The hung parts of a boot, a sentence for each.
 
     Args:
         age_seconds_max: as `probe` has it.

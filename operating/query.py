@@ -93,7 +93,7 @@ def read_path(text: str) -> Path:
 def read_setting(text: str) -> tuple[str, Any]:
     """A place in data and what is to stand there, as people write it: `user.id=7`, `to=ada@example.org`, `all=[1, 2]`.
 
-    What is JSON means that; anything else is a text, unless it begins as JSON does.
+    JSON means itself; anything else is a text, unless it begins as JSON does.
 
     Raises:
         UsageError: it cannot be read.
@@ -200,7 +200,7 @@ class _Reader:
         if than not in ("<", ">"):
             self._refuse(f"< or > after {field}:, as in {field}:<2h", self.at - len(than))
         instant, is_ago = self._read_as(lambda text: _time(text, self._now), SPAN_EXAMPLE)
-        # What is less than two hours ago is later than the instant two hours ago.
+        # A time less than two hours ago is later than the instant two hours ago.
         is_since = (than == ">") is not is_ago
         self._set(f"{field}_since" if is_since else f"{field}_until", instant, start)
 

@@ -14,7 +14,7 @@ from .situation import SeenBoot
 NOT_ASKED = Reached(
     boot="", condition="unknown", is_alive=True, why="on this store nobody can ask a runtime instance yet"
 )
-"""Of a server, which tells of those runtimes alone that live."""
+"""On a server, which shows only the runtimes that live."""
 
 
 class Runtimes:

@@ -86,7 +86,7 @@ class ComingSlot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlotView:
-    """What became, or will become, of a slot, or of a range of them, as `SlotStory` has it."""
+    """The past or future fate of a slot, or of a range of them, as `SlotStory` has it."""
 
     slot: Instant
     outcome: str
@@ -156,8 +156,8 @@ def schedule_view(
 def coming_slots(
     schedules: Iterable[tuple[ScheduleRecord, Collection[str] | None]], now: Instant, count: int
 ) -> list[ComingSlot]:
-    """So many slots of several schedules, the next first. Of one that is paused, that nobody declares, or whose rule
-    cannot be read here, there are none.
+    """So many slots of several schedules, the next first. A schedule that is paused, that nobody declares, or whose
+    rule cannot be read here, has none.
 
     Args:
         schedules: each with the boots that live and declare it; None unless all have said which they declare.

@@ -57,7 +57,7 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlotStory:
-    """What became, or will become, of a slot, or of a range of them.
+    """The past or future fate of a slot, or of a range of them.
 
     Attributes:
         outcome: `fired`, `late`, `caught_up`, `skipped`, `due` for what is still to come, or `unknown` for what was
@@ -95,7 +95,7 @@ def picture(record: ScheduleRecord, now: Instant) -> Schedule:
 
 
 def explain(record: ScheduleRecord, kept: Slots, first: Instant, last: Instant, now: Instant) -> Sequence[SlotStory]:
-    """What each slot in [first, last) did or will do, and why, in order; at most `EXPLAINED_SLOTS_MAX`.
+    """The fate of each slot in [first, last), and why, in order; at most `EXPLAINED_SLOTS_MAX`.
 
     Args:
         kept: what the store remembers of them.

@@ -67,7 +67,7 @@ class ServerRoom:
         self._now = SystemClock().now if now is None else now
 
     def look(self, enough: int | None = None) -> Sequence[Reached]:
-        """What each says of itself, in the order of their starts.
+        """The answer of each about itself, in the order of their starts.
 
         Args:
             enough: how many there are, if that is known: no more are waited for.
@@ -155,7 +155,7 @@ class ServerRuntimes(Runtimes):
         return ServerRuntimes(store, self._asked)
 
     def all(self) -> Sequence[SeenBoot]:
-        """As `Runtimes.all`. Of one that does not answer nobody knows whether it lives, until the leader has not heard
+        """As `Runtimes.all`. Nobody knows whether a runtime that does not answer lives, until the leader has not heard
         it for about a minute and takes it for ended.
         """
         with self._store.snapshot() as seen:
@@ -193,7 +193,7 @@ def _is_settled(lines: Sequence[bytes], known: set[str] | None) -> bool:
 
 
 def _answer(line: bytes) -> JobAnswer | None:
-    """What a boot says of a job; None of one whose version knows no such question.
+    """The answer of a boot about a job; None from one whose version knows no such question.
 
     Raises:
         AskRefused: it holds the job, and does not do it.
@@ -213,7 +213,7 @@ def _record(job: ActedJob) -> JobRecord:
 
 
 def _late(verb: JobVerb, job_id: str, boot: str, seconds: Seconds) -> str:
-    """What is said of a boot that holds a job and has not acted on it."""
+    """The remark on a boot that holds a job and has not acted on it."""
     return (
         f"runtime instance {boot} holds job {shown(job_id)}, and could not {verb} it within {seconds:g} s: its broker "
         "is busy, or hangs. Unless it has begun to do it, it does not do it later. If its process ends, others run the "
@@ -234,7 +234,7 @@ def _view(line: bytes) -> RuntimeView | None:
     try:
         return decode_answer(line, RuntimeView)
     except (LamplighterError, UsageError):
-        # Of another version, say: who it is cannot be known then.
+        # It may be of another version: its identity cannot be known then.
         return None
 
 

@@ -1,4 +1,4 @@
-"""What is known of a job and of its surroundings at one instant, and what can be said of it."""
+"""The facts about a job and its surroundings at one instant, and the remarks that follow from them."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ Code = Literal[
     "dead",
     "cancelled",
 ]
-"""Of a queued job, why it is not claimed; of a running one, how far it has come; of another, how it has ended."""
+"""Why a queued job is not claimed, how far a running one has come, or how another has ended."""
 
 
 Defect = Literal["restarting", "halted", "quarantined"]
 """Why handlers take no jobs."""
 
 DEFECTS = get_args(Defect)
-"""What is mended most easily first."""
+"""The reason that is mended most easily comes first."""
 
 BROKER = "broker"
 
@@ -121,7 +121,7 @@ class SeenBoot:
         return "halted" if any(actor.is_halted for actor in actors) else None
 
     def crash_of(self, name: str) -> str | None:
-        """What has died of its parts that take jobs of a name, and why."""
+        """Its dead parts that took jobs of a name, and why they died."""
         actors = [actor for actor in map(self._actor, (BROKER, f"handler:{name}")) if actor is not None]
         return next((actor.last_crash for actor in actors if actor.status in ("quarantined", "waiting")), None)
 

@@ -1,4 +1,4 @@
-"""What became of jobs over a span of time, as people ask for it: made of tallies, and of nothing else."""
+"""The outcomes of jobs over a span of time, as people ask for them: made of tallies, and of nothing else."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Spread:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stats:
-    """What became of jobs.
+    """The outcomes of jobs.
 
     Attributes:
         queued, done, dead, cancelled: how many jobs.
@@ -54,7 +54,7 @@ class Stats:
 
     @property
     def failed_percent(self) -> float | None:
-        """Of a hundred attempts, how many failed; None if there was none."""
+        """The percentage of attempts that failed; None if there was none."""
         return None if self.attempts == 0 else 100.0 * self.failed / self.attempts
 
 
@@ -70,7 +70,7 @@ def stats_by_start(tallies: Iterable[Tally]) -> dict[int, Stats]:
 
 
 def stats_of(tallies: Iterable[Tally]) -> Stats:
-    """What became of jobs in all."""
+    """The outcomes of all jobs."""
     kinds: dict[str, list[Tally]] = {}
     for tally in tallies:
         kinds.setdefault(tally.kind, []).append(tally)
@@ -87,8 +87,8 @@ def stats_of(tallies: Iterable[Tally]) -> Stats:
 
 
 def quantile(share: float, buckets: Sequence[int]) -> Seconds:
-    """What a share of all took at most. Within a bucket all are taken to lie evenly; beyond the last bound nothing is
-    known but that they do.
+    """The longest duration within a share of all. Within a bucket all are taken to lie evenly; beyond the last bound
+    nothing is known but that they do.
     """
     wanted, passed, lower = share * sum(buckets), 0, 0.0
     for bound, n in zip(BOUNDS, buckets, strict=False):

@@ -1,4 +1,4 @@
-"""What a store alone tells of a job's life, without a log: its row, and the ended claims that are kept of it."""
+"""The life of a job by its store alone, without a log: its row, and the ended claims that are kept of it."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class StoredLife:
         yield from (Entry(at=None, who=WHO, says=f"now: {says}", tone="warning") for says in self.because)
 
     def beside(self, told: Biography) -> tuple[Entry, ...]:
-        """What the store adds to what logs tell of the job."""
+        """The facts that the store adds to those of the logs."""
         lines = [entry.said for entry in told.entries]
         stores = {said["store_id"] for said in lines if "store_id" in said}
         if stores and self.store_id not in stores:
@@ -138,7 +138,7 @@ def _ended_claim(one: Attempt) -> Entry:
 
 
 def _end(job: JobRecord) -> Entry:
-    # Whoever cancels a job, or marks it done, ends no claim of it where it has none.
+    # A cancel or a mark as done ends no claim where the job has none.
     took = ""
     if _has_ended_by_claim(job) and job.claimed_at is not None and job.ended_at is not None:
         where = "" if job.boot is None else f" on boot {job.boot[:6]}"

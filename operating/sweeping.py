@@ -20,7 +20,7 @@ SWEPT_A_TURN_MAX = 500
 """How many jobs one turn acts on: runtimes wait for so long."""
 
 Sweep = Literal["requeue", "cancel"]
-"""What is done to each job of a sweep."""
+"""The act on each job of a sweep."""
 
 
 class Swept(NamedTuple):
@@ -51,7 +51,7 @@ class Wanted(NamedTuple):
 
 
 def wanted(given: Any) -> Wanted:
-    """What a sweep was given: a record, a `Job`, or an id.
+    """The argument of a sweep: a record, a `Job`, or an id.
 
     Raises:
         UsageError: it is none of these.

@@ -1,4 +1,4 @@
-"""What people see of a store: frozen values, the same for every face. As JSON each is its fields by their names, with
+"""Views of a store for people: frozen values, the same for every face. As JSON each is its fields by their names, with
 instants as seconds since the Unix epoch.
 """
 
@@ -180,7 +180,7 @@ class Payload:
 
     @property
     def text(self) -> str:
-        """What is shown, as JSON for people."""
+        """The view as JSON for people."""
         return json.dumps(self.value, ensure_ascii=False, indent=2)
 
 

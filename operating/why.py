@@ -1,13 +1,14 @@
 """Why a job is not running: a pure function over one snapshot of its store, and over what those say who work on it.
 
-What is said is so. Where a snapshot cannot tell, the code is `unknown`, and the sentence says what is missing. Several
+Every statement is certain. Where a snapshot cannot tell, the code is `unknown`, and the sentence says what is missing.
+Several
 things may keep a job from running at once: `reasons` has all that are known, and the first of them is the one that must
 go first.
 
-1. What only time and other jobs decide: `expired`, `waits_for`, `not_due`.
-2. What keeps all jobs of the store waiting: `no_runtime`, `store_locked`, `quiet`.
-3. What keeps the jobs of its name waiting: `paused`, `parked`, `restarting`, `halted`, `quarantined`.
-4. What keeps this one waiting: `untold`, `solo`, `suspect`.
+1. Things that only time and other jobs decide: `expired`, `waits_for`, `not_due`.
+2. Things that keep all jobs of the store waiting: `no_runtime`, `store_locked`, `quiet`.
+3. Things that keep the jobs of its name waiting: `paused`, `parked`, `restarting`, `halted`, `quarantined`.
+4. Things that keep this one waiting: `untold`, `solo`, `suspect`.
 5. That others have all the places, or come first: `limit`, `group`, `rate`, `lanes_full`, `behind`.
 
 Where none of this is known to be so, it is `just_now` for a moment, and `unknown` after that.
@@ -28,8 +29,8 @@ from .awaited import listed, revival, what_it_waits_for
 from .situation import DEFECTS, SeenBoot, Situation, Why
 
 JUST_NOW_SECONDS = 2.0
-"""What is due for less than this need not be held back by anything: should a hint be lost, processes find what others
-have queued once a second."""
+"""A job that is due for less than this need not be held back by anything: should a hint be lost, processes find what
+others have queued once a second."""
 
 NAMED_MAX = 3
 """So many processes are named in one sentence."""
@@ -39,7 +40,7 @@ START = "start a process that has a handler for it: your application, or `lampli
 
 
 def why(situation: Situation) -> Why:
-    """What must go first, or what became of a job that is not queued."""
+    """The condition that must go first, or the fate of a job that is not queued."""
     return reasons(situation)[0]
 
 
@@ -329,7 +330,7 @@ def _is_limited(boot: SeenBoot, situation: Situation) -> bool:
 
 
 def _full(boot: SeenBoot, situation: Situation) -> str | None:
-    """What says that a boot has no lane for a job; None if it has one, or nobody knows."""
+    """The reason why a boot has no lane for a job; None if it has one, or nobody knows."""
     name, view = situation.job.name, boot.view
     if view is None:
         return None
@@ -362,7 +363,7 @@ def _nothing_known(situation: Situation, takers: _Takers) -> Why:
 
 
 def _gaps(situation: Situation, takers: _Takers) -> Iterator[str]:
-    """What is not known and might tell."""
+    """The unknown facts that might tell."""
     if unsure := [boot for boot in takers.sound if boot.is_alive is None]:
         yield f"nobody can know whether {_named(unsure)} lives ({unsure[0].unheard})"
     silent = [boot for boot in takers.sound if boot.view is None]
@@ -406,7 +407,7 @@ def _held(situation: Situation) -> Why:
 
 
 def _on_a_lane(situation: Situation, boot: SeenBoot, view: RuntimeView, where: str) -> Why:
-    """What its boot says of a claimed job."""
+    """The answer of its boot about a claimed job."""
     job = situation.job
     lanes = [lane for lane in view.lanes if lane.job_id == job.id]
     mine = next((lane for lane in lanes if lane.claim_no == job.claim_no), None)

@@ -1,4 +1,4 @@
-"""What a store may lack, and what its users do instead: the one place that says so."""
+"""Features that a store may lack, and their replacements: the one place that names them."""
 
 from __future__ import annotations
 

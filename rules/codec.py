@@ -2,7 +2,7 @@
 own (a UUID, a date, a dataclass, a model) is stored as these; otherwise nothing is stored.
 
 Half of a surrogate pair (a text that was cut within an emoji, the name of a file that is not UTF-8) is no text that can
-be written anywhere. What is queued is refused with it; in what a job has done already, a result or an error, U+FFFD
+be written anywhere. New data with it is refused; in what a job has done already, a result or an error, U+FFFD
 stands in its place. So it does in whatever is shown of a store that an older version has written.
 
 JSON only, never pickle: a job written by one version, process or machine must be readable by any other.
@@ -31,10 +31,10 @@ PLAIN = frozenset({type(None), bool, int, str})
 """Whatever is of just one of these types is JSON-serializable."""
 
 LIKE_JSON = (type(None), bool, int, float, str, list, tuple, dict, set, frozenset)
-"""What needs nothing to stand for it, though its items may."""
+"""Types whose values need no other form in JSON, though their items may."""
 
 CARRIED = "what JSON has; dataclasses, models, enums, UUIDs, dates, Decimals, paths, sets, bytes"
-"""What an error says that is JSON-serializable."""
+"""The description of JSON-serializable values in an error."""
 
 DEPTH_MAX = 100
 """How deep data may nest; a cycle is found by it too."""
@@ -227,7 +227,7 @@ def _text(text: str, path: str, mends: bool) -> str:
 
 
 def _stand_in(value: Any, path: str) -> Any:
-    """What stands for a value in JSON: text, a number, a list or a dict, which may hold more of the kind.
+    """The form of a value in JSON: text, a number, a list or a dict, which may hold more of the kind.
 
     Raises:
         UsageError: nothing does.
@@ -258,7 +258,7 @@ def _builtins(value: Any) -> Any:
 
 
 def _unknown(value: Any) -> Any:
-    """What stands for a value that msgspec does not know."""
+    """The form of a value that msgspec does not know."""
     if isinstance(value, PurePath):
         return str(value)
     if is_model(type(value)):

@@ -1,6 +1,6 @@
 """Views as JSON, both ways, and the lines in which they are asked for: one question, one answer, each a line.
 
-Whoever asks may be of another version than who answers. So each line says which version of this it is, what is not
+The two sides may be of different versions. So each line says which version of this it is, what is not
 known is passed over, and a verb that is not known is refused by name.
 """
 

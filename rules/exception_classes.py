@@ -19,8 +19,9 @@ def class_names(cls: type) -> tuple[str, ...]:
 
 
 def is_tried_again(error_classes: Sequence[str], retry_on: frozenset[str] | None, discard_on: frozenset[str]) -> bool:
-    """Whether an error may be gone by the next attempt, as its handler has it. What has no class is no error that the
-    handler has raised: its thread has died, say.
+    """Whether an error may be gone by the next attempt, as its handler has it. An error without a class was not raised
+    by the
+    handler: its thread has died, say.
 
     Args:
         error_classes: as `class_names` has them. The nearest that stands in one of the other two decides.

@@ -1,4 +1,4 @@
-"""What the last turn knew of wall time: how far was the clock stepped since, and is it to be believed?"""
+"""The wall time that the last turn knew: how far was the clock stepped since, and is it to be believed?"""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ is wrong for a moment must not make all that is kept seem old, nor have slots fo
 
 
 class KnownClock(NamedTuple):
-    """What is remembered of a `Reading`.
+    """The remembered part of a `Reading`.
 
     Attributes:
         counter, offset: those of the reading; no counter if there was none yet.
@@ -30,7 +30,7 @@ class KnownClock(NamedTuple):
         return reading.offset - self.offset if is_same else None
 
     def after(self, reading: Reading) -> KnownClock:
-        """What is known after a reading that has a counter."""
+        """The known clock after a reading that has a counter."""
         step, doubted = self.step(reading), self.doubted
         # The clock of a machine that was just started may be wrong, and so may one that is far ahead at once.
         if step > DOUBTFUL_STEP_SECONDS if step is not None else self.counter is not None:

@@ -31,7 +31,7 @@ BESIDES = {
     "steps": "steps",
     "until": "until",
 }
-"""What is told of the fields of an event, unless it is nothing, and under which key: in the order of the keys, by
+"""The fields of an event that a move has, unless they are empty, and their keys: in the order of the keys, by
 which the checksum goes, whatever the order of the fields.
 """
 
@@ -116,7 +116,7 @@ def line_count(turn: LedgerTurn) -> int:
 
 
 def ledger_line(turn: LedgerTurn, part: int, store_id: str | None, told_by: str | None) -> dict[str, Any]:
-    """What one of the lines of a turn carries.
+    """The fields of one of the lines of a turn.
 
     Args:
         part: which of them, from 0.

@@ -1,4 +1,4 @@
-"""What becomes of a job: the one road that every ending takes.
+"""The fate of a job: the one road that every ending takes.
 
 `judge` is pure: it decides, and the store records its verdict in one fenced statement. The table of legal moves is
 here too, because both the store and whoever reads the log must agree on it.

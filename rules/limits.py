@@ -91,7 +91,7 @@ class Limits:
 
     @property
     def restart_budget(self) -> RestartBudget:
-        """What a child may die that has no budget of its own."""
+        """The deaths that a child without a budget of its own may have."""
         return RestartBudget(
             restarts_max=self.restarts_max,
             window_seconds=self.restart_window_seconds,

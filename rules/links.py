@@ -38,7 +38,7 @@ class ParentRefs:
         self._places[id(spec)] = (spec, place)
 
     def of(self, spec: JobSpec, rest: Iterable[Any] = ()) -> tuple[JobParent, ...]:
-        """What a job waits for.
+        """The jobs that a job waits for.
 
         Args:
             rest: what stands behind it in the call, for an error.
@@ -98,13 +98,13 @@ def check_links(links: int, most: int) -> None:
 
 
 def names_parents(spec: JobSpec) -> bool:
-    """Whether a job is to wait for others. What stands there may be anything yet, so it is compared with nothing."""
+    """Whether a job is to wait for others. The value may be anything yet, so it is compared with nothing."""
     refs = spec.after, spec.after_ended
     return tuple(map(type, refs)) != (tuple, tuple) or refs != ((), ())
 
 
 def _listed(refs: Any, what: str) -> Sequence[Any]:
-    """What one of the two holds, which may be one thing alone."""
+    """The content of one of the two, which may be one thing alone."""
     if isinstance(refs, str | JobSpec) or isinstance(getattr(refs, "record", None), JobRecord):
         return (refs,)
     if isinstance(refs, dict | bytes | bytearray):

@@ -14,20 +14,20 @@ from typing import Any, get_args
 from ..errors import UsageError
 
 SECRET = "**********"
-"""What pydantic writes in the place of a secret, which a handler would then take for the secret itself."""
+"""Pydantic's text in the place of a secret, which a handler would then take for the secret itself."""
 
 
 PROBLEMS_MAX = 5
 """How many of the things that are wrong with one payload are told."""
 
 TOLD_CHARACTERS_MAX = 200
-"""Of one of them, and of where it is."""
+"""The most characters of one problem, and of its place."""
 
 OWN_CHECKS = {"value_error", "assertion_error"}
 """The types of pydantic's errors that have the words of an application's own check, which may quote the data."""
 
 OF_THE_DATA = ("error", "encoding_error", "tag", "tz_actual", "actual_length")
-"""What pydantic's messages say of what came. The rest of their words is of what was declared."""
+"""The words in pydantic's messages about the value that came. The other words are about the declaration."""
 
 QUOTE = re.compile(rf"(?:[,:] (?:error: |got |not )?| )'?\{{(?:{'|'.join(OF_THE_DATA)})\}}'?")
 """How they say it."""
@@ -106,7 +106,7 @@ class ModelType:
 
 
 def _message(problem: dict[str, Any]) -> str:
-    """What is wrong, in pydantic's words, without what came: job data is never logged."""
+    """The problems in pydantic's words, without the value that came: job data is never logged."""
     kind, context = problem["type"], problem.get("ctx", {})
     if kind in OWN_CHECKS:
         return f"Expected what its own checks take, which raised {type(context.get('error')).__name__}"

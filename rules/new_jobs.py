@@ -32,13 +32,13 @@ NOT_DEBOUNCED = {
     "at": "it is due by the last call, quiet and at_most",
     "unique": "that keeps the data of the first call, and this those of the last",
 }
-"""What has no meaning beside `debounce`, and why."""
+"""The options that have no meaning beside `debounce`, and why."""
 
 SPEC_OPTIONS = tuple(field.name for field in fields(JobSpec) if field.name not in ("name", "data"))
-"""What a job may be queued with besides, by keyword."""
+"""The options of a job, by keyword."""
 
 SPEC_DEFAULTS = tuple(field.default for field in fields(JobSpec) if field.name in SPEC_OPTIONS)
-"""What each of these is where it is not given."""
+"""The default of each of these."""
 
 
 class Storing(AbstractContextManager[tuple[NewJob, ...]]):

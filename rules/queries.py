@@ -11,7 +11,7 @@ from ..messages.queries import DataTerm, JobQuery, Place
 from .codec import decode
 
 WHOLE_MAX = 2**63
-"""What is larger is compared as a float: SQLite has no such integers."""
+"""A larger integer is compared as a float: SQLite has no such integers."""
 
 _UPPER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
 
@@ -24,7 +24,7 @@ def folded(text: str) -> str:
 
 
 def error_text(job: JobRecord) -> str:
-    """What went wrong with a job, or what it says of its state."""
+    """The error of a job, or the reason of its state."""
     return job.error if job.error is not None else job.reason or ""
 
 

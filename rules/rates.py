@@ -22,7 +22,7 @@ LIMIT_MAX = 1_000_000
 PER_SECONDS_MIN = 0.001
 
 LATE_SECONDS_MAX, LATE_SHARE = 0.005, 0.005
-"""What starts so much late, or by this share of `per`, makes none behind it late. For that, all come more slowly by as
+"""A start so much late, or by this share of `per`, makes none behind it late. For that, all come more slowly by as
 much of `per`, so that no stretch of time has more of them than the rate says.
 """
 
@@ -34,7 +34,7 @@ SAID = re.compile(r"(\d{1,7})/([\d.e+-]{1,24})s(?: burst (\d{1,7}))?")
 
 
 class Room(NamedTuple):
-    """What a rate leaves room for.
+    """The room that a rate leaves.
 
     Attributes:
         free: how many may start now.
@@ -73,7 +73,7 @@ def room_of(rate: Rate, spent_to: Instant | None, now: Instant) -> Room:
 
 
 def spent(rate: Rate, spent_to: Instant | None, now: Instant, starts: int) -> Instant:
-    """What the store keeps once so many more have started."""
+    """The instant that the store keeps once so many more have started."""
     return _base(rate, spent_to, now) + starts * _interval(rate)
 
 
@@ -103,8 +103,8 @@ def per_seconds(rate: Rate) -> Seconds:
 
 
 def possible(rate: Rate, spent_to: Instant, now: Instant) -> Instant:
-    """What is kept, as far as it can be: it is no further ahead than after a whole burst, unless the clock was set back
-    since.
+    """The kept instant, as far as it can be: it is no further ahead than after a whole burst, unless the clock was set
+    back since.
     """
     return min(spent_to, now + _tolerance(rate) + _interval(rate))
 

@@ -13,7 +13,7 @@ BACKOFF_SECONDS_MIN = 0.05
 """The first restart waits for nothing, the second for this, each further one twice as long."""
 
 RESTARTS_MAX, WINDOW_SECONDS, BACKOFF_SECONDS_MAX = 5, 30.0, 30.0
-"""What a runtime allows a child that has no budget of its own, unless its application says otherwise."""
+"""The budget of a child that has no budget of its own, unless its application says otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

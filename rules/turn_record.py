@@ -1,4 +1,4 @@
-"""What a turn has done so far, as the log tells it after the commit: the same on every store."""
+"""The changes of a turn so far, as the log tells it after the commit: the same on every store."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .ledger_moves import told_moves
 
 
 class TurnRecord:
-    """What a `Turn` keeps of itself.
+    """The record that a `Turn` keeps of itself.
 
     Attributes:
         notes: what it did besides moving jobs, each after so many transitions.

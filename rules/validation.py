@@ -38,7 +38,7 @@ ELSEWHERE = {
     "coalesce": "catch_up",
     "tz": "timezone",
 }
-"""What options are called in other job queues, and here."""
+"""Options of other job queues, and their names here."""
 
 
 def unknown_options(unknown: Iterable[str], known: Iterable[str], what: str) -> UsageError:
@@ -88,7 +88,7 @@ def check_name(value: Any, what: str = "name") -> str:
             value.encode()
     except UnicodeEncodeError:
         raise UsageError(f"expected {what} to be valid Unicode, got: {shown(value)}") from None
-    # Of an enum's member the text: what is only like a str is not stored, or not as what it says.
+    # The text of an enum's member: a value that is only like a str is not stored, or stored differently.
     return value if type(value) is str else str.__str__(value)
 
 
@@ -158,7 +158,7 @@ def check_one_of(value: Any, what: str, allowed: Sequence[str]) -> Any:
 
 
 def check_iterable(value: Any, what: str, of: str) -> Iterable[Any]:
-    """Something that can be gone through. What it raises on the way is its own."""
+    """Something that can be gone through. Its errors on the way come out."""
     try:
         items: Iterable[Any] = iter(value)
     except TypeError:
