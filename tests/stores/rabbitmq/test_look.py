@@ -16,6 +16,8 @@ from lamplighter.operating.looking import look_at
 from lamplighter.stores.rabbitmq import topology
 
 from ...conftest import Recorder
+from ...faults.kit import eventually
+from .test_unreadable import QUEUE, Outside, body
 
 DEAD = JobQuery(states=(JobState.DEAD,))
 
@@ -159,3 +161,24 @@ def test_the_commands_say_what_can_be_had_and_what_not(url: str, busy: Runtime, 
     ):
         assert main([*arguments, "-s", gone]) == 3
     assert "guest:guest" not in capsys.readouterr().err
+
+
+def test_half_of_a_surrogate_pair_in_one_job_ends_no_list(url: str, runtime, capsys):
+    """An older version has queued it."""
+    rt = runtime(url)
+    rt.jobs.add_handler("work", cut, max_attempts=1)
+    Outside(url).publish(QUEUE, body(id="b", data='{"\\ud83d":"\\udce9"}'))
+    for job_id in ("a", "b", "c"):
+        if job_id != "b":
+            rt.jobs.queue("work", job_id, id=job_id)
+    eventually(lambda: len(rt.jobs.list(state="dead")) == 3)
+
+    assert main(["jobs", "list", "state:dead", "--json", "--show-data", "-s", url]) == 0
+
+    *jobs, _ = map(json.loads, capsys.readouterr().out.splitlines())
+    assert {job["id"]: job["data"]["value"] for job in jobs} == {"a": "a", "b": {"\ufffd": "\ufffd"}, "c": "c"}
+    assert {job["error"] for job in jobs} == {"ValueError: caf\ufffd"}
+
+
+def cut(job: Any) -> None:
+    raise ValueError("caf\udce9")
