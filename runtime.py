@@ -377,6 +377,7 @@ class Runtime:
             self._address,
             durability=self._durability,
             busy_seconds_max=self.limits.busy_seconds_max,
+            wal_bytes_max=self.limits.wal_bytes_max,
         )
 
     def _failed(self, boot: Boot, reason: str) -> None:

@@ -36,7 +36,7 @@ from ..rules.codec import decode, decode_own, encode, encode_own
 from ..rules.limits import WHOLE_MAX, Limits
 from ..rules.links import ParentRefs, names_parents
 from ..rules.new_jobs import SPEC_OPTIONS, as_spec
-from ..rules.validation import check_iterable
+from ..rules.validation import check_iterable, check_seconds
 from .carriers import Carrier, Carriers
 from .execute import Execution
 from .outcomes import Rules
@@ -220,7 +220,7 @@ class Borrowed:
         return None if self._deadline is None else datetime.fromtimestamp(self._deadline, UTC)
 
     def sleep(self, seconds: float) -> bool:
-        return not self._parent.woken.wait(seconds)
+        return not self._parent.woken.wait(check_seconds(seconds, "seconds"))
 
     def begin(self) -> None:
         """All is imported, and the function is about to be called: its timeout begins."""

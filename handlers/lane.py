@@ -17,6 +17,7 @@ from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from ..messages.steps import StepRecord
 from ..rules.limits import Limits
 from ..rules.new_jobs import FollowUps
+from ..rules.validation import check_seconds
 from .carriers import Carriers
 from .handler import Handler
 from .headcount import Headcount
@@ -336,6 +337,7 @@ class Lane:
         return self.context.bound(**self.fields(), corr=self.claim.job.corr)
 
     def sleep(self, seconds: Seconds) -> bool:
+        seconds = check_seconds(seconds, "seconds")
         with self._lock:
             signal = self._signal = self._signal or self.context.environment.event()
         return not (self.cancelled or self.stopping or signal.wait(seconds))

@@ -15,6 +15,9 @@ from .restart_budget import BACKOFF_SECONDS_MAX, RESTARTS_MAX, WINDOW_SECONDS, R
 WHOLE_MAX = 10**15
 """No limit that is a number of things may be higher; it stands for none."""
 
+WAL_BYTES_MAX = 64 * 1024 * 1024
+"""A longer log beside a SQLite file is more than its runtimes leave there by themselves."""
+
 NAME_CHARACTERS_MAX = 200
 """Longest name of a job, key of a schedule or unique key, in characters."""
 
@@ -45,6 +48,7 @@ class Limits:
         restart_backoff_seconds_max: the longest wait before a restart.
         keep_done_seconds, keep_dead_seconds: retention. Cancelled jobs are kept like done ones.
         busy_seconds_max: how long a write batch waits for SQLite's write lock before the log says so.
+        wal_bytes_max: how long SQLite's log beside the file may be before health is yellow.
         prefetch_seconds: how much work, by what its recent jobs took, a job name may hold beyond its worker threads.
         prefetch_claims_max: the same in claims.
         unstarted_seconds: a prefetched claim that is not started by then is given back.
@@ -78,6 +82,7 @@ class Limits:
     keep_done_seconds: float = 24 * 3600.0
     keep_dead_seconds: float = 30 * 24 * 3600.0
     busy_seconds_max: float = 1.0
+    wal_bytes_max: int = WAL_BYTES_MAX
     prefetch_seconds: float = 0.020
     prefetch_claims_max: int = 64
     unstarted_seconds: float = 0.050
@@ -127,6 +132,7 @@ class LimitKeywords(TypedDict, total=False):
     keep_done_seconds: float
     keep_dead_seconds: float
     busy_seconds_max: float
+    wal_bytes_max: int
     prefetch_seconds: float
     prefetch_claims_max: int
     unstarted_seconds: float

@@ -33,8 +33,8 @@ def address_of(store: Any) -> str:
 
 
 def _is_path(text: str) -> bool:
-    """Whether the operating system could take it."""
+    """Whether the operating system could take it, and logs and answers could say it: it is UTF-8."""
     try:
-        return b"\0" not in os.fsencode(text)
+        return b"\0" not in os.path.abspath(text).encode() + os.fsencode(text)
     except UnicodeEncodeError:
         return False

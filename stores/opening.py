@@ -18,6 +18,7 @@ from ..environment.environment import Environment
 from ..environment.failpoints import Failpoints
 from ..environment.ids import new_id as random_id
 from ..environment.threads import spawn
+from ..rules.limits import WAL_BYTES_MAX
 from .controls import Controls, NoControls, ServerControls, SocketControls
 from .hints import Hints, ServerHints, SocketHints
 from .ports import SERVER_SCHEMES, Store
@@ -40,6 +41,7 @@ def open_store(
     *,
     durability: str,
     busy_seconds_max: float,
+    wal_bytes_max: int = WAL_BYTES_MAX,
     only_existing: bool = False,
 ) -> Store:
     """The store at an address: the environment's, if it has its own way there.
@@ -53,6 +55,7 @@ def open_store(
         address,
         durability=durability,
         busy_seconds_max=busy_seconds_max,
+        wal_bytes_max=wal_bytes_max,
         failpoints=environment.failpoints,
         new_id=environment.new_id,
         only_existing=only_existing,
@@ -64,6 +67,7 @@ def store_at(
     *,
     durability: str,
     busy_seconds_max: float,
+    wal_bytes_max: int = WAL_BYTES_MAX,
     failpoints: Failpoints,
     new_id: Callable[[], str],
     only_existing: bool = False,
@@ -75,6 +79,7 @@ def store_at(
         address,
         durability=durability,
         busy_seconds_max=busy_seconds_max,
+        wal_bytes_max=wal_bytes_max,
         failpoints=failpoints,
         new_id=new_id,
         only_existing=only_existing,

@@ -7,6 +7,7 @@ import os
 import sqlite3
 import sys
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -374,6 +375,26 @@ def test_a_store_in_a_folder_that_does_not_exist_is_refused(tmp_path):
 def test_a_folder_is_no_store(tmp_path):
     with pytest.raises(UsageError, match="got a folder"):
         Runtime(tmp_path).start()
+
+
+@pytest.mark.parametrize("name", ["f" * 250 + ".db", "/".join("f" * 100 for _ in range(6))], ids=["name", "path"])
+def test_a_path_that_leaves_no_room_for_what_sqlite_keeps_beside_it_is_refused(tmp_path, name):
+    # It was unavailable, which is said of what heals by itself.
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+
+    with pytest.raises(UsageError, match="expected a path of at most"):
+        Runtime(tmp_path / name).start()
+
+
+def test_a_path_that_is_not_utf_8_is_refused_and_a_folder_that_is_not_too(tmp_path, monkeypatch):
+    with pytest.raises(UsageError, match="expected a store"):
+        Runtime(os.fsdecode(b"jobs-\xff.db"))
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff"))
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+
+    with pytest.raises(UsageError, match="expected a store"):
+        Runtime("jobs.db")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

@@ -19,6 +19,7 @@ from typing import Any
 from ...environment.failpoints import Failpoints
 from ...errors import LamplighterError, StoreError, StoreGone, StoreUnavailable, UsageError, shown
 from ...messages.jobs import Instant
+from ...rules.limits import WAL_BYTES_MAX
 from ..ports import (
     DeadJobs,
     Forkable,
@@ -47,7 +48,7 @@ from .readers import Readers
 from .rows import JobRows, ScheduleRows
 from .snapshot import SqliteSnapshot, snapshot_of
 from .tallies import TallyRows
-from .translation import Translation
+from .translation import HOST_FAILURES, Translation
 from .turn import SqliteTurn
 
 DURABILITY = {"full": "full", "os": "normal"}
@@ -59,6 +60,9 @@ HOW_FAR = """
   from lamplighter_store
 """
 """What a boot compares with what it knows, see `Seen`."""
+
+PATH_BYTES_MAX = 512
+"""SQLite opens no file whose path is longer (`MAX_PATHNAME` in its os_unix.c)."""
 
 FREEZE_SECONDS_MAX = 10.0
 """How long a fork waits for the turn and for the reads that are under way."""
@@ -75,6 +79,7 @@ class SqliteStore:
         connect: how the address is reached when it is no file of the operating system's, as on a disk that a test
             makes up. Such a store has one connection too, as `:memory:` has, and nobody beside it.
         failpoints: where a test makes it fail.
+        wal_bytes_max: a longer log beside the file is an ailment.
         new_id: where the id of a new store comes from; from SQLite unless given.
         only_existing: whether nothing is made that is not there: no file, no tables, and no newer ones of older.
     """
@@ -90,6 +95,7 @@ class SqliteStore:
         *,
         durability: str = "full",
         busy_seconds_max: float = 1.0,
+        wal_bytes_max: int = WAL_BYTES_MAX,
         connect: Connect | None = None,
         failpoints: Failpoints | None = None,
         new_id: Callable[[], str] | None = None,
@@ -109,6 +115,7 @@ class SqliteStore:
         self._only_existing = only_existing
         self._durability = durability
         self.waits_seconds_max = busy_seconds_max
+        self._wal_bytes_max = wal_bytes_max
         self._busy_ms = int(busy_seconds_max * 1000)
         self._writer: sqlite3.Connection | None = None
         self._lock = threading.RLock()
@@ -237,6 +244,12 @@ class SqliteStore:
             raise UsageError(f"expected a file for the store, got a folder: {path}")
         if self._only_existing and not path.exists():
             raise UsageError(f"expected the file of a store that runtimes use, got: {path}, which is not there")
+        names, room = os.pathconf(path.parent, "PC_NAME_MAX"), len("-journal")
+        if len(os.fsencode(path.name)) > names - room or len(os.fsencode(path)) > PATH_BYTES_MAX - room:
+            raise UsageError(
+                f"expected a path of at most {PATH_BYTES_MAX - room} bytes, and a name of at most {names - room}, for "
+                f"the store, because the files that SQLite keeps beside it have longer ones, got: {shown(self.address)}"
+            )
         try:
             # Only a file that is created here gets this mode: the application's own database keeps its own.
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
@@ -370,14 +383,27 @@ class SqliteStore:
             return census.due_names(reader, now, limit)
 
     def ailments(self) -> Sequence[Ailment]:
-        trouble = None if self._files is None else self._files.trouble
-        return () if trouble is None else (Ailment("red", trouble),)
+        if self._files is None:
+            return ()
+        if self._files.trouble is not None:
+            return (Ailment("red", self._files.trouble),)
+        try:
+            size = os.stat(f"{self.address}-wal").st_size
+        except OSError:
+            size = 0
+        if size <= self._wal_bytes_max:
+            return ()
+        says = (
+            f"SQLite's log {self.address}-wal has {size:,} bytes, more than wal_bytes_max={self._wal_bytes_max:,}: "
+            "somebody who reads on and on keeps it from being copied into the database; `lamplighter doctor` says who"
+        )
+        return (Ailment("yellow", says),)
 
     def join(self, connection: Any, now: Instant, work: Callable[[HostTurn], Any]) -> Any:
         return run_on(connection, partial(self._join, now, work), partial(engines.note, address=self.address))
 
     def _join(self, now: Instant, work: Callable[[HostTurn], Any], connection: Any, raw: sqlite3.Connection) -> Any:
-        with self._translated, cursor_of(connection, raw, self.address) as cursor:
+        with Translation(self.address, HOST_FAILURES), cursor_of(connection, raw, self.address) as cursor:
             return work(SqliteHostTurn(cursor, now))
 
     def written_here(self, *, blocks: bool = True) -> bool:

@@ -132,3 +132,18 @@ def test_an_engine_that_no_call_has_shown_is_told_too(runtime, recorder, path, e
         waiting = recorder.wait_for("store.waiting")
 
     assert waiting["likely"].startswith("this process has a transaction open (a connection)")
+
+
+@pytest.mark.parametrize(
+    "prepare",
+    [lambda db: db.execute("pragma query_only = 1"), lambda db: db.set_progress_handler(lambda: 1, 1)],
+    ids=["may not write", "is interrupted"],
+)
+def test_what_a_hosts_own_connection_refuses_is_sqlites_own_error(runtime, path, prepare):
+    # It was said of the store that it is unavailable now, which heals by itself.
+    rt = runtime(path)
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        prepare(db)
+
+        with pytest.raises(sqlite3.OperationalError):
+            rt.jobs.queue("welcome", connection=db)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 import threading
+from contextlib import closing
 
 import pytest
 from lamplighter import Environment, RestartBudget
@@ -200,3 +202,16 @@ def test_a_boot_says_which_schedules_its_code_declares(runtime):
     rt.scheduler.add("work", "@hourly", durable=True)
 
     assert rt.boot.views.declared().schedules == (declared,)
+
+
+def test_health_is_yellow_while_the_log_beside_the_file_is_too_long(runtime, tmp_path):
+    rt = runtime(wal_bytes_max=100_000)
+    with closing(sqlite3.connect(tmp_path / "jobs.db", isolation_level=None)) as reader:
+        reader.execute("begin").execute("select * from lamplighter_jobs").fetchall()
+        for _ in range(10):
+            rt.jobs.queue("nobody", "x" * 50_000)
+        health = rt.health()
+
+    assert health.status == "yellow"
+    assert any("wal_bytes_max=100,000" in reason for reason in health.reasons)
+    assert not any("wal_bytes_max" in reason for reason in runtime().health().reasons)

@@ -806,6 +806,22 @@ MUTANTS = (
         test="tests/boot/test_boots.py::test_a_neighbour_whose_lock_file_may_not_be_opened_keeps_its_jobs",
     ),
     Mutant(
+        SIGHT,
+        "health is green while SQLite's log grows",
+        "stores/sqlite/store.py",
+        "if size <= self._wal_bytes_max:",
+        "if size >= 0:",
+        test="tests/boot/test_views.py::test_health_is_yellow_while_the_log_beside_the_file_is_too_long",
+    ),
+    Mutant(
+        LIMITS,
+        "a host's own connection that may not write is a store that is unavailable",
+        "stores/sqlite/store.py",
+        "Translation(self.address, HOST_FAILURES)",
+        "self._translated",
+        test="tests/boot/test_own_transactions.py::test_what_a_hosts_own_connection_refuses_is_sqlites_own_error",
+    ),
+    Mutant(
         RECOVERY,
         "whoever waits for a job that has left the store is told nothing",
         "broker/joins.py",
