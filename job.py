@@ -401,9 +401,9 @@ class Job(JobSteps, Generic[T, R]):
         """Queue jobs if and only if this one ends as done: they are stored with its end, or not at all.
 
         Any other end of this attempt drops them: an error, a timeout, a `Snooze`, a cancel, a requeue, the death of its
-        process. Called twice, it adds. What is given no id gets this job's with two numbers, such as `.1.1` and `.1.2`,
-        of which the first rises with each retry and requeue. A `delay` counts from the end of this job. Works in child
-        processes too.
+        process. A job that must follow any end is queued before, with `after_ended=` this one. Called twice, it adds.
+        A job without an id gets this job's with two numbers, such as `.1.1` and `.1.2`, of which the first
+        rises with each retry and requeue. A `delay` counts from the end of this job. Works in child processes too.
 
         Args:
             jobs: `JobSpec` objects or (name, data) pairs, at most `then_jobs_max`, with `then_bytes_max` of data.

@@ -99,7 +99,8 @@ class JobSteps:
         function is annotated to return. A crash between the function's return and that moment repeats the function:
         give it a key that says what it is for. What it raises is not kept. Kept steps are found by their names, in
         whatever order the attempt comes to them, and are removed when the job is done. Works in child processes, and
-        in several threads of a handler side by side.
+        in several threads of a handler side by side. After a timeout, a cancel or the death of its process an attempt
+        takes no more steps: what must be undone then is for a job that waits with `after_ended=` this one.
 
         Args:
             name: of the step, 1 to 200 characters; each step of a job has its own.

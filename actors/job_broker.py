@@ -369,7 +369,7 @@ class JobBroker(RuntimeActor):
             # The turn meets the same trouble, and knows what to do about it.
             return None
         self._looked_at, self._state.expiry = now, outlook.expiry
-        return None if any(one.due <= self._state.monotonic() for one in self._state.deferred.values()) else outlook
+        return outlook
 
     def _set_alarms(self, outlook: Outlook | None = None) -> None:
         """Be woken when the next thing becomes due.
@@ -392,9 +392,6 @@ class JobBroker(RuntimeActor):
         instants = [at for at in due if at is not None and at != float("inf")]
         if instants:
             self._alarms.at(min(instants), CheckDue())
-        until = min((one.due for one in state.deferred.values()), default=float("inf"))
-        if until != float("inf"):
-            self._alarms.after("deferred", max(0.0, until - state.monotonic()), CheckDue())
         self._neighbours.poll()
 
     def _wait_for_store(self, error: StoreUnavailable | StoreGone) -> None:

@@ -157,15 +157,6 @@ def _bury(context: TurnContext, dead: BootRecord, jobs: Sequence[JobRecord]) -> 
         stopping=is_stopping or None,
     )
     maximum = context.state.limits.interruptions_max
-    # A claim whose handler has returned had no lane: its process's death cannot be its doing.
-    died = {
-        is_blamed: Outcome(kind=OutcomeKind.INTERRUPTED, reason=reason, error=reason, blamed=is_blamed)
-        for is_blamed in (True, False)
-    }
-    context.settle_all(
-        [
-            (job, died[not (job.deferred or is_stopping)], Policy(interruptions_max=job.interruptions_max or maximum))
-            for job in jobs
-        ]
-    )
+    died = Outcome(kind=OutcomeKind.INTERRUPTED, reason=reason, error=reason, blamed=not is_stopping)
+    context.settle_all([(job, died, Policy(interruptions_max=job.interruptions_max or maximum)) for job in jobs])
     context.out.buried.append(dead)

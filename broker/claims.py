@@ -8,16 +8,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 from ..errors import UsageError
-from ..messages.jobs import Claim, ClaimKey, Instant, JobRecord, JobState, Seconds
+from ..messages.jobs import Claim, ClaimKey, Instant, JobRecord, JobState
 from ..messages.mail import Capacity, Down, Ended, Ending, GiveBack, Mail, Paused, Progressed, Revoke, Run
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from ..rules.lifecycle import done_without_result, is_suspect
 from ..rules.limits import WHOLE_MAX
 from ..stores.turn_ports import Want
 from .log_lines import names_job
-from .outbox import Deferred, HandlerCapacity
+from .outbox import HandlerCapacity
 from .places import is_limited, share_out
-from .turn_context import TurnContext, is_current
+from .turn_context import TurnContext
 
 LOST = "its process died while it ran"
 """The reason of a job that ends as poison without a boot that has died to name."""
@@ -117,7 +117,7 @@ def _want(context: TurnContext, name: str, capacity: HandlerCapacity, begun: int
         begun=begun,
         prefetched=prefetched,
         limits=capacity.limits,
-        interruptions_max=capacity.interruptions_max,
+        interruptions_max=capacity.policy.interruptions_max,
     )
 
 
@@ -218,9 +218,8 @@ def failed_instead(mail: Mail, error: Exception) -> Mail | None:
 
 def _defer(context: TurnContext, job: JobRecord, ending: Ending) -> None:
     timeout = ending.outcome.seconds or None
-    if context.turn.jobs.defer(job, timeout):
-        due = float("inf") if timeout is None else context.state.monotonic() + timeout - ending.seconds
-        context.out.deferred[job.key] = Deferred(due, ending.policy, job.id)
+    if context.turn.jobs.defer(job, timeout, ending.seconds, ending.policy.max_attempts):
+        context.turn.note({"k": "deferred", "j": job.id, "n": job.name, "r": job.rev, "c": job.claim_no})
 
 
 def _refuse(context: TurnContext, job: JobRecord, ending: Ending) -> None:
@@ -275,9 +274,9 @@ def hear_capacity(context: TurnContext, body: Capacity) -> None:
     if actor in state.unreconciled or not same:
         held = _reconcile(context, body)
         context.out.reconciled.add(actor)
-    maximum = body.interruptions_max or state.limits.interruptions_max
+    policy = body.policy or Policy(interruptions_max=state.limits.interruptions_max)
     context.out.capacities[body.name] = HandlerCapacity(
-        body.incarnation, body.lanes, body.prefetch, body.limits, maximum, held
+        body.incarnation, body.lanes, body.prefetch, body.limits, policy, held
     )
     store_names(context)
 
@@ -299,18 +298,11 @@ def down(context: TurnContext, body: Down) -> None:
 
 
 def finish_deferred(context: TurnContext) -> None:
-    """Time out claims whose handler has returned and which nobody has marked done."""
-    if not context.state.deferred:
-        return
-    monotonic = context.state.monotonic()
-    overdue = {key: deferred for key, deferred in context.state.deferred.items() if deferred.due <= monotonic}
-    jobs = context.turn.jobs.get({deferred.job_id for deferred in overdue.values()}) if overdue else {}
-    for key, deferred in overdue.items():
-        job = jobs.get(deferred.job_id)
-        if job is not None and is_current(job, key):
-            outcome = Outcome(kind=OutcomeKind.TIMED_OUT, error="nobody marked it done in time")
-            context.settle(job, outcome, deferred.policy)
-        context.out.deferred[key] = None
+    """Time out claims whose handler has returned and which nobody has marked done, whichever boot has made them."""
+    outcome = Outcome(kind=OutcomeKind.TIMED_OUT, error="nobody marked it done in time")
+    for job in context.turn.jobs.overdue():
+        capacity = context.capacities.get(job.name)
+        context.settle(job, outcome, Policy() if capacity is None else capacity.policy)
 
 
 def store_names(context: TurnContext) -> None:
@@ -330,24 +322,10 @@ def _reconcile(context: TurnContext, body: Capacity) -> dict[ClaimKey, JobRecord
         key = job.key
         if key in body.held:
             held[key] = job
-        elif job.deferred:
-            # Its handler's policy died with the broker that knew it.
-            if key not in context.state.deferred:
-                due = context.state.monotonic() + _time_left(job, context.turn.now)
-                context.out.deferred[key] = Deferred(due, Policy(), job.id)
-        else:
+        elif not job.deferred:
             context.interrupt([job], "it was not delivered")
     for key in body.held:
         if key not in held:
             # Another boot has requeued or ended it, say, while no broker ran here to notice.
             context.tell(f"handler:{body.name}", Revoke(key=key, reason="its claim was lost"))
     return held
-
-
-def _time_left(job: JobRecord, now: Instant) -> Seconds:
-    """How long a claim may still last whose handler has returned. The clock may have been stepped back since the claim
-    was made, so it gets no more than its whole timeout.
-    """
-    if job.timeout is None or job.claimed_at is None:
-        return float("inf")
-    return job.timeout - max(0.0, now - job.claimed_at)

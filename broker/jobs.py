@@ -257,6 +257,5 @@ def _revoke(context: TurnContext, job: JobRecord, reason: str) -> None:
     """Signal the lane that still runs a job whose claim is lost. If the lane is another boot's, that boot learns it by
     the hint.
     """
-    context.out.deferred[job.key] = None
     if job.state == JobState.RUNNING and job.boot == context.state.boot:
         context.tell(f"handler:{job.name}", Revoke(key=job.key, reason=reason))

@@ -24,16 +24,8 @@ class HandlerCapacity:
     lanes: int
     prefetch: int
     limits: NameLimits
-    interruptions_max: int
-    held: dict[ClaimKey, JobRecord]
-
-
-class Deferred(NamedTuple):
-    """A claim whose handler has returned: until when by monotonic time it lives, and how it is judged then."""
-
-    due: Seconds
     policy: Policy
-    job_id: str
+    held: dict[ClaimKey, JobRecord]
 
 
 class Membership(NamedTuple):
@@ -70,7 +62,6 @@ class Outbox:
         capacities: what HandlerActors have said that they can take; None of one that has died.
         reconciled: actors whose claims have been compared with the store.
         progress: how far jobs are.
-        deferred: claims whose handler has returned; None of one that has ended.
         membership: who lives, if the turn has looked.
         stored_names: the job names that other boots now know to have lanes here.
         next_due: by job name, from when on it pays to look again; None where the turn has not looked.
@@ -106,7 +97,6 @@ class Outbox:
     capacities: dict[str, HandlerCapacity | None] = field(default_factory=dict)
     reconciled: set[str] = field(default_factory=set)
     progress: dict[ClaimKey, str] = field(default_factory=dict)
-    deferred: dict[ClaimKey, Deferred | None] = field(default_factory=dict)
     membership: Membership | None = None
     stored_names: list[str] | None = None
     next_due: dict[str, Instant] | None = None

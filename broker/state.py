@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 
 from ..errors import alike
 from ..messages.boots import BootRecord
-from ..messages.jobs import ENDED, ClaimKey, Instant, Seconds
+from ..messages.jobs import Instant, Seconds
 from ..messages.mail import Expect
 from ..messages.schedules import ScheduleRecord
 from ..rules.limits import Limits
 from ..stores.presence import Presence
-from .outbox import Deferred, HandlerCapacity, Outbox
+from .outbox import HandlerCapacity, Outbox
 from .parked import ParkedNames
 from .places import is_limited
 from .quiet import Quiet
@@ -54,7 +54,6 @@ class BrokerState:
         sync_id: the number of the last `Resync` that living HandlerActors were sent.
         unreconciled: those whose claims have not been compared with the store since, with the incarnation asked.
         monotonic: the time that only passes, in seconds.
-        deferred: claims whose handler has returned.
         others: the other living boots.
         next_due: by job name, from when on it pays to look for a job to claim, where that is known; never too late.
         version: the store's, for which that holds.
@@ -76,7 +75,6 @@ class BrokerState:
     stored_names: list[str] | None = None
     sync_id: int = 0
     unreconciled: dict[str, int] = field(default_factory=dict)
-    deferred: dict[ClaimKey, Deferred] = field(default_factory=dict)
     others: Sequence[BootRecord] = field(default_factory=list)
     next_due: dict[str, Instant] = field(default_factory=dict)
     version: int = 0
@@ -102,7 +100,6 @@ class BrokerState:
         """Go on as another boot, which has claimed nothing and knows no others."""
         self.standing = standing
         self.stored_names = None
-        self.deferred.clear()
         self.others = []
         self.untraced.clear()
         self.forget_next_due()
@@ -147,11 +144,6 @@ class BrokerState:
             for capacity in self.capacities.values():
                 if key in capacity.held:
                     capacity.held[key] = capacity.held[key]._replace(progress=progress)
-        for key, deferred in out.deferred.items():
-            if deferred is None:
-                self.deferred.pop(key, None)
-            else:
-                self.deferred[key] = deferred
         for actor in out.reconciled:
             self.unreconciled.pop(actor, None)
         if out.membership is not None:
@@ -163,9 +155,6 @@ class BrokerState:
             self.served = out.served
         if out.next_due is not None:
             self.next_due = out.next_due
-        for moved in out.transitions if self.deferred else ():
-            if moved.job.state in ENDED:
-                self.deferred.pop(moved.job.key, None)
         said = self.parked.said
         said.update(out.parked)
         for name in [name for name in said if self.is_handled(name, self.others)]:

@@ -122,7 +122,7 @@ def orphans(seen: Evidence) -> Iterator[Symptom]:
         # Read at the same instant as the jobs: a boot that has come since the others were asked may have claimed one.
         on_store = {record.boot for record in stored.boots()}
         found = stored.table.find(JobQuery(states=(JobState.RUNNING,)), limit=RUNNING_LOOKED_MAX)
-    lost = [job for job in found.jobs if job.boot not in on_store]
+    lost = [job for job in found.jobs if job.boot not in on_store and not job.deferred]
     forgotten = [
         job
         for job in found.jobs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 
 from ..messages.jobs import ClaimKey, Seconds
 from ..messages.mail import Capacity
@@ -68,7 +69,8 @@ def offer(
         lanes=lanes if handlers else 0,
         prefetch=prefetch,
         limits=limits,
-        interruptions_max=max((handler.policy.interruptions_max for handler in handlers), default=None),
+        # Of several handlers, the policy that blames a job least.
+        policy=max((handler.policy for handler in handlers), key=attrgetter("interruptions_max"), default=None),
         held=held,
         answers=answers,
     )

@@ -25,6 +25,7 @@ MOVE_KINDS: dict[str, str] = {
     "replaced": "a call with its debounce key has given it other data, and put it off",
     "freed": "all jobs that it has waited for have ended as they should",
     "claimed": "a lane has it",
+    "deferred": "its handler has returned, and its claim lives on until somebody marks it done (`auto_done=False`)",
     "done": "it is done",
     "failed": "an attempt failed, and it is queued again",
     "snoozed": "its handler asked to run it later",
@@ -57,8 +58,8 @@ MOVE_KEYS: dict[str, str] = {
     "k": "its kind",
     "j": "the job's id",
     "n": "its name, or the name of the jobs that it is about",
-    "r": "how many moves the job has made, this one included: from 1 without a gap; a step is none, and says how many "
-    "were made before it",
+    "r": "how many moves the job has made, this one included: from 1 without a gap; a step is none, nor "
+    "is that it is deferred, and these say how many were made before them",
     "f": "the state that it came from; not of a birth",
     "c": "its claim number after it",
     "a": "its attempts after it",

@@ -250,6 +250,7 @@ class Capacity(NamedTuple):
         lanes: how many jobs may run at once.
         prefetch: how many more claims it may hold.
         limits: how many of this name may run and start over the whole store.
+        policy: of its handlers; None where there is none.
         held: the keys of every claim it holds, started or not.
         answers: the `Resync` of a broker that it has read last; 0 if none came.
     """
@@ -259,7 +260,7 @@ class Capacity(NamedTuple):
     lanes: int
     prefetch: int
     limits: NameLimits
-    interruptions_max: int | None
+    policy: Policy | None
     held: tuple[ClaimKey, ...]
     answers: int
 

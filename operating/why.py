@@ -384,6 +384,11 @@ def _held(situation: Situation) -> Why:
     """How far a running job has come."""
     job = situation.job
     boot = next((one for one in situation.boots if one.record.boot == job.boot), None)
+    if job.deferred:
+        sentence = "its handler has returned, and nobody has marked it done yet (auto_done=False)"
+        if job.expires_at is not None:
+            sentence += f"; its timeout is over in {about(max(0.0, job.expires_at - situation.now))}"
+        return Why(code="deferred", sentence=sentence, changes="mark_done with its token, or its timeout")
     since = "" if job.claimed_at is None else f" for {about(max(0.0, situation.now - job.claimed_at))}"
     if boot is None and situation.has_all_boots:
         sentence = f"boot {job.boot}, which has claimed it, is not on the store any more"
@@ -392,12 +397,6 @@ def _held(situation: Situation) -> Why:
         sentence = f"{boot.words}, which has claimed it, is dead"
         return Why(code="orphaned", sentence=sentence, changes="the next start, or another process, takes it back")
     where = f"on boot {job.boot}" if boot is None else f"on {boot.words}"
-    if job.deferred:
-        return Why(
-            code="deferred",
-            sentence=f"its handler has returned {where}, and nobody has marked it done yet (auto_done=False)",
-            changes="mark_done with its token, or its timeout",
-        )
     if boot is not None and boot.view is not None:
         return _on_a_lane(situation, boot, boot.view, where)
     unsure = ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..messages.jobs import WAITS_FOR_JOBS, WAITS_ITS_TURN, Instant, JobRecord, NewJob, Transition
+from ..messages.jobs import WAITS_FOR_JOBS, WAITS_ITS_TURN, Instant, JobRecord, NewJob, Seconds, Transition
 from ..messages.outcomes import Outcome, OutcomeKind, Verdict
 from ..messages.schedules import SlotEntry
 from ..messages.slots import SlotRange
@@ -82,6 +82,23 @@ def granted(job: JobRecord, want: Want, now: Instant, *, begun: bool, passed: in
         "claimed_at": now,
         "interruptions_max": want.interruptions_max,
         "progress": None,
+    }
+
+
+def deferred(
+    claimed: JobRecord, timeout: Seconds | None, passed: Seconds, max_attempts: int, now: Instant
+) -> dict[str, Any]:
+    """What it changes that a handler has returned and its claim lives on, without the boot that has made it.
+
+    Its timeout is kept where an expiry is: when that is over, whichever boot is there ends the claim.
+    """
+    left = None if timeout is None else max(0.0, timeout - passed)
+    return {
+        "deferred": 1,
+        "timeout": timeout,
+        "max_attempts": max_attempts if claimed.max_attempts is None else claimed.max_attempts,
+        "expires_at": None if left is None else now + left,
+        "expires_in": left,
     }
 
 
@@ -171,6 +188,9 @@ def ending(claimed: JobRecord, outcome: Outcome, verdict: Verdict, now: Instant)
         if outcome.kind is not OutcomeKind.SNOOZED:
             # It has been started, so it does not expire any more. A snooze takes no attempt, and leaves it unstarted.
             changes["expires_at"] = None
+    if claimed.deferred:
+        # This was its timeout.
+        changes["expires_at"] = None
     return changes
 
 

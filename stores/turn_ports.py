@@ -94,9 +94,12 @@ class JobQueue(Protocol):
     def release(self, claimed: JobRecord, reason: str) -> JobRecord | None:
         """Running to queued, at its old place, as if it had not been claimed. None when the claim is not current."""
 
-    def defer(self, claimed: JobRecord, timeout: Seconds | None) -> bool:
-        """Note that the handler has returned and the claim lives on, for `timeout` seconds since it was claimed.
-        False when the claim is not current."""
+    def defer(self, claimed: JobRecord, timeout: Seconds | None, passed: Seconds, max_attempts: int) -> bool:
+        """Note that the handler has returned and the claim lives on, for `timeout` seconds, of which some have passed.
+        A job without `max_attempts` of its own gets these. False when the claim is not current."""
+
+    def overdue(self) -> list[JobRecord]:
+        """A batch of the claims whose handler has returned and whose time is over, whichever boot has made them."""
 
     def requeue(self, job: JobRecord, run_at: Instant) -> JobRecord | None:
         """Any state to queued, attempts reset; id and `claim_no` stay. None when the job is out of reach, as none is in
@@ -110,10 +113,10 @@ class JobQueue(Protocol):
         """Keep how far a job is, only if the claim is current."""
 
     def open_claims(self, boot: str, name: str | None = None, incarnation_max: int | None = None) -> list[JobRecord]:
-        """Running jobs that a boot holds, those whose handler has returned included."""
+        """Running jobs that a boot holds. In a table, a claim whose handler has returned does not need its boot."""
 
     def orphans(self) -> list[JobRecord]:
-        """Running jobs whose boot is not on the store: nobody else will ever take them back."""
+        """Running jobs that need a boot which is not on the store: nobody else will ever take them back."""
 
     def recent_interruptions(self, job_ids: Collection[str], since: Instant) -> dict[str, int]:
         """How many blamed interruptions each job had since then, if any."""
@@ -281,7 +284,8 @@ class Turn(Protocol):
             die before it has told them.
         did: after the commit, what this turn did; None when it has changed nothing.
         version: another one than in the turn before if somebody else has committed since.
-        expiry: no queued job expires before this instant, as far as is known; None when none does.
+        expiry: before this instant no queued job expires, and no claim is overdue, as far as is known; None when none
+            ever will be.
         leads: whether slots may be accounted for here: always, unless a store has one boot do it for all.
         lost: why the boot of this turn, once registered, is none any more. Nothing that it knows or holds counts then;
             what the turn may still do is to register another one.

@@ -12,10 +12,11 @@ from datetime import timedelta
 
 import msgspec
 import pytest
-from lamplighter import JobFailed, JobSpec, KeptStep, Runtime, Snooze, StaleClaim, UsageError
+from lamplighter import Discard, JobFailed, JobSpec, KeptStep, Runtime, Snooze, StaleClaim, UsageError
 from lamplighter.messages.jobs import Claim
 from lamplighter.stores.sqlite.jobs import SqliteJobs
 from lamplighter.testing import Inline
+from lamplighter.testing.simulation.simulation import Simulation
 
 from .support.forked import REFUSED, said_of_a_forked_call
 
@@ -787,3 +788,59 @@ def test_a_step_is_not_taken_again_after_the_death_of_its_process(tmp_path):
 
     assert (first.returncode, first.stdout) == (-9, "pay\n")
     assert second.stdout == "go on 7\n"
+
+
+ENDS = ("done", "error", "timeout", "cancel", "poison", "expired")
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_job_that_waits_for_the_end_of_another_undoes_its_steps_however_that_ended(end):
+    """As docs/flow.md has it under "A saga"."""
+    booked = []
+
+    def trip(job):
+        job.step("book-flight", lambda: booked.append("flight") or "flight")
+        if end == "error":
+            raise Discard("no hotel")
+        if end != "done":
+            job.sleep(1000)
+
+    def undo(job):
+        (ended,) = job.parents()
+        if ended.state in ("dead", "cancelled"):
+            for step in reversed(ended_steps(ended)):
+                job.step(f"give-back-{step.result}", booked.remove, step.result)
+        return ended.state
+
+    def ended_steps(job):
+        return simulation.runtime.jobs.steps(job)
+
+    def register(runtime):
+        runtime.jobs.add_handler("trip", trip, timeout=30, max_attempts=1)
+        runtime.jobs.add_handler("undo-trip", undo, max_attempts=100)
+
+    with Simulation(register) as simulation:
+        if end == "expired":
+            simulation.runtime.jobs.pause("trip")
+        journey = JobSpec(name="trip", expires=1 if end == "expired" else None)
+        queued, undoing = simulation.runtime.jobs.queue_many([journey, JobSpec(name="undo-trip", after_ended=journey)])
+        simulation.run(seconds=5)
+        for _ in range(3 if end == "poison" else 0):
+            simulation.kill()
+            simulation.run(seconds=10)
+        if end == "cancel":
+            simulation.runtime.jobs.cancel(queued)
+        simulation.run(seconds=60)
+
+        ended, undone = simulation.runtime.jobs.get(queued), simulation.runtime.jobs.get(undoing)
+        assert (undone.state, undone.result) == ("done", ended.state)
+        assert booked == (["flight"] if end == "done" else [])
+        assert {
+            "done": ended.state == "done",
+            "error": ended.state == "dead" and "no hotel" in ended.reason,
+            "timeout": ended.reason == "timed out in attempt 1 of 1",
+            "cancel": ended.state == "cancelled",
+            "poison": "poison" in str(ended.reason),
+            "expired": ended.reason == "expired",
+        }[end]
+        simulation.check()

@@ -184,7 +184,7 @@ class Verdicts:
         """Jobs that still ran when their boot had stopped, or had been taken back what it held."""
         for job_id, job in store.jobs.open.items():
             boot = self._replay.boots.get(job.boot)
-            if job.state == "running" and boot is not None and boot.ended is not None:
+            if job.state == "running" and not job.is_deferred and boot is not None and boot.ended is not None:
                 how = "has stopped" if boot.ended == "stopped" else "died and was recovered"
                 says = f"job {job_id} was running on boot {job.boot}, which {how}, and was not given back"
                 self._findings.say("lost", says, job.step.line)

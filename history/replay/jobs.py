@@ -78,6 +78,8 @@ class JobReplay:
         # Jobs whose ids were used again before anybody had told that retention removed something.
         self._born_again: list[tuple[ToldJob, ToldMove]] = []
         self._told_twice: set[str] = set()
+        # That a handler has returned, where the claim is not told yet: by the number of that move.
+        self._deferred: dict[str, int] = {}
         self._findings = findings
         self.links = LinkReplay(findings, self._end_of)
         self.debounces = DebounceReplay()
@@ -109,6 +111,14 @@ class JobReplay:
             self._again(job, step)
         else:
             self._wait(step)
+
+    def defer(self, move: Told) -> None:
+        """The handler of a running job has returned, and the job lives on without its boot."""
+        job = self.get(move.j)
+        if job is not None and job.rev == move.r:
+            job.is_deferred = True
+        elif job is None or job.rev < move.r:
+            self._deferred[move.j] = move.r
 
     def get(self, job_id: str) -> ToldJob | None:
         """A job that is remembered."""
@@ -287,6 +297,8 @@ class JobReplay:
                 if one.state == "running" and one.boot != step.boot and one.rev < move.r:
                     last = self.bereft.get(one.boot, step)
                     self.bereft[one.boot] = max(last, step, key=lambda told: told.line.ts)
+        if self._deferred.get(move.j) == move.r:
+            known.is_deferred = bool(self._deferred.pop(move.j))
         self.open.pop(move.j, None)
         self.ended.pop(move.j, None)
         if job is not None and job.state in ENDED:

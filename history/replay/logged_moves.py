@@ -43,6 +43,7 @@ class ToldJob:
         waits_for: how many others it waits for; None if nobody has told that.
         end: its last end: by which of its moves, and the state.
         others: where it stood before, newest first, if its server may have gone on from there.
+        is_deferred: whether its handler has returned, so that it needs its boot no more.
     """
 
     state: str | None
@@ -56,6 +57,7 @@ class ToldJob:
     waits_for: int | None = None
     end: tuple[int, str] | None = None
     others: tuple[ToldJob, ...] = ()
+    is_deferred: bool = False
 
     @property
     def is_requeued(self) -> bool:

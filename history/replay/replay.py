@@ -313,6 +313,8 @@ class Replay:
             case "forgotten":
                 store.jobs.pruned += 1
                 store.steps.forget(move.j)
+            case "deferred":
+                store.jobs.defer(move)
             case "stepped":
                 store.steps.hear(step)
             case "linked":

@@ -38,7 +38,7 @@ NAMES = {
 }
 """The names that other lines have for the keys of a move."""
 
-OF_JOBS = frozenset({*MOVES, "job.stepped"})
+OF_JOBS = frozenset({*MOVES, "job.stepped", "job.deferred"})
 """The events of what the ledger tells of jobs."""
 
 
@@ -120,6 +120,6 @@ def _hops(said: Said) -> Iterator[tuple[Told, Said]]:
             if event in MOVES:
                 hop |= {"attempt": move.a, "to": MOVES[event][1].value}
             else:
-                # A step is no move of its job, and has no number among them.
+                # It is no move of its job, and has no number among them.
                 del hop["rev"]
             yield move, {**hop, **common}

@@ -161,6 +161,8 @@ def _about_job(event: str, said: dict[str, Any]) -> str:
             took = f" after {span(said['took'])}" if "took" in said else ""
             size = f", {many(said['bytes'], 'byte')}" if "bytes" in said else ""
             return f"step {said.get('step')} is kept{took}{size}"
+        case "job.deferred":
+            return f"the handler of attempt {attempt} has returned, and the job waits to be marked done"
         case "job.resumed":
             return f"attempt {attempt} goes on after {many(said.get('steps', 0), 'step')} that earlier ones have kept"
         case "job.fenced":

@@ -57,6 +57,8 @@ def why_unfinished(logs: StoreLogs, lines: Sequence[Said]) -> list[Entry]:
         if (said.get("job_name") == name and said.get("event") in EVENTS_OF_NAMES) or said.get("child") == child
     ]
     paused = _pause(found, about, name)
+    if lines[-1].get("event") == "job.deferred":
+        return [Entry(at=None, who="", says="when these logs end, it waits to be marked done", tone="warning")]
     reasons = _running(seen, moves[-1]) if moves[-1]["to"] == "running" else _queued(seen, logs, lines, about, paused)
     return [Entry(at=None, who="", says=f"when these logs end, {says}", tone="warning") for says in reasons]
 

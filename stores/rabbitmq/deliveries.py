@@ -70,12 +70,14 @@ class HeldJob:
         job: as it was claimed.
         is_lost: whether its session is over.
         is_marked: whether all runtimes are told that it has begun.
+        deadline: when the claim is overdue, by the `SharedTime`, once its handler has returned.
     """
 
     delivery: Delivery
     job: JobRecord
     is_lost: bool = False
     is_marked: bool = False
+    deadline: Instant = float("inf")
 
 
 class HeldJobs:

@@ -8,7 +8,7 @@ from typing import Any
 from ...messages.jobs import ClaimKey, Instant, JobRecord, NewJob, Seconds
 from ...messages.outcomes import Outcome, OutcomeKind, Verdict
 from ...messages.pauses import PauseRecord, changed
-from ..transitions import released, requeued
+from ..transitions import deferred, released, requeued
 from ..turn_ports import Claimed, End, Want
 from .claiming import Claiming, take_out
 from .dead_jobs import DeadAtHand
@@ -93,8 +93,17 @@ class RabbitJobs:
         self._turn.record_wait(step, held.delivery, 0.0)
         return step.job
 
-    def defer(self, claimed: JobRecord, timeout: Seconds | None) -> bool:
-        return self._amend(claimed.key, deferred=1, timeout=timeout)
+    def defer(self, claimed: JobRecord, timeout: Seconds | None, passed: Seconds, max_attempts: int) -> bool:
+        changes = deferred(claimed, timeout, passed, max_attempts, self._turn.now)
+        held, left = self._state.deliveries.held.get(claimed.key), changes["expires_in"]
+        if held is not None and left is not None:
+            # If the turn fails, the job is not deferred, and its deadline counts for nothing.
+            held.deadline = self._state.time.now() + left
+        return self._amend(claimed.key, **changes)
+
+    def overdue(self) -> list[JobRecord]:
+        now = self._state.time.now()
+        return [one.job for one in self._state.deliveries.held if one.job.deferred and one.deadline <= now]
 
     def note_progress(self, key: ClaimKey, progress: str) -> None:
         self._amend(key, progress=progress)

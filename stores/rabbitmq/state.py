@@ -81,6 +81,11 @@ class RabbitState:
         """Whether the others are to know what this runtime does."""
         return bool(self.declared or self.handled or self.own_boots)
 
+    def next_overdue(self, now: Instant) -> Instant | None:
+        """When the next claim is overdue whose handler has returned, as wall time runs now."""
+        deadline = min((held.deadline for held in self.deliveries.held if held.job.deferred), default=float("inf"))
+        return None if deadline == float("inf") else now + deadline - self.time.now()
+
     def next_no(self) -> int:
         """A number that no claim of this runtime has had."""
         return next(self._numbers)

@@ -314,7 +314,9 @@ class RabbitStore(Session):
     def outlook(self, names: Collection[str], now: Instant) -> Outlook:
         paused = paused_at(list(self.state.shared.pauses.values()), now)
         ends = [pause.until for name, pause in paused.items() if name in names and pause.until is not None]
-        return Outlook(self._is_worth_a_turn(names, now), min(ends, default=None))
+        expiry = self.state.next_overdue(now)
+        is_due = self._is_worth_a_turn(names, now) or (expiry is not None and expiry <= now)
+        return Outlook(is_due, min(ends, default=None), expiry)
 
     def _is_worth_a_turn(self, names: Collection[str], now: Instant) -> bool:
         self._drain()

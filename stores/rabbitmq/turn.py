@@ -56,6 +56,7 @@ class RabbitTurn(TurnDraft):
         """Remember in this process what the turn did: its broker may die before it has said it. An operator has it be
         remembered by all.
         """
+        self.expiry = self.state.next_overdue(self.now)
         boot, boots = self.boot, self.state.own_boots
         known = boots.get(boot)
         kept = tuple(self.sum_up(0, 0 if known is None else known.turn))

@@ -23,10 +23,9 @@ SHIFT_WAITS = """
     run_at = case when due_in is not null and run_at > :due then run_at + :step else run_at end,
     expires_at = case when expires_in is not null then expires_at + :step else expires_at end,
     suspect_until = suspect_until + :step,
-    debounce_until = debounce_until + :step,
-    claimed_at = case when deferred then claimed_at + :step else claimed_at end
+    debounce_until = debounce_until + :step
   where (state = 'queued' or state = 'running')
-    and (deferred or (expires_at is not null and expires_in is not null) or suspect_until is not null
+    and ((expires_at is not null and expires_in is not null) or suspect_until is not null
          or (state = 'queued' and due_in is not null and run_at > :due))
 """
 """Wall time was stepped by so much: shift every wait and expiry in seconds by as much."""
@@ -35,11 +34,9 @@ BOUND_WAITS = """
   update lamplighter_jobs set
     run_at = case when run_at > :now + due_in then :now + due_in else run_at end,
     expires_at = case when expires_at > :now + expires_in then :now + expires_in else expires_at end,
-    suspect_until = case when suspect_until > :now + :window then :now + :window else suspect_until end,
-    claimed_at = case when deferred and claimed_at > :now then :now else claimed_at end
+    suspect_until = case when suspect_until > :now + :window then :now + :window else suspect_until end
   where (state = 'queued' or state = 'running')
-    and (run_at > :now + due_in or expires_at > :now + expires_in or suspect_until > :now + :window
-         or (deferred and claimed_at > :now))
+    and (run_at > :now + due_in or expires_at > :now + expires_in or suspect_until > :now + :window)
 """
 """Cut waits and expiries to their whole length from now: a longer one was begun while the clock was ahead."""
 

@@ -67,8 +67,10 @@ HIGHEST_WAITING = """select max(priority) from lamplighter_jobs indexed by lampl
                      where state = 'queued' and waits = 1 and name = :name"""
 
 
-NEXT_EXPIRY = "select min(expires_at) from lamplighter_jobs where state = 'queued' and expires_at is not null"
-"""When the next queued job expires."""
+MAY_EXPIRE = "expires_at is not null and (state = 'queued' or deferred = 1)"
+
+NEXT_EXPIRY = f"select min(expires_at) from lamplighter_jobs where {MAY_EXPIRE}"
+"""When the next queued job expires, or the next claim is overdue whose handler has returned."""
 
 
 def order(job: JobRecord) -> tuple[int, Instant, int]:

@@ -30,6 +30,7 @@ from ..transitions import (
     LEFT,
     UNCOUNTED,
     born,
+    deferred,
     ending,
     finished,
     granted,
@@ -250,13 +251,18 @@ class SqliteJobs:
     def release(self, claimed: JobRecord, reason: str) -> JobRecord | None:
         return move(self._turn, claimed, "job.released", {"reason": reason}, released(claimed, self._turn.now))
 
-    def defer(self, claimed: JobRecord, timeout: Seconds | None) -> bool:
+    def defer(self, claimed: JobRecord, timeout: Seconds | None, passed: Seconds, max_attempts: int) -> bool:
+        changes = deferred(claimed, timeout, passed, max_attempts, self._turn.now)
         done = self._connection.execute(
-            """update lamplighter_jobs set deferred = 1, timeout = ?
-               where no = ? and claim_no = ? and state = 'running'""",
-            (timeout, *claimed.key),
+            f"""update lamplighter_jobs set {", ".join(f"{column} = ?" for column in changes)}
+                where no = ? and claim_no = ? and state = 'running'""",
+            (*changes.values(), *claimed.key),
         )
+        self._turn.heed_expiry(changes["expires_at"])
         return done.rowcount == 1
+
+    def overdue(self) -> list[JobRecord]:
+        return self._expired("running")
 
     def note_progress(self, key: ClaimKey, progress: str) -> None:
         self._connection.execute(
@@ -285,7 +291,7 @@ class SqliteJobs:
     def open_claims(self, boot: str, name: str | None = None, incarnation_max: int | None = None) -> list[JobRecord]:
         # The index holds running jobs alone. Without this hint SQLite would read through all of them.
         query = """select * from lamplighter_jobs indexed by lamplighter_jobs_running
-                   where state = 'running' and boot = ?"""
+                   where state = 'running' and boot = ? and not deferred"""
         values: list[Any] = [boot]
         if name is not None:
             query, values = query + " and name = ?", [*values, name]
@@ -296,7 +302,8 @@ class SqliteJobs:
     def orphans(self) -> list[JobRecord]:
         return self._jobs(
             """select * from lamplighter_jobs indexed by lamplighter_jobs_running
-               where state = 'running' and boot not in (select boot from lamplighter_boots) order by no"""
+               where state = 'running' and boot not in (select boot from lamplighter_boots) and not deferred
+               order by no"""
         )
 
     def unfinished_of(self, schedule_id: str) -> list[tuple[str, str]]:
@@ -332,12 +339,17 @@ class SqliteJobs:
             query = "select * from lamplighter_jobs where rev <= 0 order by no limit ?"
             for job in self._jobs(query, HOST_JOBS_MAX):
                 self._count_host_moves_of(job)
-        if turn.expiry is not None and turn.expiry <= turn.now:
-            query = """select * from lamplighter_jobs
-                       where state = 'queued' and expires_at is not null and expires_at <= ? and rev > 0
-                       order by expires_at limit ?"""
-            for job in self._jobs(query, turn.now, EXPIRED_JOBS_MAX):
-                self.cancel(job, "expired")
+        for job in self._expired("queued"):
+            self.cancel(job, "expired")
+
+    def _expired(self, state: str) -> list[JobRecord]:
+        """A batch of the jobs in a state whose `expires_at` has passed."""
+        turn = self._turn
+        if turn.expiry is None or turn.expiry > turn.now:
+            return []
+        query = f"""select * from lamplighter_jobs indexed by lamplighter_jobs_expiring
+                    where {due.MAY_EXPIRE} and expires_at <= ? and state = ? and rev > 0 order by expires_at limit ?"""
+        return self._jobs(query, turn.now, state, EXPIRED_JOBS_MAX)
 
     def _count_host_moves_of(self, job: JobRecord) -> JobRecord:
         """Make moves of what a host's own transaction has made of a job; and of those that follow it, or that it

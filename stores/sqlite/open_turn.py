@@ -40,7 +40,7 @@ class TurnOverview(NamedTuple):
         last_boot_no, last_no, change_no: the last number of a boot, of a job, and of a change of a schedule.
         has_pauses, has_host_moves, has_host_changes, has_suspects, has_open_links, has_ripe, has_steps: whether
             there may be any.
-        expiry: no queued job expires before that.
+        expiry: before that no queued job expires, and no claim is overdue.
         boot_no: the number of the turn's boot; 0 until that is registered.
         number: how many turns of its boot have changed something; None until that is registered.
         clock: what the last turn knew of wall time.
@@ -175,12 +175,16 @@ class OpenTurn(TurnRecord):
         self.change_no += 1
         return self.change_no
 
+    def heed_expiry(self, at: Instant | None) -> None:
+        """Note that something expires."""
+        if at is not None:
+            self.expiry = at if self.expiry is None else min(self.expiry, at)
+
     def heed(self, job: JobRecord) -> None:
         """Note what the overview could not know of yet."""
         if job.state != JobState.QUEUED:
             return
-        if job.expires_at is not None:
-            self.expiry = job.expires_at if self.expiry is None else min(self.expiry, job.expires_at)
+        self.heed_expiry(job.expires_at)
         if job.suspect_until is not None:
             # No later turn may come.
             self.has_suspects = True

@@ -113,7 +113,8 @@ class ReadOnlyView:
         """Running jobs whose boot is not on the store, as (job id, boot): a start or a neighbour takes them back."""
         yield from self._connection.execute(
             """select id, boot from lamplighter_jobs
-               where state = 'running' and (boot is null or boot not in (select boot from lamplighter_boots))"""
+               where state = 'running' and not deferred
+                 and (boot is null or boot not in (select boot from lamplighter_boots))"""
         )
 
     def left_waiting(self) -> Iterator[str]:

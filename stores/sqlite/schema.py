@@ -94,8 +94,9 @@ JOB_INDEXES = (
        where debounce_until is not null""",
     "create index lamplighter_jobs_uncounted on lamplighter_jobs (no) where rev <= 0",
     "create index lamplighter_jobs_ended on lamplighter_jobs (state, ended_at) where ended_at is not null",
+    # With the timeouts of claims whose handler has returned.
     """create index lamplighter_jobs_expiring on lamplighter_jobs (expires_at)
-       where state = 'queued' and expires_at is not null""",
+       where expires_at is not null and (state = 'queued' or deferred = 1)""",
     """create index lamplighter_jobs_suspect on lamplighter_jobs (name, suspect_until)
        where state = 'queued' and suspect_until is not null""",
     """create index lamplighter_jobs_schedule on lamplighter_jobs (schedule, state)
@@ -239,7 +240,8 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
              incarnation, counts_attempt, deferred, claimed_at, interruptions, interruptions_max, suspect_until,
              must_begin, result, reason, error, traceback, progress, ended_at, rev, waits, due_in)
            select no, id, name, data, state, priority, run_at, queued_at, corr, attempt,
-             claim_no, settled_no, max_attempts, timeout, expires_at, unique_key, schedule, slot, solo, boot,
+             claim_no, settled_no, max_attempts, timeout,
+             case when deferred then claimed_at + timeout else expires_at end, unique_key, schedule, slot, solo, boot,
              incarnation, begun, deferred, claimed_at, interruptions, interruptions_max, suspect_until,
              wary, result, reason, error, traceback, progress, ended_at,
              case when rev is not null then 1 when told is null then 0 else -1 end,

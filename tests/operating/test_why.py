@@ -177,8 +177,10 @@ CASES: list[tuple[Code, Situation, str]] = [
     ),
     (
         "deferred",
-        a_situation(a_job(state="running", boot="b1", claim_no=1, deferred=1)),
-        "its handler has returned on boot b1 (pid 7 on h), and nobody has marked it done yet (auto_done=False)",
+        a_situation(
+            a_job(state="running", boot="b1", claim_no=1, deferred=1, expires_at=NOW + 60), a_boot(is_alive=False)
+        ),
+        "its handler has returned, and nobody has marked it done yet (auto_done=False); its timeout is over in 60 s",
     ),
     (
         "orphaned",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from lamplighter.messages.jobs import ClaimKey, JobState
 from lamplighter.messages.name_limits import NameLimits, Rate
 from lamplighter.messages.outcomes import Outcome, OutcomeKind
@@ -333,18 +334,19 @@ class ClaimPromises(StoreCase):
         assert take(store)[0].id == "a"
 
     def test_a_deferred_claim_lives_on_and_can_still_be_settled(self, store: Store) -> None:
-        """JobQueue.defer: Note that the handler has returned and the claim lives on, for `timeout` seconds since it was
-        claimed. False when the claim is not current."""
+        """JobQueue.defer: Note that the handler has returned and the claim lives on, for `timeout` seconds, of which
+        some have passed. A job without `max_attempts` of its own gets these. False when the claim is not current."""
         put(store, new("a"))
         (claimed,) = take(store)
 
         with store.turn("b", NOW) as turn:
-            noted = turn.jobs.defer(claimed, 60.0)
-            (held,) = turn.jobs.open_claims("b")
+            noted = turn.jobs.defer(claimed, 60.0, 20.0, 7)
+            held = turn.jobs.get(["a"])["a"]
             settled = turn.jobs.settle(claimed, SUCCEEDED, DONE)
-            too_late = turn.jobs.defer(claimed, 60.0)
+            too_late = turn.jobs.defer(claimed, 60.0, 20.0, 7)
 
-        assert (noted, held.deferred, held.timeout, too_late) == (True, 1, 60.0, False)
+        assert (noted, held.deferred, held.timeout, held.expires_at, held.max_attempts) == (True, 1, 60.0, NOW + 40, 7)
+        assert not too_late
         assert settled is not None
         assert settled.state == "done"
 
@@ -361,18 +363,38 @@ class ClaimPromises(StoreCase):
         assert held.progress == "1"
 
     def test_open_claims_are_the_running_jobs_that_a_boot_holds(self, store: Store) -> None:
-        """JobQueue.open_claims: Running jobs that a boot holds, those whose handler has returned included."""
+        """JobQueue.open_claims: Running jobs that a boot holds. In a table, a claim whose handler has returned does not
+        need its boot."""
         put(store, new("a"), new("b", name="else"), new("c"))
         (first,) = take(store)
         with store.turn("other", NOW) as turn:
-            turn.jobs.defer(first, None)
             claim_in(turn, name="else", boot="other", incarnation=2)
             mine, theirs = turn.jobs.open_claims("b"), turn.jobs.open_claims("other", "else", 2)
             earlier = turn.jobs.open_claims("other", "else", 1)
 
+            turn.jobs.defer(first, None, 0.0, 20)
+            left = turn.jobs.open_claims("b")
+
         assert [job.id for job in mine] == ["a"]
         assert [job.id for job in theirs] == ["b"]
         assert earlier == []
+        assert [job.id for job in left] == ([] if store.table is not None else ["a"])
+
+    def test_a_claim_whose_handler_has_returned_is_overdue_after_its_timeout(self, store: Store) -> None:
+        """JobQueue.overdue: A batch of the claims whose handler has returned and whose time is over, whichever boot has
+        made them."""
+        put(store, new("a"), new("b"), new("c"), new("d"))
+        over, later, ever, runs = take(store, begun=4)
+        with store.turn("b", NOW) as turn:
+            turn.jobs.defer(over, 60.0, 60.0, 20)
+            turn.jobs.defer(later, 60.0, 10.0, 20)
+            turn.jobs.defer(ever, None, 10.0, 20)
+        with store.turn("other", NOW) as turn:
+            overdue = turn.jobs.overdue()
+
+        assert [job.id for job in overdue] == [over.id]
+        assert runs.expires_at is None
+        assert store.jobs.outlook([], NOW).expiry == pytest.approx(NOW, abs=5)
 
     def test_attempts_that_failed_or_were_interrupted_are_kept_oldest_first(self, store: Store) -> None:
         """JobTable.attempts: The ended claims of a job that failed or were interrupted, oldest first."""

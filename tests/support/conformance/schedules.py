@@ -495,7 +495,8 @@ class SchedulePromises(StoreCase):
         assert (before, store.surroundings("x").is_lost) == (False, True)
 
     def test_jobs_that_run_for_a_boot_that_is_not_there_are_orphans(self, store: Store) -> None:
-        """JobQueue.orphans: Running jobs whose boot is not on the store: nobody else will ever take them back."""
+        """JobQueue.orphans: Running jobs that need a boot which is not on the store: nobody else will ever take them
+        back."""
         self.needs("burial")
         put(store, new("held"), new("orphan"))
         with store.turn("b", NOW) as turn:
