@@ -128,7 +128,10 @@ class JobHandler(Generic[P, D, C, R]):
             UsageError: it is not JSON-serializable, or the function cannot take it.
         """
         text = encode(data, what="data", bytes_max=sys.maxsize)
-        self._types.check(text)
+        try:
+            self._types.check(text)
+        except UsageError as error:
+            raise UsageError(f"the handler of {self.name!r}: {error}") from None
         return Encoded(text)
 
     if not TYPE_CHECKING:

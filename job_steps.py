@@ -119,7 +119,7 @@ class JobSteps:
         result: S
         kept = steps.begin(name)
         if kept is not None:
-            result = read(decode(kept))
+            result = _read_again(read, kept)
             return result
         try:
             with _in_step(self.id, name):
@@ -149,7 +149,7 @@ class JobSteps:
         name, read = _checked(steps, name, fn)
         kept = await steps.abegin(name)
         if kept is not None:
-            return read(decode(kept))
+            return _read_again(read, kept)
         try:
             with _in_step(self.id, name):
                 returned = fn(*args, **kwargs)
@@ -216,6 +216,16 @@ def _checked(steps: StepContext, name: str, fn: Callable[..., Any]) -> tuple[str
             f"expected a function for step {name!r}, got: {shown(fn)}; give it uncalled, with its arguments after it"
         )
     return name, steps.reader(name, fn)
+
+
+def _read_again(read: Read, kept: str) -> Any:
+    """What an earlier attempt has kept, maybe with other code."""
+    try:
+        return read(decode(kept))
+    except UsageError as error:
+        raise UsageError(
+            f"{error}; an earlier attempt kept it: jobs.requeue(job, afresh=True) has the job begin without kept steps"
+        ) from None
 
 
 def _plain(name: str, result: Any) -> Any:

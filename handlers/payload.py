@@ -27,8 +27,10 @@ JSON_VALUES: tuple[Any, ...] = (None, True, 1, 0.5, "", [], {})
 JSON_CLASSES = (bool, int, float, str, list, tuple, dict)
 """Their subclasses are carried as what they are like."""
 
+MISSING = "Object missing required field"
+
 WITHOUT_VALUES = re.compile(
-    r"Expected |Object missing required field |Invalid (UUID|decimal|RFC3339|base64|ISO8601|epoch) ?"
+    rf"Expected |{MISSING} |Invalid (UUID|decimal|RFC3339|base64|ISO8601|epoch) ?"
     r"|(Timestamp|Duration|Integer value|Number) (is )?out of range"
 )
 """How msgspec's messages begin that say what a type asks for, and nothing of what came but its type."""
@@ -292,4 +294,6 @@ def _without_values(error: msgspec.ValidationError) -> str:
     for begin, instead in WITH_VALUES.items():
         if said.startswith(begin):
             return instead + where
-    return said if WITHOUT_VALUES.match(said) else f"Expected another value{where}"
+    return (
+        said.replace(MISSING, "Expected the field") if WITHOUT_VALUES.match(said) else f"Expected another value{where}"
+    )

@@ -123,7 +123,7 @@ def test_data_that_does_not_fit_is_refused_before_it_is_stored(runtime):
     def resize(job: Job[Resize]) -> None: ...
 
     for call in (lambda: resize.queue({"width": 1}), lambda: resize.many([PAYLOAD, {"of": "x"}]), resize.queue):
-        with pytest.raises(UsageError, match="expected data that fits Resize: "):
+        with pytest.raises(UsageError, match=r"^the handler of '.*': expected data that fits Resize: "):
             call()
 
     with pytest.raises(UsageError, match="options that many jobs can have, got: id"):

@@ -682,8 +682,13 @@ def test_what_is_kept_and_does_not_fit_any_more_is_said(inline, worker):
     worker.between = lambda job: job.step("count", count)
 
     inline.jobs.requeue("a")
+    error = inline.jobs.get("a").error
+    worker.fails.clear()
+    inline.jobs.requeue("a", afresh=True)
 
-    assert "step 'count': expected a result that fits int" in inline.jobs.get("a").error
+    assert "step 'count': expected a result that fits int" in error
+    assert "jobs.requeue(job, afresh=True) has the job begin without kept steps" in error
+    assert inline.jobs.get("a").state == "done"
 
 
 def test_a_name_that_is_only_like_a_str_is_kept_as_the_text_that_it_is(inline, worker):

@@ -42,6 +42,8 @@ def _warnings() -> Iterator[CheckMessage]:
 
 def _of_page() -> Iterator[CheckMessage]:
     """What keeps people from the page, if the project has it."""
+    if not getattr(settings, "ROOT_URLCONF", None):
+        return
     try:
         path = reverse("lamplighter:page", kwargs={"rest": ""})
     except NoReverseMatch:

@@ -153,7 +153,7 @@ MISFITS = [
     ({"number": SECRET}, Checked, "Expected what its own checks take, which raised ValueError"),
     ({"kind": "visa", "limit": SECRET}, Card, "data does not fit Card: Expected `int`, got `str` - at `$.limit`"),
     ({"kind": "visa", "until": SECRET}, Card, "data does not fit Card: Invalid RFC3339 encoded date - at `$.until`"),
-    ({}, Card, "data does not fit Card: Object missing required field `kind`"),
+    ({}, Card, "data does not fit Card: Expected the field `kind`"),
     ({SECRET: "x"}, dict[str, int], "Expected `int`, got `str` - at `$[...]`"),
     ({SECRET: 1}, dict[int, int], "Expected `int`, got `str` - at `key` in `$`"),
     ({"under": [SECRET]}, Place, "Expected `Path`, got `list` - at `$.under`"),

@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core import checks
 from django.http import HttpRequest, HttpResponse
 from django.test import Client, override_settings
@@ -106,6 +107,13 @@ def test_a_page_that_is_hidden_and_a_login_that_is_nowhere_are_warned_of(
     changed = {} if login is None else {"LOGIN_URL": login}
     with a_project(*patterns), override_settings(**changed):
         assert [found.id for found in checks.run_checks(tags=["lamplighter"])] == codes
+
+
+def test_a_project_without_urls_has_nothing_to_be_warned_of(shop: None) -> None:
+    with override_settings():
+        del settings.ROOT_URLCONF
+
+        assert checks.run_checks(tags=["lamplighter"]) == []
 
 
 @pytest.mark.parametrize(
