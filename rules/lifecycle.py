@@ -18,6 +18,12 @@ INTERRUPTION_WINDOW_SECONDS = 72 * 3600.0
 SUSPECT_INTERRUPTIONS = 2
 """From this many blamed interruptions on, a job is a suspect: a runtime runs one suspect at a time."""
 
+SNOOZED = "snoozed for"
+"""How the reason of a job begins whose handler has had it wait."""
+
+SNOOZE_SECONDS_MIN = 0.1
+"""A handler that snoozes in its next run too has the job wait so long at least: nobody counts the attempts of it."""
+
 MOVES: dict[str, tuple[frozenset[str | None], JobState]] = {
     "job.queued": (frozenset({None}), JobState.QUEUED),
     "job.replaced": (frozenset({"queued"}), JobState.QUEUED),
@@ -69,12 +75,14 @@ def judge(
         case OutcomeKind.CANCELLED:
             return Verdict(state=JobState.CANCELLED, event="job.cancelled", reason=outcome.reason, attempt=job.attempt)
         case OutcomeKind.SNOOZED:
+            is_again = (job.reason or "").startswith(SNOOZED)
+            seconds = max(outcome.seconds, SNOOZE_SECONDS_MIN) if is_again else outcome.seconds
             return Verdict(
                 state=JobState.QUEUED,
                 event="job.snoozed",
-                reason=outcome.reason or f"snoozed for {outcome.seconds:g} s",
+                reason=outcome.reason or f"{SNOOZED} {seconds:g} s",
                 attempt=job.attempt,
-                run_at=now + outcome.seconds,
+                run_at=now + seconds,
                 interruptions=job.interruptions,
             )
         case OutcomeKind.FAILED | OutcomeKind.TIMED_OUT:

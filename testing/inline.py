@@ -29,6 +29,9 @@ from .arguments import check_register
 from .lending import Lending
 from .simulation.simulation import SETTLE_SECONDS_MAX, START, Simulation
 
+STEPS_MAX = 2_000_000
+"""So many steps of threads are waited for in one call: some ten thousand jobs, which may queue one another for ever."""
+
 HUSH_SECONDS = 0.01
 """How long it takes, in virtual time, until every actor has read its last message."""
 
@@ -195,6 +198,18 @@ class _Simulation(Simulation):
     ) -> None:
         self._title = f"Inline({getattr(register, '__name__', register)})"
         super().__init__(prepare, **options)
+
+    def settle(self, **options: Any) -> None:
+        self._steps_max = self._world.steps + STEPS_MAX
+        super().settle(**options)
+
+    def _is_settled(self) -> bool:
+        if self._world.steps > self._steps_max:
+            raise AssertionError(
+                f"expected {self} to have nothing more to do after {STEPS_MAX:,} steps, got: {self._open()}; jobs that "
+                "queue themselves again at once go on for ever: give them a delay"
+            )
+        return super()._is_settled()
 
     def __repr__(self) -> str:
         return self._title

@@ -146,6 +146,7 @@ class Simulation:
         if self._lending is not None:
             self._lending.begin(self.runtime_here)
         self._is_new, self._is_open = False, True
+        self._end_heeding = self._world.heed_interrupts()
         self._folder = make_folder()
         self._captured.hide(str(self._folder) + "/")
         self._around.path = self.path
@@ -164,6 +165,7 @@ class Simulation:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._is_open = False
+        self._end_heeding()
         if self._lending is not None:
             self._lending.end()
         self._processes.end()

@@ -11,11 +11,13 @@ from __future__ import annotations
 import heapq
 import math
 import random
+import signal
 import threading
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from signal import SIG_DFL
+from types import FrameType
 from typing import Any
 
 from ...errors import UsageError, missing_extra
@@ -171,6 +173,26 @@ class World:
         """Whether the test itself runs now, and not one of the tasks."""
         return self.current is self._main
 
+    def heed_interrupts(self) -> Callable[[], object]:
+        """Have a Ctrl-C come out of what the test waits for, whichever task runs then. What it returns ends that."""
+        before: Any = signal.getsignal(signal.SIGINT)
+        if not callable(before) or threading.current_thread() is not threading.main_thread():
+            return lambda: None
+
+        def heed(number: int, frame: FrameType | None) -> None:
+            try:
+                before(number, frame)
+            except BaseException as error:
+                if greenlet.getcurrent() is self._main.greenlet:
+                    raise
+                # In the task it would be taken for the death of an actor, or the end of a job. The task stays as it is.
+                leave_loop()
+                self.current, self._main.waiting = self._main, False
+                self._main.greenlet.throw(error)
+
+        signal.signal(signal.SIGINT, heed)
+        return lambda: signal.getsignal(signal.SIGINT) is heed and signal.signal(signal.SIGINT, before)
+
     def spawn(self, run: Callable[[], object], name: str, process: Process) -> Task:
         """Have something run beside the others."""
         task = Task(lambda: self._live(task, run), name, process, self._hub)
@@ -183,9 +205,6 @@ class World:
             run()
         except (SystemExit, GreenletExit):
             pass
-        except KeyboardInterrupt:
-            # Nothing here raises one past an actor or a lane: it is the person's at the terminal, and ends the test.
-            raise
         except BaseException:
             # As of any thread: printed where the test can see it, and nobody else's matter.
             traceback.print_exc()

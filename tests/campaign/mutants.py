@@ -2548,6 +2548,22 @@ MUTANTS = (
         test="tests/test_job_handler.py::test_a_decorator_refuses_what_no_child_could_import",
     ),
     Mutant(
+        LIMITS,
+        "a handler that snoozes for no time is run again at once for ever",
+        "rules/lifecycle.py",
+        "if is_again else outcome.seconds",
+        "if is_again and outcome.seconds else outcome.seconds",
+        test="tests/testing/test_inline.py::test_a_handler_that_gives_its_job_back_each_time_does_not_run_for_ever",
+    ),
+    Mutant(
+        SUPERVISION,
+        "a Ctrl-C in a simulation is an error of the task that runs",
+        "testing/simulation/world.py",
+        "                self._main.greenlet.throw(error)\n",
+        "                raise\n",
+        test="tests/testing/test_inline.py::test_a_ctrl_c_comes_straight_out_of_what_the_test_waits_for",
+    ),
+    Mutant(
         LANES,
         "a signal that overtakes its job on the way to a child is lost",
         "handlers/child.py",

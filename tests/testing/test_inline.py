@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from lamplighter import Job, JobFailed, Runtime, UsageError
+from lamplighter import Job, JobFailed, Runtime, Snooze, UsageError
 from lamplighter.environment import Environment
 from lamplighter.testing import Inline, ManualTime, Script, assert_queued, drain, fail, hang, ok, work
 
@@ -53,6 +54,56 @@ def test_what_fails_is_returned_as_it_waits_for_its_retry_and_raises_no_error() 
         assert app.advance(minutes=2) == [app.jobs.get(job)] or app.jobs.get(job).state == "dead"
         with pytest.raises(JobFailed, match="items"):
             app.jobs.join(job)
+
+
+def test_a_handler_that_gives_its_job_back_each_time_does_not_run_for_ever() -> None:
+    runs: list[int] = []
+
+    def register(runtime: Runtime) -> None:
+        @runtime.jobs.handler("poll")
+        def poll(job: Job[Any]) -> None:
+            runs.append(job.attempt)
+            raise Snooze(0)
+
+    with Inline(register) as app:
+        assert app.jobs.queue("poll").state == "queued"
+        assert len(runs) == 2
+        app.advance(seconds=1)
+        assert 10 <= len(runs) <= 13
+
+
+def test_jobs_that_queue_one_another_for_ever_are_an_error_that_names_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lamplighter.testing.inline.STEPS_MAX", 20_000)
+
+    def register(runtime: Runtime) -> None:
+        runtime.jobs.add_handler("again", lambda job: job.queue("again") and None)
+
+    with (
+        Inline(register) as app,
+        pytest.raises(AssertionError, match=r"nothing more to do after 20,000 steps, got: .*\(again, "),
+    ):
+        app.jobs.queue("again")
+
+
+@pytest.mark.parametrize("where", ["a handler", "an actor"])
+def test_a_ctrl_c_comes_straight_out_of_what_the_test_waits_for(where: str) -> None:
+    seen: list[str] = []
+
+    def register(runtime: Runtime) -> None:
+        @runtime.jobs.handler("work")
+        def work(job: Job[Any]) -> None:
+            if where == "a handler":
+                signal.raise_signal(signal.SIGINT)
+            seen.append(job.id)
+
+        if where == "an actor":
+            runtime.subscribe(lambda event: signal.raise_signal(signal.SIGINT), events=["job.claimed"])
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), Inline(register) as app:
+        app.jobs.queue("work")
+    assert signal.getsignal(signal.SIGINT) is before
+    assert seen == []
 
 
 def test_what_waited_for_its_name_to_be_resumed_has_run_when_resume_returns() -> None:
