@@ -146,7 +146,7 @@ def failing(seen: Evidence) -> Iterator[Symptom]:
 def _most_of(seen: Evidence, name: str) -> str:
     """The error behind most failures of a name, in words; empty if no error prevails."""
     queries = (
-        JobQuery(names=(name,), states=(JobState.DEAD,)),
+        JobQuery(names=(name,), states=(JobState.DEAD,), fate="no"),
         JobQuery(names=(name,), states=(JobState.QUEUED, JobState.RUNNING), attempt_min=1),
     )
     with seen.store.snapshot() as stored:

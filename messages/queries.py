@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from .jobs import Instant, JobRecord, JobState
 
@@ -26,6 +26,7 @@ QUALIFIERS = (
     "unique",
     "group",
     "debounce",
+    "fate",
     "attempt",
     "queued",
     "ended",
@@ -73,6 +74,7 @@ class JobQuery:
         unique: its unique key.
         group: the group that it is of.
         debounce: the key of the calls that it was queued by, whether or not it still holds it.
+        fate: "yes" of one that has ended only because it shares the fate of a job that it has waited for, else "no".
         attempt_min, attempt_max: of the attempts that are counted, both included.
         due_since, due_until: of `run_at`, which every job has.
         data: what must stand in its data.
@@ -90,6 +92,7 @@ class JobQuery:
     unique: str | None = None
     group: str | None = None
     debounce: str | None = None
+    fate: Literal["yes", "no"] | None = None
     attempt_min: int | None = None
     attempt_max: int | None = None
     queued_since: Instant | None = None
@@ -117,6 +120,7 @@ class JobQuery:
             ("unique", self.unique),
             ("group", self.group),
             ("debounce", self.debounce),
+            ("fate", self.fate),
         )
         yield from (f"{qualifier}:{_value(text)}" for qualifier, text in said if text is not None)
         if self.slot is not None:

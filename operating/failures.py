@@ -23,7 +23,7 @@ READ_AT_ONCE = 500
 def failures(seen: StoreSnapshot, name: str | None) -> Iterator[JobRecord]:
     """The jobs that died last, and those that were queued last and have failed before, so many of each at most."""
     names = () if name is None else (name,)
-    dead = JobQuery(names=names, states=(JobState.DEAD,))
+    dead = JobQuery(names=names, states=(JobState.DEAD,), fate="no")
     if seen.table is None:
         # Each look sees all of them.
         yield from find(seen, dead, limit=FAILED_ON_SERVER_MAX).jobs

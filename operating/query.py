@@ -163,6 +163,8 @@ class _Reader:
                 self._many["names"].append(self._text_here(what))
             case "state":
                 self._many["states"].append(self._state())
+            case "fate":
+                self._set("fate", self._read_as(_yes_or_no, "yes or no"), start)
             case "attempt":
                 self._attempt(start)
             case "queued" | "ended" | "due":
@@ -283,6 +285,12 @@ class _Reader:
     def _refuse(self, expected: str, at: int, meant: str = "") -> NoReturn:
         got = shown(self._text[at:]) if at < len(self._text) else "its end"
         raise UsageError(f"expected {expected} at character {at + 1} of {self._what}, got: {got}{meant}")
+
+
+def _yes_or_no(text: str) -> str:
+    if text not in ("yes", "no"):
+        raise ValueError(text)
+    return text
 
 
 def _whole(text: str) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import UsageError, shown
-from ..messages.jobs import Instant, JobRecord
+from ..messages.jobs import ENDED, Instant, JobRecord
 from ..messages.queries import DataTerm, JobQuery, Place
 from .codec import decode
 
@@ -43,6 +43,7 @@ def matches(query: JobQuery, job: JobRecord) -> bool:
         (not query.names or job.name in query.names)
         and (not query.states or job.state in query.states)
         and all(wanted in (None, has) for wanted, has in said)
+        and (query.fate is None or (query.fate == "yes") == (job.is_linked and job.state in ENDED))
         and job.id.startswith(query.id_prefix or "")
         and _at_least(query.attempt_min, job.attempt)
         and (query.attempt_max is None or job.attempt <= query.attempt_max)

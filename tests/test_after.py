@@ -8,6 +8,7 @@ from contextlib import closing
 
 import pytest
 from lamplighter import Discard, JobFailed, JobSpec, KeyTaken, NotSupported, Runtime, UnknownJob, UsageError
+from lamplighter.operating.failures import failures
 from lamplighter.rules.limits import Limits
 from lamplighter.rules.new_jobs import JobChecks
 from lamplighter.testing import Inline
@@ -542,6 +543,21 @@ def with_an_ended_child(app):
     child = app.jobs.queue("work", "child", after=parent, delay=30)
     app.advance(seconds=80)
     return child
+
+
+def test_what_failed_by_itself_is_found_among_all_that_share_its_fate(app):
+    cause = app.jobs.queue("work", "die")
+    doomed = app.jobs.queue_many([spec(number, after=cause) for number in range(5)])
+    app.drain()
+
+    found = {fate: [one.id for one in app.jobs.list(query=f"state:dead fate:{fate}")] for fate in ("yes", "no")}
+
+    assert found["no"] == [cause.id]
+    assert sorted(found["yes"]) == sorted(one.id for one in doomed)
+    with pytest.raises(UsageError, match="expected yes or no"):
+        app.jobs.list(query="fate:maybe")
+    with app.runtime.current_boot.get().store.snapshot() as seen:
+        assert [job.id for job in failures(seen, None)] == [cause.id]
 
 
 def register_removing(runtime):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...errors import UsageError
+from ...messages.jobs import WAITS_FOR_JOBS
 from ...messages.queries import DataTerm, JobQuery
 from ...rules.queries import folded
 
@@ -69,6 +70,9 @@ class Conditions:
             value = getattr(query, field)
             if value is not None:
                 self._said.append(f"{column} = {self.bind(value)}")
+        if query.fate is not None:
+            shares = f"waits = {WAITS_FOR_JOBS} and (state = 'dead' or state = 'cancelled')"
+            self._said.append(f"({shares})" if query.fate == "yes" else f"not ({shares})")
         if query.attempt_min is not None:
             self._said.append(f"attempt >= {self.bind(query.attempt_min)}")
         if query.attempt_max is not None:

@@ -4277,6 +4277,14 @@ MUTANTS = (
     ),
     Mutant(
         LINKS,
+        "the errors of a store are hidden by the jobs that share a fate",
+        "operating/failures.py",
+        ', fate="no")',
+        ")",
+        test="tests/test_after.py::test_what_failed_by_itself_is_found_among_all_that_share_its_fate",
+    ),
+    Mutant(
+        LINKS,
         "a chain that has ended is removed one link at a time",
         "stores/sqlite/removal.py",
         "                          and (c.ended_at is null or c.ended_at >= iif(c.state = 'dead', ?4, ?3))\n",

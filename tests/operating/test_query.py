@@ -31,6 +31,8 @@ HOUR, DAY = 3_600.0, 86_400.0
         ("id:order:7", JobQuery(id_prefix="order:7")),
         ("group:acme", JobQuery(group="acme")),
         ("debounce:doc-7", JobQuery(debounce="doc-7")),
+        ("fate:no", JobQuery(fate="no")),
+        ("fate:yes", JobQuery(fate="yes")),
         ('group:"Acme & Sons: 7"', JobQuery(group="Acme & Sons: 7")),
         ("schedule:5f boot:8d corr:c unique:k", JobQuery(schedule="5f", boot="8d", corr="c", unique="k")),
         ("slot:2026-07-01T06:00:00Z", JobQuery(slot=NOW - 6 * HOUR)),
