@@ -187,6 +187,16 @@ def timed(runtime: Callable[..., Runtime], time: ManualTime) -> Callable[..., Ru
     return lambda **options: runtime(environment=Environment(clock=time.clock), **options)
 
 
+@pytest.fixture(params=["America/New_York", "Asia/Kolkata"])
+def zone(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The zone of this process, which is none in which local time could be taken for UTC."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("TZ", request.param)
+        walltime.tzset()
+        yield request.param
+    walltime.tzset()
+
+
 @pytest.fixture
 def caller() -> Iterator[Callable[..., Future[Any]]]:
     """Threads for calls that the test itself must not wait for."""

@@ -563,6 +563,22 @@ MUTANTS = (
     ),
     Mutant(
         SIGHT,
+        "local time is exported as if it were UTC",
+        "cli/export.py",
+        "datetime.fromtimestamp(instant, UTC).isoformat",
+        "datetime.fromtimestamp(instant).replace(tzinfo=UTC).isoformat",
+        test="tests/cli/test_export.py::test_times_in_csv_are_in_utc_wherever_the_machine_is",
+    ),
+    Mutant(
+        SIGHT,
+        "a time without a zone is taken for local time",
+        "operating/query.py",
+        "(time if time.tzinfo is not None else time.replace(tzinfo=UTC)).timestamp()",
+        "time.timestamp()",
+        test="tests/operating/test_query.py::test_a_time_without_a_zone_is_in_utc_wherever_the_machine_is",
+    ),
+    Mutant(
+        SIGHT,
         "of jobs that others have queued nobody says that they wait for a handler",
         "broker/parked.py",
         "for name in store.due_names(now, PARKED_NAMES_MAX) if",

@@ -7,6 +7,7 @@ import io
 import json
 import sqlite3
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ def test_jobs_are_written_as_json_like_those_of_a_list(filled, capsys):
     assert main(["export", "jobs", "state:dead", "--json"]) == 0
 
     assert json.loads(capsys.readouterr().out) == listed
+    assert (listed["id"], listed["state"], listed["error"]) == ("b", "dead", "ValueError: =1+1")
 
 
 def test_jobs_are_written_as_csv_without_their_data_unless_that_is_asked_for(filled, capsys):
@@ -99,6 +101,22 @@ def test_half_of_a_surrogate_pair_is_shown_of_one_job(with_a_bad_row, capsys):
     assert main(["jobs", "show", "b", "--show-data"]) == 0
 
     assert "\ufffd" in capsys.readouterr().out
+
+
+def test_times_in_csv_are_in_utc_wherever_the_machine_is(zone, filled, capsys):
+    instants = {}
+    for what, column in (("jobs", "queued_at"), ("slots", "slot"), ("tallies", "start")):
+        rest = ["--per", "minute"] if what == "tallies" else []
+        assert main(["export", what, *rest, "--json"]) == 0
+        json_rows = [json.loads(line)[column] for line in capsys.readouterr().out.splitlines()]
+        assert main(["export", what, *rest, "--csv"]) == 0
+        csv_rows = [row[column] for row in table(capsys)]
+        assert all(text.endswith("Z") for text in csv_rows)
+        instants[what] = json_rows, [datetime.fromisoformat(text).timestamp() for text in csv_rows]
+
+    for json_rows, csv_rows in instants.values():
+        assert json_rows
+        assert csv_rows == pytest.approx(json_rows, abs=0.001, rel=0)
 
 
 def test_slots_are_written_with_their_schedule(filled, capsys):

@@ -41,6 +41,12 @@ def failing(job: Any) -> None:
     raise ValueError("not yet")
 
 
+def state_in(store: Path, job_id: str) -> str:
+    """The state of a job in a file that no runtime has open."""
+    with closing(sqlite3.connect(store)) as connection:
+        return str(connection.execute("select state from lamplighter_jobs where id = ?", (job_id,)).fetchone()[0])
+
+
 def test_a_person_acts_beside_a_runtime_which_tells_it_and_the_proof_is_whole(runtime, recorder, store, ada):
     rt = runtime()
     rt.jobs.add_handler("fails", failing, max_attempts=1)
@@ -364,7 +370,25 @@ def test_dead_jobs_are_requeued_unless_they_are_dead_no_longer_or_their_key_is_t
         rt.jobs.queue("fails", id="another", unique="key1")
         rt.jobs.requeue("j2")
 
+    before = {job_id: state_in(store, job_id) for job_id in ("j0", "j1", "j2")}
+
     assert list(ada.sweep([found], "requeue")) == [Swept(asked=3, done=1, changed=1, refused=1)]
+
+    assert before == {"j0": "dead", "j1": "dead", "j2": "queued"}
+    assert {job_id: state_in(store, job_id) for job_id in before} == {"j0": "queued", "j1": "dead", "j2": "queued"}
+
+
+def test_requeue_dead_counts_the_dead_that_it_has_requeued_and_no_others(runtime, recorder, store, ada):
+    with runtime() as rt:
+        rt.jobs.add_handler("fails", failing, max_attempts=1)
+        for number in range(3):
+            rt.jobs.queue("fails", id=f"j{number}")
+        recorder.wait_for("job.dead", count=3)
+        rt.jobs.pause("fails")
+        rt.jobs.requeue("j2")
+
+    assert ada.requeue_dead(["j0", "j1", "j2"]) == 2
+    assert [state_in(store, f"j{number}") for number in range(3)] == ["queued"] * 3
     assert ada.requeue_dead(["j0", "j1", "j2"]) == 0
 
 

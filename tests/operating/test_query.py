@@ -205,3 +205,8 @@ def test_a_setting_that_cannot_be_read_says_where(text: str, says: str) -> None:
 def test_a_place_has_nothing_after_it() -> None:
     with pytest.raises(UsageError, match=r"expected \. or \[ after a place in data at character 2 of the place"):
         read_path("a=1")
+
+
+@pytest.mark.parametrize("text", ["2026-07-01T06:00", "2026-07-01T06:00Z", "2026-07-01T08:00+02:00", "@1782885600"])
+def test_a_time_without_a_zone_is_in_utc_wherever_the_machine_is(zone, text):
+    assert parse_query(f"queued:>{text}", 0.0).queued_since == 1_782_885_600.0
