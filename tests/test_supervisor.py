@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 
 import pytest
-from lamplighter import Runtime, RuntimeFailed, supervisor
+from lamplighter import RestartBudget, Runtime, RuntimeFailed, supervisor
+from lamplighter.actors.base import Died
 from lamplighter.environment import Environment
 from lamplighter.environment.threads import spawn
 from lamplighter.supervisor import FOLLOWING, STOP_SECONDS_MAX, Child, ChildSpec, ChildStatus
+from lamplighter.testing.draining import is_idle
 
 FINAL = {ChildStatus.STOPPED, ChildStatus.ABANDONED}
 
@@ -247,3 +249,39 @@ def test_a_part_that_a_tracer_ends_at_once_has_died(runtime, recorder):
 
     assert crash["reason"].startswith("could not be started: expected the thread 'lamplighter handler:work' to begin")
     assert rt.jobs.join(rt.jobs.queue("work"), timeout=10).result == "done"
+
+
+def test_the_death_of_an_older_incarnation_that_is_told_late_counts_for_nothing(runtime, recorder):
+    rt = runtime()
+    rt.jobs.add_handler("work", lambda job: None)
+    recorder.wait_for("actor.started", child="handler:work")
+    child = rt.boot._supervision.family.children["handler:work"]
+    first = Died("handler:work", child.incarnation, "killed by the test", traceback=None, over=None)
+    rt.boot._supervision.died(first)
+    recorder.wait_for("actor.restarted", child="handler:work")
+
+    rt.boot._supervision.died(first)
+    recorder.until(lambda: is_idle(rt), "the supervisor to have heard it")
+
+    assert (child.incarnation, len(child.deaths), child.status) == (2, 1, ChildStatus.UP)
+    assert len(recorder.of("actor.crashed")) == 1
+
+
+def test_a_quarantined_child_that_is_asked_for_again_has_a_whole_budget(runtime, recorder):
+    # Spent, given anew, and spent again: each time the same number of deaths.
+    rt = runtime()
+    budget = RestartBudget(restarts_max=2, window_seconds=3600.0, backoff_seconds_max=0.0)
+    rt.jobs.add_handler("work", lambda job: None, restart=budget)
+    child = rt.boot._supervision.family.children["handler:work"]
+
+    for spent in (1, 2):
+        recorder.until(lambda: child.status is ChildStatus.UP, "it to be up")
+        before = child.incarnation
+        while child.status is not ChildStatus.QUARANTINED:
+            told = len(recorder.of("actor.crashed"))
+            rt.boot._supervision.died(Died("handler:work", child.incarnation, "killed", traceback=None, over=None))
+            recorder.wait_for("actor.crashed", count=told + 1)
+            recorder.until(lambda: child.status is not ChildStatus.WAITING, "it to be started, or left")
+        assert child.incarnation - before == 2
+        recorder.wait_for("actor.quarantined", count=spent)
+        rt.boot.start_handler("work")

@@ -171,6 +171,19 @@ def test_more_than_can_be_heard_at_once_are_heard_one_after_the_other(serve):
     assert [one.answer for one in heard.values()] == [b"heard hello"] * many
 
 
+def test_a_socket_that_was_full_once_answers_whoever_comes_later(serve, call, recorder):
+    # As many as may be heard at once come, go, come again, and go: nobody is kept out by those who have gone.
+    served = serve()
+    for _ in range(2):
+        silent = [call(served.path) for _ in range(CALLERS_MAX)]
+        recorder.until(lambda: len(served.controls._counter._callers) == CALLERS_MAX, "all to be heard")
+        for caller in silent:
+            caller.close()
+        recorder.until(lambda: not served.controls._counter._callers, "all to be dismissed")
+
+        assert served.ask().answer == b"heard hello"
+
+
 def test_one_that_does_not_answer_keeps_nobody_from_the_others(serve, tmp_path):
     go_on = threading.Event()
     served, slow = serve(), serve(boot="slow", answer=lambda line: (go_on.wait(PATIENCE), line)[1])
