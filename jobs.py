@@ -123,7 +123,8 @@ class Jobs(Stepping):
 
     def counts(self, name: str | None = None) -> dict[str, int]:
         """How many jobs are in each state; every state is there."""
-        return self._current_boot.get().store.jobs.counts(None if name is None else check_name(name))
+        boot = self._current_boot.get()
+        return boot.store.jobs.counts(None if name is None else check_name(name), boot.limits.reply_seconds_max)
 
     async def acounts(self, name: str | None = None) -> dict[str, int]:
         """`counts` for asyncio applications."""

@@ -25,7 +25,7 @@ PRODUCERS = 8
 class Host:
     """Such a process, for who started it."""
 
-    def __init__(self, what: str, file: Path, *arguments: float) -> None:
+    def __init__(self, what: str, file: Path | str, *arguments: float) -> None:
         command = [sys.executable, __file__, what, str(file), *map(str, arguments)]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
@@ -123,11 +123,26 @@ def sit(file: str, seconds: float) -> None:
             _say(**idle_for(seconds), resident_mb=resident_bytes() / 1e6)
 
 
+def drain(url: str, _: float) -> None:
+    """Work off what is queued, and say how much that was each time that it is asked."""
+    ran = 0
+
+    def nothing(job: Job) -> None:
+        nonlocal ran
+        ran += 1
+
+    with Runtime(url, logger=silent()) as runtime:
+        runtime.jobs.add_handler("nothing", nothing)
+        _say(ready=True)
+        while sys.stdin.readline():
+            _say(ran=ran)
+
+
 def _say(**what: object) -> None:
     print(json.dumps(what), flush=True)
 
 
 if __name__ == "__main__":
-    WHAT = {"fill": fill, "hold": hold, "mate": mate, "sit": sit}
+    WHAT = {"fill": fill, "hold": hold, "mate": mate, "sit": sit, "drain": drain}
     number = float(sys.argv[3])
     WHAT[sys.argv[1]](sys.argv[2], int(number) if number.is_integer() else number)  # type: ignore[operator]

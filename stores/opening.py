@@ -11,6 +11,7 @@ import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from ..environment.clock import SystemClock
@@ -138,14 +139,16 @@ def _open_rabbit(url: str, failpoints: Failpoints, new_id: Callable[[], str], *,
     # This is imported only here: an application on SQLite does not have pika, and starts faster without the rest.
     from .rabbitmq.address import parse_address
     from .rabbitmq.environment import StoreEnvironment
+    from .rabbitmq.leading import HEARTBEAT_SECONDS
     from .rabbitmq.store import RabbitStore
 
     address = parse_address(url)
-    link = _link_to(address)
+    ledger_address = replace(address, heartbeat=HEARTBEAT_SECONDS)
     own = StoreEnvironment(clock=SystemClock(), event=threading.Event, future=Future, new_id=new_id)
     return RabbitStore(
         str(address),
-        link,
+        _link_to(address),
+        lambda: _link_to(ledger_address),
         environment=own,
         results=address.results and not only_existing,
         wait=address.wait,

@@ -137,8 +137,12 @@ class JobReader(Protocol):
     def outlook(self, names: Collection[str], now: Instant) -> Outlook:
         """Whether a turn would find something to do, of jobs of these names and of all that expires; if not, when."""
 
-    def counts(self, name: str | None) -> dict[str, int]:
-        """How many jobs are in each state, of one name or all, as far as the store keeps them."""
+    def counts(self, name: str | None, seconds_max: Seconds | None = None) -> dict[str, int]:
+        """How many jobs are in each state, of one name or all, as far as the store keeps them.
+
+        Args:
+            seconds_max: how long the answer of a server is waited for before `StoreUnavailable`.
+        """
 
     def pauses(self) -> Sequence[PauseRecord]:
         """The names that are paused or have a limit, in order. One whose `until` has passed may be among them."""

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from functools import partial
 from typing import Any
 
 from hosts import Host
+from lamplighter import Runtime
 from measuring import idle_for
-from peers.variants import Silent
+from peers.variants import Silent, silent
 from starts import ran
 
 from .base import Bench, Figures, Workload
-from .shared import closed
+from .shared import PATIENCE, closed
 
 IN_FLIGHT_JOBS = 10_000
 IDLE_SECONDS = 10.0
+TOGETHER, LOOK_SECONDS = 4, 0.05
 
 
 def processes(number: int, bench: Bench) -> Figures:
@@ -86,7 +89,51 @@ def idle_together(bench: Bench) -> Figures:
     return {name: found[name] for name in ("idle_cpu_percent", "wake_ups_per_second", "resident_mb")}
 
 
+def drain_together(bench: Bench) -> Figures:
+    """Four processes work off the queue of a RabbitMQ; next to one process, in turns."""
+    peer: Any = bench.open()
+    url = f"{peer.runtime.address}?prefix={peer.name}"
+    peer.close()
+    pairs = [(drained_by(1, url, bench), drained_by(TOGETHER, url, bench)) for _ in range(bench.size.rounds)]
+    return {
+        "per_second": statistics.median(four for _, four in pairs),
+        "ratio": statistics.median(four / one for one, four in pairs),
+        "jobs": bench.size.jobs,
+    }
+
+
+def drained_by(number: int, url: str, bench: Bench) -> float:
+    """How many jobs a second so many processes work off that were started before the first is queued."""
+    hosts = [Host("drain", url, 0) for _ in range(number)]
+    for host in hosts:
+        host.hear()
+    with Runtime(url, logger=silent()).start(work=False) as producer:
+        producer.jobs.pause("nothing")
+        producer.jobs.queue_many([("nothing", job) for job in range(bench.size.jobs)])
+        began = time.perf_counter()
+        producer.jobs.resume("nothing")
+        ran = 0
+        while ran < bench.size.jobs:
+            if time.perf_counter() - began > bench.size.seconds_all * PATIENCE:
+                raise RuntimeError(f"expected {bench.size.jobs} jobs to be worked off, got: {ran}")
+            time.sleep(LOOK_SECONDS)
+            for host in hosts:
+                host.say("count")
+            ran = sum(host.hear()["ran"] for host in hosts)
+        lasted = time.perf_counter() - began
+    for host in hosts:
+        host.process.kill()
+        host.process.wait()
+    return ran / lasted
+
+
 WORKLOADS = (
+    Workload(
+        id="drain-together",
+        title="four processes drain a queue of a RabbitMQ, next to one",
+        run=drain_together,
+        systems="rabbitmq",
+    ),
     Workload(id="processes-1", title="one process on one file", run=partial(processes, 1)),
     Workload(id="processes-2", title="two processes on one file", run=partial(processes, 2)),
     Workload(id="processes-4", title="four processes on one file", run=partial(processes, 4)),

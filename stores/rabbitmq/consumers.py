@@ -2,8 +2,9 @@
 
 AMQP fixes a consumer's prefetch when it begins. So a queue has a stack of consumers here: to take more, one is added
 with the difference; to take fewer, the newest are ended. What an ended consumer was given still counts until it is
-let go. And what it was given and has no lane is given back, which the server counts as a delivery that failed: so
-a window becomes smaller only once less has been wanted for a while, and one that breathes with the load does not.
+let go. And what it was given and has no lane for a while is given back, which the server counts as a delivery that
+failed: so a window becomes smaller only once less has been wanted for a while, and one that breathes with the load does
+not.
 """
 
 from __future__ import annotations
@@ -98,7 +99,8 @@ class ConsumerStack:
         # planned here.
         self._peak, self.shrinks_at = wanted, now + LAG_SECONDS if target > wanted else None
         ended: list[str] = []
-        while self._stack and self.size > target:
+        # What the ended ones were given is not counted here: no other consumer need end for it.
+        while sum(one.prefetch for one in self._stack) > target:
             one = self._stack.pop()
             self._end(one.tag)
             self._over(one)

@@ -13,7 +13,7 @@ from typing import Any
 
 from ...messages.jobs import ClaimKey, Instant, JobRecord, Seconds
 from . import job_message as wire
-from .consumers import ConsumerStack
+from .consumers import LAG_SECONDS, ConsumerStack
 from .link import Arrival, Link
 from .topology import queue_of
 from .unreadable import Stray
@@ -145,6 +145,7 @@ class Deliveries:
         self.stacks: dict[str, ConsumerStack] = {}
         self.wishes: dict[str, int] = {}
         self._lagging: set[str] = set()
+        self._leaving: dict[str, Seconds] = {}
 
     def begin(self, session: int) -> None:
         """A new session begins: the server will deliver again, to this runtime or another, what the old session had not
@@ -152,6 +153,7 @@ class Deliveries:
         """
         self._session, self._stirs_at = session, 0.0
         self._names.clear()
+        self._leaving.clear()
         self.fresh.clear()
         self.strays.clear()
         self.waiting.clear()
@@ -220,6 +222,7 @@ class Deliveries:
     def notice_surplus(self) -> bool:
         """Whether a window should become smaller now. If one should later, set an alarm for then."""
         due = [stack.shrinks_at for stack in self.stacks.values() if stack.shrinks_at is not None]
+        due += self._leaving.values()
         if not due:
             return False
         now, first = self._monotonic(), min(due)
@@ -229,8 +232,9 @@ class Deliveries:
         return first <= now
 
     def adjust(self) -> list[Delivery]:
-        """Begin and end consumers, to get as many jobs as are wanted. Jobs of ended consumers that have no lane are
-        given back.
+        """Begin and end consumers, to get as many jobs as are wanted. Jobs of an ended consumer that have no lane after
+        a while are given back, or at once if none are wanted. The server counts that as a delivery that failed, so the
+        next attempt costs two records of the ledger: short jobs, which are done sooner, are not to go that way.
         """
         back: list[Delivery] = []
         now = self._monotonic()
@@ -240,9 +244,11 @@ class Deliveries:
                 if size <= 0:
                     continue
                 stack = self.stacks[name] = self._stack(name)
-            ended = set(stack.resize(size, now, lags=name in self._lagging))
-            if ended:
-                back += [one for one in self.waiting.get(name, ()) if one.arrival.consumer in ended]
+            for tag in stack.resize(size, now, lags=name in self._lagging):
+                self._leaving[tag] = now + LAG_SECONDS
+        for tag in [tag for tag, at in self._leaving.items() if at <= now or self.is_unwanted(self._names[tag])]:
+            del self._leaving[tag]
+            back += [one for one in self.waiting.get(self._names.pop(tag), ()) if one.arrival.consumer == tag]
         for one in back:
             self.drop(one)
         self._link.acknowledge(self._session, (), [one.arrival.tag for one in back])
@@ -256,8 +262,4 @@ class Deliveries:
             self._names[tag] = name
             self._link.consume(session, queue, tag, prefetch=prefetch)
 
-        def end(tag: str) -> None:
-            del self._names[tag]
-            self._link.cancel(session, tag)
-
-        return ConsumerStack(begin, end, self._new_tag)
+        return ConsumerStack(begin, lambda tag: self._link.cancel(session, tag), self._new_tag)

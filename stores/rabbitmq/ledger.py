@@ -21,7 +21,7 @@ from . import ledger_sums as sums
 from .ledger_records import Record, UnreadableRecord
 from .link import Arrival, Link, Message
 from .shared_state import SharedState
-from .topology import LEDGER, NEWS
+from .topology import LEADER, LEDGER, NEWS
 
 SUMMED_RECORDS = 500
 """After so many records the leader writes their sum, or after an eighth of the schedules, if these are more: a sum of
@@ -31,8 +31,8 @@ SUMMED_RECORDS_MAX = 20_000
 PREFETCH = 65_535
 """Of the ledger: a leader must be able to hold all that is in no sum yet. It is as many as AMQP lets one have."""
 
-SILENT_LOOKS_MAX = 6
-"""The leader looks every ten seconds. A runtime that has written nothing for so many looks counts as ended."""
+SILENT_LOOKS_MAX = 12
+"""The leader looks every five seconds. A runtime that has written nothing for so many looks counts as ended."""
 
 PASSING = frozenset({"hello", "barrier", "part", "summed", "sum"})
 """Kinds of records that change nothing by themselves."""
@@ -87,7 +87,6 @@ class Ledger:
 
     def __init__(
         self,
-        link: Link,
         shared: SharedState,
         own_id: str,
         *,
@@ -97,7 +96,7 @@ class Ledger:
         shared_now: Callable[[], float],
         new_id: Callable[[], str],
     ) -> None:
-        self._link = link
+        self._link: Link | None = None
         self._shared = shared
         self._id = own_id
         self._told = told
@@ -105,26 +104,28 @@ class Ledger:
         self._now = now
         self._shared_now = shared_now
         self._new_id = new_id
-        self._session = 0
+        self.session = 0
         self._written = Written()
         self._silent: dict[str, int] = {}
-        self._marker = ""
+        self.marker = ""
         self._seq = self._sums = self._term = 0
+        self._begun = 0
         self.is_read = False
         self.epoch = ""
 
-    def begin(self, session: int) -> None:
-        """A new session begins, or there is none (0): this runtime leads no more."""
-        self._session = session
+    def begin(self, session: int, link: Link | None) -> None:
+        """A new session begins by which the ledger may come, or there is none (0): this runtime leads no more."""
+        self.session, self._link = session, link
         self._written = Written()
         self._silent.clear()
-        self._marker = ""
+        self.marker = ""
         self.is_read = False
 
     def arrived(self, arrival: Arrival) -> None:
         """The server gives this runtime the ledger to read, so it leads once it has read to the end."""
-        if not self._marker:
-            self.epoch = f"{self._id}-{self._session}"
+        if not self.marker:
+            self._begun += 1
+            self.epoch = f"{self._id}-{self._begun}"
             self._mark({"is": "barrier"})
         try:
             record = records.parse(arrival.body)
@@ -136,13 +137,13 @@ class Ledger:
             self._read(entry)
             return
         self._written.records.append(entry)
-        if record.get("by") == self._marker:
+        if record.get("by") == self.marker:
             self._come_to_the_end()
 
     def _mark(self, record: Record) -> None:
         """Write what is read last of all that others have left."""
-        self._marker = f"{self.epoch}-{record['is']}"
-        self._publish({**record, "by": self._marker})
+        self.marker = f"{self.epoch}-{record['is']}"
+        self._publish({**record, "by": self.marker})
 
     def _come_to_the_end(self) -> None:
         """All that others have left is read. The first leader gives the store its id, before any runtime can log it."""
@@ -176,6 +177,7 @@ class Ledger:
             self._told(entry.record)
         self._written.rest, self._written.records = found, []
         self._write_sum(sums.all_parts(self._shared, self._now()))
+        self._present_itself()
 
     def _read(self, entry: LedgerEntry) -> None:
         record = entry.record
@@ -194,6 +196,8 @@ class Ledger:
                     return
                 self._written.records.append(entry)
                 self._broadcast(record)
+                if record["is"] == "boot" and record.get("runtime") == self._id:
+                    self._present_itself()
         self._told(record)
         if len(self._written.records) > self._summed_records() and self._written.summing is None:
             shared = self._shared
@@ -210,11 +214,12 @@ class Ledger:
         return True
 
     def look_who_lives(self) -> None:
-        """Take runtimes that have written nothing for long for ended. To be called every ten seconds."""
+        """Take runtimes that have written nothing for long for ended. To be called every five seconds."""
         if not self.is_read:
             return
         # By the number of this record a runtime notices that it has missed the one before.
         self._broadcast({"is": "beat"})
+        self._present_itself()
         for runtime in sorted(self._shared.living()):
             if runtime == self._id:
                 continue
@@ -225,15 +230,20 @@ class Ledger:
                 gone = {"is": "runtime gone", "runtime": runtime, "no": self._shared.number}
                 self._publish({**gone, "by": f"{self.epoch}-gone-{self._shared.number}"})
 
+    def _present_itself(self) -> None:
+        """Leave who leads where it is found when this runtime hangs, and cannot be asked."""
+        who = {"is": "leads", "boot": self._shared.boots.get(self._id, {}), "at": self._now()}
+        self._send([Message("", LEADER, records.write(who), mandatory=False)])
+
     def _broadcast(self, record: Record) -> None:
         self._seq += 1
-        self._link.send([self._numbered(NEWS, "all", record)])
+        self._send([self._numbered(NEWS, "all", record)])
 
     def _tell_all(self, exchange: str, key: str, asked_by: Sequence[str]) -> None:
         """Send a whole sum, before the next record."""
         parts = sums.all_parts(self._shared, self._now())
         end = {"is": "summed", "parts": len(parts), "answers": list(asked_by), "no": self._shared.number}
-        self._link.send([self._numbered(exchange, key, one) for one in (*parts, end)])
+        self._send([self._numbered(exchange, key, one) for one in (*parts, end)])
 
     def _numbered(self, exchange: str, key: str, record: Record) -> Message:
         told = {"is": "told", "epoch": self.epoch, "seq": self._seq, "at": self._shared_now(), "record": record}
@@ -254,7 +264,7 @@ class Ledger:
         labels = [f"{self.epoch}-{self._sums}-{index}" for index in range(len(parts) + 1)]
         written.awaited = set(labels)
         made = zip((*parts, end), labels, strict=True)
-        self._link.send([message({**one, **of, "by": label}) for one, label in made])
+        self._send([message({**one, **of, "by": label}) for one, label in made])
 
     def _read_sum(self, entry: LedgerEntry) -> None:
         """A part of the sum is in the ledger, or its end: then what it includes, or takes the place of, need not be."""
@@ -267,16 +277,24 @@ class Ledger:
         over += chain(written.summing or (), written.rest, () if written.end is None else (written.end,))
         written.parts.update(written.coming)
         written.coming, written.summing, written.rest, written.end = {}, None, [], entry
-        self._link.acknowledge(self._session, [one.tag for one in over])
+        self._acknowledge([one.tag for one in over])
 
     def _keep_or_acknowledge(self, entry: LedgerEntry) -> None:
         if self._written.end is None:
             self._written.rest.append(entry)
         else:
-            self._link.acknowledge(self._session, [entry.tag])
+            self._acknowledge([entry.tag])
 
     def _publish(self, record: Record) -> None:
-        self._link.send([message(record)])
+        self._send([message(record)])
+
+    def _send(self, messages: Sequence[Message]) -> None:
+        if self._link is not None:
+            self._link.send(messages)
+
+    def _acknowledge(self, tags: Sequence[int]) -> None:
+        if self._link is not None:
+            self._link.acknowledge(self.session, tags)
 
 
 class Follower:

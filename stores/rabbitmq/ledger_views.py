@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from heapq import nsmallest
 
 from ...messages.boots import BootRecord
@@ -10,6 +11,7 @@ from ...messages.jobs import Instant
 from ...messages.schedules import ScheduleRecord
 from ..ports import Slots
 from . import ledger_records as records
+from .ledger_records import UnreadableRecord
 from .shared_state import SharedState
 from .state import RabbitState
 
@@ -59,3 +61,17 @@ class LedgerPeers:
 
     def is_handled(self, name: str) -> bool:
         return self._state.shared.is_handled(name)
+
+
+def leader_in(found: Sequence[bytes]) -> str:
+    """Who leads, by what the leader has said of itself last."""
+    try:
+        said = records.parse(found[-1]) if found else {}
+        boot = records.boot_of(records.field(said, "boot", records.MAPS), ())
+        at = datetime.fromtimestamp(records.field(said, "at", records.NUMBER), UTC)
+    except (UnreadableRecord, ValueError, OverflowError, OSError):
+        return "the runtime that leads, which has not said who it is,"
+    return (
+        f"the runtime that leads (boot {boot.boot} on host {boot.host}, process {boot.pid}, which was last heard of at "
+        f"{at:%Y-%m-%dT%H:%M:%SZ} by its clock)"
+    )

@@ -16,7 +16,7 @@ from ...messages.jobs import Seconds
 
 Arguments = Mapping[str, Any]
 
-PULSE_SECONDS = 10.0
+PULSE_SECONDS = 5.0
 """How often a link has its session looked after."""
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Any
 
 from ...errors import StoreUnavailable
+from ...messages.jobs import Seconds
+from . import topology
 from .ailments import Ailing
 from .environment import StoreEnvironment
+from .ledger_views import leader_in
 from .link import LOCKED, NOT_FOUND, Arrival, Browsed, Link, LinkLost, Refused, Sent
 from .unreadable import Stray, put_aside
 
@@ -42,20 +46,24 @@ class Questions:
         self._ailing = ailing
         self._is_moved = is_moved
 
-    def answer(self, future: Future[Any]) -> Any:
+    def answer(self, future: Future[Any], seconds: Seconds = ANSWER_SECONDS_MAX) -> Any:
         """The answer; None if what was asked for is not there.
 
         Raises:
-            StoreUnavailable: there is none.
+            StoreUnavailable: there is none within so many seconds.
         """
         try:
-            return future.result(ANSWER_SECONDS_MAX)
+            return future.result(max(0.0, seconds))
         except Refused as error:
             if error.code == NOT_FOUND:
                 return None
             raise StoreUnavailable(f"the store {self._address} refuses: {error}") from error
         except (LinkLost, FutureTimeout) as error:
-            raise StoreUnavailable(f"the store {self._address} did not answer: {error}") from error
+            raise self._unanswered(error) from error
+
+    def _unanswered(self, error: Exception) -> StoreUnavailable:
+        why = str(error) or "it is slow, or has an alarm, or has lost the majority of its nodes"
+        return StoreUnavailable(f"the store {self._address} did not answer in time: {why}")
 
     def browse(self, queue: str, see: Callable[[Arrival], object]) -> Browsed:
         """Have a queue seen, once nobody else does."""
@@ -70,8 +78,15 @@ class Questions:
             except (LinkLost, FutureTimeout) as error:
                 # Nobody waits any more for what may come yet, and the next one to ask must not wait for it.
                 asked.add_done_callback(_put_all_back)
-                raise StoreUnavailable(f"the store {self._address} did not answer: {error}") from error
+                raise self._unanswered(error) from error
             self._environment.event().wait(LOCKED_SECONDS)
+
+    def leader(self) -> str:
+        """Who leads, as that runtime has said it last."""
+        found: list[bytes] = []
+        with contextlib.suppress(StoreUnavailable):
+            self.browse(topology.LEADER, lambda arrival: found.append(arrival.body)).done(())
+        return leader_in(found)
 
     def put_aside(self, strays: Sequence[Stray]) -> Sequence[int]:
         """Move messages that nobody can read to where they belong; the tags of those that are there now."""

@@ -6,13 +6,12 @@ runtime knows (deliveries, consumers, what all share) is changed by one thread o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from itertools import count
 from typing import Any
 
-from ...cron.catch_up import recounted
 from ...errors import StoreError, StoreUnavailable
 from ...messages.jobs import Seconds
 from . import job_message as wire
@@ -22,8 +21,8 @@ from .ailments import Ailing
 from .dead_jobs import Dead
 from .deliveries import Deliveries
 from .environment import StoreEnvironment
-from .ledger import PREFETCH as LEDGER_PREFETCH
-from .ledger import Follower, Ledger, message
+from .leading import Candidacy, Leading
+from .ledger import Follower, message
 from .ledger_records import Record, UnreadableRecord
 from .link import NOT_FOUND, Arrival, Link, LinkLost, QueueSpec, Refused
 from .notices import Inbox
@@ -31,12 +30,15 @@ from .questions import ANSWER_SECONDS_MAX, Questions
 from .shared_state import SharedState
 from .state import RabbitState, SharedTime
 from .unreadable import Stray
-from .watchdog import CONFIRMING, DECLARING, HEARING, READING, ResponseWatchdog
+from .watchdog import CONFIRMING, DECLARING, HEARING, ResponseWatchdog
 
 OPEN_SECONDS_MAX = 5.0
 """How long `open` waits until the first try to connect has succeeded or failed. A turn says what is wrong then."""
 
-MENDED_PULSES, MENDED_NAMES_MAX = 6, 500
+LEADER_SECONDS_MAX, STEP_SECONDS = 25.0, 1.0
+"""How long a start waits for a leader, because one that hangs is found after 15 s; and how often it looks for one."""
+
+MENDED_PULSES, MENDED_NAMES_MAX = 12, 500
 """How often exchanges and queues are declared again, and for how many names at a time."""
 
 NEWS_PREFETCH, RESULTS_PREFETCH = 1_000, 1_000
@@ -47,12 +49,20 @@ class Session(Inbox):
 
     Args:
         address: how it is shown: without a password.
+        ledger_link: makes the link by which the ledger is read, see `Leading`.
         results: whether the ends of jobs are told to the runtime that queued them.
         wait: how long `open` waits for a server that does not answer yet.
     """
 
     def __init__(
-        self, address: str, link: Link, *, environment: StoreEnvironment, results: bool, wait: Seconds
+        self,
+        address: str,
+        link: Link,
+        ledger_link: Callable[[], Link],
+        *,
+        environment: StoreEnvironment,
+        results: bool,
+        wait: Seconds,
     ) -> None:
         super().__init__(environment, link)
         self.address = address
@@ -64,13 +74,12 @@ class Session(Inbox):
         self._tags = count(1)
         self._sequence = count(1)
         self._own: dict[str, Future[None]] = {}
-        self._session = 0
-        self._prepared = 0
+        self._session = self._prepared = 0
         self._declared: set[str] = set()
         self._trouble = "it has not been connected to yet"
         self._blocked: str | None = None
         self._watchdog = ResponseWatchdog(environment.clock.monotonic)
-        self._has_changed = False
+        self._has_changed = self._has_started = False
         self._arrivals = self._pulses = 0
         self._news: list[tuple[str, dict[str, Any]]] = []
         self._news_name = ""
@@ -90,16 +99,16 @@ class Session(Inbox):
             ailing=ailing,
             time=SharedTime(environment.clock),
         )
-        self._ledger = Ledger(
+        self._leading = Leading(
+            self.state,
             link,
-            shared,
-            self._id,
+            ledger_link,
+            environment,
+            tell=lambda *heard: self._tell("ledger", heard),
             told=self._told,
             unreadable=self._pass_over,
-            now=environment.clock.now,
-            shared_now=self.state.time.now,
-            new_id=environment.new_id,
         )
+        self._ledger = self._leading.ledger
         self._follower = Follower(shared, self._told, self._pass_over, self.state.time.hear)
 
     @property
@@ -110,7 +119,7 @@ class Session(Inbox):
     @property
     def leads(self) -> bool:
         """Whether this runtime fires the slots of all."""
-        return self._session != 0 and self._ledger.is_read
+        return self._session != 0 and self._leading.is_proven
 
     @property
     def version(self) -> int:
@@ -136,6 +145,7 @@ class Session(Inbox):
             # Nobody would read what is sent to the results queue from now on.
             self._link.delete(self._session, self.state.results_name)
         self.state.dead.await_return()
+        self._leading.withdraw()
         self._link.stop()
 
     def is_on(self, link: object) -> bool:
@@ -153,6 +163,8 @@ class Session(Inbox):
                     self._end_session(*value)
                 case "arrived":
                     self._take(value)
+                case "ledger":
+                    self._hear_ledger(*value)
                 case "cancelled":
                     self._consumer_ended(*value)
                 case "blocked":
@@ -175,13 +187,12 @@ class Session(Inbox):
         self._trouble = ""
         self._watchdog.begin()
         self.state.deliveries.begin(session)
-        self._ledger.begin(session)
         self._follower.begin()
         self._has_changed = True
 
     def _end_session(self, reason: str, is_refused: bool) -> None:
         self._session, self._prepared = 0, 0
-        self._ledger.begin(0)
+        self._leading.withdraw()
         self._trouble = reason
         if is_refused:
             self.state.ailing.refusal = reason
@@ -199,8 +210,6 @@ class Session(Inbox):
             self._hear(arrival)
         elif kind == "results":
             self._take_result(arrival)
-        elif kind == "ledger":
-            self._lead(arrival)
         else:
             self._arrivals += 1
             self.state.deliveries.arrived(arrival)
@@ -216,18 +225,22 @@ class Session(Inbox):
             self.state.memory.end(ended)
         self._has_changed = True
 
-    def _lead(self, arrival: Arrival) -> None:
-        """This runtime is the one that is given the ledger."""
-        led = self.leads
-        self._ledger.arrived(arrival)
-        if self.leads and not led:
+    def _hear_ledger(self, candidacy: Candidacy | None, what: str, value: Any) -> None:
+        """Something has come by the connection of who may lead."""
+        led = self._ledger.is_read
+        if what == "cancelled":
+            # The queue was deleted, or its leader moved: it is declared again before the next turn.
+            self._declared.clear()
+            self._prepared = 0
+        self._leading.hear(candidacy, what, value)
+        if self._ledger.is_read and not led:
             self._has_changed = True
             self._news.append(("scheduler.leads", {}))
 
     def _hear(self, arrival: Arrival) -> None:
         """The leader has sent what it has read."""
         self._link.acknowledge(arrival.session, (arrival.tag,))
-        if self.leads:
+        if self._ledger.is_read:
             return
         try:
             has_missed = not self._follower.hear(records.parse(arrival.body))
@@ -240,10 +253,9 @@ class Session(Inbox):
 
     def _told(self, record: Record) -> None:
         """The leader has read a record, and it counts."""
-        label = record.get("by")
-        own = self._own.pop(label, None) if isinstance(label, str) else None
+        own = self._own.pop(str(record.get("by")), None)
+        self._leading.told(record)
         if own is not None:
-            self._watchdog.answers(READING)
             own.set_result(None)
         else:
             self._has_changed = True
@@ -268,8 +280,6 @@ class Session(Inbox):
         else:
             self._prepared = 0
             self._consumers = {queue: tag for queue, tag in self._consumers.items() if tag != consumer}
-        if consumer.startswith("ledger"):
-            self._ledger.begin(session)
 
     def _be_ready(self) -> None:
         """Make sure that there is a session in which everything is declared and no turn is unsettled.
@@ -291,7 +301,9 @@ class Session(Inbox):
         except LinkLost as error:
             raise StoreUnavailable(f"the store {self.address} is not connected: {error}") from error
         except FutureTimeout:
-            raise StoreUnavailable(f"the store {self.address} did not answer in time") from None
+            hangs = self._watchdog.is_asked(HEARING) and self._blocked is None
+            blamed = f": {self._questions.leader()} may hang; another leads within 15 s" if hangs else ""
+            raise StoreUnavailable(f"the store {self.address} did not answer in time{blamed}") from None
         except Refused as error:
             if error.code != NOT_FOUND:
                 self.state.ailing.refusal = str(error)
@@ -310,6 +322,7 @@ class Session(Inbox):
         if silent is not None:
             self._link.give_up(self._session, silent)
         elif self._blocked is None and self._prepared == self._session:
+            self._leading.stand()
             self._ledger.look_who_lives()
             self._probe()
             self.state.ailing.look()
@@ -322,8 +335,6 @@ class Session(Inbox):
                 self._watchdog.answers(what)
             else:
                 self._watchdog.asks(what, which)
-        if not self.leads:
-            self._watchdog.answers(READING)
 
     def _mend(self) -> None:
         """Declare once in a while what somebody may have deleted, and what no failed call would show."""
@@ -336,9 +347,8 @@ class Session(Inbox):
     def _probe(self) -> None:
         """Write something into the ledger that changes nothing, but says that this runtime lives."""
         by = f"{self._id}-{next(self._sequence)}"
-        if self.leads:
-            self._own[by] = self._environment.future()
-            self._watchdog.asks(READING)
+        if self._ledger.is_read:
+            self._leading.probes(by)
         self._link.send([message({"is": "hello", "by": by, "from": self._id})])
 
     def _prepare(self) -> None:
@@ -356,40 +366,34 @@ class Session(Inbox):
         answered: Future[None] = self._environment.future()
         self._own[hello] = answered
         self._await(self._link.send([message({"is": "hello", "by": hello, "from": self._id, "to": news.name})]))
-        self._consume(topology.LEDGER, "ledger", LEDGER_PREFETCH)
-        try:
-            self._await(answered)
-        except FutureTimeout:
-            self._watchdog.asks(HEARING)
-            raise
-        self._watchdog.answers(HEARING)
+        self._leading.stand()
+        self._await_leader(answered)
         self._prepared = session
-        self._declare_again()
+        unsaid = self.state.unsaid(self._environment.clock.now())
+        self._link.send([message(one) for one in self._labelled(unsaid)])
         self.state.ailing.refusal = None
         self.state.ailing.count_unreadable()
+
+    def _await_leader(self, answered: Future[None]) -> None:
+        """Wait until the leader has told all; at a start so long that the server has found out one that hangs."""
+        seconds = ANSWER_SECONDS_MAX if self._has_started else LEADER_SECONDS_MAX + self._wait_seconds
+        give_up_at = self._environment.clock.monotonic() + seconds
+        while not answered.done():
+            try:
+                self._await(answered, STEP_SECONDS)
+            except FutureTimeout:
+                if self._blocked is not None or self._environment.clock.monotonic() >= give_up_at:
+                    self._watchdog.asks(HEARING)
+                    raise
+                self._leading.stand()
+        self._has_started = True
+        self._watchdog.answers(HEARING)
 
     def _consume(self, queue: str, kind: str, prefetch: int) -> None:
         """Have what comes into a queue delivered: once in a session, however often it has to be made ready."""
         if queue not in self._consumers:
             tag = self._consumers[queue] = f"{kind}-{next(self._tags)}"
             self._link.consume(self._session, queue, tag, prefetch=prefetch, apart=True)
-
-    def _declare_again(self) -> None:
-        """Others may have taken this runtime for one that has ended, or somebody may have deleted the ledger."""
-        known = self.state.shared.runtimes.get(self._id, {})
-        missing = [one for one in self.state.declared.values() if one.id not in known]
-        written: list[Record] = []
-        for boot in self.state.own_boots.values() if self._id not in self.state.shared.boots else ():
-            written.append(records.is_boot(self._id, boot))
-        if missing:
-            now = self._environment.clock.now()
-            gone = [one for one in missing if one.id not in self.state.shared.schedules]
-            written += [records.schedule_record(recounted(one, None, now, 0)) for one in gone]
-            written.append(records.declares(self._id, (one.id for one in missing)))
-        if self.state.handled != self.state.shared.handled.get(self._id, []):
-            written.append(records.handles(self._id, self.state.handled))
-        if written:
-            self._link.send([message(one) for one in self._labelled(written)])
 
     def _labelled(self, written: Sequence[Record]) -> list[Record]:
         """Records with their labels and numbers, in their order."""

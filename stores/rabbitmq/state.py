@@ -6,15 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
-from ...cron.catch_up import SLOT_SECONDS_KEPT_MIN
+from ...cron.catch_up import SLOT_SECONDS_KEPT_MIN, recounted
 from ...environment.clock import Clock
 from ...messages.boots import BootRecord
 from ...messages.jobs import Instant
 from ...messages.schedules import ScheduleRecord
 from ...rules.known_clock import KnownClock
+from . import ledger_records as records
 from .ailments import Ailing
 from .dead_jobs import Dead, DeadAtHand
 from .deliveries import Deliveries
+from .ledger_records import Record
 from .recent import Remembered
 from .shared_state import SharedState
 from .turn_end import Flight
@@ -85,6 +87,23 @@ class RabbitState:
         """When the next claim is overdue whose handler has returned, as wall time runs now."""
         deadline = min((held.deadline for held in self.deliveries.held if held.job.deferred), default=float("inf"))
         return None if deadline == float("inf") else now + deadline - self.time.now()
+
+    def unsaid(self, now: Instant) -> list[Record]:
+        """What the others do not know of this runtime: they may have taken it for one that has ended, or somebody may
+        have deleted the ledger.
+        """
+        known = self.shared.runtimes.get(self.runtime_id, {})
+        missing = [one for one in self.declared.values() if one.id not in known]
+        unsaid: list[Record] = []
+        for boot in self.own_boots.values() if self.runtime_id not in self.shared.boots else ():
+            unsaid.append(records.is_boot(self.runtime_id, boot))
+        if missing:
+            gone = [one for one in missing if one.id not in self.shared.schedules]
+            unsaid += [records.schedule_record(recounted(one, None, now, 0)) for one in gone]
+            unsaid.append(records.declares(self.runtime_id, (one.id for one in missing)))
+        if self.handled != self.shared.handled.get(self.runtime_id, []):
+            unsaid.append(records.handles(self.runtime_id, self.handled))
+        return unsaid
 
     def next_no(self) -> int:
         """A number that no claim of this runtime has had."""

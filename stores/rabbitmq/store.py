@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import AbstractContextManager
@@ -73,6 +73,7 @@ class RabbitStore(Session):
         self,
         address: str,
         link: Link,
+        ledger_link: Callable[[], Link],
         *,
         environment: StoreEnvironment,
         results: bool = True,
@@ -80,7 +81,7 @@ class RabbitStore(Session):
         failpoints: Failpoints | None = None,
         only_existing: bool = False,
     ) -> None:
-        super().__init__(address, link, environment=environment, results=results, wait=wait)
+        super().__init__(address, link, ledger_link, environment=environment, results=results, wait=wait)
         self._failpoints = failpoints or Failpoints()
         self._only_existing = only_existing
         self.jobs: JobReader = self
@@ -197,7 +198,10 @@ class RabbitStore(Session):
             yield from self._writing(ops.records)
         by_session: dict[int, list[Delivery | Stray]] = {}
         for delivery in ops.acknowledged:
-            by_session.setdefault(delivery.arrival.session, []).append(delivery)
+            if isinstance(delivery, Stray) and delivery.queue == topology.LEDGER:
+                self._leading.acknowledge(delivery.arrival)
+            else:
+                by_session.setdefault(delivery.arrival.session, []).append(delivery)
         for of, deliveries in by_session.items():
             self._link.acknowledge(of, [delivery.arrival.tag for delivery in deliveries])
         for delivery in ops.acknowledged:
@@ -281,11 +285,14 @@ class RabbitStore(Session):
         held = self.state.deliveries.held.newest(job_id)
         return held.job if held is not None else self.state.memory.job(job_id)
 
-    def counts(self, name: str | None) -> dict[str, int]:
+    def counts(self, name: str | None, seconds_max: Seconds | None = None) -> dict[str, int]:
         names = self._names() if name is None else {name}
         # The queues of delays hold the jobs of all names together.
         queues = {*map(topology.queue_of, names), *(topology.ladder() if name is None else ())}
-        looks = [self._questions.answer(self._link.look(queue)) for queue in sorted(queues)]
+        monotonic = self._environment.clock.monotonic
+        give_up_at = monotonic() + (ANSWER_SECONDS_MAX if seconds_max is None else seconds_max)
+        asked = [self._link.look(queue) for queue in sorted(queues)]
+        looks = [self._questions.answer(one, give_up_at - monotonic()) for one in asked]
         deliveries = self.state.deliveries
         here = [*deliveries.fresh, *chain.from_iterable(deliveries.waiting.get(one, ()) for one in names)]
         found = {state.value: 0 for state in JobState}
@@ -329,13 +336,13 @@ class RabbitStore(Session):
             return True
         if state.acts_told & state.shared.acts.keys():
             return True
-        pauses = list(state.shared.pauses.values())
-        kept = paused_at(pauses, now).keys() | state.ailing.stopped.keys()
-        ended = [pause.name for pause in pauses if pause.name in names and pause.name not in kept]
-        if any(deliveries.is_unwanted(name) for name in ended):
-            # Their pauses have ended by themselves.
-            return True
-        return any(deliveries.waiting.get(name) or deliveries.is_short(name) for name in names if name not in kept)
+        kept = paused_at(list(state.shared.pauses.values()), now).keys() | state.ailing.stopped.keys()
+        # None may be wanted of a name whose pause has ended by itself, or that another runtime has resumed.
+        return any(
+            deliveries.waiting.get(name) or deliveries.is_short(name) or deliveries.is_unwanted(name)
+            for name in names
+            if name not in kept
+        )
 
     def _check_open(self) -> None:
         if not self._is_open:

@@ -5,6 +5,7 @@
     lamplighter.dead           jobs that have failed for good         quorum queue
     lamplighter.unreadable     messages that no runtime can read     quorum queue
     lamplighter.ledger         schedules, slots, pauses     quorum queue with a single active consumer: the leader
+    lamplighter.leader         who leads, as that runtime has said it last     quorum queue of one message
     lamplighter.news.BOOT      what the leader has read in the ledger     classic queue, expires
     lamplighter.asks.ID        what runtimes answer to somebody outside     classic queue, expires
     lamplighter.results.BOOT   how the jobs that a runtime queued have ended     classic queue, expires
@@ -39,6 +40,7 @@ KEY_BYTES_MAX = 255 - 2 * RUNGS
 DEAD = f"{PREFIX}.dead"
 UNREADABLE = f"{PREFIX}.unreadable"
 LEDGER = f"{PREFIX}.ledger"
+LEADER = f"{PREFIX}.leader"
 NEWS = f"{PREFIX}.news"
 ASKS = f"{PREFIX}.asks"
 OUT = f"{PREFIX}.out"
@@ -122,6 +124,7 @@ def foundation() -> Sequence[Wanted]:
         Exchange(name=NEWS, type="topic"),
         asks_exchange(),
         QueueSpec(name=LEDGER, arguments={**QUORUM, "x-single-active-consumer": True}),
+        QueueSpec(name=LEADER, arguments={**QUORUM, "x-max-length": 1}),
         *(Exchange(name=_rung(rung), type="topic") for rung in range(RUNGS)),
     ]
     for rung in range(RUNGS):

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from ...messages.boots import BootRecord
-from ...messages.jobs import Instant, JobRecord, JobState
+from ...messages.jobs import Instant, JobRecord, JobState, Seconds
 from ...messages.pauses import PauseRecord
 from ..ports import DeadJobs, JobReader, JobTable, Outlook, QueueReader, ScheduleReader, TallyReader
 from . import ledger_records as records
@@ -87,7 +87,7 @@ class ServerJobs:
     def outlook(self, names: Collection[str], now: Instant) -> Outlook:
         return Outlook(False)
 
-    def counts(self, name: str | None) -> dict[str, int]:
+    def counts(self, name: str | None, seconds_max: Seconds | None = None) -> dict[str, int]:
         """Those that wait, and the dead. What runs only the runtimes know, and of what has ended well nobody does."""
         ready = self._queues.ready(self._queues.names() if name is None else (name,))
         # Delayed jobs of all names lie together.

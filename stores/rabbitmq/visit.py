@@ -19,6 +19,7 @@ from . import unreadable as strays
 from .asking import question
 from .ledger import Follower, message, sum_of
 from .ledger_records import Record, UnreadableRecord
+from .ledger_views import leader_in
 from .link import LOCKED, NOT_FOUND, Arrival, Browsed, Link, LinkLost, QueueSpec, Refused, Sent, Wanted
 from .shared_state import SharedState
 
@@ -208,9 +209,11 @@ class Visit:
             is_told = self._has_heard.wait(LEADER_SECONDS_MAX)
         self._follower = None
         if not is_told:
+            found: list[bytes] = []
+            self._answer(self.browse(topology.LEADER, lambda arrival: found.append(arrival.body)).done(()))
             raise StoreUnavailable(
-                f"expected the runtime that leads on {self.address} to answer within {LEADER_SECONDS_MAX:g} s, got "
-                "nothing: it may hang, or be stopped by a signal; another leads as soon as its connection ends"
+                f"expected {leader_in(found)} to answer on {self.address} within {LEADER_SECONDS_MAX:g} s, got none: "
+                "it may hang, or be stopped by a signal; another runtime, if there is one, leads within 15 s"
             )
         return shared
 

@@ -11,17 +11,16 @@ from dataclasses import dataclass
 
 from ...messages.jobs import Seconds
 
-CONFIRMING, DECLARING, READING, HEARING, CALMING = (
+CONFIRMING, DECLARING, HEARING, CALMING = (
     "to confirm what it was sent",
     "to have a queue be there",
-    "to give back a record of the ledger",
     "to let the leader tell what it has read",
     "to say that its alarm is over",
 )
 """What a session that falls silent was asked."""
 
-SECONDS_MAX = {HEARING: 180.0}
-"""How long an answer of the leader is waited for: one that hangs is found only by its own heartbeat."""
+SECONDS_MAX = {HEARING: 60.0}
+"""How long an answer of the leader is waited for: the server has to find out one that hangs."""
 
 SILENCE_SECONDS_MAX = 30.0
 """How long any other answer is waited for."""
@@ -71,6 +70,10 @@ class ResponseWatchdog:
     def answers(self, what: str) -> None:
         """Nothing of this kind waits for an answer."""
         self._open.pop(what, None)
+
+    def is_asked(self, what: str) -> bool:
+        """Whether something of this kind has no answer yet."""
+        return what in self._open
 
     def begin(self) -> None:
         """Nothing was asked."""

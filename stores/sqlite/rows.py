@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-from ...messages.jobs import Attempt, Instant, JobRecord, JobState
+from ...messages.jobs import Attempt, Instant, JobRecord, JobState, Seconds
 from ...messages.pauses import PauseRecord
 from ...messages.queries import LOOKED_MAX, CappedCounts, Census, Found, JobQuery
 from ...messages.schedules import ScheduleRecord, SlotEntry
@@ -40,7 +40,7 @@ class JobRows:
         with self._reading() as reader:
             return due.outlook(reader, names, now)
 
-    def counts(self, name: str | None) -> dict[str, int]:
+    def counts(self, name: str | None, seconds_max: Seconds | None = None) -> dict[str, int]:
         query = "select state, count(*) from lamplighter_jobs where :name is null or name = :name group by state"
         with self._reading() as reader:
             found = dict(reader.execute(query, {"name": name}).fetchall())

@@ -24,7 +24,7 @@ from ..address import Address
 
 CONNECT_SECONDS_MAX = 10.0
 
-READ_SECONDS_MAX = 0.1
+READ_SECONDS_MAX = 0.01
 """How long another thread than the loop's waits for what comes: what it waits for may come about without that."""
 
 

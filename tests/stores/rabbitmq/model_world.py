@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
+from functools import partial
 from itertools import count
 
 from lamplighter import StoreUnavailable
@@ -81,7 +82,7 @@ class World:
             future=Future,
             new_id=lambda: f"{next(self._ids):012}{0:012}",  # type: ignore[arg-type]
         )
-        store = RabbitStore("amqp://model", link, environment=its_own, wait=wait)
+        store = RabbitStore("amqp://model", link, partial(ModelLink, self.server), environment=its_own, wait=wait)
         store.open()
         return store
 

@@ -148,7 +148,7 @@ def test_a_runtime_that_missed_that_a_clock_was_set_right_learns_it_from_the_who
     in_a_false_future(leader)
     world.let_pass(1.0)
     world.attended.remove(other)
-    world.server.cut(world.server.links[1])
+    world.server.cut(other._link)
     keep_time(leader, NOW + 90)
     while not world.turn(other):
         pass

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 from concurrent.futures import Future
+from functools import partial
 
 import pytest
 from lamplighter.environment.clock import SystemClock
@@ -105,7 +106,9 @@ class TestOnTheModel(StoreConformance):
         self.server = ModelServer()
 
     def make_store(self, place):
-        return PatientStore("amqp://model", ModelLink(self.server), environment=its_environment())
+        return PatientStore(
+            "amqp://model", ModelLink(self.server), partial(ModelLink, self.server), environment=its_environment()
+        )
 
 
 class TestOnAServer(StoreConformance):
@@ -116,14 +119,16 @@ class TestOnAServer(StoreConformance):
         self.url = wiped_url
 
     def make_store(self, place):
-        return PatientStore(str(parse_address(self.url)), link_to(self.url), environment=its_environment())
+        return PatientStore(
+            str(parse_address(self.url)), link_to(self.url), partial(link_to, self.url), environment=its_environment()
+        )
 
 
 def with_a_claim() -> tuple[ModelServer, ModelLink, PatientStore, JobRecord]:
     """A model, and on it a store that has claimed the job `a`."""
     server = ModelServer()
     link = ModelLink(server)
-    store = PatientStore("amqp://model", link, environment=its_environment())
+    store = PatientStore("amqp://model", link, partial(ModelLink, link._server), environment=its_environment())
     store.open()
     put(store, new("a"))
     (claimed,) = take(store)

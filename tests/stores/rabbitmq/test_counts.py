@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
+
+import pytest
+from lamplighter import StoreUnavailable
+
 from ...faults.kit import eventually
+from .model_world import World
 
 
 def test_jobs_of_all_names_are_counted_and_so_are_delayed_ones(url: str, runtime) -> None:
@@ -28,3 +34,24 @@ def test_the_jobs_of_a_name_that_only_another_runtime_knows_are_counted(url: str
     one.jobs.queue("work")
 
     eventually(lambda: third.jobs.counts()["queued"] == 1, what="the job")
+
+
+def test_a_server_that_does_not_answer_is_asked_once_for_all_queues_and_the_error_says_so(monkeypatch) -> None:
+    """Each of some thirty queues was waited for, one after the other, and the error ended with a colon."""
+    world = World()
+    store = world.store()
+    assert world.turn(store)
+    waits: list[float] = []
+
+    class Unanswered(Future):  # type: ignore[type-arg]
+        def result(self, timeout: float | None = None) -> None:
+            assert timeout is not None
+            waits.append(timeout)
+            world.elapsed += timeout
+            raise TimeoutError
+
+    monkeypatch.setattr(store._link, "look", lambda queue: Unanswered())
+    with pytest.raises(StoreUnavailable, match=r"did not answer in time: it is slow, or has an alarm"):
+        store.jobs.counts(None, 2.0)
+
+    assert waits == [2.0]

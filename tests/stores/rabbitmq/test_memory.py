@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import Future
+from functools import partial
 from queue import SimpleQueue
 from sys import getsizeof
 
@@ -38,7 +39,7 @@ def record(job_id: str, **changes: object) -> JobRecord:
 def model() -> Iterator[tuple[ModelServer, ModelLink, PatientStore]]:
     server = ModelServer()
     link = ModelLink(server)
-    store = PatientStore("amqp://model", link, environment=its_environment())
+    store = PatientStore("amqp://model", link, partial(ModelLink, server), environment=its_environment())
     store.open()
     yield server, link, store
     store.close()

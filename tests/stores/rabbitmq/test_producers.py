@@ -42,20 +42,53 @@ def test_a_producer_lists_what_living_workers_declare_where_that_is_asked_for(ur
     eventually(lambda: seen() == [], what="it to be listed no more once its worker is gone")
 
 
-def test_a_producer_that_leads_fires_what_workers_declare_and_nothing_of_its_own() -> None:
-    def register(runtime: Runtime) -> None:
-        runtime.jobs.add_handler("tick", lambda job: None)
-        runtime.scheduler.add("tick", "@every 10s", key="worker's" if number_of(runtime) == 1 else "producer's")
+def register(runtime: Runtime) -> None:
+    runtime.jobs.add_handler("tick", lambda job: None)
+    if number_of(runtime) == 2:
+        runtime.scheduler.add("tick", "@every 10s", key="producer's")
 
+
+def leads(*runtimes: Runtime) -> list[bool]:
+    return [runtime.current_boot.get().store.leads for runtime in runtimes]
+
+
+def test_a_producer_that_leads_fires_what_is_stored_and_nothing_of_its_own() -> None:
     with Simulation(register, processes=1, producers=1, server=SimulatedRabbitMQ) as simulation:
         simulation.run(seconds=5)
-        simulation.kill(1)
+        worker, producer = simulation.runtimes
+        schedule = worker.scheduler.add("tick", "@every 10s", durable=True)
+        worker.stop()
         simulation.run(minutes=2)
-        simulation.check()
-        boot = simulation.runtimes[1].current_boot.get()
+        boot = producer.current_boot.get()
         fired = [line["schedule"] for line in lines_of(simulation, "slot.fired") if line["boot"] == boot.id]
-        (schedule,) = {one.id for one in simulation.runtimes[0].scheduler.list()}
 
-        assert boot.store.leads
+        assert leads(producer) == [True]
         assert len(fired) >= 10
         assert set(fired) == {schedule}
+
+
+def test_a_producer_leads_only_while_no_worker_lives() -> None:
+    with Simulation(register, processes=1, producers=1, server=SimulatedRabbitMQ) as simulation:
+        simulation.run(seconds=30)
+        worker, producer = simulation.runtimes
+        before = leads(worker, producer)
+        worker.stop()
+        simulation.run(seconds=30)
+        between = leads(producer)
+        worker.start()
+        simulation.run(seconds=30)
+
+        assert (before, between, leads(worker, producer)) == ([True, False], [True], [True, False])
+
+
+def test_a_name_that_another_runtime_resumes_is_worked_again() -> None:
+    """It stood still until something else gave the worker a reason for a turn."""
+    with Simulation(register, processes=1, producers=1, server=SimulatedRabbitMQ) as simulation:
+        simulation.run(seconds=5)
+        _, producer = simulation.runtimes
+        producer.jobs.pause("tick")
+        job = producer.jobs.queue("tick")
+        simulation.run(seconds=5)
+        producer.jobs.resume("tick")
+
+        assert producer.jobs.join(job, timeout=5.0).state == "done"

@@ -11,6 +11,7 @@ from datetime import timedelta
 
 import pytest
 from lamplighter import NotSupported, Runtime
+from lamplighter.messages.mail import Resync
 from lamplighter.messages.slots import SlotRange
 from lamplighter.stores.rabbitmq import ledger_sums as sums
 from lamplighter.testing import Simulation
@@ -266,3 +267,14 @@ def test_skipped_slots_whose_turn_was_cut_midway_are_said_once_more_and_counted_
     assert is_said
     entries = leader.schedules.slots("s", 0.0, NOW + 3600).entries
     assert [(one.slot, one.last, one.count) for one in entries] == [(first, first + 10 * MINUTE, 11)]
+
+
+def test_a_scheduler_of_another_boot_reads_all_schedules_anew() -> None:
+    """What it has seen is of the boot before: without that it read what has changed since, which is nothing."""
+    with Simulation(declaring(1), server=SimulatedRabbitMQ) as simulation:
+        simulation.run(minutes=1, seconds=1)
+        before = len(fired(simulation))
+        simulation.runtime.current_boot.get().post.tell("scheduler", Resync(1, "a boot that was renewed"))
+        simulation.run(minutes=2)
+
+        assert (before, len(fired(simulation))) == (1, 3)

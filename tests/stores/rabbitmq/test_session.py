@@ -13,7 +13,7 @@ from lamplighter.stores.rabbitmq import questions
 from lamplighter.stores.rabbitmq.consumers import LAG_SECONDS
 from lamplighter.stores.rabbitmq.deliveries import Deliveries
 from lamplighter.stores.rabbitmq.link import PULSE_SECONDS, Browsed
-from lamplighter.stores.rabbitmq.watchdog import ALARM_SECONDS, HEARING, SECONDS_MAX, SILENCE_SECONDS_MAX
+from lamplighter.stores.rabbitmq.watchdog import ALARM_SECONDS, SILENCE_SECONDS_MAX
 
 from .model_world import World
 
@@ -21,18 +21,6 @@ from .model_world import World
 @pytest.fixture
 def world() -> World:
     return World()
-
-
-def test_a_leader_that_hangs_does_not_end_the_sessions_of_those_who_follow_it(world: World) -> None:
-    leader = world.store()
-    assert world.turn(leader)
-    follower = world.store()
-    # The leader takes no turn from here on.
-    while not world.given_up:
-        assert not world.turn(follower)
-
-    ((after, reason),) = world.given_up
-    assert (after > SECONDS_MAX[HEARING], HEARING in reason) == (True, True)
 
 
 Pulses = Callable[[int], tuple[int | None, int | None]]
@@ -82,7 +70,7 @@ def test_a_runtime_that_is_not_told_that_an_alarm_is_over_finds_out(world: World
     assert world.turn(store)
     world.attended.append(store)
     world.server.set_alarm("low on memory")
-    world.server.links[0].hush()
+    store._link.hush()
     world.server.set_alarm(None)
 
     world.let_pass(ALARM_SECONDS - PULSE_SECONDS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -59,7 +60,7 @@ def server() -> ModelServer:
 @pytest.fixture
 def limited(server: ModelServer) -> Iterator[PatientStore]:
     """A store that knows the limit of its server, because that has refused a message."""
-    store = PatientStore("amqp://model", ModelLink(server), environment=its_environment())
+    store = PatientStore("amqp://model", ModelLink(server), partial(ModelLink, server), environment=its_environment())
     store.open()
     with pytest.raises(LamplighterError):
         put(store, new("a", data="7" * LIMIT))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pika
@@ -270,7 +271,7 @@ def test_the_command_refuses_what_is_no_rabbitmq_and_says_nothing_secret(capsys:
 @pytest.fixture
 def model() -> Iterator[tuple[ModelServer, PatientStore]]:
     server = ModelServer()
-    store = PatientStore("amqp://model", ModelLink(server), environment=its_environment())
+    store = PatientStore("amqp://model", ModelLink(server), partial(ModelLink, server), environment=its_environment())
     store.open()
     put(store, new_job("first"))
     take(store)

@@ -64,7 +64,7 @@ def test_what_the_leader_may_be_to_blame_for_is_waited_for_until_its_heartbeat_t
     in_time = looked_for(watchdog)
     time.advance(1.0)
 
-    assert (in_time, looked_for(watchdog)) == (None, f"for 180 s it was asked {HEARING}, and did not")
+    assert (in_time, looked_for(watchdog)) == (None, f"for 60 s it was asked {HEARING}, and did not")
 
 
 def test_a_new_session_was_asked_nothing(watchdog: ResponseWatchdog, time: ManualTime) -> None:

@@ -7,6 +7,7 @@ scripted scenarios against the model and against a real server, so that the mode
 
 from __future__ import annotations
 
+import math
 import random
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -235,6 +236,8 @@ class ModelServer:
 
     def _put(self, queue: ModelQueue, stored: ModelMessage) -> None:
         queue.ready.append(stored)
+        while len(queue.ready) > queue.spec.arguments.get("x-max-length", math.inf):
+            queue.ready.popleft()
         ttl = queue.spec.arguments.get("x-message-ttl")
         if ttl is not None:
             self.later(ttl / 1000, lambda: self._expire(queue, stored))

@@ -118,7 +118,8 @@ class SimulatedRabbitMQ(ModelServer):
             future=partial(VirtualFuture, self._world),
             new_id=environment.new_id,
         )
-        return RabbitStore(self.address, self._link(process), environment=own, failpoints=failpoints)
+        ledger_link = partial(self._link, process)
+        return RabbitStore(self.address, self._link(process), ledger_link, environment=own, failpoints=failpoints)
 
     def visit(self, environment: Environment, process: Process) -> Visit:
         """A visit to the model."""

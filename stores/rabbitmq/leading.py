@@ -1,0 +1,199 @@
+"""Whether this runtime leads: it reads the ledger by a connection of its own, whose end the server soon finds.
+
+The server gives the ledger to another runtime when the connection of the leader ends, and never before. A process that
+hangs keeps a connection until its heartbeat is missed. On the connection of jobs that takes a minute or more, because a
+handler may keep the GIL for long. So the ledger is read by a second connection with a heartbeat of 5 s: the server ends
+it within 15 s, and jobs that run beside it lose nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
+from ...messages.jobs import Seconds
+from . import topology
+from .environment import StoreEnvironment
+from .ledger import PREFETCH, Ledger
+from .ledger_records import Record
+from .link import Arrival, Link
+from .state import RabbitState
+from .watchdog import SILENCE_SECONDS_MAX
+
+HEARTBEAT_SECONDS = 5
+"""Of the connection by which the ledger is read. RabbitMQ ends one that was silent for two to three times as long."""
+
+LEASE_SECONDS = 2.0 * HEARTBEAT_SECONDS
+"""How long a leader leads since it has written what it has last read back. Nobody else is given the ledger before, so a
+process that stood still does not fire slots that another has fired meanwhile.
+"""
+
+UNSEEN_PULSES_MAX = 2
+"""After so many the connection is given up whose news nobody has looked at: the process lives, and its broker hangs."""
+
+
+class Candidacy:
+    """One connection by which this runtime waits for the ledger, or has it: the link's listener.
+
+    Args:
+        tell: called by any thread with what has come: of which candidacy, what, and its value.
+    """
+
+    def __init__(self, link: Link, tell: Callable[[Candidacy | None, str, Any], object]) -> None:
+        self.link = link
+        self.session = self.unseen = 0
+        self._tell = tell
+
+    def connected(self, session: int) -> None:
+        self.session = session
+        self._tell(self, "connected", session)
+
+    def lost(self, session: int, reason: str, *, refused: bool) -> None:
+        self._tell(self, "lost", session)
+
+    def arrived(self, arrival: Arrival) -> None:
+        self._tell(self, "arrived", arrival)
+
+    def cancelled(self, session: int, consumer: str) -> None:
+        self._tell(self, "cancelled", session)
+
+    def blocked(self, reason: str | None) -> None:
+        """The connection of jobs is told the same."""
+
+    def pulse(self, unconfirmed: int | None, unanswered: int | None) -> None:
+        self.unseen += 1
+        if self.unseen > UNSEEN_PULSES_MAX:
+            self.give_up("nobody looks at what comes by it")
+        self._tell(self, "pulse", None)
+
+    def give_up(self, reason: str) -> None:
+        """End the connection, so that the server gives the ledger to another. The link connects again."""
+        self.link.give_up(self.session, reason)
+
+
+class Leading:
+    """This runtime's part in who leads. Whoever takes turns does everything.
+
+    Args:
+        link: that of jobs, by which is asked whether anybody else may lead.
+        connect: makes a link that is not started.
+        tell: see `Candidacy`.
+        told, unreadable: see `Ledger`.
+    """
+
+    def __init__(
+        self,
+        state: RabbitState,
+        link: Link,
+        connect: Callable[[], Link],
+        environment: StoreEnvironment,
+        *,
+        tell: Callable[[Candidacy | None, str, Any], object],
+        told: Callable[[Record], None],
+        unreadable: Callable[[str, Arrival | None], None],
+    ) -> None:
+        self._state = state
+        self._link = link
+        self._connect = connect
+        self._tell = tell
+        self._monotonic = environment.clock.monotonic
+        self.ledger = Ledger(
+            state.shared,
+            state.runtime_id,
+            told=told,
+            unreadable=unreadable,
+            now=environment.clock.now,
+            shared_now=state.time.now,
+            new_id=environment.new_id,
+        )
+        self._candidacy: Candidacy | None = None
+        self._probe: tuple[str, Seconds] | None = None
+        self._proven_at: Seconds | None = None
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether this runtime has the ledger, and nobody else can have it yet."""
+        proven = self._proven_at
+        return self.ledger.is_read and proven is not None and self._monotonic() - proven < LEASE_SECONDS
+
+    @property
+    def _works(self) -> bool:
+        """Whether this runtime is no producer, as far as it has said what it is."""
+        return all(boot.kind == "worker" for boot in self._state.own_boots.values())
+
+    def stand(self) -> None:
+        """Be among those who may lead; a producer is only while nobody else is. To be called from time to time."""
+        if self._works:
+            self._begin()
+        elif self._candidacy is None:
+            self._link.look(topology.LEDGER).add_done_callback(self._seen)
+        elif not self.ledger.is_read:
+            self.withdraw()
+
+    def _seen(self, answer: Future[tuple[int, int] | None]) -> None:
+        seen = None if answer.exception() is not None else answer.result()
+        if seen is not None and seen[1] == 0:
+            self._tell(None, "unattended", None)
+
+    def _begin(self) -> None:
+        if self._candidacy is None:
+            candidacy = self._candidacy = Candidacy(self._connect(), self._tell)
+            candidacy.link.start(candidacy)
+
+    def withdraw(self) -> None:
+        """Be among them no more, and leave the ledger to another."""
+        candidacy, self._candidacy = self._candidacy, None
+        self._forget()
+        if candidacy is not None:
+            candidacy.link.stop()
+
+    def hear(self, candidacy: Candidacy | None, what: str, value: Any) -> None:
+        """Take in what has come by a connection, or what was seen of the ledger."""
+        if candidacy is not None:
+            candidacy.unseen = 0
+        elif what == "unattended":
+            self._begin()
+        if candidacy is None or candidacy is not self._candidacy:
+            return
+        match what:
+            case "connected":
+                self.ledger.begin(value, candidacy.link)
+                candidacy.link.consume(value, topology.LEDGER, topology.LEDGER, prefetch=PREFETCH, apart=True)
+            case "lost":
+                self._forget()
+            case "yield":
+                self.withdraw()
+            case "cancelled":
+                # Whatever of the ledger is here, the server gives it to another as soon as the connection has ended.
+                self._forget()
+                candidacy.give_up("the server has ended the consumer of the ledger")
+            case "arrived" if value.session == self.ledger.session:
+                since = self._monotonic()
+                self.ledger.arrived(value)
+                if self._probe is None and not self.ledger.is_read:
+                    self._probe = self.ledger.marker, since
+
+    def acknowledge(self, arrival: Arrival) -> None:
+        """Take out of the ledger what nobody can read there."""
+        if self._candidacy is not None:
+            self._candidacy.link.acknowledge(arrival.session, (arrival.tag,))
+
+    def _forget(self) -> None:
+        self.ledger.begin(0, None)
+        self._probe = self._proven_at = None
+
+    def probes(self, label: str) -> None:
+        """The leader writes something that it has to read back. If that stays away, this runtime leads no more."""
+        if self._probe is None:
+            self._probe = label, self._monotonic()
+        elif self._monotonic() - self._probe[1] > SILENCE_SECONDS_MAX and self._candidacy is not None:
+            self._candidacy.give_up(f"for {SILENCE_SECONDS_MAX:g} s no record of the ledger was given back")
+
+    def told(self, record: Record) -> None:
+        """The leader has read a record. A producer leaves the ledger to a worker that it hears."""
+        boot = self._state.shared.boots.get(str(record.get("from")))
+        if self.ledger.is_read and not self._works and boot is not None and boot.get("kind", "worker") == "worker":
+            self._tell(self._candidacy, "yield", None)
+        if self._probe is not None and record.get("by") == self._probe[0]:
+            self._proven_at, self._probe = self._probe[1], None

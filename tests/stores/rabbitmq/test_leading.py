@@ -1,0 +1,170 @@
+"""Who leads on a RabbitMQ, and who leads next when the one that does hangs."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+from lamplighter import StoreUnavailable
+from lamplighter.messages.boots import BootRecord
+from lamplighter.stores.rabbitmq import leading, topology
+from lamplighter.stores.rabbitmq.leading import HEARTBEAT_SECONDS, LEASE_SECONDS, UNSEEN_PULSES_MAX
+from lamplighter.stores.rabbitmq.link import PULSE_SECONDS
+from lamplighter.stores.rabbitmq.session import LEADER_SECONDS_MAX
+from lamplighter.stores.rabbitmq.store import RabbitStore
+
+from support.conformance.kit import NOW
+from support.rabbitmq.model_link import ModelLink
+
+from ...faults.kit import eventually
+from .kit import Effects, Fleet
+from .model_world import World
+from .test_ledger import paused, started, world
+
+__all__ = ["world"]
+
+FOUND_SECONDS = (UNSEEN_PULSES_MAX + 2) * PULSE_SECONDS
+
+
+def ledger_link(store: RabbitStore) -> ModelLink:
+    """The connection by which a store leads, or waits for the ledger."""
+    candidacy = store._leading._candidacy
+    assert candidacy is not None
+    assert isinstance(candidacy.link, ModelLink)
+    return candidacy.link
+
+
+def taken_for_dead(world: World, store: RabbitStore) -> None:
+    """The server ends the connection of a leader that hangs, which does not learn of that."""
+    link, ledger = ledger_link(store), world.server.queues[topology.LEDGER]
+    link.hush()
+    ledger.consumers[:] = [consumer for consumer in ledger.consumers if consumer.link is not link]
+    for tag, (queue, stored, _) in list(link._unacked.items()):
+        if queue is ledger:
+            del link._unacked[tag]
+            world.server.give_back(queue, stored)
+
+
+def a_boot(store: RabbitStore, kind: str = "worker") -> None:
+    boot = BootRecord(boot="b", pid=4711, host="tower", started_at=NOW, hint=None, names=(), kind=kind)  # type: ignore[arg-type]
+    with store.turn("b", NOW) as turn:
+        turn.boots.register(boot)
+
+
+def test_a_leader_that_stood_still_no_longer_leads_when_it_goes_on(world: World) -> None:
+    leader, other = started(world), started(world)
+    world.attended.remove(leader)
+    taken_for_dead(world, leader)
+    world.let_pass(LEASE_SECONDS)
+
+    assert [store.leads for store in (leader, other)] == [False, True]
+
+
+def test_a_leader_that_reads_back_what_it_writes_leads_on(world: World) -> None:
+    leader, other = started(world), started(world)
+
+    led = []
+    for _ in range(int(10 * LEASE_SECONDS)):
+        world.let_pass(1.0)
+        led.append((leader.leads, other.leads))
+
+    assert set(led) == {(True, False)}
+
+
+def test_a_leader_whose_broker_hangs_is_replaced_and_nobody_loses_a_session(world: World) -> None:
+    leader = started(world)
+    with leader.turn("b", NOW) as turn:
+        turn.jobs.pause("work", paused=True)
+    world.attended.remove(leader)
+    other = started(world)
+    world.let_pass(FOUND_SECONDS)
+
+    assert (other.leads, paused(other)) == (True, ("work",))
+    assert world.given_up == []
+
+
+def test_a_start_goes_on_without_a_leader_that_hangs(world: World) -> None:
+    leader = started(world)
+    world.attended.remove(leader)
+
+    other = world.store()
+
+    # In one turn: a start does not give up before the server has found out.
+    assert world.turn(other)
+    assert world.elapsed <= FOUND_SECONDS
+    assert other.leads
+
+
+def test_an_error_names_the_leader_that_does_not_answer(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leading, "UNSEEN_PULSES_MAX", 1_000_000)
+    leader = started(world)
+    a_boot(leader)
+    world.attended.remove(leader)
+
+    other = world.store()
+    with (
+        pytest.raises(
+            StoreUnavailable,
+            match=r"the runtime that leads \(boot b on host tower, process 4711, which was last heard of at 1970-",
+        ),
+        other.turn("c", NOW),
+    ):
+        pass
+
+    assert world.elapsed >= LEADER_SECONDS_MAX
+
+
+@pytest.mark.parametrize("what", ["deleted", "moved"])
+def test_a_leader_whose_consumer_the_server_has_ended_leads_no_more(world: World, what: str) -> None:
+    leader, other = started(world), started(world)
+    link, ledger = ledger_link(leader), world.server.queues[topology.LEDGER]
+    (consumer,) = [one for one in ledger.consumers if one.link is link]
+    # To end a connection takes a while, in which another may have the ledger.
+    give_up, given_up = link.give_up, list[tuple[int, str]]()
+    link.give_up = lambda *why: given_up.append(why)  # type: ignore[method-assign, assignment]
+    if what == "deleted":
+        world.server.delete(topology.LEDGER)
+    else:
+        ledger.consumers.remove(consumer)
+        link.tell_cancelled(consumer)
+    leader.jobs.outlook((), NOW)
+    led_on = leader.leads
+    give_up(*given_up[0])
+    for store in (leader, other):
+        while not world.turn(store):
+            pass
+    world.let_pass(LEASE_SECONDS)
+
+    assert not led_on
+    assert sum(store.leads for store in (leader, other)) == 1
+    assert len({consumer.link for consumer in world.server.queues[topology.LEDGER].consumers}) == 2
+
+
+def test_a_producer_that_does_not_lead_has_no_second_connection(world: World) -> None:
+    leader, producer = started(world), started(world)
+    a_boot(leader)
+    a_boot(producer, "producer")
+    world.let_pass(2 * PULSE_SECONDS)
+
+    assert producer._leading._candidacy is None
+    assert [consumer.link for consumer in world.server.queues[topology.LEDGER].consumers] == [ledger_link(leader)]
+
+
+@pytest.mark.timeout(300)
+def test_a_process_that_is_stopped_is_replaced_long_before_its_heartbeat_is_missed(
+    url: str, tmp_path: Path, runtime
+) -> None:
+    with Fleet(url, Effects(tmp_path / "effects"), tmp_path, "--every-second") as fleet:
+        fleet.start(1)
+        (leader,) = fleet.hosts
+        leader.expect("leads")
+        leader.expect("started")
+        leader.process.send_signal(signal.SIGSTOP)
+        try:
+            # With the default heartbeat of 30 s the server would find out after more than a minute.
+            one = runtime(url)
+            eventually(lambda: one.current_boot.get().store.leads, 4 * HEARTBEAT_SECONDS, what="another leader")
+        finally:
+            leader.process.send_signal(signal.SIGCONT)
+        fleet.end()
