@@ -36,7 +36,7 @@ def test_the_jobs_of_a_name_that_only_another_runtime_knows_are_counted(url: str
     eventually(lambda: third.jobs.counts()["queued"] == 1, what="the job")
 
 
-def test_a_server_that_does_not_answer_is_asked_once_for_all_queues_and_the_error_says_so(monkeypatch) -> None:
+def test_a_server_that_does_not_answer_is_waited_for_once_for_all_queues(monkeypatch) -> None:
     """Each of some thirty queues was waited for, one after the other, and the error ended with a colon."""
     world = World()
     store = world.store()
