@@ -92,7 +92,7 @@ def test_of_several_jobs_of_which_one_is_too_large_none_is_queued(limited: Patie
 
 def test_a_claim_whose_result_is_too_large_can_still_be_ended(server: ModelServer, limited: PatientStore) -> None:
     """It was let go of before the result was looked at, so that nothing could end it any more."""
-    web = PatientStore("amqp://model", ModelLink(server), environment=its_environment())
+    web = PatientStore("amqp://model", ModelLink(server), partial(ModelLink, server), environment=its_environment())
     web.open()
     put(web, new("b"))
     web.close()
