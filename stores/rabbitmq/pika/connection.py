@@ -24,7 +24,7 @@ from ..address import Address
 
 CONNECT_SECONDS_MAX = 10.0
 
-READ_SECONDS_MAX = 0.01
+READ_SECONDS_MAX, LOOK_SECONDS = 0.1, 0.01
 """How long another thread than the loop's waits for what comes: what it waits for may come about without that."""
 
 
@@ -158,10 +158,15 @@ class Connection(SelectConnection):
         poll = select.poll()
         poll.register(fd, select.POLLIN)
         try:
-            while loop.left == fd and not event.is_set() and poll.poll(min(seconds, READ_SECONDS_MAX) * 1000.0):
-                with loop.lock:
-                    if loop.left == fd:
-                        self.together(transport._on_socket_readable)
+            # What is waited for may come by the connection of the ledger, too, so the event is looked at often.
+            looks = most = max(1, round(min(seconds, READ_SECONDS_MAX) / LOOK_SECONDS))
+            while loop.left == fd and not event.is_set() and looks:
+                looks -= 1
+                if poll.poll(LOOK_SECONDS * 1000.0):
+                    looks = most
+                    with loop.lock:
+                        if loop.left == fd:
+                            self.together(transport._on_socket_readable)
         finally:
             with loop.lock:
                 loop.take_back()
