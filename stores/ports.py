@@ -138,10 +138,8 @@ class JobReader(Protocol):
         """Whether a turn would find something to do, of jobs of these names and of all that expires; if not, when."""
 
     def counts(self, name: str | None, seconds_max: Seconds | None = None) -> dict[str, int]:
-        """How many jobs are in each state, of one name or all, as far as the store keeps them.
-
-        Args:
-            seconds_max: how long the answer of a server is waited for before `StoreUnavailable`.
+        """How many jobs are in each state, of one name or all, as far as the store keeps them. A server is waited for
+        for so many seconds, before `StoreUnavailable`.
         """
 
     def pauses(self) -> Sequence[PauseRecord]:
