@@ -21,7 +21,7 @@ KEPT_IN = os.environ.get("LAMPLIGHTER_PICTURES")
 KEPT = ("overview", "job")
 """Of which the documentation has pictures."""
 
-BYTES_MAX = 150_000
+BYTES_MAX = 170_000
 
 PAGES = {"overview": "/", "jobs": "/jobs", "job": "/jobs/invoice-2041", "errors": "/errors", "runtime": "/runtimes/1"}
 
