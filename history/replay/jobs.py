@@ -295,8 +295,8 @@ class JobReplay:
             known.others = places_of(job)
             for one in (job, *job.others) if move.k == "claimed" and move.p else ():
                 if one.state == "running" and one.boot != step.boot and one.rev < move.r:
-                    last = self.bereft.get(one.boot, step)
-                    self.bereft[one.boot] = max(last, step, key=lambda told: told.line.ts)
+                    latest = self.bereft.get(one.boot, step)
+                    self.bereft[one.boot] = max(latest, step, key=lambda told: told.line.ts)
         if self._deferred.get(move.j) == move.r:
             known.is_deferred = bool(self._deferred.pop(move.j))
         self.open.pop(move.j, None)

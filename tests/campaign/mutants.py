@@ -1515,7 +1515,7 @@ MUTANTS = (
         LOG,
         "a process that a RabbitMQ took a job from is alive for ever",
         "history/replay/jobs.py",
-        "                    self.bereft[one.boot] = max(last, step, key=lambda told: told.line.ts)\n",
+        "                    self.bereft[one.boot] = max(latest, step, key=lambda told: told.line.ts)\n",
         "                pass\n",
         test="tests/history/audit/test_stores.py::test_a_redelivery_is_told_as_one_and_a_killed_process_is_counted",
     ),
