@@ -10,6 +10,8 @@ from functools import partial
 from .boot.boot import Boot
 from .boot.job_refs import Ref, id_of
 from .boot.joining import stored
+from .broker.steps import stale_step
+from .broker.turn_context import is_current
 from .job_steps import KeptStep
 from .messages.jobs import Claim, JobRecord, Seconds
 from .messages.steps import KeepStep, StepRecord
@@ -58,6 +60,18 @@ class Stepping(Steering):
         boot, _ = self._with_table()
         if blocks:
             boot.requests.check_caller()
+
+    def check_claim(self, claim: Claim, name: str) -> None:
+        """Before the function of a step is called that no attempt has kept.
+
+        Raises:
+            StaleClaim: the claim no longer holds the job.
+            UnknownJob: retention has removed the job.
+            StoreUnavailable: the store cannot be read.
+        """
+        now = self._current_boot.get().store.jobs.known((claim.job.id,)).get(claim.job.id)
+        if now is None or not is_current(now, claim.key) or now.boot != claim.job.boot:
+            raise stale_step(claim.job, now, f"the function of step {name!r} is not called")
 
     def kept_steps(self, job: JobRecord) -> Sequence[StepRecord]:
         """The steps that earlier claims of a running job have kept."""

@@ -125,12 +125,15 @@ def requeue_many(context: TurnContext, body: RequeueMany) -> int:
 
 
 def cancel_many(context: TurnContext, body: CancelMany) -> int:
-    """`cancel` those of many jobs that a query still asks for; return how many."""
-    meant = [job for job in _still_meant(context, body.job_ids, body.query) if job.state not in ENDED]
-    for job in meant:
-        if not has_followed(context, job):
-            _cancel(context, job, body.who)
-    return len(meant)
+    """`cancel` those of many jobs that a query still asks for; how many are cancelled. The end of those that one waits
+    for may have cancelled it already, or freed it.
+    """
+    count = 0
+    for job in _still_meant(context, body.job_ids, body.query):
+        if job.state not in ENDED:
+            now = context.known(job.id) if has_followed(context, job) else job
+            count += _cancel(context, now, body.who).state == JobState.CANCELLED
+    return count
 
 
 def _still_meant(context: TurnContext, job_ids: Sequence[str], query: JobQuery) -> Sequence[JobRecord]:

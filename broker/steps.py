@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..errors import StaleClaim
+from ..errors import LamplighterError, StaleClaim
+from ..messages.jobs import JobRecord
 from ..messages.steps import KeepStep
 from ..rules.capabilities import needed
 from ..rules.codec import digest
@@ -26,12 +27,7 @@ def keep_step(context: TurnContext, body: KeepStep) -> str:
     if kept is None:
         # Nothing is logged: the attempt comes to an end of its own, and that is refused and told.
         now = context.turn.jobs.get((job.id,)).get(job.id)
-        if now is None:
-            raise unknown_job(job.id)
-        raise StaleClaim(
-            f"claim {job.claim_no} of job {job.id} no longer holds it: the job is {now.state}, its claim number is "
-            f"{now.claim_no}; step {body.name!r} is not kept, and another attempt decides"
-        )
+        raise stale_step(job, now, f"step {body.name!r} is not kept")
     if kept.is_new:
         result = digest(body.result)
         told = {"k": "stepped", "j": job.id, "n": job.name, "r": kept.rev, "c": job.claim_no}
@@ -39,3 +35,19 @@ def keep_step(context: TurnContext, body: KeepStep) -> str:
         line = {**names_job(job), "step": body.name, "took": round(body.took, 6)}
         context.say("job.stepped", corr=job.corr, **line, bytes=len(body.result), digest=result)
     return kept.step.result
+
+
+def stale_step(claimed: JobRecord, now: JobRecord | None, says: str) -> LamplighterError:
+    """The error of a step whose attempt no longer holds its job.
+
+    Args:
+        claimed: the job as the attempt has got it.
+        now: as it is stored.
+        says: what becomes of the step.
+    """
+    if now is None:
+        return unknown_job(claimed.id)
+    return StaleClaim(
+        f"claim {claimed.claim_no} of job {claimed.id} no longer holds it: the job is {now.state}, its claim number is "
+        f"{now.claim_no}; {says}, and another attempt decides"
+    )

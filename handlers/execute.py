@@ -40,6 +40,8 @@ def execute(lane: Lane) -> Outcome:
 def _execute(lane: Lane) -> Outcome:
     with Execution.of(lane) as run:
         run.returned(lane.handler.fn(run.job(lane.handler.types.wanted)))
+    if (steps := lane.left_steps(run.outcome)) is not None:
+        steps.wait_for_left()
     return run.outcome
 
 
@@ -54,6 +56,8 @@ async def execute_async(lane: Lane, end: Callable[[Lane, Outcome], None]) -> Non
         with Execution.of(lane) as run:
             run.returned(await lane.handler.fn(run.job(lane.handler.types.wanted)))
         outcome = run.outcome
+        if (steps := lane.left_steps(outcome)) is not None:
+            await steps.await_left()
     end(lane, outcome)
 
 

@@ -51,6 +51,9 @@ class JobsOfHandlers(Protocol):
     def check_step(self, *, blocks: bool) -> None:
         """Whether a step can be kept, before its function is called; with `blocks`, by a thread that waits for it."""
 
+    def check_claim(self, claim: Claim, name: str) -> None:
+        """Whether the store has it that a claim holds its job, before the function of a step is called."""
+
     def kept_steps(self, job: JobRecord) -> Sequence[StepRecord]:
         """The steps that earlier claims of a running job have kept."""
 
@@ -392,6 +395,10 @@ class Lane:
         with self._lock:
             self._steps = self._steps or AttemptSteps(self)
         return self._steps
+
+    def left_steps(self, outcome: Outcome) -> AttemptSteps | None:
+        """The steps, if the function has taken any, where another attempt may follow."""
+        return None if outcome.kind in (OutcomeKind.SUCCEEDED, OutcomeKind.DEFERRED) else self._steps
 
     def _progress_is_due(self) -> None:
         with self._lock:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..errors import StaleClaim, UsageError
@@ -37,19 +39,31 @@ class AttemptSteps:
         """Of all results that are kept, or about to be."""
         self._about_to_be: dict[str, int] = {}
         """Bytes of these."""
+        self._tasks: dict[str, asyncio.Task[Any] | None] = {}
+        """In which task the function of a step runs."""
+        self._is_over = False
+        self._when_idle: Callable[[], object] | None = None
+        """Is called when no function of a step runs any more, once the attempt has failed."""
 
     def begin(self, name: str) -> str | None:
         refuse_on_loop()
         self._check(blocks=True)
         if self._kept is None:
             self._found(self._lane.context.jobs.kept_steps(self._lane.claim.job))
+        if self._is_new(name):
+            self._lane.context.jobs.check_claim(self._lane.claim, name)
         return self._begin(name)
 
     async def abegin(self, name: str) -> str | None:
         self._check(blocks=False)
         if self._kept is None:
             self._found(await asyncio.to_thread(self._lane.context.jobs.kept_steps, self._lane.claim.job))
-        return self._begin(name)
+        if self._is_new(name):
+            await asyncio.to_thread(self._lane.context.jobs.check_claim, self._lane.claim, name)
+        kept = self._begin(name)
+        if kept is None:
+            self._tasks[name] = asyncio.current_task()
+        return kept
 
     def keep(self, name: str, result: str) -> str:
         took = self._ended(name, result)
@@ -63,8 +77,44 @@ class AttemptSteps:
 
     def leave(self, name: str) -> None:
         with self._lock:
-            self._under_way.pop(name, None)
             self._bytes -= self._about_to_be.pop(name, 0)
+            self._left(name)
+
+    def wait_for_left(self) -> None:
+        """The attempt has failed, and other threads may still run functions of its steps. Let these end, or the next
+        attempt would run beside them; but no longer than a thread may go on that has lost its job.
+        """
+        idle = self._lane.context.environment.event()
+        if self._end(idle.set):
+            idle.wait(self._lane.context.limits.lane_grace_seconds)
+
+    async def await_left(self) -> None:
+        """The same on an event loop, where what goes on for longer is cancelled."""
+        loop, idle = asyncio.get_running_loop(), asyncio.Event()
+        if not self._end(partial(loop.call_soon_threadsafe, idle.set)):
+            return
+        # The attempt itself may be cancelled meanwhile.
+        with contextlib.suppress(TimeoutError, asyncio.CancelledError):
+            await asyncio.wait_for(idle.wait(), self._lane.context.limits.lane_grace_seconds)
+        with self._lock:
+            self._when_idle, tasks = None, list(self._tasks.values())
+        for task in tasks:
+            if task is not None:
+                task.cancel()
+
+    def _end(self, when_idle: Callable[[], object]) -> bool:
+        """Begin no step any more. Whether the function of one still runs."""
+        with self._lock:
+            self._is_over = True
+            self._when_idle = when_idle if self._under_way else None
+            return self._when_idle is not None
+
+    def _left(self, name: str) -> None:
+        """The function of a step runs no more. The caller holds the lock."""
+        self._under_way.pop(name, None)
+        self._tasks.pop(name, None)
+        if self._when_idle is not None and not self._under_way:
+            self._when_idle()
 
     def reader(self, name: str, fn: Callable[..., Any]) -> Read:
         return reader(name, fn)
@@ -80,7 +130,7 @@ class AttemptSteps:
             UsageError: its handler has returned, and so has ended it.
         """
         lane = self._lane
-        if lane.is_closed and lane.handler.auto_done:
+        if self._is_over or (lane.is_closed and lane.handler.auto_done):
             raise UsageError("expected a step before the handler has returned, got it after that")
         if lane.cancelled:
             raise StaleClaim(f"this attempt of job {lane.claim.job.id} no longer holds it: {lane.reason}")
@@ -96,6 +146,12 @@ class AttemptSteps:
         if kept:
             job = self._lane.claim.job
             self._lane.context.say("job.resumed", corr=job.corr, **self._lane.fields(), steps=len(kept))
+
+    def _is_new(self, name: str) -> bool:
+        """Whether the function of a step is about to be called. Then the store is asked whether the claim still holds
+        the job: this process may have been frozen while another one took the job away, and nobody has told it yet.
+        """
+        return self._kept is not None and name not in self._kept
 
     def _begin(self, name: str) -> str | None:
         limit = self._lane.context.limits.steps_max
@@ -141,7 +197,7 @@ class AttemptSteps:
         with self._lock:
             self._bytes += len(result) - self._about_to_be.pop(name)
             self._passed.add(name)
-            del self._under_way[name]
+            self._left(name)
         return result
 
 

@@ -90,7 +90,8 @@ def sweep(
     done = refused = 0
     for job in parents_first(meant):
         try:
-            if not has_followed(context, job):
+            # One that the end of others has freed is to be cancelled all the same.
+            if not has_followed(context, job) or action == "cancel":
                 _act(context, job, action, delay, who, afresh)
             done += 1
         except KeyTaken:

@@ -235,6 +235,18 @@ def test_one_that_is_queued_again_without_its_parents_waits_for_nobody(app):
     assert app.jobs.get(child).result == [["dead", None]]
 
 
+def test_of_a_graph_that_is_cancelled_no_job_is_freed_by_the_end_of_another(app, told):
+    """One that waited with after_ended was freed by it, ran, and was counted as cancelled."""
+    part = JobSpec(name="nobody", data={"campaign": 7})
+    last = JobSpec(name="work", data={"campaign": 7}, after_ended=part)
+    jobs = app.jobs.queue_many([part, last, JobSpec(name="work", data={"campaign": 7}, after=last)])
+
+    count = app.jobs.cancel_many("data.campaign=7")
+    app.drain()
+
+    assert (count, states(app, *jobs), told) == (3, ["cancelled"] * 3, [])
+
+
 def test_a_graph_that_is_cancelled_as_a_whole_waits_again_when_it_is_queued_again(app):
     parent = app.jobs.queue("work", 1, delay=60)
     child = app.jobs.queue("gather", after=parent)

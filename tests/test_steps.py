@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,7 +15,10 @@ from datetime import timedelta
 import msgspec
 import pytest
 from lamplighter import Discard, JobFailed, JobSpec, KeptStep, Runtime, Snooze, StaleClaim, UsageError
+from lamplighter.environment import Environment
+from lamplighter.environment.failpoints import Failpoints
 from lamplighter.messages.jobs import Claim
+from lamplighter.messages.mail import Revoke
 from lamplighter.stores.sqlite.jobs import SqliteJobs
 from lamplighter.testing import Inline
 from lamplighter.testing.simulation.simulation import Simulation
@@ -450,6 +455,123 @@ def test_an_attempt_that_has_lost_its_claim_stops_at_its_next_step(inline, worke
 
     assert len(lost) == 1
     assert worker.calls == (["one"] if act == "cancel" else ["one", "two"])
+
+
+class Frozen(Failpoints):
+    """Has a HandlerActor read no signal before it thaws, as in a process that is stopped."""
+
+    def __init__(self):
+        super().__init__()
+        self.thawed = threading.Event()
+
+    def at(self, point, about=None):
+        if point == "actor.receive" and isinstance(about.in_hand.body, Revoke):
+            self.thawed.wait(JOIN_SECONDS_MAX)
+
+
+@pytest.mark.parametrize("act", ["cancel", "requeue", "mark_done"])
+@pytest.mark.parametrize("kind", ["thread", "task"])
+def test_a_step_asks_the_store_where_nobody_has_told_the_attempt_of_its_loss(runtime, kind, act):
+    """A process that was stopped for a while had called the function of one more step of a job that was cancelled."""
+    frozen, calls, over = Frozen(), [], threading.Event()
+    rt = runtime(environment=Environment(failpoints=frozen))
+
+    def lose(job):
+        rt.jobs.mark_done(job.token) if act == "mark_done" else getattr(rt.jobs, act)(job)
+        assert not job.cancelled
+
+    def work(job):
+        job.step("one", calls.append, "one")
+        if job.token.endswith(":1"):
+            lose(job)
+            try:
+                job.step("one more", calls.append, "one more")
+            finally:
+                over.set()
+
+    async def work_async(job):
+        await job.astep("one", calls.append, "one")
+        if job.token.endswith(":1"):
+            await asyncio.to_thread(lose, job)
+            try:
+                await job.astep("one more", calls.append, "one more")
+            finally:
+                over.set()
+
+    rt.jobs.add_handler("work", work if kind == "thread" else work_async)
+    rt.jobs.queue("work")
+    assert over.wait(JOIN_SECONDS_MAX)
+    frozen.thawed.set()
+    rt.stop()
+
+    assert calls == ["one"]
+
+
+def side_by_side(rt, kind, slow, **options):
+    """A handler with two steps side by side, of which one fails in the first attempt while the other still runs."""
+    begun = threading.Event()
+
+    def reserve():
+        assert begun.wait(JOIN_SECONDS_MAX)
+        raise ConnectionError("once")
+
+    def work(job):
+        with ThreadPoolExecutor(2) as pool:
+            charged = pool.submit(job.step, "charge", slow, begun)
+            if job.token.endswith(":1"):
+                pool.shutdown(wait=False)
+                job.step("reserve", reserve)
+        return charged.result()
+
+    async def work_async(job):
+        charging = job.astep("charge", slow, begun)
+        if job.token.endswith(":1"):
+            return await asyncio.gather(charging, job.astep("reserve", asyncio.to_thread, reserve))
+        return await charging
+
+    rt.jobs.add_handler("work", work if kind == "thread" else work_async, backoff=[0.0], **options)
+
+
+@pytest.mark.parametrize("kind", ["thread", "task"])
+def test_the_next_attempt_waits_for_the_steps_that_a_failed_one_has_left(runtime, recorder, kind):
+    """The function of a step ran twice at the same time, and what the first call returned was refused."""
+    rt, calls = runtime(lane_grace_seconds=JOIN_SECONDS_MAX), []
+
+    def slow(begun):
+        calls.append("charge")
+        begun.set()
+        # For as long as the attempt takes to fail, and then some.
+        rt.environment.event().wait(0.2)
+        return "charged"
+
+    async def slow_async(begun):
+        return await asyncio.to_thread(slow, begun)
+
+    side_by_side(rt, kind, slow if kind == "thread" else slow_async)
+    done = rt.jobs.join(rt.jobs.queue("work"), timeout=JOIN_SECONDS_MAX)
+
+    assert (calls, done.result) == (["charge"], "charged")
+    assert recorder.wait_for("job.resumed", job_id=done.id)["steps"] == 1
+
+
+def test_on_a_loop_a_step_that_is_left_is_cancelled_when_the_grace_is_over(runtime):
+    rt, running, most = runtime(lane_grace_seconds=0.0), [], []
+
+    async def slow(begun):
+        running.append("charge")
+        most.append(len(running))
+        try:
+            begun.set()
+            if len(most) == 1:
+                await asyncio.sleep(60)
+        finally:
+            running.pop()
+        return "charged"
+
+    side_by_side(rt, "task", slow)
+
+    assert rt.jobs.join(rt.jobs.queue("work"), timeout=JOIN_SECONDS_MAX).result == "charged"
+    assert most == [1, 1]
 
 
 def test_a_claim_that_is_over_keeps_nothing_whoever_says_it(runtime):

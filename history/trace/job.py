@@ -123,6 +123,7 @@ def _touching(found: list[Said], lines: list[Said], job_id: str) -> list[Said]:
     names = {f"handler:{said['job_name']}" for said in lines if "job_name" in said}
     corrs = {said["corr"] for said in lines if "corr" in said} | {job_id}
     boots = {said.get("boot") for said in lines}
+    holders = {said.get("boot") for said in lines if said.get("event") in ("job.claimed", "job.started")}
     touching = []
     for said in found:
         event, within = said.get("event"), first <= said.get("ts", first) <= last
@@ -130,7 +131,7 @@ def _touching(found: list[Said], lines: list[Said], job_id: str) -> list[Said]:
             ours = said.get("child") in names or said.get("child") == "broker"
             if (ours and within) or said.get("message_corr") in corrs:
                 touching.append(said)
-        elif (event == "runtime.recovered" and said.get("dead_boot") in boots and within) or (
+        elif (event == "runtime.recovered" and said.get("dead_boot") in holders and within) or (
             event == "turn.recovered" and within and said.get("boot") in boots
         ):
             touching.append(said)

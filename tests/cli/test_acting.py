@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lamplighter import JobSpec
 from lamplighter.cli.main import main
 from lamplighter.operating.operator import Operator
 from lamplighter.stores.sqlite.schema import VERSION
@@ -229,6 +230,23 @@ def test_with_yes_nobody_was_shown_anything_that_could_be_gone(file, dead, capsy
 
     assert main(["jobs", "requeue", "--where", "state:dead", "--yes"]) == 0
     assert capsys.readouterr().out == "requeued 2 jobs\n"
+
+
+def test_a_group_of_jobs_that_share_the_fate_of_another_is_left_to_that_one(runtime, recorder, file, capsys):
+    """They ran without the job that they had waited for, which was still dead."""
+    with runtime() as rt:
+        rt.jobs.add_handler("fails", failing, max_attempts=1)
+        cause = JobSpec(name="fails", id="cause")
+        rt.jobs.queue_many([cause, *(JobSpec(name="child", id=f"child{n}", after=cause) for n in range(3))])
+        recorder.wait_for("job.doomed", count=3)
+
+    assert main(["errors", "requeue", group(capsys), "--yes"]) == 1
+
+    said = capsys.readouterr().err
+    assert (
+        "shares the fate of job cause (fails), which is dead: requeue that job, and all that died of it waits" in said
+    )
+    assert set(states(file).values()) == {"dead"}
 
 
 def test_of_failures_that_have_come_since_they_were_counted_none_is_requeued(file, dead, capsys, monkeypatch):

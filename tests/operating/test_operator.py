@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lamplighter import Runtime, StoreUnavailable, UnknownJob, UnknownSchedule, UsageError
+from lamplighter import JobSpec, Runtime, StoreUnavailable, UnknownJob, UnknownSchedule, UsageError
 from lamplighter.environment import Environment
 from lamplighter.environment.failpoints import Failpoints
 from lamplighter.operating.operator import Operator
@@ -346,6 +346,16 @@ def test_a_sweep_leaves_a_job_that_is_in_the_same_state_by_another_claim(runtime
         recorder.wait_for("job.dead", count=4)
         assert rt.jobs.get(runs).state == "running"
         assert [rt.jobs.get(job).record.claim_no for job in (again, same)] == [2, 2]
+
+
+def test_a_sweep_cancels_what_the_end_of_another_has_freed(runtime, store, ada):
+    with runtime() as rt:
+        first = JobSpec(name="work", id="first")
+        found = rt.jobs.queue_many([first, JobSpec(name="work", after_ended=first)])
+
+    assert list(ada.sweep([found], "cancel")) == [Swept(asked=2, done=2)]
+
+    assert rows(store, "select state from lamplighter_jobs") == [("cancelled",), ("cancelled",)]
 
 
 def test_a_sweep_of_more_than_a_turn_takes_several_and_stops_with_whoever_asks(runtime, store, ada):

@@ -401,3 +401,17 @@ def test_a_job_of_many_calls_says_until_when_they_put_it_off_at_most() -> None:
         "it is due in 5 s, at 1970-01-12T13:46:45Z; each call with its debounce key 'doc-7' puts it off, until "
         "1970-01-12T13:47:40Z at most"
     )
+
+
+def test_a_requeue_is_said_to_make_due_only_what_does_not_snooze_by_a_step():
+    """The instant at which a job.snooze ends is kept, so a requeued job waits for it as before."""
+    changes = {
+        reason: why(a_situation(a_job(run_at=NOW + 90, reason=reason))).changes
+        for reason in ("failed", "snoozed for 90 s")
+    }
+
+    assert changes == {
+        "failed": "time does; a requeue makes it due at once",
+        "snoozed for 90 s": "time does; a requeue runs it at once, but a job.snooze() in it lasts until its own end, "
+        "unless it is requeued --afresh",
+    }

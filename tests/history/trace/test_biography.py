@@ -227,6 +227,16 @@ def test_what_only_a_recovery_tells_stands_where_it_happened(tmp_path):
     assert life.gaps == 0
 
 
+def test_the_death_of_a_process_that_has_only_queued_a_job_is_not_told_of_it(tmp_path):
+    """It read as if that process had held the job, which nobody had ever claimed."""
+    dead = Story("dead").move("queued", None, 0, 0)
+    heir = Story("heir", 2, among=dead).said("runtime.recovered", dead_boot="dead", dead_pid=4, jobs=1, turn=1)
+
+    life = life_of(tmp_path, [*dead.lines, *heir.lines], "j")
+
+    assert [entry.said["event"] for entry in life.entries if entry.said] == ["job.queued"]
+
+
 def test_an_id_that_is_used_again_after_retention_is_another_job_and_none_is_missing(tmp_path):
     story = Story().done()
     first = list(story.lines)
