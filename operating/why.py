@@ -62,8 +62,8 @@ def reasons(situation: Situation) -> Sequence[Why]:
     return tuple(found) or (_nothing_known(situation, takers),)
 
 
+DUE_AT_ONCE = "a requeue makes it due at once"
 SNOOZED = "a requeue runs it at once, but a job.snooze() in it lasts until its own end, unless it is requeued --afresh"
-"""What else than time changes it that a job was snoozed."""
 
 
 class _Takers(NamedTuple):
@@ -106,14 +106,13 @@ def _of_time(situation: Situation) -> Iterator[Why]:
         yield what_it_waits_for(situation.awaited)
     if job.run_at > now:
         because = f", since it {_since(job.reason)}" if job.reason else ""
-        is_snoozed = (job.reason or "").startswith("snoozed")
         if job.debounce_until is not None:
             latest = moment(job.debounce_until)
             because = f"; each call with its debounce key {job.debounce_key!r} puts it off, until {latest} at most"
         yield Why(
             code="not_due",
             sentence=f"it is due in {about(job.run_at - now)}, at {moment(job.run_at)}{because}",
-            changes=f"time does; {SNOOZED if is_snoozed else 'a requeue makes it due at once'}",
+            changes=f"time does; {SNOOZED if because.startswith(', since it was snoozed') else DUE_AT_ONCE}",
         )
 
 
