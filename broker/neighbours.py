@@ -127,7 +127,7 @@ class Neighbours:
             self._alarms.after("changes", wait, CheckDue(foreign=True))
 
     def _look_for_parked(self) -> None:
-        """Each minute, also where nobody is polled for: say whose jobs wait for a handler that nobody has."""
+        """Each minute, or with the next message: say whose jobs wait for a handler that nobody has."""
         state, monotonic = self._state, self._state.monotonic()
         if self._boot_of_last_turn != state.boot:
             # It is not known yet which other boots live.
@@ -140,8 +140,8 @@ class Neighbours:
             self._parked_in(PARKED_SECONDS)
 
     def _parked_in(self, seconds: Seconds) -> None:
+        # Polls wake the broker, or retention where nobody is polled for: nothing more has to.
         self._parked_due = self._state.monotonic() + seconds
-        self._alarms.after("parked", seconds, CheckDue())
 
     def _keep_up(self) -> None:
         """Make anew what somebody has removed of this boot's files. Without its lock file the others take it for

@@ -226,7 +226,7 @@ EVENTS: dict[str, EventKind] = {
         "warning",
         "Jobs wait that no living runtime has a handler for. This is said when one is queued, and of those that are "
         "due a second after a start and each minute; `jobs` is counted up to 10,000 then. If more than 10 names "
-        "wait, one line has their number, `names`, and `examples`.",
+        "wait, one line has their number, `names`, and `examples`. Of an idle store in memory it may take 5 minutes.",
         ("job_name", "jobs", "meant", "names", "examples"),
     ),
     "job.parked": EventKind("debug", "No living runtime has a handler for a job; it waits.", (*JOB,)),

@@ -160,7 +160,7 @@ def test_due_jobs_in_memory_are_warned_of_once_their_handler_is_gone(timed, time
     recorder.wait_for("handler.removed")
     assert rt.health().status == "green"
 
-    recorder.until(lambda: time.advance(1) or recorder.of("name.parked"), "a look at the store")
+    recorder.until(lambda: time.advance(20) or recorder.of("name.parked"), "a look at the store")
 
     assert (time.elapsed >= 30, recorder.of("name.parked")[0]["job_name"]) == (True, "work")
     assert rt.health().reasons == ("no living runtime has a handler for 'work', and 1 of its jobs wait",)
