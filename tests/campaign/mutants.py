@@ -507,7 +507,7 @@ MUTANTS = (
         FENCE,
         "a job gets the number of one that was forgotten",
         "stores/sqlite/removal.py",
-        "    _clear_up_after(turn, [(job.no, job.id)])\n",
+        "    _clear_up_after(turn, [GoneParent(job.no, job.id, job.name, job.state, job.rev)])\n",
         "",
         test="tests/broker/test_forgetting.py::test_its_id_and_its_unique_key_are_free_and_the_next_job_has_a_life_of_its_own",
     ),
@@ -1100,9 +1100,10 @@ MUTANTS = (
     Mutant(
         TURN,
         "a reply goes out before the commit",
-        "actors/job_broker.py",
-        "                context.out.replies.append((reply, value, None))",
-        "                answer(reply, value, None)",
+        "broker/dispatch.py",
+        "            context.out.replies.append((reply, value, None))",
+        "            answer_all([(reply, value, None)])",
+        (("broker/dispatch.py", "import reply_of\n", "import answer_all, reply_of\n"),),
     ),
     Mutant(
         TURN,
@@ -1364,7 +1365,7 @@ MUTANTS = (
         TURN,
         "a job gets the number of one that retention has removed",
         "stores/sqlite/removal.py",
-        "    if any(no == turn.last_no for no, _ in gone):",
+        "    if any(job.no == turn.last_no for job in gone):",
         "    if False:",
         test="tests/stores/sqlite/test_schema.py::test_the_number_of_a_job_that_was_removed_is_given_to_no_other",
     ),
@@ -1869,8 +1870,8 @@ MUTANTS = (
         LIMITS,
         "retention removes jobs that have not ended",
         "stores/sqlite/removal.py",
-        "select no from lamplighter_jobs j where state = ? and ended_at < ? and rev > 0",
-        "select no from lamplighter_jobs j where state in (?, 'queued') and coalesce(ended_at, queued_at) < ? "
+        "select no from lamplighter_jobs j where state = ?1 and ended_at < ?2 and rev > 0",
+        "select no from lamplighter_jobs j where state in (?1, 'queued') and coalesce(ended_at, queued_at) < ?2 "
         "and rev > 0",
     ),
     Mutant(
@@ -1919,7 +1920,7 @@ MUTANTS = (
         "        if error is not None:\n            self._end",
         (
             ("handlers/pool.py", "        except BaseException as error:", "        except Exception as error:"),
-            ("handlers/watch.py", "if self.lost():", "if False:"),
+            ("handlers/watch.py", "if self.lost() or self.unbegun():", "if False:"),
         ),
     ),
     Mutant(
@@ -2249,7 +2250,7 @@ MUTANTS = (
         LEDGER,
         "what a sum includes is never acknowledged",
         "stores/rabbitmq/ledger.py",
-        "        self._link.acknowledge(self._session, [one.tag for one in over])",
+        "        self._acknowledge([one.tag for one in over])",
         "        pass",
         test="tests/stores/rabbitmq/test_ledger.py::test_the_ledger_stays_small_however_much_is_written_into_it",
     ),
@@ -2501,8 +2502,8 @@ MUTANTS = (
         LANES,
         "nobody looks after the threads of lanes",
         "handlers/watch.py",
-        "if self.lost():",
-        "if False:",
+        "if self.lost() or self.unbegun():",
+        "if self.unbegun():",
         test="tests/handlers/test_lane_endings.py::"
         "test_a_thread_that_dies_under_its_lanes_is_noticed_said_and_replaced",
     ),
@@ -3035,8 +3036,15 @@ MUTANTS = (
         RECOVERY,
         "a claim has its whole time again after each death of the broker",
         "broker/claims.py",
-        "    return job.timeout - max(0.0, now - job.claimed_at)",
-        "    return job.timeout",
+        "        elif not job.deferred:\n",
+        "        elif job.deferred:\n            context.turn.jobs.defer(job, job.timeout, 0.0, 1)\n        else:\n",
+        (
+            (
+                "stores/sqlite/jobs.py",
+                "where state = 'running' and boot = ? and not deferred",
+                "where state = 'running' and boot = ?",
+            ),
+        ),
         test="tests/handlers/test_signalled.py::"
         "test_a_claim_whose_handler_has_returned_gets_no_more_time_by_the_brokers_death",
     ),
@@ -3519,7 +3527,7 @@ MUTANTS = (
         LIMITS,
         "on RabbitMQ what expires where it waits stays until a lane is free",
         "stores/rabbitmq/jobs.py",
-        "            for delivery in [one for one in waiting if is_expired(one.job, now)]:",
+        "            for delivery in [one for one in waiting if one.is_expired(now, shared_now)]:",
         "            for delivery in ():",
         test="tests/stores/rabbitmq/test_memory.py::"
         "test_a_job_that_expires_where_it_waits_for_a_lane_is_cancelled_by_the_next_turn",
@@ -4624,7 +4632,7 @@ MUTANTS = (
         KEPT,
         "retention leaves the steps of what it removes",
         "stores/sqlite/removal.py",
-        "    steps.remove(turn, [no for no, _ in gone])\n",
+        "    steps.remove(turn, [job.no for job in gone])\n",
         "",
         test="tests/stores/sqlite/test_store.py::TestStoreInAFile::test_steps_go_with_a_job_that_is_forgotten_or_pruned",
     ),
@@ -4817,8 +4825,8 @@ MUTANTS = (
         SIGHT,
         "a step's name is markup",
         "web/templates/job.html",
-        "{{ one.name }}",
-        "{{ one.name|safe }}",
+        "{{ one.name }}</td>",
+        "{{ one.name|safe }}</td>",
         test="tests/web/test_hostile.py::test_no_text_of_a_store_becomes_markup_or_an_address_on_any_page",
     ),
     Mutant(
