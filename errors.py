@@ -1,4 +1,4 @@
-"""What can go wrong, and whose fault it is.
+"""The errors, and whose fault each is.
 
 Three families: the caller's (`UsageError` and the unknowns), the world's (`StoreUnavailable` and its kin), and the four
 exceptions that a handler raises on purpose (`Cancel`, `Discard`, `Retry`, `Snooze`). Every message says what was

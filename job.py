@@ -30,7 +30,7 @@ else:
 
 
 class JobTypes(Protocol):
-    """What a job's data and result are for whoever knows its handler."""
+    """The types of a job's data and result, where its handler is known."""
 
     def data(self, stored: Any) -> Any:
         """The data as what its handler asks for."""
@@ -40,8 +40,8 @@ class JobTypes(Protocol):
 
 
 class JobContext(Protocol):
-    """What a Job borrows while it runs: the calls that a snapshot cannot answer. Threads, tasks and child processes
-    each have their own.
+    """The part that a Job borrows while it runs: the calls that a snapshot cannot answer. Threads, tasks and child
+    processes each have their own.
     """
 
     @property
@@ -126,7 +126,7 @@ class Job(JobSteps, Generic[T, R]):
         self.deduplicated = deduplicated
         """Whether `queue` found this job there already, by id or unique key, and stored nothing."""
         self.types = types
-        """What the handler object that has queued it knows; None for a job that was queued, or found, by its name."""
+        """The types by the handler object that has queued it; None for a job that was queued, or found, by its name."""
         self._data = data
         self._context = context
 
@@ -142,7 +142,7 @@ class Job(JobSteps, Generic[T, R]):
 
     @property
     def data(self) -> T:
-        """What it was queued with; validated when the handler asks for a type.
+        """The value it was queued with; validated when the handler asks for a type.
 
         Raises:
             UsageError: a handler object has queued it, and its stored data is no longer what the handler asks for.
@@ -257,12 +257,12 @@ class Job(JobSteps, Generic[T, R]):
 
     @property
     def carried(self) -> dict[str, str]:
-        """What the application's carriers gave it when it was queued."""
+        """The headers that the application's carriers gave it when it was queued."""
         return {} if self.record.carried is None else decode(self.record.carried)
 
     @property
     def result(self) -> R:
-        """What its handler returned, or `mark_done` was given.
+        """The value that its handler returned, or `mark_done` was given.
 
         Raises:
             ResultLost: the job is done, and its result could not be kept.
@@ -294,11 +294,11 @@ class Job(JobSteps, Generic[T, R]):
 
     @property
     def progress_report(self) -> dict[str, Any] | None:
-        """What the handler said last with `progress`: `done`, `total`, `note`."""
+        """The last report of the handler by `progress`: `done`, `total`, `note`."""
         return None if self.record.progress is None else dict(decode(self.record.progress))
 
     def to_dict(self) -> dict[str, Any]:
-        """What there is to see of it as JSON has it, for an answer of your API: times as ISO 8601 in UTC.
+        """Its visible fields as JSON has them, for an answer of your API: times as ISO 8601 in UTC.
 
         The data and the result are as they are stored. The traceback is left out: it is for you, and not for whoever
         calls you. A result that was lost is None.

@@ -46,7 +46,7 @@ ELSEWHERE = {
         "job.then(({name!r}, data)) in the handler of the job before it, or .queue(data, after=[job])",
     ),
 }
-"""What the functions of other job queues have, and what there is here."""
+"""Names that the functions of other job queues have, and their names here."""
 
 
 class JobHandler(Generic[P, D, C, R]):
@@ -157,7 +157,8 @@ class JobHandler(Generic[P, D, C, R]):
         return [spec_of(f"{self.name}.many", self.name, self.fitting(data), options) for data in payloads]
 
     def _check(self, call: str, options: QueueKeywords) -> None:
-        """Whoever passes what the function takes, as other job queues want it, is told of that and not of the data.
+        """A caller that passes the function's arguments, as other job queues want them, gets an error about that and
+        not about the data.
 
         Raises:
             UsageError: there is no such option.
@@ -172,7 +173,7 @@ class JobHandler(Generic[P, D, C, R]):
 
 
 class HandlerDecorator(Protocol):
-    """What `jobs.handler("name")` returns."""
+    """The decorator that `jobs.handler("name")` returns."""
 
     @overload
     def __call__(

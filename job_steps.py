@@ -1,4 +1,4 @@
-"""What a handler's `Job` does step by step: results that are kept, so that the next attempt goes on from there."""
+"""The steps of a handler's `Job`: results that are kept, so that the next attempt goes on from there."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class KeptStep:
 
 
 class StepContext(Protocol):
-    """What a Job borrows for its steps while it runs. Threads, tasks and child processes each have their own."""
+    """The calls that a Job borrows for its steps while it runs. Threads, tasks and children each have their own."""
 
     def begin(self, name: str) -> str | None:
         """Come to a step: the JSON text that is kept of it, or None if its function is to be called now.
@@ -90,14 +90,14 @@ class JobSteps:
 
     @abstractmethod
     def _steps(self) -> StepContext:
-        """What the running job borrows."""
+        """The calls that the running job borrows."""
 
     def step(self, name: str, fn: Callable[P, S], /, *args: P.args, **kwargs: P.kwargs) -> S:
         """Call a function once, and keep what it returns: whoever runs this job again gets the same, without a call.
 
         The result is returned only once it is durable, read back from JSON also the first time, as the type that the
         function is annotated to return. A crash between the function's return and that moment repeats the function:
-        give it a key that says what it is for. What it raises is not kept. Kept steps are found by their names, in
+        give it a key that says what it is for. Its errors are not kept. Kept steps are found by their names, in
         whatever order the attempt comes to them, and are removed when the job is done. Works in child processes, and
         in several threads of a handler side by side. After a timeout, a cancel or the death of its process an attempt
         takes no more steps: what must be undone then is for a job that waits with `after_ended=` this one.
@@ -125,7 +125,7 @@ class JobSteps:
             with _in_step(self.id, name):
                 returned = fn(*args, **kwargs)
             text = _text(name, _plain(name, returned))
-            # What cannot be read as it is annotated is not kept: no later attempt could read it either.
+            # A result that cannot be read as it is annotated is not kept: no later attempt could read it either.
             result = read(decode(text))
             kept = steps.keep(name, text)
         except BaseException:
@@ -219,7 +219,7 @@ def _checked(steps: StepContext, name: str, fn: Callable[..., Any]) -> tuple[str
 
 
 def _read_again(read: Read, kept: str) -> Any:
-    """What an earlier attempt has kept, maybe with other code."""
+    """The result that an earlier attempt has kept, maybe with other code."""
     try:
         return read(decode(kept))
     except UsageError as error:

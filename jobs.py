@@ -250,13 +250,13 @@ class Jobs(Stepping):
 
         Args:
             name: of the jobs.
-            fn: called with a `Job`; a coroutine function runs on an event loop. What it returns is the job's result.
+            fn: called with a `Job`; a coroutine function runs on an event loop. Its return value is the job's result.
             concurrency: how many at once in this runtime.
             concurrency_total: how many at once over the whole store.
             concurrency_per_group: how many jobs of one group at once over the whole store. Jobs without a group have no
                 such limit.
-            rate: how many may start in a time, over the whole store: `Rate(100, per=60)`. Retries count too. What may
-                not start yet stays queued.
+            rate: how many may start in a time, over the whole store: `Rate(100, per=60)`. Retries count too. A job that
+                may not start yet stays queued.
             rate_per_group: the same of each group.
             timeout: seconds for one attempt.
             on_timeout: `signal`, or `raise` to also raise a `JobTimeout` inside the thread, which may strike anywhere,

@@ -32,7 +32,7 @@ PARENTS_READ = 100
 """So many of the jobs that one has waited for are read at a time."""
 
 NAMES_MAX = 100
-"""Of so many names the log says that calls block a loop."""
+"""The most names of which the log says that calls block a loop."""
 
 
 class Queueing:
@@ -263,7 +263,7 @@ class Queueing:
 
 @contextlib.contextmanager
 def _told_of(job: NewJob) -> Iterator[None]:
-    """Whoever must queue a job again is told with which id."""
+    """Tell the caller with which id to queue a job again."""
     try:
         yield
     except StoreUnavailable as error:

@@ -281,7 +281,8 @@ class Runtime:
         try:
             await asyncio.shield(starting)
         except asyncio.CancelledError:
-            # The thread cannot be cancelled. What it has started is stopped again, if not by itself then here.
+            # The thread cannot be cancelled. The runtime that it has started is stopped again, if not by itself then
+            # here.
             given_up.set()
             if await _outlast(starting):
                 await _outlast(asyncio.ensure_future(asyncio.to_thread(self.stop, 0.0)))
@@ -303,15 +304,16 @@ class Runtime:
             try:
                 await asyncio.shield(stopping)
             except asyncio.CancelledError:
-                # Whoever cancels does not want to wait.
+                # A caller that cancels does not want to wait.
                 self._shorten_drain(0.0)
                 await _outlast(stopping)
                 raise
 
     @contextlib.contextmanager
     def _heard_again(self) -> Iterator[Callable[[], bool]]:
-        """Hear whether there is a Ctrl-C more, beside who handles it: a web server has it end no lifespan. Of SIGTERM
-        one hears twice where nobody is impatient: a service manager may send it to all processes, and then the server
+        """Hear whether there is a Ctrl-C more, beside who handles it: a web server has it end no lifespan. SIGTERM
+        comes
+        twice where nobody is impatient: a service manager may send it to all processes, and then the server
         to its own.
         """
         heard, now = self.environment.queue(), self.environment.clock().monotonic
@@ -347,7 +349,7 @@ class Runtime:
         """Call a function with each event, after the commit that made it true, on a thread of its own.
 
         Args:
-            fn: gets the event as a dict. What it raises is counted and logged.
+            fn: gets the event as a dict. Its errors are counted and logged.
             events: names from docs/events.md; None for all.
 
         Raises:
@@ -395,7 +397,7 @@ class Runtime:
 
 
 def _check_does(runs: Share, share: Share | None) -> None:
-    """Whoever starts a runtime that runs already must not rely on what it does not do.
+    """The caller that starts a running runtime must not rely on things that it does not do.
 
     Raises:
         UsageError: it does not.

@@ -298,7 +298,7 @@ class Scheduler:
         return await asyncio.to_thread(self.run_now, schedule, key=key)
 
     def explain(self, schedule: ScheduleRef, start: datetime, end: datetime) -> Sequence[SlotStory]:
-        """What each slot in [start, end) did or will do, and why; at most 10,000.
+        """The fate of each slot in [start, end), and why; at most 10,000.
 
         Raises:
             UnknownSchedule: there is none with this id.

@@ -1,4 +1,4 @@
-"""What an application does to jobs that are there: requeue, cancel, mark done; and to all jobs of a name: pause."""
+"""Acts of an application on jobs that are there: requeue, cancel, mark done; and to all jobs of a name: pause."""
 
 from __future__ import annotations
 
@@ -217,7 +217,7 @@ class Steering(Queueing):
         meanwhile stays.
 
         Args:
-            query: in the language of the command line: `name:report data.customer=7`. Of its states, if it has any,
+            query: in the language of the command line: `name:report data.customer=7`. If it has states,
                 none may be an end.
             by, reason: as `cancel` takes them.
 
@@ -236,7 +236,7 @@ class Steering(Queueing):
     def forget(self, job: Ref, *, by: str | None = None, reason: str | None = None) -> None:
         """Remove a job that has ended, with its data, result, errors and attempts, before retention does.
 
-        Its id may be used again. What the log says of it stays: ids, names, errors, and a hash of its data. `by` (on
+        Its id may be used again. Its lines in the log stay: ids, names, errors, and a hash of its data. `by` (on
         whose behalf) and `reason` are logged.
 
         Raises:
@@ -342,7 +342,7 @@ class Steering(Queueing):
 
 
 def _said_here(boot: Boot, job_id: str, claim_no: int | None) -> Sequence[NewJob]:
-    """What has been said with `job.then` so far, where it is the job's own handler that ends it."""
+    """The jobs that `job.then` has named so far, where it is the job's own handler that ends it."""
     own = current_job()
     lane = boot.lanes.of_job(job_id)
     is_own = (own.get("job_id"), own.get("claim_no")) == (job_id, claim_no)

@@ -50,7 +50,7 @@ class ChildSpec(NamedTuple):
 
 
 class ChildStatus(StrEnum):
-    """What the supervisor knows of a child.
+    """The supervisor's facts about a child.
 
     Attributes:
         NEW: it was never started.
@@ -404,7 +404,8 @@ class Supervision:
                     self._start()
             except Exception as error:
                 # The system gives no more threads, say; or a tracer of the application's has raised, perhaps just when
-                # a death was read. So it looks again. What ends a thread for good, as a simulation does, ends it.
+                # a death was read. So it looks again. An error that ends a thread for good, as in a simulation, ends
+                # it.
                 self._say_failed(error)
                 self._context.clock.after(WATCH_AGAIN_SECONDS, lambda: self._deaths.put(True))
 
@@ -417,7 +418,7 @@ class Supervision:
         """Whose thread has ended without a word: C code may end one, and a tracer of the application's, too."""
         names = ("supervisor", *self.family.children)
         actors = [actor for name in names if (actor := self._context.post.find(name)) is not None]
-        # Whoever ends says so before its thread does.
+        # An actor announces its end before its thread ends.
         found = [one.name for one in actors if _has_ended(one.thread) and not one.actor_stopped.is_set()]
         return found + (["watchdog"] if _has_ended(self._watchdog) and not self._is_over else [])
 

@@ -1,4 +1,4 @@
-"""What all actors have in common: none can die unnoticed or take others with it, and each log line says who wrote it.
+"""The base of all actors: none can die unnoticed or take others with it, and each log line says who wrote it.
 
 pykka stops *every* actor of the process on a BaseException, calls no hook for an error in `on_start`, and keeps no
 handle of the thread. So BaseExceptions are contained here, and a `finally` around the loop reports its end.
@@ -81,7 +81,7 @@ class Post:
 
 
 class ActorContext(NamedTuple):
-    """What the runtime lends to every actor.
+    """The parts that the runtime lends to every actor.
 
     Attributes:
         died: called when an actor's loop has ended, on its own thread.
@@ -96,7 +96,7 @@ class ActorContext(NamedTuple):
 
 
 def death_of(error: BaseException, limits: Limits) -> tuple[str, str]:
-    """What is said of whoever has died of an error: a line, and the traceback."""
+    """The reason and the traceback of an actor that has died of an error."""
     trace = "".join(traceback.format_exception(error))[-limits.error_characters_max :]
     return f"{type(error).__name__}: {safe_str(error)}"[:500], trace
 
@@ -127,7 +127,7 @@ class RuntimeActor(pykka.ThreadingActor):
         self.is_lent = False
         # Its lines must not carry what those who stand in for it have bound in their own.
         self._own_context = Context()
-        # What whoever stands in calls before it says what it has come for.
+        # A thread that stands in calls this before it handles its own message.
         self.hear_first: Callable[[], None] = _nothing
         super().__init__()
 
@@ -230,7 +230,7 @@ class RuntimeActor(pykka.ThreadingActor):
         if not isinstance(message, Mail):
             raise TypeError(f"expected a Mail, got: {type(message).__name__}")
         if self._fatal is not None:
-            # What another thread had in hand, as it stood in for this one, is still `in_hand`.
+            # The message that another thread handled, as it stood in for this one, is still `in_hand`.
             if message is not self.in_hand:
                 self.on_lost(message, read=False)
             raise self._fatal

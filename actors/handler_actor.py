@@ -97,7 +97,7 @@ class HandlerActor(RuntimeActor):
 
     @property
     def may_be_stood_in_for(self) -> bool:
-        """Whether others may handle messages. What may wait for a child process, say, is for its own thread."""
+        """Whether others may handle messages. One that may wait for a child process, say, is for its own thread."""
         first = self.mailbox.first()
         return first is None or isinstance(getattr(first.message, "body", None), (Run, LanesEnded))
 
@@ -352,7 +352,7 @@ class HandlerActor(RuntimeActor):
 
     def _tell_ended(self, *endings: Ending) -> None:
         if endings:
-            # Of several, none is the root of the message.
+            # If there are several, none is the root of the message.
             speaker = self.speaker.about(endings[0].claim.job.corr if len(endings) == 1 else None)
             self.context.post.tell("broker", Ended(self.job_name, endings), speaker=speaker)
 

@@ -4,8 +4,8 @@ Owns: its state (what living HandlerActors can take) and the mail of a turn that
 `broker.dispatch` lists. Tells: Run, Revoke, Resync, Paused, SchedulesChanged, Ticked, Wake.
 
 A turn is a transaction: it takes what is in the mailbox, applies it to the store, claims what free lanes can take,
-commits once, and only then lets anything out. A crash in the middle is as if the mail had not arrived. What each kind
-of mail does in a turn stands in broker/.
+commits once, and only then lets anything out. A crash in the middle is as if the mail had not arrived. The effect of
+each kind of mail in a turn stands in broker/.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ class JobBroker(RuntimeActor):
         self._recovered = False
 
     def on_down(self) -> None:
-        """Whoever still waits for an answer asks the next incarnation; ids make that harmless."""
+        """A caller that still waits for an answer asks the next incarnation; ids make that harmless."""
         for place, mail in enumerate(self._pending):
             self.on_lost(mail, read=place < self.context.limits.turn_messages_max)
 
@@ -172,7 +172,7 @@ class JobBroker(RuntimeActor):
         # A hint in a mixed batch counts too: under load there is no other.
         self._neighbours.note(m.body for m in came if isinstance(m.body, CheckDue))
         if self._pending:
-            # What only reminds of kept mail is none itself: where a turn takes one message, it would remind for ever.
+            # Drop a CheckDue while mail is kept: where a turn takes one message, it would be sent again for ever.
             came = [one for one in came if not isinstance(one.body, CheckDue)]
         self._pending += came
         if self._waiting_since is not None and self._carried_over.gives_up(self.context.clock.monotonic()):
@@ -255,7 +255,7 @@ class JobBroker(RuntimeActor):
         return True
 
     def _refuse(self, mail: Mail, error: Exception) -> Mail | None:
-        """Say that a message could not be carried out. What is to be tried instead of it, if anything is."""
+        """Say that a message could not be carried out. Returns the message to try instead of it, if there is one."""
         kind = type(mail.body).__name__
         why = {"reason": repr(error)[:500], "traceback": traceback.format_exc()}
         self.context.log.emit("message.refused", self.speaker_of(mail), message=kind, **why)
@@ -359,7 +359,7 @@ class JobBroker(RuntimeActor):
         self._neighbours.hint(out)
 
     def _look_out(self) -> Outlook | None:
-        """What time or another process has brought for us, seen without the write lock. None if a turn must look."""
+        """Work that time or another process has brought, seen without the write lock. None if a turn must look."""
         now = self.context.clock.now()
         if self._tallies.is_due(self._state.monotonic()):
             return None
@@ -398,7 +398,7 @@ class JobBroker(RuntimeActor):
         if isinstance(error, CommitUnknown):
             self._ask_the_living()
         elif isinstance(error, StoreGone):
-            # Whoever asks need not wait for a person to come; what has ended is kept for when the file is back.
+            # Callers need not wait for a person to come; endings are kept for when the file is back.
             self._pending = refuse_callers(self._pending, error)
         now = self.context.clock.monotonic()
         locked = "locked" in str(error) or "busy" in str(error)
@@ -415,7 +415,7 @@ class JobBroker(RuntimeActor):
         self._alarms.after("retry", RETRY_SECONDS, CheckDue())
 
     def _handled(self, batch: list[Mail]) -> None:
-        """A batch is done with. What was kept beside it is next."""
+        """A batch is done. The mail that was kept beside it is next."""
         self._pending = self._pending[len(batch) :]
         if self._pending:
             self.tell(self.name, CheckDue())

@@ -33,7 +33,7 @@ REMEMBERED_SECONDS = 86400.0
 """A schedule that has no slot for so long is accounted for nevertheless, or retention would take it for abandoned."""
 
 RELOAD_SECONDS_MIN = 1.0
-"""What others have changed is read at most this often."""
+"""Seconds: changes of others are read at most this often."""
 
 EARLY_SECONDS = 0.001
 """So much too early is on time: what a sum of floats rounds away must not put a reload off for ever."""
@@ -49,7 +49,7 @@ AT_ONCE: Instant = 0.0
 
 @dataclass(slots=True)
 class Active:
-    """What must be known of a schedule to tell its slots. There may be very many: no more than that, and shared rules.
+    """The facts about a schedule that its slots need. There may be very many: no more than that, and shared rules.
 
     Attributes:
         due: when to look at it next; `AT_ONCE` from when it has changed until it is looked at.
@@ -82,7 +82,8 @@ class SchedulerActor(RuntimeActor):
         self._is_declared = is_declared
         self._may_tick = may_tick
         self._active: dict[str, Active] = {}
-        # A heap, so that a wake costs what is due, not what there is. What `Active.due` contradicts is passed over.
+        # A heap, so that a wake costs what is due, not what there is. An entry that `Active.due` contradicts is passed
+        # over.
         self._waiting: list[tuple[Instant, str]] = []
         # The ticks that are on their way, oldest first: since when, by monotonic time.
         self._sent: dict[str, Seconds] = {}
@@ -101,7 +102,7 @@ class SchedulerActor(RuntimeActor):
 
     def receive(self, mail: Mail) -> None:
         if not self._may_tick():
-            # What is stored may be what an older release has declared, until this one's is; a Wake says when.
+            # The stored schedule may be that of an older release, until this one's is stored; a Wake says when.
             return
         match mail.body:
             case Wake(reload=False):
@@ -190,7 +191,7 @@ class SchedulerActor(RuntimeActor):
             self._reload_timer = self.later(wait, Wake(reload=True))
 
     def _reload(self) -> None:
-        """Read what has changed since the last time. What was removed is noticed when its next tick is refused."""
+        """Read what has changed since the last time. A removed schedule is noticed when its next tick is refused."""
         self._reload_timer = None
         self._reload_due = self.context.clock.monotonic() + RELOAD_SECONDS_MIN
         try:

@@ -1,4 +1,4 @@
-"""What somebody elsewhere wants done to a job that this runtime holds, where nobody else can do it.
+"""Acts that somebody elsewhere wants done to a job that this runtime holds, where nobody else can do it.
 
 On a server a job that runs is with whoever was given it, and only they can end it.
 """
@@ -43,7 +43,7 @@ class AskedJobs:
         self._notifier = notifier
 
     def act(self, ask: Ask, who: Attribution, later: Callable[[bytes], object]) -> bytes:
-        """Whether the job is held here, or why nothing is done. What became of it comes later, once a turn has been
+        """Whether the job is held here, or why nothing is done. Its outcome comes later, once a turn has been
         committed.
 
         Raises:

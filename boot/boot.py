@@ -346,7 +346,7 @@ class Boot:
         self.post.tell("broker", ClockJumped())
 
     def _renew(self, lost: BootLost) -> Standing:
-        """The store does not know this boot any more: go on as another one. Whoever takes the turn calls it.
+        """The store does not know this boot any more: go on as another one. The thread that takes the turn calls it.
 
         Raises:
             UsageError, StoreUnavailable: see `Presence.enter`.

@@ -1,4 +1,4 @@
-"""What a boot answers to whoever asks from outside, past its actors."""
+"""The answers of a boot to questions from outside, past its actors."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The handlers and schedules that the application has declared, and which of them a boot takes on. What is declared
-belongs to the runtime, and outlives its boots.
+"""The handlers and schedules that the application has declared, and which of them a boot takes on. Declarations
+belong to the runtime, and outlive its boots.
 """
 
 from __future__ import annotations
@@ -103,7 +103,8 @@ class Declared:
 
 
 class Share:
-    """What one boot takes on of what is declared: all of it, the jobs of some names and every schedule, or nothing.
+    """The part of the declarations that one boot takes on: all of it, the jobs of some names and every schedule, or
+    nothing.
 
     A boot that takes on nothing is a producer: it queues, and whatever else the APIs do, and leaves the work to others.
 
@@ -119,7 +120,7 @@ class Share:
 
     @property
     def kind(self) -> BootKind:
-        """What its boot does."""
+        """The work of its boot."""
         return "worker" if self.works else "producer"
 
     def takes(self, name: str) -> bool:
@@ -152,7 +153,7 @@ class Share:
 
 
 def check_share(declared: Declared, work: bool, only: Collection[str] | None) -> Share:
-    """What `start(work=, only=)` asks for.
+    """The part that `start(work=, only=)` asks for.
 
     Raises:
         UsageError: it cannot be.

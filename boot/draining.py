@@ -29,7 +29,7 @@ LOOK_SECONDS_MAX = 0.1
 """Between two looks at what only a look can tell: a signal's handler can wake nobody."""
 
 STORE_SECONDS_MAX = 0.5
-"""So long after the end of the drain a turn is still tried on a store that cannot be written. Whoever has sent a signal
+"""So long after the end of the drain a turn is still tried on a store that cannot be written. The sender of a signal
 kills two seconds after the drain, and the last turn waits for the write lock too.
 """
 

@@ -1,4 +1,4 @@
-"""What `health()` answers: whether a runtime does its work, for people and for monitoring."""
+"""The answer of `health()`: whether a runtime does its work, for people and for monitoring."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def health_of(
     log: Log,
     subscriptions: Sequence[Subscription],
 ) -> Health:
-    """What the parts of a boot say, together.
+    """The answers of the parts of a boot, together.
 
     Args:
         unheard: parts whose threads have ended without a word.
@@ -89,7 +89,7 @@ def waiting_names(store: Store, parked: ParkedNames, now: Instant) -> list[str]:
         names = list(parked.said)
         queued = {name: waiting(store, name, now) for name in names[:NAMES_TOLD_MAX]}
     except LamplighterError:
-        # What is wrong with the store is said elsewhere.
+        # Problems of the store are reported elsewhere.
         return []
     said = [
         f"no living runtime has a handler for {name!r}, and {count} of its jobs wait"

@@ -44,5 +44,5 @@ def claim_of(store: Store, job: Ref) -> tuple[str, int | None, int | None]:
 
 
 def types_of(job: Ref) -> JobTypes | None:
-    """What is known of the types of a job, if it came from its handler object."""
+    """The known types of a job, if it came from its handler object."""
     return job.types if isinstance(job, Job) else None

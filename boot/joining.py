@@ -57,7 +57,7 @@ def _still(boot: Boot, job_id: str) -> str:
                 return ""
             return f": {why(_situation(boot, job, seen)).sentence}"
     except LamplighterError:
-        # It has not ended in time all the same. What is wrong with the store is said elsewhere.
+        # It has not ended in time all the same. Problems of the store are reported elsewhere.
         return ""
 
 

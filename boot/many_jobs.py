@@ -43,7 +43,8 @@ def cancelling(query: JobQuery, who: Attribution) -> Make:
 
 
 def act_on_all(boot: Boot, query: JobQuery, make: Make) -> int:
-    """Act on the jobs that match, the oldest first, and say on how many. What comes to match meanwhile is left out.
+    """Act on the jobs that match, the oldest first, and say on how many. Jobs that come to match meanwhile are left
+    out.
 
     Raises:
         NotSupported: the store cannot look for them.

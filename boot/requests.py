@@ -43,7 +43,7 @@ DECLARED_MAX = 1_000
 
 
 class Requests:
-    """What a boot's callers ask its broker.
+    """The questions of a boot's callers to its broker.
 
     Attributes:
         store_trouble: why the store is unavailable, as the broker said last; None while it is not.

@@ -1,6 +1,6 @@
-"""What a boot says of itself: pictures of its parts, taken by any thread and without waiting for one of them.
+"""The state of a boot: pictures of its parts, taken by any thread and without waiting for one of them.
 
-Whoever asks from outside may ask because the broker hangs. So nothing here reads the store, sends a message, or takes a
+Somebody outside may ask because the broker hangs. So nothing here reads the store, sends a message, or takes a
 lock that is held over anything but a few steps.
 """
 

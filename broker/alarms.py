@@ -1,4 +1,4 @@
-"""What wakes the broker when time has made something due, each kind of thing once."""
+"""Alarms that wake the broker when time has made something due, one for each kind of thing."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""What a turn does for boots: it takes back the jobs of those that have died, makes known the one that this runtime has
-become, and interrupts what its own still holds at the end. `standing.leave` removes its own row after that.
+"""The work of a turn for boots: it takes back the jobs of those that have died, makes known the one that this runtime
+has become, and interrupts what its own still holds at the end. `standing.leave` removes its own row after that.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from .state import BrokerState, Renewal
 from .turn_context import TurnContext
 
 ACTS_TOLD_MAX = 10
-"""Of how many operators one turn tells. The boot keeps all of it until it is logged, and each may have moved hundreds
-of jobs."""
+"""The most operators whose acts one turn logs. The boot keeps all of it until it is logged, and each may have moved
+hundreds of jobs."""
 
 UNTRACED_SECONDS_MAX = 6.0
 """A boot whose lock file has been missing for so long is dead: a living one makes its file anew when it next looks."""
@@ -73,7 +73,7 @@ def bury_dead(context: TurnContext) -> None:
     if acts:
         # More of them may be left, and a store may have to note that these are told.
         context.tell("broker", CheckDue())
-    # Whoever removes the row does the work; the transaction lets only one do it.
+    # The boot that removes the row does the work; the transaction lets only one do it.
     removed = context.turn.boots.forget([boot.boot for boot in boots if boot not in living and boot not in later])
     for act in acts:
         if act.boot in removed:
@@ -120,7 +120,7 @@ def interrupt_own(context: TurnContext) -> None:
 def _tell_act(context: TurnContext, operator: BootRecord) -> None:
     """Tell what somebody outside of any runtime has done, in a turn that nobody could log.
 
-    Of one who was lost before the store knew that the turn holds, it has no number, and what came of it is not known.
+    If one was lost before the store knew that the turn holds, the act has no number, and its outcome is not known.
     """
     moves = [move for turn in operator.unlogged for move in turn.moves]
     own = [move for move in moves if "via" in move]

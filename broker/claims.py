@@ -84,7 +84,7 @@ def _share_out(context: TurnContext, wants: Sequence[Want], next_due: dict[str, 
         served=state.served,
     )
     if held + sum(map(len, out.claimed.values())) >= state.limits.workers_max:
-        # What has come in the meantime and finds no place is not to be held here: another process may have one.
+        # A job that has come in the meantime and finds no place must not be held here: another process may have one.
         context.turn.jobs.claim([want._replace(begun=0, prefetched=0) for want in wants], suspect=False)
 
 
@@ -96,7 +96,7 @@ def _is_uncounted(context: TurnContext) -> bool:
 
 
 def _wants(context: TurnContext, next_due: Mapping[str, Instant]) -> list[Want]:
-    """What there are lanes for, of the names that may have due jobs. A server is told which names take nothing, too."""
+    """The wants of names with free lanes that may have due jobs. A server is told which names take nothing, too."""
     wants: list[Want] = []
     for name, capacity in context.capacities.items():
         held = len(capacity.held.keys() - context.out.freed.get(name, set()))

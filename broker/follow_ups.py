@@ -1,4 +1,4 @@
-"""What follows a job that is done, as a turn or an application's own transaction stores it."""
+"""The jobs that follow a job that is done, as a turn or an application's own transaction stores it."""
 
 from __future__ import annotations
 

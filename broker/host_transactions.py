@@ -26,7 +26,7 @@ LOOK_SECONDS_MIN, LOOK_SECONDS_MAX = 0.005, 0.25
 """How often a job in a host's open transaction is looked for, backing off from the first to the second."""
 
 JOBS, SCHEDULES = "connection", "connection of schedules"
-"""What is wanted of a store, for `needed`."""
+"""The feature that is wanted of a store, for `needed`."""
 
 
 def queue_on(store: Store, connection: Any, job: NewJob, now: Instant) -> tuple[JobRecord, bool]:
@@ -102,7 +102,7 @@ async def finish_on_async(store: Store, connection: Any, end: Finishing, now: In
 
 
 def _joined(store: Store, connection: Any, now: Instant, work: Callable[[HostTurn], Any], wanted: str = JOBS) -> Any:
-    """What the work gives, of a connection that is not used by `await`."""
+    """The result of the work, on a connection that is not used by `await`."""
     done = needed(store.host, wanted).join(connection, now, work)
     if inspect.iscoroutine(done):
         done.close()

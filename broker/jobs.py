@@ -1,4 +1,4 @@
-"""What a host asks for: queue, requeue, mark_done, cancel, pause."""
+"""The requests of a host: queue, requeue, mark_done, cancel, pause."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def _requeue(context: TurnContext, job: JobRecord, body: Requeue | RequeueMany) 
 def requeue_many(context: TurnContext, body: RequeueMany) -> int:
     """`requeue` those of many jobs that a query still asks for and whose unique key no other job has taken; how many.
 
-    Whoever has found them asked the store a moment ago: one may run by now, or its id be another job's. One that has
+    The caller has read them in the store a moment ago: one may run by now, or its id be another job's. One that has
     shared the fate of another waits for it again, if that is one of these too.
     """
     count = 0

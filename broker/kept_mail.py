@@ -14,7 +14,7 @@ from ..errors import LamplighterError
 from ..messages.mail import Capacity, CheckDue, ClockJumped, Drain, Ended, Expect, Housekeep, Mail, Progressed, Tick
 
 HINTS = (ClockJumped, Drain, Housekeep)
-"""Of these one message says as much as several."""
+"""One message of these kinds says as much as several."""
 
 
 def still_wanted(mails: Sequence[Mail]) -> list[Mail]:
@@ -50,7 +50,9 @@ def given_up(body: object) -> bool:
 
 
 def _subject(body: object) -> Any:
-    """What only the newest message counts for, such as one job's progress; None if each message of its kind counts."""
+    """The subject for which only the newest message counts, such as one job's progress; None if each message of its
+    kind counts.
+    """
     match body:
         case Progressed():
             return Progressed, body.key

@@ -16,7 +16,7 @@ ROUNDS_MAX = 20
 
 
 def judged_at_birth(links: JobLinks | None, parts: Sequence[Stored]) -> Sequence[Stored]:
-    """What was just stored, as it is now: a job may wait only for others that have ended before."""
+    """The jobs that were just stored, as they are now: a job may wait only for others that have ended before."""
     judged = {} if links is None else links.judge_births()
     if not judged:
         return parts
@@ -24,8 +24,8 @@ def judged_at_birth(links: JobLinks | None, parts: Sequence[Stored]) -> Sequence
 
 
 def free(context: TurnContext) -> None:
-    """Free the jobs whose parents have ended, before anything is claimed. What is too much for this turn is for the
-    next, which comes at once.
+    """Free the jobs whose parents have ended, before anything is claimed. Jobs that are too many for this turn are left
+    to the next, which comes at once.
     """
     links = context.turn.links
     if links is not None and links.free(context.state.limits.freed_links_max):

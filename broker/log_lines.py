@@ -55,7 +55,7 @@ def log_lines(log: Log, out: Outbox, itself: Speaker, boot: str, store_id: str |
 
 
 def _fields(number: int | None, event: str, said: Any) -> dict[str, Any]:
-    """What a line says.
+    """The content of a line.
 
     Args:
         number: the turn's.
@@ -76,8 +76,8 @@ def _in_brief(lines: Said) -> Said:
 
 
 def _briefly(speaker: Speaker) -> Speaker:
-    """What the one line that a job without trouble has at info says of its speaker. Who it is, the ledger's line has
-    said, and the numbers of messages mean something only beside lines at debug.
+    """The speaker's fields in the one line that a job without trouble has at info. The ledger's line has named it,
+    and the numbers of messages mean something only beside lines at debug.
     """
     waited = speaker.mail_seconds
     return Speaker(mail_seconds=waited if waited is not None and waited >= MAIL_SECONDS_MIN else None)
@@ -94,10 +94,10 @@ def of_job(job: JobRecord) -> dict[str, Any]:
 
 
 def line_of(moved: Transition, turn: int | None) -> dict[str, Any]:
-    """What the line of a move carries for people. The rest of it is in the ledger, under the turn's number."""
+    """The fields of the line of a move for people. The rest of it is in the ledger, under the turn's number."""
     job = moved.job
     line = {**of_job(job), "turn": turn, **moved.fields}
-    # Of jobs that wait for others, the ledger names these, and a line of their own.
+    # The ledger names the jobs that others wait for, and so does a line of their own.
     line.pop("named", None)
     line.pop("waits_for", None)
     match moved.event:

@@ -33,7 +33,7 @@ AGAIN_SECONDS = 0.1
 
 
 class Neighbours:
-    """What a broker knows of other processes between turns. Whoever takes the turn calls every method.
+    """A broker's knowledge of other processes between turns. The thread that takes the turn calls every method.
 
     Args:
         now: wall time.

@@ -1,4 +1,4 @@
-"""What a turn sends and changes after its commit."""
+"""The messages and changes of a turn after its commit."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .quiet import QuietSwitch
 
 @dataclass(slots=True)
 class HandlerCapacity:
-    """What one HandlerActor can take, and the claims it holds."""
+    """The capacity of one HandlerActor, and the claims it holds."""
 
     incarnation: int
     lanes: int
@@ -42,7 +42,7 @@ class Membership(NamedTuple):
 
 @dataclass(slots=True, kw_only=True)
 class Outbox:
-    """What a turn lets out after its commit, and not at all if it is rolled back: a field for each effect.
+    """The effects of a turn after its commit, and not at all if it is rolled back: a field for each effect.
 
     Attributes:
         lines: each made of its fields, or of a transition, or of a job that is only named, if somebody listens.

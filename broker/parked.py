@@ -31,7 +31,7 @@ EXAMPLES_MAX = 5
 
 @dataclass(slots=True)
 class ParkedNames:
-    """What is known of such names.
+    """The facts about such names.
 
     Attributes:
         said: when each was said last, by monotonic time.

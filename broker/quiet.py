@@ -18,7 +18,8 @@ class QuietSwitch(NamedTuple):
 
 
 class Quiet:
-    """What a boot was told, by any thread; the broker heeds it at once, also before it has read a message about it.
+    """The request that a boot was given, by any thread; the broker heeds it at once, also before it has read a message
+    about it.
 
     Attributes:
         switched: what it was told last; None if it never was.

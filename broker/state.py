@@ -1,4 +1,4 @@
-"""What the broker knows between turns, and what outlives a broker. A new broker can learn all of it again."""
+"""The broker's memory between turns, and the part that outlives a broker. A new broker can learn all of it again."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .tallies import Tallies
 
 
 class Renewal(NamedTuple):
-    """What a turn must store before anything else, because this runtime has become another boot.
+    """The row that a turn must store before anything else, because this runtime has become another boot.
 
     Attributes:
         record: by which the others will know it.
@@ -42,7 +42,7 @@ class Renewal(NamedTuple):
 
 @dataclass(slots=True, kw_only=True)
 class BrokerState:
-    """What the broker remembers between turns. A new broker learns all of it again from the store and the living
+    """The broker's memory between turns. A new broker learns all of it again from the store and the living
     actors.
 
     Attributes:
@@ -167,7 +167,7 @@ class BrokerState:
 
 @dataclass(slots=True)
 class CarriedOver:
-    """What outlives a broker.
+    """The part that outlives a broker.
 
     Attributes:
         expected: jobs, and changes of schedules, in hosts' own transactions, which are looked for until they appear; by

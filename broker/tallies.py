@@ -28,7 +28,7 @@ Key = tuple[str, str]
 
 
 class _Sum:
-    """What was counted of one kind."""
+    """The counts of one kind."""
 
     __slots__ = ("buckets", "n", "seconds")
 
@@ -50,7 +50,7 @@ Sums = defaultdict[Key, _Sum]
 
 
 class Tallies:
-    """What a runtime has counted and not stored yet. It outlives a broker.
+    """The counts of a runtime that are not stored yet. This outlives a broker.
 
     Each turn comes by here, so it builds no text and no key that another one has built.
     """
@@ -76,7 +76,7 @@ class Tallies:
 
         Args:
             now: the instant of the turn.
-            took: how long it took, if that is to be counted. What has changed nothing is not: one that only stores sums
+            took: how long it took, if that is to be counted. A turn without changes is not: one that only stores sums
                 would be followed by another.
         """
         if out.is_tallied:

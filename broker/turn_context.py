@@ -53,7 +53,7 @@ class TurnContext(NamedTuple):
 
     @property
     def capacities(self) -> Mapping[str, HandlerCapacity]:
-        """What HandlerActors can take, by job name, with what this turn has heard of them."""
+        """The capacity of HandlerActors, by job name, with the news of this turn."""
         if not self.out.capacities:
             return self.state.capacities
         said = {**self.state.capacities, **self.out.capacities}
@@ -175,7 +175,7 @@ class TurnContext(NamedTuple):
         """Warn that jobs wait for a handler: not of each of them, but now and then of a name."""
         known = {**self.state.parked.said, **self.out.parked}
         if not parked or len(known) > NAMES_TOLD_MAX:
-            # Of so many names the next look at the store tells.
+            # The next look at the store finds so many names.
             return
         jobs, monotonic = Counter(record.name for record in parked), self.state.monotonic()
         news = [name for name in jobs if is_news(known.get(name), monotonic)]
@@ -193,7 +193,7 @@ class TurnContext(NamedTuple):
     def settle_all(
         self, ended: Sequence[tuple[JobRecord, Outcome, Policy]], who: Attribution = UNATTRIBUTED
     ) -> list[JobRecord | None]:
-        """`settle` each, in order. What is to follow a job is queued with its end as done, and with no other."""
+        """`settle` each, in order. The jobs that follow a job are queued with its end as done, and with no other."""
         now, settled = self.turn.now, list[JobRecord | None]()
         counted = [job.id for job, outcome, _ in ended if outcome.kind is OutcomeKind.INTERRUPTED and job.interruptions]
         since = now - INTERRUPTION_WINDOW_SECONDS

@@ -20,7 +20,7 @@ class TurnTime(NamedTuple):
 
 
 class TurnTimes:
-    """Whoever takes a turn notes it here. Any thread looks, also while a turn hangs.
+    """The thread that takes a turn notes it here. Any thread looks, also while a turn hangs.
 
     Args:
         monotonic: the time that only passes, in seconds.
@@ -56,7 +56,7 @@ class TurnTimes:
         return self.last is not None and self.last.seconds < QUICK_SECONDS_MAX
 
     def view(self, trouble: str | None) -> TurnView:
-        """What is known now.
+        """The times as known now.
 
         Args:
             trouble: why the store cannot be written, if it cannot.

@@ -64,6 +64,6 @@ def load_a(kind: type[T], target: str, what: str) -> T:
 
 
 def _hint(kind: type[object], module: str) -> str:
-    """What of a module would do."""
+    """The names in a module that would do."""
     found = [name for name, value in vars(sys.modules.get(module, object)).items() if isinstance(value, kind)]
     return f"; did you mean {' or '.join(f'{module}:{name}' for name in found)}?" if found else ""

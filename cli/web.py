@@ -44,7 +44,7 @@ STOP_SECONDS = 1
 def declare(parser: argparse.ArgumentParser) -> None:
     """Declare what the subcommand takes."""
     parser.description = (
-        "Serves the page until it is interrupted. It needs no application and no runtime. Whoever has the link that is "
+        "Serves the page until it is interrupted. It needs no application and no runtime. Anyone with the link that is "
         "printed can look; with --steer, also act."
     )
     add_store_or_runtime(parser)

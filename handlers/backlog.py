@@ -1,4 +1,4 @@
-"""The claims of one HandlerActor that have no lane yet. Whoever handles its mail adds; lanes that end take."""
+"""The claims of one HandlerActor that have no lane yet. The thread that handles its mail adds; lanes that end take."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an application has go along with its jobs: from the call that queues one to the function that runs it."""
+"""Context that an application sends along with its jobs: from the call that queues one to the function that runs it."""
 
 from __future__ import annotations
 
@@ -43,17 +43,17 @@ class Carrier:
     in_child: str | None = None
 
     def inject(self) -> Mapping[str, str]:
-        """What a job that is queued now carries; `around` reads it as `job.carried`.
+        """The headers of a job that is queued now; `around` reads it as `job.carried`.
 
         Runs on the thread that queues, once a call. If it raises, the job is queued without, and `carrier.failed` is
-        logged. What schedules queue carries nothing.
+        logged. Jobs of schedules carry nothing.
         """
         return {}
 
     def around_queue(self, jobs: Sequence[Job[Any]]) -> AbstractContextManager[Any]:
         """Entered on the thread that queues, before `inject`, and left when the jobs are stored or the call has raised.
 
-        In an asyncio application the call is awaited inside of it. What it raises is logged as `carrier.failed`, and
+        In an asyncio application the call is awaited inside of it. An error of it is logged as `carrier.failed`, and
         costs the call nothing.
 
         Args:
@@ -74,8 +74,8 @@ class Carrier:
         """Entered before an attempt that runs in a child process, and left when that has ended; in the process of the
         runtime, on the thread that waits for the child.
 
-        What it gives is added to `job.carried` in the child. Unless the attempt has succeeded, a `ChildEnded` is raised
-        inside of it, which must come out. If it raises by itself, that attempt fails.
+        The dict that it gives is added to `job.carried` in the child. Unless the attempt has succeeded, a `ChildEnded`
+        is raised inside of it, which must come out. If it raises by itself, that attempt fails.
         """
         return nullcontext({})
 
@@ -83,7 +83,7 @@ class Carrier:
         """Entered on each event loop of coroutine handlers before its first job, and left after its last: for what
         belongs to one loop, such as a pool of database connections.
 
-        Each coroutine handler has a loop of its own. What this sets in context variables is seen by the jobs. A loop
+        Each coroutine handler has a loop of its own. Context variables that this sets are seen by the jobs. A loop
         ends when its handler is removed or the runtime stops, which waits for that for `LOOP_END_SECONDS_MAX`. If this
         raises, `loop.failed` is logged, and the jobs wait, without an attempt being counted, and are tried again on
         another loop.
@@ -128,7 +128,7 @@ class Carriers:
                 yield given
 
     def _injected(self, failed: Failed) -> str | None:
-        """What a job that is queued now carries, as JSON text."""
+        """The headers of a job that is queued now, as JSON text."""
         carried: dict[str, str] = {}
         for carrier in self._carriers:
             try:
@@ -151,7 +151,7 @@ class Carriers:
 
     @property
     def in_children(self) -> list[str]:
-        """What children are to put around their jobs."""
+        """The functions that children put around their jobs."""
         return [carrier.in_child for carrier in self._carriers if carrier.in_child is not None]
 
     def around_child(self, job: Job[Any], run: Callable[[JobRecord], Outcome]) -> Outcome:
@@ -179,7 +179,7 @@ NO_CARRIERS = Carriers(())
 
 
 class _AroundQueue:
-    """What one carrier puts around a call that queues. Its errors cost the call nothing."""
+    """The context of one carrier around a call that queues. Its errors cost the call nothing."""
 
     def __init__(self, carrier: Carrier, jobs: Sequence[Job[Any]], failed: Failed) -> None:
         self._carrier = carrier

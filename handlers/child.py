@@ -85,7 +85,7 @@ class Parent:
         self._lock = threading.Lock()
 
     def orders(self) -> Iterator[bytes]:
-        """What the jobs have in common, and then each job, until the parent closes the socket."""
+        """Read the part that the jobs share, and then each job, until the parent closes the socket."""
         return iter(self._orders.makefile("rb"))
 
     def begin(self, claim: ClaimKey) -> None:
@@ -194,7 +194,7 @@ def leave_stops_to_parent() -> None:
 
 
 class Borrowed:
-    """What a Job in a child borrows: every call goes to the parent."""
+    """The calls that a Job in a child borrows: every call goes to the parent."""
 
     def __init__(self, parent: Parent, claim: ClaimKey, deadline: Instant | None, policy: Policy) -> None:
         self._parent = parent
@@ -356,7 +356,7 @@ def _call(run: Execution, borrowed: Borrowed, about: Mapping[str, Any], has_begu
 
 
 class _InChild(Carrier):
-    """What a carrier of the runtime's has a child put around its jobs."""
+    """The context that a carrier of the runtime has a child put around its jobs."""
 
     def __init__(self, place: str) -> None:
         self._place = place
@@ -379,7 +379,7 @@ def _function(module: str, qualname: str) -> tuple[Any, Any]:
 
 def _order(name: Any, data: Any, options: Mapping[str, Any]) -> list[Any]:
     """A job for the parent to queue."""
-    # What JSON would change, such as keys that are numbers, is refused here: the parent does not see it any more.
+    # A value that JSON would change, such as keys that are numbers, is refused here: the parent would not see it.
     carried = decode(encode(data, what="data", bytes_max=sys.maxsize))
     return [_plain(name), carried, {key: _plain(value) for key, value in options.items()}]
 
@@ -401,7 +401,7 @@ def _with_ids(name: Any, options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _parents(spec: JobSpec, refs: ParentRefs, rest: Iterable[Any]) -> dict[str, list[Any]]:
-    """What a job is to wait for, as JSON has it: an id, or the place of a job in the same call."""
+    """A parent of a job, as JSON has it: an id, or the place of a job in the same call."""
     if not names_parents(spec):
         return {}
     parents = refs.of(spec, rest)

@@ -2,11 +2,11 @@
 
 1. The lane begins, unless it was given up or taken back.
 2. Lines that the function logs say whose they are.
-3. What the application has put around its jobs is entered; it is left when the function has ended.
+3. The application's context around its jobs is entered; it is left when the function has ended.
 4. The job's data becomes what the handler asks for.
 5. The application's function is called; a coroutine function is awaited.
 6. A child that the function has forked ends here: whatever becomes of the job is for its parent to say.
-7. What it returned, or raised, becomes an outcome.
+7. Its result, or its error, becomes an outcome.
 
 Then the lane ends: `Lane.pass_on` gives its place to the next claim, and `Lane.finish` tells its HandlerActor.
 """
@@ -125,7 +125,7 @@ class Execution:
         )
 
     def job(self, wanted: Any) -> Job[Any]:
-        """What the function is called with: its data as the payload type that the handler asks for, if it does.
+        """The argument of the function: its data as the payload type that the handler asks for, if it does.
 
         Raises:
             Discard: the data does not fit.

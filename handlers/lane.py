@@ -28,7 +28,7 @@ PROGRESS_SECONDS_MIN = 0.1
 
 
 class JobsOfHandlers(Protocol):
-    """How handlers queue jobs, and keep steps of theirs. What is queued descends from the root `corr`."""
+    """How handlers queue jobs, and keep steps of theirs. Queued jobs descend from the root `corr`."""
 
     def queue_from_handler(self, name: str, data: Any, options: JobKeywords, corr: str) -> Job[Any]:
         """Queue a job."""
@@ -65,7 +65,7 @@ class JobsOfHandlers(Protocol):
 
 
 class LaneContext(NamedTuple):
-    """What the runtime lends to every lane.
+    """The parts that the runtime lends to every lane.
 
     Attributes:
         tell: sends a message to an actor. Any thread calls it.
@@ -183,7 +183,7 @@ class Lane:
         self._lock = threading.Lock()
         self._then: tuple[Callable[[], object], ...] = ()
         self._follow_ups: FollowUps | None = None
-        """What is queued if the function returns. It is made when it is needed."""
+        """The jobs that are queued if the function returns. The list is made when it is needed."""
         self._steps: AttemptSteps | None = None
         """Made when it is needed, too."""
         self._progress: str | None = None
@@ -303,12 +303,12 @@ class Lane:
         return self.handle.stack(self)
 
     def fields(self) -> dict[str, Any]:
-        """What log lines about this run carry."""
+        """The fields of log lines about this run."""
         job = self.claim.job
         return {"job_id": job.id, "job_name": job.name, "claim_no": job.claim_no, "attempt": job.attempt + 1}
 
     def start_fields(self) -> dict[str, Any]:
-        """What the log line of its start carries."""
+        """The fields of the log line of its start."""
         job = self.claim.job
         waited = round(self.started_at - (job.claimed_at or self.started_at), 6)
         return {"corr": job.corr, **self.fields(), "handler": self.handler.id, "lane": self.id, "waited": waited}
@@ -383,7 +383,7 @@ class Lane:
             self._follow_ups.add(new)
 
     def said(self) -> Sequence[NewJob]:
-        """What the function has said with `job.then` so far."""
+        """The jobs that the function has named with `job.then` so far."""
         with self._lock:
             return () if self._follow_ups is None else tuple(self._follow_ups.jobs)
 

@@ -149,7 +149,7 @@ class Lanes:
         return list(self._notified)
 
     def take_ended(self, name: str) -> list[LaneEnded]:
-        """What has ended since the last call, in order."""
+        """The endings since the last call, in order."""
         # A lane that ends after this line sends a message again; all that ended before it are in the queue.
         self._notified.discard(name)
         unread = self._unread.get(name, ())

@@ -1,4 +1,4 @@
-"""What the application has put around an event loop of coroutine handlers: one task enters it, waits, and leaves it."""
+"""The application's context around an event loop of coroutine handlers: one task enters it, waits, and leaves it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class LoopSurroundings:
         self._say = say
         self._is_open = False
         self._ending = loop.create_future()
-        # What is entered by one task must be left by the same.
+        # A context that one task enters must be left by the same task.
         self._task = asyncio.Task(self._live(), loop=loop)
 
     def end(self) -> None:

@@ -12,10 +12,10 @@ from ..messages.outcomes import Backoff
 from ..rules.restart_budget import RestartBudget
 
 Isolation = Literal["thread", "process"]
-"""What a plain function runs on."""
+"""The place where a plain function runs."""
 
 OnTimeout = Literal["signal", "raise"]
-"""What a thread is told whose job has timed out."""
+"""The signal to a thread whose job has timed out."""
 
 
 ExceptionClasses: TypeAlias = type[BaseException] | Sequence[type[BaseException]]

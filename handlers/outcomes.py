@@ -1,4 +1,4 @@
-"""What the end of an application's function means: a value that it returned, or whatever came out of it, as an outcome.
+"""Outcomes: the meaning of a value that an application's function has returned, or of the error that came out of it.
 
 Nothing escapes: SystemExit, KeyboardInterrupt, MemoryError, RecursionError end the job, not the thread they came from.
 Nor does an error that cannot even be looked at.
@@ -19,20 +19,20 @@ from ..rules.lifecycle import done_without_result
 from .lane import Lane
 
 UNENDED = Outcome(kind=OutcomeKind.FAILED, error="it did not end")
-"""Of a lane that was given up before anything else could be said."""
+"""The outcome of a lane that was given up before it had another."""
 
 UNBEGUN = Outcome(kind=OutcomeKind.INTERRUPTED, reason="not started")
-"""Of a lane that was given up, or taken back, before its function was called."""
+"""The outcome of a lane that was given up, or taken back, before its function was called."""
 
 INDESCRIBABLE = Outcome(kind=OutcomeKind.FAILED, error="it raised an error that cannot be described")
-"""Of an error whose class lies about itself, whose attributes raise, or for which there is no memory."""
+"""The text of an error whose class lies about itself, whose attributes raise, or for which there is no memory."""
 
 LINE_CHARACTERS_MAX = 1000
-"""Of a reason, and of the one line that says what an error is."""
+"""The most characters of a reason, and of the one line that says what an error is."""
 
 
 class Rules(NamedTuple):
-    """What a call needs to know of its handler and of the limits."""
+    """The facts about its handler and the limits that a call needs."""
 
     auto_done: bool
     result_bytes_max: int
@@ -46,10 +46,10 @@ class Rules(NamedTuple):
 
 
 def raised(error: BaseException, characters_max: int) -> Outcome:
-    """What an error means that came out of a job's call, whatever it is. Its class counts."""
+    """The outcome of any error that came out of a job's call. Its class counts."""
     outcome = escaped(error, characters_max)
     if outcome.wait is not None:
-        # Whoever asks for another attempt gets it: no class of errors decides.
+        # A handler that asks for another attempt gets it: no class of errors decides.
         return outcome
     try:
         return outcome._replace(error_classes=class_names(type(error)))
@@ -59,7 +59,7 @@ def raised(error: BaseException, characters_max: int) -> Outcome:
 
 
 def escaped(error: BaseException, characters_max: int) -> Outcome:
-    """What an error means that came from around a job's call. Its class says nothing about the job."""
+    """The outcome of an error that came from around a job's call. Its class says nothing about the job."""
     try:
         if isinstance(error, Discard):
             return _discarded(error, characters_max)
@@ -124,7 +124,8 @@ def _waits_wrongly(error: Snooze | Retry, wrong: UsageError, characters_max: int
 
 
 def success(result: Any, rules: Rules) -> Outcome:
-    """What a returned value means. If it is not JSON-serializable, the work is done all the same, and only the result
+    """The outcome of a returned value. If it is not JSON-serializable, the work is done all the same, and only the
+    result
     is lost: another attempt would do the work again, and end like this one.
     """
     if not rules.auto_done:

@@ -51,7 +51,7 @@ def offer(
     answers: int,
     held: tuple[ClaimKey, ...],
 ) -> Capacity:
-    """What the handlers of a job name can take together.
+    """The capacity of the handlers of a job name together.
 
     Args:
         lanes: how many jobs may run at once, if there is a handler.
@@ -69,7 +69,7 @@ def offer(
         lanes=lanes if handlers else 0,
         prefetch=prefetch,
         limits=limits,
-        # Of several handlers, the policy that blames a job least.
+        # The policy, among several handlers, that blames a job least.
         policy=max((handler.policy for handler in handlers), key=attrgetter("interruptions_max"), default=None),
         held=held,
         answers=answers,

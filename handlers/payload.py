@@ -95,7 +95,7 @@ def payload_type(fn: Callable[..., Any], job_type: type) -> Any:
 
 
 def result_type(fn: Callable[..., Any], what: str) -> Any:
-    """What the annotation of a function says that it returns, as `fit` takes it. None where it says nothing, and where
+    """The return type by the annotation of a function, as `fit` takes it. None where it says nothing, and where
     what is stored of a result does not say which of several types it was.
 
     Args:
@@ -271,7 +271,8 @@ def _name(wanted: Any) -> str:
 
 
 _model_type = functools.lru_cache(maxsize=256)(ModelType)
-"""Of a model that stands in a dataclass, say: pydantic need not be asked for each job how to validate it."""
+"""The validator of a model that stands in a dataclass, say: pydantic need not be asked for each job how to validate it.
+"""
 
 
 def _made(wanted: type, data: Any) -> Any:
@@ -284,7 +285,7 @@ def _made(wanted: type, data: Any) -> Any:
 
 
 def _without_values(error: msgspec.ValidationError) -> str:
-    """What was expected, and where, without what came: job data is never logged."""
+    """The expected type, and where, without the value that came: job data is never logged."""
     said = str(error)
     path = PATH.search(said)
     where = path.group() if path is not None else ""

@@ -35,7 +35,9 @@ from .outcomes import UNBEGUN, Rules, failure
 from .pool import Pool, Worker
 
 CHILD = f"import sys; sys.path[:] = sys.argv[4:]; from {__package__}.child import main; main(*map(int, sys.argv[1:4]))"
-"""What the interpreter of a child runs. It is given the number of its parent, two sockets, and where to import from."""
+"""The code that the interpreter of a child runs. It is given the number of its parent, two sockets, and where to import
+from.
+"""
 
 
 class _Keeper(Worker):
@@ -89,7 +91,7 @@ class _Keeper(Worker):
             elif heard[:2] == [claim, child.pid]:
                 said = Outcome._make(heard[2])
                 classes = tuple(said.error_classes)
-                # What is to follow the job is the lane's: no child of a job's process may say it.
+                # The jobs that follow are the lane's: no child of a job's process may name them.
                 return said._replace(kind=OutcomeKind(said.kind), error_classes=classes, then=())
         code = self._bury()
         reason = f"its process {describe_exit(code)}"
@@ -144,8 +146,8 @@ class _Child(RunHandle):
         """Whether it has the function of its jobs."""
         self._orders, orders = socket.socketpair()
         self._words, words = socket.socketpair()
-        # What the application could import, in its order, and nothing else: neither its current folder nor PYTHONPATH,
-        # which whatever a handler starts would inherit.
+        # The folders from which the application could import, in its order, and nothing else: neither its current
+        # folder nor PYTHONPATH, which whatever a handler starts would inherit.
         paths = [str(path) or os.getcwd() for path in sys.path]
         with orders, words:
             given = orders.fileno(), words.fileno()
@@ -229,7 +231,7 @@ class _Child(RunHandle):
         return self._process.wait()
 
     def _await_exit(self) -> None:
-        """What the child has forked may hold the other end open, so its death is waited for as well."""
+        """A process that the child has forked may hold the other end open, so its death is waited for as well."""
         self._process.wait()
         with contextlib.suppress(OSError):
             self._orders.shutdown(socket.SHUT_RDWR)
@@ -269,7 +271,7 @@ def _queued(jobs: Sequence[Job[Any]]) -> dict[str, Any]:
 
 
 def _specs(orders: Sequence[Sequence[Any]]) -> list[JobSpec]:
-    """The jobs of a call as the child has them. What one of them waits for in the same call is named by its place."""
+    """The jobs of a call as the child has them. A parent in the same call is named by its place."""
     specs: list[JobSpec] = []
     for name, data, options in orders:
         for waits in options.keys() & {"after", "after_ended"}:
@@ -289,7 +291,7 @@ def _with_moments(options: dict[str, Any]) -> Any:
 
 
 def _policy(policy: Policy) -> list[Any]:
-    """What a child's job knows of it: `max_attempts`, `retry_on` and `discard_on`."""
+    """The part of the policy that a child's job knows: `max_attempts`, `retry_on` and `discard_on`."""
     return [policy.max_attempts, None if policy.retry_on is None else [*policy.retry_on], [*policy.discard_on]]
 
 

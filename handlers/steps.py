@@ -36,7 +36,7 @@ class AttemptSteps:
         self._passed: set[str] = set()
         """The steps that this attempt has come to, and has the results of."""
         self._bytes = 0
-        """Of all results that are kept, or about to be."""
+        """The most bytes of all results that are kept, or about to be."""
         self._about_to_be: dict[str, int] = {}
         """Bytes of these."""
         self._tasks: dict[str, asyncio.Task[Any] | None] = {}

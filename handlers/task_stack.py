@@ -9,7 +9,7 @@ from types import FrameType
 from typing import Any
 
 KINDS = (("cr_frame", "cr_await"), ("gi_frame", "gi_yieldfrom"))
-"""Of a coroutine, and of a generator that is one: its frame, and what it awaits."""
+"""The names of a coroutine's frame and awaited object, and those of a generator that is one."""
 
 AWAITS_MAX = 100
 """How deep a stack is shown."""

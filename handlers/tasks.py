@@ -80,7 +80,7 @@ class _Loop(RunHandle):
         self.left: threading.Event | None = context.environment.event() if context.carriers.are_around_loops else None
         self._surroundings: LoopSurroundings | None = None
         self._context: contextvars.Context | None = None
-        """What each task gets a copy of. There is none before the loop is entered, and so no task."""
+        """The context that each task gets a copy of. There is none before the loop is entered, and so no task."""
         self._refusal = ""
         self._refused_until = -math.inf
         self._loop = context.environment.loop()
@@ -318,7 +318,7 @@ class _Loop(RunHandle):
         if task is None:
             # If it has not ended, it waits to be begun, behind whatever the loop does.
             return self._thread.stack() if lane.id in self._lanes else ""
-        # What a coroutine calls that does not await is on its thread's stack alone.
+        # A call of a coroutine that does not await is on its thread's stack alone.
         return self._thread.stack() if is_running(task) else task_stack(task)
 
     def tasks(self) -> list[tuple[str, str]]:

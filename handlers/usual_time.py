@@ -36,7 +36,7 @@ class UsualTime:
         self._noted += 1
 
     def seconds(self) -> Seconds | None:
-        """What is usual: the median, which a few very long or very short runs do not move. None while too few are
+        """The usual time: the median, which a few very long or very short runs do not move. None while too few are
         known.
         """
         recent = sorted(self._recent)

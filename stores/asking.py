@@ -17,11 +17,11 @@ AGAIN_SECONDS = 0.01
 """Between two tries to be heard by a boot before which too many stand."""
 
 _PEER = struct.Struct("3i")
-"""What Linux says of the process at the other end: its number, user and group (unix(7))."""
+"""Linux' answer about the process at the other end: its number, user and group (unix(7))."""
 
 
 class Heard(NamedTuple):
-    """What came of a question.
+    """The outcome of a question.
 
     Attributes:
         answer: the line that was answered; None if none was.
@@ -106,7 +106,7 @@ class _Call:
         return True
 
     def go_on(self, selector: selectors.BaseSelector) -> Heard | None:
-        """Send or receive what can be. What came of it, once that is known."""
+        """Send or receive what can be. Returns the outcome, once it is known."""
         try:
             if self._unsent:
                 self._unsent = self._unsent[self.connection.send(self._unsent) :]

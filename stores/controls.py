@@ -1,6 +1,6 @@
 """A socket beside the store at which a boot answers what only its memory knows.
 
-Whoever asks may ask because the boot hangs. So a thread of its own answers, which needs no actor, and which waits for
+Somebody may ask because the boot hangs. So a thread of its own answers, which needs no actor, and which waits for
 nobody: it looks at all its callers together, and each has a second. While nobody asks, it sleeps without ever waking.
 
 A Unix stream socket, because it needs no port and goes with the permissions of the folder that the lock files are in.
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .ports import Answer, Notifier
 
 CONTROL = ".ctl"
-"""What the name of such a socket ends with; it begins with its boot."""
+"""The end of the name of such a socket; it begins with its boot."""
 
 SOCKET_PATH_BYTES_MAX = 100
 """Linux takes 107, macOS 103 (unix(7))."""
@@ -352,6 +352,6 @@ def short_path(path: Path) -> Iterator[str]:
 
 
 def _remove(path: Path) -> None:
-    # What cannot be removed is found by whoever binds there next.
+    # A file that cannot be removed is found by the process that binds there next.
     with contextlib.suppress(OSError):
         path.unlink()

@@ -20,7 +20,7 @@ SOCKET_PATH_BYTES_MAX = 100
 """Linux takes 107, macOS 103 (unix(7))."""
 
 EAR_PREFIX = "lamplighter-"
-"""What the name of a folder in the system's temporary folder begins with that is there for one socket."""
+"""The beginning of the name of a folder for one socket, in the system's temporary folder."""
 
 
 class Hints(Protocol):

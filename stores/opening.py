@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from .rabbitmq.visit import Visit
 
 Durability = Literal["full", "os"]
-"""What a commit survives: a power cut, or a killed process."""
+"""The failure that a commit survives: a power cut, or a killed process."""
 
 
 def open_store(

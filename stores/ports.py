@@ -4,10 +4,11 @@ suite quotes them.
 A store is written in turns, by one thread of a runtime at a time: the JobBroker's, or that of a start or a stop. Beside
 them, what concerns an application's own transaction is written in it (`HostTransactions`). Any thread reads.
 
-What a store need not have is an attribute that may be None. Each has `JobReader` and `ScheduleReader`, and its turns
-have `JobQueue`, `ScheduleBook` and `Members`. One with a table of jobs has `JobTable`, and its turns `WaitingJobs`; it
-alone is given jobs with a `unique_key` or `one_at_a_time`, and wants with limits. What a store has not is said by
-`rules.capabilities`, and by no store. What is asked is asked in sets: one round trip to a server.
+A part that a store need not have is an attribute that may be None. Each has `JobReader` and `ScheduleReader`, and its
+turns have `JobQueue`, `ScheduleBook` and `Members`. One with a table of jobs has `JobTable`, and its turns
+`WaitingJobs`; it alone is given jobs with a `unique_key` or `one_at_a_time`, and wants with limits.
+`rules.capabilities` says which parts a store lacks, and no store does. Questions are asked in sets: one round trip to a
+server.
 """
 
 from __future__ import annotations
@@ -28,11 +29,11 @@ from .troubles import Ailment
 from .turn_ports import Turn
 
 SERVER_SCHEMES = ("amqp", "amqps")
-"""What the address of a store in a server begins with; of a file it is a path."""
+"""The beginning of the address of a store in a server; that of a file is a path."""
 
 
 class Outlook(NamedTuple):
-    """What a turn would find to do.
+    """The work that a turn would find.
 
     Attributes:
         is_due: whether there is something now: a queued job that could be claimed, one that has expired, or what nobody
@@ -47,7 +48,7 @@ class Outlook(NamedTuple):
 
 
 class StoreSurroundings(NamedTuple):
-    """What others have done to a store.
+    """The changes of others to a store.
 
     Attributes:
         boots: every boot on the store, living or not.
@@ -61,7 +62,7 @@ class StoreSurroundings(NamedTuple):
 
 
 class Slots(NamedTuple):
-    """What became of slots.
+    """The fate of slots.
 
     Attributes:
         entries: in order.
@@ -73,7 +74,7 @@ class Slots(NamedTuple):
 
 
 class Before(NamedTuple):
-    """What stands before a queued job.
+    """The jobs that stand before a queued job.
 
     Attributes:
         ahead: how many jobs of its name are due and are claimed before it.
@@ -98,7 +99,7 @@ class Before(NamedTuple):
 
 
 class Awaited(NamedTuple):
-    """What a job waits for, or has waited for.
+    """The jobs that a job waits for, or has waited for.
 
     Attributes:
         total: how many others.
@@ -114,7 +115,7 @@ class Awaited(NamedTuple):
 
 
 class GoneParent(NamedTuple):
-    """What is kept of a job that retention has removed before one that has waited for it.
+    """The kept part of a job that retention has removed before one that has waited for it.
 
     Attributes:
         rev: how many moves it had made.
@@ -156,14 +157,14 @@ class JobTable(Protocol):
 
     def sweep(self, query: JobQuery) -> Iterator[Sequence[str]]:
         """The ids of the jobs that match, the oldest first, some at a time, which are looked for when they are asked
-        for. What has come since the first were, or has ended since where it is asked for what has ended, is not among
-        them."""
+        for. Jobs that have come since the first were read, or have ended since where ended ones are asked for, are not
+        among them."""
 
     def census(self, names: Collection[str], cap: int, now: Instant) -> dict[str, Census]:
         """How many unfinished jobs of each name there are, counted up to `cap` of each kind."""
 
     def capped_counts(self, name: str | None, cap: int) -> CappedCounts:
-        """How many jobs are in each state, of one name or all, counted up to `cap`. Of a name, what has ended is
+        """How many jobs are in each state, of one name or all, counted up to `cap`. The ended jobs of a name are
         counted among so many that ended last."""
 
     def names(self, first: str = "", limit: int | None = None) -> Sequence[str]:
@@ -174,7 +175,7 @@ class JobTable(Protocol):
         """The jobs that descend from a root, without itself, the oldest first."""
 
     def before(self, job: JobRecord, now: Instant, most: int) -> Before:
-        """What stands before a queued job; of those that are claimed before it no more than so many are counted."""
+        """The jobs that stand before a queued job; no more than so many of those that are claimed first are counted."""
 
     def parents(self, no: int, after: int, limit: int) -> Sequence[JobRecord]:
         """The jobs that one, by its `no`, waits for or has waited for, in the order of the call that has queued it:
@@ -224,7 +225,7 @@ class QueueReader(Protocol):
 
 
 class ScheduleReader(Protocol):
-    """Schedules as they are outside of turns. What an application's own transaction has made of one holds from its
+    """Schedules as they are outside of turns. A change by an application's own transaction holds from its
     commit on, whether a turn has carried it out or not; but for `changed`."""
 
     def all(self) -> Sequence[ScheduleRecord]:
@@ -240,7 +241,7 @@ class ScheduleReader(Protocol):
         """The schedules whose `change_no` is above `since`, in its order, at most so many. One removed is not told."""
 
     def slots(self, schedule_id: str, start: Instant, end: Instant) -> Slots:
-        """What became of the slots in [start, end)."""
+        """The fate of the slots in [start, end)."""
 
 
 class TallyReader(Protocol):
@@ -254,7 +255,7 @@ class TallyReader(Protocol):
 
 
 class StoreSnapshot(Protocol):
-    """What a store has, for whoever looks: as it is at one instant, or, where a store cannot do that, as each question
+    """The content of a store, for a reader: as it is at one instant, or, where a store cannot do that, as each question
     finds it.
     """
 
@@ -330,8 +331,8 @@ class HostTransactions(Protocol):
     """The applications' own transactions, of a store that lies where they have their data."""
 
     def join(self, connection: Any, now: Instant, work: Callable[[HostTurn], Any]) -> Any:
-        """Do work in the transaction of the application's open connection, which stays open. What the work gives; with
-        a connection that is used by `await`, an awaitable of that.
+        """Do work in the transaction of the application's open connection, which stays open. Returns the result of the
+        work; with a connection that is used by `await`, an awaitable of that.
 
         Raises:
             UsageError: it is no connection, or not one to this store, or in no transaction that can be trusted.
@@ -345,7 +346,7 @@ class HostTransactions(Protocol):
 
 
 class Peers(Protocol):
-    """What the other living runtimes of a store have said, where that is not in their boots' rows."""
+    """The answers of the other living runtimes of a store, where these are not in their boots' rows."""
 
     def is_declared(self, schedule_id: str) -> bool:
         """Whether another runtime that lives has declared a schedule, so that its slots are to fire here too."""
@@ -439,11 +440,11 @@ class Store(Readable, Protocol):
         """Whether another connection has committed since the last call."""
 
     def surroundings(self, boot: str) -> StoreSurroundings:
-        """What others have done, as a boot must know it."""
+        """The changes of others, as a boot must know them."""
 
     def due_names(self, now: Instant, limit: int) -> Sequence[str]:
         """The names that have due jobs, in order, so many at most. A store in a server leaves out those that a living
         runtime handles."""
 
     def ailments(self) -> Sequence[Ailment]:
-        """What it suffers from. Asked by any thread, and answered at once."""
+        """The problems that it suffers from. Asked by any thread, and answered at once."""

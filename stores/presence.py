@@ -221,7 +221,7 @@ def _owner(path: Path) -> str:
 
 
 def _remove(path: Path) -> None:
-    # What cannot be removed harms nobody: the boot is gone from the store.
+    # A file that cannot be removed harms nobody: the boot is gone from the store.
     with contextlib.suppress(OSError):
         path.unlink()
 
@@ -261,7 +261,7 @@ MOUNTS = Path("/proc/self/mounts")
 
 
 class Mount(NamedTuple):
-    """What a path lies on.
+    """The file system that a path lies on.
 
     Attributes:
         point: where that is mounted.
@@ -278,7 +278,7 @@ class Mount(NamedTuple):
 
 
 def mount_of(path: str) -> Mount | None:
-    """What a path lies on; None where the system does not tell."""
+    """The file system that a path lies on; None where the system does not tell."""
     try:
         lines = MOUNTS.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""What a move changes in a job's record, whichever store keeps it."""
+"""The changes of a move to a job's record, whichever store keeps it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def is_replaced_by(twin: JobRecord, job: NewJob) -> bool:
 
 
 def replaced(job: JobRecord, by: NewJob) -> dict[str, Any]:
-    """What a call changes that has the key of a queued job: the job is as the call says from now on, and due `quiet`
+    """The changes of a call that has the key of a queued job: the job is as the call says from now on, and due `quiet`
     after it, but no later than the first of them has promised, nor than this one does.
     """
     until = min(job.debounce_until or by.run_at, by.debounce_until or by.run_at)
@@ -64,11 +64,11 @@ def replaced(job: JobRecord, by: NewJob) -> dict[str, Any]:
 
 
 LET_GO: dict[str, Any] = {"debounce_until": None}
-"""What lets go of the key under which calls find a job."""
+"""The changes that release the key under which calls find a job."""
 
 
 def granted(job: JobRecord, want: Want, now: Instant, *, begun: bool, passed: int = 0) -> dict[str, Any]:
-    """What a claim changes.
+    """The changes of a claim.
 
     Args:
         passed: how many claims it has had that were lost with their runtimes, and took a number each.
@@ -88,7 +88,7 @@ def granted(job: JobRecord, want: Want, now: Instant, *, begun: bool, passed: in
 def deferred(
     claimed: JobRecord, timeout: Seconds | None, passed: Seconds, max_attempts: int, now: Instant
 ) -> dict[str, Any]:
-    """What it changes that a handler has returned and its claim lives on, without the boot that has made it.
+    """The changes when a handler has returned and its claim lives on, without the boot that has made it.
 
     Its timeout is kept where an expiry is: when that is over, whichever boot is there ends the claim.
     """
@@ -103,25 +103,25 @@ def deferred(
 
 
 LEFT: dict[str, Any] = {"waits": 0}
-"""What any other end of a job that waits for others changes: what becomes of these is nothing to it any more."""
+"""The changes of any other end of a job that waits for others: their fate no longer matters to it."""
 
 
 def finished(result: str | None, now: Instant) -> dict[str, Any]:
-    """What the end of a queued job as done changes. No claim has ended it, so an ending that comes now must count as
+    """The changes when a queued job ends as done. No claim has ended it, so an ending that comes now must count as
     stale.
     """
     return {**LEFT, "settled_no": 0, "result": result, "ended_at": now, "reason": None}
 
 
 CLAIM_OVER: dict[str, Any] = {"incarnation": None, "deferred": 0}
-"""What the end of any claim changes. A job that has ended keeps the boot that ran it last."""
+"""The changes when any claim ends. A job that has ended keeps the boot that ran it last."""
 
 FREE: dict[str, Any] = {**CLAIM_OVER, "boot": None}
 """The same where the job is queued again: nobody holds it, and any boot may run it next."""
 
 
 def released(claimed: JobRecord, now: Instant) -> dict[str, Any]:
-    """What giving a job back changes. The job was due, and stays so if the clock was set back since.
+    """The changes when a job is given back. The job was due, and stays so if the clock was set back since.
 
     `must_begin` asks for an idle lane, so that no job is claimed in advance and given back for ever.
     """
@@ -129,8 +129,8 @@ def released(claimed: JobRecord, now: Instant) -> dict[str, Any]:
 
 
 def requeued(run_at: Instant, now: Instant) -> dict[str, Any]:
-    """What a requeue changes: all but what the job was queued with, and the numbers of its claims. It expires no more:
-    whoever queues it again wants it done.
+    """The changes of a requeue: all but what the job was queued with, and the numbers of its claims. It expires no
+    more: the one who queues it again wants it done.
     """
     return {
         **FREE,
@@ -153,7 +153,7 @@ def requeued(run_at: Instant, now: Instant) -> dict[str, Any]:
 
 
 def freed(job: JobRecord, now: Instant) -> dict[str, Any]:
-    """What it changes that a job need not wait for others any more. It is due from now on, or when its delay is over,
+    """The changes when a job need not wait for others any more. It is due from now on, or when its delay is over,
     which was counted from its birth.
     """
     if job.run_at > now:
@@ -162,12 +162,12 @@ def freed(job: JobRecord, now: Instant) -> dict[str, Any]:
 
 
 def revived(now: Instant) -> dict[str, Any]:
-    """What it changes that a job, which has shared the fate of another, waits for that one again."""
+    """The changes when a job, which has shared the fate of another, waits for that one again."""
     return {**requeued(now, now), "waits": WAITS_FOR_JOBS}
 
 
 def ending(claimed: JobRecord, outcome: Outcome, verdict: Verdict, now: Instant) -> dict[str, Any]:
-    """What the end of a claim changes. Whatever it is to wait for now is a number of seconds from now."""
+    """The changes when a claim ends. Its next wait is a number of seconds from now."""
     changes = {
         **(CLAIM_OVER if verdict.run_at is None else FREE),
         "settled_no": claimed.claim_no,
@@ -195,7 +195,7 @@ def ending(claimed: JobRecord, outcome: Outcome, verdict: Verdict, now: Instant)
 
 
 def says_ending(outcome: Outcome, verdict: Verdict) -> dict[str, Any]:
-    """What the event of that end says."""
+    """The fields of the event of that end."""
     return {"outcome": outcome.kind.value, "reason": verdict.reason, "run_at": verdict.run_at}
 
 

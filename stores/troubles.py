@@ -1,4 +1,4 @@
-"""What can be wrong with a store, and what a turn on it raises."""
+"""Problems of a store, and the errors that a turn on it raises."""
 
 from __future__ import annotations
 

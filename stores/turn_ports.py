@@ -22,7 +22,7 @@ from .troubles import BootLost
 
 
 class Want(NamedTuple):
-    """What a broker wants to claim for one name.
+    """The claims that a broker wants for one name.
 
     Attributes:
         begun, prefetched: how many of each kind, at most.
@@ -39,7 +39,7 @@ class Want(NamedTuple):
 
 
 class Claimed(NamedTuple):
-    """What became of wants.
+    """The outcome of wants.
 
     Attributes:
         claims: by job name.
@@ -130,8 +130,8 @@ class JobQueue(Protocol):
         reason: str | None = None,
         until: Instant | None = None,
     ) -> None:
-        """Start no job of this name, anywhere, until it is resumed, or until an instant; or start them again. Of a name
-        that is paused already, the rest is replaced, and it stays paused since then."""
+        """Start no job of this name, anywhere, until it is resumed, or until an instant; or start them again. If a name
+        is paused already, the rest is replaced, and it stays paused since then."""
 
     def refresh(self) -> None:
         """Make moves of what nobody has told: what hosts changed in their own transactions, and that a batch of queued
@@ -140,7 +140,7 @@ class JobQueue(Protocol):
 
 
 class WaitingJobs(Protocol):
-    """What a turn can do with a job that does not run, if there is a table to find it in."""
+    """The acts of a turn on a job that does not run, if there is a table to find it in."""
 
     def limit(self, name: str, most: int | None) -> None:
         """Claim jobs of this name only while fewer than so many run in the whole store; None for no limit. A pause of
@@ -186,7 +186,7 @@ class JobLinks(Protocol):
 
 
 class KeptNow(NamedTuple):
-    """What is kept of a step.
+    """The kept record of a step.
 
     Attributes:
         rev: how many moves its job has made.
@@ -203,7 +203,7 @@ class StepBook(Protocol):
 
     def keep(self, claimed: JobRecord, name: str, result: str) -> KeptNow | None:
         """Keep the result of a step, only if the claim is the current one, and the job's holder is the one that it
-        names. What is kept under the name then: the first result stays. None when it is not: nothing changes."""
+        names. Returns the kept record under the name: the first result stays. None when it is not: nothing changes."""
 
     def remove(self, job: JobRecord) -> int:
         """Remove all steps of a job, and say how many."""
@@ -214,13 +214,13 @@ class ScheduleBook(Protocol):
 
     def declare(self, schedules: Sequence[ScheduleRecord]) -> list[tuple[ScheduleRecord, str | None]]:
         """Insert, or replace when its definition changed, and say which (`added`, `changed`, None); of each, in order.
-        What is new or has changed counts from now and has a new `change_no`."""
+        A schedule that is new or has changed counts from now and has a new `change_no`."""
 
     def refresh(self) -> list[tuple[ScheduleRecord, str]]:
         """Carry out a batch of what applications have written of schedules in their own transactions, in order, and say
-        what became of each (`added`, `changed`, `removed`), unless nothing did. What was added or has changed counts
-        from when the application said so, or from where it is accounted for, if that is later; never from later than
-        now."""
+        what became of each (`added`, `changed`, `removed`), unless nothing did. A schedule that was added or has
+        changed counts from when the application said so, or from where it is accounted for, if that is later; never
+        from later than now."""
 
     def one(self, schedule_id: str) -> ScheduleRecord | None:
         """A schedule; None when there is none."""

@@ -1,4 +1,4 @@
-"""What every request passes before a page sees it, and every response before a browser does."""
+"""Checks that every request passes before a page sees it, and every response before a browser does."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Tells the pages that are open that something has changed, and so that they are to be read again.
 
-What it tells is only that, never what: a page is read again the way it was read first, with the same rights. While
+It tells only that something changed: a page is read again the way it was read first, with the same rights. While
 nobody listens, nothing is asked.
 
 A page says which version of the store it shows, and a browser that comes again says which it has heard of. So nothing
@@ -68,7 +68,7 @@ class Live:
         self._cost += (seconds - self._cost) / 4
 
     async def stream(self, seen: str | None = None) -> AsyncIterator[bytes]:
-        """What one browser is sent: an event for each change, but not more often than is good.
+        """The stream to one browser: an event for each change, but not more often than is good.
 
         Args:
             seen: the version that it has; None if it has not said that.
@@ -88,7 +88,7 @@ class Live:
 
     @contextmanager
     def _watched(self) -> Iterator[Callable[[], object]]:
-        """What tells the store's state now from another, for one more stream."""
+        """The version of the store's state now, for one more stream."""
         with self._lock:
             if not self._listeners:
                 self._state = self._shared.enter_context(self._watch())

@@ -17,7 +17,7 @@ TOLD_SECONDS = 0.25
 async def told(
     pages: Generator[PageContent, None, None], render: Callable[[PageContent], str], monotonic: Callable[[], Seconds]
 ) -> AsyncIterator[bytes]:
-    """What the browser is sent.
+    """The stream to the browser.
 
     Args:
         pages: does something between one page and the next.

@@ -1,4 +1,4 @@
-"""Pages as HTML, and the files that they need. What comes from jobs is escaped, all of it, always."""
+"""Pages as HTML, and the files that they need. Text from jobs is escaped, all of it, always."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ SEARCH_WAIT_SECONDS = 1.0
 """How long the next one waits before the page says that it is busy."""
 
 REFUSALS = (PageRefused, NotThere, LamplighterError, ValueError)
-"""What is wrong with a request, or with what it asks for. Any other error is a fault of the page or of `who`."""
+"""Errors of a request, or of the thing that it asks for. Any other error is a fault of the page or of `who`."""
 
 
 def dashboard(store: Any, *, who: Who, trace_url: str | None = None, hosts: Collection[str] | None = None) -> Site:
@@ -112,7 +112,7 @@ class Site:
         return WsgiApplication(self.answer)
 
     def _examined(self) -> Examination:
-        """What the doctor finds. No snapshot is open here meanwhile, which would look like somebody who reads on."""
+        """The doctor's findings. No snapshot is open here meanwhile, which would look like somebody who reads on."""
         place = self._lookout
         return examine(evidence_of_file(place.store, place.room, place.now, self._clock.monotonic))
 
@@ -228,7 +228,7 @@ def _refusal(error: Exception) -> PageContent:
 
 
 def _failed(error: Exception) -> str:
-    """What is said of an error that is nobody's refusal: its traceback goes into the log."""
+    """The answer to an error that is nobody's refusal: its traceback goes into the log."""
     logging.getLogger("lamplighter").error("the page has failed", exc_info=error)
     return f"the page has failed ({type(error).__name__}); the traceback is in the log of this server"
 

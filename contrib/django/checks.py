@@ -41,7 +41,7 @@ def _warnings() -> Iterator[CheckMessage]:
 
 
 def _of_page() -> Iterator[CheckMessage]:
-    """What keeps people from the page, if the project has it."""
+    """The problems that keep people from the page, if the project has it."""
     if not getattr(settings, "ROOT_URLCONF", None):
         return
     try:

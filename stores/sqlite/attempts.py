@@ -11,7 +11,7 @@ from ...messages.outcomes import Outcome, OutcomeKind, Verdict
 from .job_rows import in_batches
 
 COLUMNS = tuple(field.name for field in fields(Attempt))
-"""Of `lamplighter_attempts`, in their order."""
+"""The columns of `lamplighter_attempts`, in their order."""
 
 ATTEMPTS_KEPT_MAX = 100
 """How many ended claims are kept of one job, the newest."""

@@ -1,4 +1,5 @@
-"""What stands before a queued job: those that are claimed first, and those that run and may keep it from being claimed.
+"""The jobs that stand before a queued job: those that are claimed first, and those that run and may keep it from being
+claimed.
 
 All of it is read from indexes, and no further than somebody wants to know.
 """
@@ -17,7 +18,7 @@ RUNNING_MAX = 10_000
 """How many running jobs of a name are counted: there are as many as lanes."""
 
 SUSPECTS_MAX = 1_000
-"""Of running suspects no more are read. There are as many as processes."""
+"""The most running suspects that are read. There are as many as processes."""
 
 # The order of claims, as three ranges of an index in this order: a higher priority, an earlier time, an earlier row.
 READY_AHEAD = " union all ".join(
@@ -30,7 +31,7 @@ READY_AHEAD = " union all ".join(
     )
 )
 
-# What waits at higher priorities may be ever so much that is not due. What is due of it lies together by its time.
+# Very many jobs may wait at higher priorities that are not due. Those that are due lie together by their time.
 DUE_WAITED = """select no from lamplighter_jobs indexed by lamplighter_jobs_later
                 where state = 'queued' and waits = 1 and name = :name and run_at <= :now limit :most"""
 

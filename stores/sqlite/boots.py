@@ -12,7 +12,7 @@ from ...rules.codec import encode_own
 from .open_turn import OpenTurn
 
 COLUMNS = ", ".join(BootRecord._fields)
-"""Of `lamplighter_boots`, what makes a BootRecord, in its order."""
+"""The columns of `lamplighter_boots` that make a BootRecord, in its order."""
 
 PLACES = ", ".join("?" * len(BootRecord._fields))
 
@@ -75,5 +75,5 @@ def read_boots(connection: sqlite3.Connection) -> list[BootRecord]:
 
 
 def ledger_turns(text: str) -> tuple[LedgerTurn, ...]:
-    """What a boot's row keeps of turns that the log need not know of."""
+    """The part of a boot's row about turns that the log need not know of."""
     return tuple(map(LedgerTurn._make, json.loads(text)))

@@ -61,7 +61,7 @@ def _census(connection: sqlite3.Connection, about: dict[str, Any]) -> Census:
     running = _count(connection, f"{UNFINISHED[-1][1]} and name = :name", about)
     cap, dues = about["cap"], [oldest, oldest_waited, oldest_grouped]
     if ready >= cap:
-        # What was counted are those of the highest priorities. Others may be due longer.
+        # The counted jobs are those of the highest priorities. Others may be due longer.
         dues += _oldest(connection, about)
     due_at = min((at for at in dues if at is not None and at <= about["now"]), default=None)
     due_now, later = ready - not_yet + waited + grouped - grouped_later, waiting + not_yet + grouped_later + linked

@@ -1,4 +1,4 @@
-"""What keeps a queued job that is due from being claimed, and how much of what is due a claim looks at."""
+"""The reasons that keep a due job from being claimed, and the number of due jobs that a claim looks at."""
 
 from __future__ import annotations
 

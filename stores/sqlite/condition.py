@@ -107,7 +107,7 @@ class FileCondition:
             return FilePages(*(reader.execute(f"pragma {of}").fetchone()[0] for of in PAGES))
 
     def damages(self, *, is_deep: bool, seconds_max: Seconds | None) -> Sequence[str] | None:
-        """What SQLite finds damaged; None if it has not come to the end in that time.
+        """The damage that SQLite finds; None if it has not come to the end in that time.
 
         Args:
             is_deep: whether indexes are compared with their tables too.
@@ -135,7 +135,7 @@ class FileCondition:
             return list(_differences(_shape(reader), _shape(model)))
 
     def oldest_ended(self) -> dict[JobState, Instant]:
-        """Of each state in which jobs end, when the first of those ended that are still there."""
+        """When the first job ended that is still there, for each state in which jobs end."""
         query = """select min(ended_at) from lamplighter_jobs indexed by lamplighter_jobs_ended
                    where state = ? and ended_at is not null"""
         with self._reading() as reader:
@@ -168,7 +168,7 @@ class FileCondition:
 PAGES = ("page_size", "page_count", "freelist_count")
 
 Shape = dict[str, str]
-"""Of each table and index, what it is made of."""
+"""The statement of each table and index."""
 
 
 def _shape(connection: sqlite3.Connection) -> Shape:

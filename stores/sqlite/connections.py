@@ -110,7 +110,7 @@ class Files:
             beside: whether to look at what lies beside it too, which costs thrice as much.
 
         Raises:
-            StoreGone: it is not. What to do is said.
+            StoreGone: it is not. The error says what to do.
         """
         # If the dearer look has found a fault, only the dearer look can find that it is gone.
         self.trouble = self._trouble(beside=beside or self.trouble is not None)

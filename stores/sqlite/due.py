@@ -1,8 +1,8 @@
 """Which queued jobs are due, and when the next ones will be.
 
-What was not told to wait is ready and lies in an index of its own, in the order in which it is taken; only after a
-clock was set back is one of them due later. What waits, by a delay or a back-off, lies in two others: by priority, in
-the same order, and by time. So it costs the rest nothing, however much it is, at however many priorities.
+A job that was not told to wait is ready and lies in an index of its own, in the order in which it is taken; only after
+a clock was set back is one of them due later. Jobs that wait, by a delay or a back-off, lie in two others: by priority,
+in the same order, and by time. So they cost the rest nothing, however many they are, at however many priorities.
 
 The limits of claims are bound as `+:limit`. A newer SQLite plans a statement anew for each value of a limit that it can
 see, each time that one is bound, and this takes several times as long as the claim's look at the jobs.
@@ -21,7 +21,7 @@ from . import pauses, turns
 from .claimable import CLAIMABLE, PRIORITIES_MAX, priorities
 
 LONGEST_DUE_MAX = 1_000
-"""Of what waited at so many priorities and is due, a claim takes its pick from so many: those that are due longest."""
+"""The most due jobs, those due longest, from which a claim picks where jobs waited at many priorities."""
 
 READY = f"""
   select * from lamplighter_jobs
@@ -79,7 +79,7 @@ def order(job: JobRecord) -> tuple[int, Instant, int]:
 
 
 class Front(NamedTuple):
-    """What stands first of a name's queued jobs.
+    """The first of a name's queued jobs.
 
     Attributes:
         ready: from when on the first of those is due, or was, that were not told to wait.
@@ -98,7 +98,7 @@ class Front(NamedTuple):
 
 
 def front_of(connection: sqlite3.Connection, name: str) -> Front:
-    """What stands first of a name's queued jobs."""
+    """The first of a name's queued jobs."""
     return Front._make(connection.execute(FRONT, {"name": name}).fetchone())
 
 
@@ -119,7 +119,7 @@ def suspect(connection: sqlite3.Connection, name: str, now: Instant) -> JobRecor
 
 
 def outlook(connection: sqlite3.Connection, names: Collection[str], now: Instant) -> Outlook:
-    """What a turn would find to do, as `JobReader.outlook` says."""
+    """The work that a turn would find, as `JobReader.outlook` says."""
     query = f"""select ({NEXT_EXPIRY}), exists (select 1 from lamplighter_jobs where rev <= 0)
                   or exists (select 1 from lamplighter_schedule_changes) or exists (select 1 from lamplighter_ripe)"""
     expiry, is_due = connection.execute(query).fetchone()

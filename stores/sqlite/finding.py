@@ -1,7 +1,7 @@
 """Finding jobs: by the index that fits the question, and among no more of them than were allowed.
 
-What has ended lies in an index, in the order in which it ended. Of other jobs the newest are looked at, or those that
-an index has, where these are few: what runs, what is queued, what an id begins with, what descends from a job. Whatever
+Ended jobs lie in an index, in the order in which they ended. Among other jobs the newest are looked at, or those of an
+index, where these are few: running jobs, queued jobs, ids with a prefix, descendants of a job. Whatever
 else is asked is asked of each of these. Nothing ever goes through the whole table.
 """
 
@@ -81,17 +81,17 @@ class Stretch(NamedTuple):
 
     @property
     def order(self) -> str:
-        """What rows are ordered by."""
+        """The columns that order rows."""
         way = "desc" if self.is_backwards else "asc"
         return f"ended_at {way}, no {way}" if self.by_end else f"no {way}"
 
     def beyond(self, place: Place) -> Stretch:
-        """What comes after a place."""
+        """The condition for rows after a place."""
         bound = Bound(place, False)
         return self._replace(last=bound) if self.is_backwards else self._replace(first=bound)
 
     def upto(self, place: Place) -> Stretch:
-        """What comes before a place, and what is there."""
+        """The condition for rows before a place, and at it."""
         bound = Bound(place, True)
         return self._replace(first=bound) if self.is_backwards else self._replace(last=bound)
 
@@ -134,7 +134,7 @@ class Stretch(NamedTuple):
 
 
 class Looked(NamedTuple):
-    """What a look at a stretch came to.
+    """The result of a look at a stretch.
 
     Attributes:
         places: of the jobs that match.
@@ -244,13 +244,13 @@ def _few(connection: sqlite3.Connection, query: JobQuery, wanted: Conditions) ->
 
 
 def _of_group(connection: sqlite3.Connection, query: JobQuery, wanted: Conditions) -> Iterator[str]:
-    """The same of one group of a name, however many jobs the others have. What of it waits for other jobs is among all
+    """The same of one group of a name, however many jobs the others have. Its jobs that wait for others are among all
     of the name that do.
     """
     name, group = wanted.bind(query.names[0]), wanted.bind(query.group)
     rows = [f"{RUNNING} and name = {name} and group_key = {group}"] if JobState.RUNNING in query.states else []
     if JobState.QUEUED in query.states:
-        # Of no more than are worth a look each.
+        # No more values than are worth a look each.
         found = list(islice(priorities(connection, HIGHEST_GROUPED, query.names[0]), PRIORITIES_MAX + 1))
         if len(found) > PRIORITIES_MAX:
             return
@@ -264,7 +264,7 @@ def _next_text(text: str) -> str | None:
     while text:
         code = ord(text[-1]) + 1
         if code <= 0x10FFFF:
-            # What lies between are no characters.
+            # The code points between are no characters.
             return text[:-1] + chr(0xE000 if 0xD800 <= code <= 0xDFFF else code)
         text = text[:-1]
     return None

@@ -1,4 +1,4 @@
-"""What becomes of jobs that wait for others, once these have ended.
+"""The fate of jobs that wait for others, once these have ended.
 
 An ending only notes that its job is ripe. Here the children of ripe jobs are looked at, so many links a turn; the rest
 stays ripe for the next turn, whoever takes it. All is decided by what is stored: what the parents are now. So it is the
@@ -110,7 +110,7 @@ class SqliteLinks:
         if now_met == met:
             return 0
         if not child.is_linked:
-            # It has been freed, or has left: nothing is taken back. What is open is closed, so that nobody looks again.
+            # The child no longer waits. Its open link is marked as met, so that it is not examined again.
             if met is None:
                 self._meet(child.no, place, now_met)
             return 0

@@ -1,4 +1,4 @@
-"""What an application writes in its own transaction, on its own connection to the same file.
+"""The writes of an application in its own transaction, on its own connection to the same file.
 
 The rows of jobs are not counted yet (`rev`), what becomes of schedules lies apart, and the log does not know of either:
 the broker's next turn counts the ones and carries out the others. If the application rolls back, they never were.
@@ -95,7 +95,7 @@ class SqliteHostTurn:
         insert_change(self._cursor, change)
 
     def _move(self, before: JobRecord, state: str, changes: dict[str, Any]) -> JobRecord:
-        # What was moved before, and not counted since, has a `rev` like that already.
+        # A job that was moved before, and not counted since, has such a `rev` already.
         changes = {**changes, "state": state, "rev": -abs(before.rev)}
         update(self._cursor, before, changes)
         return changed(before, tuple(changes), changes.values())
@@ -105,8 +105,8 @@ def run_on(
     connection: Any, work: Callable[[Any, sqlite3.Connection], Any], note: Callable[[Any], object] = lambda used: None
 ) -> Any:
     """Do some work with the connection that the application gave and the sqlite3 connection inside of it, on the thread
-    that this belongs to. What the work gives; an awaitable of that where the application awaits its connection: an
-    AsyncSession, an AsyncConnection, an aiosqlite.Connection.
+    that this belongs to. Returns the result of the work; an awaitable of that where the application awaits its
+    connection: an AsyncSession, an AsyncConnection, an aiosqlite.Connection.
 
     Args:
         note: told of the connection that the work was done with, where SQLAlchemy allows to use it.
@@ -214,7 +214,7 @@ def _unwrap(connection: Any) -> Any:
             ensure()
         inner = getattr(connection, "driver_connection", None)
         if inner is None:
-            # Of a Session it is a method. A sqlite3.Connection is callable too, and must not be called.
+            # A Session has it as a method. A sqlite3.Connection is callable too, and must not be called.
             inner = getattr(connection, "connection", None)
             inner = inner() if inspect.ismethod(inner) else inner
         connection = inner

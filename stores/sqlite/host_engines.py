@@ -67,7 +67,7 @@ class HostEngines:
             self._begun[id(connection)] = _Begun(threading.get_ident(), _task(), address, raw, raw.total_changes)
 
     def _ends(self, connection: Any) -> None:
-        # Of one that is invalid there is nothing to be asked.
+        # An invalid one cannot be asked.
         self._begun.pop(id(connection), None)
 
 
@@ -89,7 +89,7 @@ def _engine_of(connection: Any) -> Any:
 
 
 def _has_written(begun: _Begun) -> bool:
-    # What has not changed a row may hold no lock: a transaction that has only read holds up nobody.
+    # No changed row, perhaps no lock: a transaction that has only read holds up nobody.
     with contextlib.suppress(sqlite3.Error):
         return begun.raw.in_transaction and begun.raw.total_changes > begun.changes
     return False

@@ -1,4 +1,4 @@
-"""What a query asks of a job, in SQL."""
+"""The conditions of a query on a job, in SQL."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ SAID = {
     "group": "group_key",
     "debounce": "debounce_key",
 }
-"""What must be just what a query says, and in which column."""
+"""Fields that must equal the query's, and their columns."""
 
 Values = dict[str, Any]
-"""Of a statement's parameters, by their names."""
+"""A statement's parameters, by their names."""
 
 ANY = "true"
-"""What is true of every row."""
+"""A condition that every row meets."""
 
 
 class Conditions:
-    """What a query asks of a row, in SQL: what costs least comes first.
+    """The conditions of a query on a row, in SQL: the cheapest comes first.
 
     Attributes:
         sql: true of a row that matches.

@@ -16,13 +16,13 @@ KEYS_MAX = 500
 """How many keys one statement looks up: SQLite may take no more than 999 parameters."""
 
 PLAIN = NewJob._fields[: -len(NewJob._field_defaults)]
-"""What every new job has. What a job lacks need not be bound: that is a quarter of what an insert costs."""
+"""The columns that every new job has. A column that a job lacks need not be bound: that is a quarter of an insert."""
 
 NOTHING_MORE = tuple(NewJob._field_defaults.values())
 """The other fields of a new job that has none of them."""
 
 COLUMNS = (*NewJob._fields[:-1], "waits")
-"""What is written of a new job that has more; its parents lie in a table of their own."""
+"""The columns of a new job that has more; its parents lie in a table of their own."""
 
 
 NEXT_NO = """1 + max((select last_no from lamplighter_store), (select coalesce(max(no), 0) from lamplighter_jobs))"""
@@ -189,6 +189,6 @@ def changed(job: JobRecord, columns: tuple[str, ...], values: Iterable[Any]) -> 
 
 @cache
 def _places(columns: tuple[str, ...]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
-    """What takes the values of a changed record out of those of the one before, with the new ones behind them."""
+    """A getter of a changed record's values out of those of the one before, with the new ones behind them."""
     places = {column: len(JobRecord._fields) + place for place, column in enumerate(columns)}
     return itemgetter(*(places.get(column, place) for place, column in enumerate(JobRecord._fields)))

@@ -162,7 +162,7 @@ class SqliteJobs:
             said = {} if line is None else line.take(job)
             grants.append(self._grant(job, want, said, begun=begun > 0))
             if line is not None:
-                # What it gives next depends on what has started.
+                # Its next job depends on the jobs that have started.
                 claims += self._granted(grants)
                 grants.clear()
             begun, prefetched = (begun - 1, prefetched) if begun > 0 else (begun, prefetched - 1)
@@ -188,7 +188,7 @@ class SqliteJobs:
             running = self._one("select count(*) from lamplighter_jobs where state = 'running' and name = ?", want.name)
             begun, prefetched = min(begun, total - running), 0
         if limits.rate is not None:
-            # What is claimed in advance would take of it, and may be given back.
+            # A claim in advance would take of it, and may be given back.
             room = rates.room(self._connection, limits.rate, want.name, self._turn.now)
             begun, prefetched = min(begun, room.free), 0
         return begun, prefetched
@@ -424,10 +424,10 @@ class SqliteJobs:
 
 
 def says_parents(ids: Sequence[str]) -> dict[str, Any]:
-    """What the birth of a job says of those that it waits for."""
+    """The fields of a birth about the jobs that it waits for."""
     return {"parents": len(ids), "waits_for": ids} if ids else {}
 
 
 def says_replaced(job: JobRecord) -> dict[str, Any]:
-    """What the event of a call says that has found a job: of its data a hash."""
+    """The fields of the event of a call that has found a job: a hash of its data."""
     return {"run_at": job.run_at, "digest": digest(job.data), "until": job.debounce_until}

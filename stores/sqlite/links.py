@@ -25,7 +25,7 @@ CLOSE = """
     where no = lamplighter_links.parent and rev > 0 and (state = 'done' or state = 'dead' or state = 'cancelled'))
   where child = ? and met is null
 """
-"""What a job waits for that was born in an application's own transaction: nobody has looked at its links before."""
+"""The parents of a job that was born in an application's own transaction: nobody has looked at its links before."""
 
 # Without these hints SQLite would read through all links of a child.
 IS_OPEN = "select 1 from lamplighter_links indexed by lamplighter_links_open where child = ? and met is null limit 1"

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 WRITER_BYTE = 120
-"""Of `-shm`, whoever writes has a lock on it (`WAL_WRITE_LOCK` in https://sqlite.org/walformat.html#locks)."""
+"""The byte of `-shm` that the writer locks (`WAL_WRITE_LOCK` in https://sqlite.org/walformat.html#locks)."""
 
 LOCKS = Path("/proc/locks")
 """Where Linux lists who holds which bytes of which file (https://man7.org/linux/man-pages/man5/proc_locks.5.html)."""

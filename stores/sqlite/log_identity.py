@@ -20,7 +20,7 @@ AT_FDCWD, STATX_INO = -100, 0x100
 
 _Found = ctypes.c_char * 256
 _parts = struct.Struct("=I 28x Q 96x II").unpack_from
-"""What is in the answer, the number of the file, and the device in two parts."""
+"""The fields of the answer: the number of the file, and the device in two parts."""
 
 
 def _system_call() -> Any:
@@ -34,7 +34,7 @@ _statx = _system_call()
 
 
 def identity_of_log(path: str) -> tuple[int, int] | None:
-    """What `identity` says, of a file that every commit writes to."""
+    """The result of `identity`, for a file that every commit writes to."""
     if _statx is not None:
         found = _Found()
         if _statx(AT_FDCWD, os.fsencode(path), 0, STATX_INO, found) == 0:

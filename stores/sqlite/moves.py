@@ -53,7 +53,7 @@ def move_all(turn: OpenTurn, those: Sequence[Move]) -> list[JobRecord | None]:
 
 
 def surely(moved: JobRecord | None) -> JobRecord:
-    """What has become of a job that this transaction has read."""
+    """The present record of a job that this transaction has read."""
     assert moved is not None, "a row that this transaction has read cannot have moved"
     return moved
 
@@ -66,7 +66,7 @@ def _whole(job: JobRecord, event: str, changes: dict[str, Any]) -> dict[str, Any
     if state == JobState.QUEUED and has_group and changes.get("waits") != WAITS_FOR_JOBS:
         changes["waits"] = WAITS_ITS_TURN
     if job.debounce_until is not None and event != "job.replaced":
-        # What it does from now on is done with the data that it has: a call that comes later makes another job.
+        # It goes on with the data that it has: a call that comes later makes another job.
         changes |= LET_GO
     return changes
 

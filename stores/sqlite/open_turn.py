@@ -1,4 +1,6 @@
-"""What the parts of a turn on SQLite share: the transaction, what they know of the store, and what they have done."""
+"""The state that the parts of a turn on SQLite share: the transaction, what they know of the store, and what they have
+done.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,7 @@ none of something any more."""
 
 
 class TurnOverview(NamedTuple):
-    """What every turn must know of its store.
+    """The facts that every turn must know about its store.
 
     Attributes:
         last_boot_no, last_no, change_no: the last number of a boot, of a job, and of a change of a schedule.
@@ -66,7 +68,7 @@ _left_by = attrgetter(*TurnOverview._fields)
 
 
 class Seen(NamedTuple):
-    """What a boot has seen of its store at the end of its last turn.
+    """The state of its store that a boot has seen at the end of its last turn.
 
     Attributes:
         version: that of the store; None where that may be another one: the turn has failed, or another came between.
@@ -105,7 +107,7 @@ class Seen(NamedTuple):
 
 
 class OpenTurn(TurnRecord):
-    """A turn while it is open. What is in its `TurnOverview` is an attribute of its own.
+    """A turn while it is open. The fields of its `TurnOverview` are attributes of its own.
 
     Attributes:
         is_member: whether its boot is registered.
@@ -167,7 +169,7 @@ class OpenTurn(TurnRecord):
         return self.connection.total_changes
 
     def see(self) -> Seen:
-        """What its boot has seen when it has ended."""
+        """The state that its boot has seen when it has ended."""
         return Seen(self.boot, self.version, self.seen_at, TurnOverview._make(_left_by(self)))
 
     def next_change(self) -> int:

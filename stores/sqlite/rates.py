@@ -1,4 +1,4 @@
-"""What names with a rate have spent of it: one row a name, of as many as have started jobs lately."""
+"""The spent part of the rates of names: one row a name, of as many as have started jobs lately."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def forget_unspent(connection: sqlite3.Connection, now: Instant) -> None:
 
 
 def spent_to(connection: sqlite3.Connection, name: str, group: str = "") -> Instant | None:
-    """What is kept of a name, or of one of its groups."""
+    """The kept instant of a name, or of one of its groups."""
     query = "select spent_to from lamplighter_rates where name = ? and group_key = ?"
     row = connection.execute(query, (name, group)).fetchone()
     return None if row is None else row[0]

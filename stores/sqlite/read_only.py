@@ -29,7 +29,7 @@ LOOK_SECONDS_MAX = 2.0
 
 
 class StoredJob(NamedTuple):
-    """What an audit compares of a job.
+    """The fields of a job that an audit compares.
 
     Attributes:
         due_at: until which instant it was asked to wait; None of a wait in seconds, which is corrected when the clock
@@ -73,7 +73,7 @@ class ReadOnlyView:
             self._connection.execute("begin")
 
     def store_id(self) -> str:
-        """What tells this store from any other."""
+        """The id that tells this store from any other."""
         return str(self._connection.execute("select store_id from lamplighter_store").fetchone()[0])
 
     def boot_no(self) -> int:
@@ -106,7 +106,7 @@ class ReadOnlyView:
         )
 
     def accounted(self) -> dict[str, float]:
-        """Of each schedule, up to when its slots are accounted for."""
+        """The instant up to which each schedule's slots are accounted for."""
         return dict(self._connection.execute("select id, accounted_to from lamplighter_schedules"))
 
     def orphans(self) -> Iterator[tuple[str, str | None]]:
@@ -184,12 +184,12 @@ class ReadOnlyStore:
 
 
 def _stamp(path: str) -> str:
-    """What tells a file from what it was, as far as its directory knows; a commit writes into one of the two."""
+    """A file's size and times, which tell whether it has changed; a commit writes into one of the two."""
     try:
         found = os.stat(path)
     except OSError:
         return "none"
-    # Whoever reads makes the log, which is empty then.
+    # A reader makes the log, which is empty then.
     return f"{found.st_ino:x}-{found.st_mtime_ns:x}-{found.st_size:x}" if found.st_size else "none"
 
 

@@ -37,8 +37,8 @@ def prune(turn: OpenTurn, done_before: Instant, dead_before: Instant, batch: int
 
 def forget(turn: OpenTurn, job: JobRecord) -> None:
     """Remove a job, with its attempts."""
-    # Whoever has a job forgotten may have promised somebody that its data are gone: SQLite is to write zeros over them,
-    # which not every build of it does by itself.
+    # The one who has a job forgotten may have promised somebody that its data are gone: SQLite is to write zeros over
+    # them, which not every build of it does by itself.
     ((was,),) = turn.connection.execute("pragma secure_delete").fetchall()
     turn.connection.execute("pragma secure_delete = on")
     turn.connection.execute("delete from lamplighter_jobs where no = ?", (job.no,))

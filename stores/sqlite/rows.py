@@ -1,4 +1,4 @@
-"""What is read of a SQLite store outside of turns."""
+"""Reads of a SQLite store outside of turns."""
 
 from __future__ import annotations
 

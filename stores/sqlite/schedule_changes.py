@@ -1,4 +1,4 @@
-"""What applications write of schedules in their own transactions: it lies apart, in order, until a turn carries it out.
+"""Changes of schedules in applications' own transactions: they lie apart, in order, until a turn carries them out.
 
 All that write to the file wait for one lock, so the order of the rows is that of the transactions.
 """
@@ -79,7 +79,7 @@ def schedules_as_changed(
 
 
 def _after(before: ScheduleRecord | None, record: ScheduleRecord | None) -> ScheduleRecord | None:
-    """What a change makes of a schedule, for who looks: one that is what it was stays as it is."""
+    """The schedule after a change, for a reader: one that equals the old one stays as it is."""
     if before is None or record is None:
         return record
     if before.definition == record.definition:

@@ -35,14 +35,14 @@ class SqliteSchedules:
         return [(record, news) for record, news in told if record is not None and news is not None]
 
     def _carry_out(self, change: HostChange) -> tuple[ScheduleRecord | None, str | None]:
-        """What a schedule is now, or was before it was removed, and what became of it; of neither, None."""
+        """A schedule as it is now, or was before it was removed, and its fate; None if there is neither."""
         before = self.one(change.schedule_id)
         if change.record is None:
             if before is not None:
                 self._remove(before.id)
                 self._turn.note({"k": "schedule.removed", "s": before.id})
             return before, "removed"
-        # What the old rule has accounted for is not the new one's.
+        # Slots that the old rule has accounted for are not the new one's.
         since = change.at if before is None else max(change.at, before.accounted_to)
         return self._declare((change.record,), min(since, self._turn.now))[0]
 

@@ -68,7 +68,8 @@ create table lamplighter_jobs (
 """
 
 JOB_INDEXES = (
-    # What a lane takes next. What waits for its time lies apart: however much that is, no claim reads it.
+    # The jobs that a lane takes next. Jobs that wait for their time lie apart: however many they are, no claim reads
+    # them.
     """create index lamplighter_jobs_ready on lamplighter_jobs (name, priority desc, run_at, no)
        where state = 'queued' and waits = 0""",
     """create index lamplighter_jobs_waiting on lamplighter_jobs (name, priority desc, run_at, no)
@@ -76,13 +77,13 @@ JOB_INDEXES = (
     # When the next is due, and which are, whatever their priorities.
     """create index lamplighter_jobs_later on lamplighter_jobs (name, run_at)
        where state = 'queued' and waits = 1""",
-    # What waits for other jobs, or has ended with one of them, lies where no claim looks.
+    # Jobs that wait for others, or have ended with one of them, lie where no claim looks.
     """create index lamplighter_jobs_linked on lamplighter_jobs (name)
        where state = 'queued' and waits = 2""",
-    # What has a group, which is looked for when it is that group's turn.
+    # Jobs with a group, which are looked for when it is that group's turn.
     """create index lamplighter_jobs_grouped on lamplighter_jobs (name, priority, group_key, run_at, no)
        where state = 'queued' and waits = 3""",
-    # What has failed and is tried again, which whoever looks asks for. A job that does not fail costs this nothing.
+    # Jobs that have failed and are tried again, which readers ask for. A job that does not fail costs this nothing.
     """create index lamplighter_jobs_tried on lamplighter_jobs (name)
        where state = 'queued' and attempt > 0""",
     "create index lamplighter_jobs_running on lamplighter_jobs (name, group_key, boot) where state = 'running'",
@@ -101,7 +102,7 @@ JOB_INDEXES = (
        where state = 'queued' and suspect_until is not null""",
     """create index lamplighter_jobs_schedule on lamplighter_jobs (schedule, state)
        where schedule is not null and state in ('queued', 'running')""",
-    # What descends from a job. A job that descends from none costs this nothing.
+    # Descendants of a job. A job that descends from none costs this nothing.
     "create index lamplighter_jobs_children on lamplighter_jobs (corr) where corr <> id",
 )
 
@@ -173,7 +174,7 @@ create table lamplighter_rates (
   name text not null, group_key text not null, spent_to real not null, primary key (name, group_key)
 ) strict, without rowid
 """
-"""What names with a rate have spent of it, under the group ''; `rules.rates` says what that is."""
+"""The spent part of the rates of names, under the group ''; `rules.rates` says what that is."""
 
 SCHEDULE_CHANGES = (
     """create table lamplighter_schedule_changes (
@@ -181,7 +182,7 @@ SCHEDULE_CHANGES = (
     ) strict""",
     "create index lamplighter_schedule_changes_of on lamplighter_schedule_changes (schedule_id)",
 )
-"""What applications have written of schedules in their own transactions, until a turn has carried it out, in order."""
+"""Changes of schedules in applications' own transactions, until a turn has carried them out, in order."""
 
 CREATION = (
     STORE,

@@ -1,4 +1,4 @@
-"""What lies in the shared memory beside a database: how far its log is copied, and which locks are held by whom.
+"""The content of the shared memory beside a database: how far its log is copied, and which locks are held by whom.
 
 It is read through a descriptor that is never closed: to close one would drop the locks that this process has on it by
 its connections.

@@ -33,7 +33,7 @@ class SqliteSnapshot:
 
 @contextlib.contextmanager
 def snapshot_of(connection: sqlite3.Connection) -> Iterator[SqliteSnapshot]:
-    """What a connection sees from its first read on, for as long as the block lasts."""
+    """The snapshot that a connection sees from its first read on, for as long as the block lasts."""
     connection.execute("begin")
     try:
         yield SqliteSnapshot(connection)

@@ -52,14 +52,14 @@ from .translation import HOST_FAILURES, Translation
 from .turn import SqliteTurn
 
 DURABILITY = {"full": "full", "os": "normal"}
-"""What `durability` means as `pragma synchronous`."""
+"""The `pragma synchronous` of each `durability`."""
 
 HOW_FAR = """
   select (select turn from lamplighter_boots where boot = ?), boots,
     max(last_no, (select coalesce(max(no), 0) from lamplighter_jobs)), change_no
   from lamplighter_store
 """
-"""What a boot compares with what it knows, see `Seen`."""
+"""The values that a boot compares with those that it knows, see `Seen`."""
 
 PATH_BYTES_MAX = 512
 """SQLite opens no file whose path is longer (`MAX_PATHNAME` in its os_unix.c)."""
@@ -307,9 +307,10 @@ class SqliteStore:
         """Commit.
 
         Raises:
-            CommitUnknown: it failed and has left no transaction to roll back. What was written before a sync failed may
-                be found by whoever reads the log after the next crash (https://sqlite.org/wal.html#recovery). Or the
-                log that it went into is not where anybody else would find it.
+            CommitUnknown: it failed and has left no transaction to roll back. Pages that were written before a sync
+                failed may be found by the one who reads the log after the next crash
+                (https://sqlite.org/wal.html#recovery). Or the log that it went into is not where anybody else would
+                find it.
         """
         try:
             writer.execute("commit")

@@ -1,4 +1,4 @@
-"""What an error of SQLite's means to whoever uses the store."""
+"""The meaning of SQLite's errors for a user of the store."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from types import TracebackType
 from ...errors import StoreCorrupt, StoreUnavailable
 
 CLEAN_FAILURES = ("locked", "busy", "full", "i/o", "readonly", "unable to open", "interrupted")
-"""What the text of an error says when SQLite has done nothing, and may succeed another time."""
+"""Texts of errors after which SQLite has done nothing, and may succeed another time."""
 
 HOST_FAILURES = ("locked", "busy", "full", "i/o")
 """The same on a connection of the application: its rights and its interrupts are the application's own doing."""

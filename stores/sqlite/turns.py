@@ -6,7 +6,7 @@ given its head's instant when that is found out. One that has started a job goes
 One that has no job left loses its row when it would have its turn, or when its last job ends without being claimed.
 Nothing says that a group is full, so no ending has to wake anybody: it is passed over while as many of it run as may.
 
-What has no group is one more group without a limit. It has a row, under the key '', only while the name has others.
+Jobs without a group are one more group without a limit. It has a row, under the key '', only while the name has others.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ NO_GROUP = ""
 """The key of what has no group. No group may be called so."""
 
 SLACK_SECONDS = 0.001
-"""What is due by so little later is due: a group that was served at this very instant stands behind all the others, and
-lanes need not be idle for that.
+"""Seconds: a job that is due so little later is due. A group that was served at this very instant stands behind all the
+others, and lanes need not be idle for that.
 """
 
 STEP_SECONDS = 1e-6
@@ -39,7 +39,7 @@ AHEAD_READ = 2
 """So many groups more than jobs are wanted are read first: those in front may be full."""
 
 Key = tuple[str, int, str]
-"""Of a row: name, priority, group."""
+"""The key of a row: name, priority, group."""
 
 LINE_UP = f"""
   insert into lamplighter_turns values (?, ?, ?, ?) on conflict do update set next = excluded.next
@@ -120,7 +120,7 @@ def leave(connection: sqlite3.Connection, keys: Iterable[Key]) -> None:
 
 
 def key_of(job: JobRecord) -> Key:
-    """Of the row that a queued job is of."""
+    """The key of the row of a queued job."""
     return job.name, job.priority, job.group_key or NO_GROUP
 
 
@@ -215,7 +215,7 @@ class GroupLine:
         self._given: tuple[int, str] | None = None
 
     def take(self, job: JobRecord) -> dict[str, Any]:
-        """The job that was given last starts. What its claim says of its group."""
+        """The job that was given last starts. Returns the fields of its claim about its group."""
         if self._given is not None:
             # It stands behind those that were served since it was served last.
             self._served.pop(self._given, None)
@@ -232,7 +232,7 @@ class GroupLine:
         return {"group": group, "of_group": self._running[group], "limit": self._limits.per_group}
 
     def jobs(self) -> Iterator[JobRecord]:
-        """Jobs that may start. Of each that is not taken, no other of its group is given."""
+        """Jobs that may start. If one is not taken, no other of its group is given."""
         for priority in self._priorities():
             others = [job for job in self._others if job.priority == priority]
             self._given = None
@@ -342,7 +342,7 @@ class GroupLine:
                 if place is not None and place <= at:
                     yield NO_GROUP
                     place = None
-                # What is there already counts what this claim has started, too.
+                # The count that is there already includes the jobs that this claim has started.
                 self._running.setdefault(group, jobs)
                 yield group
             is_more = len(rows) == about["most"]

@@ -64,7 +64,7 @@ def request_of(scope: Scope, body: bytes) -> Request:
 
 
 async def _body(receive: Receive) -> bytes:
-    """What was sent, at most a byte more than the page takes."""
+    """The body that was sent, at most a byte more than the page takes."""
     body, more = b"", True
     while more:
         message = await receive()

@@ -9,18 +9,18 @@ from typing import Any
 from urllib.parse import parse_qs, quote, urlencode
 
 BODY_BYTES_MAX = 1_000_000
-"""Of a form. One that selects 5,000 jobs by their ids has 200 kB."""
+"""The most bytes of a form. One that selects 5,000 jobs by their ids has 200 kB."""
 
 UNSPEAKABLE = "~"
 """Stands in a path for a name that no path can have; the query has the name."""
 
 FIELDS_MAX = 10_000
-"""Of a form or a query."""
+"""The most fields of a form or a query."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What a browser asks for.
+    """The request of a browser.
 
     Attributes:
         method: GET, HEAD or POST.
@@ -94,7 +94,7 @@ class Request:
 
 @dataclass(slots=True, kw_only=True)
 class Response:
-    """What the page answers.
+    """The answer of the page.
 
     Attributes:
         body: the whole of it; empty if it streams.

@@ -12,7 +12,7 @@ Answer = Callable[[Request], Response]
 
 
 class WsgiApplication:
-    """Answers by a site. What streams is refused: it would hold a worker for as long as somebody looks."""
+    """Answers by a site. A stream is refused: it would hold a worker for as long as somebody looks."""
 
     def __init__(self, answer: Answer) -> None:
         self._answer = answer

@@ -1,4 +1,4 @@
-"""What the forms of the pages do: each is an act of an operator, in the visitor's name, for a reason."""
+"""The acts of the pages' forms: each is an act of an operator, in the visitor's name, for a reason."""
 
 from __future__ import annotations
 

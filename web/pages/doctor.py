@@ -1,4 +1,4 @@
-"""What is wrong, and what to do."""
+"""The doctor's findings, and the remedies."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ SAMPLES = 20
 
 
 def errors(visit: PageVisit) -> PageContent:
-    """What fails, the most frequent first."""
+    """The failures, the most frequent first."""
     return PageContent("errors.html", "Errors", visit.look.errors())
 
 

@@ -1,4 +1,4 @@
-"""What a form has sent."""
+"""The fields that a form has sent."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .page import PageRefused, PageVisit
 from .visitor import Right
 
 RIGHTS: Mapping[str, Right] = {"requeue": "requeue", "cancel": "cancel"}
-"""What can be done to jobs, and the right that it needs."""
+"""The acts on jobs, and the right that each needs."""
 
 
 class Form:
@@ -30,7 +30,7 @@ class Form:
         return self._fields.get(name, [])
 
     def choice(self, name: str, rights: Mapping[str, Right]) -> str:
-        """What is to be done, if the visitor may.
+        """The act that is asked for, if the visitor may.
 
         Raises:
             UsageError: it is nothing that can be done here.

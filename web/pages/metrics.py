@@ -1,4 +1,4 @@
-"""What a Prometheus scrapes: the metrics of the store, for whoever may look."""
+"""The metrics of the store for Prometheus, for visitors who may look."""
 
 from __future__ import annotations
 

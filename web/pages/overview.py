@@ -31,7 +31,7 @@ SPANS = {
     "24h": ChartSpan(HOUR, 86_400, "in the last 24 hours", "%H:%M"),
     "7d": ChartSpan(HOUR, 7 * 86_400, "in the last 7 days", "%d %b %H:%M"),
 }
-"""What can be chosen."""
+"""The choices."""
 
 WORST = 3
 """So many of the doctor's findings are shown: what somebody must do something about."""
@@ -46,7 +46,7 @@ NUMBERS = (
     ("parked", "queued"),
     ("dead", "dead"),
 )
-"""Of an `Overview`, and the state of the jobs that it counts."""
+"""The fields of an `Overview`, and the state of the jobs that each counts."""
 
 
 def overview(visit: PageVisit) -> PageContent:
@@ -71,7 +71,7 @@ def overview(visit: PageVisit) -> PageContent:
 
 
 def _chart(tallies: Sequence[Tally] | None, span: ChartSpan, now: float) -> dict[str, Any]:
-    """What the chart shows: a column for each unit, also where nothing happened."""
+    """The columns of the chart: a column for each unit, also where nothing happened."""
     if tallies is None:
         return {"span": span, "labels": (), "series": {}}
     first, last = start_of(span.unit, now - span.seconds), start_of(span.unit, now)

@@ -1,4 +1,4 @@
-"""What a page is made of, and what it is made for."""
+"""The parts of a page, and its request."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..faces.http import Request, Response, redirect
 from .visitor import Right, Visitor
 
 STREAM = "text/event-stream"
-"""What a browser accepts that follows something."""
+"""The Accept header of a browser that follows something."""
 
 
 NOTICES = {
@@ -33,7 +33,9 @@ NOTICES = {
     "go": "It goes on.",
     "done": "Done.",
 }
-"""What a page says of the form that led to it. Its address has only the code: a link says nothing else on a page."""
+"""The notice on a page about the form that led to it. Its address has only the code: a link says nothing else on a
+page.
+"""
 
 
 class PageVisit(NamedTuple):
@@ -77,7 +79,7 @@ class PageVisit(NamedTuple):
 
     @property
     def notices(self) -> list[str]:
-        """What the form has done that led here."""
+        """The notice of the form that led here."""
         said = self.one("said")
         return [NOTICES[said]] if said in NOTICES else []
 
@@ -91,7 +93,7 @@ class PageVisit(NamedTuple):
         return self.request.link("/jobs", q=query)
 
     def search(self, text: str) -> JobQuery:
-        """What a search asks for.
+        """The terms of a search.
 
         Raises:
             UsageError: it cannot be read.
@@ -128,7 +130,7 @@ class PageContent:
 
 @dataclass(frozen=True, slots=True)
 class PageProgress:
-    """A page again and again, while something is done. Whoever asks for no more of them stops it."""
+    """A page again and again, while something is done. A browser that closes the stream stops it."""
 
     pages: Iterator[PageContent]
 

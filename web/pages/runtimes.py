@@ -8,7 +8,7 @@ from ...rules.control_lines import AskRefused
 from .page import NotThere, PageContent, PageVisit
 
 REFRESH_SECONDS = 1
-"""What a process does shows in no store, so it is asked again."""
+"""The work of a process shows in no store, so it is asked again."""
 
 
 def runtimes(visit: PageVisit) -> PageContent:

@@ -1,4 +1,4 @@
-"""What is done to many jobs at once: how many they are is told and confirmed first, and then it is done, a write batch
+"""Acts on many jobs at once: how many they are is told and confirmed first, and then it is done, a write batch
 after the other.
 """
 
@@ -44,7 +44,7 @@ def on_jobs(visit: PageVisit) -> PageContent | PageProgress:
 
 
 def _chosen(visit: PageVisit, form: Form, action: Sweep, asked_at: Instant) -> Callable[[], Pages]:
-    """What looks for the jobs that a form means.
+    """The search for the jobs that a form means.
 
     Raises:
         UsageError: it means none, or the search cannot be acted on.

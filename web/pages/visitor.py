@@ -10,7 +10,7 @@ from ...errors import UsageError, shown
 from ..faces.http import Request, Response
 
 Right = Literal["look", "data", "requeue", "cancel", "pause", "schedule", "quiet"]
-"""What one may be allowed: to see all but data; data, results and progress; to requeue or copy jobs; to cancel or
+"""The rights of a visitor: to see all but data; data, results and progress; to requeue or copy jobs; to cancel or
 forget them; to pause, resume and limit names; to pause, resume, run and remove schedules; to have a runtime take
 nothing new."""
 
