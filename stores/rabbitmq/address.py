@@ -54,7 +54,8 @@ class Address:
 
 
 def parse_address(url: str) -> Address:
-    """Read a URL. Several hosts are separated by commas. What is left out is `guest`, the standard port and vhost.
+    """Read a URL. Several hosts are separated by commas. Parts that are left out are `guest`, the standard port and
+    vhost.
 
     Raises:
         UsageError: it cannot be read; the message does not show it, for it may hold a password.
@@ -80,7 +81,7 @@ def parse_address(url: str) -> Address:
 
 
 def _parts(url: str) -> SplitResult:
-    """What a URL consists of. Nothing of one that makes no sense is shown."""
+    """The parts of a URL. Nothing of one that makes no sense is shown."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -88,7 +89,7 @@ def _parts(url: str) -> SplitResult:
     if parts.scheme not in SERVER_SCHEMES:
         raise UsageError(f"expected the address of a RabbitMQ, {EXPECTED}; got another URL")
     if parts.fragment or "@" in parts.path + parts.query:
-        # What stands there then may be half a password.
+        # The text there may be half a password then.
         raise UsageError(
             f"expected the address of a RabbitMQ, {EXPECTED}; got one in which a character must be escaped: in a user, "
             "a password or a virtual host write @ as %40, / as %2F, ? as %3F, # as %23 and : as %3A"

@@ -23,7 +23,7 @@ Tell = Callable[[str, Any], object]
 
 
 class Ailing:
-    """What this runtime suffers from on a RabbitMQ. The thread that takes turns does everything, but for `ailments`.
+    """The problems of this runtime on a RabbitMQ. The thread that takes turns does everything, but for `ailments`.
 
     Args:
         tell: called by any thread with what the server has answered; it comes back to `hear`.

@@ -1,8 +1,8 @@
 """Questions to a runtime from outside, and its answers, over the server: past its broker, which may hang.
 
 A question goes to all runtimes by an exchange of its own, into the queues in which they hear the leader. The thread of
-the link answers it, straight into the queue of whoever asks; nobody else looks at it. What takes a turn is answered by
-whoever took that.
+the link answers it, straight into the queue of whoever asks; nobody else looks at it. A question that needs a turn is
+answered by the thread that took the turn.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Answering:
         self.call: Answer | None = None
 
     def takes(self, arrival: Arrival) -> bool:
-        """Whether something that has come is a question, which is answered then. Whoever reads what comes calls it."""
+        """Whether something that has come is a question, which is answered then. The reader of the link calls it."""
         reply_to = arrival.reply_to
         if reply_to is None or ASKED not in (arrival.headers or {}):
             return False
@@ -52,5 +52,5 @@ def question(line: bytes, reply_to: str) -> Message:
 
 
 def _message(exchange: str, key: str, body: bytes) -> Message:
-    # Whoever has asked may have gone, and where no runtime is, nobody hears.
+    # The one who asked may have gone, and where no runtime is, nobody hears.
     return Message(exchange=exchange, key=key, body=body, mandatory=False, lives=LIVES_SECONDS)

@@ -1,7 +1,7 @@
 """How many of a queue's messages may be with this runtime: as many as its lanes can take, and the adaptive few.
 
 AMQP fixes a consumer's prefetch when it begins. So a queue has a stack of consumers here: to take more, one is added
-with the difference; to take fewer, the newest are ended. What an ended consumer was given still counts until it is
+with the difference; to take fewer, the newest are ended. Jobs of an ended consumer still count until they are
 let go. And what it was given and has no lane for a while is given back, which the server counts as a delivery that
 failed: so a window becomes smaller only once less has been wanted for a while, and one that breathes with the load does
 not.

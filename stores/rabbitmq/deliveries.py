@@ -19,7 +19,7 @@ from .topology import queue_of
 from .unreadable import Stray
 
 Birth = tuple[Any, ...]
-"""What tells a job from another that somebody has queued under the same id."""
+"""The number that tells a job from another that somebody has queued under the same id."""
 
 Copy = tuple[str, Birth, int]
 """A job's id and birth with the claim number that it waits with: messages with the same are copies of one another."""

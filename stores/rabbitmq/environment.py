@@ -1,4 +1,4 @@
-"""What a store on RabbitMQ takes from the environment, so that a test can own it."""
+"""The parts of the environment that a store on RabbitMQ takes, so that a test can own it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ...environment.clock import Clock
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreEnvironment:
-    """What the store takes from the environment.
+    """The parts of the environment that the store takes.
 
     Attributes:
         event, future: make what a thread waits at.

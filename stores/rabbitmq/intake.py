@@ -1,4 +1,4 @@
-"""What a turn does with what was delivered since the last one."""
+"""The handling, in a turn, of messages delivered since the last one."""
 
 from __future__ import annotations
 

@@ -1,9 +1,11 @@
 """Jobs as messages: JSON, so that a job that one version, host or language has queued can be read by any other.
 
-A message is a job as it waits: whoever gets it adds what only a claim has. What is as it is for most jobs is left out.
+A message is a job as it waits: its reader adds the fields that only a claim has. A field with the usual value is left
+    out.
 
 Versions N and N+1 run side by side: a field that is not known is passed over, and kept when the job waits again; one
-that is missing has its default. What makes old readers wrong gets a new `FORMAT`, and they give it back for the others.
+that is missing has its default. A change that makes old readers wrong gets a new `FORMAT`, and they give it back for
+the others.
 """
 
 from __future__ import annotations
@@ -18,13 +20,13 @@ from ...messages.jobs import ENDED, SECONDS_MAX, JobRecord, JobState
 from ...rules.codec import json_of
 
 FORMAT = 1
-"""Of the messages. A newer one is given back, for a runtime that can read it."""
+"""The format of the messages. A newer one is given back, for a runtime that can read it."""
 
 INSTANT_MAX = 253_402_300_799.0
 """The end of the year 9999, after which Python has no dates."""
 
 WHOLE_MAX = 1 << 62
-"""Of whole numbers, in both directions."""
+"""The bound of whole numbers, in both directions."""
 
 WAITING = frozenset((JobState.QUEUED.value,))
 """The states that the job of a message in a queue of jobs may have."""
@@ -35,7 +37,7 @@ DEFAULTS: dict[str, Any] = {
     "state": JobState.QUEUED.value,
     "priority": 0,
 }
-"""What a field is that a message leaves out."""
+"""The value of a field that a message leaves out."""
 
 WAITS = ("waits", "due_in", "expires_in")
 """How long it is to wait, and why: here it is the server that lets time pass."""
@@ -44,7 +46,7 @@ FORMER_NAMES = {"solo": "one_at_a_time", "begun": "counts_attempt", "wary": "mus
 """What 0.1.0 calls fields of the messages that it left."""
 
 UNREAD = frozenset(("no", "boot", "incarnation", "counts_attempt", "deferred", "claimed_at", "progress", *WAITS))
-"""What belongs to one claim, or to one runtime's bookkeeping, and never travels in a job that waits."""
+"""Fields of one claim, or of one runtime's bookkeeping, which never travel in a job that waits."""
 
 REST = "lamplighter-rest-ms"
 """Header: how long is to be waited yet once the ladder has let go of a message; whole, because not every client can
@@ -64,7 +66,7 @@ _TYPES = {
     name: frozenset((*(get_args(kind) or (kind,)), *((int,) if float in (kind, *get_args(kind)) else ())))
     for name, kind in get_type_hints(JobRecord).items()
 }
-"""What a field may be in JSON, which writes a whole number of seconds as it likes."""
+"""The types of a field in JSON, which writes a whole number of seconds as it likes."""
 
 RETIRED = frozenset(("trail", "told"))
 """What older versions wrote, and nobody needs: it does not stay with the job."""
@@ -171,7 +173,7 @@ def _completed(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_texts(job: JobRecord) -> None:
-    """What has the right type may still be nothing that a turn can work with."""
+    """A value of the right type may still be one that no turn can work with."""
     try:
         (job.id + job.name).encode()
     except UnicodeEncodeError:

@@ -146,7 +146,7 @@ class RabbitJobs:
         ]
 
     def orphans(self) -> list[JobRecord]:
-        # What a lost connection held is not here: the server delivers it again.
+        # Jobs that a lost connection held are not here: the server delivers them again.
         return [held.job for held in self._state.deliveries.held if held.job.boot not in self._state.own_boots]
 
     def recent_interruptions(self, job_ids: Collection[str], since: Instant) -> dict[str, int]:

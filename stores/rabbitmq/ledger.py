@@ -1,12 +1,13 @@
 """The ledger: a queue of records with a single active consumer, who leads. One reads, and tells all others the order.
 
-Whoever wants something written publishes it into the ledger. The leader reads it, adds it to what all share and
+A runtime that wants something written publishes it into the ledger. The leader reads it, adds it to what all share and
 broadcasts it, numbered. It acknowledges nothing that is not in a sum: when it dies, the server gives the next leader
 the last sum and everything after.
 
 A sum is written in parts, and only those that are another than in the sum before; its end, the record `summed`, names
 the records that it includes, because others may have been published before it and read after it was made. A new leader
-writes all parts anew. What is not followed by its end, or was written by a leader before the last, does not count.
+writes all parts anew. A sum that is not followed by its end, or was written by a leader before the last, does not
+count.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ very many costs what they are."""
 SUMMED_RECORDS_MAX = 20_000
 
 PREFETCH = 65_535
-"""Of the ledger: a leader must be able to hold all that is in no sum yet. It is as many as AMQP lets one have."""
+"""The prefetch of the ledger: a leader must be able to hold all that is in no sum yet. It is as many as AMQP lets one
+have.
+"""
 
 SILENT_LOOKS_MAX = 12
 """The leader looks every five seconds. A runtime that has written nothing for so many looks counts as ended."""
@@ -53,7 +56,7 @@ class LedgerEntry:
 
 @dataclass(slots=True)
 class Written:
-    """What is in the ledger, as far as the leader has read it.
+    """The content of the ledger, as far as the leader has read it.
 
     Attributes:
         records: those that no sum includes.
@@ -160,8 +163,8 @@ class Ledger:
         base, included = _last_sum([entry.record for entry in found])
         self._term = 1 + max(_whole(entry.record, "term") for entry in found)
         if base is None:
-            # Somebody has deleted the ledger, or nobody had written into it yet. What was known here holds, but for
-            # the id, which another may have given it meanwhile.
+            # Somebody has deleted the ledger, or nobody had written into it yet. The state that is known here holds,
+            # but for the id, which another may have given it meanwhile.
             self._shared.store_id = None
         else:
             for trouble in sums.load(self._shared, base):
@@ -253,7 +256,7 @@ class Ledger:
         return max(SUMMED_RECORDS, min(len(self._shared.schedules) // 8, SUMMED_RECORDS_MAX))
 
     def _write_sum(self, parts: Sequence[Record]) -> None:
-        """Write parts of the sum into the ledger. What they include is acknowledged once all of them are there."""
+        """Write parts of the sum into the ledger. The records in them are acknowledged once all parts are there."""
         written = self._written
         self._shared.touched.clear()
         self._sums += 1
@@ -369,7 +372,7 @@ class Follower:
 
 
 def sum_of(found: Sequence[Record]) -> SharedState:
-    """What these records of a ledger come to, all that lie in it. What cannot be read is passed over."""
+    """The state after all records that lie in a ledger. Unreadable ones are passed over."""
     shared = SharedState()
     base, included = _last_sum(found)
     if base is not None:

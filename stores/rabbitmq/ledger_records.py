@@ -41,7 +41,7 @@ SCHEDULE_DEFAULTS: Record = {
     "timeout": None,
     "expires": None,
 }
-"""What a field of a schedule is that a record leaves out. The others it must have."""
+"""The value of a field of a schedule that a record leaves out. The others it must have."""
 
 SLOT_DEFAULTS: Record = {"count": 1, "reason": None, "job_id": None}
 
@@ -85,7 +85,7 @@ _BOOT: dict[str, tuple[type, ...]] = {
     "started_at": NUMBER,
     "control": TEXT + NOTHING,
 }
-"""What each field may be."""
+"""The types of each field."""
 
 _TURN: dict[str, tuple[type, ...]] = {"boot": TEXT, "boot_no": (int,), "turn": (int,), "at": NUMBER, "moves": LISTS}
 
@@ -186,7 +186,7 @@ def is_boot(runtime: str, boot: BootRecord) -> Record:
 
 
 def boot_of(row: Any, names: Sequence[str]) -> BootRecord:
-    """What a record says of who a runtime is.
+    """The identity of a runtime, from a record.
 
     Args:
         names: the job names that it has lanes for.
@@ -204,12 +204,12 @@ def pauses(pause: PauseRecord, *, paused: bool) -> Record:
 
 
 def pause_row(pause: PauseRecord) -> Record:
-    """What is said of a pause besides the name."""
+    """The fields of a pause besides the name."""
     return {name: getattr(pause, name) for name in _PAUSE}
 
 
 def pause_of(record: Record) -> PauseRecord:
-    """What a record says of a pause. Nobody need have said since when it is, or anything else of it.
+    """A pause, from a record. Nobody need have said since when it is, or anything else of it.
 
     Raises:
         UnreadableRecord: a field is of another type.
@@ -220,7 +220,7 @@ def pause_of(record: Record) -> PauseRecord:
 
 
 class OperatorAct(NamedTuple):
-    """What somebody does who is no runtime, in one turn.
+    """An act of somebody who is no runtime, in one turn.
 
     Attributes:
         runtime: how the ledger knows them.
@@ -250,7 +250,7 @@ def act_row(act: OperatorAct) -> Record:
 
 
 def act_of(runtime: str, row: Any) -> OperatorAct:
-    """What a record says of an act.
+    """An act, from a record.
 
     Raises:
         UnreadableRecord: it lacks what makes it one, or a field is of another type.
@@ -274,12 +274,12 @@ def excuses(job_id: str, at: Instant) -> Record:
 
 
 def slot_row(entry: SlotEntry) -> Record:
-    """What became of a slot, as it stands in a record."""
+    """The fate of a slot, as it stands in a record."""
     return asdict(entry)
 
 
 def slot_of(row: Any) -> SlotEntry:
-    """What a record says of a slot.
+    """A slot, from a record.
 
     Raises:
         UnreadableRecord: it lacks what makes it a slot, or a field is of another type.
@@ -296,7 +296,7 @@ def _fields(row: Any, kinds: dict[str, tuple[type, ...]], defaults: Record) -> R
 
 
 def _kind(value: Any) -> str:
-    """What something is, and not what it holds: that may be nobody's to see."""
+    """The type of a value, not its content: that may be nobody's to see."""
     return "nothing" if value is ... else type(value).__name__
 
 

@@ -1,4 +1,4 @@
-"""What all runtimes share, in parts: no message grows with the number of schedules, only the number of messages."""
+"""The shared state in parts: no message grows with the number of schedules, only the number of messages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .ledger_records import LISTS, MAPS, Record, UnreadableRecord
 from .shared_state import BUCKETS, SKEW_SECONDS_MAX, SharedState, bucket_of
 
 SLOTS_TOLD_MAX = 200
-"""Of each part, shared by the schedules in it: what became of so many slots is known to whoever starts later."""
+"""The most slots of each part, shared by the schedules in it, whose fate a later start knows."""
 
 
 def parts(shared: SharedState, buckets: Iterable[int], now: Instant) -> list[Record]:
@@ -134,7 +134,7 @@ def _records_of(part: Record) -> Iterator[Record]:
 
 
 def _section(part: Record, name: str, kinds: tuple[type, ...]) -> Any:
-    """What a part has under a name, or nothing."""
+    """The value that a part has under a name, or nothing."""
     return records.field(part, name, kinds) if name in part else kinds[0]()
 
 

@@ -1,4 +1,4 @@
-"""What is read, outside of turns, of the state that all runtimes share."""
+"""Reads, outside of turns, of the state that all runtimes share."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ Wanted = Exchange | QueueSpec | Binding
 
 
 class Message(NamedTuple):
-    """What is published. All of it is persistent.
+    """A message to publish. All of it is persistent.
 
     Attributes:
         mandatory: whether it must reach a queue; one that does not is told as returned.
@@ -92,7 +92,7 @@ class Message(NamedTuple):
 
 
 class Arrival(NamedTuple):
-    """What the server has delivered.
+    """A message that the server has delivered.
 
     Attributes:
         session, tag: together they say which delivery it is.
@@ -112,14 +112,14 @@ class Arrival(NamedTuple):
 
 
 class Sent(NamedTuple):
-    """What became of the messages of one `send`, by their index: the rest is confirmed."""
+    """The fate of the messages of one `send`, by their index: the rest is confirmed."""
 
     returned: Sequence[int] = ()
     refused: Sequence[int] = ()
 
 
 class LinkListener(Protocol):
-    """What a link calls when something has come. Any thread may call; the calls must be short."""
+    """The calls of a link when something has come. Any thread may call; the calls must be short."""
 
     def connected(self, session: int) -> None:
         """A new session has begun."""
@@ -194,7 +194,7 @@ class Link(Protocol):
         """
 
     def cancel(self, session: int, consumer: str) -> None:
-        """Have no more delivered to this consumer. What was delivered stays its own until it is acknowledged."""
+        """Have no more delivered to this consumer. Delivered messages stay its own until they are acknowledged."""
 
     def delete(self, session: int, queue: str) -> None:
         """Delete a queue, whatever is in it; before the link ends, if it is stopped right after."""

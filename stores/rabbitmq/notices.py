@@ -1,4 +1,4 @@
-"""What comes by a link, on whichever thread reads it, kept in order until whoever takes the next turn looks at it."""
+"""Events of a link, on whichever thread reads them, kept in order until the next turn looks at them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Inbox:
         self._answering.call = call
         return ASKS
 
-    # Whoever reads what comes calls these; whoever takes turns looks at what they note.
+    # The reader of the link calls these; the thread that takes turns looks at their notes.
 
     def connected(self, session: int) -> None:
         self._tell("connected", session)
@@ -73,5 +73,5 @@ class Inbox:
         if not self._inbox and remaining > 0:
             self._link.wait(self._stirred, remaining)
         self._stirred.clear()
-        # What came between the look and the clearing is looked at by the caller, whatever this says.
+        # The caller looks at events between the look and the clearing, whatever this returns.
         return bool(self._inbox) or give_up_at > self._environment.clock.monotonic()

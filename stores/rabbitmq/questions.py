@@ -1,4 +1,4 @@
-"""What is asked of the server outside of turns. Whoever asks waits for the answer, on a thread of its own."""
+"""Questions to the server outside of turns. The caller waits for the answer, on a thread of its own."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LOCKED_SECONDS = 0.05
 
 
 class Questions:
-    """Asks, and waits for the answer. What comes meanwhile by the link is looked at by whoever takes turns.
+    """Asks, and waits for the answer. Events of the link meanwhile are handled by the thread that takes turns.
 
     Args:
         address: how the store is shown: without a password.

@@ -1,4 +1,4 @@
-"""What a runtime remembers of the jobs that it has queued or ended.
+"""A runtime's memory of the jobs that it has queued or ended.
 
 All of it is bounded, in number and in bytes.
 """
@@ -17,7 +17,7 @@ REMEMBERED_MAX = 100_000
 """Jobs of each kind, the newest."""
 
 BYTES_MAX = 64_000_000
-"""Of each kind, of what hosts and handlers have given: data, results, errors."""
+"""The most bytes of each kind from hosts and handlers: data, results, errors."""
 
 FORGOTTEN = ""
 """In the place of a job's data: no JSON is empty."""
@@ -51,7 +51,7 @@ class Newest(Generic[Key, Value]):
             self._bytes -= self._weigh(self._kept.popitem(last=False)[1])
 
     def get(self, key: Key) -> Value | None:
-        """What is kept under a key."""
+        """The value that is kept under a key."""
         return self._kept.get(key)
 
     def pop(self, key: Key) -> Value | None:
@@ -69,7 +69,7 @@ class Newest(Generic[Key, Value]):
 
 
 class QueuedJobs:
-    """The jobs that this runtime has queued. Of many big ones, and of those that have ended, the data is forgotten.
+    """The jobs that this runtime has queued. The data of many big ones, and of ended ones, is forgotten.
 
     Whether a job with an id was queued here is remembered longer than what it was given.
     """

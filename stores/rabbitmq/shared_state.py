@@ -1,4 +1,4 @@
-"""What all runtimes on a RabbitMQ must agree on: schedules, slots, pauses, what may be poison; who does what.
+"""The state on which all runtimes on a RabbitMQ must agree: schedules, slots, pauses, suspects; who does what.
 
 It is the sum of records that everybody adds in the same order: the order in which the leader has read them out of the
 ledger (see there). `ledger_sums.py` writes the sum itself.
@@ -35,7 +35,7 @@ SKEW_SECONDS_MAX = 10.0
 """So far ahead of the leader's clock a schedule may be accounted for: that of the leader before may have been."""
 
 SCHEDULE_BYTES = 400
-"""What a schedule takes in a record besides its texts, at most."""
+"""The most bytes that a schedule takes in a record besides its texts."""
 
 
 @dataclass(slots=True)

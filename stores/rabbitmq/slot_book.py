@@ -11,7 +11,7 @@ from ...messages.jobs import Instant
 from ...messages.schedules import ScheduleRecord, SlotEntry
 
 SLOTS_KEPT_MAX = 1_000
-"""Of one schedule, the newest."""
+"""The most slots of one schedule: the newest."""
 
 
 class SlotBook:
@@ -43,7 +43,7 @@ class SlotBook:
         return [one for one in self._entries.get(schedule_id, ()) if one.last >= start and one.slot < end]
 
     def since(self, schedule_id: str) -> Instant:
-        """What became of each later slot is known, if it is accounted for."""
+        """The fate of each later slot is known, if it is accounted for."""
         return self._since.get(schedule_id, 0.0)
 
     def keep(self, entry: SlotEntry) -> None:
@@ -89,7 +89,7 @@ class SlotBook:
         return entries[gone:], max(since, entries[gone - 1].last) if gone else since
 
     def know_since(self, schedule_id: str, since: Instant) -> None:
-        """What became of earlier slots is not known."""
+        """The fate of earlier slots is not known."""
         self._since[schedule_id] = since
 
     def join(self, schedule_id: str, entries: Sequence[SlotEntry], since: Instant, known_to: Instant) -> None:

@@ -1,4 +1,4 @@
-"""What this runtime remembers between turns: turns read and change it, and the store keeps it."""
+"""This runtime's memory between turns: turns read and change it, and the store keeps it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class SharedTime:
         return self._clock.monotonic() + self._ahead
 
     def hear(self, epoch: str, at: Instant) -> None:
-        """The leader has told the time. Of all that one leader tells, what was on its way for the least time holds."""
+        """The leader has told the time. The message of one leader that was on its way for the least time holds."""
         ahead = at - self._clock.monotonic()
         self._ahead = max(ahead, self._ahead) if epoch == self._told_by else ahead
         self._told_by = epoch
@@ -45,7 +45,7 @@ class SharedTime:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class RabbitState:
-    """What this runtime remembers between turns. Whoever takes turns changes it; other threads may read it.
+    """This runtime's memory between turns. The thread that takes turns changes it; other threads may read it.
 
     Attributes:
         runtime_id: how the others in the ledger know this runtime.

@@ -51,7 +51,7 @@ DECLARE_TRIES_MAX = 5
 """How often the queue of a job name is declared before the name stops because it is not found."""
 
 NAMES_ASKED_MAX = 100
-"""Of so many names that nobody handles it is asked at once whether they have jobs."""
+"""The most names that nobody handles whose queues are asked for jobs at once."""
 
 READ_SECONDS_MAX = 2.0
 """How long a turn waits until the leader has read what it has written. It is in the ledger, whether read or not."""
@@ -96,7 +96,7 @@ class RabbitStore(Session):
             self._check_there()
 
     def _check_there(self) -> None:
-        """Whoever is no runtime makes nothing on a server where none was: its address is more likely a wrong one."""
+        """A reader makes nothing on a server where no runtime was: its address is more likely a wrong one."""
         try:
             is_there = self._questions.answer(self._link.look(topology.LEDGER)) is not None
         except BaseException:
@@ -167,8 +167,8 @@ class RabbitStore(Session):
         """The steps of a commit: declare, publish, send the notices, write the records, and then acknowledge. Before
         any of it an operator says what is to be done.
 
-        Each yields what must have an answer before the next. What is not acknowledged when a process dies is delivered
-        again, so acknowledging earlier would lose a job, and does not happen.
+        Each yields what must have an answer before the next. A message that is not acknowledged when a process dies is
+        delivered again, so acknowledging earlier would lose a job, and does not happen.
         """
         yield from self._declaring(ops.names)
         if ops.begins:
@@ -255,7 +255,7 @@ class RabbitStore(Session):
                 waits_for = next(flight.stage, None)
             redo(flight.ops.changes)
         except (LinkLost, Refused):
-            # What was published may be there or not; what is asked for again is published again.
+            # A published message may be there or not; a repeated request is published again.
             self.state.dead.end_all()
         self.state.flight = None
 

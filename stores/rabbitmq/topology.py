@@ -1,4 +1,4 @@
-"""What lies in the RabbitMQ: its queues and exchanges, and by which way a delayed job goes.
+"""The objects in the RabbitMQ: its queues and exchanges, and by which way a delayed job goes.
 
     lamplighter.job.NAME       the jobs of a name                     quorum queue
     lamplighter.delay.0 ... N  the ladder: each rung holds a message for UNIT * 2**n seconds     quorum queues
@@ -96,7 +96,7 @@ def news_queue(session: str) -> QueueSpec:
 
 
 def hearing(session: str) -> Sequence[Wanted]:
-    """What a runtime needs to hear the leader."""
+    """The objects that a runtime needs to hear the leader."""
     return Exchange(name=NEWS, type="topic"), asks_exchange(), news_queue(session)
 
 
@@ -117,7 +117,7 @@ def never_used(address: str, got: object) -> StoreError:
 
 
 def foundation() -> Sequence[Wanted]:
-    """What every runtime needs, in an order in which it can be made."""
+    """The objects that every runtime needs, in an order in which they can be made."""
     wanted: list[Wanted] = [
         Exchange(name=OUT, type="topic"),
         QueueSpec(name=DEAD, arguments=QUORUM),
@@ -140,7 +140,7 @@ def foundation() -> Sequence[Wanted]:
         }
         wanted.append(QueueSpec(name=_rung(rung), arguments=arguments, bindings=((_rung(rung), f"{before}1.#"),)))
         wanted.append(Binding(source=_rung(rung), target=below, key=f"{before}0.#"))
-    # What others have put into a rung by its name would stay there for ever, and enough of it would block the rung.
+    # A message that others put into a rung by its name would stay there for ever, and enough of them would block it.
     astray = tuple((OUT if rung == 0 else _rung(rung - 1), _rung(rung)) for rung in range(RUNGS))
     return [*wanted, QueueSpec(name=UNREADABLE, arguments=QUORUM, bindings=astray)]
 

@@ -118,7 +118,7 @@ class RabbitMembers:
         return {boot for boot in boots if boot in acts or self._state.own_boots.pop(boot, None) is not None}
 
     def seal(self, kept: tuple[LedgerTurn, ...]) -> None:
-        """What the turn did is known."""
+        """The outcome of the turn is known."""
         state, records = self._state, self._turn.ops.records
         if self._operator is not None and kept:
             # Written first, it can be told even of one who is killed in between; and last, that all of it holds.

@@ -1,4 +1,4 @@
-"""What the parts of a turn on RabbitMQ share: what it has done, and what it will publish and acknowledge at its end.
+"""The state that the parts of a turn on RabbitMQ share: its changes, and its publishes and acks at the end.
 
 Nothing leaves before the turn ends: then everything is published in one pipeline, and what it stands for is
 acknowledged once the server has confirmed all of it. So a job is always in a queue, or in two, and never in none.
@@ -31,7 +31,7 @@ FULL_SECONDS = 1.0
 """How long a job waits that goes back into a queue that takes no more."""
 
 SPARE_SHARE = 1 / 8
-"""Of the server's largest message: what the data of a job leaves for its errors."""
+"""The part of the server's largest message that the data of a job leaves for its errors."""
 
 HIGH_PRIORITY = 5
 """A quorum queue knows two priorities; from this one on it is the higher."""

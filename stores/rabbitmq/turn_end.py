@@ -1,4 +1,4 @@
-"""What a turn on RabbitMQ will do at its end, and how what it has done to memory is taken back, or done again."""
+"""The operations of a turn on RabbitMQ at its end, and the undo and redo of its changes to memory."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class MemoryChange:
 
 @dataclass(slots=True)
 class Ops:
-    """What a turn will do at its end.
+    """The operations of a turn at its end.
 
     Attributes:
         begins: records that are written before anything is published: what can then be told of a turn that stands half.

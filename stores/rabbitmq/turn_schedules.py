@@ -23,7 +23,9 @@ starts.
 """
 
 PART_BYTES_MAX = 12_000_000
-"""Of those in one part of the sum, which is a message. A server takes 16 MiB, unless told otherwise."""
+"""The most bytes of the schedules in one part of the sum, which is a message. A server takes 16 MiB, unless told
+otherwise.
+"""
 
 
 class RabbitSchedules:
@@ -51,7 +53,7 @@ class RabbitSchedules:
         return list(zip(stored, news, strict=True))
 
     def _declare_own(self, schedules: Sequence[ScheduleRecord]) -> None:
-        """What is not durable lives as long as a runtime that declares it."""
+        """A schedule that is not durable lives as long as a runtime that declares it."""
         known = self._shared.runtimes.get(self._runtime, {})
         ids = [schedule.id for schedule in schedules if schedule.id not in known]
         if ids:
@@ -68,7 +70,7 @@ class RabbitSchedules:
         return []
 
     def _store(self, schedule: ScheduleRecord) -> str | None:
-        """What is new of a schedule that is declared: that it was added, or changed, or nothing."""
+        """The news about a schedule that is declared: that it was added, or changed, or nothing."""
         known = self.one(schedule.id)
         is_new = known is None or schedule.id in self._shared.retired
         if known is not None and not is_new and known.definition == schedule.definition:
@@ -160,7 +162,7 @@ class RabbitSchedules:
         return True
 
     def _not_noted(self, schedule_id: str, gone: SlotRange) -> SlotRange | None:
-        """What is left of a range. If the connection was lost while a turn wrote its records, those that came through
+        """The rest of a range. If the connection was lost while a turn wrote its records, those that came through
         hold, and the slots in them must not be counted twice; they were not said.
         """
         known, schedule = self._shared.slots.skipped(schedule_id, gone.first), self.one(schedule_id)

@@ -1,8 +1,9 @@
 """Messages that this runtime cannot read: they go where they block no queue and are not lost.
 
-What a newer version wrote is given back for whoever can read it: down the ladder of delays, because it would come at
-once again. What nobody can read, or nobody has read for a day, goes to the queue of unreadable messages, with the
-reason and where it was in its headers. `lamplighter unreadable` shows them there, and returns them.
+A message of a newer version is given back for a runtime that can read it: down the ladder of delays, because it would
+    come at
+once again. A message that nobody can read, or nobody has read for a day, goes to the queue of unreadable messages, with
+the reason and where it was in its headers. `lamplighter unreadable` shows them there, and returns them.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class Stray:
 
     @property
     def fields(self) -> dict[str, Any]:
-        """What an event says of it: never what it holds."""
+        """The description of it in an event: never its content."""
         label = self.arrival.message_id or wire.id_of(self.arrival.body)
         return {"queue": self.queue, "message_id": label, "reason": str(self.error)}
 

@@ -1,4 +1,4 @@
-"""What somebody sees of a RabbitMQ who is no runtime: they only look, and nothing there is another for it."""
+"""The view of a RabbitMQ for readers who are no runtime: they only look, and nothing there is another for it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ServerView:
     def __init__(self, visit: Visit) -> None:
         shared = visit.ledger()
         self._shared = shared
-        # What nobody can read is not put aside by whoever only looks.
+        # A reader does not put aside messages that nobody can read.
         self._dead = Dead(visit.browse, lambda strays: (), lambda job_id: False)
         queues = ServerQueues(visit, shared)
         self.jobs: JobReader = ServerJobs(visit, shared, queues, self._dead)
@@ -88,7 +88,9 @@ class ServerJobs:
         return Outlook(False)
 
     def counts(self, name: str | None, seconds_max: Seconds | None = None) -> dict[str, int]:
-        """Those that wait, and the dead. What runs only the runtimes know, and of what has ended well nobody does."""
+        """Those that wait, and the dead. Only the runtimes know the running jobs, and nobody knows those that have
+        ended well.
+        """
         ready = self._queues.ready(self._queues.names() if name is None else (name,))
         # Delayed jobs of all names lie together.
         depths = self._visit.depths([*topology.ladder(), topology.DEAD]) if name is None else {}

@@ -159,8 +159,8 @@ class Visit:
             raise self._refused(error) from error
 
     def differences(self, queues: Sequence[QueueSpec]) -> dict[str, str]:
-        """Of those queues that are there, how they differ from what runtimes declare, or why that cannot be asked, in
-        the server's words. What is there already is declared again, which changes nothing.
+        """The differences of the present queues from those that runtimes declare, or why that cannot be asked, in
+        the server's words. An object that is there is declared again, which changes nothing.
         """
         there = {name for name, depth in self.depths([queue.name for queue in queues]).items() if depth is not None}
         asked = {queue.name: self._link.setup([replace(queue, bindings=())]) for queue in queues if queue.name in there}
@@ -185,7 +185,7 @@ class Visit:
             self._link.delete(self._session, queue.name)
 
     def ledger(self) -> SharedState:
-        """What all runtimes share. The leader tells it; where nobody leads, it is read where it lies.
+        """The state that all runtimes share. The leader tells it; where nobody leads, it is read where it lies.
 
         Raises:
             StoreError: no runtime has ever been on this server.
@@ -269,7 +269,7 @@ class Visit:
             raise self._refused(error) from error
 
     def _result(self, future: Any) -> Any:
-        """What the server has answered.
+        """The answers of the server.
 
         Raises:
             Refused: it refuses.
@@ -303,10 +303,10 @@ class Visit:
             self._has_heard.set()
 
     def cancelled(self, session: int, consumer: str) -> None:
-        """What has been answered by then is all."""
+        """The answers by then are all."""
 
     def blocked(self, reason: str | None) -> None:
-        """Whoever waits waits for as long as it may, but for who only asks."""
+        """A caller waits for as long as it may, but for one that only asks."""
         self.alarm = reason
         if reason is not None:
             self._is_told.set()

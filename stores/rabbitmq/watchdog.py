@@ -17,7 +17,7 @@ CONFIRMING, DECLARING, HEARING, CALMING = (
     "to let the leader tell what it has read",
     "to say that its alarm is over",
 )
-"""What a session that falls silent was asked."""
+"""The questions to a session that falls silent."""
 
 SECONDS_MAX = {HEARING: 60.0}
 """How long an answer of the leader is waited for: the server has to find out one that hangs."""
@@ -36,7 +36,7 @@ LOOKS_MIN = 3
 
 @dataclass(slots=True)
 class Question:
-    """What was asked, and is not answered yet.
+    """A question that is not answered yet.
 
     Attributes:
         which: of its kind.
@@ -50,7 +50,7 @@ class Question:
 
 
 class ResponseWatchdog:
-    """What was asked of a session, and is not answered yet.
+    """The questions to a session that are not answered yet.
 
     Args:
         monotonic: the time.
@@ -89,7 +89,7 @@ class ResponseWatchdog:
         self._alarm_seconds = ALARM_SECONDS
 
     def look(self) -> str | None:
-        """What should have been answered by now. To be called from time to time."""
+        """The questions that should have been answered by now. To be called from time to time."""
         now = self._monotonic()
         for what, question in self._open.items():
             question.looks += 1

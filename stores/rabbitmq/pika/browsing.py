@@ -25,7 +25,7 @@ BACK_SECONDS_MAX, BACK_STEP_SECONDS = 2.0, 0.01
 
 
 class Browsing:
-    """One look through a queue. Whoever has the link's lock does everything.
+    """One look through a queue. The thread that has the link's lock does everything.
 
     Args:
         is_on: whether the session lasts, and this channel with it.

@@ -1,5 +1,5 @@
 """One connection to one node: how it is set up, how others than its thread use it, and how it is ended without the
-server's consent. What pika keeps to itself, and the package needs, is used in this file alone.
+server's consent. Private parts of pika that the package needs are used in this file alone.
 
 pika's connection is for one thread at a time. The loop's thread has the loop's lock while it calls, and not while it
 waits for what comes. So any thread that has the lock may publish, and one that waits for an answer may read it itself:
@@ -114,7 +114,7 @@ class Connection(SelectConnection):
     _said: list[bytes] | None = None
 
     def together(self, call: Callable[[], None]) -> None:
-        """Make a call, by a thread that has the lock. What it says is sent at once and in one piece; nothing of it, if
+        """Make a call, by a thread that has the lock. Its frames are sent at once and in one piece; none, if
         it raises an error.
         """
         if self._said is not None:
@@ -186,7 +186,7 @@ class Connection(SelectConnection):
 
 
 def parameters(address: Address, host: str, port: int, name: str) -> pika.ConnectionParameters:
-    """What a connection to a node begins with.
+    """The start of a connection to a node.
 
     Args:
         name: how the server's own tools call it.

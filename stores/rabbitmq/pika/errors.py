@@ -16,7 +16,7 @@ REFUSALS = {403: "access refused", 406: "precondition failed", 530: "not allowed
 """AMQP's reply codes that do not heal by themselves."""
 
 CODES = {**REFUSALS, 404: "not found", 405: "locked by another"}
-"""In words. What is not found is made when the next session begins."""
+"""In words. A missing queue or exchange is made when the next session begins."""
 
 
 def why(error: Any, address: Address) -> tuple[str, bool]:
@@ -66,7 +66,7 @@ def bytes_max_of(error: Any) -> int | None:
 
 
 def arrival_of(method: Any, properties: Any, body: bytes, *, session: int, tag: int) -> Arrival:
-    """A delivery. Whoever has published it may have put anything into its properties."""
+    """A delivery. Its publisher may have put anything into its properties."""
     headers = properties.headers or {}
     count = headers.get("x-delivery-count")
     return Arrival(
@@ -83,5 +83,5 @@ def arrival_of(method: Any, properties: Any, body: bytes, *, session: int, tag: 
 
 
 def _text(value: Any) -> str | None:
-    """What is no text comes as bytes."""
+    """A value that is no text comes as bytes."""
     return value if isinstance(value, str) else None

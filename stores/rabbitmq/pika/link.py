@@ -73,7 +73,7 @@ class PikaLink:
         self._asking, self._aside = AskingChannel(address, self._do), AskingChannel(address, self._do)
         self._session = 0
         self._published = Published()
-        # Whoever has it uses the connection, or begins or ends one.
+        # The thread that has it uses the connection, or begins or ends one.
         self._lock = threading.RLock()
         # Calls that are to be made in their order; and who waits for one that has not begun: a loop that ends begins
         # nothing more.

@@ -1,4 +1,6 @@
-"""What is published on a channel and not confirmed yet: the server counts the messages, and confirms them by number."""
+"""Messages that are published on a channel and not confirmed yet: the server counts the messages, and confirms them by
+number.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,7 @@ class Sending:
 
 
 class Published:
-    """The messages of one channel that are not confirmed. Whoever uses the connection has it for himself."""
+    """The messages of one channel that are not confirmed. The thread that uses the connection has it for itself."""
 
     def __init__(self) -> None:
         self._number = 0
