@@ -116,6 +116,8 @@ class JobBroker(RuntimeActor):
         have died, applications may have queued."""
         # Not before this broker can be found: of a stop that begins in between, its dead predecessor would be told.
         self._state.draining = self._carried_over.draining
+        # The predecessor may have died of the first turn after a trouble, and this one says what it meets itself.
+        self._store_is_down(None)
         self._ask_the_living()
         self._begin()
         self._retention.put_off()

@@ -23,12 +23,16 @@ class Standing:
 
     Args:
         kind: what it does.
+
+    Attributes:
+        stays: whether the boot ends and its row stays, so that others have to find it dead.
     """
 
     def __init__(self, environment: Environment, store: Store, kind: BootKind = "worker") -> None:
         self.boot = environment.new_id()[:12]
         self.presence, self.hints = neighbours(environment, store, self.boot)
         self.controls = controls(environment, store, self.boot)
+        self.stays = False
         self._kind = kind
         self._environment = environment
         self._store = store
@@ -48,7 +52,7 @@ class Standing:
         """Let go of the lock, the hints and the questions, however much of them was had."""
         self.controls.close()
         self.hints.close()
-        self.presence.leave(self.boot)
+        self.presence.leave(self.boot, stays=self.stays)
 
     def record(self, names: Sequence[str], now: Instant) -> BootRecord:
         """The row by which the others know this boot."""
@@ -107,24 +111,25 @@ class Standing:
             logged: the last of its turns that the log was told of.
         """
         with self._store.turn(self.boot, now) as turn:
-            others = leave(turn, self.boot, logged)
+            others, self.stays = leave(turn, self.boot, logged)
         self._hint(others)
 
     def _hint(self, others: Sequence[BootRecord]) -> None:
         self.hints.send([other.hint for other in others if other.hint is not None and other.boot != self.boot])
 
 
-def leave(turn: Turn, boot: str, logged: int) -> list[BootRecord]:
-    """Remove the row of a boot whose actors have stopped, and return the other boots.
+def leave(turn: Turn, boot: str, logged: int) -> tuple[list[BootRecord], bool]:
+    """Remove the row of a boot whose actors have stopped. Return the other boots, and whether the row stays.
 
     The row stays if the boot still holds a claim, or has not logged all that it stored: whoever finds it dead does
     both.
     """
     boots = turn.boots.all()
     own = next((one for one in boots if one.boot == boot), None)
-    if own is not None and own.turn == logged and not turn.jobs.open_claims(boot):
+    stays = own is not None and (own.turn != logged or bool(turn.jobs.open_claims(boot)))
+    if own is not None and not stays:
         turn.boots.forget((boot,))
-    return [one for one in boots if one.boot != boot]
+    return [one for one in boots if one.boot != boot], stays
 
 
 def place_of(boot_no: int, others: Sequence[BootRecord]) -> dict[str, Any]:

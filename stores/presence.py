@@ -49,8 +49,12 @@ class Presence(Protocol):
             UsageError, StoreUnavailable: as `enter`.
         """
 
-    def leave(self, boot: str) -> None:
-        """Let the others see that this boot has ended."""
+    def leave(self, boot: str, *, stays: bool = False) -> None:
+        """Let the others see that this boot has ended.
+
+        Args:
+            stays: whether its row does, so that they must find it dead; they need not wait for its lock file.
+        """
 
     def is_alive(self, boot: str) -> bool | None:
         """Whether a boot lives; None when nobody can know: its lock file is missing, or may not be opened here."""
@@ -124,11 +128,12 @@ class FilePresence:
         if held is None or found is None or not (os.path.samestat(found, held.file) and held.is_open()):
             self.enter(boot)
 
-    def leave(self, boot: str) -> None:
+    def leave(self, boot: str, *, stays: bool = False) -> None:
         with _own_lock:
             held = _own.pop(str(self._path(boot)), None)
         if held is not None:
-            _remove(self._path(boot))
+            if not stays:
+                _remove(self._path(boot))
             held.close()
 
     def is_alive(self, boot: str) -> bool | None:
@@ -237,7 +242,7 @@ class SolePresence:
     def keep(self, boot: str) -> None:
         pass
 
-    def leave(self, boot: str) -> None:
+    def leave(self, boot: str, *, stays: bool = False) -> None:
         self._boot = ""
 
     def is_alive(self, boot: str) -> bool | None:

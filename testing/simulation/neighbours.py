@@ -34,7 +34,7 @@ class VirtualPresence:
         if boot not in self._homes:
             self.enter(boot)
 
-    def leave(self, boot: str) -> None:
+    def leave(self, boot: str, *, stays: bool = False) -> None:
         self._process.boots.discard(boot)
 
     def is_alive(self, boot: str) -> bool | None:

@@ -240,6 +240,7 @@ def test_a_buried_boot_goes_on_as_another_and_nothing_that_was_asked_of_it_is_lo
     assert done.result == 2
     assert rt.boot.id != was
     assert rows(tmp_path / "jobs.db", "select boot from lamplighter_boots") == [(rt.boot.id,)]
+    recorder.wait_for("runtime.started", count=2)
     (renewed,) = recorder.of("runtime.renewed")
     assert (renewed["boot"], renewed["next_boot"]) == (was, rt.boot.id)
     assert [line["boot"] for line in recorder.of("runtime.started")] == [was, rt.boot.id]

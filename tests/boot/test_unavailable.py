@@ -176,6 +176,22 @@ def test_all_goes_on_by_itself_when_the_store_is_back(runtime, recorder, tmp_pat
     assert recorder.of("actor.crashed") == []
 
 
+def test_a_trouble_that_is_over_is_not_named_though_the_broker_died_of_it(runtime, recorder):
+    failpoints = Failpoints()
+    rt = runtime(environment=Environment(failpoints=failpoints))
+    rt.jobs.add_handler("work", lambda job: None)
+    rt.jobs.join(rt.jobs.queue("work"), timeout=10)
+    # The turn that finds the store well again is the last of this broker.
+    failpoints.arm("broker.let_out", "1*raise(ValueError)->off")
+    failpoints.arm("store.turn.commit", "1*raise(sqlite3.OperationalError: database is locked)->off")
+
+    rt.jobs.queue("work", id="it")
+
+    recorder.wait_for("store.waiting")
+    recorder.wait_for("actor.crashed", child="broker")
+    recorder.until(lambda: rt.health().status == "green", "nothing to be said of the store")
+
+
 def test_no_caller_ever_sees_database_is_locked_from_short_transactions(runtime, tmp_path):
     runtimes = [runtime(), runtime()]
     host = sqlite3.connect(tmp_path / "jobs.db", timeout=10, check_same_thread=False)

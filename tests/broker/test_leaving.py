@@ -22,7 +22,8 @@ def store():
 
 def boots_after_leaving(store, told):
     with store.turn("b", NOW) as turn:
-        others = leave(turn, "b", told)
+        others, stays = leave(turn, "b", told)
+    assert stays == ("b" in [boot.boot for boot in store.surroundings("b").boots])
     assert [boot.boot for boot in others] == ["other"]
     return [boot.boot for boot in store.surroundings("b").boots]
 

@@ -3600,6 +3600,22 @@ MUTANTS = (
     ),
     Mutant(
         SUPERVISION,
+        "the lock file of a boot that has given up its store goes with it",
+        "stores/presence.py",
+        "            if not stays:\n                _remove(",
+        "            if True:\n                _remove(",
+        test="tests/boot/test_stopping.py::test_a_stop_does_not_wait_for_a_store_that_is_locked_all_the_while[nothing]",
+    ),
+    Mutant(
+        SUPERVISION,
+        "a broker's trouble with the store is named after the broker has died",
+        "actors/job_broker.py",
+        "        self._store_is_down(None)\n        self._ask_the_living()\n",
+        "        self._ask_the_living()\n",
+        test="tests/boot/test_unavailable.py::test_a_trouble_that_is_over_is_not_named_though_the_broker_died_of_it",
+    ),
+    Mutant(
+        SUPERVISION,
         "a store that is locked is given up in the drain",
         "broker/state.py",
         "    gives_up_at: Seconds = math.inf\n",
