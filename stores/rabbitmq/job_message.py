@@ -1,7 +1,7 @@
 """Jobs as messages: JSON, so that a job that one version, host or language has queued can be read by any other.
 
 A message is a job as it waits: its reader adds the fields that only a claim has. A field with the usual value is left
-    out.
+out.
 
 Versions N and N+1 run side by side: a field that is not known is passed over, and kept when the job waits again; one
 that is missing has its default. A change that makes old readers wrong gets a new `FORMAT`, and they give it back for

@@ -1,9 +1,8 @@
 """Messages that this runtime cannot read: they go where they block no queue and are not lost.
 
 A message of a newer version is given back for a runtime that can read it: down the ladder of delays, because it would
-    come at
-once again. A message that nobody can read, or nobody has read for a day, goes to the queue of unreadable messages, with
-the reason and where it was in its headers. `lamplighter unreadable` shows them there, and returns them.
+come at once again. A message that nobody can read, or nobody has read for a day, goes to the queue of unreadable
+messages, with the reason and where it was in its headers. `lamplighter unreadable` shows them there, and returns them.
 """
 
 from __future__ import annotations
