@@ -99,7 +99,7 @@ class ConsumerStack:
         # planned here.
         self._peak, self.shrinks_at = wanted, now + LAG_SECONDS if target > wanted else None
         ended: list[str] = []
-        # What the ended ones were given is not counted here: no other consumer need end for it.
+        # Jobs of the ended ones are not counted here: no other consumer need end for it.
         while sum(one.prefetch for one in self._stack) > target:
             one = self._stack.pop()
             self._end(one.tag)

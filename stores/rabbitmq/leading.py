@@ -22,7 +22,9 @@ from .state import RabbitState
 from .watchdog import SILENCE_SECONDS_MAX
 
 HEARTBEAT_SECONDS = 5
-"""Of the connection by which the ledger is read. RabbitMQ ends one that was silent for two to three times as long."""
+"""The heartbeat of the connection by which the ledger is read. RabbitMQ ends one that was silent for two to three times
+as long.
+"""
 
 LEASE_SECONDS = 2.0 * HEARTBEAT_SECONDS
 """How long a leader leads since it has written what it has last read back. Nobody else is given the ledger before, so a
@@ -73,7 +75,7 @@ class Candidacy:
 
 
 class Leading:
-    """This runtime's part in who leads. Whoever takes turns does everything.
+    """This runtime's part in who leads. The thread that takes turns does everything.
 
     Args:
         link: that of jobs, by which is asked whether anybody else may lead.

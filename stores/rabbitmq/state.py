@@ -89,8 +89,8 @@ class RabbitState:
         return None if deadline == float("inf") else now + deadline - self.time.now()
 
     def unsaid(self, now: Instant) -> list[Record]:
-        """What the others do not know of this runtime: they may have taken it for one that has ended, or somebody may
-        have deleted the ledger.
+        """The facts about this runtime that the others do not know: they may have taken it for one that has ended, or
+        somebody may have deleted the ledger.
         """
         known = self.shared.runtimes.get(self.runtime_id, {})
         missing = [one for one in self.declared.values() if one.id not in known]

@@ -174,7 +174,7 @@ class World:
         return self.current is self._main
 
     def heed_interrupts(self) -> Callable[[], object]:
-        """Have a Ctrl-C come out of what the test waits for, whichever task runs then. What it returns ends that."""
+        """Have a Ctrl-C come out of what the test waits for, whichever task runs then. The result ends that."""
         before: Any = signal.getsignal(signal.SIGINT)
         if not callable(before) or threading.current_thread() is not threading.main_thread():
             return lambda: None

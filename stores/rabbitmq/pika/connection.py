@@ -158,7 +158,7 @@ class Connection(SelectConnection):
         poll = select.poll()
         poll.register(fd, select.POLLIN)
         try:
-            # What is waited for may come by the connection of the ledger, too, so the event is looked at often.
+            # The awaited frame may come by the connection of the ledger, too, so the event is looked at often.
             looks = most = max(1, round(min(seconds, READ_SECONDS_MAX) / LOOK_SECONDS))
             while loop.left == fd and not event.is_set() and looks:
                 looks -= 1
