@@ -84,6 +84,8 @@ def judge(
                 attempt=job.attempt,
                 run_at=now + seconds,
                 interruptions=job.interruptions,
+                suspect_until=job.suspect_until,
+                must_begin=bool(job.must_begin),
             )
         case OutcomeKind.FAILED | OutcomeKind.TIMED_OUT:
             return _judge_failure(job, outcome, policy, now, chance)

@@ -12,7 +12,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from lamplighter import NotStarted
+from lamplighter import NotStarted, StoreError, StoreUnavailable
 from lamplighter.environment import Environment
 from lamplighter.environment.clock import SystemClock
 from lamplighter.environment.mailbox import ActorMailbox
@@ -31,12 +31,13 @@ BYTES_MAX = 1_000
 
 
 class WatchedStore(SqliteStore):
-    """Counts the schedules that are read."""
+    """Counts the schedules that are read. Looks for changed ones fail with `troubles`, one after the other."""
 
     def __init__(self, *args, **options):
         super().__init__(*args, **options)
         self.looks = 0
         self.read = []
+        self.troubles = []
         self.schedules = WatchedSchedules(self)
 
 
@@ -53,6 +54,8 @@ class WatchedSchedules(ScheduleRows):
         return found
 
     def changed(self, since, limit):
+        if self._store.troubles:
+            raise self._store.troubles.pop()
         found = super().changed(since, limit)
         self._store.looks += 1
         self._store.read += found
@@ -324,6 +327,21 @@ def test_a_durable_schedule_that_a_neighbour_has_added_fires_here(scheduled, tim
 
     schedule = neighbour.scheduler.add("work", "0 * * * *", durable=True)
     recorder.until(lambda: look_abroad(rt, time, recorder) or schedule in knows(rt), "it to be known here")
+    advance_to(time, NOON + 1)
+
+    assert recorder.wait_for("slot.fired", schedule=schedule)["boot"] == rt.boot.id
+
+
+@pytest.mark.parametrize("troubles", [[StoreUnavailable("busy")], [StoreError("damaged"), StoreUnavailable("busy")]])
+def test_a_look_for_changed_schedules_that_failed_is_made_again(scheduled, time, recorder, troubles):
+    # No neighbour says twice that something has changed, so nothing but the scheduler itself brings the next look.
+    rt, neighbour = scheduled(), scheduled(time=ManualTime(START))
+    look_abroad(rt, time, recorder)
+    rt.boot.store.troubles += troubles
+
+    schedule = neighbour.scheduler.add("work", "0 * * * *", durable=True)
+    recorder.until(lambda: look_abroad(rt, time, recorder) or not rt.boot.store.troubles, "the looks to fail")
+    look_abroad(rt, time, recorder)
     advance_to(time, NOON + 1)
 
     assert recorder.wait_for("slot.fired", schedule=schedule)["boot"] == rt.boot.id

@@ -6,7 +6,7 @@ import threading
 from contextlib import closing
 
 import pytest
-from lamplighter import Job
+from lamplighter import Job, Snooze
 from lamplighter.environment.clock import SystemClock
 from lamplighter.stores.sqlite.store import SqliteStore
 
@@ -36,6 +36,21 @@ def test_one_turn_claims_one_suspect_for_all_names(file):
         claimed = turn.jobs.claim([want(name="first"), want(name="second")], suspect=True).claims
 
     assert sum(map(len, claimed.values())) == 1
+
+
+@pytest.mark.parametrize("error", [ValueError("not what kills processes"), Snooze(3600)])
+def test_a_suspect_whose_next_run_fails_or_snoozes_is_one_still(runtime, recorder, file, error):
+    def work(job: Job) -> None:
+        raise error
+
+    rt = runtime(file, start=False)
+    rt.jobs.add_handler("first", work, backoff=[3600])
+    rt.start()
+    recorder.until(lambda: recorder.of("job.failed") or recorder.of("job.snoozed"), "the run to end")
+
+    ran, untouched = (rt.jobs.get(job).record for job in ("one", "two"))
+    assert (ran.claim_no, ran.state) == (2, "queued")
+    assert ran.suspect_until == untouched.suspect_until is not None
 
 
 def test_of_two_suspects_the_second_waits_until_the_first_has_ended(runtime, recorder, file):

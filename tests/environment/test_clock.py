@@ -1,8 +1,12 @@
-"""The clock's own memory: what nobody waits for any more is not kept."""
+"""The clock's own memory, and the steps of wall time that it notices."""
 
 from __future__ import annotations
 
+import threading
 import time as walltime
+
+import pytest
+from lamplighter.environment.clock import SystemClock
 
 
 def test_deadlines_go_with_their_jobs(runtime, recorder):
@@ -26,3 +30,56 @@ def test_the_clocks_heap_does_not_grow_with_jobs_that_have_ended(runtime, record
         rt.jobs.join(job, timeout=10)
 
     assert len(rt.boot.clock._monotonic) < 500
+
+
+class SteppedTime:
+    """The wall time of this process, set forward or back by `ahead` seconds."""
+
+    def __init__(self, monkeypatch):
+        self.ahead = 0.0
+        real = walltime.time
+        monkeypatch.setattr(walltime, "time", lambda: real() + self.ahead)
+
+
+@pytest.fixture
+def stepped(monkeypatch):
+    return SteppedTime(monkeypatch)
+
+
+@pytest.mark.parametrize("step", [3600.0, -3600.0, 2.0, -2.0])
+def test_a_step_of_wall_time_is_noticed_once_in_either_direction(stepped, step):
+    clock, jumps = SystemClock(), []
+    clock.on_jump(jumps.append)
+    clock.notice()
+    unstepped = list(jumps)
+
+    for _ in range(2):
+        stepped.ahead = step
+        clock.notice()
+
+    assert (unstepped, jumps) == ([], [pytest.approx(step, abs=0.5)])
+
+
+@pytest.mark.parametrize("step", [0.6, -0.6])
+def test_small_steps_are_noticed_when_they_have_become_a_large_one(stepped, step):
+    clock, jumps = SystemClock(), []
+    clock.on_jump(jumps.append)
+
+    for number in (1, 2):
+        stepped.ahead = number * step
+        clock.notice()
+
+    assert jumps == [pytest.approx(2 * step, abs=0.3)]
+
+
+@pytest.mark.parametrize("step", [3600.0, -3600.0])
+def test_the_clocks_thread_notices_a_step_by_itself(stepped, step):
+    clock, jumps, noticed = SystemClock(), [], threading.Event()
+    clock.on_jump(lambda delta: (jumps.append(delta), noticed.set()))
+    clock.start()
+
+    stepped.ahead = step
+
+    assert noticed.wait(15)
+    clock.stop()
+    assert jumps == [pytest.approx(step, abs=0.5)]

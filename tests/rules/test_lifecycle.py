@@ -130,6 +130,27 @@ def test_blamed_interruptions_make_a_suspect_and_then_a_dead_job():
     assert third.reason == "poison: interrupted 3 times within 72 h; last: killed by SIGSEGV"
 
 
+@pytest.mark.parametrize(
+    ("kind", "blamed"),
+    [
+        (OutcomeKind.FAILED, False),
+        (OutcomeKind.TIMED_OUT, False),
+        (OutcomeKind.SNOOZED, False),
+        (OutcomeKind.INTERRUPTED, False),
+        (OutcomeKind.INTERRUPTED, True),
+    ],
+)
+def test_a_suspect_is_one_until_its_time_is_up_however_its_next_run_ends(kind, blamed):
+    policy = Policy(max_attempts=9, interruptions_max=9)
+    suspect = running(interruptions=2, suspect_until=NOW + 60, must_begin=1)
+
+    found = verdict(suspect, kind, policy, earlier=2, blamed=blamed)
+
+    until = NOW + (INTERRUPTION_WINDOW_SECONDS if blamed else 60)
+    assert (found.state, found.suspect_until, found.must_begin) == ("queued", until, True)
+    assert found.interruptions == 2 + blamed
+
+
 @given(
     kind=st.sampled_from(ENDINGS),
     attempt=st.integers(0, 30),
