@@ -102,6 +102,8 @@ class BrokerState:
         self.stored_names = None
         self.others = []
         self.untraced.clear()
+        # Whoever reads the log of the new boot finds there that it is quiet.
+        self.quiet.logged = None
         self.forget_next_due()
 
     def free_names(self) -> list[str]:

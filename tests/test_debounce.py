@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from lamplighter import (
+    Carrier,
     Debounce,
     Job,
     JobFailed,
@@ -266,6 +267,50 @@ def test_each_way_to_queue_takes_it(how, runtime, tmp_path):
 
     assert rt.jobs.join(job, timeout=JOIN_SECONDS_MAX).result == "2 k"
     assert seen[-1] == 2
+
+
+class Numbered(Carrier):
+    """Has each job carry the number of the call that queued it."""
+
+    def __init__(self) -> None:
+        self._numbers = itertools.count(1)
+
+    def inject(self) -> dict[str, str]:
+        return {"call": str(next(self._numbers))}
+
+
+@pytest.mark.parametrize("how", ["queue", "queue_many", "connection"])
+def test_the_job_carries_what_its_last_call_took_along(how, runtime, tmp_path):
+    rt = runtime(tmp_path / "app.db", carriers=[Numbered()])
+    rt.jobs.add_handler("index", lambda job: job.carried["call"])
+    for data in (1, 2):
+        match how:
+            case "queue":
+                job = rt.jobs.queue("index", data, debounce=DOC)
+            case "queue_many":
+                (job,) = rt.jobs.queue_many([JobSpec(name="index", data=data, debounce=DOC)])
+            case _:
+                with closing(sqlite3.connect(tmp_path / "app.db", timeout=JOIN_SECONDS_MAX)) as connection, connection:
+                    job = rt.jobs.queue("index", data, debounce=DOC, connection=connection)
+
+    rt.jobs.requeue(job)
+
+    assert rt.jobs.join(job, timeout=JOIN_SECONDS_MAX).result == "2"
+
+
+def test_the_lines_of_the_job_have_the_root_of_the_first_call(runtime, recorder):
+    rt = runtime()
+    rt.jobs.add_handler("save", lambda job: job.queue("index", job.data, debounce=DOC).id)
+    one, two = (rt.jobs.join(rt.jobs.queue("save", data), timeout=JOIN_SECONDS_MAX) for data in (1, 2))
+    rt.jobs.queue("index", 3, debounce=DOC)
+
+    recorder.wait_for("job.replaced", count=2)
+    assert one.result == two.result
+    assert {line["corr"] for line in (*recorder.of("job.replaced"), *recorder.of("job.queued", job_id=one.result))} == {
+        one.id
+    }
+    stored = rt.jobs.get(one.result)
+    assert (stored.record.corr, stored.data) == (one.id, 3)
 
 
 async def _aqueue(rt: Runtime) -> Job[Any]:

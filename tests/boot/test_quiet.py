@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
+from contextlib import closing
 
 import pytest
 from lamplighter import Environment, NotStarted, StoreUnavailable
@@ -156,6 +158,20 @@ def test_a_broker_that_hangs_heeds_it_when_it_goes_on(runtime, recorder, caller)
     second = rt.jobs.queue("work", id="second")
     recorder.until(lambda: is_idle(rt), "it to be idle")
     assert rt.jobs.get(second).state == "queued"
+
+
+def test_a_quiet_boot_that_goes_on_as_another_says_so_of_that_one_too(runtime, recorder, tmp_path):
+    rt = runtime()
+    was = rt.boot.id
+    rt.quiet(by="ada")
+    with closing(sqlite3.connect(tmp_path / "jobs.db", timeout=PATIENCE)) as db, db:
+        db.execute("delete from lamplighter_boots where boot = ?", (was,))
+
+    rt.jobs.queue("work")
+
+    recorder.wait_for("runtime.quieted", count=2)
+    told = [(event["boot"], event["by"]) for event in recorder.of("runtime.quieted")]
+    assert told == [(was, "ada"), (rt.boot.id, "ada")]
 
 
 def test_a_broker_that_dies_over_it_leaves_it_to_its_successor(runtime, recorder):

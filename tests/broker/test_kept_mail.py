@@ -137,15 +137,24 @@ def test_while_the_store_is_away_callers_are_refused_at_once_beyond_a_bound(boun
     assert all(error.job_id for error in refused)
     jobs.join(working, timeout=10)
     assert jobs.counts("mail")["queued"] == len(accepted)
+    # There is room again, also for a caller that waits for nobody else.
+    assert [jobs.queue("mail", n).data for n in range(2 * KEPT_MAX)] == [*range(2 * KEPT_MAX)]
 
 
 def test_a_night_of_progress_reports_is_kept_as_the_last_one(bounded, recorder, tmp_path):
-    broker, key = broker_of(bounded), (99, 1)
+    broker, go = broker_of(bounded), threading.Event()
+    bounded.jobs.add_handler("work", lambda job: go.wait(30))
+    job = bounded.jobs.queue("work")
+    recorder.wait_for("job.started")
+    key = bounded.jobs.get(job).record.key
 
     with locked(tmp_path / "jobs.db"):
         for n in range(1_000):
             bounded.boot.post.tell("broker", Progressed(key, str(n)))
-        recorder.until(lambda: broker.behind <= 1, "the reports to be merged")
+        last = Progressed(key, "999")
+        recorder.until(lambda: [mail.body for mail in broker._pending] == [last], "the reports to be merged")
+    recorder.until(lambda: bounded.jobs.get(job).record.progress == "999", "the last to be stored")
+    go.set()
 
 
 def test_the_mail_of_callers_who_have_given_up_leaves(runtime, recorder, tmp_path):

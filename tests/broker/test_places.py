@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 import threading
 from collections import Counter
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lamplighter import Runtime
+from lamplighter import Discard, Job, Runtime, Snooze
 from lamplighter.broker.places import share_out
 from lamplighter.stores.turn_ports import Want
 from lamplighter.testing import Simulation
@@ -203,3 +205,36 @@ def test_in_days_of_long_and_short_jobs_on_two_processes_none_is_left_behind(ser
         assert states == {"done": 60}
         assert {jobs.join(job, timeout=1).state for job in longs} == {"done"}
     assert set(most.values()) == {4}
+
+
+def ends(job: Job[Any]) -> Any:
+    """Ends as its data say."""
+    match job.data:
+        case "an error":
+            raise ValueError(job.data)
+        case "a snooze":
+            raise Snooze(3600)
+        case "a discard":
+            raise Discard(job.data)
+        case "a cancel" | "a timeout":
+            job.sleep(30)
+    return job.data
+
+
+@pytest.mark.parametrize("end", ["an error", "a snooze", "a discard", "a cancel", "a timeout"])
+@pytest.mark.parametrize("limit", ["concurrency", "concurrency_total", "concurrency_per_group", "workers_max"])
+def test_a_place_comes_back_however_the_job_that_had_it_ends(
+    runtime: Callable[..., Runtime], recorder: Any, limit: str, end: str
+) -> None:
+    rt = runtime(**({limit: 1} if limit == "workers_max" else {}))
+    rt.jobs.add_handler("work", ends, **({limit: 1} if limit != "workers_max" else {}))
+    for again in (1, 2):
+        job = rt.jobs.queue("work", end, group="a", max_attempts=1, timeout=0.05 if end == "a timeout" else None)
+        recorder.wait_for("job.started", job_id=job.id)
+        if end == "a cancel":
+            rt.jobs.cancel(job)
+
+        after = rt.jobs.queue("work", again, group="a")
+
+        assert rt.jobs.join(after, timeout=15).result == again
+        assert rt.jobs.get(job).record.claim_no == 1

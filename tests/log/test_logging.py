@@ -24,7 +24,8 @@ import pytest
 import structlog
 from lamplighter import JobFields, UsageError, configure_logging
 from lamplighter.environment.failpoints import Failpoints
-from lamplighter.log.emitter import Log
+from lamplighter.environment.mailbox import Mailbox
+from lamplighter.log.emitter import Log, Subscription
 from lamplighter.log.job_context import JOB_FIELDS
 from lamplighter.log.outlets import outlet_of
 
@@ -1053,6 +1054,20 @@ def test_a_subscriber_hears_what_the_logger_does_not(runtime, recorder):
 
     assert [event["seq"] for event in recorder.events] == list(range(1, len(recorder.events) + 1))
     assert {"job.queued", "job.claimed", "job.started", "job.done"} <= {event["event"] for event in recorder.events}
+
+
+def test_a_subscriber_that_was_too_slow_once_hears_what_comes_later():
+    heard, most = [], 2
+    slow = Subscription(heard.append, None, Mailbox())
+
+    for behind in (1, 2, 3):
+        for number in range(most + behind):
+            slow.offer({"event": "job.done", "turn": number}, most)
+        slow.close()
+        slow.run(lambda one, error: None)
+
+        assert [event["turn"] for event in heard] == [0, 1] * behind
+        assert slow.dropped == sum(range(behind + 1))
 
 
 def test_when_the_hosts_logger_raises_as_many_lines_are_lost_as_numbers_are_missing():

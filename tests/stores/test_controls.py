@@ -84,7 +84,7 @@ def test_who_asks_is_answered_by_the_process_that_answers(serve):
     heard = served.ask()
 
     assert heard.answer == b"heard hello"
-    assert heard.pid in (os.getpid(), None)
+    assert heard.pid == (os.getpid() if hasattr(socket, "SO_PEERCRED") else None)
 
 
 def test_only_its_own_user_can_reach_it(serve):
@@ -278,12 +278,12 @@ def test_without_a_thread_there_is_no_socket_to_wait_at(tmp_path):
     def none_left(run, name):
         raise RuntimeError("can't start new thread")
 
-    made = SocketControls(tmp_path / "boots", "one", walltime.monotonic)
+    made, before = SocketControls(tmp_path / "boots", "one", walltime.monotonic), set(controls._open)
     made.serve(echo, none_left)
 
     assert "can't start new thread" in made.trouble()
     assert list((tmp_path / "boots").iterdir()) == []
-    assert not controls._open
+    assert controls._open == before
 
 
 def test_what_the_dead_have_left_is_buried_with_them_or_tidied_away(tmp_path):
@@ -355,4 +355,6 @@ def test_while_nobody_asks_its_thread_does_not_wake(serve, monkeypatch):
 
     # Without a caller it waits for ever, with one for no longer than that one has.
     assert waits[0] is waits[-1] is None
-    assert all(wait is None or wait <= controls.CALLER_SECONDS_MAX for wait in waits)
+    bounded = [wait for wait in waits if wait is not None]
+    assert bounded
+    assert max(bounded) <= controls.CALLER_SECONDS_MAX

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sqlite3
 import threading
 
 import pytest
@@ -42,6 +44,34 @@ def test_no_more_read_at_once_than_there_may_be_connections(monkeypatch):
     with pool.lend() as connection:
         assert connection is opened[0]
     assert len(opened) == READERS_MAX
+
+
+@pytest.mark.parametrize("end", ["well", "with an error", "without a connection"])
+def test_readers_that_were_all_lent_once_are_all_lent_again(monkeypatch, end):
+    monkeypatch.setattr(readers, "READ_SECONDS_MAX", 0.0)
+    unable = [sqlite3.OperationalError("unable to open database file")] * (
+        READERS_MAX * (end == "without a connection")
+    )
+
+    def connect():
+        if unable:
+            raise unable.pop()
+        return Connection()
+
+    pool = Readers(connect)
+    error = ZeroDivisionError if end == "with an error" else None
+    for _ in range(len(unable)):
+        with pytest.raises(sqlite3.OperationalError), pool.lend():
+            pass
+    for _ in range(3):
+        lent = [pool.lend() for _ in range(READERS_MAX)]
+        for one in lent:
+            one.__enter__()
+        with pytest.raises(StoreUnavailable), pool.lend():
+            pass
+        for one in lent:
+            with contextlib.suppress(ZeroDivisionError):
+                one.__exit__(error, None if error is None else error(), None)
 
 
 def test_a_connection_that_is_being_closed_is_not_back_yet():
