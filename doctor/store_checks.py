@@ -11,7 +11,7 @@ from ..errors import StoreCorrupt
 from ..messages.jobs import JobState
 from ..rules.wording import many, span
 from ..stores.presence import folder_of, mount_of
-from ..stores.sqlite.schema import VERSION
+from ..stores.sqlite.schema import OLDEST, VERSION
 from .diagnosis import Symptom, error, note, ok, unknown, warning
 from .evidence import Evidence
 from .words import size
@@ -89,7 +89,7 @@ def versions(seen: Evidence) -> Iterator[Symptom]:
     elif version < VERSION:
         yield warning(
             f"the file has schema {version}, and this Lamplighter writes {VERSION}",
-            "the next start of a runtime migrates it; keep a copy, since older versions cannot read it then",
+            f"the next start of a runtime migrates {OLDEST} or newer; keep a copy: older versions cannot read it then",
         )
     if version != VERSION:
         return

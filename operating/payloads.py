@@ -19,7 +19,7 @@ def payload(text: str, *, is_shown: bool) -> Payload:
         # No version of ours has written this.
         return Payload(is_shown=False, value=None, shape="unreadable", bytes=len(text))
     if "\\ud" in text:
-        # There may be half of a surrogate pair, which older versions have stored.
+        # There may be half of a surrogate pair, which another program has queued.
         value = valid(value)
     return Payload(is_shown=is_shown, value=value if is_shown else None, shape=shape_of(value), bytes=len(text))
 

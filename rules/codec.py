@@ -3,7 +3,7 @@ own (a UUID, a date, a dataclass, a model) is stored as these; otherwise nothing
 
 Half of a surrogate pair (a text that was cut within an emoji, the name of a file that is not UTF-8) is no text that can
 be written anywhere. New data with it is refused; in what a job has done already, a result or an error, U+FFFD
-stands in its place. So it does in whatever is shown of a store that an older version has written.
+stands in its place. So it does in whatever is shown of a job that another program has queued.
 
 JSON only, never pickle: a job written by one version, process or machine must be readable by any other.
 """

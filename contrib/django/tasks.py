@@ -149,7 +149,7 @@ class LamplighterBackend(BaseTaskBackend):
         record, attempts = job.record, self._attempts_of(job)
         workers = [attempt.boot for attempt in attempts]
         if job.state in (JobState.RUNNING, JobState.DONE):
-            # It is not known of a task that an older version has done, or that somebody has marked done in the queue.
+            # No boot is known of a task that somebody has marked done in the queue.
             workers.append(record.boot or f"claim {record.claim_no}")
         begun = [attempt.claimed_at for attempt in attempts]
         if record.claimed_at is not None:

@@ -164,7 +164,7 @@ def _differences(line: Line, move: Told) -> Iterator[str]:
     if line.event in MOVES:
         pairs += [("claim_no", line.claim_no, move.c), ("attempt", line.attempt, move.a)]
         if line.event != "job.done" or line.outcome is not None:
-            # That a job is done says how its attempt has ended; an older version's line says it twice.
+            # That a job is done says how its attempt has ended: its line has no outcome, unless somebody edited it.
             pairs.append(("outcome", line.outcome, move.o))
         if line.event in ("job.failed", "job.dead"):
             pairs.append(("boot_was", line.boot_was, move.b))

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
-from ...errors import SchemaTooNew, StoreCorrupt, StoreError, StoreUnavailable
+from ...errors import StoreCorrupt, StoreError, StoreUnavailable
 from ...messages.boots import BootRecord
 from ..open_transactions import OwnConnection
 from ..ports import JobTable, StoreSnapshot
 from .boots import read_boots
 from .readers import Readers
 from .rows import JobRows
-from .schema import VERSION
+from .schema import VERSION, check_readable
 from .snapshot import snapshot_of
 from .translation import CLEAN_FAILURES, Translation
 
@@ -201,11 +201,7 @@ def _open(
     address: str, *, check_same_thread: bool = True, busy_seconds_max: float = BUSY_SECONDS_MAX
 ) -> sqlite3.Connection:
     connection, version = opened(address, check_same_thread=check_same_thread, busy_seconds_max=busy_seconds_max)
-    if version > VERSION:
-        raise SchemaTooNew(
-            f"expected a store of schema version {VERSION}, got: {address!r}, which has {version}; look at it with a "
-            "newer Lamplighter"
-        )
+    check_readable(version, f" in {address!r}")
     if version < VERSION:
         raise StoreError(
             f"expected a store of schema version {VERSION}, got: {address!r}, which has {version}; "

@@ -9,14 +9,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 
-from ...errors import SchemaTooNew, UsageError
+from ...errors import SchemaTooNew, StoreError, UsageError
 from . import write_lock as writelock
 from .host_follow_ups import HOST_FOLLOW_UPS
 from .steps import STEPS
 from .tallies import TALLIES
 
 VERSION = 2
-"""The schema that this code reads and writes. That of 0.1.0 is 1."""
+"""The schema that this code reads and writes."""
 
 # For `in` with a list SQLite builds a table of it each time a row is written: 2 us, a third of an update.
 JOBS = """
@@ -106,38 +106,6 @@ JOB_INDEXES = (
     "create index lamplighter_jobs_children on lamplighter_jobs (corr) where corr <> id",
 )
 
-STORE = """
-create table lamplighter_store (
-  one integer primary key check (one = 1), schema_version integer not null, store_id text,
-  boots integer not null, last_no integer not null, change_no integer not null,
-  clock_count text, clock_offset real, clock_stepped real
-) strict
-"""
-"""`boots` is the number of the boot that came last, `last_no` that of the last job that retention has removed."""
-
-BOOTS = """
-create table lamplighter_boots (
-  boot text primary key, pid integer not null, host text not null, started_at real not null, hint text,
-  names text not null default '[]', boot_no integer not null, turn integer not null default 0,
-  unlogged text not null default '[]', stopping integer not null default 0, kind text not null default 'worker',
-  version text not null default '', python text not null default '', control text
-) strict
-"""
-
-PAUSES = """
-create table lamplighter_pauses (
-  name text primary key, since real, "by" text, reason text, until real, "limit" integer
-) strict
-"""
-"""Names that are paused, or have a limit; also some whose pause has ended by itself."""
-
-RETIRED = """
-create table lamplighter_retired (
-  schedule_id text primary key, change_no integer not null
-) strict, without rowid
-"""
-"""A schedule that is still at this change has been removed; one that is not has been used by somebody since."""
-
 LINKS = (
     # A job waits only for jobs that were stored before it, so no two can wait for each other.
     """create table lamplighter_links (
@@ -169,13 +137,6 @@ TURNS = (
 )
 """The groups that have queued jobs, with their places in the line; `turns` says what these are."""
 
-RATES = """
-create table lamplighter_rates (
-  name text not null, group_key text not null, spent_to real not null, primary key (name, group_key)
-) strict, without rowid
-"""
-"""The spent part of the rates of names, under the group ''; `rules.rates` says what that is."""
-
 SCHEDULE_CHANGES = (
     """create table lamplighter_schedule_changes (
       no integer primary key, schedule_id text not null, at real not null, record text
@@ -185,7 +146,12 @@ SCHEDULE_CHANGES = (
 """Changes of schedules in applications' own transactions, until a turn has carried them out, in order."""
 
 CREATION = (
-    STORE,
+    # `boots` is the number of the boot that came last, `last_no` that of the last job that retention has removed.
+    """create table lamplighter_store (
+      one integer primary key check (one = 1), schema_version integer not null, store_id text,
+      boots integer not null, last_no integer not null, change_no integer not null,
+      clock_count text, clock_offset real, clock_stepped real
+    ) strict""",
     TALLIES,
     f"insert into lamplighter_store values (1, {VERSION}, null, 0, 0, 0, null, null, null)",
     JOBS,
@@ -197,8 +163,16 @@ CREATION = (
       primary key (job_id, claim_no)
     ) strict, without rowid""",
     STEPS,
-    BOOTS,
-    PAUSES,
+    """create table lamplighter_boots (
+      boot text primary key, pid integer not null, host text not null, started_at real not null, hint text,
+      names text not null default '[]', boot_no integer not null, turn integer not null default 0,
+      unlogged text not null default '[]', stopping integer not null default 0, kind text not null default 'worker',
+      version text not null default '', python text not null default '', control text
+    ) strict""",
+    # Names that are paused, or have a limit; also some whose pause has ended by itself.
+    """create table lamplighter_pauses (
+      name text primary key, since real, "by" text, reason text, until real, "limit" integer
+    ) strict""",
     """create table lamplighter_schedules (
       id text primary key, name text not null, "when" text not null, data text not null, timezone text not null,
       dst_gap text not null, dst_fold text not null, catch_up text not null, catch_up_window real not null,
@@ -209,10 +183,16 @@ CREATION = (
     ) strict""",
     # The schedules that have changed since a runtime looked: one range is read, however many there are.
     "create index lamplighter_schedules_changes on lamplighter_schedules (change_no)",
-    RETIRED,
+    # A schedule that is still at this change has been removed; one that is not has been used by somebody since.
+    """create table lamplighter_retired (
+      schedule_id text primary key, change_no integer not null
+    ) strict, without rowid""",
     *LINKS,
     *TURNS,
-    RATES,
+    # The part of its rate that a name has spent, under the group ''; see `rules.rates`.
+    """create table lamplighter_rates (
+      name text not null, group_key text not null, spent_to real not null, primary key (name, group_key)
+    ) strict, without rowid""",
     *SCHEDULE_CHANGES,
     *HOST_FOLLOW_UPS,
     # A slot fires once: its row and its job are inserted in one transaction, under this key.
@@ -224,76 +204,15 @@ CREATION = (
 )
 """The statements that make an empty store."""
 
-MIGRATIONS: dict[int, tuple[str, ...]] = {
-    2: (
-        # SQLite can take neither `autoincrement` nor a default from a table, so these are written anew. Its legacy way
-        # of renaming leaves the application's own views as they are; the other reads them, and fails if one is broken.
-        "pragma legacy_alter_table = on",
-        "alter table lamplighter_jobs rename to lamplighter_jobs_before",
-        "alter table lamplighter_store rename to lamplighter_store_before",
-        "alter table lamplighter_boots rename to lamplighter_boots_before",
-        "alter table lamplighter_pauses rename to lamplighter_pauses_before",
-        JOBS,
-        # How many moves a job has made nobody has counted, so all of them are one. Whether one that waits was to wait
-        # for seconds nobody has kept, so it waits until an instant.
-        """insert into lamplighter_jobs (no, id, name, data, state, priority, run_at, queued_at, corr, attempt,
-             claim_no, settled_no, max_attempts, timeout, expires_at, unique_key, schedule, slot, one_at_a_time, boot,
-             incarnation, counts_attempt, deferred, claimed_at, interruptions, interruptions_max, suspect_until,
-             must_begin, result, reason, error, traceback, progress, ended_at, rev, waits, due_in)
-           select no, id, name, data, state, priority, run_at, queued_at, corr, attempt,
-             claim_no, settled_no, max_attempts, timeout,
-             case when deferred then claimed_at + timeout else expires_at end, unique_key, schedule, slot, solo, boot,
-             incarnation, begun, deferred, claimed_at, interruptions, interruptions_max, suspect_until,
-             wary, result, reason, error, traceback, progress, ended_at,
-             case when rev is not null then 1 when told is null then 0 else -1 end,
-             state = 'queued' and (run_at > queued_at or attempt > 0),
-             case when state = 'queued' and run_at > queued_at then null else 0.0 end
-           from lamplighter_jobs_before order by no""",
-        STORE,
-        # What is here was done by boots that had no number: the first that has one is not the first.
-        """insert into lamplighter_store
-           select one, schema_version, null,
-             max((select count(*) from lamplighter_boots_before), exists (select 1 from lamplighter_jobs)),
-             coalesce((select seq from sqlite_sequence where name = 'lamplighter_jobs_before'), 0), change_no,
-             null, null, null
-           from lamplighter_store_before""",
-        BOOTS,
-        # Of a boot of 0.1.0 it is not known which turns it has not logged.
-        """insert into lamplighter_boots
-           select boot, pid, host, started_at, hint, names, row_number() over (order by started_at, boot), 0, '[]', 0,
-             'worker', '0.1.0', '', null
-           from lamplighter_boots_before""",
-        "drop table lamplighter_jobs_before",
-        "drop table lamplighter_store_before",
-        "drop table lamplighter_boots_before",
-        PAUSES,
-        """insert into lamplighter_pauses
-           select name, paused_at, null, null, null, null from lamplighter_pauses_before""",
-        "drop table lamplighter_pauses_before",
-        "pragma legacy_alter_table = off",
-        *JOB_INDEXES,
-        "alter table lamplighter_schedules add column key text",
-        "alter table lamplighter_schedules add column priority integer not null default 0",
-        "alter table lamplighter_schedules add column max_attempts integer",
-        "alter table lamplighter_schedules add column timeout real",
-        "alter table lamplighter_schedules add column expires real",
-        RETIRED,
-        *LINKS,
-        *TURNS,
-        RATES,
-        *SCHEDULE_CHANGES,
-        *HOST_FOLLOW_UPS,
-        STEPS,
-        TALLIES,
-        # So that a name is known whose jobs have all ended.
-        """insert into lamplighter_tallies
-           select 0, 0, name, kind, count(*), 0.0, '[]' from (
-             select name, 'queued' as kind from lamplighter_jobs
-             union all select name, state from lamplighter_jobs where state not in ('queued', 'running'))
-           group by name, kind""",
-    ),
-}
-"""The statements that lead from the version before to each version."""
+MIGRATIONS: dict[int, tuple[str, ...]] = {}
+"""The statements that lead to a version from the one before it. Version 2 is that of 0.2.0, the first release.
+
+SQLite's other way of renaming a table reads each view of the application, and fails if one is broken: a migration that
+renames sets `pragma legacy_alter_table = on` before, and off afterwards.
+"""
+
+OLDEST = VERSION - len(MIGRATIONS)
+"""The oldest version that can be migrated."""
 
 
 def migrate(connection: sqlite3.Connection, busy_ms: int, new_id: Callable[[], str] | None = None) -> str:
@@ -308,12 +227,12 @@ def migrate(connection: sqlite3.Connection, busy_ms: int, new_id: Callable[[], s
 
     Raises:
         SchemaTooNew: a newer Lamplighter wrote the file; nothing is changed.
+        StoreError: the file is older than `OLDEST`; nothing is changed.
     """
     writelock.begin(connection, busy_ms)
     try:
         version = read_version(connection)
-        if version > VERSION:
-            raise _too_new(version)
+        check_readable(version)
         if version == 0:
             version = VERSION
             for statement in CREATION:
@@ -322,7 +241,12 @@ def migrate(connection: sqlite3.Connection, busy_ms: int, new_id: Callable[[], s
             for statement in MIGRATIONS[step]:
                 connection.execute(statement)
             connection.execute("update lamplighter_store set schema_version = ?", (step,))
-        store_id = _identity(connection, new_id)
+        # A file that is made anew at the same path is another store, and a log can tell.
+        connection.execute(
+            "update lamplighter_store set store_id = ifnull(?, lower(hex(randomblob(12)))) where store_id is null",
+            (None if new_id is None else new_id(),),
+        )
+        store_id = read_store_id(connection)
         connection.execute("commit")
         return store_id
     except BaseException:
@@ -335,33 +259,38 @@ def check_existing(connection: sqlite3.Connection, address: str) -> None:
 
     Raises:
         UsageError: it has none, or older ones.
-        SchemaTooNew: a newer Lamplighter wrote it.
+        SchemaTooNew, StoreError: see `migrate`.
     """
     version = read_version(connection)
-    if version > VERSION:
-        raise _too_new(version)
+    check_readable(version)
     if version < VERSION:
         has = f"which has {version}: a start of a runtime makes it newer" if version else "which has none of its tables"
         raise UsageError(f"expected a store of schema version {VERSION}, got: {address}, {has}")
 
 
-def _too_new(version: int) -> SchemaTooNew:
-    return SchemaTooNew(
-        f"expected a store with schema version {VERSION} or older, got: {version}; "
-        "upgrade Lamplighter in this process, or give it another file"
-    )
+def check_readable(version: int, of: str = "") -> None:
+    """Refuse the schema of a file that this code can neither use nor migrate. Version 0 is a file without tables.
 
+    Args:
+        of: names the file in an error.
 
-def _identity(connection: sqlite3.Connection, new_id: Callable[[], str] | None) -> str:
-    """The id of the store: a file that is made anew at the same path is another store, and a log can tell."""
-    if new_id is not None:
-        connection.execute("update lamplighter_store set store_id = ? where store_id is null", (new_id(),))
-    connection.execute("update lamplighter_store set store_id = lower(hex(randomblob(12))) where store_id is null")
-    return read_store_id(connection)
+    Raises:
+        SchemaTooNew, StoreError: see `migrate`.
+    """
+    if version > VERSION:
+        raise SchemaTooNew(
+            f"expected a store of schema version {VERSION} or older, got: {version}{of}; "
+            "upgrade Lamplighter in this process, or give it another file"
+        )
+    if 0 < version < OLDEST:
+        raise StoreError(
+            f"expected a store of schema version {OLDEST} or newer, got: {version}{of}; "
+            "give this process another file, or run the older Lamplighter that wrote this one"
+        )
 
 
 def read_store_id(connection: sqlite3.Connection) -> str:
-    """The id of a store that has one."""
+    """The id of the store."""
     return str(connection.execute("select store_id from lamplighter_store").fetchone()[0])
 
 

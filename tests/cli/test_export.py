@@ -74,7 +74,7 @@ def test_jobs_are_written_as_csv_without_their_data_unless_that_is_asked_for(fil
 
 @pytest.fixture
 def with_a_bad_row(runtime, file) -> None:
-    """Three jobs. An older version has stored half of a surrogate pair with the second one."""
+    """Three jobs. Another program has stored half of a surrogate pair with the second one."""
     with runtime() as rt:
         for job_id in ("a", "b", "c"):
             rt.jobs.queue("nobody", job_id, id=job_id)

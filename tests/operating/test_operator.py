@@ -451,7 +451,8 @@ def test_a_file_of_somebody_elses_is_left_as_it_is(tmp_path: Path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_an_older_store_is_left_to_the_start_of_a_runtime(runtime, store, ada):
+def test_an_older_store_is_left_to_the_start_of_a_runtime(runtime, store, ada, monkeypatch):
+    monkeypatch.setattr("lamplighter.stores.sqlite.schema.OLDEST", 1)
     runtime().stop()
     with closing(sqlite3.connect(store)) as db:
         db.execute("update lamplighter_store set schema_version = 1")

@@ -53,7 +53,7 @@ def test_what_is_not_there_is_said_with_404(page: Page, path: str) -> None:
 
 
 def test_a_row_with_half_of_a_surrogate_pair_is_shown(tmp_path: Path) -> None:
-    """An older version has stored it."""
+    """Another program has stored it."""
     with Runtime(tmp_path / "jobs.db") as runtime:
         runtime.jobs.queue("mail", id="cut")
     with contextlib.closing(sqlite3.connect(tmp_path / "jobs.db")) as store, store:

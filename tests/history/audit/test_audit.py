@@ -235,7 +235,7 @@ def test_a_copy_of_a_line_about_a_move_that_says_something_else_is_found():
 
 
 @pytest.mark.parametrize(("outcome", "found"), [(None, []), ("succeeded", []), ("failed", ["told otherwise"])], ids=str)
-def test_a_done_job_need_not_say_its_outcome_and_an_older_version_says_the_right_one(outcome, found):
+def test_a_done_job_need_not_say_its_outcome_and_says_no_wrong_one(outcome, found):
     story = Story().done().stop()
 
     assert kinds(audited(changed(story.lines, -2, outcome=outcome))) == found

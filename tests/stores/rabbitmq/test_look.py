@@ -164,7 +164,7 @@ def test_the_commands_say_what_can_be_had_and_what_not(url: str, busy: Runtime, 
 
 
 def test_half_of_a_surrogate_pair_in_one_job_ends_no_list(url: str, runtime, capsys):
-    """An older version has queued it."""
+    """Another program has queued it."""
     rt = runtime(url)
     rt.jobs.add_handler("work", cut, max_attempts=1)
     Outside(url).publish(QUEUE, body(id="b", data='{"\\ud83d":"\\udce9"}'))
