@@ -42,9 +42,6 @@ DEFAULTS: dict[str, Any] = {
 WAITS = ("waits", "due_in", "expires_in")
 """How long it is to wait, and why: here it is the server that lets time pass."""
 
-FORMER_NAMES = {"solo": "one_at_a_time", "begun": "counts_attempt", "wary": "must_begin"}
-"""What 0.1.0 calls fields of the messages that it left."""
-
 UNREAD = frozenset(("no", "boot", "incarnation", "counts_attempt", "deferred", "claimed_at", "progress", *WAITS))
 """Fields of one claim, or of one runtime's bookkeeping, which never travel in a job that waits."""
 
@@ -67,9 +64,6 @@ _TYPES = {
     for name, kind in get_type_hints(JobRecord).items()
 }
 """The types of a field in JSON, which writes a whole number of seconds as it likes."""
-
-RETIRED = frozenset(("trail", "told"))
-"""What older versions wrote, and nobody needs: it does not stay with the job."""
 
 _MOST: dict[str, float] = {
     name: SECONDS_MAX if name == "timeout" else INSTANT_MAX if float in kinds else WHOLE_MAX
@@ -138,7 +132,7 @@ def read_ended(body: bytes) -> JobRecord:
 
 def unknown(body: bytes) -> dict[str, Any]:
     """The fields of a readable message that this version does not know: they stay with the job."""
-    return {name: value for name, value in _fields(body).items() if name not in _PLACES and name not in RETIRED}
+    return {name: value for name, value in _fields(body).items() if name not in _PLACES}
 
 
 def id_of(body: bytes) -> str | None:
@@ -159,8 +153,6 @@ def _fields(body: bytes) -> dict[str, Any]:
         raise UnreadableJob("it is no message of a job")
     if fields.pop("format") > FORMAT:
         raise Newer("a newer version wrote it")
-    for former in FORMER_NAMES.keys() & fields:
-        fields[FORMER_NAMES[former]] = fields.pop(former)
     return fields
 
 

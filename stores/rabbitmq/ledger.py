@@ -37,7 +37,7 @@ have.
 SILENT_LOOKS_MAX = 12
 """The leader looks every five seconds. A runtime that has written nothing for so many looks counts as ended."""
 
-PASSING = frozenset({"hello", "barrier", "part", "summed", "sum"})
+PASSING = frozenset({"hello", "barrier", "part", "summed"})
 """Kinds of records that change nothing by themselves."""
 
 
@@ -409,18 +409,12 @@ def _last_sum(found: Sequence[Record]) -> tuple[Sequence[Record] | None, frozens
     """The parts of the last sum, None if there is none; and which records they include."""
     ends = [record for record in found if record["is"] == "summed"]
     if not ends:
-        return _old_sum(found)
+        return None, frozenset()
     end = max(ends, key=lambda record: (_whole(record, "term"), _whole(record, "sum")))
     of = [part for part in found if part["is"] == "part" and part.get("epoch") == end.get("epoch")]
     of.sort(key=lambda part: _whole(part, "sum"))
     parts = {str(part.get("bucket")): part for part in of if _whole(part, "sum") <= _whole(end, "sum")}
     return list(parts.values()), _labels(end)
-
-
-def _old_sum(found: Sequence[Record]) -> tuple[Sequence[Record] | None, frozenset[str]]:
-    """As version 0.1.0 wrote it: one record."""
-    old = [record for record in found if record["is"] == "sum"]
-    return (None, frozenset()) if not old else (old[-1:], _labels(old[-1]))
 
 
 def _labels(end: Record) -> frozenset[str]:

@@ -2,7 +2,7 @@
 
 A record is JSON with named fields: `is` says its kind, `by` is its label. Versions work side by side, so a field or a
 kind that is not known is passed over, and one that is left out has its default. Only what makes no sense to any version
-is unreadable. Version 0.1.0 wrote a schedule as a list of its fields in their order; that is still read.
+is unreadable.
 """
 
 from __future__ import annotations
@@ -159,8 +159,6 @@ def schedule_of(row: Any) -> tuple[ScheduleRecord, Record]:
     Raises:
         UnreadableRecord: it lacks what makes it a schedule, or a field is of another type.
     """
-    if isinstance(row, list):
-        row = dict(zip(ScheduleRecord._fields, row, strict=False))
     found = _fields(row, _SCHEDULE, SCHEDULE_DEFAULTS)
     return ScheduleRecord(**found), {name: value for name, value in row.items() if name not in _SCHEDULE}
 

@@ -101,7 +101,7 @@ _LABELS = frozenset(("is", "bucket"))
 
 
 def _records_of(part: Record) -> Iterator[Record]:
-    """A part as the records that would lead to it. The sum that version 0.1.0 wrote is one such part."""
+    """A part as the records that would lead to it."""
     if "store" in part:
         yield {"is": "store", "id": part["store"]}
     for runtime, ids in _section(part, "declared", MAPS).items():
@@ -139,10 +139,6 @@ def _section(part: Record, name: str, kinds: tuple[type, ...]) -> Any:
 
 
 def _take_since(fresh: SharedState, part: Record) -> None:
-    """From when on what became of slots is known. Who says nothing of slots knows none."""
-    if "slots" not in part:
-        for schedule in fresh.schedules.values():
-            fresh.slots.know_since(schedule.id, schedule.accounted_to)
-        return
+    """From when on what became of slots is known."""
     for schedule_id, slots in _section(part, "slots", MAPS).items():
         fresh.slots.know_since(schedule_id, records.field(slots, "since", records.NUMBER))

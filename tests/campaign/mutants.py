@@ -3172,7 +3172,7 @@ MUTANTS = (
         MESSAGES,
         "a field that is not known is lost when its job waits again",
         "stores/rabbitmq/job_message.py",
-        "if name not in _PLACES and name not in RETIRED}",
+        "if name not in _PLACES}",
         "if name is None}",
         test="tests/stores/rabbitmq/test_unreadable.py"
         "::test_a_field_that_is_not_known_stays_with_the_job_when_it_waits_again",

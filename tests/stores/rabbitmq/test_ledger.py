@@ -364,45 +364,6 @@ def test_fields_that_an_older_version_did_not_write_have_defaults(world: World) 
     assert store.schedules.one("s") == a_schedule(durable=0, changed_at=0.0, change_no=1)
 
 
-def old_ledger() -> list[dict[str, Any]]:
-    """What version 0.1.0 left."""
-    a, b, c = (list(a_schedule(id=name, change_no=number)) for number, name in enumerate("abc"))
-    return [
-        {"is": "schedule", "by": "o-1", "schedule": [*a[:-1], 1]},
-        {
-            "is": "sum",
-            "schedules": [a, b],
-            "change_no": 2,
-            "pauses": ["work"],
-            "marks": {"j": [NOW]},
-            "included": ["o-1", "o-2"],
-            "by": "o-1-5-sum",
-        },
-        {"is": "schedule gone", "by": "o-2", "id": "b"},
-        {"is": "schedule", "by": "o-3", "schedule": c},
-        {"is": "account", "by": "o-4", "id": "a", "to": NOW + 60, "last": NOW + 60},
-        {"is": "hello", "by": "o-5", "to": "lamplighter.news.o-1"},
-    ]
-
-
-def test_the_ledger_of_version_0_1_0_is_read(world: World) -> None:
-    for wanted in topology.foundation():
-        world.server.declare(wanted)
-    write(world, *old_ledger())
-    world.elapsed = NOW
-
-    first = started(world)
-    second = started(world)
-    died(world, first)
-    world.let_pass(1.0)
-
-    for store in (second, started(world)):
-        assert ids_of(store) == ["a", "b", "c"]
-        assert store.schedules.one("a").accounted_to == NOW + 60
-        assert (paused(store), store.state.shared.marks) == (("work",), {"j": [NOW]})
-    assert not [record for record in records_in(world) if record["is"] == "sum"]
-
-
 MANY = 3_000
 
 

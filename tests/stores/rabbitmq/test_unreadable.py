@@ -159,10 +159,6 @@ def test_what_our_own_messages_never_leave_out_has_a_default_where_others_do(wor
     assert worker.jobs.join("short", timeout=JOIN_SECONDS).result is None
 
 
-def test_a_field_is_read_by_the_name_that_0_1_0_gave_it() -> None:
-    assert wire.read(body(wary=1)).must_begin == 1
-
-
 def test_what_a_newer_version_wrote_is_done_by_whoever_can_read_it(
     worker: Runtime, outside: Outside, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
