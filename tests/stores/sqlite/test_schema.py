@@ -79,7 +79,7 @@ def test_a_file_of_each_version_comes_to_the_tables_of_a_new_one(old, tmp_path):
     assert shapes[0] == shapes[1]
 
 
-def test_a_file_of_each_version_keeps_its_jobs_in_every_state_and_the_applications_views(old):
+def test_a_file_of_each_version_keeps_its_jobs_and_the_applications_views(old):
     was, waiting = jobs_of(old), rows_of(old, "* from waiting order by id")
 
     migrate(old)
@@ -124,7 +124,7 @@ def test_a_migration_that_is_killed_changes_nothing(old):
         (schema.OLDEST - 1, StoreError, "run the older Lamplighter that wrote this one"),
     ],
 )
-def test_a_file_of_a_version_that_this_code_cannot_read_is_refused_and_stays_as_it_is(old, version, error, says):
+def test_a_file_that_this_code_cannot_read_is_refused_and_stays_as_it_is(old, version, error, says):
     with contextlib.closing(sqlite3.connect(old)) as connection, connection:
         connection.execute("update lamplighter_store set schema_version = ?", (version,))
     was = rows_of(old, "* from lamplighter_store"), jobs_of(old)
