@@ -19,6 +19,8 @@ from .payload import HandlerTypes, result_type
 if TYPE_CHECKING:
     from .lane import Lane
 
+TOO_LATE = "expected a step before the handler has returned, got it after that"
+
 
 class AttemptSteps:
     """The `StepContext` of a lane; that of a child asks it. Several threads of a function may come to it side by
@@ -131,7 +133,7 @@ class AttemptSteps:
         """
         lane = self._lane
         if self._is_over or (lane.is_closed and lane.handler.auto_done):
-            raise UsageError("expected a step before the handler has returned, got it after that")
+            raise UsageError(TOO_LATE)
         if lane.cancelled:
             raise StaleClaim(f"this attempt of job {lane.claim.job.id} no longer holds it: {lane.reason}")
         lane.context.jobs.check_step(blocks=blocks)
@@ -157,6 +159,9 @@ class AttemptSteps:
         limit = self._lane.context.limits.steps_max
         with self._lock:
             assert self._kept is not None, "somebody has looked before"
+            if self._is_over:
+                # The attempt has failed while the store was asked: another one may run by now.
+                raise UsageError(TOO_LATE)
             if name in self._passed or name in self._under_way:
                 was = "was done" if name in self._passed else "is under way"
                 raise UsageError(

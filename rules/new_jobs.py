@@ -202,7 +202,8 @@ class JobChecks:
             raise not_supported("groups")
         parents: tuple[JobParent, ...] = ()
         if names_parents(spec):
-            parents = (self._refs or ParentRefs(self._limits)).of(spec, rest)
+            self._refs = self._refs or ParentRefs(self._limits)
+            parents = self._refs.of(spec, rest)
             if parents and not self._has_table:
                 raise not_supported("after")
         debounce_key, debounce_until = None, None

@@ -516,6 +516,15 @@ def test_the_jobs_of_one_call_have_so_many_links_together_and_no_more(call):
     ]
 
 
+@pytest.mark.parametrize("how", ["after", "after_ended"])
+def test_either_kind_of_link_counts_among_those_of_one_call(how):
+    with Inline(lambda runtime: None, links_max=3) as app:
+        parents = app.jobs.queue_many([JobSpec(name="nobody")] * 2)
+        with pytest.raises(UsageError, match="expected at most 3 links"):
+            app.jobs.queue_many([JobSpec(name="nobody", **{how: parents})] * 2)
+        app.jobs.queue_many([JobSpec(name="nobody", **{how: parents[:number]}) for number in (1, 2)])
+
+
 def test_an_id_that_nobody_has_is_unknown_and_nothing_is_stored(app):
     with pytest.raises(UnknownJob, match="'nobody'; it never was, or retention removed it"):
         app.jobs.queue_many([spec(1), spec(2, after="nobody")])

@@ -573,6 +573,26 @@ def test_on_a_loop_a_step_that_is_left_is_cancelled_when_the_grace_is_over(runti
     assert most == [1, 1]
 
 
+def test_a_step_that_still_asks_the_store_when_its_attempt_fails_is_not_begun(runtime):
+    """Its function was called beside the next attempt, which called it too."""
+    rt, calls, steps = runtime(), [], []
+
+    async def work(job):
+        if not steps:
+            steps.append(asyncio.ensure_future(job.astep("charge", calls.append, "first")))
+            # It goes on to where it asks, which takes another thread.
+            await asyncio.sleep(0)
+            raise ConnectionError("once")
+        refused = (await asyncio.gather(*steps, return_exceptions=True))[0]
+        await job.astep("charge", calls.append, "second")
+        return str(refused)
+
+    rt.jobs.add_handler("work", work, backoff=[0.0])
+    done = rt.jobs.join(rt.jobs.queue("work"), timeout=JOIN_SECONDS_MAX)
+
+    assert (done.result, calls) == ("expected a step before the handler has returned, got it after that", ["second"])
+
+
 def test_a_claim_that_is_over_keeps_nothing_whoever_says_it(runtime):
     """The lane need not know yet that its job was given to another."""
     rt, entered, go_on = runtime(), threading.Event(), threading.Event()

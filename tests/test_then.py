@@ -363,6 +363,19 @@ def test_a_second_end_that_differs_is_refused_and_the_same_again_is_one(runtime,
         rt.jobs.mark_done(ref, {"approved": True}, then=FIRST, connection=connection)
 
 
+def test_the_same_end_again_is_one_where_what_follows_has_got_another_id(runtime):
+    rt = runtime()
+    rt.jobs.queue("nobody", id="a")
+    rt.jobs.queue("part", "an earlier one", id="a.1.1")
+    rt.jobs.mark_done("a", 7, then=[("part", 1)])
+
+    rt.jobs.mark_done("a", 7, then=[("part", 1)])
+    with pytest.raises(StaleClaim):
+        rt.jobs.mark_done("a", 7, then=[("part", 2)])
+
+    assert [job.data for job in parts(rt)] == ["an earlier one", 1]
+
+
 def test_what_became_of_those_that_follow_makes_no_other_end(runtime):
     rt = runtime()
     rt.jobs.queue("nobody", id="a")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from lamplighter import Runtime
+from lamplighter import Runtime, StaleClaim
 from lamplighter.history.audit.audit import Audit
 from lamplighter.history.log_files.lines import parse
 from lamplighter.history.replay.findings import Finding
@@ -15,12 +15,19 @@ class Letters:
 
     def __init__(self, lives: int = 100, **options):
         self.tokens: list[str] = []
+        self.seconds = 0.0
+        """How long it takes until it returns."""
         self._lives, self._options = lives, {"auto_done": False, "max_attempts": 1, **options}
 
     def register(self, runtime: Runtime) -> None:
         if self._lives > 0:
-            runtime.jobs.add_handler("approve", lambda job: self.tokens.append(job.token), **self._options)
+            runtime.jobs.add_handler("approve", self._send, **self._options)
         self._lives -= 1
+
+    def _send(self, job) -> None:
+        self.tokens.append(job.token)
+        if self.seconds:
+            job.sleep(self.seconds)
 
 
 def findings_of(log: str) -> tuple[Finding, ...]:
@@ -73,6 +80,44 @@ def test_its_timeout_goes_on_without_its_process_and_any_runtime_ends_it(lives):
         dead = simulation.runtime.jobs.get(job)
         assert (dead.state, dead.reason) == ("dead", "timed out in attempt 1 of 1")
         simulation.check()
+
+
+def test_its_timeout_is_over_in_time_where_nothing_else_happens():
+    letters = Letters(timeout=2)
+    with Simulation(letters.register) as simulation:
+        job = simulation.runtime.jobs.queue("approve")
+        simulation.run(seconds=4)
+
+        assert simulation.runtime.jobs.get(job).reason == "timed out in attempt 1 of 1"
+
+
+def test_the_seconds_that_its_handler_took_are_part_of_its_timeout():
+    letters = Letters(timeout=60)
+    with Simulation(letters.register) as simulation:
+        letters.seconds = 40
+        job = simulation.runtime.jobs.queue("approve")
+        simulation.run(seconds=50)
+        assert simulation.runtime.jobs.get(job).record.deferred
+        simulation.run(seconds=15)
+
+        assert simulation.runtime.jobs.get(job).reason == "timed out in attempt 1 of 1"
+
+
+def test_the_token_of_an_earlier_claim_is_refused_though_the_job_is_done_with_the_same_result():
+    letters = Letters()
+    with Simulation(letters.register) as simulation:
+        jobs = simulation.runtime.jobs
+        job = jobs.queue("approve")
+        simulation.run(seconds=5)
+        jobs.requeue(job)
+        simulation.run(seconds=5)
+        first, second = letters.tokens
+        jobs.mark_done(second, "approved")
+
+        with pytest.raises(StaleClaim):
+            jobs.mark_done(first, "approved")
+        jobs.mark_done(second, "approved")
+        assert jobs.get(job).result == "approved"
 
 
 def test_it_may_be_cancelled_and_requeued_after_the_death_of_its_process():

@@ -181,6 +181,17 @@ def test_very_many_names_that_nobody_handles_are_one_line_and_not_one_each(timed
     assert len(state_of(rt, recorder).parked.said) <= 100
 
 
+def test_the_eleventh_name_that_nobody_handles_is_told_at_once_in_one_line(timed, recorder):
+    rt = timed()
+    for number in range(11):
+        rt.jobs.queue(f"name-{number}")
+    rt.jobs.queue("one more")
+
+    lines = recorder.of("name.parked")
+    assert [line.get("job_name") for line in lines] == [*(f"name-{number}" for number in range(10)), None]
+    assert (lines[-1]["names"], lines[-1]["examples"]) == (11, ["name-10"])
+
+
 def test_a_deploy_without_the_handler_deletes_nothing(runtime, recorder):
     rt = runtime()
     job = rt.jobs.queue("renamed", {"kept": True})

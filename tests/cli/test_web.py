@@ -9,12 +9,12 @@ import socket
 import stat
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 from lamplighter import Runtime
 from lamplighter.cli.main import main
-from lamplighter.cli.web import SESSION_SECONDS, Links, Proxied
+from lamplighter.cli.web import SESSION_SECONDS, Links, Proxied, _unix
 from lamplighter.web import LOOK, STEER, Visitor
 from lamplighter.web.faces.http import Request, Response
 
@@ -174,6 +174,22 @@ def test_a_socket_that_a_killed_server_has_left_is_replaced_and_a_living_ones_is
     assert path.exists()
     with serving(tmp_path, "--unix", path):
         assert "401" in get(str(path), Host="localhost").partition("\n")[0]
+
+
+def test_the_socket_of_a_server_that_is_too_busy_to_answer_stays(tmp_path):
+    path = str(tmp_path / "page.sock")
+    with socket.socket(socket.AF_UNIX) as busy, ExitStack() as callers:
+        busy.bind(path)
+        busy.listen(0)
+        with suppress(BlockingIOError):
+            while True:
+                caller = callers.enter_context(socket.socket(socket.AF_UNIX))
+                caller.setblocking(False)
+                caller.connect(path)
+
+        with pytest.raises(OSError):
+            _unix(path, 0o600)
+        assert stat.S_ISSOCK(os.stat(path).st_mode)
 
 
 def test_a_file_that_is_no_socket_stays(tmp_path, capsys):

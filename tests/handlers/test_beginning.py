@@ -6,6 +6,7 @@ import asyncio
 import os
 import threading
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from lamplighter import JobFailed
@@ -20,7 +21,9 @@ import threading
 from lamplighter.handlers.child import IS_CHILD
 
 if IS_CHILD.is_set():
-    with open({imports!r}, "w"), open({goes_on!r}) as told:
+    with open({imports!r}, "w") as file:
+        print(os.getpid(), file=file)
+    with open({goes_on!r}) as told:
         told.read()
 
 
@@ -44,9 +47,9 @@ class Importing:
         self.module = importable("slow_module", SLOW_MODULE.format(imports=self.imports, goes_on=self.goes_on))
 
     def wait(self):
-        """Until a child imports it."""
-        with open(self.imports):
-            pass
+        """Until a child imports it. Its number."""
+        with open(self.imports) as file:
+            return int(file.read())
 
     def go_on(self):
         """Have the child go on."""
@@ -106,15 +109,30 @@ def test_a_child_that_imports_for_too_long_is_replaced_at_no_attempt(timed, time
     assert rt.jobs.get(job).record.interruptions == 0, "nobody is blamed for it"
 
 
+def test_a_child_ends_whose_job_was_taken_back_while_it_imported(timed, recorder, importing):
+    rt = timed(begin_seconds_max=3600)
+    rt.jobs.add_handler("work", importing.module.deadline, isolation="process")
+    job = rt.jobs.queue("work")
+    child = importing.wait()
+
+    rt.jobs.pause("work")
+    importing.go_on()
+
+    recorder.until(lambda: not Path(f"/proc/{child}").exists(), "the child to end")
+    assert rt.jobs.get(job).state == "queued"
+
+
 class Blocking:
     """A coroutine handler, and a job of it that blocks the event loop as long as the test wants."""
 
     def __init__(self):
         self.goes_on, self.blocks, self.called = threading.Event(), threading.Event(), []
+        self.deadlines = []
         self.stays = False
 
     async def __call__(self, job):
         self.called.append(job.id)
+        self.deadlines.append(job.deadline)
         if job.data == "block":
             self.blocks.set()
             assert self.goes_on.wait(30)
@@ -146,6 +164,19 @@ def test_a_coroutine_that_waits_for_its_first_step_is_not_timed_out(timed, time,
         handler.goes_on.set()
 
         assert rt.jobs.join(job, timeout=15).result == "waits"
+
+
+def test_the_timeout_of_a_coroutine_begins_once_its_loop_has_come_to_it(timed, time, recorder):
+    rt = timed(begin_seconds_max=3600, lane_grace_seconds=3600)
+    with blocked(rt, block=3600, timeout=60) as (handler, _):
+        job = rt.jobs.queue("work", "waits")
+        recorder.wait_for("job.started", job_id=job.id)
+        time.advance(50)
+        began = rt.environment.clock().now()
+        handler.goes_on.set()
+        rt.jobs.join(job, timeout=15)
+
+        assert handler.deadlines[-1].timestamp() == began + 60
 
 
 def test_a_loop_that_does_not_answer_gets_no_more_jobs_until_it_does(timed, time, recorder):
@@ -182,6 +213,24 @@ def test_a_job_without_a_timeout_does_not_block_the_others_for_ever(timed, time,
         assert rt.jobs.get(culprit).state == "running"
         handler.goes_on.set()
         assert rt.jobs.join(culprit, timeout=15).result == "block"
+
+
+def test_a_lane_that_has_begun_meanwhile_is_not_given_up_for_not_beginning(timed, recorder):
+    rt, begun, goes_on = timed(), threading.Event(), threading.Event()
+
+    def work(job):
+        begun.set()
+        assert goes_on.wait(30)
+        return "done"
+
+    rt.jobs.add_handler("work", work, max_attempts=1)
+    job = rt.jobs.queue("work")
+    assert begun.wait(15)
+    (lane,) = rt.boot.lanes.open("work")
+
+    assert not lane.abandon("not begun", unbegun=True)
+    goes_on.set()
+    assert rt.jobs.join(job, timeout=15).result == "done"
 
 
 def _why(rt, job):
