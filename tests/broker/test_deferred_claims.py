@@ -103,7 +103,7 @@ def test_the_seconds_that_its_handler_took_are_part_of_its_timeout():
         assert simulation.runtime.jobs.get(job).reason == "timed out in attempt 1 of 1"
 
 
-def test_the_token_of_an_earlier_claim_is_refused_though_the_job_is_done_with_the_same_result():
+def test_the_token_of_an_earlier_claim_is_refused_though_the_job_is_done():
     letters = Letters()
     with Simulation(letters.register) as simulation:
         jobs = simulation.runtime.jobs

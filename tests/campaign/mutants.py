@@ -5024,7 +5024,7 @@ MUTANTS = (
         "if job.state == JobState.DONE and (body.claim_no is None or job.settled_no == body.claim_no):",
         "if job.state == JobState.DONE:",
         test="tests/broker/test_deferred_claims.py"
-        "::test_the_token_of_an_earlier_claim_is_refused_though_the_job_is_done_with_the_same_result",
+        "::test_the_token_of_an_earlier_claim_is_refused_though_the_job_is_done",
     ),
     Mutant(
         FENCE,
