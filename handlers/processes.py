@@ -151,14 +151,20 @@ class _Child(RunHandle):
         paths = [str(path) or os.getcwd() for path in sys.path]
         with orders, words:
             given = orders.fileno(), words.fileno()
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-c", CHILD, *map(str, (os.getpid(), *given)), *paths],
-                pass_fds=given,
-                stdin=subprocess.DEVNULL,
-                # A Ctrl-C at the terminal would reach the children too, and end them; it is for the application to
-                # handle.
-                start_new_session=True,
-            )
+            try:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-P", "-c", CHILD, *map(str, (os.getpid(), *given)), *paths],
+                    pass_fds=given,
+                    stdin=subprocess.DEVNULL,
+                    # A Ctrl-C at the terminal would reach the children too, and end them; it is for the application to
+                    # handle.
+                    start_new_session=True,
+                )
+            except BaseException:
+                # The error's traceback would keep them open, and the system may have no descriptors left already.
+                self._orders.close()
+                self._words.close()
+                raise
         self._lines = self._orders.makefile("rb")
         self._saying = threading.Lock()
         first.context.environment.spawn(self._await_exit, "child exit")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import importlib
 import logging
 import os
@@ -25,6 +27,7 @@ from lamplighter.history.audit.report import Report
 from lamplighter.history.audit.store_view import StoreView
 from lamplighter.log.events import ENVELOPE, EVENTS
 from lamplighter.log.sinks import LineFile, Sink
+from lamplighter.stores.sqlite import hold
 from lamplighter.testing.manual_clock import ManualTime
 
 from .support import side_by_side
@@ -39,10 +42,28 @@ hypothesis.settings.load_profile("lamplighter")
 WAIT_SECONDS_MAX = 15.0
 """No test waits longer for one thing."""
 
+LEAVE_NOTHING_OPEN = (
+    "tests/boot/test_starting.py",
+    "tests/environment/test_process.py",
+    "tests/handlers/test_processes.py",
+    "tests/handlers/test_tasks.py",
+    "tests/log/test_logging.py",
+    "tests/log/test_writes.py",
+    "tests/operating/test_look.py",
+    "tests/stores/test_controls.py",
+    "tests/stores/test_presence.py",
+)
+"""The tests of what opens files, sockets and pipes: child processes, loops, lock files, logs and control sockets."""
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Where several processes share the tests, the longest come first."""
+    for item in items:
+        if item.nodeid.startswith(LEAVE_NOTHING_OPEN):
+            # Python closes a forgotten socket when nobody knows it any more, and says so in a warning.
+            item.add_marker(pytest.mark.filterwarnings("error::ResourceWarning"))
+            item.add_marker(pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning"))
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: side_by_side.turn_of(item.nodeid))
 
@@ -52,6 +73,50 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Where several processes share the tests, a file stays whole, and so do those that share a RabbitMQ."""
     config.option.loadscopereorder = False
     return side_by_side.WholeFiles(config, log)
+
+
+def open_files() -> set[tuple[str, str]]:
+    """What this process has open: each descriptor's number, and the file, socket or pipe that it is of.
+
+    The package holds some database files for the whole process on purpose: those do not count.
+    """
+    found = set()
+    for name in {*os.listdir("/proc/self/fd")} - {str(kept.descriptor) for kept in [*hold._kept.values()]}:
+        # The descriptor that lists the folder is among them, and other threads close theirs.
+        with contextlib.suppress(OSError):
+            found.add((name, os.readlink(f"/proc/self/fd/{name}")))
+    return found
+
+
+SHARED: set[tuple[str, str]] = set()
+"""What the fixtures of modules and of the session have opened: they close it after other tests."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any]) -> Iterator[Any]:
+    """Note what a fixture opens that several tests share."""
+    before = open_files() if fixturedef.scope != "function" else None
+    try:
+        return (yield)
+    finally:
+        if before is not None:
+            SHARED.update(open_files() - before)
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_open(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fails a test that leaves a file, a socket or a pipe open, with all the fixtures of its own closed."""
+    before = open_files() if request.node.nodeid.startswith(LEAVE_NOTHING_OPEN) else None
+    yield
+    if before is None or open_files() <= before | SHARED:
+        return
+    gc.collect()
+    # The threads of what the test has stopped may be closing theirs.
+    give_up_at = walltime.monotonic() + WAIT_SECONDS_MAX
+    while left := open_files() - before - SHARED:
+        if walltime.monotonic() > give_up_at:
+            pytest.fail(f"expected that the test leaves nothing open, got {sorted(left)}: close it")
+        walltime.sleep(0.01)
 
 
 STARTS = datetime(2026, 3, 2, tzinfo=UTC)

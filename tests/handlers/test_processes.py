@@ -212,6 +212,9 @@ def parent(monkeypatch):
     ours.close()
     said.close()
     listening.join(30)
+    # In a child they stay open until its process ends.
+    parent._orders.close()
+    parent._words.close()
 
 
 def test_a_signal_that_comes_before_its_job_is_kept_for_it_and_wakes_no_other(parent):

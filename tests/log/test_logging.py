@@ -600,7 +600,10 @@ def test_a_file_that_was_moved_away_is_opened_anew_within_a_second(tmp_path, lin
     sink().handle(record("still old", 100.5))
     sink().handle(record("new", 101.5))
 
-    assert [json.loads(line)["event"] for line in (tmp_path / "app.log.1").open()] == ["old", "still old"]
+    assert [json.loads(line)["event"] for line in (tmp_path / "app.log.1").read_text().splitlines()] == [
+        "old",
+        "still old",
+    ]
     assert [line["event"] for line in lines()] == ["new"]
 
 
@@ -772,7 +775,7 @@ def test_in_a_child_process_the_hosts_lines_carry_the_job_too(runtime, tmp_path,
 
     jobs = [rt.jobs.join(rt.jobs.queue("work"), timeout=30) for _ in range(2)]
 
-    told = [json.loads(line) for line in (tmp_path / "child.log").open()]
+    told = [json.loads(line) for line in (tmp_path / "child.log").read_text().splitlines()]
     told = [line for line in told if line.get("logger") == "app"]
     assert [(line["event"], *(line[name] for name in JOB_FIELDS)) for line in told] == [
         (event, job.id, "work", 1, 1, job.id) for job in jobs for event in ("structured", "standard")
@@ -954,7 +957,7 @@ print(json.dumps([job.id, events]))
 def test_a_host_with_its_own_standard_logging_gets_every_event_in_its_own_formats(tmp_path):
     job_id, events = json.loads(run_script(DICT_CONFIG, tmp_path))
 
-    told = [json.loads(line) for line in (tmp_path / "json.log").open()]
+    told = [json.loads(line) for line in (tmp_path / "json.log").read_text().splitlines()]
     ours = [line for line in told if line["logger"] == "lamplighter"]
     assert [json.loads(line["message"]) for line in ours] == events
     assert [line["job_id"] for line in ours] == [event.get("job_id") for event in events]
