@@ -23,6 +23,7 @@ class LamplighterConfig(AppConfig):
     name = "lamplighter.contrib.django"
     label = "lamplighter"
     verbose_name = "Lamplighter"
+    default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
         """Called by Django."""

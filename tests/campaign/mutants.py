@@ -563,6 +563,15 @@ MUTANTS = (
     ),
     Mutant(
         SIGHT,
+        "Django's dumpdata asks for a table of the permissions' model",
+        "contrib/django/models.py",
+        "super().get_queryset().none()",
+        "super().get_queryset()",
+        test="tests/contrib/django/test_page.py::"
+        "test_the_admin_grants_both_permissions_and_no_command_looks_for_a_table",
+    ),
+    Mutant(
+        SIGHT,
         "local time is exported as if it were UTC",
         "cli/export.py",
         "datetime.fromtimestamp(instant, UTC).isoformat",
