@@ -13,7 +13,7 @@ from ..environment.process import state_of
 from ..errors import LamplighterError, StoreUnavailable
 from ..messages.controls import VIEW_ASKED, Ask, Verb
 from ..stores.asking import Heard, ask_all
-from ..stores.controls import CONTROL
+from ..stores.controls import CONTROL, boot_file
 from ..stores.presence import FilePresence, folder_of
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ class ControlRoom:
         return _Silence(self._clock.now(), heard.why, patient_at=0.0)
 
     def _ask(self, boots: Iterable[str], question: bytes, timeout: Seconds) -> dict[str, Heard]:
-        sockets = {boot: self._folder / f"{boot}{CONTROL}" for boot in boots}
+        sockets = {boot: boot_file(self._folder, boot, CONTROL) for boot in boots}
         return ask_all(sockets, question, timeout, self._clock.monotonic, is_stopped=_is_stopped)
 
     def _reached(self, boot: str, is_alive: bool | None, heard: Heard | None, record: BootRecord | None) -> Reached:

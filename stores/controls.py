@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from ..errors import UsageError, shown
 from ..messages.controls import ASK_BYTES_MAX
 from .file_identity import identity
 
@@ -108,7 +109,7 @@ class SocketControls:
 
     def __init__(self, folder: Path, boot: str, monotonic: Callable[[], float]) -> None:
         self.address: str | None = None
-        self._path = folder / f"{boot}{CONTROL}"
+        self._path = boot_file(folder, boot, CONTROL)
         self._monotonic = monotonic
         self._begin: Callable[[_Counter], object] = lambda counter: None
         self._counter: _Counter | None = None
@@ -330,6 +331,19 @@ def _let_go_in_child() -> None:
 
 
 os.register_at_fork(before=_forking.acquire, after_in_parent=_forking.release, after_in_child=_let_go_in_child)
+
+
+def boot_file(folder: Path, boot: str, end: str) -> Path:
+    """The file of a boot in the folder. An id may come from a form: it must not lead out of the folder.
+
+    Raises:
+        UsageError: it is no id of a boot.
+    """
+    if not boot or "/" in boot or "\0" in boot:
+        raise UsageError(
+            f"expected the id of a runtime instance, as `lamplighter runtimes` lists it, got: {shown(boot)}"
+        )
+    return folder / f"{boot}{end}"
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ..errors import StoreUnavailable, UsageError
 from . import locks
-from .controls import CONTROL
+from .controls import CONTROL, boot_file
 from .hints import remove_ear
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ class FilePresence:
             return []
 
     def bury(self, boot: BootRecord) -> None:
-        for path in (self._path(boot.boot), self._folder / f"{boot.boot}{CONTROL}"):
+        for path in (self._path(boot.boot), boot_file(self._folder, boot.boot, CONTROL)):
             _remove(path)
         if boot.hint is not None:
             remove_ear(boot.hint, boot.boot)
@@ -206,7 +206,7 @@ class FilePresence:
             replaced.close()
 
     def _path(self, boot: str) -> Path:
-        return self._folder / f"{boot}.lock"
+        return boot_file(self._folder, boot, ".lock")
 
     def _refusal(self, error: OSError) -> UsageError | StoreUnavailable:
         says = (

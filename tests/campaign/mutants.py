@@ -5003,6 +5003,14 @@ MUTANTS = (
     ),
     Mutant(
         SIGHT,
+        "an id that is a path reaches the runtimes of other stores",
+        "stores/controls.py",
+        'if not boot or "/" in boot or "\\0" in boot:',
+        "if not boot:",
+        test="tests/operating/test_controls.py::test_an_id_that_is_a_path_reaches_no_runtime_of_another_store",
+    ),
+    Mutant(
+        SIGHT,
         "in Django's page, staff without the permission see what jobs carry",
         "contrib/django/page.py",
         'may | {"data"} if user.has_perm(DATA_PERMISSION) else may)',

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from lamplighter import StoreUnavailable
+from lamplighter import Runtime, StoreUnavailable, UsageError
 from lamplighter.messages.boots import BootRecord
 from lamplighter.messages.views import DeclaredView, RuntimeView
 from lamplighter.operating.controls import PATIENT_AGAIN_SECONDS, SILENT_SECONDS, ControlRoom
@@ -47,6 +47,20 @@ def test_a_boot_is_asked_for_one_thing_and_an_answer_of_another_kind_is_refused(
     assert room(rt).ask(rt.boot.id, "declares", DeclaredView).schedules == ()
     with pytest.raises(AskRefused, match="expected by to be"):
         room(rt).ask(rt.boot.id, "quiet", DeclaredView, by="x" * 300)
+
+
+@pytest.mark.parametrize("made", ["{folder}/{boot}", "../app.db-boots/{boot}", "", "\0"])
+def test_an_id_that_is_a_path_reaches_no_runtime_of_another_store(runtime, tmp_path, made):
+    rt = runtime()
+    with Runtime(tmp_path / "other.db"):
+        pass
+    outside = ControlRoom(str(tmp_path / "other.db"), PATIENCE)
+    boot = made.format(folder=f"{rt.boot.store.path}-boots", boot=rt.boot.id)
+
+    with pytest.raises(UsageError, match="expected the id of a runtime instance"):
+        outside.ask(boot, "view", RuntimeView)
+    with pytest.raises(UsageError, match="expected the id of a runtime instance"):
+        outside.is_alive(boot)
 
 
 def test_a_boot_that_is_gone_is_dead_if_its_lock_file_is_left_and_else_unknown(runtime, tmp_path):

@@ -88,7 +88,7 @@ ACTS = [
     *[act("/act/name", "pause", name="mail", action=action) for action in ("pause", "resume")],
     *[act("/act/schedule", "schedule", id="SCHEDULE", action=one) for one in ("pause", "resume", "run", "remove")],
     # No runtime is there to be told; that is said only to a visitor who may tell it.
-    *[act("/act/runtime", "quiet", 503, boot="unknown", action=action) for action in ("quiet", "go")],
+    *[act("/act/runtime", "quiet", 404, boot="unknown", action=action) for action in ("quiet", "go")],
 ]
 
 SWEEPS = [

@@ -12,6 +12,8 @@ from urllib.parse import urlencode
 
 import pytest
 from lamplighter import Runtime, UsageError
+from lamplighter.messages.views import RuntimeView
+from lamplighter.operating.controls import ControlRoom
 from lamplighter.web import LOOK, STEER, Visitor, dashboard
 from lamplighter.web.faces.http import BODY_BYTES_MAX, Request, redirect
 from lamplighter.web.guard import HEADERS
@@ -401,3 +403,13 @@ def test_the_doctor_has_a_page_also_where_the_store_cannot_be_read(tmp_path: Pat
     assert "schema 99" in page.text("/doctor")
     assert "schema version 2" in twin["unread"]
     assert {one["level"] for one in twin["findings"] if one["check"].startswith("names")} == {"unknown"}
+
+
+def test_a_form_has_only_a_runtime_of_this_store_claim_nothing_more(page: Page, tmp_path: Path) -> None:
+    with Runtime(tmp_path / "other.db") as other:
+        boots = Path(f"{other.boot.store.path}-boots")
+        for boot in (other.boot.id, str(boots / other.boot.id), f"../{boots.name}/{other.boot.id}"):
+            answer = page.post("/act/runtime", {"action": "quiet", "boot": boot})
+            assert answer.status == 404
+        view = ControlRoom(other.boot.store.path, 15.0).ask(other.boot.id, "view", RuntimeView)
+        assert view.quiet is None

@@ -7,6 +7,7 @@ from ...messages.views import QuietAnswer
 from ..faces.http import Response, redirect
 from .forms import RIGHTS, Form
 from .page import PageVisit
+from .runtimes import runtime_of
 
 VIA = "web"
 """As the log calls the page."""
@@ -55,7 +56,8 @@ def on_schedule(visit: PageVisit) -> Response:
 def on_runtime(visit: PageVisit) -> Response:
     """Have a runtime claim nothing more, or go on."""
     form = Form(visit)
-    boot, verb = form.one("boot"), form.choice("action", dict.fromkeys(("quiet", "go"), "quiet"))
+    verb = form.choice("action", dict.fromkeys(("quiet", "go"), "quiet"))
+    boot = runtime_of(visit, form.one("boot")).record.boot
     visit.place.room.ask(
         boot, "quiet" if verb == "quiet" else "go", QuietAnswer, by=visit.visitor.name, via=VIA, reason=form.reason
     )

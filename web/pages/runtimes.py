@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ...errors import StoreUnavailable, UsageError
 from ...messages.views import StacksView
+from ...operating.situation import SeenBoot
 from ...rules.control_lines import AskRefused
 from .page import NotThere, PageContent, PageVisit
 
@@ -21,12 +22,22 @@ def runtimes(visit: PageVisit) -> PageContent:
 
 def runtime(visit: PageVisit) -> PageContent:
     """One of them, with its actors, its jobs and its threads."""
-    found = visit.place.runtimes.one(visit.rest)
-    if found is None:
-        raise NotThere(f"no runtime {visit.rest!r} on the store: it has stopped, or was found dead")
+    found = runtime_of(visit, visit.rest)
     boot = found.record.boot
     more = {"seen": found, "stacks": _stacks(visit, boot) if visit.one("stacks") else None, "notices": visit.notices}
     return PageContent("runtime.html", f"Runtime {boot}", found.view, more, refresh_seconds=REFRESH_SECONDS)
+
+
+def runtime_of(visit: PageVisit, boot: str) -> SeenBoot:
+    """The runtime of an id.
+
+    Raises:
+        NotThere: none of the store has it.
+    """
+    found = visit.place.runtimes.one(boot)
+    if found is None:
+        raise NotThere(f"no runtime {boot!r} on the store: it has stopped, or was found dead")
+    return found
 
 
 def _stacks(visit: PageVisit, boot: str) -> StacksView | str:
