@@ -644,6 +644,38 @@ def test_a_dead_job_keeps_its_parents_as_somebody_may_requeue_it():
                 app.jobs.get(job)
 
 
+def test_a_dead_job_keeps_the_cancelled_parents_of_its_parents():
+    """One requeue of the first mends all, which had lost its grandparent while only its own parent was kept."""
+
+    def fail_once(job):
+        if not told_once:
+            told_once.append(1)
+            raise Discard("not today")
+
+    told_once = []
+
+    def register(runtime):
+        runtime.jobs.add_handler("work", lambda job: job.data)
+        runtime.jobs.add_handler("fail", fail_once)
+
+    with Inline(register, keep_done_seconds=60, keep_dead_seconds=6000) as app:
+        first, other = spec("first", delay=30), JobSpec(name="fail")
+        second = spec("second", after=first)
+        stored = app.jobs.queue_many([first, other, second, spec("last", after=[second, other])])
+        app.jobs.cancel(stored[0])
+        app.drain()
+        app.advance(seconds=1000)
+        assert [app.jobs.get(job).state for job in stored] == ["cancelled", "dead", "cancelled", "dead"]
+
+        for job in stored[:2]:
+            app.jobs.requeue(job)
+        app.drain()
+
+        assert [app.jobs.get(job).state for job in stored] == ["done"] * 4
+        app.advance(seconds=1000)
+        assert app.jobs.list() == []
+
+
 def test_the_links_of_a_turn_are_limited_and_the_next_goes_on():
     def register(runtime):
         runtime.jobs.add_handler("work", lambda job: job.data)

@@ -94,10 +94,12 @@ def child_of(connection: sqlite3.Connection, parent_no: int) -> str | None:
     return None if row is None else str(row[0])
 
 
-def cut(connection: sqlite3.Connection, gone: Sequence[GoneParent]) -> None:
-    """Remove the links of removed jobs to their parents, and keep what the links of their children need of them."""
+def cut(connection: sqlite3.Connection, gone: Sequence[GoneParent]) -> list[int]:
+    """Remove the links of removed jobs to their parents, and keep what the links of their children need of them.
+    Returns the numbers of the parents.
+    """
     if connection.execute("select 1 from lamplighter_links limit 1").fetchone() is None:
-        return
+        return []
     let_go: list[tuple[int]] = []
     for job in gone:
         let_go += connection.execute("delete from lamplighter_links where child = ? returning parent", (job.no,))
@@ -112,6 +114,7 @@ def cut(connection: sqlite3.Connection, gone: Sequence[GoneParent]) -> None:
         gone,
     )
     connection.executemany("delete from lamplighter_ripe where parent = ?", [(job.no,) for job in gone])
+    return [parent for (parent,) in let_go]
 
 
 def parents(connection: sqlite3.Connection, child_no: int, after: int, limit: int) -> Sequence[JobRecord]:

@@ -9,29 +9,40 @@ from ..ports import GoneParent
 from . import links, steps
 from .open_turn import OpenTurn
 
+PRUNE = """
+  delete from lamplighter_jobs where no in (
+    select no from lamplighter_jobs j where {which} and rev > 0
+      and (select 1 from lamplighter_links l join lamplighter_jobs c on c.no = l.child
+           where l.parent = j.no and c.state <> 'done' order by l.child desc limit 1) is null
+    order by ended_at limit :batch)
+  returning no, id, name, state, rev
+"""
+"""The newest child is looked at first: it probably ends last."""
+
+OF_STATE = "state = :state and ended_at < :before"
+OF_NUMBERS = "no in (select value from json_each(:numbers)) and ended_at < iif(state = 'dead', :dead, :done)"
+
 
 def prune(turn: OpenTurn, done_before: Instant, dead_before: Instant, batch: int) -> int:
     """Remove at most a batch of jobs that had ended before: of dead ones before the one instant, else the other.
 
-    A parent stays as long as a child may still read it: one that has not ended, or that has not ended as done and is
-    itself kept, as somebody may requeue it. The newest child is looked at first: it probably ends last.
+    A parent stays as long as the store has a child of it that is not done: the child may still run, or be requeued. So
+    a chain goes from its end: after each removed job its parents are looked at again.
     """
     pruned = 0
+    values: dict[str, object] = {"dead": dead_before, "done": done_before}
     for state in (JobState.DONE, JobState.CANCELLED, JobState.DEAD):
-        before = dead_before if state == JobState.DEAD else done_before
-        gone = turn.connection.execute(
-            """delete from lamplighter_jobs where no in (
-                 select no from lamplighter_jobs j where state = ?1 and ended_at < ?2 and rev > 0
-                   and (select 1 from lamplighter_links l join lamplighter_jobs c on c.no = l.child
-                        where l.parent = j.no and c.state <> 'done'
-                          and (c.ended_at is null or c.ended_at >= iif(c.state = 'dead', ?4, ?3))
-                        order by l.child desc limit 1) is null
-                 order by ended_at limit ?5)
-               returning no, id, name, state, rev""",
-            (state, before, done_before, dead_before, batch - pruned),
-        ).fetchall()
-        _clear_up_after(turn, [GoneParent._make(row) for row in gone])
-        pruned += len(gone)
+        which = OF_STATE
+        values |= {
+            "state": state,
+            "before": dead_before if state == JobState.DEAD else done_before,
+            "batch": batch - pruned,
+        }
+        while rows := turn.connection.execute(PRUNE.format(which=which), values).fetchall():
+            which = OF_NUMBERS
+            numbers = str(_clear_up_after(turn, list(map(GoneParent._make, rows))))
+            pruned += len(rows)
+            values |= {"numbers": numbers, "batch": batch - pruned}
     return pruned
 
 
@@ -46,11 +57,11 @@ def forget(turn: OpenTurn, job: JobRecord) -> None:
     turn.connection.execute(f"pragma secure_delete = {was}")
 
 
-def _clear_up_after(turn: OpenTurn, gone: Sequence[GoneParent]) -> None:
-    """Remove what else there is of jobs that were removed."""
+def _clear_up_after(turn: OpenTurn, gone: Sequence[GoneParent]) -> list[int]:
+    """Remove what else there is of jobs that were removed. Returns the numbers of their parents."""
     if any(job.no == turn.last_no for job in gone):
         # No other job may get the number of the last.
         turn.connection.execute("update lamplighter_store set last_no = ?", (turn.last_no,))
     turn.connection.executemany("delete from lamplighter_attempts where job_id = ?", [(job.id,) for job in gone])
-    links.cut(turn.connection, gone)
     steps.remove(turn, [job.no for job in gone])
+    return links.cut(turn.connection, gone)
