@@ -10,7 +10,9 @@ from ..messages.jobs import Seconds
 from ..messages.outcomes import OutcomeKind
 from ..messages.tallies import BOUNDS, LOCK, RAN, TURN, WAITED, Tally, sum_of
 
-WELL = frozenset({OutcomeKind.SUCCEEDED, OutcomeKind.SNOOZED, OutcomeKind.CANCELLED, OutcomeKind.DEFERRED})
+WELL = frozenset(
+    {OutcomeKind.SUCCEEDED, OutcomeKind.SNOOZED, OutcomeKind.CANCELLED, OutcomeKind.DEFERRED, OutcomeKind.INTERRUPTED}
+)
 """How an attempt may end that has not failed."""
 
 QUANTILES = (0.5, 0.95, 0.99)
@@ -38,7 +40,7 @@ class Stats:
 
     Attributes:
         queued, done, dead, cancelled: how many jobs.
-        attempts: how many attempts ended, `failed` of them by an error, a time-out, a death.
+        attempts: how many attempts ended, `failed` of them by an error or a time-out. Interrupted ones are not counted.
         waited: how long jobs that were due had to wait for an attempt; None if none began.
         ran: how long attempts ran; None if none ended.
     """
@@ -79,7 +81,7 @@ def stats_of(tallies: Iterable[Tally]) -> Stats:
     counts = {kind: sums[kind].n if kind in sums else 0 for kind in ("queued", "done", "dead", "cancelled")}
     return Stats(
         **counts,
-        attempts=sum(tally.n for tally in ran.values()),
+        attempts=sum(tally.n for outcome, tally in ran.items() if outcome != OutcomeKind.INTERRUPTED),
         failed=sum(tally.n for outcome, tally in ran.items() if outcome not in WELL),
         waited=_spread([sums[WAITED]] if WAITED in sums else []),
         ran=_spread(list(ran.values())),

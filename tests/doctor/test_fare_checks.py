@@ -115,6 +115,15 @@ def test_a_name_whose_attempts_succeed_is_well_and_without_attempts_nothing_is_k
     assert levels(found(path, "names.failing")) == ["ok"]
 
 
+def test_attempts_that_a_stop_has_interrupted_have_not_failed(path):
+    for kind, n in (("ran.interrupted", 6), ("ran.succeeded", 3), ("ran.failed", 2)):
+        tally(path, kind, n)
+
+    (finding,) = found(path, "names.failing")
+
+    assert (finding.level, "5 attempts ended" in finding.evidence) == ("ok", True)
+
+
 def test_one_name_with_two_timeouts_is_half_a_deployment(path, runtime):
     assert levels(found(path, "names.differ")) == ["note"]
     old, new = runtime(), runtime()

@@ -14,7 +14,7 @@ def tally(kind: str, n: int, *, name: str = "work", start: int = 60, seconds: fl
     return Tally(MINUTE, start, name, kind, n, seconds, buckets)
 
 
-def test_a_snooze_is_no_failure_and_a_time_out_is_one():
+def test_a_snooze_and_an_interruption_are_no_failures_and_a_time_out_is_one():
     stats = stats_of(
         [
             tally("queued", 9),
@@ -22,6 +22,7 @@ def test_a_snooze_is_no_failure_and_a_time_out_is_one():
             tally("ran.failed", 2, seconds=2.0, at=1.0),
             tally("ran.timed_out", 1, seconds=10.0, at=10.0),
             tally("ran.snoozed", 3, seconds=0.3, at=0.1),
+            tally("ran.interrupted", 9),
             tally("done", 4),
             tally("dead", 1),
         ]
@@ -31,7 +32,7 @@ def test_a_snooze_is_no_failure_and_a_time_out_is_one():
     assert (stats.attempts, stats.failed, stats.failed_percent) == (10, 3, 30.0)
     assert stats.waited is None
     assert stats.ran is not None
-    assert (stats.ran.n, stats.ran.mean) == (10, pytest.approx(1.63))
+    assert (stats.ran.n, stats.ran.mean) == (19, pytest.approx(16.3 / 19))
 
 
 def test_nothing_at_all_has_no_share_of_failures():
