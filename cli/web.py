@@ -37,6 +37,9 @@ SESSION_SECONDS = 12 * 3600
 
 LOG_OUT = "/log-out"
 
+OWNER_MODE = 0o600
+"""Only the owner may connect to a Unix socket, unless it is said."""
+
 STOP_SECONDS = 1
 """How long open streams may keep the server from stopping."""
 
@@ -54,7 +57,6 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--unix-mode",
         type=_mode,
-        default=0o600,
         metavar="MODE",
         help="who may connect to the Unix socket: 600, its owner (the default); 660, its group too, such as a proxy's",
     )
@@ -68,7 +70,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     who.add_argument(
         "--trust-user-header",
         metavar="HEADER",
-        help="instead of a link: a proxy, which nobody can go round, says in this header who looks",
+        help="instead of a link, with --unix: a proxy, which nobody can go round, says in this header who looks",
     )
     parser.set_defaults(run=run)
 
@@ -78,6 +80,16 @@ def run(arguments: argparse.Namespace) -> int:
     may: frozenset[Right] = STEER if arguments.steer else LOOK
     if arguments.show_data:
         may |= {"data"}
+    if arguments.unix is None:
+        # Every user of the machine can connect to a TCP port, and so could send the header.
+        for option, given in (
+            ("--trust-user-header", arguments.trust_user_header),
+            ("--unix-mode", arguments.unix_mode),
+        ):
+            if given is not None:
+                raise UsageError(
+                    f"expected --unix PATH, a socket that the proxy alone can open, with {option}, got none"
+                )
     asked_as = f"[{arguments.host}]" if ":" in arguments.host else arguments.host.lower()
     if arguments.unix is None and asked_as not in LOOPBACK and not arguments.server_name:
         raise UsageError(
@@ -100,6 +112,7 @@ def run(arguments: argparse.Namespace) -> int:
             who = Links(f"http://{name}:{listener.getsockname()[1]}", may, by)
         else:
             # A browser cannot open a Unix socket by itself.
+            port = port or PORT
             by_ssh = f"by a proxy, or with `ssh -NL {port}:{arguments.unix} {socket.gethostname()}`: "
             who = Links(f"http://localhost:{port}", may, by, by_ssh)
         site = Site(store, who=who, hosts=hosts)
@@ -118,14 +131,14 @@ def _mode(text: str) -> int:
 
 
 @contextmanager
-def _listening(host: str, port: int, path: str | None, mode: int) -> Iterator[socket.socket]:
+def _listening(host: str, port: int, path: str | None, mode: int | None) -> Iterator[socket.socket]:
     """A socket that listens already, so that its address may be told. The file of a Unix socket is removed at the end.
 
     Raises:
         UsageError: nobody can listen there.
     """
     try:
-        listener = _tcp(host, port) if path is None else _unix(path, mode)
+        listener = _tcp(host, port) if path is None else _unix(path, OWNER_MODE if mode is None else mode)
     except OSError as error:
         where = f"{host}:{port}" if path is None else path
         raise UsageError(f"expected an address that is free to listen at, got: {shown(where)}: {error}") from None

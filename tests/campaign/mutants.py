@@ -5019,6 +5019,14 @@ MUTANTS = (
     ),
     Mutant(
         SIGHT,
+        "whoever reaches a TCP port is believed who they are",
+        "cli/web.py",
+        '("--trust-user-header", arguments.trust_user_header),',
+        '("--trust-user-header", None),',
+        test="tests/cli/test_web.py::test_what_only_a_unix_socket_can_keep_is_refused_at_a_port",
+    ),
+    Mutant(
+        SIGHT,
         "in Django's page, staff without the permission see what jobs carry",
         "contrib/django/page.py",
         'may | {"data"} if user.has_perm(DATA_PERMISSION) else may)',

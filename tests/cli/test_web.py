@@ -124,6 +124,13 @@ def test_an_address_that_is_not_this_machines_alone_needs_a_name(capsys):
     assert "expected --server-name" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("words", [["--trust-user-header", "X-Remote-User"], ["--unix-mode", "660"]])
+def test_what_only_a_unix_socket_can_keep_is_refused_at_a_port(capsys, words):
+    assert main(["web", "-s", "jobs.db", "--port", "0", *words]) == 2
+
+    assert f"expected --unix PATH, a socket that the proxy alone can open, with {words[0]}" in capsys.readouterr().err
+
+
 @contextmanager
 def serving(folder, *words, umask=0o022):
     """A server on a store with one job, and the line that it prints once it listens."""
