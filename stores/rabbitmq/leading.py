@@ -161,7 +161,9 @@ class Leading:
         match what:
             case "connected":
                 self.ledger.begin(value, candidacy.link)
-                candidacy.link.consume(value, topology.LEDGER, topology.LEDGER, prefetch=PREFETCH, apart=True)
+                # A ledger that is being deleted may still have been found when it was declared by the other connection.
+                declared = candidacy.link.setup((topology.LEDGER_QUEUE,))
+                declared.add_done_callback(lambda _: self._consume(candidacy, value))
             case "lost":
                 self._forget()
             case "yield":
@@ -175,6 +177,9 @@ class Leading:
                 self.ledger.arrived(value)
                 if self._probe is None and not self.ledger.is_read:
                     self._probe = self.ledger.marker, since
+
+    def _consume(self, candidacy: Candidacy, session: int) -> None:
+        candidacy.link.consume(session, topology.LEDGER, topology.LEDGER, prefetch=PREFETCH, apart=True)
 
     def acknowledge(self, arrival: Arrival) -> None:
         """Take out of the ledger what nobody can read there."""

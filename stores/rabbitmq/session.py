@@ -24,7 +24,7 @@ from .environment import StoreEnvironment
 from .leading import Candidacy, Leading
 from .ledger import Follower, message
 from .ledger_records import Record, UnreadableRecord
-from .link import NOT_FOUND, Arrival, Link, LinkLost, QueueSpec, Refused
+from .link import NOT_FOUND, Arrival, Link, LinkLost, Message, QueueSpec, Refused
 from .notices import Inbox
 from .questions import ANSWER_SECONDS_MAX, Questions
 from .shared_state import SharedState
@@ -181,22 +181,18 @@ class Session(Inbox):
                     self._arrivals += 1
 
     def _begin_session(self, session: int) -> None:
-        self._session = session
+        self._session, self._trouble, self._has_changed = session, "", True
         self._declared.clear()
         self._consumers.clear()
-        self._trouble = ""
         self._watchdog.begin()
         self.state.deliveries.begin(session)
         self._follower.begin()
-        self._has_changed = True
 
     def _end_session(self, reason: str, is_refused: bool) -> None:
         self._session, self._prepared = 0, 0
         self._leading.withdraw()
-        self._trouble = reason
-        if is_refused:
-            self.state.ailing.refusal = reason
-        self._blocked = None
+        self._trouble, self._blocked = reason, None
+        self.state.ailing.refusal = reason if is_refused else self.state.ailing.refusal
         self.state.deliveries.begin(0)
         for future in self._own.values():
             future.set_exception(LinkLost(reason))
@@ -363,19 +359,20 @@ class Session(Inbox):
         if results is not None:
             self._consume(results.name, "results", RESULTS_PREFETCH)
         hello = f"{self._id}-{next(self._sequence)}"
-        answered: Future[None] = self._environment.future()
-        self._own[hello] = answered
-        self._await(self._link.send([message({"is": "hello", "by": hello, "from": self._id, "to": news.name})]))
+        answered = self._own[hello] = self._environment.future()
+        asks = [message({"is": "hello", "by": hello, "from": self._id, "to": news.name})]
+        self._await(self._link.send(asks))
         self._leading.stand()
-        self._await_leader(answered)
+        self._await_leader(answered, asks)
         self._prepared = session
         unsaid = self.state.unsaid(self._environment.clock.now())
         self._link.send([message(one) for one in self._labelled(unsaid)])
         self.state.ailing.refusal = None
         self.state.ailing.count_unreadable()
 
-    def _await_leader(self, answered: Future[None]) -> None:
+    def _await_leader(self, answered: Future[None], asks: Sequence[Message]) -> None:
         """Wait until the leader has told all; at a start so long that the server has found out one that hangs."""
+        connected = self._ledger.session
         seconds = ANSWER_SECONDS_MAX if self._has_started else LEADER_SECONDS_MAX + self._wait_seconds
         give_up_at = self._environment.clock.monotonic() + seconds
         while not answered.done():
@@ -386,6 +383,10 @@ class Session(Inbox):
                     self._watchdog.asks(HEARING)
                     raise
                 self._leading.stand()
+                if self._ledger.session not in (0, connected):
+                    # The ledger may have been deleted with the question in it.
+                    connected = self._ledger.session
+                    self._link.send(asks)
         self._has_started = True
         self._watchdog.answers(HEARING)
 
@@ -421,8 +422,7 @@ class Session(Inbox):
             self._await(self._link.setup([wanted]))
         except FutureTimeout:
             if self._blocked is None:
-                # A server asks for a node that is away for a minute (seen with 4.0.5), and meanwhile answers nothing
-                # else that is asked in this session.
+                # A server asks for a node that is away for a minute (4.0.5), and meanwhile answers nothing else here.
                 self._results_no += 1
                 self._link.give_up(self._session, f"it does not find the node of the queue {wanted.name}")
             raise

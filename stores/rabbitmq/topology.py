@@ -53,6 +53,8 @@ QUORUM: Arguments = {
     "x-consumer-timeout": 400 * 86400 * 1000,
 }
 
+LEDGER_QUEUE = QueueSpec(name=LEDGER, arguments={**QUORUM, "x-single-active-consumer": True})
+
 NEWS_SECONDS = 60.0
 """How long the news of a session outlive it."""
 
@@ -123,7 +125,7 @@ def foundation() -> Sequence[Wanted]:
         QueueSpec(name=DEAD, arguments=QUORUM),
         Exchange(name=NEWS, type="topic"),
         asks_exchange(),
-        QueueSpec(name=LEDGER, arguments={**QUORUM, "x-single-active-consumer": True}),
+        LEDGER_QUEUE,
         QueueSpec(name=LEADER, arguments={**QUORUM, "x-max-length": 1}),
         *(Exchange(name=_rung(rung), type="topic") for rung in range(RUNGS)),
     ]

@@ -10,7 +10,7 @@ from lamplighter import StoreUnavailable
 from lamplighter.messages.boots import BootRecord
 from lamplighter.stores.rabbitmq import leading, topology
 from lamplighter.stores.rabbitmq.leading import HEARTBEAT_SECONDS, LEASE_SECONDS, UNSEEN_PULSES_MAX
-from lamplighter.stores.rabbitmq.link import PULSE_SECONDS
+from lamplighter.stores.rabbitmq.link import PULSE_SECONDS, Wanted
 from lamplighter.stores.rabbitmq.session import LEADER_SECONDS_MAX
 from lamplighter.stores.rabbitmq.store import RabbitStore
 
@@ -139,6 +139,23 @@ def test_a_leader_whose_consumer_the_server_has_ended_leads_no_more(world: World
     assert not led_on
     assert sum(store.leads for store in (leader, other)) == 1
     assert len({consumer.link for consumer in world.server.queues[topology.LEDGER].consumers}) == 2
+
+
+def test_a_ledger_that_is_found_while_it_is_deleted_is_made_again_at_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leader, declare, found = started(world), world.server.declare, [topology.LEDGER_QUEUE]
+
+    def declare_or_find(wanted: Wanted) -> None:
+        if wanted in found:
+            found.remove(topology.LEDGER_QUEUE)
+        else:
+            declare(wanted)
+
+    monkeypatch.setattr(world.server, "declare", declare_or_find)
+    world.server.delete(topology.LEDGER)
+
+    assert world.turn(leader)
 
 
 def test_a_producer_that_does_not_lead_has_no_second_connection(world: World) -> None:
