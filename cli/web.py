@@ -13,7 +13,6 @@ import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from ..environment.clock import SystemClock
 from ..environment.ids import new_id
@@ -223,6 +222,9 @@ class Links:
                 return Visitor(self._name, self._may, LOG_OUT)
             self._sessions.pop(session, None)
             return self._redirect(request, "/", "", 0)
+        if request.method != "GET":
+            # A program that previews a link asks with HEAD: the link stays for the browser.
+            return None
         token = request.asked().get("token", [""])[-1]
         if not hmac.compare_digest(token.encode(), self._token.encode()):
             return None
@@ -243,9 +245,16 @@ class Proxied:
     """Believes a header that a proxy sets."""
 
     def __init__(self, header: str, may: frozenset[Right]) -> None:
-        self._header = header.lower()
+        self._header = header.lower().encode()
         self._may = may
 
     def __call__(self, request: Request) -> Visitor | None:
-        name: Any = request.headers.get(self._header)
+        # The headers as they came: a request holds the last one of a name, and each in Latin-1.
+        names = [value for name, value in request.native["headers"] if name.lower() == self._header]
+        if len(names) > 1:
+            raise UsageError(f"expected one header {self._header.decode()}, which the proxy sets, got: {len(names)}")
+        try:
+            name = b"".join(names).decode("utf-8").strip()
+        except UnicodeDecodeError:
+            raise UsageError(f"expected {self._header.decode()} in UTF-8, got: {shown(names[0])}") from None
         return Visitor(name[:200], self._may) if name else None

@@ -12,10 +12,11 @@ import sys
 from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
-from lamplighter import Runtime
+from lamplighter import Runtime, UsageError
 from lamplighter.cli.main import main
 from lamplighter.cli.web import SESSION_SECONDS, Links, Proxied, _unix
 from lamplighter.web import LOOK, STEER, Visitor
+from lamplighter.web.faces.asgi import request_of
 from lamplighter.web.faces.http import Request, Response
 
 
@@ -25,6 +26,15 @@ def ask(path: str = "/", query: str = "", **headers: str) -> Request:
 
 def printed_token(capsys: pytest.CaptureFixture[str]) -> str:
     return re.findall(r"http://127\.0\.0\.1:8910/\?token=(\S+)", capsys.readouterr().err)[-1]
+
+
+def test_a_program_that_looks_at_the_head_of_a_link_leaves_it_to_the_browser(capsys):
+    links = Links("http://127.0.0.1:8910", STEER, "ada")
+    links.show()
+    asked = f"token={printed_token(capsys)}"
+
+    assert links(Request(method="HEAD", path="/", query=asked)) is None
+    assert isinstance(links(ask("/", asked)), Response)
 
 
 def test_a_link_works_once_and_its_browser_stays_in(capsys):
@@ -109,13 +119,25 @@ def test_whoever_guesses_is_not_let_in(asked):
     assert Links("http://127.0.0.1:8910", LOOK, "ada")(asked) is None
 
 
-def test_a_proxy_says_who_looks():
-    proxied = Proxied("X-Forwarded-User", LOOK)
+def behind_proxy(*names: bytes) -> Visitor | None:
+    headers = [(b"host", b"jobs.example"), *((b"x-forwarded-user", name) for name in names)]
+    return Proxied("X-Forwarded-User", LOOK)(request_of({"method": "GET", "path": "/", "headers": headers}, b""))
 
-    visitor = proxied(ask(**{"x-forwarded-user": "ada"}))
+
+@pytest.mark.parametrize("name", ["ada", "Zoë"])
+def test_a_proxy_says_who_looks(name):
+    visitor = behind_proxy(name.encode())
+
     assert isinstance(visitor, Visitor)
-    assert visitor.name == "ada"
-    assert proxied(ask()) is None
+    assert visitor.name == name
+    assert behind_proxy() is None
+    assert behind_proxy(b"") is None
+
+
+@pytest.mark.parametrize("names", [(b"eve", b"ada"), (b"ada", b"ada"), (b"Zo\xeb",)])
+def test_a_proxy_that_does_not_say_clearly_who_looks_is_refused(names):
+    with pytest.raises(UsageError, match=r"expected .*x-forwarded-user"):
+        behind_proxy(*names)
 
 
 def test_an_address_that_is_not_this_machines_alone_needs_a_name(capsys):

@@ -26,15 +26,15 @@ NOTICES = {
     "requeued": "It was put back into the queue.",
     "cancelled": "It was cancelled.",
     "ended": "It had ended already; nothing was done.",
-    "paused": "No more job of it will be started.",
-    "resumed": "Its jobs are started again.",
-    "queued": "It was queued just now.",
-    "quiet": "It takes nothing new.",
-    "go": "It goes on.",
+    "paused": "It was paused.",
+    "resumed": "It was resumed.",
+    "queued": "It was queued.",
+    "quiet": "It was told to take nothing new.",
+    "go": "It was told to go on.",
     "done": "Done.",
 }
 """The notice on a page about the form that led to it. Its address has only the code: a link says nothing else on a
-page.
+page. A notice tells of an act, never of a state: anyone can make a link, and the state is what the page itself shows.
 """
 
 
