@@ -38,26 +38,32 @@ def store_follow_ups(
 
 def is_said_again(
     find: Callable[[Collection[str]], Mapping[str, JobRecord]],
+    twin: Callable[[NewJob], JobRecord | None],
     done: JobRecord,
     result: str | None,
     then: Sequence[NewJob],
 ) -> bool:
     """Whether an end of a job as done says what its first end has said, as far as the store can tell: the result, and
-    how many jobs follow, with which names and data. A job that follows with a key may have been given to another one,
-    and a known id keeps the data of the first.
+    how many jobs follow, with which names, data and keys. A known id of the caller keeps the data of the first.
+
+    Args:
+        find: finds stored jobs by their ids.
+        twin: finds the stored job that has the id of a new one, or else holds its key.
     """
     if result != done.result:
         return False
     before = done._replace(rev=done.rev - 1)
-    ids = [job.id or follow_up_id(before, number) for number, job in enumerate(then, start=1)]
-    one_more = follow_up_id(before, len(then) + 1)
-    stored = find([*ids, *(_instead(job_id, before) for job_id in ids), one_more])
-    for job_id, job in zip(ids, then, strict=True):
-        found = [one for one in map(stored.get, (job_id, _instead(job_id, before))) if one is not None]
-        is_keyed = job.unique_key is not None or job.debounce_key is not None
-        if not (is_keyed or any(job.id or (one.name, one.data) == (job.name, job.data) for one in found)):
+    for number, job in enumerate(then, start=1):
+        job_id = job.id or follow_up_id(before, number)
+        found = [twin(job._replace(id=one)) for one in (job_id, _instead(job_id, before))]
+        if not any(one is not None and (job.id or _says(one) == _says(job)) for one in found):
             return False
-    return one_more not in stored
+    return not find([follow_up_id(before, len(then) + 1)])
+
+
+def _says(job: NewJob | JobRecord) -> tuple[str | None, ...]:
+    """How two jobs that follow are told apart."""
+    return job.name, job.data, job.unique_key, job.debounce_key
 
 
 def _instead(job_id: str, ended: JobRecord) -> str:

@@ -150,7 +150,8 @@ def mark_done(context: TurnContext, body: MarkDone) -> JobRecord:
         context.say_fenced(job, body.claim_no or 0, "mark_done")
         raise StaleClaim(f"the job {job.id} that this was is gone; another one has its id now, and decides")
     if job.state == JobState.DONE and (body.claim_no is None or job.settled_no == body.claim_no):
-        if context.turn.queued is None or is_said_again(context.turn.jobs.find, job, body.result, body.then):
+        queued = context.turn.queued
+        if queued is None or is_said_again(context.turn.jobs.find, queued.twin, job, body.result, body.then):
             return job
         raise StaleClaim(
             f"job {job.id} is done already, with another result or with other jobs to follow it: the first end "

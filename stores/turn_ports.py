@@ -155,6 +155,9 @@ class WaitingJobs(Protocol):
     def forget(self, job: JobRecord) -> None:
         """Remove a job that has ended, with its attempts. Its id is free then, and no other job gets its `no`."""
 
+    def twin(self, job: NewJob) -> JobRecord | None:
+        """The stored job that has the id of this one, or else holds its key."""
+
     def unfinished_of(self, schedule_id: str) -> list[tuple[str, str]]:
         """(id, state) of the queued and running jobs of a schedule."""
 

@@ -379,14 +379,52 @@ def test_the_same_end_again_is_one_where_what_follows_has_got_another_id(runtime
 def test_what_became_of_those_that_follow_makes_no_other_end(runtime):
     rt = runtime()
     rt.jobs.queue("nobody", id="a")
-    then = [("part", 1), JobSpec(name="part", data=2, debounce=Debounce("key", quiet=60, at_most=90))]
+    then = [("part", 1), debounced(2, "key")]
     rt.jobs.mark_done("a", 7, then=then)
     rt.jobs.cancel("a.1.1")
+    rt.jobs.mark_done("a", 7, then=then)
     rt.jobs.queue("part", 3, debounce=Debounce("key", quiet=60, at_most=90))
 
-    rt.jobs.mark_done("a", 7, then=then)
+    with pytest.raises(StaleClaim):
+        rt.jobs.mark_done("a", 7, then=then)
 
     assert [(one.data, one.state) for one in parts(rt)] == [(1, "cancelled"), (3, "queued")]
+
+
+def debounced(data, key):
+    return JobSpec(name="part", data=data, debounce=Debounce(key, quiet=60, at_most=90))
+
+
+def unique(data, key):
+    return JobSpec(name="part", data=data, unique=key)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ([], [unique(1, "key")]),
+        ([], [debounced(1, "key")]),
+        ([("part", 1)], [unique(1, "key")]),
+        ([("part", 1)], [("part", 1), unique(1, "key")]),
+        ([unique(0, "twin")], [unique(0, "key")]),
+        ([unique(1, "key")], [unique(2, "key")]),
+        ([debounced(1, "key")], [debounced(2, "key")]),
+        ([debounced(1, "key")], [debounced(1, "other")]),
+    ],
+)
+def test_a_second_end_whose_keys_differ_is_refused(runtime, first, second):
+    """It had returned without an error, and nothing of it was stored."""
+    rt = runtime()
+    rt.jobs.queue("nobody", id="a")
+    rt.jobs.queue("part", 0, unique="twin", id="there")
+    rt.jobs.mark_done("a", 7, then=first)
+    stored = [one.record for one in rt.jobs.list()]
+
+    with pytest.raises(StaleClaim, match="job a is done already"):
+        rt.jobs.mark_done("a", 7, then=second)
+    rt.jobs.mark_done("a", 7, then=first)
+
+    assert [one.record for one in rt.jobs.list()] == stored
 
 
 def test_amark_done_takes_what_follows(runtime):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from typing import Any
 
 from ...errors import KeyTaken
@@ -119,6 +120,11 @@ class SqliteJobs:
 
     def find(self, job_ids: Collection[str]) -> dict[str, JobRecord]:
         return self.get(job_ids)
+
+    def twin(self, job: NewJob) -> JobRecord | None:
+        with suppress(sqlite3.IntegrityError):
+            return stored_twin(self._connection, job)
+        return None
 
     def claim(self, wants: Sequence[Want], *, suspect: bool) -> Claimed:
         claims: dict[str, Sequence[Claim]] = {}

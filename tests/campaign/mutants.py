@@ -4479,8 +4479,8 @@ MUTANTS = (
         FLOW,
         "a second end with other jobs to follow is dropped without an error",
         "broker/follow_ups.py",
-        "            return False\n    return one_more not in stored\n",
-        "            return False\n    return True\n",
+        "    return not find(",
+        "    return True or find(",
         test="tests/test_then.py",
     ),
     Mutant(
@@ -5061,10 +5061,18 @@ MUTANTS = (
     ),
     Mutant(
         FENCE,
+        "a second end with another key of what follows is dropped without an error",
+        "broker/follow_ups.py",
+        ", job.unique_key, job.debounce_key",
+        ", None, None",
+        test="tests/test_then.py::test_a_second_end_whose_keys_differ_is_refused",
+    ),
+    Mutant(
+        FENCE,
         "the same end again is another one where what follows has got another id",
         "broker/follow_ups.py",
-        "(job_id, _instead(job_id, before))) if one",
-        "(job_id,)) if one",
+        "(job_id, _instead(job_id, before))]",
+        "(job_id,)]",
         test="tests/test_then.py::test_the_same_end_again_is_one_where_what_follows_has_got_another_id",
     ),
     Mutant(
