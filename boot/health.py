@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ..broker.parked import NAMES_TOLD_MAX, ParkedNames, waiting
+from ..broker.parked import NAMES_KEPT_MAX, NAMES_TOLD_MAX, PARKED_JOBS_MAX, ParkedNames, waiting
 from ..errors import LamplighterError
 from ..handlers.lane import Lane
 from ..log.emitter import Log, Subscription
@@ -92,14 +92,20 @@ def waiting_names(store: Store, parked: ParkedNames, now: Instant) -> list[str]:
         # Problems of the store are reported elsewhere.
         return []
     said = [
-        f"no living runtime has a handler for {name!r}, and {count} of its jobs wait"
+        f"no living runtime has a handler for {name!r}, and {_or_more(count, PARKED_JOBS_MAX)} of its jobs wait"
         for name, count in queued.items()
         if count
     ]
     if len(names) > NAMES_TOLD_MAX:
-        more = max(parked.count, len(names)) - NAMES_TOLD_MAX
+        # Names whose jobs are all to run later are remembered no further than so many.
+        more = _or_more(max(parked.count, len(names)), NAMES_KEPT_MAX, but=NAMES_TOLD_MAX)
         said.append(f"no living runtime has a handler for {more} more names that have jobs")
     return paused + said
+
+
+def _or_more(count: int, most: int, but: int = 0) -> str:
+    """A number that is counted up to a bound, without those that are told already."""
+    return f"{count - but:,}{'+' if count >= most else ''}"
 
 
 def _abandoned(lane: Lane, now: Seconds) -> Abandoned:

@@ -84,7 +84,9 @@ def hung(seen: Evidence) -> Iterator[Symptom]:
 def none(seen: Evidence) -> Iterator[Symptom]:
     """Is there anybody who runs jobs?"""
     waiting = [name for name in seen.names if name.ready is not None and name.ready.count]
-    due = sum((name.ready for name in waiting if name.ready is not None), Amount(count=0))
+    due = sum(
+        (name.ready for name in waiting if name.ready is not None), Amount(count=0, is_capped=seen.whole_names.has_more)
+    )
     workers = [boot for boot in seen.living if boot.record.kind == "worker"]
     awake = [boot for boot in workers if not (boot.stops or boot.is_quiet)]
     waits = f"and {due} due {'job waits' if due.count == 1 else 'jobs wait'}" if due.count else "and no job is due"

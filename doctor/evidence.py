@@ -11,6 +11,7 @@ from ..messages.jobs import Instant, Seconds
 from ..messages.views import RuntimeView
 from ..operating.controls import ControlRoom
 from ..operating.look import Look
+from ..operating.overview import WholeNames
 from ..operating.runtimes import AskedOnce, Runtimes
 from ..operating.situation import SeenBoot
 from ..operating.views import NameView
@@ -153,9 +154,14 @@ class Evidence:
         return [boot for boot in self.living if boot.view is None]
 
     @cached_property
+    def whole_names(self) -> WholeNames:
+        """The job names, as far as they are looked at."""
+        return self.look.whole_names()
+
+    @property
     def names(self) -> Sequence[NameView]:
-        """Every job name that is known."""
-        return self.look.names()
+        """The first job names that are known, and of the others those whose jobs wait until somebody acts."""
+        return (*self.whole_names.first, *self.whole_names.stuck)
 
     @cached_property
     def declared(self) -> Mapping[str, Collection[str]] | None:

@@ -66,7 +66,9 @@ def behind(seen: Evidence) -> Iterator[Symptom]:
     if any(name.ready is None for name in seen.names):
         yield unknown("this store does not tell which jobs are due")
     elif not late:
-        yield ok(f"no job that somebody takes has been due for {minutes(BEHIND_SECONDS_MAX)}")
+        says = f"no job that somebody takes has been due for {minutes(BEHIND_SECONDS_MAX)}"
+        looked = seen.whole_names
+        yield unknown(f"{says} among the first {len(looked.first):,} names of more") if looked.has_more else ok(says)
 
 
 def _behind(seen: Evidence, name: NameView, stats: Stats | None) -> Symptom:

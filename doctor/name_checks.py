@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..errors import alike
-from ..operating.views import NameView
-from ..rules.wording import brief, many, span
+from ..operating.views import Amount, NameView
+from ..rules.wording import brief, span
 from .diagnosis import Symptom, note, ok, unknown, warning
 from .evidence import Evidence
 
@@ -31,9 +31,17 @@ def parked(seen: Evidence) -> Iterator[Symptom]:
             "wants them",
         )
     if len(waiting) > TOLD_MAX:
-        yield warning(f"{len(waiting) - TOLD_MAX} more names have due jobs and no handler", "`lamplighter names list`")
-    if not waiting:
-        yield ok(f"of {many(len(seen.names), 'name')}, none has due jobs that no living runtime takes")
+        more = Amount(count=len(waiting) - TOLD_MAX, is_capped=not seen.whole_names.has_all_stuck)
+        yield warning(f"{more} more names have due jobs and no handler", "`lamplighter names list`")
+    if not waiting and not seen.whole_names.has_all_stuck:
+        yield unknown(f"{_whose(seen)} has due jobs that no living runtime takes, and not all names were looked at")
+    elif not waiting:
+        yield ok(f"{_whose(seen)} has due jobs that no living runtime takes")
+
+
+def _whose(seen: Evidence) -> str:
+    names = Amount(count=len(seen.whole_names.first), is_capped=seen.whole_names.has_more)
+    return f"of {names} {'name' if str(names) == '1' else 'names'}, none"
 
 
 def _ready(name: NameView, seen: Evidence) -> str:
@@ -65,6 +73,7 @@ def paused(seen: Evidence) -> Iterator[Symptom]:
             is_well = False
             yield note(says)
     if len(pauses) > TOLD_MAX:
-        yield note(f"{len(pauses) - TOLD_MAX} more names are paused", "`lamplighter names list`")
+        more = Amount(count=len(pauses) - TOLD_MAX, is_capped=not seen.whole_names.has_all_stuck)
+        yield note(f"{more} more names are paused", "`lamplighter names list`")
     if is_well:
         yield ok("no name is paused")

@@ -21,7 +21,7 @@ from .error_groups import ErrorGroup, grouped, key_of
 from .failures import FAILED_MAX, failures, in_pages
 from .finding import find
 from .job_views import job_view
-from .overview import boot_view, name_view, overview_of, running_on
+from .overview import WholeNames, boot_view, names_seen, overview_of, running_on, whole_names
 from .runtimes import Runtimes
 from .situation import SeenBoot, Situation, Why
 from .surveying import situation_of
@@ -47,13 +47,13 @@ if TYPE_CHECKING:
 COUNTED_MAX = 10_000
 """How far anything is counted."""
 
+NAMES_MAX = 1_000
+"""So many names, the first ones, are looked at in a picture of the whole. Where there are more, its sums are capped."""
+
 AHEAD_IN_LISTS_MAX = 20
 """How many jobs before another are counted where each of a list is told why it waits."""
 
 COUNTED_AT_ONCE = 1_000
-
-NAMES_MAX = 1_000
-"""So many names, the first ones, are looked at in a picture of the whole. Where there are more, its sums are capped."""
 
 STEPS_SHOWN_MAX = 100
 """Kept steps of one job, the newest."""
@@ -127,14 +127,13 @@ class Look:
         """
         boots, now = self._runtimes.all(), self._now()
         with self._store.snapshot() as seen:
-            names = self._names(seen, boots, now, limit=NAMES_MAX + 1)
+            names = whole_names(seen, boots, now, COUNTED_MAX, NAMES_MAX)
             counts = None if seen.table is None else seen.table.capped_counts(None, COUNTED_MAX)
             if counts is not None:
                 dead = Amount(count=counts.of[JobState.DEAD], is_capped=JobState.DEAD in counts.capped)
             else:
                 dead = Amount(count=seen.jobs.counts(None)[JobState.DEAD])
-        has_more = len(names) > NAMES_MAX
-        return overview_of(self.address, names[:NAMES_MAX], boots, dead, now, has_more_names=has_more)
+        return overview_of(self.address, names, boots, dead, now)
 
     def boots(self) -> Sequence[BootView]:
         """The boots on the store, the oldest first."""
@@ -145,13 +144,22 @@ class Look:
         boots, now = self._runtimes.all(), self._now()
         with self._store.snapshot() as seen:
             # No text comes between one and the same with a NUL behind it.
-            return self._names(seen, boots, now, first="" if after is None else f"{after}\0", limit=limit)
+            return names_seen(seen, boots, now, COUNTED_MAX, first="" if after is None else f"{after}\0", limit=limit)
+
+    def whole_names(self) -> WholeNames:
+        """The names as a picture of the whole has them."""
+        boots, now = self._runtimes.all(), self._now()
+        with self._store.snapshot() as seen:
+            return whole_names(seen, boots, now, COUNTED_MAX, NAMES_MAX)
 
     def name(self, name: str) -> NameView | None:
         """One job name; None if nothing is known of it."""
         boots, now = self._runtimes.all(), self._now()
         with self._store.snapshot() as seen:
-            return next((one for one in self._names(seen, boots, now, first=name, limit=1) if one.name == name), None)
+            return next(
+                (one for one in names_seen(seen, boots, now, COUNTED_MAX, first=name, limit=1) if one.name == name),
+                None,
+            )
 
     def counts(self, name: str | None = None) -> Counts:
         """How many jobs are in each state, of one name or all."""
@@ -333,21 +341,6 @@ class Look:
                 raise UnknownSchedule(f"no schedule {shown(wanted)} on {self.address}")
             kept = seen.schedules.slots(record.id, since, until)
         return schedule_page(record, self._schedule_view(record, declared, now, slots), kept, since, until, now)
-
-    def _names(
-        self, seen: StoreSnapshot, boots: Sequence[SeenBoot], now: Instant, *, first: str = "", limit: int
-    ) -> Sequence[NameView]:
-        pauses = {pause.name: pause for pause in seen.jobs.pauses()}
-        queues = () if seen.queues is None else seen.queues.names()
-        stored = queues if seen.table is None else seen.table.names(first, limit)
-        handled = {name for boot in boots if boot.is_alive is not False for name in boot.record.names}
-        names = sorted(name for name in {*stored, *handled, *pauses} if name >= first)[:limit]
-        census = {} if seen.table is None else seen.table.census(names, COUNTED_MAX, now)
-        ready = {} if seen.queues is None else seen.queues.ready(names)
-        return [
-            name_view(name, census.get(name), COUNTED_MAX, pauses.get(name), boots, now, in_queue=ready.get(name))
-            for name in names
-        ]
 
     def _job(self, seen: StoreSnapshot, job_id: str, boots: Sequence[SeenBoot]) -> JobRecord:
         job = seen.jobs.known((job_id,)).get(job_id)

@@ -5,17 +5,77 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from functools import reduce
 from operator import add
+from typing import NamedTuple
 
 from ..messages.jobs import Instant
 from ..messages.pauses import PauseRecord
 from ..messages.queries import Census
 from ..messages.views import RuntimeView
 from ..rules.wording import attributed
+from ..stores.ports import StoreSnapshot
 from .situation import SeenBoot
 from .views import Amount, BootView, NameView, Overview, PauseView, StoreHealth
 
 NAMES_TOLD_MAX = 5
 """So many names of a kind are told as a reason."""
+
+
+DUE_NAMES_MAX = 10_000
+"""Among so many names with due jobs those are looked for that nobody handles, where there are very many names."""
+
+
+class WholeNames(NamedTuple):
+    """The names as a picture of the whole has them.
+
+    Attributes:
+        first: the first ones.
+        has_more: whether there are more after these.
+        stuck: of those after, the paused ones and those that have due jobs and no handler.
+        has_all_stuck: whether these are all of them.
+    """
+
+    first: Sequence[NameView]
+    has_more: bool = False
+    stuck: Sequence[NameView] = ()
+    has_all_stuck: bool = True
+
+
+def names_seen(
+    seen: StoreSnapshot, boots: Sequence[SeenBoot], now: Instant, cap: int, *, first: str = "", limit: int
+) -> Sequence[NameView]:
+    """The names from one on, so many at most."""
+    pauses = {pause.name: pause for pause in seen.jobs.pauses()}
+    queues = () if seen.queues is None else seen.queues.names()
+    stored = queues if seen.table is None else seen.table.names(first, limit)
+    names = sorted(name for name in {*stored, *_handled(boots), *pauses} if name >= first)[:limit]
+    return _views(seen, names, boots, now, cap)
+
+
+def whole_names(seen: StoreSnapshot, boots: Sequence[SeenBoot], now: Instant, cap: int, most: int) -> WholeNames:
+    """The first names, and those after them that somebody must know of."""
+    names = names_seen(seen, boots, now, cap, limit=most + 1)
+    if len(names) <= most:
+        return WholeNames(names)
+    due = () if seen.table is None else seen.table.due_names(now, DUE_NAMES_MAX)
+    paused = {pause.name for pause in seen.jobs.pauses() if pause.is_paused(now)}
+    stuck = sorted(name for name in paused | {*due} - _handled(boots) if name >= names[most].name)
+    has_all = seen.table is not None and len(due) < DUE_NAMES_MAX and len(stuck) <= most
+    return WholeNames(names[:most], True, _views(seen, stuck[:most], boots, now, cap), has_all)
+
+
+def _handled(boots: Sequence[SeenBoot]) -> set[str]:
+    return {name for boot in boots if boot.is_alive is not False for name in boot.record.names}
+
+
+def _views(
+    seen: StoreSnapshot, names: Sequence[str], boots: Sequence[SeenBoot], now: Instant, cap: int
+) -> list[NameView]:
+    pauses = {pause.name: pause for pause in seen.jobs.pauses()}
+    census = {} if seen.table is None else seen.table.census(names, cap, now)
+    ready = {} if seen.queues is None else seen.queues.ready(names)
+    return [
+        name_view(name, census.get(name), cap, pauses.get(name), boots, now, in_queue=ready.get(name)) for name in names
+    ]
 
 
 def name_view(
@@ -99,45 +159,43 @@ def boot_view(boot: SeenBoot) -> BootView:
 
 def overview_of(
     store: str,
-    names: Sequence[NameView],
+    whole: WholeNames,
     boots: Sequence[SeenBoot],
     dead: Amount | None,
     now: Instant,
-    *,
-    has_more_names: bool,
 ) -> Overview:
     """A store as a whole."""
+    names = whole.first
 
-    def whole(amounts: Iterable[Amount | None]) -> Amount | None:
-        found = _sum(amounts)
-        return None if found is None else found + Amount(count=0, is_capped=has_more_names)
+    def total(amounts: Iterable[Amount | None]) -> Amount | None:
+        return _sum(amounts, is_capped=whole.has_more)
 
     served = [name for name in names if not name.is_parked and name.pause is None]
     oldest = [name.oldest_ready for name in served if name.oldest_ready is not None]
     return Overview(
         at=now,
         store=store,
-        health=health_of_store(store, names, boots),
-        ready=whole(name.ready for name in names),
-        running=whole(name.running for name in names),
-        scheduled=whole(name.scheduled for name in names),
-        parked=whole(name.ready for name in names if name.is_parked),
+        health=health_of_store(store, whole, boots),
+        ready=total(name.ready for name in names),
+        running=total(name.running for name in names),
+        scheduled=total(name.scheduled for name in names),
+        parked=total(name.ready for name in names if name.is_parked),
         dead=dead,
         oldest_ready=min(oldest, default=None),
         names=tuple(names),
-        has_more_names=has_more_names,
+        has_more_names=whole.has_more,
         boots=tuple(map(boot_view, boots)),
     )
 
 
-def health_of_store(store: str, names: Sequence[NameView], boots: Sequence[SeenBoot]) -> StoreHealth:
+def health_of_store(store: str, names: WholeNames, boots: Sequence[SeenBoot]) -> StoreHealth:
     """Whether the jobs of a store are done, as far as it can be seen from outside."""
     red, yellow = [*_red(store, names, boots)], [*_yellow(store, names, boots)]
     return StoreHealth(status="red" if red else "yellow" if yellow else "green", reasons=(*red, *yellow))
 
 
-def _red(store: str, names: Sequence[NameView], boots: Sequence[SeenBoot]) -> Iterator[str]:
-    waits = _sum(name.ready for name in names)
+def _red(store: str, names: WholeNames, boots: Sequence[SeenBoot]) -> Iterator[str]:
+    waits = _sum((name.ready for name in names.first), is_capped=names.has_more)
     if not _workers(boots) and waits is not None and waits.count:
         yield f"no process runs jobs on {store}, and {waits} due {'job waits' if waits.count == 1 else 'jobs wait'}"
     for boot in boots:
@@ -146,8 +204,8 @@ def _red(store: str, names: Sequence[NameView], boots: Sequence[SeenBoot]) -> It
             yield f"{boot.words} does nothing: {boot.unheard}"
 
 
-def _yellow(store: str, names: Sequence[NameView], boots: Sequence[SeenBoot]) -> Iterator[str]:
-    waits = _sum(name.ready for name in names)
+def _yellow(store: str, names: WholeNames, boots: Sequence[SeenBoot]) -> Iterator[str]:
+    waits = _sum((name.ready for name in names.first), is_capped=names.has_more)
     if not _workers(boots) and not (waits is not None and waits.count):
         yield f"no process runs jobs on {store}"
     for boot in boots:
@@ -160,16 +218,16 @@ def _yellow(store: str, names: Sequence[NameView], boots: Sequence[SeenBoot]) ->
             yield f"nobody can know whether {boot.words} lives: {boot.unheard}"
     paused = [
         f"the jobs of {name.name!r} are paused{attributed(by=pause.by, until=pause.until, reason=pause.reason)}"
-        for name in names
+        for name in (*names.first, *names.stuck)
         if (pause := name.pause) is not None
     ]
     parked = [
         f"no living runtime has a handler for {name.name!r}, and {name.ready} of its jobs wait"
-        for name in names
+        for name in (*names.first, *names.stuck)
         if name.is_parked and _workers(boots) and name.ready is not None and name.ready.count
     ]
-    yield from _few(paused, "more names are paused")
-    yield from _few(parked, "more names have no handler")
+    yield from _few(paused, "more names are paused", names.has_all_stuck)
+    yield from _few(parked, "more names have no handler", names.has_all_stuck)
 
 
 def _said_by(boot: SeenBoot, status: str) -> Iterator[str]:
@@ -179,10 +237,10 @@ def _said_by(boot: SeenBoot, status: str) -> Iterator[str]:
             yield f"boot {boot.record.boot}: {reason}"
 
 
-def _few(told: Sequence[str], more: str) -> Iterator[str]:
+def _few(told: Sequence[str], more: str, are_all: bool) -> Iterator[str]:
     yield from told[:NAMES_TOLD_MAX]
     if len(told) > NAMES_TOLD_MAX:
-        yield f"{len(told) - NAMES_TOLD_MAX} {more}"
+        yield f"{Amount(count=len(told) - NAMES_TOLD_MAX, is_capped=not are_all)} {more}"
 
 
 def _workers(boots: Sequence[SeenBoot]) -> list[SeenBoot]:
@@ -193,8 +251,8 @@ def _pause_view(pause: PauseRecord) -> PauseView:
     return PauseView(since=pause.since or None, by=pause.by, reason=pause.reason, until=pause.until)
 
 
-def _sum(amounts: Iterable[Amount | None]) -> Amount | None:
+def _sum(amounts: Iterable[Amount | None], *, is_capped: bool) -> Amount | None:
     """All together; None if one of them is not known."""
     told = list(amounts)
     known = [one for one in told if one is not None]
-    return reduce(add, known, Amount(count=0)) if len(known) == len(told) else None
+    return reduce(add, known, Amount(count=0, is_capped=is_capped)) if len(known) == len(told) else None

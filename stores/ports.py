@@ -171,6 +171,9 @@ class JobTable(Protocol):
         """The names of all jobs that have not ended, and, as far as tallies tell, that ever were: in order, from one
         on, so many at most."""
 
+    def due_names(self, now: Instant, limit: int) -> Sequence[str]:
+        """The names that have due jobs, in order, so many at most."""
+
     def children(self, corr: str, limit: int) -> Sequence[JobRecord]:
         """The jobs that descend from a root, without itself, the oldest first."""
 
@@ -256,8 +259,7 @@ class TallyReader(Protocol):
 
 class StoreSnapshot(Protocol):
     """The content of a store, for a reader: as it is at one instant, or, where a store cannot do that, as each question
-    finds it.
-    """
+    finds it."""
 
     jobs: JobReader
     table: JobTable | None
@@ -302,8 +304,7 @@ class HostTurn(Protocol):
 
     def wholly(self) -> AbstractContextManager[None]:
         """While this lasts, what is done holds wholly or, if an error comes out, not at all: the application may commit
-        the rest of its transaction all the same. It costs, so it is for what an error may leave half done.
-        """
+        the rest of its transaction all the same. It costs, so it is for what an error may leave half done."""
 
     def find(self, job_id: str) -> JobRecord | None:
         """A job. Nobody else changes it until the application's transaction has ended."""
@@ -316,8 +317,7 @@ class HostTurn(Protocol):
 
     def follow(self, ended: JobRecord, born: Sequence[JobRecord]) -> None:
         """Jobs that were inserted here follow one that has ended here: one turn makes moves of all of them, and ties
-        them.
-        """
+        them."""
 
     def schedule(self, schedule_id: str) -> ScheduleRecord | None:
         """A schedule, as this transaction and those before it have left it. Nobody else changes it until the

@@ -79,6 +79,10 @@ class JobRows:
         with self._reading() as reader, at_one_instant(reader):
             return census.names(reader, first, limit)
 
+    def due_names(self, now: Instant, limit: int) -> Sequence[str]:
+        with self._reading() as reader, at_one_instant(reader):
+            return census.due_names(reader, now, limit)
+
     def children(self, corr: str, limit: int) -> Sequence[JobRecord]:
         with self._reading() as reader:
             return census.children(reader, corr, limit)

@@ -36,11 +36,10 @@ from ..ports import (
     TallyReader,
 )
 from ..troubles import Ailment, CommitUnknown
-from . import census, schema
+from . import schema
 from . import write_lock as writelock
 from .boots import read_boots
 from .connections import Connect, Files, connect_in_memory, connect_to_file, into_wal
-from .finding import at_one_instant
 from .host_connection import SqliteHostTurn, cursor_of, run_on
 from .host_engines import engines
 from .open_turn import Seen
@@ -380,8 +379,7 @@ class SqliteStore:
         return StoreSurroundings(boots, not is_known, change_no)
 
     def due_names(self, now: Instant, limit: int) -> Sequence[str]:
-        with self._reading() as reader, at_one_instant(reader):
-            return census.due_names(reader, now, limit)
+        return self._reader.due_names(now, limit)
 
     def ailments(self) -> Sequence[Ailment]:
         if self._files is None:

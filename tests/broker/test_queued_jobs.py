@@ -177,7 +177,7 @@ def test_very_many_names_that_nobody_handles_are_one_line_and_not_one_each(timed
     (_, again) = recorder.of("name.parked")
     assert (again["names"], again["examples"][0]) == (3_001, "one more")
     reasons = rt.health().reasons
-    assert (len(reasons), reasons[-1]) == (11, "no living runtime has a handler for 2991 more names that have jobs")
+    assert (len(reasons), reasons[-1]) == (11, "no living runtime has a handler for 2,991+ more names that have jobs")
     assert len(state_of(rt, recorder).parked.said) <= 100
 
 

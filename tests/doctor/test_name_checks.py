@@ -50,6 +50,35 @@ def test_many_parked_names_are_summed_up(path, runtime):
     assert findings[-1].evidence == "3 more names have due jobs and no handler"
 
 
+def test_behind_very_many_names_a_parked_one_is_found(path, runtime, monkeypatch):
+    monkeypatch.setattr("lamplighter.operating.look.NAMES_MAX", 2)
+    rt = runtime()
+    rt.jobs.queue_many([JobSpec(name=f"name-{number}", delay=600) for number in range(3)])
+    assert [finding.evidence for finding in found(path, "names.parked")] == [
+        "of 2+ names, none has due jobs that no living runtime takes"
+    ]
+    assert levels(found(path, "names.behind")) == ["unknown"]
+    rt.jobs.queue("zzz")
+
+    (finding,) = found(path, "names.parked")
+
+    assert (finding.level, "'zzz', and 1 of its jobs waits" in finding.evidence) == ("warning", True)
+
+
+def test_due_names_that_were_not_looked_at_are_unknown(path, runtime, monkeypatch):
+    monkeypatch.setattr("lamplighter.operating.look.NAMES_MAX", 2)
+    monkeypatch.setattr("lamplighter.operating.overview.DUE_NAMES_MAX", 2)
+    rt = runtime()
+    names = ("a", "b", "c")
+    for name in names:
+        rt.jobs.add_handler(name, lambda job: job.sleep(60))
+    rt.jobs.queue_many([JobSpec(name=name, delay=600) for name in names])
+
+    (finding,) = found(path, "names.parked", now=lambda: time.time() + DAY)
+
+    assert finding.level == "unknown"
+
+
 def test_a_pause_is_noted_and_after_a_day_it_is_a_warning(path, runtime):
     rt = runtime()
     assert levels(found(path, "names.paused")) == ["ok"]

@@ -148,6 +148,20 @@ def test_of_too_many_names_an_overview_says_that_there_are_more(runtime, look, m
 
     assert (len(whole.names), whole.has_more_names, str(whole.ready)) == (2, False, "2")
     assert (len(part.names), part.has_more_names, str(part.ready)) == (2, True, "2+")
+    assert "and 2+ due jobs wait" in part.health.reasons[0]
+
+
+def test_behind_too_many_names_those_that_wait_for_somebody_are_told(runtime, look, monkeypatch):
+    monkeypatch.setattr("lamplighter.operating.look.NAMES_MAX", 2)
+    rt = runtime()
+    rt.jobs.queue_many([JobSpec(name=name, delay=3600) for name in "abcd"])
+    rt.jobs.queue("parked")
+    rt.jobs.pause("paused")
+
+    reasons = look.overview().health.reasons
+
+    assert any(reason.startswith("the jobs of 'paused' are paused") for reason in reasons)
+    assert "no living runtime has a handler for 'parked', and 1 of its jobs wait" in reasons
 
 
 def test_a_list_tells_of_each_job_why_it_waits(runtime, look):

@@ -173,6 +173,13 @@ class FindingPromises(StoreCase):
         assert list(table.names("ready\0", 2)) == ["runs", "waits"]
         assert list(table.names(limit=1)) == ["over"]
 
+    def test_the_names_that_have_due_jobs_are_found_in_the_table(self, store: Store) -> None:
+        """JobTable.due_names: The names that have due jobs, in order, so many at most."""
+        put(store, new("a"), new("b", name="else"), new("c", name="later", run_at=NOW + 60))
+
+        assert list(self.table_of(store).due_names(NOW, 10)) == ["else", "work"]
+        assert list(self.table_of(store).due_names(NOW, 1)) == ["else"]
+
     def test_what_descends_from_a_root_is_found_the_oldest_first(self, store: Store) -> None:
         """JobTable.children: The jobs that descend from a root, without itself, the oldest first."""
         table = self.table_of(store)
