@@ -95,8 +95,8 @@ def check_links(links: int, most: int) -> None:
     """
     if links > most:
         raise UsageError(
-            f"expected at most {most:,} links from jobs to others in after and after_ended of one call, got more: have "
-            "one job between them wait for all of these others, and the rest wait for that job"
+            f"expected at most {most:,} links from jobs to others in after and after_ended of one call, got {links:,} "
+            "or more: have one job between them wait for all of these others, and the rest wait for that job"
         )
 
 
