@@ -1382,8 +1382,8 @@ MUTANTS = (
         RECOVERY,
         "a boot leaves though its last turn is unlogged",
         "broker/standing.py",
-        "    if own is not None and own.turn == logged and not",
-        "    if own is not None and not",
+        "    stays = own is not None and (own.turn != logged or bool(turn.jobs.open_claims(boot)))\n",
+        "    stays = own is not None and bool(turn.jobs.open_claims(boot))\n",
         test="tests/broker/test_leaving.py::test_a_boot_that_has_not_told_its_last_turn_stays_for_the_others",
     ),
     Mutant(
@@ -2864,7 +2864,7 @@ MUTANTS = (
         "if self.share.works or self.store.peers is not None:",
         "if self.share.works:",
         test="tests/stores/rabbitmq/test_producers.py::"
-        "test_a_producer_that_leads_fires_what_workers_declare_and_nothing_of_its_own",
+        "test_a_producer_that_leads_fires_what_is_stored_and_nothing_of_its_own",
     ),
     Mutant(
         LANES,
