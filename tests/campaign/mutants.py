@@ -1879,9 +1879,8 @@ MUTANTS = (
         LIMITS,
         "retention removes jobs that have not ended",
         "stores/sqlite/removal.py",
-        "select no from lamplighter_jobs j where state = ?1 and ended_at < ?2 and rev > 0",
-        "select no from lamplighter_jobs j where state in (?1, 'queued') and coalesce(ended_at, queued_at) < ?2 "
-        "and rev > 0",
+        'OF_STATE = "state = :state and ended_at < :before"',
+        "OF_STATE = \"state in (:state, 'queued') and coalesce(ended_at, queued_at) < :before\"",
     ),
     Mutant(
         LIMITS,
