@@ -64,8 +64,8 @@ class FindingPromises(StoreCase):
 
     def test_a_sweep_comes_by_all_that_matched_when_it_began_once(self, store: Store) -> None:
         """JobTable.sweep: The ids of the jobs that match, the oldest first, some at a time, which are looked for when
-        they are asked for. What has come since the first were, or has ended since where it is asked for what has ended,
-        is not among them."""
+        they are asked for. Jobs that have come since the first were read, or have ended since where ended ones are
+        asked for, are not among them."""
         table = self.table_of(store)
         put(store, *(new(str(n)) for n in range(12_000)))
         swept = table.sweep(JobQuery(states=(JobState.QUEUED,)))
@@ -81,8 +81,8 @@ class FindingPromises(StoreCase):
         assert [*first, *rest] == [str(n) for n in range(12_000) if n not in (11_000, 11_999)]
 
     def test_a_sweep_of_what_has_ended_comes_by_no_job_that_ends_again(self, store: Store) -> None:
-        """JobTable.sweep: What has come since the first were, or has ended since where it is asked for what has ended,
-        is not among them."""
+        """JobTable.sweep: Jobs that have come since the first were read, or have ended since where ended ones are asked
+        for, are not among them."""
         table = self.table_of(store)
         for job_id in ("a", "b"):
             put(store, new(job_id))
@@ -140,8 +140,8 @@ class FindingPromises(StoreCase):
         assert (found.ready, found.capped, found.oldest_ready) == (4, True, NOW - 100)
 
     def test_jobs_are_counted_in_every_state_up_to_a_cap(self, store: Store) -> None:
-        """JobTable.capped_counts: How many jobs are in each state, of one name or all, counted up to `cap`. Of a name,
-        what has ended is counted among so many that ended last."""
+        """JobTable.capped_counts: How many jobs are in each state, of one name or all, counted up to `cap`. The
+        ended jobs of a name are counted among so many that ended last."""
         table = self.table_of(store)
         put(store, *(new(str(n)) for n in range(4)))
         for job in take(store, begun=4):

@@ -64,6 +64,23 @@ class HostPromises(StoreCase):
 
         assert (stored.data, fresh) == ("1", False)
 
+    def test_an_error_takes_back_what_was_to_hold_wholly_and_no_more(self, store: Store) -> None:
+        """HostTurn.wholly: While this lasts, what is done holds wholly or, if an error comes out, not at all"""
+        self.needs("host")
+        host = self.connect_host(store)
+
+        def fail(turn: HostTurn) -> None:
+            turn.insert(new("a"))
+            with pytest.raises(ZeroDivisionError), turn.wholly():
+                turn.insert(new("b"))
+                raise ZeroDivisionError
+
+        self.host_of(store).join(host, NOW, fail)
+        host.commit()
+        host.close()
+
+        assert (job_of(store, "a") is None, job_of(store, "b") is None) == (False, True)
+
     def test_a_hosts_transaction_ends_a_running_job(self, store: Store) -> None:
         """HostTurn.settle: Record how the current claim of a job that was found here ended."""
         self.needs("host", "table")

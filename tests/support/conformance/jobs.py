@@ -253,7 +253,7 @@ class JobPromises(StoreCase):
         assert (found.id, found.state) == ("a", "dead")
 
     def test_a_store_that_is_well_suffers_from_nothing(self, store: Store) -> None:
-        """Store.ailments: What it suffers from. Asked by any thread, and answered at once."""
+        """Store.ailments: The problems that it suffers from. Asked by any thread, and answered at once."""
         put(store, new("a"))
 
         assert list(store.ailments()) == []
@@ -405,7 +405,7 @@ class JobPromises(StoreCase):
         assert (none, soon) == (None, NOW + 5)
 
     def test_a_turn_knows_that_nothing_expires_before_its_expiry(self, store: Store) -> None:
-        """Turn.expiry: no queued job expires before this instant, as far as is known; None when none does."""
+        """Turn.expiry: before this instant no queued job expires, and no claim is overdue, as far as is known"""
         self.needs("expiry")
         with store.turn("b", NOW) as turn:
             before = turn.expiry
@@ -418,7 +418,7 @@ class JobPromises(StoreCase):
         assert (before, within, after) == (None, NOW + 5, NOW + 5)
 
     def test_a_job_that_is_queued_again_may_expire_in_this_very_turn(self, store: Store) -> None:
-        """Turn.expiry: no queued job expires before this instant, as far as is known; None when none does."""
+        """Turn.expiry: before this instant no queued job expires, and no claim is overdue, as far as is known"""
         self.needs("expiry")
         put(store, new("a", expires_at=NOW + 5))
         (claimed,) = take(store)
@@ -472,6 +472,16 @@ class JobPromises(StoreCase):
 
         assert removed == [5, 2, 0]
         assert [job.id for job in store.table.find(JobQuery(), limit=9).jobs] == ["open"]
+
+    def test_the_twin_of_a_job_has_its_id_or_holds_its_key(self, store: Store) -> None:
+        """WaitingJobs.twin: The stored job that has the id of this one, or else holds its key."""
+        self.needs("table")
+        put(store, new("a", unique_key="k"))
+
+        with store.turn("b", NOW) as turn:
+            twins = [turn.queued.twin(job) for job in (new("a"), new("b", unique_key="k"), new("b", unique_key="l"))]
+
+        assert [twin and twin.id for twin in twins] == ["a", "a", None]
 
     def test_an_ended_job_that_is_forgotten_is_gone_and_so_are_its_attempts(self, store: Store) -> None:
         """WaitingJobs.forget: Remove a job that has ended, with its attempts. Its id is free then, and no other job

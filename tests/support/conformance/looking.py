@@ -41,8 +41,8 @@ class LookingPromises(StoreCase):
             assert sorted(boot.boot for boot in seen.boots()) == ["x", "y"]
 
     def test_what_stands_before_a_job_is_counted_so_far(self, store: Store) -> None:
-        """JobTable.before: What stands before a queued job; of those that are claimed before it no more than so many
-        are counted."""
+        """JobTable.before: The jobs that stand before a queued job; no more than so many of those that are claimed
+        first are counted."""
         self.needs("table")
         *_, last = put(store, *(new(name) for name in ("a", "b", "c", "d")))
         take(store)

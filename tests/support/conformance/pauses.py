@@ -44,7 +44,7 @@ class PausePromises(StoreCase):
         ]
 
     def test_a_second_pause_says_anew_who_and_why_and_leaves_since_when(self, store: Store) -> None:
-        """JobQueue.pause: Of a name that is paused already, the rest is replaced, and it stays paused since then."""
+        """JobQueue.pause: If a name is paused already, the rest is replaced, and it stays paused since then."""
         known = []
         for later, by, until in ((0, "ada", None), (5, "bob", NOW + 10), (20, "eve", None)):
             with store.turn("b", NOW + later) as turn:

@@ -267,7 +267,7 @@ class SchedulePromises(StoreCase):
         assert (slot, last, count) == (NOW, NOW + 60, 2)
 
     def test_slots_are_told_in_order_within_the_asked_range_only(self, store: Store) -> None:
-        """ScheduleReader.slots: What became of the slots in [start, end)."""
+        """ScheduleReader.slots: The fate of the slots in [start, end)."""
         with store.turn("b", NOW) as turn:
             for slot in (NOW + 120, NOW, NOW + 60):
                 turn.schedules.fire(entry(slot, f"s-{slot}"))

@@ -38,7 +38,7 @@ class StepPromises(StoreCase):
         return claimed
 
     def test_a_step_of_the_current_claim_is_kept_once(self, store: Store) -> None:
-        """StepBook.keep: What is kept under the name then: the first result stays."""
+        """StepBook.keep: Returns the kept record under the name: the first result stays."""
         claimed = self.claimed(store)
 
         first = self.keep(store, claimed, "one", "1")

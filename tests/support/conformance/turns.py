@@ -132,7 +132,7 @@ class TurnPromises(StoreCase):
         other.close()
 
     def test_what_another_store_has_done_is_seen_around_a_boot(self, store: Store, tmp_path: Path) -> None:
-        """Store.surroundings: What others have done, as a boot must know it."""
+        """Store.surroundings: The changes of others, as a boot must know them."""
         self.needs("several", "recall")
         other = self.make_store(tmp_path)
         other.open()
