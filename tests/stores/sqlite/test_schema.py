@@ -41,9 +41,11 @@ def old(request, tmp_path):
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.executescript(request.param.read_text("utf-8"))
         connection.execute("pragma journal_mode = wal")
-        # Whenever this runs, nothing is so old that retention removes it, or has expired.
+        # Whenever this runs, nothing is so old that retention removes it, or has expired, and what was to run an hour
+        # after the sample was written is not due.
         connection.execute("update lamplighter_jobs set ended_at = 4e9 where ended_at is not null")
         connection.execute("update lamplighter_jobs set expires_at = 4e9 where expires_at is not null")
+        connection.execute("update lamplighter_jobs set run_at = 4e9 where state = 'queued' and run_at > queued_at")
         connection.execute("create table theirs (a)")
         connection.execute("create view broken as select a from theirs")
         connection.execute("create view waiting as select id from lamplighter_jobs where state = 'queued'")
