@@ -68,6 +68,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.sort(key=lambda item: side_by_side.turn_of(item.nodeid))
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """What tests of other files have left to the collector is collected before a file whose warnings are errors."""
+    if item.nodeid.startswith(LEAVE_NOTHING_OPEN) and _collected_for.get("file") != item.path:
+        _collected_for["file"] = item.path
+        gc.collect()
+    return (yield)
+
+
+_collected_for: dict[str, Path] = {}
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Where several processes share the tests, a file stays whole, and so do those that share a RabbitMQ."""

@@ -361,8 +361,8 @@ def _may_be_starting(store: StoreReplay, number: int) -> bool:
 
 
 def _is_hushed(boot: BootReplay) -> bool:
-    """Whether a boot logs at warning: it says something, and never what it does."""
-    return not boot.turns and boot.line is not None and not boot.audible
+    """Whether a boot says something, and never what it does: it is at warning, or a console that shows no moves."""
+    return not boot.turns and boot.line is not None and (not boot.audible or boot.tells_moves)
 
 
 def _named(boots: Iterable[BootReplay]) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from ...log.events import EVENTS
 from ...messages.clock_steps import STEP_SECONDS_MIN
+from ...rules.lifecycle import MOVES
 from ..log_files.lines import Line
 from .number_ranges import NumberRanges
 
@@ -43,6 +44,7 @@ class BootReplay:
         loud: whether it has a line at debug: then it logs everything.
         quiet: whether it cannot be logging at debug.
         audible: whether it has said anything below warning.
+        tells_moves: whether it has said of a job what the ledger tells too.
         ended: whether it has stopped, or others have taken back what it held.
         is_operator: whether it was somebody who has acted from outside of any runtime, and has no log.
         dropped: how many lines it says that it could not write, and `dropped_because` why, the last time.
@@ -63,6 +65,7 @@ class BootReplay:
     loud: bool = False
     quiet: bool = False
     audible: bool = False
+    tells_moves: bool = False
     ended: str | None = None
     is_operator: bool = False
     dropped: int = 0
@@ -109,6 +112,8 @@ class BootReplay:
                 self._fill(0, line.seq - 1)
         if not self.audible and line.event in EVENTS and line.event not in ALARMS:
             self.audible = True
+        if line.event in MOVES:
+            self.tells_moves = True
         if self.line is not None and line.ts < self.line.ts - STEP_SECONDS_MIN and line.seq > self.line.seq:
             self.went_back += 1
         self.is_disordered = self.is_disordered or line.seq < self._furthest

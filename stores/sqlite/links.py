@@ -104,14 +104,15 @@ def cut(connection: sqlite3.Connection, gone: Sequence[GoneParent]) -> list[int]
     for job in gone:
         let_go += connection.execute("delete from lamplighter_links where child = ? returning parent", (job.no,))
     connection.executemany(
-        """delete from lamplighter_gone_parents
-           where no = ?1 and not exists (select 1 from lamplighter_links where parent = ?1)""",
+        """delete from lamplighter_gone_parents as gone
+           where no = ? and not exists (select 1 from lamplighter_links where parent = gone.no)""",
         let_go,
     )
     connection.executemany(
         """insert into lamplighter_gone_parents
-           select ?1, ?2, ?3, ?4, ?5 where exists (select 1 from lamplighter_links where parent = ?1)""",
-        gone,
+           select :no, :id, :name, :state, :rev
+           where exists (select 1 from lamplighter_links where parent = :no)""",
+        [job._asdict() for job in gone],
     )
     connection.executemany("delete from lamplighter_ripe where parent = ?", [(job.no,) for job in gone])
     return [parent for (parent,) in let_go]
