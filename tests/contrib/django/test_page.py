@@ -283,9 +283,11 @@ def test_the_admin_grants_both_permissions_and_no_command_looks_for_a_table(tmp_
     ran = subprocess.run([sys.executable, program.name], cwd=tmp_path, capture_output=True, text=True, check=False)
 
     assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.splitlines() == [
+    *said, rows = ran.stdout.split("\n", 3)
+    assert said == [
         "System check identified no issues (0 silenced).",
         "['Lamplighter | page | Can act on jobs', 'Lamplighter | page | Can see what jobs carry']",
         "True True",
-        "[][]",
     ]
+    # Newer versions of Django end each dump with a line break.
+    assert rows.split() in (["[][]"], ["[]", "[]"])
