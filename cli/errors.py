@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from ..messages.jobs import Instant, JobState
 from ..operating.error_groups import ErrorGroup
 from ..operating.look import Look
-from ..rules.links import SHARES_FATE
 from .acting import Act, add_expect, declare_acting
 from .groups import Subcommand, declare_group
 from .job_pages import HEADS as JOB_HEADS
@@ -136,12 +135,6 @@ def _requeue(arguments: argparse.Namespace) -> int:
         group, _ = look.failed_in(arguments.group, limit=0)
         if group is None:
             return _unknown(arguments.group)
-        if group.error.startswith(SHARES_FATE):
-            note(
-                f"expected a group of jobs that failed by themselves, got one of which {group.sample} {group.error}: "
-                "requeue that job, and all that died of it waits for it again"
-            )
-            return 1
         return act.sweep_found("requeue", lambda: look.dead_in(group), (JobState.DEAD,), delay)
 
 

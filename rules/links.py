@@ -10,9 +10,6 @@ from ..messages.jobs import JobParent, JobRecord, JobSpec, JobState, NewJob
 from .limits import Limits
 from .validation import check_name
 
-SHARES_FATE = "shares the fate of job"
-"""How the reason of a job begins that has ended by the end of another."""
-
 NAMED_PARENTS_MAX = 100
 """So many parents are named in one line, or in one move."""
 
@@ -160,5 +157,5 @@ def name_parents(parents: Sequence[tuple[str, int, bool]]) -> list[list[Any]]:
 def shared_fate(state: JobState, job_id: str, name: str, parents: int) -> tuple[str, dict[str, Any]]:
     """The event of the end of a job that shares the fate of another, and what it says."""
     event = "job.doomed" if state == JobState.DEAD else "job.cancelled"
-    reason = f"{SHARES_FATE} {job_id} ({name}), which is {state.value}"
+    reason = f"shares the fate of job {job_id} ({name}), which is {state.value}"
     return event, {"reason": reason, "fate_of": job_id, "parents": parents}

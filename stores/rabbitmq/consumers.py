@@ -24,12 +24,14 @@ class Consumer:
 
     Attributes:
         held: how many deliveries it has that are neither acknowledged nor given back.
+        has_left: whether it is over, and what waited for a lane was given back: lanes have the rest.
     """
 
     tag: str
     prefetch: int
     held: int = 0
     is_over: bool = False
+    has_left: bool = False
 
 
 class ConsumerStack:
@@ -78,6 +80,12 @@ class ConsumerStack:
             self._stack.remove(one)
             self._over(one)
 
+    def left(self, tag: str) -> None:
+        """Note that those of an ended one's deliveries that had no lane were given back."""
+        one = self._by_tag.get(tag)
+        if one is not None:
+            one.has_left = True
+
     def resize(self, wanted: int, now: Seconds, *, lags: bool = False) -> list[str]:
         """Let so many be delivered: more, or none, at once, and fewer from `shrinks_at` on.
 
@@ -99,8 +107,10 @@ class ConsumerStack:
         # planned here.
         self._peak, self.shrinks_at = wanted, now + LAG_SECONDS if target > wanted else None
         ended: list[str] = []
-        # Jobs of the ended ones are not counted here: no other consumer need end for it.
-        while sum(one.prefetch for one in self._stack) > target:
+        # Jobs of an ended one count only once lanes have all of them: the others may go back, and then no other
+        # consumer need end. But a lane that works for it has no room for what another consumer gets.
+        with_lanes = sum(one.held for one in self._by_tag.values() if one.has_left)
+        while self._stack and sum(one.prefetch for one in self._stack) + with_lanes > target:
             one = self._stack.pop()
             self._end(one.tag)
             self._over(one)

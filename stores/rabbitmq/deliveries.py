@@ -236,8 +236,8 @@ class Deliveries:
         a while are given back, or at once if none are wanted. The server counts that as a delivery that failed, so the
         next attempt costs two records of the ledger: short jobs, which are done sooner, are not to go that way.
         """
-        back: list[Delivery] = []
         now = self._monotonic()
+        back = self._leave(now)
         for name, size in self.wishes.items():
             stack = self.stacks.get(name)
             if stack is None:
@@ -246,13 +246,22 @@ class Deliveries:
                 stack = self.stacks[name] = self._stack(name)
             for tag in stack.resize(size, now, lags=name in self._lagging):
                 self._leaving[tag] = now + LAG_SECONDS
-        for tag in [tag for tag, at in self._leaving.items() if at <= now or self.is_unwanted(self._names[tag])]:
-            del self._leaving[tag]
-            back += [one for one in self.waiting.get(self._names.pop(tag), ()) if one.arrival.consumer == tag]
-        for one in back:
-            self.drop(one)
+        back += self._leave(now)
         self._link.acknowledge(self._session, (), [one.arrival.tag for one in back])
         self.notice_surplus()
+        return back
+
+    def _leave(self, now: Seconds) -> list[Delivery]:
+        """The jobs of ended consumers that have had no lane for a while; they wait no longer."""
+        back: list[Delivery] = []
+        for tag in [tag for tag, at in self._leaving.items() if at <= now or self.is_unwanted(self._names[tag])]:
+            del self._leaving[tag]
+            name = self._names.pop(tag)
+            of_it = [one for one in self.waiting.get(name, ()) if one.arrival.consumer == tag]
+            for one in of_it:
+                self.drop(one)
+            self.stacks[name].left(tag)
+            back += of_it
         return back
 
     def _stack(self, name: str) -> ConsumerStack:

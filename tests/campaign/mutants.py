@@ -2149,9 +2149,18 @@ MUTANTS = (
         LIMITS,
         "on RabbitMQ all jobs are given back where a few are not wanted any more",
         "stores/rabbitmq/consumers.py",
-        "        while sum(one.prefetch for one in self._stack) > target:",
+        "        while self._stack and sum(one.prefetch for one in self._stack) + with_lanes > target:",
         "        while self._stack and self.size > target:",
         test="tests/stores/rabbitmq/test_windows.py::test_what_is_not_worked_off_by_then_goes_to_others",
+    ),
+    Mutant(
+        LIMITS,
+        "on RabbitMQ a job waits behind lanes that are busy for an ended consumer, while a lane elsewhere is idle",
+        "stores/rabbitmq/consumers.py",
+        " + with_lanes > target:",
+        " > target:",
+        test="tests/stores/rabbitmq/test_windows.py::"
+        "test_lanes_with_jobs_of_an_ended_consumer_have_no_room_for_those_of_another",
     ),
     Mutant(
         LIMITS,

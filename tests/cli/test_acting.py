@@ -232,21 +232,26 @@ def test_with_yes_nobody_was_shown_anything_that_could_be_gone(file, dead, capsy
     assert capsys.readouterr().out == "requeued 2 jobs\n"
 
 
-def test_a_group_of_jobs_that_share_the_fate_of_another_is_left_to_that_one(runtime, recorder, file, capsys):
+def test_jobs_that_share_a_fate_are_in_no_group_and_wait_again_for_the_other(runtime, recorder, file, capsys):
     """They ran without the job that they had waited for, which was still dead."""
     with runtime() as rt:
         rt.jobs.add_handler("fails", failing, max_attempts=1)
         cause = JobSpec(name="fails", id="cause")
         rt.jobs.queue_many([cause, *(JobSpec(name="child", id=f"child{n}", after=cause) for n in range(3))])
         recorder.wait_for("job.doomed", count=3)
+    main(["errors", "list", "--json"])
+    groups = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
-    assert main(["errors", "requeue", group(capsys), "--yes"]) == 1
+    assert [(one["name"], one["dead"]) for one in groups] == [("fails", 1)]
+    assert main(["errors", "requeue", groups[0]["id"], "--yes"]) == 0
+    assert capsys.readouterr().out == "requeued 1 job\n"
+    with runtime() as rt:
+        rt.jobs.add_handler("child", lambda job: None)
+        rt.jobs.add_handler("fails", lambda job: None)
+        recorder.wait_for("job.done", count=4)
 
-    said = capsys.readouterr().err
-    assert (
-        "shares the fate of job cause (fails), which is dead: requeue that job, and all that died of it waits" in said
-    )
-    assert set(states(file).values()) == {"dead"}
+    assert recorder.of("job.done")[0]["job_id"] == "cause"
+    assert set(states(file).values()) == {"done"}
 
 
 def test_of_failures_that_have_come_since_they_were_counted_none_is_requeued(file, dead, capsys, monkeypatch):

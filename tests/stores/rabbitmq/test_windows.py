@@ -102,6 +102,20 @@ def test_what_was_on_its_way_when_its_consumer_was_ended_is_kept_as_long(server:
     assert (sorted(server.back), len(server.waiting)) == ([5, 6, 7, 8, 9, 10, 11, 12], 4)
 
 
+def test_lanes_with_jobs_of_an_ended_consumer_have_no_room_for_those_of_another(server: Server) -> None:
+    for delivery in server.waiting[:4]:
+        server.deliveries.drop(delivery)
+    for delivery in server.waiting[:4]:
+        server.deliveries.waiting["work"].remove(delivery)
+    server.let_pass(LAG_SECONDS)
+    back = list(server.back)
+    server.deliver("jobs-1")
+    server.let_pass(LAG_SECONDS)
+    server.let_pass(LAG_SECONDS)
+
+    assert (back, server.back, server.ended) == ([9, 10], [9, 10, 11], ["jobs-2", "jobs-1"])
+
+
 def test_where_nothing_is_wanted_all_goes_back_at_once(server: Server) -> None:
     server.want(0)
 
