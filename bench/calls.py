@@ -1,4 +1,4 @@
-"""What one plain job costs the package in calls, files and switches of threads, from `queue()` to `join()`.
+"""The cost of one plain job in calls, files and switches of threads, from `queue()` to `join()`.
 
     python bench/calls.py
 
@@ -24,12 +24,12 @@ from lamplighter import Runtime, configure_logging
 
 PACKAGE = str(Path(lamplighter.__file__).parent)
 WARM_UP_JOBS = 50
-JOBS = 20
+JOBS = 300
 JOIN_SECONDS_MAX = 30.0
 
 
 class Cost(NamedTuple):
-    """What one job took.
+    """The cost of one job.
 
     Attributes:
         calls: how often a function of the package was called.
@@ -54,7 +54,7 @@ class Recorder:
             self.calls.append((threading.get_ident(), frame.f_code.co_filename))
 
     def cost(self) -> Cost:
-        """What was noted since the last time."""
+        """The cost of the calls since the last time."""
         calls, self.calls = self.calls, []
         threads = [thread for thread, _ in calls]
         switches = sum(one != other for one, other in pairwise(threads))

@@ -443,7 +443,7 @@ class Boot:
                 raise StoreUnavailable("the store could not be written when this was asked last")
             self._standing.unregister(self.carried_over.logged, self.clock.now())
         except Exception as error:
-            # The other parts must end all the same. Whoever looks next finds a boot without a process.
+            # The other parts must end all the same. The next to look finds a boot without a process.
             self._standing.stays = True
             reason = f"this runtime instance stays registered: {error!r}"
             self.log.emit("store.unavailable", store=self.store.address, reason=reason)

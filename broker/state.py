@@ -102,7 +102,7 @@ class BrokerState:
         self.stored_names = None
         self.others = []
         self.untraced.clear()
-        # Whoever reads the log of the new boot finds there that it is quiet.
+        # A reader of the log of the new boot finds there that it is quiet.
         self.quiet.logged = None
         self.forget_next_due()
 
