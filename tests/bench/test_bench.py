@@ -140,7 +140,9 @@ def test_every_bound_speaks_of_a_figure_that_is_measured(tiny: dict[str, dict[st
             system, workload, figure = measure.split("/")
 
             assert system in SYSTEMS and takes_part(system, WORKLOADS[workload]), measure
-            assert figure in tiny[workload]["figures"], measure
+            # A workload of RabbitMQ alone is not tried on a file; its module holds the figure's name.
+            assert workload not in tiny or figure in tiny[workload]["figures"], measure
+            assert workload in tiny or WORKLOADS[workload].systems == "rabbitmq", measure
 
 
 @pytest.mark.usefixtures("bench")

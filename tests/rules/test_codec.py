@@ -141,6 +141,8 @@ makers = [
     checksum,
     lambda value: to_json({"data": value}),
 ]
+# An iterator needs memory too, so it is made while there is some.
+calls = iter([(make, value) for make in makers for value in values])
 size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (size + 20 * 2**20, resource.getrlimit(resource.RLIMIT_AS)[1]))
 held = []
@@ -151,12 +153,11 @@ for size in (1_000_000, 50_000, 2_000):
     except MemoryError:
         continue
 refused = 0
-for make in makers:
-    for value in values:
-        try:
-            make(value)
-        except MemoryError:
-            refused += 1
+for make, value in calls:
+    try:
+        make(value)
+    except MemoryError:
+        refused += 1
 held.clear()
 print(refused)
 """
