@@ -282,8 +282,10 @@ def test_a_quarantined_child_that_is_asked_for_again_has_a_whole_budget(runtime,
             rt.boot._supervision.died(Died("handler:work", died, "killed", traceback=None, over=None))
             # The next death counts only if it names the incarnation that then lives.
             recorder.until(
-                lambda died=died: child.status is ChildStatus.QUARANTINED
-                or (child.status is ChildStatus.UP and child.incarnation > died),
+                lambda died=died: (
+                    child.status is ChildStatus.QUARANTINED
+                    or (child.status is ChildStatus.UP and child.incarnation > died)
+                ),
                 "it to be started, or left",
             )
         assert child.incarnation - before == 2
