@@ -5236,6 +5236,56 @@ MUTANTS = (
         "",
         test="tests/log/test_logging.py::test_a_file_that_was_moved_away_is_opened_anew_within_a_second",
     ),
+    Mutant(
+        SIGHT,
+        "health stays yellow when a neighbour's lock file may be opened again",
+        "broker/neighbours.py",
+        "unsure = self._state.untraced or self._state.hidden",
+        "unsure = self._state.untraced",
+        test="tests/boot/test_boots.py::test_a_neighbour_whose_lock_file_may_not_be_opened_keeps_its_jobs",
+    ),
+    Mutant(
+        TURN,
+        "whoever waits for a job is told of an end that no turn has counted",
+        "broker/joins.py",
+        "if job.state in ENDED and job.is_counted)",
+        "if job.state in ENDED)",
+        test="tests/broker/test_joins.py::"
+        "test_an_end_in_a_transaction_of_an_application_is_told_once_a_turn_counted_it",
+    ),
+    Mutant(
+        RECOVERY,
+        "on RabbitMQ a job that a runtime does not know is taken for one that is gone",
+        "broker/joins.py",
+        "        if store.table is None:\n            # Such",
+        "        if False:\n            # Such",
+        test="tests/broker/test_joins.py::test_only_a_store_with_a_table_can_tell_that_a_job_is_gone",
+    ),
+    Mutant(
+        LEDGER,
+        "the lease of a leader counts from when it reads, and not from when it wrote",
+        "stores/rabbitmq/leading.py",
+        "            self._proven_at, self._probe = self._probe[1], None",
+        "            self._proven_at, self._probe = self._monotonic(), None",
+        test="tests/stores/rabbitmq/test_leading.py::test_a_lease_counts_from_when_a_leader_wrote_what_it_reads_back",
+    ),
+    Mutant(
+        LEDGER,
+        "what a former connection to the ledger still says is believed",
+        "stores/rabbitmq/leading.py",
+        "        if candidacy is None or candidacy is not self._candidacy:",
+        "        if candidacy is None:",
+        test="tests/stores/rabbitmq/test_leading.py::"
+        "test_what_a_former_connection_to_the_ledger_still_says_is_not_heard",
+    ),
+    Mutant(
+        PEOPLE,
+        "a server removes the socket of the one that has taken its place",
+        "cli/web.py",
+        " and os.stat(path).st_ino == made:",
+        ":",
+        test="tests/cli/test_web.py::test_a_server_removes_no_socket_but_its_own_when_it_ends",
+    ),
 )
 
 

@@ -205,6 +205,18 @@ def test_a_socket_that_a_killed_server_has_left_is_replaced_and_a_living_ones_is
         assert "401" in get(str(path), Host="localhost").partition("\n")[0]
 
 
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT])
+def test_a_server_removes_no_socket_but_its_own_when_it_ends(tmp_path, by):
+    # A deployment starts the next server before it ends the one before.
+    path = tmp_path / "page.sock"
+    with serving(tmp_path, "--unix", path) as (before, _):
+        path.rename(tmp_path / "old.sock")
+        with serving(tmp_path, "--unix", path):
+            before.send_signal(by)
+            before.wait()
+            assert "401" in get(str(path), Host="localhost").partition("\n")[0]
+
+
 def test_the_socket_of_a_server_that_is_too_busy_to_answer_stays(tmp_path):
     path = str(tmp_path / "page.sock")
     with socket.socket(socket.AF_UNIX) as busy, ExitStack() as callers:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import signal
+from collections.abc import Sequence
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,7 @@ from lamplighter import StoreUnavailable
 from lamplighter.messages.boots import BootRecord
 from lamplighter.stores.rabbitmq import leading, topology
 from lamplighter.stores.rabbitmq.leading import HEARTBEAT_SECONDS, LEASE_SECONDS, UNSEEN_PULSES_MAX
-from lamplighter.stores.rabbitmq.link import PULSE_SECONDS, Wanted
+from lamplighter.stores.rabbitmq.link import PULSE_SECONDS, Arrival, Message, Sent, Wanted
 from lamplighter.stores.rabbitmq.session import LEADER_SECONDS_MAX
 from lamplighter.stores.rabbitmq.store import RabbitStore
 
@@ -59,6 +62,56 @@ def test_a_leader_that_stood_still_no_longer_leads_when_it_goes_on(world: World)
     world.let_pass(LEASE_SECONDS)
 
     assert [store.leads for store in (leader, other)] == [False, True]
+
+
+@pytest.mark.parametrize(("seconds", "leads"), [(LEASE_SECONDS - 2, True), (LEASE_SECONDS + 1, False)])
+def test_a_lease_counts_from_when_a_leader_wrote_what_it_reads_back(
+    world: World, monkeypatch: pytest.MonkeyPatch, seconds: float, leads: bool
+) -> None:
+    # A record that comes back late shows who had the ledger when it was written.
+    leader = started(world)
+    send = leader._link.send
+
+    def send_slowly(messages: Sequence[Message]) -> Future[Sent]:
+        world.server.later(seconds, lambda: send(messages))
+        return Future()
+
+    monkeypatch.setattr(leader._link, "send", send_slowly)
+    world.let_pass(LEASE_SECONDS)
+    led = []
+    for _ in range(int(4 * LEASE_SECONDS)):
+        world.let_pass(1.0)
+        led.append(leader.leads)
+
+    assert any(led) is leads
+
+
+@pytest.mark.parametrize("what", ["connected", "lost", "arrived", "cancelled", "yield"])
+def test_what_a_former_connection_to_the_ledger_still_says_is_not_heard(world: World, what: str) -> None:
+    # The number of a session is that of its connection alone: the first of both is 1.
+    leader = started(world)
+    former, jobs = leader._leading._candidacy, leader._link
+    assert former is not None and isinstance(jobs, ModelLink)
+    jobs.lose("the network was cut")
+    while leader._leading._candidacy in (None, former) or not leader.leads:
+        world.let_pass(1.0)
+        world.turn(leader)
+    link = ledger_link(leader)
+    written = json.dumps({"is": "pause", "name": "mail", "paused": 1, "by": "nobody"}).encode()
+    late = {
+        "connected": lambda: former.connected(link.session),
+        "lost": lambda: former.lost(link.session, "the network was cut", refused=False),
+        "arrived": lambda: former.arrived(Arrival(link.session, 4711, topology.LEDGER, written)),
+        "cancelled": lambda: former.cancelled(link.session, topology.LEDGER),
+        "yield": lambda: leader._tell("ledger", (former, "yield", None)),
+    }
+    late[what]()
+    led_on, session = leader.leads, leader._leading.ledger.session
+    leader.jobs.outlook((), world.elapsed)
+
+    assert (led_on, leader.leads, leader._leading.ledger.session) == (True, True, session)
+    assert paused(leader) == ()
+    assert ledger_link(leader) is link
 
 
 def test_a_leader_that_reads_back_what_it_writes_leads_on(world: World) -> None:
