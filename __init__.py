@@ -11,6 +11,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     __version__: str
 
+    from .admin.operator import Operator
+    from .admin.schedules import Schedule, SlotStory
+    from .admin.sweeping import Swept
+    from .api.job import Job
+    from .api.job_steps import KeptStep
+    from .api.jobs import Jobs
+    from .api.runtime import Runtime
+    from .api.scheduler import Scheduler
     from .environment.environment import Environment
     from .errors import (
         Cancel,
@@ -38,22 +46,14 @@ if TYPE_CHECKING:
     )
     from .handlers.carriers import Carrier, ChildEnded
     from .handlers.handler import JobTimeout
-    from .job import Job
-    from .job_steps import KeptStep
-    from .jobs import Jobs
     from .log.configure import configure_logging
     from .log.job_context import JobFields
     from .messages.jobs import Attempt, Debounce, JobSpec, JobState
     from .messages.name_limits import Rate
     from .messages.outcomes import Backoff
     from .messages.views import ActorView, Health
-    from .operating.operator import Operator
-    from .operating.schedules import Schedule, SlotStory
-    from .operating.sweeping import Swept
     from .rules.limits import Limits
     from .rules.restart_budget import RestartBudget
-    from .runtime import Runtime
-    from .scheduler import Scheduler
 
 __all__ = [
     "ActorView",
@@ -108,20 +108,20 @@ __all__ = [
 _HOMES = {
     "Health": "messages.views",
     "ActorView": "messages.views",
-    "Operator": "operating.operator",
-    "Swept": "operating.sweeping",
-    "Schedule": "operating.schedules",
-    "SlotStory": "operating.schedules",
-    "Scheduler": "scheduler",
+    "Operator": "admin.operator",
+    "Swept": "admin.sweeping",
+    "Schedule": "admin.schedules",
+    "SlotStory": "admin.schedules",
+    "Scheduler": "api.scheduler",
     "Attempt": "messages.jobs",
     "Limits": "rules.limits",
-    "Jobs": "jobs",
+    "Jobs": "api.jobs",
     "Environment": "environment.environment",
     "Carrier": "handlers.carriers",
     "ChildEnded": "handlers.carriers",
     "JobTimeout": "handlers.handler",
-    "Job": "job",
-    "KeptStep": "job_steps",
+    "Job": "api.job",
+    "KeptStep": "api.job_steps",
     "configure_logging": "log.configure",
     "JobFields": "log.job_context",
     "Debounce": "messages.jobs",
@@ -130,7 +130,7 @@ _HOMES = {
     "Backoff": "messages.outcomes",
     "Rate": "messages.name_limits",
     "RestartBudget": "rules.restart_budget",
-    "Runtime": "runtime",
+    "Runtime": "api.runtime",
 }
 """Where a name lives, unless it is one of `errors`."""
 

@@ -18,12 +18,12 @@ from typing import Any
 from ..environment.replies import answer, reply_of
 from ..handlers.backlog import Backlog
 from ..handlers.deadlines import Deadlines
+from ..handlers.delayed_claims import DelayedClaims
 from ..handlers.handler import Handler
-from ..handlers.held_back import HeldBack
 from ..handlers.lane import Lane
 from ..handlers.lanes import LaneEnded, Lanes
 from ..handlers.outcomes import UNBEGUN
-from ..handlers.pace import Pace, offer
+from ..handlers.prefetch_sizer import PrefetchSizer, offer
 from ..handlers.watch import LaneWatch
 from ..messages.jobs import Claim, ClaimKey
 from ..messages.mail import (
@@ -74,9 +74,9 @@ class HandlerActor(RuntimeActor):
         self._backlog = Backlog()
         self._filling = False
         self._running: dict[int, Lane] = {}
-        self._held_back = HeldBack()
+        self._held_back = DelayedClaims()
         self._unsettled: dict[ClaimKey, Ending] = {}
-        self._pace = Pace(context.limits)
+        self._pace = PrefetchSizer(context.limits)
         self._offered: tuple[Sequence[Handler], int, int, int] | None = None
         self._answers = 0
         self._boot: str | None = None

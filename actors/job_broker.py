@@ -18,16 +18,16 @@ from itertools import groupby
 
 from ..broker import boots, claims, jobs, links, schedules
 from ..broker.alarms import Alarms
+from ..broker.boot_registration import BootRegistration
 from ..broker.clock_steps import keep_time
 from ..broker.dispatch import HalfDone, apply
-from ..broker.host_transactions import Expectations
+from ..broker.host_transactions import ExternalCommitWatch
 from ..broker.joins import Joins
 from ..broker.kept_mail import given_up, refuse_callers, still_wanted
 from ..broker.log_lines import log_lines
-from ..broker.neighbours import Neighbours
 from ..broker.outbox import Outbox
+from ..broker.peer_watcher import PeerWatcher
 from ..broker.retention import Retention
-from ..broker.standing import Standing
 from ..broker.state import BrokerState, CarriedOver
 from ..broker.tallies import FLUSH_SECONDS
 from ..broker.turn_context import TurnContext
@@ -37,7 +37,7 @@ from ..errors import LamplighterError, StoreError, StoreGone, StoreUnavailable, 
 from ..log.emitter import Said
 from ..messages.jobs import ENDED
 from ..messages.mail import CheckDue, Drain, Housekeep, Mail, Queue, Resync, Run, Ticked
-from ..stores.ports import Outlook, Store
+from ..stores.ports import DueCheck, Store
 from ..stores.troubles import BootLost, CommitUnknown
 from .base import ActorContext, RuntimeActor
 
@@ -60,8 +60,8 @@ class JobBroker(RuntimeActor):
         incarnation: int,
         *,
         store: Store,
-        standing: Standing,
-        renew: Callable[[BootLost], Standing],
+        standing: BootRegistration,
+        renew: Callable[[BootLost], BootRegistration],
         has_handler: Callable[[str], bool],
         joins: Joins,
         carried_over: CarriedOver,
@@ -100,8 +100,8 @@ class JobBroker(RuntimeActor):
         self._alarms = Alarms(context.clock, partial(context.post.tell, "broker"), self.actor_stopped.is_set)
         self._retention = Retention(self._state, self._alarms)
         self._tallies = carried_over.tallies
-        self._expected = Expectations(carried_over.expected, store, self._alarms)
-        self._neighbours = Neighbours(
+        self._expected = ExternalCommitWatch(carried_over.expected, store, self._alarms)
+        self._neighbours = PeerWatcher(
             self._state,
             store,
             self._alarms,
@@ -360,7 +360,7 @@ class JobBroker(RuntimeActor):
             self._joins.wake(ended)
         self._neighbours.hint(out)
 
-    def _look_out(self) -> Outlook | None:
+    def _look_out(self) -> DueCheck | None:
         """Work that time or another process has brought, seen without the write lock. None if a turn must look."""
         now = self.context.clock.now()
         if self._tallies.is_due(self._state.monotonic()):
@@ -373,7 +373,7 @@ class JobBroker(RuntimeActor):
         self._looked_at, self._state.expiry = now, outlook.expiry
         return outlook
 
-    def _set_alarms(self, outlook: Outlook | None = None) -> None:
+    def _set_alarms(self, outlook: DueCheck | None = None) -> None:
         """Be woken when the next thing becomes due.
 
         Args:

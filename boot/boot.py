@@ -8,8 +8,8 @@ from functools import partial
 from typing import Any
 
 from ..actors.base import ActorContext, Post
+from ..broker.boot_registration import BootRegistration
 from ..broker.joins import Joins
-from ..broker.standing import Standing
 from ..broker.state import CarriedOver, Renewal
 from ..environment.environment import Environment
 from ..environment.failpoints import VARIABLE
@@ -17,9 +17,9 @@ from ..environment.ids import JobIds
 from ..errors import NotStarted, StoreUnavailable
 from ..handlers.carriers import Carrier, Carriers
 from ..handlers.handler import Handler
-from ..handlers.headcount import Headcount
 from ..handlers.lane import JobsOfHandlers, LaneContext
 from ..handlers.lanes import Lanes
+from ..handlers.thread_counter import ThreadCounter
 from ..log.emitter import Log, Subscription
 from ..log.json_line import safe_str
 from ..messages.acts import Attribution
@@ -30,9 +30,9 @@ from ..messages.mail import (
     ClockJumped,
     Detach,
     Drain,
-    Expect,
     QuietSwitched,
     Wake,
+    WatchExternalCommit,
 )
 from ..messages.schedules import HostChange
 from ..rules.limits import Limits
@@ -45,7 +45,7 @@ from ..supervisor import Supervision
 from .asked_jobs import AskedJobs
 from .children import Children
 from .control import Control
-from .declared import Share
+from .declared import HandlerSelection
 from .draining import Draining
 from .requests import Requests
 from .views import Views
@@ -65,7 +65,7 @@ class Boot:
         limits: Limits,
         logger: Any,
         durability: str,
-        share: Share,
+        share: HandlerSelection,
         jobs: JobsOfHandlers,
         subscriptions: Sequence[Subscription],
         failed: Callable[[Boot, str], None],
@@ -74,7 +74,7 @@ class Boot:
     ) -> None:
         self.pid = environment.pid()
         self.store = store
-        self._standing = Standing(environment, store, share.kind)
+        self._standing = BootRegistration(environment, store, share.kind)
         self.limits = limits
         self.environment = environment
         self.clock = environment.clock()
@@ -116,7 +116,7 @@ class Boot:
                 clock=self.clock,
                 limits=limits,
                 environment=environment,
-                headcount=Headcount(limits.workers_max),
+                thread_counter=ThreadCounter(limits.workers_max),
                 stopping=environment.event(),
                 tell=self.post.tell,
                 jobs=jobs,
@@ -272,13 +272,15 @@ class Boot:
         """Look for a job in the application's own transaction until it has this state, or any, and has made so many
         moves.
         """
-        self._expect(Expect(job_id, state, self.clock.monotonic() + EXPECT_SECONDS_MAX, rev=rev), corr=job_id)
+        self._expect(
+            WatchExternalCommit(job_id, state, self.clock.monotonic() + EXPECT_SECONDS_MAX, rev=rev), corr=job_id
+        )
 
     def expect_change(self, change: HostChange) -> None:
         """Look for a change of a schedule in the application's own transaction until it is there."""
-        self._expect(Expect(change.schedule_id, None, self.clock.monotonic() + EXPECT_SECONDS_MAX, change))
+        self._expect(WatchExternalCommit(change.schedule_id, None, self.clock.monotonic() + EXPECT_SECONDS_MAX, change))
 
-    def _expect(self, expect: Expect, corr: str | None = None) -> None:
+    def _expect(self, expect: WatchExternalCommit, corr: str | None = None) -> None:
         self.carried_over.expected[expect.key] = expect
         self.post.tell("broker", expect, corr=corr)
 
@@ -345,13 +347,13 @@ class Boot:
         self.carried_over.jump(delta)
         self.post.tell("broker", ClockJumped())
 
-    def _renew(self, lost: BootLost) -> Standing:
+    def _renew(self, lost: BootLost) -> BootRegistration:
         """The store does not know this boot any more: go on as another one. The thread that takes the turn calls it.
 
         Raises:
             UsageError, StoreUnavailable: see `Presence.enter`.
         """
-        old, new = self._standing, Standing(self.environment, self.store, self.share.kind)
+        old, new = self._standing, BootRegistration(self.environment, self.store, self.share.kind)
         try:
             new.enter(self._heard, self._control.answer)
         except BaseException:

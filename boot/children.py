@@ -9,14 +9,14 @@ from ..actors.base import ActorContext
 from ..actors.handler_actor import HandlerActor
 from ..actors.job_broker import JobBroker
 from ..actors.scheduler_actor import SchedulerActor
+from ..broker.boot_registration import BootRegistration
 from ..broker.joins import Joins
-from ..broker.standing import Standing
 from ..broker.state import CarriedOver
 from ..handlers.lanes import Lanes
 from ..stores.ports import Store
 from ..stores.troubles import BootLost
 from ..supervisor import ChildSpec
-from .declared import Share
+from .declared import HandlerSelection
 from .requests import Requests
 
 
@@ -36,14 +36,14 @@ class Children:
         self,
         context: ActorContext,
         store: Store,
-        share: Share,
+        share: HandlerSelection,
         lanes: Lanes,
         *,
         carried_over: CarriedOver,
         joins: Joins,
         requests: Requests,
-        standing: Callable[[], Standing],
-        renew: Callable[[BootLost], Standing],
+        standing: Callable[[], BootRegistration],
+        renew: Callable[[BootLost], BootRegistration],
         may_tick: Callable[[], bool],
         emptied: Callable[[], None],
     ) -> None:

@@ -102,7 +102,7 @@ class Declared:
         return self._schedules.get(schedule_id)
 
 
-class Share:
+class HandlerSelection:
     """The part of the declarations that one boot takes on: all of it, the jobs of some names and every schedule, or
     nothing.
 
@@ -152,7 +152,7 @@ class Share:
         return self._declared.schedule(schedule_id) if self.works else None
 
 
-def check_share(declared: Declared, work: bool, only: Collection[str] | None) -> Share:
+def check_share(declared: Declared, work: bool, only: Collection[str] | None) -> HandlerSelection:
     """The part that `start(work=, only=)` asks for.
 
     Raises:
@@ -160,7 +160,7 @@ def check_share(declared: Declared, work: bool, only: Collection[str] | None) ->
     """
     works = check_bool(work, "work")
     if only is None:
-        return Share(declared, works=works)
+        return HandlerSelection(declared, works=works)
     if not works:
         raise UsageError("expected only= without work=False: a runtime that does not work takes no jobs of any name")
     if isinstance(only, (str, bytes)):
@@ -178,4 +178,4 @@ def check_share(declared: Declared, work: bool, only: Collection[str] | None) ->
                 else f"there are: {', '.join(known) or 'none'}"
             )
             raise UsageError(f"expected only to be names that have a handler here, got: {shown(name)}; {said}")
-    return Share(declared, only=frozenset(names))
+    return HandlerSelection(declared, only=frozenset(names))

@@ -15,7 +15,7 @@ from ..handlers.lane import Lane
 from ..handlers.lanes import Lanes
 from ..log.emitter import Log
 from ..messages.jobs import Seconds
-from ..messages.mail import Drain, Farewell, Interrupt, Reply
+from ..messages.mail import Drain, Interrupt, ReleaseClaims, Reply
 from ..rules.restart_budget import BACKOFF_SECONDS_MAX
 from ..stores.ports import Readable
 
@@ -114,10 +114,10 @@ class Draining:
                 return interrupted
             self._emptied.wait(min(left, LOOK_SECONDS_MAX))
 
-    def say_farewell(self, ask: Callable[[Callable[[Reply], Farewell]], object], store: Readable) -> None:
+    def say_farewell(self, ask: Callable[[Callable[[Reply], ReleaseClaims]], object], store: Readable) -> None:
         """Have the broker give back what this boot still holds."""
         try:
-            ask(Farewell)
+            ask(ReleaseClaims)
         except LamplighterError:
             # The store is away. The next start finds the row of a boot without a process, and takes back its claims.
             reason = "the runtime could not give its jobs back as it stopped"

@@ -13,7 +13,7 @@ from ..messages.pauses import PauseRecord, paused_at
 from ..messages.views import Abandoned, Health, QuietView
 from ..rules.wording import attributed
 from ..stores.ports import Store
-from ..stores.troubles import Ailment
+from ..stores.troubles import HealthIssue
 from ..supervisor import ChildStatus, Family
 
 
@@ -26,7 +26,7 @@ def health_of(
     waiting: Sequence[str],
     quiet: QuietView | None,
     hidden: Sequence[str],
-    ailments: Iterable[Ailment],
+    health_issues: Iterable[HealthIssue],
     abandoned: Sequence[Lane],
     abandoned_max: int,
     now: Seconds,
@@ -60,7 +60,7 @@ def health_of(
         yellow.append(f"it takes no jobs until somebody has it go on: quiet{since}{reason}")
     if trouble is not None:
         yellow.append(f"the store is unavailable: {trouble}")
-    for ailment in ailments:
+    for ailment in health_issues:
         (red if ailment.status == "red" else yellow).append(ailment.reason)
     if len(abandoned) > abandoned_max:
         red.append(f"{len(abandoned)} hung threads, more than abandoned_threads_max")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..api.job import Job, JobTypes
 from ..errors import UsageError
-from ..job import Job, JobTypes
 from ..messages.jobs import JobState
 from ..rules.validation import check_name
 from ..stores.ports import Store

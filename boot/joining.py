@@ -6,15 +6,15 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
+from ..admin.surveying import seen_boots, wait_context_of
+from ..admin.wait_context import WaitContext
+from ..admin.why import why
+from ..api.job import Job
 from ..errors import JobFailed, LamplighterError
-from ..job import Job
 from ..messages.boots import BootRecord
 from ..messages.jobs import ENDED, JobRecord, JobState, Seconds
 from ..messages.mail import Reply
 from ..messages.views import RuntimeView
-from ..operating.situation import Situation
-from ..operating.surveying import seen_boots, situation_of
-from ..operating.why import why
 from ..rules.validation import check_seconds, unknown_job
 from ..stores.ports import StoreSnapshot
 from .boot import Boot
@@ -61,7 +61,7 @@ def _still(boot: Boot, job_id: str) -> str:
         return ""
 
 
-def _situation(boot: Boot, job: JobRecord, seen: StoreSnapshot) -> Situation:
+def _situation(boot: Boot, job: JobRecord, seen: StoreSnapshot) -> WaitContext:
     peers = boot.store.peers
 
     def is_alive(one: str) -> bool | None:
@@ -73,7 +73,7 @@ def _situation(boot: Boot, job: JobRecord, seen: StoreSnapshot) -> Situation:
             return boot.views.runtime()
         return boot.presence.hidden(record.boot) or "it runs in another process"
 
-    return situation_of(
+    return wait_context_of(
         job,
         seen,
         seen_boots(seen.boots(), is_alive, view_of),

@@ -41,7 +41,7 @@ from ..rules.limits import Limits
 from ..rules.rates import rate_said
 from ..stores.ports import Store
 from ..supervisor import Supervision
-from .declared import Share
+from .declared import HandlerSelection
 from .health import health_of, waiting_names
 from .requests import Requests
 
@@ -66,7 +66,7 @@ class Views:
         clock: Clock,
         limits: Limits,
         store: Store,
-        share: Share,
+        share: HandlerSelection,
         lanes: Lanes,
         post: Post,
         supervision: Supervision,
@@ -178,7 +178,7 @@ class Views:
             waiting=waiting,
             quiet=self._quiet(),
             hidden=self._carried_over.hidden,
-            ailments=self._store.ailments(),
+            health_issues=self._store.health_issues(),
             abandoned=self._lanes.abandoned(),
             abandoned_max=self._limits.abandoned_threads_max,
             now=self._clock.monotonic(),

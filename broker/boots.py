@@ -11,9 +11,9 @@ from ..messages.jobs import JobRecord, Seconds
 from ..messages.mail import CheckDue, Declare
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from . import schedules
+from .boot_registration import place_of
 from .claims import store_names
 from .outbox import Membership
-from .standing import place_of
 from .state import BrokerState, Renewal
 from .turn_context import TurnContext
 

@@ -16,8 +16,6 @@ from ..messages.mail import (
     Down,
     Drain,
     Ended,
-    Expect,
-    Farewell,
     Forget,
     ForgetJob,
     GiveBack,
@@ -29,10 +27,12 @@ from ..messages.mail import (
     Progressed,
     Queue,
     QuietSwitched,
+    ReleaseClaims,
     Requeue,
     RequeueMany,
     Retire,
     Tick,
+    WatchExternalCommit,
 )
 from ..messages.steps import KeepStep
 from . import boots, claims, jobs, schedules, steps
@@ -128,11 +128,11 @@ def handle(context: TurnContext, body: Any, retention: Retention) -> Any:
             return schedules.pause(context, body)
         case Down():
             return claims.down(context, body)
-        case Farewell():
+        case ReleaseClaims():
             return boots.interrupt_own(context)
         case Drain():
             boots.drain(context)
-        case Expect():
+        case WatchExternalCommit():
             context.out.expected.append(body)
         case Housekeep():
             retention.prune(context)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from ..errors import StaleClaim, UnknownSchedule, UsageError, shown
 from ..messages.jobs import ClaimKey, Instant, JobRecord, JobState, NewJob, Seconds
-from ..messages.mail import CheckDue, Expect
+from ..messages.mail import CheckDue, WatchExternalCommit
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from ..messages.schedules import HostChange
 from ..rules.capabilities import needed
@@ -149,20 +149,20 @@ def _follow_up(turn: HostTurn, ended: JobRecord, then: Sequence[NewJob], now: In
     turn.follow(ended, born)
 
 
-class Expectations:
+class ExternalCommitWatch:
     """Looks for each until it has appeared, or is given up.
 
     Args:
         expected: jobs, and changes of schedules, by their keys. It outlives a broker, and hosts' threads add to it.
     """
 
-    def __init__(self, expected: dict[tuple[bool, str], Expect], store: Store, alarms: Alarms) -> None:
+    def __init__(self, expected: dict[tuple[bool, str], WatchExternalCommit], store: Store, alarms: Alarms) -> None:
         self._expected = expected
         self._store = store
         self._alarms = alarms
         self._wait = LOOK_SECONDS_MIN
 
-    def add(self, expect: Expect) -> None:
+    def add(self, expect: WatchExternalCommit) -> None:
         """One more, for which it pays to look often again."""
         self._expected[expect.key] = expect
         self._wait = LOOK_SECONDS_MIN
@@ -195,5 +195,5 @@ class Expectations:
         return stored.definition == change.record.definition
 
 
-def _is_there(expect: Expect, job: JobRecord | None) -> bool:
+def _is_there(expect: WatchExternalCommit, job: JobRecord | None) -> bool:
     return job is not None and job.rev >= expect.rev and expect.state in (None, job.state)

@@ -11,7 +11,18 @@ from typing import Any
 
 from ..environment.replies import answer_all, reply_of
 from ..errors import LamplighterError
-from ..messages.mail import Capacity, CheckDue, ClockJumped, Drain, Ended, Expect, Housekeep, Mail, Progressed, Tick
+from ..messages.mail import (
+    Capacity,
+    CheckDue,
+    ClockJumped,
+    Drain,
+    Ended,
+    Housekeep,
+    Mail,
+    Progressed,
+    Tick,
+    WatchExternalCommit,
+)
 
 HINTS = (ClockJumped, Drain, Housekeep)
 """One message of these kinds says as much as several."""
@@ -60,7 +71,7 @@ def _subject(body: object) -> Any:
             return Tick, body.schedule_id
         case Capacity():
             return Capacity, body.name, body.incarnation
-        case Expect():
-            return Expect, body.key
+        case WatchExternalCommit():
+            return WatchExternalCommit, body.key
         case _:
             return type(body) if isinstance(body, HINTS) else None

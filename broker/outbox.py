@@ -10,7 +10,7 @@ from ..log.emitter import Said, Speaker
 from ..messages.boots import BootRecord
 from ..messages.jobs import Claim, ClaimKey, Instant, JobRecord, Seconds, Transition
 from ..messages.ledger import LedgerTurn
-from ..messages.mail import Expect, Reply
+from ..messages.mail import Reply, WatchExternalCommit
 from ..messages.name_limits import NameLimits
 from ..messages.outcomes import Policy
 from .quiet import QuietSwitch
@@ -106,7 +106,7 @@ class Outbox:
     quieted: QuietSwitch | None = None
     known: set[str] | None = None
     buried: list[BootRecord] = field(default_factory=list)
-    expected: list[Expect] = field(default_factory=list)
+    expected: list[WatchExternalCommit] = field(default_factory=list)
     made_good: Seconds = 0.0
     parked: dict[str, Seconds] = field(default_factory=dict)
     is_renewed: bool = False

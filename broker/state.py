@@ -12,15 +12,15 @@ from typing import Any, NamedTuple
 from ..errors import alike
 from ..messages.boots import BootRecord
 from ..messages.jobs import Instant, Seconds
-from ..messages.mail import Expect
+from ..messages.mail import WatchExternalCommit
 from ..messages.schedules import ScheduleRecord
 from ..rules.limits import Limits
 from ..stores.presence import Presence
+from .boot_registration import BootRegistration
 from .outbox import HandlerCapacity, Outbox
 from .parked import ParkedNames
 from .places import is_limited
 from .quiet import Quiet
-from .standing import Standing
 from .tallies import Tallies
 
 
@@ -65,7 +65,7 @@ class BrokerState:
         hidden: sentences about other boots whose lock files may not be opened here.
     """
 
-    standing: Standing
+    standing: BootRegistration
     limits: Limits
     chance: random.Random
     has_handler: Callable[[str], bool]
@@ -96,7 +96,7 @@ class BrokerState:
         """Who lives."""
         return self.standing.presence
 
-    def renew(self, standing: Standing) -> None:
+    def renew(self, standing: BootRegistration) -> None:
         """Go on as another boot, which has claimed nothing and knows no others."""
         self.standing = standing
         self.stored_names = None
@@ -173,7 +173,7 @@ class CarriedOver:
 
     Attributes:
         expected: jobs, and changes of schedules, in hosts' own transactions, which are looked for until they appear; by
-            `Expect.key`.
+            `WatchExternalCommit.key`.
         logged: the last turn of this boot that the log was told of.
         boot_no: its number among those of its store; 0 where that is unknown, or boots have none.
         jumped: by how many seconds wall time was stepped since a turn made good for it. The clock's thread adds, a turn
@@ -188,7 +188,7 @@ class CarriedOver:
         tallies: what has become of jobs, as far as that is counted and not stored.
     """
 
-    expected: dict[tuple[bool, str], Expect] = field(default_factory=dict)
+    expected: dict[tuple[bool, str], WatchExternalCommit] = field(default_factory=dict)
     logged: int = 0
     boot_no: int = 0
     jumped: Seconds = 0.0

@@ -12,24 +12,24 @@ from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from ..admin.inspector import Inspector
+from ..admin.inspectors import inspector_at, readable_file
+from ..admin.matching import TYPED_FROM, actionable, matching
+from ..admin.views import Amount
 from ..environment.clock import SystemClock
 from ..errors import KeyTaken, UnknownJob, UsageError, shown
 from ..messages.jobs import Instant, JobRecord, JobState, Seconds
 from ..messages.schedules import ScheduleRecord
-from ..operating.look import Look
-from ..operating.looking import look_at, readable_file
-from ..operating.matching import TYPED_FROM, actionable, matching
-from ..operating.views import Amount
 from ..rules.capabilities import needed
 from ..rules.printable import visible
 from ..rules.validation import check_who
 from ..rules.wording import many
-from .looking import note, page_of, print_json
+from .inspecting import note, page_of, print_json
 from .options import add_dry_run, add_output, add_store, add_who, is_on_server, store_of, who_of
 
 if TYPE_CHECKING:
-    from ..operating.operator import Operator
-    from ..operating.sweeping import Sweep, Swept
+    from ..admin.operator import Operator
+    from ..admin.sweeping import Sweep, Swept
     from ..stores.sqlite.read_only import ReadOnlyStore
 
 VIA = "cli"
@@ -78,7 +78,7 @@ class Act:
             StoreError, StoreUnavailable: there is no store, or it is of a newer version.
         """
         # Imported only here: who looks needs none of what a turn is made of.
-        from ..operating.operator import Operator
+        from ..admin.operator import Operator
 
         if not is_on_server(self.address):
             with closing(self._file()) as store, store.snapshot():
@@ -91,13 +91,13 @@ class Act:
         """Whether the store can be looked at first."""
         return not is_on_server(self.address)
 
-    def look(self) -> Look:
+    def inspector(self) -> Inspector:
         """Looks at the store.
 
         Raises:
             NotSupported: it is on a server.
         """
-        return look_at(self.address)
+        return inspector_at(self.address)
 
     def jobs(self, ids: Sequence[str]) -> dict[str, JobRecord]:
         """Those of these jobs that are in the store, a file, by their ids."""
@@ -147,7 +147,7 @@ class Act:
             UsageError: the query cannot be read, or does not say in which state the jobs are.
         """
         # Imported only here, as below: most commands are given ids, or only look.
-        from ..operating.query import parse_query
+        from ..admin.query import parse_query
 
         now = SystemClock().now()
         query = actionable(parse_query(text, now), action, now)
@@ -230,7 +230,7 @@ def moment_of(text: str, option: str, now: Instant) -> datetime:
     Raises:
         UsageError: it is none, or has passed.
     """
-    from ..operating.query import read_instant
+    from ..admin.query import read_instant
 
     instant = read_instant(text, now)
     if instant <= now:

@@ -6,15 +6,15 @@ import argparse
 import contextlib
 import os
 
+from ..admin.control_client import ANSWER_SECONDS
 from ..doctor.diagnosis import Examination, Level
 from ..doctor.examining import CHECKS, chosen, examine
 from ..doctor.opening import evidence_at
 from ..errors import StoreError, StoreUnavailable
-from ..operating.controls import ANSWER_SECONDS
 from ..rules.validation import check_seconds
 from ..rules.wording import Tone, many
+from .inspecting import print_json
 from .logs import HELP, log_paths
-from .looking import print_json
 from .main import STORE_ERROR
 from .options import add_store, store_of
 from .page import Page

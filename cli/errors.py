@@ -5,15 +5,15 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 
+from ..admin.error_groups import ErrorGroup
+from ..admin.inspector import Inspector
 from ..messages.jobs import Instant, JobState
-from ..operating.error_groups import ErrorGroup
-from ..operating.look import Look
 from .acting import Act, add_expect, declare_acting
 from .groups import Subcommand, declare_group
+from .inspecting import ago, declare_inspecting, inspected, note, page_of, print_json
 from .job_pages import HEADS as JOB_HEADS
 from .job_pages import NUMBERS as JOB_NUMBERS
 from .job_pages import rows
-from .looking import ago, declare_looking, looked, note, page_of, print_json
 from .options import Times, add_delay, add_limit, delay_of, limit_of
 
 HEADS = ("id", "name", "jobs", "dead", "exception", "message", "where", "last", "first")
@@ -39,7 +39,7 @@ def declare(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentPa
 def _declare_list(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", metavar="NAME", help="of jobs of this name")
     add_limit(parser)
-    declare_looking(parser)
+    declare_inspecting(parser)
 
 
 def _declare_group(parser: argparse.ArgumentParser) -> None:
@@ -56,14 +56,14 @@ def _declare_requeue(parser: argparse.ArgumentParser) -> None:
 def _declare_one(parser: argparse.ArgumentParser) -> None:
     _declare_group(parser)
     add_limit(parser)
-    declare_looking(parser)
+    declare_inspecting(parser)
 
 
 def _list(arguments: argparse.Namespace) -> int:
     limit = limit_of(arguments)
 
-    def show(look: Look) -> int:
-        found = look.errors(arguments.name)
+    def show(inspector: Inspector) -> int:
+        found = inspector.errors(arguments.name)
         groups = found.groups[:limit]
         if arguments.json:
             for group in groups:
@@ -77,7 +77,7 @@ def _list(arguments: argparse.Namespace) -> int:
             note(f"among the {found.looked_at:,} jobs that failed last")
         return 0 if groups else 1
 
-    return looked(arguments, show)
+    return inspected(arguments, show)
 
 
 def _row(group: ErrorGroup, now: Instant) -> list[str]:
@@ -97,14 +97,14 @@ def _row(group: ErrorGroup, now: Instant) -> list[str]:
 def _show(arguments: argparse.Namespace) -> int:
     limit = limit_of(arguments)
 
-    def show(look: Look) -> int:
-        group, jobs = look.failed_in(arguments.group, limit=limit)
+    def show(inspector: Inspector) -> int:
+        group, jobs = inspector.failed_in(arguments.group, limit=limit)
         if group is None:
             return _unknown(arguments.group)
         if arguments.json:
             print_json({"group": group, "jobs": jobs})
             return 0
-        page, times, sample = page_of(arguments), Times(is_utc=arguments.utc), look.job(group.sample)
+        page, times, sample = page_of(arguments), Times(is_utc=arguments.utc), inspector.job(group.sample)
         page.fields(
             [
                 ("id", group.id),
@@ -126,16 +126,16 @@ def _show(arguments: argparse.Namespace) -> int:
             note(f"{group.count - len(jobs):,} more jobs: --limit shows more of them")
         return 0
 
-    return looked(arguments, show)
+    return inspected(arguments, show)
 
 
 def _requeue(arguments: argparse.Namespace) -> int:
     act, delay = Act(arguments), delay_of(arguments)
-    with act.look() as look:
-        group, _ = look.failed_in(arguments.group, limit=0)
+    with act.inspector() as inspector:
+        group, _ = inspector.failed_in(arguments.group, limit=0)
         if group is None:
             return _unknown(arguments.group)
-        return act.sweep_found("requeue", lambda: look.dead_in(group), (JobState.DEAD,), delay)
+        return act.sweep_found("requeue", lambda: inspector.dead_in(group), (JobState.DEAD,), delay)
 
 
 def _unknown(group: str) -> int:

@@ -12,14 +12,14 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+from ..admin.exporting import SlotRow, all_jobs, all_slots, all_tallies
+from ..admin.inspectors import readable_file
+from ..admin.query import read_instant
+from ..admin.views import JobView, Payload
 from ..environment.clock import SystemClock
 from ..errors import UnknownSchedule, shown
 from ..messages.jobs import Instant
 from ..messages.tallies import BOUNDS, EVER, HOUR, MINUTE, Tally
-from ..operating.exporting import SlotRow, all_jobs, all_slots, all_tallies
-from ..operating.looking import readable_file
-from ..operating.query import read_instant
-from ..operating.views import JobView, Payload
 from ..rules.codec import encode_own
 from ..rules.printable import visible
 from .groups import Subcommand, declare_group

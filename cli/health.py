@@ -13,9 +13,9 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from ..admin.control_client import ANSWER_SECONDS, ControlClient, Reached
+from ..admin.probing import Probe, plain_view, probe
 from ..errors import StoreError, UsageError
-from ..operating.controls import ANSWER_SECONDS, ControlRoom, Reached
-from ..operating.probing import Probe, plain_view, probe
 from ..rules.printable import visible
 from .options import add_store, is_on_server, store_of
 
@@ -69,15 +69,15 @@ def _on_file(address: str, timeout: float) -> Sequence[Reached]:
     path = address.removeprefix("sqlite:///")
     if not os.path.isfile(path):
         raise StoreError(f"expected the path of a store's file, got: {path!r}, which is no file")
-    room = ControlRoom(path, timeout, read_view=plain_view)
-    return list(room.look(room.entered()).values())
+    room = ControlClient(path, timeout, read_view=plain_view)
+    return list(room.views(room.entered()).values())
 
 
 def _on_server(url: str, timeout: float) -> Sequence[Reached]:
     # Imported only here: it loads what speaks to a server.
-    from ..operating.server_room import ServerRoom
+    from ..admin.rabbit_control_client import RabbitControlClient
 
-    return ServerRoom(url, timeout).look()
+    return RabbitControlClient(url, timeout).views()
 
 
 def _sentence(one: Probe) -> str:

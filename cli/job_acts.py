@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+from ..admin.query import read_setting
 from ..errors import UsageError
 from ..messages.jobs import ENDED, JobRecord
-from ..operating.query import read_setting
 from ..rules.codec import decode
 from ..rules.validation import unknown_job
 from ..rules.wording import many
 from .acting import Act, add_expect, declare_acting
-from .looking import note
+from .inspecting import note
 from .new_jobs import declare_new, new_of, told
 from .options import add_delay, delay_of
 
@@ -96,7 +96,7 @@ def copy(arguments: argparse.Namespace) -> int:
     found = known(act, [arguments.job])
     if act.is_dry:
         # Imported only here: it loads what a turn is made of.
-        from ..operating.copying import changed
+        from ..admin.copying import changed
 
         for job in found:
             changed(decode(job.data), changes)

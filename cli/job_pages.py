@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..admin.views import JobPage, JobView, Payload, StepView
+from ..admin.wait_context import Why
 from ..messages.jobs import Attempt, Instant
-from ..operating.situation import Why
-from ..operating.views import JobPage, JobView, Payload, StepView
 from ..rules.wording import Tone, brief, many, span
-from .looking import ago
+from .inspecting import ago
 from .options import Times
 from .page import Cell, Page
 

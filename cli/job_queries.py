@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 
+from ..admin.query import parse_query
 from ..environment.clock import SystemClock
 from ..errors import UsageError
 from ..messages.jobs import JobState
 from ..messages.queries import JobQuery
-from ..operating.query import parse_query
 
 
 def declare_query(parser: argparse.ArgumentParser) -> None:

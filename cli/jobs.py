@@ -6,14 +6,14 @@ import argparse
 from collections.abc import Mapping
 from dataclasses import replace
 
+from ..admin.inspector import Inspector
+from ..admin.views import JobsPage
 from ..messages.queries import JobQuery
-from ..operating.look import Look
-from ..operating.views import JobsPage
 from .groups import Subcommand, declare_group
+from .inspecting import declare_inspecting, inspected, note, page_of, print_json
 from .job_acts import cancel, copy, declare_cancel, declare_copy, declare_forget, declare_requeue, forget, requeue
 from .job_pages import HEADS, NUMBERS, rows, show_job, show_why
 from .job_queries import declare_query, query_of
-from .looking import declare_looking, looked, note, page_of, print_json
 from .options import Times, add_paging, limit_of
 
 
@@ -38,24 +38,24 @@ def declare(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentPa
 def _declare_list(parser: argparse.ArgumentParser) -> None:
     declare_query(parser)
     add_paging(parser)
-    declare_looking(parser)
+    declare_inspecting(parser)
 
 
 def _declare_count(parser: argparse.ArgumentParser) -> None:
     declare_query(parser)
-    declare_looking(parser)
+    declare_inspecting(parser)
 
 
 def _declare_one(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("job", metavar="ID")
-    declare_looking(parser)
+    declare_inspecting(parser)
 
 
 def _list(arguments: argparse.Namespace) -> int:
     query, limit = query_of(arguments), limit_of(arguments)
 
-    def show(look: Look) -> int:
-        found = look.jobs(query, limit=limit, after=arguments.after)
+    def show(inspector: Inspector) -> int:
+        found = inspector.jobs(query, limit=limit, after=arguments.after)
         if arguments.json:
             for job in found.jobs:
                 print_json(job)
@@ -66,7 +66,7 @@ def _list(arguments: argparse.Namespace) -> int:
             _note_more(found)
         return 0 if found.jobs else 1
 
-    return looked(arguments, show)
+    return inspected(arguments, show)
 
 
 def _note_more(found: JobsPage) -> None:
@@ -80,20 +80,20 @@ def _note_more(found: JobsPage) -> None:
 
 
 def _show(arguments: argparse.Namespace) -> int:
-    def show(look: Look) -> int:
-        found = look.job(arguments.job)
+    def show(inspector: Inspector) -> int:
+        found = inspector.job(arguments.job)
         if arguments.json:
             print_json(found)
         else:
             show_job(page_of(arguments), found, Times(is_utc=arguments.utc))
         return 0
 
-    return looked(arguments, show)
+    return inspected(arguments, show)
 
 
 def _why(arguments: argparse.Namespace) -> int:
-    def show(look: Look) -> int:
-        reasons = look.why(arguments.job)
+    def show(inspector: Inspector) -> int:
+        reasons = inspector.why(arguments.job)
         if arguments.json:
             for one in reasons:
                 print_json(one)
@@ -101,28 +101,28 @@ def _why(arguments: argparse.Namespace) -> int:
             show_why(page_of(arguments), reasons)
         return 0
 
-    return looked(arguments, show)
+    return inspected(arguments, show)
 
 
 def _count(arguments: argparse.Namespace) -> int:
     query = query_of(arguments)
     by_state = replace(query, names=()) == JobQuery() and len(query.names) < 2
 
-    def show(look: Look) -> int:
+    def show(inspector: Inspector) -> int:
         if not by_state:
-            return _count_matching(arguments, look, query)
-        counts = look.counts(query.names[0] if query.names else None)
+            return _count_matching(arguments, inspector, query)
+        counts = inspector.counts(query.names[0] if query.names else None)
         if arguments.json:
             print_json(counts)
         else:
             page_of(arguments).fields([(state, str(amount)) for state, amount in counts.of.items()])
         return 0 if any(amount.count for amount in counts.of.values()) else 1
 
-    return looked(arguments, show)
+    return inspected(arguments, show)
 
 
-def _count_matching(arguments: argparse.Namespace, look: Look, query: JobQuery) -> int:
-    found = look.count(query)
+def _count_matching(arguments: argparse.Namespace, inspector: Inspector, query: JobQuery) -> int:
+    found = inspector.count(query)
     if arguments.json:
         print_json(found)
     else:

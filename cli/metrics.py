@@ -8,7 +8,7 @@ from contextlib import closing
 
 from ..errors import UsageError, shown
 from ..rules.printable import visible
-from .looking import note
+from .inspecting import note
 from .options import add_store, store_of
 
 PORT_MAX = 65_535

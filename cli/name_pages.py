@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ..admin.views import NameView
 from ..messages.jobs import Instant
-from ..operating.views import NameView
 from ..rules.wording import attributed, span
 from .page import Cell
 

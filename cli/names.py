@@ -6,14 +6,14 @@ import argparse
 import shlex
 from collections.abc import Mapping
 
+from ..admin.inspector import Inspector
+from ..admin.views import NameView
 from ..environment.clock import SystemClock
 from ..errors import UsageError, alike, shown
-from ..operating.look import Look
-from ..operating.views import NameView
 from ..rules.validation import check_limit, check_name
 from .acting import Act, declare_acting, moment_of
 from .groups import Subcommand, declare_group
-from .looking import ago, declare_looking, looked, note, page_of, print_json
+from .inspecting import ago, declare_inspecting, inspected, note, page_of, print_json
 from .name_pages import HEADS, NUMBERS, amount_of, row
 from .options import Times, add_paging, limit_of
 from .page import Cell
@@ -39,12 +39,12 @@ def declare(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentPa
 
 def _declare_list(parser: argparse.ArgumentParser) -> None:
     add_paging(parser)
-    declare_looking(parser)
+    declare_inspecting(parser)
 
 
 def _declare_one(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME")
-    declare_looking(parser)
+    declare_inspecting(parser)
 
 
 def _declare_act(parser: argparse.ArgumentParser) -> None:
@@ -66,8 +66,8 @@ def _declare_limit(parser: argparse.ArgumentParser) -> None:
 def _list(arguments: argparse.Namespace) -> int:
     limit = limit_of(arguments)
 
-    def show(look: Look) -> int:
-        found, now = look.names(limit=limit + 1, after=arguments.after), SystemClock().now()
+    def show(inspector: Inspector) -> int:
+        found, now = inspector.names(limit=limit + 1, after=arguments.after), SystemClock().now()
         names = found[:limit]
         if arguments.json:
             for name in names:
@@ -78,14 +78,14 @@ def _list(arguments: argparse.Namespace) -> int:
             note(f"more: --after {shlex.quote(names[-1].name)}")
         return 0 if names else 1
 
-    return looked(arguments, show)
+    return inspected(arguments, show)
 
 
 def _show(arguments: argparse.Namespace) -> int:
-    def show(look: Look) -> int:
-        name = look.name(arguments.name)
+    def show(inspector: Inspector) -> int:
+        name = inspector.name(arguments.name)
         if name is None:
-            _note_unknown(arguments.name, look)
+            _note_unknown(arguments.name, inspector)
             return 1
         if arguments.json:
             print_json(name)
@@ -93,11 +93,11 @@ def _show(arguments: argparse.Namespace) -> int:
         page_of(arguments).fields(_fields(name, Times(is_utc=arguments.utc)))
         return 0
 
-    return looked(arguments, show)
+    return inspected(arguments, show)
 
 
-def _note_unknown(name: str, look: Look) -> None:
-    known = [one.name for one in look.names(limit=ALIKE_MAX, after=name[:1])]
+def _note_unknown(name: str, inspector: Inspector) -> None:
+    known = [one.name for one in inspector.names(limit=ALIKE_MAX, after=name[:1])]
     hint = "".join(f"; did you mean {close!r}?" for close in alike(name, known))
     note(f"no job, handler or pause of the name {name!r} is known{hint}")
 
@@ -156,10 +156,10 @@ def _look_for(act: Act, name: str) -> NameView | None:
     """
     if not act.can_look:
         return None
-    with act.look() as look:
-        found = look.name(name)
+    with act.inspector() as inspector:
+        found = inspector.name(name)
         if found is None:
-            _note_unknown(name, look)
+            _note_unknown(name, inspector)
     return found
 
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from ..environment.clock import SystemClock
 from ..messages.jobs import ENDED, Seconds
 from .acting import Act, moment_of
-from .looking import note
+from .inspecting import note
 from .options import add_delay, delay_of
 
 if TYPE_CHECKING:
-    from ..job import Job
+    from ..api.job import Job
 
 
 def declare_new(parser: argparse.ArgumentParser) -> None:

@@ -70,7 +70,7 @@ def store_or_runtimes(arguments: argparse.Namespace) -> str:
     if arguments.store:
         raise UsageError(f"expected --store, or a Runtime whose store it is, got both: {shown(arguments.runtime)}")
     # Imported only here: it loads what runs jobs, and then the application.
-    from ..runtime import Runtime
+    from ..api.runtime import Runtime
     from .application import load_a
 
     return load_a(Runtime, arguments.runtime, "MODULE:RUNTIME").address

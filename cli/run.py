@@ -6,10 +6,10 @@ import argparse
 import os
 import sys
 
+from ..api.runtime import Runtime
 from ..errors import RuntimeFailed
 from ..log.configure import configure_logging, is_configured
 from ..log.outlets import LEVELS
-from ..runtime import Runtime
 from .application import load_a
 
 TARGET = "MODULE:RUNTIME"

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from ..admin.wait_context import SeenBoot
 from ..messages.jobs import Instant
 from ..messages.views import ActorView, HandlerView, LaneView, ProcessView, QuietView, TurnView
-from ..operating.situation import SeenBoot
 from ..rules.control_lines import plain
 from ..rules.wording import Tone, brief, many, span
 from .options import Times

@@ -7,14 +7,14 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ..admin.control_client import ANSWER_SECONDS, ControlClient
+from ..admin.rabbit_control_client import RabbitControlClient
+from ..admin.runtimes import Runtimes
+from ..admin.wait_context import SeenBoot
 from ..environment.clock import SystemClock
 from ..errors import LamplighterError, UsageError
 from ..messages.controls import Verb
 from ..messages.views import QuietAnswer, QuietView, RuntimeView, StacksView
-from ..operating.controls import ANSWER_SECONDS, ControlRoom
-from ..operating.runtimes import Runtimes
-from ..operating.server_room import ServerRoom
-from ..operating.situation import SeenBoot
 from ..rules.codec import encode_own
 from ..rules.control_lines import plain
 from ..rules.printable import visible
@@ -221,17 +221,17 @@ def _act(arguments: argparse.Namespace, verb: Verb) -> int:
     return 0 if done and done >= max(len(found), len(arguments.boots)) else 1
 
 
-def _open(arguments: argparse.Namespace) -> tuple[Runtimes | ServerRoom, ControlRoom | ServerRoom]:
+def _open(arguments: argparse.Namespace) -> tuple[Runtimes | RabbitControlClient, ControlClient | RabbitControlClient]:
     """Who lists the runtimes on a store, and who asks them."""
     address, timeout = store_of(arguments), check_seconds(arguments.timeout, "--timeout")
     if is_on_server(address):
-        on_server = ServerRoom(address, timeout)
+        on_server = RabbitControlClient(address, timeout)
         return on_server, on_server
-    store, room = ReadOnlyStore(address), ControlRoom(address.removeprefix("sqlite:///"), timeout)
+    store, room = ReadOnlyStore(address), ControlClient(address.removeprefix("sqlite:///"), timeout)
     return Runtimes(store, room), room
 
 
-def _named(runtimes: Runtimes | ServerRoom, boot: str) -> SeenBoot | None:
+def _named(runtimes: Runtimes | RabbitControlClient, boot: str) -> SeenBoot | None:
     found = runtimes.one(boot)
     if found is None:
         print(f"lamplighter: no runtime instance {visible(boot)} is on this store", file=sys.stderr)

@@ -6,17 +6,17 @@ import argparse
 from collections.abc import Mapping
 from datetime import datetime
 
+from ..admin.inspector import Inspector
+from ..admin.query import read_instant
+from ..admin.schedule_views import ScheduleView, SlotView, slots_of
 from ..cron.zones import load_zone
 from ..environment.clock import SystemClock
 from ..errors import UsageError
 from ..messages.jobs import Instant
-from ..operating.look import Look
-from ..operating.query import read_instant
-from ..operating.schedule_views import ScheduleView, SlotView, slots_of
 from ..rules.validation import check_whole
 from ..rules.wording import Tone, span
 from .groups import Subcommand, declare_group
-from .looking import ago, declare_looking, looked, note, page_of, print_json
+from .inspecting import ago, declare_inspecting, inspected, note, page_of, print_json
 from .options import LIMIT_MAX, Times, add_paging, add_since, add_until, limit_of
 from .page import Cell
 from .schedule_acts import declare_act, declare_which, pause, remove, resume, run
@@ -63,32 +63,32 @@ def declare(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentPa
 def _declare_list(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", metavar="NAME", help="of jobs of this name")
     add_paging(parser)
-    declare_looking(parser)
+    declare_inspecting(parser)
 
 
 def _declare_one(parser: argparse.ArgumentParser) -> None:
     declare_which(parser)
-    declare_looking(parser)
+    declare_inspecting(parser)
 
 
 def _declare_next(parser: argparse.ArgumentParser) -> None:
     declare_which(parser, nargs="?")
     parser.add_argument("-n", type=int, default=NEXT, metavar="N", help="so many (%(default)s)")
-    declare_looking(parser)
+    declare_inspecting(parser)
 
 
 def _declare_slots(parser: argparse.ArgumentParser) -> None:
     declare_which(parser)
     add_since(parser, "1d")
     add_until(parser)
-    declare_looking(parser)
+    declare_inspecting(parser)
 
 
 def _list(arguments: argparse.Namespace) -> int:
     limit, times = limit_of(arguments), Times(is_utc=arguments.utc)
 
-    def show(look: Look) -> int:
-        found = look.schedules(arguments.name, limit=limit, after=arguments.after)
+    def show(inspector: Inspector) -> int:
+        found = inspector.schedules(arguments.name, limit=limit, after=arguments.after)
         if arguments.json:
             for one in found:
                 print_json(one)
@@ -99,7 +99,7 @@ def _list(arguments: argparse.Namespace) -> int:
                 note(f"perhaps more: --after {found[-1].id}")
         return 0 if found else 1
 
-    return looked(arguments, show)
+    return inspected(arguments, show)
 
 
 def _row(one: ScheduleView, times: Times) -> list[Cell]:
@@ -122,8 +122,8 @@ def _what(one: ScheduleView) -> Cell:
 def _show(arguments: argparse.Namespace) -> int:
     times = Times(is_utc=arguments.utc)
 
-    def show(look: Look) -> int:
-        found = look.schedule(arguments.schedule, key=arguments.key)
+    def show(inspector: Inspector) -> int:
+        found = inspector.schedule(arguments.schedule, key=arguments.key)
         if arguments.json:
             print_json(found)
             return 0
@@ -134,7 +134,7 @@ def _show(arguments: argparse.Namespace) -> int:
             page.table(SLOT_HEADS, [_slot(one, times) for one in found.slots], right=["slots"])
         return 0
 
-    return looked(arguments, show)
+    return inspected(arguments, show)
 
 
 def _local(one: ScheduleView, instant: Instant, times: Times) -> str:
@@ -175,13 +175,13 @@ def _noted(note: str | None) -> str:
 def _next(arguments: argparse.Namespace) -> int:
     count, times = check_whole(arguments.n, "-n", least=1, most=LIMIT_MAX), Times(is_utc=arguments.utc)
 
-    def show(look: Look) -> int:
+    def show(inspector: Inspector) -> int:
         if arguments.schedule is None:
-            found, is_capped = look.coming_slots(limit=SCHEDULES_MAX, count=count)
+            found, is_capped = inspector.coming_slots(limit=SCHEDULES_MAX, count=count)
             if is_capped:
                 note(f"of the first {SCHEDULES_MAX:,} schedules alone")
         else:
-            found = slots_of(look.schedule(arguments.schedule, key=arguments.key, slots=count).schedule)
+            found = slots_of(inspector.schedule(arguments.schedule, key=arguments.key, slots=count).schedule)
         now = SystemClock().now()
         if arguments.json:
             for one in found:
@@ -200,15 +200,15 @@ def _next(arguments: argparse.Namespace) -> int:
             page_of(arguments).table(NEXT_HEADS, rows)
         return 0 if found else 1
 
-    return looked(arguments, show)
+    return inspected(arguments, show)
 
 
 def _explain(arguments: argparse.Namespace) -> int:
     now, times = SystemClock().now(), Times(is_utc=arguments.utc)
     since, until = read_instant(arguments.since, now), read_instant(arguments.until, now)
 
-    def show(look: Look) -> int:
-        found = look.schedule(arguments.schedule, key=arguments.key, since=since, until=until)
+    def show(inspector: Inspector) -> int:
+        found = inspector.schedule(arguments.schedule, key=arguments.key, since=since, until=until)
         if arguments.json:
             for one in found.slots:
                 print_json(one)
@@ -218,7 +218,7 @@ def _explain(arguments: argparse.Namespace) -> int:
             note("it has no slot in this span")
         return 0 if found.slots else 1
 
-    return looked(arguments, show)
+    return inspected(arguments, show)
 
 
 def _slot(one: SlotView, times: Times) -> list[Cell]:

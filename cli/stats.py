@@ -6,12 +6,12 @@ import argparse
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from ..admin.inspectors import readable_file
+from ..admin.stats import Spread, Stats, stats_by_name, stats_by_start
 from ..environment.clock import SystemClock
 from ..errors import UsageError
 from ..messages.jobs import Seconds
 from ..messages.tallies import HOUR, KEPT_SECONDS, MINUTE, Tally
-from ..operating.looking import readable_file
-from ..operating.stats import Spread, Stats, stats_by_name, stats_by_start
 from ..rules.capabilities import needed
 from ..rules.codec import encode_own
 from ..rules.wording import span

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from ..admin.inspectors import InspectorFactory, inspector_factory_at, wait
 from ..errors import StoreUnavailable, UsageError, missing_extra
-from ..operating.looking import Lookout, lookout_at, wait
 from ..rules.printable import visible
 from ..rules.validation import check_seconds
 from . import name_pages, runtime_pages
@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     seconds = check_seconds(usual if arguments.every is None else arguments.every, "--every")
     if seconds < WATCH_SECONDS_MIN:
         raise UsageError(f"expected --every to be {WATCH_SECONDS_MIN:g} s or more, got: {seconds:g}")
-    place = lookout_at(address)
+    place = inspector_factory_at(address)
     try:
         if arguments.once or not sys.stdout.isatty():
             _print(screen_of(place, times))
@@ -79,10 +79,10 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def screen_of(place: Lookout, times: Times) -> Screen:
+def screen_of(place: InspectorFactory, times: Times) -> Screen:
     """The screen now."""
     with place.at_one_instant() as now:
-        seen, boots = now.look(shows_data=False).overview(), now.runtimes.all()
+        seen, boots = now.inspector(shows_data=False).overview(), now.runtimes.all()
     amounts = {name: getattr(seen, name) for name in ("ready", "running", "scheduled", "parked", "dead")}
     counts = "  ".join(f"{name} {'?' if amount is None else amount}" for name, amount in amounts.items())
     lines: list[tuple[str, Any]] = [(f"{seen.store}  {times.of(seen.at)}  {counts}", "plain")]
@@ -106,7 +106,7 @@ def _print(screen: Screen) -> None:
         page.table(table.heads, table.rows, right=table.right)
 
 
-def _follow(place: Lookout, times: Times, seconds: float) -> None:
+def _follow(place: InspectorFactory, times: Times, seconds: float) -> None:
     try:
         live, group = importlib.import_module("rich.live"), importlib.import_module("rich.console").Group
     except ImportError as error:
@@ -117,7 +117,7 @@ def _follow(place: Lookout, times: Times, seconds: float) -> None:
             wait(seconds)
 
 
-def _drawn(place: Lookout, times: Times, columns: int) -> Iterator[Any]:
+def _drawn(place: InspectorFactory, times: Times, columns: int) -> Iterator[Any]:
     """The screen in pieces, as rich draws them."""
     text = importlib.import_module("rich.text").Text
     try:

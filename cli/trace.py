@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from ..admin.stored_life import WHO, StoredLife, stored_life
 from ..environment.clock import SystemClock
 from ..errors import UnknownJob, UsageError
 from ..history.log_files.blocks import processes_here
@@ -19,7 +20,6 @@ from ..history.trace.job import biography
 from ..history.trace.others import schedules_in, trace_actor, trace_root, trace_schedule
 from ..history.trace.sentences import Entry
 from ..history.trace.snapshot import SAMPLES_MAX, Held, Snapshot, snapshot
-from ..operating.stored_life import WHO, StoredLife, stored_life
 from ..rules.printable import visible
 from ..rules.validation import check_name
 from ..rules.wording import clock, many, span

@@ -61,7 +61,7 @@ def run_anew(command: Sequence[str], drain: Seconds | None) -> None:
                 worker.stop()
                 worker.start()
             else:
-                worker.look()
+                worker.check()
 
 
 class _Worker:
@@ -109,7 +109,7 @@ class _Worker:
             process.wait()
         self._process = None
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Say once that the worker has ended by itself: it is started anew when a file changes."""
         if self._process is not None and self._process.poll() is not None:
             code = self._process.returncode

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..runtime import Runtime
+from ..api.runtime import Runtime
 
 
 def work_from_now_on(runtime: Runtime) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..api.runtime import Runtime
 from ..rules.limits import Limits
 from ..rules.validation import options_of
-from ..runtime import Runtime
 
 WORK_IN = ("worker", "web")
 """Who runs jobs: processes of their own, which a command of the framework starts; or each process that serves requests

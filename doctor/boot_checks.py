@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..admin.probing import hung_parts
+from ..admin.views import Amount
 from ..messages.jobs import JobState
 from ..messages.queries import JobQuery
-from ..operating.probing import hung_parts
-from ..operating.views import Amount
 from ..rules.wording import many, span
 from .diagnosis import Symptom, error, note, ok, unknown, warning
 from .evidence import Evidence
@@ -38,7 +38,7 @@ def dead(seen: Evidence) -> Iterator[Symptom]:
         if boot.is_alive is not False:
             continue
         is_well = False
-        held = seen.look.count(JobQuery(boot=boot.record.boot, states=(JobState.RUNNING,))).amount
+        held = seen.inspector.count(JobQuery(boot=boot.record.boot, states=(JobState.RUNNING,))).amount
         holds = f"{boot.words} is dead, and holds {held} {'job' if held.count == 1 else 'jobs'}"
         if workers:
             yield note(f"{holds}; a runtime that lives takes them back within seconds", "look again")

@@ -6,21 +6,21 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from ..admin.control_client import ControlClient
+from ..admin.inspector import Inspector
+from ..admin.overview import WholeNames
+from ..admin.runtimes import AskedOnce, Runtimes
+from ..admin.views import NameView
+from ..admin.wait_context import SeenBoot
 from ..errors import LamplighterError, StoreError, StoreUnavailable
 from ..messages.jobs import Instant, Seconds
 from ..messages.views import RuntimeView
-from ..operating.controls import ControlRoom
-from ..operating.look import Look
-from ..operating.overview import WholeNames
-from ..operating.runtimes import AskedOnce, Runtimes
-from ..operating.situation import SeenBoot
-from ..operating.views import NameView
 from ..stores.ports import Readable
 from ..stores.sqlite.condition import FileCondition
 
 if TYPE_CHECKING:
     from .logs import LogEvidence
-    from .server_sight import ServerSight
+    from .rabbitmq_snapshot import RabbitmqSnapshot
 
 
 class Evidence:
@@ -46,9 +46,9 @@ class Evidence:
         now: Callable[[], Instant],
         wait: Callable[[Seconds], object],
         store: Readable | None = None,
-        room: ControlRoom | None = None,
+        room: ControlClient | None = None,
         file: FileCondition | None = None,
-        server: ServerSight | None = None,
+        server: RabbitmqSnapshot | None = None,
         read_logs: Callable[[Instant], LogEvidence] | None = None,
         is_deep: bool = False,
     ) -> None:
@@ -81,7 +81,7 @@ class Evidence:
         return self._file
 
     @property
-    def server(self) -> ServerSight:
+    def server(self) -> RabbitmqSnapshot:
         """The server that the store is in."""
         assert self._server is not None, "this check is about servers"
         return self._server
@@ -102,9 +102,9 @@ class Evidence:
         return AskedOnce(Runtimes(self.store, self._room))
 
     @cached_property
-    def look(self) -> Look:
+    def inspector(self) -> Inspector:
         """The view of it for people."""
-        return Look(self.store, self._runtimes, now=lambda: self.at)
+        return Inspector(self.store, self._runtimes, now=lambda: self.at)
 
     @property
     def path(self) -> str:
@@ -156,7 +156,7 @@ class Evidence:
     @cached_property
     def whole_names(self) -> WholeNames:
         """The job names, as far as they are looked at."""
-        return self.look.whole_names()
+        return self.inspector.whole_names()
 
     @property
     def names(self) -> Sequence[NameView]:

@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterator, Sequence
 from ..errors import LamplighterError, UsageError, alike, shown
 from . import (
     boot_checks,
-    fare_checks,
     lock_checks,
     log_checks,
     name_checks,
@@ -15,6 +14,7 @@ from . import (
     schedule_checks,
     server_checks,
     store_checks,
+    throughput_checks,
 )
 from .diagnosis import Check, Diagnosis, Examination, Symptom, unknown
 from .evidence import Evidence
@@ -38,10 +38,10 @@ CHECKS = (
     Check("claims.orphan", "jobs that run for nobody, or wait for ever to be marked done", boot_checks.orphans, "file"),
     Check("names.parked", "due jobs that nobody has a handler for", name_checks.parked, "file"),
     Check("names.paused", "pauses that are long, or keep many jobs waiting", name_checks.paused, "file"),
-    Check("names.behind", "jobs that are due for long, and get more", fare_checks.behind, "file"),
-    Check("names.failing", "names of which most attempts fail", fare_checks.failing, "file"),
-    Check("names.differ", "handlers that are not the same on each runtime", fare_checks.differ),
-    Check("jobs.poison", "jobs that kill the processes that run them", fare_checks.poison, "file"),
+    Check("names.behind", "jobs that are due for long, and get more", throughput_checks.behind, "file"),
+    Check("names.failing", "names of which most attempts fail", throughput_checks.failing, "file"),
+    Check("names.differ", "handlers that are not the same on each runtime", throughput_checks.differ),
+    Check("jobs.poison", "jobs that kill the processes that run them", throughput_checks.poison, "file"),
     Check("lanes.zombie", "threads that hang", process_checks.zombies),
     Check("actors.restarts", "actors that crash again and again", process_checks.restarts),
     Check("schedules.silent", "schedules that do not fire, or fire for nothing", schedule_checks.silent, "file"),

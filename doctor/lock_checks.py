@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
+from ..admin.inspectors import LOOK_SECONDS, LOOKS, lock_kept_by
 from ..environment.process import state_of
 from ..messages.jobs import Seconds
-from ..operating.looking import LOOK_SECONDS, LOOKS, lock_kept_by
 from ..rules.wording import many, span
 from ..stores.sqlite.shared_memory import LogState, log_state
 from .diagnosis import Symptom, error, note, ok, unknown, warning

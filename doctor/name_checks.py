@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..admin.views import Amount, NameView
 from ..errors import alike
-from ..operating.views import Amount, NameView
 from ..rules.wording import brief, span
 from .diagnosis import Symptom, note, ok, unknown, warning
 from .evidence import Evidence

@@ -8,18 +8,18 @@ from contextlib import closing, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ..admin.control_client import ANSWER_SECONDS, ControlClient
+from ..admin.inspectors import readable_file, wait
 from ..environment.clock import SystemClock
 from ..errors import StoreError
 from ..messages.jobs import Instant, Seconds
-from ..operating.controls import ANSWER_SECONDS, ControlRoom
-from ..operating.looking import readable_file, wait
 from ..stores.ports import SERVER_SCHEMES, Readable
 from ..stores.sqlite.condition import FileCondition
 from .evidence import Evidence
 from .logs import read_logs
 
 if TYPE_CHECKING:
-    from .server_sight import ServerSight
+    from .rabbitmq_snapshot import RabbitmqSnapshot
 
 
 @contextmanager
@@ -52,25 +52,25 @@ def evidence_at(
     if not os.path.isfile(store.address):
         raise StoreError(f"expected the path of a store's file, got: {store.address!r}, which is no file")
     try:
-        room = ControlRoom(store.address, timeout)
+        room = ControlClient(store.address, timeout)
         yield evidence_of_file(store, room, now or clock.now, clock.monotonic, logs=logs, is_deep=is_deep)
     finally:
         store.close()
 
 
 @contextmanager
-def server_at(url: str, timeout: Seconds) -> Iterator[ServerSight]:
+def server_at(url: str, timeout: Seconds) -> Iterator[RabbitmqSnapshot]:
     """A sight of a server, which is let go of at the end."""
     # Imported only here: it loads what speaks to a server.
-    from .server_sight import ServerSight
+    from .rabbitmq_snapshot import RabbitmqSnapshot
 
-    with closing(ServerSight(url, timeout)) as server:
+    with closing(RabbitmqSnapshot(url, timeout)) as server:
         yield server
 
 
 def evidence_of_file(
     store: Readable,
-    room: ControlRoom,
+    room: ControlClient,
     now: Callable[[], Instant],
     monotonic: Callable[[], Seconds],
     *,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from ..admin.stats import Stats, stats_of
 from ..errors import UsageError
 from ..messages.schedules import ScheduleRecord
 from ..messages.tallies import HOUR
-from ..operating.stats import Stats, stats_of
 from ..rules.wording import clock, many, span
 from ..stores.ports import StoreSnapshot
 from .diagnosis import Symptom, error, ok, unknown, warning

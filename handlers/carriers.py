@@ -8,8 +8,8 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager, Exit
 from types import TracebackType
 from typing import Any
 
+from ..api.job import Job
 from ..errors import UsageError, shown
-from ..job import Job
 from ..messages.jobs import JobRecord, NewJob
 from ..messages.outcomes import Outcome, OutcomeKind
 from ..rules.new_jobs import Storing

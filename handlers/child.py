@@ -26,10 +26,10 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
+from ..api.job import Job
+from ..api.job_steps import Read
 from ..environment.process import STOP_SIGNALS
 from ..errors import REFUSALS, LamplighterError, NotStarted, UsageError
-from ..job import Job
-from ..job_steps import Read
 from ..messages.jobs import ClaimKey, Debounce, Instant, JobKeywords, JobRecord, JobSpec
 from ..messages.outcomes import Outcome, Policy
 from ..rules.codec import decode, decode_own, encode, encode_own
@@ -193,7 +193,7 @@ def leave_stops_to_parent() -> None:
     os.register_at_fork(after_in_child=heed_in_fork)
 
 
-class Borrowed:
+class RemoteJobContext:
     """The calls that a Job in a child borrows: every call goes to the parent."""
 
     def __init__(self, parent: Parent, claim: ClaimKey, deadline: Instant | None, policy: Policy) -> None:
@@ -337,7 +337,7 @@ def main(pid: int, orders: int, words: int) -> None:
             fields, deadline, has_begun = decode_own(line)
             record = JobRecord(*fields)
             parent.begin(record.key)
-            borrowed = Borrowed(parent, record.key, deadline, policy)
+            borrowed = RemoteJobContext(parent, record.key, deadline, policy)
             with Execution(record, borrowed, rules, carriers=carriers) as run:
                 contextvars.copy_context().run(_call, run, borrowed, about, has_begun)
             parent.end(record.key, run.outcome)
@@ -346,7 +346,7 @@ def main(pid: int, orders: int, words: int) -> None:
         os._exit(1)
 
 
-def _call(run: Execution, borrowed: Borrowed, about: Mapping[str, Any], has_begun: bool) -> None:
+def _call(run: Execution, borrowed: RemoteJobContext, about: Mapping[str, Any], has_begun: bool) -> None:
     fn, wanted = _function(*about["run"])
     if not has_begun:
         for place in about["around"]:

@@ -20,8 +20,8 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self
 
+from ..api.job import Job, JobContext
 from ..environment.failpoints import Failpoints
-from ..job import Job, JobContext
 from ..log.job_context import enter_job
 from ..messages.jobs import JobRecord
 from ..messages.outcomes import Outcome

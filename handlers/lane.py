@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol
 
+from ..api.job import Job
 from ..environment.clock import Clock
 from ..environment.environment import Environment
 from ..errors import UsageError
-from ..job import Job
 from ..messages.jobs import Claim, Instant, JobKeywords, JobRecord, JobSpec, NewJob, Seconds
 from ..messages.mail import Progressed
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
@@ -20,8 +20,8 @@ from ..rules.new_jobs import FollowUps
 from ..rules.validation import check_seconds
 from .carriers import Carriers
 from .handler import Handler
-from .headcount import Headcount
 from .steps import AttemptSteps
+from .thread_counter import ThreadCounter
 
 PROGRESS_SECONDS_MIN = 0.1
 """Progress reports in quicker succession are merged."""
@@ -82,7 +82,7 @@ class LaneContext(NamedTuple):
     clock: Clock
     limits: Limits
     environment: Environment
-    headcount: Headcount
+    thread_counter: ThreadCounter
     stopping: threading.Event
     tell: Callable[..., bool]
     ended: Callable[[Lane, Outcome, Seconds, Lane | None], None]

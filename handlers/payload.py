@@ -19,7 +19,7 @@ import msgspec.inspect
 
 from ..errors import Discard, UsageError
 from ..rules.codec import CARRIED, decode
-from ..rules.models import Misfit, ModelType, asks_for_model, is_model
+from ..rules.models import ModelType, PayloadMismatch, asks_for_model, is_model
 
 JSON_VALUES: tuple[Any, ...] = (None, True, 1, 0.5, "", [], {})
 """One of each type that data may have."""
@@ -198,7 +198,7 @@ def fit(data: Any, wanted: Any) -> Any:
     """
     try:
         return data if wanted is None else _convert(data, wanted)
-    except Misfit as error:
+    except PayloadMismatch as error:
         raise Discard(f"data does not fit {_name(wanted)}: {error}") from None
 
 
@@ -236,7 +236,7 @@ class HandlerTypes(NamedTuple):
     def _as(self, stored: Any, wanted: Any, what: str) -> Any:
         try:
             return stored if wanted is None else _convert(stored, wanted)
-        except Misfit as error:
+        except PayloadMismatch as error:
             raise UsageError(f"expected {what} {_name(wanted)}: {error}") from None
 
 
@@ -246,7 +246,7 @@ def _convert(data: Any, wanted: Any) -> Any:
     try:
         return msgspec.convert(data, type=wanted, str_keys=True, dec_hook=_made)
     except msgspec.ValidationError as error:
-        raise Misfit(_without_values(error)) from None
+        raise PayloadMismatch(_without_values(error)) from None
 
 
 def _fits_surely(text: str, wanted: Any) -> bool:

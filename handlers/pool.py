@@ -12,9 +12,9 @@ from ..environment.threads import Thread
 from ..messages.jobs import Seconds
 from ..messages.outcomes import Outcome
 from .handler import Handler
-from .headcount import Headcount
 from .lane import Lane, RunHandle
 from .outcomes import escaped
+from .thread_counter import ThreadCounter
 
 
 class Pool:
@@ -32,7 +32,7 @@ class Pool:
         self._lock = threading.Lock()
         self._idle: list[Worker] = []
         self._closed = False
-        self._headcount: Headcount | None = None
+        self._headcount: ThreadCounter | None = None
 
     def start(self, lane: Lane) -> None:
         """Run a lane on an idle thread, or on a new one.
@@ -45,9 +45,9 @@ class Pool:
         if worker is None:
             environment = lane.context.environment
             worker = self.worker(self, environment)
-            headcount = self._headcount = lane.context.headcount
+            thread_counter = self._headcount = lane.context.thread_counter
             worker.thread = environment.spawn(
-                partial(headcount.count, worker.work), f"{self.title} {lane.handler.name}"
+                partial(thread_counter.count, worker.work), f"{self.title} {lane.handler.name}"
             )
         lane.handle = worker
         worker.lanes.put(lane)

@@ -23,10 +23,10 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+from ..api.job import Job
 from ..environment.environment import Environment
 from ..environment.threads import Thread
 from ..errors import REFUSALS
-from ..job import Job
 from ..messages.jobs import Debounce, Instant, JobRecord, JobSpec
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from ..rules.codec import decode_own, encode_own
@@ -40,7 +40,7 @@ from.
 """
 
 
-class _Keeper(Worker):
+class _ChildProcess(Worker):
     """A thread with a child process: gives it jobs, hears from it, and learns of its death."""
 
     def __init__(self, pool: Pool, environment: Environment) -> None:
@@ -133,7 +133,7 @@ class _Keeper(Worker):
 class ProcessRunner(Pool):
     """Runs the lanes of one handler, each in a child process."""
 
-    worker = _Keeper
+    worker = _ChildProcess
     title = "process lane"
 
 

@@ -8,8 +8,8 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, get_args
 
+from ..api.job import Job
 from ..errors import UsageError, shown
-from ..job import Job
 from ..messages.outcomes import Policy
 from ..rules.capabilities import not_supported
 from ..rules.exception_classes import check_exceptions

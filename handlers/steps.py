@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ..api.job_steps import Read
 from ..errors import StaleClaim, UsageError
-from ..job_steps import Read
 from ..messages.jobs import Instant, Seconds
 from ..messages.steps import StepRecord
 from ..rules.codec import Encoded, encode

@@ -12,9 +12,9 @@ from ..messages.jobs import Seconds
 from ..messages.mail import LanesLost, LanesSlow
 from ..messages.outcomes import OutcomeKind
 from ..rules.limits import Limits
+from .duration_baseline import DurationBaseline
 from .lane import Lane
 from .lanes import Lanes
-from .usual_time import UsualTime
 
 WATCH_SECONDS = 2.0
 """Between two looks."""
@@ -51,7 +51,7 @@ class LaneWatch:
         self._job_name = job_name
         self._clock = clock
         self._limits = limits
-        self._usual = UsualTime(limits)
+        self._usual = DurationBaseline(limits)
         self._tell = tell
         self._is_over = is_over
         self._is_watching = False

@@ -138,7 +138,7 @@ class Limit(NamedTuple):
     who: Attribution = UNATTRIBUTED
 
 
-class Expect(NamedTuple):
+class WatchExternalCommit(NamedTuple):
     """The application's own transaction holds this job, or a change of this schedule: look for it until it appears, or
     until monotonic time is `give_up_at`.
 
@@ -234,7 +234,7 @@ class QuietSwitched(NamedTuple):
     reply: Reply | None
 
 
-class Farewell(NamedTuple):
+class ReleaseClaims(NamedTuple):
     """The boot ends: interrupt the claims that it still holds."""
 
     reply: Reply

@@ -58,7 +58,7 @@ class DataTerm(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobQuery:
-    """Which jobs are asked for: those for which all of this holds. Its `str` is a text that `operating.query` reads.
+    """Which jobs are asked for: those for which all of this holds. Its `str` is a text that `admin.query` reads.
 
     Case does not matter in what a text contains, as far as it is ASCII. The beginning of a span of time belongs to it,
     and its end does not.

@@ -33,7 +33,7 @@ QUOTE = re.compile(rf"(?:[,:] (?:error: |got |not )?| )'?\{{(?:{'|'.join(OF_THE_
 """How they say it."""
 
 
-class Misfit(Exception):
+class PayloadMismatch(Exception):
     """Data does not fit a model. The message quotes nothing of it."""
 
 
@@ -96,7 +96,7 @@ class ModelType:
             told = [f"{_cut(_message(one))} - at `{_cut(self._path(one['loc']))}`" for one in found[:PROBLEMS_MAX]]
             if len(found) > PROBLEMS_MAX:
                 told.append(f"and {len(found) - PROBLEMS_MAX} more")
-            raise Misfit("; ".join(told)) from None
+            raise PayloadMismatch("; ".join(told)) from None
 
     def _path(self, steps: tuple[str | int, ...]) -> str:
         """Where something is wrong. Keys of dicts are data: only fields are named."""

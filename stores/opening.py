@@ -28,9 +28,9 @@ from .sqlite.store import SqliteStore
 
 if TYPE_CHECKING:
     from .rabbitmq.address import Address
+    from .rabbitmq.admin_connection import AdminConnection
     from .rabbitmq.link import Link
     from .rabbitmq.viewing import ServerReadable
-    from .rabbitmq.visit import Visit
 
 Durability = Literal["full", "os"]
 """The failure that a commit survives: a power cut, or a killed process."""
@@ -114,18 +114,18 @@ def controls_on(store: Store, boot: str) -> Controls:
     return SocketControls(folder_of(store.path), boot, SystemClock().monotonic)
 
 
-def visit_to(environment: Environment) -> Callable[[str], Visit]:
+def visit_to(environment: Environment) -> Callable[[str], AdminConnection]:
     """How a short visit to a RabbitMQ is made: the environment's way, if it has its own."""
     return visit if environment.visit is None else environment.visit
 
 
-def visit(url: str) -> Visit:
+def visit(url: str) -> AdminConnection:
     """A short visit to a RabbitMQ."""
     from .rabbitmq.address import parse_address
-    from .rabbitmq.visit import Visit
+    from .rabbitmq.admin_connection import AdminConnection
 
     address = parse_address(url)
-    return Visit(str(address), _link_to(address), threading.Event, random_id)
+    return AdminConnection(str(address), _link_to(address), threading.Event, random_id)
 
 
 def server(url: str) -> ServerReadable:

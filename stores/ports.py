@@ -25,14 +25,14 @@ from ..messages.queries import LOOKED_MAX, CappedCounts, Census, Found, JobQuery
 from ..messages.schedules import HostChange, ScheduleRecord, SlotEntry
 from ..messages.steps import StepRecord, StepsSeen
 from ..messages.tallies import Tally
-from .troubles import Ailment
+from .troubles import HealthIssue
 from .turn_ports import Turn
 
 SERVER_SCHEMES = ("amqp", "amqps")
 """The beginning of the address of a store in a server; that of a file is a path."""
 
 
-class Outlook(NamedTuple):
+class DueCheck(NamedTuple):
     """The work that a turn would find.
 
     Attributes:
@@ -73,7 +73,7 @@ class Slots(NamedTuple):
     since: Instant
 
 
-class Before(NamedTuple):
+class QueuePosition(NamedTuple):
     """The jobs that stand before a queued job.
 
     Attributes:
@@ -98,7 +98,7 @@ class Before(NamedTuple):
     group_spent_to: Instant | None = None
 
 
-class Awaited(NamedTuple):
+class DependencyStatus(NamedTuple):
     """The jobs that a job waits for, or has waited for.
 
     Attributes:
@@ -135,7 +135,7 @@ class JobReader(Protocol):
         """Jobs by their ids. Without a table, as far as they concern this runtime: that it queued them, holds them, or
         was told of their end."""
 
-    def outlook(self, names: Collection[str], now: Instant) -> Outlook:
+    def outlook(self, names: Collection[str], now: Instant) -> DueCheck:
         """Whether a turn would find something to do, of jobs of these names and of all that expires; if not, when."""
 
     def counts(self, name: str | None, seconds_max: Seconds | None = None) -> dict[str, int]:
@@ -177,7 +177,7 @@ class JobTable(Protocol):
     def children(self, corr: str, limit: int) -> Sequence[JobRecord]:
         """The jobs that descend from a root, without itself, the oldest first."""
 
-    def before(self, job: JobRecord, now: Instant, most: int) -> Before:
+    def before(self, job: JobRecord, now: Instant, most: int) -> QueuePosition:
         """The jobs that stand before a queued job; no more than so many of those that are claimed first are counted."""
 
     def parents(self, no: int, after: int, limit: int) -> Sequence[JobRecord]:
@@ -190,7 +190,7 @@ class JobTable(Protocol):
     def linked(self, no: int, limit: int) -> Sequence[JobRecord]:
         """The jobs that wait for one, or have, the oldest first."""
 
-    def awaited(self, no: int, most: int) -> Awaited:
+    def awaited(self, no: int, most: int) -> DependencyStatus:
         """How many others a job waits for, and the ids of some that have not ended."""
 
     def attempts(self, job_id: str) -> Sequence[Attempt]:
@@ -446,5 +446,5 @@ class Store(Readable, Protocol):
         """The names that have due jobs, in order, so many at most. A store in a server leaves out those that a living
         runtime handles."""
 
-    def ailments(self) -> Sequence[Ailment]:
+    def health_issues(self) -> Sequence[HealthIssue]:
         """The problems that it suffers from. Asked by any thread, and answered at once."""

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 from ..errors import LamplighterError, StoreUnavailable
 
 
-class Ailment(NamedTuple):
+class HealthIssue(NamedTuple):
     """A trouble of a store, though turns succeed.
 
     Attributes:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
+from ..api.runtime import Runtime
 from ..errors import UsageError, shown
 from ..messages.jobs import Seconds
-from ..runtime import Runtime
 
 
 def check_register(register: object) -> None:

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Protocol, overload
 
+from ..api.job import Job
+from ..api.jobs import LIST_JOBS_MAX, Jobs
 from ..errors import UsageError
-from ..job import Job
-from ..jobs import LIST_JOBS_MAX, Jobs
 from ..messages.jobs import JobState, Seconds
 from ..rules.codec import decode, encode
 

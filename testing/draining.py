@@ -6,6 +6,7 @@ import threading
 from typing import Any
 
 from ..actors.scheduler_actor import SchedulerActor
+from ..api.runtime import Runtime
 from ..boot.boot import Boot
 from ..environment.clock import SystemClock
 from ..log.emitter import Subscription
@@ -13,7 +14,6 @@ from ..messages.jobs import JobState, Seconds
 from ..messages.pauses import paused_at
 from ..messages.queries import JobQuery
 from ..rules.capabilities import needed
-from ..runtime import Runtime
 
 LOOK_SECONDS = 0.02
 """How often the runtime is looked at between events, because a mailbox that becomes empty causes none."""

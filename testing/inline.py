@@ -15,18 +15,18 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
 
-from ..boot.current import CurrentBoot
+from ..api.job import Job
+from ..api.jobs import Jobs
+from ..api.runtime import Runtime
+from ..api.scheduler import Scheduler, ScheduleRef
 from ..boot.declared import Declared
+from ..boot.runtime_state import RuntimeState
 from ..handlers.handler import Handler
-from ..job import Job
-from ..jobs import Jobs
 from ..log.job_context import current_corr
 from ..messages.jobs import JobSpec, Seconds
 from ..messages.mail import Attach
-from ..runtime import Runtime
-from ..scheduler import Scheduler, ScheduleRef
 from .arguments import check_register
-from .lending import Lending
+from .runtime_proxy import RuntimeProxy
 from .simulation.simulation import SETTLE_SECONDS_MAX, START, Simulation
 
 STEPS_MAX = 2_000_000
@@ -64,9 +64,9 @@ class Inline:
     ) -> None:
         check_register(register)
         self.at_once = at_once
-        self._lending: Lending | None = None
+        self._lending: RuntimeProxy | None = None
         if isinstance(register, Runtime):
-            self._lending = Lending(register)
+            self._lending = RuntimeProxy(register)
             register, options = self._lending.register, {**self._lending.options, **options}
         self._register = register
         self._gated = _GatedHandlers(is_open=at_once)
@@ -163,7 +163,7 @@ class Inline:
         runtime.subscribe(self._note_ended, events=ENDINGS)
         self._register(runtime)
 
-    def _jobs_on(self, current_boot: CurrentBoot) -> Jobs:
+    def _jobs_on(self, current_boot: RuntimeState) -> Jobs:
         return InlineJobs(current_boot, self._after)
 
     def _after(self) -> None:
@@ -229,7 +229,7 @@ class _GatedHandlers(Declared):
 class InlineJobs(Jobs):
     """Whose calls return after what they have made due has run."""
 
-    def __init__(self, current_boot: CurrentBoot, after: Callable[[], None]) -> None:
+    def __init__(self, current_boot: RuntimeState, after: Callable[[], None]) -> None:
         super().__init__(current_boot)
         self._after = after
 
@@ -313,7 +313,7 @@ class InlineJobs(Jobs):
 class _InlineScheduler(Scheduler):
     """Whose `run_now` returns the job that has run."""
 
-    def __init__(self, current_boot: CurrentBoot, jobs: Jobs, after: Callable[[], None]) -> None:
+    def __init__(self, current_boot: RuntimeState, jobs: Jobs, after: Callable[[], None]) -> None:
         super().__init__(current_boot)
         self._jobs = jobs
         self._after = after

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from ..runtime import Runtime
+    from ..api.runtime import Runtime
     from .simulation.simulation import Simulation
 
 SEEDS = 3

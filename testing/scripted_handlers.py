@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
 
+from ..api.job import Job
+from ..api.runtime import Runtime
 from ..errors import Cancel, Discard, Snooze, UsageError
 from ..handlers.lane import Lane
-from ..job import Job
 from ..messages.jobs import Seconds
-from ..runtime import Runtime
 
 RELEASE_SECONDS_MAX = 3600.0
 """The longest that a step without an end of its own hangs."""

@@ -27,7 +27,7 @@ from lamplighter.history.audit.report import Report
 from lamplighter.history.audit.store_view import StoreView
 from lamplighter.log.events import ENVELOPE, EVENTS
 from lamplighter.log.sinks import LineFile, Sink
-from lamplighter.stores.sqlite import hold
+from lamplighter.stores.sqlite import posix_lock_guard
 from lamplighter.testing.manual_clock import ManualTime
 
 from .support import side_by_side
@@ -49,7 +49,7 @@ LEAVE_NOTHING_OPEN = (
     "tests/handlers/test_tasks.py",
     "tests/log/test_logging.py",
     "tests/log/test_writes.py",
-    "tests/operating/test_look.py",
+    "tests/admin/test_inspector.py",
     "tests/stores/test_controls.py",
     "tests/stores/test_presence.py",
 )
@@ -93,7 +93,7 @@ def open_files() -> set[tuple[str, str]]:
     The package holds some database files for the whole process on purpose: those do not count.
     """
     found = set()
-    for name in {*os.listdir("/proc/self/fd")} - {str(kept.descriptor) for kept in [*hold._kept.values()]}:
+    for name in {*os.listdir("/proc/self/fd")} - {str(kept.descriptor) for kept in [*posix_lock_guard._kept.values()]}:
         # The descriptor that lists the folder is among them, and other threads close theirs.
         with contextlib.suppress(OSError):
             found.add((name, os.readlink(f"/proc/self/fd/{name}")))

@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 from lamplighter import Discard, JobFailed, JobSpec, KeyTaken, NotSupported, Runtime, UnknownJob, UsageError
-from lamplighter.operating.failures import failures
+from lamplighter.admin.failures import failures
 from lamplighter.rules.limits import Limits
 from lamplighter.rules.new_jobs import JobChecks
 from lamplighter.testing import Inline
@@ -793,7 +793,7 @@ def test_what_is_left_when_a_runtime_dies_is_freed_by_the_next(tmp_path):
         # As it was if the process had died before the turn that frees them.
         connection.execute("update lamplighter_links set met = null")
         connection.execute("update lamplighter_jobs set waits = 2 where name = 'work'")
-        connection.execute("insert into lamplighter_ripe (parent) values (1)")
+        connection.execute("insert into lamplighter_parents_to_check (parent) values (1)")
     second = Runtime(address)
     second.jobs.add_handler("work", lambda job: job.data)
     with second:

@@ -15,25 +15,25 @@ from .support.package_files import ROOT, package_files
 
 FLOORS = (
     {"messages"},
-    {"errors"},
+    {"errors", "api"},
     {"cron", "stores"},
     {"environment", "rules"},
-    {"job_steps"},
-    {"job", "log"},
+    {"api/job_steps"},
+    {"api/job", "log"},
     {"stores/sqlite"},
     {"stores/rabbitmq"},
     {"stores/rabbitmq/pika"},
     {"handlers", "history/log_files"},
     {"history/replay", "stores/opening"},
     {"broker", "history/audit", "history/trace"},
-    {"actors", "operating"},
+    {"actors", "admin"},
     {"doctor", "supervisor"},
     {"boot"},
-    {"queueing"},
-    {"job_handler", "steering"},
-    {"stepping"},
-    {"jobs", "scheduler"},
-    {"runtime"},
+    {"api/queueing"},
+    {"api/job_handler", "api/steering"},
+    {"api/stepping"},
+    {"api/jobs", "api/scheduler"},
+    {"api/runtime"},
     {"__init__"},
     {"contrib/prometheus"},
     {"web/faces"},
@@ -42,7 +42,7 @@ FLOORS = (
     {"contrib"},
     {"contrib/django", "contrib/flask", "contrib/mcp", "contrib/otel", "contrib/sentry"},
     {"contrib/django/management/commands"},
-    {"testing/arguments", "testing/draining", "testing/lending"},
+    {"testing/arguments", "testing/draining", "testing/runtime_proxy"},
     {"testing/simulation"},
     {"testing"},
     {"contrib/django/testing"},
@@ -52,11 +52,20 @@ FLOORS = (
 """From the ground up. A room is a folder of modules, or a module at the root."""
 
 ALONE = {
+    "api/job",
+    "api/job_handler",
+    "api/job_steps",
+    "api/jobs",
+    "api/queueing",
+    "api/runtime",
+    "api/scheduler",
+    "api/steering",
+    "api/stepping",
     "contrib/django/testing",
     "stores/opening",
     "testing/arguments",
     "testing/draining",
-    "testing/lending",
+    "testing/runtime_proxy",
 }
 """Modules on another floor than the rest of their folder: what opens the stores stands above them, what all of the test
 kit needs below it, and what of an integration is for tests above it.
@@ -86,14 +95,15 @@ HOMES = {
     "prometheus_client": ("contrib/prometheus/",),
     "opentelemetry": ("contrib/otel/",),
     "pika": ("stores/rabbitmq/pika/",),
-    "greenlet": ("testing/simulation/world.py",),
+    "greenlet": ("testing/simulation/virtual_scheduler.py",),
     "hypothesis": ("testing/simulation/shrinking.py",),
     "pytest": ("testing/",),
-    "typing_extensions": ("job.py",),
+    "typing_extensions": ("api/job.py",),
     "pykka": ("actors/", "supervisor.py"),
 }
 
-MODULE_LINES_MAX = 450
+MODULE_LINES_MAX = 650
+"""A module has one subject and is split by subject; this bound only notices one that has none left."""
 
 
 MODULES = {path.relative_to(ROOT).with_suffix("").parts: path for path in package_files()}
@@ -201,7 +211,7 @@ WAITING = {
     "environment/environment.py": "where everybody else gets them from",
     "environment/mailbox.py": "what an actor waits at",
     "environment/failpoints.py": "a sleep that a test asked for",
-    "runtime.py": "`run`, which waits for signals in the main thread of a real process",
+    "api/runtime.py": "`run`, which waits for signals in the main thread of a real process",
     "handlers/child.py": "the other side of a real process",
     "handlers/forked.py": "the end of a forked child, where there is no other thread",
     "stores/sqlite/connections.py": "the switch to WAL, of real processes",

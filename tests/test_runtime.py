@@ -21,7 +21,7 @@ import structlog
 from lamplighter import JobFailed, NotStarted, Runtime, RuntimeFailed, StoreUnavailable, UsageError
 from lamplighter.boot import draining
 from lamplighter.messages.jobs import Claim, NewJob
-from lamplighter.messages.mail import Drain, Farewell, Interrupt, Queue, Run
+from lamplighter.messages.mail import Drain, Interrupt, Queue, ReleaseClaims, Run
 from lamplighter.supervisor import ChildStatus, Supervision
 from lamplighter.testing.draining import is_idle
 
@@ -386,7 +386,7 @@ def test_a_claim_taken_while_the_stop_began_is_not_started_only_to_be_interrupte
         # What its neighbours or its clock have to say may wait there too.
         return {type(envelope.message.body) for envelope in list(broker.mailbox._mail)}
 
-    recorder.until(lambda: waiting() >= {Drain, Farewell}, "the Drain and the Farewell to wait for the turn's end")
+    recorder.until(lambda: waiting() >= {Drain, ReleaseClaims}, "the Drain and the Farewell to wait for the turn's end")
     recorder.until(lambda: is_empty(actor), "the HandlerActor to have read its Drain")
     go.set()
     stopping.join(30)
@@ -536,7 +536,7 @@ def test_runtimes_on_different_files_know_nothing_of_one_another(runtime, tmp_pa
 
 
 def test_a_job_of_one_runtime_is_started_by_an_idle_other_without_a_poll(runtime, recorder, monkeypatch):
-    monkeypatch.setattr("lamplighter.broker.neighbours.POLL_SECONDS", 3600)
+    monkeypatch.setattr("lamplighter.broker.peer_watcher.POLL_SECONDS", 3600)
     producer, worker = runtime(), runtime()
     worker.jobs.add_handler("work", lambda job: None)
 

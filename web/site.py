@@ -11,17 +11,17 @@ from http import HTTPStatus
 from threading import BoundedSemaphore
 from typing import Any
 
+from ..admin.inspectors import inspector_factory, readable_file
+from ..admin.operator import Operator
+from ..api.runtime import Runtime
 from ..doctor.diagnosis import Examination
+from ..doctor.diagnosis_cache import DiagnosisCache
 from ..doctor.examining import examine
 from ..doctor.opening import evidence_of_file
-from ..doctor.rounds import Rounds
 from ..environment.clock import Clock, SystemClock
 from ..errors import LamplighterError, MissingExtra, StoreUnavailable, UnknownJob, UnknownSchedule, UsageError, shown
-from ..operating.looking import lookout, readable_file
-from ..operating.operator import Operator
 from ..rules.codec import encode_own, valid_text
 from ..rules.control_lines import encode_view
-from ..runtime import Runtime
 from ..stores.addresses import address_of
 from .faces.asgi import AsgiApplication
 from .faces.http import BODY_BYTES_MAX, Request, Response
@@ -92,13 +92,13 @@ class Site:
     ) -> None:
         self._clock = SystemClock() if clock is None else clock
         store = readable_file(address, "page")
-        self._lookout = lookout(store, now=self._clock.now)
+        self._lookout = inspector_factory(store, now=self._clock.now)
         self._trace_url = trace_url
         self._address = address
         self._who = who
         self._hosts = hosts
         self._searches = BoundedSemaphore(SEARCHES_MAX)
-        self._rounds = Rounds(self._examined, self._clock.monotonic)
+        self._rounds = DiagnosisCache(self._examined, self._clock.monotonic)
         self.live = Live(store.watch, store.version, self._clock.monotonic)
 
     @cached_property
@@ -126,7 +126,7 @@ class Site:
                 request=request,
                 visitor=visitor,
                 rest=rest,
-                look=place.look(shows_data="data" in visitor.may),
+                inspector=place.inspector(shows_data="data" in visitor.may),
                 operator=Operator(self._address, by=visitor.name, via=VIA),
                 place=place,
                 monotonic=self._clock.monotonic,

@@ -11,9 +11,9 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ...jobs import Jobs
-    from ...runtime import Runtime
-    from ...scheduler import Scheduler
+    from ...api.jobs import Jobs
+    from ...api.runtime import Runtime
+    from ...api.scheduler import Scheduler
     from .tasks import LamplighterBackend
 
     runtime: Runtime

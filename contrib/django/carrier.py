@@ -9,8 +9,8 @@ from typing import Any
 
 from django.db import close_old_connections
 
+from ...api.job import Job
 from ...handlers.carriers import Carrier
-from ...job import Job
 
 
 class ConnectionCarrier(Carrier):

@@ -17,12 +17,12 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils.module_loading import autodiscover_modules
 
-from ...boot.declared import Share
+from ...api.runtime import Runtime
+from ...boot.declared import HandlerSelection
 from ...errors import NotStarted, UsageError
 from ...handlers.carriers import Carrier
 from ...messages.jobs import NewJob
 from ...rules.new_jobs import JobChecks
-from ...runtime import Runtime
 from ...stores.ports import Store
 from ..serving import work_from_now_on
 from .carrier import ConnectionCarrier
@@ -90,7 +90,7 @@ class DjangoRuntime(Runtime):
         self.discover()
         return super().start(work=work, only=only)
 
-    def _start(self, share: Share | None = None) -> bool:
+    def _start(self, share: HandlerSelection | None = None) -> bool:
         self.discover()
         is_new = super()._start(share)
         if self.boot is not None:

@@ -9,9 +9,9 @@ from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS
 from django.utils.module_loading import import_string
 
+from ...api.runtime import Runtime
 from ...errors import UsageError, shown
 from ...rules.validation import check_one_of, unknown_options
-from ...runtime import Runtime
 from ..settings import OPTIONS, WORK_IN, check_option
 
 KNOWN = (

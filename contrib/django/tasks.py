@@ -21,13 +21,13 @@ from django.utils import timezone
 from django.utils.json import normalize_json
 from django.utils.module_loading import import_string
 
+from ...api.job import Job
+from ...api.jobs import Jobs
+from ...api.runtime import Runtime
 from ...errors import UnknownJob, UsageError
-from ...job import Job
-from ...jobs import Jobs
 from ...messages.jobs import Attempt, Instant, JobState
 from ...messages.outcomes import OutcomeKind
 from ...rules.validation import options_of, unknown_options
-from ...runtime import Runtime
 from .configured import configured_runtime
 from .options import database
 

@@ -18,8 +18,8 @@ from unittest import mock
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from ...boot.current import CurrentBoot
-from ...jobs import Jobs
+from ...api.jobs import Jobs
+from ...boot.runtime_state import RuntimeState
 from ...messages.jobs import NewJob
 from ...testing.inline import Inline, InlineJobs
 from .carrier import ConnectionCarrier
@@ -62,7 +62,7 @@ class _DjangoInline(Inline):
         self._patched.close()
         super().__exit__(kind, error, trace)
 
-    def _jobs_on(self, current_boot: CurrentBoot) -> Jobs:
+    def _jobs_on(self, current_boot: RuntimeState) -> Jobs:
         return _InlineTransactionalJobs(self, current_boot)
 
     def is_open(self, connection: BaseDatabaseWrapper) -> bool:
@@ -82,7 +82,7 @@ class _DjangoInline(Inline):
 class _InlineTransactionalJobs(TransactionalJobs, InlineJobs):
     """Jobs of a test. The store is never the database's own file, as it is the test's own."""
 
-    def __init__(self, test: _DjangoInline, current_boot: CurrentBoot) -> None:
+    def __init__(self, test: _DjangoInline, current_boot: RuntimeState) -> None:
         InlineJobs.__init__(self, current_boot, test._after)
         self._test = test
         self._database = database()

@@ -10,12 +10,12 @@ from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils.connection import ConnectionProxy
 
+from ...api.job import Job
+from ...api.jobs import Jobs
 from ...boot.job_refs import Ref
-from ...boot.misfits import warn_of_misfits
+from ...boot.payload_mismatches import warn_of_payload_mismatches
 from ...broker.host_transactions import queue_on
 from ...errors import StoreError, StoreUnavailable
-from ...job import Job
-from ...jobs import Jobs
 from ...log.job_context import current_corr
 from ...messages.jobs import JobKeywords, JobRecord, JobSpec, NewJob
 from ...messages.mail import Queue
@@ -121,7 +121,7 @@ class TransactionalJobs(Jobs):
         boot = self._current_boot.get()
         checks = boot.checks(corr)
         jobs = tuple(checks.all(wanted))
-        warn_of_misfits(self._current_boot.declared, checks.unchecked)
+        warn_of_payload_mismatches(self._current_boot.declared, checks.unchecked)
         if not jobs:
             return []
         # Carriers see the moment at which the jobs are queued, not that of the commit.
@@ -145,7 +145,7 @@ class TransactionalJobs(Jobs):
         place = self._runtime if boot is None else boot
         checks = place.checks(corr)
         jobs = tuple(checks.all(wanted))
-        warn_of_misfits(self._current_boot.declared, checks.unchecked)
+        warn_of_payload_mismatches(self._current_boot.declared, checks.unchecked)
         if not jobs:
             return []
         with place.queueing(jobs) as jobs:

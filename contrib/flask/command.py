@@ -8,9 +8,9 @@ import click
 from flask import current_app
 from flask.cli import AppGroup
 
+from ...api.runtime import Runtime
 from ...errors import LamplighterError
 from ...log.configure import configure_logging, is_configured
-from ...runtime import Runtime
 from ..reloading import run_anew
 
 commands = AppGroup("lamplighter", help="Background jobs.")

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from types import MethodType
 from typing import Any
 
-from ...boot.current import CurrentBoot
+from ...api.jobs import Jobs
+from ...api.runtime import Runtime
+from ...api.scheduler import Scheduler, When
+from ...boot.runtime_state import RuntimeState
 from ...handlers.handler import Handler
-from ...jobs import Jobs
 from ...messages.schedules import ScheduleRecord
-from ...runtime import Runtime
-from ...scheduler import Scheduler, When
 
 Declaration = Callable[[Runtime], object]
 """Adds a handler or a schedule to a runtime."""
@@ -20,7 +20,7 @@ Declaration = Callable[[Runtime], object]
 class DeclaringJobs(Jobs):
     """The Jobs API where there is no application: it checks handlers, and has them added wherever there is one."""
 
-    def __init__(self, outside: CurrentBoot, declare: Callable[[Declaration], None]) -> None:
+    def __init__(self, outside: RuntimeState, declare: Callable[[Declaration], None]) -> None:
         super().__init__(outside)
         self._declare_everywhere = declare
 
@@ -33,7 +33,7 @@ class DeclaringJobs(Jobs):
 class DeclaringScheduler(Scheduler):
     """The same for schedules."""
 
-    def __init__(self, outside: CurrentBoot, declare: Callable[[Declaration], None]) -> None:
+    def __init__(self, outside: RuntimeState, declare: Callable[[Declaration], None]) -> None:
         super().__init__(outside)
         self._declare_everywhere = declare
 

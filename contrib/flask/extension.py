@@ -8,15 +8,15 @@ from weakref import WeakSet
 
 from flask import Flask, current_app, has_app_context
 
-from ...boot.current import CurrentBoot
+from ...api.job import Job
+from ...api.jobs import Jobs
+from ...api.runtime import Runtime
+from ...api.scheduler import Scheduler
+from ...boot.runtime_state import RuntimeState
 from ...environment.environment import Environment
 from ...errors import NotStarted, UsageError
 from ...handlers.carriers import Carrier
-from ...job import Job
-from ...jobs import Jobs
 from ...rules.limits import Limits
-from ...runtime import Runtime
-from ...scheduler import Scheduler
 from ...web.pages.visitor import Who
 from .command import commands
 from .declarations import AppJobs, AppScheduler, Declaration, DeclaringJobs, DeclaringScheduler
@@ -44,7 +44,7 @@ class Lamplighter:
     def __init__(self, app: Flask | None = None) -> None:
         self._declarations: list[Declaration] = []
         self._runtimes: WeakSet[Runtime] = WeakSet()
-        outside = CurrentBoot(Environment(), Limits(), has_table=True)
+        outside = RuntimeState(Environment(), Limits(), has_table=True)
         outside.on_demand = _no_application
         declaring = DeclaringJobs(outside, self._declare), DeclaringScheduler(outside, self._declare)
         self.jobs: Jobs = AppJobs(lambda: self.runtime.jobs if has_app_context() else declaring[0])

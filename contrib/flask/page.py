@@ -8,8 +8,8 @@ from typing import Any
 import flask
 from flask import Flask
 
+from ...api.runtime import Runtime
 from ...errors import UsageError, shown
-from ...runtime import Runtime
 from ...web.faces.wsgi import request_of
 from ...web.site import dashboard
 

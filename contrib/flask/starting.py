@@ -10,8 +10,8 @@ import atexit
 
 from flask import Flask
 
+from ...api.runtime import Runtime
 from ...errors import LamplighterError, NotStarted, UsageError
-from ...runtime import Runtime
 from ..serving import work_from_now_on
 
 

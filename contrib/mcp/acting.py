@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
 
+from ...admin.operator import Operator
+from ...admin.sweeping import Sweep
 from ...errors import UsageError, shown
-from ...operating.operator import Operator
-from ...operating.sweeping import Sweep
 from ...rules.wording import many
 from .answers import Answer, answer
 

@@ -7,13 +7,13 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
 
+from ...admin.inspectors import inspector_at, inspector_factory, readable_file
+from ...admin.query import parse_query
 from ...doctor.examining import examine
 from ...doctor.opening import evidence_at
 from ...environment.clock import SystemClock
 from ...errors import UsageError, shown
 from ...history.trace.job import biography
-from ...operating.looking import look_at, lookout, readable_file
-from ...operating.query import parse_query
 from ...rules.wording import many
 from .answers import ROWS_MAX, Answer, answer, some
 
@@ -44,8 +44,8 @@ class ReadingTools:
         """How the whole store fares: its health and why, how many jobs are ready, running, scheduled, parked and dead,
         and the same for each job name. Begin here.
         """
-        with look_at(self._address) as look:
-            seen = look.overview()
+        with inspector_at(self._address) as inspector:
+            seen = inspector.overview()
         names, more = some(seen.names)
         boots, _ = some(seen.boots)
         summary = f"health is {seen.health.status}; {many(len(seen.boots), 'runtime')}; jobs: {seen.ready} ready, "
@@ -67,8 +67,8 @@ class ReadingTools:
         wanted = parse_query(query, SystemClock().now())
         if wanted.data and not self._shows_data:
             raise UsageError("expected a query without data: what jobs carry is hidden here")
-        with look_at(self._address, shows_data=self._shows_data) as look:
-            found = look.jobs(wanted, limit=limit, after=after)
+        with inspector_at(self._address, shows_data=self._shows_data) as inspector:
+            found = inspector.jobs(wanted, limit=limit, after=after)
         more = "" if found.next is None else "; there may be more"
         summary = f"{many(len(found.jobs), 'job')}, {found.looked_at:,} looked at{more}"
         return answer(summary, found.jobs, next=found.next)
@@ -80,8 +80,8 @@ class ReadingTools:
         Args:
             id: the whole of it.
         """
-        with look_at(self._address, shows_data=self._shows_data) as look:
-            found = look.job(id)
+        with inspector_at(self._address, shows_data=self._shows_data) as inspector:
+            found = inspector.job(id)
         codes = ", ".join(why.code for why in found.reasons)
         related = {name: some(getattr(found, name))[0] for name in ("children", "parents", "waiting")}
         known = {**_fields(found), "attempts": None, **related}
@@ -99,8 +99,8 @@ class ReadingTools:
         Args:
             name: of jobs of this name only.
         """
-        with look_at(self._address) as look:
-            found = look.errors(name)
+        with inspector_at(self._address) as inspector:
+            found = inspector.errors(name)
         groups, more = some(found.groups)
         at_least = "the newest " if found.is_capped else ""
         summary = f"{many(len(found.groups), 'group')} of {at_least}{many(found.looked_at, 'job')} that failed{more}"
@@ -114,11 +114,11 @@ class ReadingTools:
             since: from when on slots are told, such as `2026-03-01T00:00:00Z`; a day ago unless it is said.
             until: up to when; a day from now unless it is said.
         """
-        with look_at(self._address, shows_data=self._shows_data) as look:
+        with inspector_at(self._address, shows_data=self._shows_data) as inspector:
             if id is None:
-                listed = look.schedules(limit=ROWS_MAX)
+                listed = inspector.schedules(limit=ROWS_MAX)
                 return answer(f"{many(len(listed), 'schedule')}, {ROWS_MAX} at most are shown", listed)
-            found = look.schedule(id, since=_instant("since", since), until=_instant("until", until))
+            found = inspector.schedule(id, since=_instant("since", since), until=_instant("until", until))
         slots, more = found.slots[-ROWS_MAX:], ""
         if len(slots) < len(found.slots):
             more = f"; the last {ROWS_MAX} are shown"
@@ -130,7 +130,7 @@ class ReadingTools:
         """
         store = readable_file(self._address, "list")
         try:
-            seen = lookout(store, now=SystemClock().now).runtimes.all()
+            seen = inspector_factory(store, now=SystemClock().now).runtimes.all()
         finally:
             store.close()
         boots, more = some(seen)

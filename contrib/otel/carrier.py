@@ -12,9 +12,9 @@ from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import Link, Span, SpanKind, StatusCode, TracerProvider
 
 from ... import __version__
+from ...api.job import Job
 from ...errors import Cancel, Discard, Snooze
 from ...handlers.carriers import Carrier, ChildEnded
-from ...job import Job
 from ...log.json_line import safe_str
 from ...messages.outcomes import OutcomeKind
 from ...rules.exception_classes import class_names

@@ -11,7 +11,7 @@ from typing import Any
 from opentelemetry import context, propagate
 from opentelemetry.context import Context
 
-from ...job import Job
+from ...api.job import Job
 
 
 def attached(job: Job[Any]) -> AbstractContextManager[None]:

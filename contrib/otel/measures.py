@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from opentelemetry.metrics import MeterProvider, get_meter
 
 from ... import __version__
+from ...api.job import Job
 from ...environment.clock import SystemClock
-from ...job import Job
 from ...messages.jobs import Seconds
 from ...messages.tallies import BOUNDS
 from ...rules.exception_classes import class_names

@@ -10,10 +10,10 @@ from typing import Any
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from ... import __version__
+from ...admin import metrics
+from ...admin.inspectors import inspector_factory_at
+from ...admin.metrics import NAMES_MAX, Distribution, MetricKind, metrics_of
 from ...messages.tallies import BOUNDS
-from ...operating import metrics
-from ...operating.looking import lookout_at
-from ...operating.metrics import NAMES_MAX, Distribution, MetricKind, metrics_of
 from ...rules.validation import check_whole
 from ...stores.addresses import address_of
 
@@ -41,7 +41,7 @@ class LamplighterCollector:
 
     def __init__(self, store: str | os.PathLike[str], *, names_max: int = NAMES_MAX) -> None:
         self._names_max = check_whole(names_max, "names_max", least=1, most=10_000)
-        self._lookout = lookout_at(address_of(store))
+        self._lookout = inspector_factory_at(address_of(store))
 
     def collect(self) -> Iterator[Metric]:
         """Called by the registry.

@@ -8,8 +8,8 @@ from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest, start_http_server
 
+from ...admin.metrics import Metric
 from ...errors import UsageError
-from ...operating.metrics import Metric
 from .collector import LamplighterCollector, families
 
 

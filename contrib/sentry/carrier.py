@@ -12,9 +12,9 @@ from sentry_sdk.scope import Scope, ScopeType, use_isolation_scope, use_scope
 from sentry_sdk.tracing import TransactionSource
 from sentry_sdk.utils import event_from_exception
 
+from ...api.job import Job
 from ...errors import Cancel, Discard, Snooze
 from ...handlers.carriers import Carrier
-from ...job import Job
 from .lines import Lines
 
 ORIGIN = "auto.queue.lamplighter"

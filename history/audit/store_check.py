@@ -12,7 +12,7 @@ from ...rules.codec import digest
 from ...rules.wording import many
 from ...stores.sqlite.read_only import ReadOnlyView, StoredJob
 from ..replay.findings import GIVEN_UP, Findings, Kind, named
-from ..replay.logged_moves import ToldJob
+from ..replay.logged_moves import ReplayedJob
 from ..replay.replay import Replay, StoreReplay
 from .store_view import StoreView
 
@@ -81,7 +81,7 @@ class _Check:
         steps: defaultdict[str, set[str]] = defaultdict(set)
         for job_id, name in self._stored.steps():
             steps[job_id].add(name)
-        ahead: list[tuple[StoredJob, ToldJob | None]] = []
+        ahead: list[tuple[StoredJob, ReplayedJob | None]] = []
         ended, store.stored_unfinished = 0, 0
         for row in self._stored.jobs():
             job = jobs.get(row.id)
@@ -116,7 +116,7 @@ class _Check:
             says = f"{many(gone, 'ended job')} {are} not in the store any more, and retention has removed {rows}"
             self._findings.say(DISAGREES, says)
 
-    def _compare(self, row: StoredJob, job: ToldJob) -> None:
+    def _compare(self, row: StoredJob, job: ReplayedJob) -> None:
         told = (job.name, job.state, job.rev, job.claim_no, job.attempt)
         if (row.name, row.state, row.rev, row.claim_no, row.attempt) == told:
             for what in _differences(row, job):
@@ -132,7 +132,7 @@ class _Check:
         )
         self._findings.say(DISAGREES, says, job.step.line)
 
-    def _compare_steps(self, row: StoredJob, job: ToldJob, stored: set[str]) -> None:
+    def _compare_steps(self, row: StoredJob, job: ReplayedJob, stored: set[str]) -> None:
         """Each step that the store has of a job is told, and each that is told is there until the job is done."""
         if row.state == JobState.DONE:
             if stored:
@@ -177,7 +177,7 @@ class _Check:
             boot.turns.pieces > 1 or boot.turns.first > 1 or boot.dropped > 0 for boot in self._store.boots.values()
         )
 
-    def _say_ahead(self, ahead: list[tuple[StoredJob, ToldJob | None]]) -> None:
+    def _say_ahead(self, ahead: list[tuple[StoredJob, ReplayedJob | None]]) -> None:
         """Report once the moves that the store knows and no line tells: one cut makes many of them."""
         if not ahead or self._is_live:
             return
@@ -198,7 +198,7 @@ class _Check:
         self._findings.say(kind, says + (GIVEN_UP if excused else ""), line, excused=excused)
 
 
-def _differences(row: StoredJob, job: ToldJob) -> Iterator[str]:
+def _differences(row: StoredJob, job: ReplayedJob) -> Iterator[str]:
     """The differences of a job that stands where the log has it."""
     if job.digest is not None and digest(row.data) != job.digest:
         yield f"data with the hash {digest(row.data)}, and it was queued with {job.digest}"

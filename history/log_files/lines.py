@@ -27,7 +27,7 @@ ToldEnd = Annotated[list[str | int], msgspec.Meta(min_length=2)]
 """The end of a job that another has waited for: its id and the number of its move, and perhaps more."""
 
 
-class Told(msgspec.Struct, gc=False, omit_defaults=True):
+class LoggedMove(msgspec.Struct, gc=False, omit_defaults=True):
     """One of the moves that a line of the ledger tells; `log.ledger_keys.MOVE_KEYS` says what each key means. Its JSON
     is the writer's, whatever the line has gone through.
     """
@@ -86,7 +86,7 @@ class Line(msgspec.Struct, rename={"raw": "(raw)", "source": "(source)", "number
     turn: int | None = None
     at: float | None = None
     crc: int | None = None
-    moves: list[Told] | None = None
+    moves: list[LoggedMove] | None = None
     part: int | None = None
     parts: int | None = None
     of: str | None = None

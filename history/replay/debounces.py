@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ..log_files.lines import Line, Told
+from ..log_files.lines import Line, LoggedMove
 
 FOUND_BY_CALLS = ("queued", "replaced")
 """The moves after which a job holds its key. Any other lets go of it."""
@@ -35,7 +35,7 @@ class DebounceReplay:
     def __init__(self) -> None:
         self.too_long: list[PutOff] = []
 
-    def wrong(self, last: Told, move: Told, line: Line) -> str | None:
+    def wrong(self, last: LoggedMove, move: LoggedMove, line: Line) -> str | None:
         """Take in a call that has found a job. Why it cannot have; None when it can.
 
         Args:
@@ -53,7 +53,7 @@ class DebounceReplay:
         return None
 
 
-def digest_after(move: Told, last: Told | None, digest: str | None, *, follows: bool) -> str | None:
+def digest_after(move: LoggedMove, last: LoggedMove | None, digest: str | None, *, follows: bool) -> str | None:
     """The hash of a job's data after a move; None where nobody can know it.
 
     Args:

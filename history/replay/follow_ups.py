@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from ...rules.wording import many
-from ..log_files.lines import Line, Told
+from ..log_files.lines import Line, LoggedMove
 from .findings import Findings
 
 
@@ -20,7 +20,7 @@ class FollowUpReplay:
         # For turns of which a part is yet to come: how many jobs are still to follow each that is done.
         self._open: dict[tuple[str, int], Counter[str]] = {}
 
-    def hear(self, boot: str, turn: int, moves: Sequence[Told], line: Line, *, is_whole: bool) -> None:
+    def hear(self, boot: str, turn: int, moves: Sequence[LoggedMove], line: Line, *, is_whole: bool) -> None:
         """Take in a turn, or a part of one.
 
         Args:

@@ -11,8 +11,8 @@ from collections import deque
 from typing import NamedTuple
 
 from ...rules.wording import many
-from ..log_files.lines import Line, Told
-from .logged_moves import ToldMove
+from ..log_files.lines import Line, LoggedMove
+from .logged_moves import ReplayedMove
 
 KEPT_SECONDS = 60.0
 """Seconds: a move so long before the last one that was read is judged."""
@@ -45,16 +45,16 @@ class GroupReplay:
 
     def __init__(self) -> None:
         self.too_many: list[TooMany] = []
-        self._waiting: list[tuple[float, int, Told, Line]] = []
+        self._waiting: list[tuple[float, int, LoggedMove, Line]] = []
         self._read = 0
         self._last = self._judged_to = float("-inf")
         self._has_limits = False
         # Ends that were read before any claim with a limit: what is told late may come behind its end.
-        self._before = deque[tuple[float, int, Told, Line]](maxlen=WAITING_MAX)
+        self._before = deque[tuple[float, int, LoggedMove, Line]](maxlen=WAITING_MAX)
         self._running: dict[Group, set[str]] = {}
         self._group_of: dict[str, Group] = {}
 
-    def hear(self, step: ToldMove) -> None:
+    def hear(self, step: ReplayedMove) -> None:
         """Take in a move of a job."""
         move = step.move
         is_claim = move.k == "claimed" and move.e is not None
@@ -95,7 +95,7 @@ class GroupReplay:
             # It had ended before some of what was judged in the meantime.
             self.too_many = [one for one in self.too_many if at > one.at or move.j not in one.jobs]
 
-    def _claimed(self, move: Told, at: float, line: Line) -> None:
+    def _claimed(self, move: LoggedMove, at: float, line: Line) -> None:
         group, limit = (move.n, move.g or ""), move.e or 0
         running = self._running.setdefault(group, set())
         running.add(move.j)

@@ -13,7 +13,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Collection
 
 from ...messages.jobs import ENDED
-from ..log_files.lines import Told
+from ..log_files.lines import LoggedMove
 from .debounces import DebounceReplay, digest_after
 from .findings import Findings, Kind, stretch
 from .links import LinkReplay
@@ -23,9 +23,9 @@ from .logged_moves import (
     BEFORE,
     OTHERS_KEPT_MAX,
     DoubtfulMove,
+    ReplayedJob,
+    ReplayedMove,
     Tangle,
-    ToldJob,
-    ToldMove,
     places_of,
     wrong_attempt,
 )
@@ -54,9 +54,9 @@ class JobReplay:
 
     def __init__(self, findings: Findings) -> None:
         self.is_server = False
-        self.open: dict[str, ToldJob] = {}
-        self.ended: OrderedDict[str, ToldJob] = OrderedDict()
-        self.waiting: OrderedDict[str, list[ToldMove]] = OrderedDict()
+        self.open: dict[str, ReplayedJob] = {}
+        self.ended: OrderedDict[str, ReplayedJob] = OrderedDict()
+        self.waiting: OrderedDict[str, list[ReplayedMove]] = OrderedDict()
         self.born = 0
         self.moves = 0
         self.evicted = 0
@@ -71,27 +71,27 @@ class JobReplay:
         # that was killed may have queued one of them, and have logged nothing.
         self._queued_twice: set[str] = set()
         # Boots of which another was given a job, and when that last was.
-        self.bereft: dict[str, ToldMove] = {}
+        self.bereft: dict[str, ReplayedMove] = {}
         # Impossible moves: on a server, unless a connection was lost or a process has died; in a file, unless turns are
         # missing, in which the job may have been removed and born again.
         self.doubtful: list[DoubtfulMove] = []
         # Jobs whose ids were used again before anybody had told that retention removed something.
-        self._born_again: list[tuple[ToldJob, ToldMove]] = []
+        self._born_again: list[tuple[ReplayedJob, ReplayedMove]] = []
         self._told_twice: set[str] = set()
         # That a handler has returned, where the claim is not told yet: by the number of that move.
         self._deferred: dict[str, int] = {}
         self._findings = findings
         self.links = LinkReplay(findings, self._end_of)
         self.debounces = DebounceReplay()
-        self.on_birth: Callable[[ToldMove], None] = lambda step: None
+        self.on_birth: Callable[[ReplayedMove], None] = lambda step: None
 
-    def hear(self, step: ToldMove) -> None:
+    def hear(self, step: ReplayedMove) -> None:
         """Take in a move."""
         self.moves += 1
         if not self._is_tangled(step):
             self._hear(step)
 
-    def _hear(self, step: ToldMove) -> None:
+    def _hear(self, step: ReplayedMove) -> None:
         move = step.move
         job = self.get(move.j)
         if job is None:
@@ -112,7 +112,7 @@ class JobReplay:
         else:
             self._wait(step)
 
-    def defer(self, move: Told) -> None:
+    def defer(self, move: LoggedMove) -> None:
         """The handler of a running job has returned, and the job lives on without its boot."""
         job = self.get(move.j)
         if job is not None and job.rev == move.r:
@@ -120,7 +120,7 @@ class JobReplay:
         elif job is None or job.rev < move.r:
             self._deferred[move.j] = move.r
 
-    def get(self, job_id: str) -> ToldJob | None:
+    def get(self, job_id: str) -> ReplayedJob | None:
         """A job that is remembered."""
         return self.open.get(job_id) or self.ended.get(job_id)
 
@@ -139,7 +139,7 @@ class JobReplay:
         self._born_again.clear()
         self.links.settle(self._told_twice)
 
-    def _is_tangled(self, step: ToldMove) -> bool:
+    def _is_tangled(self, step: ReplayedMove) -> bool:
         """Whether a move is kept for the end, because its job may have taken several roads at once."""
         move = step.move
         if not self.is_server or self._tangles is None:
@@ -155,7 +155,7 @@ class JobReplay:
         tangle.steps.append(step)
         return True
 
-    def _tangle(self, job_id: str, job: ToldJob | None) -> Tangle:
+    def _tangle(self, job_id: str, job: ReplayedJob | None) -> Tangle:
         """Take a job out of the replay, as far as it has come."""
         *later, start = (job, *job.others) if job is not None else (None,)
         if self.open.pop(job_id, None) is None and self.ended.pop(job_id, None) is not None and job is not None:
@@ -175,12 +175,12 @@ class JobReplay:
             for step in sorted(steps, key=lambda step: (step.move.r, step.at)):
                 self._hear(step)
 
-    def _wait(self, step: ToldMove) -> None:
+    def _wait(self, step: ReplayedMove) -> None:
         self.waiting.setdefault(step.move.j, []).append(step)
         if len(self.waiting) > WAITING_JOBS_MAX:
             self._settle(next(iter(self.waiting)), may_be_missing=True)
 
-    def _parent(self, job: ToldJob, step: ToldMove) -> ToldJob | None:
+    def _parent(self, job: ReplayedJob, step: ReplayedMove) -> ReplayedJob | None:
         """From where a move goes on; None if nothing is known that it could follow."""
         move = step.move
         base = move.r - 1 - move.p
@@ -193,7 +193,7 @@ class JobReplay:
         own = [one for one in likely if one.boot == (move.b or step.boot)]
         return next(iter((*own, *likely, *fits)), None)
 
-    def _follows(self, job: ToldJob, step: ToldMove) -> bool:
+    def _follows(self, job: ReplayedJob, step: ReplayedMove) -> bool:
         """Whether a move goes on from what is known.
 
         In a file, what does not go on from an end may be of the next life of the id, whose birth is told late.
@@ -212,7 +212,7 @@ class JobReplay:
             if not self._is_tangled(step):
                 self._enter(job, step, drain=False)
 
-    def _unwait(self, job_id: str, step: ToldMove) -> None:
+    def _unwait(self, job_id: str, step: ReplayedMove) -> None:
         steps = self.waiting[job_id]
         steps.remove(step)
         if not steps:
@@ -242,7 +242,7 @@ class JobReplay:
             self._adopt(step, job)
             self._drain(job_id)
 
-    def _enter(self, job: ToldJob | None, step: ToldMove, *, drain: bool = True) -> None:
+    def _enter(self, job: ReplayedJob | None, step: ReplayedMove, *, drain: bool = True) -> None:
         """A move that follows the one before it."""
         move = step.move
         before = None if job is None else self._parent(job, step)
@@ -262,7 +262,7 @@ class JobReplay:
         if drain and move.j in self.waiting:
             self._drain(move.j)
 
-    def _note_ends(self, job: ToldJob, step: ToldMove) -> None:
+    def _note_ends(self, job: ReplayedJob, step: ReplayedMove) -> None:
         """A job that was delivered again may end twice; one that was not may do so only after a requeue."""
         known = (job, *job.others)
         again = {one.rev - 1 for one in known if one.is_requeued}
@@ -274,10 +274,10 @@ class JobReplay:
             says = f"job {step.move.j}: it ended by claim {end.claim_no}, and again by claim {step.move.c}"
             self._say("finished twice", says, step, end)
 
-    def _was_delivered_again(self, job: ToldJob | None) -> bool:
+    def _was_delivered_again(self, job: ReplayedJob | None) -> bool:
         return job is not None and any(one.step.move.p for one in (job, *job.others))
 
-    def _adopt(self, step: ToldMove, job: ToldJob | None = None, before: ToldJob | None = None) -> None:
+    def _adopt(self, step: ReplayedMove, job: ReplayedJob | None = None, before: ReplayedJob | None = None) -> None:
         """Believe a move."""
         move = step.move
         if job is None and before is None and move.r != 1:
@@ -287,7 +287,7 @@ class JobReplay:
         earlier = before or job
         last, data = (None, None) if earlier is None else (earlier.step.move, earlier.digest)
         data = digest_after(move, last, data, follows=before is not None)
-        known = ToldJob(state, move.r, move.c, move.a, move.n, boot, step, data)
+        known = ReplayedJob(state, move.r, move.c, move.a, move.n, boot, step, data)
         # Where moves are missing, one of them may have freed it.
         known.waits_for = self.links.hear(move, None if before is None else before.waits_for, step.line)
         known.end = (move.r, state) if state in ENDED else None if earlier is None else earlier.end
@@ -305,7 +305,7 @@ class JobReplay:
             self.in_state[job.state] -= 1
         self._keep(move.j, known)
 
-    def _keep(self, job_id: str, job: ToldJob) -> None:
+    def _keep(self, job_id: str, job: ReplayedJob) -> None:
         if job.state not in ENDED:
             self.open[job_id] = job
             return
@@ -319,7 +319,7 @@ class JobReplay:
         job = self.get(job_id)
         return None if job is None else job.end
 
-    def _again(self, job: ToldJob, step: ToldMove) -> None:
+    def _again(self, job: ReplayedJob, step: ReplayedMove) -> None:
         """A number that the job has had: a new life, another delivery, or something that cannot be."""
         move = step.move
         if self.is_server:
@@ -334,13 +334,13 @@ class JobReplay:
             return
         self._say_twice(job, step)
 
-    def _say_twice(self, job: ToldJob, step: ToldMove) -> None:
+    def _say_twice(self, job: ReplayedJob, step: ReplayedMove) -> None:
         self._told_twice.add(step.move.j)
         is_end = AFTER[step.move.k] in ENDED and job.state in ENDED
         says = f"job {step.move.j}: its move {step.move.r} is told by two turns"
         self._say("finished twice" if is_end else "told twice", says, step, job, is_doubtful=True)
 
-    def _again_on_server(self, job: ToldJob, step: ToldMove) -> None:
+    def _again_on_server(self, job: ReplayedJob, step: ReplayedMove) -> None:
         move = step.move
         if move.k == "queued":
             self._queued_twice.add(move.j)
@@ -349,14 +349,14 @@ class JobReplay:
         says = f"job {move.j}: {move.k} by claim {move.c} follows nothing that is told"
         self._say("illegal transition", says, step, job, untold=self._untold(job, step))
 
-    def _wrong_birth(self, move: Told) -> tuple[Kind, str] | None:
+    def _wrong_birth(self, move: LoggedMove) -> tuple[Kind, str] | None:
         if move.k != "queued" or move.f is not None:
             return "illegal transition", f"its first move is {move.k} from {move.f or 'nothing'}"
         if move.c or move.a:
             return "illegal transition", f"expected a new job with claim 0 and attempt 0, got: {move.c} and {move.a}"
         return None
 
-    def _wrong(self, job: ToldJob, step: ToldMove) -> tuple[Kind, str] | None:
+    def _wrong(self, job: ReplayedJob, step: ReplayedMove) -> tuple[Kind, str] | None:
         """Why a job cannot have gone from here by this move; None when it can."""
         move = step.move
         if move.f != job.state or move.f not in BEFORE[move.k]:
@@ -388,10 +388,10 @@ class JobReplay:
         self,
         kind: Kind,
         says: str,
-        step: ToldMove,
-        before: ToldJob | None,
+        step: ReplayedMove,
+        before: ReplayedJob | None,
         *,
-        untold: ToldJob | None = None,
+        untold: ReplayedJob | None = None,
         is_doubtful: bool = False,
     ) -> None:
         """Say what is wrong; on a server later, when it is known which processes had died.
@@ -406,12 +406,12 @@ class JobReplay:
         else:
             self._findings.say(kind, says, None if before is None else before.step.line, step.line)
 
-    def _untold(self, job: ToldJob | None, step: ToldMove) -> ToldJob | None:
+    def _untold(self, job: ReplayedJob | None, step: ReplayedMove) -> ReplayedJob | None:
         """Where one move would have led that nobody has told, if a step follows it; by which boot, or `ANY_BOOT`."""
         move = step.move
         base = move.r - 1 - move.p
         if job is None:
-            born = ToldJob("queued", 1, 0, 0, move.n, ANY_BOOT, step)
+            born = ReplayedJob("queued", 1, 0, 0, move.n, ANY_BOOT, step)
             return born if base == 1 and self._wrong(born, step) is None else None
         known = (job, *job.others)
         for one in known:
@@ -424,7 +424,7 @@ class JobReplay:
                     continue
                 by = one.boot if one.state == "running" else ANY_BOOT
                 for attempt in {0 if kind == "requeued" else one.attempt, one.attempt + (one.state == "running")}:
-                    led = ToldJob(
+                    led = ReplayedJob(
                         after, base, one.claim_no, attempt, one.name, by, one.step, others=known[:OTHERS_KEPT_MAX]
                     )
                     if self._wrong(led, step) is None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from ...log.events import EVENTS
 from ...rules.lifecycle import MOVES, QUIET
-from ..log_files.lines import Line, Told
+from ..log_files.lines import Line, LoggedMove
 from .findings import Findings
 from .logged_moves import AFTER
 
@@ -59,7 +59,7 @@ class TurnLines:
 
     def __init__(self, findings: Findings) -> None:
         self._findings = findings
-        self._turns: OrderedDict[int, dict[Subject, list[Told]] | Sequence[Told]] = OrderedDict()
+        self._turns: OrderedDict[int, dict[Subject, list[LoggedMove]] | Sequence[LoggedMove]] = OrderedDict()
         self._waiting: dict[int, list[Line]] = {}
         self._waiting_lines = 0
         self._expected: dict[tuple[int, str, str], Line] = {}
@@ -67,7 +67,7 @@ class TurnLines:
         self.unheard: Counter[str] = Counter()
         self.of_no_turn: Line | None = None
 
-    def told(self, turn: int, moves: Sequence[Told], line: Line, *, is_own: bool) -> None:
+    def told(self, turn: int, moves: Sequence[LoggedMove], line: Line, *, is_own: bool) -> None:
         """The ledger tells a turn, or a part of it.
 
         Args:
@@ -80,7 +80,7 @@ class TurnLines:
         known = self._turns.get(turn)
         self.remember(turn, moves if known is None else [*_flat(known), *moves])
 
-    def remember(self, turn: int, moves: Sequence[Told]) -> None:
+    def remember(self, turn: int, moves: Sequence[LoggedMove]) -> None:
         """The lines of this turn are what comes next."""
         self._turns[turn] = moves
         if len(self._turns) > TURNS_KEPT_MAX:
@@ -94,7 +94,7 @@ class TurnLines:
         """Whether it is remembered."""
         return turn in self._turns
 
-    def differs(self, turn: int, moves: Sequence[Told], *, is_whole: bool) -> bool:
+    def differs(self, turn: int, moves: Sequence[LoggedMove], *, is_whole: bool) -> bool:
         """Whether a turn that is told again is another one, as far as it is remembered."""
         known = _flat(self._turns.get(turn, moves))
         return (is_whole and len(known) != len(moves)) or any(move not in known for move in moves)
@@ -147,18 +147,18 @@ class TurnLines:
             yield turn, lines[0]
 
 
-def _flat(known: dict[Subject, list[Told]] | Sequence[Told]) -> list[Told]:
+def _flat(known: dict[Subject, list[LoggedMove]] | Sequence[LoggedMove]) -> list[LoggedMove]:
     return [move for moves in known.values() for move in moves] if isinstance(known, dict) else list(known)
 
 
-def _by_subject(moves: Sequence[Told]) -> dict[Subject, list[Told]]:
-    found: dict[Subject, list[Told]] = {}
+def _by_subject(moves: Sequence[LoggedMove]) -> dict[Subject, list[LoggedMove]]:
+    found: dict[Subject, list[LoggedMove]] = {}
     for move in moves:
         found.setdefault((move.k, move.j or move.s or move.n), []).append(move)
     return found
 
 
-def _differences(line: Line, move: Told) -> Iterator[str]:
+def _differences(line: Line, move: LoggedMove) -> Iterator[str]:
     """The differences between a line and the ledger."""
     pairs: list[tuple[str, object, object]] = [("job_name", line.job_name, move.n or line.job_name)]
     if line.event in MOVES:

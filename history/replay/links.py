@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from ...messages.jobs import ENDED, JobState
 from ...rules.lifecycle import MOVES
-from ..log_files.lines import Line, Told
+from ..log_files.lines import Line, LoggedMove
 from .findings import Findings, Kind
 
 UNTOLD_MAX = 100_000
@@ -54,12 +54,12 @@ class LinkReplay:
         self._untold: OrderedDict[tuple[str, int], list[NamedEnd]] = OrderedDict()
         self._doubts: list[tuple[str, NamedEnd, str]] = []
 
-    def linked(self, move: Told, line: Line) -> None:
+    def linked(self, move: LoggedMove, line: Line) -> None:
         """More of those that a job has waited for are named, before the move that frees it."""
         self._more[move.j] = self._more.get(move.j, 0) + len(move.y or ())
         self._freed_by(move, line)
 
-    def hear(self, move: Told, waits_for: int | None, line: Line) -> int | None:
+    def hear(self, move: LoggedMove, waits_for: int | None, line: Line) -> int | None:
         """Take in any move of a job; how many others it waits for after that.
 
         Args:
@@ -80,7 +80,7 @@ class LinkReplay:
                 return 0
         return waits_for
 
-    def _freed(self, move: Told, waits_for: int | None, line: Line) -> None:
+    def _freed(self, move: LoggedMove, waits_for: int | None, line: Line) -> None:
         named = self._more.pop(move.j, 0) + len(move.y or ())
         wanted = move.m if waits_for is None else waits_for
         if named != wanted or named != move.m:
@@ -88,14 +88,14 @@ class LinkReplay:
             self._findings.say("started too soon", says, line)
         self._freed_by(move, line)
 
-    def _shares(self, move: Told, line: Line) -> None:
+    def _shares(self, move: LoggedMove, line: Line) -> None:
         state = JobState.DEAD if move.k == "doomed" else JobState.CANCELLED
         if not move.y:
             self._findings.say("doomed without cause", f"job {move.j}: it names no job whose fate it shares", line)
         for parent in move.y or ():
             self._name(parent, NamedEnd(move.j, "doomed without cause", frozenset({state}), line))
 
-    def _freed_by(self, move: Told, line: Line) -> None:
+    def _freed_by(self, move: LoggedMove, line: Line) -> None:
         for parent in move.y or ():
             any_end = len(parent) > 2 and bool(parent[2])
             states = ENDED if any_end else DONE

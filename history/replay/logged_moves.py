@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from ...messages.jobs import ENDED
 from ...rules.lifecycle import MOVES
-from ..log_files.lines import Line, Told
+from ..log_files.lines import Line, LoggedMove
 from .findings import Kind
 
 AFTER = {event.removeprefix("job."): after.value for event, (_, after) in MOVES.items()}
@@ -23,17 +23,17 @@ OTHERS_KEPT_MAX = 8
 """Places of one job from which its server may have gone on."""
 
 
-class ToldMove(NamedTuple):
+class ReplayedMove(NamedTuple):
     """A move of a job, with whose turn it was, when, and which line tells it."""
 
-    move: Told
+    move: LoggedMove
     boot: str
     at: float
     line: Line
 
 
 @dataclass(slots=True)
-class ToldJob:
+class ReplayedJob:
     """Where a job stands, by what the log tells of it.
 
     Attributes:
@@ -52,11 +52,11 @@ class ToldJob:
     attempt: int
     name: str
     boot: str
-    step: ToldMove
+    step: ReplayedMove
     digest: str | None = None
     waits_for: int | None = None
     end: tuple[int, str] | None = None
-    others: tuple[ToldJob, ...] = ()
+    others: tuple[ReplayedJob, ...] = ()
     is_deferred: bool = False
 
     @property
@@ -75,11 +75,11 @@ class Tangle(NamedTuple):
         steps: its later moves, in the order in which they were read.
     """
 
-    start: ToldJob | None
-    steps: list[ToldMove]
+    start: ReplayedJob | None
+    steps: list[ReplayedMove]
 
     @property
-    def moves(self) -> Iterator[Told]:
+    def moves(self) -> Iterator[LoggedMove]:
         """All that are remembered."""
         yield from () if self.start is None else (self.start.step.move,)
         yield from (step.move for step in self.steps)
@@ -94,8 +94,8 @@ class DoubtfulMove(NamedTuple):
 
     kind: Kind
     says: str
-    step: ToldMove
-    before: ToldMove | None
+    step: ReplayedMove
+    before: ReplayedMove | None
     by: str | None
 
 
@@ -111,7 +111,7 @@ OUTCOMES: dict[str, frozenset[str | None]] = {
 NO_OUTCOME: frozenset[str | None] = frozenset({None})
 
 
-def wrong_attempt(attempts: int, move: Told) -> str | None:
+def wrong_attempt(attempts: int, move: LoggedMove) -> str | None:
     """Why a move cannot follow so many attempts; None when it can."""
     attempt = attempt_after(attempts, move)
     if move.a != attempt:
@@ -121,7 +121,7 @@ def wrong_attempt(attempts: int, move: Told) -> str | None:
     return None
 
 
-def attempt_after(attempt: int, move: Told) -> int:
+def attempt_after(attempt: int, move: LoggedMove) -> int:
     """The attempts that a move must tell, after so many."""
     match move.k:
         case "requeued":
@@ -133,7 +133,7 @@ def attempt_after(attempt: int, move: Told) -> int:
     return attempt
 
 
-def places_of(job: ToldJob) -> tuple[ToldJob, ...]:
+def places_of(job: ReplayedJob) -> tuple[ReplayedJob, ...]:
     """Where a job has stood by now. A claim may be lost, and what it has done be told all the same."""
-    bare = ToldJob(job.state, job.rev, job.claim_no, job.attempt, job.name, job.boot, job.step)
+    bare = ReplayedJob(job.state, job.rev, job.claim_no, job.attempt, job.name, job.boot, job.step)
     return (bare, *job.others)[:OTHERS_KEPT_MAX]

@@ -9,7 +9,7 @@ from ...messages.jobs import Instant
 from ...messages.name_limits import Rate
 from ...rules.rates import per_seconds, rate_read
 from ..log_files.lines import Line
-from .logged_moves import ToldMove
+from .logged_moves import ReplayedMove
 
 LATE_STARTS_MAX = 1_000
 """How many starts may be told before one that came earlier: several processes write their logs at once."""
@@ -36,7 +36,7 @@ class RateReplay:
         self._starts: dict[tuple[str, str], list[Instant]] = {}
         self._rates: dict[str, Rate | None] = {}
 
-    def hear(self, step: ToldMove) -> None:
+    def hear(self, step: ReplayedMove) -> None:
         """Take in a claim."""
         told = step.move.rate
         if told is None:

@@ -20,7 +20,7 @@ from .follow_ups import FollowUpReplay
 from .groups import GroupReplay
 from .jobs import JobReplay
 from .lines_of_turns import TurnLines
-from .logged_moves import AFTER, ToldMove
+from .logged_moves import AFTER, ReplayedMove
 from .rates import RateReplay
 from .slots import SlotReplay
 from .steps import StepReplay
@@ -263,7 +263,7 @@ class Replay:
         at = line.ts if line.at is None else line.at
         owner.take(line.turn, at)
         for move in line.moves:
-            step = ToldMove(move, owner.name, at, line)
+            step = ReplayedMove(move, owner.name, at, line)
             if move.k in AFTER:
                 store.steps.move(step)
                 store.jobs.hear(step)
@@ -305,7 +305,7 @@ class Replay:
             del self._parts[owner.name, turn]
         return True
 
-    def _other(self, store: StoreReplay, step: ToldMove) -> None:
+    def _other(self, store: StoreReplay, step: ReplayedMove) -> None:
         move = step.move
         match move.k:
             case "pruned":

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from ...cron.when import Rule, parse_when
 from ...errors import LamplighterError
 from ...rules.wording import many
-from ..log_files.lines import Line, Told
+from ..log_files.lines import Line, LoggedMove
 
 NAMED_SLOTS_MAX = 100
 """The most slots of one stretch that are kept: the first."""
@@ -69,12 +69,12 @@ class Change:
         return tuple(sorted(certain or ()))
 
 
-def change_of(move: Told, at: float, line: Line) -> Change:
+def change_of(move: LoggedMove, at: float, line: Line) -> Change:
     """The schedule from an instant on, as a move has it."""
     return Change(move.no, at if move.since is None else move.since, tuple(_rules(move)), move.when, line)
 
 
-def _rules(move: Told) -> Iterator[Rule]:
+def _rules(move: LoggedMove) -> Iterator[Rule]:
     """Every rule that a move may mean: what happens in a gap or a fold of local time may not be said."""
     gaps = [move.gap] if move.gap is not None else ["run_after", "skip"]
     folds = [move.fold] if move.fold is not None else ["first", "second", "both"]

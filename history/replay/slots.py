@@ -14,7 +14,7 @@ from ...rules.wording import many
 from ..log_files.lines import Line
 from .findings import Findings
 from .lines_of_turns import slot_named_by
-from .logged_moves import ToldMove
+from .logged_moves import ReplayedMove
 from .schedule_changes import Change, change_of
 
 FIRED_KEPT_MAX = 512
@@ -89,7 +89,7 @@ class ToldSchedule:
     # The instant up to which its slots are accounted for; None until something says so.
     to: float | None = None
     line: Line | None = None
-    fired: OrderedDict[float, tuple[str, ToldMove]] = field(default_factory=OrderedDict)
+    fired: OrderedDict[float, tuple[str, ReplayedMove]] = field(default_factory=OrderedDict)
     waiting: list[tuple[float, float, Line]] = field(default_factory=list)
     # Accounts of slots that come after accounts of later ones, and changes that were told after others: logs may be
     # read in any order, and the boot that buries another tells late what that one did.
@@ -105,12 +105,12 @@ class SlotReplay:
         self.passed: list[Passed] = []
         self.doubts: list[Doubt] = []
         # Slots that two jobs are said to be of, or on a server one job that was born twice.
-        self.doubled: list[tuple[str, ToldMove, ToldMove]] = []
+        self.doubled: list[tuple[str, ReplayedMove, ReplayedMove]] = []
         self.accounted = 0
         self.is_server = False
         self._findings = findings
 
-    def hear(self, step: ToldMove) -> None:
+    def hear(self, step: ReplayedMove) -> None:
         """Take in what became of a schedule or of slots."""
         move = step.move
         if move.k == "recounted":
@@ -130,7 +130,7 @@ class SlotReplay:
             case "taken" if move.t is not None:
                 self._account(known, move.t, move.t, step)
 
-    def fired(self, step: ToldMove) -> None:
+    def fired(self, step: ReplayedMove) -> None:
         """A job was born that may be a slot's."""
         move = step.move
         if move.s is None or move.t is None:
@@ -173,7 +173,7 @@ class SlotReplay:
             known = self.schedules[name] = ToldSchedule(name)
         return known
 
-    def _recount(self, step: ToldMove) -> None:
+    def _recount(self, step: ReplayedMove) -> None:
         """The clock was set back: what was accounted for in what is the future now counts from now."""
         # By another, or by a clock that was set on since.
         is_late = step.line.told_by is not None or step.line.ts >= step.at + STEP_SECONDS_MIN
@@ -185,7 +185,7 @@ class SlotReplay:
                     self._keep_late(known, step.at, known.to)
                 known.to, known.line = step.at if known.to is None else min(known.to, step.at), step.line
 
-    def _changed(self, known: ToldSchedule, change: Change, step: ToldMove) -> None:
+    def _changed(self, known: ToldSchedule, change: Change, step: ReplayedMove) -> None:
         """It is another one from now on, unless it was changed again since."""
         if any(change.key == other.key for other in known.changes):
             return
@@ -203,7 +203,7 @@ class SlotReplay:
             start = start if known.to is None else max(start, known.to)
         known.change, known.change_no, known.to, known.line = change, change.no, start, step.line
 
-    def _skipped(self, known: ToldSchedule, step: ToldMove, slot: float) -> None:
+    def _skipped(self, known: ToldSchedule, step: ReplayedMove, slot: float) -> None:
         move = step.move
         last = slot if move.l is None else move.l
         count = 1 if move.x is None else move.x
@@ -215,7 +215,7 @@ class SlotReplay:
         self._check(known, step, slot, last, count)
         self._account(known, slot, last, step)
 
-    def _check(self, known: ToldSchedule, step: ToldMove, first: float, last: float, count: int) -> None:
+    def _check(self, known: ToldSchedule, step: ReplayedMove, first: float, last: float, count: int) -> None:
         change = known.change
         if change is None or not any(change.objections(first, last, count)):
             return
@@ -234,7 +234,7 @@ class SlotReplay:
             says = f"schedule {doubt.schedule}: {objection}"
             self._findings.say("slot without an account", says, doubt.change.line, doubt.line)
 
-    def _account(self, known: ToldSchedule, first: float, last: float, step: ToldMove) -> None:
+    def _account(self, known: ToldSchedule, first: float, last: float, step: ReplayedMove) -> None:
         if step.line.told_by is not None and step.at > step.line.ts:
             # It was stored before the clock was set back, and is told after: the slots count anew from the step on.
             self._keep_late(known, first, last)

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from ...rules.wording import many
 from .findings import Findings
 from .jobs import ENDED_KEPT_MAX, JobReplay
-from .logged_moves import DoubtfulMove, ToldMove
+from .logged_moves import DoubtfulMove, ReplayedMove
 
-NOTHING: Mapping[str, ToldMove] = {}
+NOTHING: Mapping[str, ReplayedMove] = {}
 
 
 @dataclass(slots=True)
@@ -23,7 +23,7 @@ class Shortfall:
         told: how many were told.
     """
 
-    move: ToldMove
+    move: ReplayedMove
     said: int
     told: int
 
@@ -35,12 +35,12 @@ class StepReplay:
         self._findings = findings
         self._jobs = jobs
         # By job, the steps that are kept now.
-        self._kept: dict[str, dict[str, ToldMove]] = {}
+        self._kept: dict[str, dict[str, ReplayedMove]] = {}
         # Jobs of which a step was told before the moves that it follows.
         self._unsure: set[str] = set()
         self._short: defaultdict[str, list[Shortfall]] = defaultdict(list)
 
-    def hear(self, told: ToldMove) -> None:
+    def hear(self, told: ReplayedMove) -> None:
         """Take in a step. One that is told before its claim, or after the end of it, is not judged; what cannot be is
         doubtful, because where turns are missing the job may have been removed and born again.
         """
@@ -65,7 +65,7 @@ class StepReplay:
             says = f"job {move.j}: step {move.step!r} is kept by claim {earlier.move.c}, and again by claim {move.c}"
             self._jobs.doubtful.append(DoubtfulMove("step twice", says, told, earlier, None))
 
-    def move(self, told: ToldMove) -> None:
+    def move(self, told: ReplayedMove) -> None:
         """Take in a move of a job, before the replay of jobs does: steps go with an end as done, and begin anew with a
         birth or with a requeue that says so.
         """
@@ -97,11 +97,11 @@ class StepReplay:
         job = self._jobs.get(job_id)
         return job is not None and job.digest is not None and job_id not in self._unsure
 
-    def kept(self, job_id: str) -> Mapping[str, ToldMove]:
+    def kept(self, job_id: str) -> Mapping[str, ReplayedMove]:
         """The steps of a job, by their names, that are told to be kept."""
         return self._kept.get(job_id, NOTHING)
 
-    def _misplaced(self, told: ToldMove, *, is_late: bool) -> None:
+    def _misplaced(self, told: ReplayedMove, *, is_late: bool) -> None:
         job_id = told.move.j
         for short in self._short.get(job_id, ()) if is_late else ():
             if short.move.move.r > told.move.r:

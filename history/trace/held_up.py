@@ -14,7 +14,7 @@ from ...rules.lifecycle import MOVES
 from ...rules.rates import rate_read, room_of, spent
 from ...rules.wording import clock
 from ..log_files.fields import Said
-from ..log_files.lines import Told
+from ..log_files.lines import LoggedMove
 from ..log_files.search import find, needles_of
 from ..replay.findings import named
 from .hops import moves_told
@@ -54,7 +54,7 @@ class _Step(NamedTuple):
     """A move, and where it stands."""
 
     place: _MovePlace
-    move: Told
+    move: LoggedMove
 
     @property
     def key(self) -> Key:
@@ -217,7 +217,7 @@ def _waits(own: Sequence[_Step], known: Sequence[str]) -> Iterator[_Wait]:
                 yield _Wait(begun, step, dict.fromkeys(known) if whole else _ends_named(move), move.m or 1)
 
 
-def _ends_named(move: Told) -> dict[str, int | None]:
+def _ends_named(move: LoggedMove) -> dict[str, int | None]:
     """The ends of other jobs that a move names."""
     return {str(one[0]): one[1] for one in move.y or () if isinstance(one[1], int)}
 

@@ -9,7 +9,7 @@ import msgspec
 
 from ...rules.lifecycle import MOVES
 from ..log_files.fields import Said
-from ..log_files.lines import Told
+from ..log_files.lines import LoggedMove
 
 LAST_SEQ = 1 << 62
 """The place of what a boot has not said itself among its lines: after them."""
@@ -42,7 +42,7 @@ OF_JOBS = frozenset({*MOVES, "job.stepped", "job.deferred"})
 """The events of what the ledger tells of jobs."""
 
 
-def with_hops(found: Iterable[Said], wanted: Callable[[Told], bool]) -> list[Said]:
+def with_hops(found: Iterable[Said], wanted: Callable[[LoggedMove], bool]) -> list[Said]:
     """Lines, and in the place of the ledger's the moves of jobs that are wanted, each once.
 
     A line about a move of the same turn is one with it.
@@ -76,11 +76,11 @@ def with_hops(found: Iterable[Said], wanted: Callable[[Told], bool]) -> list[Sai
     return [*rest, *hops.values()]
 
 
-def moves_told(said: Said) -> Iterator[Told]:
+def moves_told(said: Said) -> Iterator[LoggedMove]:
     """The moves that a line of the ledger tells, without those that cannot be read."""
     for raw in said["moves"]:
         try:
-            move = msgspec.convert(raw, Told)
+            move = msgspec.convert(raw, LoggedMove)
         except msgspec.MsgspecError:
             continue
         yield move
@@ -98,7 +98,7 @@ def _place(said: Said) -> tuple[Any, ...]:
     return said.get("boot"), said.get("turn"), event, said.get("job_id"), which
 
 
-def _hops(said: Said) -> Iterator[tuple[Told, Said]]:
+def _hops(said: Said) -> Iterator[tuple[LoggedMove, Said]]:
     if "moves" not in said or "turn" not in said or "boot" not in said:
         return
     is_told = "told_by" in said

@@ -13,7 +13,7 @@ from ..transitions import granted
 from ..turn_ports import Claimed, Want
 from .deliveries import Delivery, HeldJob
 from .ledger_records import begins
-from .turn_draft import TurnDraft, move
+from .pending_turn import PendingTurn, move
 
 
 class Claiming:
@@ -23,7 +23,7 @@ class Claiming:
         suspect: whether a suspect may be taken.
     """
 
-    def __init__(self, turn: TurnDraft, *, suspect: bool) -> None:
+    def __init__(self, turn: PendingTurn, *, suspect: bool) -> None:
         self._turn = turn
         self._suspect = suspect
         self._poison: list[JobRecord] = []
@@ -50,13 +50,13 @@ class Claiming:
     def _claim(self, want: Want, *, is_stopped: bool) -> list[Claim]:
         turn, deliveries = self._turn, self._turn.state.deliveries
         if is_stopped:
-            deliveries.wish(want.name, 0)
+            deliveries.set_window(want.name, 0)
             return []
         turn.ops.names.add(want.name)
         is_full = want.begun + want.prefetched == 0
         # The lane of a lost delivery may still run. If another copy of its job comes, it is bound to that lane.
         mine = sum(held.job.name == want.name and (is_full or not held.is_lost) for held in deliveries.held)
-        deliveries.wish(want.name, mine + want.begun + want.prefetched, lags=True)
+        deliveries.set_window(want.name, mine + want.begun + want.prefetched, may_shrink_later=True)
         begun, prefetched = want.begun, want.prefetched
         claims: list[Claim] = []
         for delivery in list(deliveries.waiting.get(want.name, ())):
@@ -111,7 +111,7 @@ class Claiming:
         return held
 
 
-def take_out(turn: TurnDraft, delivery: Delivery) -> None:
+def take_out(turn: PendingTurn, delivery: Delivery) -> None:
     """A delivered job waits no longer. It does again if the turn fails."""
     waiting = turn.state.deliveries.waiting[delivery.job.name]
     waiting.remove(delivery)

@@ -86,7 +86,7 @@ class ConsumerStack:
         if one is not None:
             one.has_left = True
 
-    def resize(self, wanted: int, now: Seconds, *, lags: bool = False) -> list[str]:
+    def resize(self, wanted: int, now: Seconds, *, may_shrink_later: bool = False) -> list[str]:
         """Let so many be delivered: more, or none, at once, and fewer from `shrinks_at` on.
 
         Args:
@@ -96,7 +96,7 @@ class ConsumerStack:
             The tags of the consumers that were ended for it, newest first.
         """
         target = wanted
-        if wanted < self.size and (wanted > 0 or lags):
+        if wanted < self.size and (wanted > 0 or may_shrink_later):
             if self.shrinks_at is None:
                 self._peak, self.shrinks_at = 0, now + LAG_SECONDS
             self._peak = max(self._peak, wanted)

@@ -21,7 +21,7 @@ from ...rules.queries import matches, place_at
 from . import job_message as wire
 from . import topology
 from .link import Arrival, Browsed, LinkLost
-from .unreadable import Stray
+from .unreadable import UnreadableMessage
 
 REVIVED_MAX, REVIVED_BYTES_MAX = 5_000, 16_000_000
 """So many dead jobs are at hand at a time, at most."""
@@ -95,7 +95,7 @@ class Dead:
     def __init__(
         self,
         browse: Browse,
-        put_aside: Callable[[Sequence[Stray]], Sequence[int]],
+        put_aside: Callable[[Sequence[UnreadableMessage]], Sequence[int]],
         runs_here: Callable[[str], bool],
     ) -> None:
         self._browse = browse
@@ -171,22 +171,22 @@ class Dead:
 
     def _look(self, see: Callable[[JobRecord, int], object]) -> Hold:
         """Look at every dead job. Messages that nobody can read are moved away; those of a newer version stay."""
-        strays: list[Stray] = []
+        unreadable_messages: list[UnreadableMessage] = []
 
         def arrived(arrival: Arrival) -> None:
             try:
                 job = wire.read_ended(arrival.body)
-            except wire.Newer:
+            except wire.FutureFormat:
                 return
             except wire.UnreadableJob as error:
-                strays.append(Stray(arrival, topology.DEAD, None, error))
+                unreadable_messages.append(UnreadableMessage(arrival, topology.DEAD, None, error))
                 return
             see(job, arrival.tag)
 
         # One at a time looks, so once the last of these has given all back, so have those before it.
         hold = self._hold = Hold(self._browse(topology.DEAD, arrived))
         try:
-            hold.taken += self._put_aside(strays)
+            hold.taken += self._put_aside(unreadable_messages)
         except BaseException:
             hold.is_left = True
             hold.let_go()

@@ -16,7 +16,7 @@ from . import job_message as wire
 from .consumers import LAG_SECONDS, ConsumerStack
 from .link import Arrival, Link
 from .topology import queue_of
-from .unreadable import Stray
+from .unreadable import UnreadableMessage
 
 Birth = tuple[Any, ...]
 """The number that tells a job from another that somebody has queued under the same id."""
@@ -129,17 +129,17 @@ class Deliveries:
     """
 
     def __init__(
-        self, link: Link, monotonic: Callable[[], Seconds], new_tag: Callable[[], str], stir: Callable[[], None]
+        self, link: Link, monotonic: Callable[[], Seconds], new_tag: Callable[[], str], wake: Callable[[], None]
     ) -> None:
         self._link = link
         self._monotonic = monotonic
         self._new_tag = new_tag
-        self._stir = stir
+        self._wake = wake
         self._stirs_at = 0.0
         self._session = 0
         self._names: dict[str, str] = {}
         self.fresh: deque[Delivery] = deque()
-        self.strays: deque[Stray] = deque()
+        self.unreadable_messages: deque[UnreadableMessage] = deque()
         self.waiting: dict[str, deque[Delivery]] = {}
         self.held = HeldJobs()
         self.stacks: dict[str, ConsumerStack] = {}
@@ -155,7 +155,7 @@ class Deliveries:
         self._names.clear()
         self._leaving.clear()
         self.fresh.clear()
-        self.strays.clear()
+        self.unreadable_messages.clear()
         self.waiting.clear()
         self.stacks.clear()
         for held in self.held:
@@ -178,7 +178,7 @@ class Deliveries:
             wire.rest_of(arrival.headers)
             wire.deadline_of(arrival.headers)
         except wire.UnreadableJob as error:
-            self.strays.append(Stray(arrival, queue_of(name), name, error))
+            self.unreadable_messages.append(UnreadableMessage(arrival, queue_of(name), name, error))
         else:
             self.fresh.append(Delivery(arrival, job))
 
@@ -186,9 +186,13 @@ class Deliveries:
         """Let it wait for a lane."""
         self.waiting.setdefault(delivery.job.name, deque()).append(delivery)
 
-    def drop(self, one: Delivery | Stray) -> None:
+    def drop(self, one: Delivery | UnreadableMessage) -> None:
         """Note that a delivery is acknowledged or given back: it waits no longer, and its place is free."""
-        for waiting in (self.strays,) if isinstance(one, Stray) else (self.fresh, self.waiting.get(one.name)):
+        for waiting in (
+            (self.unreadable_messages,)
+            if isinstance(one, UnreadableMessage)
+            else (self.fresh, self.waiting.get(one.name))
+        ):
             if waiting is not None and one in waiting:
                 waiting.remove(one)  # type: ignore[arg-type]
         stack = self.stacks.get(one.name or "")
@@ -201,14 +205,14 @@ class Deliveries:
         if session == self._session and name is not None:
             self.stacks[name].cancelled(consumer)
 
-    def wish(self, name: str, size: int, *, lags: bool = False) -> None:
+    def set_window(self, name: str, size: int, *, may_shrink_later: bool = False) -> None:
         """Set how many jobs of a name this runtime wants, the held ones included. `adjust` tells the server.
 
         Args:
             lags: whether none are wanted only for the moment, perhaps.
         """
         self.wishes[name] = size
-        (self._lagging.add if lags else self._lagging.discard)(name)
+        (self._lagging.add if may_shrink_later else self._lagging.discard)(name)
 
     def is_short(self, name: str) -> bool:
         """Whether fewer jobs of a name can come than are wanted, or it is not known yet how many are."""
@@ -228,7 +232,7 @@ class Deliveries:
         now, first = self._monotonic(), min(due)
         if now < first and self._stirs_at <= now:
             self._stirs_at = first
-            self._link.after(first - now, self._stir)
+            self._link.after(first - now, self._wake)
         return first <= now
 
     def adjust(self) -> list[Delivery]:
@@ -244,7 +248,7 @@ class Deliveries:
                 if size <= 0:
                     continue
                 stack = self.stacks[name] = self._stack(name)
-            for tag in stack.resize(size, now, lags=name in self._lagging):
+            for tag in stack.resize(size, now, may_shrink_later=name in self._lagging):
                 self._leaving[tag] = now + LAG_SECONDS
         back += self._leave(now)
         self._link.acknowledge(self._session, (), [one.arrival.tag for one in back])

@@ -77,7 +77,7 @@ class UnreadableJob(ValueError):
     """The message cannot be read. The error says why, and not what the message holds."""
 
 
-class Newer(UnreadableJob):
+class FutureFormat(UnreadableJob):
     """A newer version wrote the message."""
 
 
@@ -152,7 +152,7 @@ def _fields(body: bytes) -> dict[str, Any]:
     if type(fields) is not dict or type(fields.get("format")) is not int:
         raise UnreadableJob("it is no message of a job")
     if fields.pop("format") > FORMAT:
-        raise Newer("a newer version wrote it")
+        raise FutureFormat("a newer version wrote it")
     return fields
 
 

@@ -13,14 +13,14 @@ from ..turn_ports import Claimed, End, Want
 from .claiming import Claiming, take_out
 from .dead_jobs import DeadAtHand
 from .ledger_records import pauses
+from .pending_turn import PendingTurn, move
 from .recent import FORGOTTEN
-from .turn_draft import TurnDraft, move
 
 
 class RabbitJobs:
     """The `JobQueue` of a turn: there is no table, so it finds what is here."""
 
-    def __init__(self, turn: TurnDraft) -> None:
+    def __init__(self, turn: PendingTurn) -> None:
         self._turn = turn
         self._state = turn.state
         self._pauses: dict[str, PauseRecord] = {}

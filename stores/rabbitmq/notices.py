@@ -14,7 +14,7 @@ from .link import Arrival, Link
 from .topology import ASKS
 
 
-class Inbox:
+class IncomingNotices:
     """Keeps what a link tells until the next turn looks at it; it is the link's listener, see `link.LinkListener`."""
 
     def __init__(self, environment: StoreEnvironment, link: Link) -> None:

@@ -11,11 +11,11 @@ from typing import Any
 from ...errors import StoreUnavailable
 from ...messages.jobs import Seconds
 from . import topology
-from .ailments import Ailing
 from .environment import StoreEnvironment
+from .health_issues import HealthIssues
 from .ledger_views import leader_in
 from .link import LOCKED, NOT_FOUND, Arrival, Browsed, Link, LinkLost, Refused, Sent
-from .unreadable import Stray, put_aside
+from .unreadable import UnreadableMessage, put_aside
 
 ANSWER_SECONDS_MAX = 10.0
 """How long an answer of the server is waited for: of confirmations, until a turn's outcome is called unknown."""
@@ -37,7 +37,7 @@ class Questions:
         address: str,
         link: Link,
         environment: StoreEnvironment,
-        ailing: Ailing,
+        ailing: HealthIssues,
         is_moved: Callable[[dict[str, Any]], object],
     ) -> None:
         self._address = address
@@ -88,17 +88,23 @@ class Questions:
             self.browse(topology.LEADER, lambda arrival: found.append(arrival.body)).done(())
         return leader_in(found)
 
-    def put_aside(self, strays: Sequence[Stray]) -> Sequence[int]:
+    def put_aside(self, unreadable_messages: Sequence[UnreadableMessage]) -> Sequence[int]:
         """Move messages that nobody can read to where they belong; the tags of those that are there now."""
-        if not strays:
+        if not unreadable_messages:
             return ()
         now = self._environment.clock.now()
-        sent: Sent = self.answer(self._link.send([put_aside(stray, now) for stray in strays]))
-        gone = [stray for index, stray in enumerate(strays) if index not in (*sent.returned, *sent.refused)]
-        for stray in gone:
-            self._is_moved(stray.fields)
+        sent: Sent = self.answer(
+            self._link.send([put_aside(unreadable_message, now) for unreadable_message in unreadable_messages])
+        )
+        gone = [
+            unreadable_message
+            for index, unreadable_message in enumerate(unreadable_messages)
+            if index not in (*sent.returned, *sent.refused)
+        ]
+        for unreadable_message in gone:
+            self._is_moved(unreadable_message.fields)
         self._ailing.count_unreadable()
-        return [stray.arrival.tag for stray in gone]
+        return [unreadable_message.arrival.tag for unreadable_message in gone]
 
 
 def _put_all_back(asked: Future[Browsed]) -> None:

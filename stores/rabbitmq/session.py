@@ -17,19 +17,19 @@ from ...messages.jobs import Seconds
 from . import job_message as wire
 from . import ledger_records as records
 from . import topology
-from .ailments import Ailing
 from .dead_jobs import Dead
 from .deliveries import Deliveries
 from .environment import StoreEnvironment
+from .health_issues import HealthIssues
 from .leading import Candidacy, Leading
 from .ledger import Follower, message
 from .ledger_records import Record, UnreadableRecord
 from .link import NOT_FOUND, Arrival, Link, LinkLost, Message, QueueSpec, Refused
-from .notices import Inbox
+from .notices import IncomingNotices
 from .questions import ANSWER_SECONDS_MAX, Questions
 from .shared_state import SharedState
 from .state import RabbitState, SharedTime
-from .unreadable import Stray
+from .unreadable import UnreadableMessage
 from .watchdog import CONFIRMING, DECLARING, HEARING, ResponseWatchdog
 
 OPEN_SECONDS_MAX = 5.0
@@ -44,7 +44,7 @@ MENDED_PULSES, MENDED_NAMES_MAX = 12, 500
 NEWS_PREFETCH, RESULTS_PREFETCH = 1_000, 1_000
 
 
-class Session(Inbox):
+class Session(IncomingNotices):
     """One runtime's place on a RabbitMQ. `RabbitStore` adds the turns.
 
     Args:
@@ -84,7 +84,7 @@ class Session(Inbox):
         self._news: list[tuple[str, dict[str, Any]]] = []
         self._news_name = ""
         self._consumers: dict[str, str] = {}
-        shared, ailing = SharedState(), Ailing(address, link, self._tell)
+        shared, ailing = SharedState(), HealthIssues(address, link, self._tell)
         deliveries = Deliveries(link, environment.clock.monotonic, lambda: f"jobs-{next(self._tags)}", self._stir)
         self._questions = Questions(address, link, environment, ailing, self._moved_aside)
         self.state = RabbitState(
@@ -215,7 +215,9 @@ class Session(Inbox):
         try:
             ended = wire.read_ended(arrival.body)
         except wire.UnreadableJob as error:
-            self.state.deliveries.strays.append(Stray(arrival, self.state.results_name or "", None, error))
+            self.state.deliveries.unreadable_messages.append(
+                UnreadableMessage(arrival, self.state.results_name or "", None, error)
+            )
         else:
             self._link.acknowledge(arrival.session, (arrival.tag,))
             self.state.memory.end(ended)
@@ -262,7 +264,9 @@ class Session(Inbox):
     def _pass_over(self, reason: str, arrival: Arrival | None) -> None:
         """Something in the ledger, or in what the leader tells, cannot be read. All else can."""
         if arrival is not None:
-            self.state.deliveries.strays.append(Stray(arrival, topology.LEDGER, None, wire.UnreadableJob(reason)))
+            self.state.deliveries.unreadable_messages.append(
+                UnreadableMessage(arrival, topology.LEDGER, None, wire.UnreadableJob(reason))
+            )
         else:
             self._news.append(("message.unreadable", {"queue": topology.LEDGER, "message_id": None, "reason": reason}))
 
@@ -290,7 +294,7 @@ class Session(Inbox):
             raise StoreUnavailable(f"the store {self.address} is not connected: {self._trouble}")
         if self._blocked is not None:
             raise StoreUnavailable(f"the store {self.address} takes nothing in now: {self._blocked}")
-        self._land()
+        self._resume_commit()
         try:
             if self._prepared != self._session:
                 self._prepare()
@@ -446,5 +450,5 @@ class Session(Inbox):
         """Note, by any thread, that a message that nobody can read was put aside."""
         self._tell("news", ("message.unreadable", fields))
 
-    def _land(self) -> None:
+    def _resume_commit(self) -> None:
         """Settle a turn whose outcome was unknown."""

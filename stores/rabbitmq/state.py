@@ -13,13 +13,13 @@ from ...messages.jobs import Instant
 from ...messages.schedules import ScheduleRecord
 from ...rules.known_clock import KnownClock
 from . import ledger_records as records
-from .ailments import Ailing
 from .dead_jobs import Dead, DeadAtHand
 from .deliveries import Deliveries
+from .health_issues import HealthIssues
 from .ledger_records import Record
 from .recent import Remembered
 from .shared_state import SharedState
-from .turn_end import Flight
+from .turn_end import PendingCommit
 
 
 class SharedTime:
@@ -65,7 +65,7 @@ class RabbitState:
     shared: SharedState
     deliveries: Deliveries
     dead: Dead
-    ailing: Ailing
+    ailing: HealthIssues
     time: SharedTime
     memory: Remembered = field(default_factory=Remembered)
     results_name: str | None = None
@@ -74,7 +74,7 @@ class RabbitState:
     own_boots: dict[str, BootRecord] = field(default_factory=dict)
     acts_told: set[str] = field(default_factory=set)
     duplicates: int = 0
-    flight: Flight | None = None
+    pending_commit: PendingCommit | None = None
     clock: KnownClock = field(default_factory=KnownClock)
     _numbers: count[int] = field(default_factory=lambda: count(1))
 
@@ -119,7 +119,7 @@ class RabbitState:
 
     def give_up(self, found: DeadAtHand) -> None:
         """The turn that has a dead job in hand is given up. One whose outcome is unknown decides when it is known."""
-        if self.flight is None:
+        if self.pending_commit is None:
             self.dead.end(found)
 
     def prune_slots(self, before: Instant) -> int:

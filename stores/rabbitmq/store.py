@@ -17,12 +17,12 @@ from ...messages.jobs import Instant, JobRecord, JobState, Seconds
 from ...messages.pauses import PauseRecord, paused_at
 from ..ports import (
     DeadJobs,
+    DueCheck,
     Forkable,
     HostTransactions,
     JobReader,
     JobTable,
     Notifier,
-    Outlook,
     Peers,
     QueueReader,
     ScheduleReader,
@@ -30,7 +30,7 @@ from ..ports import (
     StoreSurroundings,
     TallyReader,
 )
-from ..troubles import Ailment, CommitUnknown
+from ..troubles import CommitUnknown, HealthIssue
 from . import topology
 from .deliveries import Delivery
 from .environment import StoreEnvironment
@@ -41,8 +41,8 @@ from .link import NOT_FOUND, Link, LinkLost, Message, Refused, Sent
 from .questions import ANSWER_SECONDS_MAX
 from .session import Session
 from .turn import RabbitTurn
-from .turn_end import Flight, Ops, redo, undo
-from .unreadable import Stray
+from .turn_end import CommitPlan, PendingCommit, redo, undo
+from .unreadable import UnreadableMessage
 
 PUBLISH_TRIES_MAX = 3
 """How often a message is published whose queue was not there, or that was refused."""
@@ -143,7 +143,7 @@ class RabbitStore(Session):
         """A turn that nothing was done in yet."""
         return RabbitTurn(self.state, boot, now, version=self.version, leads=self.leads, bytes_max=self._link.bytes_max)
 
-    def _commit(self, ops: Ops, session: int) -> None:
+    def _commit(self, ops: CommitPlan, session: int) -> None:
         """Publish, wait for the confirmations, send the notices, write the records, acknowledge."""
         stage = self._stages(ops, session)
         try:
@@ -151,7 +151,7 @@ class RabbitStore(Session):
                 try:
                     self._await(waits_for)
                 except FutureTimeout:
-                    self.state.flight = Flight(ops, stage, waits_for)
+                    self.state.pending_commit = PendingCommit(ops, stage, waits_for)
                     raise CommitUnknown(
                         f"the store {self.address} did not confirm a write batch within {ANSWER_SECONDS_MAX:g} s: "
                         f"{self._blocked or 'it is slow, or has lost the majority of its nodes'}"
@@ -163,7 +163,7 @@ class RabbitStore(Session):
         except Refused as error:
             raise StoreUnavailable(f"the store {self.address} refuses: {error}") from error
 
-    def _stages(self, ops: Ops, session: int) -> Iterator[Future[Any]]:
+    def _stages(self, ops: CommitPlan, session: int) -> Iterator[Future[Any]]:
         """The steps of a commit: declare, publish, send the notices, write the records, and then acknowledge. Before
         any of it an operator says what is to be done.
 
@@ -196,9 +196,9 @@ class RabbitStore(Session):
             yield self._link.send(ops.notices)
         if ops.records:
             yield from self._writing(ops.records)
-        by_session: dict[int, list[Delivery | Stray]] = {}
+        by_session: dict[int, list[Delivery | UnreadableMessage]] = {}
         for delivery in ops.acknowledged:
-            if isinstance(delivery, Stray) and delivery.queue == topology.LEDGER:
+            if isinstance(delivery, UnreadableMessage) and delivery.queue == topology.LEDGER:
                 self._leading.acknowledge(delivery.arrival)
             else:
                 by_session.setdefault(delivery.arrival.session, []).append(delivery)
@@ -236,28 +236,28 @@ class RabbitStore(Session):
                 gone.append(name)
         return gone
 
-    def _land(self) -> None:
+    def _resume_commit(self) -> None:
         """Go on with the turn whose outcome was unknown, if it is known by now.
 
         Raises:
             StoreUnavailable: it is not.
         """
-        flight = self.state.flight
-        if flight is None:
+        pending_commit = self.state.pending_commit
+        if pending_commit is None:
             return
         try:
-            waits_for: Future[Any] | None = flight.waits_for
+            waits_for: Future[Any] | None = pending_commit.waits_for
             while waits_for is not None:
                 if not waits_for.done():
-                    flight.waits_for = waits_for
+                    pending_commit.waits_for = waits_for
                     raise StoreUnavailable(f"the store {self.address} has not confirmed an earlier write batch yet")
                 waits_for.result(0)
-                waits_for = next(flight.stage, None)
-            redo(flight.ops.changes)
+                waits_for = next(pending_commit.stage, None)
+            redo(pending_commit.ops.changes)
         except (LinkLost, Refused):
             # A published message may be there or not; a repeated request is published again.
             self.state.dead.end_all()
-        self.state.flight = None
+        self.state.pending_commit = None
 
     def changed(self) -> bool:
         self._be_ready()
@@ -318,19 +318,19 @@ class RabbitStore(Session):
         scheduled = (schedule.name for schedule in list(self.state.shared.schedules.values()))
         return {*handled, *scheduled, *list(self._declared)}
 
-    def outlook(self, names: Collection[str], now: Instant) -> Outlook:
+    def outlook(self, names: Collection[str], now: Instant) -> DueCheck:
         paused = paused_at(list(self.state.shared.pauses.values()), now)
         ends = [pause.until for name, pause in paused.items() if name in names and pause.until is not None]
         expiry = self.state.next_overdue(now)
         is_due = self._is_worth_a_turn(names, now) or (expiry is not None and expiry <= now)
-        return Outlook(is_due, min(ends, default=None), expiry)
+        return DueCheck(is_due, min(ends, default=None), expiry)
 
     def _is_worth_a_turn(self, names: Collection[str], now: Instant) -> bool:
         self._drain()
         state, deliveries = self.state, self.state.deliveries
-        if self._session == 0 or self._prepared != self._session or state.flight is not None:
+        if self._session == 0 or self._prepared != self._session or state.pending_commit is not None:
             return True
-        if deliveries.fresh or deliveries.strays or deliveries.notice_surplus() or self._news:
+        if deliveries.fresh or deliveries.unreadable_messages or deliveries.notice_surplus() or self._news:
             return True
         if self.leads and state.shared.beyond(now):
             return True
@@ -351,5 +351,5 @@ class RabbitStore(Session):
     def pauses(self) -> Sequence[PauseRecord]:
         return sorted(self.state.shared.pauses.values())
 
-    def ailments(self) -> Sequence[Ailment]:
-        return self.state.ailing.ailments()
+    def health_issues(self) -> Sequence[HealthIssue]:
+        return self.state.ailing.health_issues()

@@ -9,15 +9,15 @@ from ...messages.clock_steps import Reading, Stepped
 from ...messages.jobs import Instant
 from ...messages.ledger import LedgerTurn
 from ..turn_ports import JobLinks, JobQueue, Members, ScheduleBook, StepBook, TallyBook, WaitingJobs
-from .intake import Intake
+from .incoming_messages import IncomingMessages
 from .jobs import RabbitJobs
 from .ledger_records import OperatorAct, act_begins, excuses, is_boot
+from .pending_turn import PendingTurn
 from .state import RabbitState
-from .turn_draft import TurnDraft
 from .turn_schedules import RabbitSchedules
 
 
-class RabbitTurn(TurnDraft):
+class RabbitTurn(PendingTurn):
     """A `Turn` on RabbitMQ."""
 
     queued: WaitingJobs | None = None
@@ -34,7 +34,7 @@ class RabbitTurn(TurnDraft):
         self._members = RabbitMembers(self, self._schedules)
         self.boots: Members = self._members
         self.tallies: TallyBook | None = None
-        self.intake = Intake(self)
+        self.intake = IncomingMessages(self)
         self.intake.take_in()
 
     def keep_time(self, reading: Reading, *, may_have_gone_back: bool) -> Stepped | None:
@@ -74,7 +74,7 @@ class RabbitTurn(TurnDraft):
 class RabbitMembers:
     """The boots of this runtime: each knows of itself alone, and the server of the connections of all."""
 
-    def __init__(self, turn: TurnDraft, schedules: RabbitSchedules) -> None:
+    def __init__(self, turn: PendingTurn, schedules: RabbitSchedules) -> None:
         self._turn = turn
         self._state = turn.state
         self._schedules = schedules
@@ -99,7 +99,7 @@ class RabbitMembers:
             self._schedules.say_handled(sorted(names))
         deliveries = self._state.deliveries
         for name in deliveries.wishes.keys() - set(names):
-            deliveries.wish(name, 0)
+            deliveries.set_window(name, 0)
 
     def note_stop(self, boot: str) -> None:
         own = self._state.own_boots

@@ -10,7 +10,7 @@ from typing import Any
 from .deliveries import Delivery
 from .ledger_records import Record
 from .link import Message
-from .unreadable import Stray
+from .unreadable import UnreadableMessage
 
 
 @dataclass(slots=True)
@@ -27,7 +27,7 @@ class MemoryChange:
 
 
 @dataclass(slots=True)
-class Ops:
+class CommitPlan:
     """The operations of a turn at its end.
 
     Attributes:
@@ -46,16 +46,16 @@ class Ops:
     messages: list[Message] = field(default_factory=list)
     notices: list[Message] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
-    acknowledged: list[Delivery | Stray] = field(default_factory=list)
+    acknowledged: list[Delivery | UnreadableMessage] = field(default_factory=list)
     changes: list[MemoryChange] = field(default_factory=list)
     done: list[Callable[[], object]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
-class Flight:
+class PendingCommit:
     """A turn that was not confirmed in time. Nothing else is published until the server has said what became of it."""
 
-    ops: Ops
+    ops: CommitPlan
     stage: Iterator[Future[Any]]
     waits_for: Future[Any]
 

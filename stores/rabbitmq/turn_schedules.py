@@ -14,8 +14,8 @@ from ...messages.slots import SlotRange
 from ...rules.ledger_moves import schedule_move, skipped_move
 from ..transitions import skipped_entry
 from .ledger_records import declares, handles, schedule_record, slot_row
+from .pending_turn import PendingTurn
 from .shared_state import bucket_of, weight_of
-from .turn_draft import TurnDraft
 
 SCHEDULES_BYTES_MAX = 128_000_000
 """How many bytes all schedules of all runtimes may take: each runtime has all of them in memory, and gets them when it
@@ -31,7 +31,7 @@ otherwise.
 class RabbitSchedules:
     """The `ScheduleBook` of a turn: its changes, before the state that all runtimes share."""
 
-    def __init__(self, turn: TurnDraft) -> None:
+    def __init__(self, turn: PendingTurn) -> None:
         self._turn = turn
         self._state = turn.state
         self._shared = turn.state.shared

@@ -27,7 +27,7 @@ QUEUE, REASON, SINCE = "lamplighter-queue", "lamplighter-reason", "lamplighter-s
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Stray:
+class UnreadableMessage:
     """A message that was delivered and is nothing that this runtime can read.
 
     Attributes:
@@ -47,24 +47,28 @@ class Stray:
         return {"queue": self.queue, "message_id": label, "reason": str(self.error)}
 
 
-def is_for_others(stray: Stray) -> bool:
+def is_for_others(unreadable_message: UnreadableMessage) -> bool:
     """Whether somebody else may be able to read it."""
-    return isinstance(stray.error, wire.Newer) and stray.name is not None and _tries(stray.arrival) < TRIES_MAX
+    return (
+        isinstance(unreadable_message.error, wire.FutureFormat)
+        and unreadable_message.name is not None
+        and _tries(unreadable_message.arrival) < TRIES_MAX
+    )
 
 
-def given_back(stray: Stray) -> Message:
+def given_back(unreadable_message: UnreadableMessage) -> Message:
     """The message on a way on which it comes again after a while, to whoever takes it then."""
-    arrival, tries = stray.arrival, _tries(stray.arrival)
-    exchange, key, _ = topology.route(stray.queue, min(WAIT_SECONDS_MAX, 2.0 ** min(tries, 10)))
+    arrival, tries = unreadable_message.arrival, _tries(unreadable_message.arrival)
+    exchange, key, _ = topology.route(unreadable_message.queue, min(WAIT_SECONDS_MAX, 2.0 ** min(tries, 10)))
     headers = arrival.headers or {}
     kept = {name: headers[name] for name in (wire.REST, wire.EXPIRES) if isinstance(headers.get(name), int)}
     return _again(arrival, exchange, key, {**kept, TRIES: tries + 1})
 
 
-def put_aside(stray: Stray, now: float) -> Message:
+def put_aside(unreadable_message: UnreadableMessage, now: float) -> Message:
     """The message on its way to the queue of unreadable ones."""
-    said = {QUEUE: stray.queue, REASON: str(stray.error), SINCE: int(now)}
-    return _again(stray.arrival, "", topology.UNREADABLE, said)
+    said = {QUEUE: unreadable_message.queue, REASON: str(unreadable_message.error), SINCE: int(now)}
+    return _again(unreadable_message.arrival, "", topology.UNREADABLE, said)
 
 
 def returned(arrival: Arrival) -> Message | None:

@@ -8,13 +8,13 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from ...messages.boots import BootRecord
 from ...messages.jobs import Instant, JobRecord, JobState, Seconds
 from ...messages.pauses import PauseRecord
-from ..ports import DeadJobs, JobReader, JobTable, Outlook, QueueReader, ScheduleReader, TallyReader
+from ..ports import DeadJobs, DueCheck, JobReader, JobTable, QueueReader, ScheduleReader, TallyReader
 from . import ledger_records as records
 from . import topology
+from .admin_connection import AdminConnection, Depth
 from .dead_jobs import Dead
 from .ledger_views import LedgerSchedules
 from .shared_state import SharedState
-from .visit import Depth, Visit
 
 
 class ServerView:
@@ -25,11 +25,11 @@ class ServerView:
     table: JobTable | None = None
     tallies: TallyReader | None = None
 
-    def __init__(self, visit: Visit) -> None:
+    def __init__(self, visit: AdminConnection) -> None:
         shared = visit.ledger()
         self._shared = shared
         # A reader does not put aside messages that nobody can read.
-        self._dead = Dead(visit.browse, lambda strays: (), lambda job_id: False)
+        self._dead = Dead(visit.browse, lambda unreadable_messages: (), lambda job_id: False)
         queues = ServerQueues(visit, shared)
         self.jobs: JobReader = ServerJobs(visit, shared, queues, self._dead)
         self.queues: QueueReader | None = queues
@@ -55,7 +55,7 @@ class ServerView:
 class ServerQueues:
     """The `QueueReader` of a visit."""
 
-    def __init__(self, visit: Visit, shared: SharedState) -> None:
+    def __init__(self, visit: AdminConnection, shared: SharedState) -> None:
         self._visit = visit
         self._shared = shared
 
@@ -75,7 +75,7 @@ class ServerQueues:
 class ServerJobs:
     """The `JobReader` of a visit. It knows none by its id."""
 
-    def __init__(self, visit: Visit, shared: SharedState, queues: ServerQueues, dead: Dead) -> None:
+    def __init__(self, visit: AdminConnection, shared: SharedState, queues: ServerQueues, dead: Dead) -> None:
         self._visit = visit
         self._shared = shared
         self._queues = queues
@@ -84,8 +84,8 @@ class ServerJobs:
     def known(self, job_ids: Collection[str]) -> dict[str, JobRecord]:
         return {}
 
-    def outlook(self, names: Collection[str], now: Instant) -> Outlook:
-        return Outlook(False)
+    def outlook(self, names: Collection[str], now: Instant) -> DueCheck:
+        return DueCheck(False)
 
     def counts(self, name: str | None, seconds_max: Seconds | None = None) -> dict[str, int]:
         """Those that wait, and the dead. Only the runtimes know the running jobs, and nobody knows those that have
@@ -117,7 +117,7 @@ class ServerReadable:
     path: str | None = None
     table: JobTable | None = None
 
-    def __init__(self, visit: Callable[[], Visit]) -> None:
+    def __init__(self, visit: Callable[[], AdminConnection]) -> None:
         self._visit = visit
         self.address = visit().address
 

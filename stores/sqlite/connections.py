@@ -11,7 +11,7 @@ from urllib.parse import quote
 from ...errors import StoreGone
 from ..file_identity import identity
 from ..open_transactions import OwnConnection
-from . import hold
+from . import posix_lock_guard
 from .log_identity import identity_of_log
 
 STATEMENTS_MAX = 512
@@ -72,7 +72,7 @@ class Files:
         self._address = address
         self._own: tuple[int, int] | None = None
         self._beside: dict[str, tuple[int, int] | None] = {}
-        self._held: list[hold.HeldFile] = []
+        self._held: list[posix_lock_guard.PosixLockGuard] = []
         self.trouble: str | None = None
 
     def opened(self) -> None:
@@ -84,7 +84,10 @@ class Files:
         self._own = self._own or identity(self._address)
         self._beside = {path: identity(path) for path in (f"{self._address}-wal", f"{self._address}-shm")}
         self.check()
-        holds = (hold.take(self._address, hold.SHARED), hold.take(f"{self._address}-shm", hold.DEAD_MAN))
+        holds = (
+            posix_lock_guard.take(self._address, posix_lock_guard.SHARED),
+            posix_lock_guard.take(f"{self._address}-shm", posix_lock_guard.DEAD_MAN),
+        )
         self._held = [held for held in holds if held is not None]
 
     def closing(self) -> None:
@@ -96,7 +99,7 @@ class Files:
         holds, self._held = self._held, []
         if not self._is_anothers():
             for held in holds:
-                hold.release(held)
+                posix_lock_guard.release(held)
 
     def _is_anothers(self) -> bool:
         own = {self._address: self._own, **self._beside}

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from ...messages.jobs import Instant, JobRecord
 from ...messages.pauses import paused_at
-from ..ports import Outlook
+from ..ports import DueCheck
 from . import pauses, turns
 from .claimable import CLAIMABLE, PRIORITIES_MAX, priorities
 
@@ -78,7 +78,7 @@ def order(job: JobRecord) -> tuple[int, Instant, int]:
     return -job.priority, job.run_at, job.no
 
 
-class Front(NamedTuple):
+class QueueHead(NamedTuple):
     """The first of a name's queued jobs.
 
     Attributes:
@@ -97,12 +97,12 @@ class Front(NamedTuple):
         return self.waiting is not None and self.waiting <= now
 
 
-def front_of(connection: sqlite3.Connection, name: str) -> Front:
+def front_of(connection: sqlite3.Connection, name: str) -> QueueHead:
     """The first of a name's queued jobs."""
-    return Front._make(connection.execute(FRONT, {"name": name}).fetchone())
+    return QueueHead._make(connection.execute(FRONT, {"name": name}).fetchone())
 
 
-def jobs(connection: sqlite3.Connection, front: Front, now: Instant, limit: int) -> list[JobRecord]:
+def jobs(connection: sqlite3.Connection, front: QueueHead, now: Instant, limit: int) -> list[JobRecord]:
     """The jobs of a name that may be claimed now, in order, so many at most. No suspects."""
     name = front.name
     ready = [] if front.ready is None else _jobs(connection, READY, name=name, now=now, limit=limit)
@@ -118,10 +118,11 @@ def suspect(connection: sqlite3.Connection, name: str, now: Instant) -> JobRecor
     return next(iter(_jobs(connection, SUSPECT, name=name, now=now)), None)
 
 
-def outlook(connection: sqlite3.Connection, names: Collection[str], now: Instant) -> Outlook:
+def outlook(connection: sqlite3.Connection, names: Collection[str], now: Instant) -> DueCheck:
     """The work that a turn would find, as `JobReader.outlook` says."""
     query = f"""select ({NEXT_EXPIRY}), exists (select 1 from lamplighter_jobs where rev <= 0)
-                  or exists (select 1 from lamplighter_schedule_changes) or exists (select 1 from lamplighter_ripe)"""
+                  or exists (select 1 from lamplighter_schedule_changes)
+                  or exists (select 1 from lamplighter_parents_to_check)"""
     expiry, is_due = connection.execute(query).fetchone()
     is_due = is_due or (expiry is not None and expiry <= now)
     paused = paused_at(pauses.read(connection), now) if names else {}
@@ -132,7 +133,7 @@ def outlook(connection: sqlite3.Connection, names: Collection[str], now: Instant
     resumed = (pause.until for name, pause in paused.items() if name in names)
     following = (_following(connection, front, now) for front in fronts)
     in_line = (turns.first(connection, name, now) for name in lines)
-    return Outlook(bool(is_due), earliest(*resumed, *following, *in_line), expiry)
+    return DueCheck(bool(is_due), earliest(*resumed, *following, *in_line), expiry)
 
 
 def is_due(connection: sqlite3.Connection, name: str, now: Instant) -> bool:
@@ -141,14 +142,14 @@ def is_due(connection: sqlite3.Connection, name: str, now: Instant) -> bool:
     return _is_any(connection, front, now) or (front.highest is not None and turns.is_due(connection, name, now))
 
 
-def _is_any(connection: sqlite3.Connection, front: Front, now: Instant) -> bool:
+def _is_any(connection: sqlite3.Connection, front: QueueHead, now: Instant) -> bool:
     """Whether a queued job of a name without a group is due."""
     if front.has_waited(now) or front.ready is None:
         return front.has_waited(now)
     return front.ready <= now or _one(connection, ANY_READY, name=front.name, now=now) is not None
 
 
-def _following(connection: sqlite3.Connection, front: Front, now: Instant) -> Instant | None:
+def _following(connection: sqlite3.Connection, front: QueueHead, now: Instant) -> Instant | None:
     """When the next queued job of a name that is not due yet becomes due."""
     waiting = front.waiting
     if front.has_waited(now):

@@ -50,14 +50,14 @@ TRIED = (
 """The same of those that have been tried: hardly any that are queued."""
 
 
-class Bound(NamedTuple):
+class RangeEnd(NamedTuple):
     """Where a stretch of rows begins or ends, and whether the row at that place belongs to it."""
 
     place: Place
     is_within: bool
 
 
-class Stretch(NamedTuple):
+class IndexRange(NamedTuple):
     """Rows that are looked at, in an order.
 
     Attributes:
@@ -76,8 +76,8 @@ class Stretch(NamedTuple):
     is_backwards: bool = True
     since: Instant | None = None
     until: Instant | None = None
-    first: Bound | None = None
-    last: Bound | None = None
+    first: RangeEnd | None = None
+    last: RangeEnd | None = None
 
     @property
     def order(self) -> str:
@@ -85,14 +85,14 @@ class Stretch(NamedTuple):
         way = "desc" if self.is_backwards else "asc"
         return f"ended_at {way}, no {way}" if self.by_end else f"no {way}"
 
-    def beyond(self, place: Place) -> Stretch:
+    def beyond(self, place: Place) -> IndexRange:
         """The condition for rows after a place."""
-        bound = Bound(place, False)
+        bound = RangeEnd(place, False)
         return self._replace(last=bound) if self.is_backwards else self._replace(first=bound)
 
-    def upto(self, place: Place) -> Stretch:
+    def upto(self, place: Place) -> IndexRange:
         """The condition for rows before a place, and at it."""
-        bound = Bound(place, True)
+        bound = RangeEnd(place, True)
         return self._replace(first=bound) if self.is_backwards else self._replace(last=bound)
 
     def sql(self, values: Values, *, only: int | None = None) -> str:
@@ -164,7 +164,7 @@ def find(connection: sqlite3.Connection, query: JobQuery, *, limit: int, after: 
 
 
 def _ended_in(
-    connection: sqlite3.Connection, stretch: Stretch, wanted: Conditions, limit: int, after: Place | None
+    connection: sqlite3.Connection, stretch: IndexRange, wanted: Conditions, limit: int, after: Place | None
 ) -> Found:
     """The jobs of a stretch of which every row matches: each is read once, and not first its place and then the job."""
     values = dict(wanted.values)
@@ -206,7 +206,7 @@ def following(
 
 def _stretches(
     connection: sqlite3.Connection, query: JobQuery, wanted: Conditions, looked_max: int
-) -> Sequence[Stretch]:
+) -> Sequence[IndexRange]:
     """Where a query is looked for."""
     ends = [state for one in parts(query) for state in one.states]
     if ends and ENDED.issuperset(ends):
@@ -215,13 +215,13 @@ def _stretches(
         count = f"select count(*) from (select no {few} limit {looked_max + 1})"
         size = connection.execute(count, wanted.values).fetchone()[0]
         if size <= looked_max:
-            return [Stretch(few=few, size=size)]
-    return [Stretch()]
+            return [IndexRange(few=few, size=size)]
+    return [IndexRange()]
 
 
-def _ended(query: JobQuery, state: str) -> Stretch:
+def _ended(query: JobQuery, state: str) -> IndexRange:
     rows = f"from lamplighter_jobs indexed by lamplighter_jobs_ended where state = {state} and ended_at is not null"
-    return Stretch(rows, by_end=True, since=query.ended_since, until=query.ended_until)
+    return IndexRange(rows, by_end=True, since=query.ended_since, until=query.ended_until)
 
 
 def _few(connection: sqlite3.Connection, query: JobQuery, wanted: Conditions) -> Iterator[str]:
@@ -272,7 +272,7 @@ def _next_text(text: str) -> str | None:
 
 def _look(
     connection: sqlite3.Connection,
-    stretch: Stretch,
+    stretch: IndexRange,
     wanted: Conditions,
     *,
     limit: int,
@@ -303,7 +303,7 @@ def _look(
     return Looked(places, edge, connection.execute(f"select count(*) {rows}", values).fetchone()[0])
 
 
-def _than(than: str, bound: Bound) -> str:
+def _than(than: str, bound: RangeEnd) -> str:
     return f"{than}=" if bound.is_within else than
 
 

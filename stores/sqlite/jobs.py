@@ -149,7 +149,7 @@ class SqliteJobs:
                         next_due[want.name] = room.opens
         return Claimed(claims, next_due)
 
-    def _claim(self, want: Want, front: due.Front, *, suspect: bool) -> list[Claim]:
+    def _claim(self, want: Want, front: due.QueueHead, *, suspect: bool) -> list[Claim]:
         begun, prefetched = self._places(want)
         claims: list[Claim] = []
         if begun + prefetched <= 0:
@@ -199,11 +199,13 @@ class SqliteJobs:
             begun, prefetched = min(begun, room.free), 0
         return begun, prefetched
 
-    def _line(self, want: Want, front: due.Front, due_jobs: Sequence[JobRecord], most: int) -> turns.GroupLine | None:
+    def _line(
+        self, want: Want, front: due.QueueHead, due_jobs: Sequence[JobRecord], most: int
+    ) -> turns.FairQueue | None:
         """The line in which the groups of a name take turns; None if it has none."""
         if front.highest is None:
             return None
-        return turns.GroupLine(
+        return turns.FairQueue(
             self._connection, want.name, want.limits, self._turn.now, most=most, highest=front.highest, others=due_jobs
         )
 
@@ -229,7 +231,7 @@ class SqliteJobs:
     def _granted(self, grants: Sequence[Move]) -> list[Claim]:
         return [Claim(surely(moved)) for moved in move_all(self._turn, grants)]
 
-    def _due(self, want: Want, front: due.Front, limit: int, *, suspect: bool) -> list[JobRecord]:
+    def _due(self, want: Want, front: due.QueueHead, limit: int, *, suspect: bool) -> list[JobRecord]:
         rows = due.jobs(self._connection, front, self._turn.now, limit)
         if suspect and self._turn.has_suspects:
             found = due.suspect(self._connection, want.name, self._turn.now)

@@ -1,7 +1,8 @@
 """Rows of `lamplighter_links`: which jobs wait for which others, and what each of them finds out of it.
 
 A job waits as long as one of its links is open: `met` is null until the parent has come to an end that a turn has
-counted. `lamplighter_ripe` has the parents whose ends, or requeues, nobody has passed on to their children yet.
+counted. `lamplighter_parents_to_check` has the parents whose ends, or requeues, nobody has passed on to their children
+yet.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import sqlite3
 from collections.abc import Collection, Sequence
 
 from ...messages.jobs import ENDED, JobParent, JobRecord
-from ..ports import Awaited, GoneParent
+from ..ports import DependencyStatus, GoneParent
 from .job_rows import in_batches
 
 TIE = """
@@ -66,7 +67,7 @@ def ripen(connection: sqlite3.Connection, parent_no: int) -> bool:
     """Note that the children of a job, if it has any, are to be looked at, all of them from the first on."""
     if connection.execute(HAS_CHILDREN, (parent_no,)).fetchone() is None:
         return False
-    connection.execute("insert or replace into lamplighter_ripe (parent) values (?)", (parent_no,))
+    connection.execute("insert or replace into lamplighter_parents_to_check (parent) values (?)", (parent_no,))
     return True
 
 
@@ -114,7 +115,7 @@ def cut(connection: sqlite3.Connection, gone: Sequence[GoneParent]) -> list[int]
            where exists (select 1 from lamplighter_links where parent = :no)""",
         [job._asdict() for job in gone],
     )
-    connection.executemany("delete from lamplighter_ripe where parent = ?", [(job.no,) for job in gone])
+    connection.executemany("delete from lamplighter_parents_to_check where parent = ?", [(job.no,) for job in gone])
     return [parent for (parent,) in let_go]
 
 
@@ -139,13 +140,13 @@ def children(connection: sqlite3.Connection, parent_no: int, limit: int) -> Sequ
     return list(map(JobRecord._make, connection.execute(query, (parent_no, limit))))
 
 
-def awaited(connection: sqlite3.Connection, child_no: int, most: int) -> Awaited:
+def awaited(connection: sqlite3.Connection, child_no: int, most: int) -> DependencyStatus:
     """As `JobTable.awaited` says."""
     open_ones = int(connection.execute(COUNT_OPEN, (child_no,)).fetchone()[0])
     first = f"select id from lamplighter_jobs where no in ({FIRST_OPEN}) order by no"
     ids = [row[0] for row in connection.execute(first, (child_no, most))] if open_ones else []
     fated = connection.execute(FATED, (child_no,)).fetchone()
-    return Awaited(count(connection, child_no), open_ones, ids, fated)
+    return DependencyStatus(count(connection, child_no), open_ones, ids, fated)
 
 
 def has_ended(job: JobRecord) -> bool:

@@ -22,7 +22,7 @@ OVERVIEW = f"""
     exists (select 1 from lamplighter_schedule_changes),
     exists (select 1 from lamplighter_jobs where state = 'queued' and suspect_until is not null),
     exists (select 1 from lamplighter_links indexed by lamplighter_links_open where met is null),
-    exists (select 1 from lamplighter_ripe),
+    exists (select 1 from lamplighter_parents_to_check),
     exists (select 1 from lamplighter_steps),
     ({NEXT_EXPIRY}),
     coalesce(b.boot_no, 0), b.turn, clock_count, clock_offset, clock_stepped

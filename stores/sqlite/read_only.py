@@ -124,7 +124,7 @@ class ReadOnlyView:
                  select 1 from lamplighter_links l join lamplighter_jobs p on p.no = l.parent
                  where l.child = j.no
                    and (p.state = 'queued' or p.state = 'running' or p.rev <= 0
-                     or exists (select 1 from lamplighter_ripe where parent = p.no)))"""
+                     or exists (select 1 from lamplighter_parents_to_check where parent = p.no)))"""
         )
         yield from (str(row[0]) for row in rows)
 

@@ -13,8 +13,8 @@ from ...messages.queries import LOOKED_MAX, CappedCounts, Census, Found, JobQuer
 from ...messages.schedules import ScheduleRecord, SlotEntry
 from ...messages.steps import StepRecord, StepsSeen
 from ...rules.queries import place_at
-from ..ports import Awaited, Before, GoneParent, Outlook, Slots
-from . import attempts, before, census, due, finding, links, pauses, steps
+from ..ports import DependencyStatus, DueCheck, GoneParent, QueuePosition, Slots
+from . import attempts, census, due, finding, links, pauses, queue_position, steps
 from .finding import at_one_instant
 from .job_rows import jobs_by_id
 from .schedule_changes import schedule_as_changed, schedules_as_changed
@@ -36,7 +36,7 @@ class JobRows:
         with self._reading() as reader:
             return jobs_by_id(reader, job_ids)
 
-    def outlook(self, names: Collection[str], now: Instant) -> Outlook:
+    def outlook(self, names: Collection[str], now: Instant) -> DueCheck:
         with self._reading() as reader:
             return due.outlook(reader, names, now)
 
@@ -87,9 +87,9 @@ class JobRows:
         with self._reading() as reader:
             return census.children(reader, corr, limit)
 
-    def before(self, job: JobRecord, now: Instant, most: int) -> Before:
+    def before(self, job: JobRecord, now: Instant, most: int) -> QueuePosition:
         with self._reading() as reader:
-            return before.before(reader, job, now, most)
+            return queue_position.before(reader, job, now, most)
 
     def parents(self, no: int, after: int, limit: int) -> Sequence[JobRecord]:
         with self._reading() as reader:
@@ -103,7 +103,7 @@ class JobRows:
         with self._reading() as reader:
             return links.children(reader, no, limit)
 
-    def awaited(self, no: int, most: int) -> Awaited:
+    def awaited(self, no: int, most: int) -> DependencyStatus:
         with self._reading() as reader, at_one_instant(reader):
             return links.awaited(reader, no, most)
 

@@ -114,7 +114,7 @@ LINKS = (
     ) strict, without rowid""",
     "create index lamplighter_links_parent on lamplighter_links (parent, child, place)",
     "create index lamplighter_links_open on lamplighter_links (child) where met is null",
-    """create table lamplighter_ripe (
+    """create table lamplighter_parents_to_check (
       parent integer primary key, child integer not null default 0, place integer not null default 0
     ) strict""",
     """create table lamplighter_gone_parents (
@@ -124,8 +124,9 @@ LINKS = (
 """Which job waits for which, by their `no`: `place` is its place among those that the child waits for, from 1;
 `any_end` whether any end of the parent will do; `met` the end that it has come to, null while it has not ended.
 
-`lamplighter_ripe` has the parents that have ended, or were queued again, whose links nobody has looked at since, but
-for those up to a child's place. `lamplighter_gone_parents` keeps what links need of parents that retention removed.
+`lamplighter_parents_to_check` has the parents that have ended, or were queued again, whose links nobody has looked at
+since, but for those up to a child's place. `lamplighter_gone_parents` keeps what links need of parents that retention
+removed.
 """
 
 TURNS = (

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from .. import locks
-from . import hold
+from . import posix_lock_guard
 from .lock_holder import WRITER_BYTE, holders_of
 
 READER_BYTE = 123
@@ -59,7 +59,7 @@ def log_state(path: str) -> LogState | None:
     Args:
         path: of the database.
     """
-    kept = hold.kept_open(f"{path}-shm", hold.DEAD_MAN)
+    kept = posix_lock_guard.kept_open(f"{path}-shm", posix_lock_guard.DEAD_MAN)
     if kept is None:
         return None
     try:

@@ -35,7 +35,7 @@ from ..ports import (
     StoreSurroundings,
     TallyReader,
 )
-from ..troubles import Ailment, CommitUnknown
+from ..troubles import CommitUnknown, HealthIssue
 from . import schema
 from . import write_lock as writelock
 from .boots import read_boots
@@ -381,11 +381,11 @@ class SqliteStore:
     def due_names(self, now: Instant, limit: int) -> Sequence[str]:
         return self._reader.due_names(now, limit)
 
-    def ailments(self) -> Sequence[Ailment]:
+    def health_issues(self) -> Sequence[HealthIssue]:
         if self._files is None:
             return ()
         if self._files.trouble is not None:
-            return (Ailment("red", self._files.trouble),)
+            return (HealthIssue("red", self._files.trouble),)
         try:
             size = os.stat(f"{self.address}-wal").st_size
         except OSError:
@@ -396,7 +396,7 @@ class SqliteStore:
             f"SQLite's log {self.address}-wal has {size:,} bytes, more than wal_bytes_max={self._wal_bytes_max:,}: "
             "somebody who reads on and on keeps it from being copied into the database; `lamplighter doctor` says who"
         )
-        return (Ailment("yellow", says),)
+        return (HealthIssue("yellow", says),)
 
     def join(self, connection: Any, now: Instant, work: Callable[[HostTurn], Any]) -> Any:
         return run_on(connection, partial(self._join, now, work), partial(engines.note, address=self.address))

@@ -9,7 +9,7 @@ from ...messages.jobs import Instant
 from ...rules.codec import encode_own
 from . import clock_steps, pauses, rates, removal
 from .boots import SqliteMembers
-from .freeing import SqliteLinks
+from .dependencies import SqliteLinks
 from .jobs import SqliteJobs
 from .open_turn import OpenTurn, Seen
 from .schedules import SqliteSchedules

@@ -180,7 +180,7 @@ def running(connection: sqlite3.Connection, name: str, group: str) -> int:
     return int(connection.execute(RUNNING, (name, group)).fetchone()[0])
 
 
-class GroupLine:
+class FairQueue:
     """Gives the jobs of a name in the order in which they may start: priority goes first, and within one priority
     groups take turns.
 

@@ -10,7 +10,7 @@ from ...handlers.execute import execute
 from ...handlers.lane import Lane, RunHandle
 from ...handlers.pool import Pool, Worker
 from ...messages.outcomes import Outcome, OutcomeKind
-from .world import Process, World
+from .virtual_scheduler import Process, VirtualScheduler
 
 
 class VirtualProcessRunner(Pool):
@@ -18,7 +18,7 @@ class VirtualProcessRunner(Pool):
 
     title = "process lane"
 
-    def __init__(self, world: World, parent: Process) -> None:
+    def __init__(self, world: VirtualScheduler, parent: Process) -> None:
         super().__init__()
         self.worker = partial(_VirtualKeeper, world, parent)
 
@@ -26,7 +26,7 @@ class VirtualProcessRunner(Pool):
 class _VirtualKeeper(Worker):
     """A task of the parent that has lanes run in children, and learns of their death."""
 
-    def __init__(self, world: World, parent: Process, pool: Pool, environment: Environment) -> None:
+    def __init__(self, world: VirtualScheduler, parent: Process, pool: Pool, environment: Environment) -> None:
         super().__init__(pool, environment)
         self._world = world
         self._parent = parent
@@ -46,7 +46,7 @@ class _VirtualKeeper(Worker):
 class _VirtualChild(RunHandle):
     """A child process with the lane that runs in it."""
 
-    def __init__(self, world: World, process: Process, ended: Mailbox) -> None:
+    def __init__(self, world: VirtualScheduler, process: Process, ended: Mailbox) -> None:
         self._world = world
         self._process = process
         self._ended = ended

@@ -12,7 +12,7 @@ from ...actors.base import RuntimeActor
 from ...environment.failpoints import Action, Failpoints
 from ...errors import UsageError
 from ...handlers.lane import Lane
-from .world import STEP_SECONDS, Process, World
+from .virtual_scheduler import STEP_SECONDS, Process, VirtualScheduler
 
 HANG_SECONDS = (5.0, 60.0)
 """A handler that hangs does so for as long as this, then goes on as if nothing had been."""
@@ -152,7 +152,7 @@ class FaultPoints(Failpoints):
 
     def __init__(
         self,
-        world: World,
+        world: VirtualScheduler,
         process: Process,
         faults: Faults,
         *,

@@ -12,18 +12,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ...boot.current import CurrentBoot, left_behind
+from ...api.job import Job
+from ...api.jobs import Jobs
+from ...boot.runtime_state import RuntimeState, left_behind
 from ...environment.failpoints import unarmed
 from ...errors import NotStarted
 from ...handlers.lane import Lane
 from ...handlers.payload import HandlerTypes
 from ...handlers.tasks import TaskRunner
 from ...handlers.threads import ThreadRunner
-from ...job import Job
-from ...jobs import Jobs
 from ...stores.ports import Store
 from .verdict import Violation
-from .world import World
+from .virtual_scheduler import VirtualScheduler
 
 STAYS_SECONDS = (0.0, 30.0)
 """How long a forked child stays in its function, if it does: meanwhile its parent may die, or its job be settled."""
@@ -39,12 +39,12 @@ class Forks:
         found: told of what no forked child may do.
     """
 
-    def __init__(self, world: World, reached: Counter[str], found: Callable[[Exception], object]) -> None:
+    def __init__(self, world: VirtualScheduler, reached: Counter[str], found: Callable[[Exception], object]) -> None:
         self._world = world
         self._reached = reached
         self._found = found
 
-    def fork(self, lane: Lane, current_boot: CurrentBoot, stores: Sequence[Store]) -> None:
+    def fork(self, lane: Lane, current_boot: RuntimeState, stores: Sequence[Store]) -> None:
         """As `os.fork`, called by the function of a lane that has just begun: its own thread goes on after it."""
         # As `os.register_at_fork` does: no connection to the file is open at the fork.
         frozen = [store.fork for store in stores if store.fork is not None and store.fork.freeze()]
@@ -58,7 +58,7 @@ class Forks:
         self._reached["forked child left"] += 1
         self._world.kill(self._world.current.process)
 
-    def _copy(self, lane: Lane, current_boot: CurrentBoot) -> Lane:
+    def _copy(self, lane: Lane, current_boot: RuntimeState) -> Lane:
         job_id = lane.claim.job.id
 
         def goes_on(*_: object) -> Any:
@@ -82,7 +82,7 @@ class Forks:
         )
         return Lane(lane.id, handler, lane.claim, context, goes_on)
 
-    def _live(self, job: Job[Any], current_boot: CurrentBoot) -> object:
+    def _live(self, job: Job[Any], current_boot: RuntimeState) -> object:
         """The run of a forked child in the function, and its way out."""
         chance = self._world.chance
         if chance.random() < 0.5:
@@ -93,7 +93,7 @@ class Forks:
             raise SystemExit(EXIT_CODE)
         return "of a forked child"
 
-    def _try_to_queue(self, job: Job[Any], current_boot: CurrentBoot) -> None:
+    def _try_to_queue(self, job: Job[Any], current_boot: RuntimeState) -> None:
         boot = current_boot._boot
         try:
             job.queue(job.name, "of a forked child")

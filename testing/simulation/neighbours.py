@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable
 
 from ...messages.boots import BootRecord
 from .faults import Faults
-from .world import Process, World
+from .virtual_scheduler import Process, VirtualScheduler
 
 HINT_SECONDS_MAX = 0.005
 """The longest that a hint takes, if it arrives."""
@@ -56,7 +56,7 @@ class VirtualHints:
 
     def __init__(
         self,
-        world: World,
+        world: VirtualScheduler,
         process: Process,
         boot: str,
         listeners: dict[str, tuple[Process, Callable[[], None]]],

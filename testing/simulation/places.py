@@ -17,7 +17,7 @@ from ...history.audit.audit import Report
 from ...messages.jobs import Instant
 from ...stores.hints import Hints
 from ...stores.ports import Store
-from .world import Process
+from .virtual_scheduler import Process
 
 
 class Disk(Protocol):

@@ -9,17 +9,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
+from ...api.runtime import Runtime
 from ...environment.environment import Environment
 from ...errors import NotStarted, RuntimeFailed, StoreError, StoreUnavailable
 from ...handlers.lane import Lane
-from ...runtime import Runtime
 from ...stores.ports import Store
 from .faults import OF_A_BOOT, FaultPoints, Faults, NoThread
 from .forking import Forks
 from .signalling import burst, serve
-from .surroundings import MAIN, Surroundings
+from .simulated_environment import MAIN, SimulatedEnvironment
 from .verdict import Violation
-from .world import Process, Task, World
+from .virtual_scheduler import Process, Task, VirtualScheduler
 
 RESTART_SECONDS_MAX = 10.0
 """The longest that a killed process stays away."""
@@ -83,8 +83,8 @@ class Processes:
         self,
         program: Program,
         members: list[Member],
-        world: World,
-        around: Surroundings,
+        world: VirtualScheduler,
+        around: SimulatedEnvironment,
         faults: Faults,
         reached: Counter[str],
         *,

@@ -20,8 +20,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Any, Self
 
+from ...api.runtime import Runtime
 from ...errors import UsageError, missing_extra
-from ...runtime import Runtime
 from .faults import Faults
 from .simulation import Simulation
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from ...api.runtime import Runtime
 from ...environment.process import STOP_SIGNALS
 from ...errors import RuntimeFailed
 from ...messages.jobs import Seconds
-from ...runtime import Runtime
-from .world import World
+from .virtual_scheduler import VirtualScheduler
 
 SIGNALS_MAX = 6
 """The most of one burst."""
@@ -21,7 +21,7 @@ AT_ONCE_SHARE = 0.5
 """How many signals of a burst come with its first, so that one falls into the handling of another."""
 
 
-def burst(world: World, send: Callable[[int], object]) -> None:
+def burst(world: VirtualScheduler, send: Callable[[int], object]) -> None:
     """Have signals sent, the first of them now."""
     chance = world.chance
     for number in range(chance.randint(1, SIGNALS_MAX)):

@@ -11,25 +11,25 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from ...admin.operator import Operator
+from ...api.runtime import Runtime
 from ...environment.environment import Environment
 from ...errors import RuntimeFailed, UsageError
 from ...history.audit.audit import Report
 from ...messages.jobs import Instant, Seconds
-from ...operating.operator import Operator
-from ...runtime import Runtime
 from ...stores.opening import Durability
 from ..arguments import check_forward, check_process, check_processes, check_register, total_of
 from ..draining import open_jobs
-from ..lending import Lending
+from ..runtime_proxy import RuntimeProxy
 from .captured_log import CapturedLog, CapturedLogger
 from .faults import Faults
-from .people import People
+from .operators import SimulatedOperators
 from .places import Disk, Server
 from .processes import Member, Processes, Program
+from .simulated_environment import SimulatedEnvironment
 from .store_file import StoredFile, make_folder
-from .surroundings import Surroundings
 from .verdict import Violation, kept_since_of, verdict, verdict_since
-from .world import Process, World
+from .virtual_scheduler import Process, VirtualScheduler
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 """When a simulation begins, unless told otherwise."""
@@ -78,7 +78,7 @@ class Simulation:
         processes: int = 1,
         producers: int = 0,
         disk: Callable[[random.Random], Disk] | None = None,
-        server: Callable[[World], Server] | None = None,
+        server: Callable[[VirtualScheduler], Server] | None = None,
         start: datetime = START,
         durability: Durability = "full",
         level: str = "debug",
@@ -95,26 +95,26 @@ class Simulation:
         if faults.operator and disk is not None:
             raise UsageError("expected no disk where an operator acts: only one process can be on it")
         self.reached: Counter[str] = Counter()
-        self._lending: Lending | None = None
+        self._lending: RuntimeProxy | None = None
         if isinstance(register, Runtime):
-            self._lending = Lending(register)
+            self._lending = RuntimeProxy(register)
             register, options = self._lending.register, {**self._lending.options, **options}
         self._register = register
         self._chosen = f"seed={seed}" if chance is None else f"chance={chance!r}"
         self.faults = faults
         self._durability = durability
         self._options = {"busy_seconds_max": 0.0, **options}
-        self._world = World(chance or random.Random(seed), start.timestamp())
+        self._world = VirtualScheduler(chance or random.Random(seed), start.timestamp())
         self._captured = CapturedLog(level)
         self._stepped = 0.0
         self._file: StoredFile | None = None
         self._replaced_at: Instant | None = None
         self.server = None if server is None else server(self._world)
         self._make_disk = disk
-        self._around = Surroundings(
+        self._around = SimulatedEnvironment(
             self._world, faults, self.server, self.reached, is_sole=self._count == 1 and not faults.operator
         )
-        self._people = People(
+        self._people = SimulatedOperators(
             self._world,
             self._around,
             faults,

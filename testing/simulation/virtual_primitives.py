@@ -1,4 +1,4 @@
-"""Stand-ins for threads, locks, events, mailboxes, clocks and event loops in a `World`.
+"""Stand-ins for threads, locks, events, mailboxes, clocks and event loops in a `VirtualScheduler`.
 
 Each of them waits by letting the world run something else. That is all that the actors, lanes and faces need: they are
 the production ones.
@@ -19,13 +19,13 @@ from ...environment.replies import LoopReply, ThreadReply
 from ...errors import UsageError
 from ...messages.clock_steps import Reading
 from ...messages.jobs import Instant, JobRecord, Seconds
-from .world import Process, Task, World
+from .virtual_scheduler import Process, Task, VirtualScheduler
 
 
 class VirtualEvent(threading.Event):
     """An event whose waiters are tasks."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: VirtualScheduler) -> None:
         self._world = world
         self._is_set = False
         self._waiters: list[Task] = []
@@ -65,7 +65,7 @@ class VirtualEvent(threading.Event):
 class VirtualThread:
     """A `Thread` that is a task of the world."""
 
-    def __init__(self, world: World, run: Callable[[], object], name: str, process: Process) -> None:
+    def __init__(self, world: VirtualScheduler, run: Callable[[], object], name: str, process: Process) -> None:
         self._world = world
         self._ended = VirtualEvent(world)
         self._task = world.spawn(lambda: self._run(run), name, process)
@@ -101,7 +101,7 @@ class VirtualThread:
 class VirtualLock:
     """A lock that a task may hold while others run."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: VirtualScheduler) -> None:
         self._world = world
         self._is_held = False
         self._waiters: deque[Task] = deque()
@@ -121,7 +121,7 @@ class VirtualLock:
 class VirtualRelock:
     """The same, and the task that holds it may take it again."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: VirtualScheduler) -> None:
         self._world = world
         self._lock = VirtualLock(world)
         self._holder: Task | None = None
@@ -143,7 +143,7 @@ class VirtualRelock:
 class VirtualQueue:
     """A stand-in for a `queue.SimpleQueue`: a signal's handler puts to it, and another one while it does."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: VirtualScheduler) -> None:
         self._world = world
         self._items: deque[Any] = deque()
         self._reader: Task | None = None
@@ -166,7 +166,7 @@ class VirtualQueue:
 class VirtualMailbox(Mailbox):
     """A mailbox whose reader is a task."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: VirtualScheduler) -> None:
         self._world = world
         self._mail: deque[Any] = deque()
         self._reader: Task | None = None
@@ -200,7 +200,7 @@ class VirtualMailbox(Mailbox):
 class VirtualActorMailbox(VirtualMailbox, ActorMailbox):
     """An actor's. `reached` counts how often another task has taken its reader's place."""
 
-    def __init__(self, world: World, reached: Counter[str]) -> None:
+    def __init__(self, world: VirtualScheduler, reached: Counter[str]) -> None:
         super().__init__(world)
         self._reached = reached
         self._waits = False
@@ -237,7 +237,7 @@ class VirtualActorMailbox(VirtualMailbox, ActorMailbox):
 class VirtualGate:
     """A `Gate` for one task that waits."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: VirtualScheduler) -> None:
         self._world = world
         self._is_free = True
         self._waiter: Task | None = None
@@ -257,7 +257,7 @@ class VirtualGate:
 class VirtualReply(ThreadReply):
     """A reply that a task waits at. `answered` is told of every answer that is waited for."""
 
-    def __init__(self, world: World, answered: Callable[[Any], None]) -> None:
+    def __init__(self, world: VirtualScheduler, answered: Callable[[Any], None]) -> None:
         super().__init__(VirtualGate(world))
         self._answered = answered
 
@@ -270,7 +270,7 @@ class VirtualReply(ThreadReply):
 class VirtualLoopReply(LoopReply):
     """A reply that a task of a VirtualLoop waits at. `answered` is told of every answer that is waited for."""
 
-    def __init__(self, world: World, answered: Callable[[Any], None]) -> None:
+    def __init__(self, world: VirtualScheduler, answered: Callable[[Any], None]) -> None:
         world.check_thread()
         if world.is_in_test:
             raise UsageError(
@@ -305,7 +305,7 @@ class VirtualCall:
 class VirtualClock:
     """A `Clock` in the world's time, for one start of a runtime."""
 
-    def __init__(self, world: World, process: Process) -> None:
+    def __init__(self, world: VirtualScheduler, process: Process) -> None:
         self._world = world
         self._process = process
         self._jumped: list[Callable[[Seconds], object]] = []
@@ -356,7 +356,7 @@ class VirtualClock:
 class VirtualLoop(asyncio.BaseEventLoop):
     """An event loop that waits in the world's time, and whose executor's threads are tasks."""
 
-    def __init__(self, world: World, spawn: Callable[[Callable[[], object], str], object]) -> None:
+    def __init__(self, world: VirtualScheduler, spawn: Callable[[Callable[[], object], str], object]) -> None:
         super().__init__()
         self._world = world
         self._spawn = spawn

@@ -160,7 +160,7 @@ def test_a_thread_that_fails_is_told_in_the_log_and_replaced(runtime, recorder, 
 
 
 def test_where_there_can_be_no_socket_it_is_said_once_and_the_runtime_works(runtime, recorder, monkeypatch):
-    monkeypatch.setattr("lamplighter.broker.neighbours.POLL_SECONDS", 0.01)
+    monkeypatch.setattr("lamplighter.broker.peer_watcher.POLL_SECONDS", 0.01)
 
     def none(path):
         raise OSError("no such thing here")

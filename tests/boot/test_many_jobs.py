@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 from lamplighter import JobSpec, Runtime, UsageError
+from lamplighter.admin.query import parse_query
 from lamplighter.messages.mail import CancelMany, RequeueMany
-from lamplighter.operating.query import parse_query
 
 from ..conftest import Recorder
 

@@ -47,7 +47,7 @@ def test_a_producer_has_no_names_no_lanes_and_no_schedules(producer, recorder, t
 
 def test_what_a_producer_queues_wakes_the_workers_at_once(producer, runtime, recorder, monkeypatch):
     # No poll would find it within the test.
-    monkeypatch.setattr("lamplighter.broker.neighbours.POLL_SECONDS", 3600)
+    monkeypatch.setattr("lamplighter.broker.peer_watcher.POLL_SECONDS", 3600)
     worker = runtime()
     worker.jobs.add_handler("work", lambda job: job.data)
     recorder.until(lambda: is_idle(worker) and worker.boot.post.find("broker")._state.others, "both to be idle")

@@ -21,12 +21,12 @@ from lamplighter.messages.mail import (
     ClockJumped,
     Ended,
     Ending,
-    Expect,
     Mail,
     Pause,
     Progressed,
     Queue,
     Tick,
+    WatchExternalCommit,
 )
 from lamplighter.messages.outcomes import Outcome, OutcomeKind, Policy
 from lamplighter.messages.slots import Accounting
@@ -67,9 +67,9 @@ def pause(*, given_up):
 
 
 def test_of_what_only_the_last_word_counts_the_last_is_kept():
-    first = [Progressed((1, 1), "1"), tick("s", 1.0), up("a", 1), Expect("j", None, 1.0), ClockJumped()]
-    last = [Progressed((1, 1), "2"), tick("s", 2.0), up("a", 2), Expect("j", None, 2.0), ClockJumped()]
-    others = [Progressed((1, 2), "1"), tick("t", 1.0), up("b", 1), Expect("k", None, 1.0)]
+    first = [Progressed((1, 1), "1"), tick("s", 1.0), up("a", 1), WatchExternalCommit("j", None, 1.0), ClockJumped()]
+    last = [Progressed((1, 1), "2"), tick("s", 2.0), up("a", 2), WatchExternalCommit("j", None, 2.0), ClockJumped()]
+    others = [Progressed((1, 2), "1"), tick("t", 1.0), up("b", 1), WatchExternalCommit("k", None, 1.0)]
 
     assert wanted(*first, *others, *last) == [*others, *last]
 

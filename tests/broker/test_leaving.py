@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from lamplighter.broker.standing import leave
+from lamplighter.broker.boot_registration import leave
 from lamplighter.stores.sqlite.store import SqliteStore
 
 from support.conformance.kit import DONE, NOW, SUCCEEDED, a_boot, new, put, take

@@ -18,7 +18,7 @@ LATER = datetime(2026, 3, 2, 1, tzinfo=UTC)
 
 def test_a_pause_ends_by_itself_and_somebody_is_awake(timed, time, recorder, monkeypatch):
     # No poll would find it within the test.
-    monkeypatch.setattr("lamplighter.broker.neighbours.POLL_SECONDS", 1e9)
+    monkeypatch.setattr("lamplighter.broker.peer_watcher.POLL_SECONDS", 1e9)
     rt = timed()
     rt.jobs.add_handler("work", lambda job: None)
     rt.jobs.pause("work", until=LATER, by="ada", reason="the other side is down")

@@ -58,7 +58,7 @@ def test_a_chain_that_has_ended_goes_as_fast_as_jobs_that_wait_for_nothing(store
 
     assert removed == [PRUNED_ROWS_MAX, PRUNED_ROWS_MAX, 0]
     with store.snapshot() as seen, seen.jobs._reading() as reader:
-        for table in ("lamplighter_links", "lamplighter_gone_parents", "lamplighter_ripe"):
+        for table in ("lamplighter_links", "lamplighter_gone_parents", "lamplighter_parents_to_check"):
             assert reader.execute(f"select count(*) from {table}").fetchone() == (0,)
 
 

@@ -15,9 +15,9 @@ from typing import Any
 import aiosqlite
 import pytest
 from lamplighter import LamplighterError, NotStarted, Runtime, UnknownSchedule, UsageError
+from lamplighter.admin.inspectors import inspector_at
+from lamplighter.admin.operator import Operator
 from lamplighter.environment import Environment
-from lamplighter.operating.looking import look_at
-from lamplighter.operating.operator import Operator
 from lamplighter.testing import Faults, Simulation, drain
 from lamplighter.testing.manual_clock import ManualTime
 from sqlalchemy import create_engine, text
@@ -224,7 +224,7 @@ def test_an_operator_sees_and_pauses_what_no_runtime_has_carried_out(life, db, p
         schedule_id = add(rt, db)
     db.commit()
 
-    with look_at(str(path)) as look:
+    with inspector_at(str(path)) as look:
         seen = [one.id for one in look.schedules(limit=10)]
     Operator(path, by="ann", via="test").pause_schedule(schedule_id)
     with life() as rt:
@@ -246,7 +246,7 @@ def test_lists_go_in_pages_through_what_is_and_what_was_committed(life, db, path
     db.commit()
 
     pages, after = [], None
-    with look_at(str(path)) as look:
+    with inspector_at(str(path)) as look:
         while page := look.schedules("digest", limit=2, after=after):
             pages += [(one.key, one.when) for one in page]
             after = page[-1].id
@@ -332,7 +332,7 @@ def test_whatever_fails_each_schedule_that_was_committed_is_there_and_no_other()
         with Simulation(register, host=host, seed=seed, faults=faults) as simulation:
             simulation.run(seconds=90)
             simulation.check()
-            with look_at(str(simulation.path)) as look:
+            with inspector_at(str(simulation.path)) as look:
                 found = {one.key: one.when for one in look.schedules(limit=100, slots=0)}
             fired += simulation.log.count('"slot.fired"')
         assert found == committed, f"seed={seed}"

@@ -51,7 +51,7 @@ class Mutant:
 
     Attributes:
         also: (file, old, new) of what would else make up for it.
-        scenario: the campaign whose seeds look for it, as `lamplighter simulate` takes it.
+        scenario: the campaign whose seeds inspector for it, as `lamplighter simulate` takes it.
         test: for a bug that no seed can show, the node id of the test that notices; or several, with spaces between.
     """
 
@@ -522,7 +522,7 @@ MUTANTS = (
     Mutant(
         SIGHT,
         "that jobs wait for a handler is said when they come, and never again",
-        "broker/neighbours.py",
+        "broker/peer_watcher.py",
         "            self._look_for_parked()\n",
         "",
         test="tests/broker/test_queued_jobs.py::test_a_name_that_nobody_handles_is_warned_of_again_while_its_jobs_wait",
@@ -581,10 +581,10 @@ MUTANTS = (
     Mutant(
         SIGHT,
         "a time without a zone is taken for local time",
-        "operating/query.py",
+        "admin/query.py",
         "(time if time.tzinfo is not None else time.replace(tzinfo=UTC)).timestamp()",
         "time.timestamp()",
-        test="tests/operating/test_query.py::test_a_time_without_a_zone_is_in_utc_wherever_the_machine_is",
+        test="tests/admin/test_query.py::test_a_time_without_a_zone_is_in_utc_wherever_the_machine_is",
     ),
     Mutant(
         SIGHT,
@@ -605,9 +605,9 @@ MUTANTS = (
     Mutant(
         SIGHT,
         "a runtime that does not say what it declares is passed over",
-        "scheduler.py",
-        "declared = Runtimes(store, ControlRoom(store.path)).declared(but=boot.id)\n",
-        "declared = Runtimes(store, ControlRoom(store.path)).declared(but=boot.id) or {}\n",
+        "api/scheduler.py",
+        "declared = Runtimes(store, ControlClient(store.path)).declared(but=boot.id)\n",
+        "declared = Runtimes(store, ControlClient(store.path)).declared(but=boot.id) or {}\n",
         test="tests/test_listing_schedules.py::test_one_that_does_not_answer_is_said_and_not_passed_over",
     ),
     Mutant(
@@ -801,7 +801,7 @@ MUTANTS = (
     Mutant(
         RECOVERY,
         "the time for which a lock file was missing once counts for the next time",
-        "broker/neighbours.py",
+        "broker/peer_watcher.py",
         "if unsure or not all(",
         "if not all(",
         test="tests/boot/test_boots.py::test_a_lock_file_that_is_removed_again_much_later_buries_nobody_either",
@@ -920,7 +920,7 @@ MUTANTS = (
     Mutant(
         RECOVERY,
         "who is alone looks for nobody",
-        "broker/neighbours.py",
+        "broker/peer_watcher.py",
         "        wanted = not self._state.presence.is_sole\n",
         "        wanted = bool(self._state.others)\n",
         test="tests/boot/test_boots.py::test_a_runtime_that_believes_to_be_alone_finds_a_neighbour_without_a_hint",
@@ -928,7 +928,7 @@ MUTANTS = (
     Mutant(
         RECOVERY,
         "a start that fails leaves what it began",
-        "runtime.py",
+        "api/runtime.py",
         "                boot.give_up()\n",
         "",
         test="tests/boot/test_boots.py",
@@ -961,8 +961,8 @@ MUTANTS = (
         TURN,
         "whoever believes to be last deletes the log of a host that has read its file",
         "stores/sqlite/connections.py",
-        "        holds = (hold.take(self._address, hold.SHARED), hold",
-        "        holds = (None, hold",
+        "            posix_lock_guard.take(self._address, posix_lock_guard.SHARED),\n",
+        "            None,\n",
         test="tests/stores/sqlite/test_store_files.py::"
         "test_a_host_that_reads_its_own_file_keeps_the_log_that_it_commits_to",
     ),
@@ -970,8 +970,8 @@ MUTANTS = (
         TURN,
         "whoever believes to be first cuts the shared memory of a host that has read it",
         "stores/sqlite/connections.py",
-        'hold.take(f"{self._address}-shm", hold.DEAD_MAN))',
-        "None)",
+        'posix_lock_guard.take(f"{self._address}-shm", posix_lock_guard.DEAD_MAN),',
+        "None,",
         test="tests/stores/sqlite/test_store_files.py::"
         "test_a_host_that_reads_the_memory_that_it_shares_is_not_taken_for_gone",
     ),
@@ -1022,7 +1022,7 @@ MUTANTS = (
     Mutant(
         TURN,
         "a forked child keeps the log of its dead host",
-        "stores/sqlite/hold.py",
+        "stores/sqlite/posix_lock_guard.py",
         "after_in_child=_let_go_in_child)",
         "after_in_child=_lock.release)",
         test="tests/stores/sqlite/test_store_files.py::test_a_child_that_outlives_its_host_does_not_keep_the_log",
@@ -1381,7 +1381,7 @@ MUTANTS = (
     Mutant(
         RECOVERY,
         "a boot leaves though its last turn is unlogged",
-        "broker/standing.py",
+        "broker/boot_registration.py",
         "    stays = own is not None and (own.turn != logged or bool(turn.jobs.open_claims(boot)))\n",
         "    stays = own is not None and bool(turn.jobs.open_claims(boot))\n",
         test="tests/broker/test_leaving.py::test_a_boot_that_has_not_told_its_last_turn_stays_for_the_others",
@@ -1818,7 +1818,7 @@ MUTANTS = (
     Mutant(
         LIMITS,
         "on RabbitMQ a job that is given back unbegun forgets when it expires",
-        "stores/rabbitmq/turn_draft.py",
+        "stores/rabbitmq/pending_turn.py",
         "deadline = None if step.job.expires_at is None else delivery.deadline",
         "deadline = None",
         test="tests/stores/rabbitmq/test_clocks.py::"
@@ -1943,7 +1943,7 @@ MUTANTS = (
     Mutant(
         FENCE,
         "who is not answered in time is not told the ids of many jobs",
-        "queueing.py",
+        "api/queueing.py",
         "boot.requests.ask(partial(Queue, new), job_ids=[job.id for job in new])",
         "boot.requests.ask(lambda reply: Queue(jobs=new, reply=reply))",
         test="tests/boot/test_unavailable.py::test_queue_many_again_with_the_ids_of_the_error_stores_every_job_once",
@@ -1999,7 +1999,7 @@ MUTANTS = (
     Mutant(
         LIMITS,
         "a relative path is another file in another folder",
-        "runtime.py",
+        "api/runtime.py",
         "            self._address = named.path\n",
         "            pass\n",
         test="tests/stores/test_address.py::test_a_relative_path_is_the_same_file_at_every_start",
@@ -2386,7 +2386,7 @@ MUTANTS = (
     Mutant(
         LEDGER,
         "nothing is said of slots that are not remembered",
-        "operating/schedules.py",
+        "admin/schedules.py",
         "    if count:\n        slot, last",
         "    if False:\n        slot, last",
         test="tests/stores/rabbitmq/test_schedules.py::"
@@ -2493,7 +2493,7 @@ MUTANTS = (
     Mutant(
         LANES,
         "attempts that failed say what is usual",
-        "handlers/usual_time.py",
+        "handlers/duration_baseline.py",
         "if outcome not in WHOLE_RUNS:",
         "if False:",
         test="tests/handlers/test_slow_jobs.py::test_what_has_failed_or_was_stopped_says_nothing_about_the_usual_time",
@@ -2628,7 +2628,7 @@ MUTANTS = (
     Mutant(
         LANES,
         "a SIGHUP kills a process that runs jobs",
-        "runtime.py",
+        "api/runtime.py",
         "            for each in STOP_SIGNALS:",
         "            for each in STOP_SIGNALS[:2]:",
         test="tests/cli/test_run.py::test_it_does_the_jobs_of_an_application_until_a_signal",
@@ -2636,7 +2636,7 @@ MUTANTS = (
     Mutant(
         LANES,
         "a SIGHUP stops a process that was started to outlive its terminal",
-        "runtime.py",
+        "api/runtime.py",
         "if (each, before[each]) == (signal.SIGHUP, signal.SIG_IGN):",
         "if (each, before[each]) == (signal.SIGHUP, None):",
         test="tests/cli/test_run.py::test_under_nohup_a_sighup_changes_nothing",
@@ -2700,7 +2700,7 @@ MUTANTS = (
     Mutant(
         LANES,
         "a function that is defined again shares the jobs with the one before",
-        "jobs.py",
+        "api/jobs.py",
         "            for old in replaced:\n                self.remove_handler(old.id)\n",
         "",
         test="tests/test_job_handler.py::test_a_function_that_is_defined_again_replaces_the_one_before_and_says_so",
@@ -2708,7 +2708,7 @@ MUTANTS = (
     Mutant(
         LANES,
         "a decorator takes for a child what the child cannot import",
-        "jobs.py",
+        "api/jobs.py",
         "                check_importable(handler, is_defined=False)\n",
         "                pass\n",
         test="tests/test_job_handler.py::test_a_decorator_refuses_what_no_child_could_import",
@@ -2724,7 +2724,7 @@ MUTANTS = (
     Mutant(
         SUPERVISION,
         "a Ctrl-C in a simulation is an error of the task that runs",
-        "testing/simulation/world.py",
+        "testing/simulation/virtual_scheduler.py",
         "                self._main.greenlet.throw(error)\n",
         "                raise\n",
         test="tests/testing/test_inline.py::test_a_ctrl_c_comes_straight_out_of_what_the_test_waits_for",
@@ -2775,17 +2775,17 @@ MUTANTS = (
     Mutant(
         LANES,
         "run sets an Event when a signal comes",
-        "runtime.py",
+        "api/runtime.py",
         "        asked, now = self.environment.queue()",
         "        asked, now = threading.Event()",
         (
-            ("runtime.py", "lambda number, _: asked.put(now())", "lambda number, _: asked.set()"),
+            ("api/runtime.py", "lambda number, _: asked.put(now())", "lambda number, _: asked.set()"),
             (
-                "runtime.py",
+                "api/runtime.py",
                 "while not (_has_come(asked) or self.wait(0))",
                 "while not (asked.wait(0.5) or self.wait(0))",
             ),
-            ("runtime.py", "lambda: _came_after(asked, urges_from)", "lambda: False"),
+            ("api/runtime.py", "lambda: _came_after(asked, urges_from)", "lambda: False"),
         ),
         test="tests/faults/test_signals.py::test_signals_that_fall_into_one_another_stop_a_run_once",
     ),
@@ -2801,7 +2801,7 @@ MUTANTS = (
     Mutant(
         LIMITS,
         "threads are kept for all lanes, whatever the limit of the runtime",
-        "handlers/headcount.py",
+        "handlers/thread_counter.py",
         "        return self._count > self._most",
         "        return False",
         test="tests/broker/test_places.py::"
@@ -2859,7 +2859,7 @@ MUTANTS = (
     Mutant(
         SLOTS,
         "a producer declares what its code adds later",
-        "scheduler.py",
+        "api/scheduler.py",
         "if record.durable or boot.share.works]",
         "]",
         test="tests/boot/test_producers.py::"
@@ -2953,7 +2953,7 @@ MUTANTS = (
     Mutant(
         LANES,
         "a second signal is as good as none",
-        "runtime.py",
+        "api/runtime.py",
         "lambda: _came_after(asked, urges_from)",
         "lambda: False",
         test="tests/boot/test_stopping.py::test_a_second_ctrl_c_ends_the_drain",
@@ -2961,7 +2961,7 @@ MUTANTS = (
     Mutant(
         LANES,
         "a second Ctrl-C under a web server is as good as none",
-        "runtime.py",
+        "api/runtime.py",
         "            self.environment.signal(signal.SIGINT, hear)\n",
         "            pass\n",
         test="tests/boot/test_stopping.py::"
@@ -2970,10 +2970,10 @@ MUTANTS = (
     Mutant(
         LANES,
         "a start that is cancelled goes on",
-        "runtime.py",
+        "api/runtime.py",
         "            if await _outlast(starting):",
         "            if False:",
-        (("runtime.py", "        if is_new and given_up.is_set():", "        if False:"),),
+        (("api/runtime.py", "        if is_new and given_up.is_set():", "        if False:"),),
         test="tests/boot/test_starting.py::test_a_start_that_is_cancelled_while_it_goes_on_leaves_nothing_running",
     ),
     Mutant(
@@ -2987,7 +2987,7 @@ MUTANTS = (
     Mutant(
         LANES,
         "a start in a handler waits for the stop that waits for it",
-        "runtime.py",
+        "api/runtime.py",
         "            if current_boot.running is not None:\n                # `stop`",
         "            if False:\n                # `stop`",
         test="tests/boot/test_starting.py::test_a_start_inside_a_handler_does_not_wait_for_the_stop_that_waits_for_it",
@@ -3003,7 +3003,7 @@ MUTANTS = (
     Mutant(
         LANES,
         "what a stopped runtime left running is forgotten at the next start",
-        "runtime.py",
+        "api/runtime.py",
         "                left=current_boot.left,",
         "                left=None,",
         test="tests/handlers/test_overlap.py::test_a_job_that_lost_its_claim_waits_for_its_old_thread",
@@ -3084,7 +3084,7 @@ MUTANTS = (
     Mutant(
         LANES,
         "start does not look whether a child process can import a function",
-        "runtime.py",
+        "api/runtime.py",
         "                check_importable(handler)",
         "                pass",
         test="tests/test_job_handler.py::test_a_function_that_no_child_process_can_import_is_refused_by_start",
@@ -3092,7 +3092,7 @@ MUTANTS = (
     Mutant(
         LANES,
         "a handler object stores data that its function cannot take",
-        "job_handler.py",
+        "api/job_handler.py",
         "        self._types.check(text)\n",
         "",
         test="tests/test_job_handler.py::test_data_that_does_not_fit_is_refused_before_it_is_stored",
@@ -3108,7 +3108,7 @@ MUTANTS = (
     Mutant(
         LANES,
         "a lost result is taken for None",
-        "job.py",
+        "api/job.py",
         "if record.state == JobState.DONE and record.reason is not None:",
         "if False:",
         test="tests/handlers/test_results.py::test_a_job_whose_result_cannot_be_kept_is_done_and_says_so",
@@ -3149,8 +3149,8 @@ MUTANTS = (
         LANES,
         "the error of data that does not fit quotes it",
         "handlers/payload.py",
-        "Misfit(_without_values(error))",
-        "Misfit(str(error))",
+        "PayloadMismatch(_without_values(error))",
+        "PayloadMismatch(str(error))",
         test="tests/handlers/test_payload.py::test_data_that_does_not_fit_is_never_quoted",
     ),
     Mutant(
@@ -3164,16 +3164,16 @@ MUTANTS = (
     Mutant(
         MESSAGES,
         "a message that cannot be read keeps its place",
-        "stores/rabbitmq/intake.py",
-        "        for stray in strays:\n            self._send_away(stray)",
+        "stores/rabbitmq/incoming_messages.py",
+        "        for unreadable_message in unreadable_messages:\n            self._send_away(unreadable_message)",
         "        pass",
         scenario=RABBITMQ,
     ),
     Mutant(
         MESSAGES,
         "a message that cannot be read is dropped",
-        "stores/rabbitmq/intake.py",
-        "            self._turn.ops.messages.append(put_aside(stray, self._turn.now))\n",
+        "stores/rabbitmq/incoming_messages.py",
+        "            self._turn.ops.messages.append(put_aside(unreadable_message, self._turn.now))\n",
         "",
         test="tests/stores/rabbitmq/test_unreadable.py::test_one_that_a_failed_turn_has_put_aside_is_put_aside_once",
     ),
@@ -3181,8 +3181,8 @@ MUTANTS = (
         MESSAGES,
         "what a newer version wrote is put aside at once",
         "stores/rabbitmq/unreadable.py",
-        "    return isinstance(stray.error, wire.Newer) and stray.name is not None and",
-        "    return False and",
+        "        isinstance(unreadable_message.error, wire.FutureFormat)\n",
+        "        False\n",
         test="tests/stores/rabbitmq/test_unreadable.py::test_what_a_newer_version_wrote_is_done_by_whoever_can_read_it",
     ),
     Mutant(
@@ -3214,7 +3214,7 @@ MUTANTS = (
     Mutant(
         MESSAGES,
         "a job that is queued again in doubt is another job",
-        "stores/rabbitmq/turn_draft.py",
+        "stores/rabbitmq/pending_turn.py",
         "                doubtful.put(record.id, record)",
         "                pass",
         test="tests/stores/rabbitmq/test_memory.py"
@@ -3232,7 +3232,7 @@ MUTANTS = (
     Mutant(
         MESSAGES,
         "an ending that is larger than the server takes is tried for ever",
-        "stores/rabbitmq/intake.py",
+        "stores/rabbitmq/incoming_messages.py",
         "            self._settle_kept(held, ",
         "            self._turn.settle_held(held, ",
         test="tests/stores/rabbitmq/test_sizes.py"
@@ -3382,7 +3382,7 @@ MUTANTS = (
     Mutant(
         MESSAGES,
         "what goes back into a full queue keeps it full",
-        "stores/rabbitmq/turn_draft.py",
+        "stores/rabbitmq/pending_turn.py",
         "        if job.name in self.state.ailing.full:\n",
         "        if False:\n",
         test="tests/stores/rabbitmq/test_full_queue.py"
@@ -3628,7 +3628,7 @@ MUTANTS = (
     Mutant(
         LANES,
         "a forked child queues as if it were its parent",
-        "boot/current.py",
+        "boot/runtime_state.py",
         "        if boot is not None and boot.pid != self.environment.pid():",
         "        if False:",
     ),
@@ -3642,23 +3642,23 @@ MUTANTS = (
     Mutant(
         LANES,
         "signals that fall into one another wait for a lock",
-        "runtime.py",
+        "api/runtime.py",
         "        asked, now = self.environment.queue()",
         "        asked, now = self.environment.event()",
         (
-            ("runtime.py", "lambda number, _: asked.put(now())", "lambda number, _: asked.set()"),
+            ("api/runtime.py", "lambda number, _: asked.put(now())", "lambda number, _: asked.set()"),
             (
-                "runtime.py",
+                "api/runtime.py",
                 "while not (_has_come(asked) or self.wait(0))",
                 "while not (asked.wait(0.5) or self.wait(0))",
             ),
-            ("runtime.py", "lambda: _came_after(asked, urges_from)", "lambda: False"),
+            ("api/runtime.py", "lambda: _came_after(asked, urges_from)", "lambda: False"),
         ),
     ),
     Mutant(
         LANES,
         "each signal stops the runtime",
-        "runtime.py",
+        "api/runtime.py",
         "lambda number, _: asked.put(now())",
         "lambda number, _: (asked.put(now()), self.stop(drain))",
     ),
@@ -3863,7 +3863,7 @@ MUTANTS = (
     Mutant(
         PEOPLE,
         "a sweep takes what came after it was counted",
-        "operating/matching.py",
+        "admin/matching.py",
         "    until = asked_at if query.queued_until is None else min(asked_at, query.queued_until)\n",
         "    until = query.queued_until\n",
         test="tests/web/test_sweeps.py::test_a_sweep_takes_none_that_was_queued_after_somebody_was_asked",
@@ -3887,7 +3887,7 @@ MUTANTS = (
     Mutant(
         PEOPLE,
         "a sweep acts on what is in another state by then",
-        "operating/sweeping.py",
+        "admin/sweeping.py",
         "    if states is not None and job.state not in states:\n",
         "    if False:\n",
         test="tests/cli/test_acting.py::test_a_sweep_leaves_what_is_in_another_state_by_then",
@@ -3946,13 +3946,13 @@ MUTANTS = (
         "rules/codec.py",
         "        return json_of(valid(msgspec.to_builtins(value))).decode()\n",
         "        raise\n",
-        also=(("operating/payloads.py", "        value = valid(value)\n", "        pass\n"),),
+        also=(("admin/payloads.py", "        value = valid(value)\n", "        pass\n"),),
         test="tests/cli/test_export.py::test_half_of_a_surrogate_pair_in_one_row_ends_no_list",
     ),
     Mutant(
         PEOPLE,
         "the page of a job with half of a surrogate pair is an error",
-        "operating/payloads.py",
+        "admin/payloads.py",
         "        value = valid(value)\n",
         "        pass\n",
         test="tests/web/test_site.py::test_a_row_with_half_of_a_surrogate_pair_is_shown",
@@ -3992,15 +3992,15 @@ MUTANTS = (
     Mutant(
         PEOPLE,
         "whoever asks for one name has all of them counted",
-        "operating/look.py",
+        "admin/inspector.py",
         "COUNTED_MAX, first=name, limit=1)",
         "COUNTED_MAX, limit=NAMES_MAX)",
-        test="tests/operating/test_look.py::test_names_are_listed_some_at_a_time_and_of_one_only_that_is_counted",
+        test="tests/admin/test_inspector.py::test_names_are_listed_some_at_a_time_and_of_one_only_that_is_counted",
     ),
     Mutant(
         PEOPLE,
         "behind very many names, one whose due jobs nobody takes is not told",
-        "operating/overview.py",
+        "admin/overview.py",
         "for name in paused | {*due} - _handled(boots) if",
         "for name in paused if",
         test="tests/doctor/test_name_checks.py::test_behind_very_many_names_a_parked_one_is_found",
@@ -4008,10 +4008,10 @@ MUTANTS = (
     Mutant(
         PEOPLE,
         "a list of names does not say that there are more",
-        "operating/overview.py",
+        "admin/overview.py",
         "is_capped=whole.has_more)",
         "is_capped=False)",
-        test="tests/operating/test_look.py::test_of_too_many_names_an_overview_says_that_there_are_more",
+        test="tests/admin/test_inspector.py::test_of_too_many_names_an_overview_says_that_there_are_more",
     ),
     Mutant(
         PEOPLE,
@@ -4041,24 +4041,24 @@ MUTANTS = (
     Mutant(
         PEOPLE,
         "a sweep compares the state of a job, and not its claim",
-        "operating/sweeping.py",
+        "admin/sweeping.py",
         "    if found is not None and (job.key, job.state) != (found.key, found.state):\n",
         "    if found is not None and job.state != found.state:\n",
-        test="tests/operating/test_operator.py::test_a_sweep_leaves_a_job_that_is_in_the_same_state_by_another_claim",
+        test="tests/admin/test_operator.py::test_a_sweep_leaves_a_job_that_is_in_the_same_state_by_another_claim",
     ),
     Mutant(
         PEOPLE,
         "a sweep compares the claim of a job, and not its state",
-        "operating/sweeping.py",
+        "admin/sweeping.py",
         "    if found is not None and (job.key, job.state) != (found.key, found.state):\n",
         "    if found is not None and job.key != found.key:\n",
-        test="tests/operating/test_operator.py::"
+        test="tests/admin/test_operator.py::"
         "test_dead_jobs_are_requeued_unless_they_are_dead_no_longer_or_their_key_is_taken",
     ),
     Mutant(
         PEOPLE,
         "a sweep takes what died after somebody was asked",
-        "operating/matching.py",
+        "admin/matching.py",
         "    return replace(query, queued_until=until, ended_until=ended)\n",
         "    return replace(query, queued_until=until)\n",
         test="tests/web/test_sweeps.py::test_a_sweep_takes_none_that_died_after_somebody_was_asked",
@@ -4082,18 +4082,18 @@ MUTANTS = (
     Mutant(
         PEOPLE,
         "a copy waits for nobody",
-        "operating/copying.py",
+        "admin/copying.py",
         "    parents = () if context.turn.links is None else context.turn.links.parents_of(job)\n",
         "    parents = ()\n",
-        test="tests/operating/test_operator.py::test_a_copy_of_a_job_that_waits_for_others_waits_for_them_too",
+        test="tests/admin/test_operator.py::test_a_copy_of_a_job_that_waits_for_others_waits_for_them_too",
     ),
     Mutant(
         PEOPLE,
         "what people do is in no sums",
-        "operating/operator_turns.py",
+        "admin/operator_turns.py",
         "                _count(turn)\n",
         "",
-        test="tests/operating/test_metrics.py::test_what_people_do_is_counted_too",
+        test="tests/admin/test_metrics.py::test_what_people_do_is_counted_too",
     ),
     Mutant(
         SIGHT,
@@ -4107,10 +4107,10 @@ MUTANTS = (
     Mutant(
         SIGHT,
         "a name that lives takes the label of one that has sums",
-        "operating/metrics.py",
+        "admin/metrics.py",
         "        self._own = {*with_sums, *others[: names_max - len(with_sums)]}\n",
         "        self._own = {*sorted({*with_sums, *others})[:names_max]}\n",
-        test="tests/operating/test_metrics.py::test_a_name_without_sums_takes_the_label_of_none_that_has_some",
+        test="tests/admin/test_metrics.py::test_a_name_without_sums_takes_the_label_of_none_that_has_some",
     ),
     Mutant(
         RATES,
@@ -4438,7 +4438,7 @@ MUTANTS = (
     Mutant(
         FLOW,
         "what a handler has said is dropped when it ends its own job",
-        "steering.py",
+        "api/steering.py",
         "        follow_ups.add(_said_here(boot, job_id, claim_no))\n",
         "",
         test="tests/test_then.py::test_what_a_handler_has_said_is_queued_when_it_ends_its_own_job[call-token]",
@@ -4446,7 +4446,7 @@ MUTANTS = (
     Mutant(
         FLOW,
         "a step may say what follows, which the next attempt does not say",
-        "job.py",
+        "api/job.py",
         "        check_outside_steps(self.id)\n",
         "",
         test="tests/test_steps.py::test_the_function_of_a_step_cannot_say_what_follows[thread]",
@@ -4454,7 +4454,7 @@ MUTANTS = (
     Mutant(
         FLOW,
         "a completion that was kept while its delivery was lost drops what follows",
-        "stores/rabbitmq/intake.py",
+        "stores/rabbitmq/incoming_messages.py",
         "            self._follow_up(held.job, outcome.then)\n",
         "",
         test="tests/stores/rabbitmq/test_kept_follow_ups.py::test_it_is_queued_when_the_job_comes_back",
@@ -4526,7 +4526,7 @@ MUTANTS = (
     Mutant(
         FLOW,
         "the function of a step is called without a look at the store",
-        "stepping.py",
+        "api/stepping.py",
         "        if now is None or not is_current(now, claim.key) or now.boot != claim.job.boot:\n",
         "        if now is None:\n",
         test="tests/test_steps.py::test_a_step_asks_the_store_where_nobody_has_told_the_attempt_of_its_loss",
@@ -4567,10 +4567,10 @@ MUTANTS = (
     Mutant(
         LINKS,
         "a sweep that cancels leaves what the end of another has freed",
-        "operating/sweeping.py",
+        "admin/sweeping.py",
         ' or action == "cancel":',
         ":",
-        test="tests/operating/test_operator.py::test_a_sweep_cancels_what_the_end_of_another_has_freed",
+        test="tests/admin/test_operator.py::test_a_sweep_cancels_what_the_end_of_another_has_freed",
     ),
     Mutant(
         LINKS,
@@ -4582,12 +4582,12 @@ MUTANTS = (
     Mutant(
         LINKS,
         "the first of several parents decides alone",
-        "stores/sqlite/freeing.py",
+        "stores/sqlite/dependencies.py",
         "        ended = fate((one.state, bool(one.any_end)) for one in parents)\n",
         "        ended = fate((one.state, bool(one.any_end)) for one in parents[:1])\n",
         (
             (
-                "stores/sqlite/freeing.py",
+                "stores/sqlite/dependencies.py",
                 "        cause = next(one for one in parents if one.state == ended and not one.any_end)\n",
                 "        cause = parents[0]\n",
             ),
@@ -4610,17 +4610,18 @@ MUTANTS = (
     Mutant(
         LINKS,
         "what one turn could not pass on is forgotten",
-        "stores/sqlite/freeing.py",
-        '("update lamplighter_ripe set child = ?, place = ? where parent = ?", values)\n                return read\n',
-        '("select ?, ?, ?", values)\n                break\n',
+        "stores/sqlite/dependencies.py",
+        '"update lamplighter_parents_to_check set child = ?, place = ? where parent = ?", values\n'
+        "                )\n                return read\n",
+        '"select ?, ?, ?", values\n                )\n                break\n',
     ),
     Mutant(
         LINKS,
         "what was left by a turn is in nobody's way",
         "stores/sqlite/open_turn.py",
-        "    exists (select 1 from lamplighter_ripe),\n",
+        "    exists (select 1 from lamplighter_parents_to_check),\n",
         "    0,\n",
-        (("stores/sqlite/due.py", " or exists (select 1 from lamplighter_ripe)", ""),),
+        (("stores/sqlite/due.py", " or exists (select 1 from lamplighter_parents_to_check)", ""),),
     ),
     Mutant(
         LINKS,
@@ -4659,12 +4660,12 @@ MUTANTS = (
         "broker/links.py",
         '    return sorted(jobs, key=attrgetter("no"))\n',
         "    return list(jobs)\n",
-        test="tests/operating/test_operator.py::test_after_a_sweep_in_any_order_each_waits_for_its_parents_again",
+        test="tests/admin/test_operator.py::test_after_a_sweep_in_any_order_each_waits_for_its_parents_again",
     ),
     Mutant(
         LINKS,
         "what has died of another is not revived with it",
-        "stores/sqlite/freeing.py",
+        "stores/sqlite/dependencies.py",
         "            revival = self._revive(child, parent)\n",
         "            revival = None\n",
     ),
@@ -4687,7 +4688,7 @@ MUTANTS = (
     Mutant(
         LINKS,
         "the errors of a store are hidden by the jobs that share a fate",
-        "operating/failures.py",
+        "admin/failures.py",
         ', fate="no")',
         ")",
         test="tests/test_after.py::test_what_failed_by_itself_is_found_among_all_that_share_its_fate",
@@ -4720,7 +4721,7 @@ MUTANTS = (
     Mutant(
         LINKS,
         "a job that is done again is told of fewer parents than it had",
-        "queueing.py",
+        "api/queueing.py",
         "        for gone in table.gone_parents(no, 1):\n",
         "        for gone in ():\n",
         test="tests/test_after.py::test_a_job_that_is_done_again_is_not_told_of_fewer_parents_than_it_had",
@@ -4769,7 +4770,7 @@ MUTANTS = (
     Mutant(
         KEPT,
         "a step is returned before it is stored",
-        "stepping.py",
+        "api/stepping.py",
         "kept: str = boot.requests.ask(partial(KeepStep, claim, name, result, took), corr=claim.job.corr, here=True)\n"
         "        return kept",
         'boot.post.tell("broker", KeepStep(claim, name, result, took, None), corr=claim.job.corr)\n'
@@ -4779,7 +4780,7 @@ MUTANTS = (
     Mutant(
         KEPT,
         "kept steps are not read",
-        "stepping.py",
+        "api/stepping.py",
         "if job.claim_no > 1 else ()",
         "if job.claim_no < 1 else ()",
         scenario=STEPS,
@@ -4939,10 +4940,10 @@ MUTANTS = (
     Mutant(
         SIGHT,
         "a sweep keeps a reader open while it writes",
-        "operating/matching.py",
+        "admin/matching.py",
         '    return needed(store.table, "list").sweep(query)\n',
         '    with store.snapshot() as seen:\n        yield from needed(seen.table, "list").sweep(query)\n',
-        test="tests/operating/test_matching.py::"
+        test="tests/admin/test_matching.py::"
         "test_between_one_look_for_jobs_and_the_next_the_log_of_the_store_can_be_cleared",
     ),
     Mutant(
@@ -4988,7 +4989,7 @@ MUTANTS = (
     Mutant(
         SIGHT,
         "a search has as many words as a text can hold",
-        "operating/query.py",
+        "admin/query.py",
         "            if terms > QUERY_TERMS_MAX:\n",
         "            if False:\n",
         test="tests/web/test_bounds.py::test_a_search_of_more_words_than_sqlite_takes_is_answered_with_a_sentence",
@@ -5031,7 +5032,7 @@ MUTANTS = (
         "stores/controls.py",
         'if not boot or "/" in boot or "\\0" in boot:',
         "if not boot:",
-        test="tests/operating/test_controls.py::test_an_id_that_is_a_path_reaches_no_runtime_of_another_store",
+        test="tests/admin/test_control_client.py::test_an_id_that_is_a_path_reaches_no_runtime_of_another_store",
     ),
     Mutant(
         SIGHT,

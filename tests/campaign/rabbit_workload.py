@@ -15,7 +15,7 @@ from typing import Any
 import paths  # noqa: F401 (first: by it support is found)
 from inspection import comes_to_nothing
 from lamplighter import Runtime, StoreUnavailable
-from lamplighter.operating.schedules import utc
+from lamplighter.admin.schedules import utc
 from lamplighter.testing import Faults, Simulation
 from lamplighter.testing.simulation.faults import LEAP_SECONDS
 from lamplighter.testing.simulation.simulation import Violation

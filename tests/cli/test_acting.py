@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 from lamplighter import JobSpec
+from lamplighter.admin.operator import Operator
 from lamplighter.cli.main import main
-from lamplighter.operating.operator import Operator
 from lamplighter.stores.sqlite.schema import VERSION
 
 WHO = ["--by", "ada", "--reason", "mended"]
@@ -258,7 +258,7 @@ def test_of_failures_that_have_come_since_they_were_counted_none_is_requeued(fil
     dead(2)
     of = group(capsys)
     looks = iter([["dead0"], ["dead0", "dead1"]])
-    monkeypatch.setattr("lamplighter.operating.look.Look.dead_in", lambda *_: next(looks))
+    monkeypatch.setattr("lamplighter.admin.inspector.Inspector.dead_in", lambda *_: next(looks))
     answers(monkeypatch, "y\n")
 
     assert main(["errors", "requeue", of]) == 0
@@ -360,7 +360,7 @@ def test_a_dry_run_tells_and_does_nothing(runtime, file, dead, capsys):
 
 
 def test_a_group_of_failures_is_requeued_whole_also_what_is_too_old_to_be_shown(file, dead, capsys, monkeypatch):
-    monkeypatch.setattr("lamplighter.operating.failures.FAILED_MAX", 2)
+    monkeypatch.setattr("lamplighter.admin.failures.FAILED_MAX", 2)
     dead(5)
 
     assert main(["errors", "requeue", group(capsys), "--yes", "--delay", "90"]) == 0

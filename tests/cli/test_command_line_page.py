@@ -53,7 +53,7 @@ def _words(line: str) -> list[str]:
 def test_the_page_names_every_code_of_a_job_that_waits_or_runs() -> None:
     from typing import get_args
 
-    from lamplighter.operating.situation import Code
+    from lamplighter.admin.wait_context import Code
 
     ended = {"done", "dead", "cancelled"}
     assert {code for code in get_args(Code) if f"`{code}`" not in TEXT} - ended == set()

@@ -6,9 +6,9 @@ import time
 from pathlib import Path
 
 import pytest
+from lamplighter.admin.control_client import ANSWER_SECONDS, ControlClient
 from lamplighter.doctor.examining import chosen, examine
 from lamplighter.doctor.opening import evidence_at
-from lamplighter.operating.controls import ANSWER_SECONDS, ControlRoom
 from lamplighter.stores.presence import folder_of
 
 from .kit import HOUR, WORKER, change, found, levels, new_store, program, stop, value, wait_for
@@ -23,7 +23,7 @@ def path(tmp_path: Path) -> Path:
 def killed(path, runtime):
     """The boot of a worker that was killed while it ran a job."""
     with program(WORKER, path) as process:
-        (boot,) = ControlRoom(str(path)).entered()
+        (boot,) = ControlClient(str(path)).entered()
         producer = runtime(start=False).start(work=False)
         producer.jobs.queue("work", id="j1")
         wait_for(process, "working")

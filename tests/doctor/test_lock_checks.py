@@ -8,11 +8,11 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from lamplighter.admin.control_client import ControlClient
+from lamplighter.admin.inspectors import readable_file
 from lamplighter.doctor.evidence import Evidence
 from lamplighter.doctor.examining import chosen, examine
 from lamplighter.environment.clock import SystemClock
-from lamplighter.operating.controls import ControlRoom
-from lamplighter.operating.looking import readable_file
 from lamplighter.stores.sqlite import lock_holder
 from lamplighter.stores.sqlite.condition import FileCondition
 
@@ -71,7 +71,7 @@ def test_who_keeps_the_write_lock_and_runs_is_watched_for_two_seconds_first(path
             now=clock.now,
             wait=waited.append,
             store=store,
-            room=ControlRoom(str(path)),
+            room=ControlClient(str(path)),
             file=FileCondition(str(path), clock.monotonic),
         )
 

@@ -51,7 +51,7 @@ def test_many_parked_names_are_summed_up(path, runtime):
 
 
 def test_behind_very_many_names_a_parked_one_is_found(path, runtime, monkeypatch):
-    monkeypatch.setattr("lamplighter.operating.look.NAMES_MAX", 2)
+    monkeypatch.setattr("lamplighter.admin.inspector.NAMES_MAX", 2)
     rt = runtime()
     rt.jobs.queue_many([JobSpec(name=f"name-{number}", delay=600) for number in range(3)])
     assert [finding.evidence for finding in found(path, "names.parked")] == [
@@ -66,8 +66,8 @@ def test_behind_very_many_names_a_parked_one_is_found(path, runtime, monkeypatch
 
 
 def test_due_names_that_were_not_looked_at_are_unknown(path, runtime, recorder, monkeypatch):
-    monkeypatch.setattr("lamplighter.operating.look.NAMES_MAX", 2)
-    monkeypatch.setattr("lamplighter.operating.overview.DUE_NAMES_MAX", 2)
+    monkeypatch.setattr("lamplighter.admin.inspector.NAMES_MAX", 2)
+    monkeypatch.setattr("lamplighter.admin.overview.DUE_NAMES_MAX", 2)
     rt = runtime()
     names = ("a", "b", "c")
     for name in names:

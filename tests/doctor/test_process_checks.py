@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
+from lamplighter.admin.control_client import ControlClient
 from lamplighter.doctor import process_checks
 from lamplighter.messages.views import RuntimeView
-from lamplighter.operating.controls import ControlRoom
 from lamplighter.rules.restart_budget import RestartBudget
 
 from .kit import DAY, PATIENCE, WORKER, found, levels, new_store, program, stop
@@ -122,8 +122,8 @@ def test_an_actor_that_is_not_started_again_is_an_error(path, runtime, recorder)
 
 def test_a_process_that_has_most_of_its_files_open_is_told(path):
     with program(CROWDED, path):
-        (boot,) = ControlRoom(str(path)).entered()
-        used = ControlRoom(str(path), PATIENCE).ask(boot, "view", RuntimeView).process
+        (boot,) = ControlClient(str(path)).entered()
+        used = ControlClient(str(path), PATIENCE).ask(boot, "view", RuntimeView).process
 
         (finding,) = found(path, "process")
 

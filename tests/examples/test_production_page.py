@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 from lamplighter import Runtime
+from lamplighter.api.runtime import DRAIN_SECONDS
 from lamplighter.cli.main import main
-from lamplighter.runtime import DRAIN_SECONDS
 
 from ..faults.kit import eventually, rows
 from ..support.web_server import WebServer

@@ -16,11 +16,11 @@ from lamplighter.environment.mailbox import Mailbox
 from lamplighter.handlers.backlog import Backlog
 from lamplighter.handlers.carriers import NO_CARRIERS
 from lamplighter.handlers.handler import JobTimeout
-from lamplighter.handlers.headcount import Headcount
 from lamplighter.handlers.lane import Lane
 from lamplighter.handlers.lanes import LaneEnded, Lanes
 from lamplighter.handlers.payload import HandlerTypes
 from lamplighter.handlers.tasks import TaskRunner
+from lamplighter.handlers.thread_counter import ThreadCounter
 from lamplighter.messages.jobs import Claim, JobRecord
 from lamplighter.messages.outcomes import Outcome, OutcomeKind, Policy
 from lamplighter.rules.limits import Limits
@@ -43,7 +43,7 @@ class House:
             clock=SimpleNamespace(now=lambda: 0.0, monotonic=lambda: 0.0),
             environment=Environment(),
             limits=Limits(),
-            headcount=Headcount(100),
+            headcount=ThreadCounter(100),
             stopping=threading.Event(),
             carriers=NO_CARRIERS,
             tell=lambda to, body, corr: self.sent.append(to),

@@ -9,8 +9,8 @@ import threading
 import pytest
 from lamplighter import Runtime, UsageError
 from lamplighter.environment.clock import Clock
+from lamplighter.handlers.duration_baseline import RUNS_KEPT, RUNS_MIN, DurationBaseline
 from lamplighter.handlers.lanes import Lanes
-from lamplighter.handlers.usual_time import RUNS_KEPT, RUNS_MIN, UsualTime
 from lamplighter.handlers.watch import WATCH_SECONDS, LaneWatch
 from lamplighter.history.trace.sentences import sentence
 from lamplighter.messages.outcomes import OutcomeKind
@@ -249,7 +249,7 @@ def test_a_child_process_is_told_of_too(timed, time, recorder, importable):
 
 
 def test_the_usual_time_is_the_median_of_the_newest_runs():
-    usual = UsualTime(Limits())
+    usual = DurationBaseline(Limits())
     for _ in range(RUNS_MIN - 1):
         usual.note(OutcomeKind.SUCCEEDED, 1.0)
     assert usual.seconds() is None

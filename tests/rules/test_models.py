@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 import pydantic
 import pytest
-from lamplighter.rules.models import PROBLEMS_MAX, TOLD_CHARACTERS_MAX, Misfit, ModelType
+from lamplighter.rules.models import PROBLEMS_MAX, TOLD_CHARACTERS_MAX, ModelType, PayloadMismatch
 from pydantic_core import PydanticCustomError
 
 
@@ -82,7 +82,7 @@ SAYS: list[tuple[Any, Any, str]] = [
 
 
 def refusal(wanted: Any, data: Any) -> str:
-    with pytest.raises(Misfit) as refused:
+    with pytest.raises(PayloadMismatch) as refused:
         ModelType(wanted).validate(data)
     return str(refused.value)
 

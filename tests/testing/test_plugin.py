@@ -258,7 +258,7 @@ def test_without_greenlet_other_tests_run_and_the_fixture_says_what_to_install(p
 
 def test_loading_it_imports_nothing_of_the_kit() -> None:
     # Not greenlet: structlog imports that, where it is installed.
-    heavy = ["hypothesis", "lamplighter.testing.simulation.world"]
+    heavy = ["hypothesis", "lamplighter.testing.simulation.virtual_scheduler"]
     code = f"import sys, lamplighter.testing.plugin; print([name for name in {heavy} if name in sys.modules])"
 
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

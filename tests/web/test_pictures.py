@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from lamplighter import JobFailed, Runtime
-from lamplighter.operating.operator import Operator
+from lamplighter.admin.operator import Operator
 from lamplighter.web import STEER, Visitor, dashboard
 
 from .server import served

@@ -30,7 +30,7 @@ class Step(NamedTuple):
 
     Attributes:
         route: the path of the entry of `ROUTES` that answers it.
-        rights: those that it needs beside `look`.
+        rights: those that it needs beside `inspector`.
         status: that of the answer to a visitor who has them.
     """
 

@@ -167,7 +167,7 @@ def counted(store: Path, of: str) -> dict[Any, int]:
 def test_a_sweep_is_followed_stopped_and_gone_on_with(
     open_page: OpenPage, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lamplighter.operating.sweeping.SWEPT_A_TURN_MAX", 1)
+    monkeypatch.setattr("lamplighter.admin.sweeping.SWEPT_A_TURN_MAX", 1)
     monkeypatch.setattr("lamplighter.web.progress.TOLD_SECONDS", 0.0)
     with Runtime(store).start(work=False) as runtime:
         runtime.jobs.queue_many([("nobody", number) for number in range(900)])
@@ -182,7 +182,7 @@ def test_a_sweep_is_followed_stopped_and_gone_on_with(
     stopped = done_of(tab.inner_text("main"))
     assert 0 < int(stopped.split()[0]) < 901
     assert counted(store, "state")["queued"] > 0
-    monkeypatch.setattr("lamplighter.operating.sweeping.SWEPT_A_TURN_MAX", 500)
+    monkeypatch.setattr("lamplighter.admin.sweeping.SWEPT_A_TURN_MAX", 500)
     tab.get_by_role("button", name="Go on").click()
     # What was done between the last page that was sent and the stop is not told.
     tab.get_by_role("link", name="Back to the jobs").wait_for()
@@ -193,7 +193,7 @@ def test_a_server_without_streams_is_asked_for_one_part_after_the_other(
     chromium: Any, page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lamplighter.web.pages.sweeps.SWEEP_SECONDS_MAX", 0.0)
-    monkeypatch.setattr("lamplighter.operating.sweeping.SWEPT_A_TURN_MAX", 1)
+    monkeypatch.setattr("lamplighter.admin.sweeping.SWEPT_A_TURN_MAX", 1)
     with served_by_wsgi(page.site.wsgi) as url:
         tab = chromium.new_context().new_page()
         tab.set_default_timeout(WAIT_MS)

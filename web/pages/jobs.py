@@ -7,8 +7,8 @@ from contextlib import nullcontext
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+from ...admin.views import JobPage, JobView
 from ...messages.jobs import JobState
-from ...operating.views import JobPage, JobView
 from ...rules.codec import decode
 from .page import PageContent, PageVisit
 
@@ -40,14 +40,14 @@ def jobs(visit: PageVisit) -> PageContent:
     text = visit.one("q")
     query = visit.search(text)
     with visit.searching() if text else nullcontext():
-        found = visit.look.jobs(query, limit=PAGE_JOBS, after=visit.one("after") or None)
+        found = visit.inspector.jobs(query, limit=PAGE_JOBS, after=visit.one("after") or None)
     more = {"query": text, "tabs": list(_tabs(visit, text))}
     return PageContent("jobs.html", "Jobs", found, more)
 
 
 def job(visit: PageVisit) -> PageContent:
     """One, with all that is known of it."""
-    found = visit.look.job(visit.rest)
+    found = visit.inspector.job(visit.rest)
     job = found.job
     more = {
         "is_open": job.state in (JobState.QUEUED, JobState.RUNNING),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ... import __version__
-from ...operating.metrics import metrics_of
+from ...admin.metrics import metrics_of
 from ..faces.http import Response
 from .page import PageVisit
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from ...admin.stats import Stats, stats_of
+from ...admin.views import NameView
 from ...messages.queries import JobQuery
 from ...messages.tallies import MINUTE
-from ...operating.stats import Stats, stats_of
-from ...operating.views import NameView
 from .page import NotThere, PageContent, PageVisit
 
 STATS_SECONDS = 3_600.0
@@ -19,7 +19,7 @@ PAGE_NAMES = 50
 
 def names(visit: PageVisit) -> PageContent:
     """Names in order, some a page, and how their jobs fare."""
-    found = visit.look.names(limit=PAGE_NAMES + 1, after=visit.one("after") or None)
+    found = visit.inspector.names(limit=PAGE_NAMES + 1, after=visit.one("after") or None)
     next = found[PAGE_NAMES - 1].name if len(found) > PAGE_NAMES else None
     more = {"names": with_stats(visit, found[:PAGE_NAMES]), "now": visit.now, "next": next}
     return PageContent("names.html", "Names", found[:PAGE_NAMES], more)
@@ -27,7 +27,7 @@ def names(visit: PageVisit) -> PageContent:
 
 def name(visit: PageVisit) -> PageContent:
     """One of them, and who takes its jobs."""
-    found = visit.look.name(visit.rest)
+    found = visit.inspector.name(visit.rest)
     if found is None:
         raise NotThere(f"no name {visit.rest!r}: no job of it is here, and nobody has a handler for it")
     views = [boot.view for boot in visit.place.runtimes.all() if boot.view is not None]

@@ -52,7 +52,7 @@ NUMBERS = (
 def overview(visit: PageVisit) -> PageContent:
     """Health, six numbers, what ended lately, and every name."""
     span, now = SPANS.get(visit.one("span"), SPANS["1h"]), visit.now
-    model = visit.look.overview()
+    model = visit.inspector.overview()
     with visit.place.store.snapshot() as seen:
         totals = None if seen.tallies is None else seen.tallies.totals(span.unit, now - span.seconds, now)
     chart = _chart(totals, span, now)

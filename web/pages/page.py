@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
+from ...admin.inspector import Inspector
+from ...admin.inspectors import FileLookout
+from ...admin.operator import Operator
+from ...admin.query import parse_query
 from ...doctor.diagnosis import Examination
 from ...messages.jobs import Instant, Seconds
 from ...messages.queries import JobQuery
-from ...operating.look import Look
-from ...operating.looking import FileLookout
-from ...operating.operator import Operator
-from ...operating.query import parse_query
 from ..faces.http import Request, Response, redirect
 from .visitor import Right, Visitor
 
@@ -55,7 +55,7 @@ class PageVisit(NamedTuple):
     request: Request
     visitor: Visitor
     rest: str
-    look: Look
+    inspector: Inspector
     operator: Operator
     place: FileLookout
     monotonic: Callable[[], Seconds]

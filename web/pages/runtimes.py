@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from ...admin.wait_context import SeenBoot
 from ...errors import StoreUnavailable, UsageError
 from ...messages.views import StacksView
-from ...operating.situation import SeenBoot
 from ...rules.control_lines import AskRefused
 from .page import NotThere, PageContent, PageVisit
 
@@ -16,7 +16,7 @@ def runtimes(visit: PageVisit) -> PageContent:
     """All of them."""
     boots = visit.place.runtimes.all()
     views = {boot.record.boot: boot.view for boot in boots if boot.view is not None}
-    model = {"boots": visit.look.boots(), "views": views}
+    model = {"boots": visit.inspector.boots(), "views": views}
     return PageContent("runtimes.html", "Runtimes", model, {"views": views}, refresh_seconds=REFRESH_SECONDS)
 
 

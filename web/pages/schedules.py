@@ -14,7 +14,7 @@ SLOTS_SHOWN_MAX = 200
 def schedules(visit: PageVisit) -> PageContent:
     """All of them, by their ids."""
     after = visit.one("after") or None
-    found = visit.look.schedules(limit=LISTED_MAX, after=after)
+    found = visit.inspector.schedules(limit=LISTED_MAX, after=after)
     more = {"next": found[-1].id if len(found) == LISTED_MAX else None}
     return PageContent("schedules.html", "Schedules", found, more)
 
@@ -22,7 +22,7 @@ def schedules(visit: PageVisit) -> PageContent:
 def schedule(visit: PageVisit) -> PageContent:
     """One of them."""
     now = visit.now
-    found = visit.look.schedule(visit.rest, since=now - SINCE_SECONDS, until=now)
+    found = visit.inspector.schedule(visit.rest, since=now - SINCE_SECONDS, until=now)
     slots = list(reversed(found.slots))[:SLOTS_SHOWN_MAX]
     more = {"one": found.schedule, "slots": slots, "notices": visit.notices}
     return PageContent("schedule.html", found.schedule.key or found.schedule.id, found, more)

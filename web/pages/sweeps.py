@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
+from ...admin.matching import TYPED_FROM, actionable, counted, failed_alike, matching
+from ...admin.sweeping import Sweep, Swept
+from ...admin.views import Amount
 from ...errors import UsageError
 from ...messages.jobs import Instant
-from ...operating.matching import TYPED_FROM, actionable, counted, failed_alike, matching
-from ...operating.sweeping import Sweep, Swept
-from ...operating.views import Amount
 from .forms import RIGHTS, Form
 from .page import PageContent, PageProgress, PageRefused, PageVisit
 

@@ -414,7 +414,10 @@ def test_the_error_of_a_child_process_is_told_by_its_span(child: Callable[..., R
     (event,) = attempt.events
     assert attempt.attributes is not None and event.attributes is not None
     assert (attempt.status.status_code, attempt.status.description) == (StatusCode.ERROR, "KeyError: 'nobody'")
-    assert (attempt.attributes["error.type"], attempt.attributes["lamplighter.job.outcome"]) == ("KeyError", "failed")
+    assert (attempt.attributes["error.type"], attempt.attributes["lamplighter.job.outcome"]) == (
+        "KeyError",
+        "failed",
+    )
     assert (event.name, event.attributes["exception.type"]) == ("exception", "KeyError")
     assert "in fail" in str(event.attributes["exception.stacktrace"])
 

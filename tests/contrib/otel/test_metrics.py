@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from lamplighter import Discard, StoreUnavailable, UsageError
+from lamplighter.admin.metrics import metrics_of
 from lamplighter.contrib.otel import OTelCarrier, observe_store
 from lamplighter.messages.tallies import BOUNDS
-from lamplighter.operating.metrics import metrics_of
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
@@ -138,7 +138,7 @@ def test_each_collection_reads_the_store_once_and_anew(runtime, tmp_path, meters
         reads.append(given)
         return metrics_of(*given, **named)
 
-    monkeypatch.setattr("lamplighter.operating.metrics.metrics_of", read)
+    monkeypatch.setattr("lamplighter.admin.metrics.metrics_of", read)
     observe_store(tmp_path / "jobs.db", meter_provider=meters.provider)
 
     meters.reader.get_metrics_data()

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 from lamplighter import MissingExtra, UsageError
+from lamplighter.admin.metrics import KINDS
 from lamplighter.cli.main import main
 from lamplighter.contrib.prometheus import LamplighterCollector
 from lamplighter.contrib.prometheus.serving import text_of
-from lamplighter.operating.metrics import KINDS
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 

@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 from lamplighter import JobFailed, Runtime
+from lamplighter.admin.metrics import KINDS
 from lamplighter.cli.main import main
-from lamplighter.operating.metrics import KINDS
 from prometheus_client.parser import text_string_to_metric_families
 
 DASHBOARD = json.loads((Path(__file__).parents[3] / "docs" / "grafana.json").read_text("utf-8"))

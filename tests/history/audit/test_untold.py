@@ -6,11 +6,11 @@ import json
 
 import pytest
 from lamplighter import Runtime
+from lamplighter.admin.operator import Operator
 from lamplighter.history.audit import audit as audit_module
 from lamplighter.history.audit.audit import Audit
 from lamplighter.history.audit.store_check import Kept, compare
 from lamplighter.history.audit.store_view import StoreView
-from lamplighter.operating.operator import Operator
 
 from ..kit import audited, clean_run, kinds, logger_to, without
 

@@ -7,12 +7,12 @@ import threading
 
 import pytest
 from lamplighter import Environment, StoreError, StoreUnavailable
+from lamplighter.admin.rabbit_control_client import RabbitControlClient
 from lamplighter.cli.main import main
 from lamplighter.messages.controls import Ask
 from lamplighter.messages.views import DeclaredView, QuietAnswer
-from lamplighter.operating.server_room import ServerRoom
 from lamplighter.rules.control_lines import decode_answer, encode_ask
-from lamplighter.stores.rabbitmq.visit import Visit
+from lamplighter.stores.rabbitmq.admin_connection import AdminConnection
 
 from support.gate import Gate
 from support.rabbitmq.model_link import ModelLink
@@ -25,9 +25,9 @@ SECONDS = 2.0
 
 def test_all_that_hear_it_answer_and_one_alone_does_what_it_is_asked_to(url, runtime, recorder):
     one, other = runtime(url), runtime(url)
-    room = ServerRoom(url, SECONDS)
+    room = RabbitControlClient(url, SECONDS)
 
-    reached = room.look()
+    reached = room.views()
     quiet = room.ask(other.boot.id, "quiet", QuietAnswer, by="ada", via="cli", reason="a deploy")
 
     assert [found.boot for found in reached] == [one.boot.id, other.boot.id]
@@ -37,7 +37,7 @@ def test_all_that_hear_it_answer_and_one_alone_does_what_it_is_asked_to(url, run
     assert (told["boot"], told["via"], told["reason"]) == (other.boot.id, "cli", "a deploy")
     assert one.boot.views.runtime().quiet is None
     with pytest.raises(StoreUnavailable, match="expected runtime instance nobody to answer, got: no answer within"):
-        ServerRoom(url, 0.1).ask("nobody", "declares", DeclaredView)
+        RabbitControlClient(url, 0.1).ask("nobody", "declares", DeclaredView)
 
 
 def test_one_whose_broker_hangs_answers_and_goes_on_as_if_nobody_had_asked(url, runtime, recorder, caller):
@@ -49,7 +49,7 @@ def test_one_whose_broker_hangs_answers_and_goes_on_as_if_nobody_had_asked(url, 
     queued = caller(rt.jobs.queue, "work")
     assert gate.reached.wait(15)
 
-    (seen,) = ServerRoom(url, SECONDS).all()
+    (seen,) = RabbitControlClient(url, SECONDS).all()
 
     gate.is_shut = False
     gate.opened.set()
@@ -63,7 +63,7 @@ def test_who_shares_a_virtual_host_by_a_prefix_is_not_asked(url, runtime):
     runtime(url)
     mine = runtime(f"{url}?prefix=mine")
 
-    assert [one.record.boot for one in ServerRoom(f"{url}?prefix=mine", SECONDS).all()] == [mine.boot.id]
+    assert [one.record.boot for one in RabbitControlClient(f"{url}?prefix=mine", SECONDS).all()] == [mine.boot.id]
 
 
 def test_the_commands_ask_over_the_server_too(url, runtime, capsys):
@@ -104,7 +104,7 @@ def test_top_shows_a_server_and_a_page_of_one_is_refused_with_what_to_do(url, ru
 
 def test_a_server_that_cannot_be_reached_exits_with_3(url, capsys):
     with pytest.raises((StoreError, StoreUnavailable)):
-        ServerRoom("amqp://guest:guest@127.0.0.1:1/none").look()
+        RabbitControlClient("amqp://guest:guest@127.0.0.1:1/none").views()
 
     assert main(["health", "-s", "amqp://guest:guest@127.0.0.1:1/none"]) == 3
     assert "guest:guest" not in capsys.readouterr().err
@@ -119,7 +119,7 @@ def visit(world):
                 world.let_pass(timeout)
             return self.is_set()
 
-    return Visit("amqp://model", ModelLink(world.server), Event, lambda: "visitor")
+    return AdminConnection("amqp://model", ModelLink(world.server), Event, lambda: "visitor")
 
 
 def test_a_question_is_answered_before_anybody_takes_a_turn_and_is_no_news():

@@ -87,7 +87,7 @@ class PatientStore(RabbitStore):
         self._await(self._link.setup([queue]))
         wanted = want.begun + want.prefetched
         deliveries, clock = self.state.deliveries, self._environment.clock
-        deliveries.wish(want.name, held + wanted)
+        deliveries.set_window(want.name, held + wanted)
         deliveries.adjust()
         while len(deliveries.fresh) + len(deliveries.waiting.get(want.name, ())) < wanted:
             ready, _ = self._await(self._link.look(queue.name))

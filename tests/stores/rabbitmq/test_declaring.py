@@ -51,7 +51,7 @@ def test_a_queue_that_is_deleted_while_it_is_declared_is_declared_again(
     queue(store, "work")
 
     assert len(world.server.queues[QUEUE].ready) == 1
-    assert store.ailments() == []
+    assert store.health_issues() == []
 
 
 def test_a_queue_that_is_never_found_stops_its_name_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,4 +63,4 @@ def test_a_queue_that_is_never_found_stops_its_name_alone(monkeypatch: pytest.Mo
         queue(store, "work")
     queue(store, "other")
 
-    assert [ailment.reason for ailment in store.ailments()] == [f"work has stopped: no queue {QUEUE}"]
+    assert [ailment.reason for ailment in store.health_issues()] == [f"work has stopped: no queue {QUEUE}"]

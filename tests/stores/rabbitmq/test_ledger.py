@@ -15,7 +15,7 @@ from lamplighter.messages.schedules import SlotEntry
 from lamplighter.stores.rabbitmq import ledger, topology
 from lamplighter.stores.rabbitmq import ledger_sums as sums
 from lamplighter.stores.rabbitmq import turn_schedules as slots
-from lamplighter.stores.rabbitmq import unreadable as strays
+from lamplighter.stores.rabbitmq import unreadable as unreadable_messages
 from lamplighter.stores.rabbitmq.ledger import SILENT_LOOKS_MAX
 from lamplighter.stores.rabbitmq.link import PULSE_SECONDS, Message
 from lamplighter.stores.rabbitmq.session import MENDED_PULSES
@@ -194,9 +194,9 @@ def test_a_record_that_makes_no_sense_is_passed_over_by_all_and_said(world: Worl
     assert all(store.state.shared.pauses == {} for store in (other, third, fourth))
     aside = world.server.queues[topology.UNREADABLE].ready
     assert len(aside) == 1
-    assert aside[0].message.headers[strays.QUEUE] == topology.LEDGER
+    assert aside[0].message.headers[unreadable_messages.QUEUE] == topology.LEDGER
     world.let_pass(1.0)
-    assert fourth.ailments()
+    assert fourth.health_issues()
 
 
 @pytest.mark.parametrize("record", UNREADABLE, ids=lambda record: str(record)[:50])

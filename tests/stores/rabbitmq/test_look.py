@@ -8,11 +8,11 @@ from typing import Any
 import pika
 import pytest
 from lamplighter import NotSupported, Runtime, StoreError, StoreUnavailable, UnknownJob
+from lamplighter.admin.inspector import Inspector
+from lamplighter.admin.inspectors import inspector_at
 from lamplighter.cli.main import main
 from lamplighter.messages.jobs import JobState
 from lamplighter.messages.queries import JobQuery
-from lamplighter.operating.look import Look
-from lamplighter.operating.looking import look_at
 from lamplighter.stores.rabbitmq import topology
 
 from ...conftest import Recorder
@@ -43,7 +43,7 @@ def busy(url: str, runtime, recorder: Recorder) -> Runtime:
     return rt
 
 
-def check_stored(look: Look) -> None:
+def check_stored(look: Inspector) -> None:
     """What lies on the server, whoever lives."""
     names = {name.name: name for name in look.names()}
     assert set(names) == {"fails", "nobody's", "paused", "rests", "sleeps"}
@@ -59,7 +59,7 @@ def check_stored(look: Look) -> None:
 
 
 def test_what_runtimes_do_and_what_lies_on_the_server_is_seen(url: str, busy: Runtime, recorder: Recorder):
-    with look_at(url) as look:
+    with inspector_at(url) as look:
         check_stored(look)
         names = {name.name: name for name in look.names()}
         counts = {state: amount.count for state, amount in look.counts().of.items()}
@@ -88,7 +88,7 @@ def test_what_runtimes_do_and_what_lies_on_the_server_is_seen(url: str, busy: Ru
 def test_with_no_runtime_alive_it_is_read_where_it_lies(url: str, busy: Runtime):
     busy.stop()
 
-    with look_at(url) as look:
+    with inspector_at(url) as look:
         check_stored(look)
         check_stored(look)
         assert look.boots() == []
@@ -99,7 +99,7 @@ def test_one_that_is_killed_is_seen_not_to_answer(url: str, busy: Runtime):
     # Whoever is killed answers nobody, and has not said that it ends.
     busy.boot.store.answer(None)
 
-    with look_at(url) as look:
+    with inspector_at(url) as look:
         (boot,) = look.boots()
         names = {name.name: name for name in look.names()}
 
@@ -109,7 +109,7 @@ def test_one_that_is_killed_is_seen_not_to_answer(url: str, busy: Runtime):
 
 
 def test_a_look_at_a_server_where_nobody_was_says_so_and_leaves_nothing(url: str):
-    with look_at(url) as look, pytest.raises(StoreError, match="expected a RabbitMQ that runtimes have used"):
+    with inspector_at(url) as look, pytest.raises(StoreError, match="expected a RabbitMQ that runtimes have used"):
         look.names()
 
     connection = pika.BlockingConnection(pika.URLParameters(url))
@@ -119,10 +119,10 @@ def test_a_look_at_a_server_where_nobody_was_says_so_and_leaves_nothing(url: str
 
 
 def test_a_leader_that_does_not_answer_is_said_to_be_the_trouble(url: str, busy: Runtime, monkeypatch):
-    monkeypatch.setattr("lamplighter.stores.rabbitmq.visit.LEADER_SECONDS_MAX", 0.0)
+    monkeypatch.setattr("lamplighter.stores.rabbitmq.admin_connection.LEADER_SECONDS_MAX", 0.0)
 
     with (
-        look_at(url) as look,
+        inspector_at(url) as look,
         pytest.raises(StoreUnavailable, match=r"expected the runtime that leads \(boot .*, process \d+, .* to answer"),
     ):
         look.names()

@@ -10,12 +10,12 @@ from typing import Any
 import pika
 import pytest
 from lamplighter import NotSupported, Runtime, StoreError, UnknownJob, UnknownSchedule, UsageError
+from lamplighter.admin.operator import Operator
 from lamplighter.cli.main import main
 from lamplighter.environment import Environment
 from lamplighter.environment.failpoints import Failpoints
 from lamplighter.history.trace.job import biography
 from lamplighter.messages.pauses import PauseRecord
-from lamplighter.operating.operator import Operator
 from lamplighter.stores.rabbitmq import topology
 from lamplighter.stores.rabbitmq.ledger import SILENT_LOOKS_MAX, Ledger
 

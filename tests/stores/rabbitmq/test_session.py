@@ -142,7 +142,7 @@ def test_a_window_that_breathes_has_one_timer(world: World) -> None:
     deliveries = Deliveries(link, world.monotonic, lambda: f"jobs-{next(tags)}", lambda: None)  # type: ignore[arg-type]
     for step in range(100):
         world.elapsed = 1.0 + LAG_SECONDS * step / 100
-        deliveries.wish("work", 20 if step % 2 == 0 else 4)
+        deliveries.set_window("work", 20 if step % 2 == 0 else 4)
         deliveries.adjust()
 
     assert len(link.wakes) == 1

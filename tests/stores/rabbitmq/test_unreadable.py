@@ -13,7 +13,7 @@ from lamplighter import Runtime
 from lamplighter.cli.main import main
 from lamplighter.stores.rabbitmq import job_message as wire
 from lamplighter.stores.rabbitmq import topology
-from lamplighter.stores.rabbitmq import unreadable as strays
+from lamplighter.stores.rabbitmq import unreadable as unreadable_messages
 from lamplighter.stores.rabbitmq.link import Message
 
 from support.conformance.kit import DONE, NOW, SUCCEEDED, claim_in, job_of, put, take
@@ -120,14 +120,14 @@ def test_what_nobody_can_read_is_put_aside_and_said_without_what_it_holds(
     assert worker.health().status == "yellow"
     aside, headers = outside.take(topology.UNREADABLE)
     first, _, why = UNREADABLE["bytes"]
-    assert (aside, headers[strays.QUEUE], headers[strays.REASON]) == (first, QUEUE, why)
-    assert headers[strays.SINCE] == pytest.approx(worker.current_boot.now(), abs=60)
+    assert (aside, headers[unreadable_messages.QUEUE], headers[unreadable_messages.REASON]) == (first, QUEUE, why)
+    assert headers[unreadable_messages.SINCE] == pytest.approx(worker.current_boot.now(), abs=60)
 
 
 def test_strange_properties_of_a_message_cost_nobody_a_connection(
     worker: Runtime, outside: Outside, recorder: Recorder
 ) -> None:
-    headers = {"x-delivery-count": "many", strays.TRIES: "often", "price": None}
+    headers = {"x-delivery-count": "many", unreadable_messages.TRIES: "often", "price": None}
     outside.publish(QUEUE, b"garbage", headers, reply_to="nobody", expiration="86400000", priority=200)
     outside.publish(QUEUE, body(format=2), headers)
 
@@ -176,7 +176,7 @@ def test_what_a_newer_version_wrote_is_done_by_whoever_can_read_it(
 def test_what_was_given_back_for_a_day_in_vain_is_put_aside(
     worker: Runtime, outside: Outside, recorder: Recorder
 ) -> None:
-    outside.publish(QUEUE, body(format=2), {strays.TRIES: strays.TRIES_MAX})
+    outside.publish(QUEUE, body(format=2), {unreadable_messages.TRIES: unreadable_messages.TRIES_MAX})
 
     assert recorder.wait_for("message.unreadable")["reason"] == "a newer version wrote it"
     eventually(lambda: outside.count(topology.UNREADABLE) == 1, what="it put aside")
@@ -250,7 +250,7 @@ def test_the_command_leaves_where_it_is_what_has_no_queue_to_go_to(
     url: str, worker: Runtime, outside: Outside, capsys: pytest.CaptureFixture[str]
 ) -> None:
     outside.publish(topology.UNREADABLE, b"?")
-    outside.publish(topology.UNREADABLE, b"?", {strays.QUEUE: "nowhere"})
+    outside.publish(topology.UNREADABLE, b"?", {unreadable_messages.QUEUE: "nowhere"})
 
     code = main(["unreadable", url, "--return"])
 
@@ -290,7 +290,7 @@ def test_each_kind_leaves_its_place_to_a_job(model: Model, what: str) -> None:
 
     assert [one.job.id for one in claimed] == ["after"]
     (aside,) = server.queues[topology.UNREADABLE].ready
-    assert (aside.message.headers or {})[strays.REASON] == reason
+    assert (aside.message.headers or {})[unreadable_messages.REASON] == reason
     assert ("message.unreadable", {"queue": QUEUE, "message_id": wire.id_of(found), "reason": reason}) in turn.news
 
 
@@ -306,7 +306,7 @@ def test_one_that_a_failed_turn_has_put_aside_is_put_aside_once(model: Model) ->
 
     assert (len(server.queues[topology.UNREADABLE].ready), len(server.queues[QUEUE].ready)) == (1, 0)
     store.jobs.outlook((), NOW)
-    assert [one.reason for one in store.ailments()] == [
+    assert [one.reason for one in store.health_issues()] == [
         f"1 message in {topology.UNREADABLE} cannot be read: see lamplighter unreadable"
     ]
 

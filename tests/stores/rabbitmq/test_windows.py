@@ -54,7 +54,7 @@ class Server:
         self.back += requeue
 
     def want(self, size: int) -> None:
-        self.deliveries.wish("work", size)
+        self.deliveries.set_window("work", size)
         self.deliveries.adjust()
 
     def let_pass(self, seconds: float) -> None:

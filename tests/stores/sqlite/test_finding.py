@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from lamplighter.admin.finding import find_all
 from lamplighter.errors import UsageError
 from lamplighter.messages.jobs import JobRecord, JobState
 from lamplighter.messages.outcomes import Outcome, OutcomeKind
 from lamplighter.messages.queries import DataTerm, JobQuery
-from lamplighter.operating.finding import find_all
 from lamplighter.rules.codec import encode
 from lamplighter.rules.queries import matches
 from lamplighter.stores.ports import JobTable, Store

@@ -13,7 +13,7 @@ from contextlib import closing
 
 import pytest
 from lamplighter import Runtime, StoreGone
-from lamplighter.stores.sqlite import hold
+from lamplighter.stores.sqlite import posix_lock_guard
 from lamplighter.stores.sqlite.store import SqliteStore
 
 
@@ -258,15 +258,15 @@ HOST_WITH_A_CHILD = """
 
 
 def test_few_files_stay_open_for_stores_that_are_not(tmp_path, monkeypatch):
-    monkeypatch.setattr(hold, "KEPT_MAX", 2)
-    monkeypatch.setattr(hold, "_kept", {})
+    monkeypatch.setattr(posix_lock_guard, "KEPT_MAX", 2)
+    monkeypatch.setattr(posix_lock_guard, "_kept", {})
 
     for number in range(5):
         store = SqliteStore(str(tmp_path / f"{number}.db"))
         store.open()
         store.close()
 
-    assert len(hold._kept) == 2
+    assert len(posix_lock_guard._kept) == 2
 
 
 MANY = """

@@ -253,10 +253,10 @@ class JobPromises(StoreCase):
         assert (found.id, found.state) == ("a", "dead")
 
     def test_a_store_that_is_well_suffers_from_nothing(self, store: Store) -> None:
-        """Store.ailments: The problems that it suffers from. Asked by any thread, and answered at once."""
+        """Store.health_issues: The problems that it suffers from. Asked by any thread, and answered at once."""
         put(store, new("a"))
 
-        assert list(store.ailments()) == []
+        assert list(store.health_issues()) == []
 
     def test_the_names_that_have_due_jobs_are_known(self, store: Store) -> None:
         """Store.due_names: The names that have due jobs, in order, so many at most."""

@@ -21,12 +21,12 @@ from lamplighter.stores.hints import Hints, ServerHints
 from lamplighter.stores.ports import Store
 from lamplighter.stores.rabbitmq import job_message as wire
 from lamplighter.stores.rabbitmq import topology
+from lamplighter.stores.rabbitmq.admin_connection import AdminConnection
 from lamplighter.stores.rabbitmq.environment import StoreEnvironment
 from lamplighter.stores.rabbitmq.link import Message, Sent
 from lamplighter.stores.rabbitmq.store import RabbitStore
-from lamplighter.stores.rabbitmq.visit import Visit
 from lamplighter.testing.simulation.faults import Faults
-from lamplighter.testing.simulation.world import Process, World
+from lamplighter.testing.simulation.virtual_scheduler import Process, VirtualScheduler
 
 from .model import ModelQueue, ModelServer
 from .model_link import ModelLink
@@ -105,7 +105,7 @@ class SimulatedRabbitMQ(ModelServer):
         "store.turn.commit": ("cut_link", "hush_link", "restart_server"),
     }
 
-    def __init__(self, world: World, newer: Collection[int] = ()) -> None:
+    def __init__(self, world: VirtualScheduler, newer: Collection[int] = ()) -> None:
         super().__init__(world.after, world.chance)
         self._world = world
         self._newer = newer
@@ -121,9 +121,9 @@ class SimulatedRabbitMQ(ModelServer):
         ledger_link = partial(self._link, process)
         return RabbitStore(self.address, self._link(process), ledger_link, environment=own, failpoints=failpoints)
 
-    def visit(self, environment: Environment, process: Process) -> Visit:
+    def visit(self, environment: Environment, process: Process) -> AdminConnection:
         """A visit to the model."""
-        return Visit(self.address, self._link(process), environment.event, environment.new_id)
+        return AdminConnection(self.address, self._link(process), environment.event, environment.new_id)
 
     def _link(self, process: Process) -> ModelLink:
         make = NewerLink if process.number in self._newer else ModelLink
@@ -171,7 +171,7 @@ class SimulatedRabbitMQ(ModelServer):
         return model_verdict(lines, self, accepted)
 
 
-def _put_foreign(server: ModelServer, queue: str, bodies: Sequence[bytes], world: World) -> None:
+def _put_foreign(server: ModelServer, queue: str, bodies: Sequence[bytes], world: VirtualScheduler) -> None:
     """Something of somebody else's in a queue of ours: in none of our formats, or in one that is still to come."""
     known = server.queues.get(queue)
     if known is not None and known.ready:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from concurrent.futures import Future
 from typing import Any
 
-from lamplighter.testing.simulation.world import Task, World
+from lamplighter.testing.simulation.virtual_scheduler import Task, VirtualScheduler
 
 
 class VirtualFuture(Future[Any]):
     """A future that tasks wait at."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: VirtualScheduler) -> None:
         super().__init__()
         self._world = world
         self._asker: Task | None = None

@@ -104,7 +104,7 @@ CREATE TABLE lamplighter_rates (
 CREATE TABLE lamplighter_retired (
       schedule_id text primary key, change_no integer not null
     ) strict, without rowid;
-CREATE TABLE lamplighter_ripe (
+CREATE TABLE lamplighter_parents_to_check (
       parent integer primary key, child integer not null default 0, place integer not null default 0
     ) strict;
 CREATE TABLE lamplighter_schedule_changes (

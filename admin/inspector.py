@@ -1,0 +1,431 @@
+"""`Inspector`: what is going on in a store, for every face: command, page, metrics. It only reads, and it needs no
+runtime, neither one of its own nor one that works.
+
+Everything is bounded: what is counted stops at a number, and says so; what is searched says how far it looked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from ..errors import UnknownJob, UnknownSchedule, UsageError, shown
+from ..messages.jobs import ENDED, Instant, JobRecord, JobState
+from ..messages.queries import LOOKED_MAX, JobQuery
+from ..messages.schedules import ScheduleRecord
+from ..rules.validation import unknown_job
+from ..rules.wording import span
+from ..stores.ports import Readable, StoreSnapshot
+from .error_groups import ErrorGroup, grouped, key_of
+from .failures import FAILED_MAX, failures, in_pages
+from .finding import find
+from .job_views import job_view
+from .overview import WholeNames, boot_view, names_seen, overview_of, running_on, whole_names
+from .runtimes import Runtimes
+from .surveying import wait_context_of
+from .views import (
+    Amount,
+    BootView,
+    Counts,
+    ErrorsPage,
+    JobPage,
+    JobsPage,
+    JobView,
+    Matching,
+    NameView,
+    Overview,
+    ScheduleName,
+    StepView,
+)
+from .wait_context import SeenBoot, WaitContext, Why
+from .why import reasons, why
+
+if TYPE_CHECKING:
+    from .schedule_views import ComingSlot, SchedulePage, ScheduleView
+
+COUNTED_MAX = 10_000
+"""How far anything is counted."""
+
+NAMES_MAX = 1_000
+"""So many names, the first ones, are looked at in a picture of the whole. Where there are more, its sums are capped."""
+
+AHEAD_IN_LISTS_MAX = 20
+"""How many jobs before another are counted where each of a list is told why it waits."""
+
+COUNTED_AT_ONCE = 1_000
+
+STEPS_SHOWN_MAX = 100
+"""Kept steps of one job, the newest."""
+
+CHILDREN_MAX = 100
+"""So many jobs that descend from one are told."""
+
+LINKED_MAX = 20
+"""So many jobs that one waits for, and that wait for one, are told."""
+
+LIKE_ONE_MAX = 100
+"""Among so many dead jobs whose ids begin so, one is looked for."""
+
+NEXT_SLOTS = 5
+"""So many of a schedule's next slots are told unless more are asked for."""
+
+DAY = 86400.0
+
+
+class Inspector:
+    """Looks at a store, from any thread, as often as anybody wants. Use it as a context manager, or close it.
+
+    Args:
+        store: where to look.
+        runtimes: tells who works on it.
+        now: wall time.
+        lock_holder: the process that keeps the store's write lock, if one does.
+        shows_data: whether whoever looks may see data, results and progress of jobs.
+        close: lets go of the store.
+    """
+
+    def __init__(
+        self,
+        store: Readable,
+        runtimes: Runtimes,
+        *,
+        now: Callable[[], Instant],
+        lock_holder: Callable[[], int | None] = lambda: None,
+        shows_data: bool = False,
+        close: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._store = store
+        self._runtimes = runtimes
+        self._now = now
+        self._lock_holder = lock_holder
+        self._shows_data = shows_data
+        self._close = close
+
+    @property
+    def address(self) -> str:
+        """The store's, without a password."""
+        return self._store.address
+
+    def close(self) -> None:
+        """Let go of the store."""
+        self._close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def overview(self) -> Overview:
+        """All of it in one picture.
+
+        Raises:
+            StoreUnavailable, StoreError: the store cannot be read. So do all the others.
+        """
+        boots, now = self._runtimes.all(), self._now()
+        with self._store.snapshot() as seen:
+            names = whole_names(seen, boots, now, COUNTED_MAX, NAMES_MAX)
+            counts = None if seen.table is None else seen.table.capped_counts(None, COUNTED_MAX)
+            if counts is not None:
+                dead = Amount(count=counts.of[JobState.DEAD], is_capped=JobState.DEAD in counts.capped)
+            else:
+                dead = Amount(count=seen.jobs.counts(None)[JobState.DEAD])
+        return overview_of(self.address, names, boots, dead, now)
+
+    def boots(self) -> Sequence[BootView]:
+        """The boots on the store, the oldest first."""
+        return [boot_view(boot) for boot in self._runtimes.all()]
+
+    def names(self, *, limit: int = NAMES_MAX, after: str | None = None) -> Sequence[NameView]:
+        """The job names that are known, in order: those after one, so many at most."""
+        boots, now = self._runtimes.all(), self._now()
+        with self._store.snapshot() as seen:
+            # No text comes between one and the same with a NUL behind it.
+            return names_seen(seen, boots, now, COUNTED_MAX, first="" if after is None else f"{after}\0", limit=limit)
+
+    def whole_names(self) -> WholeNames:
+        """The names as a picture of the whole has them."""
+        boots, now = self._runtimes.all(), self._now()
+        with self._store.snapshot() as seen:
+            return whole_names(seen, boots, now, COUNTED_MAX, NAMES_MAX)
+
+    def name(self, name: str) -> NameView | None:
+        """One job name; None if nothing is known of it."""
+        boots, now = self._runtimes.all(), self._now()
+        with self._store.snapshot() as seen:
+            return next(
+                (one for one in names_seen(seen, boots, now, COUNTED_MAX, first=name, limit=1) if one.name == name),
+                None,
+            )
+
+    def counts(self, name: str | None = None) -> Counts:
+        """How many jobs are in each state, of one name or all."""
+        with self._store.snapshot() as seen:
+            if seen.table is None:
+                of = {state: Amount(count=count) for state, count in seen.jobs.counts(name).items()}
+                running = _running(self._runtimes.all(), name) if seen.queues is not None else None
+                of |= {} if running is None else {JobState.RUNNING.value: running}
+            else:
+                found = seen.table.capped_counts(name, COUNTED_MAX)
+                of = {state: Amount(count=count, is_capped=state in found.capped) for state, count in found.of.items()}
+        return Counts(at=self._now(), name=name, of=of)
+
+    def jobs(self, query: JobQuery, *, limit: int, after: str | None = None) -> JobsPage:
+        """The jobs that match, so many at most, with why they wait.
+
+        Args:
+            after: the `next` of the page before.
+
+        Raises:
+            UsageError: the cursor is none.
+            NotSupported: the store keeps no table of jobs, and the query is not for dead ones.
+        """
+        with self._store.snapshot() as seen:
+            found = find(seen, query, limit=limit, after=after)
+            jobs = self._job_views(seen, found.jobs)
+        return JobsPage(
+            at=self._now(), jobs=jobs, next=found.next, looked_at=found.looked_at, is_complete=found.complete
+        )
+
+    def count(self, query: JobQuery) -> Matching:
+        """How many jobs match.
+
+        Raises:
+            NotSupported: as `jobs`.
+        """
+        count = looked = 0
+        after: str | None = None
+        with self._store.snapshot() as seen:
+            while count < COUNTED_MAX:
+                wanted = min(COUNTED_AT_ONCE, COUNTED_MAX - count)
+                found = find(seen, query, limit=wanted, after=after, looked_max=max(1, LOOKED_MAX - looked))
+                count, looked, after = count + len(found.jobs), looked + found.looked_at, found.next
+                if after is None or looked >= LOOKED_MAX:
+                    break
+        return Matching(at=self._now(), amount=Amount(count=count, is_capped=after is not None), looked_at=looked)
+
+    def job(self, job_id: str) -> JobPage:
+        """All that is known of one job.
+
+        Raises:
+            UnknownJob: it is not in the store.
+        """
+        boots = self._runtimes.all()
+        with self._store.snapshot() as seen:
+            job = self._job(seen, job_id, boots)
+            known = reasons(self._known(job, seen, boots, self._lock_holder()))
+            children = self._children(seen, job)
+            steps = None if seen.table is None else seen.table.steps_seen(job.no, STEPS_SHOWN_MAX)
+            parents = () if seen.table is None else seen.table.parents(job.no, 0, LINKED_MAX + 1)
+            waiting = () if seen.table is None else seen.table.linked(job.no, LINKED_MAX + 1)
+            return JobPage(
+                at=self._now(),
+                job=job_view(job, known[0], shows_data=self._shows_data),
+                traceback=job.traceback,
+                reasons=tuple(known),
+                attempts=None if seen.table is None else tuple(seen.table.attempts(job.id)),
+                steps=None if steps is None else tuple(StepView(**one._asdict()) for one in steps.newest),
+                steps_kept=0 if steps is None else steps.kept,
+                children=self._job_views(seen, children[:CHILDREN_MAX], boots),
+                has_more_children=len(children) > CHILDREN_MAX,
+                parents=self._job_views(seen, parents[:LINKED_MAX], boots),
+                has_more_parents=len(parents) > LINKED_MAX,
+                gone_parents=_gone_parents(seen, job),
+                waiting=self._job_views(seen, waiting[:LINKED_MAX], boots),
+                has_more_waiting=len(waiting) > LINKED_MAX,
+                schedule=None if job.schedule is None else _schedule_name(seen, job.schedule),
+            )
+
+    def why(self, job_id: str) -> Sequence[Why]:
+        """Why a job does not run: all that is known, what must go first at the front; or what became of it.
+
+        Raises:
+            UnknownJob: it is not in the store.
+        """
+        boots = self._runtimes.all()
+        with self._store.snapshot() as seen:
+            return reasons(self._known(self._job(seen, job_id, boots), seen, boots, self._lock_holder()))
+
+    def errors(self, name: str | None = None) -> ErrorsPage:
+        """The failures: the jobs that died last, and those that have failed and are tried again, in groups."""
+        with self._store.snapshot() as seen:
+            groups = grouped(failures(seen, name))
+        looked = sum(group.count for group in groups)
+        return ErrorsPage(at=self._now(), groups=tuple(groups), looked_at=looked, is_capped=looked >= FAILED_MAX)
+
+    def failed_in(self, group: str, *, limit: int) -> tuple[ErrorGroup | None, Sequence[JobView]]:
+        """A group of failures, by its id or how that begins, and so many of its jobs; None if there is none.
+
+        Raises:
+            UsageError: several begin so.
+        """
+        page = self.errors()
+        meant = [one for one in page.groups if one.id == group] or [
+            one for one in page.groups if group and one.id.startswith(group)
+        ]
+        if len(meant) > 1:
+            raise UsageError(f"expected the id of one group, got: {shown(group)}, and {len(meant)} begin so")
+        if not meant:
+            return None, ()
+        with self._store.snapshot() as seen:
+            jobs = [job for job in failures(seen, meant[0].name) if key_of(job).id == meant[0].id]
+            return meant[0], self._job_views(seen, jobs[:limit])
+
+    def dead_in(self, group: ErrorGroup) -> Sequence[str]:
+        """The ids of the dead jobs of a group of failures: of all, also of those that are too old to be shown."""
+        dead = JobQuery(names=(group.name,), states=(JobState.DEAD,))
+        with self._store.snapshot() as seen:
+            return [job.id for job in in_pages(seen, dead) if key_of(job).id == group.id]
+
+    def schedules(
+        self, name: str | None = None, *, limit: int, after: str | None = None, slots: int = NEXT_SLOTS
+    ) -> Sequence[ScheduleView]:
+        """The schedules of a name, or all, by their ids.
+
+        Args:
+            after: the id of the last one of the page before.
+            slots: how many of the next of each are told.
+        """
+        declared, now = self._runtimes.declared(), self._now()
+        with self._store.snapshot() as seen:
+            records = seen.schedules.some(name, after or "", limit)
+        return [self._schedule_view(record, declared, now, slots) for record in records]
+
+    def coming_slots(self, *, limit: int, count: int) -> tuple[Sequence[ComingSlot], bool]:
+        """So many slots, the next of all schedules, as `schedule_views.coming_slots` says; and whether only the first
+        of the schedules were asked, by their ids.
+
+        Args:
+            limit: how many schedules are asked.
+        """
+        from .schedule_views import coming_slots
+
+        declared, now = self._runtimes.declared(), self._now()
+        with self._store.snapshot() as seen:
+            records = seen.schedules.some(None, "", limit)
+        found = coming_slots([(record, _declaring(declared, record)) for record in records], now, count)
+        return found, len(records) == limit
+
+    def schedule(
+        self,
+        schedule: str,
+        *,
+        key: str | None = None,
+        since: Instant | None = None,
+        until: Instant | None = None,
+        slots: int = NEXT_SLOTS,
+    ) -> SchedulePage:
+        """One schedule, with its slots from `since` to `until`: from a day ago to a day from now unless that is said.
+
+        Args:
+            schedule: its id; with `key`, the name of its jobs.
+            slots: how many of the next are told.
+
+        Raises:
+            UnknownSchedule: there is none.
+            UsageError: its rule cannot be read here.
+        """
+        # Imported only here, as in what else is about schedules: it loads the calendar, and most looks need none.
+        from ..cron.schedule import keyed_id
+        from .schedule_views import schedule_page
+
+        wanted = schedule if key is None else keyed_id(schedule, key)
+        declared, now = self._runtimes.declared(), self._now()
+        since, until = now - DAY if since is None else since, now + DAY if until is None else until
+        with self._store.snapshot() as seen:
+            record = seen.schedules.one(wanted)
+            if record is None:
+                raise UnknownSchedule(f"no schedule {shown(wanted)} on {self.address}")
+            kept = seen.schedules.slots(record.id, since, until)
+        return schedule_page(record, self._schedule_view(record, declared, now, slots), kept, since, until, now)
+
+    def _job(self, seen: StoreSnapshot, job_id: str, boots: Sequence[SeenBoot]) -> JobRecord:
+        job = seen.jobs.known((job_id,)).get(job_id)
+        if job is None and seen.dead is not None:
+            found = find(seen, JobQuery(states=(JobState.DEAD,), id_prefix=job_id), limit=LIKE_ONE_MAX)
+            job = next((one for one in found.jobs if one.id == job_id), None)
+        if job is None:
+            raise unknown_job(job_id) if seen.table is not None else _unknown_on_server(job_id, boots)
+        return job
+
+    def _children(self, seen: StoreSnapshot, job: JobRecord) -> Sequence[JobRecord]:
+        if seen.table is None or job.corr != job.id:
+            return ()
+        return seen.table.children(job.corr, CHILDREN_MAX + 1)
+
+    def _job_views(
+        self, seen: StoreSnapshot, jobs: Sequence[JobRecord], boots: Sequence[SeenBoot] | None = None
+    ) -> tuple[JobView, ...]:
+        whys: dict[str, Why] = {}
+        if any(job.state not in ENDED for job in jobs):
+            boots, holder = self._runtimes.all() if boots is None else boots, self._lock_holder()
+            for job in jobs:
+                known = self._known(job, seen, boots, holder, counted_max=AHEAD_IN_LISTS_MAX)
+                whys[job.id] = why(known)
+        return tuple(job_view(job, whys.get(job.id), shows_data=self._shows_data) for job in jobs)
+
+    def _known(
+        self,
+        job: JobRecord,
+        seen: StoreSnapshot,
+        boots: Sequence[SeenBoot],
+        lock_holder: int | None,
+        *,
+        counted_max: int = COUNTED_MAX,
+    ) -> WaitContext:
+        return wait_context_of(
+            job,
+            seen,
+            boots,
+            now=self._now(),
+            store=self.address,
+            lock_holder=lock_holder,
+            counted_max=counted_max,
+        )
+
+    def _schedule_view(
+        self, record: ScheduleRecord, declared: Mapping[str, Collection[str]] | None, now: Instant, slots: int
+    ) -> ScheduleView:
+        from .schedule_views import schedule_view
+
+        by = _declaring(declared, record)
+        return schedule_view(record, now, slots=slots, declared_by=by, shows_data=self._shows_data)
+
+
+def _declaring(declared: Mapping[str, Collection[str]] | None, record: ScheduleRecord) -> Collection[str] | None:
+    return None if declared is None else [boot for boot, ids in declared.items() if record.id in ids]
+
+
+def _unknown_on_server(job_id: str, boots: Sequence[SeenBoot]) -> UnknownJob:
+    """The error for a job that is not dead, where there is no table; it says who runs it, if somebody has said so."""
+    for boot in boots:
+        for lane in () if boot.view is None else boot.view.lanes:
+            if lane.job_id == job_id:
+                return UnknownJob(
+                    f"job {shown(job_id)} is no dead one, and only those can be shown: {boot.words} runs attempt "
+                    f"{lane.attempt} of {shown(lane.job_name)}, for {span(lane.seconds)}; `lamplighter jobs cancel` "
+                    "ends it"
+                )
+    return unknown_job(job_id, " to whoever looks, unless it is dead")
+
+
+def _schedule_name(seen: StoreSnapshot, schedule_id: str) -> ScheduleName:
+    from .schedule_views import schedule_name
+
+    return schedule_name(schedule_id, seen.schedules.one(schedule_id))
+
+
+def _running(boots: Sequence[SeenBoot], name: str | None) -> Amount | None:
+    """How many jobs run, as the boots say; None unless all have said so."""
+    views = [boot.view for boot in boots if boot.is_alive is not False]
+    known = [view for view in views if view is not None]
+    return running_on(known, name) if len(known) == len(views) else None
+
+
+def _gone_parents(seen: StoreSnapshot, job: JobRecord) -> tuple[dict[str, Any], ...]:
+    """Those that a job has waited for and that retention has removed."""
+    gone = () if seen.table is None else seen.table.gone_parents(job.no, LINKED_MAX)
+    return tuple(one._asdict() for one in gone)

@@ -1,0 +1,46 @@
+"""Pictures of jobs, made of what a store keeps of them."""
+
+from __future__ import annotations
+
+from ..messages.jobs import ENDED, JobRecord, JobState
+from .payloads import payload
+from .views import JobView
+from .wait_context import Why
+
+
+def job_view(job: JobRecord, why: Why | None, *, shows_data: bool) -> JobView:
+    """A job as people see it.
+
+    Args:
+        why: what keeps it from running, or how it is held.
+        shows_data: whether its data, its result and its progress may be seen.
+    """
+    is_running = job.state == JobState.RUNNING
+    return JobView(
+        id=job.id,
+        name=job.name,
+        state=job.state,
+        attempt=job.attempt + is_running,
+        max_attempts=job.max_attempts,
+        claim_no=job.claim_no,
+        priority=job.priority,
+        queued_at=job.queued_at,
+        run_at=job.run_at,
+        claimed_at=job.claimed_at,
+        ended_at=job.ended_at,
+        expires_at=job.expires_at,
+        timeout=job.timeout,
+        boot=job.boot,
+        corr=job.corr,
+        schedule=job.schedule,
+        slot=job.slot,
+        unique=job.unique_key,
+        group=job.group_key,
+        debounce=job.debounce_key,
+        reason=job.reason,
+        error=job.error,
+        data=payload(job.data, is_shown=shows_data),
+        result=None if job.result is None else payload(job.result, is_shown=shows_data),
+        progress=None if job.progress is None else payload(job.progress, is_shown=shows_data),
+        why=None if job.state in ENDED else why,
+    )

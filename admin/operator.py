@@ -1,0 +1,395 @@
+"""`Operator`: somebody outside of any running runtime acts on its store, and the log tells who.
+
+Each act is one turn, in which a boot of kind operator makes its row and does what is asked, by the functions that
+broker/ has for the same mail. So it needs no runtime alive, and none that listens; and it has ended as soon as anybody
+can see its row. It has no log: whoever runs on the store, or starts next, finds the row, tells its turn in the ledger
+(`operator.acted`), and removes it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, TypeVar, Unpack
+
+from ..api.job import Job
+from ..broker import jobs, schedules
+from ..broker.turn_context import TurnContext
+from ..cron.schedule import job_of
+from ..environment.environment import Environment
+from ..environment.ids import JobIds
+from ..errors import NotSupported, UsageError
+from ..messages.acts import Attribution
+from ..messages.controls import JobVerb
+from ..messages.jobs import JobKeywords, JobRecord, JobState, JobStateName, Seconds
+from ..messages.mail import CancelJob, Forget, ForgetJob, Limit, Pause, PauseSchedule, Queue, Requeue, RequeueMany
+from ..messages.queries import JobQuery
+from ..rules.batches import batches
+from ..rules.capabilities import not_supported
+from ..rules.limits import Limits
+from ..rules.links import named_ids
+from ..rules.new_jobs import JobChecks, spec_of
+from ..rules.validation import (
+    check_bool,
+    check_iterable,
+    check_limit,
+    check_moment,
+    check_name,
+    check_one_of,
+    check_seconds,
+    check_who,
+    unknown_parent,
+)
+from ..stores.addresses import address_of
+from ..stores.opening import visit_to
+from ..stores.ports import SERVER_SCHEMES, Store
+from .copying import CopySpec, queue_copy
+from .operator_turns import OperatorTurns
+from .sweeping import SWEPT_A_TURN_MAX, Sweep, Swept, in_turns, sweep, wanted
+
+DEAD = JobQuery(states=(JobState.DEAD,))
+
+T = TypeVar("T")
+
+
+class Operator:
+    """Acts on a store from outside of any runtime: beside living ones, while they hang, or with none alive.
+
+    Args:
+        store: as `Runtime` takes it; it must be there.
+        by: who acts, as the log is to call them.
+        via: what they use: a command, a page, a tool.
+        environment: where time, chance, ids and threads come from; for tests.
+
+    Raises:
+        UsageError: something in the call cannot be.
+    """
+
+    def __init__(
+        self,
+        store: str | os.PathLike[str],
+        *,
+        by: str,
+        via: str,
+        environment: Environment | None = None,
+    ) -> None:
+        address = address_of(store)
+        if address == ":memory:":
+            raise UsageError("expected a store that others can be on, got: ':memory:', which its runtime has alone")
+        self._who = Attribution(by=check_name(by, "by"), via=check_name(via, "via"))
+        self._environment = Environment() if environment is None else environment
+        self._turns = OperatorTurns(address, self._environment)
+        self._address = address
+        self._is_on_server = address.partition("://")[0] in SERVER_SCHEMES
+
+    def queue(
+        self, name: str, data: Any = None, *, reason: str | None = None, **options: Unpack[JobKeywords]
+    ) -> Job[Any]:
+        """As `jobs.queue`: add a one-time job.
+
+        Args:
+            options: those of `jobs.queue`, but for `connection`.
+
+        Raises:
+            UsageError: something in the call cannot be, and nothing is stored; or as `requeue`.
+            UnknownJob: it is to wait for one that is not in the store, and nothing is stored.
+            StoreUnavailable, SchemaTooNew: as `requeue`.
+        """
+        spec, who = spec_of("Operator.queue", name, data, options), self._attributed(reason)
+        with self._turns.opened() as store:
+            new = self._checks(store).spec(spec)
+            ((record, fresh),) = self._turns.take(store, partial(jobs.queue, body=Queue((new,), None, who)))
+        return Job(record, deduplicated=not fresh)
+
+    def check(self, name: str, data: Any = None, **options: Unpack[JobKeywords]) -> None:
+        """Whether `queue` would take this; nothing is stored.
+
+        Raises:
+            UsageError, UnknownJob, StoreUnavailable, SchemaTooNew: as `queue`.
+        """
+        spec = spec_of("Operator.check", name, data, options)
+        with self._turns.opened() as store:
+            parents = tuple(named_ids([self._checks(store).spec(spec)]))
+            known = store.jobs.known(parents) if parents else {}
+            for job_id in parents:
+                if job_id not in known:
+                    raise unknown_parent(job_id)
+
+    def copy(
+        self,
+        job: Job[Any] | str,
+        *,
+        changes: Mapping[str, Any] | None = None,
+        id: str | None = None,
+        delay: Seconds | timedelta | None = None,
+        at: datetime | None = None,
+        reason: str | None = None,
+    ) -> Job[Any]:
+        """Queue a job like another one, whatever its state: with its name, data, priority, unique key, group and
+        limits. It waits for the same jobs, as far as they have not ended, and shares their fate as it would: at once if
+        they have. It descends from none, and belongs to no schedule.
+
+        Args:
+            changes: what stands at places in its data instead, as `{"user.id": 7, "items[0]": "x"}`.
+            id, delay, at: as `jobs.queue` takes them.
+
+        Raises:
+            UnknownJob: it is not in the store.
+            NotSupported: on RabbitMQ it is no dead one.
+            UsageError: a place in its data is not there, and nothing is stored; or as `requeue`.
+            StoreUnavailable, SchemaTooNew: as `requeue`.
+        """
+        job_id, who = _id_of(job), self._attributed(reason)
+        how = CopySpec(dict(changes or {}), id, delay, at)
+        with self._turns.opened() as store:
+            work = partial(queue_copy, job_id=job_id, how=how, checks=self._checks(store), who=who)
+            record, fresh = self._turns.take(store, work, (job_id,))
+        return Job(record, deduplicated=not fresh)
+
+    def requeue(
+        self,
+        job: Job[Any] | str,
+        *,
+        delay: Seconds | timedelta | None = None,
+        afresh: bool = False,
+        reason: str | None = None,
+    ) -> Job[Any]:
+        """As `jobs.requeue`: put a job at the back of the queue with its attempts reset, whatever its state.
+
+        On RabbitMQ it is a dead one, or one that a runtime holds, which is asked to do it. The result then has
+        nothing of what the job is about.
+
+        Raises:
+            UnknownJob, KeyTaken: as `jobs.requeue`; on RabbitMQ it is neither dead, nor does a runtime hold it.
+            StoreUnavailable: the store cannot be reached, or a process has its write lock; the message names it. On
+                RabbitMQ also: not all have answered who might hold it, and the message names them.
+            AskRefused: on RabbitMQ, whoever holds it cannot do it; the message says why.
+            NotSupported: `afresh` on RabbitMQ.
+            UsageError, SchemaTooNew: nothing that runtimes of this version use is there.
+        """
+        body = Requeue(
+            _id_of(job), _seconds(delay), None, self._attributed(reason), afresh=check_bool(afresh, "afresh")
+        )
+        if afresh and self._is_on_server:
+            raise not_supported("steps")
+        try:
+            return Job(self._act(partial(jobs.requeue, body=body), (body.job_id,)))
+        except NotSupported:
+            if not self._is_on_server:
+                raise
+            return self._have("requeue", body.job_id, body.who, body.delay)
+
+    def requeue_dead(
+        self, job_ids: Iterable[str], *, delay: Seconds | timedelta | None = None, reason: str | None = None
+    ) -> int:
+        """`requeue` those of these jobs that are dead, `SWEPT_A_TURN_MAX` a turn, and say how many.
+
+        Raises:
+            StoreUnavailable, UsageError, SchemaTooNew: as `requeue`; what was done by then holds.
+        """
+        ids = [check_name(job_id, "each id") for job_id in check_iterable(job_ids, "job_ids", "ids of jobs")]
+        who, seconds, done = self._attributed(reason), _seconds(delay), 0
+        with self._turns.opened() as store:
+            for some in batches(ids, SWEPT_A_TURN_MAX):
+                body = RequeueMany(some, DEAD, seconds, None, who)
+                done += self._turns.take(store, partial(jobs.requeue_many, body=body), some)
+        return done
+
+    def cancel(self, job: Job[Any] | str, *, reason: str | None = None) -> Job[Any]:
+        """As `jobs.cancel`: end a queued or running job; one that has ended stays as it is, and nothing is told.
+
+        On RabbitMQ the runtime that holds it is asked to do it, as by `requeue`.
+
+        Raises:
+            UnknownJob: it is not in the store; on RabbitMQ no runtime holds it.
+            StoreUnavailable, AskRefused, UsageError, SchemaTooNew: as `requeue`.
+        """
+        body = CancelJob(_id_of(job), None, self._attributed(reason))
+        if self._is_on_server:
+            return self._have("cancel", body.job_id, body.who)
+        return Job(self._act(partial(jobs.cancel, body=body)))
+
+    def forget(self, job: Job[Any] | str, *, reason: str | None = None) -> None:
+        """As `jobs.forget`: remove a job that has ended, with its data, result, errors and attempts.
+
+        Raises:
+            UnknownJob: it is not in the store.
+            NotSupported: on RabbitMQ.
+            UsageError: it has not ended, or another job in the store waits for it, or has; or as `requeue`.
+            StoreUnavailable, SchemaTooNew: as `requeue`.
+        """
+        self._act(partial(jobs.forget, body=ForgetJob(_id_of(job), None, self._attributed(reason))))
+
+    def pause(self, name: str, *, until: datetime | None = None, reason: str | None = None) -> None:
+        """As `jobs.pause`: start no job of a name, on any runtime of the store, until an instant or until `resume`.
+
+        Raises:
+            StoreUnavailable, UsageError, SchemaTooNew: as `requeue`.
+        """
+        end = None if until is None else check_moment(until, "until")
+        self._act(partial(jobs.pause, body=Pause(check_name(name), True, None, self._attributed(reason), end)))
+
+    def resume(self, name: str, *, reason: str | None = None) -> None:
+        """As `jobs.resume`: start jobs of a name again.
+
+        Raises:
+            StoreUnavailable, UsageError, SchemaTooNew: as `requeue`.
+        """
+        self._act(partial(jobs.pause, body=Pause(check_name(name), False, None, self._attributed(reason))))
+
+    def limit(self, name: str, most: int | None, *, reason: str | None = None) -> None:
+        """As `jobs.limit`: let at most so many jobs of a name run at once over the whole store; None ends the limit.
+
+        Raises:
+            NotSupported: on RabbitMQ.
+            StoreUnavailable, UsageError, SchemaTooNew: as `requeue`.
+        """
+        body = Limit(check_name(name), check_limit(most), None, self._attributed(reason))
+        self._act(partial(jobs.limit, body=body))
+
+    def pause_schedule(self, schedule_id: str, *, reason: str | None = None) -> None:
+        """As `scheduler.pause`: let the slots of a schedule pass.
+
+        Raises:
+            UnknownSchedule: there is none with this id.
+            StoreUnavailable, UsageError, SchemaTooNew: as `requeue`.
+        """
+        self._pause_schedule(schedule_id, True, reason)
+
+    def resume_schedule(self, schedule_id: str, *, reason: str | None = None) -> None:
+        """As `scheduler.resume`: let the slots of a schedule fire again.
+
+        Raises:
+            UnknownSchedule: there is none with this id.
+            StoreUnavailable, UsageError, SchemaTooNew: as `requeue`.
+        """
+        self._pause_schedule(schedule_id, False, reason)
+
+    def remove_schedule(self, schedule_id: str, *, reason: str | None = None) -> None:
+        """Remove a durable schedule. One that code declares would be added again: remove it there, or pause it.
+
+        Raises:
+            UnknownSchedule: there is none with this id.
+            UsageError: it is not durable; or as `requeue`.
+            StoreUnavailable, SchemaTooNew: as `requeue`.
+        """
+        body = Forget(check_name(schedule_id, "schedule_id"), None, self._attributed(reason))
+        self._act(partial(_remove_schedule, body=body))
+
+    def run_now(self, schedule_id: str, *, reason: str | None = None) -> Job[Any]:
+        """As `scheduler.run_now`: queue one of the jobs of a schedule, beside its slots.
+
+        Raises:
+            UnknownSchedule: there is none with this id.
+            StoreUnavailable, UsageError, SchemaTooNew: as `requeue`.
+        """
+        job_id = JobIds(self._environment.new_id)()
+        who, schedule_id = self._attributed(reason), check_name(schedule_id, "schedule_id")
+        return Job(self._act(partial(_run_now, schedule_id=schedule_id, job_id=job_id, who=who)))
+
+    def sweep(
+        self,
+        pages: Iterable[Iterable[JobRecord | Job[Any] | str]],
+        action: Sweep,
+        *,
+        delay: Seconds | timedelta | None = None,
+        afresh: bool = False,
+        states: Iterable[JobState | JobStateName] | None = None,
+        reason: str | None = None,
+    ) -> Iterator[Swept]:
+        """Act on all jobs of a query, `SWEPT_A_TURN_MAX` a turn; says after each turn how far it has come.
+
+        A record or a `Job` is acted on only if the job still stands where that has it, by the same claim: a job that
+        has run on meanwhile is not the one that was found. By ids, `requeue` takes jobs that have ended, and `cancel`
+        those that have not; with `states`, only those that are in one of these by then. The pages are asked for one
+        after the other, so whoever stops asking stops the sweep. `delay` and `afresh` are as `requeue` takes them.
+
+        Raises:
+            NotSupported: on RabbitMQ, if it is not to requeue dead jobs, or `afresh`.
+            StoreUnavailable, UsageError, SchemaTooNew: as `requeue`; what was done by then holds.
+        """
+        check_one_of(action, "action", ("requeue", "cancel"))
+        if check_bool(afresh, "afresh") and self._is_on_server:
+            raise not_supported("steps")
+        only = None if states is None else _states(states)
+        return self._sweep(pages, action, _seconds(delay), self._attributed(reason), afresh, only)
+
+    def _sweep(
+        self,
+        pages: Iterable[Iterable[Any]],
+        action: Sweep,
+        delay: Seconds,
+        who: Attribution,
+        afresh: bool,
+        states: Collection[str] | None,
+    ) -> Iterator[Swept]:
+        so_far = Swept()
+        with self._turns.opened() as store:
+            if action == "cancel" and store.table is None:
+                raise not_supported("remove")
+            for page in pages:
+                for some in in_turns([wanted(one) for one in page]):
+                    work = partial(sweep, some=some, action=action, delay=delay, who=who, afresh=afresh, states=states)
+                    turned = self._turns.take(store, work, [one.job_id for one in some])
+                    so_far = Swept._make(map(sum, zip(so_far, turned, strict=True)))
+                    yield so_far
+
+    def _have(self, verb: JobVerb, job_id: str, who: Attribution, delay: Seconds = 0.0) -> Job[Any]:
+        """Have the runtime do it that holds a job."""
+        # Imported only here: few need what speaks to runtimes on a server.
+        from .rabbit_control_client import RabbitControlClient
+
+        room = RabbitControlClient(self._address, visit=visit_to(self._environment), now=self._environment.clock().now)
+        return Job(room.act(verb, job_id, who, delay=delay))
+
+    def _checks(self, store: Store) -> JobChecks:
+        return JobChecks(
+            now=self._environment.clock().now(),
+            new_id=JobIds(self._environment.new_id),
+            corr=None,
+            limits=Limits(),
+            has_table=store.table is not None,
+        )
+
+    def _pause_schedule(self, schedule_id: str, paused: bool, reason: str | None) -> None:
+        body = PauseSchedule(check_name(schedule_id, "schedule_id"), paused, None, self._attributed(reason))
+        self._act(partial(schedules.pause, body=body))
+
+    def _attributed(self, reason: str | None) -> Attribution:
+        return check_who(self._who.by, reason, self._who.via)
+
+    def _act(self, work: Callable[[TurnContext], T], dead: Sequence[str] = ()) -> T:
+        with self._turns.opened() as store:
+            return self._turns.take(store, work, dead)
+
+
+def _remove_schedule(context: TurnContext, body: Forget) -> None:
+    record = schedules.stored(context, body.schedule_id)
+    if not record.durable:
+        raise UsageError(
+            f"expected a durable schedule, got: {record.id} of {record.name}, which code declares and would add again; "
+            "remove it there, or pause it"
+        )
+    schedules.forget(context, body)
+
+
+def _run_now(context: TurnContext, schedule_id: str, job_id: str, who: Attribution) -> JobRecord:
+    record, now = schedules.stored(context, schedule_id), context.turn.now
+    job = job_of(record, job_id, run_at=now, now=now, corr=job_id)
+    ((stored, _),) = jobs.queue(context, Queue((job,), None, who))
+    return stored
+
+
+def _id_of(job: Job[Any] | str) -> str:
+    return job.id if isinstance(job, Job) else check_name(job, "job")
+
+
+def _states(states: Iterable[str]) -> Collection[str]:
+    names = [state.value for state in JobState]
+    return [check_one_of(one, "each state", names) for one in check_iterable(states, "states", "states of jobs")]
+
+
+def _seconds(delay: Seconds | timedelta | None) -> Seconds:
+    return 0.0 if delay is None else check_seconds(delay, "delay")

@@ -1,0 +1,144 @@
+"""The turns of an operator: each is of a boot of its own, which has ended when it is committed.
+
+It has no log. Its row keeps what the turn did for whoever runs on the store, or starts next, who tells it and removes
+the row: see `broker.boots`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, TypeVar, cast
+
+from ..broker.boot_registration import BootRegistration
+from ..broker.clock_steps import keep_time
+from ..broker.outbox import Outbox
+from ..broker.state import BrokerState, CarriedOver
+from ..broker.tallies import Tallies
+from ..broker.turn_context import TurnContext
+from ..environment.environment import Environment
+from ..errors import StoreUnavailable
+from ..log.emitter import NOBODY
+from ..messages.boots import OPERATOR, BootRecord
+from ..messages.queries import JobQuery
+from ..rules.limits import Limits
+from ..stores.opening import open_store
+from ..stores.ports import Store
+from ..stores.sqlite.lock_holder import write_lock_holder
+from ..stores.turn_ports import Turn
+
+BUSY_SECONDS_MAX = 2.0
+"""How long an act waits for the write lock of a file."""
+
+T = TypeVar("T")
+
+
+class OperatorTurns:
+    """Takes turns on a store from outside of any runtime.
+
+    Args:
+        address: of a store that is there.
+    """
+
+    def __init__(self, address: str, environment: Environment) -> None:
+        self._address = address
+        self._environment = environment
+        self._limits = Limits(busy_seconds_max=BUSY_SECONDS_MAX)
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[Store]:
+        """The store, while this lasts."""
+        store = open_store(
+            self._environment,
+            self._address,
+            durability="full",
+            busy_seconds_max=self._limits.busy_seconds_max,
+            only_existing=True,
+        )
+        store.open()
+        try:
+            yield store
+        finally:
+            store.close()
+
+    def take(self, store: Store, work: Callable[[TurnContext], T], dead: Sequence[str] = ()) -> T:
+        """Do something in one turn, and hint to those who run on the store. An act that changes nothing leaves no row.
+
+        Args:
+            dead: the ids of jobs that may be dead, which must be at hand then.
+
+        Raises:
+            StoreUnavailable: a process has the write lock, and the message names it; or the store is away.
+        """
+        standing, clock = BootRegistration(self._environment, store, OPERATOR), self._environment.clock()
+        state = BrokerState(
+            standing=standing,
+            limits=self._limits,
+            chance=self._environment.chance(),
+            has_handler=lambda name: False,
+            monotonic=clock.monotonic,
+        )
+        try:
+            with _at_hand(store, dead), store.turn(standing.boot, clock.now()) as turn:
+                context = TurnContext(state, turn, Outbox(), NOBODY)
+                keep_time(context, clock, CarriedOver(), is_first=True)
+                others = turn.boots.all()
+                # Nobody sends it hints: when others can see it, it has ended.
+                turn.boots.register(standing.record((), turn.now)._replace(hint=None, control=None))
+                answer = work(context)
+                if not (turn.transitions or turn.notes):
+                    raise _NothingChanged(answer)
+                _count(turn)
+        except _NothingChanged as nothing:
+            return cast("T", nothing.answer)
+        except StoreUnavailable as error:
+            if "locked" not in str(error):
+                raise
+            raise StoreUnavailable(f"{error}: {_who_may_hold(store, standing.boot)}") from error
+        standing.hints.send([boot.hint for boot in others if boot.hint is not None])
+        standing.hints.close()
+        return answer
+
+
+def _count(turn: Turn) -> None:
+    """Add what was done to the sums of the store: nobody else counts it."""
+    tallies = Tallies()
+    tallies.take(Outbox(transitions=list(turn.transitions)), turn.now, 0.0)
+    tallies.store(turn, Outbox())
+
+
+class _NothingChanged(Exception):
+    """Ends a turn as if it had not been.
+
+    Args:
+        answer: what it has found.
+    """
+
+    def __init__(self, answer: Any) -> None:
+        super().__init__("the turn has changed nothing")
+        self.answer = answer
+
+
+def _at_hand(store: Store, dead: Sequence[str]) -> AbstractContextManager[Any]:
+    """While this lasts, a turn finds these jobs, if they are dead."""
+    if store.dead is None or not dead:
+        return contextlib.nullcontext()
+    return store.dead.one_at_hand(dead[0]) if len(dead) == 1 else store.dead.all_at_hand(JobQuery(), ())
+
+
+def _who_may_hold(store: Store, boot: str) -> str:
+    """Who has the write lock, or who may have it."""
+    pid = None if store.path is None else write_lock_holder(store.path)
+    boots = [one for one in store.surroundings(boot).boots if one.kind != OPERATOR]
+    if pid is not None:
+        held = f"process {pid} has it"
+        boots = [one for one in boots if one.pid == pid]
+    else:
+        held = "somebody has it"
+    known = f"; runtimes: {', '.join(map(_named, boots))}" if boots else ""
+    return f"its write lock was not to be had for {BUSY_SECONDS_MAX:g} s, and nothing was done: {held}{known}"
+
+
+def _named(boot: BootRecord) -> str:
+    return f"{boot.boot} (pid {boot.pid} on {boot.host})"

@@ -1,0 +1,101 @@
+"""Whether runtimes are well, for whoever restarts them: by their locks and what they answer, without the store."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from ..errors import UsageError, shown
+from .control_client import Condition, Reached
+
+if TYPE_CHECKING:
+    from ..messages.jobs import Seconds
+    from ..messages.views import RuntimeView
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """Whether a boot is well.
+
+    Attributes:
+        status: its health, green, yellow or red; None where it has not said it.
+        reasons: why it is not well, or not green.
+    """
+
+    boot: str
+    is_well: bool
+    condition: Condition
+    pid: int | None
+    status: str | None
+    reasons: tuple[str, ...]
+
+
+def plain_view(line: bytes) -> Any:
+    """The parts of a `RuntimeView` that are read here, from a line that answers. A health check is run every few
+    seconds, and what makes a whole view of a line takes longer to load than all the rest of it.
+
+    Raises:
+        UsageError: it is no answer that can be understood here.
+    """
+    try:
+        found = json.loads(line, object_hook=lambda fields: SimpleNamespace(**fields))
+        view = found.answer
+        return SimpleNamespace(
+            pid=int(view.pid),
+            health=SimpleNamespace(status=str(view.health.status), reasons=tuple(map(str, view.health.reasons))),
+            actors=[
+                SimpleNamespace(
+                    name=str(actor.name),
+                    busy_with=actor.busy_with,
+                    busy_seconds=float(actor.busy_seconds or 0.0),
+                    oldest_seconds=float(actor.oldest_seconds or 0.0),
+                )
+                for actor in view.actors
+            ],
+        )
+    except (AttributeError, TypeError, ValueError):
+        raise UsageError(f"expected an answer of a runtime of this version, got: {shown(line)}") from None
+
+
+def probe(reached: Reached, age_seconds_max: Seconds) -> Probe:
+    """Whether a boot is well: it answers, is not red, and none of its parts hangs.
+
+    Args:
+        age_seconds_max: no message may wait, and none be handled, for longer.
+    """
+    view = reached.view
+    if view is None:
+        return Probe(
+            boot=reached.boot,
+            is_well=False,
+            condition=reached.condition,
+            pid=reached.pid,
+            status=None,
+            reasons=(reached.why,),
+        )
+    hung = tuple(hung_parts(view, age_seconds_max))
+    return Probe(
+        boot=reached.boot,
+        is_well=view.health.status != "red" and not hung,
+        condition=reached.condition,
+        pid=view.pid,
+        status=view.health.status,
+        reasons=(*hung, *view.health.reasons),
+    )
+
+
+def hung_parts(view: RuntimeView, age_seconds_max: Seconds) -> list[str]:
+    """The hung parts of a boot, a sentence for each.
+
+    Args:
+        age_seconds_max: as `probe` has it.
+    """
+    said = []
+    for actor in view.actors:
+        if (busy := actor.busy_seconds or 0.0) > age_seconds_max:
+            said.append(f"{actor.name} has been at one {actor.busy_with or 'message'} for {busy:.0f} s")
+        elif (oldest := actor.oldest_seconds or 0.0) > age_seconds_max:
+            said.append(f"a message to {actor.name} has waited for {oldest:.0f} s")
+    return said

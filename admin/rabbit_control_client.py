@@ -1,0 +1,255 @@
+"""Asking the runtimes on a RabbitMQ what only their memory knows: all that hear it answer, and nobody else is known of.
+
+There, no row says which runtimes there are: what they have said of themselves lies in the ledger.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from ..environment.clock import SystemClock
+from ..errors import LamplighterError, StoreUnavailable, UnknownJob, UsageError, shown
+from ..messages.acts import Attribution
+from ..messages.boots import BootRecord
+from ..messages.controls import VIEW_ASKED, Ask, JobVerb, Verb
+from ..messages.jobs import Instant, JobRecord, Seconds
+from ..messages.views import ActedJob, JobAnswer, RuntimeView
+from ..rules.control_lines import AskRefused, decode_answer, encode_ask
+from ..rules.wording import many
+from ..stores.opening import visit
+from ..stores.ports import Readable
+from .control_client import ANSWER_SECONDS, Reached
+from .runtimes import Runtimes, named
+from .wait_context import SeenBoot
+
+if TYPE_CHECKING:
+    from ..stores.rabbitmq.admin_connection import AdminConnection
+    from ..stores.rabbitmq.viewing import ServerView
+
+V = TypeVar("V")
+
+ACT_SECONDS = 10.0
+"""How long whoever holds a job may take to act on it. Its broker may be busy; what it comes to later it does not do."""
+
+SILENT = "it has said that it is there, and does not answer: it may hang, or have died within the last minute"
+
+
+class RabbitControlClient:
+    """Asks the runtimes on one server, and lists those that answer.
+
+    Args:
+        url: the server's address.
+        timeout: how long they may take to answer.
+        act_seconds: how long whoever acts on a job may.
+        visit: makes a visit there.
+        now: wall time; this machine's unless given.
+
+    Raises:
+        StoreUnavailable, StoreError: of every method: the server does not let anybody in.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        timeout: Seconds = ANSWER_SECONDS,
+        *,
+        act_seconds: Seconds = ACT_SECONDS,
+        visit: Callable[[str], AdminConnection] = visit,
+        now: Callable[[], Instant] | None = None,
+    ) -> None:
+        self._url = url
+        self._timeout = timeout
+        self._act_seconds = act_seconds
+        self._visit = visit
+        self._now = SystemClock().now if now is None else now
+
+    def views(self, enough: int | None = None) -> Sequence[Reached]:
+        """The answer of each about itself, in the order of their starts.
+
+        Args:
+            enough: how many there are, if that is known: no more are waited for.
+        """
+        with self._visit(self._url) as visitor:
+            lines = visitor.ask(VIEW_ASKED, self._timeout, is_enough=lambda lines: len(lines) == enough)
+        views = [view for line in lines if (view := _view(line)) is not None]
+        views.sort(key=lambda view: (view.started_at, view.boot))
+        return [Reached(boot=view.boot, condition="answers", is_alive=True, view=view, pid=view.pid) for view in views]
+
+    def ask(
+        self,
+        boot: str,
+        verb: Verb,
+        kind: type[V],
+        *,
+        by: str | None = None,
+        via: str | None = None,
+        reason: str | None = None,
+    ) -> V:
+        """Ask one boot, as `ControlClient.ask`."""
+        question = encode_ask(Ask(verb=verb, by=by, via=via, reason=reason, boot=boot))
+        with self._visit(self._url) as visitor:
+            lines = visitor.ask(question, self._timeout, is_enough=bool)
+        if not lines:
+            why = f"no answer within {self._timeout:g} s"
+            raise StoreUnavailable(f"expected runtime instance {boot} to answer, got: {why}")
+        return decode_answer(lines[0], kind)
+
+    def act(self, verb: JobVerb, job_id: str, who: Attribution, *, delay: Seconds = 0.0) -> JobRecord:
+        """Have whoever holds a job cancel or requeue it, in a turn of their own; gives the job as it is then, without
+        what it is about.
+
+        Args:
+            who: on whose behalf, for the log of whoever does it.
+            delay: how long a job that is requeued waits.
+
+        Raises:
+            UnknownJob: all that are known to live have answered, and none holds it.
+            StoreUnavailable: whoever holds it has not done it, or has not answered at all; the message names them.
+            AskRefused: whoever holds it cannot do it.
+        """
+        with self._visit(self._url) as visitor:
+            known = _known_boots(visitor)
+            ask = Ask(verb=verb, **who._asdict(), job_id=job_id, delay=delay, asked_at=self._now())
+            # Where nobody has said that they live, only somebody who has just come could answer.
+            seconds = self._timeout if known == set() else self._act_seconds
+            lines = visitor.ask(encode_ask(ask), seconds, is_enough=lambda lines: _is_settled(lines, known))
+        answers = [answer for line in lines if (answer := _answer(line)) is not None]
+        for answer in answers:
+            if answer.job is not None:
+                return _record(answer.job)
+        for answer in answers:
+            if answer.is_held:
+                raise StoreUnavailable(_late(verb, job_id, answer.boot, self._act_seconds))
+        answered = {answer.boot for answer in answers}
+        if known is None or known - answered:
+            raise StoreUnavailable(_unheard(job_id, self._act_seconds, sorted((known or set()) - answered)))
+        raise UnknownJob(
+            f"no runtime holds job {shown(job_id)}, as {many(len(answered), 'runtime')} said: it has ended, or it "
+            "waits in a queue, where none can be found by its id"
+        )
+
+    def all(self) -> Sequence[SeenBoot]:
+        """Every boot that answers."""
+        return [_seen(reached.view) for reached in self.views() if reached.view is not None]
+
+    def one(self, boot: str) -> SeenBoot | None:
+        """As `Runtimes.one`."""
+        return named(self.all(), boot)
+
+
+class ServerRuntimes(Runtimes):
+    """The runtimes on a server: what they have said of themselves in the ledger, and what those that answer say now.
+
+    Args:
+        store: a `ServerReadable`, or what gives one of its snapshots.
+    """
+
+    def __init__(self, store: Readable, room: RabbitControlClient) -> None:
+        super().__init__(store, None)
+        self._asked = room
+
+    def at(self, store: Readable) -> Runtimes:
+        return ServerRuntimes(store, self._asked)
+
+    def all(self) -> Sequence[SeenBoot]:
+        """As `Runtimes.all`. Nobody knows whether a runtime that does not answer lives, until the leader has not heard
+        it for about a minute and takes it for ended.
+        """
+        with self._store.snapshot() as seen:
+            records = {record.boot: record for record in seen.boots()}
+        answered = {one.boot: one.view for one in self._asked.views(enough=len(records)) if one.view is not None}
+        known = [record for boot, record in records.items() if boot not in answered]
+        return [
+            *(_seen(view) for view in answered.values()),
+            *(SeenBoot(record=one, is_alive=None, unheard=SILENT, condition="silent") for one in known),
+        ]
+
+    def declared(self, *, but: str | None = None) -> Mapping[str, frozenset[str]] | None:
+        """As `Runtimes.declared`: they have all said so in the ledger."""
+        with self._store.snapshot() as seen:
+            declared = cast("ServerView", seen).declared()
+        return {boot: frozenset(ids) for boot, ids in declared.items() if boot != but}
+
+
+def _known_boots(visitor: AdminConnection) -> set[str] | None:
+    """The boots that have said that they are there; None while the one that knows does not answer."""
+    with contextlib.suppress(StoreUnavailable):
+        return {row["boot"] for row in visitor.ledger().boots.values()}
+    return None
+
+
+def _is_settled(lines: Sequence[bytes], known: set[str] | None) -> bool:
+    """Whether a boot has acted on a job, or has refused to, or all have said that they do not hold it."""
+    try:
+        answers = [answer for line in lines if (answer := _answer(line)) is not None]
+    except AskRefused:
+        return True
+    if any(answer.is_held for answer in answers):
+        return any(answer.job is not None for answer in answers)
+    return known is not None and known <= {answer.boot for answer in answers}
+
+
+def _answer(line: bytes) -> JobAnswer | None:
+    """The answer of a boot about a job; None from one whose version knows no such question.
+
+    Raises:
+        AskRefused: it holds the job, and does not do it.
+    """
+    try:
+        return decode_answer(line, JobAnswer)
+    except UsageError:
+        return None
+    except AskRefused as refused:
+        if refused.refusal == "unknown_verb":
+            return None
+        raise
+
+
+def _record(job: ActedJob) -> JobRecord:
+    return JobRecord(no=0, data="null", **asdict(job))
+
+
+def _late(verb: JobVerb, job_id: str, boot: str, seconds: Seconds) -> str:
+    """The remark on a boot that holds a job and has not acted on it."""
+    return (
+        f"runtime instance {boot} holds job {shown(job_id)}, and could not {verb} it within {seconds:g} s: its broker "
+        "is busy, or hangs. Unless it has begun to do it, it does not do it later. If its process ends, others run the "
+        "job"
+    )
+
+
+def _unheard(job_id: str, seconds: Seconds, silent: Sequence[str]) -> str:
+    """Why nobody knows whether something was done."""
+    who = f"runtime instance {', '.join(silent)}" if silent else "the runtimes, of which nobody says which there are"
+    return (
+        f"expected whoever holds job {shown(job_id)} to answer within {seconds:g} s, got nothing from {who}: it may "
+        "hang, be of an older version, or have died within the last minute"
+    )
+
+
+def _view(line: bytes) -> RuntimeView | None:
+    try:
+        return decode_answer(line, RuntimeView)
+    except (LamplighterError, UsageError):
+        # It may be of another version: its identity cannot be known then.
+        return None
+
+
+def _seen(view: RuntimeView) -> SeenBoot:
+    record = BootRecord(
+        boot=view.boot,
+        pid=view.pid,
+        host=view.host,
+        started_at=view.started_at,
+        hint=None,
+        names=view.names,
+        boot_no=view.boot_no,
+        stopping=view.is_draining,
+        kind=view.kind,
+        version=view.version,
+        python=view.python,
+    )
+    return SeenBoot(record=record, is_alive=True, view=view, unheard="", condition="answers")

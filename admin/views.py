@@ -1,0 +1,312 @@
+"""Views of a store for people: frozen values, the same for every face. As JSON each is its fields by their names, with
+instants as seconds since the Unix epoch.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ..messages.jobs import Attempt, Instant, Seconds
+from .control_client import Condition
+from .error_groups import ErrorGroup
+from .wait_context import Why
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Amount:
+    """How many there are, counted no further than anybody wants to know.
+
+    Attributes:
+        is_capped: whether there may be more.
+    """
+
+    count: int
+    is_capped: bool = False
+
+    def __str__(self) -> str:
+        """As people write it: `10,000+`."""
+        return f"{self.count:,}{'+' if self.is_capped else ''}"
+
+    def __add__(self, other: Amount) -> Amount:
+        return Amount(count=self.count + other.count, is_capped=self.is_capped or other.is_capped)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreHealth:
+    """Whether the jobs of a store are done, as far as it can be seen from outside.
+
+    Attributes:
+        status: `green`; `yellow` when something waits or is away; `red` when a person must act.
+        reasons: why it is not green.
+    """
+
+    status: Literal["green", "yellow", "red"]
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PauseView:
+    """That the jobs of a name are not started.
+
+    Attributes:
+        by: who has paused them, if that was said, and `reason` is why.
+        until: when it ends by itself; None if somebody must end it.
+    """
+
+    since: Instant | None
+    by: str | None
+    reason: str | None
+    until: Instant | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NameView:
+    """The jobs of one name.
+
+    Attributes:
+        ready: queued and due; `scheduled` are queued and not due yet. None where the store cannot tell, as of
+            `running`.
+        oldest_ready: since when the one is due that is due longest.
+        limit: so many run at once over the whole store.
+        boots: those that live and have handlers for it.
+        is_parked: whether no boot has.
+        lanes: how many run at once on these boots, of which `busy` are; None unless all of them have said so.
+    """
+
+    name: str
+    ready: Amount | None
+    scheduled: Amount | None
+    running: Amount | None
+    oldest_ready: Instant | None
+    pause: PauseView | None
+    limit: int | None
+    boots: tuple[str, ...]
+    is_parked: bool
+    lanes: int | None
+    busy: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BootView:
+    """A boot on the store.
+
+    Attributes:
+        is_alive: None where nobody can know.
+        condition: how it looks from outside; `unheard` is why it has said nothing of itself.
+        stops: whether it takes no more jobs because it stops; `is_quiet`, because somebody has told it so.
+        status: its own health; None where it has not said.
+    """
+
+    boot: str
+    boot_no: int
+    kind: str
+    pid: int
+    host: str
+    started_at: Instant
+    names: tuple[str, ...]
+    version: str
+    python: str
+    is_alive: bool | None
+    condition: Condition
+    unheard: str | None
+    stops: bool
+    is_quiet: bool
+    status: str | None
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overview:
+    """A store at one instant.
+
+    Attributes:
+        parked: ready, of names that no boot handles.
+        oldest_ready: since when the job is due that is due longest, of those that are not parked or paused.
+        has_more_names: whether there are more, after these; all numbers but `dead` are of these.
+    """
+
+    at: Instant
+    store: str
+    health: StoreHealth
+    ready: Amount | None
+    running: Amount | None
+    scheduled: Amount | None
+    parked: Amount | None
+    dead: Amount | None
+    oldest_ready: Instant | None
+    names: tuple[NameView, ...]
+    has_more_names: bool
+    boots: tuple[BootView, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """How many jobs are in each state.
+
+    Attributes:
+        of: by state; every state is there of which the store can tell.
+    """
+
+    at: Instant
+    name: str | None
+    of: dict[str, Amount]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matching:
+    """How many jobs match a query, among as many as were looked at."""
+
+    at: Instant
+    amount: Amount
+    looked_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payload:
+    """Data of the application's: hidden unless it was asked for by somebody who may see it.
+
+    Attributes:
+        is_shown: whether `value` is it.
+        shape: what it is like: `object of 2: to (text), items (list of 3)`.
+        bytes: how long its JSON text is.
+    """
+
+    is_shown: bool
+    value: Any
+    shape: str
+    bytes: int
+
+    @property
+    def text(self) -> str:
+        """The view as JSON for people."""
+        return json.dumps(self.value, ensure_ascii=False, indent=2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobView:
+    """A job, as far as a list shows it.
+
+    Attributes:
+        attempt: how many attempts are counted; of a running job, which it is at.
+        why: what keeps it from running, or how it is held; None of one that has ended.
+        progress: what its handler has reported last; it is data, and hidden like it.
+    """
+
+    id: str
+    name: str
+    state: str
+    attempt: int
+    max_attempts: int | None
+    claim_no: int
+    priority: int
+    queued_at: Instant
+    run_at: Instant
+    claimed_at: Instant | None
+    ended_at: Instant | None
+    expires_at: Instant | None
+    timeout: Seconds | None
+    boot: str | None
+    corr: str
+    schedule: str | None
+    slot: Instant | None
+    unique: str | None
+    group: str | None
+    debounce: str | None
+    reason: str | None
+    error: str | None
+    data: Payload
+    result: Payload | None
+    progress: Payload | None
+    why: Why | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobsPage:
+    """Some of the jobs that were asked for.
+
+    Attributes:
+        next: where to go on; None when there are no more.
+        looked_at: how many jobs were looked at.
+        is_complete: whether there are as many as were asked for, or no more. Otherwise the look has ended because it
+            had looked at as many as it may, and `next` goes on from there.
+    """
+
+    at: Instant
+    jobs: tuple[JobView, ...]
+    next: str | None
+    looked_at: int
+    is_complete: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleName:
+    """Which schedule has queued a job; `when` is None where the schedule is not there any more."""
+
+    id: str
+    key: str | None
+    when: str | None
+    words: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepView:
+    """A kept step of a job.
+
+    Attributes:
+        bytes: JSON text of its result.
+        claim_no: by which claim it was kept.
+    """
+
+    name: str
+    bytes: int
+    claim_no: int
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobPage:
+    """All that is known of one job.
+
+    Attributes:
+        reasons: all that is known to keep it from running, what must go first at the front; or what became of it.
+        attempts: those that failed or were interrupted, oldest first; None where the store does not keep them.
+        steps: the newest of those that are kept, the oldest of these first; None where the store keeps none.
+        steps_kept: how many are.
+        children: jobs that descend from the same root, the oldest first, if this is the root.
+        parents: jobs that it waits for, or has waited for, in the order of the call that has queued it.
+        gone_parents: those of them that retention has removed, each with its `id`, `name`, `state` and `rev`.
+        waiting: jobs that wait for it, or have, the oldest first.
+    """
+
+    at: Instant
+    job: JobView
+    traceback: str | None
+    reasons: tuple[Why, ...]
+    attempts: tuple[Attempt, ...] | None
+    steps: tuple[StepView, ...] | None
+    steps_kept: int
+    children: tuple[JobView, ...]
+    has_more_children: bool
+    parents: tuple[JobView, ...]
+    has_more_parents: bool
+    gone_parents: tuple[dict[str, Any], ...]
+    waiting: tuple[JobView, ...]
+    has_more_waiting: bool
+    schedule: ScheduleName | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorsPage:
+    """Failures in groups, the largest first.
+
+    Attributes:
+        looked_at: so many jobs that failed are in these groups, the newest.
+        is_capped: whether there may be more of them.
+    """
+
+    at: Instant
+    groups: tuple[ErrorGroup, ...]
+    looked_at: int
+    is_capped: bool

@@ -1,0 +1,157 @@
+"""The facts about a job and its surroundings at one instant, and the remarks that follow from them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from ..messages.boots import BootRecord
+from ..messages.jobs import Instant, JobRecord, Seconds
+from ..messages.pauses import PauseRecord
+from ..messages.views import ActorView, RuntimeView
+from ..stores.ports import DependencyStatus, QueuePosition
+from .control_client import Condition
+
+Code = Literal[
+    "expired",
+    "waits_for",
+    "not_due",
+    "no_runtime",
+    "store_locked",
+    "quiet",
+    "paused",
+    "parked",
+    "restarting",
+    "halted",
+    "quarantined",
+    "untold",
+    "solo",
+    "suspect",
+    "limit",
+    "group",
+    "rate",
+    "lanes_full",
+    "behind",
+    "just_now",
+    "unknown",
+    "claimed",
+    "old_lane",
+    "running",
+    "deferred",
+    "orphaned",
+    "done",
+    "dead",
+    "cancelled",
+]
+"""Why a queued job is not claimed, how far a running one has come, or how another has ended."""
+
+
+Defect = Literal["restarting", "halted", "quarantined"]
+"""Why handlers take no jobs."""
+
+DEFECTS = get_args(Defect)
+"""The reason that is mended most easily comes first."""
+
+BROKER = "broker"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Why:
+    """One thing that keeps a job from running, or what became of it.
+
+    Attributes:
+        code: for programs.
+        sentence: for people, of the job as `it`.
+        changes: what would change it; empty where nothing would, or need.
+    """
+
+    code: Code
+    sentence: str
+    changes: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenBoot:
+    """A boot on the store.
+
+    Attributes:
+        is_alive: None where nobody can know.
+        view: what it says of itself; None where it was not asked, or has not answered.
+        unheard: why there is no view.
+        condition: how it looks from outside.
+        silent_since: since when it has not answered whoever asks; None if it has, or was not asked.
+    """
+
+    record: BootRecord
+    is_alive: bool | None
+    view: RuntimeView | None = None
+    unheard: str = "it was not asked"
+    condition: Condition = "unknown"
+    silent_since: Instant | None = None
+
+    @property
+    def words(self) -> str:
+        """How a sentence names it."""
+        return f"boot {self.record.boot} (pid {self.record.pid} on {self.record.host})"
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether it takes no more jobs because somebody had it be quiet, as far as it has said."""
+        return self.view is not None and self.view.quiet is not None
+
+    @property
+    def stops(self) -> bool:
+        """Whether it takes no more jobs because it stops."""
+        return self.record.stopping or (self.view is not None and self.view.is_draining)
+
+    @property
+    def broker_busy(self) -> Seconds:
+        """For how long its broker has been at one message, as far as it has said."""
+        broker = self._actor(BROKER)
+        return 0.0 if broker is None else broker.busy_seconds or 0.0
+
+    def defect(self, name: str) -> Defect | None:
+        """Why it takes no jobs of a name that it has handlers for, as far as it has said."""
+        actors = [actor for actor in map(self._actor, (BROKER, f"handler:{name}")) if actor is not None]
+        if any(actor.status == "quarantined" for actor in actors):
+            return "quarantined"
+        if any(actor.status == "waiting" for actor in actors):
+            return "restarting"
+        return "halted" if any(actor.is_halted for actor in actors) else None
+
+    def crash_of(self, name: str) -> str | None:
+        """Its dead parts that took jobs of a name, and why they died."""
+        actors = [actor for actor in map(self._actor, (BROKER, f"handler:{name}")) if actor is not None]
+        return next((actor.last_crash for actor in actors if actor.status in ("quarantined", "waiting")), None)
+
+    def _actor(self, name: str) -> ActorView | None:
+        actors = () if self.view is None else self.view.actors
+        return next((one for one in actors if one.name == name), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitContext:
+    """A job, and what is known of its surroundings at one instant.
+
+    Attributes:
+        store: its address.
+        boots: those on the store, dead ones too.
+        has_all_boots: whether no boot is on the store that is not among these.
+        pause: what holds back the jobs of its name: a pause, a limit over the store, or both.
+        before: what stands before it; None where the store cannot say.
+        awaited: what it waits for, if it waits for other jobs.
+        is_handled_elsewhere: whether a boot that is not among these is known to have handlers for its name.
+        lock_holder: the process that has had the store's write lock all the while that somebody looked, if one has.
+    """
+
+    job: JobRecord
+    now: Instant
+    store: str
+    boots: Sequence[SeenBoot]
+    has_all_boots: bool = True
+    pause: PauseRecord | None = None
+    before: QueuePosition | None = None
+    awaited: DependencyStatus | None = None
+    is_handled_elsewhere: bool = False
+    lock_holder: int | None = None

@@ -1,0 +1,452 @@
+"""Why a job is not running: a pure function over one snapshot of its store, and over what those say who work on it.
+
+Every statement is certain. Where a snapshot cannot tell, the code is `unknown`, and the sentence says what is missing.
+Several
+things may keep a job from running at once: `reasons` has all that are known, and the first of them is the one that must
+go first.
+
+1. Things that only time and other jobs decide: `expired`, `waits_for`, `not_due`.
+2. Things that keep all jobs of the store waiting: `no_runtime`, `store_locked`, `quiet`.
+3. Things that keep the jobs of its name waiting: `paused`, `parked`, `restarting`, `halted`, `quarantined`.
+4. Things that keep this one waiting: `untold`, `solo`, `suspect`.
+5. That others have all the places, or come first: `limit`, `group`, `rate`, `lanes_full`, `behind`.
+
+Where none of this is known to be so, it is `just_now` for a moment, and `unknown` after that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from ..errors import alike
+from ..messages.jobs import ENDED, Instant, JobState, Seconds
+from ..messages.views import HandlerView, RuntimeView
+from ..rules.lifecycle import is_suspect
+from ..rules.rates import rate_read, rate_said, room_of, slower
+from ..rules.wording import about, attributed, brief, many, moment
+from .awaited import listed, revival, what_it_waits_for
+from .wait_context import DEFECTS, SeenBoot, WaitContext, Why
+
+JUST_NOW_SECONDS = 2.0
+"""A job that is due for less than this need not be held back by anything: should a hint be lost, processes find what
+others have queued once a second."""
+
+NAMED_MAX = 3
+"""So many processes are named in one sentence."""
+
+RESTART = "end that process and start it anew"
+START = "start a process that has a handler for it: your application, or `lamplighter run MODULE:RUNTIME`"
+
+
+def why(wait_context: WaitContext) -> Why:
+    """The condition that must go first, or the fate of a job that is not queued."""
+    return reasons(wait_context)[0]
+
+
+def reasons(wait_context: WaitContext) -> Sequence[Why]:
+    """All that is known to keep a job from running, what must go first at the front; at least one."""
+    state = wait_context.job.state
+    if state in ENDED:
+        return (_ended(wait_context),)
+    if state == JobState.RUNNING:
+        return (_held(wait_context),)
+    takers = _Candidates.of(wait_context)
+    found = [
+        *_of_time(wait_context),
+        *_of_the_store(wait_context, takers),
+        *_of_its_name(wait_context, takers),
+        *_of_its_own(wait_context, takers),
+        *_of_others(wait_context, takers),
+    ]
+    return tuple(found) or (_nothing_known(wait_context, takers),)
+
+
+DUE_AT_ONCE = "a requeue makes it due at once"
+SNOOZED = "a requeue runs it at once, but a job.snooze() in it lasts until its own end, unless it is requeued --afresh"
+
+
+class _Candidates(NamedTuple):
+    """The boots that might claim a job, fewer and fewer of them.
+
+    Attributes:
+        living: those that live, and those of which nobody knows it.
+        workers: the ones among them that run jobs.
+        awake: those that neither stop nor were told to be quiet.
+        handling: those that have a handler for its name.
+        sound: those whose parts for its name all work.
+    """
+
+    living: Sequence[SeenBoot]
+    workers: Sequence[SeenBoot]
+    awake: Sequence[SeenBoot]
+    handling: Sequence[SeenBoot]
+    sound: Sequence[SeenBoot]
+
+    @classmethod
+    def of(cls, wait_context: WaitContext) -> _Candidates:
+        name = wait_context.job.name
+        living = [boot for boot in wait_context.boots if boot.is_alive is not False and boot.record.kind != "operator"]
+        workers = [boot for boot in living if boot.record.kind == "worker"]
+        awake = [boot for boot in workers if not (boot.stops or boot.is_quiet)]
+        handling = [boot for boot in awake if name in boot.record.names]
+        sound = [boot for boot in handling if boot.defect(name) is None]
+        return cls(living, workers, awake, handling, sound)
+
+
+def _of_time(wait_context: WaitContext) -> Iterator[Why]:
+    job, now = wait_context.job, wait_context.now
+    if job.expires_at is not None and job.expires_at <= now:
+        yield Why(
+            code="expired",
+            sentence=f"it expired {about(now - job.expires_at)} ago, and the next write batch cancels it",
+            changes="requeue it: it does not expire any more then",
+        )
+    if wait_context.awaited is not None:
+        yield what_it_waits_for(wait_context.awaited)
+    if job.run_at > now:
+        because = f", since it {_since(job.reason)}" if job.reason else ""
+        if job.debounce_until is not None:
+            latest = moment(job.debounce_until)
+            because = f"; each call with its debounce key {job.debounce_key!r} puts it off, until {latest} at most"
+        yield Why(
+            code="not_due",
+            sentence=f"it is due in {about(job.run_at - now)}, at {moment(job.run_at)}{because}",
+            changes=f"time does; {SNOOZED if because.startswith(', since it was snoozed') else DUE_AT_ONCE}",
+        )
+
+
+def _since(reason: str) -> str:
+    """Why it waits, where its record says so in words that a handler's end has."""
+    return f"was {reason}" if reason.startswith(("snoozed", "interrupted")) else brief(reason)
+
+
+def _of_the_store(wait_context: WaitContext, takers: _Candidates) -> Iterator[Why]:
+    if not takers.workers and not wait_context.is_handled_elsewhere:
+        only = ""
+        if takers.living:
+            verb = "only queues" if len(takers.living) == 1 else "only queue"
+            only = f": {_named(takers.living)} {verb}"
+        yield Why(code="no_runtime", sentence=f"no process runs jobs on {wait_context.store}{only}", changes=START)
+        return
+    yield from _locked(wait_context, takers)
+    if takers.workers and not takers.awake and not wait_context.is_handled_elsewhere:
+        quiet = [boot for boot in takers.workers if boot.is_quiet and not boot.stops]
+        does = "is quiet" if len(quiet) == len(takers.workers) else "stops or is quiet" if quiet else "is about to stop"
+        changes = f"`lamplighter runtimes go {quiet[0].record.boot}`" if quiet else START
+        yield Why(
+            code="quiet",
+            sentence=f"every process that runs jobs {does}: {_named(takers.workers)}",
+            changes=changes,
+        )
+
+
+def _locked(wait_context: WaitContext, takers: _Candidates) -> Iterator[Why]:
+    holder = None if wait_context.lock_holder is None else f"process {wait_context.lock_holder}"
+    waits = [_waits_to_write(boot) for boot in takers.awake]
+    if holder is None and not (waits and min(waits) >= JUST_NOW_SECONDS):
+        return
+    since = f" for {about(min(waits))}" if waits and min(waits) >= JUST_NOW_SECONDS else ""
+    yield Why(
+        code="store_locked",
+        sentence=(
+            f"{holder or 'somebody else'} keeps the write lock of {wait_context.store}{since}: no job can be taken"
+        ),
+        changes=f"the end of the transaction in {holder or 'the process that has it'}, or of that process if it hangs",
+    )
+
+
+def _waits_to_write(boot: SeenBoot) -> Seconds:
+    """For how long a boot has waited until it may write, as far as it has said."""
+    turns = None if boot.view is None else boot.view.turns
+    return turns.under_way_seconds or 0.0 if turns is not None and turns.is_waiting else 0.0
+
+
+def _of_its_name(wait_context: WaitContext, takers: _Candidates) -> Iterator[Why]:
+    name, pause = wait_context.job.name, wait_context.pause
+    if pause is not None and pause.is_paused(wait_context.now):
+        # A pause of an older version on RabbitMQ does not say since when it is.
+        is_paused = "has been paused" if pause.since else "is paused"
+        told = attributed(pause.since or None, by=pause.by, until=pause.until, reason=pause.reason)
+        yield Why(
+            code="paused",
+            sentence=f"{name!r} {is_paused}{told}",
+            changes=f"`lamplighter names resume {name}`, or jobs.resume({name!r})",
+        )
+    if wait_context.is_handled_elsewhere:
+        return
+    if takers.awake and not takers.handling:
+        names = {known for boot in takers.living for known in boot.record.names}
+        hint = "".join(f"; did you mean {close!r}?" for close in alike(name, names))
+        yield Why(
+            code="parked",
+            sentence=f"no running process on {wait_context.store} has a handler for {name!r}{hint}",
+            changes=START,
+        )
+    if takers.handling and not takers.sound:
+        yield _broken(name, takers.handling)
+
+
+def _broken(name: str, boots: Sequence[SeenBoot]) -> Why:
+    """Why no boot that has handlers for a name takes its jobs: what is mended most easily is said."""
+    defects = {defect: [boot for boot in boots if boot.defect(name) == defect] for defect in DEFECTS}
+    defect, with_it = next((defect, some) for defect, some in defects.items() if some)
+    where, crash = _named(with_it), brief(with_it[0].crash_of(name) or "")
+    match defect:
+        case "restarting":
+            sentence = f"what takes jobs of {name!r} has died and is being restarted on {where}: {crash}"
+            return Why(code=defect, sentence=sentence, changes="its restart, after a back-off")
+        case "halted":
+            sentence = f"the handlers of {name!r} are halted on {where}: too many of its threads hang"
+            return Why(code=defect, sentence=sentence, changes=f"the end of some of these threads; or {RESTART}")
+    sentence = f"what takes jobs of {name!r} has died too often and is quarantined on {where}: {crash}"
+    return Why(code=defect, sentence=sentence, changes=RESTART)
+
+
+def _of_its_own(wait_context: WaitContext, takers: _Candidates) -> Iterator[Why]:
+    job, before = wait_context.job, wait_context.before
+    if not job.is_counted:
+        yield Why(
+            code="untold",
+            sentence="an application's own transaction has moved it, and no write batch has counted that yet",
+            changes="the next write batch of any process on the store",
+        )
+    if before is None:
+        return
+    if before.same_schedule is not None:
+        yield Why(
+            code="solo",
+            sentence=f"job {before.same_schedule} of its schedule runs, and overlap='queue_one' has one run at a time",
+            changes="the end of that job",
+        )
+    held = [before.suspects[boot.record.boot] for boot in takers.sound if boot.record.boot in before.suspects]
+    if is_suspect(job, wait_context.now) and takers.sound and len(held) == len(takers.sound):
+        yield Why(
+            code="suspect",
+            sentence=f"its process died {many(job.interruptions, 'time')} while it ran, so it runs alone among such "
+            f"jobs, and {listed([f'job {one}' for one in held])} {'is one' if len(held) == 1 else 'are such'}",
+            changes="the end of that job",
+        )
+
+
+def _of_others(wait_context: WaitContext, takers: _Candidates) -> Iterator[Why]:
+    job, before = wait_context.job, wait_context.before
+    free = list(takers.sound)
+    most = None if wait_context.pause is None else wait_context.pause.limit
+    if most is not None and before is not None and before.running >= most:
+        yield Why(
+            code="limit",
+            sentence=f"{before.running} of {most} jobs of {job.name!r} run that may run at once over the whole store",
+            changes=f"the end of one of them, `lamplighter names limit {job.name} N`, or jobs.limit({job.name!r}, n)",
+        )
+    limited = [boot for boot in free if _is_limited(boot, wait_context)]
+    if limited and len(limited) == len(free):
+        total = max(_total(boot, job.name) or 0 for boot in limited)
+        yield Why(
+            code="limit",
+            sentence=f"{total} of {total} jobs of {job.name!r} run that may run at once over the whole store "
+            "(concurrency_total)",
+            changes="the end of one of them, or a higher concurrency_total",
+        )
+    yield from _of_its_group(wait_context, free)
+    yield from _slowed(wait_context, free)
+    free = [boot for boot in free if boot not in limited]
+    full = [(boot, said) for boot in free if (said := _full(boot, wait_context)) is not None]
+    if full and len(full) == len(free):
+        yield Why(
+            code="lanes_full",
+            sentence="; ".join(said for _, said in full[:NAMED_MAX]),
+            changes="the end of one of these jobs, a higher concurrency, or another process",
+        )
+    if before is not None and before.ahead:
+        count = f"{before.ahead:,}{'+' if before.is_capped else ''} due job{'s' * (before.ahead != 1)}"
+        whose = f"of {job.name!r}" if job.group_key is None else f"of its group {job.group_key!r}"
+        yield Why(
+            code="behind",
+            sentence=f"{count} {whose} {'comes' if count.startswith('1 ') else 'come'} before it",
+            changes="time does; more lanes or processes, or a higher priority for jobs that are queued from now on",
+        )
+
+
+def _of_its_group(wait_context: WaitContext, free: Sequence[SeenBoot]) -> Iterator[Why]:
+    """Whether as many of its group run as any of these boots may have run."""
+    job, before = wait_context.job, wait_context.before
+    limits = [_least(one.per_group for one in _handlers(boot, job.name)) for boot in free]
+    known = [limit for limit in limits if limit is not None]
+    if before is None or before.of_group is None or not known or len(known) < len(limits):
+        return
+    if before.of_group >= max(known):
+        yield Why(
+            code="group",
+            sentence=f"its group {job.group_key!r} has {before.of_group} of {max(known)} jobs of {job.name!r} that may "
+            "run at once (concurrency_per_group)",
+            changes="the end of one of them, or a higher concurrency_per_group",
+        )
+
+
+def _slowed(wait_context: WaitContext, free: Sequence[SeenBoot]) -> Iterator[Why]:
+    """Whether the rates of all boots that might claim it have no room now."""
+    job, before = wait_context.job, wait_context.before
+    if before is None:
+        return
+    handlers = [_handlers(boot, job.name) for boot in free]
+    said = [[one.rate for one in some] for some in handlers]
+    yield from _closed(repr(job.name), said, before.spent_to, wait_context.now)
+    if job.group_key is not None:
+        said = [[one.rate_per_group for one in some] for some in handlers]
+        yield from _closed(f"its group {job.group_key!r}", said, before.group_spent_to, wait_context.now)
+
+
+def _closed(who: str, said: Sequence[Sequence[str | None]], spent_to: Instant | None, now: Instant) -> Iterator[Why]:
+    """Whether no boot's rate has room now.
+
+    Args:
+        said: of each boot the rates of its handlers.
+    """
+    rates = [slower(rate_read(one) for one in some if one is not None) for some in said]
+    rooms = {rate: room_of(rate, spent_to, now) for rate in rates if rate is not None}
+    if not rooms or None in rates or any(room.free for room in rooms.values()):
+        return
+    opens, rate = min((room.opens, rate_said(rate)) for rate, room in rooms.items())
+    yield Why(
+        code="rate",
+        sentence=f"{who} may start {rate}, and the rate opens in {about(opens - now)}, at {moment(opens)}",
+        changes="time does, or a higher rate",
+    )
+
+
+def _handlers(boot: SeenBoot, name: str) -> Sequence[HandlerView]:
+    """Its handlers of a name, as far as it has told of them."""
+    return [] if boot.view is None else [one for one in boot.view.handlers if one.name == name]
+
+
+def _least(limits: Iterable[int | None]) -> int | None:
+    """The lowest of those that there are."""
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def _total(boot: SeenBoot, name: str) -> int | None:
+    return _least(one.total for one in _handlers(boot, name))
+
+
+def _is_limited(boot: SeenBoot, wait_context: WaitContext) -> bool:
+    """Whether as many jobs of the name run in the whole store as this boot may add to."""
+    total = _total(boot, wait_context.job.name)
+    return total is not None and wait_context.before is not None and wait_context.before.running >= total
+
+
+def _full(boot: SeenBoot, wait_context: WaitContext) -> str | None:
+    """The reason why a boot has no lane for a job; None if it has one, or nobody knows."""
+    name, view = wait_context.job.name, boot.view
+    if view is None:
+        return None
+    lanes = [lane for lane in view.lanes if lane.abandoned is None]
+    mine = [lane for lane in lanes if lane.job_name == name]
+    places = sum(one.concurrency for one in view.handlers if one.name == name)
+    workers = int(view.limits.get("workers_max", 0))
+    if places and len(mine) >= places:
+        busy, what = mine, f"all {places} lanes of {name!r} are" if places > 1 else f"the one lane of {name!r} is"
+    elif workers and len(lanes) >= workers:
+        busy, what = lanes, f"all places (workers_max={workers}) are"
+    else:
+        return None
+    oldest = max(busy, key=lambda lane: lane.seconds)
+    return f"{what} busy on {boot.words}, the longest for {about(oldest.seconds)} with job {oldest.job_id}"
+
+
+def _nothing_known(wait_context: WaitContext, takers: _Candidates) -> Why:
+    due = wait_context.now - max(wait_context.job.run_at, wait_context.job.queued_at)
+    if due < JUST_NOW_SECONDS:
+        return Why(
+            code="just_now",
+            sentence=f"it is due for {about(max(0.0, due))}, and nothing is known to hold it back",
+            changes="the next write batch of a process that has a handler for it",
+        )
+    because = "; ".join(_gaps(wait_context, takers)) or (
+        f"nothing that can be seen holds it back, though it is due for {about(due)}"
+    )
+    return Why(code="unknown", sentence=f"unknown, because {because}")
+
+
+def _gaps(wait_context: WaitContext, takers: _Candidates) -> Iterator[str]:
+    """The unknown facts that might tell."""
+    if unsure := [boot for boot in takers.sound if boot.is_alive is None]:
+        yield f"nobody can know whether {_named(unsure)} lives ({unsure[0].unheard})"
+    silent = [boot for boot in takers.sound if boot.view is None]
+    for unheard in dict.fromkeys(boot.unheard for boot in silent):
+        mute = [boot for boot in silent if boot.unheard == unheard]
+        yield f"{_named(mute)} may take it and has not said what it is at ({unheard})"
+    for boot in takers.sound:
+        busy = boot.broker_busy
+        if busy >= JUST_NOW_SECONDS:
+            yield f"the broker of {boot.words} has been at one message for {about(busy)}"
+    if not takers.sound and wait_context.is_handled_elsewhere:
+        yield "another process has a handler for it, and was not asked what it is at"
+    if wait_context.before is None:
+        yield "this store does not say which jobs come before it"
+
+
+def _held(wait_context: WaitContext) -> Why:
+    """How far a running job has come."""
+    job = wait_context.job
+    boot = next((one for one in wait_context.boots if one.record.boot == job.boot), None)
+    if job.deferred:
+        sentence = "its handler has returned, and nobody has marked it done yet (auto_done=False)"
+        if job.expires_at is not None:
+            sentence += f"; its timeout is over in {about(max(0.0, job.expires_at - wait_context.now))}"
+        return Why(code="deferred", sentence=sentence, changes="mark_done with its token, or its timeout")
+    since = "" if job.claimed_at is None else f" for {about(max(0.0, wait_context.now - job.claimed_at))}"
+    if boot is None and wait_context.has_all_boots:
+        sentence = f"boot {job.boot}, which has claimed it, is not on the store any more"
+        return Why(code="orphaned", sentence=sentence, changes="the next start of a process takes it back")
+    if boot is not None and boot.is_alive is False:
+        sentence = f"{boot.words}, which has claimed it, is dead"
+        return Why(code="orphaned", sentence=sentence, changes="the next start, or another process, takes it back")
+    where = f"on boot {job.boot}" if boot is None else f"on {boot.words}"
+    if boot is not None and boot.view is not None:
+        return _on_a_lane(wait_context, boot, boot.view, where)
+    unsure = ""
+    if boot is not None and boot.is_alive is None:
+        unsure = ", and nobody can know whether that lives"
+    return Why(code="running", sentence=f"attempt {job.attempt + 1} has held it{since} {where}{unsure}")
+
+
+def _on_a_lane(wait_context: WaitContext, boot: SeenBoot, view: RuntimeView, where: str) -> Why:
+    """The answer of its boot about a claimed job."""
+    job = wait_context.job
+    lanes = [lane for lane in view.lanes if lane.job_id == job.id]
+    mine = next((lane for lane in lanes if lane.claim_no == job.claim_no), None)
+    if mine is not None:
+        asked = "" if mine.cancelled is None else f", and is asked to end: {brief(mine.cancelled)}"
+        did = "has run" if mine.unbegun is None else f"has not begun ({mine.unbegun})"
+        return Why(code="running", sentence=f"attempt {mine.attempt} {did} for {about(mine.seconds)} {where}{asked}")
+    if lanes:
+        old, grace = lanes[0], view.limits.get("lane_grace_seconds")
+        wait = "" if grace is None else f", or has had its {about(float(grace))} of grace"
+        return Why(
+            code="old_lane",
+            sentence=f"claim {old.claim_no} of it still runs {where}, though it does not count any more; claim "
+            f"{job.claim_no} begins when that has ended{wait}",
+            changes="a handler that responds to its signal",
+        )
+    return Why(code="claimed", sentence=f"it is claimed {where}, and about to begin")
+
+
+def _ended(wait_context: WaitContext) -> Why:
+    job = wait_context.job
+    ago = "" if job.ended_at is None else f" for {about(max(0.0, wait_context.now - job.ended_at))}"
+    match JobState(job.state):
+        case JobState.DONE:
+            return Why(code="done", sentence=f"it has been done{ago}")
+        case JobState.CANCELLED:
+            because = f": {brief(job.reason)}" if job.reason else ""
+            return Why(
+                code="cancelled", sentence=f"it has been cancelled{ago}{because}", changes=revival(wait_context.job)
+            )
+    said = dict.fromkeys(brief(text) for text in (job.reason, job.error) if text)
+    return Why(code="dead", sentence=": ".join([f"it has been dead{ago}", *said]), changes=revival(wait_context.job))
+
+
+def _named(boots: Sequence[SeenBoot]) -> str:
+    more = [f"{len(boots) - NAMED_MAX} more"] if len(boots) > NAMED_MAX else []
+    return listed([*(boot.words for boot in boots[:NAMED_MAX]), *more])

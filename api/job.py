@@ -1,0 +1,450 @@
+"""`Job`: what a handler gets, and what the calls of the Jobs API return."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Generic, Protocol, Unpack, cast
+
+from ..errors import Cancel, Discard, ResultLost, Retry, Snooze, UsageError
+from ..messages.jobs import Claim, JobKeywords, JobRecord, JobSpec, JobState, Seconds
+from ..messages.outcomes import Policy
+from ..rules.codec import decode, encode
+from ..rules.exception_classes import class_names
+from ..rules.exception_classes import is_tried_again as is_retried
+from .job_steps import JobSteps, StepContext, check_outside_steps
+
+PROGRESS_BYTES_MAX = 4096
+"""JSON text of one progress report."""
+
+if TYPE_CHECKING:
+    # Only from Python 3.13 on, `typing` has type variables with a default.
+    from typing_extensions import TypeVar
+
+    T = TypeVar("T")
+    R = TypeVar("R", default=Any)
+else:
+    from typing import TypeVar
+
+    T, R = TypeVar("T"), TypeVar("R")
+
+
+class JobTypes(Protocol):
+    """The types of a job's data and result, where its handler is known."""
+
+    def data(self, stored: Any) -> Any:
+        """The data as what its handler asks for."""
+
+    def result(self, stored: Any) -> Any:
+        """The result as what its handler returns."""
+
+
+class JobContext(Protocol):
+    """The part that a Job borrows while it runs: the calls that a snapshot cannot answer. Threads, tasks and child
+    processes each have their own.
+    """
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the job has been signalled to end."""
+
+    @property
+    def reason(self) -> str | None:
+        """Why it has been, if it has."""
+
+    @property
+    def policy(self) -> Policy:
+        """Its handler's, about attempts."""
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the runtime has begun to stop."""
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When its time is up."""
+
+    @property
+    def log(self) -> Any:
+        """A structlog logger with the job's fields bound."""
+
+    def sleep(self, seconds: Seconds) -> bool:
+        """Wait; False when woken by the signal, or because the runtime stops."""
+
+    def report(self, progress: str) -> None:
+        """Report progress, as JSON text."""
+
+    def queue(self, name: str, data: Any, options: JobKeywords) -> Job[Any]:
+        """Queue another job with the same root."""
+
+    async def aqueue(self, name: str, data: Any, options: JobKeywords) -> Job[Any]:
+        """The same, without blocking the event loop."""
+
+    def queue_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> list[Job[Any]]:
+        """Queue many, all of them or none."""
+
+    async def aqueue_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> list[Job[Any]]:
+        """The same, without blocking the event loop."""
+
+    def then(self, jobs: Sequence[JobSpec | tuple[str, Any]]) -> None:
+        """Keep jobs that are queued if the job ends as done."""
+
+    def parents(self, after: int) -> Sequence[Job[Any]]:
+        """Some of the jobs that it has waited for, without the first `after`; none behind the last."""
+
+    @property
+    def steps(self) -> StepContext:
+        """The steps of this attempt."""
+
+
+class Job(JobSteps, Generic[T, R]):
+    """One job: `Job[X]` has data of the type X. One that a handler object has queued, `Job[X, Y]`, has a result of the
+    type Y as well.
+
+    As `jobs.queue`, `get` or `list` return it, it is a snapshot of the stored job, which does not change any more. As a
+    handler gets it, it also has a token, a log, and a way to report progress.
+    """
+
+    __slots__ = ("_context", "_data", "deduplicated", "record", "types")
+
+    if not TYPE_CHECKING:
+
+        def __class_getitem__(cls, of: Any) -> Any:
+            """`Job[X]` is `Job[X, Any]`."""
+            return super().__class_getitem__(of if isinstance(of, tuple) else (of, Any))
+
+    def __init__(
+        self,
+        record: JobRecord,
+        *,
+        data: Any = ...,
+        context: JobContext | None = None,
+        deduplicated: bool = False,
+        types: JobTypes | None = None,
+    ) -> None:
+        self.record = record
+        self.deduplicated = deduplicated
+        """Whether `queue` found this job there already, by id or unique key, and stored nothing."""
+        self.types = types
+        """The types by the handler object that has queued it; None for a job that was queued, or found, by its name."""
+        self._data = data
+        self._context = context
+
+    @property
+    def id(self) -> str:
+        """The job's id."""
+        return self.record.id
+
+    @property
+    def name(self) -> str:
+        """Which handlers it is for."""
+        return self.record.name
+
+    @property
+    def data(self) -> T:
+        """The value it was queued with; validated when the handler asks for a type.
+
+        Raises:
+            UsageError: a handler object has queued it, and its stored data is no longer what the handler asks for.
+        """
+        if self._data is ...:
+            stored = decode(self.record.data)
+            self._data = stored if self.types is None else self.types.data(stored)
+        data: T = self._data
+        return data
+
+    @property
+    def state(self) -> JobState:
+        """`queued`, `running`, `done`, `dead` or `cancelled`, when this snapshot was taken."""
+        return JobState(self.record.state)
+
+    @property
+    def attempt(self) -> int:
+        """While it runs, which attempt this is (1 is the first); otherwise how many have been counted."""
+        return self.record.attempt + (self.record.state == JobState.RUNNING)
+
+    @property
+    def max_attempts(self) -> int | None:
+        """While it runs, after which attempt a failure is its last; otherwise what it was queued with."""
+        own = self.record.max_attempts
+        return own if own is not None or self._context is None else self._context.policy.max_attempts
+
+    def is_tried_again(self, error: BaseException) -> bool:
+        """Whether another attempt follows if this one ends with an error: for whoever cleans up, or tells people."""
+        if isinstance(error, Cancel | Discard | Snooze):
+            return isinstance(error, Snooze)
+        policy = self._lane().policy
+        most = policy.max_attempts if self.record.max_attempts is None else self.record.max_attempts
+        if self.attempt >= most or isinstance(error, Retry):
+            return self.attempt < most
+        return is_retried(class_names(type(error)), policy.retry_on, policy.discard_on)
+
+    @property
+    def token(self) -> str:
+        """Id and claim number, as a string that may travel: whoever has it may `mark_done` this attempt.
+
+        Raises:
+            UsageError: this is not a running job.
+        """
+        if self.record.state != JobState.RUNNING:
+            raise UsageError(f"expected a running job, as its handler gets it, got: job {self.id}, {self.state.value}")
+        return Claim(self.record).token
+
+    @property
+    def priority(self) -> int:
+        """Higher runs first."""
+        return self.record.priority
+
+    @property
+    def group(self) -> str | None:
+        """Which of the groups of its name, which take turns, it is of; None of none."""
+        return self.record.group_key
+
+    @property
+    def unique(self) -> str | None:
+        """Its unique key."""
+        return self.record.unique_key
+
+    @property
+    def debounce(self) -> str | None:
+        """The key of the calls of which it is the one job: of `Debounce`."""
+        return self.record.debounce_key
+
+    @property
+    def schedule(self) -> str | None:
+        """The schedule that queued it, if one did."""
+        return self.record.schedule
+
+    @property
+    def queued_at(self) -> datetime:
+        """When it was queued, in UTC."""
+        return _time(self.record.queued_at)
+
+    @property
+    def run_at(self) -> datetime:
+        """From when on it is due, in UTC."""
+        return _time(self.record.run_at)
+
+    @property
+    def started_at(self) -> datetime | None:
+        """When it was claimed last, in UTC: for the attempt that runs, or that ran last. None before that.
+
+        A requeue begins anew. RabbitMQ does not keep it of a job that is queued again.
+        """
+        return None if self.record.claimed_at is None else _time(self.record.claimed_at)
+
+    @property
+    def runs_on(self) -> str | None:
+        """The id of the runtime instance (`boot` in the log) that runs it, or that ran it last before it ended. None
+        while it is queued, also for a retry, and of a job that has ended in the queue.
+        """
+        return self.record.boot
+
+    @property
+    def ended_at(self) -> datetime | None:
+        """When it ended, in UTC."""
+        return None if self.record.ended_at is None else _time(self.record.ended_at)
+
+    @property
+    def waits(self) -> bool:
+        """Whether it waits for other jobs, those of its `after` and `after_ended`, of which one has not ended yet."""
+        return self.record.state == JobState.QUEUED and self.record.is_linked
+
+    @property
+    def slot(self) -> datetime | None:
+        """The instant (UTC) of the schedule that it stands for."""
+        return None if self.record.slot is None else _time(self.record.slot)
+
+    @property
+    def carried(self) -> dict[str, str]:
+        """The headers that the application's carriers gave it when it was queued."""
+        return {} if self.record.carried is None else decode(self.record.carried)
+
+    @property
+    def result(self) -> R:
+        """The value that its handler returned, or `mark_done` was given.
+
+        Raises:
+            ResultLost: the job is done, and its result could not be kept.
+            UsageError: a handler object has queued it, and its stored result is not what the handler returns.
+        """
+        record = self.record
+        if record.result is None:
+            if record.state == JobState.DONE and record.reason is not None:
+                raise ResultLost(f"job {self.id} ({self.name}) is done, but {record.reason}")
+            return cast("R", None)
+        stored = decode(record.result)
+        result: R = stored if self.types is None else self.types.result(stored)
+        return result
+
+    @property
+    def reason(self) -> str | None:
+        """Why it is in the state that it is in, in one line."""
+        return self.record.reason
+
+    @property
+    def error(self) -> str | None:
+        """The last error, in one line."""
+        return self.record.error
+
+    @property
+    def traceback(self) -> str | None:
+        """The last error's traceback."""
+        return self.record.traceback
+
+    @property
+    def progress_report(self) -> dict[str, Any] | None:
+        """The last report of the handler by `progress`: `done`, `total`, `note`."""
+        return None if self.record.progress is None else dict(decode(self.record.progress))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Its visible fields as JSON has them, for an answer of your API: times as ISO 8601 in UTC.
+
+        The data and the result are as they are stored. The traceback is left out: it is for you, and not for whoever
+        calls you. A result that was lost is None.
+        """
+        record = self.record
+        return {
+            "id": record.id,
+            "name": record.name,
+            "state": record.state,
+            "data": decode(record.data),
+            "result": None if record.result is None else decode(record.result),
+            "progress": self.progress_report,
+            "reason": record.reason,
+            "error": record.error,
+            "attempt": self.attempt,
+            "priority": record.priority,
+            "unique": record.unique_key,
+            "group": record.group_key,
+            "debounce": record.debounce_key,
+            "schedule": record.schedule,
+            "slot": _text(self.slot),
+            "queued_at": _text(self.queued_at),
+            "run_at": _text(self.run_at),
+            "started_at": _text(self.started_at),
+            "runs_on": record.boot,
+            "ended_at": _text(self.ended_at),
+        }
+
+    def __repr__(self) -> str:
+        return f"<Job {self.id} {self.name} {self.record.state}>"
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the handler should end now: timed out, cancelled, requeued, or the drain of a stop is over.
+
+        Whatever it returns after that changes nothing.
+        """
+        return self._lane().cancelled
+
+    @property
+    def cancel_reason(self) -> str | None:
+        """Why it is `cancelled`: "timed out", "cancelled", "requeued", "the runtime stopped" or what else has happened.
+        None as long as it is not.
+        """
+        return self._lane().reason
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the runtime has begun to stop: a handler that cannot finish within the drain should end now.
+
+        How it ends counts. `raise Snooze(0)` puts the job back for the next process, and uses no attempt.
+        """
+        return self._lane().stopping
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When this attempt times out, in UTC."""
+        return self._lane().deadline
+
+    @property
+    def log(self) -> Any:
+        """A structlog logger that carries the job's fields."""
+        return self._lane().log
+
+    def sleep(self, seconds: Seconds) -> bool:
+        """Wait. True after the whole time; False, at once, when the job is `cancelled` or the runtime is `stopping`.
+
+        It blocks its thread. A coroutine awaits `asyncio.sleep` instead, which is cancelled by the signal.
+        """
+        return self._lane().sleep(seconds)
+
+    def progress(self, done: float, total: float | None = None, note: str | None = None) -> None:
+        """Say how far the job is; others see it as `jobs.get(id).progress_report`.
+
+        Cheap enough for a loop: reports in quick succession are merged.
+
+        Raises:
+            UsageError: it is not JSON-serializable in `PROGRESS_BYTES_MAX`.
+        """
+        report = {"done": done, "total": total, "note": note}
+        self._lane().report(encode(report, what="progress", bytes_max=PROGRESS_BYTES_MAX, mends=True))
+
+    def queue(self, name: str, data: Any = None, **options: Unpack[JobKeywords]) -> Job[Any]:
+        """Queue another job that descends from this one in the log; see `jobs.queue`. Works in child processes too."""
+        return self._lane().queue(name, data, options)
+
+    async def aqueue(self, name: str, data: Any = None, **options: Unpack[JobKeywords]) -> Job[Any]:
+        """`queue` for a handler that is a coroutine function: the other jobs of its loop go on meanwhile."""
+        return await self._lane().aqueue(name, data, options)
+
+    def queue_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> list[Job[Any]]:
+        """`queue` many at once: all of them, or none; see `jobs.queue_many`."""
+        return self._lane().queue_many(jobs)
+
+    async def aqueue_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> list[Job[Any]]:
+        """`queue_many` for a handler that is a coroutine function."""
+        return await self._lane().aqueue_many(jobs)
+
+    def then(self, *jobs: JobSpec | tuple[str, Any]) -> None:
+        """Queue jobs if and only if this one ends as done: they are stored with its end, or not at all.
+
+        Any other end of this attempt drops them: an error, a timeout, a `Snooze`, a cancel, a requeue, the death of its
+        process. A job that must follow any end is queued before, with `after_ended=` this one. Called twice, it adds.
+        A job without an id gets this job's with two numbers, such as `.1.1` and `.1.2`, of which the first
+        rises with each retry and requeue. A `delay` counts from the end of this job. Works in child processes too.
+
+        Args:
+            jobs: `JobSpec` objects or (name, data) pairs, at most `then_jobs_max`, with `then_bytes_max` of data.
+
+        Raises:
+            UsageError: one of them cannot be, or they are too many: none of this call is kept. Or `auto_done=False`:
+                `jobs.mark_done` takes them. Or the function of a step says it, which no later attempt calls again.
+        """
+        check_outside_steps(self.id)
+        self._lane().then(jobs)
+
+    def parents(self) -> Iterator[Job[Any]]:
+        """The jobs that it has waited for, with their states, results and errors: those of `after` in their order, then
+        those of `after_ended`. They are read some at a time. Works in child processes too; elsewhere, see
+        `jobs.parents`.
+
+        Raises:
+            UnknownJob: retention has removed one of them, as this job was done before and was requeued.
+        """
+        return in_pages(self._lane().parents)
+
+    def _steps(self) -> StepContext:
+        return self._lane().steps
+
+    def _lane(self) -> JobContext:
+        if self._context is None:
+            raise UsageError(f"only the Job that a handler gets can do this, not a snapshot of job {self.id}")
+        return self._context
+
+
+def in_pages(page: Callable[[int], Sequence[Job[Any]]]) -> Iterator[Job[Any]]:
+    """All jobs that come in pages, each of which, those behind so many, is asked for when it is wanted."""
+    read = 0
+    while jobs := page(read):
+        yield from jobs
+        read += len(jobs)
+
+
+def _time(instant: float) -> datetime:
+    return datetime.fromtimestamp(instant, UTC)
+
+
+def _text(time: datetime | None) -> str | None:
+    return None if time is None else time.isoformat()

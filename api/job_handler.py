@@ -1,0 +1,184 @@
+"""Handler objects: what `jobs.handler` leaves in the place of a function, which queues its jobs by their type."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable, Coroutine, Iterable
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, Unpack, overload
+
+from ..errors import UsageError
+from ..handlers.handler import Handler
+from ..messages.jobs import JobKeywords, JobSpec, QueueKeywords
+from ..rules.codec import Encoded, encode
+from ..rules.new_jobs import spec_of
+from ..rules.validation import unknown_options
+from .job import Job
+from .queueing import Queueing
+
+P = ParamSpec("P")
+D = TypeVar("D")
+C = TypeVar("C")
+R = TypeVar("R")
+
+ELSEWHERE = {
+    "delay": ".queue(data)",
+    "delay_on_commit": ".queue(data, connection=...)",
+    "apply_async": ".queue(data, delay=..., at=..., expires=..., priority=...)",
+    "send": ".queue(data)",
+    "send_with_options": ".queue(data, delay=..., priority=...)",
+    "enqueue": ".queue(data)",
+    "enqueue_at": ".queue(data, at=...)",
+    "enqueue_in": ".queue(data, delay=...)",
+    "schedule": ".queue(data, delay=...)",
+    "submit": ".queue(data)",
+    "perform_async": ".queue(data)",
+    "defer": ".queue(data)",
+    "aenqueue": ".aqueue(data)",
+    "defer_async": ".aqueue(data)",
+    "kiq": ".aqueue(data)",
+    "map": ".many([data, data])",
+    "starmap": ".many([data, data])",
+    "apply": ".queue(data) with lamplighter.testing.Inline",
+    **dict.fromkeys(("call_local", "fn", "run"), "{function}(job), which calls the function"),
+    **dict.fromkeys(
+        ("s", "si", "signature", "subtask", "then", "pipe", "message"),
+        "job.then(({name!r}, data)) in the handler of the job before it, or .queue(data, after=[job])",
+    ),
+}
+"""Names that the functions of other job queues have, and their names here."""
+
+
+class JobHandler(Generic[P, D, C, R]):
+    """A function that does the jobs of one name. Called, it does what the function does.
+
+    Attributes:
+        name: of its jobs.
+        id: what `jobs.remove_handler` takes.
+    """
+
+    __qualname__: str
+    __wrapped__: Callable[Concatenate[Job[D, Any], P], C]
+
+    def __init__(self, jobs: Queueing, handler: Handler) -> None:
+        functools.update_wrapper(self, handler.fn)
+        self.name = handler.name
+        self.id = handler.id
+        self._jobs = jobs
+        self._types = handler.types
+
+    if TYPE_CHECKING:
+
+        def __call__(self, job: Job[D, Any], /, *args: P.args, **kwargs: P.kwargs) -> C: ...
+
+    else:
+        # The function's own first parameter has a name, by which it may be called.
+
+        def __call__(self, *args, **kwargs):
+            return self.__wrapped__(*args, **kwargs)
+
+    @overload
+    def queue(self: JobHandler[P, None, C, R], data: None = None, **options: Unpack[QueueKeywords]) -> Job[None, R]: ...
+
+    @overload
+    def queue(self, data: D, **options: Unpack[QueueKeywords]) -> Job[D, R]: ...
+
+    def queue(self, data: Any = None, **options: Unpack[QueueKeywords]) -> Job[Any, R]:
+        """Queue a job; the options are those of `jobs.queue`.
+
+        Raises:
+            UsageError, NotStarted, StoreUnavailable: as `jobs.queue`.
+            UsageError: the data is not what the function asks for.
+        """
+        self._jobs.warn_if_blocking("queue", self.name, name=self.name)
+        self._check("queue", options)
+        return self._typed(self._jobs.queue(self.name, self.fitting(data), **options))
+
+    @overload
+    async def aqueue(
+        self: JobHandler[P, None, C, R], data: None = None, **options: Unpack[QueueKeywords]
+    ) -> Job[None, R]: ...
+
+    @overload
+    async def aqueue(self, data: D, **options: Unpack[QueueKeywords]) -> Job[D, R]: ...
+
+    async def aqueue(self, data: Any = None, **options: Unpack[QueueKeywords]) -> Job[Any, R]:
+        """`queue` for asyncio applications."""
+        self._check("aqueue", options)
+        return self._typed(await self._jobs.aqueue(self.name, self.fitting(data), **options))
+
+    def many(self, payloads: Iterable[D], **options: Unpack[JobKeywords]) -> list[Job[D, R]]:
+        """Queue a job for each of some payloads: all of them, or none. Each has these options.
+
+        Raises:
+            UsageError, NotStarted, StoreUnavailable: as `jobs.queue_many`.
+            UsageError: one of them is not what the function asks for; none is stored.
+        """
+        self._jobs.warn_if_blocking("many", self.name, name=self.name)
+        return [self._typed(job) for job in self._jobs.queue_many(self._specs(payloads, options))]
+
+    async def amany(self, payloads: Iterable[D], **options: Unpack[JobKeywords]) -> list[Job[D, R]]:
+        """`many` for asyncio applications."""
+        return [self._typed(job) for job in await self._jobs.aqueue_many(self._specs(payloads, options))]
+
+    def fitting(self, data: Any) -> Encoded:
+        """The data as it is stored, of which nobody need look again whether it is right.
+
+        Raises:
+            UsageError: it is not JSON-serializable, or the function cannot take it.
+        """
+        text = encode(data, what="data", bytes_max=sys.maxsize)
+        try:
+            self._types.check(text)
+        except UsageError as error:
+            raise UsageError(f"the handler of {self.name!r}: {error}") from None
+        return Encoded(text)
+
+    if not TYPE_CHECKING:
+        # Type checkers are to find such a name, and do not if there is this.
+
+        def __getattr__(self, name):
+            # It is looked up without `self.name`, which a copy does not have yet.
+            of, function = self.__dict__.get("name"), self.__dict__.get("__name__", "")
+            meant = ELSEWHERE.get(name, "").format(name=of, function=function)
+            hint = f" (the handler of {of!r}); did you mean {meant}?" if meant and of is not None else ""
+            raise AttributeError(f"'JobHandler' object has no attribute {name!r}{hint}", name=name, obj=self)
+
+    def __reduce__(self) -> str:
+        """It is pickled as what a module has under its name: another process finds its own there."""
+        return self.__qualname__
+
+    def __repr__(self) -> str:
+        return f"<JobHandler {self.name}: {self.__wrapped__!r}>"
+
+    def _specs(self, payloads: Iterable[D], options: JobKeywords) -> list[JobSpec]:
+        if alone := options.keys() & {"id", "unique", "debounce"}:
+            raise UsageError(f"expected options that many jobs can have, got: {', '.join(sorted(alone))}")
+        return [spec_of(f"{self.name}.many", self.name, self.fitting(data), options) for data in payloads]
+
+    def _check(self, call: str, options: QueueKeywords) -> None:
+        """A caller that passes the function's arguments, as other job queues want them, gets an error about that and
+        not about the data.
+
+        Raises:
+            UsageError: there is no such option.
+        """
+        known = QueueKeywords.__annotations__
+        if unknown := options.keys() - known.keys():
+            example = f"{call}({{{min(unknown)!r}: ...}})"
+            raise unknown_options(unknown, known, f"{self.name}.{call}, whose data is one argument, as in {example},")
+
+    def _typed(self, job: Job[Any]) -> Job[Any, R]:
+        return Job(job.record, deduplicated=job.deduplicated, types=self._types)
+
+
+class HandlerDecorator(Protocol):
+    """The decorator that `jobs.handler("name")` returns."""
+
+    @overload
+    def __call__(
+        self, fn: Callable[Concatenate[Job[D, Any], P], Coroutine[Any, Any, R]], /
+    ) -> JobHandler[P, D, Coroutine[Any, Any, R], R]: ...
+
+    @overload
+    def __call__(self, fn: Callable[Concatenate[Job[D, Any], P], R], /) -> JobHandler[P, D, R, R]: ...

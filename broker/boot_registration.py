@@ -1,0 +1,138 @@
+"""Who a runtime is on its store: a boot that has a row there, lives by a lock, hears hints, and answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..environment.clock import Clock
+from ..environment.environment import Environment
+from ..errors import StoreError, StoreUnavailable
+from ..messages.boots import OPERATOR, BootKind, BootRecord
+from ..messages.jobs import Instant, Seconds
+from ..stores.opening import controls, neighbours
+from ..stores.ports import Answer, Store
+from ..stores.turn_ports import Turn
+
+RETRY_SECONDS = 0.01
+"""Between two tries to be registered."""
+
+
+class BootRegistration:
+    """Who a runtime is on its store. One that its store does not know any more takes another standing.
+
+    Args:
+        kind: what it does.
+
+    Attributes:
+        stays: whether the boot ends and its row stays, so that others have to find it dead.
+    """
+
+    def __init__(self, environment: Environment, store: Store, kind: BootKind = "worker") -> None:
+        self.boot = environment.new_id()[:12]
+        self.presence, self.hints = neighbours(environment, store, self.boot)
+        self.controls = controls(environment, store, self.boot)
+        self.stays = False
+        self._kind = kind
+        self._environment = environment
+        self._store = store
+
+    def enter(self, heard: Callable[[], None], answer: Answer) -> None:
+        """Take the lock by which the others see that this boot lives, call `heard` for every hint, and `answer` for
+        every question from outside.
+
+        Raises:
+            UsageError, StoreUnavailable: see `Presence.enter`.
+        """
+        self.presence.enter(self.boot)
+        self.hints.listen(heard, self._environment.spawn)
+        self.controls.serve(answer, self._environment.spawn)
+
+    def leave(self) -> None:
+        """Let go of the lock, the hints and the questions, however much of them was had."""
+        self.controls.close()
+        self.hints.close()
+        self.presence.leave(self.boot, stays=self.stays)
+
+    def record(self, names: Sequence[str], now: Instant) -> BootRecord:
+        """The row by which the others know this boot."""
+        host, pid = self._environment.whereabouts()
+        version, python = self._environment.versions()
+        return BootRecord(
+            boot=self.boot,
+            pid=pid,
+            host=host,
+            started_at=now,
+            hint=self.hints.address,
+            names=tuple(names),
+            kind=self._kind,
+            version=version,
+            python=python,
+            control=self.controls.address,
+        )
+
+    def register(
+        self, names: Sequence[str], clock: Clock, seconds_max: Seconds
+    ) -> tuple[dict[str, Any], list[tuple[str, dict[str, Any]]]]:
+        """Enter this boot's row, so that the others know it. Return what its start logs of that, and what else the
+        store has to log.
+
+        Raises:
+            StoreUnavailable: it has not been possible for so long.
+            StoreError: waiting would not help, because a person must change something.
+        """
+        give_up_at = clock.monotonic() + seconds_max
+        while True:
+            try:
+                boot_no, others, news = self._enroll(self.record(names, clock.now()))
+            except StoreUnavailable as error:
+                for ailment in self._store.health_issues():
+                    if ailment.status == "red":
+                        reason = f"expected {self._store.address} to be usable, got: {ailment.reason}"
+                        raise StoreError(reason) from error
+                if clock.monotonic() > give_up_at:
+                    raise
+                self._environment.event().wait(RETRY_SECONDS)
+            else:
+                # Without this hint a runtime that was alone on the file would not look for others until its next poll.
+                self._hint(others)
+                return place_of(boot_no, others), news
+
+    def _enroll(self, record: BootRecord) -> tuple[int, Sequence[BootRecord], list[tuple[str, dict[str, Any]]]]:
+        with self._store.turn(self.boot, record.started_at) as turn:
+            others = turn.boots.all()
+            boot_no = turn.boots.register(record)
+        return boot_no, others, turn.news
+
+    def unregister(self, logged: int, now: Instant) -> None:
+        """Remove this boot's row, if nothing is left for others to do.
+
+        Args:
+            logged: the last of its turns that the log was told of.
+        """
+        with self._store.turn(self.boot, now) as turn:
+            others, self.stays = leave(turn, self.boot, logged)
+        self._hint(others)
+
+    def _hint(self, others: Sequence[BootRecord]) -> None:
+        self.hints.send([other.hint for other in others if other.hint is not None and other.boot != self.boot])
+
+
+def leave(turn: Turn, boot: str, logged: int) -> tuple[list[BootRecord], bool]:
+    """Remove the row of a boot whose actors have stopped. Return the other boots, and whether the row stays.
+
+    The row stays if the boot still holds a claim, or has not logged all that it stored: whoever finds it dead does
+    both.
+    """
+    boots = turn.boots.all()
+    own = next((one for one in boots if one.boot == boot), None)
+    stays = own is not None and (own.turn != logged or bool(turn.jobs.open_claims(boot)))
+    if own is not None and not stays:
+        turn.boots.forget((boot,))
+    return [one for one in boots if one.boot != boot], stays
+
+
+def place_of(boot_no: int, others: Sequence[BootRecord]) -> dict[str, Any]:
+    """Where a boot stands among those of its store, as its start says it; nothing where boots have no numbers."""
+    beside = sorted(other.boot_no for other in others if other.kind != OPERATOR)
+    return {"boot_no": boot_no, "beside": beside} if boot_no else {}

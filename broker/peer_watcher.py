@@ -1,0 +1,188 @@
+"""The other processes on a store: this broker looks at what they have done, and sends them hints when it has done
+something.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+from ..errors import StoreError, StoreUnavailable, UsageError
+from ..messages.jobs import Instant, JobState, Seconds
+from ..messages.mail import CheckDue, Revoke, Wake
+from ..stores.ports import Store
+from .alarms import Alarms
+from .outbox import Outbox
+from .parked import PARKED_SECONDS
+from .state import BrokerState
+
+POLL_SECONDS = 1.0
+"""How often a broker looks for other processes, also if it believes that it is alone: the hint of a new one may be
+lost.
+"""
+
+POLL = CheckDue(foreign=True, poll=True)
+
+CHANGES_SECONDS = 0.02
+"""Between two looks at who has come, and at what others have done to schedules and to our claims. Those who wait for a
+job's end are told at once; under load each turn of each neighbour brings a hint, and nothing else is that urgent."""
+
+AGAIN_SECONDS = 0.1
+"""How long after a look that failed the next one is made."""
+
+
+class PeerWatcher:
+    """A broker's knowledge of other processes between turns. The thread that takes the turn calls every method.
+
+    Args:
+        now: wall time.
+        tell: sends a message to an actor of this boot.
+        say: logs an event.
+        wake_the_ended: tells those who wait for jobs that have ended, or are gone.
+    """
+
+    def __init__(
+        self,
+        state: BrokerState,
+        store: Store,
+        alarms: Alarms,
+        *,
+        now: Callable[[], Instant],
+        tell: Callable[[str, Any], object],
+        say: Callable[..., None],
+        wake_the_ended: Callable[[], None],
+    ) -> None:
+        self._state = state
+        self._store = store
+        self._alarms = alarms
+        self._now = now
+        self._tell = tell
+        self._say = say
+        self._unseen = False
+        self._wake_the_ended = wake_the_ended
+        self._schedules_seen = 0
+        self._others_committed = False
+        self._polled = False
+        self._changed = False
+        self._changes_due = 0.0
+        self._boot_of_last_turn = ""
+        self._parked_due = 0.0
+
+    def note(self, looks: Iterable[CheckDue]) -> None:
+        """Remember that hints and polls have come, until they are looked into."""
+        for look in looks:
+            self._others_committed = self._others_committed or look.foreign
+            self._polled = self._polled or look.poll
+
+    def look(self) -> bool:
+        """If a hint or a poll has come, look at what other processes have done; and now and then, whose jobs nobody
+        takes. True when a process has come or died: that takes a turn.
+        """
+        try:
+            if self._others_committed:
+                self._read_commits()
+            self._look_for_parked()
+            self._others_committed = self._polled = False
+        except (StoreUnavailable, StoreError):
+            # The next message makes it look again. The turn meets the same trouble, and reports it; if it does not, no
+            # message may come before the next poll, so an alarm brings one.
+            self._alarms.after("changes", AGAIN_SECONDS, CheckDue(foreign=True))
+            return True
+        return self._state.membership_changed
+
+    def poll(self) -> None:
+        """Poll for other processes, where there may be any. A turn was taken, so it is known which of them live."""
+        wanted = not self._state.presence.is_sole
+        self._alarms.poll(POLL_SECONDS, POLL, wanted=wanted)
+        if self._boot_of_last_turn != self._state.boot:
+            self._boot_of_last_turn = self._state.boot
+            # Not at once: an application may add handlers right after its start.
+            self._parked_in(POLL_SECONDS)
+
+    def hint(self, out: Outbox) -> None:
+        """Hint to the other processes that they should look, if a turn has changed anything that may concern them."""
+        if self._state.others and (out.hint or _concerns_others(out)):
+            self._state.standing.hints.send([boot.hint for boot in self._state.others if boot.hint is not None])
+
+    def _read_commits(self) -> None:
+        """Who died, what ended, and what else has changed."""
+        if self._polled:
+            self._keep_up()
+            # One that can be seen again is no longer among those of which nobody knows.
+            unsure = self._state.untraced or self._state.hidden
+            if unsure or not all(self._state.presence.is_alive(other.boot) for other in self._state.others):
+                self._state.membership_changed = True
+        known = self._changed
+        self._changed = self._store.changed() or known
+        if not self._changed:
+            return
+        self._wake_the_ended()
+        wait = self._changes_due - self._state.monotonic()
+        if wait <= 0.0:
+            self._read_changes()
+            self._changed = False
+            self._changes_due = self._state.monotonic() + CHANGES_SECONDS
+        elif not known:
+            self._alarms.after("changes", wait, CheckDue(foreign=True))
+
+    def _look_for_parked(self) -> None:
+        """Each minute, or with the next message: say whose jobs wait for a handler that nobody has."""
+        state, monotonic = self._state, self._state.monotonic()
+        if self._boot_of_last_turn != state.boot:
+            # It is not known yet which other boots live.
+            return
+        if monotonic >= self._parked_due or (self._others_committed and state.parked.is_any_news(monotonic)):
+            is_handled = partial(state.is_handled, others=state.others)
+            meant = partial(state.meant, others=state.others)
+            for line in state.parked.look(self._store, self._now(), monotonic, is_handled, meant):
+                self._say("name.parked", **line)
+            self._parked_in(PARKED_SECONDS)
+
+    def _parked_in(self, seconds: Seconds) -> None:
+        # Polls wake the broker, or retention where nobody is polled for: nothing more has to.
+        self._parked_due = self._state.monotonic() + seconds
+
+    def _keep_up(self) -> None:
+        """Make anew what somebody has removed of this boot's files. Without its lock file the others take it for
+        dead.
+        """
+        try:
+            self._state.presence.keep(self._state.boot)
+            self._unseen = False
+        except (StoreUnavailable, UsageError) as error:
+            if not self._unseen:
+                self._unseen = True
+                self._say("presence.lost", reason=str(error))
+        self._state.standing.hints.keep()
+        controls = self._state.standing.controls
+        controls.keep()
+        if (trouble := controls.trouble()) is not None:
+            self._say("control.lost", reason=trouble)
+
+    def _read_changes(self) -> None:
+        """Who came or went, which claims of ours count no longer, whether the scheduler has to look."""
+        others = self._state.others
+        around = self._store.surroundings(self._state.boot)
+        present = {boot.boot: boot for boot in around.boots if boot.boot != self._state.boot}
+        if present.keys() != {other.boot for other in others} or around.is_lost:
+            self._state.membership_changed = True
+        # Their names may have changed, which decides whether a job is parked.
+        self._state.others = [present.get(other.boot, other) for other in others]
+        if around.change_no != self._schedules_seen:
+            self._tell("scheduler", Wake(reload=True))
+            self._schedules_seen = around.change_no
+        held_ids = [job.id for capacity in self._state.capacities.values() for job in capacity.held.values()]
+        known = self._store.jobs.known(held_ids) if held_ids else {}
+        for name, capacity in self._state.capacities.items():
+            for key, held in capacity.held.items():
+                job = known.get(held.id)
+                if job is None:
+                    self._tell(f"handler:{name}", Revoke(key=key, reason="it has ended elsewhere"))
+                elif (job.key, job.state) != (key, JobState.RUNNING.value):
+                    self._tell(f"handler:{name}", Revoke(key=key, reason=job.reason or f"it is {job.state}"))
+
+
+def _concerns_others(out: Outbox) -> bool:
+    claimed = {moved.job.id for moved in out.transitions if moved.event == "job.claimed"}
+    return any(moved.event != "job.claimed" and moved.job.id not in claimed for moved in out.transitions)

@@ -1,0 +1,51 @@
+"""Parts that the looking subcommands share: they only read, and need no runtime."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+
+from ..admin.inspector import Inspector
+from ..admin.inspectors import inspector_at
+from ..rules.codec import encode_own
+from ..rules.printable import visible
+from ..rules.wording import span
+from .options import add_output, add_show_data, add_store, add_watch, store_of, watched
+from .page import Page
+
+
+def declare_inspecting(parser: argparse.ArgumentParser) -> None:
+    """Let a subcommand be told where to look, and how to show what it sees."""
+    add_store(parser)
+    add_show_data(parser)
+    add_output(parser)
+    add_watch(parser)
+
+
+def inspected(arguments: argparse.Namespace, show: Callable[[Inspector], int]) -> int:
+    """Look once, or again and again; the last exit code."""
+    with inspector_at(store_of(arguments), shows_data=arguments.show_data) as inspector:
+        return watched(arguments, lambda: show(inspector))
+
+
+def page_of(arguments: argparse.Namespace) -> Page:
+    """Where it is shown."""
+    return Page(arguments.color)
+
+
+def print_json(view: object) -> None:
+    """One object on a line of its own."""
+    print(encode_own(view))
+
+
+def note(text: str) -> None:
+    """Say something beside the data: it goes to standard error, and is in no pipe."""
+    print(visible(text), file=sys.stderr)
+
+
+def ago(now: float, instant: float | None) -> str:
+    """How long something was before another instant, or comes after it."""
+    if instant is None:
+        return ""
+    return f"{span(now - instant)} ago" if instant <= now else f"in {span(instant - now)}"

@@ -1,0 +1,210 @@
+"""The state that the parts of a turn on RabbitMQ share: its changes, and its publishes and acks at the end.
+
+Nothing leaves before the turn ends: then everything is published in one pipeline, and what it stands for is
+acknowledged once the server has confirmed all of it. So a job is always in a queue, or in two, and never in none.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ...errors import UsageError
+from ...messages.jobs import Instant, JobRecord, JobState, NewJob, Seconds, Transition
+from ...messages.outcomes import Outcome, Verdict
+from ...rules.lifecycle import MOVES
+from ...rules.turn_record import TurnRecord
+from ..transitions import born, ending, says_ending
+from ..troubles import BootLost
+from . import job_message as wire
+from .deliveries import Delivery, HeldJob
+from .link import Message
+from .state import RabbitState
+from .topology import DEAD, queue_of, route
+from .turn_end import CommitPlan, MemoryChange
+
+DEAD_SECONDS_KEPT = 30 * 86400.0
+"""How long a dead job stays in its queue. The server removes it, so a runtime's own retention does not apply."""
+
+FULL_SECONDS = 1.0
+"""How long a job waits that goes back into a queue that takes no more."""
+
+SPARE_SHARE = 1 / 8
+"""The part of the server's largest message that the data of a job leaves for its errors."""
+
+HIGH_PRIORITY = 5
+"""A quorum queue knows two priorities; from this one on it is the higher."""
+
+
+class PendingTurn(TurnRecord):
+    """A turn while nothing of it has left.
+
+    Attributes:
+        ops: what it will do at its end, and how what it has done to memory is taken back.
+        state: what this runtime remembers between turns.
+    """
+
+    def __init__(
+        self, state: RabbitState, boot: str, now: Instant, *, version: int, leads: bool, bytes_max: int | None
+    ) -> None:
+        super().__init__(boot, now)
+        self.expiry: Instant | None = None
+        self.version = version
+        self.leads = leads
+        self.lost: BootLost | None = None
+        self.ops = CommitPlan()
+        self.state = state
+        self._bytes_max = bytes_max
+
+    @property
+    def writes(self) -> int:
+        ops = self.ops
+        sent = len(ops.messages) + len(ops.notices) + len(ops.records)
+        return len(self.transitions) + len(self.notes) + sent
+
+    def change(self, undo: Callable[[], object], redo: Callable[[], object] | None = None) -> None:
+        """Note a change that was made to memory, see `MemoryChange`."""
+        self.ops.changes.append(MemoryChange(undo, redo))
+
+    def publish(
+        self,
+        job: JobRecord,
+        delay: Seconds,
+        reply_to: str | None,
+        beside: Mapping[str, Any] | None = None,
+        *,
+        deadline: int | None = None,
+    ) -> None:
+        """Send a job to its queue, at once or after a delay.
+
+        Args:
+            deadline: when it expires, see `Delivery.deadline`.
+        """
+        self.ops.names.add(job.name)
+        if job.name in self.state.ailing.full:
+            # The job goes through a queue of delays. If the full queue refused it here, the turn would fail, with all
+            # the endings in it that would make room.
+            delay = max(delay, FULL_SECONDS)
+        exchange, key, rest = route(queue_of(job.name), delay)
+        headers: dict[str, Any] = {wire.REST: math.ceil(rest * 1000)} if rest > 0.0 else {}
+        if deadline is not None:
+            headers[wire.EXPIRES] = deadline
+        self.ops.messages.append(
+            Message(
+                exchange,
+                key,
+                wire.waiting(job, beside),
+                priority=HIGH_PRIORITY if job.priority > 0 else 0,
+                reply_to=reply_to,
+                message_id=wire.message_id(job.id),
+                headers=headers or None,
+            )
+        )
+
+    def add(self, job: NewJob) -> JobRecord:
+        """Publish a new job, and remember that this runtime has."""
+        record = self.state.memory.doubtful.get(job.id)
+        if record is None or (record.name, record.data) != (job.name, job.data):
+            record = born(job, 0)
+        self.check_data(job)
+        seconds = job.expires_in
+        deadline = None if seconds is None else math.ceil((self.state.time.now() + seconds) * 1000)
+        self.publish(record, job.run_at - self.now, self.state.results_name, deadline=deadline)
+        self.remember(record)
+        self.transitions.append(Transition("job.queued", record, None, {}))
+        return record
+
+    def remember(self, record: JobRecord) -> None:
+        """This runtime has queued a job."""
+        queued, doubtful = self.state.memory.queued, self.state.memory.doubtful
+        before = queued.get(record.id)
+        queued.put(record)
+
+        def undo() -> None:
+            queued.pop(record.id) if before is None else queued.put(before)
+            if record.claim_no == 0:
+                # The job may have been published although the turn failed: a caller that asks again means the same job.
+                doubtful.put(record.id, record)
+
+        self.change(undo, lambda: queued.put(record))
+
+    def check_data(self, job: NewJob) -> None:
+        """Refuse a job of which the server would refuse the message."""
+        self.check_size(len(job.data), "data", spare=SPARE_SHARE)
+
+    def check_size(self, size: int, what: str, *, spare: float = 0.0) -> None:
+        """Refuse what the server would refuse, and end the session for it.
+
+        Args:
+            spare: which share of the limit is left for what comes to it until the job has ended.
+        """
+        limit = self._bytes_max
+        if limit is not None and size > limit * (1.0 - spare):
+            raise UsageError(
+                f"expected {what} of at most {int(limit * (1.0 - spare))} bytes as JSON, because the server's "
+                f"max_message_size is {limit}, got: {size} bytes; pass a reference"
+            )
+
+    def settle_held(self, held: HeldJob, outcome: Outcome, verdict: Verdict) -> JobRecord:
+        """Record how a claim ended that counts."""
+        claimed = held.job
+        changes = ending(claimed, outcome, verdict, self.now)
+        step = move(claimed, verdict.event, says_ending(outcome, verdict), **changes)
+        if verdict.run_at is None:
+            self.record_end(step, held.delivery)
+        else:
+            self.record_wait(step, held.delivery, step.job.run_at - self.now)
+        return step.job
+
+    def record_end(self, step: Transition, delivery: Delivery) -> None:
+        """A job has ended: send its completion to the runtime that queued it, and keep it if it is dead."""
+        reply_to, job = delivery.arrival.reply_to, step.job
+        is_far = reply_to is not None and reply_to != self.state.results_name
+        is_dead = job.state == JobState.DEAD
+        body = wire.ended(job, wire.unknown(delivery.arrival.body)) if is_far or is_dead else b""
+        label = wire.message_id(job.id)
+        self.check_size(len(body), "a result, together with the job's data,")
+        if is_far and reply_to is not None:
+            # A caller that learns of a dead job may requeue it at once, so it must be in the queue of dead jobs by
+            # then.
+            into = self.ops.notices if is_dead else self.ops.messages
+            into.append(Message("", reply_to, body, message_id=label, mandatory=False))
+        if is_dead:
+            self.ops.messages.append(Message("", DEAD, body, message_id=label, lives=DEAD_SECONDS_KEPT))
+        if reply_to == self.state.results_name:
+            self.ops.done.append(lambda: self.state.memory.end(step.job))
+        self._record(step, delivery)
+
+    def record_wait(self, step: Transition, delivery: Delivery, delay: Seconds) -> None:
+        """Publish a job that waits again, as a new message."""
+        deadline = None if step.job.expires_at is None else delivery.deadline
+        self.publish(step.job, delay, delivery.arrival.reply_to, wire.unknown(delivery.arrival.body), deadline=deadline)
+        self._record(step, delivery)
+
+    def _record(self, step: Transition, delivery: Delivery) -> None:
+        state = self.state
+        self.transitions.append(step)
+        self.ops.acknowledged.append(delivery)
+        self.ops.done.append(lambda: state.memory.note_ended(delivery.copy, step.job))
+
+    def let_go(self, claimed: JobRecord) -> HeldJob | None:
+        """A lane has a job no longer. None if it had lost it before."""
+        held_by = self.state.deliveries.held
+        held = held_by.pop(claimed.key)
+        if held is not None:
+            self.change(lambda: held_by.put(held), lambda: held_by.pop(claimed.key))
+            if held.is_marked and not held.is_lost:
+                # The attempt has ended, and so has not killed its process.
+                self.ops.records.append({"is": "ended", "id": claimed.id})
+        return held
+
+
+def move(job: JobRecord, event: str, fields: dict[str, Any], *, passed: int = 0, **changes: Any) -> Transition:
+    """A job moves on.
+
+    Args:
+        passed: how many steps it has made that nobody knows any more: claims whose runtime is gone.
+    """
+    moved = job._replace(**{"state": MOVES[event][1].value, "rev": job.rev + passed + 1, **changes})
+    return Transition(event, moved, job.state, fields)

@@ -1,0 +1,189 @@
+"""The fate of jobs that wait for others, once these have ended.
+
+An ending only notes that its job is ripe. Here the children of ripe jobs are looked at, so many links a turn; the rest
+stays ripe for the next turn, whoever takes it. All is decided by what is stored: what the parents are now. So it is the
+same whichever road led to an end, and whoever dies in between.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
+
+from ...messages.jobs import ENDED, JobParent, JobRecord, JobState
+from ...rules.lifecycle import fate
+from ...rules.links import NAMED_PARENTS_MAX, name_parents, shared_fate
+from ..transitions import freed, revived
+from . import links
+from .job_rows import key_holder
+from .jobs import SqliteJobs
+from .moves import ripen
+from .open_turn import OpenTurn
+
+NEXT_RIPE = "select parent, child, place from lamplighter_parents_to_check order by parent limit 1"
+
+LINKS_OF = """
+  select l.place, l.met, c.* from lamplighter_links l indexed by lamplighter_links_parent
+  join lamplighter_jobs c on c.no = l.child
+  where l.parent = ? and (l.child, l.place) > (?, ?) order by l.child, l.place limit ?
+"""
+
+PARENTS_OF = f"""
+  select l.place, l.any_end, coalesce(p.id, g.id), coalesce(p.name, g.name), coalesce(p.state, g.state),
+    coalesce(p.rev, g.rev)
+  from {links.PARENTS} where l.child = ? order by l.place
+"""
+
+
+class _ParentState(NamedTuple):
+    """A parent of a job that is judged."""
+
+    place: int
+    any_end: int
+    id: str
+    name: str
+    state: str
+    rev: int
+
+
+class SqliteLinks:
+    """The `JobLinks` of a turn."""
+
+    def __init__(self, turn: OpenTurn) -> None:
+        self._turn = turn
+        self._jobs = SqliteJobs(turn)
+        self._connection = turn.connection
+
+    def unknown(self, job_ids: Sequence[str]) -> Collection[str]:
+        return links.unknown(self._connection, job_ids)
+
+    def child_of(self, job: JobRecord) -> str | None:
+        return links.child_of(self._connection, job.no)
+
+    def parents_of(self, job: JobRecord) -> tuple[JobParent, ...]:
+        parents = map(_ParentState._make, self._connection.execute(PARENTS_OF, (job.no,)))
+        return tuple(JobParent(parent.id, any_end=bool(parent.any_end)) for parent in parents)
+
+    def judge_births(self) -> Mapping[int, JobRecord]:
+        born, self._turn.born_linked = self._turn.born_linked, []
+        judged: dict[int, JobRecord] = {}
+        for no in born:
+            child = self._job(no)
+            if child is not None and self._is_waiting(child) and not links.is_open(self._connection, no):
+                judged[no] = self._judge(child)[0]
+        return judged
+
+    def free(self, most: int) -> bool:
+        self.judge_births()
+        while self._turn.has_ripe and most > 0:
+            ripe = self._connection.execute(NEXT_RIPE).fetchone()
+            if ripe is None:
+                self._turn.has_ripe = False
+            else:
+                parent_no, child_no, place = ripe
+                most -= self._look_at(parent_no, child_no, place, most)
+        return self._turn.has_ripe and self._connection.execute(NEXT_RIPE).fetchone() is not None
+
+    def _look_at(self, parent_no: int, child_no: int, place: int, most: int) -> int:
+        """Look at the links of a ripe job behind a place, at most so many; how many were read, and at least one."""
+        parent = self._job(parent_no)
+        rows = self._connection.execute(LINKS_OF, (parent_no, child_no, place, most)).fetchall()
+        read, last = 0, 0
+        for place, met, *row in rows:
+            child = JobRecord._make(row)
+            if parent is not None:
+                # A second link to one parent follows the first, which may have moved the child.
+                known = self._job(child.no) if child.no == last else child
+                read += 1 + (0 if known is None else self._pass_on(parent, known, place, met))
+            last = child.no
+            if read >= most:
+                values = (child.no, place, parent_no)
+                self._connection.execute(
+                    "update lamplighter_parents_to_check set child = ?, place = ? where parent = ?", values
+                )
+                return read
+        self._connection.execute("delete from lamplighter_parents_to_check where parent = ?", (parent_no,))
+        return max(read, 1)
+
+    def _pass_on(self, parent: JobRecord, child: JobRecord, place: int, met: str | None) -> int:
+        """Have one link say what its parent is now, and its child follow; how many other links were read for it."""
+        now_met = parent.state if links.has_ended(parent) else None
+        if now_met == met:
+            return 0
+        if not child.is_linked:
+            # The child no longer waits. Its open link is marked as met, so that it is not examined again.
+            if met is None:
+                self._meet(child.no, place, now_met)
+            return 0
+        if child.state in ENDED:
+            revival = self._revive(child, parent)
+            if revival is None:
+                return 0
+            child = revival
+        self._meet(child.no, place, now_met)
+        if now_met is None or not self._is_waiting(child) or links.is_open(self._connection, child.no):
+            return 0
+        return self._judge(child)[1] - 1
+
+    def _is_waiting(self, child: JobRecord) -> bool:
+        return child.is_linked and child.is_counted and child.state == JobState.QUEUED
+
+    def _meet(self, child_no: int, place: int, met: str | None) -> None:
+        self._connection.execute(
+            "update lamplighter_links set met = ? where child = ? and place = ?", (met, child_no, place)
+        )
+        self._turn.has_open_links = self._turn.has_open_links or met is None
+
+    def _judge(self, child: JobRecord) -> tuple[JobRecord, int]:
+        """Decide what becomes of a job whose links are all met: what it is now, and how many links were read."""
+        parents = [_ParentState._make(row) for row in self._connection.execute(PARENTS_OF, (child.no,))]
+        again = [one for one in parents if one.state not in ENDED or one.rev <= 0]
+        for one in again:
+            # It was queued again in this very turn, and its links were not looked at yet.
+            self._meet(child.no, one.place, None)
+        if again:
+            return child, len(parents)
+        ended = fate((one.state, bool(one.any_end)) for one in parents)
+        if ended == JobState.QUEUED:
+            return self._free(child, parents), len(parents)
+        cause = next(one for one in parents if one.state == ended and not one.any_end)
+        event, says = shared_fate(ended, cause.id, cause.name, len(parents))
+        says["named"] = name_parents([(cause.id, cause.rev, False)])
+        changes = {"reason": says["reason"], "ended_at": self._turn.now}
+        return self._jobs.move_surely(child, event, says, changes), len(parents)
+
+    def _free(self, child: JobRecord, parents: list[_ParentState]) -> JobRecord:
+        named = name_parents([(one.id, one.rev, bool(one.any_end)) for one in parents])
+        while len(named) > NAMED_PARENTS_MAX:
+            # One move names no more; the others are named before it.
+            self._turn.note({"k": "linked", "j": child.id, "n": child.name, "y": named[:NAMED_PARENTS_MAX]})
+            named = named[NAMED_PARENTS_MAX:]
+        waited = round(max(0.0, self._turn.now - child.queued_at), 6)
+        says = {"parents": len(parents), "waited": waited, "named": named}
+        return self._jobs.move_surely(child, "job.freed", says, freed(child, self._turn.now))
+
+    def _revive(self, child: JobRecord, parent: JobRecord) -> JobRecord | None:
+        """Have a job that has shared its parents' fate wait for them again; None if another holds its key by now."""
+        now = self._turn.now
+        says = {
+            "run_at": now,
+            "reason": f"{parent.id} was queued again",
+            "parents": links.count(self._connection, child.no),
+        }
+        try:
+            revival = self._jobs.move_surely(child, "job.requeued", says, revived(now))
+        except sqlite3.IntegrityError:
+            # It stays as it is, and leaves for good.
+            self._connection.execute("update lamplighter_jobs set waits = 0 where no = ?", (child.no,))
+            holder = key_holder(self._connection, child)
+            about = {"job_id": holder.id, "job_name": holder.name, "claim_no": holder.claim_no}
+            more = {"attempt": holder.attempt, "asked_id": child.id, "unique_key": child.unique_key}
+            self._turn.news.append(("job.deduplicated", {**about, **more}))
+            return None
+        ripen(self._turn, child.no)
+        return revival
+
+    def _job(self, no: int) -> JobRecord | None:
+        row = self._connection.execute("select * from lamplighter_jobs where no = ?", (no,)).fetchone()
+        return None if row is None else JobRecord._make(row)

@@ -1,0 +1,102 @@
+"""A hold on the files of a database that no close elsewhere in the process can undo.
+
+Who closes a SQLite file last copies the log into it and deletes the log; who opens it first cuts the shared memory
+beside it to nothing. Whether somebody else has it open, SQLite asks by POSIX locks, and a process loses those as soon
+as it closes *any* descriptor of the file, as a host does that copies its own database
+(https://sqlite.org/howtocorrupt.html, 2.2). The next program that looks into the file then does either under whoever
+commits to it. So the bytes that SQLite would have to lock for that are locked by an open file description as well,
+while a store has the file open.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass
+
+from .. import locks
+
+SHARED = (0x40000002, 510)
+"""The bytes of a database that whoever has it open shares, and whoever closes it last has alone: the first, how many
+(https://sqlite.org/src/file/src/os.h)."""
+
+DEAD_MAN = (128, 1)
+"""Those of `-shm`, which whoever opens it first has alone (`UNIX_SHM_DMS` in https://sqlite.org/src/file/src/os_unix.c)."""
+
+KEPT_MAX = 64
+"""Files that nobody here holds any more and whose descriptors stay open all the same."""
+
+
+@dataclass(slots=True)
+class PosixLockGuard(locks.OpenFile):
+    """A descriptor of a database file. It outlives its holders: to close it would drop the locks of the host's own
+    connections."""
+
+    held: tuple[int, int]
+    holders: int = 0
+
+
+_kept: dict[tuple[int, int], PosixLockGuard] = {}
+"""By device and inode, which nobody else can get while the descriptor is open."""
+
+_lock = threading.RLock()
+"""Held while this changes, and during a fork."""
+
+
+def take(path: str, held: tuple[int, int]) -> PosixLockGuard | None:
+    """Hold these bytes of the file at a path, which is open already. None where that cannot be."""
+    with _lock:
+        try:
+            found = os.stat(path)
+            kept = _kept.get((found.st_dev, found.st_ino))
+            if kept is None or not kept.is_open():
+                kept = _opened(path, held)
+            locks.share(kept.descriptor, *held)
+        except OSError:
+            return None
+        kept.holders += 1
+        return kept
+
+
+def kept_open(path: str, held: tuple[int, int]) -> PosixLockGuard | None:
+    """The file at a path, for whoever only looks at it: these bytes are held no more than they were. None where that
+    cannot be."""
+    with _lock:
+        try:
+            found = os.stat(path)
+            kept = _kept.get((found.st_dev, found.st_ino))
+            return kept if kept is not None and kept.is_open() else _opened(path, held)
+        except OSError:
+            return None
+
+
+def release(kept: PosixLockGuard) -> None:
+    """Release the file, so that SQLite's last close of it may copy and delete the log."""
+    with _lock:
+        kept.holders -= 1
+        if kept.holders == 0 and kept.is_open():
+            locks.give_back(kept.descriptor, *kept.held)
+
+
+def _opened(path: str, held: tuple[int, int]) -> PosixLockGuard:
+    unheld = [key for key, kept in _kept.items() if kept.holders == 0]
+    deleted = [key for key in unheld if not _kept[key].is_open() or os.fstat(_kept[key].descriptor).st_nlink == 0]
+    for key in {*deleted, *unheld[: max(0, len(unheld) - KEPT_MAX + 1)]}:
+        _kept.pop(key).close()
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    file = os.fstat(descriptor)
+    kept = _kept[file.st_dev, file.st_ino] = PosixLockGuard(descriptor, file, held)
+    return kept
+
+
+def _let_go_in_child() -> None:
+    """In a forked child, close the parent's descriptors: a child that outlives its parent must hold nothing for it. The
+    child has no locks of its own that a close would drop.
+    """
+    for kept in _kept.values():
+        kept.close()
+    _kept.clear()
+    _lock.release()
+
+
+os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_let_go_in_child)

@@ -1,0 +1,182 @@
+"""The environment of the processes of a simulation: time, threads, chance, the store, and one another."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections import Counter
+from collections.abc import Callable
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+from ...environment.environment import Environment
+from ...messages.jobs import Instant, Seconds
+from ...stores.controls import NoControls, ServerControls
+from ...stores.hints import Hints
+from ...stores.ports import Store
+from ...stores.presence import Presence, SolePresence
+from ...stores.sqlite.store import SqliteStore
+from .child_processes import VirtualProcessRunner
+from .faults import FaultPoints, Faults
+from .neighbours import VirtualHints, VirtualPresence
+from .places import Disk, Server
+from .virtual_primitives import (
+    VirtualActorMailbox,
+    VirtualClock,
+    VirtualEvent,
+    VirtualLock,
+    VirtualLoop,
+    VirtualLoopReply,
+    VirtualMailbox,
+    VirtualQueue,
+    VirtualRelock,
+    VirtualReply,
+    VirtualThread,
+    accepted,
+)
+from .virtual_scheduler import Process, VirtualScheduler
+
+MAIN = "main"
+"""The name of a process's main thread."""
+
+STANDS_IN_SHARE = 0.5
+"""How many of the callers that may do an actor's work do it, where the actor waits."""
+
+
+class SimulatedEnvironment:
+    """The environment of the processes of one simulation.
+
+    Args:
+        is_sole: whether there is one process alone.
+
+    Attributes:
+        disk: below the store, if its power can be cut.
+        server: that the stores are on, if they are in no file.
+        path: the file that they are in, unless they are elsewhere.
+        accepted: the jobs that applications were told are stored, and when they were.
+        is_sole: whether nobody else can be on the store, so that nobody need be looked for.
+    """
+
+    def __init__(
+        self, world: VirtualScheduler, faults: Faults, server: Server | None, reached: Counter[str], *, is_sole: bool
+    ) -> None:
+        self.disk: Disk | None = None
+        self.path: Path | None = None
+        self.accepted: dict[str, Instant] = {}
+        self._world = world
+        self._faults = faults
+        self.server = server
+        self._reached = reached
+        self.is_sole = is_sole
+        self._homes: dict[str, Process] = {}
+        self._listeners: dict[str, tuple[Process, Callable[[], None]]] = {}
+        self._clocks: list[VirtualClock] = []
+
+    def environment(
+        self,
+        process: Process,
+        failpoints: FaultPoints,
+        stores: list[Store],
+        *,
+        leave: Callable[[int], None],
+        is_starting: Callable[[], bool],
+    ) -> Environment:
+        """One process's, for one life.
+
+        Args:
+            stores: takes every store that is opened.
+            leave: ends a forked child.
+            is_starting: whether its runtime has not started yet.
+        """
+        world = self._world
+
+        def spawn(run: Callable[[], object], name: str) -> VirtualThread:
+            if world.current.name == MAIN and is_starting():
+                failpoints.at("thread.start")
+            return VirtualThread(world, run, name, process)
+
+        def clock() -> VirtualClock:
+            self._clocks.append(VirtualClock(world, process))
+            return self._clocks[-1]
+
+        def store(address: str, **options: Any) -> Store:
+            stores.append(self._store(environment, process, address, options))
+            return stores[-1]
+
+        def neighbours(store: Store, boot: str) -> tuple[Presence, Hints]:
+            if self.server is not None:
+                return SolePresence(), self.server.hints(store)
+            hints = VirtualHints(world, process, boot, self._listeners, self._faults, self._reached)
+            return VirtualPresence(self._homes, process, is_sole=self.is_sole), hints
+
+        def may_stand_in() -> bool:
+            task = world.current
+            is_safe = not (world.is_in_test or task.may_be_struck or task.process.is_fork)
+            return is_safe and asyncio._get_running_loop() is None and world.chance.random() < STANDS_IN_SHARE
+
+        def visit(url: str) -> Any:
+            assert self.server is not None
+            return self.server.visit(environment, process)
+
+        environment = Environment(
+            clock=clock,
+            chance=lambda: world.chance,
+            lock_holder=lambda: "somebody",
+            new_id=lambda: f"{world.chance.getrandbits(96):024x}",
+            spawn=spawn,
+            may_stand_in=may_stand_in,
+            thread_id=lambda: id(world.current),
+            lock=lambda: VirtualLock(world),
+            relock=lambda: VirtualRelock(world),
+            event=lambda: VirtualEvent(world),
+            mailbox=lambda: VirtualMailbox(world),
+            actor_mailbox=lambda: VirtualActorMailbox(world, self._reached),
+            queue=lambda: VirtualQueue(world),
+            signal=process.signal,
+            reply=lambda: VirtualReply(world, self._accept),
+            loop_reply=lambda: VirtualLoopReply(world, self._accept),
+            loop=lambda: VirtualLoop(world, spawn),
+            runners={"process": lambda: VirtualProcessRunner(world, process)},
+            store=store,
+            neighbours=neighbours,
+            controls=lambda store, boot: NoControls() if store.notifier is None else ServerControls(store.notifier),
+            visit=visit,
+            whereabouts=lambda: ("simulation", process.pid),
+            versions=lambda: ("simulated", "simulated"),
+            pid=lambda: world.current.process.pid if world.current.process.is_fork else process.pid,
+            leave=leave,
+            failpoints=failpoints,
+        )
+        return environment
+
+    def step_clock(self, seconds: Seconds, *, asleep: bool = False) -> None:
+        """Move wall time alone, and tell every clock."""
+        self._world.step_clock(seconds, asleep=asleep)
+        for clock in self._clocks:
+            clock.jumped(seconds)
+        self._clocks = [clock for clock in self._clocks if clock.is_going]
+
+    def forget(self, process: Process, what: str) -> None:
+        """Somebody takes away what tells the others of a process's runtimes: their locks, or their rows."""
+        for boot in sorted(process.boots):
+            if what == "lose_lock":
+                self._homes.pop(boot, None)
+                continue
+            assert self.path is not None
+            with closing(sqlite3.connect(self.path, timeout=0.0)) as connection, suppress(sqlite3.OperationalError):
+                connection.execute("delete from lamplighter_boots where boot = ?", (boot,))
+                connection.commit()
+
+    def _store(self, environment: Environment, process: Process, address: str, options: dict[str, Any]) -> Store:
+        if self.server is not None:
+            return self.server.store(environment, process, options["failpoints"])
+        connect = None if self.disk is None else self.disk.connect
+        if connect is None and options["durability"] == "full":
+            # Only a power cut takes what is not synced, and there is none.
+            options["durability"] = "os"
+        return SqliteStore(address, connect=connect, **options)
+
+    def _accept(self, answer: Any) -> None:
+        for job in accepted(answer):
+            self.accepted[job.id] = self._world.now

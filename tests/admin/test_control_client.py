@@ -1,0 +1,179 @@
+"""Who asks the boots on a file from outside, and what it thinks of those that do not answer."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+from lamplighter import Runtime, StoreUnavailable, UsageError
+from lamplighter.admin.control_client import PATIENT_AGAIN_SECONDS, SILENT_SECONDS, ControlClient
+from lamplighter.messages.boots import BootRecord
+from lamplighter.messages.views import DeclaredView, RuntimeView
+from lamplighter.rules.control_lines import AskRefused
+from lamplighter.stores.asking import ask_all
+from lamplighter.stores.presence import FilePresence
+
+PATIENCE = 15.0
+"""Seconds that a busy machine may take."""
+
+
+def room(rt, timeout=PATIENCE):
+    return ControlClient(rt.boot.store.path, timeout)
+
+
+def test_all_boots_on_a_file_are_asked_at_once_and_each_answers_for_itself(runtime):
+    one, other = runtime(), runtime()
+    boots = [rt.boot.id for rt in (one, other)]
+
+    reached = room(one).views(boots)
+
+    assert {boot: found.view.boot for boot, found in reached.items()} == dict(zip(boots, boots, strict=True))
+    assert {(found.condition, found.is_alive, found.silent_since) for found in reached.values()} == {
+        ("answers", True, None)
+    }
+    assert sorted(room(one).entered()) == sorted(boots)
+
+
+def test_a_boot_is_asked_for_one_thing_and_an_answer_of_another_kind_is_refused(runtime):
+    rt = runtime()
+
+    assert room(rt).ask(rt.boot.id, "declares", DeclaredView).schedules == ()
+    with pytest.raises(AskRefused, match="expected by to be"):
+        room(rt).ask(rt.boot.id, "quiet", DeclaredView, by="x" * 300)
+
+
+@pytest.mark.parametrize("made", ["{folder}/{boot}", "../app.db-boots/{boot}", "", "\0"])
+def test_an_id_that_is_a_path_reaches_no_runtime_of_another_store(runtime, tmp_path, made):
+    rt = runtime()
+    with Runtime(tmp_path / "other.db"):
+        pass
+    outside = ControlClient(str(tmp_path / "other.db"), PATIENCE)
+    boot = made.format(folder=f"{rt.boot.store.path}-boots", boot=rt.boot.id)
+
+    with pytest.raises(UsageError, match="expected the id of a runtime instance"):
+        outside.ask(boot, "view", RuntimeView)
+    with pytest.raises(UsageError, match="expected the id of a runtime instance"):
+        outside.is_alive(boot)
+
+
+def test_a_boot_that_is_gone_is_dead_if_its_lock_file_is_left_and_else_unknown(runtime, tmp_path):
+    rt = runtime()
+    gone = rt.boot.id
+    path = rt.boot.store.path
+    rt.stop()
+    Path(f"{path}-boots", "dead.lock").touch()
+
+    reached = ControlClient(path).views([gone, "dead"])
+
+    assert [(one.condition, one.is_alive, one.view) for one in reached.values()] == [
+        ("unknown", None, None),
+        ("dead", False, None),
+    ]
+    with pytest.raises(StoreUnavailable, match=f"expected runtime instance {gone} to answer, got: nobody answers"):
+        ControlClient(path).ask(gone, "view", RuntimeView)
+    with pytest.raises(StoreUnavailable, match="its process is dead"):
+        ControlClient(path).ask("dead", "view", RuntimeView)
+
+
+STOPS = """
+    import signal, sys
+    from lamplighter import Runtime
+    runtime = Runtime(sys.argv[1])
+    with runtime:
+        print(runtime.boot.id, flush=True)
+        signal.pause()
+"""
+
+
+@pytest.fixture
+def process(tmp_path):
+    """A process with a runtime on a file: it, the id of its boot, and the file."""
+    script, path = textwrap.dedent(STOPS), str(tmp_path / "jobs.db")
+    host = subprocess.Popen([sys.executable, "-c", script, path], stdout=subprocess.PIPE, text=True)
+    yield host, host.stdout.readline().strip(), path
+    host.kill()
+    host.wait()
+    host.stdout.close()
+
+
+@pytest.mark.skipif(not hasattr(socket, "SO_PEERCRED"), reason="only Linux says whose process it is")
+def test_a_process_that_a_signal_has_stopped_is_not_waited_for(process):
+    host, boot, path = process
+    os.kill(host.pid, signal.SIGSTOP)
+    os.waitid(os.P_PID, host.pid, os.WSTOPPED)
+
+    # If it were, this would not end.
+    found = ControlClient(path, 1e6).views([boot])[boot]
+
+    assert (found.condition, found.pid) == ("stopped", host.pid)
+
+
+@pytest.mark.skipif(not hasattr(socket, "SO_PEERCRED"), reason="only Linux says whose process it is")
+def test_a_process_that_a_signal_has_stopped_is_shown_so_until_it_goes_on(process):
+    host, boot, path = process
+    outside = ControlClient(path, 0.5)
+    os.kill(host.pid, signal.SIGSTOP)
+    os.waitid(os.P_PID, host.pid, os.WSTOPPED)
+
+    first, again = outside.views([boot])[boot], outside.views([boot])[boot]
+    os.kill(host.pid, signal.SIGCONT)
+    after = ControlClient(path, PATIENCE).views([boot])[boot]
+
+    assert (first.condition, first.is_alive, first.view, first.pid) == ("stopped", True, None, host.pid)
+    assert first.why == f"a signal or a debugger has stopped process {host.pid}"
+    assert again.silent_since == first.silent_since is not None
+    assert (after.condition, after.view.pid) == ("answers", host.pid)
+
+
+def test_whoever_looks_again_does_not_wait_again_for_a_boot_that_says_nothing(process, monkeypatch):
+    host, boot, path = process
+    waits = []
+
+    def ask(sockets, question, timeout, monotonic, **others):
+        waits.extend(timeout for _ in sockets)
+        return ask_all(sockets, question, timeout, monotonic, **others)
+
+    monkeypatch.setattr("lamplighter.admin.control_client.ask_all", ask)
+    outside = ControlClient(path, 0.5)
+    os.kill(host.pid, signal.SIGSTOP)
+    os.waitid(os.P_PID, host.pid, os.WSTOPPED)
+
+    outside.views([boot])
+    outside.views([boot])
+    said = outside.ask_all([boot], "declares", DeclaredView)
+    monkeypatch.setattr(outside._clock, "monotonic", lambda: time.monotonic() + PATIENT_AGAIN_SECONDS)
+    outside.views([boot])
+    outside.views([boot])
+
+    assert waits == [0.5, SILENT_SECONDS, SILENT_SECONDS, 0.5, SILENT_SECONDS]
+    assert said == {boot: None}
+
+
+def test_a_boot_that_holds_its_lock_and_has_no_socket_is_silent(tmp_path):
+    place = FilePresence(tmp_path / "jobs.db-boots")
+    place.enter("one")
+    record = BootRecord(boot="one", pid=os.getpid(), host=socket.gethostname(), started_at=1.0, hint=None, names=())
+
+    found = ControlClient(str(tmp_path / "jobs.db")).views(["one"], [record])["one"]
+
+    place.leave("one")
+    assert (found.condition, found.pid) == ("silent", os.getpid())
+    assert "nobody answers at" in found.why
+    assert found.silent_since is not None
+
+
+def test_an_answer_that_cannot_be_read_here_is_an_answer_all_the_same(runtime, monkeypatch):
+    rt = runtime()
+    monkeypatch.setattr("lamplighter.boot.control.encode_answer", lambda view: b'{"v":2,"answer":{}}\n')
+
+    found = room(rt).views([rt.boot.id])[rt.boot.id]
+
+    assert (found.condition, found.is_alive, found.view) == ("answers", True, None)
+    assert "expected an answer of v=1, got: 2" in found.why

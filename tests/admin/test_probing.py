@@ -1,0 +1,82 @@
+"""Whether a runtime is well, as whoever restarts it asks."""
+
+from __future__ import annotations
+
+import pytest
+from lamplighter import UsageError
+from lamplighter.admin.control_client import Reached
+from lamplighter.admin.probing import plain_view, probe
+from lamplighter.messages.controls import VIEW_ASKED, Ask
+from lamplighter.messages.views import Health
+from lamplighter.rules.control_lines import decode_ask, encode_answer, encode_refusal
+
+from .kit import a_view, an_actor
+
+
+def reached(**changed):
+    return Reached(boot="b1", condition="answers", is_alive=True, view=a_view(**changed), pid=7)
+
+
+def test_one_that_answers_and_is_green_is_well():
+    found = probe(reached(), 30.0)
+
+    assert (found.is_well, found.status, found.reasons, found.pid) == (True, "green", (), 7)
+
+
+@pytest.mark.parametrize(("status", "is_well"), [("green", True), ("yellow", True), ("red", False)])
+def test_what_heals_by_itself_is_well_and_what_a_person_must_mend_is_not(status, is_well):
+    found = probe(reached(health=Health(status=status, reasons=("this",), boot="b1")), 30.0)
+
+    assert (found.is_well, found.status, found.reasons) == (is_well, status, ("this",))
+
+
+@pytest.mark.parametrize(
+    ("actor", "says"),
+    [
+        ({"busy_seconds": 31.0, "busy_with": "Queue"}, "broker has been at one Queue for 31 s"),
+        ({"oldest_seconds": 40.0, "mailbox": 3}, "a message to broker has waited for 40 s"),
+    ],
+)
+def test_one_of_whose_parts_one_hangs_is_not_well(actor, says):
+    hung = reached(actors=(an_actor("supervisor"), an_actor("broker", **actor)))
+
+    found, patient = probe(hung, 30.0), probe(hung, 60.0)
+
+    assert (found.is_well, found.reasons) == (False, (says,))
+    assert (patient.is_well, patient.reasons) == (True, ())
+
+
+def test_one_that_does_not_answer_is_not_well_and_why_is_said():
+    found = probe(Reached(boot="b1", condition="stopped", is_alive=True, why="it is stopped", pid=7), 30.0)
+
+    assert (found.is_well, found.condition, found.status, found.reasons) == (False, "stopped", None, ("it is stopped",))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {},
+        {"health": Health(status="red", reasons=("the store is away", "\u2028 and more"), boot="b1")},
+        {"actors": (an_actor("broker", busy_seconds=31.0, busy_with="Queue"), an_actor("x", oldest_seconds=40.0))},
+    ],
+)
+def test_what_is_read_of_a_line_alone_says_the_same_as_the_whole_view(changed):
+    view = a_view(**changed)
+
+    found = plain_view(encode_answer(view))
+
+    plain = probe(Reached(boot="b1", condition="answers", is_alive=True, view=found, pid=7), 30.0)
+    assert plain == probe(reached(**changed), 30.0)
+    assert found.pid == view.pid
+
+
+@pytest.mark.parametrize(
+    "line", [b"", b"[]", b"null", b'{"v":1}', b'{"v":1,"answer":{"pid":"x"}}', encode_refusal("failed", "it is late")]
+)
+def test_an_answer_that_is_none_is_refused(line):
+    with pytest.raises(UsageError, match="expected an answer of a runtime of this version, got: "):
+        plain_view(line)
+
+
+def test_the_line_that_asks_for_a_view_is_such_a_question():
+    assert decode_ask(VIEW_ASKED) == Ask(verb="view")

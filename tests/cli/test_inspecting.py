@@ -1,0 +1,240 @@
+"""The commands that only read: what they print, on which stream, and how they exit."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lamplighter.admin.operator import Operator
+from lamplighter.cli.main import main
+
+
+@pytest.fixture(autouse=True)
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("LAMPLIGHTER_STORE", str(tmp_path / "jobs.db"))
+    return str(tmp_path / "jobs.db")
+
+
+def failing(job: Any) -> None:
+    raise ValueError(f"order {job.data} has no lines")
+
+
+@pytest.fixture
+def filled(runtime, recorder):
+    """A runtime with a job of each kind: `m0` runs, `m1` waits behind it, `parked` has no handler, one is dead."""
+    rt, begun = runtime(), threading.Event()
+    rt.jobs.add_handler("mail", lambda job: begun.set() or job.sleep(60))
+    rt.jobs.add_handler("fails", failing, max_attempts=1)
+    rt.scheduler.add("mail", "30 6 * * *", {"all": True}, key="daily", timezone="Europe/Berlin")
+    rt.jobs.queue("mail", {"to": "ada@example.org"}, id="m0")
+    assert begun.wait(10)
+    rt.jobs.queue("mail", 1, id="m1")
+    rt.jobs.queue("send_mail", id="parked")
+    rt.jobs.queue("fails", 17, id="f0")
+    recorder.wait_for("job.dead")
+    return rt
+
+
+def said(capsys: pytest.CaptureFixture[str]) -> list[list[str]]:
+    """The lines on standard output, in their columns."""
+    return [line.split() for line in capsys.readouterr().out.splitlines()]
+
+
+def objects(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_jobs_are_listed_each_with_what_there_is_to_say(filled, capsys):
+    assert main(["jobs", "list"]) == 0
+
+    rows = {row[0]: row for row in said(capsys)}
+    assert rows["m1"][:4] == ["m1", "mail", "queued", "lanes_full"]
+    assert rows["parked"][:4] == ["parked", "send_mail", "queued", "parked"]
+    assert rows["f0"][:5] == ["f0", "fails", "dead", "ValueError:", "order"]
+    assert rows["m0"][:3] == ["m0", "mail", "running"]
+
+
+def test_jobs_are_listed_by_a_query_and_by_options(filled, capsys):
+    assert main(["jobs", "list", "state:queued", "name:mail", "--json"]) == 0
+    assert [one["id"] for one in objects(capsys)[:-1]] == ["m1"]
+
+    assert main(["jobs", "list", "--state", "dead", "--name", "fails", "error:order"]) == 0
+    assert [row[0] for row in said(capsys)[1:]] == ["f0"]
+
+    assert main(["jobs", "list", "name:nobody"]) == 1
+    assert "no such job among the" in capsys.readouterr().err
+
+    assert main(["jobs", "list", "state:dead", "--state", "done"]) == 2
+    assert "expected the state in the query or as --state, got both" in capsys.readouterr().err
+
+
+def test_a_list_says_on_standard_error_how_to_go_on_and_as_json_in_its_last_line(filled, capsys):
+    assert main(["jobs", "list", "--limit", "2"]) == 0
+    printed = capsys.readouterr()
+    assert len(printed.out.splitlines()) == 3
+    _, _, cursor = printed.err.strip().partition("more: --after ")
+
+    assert main(["jobs", "list", "--json", "--after", cursor.strip("'")]) == 0
+    *jobs, end = objects(capsys)
+    assert [job["id"] for job in jobs] == ["m1", "m0"]
+    assert (end["next"], end["is_complete"]) == (None, True)
+
+
+def test_names_are_listed_some_at_a_time(filled, capsys):
+    assert main(["names", "list", "--json"]) == 0
+    every = [one["name"] for one in objects(capsys)]
+
+    assert main(["names", "list", "--limit", "1", "--json"]) == 0
+    printed = capsys.readouterr()
+    assert (json.loads(printed.out)["name"], printed.err) == (every[0], f"more: --after {every[0]}\n")
+
+    assert main(["names", "list", "--limit", str(len(every) - 1), "--json", "--after", every[0]]) == 0
+    printed = capsys.readouterr()
+    assert [json.loads(line)["name"] for line in printed.out.splitlines()] == every[1:]
+    assert printed.err == ""
+
+
+def test_a_job_is_shown_without_its_data_unless_that_is_asked_for(filled, capsys):
+    assert main(["jobs", "show", "m0"]) == 0
+    hidden = capsys.readouterr().out
+    assert "object of 1: to (text), 24 bytes (--show-data shows it)" in hidden
+    assert "ada@example.org" not in hidden
+
+    assert main(["jobs", "show", "m0", "--show-data"]) == 0
+    assert '"to": "ada@example.org"' in capsys.readouterr().out
+
+    assert main(["jobs", "show", "f0", "--json"]) == 0
+    (page,) = objects(capsys)
+    assert (page["job"]["state"], page["attempts"][0]["outcome"]) == ("dead", "failed")
+    assert page["job"]["data"] == {"is_shown": False, "value": None, "shape": "number", "bytes": 2}
+
+
+def test_why_is_a_sentence_and_what_would_change_it(filled, capsys, file):
+    Operator(file, by="ada", via="test").pause("mail", reason="the server is down")
+
+    assert main(["jobs", "why", "m1"]) == 0
+    first, change, *others = capsys.readouterr().out.splitlines()
+    assert first.startswith("'mail' has been paused since ")
+    assert first.endswith(" by ada: the server is down")
+    assert change == "what would change it: `lamplighter names resume mail`, or jobs.resume('mail')"
+    assert others[0].startswith("and then: the one lane of 'mail' is busy")
+
+    main(["jobs", "why", "m1", "--json"])
+    assert [one["code"] for one in objects(capsys)] == ["paused", "lanes_full"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["jobs", "show", "nope"], ["jobs", "why", "nope"], ["schedules", "show", "nope"], ["names", "show", "nope"]],
+)
+def test_what_is_not_there_exits_with_1(filled, capsys, words):
+    assert main(words) == 1
+
+    printed = capsys.readouterr()
+    assert "nope" in printed.err
+    assert printed.out == ""
+
+
+def test_jobs_are_counted_by_state_or_as_many_as_match(filled, capsys):
+    assert main(["jobs", "count"]) == 0
+    assert said(capsys) == [["queued", "2"], ["running", "1"], ["done", "0"], ["dead", "1"], ["cancelled", "0"]]
+
+    assert main(["jobs", "count", "--name", "mail"]) == 0
+    assert said(capsys)[:2] == [["queued", "1"], ["running", "1"]]
+
+    assert main(["jobs", "count", "state:queued"]) == 0
+    assert said(capsys) == [["2"]]
+
+    assert main(["jobs", "count", "name:nobody", "state:dead"]) == 1
+
+
+def test_failures_are_listed_in_groups_and_a_group_is_shown_with_its_jobs(filled, capsys):
+    assert main(["errors", "list", "--json"]) == 0
+    (group,) = objects(capsys)
+    assert (group["message"], group["dead"], group["sample"]) == ("order # has no lines", 1, "f0")
+
+    assert main(["errors", "show", group["id"][:4]]) == 0
+    shown = capsys.readouterr().out
+    assert "last error  ValueError: order 17 has no lines" in shown
+    assert "raise ValueError" in shown
+
+    assert main(["errors", "show", "nope"]) == 1
+    assert main(["errors", "list", "--name", "mail"]) == 1
+
+
+def test_names_are_listed_with_who_takes_their_jobs(filled, capsys, file):
+    Operator(file, by="ada", via="test").pause("mail", reason="the server is down")
+
+    assert main(["queues", "list"]) == 0
+    rows = {row[0]: row for row in said(capsys)}
+    assert rows["mail"][1] == "1"
+    assert " ".join(rows["mail"]).endswith("1/1 0 1 paused by ada: the server is down")
+    assert " ".join(rows["send_mail"]).endswith("no handler")
+
+    assert main(["names", "show", "mail"]) == 0
+    assert "lanes       1 of 1 busy" in capsys.readouterr().out
+    assert main(["names", "show", "mial"]) == 1
+    assert "did you mean 'mail'?" in capsys.readouterr().err
+
+
+def test_the_last_slot_of_a_schedule_is_told_by_its_own_clock_as_the_next_are(filled, file, capsys):
+    with closing(sqlite3.connect(file)) as db, db:
+        db.execute("update lamplighter_schedules set last_slot = 1782000000")
+
+    assert main(["schedules", "show", "mail", "--key", "daily"]) == 0
+
+    assert "2026-06-21T02:00:00+02:00 (" in capsys.readouterr().out
+
+
+def test_schedules_are_listed_shown_and_explained(filled, capsys):
+    assert main(["schedules", "list"]) == 0
+    (row,) = capsys.readouterr().out.splitlines()[1:]
+    assert "at 06:30 every day" in row
+
+    assert main(["schedules", "show", "mail", "--key", "daily", "--utc"]) == 0
+    shown = capsys.readouterr().out
+    assert "at 06:30 every day (30 6 * * *)" in shown
+    assert f"declared by   {filled.boot.id}" in shown
+
+    assert main(["schedules", "next", "-n", "3", "--json"]) == 0
+    coming = objects(capsys)
+    assert [one["key"] for one in coming] == ["daily"] * 3
+    assert main(["schedules", "next", "mail", "--key", "daily", "-n", "2", "--json"]) == 0
+    assert objects(capsys) == coming[:2]
+
+    assert main(["schedules", "explain", row.split()[0], "--from", "1d", "--to", "+2d", "--json"]) == 0
+    assert {slot["outcome"] for slot in objects(capsys)} == {"due"}
+    assert main(["schedules", "explain", row.split()[0], "--from", "noon"]) == 2
+
+
+def test_a_store_that_is_not_there_exits_with_3(file, capsys):
+    assert main(["jobs", "list"]) == 3
+    assert f"got: '{file}', which is no file" in capsys.readouterr().err
+
+
+def test_no_store_at_all_is_a_mistake(monkeypatch, capsys):
+    monkeypatch.delenv("LAMPLIGHTER_STORE")
+
+    assert main(["names", "list"]) == 2
+    assert "expected --store ADDRESS, or $LAMPLIGHTER_STORE to be set" in capsys.readouterr().err
+
+
+def test_what_is_watched_is_shown_again_and_again_until_ctrl_c(filled, capsys):
+    command = [sys.executable, "-m", "lamplighter", "jobs", "count", "--watch", "0.1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as watching:
+        assert watching.stdout is not None
+        counts = (line for line in watching.stdout if line.startswith("dead"))
+        assert [next(counts).split() for _ in range(3)] == [["dead", "1"]] * 3
+        watching.send_signal(signal.SIGINT)
+
+    assert watching.returncode == 130
+    assert main(["jobs", "count", "--watch", "0"]) == 2
+    assert "expected --watch to be 0.1 s or more" in capsys.readouterr().err
