@@ -9,8 +9,8 @@ from lamplighter.environment.clock import SystemClock
 def test_a_place_at_one_instant_is_seen_the_same_by_all_and_asks_its_boots_once(tmp_path, runtime, monkeypatch):
     file, rt = str(tmp_path / "jobs.db"), runtime()
     place, asked = inspector_factory(readable_file(file, "list"), now=SystemClock().now), []
-    ask = place.room.inspector
-    monkeypatch.setattr(place.room, "look", lambda *given: asked.append(given) or ask(*given))
+    ask = place.room.views
+    monkeypatch.setattr(place.room, "views", lambda *given: asked.append(given) or ask(*given))
 
     with place.at_one_instant() as there:
         inspector = there.inspector(shows_data=False)

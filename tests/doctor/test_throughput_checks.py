@@ -102,7 +102,7 @@ def test_a_name_of_which_most_attempts_fail_is_told_with_their_error(path, runti
     assert finding.level == "warning"
     assert finding.evidence.startswith("100 % of 6 attempts of 'work' have failed in the last 15 minutes; 6 of the 6")
     assert "ValueError: order" in finding.evidence
-    assert "test_fare_checks.py" in finding.evidence
+    assert "test_throughput_checks.py" in finding.evidence
 
 
 def test_a_name_whose_attempts_succeed_is_well_and_without_attempts_nothing_is_known(path, runtime):
