@@ -76,6 +76,13 @@ def test_of_errors_that_caused_one_another_the_last_one_counts() -> None:
     assert key_of(failed("j", "E: no", traceback=both + traceback(file="last"))).where == "shop/last.py:post"
 
 
+def test_an_error_that_passed_no_code_of_the_application_is_placed_by_its_own_frame() -> None:
+    frame = '  File "/srv/app/.venv/lib/python3.13/site-packages/client/http.py", line 7, in close\n    raise Closed\n'
+    last = f"Traceback (most recent call last):\n{frame}client.http.Closed: no\n"
+
+    assert key_of(failed("j", "E: no", traceback=traceback() + "\n" + last)).where == "client/http.py:close"
+
+
 def test_a_group_counts_its_jobs_and_shows_the_one_that_failed_last() -> None:
     jobs = [
         failed("j1", "E: 1", ended_at=NOW - 5),

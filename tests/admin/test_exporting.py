@@ -138,6 +138,42 @@ def test_every_slot_comes_once_also_a_range_that_spans_two_reads(store):
     assert list(all_slots(store, "none", start, NOW)) == []
 
 
+def fire(store: SqliteStore, schedule_id: str, *slots: float) -> None:
+    with store.turn("b", NOW) as turn:
+        assert turn.schedules is not None
+        for slot in slots:
+            job_id = f"{schedule_id}-{slot}"
+            turn.schedules.fire(
+                SlotEntry(
+                    schedule_id=schedule_id, slot=slot, last=slot, count=1, outcome="fired", reason=None, job_id=job_id
+                )
+            )
+
+
+def test_a_slot_comes_once_where_one_read_ends_and_the_next_begins(store):
+    start = NOW - 3 * SLOTS_SECONDS
+    edges = [start + number * SLOTS_SECONDS for number in range(3)]
+    slots = sorted(slot for edge in edges for slot in (edge, edge + 1, edge + SLOTS_SECONDS - 1))
+    with store.turn("b", NOW) as turn:
+        assert turn.schedules is not None
+        turn.schedules.declare([a_schedule("s")])
+    fire(store, "s", *slots, NOW)
+
+    assert [one.slot for one in all_slots(store, None, start, NOW)] == slots
+
+
+@pytest.mark.parametrize("count", [READ_AT_ONCE, READ_AT_ONCE + 1])
+def test_the_slots_of_all_schedules_come_where_one_read_is_full(store, count):
+    ids = [f"s{number:04}" for number in range(count)]
+    with store.turn("b", NOW) as turn:
+        assert turn.schedules is not None
+        turn.schedules.declare([a_schedule(one) for one in ids])
+    for one in (ids[0], ids[-1]):
+        fire(store, one, NOW - 60)
+
+    assert [one.schedule for one in all_slots(store, None, NOW - 120, NOW)] == [ids[0], ids[-1]]
+
+
 @pytest.mark.parametrize("span", [MINUTE, HOUR])
 def test_every_tally_of_a_span_of_time_comes_once_and_in_order(store, span):
     count = 2 * TALLIES_AT_ONCE + 3

@@ -25,6 +25,8 @@ from lamplighter.stores.sqlite.lock_holder import LOCKS
 from lamplighter.stores.sqlite.rows import JobRows
 from lamplighter.stores.sqlite.store import SqliteStore
 
+from support.conformance.kit import new, put
+
 from ..faults.kit import Host, eventually
 
 ALL = JobQuery()
@@ -197,6 +199,41 @@ def test_a_job_tells_what_it_waits_for_and_what_waits_for_it(runtime, inspector)
     assert why.sentence == "it waits for 25 of 25 jobs: p0, p1, p2 and 22 more"
     assert inspector.name("work").scheduled.count == 26
     assert inspector.jobs(JobQuery(states=(JobState.QUEUED,)), limit=1).jobs[0].id == whole.id
+
+
+@pytest.mark.parametrize(("count", "has_more"), [(2, False), (3, True)])
+def test_a_page_that_is_just_full_does_not_say_that_there_are_more(
+    runtime, inspector, monkeypatch, file, count, has_more
+):
+    monkeypatch.setattr(looks, "CHILDREN_MAX", 2)
+    monkeypatch.setattr(looks, "LINKED_MAX", 2)
+    rt = runtime()
+    parents = [rt.jobs.queue("nobody", id=f"parent{n}") for n in range(count)]
+    rt.jobs.queue("nobody", id="middle", after=parents)
+    for n in range(count):
+        rt.jobs.queue("nobody", id=f"waits{n}", after="middle")
+    with closing(SqliteStore(file)) as store:
+        store.open()
+        put(store, *(new(f"child{n}", corr="middle") for n in range(count)))
+
+    page = inspector.job("middle")
+
+    assert (len(page.parents), len(page.waiting), len(page.children)) == (2, 2, 2)
+    assert (page.has_more_parents, page.has_more_waiting, page.has_more_children) == (has_more,) * 3
+
+
+def test_a_count_that_has_not_looked_at_all_is_no_exact_one(runtime, inspector, monkeypatch):
+    rt = runtime()
+    rt.jobs.queue_many([("other", None)] * 30)
+    rt.jobs.queue_many([("work", None)] * 30)
+    query = JobQuery(words=("work",))
+
+    whole = inspector.count(query)
+    monkeypatch.setattr(looks, "LOOKED_MAX", 20)
+    part = inspector.count(query)
+
+    assert (str(whole.amount), whole.looked_at) == ("30", 60)
+    assert (str(part.amount), part.looked_at) == ("20+", 20)
 
 
 def test_a_job_tells_of_what_it_has_waited_for_and_retention_has_removed(runtime, inspector, file):

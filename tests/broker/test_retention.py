@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import pytest
 from lamplighter.broker.retention import PRUNED_ROWS_MAX
+from lamplighter.cron.catch_up import SLOT_SECONDS_KEPT_MIN
 from lamplighter.environment import Environment
 from lamplighter.messages.jobs import JobParent
+from lamplighter.messages.schedules import SlotEntry
 from lamplighter.stores.sqlite.attempts import ATTEMPTS_KEPT_MAX
 from lamplighter.stores.sqlite.store import SqliteStore
 from lamplighter.testing.manual_clock import ManualTime
 
-from support.conformance.kit import DEAD, DONE, FAILED, NOW, RETRY, SUCCEEDED, new, put, take
+from support.conformance.kit import DEAD, DONE, FAILED, NOW, RETRY, SUCCEEDED, a_schedule, new, put, take
 
 KEEP_SECONDS = 86_400.0
 HOUSEKEEPING_SECONDS = 301.0
@@ -36,6 +38,30 @@ def test_what_is_too_old_is_removed_batch_after_batch_without_a_pause(runtime, t
     batches = [line["rows"] for line in recorder.of("retention.pruned")]
     assert batches == [PRUNED_ROWS_MAX, PRUNED_ROWS_MAX, 1]
     assert rt.jobs.counts()["done"] == 0
+
+
+def test_slots_that_nobody_needs_go_batch_after_batch_too(runtime, tmp_path, recorder):
+    # They are looked for once an hour: what a batch leaves would come faster than it goes.
+    time, count = ManualTime(NOW), 2 * PRUNED_ROWS_MAX + 1
+    store = SqliteStore(str(tmp_path / "jobs.db"))
+    store.open()
+    with store.turn("b", NOW) as turn:
+        turn.schedules.declare([a_schedule()])
+        for number in range(count):
+            slot = NOW - 2 * SLOT_SECONDS_KEPT_MIN + number
+            turn.schedules.fire(
+                SlotEntry(
+                    schedule_id="s", slot=slot, last=slot, count=1, outcome="fired", reason=None, job_id=f"j{number}"
+                )
+            )
+    store.close()
+    rt = runtime(environment=Environment(clock=time.clock))
+    rt.jobs.resume("nothing")
+
+    time.advance(HOUSEKEEPING_SECONDS)
+    recorder.wait_for("retention.pruned", count=3)
+
+    assert [line["rows"] for line in recorder.of("retention.pruned")] == [PRUNED_ROWS_MAX, PRUNED_ROWS_MAX, 1]
 
 
 @pytest.mark.parametrize("verdict", [DONE, DEAD])

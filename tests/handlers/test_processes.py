@@ -16,6 +16,7 @@ from lamplighter.handlers import child
 from lamplighter.handlers.processes import ProcessRunner
 from lamplighter.messages.jobs import ClaimKey
 
+from ..faults.kit import eventually
 from .test_lanes import House, claim
 
 PROCESS_FUNCTIONS = """
@@ -47,6 +48,12 @@ def asks_badly(job):
 
 def pid(job):
     return os.getpid()
+
+
+def dies_within_a_line(job):
+    *_, orders, words = open("/proc/self/cmdline").read().split("\\0")[:7]
+    os.write(int(orders), b"[[1, 1], ")
+    os._exit(9)
 
 
 def dies_first(job):
@@ -97,6 +104,7 @@ class Keepers(House):
         self._fn = fn
         self._over = threading.Event()
         self.outcomes = {}
+        self.between = lambda lane, outcome: None
         self.context.ended = self._ended
 
     def lane(self, claim, fn=None):
@@ -113,6 +121,8 @@ class Keepers(House):
 
     def _ended(self, lane, outcome, seconds, following):
         self.outcomes[lane.id] = outcome
+        if following is not None:
+            self.between(lane, outcome)
         self.told.append((lane.id, following and following.id))
         if following is None:
             self._over.set()
@@ -178,6 +188,35 @@ def test_a_child_that_dies_takes_only_the_job_that_it_had_begun(functions):
 
     assert (died.kind, died.error, died.blamed) == ("interrupted", "its process exited with code 3", True)
     assert (ran.kind, ran.result) == ("succeeded", '"fine"')
+
+
+def test_half_a_line_of_a_child_that_has_died_is_the_end_of_its_process_and_no_error(functions):
+    (died,) = Keepers(functions.dies_within_a_line).run(claim(1)).values()
+
+    assert (died.kind, died.error, died.blamed) == ("interrupted", "its process exited with code 9", True)
+
+
+def test_a_child_that_dies_between_two_jobs_costs_the_next_one_nothing(functions):
+    def kill(lane, outcome):
+        waiting = [thread for thread in threading.enumerate() if "child exit" in thread.name]
+        os.kill(json.loads(outcome.result), signal.SIGKILL)
+        eventually(lambda: not any(thread.is_alive() for thread in waiting), what="the end of the child to be known")
+
+    keepers = Keepers(functions.pid)
+    keepers.between = kill
+    first, second = keepers.run(claim(1), claim(2)).values()
+
+    assert (first.kind, second.kind) == ("succeeded", "succeeded")
+    assert first.result != second.result
+
+
+def test_who_gives_a_job_up_that_has_just_ended_does_not_end_the_process_of_the_next(functions):
+    keepers = Keepers(functions.pid)
+    keepers.between = lambda lane, outcome: lane.handle.kill(lane)
+    first, second = keepers.run(claim(1), claim(2)).values()
+
+    assert (first.kind, second.kind) == ("succeeded", "succeeded")
+    assert first.result == second.result, "one process ran both"
 
 
 def test_a_signal_that_stops_the_whole_service_is_left_to_the_runtime(functions):

@@ -607,6 +607,16 @@ def test_a_file_that_was_moved_away_is_opened_anew_within_a_second(tmp_path, lin
     assert [line["event"] for line in lines()] == ["new"]
 
 
+def test_a_file_that_was_moved_away_is_opened_anew_though_the_clock_was_set_back(tmp_path, lines):
+    configure_logging(tmp_path / "app.log", console=False)
+    sink().handle(record("old", 4_000.0))
+    (tmp_path / "app.log").rename(tmp_path / "app.log.1")
+
+    sink().handle(record("new", 400.0))
+
+    assert [line["event"] for line in lines()] == ["new"]
+
+
 def test_a_file_that_cannot_be_opened_anew_is_still_written_to(tmp_path):
     folder = tmp_path / "logs"
     folder.mkdir()

@@ -6,12 +6,16 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from lamplighter import Discard, StoreUnavailable, UsageError
+from lamplighter import Discard, Job, StoreUnavailable, UsageError
 from lamplighter.admin.metrics import metrics_of
 from lamplighter.contrib.otel import OTelCarrier, observe_store
+from lamplighter.contrib.otel.measures import Measures
 from lamplighter.messages.tallies import BOUNDS
+from lamplighter.stores.transitions import born
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+
+from support.conformance.kit import new
 
 QUEUE = {"messaging.system": "lamplighter", "messaging.operation.name": "queue", "messaging.operation.type": "send"}
 PROCESS = {
@@ -90,6 +94,15 @@ def test_an_attempt_that_fails_is_timed_with_what_went_wrong(rt, recorder, meter
 
     (running,) = meters.points("messaging.process.duration")
     assert running.attributes == PROCESS | MAIL | {"error.type": wrong}
+
+
+def test_a_job_that_was_claimed_before_it_was_due_has_waited_for_nothing(meters):
+    job = Job(born(new("j", run_at=1_000.0), 1)._replace(claimed_at=400.0))
+
+    Measures(meters.provider).begun(job)
+
+    (waited,) = meters.points("lamplighter.job.wait")
+    assert (waited.count, waited.sum) == (1, 0.0)
 
 
 def test_a_call_that_raises_is_counted_with_what_went_wrong(rt, meters, monkeypatch):

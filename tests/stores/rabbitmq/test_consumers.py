@@ -81,3 +81,16 @@ def test_what_an_ended_consumer_was_given_counts_until_it_is_settled(server: Ser
     server.stack.let_go("1")
 
     assert (before, server.stack.size) == (1, 0)
+
+
+def test_an_ended_consumer_is_forgotten_once_its_last_job_is_let_go(server: Server) -> None:
+    # A window that breathes for months would have as many of them as it has ever begun.
+    for round_no in range(100):
+        server.stack.resize(2, 10.0 * round_no)
+        (tag,) = server.prefetch
+        server.stack.delivered(tag)
+        server.stack.resize(0, 10.0 * round_no + 1.0)
+        size_with_one_left = server.stack.size
+        server.stack.let_go(tag)
+
+        assert (size_with_one_left, server.stack.size, len(server.stack._by_tag)) == (1, 0, 0)

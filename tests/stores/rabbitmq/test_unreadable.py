@@ -11,6 +11,8 @@ import pika
 import pytest
 from lamplighter import Runtime
 from lamplighter.cli.main import main
+from lamplighter.messages.jobs import JobState
+from lamplighter.messages.queries import JobQuery
 from lamplighter.stores.rabbitmq import job_message as wire
 from lamplighter.stores.rabbitmq import topology
 from lamplighter.stores.rabbitmq import unreadable as unreadable_messages
@@ -309,6 +311,22 @@ def test_one_that_a_failed_turn_has_put_aside_is_put_aside_once(model: Model) ->
     assert [one.reason for one in store.health_issues()] == [
         f"1 message in {topology.UNREADABLE} cannot be read: see lamplighter unreadable"
     ]
+
+
+@pytest.mark.parametrize("why", ["its queue is gone", "its node is away"])
+def test_one_among_the_dead_stays_there_where_it_cannot_be_put_aside(model: Model, why: str) -> None:
+    server, store = model
+    with store.turn("b", NOW):
+        """Everything is declared."""
+    server.publish(Message("", topology.DEAD, b"garbage"))
+    if why == "its queue is gone":
+        server.delete(topology.UNREADABLE)
+    else:
+        server.away.add(topology.UNREADABLE)
+
+    found = store.dead.find(JobQuery(states=(JobState.DEAD,)), limit=10)
+
+    assert (found.jobs, [stored.message.body for stored in server.queues[topology.DEAD].ready]) == ([], [b"garbage"])
 
 
 def test_two_jobs_with_one_id_both_run_and_two_copies_of_one_do_not(model: Model) -> None:

@@ -119,6 +119,25 @@ def test_a_migration_that_is_killed_changes_nothing(old):
     assert rows_of(old, "* from pragma_integrity_check") == [("ok",)]
 
 
+def test_a_store_whose_making_fails_midway_is_none_and_is_made_by_the_next_who_comes(tmp_path):
+    path = tmp_path / "jobs.db"
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        denied = {"lamplighter_slots"}
+        connection.set_authorizer(
+            lambda action, name, *_: (
+                sqlite3.SQLITE_DENY if action == sqlite3.SQLITE_CREATE_TABLE and name in denied else sqlite3.SQLITE_OK
+            )
+        )
+        with pytest.raises(sqlite3.DatabaseError, match="not authorized"):
+            schema.migrate(connection, 1_000)
+        left = rows_of(path, "name from sqlite_schema")
+        denied.clear()
+        store_id = schema.migrate(connection, 1_000)
+
+    assert left == []
+    assert rows_of(path, "schema_version, store_id from lamplighter_store") == [(schema.VERSION, store_id)]
+
+
 @pytest.mark.parametrize(
     ("version", "error", "says"),
     [
