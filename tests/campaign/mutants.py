@@ -5240,7 +5240,7 @@ MUTANTS = (
     Mutant(
         SIGHT,
         "health stays yellow when a neighbour's lock file may be opened again",
-        "broker/neighbours.py",
+        "broker/peer_watcher.py",
         "unsure = self._state.untraced or self._state.hidden",
         "unsure = self._state.untraced",
         test="tests/boot/test_boots.py::test_a_neighbour_whose_lock_file_may_not_be_opened_keeps_its_jobs",
@@ -5338,7 +5338,7 @@ MUTANTS = (
     Mutant(
         LIMITS,
         "a name whose jobs were slow once is never taken in advance again",
-        "handlers/pace.py",
+        "handlers/prefetch_sizer.py",
         '        """A job has ended."""\n        self._is_stuck = False\n',
         '        """A job has ended."""\n',
         test="tests/handlers/test_prefetch.py::test_a_name_whose_jobs_were_slow_once_is_taken_in_advance_again",

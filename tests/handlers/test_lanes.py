@@ -43,7 +43,7 @@ class House:
             clock=SimpleNamespace(now=lambda: 0.0, monotonic=lambda: 0.0),
             environment=Environment(),
             limits=Limits(),
-            headcount=ThreadCounter(100),
+            thread_counter=ThreadCounter(100),
             stopping=threading.Event(),
             carriers=NO_CARRIERS,
             tell=lambda to, body, corr: self.sent.append(to),

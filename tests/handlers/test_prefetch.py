@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from lamplighter import Runtime
-from lamplighter.handlers.pace import Pace
+from lamplighter.handlers.prefetch_sizer import PrefetchSizer
 from lamplighter.rules.limits import Limits
 from lamplighter.testing import Simulation
 
@@ -53,15 +53,15 @@ def test_fast_jobs_taken_in_advance_do_not_wait_behind_a_slow_one_of_their_name(
 
 
 def test_a_name_whose_jobs_were_slow_once_is_taken_in_advance_again():
-    pace = Pace(Limits())
-    pace.note(0.0001)
-    before = pace.prefetch(1)
+    sizer = PrefetchSizer(Limits())
+    sizer.note(0.0001)
+    before = sizer.prefetch(1)
 
-    pace.note_stuck()
-    stuck = pace.prefetch(1)
-    pace.note(0.0001)
+    sizer.note_stuck()
+    stuck = sizer.prefetch(1)
+    sizer.note(0.0001)
 
-    assert (before > 0, stuck, pace.prefetch(1)) == (True, 0, before)
+    assert (before > 0, stuck, sizer.prefetch(1)) == (True, 0, before)
 
 
 def test_a_job_a_second_is_started_at_once():
