@@ -36,13 +36,16 @@ from ..environment.replies import BrokerLost, answer, answer_all, reply_of
 from ..errors import LamplighterError, StoreError, StoreGone, StoreUnavailable, UsageError
 from ..log.emitter import Said
 from ..messages.jobs import ENDED
-from ..messages.mail import CheckDue, Drain, Housekeep, Mail, Queue, Resync, Run, Ticked
+from ..messages.mail import CheckDue, Drain, Ended, Housekeep, Mail, Queue, Resync, Run, Ticked
 from ..stores.ports import DueCheck, Store
 from ..stores.troubles import BootLost, CommitUnknown
 from .base import ActorContext, RuntimeActor
 
 RETRY_SECONDS = 0.1
 """Between a turn that the store refused and the next try; BEGIN itself has waited for the lock before."""
+
+REFUSED_AGAIN_SECONDS = 5.0
+"""Between two tries to store an ending that was refused alone."""
 
 
 class JobBroker(RuntimeActor):
@@ -264,7 +267,11 @@ class JobBroker(RuntimeActor):
         answer(reply_of(mail.body), None, LamplighterError(f"{kind} could not be carried out: {error!r}"))
         if isinstance(mail.body, Housekeep):
             self._retention.put_off()
-        return claims.failed_instead(mail, error)
+        instead = claims.failed_instead(mail, error)
+        if instead is None and isinstance(mail.body, Ended):
+            # The job would be running for ever. The trouble may pass, as a shortage of memory does.
+            self._alarms.after(f"ended {mail.body.endings[0].claim.key}", REFUSED_AGAIN_SECONDS, mail.body)
+        return instead
 
     def _run_turn(self, batch: list[Mail]) -> Outbox:
         out, clock, times, is_stored = Outbox(), self.context.clock, self.turn_times, False
@@ -402,6 +409,7 @@ class JobBroker(RuntimeActor):
         elif isinstance(error, StoreGone):
             # Callers need not wait for a person to come; endings are kept for when the file is back.
             self._pending = refuse_callers(self._pending, error)
+            self._joins.fail(error)
         now = self.context.clock.monotonic()
         locked = "locked" in str(error) or "busy" in str(error)
         first = self._waiting_since is None

@@ -10,11 +10,17 @@ from ..handlers.lane import Lane
 from ..log.emitter import Log, Subscription
 from ..messages.jobs import Instant, Seconds
 from ..messages.pauses import PauseRecord, paused_at
-from ..messages.views import Abandoned, Health, QuietView
+from ..messages.views import Abandoned, ActorView, Health, QuietView
 from ..rules.wording import attributed
 from ..stores.ports import Store
 from ..stores.troubles import HealthIssue
 from ..supervisor import ChildStatus, Family
+
+BUSY_SECONDS_MAX: Seconds = 30.0
+"""An actor that has been at one message for so long is told of."""
+
+UNBEGUN_SECONDS_MAX: Seconds = 10.0
+"""A job that has had its worker for so long, and whose function has not begun, is told of."""
 
 
 def health_of(
@@ -26,6 +32,7 @@ def health_of(
     waiting: Sequence[str],
     quiet: QuietView | None,
     hidden: Sequence[str],
+    stuck: Sequence[str],
     health_issues: Iterable[HealthIssue],
     abandoned: Sequence[Lane],
     abandoned_max: int,
@@ -41,6 +48,7 @@ def health_of(
         quiet: that it claims no jobs, if somebody had it be quiet.
         waiting: sentences about names whose jobs wait for a person.
         hidden: sentences about other boots of which nobody can know whether they live.
+        stuck: sentences about actors and jobs that do not go on.
         abandoned: lanes that were given up and still run; more than `abandoned_max` are too many.
         now: monotonic.
     """
@@ -66,7 +74,7 @@ def health_of(
         red.append(f"{len(abandoned)} hung threads, more than abandoned_threads_max")
     elif abandoned:
         yellow.append(f"hung threads: {len(abandoned)}")
-    yellow += [*hidden, *waiting]
+    yellow += [*stuck, *hidden, *waiting]
     return Health(
         status="red" if red else "yellow" if yellow else "green",
         reasons=(*red, *yellow),
@@ -76,6 +84,27 @@ def health_of(
         subscriber_dropped=sum(one.dropped for one in subscriptions),
         subscriber_failures=sum(one.failures for one in subscriptions),
     )
+
+
+def stuck_parts(
+    actors: Iterable[ActorView], lanes: Iterable[Lane], now: Seconds, begin_seconds_max: Seconds
+) -> list[str]:
+    """Sentences about actors that are at one message, and about names whose jobs do not begin."""
+    busy = [(actor, actor.busy_seconds or 0.0) for actor in actors]
+    said = [
+        f"the actor {actor.name} has been at one message ({actor.busy_with}) for {seconds:.0f} s"
+        for actor, seconds in busy
+        if seconds > BUSY_SECONDS_MAX
+    ]
+    unbegun: dict[str, str] = {}
+    for lane in lanes:
+        seconds = now - lane.started_monotonic
+        if seconds < min(UNBEGUN_SECONDS_MAX, begin_seconds_max / 2) or lane.abandoned_because is not None:
+            continue
+        if (why := lane.unbegun) is not None:
+            job = lane.claim.job
+            unbegun.setdefault(job.name, f"job {job.id} ({job.name}) has not begun for {seconds:.0f} s: {why}")
+    return [*said, *unbegun.values()]
 
 
 def waiting_names(store: Store, parked: ParkedNames, now: Instant) -> list[str]:

@@ -42,7 +42,7 @@ from ..rules.rates import rate_said
 from ..stores.ports import Store
 from ..supervisor import Supervision
 from .declared import HandlerSelection
-from .health import health_of, waiting_names
+from .health import health_of, stuck_parts, waiting_names
 from .requests import Requests
 
 STACK_CHARACTERS_MAX = 20_000
@@ -170,6 +170,7 @@ class Views:
         return QuietView(since=switched.at, by=who.by, via=who.via, reason=who.reason)
 
     def _health(self, waiting: Sequence[str]) -> Health:
+        now, begin_seconds_max = self._clock.monotonic(), self._limits.begin_seconds_max
         return health_of(
             boot=self._id(),
             family=self._supervision.family,
@@ -178,10 +179,11 @@ class Views:
             waiting=waiting,
             quiet=self._quiet(),
             hidden=self._carried_over.hidden,
+            stuck=stuck_parts(self.tree(), self._lanes.open(), now, begin_seconds_max),
             health_issues=self._store.health_issues(),
             abandoned=self._lanes.abandoned(),
             abandoned_max=self._limits.abandoned_threads_max,
-            now=self._clock.monotonic(),
+            now=now,
             log=self._log,
             subscriptions=self._subscriptions,
         )

@@ -169,7 +169,9 @@ def mark_done(context: TurnContext, body: MarkDone) -> JobRecord:
             "use the Job that its handler got, or that Job's token"
         )
     if not is_current(job, ClaimKey(job.no, body.claim_no)):
-        context.say_fenced(job, body.claim_no, "mark_done")
+        if body.claim_no <= job.claim_no:
+            # A higher number is no claim that was lost: somebody has made the token up.
+            context.say_fenced(job, body.claim_no, "mark_done")
         raise StaleClaim(
             f"claim {body.claim_no} of job {job.id} no longer holds it: the job is {job.state}, its claim number is "
             f"{job.claim_no}; whatever this attempt did, another one decides"

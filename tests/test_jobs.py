@@ -428,6 +428,17 @@ def test_an_id_does_not_end_a_running_job(runtime):
     assert rt.jobs.join(job, timeout=10).result == "own"
 
 
+def test_a_token_that_somebody_has_made_up_is_refused_and_is_no_attempt_of_the_log(runtime, recorder):
+    rt = runtime()
+    job = rt.jobs.queue("webhook")
+
+    with pytest.raises(StaleClaim, match="claim 7"):
+        rt.jobs.mark_done(f"{job.id}:7", "forged")
+
+    rt.stop()
+    assert recorder.of("job.fenced") == []
+
+
 def test_a_stale_token_is_refused_and_the_log_says_so(runtime, recorder):
     rt = runtime()
     tokens = []

@@ -235,3 +235,25 @@ def test_an_ending_that_fails_its_turn_is_kept_while_the_store_is_away(runtime, 
 
     assert job.result == "done"
     assert recorder.of("message.refused")
+
+
+def test_an_ending_that_is_refused_and_refused_again_is_stored_later(runtime, recorder, time):
+    failpoints = Failpoints()
+
+    def work(job):
+        if job.attempt == 1:
+            failpoints.arm("store.turn.commit", "3*raise(MemoryError)->off")
+        return "done"
+
+    rt = runtime(environment=Environment(failpoints=failpoints, clock=time.clock))
+    rt.jobs.add_handler("work", work, backoff=[0])
+    job = rt.jobs.queue("work")
+    recorder.wait_for("message.refused", message="Ended", count=2)
+    # Once another message is answered, the refusal is over.
+    rt.jobs.queue("other", delay=3600)
+    assert rt.jobs.get(job).state == "running"
+
+    time.advance(5)
+
+    assert rt.jobs.join(job, timeout=10).attempt == 2
+    assert rt.jobs.attempts(job)[0].error == "its ending could not be stored: MemoryError('a failpoint')"

@@ -109,6 +109,24 @@ def test_a_hung_turn_is_seen_from_outside_with_how_long_it_lasts(runtime, record
     assert queued.result(15)
 
 
+def test_health_tells_of_an_actor_that_is_at_one_message(runtime, recorder, time, gate, caller):
+    rt = runtime(environment=Environment(failpoints=gate, clock=time.clock))
+    recorder.until(lambda: is_idle(rt), "it to be idle")
+    gate.is_shut = True
+    queued = caller(rt.jobs.queue, "work", delay=60)
+    assert gate.reached.wait(15)
+
+    time.advance(30)
+    before = rt.health()
+    time.advance(1)
+    hung = rt.health()
+
+    gate.opened.set()
+    assert queued.result(15)
+    assert (before.status, before.reasons) == ("green", ())
+    assert (hung.status, hung.reasons) == ("yellow", ("the actor broker has been at one message (Queue) for 31 s",))
+
+
 def test_a_turn_that_waits_for_the_write_lock_is_shown_as_waiting(runtime, recorder, caller):
     gate = Gate("store.turn.begin")
     rt = runtime(environment=Environment(failpoints=gate))

@@ -215,6 +215,31 @@ def test_a_job_without_a_timeout_does_not_block_the_others_for_ever(timed, time,
         assert rt.jobs.join(culprit, timeout=15).result == "block"
 
 
+@pytest.mark.parametrize(("begin_seconds_max", "green", "yellow"), [(3600, 9, 11), (4, 1, 3)])
+def test_health_tells_of_a_name_whose_jobs_do_not_begin(timed, time, recorder, begin_seconds_max, green, yellow):
+    rt = timed(begin_seconds_max=begin_seconds_max, lane_grace_seconds=3600)
+    with blocked(rt) as (handler, culprit):
+        jobs = rt.jobs.queue_many([("work", "waits")] * 2)
+        for job in jobs:
+            recorder.wait_for("job.started", job_id=job.id)
+
+        time.advance(green)
+        before = rt.health()
+        time.advance(yellow - green)
+        while_blocked, shown = rt.health(), rt.boot.views.runtime().health
+        handler.goes_on.set()
+        for job in jobs:
+            rt.jobs.join(job, timeout=15)
+
+    (reason,) = while_blocked.reasons
+    assert reason in [
+        f"job {job.id} (work) has not begun for {yellow} s: its event loop is blocked by job {culprit.id}"
+        for job in jobs
+    ]
+    assert [before.status, while_blocked.status, shown.reasons] == ["green", "yellow", (reason,)]
+    assert rt.health().status == "green"
+
+
 def test_a_lane_that_has_begun_meanwhile_is_not_given_up_for_not_beginning(timed, recorder):
     rt, begun, goes_on = timed(), threading.Event(), threading.Event()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import sqlite3
@@ -56,6 +57,22 @@ def test_an_idle_runtime_notices_that_its_file_is_gone_and_accepts_nothing_more(
     assert str(refused.value) == said["reason"]
     assert str(refused.value) in rt.health().reasons
     rt.stop()
+
+
+def test_callers_that_wait_for_a_job_are_told_that_the_file_is_gone(runtime, recorder, caller, path):
+    rt = runtime()
+    job = rt.jobs.queue("mail")
+    joined = caller(rt.jobs.join, job, timeout=20)
+    recorder.until(rt.boot.joins.awaited, "it to be waited for")
+
+    remove_all(path)
+
+    with pytest.raises(StoreGone):
+        joined.result(15)
+    with pytest.raises(StoreGone):
+        rt.jobs.join(job, timeout=15)
+    with pytest.raises(StoreGone):
+        asyncio.run(rt.jobs.ajoin(job, timeout=15))
 
 
 @pytest.mark.parametrize("harm", [remove_all, replace, remove_log], ids=lambda harm: harm.__name__)
