@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import threading
 from datetime import timedelta
 
 import pytest
 from lamplighter import Snooze, StaleClaim, StoreUnavailable, UnknownJob
+from lamplighter.testing import Simulation
 from lamplighter.testing.draining import is_idle
 
 
@@ -15,6 +17,20 @@ def state_of(rt, recorder):
     """What the broker knows."""
     recorder.until(lambda: rt.boot.post.find("broker") is not None, "the broker to be found")
     return rt.boot.post.find("broker")._state
+
+
+def test_a_job_that_is_due_earlier_is_not_put_off_by_one_that_is_due_later():
+    with Simulation(lambda runtime: runtime.jobs.add_handler("work", lambda job: None)) as simulation:
+        jobs = simulation.runtime.jobs
+        for delay in (10, 3600, 5, 60):
+            jobs.queue("work", delay, id=f"in-{delay}", delay=delay)
+            simulation.run(seconds=0.5)
+        simulation.run(seconds=120)
+        lines = map(json.loads, simulation.log.splitlines())
+        started = {line["job_id"]: line["ts"] for line in lines if line["event"] == "job.started"}
+        queued = {one: jobs.get(one).queued_at.timestamp() for one in started}
+
+    assert {one: round(at - queued[one]) for one, at in started.items()} == {"in-5": 5, "in-10": 10, "in-60": 60}
 
 
 def test_a_live_job_is_never_rescued_by_its_age(timed, time, recorder):

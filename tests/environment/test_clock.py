@@ -6,7 +6,7 @@ import threading
 import time as walltime
 
 import pytest
-from lamplighter.environment.clock import SystemClock
+from lamplighter.environment.clock import CANCELLED_CALLS_MIN, SystemClock
 
 
 def test_deadlines_go_with_their_jobs(runtime, recorder):
@@ -30,6 +30,26 @@ def test_the_clocks_heap_does_not_grow_with_jobs_that_have_ended(runtime, record
         rt.jobs.join(job, timeout=10)
 
     assert len(rt.boot.clock._monotonic) < 500
+
+
+@pytest.mark.parametrize("is_wall", [False, True])
+def test_cancelled_calls_are_cleared_away_long_before_they_would_be_due(is_wall):
+    # Of most jobs the deadline is never set, because they end sooner: so many do not show this.
+    clock, made = SystemClock(), []
+
+    def later(number):
+        call = lambda: made.append(number)  # noqa: E731
+        return clock.at(walltime.time() + 3600 + number, call) if is_wall else clock.after(3600 + number, call)
+
+    timers = [later(number) for number in range(10 * CANCELLED_CALLS_MIN)]
+    kept = timers[::100]
+    for timer in timers:
+        if timer not in kept:
+            timer.cancel()
+
+    left = [timed for _, _, timed in (*clock._monotonic, *clock._wall)]
+    assert len(left) <= 2 * CANCELLED_CALLS_MIN
+    assert [timed for timed in sorted(left, key=lambda one: one.due) if timed.call is not None] == kept
 
 
 class SteppedTime:

@@ -15,6 +15,7 @@ from lamplighter.environment import Environment
 from lamplighter.environment.mailbox import Mailbox
 from lamplighter.handlers.backlog import Backlog
 from lamplighter.handlers.carriers import NO_CARRIERS
+from lamplighter.handlers.delayed_claims import DelayedClaims
 from lamplighter.handlers.handler import JobTimeout
 from lamplighter.handlers.lane import Lane
 from lamplighter.handlers.lanes import LaneEnded, Lanes
@@ -81,6 +82,39 @@ def test_the_first_that_waits_gets_the_place_of_a_lane_that_ends(house):
     assert following.claim == claim(2)
     assert house.told == [(1, 2)]
     assert house.backlog.keys() == [(3, 1)]
+
+
+def test_an_end_that_could_not_be_reported_is_reported_by_who_finds_the_lane_lost(house):
+    report, refused = house.context.ended, [MemoryError()]
+
+    def ended(*end):
+        if refused:
+            raise refused.pop()
+        report(*end)
+
+    house.context.ended = ended
+    lane, called = house.lane(claim(1)), []
+    lane.when_ended(lambda: called.append(lane.id))
+    lane.handle = SimpleNamespace(is_alive=lambda: False)
+
+    with pytest.raises(MemoryError):
+        lane.finish(DONE)
+    lost, told_before = lane.is_lost, list(called)
+    for _ in range(2):
+        lane.finish(DONE)
+
+    assert (lost, told_before, house.told, called, lane.is_lost) == (True, [], [(1, None)], [1], False)
+
+
+def test_claims_that_wait_for_older_lanes_are_those_of_the_boot_that_runs_alone():
+    waiting = DelayedClaims()
+    mine, theirs = (Claim(claim(no).job._replace(boot=boot)) for no, boot in ((1, "now"), (2, "before")))
+    waiting.put(10, mine)
+    waiting.put(20, theirs)
+
+    waiting.keep("now")
+
+    assert (waiting.keys(), waiting.take(10), waiting.take(20), len(waiting)) == ([mine.key], mine, None, 0)
 
 
 def test_a_lane_ends_once_and_gives_its_place_once(house):

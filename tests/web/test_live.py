@@ -85,6 +85,23 @@ def test_a_change_is_told_once() -> None:
     assert told(live_on(Store(), {3: 1, 10: 5})) == [begun(0), stale(1), stale(6)]
 
 
+def test_the_more_pages_are_open_the_more_seldom_each_is_read_again() -> None:
+    def stale_of(listeners: int) -> int:
+        async def read() -> int:
+            live = live_on(Store(), dict.fromkeys(range(1_000), 1))
+            live.note_cost(0.2)
+            async with contextlib.AsyncExitStack() as open_pages:
+                for _ in range(listeners - 1):
+                    other = await open_pages.enter_async_context(contextlib.aclosing(live.stream()))
+                    await anext(other)
+                return len([piece async for piece in live.stream()]) - 1
+
+        return asyncio.run(read())
+
+    # A fourth of 0.2 s counts, which may be 2 % of the time: one page is read every 2.5 s, four of them every 10 s.
+    assert [stale_of(1), stale_of(4)] == [24, 6]
+
+
 def test_a_stream_ends_by_itself_so_that_no_server_waits_for_it() -> None:
     store = Store()
 

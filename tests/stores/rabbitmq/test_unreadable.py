@@ -313,13 +313,13 @@ def test_one_that_a_failed_turn_has_put_aside_is_put_aside_once(model: Model) ->
     ]
 
 
-@pytest.mark.parametrize("why", ["its queue is gone", "its node is away"])
+@pytest.mark.parametrize("why", ["gone", "away"])
 def test_one_among_the_dead_stays_there_where_it_cannot_be_put_aside(model: Model, why: str) -> None:
     server, store = model
     with store.turn("b", NOW):
         """Everything is declared."""
     server.publish(Message("", topology.DEAD, b"garbage"))
-    if why == "its queue is gone":
+    if why == "gone":
         server.delete(topology.UNREADABLE)
     else:
         server.away.add(topology.UNREADABLE)
