@@ -22,7 +22,7 @@ page-demo: $(VENV)/ready
 
 # Needs a rabbitmq-server on this machine, and starts one of its own.
 demo-cluster: $(VENV)/ready
-	PYTHONPATH=examples:tests/stores/rabbitmq $(BIN)/python -P -m cluster.demo
+	PYTHONPATH=examples:tests/whole/stores/rabbitmq $(BIN)/python -P -m cluster.demo
 
 test: check
 	$(BIN)/python -m pytest -q -n $(WORKERS)
@@ -45,7 +45,7 @@ mutants: $(VENV)/ready
 
 # The full counts, in real time; docs/reliability.md keeps the figures of its last run.
 torture: $(VENV)/ready
-	LAMPLIGHTER_TORTURE=1 $(BIN)/python -m pytest -q -s --timeout=7200 tests/faults tests/history tests/stores/rabbitmq tests/soak tests/cron/test_cron_oracle.py tests/hashbase
+	LAMPLIGHTER_TORTURE=1 $(BIN)/python -m pytest -q -s --timeout=7200 tests/faults tests/history tests/stores/rabbitmq tests/cron/test_cron_oracle.py tests/hashbase $(addprefix tests/whole/,faults hashbase history soak stores/rabbitmq)
 	LAMPLIGHTER_SEEDS=10000 $(BIN)/python -m pytest -q -s --timeout=7200 tests/campaign
 
 # Lamplighter next to what one would use instead, for docs/performance.md. QUICK=1: a look in two minutes; FULL=1: ten

@@ -223,7 +223,7 @@ MUTANTS = (
         "stores/rabbitmq/store.py",
         "waits_seconds_max: Seconds = ANSWER_SECONDS_MAX",
         "waits_seconds_max: Seconds = 0.0",
-        test="tests/stores/rabbitmq/test_standing_in.py"
+        test="tests/whole/stores/rabbitmq/test_standing_in.py"
         "::test_who_would_give_up_before_the_server_must_have_confirmed_takes_no_turn",
     ),
     Mutant(
@@ -334,7 +334,7 @@ MUTANTS = (
         "environment/replies.py",
         "        if sys.is_finalizing() and not self._is_over:\n",
         "        if False:\n",
-        test="tests/faults/test_exits.py::test_a_finalizer_at_the_end_of_python_is_told_that_nobody_answers",
+        test="tests/whole/faults/test_exits.py::test_a_finalizer_at_the_end_of_python_is_told_that_nobody_answers",
     ),
     Mutant(
         LANES,
@@ -342,7 +342,7 @@ MUTANTS = (
         "boot/requests.py",
         "                if sys.is_finalizing():\n",
         "                if False:\n",
-        test="tests/faults/test_exits.py::test_a_finalizer_at_the_end_of_python_is_told_that_nobody_answers",
+        test="tests/whole/faults/test_exits.py::test_a_finalizer_at_the_end_of_python_is_told_that_nobody_answers",
     ),
     Mutant(
         LOG,
@@ -359,7 +359,8 @@ MUTANTS = (
         "actors/base.py",
         "self._own_context.run(self.on_receive, over)",
         "self.on_receive(over)",
-        test="tests/actors/test_standing_in.py::test_a_turn_on_a_callers_thread_says_nothing_of_what_the_caller_has_bound",
+        test="tests/actors/test_standing_in.py::"
+        "test_a_turn_on_a_callers_thread_says_nothing_of_what_the_caller_has_bound",
     ),
     Mutant(
         LANES,
@@ -391,7 +392,7 @@ MUTANTS = (
         "stores/rabbitmq/turn.py",
         'records += [{"is": "act told", "boot": boot} for boot in sorted(state.acts_told)]',
         "pass",
-        test="tests/stores/rabbitmq/test_operator.py::test_many_acts_are_told_once_each_whoever_leads",
+        test="tests/whole/stores/rabbitmq/test_operator.py::test_many_acts_are_told_once_each_whoever_leads",
     ),
     Mutant(
         ACTS,
@@ -399,7 +400,8 @@ MUTANTS = (
         "stores/rabbitmq/turn.py",
         "self._turn.ops.begins.append(act_begins(act))",
         "self._turn.ops.records.append(act_begins(act))",
-        test="tests/stores/rabbitmq/test_operator.py::test_of_one_who_is_killed_midway_it_is_told_what_nobody_can_know",
+        test="tests/whole/stores/rabbitmq/test_operator.py::"
+        "test_of_one_who_is_killed_midway_it_is_told_what_nobody_can_know",
     ),
     Mutant(
         ACTS,
@@ -407,7 +409,8 @@ MUTANTS = (
         "stores/rabbitmq/session.py",
         "        self.state.dead.await_return()\n",
         "",
-        test="tests/stores/rabbitmq/test_operator.py::test_dead_jobs_are_requeued_beside_a_runtime_which_tells_it",
+        test="tests/whole/stores/rabbitmq/test_operator.py::"
+        "test_dead_jobs_are_requeued_beside_a_runtime_which_tells_it",
     ),
     Mutant(
         ACTS,
@@ -415,7 +418,8 @@ MUTANTS = (
         "boot/asked_jobs.py",
         "return self._is_late()",
         "return False",
-        test="tests/stores/rabbitmq/test_acting_elsewhere.py::test_one_that_hangs_is_named_and_does_not_do_it_later",
+        test="tests/whole/stores/rabbitmq/test_acting_elsewhere.py::"
+        "test_one_that_hangs_is_named_and_does_not_do_it_later",
     ),
     Mutant(
         ACTS,
@@ -423,7 +427,7 @@ MUTANTS = (
         "boot/asked_jobs.py",
         "abs(age) > WANTED_SECONDS",
         "age is None",
-        test="tests/stores/rabbitmq/test_acting_elsewhere.py::"
+        test="tests/whole/stores/rabbitmq/test_acting_elsewhere.py::"
         "test_one_that_hears_it_too_late_by_its_clock_does_nothing",
     ),
     Mutant(
@@ -432,7 +436,8 @@ MUTANTS = (
         "boot/asked_jobs.py",
         "CancelJob(job_id, reply, who)",
         "CancelJob(job_id, reply)",
-        test="tests/stores/rabbitmq/test_acting_elsewhere.py::test_who_holds_a_job_cancels_it_and_says_who_wanted_that",
+        test="tests/whole/stores/rabbitmq/test_acting_elsewhere.py::"
+        "test_who_holds_a_job_cancels_it_and_says_who_wanted_that",
     ),
     Mutant(
         FENCE,
@@ -509,7 +514,8 @@ MUTANTS = (
         "stores/sqlite/removal.py",
         "    _clear_up_after(turn, [GoneParent(job.no, job.id, job.name, job.state, job.rev)])\n",
         "",
-        test="tests/broker/test_forgetting.py::test_its_id_and_its_unique_key_are_free_and_the_next_job_has_a_life_of_its_own",
+        test="tests/broker/test_forgetting.py::"
+        "test_its_id_and_its_unique_key_are_free_and_the_next_job_has_a_life_of_its_own",
     ),
     Mutant(
         LOG,
@@ -625,7 +631,7 @@ MUTANTS = (
         "history/replay/jobs.py",
         "if not self.is_server or self._tangles is None:",
         "if True:",
-        test="tests/stores/rabbitmq/test_audit.py"
+        test="tests/whole/stores/rabbitmq/test_audit.py"
         "::test_an_audit_says_the_same_in_whichever_order_the_logs_of_the_boots_lie",
     ),
     Mutant(
@@ -990,7 +996,8 @@ MUTANTS = (
         "stores/sqlite/connections.py",
         "        return any(there[path] is not None and there[path] != known for path, known in own.items())",
         "        return there != own",
-        test="tests/stores/sqlite/test_store_files.py::test_a_log_that_was_removed_is_stored_when_its_only_runtime_stops",
+        test="tests/stores/sqlite/test_store_files.py::"
+        "test_a_log_that_was_removed_is_stored_when_its_only_runtime_stops",
     ),
     Mutant(
         TURN,
@@ -1437,7 +1444,8 @@ MUTANTS = (
         "history/audit/verdicts.py",
         "        if doubt.by is None:\n            return False\n",
         "        if doubt.by is None:\n            return True\n",
-        test="tests/stores/rabbitmq/test_audit.py::test_every_edit_deletion_and_swap_in_a_log_with_kills_is_found",
+        test="tests/whole/stores/rabbitmq/test_audit.py::"
+        "test_every_edit_deletion_and_swap_in_a_log_with_kills_is_found",
     ),
     Mutant(
         LOG,
@@ -1684,7 +1692,8 @@ MUTANTS = (
         "actors/handler_actor.py",
         "        if following is not None and following.id in self._running:\n            self._started(following)\n",
         "",
-        test="tests/handlers/test_prefetch.py::test_a_job_that_another_ones_lane_has_started_is_said_to_be_and_has_its_deadline",
+        test="tests/handlers/test_prefetch.py::"
+        "test_a_job_that_another_ones_lane_has_started_is_said_to_be_and_has_its_deadline",
     ),
     Mutant(
         ROAD,
@@ -1805,7 +1814,8 @@ MUTANTS = (
         "stores/rabbitmq/turn.py",
         " or self.state.clock.is_in_doubt(self.now):",
         ":",
-        test="tests/stores/rabbitmq/test_clocks.py::test_a_clock_that_is_a_year_ahead_for_a_moment_has_no_slot_forgotten",
+        test="tests/stores/rabbitmq/test_clocks.py::"
+        "test_a_clock_that_is_a_year_ahead_for_a_moment_has_no_slot_forgotten",
     ),
     Mutant(
         LIMITS,
@@ -2261,7 +2271,8 @@ MUTANTS = (
         "stores/rabbitmq/shared_state.py",
         "BUCKETS = 64",
         "BUCKETS = 1",
-        test="tests/stores/rabbitmq/test_ledger.py::test_the_sum_of_many_schedules_falls_into_parts_that_all_stay_small",
+        test="tests/stores/rabbitmq/test_ledger.py::"
+        "test_the_sum_of_many_schedules_falls_into_parts_that_all_stay_small",
     ),
     Mutant(
         LEDGER,
@@ -2348,7 +2359,7 @@ MUTANTS = (
         "stores/rabbitmq/store.py",
         "topology.ladder() if name is None else ()",
         "()",
-        test="tests/stores/rabbitmq/test_counts.py::test_jobs_of_all_names_are_counted_and_so_are_delayed_ones",
+        test="tests/whole/stores/rabbitmq/test_counts.py::test_jobs_of_all_names_are_counted_and_so_are_delayed_ones",
     ),
     Mutant(
         LEDGER,
@@ -2381,7 +2392,8 @@ MUTANTS = (
         "stores/rabbitmq/session.py",
         "topology.foundation() if self.leads else topology.hearing(self._news_name)",
         "topology.foundation() if self.leads else ()",
-        test="tests/stores/rabbitmq/test_ledger.py::test_a_runtime_that_nothing_leads_to_any_more_hears_the_leader_again",
+        test="tests/stores/rabbitmq/test_ledger.py::"
+        "test_a_runtime_that_nothing_leads_to_any_more_hears_the_leader_again",
     ),
     Mutant(
         LEDGER,
@@ -2398,7 +2410,7 @@ MUTANTS = (
         "cli/migrate.py",
         "        _check_movable(source, schedules, drop_unique=arguments.drop_unique)\n",
         "",
-        test="tests/stores/rabbitmq/test_migrate.py::test_what_cannot_move_is_said_before_anything_has_moved",
+        test="tests/whole/stores/rabbitmq/test_migrate.py::test_what_cannot_move_is_said_before_anything_has_moved",
     ),
     Mutant(
         LEDGER,
@@ -2406,7 +2418,7 @@ MUTANTS = (
         "cli/migrate.py",
         "            for name, _, by, reason, until, _ in paused:",
         "            for name, _, by, reason, until, _ in ():",
-        test="tests/stores/rabbitmq/test_migrate.py::test_a_pause_moves_and_none_of_its_jobs_is_started",
+        test="tests/whole/stores/rabbitmq/test_migrate.py::test_a_pause_moves_and_none_of_its_jobs_is_started",
     ),
     Mutant(
         LIMITS,
@@ -2565,7 +2577,7 @@ MUTANTS = (
         "handlers/execute.py",
         "        if self._pid() != self._parent:",
         "        if False:",
-        test="tests/faults/test_forks.py::"
+        test="tests/whole/faults/test_forks.py::"
         "test_a_forked_child_that_comes_out_of_a_handler_ends_and_says_nothing_of_the_job[process]",
     ),
     Mutant(
@@ -2591,7 +2603,8 @@ MUTANTS = (
         "handlers/child.py",
         "        self._dies_with_parent = die_with_parent()",
         "        self._dies_with_parent = True",
-        test="tests/faults/test_forks.py::test_a_child_ends_with_its_host_though_a_fork_of_the_host_holds_its_socket",
+        test="tests/whole/faults/test_forks.py::"
+        "test_a_child_ends_with_its_host_though_a_fork_of_the_host_holds_its_socket",
     ),
     Mutant(
         LANES,
@@ -2599,7 +2612,8 @@ MUTANTS = (
         "handlers/processes.py",
         "        paths = [str(path)",
         "        paths = [os.getcwd(), *sys.path] or [str(path)",
-        test="tests/faults/test_forks.py::test_a_child_imports_what_its_host_can_and_nothing_from_its_current_folder",
+        test="tests/whole/faults/test_forks.py::"
+        "test_a_child_imports_what_its_host_can_and_nothing_from_its_current_folder",
     ),
     Mutant(
         LANES,
@@ -2631,7 +2645,7 @@ MUTANTS = (
         "api/runtime.py",
         "            for each in STOP_SIGNALS:",
         "            for each in STOP_SIGNALS[:2]:",
-        test="tests/cli/test_run.py::test_it_does_the_jobs_of_an_application_until_a_signal",
+        test="tests/whole/cli/test_run.py::test_it_does_the_jobs_of_an_application_until_a_signal",
     ),
     Mutant(
         LANES,
@@ -2639,7 +2653,7 @@ MUTANTS = (
         "api/runtime.py",
         "if (each, before[each]) == (signal.SIGHUP, signal.SIG_IGN):",
         "if (each, before[each]) == (signal.SIGHUP, None):",
-        test="tests/cli/test_run.py::test_under_nohup_a_sighup_changes_nothing",
+        test="tests/whole/cli/test_run.py::test_under_nohup_a_sighup_changes_nothing",
     ),
     Mutant(
         LANES,
@@ -2835,7 +2849,7 @@ MUTANTS = (
             ),
             ("api/runtime.py", "lambda: _came_after(asked, urges_from)", "lambda: False"),
         ),
-        test="tests/faults/test_signals.py::test_signals_that_fall_into_one_another_stop_a_run_once",
+        test="tests/whole/faults/test_signals.py::test_signals_that_fall_into_one_another_stop_a_run_once",
     ),
     Mutant(
         LIMITS,
@@ -2953,7 +2967,7 @@ MUTANTS = (
         "broker/boots.py",
         "blamed=not is_stopping)",
         "blamed=True)",
-        test="tests/faults/test_killed_stops.py::test_what_is_killed_in_the_drain_is_held_against_no_job",
+        test="tests/whole/faults/test_killed_stops.py::test_what_is_killed_in_the_drain_is_held_against_no_job",
     ),
     Mutant(
         LANES,
@@ -2961,7 +2975,7 @@ MUTANTS = (
         "broker/boots.py",
         "    context.turn.boots.note_stop(context.state.boot)\n",
         "",
-        test="tests/faults/test_killed_stops.py::test_what_is_killed_in_the_drain_is_held_against_no_job",
+        test="tests/whole/faults/test_killed_stops.py::test_what_is_killed_in_the_drain_is_held_against_no_job",
     ),
     Mutant(
         LANES,
@@ -3223,7 +3237,8 @@ MUTANTS = (
         "stores/rabbitmq/incoming_messages.py",
         "            self._turn.ops.messages.append(put_aside(unreadable_message, self._turn.now))\n",
         "",
-        test="tests/stores/rabbitmq/test_unreadable.py::test_one_that_a_failed_turn_has_put_aside_is_put_aside_once",
+        test="tests/whole/stores/rabbitmq/test_unreadable.py::"
+        "test_one_that_a_failed_turn_has_put_aside_is_put_aside_once",
     ),
     Mutant(
         MESSAGES,
@@ -3231,7 +3246,8 @@ MUTANTS = (
         "stores/rabbitmq/unreadable.py",
         "        isinstance(unreadable_message.error, wire.FutureFormat)\n",
         "        False\n",
-        test="tests/stores/rabbitmq/test_unreadable.py::test_what_a_newer_version_wrote_is_done_by_whoever_can_read_it",
+        test="tests/whole/stores/rabbitmq/test_unreadable.py::"
+        "test_what_a_newer_version_wrote_is_done_by_whoever_can_read_it",
     ),
     Mutant(
         MESSAGES,
@@ -3239,7 +3255,7 @@ MUTANTS = (
         "stores/rabbitmq/job_message.py",
         "if name not in _PLACES}",
         "if name is None}",
-        test="tests/stores/rabbitmq/test_unreadable.py"
+        test="tests/whole/stores/rabbitmq/test_unreadable.py"
         "::test_a_field_that_is_not_known_stays_with_the_job_when_it_waits_again",
     ),
     Mutant(
@@ -3248,7 +3264,7 @@ MUTANTS = (
         "stores/rabbitmq/job_message.py",
         "            if kind not in _TYPES[name]:",
         "            if False:",
-        test="tests/stores/rabbitmq/test_unreadable.py::test_each_kind_leaves_its_place_to_a_job",
+        test="tests/whole/stores/rabbitmq/test_unreadable.py::test_each_kind_leaves_its_place_to_a_job",
     ),
     Mutant(
         MESSAGES,
@@ -3256,7 +3272,7 @@ MUTANTS = (
         "stores/rabbitmq/deliveries.py",
         "        return self.job.id, birth_of(self.job), self.job.claim_no",
         "        return self.job.id, (), self.job.claim_no",
-        test="tests/stores/rabbitmq/test_unreadable.py"
+        test="tests/whole/stores/rabbitmq/test_unreadable.py"
         "::test_two_jobs_with_one_id_both_run_and_two_copies_of_one_do_not",
     ),
     Mutant(
@@ -3292,7 +3308,7 @@ MUTANTS = (
         "stores/rabbitmq/pika/browsing.py",
         "self._channel.queue_declare(self._lock, exclusive=True, callback=lambda _: self._count(self._counted))",
         "self._count(self._counted)",
-        test="tests/stores/rabbitmq/test_model.py::test_one_at_a_time_browses_a_queue_and_each_sees_all_of_it",
+        test="tests/whole/stores/rabbitmq/test_model.py::test_one_at_a_time_browses_a_queue_and_each_sees_all_of_it",
     ),
     Mutant(
         MESSAGES,
@@ -3300,7 +3316,7 @@ MUTANTS = (
         "stores/rabbitmq/dead_jobs.py",
         "(last is None or _place(job) < last)",
         "True",
-        test="tests/stores/rabbitmq/test_many_dead.py"
+        test="tests/whole/stores/rabbitmq/test_many_dead.py"
         "::test_pages_show_each_once_the_newest_first_also_when_one_is_revived_between",
     ),
     Mutant(
@@ -3309,7 +3325,8 @@ MUTANTS = (
         "stores/rabbitmq/pika/link.py",
         "        if self._channel_failure is None:\n",
         "        if True:\n",
-        test="tests/stores/rabbitmq/test_permissions.py::test_a_start_without_a_permission_fails_at_once_and_says_which",
+        test="tests/whole/stores/rabbitmq/test_permissions.py::"
+        "test_a_start_without_a_permission_fails_at_once_and_says_which",
     ),
     Mutant(
         MESSAGES,
@@ -3317,7 +3334,7 @@ MUTANTS = (
         "stores/rabbitmq/pika/link.py",
         "self._calls.append(safely)",
         "self._calls.appendleft(safely)",
-        test="tests/stores/rabbitmq/test_link.py::test_calls_are_made_in_their_order_whoever_makes_them",
+        test="tests/whole/stores/rabbitmq/test_link.py::test_calls_are_made_in_their_order_whoever_makes_them",
     ),
     Mutant(
         MESSAGES,
@@ -3325,7 +3342,7 @@ MUTANTS = (
         "stores/rabbitmq/pika/link.py",
         "            if may_stand_in():\n                self._make_calls()",
         "            if True:\n                self._make_calls()",
-        test="tests/stores/rabbitmq/test_link.py::test_a_thread_that_nothing_can_interrupt_publishes_itself",
+        test="tests/whole/stores/rabbitmq/test_link.py::test_a_thread_that_nothing_can_interrupt_publishes_itself",
     ),
     Mutant(
         MESSAGES,
@@ -3333,7 +3350,8 @@ MUTANTS = (
         "stores/rabbitmq/pika/link.py",
         "            self._work = None\n            reason",
         "            reason",
-        test="tests/stores/rabbitmq/test_link.py::test_after_an_error_in_a_call_nothing_is_sent_until_the_next_session",
+        test="tests/whole/stores/rabbitmq/test_link.py::"
+        "test_after_an_error_in_a_call_nothing_is_sent_until_the_next_session",
     ),
     Mutant(
         MESSAGES,
@@ -3341,7 +3359,7 @@ MUTANTS = (
         "stores/rabbitmq/pika/connection.py",
         "        if transport.get_write_buffer_size() == 0:",
         "        if True:",
-        test="tests/stores/rabbitmq/test_link.py"
+        test="tests/whole/stores/rabbitmq/test_link.py"
         "::test_what_does_not_go_at_once_goes_later_and_before_what_comes_after_it",
     ),
     Mutant(
@@ -3350,7 +3368,8 @@ MUTANTS = (
         "stores/rabbitmq/pika/connection.py",
         "            fd, self.left = self.left, None\n            super().update_handler(fd, self._awaited(fd))",
         "            self.left = None",
-        test="tests/stores/rabbitmq/test_link.py::test_who_waits_takes_in_what_comes_and_then_the_links_thread_does",
+        test="tests/whole/stores/rabbitmq/test_link.py::"
+        "test_who_waits_takes_in_what_comes_and_then_the_links_thread_does",
     ),
     Mutant(
         MESSAGES,
@@ -3358,7 +3377,7 @@ MUTANTS = (
         "stores/rabbitmq/pika/connection.py",
         "        return wanted & ~IOLoop.READ if fd == self.left else wanted",
         "        return wanted",
-        test="tests/stores/rabbitmq/test_link.py::test_while_somebody_waits_nobody_else_takes_in_what_comes",
+        test="tests/whole/stores/rabbitmq/test_link.py::test_while_somebody_waits_nobody_else_takes_in_what_comes",
     ),
     Mutant(
         MESSAGES,
@@ -3366,7 +3385,7 @@ MUTANTS = (
         "stores/rabbitmq/pika/connection.py",
         "                events &= self._awaited(fd)\n",
         "",
-        test="tests/stores/rabbitmq/test_link.py"
+        test="tests/whole/stores/rabbitmq/test_link.py"
         "::test_who_ends_a_connection_whose_thread_is_about_to_read_ends_it_for_this_reason",
     ),
     Mutant(
@@ -3375,7 +3394,8 @@ MUTANTS = (
         "stores/rabbitmq/pika/connection.py",
         "            self._said = None\n        if said:\n            self._send(",
         "            self._said = None\n            self._send(",
-        test="tests/stores/rabbitmq/test_link.py::test_after_an_error_in_a_call_nothing_is_sent_until_the_next_session",
+        test="tests/whole/stores/rabbitmq/test_link.py::"
+        "test_after_an_error_in_a_call_nothing_is_sent_until_the_next_session",
     ),
     Mutant(
         MESSAGES,
@@ -3383,7 +3403,8 @@ MUTANTS = (
         "stores/rabbitmq/pika/link.py",
         "            except BaseException as error:\n                with self._lock:",
         "            except Exception as error:\n                with self._lock:",
-        test="tests/stores/rabbitmq/test_link.py::test_an_error_in_what_somebody_reads_who_waits_ends_the_session",
+        test="tests/whole/stores/rabbitmq/test_link.py::"
+        "test_an_error_in_what_somebody_reads_who_waits_ends_the_session",
     ),
     Mutant(
         MESSAGES,
@@ -3391,7 +3412,8 @@ MUTANTS = (
         "stores/rabbitmq/pika/link.py",
         "        if connection is None or not connection.session:",
         "        if connection is None:",
-        test="tests/stores/rabbitmq/test_link.py::test_nothing_is_published_before_a_session_has_begun_that_counts_it",
+        test="tests/whole/stores/rabbitmq/test_link.py::"
+        "test_nothing_is_published_before_a_session_has_begun_that_counts_it",
     ),
     Mutant(
         MESSAGES,
@@ -3399,7 +3421,7 @@ MUTANTS = (
         "stores/rabbitmq/pika/connection.py",
         "        if not self.is_closed:\n",
         "        if True:\n",
-        test="tests/stores/rabbitmq/test_link.py::test_a_connection_that_has_ended_can_be_dropped",
+        test="tests/whole/stores/rabbitmq/test_link.py::test_a_connection_that_has_ended_can_be_dropped",
     ),
     Mutant(
         MESSAGES,
@@ -3407,7 +3429,7 @@ MUTANTS = (
         "stores/rabbitmq/store.py",
         "                    self.state.ailing.stopped[name] = str(error)\n",
         "",
-        test="tests/stores/rabbitmq/test_permissions.py"
+        test="tests/whole/stores/rabbitmq/test_permissions.py"
         "::test_a_queue_with_other_arguments_stops_its_name_alone_until_it_is_gone",
     ),
     Mutant(
@@ -3425,7 +3447,7 @@ MUTANTS = (
         "stores/rabbitmq/store.py",
         "                self.state.ailing.refused(left, ops.names)\n",
         "",
-        test="tests/stores/rabbitmq/test_full_queue.py::test_a_queue_that_is_full_stops_no_other_name",
+        test="tests/whole/stores/rabbitmq/test_full_queue.py::test_a_queue_that_is_full_stops_no_other_name",
     ),
     Mutant(
         MESSAGES,
@@ -3433,7 +3455,7 @@ MUTANTS = (
         "stores/rabbitmq/pending_turn.py",
         "        if job.name in self.state.ailing.full:\n",
         "        if False:\n",
-        test="tests/stores/rabbitmq/test_full_queue.py"
+        test="tests/whole/stores/rabbitmq/test_full_queue.py"
         "::test_a_full_queue_is_worked_off_also_where_its_jobs_go_back_into_it",
     ),
     Mutant(
@@ -3442,7 +3464,7 @@ MUTANTS = (
         "stores/rabbitmq/claiming.py",
         "        if interruptions >= SUSPECT_INTERRUPTIONS:\n",
         "        if False:\n",
-        test="tests/stores/rabbitmq/test_poison.py::test_a_job_that_kills_its_process_is_dead_alone",
+        test="tests/whole/stores/rabbitmq/test_poison.py::test_a_job_that_kills_its_process_is_dead_alone",
     ),
     Mutant(
         MESSAGES,
@@ -3450,7 +3472,7 @@ MUTANTS = (
         "stores/rabbitmq/session.py",
         "            self._mend()\n",
         "",
-        test="tests/stores/rabbitmq/test_permissions.py::test_an_exchange_that_was_deleted_is_made_again",
+        test="tests/whole/stores/rabbitmq/test_permissions.py::test_an_exchange_that_was_deleted_is_made_again",
     ),
     Mutant(
         MESSAGES,
@@ -3458,7 +3480,7 @@ MUTANTS = (
         "stores/rabbitmq/address.py",
         '    if parts.fragment or "@" in parts.path + parts.query:',
         "    if parts.fragment:",
-        test="tests/stores/rabbitmq/test_connection.py"
+        test="tests/whole/stores/rabbitmq/test_connection.py"
         "::test_an_address_that_makes_no_sense_is_refused_without_being_shown",
     ),
     Mutant(
@@ -3740,7 +3762,8 @@ MUTANTS = (
         "stores/sqlite/jobs.py",
         "            if begun <= 0 and (prefetched <= 0 or careful):\n",
         "            if begun <= 0 and prefetched <= 0:\n",
-        test="tests/stores/sqlite/test_store.py::TestStoreInMemory::test_a_job_that_must_begin_is_not_claimed_in_advance",
+        test="tests/stores/sqlite/test_store.py::"
+        "TestStoreInMemory::test_a_job_that_must_begin_is_not_claimed_in_advance",
     ),
     Mutant(
         ROAD,
@@ -3775,7 +3798,8 @@ MUTANTS = (
         "stores/rabbitmq/claiming.py",
         "or (is_careful and begun <= 0):",
         "or False:",
-        test="tests/stores/rabbitmq/test_conformance.py::TestOnTheModel::test_a_job_that_must_begin_is_not_claimed_in_advance",
+        test="tests/stores/rabbitmq/test_conformance.py::"
+        "TestOnTheModel::test_a_job_that_must_begin_is_not_claimed_in_advance",
     ),
     Mutant(
         LEDGER,
@@ -3880,7 +3904,7 @@ MUTANTS = (
         "stores/rabbitmq/notices.py",
         "        if not self._answering.takes(arrival):\n            self._tell",
         "        if True:\n            self._tell",
-        test="tests/stores/rabbitmq/test_asking.py::"
+        test="tests/whole/stores/rabbitmq/test_asking.py::"
         "test_a_question_is_answered_before_anybody_takes_a_turn_and_is_no_news",
     ),
     Mutant(
@@ -4223,7 +4247,8 @@ MUTANTS = (
         "stores/sqlite/rates.py",
         "        _keep(connection, name, group, kept)\n",
         "",
-        test="tests/stores/sqlite/test_store.py::TestStoreInMemory::test_a_clock_that_was_set_back_does_not_close_a_rate",
+        test="tests/stores/sqlite/test_store.py::"
+        "TestStoreInMemory::test_a_clock_that_was_set_back_does_not_close_a_rate",
     ),
     Mutant(
         RATES,
@@ -4341,7 +4366,8 @@ MUTANTS = (
         "stores/sqlite/turns.py",
         "            self._place((self._name, priority, group), _place_at(room.opens))\n",
         "",
-        test="tests/stores/sqlite/test_turns.py::test_a_group_at_its_rate_is_in_nobodys_way_and_its_turn_comes_at_the_instant",
+        test="tests/stores/sqlite/test_turns.py::"
+        "test_a_group_at_its_rate_is_in_nobodys_way_and_its_turn_comes_at_the_instant",
     ),
     Mutant(
         TURNS,
@@ -4895,7 +4921,8 @@ MUTANTS = (
         "stores/sqlite/removal.py",
         "    steps.remove(turn, [job.no for job in gone])\n",
         "",
-        test="tests/stores/sqlite/test_store.py::TestStoreInAFile::test_steps_go_with_a_job_that_is_forgotten_or_pruned",
+        test="tests/stores/sqlite/test_store.py::"
+        "TestStoreInAFile::test_steps_go_with_a_job_that_is_forgotten_or_pruned",
     ),
     Mutant(
         KEPT,
@@ -5235,7 +5262,8 @@ MUTANTS = (
         "stores/presence.py",
         "        finally:\n            os.close(descriptor)\n",
         "        finally:\n            pass\n",
-        test="tests/stores/test_presence.py::test_what_the_unknown_dead_have_left_is_tidied_away_and_nothing_of_the_living",
+        test="tests/stores/test_presence.py::"
+        "test_what_the_unknown_dead_have_left_is_tidied_away_and_nothing_of_the_living",
     ),
     Mutant(
         LANES,
@@ -5243,7 +5271,8 @@ MUTANTS = (
         "handlers/processes.py",
         "(self._lines, self._orders, self._words)",
         "(self._lines, self._orders)",
-        test="tests/handlers/test_processes.py::test_a_child_that_queues_with_a_bad_option_gets_an_error_and_its_lane_goes_on",
+        test="tests/handlers/test_processes.py::"
+        "test_a_child_that_queues_with_a_bad_option_gets_an_error_and_its_lane_goes_on",
     ),
     Mutant(
         LANES,

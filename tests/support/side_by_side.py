@@ -10,7 +10,7 @@ from pathlib import PurePath
 
 from xdist.scheduler import LoadScopeScheduling
 
-RABBITMQ = "tests/stores/rabbitmq"
+RABBITMQ = "tests/whole/stores/rabbitmq"
 
 SHARED_SERVERS = (
     {"test_audit.py", "test_memory.py", "test_permissions.py", "test_unreadable.py"},
@@ -21,36 +21,24 @@ SHARED_SERVERS = (
 one unit of work, about as long as the others; files that are not named here belong to the last of them,
 """
 
-WITHOUT_A_SERVER = {
-    "test_clocks.py",
-    "test_cluster.py",
-    "test_consumers.py",
-    "test_declaring.py",
-    "test_handled.py",
-    "test_ledger.py",
-    "test_schedules.py",
-    "test_session.py",
-    "test_simulation.py",
-    "test_sizes.py",
-    "test_watchdog.py",
-}
+WITHOUT_A_SERVER = {"test_cluster.py", "test_simulation.py"}
 """but for these, which have a model of one, or one of their own."""
 
 LONGEST_FIRST = (
     *(f"{RABBITMQ} {number}" for number in range(len(SHARED_SERVERS))),
     "tests/campaign/test_campaign.py",
-    "tests/test_packaging.py",
+    "tests/whole/test_packaging.py",
     "tests/bench/test_bench.py",
     "tests/test_docs.py",
-    "tests/history/trace/test_instant.py",
+    "tests/whole/history/trace/test_instant.py",
     "tests/hashbase/test_demo.py",
     "tests/environment/test_failpoints.py",
-    "tests/soak/test_soak.py",
+    "tests/whole/soak/test_soak.py",
     "tests/contrib/django/test_servers.py",
-    "tests/examples/test_fastapi_app.py",
-    "tests/examples/test_flask_app.py",
-    "tests/history/audit/test_processes.py",
-    "tests/faults/test_many_processes.py",
+    "tests/whole/examples/test_fastapi_app.py",
+    "tests/whole/examples/test_flask_app.py",
+    "tests/whole/history/audit/test_processes.py",
+    "tests/whole/faults/test_many_processes.py",
 )
 """So that no process is left with one of them when the others have ended."""
 

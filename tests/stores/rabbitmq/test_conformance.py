@@ -22,7 +22,7 @@ from support.conformance.suite import StoreConformance
 from support.rabbitmq.model import ModelServer
 from support.rabbitmq.model_link import ModelLink
 
-from .kit import link_to
+from ...whole.stores.rabbitmq.kit import link_to
 
 QUIET_SECONDS = 0.03
 """When nothing has come for so long, after the queue was empty, then nothing will."""

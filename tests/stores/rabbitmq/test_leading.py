@@ -21,7 +21,7 @@ from support.conformance.kit import NOW
 from support.rabbitmq.model_link import ModelLink
 
 from ...faults.kit import eventually
-from .kit import Effects, Fleet
+from ...whole.stores.rabbitmq.kit import Effects, Fleet
 from .model_world import World
 from .test_ledger import paused, started, world
 

@@ -13,7 +13,7 @@ from support.conformance.kit import DONE, NOW, SUCCEEDED, new, put, take
 from support.rabbitmq.model import ModelServer
 from support.rabbitmq.model_link import ModelLink
 
-from .conftest import own_server
+from ...whole.stores.rabbitmq.conftest import own_server
 from .test_conformance import PatientStore, its_environment
 
 JOIN_SECONDS = 30.0

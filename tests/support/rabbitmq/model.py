@@ -1,7 +1,7 @@
 """A model of the little of RabbitMQ that the store uses, under a test's control: no server, no socket, no real time.
 
 It has exchanges of type topic, quorum queues with redelivery counts, time to live and dead-lettering, single active
-consumers, confirms, and links that can be cut at any instant. `tests/stores/rabbitmq/test_model.py` runs the same
+consumers, confirms, and links that can be cut at any instant. `tests/whole/stores/rabbitmq/test_model.py` runs the same
 scripted scenarios against the model and against a real server, so that the model stays true.
 """
 
