@@ -5442,7 +5442,8 @@ MUTANTS = (
         "stores/rabbitmq/questions.py",
         "index not in (*sent.returned, *sent.refused)",
         "index not in sent.refused",
-        test="tests/stores/rabbitmq/test_unreadable.py::test_one_among_the_dead_stays_there_where_it_cannot_be_put_aside",
+        test="tests/whole/stores/rabbitmq/test_unreadable.py::"
+        "test_one_among_the_dead_stays_there_where_it_cannot_be_put_aside",
     ),
     Mutant(
         MESSAGES,

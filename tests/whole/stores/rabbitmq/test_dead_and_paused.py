@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from lamplighter import JobFailed, NotSupported, Runtime
-from lamplighter.stores.rabbitmq import topology, pending_turn
+from lamplighter.stores.rabbitmq import pending_turn, topology
 
 from ....conftest import Recorder
 from ....faults.kit import eventually
