@@ -194,6 +194,8 @@ def test_very_many_names_that_nobody_handles_are_one_line_and_not_one_each(timed
     recorder.until(lambda: time.advance(10) or len(recorder.of("name.parked")) > 1, "it to be said again")
     (_, again) = recorder.of("name.parked")
     assert (again["names"], again["examples"][0]) == (3_001, "one more")
+    # Health would tell of an actor over whose message so much time has passed.
+    recorder.until(lambda: is_idle(rt), "it to be idle")
     reasons = rt.health().reasons
     assert (len(reasons), reasons[-1]) == (11, "no living runtime has a handler for 2,991+ more names that have jobs")
     assert len(state_of(rt, recorder).parked.said) <= 100
