@@ -16,8 +16,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, cast
 
-from ..cron.catch_up import account
-from ..cron.schedule import rule_of
+from ..cron.schedule import account, rule_of
 from ..cron.when import Rule
 from ..errors import StoreError, StoreUnavailable, UsageError
 from ..messages.jobs import Instant, Seconds

@@ -18,8 +18,7 @@ from ..api.job import Job
 from ..broker import jobs, schedules
 from ..broker.turn_context import TurnContext
 from ..cron.schedule import job_of
-from ..environment.environment import Environment
-from ..environment.ids import JobIds
+from ..environment.environment import Environment, JobIds
 from ..errors import NotSupported, UsageError
 from ..messages.acts import Attribution
 from ..messages.controls import JobVerb

@@ -15,8 +15,7 @@ from ..admin.schedules import Schedule, SlotStory, explain, picture
 from ..boot.payload_mismatches import warn_of_payload_mismatches
 from ..boot.runtime_state import RuntimeState
 from ..boot.schedule_changes import change_on, change_on_async
-from ..cron.catch_up import check_catch_up
-from ..cron.schedule import job_of, keyed_id, unkeyed_id
+from ..cron.schedule import check_catch_up, job_of, keyed_id, unkeyed_id
 from ..cron.when import parse_when
 from ..errors import StoreUnavailable, UnknownSchedule, UsageError, shown
 from ..log.job_context import current_corr

@@ -11,9 +11,8 @@ from ..actors.base import ActorContext, Post
 from ..broker.boot_registration import BootRegistration
 from ..broker.joins import Joins
 from ..broker.state import CarriedOver, Renewal
-from ..environment.environment import Environment
+from ..environment.environment import Environment, JobIds
 from ..environment.failpoints import VARIABLE
-from ..environment.ids import JobIds
 from ..errors import NotStarted, StoreUnavailable
 from ..handlers.carriers import Carrier, Carriers
 from ..handlers.handler import Handler

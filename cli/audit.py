@@ -8,9 +8,8 @@ import os
 from typing import Any
 
 from ..errors import UsageError
-from ..history.audit.audit import audit_logs
-from ..history.audit.report import Report
-from ..history.audit.store_view import StoreView
+from ..history.audit.audit import Report, audit_logs
+from ..history.audit.store_check import StoreView
 from ..history.replay.findings import Finding
 from .logs import add_logs, log_paths
 from .page import Page

@@ -27,8 +27,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Serve until the client leaves; the exit code."""
     # Imported only here: the tools load all that can be looked at.
-    from ..contrib.mcp.acting import rights_of
-    from ..contrib.mcp.server import server_of
+    from ..contrib.mcp.server import rights_of, server_of
 
     logs = log_paths(arguments.log) if arguments.log else []
     allowed = rights_of(arguments.allow)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from ..environment.clock import SystemClock
-from ..environment.ids import new_id
+from ..environment.environment import new_id
 from ..errors import UsageError, missing_extra, shown
 from ..messages.jobs import Instant
 from ..rules.validation import check_name, check_whole

@@ -22,9 +22,8 @@ from zoneinfo import ZoneInfo
 from ..messages.jobs import Instant
 from ..messages.schedules import DstFold, DstGap
 from ..messages.slots import Due
-from .calendar import LocalTimes
 from .interval import INSTANT_MAX, INSTANT_MIN
-from .zones import DAY_SECONDS, Span, spans
+from .zones import DAY_SECONDS, LocalTimes, Span, spans
 
 # Slots are looked for in windows that grow, so that a near one is found soon and a rare one is found at all.
 _WINDOW_SECONDS_MIN = DAY_SECONDS

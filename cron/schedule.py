@@ -3,11 +3,160 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Iterator
+from dataclasses import replace
 from hashlib import blake2b
+from typing import cast, get_args
 
+from ..errors import UsageError, shown
 from ..messages.jobs import Instant, NewJob
-from ..messages.schedules import ScheduleRecord
+from ..messages.schedules import CatchUp, ScheduleRecord, SlotEntry
+from ..messages.slots import Accounting, Due, Fire, SlotRange
 from .when import Rule, parse_when
+
+CAUGHT_UP_MAX = 1_000_000
+"""No schedule may catch up with more slots at once."""
+
+# Why a slot did not fire.
+CATCH_UP_OFF = "catch_up=skip"
+SUPERSEDED = "superseded by a later slot"
+OLDER_THAN_WINDOW = "older than catch_up_window"
+OVER_MAX = "more than catch_up_max"
+
+LATE_SECONDS = 10.0
+ON_TIME_SECONDS = 1.0
+
+SLOT_SECONDS_KEPT_MIN = 7 * 24 * 3600.0
+"""Slots are remembered for seven days, or for the catch-up window if that is longer."""
+
+
+def account(
+    rule: Rule,
+    *,
+    accounted_to: float,
+    now: float,
+    catch_up: CatchUp,
+    catch_up_window: float,
+    catch_up_max: int,
+    late_seconds: float = LATE_SECONDS,
+) -> Accounting:
+    """Decide on every slot after `accounted_to` up to and including `now`.
+
+    A slot less than `late_seconds` late fires whatever the policy. Among the older ones, up to
+    `catch_up_window` late, `all` fires the newest `catch_up_max`, `skip` none, and `latest` the newest one, unless a
+    slot that is not as old fires anyway: then that one is the latest, and all older ones are superseded by it.
+
+    Args:
+        rule: when the schedule is due.
+        accounted_to: the instant up to which all slots are accounted for already.
+        now: the present instant. When it is before `accounted_to`, because the clock was stepped back, nothing fires
+            and nothing is taken back.
+        catch_up: the policy.
+        catch_up_window: how late a slot may be and still be caught up with, in seconds.
+        catch_up_max: how many slots `all` may catch up with.
+        late_seconds: how late a slot may be and still fire without any catching up, in seconds.
+
+    Raises:
+        UsageError: `catch_up`, `catch_up_window` or `catch_up_max` is not one that can be.
+    """
+    check_catch_up(catch_up, catch_up_window, catch_up_max)
+    if now <= accounted_to:
+        return Accounting(fires=(), skipped=(), accounted_to=accounted_to)
+    first = rule.after(accounted_to)
+    if first is None or first.slot > now:
+        return Accounting(fires=(), skipped=(), accounted_to=now)
+    if first.slot > now - late_seconds:
+        second = rule.after(first.slot)
+        if second is None or second.slot > now:
+            # By far the most: one slot, and no policy has a say.
+            return Accounting(fires=(_recent(first, now),), skipped=(), accounted_to=now)
+    recent_from = max(accounted_to, now - late_seconds)
+    recent = [_recent(due, now) for due in rule.between(recent_from, now)]
+    if catch_up == "skip":
+        unwanted = tuple(_skipped(rule, accounted_to, recent_from, CATCH_UP_OFF))
+        return Accounting(fires=tuple(recent), skipped=unwanted, accounted_to=now)
+    window_from = min(max(accounted_to, now - catch_up_window), recent_from)
+    wanted = catch_up_max if catch_up == "all" else int(not recent)
+    caught = rule.latest(recent_from, wanted, window_from)
+    passed_over_to = math.nextafter(caught[0].slot, -math.inf) if caught else recent_from
+    skipped = (
+        *_skipped(rule, accounted_to, window_from, OLDER_THAN_WINDOW),
+        *_skipped(rule, window_from, passed_over_to, OVER_MAX if catch_up == "all" else SUPERSEDED),
+    )
+    fires = [Fire(slot=due.slot, outcome="caught_up", reason=_joined(f"catch_up={catch_up}", due)) for due in caught]
+    return Accounting(fires=(*fires, *recent), skipped=skipped, accounted_to=now)
+
+
+def check_catch_up(catch_up: object, catch_up_window: object, catch_up_max: object) -> None:
+    """Refuse a catch-up policy that cannot be.
+
+    Raises:
+        UsageError: it says what was expected and what came.
+    """
+    if not isinstance(catch_up, str) or catch_up not in get_args(CatchUp):
+        raise UsageError(f'expected catch_up to be "skip", "latest" or "all", got: {shown(catch_up)}')
+    number = isinstance(catch_up_window, int | float) and not isinstance(catch_up_window, bool)
+    if not (number and 0 <= cast(float, catch_up_window) < math.inf):
+        raise UsageError(f"expected catch_up_window to be 0 seconds or more, got: {shown(catch_up_window)}")
+    if isinstance(catch_up_max, bool) or not isinstance(catch_up_max, int) or not 1 <= catch_up_max <= CAUGHT_UP_MAX:
+        raise UsageError(
+            f"expected catch_up_max to be a whole number from 1 to {CAUGHT_UP_MAX}, got: {shown(catch_up_max)}"
+        )
+
+
+def recounted(
+    schedule: ScheduleRecord, before: ScheduleRecord | None, since: Instant, change_no: int
+) -> ScheduleRecord:
+    """A new or changed schedule as it is stored: it counts from the change; a pause survives it."""
+    return schedule._replace(
+        accounted_to=since,
+        changed_at=since,
+        paused=0 if before is None else before.paused,
+        last_slot=None if before is None else before.last_slot,
+        change_no=change_no,
+    )
+
+
+def set_back(schedule: ScheduleRecord, now: Instant) -> ScheduleRecord:
+    """A schedule that was accounted for in what is the future now: it counts from now. Its
+    rule holds since then at the latest, or nobody could say of the slots before that they were ever its own.
+    """
+    return schedule._replace(accounted_to=now, changed_at=min(schedule.changed_at, now))
+
+
+def cut(schedule: ScheduleRecord, skipped: SlotEntry, now: Instant) -> SlotEntry | None:
+    """The rest of a range of slots that did not fire if only those up to `now` have come. None when none has."""
+    if skipped.slot > now:
+        return None
+    try:
+        rule = rule_of(schedule)
+    except UsageError:
+        # A zone that this system does not know: its slots wait, and all that is certain is the first.
+        return replace(skipped, last=skipped.slot, count=1)
+    before = math.nextafter(skipped.slot, -math.inf)
+    last = max((due.slot for due in rule.latest(now, 1, before)), default=skipped.slot)
+    return replace(skipped, last=last, count=max(1, rule.count(before, now)))
+
+
+def _recent(due: Due, now: float) -> Fire:
+    lateness = now - due.slot
+    if lateness < ON_TIME_SECONDS:
+        return Fire(slot=due.slot, outcome="fired", reason=due.note)
+    return Fire(slot=due.slot, outcome="late", reason=_joined(f"{lateness:.1f} s late", due))
+
+
+def _joined(reason: str, due: Due) -> str:
+    return reason if due.note is None else f"{reason}; {due.note}"
+
+
+def _skipped(rule: Rule, start: float, end: float, reason: str) -> Iterator[SlotRange]:
+    """The slots after `start` up to and including `end` as one range, if there are any."""
+    count = rule.count(start, end)
+    if count:
+        first, last = next(rule.between(start, end)), rule.latest(end, 1, start)[0]
+        yield SlotRange(first=first.slot, last=last.slot, count=count, reason=reason)
+
 
 _ID_BYTES = 8
 _FRACTION_BITS = 48

@@ -18,11 +18,9 @@ from croniter import CroniterError, croniter
 from ..errors import UsageError, shown
 from ..messages.schedules import DstFold, DstGap
 from ..messages.slots import Due
-from .calendar import LAST, Days, LocalTimes, TimesOfDay
-from .interval import interval_of, once_at, parse_at, parse_every
-from .meant import meant
+from .interval import interval_of, meant, once_at, parse_at, parse_every
 from .rule import CronRule
-from .zones import load_zone
+from .zones import LAST, Days, LocalTimes, TimesOfDay, load_zone
 
 WHEN_CHARACTERS_MAX = 256
 

@@ -6,10 +6,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from .calendar import LAST, Days, TimesOfDay
 from .interval import Interval, Once
 from .rule import CronRule
 from .when import Rule
+from .zones import LAST, Days, TimesOfDay
 
 TIMES_LISTED_MAX = 6
 """More times of a day than so many are told by their hours, minutes and seconds."""

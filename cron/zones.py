@@ -10,12 +10,175 @@ from __future__ import annotations
 import io
 import struct
 import zoneinfo
+from bisect import bisect_left
+from calendar import monthrange
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta, tzinfo
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import lru_cache
 from typing import NamedTuple
 
 from ..errors import UsageError, alike, shown
+
+_EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
+
+# The Gregorian calendar repeats itself, days of the week included, every 400 years: these are one round of it.
+_CALENDAR_CYCLE = range(2000, 2400)
+
+LAST = -1
+
+MONTHS_KEPT = 1_024
+"""The number of months whose matching days are kept, over all rules. There are 28 kinds of months for a rule."""
+
+
+class Days(NamedTuple):
+    """Which days match.
+
+    When both a day of the month and a day of the week are given, a day matches that fits either, as in every cron.
+
+    Attributes:
+        months: 1 to 12.
+        month_days: days of the month, with `LAST` for the last one; None when all are meant.
+        nearest_weekday: the one day of the month whose nearest day from Monday to Friday is meant (`15W`), or None.
+        weekdays: days of the week, Sunday is 0; None when all are meant.
+        nth_weekdays: pairs of a day of the week and its number in the month, 1 to 5 or `LAST` (`FRI#2`, `L5`).
+    """
+
+    months: frozenset[int]
+    month_days: frozenset[int] | None = None
+    nearest_weekday: int | None = None
+    weekdays: frozenset[int] | None = None
+    nth_weekdays: tuple[tuple[int, int], ...] = ()
+
+    def ever_match(self) -> bool:
+        """Whether there is any such day in the calendar."""
+        return any(self.of_month(year, month) for year in _CALENDAR_CYCLE for month in self.months)
+
+    def between(self, first: int, last: int) -> list[int]:
+        """The matching local days from `first` to `last`, both included, in order."""
+        if first > last:
+            return []
+        begin, end = date.fromordinal(first + _EPOCH_ORDINAL), date.fromordinal(last + _EPOCH_ORDINAL)
+        found = []
+        for month_number in range(begin.year * 12 + begin.month - 1, end.year * 12 + end.month):
+            year, month = divmod(month_number, 12)
+            before = date(year, month + 1, 1).toordinal() - _EPOCH_ORDINAL - 1
+            found += [before + day for day in self.of_month(year, month + 1)]
+        return found[bisect_left(found, first) : bisect_left(found, last + 1)]
+
+    def of_month(self, year: int, month: int) -> tuple[int, ...]:
+        """The matching days of one month, in order."""
+        return self._of_month_like(*monthrange(year, month)) if month in self.months else ()
+
+    @lru_cache(maxsize=MONTHS_KEPT)  # noqa: B019 (what is kept is small, and bounded)
+    def _of_month_like(self, monday_based: int, length: int) -> tuple[int, ...]:
+        by_date = self._by_date(monday_based, length)
+        by_week = self._by_week(monday_based, length)
+        if by_date is None and by_week is None:
+            return tuple(range(1, length + 1))
+        return tuple(sorted((by_date or set()) | (by_week or set())))
+
+    def _by_date(self, monday_based: int, length: int) -> set[int] | None:
+        if self.nearest_weekday is not None:
+            return {_nearest_weekday(min(self.nearest_weekday, length), monday_based, length)}
+        if self.month_days is None:
+            return None
+        return {length if day == LAST else day for day in self.month_days if day <= length}
+
+    def _by_week(self, monday_based: int, length: int) -> set[int] | None:
+        if self.nth_weekdays:
+            found = set()
+            for weekday, nth in self.nth_weekdays:
+                candidates = [day for day in range(1, length + 1) if (monday_based + day) % 7 == weekday]
+                if nth <= len(candidates):
+                    found.add(candidates[nth if nth == LAST else nth - 1])
+            return found
+        if self.weekdays is None:
+            return None
+        return {day for day in range(1, length + 1) if (monday_based + day) % 7 in self.weekdays}
+
+
+def _nearest_weekday(day: int, monday_based: int, length: int) -> int:
+    """The day from Monday to Friday nearest to this one, never in another month."""
+    match (monday_based + day) % 7:
+        case 6:
+            return day - 1 if day > 1 else day + 2
+        case 0:
+            return day + 1 if day < length else day - 2
+        case _:
+            return day
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimesOfDay:
+    """Which times of a day match: every combination of the hours, minutes and seconds, each in order.
+
+    They are never listed (a schedule of every second has 86,400 of them): they are numbered, and looked up by number.
+    """
+
+    hours: tuple[int, ...]
+    minutes: tuple[int, ...]
+    seconds: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.hours) * len(self.minutes) * len(self.seconds)
+
+    def at(self, number: int) -> int:
+        """The time with this number, in seconds since midnight. The first has number 0."""
+        rest, second = divmod(number, len(self.seconds))
+        hour, minute = divmod(rest, len(self.minutes))
+        return self.hours[hour] * 3600 + self.minutes[minute] * 60 + self.seconds[second]
+
+    def before(self, time: int) -> int:
+        """How many times of the day come before this one, which is in seconds since midnight."""
+        hour, rest = divmod(time, 3600)
+        minute, second = divmod(rest, 60)
+        number = bisect_left(self.hours, hour) * len(self.minutes) * len(self.seconds)
+        if hour in self.hours:
+            number += bisect_left(self.minutes, minute) * len(self.seconds)
+            if minute in self.minutes:
+                number += bisect_left(self.seconds, second)
+        return number
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalTimes:
+    """The local seconds that a cron expression means: on each matching day, each matching time."""
+
+    days: Days
+    times: TimesOfDay
+
+    def between(self, first: int, stop: int) -> Iterator[int]:
+        """The matching local seconds from `first` up to, not including, `stop`, in order."""
+        for day in self.days.between(first // DAY_SECONDS, (stop - 1) // DAY_SECONDS):
+            midnight = day * DAY_SECONDS
+            for number in self._numbers(midnight, first, stop):
+                yield midnight + self.times.at(number)
+
+    def backwards(self, first: int, stop: int) -> Iterator[int]:
+        """The same ones, the last first."""
+        for day in reversed(self.days.between(first // DAY_SECONDS, (stop - 1) // DAY_SECONDS)):
+            midnight = day * DAY_SECONDS
+            for number in reversed(self._numbers(midnight, first, stop)):
+                yield midnight + self.times.at(number)
+
+    def count(self, first: int, stop: int) -> int:
+        """How many there are from `first` up to, not including, `stop`."""
+        if first >= stop:
+            return 0
+        days = self.days.between(first // DAY_SECONDS, (stop - 1) // DAY_SECONDS)
+        if len(days) < 3:
+            return sum(len(self._numbers(day * DAY_SECONDS, first, stop)) for day in days)
+        outer = (days[0], days[-1])
+        return len(self.times) * (len(days) - 2) + sum(
+            len(self._numbers(day * DAY_SECONDS, first, stop)) for day in outer
+        )
+
+    def _numbers(self, midnight: int, first: int, stop: int) -> range:
+        begin = self.times.before(max(first - midnight, 0)) if first < midnight + DAY_SECONDS else len(self.times)
+        end = self.times.before(stop - midnight) if stop < midnight + DAY_SECONDS else len(self.times)
+        return range(begin, end)
+
 
 DAY_SECONDS = 86_400
 

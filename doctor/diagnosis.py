@@ -2,14 +2,74 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from ..messages.jobs import Instant
+from ..environment.process import command_of, state_of
+from ..messages.jobs import Instant, Seconds
 
 if TYPE_CHECKING:
     from .evidence import Evidence
+
+
+def size(count: float) -> str:
+    """So many bytes, with a unit."""
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "bytes" or count >= 100 else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"
+
+
+def process(pid: int) -> str:
+    """A process on this machine, by what it runs."""
+    stopped = "stopped by a signal or a debugger" if state_of(pid) == "stopped" else ""
+    told = ", ".join(text for text in (command_of(pid), stopped) if text)
+    return f"process {pid} ({told})" if told else f"process {pid}"
+
+
+def minutes(seconds: float) -> str:
+    """A span of time that a check goes by: whole minutes or hours."""
+    return f"{seconds / 3600:g} hours" if seconds >= 7200 else f"{seconds / 60:g} minutes"
+
+
+KEPT_SECONDS = 30.0
+"""How long an examination is shown before another is made."""
+
+
+class DiagnosisCache:
+    """Examines a store for whoever asks, from any thread, and at most once in a while.
+
+    Args:
+        examine: examines it.
+        monotonic: the time that only passes.
+    """
+
+    def __init__(self, examine: Callable[[], Examination], monotonic: Callable[[], Seconds]) -> None:
+        self._examine = examine
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._last: tuple[Seconds, Examination] | None = None
+
+    def latest(self) -> Examination:
+        """The last examination, or a new one if it is old. While somebody makes a new one, others get the old."""
+        last = self._last
+        if last is not None and self._monotonic() - last[0] < KEPT_SECONDS:
+            return last[1]
+        if not self._lock.acquire(blocking=last is None):
+            assert last is not None, "only then it does not wait"
+            return last[1]
+        try:
+            if self._last is last:
+                found = self._examine()
+                self._last = self._monotonic(), found
+            assert self._last is not None, "it was made here, or by whoever had the lock"
+            return self._last[1]
+        finally:
+            self._lock.release()
+
 
 Level = Literal["ok", "note", "unknown", "warning", "error"]
 """How much a person must do about it: nothing; nothing, but know it; find out by other means; something soon; something

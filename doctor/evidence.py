@@ -19,7 +19,7 @@ from ..stores.ports import Readable
 from ..stores.sqlite.condition import FileCondition
 
 if TYPE_CHECKING:
-    from .logs import LogEvidence
+    from .log_checks import LogEvidence
     from .rabbitmq_snapshot import RabbitmqSnapshot
 
 

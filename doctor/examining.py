@@ -8,7 +8,6 @@ from ..errors import LamplighterError, UsageError, alike, shown
 from . import (
     boot_checks,
     lock_checks,
-    log_checks,
     name_checks,
     process_checks,
     schedule_checks,
@@ -18,6 +17,7 @@ from . import (
 )
 from .diagnosis import Check, Diagnosis, Examination, Symptom, unknown
 from .evidence import Evidence
+from .log_checks import gaps
 
 REACH = "rabbit.reach"
 """Without which there is nothing else to see of a server."""
@@ -31,7 +31,7 @@ CHECKS = (
     Check("store.wal", "what keeps the log beside the database from being copied", lock_checks.wal, "file"),
     Check("store.lock", "who keeps the write lock", lock_checks.lock, "file"),
     Check("store.bloat", "empty pages, and ended jobs that were not removed", store_checks.bloat, "file"),
-    Check("log.gaps", "what the log does not tell; with --log, the audit", log_checks.gaps, "file"),
+    Check("log.gaps", "what the log does not tell; with --log, the audit", gaps, "file"),
     Check("boots.dead", "dead runtimes whose jobs nobody has taken back", boot_checks.dead, "file"),
     Check("boots.hung", "runtimes that are stopped, silent or stuck", boot_checks.hung),
     Check("boots.none", "whether anybody runs jobs", boot_checks.none, "file"),

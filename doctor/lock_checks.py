@@ -10,9 +10,8 @@ from ..environment.process import state_of
 from ..messages.jobs import Seconds
 from ..rules.wording import many, span
 from ..stores.sqlite.shared_memory import LogState, log_state
-from .diagnosis import Symptom, error, note, ok, unknown, warning
+from .diagnosis import Symptom, error, note, ok, process, size, unknown, warning
 from .evidence import Evidence
-from .words import process, size
 
 NAMELESS = "look for a program that has a transaction open on this file: a shell of SQLite, a backup, your application"
 

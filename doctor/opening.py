@@ -16,7 +16,7 @@ from ..messages.jobs import Instant, Seconds
 from ..stores.ports import SERVER_SCHEMES, Readable
 from ..stores.sqlite.condition import FileCondition
 from .evidence import Evidence
-from .logs import read_logs
+from .log_checks import read_logs
 
 if TYPE_CHECKING:
     from .rabbitmq_snapshot import RabbitmqSnapshot

@@ -12,9 +12,8 @@ from ..messages.jobs import JobState
 from ..rules.wording import many, span
 from ..stores.presence import folder_of, mount_of
 from ..stores.sqlite.schema import OLDEST, VERSION
-from .diagnosis import Symptom, error, note, ok, unknown, warning
+from .diagnosis import Symptom, error, note, ok, size, unknown, warning
 from .evidence import Evidence
-from .words import size
 
 CHECKED_SECONDS_MAX = 2.0
 """How long a file is looked through for damage."""

@@ -13,9 +13,8 @@ from ..messages.queries import JobQuery
 from ..messages.tallies import MINUTE, Tally
 from ..messages.views import HandlerView, LaneView
 from ..rules.wording import brief, many, span
-from .diagnosis import Symptom, error, note, ok, unknown, warning
+from .diagnosis import Symptom, error, minutes, note, ok, unknown, warning
 from .evidence import Evidence
-from .words import minutes
 
 BEHIND_SECONDS_MAX = 300.0
 """No job may be due for longer."""

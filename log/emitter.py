@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from ..environment.clock import Clock
 from ..environment.failpoints import Failpoints
-from ..environment.mailbox import Mailbox
+from ..environment.replies import Mailbox
 from ..errors import UsageError, shown
 from ..rules.codec import checksum
 from .events import EVENTS

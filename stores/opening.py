@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Literal
 
 from ..environment.clock import SystemClock
 from ..environment.environment import Environment
+from ..environment.environment import new_id as random_id
 from ..environment.failpoints import Failpoints
-from ..environment.ids import new_id as random_id
 from ..environment.threads import spawn
 from ..rules.limits import WAL_BYTES_MAX
 from .controls import Controls, NoControls, ServerControls, SocketControls

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from .inline import Inline
     from .manual_clock import ManualClock, ManualTime
     from .scripted_handlers import Call, Script, cancel, crash, discard, fail, hang, ok, snooze, work
+    from .simulation.campaign import Choices, simulations
     from .simulation.faults import Faults
-    from .simulation.shrinking import Choices, simulations
     from .simulation.simulation import Simulation
     from .simulation.verdict import Violation
 

@@ -22,9 +22,8 @@ import pytest
 import structlog
 from lamplighter import Runtime
 from lamplighter.environment import Environment
-from lamplighter.history.audit.audit import Audit
-from lamplighter.history.audit.report import Report
-from lamplighter.history.audit.store_view import StoreView
+from lamplighter.history.audit.audit import Audit, Report
+from lamplighter.history.audit.store_check import StoreView
 from lamplighter.log.events import ENVELOPE, EVENTS
 from lamplighter.log.sinks import LineFile, Sink
 from lamplighter.stores.sqlite import posix_lock_guard

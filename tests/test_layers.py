@@ -96,7 +96,7 @@ HOMES = {
     "opentelemetry": ("contrib/otel/",),
     "pika": ("stores/rabbitmq/pika/",),
     "greenlet": ("testing/simulation/virtual_scheduler.py",),
-    "hypothesis": ("testing/simulation/shrinking.py",),
+    "hypothesis": ("testing/simulation/campaign.py",),
     "pytest": ("testing/",),
     "typing_extensions": ("api/job.py",),
     "pykka": ("actors/", "supervisor.py"),
@@ -212,7 +212,7 @@ WAITS = ("threading.Event(", "threading.Thread(", "threading.Condition(", "queue
 WAITING = {
     "environment/clock.py": "the real clock's thread",
     "environment/environment.py": "where everybody else gets them from",
-    "environment/mailbox.py": "what an actor waits at",
+    "environment/replies.py": "what an actor waits at",
     "environment/failpoints.py": "a sleep that a test asked for",
     "api/runtime.py": "`run`, which waits for signals in the main thread of a real process",
     "handlers/child.py": "the other side of a real process",

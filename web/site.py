@@ -14,8 +14,7 @@ from typing import Any
 from ..admin.inspectors import inspector_factory, readable_file
 from ..admin.operator import Operator
 from ..api.runtime import Runtime
-from ..doctor.diagnosis import Examination
-from ..doctor.diagnosis_cache import DiagnosisCache
+from ..doctor.diagnosis import DiagnosisCache, Examination
 from ..doctor.examining import examine
 from ..doctor.opening import evidence_of_file
 from ..environment.clock import Clock, SystemClock

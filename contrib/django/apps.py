@@ -12,9 +12,8 @@ from django.db import connections
 from django.db.models.signals import post_migrate
 
 from ...errors import LamplighterError
-from .checks import check_settings
-from .configured import configured_runtime, is_test
-from .options import works_in_web
+from .configured import configured_runtime, is_test, works_in_web
+from .page import check_settings
 
 
 class LamplighterConfig(AppConfig):

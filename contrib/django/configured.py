@@ -2,32 +2,140 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import logging
 import os
 import threading
-from collections.abc import Collection
-from contextlib import AbstractContextManager
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Self
 
 import django
+from django.conf import settings
 from django.core import mail
 from django.core.exceptions import ImproperlyConfigured
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS, close_old_connections, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.utils.module_loading import autodiscover_modules
+from django.utils.module_loading import autodiscover_modules, import_string
 
+from ...api.job import Job
 from ...api.runtime import Runtime
 from ...boot.declared import HandlerSelection
-from ...errors import NotStarted, UsageError
+from ...errors import NotStarted, UsageError, shown
 from ...handlers.carriers import Carrier
 from ...messages.jobs import NewJob
 from ...rules.new_jobs import JobChecks
+from ...rules.validation import check_one_of, unknown_options
 from ...stores.ports import Store
 from ..serving import work_from_now_on
-from .carrier import ConnectionCarrier
-from .options import database, problems, runtime_options
+from ..settings import OPTIONS, WORK_IN, check_option
 from .transactional_jobs import TransactionalJobs
+
+KNOWN = (
+    "STORE",
+    "DATABASE",
+    "WORK_IN",
+    *(name for name in OPTIONS if name != "ENVIRONMENT"),
+)
+"""The keys of the setting. DATABASE is the alias of the database whose transactions jobs follow."""
+
+OURS = ("DATABASE", "WORK_IN")
+"""The keys that are no option of `Runtime`."""
+
+BY_PATH = ("ON_FAILURE", "CARRIERS", "LOGGER")
+"""The options that a settings file names by a dotted path, because importing the application there would be too early.
+"""
+
+
+def database() -> str:
+    """The alias of the database whose transactions jobs follow."""
+    return str(_given().get("DATABASE", DEFAULT_DB_ALIAS))
+
+
+def works_in_web() -> bool:
+    """Whether the processes that serve requests run jobs."""
+    given = getattr(settings, "LAMPLIGHTER", None)
+    return isinstance(given, Mapping) and given.get("WORK_IN") == "web"
+
+
+def runtime_options() -> dict[str, Any]:
+    """The arguments of `Runtime`, the store among it, if the setting has no `problems`."""
+    return {name.lower(): _loaded(name, value) for name, value in _given().items() if name not in OURS}
+
+
+def problems() -> Iterator[str]:
+    """The problems of the setting: a sentence for each part of it, which names that part."""
+    given = getattr(settings, "LAMPLIGHTER", None)
+    if not isinstance(given, Mapping) or "STORE" not in given:
+        yield (
+            'expected the setting LAMPLIGHTER = {"STORE": ...}: a path, such as BASE_DIR / "db.sqlite3", or '
+            f'"amqp://user:password@host/vhost", got: {shown(given)}'
+        )
+        return
+    if unknown := {str(name) for name in given} - set(KNOWN):
+        yield str(unknown_options(unknown, KNOWN, "the setting LAMPLIGHTER"))
+    alone = [said for name, value in given.items() if name in KNOWN for said in _problem(name, value)]
+    yield from alone
+    if not alone and not unknown:
+        try:
+            Runtime(**runtime_options())
+        except UsageError as error:
+            yield f"LAMPLIGHTER: {error}"
+
+
+def _problem(name: str, value: Any) -> Iterator[str]:
+    if name == "DATABASE":
+        if value not in settings.DATABASES:
+            yield (
+                f"LAMPLIGHTER['DATABASE']: expected an alias of DATABASES ({', '.join(settings.DATABASES)}), "
+                f"got: {shown(value)}"
+            )
+        return
+    try:
+        if name == "WORK_IN":
+            check_one_of(value, name, WORK_IN)
+            return
+        check_option(name, _loaded(name, value))
+    except (UsageError, ImportError) as error:
+        yield f"LAMPLIGHTER[{name!r}]: {error}"
+
+
+def _given() -> Mapping[str, Any]:
+    given: Mapping[str, Any] = settings.LAMPLIGHTER
+    return given
+
+
+def _loaded(name: str, value: Any) -> Any:
+    """The value itself, of one that is named by its path."""
+    if name not in BY_PATH:
+        return value
+    if isinstance(value, str):
+        return import_string(value)
+    if name == "CARRIERS" and isinstance(value, Sequence):
+        found = [import_string(one) if isinstance(one, str) else one for one in value]
+        return [one() if isinstance(one, type) else one for one in found]
+    return value
+
+
+class ConnectionCarrier(Carrier):
+    """Closes the connections of the job's thread that are too old or broken, before it and after it."""
+
+    @contextmanager
+    def around(self, job: Job[Any]) -> Iterator[None]:
+        """Called by the runtime."""
+        _close()
+        try:
+            yield
+        finally:
+            _close()
+
+
+def _close() -> None:
+    # Django refuses to touch a connection on an event loop's thread, where a coroutine could not have opened one.
+    if asyncio._get_running_loop() is None:
+        close_old_connections()
+
 
 JOBS_MODULE = "jobs"
 """The module that is imported from each installed app, for its handlers and schedules."""

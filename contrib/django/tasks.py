@@ -28,8 +28,7 @@ from ...errors import UnknownJob, UsageError
 from ...messages.jobs import Attempt, Instant, JobState
 from ...messages.outcomes import OutcomeKind
 from ...rules.validation import options_of, unknown_options
-from .configured import configured_runtime
-from .options import database
+from .configured import configured_runtime, database
 
 P = ParamSpec("P")
 R = TypeVar("R")

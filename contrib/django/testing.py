@@ -22,9 +22,7 @@ from ...api.jobs import Jobs
 from ...boot.runtime_state import RuntimeState
 from ...messages.jobs import NewJob
 from ...testing.inline import Inline, InlineJobs
-from .carrier import ConnectionCarrier
-from .configured import DjangoRuntime, configured_runtime
-from .options import database
+from .configured import ConnectionCarrier, DjangoRuntime, configured_runtime, database
 from .transactional_jobs import TransactionalJobs
 
 

@@ -2,27 +2,282 @@
 
 from __future__ import annotations
 
+import atexit
+import dataclasses
+import os
+import sys
+from collections.abc import Callable
 from contextlib import AbstractContextManager
+from pathlib import Path
+from types import MethodType
 from typing import Any
 from weakref import WeakSet
 
+import click
+import flask
 from flask import Flask, current_app, has_app_context
+from flask.cli import AppGroup
 
 from ...api.job import Job
 from ...api.jobs import Jobs
 from ...api.runtime import Runtime
-from ...api.scheduler import Scheduler
+from ...api.scheduler import Scheduler, When
 from ...boot.runtime_state import RuntimeState
 from ...environment.environment import Environment
-from ...errors import NotStarted, UsageError
+from ...errors import LamplighterError, NotStarted, UsageError, shown
 from ...handlers.carriers import Carrier
+from ...handlers.handler import Handler
+from ...log.configure import configure_logging, is_configured
+from ...messages.schedules import ScheduleRecord
 from ...rules.limits import Limits
+from ...rules.validation import check_one_of, unknown_options
+from ...stores.addresses import STORES
+from ...web.faces.wsgi import request_of
 from ...web.pages.visitor import Who
-from .command import commands
-from .declarations import AppJobs, AppScheduler, Declaration, DeclaringJobs, DeclaringScheduler
-from .page import mount
-from .settings import STORE, runtime_options, works_in_web
-from .starting import Starting
+from ...web.site import dashboard
+from ..reloading import run_anew
+from ..serving import work_from_now_on
+from ..settings import OPTIONS, WORK_IN, check_option
+
+ENDPOINT = "lamplighter"
+"""As `url_for` knows it."""
+
+
+def mount(app: Flask, runtime: Runtime, place: str, who: Any) -> None:
+    """Have the page at a path of an application.
+
+    Args:
+        place: such as `/jobs`.
+        who: is called within the request, so that it may ask `flask.session` or `current_user`.
+
+    Raises:
+        UsageError: see `dashboard`.
+    """
+    if not place.startswith("/") or place == "/":
+        raise UsageError(f"expected dashboard to be a path such as '/jobs', got: {shown(place)}")
+    site, place = dashboard(runtime, who=who), place.rstrip("/")
+
+    def page(rest: str = "") -> flask.Response:
+        asked = request_of(flask.request.environ)
+        response = site.answer(dataclasses.replace(asked, root=f"{asked.root}{place}", path=f"/{rest}"))
+        if response.stream is not None:
+            # It would hold a worker; the page asks again now and then instead.
+            return flask.Response(status=204)
+        return flask.Response(response.body, response.status, response.headers, content_type=response.kind)
+
+    for rule in (f"{place}/", f"{place}/<path:rest>"):
+        app.add_url_rule(rule, ENDPOINT, page, methods=["GET", "POST"])
+
+
+commands = AppGroup("lamplighter", help="Background jobs.")
+
+
+@commands.command("run")
+@click.option("--only", multiple=True, metavar="NAME", help="Run jobs of this name only; may be given several times.")
+@click.option("--drain", type=float, metavar="SECONDS", help="How long running jobs may finish when this stops.")
+@click.option("--reload", is_flag=True, help="Start anew when the code has changed: for development.")
+def run(only: tuple[str, ...], drain: float | None, reload: bool) -> None:
+    """Run jobs and fire schedules until SIGTERM, SIGINT or SIGHUP.
+
+    A second signal ends the drain.
+    """
+    if reload:
+        _run_anew(drain)
+        return
+    runtime: Runtime = current_app.extensions["lamplighter"]
+    if not is_configured():
+        configure_logging()
+    # Where the application has queued something while it was made, a producer runs.
+    runtime.stop()
+    names = only or runtime.current_boot.declared.names()
+    click.echo(f"Lamplighter runs jobs of: {', '.join(names) or 'no names, as there is no handler'}. Ctrl-C stops it.")
+    try:
+        runtime.run(drain, only=only or None)
+    except LamplighterError as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _run_anew(drain: float | None) -> None:
+    """Runs nothing here: the process that was asked only watches, and starts itself without `--reload`."""
+    # The command that started this process, whichever script that was, or `python -m flask`.
+    command = [sys.executable, *(word for word in sys.orig_argv[1:] if word != "--reload")]
+    runtime: Runtime = current_app.extensions["lamplighter"]
+    runtime.stop()
+    try:
+        run_anew(command, drain)
+    except LamplighterError as error:
+        raise click.ClickException(str(error)) from None
+
+
+PREFIX = "LAMPLIGHTER_"
+STORE = "LAMPLIGHTER_STORE"
+
+KNOWN = ("STORE", "WORK_IN", *OPTIONS)
+
+
+def runtime_options(app: Flask) -> dict[str, Any]:
+    """The arguments of `Runtime`.
+
+    Raises:
+        UsageError: a setting is missing, unknown or wrong; the message names it.
+    """
+    given = {key.removeprefix(PREFIX): value for key, value in app.config.items() if key.startswith(PREFIX)}
+    if unknown := given.keys() - set(KNOWN):
+        known = [PREFIX + name for name in KNOWN]
+        raise unknown_options([PREFIX + name for name in unknown], known, f"the Flask application {app.name!r}")
+    if given.get("STORE") is None:
+        raise UsageError(f'expected app.config["{STORE}"] to be {STORES}; it is not set')
+    given.pop("WORK_IN", None)
+    for name, value in given.items():
+        try:
+            check_option(name, value)
+        except UsageError as error:
+            raise UsageError(f"{PREFIX}{name}: {error}") from None
+    given["STORE"] = _in_instance(app, given["STORE"])
+    return {name.lower(): value for name, value in given.items()}
+
+
+def works_in_web(app: Flask) -> bool:
+    """Whether the processes that serve requests run jobs.
+
+    Raises:
+        UsageError: the setting is something else.
+    """
+    where: str = check_one_of(app.config.get(f"{PREFIX}WORK_IN", "worker"), f"{PREFIX}WORK_IN", WORK_IN)
+    return where == "web"
+
+
+def _in_instance(app: Flask, store: Any) -> Any:
+    """A relative path is relative to the application's instance folder, wherever its processes were started."""
+    address = os.fspath(store).removeprefix("sqlite:///")
+    if address == ":memory:" or "://" in address or os.path.isabs(address):
+        return store
+    Path(app.instance_path).mkdir(parents=True, exist_ok=True)
+    return os.path.join(app.instance_path, address)
+
+
+Declaration = Callable[[Runtime], object]
+"""Adds a handler or a schedule to a runtime."""
+
+
+class DeclaringJobs(Jobs):
+    """The Jobs API where there is no application: it checks handlers, and has them added wherever there is one."""
+
+    def __init__(self, outside: RuntimeState, declare: Callable[[Declaration], None]) -> None:
+        super().__init__(outside)
+        self._declare_everywhere = declare
+
+    def _checked(self, name: str, fn: Callable[..., Any], **options: Any) -> Handler:
+        handler = super()._checked(name, fn, **options)
+        self._declare_everywhere(lambda runtime: runtime.jobs.handler(name, **options)(fn))
+        return handler
+
+
+class DeclaringScheduler(Scheduler):
+    """The same for schedules."""
+
+    def __init__(self, outside: RuntimeState, declare: Callable[[Declaration], None]) -> None:
+        super().__init__(outside)
+        self._declare_everywhere = declare
+
+    def _check(self, name: str, when: When, data: Any, **options: Any) -> ScheduleRecord:
+        record = super()._check(name, when, data, **options)
+        # A durable one is in a store, and so needs an application. `add` is about to say that.
+        if not record.durable:
+            self._declare_everywhere(lambda runtime: runtime.scheduler.add(name, when, data, **options))
+        return record
+
+
+class AppJobs(Jobs):
+    """The Jobs API of the current application."""
+
+    def __init__(self, current: Callable[[], Jobs]) -> None:
+        self._current = current
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "handler":
+            # The handler object queues its jobs in the application that is current then.
+            return MethodType(Jobs.handler, self)
+        return _of_current(self, name)
+
+
+class AppScheduler(Scheduler):
+    """The Scheduler API of the current application."""
+
+    def __init__(self, current: Callable[[], Scheduler]) -> None:
+        self._current = current
+
+    def __getattribute__(self, name: str) -> Any:
+        return _of_current(self, name)
+
+
+def _of_current(one: AppJobs | AppScheduler, name: str) -> Any:
+    if name == "__class__":
+        return type(one)
+    return getattr(object.__getattribute__(one, "_current")(), name)
+
+
+class Starting:
+    """Starts the runtime in the processes that need it, and stops it where they end.
+
+    Args:
+        works_in_web: whether a process that serves requests runs jobs too.
+        is_in_memory: whether no other process sees the store.
+    """
+
+    def __init__(self, app: Flask, runtime: Runtime, *, works_in_web: bool, is_in_memory: bool) -> None:
+        self._app = app
+        self._runtime = runtime
+        self._works_in_web = works_in_web
+        self._is_in_memory = is_in_memory
+        self._tried_in: int | None = None
+        self._leaves = False
+
+    def for_requests(self) -> None:
+        """Before the first request of a process. Later in it, the request's own transaction may hold the lock on the
+        store's file that a start needs.
+        """
+        pid = self._runtime.environment.pid()
+        if self._tried_in == pid or self._app.testing:
+            return
+        try:
+            self._start(work=self._works_in_web)
+        except LamplighterError:
+            # Most requests need no store. Those that do will be told.
+            self._app.logger.exception("Lamplighter cannot be started; the first call that needs it will try again")
+        # Only now: other first requests wait for the start as well, before they open a transaction.
+        self._tried_in = pid
+
+    def on_demand(self) -> None:
+        """Before the first call that needs a runtime.
+
+        Raises:
+            NotStarted: this is a test, whose jobs would go to a store that other tests may use.
+            UsageError, StoreError, StoreUnavailable: as `Runtime.start`.
+        """
+        if self._app.testing:
+            raise NotStarted(
+                "expected a test to start the runtime itself, got a call while it does not run: use "
+                '`with Inline(app.extensions["lamplighter"]):` of lamplighter.testing, or, on real threads, '
+                '`with app.extensions["lamplighter"]:`'
+            )
+        self._start(work=False)
+
+    def _start(self, *, work: bool) -> None:
+        if self._is_in_memory and not self._works_in_web:
+            raise UsageError(
+                "expected LAMPLIGHTER_STORE to be a file or the address of a RabbitMQ, got: ':memory:', which no other "
+                "process sees; or set LAMPLIGHTER_WORK_IN to 'web'"
+            )
+        if work:
+            work_from_now_on(self._runtime)
+        else:
+            self._runtime.start(work=False)
+        if not self._leaves:
+            # Without a farewell, others would find a dead runtime at each deployment.
+            self._leaves = True
+            atexit.register(self._runtime.stop)
+
 
 EXTENSION = "lamplighter"
 """Where `app.extensions` has the runtime of an application."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, Literal
 
-from opentelemetry import propagate, trace
+from opentelemetry import context, propagate, trace
 from opentelemetry.context import Context
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import Link, Span, SpanKind, StatusCode, TracerProvider
@@ -19,9 +19,24 @@ from ...log.json_line import safe_str
 from ...messages.outcomes import OutcomeKind
 from ...rules.exception_classes import class_names
 from ...rules.validation import check_one_of
-from .child import attached_to
 from .conventions import DESTINATION, ERROR, SCHEMA_URL, operation
-from .measures import Measures
+from .observing import Measures
+
+
+def attached(job: Job[Any]) -> AbstractContextManager[None]:
+    """The context of the attempt's span: what the function begins is a child of that."""
+    return attached_to(propagate.extract(job.carried, Context()))
+
+
+@contextmanager
+def attached_to(one: Context) -> Iterator[None]:
+    """A context as the current one, while this lasts."""
+    token = context.attach(one)
+    try:
+        yield
+    finally:
+        context.detach(token)
+
 
 WRONG = frozenset({OutcomeKind.FAILED, OutcomeKind.TIMED_OUT, OutcomeKind.DISCARDED})
 """The outcomes whose spans have the status of an error."""

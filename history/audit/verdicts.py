@@ -14,7 +14,7 @@ from ..replay.replay import Replay, StoreReplay
 from .store_check import Kept
 
 if TYPE_CHECKING:
-    from .store_view import StoreView
+    from .store_check import StoreView
 
 STARTING_SECONDS_MAX = 60.0
 """A boot has a number before it says its first line, and does so within this time, or is hung."""

@@ -15,9 +15,8 @@ from typing import Annotated, Any, NoReturn
 import msgspec
 
 from ...errors import UsageError
-from .fields import Said, typed
 from .files import LogEnd, raw_lines
-from .unwrapping import event_in, host_line_in, is_like_ours, object_at
+from .frames import Said, event_in, host_line_in, is_like_ours, object_at, typed
 
 SHOWN_BYTES_MAX = 300
 """How much of a line that cannot be read is shown."""

@@ -18,11 +18,9 @@ from functools import partial
 from itertools import chain
 from typing import IO, cast
 
-from .blocks import Block, blocks_of, each
-from .fields import Said
-from .files import LogEnd, end_of, is_plain, open_log, open_plain
+from .files import Block, LogEnd, blocks_of, each, end_of, is_plain, open_log, open_plain
+from .frames import Said, is_like_ours
 from .lines import Unread, fields_of, parse
-from .unwrapping import is_like_ours
 
 CHUNK_BYTES = 1 << 17
 """Small enough to stay in the processor's cache while it is searched for each needle, and to be memory used again."""

@@ -8,7 +8,7 @@ from ...log.events import EVENTS
 from ...messages.clock_steps import STEP_SECONDS_MIN
 from ...rules.lifecycle import MOVES
 from ..log_files.lines import Line
-from .number_ranges import NumberRanges
+from .findings import NumberRanges
 
 SILENT_PIECES_MAX = 256
 """So many gaps without a single line at debug: this boot does not log at debug."""

@@ -2,14 +2,216 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections import Counter, OrderedDict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from ...log.events import EVENTS
 from ...messages.jobs import ENDED
-from ...rules.lifecycle import MOVES
+from ...rules.lifecycle import MOVES, QUIET
 from ..log_files.lines import Line, LoggedMove
-from .findings import Kind
+from .findings import Findings, Kind
+
+TURNS_KEPT_MAX = 64
+"""The newest turns of a boot that are remembered."""
+
+WAITING_LINES_MAX = 4_096
+"""Lines of a boot whose turn has not been told yet: logs may be given in any order."""
+
+UNHEARD_MIN = 5
+"""So many lines of one kind, and none of them there: whoever writes the log leaves them out."""
+
+SLOT = re.compile(r"\d+(\.\d+)?")
+"""The end of the id of a slot's job."""
+
+KIND_OF = {
+    **{event: event.removeprefix("job.") for event in MOVES},
+    **{event: event for event in EVENTS if event.startswith(("schedule.", "name."))},
+    "slot.fired": "queued",
+    "slot.caught_up": "queued",
+    "slot.skipped": "skipped",
+    "slot.taken": "taken",
+    "job.forgotten": "forgotten",
+    "job.stepped": "stepped",
+}
+"""The kind of the move for each event that repeats the ledger."""
+
+LOUD = {event.removeprefix("job."): event for event in MOVES if event not in QUIET}
+"""The event of each kind of move that is logged at info."""
+
+SLOT_OUTCOMES = {"slot.fired": ("fired", "late"), "slot.caught_up": ("caught_up",)}
+"""How a slot may have fired that one of these tells of."""
+
+Subject = tuple[str, str]
+
+
+class TurnLines:
+    """The lines of one boot.
+
+    Attributes:
+        unheard: how many lines of a kind are not there, of which none is.
+        of_no_turn: the first line about a move that does not say of which turn it is.
+    """
+
+    def __init__(self, findings: Findings) -> None:
+        self._findings = findings
+        self._turns: OrderedDict[int, dict[Subject, list[LoggedMove]] | Sequence[LoggedMove]] = OrderedDict()
+        self._waiting: dict[int, list[Line]] = {}
+        self._waiting_lines = 0
+        self._expected: dict[tuple[int, str, str], Line] = {}
+        self._said: Counter[str] = Counter()
+        self.unheard: Counter[str] = Counter()
+        self.of_no_turn: Line | None = None
+
+    def told(self, turn: int, moves: Sequence[LoggedMove], line: Line, *, is_own: bool) -> None:
+        """The ledger tells a turn, or a part of it.
+
+        Args:
+            is_own: whether whoever did it says so, and goes on to say the rest.
+        """
+        if is_own:
+            for move in moves:
+                if move.k in LOUD:
+                    self._expected[turn, move.k, move.j] = line
+        known = self._turns.get(turn)
+        self.remember(turn, moves if known is None else [*_flat(known), *moves])
+
+    def remember(self, turn: int, moves: Sequence[LoggedMove]) -> None:
+        """The lines of this turn are what comes next."""
+        self._turns[turn] = moves
+        if len(self._turns) > TURNS_KEPT_MAX:
+            self._turns.popitem(last=False)
+        waiting = self._waiting.pop(turn, ())
+        self._waiting_lines -= len(waiting)
+        for line in waiting:
+            self.check(line)
+
+    def knows(self, turn: int) -> bool:
+        """Whether it is remembered."""
+        return turn in self._turns
+
+    def differs(self, turn: int, moves: Sequence[LoggedMove], *, is_whole: bool) -> bool:
+        """Whether a turn that is told again is another one, as far as it is remembered."""
+        known = _flat(self._turns.get(turn, moves))
+        return (is_whole and len(known) != len(moves)) or any(move not in known for move in moves)
+
+    def excuse(self, turn: int, job_id: str | None = None) -> None:
+        """The lines of this turn, or of one job in it, may not have been written."""
+        for key in [key for key in self._expected if key[0] == turn and job_id in (None, key[2])]:
+            del self._expected[key]
+
+    def check(self, line: Line) -> None:
+        """A line about something that a turn did."""
+        kind, turn = KIND_OF.get(line.event), line.turn
+        if turn is None and line.event in MOVES:
+            self.of_no_turn = self.of_no_turn or line
+        if kind is None or turn is None or (kind == "taken" and line.job_id is None):
+            # A slot that another runtime was first to account for is taken too, and nothing is changed.
+            return
+        is_of_job = kind in AFTER or kind in ("forgotten", "stepped")
+        subject = (line.job_id if is_of_job else line.schedule or line.job_name) or ""
+        if self._expected.pop((turn, kind, subject), None) is not None:
+            self._said[kind] += 1
+        moves = self._turns.get(turn)
+        if moves is None:
+            if self._waiting_lines < WAITING_LINES_MAX:
+                self._waiting.setdefault(turn, []).append(line)
+                self._waiting_lines += 1
+            return
+        if not isinstance(moves, dict):
+            moves = self._turns[turn] = _by_subject(moves)
+        found = moves.get((kind, subject), ())
+        wrong = [next(_differences(line, move), None) for move in found]
+        if not wrong or None not in wrong:
+            says = wrong[0] if wrong else f"turn {turn} of boot {line.boot} tells of no such thing"
+            self._findings.say("told otherwise", f"{line.event} of {subject or 'nothing'}: {says}", line)
+
+    def finish(self, last_turn: int, *, is_over: bool) -> Iterator[tuple[int, str, str, Line]]:
+        """Lines that are not there though their turn is told: (turn, kind, job id, the ledger's line)."""
+        for (turn, kind, job_id), line in self._expected.items():
+            if turn == last_turn and not is_over:
+                # The boot may have been killed between the two.
+                continue
+            if not self._said[kind] and sum(1 for key in self._expected if key[1] == kind) >= UNHEARD_MIN:
+                self.unheard[kind] += 1
+            else:
+                yield turn, kind, job_id, line
+
+    def waiting(self) -> Iterator[tuple[int, Line]]:
+        """Lines whose turn was not told."""
+        for turn, lines in self._waiting.items():
+            yield turn, lines[0]
+
+
+def _flat(known: dict[Subject, list[LoggedMove]] | Sequence[LoggedMove]) -> list[LoggedMove]:
+    return [move for moves in known.values() for move in moves] if isinstance(known, dict) else list(known)
+
+
+def _by_subject(moves: Sequence[LoggedMove]) -> dict[Subject, list[LoggedMove]]:
+    found: dict[Subject, list[LoggedMove]] = {}
+    for move in moves:
+        found.setdefault((move.k, move.j or move.s or move.n), []).append(move)
+    return found
+
+
+def _differences(line: Line, move: LoggedMove) -> Iterator[str]:
+    """The differences between a line and the ledger."""
+    pairs: list[tuple[str, object, object]] = [("job_name", line.job_name, move.n or line.job_name)]
+    if line.event in MOVES:
+        pairs += [("claim_no", line.claim_no, move.c), ("attempt", line.attempt, move.a)]
+        if line.event != "job.done" or line.outcome is not None:
+            # That a job is done says how its attempt has ended: its line has no outcome, unless somebody edited it.
+            pairs.append(("outcome", line.outcome, move.o))
+        if line.event in ("job.failed", "job.dead"):
+            pairs.append(("boot_was", line.boot_was, move.b))
+        pairs += [("redeliveries", line.redeliveries or 0, move.p)]
+        if move.u is not None or line.event in ("job.failed", "job.snoozed", "job.requeued"):
+            pairs.append(("run_at", line.run_at, move.u))
+    if line.event in SLOT_OUTCOMES and line.outcome not in SLOT_OUTCOMES[line.event]:
+        pairs.append(("outcome", line.outcome, line.event.removeprefix("slot.")))
+    if line.event in ("job.queued", "slot.fired", "slot.caught_up"):
+        pairs += [("schedule", line.schedule, move.s), ("slot", line.slot, move.t)]
+    elif line.schedule is not None and line.job_id is not None and line.slot is not None:
+        pairs.append(("slot", slot_named_by(line.job_id, line.schedule), line.slot))
+    if line.event in ("job.queued", "job.replaced"):
+        pairs += [("digest", line.digest, move.d), ("then_of", line.then_of, move.q), ("until", line.until, move.until)]
+    if line.event == "job.claimed":
+        pairs += [("group", line.group, move.g), ("of_group", line.of_group, move.z)]
+        pairs += [("limit", line.limit, move.e), ("rate", line.rate, move.rate)]
+    if line.event == "job.done":
+        pairs.append(("then", line.then, move.x))
+    if line.event in MOVES:
+        pairs += [("parents", line.parents, move.m), ("steps", line.steps, move.steps)]
+    if line.event in ("job.doomed", "job.cancelled"):
+        pairs.append(("fate_of", line.fate_of, str(move.y[0][0]) if move.y else None))
+    if line.event == "job.stepped":
+        pairs += [("step", line.step, move.step), ("claim_no", line.claim_no, move.c), ("digest", line.digest, move.d)]
+    if line.event in ("schedule.added", "schedule.changed"):
+        pairs += [("when", line.when, move.when), ("timezone", line.timezone, move.tz)]
+    if line.event == "name.paused":
+        pairs.append(("until", line.until, move.u))
+    if line.event == "name.limited":
+        pairs.append(("limit", line.limit, move.x))
+    if line.event == "slot.taken":
+        pairs.append(("slot", line.slot, move.t))
+    if line.event == "slot.skipped":
+        pairs += [("slot", line.slot, move.t), ("last", line.last, move.l), ("count", line.count, move.x)]
+    if move.by is not None or move.why is not None:
+        pairs += [("by", line.by, move.by), ("via", line.via, move.via), ("reason", line.reason, move.why)]
+    elif line.event != "slot.skipped":
+        pairs.append(("by", line.by, None))
+    for field, said, told in pairs:
+        if said != told:
+            yield f"expected {field} {told}, as the ledger has it, got: {said}"
+
+
+def slot_named_by(job_id: str, schedule: str) -> float | None:
+    """The slot that the id of its job names."""
+    name, _, slot = job_id.rpartition("-")
+    return float(slot) if name == schedule and SLOT.fullmatch(slot) else None
+
 
 AFTER = {event.removeprefix("job."): after.value for event, (_, after) in MOVES.items()}
 """The state that each kind of move leads to."""

@@ -16,12 +16,10 @@ from ...rules.codec import checksum
 from ..log_files.lines import Line
 from .boots import BootReplay
 from .findings import Findings
-from .follow_ups import FollowUpReplay
-from .groups import GroupReplay
+from .groups import GroupReplay, RateReplay
 from .jobs import JobReplay
-from .lines_of_turns import TurnLines
-from .logged_moves import AFTER, ReplayedMove
-from .rates import RateReplay
+from .links import FollowUpReplay
+from .logged_moves import AFTER, ReplayedMove, TurnLines
 from .slots import SlotReplay
 from .steps import StepReplay
 

@@ -10,14 +10,13 @@ from itertools import chain
 from ...messages.jobs import ENDED
 from ...rules.lifecycle import MOVES
 from ...rules.wording import many, span
-from ..log_files.fields import Said
 from ..log_files.files import is_plain
+from ..log_files.frames import Said
 from ..log_files.lines import Unread
 from ..log_files.search import find, in_order, needles_of
-from .held_up import Key, logs_of, waits_told
-from .hops import with_hops
+from .held_up import Key, logs_of, waits_told, why_unfinished
+from .others import with_hops
 from .sentences import Entry, entry_of, who_says
-from .waiting import why_unfinished
 
 CONTEXT = (b"actor.crashed", b".recovered")
 """Events that may touch a job without naming it."""

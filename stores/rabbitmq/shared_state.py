@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 from zlib import crc32
 
-from ...cron.catch_up import SLOT_SECONDS_KEPT_MIN, set_back
+from ...cron.schedule import SLOT_SECONDS_KEPT_MIN, set_back
 from ...messages.jobs import Instant
 from ...messages.pauses import PauseRecord
 from ...messages.schedules import ScheduleRecord

@@ -6,7 +6,7 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from ...cron.catch_up import cut
+from ...cron.schedule import cut
 from ...messages.jobs import Instant
 from ...messages.schedules import ScheduleRecord, SlotEntry
 

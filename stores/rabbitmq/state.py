@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
-from ...cron.catch_up import SLOT_SECONDS_KEPT_MIN, recounted
+from ...cron.schedule import SLOT_SECONDS_KEPT_MIN, recounted
 from ...environment.clock import Clock
 from ...messages.boots import BootRecord
 from ...messages.jobs import Instant

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ...cron.catch_up import recounted, set_back
-from ...cron.schedule import rule_of
+from ...cron.schedule import recounted, rule_of, set_back
 from ...errors import UsageError
 from ...messages.jobs import Instant
 from ...messages.schedules import ScheduleRecord, SlotEntry

@@ -8,7 +8,7 @@ it, in one transaction, and no other process does it again.
 
 from __future__ import annotations
 
-from ...cron.catch_up import cut
+from ...cron.schedule import cut
 from ...messages.clock_steps import STEP_SECONDS_MIN, Reading, Stepped
 from ...messages.schedules import ScheduleRecord
 from ...rules.lifecycle import INTERRUPTION_WINDOW_SECONDS

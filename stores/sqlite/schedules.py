@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ...cron.catch_up import SLOT_SECONDS_KEPT_MIN, recounted
+from ...cron.schedule import SLOT_SECONDS_KEPT_MIN, recounted
 from ...messages.jobs import Instant
 from ...messages.schedules import HostChange, ScheduleRecord, SlotEntry
 from ...messages.slots import SlotRange

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from ...environment.environment import Environment
-from ...environment.mailbox import Mailbox
+from ...environment.replies import Mailbox
 from ...handlers.execute import execute
 from ...handlers.lane import Lane, RunHandle
 from ...handlers.pool import Pool, Worker

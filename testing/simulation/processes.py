@@ -3,23 +3,140 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import sqlite3
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
+from ...api.job import Job
+from ...api.jobs import Jobs
 from ...api.runtime import Runtime
+from ...boot.runtime_state import RuntimeState, left_behind
 from ...environment.environment import Environment
+from ...environment.failpoints import unarmed
+from ...environment.process import STOP_SIGNALS
 from ...errors import NotStarted, RuntimeFailed, StoreError, StoreUnavailable
 from ...handlers.lane import Lane
+from ...handlers.payload import HandlerTypes
+from ...handlers.tasks import TaskRunner
+from ...handlers.threads import ThreadRunner
+from ...messages.jobs import Seconds
 from ...stores.ports import Store
 from .faults import OF_A_BOOT, FaultPoints, Faults, NoThread
-from .forking import Forks
-from .signalling import burst, serve
 from .simulated_environment import MAIN, SimulatedEnvironment
 from .verdict import Violation
 from .virtual_scheduler import Process, Task, VirtualScheduler
+
+SIGNALS_MAX = 6
+"""The most of one burst."""
+
+BURST_SECONDS_MAX = 6.0
+"""How long a burst lasts at most; as long as most stops."""
+
+AT_ONCE_SHARE = 0.5
+"""How many signals of a burst come with its first, so that one falls into the handling of another."""
+
+
+def burst(world: VirtualScheduler, send: Callable[[int], object]) -> None:
+    """Have signals sent, the first of them now."""
+    chance = world.chance
+    for number in range(chance.randint(1, SIGNALS_MAX)):
+        is_first = number == 0 or chance.random() < AT_ONCE_SHARE
+        delay = 0.0 if is_first else chance.uniform(0.0, BURST_SECONDS_MAX)
+        world.after(delay, partial(send, chance.choice(STOP_SIGNALS)))
+
+
+def serve(runtime: Runtime, drain: Seconds, *, work: bool) -> bool:
+    """The main thread of a service. Returns whether it was stopped; one that has given up tells its `on_failure`."""
+    try:
+        runtime.run(drain, work=work)
+    except RuntimeFailed:
+        return False
+    return True
+
+
+STAYS_SECONDS = (0.0, 30.0)
+"""How long a forked child stays in its function, if it does: meanwhile its parent may die, or its job be settled."""
+
+EXIT_CODE = 3
+"""The exit code of a forked child that leaves by `sys.exit`."""
+
+
+class Forks:
+    """The forked children of one life of a process.
+
+    Args:
+        found: told of what no forked child may do.
+    """
+
+    def __init__(self, world: VirtualScheduler, reached: Counter[str], found: Callable[[Exception], object]) -> None:
+        self._world = world
+        self._reached = reached
+        self._found = found
+
+    def fork(self, lane: Lane, current_boot: RuntimeState, stores: Sequence[Store]) -> None:
+        """As `os.fork`, called by the function of a lane that has just begun: its own thread goes on after it."""
+        # As `os.register_at_fork` does: no connection to the file is open at the fork.
+        frozen = [store.fork for store in stores if store.fork is not None and store.fork.freeze()]
+        runner: TaskRunner | ThreadRunner = TaskRunner() if lane.handler.kind == "task" else ThreadRunner()
+        runner.start(self._copy(lane, copy.copy(current_boot)))
+        for fork in frozen:
+            fork.thaw()
+
+    def left(self, code: int) -> None:
+        """A forked child comes to its end."""
+        self._reached["forked child left"] += 1
+        self._world.kill(self._world.current.process)
+
+    def _copy(self, lane: Lane, current_boot: RuntimeState) -> Lane:
+        job_id = lane.claim.job.id
+
+        def goes_on(*_: object) -> Any:
+            self._found(Violation(f"a forked child came out of the function of {job_id} and went on in its place"))
+            self._world.kill(self._world.current.process)
+
+        def child(job: Job[Any]) -> object:
+            self._world.fork()
+            return self._live(job, current_boot)
+
+        async def task(job: Job[Any]) -> object:
+            return child(job)
+
+        context = lane.context._replace(
+            ended=goes_on,
+            jobs=Jobs(current_boot),
+            environment=replace(lane.context.environment, failpoints=unarmed()),
+        )
+        handler = lane.handler._replace(
+            fn=task if lane.handler.kind == "task" else child, types=HandlerTypes(None, None)
+        )
+        return Lane(lane.id, handler, lane.claim, context, goes_on)
+
+    def _live(self, job: Job[Any], current_boot: RuntimeState) -> object:
+        """The run of a forked child in the function, and its way out."""
+        chance = self._world.chance
+        if chance.random() < 0.5:
+            self._world.sleep(chance.uniform(*STAYS_SECONDS))
+        if chance.random() < 0.5:
+            self._try_to_queue(job, current_boot)
+        if chance.random() < 0.5:
+            raise SystemExit(EXIT_CODE)
+        return "of a forked child"
+
+    def _try_to_queue(self, job: Job[Any], current_boot: RuntimeState) -> None:
+        boot = current_boot._boot
+        try:
+            job.queue(job.name, "of a forked child")
+        except NotStarted:
+            return
+        finally:
+            # This process is no forked child, and what is over in it may be forgotten.
+            left_behind[:] = [one for one in left_behind if one is not boot]
+        self._found(Violation(f"a forked child has queued for {job.id}, as if it were the process that has forked"))
+
 
 RESTART_SECONDS_MAX = 10.0
 """The longest that a killed process stays away."""

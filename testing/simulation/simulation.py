@@ -24,10 +24,9 @@ from ..runtime_proxy import RuntimeProxy
 from .captured_log import CapturedLog, CapturedLogger
 from .faults import Faults
 from .operators import SimulatedOperators
-from .places import Disk, Server
+from .places import Disk, Server, StoredFile, make_folder
 from .processes import Member, Processes, Program
 from .simulated_environment import SimulatedEnvironment
-from .store_file import StoredFile, make_folder
 from .verdict import Violation, kept_since_of, verdict, verdict_since
 from .virtual_scheduler import Process, VirtualScheduler
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ...history.audit.audit import Audit, Report
-from ...history.audit.store_view import StoreView
+from ...history.audit.store_check import StoreView
 from ...history.log_files.lines import parse
 from ...messages.jobs import Instant, Seconds
 from ...rules.limits import Limits

@@ -14,8 +14,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any
 
-from ...environment.mailbox import ActorMailbox, Mailbox
-from ...environment.replies import LoopReply, ThreadReply
+from ...environment.replies import ActorMailbox, LoopReply, Mailbox, ThreadReply
 from ...errors import UsageError
 from ...messages.clock_steps import Reading
 from ...messages.jobs import Instant, JobRecord, Seconds

@@ -15,7 +15,7 @@ import pytest
 from lamplighter import NotStarted, StoreError, StoreUnavailable
 from lamplighter.environment import Environment
 from lamplighter.environment.clock import SystemClock
-from lamplighter.environment.mailbox import ActorMailbox
+from lamplighter.environment.replies import ActorMailbox
 from lamplighter.messages.mail import Mail, Resync, SchedulesChanged, Tick, Ticked, Wake
 from lamplighter.stores.sqlite.rows import ScheduleRows
 from lamplighter.stores.sqlite.store import SqliteStore

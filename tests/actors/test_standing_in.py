@@ -19,8 +19,7 @@ from lamplighter.actors.job_broker import JobBroker
 from lamplighter.broker.turn_times import QUICK_SECONDS_MAX, TurnTime, TurnTimes
 from lamplighter.environment import Environment
 from lamplighter.environment.failpoints import Failpoints
-from lamplighter.environment.mailbox import ActorMailbox
-from lamplighter.environment.replies import BrokerLost, thread_reply
+from lamplighter.environment.replies import ActorMailbox, BrokerLost, thread_reply
 from lamplighter.environment.threads import may_stand_in
 from lamplighter.errors import UsageError
 from lamplighter.history.audit.audit import audit_logs

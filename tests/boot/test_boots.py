@@ -21,7 +21,7 @@ from lamplighter.boot.boot import Boot
 from lamplighter.environment import Environment
 from lamplighter.environment.threads import spawn
 from lamplighter.history.audit.audit import Audit
-from lamplighter.history.audit.store_view import StoreView
+from lamplighter.history.audit.store_check import StoreView
 from lamplighter.history.log_files.lines import parse
 from lamplighter.stores.hints import ServerHints
 from lamplighter.stores.presence import FilePresence

@@ -13,8 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from lamplighter.environment import Environment
 from lamplighter.environment.failpoints import Failpoints
-from lamplighter.environment.mailbox import ActorMailbox
-from lamplighter.environment.replies import ThreadReply
+from lamplighter.environment.replies import ActorMailbox, ThreadReply
 from lamplighter.messages.jobs import JobRecord
 from lamplighter.messages.mail import Run
 from lamplighter.stores.hints import SocketHints

@@ -96,7 +96,7 @@ MUTANTS = (
     Mutant(
         TURN,
         "two threads take turns at once",
-        "environment/mailbox.py",
+        "environment/replies.py",
         "            if is_lent:",
         "            if is_lent := True:",
         test="tests/actors/test_standing_in.py::test_a_mailbox_is_lent_only_while_its_reader_waits",
@@ -121,7 +121,7 @@ MUTANTS = (
     Mutant(
         TURN,
         "what is left when somebody has stood in waits for the next message",
-        "environment/mailbox.py",
+        "environment/replies.py",
         "                    self._reading.clear()\n                finally:\n                    if self._mail:",
         "                    self._reading.clear()\n                finally:\n                    if False:",
         test="tests/actors/test_standing_in.py::"
@@ -130,7 +130,7 @@ MUTANTS = (
     Mutant(
         TURN,
         "of several that are left when somebody has stood in, only the first is read",
-        "environment/mailbox.py",
+        "environment/replies.py",
         "        if (envelope := self.take()) is not None:\n            return envelope\n",
         "",
         test="tests/actors/test_standing_in.py::test_all_that_is_left_when_somebody_has_stood_in_is_read",
@@ -170,7 +170,7 @@ MUTANTS = (
     Mutant(
         SUPERVISION,
         "an error from outside, as a place is taken, leaves it taken for ever",
-        "environment/mailbox.py",
+        "environment/replies.py",
         "        try:\n            is_lent = self._reading.setdefault(READER, here[READER]) == here[READER]\n",
         "        is_lent = self._reading.setdefault(READER, here[READER]) == here[READER]\n        try:\n",
         test="tests/actors/test_standing_in.py::test_an_error_from_outside_finds_the_place_given_back[setdefault]",
@@ -562,7 +562,7 @@ MUTANTS = (
     Mutant(
         SIGHT,
         "a page of Django's that the admin hides is not warned of",
-        "contrib/django/checks.py",
+        "contrib/django/page.py",
         "if view_at(path) is not page:",
         "if view_at(path) is None:",
         test="tests/contrib/django/test_page.py",
@@ -1271,7 +1271,7 @@ MUTANTS = (
     Mutant(
         LOG,
         "a line of pairs is passed over if an error in it quotes JSON",
-        "history/log_files/unwrapping.py",
+        "history/log_files/frames.py",
         "            if not begins_with_pairs(_text(raw[:start])):\n",
         "            if True:\n",
         test="tests/history/log_files/test_formats.py::"
@@ -1280,7 +1280,7 @@ MUTANTS = (
     Mutant(
         LOG,
         "what a recovery tells is read from JSON alone",
-        "history/log_files/fields.py",
+        "history/log_files/frames.py",
         "        return msgspec.json.decode(msgspec.json.encode(ast.literal_eval(value)), type=kind)\n",
         "        raise\n",
         test="tests/history/log_files/test_formats.py::"
@@ -1321,7 +1321,7 @@ MUTANTS = (
     Mutant(
         LOG,
         "a value of the wrong kind is reckoned with",
-        "history/log_files/fields.py",
+        "history/log_files/frames.py",
         "if name not in KINDS or _fits(name, value)",
         "if True",
         test="tests/history/log_files/test_hostile.py::test_a_wrong_value_in_every_line_is_left_out_of_the_answer",
@@ -1566,12 +1566,12 @@ MUTANTS = (
     Mutant(
         LOG,
         "ranges of numbers that touch are not joined",
-        "history/replay/number_ranges.py",
+        "history/replay/findings.py",
         "        if joins_left and joins_right:",
         "        if False:",
         (
-            ("history/replay/number_ranges.py", "        elif joins_left:", "        elif False:"),
-            ("history/replay/number_ranges.py", "        elif joins_right:", "        elif False:"),
+            ("history/replay/findings.py", "        elif joins_left:", "        elif False:"),
+            ("history/replay/findings.py", "        elif joins_right:", "        elif False:"),
         ),
         test="tests/history/log_files/test_lines.py::"
         "test_revisions_that_come_in_any_order_weigh_as_much_as_they_have_gaps",
@@ -2947,7 +2947,7 @@ MUTANTS = (
     Mutant(
         LANES,
         "in Flask a command that queues runs jobs",
-        "contrib/flask/starting.py",
+        "contrib/flask/extension.py",
         "        self._start(work=False)",
         "        self._start(work=True)",
         test="tests/contrib/flask/test_extension.py::test_outside_of_requests_the_first_call_starts_a_producer",
@@ -4828,7 +4828,7 @@ MUTANTS = (
     Mutant(
         FLOW,
         "the audit does not count what follows",
-        "history/replay/follow_ups.py",
+        "history/replay/links.py",
         "            if number > 0:\n",
         "            if number > 99:\n",
         test="tests/history/audit/test_follow_ups.py::test_another_number_is_a_lost_follow_up",
@@ -5367,7 +5367,7 @@ MUTANTS = (
     Mutant(
         SLOTS,
         "the 31st with W is a day of the next month where a month has no 31st",
-        "cron/calendar.py",
+        "cron/zones.py",
         "min(self.nearest_weekday, length)",
         "self.nearest_weekday",
         test="tests/cron/test_cron.py::test_each_kind_of_when_is_read_as_documented",
@@ -5524,7 +5524,7 @@ MUTANTS = (
     Mutant(
         SIGHT,
         "a job that was claimed before it was due has waited for less than nothing",
-        "contrib/otel/measures.py",
+        "contrib/otel/observing.py",
         "max(0.0, job.record.claimed_at - job.record.run_at)",
         "job.record.claimed_at - job.record.run_at",
         test="tests/contrib/otel/test_metrics.py::test_a_job_that_was_claimed_before_it_was_due_has_waited_for_nothing",

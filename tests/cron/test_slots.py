@@ -8,15 +8,17 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from lamplighter.cron.catch_up import (
+from lamplighter.cron.schedule import (
     CATCH_UP_OFF,
     OLDER_THAN_WINDOW,
     OVER_MAX,
     SUPERSEDED,
     account,
     check_catch_up,
+    jitter_of,
+    keyed_id,
+    unkeyed_id,
 )
-from lamplighter.cron.schedule import jitter_of, keyed_id, unkeyed_id
 from lamplighter.cron.when import parse_when
 from lamplighter.errors import UsageError
 from lamplighter.messages.schedules import CatchUp

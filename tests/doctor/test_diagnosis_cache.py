@@ -5,8 +5,7 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from lamplighter.doctor.diagnosis import Diagnosis, Examination
-from lamplighter.doctor.diagnosis_cache import KEPT_SECONDS, DiagnosisCache
+from lamplighter.doctor.diagnosis import KEPT_SECONDS, Diagnosis, DiagnosisCache, Examination
 
 
 def found(*levels: str) -> Examination:

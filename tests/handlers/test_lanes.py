@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 from lamplighter.environment import Environment
-from lamplighter.environment.mailbox import Mailbox
+from lamplighter.environment.replies import Mailbox
 from lamplighter.handlers.backlog import Backlog
 from lamplighter.handlers.carriers import NO_CARRIERS
 from lamplighter.handlers.delayed_claims import DelayedClaims

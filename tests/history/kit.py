@@ -18,11 +18,10 @@ from typing import Any, NamedTuple
 import msgspec
 import structlog
 from lamplighter import Discard, Job, JobFailed, Runtime, Snooze
-from lamplighter.history.audit.audit import Audit
-from lamplighter.history.audit.report import Report
-from lamplighter.history.audit.store_view import StoreView
+from lamplighter.history.audit.audit import Audit, Report
+from lamplighter.history.audit.store_check import StoreView
 from lamplighter.history.log_files.lines import line_of
-from lamplighter.history.replay.lines_of_turns import LOUD
+from lamplighter.history.replay.logged_moves import LOUD
 from lamplighter.history.replay.replay import sum_of
 
 from ..faults.kit import rows, stand_still

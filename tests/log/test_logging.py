@@ -24,7 +24,7 @@ import pytest
 import structlog
 from lamplighter import JobFields, UsageError, configure_logging
 from lamplighter.environment.failpoints import Failpoints
-from lamplighter.environment.mailbox import Mailbox
+from lamplighter.environment.replies import Mailbox
 from lamplighter.log.emitter import Log, Subscription
 from lamplighter.log.job_context import JOB_FIELDS
 from lamplighter.log.outlets import outlet_of

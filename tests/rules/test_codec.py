@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lamplighter.environment.ids import JobIds, new_id
+from lamplighter.environment.environment import JobIds, new_id
 from lamplighter.errors import UsageError
 from lamplighter.rules.codec import DEPTH_MAX, encode, encode_own
 

@@ -55,7 +55,7 @@ def test_each_wrong_part_is_told_by_itself(shop: None) -> None:
 
 
 def test_right_settings_are_taken_and_what_is_named_by_its_path_is_imported(shop: None) -> None:
-    from lamplighter.contrib.django.options import runtime_options
+    from lamplighter.contrib.django.configured import runtime_options
 
     given = {"STORE": "jobs.db", "DRAIN": 2, "REPLY_SECONDS_MAX": 5, "DATABASE": "default"}
     with override_settings(LAMPLIGHTER={**given, "CARRIERS": [f"{__name__}.Tenant", Tenant()]}):

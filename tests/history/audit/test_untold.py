@@ -9,8 +9,7 @@ from lamplighter import Runtime
 from lamplighter.admin.operator import Operator
 from lamplighter.history.audit import audit as audit_module
 from lamplighter.history.audit.audit import Audit
-from lamplighter.history.audit.store_check import Kept, compare
-from lamplighter.history.audit.store_view import StoreView
+from lamplighter.history.audit.store_check import Kept, StoreView, compare
 
 from ..kit import audited, clean_run, kinds, logger_to, without
 

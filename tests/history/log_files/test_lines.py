@@ -12,7 +12,7 @@ from lamplighter import UsageError
 from lamplighter.history.audit.audit import Audit
 from lamplighter.history.log_files.lines import Unread, fields_of, parse, read
 from lamplighter.history.log_files.search import find, in_order
-from lamplighter.history.replay.number_ranges import NumberRanges
+from lamplighter.history.replay.findings import NumberRanges
 
 from ..kit import clean_run, write_log
 

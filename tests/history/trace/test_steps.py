@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from lamplighter import Runtime
 from lamplighter.history.log_files.search import in_order
-from lamplighter.history.trace.hops import with_hops
 from lamplighter.history.trace.job import biography
+from lamplighter.history.trace.others import with_hops
 from lamplighter.testing import Simulation
 
 from ..kit import Story

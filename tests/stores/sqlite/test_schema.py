@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 from lamplighter import Runtime, SchemaTooNew, StoreError
 from lamplighter.history.audit.audit import audit_logs
-from lamplighter.history.audit.store_view import StoreView
+from lamplighter.history.audit.store_check import StoreView
 from lamplighter.stores.sqlite import schema
 from lamplighter.stores.sqlite.store import SqliteStore
 from lamplighter.testing import Simulation

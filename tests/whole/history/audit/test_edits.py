@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pytest
 from lamplighter.history.audit.audit import audit_logs
-from lamplighter.history.audit.store_view import StoreView
+from lamplighter.history.audit.store_check import StoreView
 from lamplighter.history.log_files.lines import read
 
 from ....history.edits import missed_edits

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from lamplighter.history.audit.audit import Audit
-from lamplighter.history.audit.store_view import StoreView
+from lamplighter.history.audit.store_check import StoreView
 from lamplighter.history.log_files.lines import read
 from lamplighter.history.trace.job import biography
 

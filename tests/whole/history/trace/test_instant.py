@@ -256,7 +256,7 @@ def test_a_job_that_comes_back_after_it_had_ended_is_counted_once(tmp_path):
 
 PARALLEL = """
 import sys
-from lamplighter.history.log_files import blocks
+from lamplighter.history.log_files import files as blocks
 from lamplighter.history.log_files import search
 from lamplighter.history.log_files.search import find
 

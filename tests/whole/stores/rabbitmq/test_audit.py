@@ -12,8 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from lamplighter import JobFailed, Runtime
-from lamplighter.history.audit.audit import Audit, audit_logs
-from lamplighter.history.audit.report import Report
+from lamplighter.history.audit.audit import Audit, Report, audit_logs
 from lamplighter.stores.rabbitmq.turn import RabbitTurn
 
 from ....faults.kit import Host, count, eventually
