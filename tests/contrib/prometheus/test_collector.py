@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -14,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lamplighter import MissingExtra, UsageError
+from lamplighter import MissingExtra, Runtime, UsageError
 from lamplighter.admin.metrics import KINDS
 from lamplighter.cli.main import main
 from lamplighter.contrib.prometheus import LamplighterCollector
-from lamplighter.contrib.prometheus.serving import text_of
+from lamplighter.contrib.prometheus.serving import served, text_of
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -200,3 +201,16 @@ def test_the_page_of_metrics_tells_of_each_and_of_no_other():
 
     named = set(re.findall(r"`(lamplighter_\w+)`", page))
     assert named == {f"{kind.name}{'_total' if kind.kind == 'counter' else ''}" for kind in KINDS}
+
+
+def test_whoever_has_served_metrics_listens_no_more(tmp_path: Path) -> None:
+    with Runtime(tmp_path / "jobs.db"):
+        pass
+    with served(LamplighterCollector(tmp_path / "jobs.db"), "127.0.0.1", 0) as (port, _):
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
+            assert b"lamplighter_health" in answer.read()
+        with pytest.raises(UsageError, match=f"127.0.0.1:{port}"):
+            served(LamplighterCollector(tmp_path / "jobs.db"), "127.0.0.1", port).__enter__()
+
+    with socket.create_server(("127.0.0.1", port)):
+        """The port is free."""
