@@ -832,8 +832,8 @@ MUTANTS = (
         SIGHT,
         "health is green though a neighbour's lock file may not be opened",
         "boot/health.py",
-        "yellow += [*hidden, *waiting]",
-        "yellow += waiting",
+        "yellow += [*stuck, *hidden, *waiting]",
+        "yellow += [*stuck, *waiting]",
         test="tests/boot/test_boots.py::test_a_neighbour_whose_lock_file_may_not_be_opened_keeps_its_jobs",
     ),
     Mutant(
