@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from .admin.schedules import Schedule, SlotStory
     from .admin.sweeping import Swept
     from .api.job import Job
-    from .api.job_steps import KeptStep
     from .api.jobs import Jobs
     from .api.runtime import Runtime
     from .api.scheduler import Scheduler
@@ -51,6 +50,7 @@ if TYPE_CHECKING:
     from .messages.jobs import Attempt, Debounce, JobSpec, JobState
     from .messages.name_limits import Rate
     from .messages.outcomes import Backoff
+    from .messages.steps import KeptStep
     from .messages.views import ActorView, Health
     from .rules.limits import Limits
     from .rules.restart_budget import RestartBudget
@@ -121,7 +121,7 @@ _HOMES = {
     "ChildEnded": "handlers.carriers",
     "JobTimeout": "handlers.handler",
     "Job": "api.job",
-    "KeptStep": "api.job_steps",
+    "KeptStep": "messages.steps",
     "configure_logging": "log.configure",
     "JobFields": "log.job_context",
     "Debounce": "messages.jobs",

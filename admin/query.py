@@ -11,7 +11,8 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
@@ -66,6 +67,31 @@ def parse_query(text: str, now: Instant) -> JobQuery:
     except UnicodeEncodeError:
         raise UsageError(f"expected a query that is valid Unicode, got: {shown(text)}") from None
     return _Reader(text, now).read()
+
+
+def parse_query_of_act(
+    text: str, now: Instant, call: str, allowed: Collection[JobState], default: Sequence[JobState]
+) -> JobQuery:
+    """The query of `jobs.requeue_many` or `jobs.cancel_many`, which is called `call`.
+
+    Args:
+        allowed: the states that the text may say.
+        default: those that are meant if it says none.
+
+    Raises:
+        UsageError: the query is empty, cannot be read, or asks for other states.
+    """
+    query = parse_query(text, now)
+    if query == JobQuery():
+        everything = " ".join(f"state:{state}" for state in default)
+        raise UsageError(
+            f"expected a query that says which jobs jobs.{call} is for, got: {shown(text)}; for all of "
+            f"them: {everything!r}"
+        )
+    if strange := [state for state in query.states if state not in allowed]:
+        known = ", ".join(f"state:{state}" for state in JobState if state in allowed)
+        raise UsageError(f"expected jobs.{call} to be for {known}, got: state:{strange[0]}")
+    return query if query.states else replace(query, states=tuple(default))
 
 
 def read_instant(text: str, now: Instant) -> Instant:

@@ -7,14 +7,15 @@ import sys
 from collections.abc import Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, Unpack, overload
 
+from ..boot.submitting import Submitter
 from ..errors import UsageError
 from ..handlers.handler import Handler
-from ..messages.jobs import JobKeywords, JobSpec, QueueKeywords
+from ..log.job_context import current_corr
+from ..messages.jobs import JobKeywords, QueueKeywords
 from ..rules.codec import Encoded, encode
 from ..rules.new_jobs import spec_of
 from ..rules.validation import unknown_options
 from .job import Job
-from .queueing import Queueing
 
 P = ParamSpec("P")
 D = TypeVar("D")
@@ -60,11 +61,11 @@ class JobHandler(Generic[P, D, C, R]):
     __qualname__: str
     __wrapped__: Callable[Concatenate[Job[D, Any], P], C]
 
-    def __init__(self, jobs: Queueing, handler: Handler) -> None:
+    def __init__(self, submitter: Callable[[], Submitter], handler: Handler) -> None:
         functools.update_wrapper(self, handler.fn)
         self.name = handler.name
         self.id = handler.id
-        self._jobs = jobs
+        self._submitter = submitter
         self._types = handler.types
 
     if TYPE_CHECKING:
@@ -90,9 +91,8 @@ class JobHandler(Generic[P, D, C, R]):
             UsageError, NotStarted, StoreUnavailable: as `jobs.queue`.
             UsageError: the data is not what the function asks for.
         """
-        self._jobs.warn_if_blocking("queue", self.name, name=self.name)
-        self._check("queue", options)
-        return self._typed(self._jobs.queue(self.name, self.fitting(data), **options))
+        queued: Job[Any, R] = self._submit(self._submitter(), "queue", data, options)
+        return queued
 
     @overload
     async def aqueue(
@@ -104,8 +104,8 @@ class JobHandler(Generic[P, D, C, R]):
 
     async def aqueue(self, data: Any = None, **options: Unpack[QueueKeywords]) -> Job[Any, R]:
         """`queue` for asyncio applications."""
-        self._check("aqueue", options)
-        return self._typed(await self._jobs.aqueue(self.name, self.fitting(data), **options))
+        queued: Job[Any, R] = await self._submit(self._submitter().awaiting, "aqueue", data, options)
+        return queued
 
     def many(self, payloads: Iterable[D], **options: Unpack[JobKeywords]) -> list[Job[D, R]]:
         """Queue a job for each of some payloads: all of them, or none. Each has these options.
@@ -114,12 +114,13 @@ class JobHandler(Generic[P, D, C, R]):
             UsageError, NotStarted, StoreUnavailable: as `jobs.queue_many`.
             UsageError: one of them is not what the function asks for; none is stored.
         """
-        self._jobs.warn_if_blocking("many", self.name, name=self.name)
-        return [self._typed(job) for job in self._jobs.queue_many(self._specs(payloads, options))]
+        queued: list[Job[D, R]] = self._submit_many(self._submitter(), payloads, options)
+        return queued
 
     async def amany(self, payloads: Iterable[D], **options: Unpack[JobKeywords]) -> list[Job[D, R]]:
         """`many` for asyncio applications."""
-        return [self._typed(job) for job in await self._jobs.aqueue_many(self._specs(payloads, options))]
+        queued: list[Job[D, R]] = await self._submit_many(self._submitter().awaiting, payloads, options)
+        return queued
 
     def fitting(self, data: Any) -> Encoded:
         """The data as it is stored, of which nobody need look again whether it is right.
@@ -151,12 +152,7 @@ class JobHandler(Generic[P, D, C, R]):
     def __repr__(self) -> str:
         return f"<JobHandler {self.name}: {self.__wrapped__!r}>"
 
-    def _specs(self, payloads: Iterable[D], options: JobKeywords) -> list[JobSpec]:
-        if alone := options.keys() & {"id", "unique", "debounce"}:
-            raise UsageError(f"expected options that many jobs can have, got: {', '.join(sorted(alone))}")
-        return [spec_of(f"{self.name}.many", self.name, self.fitting(data), options) for data in payloads]
-
-    def _check(self, call: str, options: QueueKeywords) -> None:
+    def _submit(self, submitter: Submitter, call: str, data: Any, options: QueueKeywords) -> Any:
         """A caller that passes the function's arguments, as other job queues want them, gets an error about that and
         not about the data.
 
@@ -167,9 +163,16 @@ class JobHandler(Generic[P, D, C, R]):
         if unknown := options.keys() - known.keys():
             example = f"{call}({{{min(unknown)!r}: ...}})"
             raise unknown_options(unknown, known, f"{self.name}.{call}, whose data is one argument, as in {example},")
+        connection = options.pop("connection", None)
+        spec = spec_of(call, self.name, self.fitting(data), options)
+        return submitter.submit(f"{self.name}.queue", spec, current_corr(), connection, one=True, types=self._types)
 
-    def _typed(self, job: Job[Any]) -> Job[Any, R]:
-        return Job(job.record, deduplicated=job.deduplicated, types=self._types)
+    def _submit_many(self, submitter: Submitter, payloads: Iterable[D], options: JobKeywords) -> Any:
+        if alone := options.keys() & {"id", "unique", "debounce"}:
+            raise UsageError(f"expected options that many jobs can have, got: {', '.join(sorted(alone))}")
+        call = f"{self.name}.many"
+        specs = [spec_of(call, self.name, self.fitting(data), options) for data in payloads]
+        return submitter.submit(call, specs, current_corr(), types=self._types)
 
 
 class HandlerDecorator(Protocol):

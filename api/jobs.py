@@ -2,48 +2,152 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
+from operator import is_
 from typing import Any, Concatenate, Never, ParamSpec, TypeVar, Unpack, overload
 
 from ..admin.finding import find_all
-from ..admin.query import parse_query
-from ..boot.job_refs import Ref, id_of, types_of
-from ..boot.joining import awaiting, ended, outcome, seconds_of, stored
+from ..admin.query import parse_query, parse_query_of_act
+from ..boot.boot import Boot
+from ..boot.joining import Ref, id_of, stored, types_of
+from ..boot.submitting import Make, Submitter, off_loop, twin
 from ..errors import UnknownHandler, UsageError, shown
 from ..handlers.handler import Handler
 from ..handlers.options import ExceptionClasses, HandlerKeywords, Isolation, OnTimeout
 from ..handlers.registration import check_handler, check_importable, check_only, name_of
-from ..messages.jobs import Attempt, JobState, JobStateName, Seconds
+from ..log.job_context import current_corr
+from ..messages.acts import Attribution
+from ..messages.jobs import ENDED, Attempt, Debounce, JobSpec, JobState, JobStateName, ParentRef, Seconds
+from ..messages.mail import CancelJob, CancelMany, ForgetJob, Limit, Pause, Requeue, RequeueMany
 from ..messages.name_limits import Rate
 from ..messages.outcomes import Backoff
+from ..messages.pauses import paused_at
 from ..messages.queries import JobQuery, place_of
+from ..messages.steps import KeptStep
 from ..rules.capabilities import needed
+from ..rules.codec import decode
+from ..rules.new_jobs import SPEC_DEFAULTS, SPEC_OPTIONS
 from ..rules.restart_budget import RestartBudget
 from ..rules.validation import (
+    check_bool,
+    check_limit,
+    check_moment,
     check_name,
     check_one_of,
     check_seconds,
+    check_who,
     check_whole,
+    options_of,
     unknown_options,
 )
 from .job import Job, in_pages
 from .job_handler import HandlerDecorator, JobHandler
-from .stepping import Stepping
 
 LIST_JOBS_MAX = 10_000
+
+UNFINISHED = (JobState.QUEUED, JobState.RUNNING)
+"""The states of jobs that can be cancelled."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-class Jobs(Stepping):
+class Jobs:
     """Queue jobs, look at them, act on them, and register the functions that do them. Made by `Runtime`."""
+
+    def __init__(self, submitter: Submitter) -> None:
+        self._submitter = submitter
+
+    def queue(
+        self,
+        /,
+        name: str,
+        data: Any = None,
+        *,
+        id: str | None = None,
+        delay: Seconds | timedelta | None = None,
+        at: datetime | None = None,
+        priority: int = 0,
+        unique: str | None = None,
+        expires: Seconds | timedelta | datetime | None = None,
+        max_attempts: int | None = None,
+        timeout: Seconds | timedelta | None = None,
+        group: str | None = None,
+        after: ParentRef | Iterable[ParentRef] = (),
+        after_ended: ParentRef | Iterable[ParentRef] = (),
+        debounce: Debounce | None = None,
+        connection: Any = None,
+        **unknown: Never,
+    ) -> Job[Any]:
+        """Add a one-time job. Returns when it is durable.
+
+        Args:
+            name: which handler it is for, 1 to 200 characters. Without a handler it waits.
+            data: what JSON has, dataclasses, Structs, attrs classes, pydantic models, enums, UUIDs, dates, Decimals,
+                paths, sets, bytes; at most `data_bytes_max` as JSON.
+            id: a known one returns the stored job, which makes a retry safe. Made up when not given.
+            delay: seconds or a timedelta before it is due.
+            at: an aware datetime at which it is due.
+            priority: higher runs first; then what is due longer; then what was queued first.
+            unique: while a job with this name and key is unfinished, that one is returned, `deduplicated`.
+            expires: an unstarted job is cancelled after it: seconds (more than `delay`), a timedelta or an aware
+                datetime. One that waits for its retry has been started; one that was snoozed has not.
+            max_attempts: overrides the handler's.
+            timeout: seconds for one attempt; overrides the handler's.
+            group: whose job it is, a tenant's for example. Among jobs of one priority, the groups of a name take turns,
+                however many jobs each has; a handler's `concurrency_per_group` limits how many of each run at once.
+            after: jobs that must be done before it starts, each a Job or an id. If one of them is dead or cancelled, it
+                shares that fate once all have ended, unless that one is queued again.
+            after_ended: jobs that must have ended before it starts, however they did.
+            debounce: while a job of this name is queued under its key, that one becomes what this call says, and waits
+                until there was no call for a while: `Debounce("doc-7", quiet=5, at_most=60)`. Without id, delay, at,
+                unique, after and after_ended.
+            connection: your own open sqlite3 connection, SQLAlchemy Connection or Session, or Django's connection, on
+                the same file. The job exists if and only if your transaction commits. `aqueue` takes those of asyncio
+                too.
+
+        Raises:
+            UsageError: something in the call cannot be; nothing is stored.
+            UnknownJob: one that it is to wait for is not in the store.
+            NotStarted: the runtime does not run.
+            StoreUnavailable: no answer in time; queue again with `id=error.job_id`.
+        """
+        if unknown:
+            raise unknown_options(unknown, options_of(Jobs.queue), f"jobs.{self._submitter.prefix}queue")
+        given = id, delay, at, priority, unique, expires, max_attempts, timeout, group, after, after_ended, debounce
+        job: JobSpec | tuple[str, Any] = (name, data)
+        if not all(map(is_, given, SPEC_DEFAULTS)):
+            options: dict[str, Any] = dict(zip(SPEC_OPTIONS, given, strict=True))
+            job = JobSpec(name=name, data=data, **options)
+        queued: Job[Any] = self._submitter.submit("jobs.queue", job, current_corr(), connection, one=True)
+        return queued
+
+    aqueue = twin(
+        queue,
+        "A `connection` may also be a SQLAlchemy AsyncSession or AsyncConnection, or an aiosqlite.Connection; one of "
+        "sqlite3 blocks the loop while it waits for the write lock.",
+    )
+
+    def queue_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> list[Job[Any]]:
+        """Add many jobs at once: all of them, or none.
+
+        Args:
+            jobs: (name, data) pairs, or `JobSpec` objects. One may wait for others that stand before it.
+
+        Raises:
+            UsageError: one of them cannot be; none is stored.
+            NotStarted: the runtime does not run.
+            StoreUnavailable: no answer in time; queue them again, each with its id of `error.job_ids`.
+        """
+        queued: list[Job[Any]] = self._submitter.submit("jobs.queue_many", jobs, current_corr())
+        return queued
+
+    aqueue_many = twin(queue_many)
 
     @overload
     def get(self, job: Job[T, R]) -> Job[T, R]: ...
@@ -57,19 +161,32 @@ class Jobs(Stepping):
         Raises:
             UnknownJob: it never was, or retention has removed it.
         """
-        boot = self._current_boot.get()
+        boot = self._boot
         needed(boot.store.table, "get")
         return Job(stored(boot, id_of(job)), types=types_of(job))
 
-    @overload
-    async def aget(self, job: Job[T, R]) -> Job[T, R]: ...
+    aget = off_loop(get)
 
-    @overload
-    async def aget(self, job: str) -> Job[Any]: ...
+    def steps(self, job: Ref) -> list[KeptStep]:
+        """The steps of a job that are kept, the oldest first: how far it has come. One that is done has none any more.
 
-    async def aget(self, job: Ref) -> Job[Any]:
-        """`get` for asyncio applications."""
-        return await asyncio.to_thread(self.get, job)
+        Raises:
+            UnknownJob: it is not in the store.
+            NotSupported: the store is a RabbitMQ.
+        """
+        boot = self._boot
+        table = needed(boot.store.table, "steps")
+        return [
+            KeptStep(
+                name=step.name,
+                result=decode(step.result),
+                claim_no=step.claim_no,
+                at=datetime.fromtimestamp(step.at, UTC),
+            )
+            for step in table.steps(stored(boot, id_of(job)).no)
+        ]
+
+    asteps = off_loop(steps)
 
     def list(
         self,
@@ -100,7 +217,7 @@ class Jobs(Stepping):
             check_name(name)
         if before is not None and not isinstance(before, Job):
             raise UsageError(f"expected before to be a Job of the page before, got: {shown(before)}")
-        boot = self._current_boot.get()
+        boot = self._boot
         meant = JobQuery() if query is None else parse_query(query, boot.clock.now())
         if name is not None:
             meant = replace(meant, names=_once("name", meant.names, name))
@@ -109,34 +226,20 @@ class Jobs(Stepping):
         after = None if before is None else place_of(before.record).cursor
         return [Job(record) for record in find_all(boot.store, meant, limit=limit, after=after)]
 
-    async def alist(
-        self,
-        name: str | None = None,
-        state: JobState | JobStateName | None = None,
-        limit: int = 100,
-        before: Job[Any] | None = None,
-        *,
-        query: str | None = None,
-    ) -> Sequence[Job[Any]]:
-        """`list` for asyncio applications."""
-        return await asyncio.to_thread(self.list, name, state, limit, before, query=query)
+    alist = off_loop(list)
 
     def counts(self, name: str | None = None) -> dict[str, int]:
         """How many jobs are in each state; every state is there."""
-        boot = self._current_boot.get()
+        boot = self._boot
         return boot.store.jobs.counts(None if name is None else check_name(name), boot.limits.reply_seconds_max)
 
-    async def acounts(self, name: str | None = None) -> dict[str, int]:
-        """`counts` for asyncio applications."""
-        return await asyncio.to_thread(self.counts, name)
+    acounts = off_loop(counts)
 
     def attempts(self, job: Ref) -> Sequence[Attempt]:
         """Every attempt that failed, timed out or was interrupted: error, traceback, boot and times, oldest first."""
-        return needed(self._current_boot.get().store.table, "history").attempts(id_of(job))
+        return needed(self._boot.store.table, "history").attempts(id_of(job))
 
-    async def aattempts(self, job: Ref) -> Sequence[Attempt]:
-        """`attempts` for asyncio applications."""
-        return await asyncio.to_thread(self.attempts, job)
+    aattempts = off_loop(attempts)
 
     def parents(self, job: Ref) -> Sequence[Job[Any]]:
         """The jobs that one waits for, or has waited for, as they are now: those of its `after` in their order, then
@@ -147,11 +250,9 @@ class Jobs(Stepping):
             NotSupported: the store is a RabbitMQ.
         """
         no = self.get(job).record.no
-        return tuple(in_pages(partial(self.some_parents, no)))
+        return tuple(in_pages(partial(self._submitter.parents, no)))
 
-    async def aparents(self, job: Ref) -> Sequence[Job[Any]]:
-        """`parents` for asyncio applications."""
-        return await asyncio.to_thread(self.parents, job)
+    aparents = off_loop(parents)
 
     @overload
     def join(self, job: Job[T, R], timeout: Seconds | None = None) -> Job[T, R]: ...
@@ -167,24 +268,217 @@ class Jobs(Stepping):
             TimeoutError: it has not ended within `timeout` seconds.
             UnknownJob: it is not in the store, or leaves it meanwhile.
         """
-        self.warn_if_blocking("join")
-        boot, job_id, seconds = self._current_boot.get(), id_of(job), seconds_of(timeout)
-        with awaiting(boot, job_id, boot.environment.reply(), timeout) as reply:
-            found = ended(boot, job_id)
-            return outcome(reply.wait(seconds) if found is None else found, job)
+        return self._submitter.join(job, timeout)
 
-    @overload
-    async def ajoin(self, job: Job[T, R], timeout: Seconds | None = None) -> Job[T, R]: ...
+    ajoin = twin(join)
 
-    @overload
-    async def ajoin(self, job: str, timeout: Seconds | None = None) -> Job[Any]: ...
+    def requeue(
+        self,
+        job: Ref,
+        *,
+        delay: Seconds | timedelta | None = None,
+        afresh: bool = False,
+        by: str | None = None,
+        reason: str | None = None,
+    ) -> Job[Any]:
+        """Remove, then re-add at the back of the queue with its attempts reset; also one that has ended.
 
-    async def ajoin(self, job: Ref, timeout: Seconds | None = None) -> Job[Any]:
-        """`join` for asyncio applications."""
-        boot, job_id, seconds = self._current_boot.get(), id_of(job), seconds_of(timeout)
-        with awaiting(boot, job_id, boot.environment.loop_reply(), timeout) as reply:
-            found = await asyncio.to_thread(ended, boot, job_id)
-            return outcome(await reply.wait(seconds) if found is None else found, job)
+        An attempt that still runs loses its claim, so it cannot finish the job any more. An `expires` is removed. The
+        job goes on after the steps that are kept of it, unless it is done, or `afresh` is asked for.
+
+        Args:
+            job: its id, a snapshot of it, or a `Job`.
+            delay: seconds or a timedelta before which it is not started.
+            afresh: whether its kept steps are removed.
+            by: on whose behalf, for the log.
+            reason: why, for the log.
+
+        Raises:
+            UnknownJob: it is not in the store.
+            KeyTaken: another unfinished job holds its unique key.
+            NotSupported: `afresh` on a RabbitMQ.
+        """
+        if check_bool(afresh, "afresh"):
+            needed(self._boot.store.table, "steps")
+        make = partial(Requeue, id_of(job), _delay(delay), who=check_who(by, reason), afresh=afresh)
+        requeued: Job[Any] = self._submitter.ask("jobs.requeue", make, job_id=id_of(job))
+        return requeued
+
+    arequeue = twin(requeue)
+
+    def requeue_dead(
+        self,
+        name: str | None = None,
+        *,
+        delay: Seconds | timedelta | None = None,
+        by: str | None = None,
+        reason: str | None = None,
+    ) -> int:
+        """`requeue` every dead job of a name, or of all, the oldest first, and say how many.
+
+        One whose unique key another unfinished job holds stays dead, and so does one that dies again meanwhile. One
+        that has died of another, which is requeued too, waits for that one again.
+        """
+        query = JobQuery(names=() if name is None else (check_name(name),), states=(JobState.DEAD,))
+        return self._requeue_all("jobs.requeue_dead", query, delay, check_who(by, reason))
+
+    arequeue_dead = twin(requeue_dead)
+
+    def requeue_many(
+        self,
+        query: str,
+        *,
+        delay: Seconds | timedelta | None = None,
+        afresh: bool = False,
+        by: str | None = None,
+        reason: str | None = None,
+    ) -> int:
+        """`requeue` all jobs that have ended and that a query asks for, the oldest first, and say how many.
+
+        They are requeued 500 at a time, each only if the query still asks for it then. One whose unique key another
+        unfinished job holds stays as it is, and so does one that comes to match meanwhile. One that has shared the fate
+        of another, which is requeued too, waits for that one again.
+
+        Args:
+            query: in the language of the command line: `name:charge error:timeout ended:<1d`. Dead jobs are meant,
+                unless it has a `state:` that is an end.
+            delay, afresh, by, reason: as `requeue` takes them.
+
+        Raises:
+            UsageError: the query is empty, cannot be read, or asks for jobs that have not ended.
+            NotSupported: on RabbitMQ only dead jobs can be looked for, and none can begin `afresh`.
+            StoreUnavailable: what was requeued by then stays so; call again.
+        """
+        who, afresh = check_who(by, reason), check_bool(afresh, "afresh")
+        found = parse_query_of_act(
+            query, self._boot.clock.now(), "requeue_many", default=(JobState.DEAD,), allowed=ENDED
+        )
+        if afresh:
+            needed(self._boot.store.table, "steps")
+        return self._requeue_all("jobs.requeue_many", found, delay, who, afresh)
+
+    arequeue_many = twin(requeue_many)
+
+    def mark_done(
+        self,
+        job: Ref,
+        result: Any = None,
+        *,
+        then: Iterable[JobSpec | tuple[str, Any]] = (),
+        connection: Any = None,
+    ) -> None:
+        """Remove the job from the queue: it is done.
+
+        Args:
+            job: the handler's `Job` or its `token`, for a running one; an id or a snapshot of it, for a queued one.
+            result: what `queue` takes as data.
+            then: jobs that are queued with its end, or not at all; see `Job.then`. They come behind those that the
+                handler has said so far, if it is the handler that ends its job.
+            connection: your own open connection: what the handler has written on it and the job's end commit together.
+
+        Raises:
+            StaleClaim: the attempt no longer holds the job; roll back what it did. Or the job is done already, with
+                another result or `then`. The same call may be repeated, but for one with a `connection`.
+            UnknownJob: it is not in the store, or one that is waited for in `then` is not.
+            UsageError: the result is not JSON-serializable, or one of the jobs that are to follow cannot be.
+        """
+        return self._submitter.settle(job, result, then, connection)
+
+    amark_done = twin(mark_done, "A `connection` may be one that is awaited, as for `aqueue`.")
+
+    def cancel(self, job: Ref, *, by: str | None = None, reason: str | None = None) -> Job[Any]:
+        """End a job as cancelled. A running one is signalled, and whatever its attempt still does changes nothing.
+
+        One that has ended stays as it is; the returned job says how. `by` (on whose behalf) and `reason` are logged and
+        stand in the job's own `reason`.
+        """
+        make = partial(CancelJob, id_of(job), who=check_who(by, reason))
+        cancelled: Job[Any] = self._submitter.ask("jobs.cancel", make)
+        return cancelled
+
+    acancel = twin(cancel)
+
+    def cancel_many(self, query: str, *, by: str | None = None, reason: str | None = None) -> int:
+        """`cancel` all queued and running jobs that a query asks for, the oldest first, and say how many.
+
+        They are cancelled 500 at a time, each only if the query still asks for it then. One that comes to match
+        meanwhile stays.
+
+        Args:
+            query: in the language of the command line: `name:report data.customer=7`. If it has states,
+                none may be an end.
+            by, reason: as `cancel` takes them.
+
+        Raises:
+            UsageError: the query is empty, cannot be read, or asks for jobs that have ended.
+            NotSupported: on RabbitMQ.
+            StoreUnavailable: what was cancelled by then stays so; call again.
+        """
+        who = check_who(by, reason)
+        found = parse_query_of_act(query, self._boot.clock.now(), "cancel_many", UNFINISHED, UNFINISHED)
+        needed(self._boot.store.table, "cancel_many")
+        return self._submitter.ask_of_all(
+            "jobs.cancel_many", found, lambda some: partial(CancelMany, some, found, who=who)
+        )
+
+    acancel_many = twin(cancel_many)
+
+    def forget(self, job: Ref, *, by: str | None = None, reason: str | None = None) -> None:
+        """Remove a job that has ended, with its data, result, errors and attempts, before retention does.
+
+        Its id may be used again. Its lines in the log stay: ids, names, errors, and a hash of its data. `by` (on
+        whose behalf) and `reason` are logged.
+
+        Raises:
+            UsageError: it has not ended; `cancel` it first. Or another job in the store waits for it, or has; the
+                message names one: `forget` that first.
+            UnknownJob: it is not in the store.
+            NotSupported: on RabbitMQ, which keeps no jobs that have ended but dead ones.
+        """
+        return self._act("jobs.forget", partial(ForgetJob, id_of(job), who=check_who(by, reason)))
+
+    aforget = twin(forget)
+
+    def pause(
+        self, name: str, *, by: str | None = None, reason: str | None = None, until: datetime | None = None
+    ) -> None:
+        """Start no job of this name, on any runtime of the store, until `resume`. A pause is stored.
+
+        Args:
+            name: of the jobs.
+            by: on whose behalf, for the log and for whoever looks at the pause.
+            reason: why, likewise.
+            until: an aware datetime at which the pause ends by itself: when the clock shows it, however that is set.
+        """
+        end = None if until is None else check_moment(until, "until")
+        return self._act("jobs.pause", partial(Pause, check_name(name), True, who=check_who(by, reason), until=end))
+
+    apause = twin(pause)
+
+    def resume(self, name: str, *, by: str | None = None, reason: str | None = None) -> None:
+        """Start jobs of this name again."""
+        make = partial(Pause, check_name(name), False, who=check_who(by, reason), until=None)
+        return self._act("jobs.resume", make)
+
+    aresume = twin(resume)
+
+    def paused(self) -> Sequence[str]:
+        """The names that are paused."""
+        boot = self._boot
+        return tuple(paused_at(boot.store.jobs.pauses(), boot.clock.now()))
+
+    def limit(self, name: str, most: int | None, *, by: str | None = None, reason: str | None = None) -> None:
+        """Let at most so many jobs of this name run at once, over the whole store, whatever its handlers would take.
+
+        Those that run already go on. None ends the limit. It is stored, as a pause is.
+
+        Raises:
+            NotSupported: the store is a RabbitMQ.
+        """
+        who = check_who(by, reason)
+        return self._act("jobs.limit", partial(Limit, check_name(name), check_limit(most), who=who))
+
+    alimit = twin(limit)
 
     @overload
     def handler(
@@ -211,14 +505,14 @@ class Jobs(Stepping):
         def decorate(fn: Callable[..., Any]) -> JobHandler[Any, Any, Any, Any]:
             own = name_of(fn) if name is None or callable(name) else name
             handler = self._checked(own, fn, **{**_DEFAULTS, **options})
-            replaced = self._current_boot.declared.handlers(own)
+            replaced = self._submitter.state.declared.handlers(own)
             check_only(handler, replaced)
-            if self._current_boot.running is not None:
+            if self._submitter.state.running is not None:
                 check_importable(handler, is_defined=False)
-            self._declare(handler)
+            self._submitter.declare(handler)
             for old in replaced:
                 self.remove_handler(old.id)
-            return JobHandler(self, handler)
+            return JobHandler(lambda: self._submitter, handler)
 
         return decorate(name) if callable(name) else decorate
 
@@ -277,28 +571,10 @@ class Jobs(Stepping):
         Raises:
             UsageError: something in the call cannot be.
         """
-        handler = self._checked(
-            name,
-            fn,
-            concurrency=concurrency,
-            concurrency_total=concurrency_total,
-            concurrency_per_group=concurrency_per_group,
-            rate=rate,
-            rate_per_group=rate_per_group,
-            timeout=timeout,
-            on_timeout=on_timeout,
-            max_attempts=max_attempts,
-            backoff=backoff,
-            retry_on=retry_on,
-            discard_on=discard_on,
-            auto_done=auto_done,
-            isolation=isolation,
-            interruptions_max=interruptions_max,
-            restart=restart,
-            **unknown,
-        )
+        options = {option: value for option, value in locals().items() if option in _DEFAULTS}
+        handler = self._checked(name, fn, **options, **unknown)
         check_importable(handler)
-        self._declare(handler)
+        self._submitter.declare(handler)
         return handler.id
 
     def remove_handler(self, handler_id: str, *, drain: Seconds | timedelta | None = None) -> None:
@@ -308,31 +584,49 @@ class Jobs(Stepping):
             UnknownHandler: there is none with this id.
         """
         seconds = None if drain is None else check_seconds(drain, "drain")
-        handler = self._current_boot.declared.remove_handler(handler_id)
+        handler = self._submitter.state.declared.remove_handler(handler_id)
         if handler is None:
             raise UnknownHandler(f"expected the id that add_handler gave, got: {shown(handler_id)}")
-        boot = self._current_boot.running
+        boot = self._submitter.state.running
         if boot is not None:
             boot.remove_handler(handler, seconds)
 
     def _checked(self, name: str, fn: Callable[..., Any], **options: Any) -> Handler:
         if unknown := options.keys() - _DEFAULTS.keys():
             raise unknown_options(unknown, _DEFAULTS, "jobs.add_handler")
-        current_boot = self._current_boot
-        return check_handler(
+        state = self._submitter.state
+        handler = check_handler(
             name,
             fn.__wrapped__ if isinstance(fn, JobHandler) else fn,
-            new_id=current_boot.environment.new_id,
-            limits=current_boot.limits,
-            has_table=current_boot.has_table,
+            new_id=state.environment.new_id,
+            limits=state.limits,
+            has_table=state.has_table,
             **options,
         )
+        self._submitter.declared(lambda runtime: runtime.jobs.handler(name, **options)(fn))
+        return handler
 
-    def _declare(self, handler: Handler) -> None:
-        self._current_boot.declared.add_handler(handler)
-        boot = self._current_boot.running
-        if boot is not None:
-            boot.add_handler(handler)
+    @property
+    def _boot(self) -> Boot:
+        return self._submitter.state.get()
+
+    @property
+    def _awaiting(self) -> Jobs:
+        return Jobs(self._submitter.awaiting)
+
+    def _act(self, call: str, make: Make) -> None:
+        acted: None = self._submitter.ask(call, make)
+        return acted
+
+    def _requeue_all(self, call: str, query: JobQuery, delay: Any, who: Attribution, afresh: bool = False) -> int:
+        seconds = _delay(delay)
+        return self._submitter.ask_of_all(
+            call, query, lambda some: partial(RequeueMany, some, query, seconds, who=who, afresh=afresh)
+        )
+
+
+def _delay(delay: Seconds | timedelta | None) -> Seconds:
+    return 0.0 if delay is None else check_seconds(delay, "delay")
 
 
 def _once(what: str, asked: Sequence[T], wanted: T) -> tuple[T, ...]:

@@ -15,6 +15,7 @@ from typing import Any, Self, TypeVar, Unpack
 from ..boot.boot import Boot
 from ..boot.declared import HandlerSelection, check_share
 from ..boot.runtime_state import RuntimeState
+from ..boot.submitting import Submitter
 from ..environment.environment import Environment
 from ..environment.process import STOP_SIGNALS
 from ..environment.replies import asyncio_loop
@@ -96,12 +97,15 @@ class Runtime:
             # From now on: the application may change its folder, and where a link leads, before the next start.
             self._address = named.path
         self.current_boot = RuntimeState(self.environment, self.limits, has_table=named.table is not None)
-        self.jobs = Jobs(self.current_boot)
-        self.scheduler = Scheduler(self.current_boot)
+        self._submit_by(Submitter(self.current_boot))
         self._logger = logger
         self._on_failure = on_failure
         self._carriers = check_carriers(carriers)
         self._subscriptions: list[Subscription] = []
+
+    def _submit_by(self, submitter: Submitter) -> None:
+        self._submitter = submitter
+        self.jobs, self.scheduler = Jobs(submitter), Scheduler(submitter)
 
     def start(self, *, work: bool = True, only: Collection[str] | None = None) -> Self:
         """Start. A runtime that runs already goes on. In a forked child, this starts an instance of the child's own.
@@ -148,7 +152,7 @@ class Runtime:
                 logger=self._logger,
                 durability=self._durability,
                 share=share,
-                jobs=self.jobs,
+                submitter=self._submitter,
                 subscriptions=self._subscriptions,
                 failed=self._failed,
                 carriers=self._carriers,

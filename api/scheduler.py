@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
@@ -12,15 +11,13 @@ from typing import Any, Never, TypeVar, Unpack, get_args
 from ..admin.control_client import ControlClient
 from ..admin.runtimes import Runtimes
 from ..admin.schedules import Schedule, SlotStory, explain, picture
-from ..boot.payload_mismatches import warn_of_payload_mismatches
-from ..boot.runtime_state import RuntimeState
-from ..boot.schedule_changes import change_on, change_on_async
+from ..boot.submitting import Submitter, off_loop
 from ..cron.schedule import check_catch_up, job_of, keyed_id, unkeyed_id
 from ..cron.when import parse_when
 from ..errors import StoreUnavailable, UnknownSchedule, UsageError, shown
 from ..log.job_context import current_corr
 from ..messages.jobs import Seconds
-from ..messages.mail import Forget, PauseSchedule, Queue, Retire
+from ..messages.mail import Forget, PauseSchedule, Retire
 from ..messages.schedules import CatchUp, DstFold, DstGap, HostChange, Overlap, ScheduleKeywords, ScheduleRecord
 from ..rules.capabilities import not_supported
 from ..rules.codec import encode
@@ -48,11 +45,12 @@ ScheduleRef = str | Schedule
 class Scheduler:
     """Queue jobs by cron, interval or date. Made by `Runtime`."""
 
-    def __init__(self, current_boot: RuntimeState) -> None:
-        self._current_boot = current_boot
+    def __init__(self, submitter: Submitter) -> None:
+        self._submitter = submitter
 
     def add(
         self,
+        /,
         name: str,
         when: When,
         data: Any = None,
@@ -106,43 +104,20 @@ class Scheduler:
             NotStarted: a durable schedule needs a running runtime.
             NotSupported: `connection` on a store that your database cannot lie in.
         """
-        record = self._check(
-            name,
-            when,
-            data,
-            key=key,
-            timezone=timezone,
-            catch_up=catch_up,
-            catch_up_window=catch_up_window,
-            catch_up_max=catch_up_max,
-            overlap=overlap,
-            dst_gap=dst_gap,
-            dst_fold=dst_fold,
-            jitter=jitter,
-            durable=durable,
-            priority=priority,
-            max_attempts=max_attempts,
-            timeout=timeout,
-            expires=expires,
-            **unknown,
-        )
-        warn_of_payload_mismatches(self._current_boot.declared, (record,))
+        options = {option: value for option, value in locals().items() if option in _DEFAULTS}
+        record = self._check(name, when, data, **options, **unknown)
+        self._submitter.warn_of_payload_mismatches((record,))
         if connection is None:
             self._declare([record])
-        else:
-            change_on(self._current_boot.get(), connection, _addition(record))
-        return record.id
+            return record.id
+        if not record.durable:
+            raise UsageError(
+                "expected durable=True with connection=: what is not durable is in no store; say durable=True"
+            )
+        change = HostChange(record.id, record.changed_at, record)
+        return self._submitter.change_schedule(connection, change, record.id)
 
-    async def aadd(
-        self, name: str, when: When, data: Any = None, *, connection: Any = None, **options: Unpack[ScheduleKeywords]
-    ) -> str:
-        """`add` for asyncio applications. The `connection` is one that `jobs.aqueue` takes."""
-        if connection is None:
-            return await asyncio.to_thread(self.add, name, when, data, **options)
-        record = self._check(name, when, data, **{**_DEFAULTS, **options})
-        warn_of_payload_mismatches(self._current_boot.declared, (record,))
-        await change_on_async(self._current_boot.get(), connection, _addition(record))
-        return record.id
+    aadd = off_loop(add, "The `connection` is one that `jobs.aqueue` takes.")
 
     def cron(self, when: When, data: Any = None, **options: Unpack[ScheduleKeywords]) -> Callable[[H], H]:
         """`add` as a decorator of a handler object: `@scheduler.cron("0 3 * * *")` above `@jobs.handler`.
@@ -168,13 +143,11 @@ class Scheduler:
             UsageError, NotStarted: as `add`.
         """
         records = list(self._check_all(schedules))
-        warn_of_payload_mismatches(self._current_boot.declared, records)
+        self._submitter.warn_of_payload_mismatches(records)
         self._declare(records)
         return [record.id for record in records]
 
-    async def aadd_many(self, schedules: Iterable[dict[str, Any]]) -> Sequence[str]:
-        """`add_many` for asyncio applications."""
-        return await asyncio.to_thread(self.add_many, schedules)
+    aadd_many = off_loop(add_many)
 
     def list(self, name: str | None = None, *, everywhere: bool = False) -> Sequence[Schedule]:
         """The active schedules of a name, or all: those declared here, and the durable ones of the store.
@@ -191,12 +164,10 @@ class Scheduler:
         if name is not None:
             check_name(name)
         elsewhere = self._declared_elsewhere() if check_bool(everywhere, "everywhere") else None
-        active, now = self._active(elsewhere).values(), self._current_boot.now()
+        active, now = self._active(elsewhere).values(), self._submitter.state.now()
         return [picture(record, now) for record in active if name is None or record.name == name]
 
-    async def alist(self, name: str | None = None, *, everywhere: bool = False) -> Sequence[Schedule]:
-        """`list` for asyncio applications."""
-        return await asyncio.to_thread(self.list, name, everywhere=everywhere)
+    alist = off_loop(list)
 
     def get(self, schedule: ScheduleRef, *, key: str | None = None) -> Schedule:
         """The present picture of an active schedule.
@@ -208,11 +179,9 @@ class Scheduler:
         Raises:
             UnknownSchedule: there is none.
         """
-        return picture(self._known(schedule, key), self._current_boot.now())
+        return picture(self._known(schedule, key), self._submitter.state.now())
 
-    async def aget(self, schedule: ScheduleRef, *, key: str | None = None) -> Schedule:
-        """`get` for asyncio applications."""
-        return await asyncio.to_thread(self.get, schedule, key=key)
+    aget = off_loop(get)
 
     def remove(self, schedule: ScheduleRef, *, key: str | None = None, connection: Any = None) -> None:
         """Remove a schedule: a declared one from this runtime, a durable one from the store.
@@ -229,29 +198,23 @@ class Scheduler:
             UsageError, NotSupported: `connection` is none that can be.
         """
         if connection is not None:
-            change_on(self._current_boot.get(), connection, self._removal(schedule, key))
-            return
+            return self._submitter.change_schedule(connection, self._removal(schedule, key), None)
         record = self._known(schedule, key)
-        boot, declared = self._current_boot.running, self._current_boot.declared
+        boot, declared = self._submitter.state.running, self._submitter.state.declared
         if record.durable:
-            self._current_boot.get().requests.ask(partial(Forget, record.id))
-            return
+            self._submitter.state.get().requests.ask(partial(Forget, record.id))
+            return None
         # Before the store is asked: a tick that comes in between must find that nobody declares it.
         gone = declared.remove_schedule(record.id)
         if boot is None or gone is None or not boot.share.works:
-            return
+            return None
         try:
             boot.requests.ask(partial(Retire, record.id, record.name))
         except BaseException:
             declared.add_schedules([gone])
             raise
 
-    async def aremove(self, schedule: ScheduleRef, *, key: str | None = None, connection: Any = None) -> None:
-        """`remove` for asyncio applications. The `connection` is one that `jobs.aqueue` takes."""
-        if connection is None:
-            await asyncio.to_thread(self.remove, schedule, key=key)
-        else:
-            await change_on_async(self._current_boot.get(), connection, self._removal(schedule, key))
+    aremove = off_loop(remove, "The `connection` is one that `jobs.aqueue` takes.")
 
     def pause(self, schedule: ScheduleRef, *, key: str | None = None) -> None:
         """Let its slots pass, on every runtime of the store, until `resume`; each is recorded as skipped.
@@ -260,11 +223,9 @@ class Scheduler:
             schedule, key: as `get` takes them.
         """
         record = self._known(schedule, key)
-        self._current_boot.get().requests.ask(partial(PauseSchedule, record.id, True))
+        self._submitter.state.get().requests.ask(partial(PauseSchedule, record.id, True))
 
-    async def apause(self, schedule: ScheduleRef, *, key: str | None = None) -> None:
-        """`pause` for asyncio applications."""
-        await asyncio.to_thread(self.pause, schedule, key=key)
+    apause = off_loop(pause)
 
     def resume(self, schedule: ScheduleRef, *, key: str | None = None) -> None:
         """Let its slots fire again.
@@ -273,11 +234,9 @@ class Scheduler:
             schedule, key: as `get` takes them.
         """
         record = self._known(schedule, key)
-        self._current_boot.get().requests.ask(partial(PauseSchedule, record.id, False))
+        self._submitter.state.get().requests.ask(partial(PauseSchedule, record.id, False))
 
-    async def aresume(self, schedule: ScheduleRef, *, key: str | None = None) -> None:
-        """`resume` for asyncio applications."""
-        await asyncio.to_thread(self.resume, schedule, key=key)
+    aresume = off_loop(resume)
 
     def run_now(self, schedule: ScheduleRef, *, key: str | None = None) -> Job[Any]:
         """Queue one of its jobs now, beside its slots.
@@ -286,15 +245,12 @@ class Scheduler:
             schedule, key: as `get` takes them.
         """
         record = self._known(schedule, key)
-        boot = self._current_boot.get()
+        boot = self._submitter.state.get()
         job_id, now = boot.job_ids(), boot.clock.now()
         job = job_of(record, job_id, run_at=now, now=now, corr=current_corr() or job_id)
-        ((stored, _),) = boot.requests.ask(partial(Queue, (job,)), job_ids=(job_id,), corr=job.corr)
-        return Job(stored)
+        return self._submitter.store_scheduled(job)
 
-    async def arun_now(self, schedule: ScheduleRef, *, key: str | None = None) -> Job[Any]:
-        """`run_now` for asyncio applications."""
-        return await asyncio.to_thread(self.run_now, schedule, key=key)
+    arun_now = off_loop(run_now)
 
     def explain(self, schedule: ScheduleRef, start: datetime, end: datetime) -> Sequence[SlotStory]:
         """The fate of each slot in [start, end), and why; at most 10,000.
@@ -304,16 +260,14 @@ class Scheduler:
         """
         record = self._known(schedule)
         first, last = check_instant(start, "start"), check_instant(end, "end")
-        boot = self._current_boot.get()
+        boot = self._submitter.state.get()
         return explain(record, boot.store.schedules.slots(record.id, first, last), first, last, boot.clock.now())
 
-    async def aexplain(self, schedule: ScheduleRef, start: datetime, end: datetime) -> Sequence[SlotStory]:
-        """`explain` for asyncio applications."""
-        return await asyncio.to_thread(self.explain, schedule, start, end)
+    aexplain = off_loop(explain)
 
     def _declared_elsewhere(self) -> Callable[[str], bool]:
         """Tells of the id of a schedule whether another living runtime has declared it."""
-        boot = self._current_boot.get()
+        boot = self._submitter.state.get()
         store = boot.store
         if store.peers is not None:
             return store.peers.is_declared
@@ -333,8 +287,8 @@ class Scheduler:
         Args:
             elsewhere: whether another runtime has declared one; None: those are not meant.
         """
-        declared = {record.id: record for record in self._current_boot.declared.schedules()}
-        boot = self._current_boot.running
+        declared = {record.id: record for record in self._submitter.state.declared.schedules()}
+        boot = self._submitter.state.running
         if boot is None:
             return declared
         stored = {
@@ -356,7 +310,7 @@ class Scheduler:
         wanted = schedule.id if isinstance(schedule, Schedule) else schedule
         # A text that is not Unicode cannot even be looked up in the store.
         if isinstance(wanted, str) and wanted.isprintable():
-            declared, boot = self._current_boot.declared.schedule(wanted), self._current_boot.running
+            declared, boot = self._submitter.state.declared.schedule(wanted), self._submitter.state.running
             stored = None if boot is None else boot.store.schedules.one(wanted)
             if stored is not None and (stored.durable or declared is not None):
                 return stored
@@ -368,13 +322,13 @@ class Scheduler:
         """The same transaction may have added it, so only that can tell whether it is there."""
         named = check_name(schedule.id if isinstance(schedule, Schedule) else schedule, "schedule")
         schedule_id = named if key is None else keyed_id(named, check_name(key, "key"))
-        return HostChange(schedule_id, self._current_boot.now(), None, key)
+        return HostChange(schedule_id, self._submitter.state.now(), None, key)
 
     def _declare(self, records: Sequence[ScheduleRecord]) -> None:
         durable = any(record.durable for record in records)
         # A durable schedule needs a running boot. This raises before anything is declared.
-        boot = self._current_boot.get() if durable else self._current_boot.running
-        with self._current_boot.declared.declaring([record for record in records if not record.durable]):
+        boot = self._submitter.state.get() if durable else self._submitter.state.running
+        with self._submitter.state.declared.declaring([record for record in records if not record.durable]):
             if boot is not None:
                 # A producer declares nothing for others: it may be a process with older code that is about to end.
                 boot.requests.declare([record for record in records if record.durable or boot.share.works])
@@ -393,14 +347,14 @@ class Scheduler:
         name = check_name(name)
         rule = parse_when(when, timezone=options["timezone"], dst_gap=options["dst_gap"], dst_fold=options["dst_fold"])
         key = None if options["key"] is None else check_name(options["key"], "key")
-        text = encode(data, what="data", bytes_max=self._current_boot.limits.data_bytes_max)
+        text = encode(data, what="data", bytes_max=self._submitter.state.limits.data_bytes_max)
         window = check_seconds(options["catch_up_window"], "catch_up_window")
         check_catch_up(options["catch_up"], window, options["catch_up_max"])
         overlap = check_one_of(options["overlap"], "overlap", get_args(Overlap))
-        if overlap != "allow" and not self._current_boot.has_table:
+        if overlap != "allow" and not self._submitter.state.has_table:
             raise not_supported("overlap")
-        now = self._current_boot.now()
-        return ScheduleRecord(
+        now = self._submitter.state.now()
+        record = ScheduleRecord(
             id=unkeyed_id(name, rule.text, options["timezone"], text) if key is None else keyed_id(name, key),
             name=name,
             when=rule.text,
@@ -424,12 +378,14 @@ class Scheduler:
             timeout=check_timeout(options["timeout"]),
             expires=None if options["expires"] is None else check_seconds(options["expires"], "expires"),
         )
+        if not record.durable:
+            # A durable one is in a store, and so needs a runtime that is there.
+            self._submitter.declared(lambda runtime: runtime.scheduler.add(name, when, data, **options))
+        return record
 
-
-def _addition(record: ScheduleRecord) -> HostChange:
-    if not record.durable:
-        raise UsageError("expected durable=True with connection=: what is not durable is in no store; say durable=True")
-    return HostChange(record.id, record.changed_at, record)
+    @property
+    def _awaiting(self) -> Scheduler:
+        return Scheduler(self._submitter.awaiting)
 
 
 _DEFAULTS = {

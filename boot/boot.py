@@ -16,7 +16,7 @@ from ..environment.failpoints import VARIABLE
 from ..errors import NotStarted, StoreUnavailable
 from ..handlers.carriers import Carrier, Carriers
 from ..handlers.handler import Handler
-from ..handlers.lane import JobsOfHandlers, LaneContext
+from ..handlers.lane import LaneContext, LaneSubmitter
 from ..handlers.lanes import Lanes
 from ..handlers.thread_counter import ThreadCounter
 from ..log.emitter import Log, Subscription
@@ -65,7 +65,7 @@ class Boot:
         logger: Any,
         durability: str,
         share: HandlerSelection,
-        jobs: JobsOfHandlers,
+        submitter: LaneSubmitter,
         subscriptions: Sequence[Subscription],
         failed: Callable[[Boot, str], None],
         carriers: Carriers,
@@ -118,7 +118,7 @@ class Boot:
                 thread_counter=ThreadCounter(limits.workers_max),
                 stopping=environment.event(),
                 tell=self.post.tell,
-                jobs=jobs,
+                submitter=submitter,
                 bound=self.log.bound,
                 say=self.log.emit,
                 carriers=carriers,

@@ -9,16 +9,53 @@ from typing import Any, TypeVar
 from ..admin.surveying import seen_boots, wait_context_of
 from ..admin.wait_context import WaitContext
 from ..admin.why import why
-from ..api.job import Job
-from ..errors import JobFailed, LamplighterError
+from ..api.job import Job, JobTypes
+from ..errors import JobFailed, LamplighterError, UsageError
 from ..messages.boots import BootRecord
 from ..messages.jobs import ENDED, JobRecord, JobState, Seconds
 from ..messages.mail import Reply
 from ..messages.views import RuntimeView
-from ..rules.validation import check_seconds, unknown_job
-from ..stores.ports import StoreSnapshot
+from ..rules.validation import check_name, check_seconds, unknown_job
+from ..stores.ports import Store, StoreSnapshot
 from .boot import Boot
-from .job_refs import Ref, types_of
+
+Ref = Job[Any] | str
+
+
+def id_of(job: Ref) -> str:
+    """The job's id.
+
+    Raises:
+        UsageError: it is neither an id nor a Job.
+    """
+    return job.id if isinstance(job, Job) else check_name(job, "job")
+
+
+def claim_of(store: Store, job: Ref) -> tuple[str, int | None, int | None]:
+    """The job's id, its `no` and its claim number, as far as each is known.
+
+    Raises:
+        UsageError: it is neither a Job nor an id nor a token, or could be both an id and a token.
+    """
+    if isinstance(job, Job):
+        no, claim_no = job.record.key
+        return job.id, no, claim_no if job.record.state == JobState.RUNNING else None
+    job_id, _, number = job.rpartition(":") if isinstance(job, str) else ("", "", "")
+    # An application may give its jobs ids such as "order:7", which look like tokens.
+    if not (job_id and number.isdecimal()):
+        return check_name(job, "job"), None, None
+    known = store.jobs.known((job, job_id))
+    if job not in known:
+        return job_id, None, int(number)
+    if job_id in known:
+        raise UsageError(f"expected a token or an id, got: {job!r}, which is both here; pass the Job itself")
+    return job, None, None
+
+
+def types_of(job: Ref) -> JobTypes | None:
+    """The known types of a job, if it came from its handler object."""
+    return job.types if isinstance(job, Job) else None
+
 
 R = TypeVar("R", bound=Reply)
 

@@ -32,6 +32,7 @@ class RuntimeState:
         lock: is held while a boot is started or stopped.
         failure: why the last boot has failed, if it has.
         left: the lanes that the last boot left running.
+        names_warned_of: of the jobs of which the log says that calls block a loop.
         on_demand: starts a boot for whoever needs one while none runs; what a web framework's processes do.
     """
 
@@ -43,6 +44,7 @@ class RuntimeState:
         self.lock = self.environment.relock()
         self.failure: RuntimeFailed | None = None
         self.left: Lanes | None = None
+        self.names_warned_of: set[str] = set()
         self.on_demand: Callable[[], object] | None = None
         self._boot: Boot | None = None
         self._forked_in: int | None = None

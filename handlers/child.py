@@ -26,8 +26,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from ..api.job import Job
-from ..api.job_steps import Read
+from ..api.job import Job, Read
 from ..environment.process import STOP_SIGNALS
 from ..errors import REFUSALS, LamplighterError, NotStarted, UsageError
 from ..messages.jobs import ClaimKey, Debounce, Instant, JobKeywords, JobRecord, JobSpec

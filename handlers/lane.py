@@ -16,7 +16,7 @@ from ..messages.mail import Progressed
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from ..messages.steps import StepRecord
 from ..rules.limits import Limits
-from ..rules.new_jobs import FollowUps
+from ..rules.new_jobs import FollowUps, spec_of
 from ..rules.validation import check_seconds
 from .carriers import Carriers
 from .handler import Handler
@@ -27,25 +27,20 @@ PROGRESS_SECONDS_MIN = 0.1
 """Progress reports in quicker succession are merged."""
 
 
-class JobsOfHandlers(Protocol):
-    """How handlers queue jobs, and keep steps of theirs. Queued jobs descend from the root `corr`."""
+class LaneSubmitter(Protocol):
+    """How handlers queue jobs, and keep steps of theirs."""
 
-    def queue_from_handler(self, name: str, data: Any, options: JobKeywords, corr: str) -> Job[Any]:
-        """Queue a job."""
+    @property
+    def awaiting(self) -> LaneSubmitter:
+        """Each call of this one returns an awaitable, and does not block."""
 
-    async def aqueue_from_handler(self, name: str, data: Any, options: JobKeywords, corr: str) -> Job[Any]:
-        """The same, without blocking the event loop."""
+    def submit(self, call: str, jobs: Any, root_id: str, *, one: bool = False) -> Any:
+        """Queue jobs that descend from a root, all of them or none; with `one`, a single one. `call` is its name."""
 
-    def queue_many_from_handler(self, jobs: Iterable[JobSpec | tuple[str, Any]], corr: str) -> list[Job[Any]]:
-        """Queue many, all of them or none."""
-
-    async def aqueue_many_from_handler(self, jobs: Iterable[JobSpec | tuple[str, Any]], corr: str) -> list[Job[Any]]:
-        """The same, without blocking the event loop."""
-
-    def checked_for_later(self, jobs: Iterable[JobSpec | tuple[str, Any]], corr: str) -> tuple[NewJob, ...]:
+    def check_follow_ups(self, jobs: Iterable[JobSpec | tuple[str, Any]], root_id: str) -> tuple[NewJob, ...]:
         """Jobs that are queued when another ends, checked. One that is given no id has "" until then."""
 
-    def some_parents(self, no: int, after: int) -> Sequence[Job[Any]]:
+    def parents(self, row_id: int, after: int) -> Sequence[Job[Any]]:
         """Some of the jobs that one has waited for, by its `no`, without the first `after`."""
 
     def check_step(self, *, blocks: bool) -> None:
@@ -57,11 +52,8 @@ class JobsOfHandlers(Protocol):
     def kept_steps(self, job: JobRecord) -> Sequence[StepRecord]:
         """The steps that earlier claims of a running job have kept."""
 
-    def keep_step(self, claim: Claim, name: str, result: str, took: Seconds) -> str:
+    def keep_step(self, claim: Claim, name: str, result: str, took: Seconds) -> Any:
         """Keep a step: the JSON text that is kept under its name."""
-
-    async def akeep_step(self, claim: Claim, name: str, result: str, took: Seconds) -> str:
-        """The same, without blocking the event loop."""
 
 
 class LaneContext(NamedTuple):
@@ -73,7 +65,7 @@ class LaneContext(NamedTuple):
         stopping: is set from when the runtime begins to stop.
         ended: `Lanes.ended`. Called once when a lane has ended, with the outcome, how long it took, and the lane that
             has got its place. Any thread calls it.
-        jobs: queues jobs that descend from another.
+        submitter: queues jobs that descend from another, and keeps steps.
         bound: makes a logger of the application with the given fields bound.
         say: logs an event.
         carriers: what the application has put around each run of a job.
@@ -86,7 +78,7 @@ class LaneContext(NamedTuple):
     stopping: threading.Event
     tell: Callable[..., bool]
     ended: Callable[[Lane, Outcome, Seconds, Lane | None], None]
-    jobs: JobsOfHandlers
+    submitter: LaneSubmitter
     bound: Callable[..., Any]
     say: Callable[..., None]
     carriers: Carriers
@@ -358,16 +350,23 @@ class Lane:
         self.context.clock.after(left, self._progress_is_due)
 
     def queue(self, name: str, data: Any, options: JobKeywords) -> Job[Any]:
-        return self.context.jobs.queue_from_handler(name, data, options, self.claim.job.corr)
+        queued: Job[Any] = self.context.submitter.submit(
+            "job.queue", spec_of("job.queue", name, data, options), self.claim.job.corr, one=True
+        )
+        return queued
 
     async def aqueue(self, name: str, data: Any, options: JobKeywords) -> Job[Any]:
-        return await self.context.jobs.aqueue_from_handler(name, data, options, self.claim.job.corr)
+        spec = spec_of("job.aqueue", name, data, options)
+        queued: Job[Any] = await self.context.submitter.awaiting.submit("", spec, self.claim.job.corr, one=True)
+        return queued
 
     def queue_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> list[Job[Any]]:
-        return self.context.jobs.queue_many_from_handler(jobs, self.claim.job.corr)
+        queued: list[Job[Any]] = self.context.submitter.submit("job.queue_many", jobs, self.claim.job.corr)
+        return queued
 
     async def aqueue_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> list[Job[Any]]:
-        return await self.context.jobs.aqueue_many_from_handler(jobs, self.claim.job.corr)
+        queued: list[Job[Any]] = await self.context.submitter.awaiting.submit("", jobs, self.claim.job.corr)
+        return queued
 
     def then(self, jobs: Sequence[JobSpec | tuple[str, Any]]) -> None:
         if not self.handler.auto_done:
@@ -375,7 +374,7 @@ class Lane:
                 "expected job.then in a handler whose return ends the job, got one with auto_done=False; say "
                 "jobs.mark_done(..., then=[...])"
             )
-        new = self.context.jobs.checked_for_later(jobs, self.claim.job.corr)
+        new = self.context.submitter.check_follow_ups(jobs, self.claim.job.corr)
         with self._lock:
             if self.is_closed:
                 raise UsageError("expected job.then before the handler has returned, got it after that")
@@ -388,7 +387,7 @@ class Lane:
             return () if self._follow_ups is None else tuple(self._follow_ups.jobs)
 
     def parents(self, after: int) -> Sequence[Job[Any]]:
-        return self.context.jobs.some_parents(self.claim.job.no, after)
+        return self.context.submitter.parents(self.claim.job.no, after)
 
     @property
     def steps(self) -> AttemptSteps:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..api.job_steps import Read
+from ..api.job import Read
 from ..errors import StaleClaim, UsageError
 from ..messages.jobs import Instant, Seconds
 from ..messages.steps import StepRecord
@@ -51,17 +51,17 @@ class AttemptSteps:
         refuse_on_loop()
         self._check(blocks=True)
         if self._kept is None:
-            self._found(self._lane.context.jobs.kept_steps(self._lane.claim.job))
+            self._found(self._lane.context.submitter.kept_steps(self._lane.claim.job))
         if self._is_new(name):
-            self._lane.context.jobs.check_claim(self._lane.claim, name)
+            self._lane.context.submitter.check_claim(self._lane.claim, name)
         return self._begin(name)
 
     async def abegin(self, name: str) -> str | None:
         self._check(blocks=False)
         if self._kept is None:
-            self._found(await asyncio.to_thread(self._lane.context.jobs.kept_steps, self._lane.claim.job))
+            self._found(await asyncio.to_thread(self._lane.context.submitter.kept_steps, self._lane.claim.job))
         if self._is_new(name):
-            await asyncio.to_thread(self._lane.context.jobs.check_claim, self._lane.claim, name)
+            await asyncio.to_thread(self._lane.context.submitter.check_claim, self._lane.claim, name)
         kept = self._begin(name)
         if kept is None:
             self._tasks[name] = asyncio.current_task()
@@ -70,12 +70,14 @@ class AttemptSteps:
     def keep(self, name: str, result: str) -> str:
         took = self._ended(name, result)
         self._lane.context.environment.failpoints.at("lane.step", self._lane)
-        return self._now_kept(name, self._lane.context.jobs.keep_step(self._lane.claim, name, result, took))
+        return self._now_kept(name, self._lane.context.submitter.keep_step(self._lane.claim, name, result, took))
 
     async def akeep(self, name: str, result: str) -> str:
         took = self._ended(name, result)
         self._lane.context.environment.failpoints.at("lane.step", self._lane)
-        return self._now_kept(name, await self._lane.context.jobs.akeep_step(self._lane.claim, name, result, took))
+        return self._now_kept(
+            name, await self._lane.context.submitter.awaiting.keep_step(self._lane.claim, name, result, took)
+        )
 
     def leave(self, name: str) -> None:
         with self._lock:
@@ -136,7 +138,7 @@ class AttemptSteps:
             raise UsageError(TOO_LATE)
         if lane.cancelled:
             raise StaleClaim(f"this attempt of job {lane.claim.job.id} no longer holds it: {lane.reason}")
-        lane.context.jobs.check_step(blocks=blocks)
+        lane.context.submitter.check_step(blocks=blocks)
 
     def _found(self, steps: Sequence[StepRecord]) -> None:
         # It is read without the lock: another thread that has come here too finds the same.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
 
 from .jobs import Claim, Instant, Seconds
 from .mail import Reply
@@ -23,6 +25,23 @@ class StepRecord(NamedTuple):
     result: str
     claim_no: int
     at: Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptStep:
+    """A step of a job, as the store keeps it until the job is done.
+
+    Attributes:
+        name: of the step.
+        result: what its function has returned, as JSON has it.
+        claim_no: by which claim of the job it was kept.
+        at: when, in UTC.
+    """
+
+    name: str
+    result: Any
+    claim_no: int
+    at: datetime
 
 
 class StepMark(NamedTuple):

@@ -10,20 +10,22 @@ Nothing is faked: it is a `Simulation` without faults, so data is really seriali
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
 from ..api.job import Job
 from ..api.jobs import Jobs
 from ..api.runtime import Runtime
-from ..api.scheduler import Scheduler, ScheduleRef
+from ..api.scheduler import Scheduler
 from ..boot.declared import Declared
+from ..boot.joining import stored
 from ..boot.runtime_state import RuntimeState
+from ..boot.submitting import Submitter
 from ..handlers.handler import Handler
 from ..log.job_context import current_corr
-from ..messages.jobs import JobSpec, Seconds
+from ..messages.jobs import NewJob, Seconds
 from ..messages.mail import Attach
 from .arguments import check_register
 from .runtime_proxy import RuntimeProxy
@@ -158,18 +160,19 @@ class Inline:
     def _prepare(self, runtime: Runtime) -> None:
         current_boot = runtime.current_boot
         current_boot.declared = self._gated = _GatedHandlers(is_open=self.at_once)
-        runtime.jobs = self._jobs_on(current_boot)
-        runtime.scheduler = _InlineScheduler(current_boot, runtime.jobs, self._after)
+        runtime._submit_by(self._submitter_on(current_boot))
         runtime.subscribe(self._note_ended, events=ENDINGS)
         self._register(runtime)
 
-    def _jobs_on(self, current_boot: RuntimeState) -> Jobs:
-        return InlineJobs(current_boot, self._after)
+    def _submitter_on(self, current_boot: RuntimeState) -> InlineSubmitter:
+        return InlineSubmitter(current_boot, self._after)
 
-    def _after(self) -> None:
+    def _after(self) -> bool:
         """Something became due by the test itself, or by what it calls."""
-        if self.at_once and current_corr() is None and self._simulation.is_in_test:
+        is_to_run = self.at_once and current_corr() is None and self._simulation.is_in_test
+        if is_to_run:
             self._simulation.settle()
+        return is_to_run
 
     def _open_gate(self, is_open: bool) -> None:
         if is_open == self._gated.is_open:
@@ -226,99 +229,49 @@ class _GatedHandlers(Declared):
         return super().handlers(name) if self.is_open else ()
 
 
-class InlineJobs(Jobs):
-    """Whose calls return after what they have made due has run."""
+class InlineSubmitter(Submitter):
+    """Its calls return after what they have made due has run.
 
-    def __init__(self, current_boot: RuntimeState, after: Callable[[], None]) -> None:
-        super().__init__(current_boot)
-        self._after = after
+    Args:
+        after: runs what is due, where the test itself has called, and says whether it has.
+    """
 
-    def queue(self, name: str, data: Any = None, **options: Any) -> Job[Any]:
-        job = super().queue(name, data, **options)
-        if options.get("connection") is not None:
-            # It does not exist before the application's own transaction commits.
-            return job
-        return self._now(job)
+    def __init__(self, state: RuntimeState, after: Callable[[], bool]) -> None:
+        super().__init__(state)
+        self.after = after
 
-    def queue_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> list[Job[Any]]:
-        queued = super().queue_many(jobs)
-        self._after()
-        return [self._picture(job) for job in queued]
+    def submit(self, call: str, jobs: Any, root_id: str | None, connection: Any = None, **options: Any) -> Any:
+        queued = super().submit(call, jobs, root_id, connection, **options)
+        # A job in the application's own transaction does not exist before that commits.
+        return queued if connection is not None else self._pictures(queued)
 
-    def mark_done(
-        self,
-        job: Job[Any] | str,
-        result: Any = None,
-        *,
-        then: Iterable[JobSpec | tuple[str, Any]] = (),
-        connection: Any = None,
-    ) -> None:
-        super().mark_done(job, result, then=then, connection=connection)
+    def settle(self, job: Any, result: Any, then: Any, connection: Any) -> None:
+        super().settle(job, result, then, connection)
         if connection is None:
-            self._after()
+            self.after()
 
-    def requeue(
-        self,
-        job: Job[Any] | str,
-        *,
-        delay: Seconds | timedelta | None = None,
-        afresh: bool = False,
-        by: str | None = None,
-        reason: str | None = None,
-    ) -> Job[Any]:
-        return self._now(super().requeue(job, delay=delay, afresh=afresh, by=by, reason=reason))
+    def ask(self, call: str, make: Any, *, job_id: str | None = None) -> Any:
+        return self._pictures(super().ask(call, make, job_id=job_id))
 
-    def requeue_dead(
-        self,
-        name: str | None = None,
-        *,
-        delay: Seconds | timedelta | None = None,
-        by: str | None = None,
-        reason: str | None = None,
-    ) -> int:
-        requeued = super().requeue_dead(name, delay=delay, by=by, reason=reason)
-        self._after()
-        return requeued
+    def ask_of_all(self, call: str, query: Any, make: Any) -> Any:
+        done = super().ask_of_all(call, query, make)
+        self.after()
+        return done
 
-    def requeue_many(
-        self,
-        query: str,
-        *,
-        delay: Seconds | timedelta | None = None,
-        afresh: bool = False,
-        by: str | None = None,
-        reason: str | None = None,
-    ) -> int:
-        requeued = super().requeue_many(query, delay=delay, afresh=afresh, by=by, reason=reason)
-        self._after()
-        return requeued
+    def store_scheduled(self, job: NewJob) -> Job[Any]:
+        stored: Job[Any] = self._pictures(super().store_scheduled(job))
+        return stored
 
-    def resume(self, name: str, *, by: str | None = None, reason: str | None = None) -> None:
-        super().resume(name, by=by, reason=reason)
-        self._after()
+    def declare(self, handler: Handler) -> None:
+        super().declare(handler)
+        if self.state.running is not None:
+            self.after()
 
-    def _declare(self, handler: Handler) -> None:
-        super()._declare(handler)
-        if self._current_boot.running is not None:
-            self._after()
-
-    def _now(self, job: Job[Any]) -> Job[Any]:
-        self._after()
-        return self._picture(job)
+    def _pictures(self, jobs: Any) -> Any:
+        """What a call has returned, after what it has made due has run."""
+        if not self.after() or jobs is None:
+            return jobs
+        return [self._picture(job) for job in jobs] if isinstance(jobs, list) else self._picture(jobs)
 
     def _picture(self, job: Job[Any]) -> Job[Any]:
-        return Job(self.get(job).record, deduplicated=job.deduplicated)
-
-
-class _InlineScheduler(Scheduler):
-    """Whose `run_now` returns the job that has run."""
-
-    def __init__(self, current_boot: RuntimeState, jobs: Jobs, after: Callable[[], None]) -> None:
-        super().__init__(current_boot)
-        self._jobs = jobs
-        self._after = after
-
-    def run_now(self, schedule: ScheduleRef, *, key: str | None = None) -> Job[Any]:
-        job = super().run_now(schedule, key=key)
-        self._after()
-        return self._jobs.get(job)
+        return Job(stored(self.state.get(), job.id), deduplicated=job.deduplicated, types=job.types)

@@ -10,9 +10,8 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import Any, Self
 
-from ..api.jobs import Jobs
 from ..api.runtime import Runtime
-from ..api.scheduler import Scheduler
+from ..boot.submitting import looked_up
 from ..errors import UsageError
 from ..rules.limits import Limits
 
@@ -48,51 +47,31 @@ class RuntimeProxy:
         Raises:
             UsageError: it is used already.
         """
-        if isinstance(self._runtime, _Proxy):
+        if isinstance(self._runtime, _LentRuntime):
             raise UsageError("expected a Runtime that no other test has at this moment")
         if self._runtime.boot is not None:
             raise UsageError("expected a Runtime that does not run, got one that was started; stop() it first")
-        runtime, jobs, scheduler = self._parts = (self._runtime, self._runtime.jobs, self._runtime.scheduler)
-        # An integration's are of classes of its own.
-        self._classes = [type(part) for part in self._parts]
+        runtime = self._runtime
+        # An integration's runtime is of a class of its own.
+        self._own = type(runtime), runtime.jobs._submitter
         declared = runtime.current_boot.declared
         self._handlers = [handler for name in declared.names() for handler in declared.handlers(name)]
         self._schedules = declared.schedules()
         self._subscribers = [(one.call, one.events) for one in runtime._subscriptions]
-        _lend(runtime, _LentRuntime, borrower)
-        _lend(jobs, _JobsProxy, lambda: borrower().jobs)
-        _lend(scheduler, _SchedulerProxy, lambda: borrower().scheduler)
+        lent = looked_up(lambda: borrower().jobs._submitter)
+        runtime.jobs._submitter = runtime.scheduler._submitter = lent
+        runtime._borrower = borrower  # type: ignore[attr-defined]
+        runtime.__class__ = _LentRuntime
 
     def end(self) -> None:
         """The runtime is the application's again, and has nothing of what the test did."""
-        for part, own in zip(self._parts, self._classes, strict=True):
-            object.__setattr__(part, "__class__", own)
+        own, submitter = self._own
+        object.__setattr__(self._runtime, "__class__", own)
+        self._runtime.jobs._submitter = self._runtime.scheduler._submitter = submitter
 
 
-def _lend(part: Any, lent: type, borrower: Callable[[], Any]) -> None:
-    part._borrower = borrower
-    part.__class__ = lent
-
-
-class _Proxy:
-    """Whose attributes are those of another."""
-
-    def __getattribute__(self, name: str) -> Any:
-        if name == "__class__":
-            return type(self)
-        return getattr(object.__getattribute__(self, "_borrower")(), name)
-
-
-class _JobsProxy(_Proxy, Jobs):
-    """`runtime.jobs`, as a module of the application may have it."""
-
-
-class _SchedulerProxy(_Proxy, Scheduler):
-    """`runtime.scheduler`."""
-
-
-class _LentRuntime(_Proxy, Runtime):
-    """It runs as long as the test does, whatever starts and stops it."""
+class _LentRuntime(Runtime):
+    """Its attributes are those of another, but it runs as long as the test does, whatever starts and stops it."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -104,10 +83,12 @@ class _LentRuntime(_Proxy, Runtime):
         match name:
             case "jobs" | "scheduler":
                 return object.__getattribute__(self, name)
+            case "__class__":
+                return type(self)
             case "start":
                 return lambda **_: self
             case "_start":
                 return lambda: False
             case "stop":
                 return lambda drain=None: None
-        return super().__getattribute__(name)
+        return getattr(object.__getattribute__(self, "_borrower")(), name)

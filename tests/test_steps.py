@@ -608,9 +608,9 @@ def test_a_claim_that_is_over_keeps_nothing_whoever_says_it(runtime):
     rt.jobs.cancel("a")
     for record in (first, first._replace(boot="another"), first._replace(claim_no=2)):
         with pytest.raises(StaleClaim, match="no longer holds it: the job is cancelled, its claim number is 1; step"):
-            rt.jobs.keep_step(Claim(record), "x", "1", 0.0)
+            rt.jobs._submitter.keep_step(Claim(record), "x", "1", 0.0)
     with pytest.raises(UsageError, match="no job 'gone'"):
-        rt.jobs.keep_step(Claim(first._replace(id="gone", no=first.no + 9)), "x", "1", 0.0)
+        rt.jobs._submitter.keep_step(Claim(first._replace(id="gone", no=first.no + 9)), "x", "1", 0.0)
     go_on.set()
 
     assert rt.jobs.steps("a") == []
@@ -629,7 +629,7 @@ def test_the_same_step_said_again_is_kept_and_told_once(runtime, recorder):
     assert entered.wait(JOIN_SECONDS_MAX)
     claim = Claim(rt.jobs.get("a").record)
 
-    kept = [rt.jobs.keep_step(claim, "x", text, 0.5) for text in ("7", "7", "8")]
+    kept = [rt.jobs._submitter.keep_step(claim, "x", text, 0.5) for text in ("7", "7", "8")]
     go_on.set()
     rt.jobs.join("a", timeout=JOIN_SECONDS_MAX)
     done = recorder.wait_for("job.done", job_id="a")

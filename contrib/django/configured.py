@@ -30,7 +30,7 @@ from ...rules.validation import check_one_of, unknown_options
 from ...stores.ports import Store
 from ..serving import work_from_now_on
 from ..settings import OPTIONS, WORK_IN, check_option
-from .transactional_jobs import TransactionalJobs
+from .transactions import TransactionalSubmitter
 
 KNOWN = (
     "STORE",
@@ -191,7 +191,7 @@ class DjangoRuntime(Runtime):
         """The store's file, if it is one."""
         self.is_in_memory = self._address == ":memory:"
         self.current_boot.on_demand = self._produce
-        self.jobs = TransactionalJobs(self, database)
+        self._submit_by(TransactionalSubmitter(self, database))
 
     def start(self, *, work: bool = True, only: Collection[str] | None = None) -> Self:
         """Start, with the handlers and schedules of all installed apps; see `Runtime.start`."""

@@ -18,12 +18,11 @@ from unittest import mock
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from ...api.jobs import Jobs
 from ...boot.runtime_state import RuntimeState
 from ...messages.jobs import NewJob
-from ...testing.inline import Inline, InlineJobs
+from ...testing.inline import Inline, InlineSubmitter
 from .configured import ConnectionCarrier, DjangoRuntime, configured_runtime, database
-from .transactional_jobs import TransactionalJobs
+from .transactions import TransactionalSubmitter
 
 
 def inline(*, at_once: bool = True, **options: Any) -> Inline:
@@ -60,8 +59,8 @@ class _DjangoInline(Inline):
         self._patched.close()
         super().__exit__(kind, error, trace)
 
-    def _jobs_on(self, current_boot: RuntimeState) -> Jobs:
-        return _InlineTransactionalJobs(self, current_boot)
+    def _submitter_on(self, current_boot: RuntimeState) -> InlineSubmitter:
+        return _InlineTransactionalSubmitter(self, current_boot)
 
     def is_open(self, connection: BaseDatabaseWrapper) -> bool:
         """Whether a transaction is under way inside of the test's own."""
@@ -77,11 +76,11 @@ class _DjangoInline(Inline):
                 entry[1]()
 
 
-class _InlineTransactionalJobs(TransactionalJobs, InlineJobs):
-    """Jobs of a test. The store is never the database's own file, as it is the test's own."""
+class _InlineTransactionalSubmitter(TransactionalSubmitter, InlineSubmitter):
+    """That of a test. The store is never the database's own file, as it is the test's own."""
 
     def __init__(self, test: _DjangoInline, current_boot: RuntimeState) -> None:
-        InlineJobs.__init__(self, current_boot, test._after)
+        InlineSubmitter.__init__(self, current_boot, test._after)
         self._test = test
         self._database = database()
 
@@ -91,9 +90,9 @@ class _InlineTransactionalJobs(TransactionalJobs, InlineJobs):
     def _is_own(self, connection: BaseDatabaseWrapper) -> bool:
         return False
 
-    def _queue_now(self, jobs: Sequence[NewJob], corr: str | None) -> None:
-        super()._queue_now(jobs, corr)
-        self._after()
+    def _queue_now(self, jobs: Sequence[NewJob], root_id: str | None) -> None:
+        super()._queue_now(jobs, root_id)
+        self.after()
 
 
 def _depth(connection: BaseDatabaseWrapper) -> int:
@@ -102,4 +101,4 @@ def _depth(connection: BaseDatabaseWrapper) -> int:
 
 
 def _is_of_jobs(call: Any) -> bool:
-    return isinstance(getattr(getattr(call, "func", None), "__self__", None), _InlineTransactionalJobs)
+    return isinstance(getattr(getattr(call, "func", None), "__self__", None), _InlineTransactionalSubmitter)

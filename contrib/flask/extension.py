@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from types import MethodType
 from typing import Any
 from weakref import WeakSet
 
@@ -21,14 +20,13 @@ from flask.cli import AppGroup
 from ...api.job import Job
 from ...api.jobs import Jobs
 from ...api.runtime import Runtime
-from ...api.scheduler import Scheduler, When
+from ...api.scheduler import Scheduler
 from ...boot.runtime_state import RuntimeState
+from ...boot.submitting import Submitter, looked_up
 from ...environment.environment import Environment
 from ...errors import LamplighterError, NotStarted, UsageError, shown
 from ...handlers.carriers import Carrier
-from ...handlers.handler import Handler
 from ...log.configure import configure_logging, is_configured
-from ...messages.schedules import ScheduleRecord
 from ...rules.limits import Limits
 from ...rules.validation import check_one_of, unknown_options
 from ...stores.addresses import STORES
@@ -160,61 +158,15 @@ Declaration = Callable[[Runtime], object]
 """Adds a handler or a schedule to a runtime."""
 
 
-class DeclaringJobs(Jobs):
-    """The Jobs API where there is no application: it checks handlers, and has them added wherever there is one."""
+class DeclaringSubmitter(Submitter):
+    """Where there is no application, handlers and schedules are added wherever there is one."""
 
     def __init__(self, outside: RuntimeState, declare: Callable[[Declaration], None]) -> None:
         super().__init__(outside)
         self._declare_everywhere = declare
 
-    def _checked(self, name: str, fn: Callable[..., Any], **options: Any) -> Handler:
-        handler = super()._checked(name, fn, **options)
-        self._declare_everywhere(lambda runtime: runtime.jobs.handler(name, **options)(fn))
-        return handler
-
-
-class DeclaringScheduler(Scheduler):
-    """The same for schedules."""
-
-    def __init__(self, outside: RuntimeState, declare: Callable[[Declaration], None]) -> None:
-        super().__init__(outside)
-        self._declare_everywhere = declare
-
-    def _check(self, name: str, when: When, data: Any, **options: Any) -> ScheduleRecord:
-        record = super()._check(name, when, data, **options)
-        # A durable one is in a store, and so needs an application. `add` is about to say that.
-        if not record.durable:
-            self._declare_everywhere(lambda runtime: runtime.scheduler.add(name, when, data, **options))
-        return record
-
-
-class AppJobs(Jobs):
-    """The Jobs API of the current application."""
-
-    def __init__(self, current: Callable[[], Jobs]) -> None:
-        self._current = current
-
-    def __getattribute__(self, name: str) -> Any:
-        if name == "handler":
-            # The handler object queues its jobs in the application that is current then.
-            return MethodType(Jobs.handler, self)
-        return _of_current(self, name)
-
-
-class AppScheduler(Scheduler):
-    """The Scheduler API of the current application."""
-
-    def __init__(self, current: Callable[[], Scheduler]) -> None:
-        self._current = current
-
-    def __getattribute__(self, name: str) -> Any:
-        return _of_current(self, name)
-
-
-def _of_current(one: AppJobs | AppScheduler, name: str) -> Any:
-    if name == "__class__":
-        return type(one)
-    return getattr(object.__getattribute__(one, "_current")(), name)
+    def declared(self, declaration: Declaration) -> None:
+        self._declare_everywhere(declaration)
 
 
 class Starting:
@@ -301,9 +253,9 @@ class Lamplighter:
         self._runtimes: WeakSet[Runtime] = WeakSet()
         outside = RuntimeState(Environment(), Limits(), has_table=True)
         outside.on_demand = _no_application
-        declaring = DeclaringJobs(outside, self._declare), DeclaringScheduler(outside, self._declare)
-        self.jobs: Jobs = AppJobs(lambda: self.runtime.jobs if has_app_context() else declaring[0])
-        self.scheduler: Scheduler = AppScheduler(lambda: self.runtime.scheduler if has_app_context() else declaring[1])
+        declaring = DeclaringSubmitter(outside, self._declare)
+        current = looked_up(lambda: self.runtime.jobs._submitter if has_app_context() else declaring)
+        self.jobs, self.scheduler = Jobs(current), Scheduler(current)
         self.handler = self.jobs.handler
         if app is not None:
             self.init_app(app)

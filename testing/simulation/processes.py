@@ -12,9 +12,9 @@ from functools import partial
 from typing import Any
 
 from ...api.job import Job
-from ...api.jobs import Jobs
 from ...api.runtime import Runtime
 from ...boot.runtime_state import RuntimeState, left_behind
+from ...boot.submitting import Submitter
 from ...environment.environment import Environment
 from ...environment.failpoints import unarmed
 from ...environment.process import STOP_SIGNALS
@@ -107,7 +107,7 @@ class Forks:
 
         context = lane.context._replace(
             ended=goes_on,
-            jobs=Jobs(current_boot),
+            submitter=Submitter(current_boot),
             environment=replace(lane.context.environment, failpoints=unarmed()),
         )
         handler = lane.handler._replace(

@@ -495,7 +495,7 @@ MUTANTS = (
     Mutant(
         LIMITS,
         "a sweep takes all that it has found into one turn",
-        "boot/many_jobs.py",
+        "boot/submitting.py",
         "BATCH_JOBS_MAX = 500",
         "BATCH_JOBS_MAX = 500_000",
         test="tests/boot/test_many_jobs.py::test_many_are_done_in_turns_of_so_many_each_of_them_in_the_ledger",
@@ -1002,7 +1002,7 @@ MUTANTS = (
     Mutant(
         TURN,
         "a job on another file does not wait for the commit of Django's transaction",
-        "contrib/django/transactional_jobs.py",
+        "contrib/django/transactions.py",
         "            transaction.on_commit(partial(self._queue_now, jobs, corr), using=connection.alias)\n",
         "            self._queue_now(jobs, corr)\n",
         test="tests/contrib/django/test_transactions.py::"
@@ -1011,7 +1011,7 @@ MUTANTS = (
     Mutant(
         TURN,
         "a producer starts in the transaction whose lock its start waits for",
-        "contrib/django/transactional_jobs.py",
+        "contrib/django/transactions.py",
         "        boot = self._current_boot.running\n",
         "        boot = self._current_boot.get()\n",
         test="tests/contrib/django/test_transactions.py::"
@@ -1953,9 +1953,9 @@ MUTANTS = (
     Mutant(
         FENCE,
         "who is not answered in time is not told the ids of many jobs",
-        "api/queueing.py",
-        "boot.requests.ask(partial(Queue, new), job_ids=[job.id for job in new])",
-        "boot.requests.ask(lambda reply: Queue(jobs=new, reply=reply))",
+        "boot/submitting.py",
+        '{"job_ids": [job.id for job in new], ',
+        '{"job_ids": [job.id for job in new if one], ',
         test="tests/boot/test_unavailable.py::test_queue_many_again_with_the_ids_of_the_error_stores_every_job_once",
     ),
     Mutant(
@@ -4512,9 +4512,9 @@ MUTANTS = (
     Mutant(
         FLOW,
         "what a handler has said is dropped when it ends its own job",
-        "api/steering.py",
-        "        follow_ups.add(_said_here(boot, job_id, claim_no))\n",
-        "",
+        "boot/submitting.py",
+        "            follow_ups.add(lane.said())\n",
+        "            pass\n",
         test="tests/test_then.py::test_what_a_handler_has_said_is_queued_when_it_ends_its_own_job[call-token]",
     ),
     Mutant(
@@ -4600,7 +4600,7 @@ MUTANTS = (
     Mutant(
         FLOW,
         "the function of a step is called without a look at the store",
-        "api/stepping.py",
+        "boot/submitting.py",
         "        if now is None or not is_current(now, claim.key) or now.boot != claim.job.boot:\n",
         "        if now is None:\n",
         test="tests/test_steps.py::test_a_step_asks_the_store_where_nobody_has_told_the_attempt_of_its_loss",
@@ -4795,7 +4795,7 @@ MUTANTS = (
     Mutant(
         LINKS,
         "a job that is done again is told of fewer parents than it had",
-        "api/queueing.py",
+        "boot/submitting.py",
         "        for gone in table.gone_parents(no, 1):\n",
         "        for gone in ():\n",
         test="tests/test_after.py::test_a_job_that_is_done_again_is_not_told_of_fewer_parents_than_it_had",
@@ -4844,17 +4844,15 @@ MUTANTS = (
     Mutant(
         KEPT,
         "a step is returned before it is stored",
-        "api/stepping.py",
-        "kept: str = boot.requests.ask(partial(KeepStep, claim, name, result, took), corr=claim.job.corr, here=True)\n"
-        "        return kept",
-        'boot.post.tell("broker", KeepStep(claim, name, result, took, None), corr=claim.job.corr)\n'
-        "        return result",
+        "boot/submitting.py",
+        "return self.state.get().requests.ask(make, corr=claim.job.corr, here=True)",
+        'self.state.get().post.tell("broker", make(None), corr=claim.job.corr)\n        return result',
         scenario=STEPS,
     ),
     Mutant(
         KEPT,
         "kept steps are not read",
-        "api/stepping.py",
+        "boot/submitting.py",
         "if job.claim_no > 1 else ()",
         "if job.claim_no < 1 else ()",
         scenario=STEPS,

@@ -99,7 +99,7 @@ def test_afterwards_the_jobs_are_the_projects_own_again(worker: Any) -> None:
     worker.stop()
     with inline():
         assert jobs.queue("count-nobody").state == "queued"
-    assert type(jobs).__name__ == "TransactionalJobs"
+    assert type(jobs._submitter).__name__ == "TransactionalSubmitter"
     assert type(worker).__name__ == "DjangoRuntime"
 
 
