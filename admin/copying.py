@@ -12,7 +12,7 @@ from ..messages.acts import Attribution
 from ..messages.jobs import JobRecord, JobSpec, Seconds
 from ..messages.mail import Queue
 from ..rules.codec import decode
-from ..rules.new_jobs import JobChecks
+from ..rules.new_jobs import KEPT_OPTIONS, JobChecks
 from .query import read_path
 
 if TYPE_CHECKING:
@@ -47,11 +47,7 @@ def queue_copy(
         id=how.id,
         delay=how.delay,
         at=how.at,
-        priority=job.priority,
-        unique=job.unique_key,
-        group=job.group_key,
-        max_attempts=job.max_attempts,
-        timeout=job.timeout,
+        **{option: getattr(job, kept.column) for option, kept in KEPT_OPTIONS.items()},
     )
     # Its parents tell its copy what it is to do, too: where retention has removed one, there is no copy.
     parents = () if context.turn.links is None else context.turn.links.parents_of(job)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..messages.jobs import ENDED, JobRecord, JobState
+from ..rules.new_jobs import KEPT_OPTIONS
 from .payloads import payload
 from .views import JobView
 from .wait_context import Why
@@ -21,22 +22,18 @@ def job_view(job: JobRecord, why: Why | None, *, shows_data: bool) -> JobView:
         name=job.name,
         state=job.state,
         attempt=job.attempt + is_running,
-        max_attempts=job.max_attempts,
         claim_no=job.claim_no,
-        priority=job.priority,
         queued_at=job.queued_at,
         run_at=job.run_at,
         claimed_at=job.claimed_at,
         ended_at=job.ended_at,
         expires_at=job.expires_at,
-        timeout=job.timeout,
         boot=job.boot,
         corr=job.corr,
         schedule=job.schedule,
         slot=job.slot,
-        unique=job.unique_key,
-        group=job.group_key,
         debounce=job.debounce_key,
+        **{option: getattr(job, kept.column) for option, kept in KEPT_OPTIONS.items()},
         reason=job.reason,
         error=job.error,
         data=payload(job.data, is_shown=shows_data),

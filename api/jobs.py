@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from operator import is_
 from typing import Any, Concatenate, Never, ParamSpec, TypeVar, Unpack, overload
 
 from ..admin.finding import find_all
@@ -21,7 +20,7 @@ from ..handlers.options import ExceptionClasses, HandlerKeywords, Isolation, OnT
 from ..handlers.registration import check_handler, check_importable, check_only, name_of
 from ..log.job_context import current_corr
 from ..messages.acts import Attribution
-from ..messages.jobs import ENDED, Attempt, Debounce, JobSpec, JobState, JobStateName, ParentRef, Seconds
+from ..messages.jobs import ENDED, Attempt, JobKeywords, JobSpec, JobState, JobStateName, Seconds
 from ..messages.mail import CancelJob, CancelMany, ForgetJob, Limit, Pause, Requeue, RequeueMany
 from ..messages.name_limits import Rate
 from ..messages.outcomes import Backoff
@@ -30,7 +29,7 @@ from ..messages.queries import JobQuery, place_of
 from ..messages.steps import KeptStep
 from ..rules.capabilities import needed
 from ..rules.codec import decode
-from ..rules.new_jobs import SPEC_DEFAULTS, SPEC_OPTIONS
+from ..rules.new_jobs import SPEC_OPTIONS, spec_of
 from ..rules.restart_budget import RestartBudget
 from ..rules.validation import (
     check_bool,
@@ -41,7 +40,6 @@ from ..rules.validation import (
     check_seconds,
     check_who,
     check_whole,
-    options_of,
     unknown_options,
 )
 from .job import Job, in_pages
@@ -57,32 +55,34 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
+def _with_options(call: Callable[P, R]) -> Callable[P, R]:
+    """Have `help` and the reference show each option that a call takes as one of `JobKeywords`, with its default."""
+    known = inspect.signature(call)
+    *first, connection, _ = known.parameters.values()
+    options = [
+        inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=field.type)
+        for field in fields(JobSpec)
+        if field.name in SPEC_OPTIONS
+    ]
+    call.__signature__ = known.replace(parameters=[*first, *options, connection])  # type: ignore[attr-defined]
+    return call
+
+
 class Jobs:
     """Queue jobs, look at them, act on them, and register the functions that do them. Made by `Runtime`."""
 
     def __init__(self, submitter: Submitter) -> None:
         self._submitter = submitter
 
+    @_with_options
     def queue(
         self,
         /,
         name: str,
         data: Any = None,
         *,
-        id: str | None = None,
-        delay: Seconds | timedelta | None = None,
-        at: datetime | None = None,
-        priority: int = 0,
-        unique: str | None = None,
-        expires: Seconds | timedelta | datetime | None = None,
-        max_attempts: int | None = None,
-        timeout: Seconds | timedelta | None = None,
-        group: str | None = None,
-        after: ParentRef | Iterable[ParentRef] = (),
-        after_ended: ParentRef | Iterable[ParentRef] = (),
-        debounce: Debounce | None = None,
         connection: Any = None,
-        **unknown: Never,
+        **options: Unpack[JobKeywords],
     ) -> Job[Any]:
         """Add a one-time job. Returns when it is durable.
 
@@ -117,13 +117,8 @@ class Jobs:
             NotStarted: the runtime does not run.
             StoreUnavailable: no answer in time; queue again with `id=error.job_id`.
         """
-        if unknown:
-            raise unknown_options(unknown, options_of(Jobs.queue), f"jobs.{self._submitter.prefix}queue")
-        given = id, delay, at, priority, unique, expires, max_attempts, timeout, group, after, after_ended, debounce
-        job: JobSpec | tuple[str, Any] = (name, data)
-        if not all(map(is_, given, SPEC_DEFAULTS)):
-            options: dict[str, Any] = dict(zip(SPEC_OPTIONS, given, strict=True))
-            job = JobSpec(name=name, data=data, **options)
+        call = f"jobs.{self._submitter.prefix}queue"
+        job = spec_of(call, name, data, options) if options else (name, data)
         queued: Job[Any] = self._submitter.submit("jobs.queue", job, current_corr(), connection, one=True)
         return queued
 

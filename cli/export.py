@@ -8,7 +8,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from typing import Any
 
@@ -29,31 +29,7 @@ from .schedule_acts import declare_which, id_meant
 
 SPANS = {"minute": MINUTE, "hour": HOUR, "ever": EVER}
 
-JOB_COLUMNS = (
-    "id",
-    "name",
-    "state",
-    "attempt",
-    "max_attempts",
-    "claim_no",
-    "priority",
-    "queued_at",
-    "run_at",
-    "claimed_at",
-    "ended_at",
-    "expires_at",
-    "timeout",
-    "boot",
-    "corr",
-    "schedule",
-    "slot",
-    "unique",
-    "reason",
-    "error",
-    "data",
-    "result",
-    "progress",
-)
+JOB_COLUMNS = tuple(field.name for field in fields(JobView) if field.name != "why")
 SLOT_COLUMNS = ("schedule", "key", "name", "slot", "last", "count", "outcome", "reason", "job_id")
 TALLY_COLUMNS = ("span", "start", "name", "kind", "n", "seconds", *(f"to_{bound:g}_s" for bound in BOUNDS), "longer")
 

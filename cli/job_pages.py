@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ..admin.views import JobPage, JobView, Payload, StepView
 from ..admin.wait_context import Why
 from ..messages.jobs import Attempt, Instant
+from ..rules.new_jobs import KEPT_OPTIONS
 from ..rules.wording import Tone, brief, many, span
 from .inspecting import ago
 from .options import Times
@@ -18,6 +19,9 @@ NUMBERS = ("attempt", "took")
 ATTEMPT_HEADS = ("claim", "attempt", "outcome", "ran", "ended", "boot", "error")
 
 STEP_HEADS = ("step", "claim", "kept", "bytes")
+
+SHOWN_OTHERWISE = ("max_attempts", "timeout")
+"""Options of a job that are not shown as they are."""
 
 TONES: dict[str, Tone] = {"running": "good", "done": "quiet", "dead": "bad", "cancelled": "quiet", "queued": "plain"}
 """How the states look."""
@@ -84,9 +88,7 @@ def show_job(page: Page, found: JobPage, times: Times) -> None:
             *_whys(found.reasons),
             ("attempt", attempts),
             ("claims", str(job.claim_no) if job.claim_no else ""),
-            ("priority", str(job.priority) if job.priority else ""),
-            ("unique", job.unique or ""),
-            ("group", job.group or ""),
+            *((option, str(getattr(job, option) or "")) for option in KEPT_OPTIONS if option not in SHOWN_OTHERWISE),
             ("debounce", job.debounce or ""),
             ("queued", at(job.queued_at)),
             ("due", at(job.run_at)),

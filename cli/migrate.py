@@ -27,6 +27,11 @@ from ..stores.sqlite.read_only import ReadOnlyView
 JOBS_A_TURN = 500
 BOOT = "migration"
 
+NOT_MOVED = frozenset(
+    ("unique_key", "one_at_a_time", "due_in", "expires_in", "group_key", "debounce_key", "debounce_until", "parents")
+)
+"""The fields of a job that a RabbitMQ cannot keep. A job that waits for seconds is due at the same instant there."""
+
 
 def declare(parser: argparse.ArgumentParser) -> None:
     """Declare what the subcommand takes."""
@@ -169,7 +174,7 @@ def _move_jobs(environment: Environment, source: Store, target: Store) -> int:
     clock, moved = environment.clock(), 0
     for jobs in _queued(source):
         with target.turn(BOOT, clock.now()) as turn:
-            turn.jobs.insert(list(map(_new, jobs)))
+            turn.jobs.insert(list(map(as_new, jobs)))
         with source.turn(BOOT, clock.now()) as turn:
             for job in jobs:
                 needed(turn.queued, "remove").cancel(job, f"moved to {target.address}")
@@ -177,19 +182,6 @@ def _move_jobs(environment: Environment, source: Store, target: Store) -> int:
     return moved
 
 
-def _new(job: JobRecord) -> NewJob:
+def as_new(job: JobRecord) -> NewJob:
     """The same job, as it was queued: its attempts are counted anew."""
-    return NewJob(
-        id=job.id,
-        name=job.name,
-        data=job.data,
-        queued_at=job.queued_at,
-        run_at=job.run_at,
-        corr=job.corr,
-        priority=job.priority,
-        max_attempts=job.max_attempts,
-        timeout=job.timeout,
-        expires_at=job.expires_at,
-        schedule=job.schedule,
-        slot=job.slot,
-    )
+    return NewJob(**{name: getattr(job, name) for name in NewJob._fields if name not in NOT_MOVED})

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import fields
 from datetime import datetime
+from functools import partial
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import LamplighterError, UsageError, shown
 from ..messages.jobs import Debounce, Instant, JobKeywords, JobParent, JobRecord, JobSpec, NewJob, Seconds
@@ -34,11 +35,22 @@ NOT_DEBOUNCED = {
 }
 """The options that have no meaning beside `debounce`, and why."""
 
-SPEC_OPTIONS = tuple(field.name for field in fields(JobSpec) if field.name not in ("name", "data"))
-"""The options of a job, by keyword."""
+SPEC_OPTIONS = {field.name: field.default for field in fields(JobSpec) if field.name not in ("name", "data")}
+"""The options of a job, with their defaults."""
 
-SPEC_DEFAULTS = tuple(field.default for field in fields(JobSpec) if field.name in SPEC_OPTIONS)
-"""The default of each of these."""
+
+class JobOption(NamedTuple):
+    """An option of a job that its store keeps as a call has said it.
+
+    Attributes:
+        column: the field of a `NewJob` and a `JobRecord` that holds it.
+        check: makes the value that is kept of one that is not the default.
+        needs: the feature of the store without which it cannot be, if there is one.
+    """
+
+    column: str
+    check: Callable[[Any], Any]
+    needs: str | None = None
 
 
 class Storing(AbstractContextManager[tuple[NewJob, ...]]):
@@ -77,7 +89,7 @@ def spec_of(what: str, name: Any, data: Any, options: JobKeywords) -> JobSpec:
     Raises:
         UsageError: there is no such option.
     """
-    unknown = options.keys() - set(SPEC_OPTIONS)
+    unknown = options.keys() - SPEC_OPTIONS.keys()
     if unknown:
         raise unknown_options(unknown, SPEC_OPTIONS, what)
     return JobSpec(name=name, data=data, **options)
@@ -109,6 +121,18 @@ def check_max_attempts(value: Any) -> int | None:
 def check_timeout(value: Any) -> Seconds | None:
     """A job's own limit of seconds for an attempt, if it has one."""
     return None if value is None else check_seconds(value, "timeout", least=0.001)
+
+
+KEPT_OPTIONS = {
+    "priority": JobOption("priority", check_priority),
+    "max_attempts": JobOption("max_attempts", check_max_attempts),
+    "timeout": JobOption("timeout", check_timeout),
+    "unique": JobOption("unique_key", partial(check_name, what="unique"), "unique"),
+    "group": JobOption("group_key", partial(check_name, what="group"), "groups"),
+}
+"""These are checked, stored, copied, shown and replaced by a debounced call without code of their own. The other
+options say when a job is due or what it waits for, and `JobChecks.spec` has a part for each.
+"""
 
 
 class JobChecks:
@@ -196,10 +220,13 @@ class JobChecks:
             expires_at = check_moment(spec.expires, "expires")
         elif spec.expires is not None:
             expires_at, expires_in = _until(now, spec.expires, "expires")
-        if spec.unique is not None and not self._has_table:
-            raise not_supported("unique")
-        if spec.group is not None and not self._has_table:
-            raise not_supported("groups")
+        kept: dict[str, Any] = {"priority": 0}
+        for option, (column, check, needs) in KEPT_OPTIONS.items():
+            value = getattr(spec, option)
+            if value is not SPEC_OPTIONS[option]:
+                if needs is not None and not self._has_table:
+                    raise not_supported(needs)
+                kept[column] = check(value)
         parents: tuple[JobParent, ...] = ()
         if names_parents(spec):
             self._refs = self._refs or ParentRefs(self._limits)
@@ -221,23 +248,19 @@ class JobChecks:
         name = check_name(spec.name)
         job_id = self._new_id() if spec.id is None else check_name(spec.id, "id")
         made = NewJob(
-            job_id,
-            name,
-            encode(spec.data, what="data", bytes_max=self._bytes_max),
-            check_priority(spec.priority),
-            run_at,
-            now,
-            self._corr or job_id,
-            max_attempts=check_max_attempts(spec.max_attempts),
-            timeout=check_timeout(spec.timeout),
+            id=job_id,
+            name=name,
+            data=encode(spec.data, what="data", bytes_max=self._bytes_max),
+            run_at=run_at,
+            queued_at=now,
+            corr=self._corr or job_id,
             expires_at=expires_at,
-            unique_key=None if spec.unique is None else check_name(spec.unique, "unique"),
             due_in=due_in,
             expires_in=expires_in,
-            group_key=None if spec.group is None else check_name(spec.group, "group"),
             debounce_key=debounce_key,
             debounce_until=debounce_until,
             parents=parents,
+            **kept,
         )
         return self._made(spec.data, made)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any
 
 from ..messages.jobs import WAITS_FOR_JOBS, WAITS_ITS_TURN, Instant, JobRecord, NewJob, Seconds, Transition
@@ -11,10 +12,18 @@ from ..messages.schedules import SlotEntry
 from ..messages.slots import SlotRange
 from .turn_ports import Want
 
-_BLANK = tuple(JobRecord._field_defaults.values())
-# Between its place and its revision, a new job brings along what a NewJob may leave out; its last six come last.
-# Its parents are no part of the record.
-_UNTRIED, _UNHELD = _BLANK[:3], _BLANK[3 + len(NewJob._fields[7:-7]) : -8]
+_BORN = ("no", "rev", "waits", "state", *NewJob._fields)
+"""The fields that `born` knows. The others of a record have their defaults."""
+
+_OTHERS = {name: default for name, default in JobRecord._field_defaults.items() if name not in _BORN}
+_UNTOUCHED = tuple(_OTHERS.values())
+_in_order = itemgetter(*map((*_BORN, *_OTHERS).index, JobRecord._fields))
+
+_KEPT = frozenset(
+    ("id", "name", "queued_at", "corr", "unique_key", "schedule", "slot", "one_at_a_time", "debounce_key", "parents")
+)
+_REPLACED = tuple(name for name in NewJob._fields if name not in _KEPT)
+"""The fields of a debounced job that the next call replaces."""
 
 UNCOUNTED = 0
 """The `rev` of a job whose birth no turn has counted yet."""
@@ -22,9 +31,7 @@ UNCOUNTED = 0
 
 def born(job: NewJob, no: int, *, rev: int = 1) -> JobRecord:
     """A new job as its store keeps it."""
-    return JobRecord._make(
-        (no, *job[:3], "queued", *job[3:7], *_UNTRIED, *job[7:-7], *_UNHELD, rev, is_to_wait(job), *job[-7:-1])
-    )
+    return JobRecord._make(_in_order((no, rev, is_to_wait(job), "queued", *job, *_UNTOUCHED)))
 
 
 def is_to_wait(job: NewJob) -> int:
@@ -47,20 +54,9 @@ def replaced(job: JobRecord, by: NewJob) -> dict[str, Any]:
     """
     until = min(job.debounce_until or by.run_at, by.debounce_until or by.run_at)
     run_at = min(by.run_at, until)
-    return {
-        "data": by.data,
-        "priority": by.priority,
-        "run_at": run_at,
-        "max_attempts": by.max_attempts,
-        "timeout": by.timeout,
-        "expires_at": by.expires_at,
-        "waits": is_to_wait(by),
-        "due_in": max(0.0, run_at - by.queued_at),
-        "expires_in": by.expires_in,
-        "carried": by.carried,
-        "group_key": by.group_key,
-        "debounce_until": until,
-    }
+    said = {name: getattr(by, name) for name in _REPLACED}
+    due_in = max(0.0, run_at - by.queued_at)
+    return {**said, "run_at": run_at, "waits": is_to_wait(by), "due_in": due_in, "debounce_until": until}
 
 
 LET_GO: dict[str, Any] = {"debounce_until": None}

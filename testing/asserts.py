@@ -12,6 +12,7 @@ from ..api.jobs import LIST_JOBS_MAX, Jobs
 from ..errors import UsageError
 from ..messages.jobs import JobState, Seconds
 from ..rules.codec import decode, encode
+from ..rules.new_jobs import KEPT_OPTIONS
 
 ANY: Any = ...
 """Whatever the data."""
@@ -23,22 +24,8 @@ SHOWN_MAX = 20
 """How many jobs an error shows."""
 
 FIELDS = (
-    "id",
-    "state",
-    "priority",
-    "unique",
-    "debounce",
-    "schedule",
-    "slot",
-    "run_at",
-    "at",
-    "delay",
-    "timeout",
-    "max_attempts",
-    "attempt",
-    "reason",
-    "error",
-    "result",
+    *("id", "state", *KEPT_OPTIONS, "debounce", "schedule", "slot", "run_at", "at", "delay"),
+    *("attempt", "reason", "error", "result"),
 )
 """The fields that can be asked for besides the data: what `jobs.queue` takes, and what a Job shows."""
 
@@ -173,8 +160,8 @@ def _value(job: Job[Any], field: str) -> Any:
             return job.run_at
         case "delay":
             return _delay(job)
-        case "timeout" | "max_attempts":
-            return getattr(job.record, field)
+        case _ if field in KEPT_OPTIONS:
+            return getattr(job.record, KEPT_OPTIONS[field].column)
         case _:
             return getattr(job, field)
 

@@ -15,15 +15,23 @@ from ..transitions import UNCOUNTED, is_to_wait
 KEYS_MAX = 500
 """How many keys one statement looks up: SQLite may take no more than 999 parameters."""
 
-PLAIN = NewJob._fields[: -len(NewJob._field_defaults)]
+
+def _values_of(names: Sequence[str]) -> Callable[[NewJob], tuple[Any, ...]]:
+    return itemgetter(*map(NewJob._fields.index, names))
+
+
+OPTIONAL = tuple(NewJob._field_defaults)
+PLAIN = tuple(name for name in NewJob._fields if name not in OPTIONAL)
 """The columns that every new job has. A column that a job lacks need not be bound: that is a quarter of an insert."""
+
+STORED = tuple(name for name in NewJob._fields if name in JobRecord._fields)
+COLUMNS = (*STORED, "waits")
+"""The columns of a new job that has more; its parents lie in a table of their own."""
 
 NOTHING_MORE = tuple(NewJob._field_defaults.values())
 """The other fields of a new job that has none of them."""
 
-COLUMNS = (*NewJob._fields[:-1], "waits")
-"""The columns of a new job that has more; its parents lie in a table of their own."""
-
+_plain, _optional, _stored = map(_values_of, (PLAIN, OPTIONAL, STORED))
 
 NEXT_NO = """1 + max((select last_no from lamplighter_store), (select coalesce(max(no), 0) from lamplighter_jobs))"""
 """The `no` of the next job: one that no job has had, though retention may have removed the last of them.
@@ -40,14 +48,14 @@ def insertion(jobs: Sequence[NewJob], first_no: int, *, twins: str = "") -> tupl
         twins: what is to happen when one is there already. It raises `sqlite3.IntegrityError` unless something is said.
     """
     values: list[Any] = []
-    if all(job.run_at <= job.queued_at and job[len(PLAIN) :] == NOTHING_MORE for job in jobs):
+    if all(job.run_at <= job.queued_at and _optional(job) == NOTHING_MORE for job in jobs):
         for no, job in enumerate(jobs, first_no):
             values.append(no)
-            values += job[: len(PLAIN)]
+            values += _plain(job)
         return _insert(PLAIN, len(jobs), twins), values
     for no, job in enumerate(jobs, first_no):
         values.append(no)
-        values += job[:-1]
+        values += _stored(job)
         values.append(is_to_wait(job))
     return _insert(COLUMNS, len(jobs), twins), values
 
@@ -69,7 +77,7 @@ def insert_uncounted(cursor: sqlite3.Cursor, job: NewJob) -> int | None:
     columns = (*COLUMNS, "rev")
     query = f"""insert into lamplighter_jobs (no, state, {", ".join(columns)})
                 values ({NEXT_NO}, 'queued', {", ".join("?" * len(columns))}) on conflict do nothing"""
-    inserted = cursor.execute(query, (*job[:-1], is_to_wait(job), UNCOUNTED))
+    inserted = cursor.execute(query, (*_stored(job), is_to_wait(job), UNCOUNTED))
     return inserted.lastrowid if inserted.rowcount == 1 else None
 
 
