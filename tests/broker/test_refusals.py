@@ -22,7 +22,7 @@ from lamplighter.messages.jobs import Claim
 from lamplighter.messages.mail import MarkDone
 from lamplighter.stores.sqlite.store import SqliteStore
 
-KEPT = ("jobs", "links", "ripe", "steps", "attempts", "schedules", "slots", "pauses", "turns", "follow_ups")
+KEPT = ("jobs", "links", "parents_to_check", "steps", "attempts", "schedules", "slots", "pauses", "turns", "follow_ups")
 """The tables that messages are about. What a boot says of itself may change meanwhile."""
 
 GONE = JobSpec(name="part", after="removed-by-retention")
