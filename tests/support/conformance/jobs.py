@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import pytest
-from lamplighter.boot.many_jobs import at_hand
+from lamplighter.boot.submitting import at_hand
 from lamplighter.errors import KeyTaken
 from lamplighter.messages.jobs import Instant, NewJob
 from lamplighter.messages.outcomes import Outcome, OutcomeKind
