@@ -8,6 +8,7 @@ can see its row. It has no log: whoever runs on the store, or starts next, finds
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -32,6 +33,7 @@ from ..rules.links import named_ids
 from ..rules.new_jobs import JobChecks, spec_of
 from ..rules.validation import (
     check_bool,
+    check_instant,
     check_iterable,
     check_limit,
     check_moment,
@@ -296,14 +298,16 @@ class Operator:
         delay: Seconds | timedelta | None = None,
         afresh: bool = False,
         states: Iterable[JobState | JobStateName] | None = None,
+        until: datetime | None = None,
         reason: str | None = None,
     ) -> Iterator[Swept]:
         """Act on all jobs of a query, `SWEPT_A_TURN_MAX` a turn; says after each turn how far it has come.
 
         A record or a `Job` is acted on only if the job still stands where that has it, by the same claim: a job that
         has run on meanwhile is not the one that was found. By ids, `requeue` takes jobs that have ended, and `cancel`
-        those that have not; with `states`, only those that are in one of these by then. The pages are asked for one
-        after the other, so whoever stops asking stops the sweep. `delay` and `afresh` are as `requeue` takes them.
+        those that have not; with `states`, only those that are in one of these by then; with `until`, none that has
+        ended after that instant: it has run again since it was found. The pages are asked for one after the other, so
+        whoever stops asking stops the sweep. `delay` and `afresh` are as `requeue` takes them.
 
         Raises:
             NotSupported: on RabbitMQ, if it is not to requeue dead jobs, or `afresh`.
@@ -313,16 +317,22 @@ class Operator:
         if check_bool(afresh, "afresh") and self._is_on_server:
             raise not_supported("steps")
         only = None if states is None else _states(states)
-        return self._sweep(pages, action, _seconds(delay), self._attributed(reason), afresh, only)
+        work = partial(
+            sweep,
+            action=action,
+            delay=_seconds(delay),
+            who=self._attributed(reason),
+            afresh=afresh,
+            states=only,
+            until=math.inf if until is None else check_instant(until, "until"),
+        )
+        return self._sweep(pages, action, work)
 
     def _sweep(
         self,
         pages: Iterable[Iterable[Any]],
         action: Sweep,
-        delay: Seconds,
-        who: Attribution,
-        afresh: bool,
-        states: Collection[str] | None,
+        work: Callable[..., Swept],
     ) -> Iterator[Swept]:
         so_far = Swept()
         with self._turns.opened() as store:
@@ -330,8 +340,7 @@ class Operator:
                 raise not_supported("remove")
             for page in pages:
                 for some in in_turns([wanted(one) for one in page]):
-                    work = partial(sweep, some=some, action=action, delay=delay, who=who, afresh=afresh, states=states)
-                    turned = self._turns.take(store, work, [one.job_id for one in some])
+                    turned = self._turns.take(store, partial(work, some=some), [one.job_id for one in some])
                     so_far = Swept._make(map(sum, zip(so_far, turned, strict=True)))
                     yield so_far
 

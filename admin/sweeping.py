@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -11,7 +12,7 @@ from ..broker.links import has_followed, parents_first
 from ..broker.turn_context import TurnContext
 from ..errors import KeyTaken, UsageError, shown
 from ..messages.acts import Attribution
-from ..messages.jobs import ENDED, JobRecord, Seconds
+from ..messages.jobs import ENDED, Instant, JobRecord, Seconds
 from ..messages.mail import CancelJob, Requeue
 from ..rules.batches import batches
 from ..rules.validation import check_name
@@ -80,13 +81,14 @@ def sweep(
     *,
     afresh: bool = False,
     states: Collection[str] | None = None,
+    until: Instant = math.inf,
 ) -> Swept:
     """Act on these jobs in one turn, perhaps only in these states; if they are requeued, after the given seconds, and
-    perhaps afresh.
+    perhaps afresh. A job that has ended later than `until` has run again since it was found.
     """
     stored = context.turn.jobs.find([one.job_id for one in some])
     here = [(job, found) for job_id, found in some if (job := stored.get(job_id)) is not None]
-    meant = [job for job, found in here if _is_it(job, found, action, states)]
+    meant = [job for job, found in here if _is_it(job, found, action, states) and (job.ended_at or until) <= until]
     done = refused = 0
     for job in parents_first(meant):
         try:

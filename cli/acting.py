@@ -24,8 +24,9 @@ from ..rules.capabilities import needed
 from ..rules.printable import visible
 from ..rules.validation import check_who
 from ..rules.wording import many
-from .inspecting import note, page_of, print_json
+from .inspecting import note, page_of
 from .options import add_dry_run, add_output, add_store, add_who, is_on_server, store_of, who_of
+from .page import print_json
 
 if TYPE_CHECKING:
     from ..admin.operator import Operator
@@ -170,6 +171,7 @@ class Act:
         afresh: bool = False,
     ) -> int:
         """Find jobs in these states, ask, and act on those that were found, some a turn; the exit code."""
+        asked_at = datetime.fromtimestamp(SystemClock().now(), UTC)
         found, expected = find(), self._arguments.expect
         amount, jobs = Amount(count=len(found)), many(len(found), "job")
         if expected is not None and expected != len(found):
@@ -190,7 +192,9 @@ class Act:
             left = len(found) - len(gone)
             note(f"expected {jobs}, as you were shown, got: {left:,} of them; nothing was done, look again")
             return 1
-        steps = operator.sweep([found], action, delay=delay, afresh=afresh, states=states, reason=self.reason)
+        steps = operator.sweep(
+            [found], action, delay=delay, afresh=afresh, states=states, until=asked_at, reason=self.reason
+        )
         return self._swept(action, amount, steps)
 
     def _swept(self, action: Sweep, found: Amount, steps: Iterator[Swept]) -> int:

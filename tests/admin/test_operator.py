@@ -328,6 +328,22 @@ def test_a_sweep_acts_on_what_still_is_what_was_found(runtime, recorder, store, 
     assert {line["by"] for line in recorder.of("operator.acted")} == {"ada"}
 
 
+def test_a_sweep_by_ids_leaves_what_has_ended_again_since_somebody_looked(runtime, store, ada):
+    with runtime() as rt:
+        first, again = rt.jobs.queue("work"), rt.jobs.queue("work")
+        rt.jobs.cancel(first)
+        rt.jobs.cancel(again)
+        rt.jobs.requeue(again)
+        rt.jobs.cancel(again)
+        until = rt.jobs.get(first).ended_at
+    ids = [first.id, again.id]
+
+    assert list(ada.sweep([ids], "requeue", until=until)) == [Swept(asked=2, done=1, changed=1)]
+    assert [state_in(store, job_id) for job_id in ids] == ["queued", "cancelled"]
+    with pytest.raises(UsageError, match="expected until to be a datetime with a time zone, got: 5"):
+        ada.sweep([ids], "requeue", until=5)
+
+
 def test_a_sweep_leaves_a_job_that_is_in_the_same_state_by_another_claim(runtime, recorder, store, ada):
     with runtime() as rt:
         rt.jobs.add_handler("fails", failing, max_attempts=1)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -104,7 +105,8 @@ def _swept(visit: PageVisit, form: Form, action: Sweep, find: Callable[[], Pages
     began, swept, is_over = visit.monotonic(), Swept(), True
     # Those that are named one by one are few, and what was done to them cannot be looked for.
     seconds_max = math.inf if visit.streams or form.all("id") else SWEEP_SECONDS_MAX
-    for swept in visit.operator.sweep(find(), action, reason=form.reason):
+    asked_at = datetime.fromtimestamp(max(0.0, min(form.number("asked_at"), visit.now)), UTC)
+    for swept in visit.operator.sweep(find(), action, until=asked_at, reason=form.reason):
         yield _page(visit, form, action, done, swept, is_over=False)
         if visit.monotonic() - began > seconds_max:
             is_over = False
