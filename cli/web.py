@@ -20,6 +20,8 @@ from ..errors import UsageError, missing_extra, shown
 from ..messages.jobs import Instant
 from ..rules.validation import check_name, check_whole
 from ..web.faces.http import Request, Response, redirect
+from ..web.guard import forged
+from ..web.pages.page import PageRefused
 from ..web.pages.visitor import LOOK, STEER, Right, Visitor
 from ..web.site import Site
 from .options import add_store_or_runtime, store_or_runtimes, user_at_host
@@ -220,6 +222,8 @@ class Links:
         if session is not None and now < self._sessions.get(session, 0.0):
             if (request.method, request.path) != ("POST", LOG_OUT):
                 return Visitor(self._name, self._may, LOG_OUT)
+            if said := forged(request):
+                raise PageRefused(403, said)
             self._sessions.pop(session, None)
             return self._redirect(request, "/", "", 0)
         if request.method != "GET":
@@ -231,7 +235,8 @@ class Links:
         session, self._token = new_id(), new_id()
         self._sessions[session] = now + SESSION_SECONDS
         self.show()
-        return self._redirect(request, request.path, session, SESSION_SECONDS)
+        # A path that begins with two slashes would lead to another site.
+        return self._redirect(request, f"/{request.path.lstrip('/')}", session, SESSION_SECONDS)
 
     def _redirect(self, request: Request, path: str, session: str, seconds: int) -> Response:
         """See there, with a cookie that the browser keeps so long."""
@@ -252,9 +257,9 @@ class Proxied:
         # The headers as they came: a request holds the last one of a name, and each in Latin-1.
         names = [value for name, value in request.native["headers"] if name.lower() == self._header]
         if len(names) > 1:
-            raise UsageError(f"expected one header {self._header.decode()}, which the proxy sets, got: {len(names)}")
+            raise PageRefused(400, f"expected one header {self._header.decode()} of the proxy, got: {len(names)}")
         try:
             name = b"".join(names).decode("utf-8").strip()
         except UnicodeDecodeError:
-            raise UsageError(f"expected {self._header.decode()} in UTF-8, got: {shown(names[0])}") from None
+            raise PageRefused(400, f"expected {self._header.decode()} in UTF-8, got: {shown(names[0])}") from None
         return Visitor(name[:200], self._may) if name else None

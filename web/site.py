@@ -160,13 +160,11 @@ class Site:
             raise PageRefused(421, said)
         if request.path.startswith(STATIC) and request.method in SAFE:
             return static_file(request.path.removeprefix(STATIC), request.headers.get("if-none-match"))
-        visitor = self._who(request)
+        visitor = self._visitor(request)
         if isinstance(visitor, Response):
             return visitor
         if visitor is None:
             raise PageRefused(401, "expected somebody who is known here, got nobody: log in first")
-        if not isinstance(visitor, Visitor):
-            raise UsageError(f"expected who= to give a Visitor, a Response or None, got: {shown(visitor)}")
         if "look" not in visitor.may:
             raise PageRefused(403, f"{visitor.name} may not look at this page")
         if len(request.body) > BODY_BYTES_MAX:
@@ -179,6 +177,18 @@ class Site:
             seen = request.headers.get("last-event-id") or next(iter(request.asked().get(SEEN, ())), None)
             return _streamed(partial(self.live.stream, seen))
         return self._page(request, visitor)
+
+    def _visitor(self, request: Request) -> Visitor | Response | None:
+        """The answer of `who`. An error of it is the application's: nobody is known yet, so the text is for the log."""
+        try:
+            visitor = self._who(request)
+            if visitor is None or isinstance(visitor, Visitor | Response):
+                return visitor
+            raise UsageError(f"expected who= to give a Visitor, a Response or None, got: {shown(visitor)}")
+        except PageRefused:
+            raise
+        except Exception as error:
+            raise RuntimeError("who= has failed") from error
 
     def _page(self, request: Request, visitor: Visitor) -> Response:
         route, rest = route_of(request)

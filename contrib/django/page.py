@@ -16,6 +16,7 @@ from django.urls import NoReverseMatch, Resolver404, get_script_prefix, resolve,
 from django.views.decorators.csrf import csrf_exempt
 
 from ...web.faces.http import Request, Response, redirect
+from ...web.guard import SAFE
 from ...web.pages.visitor import LOOK, STEER, Right, Visitor
 from ...web.site import Site, dashboard
 from .configured import begins_by_locking, configured_runtime, database, problems
@@ -97,7 +98,9 @@ def staff(request: Request) -> Visitor | Response | None:
         return None
     if not user.is_authenticated:
         login = login_url() or resolve_url(settings.LOGIN_URL)
-        return redirect(f"{login}?{urlencode({'next': asked.get_full_path()})}")
+        # The login leads to an address that is asked for by GET: no form is sent again.
+        onward = asked.get_full_path() if request.method in SAFE else request.link("/")
+        return redirect(f"{login}?{urlencode({'next': onward})}")
     if not user.is_staff:
         return Visitor(user.get_username(), ())
     may: frozenset[Right] = STEER if user.has_perm(STEER_PERMISSION) else LOOK

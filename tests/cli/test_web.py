@@ -12,12 +12,13 @@ import sys
 from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
-from lamplighter import Runtime, UsageError
+from lamplighter import Runtime
 from lamplighter.cli.main import main
-from lamplighter.cli.web import SESSION_SECONDS, Links, Proxied, _unix
+from lamplighter.cli.web import LOG_OUT, SESSION_SECONDS, Links, Proxied, _unix
 from lamplighter.web import LOOK, STEER, Visitor
 from lamplighter.web.faces.asgi import request_of
 from lamplighter.web.faces.http import Request, Response
+from lamplighter.web.pages.page import PageRefused
 
 
 def ask(path: str = "/", query: str = "", **headers: str) -> Request:
@@ -69,10 +70,9 @@ class Browser:
         self.cookie = ""
         self.answer = self.ask("GET", "/", f"token={printed_token(capsys)}")
 
-    def ask(self, method: str, path: str, query: str = "") -> Visitor | Response | None:
-        answer = self.links(
-            Request(method=method, path=path, root=self.root, query=query, headers={"cookie": self.cookie})
-        )
+    def ask(self, method: str, path: str, query: str = "", site: str = "same-origin") -> Visitor | Response | None:
+        headers = {"cookie": self.cookie, "sec-fetch-site": site}
+        answer = self.links(Request(method=method, path=path, root=self.root, query=query, headers=headers))
         if isinstance(answer, Response):
             self.set_cookie = answer.headers["Set-Cookie"]
             self.cookie = self.cookie or self.set_cookie.partition(";")[0]
@@ -102,6 +102,25 @@ def test_a_browser_that_logs_out_is_not_known_any_more_though_it_keeps_its_cooki
     assert (answer.status, answer.headers["Location"]) == (303, "/")
     assert "Max-Age=0" in browser.set_cookie.split("; ")
     assert (browser.ask("GET", "/"), browser.ask("POST", visitor.log_out)) == (None, None)
+
+
+def test_a_form_of_another_site_logs_nobody_out(capsys):
+    browser = Browser(capsys)
+
+    with pytest.raises(PageRefused, match="another site"):
+        browser.ask("POST", LOG_OUT, site="cross-site")
+
+    assert isinstance(browser.ask("GET", "/"), Visitor)
+
+
+def test_a_link_leads_to_no_other_site(capsys):
+    links = Links("http://127.0.0.1:8910", STEER, "ada")
+    links.show()
+
+    answer = links(ask("//example.org/", f"token={printed_token(capsys)}"))
+
+    assert isinstance(answer, Response)
+    assert answer.headers["Location"] == "/example.org/"
 
 
 def test_another_browser_needs_the_link_that_is_printed_next(capsys):
@@ -136,7 +155,7 @@ def test_a_proxy_says_who_looks(name):
 
 @pytest.mark.parametrize("names", [(b"eve", b"ada"), (b"ada", b"ada"), (b"Zo\xeb",)])
 def test_a_proxy_that_does_not_say_clearly_who_looks_is_refused(names):
-    with pytest.raises(UsageError, match=r"expected .*x-forwarded-user"):
+    with pytest.raises(PageRefused, match=r"expected .*x-forwarded-user"):
         behind_proxy(*names)
 
 

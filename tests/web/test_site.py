@@ -8,6 +8,7 @@ import re
 import sqlite3
 from html import unescape
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -106,6 +107,22 @@ def test_whoever_is_not_known_sees_nothing(store: Path) -> None:
     for path in (*PAGES, "/live"):
         response = site.answer(Request(method="GET", path=path))
         assert (response.status, b"mail" in response.body) == (401, False)
+
+
+@pytest.mark.parametrize("error", [ValueError("s3cr3t"), UsageError("s3cr3t"), LookupError("s3cr3t"), None])
+def test_an_error_of_who_is_told_by_the_log_alone(store: Path, caplog: pytest.LogCaptureFixture, error: Any) -> None:
+    def who(request: Request) -> Any:
+        if error is None:
+            return "s3cr3t"
+        raise error
+
+    answers = [
+        dashboard(str(store), who=who).answer(Request(method="GET", path="/", query=query)) for query in ("", "as=json")
+    ]
+
+    assert [(answer.status, b"s3cr3t" in answer.body) for answer in answers] == [(500, False), (500, False)]
+    assert caplog.text.count("the page has failed") == 2
+    assert "s3cr3t" in caplog.text
 
 
 def test_whoever_must_log_in_is_sent_to_do_so(store: Path) -> None:
@@ -210,6 +227,13 @@ def test_a_dead_job_is_requeued_and_its_page_says_so(page: Page) -> None:
     path, _, query = response.headers["Location"].partition("?")
     assert "put back into the queue" in page.text(path, query)
     assert json.loads(page.get(path, "as=json").body)["job"]["state"] == "queued"
+
+
+@pytest.mark.parametrize(("site", "is_shown"), [("same-origin", True), ("cross-site", False), ("none", False)])
+def test_a_link_of_another_site_does_not_say_that_something_was_done(page: Page, site: str, is_shown: bool) -> None:
+    shown = page.get("/jobs/dead-1", "said=requeued", **{"sec-fetch-site": site})
+
+    assert (b"put back into the queue" in shown.body) == is_shown
 
 
 @pytest.mark.parametrize("path", ["/jobs/fine", "/jobs", "/names/mail", "/errors", "/schedules"])

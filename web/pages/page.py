@@ -79,7 +79,9 @@ class PageVisit(NamedTuple):
 
     @property
     def notices(self) -> list[str]:
-        """The notice of the form that led here."""
+        """The notice of the form that led here; none for a link on another site, where nothing was done."""
+        if self.request.headers.get("sec-fetch-site", "same-origin") != "same-origin":
+            return []
         said = self.one("said")
         return [NOTICES[said]] if said in NOTICES else []
 

@@ -144,6 +144,12 @@ def test_whoever_is_not_logged_in_is_sent_to_do_so(ask: Any) -> None:
     assert (answer.status_code, answer["Location"]) == (303, "/accounts/login/?next=%2Fstaff%2Fjobs%2F")
 
 
+def test_whoever_was_logged_out_before_a_form_was_sent_comes_back_to_the_overview(ask: Any) -> None:
+    answer = Client(headers={"x-who": "nobody"}).post("/staff/jobs/act/jobs", headers={"sec-fetch-site": "same-origin"})
+
+    assert answer["Location"] == "/accounts/login/?next=%2Fstaff%2Fjobs%2F"
+
+
 def test_without_authentication_nobody_sees_it(ask: Any) -> None:
     assert ask("", "").status_code == 401
 
