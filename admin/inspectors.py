@@ -11,6 +11,7 @@ from typing import Self
 from ..environment.clock import SystemClock
 from ..messages.jobs import Instant, Seconds
 from ..rules.capabilities import not_supported
+from ..stores.addresses import address_of
 from ..stores.ports import SERVER_SCHEMES, Readable, StoreSnapshot
 from ..stores.sqlite.lock_holder import write_lock_holder
 from ..stores.sqlite.read_only import ReadOnlyStore
@@ -88,7 +89,7 @@ def readable_file(address: str, wanted: str) -> ReadOnlyStore:
     if address.partition("://")[0] in SERVER_SCHEMES:
         raise not_supported(wanted)
     # As the runtimes on it call it, however it is linked: they meet beside that.
-    return ReadOnlyStore(os.path.realpath(address.removeprefix("sqlite:///")))
+    return ReadOnlyStore(os.path.realpath(address_of(address)))
 
 
 def inspector_factory(

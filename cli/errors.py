@@ -10,11 +10,12 @@ from ..admin.inspector import Inspector
 from ..messages.jobs import Instant, JobState
 from .acting import Act, add_expect, declare_acting
 from .groups import Subcommand, declare_group
-from .inspecting import ago, declare_inspecting, inspected, note, page_of, print_json
+from .inspecting import ago, declare_inspecting, inspected, note, page_of
 from .job_pages import HEADS as JOB_HEADS
 from .job_pages import NUMBERS as JOB_NUMBERS
 from .job_pages import rows
 from .options import Times, add_delay, add_limit, delay_of, limit_of
+from .page import print_json
 
 HEADS = ("id", "name", "jobs", "dead", "exception", "message", "where", "last", "first")
 NUMBERS = ("jobs", "dead")

@@ -20,11 +20,11 @@ from ..environment.clock import SystemClock
 from ..errors import UnknownSchedule, shown
 from ..messages.jobs import Instant
 from ..messages.tallies import BOUNDS, EVER, HOUR, MINUTE, Tally
-from ..rules.codec import encode_own
 from ..rules.printable import visible
 from .groups import Subcommand, declare_group
 from .job_queries import declare_query, query_of
 from .options import add_show_data, add_since, add_store, add_until, store_of
+from .page import print_json
 from .schedule_acts import declare_which, id_meant
 
 SPANS = {"minute": MINUTE, "hour": HOUR, "ever": EVER}
@@ -117,7 +117,7 @@ def _written(
     for one in all_of:
         is_any = True
         if table is None:
-            print(encode_own(one._asdict() if isinstance(one, Tally) else one))
+            print_json(one._asdict() if isinstance(one, Tally) else one)
         else:
             table.writerow(_cell(column, cell) for column, cell in zip(columns, row(one), strict=True))
     return 0 if is_any else 1

@@ -8,7 +8,6 @@ from collections.abc import Callable
 
 from ..admin.inspector import Inspector
 from ..admin.inspectors import inspector_at
-from ..rules.codec import encode_own
 from ..rules.printable import visible
 from ..rules.wording import span
 from .options import add_output, add_show_data, add_store, add_watch, store_of, watched
@@ -32,11 +31,6 @@ def inspected(arguments: argparse.Namespace, show: Callable[[Inspector], int]) -
 def page_of(arguments: argparse.Namespace) -> Page:
     """Where it is shown."""
     return Page(arguments.color)
-
-
-def print_json(view: object) -> None:
-    """One object on a line of its own."""
-    print(encode_own(view))
 
 
 def note(text: str) -> None:

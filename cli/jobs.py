@@ -10,11 +10,12 @@ from ..admin.inspector import Inspector
 from ..admin.views import JobsPage
 from ..messages.queries import JobQuery
 from .groups import Subcommand, declare_group
-from .inspecting import declare_inspecting, inspected, note, page_of, print_json
+from .inspecting import declare_inspecting, inspected, note, page_of
 from .job_acts import cancel, copy, declare_cancel, declare_copy, declare_forget, declare_requeue, forget, requeue
 from .job_pages import HEADS, NUMBERS, rows, show_job, show_why
 from .job_queries import declare_query, query_of
 from .options import Times, add_paging, limit_of
+from .page import print_json
 
 
 def declare(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentParser]:

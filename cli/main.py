@@ -69,8 +69,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     words[:1] = [ALIASES.get(word, word) for word in words[:1]]
     arguments = argparse.Namespace()
     try:
-        for stream in (sys.stdout, sys.stderr):
-            if isinstance(stream, io.TextIOWrapper):
+        for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+            if (stream := getattr(sys, name)) is None:
+                # It was closed by the program that started this one (`>&-`).
+                setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115
+            elif isinstance(stream, io.TextIOWrapper) and mode == "w":
                 # A character that the terminal's encoding lacks is shown as an escape.
                 stream.reconfigure(errors="backslashreplace")
         arguments = _parsed(*_declared(), words)
@@ -87,6 +90,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _ending(error: BaseException, arguments: argparse.Namespace) -> tuple[int, str]:
     """The exit code of a command that an error has ended, and what is said of it."""
+    if isinstance(error.__context__, KeyboardInterrupt):
+        # The code that Ctrl-C interrupted has failed to clean up, as argparse does.
+        error = error.__context__
     told = f"lamplighter: {visible(str(error))}\n" if isinstance(error, LamplighterError | OSError | SystemExit) else ""
     match error:
         case SystemExit(code=int(code)):

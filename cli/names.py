@@ -13,10 +13,10 @@ from ..errors import UsageError, alike, shown
 from ..rules.validation import check_limit, check_name
 from .acting import Act, declare_acting, moment_of
 from .groups import Subcommand, declare_group
-from .inspecting import ago, declare_inspecting, inspected, note, page_of, print_json
+from .inspecting import ago, declare_inspecting, inspected, note, page_of
 from .name_pages import HEADS, NUMBERS, amount_of, row
 from .options import Times, add_paging, limit_of
-from .page import Cell
+from .page import Cell, print_json
 
 ALIKE_MAX = 200
 """Among so many names that begin with the same letter, or come after these, one is looked for that may be meant."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import json
 import shutil
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..rules.codec import encode_own
 from ..rules.printable import visible
 from ..rules.wording import Tone, clock, span
 
@@ -43,8 +45,9 @@ class Page:
 
     def __init__(self, color: Color = "auto") -> None:
         is_terminal = sys.stdout.isatty()
-        self._console = _console(color) if is_terminal or color == "always" else None
-        self._columns = shutil.get_terminal_size().columns if is_terminal else PLAIN_COLUMNS
+        columns, rows = shutil.get_terminal_size() if is_terminal else (None, None)
+        self._console = _console(color, columns, rows) if is_terminal or color == "always" else None
+        self._columns = columns or PLAIN_COLUMNS
         self._is_terminal = is_terminal
 
     def line(self, text: str, tone: Tone = "plain", *, cut: bool = False) -> None:
@@ -93,6 +96,16 @@ class Page:
             self.line(f"{name:<{width}}  {first}", tone)
             for line in more:
                 self.line(f"{'':<{width}}  {line}", tone)
+
+
+def print_json(view: object) -> None:
+    """One object on a line of its own. JSON leaves bare what a terminal obeys, such as C1 codes and overrides of
+    direction: those stand there as escapes, which a parser reads as the same text.
+    """
+    text = encode_own(view)
+    if not text.isprintable():
+        text = "".join(one if one.isprintable() else json.dumps(one)[1:-1] for one in text)
+    print(text)
 
 
 def _text(cell: Cell) -> str:
@@ -152,12 +165,14 @@ def _since(seconds: float) -> str:
     return f"+{span(seconds)}" if seconds >= 0 else f"-{span(-seconds)}"
 
 
-def _console(color: Color) -> Any:
+def _console(color: Color, columns: int | None, rows: int | None) -> Any:
     try:
         module = importlib.import_module("rich.console")
     except ImportError:
         # The extra `cli` is not installed: plain text says the same.
         return None
+    # Unless both are given, Rich takes every terminal without escape sequences (TERM=dumb) for one of 80 columns.
+    size = {"width": columns, "height": rows}
     if color == "always":
-        return module.Console(force_terminal=True, no_color=False)
-    return module.Console(no_color=True) if color == "never" else module.Console()
+        return module.Console(force_terminal=True, no_color=False, **size)
+    return module.Console(no_color=True if color == "never" else None, **size)

@@ -15,7 +15,6 @@ from ..environment.clock import SystemClock
 from ..errors import LamplighterError, UsageError
 from ..messages.controls import Verb
 from ..messages.views import QuietAnswer, QuietView, RuntimeView, StacksView
-from ..rules.codec import encode_own
 from ..rules.control_lines import plain
 from ..rules.printable import visible
 from ..rules.validation import check_seconds
@@ -34,7 +33,7 @@ from .options import (
     watched,
     who_of,
 )
-from .page import Page
+from .page import Page, print_json
 from .runtime_pages import ACTOR_HEADS, HEADS, LANE_HEADS, NUMBERS, actor_row, as_json, condition, fields, lane_row, row
 
 DOES = {"quiet": "claim no more jobs", "go": "claim jobs again"}
@@ -240,7 +239,7 @@ def _named(runtimes: Runtimes | RabbitControlClient, boot: str) -> SeenBoot | No
 
 def _print_json(lines: Iterable[Mapping[str, Any]]) -> None:
     for line in lines:
-        print(encode_own(line))
+        print_json(line)
 
 
 def _print_stack(page: Page, stack: str) -> None:

@@ -16,9 +16,9 @@ from ..messages.jobs import Instant
 from ..rules.validation import check_whole
 from ..rules.wording import Tone, span
 from .groups import Subcommand, declare_group
-from .inspecting import ago, declare_inspecting, inspected, note, page_of, print_json
+from .inspecting import ago, declare_inspecting, inspected, note, page_of
 from .options import LIMIT_MAX, Times, add_paging, add_since, add_until, limit_of
-from .page import Cell
+from .page import Cell, print_json
 from .schedule_acts import declare_act, declare_which, pause, remove, resume, run
 
 HEADS = ("id", "key", "name", "rule", "zone", "next", "last", "what")

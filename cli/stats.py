@@ -13,10 +13,9 @@ from ..errors import UsageError
 from ..messages.jobs import Seconds
 from ..messages.tallies import HOUR, KEPT_SECONDS, MINUTE, Tally
 from ..rules.capabilities import needed
-from ..rules.codec import encode_own
 from ..rules.wording import span
 from .options import Times, add_output, add_store, add_watch, span_of, store_of, watched
-from .page import Page
+from .page import Page, print_json
 
 HEADS = ("queued", "done", "dead", "cancelled", "attempts", "failed", "waited p50", "p95", "ran p50", "p95", "p99")
 
@@ -60,7 +59,7 @@ def _show(arguments: argparse.Namespace, tallies: Sequence[Tally]) -> int:
         found = {times.at(datetime.fromtimestamp(start, UTC)): one for start, one in stats_by_start(tallies).items()}
     if arguments.json:
         for key, one in found.items():
-            print(encode_own({arguments.by: key, "stats": one}))
+            print_json({arguments.by: key, "stats": one})
     elif found:
         rows = [(key, *_row(one)) for key, one in found.items()]
         Page(arguments.color).table((arguments.by, *HEADS), rows, right=HEADS)

@@ -38,3 +38,5 @@ def _is_path(text: str) -> bool:
         return b"\0" not in os.path.abspath(text).encode() + os.fsencode(text)
     except UnicodeEncodeError:
         return False
+    except FileNotFoundError:
+        raise UsageError(f"expected a whole path, as the current folder was removed, got: {shown(text)}") from None

@@ -269,6 +269,15 @@ def test_an_audit_does_not_show_the_password_of_a_server_that_it_is_to_compare_w
     assert "s3cr3t" not in said.out + said.err
 
 
+@pytest.mark.parametrize("words", ["jobs list", "errors list", "stats", "doctor", "export jobs --csv", "top --once"])
+def test_a_mistyped_address_of_a_server_is_no_path_and_its_password_is_not_shown(capsys, words):
+    assert main([*words.split(), "--store", "ampq://ada:s3cr3t@host/v"]) == 2
+
+    said = capsys.readouterr()
+    assert "got: ampq://..." in said.err
+    assert "s3cr3t" not in said.out + said.err
+
+
 def test_a_jobs_life_is_told_by_a_store_alone_beside_a_log_and_as_json(log, capsys):
     store, job_id = str(clean_run().store), a_job_of("bad")
 
@@ -429,6 +438,31 @@ def test_whatever_happens_the_command_ends_with_an_exit_code(monkeypatch, capsys
     said = capsys.readouterr().err
     assert says in said
     assert "\x1b" not in said
+
+
+def test_ctrl_c_while_arguments_are_parsed_is_no_error_though_argparse_fails_to_clean_up(monkeypatch, capsys):
+    def interrupted(*_):
+        try:
+            raise KeyboardInterrupt
+        finally:
+            raise AttributeError("save_nargs")
+
+    monkeypatch.setattr("lamplighter.cli.main._parsed", interrupted)
+
+    assert (main(["jobs", "list"]), capsys.readouterr().err) == (130, "")
+
+
+@pytest.mark.parametrize(
+    "words", [["jobs", "list"], ["jobs", "list", "--json"], ["jobs", "requeue", "--where", "state:dead"]]
+)
+def test_a_command_whose_streams_were_closed_ends_as_ever(monkeypatch, tmp_path, words):
+    with Runtime(tmp_path / "jobs.db") as runtime:
+        runtime.jobs.queue("work", id="j")
+        runtime.jobs.cancel("j")
+    for name in ("stdin", "stdout", "stderr"):
+        monkeypatch.setattr(sys, name, None)
+
+    assert main([*words, "--store", str(tmp_path / "jobs.db")]) == (1 if "requeue" in words else 0)
 
 
 @pytest.mark.parametrize("healthy", [True, False])

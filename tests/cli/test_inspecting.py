@@ -76,6 +76,19 @@ def test_jobs_are_listed_by_a_query_and_by_options(filled, capsys):
     assert "expected the state in the query or as --state, got both" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", ["jobs list --json", "export jobs --json", "names list --json"])
+def test_json_holds_nothing_that_a_terminal_obeys_and_says_the_same(runtime, capsys, command):
+    name = "\x9b31m\x7f\u202e\u2028\U000e0041Zoë\N{PILE OF POO}"
+    runtime().jobs.queue(name)
+
+    assert main(command.split()) == 0
+
+    text = capsys.readouterr().out.removesuffix("\n")
+    assert all(line.isprintable() for line in text.split("\n"))
+    assert name in [json.loads(line).get("name") for line in text.split("\n")]
+    assert "Zoë\N{PILE OF POO}" in text
+
+
 def test_a_list_says_on_standard_error_how_to_go_on_and_as_json_in_its_last_line(filled, capsys):
     assert main(["jobs", "list", "--limit", "2"]) == 0
     printed = capsys.readouterr()

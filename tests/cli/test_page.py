@@ -83,6 +83,16 @@ def test_within_80_columns_the_state_of_a_job_can_be_read_and_long_texts_are_cut
     ]
 
 
+def test_a_terminal_that_knows_no_escape_sequences_has_its_own_width(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", terminal := Terminal())
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setenv("COLUMNS", "40")
+
+    Page().table(JOB_HEADS, [[*row, "", ""] for row in JOBS])
+
+    assert max(len(line.rstrip()) for line in terminal.getvalue().splitlines()) <= 40
+
+
 def test_within_40_columns_there_are_the_columns_that_matter_most(shown_within):
     rows = [[*row, "1 s ago", "2 ms"] for row in JOBS]
 
