@@ -76,7 +76,7 @@ class Debounce:
     at_most: Seconds | timedelta
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class JobSpec:
     """One job for `jobs.queue_many`, with the options that `jobs.queue` takes.
 
@@ -101,6 +101,7 @@ class JobSpec:
 
     name: str
     data: Any = None
+    _: KW_ONLY
     id: str | None = None
     delay: Seconds | timedelta | None = None
     at: datetime | None = None

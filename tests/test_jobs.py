@@ -210,7 +210,7 @@ def test_the_jobs_own_timeout_wins_over_the_handlers(runtime, recorder):
 def test_queue_many_stores_pairs_and_specs_in_order(runtime):
     rt = runtime()
 
-    jobs = rt.jobs.queue_many([("a", 1), JobSpec(name="b", data=2, priority=9, id="b-2"), ("a", 3)])
+    jobs = rt.jobs.queue_many([("a", 1), JobSpec("b", 2, priority=9, id="b-2"), ("a", 3)])
 
     assert [(job.name, job.data) for job in jobs] == [("a", 1), ("b", 2), ("a", 3)]
     assert rt.jobs.get("b-2").priority == 9
