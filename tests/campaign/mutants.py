@@ -5089,7 +5089,7 @@ MUTANTS = (
         "admin/inspectors.py",
         "os.path.realpath(address_of(address))",
         'os.path.realpath(address.removeprefix("sqlite:///"))',
-        test="tests/cli/test_cli.py::test_a_mistyped_address_of_a_server_is_no_path_and_its_password_is_not_shown",
+        test="tests/cli/test_cli.py::test_the_password_of_a_mistyped_address_of_a_server_is_not_shown",
     ),
     Mutant(
         SIGHT,

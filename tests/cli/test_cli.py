@@ -270,7 +270,7 @@ def test_an_audit_does_not_show_the_password_of_a_server_that_it_is_to_compare_w
 
 
 @pytest.mark.parametrize("words", ["jobs list", "errors list", "stats", "doctor", "export jobs --csv", "top --once"])
-def test_a_mistyped_address_of_a_server_is_no_path_and_its_password_is_not_shown(capsys, words):
+def test_the_password_of_a_mistyped_address_of_a_server_is_not_shown(capsys, words):
     assert main([*words.split(), "--store", "ampq://ada:s3cr3t@host/v"]) == 2
 
     said = capsys.readouterr()
@@ -440,7 +440,7 @@ def test_whatever_happens_the_command_ends_with_an_exit_code(monkeypatch, capsys
     assert "\x1b" not in said
 
 
-def test_ctrl_c_while_arguments_are_parsed_is_no_error_though_argparse_fails_to_clean_up(monkeypatch, capsys):
+def test_ctrl_c_while_arguments_are_parsed_is_no_error_of_argparse(monkeypatch, capsys):
     def interrupted(*_):
         try:
             raise KeyboardInterrupt
