@@ -47,7 +47,7 @@ __all__ = [
 _HOMES = {
     "Faults": "simulation.faults",
     "Inline": "inline",
-    "Choices": "simulation.shrinking",
+    "Choices": "simulation.campaign",
     "ManualClock": "manual_clock",
     "ManualTime": "manual_clock",
     "Simulation": "simulation.simulation",
@@ -55,7 +55,7 @@ _HOMES = {
     "assert_not_queued": "asserts",
     "assert_queued": "asserts",
     "drain": "draining",
-    "simulations": "simulation.shrinking",
+    "simulations": "simulation.campaign",
 }
 """Where a name lives, unless it is one of a script's."""
 

@@ -112,7 +112,7 @@ class _Drawn(Simulation):
         now = settings.default if currently_in_test_context() else None
         if sys.version_info < (3, 12) and now is not None and Phase.explain in now.phases:
             raise UsageError(
-                "expected settings(phases=PHASES), with PHASES from lamplighter.testing.simulation.shrinking, got "
+                "expected settings(phases=PHASES), with PHASES from lamplighter.testing.simulation.campaign, got "
                 "Phase.explain too: before Python 3.12 it traces by sys.settrace, which hangs where greenlets switch"
             )
         return super().__enter__()
