@@ -46,7 +46,7 @@ mutants: $(VENV)/ready
 # The full counts, in real time; docs/reliability.md keeps the figures of its last run.
 torture: $(VENV)/ready
 	LAMPLIGHTER_TORTURE=1 $(BIN)/python -m pytest -q -s --timeout=7200 tests/faults tests/history tests/stores/rabbitmq tests/cron/test_cron_oracle.py tests/hashbase $(addprefix tests/whole/,faults hashbase history soak stores/rabbitmq)
-	LAMPLIGHTER_SEEDS=10000 $(BIN)/python -m pytest -q -s --timeout=7200 tests/campaign
+	LAMPLIGHTER_SEEDS=10000 $(BIN)/python -m pytest -q -s --timeout=7200 tests/campaign tests/whole/campaign
 
 # Lamplighter next to what one would use instead, for docs/performance.md. QUICK=1: a look in two minutes; FULL=1: ten
 # million jobs too.
@@ -68,7 +68,7 @@ picture: $(VENV)/ready
 
 # The pictures of the page, as the tests of it take them in Chromium.
 page-pictures: $(VENV)/ready
-	LAMPLIGHTER_PICTURES=docs/pictures $(BIN)/python -m pytest -q tests/web/test_pictures.py
+	LAMPLIGHTER_PICTURES=docs/pictures $(BIN)/python -m pytest -q tests/whole/web/test_pictures.py
 
 # What is published, in dist: make dist URL=https://github.com/OWNER/NAME. The links of the README then lead there.
 dist: $(VENV)/ready

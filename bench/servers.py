@@ -20,7 +20,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 # The tests and the demo have it too.
-sys.path.append(str(Path(__file__).parents[1] / "tests" / "stores" / "rabbitmq"))
+sys.path.append(str(Path(__file__).parents[1] / "tests" / "whole" / "stores" / "rabbitmq"))
 private_rabbitmq = importlib.import_module("server")
 
 STOP_SECONDS_MAX = 20.0

@@ -266,21 +266,3 @@ def test_a_secret_that_its_model_hides_is_refused_when_it_is_queued(runtime, mak
         rt.jobs.queue("login", make(Login(password="hunter2")))
 
     assert rt.jobs.counts()["queued"] == 0
-
-
-QUEUES = """
-import uuid
-
-def queues(job):
-    return job.queue("more", {"id": uuid.UUID(int=1), "of": {3}}).data
-"""
-
-
-def test_a_child_process_queues_what_a_thread_may(runtime, importable):
-    rt = runtime()
-    rt.jobs.add_handler("work", importable("queueing_kinds", QUEUES).queues, isolation="process")
-
-    done = rt.jobs.join(rt.jobs.queue("work"), timeout=15)
-
-    assert done.result == {"id": str(uuid.UUID(int=1)), "of": [3]}
-    assert_queued(rt, "more", {"id": uuid.UUID(int=1)})

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 import runpy
-import subprocess
-import sys
 from dataclasses import fields
 from pathlib import Path
 
@@ -17,9 +15,7 @@ from lamplighter.rules.limits import Limits
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "llms.txt"])
-PAGE_SECONDS_MAX = 110
 
-BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)|\b(?:src|srcset)=\"([^\"]+)\"")
 ABSOLUTE = re.compile(r"[a-z]+://|mailto:")
 TEST_FILE = re.compile(r"`(tests/[\w./]+)`")
@@ -101,17 +97,6 @@ PUBLIC_FOR_TESTS = [
 """The same for `lamplighter.testing`."""
 
 
-def script_of(page: Path) -> str:
-    """The page's code, each line where the page has it, so that a traceback points into the page."""
-    text = page.read_text(encoding="utf-8")
-    lines = [""] * text.count("\n")
-    for block in BLOCK.finditer(text):
-        first = text.count("\n", 0, block.start(1))
-        for offset, line in enumerate(block[1].splitlines()):
-            lines[first + offset] = line
-    return "\n".join(lines) + "\n"
-
-
 def anchors_of(page: Path) -> set[str]:
     """The anchors that GitHub gives to a page's headings."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
@@ -125,23 +110,6 @@ def links_of(text: str) -> list[str]:
 
 def name_of(page: Path) -> str:
     return str(page.relative_to(ROOT))
-
-
-@pytest.mark.parametrize("page", [page for page in PAGES if BLOCK.search(page.read_text("utf-8"))], ids=name_of)
-def test_the_code_of_a_page_runs(page: Path, tmp_path: Path) -> None:
-    script = tmp_path / f"page_{page.stem.lower()}.py"
-    script.write_text(script_of(page), encoding="utf-8")
-
-    ran = subprocess.run(
-        [sys.executable, script.name],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=PAGE_SECONDS_MAX,
-        check=False,
-    )
-
-    assert ran.returncode == 0, f"{name_of(page)} (line numbers are the page's):\n{ran.stderr[-4000:]}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from lamplighter import Cancel, Discard, JobFailed, Runtime, Snooze
@@ -12,15 +12,6 @@ from lamplighter.testing import Inline
 from lamplighter.testing.simulation.simulation import START
 
 JOIN_SECONDS_MAX = 15
-
-FUNCTIONS = """
-def tells(job):
-    return [job.started_at.isoformat(), job.runs_on, job.to_dict()["started_at"], job.to_dict()["runs_on"]]
-
-
-async def tells_async(job):
-    return tells(job)
-"""
 
 
 def ended(rt, job):
@@ -32,22 +23,6 @@ def ended(rt, job):
 
 def runs(job):
     return job.started_at, job.runs_on
-
-
-@pytest.mark.parametrize("kind", ["thread", "task", "process"])
-def test_a_handler_knows_since_when_and_where_its_job_runs(runtime, importable, kind):
-    module = importable("telling", FUNCTIONS)
-    rt = runtime()
-    fn = module.tells_async if kind == "task" else module.tells
-    rt.jobs.add_handler("work", fn, isolation="process" if kind == "process" else "thread")
-    queued_at = datetime.now(UTC)
-
-    job = ended(rt, rt.jobs.queue("work"))
-
-    started_at, runs_on, *as_dict = job.result
-    assert queued_at <= job.started_at <= job.ended_at
-    assert (datetime.fromisoformat(started_at), runs_on) == runs(job) == (job.started_at, rt.boot.id)
-    assert as_dict == [started_at, runs_on]
 
 
 def test_a_running_job_says_since_when_and_where(timed, time):

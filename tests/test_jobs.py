@@ -53,30 +53,6 @@ def test_data_comes_back_as_it_went_in(runtime):
     assert rt.jobs.get(job).data == data
 
 
-@pytest.mark.parametrize("isolation", ["thread", "process"])
-def test_half_of_a_surrogate_pair_loses_no_work(runtime, importable, isolation):
-    rt = runtime()
-    halves = importable(
-        "halves",
-        "def work(job):\n"
-        "    job.progress(1, note='\\ud83d')\n"
-        "    job.step('cut', str, 'caf\\udce9')\n"
-        "    if job.data == 'fails':\n"
-        "        raise ValueError('b\\ud83d')\n"
-        "    return [job.id, '\\ud83d']\n",
-    )
-    rt.jobs.add_handler("work", halves.work, isolation=isolation, max_attempts=1)
-
-    done = rt.jobs.join(rt.jobs.queue("work"), timeout=20)
-    with pytest.raises(JobFailed):
-        rt.jobs.join(rt.jobs.queue("work", "fails", id="b"), timeout=20)
-
-    failed = rt.jobs.get("b")
-    assert done.result == [done.id, "\ufffd"]
-    assert (failed.error, failed.progress_report["note"]) == ("ValueError: b\ufffd", "\ufffd")
-    assert [step.result for step in rt.jobs.steps("b")] == ["caf\ufffd"]
-
-
 def test_a_known_id_gives_the_stored_job_and_stores_nothing(runtime):
     rt = runtime()
     first = rt.jobs.queue("mail", {"to": "a"}, id="order-7")

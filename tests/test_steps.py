@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
@@ -22,8 +20,6 @@ from lamplighter.messages.mail import Revoke
 from lamplighter.stores.sqlite.jobs import SqliteJobs
 from lamplighter.testing import Inline
 from lamplighter.testing.simulation.simulation import Simulation
-
-from .support.forked import REFUSED, said_of_a_forked_call
 
 JOIN_SECONDS_MAX = 20
 
@@ -203,19 +199,23 @@ async def work_async(job):
 '''
 
 
-@pytest.fixture(params=["thread", "task", "process"])
+@pytest.fixture(params=["thread", "task"])
 def lanes(request, runtime, importable, tmp_path):
     """Has a function of FUNCTIONS do a job, on each kind of lane; gives the runtime, the job as it ended, and what the
-    functions of its steps have noted.
+    functions of its steps have noted. tests/whole has the lanes in processes.
     """
+    return lanes_of(request.param, runtime, importable, tmp_path)
+
+
+def lanes_of(kind, runtime, importable, tmp_path):
     module = importable("functions_of_steps", FUNCTIONS)
 
     def ended(what, **limits):
         place = tmp_path / "notes"
         place.touch()
         rt = runtime(workers_max=4, **limits)
-        fn = module.work_async if request.param == "task" else module.work
-        isolation = "process" if request.param == "process" else "thread"
+        fn = module.work_async if kind == "task" else module.work
+        isolation = "process" if kind == "process" else "thread"
         rt.jobs.add_handler("work", fn, isolation=isolation, max_attempts=2, backoff=[0.0])
         with suppress(JobFailed):
             rt.jobs.join(rt.jobs.queue("work", [str(place), what], id="a"), timeout=JOIN_SECONDS_MAX)
@@ -901,39 +901,6 @@ def test_no_function_is_called_whose_thread_would_wait_for_its_own_transaction(r
 
     assert job.result.startswith("expected this call before your SQLAlchemy transaction writes to the store's file")
     assert called == []
-
-
-def test_in_a_forked_child_no_step_is_taken(tmp_path):
-    assert said_of_a_forked_call(tmp_path / "jobs.db", 'job.step("x", os._exit, 8)') == REFUSED
-
-
-DYING = """
-import os, sys
-from lamplighter import Runtime
-
-runtime = Runtime(sys.argv[1])
-
-def order(job):
-    number = job.step("pay", lambda: print("pay", flush=True) or 7)
-    if job.record.claim_no == 1:
-        os.kill(os.getpid(), 9)
-    print("go on", number, flush=True)
-
-runtime.jobs.add_handler("order", order)
-with runtime:
-    runtime.jobs.queue("order", id="a")
-    runtime.jobs.join("a", timeout=60)
-"""
-
-
-def test_a_step_is_not_taken_again_after_the_death_of_its_process(tmp_path):
-    host = [sys.executable, "-P", "-c", DYING, str(tmp_path / "jobs.db")]
-
-    first = subprocess.run(host, capture_output=True, text=True, check=False, timeout=100)
-    second = subprocess.run(host, capture_output=True, text=True, check=True, timeout=100)
-
-    assert (first.returncode, first.stdout) == (-9, "pay\n")
-    assert second.stdout == "go on 7\n"
 
 
 ENDS = ("done", "error", "timeout", "cancel", "poison", "expired")

@@ -18,8 +18,6 @@ from lamplighter.rules.new_jobs import FollowUps, follow_up_id, follow_ups
 from lamplighter.stores.transitions import born
 from lamplighter.testing import Faults, Inline, Simulation
 
-from .support.forked import REFUSED, said_of_a_forked_call
-
 JOIN_SECONDS_MAX = 20
 
 FUNCTIONS = """
@@ -63,16 +61,22 @@ async def many_async(job):
 """
 
 
-@pytest.fixture(params=["thread", "task", "process"])
-def lanes(request, runtime, importable, tmp_path):
-    """Has a function of FUNCTIONS do a job, on each kind of lane; gives the runtime, and the job as it ended."""
+@pytest.fixture(params=["thread", "task"])
+def lanes(request, runtime, importable):
+    """Has a function of FUNCTIONS do a job, on each kind of lane; gives the runtime, and the job as it ended.
+    tests/whole has the lanes in processes.
+    """
+    return lanes_of(request.param, runtime, importable)
+
+
+def lanes_of(kind, runtime, importable):
     module = importable("functions_that_say_then", FUNCTIONS)
     rt = runtime(workers_max=4)
     rt.jobs.add_handler("part", lambda job: None)
 
     def ended(data, function="end"):
-        fn = getattr(module, f"{function}_async" if request.param == "task" else function)
-        isolation = "process" if request.param == "process" else "thread"
+        fn = getattr(module, f"{function}_async" if kind == "task" else function)
+        isolation = "process" if kind == "process" else "thread"
         rt.jobs.add_handler("whole", fn, isolation=isolation, max_attempts=2, backoff=[0.0])
         with suppress(JobFailed):
             rt.jobs.join(rt.jobs.queue("whole", data, id="a"), timeout=JOIN_SECONDS_MAX)
@@ -705,11 +709,6 @@ def test_inline_runs_what_follows():
         token = f"{app.jobs.queue('open', id='b').id}:1"
         app.jobs.mark_done(token, then=[("part", 3)])
         assert app.jobs.get("b.1.1").result == 3
-
-
-def test_in_a_forked_child_nothing_is_kept(tmp_path):
-    """What it says would be said to nobody."""
-    assert said_of_a_forked_call(tmp_path / "jobs.db", 'job.then(("part", 1))') == REFUSED
 
 
 def test_what_follows_survives_brokers_and_actors_that_die():

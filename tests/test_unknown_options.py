@@ -26,27 +26,6 @@ KNOWN = {
     "Runtime": "durability, .*reply_seconds_max",
 }
 
-FUNCTIONS = """
-from lamplighter import UsageError
-
-def queues(job):
-    try:
-        job.queue("mail", **job.data)
-    except UsageError as error:
-        return str(error)
-
-def queues_numbers(job):
-    try:
-        job.queue("mail", {1: "one"})
-    except UsageError as error:
-        return str(error)
-"""
-
-
-@pytest.fixture
-def functions(importable):
-    return importable("queueing_functions", FUNCTIONS)
-
 
 @pytest.mark.parametrize("name", CALLS)
 def test_an_unknown_option_is_named_with_those_that_are_known(runtime, name):
@@ -80,25 +59,3 @@ def test_what_other_job_queues_call_an_option_leads_to_what_it_is_here(runtime, 
         calls[call]()
 
     assert str(caught.value).startswith(meant)
-
-
-@pytest.mark.parametrize("isolation", ["thread", "process"])
-def test_an_unknown_option_inside_a_handler_is_the_callers_fault(runtime, functions, isolation):
-    rt = runtime()
-    rt.jobs.add_handler("work", functions.queues, isolation=isolation)
-
-    said = rt.jobs.join(rt.jobs.queue("work", {"colour": "red"}), timeout=15).result
-
-    assert said.startswith("unknown option colour. The options of job.queue are id, delay, at, priority,")
-    assert rt.jobs.counts("mail")["queued"] == 0
-
-
-@pytest.mark.parametrize("isolation", ["thread", "process"])
-def test_data_that_json_would_change_is_refused_inside_every_handler(runtime, functions, isolation):
-    rt = runtime()
-    rt.jobs.add_handler("work", functions.queues_numbers, isolation=isolation)
-
-    said = rt.jobs.join(rt.jobs.queue("work"), timeout=15).result
-
-    assert said.startswith("expected only str keys at data, got: 1")
-    assert rt.jobs.counts("mail")["queued"] == 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -17,7 +16,6 @@ from lamplighter.admin import inspector as looks
 from lamplighter.admin.inspector import Inspector
 from lamplighter.admin.inspectors import inspector_at, lock_kept_by
 from lamplighter.admin.operator import Operator
-from lamplighter.environment.process import state_of
 from lamplighter.messages.jobs import JobState
 from lamplighter.messages.queries import JobQuery
 from lamplighter.rules.codec import encode_own
@@ -26,8 +24,6 @@ from lamplighter.stores.sqlite.rows import JobRows
 from lamplighter.stores.sqlite.store import SqliteStore
 
 from support.conformance.kit import new, put
-
-from ..faults.kit import Host, eventually
 
 ALL = JobQuery()
 
@@ -414,22 +410,6 @@ def test_whoever_looks_leaves_no_trace_on_the_store(runtime, inspector, file):
         assert watching.execute("pragma data_version").fetchone() == before
     with closing(inspector_at(file)) as other:
         assert [boot.boot for boot in other.boots()] == [rt.boot.id]
-
-
-def test_a_process_that_hangs_is_seen_and_its_jobs_can_be_looked_at(tmp_path: Path, file, inspector):
-    with Host("stopped.py", file, "hangs", folder=tmp_path) as host:
-        with Runtime(file) as rt:
-            job = rt.jobs.queue("work")
-        assert host.expect("started") == [job.id]
-        host.signal(signal.SIGSTOP)
-        eventually(lambda: state_of(host.pid) == "stopped", what="it was stopped")
-
-        seen = inspector.overview()
-
-        assert seen.health.status == "red"
-        assert f"a signal or a debugger has stopped process {host.pid}" in seen.health.reasons[0]
-        assert inspector.why(job.id)[0].code == "running"
-        host.signal(signal.SIGCONT)
 
 
 @pytest.mark.skipif(not os.access(LOCKS, os.R_OK), reason="this system does not tell who holds a lock")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sqlite3
 import time as walltime
 from contextlib import closing
@@ -19,7 +18,7 @@ from lamplighter.environment.failpoints import Failpoints
 from lamplighter.stores.sqlite.schema import VERSION
 from lamplighter.testing.draining import is_idle
 
-from ..faults.kit import Host, eventually, stand_still
+from ..faults.kit import eventually
 
 
 @pytest.fixture
@@ -487,17 +486,3 @@ def test_whoever_acts_has_a_name_and_says_by_which_way(store, wrong):
 def test_a_store_in_memory_can_have_no_operator():
     with pytest.raises(UsageError, match="its runtime has alone"):
         Operator(":memory:", by="ada", via="cli")
-
-
-def test_a_process_that_hangs_can_be_acted_upon_and_tells_it_when_it_goes_on(tmp_path: Path, store, ada):
-    """At 3 a.m.: the application does not answer, and its jobs are to be stopped."""
-    with Host("stopped.py", store, "hangs", folder=tmp_path) as host:
-        with Runtime(store) as rt:
-            job = rt.jobs.queue("work")
-        assert host.expect("started") == [job.id]
-        stand_still(host.process, store)
-        cancelled = ada.cancel(job.id, reason="it hangs")
-        host.signal(signal.SIGCONT)
-        eventually(lambda: rows(store, "select 1 from lamplighter_boots where kind = 'operator'") == [], what="it told")
-
-    assert cancelled.state == "cancelled"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -15,7 +13,7 @@ from lamplighter.errors import UnknownJob
 from lamplighter.history.trace.job import Biography, biography
 from lamplighter.stores.sqlite.store import SqliteStore
 
-from ..history.kit import Said, Talker, clean_run, index_of, write_log
+from ..history.kit import Said, clean_run, index_of, write_log
 from ..support.conformance.kit import NOW, a_boot, new, put, take
 
 ONLY_A_LOG = "only a log can tell when it was claimed, snoozed, put back or requeued, and what its function said"
@@ -131,24 +129,6 @@ def test_a_job_of_many_calls_is_told_as_the_last_has_it(store, file):
 def test_a_job_that_is_not_there_is_an_error(store, file):
     with pytest.raises(UnknownJob, match=r"no job 'j': unknown to .*app.db, or removed by retention"):
         stored_life(str(file), "j", NOW)
-
-
-def test_a_store_is_read_whose_process_stands_still(file, tmp_path):
-    talker = Talker(file, tmp_path / "log", "info", "t")
-    try:
-        talker.started()
-        talker.process.send_signal(signal.SIGSTOP)
-        os.waitid(os.P_PID, talker.process.pid, os.WSTOPPED)
-        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:
-            ids = [job_id for (job_id,) in connection.execute("select id from lamplighter_jobs")]
-        before = {path: path.stat().st_size for path in (file, Path(f"{file}-wal"))}
-
-        lives = [stored_life(str(file), job_id, 0.0) for job_id in ids]
-
-        assert [life.job.id for life in lives] == ids
-        assert {path: path.stat().st_size for path in before} == before
-    finally:
-        talker.kill()
 
 
 def test_beside_a_log_it_is_said_that_the_store_has_the_same(tmp_path):

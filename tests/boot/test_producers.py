@@ -5,13 +5,10 @@ from __future__ import annotations
 import sqlite3
 import threading
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 from lamplighter import UnknownSchedule, UsageError
 from lamplighter.testing.draining import is_idle
-
-from ..faults.kit import Host
 
 
 def rows(path, query):
@@ -93,21 +90,6 @@ def test_a_producer_with_older_code_leaves_the_schedules_of_newer_workers_alone(
     assert before == stored() == [("@every 2h", 1)]
     with pytest.raises(UnknownSchedule):
         older.scheduler.remove(again)
-
-
-def test_a_producer_buries_whoever_was_killed_and_leaves_no_file_of_theirs(producer, recorder, tmp_path):
-    with Host("stopped.py", tmp_path / "jobs.db", "hangs", folder=tmp_path) as host:
-        job = producer.jobs.queue("work")
-        host.expect("started")
-        ((socket,),) = rows(tmp_path / "jobs.db", f"select hint from lamplighter_boots where pid = {host.pid}")
-        assert Path(socket).is_socket()
-        host.kill()
-
-        buried = recorder.wait_for("runtime.recovered")
-
-    assert (buried["dead_pid"], producer.jobs.get(job).state) == (host.pid, "queued")
-    assert not Path(socket).exists()
-    assert not list((tmp_path / "jobs.db-boots").glob(f"{buried['dead_boot']}*"))
 
 
 def test_only_the_jobs_of_some_names_are_run(runtime, recorder):

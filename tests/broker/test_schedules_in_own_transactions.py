@@ -6,8 +6,6 @@ import asyncio
 import contextlib
 import random
 import sqlite3
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -260,34 +258,6 @@ def test_lists_go_in_pages_through_what_is_and_what_was_committed(life, db, path
         ("old 5", "0 0 * * *"),
     ]
     assert list(others) == []
-
-
-KILLED = """
-import os, sqlite3, sys
-from lamplighter import Runtime
-rt = Runtime(sys.argv[1])
-rt.start(work=False)
-db = sqlite3.connect(sys.argv[1])
-db.execute("insert into users values (7, 8)")
-rt.scheduler.add("digest", "@every 1s", "x", key="kept", durable=True, catch_up="skip", connection=db)
-if sys.argv[2] == "commit":
-    db.commit()
-os._exit(9)
-"""
-
-
-@pytest.mark.parametrize("end", ["commit", "no commit"])
-def test_a_process_that_dies_right_after_the_commit_has_lost_nothing(path, end, runtime, recorder):
-    subprocess.run([sys.executable, "-P", "-c", KILLED, str(path), end], check=False)
-    rt = runtime(path)
-
-    if end == "commit":
-        recorder.wait_for("slot.fired")
-    with contextlib.closing(sqlite3.connect(path)) as db:
-        users = db.execute("select count(*) from users").fetchone()[0]
-
-    assert [one.key for one in rt.scheduler.list("digest")] == (["kept"] if end == "commit" else [])
-    assert users == (1 if end == "commit" else 0)
 
 
 def test_a_commit_is_looked_for_at_once_and_what_is_rolled_back_not_for_ever(rt, db, time, recorder):

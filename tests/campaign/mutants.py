@@ -573,7 +573,7 @@ MUTANTS = (
         "contrib/django/models.py",
         "super().get_queryset().none()",
         "super().get_queryset()",
-        test="tests/contrib/django/test_page.py::"
+        test="tests/whole/contrib/django/test_page.py::"
         "test_the_admin_grants_both_permissions_and_no_command_looks_for_a_table",
     ),
     Mutant(
@@ -622,7 +622,7 @@ MUTANTS = (
         "handlers/child.py",
         'Carriers([_InChild(place) for place in about["around"]])',
         "Carriers(())",
-        test="tests/handlers/test_carriers.py"
+        test="tests/whole/handlers/test_carriers.py"
         "::test_a_child_process_gets_what_a_carrier_gives_and_puts_around_what_it_says",
     ),
     Mutant(
@@ -921,7 +921,7 @@ MUTANTS = (
         "stores/presence.py",
         "after_in_child=_let_go_in_child)",
         "after_in_child=_own_lock.release)",
-        test="tests/stores/test_presence.py::test_a_child_does_not_keep_its_dead_parent_alive",
+        test="tests/whole/stores/test_presence.py::test_a_child_does_not_keep_its_dead_parent_alive",
     ),
     Mutant(
         RECOVERY,
@@ -969,7 +969,7 @@ MUTANTS = (
         "stores/sqlite/connections.py",
         "            posix_lock_guard.take(self._address, posix_lock_guard.SHARED),\n",
         "            None,\n",
-        test="tests/stores/sqlite/test_store_files.py::"
+        test="tests/whole/stores/sqlite/test_store_files.py::"
         "test_a_host_that_reads_its_own_file_keeps_the_log_that_it_commits_to",
     ),
     Mutant(
@@ -978,7 +978,7 @@ MUTANTS = (
         "stores/sqlite/connections.py",
         'posix_lock_guard.take(f"{self._address}-shm", posix_lock_guard.DEAD_MAN),',
         "None,",
-        test="tests/stores/sqlite/test_store_files.py::"
+        test="tests/whole/stores/sqlite/test_store_files.py::"
         "test_a_host_that_reads_the_memory_that_it_shares_is_not_taken_for_gone",
     ),
     Mutant(
@@ -987,7 +987,7 @@ MUTANTS = (
         "stores/sqlite/connections.py",
         "        if not self._is_anothers():",
         "        if True:",
-        test="tests/stores/sqlite/test_store_files.py::"
+        test="tests/whole/stores/sqlite/test_store_files.py::"
         "test_a_runtime_that_stops_writes_nothing_over_what_others_stored_in_a_new_log",
     ),
     Mutant(
@@ -1032,7 +1032,7 @@ MUTANTS = (
         "stores/sqlite/posix_lock_guard.py",
         "after_in_child=_let_go_in_child)",
         "after_in_child=_lock.release)",
-        test="tests/stores/sqlite/test_store_files.py::test_a_child_that_outlives_its_host_does_not_keep_the_log",
+        test="tests/whole/stores/sqlite/test_store_files.py::test_a_child_that_outlives_its_host_does_not_keep_the_log",
     ),
     Mutant(
         LIMITS,
@@ -1048,7 +1048,7 @@ MUTANTS = (
         "stores/sqlite/store.py",
         "            self._check_inherited()\n",
         "",
-        test="tests/stores/sqlite/test_readers.py::"
+        test="tests/whole/stores/sqlite/test_readers.py::"
         "test_a_child_that_was_forked_in_the_middle_of_a_read_may_not_open_the_file",
     ),
     Mutant(
@@ -1607,7 +1607,7 @@ MUTANTS = (
         "log/sinks.py",
         'Unwritten(min(rest.count(b"\\n"), text.count(b"\\n")) + (lost.lines if lost else 0), error)',
         "Unwritten(1, error)",
-        test="tests/log/test_writes.py::"
+        test="tests/whole/log/test_writes.py::"
         "test_a_disk_that_fills_within_a_write_keeps_whole_lines_and_the_rest_is_counted",
     ),
     Mutant(
@@ -1645,7 +1645,7 @@ MUTANTS = (
         "rules/lifecycle.py",
         "is_tried_again(outcome.error_classes, policy.retry_on, policy.discard_on)",
         "is_tried_again(outcome.error_classes, policy.retry_on, frozenset())",
-        test="tests/handlers/test_retried_errors.py::test_an_error_that_discard_on_names_is_dead_at_once[thread]",
+        test="tests/whole/handlers/test_retried_errors.py::test_an_error_that_discard_on_names_is_dead_at_once[thread]",
     ),
     Mutant(
         ROAD,
@@ -1653,7 +1653,8 @@ MUTANTS = (
         "rules/lifecycle.py",
         "is_tried_again(outcome.error_classes, policy.retry_on, policy.discard_on)",
         "is_tried_again(outcome.error_classes, None, policy.discard_on)",
-        test="tests/handlers/test_retried_errors.py::test_an_error_that_retry_on_does_not_name_is_dead_at_once[task]",
+        test="tests/whole/handlers/test_retried_errors.py::"
+        "test_an_error_that_retry_on_does_not_name_is_dead_at_once[task]",
     ),
     Mutant(
         ROAD,
@@ -1661,7 +1662,8 @@ MUTANTS = (
         "handlers/processes.py",
         "tuple(said.error_classes)",
         "()",
-        test="tests/handlers/test_retried_errors.py::test_an_error_that_discard_on_names_is_dead_at_once[process]",
+        test="tests/whole/handlers/test_retried_errors.py::"
+        "test_an_error_that_discard_on_names_is_dead_at_once[process]",
     ),
     Mutant(
         ROAD,
@@ -1669,7 +1671,7 @@ MUTANTS = (
         "rules/exception_classes.py",
         "return retry_on is None or not error_classes",
         "return retry_on is None",
-        test="tests/handlers/test_retried_errors.py::"
+        test="tests/whole/handlers/test_retried_errors.py::"
         "test_a_task_that_is_cancelled_from_outside_of_its_function_is_tried_again",
     ),
     Mutant(
@@ -1709,7 +1711,7 @@ MUTANTS = (
         "rules/codec.py",
         "    encoder.encode_into(value, text)",
         "    text += encoder.encode(value)",
-        test="tests/rules/test_codec.py::test_memory_that_is_short_is_an_error_and_does_not_end_the_process",
+        test="tests/whole/rules/test_codec.py::test_memory_that_is_short_is_an_error_and_does_not_end_the_process",
     ),
     Mutant(
         ROAD,
@@ -1948,7 +1950,7 @@ MUTANTS = (
         "            earlier = min(recent.get(job.id, 0), job.interruptions)",
         "            earlier = recent.get(job.id, 0)",
         (("broker/turn_context.py", "OutcomeKind.INTERRUPTED and job.interruptions]", "OutcomeKind.INTERRUPTED]"),),
-        test="tests/broker/test_interruptions.py::test_a_requeue_forgets_interruptions_and_keeps_their_history",
+        test="tests/whole/broker/test_interruptions.py::test_a_requeue_forgets_interruptions_and_keeps_their_history",
     ),
     Mutant(
         FENCE,
@@ -2036,7 +2038,8 @@ MUTANTS = (
         "rules/new_jobs.py",
         "    if unknown:\n        raise unknown_options(unknown, SPEC_OPTIONS, what)\n",
         "",
-        test="tests/test_unknown_options.py::test_an_unknown_option_inside_a_handler_is_the_callers_fault[thread]",
+        test="tests/whole/test_unknown_options.py::"
+        "test_an_unknown_option_inside_a_handler_is_the_callers_fault[thread]",
     ),
     Mutant(
         LIMITS,
@@ -2051,7 +2054,7 @@ MUTANTS = (
                 "from .failpoints import Failpoints, from_environment",
             ),
         ),
-        test="tests/environment/test_failpoints.py::"
+        test="tests/whole/environment/test_failpoints.py::"
         "test_a_host_that_has_not_asked_for_the_variable_goes_on_and_says_so_once",
     ),
     Mutant(
@@ -2516,7 +2519,7 @@ MUTANTS = (
         "handlers/outcomes.py",
         "        if isinstance(error, Cancel):",
         "        if False:",
-        test="tests/handlers/test_purposeful_endings.py::test_a_job_that_is_not_needed_any_more_ends_quietly",
+        test="tests/whole/handlers/test_purposeful_endings.py::test_a_job_that_is_not_needed_any_more_ends_quietly",
     ),
     Mutant(
         LANES,
@@ -2524,7 +2527,7 @@ MUTANTS = (
         "handlers/outcomes.py",
         " if _has_cause(error) else None",
         " if False else None",
-        test="tests/handlers/test_purposeful_endings.py::"
+        test="tests/whole/handlers/test_purposeful_endings.py::"
         "test_what_a_discard_was_raised_over_is_kept_with_its_traceback",
     ),
     Mutant(
@@ -2533,7 +2536,7 @@ MUTANTS = (
         "handlers/watch.py",
         "if self.lost() or self.unbegun():",
         "if self.unbegun():",
-        test="tests/handlers/test_lane_endings.py::"
+        test="tests/whole/handlers/test_lane_endings.py::"
         "test_a_thread_that_dies_under_its_lanes_is_noticed_said_and_replaced",
     ),
     Mutant(
@@ -2661,7 +2664,7 @@ MUTANTS = (
         "handlers/lane.py",
         '            if self.handler.kind != "thread":',
         '            if self.handler.kind == "task":',
-        test="tests/handlers/test_beginning.py::test_the_import_in_a_child_does_not_count_against_the_timeout",
+        test="tests/whole/handlers/test_beginning.py::test_the_import_in_a_child_does_not_count_against_the_timeout",
     ),
     Mutant(
         LANES,
@@ -2677,7 +2680,7 @@ MUTANTS = (
         "handlers/watch.py",
         "        if self.lost() or self.unbegun():",
         "        if self.lost():",
-        test="tests/handlers/test_beginning.py::test_a_child_that_imports_for_too_long_is_replaced_at_no_attempt",
+        test="tests/whole/handlers/test_beginning.py::test_a_child_that_imports_for_too_long_is_replaced_at_no_attempt",
     ),
     Mutant(
         LANES,
@@ -2685,7 +2688,7 @@ MUTANTS = (
         "handlers/lane.py",
         "        return None if self._begun else self.handle.unbegun(self)",
         "        return self.handle.unbegun(self)",
-        test="tests/handlers/test_beginning.py::test_the_timeout_in_a_child_begins_after_the_import",
+        test="tests/whole/handlers/test_beginning.py::test_the_timeout_in_a_child_begins_after_the_import",
     ),
     Mutant(
         SIGHT,
@@ -3018,7 +3021,7 @@ MUTANTS = (
         "api/runtime.py",
         "lambda: _came_after(asked, urges_from)",
         "lambda: False",
-        test="tests/boot/test_stopping.py::test_a_second_ctrl_c_ends_the_drain",
+        test="tests/whole/boot/test_stopping.py::test_a_second_ctrl_c_ends_the_drain",
     ),
     Mutant(
         LANES,
@@ -3026,7 +3029,7 @@ MUTANTS = (
         "api/runtime.py",
         "            self.environment.signal(signal.SIGINT, hear)\n",
         "            pass\n",
-        test="tests/boot/test_stopping.py::"
+        test="tests/whole/boot/test_stopping.py::"
         "test_a_second_ctrl_c_ends_the_drain_of_a_lifespan_though_the_server_has_heard_it",
     ),
     Mutant(
@@ -3299,7 +3302,7 @@ MUTANTS = (
         "stores/rabbitmq/incoming_messages.py",
         "            self._settle_kept(held, ",
         "            self._turn.settle_held(held, ",
-        test="tests/stores/rabbitmq/test_sizes.py"
+        test="tests/whole/stores/rabbitmq/test_sizes.py"
         "::test_a_result_and_data_over_the_servers_limit_end_one_job_and_one_call",
     ),
     Mutant(
@@ -3896,7 +3899,7 @@ MUTANTS = (
         "stores/controls.py",
         "after_in_child=_let_go_in_child",
         "after_in_child=_forking.release",
-        test="tests/stores/test_controls.py::test_a_forked_child_has_nothing_of_it_and_takes_nothing_away",
+        test="tests/whole/stores/test_controls.py::test_a_forked_child_has_nothing_of_it_and_takes_nothing_away",
     ),
     Mutant(
         SIGHT,
@@ -3938,7 +3941,7 @@ MUTANTS = (
         "admin/matching.py",
         "    until = asked_at if query.queued_until is None else min(asked_at, query.queued_until)\n",
         "    until = query.queued_until\n",
-        test="tests/web/test_sweeps.py::test_a_sweep_takes_none_that_was_queued_after_somebody_was_asked",
+        test="tests/whole/web/test_sweeps.py::test_a_sweep_takes_none_that_was_queued_after_somebody_was_asked",
     ),
     Mutant(
         PEOPLE,
@@ -3970,7 +3973,7 @@ MUTANTS = (
         "cli/web.py",
         "    before = os.umask(0o777 & ~mode)\n",
         "    before = os.umask(0)\n",
-        test="tests/cli/test_web.py::test_a_unix_socket_is_for_its_owner_or_whom_its_mode_lets_in",
+        test="tests/whole/cli/test_web.py::test_a_unix_socket_is_for_its_owner_or_whom_its_mode_lets_in",
     ),
     Mutant(
         PEOPLE,
@@ -3978,7 +3981,8 @@ MUTANTS = (
         "cli/web.py",
         "            except ConnectionRefusedError:\n                os.unlink(path)\n",
         "            finally:\n                os.unlink(path)\n",
-        test="tests/cli/test_web.py::test_a_socket_that_a_killed_server_has_left_is_replaced_and_a_living_ones_is_not",
+        test="tests/whole/cli/test_web.py::"
+        "test_a_socket_that_a_killed_server_has_left_is_replaced_and_a_living_ones_is_not",
     ),
     Mutant(
         PEOPLE,
@@ -3986,7 +3990,7 @@ MUTANTS = (
         "cli/web.py",
         "            signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\n",
         "",
-        test="tests/cli/test_web.py::test_a_unix_socket_is_for_its_owner_or_whom_its_mode_lets_in",
+        test="tests/whole/cli/test_web.py::test_a_unix_socket_is_for_its_owner_or_whom_its_mode_lets_in",
     ),
     Mutant(
         PEOPLE,
@@ -3994,7 +3998,7 @@ MUTANTS = (
         "cli/options.py",
         "    except (KeyError, OSError):\n",
         "    except RecursionError:\n",
-        test="tests/cli/test_web.py::test_a_user_without_a_name_acts_by_number",
+        test="tests/whole/cli/test_web.py::test_a_user_without_a_name_acts_by_number",
     ),
     Mutant(
         PEOPLE,
@@ -4010,7 +4014,7 @@ MUTANTS = (
         "handlers/outcomes.py",
         "bytes_max=rules.result_bytes_max, mends=True)",
         "bytes_max=rules.result_bytes_max)",
-        test="tests/test_jobs.py::test_half_of_a_surrogate_pair_loses_no_work",
+        test="tests/whole/test_jobs.py::test_half_of_a_surrogate_pair_loses_no_work",
     ),
     Mutant(
         PEOPLE,
@@ -4133,7 +4137,7 @@ MUTANTS = (
         "admin/matching.py",
         "    return replace(query, queued_until=until, ended_until=ended)\n",
         "    return replace(query, queued_until=until)\n",
-        test="tests/web/test_sweeps.py::test_a_sweep_takes_none_that_died_after_somebody_was_asked",
+        test="tests/whole/web/test_sweeps.py::test_a_sweep_takes_none_that_died_after_somebody_was_asked",
     ),
     Mutant(
         PEOPLE,
@@ -4936,7 +4940,7 @@ MUTANTS = (
         "doctor/evidence.py",
         "        return [boot for boot in self.living if boot.view is None]\n",
         "        return []\n",
-        test="tests/doctor/test_process_checks.py::test_what_a_stopped_runtime_would_say_is_unknown",
+        test="tests/whole/doctor/test_process_checks.py::test_what_a_stopped_runtime_would_say_is_unknown",
     ),
     Mutant(
         SIGHT,
@@ -4944,7 +4948,8 @@ MUTANTS = (
         "doctor/lock_checks.py",
         "    elif state.is_write_locked and _stays_locked(seen):\n",
         "    elif False:\n",
-        test="tests/doctor/test_lock_checks.py::test_a_write_lock_of_whom_the_system_does_not_name_is_seen_to_be_held",
+        test="tests/whole/doctor/test_lock_checks.py::"
+        "test_a_write_lock_of_whom_the_system_does_not_name_is_seen_to_be_held",
     ),
     Mutant(
         SIGHT,
@@ -5008,7 +5013,7 @@ MUTANTS = (
         "web/static/page.js",
         'document.querySelector("form [data-changed], tbody [name=id]:checked")',
         'document.querySelector("form [data-changed]")',
-        test="tests/web/test_browser.py::test_rows_stay_where_they_are_while_one_is_selected",
+        test="tests/whole/web/test_browser.py::test_rows_stay_where_they_are_while_one_is_selected",
     ),
     Mutant(
         SIGHT,
@@ -5243,7 +5248,7 @@ MUTANTS = (
         "handlers/processes.py",
         "            else:\n                child.end()\n",
         "",
-        test="tests/handlers/test_beginning.py::test_a_child_ends_whose_job_was_taken_back_while_it_imported",
+        test="tests/whole/handlers/test_beginning.py::test_a_child_ends_whose_job_was_taken_back_while_it_imported",
     ),
     Mutant(
         LANES,
@@ -5317,7 +5322,7 @@ MUTANTS = (
         "handlers/processes.py",
         "(self._lines, self._orders, self._words)",
         "(self._lines, self._orders)",
-        test="tests/handlers/test_processes.py::"
+        test="tests/whole/handlers/test_processes.py::"
         "test_a_child_that_queues_with_a_bad_option_gets_an_error_and_its_lane_goes_on",
     ),
     Mutant(
@@ -5342,7 +5347,7 @@ MUTANTS = (
         "handlers/processes.py",
         "                self._orders.close()\n                self._words.close()\n                raise\n",
         "                raise\n",
-        test="tests/handlers/test_processes.py::test_a_job_that_can_have_no_child_process_waits_for_its_back_off",
+        test="tests/whole/handlers/test_processes.py::test_a_job_that_can_have_no_child_process_waits_for_its_back_off",
     ),
     Mutant(
         LANES,
@@ -5408,7 +5413,7 @@ MUTANTS = (
         "cli/web.py",
         " and os.stat(path).st_ino == made:",
         ":",
-        test="tests/cli/test_web.py::test_a_server_removes_no_socket_but_its_own_when_it_ends",
+        test="tests/whole/cli/test_web.py::test_a_server_removes_no_socket_but_its_own_when_it_ends",
     ),
     Mutant(
         SLOTS,

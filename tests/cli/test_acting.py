@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import signal
 import sqlite3
-import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
@@ -676,23 +673,3 @@ def test_a_name_that_nobody_knows_is_paused_and_said_to_be_unknown(file, dead, c
     printed = capsys.readouterr()
     assert "did you mean 'fails'?" in printed.err
     assert printed.out == "no job of fials is started until it is resumed\n"
-
-
-def test_a_sweep_that_is_interrupted_says_how_far_it_has_come(runtime, file):
-    with runtime() as rt:
-        for _ in range(10):
-            rt.jobs.queue_many([("work", None)] * 500)
-    command = [sys.executable, "-m", "lamplighter", "jobs", "cancel", "--where", "state:queued", "--yes"]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ)
-    ) as sweeping:
-        assert sweeping.stderr is not None and sweeping.stdout is not None
-        assert "of 5,000" in next(iter(sweeping.stderr))
-        sweeping.send_signal(signal.SIGINT)
-        told = sweeping.stdout.read()
-
-    assert sweeping.returncode == 130
-    done = int(told.removeprefix("cancelled ").removesuffix(" jobs\n").replace(",", ""))
-    cancelled = sum(state == "cancelled" for state in states(file).values())
-    # The turn that was under way may have been committed.
-    assert 0 < done <= cancelled <= done + 500 < 5_000

@@ -6,7 +6,6 @@ import importlib.metadata
 import io
 import json
 import re
-import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
@@ -347,18 +346,6 @@ def test_arguments_that_make_no_sense_exit_with_2(arguments, capsys):
     assert main(arguments) == 2
 
 
-def test_the_package_can_be_run_and_does_not_mind_a_reader_that_has_seen_enough(log):
-    command = [sys.executable, "-m", "lamplighter", "trace", "--actor", "broker", log]
-    whole = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert whole.stdout.startswith("actor broker\n")
-
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as cut:
-        assert cut.stdout is not None
-        assert cut.stderr is not None
-        cut.stdout.close()
-        assert cut.stderr.read() == b""
-
-
 NOT_TEXT = "\udcff"
 """An argument that is not UTF-8, as Python gives it."""
 
@@ -463,18 +450,6 @@ def test_a_command_whose_streams_were_closed_ends_as_ever(monkeypatch, tmp_path,
         monkeypatch.setattr(sys, name, None)
 
     assert main([*words, "--store", str(tmp_path / "jobs.db")]) == (1 if "requeue" in words else 0)
-
-
-@pytest.mark.parametrize("healthy", [True, False])
-def test_an_audit_that_nobody_reads_to_its_end_does_not_say_that_all_is_well(tmp_path, healthy):
-    lines = clean_run().lines
-    log = write_log(tmp_path / "app.log", lines if healthy else without(lines, index_of(lines, "job.claimed")))
-    command = [sys.executable, "-m", "lamplighter", "audit", str(log)]
-
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as cut:
-        assert cut.stdout is not None
-        cut.stdout.close()
-        assert cut.wait() == (141 if healthy else 1)
 
 
 def test_a_terminal_gets_colours_and_without_rich_the_same_words(log, monkeypatch, capsys):

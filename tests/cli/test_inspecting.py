@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import signal
 import sqlite3
-import subprocess
-import sys
 import threading
 from contextlib import closing
 from pathlib import Path
@@ -238,16 +235,3 @@ def test_no_store_at_all_is_a_mistake(monkeypatch, capsys):
 
     assert main(["names", "list"]) == 2
     assert "expected --store ADDRESS, or $LAMPLIGHTER_STORE to be set" in capsys.readouterr().err
-
-
-def test_what_is_watched_is_shown_again_and_again_until_ctrl_c(filled, capsys):
-    command = [sys.executable, "-m", "lamplighter", "jobs", "count", "--watch", "0.1"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as watching:
-        assert watching.stdout is not None
-        counts = (line for line in watching.stdout if line.startswith("dead"))
-        assert [next(counts).split() for _ in range(3)] == [["dead", "1"]] * 3
-        watching.send_signal(signal.SIGINT)
-
-    assert watching.returncode == 130
-    assert main(["jobs", "count", "--watch", "0"]) == 2
-    assert "expected --watch to be 0.1 s or more" in capsys.readouterr().err

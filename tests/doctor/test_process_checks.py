@@ -9,25 +9,12 @@ import time
 from pathlib import Path
 
 import pytest
-from lamplighter.admin.control_client import ControlClient
 from lamplighter.doctor import process_checks
-from lamplighter.messages.views import RuntimeView
 from lamplighter.rules.restart_budget import RestartBudget
 
-from .kit import DAY, PATIENCE, WORKER, found, levels, new_store, program, stop
+from .kit import DAY, found, levels, new_store
 
 ALL = ("lanes.zombie", "actors.restarts", "process")
-
-CROWDED = """
-    import resource, sys
-    resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
-    from lamplighter import Runtime
-
-    with Runtime(sys.argv[1]):
-        files = [open("/dev/null") for _ in range(70)]
-        print("started", flush=True)
-        sys.stdin.read()
-"""
 
 
 @pytest.fixture
@@ -45,14 +32,6 @@ def test_a_runtime_that_fares_well_is_well(path, runtime, check):
 @pytest.mark.parametrize("check", ALL)
 def test_where_no_runtime_is_nothing_is_said_to_be_well(path, check):
     assert levels(found(path, check)) == ["note"]
-
-
-@pytest.mark.parametrize("check", [*ALL, "names.differ"])
-def test_what_a_stopped_runtime_would_say_is_unknown(path, check):
-    with program(WORKER, path) as process:
-        stop(process)
-
-        assert levels(found(path, check, timeout=0.2)) == ["unknown"]
 
 
 def test_a_hung_thread_is_told_with_where_it_is(path, runtime, recorder):
@@ -118,19 +97,6 @@ def test_an_actor_that_is_not_started_again_is_an_error(path, runtime, recorder)
 
     assert finding.level == "error"
     assert "handler:work" in finding.evidence
-
-
-def test_a_process_that_has_most_of_its_files_open_is_told(path):
-    with program(CROWDED, path):
-        (boot,) = ControlClient(str(path)).entered()
-        used = ControlClient(str(path), PATIENCE).ask(boot, "view", RuntimeView).process
-
-        (finding,) = found(path, "process")
-
-    assert finding.level == "warning"
-    assert f"boot {boot} " in finding.evidence
-    assert "of 100 files open" in finding.evidence
-    assert used.descriptors_max == 100
 
 
 def test_a_process_with_more_threads_than_anybody_means_is_told(path, runtime, monkeypatch):

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -132,26 +129,6 @@ def test_where_no_system_tells_of_mounts_that_is_unknown(path, monkeypatch, tmp_
     monkeypatch.setattr(presence, "MOUNTS", tmp_path / "none")
 
     assert levels(found(path, "store.network")) == ["unknown"]
-
-
-def test_a_file_that_is_mounted_alone_is_told(path, tmp_path):
-    if shutil.which("unshare") is None or subprocess.run(["unshare", "-rm", "true"], check=False).returncode:
-        pytest.skip("this user may not mount anything")
-    mounted = tmp_path / "alone.db"
-    mounted.touch()
-    doctor = f"{sys.executable} -m lamplighter doctor --only store.network -s {mounted}"
-
-    ran = subprocess.run(
-        ["unshare", "-rm", "sh", "-c", f"mount --bind {path} {mounted} && {doctor}"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        cwd="/",
-    )
-
-    assert ran.returncode == 1
-    assert "the file is mounted alone" in ran.stdout
 
 
 def test_one_owner_and_one_mode_are_well(path, runtime):

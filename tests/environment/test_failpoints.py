@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import ast
 import inspect
-import os
 import random
-import signal
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from lamplighter import Runtime, StoreUnavailable, UsageError
@@ -178,65 +173,6 @@ def test_a_job_is_done_although_a_point_on_its_way_fails_once(
         assert rt.jobs.join(job, timeout=15).result == 7
 
     assert rt.jobs.counts("work")["done"] >= 2
-
-
-HOST = """
-import os, sys
-from lamplighter import Runtime
-from lamplighter.environment import Environment
-from lamplighter.environment.failpoints import from_environment
-
-def say(*words):
-    # A line at a time: several threads say something.
-    os.write(1, (" ".join(words) + os.linesep).encode())
-
-plain = "plain" in sys.argv
-runtime = Runtime("jobs.db", environment=None if plain else Environment(failpoints=from_environment()))
-runtime.subscribe(lambda event: say(event["variable"], event["value"]), ["failpoints.unheeded"])
-runtime.jobs.add_handler("work", lambda job: say("ran"))
-with runtime:
-    job = runtime.jobs.queue("work", id="order-7")
-    say("queued")
-    say(runtime.jobs.join(job, timeout=15).state.value)
-"""
-
-
-def run_host(folder: Path, armed: str, *how: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", HOST, *how],
-        cwd=folder,
-        env={**os.environ, VARIABLE: armed},
-        timeout=60,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def test_the_variable_kills_a_process_at_a_point_and_the_next_one_finishes_its_job(tmp_path: Path) -> None:
-    killed = run_host(tmp_path, "lane.returned=kill")
-    after = run_host(tmp_path, "")
-
-    # The lane may be killed before the main thread has said that the job is queued.
-    assert killed.returncode == -signal.SIGKILL
-    assert set(killed.stdout.splitlines()) in ({"ran"}, {"queued", "ran"})
-    assert (after.returncode, sorted(after.stdout.splitlines())) == (0, ["done", "queued", "ran"])
-
-
-def test_a_variable_that_cannot_be_read_stops_a_host_at_once_and_says_why(tmp_path: Path) -> None:
-    ran = run_host(tmp_path, "lane.retrned=kill")
-
-    assert ran.returncode == 1
-    assert "UsageError: LAMPLIGHTER_FAILPOINTS: expected the name of a failpoint" in ran.stderr
-    assert not (tmp_path / "jobs.db").exists()
-
-
-@pytest.mark.parametrize("armed", ["lane.returned=kill", "lane.retrned=kill"])
-def test_a_host_that_has_not_asked_for_the_variable_goes_on_and_says_so_once(tmp_path: Path, armed: str) -> None:
-    ran = run_host(tmp_path, armed, "plain")
-
-    assert ran.returncode == 0
-    assert sorted(ran.stdout.splitlines()) == [f"LAMPLIGHTER_FAILPOINTS {armed}", "done", "queued", "ran"]
 
 
 def test_nothing_is_armed_unless_the_variable_is_set_and_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

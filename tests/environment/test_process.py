@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
-import sys
 
 import pytest
-from lamplighter.environment.process import measured, state_of
+from lamplighter.environment.process import measured
 
 pytestmark = pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="only Linux says it")
 
@@ -21,17 +18,3 @@ def test_one_more_open_file_and_thread_are_counted():
     assert after.descriptors == before.descriptors + 1
     assert before.threads >= 1
     assert before.rss_bytes > 1_000_000
-
-
-def test_a_stopped_process_is_told_from_one_that_runs_and_one_that_is_gone():
-    child = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
-    runs = state_of(child.pid)
-    os.kill(child.pid, signal.SIGSTOP)
-    os.waitid(os.P_PID, child.pid, os.WSTOPPED)
-    stopped = state_of(child.pid)
-    child.kill()
-    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-    unburied = state_of(child.pid)
-    child.wait()
-
-    assert (runs, stopped, unburied, state_of(child.pid)) == ("running", "stopped", "gone", "gone")

@@ -309,18 +309,6 @@ def test_a_timed_out_task_is_cancelled(timed, time):
     assert cancelled.wait(5)
 
 
-@pytest.mark.parametrize("isolation", ["thread", "process"])
-def test_a_handler_sees_how_many_attempts_its_job_has(runtime, importable, isolation):
-    counts = importable("counts", "def says(job): return job.max_attempts\n")
-    rt = runtime()
-    rt.jobs.add_handler("work", counts.says, isolation=isolation, max_attempts=3)
-
-    jobs = [rt.jobs.queue("work"), rt.jobs.queue("work", max_attempts=7)]
-
-    assert [job.max_attempts for job in jobs] == [None, 7]
-    assert [rt.jobs.join(job, timeout=20).result for job in jobs] == [3, 7]
-
-
 def test_a_failed_job_is_tried_again_until_it_succeeds(runtime):
     rt = runtime()
 
@@ -598,76 +586,6 @@ def test_too_many_hung_lanes_halt_their_handler_until_they_end_each_time(timed, 
         assert (status, before) == ("red", "queued")
         assert rt.jobs.join(job, timeout=10).result == "free"
         recorder.until(lambda: rt.health().status == "green", "the hung ones to have ended")
-
-
-LANE_FUNCTIONS = """
-import os, time
-
-def pid(job):
-    job.progress(1, 2)
-    job.log.info("from the child")
-    return [os.getpid(), job.queue("child", job.data).id]
-
-def hang(job):
-    time.sleep(60)
-
-def die(job):
-    os._exit(3)
-
-def fail(job):
-    raise ValueError("in the child")
-"""
-
-
-@pytest.fixture
-def functions(importable):
-    return importable("lane_functions", LANE_FUNCTIONS)
-
-
-def test_a_process_lane_runs_in_another_process_and_can_queue(runtime, functions):
-    import os
-
-    rt = runtime()
-    rt.jobs.add_handler("work", functions.pid, isolation="process")
-
-    pid, child = finish(rt, "work", "hello").result
-
-    assert pid != os.getpid()
-    assert rt.jobs.get(child).data == "hello"
-
-
-def test_a_failure_in_a_process_is_told_with_its_traceback(runtime, functions):
-    rt = runtime()
-    rt.jobs.add_handler("work", functions.fail, isolation="process", max_attempts=1)
-
-    dead = ending(rt, "work")
-
-    assert dead.error == "ValueError: in the child"
-    first, where, *_ = dead.traceback.splitlines()
-    assert first == "Traceback (most recent call last):"
-    assert "lane_functions.py" in where, "how the function came to be called is of no interest"
-
-
-def test_a_process_lane_that_hangs_is_killed_for_real(runtime, recorder, functions):
-    rt = runtime()
-    rt.jobs.add_handler("work", functions.hang, isolation="process", timeout=0.5, max_attempts=1)
-
-    assert "timed out" in ending(rt, "work").error
-    recorder.until(lambda: not rt.boot.lanes.open(), "the lane to end")
-    assert rt.health().abandoned == ()
-
-
-def test_a_job_that_kills_its_process_each_time_is_dead_as_poison(runtime, functions):
-    # After the second time it is a suspect, and nothing but the turn that says so makes the next attempt come.
-    rt = runtime()
-    rt.jobs.add_handler("work", functions.die, isolation="process")
-
-    dead = ending(rt, "work")
-
-    assert dead.reason.startswith("poison: interrupted 3 times")
-    assert [(one.outcome, one.error) for one in rt.jobs.attempts(dead)] == [
-        ("interrupted", "its process exited with code 3")
-    ] * 3
 
 
 def test_jobs_of_a_removed_handler_wait_for_the_next_one(runtime):

@@ -234,20 +234,6 @@ def test_a_coroutine_says_where_it_is(timed, time, recorder, blocks):
     assert ("release.wait(JOIN_SECONDS_MAX)" if blocks else "await asyncio.sleep(0.01)") in stack
 
 
-def test_a_child_process_is_told_of_too(timed, time, recorder, importable):
-    module = importable("slow_child", "def work(job):\n    if job.data == 'slow':\n        job.sleep(15)\n")
-    rt = timed()
-    rt.jobs.add_handler("work", module.work, isolation="process")
-    for _ in range(RUNS_MIN):
-        rt.jobs.join(rt.jobs.queue("work"), timeout=JOIN_SECONDS_MAX)
-    job = rt.jobs.queue("work", "slow")
-    recorder.wait_for("job.started", job_id=job.id)
-    time.advance(61)
-
-    assert recorder.wait_for("job.slow", job_id=job.id)["seconds"] == 61.0
-    rt.jobs.cancel(job)
-
-
 def test_the_usual_time_is_the_median_of_the_newest_runs():
     usual = DurationBaseline(Limits())
     for _ in range(RUNS_MIN - 1):

@@ -15,7 +15,7 @@ from lamplighter import configure_logging
 from lamplighter.environment.failpoints import Failpoints
 from lamplighter.log.emitter import NOBODY, Log, Said
 
-from support.logs import alone, run_script, whole_and_torn
+from support.logs import alone
 
 pytestmark = pytest.mark.usefixtures("logging_as_before")
 
@@ -175,41 +175,3 @@ def test_the_level_of_a_sink_counts(tmp_path, lines):
         log.emit_all((Said("job.done", NOBODY, JOBS), Said("job.dead", NOBODY, "d")), of_job)
 
     assert lines() == [("job.dead", 4, "d")]
-
-
-def test_a_disk_that_fills_within_a_write_keeps_whole_lines_and_the_rest_is_counted(tmp_path):
-    script = """
-import resource, threading
-from lamplighter import configure_logging
-from lamplighter.environment.failpoints import Failpoints
-from lamplighter.log.emitter import NOBODY, Log, Said
-
-class Clock:
-    def now(self):
-        return 1.0
-
-def say(sizes):
-    log.emit_all((Said("job.dead", NOBODY, sizes),), lambda event, size: {"reason": "x" * size})
-
-configure_logging("app.log", console=False)
-log = Log(None, "boot", Clock(), waiting_max=10, lock=threading.Lock(), failpoints=Failpoints())
-resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
-say([100, 100, 1000, 100])
-say([100])
-resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-say([100, 100])
-"""
-    run_script(script, tmp_path)
-
-    whole, torn = whole_and_torn(tmp_path / "app.log")
-
-    assert torn == 1
-    assert [(line["event"], line["seq"]) for line in whole] == [
-        ("job.dead", 1),
-        ("job.dead", 2),
-        ("log.dropped", 7),
-        ("job.dead", 8),
-        ("job.dead", 9),
-    ]
-    # As many as there are numbers missing: to say so was tried in vain once.
-    assert whole[2]["count"] == 4

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -70,34 +67,6 @@ def test_what_an_older_version_has_stored_is_written_too() -> None:
     }
 
 
-SETS = """
-from dataclasses import dataclass
-from lamplighter.rules.codec import encode
-
-@dataclass
-class Tagged:
-    tags: set
-
-print(encode([{"a", "b", "c", 1}, Tagged({"a", "b", "c"})], what="data", bytes_max=100))
-"""
-
-
-def test_a_set_has_one_order_in_every_process() -> None:
-    """The id of a schedule is made of its data. Text hashes differently in each process."""
-    texts = {
-        subprocess.run(
-            [sys.executable, "-c", SETS],
-            env={**os.environ, "PYTHONHASHSEED": seed},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for seed in ("1", "2", "3")
-    }
-
-    assert texts == {'[["a","b","c",1],{"tags":["a","b","c"]}]\n'}
-
-
 @pytest.mark.parametrize("inner", [7, [], "x"])
 def test_data_may_nest_just_so_deep(inner: Any) -> None:
     def nested(depth: int) -> Any:
@@ -126,48 +95,3 @@ def test_the_ids_of_a_lifes_jobs_rise_and_two_lives_have_none_in_common() -> Non
     assert {len(one) for one in ids} == {28}
     # Nobody who knows some of them knows the next.
     assert len({one[-8:] for one in ids}) > 990
-
-
-SHORT = """
-import resource, sys
-from lamplighter.log.json_line import to_json
-from lamplighter.rules.codec import checksum, encode, encode_own
-
-large, many = "z" * 100_000, ["z"] * 500
-values = [large, many, [large, many]]
-makers = [
-    lambda value: encode(value, what="data", bytes_max=10**9),
-    encode_own,
-    checksum,
-    lambda value: to_json({"data": value}),
-]
-# An iterator needs memory too, so it is made while there is some.
-calls = iter([(make, value) for make in makers for value in values])
-size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (size + 20 * 2**20, resource.getrlimit(resource.RLIMIT_AS)[1]))
-held = []
-for size in (1_000_000, 50_000, 2_000):
-    try:
-        while True:
-            held.append(bytearray(size))
-    except MemoryError:
-        continue
-refused = 0
-for make, value in calls:
-    try:
-        make(value)
-    except MemoryError:
-        refused += 1
-held.clear()
-print(refused)
-"""
-
-
-@pytest.mark.skipif(
-    not sys.platform.startswith("linux"), reason="elsewhere the memory of a process cannot be limited so"
-)
-def test_memory_that_is_short_is_an_error_and_does_not_end_the_process() -> None:
-    ran = subprocess.run([sys.executable, "-P", "-c", SHORT], capture_output=True, text=True, check=False, timeout=60)
-
-    assert ran.returncode == 0, (ran.returncode, ran.stderr)
-    assert int(ran.stdout) > 0

@@ -5,9 +5,6 @@ from __future__ import annotations
 import os
 import threading
 
-import pytest
-from lamplighter import NotStarted
-
 
 def start_and_stop(runtime):
     with runtime:
@@ -51,29 +48,6 @@ def test_a_link_is_followed_when_the_runtime_is_made(runtime, tmp_path):
     link.symlink_to("new")
 
     assert start_and_stop(rt) == ["accepted"]
-
-
-@pytest.mark.parametrize("path", ["jobs.db", ":memory:"])
-def test_in_a_forked_child_every_call_says_that_it_was_started_before_the_fork(runtime, tmp_path, monkeypatch, path):
-    monkeypatch.chdir(tmp_path)
-    rt = runtime(path)
-    read, write = os.pipe()
-
-    child = os.fork()
-    if child == 0:
-        for call in (rt.jobs.list, rt.jobs.list, rt.tree, lambda: rt.jobs.queue("mail")):
-            try:
-                call()
-                os.write(write, b"went through ")
-            except NotStarted as error:
-                os.write(write, b"ok " if "before a fork" in str(error) else str(error).encode())
-        os._exit(0)
-    os.waitpid(child, 0)
-    os.close(write)
-    said = os.read(read, 1000)
-    os.close(read)
-
-    assert said == b"ok ok ok ok "
 
 
 def test_a_store_reached_through_a_link_is_the_same_store_and_nobody_is_robbed(runtime, recorder, tmp_path):

@@ -7,9 +7,6 @@ import os
 import shutil
 import socket
 import stat
-import subprocess
-import sys
-import textwrap
 import threading
 import time as walltime
 
@@ -297,45 +294,6 @@ def test_what_the_dead_have_left_is_buried_with_them_or_tidied_away(tmp_path):
 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["known.ctl", "living.ctl", "living.lock"]
     place.leave("living")
-
-
-FORKS = """
-    import os, signal, sys, time
-    from pathlib import Path
-    from lamplighter.environment.threads import spawn
-    from lamplighter.stores.controls import SocketControls
-
-    made = SocketControls(Path(sys.argv[1]), "one", time.monotonic)
-    made.serve(lambda line: b"parent\\n", spawn)
-    before = set(os.listdir("/dev/fd"))
-    if os.fork() == 0:
-        left = [fd for fd in before if os.path.exists(f"/dev/fd/{fd}") and "socket" in os.readlink(f"/dev/fd/{fd}")]
-        made.close()
-        print(os.getpid(), left, flush=True)
-        signal.pause()
-    signal.pause()
-"""
-
-
-def test_a_forked_child_has_nothing_of_it_and_takes_nothing_away(tmp_path):
-    if not os.path.exists("/proc/self/fd"):
-        pytest.skip("only Linux says what a descriptor is")
-    host = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(FORKS), str(tmp_path)], stdout=subprocess.PIPE, text=True
-    )
-    child, left = host.stdout.readline().split(" ", 1)
-    sockets = {"one": tmp_path / "one.ctl"}
-
-    by_parent = ask_all(sockets, b"hello\n", PATIENCE, walltime.monotonic)["one"]
-    host.kill()
-    host.wait()
-    by_nobody = ask_all(sockets, b"hello\n", PATIENCE, walltime.monotonic)["one"]
-
-    os.kill(int(child), 9)
-    host.stdout.close()
-    assert left.strip() == "[]"
-    assert (by_parent.answer, by_parent.pid) == (b"parent", host.pid)
-    assert "nobody answers" in by_nobody.why
 
 
 def test_while_nobody_asks_its_thread_does_not_wake(serve, monkeypatch):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -152,25 +150,3 @@ def test_what_hypothesis_prints_can_be_given_to_a_simulation() -> None:
         repr(Simulation(register, chance=Choices([0, 3, 0, 0], 0.25)))
         == "Simulation(register, chance=Choices([0, 3], floor=0.25))"
     )
-
-
-@pytest.mark.skipif(sys.version_info >= (3, 12), reason="there Hypothesis traces by sys.monitoring")
-def test_a_phase_that_would_hang_is_refused_and_it_is_said_what_to_write() -> None:
-    code = """
-from hypothesis import given, settings
-from lamplighter.testing import simulations
-
-@given(simulations(lambda runtime: None))
-@settings(deadline=None, database=None)
-def test(sim):
-    with sim:
-        pass
-
-test()
-"""
-
-    # In a process of its own: a failure is what makes Hypothesis trace, and hang.
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
-
-    assert ran.returncode == 1
-    assert "UsageError: expected settings(phases=PHASES)" in ran.stderr

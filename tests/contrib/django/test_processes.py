@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -131,29 +130,6 @@ def test_a_coroutine_is_run_though_django_lets_no_loop_touch_a_connection(worker
 def test_a_name_without_a_handler_is_told_to_whoever_runs_the_command(shop: None) -> None:
     with pytest.raises(CommandError, match="'receipt'"):
         call_command("lamplighter", "run", "--only", "recept")
-
-
-def test_a_handler_in_a_child_process_has_django_set_up(
-    worker: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from django.conf import settings
-    from shop.models import Order
-
-    (tmp_path / "heavy_jobs.py").write_text(
-        "from lamplighter.contrib.django import runtime\n"
-        "from shop.models import Order\n"
-        "def heavy(job): return [Order.objects.count(), runtime.boot is None]\n"
-    )
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setenv("SHOP_DATA", str(settings.DATA_DIR))
-    monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "mysite.settings")
-    heavy = importlib.import_module("heavy_jobs").heavy
-
-    handler = worker.jobs.add_handler("heavy", heavy, isolation="process")
-    job = worker.jobs.join(worker.jobs.queue("heavy"), timeout=JOIN_SECONDS_MAX)
-    worker.jobs.remove_handler(handler)
-
-    assert job.result == [Order.objects.count(), True]
 
 
 def test_a_process_that_cannot_start_serves_its_request_and_starts_at_a_later_one(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -154,23 +153,6 @@ def test_outside_of_requests_the_first_call_starts_a_producer(served: Served) ->
     boot = runtime_of(app).boot
     assert boot is not None
     assert not boot.share.works
-
-
-def test_a_forked_child_starts_a_producer_of_its_own(served: Served) -> None:
-    app = served.make()
-    ask(app, "/queue/work")
-
-    child = os.fork()
-    if child == 0:
-        try:
-            ask(app, "/queue/work")
-            runtime_of(app).stop()
-        except BaseException:
-            os._exit(1)
-        os._exit(0)
-
-    assert os.waitpid(child, 0)[1] == 0
-    assert rows(served.folder / "instance" / "app.db", "select count(*) from lamplighter_jobs") == [(2,)]
 
 
 def test_a_transaction_that_has_written_queues_in_the_first_request_of_a_process(served: Served) -> None:

@@ -213,21 +213,6 @@ def test_a_job_that_was_timed_out_is_one_report_whatever_it_raised_then(
     assert sent.transactions[0]["contexts"]["trace"]["status"] == "deadline_exceeded"
 
 
-def test_an_error_in_a_child_process_is_reported_by_its_line(
-    runtime: Any, recorder: Any, sent: Kept, importable: Any
-) -> None:
-    broken = importable("broken_in_a_child", "def breaks(job): raise ValueError('no')\n")
-    rt = runtime(carriers=[SentryCarrier()])
-    rt.jobs.add_handler("work", broken.breaks, isolation="process", max_attempts=1)
-    rt.jobs.queue("work")
-    recorder.wait_for("job.dead")
-    rt.stop()
-
-    (event,) = sent.errors
-    assert event["logentry"]["message"] == "job.dead: ValueError: no"
-    assert "in breaks" in event["extra"]["traceback"]
-
-
 def test_other_loggers_are_reported_as_ever(sent: Kept) -> None:
     SentryCarrier()
 

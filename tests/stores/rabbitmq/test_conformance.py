@@ -1,4 +1,4 @@
-"""The RabbitMQ store keeps the promises of the port, but for what it declares; on the model, and on a real server."""
+"""The RabbitMQ store keeps the promises of the port, but for what it declares; here on the model of a server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import pytest
 from lamplighter.environment.clock import SystemClock
 from lamplighter.messages.jobs import JobRecord
 from lamplighter.messages.queries import JobQuery
-from lamplighter.stores.rabbitmq.address import parse_address
 from lamplighter.stores.rabbitmq.environment import StoreEnvironment
 from lamplighter.stores.rabbitmq.store import RabbitStore
 from lamplighter.stores.rabbitmq.topology import DEAD, job_queue
@@ -21,8 +20,6 @@ from support.conformance.kit import DONE, FAILED, NOW, SUCCEEDED, new, put, take
 from support.conformance.suite import StoreConformance
 from support.rabbitmq.model import ModelServer
 from support.rabbitmq.model_link import ModelLink
-
-from ...whole.stores.rabbitmq.kit import link_to
 
 QUIET_SECONDS = 0.03
 """When nothing has come for so long, after the queue was empty, then nothing will."""
@@ -108,19 +105,6 @@ class TestOnTheModel(StoreConformance):
     def make_store(self, place):
         return PatientStore(
             "amqp://model", ModelLink(self.server), partial(ModelLink, self.server), environment=its_environment()
-        )
-
-
-class TestOnAServer(StoreConformance):
-    cannot = CANNOT
-
-    @pytest.fixture(autouse=True)
-    def address(self, wiped_url):
-        self.url = wiped_url
-
-    def make_store(self, place):
-        return PatientStore(
-            str(parse_address(self.url)), link_to(self.url), partial(link_to, self.url), environment=its_environment()
         )
 
 

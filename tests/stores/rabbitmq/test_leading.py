@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import signal
 from collections.abc import Sequence
 from concurrent.futures import Future
-from pathlib import Path
 
 import pytest
 from lamplighter import StoreUnavailable
 from lamplighter.messages.boots import BootRecord
 from lamplighter.stores.rabbitmq import leading, topology
-from lamplighter.stores.rabbitmq.leading import HEARTBEAT_SECONDS, LEASE_SECONDS, UNSEEN_PULSES_MAX
+from lamplighter.stores.rabbitmq.leading import LEASE_SECONDS, UNSEEN_PULSES_MAX
 from lamplighter.stores.rabbitmq.link import PULSE_SECONDS, Arrival, Message, Sent, Wanted
 from lamplighter.stores.rabbitmq.session import LEADER_SECONDS_MAX
 from lamplighter.stores.rabbitmq.store import RabbitStore
@@ -20,8 +18,6 @@ from lamplighter.stores.rabbitmq.store import RabbitStore
 from support.conformance.kit import NOW
 from support.rabbitmq.model_link import ModelLink
 
-from ...faults.kit import eventually
-from ...whole.stores.rabbitmq.kit import Effects, Fleet
 from .model_world import World
 from .test_ledger import paused, started, world
 
@@ -219,22 +215,3 @@ def test_a_producer_that_does_not_lead_has_no_second_connection(world: World) ->
 
     assert producer._leading._candidacy is None
     assert [consumer.link for consumer in world.server.queues[topology.LEDGER].consumers] == [ledger_link(leader)]
-
-
-@pytest.mark.timeout(300)
-def test_a_process_that_is_stopped_is_replaced_long_before_its_heartbeat_is_missed(
-    url: str, tmp_path: Path, runtime
-) -> None:
-    with Fleet(url, Effects(tmp_path / "effects"), tmp_path, "--every-second") as fleet:
-        fleet.start(1)
-        (leader,) = fleet.hosts
-        leader.expect("leads")
-        leader.expect("started")
-        leader.process.send_signal(signal.SIGSTOP)
-        try:
-            # With the default heartbeat of 30 s the server would find out after more than a minute.
-            one = runtime(url)
-            eventually(lambda: one.current_boot.get().store.leads, 4 * HEARTBEAT_SECONDS, what="another leader")
-        finally:
-            leader.process.send_signal(signal.SIGCONT)
-        fleet.end()

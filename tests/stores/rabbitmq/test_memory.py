@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import Future
 from functools import partial
-from queue import SimpleQueue
 from sys import getsizeof
 
 import pytest
-from lamplighter import NotSupported, StaleClaim, StoreUnavailable
+from lamplighter import StoreUnavailable
 from lamplighter.messages.jobs import JobRecord
 from lamplighter.messages.outcomes import Outcome, OutcomeKind, Policy
 from lamplighter.messages.queries import JobQuery
@@ -25,7 +24,6 @@ from support.rabbitmq.model_link import ModelLink
 
 from .test_conformance import PatientStore, its_environment
 
-JOIN_SECONDS = 15.0
 LOST = Outcome(kind=OutcomeKind.INTERRUPTED, reason="its process died", error="its process died", blamed=True)
 BIG = "x" * 10_000
 
@@ -196,32 +194,3 @@ def test_a_boot_that_stops_excuses_the_attempts_that_it_has_begun_and_no_others(
         turn.boots.note_stop("b")
         turn.jobs.settle(claimed, SUCCEEDED, DONE)
     assert store.state.shared.marks == {"b": [NOW]}, "its attempt has ended, so none of its has killed a process"
-
-
-def test_a_token_that_was_used_is_stale_and_its_own_ending_twice_is_one(url: str, runtime) -> None:
-    web, worker, tokens = runtime(url), runtime(url), SimpleQueue()
-    worker.jobs.add_handler("work", lambda job: tokens.put(job.token), auto_done=False)
-    job = web.jobs.queue("work")
-    token = tokens.get(timeout=JOIN_SECONDS)
-
-    worker.jobs.mark_done(token, 7)
-    worker.jobs.mark_done(token, 7)
-
-    assert web.jobs.join(job, timeout=JOIN_SECONDS).result == 7
-    with pytest.raises(StaleClaim, match="no longer holds it"):
-        worker.jobs.mark_done(f"{job.id}:7")
-    assert worker.jobs.cancel(job).state == "done"
-    with pytest.raises(NotSupported, match="can be found by its id"):
-        worker.jobs.requeue(job)
-
-
-def test_a_token_is_stale_once_its_attempt_has_timed_out_and_another_decides(url: str, runtime) -> None:
-    worker, tokens = runtime(url), SimpleQueue()
-    worker.jobs.add_handler("work", lambda job: tokens.put(job.token), auto_done=False, timeout=0.2, backoff=[0.1])
-    job = worker.jobs.queue("work")
-    first, second = tokens.get(timeout=JOIN_SECONDS), tokens.get(timeout=JOIN_SECONDS)
-
-    with pytest.raises(StaleClaim):
-        worker.jobs.mark_done(first)
-
-    assert (first.partition(":")[0], second.partition(":")[0]) == (job.id, job.id)

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from lamplighter import LamplighterError, ResultLost, UsageError
+from lamplighter import LamplighterError, UsageError
 
 from support.conformance.kit import DONE, NOW, SUCCEEDED, new, put, take
 from support.rabbitmq.model import ModelServer
@@ -16,7 +16,6 @@ from support.rabbitmq.model_link import ModelLink
 from ...whole.stores.rabbitmq.conftest import own_server
 from .test_conformance import PatientStore, its_environment
 
-JOIN_SECONDS = 30.0
 LIMIT = 200_000
 
 
@@ -26,27 +25,6 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder: Path = tmp_path_factory.mktemp("server")
     with own_server(folder, configuration=f"max_message_size = {LIMIT}\n") as server:
         yield server.url
-
-
-def test_a_result_and_data_over_the_servers_limit_end_one_job_and_one_call(small: str, runtime) -> None:
-    worker, web = runtime(small), runtime(small)
-    worker.jobs.add_handler("work", lambda job: "x" * job.data, concurrency=4)
-
-    big = web.jobs.queue("work", LIMIT)
-    small_ones = [web.jobs.queue("work", 1) for _ in range(3)]
-
-    done = web.jobs.join(big, timeout=JOIN_SECONDS)
-    assert done.state == "done"
-    with pytest.raises(ResultLost, match=r"max_message_size is 200000.*pass a reference"):
-        _ = done.result
-    assert [web.jobs.join(job, timeout=JOIN_SECONDS).result for job in small_ones] == ["x"] * 3
-    with pytest.raises(LamplighterError):
-        # The first that is refused is refused by the server, with the connection; the call is made again by itself.
-        web.jobs.queue("work", "x" * LIMIT)
-    with pytest.raises(UsageError, match="max_message_size is 200000"):
-        web.jobs.queue("work", "x" * LIMIT)
-    assert web.jobs.join(web.jobs.queue("work", 2), timeout=JOIN_SECONDS).result == "xx"
-    assert (worker.health().status, web.health().status) == ("green", "green")
 
 
 @pytest.fixture

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 import threading
 
 import pytest
-from lamplighter import StoreError, StoreUnavailable
+from lamplighter import StoreUnavailable
 from lamplighter.stores.sqlite import readers
-from lamplighter.stores.sqlite import store as sqlite
 from lamplighter.stores.sqlite.readers import READERS_MAX, Readers
 from lamplighter.stores.sqlite.store import SqliteStore
 
@@ -134,39 +132,6 @@ def test_who_waits_for_all_to_be_back_is_woken_though_others_wait_to_read(monkey
     pool.thaw()
     for thread in reading:
         thread.join(10)
-
-
-def in_child(act):
-    """What a forked child finds: the number that a function gives there."""
-    pid = os.fork()
-    if pid == 0:
-        code = 99
-        try:
-            code = act()
-        finally:
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-
-
-def test_a_child_that_was_forked_in_the_middle_of_a_read_may_not_open_the_file(runtime, tmp_path, monkeypatch):
-    rt = runtime()
-    rt.jobs.queue("mail", id="held")
-    store = rt.current_boot.get().store
-    monkeypatch.setattr(sqlite, "FREEZE_SECONDS_MAX", 0.01)
-
-    def opens():
-        try:
-            SqliteStore(store.address).open()
-        except StoreError as error:
-            return 1 if "fork again" in str(error) else 2
-        return 0
-
-    with store._reading():
-        in_the_middle = in_child(opens)
-    monkeypatch.undo()
-    when_idle = in_child(opens)
-
-    assert (in_the_middle, when_idle, rt.jobs.get("held").state.value) == (1, 0, "queued")
 
 
 def test_after_a_fork_a_job_that_another_process_queued_meanwhile_is_found(tmp_path):

@@ -11,10 +11,7 @@ import itertools
 import json
 import queue
 import re
-import signal
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -89,33 +86,6 @@ def test_a_file_of_each_version_keeps_its_jobs_and_the_applications_views(old):
     assert {row[4] for row in was} == {"queued", "running", "done", "dead", "cancelled"}
     assert (jobs_of(old), rows_of(old, "* from waiting order by id")) == (was, waiting)
     assert rows_of(old, "count(*) from sqlite_schema where type = 'view'") == [(2,)]
-    assert rows_of(old, "* from pragma_integrity_check") == [("ok",)]
-
-
-DIES = """
-import os, signal, sys
-from lamplighter.stores.sqlite import schema
-from lamplighter.stores.sqlite.store import SqliteStore
-
-def statements():
-    yield "update lamplighter_jobs set data = 'lost'"
-    os.kill(os.getpid(), signal.SIGKILL)
-
-schema.VERSION += 1
-schema.MIGRATIONS[schema.VERSION] = statements()
-SqliteStore(sys.argv[1]).open()
-"""
-"""Migrates a file to the next version, and is killed when all but the commit is done."""
-
-
-def test_a_migration_that_is_killed_changes_nothing(old):
-    was = jobs_of(old)
-
-    killed = subprocess.run([sys.executable, "-P", "-c", DIES, str(old)], check=False)
-    migrate(old)
-
-    assert killed.returncode == -signal.SIGKILL
-    assert (jobs_of(old), rows_of(old, "schema_version from lamplighter_store")) == (was, [(schema.VERSION,)])
     assert rows_of(old, "* from pragma_integrity_check") == [("ok",)]
 
 

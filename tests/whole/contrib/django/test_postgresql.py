@@ -19,7 +19,7 @@ import sqlalchemy
 import sqlalchemy.orm
 from lamplighter import UsageError
 
-SERVERS = Path(__file__).resolve().parents[3] / "bench" / "servers.py"
+SERVERS = Path(__file__).resolve().parents[4] / "bench" / "servers.py"
 
 PROJECT = """
 import json, sys, threading

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import pytest
 
-from .kit import Page
+from ...web.kit import Page
 
 SHOWN_SECONDS_MAX = 2.0
 """From the question on, for each page."""

@@ -14,10 +14,10 @@ from typing import Any
 import httpx
 import pytest
 
-from ...examples.letters import replace
-from ...faults.kit import SECONDS_MAX, check_slots, eventually, rows
-from ...support.web_server import WebServer
-from .conftest import PROJECT
+from ....contrib.django.conftest import PROJECT
+from ....examples.letters import replace
+from ....faults.kit import SECONDS_MAX, check_slots, eventually, rows
+from ....support.web_server import WebServer
 
 RUNSERVER = ("manage", "runserver", "127.0.0.1:0")
 GUNICORN = ("gunicorn", "mysite.wsgi", "--workers", "2", "--bind", "127.0.0.1:0")

@@ -17,7 +17,7 @@ from hashbase.demo.audit import audit, biography
 from hashbase.demo.life import Line
 from hashbase.demo.view import details
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = Path(__file__).parents[3] / "examples"
 
 
 def _run(folder: Path) -> subprocess.CompletedProcess[str]:

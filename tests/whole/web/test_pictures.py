@@ -13,7 +13,7 @@ from lamplighter import JobFailed, Runtime
 from lamplighter.admin.operator import Operator
 from lamplighter.web import STEER, Visitor, dashboard
 
-from .server import served
+from ...web.server import served
 
 KEPT_IN = os.environ.get("LAMPLIGHTER_PICTURES")
 """The folder in which the pictures are kept; nowhere unless it is said."""

@@ -11,8 +11,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from lamplighter import Runtime
 
-from .kit import Page
-from .server import served
+from ...web.kit import Page
+from ...web.server import served
 
 PAGES = [
     "/",

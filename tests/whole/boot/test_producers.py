@@ -1,0 +1,34 @@
+"""Runtimes that do not work, or take only the jobs of some names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ...boot.test_producers import rows
+from ...faults.kit import Host
+
+
+@pytest.fixture
+def producer(runtime):
+    """A runtime that is started as a producer, by code that has a handler and a schedule."""
+    rt = runtime(start=False)
+    rt.jobs.add_handler("work", lambda job: pytest.fail("a producer has run a job"))
+    rt.scheduler.add("work", "* * * * * *", key="every second")
+    return rt.start(work=False)
+
+
+def test_a_producer_buries_whoever_was_killed_and_leaves_no_file_of_theirs(producer, recorder, tmp_path):
+    with Host("stopped.py", tmp_path / "jobs.db", "hangs", folder=tmp_path) as host:
+        job = producer.jobs.queue("work")
+        host.expect("started")
+        ((socket,),) = rows(tmp_path / "jobs.db", f"select hint from lamplighter_boots where pid = {host.pid}")
+        assert Path(socket).is_socket()
+        host.kill()
+
+        buried = recorder.wait_for("runtime.recovered")
+
+    assert (buried["dead_pid"], producer.jobs.get(job).state) == (host.pid, "queued")
+    assert not Path(socket).exists()
+    assert not list((tmp_path / "jobs.db-boots").glob(f"{buried['dead_boot']}*"))

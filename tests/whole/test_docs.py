@@ -1,0 +1,44 @@
+"""The documentation tells the truth: its code runs, its links lead somewhere, its tables are those of the code."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ..test_docs import PAGES, name_of
+
+PAGE_SECONDS_MAX = 110
+
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def script_of(page: Path) -> str:
+    """The page's code, each line where the page has it, so that a traceback points into the page."""
+    text = page.read_text(encoding="utf-8")
+    lines = [""] * text.count("\n")
+    for block in BLOCK.finditer(text):
+        first = text.count("\n", 0, block.start(1))
+        for offset, line in enumerate(block[1].splitlines()):
+            lines[first + offset] = line
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if BLOCK.search(page.read_text("utf-8"))], ids=name_of)
+def test_the_code_of_a_page_runs(page: Path, tmp_path: Path) -> None:
+    script = tmp_path / f"page_{page.stem.lower()}.py"
+    script.write_text(script_of(page), encoding="utf-8")
+
+    ran = subprocess.run(
+        [sys.executable, script.name],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=PAGE_SECONDS_MAX,
+        check=False,
+    )
+
+    assert ran.returncode == 0, f"{name_of(page)} (line numbers are the page's):\n{ran.stderr[-4000:]}"
