@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
