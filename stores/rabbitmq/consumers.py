@@ -86,17 +86,18 @@ class ConsumerStack:
         if one is not None:
             one.has_left = True
 
-    def resize(self, wanted: int, now: Seconds, *, may_shrink_later: bool = False) -> list[str]:
+    def resize(self, wanted: int, now: Seconds, *, may_shrink_later: bool = False, is_stuck: bool = False) -> list[str]:
         """Let so many be delivered: more, or none, at once, and fewer from `shrinks_at` on.
 
         Args:
-            lags: whether none counts as fewer, too.
+            may_shrink_later: whether none counts as fewer, too.
+            is_stuck: whether a delivery has waited for too long: all consumers are ended at once.
 
         Returns:
             The tags of the consumers that were ended for it, newest first.
         """
         target = wanted
-        if wanted < self.size and (wanted > 0 or may_shrink_later):
+        if wanted < self.size and (wanted > 0 or may_shrink_later) and not is_stuck:
             if self.shrinks_at is None:
                 self._peak, self.shrinks_at = 0, now + LAG_SECONDS
             self._peak = max(self._peak, wanted)
@@ -110,7 +111,7 @@ class ConsumerStack:
         # Jobs of an ended one count only once lanes have all of them: the others may go back, and then no other
         # consumer need end. But a lane that works for it has no room for what another consumer gets.
         with_lanes = sum(one.held for one in self._by_tag.values() if one.has_left)
-        while self._stack and sum(one.prefetch for one in self._stack) + with_lanes > target:
+        while self._stack and (is_stuck or sum(one.prefetch for one in self._stack) + with_lanes > target):
             one = self._stack.pop()
             self._end(one.tag)
             self._over(one)

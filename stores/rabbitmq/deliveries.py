@@ -6,9 +6,11 @@ without one is kept as lost: if the server delivers it to this runtime again, th
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from ...messages.jobs import ClaimKey, Instant, JobRecord, Seconds
@@ -17,6 +19,9 @@ from .consumers import LAG_SECONDS, ConsumerStack
 from .link import Arrival, Link
 from .topology import queue_of
 from .unreadable import UnreadableMessage
+
+STUCK_SECONDS = 0.5
+"""A job that has waited here so long for a lane, while fewer jobs are wanted, goes back to its queue."""
 
 Birth = tuple[Any, ...]
 """The number that tells a job from another that somebody has queued under the same id."""
@@ -27,10 +32,15 @@ Copy = tuple[str, Birth, int]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Delivery:
-    """A job that was delivered. Two are the same if they are one object."""
+    """A job that was delivered. Two are the same if they are one object.
+
+    Attributes:
+        since: when it came, by the monotonic clock.
+    """
 
     arrival: Arrival
     job: JobRecord
+    since: Seconds
 
     @property
     def name(self) -> str:
@@ -180,7 +190,7 @@ class Deliveries:
         except wire.UnreadableJob as error:
             self.unreadable_messages.append(UnreadableMessage(arrival, queue_of(name), name, error))
         else:
-            self.fresh.append(Delivery(arrival, job))
+            self.fresh.append(Delivery(arrival, job, self._monotonic()))
 
     def wait(self, delivery: Delivery) -> None:
         """Let it wait for a lane."""
@@ -204,12 +214,13 @@ class Deliveries:
         name = self._names.get(consumer)
         if session == self._session and name is not None:
             self.stacks[name].cancelled(consumer)
+            self._leaving.setdefault(consumer, self._monotonic() + LAG_SECONDS)
 
     def set_window(self, name: str, size: int, *, may_shrink_later: bool = False) -> None:
         """Set how many jobs of a name this runtime wants, the held ones included. `adjust` tells the server.
 
         Args:
-            lags: whether none are wanted only for the moment, perhaps.
+            may_shrink_later: whether none are wanted only for the moment, perhaps.
         """
         self.wishes[name] = size
         (self._lagging.add if may_shrink_later else self._lagging.discard)(name)
@@ -227,10 +238,11 @@ class Deliveries:
         """Whether a window should become smaller now. If one should later, set an alarm for then."""
         due = [stack.shrinks_at for stack in self.stacks.values() if stack.shrinks_at is not None]
         due += self._leaving.values()
-        if not due:
+        due += map(self._stuck_at, self.stacks)
+        now, first = self._monotonic(), min(due, default=math.inf)
+        if first == math.inf:
             return False
-        now, first = self._monotonic(), min(due)
-        if now < first and self._stirs_at <= now:
+        if now < first and not now < self._stirs_at <= first:
             self._stirs_at = first
             self._link.after(first - now, self._wake)
         return first <= now
@@ -239,6 +251,9 @@ class Deliveries:
         """Begin and end consumers, to get as many jobs as are wanted. Jobs of an ended consumer that have no lane after
         a while are given back, or at once if none are wanted. The server counts that as a delivery that failed, so the
         next attempt costs two records of the ledger: short jobs, which are done sooner, are not to go that way.
+
+        Where a job has waited for `STUCK_SECONDS`, the lanes are busy for longer. The consumers of its name are ended
+        then, and the next turn publishes `stuck` jobs anew: no delivery of theirs has failed.
         """
         now = self._monotonic()
         back = self._leave(now)
@@ -248,12 +263,28 @@ class Deliveries:
                 if size <= 0:
                     continue
                 stack = self.stacks[name] = self._stack(name)
-            for tag in stack.resize(size, now, may_shrink_later=name in self._lagging):
+            is_stuck = self._stuck_at(name) <= now
+            for tag in stack.resize(size, now, may_shrink_later=name in self._lagging, is_stuck=is_stuck):
                 self._leaving[tag] = now + LAG_SECONDS
         back += self._leave(now)
         self._link.acknowledge(self._session, (), [one.arrival.tag for one in back])
-        self.notice_surplus()
+        if self.notice_surplus():
+            self._link.after(0.0, self._wake)
         return back
+
+    def stuck(self) -> list[Delivery]:
+        """The jobs of ended consumers that have waited for too long, or that wait behind one that has. Those whose
+        delivery has failed before are to go back as one that has failed again.
+        """
+        now = self._monotonic()
+        over = {tag: at <= now or self._stuck_at(self._names[tag]) <= now for tag, at in self._leaving.items()}
+        waiting = chain.from_iterable(self.waiting.values() if over else ())
+        return [one for one in waiting if over.get(one.arrival.consumer) and not one.arrival.redeliveries]
+
+    def _stuck_at(self, name: str) -> Seconds:
+        """From when on a job waits for too long, if there are more jobs here than are wanted."""
+        first = next((one.since for one in self.waiting.get(name, ()) if not one.arrival.redeliveries), math.inf)
+        return first + STUCK_SECONDS if self.stacks[name].size > self.wishes.get(name, 0) else math.inf
 
     def _leave(self, now: Seconds) -> list[Delivery]:
         """The jobs of ended consumers that have had no lane for a while; they wait no longer."""

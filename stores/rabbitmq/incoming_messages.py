@@ -78,9 +78,7 @@ class IncomingMessages:
             self._turn.ops.done.append(lambda: state.memory.kept.pop(delivery.copy))
             return False
         if rest > 0.0:
-            beside = wire.unknown(delivery.arrival.body)
-            self._turn.publish(job, rest, delivery.arrival.reply_to, beside, deadline=delivery.deadline)
-            self._turn.ops.acknowledged.append(delivery)
+            self._turn.pass_on(delivery, rest)
             return False
         return True
 

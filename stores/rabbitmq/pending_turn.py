@@ -102,6 +102,12 @@ class PendingTurn(TurnRecord):
             )
         )
 
+    def pass_on(self, delivery: Delivery, delay: Seconds) -> None:
+        """Send a job that was delivered here to its queue again, as it is."""
+        beside, deadline = wire.unknown(delivery.arrival.body), delivery.deadline
+        self.publish(delivery.job, delay, delivery.arrival.reply_to, beside, deadline=deadline)
+        self.ops.acknowledged.append(delivery)
+
     def add(self, job: NewJob) -> JobRecord:
         """Publish a new job, and remember that this runtime has."""
         record = self.state.memory.doubtful.get(job.id)

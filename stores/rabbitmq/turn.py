@@ -9,6 +9,7 @@ from ...messages.clock_steps import Reading, Stepped
 from ...messages.jobs import Instant
 from ...messages.ledger import LedgerTurn
 from ..turn_ports import JobLinks, JobQueue, Members, ScheduleBook, StepBook, TallyBook, WaitingJobs
+from .claiming import take_out
 from .incoming_messages import IncomingMessages
 from .jobs import RabbitJobs
 from .ledger_records import OperatorAct, act_begins, excuses, is_boot
@@ -56,6 +57,9 @@ class RabbitTurn(PendingTurn):
         """Remember in this process what the turn did: its broker may die before it has said it. An operator has it be
         remembered by all.
         """
+        for delivery in self.state.deliveries.stuck():
+            take_out(self, delivery)
+            self.pass_on(delivery, 0.0)
         self.expiry = self.state.next_overdue(self.now)
         boot, boots = self.boot, self.state.own_boots
         known = boots.get(boot)
