@@ -44,6 +44,7 @@ def claim_of(store: Store, job: Ref) -> tuple[str, int | None, int | None]:
     # An application may give its jobs ids such as "order:7", which look like tokens.
     if not (job_id and number.isdecimal()):
         return check_name(job, "job"), None, None
+    check_name(job_id, "job")
     known = store.jobs.known((job, job_id))
     if job not in known:
         return job_id, None, int(number)

@@ -134,7 +134,7 @@ def rungs(seen: Evidence) -> Iterator[Symptom]:
             "`rabbitmqctl list_queues name messages head_message_timestamp`",
         )
     else:
-        yield ok("no delayed job waits")
+        yield ok("no delayed job waits for its time")
 
 
 def dead(seen: Evidence) -> Iterator[Symptom]:

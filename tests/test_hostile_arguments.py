@@ -61,6 +61,7 @@ HOSTILE = {
     "long": "x" * 300,
     "NUL": "a\0b",
     "surrogate": "\ud83d",
+    "surrogate in a token": "\ud83d:1",
     "escape": "\x1b[31m\n",
     "bytes": b"x",
     "bytearray": bytearray(b"x"),
