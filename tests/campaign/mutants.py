@@ -2155,8 +2155,7 @@ MUTANTS = (
         "stores/rabbitmq/deliveries.py",
         "                self._leaving[tag] = now + LAG_SECONDS",
         "                self._leaving[tag] = now",
-        test="tests/stores/rabbitmq/test_windows.py::"
-        "test_what_waits_for_too_long_goes_though_its_consumer_was_ended_a_moment_ago",
+        test="tests/stores/rabbitmq/test_windows.py::test_what_is_stuck_goes_though_its_consumer_has_just_ended",
     ),
     Mutant(
         LIMITS,
@@ -2180,8 +2179,7 @@ MUTANTS = (
         "stores/rabbitmq/deliveries.py",
         " if over.get(one.arrival.consumer) and not one.arrival.redeliveries]",
         " if over.get(one.arrival.consumer)]",
-        test="tests/stores/rabbitmq/test_windows.py::"
-        "test_a_job_whose_delivery_has_failed_before_goes_back_as_one_that_has_failed_again",
+        test="tests/stores/rabbitmq/test_windows.py::test_a_delivery_that_has_failed_before_fails_again",
     ),
     Mutant(
         LIMITS,
@@ -2197,8 +2195,7 @@ MUTANTS = (
         "stores/rabbitmq/consumers.py",
         "(is_stuck or sum(one.prefetch for one in self._stack) + with_lanes > target)",
         "(is_stuck or self.size > target)",
-        test="tests/stores/rabbitmq/test_windows.py::"
-        "test_what_waits_for_too_long_goes_though_its_consumer_was_ended_a_moment_ago",
+        test="tests/stores/rabbitmq/test_windows.py::test_what_is_stuck_goes_though_its_consumer_has_just_ended",
     ),
     Mutant(
         LIMITS,

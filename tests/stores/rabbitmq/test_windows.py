@@ -118,7 +118,7 @@ def test_what_is_not_worked_off_by_then_goes_to_others(server: Server) -> None:
     assert (server.anew, server.back, server.waiting) == ([5, 6, 7, 8, 9, 10], [], [])
 
 
-def test_what_waits_for_too_long_goes_though_its_consumer_was_ended_a_moment_ago(server: Server) -> None:
+def test_what_is_stuck_goes_though_its_consumer_has_just_ended(server: Server) -> None:
     server.run(server.waiting[:4])
     for delivery in server.waiting:
         server.deliveries.drop(delivery)
@@ -132,7 +132,7 @@ def test_what_waits_for_too_long_goes_though_its_consumer_was_ended_a_moment_ago
     assert (server.anew, server.back) == ([11], [])
 
 
-def test_a_job_whose_delivery_has_failed_before_goes_back_as_one_that_has_failed_again(server: Server) -> None:
+def test_a_delivery_that_has_failed_before_fails_again(server: Server) -> None:
     server.run(server.waiting)
     server.deliver("jobs-2", redeliveries=1)
     server.let_pass(LAG_SECONDS)
@@ -165,7 +165,7 @@ def test_lanes_with_jobs_of_an_ended_consumer_have_no_room_for_those_of_another(
     assert (ended, server.ended) == (["jobs-2"], ["jobs-2", "jobs-1"])
 
 
-def test_what_a_consumer_has_got_that_the_server_has_ended_goes_too(server: Server) -> None:
+def test_what_is_stuck_of_a_consumer_that_the_server_has_ended_goes(server: Server) -> None:
     server.deliveries.cancelled(SESSION, "jobs-2")
     server.run(server.waiting[:4])
     server.let_pass(STUCK_SECONDS)
