@@ -98,7 +98,7 @@ def test_a_neighbour_whose_lock_file_may_not_be_opened_keeps_its_jobs(runtime, r
 
     (reason,) = other.health().reasons
     assert str(hidden) in reason and hidden.owner() in reason
-    found = ControlClient(tmp_path / "jobs.db").look([one.boot.id])[one.boot.id]
+    found = ControlClient(tmp_path / "jobs.db").views([one.boot.id])[one.boot.id]
     assert found.condition == "answers"
     assert other.jobs.get("held").state == "running"
     monkeypatch.setattr(os, "open", opened)
