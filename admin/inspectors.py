@@ -13,8 +13,8 @@ from ..messages.jobs import Instant, Seconds
 from ..rules.capabilities import not_supported
 from ..stores.addresses import address_of
 from ..stores.ports import SERVER_SCHEMES, Readable, StoreSnapshot
-from ..stores.sqlite.lock_holder import write_lock_holder
 from ..stores.sqlite.read_only import ReadOnlyStore
+from ..stores.sqlite.shared_memory import write_lock_holder
 from .control_client import ControlClient
 from .inspector import Inspector
 from .runtimes import AskedOnce, Runtimes

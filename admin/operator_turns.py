@@ -25,7 +25,7 @@ from ..messages.queries import JobQuery
 from ..rules.limits import Limits
 from ..stores.opening import open_store
 from ..stores.ports import Store
-from ..stores.sqlite.lock_holder import write_lock_holder
+from ..stores.sqlite.shared_memory import write_lock_holder
 from ..stores.turn_ports import Turn
 
 BUSY_SECONDS_MAX = 2.0

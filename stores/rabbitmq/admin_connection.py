@@ -16,11 +16,11 @@ from . import job_message as wire
 from . import ledger_records as records
 from . import topology
 from . import unreadable as unreadable_messages
-from .asking import question
 from .ledger import Follower, message, sum_of
 from .ledger_records import Record, UnreadableRecord
-from .ledger_views import leader_in
+from .ledger_sums import leader_in
 from .link import LOCKED, NOT_FOUND, Arrival, Browsed, Link, LinkLost, QueueSpec, Refused, Sent, Wanted
+from .questions import question
 from .shared_state import SharedState
 
 ANSWER_SECONDS_MAX = 20.0

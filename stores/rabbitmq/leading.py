@@ -15,11 +15,11 @@ from typing import Any
 from ...messages.jobs import Seconds
 from . import topology
 from .environment import StoreEnvironment
+from .health_issues import SILENCE_SECONDS_MAX
 from .ledger import PREFETCH, Ledger
 from .ledger_records import Record
 from .link import Arrival, Link
 from .state import RabbitState
-from .watchdog import SILENCE_SECONDS_MAX
 
 HEARTBEAT_SECONDS = 5
 """The heartbeat of the connection by which the ledger is read. RabbitMQ ends one that was silent for two to three times

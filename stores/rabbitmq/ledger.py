@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from . import ledger_records as records
-from . import ledger_sums as sums
 from .ledger_records import Record, UnreadableRecord
+from .ledger_sums import all_parts, load, parts
 from .link import Arrival, Link, Message
 from .shared_state import SharedState
 from .topology import LEADER, LEDGER, NEWS
@@ -167,7 +167,7 @@ class Ledger:
             # but for the id, which another may have given it meanwhile.
             self._shared.store_id = None
         else:
-            for trouble in sums.load(self._shared, base):
+            for trouble in load(self._shared, base):
                 self._unreadable(trouble, None)
             for entry in found:
                 self._shared.see(entry.record)
@@ -179,7 +179,7 @@ class Ledger:
         for entry in found:
             self._told(entry.record)
         self._written.rest, self._written.records = found, []
-        self._write_sum(sums.all_parts(self._shared, self._now()))
+        self._write_sum(all_parts(self._shared, self._now()))
         self._present_itself()
 
     def _read(self, entry: LedgerEntry) -> None:
@@ -204,7 +204,7 @@ class Ledger:
         self._told(record)
         if len(self._written.records) > self._summed_records() and self._written.summing is None:
             shared = self._shared
-            self._write_sum(sums.parts(shared, shared.touched, self._now()))
+            self._write_sum(parts(shared, shared.touched, self._now()))
 
     def _add(self, entry: LedgerEntry) -> bool:
         """Add a record, if it can be read."""
@@ -244,7 +244,7 @@ class Ledger:
 
     def _tell_all(self, exchange: str, key: str, asked_by: Sequence[str]) -> None:
         """Send a whole sum, before the next record."""
-        parts = sums.all_parts(self._shared, self._now())
+        parts = all_parts(self._shared, self._now())
         end = {"is": "summed", "parts": len(parts), "answers": list(asked_by), "no": self._shared.number}
         self._send([self._numbered(exchange, key, one) for one in (*parts, end)])
 
@@ -362,7 +362,7 @@ class Follower:
         parts, self._parts = self._parts, []
         if len(parts) != records.field(end, "parts", (int,)):
             return False
-        for trouble in sums.load(self._shared, parts):
+        for trouble in load(self._shared, parts):
             self._unreadable(trouble, None)
         self._shared.see(end)
         self._epoch, self._seq = epoch, seq
@@ -376,7 +376,7 @@ def sum_of(found: Sequence[Record]) -> SharedState:
     shared = SharedState()
     base, included = _last_sum(found)
     if base is not None:
-        sums.load(shared, base)
+        load(shared, base)
     for record in sorted(found, key=records.number_of):
         if not _is_passing(record, included):
             with contextlib.suppress(UnreadableRecord):

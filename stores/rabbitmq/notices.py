@@ -8,9 +8,9 @@ from typing import Any
 
 from ...messages.jobs import Seconds
 from ..ports import Answer
-from .asking import Answering
 from .environment import StoreEnvironment
 from .link import Arrival, Link
+from .questions import Answering
 from .topology import ASKS
 
 

@@ -10,12 +10,59 @@ from typing import Any
 
 from ...errors import StoreUnavailable
 from ...messages.jobs import Seconds
+from ..ports import Answer
 from . import topology
 from .environment import StoreEnvironment
 from .health_issues import HealthIssues
-from .ledger_views import leader_in
-from .link import LOCKED, NOT_FOUND, Arrival, Browsed, Link, LinkLost, Refused, Sent
+from .ledger_sums import leader_in
+from .link import LOCKED, NOT_FOUND, Arrival, Browsed, Link, LinkLost, Message, Refused, Sent
+from .topology import ASKS
 from .unreadable import UnreadableMessage, put_aside
+
+ASKED = "lamplighter-asks"
+"""The header by which a question is told from news."""
+
+LIVES_SECONDS = 5.0
+"""A question that is not heard by then, or an answer, is wanted by nobody any more."""
+
+
+class Answering:
+    """Answers what comes to one runtime.
+
+    Attributes:
+        call: answers a line; None while nobody does.
+    """
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self.call: Answer | None = None
+
+    def takes(self, arrival: Arrival) -> bool:
+        """Whether something that has come is a question, which is answered then. The reader of the link calls it."""
+        reply_to = arrival.reply_to
+        if reply_to is None or ASKED not in (arrival.headers or {}):
+            return False
+
+        def say(line: bytes) -> None:
+            self._link.send([_message("", reply_to, line)])
+
+        self._link.acknowledge(arrival.session, (arrival.tag,))
+        call = self.call
+        answer = b"" if call is None else call(arrival.body, say)
+        if answer:
+            say(answer)
+        return True
+
+
+def question(line: bytes, reply_to: str) -> Message:
+    """A line for all runtimes."""
+    return _message(ASKS, "all", line)._replace(reply_to=reply_to, headers={ASKED: 1})
+
+
+def _message(exchange: str, key: str, body: bytes) -> Message:
+    # The one who asked may have gone, and where no runtime is, nobody hears.
+    return Message(exchange=exchange, key=key, body=body, mandatory=False, lives=LIVES_SECONDS)
+
 
 ANSWER_SECONDS_MAX = 10.0
 """How long an answer of the server is waited for: of confirmations, until a turn's outcome is called unknown."""

@@ -20,7 +20,7 @@ from . import topology
 from .dead_jobs import Dead
 from .deliveries import Deliveries
 from .environment import StoreEnvironment
-from .health_issues import HealthIssues
+from .health_issues import CONFIRMING, DECLARING, HEARING, HealthIssues, ResponseWatchdog
 from .leading import Candidacy, Leading
 from .ledger import Follower, message
 from .ledger_records import Record, UnreadableRecord
@@ -30,7 +30,6 @@ from .questions import ANSWER_SECONDS_MAX, Questions
 from .shared_state import SharedState
 from .state import RabbitState, SharedTime
 from .unreadable import UnreadableMessage
-from .watchdog import CONFIRMING, DECLARING, HEARING, ResponseWatchdog
 
 OPEN_SECONDS_MAX = 5.0
 """How long `open` waits until the first try to connect has succeeded or failed. A turn says what is wrong then."""

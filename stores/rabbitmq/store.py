@@ -36,7 +36,7 @@ from .deliveries import Delivery
 from .environment import StoreEnvironment
 from .ledger import message
 from .ledger_records import Record
-from .ledger_views import LedgerPeers, LedgerSchedules
+from .ledger_sums import LedgerPeers, LedgerSchedules
 from .link import NOT_FOUND, Link, LinkLost, Message, Refused, Sent
 from .questions import ANSWER_SECONDS_MAX
 from .session import Session

@@ -13,7 +13,7 @@ from . import ledger_records as records
 from . import topology
 from .admin_connection import AdminConnection, Depth
 from .dead_jobs import Dead
-from .ledger_views import LedgerSchedules
+from .ledger_sums import LedgerSchedules
 from .shared_state import SharedState
 
 

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from ...messages.jobs import ENDED, Instant, JobState, Seconds
 from . import schema
+from .connections import Translation
 from .read_only import LOOK_SECONDS_MAX, opened
-from .translation import Translation
 
 DAMAGES_MAX = 20
 """So many damages are told at most."""

@@ -2,17 +2,88 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sqlite3
+import struct
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any
 from urllib.parse import quote
 
-from ...errors import StoreGone
+from ...errors import StoreCorrupt, StoreGone, StoreUnavailable
 from ..file_identity import identity
 from ..open_transactions import OwnConnection
 from . import posix_lock_guard
-from .log_identity import identity_of_log
+
+AT_FDCWD, STATX_INO = -100, 0x100
+"""Paths begin in the current folder; what is asked for (https://man7.org/linux/man-pages/man2/statx.2.html)."""
+
+_Found = ctypes.c_char * 256
+_parts = struct.Struct("=I 28x Q 96x II").unpack_from
+"""The fields of the answer: the number of the file, and the device in two parts."""
+
+
+def _system_call() -> Any:
+    statx = getattr(ctypes.CDLL(None), "statx", None) if sys.platform == "linux" else None
+    if statx is not None:
+        statx.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_uint, _Found)
+    return statx
+
+
+_statx = _system_call()
+
+
+def identity_of_log(path: str) -> tuple[int, int] | None:
+    """The result of `identity`, for a file that every commit writes to."""
+    if _statx is not None:
+        found = _Found()
+        if _statx(AT_FDCWD, os.fsencode(path), 0, STATX_INO, found) == 0:
+            known, number, major, minor = _parts(found)
+            if known & STATX_INO:
+                return os.makedev(major, minor), number
+    # Where that is forbidden, as in some containers, or there is no such call.
+    return identity(path)
+
+
+CLEAN_FAILURES = ("locked", "busy", "full", "i/o", "readonly", "unable to open", "interrupted")
+"""Texts of errors after which SQLite has done nothing, and may succeed another time."""
+
+HOST_FAILURES = ("locked", "busy", "full", "i/o")
+"""The same on a connection of the application: its rights and its interrupts are the application's own doing."""
+
+
+class Translation:
+    """`with` this, SQLite's errors are raised as those that `Store` names. One serves any number of threads.
+
+    Args:
+        address: of the store, for their texts.
+        failures: what the text of an error says that heals by itself.
+    """
+
+    def __init__(self, address: str, failures: Sequence[str] = CLEAN_FAILURES) -> None:
+        self._address = address
+        self._failures = failures
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not isinstance(error, sqlite3.Error):
+            return
+        text = str(error).lower()
+        if "not a database" in text or "malformed" in text:
+            raise StoreCorrupt(
+                f"expected {self._address} to be a sound SQLite database, got: {error}; "
+                "put back a backup, or give the runtime another file"
+            ) from error
+        if isinstance(error, sqlite3.OperationalError) and any(sign in text for sign in self._failures):
+            raise StoreUnavailable(f"the store {self._address} cannot be used now: {error}") from error
+
 
 STATEMENTS_MAX = 512
 """Prepared statements that a connection keeps: each number of rows that are inserted together has one of its own."""

@@ -16,11 +16,10 @@ from ...messages.boots import BootRecord
 from ..open_transactions import OwnConnection
 from ..ports import JobTable, StoreSnapshot
 from .boots import read_boots
-from .readers import Readers
+from .connections import CLEAN_FAILURES, Translation
+from .readers import Readers, snapshot_of
 from .rows import JobRows
 from .schema import VERSION, check_readable
-from .snapshot import snapshot_of
-from .translation import CLEAN_FAILURES, Translation
 
 BUSY_SECONDS_MAX = 10.0
 

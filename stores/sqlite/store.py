@@ -39,15 +39,13 @@ from ..troubles import CommitUnknown, HealthIssue
 from . import schema
 from . import write_lock as writelock
 from .boots import read_boots
-from .connections import Connect, Files, connect_in_memory, connect_to_file, into_wal
+from .connections import HOST_FAILURES, Connect, Files, Translation, connect_in_memory, connect_to_file, into_wal
 from .host_connection import SqliteHostTurn, cursor_of, run_on
 from .host_engines import engines
 from .open_turn import Seen
-from .readers import Readers
+from .readers import Readers, SqliteSnapshot, snapshot_of
 from .rows import JobRows, ScheduleRows
-from .snapshot import SqliteSnapshot, snapshot_of
 from .tallies import TallyRows
-from .translation import HOST_FAILURES, Translation
 from .turn import SqliteTurn
 
 DURABILITY = {"full": "full", "os": "normal"}

@@ -19,8 +19,8 @@ from lamplighter.admin.operator import Operator
 from lamplighter.messages.jobs import JobState
 from lamplighter.messages.queries import JobQuery
 from lamplighter.rules.codec import encode_own
-from lamplighter.stores.sqlite.lock_holder import LOCKS
 from lamplighter.stores.sqlite.rows import JobRows
+from lamplighter.stores.sqlite.shared_memory import LOCKS
 from lamplighter.stores.sqlite.store import SqliteStore
 
 from support.conformance.kit import new, put

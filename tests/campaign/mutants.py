@@ -958,7 +958,7 @@ MUTANTS = (
     Mutant(
         TURN,
         "a file that may not be asked for its number is taken for gone",
-        "stores/sqlite/log_identity.py",
+        "stores/sqlite/connections.py",
         "    return identity(path)",
         "    return None",
         test="tests/stores/sqlite/test_log_identity.py::test_it_is_that_of_the_system",
@@ -2060,7 +2060,7 @@ MUTANTS = (
     Mutant(
         LEDGER,
         "whoever leads fires only what it has declared itself",
-        "stores/rabbitmq/ledger_views.py",
+        "stores/rabbitmq/ledger_sums.py",
         "        return self._state.shared.is_declared(schedule_id, beside=self._state.runtime_id)",
         "        return False",
         test="tests/stores/rabbitmq/test_schedules.py::"
@@ -2364,7 +2364,7 @@ MUTANTS = (
     Mutant(
         LEDGER,
         "what others handle is not known",
-        "stores/rabbitmq/ledger_views.py",
+        "stores/rabbitmq/ledger_sums.py",
         "return self._state.shared.is_handled(name)",
         "return False",
         test="tests/stores/rabbitmq/test_handled.py::"

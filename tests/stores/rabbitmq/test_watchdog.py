@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from lamplighter.stores.rabbitmq.watchdog import (
+from lamplighter.stores.rabbitmq.health_issues import (
     ALARM_SECONDS,
     HEARING,
     LOOKS_MIN,

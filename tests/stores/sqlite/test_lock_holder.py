@@ -7,7 +7,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from lamplighter.stores.sqlite.lock_holder import LOCKS, write_lock_holder
+from lamplighter.stores.sqlite.shared_memory import LOCKS, write_lock_holder
 
 pytestmark = pytest.mark.skipif(not os.access(LOCKS, os.R_OK), reason="this system does not tell who holds a lock")
 

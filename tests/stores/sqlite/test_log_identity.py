@@ -7,8 +7,8 @@ import sys
 
 import pytest
 from lamplighter.stores.file_identity import identity
-from lamplighter.stores.sqlite import log_identity
-from lamplighter.stores.sqlite.log_identity import STATX_INO, identity_of_log
+from lamplighter.stores.sqlite import connections as log_identity
+from lamplighter.stores.sqlite.connections import STATX_INO, identity_of_log
 from lamplighter.stores.sqlite.store import SqliteStore
 
 

@@ -11,7 +11,7 @@ from lamplighter.admin.inspectors import readable_file
 from lamplighter.doctor.evidence import Evidence
 from lamplighter.doctor.examining import chosen, examine
 from lamplighter.environment.clock import SystemClock
-from lamplighter.stores.sqlite import lock_holder
+from lamplighter.stores.sqlite import shared_memory as lock_holder
 from lamplighter.stores.sqlite.condition import FileCondition
 
 from ...doctor.kit import change, found, new_store, program, stop
