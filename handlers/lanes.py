@@ -82,7 +82,8 @@ class Lanes:
         self._open: dict[int, Lane] = {}
         self._newest: dict[str, Lane] = {}
         self._unread: dict[str, deque[LaneEnded]] = {}
-        self._notified: set[str] = set()
+        # A dict, because it keeps its order: a simulation must tell actors of their lanes in the same one each time.
+        self._notified: dict[str, None] = {}
         self._soon: set[str] = set()
         for lane in () if left is None else left.open():
             # In a forked child there are none: its parent's threads are not here.
@@ -134,13 +135,13 @@ class Lanes:
         self._soon.discard(name)
         if name in self._notified or not self._unread[name]:
             return
-        self._notified.add(name)
+        self._notified[name] = None
         try:
             self._context.tell(f"handler:{name}", LanesEnded(), corr=lane.claim.job.corr)
         except BaseException:
             # There was no memory, say, or an error was raised into the lane's thread. The next lane to end must then
             # report both.
-            self._notified.discard(name)
+            self._notified.pop(name, None)
             raise
 
     @property
@@ -151,7 +152,7 @@ class Lanes:
     def take_ended(self, name: str) -> list[LaneEnded]:
         """The endings since the last call, in order."""
         # A lane that ends after this line sends a message again; all that ended before it are in the queue.
-        self._notified.discard(name)
+        self._notified.pop(name, None)
         unread = self._unread.get(name, ())
         return [self._unread[name].popleft() for _ in range(len(unread))]
 

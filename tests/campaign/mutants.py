@@ -94,6 +94,14 @@ PEOPLE = "what people do"
 
 MUTANTS = (
     Mutant(
+        LANES,
+        "one seed is another history where hashes are others",
+        "handlers/lanes.py",
+        "        return list(self._notified)",
+        "        return list(set(self._notified))",
+        test="tests/handlers/test_lanes.py::test_names_whose_lanes_have_ended_are_in_the_order_of_these_ends_whatever_the_hash_seed",
+    ),
+    Mutant(
         TURN,
         "two threads take turns at once",
         "environment/replies.py",

@@ -233,6 +233,18 @@ def test_an_actor_is_told_of_the_first_ending_only_until_it_has_looked(house):
     assert lanes.take_ended("x") == []
 
 
+def test_names_whose_lanes_have_ended_are_in_the_order_of_these_ends_whatever_the_hash_seed(house):
+    lanes = Lanes(lambda ended: house.context)
+    names = [f"name {number}" for number in range(30)]
+
+    for name in names:
+        lane = house.lane(claim(1))
+        lane.handler.name = name
+        lanes.ended(lane, DONE, 0.0, None)
+
+    assert lanes.unread == names
+
+
 def test_an_ending_whose_message_could_not_be_sent_is_told_with_the_next(house):
     lanes = Lanes(lambda ended: house.context)
     one, two = (LaneEnded(house.lane(claim(no)), DONE, 0.0, None) for no in (1, 2))
