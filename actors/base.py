@@ -239,9 +239,11 @@ class RuntimeActor(pykka.ThreadingActor):
         self.in_hand = message
         failpoints = self.context.environment.failpoints
         try:
-            failpoints.at("actor.receive", self)
+            if failpoints.is_live:
+                failpoints.at("actor.receive", self)
             self.receive(message)
-            failpoints.at("actor.received", self)
+            if failpoints.is_live:
+                failpoints.at("actor.received", self)
             self.in_hand = None
         finally:
             self.busy_since = None

@@ -305,7 +305,8 @@ class JobBroker(RuntimeActor):
         return out
 
     def _work(self, own: TurnContext, batch: list[Mail]) -> None:
-        """All that a turn does to the store.
+        """The stages of a turn, all that it does to the store. Their order is a promise: each builds on those before
+        it, and is asked only here whether it is due, because the mail of this very turn may have made it so.
 
         Args:
             own: for what no message has caused; each message gets a context of its own.
@@ -316,26 +317,38 @@ class JobBroker(RuntimeActor):
         if self._carried_over.renewal is not None:
             boots.renew(own, self._carried_over.renewal)
             own.out.is_renewed = True
-        turn.jobs.refresh()
+        if turn.has_host_moves or (turn.expiry is not None and turn.expiry <= turn.now):
+            turn.jobs.refresh()
         if not self._recovered:
             boots.recover(own, self._carried_over.logged)
         elif state.membership_changed:
             boots.bury_dead(own)
         own.collect()
-        schedules.refresh(own)
-        claims.heed_quiet(own)
+        if turn.has_host_changes:
+            schedules.refresh(own)
+        if state.quiet.switched is not None:
+            claims.heed_quiet(own)
+        self._take_in(own, batch)
+        if turn.expiry is not None and turn.expiry <= turn.now:
+            claims.finish_deferred(own)
+        if turn.has_ripe:
+            links.free(own)
+        claims.claim(own)
+        if own.out.drains or self._tallies.is_due(state.monotonic()):
+            self._tallies.store(turn, own.out)
+
+    def _take_in(self, own: TurnContext, batch: list[Mail]) -> None:
+        """The stage of the mail: each message in order. Several calls that follow one another are one statement."""
+        if len(batch) == 1:
+            apply(own._replace(speaker=self.speaker_of(batch[0])), batch[0].body, self._retention)
+            return
         for kind, mails in groupby(batch, lambda mail: type(mail.body)):
-            contexts = [(TurnContext(state, turn, own.out, self.speaker_of(mail)), mail.body) for mail in mails]
+            contexts = [(own._replace(speaker=self.speaker_of(mail)), mail.body) for mail in mails]
             if kind is Queue and len(contexts) > 1:
                 jobs.queue_together([(context, body) for context, body in contexts if not given_up(body)])
                 continue
             for context, body in contexts:
                 apply(context, body, self._retention)
-        claims.finish_deferred(own)
-        links.free(own)
-        claims.claim(own)
-        if own.out.drains or self._tallies.is_due(state.monotonic()):
-            self._tallies.store(turn, own.out)
 
     def _let_out(self, out: Outbox) -> None:
         self.context.environment.failpoints.at("broker.let_out", self)

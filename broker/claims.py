@@ -125,12 +125,15 @@ def _claim(context: TurnContext, wants: Sequence[Want], next_due: dict[str, Inst
     """Claim for wants, also several times in a turn. How many claims each name has got."""
     out, now = context.out, context.turn.now
     # A job that ends in this very turn makes room for the next. No later turn may come to claim that one.
-    suspect_held = any(
-        is_suspect(job, now) and key not in out.freed.get(name, ())
-        for name, capacity in context.capacities.items()
-        for key, job in capacity.held.items()
-    ) or any(is_suspect(one.job, now) for claims in out.claimed.values() for one in claims)
-    claimed = context.turn.jobs.claim(wants, suspect=not suspect_held)
+    suspect = context.turn.has_suspects and not (
+        any(
+            is_suspect(job, now) and key not in out.freed.get(name, ())
+            for name, capacity in context.capacities.items()
+            for key, job in capacity.held.items()
+        )
+        or any(is_suspect(one.job, now) for claims in out.claimed.values() for one in claims)
+    )
+    claimed = context.turn.jobs.claim(wants, suspect=suspect)
     for name in (want.name for want in wants):
         claims, due = claimed.claims.get(name), claimed.next_due.get(name)
         if claims:

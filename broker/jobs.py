@@ -65,7 +65,7 @@ def _queue(asked: Sequence[tuple[TurnContext, Queue]]) -> Sequence[Stored]:
         context.collect(sum(fresh for _, fresh in stored), body.who)
         parked += context.say_stored(body.jobs, stored, unhandled)
     first.say_parked(parked)
-    return judged_at_birth(first.turn.links, parts)
+    return judged_at_birth(first.turn.links, parts) if first.turn.has_ripe else parts
 
 
 def _inserted(turn: Turn, jobs: Sequence[NewJob], sizes: Sequence[int]) -> Sequence[Stored]:

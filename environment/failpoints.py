@@ -71,10 +71,17 @@ class Failpoints:
 
     Attributes:
         unheeded: what the environment variable says, if the application has not asked for it.
+        is_live: whether `at` may do anything: where nothing is armed, the busy roads do not call it.
 
     Raises:
         UsageError: the text cannot be read, or names no point.
     """
+
+    is_live = False
+
+    def __init_subclass__(cls) -> None:
+        # A subclass may act at points that nobody has armed.
+        cls.is_live = True
 
     def __init__(self, text: str = "", chance: random.Random | None = None) -> None:
         self.unheeded: str | None = None
@@ -97,6 +104,7 @@ class Failpoints:
             self._armed.pop(point, None)
             return
         self._armed[point] = chain
+        self.is_live = True
 
     def at(self, point: str, about: Any = None) -> None:
         """The runtime passes a point. `about` is what it has in hand there."""

@@ -138,14 +138,16 @@ class Execution:
             claim_no=self._record.claim_no,
             attempt=job.attempt,
         )
-        self._failpoints.at("lane.call", self._context)
+        if self._failpoints.is_live:
+            self._failpoints.at("lane.call", self._context)
         if self._carriers:
             self._around = self._carriers.around(job)
         return job if wanted is None else Job(self._record, context=self._context, data=fit(job.data, wanted))
 
     def returned(self, result: Any) -> None:
         """The function has returned this."""
-        self._failpoints.at("lane.returned", self._context)
+        if self._failpoints.is_live:
+            self._failpoints.at("lane.returned", self._context)
         self._end_if_forked(None)
         self.outcome = success(result, self._rules)
 

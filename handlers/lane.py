@@ -220,7 +220,9 @@ class Lane:
 
     def begin(self) -> bool:
         """The function is about to be called. False when it must not be: the lane was given up, or taken back."""
-        self.context.environment.failpoints.at("lane.begin", self)
+        failpoints = self.context.environment.failpoints
+        if failpoints.is_live:
+            failpoints.at("lane.begin", self)
         with self._lock:
             if self.handler.kind != "thread":
                 # Its time begins here: its child may have imported for long, or its event loop may have been blocked.

@@ -293,6 +293,13 @@ class Turn(Protocol):
         lost: why the boot of this turn, once registered, is none any more. Nothing that it knows or holds counts then;
             what the turn may still do is to register another one.
         news: events of the store itself, to be logged after the commit: (event, fields).
+        has_host_moves, has_host_changes: whether applications may have written jobs, or changes of schedules, in their
+            own transactions that no turn has counted.
+        has_ripe: whether jobs may wait for others that have ended, or were born in this turn to wait.
+        has_suspects: whether jobs may be queued whose processes have died with them.
+
+    The stages of a turn go by `expiry` and by what it `has`, so none of these may be wrong in one direction: each says
+    that there may be something, and a store that does not know says so always.
     """
 
     now: Instant
@@ -305,6 +312,10 @@ class Turn(Protocol):
     leads: bool
     lost: BootLost | None
     news: list[tuple[str, dict[str, Any]]]
+    has_host_moves: bool
+    has_host_changes: bool
+    has_ripe: bool
+    has_suspects: bool
 
     @property
     def writes(self) -> int: ...

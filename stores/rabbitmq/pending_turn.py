@@ -49,7 +49,8 @@ class PendingTurn(TurnRecord):
         self, state: RabbitState, boot: str, now: Instant, *, version: int, leads: bool, bytes_max: int | None
     ) -> None:
         super().__init__(boot, now)
-        self.expiry: Instant | None = None
+        # A claim may be overdue already: the turn looks.
+        self.expiry: Instant | None = -math.inf
         self.version = version
         self.leads = leads
         self.lost: BootLost | None = None

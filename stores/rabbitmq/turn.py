@@ -24,6 +24,7 @@ class RabbitTurn(PendingTurn):
     queued: WaitingJobs | None = None
     links: JobLinks | None = None
     steps: StepBook | None = None
+    has_host_moves = has_host_changes = has_ripe = has_suspects = True
 
     def __init__(
         self, state: RabbitState, boot: str, now: Instant, *, version: int, leads: bool, bytes_max: int | None

@@ -110,7 +110,7 @@ class SqliteJobs:
             says = says_parents([parent.job_id for parent in job.parents])
             links.tie(self._connection, stored.no, job.parents)
             self._turn.has_open_links = True
-            self._turn.born_linked.append(stored.no)
+            self._turn.heed_linked(stored.no)
         self._turn.transitions.append(Transition("job.queued", stored, None, says))
         return stored
 
@@ -413,7 +413,7 @@ class SqliteJobs:
         ids = links.parent_ids(self._connection, child.no)
         if ids:
             self._connection.execute(links.CLOSE, (child.no,))
-            self._turn.born_linked.append(child.no)
+            self._turn.heed_linked(child.no)
         return says_parents(ids)
 
     def forget(self, job: JobRecord) -> None:

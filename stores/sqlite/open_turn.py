@@ -182,6 +182,11 @@ class OpenTurn(TurnRecord):
         if at is not None:
             self.expiry = at if self.expiry is None else min(self.expiry, at)
 
+    def heed_linked(self, no: int) -> None:
+        """Note a job that was born to wait for others, which may have ended before."""
+        self.born_linked.append(no)
+        self.has_ripe = True
+
     def heed(self, job: JobRecord) -> None:
         """Note what the overview could not know of yet."""
         if job.state != JobState.QUEUED:

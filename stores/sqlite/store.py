@@ -267,20 +267,22 @@ class SqliteStore:
             writer = self._reopened()
             if writer is None:
                 raise StoreUnavailable(f"the store {self.address} is closed")
-            self._failpoints.at("store.turn.begin")
+            if self._failpoints.is_live:
+                self._failpoints.at("store.turn.begin")
             if self._files is not None:
                 self._files.check()
             seen = self._seen
             # Whatever becomes of this turn, what the last one has left does not hold behind it.
             self._seen = None if seen is None else seen._replace(version=None)
-            is_sealed = False
+            is_sealed, turn = False, None
             try:
                 writelock.begin(writer, self._busy_ms)
                 turn = SqliteTurn(writer, boot, now, openings=self._openings, seen=seen)
                 yield turn
                 turn.seal()
                 is_sealed = True
-                self._failpoints.at("store.turn.commit")
+                if self._failpoints.is_live:
+                    self._failpoints.at("store.turn.commit")
                 self._commit(writer)
                 if turn.is_member:
                     self._seen = turn.see()
@@ -299,6 +301,9 @@ class SqliteStore:
                     # Nothing of the store's: memory that is short, or what another thread has raised into this one.
                     raise CommitUnknown(f"the store {self.address} may have stored a write batch: {error!r}") from error
                 raise
+            finally:
+                if turn is not None:
+                    turn.let_go()
 
     def _commit(self, writer: sqlite3.Connection) -> None:
         """Commit.
@@ -311,7 +316,8 @@ class SqliteStore:
         """
         try:
             writer.execute("commit")
-            self._failpoints.at("store.turn.committed")
+            if self._failpoints.is_live:
+                self._failpoints.at("store.turn.committed")
             if self._files is not None:
                 self._files.check(beside=True)
         except StoreGone as gone:
@@ -336,8 +342,9 @@ class SqliteStore:
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
-        with self._translated:
-            self._failpoints.at("store.read")
+        if self._failpoints.is_live:
+            with self._translated:
+                self._failpoints.at("store.read")
         if self.path is None:
             with self._lock, self._translated:
                 if self._writer is None:

@@ -18,23 +18,20 @@ from .tallies import SqliteTallies
 
 
 class SqliteTurn(OpenTurn):
-    """A `Turn` on SQLite. It does not hold its parts, which hold it: in a circle of objects all that it has gathered
-    would stay until Python's collector comes, in the midst of another turn.
-    """
+    """A `Turn` on SQLite."""
 
     def __init__(
         self, connection: sqlite3.Connection, boot: str, now: Instant, *, openings: int = 0, seen: Seen | None = None
     ) -> None:
         super().__init__(connection, boot, now, openings=openings, seen=seen)
         self._changes_before = self.change_no
+        self.jobs = self.queued = SqliteJobs(self)
 
-    @property
-    def jobs(self) -> SqliteJobs:
-        return SqliteJobs(self)
-
-    @property
-    def queued(self) -> SqliteJobs:
-        return SqliteJobs(self)
+    def let_go(self) -> None:
+        """The turn is over. Its jobs hold it: in a circle of objects all that it has gathered would stay until Python's
+        collector comes, in the midst of another turn.
+        """
+        del self.jobs, self.queued
 
     @property
     def links(self) -> SqliteLinks:

@@ -3548,7 +3548,7 @@ MUTANTS = (
         ROAD,
         "a suspect is claimed beside another that runs",
         "broker/claims.py",
-        "jobs.claim(wants, suspect=not suspect_held)",
+        "jobs.claim(wants, suspect=suspect)",
         "jobs.claim(wants, suspect=True)",
         test="tests/broker/test_suspects.py::test_of_two_suspects_the_second_waits_until_the_first_has_ended",
     ),
