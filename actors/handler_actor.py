@@ -1,8 +1,8 @@
 """Runs the jobs of one name on the lanes of its handlers.
 
-Owns: claims that have not ended, and endings that are not settled. Hears: Run, Revoke, Paused, Resync, LanesEnded,
-LanesLost, LanesSlow, DeadlinePassed, GraceOver, Unstarted, Attach, Detach, Interrupt, Drain. Tells: Capacity, Ended,
-GiveBack.
+Owns: claims that have not ended, and endings that are not settled. Hears: Run, Settled, Revoke, Paused, Resync,
+LanesEnded, LanesLost, LanesSlow, DeadlinePassed, GraceOver, Unstarted, Attach, Detach, Interrupt, Drain. Tells:
+Capacity, Ended, GiveBack.
 
 It runs none of the application's code itself, so no job can kill it. It keeps an ending until the broker has said that
 it is settled, and sends it again to a restarted broker.
@@ -44,6 +44,7 @@ from ..messages.mail import (
     Resync,
     Revoke,
     Run,
+    Settled,
     Unstarted,
 )
 from ..messages.outcomes import Outcome, OutcomeKind
@@ -81,6 +82,7 @@ class HandlerActor(RuntimeActor):
         self._answers = 0
         self._boot: str | None = None
         self._halted = False
+        self._is_look_due = True
         self._unstarted_timer: Any = None
         self._halt_timer: Any = None
         self._watch = LaneWatch(
@@ -99,7 +101,7 @@ class HandlerActor(RuntimeActor):
     def may_be_stood_in_for(self) -> bool:
         """Whether others may handle messages. One that may wait for a child process, say, is for its own thread."""
         first = self.mailbox.first()
-        return first is None or isinstance(getattr(first.message, "body", None), (Run, LanesEnded))
+        return first is None or isinstance(getattr(first.message, "body", None), (Run, Settled, LanesEnded))
 
     def current(self) -> list[str]:
         """The ids of the jobs that it runs now."""
@@ -128,11 +130,14 @@ class HandlerActor(RuntimeActor):
             lane.signal("its HandlerActor died")
 
     def receive(self, mail: Mail) -> None:
+        # A burst may end with `Settled`, which alone changes nothing that a look would see.
+        self._is_look_due = self._is_look_due or not isinstance(mail.body, Settled)
         match mail.body:
+            case Settled(keys=keys):
+                self._forget(keys)
             case Run(claims=claims, settled=keys):
                 self._backlog.add(claims, self.context.clock.monotonic())
-                for key in keys:
-                    self._unsettled.pop(key, None)
+                self._forget(keys)
             case LanesEnded():
                 self._lanes_ended()
             case LanesLost():
@@ -173,11 +178,13 @@ class HandlerActor(RuntimeActor):
         if not self.has_mail:
             # After a burst of messages one look is enough. Only mail counts as more to come: a stop behind it would
             # never reach this line.
-            self._recover_from_halt()
-            self._fill()
-            self._offer()
-            self._watch.begin()
-            if self.holds_nothing:
+            if self._is_look_due:
+                self._is_look_due = False
+                self._recover_from_halt()
+                self._fill()
+                self._offer()
+                self._watch.begin()
+            if not self._running and self.holds_nothing:
                 self._emptied()
 
     def on_lost(self, mail: Mail, *, read: bool) -> None:
@@ -349,6 +356,10 @@ class HandlerActor(RuntimeActor):
         """Keep an ending until the broker has said that it is settled."""
         self._unsettled[ending.claim.key] = ending
         return ending
+
+    def _forget(self, settled: Sequence[ClaimKey]) -> None:
+        for key in settled:
+            self._unsettled.pop(key, None)
 
     def _tell_ended(self, *endings: Ending) -> None:
         if endings:

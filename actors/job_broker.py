@@ -1,7 +1,7 @@
 """Routes jobs to handlers and records how each claim ended.
 
 Owns: its state (what living HandlerActors can take) and the mail of a turn that could not be stored. Hears: what
-`broker.dispatch` lists. Tells: Run, Revoke, Resync, Paused, SchedulesChanged, Ticked, Wake.
+`broker.dispatch` lists. Tells: Run, Settled, Revoke, Resync, Paused, SchedulesChanged, Ticked, Wake.
 
 A turn is a transaction: it takes what is in the mailbox, applies it to the store, claims what free lanes can take,
 commits once, and only then lets anything out. A crash in the middle is as if the mail had not arrived. The effect of
@@ -36,7 +36,7 @@ from ..environment.replies import BrokerLost, answer, answer_all, reply_of
 from ..errors import LamplighterError, StoreError, StoreGone, StoreUnavailable, UsageError
 from ..log.emitter import Said
 from ..messages.jobs import ENDED
-from ..messages.mail import CheckDue, Drain, Ended, Housekeep, Mail, Queue, Resync, Run, Ticked
+from ..messages.mail import CheckDue, Drain, Ended, Housekeep, Mail, Queue, Resync, Run, Settled, Ticked
 from ..stores.ports import DueCheck, Store
 from ..stores.troubles import BootLost, CommitUnknown
 from .base import ActorContext, RuntimeActor
@@ -369,7 +369,7 @@ class JobBroker(RuntimeActor):
             self.tell("scheduler", Ticked(accounts=tuple(out.ticked)))
         may_stand_in = bool(out.tells) and self.context.environment.may_stand_in()
         for to, body, speaker in out.tells:
-            here, reply = may_stand_in and isinstance(body, Run), reply_of(body)
+            here, reply = may_stand_in and isinstance(body, Run | Settled), reply_of(body)
             is_sent = self.context.post.tell(to, body, speaker=speaker, here=here)
             if reply is not None and not is_sent:
                 # Nobody of that name lives, so there is nothing to wait for.

@@ -9,7 +9,7 @@ from functools import partial
 
 from ..errors import UsageError
 from ..messages.jobs import Claim, ClaimKey, Instant, JobRecord, JobState
-from ..messages.mail import Capacity, Down, Ended, Ending, GiveBack, Mail, Paused, Progressed, Revoke, Run
+from ..messages.mail import Capacity, Down, Ended, Ending, GiveBack, Mail, Paused, Progressed, Revoke, Run, Settled
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from ..rules.lifecycle import done_without_result, is_suspect
 from ..rules.limits import WHOLE_MAX
@@ -35,7 +35,7 @@ def claim(context: TurnContext) -> None:
     else:
         _claim_all(context)
     for name, keys in context.out.settled.items():
-        context.tell(f"handler:{name}", Run((), tuple(keys)))
+        context.tell(f"handler:{name}", Settled(tuple(keys)))
 
 
 def _claim_all(context: TurnContext) -> None:

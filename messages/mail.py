@@ -315,6 +315,12 @@ class Run(NamedTuple):
     settled: tuple[ClaimKey, ...]
 
 
+class Settled(NamedTuple):
+    """These endings are recorded, or refused for good: forget them. A `Run` says so too, where there is one to send."""
+
+    keys: tuple[ClaimKey, ...]
+
+
 class Revoke(NamedTuple):
     """The job was cancelled, requeued or ended elsewhere: signal the lane."""
 

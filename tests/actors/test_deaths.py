@@ -7,7 +7,7 @@ import threading
 import pytest
 from lamplighter import RestartBudget, Runtime
 from lamplighter.actors.job_broker import JobBroker
-from lamplighter.messages.mail import Run
+from lamplighter.messages.mail import Settled
 from lamplighter.testing.draining import is_idle
 
 SECONDS_MAX = 20.0
@@ -137,7 +137,7 @@ def test_a_handler_actor_that_hears_of_endings_it_does_not_know_goes_on(runtime,
     rt.jobs.add_handler("work", lambda job: "done")
 
     rt.jobs.join(rt.jobs.queue("work"), timeout=SECONDS_MAX)
-    rt.boot.post.tell("handler:work", Run((), keys))
+    rt.boot.post.tell("handler:work", Settled(keys))
 
     assert rt.jobs.join(rt.jobs.queue("work"), timeout=SECONDS_MAX).result == "done"
 

@@ -26,8 +26,8 @@ from lamplighter.history.audit.audit import audit_logs
 from lamplighter.log.outlets import StructlogOutlet
 from lamplighter.log.sinks import Console, LineFile
 from lamplighter.messages.acts import UNATTRIBUTED
-from lamplighter.messages.jobs import ClaimKey
-from lamplighter.messages.mail import CheckDue, Limit, Mail, Revoke, Run
+from lamplighter.messages.jobs import Claim, ClaimKey
+from lamplighter.messages.mail import CheckDue, Limit, Mail, Revoke, Run, Settled
 
 SECONDS_MAX = 15.0
 
@@ -267,7 +267,7 @@ def test_what_may_wait_for_a_child_is_for_an_actors_own_thread(runtime, recorder
 
     def read():
         seen.append(actor.may_be_stood_in_for)
-        for body in (Run((), ()), Revoke(key=ClaimKey(0, 0), reason="none"), Run((), ())):
+        for body in (Run((), ()), Settled(()), Revoke(key=ClaimKey(0, 0), reason="none"), Run((), ())):
             rt.boot.post.tell("handler:work", body)
         actor._read_here()
         seen.extend(type(envelope.message.body) for envelope in actor.mailbox._mail)
@@ -278,8 +278,26 @@ def test_what_may_wait_for_a_child_is_for_an_actors_own_thread(runtime, recorder
     assert seen == [True, Revoke, Run, False]
 
 
+def test_a_burst_that_ends_with_what_is_settled_is_looked_at_as_a_whole(runtime, recorder):
+    rt = runtime()
+    ran = []
+    rt.jobs.add_handler("work", lambda job: ran.append(job.id))
+    record = rt.jobs.queue("work", delay=3600).record._replace(state="running", claim_no=1)
+    recorder.wait_for("actor.started", child="handler:work")
+    actor = rt.boot.post.find("handler:work")
+
+    def read():
+        for body in (Run((Claim(record),), ()), Settled(())):
+            rt.boot.post.tell("handler:work", body)
+        actor._read_here()
+
+    recorder.until(lambda: idles(actor) and actor.mailbox.lend(read), "the actor to wait")
+
+    recorder.until(lambda: ran == [record.id], "the claim to be started")
+
+
 @pytest.mark.parametrize("error", [ValueError, SystemExit])
-@pytest.mark.parametrize("kind", ["Run", "LanesEnded"])
+@pytest.mark.parametrize("kind", ["Run", "LanesEnded", "Settled"])
 def test_a_handler_actor_that_dies_on_whichever_thread_kills_no_other(runtime, recorder, kind, error):
     heard = Heard(kind, error)
     rt = runtime(environment=Environment(failpoints=heard), restart_backoff_seconds_max=0.0)
