@@ -18,10 +18,8 @@ ATTEMPTS_KEPT_MAX = 100
 
 
 def keep(connection: sqlite3.Connection, claimed: JobRecord, outcome: Outcome, verdict: Verdict, now: Instant) -> None:
-    """Keep how a claim ended, if it failed and somebody can be blamed for that."""
-    if outcome.kind in (OutcomeKind.SUCCEEDED, OutcomeKind.SNOOZED):
-        return
-    if outcome.kind is OutcomeKind.INTERRUPTED and not outcome.blamed:
+    """Keep how a claim ended that did not succeed, if somebody can be blamed for that."""
+    if outcome.kind is OutcomeKind.SNOOZED or (outcome.kind is OutcomeKind.INTERRUPTED and not outcome.blamed):
         return
     connection.execute(
         "insert or replace into lamplighter_attempts values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",

@@ -106,7 +106,7 @@ def jobs(connection: sqlite3.Connection, front: QueueHead, now: Instant, limit: 
     """The jobs of a name that may be claimed now, in order, so many at most. No suspects."""
     name = front.name
     ready = [] if front.ready is None else _jobs(connection, READY, name=name, now=now, limit=limit)
-    if not front.has_waited(now):
+    if front.waiting is None or front.waiting > now:
         return ready
     # Once there are enough jobs, none that comes after the last of them is needed.
     least = ready[-1].priority if len(ready) == limit else None

@@ -22,7 +22,8 @@ from ...messages.jobs import (
     Seconds,
     Transition,
 )
-from ...messages.outcomes import Outcome, Verdict
+from ...messages.name_limits import NameLimits
+from ...messages.outcomes import Outcome, OutcomeKind, Verdict
 from ...messages.pauses import PauseRecord, changed
 from ...rules.codec import digest
 from ...rules.lifecycle import is_suspect
@@ -56,6 +57,8 @@ HOST_JOBS_MAX = 2_000
 EXPIRED_JOBS_MAX = 500
 """How many expired jobs one turn cancels."""
 
+NO_LIMITS = NameLimits()
+
 HOST_REASON = "marked in a transaction of the application"
 
 
@@ -67,6 +70,8 @@ class SqliteJobs:
         self._connection = turn.connection
 
     def insert(self, jobs: Sequence[NewJob]) -> list[tuple[JobRecord, bool]]:
+        if len(jobs) <= INSERTED_ROWS_MAX:
+            return self._insert_together(jobs) if jobs else []
         stored: list[tuple[JobRecord, bool]] = []
         for start in range(0, len(jobs), INSERTED_ROWS_MAX):
             stored += self._insert_together(jobs[start : start + INSERTED_ROWS_MAX])
@@ -129,14 +134,16 @@ class SqliteJobs:
     def claim(self, wants: Sequence[Want], *, suspect: bool) -> Claimed:
         claims: dict[str, Sequence[Claim]] = {}
         next_due: dict[str, Instant] = {}
-        self.line_up()
+        if self._turn.lined_up:
+            self.line_up()
         for want in wants:
             if want.begun + want.prefetched == 0:
                 claims[want.name] = ()
                 continue
             front = due.front_of(self._connection, want.name)
             claimed = claims[want.name] = self._claim(want, front, suspect=suspect)
-            suspect = suspect and not any(is_suspect(one.job, self._turn.now) for one in claimed)
+            if suspect:
+                suspect = not any(is_suspect(one.job, self._turn.now) for one in claimed)
             if len(claimed) < want.begun + want.prefetched:
                 left = due.front_of(self._connection, want.name) if claimed else front
                 in_line = None if left.highest is None else turns.first(self._connection, want.name)
@@ -150,12 +157,21 @@ class SqliteJobs:
         return Claimed(claims, next_due)
 
     def _claim(self, want: Want, front: due.QueueHead, *, suspect: bool) -> list[Claim]:
-        begun, prefetched = self._places(want)
+        """Claim for one want. A feature that the name does not use is not asked: each has its condition here."""
+        turn, begun, prefetched = self._turn, want.begun, want.prefetched
+        if turn.has_pauses or want.limits != NO_LIMITS:
+            begun, prefetched = self._places(want)
         claims: list[Claim] = []
-        if begun + prefetched <= 0:
+        most, line = begun + prefetched, None
+        if most <= 0:
             return claims
-        due_jobs = self._due(want, front, begun + prefetched, suspect=suspect)
-        line = self._line(want, front, due_jobs, begun + prefetched)
+        due_jobs = due.jobs(self._connection, front, turn.now, most)
+        if suspect and turn.has_suspects:
+            due_jobs = self._with_suspect(want, due_jobs)
+        if front.highest is not None:
+            line = turns.FairQueue(
+                self._connection, want.name, want.limits, turn.now, most=most, highest=front.highest, others=due_jobs
+            )
         grants: list[Move] = []
         taken: set[str | None] = set()
         for job in due_jobs if line is None else line.jobs():
@@ -199,21 +215,10 @@ class SqliteJobs:
             begun, prefetched = min(begun, room.free), 0
         return begun, prefetched
 
-    def _line(
-        self, want: Want, front: due.QueueHead, due_jobs: Sequence[JobRecord], most: int
-    ) -> turns.FairQueue | None:
-        """The line in which the groups of a name take turns; None if it has none."""
-        if front.highest is None:
-            return None
-        return turns.FairQueue(
-            self._connection, want.name, want.limits, self._turn.now, most=most, highest=front.highest, others=due_jobs
-        )
-
     def line_up(self) -> None:
         """Store which groups jobs were queued of, so that they have their turns."""
-        if self._turn.lined_up:
-            turns.line_up(self._connection, self._turn.lined_up, self._turn.now)
-            self._turn.lined_up = {}
+        turns.line_up(self._connection, self._turn.lined_up, self._turn.now)
+        self._turn.lined_up = {}
 
     def leave_lines(self) -> None:
         """Remove the groups from the lines that have no queued job left."""
@@ -231,28 +236,22 @@ class SqliteJobs:
     def _granted(self, grants: Sequence[Move]) -> list[Claim]:
         return [Claim(surely(moved)) for moved in move_all(self._turn, grants)]
 
-    def _due(self, want: Want, front: due.QueueHead, limit: int, *, suspect: bool) -> list[JobRecord]:
-        rows = due.jobs(self._connection, front, self._turn.now, limit)
-        if suspect and self._turn.has_suspects:
-            found = due.suspect(self._connection, want.name, self._turn.now)
-            if found is not None:
-                rows = sorted([*rows, found], key=due.order)
-        return rows
+    def _with_suspect(self, want: Want, due_jobs: list[JobRecord]) -> list[JobRecord]:
+        found = due.suspect(self._connection, want.name, self._turn.now)
+        return due_jobs if found is None else sorted([*due_jobs, found], key=due.order)
 
     def settle(self, claimed: JobRecord, outcome: Outcome, verdict: Verdict) -> JobRecord | None:
         return self.settle_all([(claimed, outcome, verdict)])[0]
 
     def settle_all(self, ends: Sequence[End]) -> list[JobRecord | None]:
         now = self._turn.now
-        settled = move_all(
-            self._turn,
-            [
-                (claimed, verdict.event, says_ending(outcome, verdict), ending(claimed, outcome, verdict, now))
-                for claimed, outcome, verdict in ends
-            ],
-        )
+        moves: list[Move] = []
+        for claimed, outcome, verdict in ends:
+            changes = ending(claimed, outcome, verdict, now)
+            moves.append((claimed, verdict.event, says_ending(outcome, verdict), changes))
+        settled = move_all(self._turn, moves)
         for (claimed, outcome, verdict), moved in zip(ends, settled, strict=True):
-            if moved is not None:
+            if moved is not None and outcome.kind is not OutcomeKind.SUCCEEDED:
                 attempts.keep(self._connection, claimed, outcome, verdict, now)
         return settled
 

@@ -191,7 +191,8 @@ class OpenTurn(TurnRecord):
         """Note what the overview could not know of yet."""
         if job.state != JobState.QUEUED:
             return
-        self.heed_expiry(job.expires_at)
+        if job.expires_at is not None:
+            self.heed_expiry(job.expires_at)
         if job.suspect_until is not None:
             # No later turn may come.
             self.has_suspects = True

@@ -70,8 +70,10 @@ class SqliteTurn(OpenTurn):
 
     def seal(self) -> None:
         """Write what the whole turn did: its number, and the boot's memory of what it did."""
-        self.jobs.line_up()
-        self.jobs.leave_lines()
+        if self.lined_up:
+            self.jobs.line_up()
+        if self.left_lines:
+            self.jobs.leave_lines()
         if self.change_no > self._changes_before:
             self.connection.execute("update lamplighter_store set change_no = ?", (self.change_no,))
         kept = self.sum_up(self.boot_no, self.number or 0)
