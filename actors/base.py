@@ -51,7 +51,7 @@ class Post:
         actor = self._actors.get(to)
         if actor is None:
             return False
-        mail = Mail(self.new_id(), speaker.message_id, corr or speaker.corr, self._clock.now(), body)
+        mail = Mail(next(self._ids), speaker.message_id, corr or speaker.corr, self._clock.now(), body)
         if here and actor.handle_here(mail):
             return True
         try:

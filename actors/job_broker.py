@@ -169,13 +169,16 @@ class JobBroker(RuntimeActor):
 
     def receive(self, mail: Mail) -> None:
         # Hosts that were answered together ask again together, and one turn for all costs little more than for one.
-        self.mailbox.gather(self._waiting_callers - 1)
+        if self._waiting_callers > 1:
+            self.mailbox.gather(self._waiting_callers - 1)
         limits = self.context.limits
         # While the store is away, all is taken in, so that what need not be kept can leave.
         most = limits.turn_messages_max if self._waiting_since is None else limits.mailbox_messages_max
         came = [mail, *self.take_more(most)]
-        # A hint in a mixed batch counts too: under load there is no other.
-        self._neighbours.note(m.body for m in came if isinstance(m.body, CheckDue))
+        looks = [one.body for one in came if isinstance(one.body, CheckDue)]
+        for look in looks:
+            # A hint in a mixed batch counts too: under load there is no other.
+            self._neighbours.note(look)
         if self._pending:
             # Drop a CheckDue while mail is kept: where a turn takes one message, it would be sent again for ever.
             came = [one for one in came if not isinstance(one.body, CheckDue)]
@@ -353,7 +356,8 @@ class JobBroker(RuntimeActor):
     def _let_out(self, out: Outbox) -> None:
         self.context.environment.failpoints.at("broker.let_out", self)
         self._state.take(out)
-        self._retention.take(out)
+        if out.housekeep_after is not None:
+            self._retention.take(out)
         for expect in out.expected:
             self._expected.add(expect)
         for dead in out.buried:
@@ -378,7 +382,8 @@ class JobBroker(RuntimeActor):
         answer_all(out.replies)
         if ended := [moved.job for moved in out.transitions if moved.job.state in ENDED]:
             self._joins.wake(ended)
-        self._neighbours.hint(out)
+        if self._state.others:
+            self._neighbours.hint(out)
 
     def _look_out(self) -> DueCheck | None:
         """Work that time or another process has brought, seen without the write lock. None if a turn must look."""

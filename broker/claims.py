@@ -41,9 +41,10 @@ def claim(context: TurnContext) -> None:
 def _claim_all(context: TurnContext) -> None:
     next_due = _next_due(context)
     wants = _wants(context, next_due)
-    if wants and is_limited(context.capacities, context.state.limits.workers_max):
+    most = context.state.limits.workers_max
+    if wants and most < WHOLE_MAX and is_limited(context.capacities, most):
         _share_out(context, wants, next_due)
-    elif wants and not _is_uncounted(context):
+    elif wants and (most == WHOLE_MAX or not _is_uncounted(context)):
         _claim(context, wants, next_due)
     context.out.next_due = next_due
     context.collect()
@@ -89,9 +90,7 @@ def _share_out(context: TurnContext, wants: Sequence[Want], next_due: dict[str, 
 
 
 def _is_uncounted(context: TurnContext) -> bool:
-    """Whether nobody knows yet what some HandlerActors hold, and it matters: places are limited."""
-    if context.state.limits.workers_max == WHOLE_MAX:
-        return False
+    """Whether nobody knows yet what some HandlerActors hold. It matters where places are limited."""
     return bool(context.state.unreconciled.keys() - context.out.reconciled)
 
 

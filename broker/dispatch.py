@@ -36,7 +36,6 @@ from ..messages.mail import (
 )
 from ..messages.steps import KeepStep
 from . import boots, claims, jobs, schedules, steps
-from .kept_mail import given_up
 from .retention import Retention
 from .turn_context import PASSED_ON, TurnContext
 
@@ -63,9 +62,9 @@ def apply(context: TurnContext, body: Any, retention: Retention) -> None:
         HalfDone: the message is refused, and has changed the turn.
         LamplighterError: nobody waits for an answer, or the store is unavailable.
     """
-    if given_up(body):
-        return
     reply, writes_before = reply_of(body), context.turn.writes
+    if reply is not None and reply.cancelled():
+        return
     try:
         value = handle(context, body, retention)
     except LamplighterError as refusal:

@@ -4,7 +4,7 @@ something.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -69,11 +69,10 @@ class PeerWatcher:
         self._boot_of_last_turn = ""
         self._parked_due = 0.0
 
-    def note(self, looks: Iterable[CheckDue]) -> None:
-        """Remember that hints and polls have come, until they are looked into."""
-        for look in looks:
-            self._others_committed = self._others_committed or look.foreign
-            self._polled = self._polled or look.poll
+    def note(self, look: CheckDue) -> None:
+        """Remember that a hint or a poll has come, until it is looked into."""
+        self._others_committed = self._others_committed or look.foreign
+        self._polled = self._polled or look.poll
 
     def look(self) -> bool:
         """If a hint or a poll has come, look at what other processes have done; and now and then, whose jobs nobody
@@ -102,7 +101,7 @@ class PeerWatcher:
 
     def hint(self, out: Outbox) -> None:
         """Hint to the other processes that they should look, if a turn has changed anything that may concern them."""
-        if self._state.others and (out.hint or _concerns_others(out)):
+        if out.hint or _concerns_others(out):
             self._state.standing.hints.send([boot.hint for boot in self._state.others if boot.hint is not None])
 
     def _read_commits(self) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
-from ..rules.limits import WHOLE_MAX
 from ..stores.turn_ports import Want
 from .outbox import HandlerCapacity
 
@@ -19,7 +18,7 @@ Claimer = Callable[[Sequence[Want]], Mapping[str, int]]
 
 def is_limited(capacities: Mapping[str, HandlerCapacity], most: int) -> bool:
     """Whether there may be more lanes than places."""
-    return most < WHOLE_MAX and sum(capacity.lanes for capacity in capacities.values()) > most
+    return sum(capacity.lanes for capacity in capacities.values()) > most
 
 
 def share_out(wants: Sequence[Want], places: int, claim: Claimer, *, names: Sequence[str], served: str) -> str:

@@ -23,19 +23,15 @@ class Quiet:
 
     Attributes:
         switched: what it was told last; None if it never was.
-        logged: which of that the log has.
+        is_on: whether it claims nothing.
+        logged: which of what it was told the log has.
     """
 
     def __init__(self) -> None:
         self.switched: QuietSwitch | None = None
+        self.is_on = False
         self.logged: QuietSwitch | None = None
         self._lock = threading.Lock()
-
-    @property
-    def is_on(self) -> bool:
-        """Whether it claims nothing."""
-        switched = self.switched
-        return switched is not None and switched.is_quiet
 
     @property
     def is_untold(self) -> bool:
@@ -47,4 +43,4 @@ class Quiet:
         """Be quiet, or go on. Nothing changes where it is so already: whoever was first has done it."""
         with self._lock:
             if self.is_on != is_quiet:
-                self.switched = QuietSwitch(is_quiet, at, who)
+                self.switched, self.is_on = QuietSwitch(is_quiet, at, who), is_quiet

@@ -45,11 +45,10 @@ class Retention:
         context.out.housekeep_after = 0.0 if rows >= PRUNED_ROWS_MAX else self._retention_step()
 
     def take(self, out: Outbox) -> None:
-        """A turn is committed: set the alarm for the next batch, if it asked for one."""
+        """A turn that has removed a batch is committed: set the alarm for the next."""
         if out.slots_are_pruned:
             self._slots_due = self._state.monotonic() + SLOTS_SECONDS
-        if out.housekeep_after is not None:
-            self._wake_after(out.housekeep_after)
+        self._wake_after(out.housekeep_after or 0.0)
 
     def _retention_step(self) -> Seconds:
         limits = self._state.limits

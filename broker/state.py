@@ -14,7 +14,7 @@ from ..messages.boots import BootRecord
 from ..messages.jobs import Instant, Seconds
 from ..messages.mail import WatchExternalCommit
 from ..messages.schedules import ScheduleRecord
-from ..rules.limits import Limits
+from ..rules.limits import WHOLE_MAX, Limits
 from ..stores.presence import Presence
 from .boot_registration import BootRegistration
 from .outbox import HandlerCapacity, Outbox
@@ -63,6 +63,7 @@ class BrokerState:
         parked: names of jobs for which no living boot has a handler.
         quiet: whether somebody has it claim nothing.
         hidden: sentences about other boots whose lock files may not be opened here.
+        boot: which boot this runtime is.
     """
 
     standing: BootRegistration
@@ -85,11 +86,10 @@ class BrokerState:
     draining: bool = False
     quiet: Quiet = field(default_factory=Quiet)
     hidden: list[str] = field(default_factory=list)
+    boot: str = field(init=False)
 
-    @property
-    def boot(self) -> str:
-        """Which boot this runtime is."""
-        return self.standing.boot
+    def __post_init__(self) -> None:
+        self.boot = self.standing.boot
 
     @property
     def presence(self) -> Presence:
@@ -98,7 +98,7 @@ class BrokerState:
 
     def renew(self, standing: BootRegistration) -> None:
         """Go on as another boot, which has claimed nothing and knows no others."""
-        self.standing = standing
+        self.standing, self.boot = standing, standing.boot
         self.stored_names = None
         self.others = []
         self.untraced.clear()
@@ -108,7 +108,7 @@ class BrokerState:
 
     def free_names(self) -> list[str]:
         """The job names that have a free lane here."""
-        if self.draining or self.quiet.is_on or not self._has_place():
+        if self.draining or self.quiet.is_on or (self.limits.workers_max < WHOLE_MAX and not self._has_place()):
             return []
         return [name for name, capacity in self.capacities.items() if len(capacity.held) < capacity.lanes]
 
@@ -157,10 +157,10 @@ class BrokerState:
             self.served = out.served
         if out.next_due is not None:
             self.next_due = out.next_due
-        said = self.parked.said
-        said.update(out.parked)
-        for name in [name for name in said if self.is_handled(name, self.others)]:
-            del said[name]
+        if said := self.parked.said | out.parked:
+            for name in [name for name in said if self.is_handled(name, self.others)]:
+                del said[name]
+            self.parked.said = said
         self.version, self.expiry = out.version, out.expiry
         self.draining = self.draining or out.drains
         if out.quieted is not None:

@@ -101,14 +101,14 @@ class ActorMailbox(Mailbox):
         """The thread that reads. The reader does so from its start to its end, but not while it waits."""
 
     def put(self, envelope: Any) -> None:
-        if self.is_read_here():
+        if self._reading.get(READER) == threading.get_ident():
             # Nobody need be woken: whoever reads looks before it waits.
             self._mail.append(envelope)
         else:
             super().put(envelope)
 
     def get(self) -> Any:
-        if (envelope := self.take()) is not None:
+        if self._mail and (envelope := self.take()) is not None:
             return envelope
         here = threading.get_ident()
         self._reading.clear()

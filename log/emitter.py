@@ -115,10 +115,11 @@ class Log:
 
     def emit_all(self, lines: Iterable[Said], make: Make) -> None:
         """Log events, in order and in one write, with fields that are made only if somebody listens."""
-        heard = []
+        heard: list[tuple[Said, bool]] = []
         for some in lines:
-            if self._outlet.hears(EVENTS[some.event].level) or (self._subscriptions and self._listening(some.event)):
-                heard.append(some)
+            is_written = self._outlet.hears(EVENTS[some.event].level)
+            if is_written or (self._subscriptions and self._listening(some.event)):
+                heard.append((some, is_written))
                 continue
             # They get their numbers all the same. Nothing here waits for a thread that is writing a line.
             for _ in some.each:
@@ -132,7 +133,8 @@ class Log:
                 if self.dropped:
                     dropped, self.dropped = self.dropped, 0
                     said = {"count": dropped, "reason": self._drop_reason}
-                    self._write((Said("log.dropped", NOBODY, (said,)),), _as_given)
+                    dropping = Said("log.dropped", NOBODY, (said,))
+                    self._write([(dropping, self._outlet.hears(EVENTS[dropping.event].level))], _as_given)
                     if self.dropped:
                         self.dropped += dropped
                 self._write(heard, make)
@@ -152,13 +154,13 @@ class Log:
         """A logger of the application for a handler to write to."""
         return self._outlet.bound(**fields)
 
-    def _write(self, heard: Iterable[Said], make: Make) -> None:
+    def _write(self, heard: Iterable[tuple[Said, bool]], make: Make) -> None:
         written: list[dict[str, Any]] = []
         now = round(self._clock.now(), 6)
-        for event, speaker, each in heard:
+        for (event, speaker, each), is_written in heard:
             level = EVENTS[event].level
             head, said = {"event": event, "level": level, "ts": now, "boot": self._boot}, speaker.fields()
-            subscriptions, is_written = self._listening(event), self._outlet.hears(level)
+            subscriptions = self._listening(event) if self._subscriptions else ()
             for one in each:
                 line = {**head, "seq": next(self._numbers), **said}
                 for name, value in make(event, one).items():

@@ -139,7 +139,7 @@ MUTANTS = (
         TURN,
         "of several that are left when somebody has stood in, only the first is read",
         "environment/replies.py",
-        "        if (envelope := self.take()) is not None:\n            return envelope\n",
+        "        if self._mail and (envelope := self.take()) is not None:\n            return envelope\n",
         "",
         test="tests/actors/test_standing_in.py::test_all_that_is_left_when_somebody_has_stood_in_is_read",
     ),
@@ -2897,8 +2897,8 @@ MUTANTS = (
         LIMITS,
         "as many jobs run at once as there are lanes, whatever the limit of the runtime",
         "broker/places.py",
-        "    return most < WHOLE_MAX and ",
-        "    return False and ",
+        "    return sum(capacity.lanes",
+        "    return False and sum(capacity.lanes",
         test="tests/broker/test_places.py::"
         "test_no_more_jobs_run_at_once_than_there_are_places_and_no_more_threads_stay",
     ),
@@ -3963,7 +3963,7 @@ MUTANTS = (
         "broker/claims.py",
         "        _claim_nothing(context)\n    else:",
         "        _claim_all(context)\n    else:",
-        (("broker/state.py", "self.draining or self.quiet.is_on or not", "self.draining or not"),),
+        (("broker/state.py", "self.draining or self.quiet.is_on or (", "self.draining or ("),),
         test="tests/boot/test_quiet.py::test_a_quiet_runtime_starts_no_job_and_finishes_those_that_run",
     ),
     Mutant(
