@@ -95,7 +95,8 @@ class HandlerActor(RuntimeActor):
         """Whether it holds nothing: what `stop` waits for."""
         # In this order: a claim moves from the backlog to the running or the held back, and would else be missed
         # between two looks.
-        return not (len(self._backlog) or self._filling or self._running or len(self._held_back) or self._unsettled)
+        unstarted = self._backlog.waiting or self._filling or self._running or self._held_back.claims
+        return not (unstarted or self._unsettled)
 
     @property
     def may_be_stood_in_for(self) -> bool:
@@ -133,11 +134,11 @@ class HandlerActor(RuntimeActor):
         # A burst may end with `Settled`, which alone changes nothing that a look would see.
         self._is_look_due = self._is_look_due or not isinstance(mail.body, Settled)
         match mail.body:
-            case Settled(keys=keys):
-                self._forget(keys)
-            case Run(claims=claims, settled=keys):
-                self._backlog.add(claims, self.context.clock.monotonic())
-                self._forget(keys)
+            case Run(settled=keys) | Settled(keys=keys):
+                if isinstance(mail.body, Run):
+                    self._backlog.add(mail.body.claims, self.context.clock.monotonic())
+                for key in keys:
+                    self._unsettled.pop(key, None)
             case LanesEnded():
                 self._lanes_ended()
             case LanesLost():
@@ -200,7 +201,7 @@ class HandlerActor(RuntimeActor):
         places = sum(handler.concurrency for handler in usable)
         # A claim that waits for its job's old lane takes no capacity from other jobs, and neither do lanes whose
         # handler takes no more.
-        besides = sum(lane.handler not in usable for lane in self._lanes_here()) + len(self._held_back)
+        besides = sum(lane.handler not in usable for lane in self._lanes_here()) + len(self._held_back.claims)
         lanes = 0 if self._halted else places + besides
         asked = handlers, lanes, self._pace.prefetch(lanes if places else 0), self._answers
         if asked != self._offered:
@@ -221,7 +222,7 @@ class HandlerActor(RuntimeActor):
 
     def _fill(self) -> None:
         """Start what waits on what is free."""
-        if len(self._backlog):
+        if self._backlog.waiting:
             busy = Counter(lane.handler.id for lane in self._lanes_here())
             handlers = self._lanes.usable(self._handlers())
             if not handlers or self._backlog.closed:
@@ -232,7 +233,7 @@ class HandlerActor(RuntimeActor):
                 self._take_places(handlers, busy)
             finally:
                 self._filling = False
-        if len(self._backlog) and self._unstarted_timer is None:
+        if self._backlog.waiting and self._unstarted_timer is None:
             self._unstarted_timer = self.later(self.context.limits.unstarted_seconds, Unstarted())
 
     def _take_places(self, handlers: Sequence[Handler], busy: Counter[str]) -> None:
@@ -336,7 +337,7 @@ class HandlerActor(RuntimeActor):
         self._deadlines.forget(lane.id)
         if lane.id in self._running:
             self._pace.note(seconds)
-            self._watch.note(outcome.kind, seconds)
+            self._watch.usual.note(outcome.kind, seconds)
             ending = self._keep(Ending(lane.claim, outcome, lane.handler.policy, seconds=seconds))
             # Only now is the claim dropped. If it were dropped before its ending is kept, `stop`, which looks from
             # another thread, could find nothing held in between, and go on.
@@ -356,10 +357,6 @@ class HandlerActor(RuntimeActor):
         """Keep an ending until the broker has said that it is settled."""
         self._unsettled[ending.claim.key] = ending
         return ending
-
-    def _forget(self, settled: Sequence[ClaimKey]) -> None:
-        for key in settled:
-            self._unsettled.pop(key, None)
 
     def _tell_ended(self, *endings: Ending) -> None:
         if endings:

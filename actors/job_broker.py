@@ -187,7 +187,7 @@ class JobBroker(RuntimeActor):
             self._pending = refuse_callers(self._pending, StoreUnavailable("the runtime stops without its store"))
             return
         batch = self._pending[: limits.turn_messages_max]
-        only_looks = self._recovered and all(isinstance(m.body, CheckDue) for m in batch)
+        only_looks = self._recovered and looks and all(isinstance(m.body, CheckDue) for m in batch)
         outlook = None if self._neighbours.look() or not only_looks else self._look_out()
         if outlook is None or outlook.is_due:
             self._take_turn(batch)

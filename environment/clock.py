@@ -35,7 +35,8 @@ SYSTEM = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/time")
 """Where Linux names the start of the machine, and the offset that a container may have against its count of seconds."""
 
 _count_clock = getattr(time, "CLOCK_BOOTTIME", None)
-_read_count = time.clock_gettime
+_counted = None if _count_clock is None else partial(time.clock_gettime, _count_clock)
+"""Seconds since the machine was started, those of its sleep included."""
 
 
 class Timer(Protocol):
@@ -114,7 +115,7 @@ class SystemClock:
 
     def reading(self) -> Reading:
         count = _count_name()
-        now, offset = _compared(time.monotonic if count is None else _counted)
+        now, offset = _compared(time.monotonic if count is None or _counted is None else _counted)
         return Reading(now, count, offset)
 
     def notice(self) -> None:
@@ -213,12 +214,6 @@ def _count_name() -> str | None:
         return f"{start.read_text().strip()} {offset.readlink() if offset.exists() else ''}".strip()
     except OSError:
         return None
-
-
-def _counted() -> Seconds:
-    """Seconds since the machine was started, those of its sleep included."""
-    assert _count_clock is not None
-    return _read_count(_count_clock)
 
 
 def _compared(count: Callable[[], Seconds]) -> tuple[Instant, Seconds]:

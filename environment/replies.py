@@ -101,11 +101,12 @@ class ActorMailbox(Mailbox):
         """The thread that reads. The reader does so from its start to its end, but not while it waits."""
 
     def put(self, envelope: Any) -> None:
-        if self._reading.get(READER) == threading.get_ident():
-            # Nobody need be woken: whoever reads looks before it waits.
+        try:
             self._mail.append(envelope)
-        else:
-            super().put(envelope)
+        finally:
+            # A thread that reads need not wake anybody: it looks before it waits.
+            if self._reading.get(READER) != threading.get_ident():
+                self._arrived.put(None)
 
     def get(self) -> Any:
         if self._mail and (envelope := self.take()) is not None:

@@ -19,45 +19,46 @@ class Waiting(NamedTuple):
 
 
 class Backlog:
-    """Claims that have no lane yet, in order. No two threads take the same claim. Once closed, lanes take none."""
+    """Claims that have no lane yet, in order. No two threads take the same claim. Once closed, lanes take none.
+
+    Attributes:
+        waiting: the claims, to be looked at by any thread, and changed only here.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._waiting: deque[Waiting] = deque()
+        self.waiting: deque[Waiting] = deque()
         self.closed = False
-
-    def __len__(self) -> int:
-        return len(self._waiting)
 
     def add(self, claims: Sequence[Claim], now: Seconds) -> None:
         """Add claims at the end."""
         with self._lock:
-            self._waiting.extend(Waiting(claim, now) for claim in claims)
+            self.waiting.extend(Waiting(claim, now) for claim in claims)
 
     def put_first(self, claim: Claim, now: Seconds) -> None:
         """Add a claim at the front."""
         with self._lock:
-            self._waiting.appendleft(Waiting(claim, now))
+            self.waiting.appendleft(Waiting(claim, now))
 
     def take(self) -> Claim | None:
         """Remove and return the first claim; None when none waits."""
         with self._lock:
-            return self._waiting.popleft().claim if self._waiting else None
+            return self.waiting.popleft().claim if self.waiting else None
 
     def serve(self, open_lane: Callable[[Claim], Lane | None]) -> Lane | None:
         """Open a lane for the first claim. Only then is the claim removed: at every moment it is here or on a lane."""
         with self._lock:
-            lane = open_lane(self._waiting[0].claim) if self._waiting and not self.closed else None
+            lane = open_lane(self.waiting[0].claim) if self.waiting and not self.closed else None
             if lane is not None:
-                self._waiting.popleft()
+                self.waiting.popleft()
             return lane
 
     def remove(self, goes: Callable[[Waiting], bool]) -> list[Claim]:
         """Remove and return the claims for which `goes` is true."""
         with self._lock:
-            gone = [waiting.claim for waiting in self._waiting if goes(waiting)]
+            gone = [waiting.claim for waiting in self.waiting if goes(waiting)]
             if gone:
-                self._waiting = deque(waiting for waiting in self._waiting if not goes(waiting))
+                self.waiting = deque(waiting for waiting in self.waiting if not goes(waiting))
             return gone
 
     def clear(self) -> list[Claim]:
@@ -67,7 +68,7 @@ class Backlog:
     def keys(self) -> list[ClaimKey]:
         """The keys of these claims."""
         with self._lock:
-            return [waiting.claim.key for waiting in self._waiting]
+            return [waiting.claim.key for waiting in self.waiting]
 
     def close(self) -> None:
         """Let no lane be opened from now on."""

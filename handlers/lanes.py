@@ -164,8 +164,8 @@ class Lanes:
 
     def usable(self, handlers: Sequence[Handler]) -> Sequence[Handler]:
         """Those that take lanes now: an event loop that does not answer takes none."""
-        runners = [(handler, self._runners.get(handler.id)) for handler in handlers]
-        return [handler for handler, runner in runners if runner is None or not runner.is_blocked(handler)]
+        get = self._runners.get
+        return [one for one in handlers if (runner := get(one.id)) is None or not runner.is_blocked(one)]
 
     def close(self, handler_id: str) -> None:
         """A handler was removed: let its idle threads, loop and children end."""

@@ -10,7 +10,6 @@ from typing import NamedTuple
 from ..environment.clock import Clock
 from ..messages.jobs import Seconds
 from ..messages.mail import LanesLost, LanesSlow
-from ..messages.outcomes import OutcomeKind
 from ..rules.limits import Limits
 from .duration_baseline import DurationBaseline
 from .lane import Lane
@@ -51,7 +50,7 @@ class LaneWatch:
         self._job_name = job_name
         self._clock = clock
         self._limits = limits
-        self._usual = DurationBaseline(limits)
+        self.usual = DurationBaseline(limits)
         self._tell = tell
         self._is_over = is_over
         self._is_watching = False
@@ -61,10 +60,6 @@ class LaneWatch:
         if not self._is_watching and self._lanes.open(self._job_name):
             self._is_watching = True
             self._clock.after(WATCH_SECONDS, self._look)
-
-    def note(self, outcome: OutcomeKind, seconds: Seconds) -> None:
-        """A lane has ended: so long is usual."""
-        self._usual.note(outcome, seconds)
 
     def lost(self) -> list[Lane]:
         """The lanes whose thread or loop is dead, so that nobody reports their end."""
@@ -79,7 +74,7 @@ class LaneWatch:
 
     def slow(self) -> list[SlowLane]:
         """The lanes that run far longer than is usual, and of which that was not said."""
-        now, usual = self._clock.monotonic(), self._usual
+        now, usual = self._clock.monotonic(), self.usual
         running = [(lane, now - lane.started_monotonic) for lane in self._lanes.open(self._job_name) if _counts(lane)]
         old = [(lane, seconds) for lane, seconds in running if usual.may_be_slow(seconds)]
         typical = usual.seconds() if old else None

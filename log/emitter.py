@@ -41,10 +41,6 @@ class Speaker(NamedTuple):
         """The same with another root."""
         return Speaker(self.actor, self.incarnation, self.message_id, self.cause, corr, self.mail_seconds)
 
-    def fields(self) -> dict[str, Any]:
-        """Those that apply."""
-        return {name: value for name, value in zip(SPEAKER_FIELDS, self, strict=True) if value is not None}
-
 
 NOBODY = Speaker()
 
@@ -159,7 +155,8 @@ class Log:
         now = round(self._clock.now(), 6)
         for (event, speaker, each), is_written in heard:
             level = EVENTS[event].level
-            head, said = {"event": event, "level": level, "ts": now, "boot": self._boot}, speaker.fields()
+            head: dict[str, Any] = {"event": event, "level": level, "ts": now, "boot": self._boot}
+            said = {name: value for name, value in zip(SPEAKER_FIELDS, speaker, strict=True) if value is not None}
             subscriptions = self._listening(event) if self._subscriptions else ()
             for one in each:
                 line = {**head, "seq": next(self._numbers), **said}

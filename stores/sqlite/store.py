@@ -303,7 +303,7 @@ class SqliteStore:
                 raise
             finally:
                 if turn is not None:
-                    turn.let_go()
+                    del turn.jobs, turn.queued
 
     def _commit(self, writer: sqlite3.Connection) -> None:
         """Commit.

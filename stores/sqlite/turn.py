@@ -18,7 +18,9 @@ from .tallies import SqliteTallies
 
 
 class SqliteTurn(OpenTurn):
-    """A `Turn` on SQLite."""
+    """A `Turn` on SQLite. Its jobs hold it, and are let go of when it ends: in a circle of objects all that it has
+    gathered would stay until Python's collector comes, in the midst of another turn.
+    """
 
     def __init__(
         self, connection: sqlite3.Connection, boot: str, now: Instant, *, openings: int = 0, seen: Seen | None = None
@@ -26,12 +28,6 @@ class SqliteTurn(OpenTurn):
         super().__init__(connection, boot, now, openings=openings, seen=seen)
         self._changes_before = self.change_no
         self.jobs = self.queued = SqliteJobs(self)
-
-    def let_go(self) -> None:
-        """The turn is over. Its jobs hold it: in a circle of objects all that it has gathered would stay until Python's
-        collector comes, in the midst of another turn.
-        """
-        del self.jobs, self.queued
 
     @property
     def links(self) -> SqliteLinks:

@@ -15,7 +15,7 @@ from lamplighter.environment import Environment
 from lamplighter.environment.failpoints import Failpoints
 from lamplighter.environment.replies import ActorMailbox, ThreadReply
 from lamplighter.messages.jobs import JobRecord
-from lamplighter.messages.mail import Run
+from lamplighter.messages.mail import Run, Settled
 from lamplighter.stores.hints import SocketHints
 from lamplighter.stores.presence import FilePresence, folder_of
 
@@ -53,7 +53,7 @@ def rt(runtime, recorder, seen):
 
     class NotedMailbox(ActorMailbox):
         def put(self, envelope):
-            if isinstance(getattr(getattr(envelope, "message", None), "body", None), Run):
+            if isinstance(getattr(getattr(envelope, "message", None), "body", None), Run | Settled):
                 seen.append("run")
             super().put(envelope)
 
