@@ -204,7 +204,7 @@ MUTANTS = (
         "handlers/lanes.py",
         "        return list(self._notified)",
         "        return list(set(self._notified))",
-        test="tests/handlers/test_lanes.py::test_names_whose_lanes_have_ended_are_in_the_order_of_these_ends_whatever_the_hash_seed",
+        test="tests/handlers/test_lanes.py::test_names_whose_lanes_have_ended_keep_the_order_of_these_ends",
     ),
     Mutant(
         TURN,

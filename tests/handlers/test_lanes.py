@@ -233,7 +233,7 @@ def test_an_actor_is_told_of_the_first_ending_only_until_it_has_looked(house):
     assert lanes.take_ended("x") == []
 
 
-def test_names_whose_lanes_have_ended_are_in_the_order_of_these_ends_whatever_the_hash_seed(house):
+def test_names_whose_lanes_have_ended_keep_the_order_of_these_ends(house):
     lanes = Lanes(lambda ended: house.context)
     names = [f"name {number}" for number in range(30)]
 
