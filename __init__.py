@@ -48,12 +48,11 @@ if TYPE_CHECKING:
     from .log.configure import configure_logging
     from .log.job_context import JobFields
     from .messages.jobs import Attempt, Debounce, JobSpec, JobState
-    from .messages.name_limits import Rate
+    from .messages.names import Rate
     from .messages.outcomes import Backoff
     from .messages.steps import KeptStep
     from .messages.views import ActorView, Health
-    from .rules.limits import Limits
-    from .rules.restart_budget import RestartBudget
+    from .rules.limits import Limits, RestartBudget
 
 __all__ = [
     "ActorView",
@@ -128,8 +127,8 @@ _HOMES = {
     "JobSpec": "messages.jobs",
     "JobState": "messages.jobs",
     "Backoff": "messages.outcomes",
-    "Rate": "messages.name_limits",
-    "RestartBudget": "rules.restart_budget",
+    "Rate": "messages.names",
+    "RestartBudget": "rules.limits",
     "Runtime": "api.runtime",
 }
 """Where a name lives, unless it is one of `errors`."""

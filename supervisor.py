@@ -20,11 +20,10 @@ from typing import Literal, NamedTuple
 
 from .actors.base import ActorContext, Post, RuntimeActor, death_of
 from .environment.threads import Thread
-from .messages.family import Died, StartChild, StartNow, StopChild, StopFamily
 from .messages.jobs import Instant, Seconds
-from .messages.mail import Down, Mail
+from .messages.mail import Died, Down, Mail, StartChild, StartNow, StopChild, StopFamily
 from .messages.views import DEATHS_SHOWN_MAX, Death
-from .rules.restart_budget import HEALTHY_SECONDS, RestartBudget
+from .rules.limits import HEALTHY_SECONDS, RestartBudget
 
 WATCH_AGAIN_SECONDS = 1.0
 """When the watchdog looks again, after what it did has failed."""

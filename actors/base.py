@@ -22,9 +22,8 @@ from ..environment.environment import Environment
 from ..environment.threads import Thread
 from ..log.emitter import NOBODY, Log, Speaker
 from ..log.json_line import safe_str
-from ..messages.family import Died
 from ..messages.jobs import Seconds
-from ..messages.mail import Mail
+from ..messages.mail import Died, Mail
 from ..rules.limits import Limits
 
 

@@ -8,8 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import UsageError, shown
-from ..messages.acts import Attribution
-from ..messages.jobs import JobRecord, JobSpec, Seconds
+from ..messages.jobs import Attribution, JobRecord, JobSpec, Seconds
 from ..messages.mail import Queue
 from ..rules.codec import decode
 from ..rules.new_jobs import KEPT_OPTIONS, JobChecks

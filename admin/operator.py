@@ -21,14 +21,12 @@ from ..broker.turn_context import TurnContext
 from ..cron.schedule import job_of
 from ..environment.environment import Environment, JobIds
 from ..errors import NotSupported, UsageError
-from ..messages.acts import Attribution
 from ..messages.controls import JobVerb
-from ..messages.jobs import JobKeywords, JobRecord, JobState, JobStateName, Seconds
+from ..messages.jobs import Attribution, JobKeywords, JobRecord, JobState, JobStateName, Seconds
 from ..messages.mail import CancelJob, Forget, ForgetJob, Limit, Pause, PauseSchedule, Queue, Requeue, RequeueMany
 from ..messages.queries import JobQuery
-from ..rules.batches import batches
 from ..rules.capabilities import not_supported
-from ..rules.limits import Limits
+from ..rules.limits import Limits, batches
 from ..rules.links import named_ids
 from ..rules.new_jobs import JobChecks, spec_of
 from ..rules.validation import (

@@ -8,7 +8,7 @@ from operator import add
 from typing import NamedTuple
 
 from ..messages.jobs import Instant
-from ..messages.pauses import PauseRecord
+from ..messages.names import PauseRecord
 from ..messages.queries import Census
 from ..messages.views import RuntimeView
 from ..rules.wording import attributed

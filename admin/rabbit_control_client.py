@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from ..environment.clock import SystemClock
 from ..errors import LamplighterError, StoreUnavailable, UnknownJob, UsageError, shown
-from ..messages.acts import Attribution
 from ..messages.boots import BootRecord
 from ..messages.controls import VIEW_ASKED, Ask, JobVerb, Verb
-from ..messages.jobs import Instant, JobRecord, Seconds
+from ..messages.jobs import Attribution, Instant, JobRecord, Seconds
 from ..messages.views import ActedJob, JobAnswer, RuntimeView
 from ..rules.control_lines import AskRefused, decode_answer, encode_ask
 from ..rules.wording import many

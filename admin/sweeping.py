@@ -11,10 +11,9 @@ from ..broker import jobs
 from ..broker.links import has_followed, parents_first
 from ..broker.turn_context import TurnContext
 from ..errors import KeyTaken, UsageError, shown
-from ..messages.acts import Attribution
-from ..messages.jobs import ENDED, Instant, JobRecord, Seconds
+from ..messages.jobs import ENDED, Attribution, Instant, JobRecord, Seconds
 from ..messages.mail import CancelJob, Requeue
-from ..rules.batches import batches
+from ..rules.limits import batches
 from ..rules.validation import check_name
 
 SWEPT_A_TURN_MAX = 500

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from ..messages.boots import BootRecord
 from ..messages.jobs import Instant, JobRecord, Seconds
-from ..messages.pauses import PauseRecord
+from ..messages.names import PauseRecord
 from ..messages.views import ActorView, RuntimeView
 from ..stores.ports import DependencyStatus, QueuePosition
 from .control_client import Condition

@@ -14,8 +14,8 @@ from ..errors import Cancel, Discard, ResultLost, Retry, Snooze, UsageError, sho
 from ..messages.jobs import Claim, Instant, JobKeywords, JobRecord, JobSpec, JobState, Seconds
 from ..messages.outcomes import Policy
 from ..rules.codec import decode, encode
-from ..rules.exception_classes import class_names
-from ..rules.exception_classes import is_tried_again as is_retried
+from ..rules.lifecycle import class_names
+from ..rules.lifecycle import is_tried_again as is_retried
 from ..rules.validation import check_name, check_seconds
 
 _step: ContextVar[tuple[str | None, str]] = ContextVar("lamplighter_step", default=(None, ""))

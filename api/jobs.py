@@ -19,18 +19,16 @@ from ..handlers.handler import Handler
 from ..handlers.options import ExceptionClasses, HandlerKeywords, Isolation, OnTimeout
 from ..handlers.registration import check_handler, check_importable, check_only, name_of
 from ..log.job_context import current_corr
-from ..messages.acts import Attribution
-from ..messages.jobs import ENDED, Attempt, JobKeywords, JobSpec, JobState, JobStateName, Seconds
+from ..messages.jobs import ENDED, Attempt, Attribution, JobKeywords, JobSpec, JobState, JobStateName, Seconds
 from ..messages.mail import CancelJob, CancelMany, ForgetJob, Limit, Pause, Requeue, RequeueMany
-from ..messages.name_limits import Rate
+from ..messages.names import Rate, paused_at
 from ..messages.outcomes import Backoff
-from ..messages.pauses import paused_at
 from ..messages.queries import JobQuery, place_of
 from ..messages.steps import KeptStep
 from ..rules.capabilities import needed
 from ..rules.codec import decode
+from ..rules.limits import RestartBudget
 from ..rules.new_jobs import SPEC_OPTIONS, spec_of
-from ..rules.restart_budget import RestartBudget
 from ..rules.validation import (
     check_bool,
     check_limit,

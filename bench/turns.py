@@ -22,7 +22,7 @@ from pathlib import Path
 from statistics import median
 
 from lamplighter.messages.jobs import JobState, NewJob
-from lamplighter.messages.name_limits import NO_LIMITS, NameLimits
+from lamplighter.messages.names import NO_LIMITS, NameLimits
 from lamplighter.messages.outcomes import Outcome, OutcomeKind, Verdict
 from lamplighter.stores.sqlite.store import SqliteStore
 from lamplighter.stores.turn_ports import Want

@@ -21,8 +21,7 @@ from ..handlers.lanes import Lanes
 from ..handlers.thread_counter import ThreadCounter
 from ..log.emitter import Log, Subscription
 from ..log.json_line import safe_str
-from ..messages.acts import Attribution
-from ..messages.jobs import NewJob, Seconds
+from ..messages.jobs import Attribution, NewJob, Seconds
 from ..messages.mail import (
     Attach,
     CheckDue,
@@ -41,9 +40,8 @@ from ..stores.ports import Store
 from ..stores.presence import Presence, network_filesystem
 from ..stores.troubles import BootLost
 from ..supervisor import Supervision
-from .asked_jobs import AskedJobs
 from .children import Children
-from .control import Control
+from .control import AskedJobs, Control
 from .declared import HandlerSelection
 from .draining import Draining
 from .requests import Requests

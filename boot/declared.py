@@ -12,7 +12,7 @@ from ..errors import UsageError, alike, shown
 from ..handlers.handler import Handler
 from ..messages.boots import BootKind
 from ..messages.schedules import ScheduleRecord
-from ..rules.restart_budget import RestartBudget
+from ..rules.limits import RestartBudget
 from ..rules.validation import check_bool, check_iterable, check_name
 
 

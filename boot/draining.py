@@ -16,7 +16,7 @@ from ..handlers.lanes import Lanes
 from ..log.emitter import Log
 from ..messages.jobs import Seconds
 from ..messages.mail import Drain, Interrupt, ReleaseClaims, Reply
-from ..rules.restart_budget import BACKOFF_SECONDS_MAX
+from ..rules.limits import BACKOFF_SECONDS_MAX
 from ..stores.ports import Readable
 
 SAID_AFTER_SECONDS = 1.0

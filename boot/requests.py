@@ -16,8 +16,7 @@ from ..errors import StoreUnavailable, UsageError
 from ..messages.jobs import Seconds
 from ..messages.mail import Declare, Reply
 from ..messages.schedules import ScheduleRecord
-from ..rules.batches import batches
-from ..rules.limits import Limits
+from ..rules.limits import Limits, batches
 from ..stores.ports import Store
 
 BROKER_DEATHS_MAX = 3

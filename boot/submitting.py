@@ -33,9 +33,9 @@ from ..messages.mail import MarkDone, Queue, Reply
 from ..messages.queries import JobQuery
 from ..messages.schedules import HostChange
 from ..messages.steps import KeepStep, StepRecord
-from ..rules.batches import batches
 from ..rules.capabilities import needed
 from ..rules.codec import encode
+from ..rules.limits import batches
 from ..rules.new_jobs import FollowUps, JobChecks, check_then_count
 from ..rules.validation import check_iterable
 from ..stores.ports import Store

@@ -8,9 +8,8 @@ from itertools import islice
 from typing import Any
 
 from ..errors import KeyTaken, StaleClaim, UsageError
-from ..messages.acts import Attribution
 from ..messages.clock_steps import STEP_SECONDS_MIN
-from ..messages.jobs import ENDED, ClaimKey, Instant, JobRecord, JobState, NewJob, Seconds
+from ..messages.jobs import ENDED, Attribution, ClaimKey, Instant, JobRecord, JobState, NewJob, Seconds
 from ..messages.mail import (
     CancelJob,
     CancelMany,

@@ -6,9 +6,8 @@ from functools import partial
 from typing import Any
 
 from ..log.emitter import Log, Said, Speaker
-from ..messages.acts import UNATTRIBUTED
-from ..messages.jobs import JobRecord, Transition
-from ..messages.ledger import LedgerTurn
+from ..messages.boots import LedgerTurn
+from ..messages.jobs import UNATTRIBUTED, JobRecord, Transition
 from ..rules.codec import digest
 from ..rules.ledger_moves import ledger_line, line_count
 from .outbox import Outbox

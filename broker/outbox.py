@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from ..log.emitter import Said, Speaker
-from ..messages.boots import BootRecord
+from ..messages.boots import BootRecord, LedgerTurn
 from ..messages.jobs import Claim, ClaimKey, Instant, JobRecord, Seconds, Transition
-from ..messages.ledger import LedgerTurn
 from ..messages.mail import Reply, WatchExternalCommit
-from ..messages.name_limits import NameLimits
+from ..messages.names import NameLimits
 from ..messages.outcomes import Policy
 from .quiet import QuietSwitch
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import threading
 from typing import NamedTuple
 
-from ..messages.acts import Attribution
-from ..messages.jobs import Instant
+from ..messages.jobs import Attribution, Instant
 
 
 class QuietSwitch(NamedTuple):

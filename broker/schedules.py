@@ -7,12 +7,10 @@ from dataclasses import replace
 from ..cron.interval import ONCE, parse_at
 from ..cron.schedule import jitter_of, job_of, rule_of
 from ..errors import UnknownSchedule
-from ..messages.acts import UNATTRIBUTED, Attribution
 from ..messages.clock_steps import STEP_SECONDS_MIN
-from ..messages.jobs import Instant, JobState, NewJob
+from ..messages.jobs import UNATTRIBUTED, Attribution, Instant, JobState, NewJob
 from ..messages.mail import Declare, Forget, PauseSchedule, Retire, SchedulesChanged, Tick
-from ..messages.schedules import ScheduleRecord, SlotEntry
-from ..messages.slots import Fire, SlotRange
+from ..messages.schedules import Fire, ScheduleRecord, SlotEntry, SlotRange
 from ..rules.capabilities import needed
 from .turn_context import TurnContext
 

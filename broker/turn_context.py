@@ -15,10 +15,8 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 from ..log.emitter import Said, Speaker
-from ..messages.acts import UNATTRIBUTED, Attribution
-from ..messages.boots import BootRecord
-from ..messages.jobs import ClaimKey, JobRecord, JobState, NewJob
-from ..messages.ledger import Move
+from ..messages.boots import BootRecord, Move
+from ..messages.jobs import UNATTRIBUTED, Attribution, ClaimKey, JobRecord, JobState, NewJob
 from ..messages.mail import Revoke
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from ..rules.capabilities import needed

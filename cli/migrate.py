@@ -15,11 +15,11 @@ from itertools import chain
 from ..environment.environment import Environment
 from ..errors import UsageError
 from ..messages.jobs import JobRecord, JobState, NewJob
-from ..messages.pauses import paused_at
+from ..messages.names import paused_at
 from ..messages.queries import JobQuery
 from ..messages.schedules import ScheduleRecord
-from ..rules.batches import batches
 from ..rules.capabilities import needed, not_supported
+from ..rules.limits import batches
 from ..stores.opening import neighbours_on, open_store
 from ..stores.ports import SERVER_SCHEMES, Store
 from ..stores.sqlite.read_only import ReadOnlyView

@@ -20,8 +20,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from ..messages.jobs import Instant
-from ..messages.schedules import DstFold, DstGap
-from ..messages.slots import Due
+from ..messages.schedules import DstFold, DstGap, Due
 from .interval import INSTANT_MAX, INSTANT_MIN
 from .zones import DAY_SECONDS, LocalTimes, Span, spans
 

@@ -11,8 +11,7 @@ from typing import cast, get_args
 
 from ..errors import UsageError, shown
 from ..messages.jobs import Instant, NewJob
-from ..messages.schedules import CatchUp, ScheduleRecord, SlotEntry
-from ..messages.slots import Accounting, Due, Fire, SlotRange
+from ..messages.schedules import Accounting, CatchUp, Due, Fire, ScheduleRecord, SlotEntry, SlotRange
 from .when import Rule, parse_when
 
 CAUGHT_UP_MAX = 1_000_000

@@ -16,8 +16,7 @@ from zoneinfo import ZoneInfo
 from croniter import CroniterError, croniter
 
 from ..errors import UsageError, shown
-from ..messages.schedules import DstFold, DstGap
-from ..messages.slots import Due
+from ..messages.schedules import DstFold, DstGap, Due
 from .interval import interval_of, meant, once_at, parse_at, parse_every
 from .rule import CronRule
 from .zones import LAST, Days, LocalTimes, TimesOfDay, load_zone

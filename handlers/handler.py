@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 from ..messages.jobs import Seconds
-from ..messages.name_limits import Rate
+from ..messages.names import Rate
 from ..messages.outcomes import Policy
-from ..rules.restart_budget import RestartBudget
+from ..rules.limits import RestartBudget
 from .options import OnTimeout
 from .payload import HandlerTypes
 

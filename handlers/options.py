@@ -7,9 +7,9 @@ from datetime import timedelta
 from typing import Literal, TypeAlias, TypedDict
 
 from ..messages.jobs import Seconds
-from ..messages.name_limits import Rate
+from ..messages.names import Rate
 from ..messages.outcomes import Backoff
-from ..rules.restart_budget import RestartBudget
+from ..rules.limits import RestartBudget
 
 Isolation = Literal["thread", "process"]
 """The place where a plain function runs."""

@@ -14,8 +14,7 @@ from ..errors import CANCELLED, DISCARDED, RETRIED, Cancel, Discard, Retry, Snoo
 from ..log.json_line import safe_str
 from ..messages.outcomes import Outcome, OutcomeKind
 from ..rules.codec import encode, valid_text
-from ..rules.exception_classes import class_names
-from ..rules.lifecycle import done_without_result
+from ..rules.lifecycle import class_names, done_without_result
 from .lane import Lane
 
 UNENDED = Outcome(kind=OutcomeKind.FAILED, error="it did not end")

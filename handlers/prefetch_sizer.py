@@ -7,7 +7,7 @@ from operator import attrgetter
 
 from ..messages.jobs import ClaimKey, Seconds
 from ..messages.mail import Capacity
-from ..messages.name_limits import NameLimits
+from ..messages.names import NameLimits
 from ..rules.limits import Limits
 from ..rules.rates import slower
 from .handler import Handler

@@ -12,10 +12,9 @@ from ..api.job import Job
 from ..errors import UsageError, shown
 from ..messages.outcomes import Policy
 from ..rules.capabilities import not_supported
-from ..rules.exception_classes import check_exceptions
-from ..rules.limits import Limits
+from ..rules.lifecycle import check_exceptions
+from ..rules.limits import Limits, RestartBudget
 from ..rules.rates import check_rate
-from ..rules.restart_budget import RestartBudget
 from ..rules.validation import (
     check_backoff,
     check_bool,

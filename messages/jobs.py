@@ -8,7 +8,34 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple, Protocol, TypedDict
 
-from .acts import UNATTRIBUTED, Attribution
+
+class Attribution(NamedTuple):
+    """On whose behalf something is done, and why.
+
+    Attributes:
+        by: who has it done, as the person or the application calls them.
+        via: what they have used: a command, a page, a tool.
+        reason: why, in their own words.
+    """
+
+    by: str | None = None
+    via: str | None = None
+    reason: str | None = None
+
+    @property
+    def told(self) -> dict[str, str]:
+        """The part of a move in the ledger, by its keys."""
+        return {key: value for key, value in zip(("by", "via", "why"), self, strict=True) if value is not None}
+
+    @property
+    def said(self) -> dict[str, str]:
+        """The fields of a line for people."""
+        return {name: value for name, value in self._asdict().items() if value is not None}
+
+
+UNATTRIBUTED = Attribution()
+"""Nothing is said of who acts."""
+
 
 Seconds = float
 """A duration in seconds."""

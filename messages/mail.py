@@ -1,19 +1,57 @@
 """The messages between actors. Commands are verbs, facts are in the past tense.
 
-Every message travels in a `Mail`, which carries the ids that the log is stitched together with.
+Those between the supervisor and its children stand first. Every message travels in a `Mail`, which carries the ids
+that the log is stitched together with.
 """
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple, Protocol
 
-from .acts import UNATTRIBUTED, Attribution
-from .jobs import Claim, ClaimKey, Instant, NewJob, Seconds
-from .name_limits import NameLimits
+from .jobs import UNATTRIBUTED, Attribution, Claim, ClaimKey, Instant, NewJob, Seconds
+from .names import NameLimits
 from .outcomes import Outcome, Policy
 from .queries import JobQuery
-from .schedules import HostChange, ScheduleRecord
-from .slots import Accounting
+from .schedules import Accounting, HostChange, ScheduleRecord
+
+
+class Died(NamedTuple):
+    """An actor's loop has ended. Sent from the `finally` around it, on its own thread.
+
+    Attributes:
+        over: the message that it had in hand.
+        is_anothers: whether the error came to a thread of the application, which stood in for its own.
+    """
+
+    child: str
+    incarnation: int
+    reason: str
+    traceback: str | None
+    over: Mail | None
+    is_anothers: bool = False
+
+
+class StartChild(NamedTuple):
+    """Start a child of the family, unless it lives already."""
+
+    child: str
+
+
+class StopChild(NamedTuple):
+    """Stop a child for good."""
+
+    child: str
+
+
+class StopFamily(NamedTuple):
+    """Stop every child for good, the last one first."""
+
+
+class StartNow(NamedTuple):
+    """The back-off of a child is over, or cut short."""
+
+    child: str
+    incarnation: int
 
 
 class Reply(Protocol):

@@ -7,10 +7,60 @@ here too, because both the store and whoever reads the log must agree on it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
+from ..errors import Cancel, Discard, Retry, Snooze, UsageError, shown
 from ..messages.jobs import Instant, JobRecord, JobState, Seconds
 from ..messages.outcomes import Backoff, Outcome, OutcomeKind, Policy, Verdict
-from .exception_classes import is_tried_again
+from .codec import valid_text
+
+
+def class_names(cls: type) -> tuple[str, ...]:
+    """The qualified names of an error's class and of those that it extends, the nearest first."""
+    return tuple(map(_name, cls.__mro__))
+
+
+def is_tried_again(error_classes: Sequence[str], retry_on: frozenset[str] | None, discard_on: frozenset[str]) -> bool:
+    """Whether an error may be gone by the next attempt, as its handler has it. An error without a class was not raised
+    by the
+    handler: its thread has died, say.
+
+    Args:
+        error_classes: as `class_names` has them. The nearest that stands in one of the other two decides.
+        retry_on: None for all that `discard_on` does not name.
+        discard_on: what no other attempt would mend.
+    """
+    for name in error_classes:
+        if name in discard_on:
+            return False
+        if retry_on is not None and name in retry_on:
+            return True
+    return retry_on is None or not error_classes
+
+
+def check_exceptions(value: Any, what: str) -> frozenset[str] | None:
+    """The names of one exception class, or of several; None for None.
+
+    Raises:
+        UsageError: it is something else.
+    """
+    if value is None:
+        return None
+    classes = value if isinstance(value, (tuple, list, set, frozenset)) else (value,)
+    for cls in classes:
+        if not isinstance(cls, type) or not issubclass(cls, BaseException):
+            raise UsageError(f"expected {what} to be an exception class, or a tuple of some, got: {shown(value)}")
+        if issubclass(cls, (Cancel, Discard, Retry, Snooze)):
+            raise UsageError(
+                f"expected {what} to name errors, got: {cls.__name__}, which says itself what becomes of its job"
+            )
+    return frozenset(map(_name, classes))
+
+
+def _name(cls: type) -> str:
+    module = cls.__module__
+    return valid_text(cls.__qualname__ if module == "builtins" else f"{module}.{cls.__qualname__}")
+
 
 INTERRUPTION_WINDOW_SECONDS = 72 * 3600.0
 """Only interruptions within this window are held against a job."""

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from ..errors import UsageError, shown
 from ..messages.jobs import Instant, Seconds
-from ..messages.name_limits import Rate
+from ..messages.names import Rate
 from .validation import check_seconds, check_whole
 
 LIMIT_MAX = 1_000_000

@@ -9,8 +9,7 @@ from typing import Any
 
 from ..cron.interval import INSTANT_MAX, INSTANT_MIN
 from ..errors import UnknownJob, UsageError, alike, shown
-from ..messages.acts import UNATTRIBUTED, Attribution
-from ..messages.jobs import SECONDS_MAX, Instant, Seconds
+from ..messages.jobs import SECONDS_MAX, UNATTRIBUTED, Attribution, Instant, Seconds
 from ..messages.outcomes import Backoff
 from .limits import NAME_CHARACTERS_MAX, WHOLE_MAX
 

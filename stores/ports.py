@@ -19,8 +19,8 @@ from typing import Any, NamedTuple, Protocol
 
 from ..messages.boots import BootRecord
 from ..messages.jobs import Attempt, Instant, JobRecord, NewJob, Seconds
+from ..messages.names import PauseRecord
 from ..messages.outcomes import Outcome, Verdict
-from ..messages.pauses import PauseRecord
 from ..messages.queries import LOOKED_MAX, CappedCounts, Census, Found, JobQuery
 from ..messages.schedules import HostChange, ScheduleRecord, SlotEntry
 from ..messages.steps import StepRecord, StepsSeen

@@ -8,8 +8,7 @@ from typing import Any
 
 from ..messages.jobs import WAITS_FOR_JOBS, WAITS_ITS_TURN, Instant, JobRecord, NewJob, Seconds, Transition
 from ..messages.outcomes import Outcome, OutcomeKind, Verdict
-from ..messages.schedules import SlotEntry
-from ..messages.slots import SlotRange
+from ..messages.schedules import SlotEntry, SlotRange
 from .turn_ports import Want
 
 _BORN = ("no", "rev", "waits", "state", *NewJob._fields)

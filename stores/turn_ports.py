@@ -8,14 +8,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from ..messages.boots import BootRecord
+from ..messages.boots import BootRecord, LedgerTurn, Move
 from ..messages.clock_steps import Reading, Stepped
 from ..messages.jobs import Claim, ClaimKey, Instant, JobParent, JobRecord, NewJob, Seconds, Transition
-from ..messages.ledger import LedgerTurn, Move
-from ..messages.name_limits import NO_LIMITS, NameLimits
+from ..messages.names import NO_LIMITS, NameLimits
 from ..messages.outcomes import Outcome, Verdict
-from ..messages.schedules import ScheduleRecord, SlotEntry
-from ..messages.slots import SlotRange
+from ..messages.schedules import ScheduleRecord, SlotEntry, SlotRange
 from ..messages.steps import StepRecord
 from ..messages.tallies import Tally
 from .troubles import BootLost

@@ -11,7 +11,7 @@ from ..boot.boot import Boot
 from ..environment.clock import SystemClock
 from ..log.emitter import Subscription
 from ..messages.jobs import JobState, Seconds
-from ..messages.pauses import paused_at
+from ..messages.names import paused_at
 from ..messages.queries import JobQuery
 from ..rules.capabilities import needed
 

@@ -17,7 +17,7 @@ from ...errors import Cancel, Discard, Snooze
 from ...handlers.carriers import Carrier, ChildEnded
 from ...log.json_line import safe_str
 from ...messages.outcomes import OutcomeKind
-from ...rules.exception_classes import class_names
+from ...rules.lifecycle import class_names
 from ...rules.validation import check_one_of
 from .conventions import DESTINATION, ERROR, SCHEMA_URL, operation
 from .observing import Measures

@@ -13,7 +13,7 @@ from ...api.job import Job
 from ...environment.clock import SystemClock
 from ...messages.jobs import Seconds
 from ...messages.tallies import BOUNDS
-from ...rules.exception_classes import class_names
+from ...rules.lifecycle import class_names
 from ...rules.validation import check_whole
 from .conventions import DESTINATION, ERROR, SCHEMA_URL, SYSTEM, operation
 

@@ -12,7 +12,7 @@ from collections import deque
 from typing import NamedTuple
 
 from ...messages.jobs import Instant
-from ...messages.name_limits import Rate
+from ...messages.names import Rate
 from ...rules.rates import per_seconds, rate_read
 from ...rules.wording import many
 from ..log_files.lines import Line, LoggedMove

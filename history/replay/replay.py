@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from ...log.events import EVENTS
 from ...log.ledger_keys import MOVE_KINDS
-from ...messages.ledger import FORMAT
+from ...messages.boots import FORMAT
 from ...rules.codec import checksum
 from ..log_files.lines import Line
 from .boots import BootReplay

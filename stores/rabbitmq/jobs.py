@@ -6,8 +6,8 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from ...messages.jobs import ClaimKey, Instant, JobRecord, NewJob, Seconds
+from ...messages.names import PauseRecord, changed
 from ...messages.outcomes import Outcome, OutcomeKind, Verdict
-from ...messages.pauses import PauseRecord, changed
 from ..transitions import deferred, released, requeued
 from ..turn_ports import Claimed, End, Want
 from .claiming import Claiming, take_out

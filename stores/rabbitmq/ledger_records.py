@@ -12,10 +12,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any, Literal, NamedTuple
 
-from ...messages.boots import BootRecord
+from ...messages.boots import BootRecord, LedgerTurn
 from ...messages.jobs import Instant
-from ...messages.ledger import LedgerTurn
-from ...messages.pauses import PauseRecord
+from ...messages.names import PauseRecord
 from ...messages.schedules import ScheduleRecord, SlotEntry
 
 Record = dict[str, Any]

@@ -13,8 +13,8 @@ from typing import Any
 from ...errors import UsageError
 from ...messages.jobs import Instant, JobRecord, JobState, NewJob, Seconds, Transition
 from ...messages.outcomes import Outcome, Verdict
+from ...rules.ledger_moves import TurnRecord
 from ...rules.lifecycle import MOVES
-from ...rules.turn_record import TurnRecord
 from ..transitions import born, ending, says_ending
 from ..troubles import BootLost
 from . import job_message as wire

@@ -15,7 +15,7 @@ from zlib import crc32
 
 from ...cron.schedule import SLOT_SECONDS_KEPT_MIN, set_back
 from ...messages.jobs import Instant
-from ...messages.pauses import PauseRecord
+from ...messages.names import PauseRecord
 from ...messages.schedules import ScheduleRecord
 from . import ledger_records as records
 from .ledger_records import MAPS, NOTHING, NUMBER, TEXT, OperatorAct, Record

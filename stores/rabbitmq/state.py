@@ -9,9 +9,9 @@ from itertools import count
 from ...cron.schedule import SLOT_SECONDS_KEPT_MIN, recounted
 from ...environment.clock import Clock
 from ...messages.boots import BootRecord
+from ...messages.clock_steps import KnownClock
 from ...messages.jobs import Instant
 from ...messages.schedules import ScheduleRecord
-from ...rules.known_clock import KnownClock
 from . import ledger_records as records
 from .dead_jobs import Dead, DeadAtHand
 from .deliveries import Deliveries

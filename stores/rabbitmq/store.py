@@ -14,7 +14,7 @@ from ...environment.failpoints import Failpoints
 from ...errors import StoreUnavailable
 from ...messages.boots import BootRecord
 from ...messages.jobs import Instant, JobRecord, JobState, Seconds
-from ...messages.pauses import PauseRecord, paused_at
+from ...messages.names import PauseRecord, paused_at
 from ..ports import (
     DeadJobs,
     DueCheck,

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from ...messages.boots import OPERATOR, BootRecord
+from ...messages.boots import OPERATOR, BootRecord, LedgerTurn
 from ...messages.clock_steps import Reading, Stepped
 from ...messages.jobs import Instant
-from ...messages.ledger import LedgerTurn
 from ..turn_ports import JobLinks, JobQueue, Members, ScheduleBook, StepBook, TallyBook, WaitingJobs
 from .claiming import take_out
 from .incoming_messages import IncomingMessages

@@ -8,8 +8,7 @@ from dataclasses import replace
 from ...cron.schedule import recounted, rule_of, set_back
 from ...errors import UsageError
 from ...messages.jobs import Instant
-from ...messages.schedules import ScheduleRecord, SlotEntry
-from ...messages.slots import SlotRange
+from ...messages.schedules import ScheduleRecord, SlotEntry, SlotRange
 from ...rules.ledger_moves import schedule_move, skipped_move
 from ..transitions import skipped_entry
 from .ledger_records import declares, handles, schedule_record, slot_row

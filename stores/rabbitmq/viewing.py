@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from ...messages.boots import BootRecord
 from ...messages.jobs import Instant, JobRecord, JobState, Seconds
-from ...messages.pauses import PauseRecord
+from ...messages.names import PauseRecord
 from ..ports import DeadJobs, DueCheck, JobReader, JobTable, QueueReader, ScheduleReader, TallyReader
 from . import ledger_records as records
 from . import topology

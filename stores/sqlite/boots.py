@@ -6,8 +6,7 @@ import json
 import sqlite3
 from collections.abc import Collection, Sequence
 
-from ...messages.boots import BootRecord
-from ...messages.ledger import LedgerTurn
+from ...messages.boots import BootRecord, LedgerTurn
 from ...rules.codec import encode_own
 from .open_turn import OpenTurn
 

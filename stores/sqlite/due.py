@@ -15,7 +15,7 @@ from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from ...messages.jobs import Instant, JobRecord
-from ...messages.pauses import paused_at
+from ...messages.names import paused_at
 from ..ports import DueCheck
 from . import pauses, turns
 from .claimable import CLAIMABLE, PRIORITIES_MAX, priorities

@@ -22,9 +22,8 @@ from ...messages.jobs import (
     Seconds,
     Transition,
 )
-from ...messages.name_limits import NameLimits
+from ...messages.names import NameLimits, PauseRecord, changed
 from ...messages.outcomes import Outcome, OutcomeKind, Verdict
-from ...messages.pauses import PauseRecord, changed
 from ...rules.codec import digest
 from ...rules.lifecycle import is_suspect
 from ...rules.rates import rate_said

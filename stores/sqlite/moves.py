@@ -7,8 +7,8 @@ from itertools import groupby
 from typing import Any
 
 from ...messages.jobs import ENDED, WAITS_FOR_JOBS, WAITS_ITS_TURN, JobRecord, JobState, Transition
-from ...rules.batches import batches
 from ...rules.lifecycle import MOVES
+from ...rules.limits import batches
 from ..transitions import LET_GO
 from . import links, steps, turns
 from .job_rows import changed, update, update_together

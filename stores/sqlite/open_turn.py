@@ -8,9 +8,9 @@ import sqlite3
 from operator import attrgetter
 from typing import NamedTuple
 
+from ...messages.clock_steps import KnownClock
 from ...messages.jobs import WAITS_ITS_TURN, Instant, JobRecord, JobState
-from ...rules.known_clock import KnownClock
-from ...rules.turn_record import TurnRecord
+from ...rules.ledger_moves import TurnRecord
 from ..troubles import BootLost
 from . import turns
 from .due import NEXT_EXPIRY

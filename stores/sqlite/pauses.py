@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 from ...messages.jobs import Instant
-from ...messages.pauses import PauseRecord
+from ...messages.names import PauseRecord
 
 FORGET_NOTHING = 'delete from lamplighter_pauses where since is null and "limit" is null'
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 from ...messages.jobs import Instant
-from ...messages.name_limits import Rate
+from ...messages.names import Rate
 from ...rules.rates import Room, possible, room_of, spent
 
 

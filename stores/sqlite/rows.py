@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from ...messages.jobs import Attempt, Instant, JobRecord, JobState, Seconds
-from ...messages.pauses import PauseRecord
+from ...messages.names import PauseRecord
 from ...messages.queries import LOOKED_MAX, CappedCounts, Census, Found, JobQuery
 from ...messages.schedules import ScheduleRecord, SlotEntry
 from ...messages.steps import StepRecord, StepsSeen

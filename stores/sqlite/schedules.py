@@ -6,8 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from ...cron.schedule import SLOT_SECONDS_KEPT_MIN, recounted
 from ...messages.jobs import Instant
-from ...messages.schedules import HostChange, ScheduleRecord, SlotEntry
-from ...messages.slots import SlotRange
+from ...messages.schedules import HostChange, ScheduleRecord, SlotEntry, SlotRange
 from ...rules.ledger_moves import schedule_move, skipped_move
 from ..transitions import skipped_entry
 from .job_rows import in_batches

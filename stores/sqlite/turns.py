@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ...messages.jobs import WAITS_ITS_TURN, Instant, JobRecord
-from ...messages.name_limits import NameLimits
+from ...messages.names import NameLimits
 from . import rates
 from .claimable import CLAIMABLE, PRIORITIES_MAX
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from threading import current_thread
 
 from lamplighter.messages.mail import Tick, Wake
-from lamplighter.messages.slots import Accounting, SlotRange
+from lamplighter.messages.schedules import Accounting, SlotRange
 from lamplighter.testing.draining import is_idle
 
 from ..conftest import STARTS

@@ -25,8 +25,7 @@ from lamplighter.errors import UsageError
 from lamplighter.history.audit.audit import audit_logs
 from lamplighter.log.outlets import StructlogOutlet
 from lamplighter.log.sinks import Console, LineFile
-from lamplighter.messages.acts import UNATTRIBUTED
-from lamplighter.messages.jobs import Claim, ClaimKey
+from lamplighter.messages.jobs import UNATTRIBUTED, Claim, ClaimKey
 from lamplighter.messages.mail import CheckDue, Limit, Mail, Revoke, Run, Settled
 
 SECONDS_MAX = 15.0

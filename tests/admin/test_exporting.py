@@ -18,8 +18,7 @@ from lamplighter.admin.exporting import (
 )
 from lamplighter.messages.jobs import JobState, NewJob
 from lamplighter.messages.queries import JobQuery
-from lamplighter.messages.schedules import ScheduleRecord, SlotEntry
-from lamplighter.messages.slots import SlotRange
+from lamplighter.messages.schedules import ScheduleRecord, SlotEntry, SlotRange
 from lamplighter.messages.tallies import EVER, HOUR, MINUTE, Tally, start_of
 from lamplighter.stores.sqlite.store import SqliteStore
 

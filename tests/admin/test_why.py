@@ -10,7 +10,7 @@ import pytest
 from lamplighter.admin.wait_context import Code, WaitContext
 from lamplighter.admin.why import reasons, why
 from lamplighter.messages.jobs import WAITS_FOR_JOBS
-from lamplighter.messages.pauses import PauseRecord
+from lamplighter.messages.names import PauseRecord
 from lamplighter.messages.views import QuietView
 from lamplighter.stores.ports import DependencyStatus, QueuePosition
 

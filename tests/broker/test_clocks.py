@@ -10,7 +10,7 @@ from lamplighter import Runtime, Snooze
 from lamplighter.environment import Environment
 from lamplighter.environment.clock import SystemClock
 from lamplighter.messages.mail import Tick
-from lamplighter.messages.slots import Accounting, SlotRange
+from lamplighter.messages.schedules import Accounting, SlotRange
 from lamplighter.testing import Simulation, drain
 from lamplighter.testing.manual_clock import ManualTime
 

@@ -29,7 +29,7 @@ from lamplighter.messages.mail import (
     WatchExternalCommit,
 )
 from lamplighter.messages.outcomes import Outcome, OutcomeKind, Policy
-from lamplighter.messages.slots import Accounting
+from lamplighter.messages.schedules import Accounting
 
 from support.conformance.kit import new
 

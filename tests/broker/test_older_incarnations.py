@@ -6,7 +6,7 @@ import threading
 
 import pytest
 from lamplighter.messages.mail import Capacity, Down
-from lamplighter.messages.name_limits import NameLimits
+from lamplighter.messages.names import NameLimits
 from lamplighter.testing.draining import is_idle
 
 SECONDS_MAX = 15

@@ -15,8 +15,8 @@ from lamplighter.broker.outbox import Outbox
 from lamplighter.broker.tallies import FLUSH_SECONDS, NAMES_MAX, Tallies
 from lamplighter.broker.turn_times import TurnTime
 from lamplighter.environment import Environment
+from lamplighter.messages.boots import LedgerTurn
 from lamplighter.messages.jobs import Transition
-from lamplighter.messages.ledger import LedgerTurn
 from lamplighter.messages.tallies import BOUNDS, EVER, HOUR, LOCK, MINUTE, OTHERS, TURN, Tally
 from lamplighter.stores.sqlite.store import SqliteStore
 from lamplighter.stores.transitions import born

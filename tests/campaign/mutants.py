@@ -528,7 +528,7 @@ MUTANTS = (
     Mutant(
         ACTS,
         "on RabbitMQ whoever holds a job acts on it though whoever asked has given up",
-        "boot/asked_jobs.py",
+        "boot/control.py",
         "return self._is_late()",
         "return False",
         test="tests/whole/stores/rabbitmq/test_acting_elsewhere.py::"
@@ -537,7 +537,7 @@ MUTANTS = (
     Mutant(
         ACTS,
         "on RabbitMQ a process that was stopped acts on what was asked long before",
-        "boot/asked_jobs.py",
+        "boot/control.py",
         "abs(age) > WANTED_SECONDS",
         "age is None",
         test="tests/whole/stores/rabbitmq/test_acting_elsewhere.py::"
@@ -546,7 +546,7 @@ MUTANTS = (
     Mutant(
         ACTS,
         "on RabbitMQ nobody says for whom a job was cancelled elsewhere",
-        "boot/asked_jobs.py",
+        "boot/control.py",
         "CancelJob(job_id, reply, who)",
         "CancelJob(job_id, reply)",
         test="tests/whole/stores/rabbitmq/test_acting_elsewhere.py::"
@@ -944,7 +944,7 @@ MUTANTS = (
     Mutant(
         SIGHT,
         "health is green though a neighbour's lock file may not be opened",
-        "boot/health.py",
+        "boot/views.py",
         "yellow += [*stuck, *hidden, *waiting]",
         "yellow += [*stuck, *waiting]",
         test="tests/boot/test_boots.py::test_a_neighbour_whose_lock_file_may_not_be_opened_keeps_its_jobs",
@@ -1442,7 +1442,7 @@ MUTANTS = (
     Mutant(
         TURN,
         "a turn that changes nothing takes a number",
-        "rules/turn_record.py",
+        "rules/ledger_moves.py",
         "        if not moves:\n",
         "        if False:\n",
         test="tests/support/test_conformance.py::test_a_store_that_keeps_every_promise_passes",
@@ -1781,7 +1781,7 @@ MUTANTS = (
     Mutant(
         ROAD,
         "the death of a thread is taken for an error of its function",
-        "rules/exception_classes.py",
+        "rules/lifecycle.py",
         "return retry_on is None or not error_classes",
         "return retry_on is None",
         test="tests/whole/handlers/test_retried_errors.py::"
@@ -1918,7 +1918,7 @@ MUTANTS = (
     Mutant(
         LIMITS,
         "a clock that is set back half the way is believed at once",
-        "rules/known_clock.py",
+        "messages/clock_steps.py",
         "            doubted += step\n",
         "            doubted += 0\n",
         test="tests/broker/test_clocks.py::test_a_clock_that_is_set_back_only_half_the_way_removes_no_history_yet",
@@ -2837,7 +2837,7 @@ MUTANTS = (
     Mutant(
         SIGHT,
         "health is green while a job has its worker and does not begin",
-        "boot/health.py",
+        "boot/views.py",
         "        if (why := lane.unbegun) is not None:",
         "        if (why := lane.unbegun) is None:",
         test="tests/handlers/test_beginning.py::test_health_tells_of_a_name_whose_jobs_do_not_begin",
@@ -2845,7 +2845,7 @@ MUTANTS = (
     Mutant(
         SIGHT,
         "health knows no limit of its own for a job that does not begin",
-        "boot/health.py",
+        "boot/views.py",
         "min(UNBEGUN_SECONDS_MAX, begin_seconds_max / 2)",
         "UNBEGUN_SECONDS_MAX",
         test="tests/handlers/test_beginning.py::test_health_tells_of_a_name_whose_jobs_do_not_begin",
@@ -2853,7 +2853,7 @@ MUTANTS = (
     Mutant(
         SIGHT,
         "health is green while an actor is at one message",
-        "boot/health.py",
+        "boot/views.py",
         "    return [*said, *unbegun.values()]",
         "    return [*unbegun.values()]",
         test="tests/boot/test_views.py::test_health_tells_of_an_actor_that_is_at_one_message",

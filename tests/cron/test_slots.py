@@ -21,8 +21,7 @@ from lamplighter.cron.schedule import (
 )
 from lamplighter.cron.when import parse_when
 from lamplighter.errors import UsageError
-from lamplighter.messages.schedules import CatchUp
-from lamplighter.messages.slots import Accounting, Fire, SlotRange
+from lamplighter.messages.schedules import Accounting, CatchUp, Fire, SlotRange
 
 from .cron_strategies import EXAMPLES
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from lamplighter.doctor import process_checks
-from lamplighter.rules.restart_budget import RestartBudget
+from lamplighter.rules.limits import RestartBudget
 
 from .kit import DAY, found, levels, new_store
 

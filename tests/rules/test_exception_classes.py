@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from lamplighter import Cancel, Discard, Runtime, Snooze, UsageError
-from lamplighter.rules.exception_classes import check_exceptions, class_names, is_tried_again
+from lamplighter.rules.lifecycle import check_exceptions, class_names, is_tried_again
 
 
 class Refused(ConnectionError): ...

@@ -6,8 +6,7 @@ import math
 
 import pytest
 from lamplighter import RestartBudget
-from lamplighter.rules.limits import Limits
-from lamplighter.rules.restart_budget import BACKOFF_SECONDS_MIN, HEALTHY_SECONDS
+from lamplighter.rules.limits import BACKOFF_SECONDS_MIN, HEALTHY_SECONDS, Limits
 
 
 def test_a_budget_is_spent_by_one_restart_too_many_within_its_window():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from lamplighter.messages.clock_steps import Reading, Stepped
-from lamplighter.messages.slots import SlotRange
+from lamplighter.messages.schedules import SlotRange
 from lamplighter.stores.rabbitmq.shared_state import SKEW_SECONDS_MAX
 from lamplighter.stores.rabbitmq.store import RabbitStore
 from lamplighter.testing import Simulation

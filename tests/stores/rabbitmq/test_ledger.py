@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from lamplighter import UsageError
-from lamplighter.messages.pauses import PauseRecord
+from lamplighter.messages.names import PauseRecord
 from lamplighter.messages.schedules import SlotEntry
 from lamplighter.stores.rabbitmq import ledger, topology
 from lamplighter.stores.rabbitmq import ledger_sums as sums

@@ -12,7 +12,7 @@ from datetime import timedelta
 import pytest
 from lamplighter import NotSupported, Runtime
 from lamplighter.messages.mail import Resync
-from lamplighter.messages.slots import SlotRange
+from lamplighter.messages.schedules import SlotRange
 from lamplighter.stores.rabbitmq import ledger_sums as sums
 from lamplighter.testing import Simulation
 from lamplighter.testing.simulation.simulation import START

@@ -11,7 +11,7 @@ import pytest
 from lamplighter import Rate
 from lamplighter.messages.clock_steps import Reading
 from lamplighter.messages.jobs import JobRecord, JobState
-from lamplighter.messages.name_limits import NameLimits
+from lamplighter.messages.names import NameLimits
 from lamplighter.stores.sqlite import turns
 from lamplighter.stores.sqlite.store import SqliteStore
 

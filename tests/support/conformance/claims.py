@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from lamplighter.messages.jobs import ClaimKey, JobState
-from lamplighter.messages.name_limits import NameLimits, Rate
+from lamplighter.messages.names import NameLimits, Rate
 from lamplighter.messages.outcomes import Outcome, OutcomeKind
 from lamplighter.stores.ports import Store
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from lamplighter.messages.boots import BootRecord
 from lamplighter.messages.jobs import Claim, Instant, JobRecord, JobState, NewJob
-from lamplighter.messages.name_limits import NameLimits
+from lamplighter.messages.names import NameLimits
 from lamplighter.messages.outcomes import Outcome, OutcomeKind, Verdict
 from lamplighter.messages.schedules import ScheduleRecord
 from lamplighter.stores.ports import Store

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lamplighter.messages.pauses import PauseRecord
+from lamplighter.messages.names import PauseRecord
 from lamplighter.stores.ports import Store
 from lamplighter.stores.turn_ports import Turn
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 from lamplighter.messages.clock_steps import Reading, Stepped
-from lamplighter.messages.schedules import SlotEntry
-from lamplighter.messages.slots import SlotRange
+from lamplighter.messages.schedules import SlotEntry, SlotRange
 from lamplighter.stores.ports import Peers, Store
 from lamplighter.stores.troubles import BootLost
 

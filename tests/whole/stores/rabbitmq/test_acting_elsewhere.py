@@ -14,8 +14,8 @@ from lamplighter.admin.operator import Operator
 from lamplighter.admin.rabbit_control_client import RabbitControlClient
 from lamplighter.cli.main import main
 from lamplighter.history.trace.job import biography
-from lamplighter.messages.acts import Attribution
 from lamplighter.messages.boots import BootRecord
+from lamplighter.messages.jobs import Attribution
 from lamplighter.rules.control_lines import AskRefused, encode_refusal
 from lamplighter.testing import Simulation
 from lamplighter.testing.manual_clock import ManualTime

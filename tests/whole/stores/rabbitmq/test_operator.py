@@ -15,7 +15,7 @@ from lamplighter.cli.main import main
 from lamplighter.environment import Environment
 from lamplighter.environment.failpoints import Failpoints
 from lamplighter.history.trace.job import biography
-from lamplighter.messages.pauses import PauseRecord
+from lamplighter.messages.names import PauseRecord
 from lamplighter.stores.rabbitmq import topology
 from lamplighter.stores.rabbitmq.ledger import SILENT_LOOKS_MAX, Ledger
 
