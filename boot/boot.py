@@ -147,7 +147,7 @@ class Boot:
             self._supervision.is_awaited,
         )
         self.views = Views(
-            id=lambda: self.id,
+            boot_id=lambda: self.id,
             started_at=self.clock.now(),
             environment=environment,
             clock=self.clock,

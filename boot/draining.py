@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from ..actors.base import Post
 from ..actors.handler_actor import HandlerActor
@@ -37,6 +38,7 @@ SETTLE_SECONDS_MAX = 5.0
 """How long the endings of what was interrupted may take to be stored, from when there is a broker that can."""
 
 
+@dataclass(eq=False)
 class Draining:
     """The drain of one boot.
 
@@ -45,50 +47,40 @@ class Draining:
         is_awaited: whether a child has died, and is started again when its back-off is over.
     """
 
-    def __init__(
-        self,
-        clock: Clock,
-        log: Log,
-        post: Post,
-        lanes: Lanes,
-        carried_over: CarriedOver,
-        emptied: threading.Event,
-        is_awaited: Callable[[str], bool],
-    ) -> None:
-        self._clock = clock
-        self._log = log
-        self._post = post
-        self._lanes = lanes
-        self._carried_over = carried_over
-        self._emptied = emptied
-        self._is_awaited = is_awaited
-        self._ends_at = math.inf
-        self._names: list[str] = []
+    clock: Clock
+    log: Log
+    post: Post
+    lanes: Lanes
+    carried_over: CarriedOver
+    emptied: threading.Event
+    is_awaited: Callable[[str], bool]
+    _ends_at: Seconds = field(default=math.inf, init=False)
+    _names: list[str] = field(default_factory=list, init=False)
 
     def shorten(self, seconds: Seconds) -> None:
         """End the drain in so many seconds, unless it ends before. Any thread calls it, also before the drain."""
-        self._ends_at = min(self._ends_at, self._clock.monotonic() + seconds)
-        self._emptied.set()
+        self._ends_at = min(self._ends_at, self.clock.monotonic() + seconds)
+        self.emptied.set()
 
     def run(self, seconds: Seconds, is_urged: Callable[[], bool]) -> None:
         """Let running jobs finish for so many seconds, or until somebody urges, and start no others."""
-        self._names = [name for name in self._post.names() if name.startswith("handler:")]
+        self._names = [name for name in self.post.names() if name.startswith("handler:")]
         for name in self._names:
-            self._post.tell(name, Drain())
-        self._lanes.begin_stop()
+            self.post.tell(name, Drain())
+        self.lanes.begin_stop()
         self.shorten(seconds)
-        began = self._clock.monotonic()
+        began = self.clock.monotonic()
         says_at = began + SAID_AFTER_SECONDS
         while True:
             # In this order: what is set after this line is seen by the looks below, or ends the next wait.
-            self._emptied.clear()
-            now = self._clock.monotonic()
+            self.emptied.clear()
+            now = self.clock.monotonic()
             if self._holds_nothing() or now >= self._ends_at or is_urged():
                 return
             if now >= says_at:
                 self._say(self._ends_at - now)
                 says_at = now + (now - began)
-            self._emptied.wait(min(self._ends_at - now, says_at - now, LOOK_SECONDS_MAX))
+            self.emptied.wait(min(self._ends_at - now, says_at - now, LOOK_SECONDS_MAX))
 
     def interrupt(self) -> int:
         """Interrupt what still runs, and wait until that is stored, and what has ended before. How many jobs it was.
@@ -97,22 +89,22 @@ class Draining:
         would take back what a HandlerActor has seen end, so that it ran in vain. A store that cannot be written is not
         waited for so long: what is not stored is taken back by the next start, as from a process that was killed.
         """
-        self._carried_over.gives_up_at = self._clock.monotonic() + STORE_SECONDS_MAX
+        self.carried_over.gives_up_at = self.clock.monotonic() + STORE_SECONDS_MAX
         if self._holds_nothing():
             return 0
         interrupted = len(self._running())
         for name in self._names:
-            self._post.tell(name, Interrupt(handler_id=None, reason="the runtime stopped"))
-        began = had_none_at = self._clock.monotonic()
+            self.post.tell(name, Interrupt(handler_id=None, reason="the runtime stopped"))
+        began = had_none_at = self.clock.monotonic()
         while True:
-            self._emptied.clear()
-            now = self._clock.monotonic()
-            if self._is_awaited("broker") and now - began < BACKOFF_SECONDS_MAX:
+            self.emptied.clear()
+            now = self.clock.monotonic()
+            if self.is_awaited("broker") and now - began < BACKOFF_SECONDS_MAX:
                 had_none_at = now
             left = had_none_at + SETTLE_SECONDS_MAX - now
-            if self._holds_nothing() or left <= 0 or self._carried_over.has_given_up:
+            if self._holds_nothing() or left <= 0 or self.carried_over.has_given_up:
                 return interrupted
-            self._emptied.wait(min(left, LOOK_SECONDS_MAX))
+            self.emptied.wait(min(left, LOOK_SECONDS_MAX))
 
     def say_farewell(self, ask: Callable[[Callable[[Reply], ReleaseClaims]], object], store: Readable) -> None:
         """Have the broker give back what this boot still holds."""
@@ -121,16 +113,16 @@ class Draining:
         except LamplighterError:
             # The store is away. The next start finds the row of a boot without a process, and takes back its claims.
             reason = "the runtime could not give its jobs back as it stopped"
-            self._log.emit("store.unavailable", store=store.address, reason=reason)
+            self.log.emit("store.unavailable", store=store.address, reason=reason)
 
     def _holds_nothing(self) -> bool:
-        actors = [self._post.find(name) for name in self._names]
+        actors = [self.post.find(name) for name in self._names]
         return all(not isinstance(actor, HandlerActor) or actor.holds_nothing for actor in actors)
 
     def _running(self) -> list[Lane]:
-        return [lane for lane in self._lanes.open() if lane.abandoned_because is None]
+        return [lane for lane in self.lanes.open() if lane.abandoned_because is None]
 
     def _say(self, left: Seconds) -> None:
         jobs = [lane.claim.job for lane in self._running()]
         named = [f"{job.id} ({job.name})" for job in jobs[:NAMED_JOBS_MAX]]
-        self._log.emit("runtime.draining", jobs=len(jobs), waits_for=named, left=round(left, 1))
+        self.log.emit("runtime.draining", jobs=len(jobs), waits_for=named, left=round(left, 1))

@@ -7,7 +7,7 @@ lock that is held over anything but a few steps.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import cached_property
 
 from ..actors.base import Post, RuntimeActor
@@ -190,158 +190,141 @@ STACK_CHARACTERS_MAX = 20_000
 """How much of one stack is shown: its end, where it is now."""
 
 
+@dataclass(eq=False, kw_only=True)
 class Views:
     """Takes the pictures of one boot.
 
     Args:
-        id: under which boot the runtime is known now.
+        boot_id: under which boot the runtime is known now.
         started_at: when it was started.
     """
 
-    def __init__(
-        self,
-        *,
-        id: Callable[[], str],
-        started_at: Instant,
-        environment: Environment,
-        clock: Clock,
-        limits: Limits,
-        store: Store,
-        share: HandlerSelection,
-        lanes: Lanes,
-        post: Post,
-        supervision: Supervision,
-        requests: Requests,
-        carried_over: CarriedOver,
-        log: Log,
-        subscriptions: Sequence[Subscription],
-    ) -> None:
-        self._id = id
-        self._started_at = started_at
-        self._environment = environment
-        self._clock = clock
-        self._limits = limits
-        self._store = store
-        self._share = share
-        self._lanes = lanes
-        self._post = post
-        self._supervision = supervision
-        self._requests = requests
-        self._carried_over = carried_over
-        self._log = log
-        self._subscriptions = subscriptions
+    boot_id: Callable[[], str]
+    started_at: Instant
+    environment: Environment
+    clock: Clock
+    limits: Limits
+    store: Store
+    share: HandlerSelection
+    lanes: Lanes
+    post: Post
+    supervision: Supervision
+    requests: Requests
+    carried_over: CarriedOver
+    log: Log
+    subscriptions: Sequence[Subscription]
 
     @property
     def id(self) -> str:
         """Under which boot the runtime is known now."""
-        return self._id()
+        return self.boot_id()
 
     def health(self) -> Health:
         """Whether the runtime does its work, and what is wrong if not. Reads the store too."""
-        return self._health(waiting_names(self._store, self._carried_over.parked, self._clock.now()))
+        return self._health(waiting_names(self.store, self.carried_over.parked, self.clock.now()))
 
     def tree(self) -> tuple[ActorView, ...]:
         """Every actor, with the supervisor first."""
-        return tuple(self._actor(name) for name in ("supervisor", *self._supervision.family.children))
+        return tuple(self._actor(name) for name in ("supervisor", *self.supervision.family.children))
 
     def runtime(self) -> RuntimeView:
         """The boot as a whole."""
-        host, pid = self._environment.whereabouts()
+        host, pid = self.environment.whereabouts()
         version, python = self._versions
-        open_lanes, share = self._lanes.open(), self._share
-        found = self._post.find("broker")
+        open_lanes, share = self.lanes.open(), self.share
+        found = self.post.find("broker")
         # While a boot starts there is none yet.
         broker = found if isinstance(found, JobBroker) else None
         return RuntimeView(
-            at=self._clock.now(),
-            boot=self._id(),
-            boot_no=self._carried_over.boot_no,
+            at=self.clock.now(),
+            boot=self.boot_id(),
+            boot_no=self.carried_over.boot_no,
             host=host,
             pid=pid,
             version=version,
             python=python,
-            started_at=self._started_at,
+            started_at=self.started_at,
             kind=share.kind,
-            store=self._store.address,
-            store_id=self._store.store_id,
+            store=self.store.address,
+            store_id=self.store.store_id,
             names=tuple(share.names()),
             only=None if share.only is None else tuple(sorted(share.only)),
-            leads=None if broker is None or self._store.peers is None else broker.leads,
-            is_draining=self._carried_over.draining,
+            leads=None if broker is None or self.store.peers is None else broker.leads,
+            is_draining=self.carried_over.draining,
             health=self._health(()),
             process=measured(),
-            turns=_turns(broker, self._requests.store_trouble),
+            turns=_turns(broker, self.requests.store_trouble),
             actors=self.tree(),
             handlers=tuple(map(_handler, share.all_handlers())),
             lanes=tuple(map(self._lane, open_lanes[:LANES_SHOWN_MAX])),
             lanes_open=len(open_lanes),
-            limits=asdict(self._limits),
+            limits=asdict(self.limits),
             quiet=self._quiet(),
         )
 
     def stacks(self) -> StacksView:
         """Where everything is."""
         found: list[Stack] = []
-        for lane in self._lanes.open():
+        for lane in self.lanes.open():
             job = lane.claim.job
             found.append(Stack(what="job", name=f"{job.id} ({job.name})", stack=lane.stack()))
-        found += [Stack(what="task", name=name, stack=stack) for name, stack in self._lanes.tasks()]
+        found += [Stack(what="task", name=name, stack=stack) for name, stack in self.lanes.tasks()]
         found += [Stack(what="thread", name=name, stack=stack) for name, stack in stacks()]
         cut = tuple(Stack(what=one.what, name=one.name, stack=one.stack[-STACK_CHARACTERS_MAX:]) for one in found)
-        return StacksView(at=self._clock.now(), boot=self._id(), pid=self._environment.whereabouts()[1], stacks=cut)
+        return StacksView(at=self.clock.now(), boot=self.boot_id(), pid=self.environment.whereabouts()[1], stacks=cut)
 
     def quiet(self) -> QuietAnswer:
         """Whether it claims jobs."""
-        return QuietAnswer(boot=self._id(), quiet=self._quiet())
+        return QuietAnswer(boot=self.boot_id(), quiet=self._quiet())
 
     def declared(self) -> DeclaredView:
         """The schedules of the application's code."""
-        return DeclaredView(boot=self._id(), schedules=tuple(one.id for one in self._share.schedules()))
+        return DeclaredView(boot=self.boot_id(), schedules=tuple(one.id for one in self.share.schedules()))
 
     @cached_property
     def _versions(self) -> tuple[str, str]:
         # To look them up costs more than all the rest.
-        return self._environment.versions()
+        return self.environment.versions()
 
     def _quiet(self) -> QuietView | None:
-        switched = self._carried_over.quiet.switched
+        switched = self.carried_over.quiet.switched
         if switched is None or not switched.is_quiet:
             return None
         who = switched.who
         return QuietView(since=switched.at, by=who.by, via=who.via, reason=who.reason)
 
     def _health(self, waiting: Sequence[str]) -> Health:
-        now, begin_seconds_max = self._clock.monotonic(), self._limits.begin_seconds_max
+        now, begin_seconds_max = self.clock.monotonic(), self.limits.begin_seconds_max
         return health_of(
-            boot=self._id(),
-            family=self._supervision.family,
-            unheard=self._supervision.unheard(),
-            trouble=self._requests.store_trouble,
+            boot=self.boot_id(),
+            family=self.supervision.family,
+            unheard=self.supervision.unheard(),
+            trouble=self.requests.store_trouble,
             waiting=waiting,
             quiet=self._quiet(),
-            hidden=self._carried_over.hidden,
-            stuck=stuck_parts(self.tree(), self._lanes.open(), now, begin_seconds_max),
-            health_issues=self._store.health_issues(),
-            abandoned=self._lanes.abandoned(),
-            abandoned_max=self._limits.abandoned_threads_max,
+            hidden=self.carried_over.hidden,
+            stuck=stuck_parts(self.tree(), self.lanes.open(), now, begin_seconds_max),
+            health_issues=self.store.health_issues(),
+            abandoned=self.lanes.abandoned(),
+            abandoned_max=self.limits.abandoned_threads_max,
             now=now,
-            log=self._log,
-            subscriptions=self._subscriptions,
+            log=self.log,
+            subscriptions=self.subscriptions,
         )
 
     def _actor(self, name: str) -> ActorView:
-        actor, child = self._post.find(name), self._supervision.family.children.get(name)
-        crashes = self._supervision.crashes if child is None else child.crashes
+        actor, child = self.post.find(name), self.supervision.family.children.get(name)
+        crashes = self.supervision.crashes if child is None else child.crashes
         waits = None if actor is None else actor.mailbox.first()
         sent_at = getattr(getattr(waits, "message", None), "sent_at", None)
-        busy_since, now = None if actor is None else actor.busy_since, self._clock.monotonic()
+        busy_since, now = None if actor is None else actor.busy_since, self.clock.monotonic()
         budget = None if child is None else child.spec.budget
         return ActorView(
             name=name,
             incarnation=0 if actor is None else actor.incarnation,
             status="up" if child is None else child.status.value,
             mailbox=0 if actor is None else len(actor.mailbox),
-            oldest_seconds=None if sent_at is None else max(0.0, self._clock.now() - sent_at),
+            oldest_seconds=None if sent_at is None else max(0.0, self.clock.now() - sent_at),
             busy_seconds=None if busy_since is None else max(0.0, now - busy_since),
             jobs=tuple(actor.current()) if isinstance(actor, HandlerActor) else (),
             restarts_in_window=0 if child is None else len(child.spec.budget.recent(child.deaths, now)),
@@ -364,7 +347,7 @@ class Views:
             attempt=job.attempt + 1,
             claim_no=job.claim_no,
             since=lane.started_at,
-            seconds=max(0.0, self._clock.monotonic() - lane.started_monotonic),
+            seconds=max(0.0, self.clock.monotonic() - lane.started_monotonic),
             deadline=lane.times_out_at,
             cancelled=lane.reason,
             abandoned=lane.abandoned_because,
