@@ -21,8 +21,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from ...boot.runtime_state import RuntimeState
 from ...messages.jobs import NewJob
 from ...testing.inline import Inline, InlineSubmitter
-from .configured import ConnectionCarrier, DjangoRuntime, configured_runtime, database
-from .transactions import TransactionalSubmitter
+from .configured import ConnectionCarrier, DjangoRuntime, TransactionalSubmitter, configured_runtime, database
 
 
 def inline(*, at_once: bool = True, **options: Any) -> Inline:

@@ -1115,7 +1115,7 @@ MUTANTS = (
     Mutant(
         TURN,
         "a job on another file does not wait for the commit of Django's transaction",
-        "contrib/django/transactions.py",
+        "contrib/django/configured.py",
         "            transaction.on_commit(partial(self._queue_now, jobs, root_id), using=connection.alias)\n",
         "            self._queue_now(jobs, root_id)\n",
         test="tests/contrib/django/test_transactions.py::"
@@ -1124,7 +1124,7 @@ MUTANTS = (
     Mutant(
         TURN,
         "a producer starts in the transaction whose lock its start waits for",
-        "contrib/django/transactions.py",
+        "contrib/django/configured.py",
         "        boot = self.state.running\n",
         "        boot = self.state.get()\n",
         test="tests/contrib/django/test_transactions.py::"
