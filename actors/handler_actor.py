@@ -325,8 +325,7 @@ class HandlerActor(RuntimeActor):
 
     def _lanes_ended(self) -> None:
         """Send the broker all endings in one message, however many: it handles them in one step of its turn."""
-        endings = [self._lane_ended(ended) for ended in self._lanes.take_ended(self.job_name)]
-        self._tell_ended(*(ending for ending in endings if ending is not None))
+        self._tell_ended(*filter(None, map(self._lane_ended, self._lanes.take_ended(self.job_name))))
 
     def _lane_ended(self, ended: LaneEnded) -> Ending | None:
         lane, outcome, seconds, following = ended

@@ -71,15 +71,13 @@ def _fields(number: int | None, event: str, said: Any) -> dict[str, Any]:
 
 
 def _in_brief(lines: Said) -> Said:
-    return lines if lines.event != "job.done" else lines._replace(speaker=_briefly(lines.speaker))
-
-
-def _briefly(speaker: Speaker) -> Speaker:
-    """The speaker's fields in the one line that a job without trouble has at info. The ledger's line has named it,
-    and the numbers of messages mean something only beside lines at debug.
+    """The lines, without their speaker in the one line that a job without trouble has at info: the ledger's line has
+    named it, and the numbers of messages mean something only beside lines at debug.
     """
-    waited = speaker.mail_seconds
-    return Speaker(mail_seconds=waited if waited is not None and waited >= MAIL_SECONDS_MIN else None)
+    if lines.event != "job.done":
+        return lines
+    waited = lines.speaker.mail_seconds
+    return lines._replace(speaker=Speaker(mail_seconds=waited if (waited or 0.0) >= MAIL_SECONDS_MIN else None))
 
 
 def names_job(job: JobRecord) -> dict[str, Any]:

@@ -133,8 +133,8 @@ class Execution:
         job: Job[Any] = Job(self._record, context=self._context)
         enter_job(
             self._record.corr,
-            job_id=job.id,
-            job_name=job.name,
+            job_id=self._record.id,
+            job_name=self._record.name,
             claim_no=self._record.claim_no,
             attempt=job.attempt,
         )
