@@ -17,13 +17,11 @@ from ..messages.schedules import ScheduleRecord
 from ..rules.validation import unknown_job
 from ..rules.wording import span
 from ..stores.ports import Readable, StoreSnapshot
-from .error_groups import ErrorGroup, grouped, key_of
-from .failures import FAILED_MAX, failures, in_pages
+from .error_groups import FAILED_MAX, ErrorGroup, failures, grouped, in_pages, key_of
 from .finding import find
 from .job_views import job_view
 from .overview import WholeNames, boot_view, names_seen, overview_of, running_on, whole_names
 from .runtimes import Runtimes
-from .surveying import wait_context_of
 from .views import (
     Amount,
     BootView,
@@ -38,7 +36,7 @@ from .views import (
     ScheduleName,
     StepView,
 )
-from .wait_context import SeenBoot, WaitContext, Why
+from .wait_context import SeenBoot, WaitContext, Why, wait_context_of
 from .why import reasons, why
 
 if TYPE_CHECKING:

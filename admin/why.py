@@ -20,13 +20,52 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from ..errors import alike
-from ..messages.jobs import ENDED, Instant, JobState, Seconds
+from ..messages.jobs import ENDED, Instant, JobRecord, JobState, Seconds
 from ..messages.views import HandlerView, RuntimeView
 from ..rules.lifecycle import is_suspect
 from ..rules.rates import rate_read, rate_said, room_of, slower
 from ..rules.wording import about, attributed, brief, many, moment
-from .awaited import listed, revival, what_it_waits_for
+from ..stores.ports import DependencyStatus
 from .wait_context import DEFECTS, SeenBoot, WaitContext, Why
+
+
+def what_it_waits_for(awaited: DependencyStatus) -> Why:
+    """The jobs that a job waits for."""
+    if not awaited.open:
+        return Why(
+            code="waits_for",
+            sentence=f"{_all_of(awaited.total)} that it has waited for {'has' if awaited.total == 1 else 'have'} ended",
+            changes="the next write batch of any process on the store",
+        )
+    more = [f"{awaited.open - len(awaited.ids):,} more"] if awaited.open > len(awaited.ids) else []
+    count = f"{awaited.open:,} of {awaited.total:,} jobs" if awaited.total > 1 else "a job"
+    waits = f"it waits for {count}: {listed([*awaited.ids, *more])}"
+    ends = f"the end of {'that job' if awaited.open == 1 else 'these jobs'}"
+    if awaited.fated is not None:
+        job_id, state = awaited.fated
+        waits += f"; it does not start then either, as {job_id} is {state}"
+        ends = f"a requeue of {job_id}, for which it then waits again"
+    return Why(
+        code="waits_for", sentence=waits, changes=f"{ends}; or a requeue of this one, which then waits for nobody"
+    )
+
+
+def _all_of(jobs: int) -> str:
+    return "the job" if jobs == 1 else f"all {jobs:,} jobs"
+
+
+def revival(job: JobRecord) -> str:
+    """The command that starts a dead or cancelled job again."""
+    if job.is_linked:
+        return "a requeue of that job, for which this one then waits again; or of this one, which waits for nobody"
+    return "a requeue"
+
+
+def listed(items: Sequence[str]) -> str:
+    """Names, and an `and` before the last."""
+    *first, last = items
+    return f"{', '.join(first)} and {last}" if first else last
+
 
 JUST_NOW_SECONDS = 2.0
 """A job that is due for less than this need not be held back by anything: should a hint be lost, processes find what

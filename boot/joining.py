@@ -6,8 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
-from ..admin.surveying import seen_boots, wait_context_of
-from ..admin.wait_context import WaitContext
+from ..admin.wait_context import WaitContext, seen_boots, wait_context_of
 from ..admin.why import why
 from ..api.job import Job, JobTypes
 from ..errors import JobFailed, LamplighterError, UsageError

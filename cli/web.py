@@ -20,10 +20,8 @@ from ..errors import UsageError, missing_extra, shown
 from ..messages.jobs import Instant
 from ..rules.validation import check_name, check_whole
 from ..web.faces.http import Request, Response, redirect
-from ..web.guard import forged
-from ..web.pages.page import PageRefused
-from ..web.pages.visitor import LOOK, STEER, Right, Visitor
-from ..web.site import Site
+from ..web.pages.page import LOOK, STEER, PageRefused, Right, Visitor
+from ..web.site import Site, forged
 from .options import add_store_or_runtime, store_or_runtimes, user_at_host
 
 PORT = 8910

@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 from lamplighter import Discard, JobFailed, JobSpec, KeyTaken, NotSupported, Runtime, UnknownJob, UsageError
-from lamplighter.admin.failures import failures
+from lamplighter.admin.error_groups import failures
 from lamplighter.rules.limits import Limits
 from lamplighter.rules.new_jobs import JobChecks
 from lamplighter.testing import Inline

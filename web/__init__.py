@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .pages.visitor import LOOK, STEER, Visitor
+from .pages.page import LOOK, STEER, Visitor
 from .site import Site, dashboard
 
 __all__ = ["LOOK", "STEER", "Site", "Visitor", "dashboard"]

@@ -16,9 +16,8 @@ from django.urls import NoReverseMatch, Resolver404, get_script_prefix, resolve,
 from django.views.decorators.csrf import csrf_exempt
 
 from ...web.faces.http import Request, Response, redirect
-from ...web.guard import SAFE
-from ...web.pages.visitor import LOOK, STEER, Right, Visitor
-from ...web.site import Site, dashboard
+from ...web.pages.page import LOOK, STEER, Right, Visitor
+from ...web.site import SAFE, Site, dashboard
 from .configured import begins_by_locking, configured_runtime, database, problems
 
 

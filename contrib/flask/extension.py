@@ -31,7 +31,7 @@ from ...rules.limits import Limits
 from ...rules.validation import check_one_of, unknown_options
 from ...stores.addresses import STORES
 from ...web.faces.wsgi import request_of
-from ...web.pages.visitor import Who
+from ...web.pages.page import Who
 from ...web.site import dashboard
 from ..reloading import run_anew
 from ..serving import work_from_now_on

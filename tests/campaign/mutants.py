@@ -4910,7 +4910,7 @@ MUTANTS = (
     Mutant(
         LINKS,
         "the errors of a store are hidden by the jobs that share a fate",
-        "admin/failures.py",
+        "admin/error_groups.py",
         ', fate="no")',
         ")",
         test="tests/test_after.py::test_what_failed_by_itself_is_found_among_all_that_share_its_fate",
@@ -5267,7 +5267,7 @@ MUTANTS = (
     Mutant(
         SIGHT,
         "a form's number may be infinite",
-        "web/pages/forms.py",
+        "web/pages/acts.py",
         "        if not math.isfinite(number):\n",
         "        if False:\n",
         test="tests/web/test_bounds.py::test_a_number_that_is_none_is_answered_with_a_sentence",

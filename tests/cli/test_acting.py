@@ -357,7 +357,7 @@ def test_a_dry_run_tells_and_does_nothing(runtime, file, dead, capsys):
 
 
 def test_a_group_of_failures_is_requeued_whole_also_what_is_too_old_to_be_shown(file, dead, capsys, monkeypatch):
-    monkeypatch.setattr("lamplighter.admin.failures.FAILED_MAX", 2)
+    monkeypatch.setattr("lamplighter.admin.error_groups.FAILED_MAX", 2)
     dead(5)
 
     assert main(["errors", "requeue", group(capsys), "--yes", "--delay", "90"]) == 0

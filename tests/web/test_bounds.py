@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import pytest
 from lamplighter.web import Visitor, dashboard
 from lamplighter.web.faces.http import Request
-from lamplighter.web.guard import HEADERS
+from lamplighter.web.site import HEADERS
 
 from .kit import Page
 from .test_site import PAGES, confirm

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
-from lamplighter.web.charts import HEIGHT, columns, number, sparkline
+from lamplighter.web.rendering import HEIGHT, columns, number, sparkline
 
 
 def test_each_column_says_what_it_stands_for() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from lamplighter.web.faces.http import Request, Response
-from lamplighter.web.guard import HEADERS, forged, sealed, strange_host
+from lamplighter.web.site import HEADERS, forged, sealed, strange_host
 
 
 def post(**headers: str) -> Request:

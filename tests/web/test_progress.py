@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 from collections.abc import Generator
 
+from lamplighter.web.live import TOLD_SECONDS, told
 from lamplighter.web.pages.page import PageContent
-from lamplighter.web.progress import TOLD_SECONDS, told
 
 
 class Work:

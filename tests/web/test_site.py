@@ -17,7 +17,7 @@ from lamplighter.admin.control_client import ControlClient
 from lamplighter.messages.views import RuntimeView
 from lamplighter.web import LOOK, STEER, Visitor, dashboard
 from lamplighter.web.faces.http import BODY_BYTES_MAX, Request, redirect
-from lamplighter.web.guard import HEADERS
+from lamplighter.web.site import HEADERS
 
 from .kit import EVERYTHING, Page
 

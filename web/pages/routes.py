@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ..faces.http import UNSPEAKABLE, Request, Response
-from . import acts, doctor, errors, jobs, metrics, names, overview, runtimes, schedules, sweeps
+from . import doctor, errors, jobs, metrics, names, overview, runtimes, schedules, sweeps
+from .acts import on_job, on_name, on_runtime, on_schedule
 from .page import NotThere, PageContent, PageProgress, PageRefused, PageVisit
 
 Handler = Callable[[PageVisit], PageContent | PageProgress | Response]
@@ -41,11 +42,11 @@ ROUTES = (
     *_pages("/runtimes", runtimes.runtimes, runtimes.runtime),
     Route("GET", "/doctor", doctor.doctor, reads_store=False),
     Route("GET", "/metrics", metrics.metrics, reads_store=False),
-    Route("POST", "/act/job", acts.on_job),
+    Route("POST", "/act/job", on_job),
     Route("POST", "/act/jobs", sweeps.on_jobs),
-    Route("POST", "/act/name", acts.on_name),
-    Route("POST", "/act/schedule", acts.on_schedule),
-    Route("POST", "/act/runtime", acts.on_runtime),
+    Route("POST", "/act/name", on_name),
+    Route("POST", "/act/schedule", on_schedule),
+    Route("POST", "/act/runtime", on_runtime),
 )
 
 

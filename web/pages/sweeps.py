@@ -15,7 +15,7 @@ from ...admin.sweeping import Sweep, Swept
 from ...admin.views import Amount
 from ...errors import UsageError
 from ...messages.jobs import Instant
-from .forms import RIGHTS, Form
+from .acts import RIGHTS, Form
 from .page import PageContent, PageProgress, PageRefused, PageVisit
 
 SWEEP_SECONDS_MAX = 2.0

@@ -168,7 +168,7 @@ def test_a_sweep_is_followed_stopped_and_gone_on_with(
     open_page: OpenPage, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lamplighter.admin.sweeping.SWEPT_A_TURN_MAX", 1)
-    monkeypatch.setattr("lamplighter.web.progress.TOLD_SECONDS", 0.0)
+    monkeypatch.setattr("lamplighter.web.live.TOLD_SECONDS", 0.0)
     with Runtime(store).start(work=False) as runtime:
         runtime.jobs.queue_many([("nobody", number) for number in range(900)])
     tab = open_page("/jobs?q=name%3Anobody+state%3Aqueued")
