@@ -41,22 +41,6 @@ SAYS = {
 }
 """The fields of the stored job by which each of these is seen."""
 
-QUEUES = """
-from datetime import datetime
-
-from lamplighter import Debounce, JobSpec
-
-
-def queues(job):
-    options = {**job.data}
-    if "debounce" in options:
-        options["debounce"] = Debounce(options["debounce"], quiet=60, at_most=600)
-    for name in {"at", "expires"} & options.keys():
-        options[name] = datetime.fromisoformat(options[name])
-    (one,) = job.queue_many([JobSpec(name="child", **options)])
-    return [job.queue("child", **options).id, one.id]
-"""
-
 
 def kept_of(job: Job[Any]) -> dict[str, Any]:
     return {option: getattr(job.record, kept.column) for option, kept in KEPT_OPTIONS.items()}
@@ -125,25 +109,6 @@ def test_what_a_server_can_keep_is_moved_to_it(rt: Runtime) -> None:
         name: getattr(queued.record, name) for name in columns - NOT_MOVED
     }
     assert set(NewJob._fields) > NOT_MOVED
-
-
-def test_a_child_process_queues_with_every_option(
-    runtime: Callable[..., Runtime], importable: Callable[[str, str], Any]
-) -> None:
-    rt = runtime()
-    rt.jobs.add_handler("work", importable("options_of_children", QUEUES).queues, isolation="process")
-    rt.jobs.queue("parent", id="parent")
-    said = {**OTHERS, "debounce": "doc", "at": LATER.isoformat(), "expires": LATER.isoformat()}
-
-    for option, value in [*KEPT.items(), *said.items()]:
-        done = rt.jobs.join(rt.jobs.queue("work", {option: value}), timeout=15)
-        for job in map(rt.jobs.get, done.result):
-            if option in KEPT:
-                assert kept_of(job)[option] == value
-            else:
-                assert seen_of(option, job) == SAYS[option]
-            if job.state == "queued":
-                rt.jobs.cancel(job)
 
 
 def test_jobs_show_shows_what_is_kept(rt: Runtime, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
