@@ -2768,7 +2768,7 @@ MUTANTS = (
         "handlers/processes.py",
         "        if lane.cancelled:\n            child.interrupt(lane)\n",
         "",
-        test="tests/handlers/test_signalled.py::test_a_signal_that_comes_before_a_child_has_its_job_is_passed_on",
+        test="tests/whole/handlers/test_signalled.py::test_a_signal_that_comes_before_a_child_has_its_job_is_passed_on",
     ),
     Mutant(
         LANES,
@@ -2776,7 +2776,8 @@ MUTANTS = (
         "handlers/child.py",
         "    IS_CHILD.set()\n    leave_stops_to_parent()\n",
         "    IS_CHILD.set()\n",
-        test="tests/handlers/test_processes.py::test_a_signal_that_stops_the_whole_service_is_left_to_the_runtime",
+        test="tests/whole/handlers/test_processes.py::"
+        "test_a_signal_that_stops_the_whole_service_is_left_to_the_runtime",
     ),
     Mutant(
         LANES,
@@ -2784,7 +2785,8 @@ MUTANTS = (
         "handlers/child.py",
         "    os.register_at_fork(after_in_child=heed_in_fork)\n",
         "",
-        test="tests/handlers/test_processes.py::test_a_signal_that_stops_the_whole_service_is_left_to_the_runtime",
+        test="tests/whole/handlers/test_processes.py::"
+        "test_a_signal_that_stops_the_whole_service_is_left_to_the_runtime",
     ),
     Mutant(
         LANES,
@@ -2944,7 +2946,7 @@ MUTANTS = (
         "handlers/child.py",
         "        if self.is_stopping or claim in self._signals:",
         "        if self.is_stopping:",
-        test="tests/handlers/test_processes.py"
+        test="tests/whole/handlers/test_processes.py"
         "::test_a_signal_that_comes_before_its_job_is_kept_for_it_and_wakes_no_other",
     ),
     Mutant(
@@ -2953,7 +2955,7 @@ MUTANTS = (
         "handlers/child.py",
         "            if claim == self._claim:",
         "            if claim:",
-        test="tests/handlers/test_processes.py"
+        test="tests/whole/handlers/test_processes.py"
         "::test_a_signal_that_comes_before_its_job_is_kept_for_it_and_wakes_no_other",
     ),
     Mutant(
@@ -2962,7 +2964,7 @@ MUTANTS = (
         "handlers/child.py",
         "                if claim != self._claim:",
         "                if not claim:",
-        test="tests/handlers/test_processes.py"
+        test="tests/whole/handlers/test_processes.py"
         "::test_a_thread_that_a_job_has_left_is_refused_and_takes_no_answer_of_the_next",
     ),
     Mutant(
@@ -5662,7 +5664,7 @@ MUTANTS = (
         "handlers/processes.py",
         '        if not line.endswith(b"\\n"):\n',
         "        if not line:\n",
-        test="tests/handlers/test_processes.py::"
+        test="tests/whole/handlers/test_processes.py::"
         "test_half_a_line_of_a_child_that_has_died_is_the_end_of_its_process_and_no_error",
     ),
     Mutant(
@@ -5671,7 +5673,8 @@ MUTANTS = (
         "handlers/processes.py",
         "        if self._child is not None and not self._child.is_running():\n            self._bury()\n",
         "",
-        test="tests/handlers/test_processes.py::test_a_child_that_dies_between_two_jobs_costs_the_next_one_nothing",
+        test="tests/whole/handlers/test_processes.py::"
+        "test_a_child_that_dies_between_two_jobs_costs_the_next_one_nothing",
     ),
     Mutant(
         LANES,
@@ -5679,7 +5682,7 @@ MUTANTS = (
         "handlers/processes.py",
         "        lane.handle = self\n        return outcome",
         "        return outcome",
-        test="tests/handlers/test_processes.py::"
+        test="tests/whole/handlers/test_processes.py::"
         "test_who_gives_a_job_up_that_has_just_ended_does_not_end_the_process_of_the_next",
     ),
     Mutant(
