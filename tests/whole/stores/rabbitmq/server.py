@@ -26,6 +26,9 @@ START_SECONDS_MAX = 90.0
 STOP_SECONDS_MAX = 60.0
 TRIES_MAX = 3
 
+LEASH = 'exec 3<&0; { read _ <&3; kill -9 0; } & exec "$@" 3<&- </dev/null'
+"""Becomes a command, beside a process that waits for the end of what it reads and then kills the whole group."""
+
 CONFIGURATION = """
 listeners.tcp.1 = {address}:{port}
 loopback_users.guest = {is_loopback}
@@ -102,7 +105,7 @@ class Server:
     def _start_epmd(self, address: str, command: tuple[str, ...]) -> None:
         """The port mapper of a place. A node that finds none starts one that outlives it."""
         env = {**os.environ, "ERL_EPMD_PORT": str(self._epmd_port), "ERL_EPMD_ADDRESS": address}
-        epmd = subprocess.Popen([*command, "epmd"], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        epmd = on_a_leash(*command, "epmd", env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self._epmds.append(epmd)
         wait_for(lambda: connects(self._epmd_port, address), lambda: epmd.poll() is None)
 
@@ -116,9 +119,8 @@ class Server:
         for node in self.nodes:
             node.kill()
         while self._epmds:
-            epmd = self._epmds.pop()
-            epmd.kill()
-            epmd.wait()
+            with self._epmds.pop() as epmd:
+                epmd.kill()
 
     def environment(self, node: Node) -> dict[str, str]:
         """What the scripts of a node need to know."""
@@ -205,14 +207,12 @@ class Node:
         """Start, and wait for nothing."""
         self._server.make_folder(self)
         with (self.folder / "console").open("ab") as console:
-            self._process = subprocess.Popen(
-                [*self._command, self._server.script("rabbitmq-server")],
+            self._process = on_a_leash(
+                *self._command,
+                self._server.script("rabbitmq-server"),
                 env=self._server.environment(self),
-                stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=console,
-                # A group of its own: the script, the virtual machine and its helpers end together.
-                start_new_session=True,
             )
 
     def wait(self) -> None:
@@ -253,15 +253,14 @@ class Node:
         """kill -9."""
         if self._process is not None:
             self.signal(signal.SIGKILL)
-            self._process.wait()
-            self._process = None
+            with self._process:
+                self._process = None
 
     def restart(self, *, clean: bool = False) -> None:
         """End it, by kill -9 unless cleanly, and start it again."""
         if clean and self._process is not None:
             self.ctl("shutdown")
             self._process.wait(STOP_SECONDS_MAX)
-            self._process = None
         self.kill()
         self.start()
 
@@ -282,6 +281,17 @@ class Node:
         if done.returncode != 0:
             raise RuntimeError(f"rabbitmqctl {' '.join(arguments)}: {done.stdout} {done.stderr}")
         return done.stdout
+
+
+def on_a_leash(*command: str, **options: Any) -> subprocess.Popen[bytes]:
+    """A process whose group is killed when this process ends, be it by SIGKILL: then its end of the pipe is closed.
+
+    The group is the script, the virtual machine and its helpers. PR_SET_PDEATHSIG would reach the script alone, and
+    would come with the end of the thread that has started it.
+    """
+    return subprocess.Popen(
+        ["sh", "-c", LEASH, "sh", *command], stdin=subprocess.PIPE, start_new_session=True, **options
+    )
 
 
 def _scripts() -> Path:
