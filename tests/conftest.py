@@ -30,6 +30,7 @@ from lamplighter.stores.sqlite import posix_lock_guard
 from lamplighter.testing.manual_clock import ManualTime
 
 from .support import side_by_side
+from .support.in_process import Guard
 
 # Its modules hold tests too: StoreConformance.
 pytest.register_assert_rewrite("support.conformance")
@@ -55,11 +56,16 @@ LEAVE_NOTHING_OPEN = (
 """The tests of what opens files, sockets and pipes: child processes, loops, lock files, logs and control sockets."""
 
 
+def _leaves_nothing_open(item: pytest.Item) -> bool:
+    """Whether it is one of these, or the part of one that lies in tests/whole."""
+    return item.nodeid.replace("tests/whole/", "tests/").startswith(LEAVE_NOTHING_OPEN)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Where several processes share the tests, the longest come first."""
     for item in items:
-        if item.nodeid.startswith(LEAVE_NOTHING_OPEN):
+        if _leaves_nothing_open(item):
             # Python closes a forgotten socket when nobody knows it any more, and says so in a warning.
             item.add_marker(pytest.mark.filterwarnings("error::ResourceWarning"))
             item.add_marker(pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning"))
@@ -70,13 +76,26 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
     """What tests of other files have left to the collector is collected before a file whose warnings are errors."""
-    if item.nodeid.startswith(LEAVE_NOTHING_OPEN) and _collected_for.get("file") != item.path:
+    if _leaves_nothing_open(item) and _collected_for.get("file") != item.path:
         _collected_for["file"] = item.path
         gc.collect()
-    return (yield)
+    _guard.is_closed = not item.nodeid.startswith("tests/whole/")
+    try:
+        return (yield)
+    finally:
+        _guard.is_closed = False
 
 
 _collected_for: dict[str, Path] = {}
+_guard = Guard()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown() -> Iterator[None]:
+    """Fail a test of which a thread has started a process, or has tried to."""
+    yield
+    refused, _guard.refused = _guard.refused, []
+    assert not refused, refused[0]
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -117,7 +136,7 @@ def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any]) -> Iterator[Any]:
 @pytest.fixture(autouse=True)
 def nothing_left_open(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fails a test that leaves a file, a socket or a pipe open, with all the fixtures of its own closed."""
-    before = open_files() if request.node.nodeid.startswith(LEAVE_NOTHING_OPEN) else None
+    before = open_files() if _leaves_nothing_open(request.node) else None
     yield
     if before is None or open_files() <= before | SHARED:
         return
@@ -278,3 +297,10 @@ def caller() -> Iterator[Callable[..., Future[Any]]]:
     """Threads for calls that the test itself must not wait for."""
     with ThreadPoolExecutor(4) as pool:
         yield pool.submit
+
+
+@pytest.fixture
+def pytester(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    """Has runs inside of a test leave Faker out, as this one does: each would import it afresh."""
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:faker")
+    return pytester

@@ -510,7 +510,7 @@ def test_a_job_of_one_runtime_is_started_by_an_idle_other_without_a_poll(runtime
 
 
 def test_a_locked_file_makes_queue_say_so_with_the_job_id_and_heals_by_itself(runtime, recorder, tmp_path):
-    rt = runtime(reply_seconds_max=0.2, busy_seconds_max=0.05)
+    rt = runtime(reply_seconds_max=2, busy_seconds_max=0.05)
     before = rt.jobs.queue("work", id="before")
     with locked(tmp_path / "jobs.db"):
         with pytest.raises(StoreUnavailable, match="pass connection=") as caught:
@@ -590,7 +590,7 @@ def test_a_full_disk_makes_queue_say_so_loses_nothing_and_heals_by_itself(runtim
 
 
 def test_a_stop_while_the_file_is_locked_returns_and_the_next_start_takes_jobs_back(runtime, recorder, tmp_path):
-    rt = runtime(reply_seconds_max=0.2, busy_seconds_max=0.05)
+    rt = runtime(reply_seconds_max=2, busy_seconds_max=0.05)
     rt.jobs.add_handler("work", lambda job: None)
     rt.jobs.queue("work", id="a")
     rt.jobs.join("a", timeout=10)
