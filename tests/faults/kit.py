@@ -25,7 +25,7 @@ SECONDS_MAX = 600.0 if TORTURE else 30.0
 
 
 def count(few: int, full: int) -> int:
-    """A count that suits `make test`, or the full one of `make torture`."""
+    """A count that suits `make test-all`, or the full one of `make torture`."""
     return full if TORTURE else few
 
 

@@ -1,4 +1,4 @@
-"""How the tests are shared out among several processes (`make test`): a file stays whole, and the longest come first.
+"""How the tests are shared out among several processes: a file stays whole, and the longest come first.
 
 pytest-xdist's own `loadgroup` writes its groups into a private attribute of pytest's, which pytest 9.2 reads no more:
 each process then ran some tests of each file, and made what a file's tests share, a RabbitMQ among it, once more.
@@ -26,19 +26,23 @@ WITHOUT_A_SERVER = {"test_cluster.py", "test_simulation.py"}
 
 LONGEST_FIRST = (
     *(f"{RABBITMQ} {number}" for number in range(len(SHARED_SERVERS))),
-    "tests/campaign/test_campaign.py",
+    "tests/whole/campaign/test_campaign.py",
+    f"{RABBITMQ}/test_simulation.py",
     "tests/whole/test_packaging.py",
-    "tests/bench/test_bench.py",
-    "tests/test_docs.py",
+    "tests/whole/bench/test_bench.py",
+    "tests/whole/test_docs.py",
     "tests/whole/history/trace/test_instant.py",
     "tests/whole/hashbase/test_demo.py",
-    "tests/environment/test_failpoints.py",
     "tests/whole/soak/test_soak.py",
     "tests/whole/contrib/django/test_servers.py",
     "tests/whole/examples/test_fastapi_app.py",
     "tests/whole/examples/test_flask_app.py",
     "tests/whole/history/audit/test_processes.py",
     "tests/whole/faults/test_many_processes.py",
+    # Of those that start nothing:
+    "tests/campaign/test_campaign.py",
+    "tests/test_bad_input.py",
+    "tests/support/test_conformance.py",
 )
 """So that no process is left with one of them when the others have ended."""
 
