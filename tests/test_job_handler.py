@@ -7,8 +7,6 @@ import copy
 import functools
 import inspect
 import pickle
-import sys
-import types
 import uuid
 import warnings
 from dataclasses import dataclass
@@ -35,15 +33,6 @@ class Mail(pydantic.BaseModel):
 
 
 PAYLOAD = Resize(uuid.UUID(int=1), 300)
-
-LATE_MODULE = """
-from late_runtime import jobs
-
-
-@jobs.handler("cpu", isolation="process")
-def cpu(job):
-    return 7
-"""
 
 MODULE = """
 from lamplighter import Job, Runtime
@@ -264,13 +253,6 @@ def test_one_function_may_have_two_names(runtime):
     assert [rt.jobs.join(rt.jobs.queue(name), timeout=10).result for name in "abc"] == ["a", "b", "c"]
 
 
-def test_a_child_process_runs_the_function_that_a_decorator_has_wrapped(module):
-    module.runtime.start()
-
-    assert module.runtime.jobs.join(module.halve.queue(6), timeout=15).result == 3
-    assert module.runtime.jobs.join(module.named.queue(8), timeout=15).result == 4
-
-
 def test_a_handler_object_is_pickled_by_the_name_that_it_has_in_its_module(module):
     assert pickle.loads(pickle.dumps(module.halve)) is module.halve
     assert copy.deepcopy([module.halve]) == [module.halve]
@@ -373,16 +355,6 @@ def test_a_decorator_refuses_what_no_child_could_import(runtime):
             return 7
 
     assert rt.boot.share.handlers("cpu") == ()
-
-
-def test_a_decorator_takes_a_module_that_is_imported_while_the_runtime_runs(runtime, importable):
-    rt = runtime()
-    sys.modules["late_runtime"] = types.SimpleNamespace(jobs=rt.jobs)
-    try:
-        module = importable("late_module", LATE_MODULE)
-        assert module.cpu.queue().name == "cpu"
-    finally:
-        del sys.modules["late_runtime"]
 
 
 def test_who_passes_what_the_function_takes_is_told_of_options_and_not_of_data(runtime):

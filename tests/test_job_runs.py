@@ -158,16 +158,3 @@ def test_inline_says_when_and_where_too() -> None:
     assert timedelta(seconds=60) <= job.started_at - START < timedelta(seconds=61)
     assert timedelta(seconds=5) <= job.ended_at - job.started_at < timedelta(seconds=6)
     assert job.runs_on == job.result
-
-
-@pytest.mark.parametrize("kind", ["thread", "process"])
-@pytest.mark.parametrize("seconds", ["1e10", "inf", "nan", "-1"])
-def test_a_sleep_that_is_no_time_is_refused(runtime, importable, kind, seconds):
-    # It ended the job with an OverflowError, or waited for ever.
-    module = importable("sleeping", "def sleeps(job):\n    job.sleep(float(job.data))\n")
-    rt = runtime()
-    rt.jobs.add_handler("work", module.sleeps, isolation=kind, max_attempts=1)
-
-    job = ended(rt, rt.jobs.queue("work", seconds))
-
-    assert "UsageError: expected seconds to be a number of seconds" in job.error

@@ -180,7 +180,8 @@ MUTANTS = (
         "environment/failpoints.py",
         "        self.is_live = True\n",
         "",
-        test="tests/environment/test_failpoints.py::test_the_variable_kills_a_process_at_a_point_and_the_next_one_finishes_its_job",
+        test="tests/whole/environment/test_failpoints.py::"
+        "test_the_variable_kills_a_process_at_a_point_and_the_next_one_finishes_its_job",
     ),
     Mutant(
         TURN,
@@ -196,7 +197,8 @@ MUTANTS = (
         "stores/rabbitmq/pending_turn.py",
         "Instant | None = -math.inf",
         "Instant | None = None",
-        test="tests/stores/rabbitmq/test_memory.py::test_a_token_is_stale_once_its_attempt_has_timed_out_and_another_decides",
+        test="tests/whole/stores/rabbitmq/test_memory.py::"
+        "test_a_token_is_stale_once_its_attempt_has_timed_out_and_another_decides",
     ),
     Mutant(
         LANES,

@@ -32,3 +32,16 @@ def test_a_handler_knows_since_when_and_where_its_job_runs(runtime, importable, 
     assert queued_at <= job.started_at <= job.ended_at
     assert (datetime.fromisoformat(started_at), runs_on) == runs(job) == (job.started_at, rt.boot.id)
     assert as_dict == [started_at, runs_on]
+
+
+@pytest.mark.parametrize("kind", ["thread", "process"])
+@pytest.mark.parametrize("seconds", ["1e10", "inf", "nan", "-1"])
+def test_a_sleep_that_is_no_time_is_refused(runtime, importable, kind, seconds):
+    # It ended the job with an OverflowError, or waited for ever.
+    module = importable("sleeping", "def sleeps(job):\n    job.sleep(float(job.data))\n")
+    rt = runtime()
+    rt.jobs.add_handler("work", module.sleeps, isolation=kind, max_attempts=1)
+
+    job = ended(rt, rt.jobs.queue("work", seconds))
+
+    assert "UsageError: expected seconds to be a number of seconds" in job.error
