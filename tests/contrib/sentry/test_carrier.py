@@ -47,6 +47,8 @@ def sent() -> Iterator[Kept]:
     kept = Kept()
     sentry_sdk.init(
         dsn="https://key@localhost/1",
+        # Otherwise the library asks git.
+        release="1",
         transport=kept,
         traces_sample_rate=1.0,
         default_integrations=False,

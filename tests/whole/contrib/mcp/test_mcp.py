@@ -15,7 +15,7 @@ from lamplighter.contrib.mcp.server import JOBS_MAX
 from mcp import Client, StdioServerParameters
 from mcp.types import CallToolResult, Implementation
 
-from ...web.kit import HOSTILE, make_store
+from ....web.kit import HOSTILE, make_store
 
 READS = ["overview", "find_jobs", "job", "errors", "schedule", "runtimes", "doctor"]
 
