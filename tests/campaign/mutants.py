@@ -3743,6 +3743,22 @@ MUTANTS = (
     ),
     Mutant(
         CALLS,
+        "a copy lacks an option of its job",
+        "admin/copying.py",
+        "for option, kept in KEPT_OPTIONS.items()",
+        'for option, kept in KEPT_OPTIONS.items() if option != "timeout"',
+        test="tests/test_job_options.py::test_a_copy_has_what_is_kept",
+    ),
+    Mutant(
+        CALLS,
+        "a debounced job keeps an option of its first call",
+        "stores/transitions.py",
+        "if name not in _KEPT)",
+        'if name not in _KEPT and name != "timeout")',
+        test="tests/test_job_options.py::test_the_next_call_with_a_debounce_key_replaces_what_is_kept",
+    ),
+    Mutant(
+        CALLS,
         "each call gives a debounced job another root",
         "stores/transitions.py",
         '"queued_at", "corr",',
