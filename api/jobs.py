@@ -116,7 +116,7 @@ class Jobs:
             StoreUnavailable: no answer in time; queue again with `id=error.job_id`.
         """
         call = f"jobs.{self._submitter.prefix}queue"
-        job = spec_of(call, name, data, options) if options else (name, data)
+        job = spec_of(call, name, data, options, "connection") if options else (name, data)
         queued: Job[Any] = self._submitter.submit("jobs.queue", job, current_corr(), connection, one=True)
         return queued
 

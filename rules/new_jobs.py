@@ -83,15 +83,15 @@ def _may_be_stored(jobs: Sequence[NewJob]) -> str:
     return f"the jobs may be stored all the same: queue them again with these ids, which stores each once: {ids}{more}"
 
 
-def spec_of(what: str, name: Any, data: Any, options: JobKeywords) -> JobSpec:
-    """A job with options that came by keyword.
+def spec_of(what: str, name: Any, data: Any, options: JobKeywords, *others: str) -> JobSpec:
+    """A job with options that came by keyword. `others` are those that the call takes besides.
 
     Raises:
         UsageError: there is no such option.
     """
     unknown = options.keys() - SPEC_OPTIONS.keys()
     if unknown:
-        raise unknown_options(unknown, SPEC_OPTIONS, what)
+        raise unknown_options(unknown, (*SPEC_OPTIONS, *others), what)
     return JobSpec(name=name, data=data, **options)
 
 

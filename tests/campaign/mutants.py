@@ -2151,7 +2151,7 @@ MUTANTS = (
         LIMITS,
         "an option that a job does not have fails deep inside",
         "rules/new_jobs.py",
-        "    if unknown:\n        raise unknown_options(unknown, SPEC_OPTIONS, what)\n",
+        "    if unknown:\n        raise unknown_options(unknown, (*SPEC_OPTIONS, *others), what)\n",
         "",
         test="tests/whole/test_unknown_options.py::"
         "test_an_unknown_option_inside_a_handler_is_the_callers_fault[thread]",
