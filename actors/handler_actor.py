@@ -17,14 +17,11 @@ from typing import Any
 
 from ..environment.replies import answer, reply_of
 from ..handlers.backlog import Backlog
-from ..handlers.deadlines import Deadlines
-from ..handlers.delayed_claims import DelayedClaims
 from ..handlers.handler import Handler
 from ..handlers.lane import Lane
-from ..handlers.lanes import LaneEnded, Lanes
+from ..handlers.lanes import DelayedClaims, LaneEnded, Lanes, PrefetchSizer, offer
 from ..handlers.outcomes import UNBEGUN
-from ..handlers.prefetch_sizer import PrefetchSizer, offer
-from ..handlers.watch import LaneWatch
+from ..handlers.watch import Deadlines, LaneWatch
 from ..messages.jobs import Claim, ClaimKey
 from ..messages.mail import (
     Attach,

@@ -29,9 +29,8 @@ from ..broker.outbox import Outbox
 from ..broker.peer_watcher import PeerWatcher
 from ..broker.retention import Retention
 from ..broker.state import BrokerState, CarriedOver
-from ..broker.tallies import FLUSH_SECONDS
+from ..broker.tallies import FLUSH_SECONDS, TurnTimes
 from ..broker.turn_context import TurnContext
-from ..broker.turn_times import TurnTimes
 from ..environment.replies import BrokerLost, answer, answer_all, reply_of
 from ..errors import LamplighterError, StoreError, StoreGone, StoreUnavailable, UsageError
 from ..log.emitter import Said

@@ -13,8 +13,7 @@ from functools import cached_property
 from ..actors.base import Post, RuntimeActor
 from ..actors.handler_actor import HandlerActor
 from ..actors.job_broker import JobBroker
-from ..broker.parked import NAMES_KEPT_MAX, NAMES_TOLD_MAX, PARKED_JOBS_MAX, ParkedNames, waiting
-from ..broker.state import CarriedOver
+from ..broker.state import NAMES_KEPT_MAX, NAMES_TOLD_MAX, PARKED_JOBS_MAX, CarriedOver, ParkedNames, waiting
 from ..environment.clock import Clock
 from ..environment.environment import Environment
 from ..environment.process import measured

@@ -29,8 +29,7 @@ from ..rules.capabilities import needed, not_supported
 from ..rules.new_jobs import queued_now
 from ..rules.queries import matches
 from ..stores.turn_ports import Turn
-from .follow_ups import is_said_again
-from .in_order import Stored, check_parents, insert_in_order
+from .follow_ups import Stored, check_parents, insert_in_order, is_said_again
 from .links import has_followed, judged_at_birth, parents_first
 from .turn_context import PASSED_ON, TurnContext, is_current
 

@@ -8,7 +8,7 @@ from operator import attrgetter
 from ..messages.jobs import JobRecord
 from ..messages.mail import CheckDue
 from ..stores.turn_ports import JobLinks
-from .in_order import Stored
+from .follow_ups import Stored
 from .turn_context import TurnContext
 
 ROUNDS_MAX = 20

@@ -2,17 +2,54 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from ..log.emitter import Said, Speaker
 from ..messages.boots import BootRecord, LedgerTurn
-from ..messages.jobs import Claim, ClaimKey, Instant, JobRecord, Seconds, Transition
+from ..messages.jobs import Attribution, Claim, ClaimKey, Instant, JobRecord, Seconds, Transition
 from ..messages.mail import Reply, WatchExternalCommit
 from ..messages.names import NameLimits
 from ..messages.outcomes import Policy
-from .quiet import QuietSwitch
+
+
+class QuietSwitch(NamedTuple):
+    """The last time that somebody had a boot be quiet, or go on."""
+
+    is_quiet: bool
+    at: Instant
+    who: Attribution
+
+
+class Quiet:
+    """The request that a boot was given, by any thread; the broker heeds it at once, also before it has read a message
+    about it.
+
+    Attributes:
+        switched: what it was told last; None if it never was.
+        is_on: whether it claims nothing.
+        logged: which of what it was told the log has.
+    """
+
+    def __init__(self) -> None:
+        self.switched: QuietSwitch | None = None
+        self.is_on = False
+        self.logged: QuietSwitch | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def is_untold(self) -> bool:
+        """Whether the log does not have yet what holds now."""
+        logged = self.logged
+        return self.is_on != (logged is not None and logged.is_quiet)
+
+    def switch(self, is_quiet: bool, at: Instant, who: Attribution) -> None:
+        """Be quiet, or go on. Nothing changes where it is so already: whoever was first has done it."""
+        with self._lock:
+            if self.is_on != is_quiet:
+                self.switched, self.is_on = QuietSwitch(is_quiet, at, who), is_quiet
 
 
 @dataclass(slots=True)

@@ -14,8 +14,7 @@ from ..messages.mail import CheckDue, Revoke, Wake
 from ..stores.ports import Store
 from .alarms import Alarms
 from .outbox import Outbox
-from .parked import PARKED_SECONDS
-from .state import BrokerState
+from .state import PARKED_SECONDS, BrokerState
 
 POLL_SECONDS = 1.0
 """How often a broker looks for other processes, also if it believes that it is alone: the hint of a new one may be

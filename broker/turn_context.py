@@ -25,12 +25,10 @@ from ..rules.links import NAMED_PARENTS_MAX
 from ..rules.validation import unknown_job
 from ..stores.transitions import tied
 from ..stores.turn_ports import End, Turn
-from .follow_ups import store_follow_ups
-from .in_order import check_parents
+from .follow_ups import check_parents, store_follow_ups
 from .log_lines import names_job
 from .outbox import HandlerCapacity, Outbox
-from .parked import NAMES_TOLD_MAX, is_news, told
-from .state import BrokerState
+from .state import NAMES_TOLD_MAX, BrokerState, is_news, told
 
 PASSED_ON = object()
 """Returned for a message that another actor answers, to which it was passed on."""

@@ -26,10 +26,10 @@ from ..log.job_context import enter_job
 from ..messages.jobs import JobRecord
 from ..messages.outcomes import Outcome
 from .carriers import NO_CARRIERS, Carriers
-from .forked import end_fork
 from .lane import Lane
 from .outcomes import UNBEGUN, UNENDED, Rules, raised, success
 from .payload import fit
+from .processes import end_fork
 
 
 def execute(lane: Lane) -> Outcome:

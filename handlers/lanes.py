@@ -6,18 +6,171 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from operator import attrgetter
 from typing import Any, NamedTuple, Protocol
 
-from ..messages.jobs import Claim, Seconds
-from ..messages.mail import LanesEnded
-from ..messages.outcomes import Outcome
+from ..messages.jobs import Claim, ClaimKey, Seconds
+from ..messages.mail import Capacity, LanesEnded
+from ..messages.names import NameLimits
+from ..messages.outcomes import Outcome, OutcomeKind
+from ..rules.limits import Limits
+from ..rules.rates import slower
 from .handler import Handler, Kind
 from .lane import Lane, LaneContext
 from .processes import ProcessRunner
 from .tasks import TaskRunner
 from .threads import ThreadRunner
+
+RUNS_MIN = 10
+"""After so many, what was measured is called usual."""
+
+RUNS_KEPT = 100
+"""The newest, which are what is usual now."""
+
+WHOLE_RUNS = frozenset({OutcomeKind.SUCCEEDED, OutcomeKind.DEFERRED})
+"""The outcomes of a function that has done what it had to do."""
+
+
+class DurationBaseline:
+    """The durations of recent runs. One thread notes them; others may ask meanwhile."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        # A list whose places are filled again and again: unlike a deque, it may be read while it is written to.
+        self._recent: list[Seconds] = []
+        self._noted = 0
+
+    def note(self, outcome: OutcomeKind, seconds: Seconds) -> None:
+        """A run has ended."""
+        if outcome not in WHOLE_RUNS:
+            return
+        if len(self._recent) < RUNS_KEPT:
+            self._recent.append(seconds)
+        else:
+            self._recent[self._noted % RUNS_KEPT] = seconds
+        self._noted += 1
+
+    def seconds(self) -> Seconds | None:
+        """The usual time: the median, which a few very long or very short runs do not move. None while too few are
+        known.
+        """
+        recent = sorted(self._recent)
+        return recent[len(recent) // 2] if len(recent) >= RUNS_MIN else None
+
+    def may_be_slow(self, seconds: Seconds) -> bool:
+        """Whether a run of this length can be far beyond what is usual, whatever that is."""
+        return seconds >= self._limits.slow_seconds_min
+
+    def is_slow(self, seconds: Seconds, usual: Seconds) -> bool:
+        """Whether a run of this length is far beyond what is usual."""
+        return self.may_be_slow(seconds) and seconds >= self._limits.slow_factor * usual
+
+
+class DelayedClaims:
+    """The `claims` that wait, by the lane that each waits for; at most one for each lane."""
+
+    def __init__(self) -> None:
+        self.claims: dict[int, Claim] = {}
+
+    def put(self, lane_id: int, claim: Claim) -> Claim | None:
+        """Have a claim wait for a lane. Return the claim that has waited for it until now, if one has."""
+        replaced = self.claims.get(lane_id)
+        self.claims[lane_id] = claim
+        return replaced
+
+    def take(self, lane_id: int) -> Claim | None:
+        """Remove and return the claim that has waited for a lane."""
+        return self.claims.pop(lane_id, None)
+
+    def remove(self, key: ClaimKey) -> list[Claim]:
+        """Remove and return a claim that is lost, if it waits here."""
+        gone = [claim for claim in self.claims.values() if claim.key == key]
+        self.claims = {lane_id: claim for lane_id, claim in self.claims.items() if claim.key != key}
+        return gone
+
+    def keep(self, boot: str) -> None:
+        """Forget the claims that another boot has made."""
+        self.claims = {lane_id: claim for lane_id, claim in self.claims.items() if claim.job.boot == boot}
+
+    def clear(self) -> list[Claim]:
+        """Remove and return all."""
+        claims, self.claims = list(self.claims.values()), {}
+        return claims
+
+    def keys(self) -> list[ClaimKey]:
+        """The keys of these claims."""
+        return [claim.key for claim in self.claims.values()]
+
+
+MEMORY = 0.2
+"""How much the newest job weighs in the mean duration."""
+
+
+class PrefetchSizer:
+    """A mean of recent durations, and whether it says anything of the jobs that run now."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._mean: Seconds | None = None
+        self._is_stuck = False
+
+    def note(self, seconds: Seconds) -> None:
+        """A job has ended."""
+        self._is_stuck = False
+        self._mean = seconds if self._mean is None else (1 - MEMORY) * self._mean + MEMORY * seconds
+
+    def note_stuck(self) -> None:
+        """Those that run now take longer than the mean says: what was claimed in advance had to go back."""
+        self._is_stuck = True
+
+    def prefetch(self, lanes: int) -> int:
+        """A few more claims than lanes, never more than a few milliseconds of recent work; in powers of two."""
+        limits = self._limits
+        if self._mean is None or lanes == 0 or self._is_stuck:
+            return 0
+        most = min(limits.prefetch_claims_max, int(lanes * limits.prefetch_seconds / max(self._mean, 1e-6)))
+        return 0 if most == 0 else 1 << (most.bit_length() - 1)
+
+
+def offer(
+    job_name: str,
+    incarnation: int,
+    handlers: Sequence[Handler],
+    lanes: int,
+    prefetch: int,
+    answers: int,
+    held: tuple[ClaimKey, ...],
+) -> Capacity:
+    """The capacity of the handlers of a job name together.
+
+    Args:
+        lanes: how many jobs may run at once, if there is a handler.
+        answers: the last `Resync` that this answers.
+    """
+    limits = NameLimits(
+        total=_least(handler.concurrency_total for handler in handlers),
+        rate=slower(handler.rate for handler in handlers),
+        per_group=_least(handler.concurrency_per_group for handler in handlers),
+        rate_per_group=slower(handler.rate_per_group for handler in handlers),
+    )
+    return Capacity(
+        name=job_name,
+        incarnation=incarnation,
+        lanes=lanes if handlers else 0,
+        prefetch=prefetch,
+        limits=limits,
+        # The policy, among several handlers, that blames a job least.
+        policy=max((handler.policy for handler in handlers), key=attrgetter("interruptions_max"), default=None),
+        held=held,
+        answers=answers,
+    )
+
+
+def _least(limits: Iterable[int | None]) -> int | None:
+    return min((limit for limit in limits if limit is not None), default=None)
+
 
 LOOP_END_SECONDS_MAX = 2.0
 """How long a stop waits until what is around event loops is left. `docker stop` gives ten seconds, of which the drain

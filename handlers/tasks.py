@@ -7,18 +7,136 @@ import contextlib
 import contextvars
 import math
 import threading
+import traceback
 from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, suppress
 from functools import partial
+from types import FrameType
+from typing import Any
 
+from ..log.json_line import safe_str
 from ..messages.jobs import Seconds
 from ..messages.mail import Attach
 from ..messages.outcomes import Outcome, OutcomeKind
+from .carriers import Carriers
 from .execute import execute_async
 from .handler import Handler
 from .lane import Lane, RunHandle
-from .loop_surroundings import LoopSurroundings
 from .outcomes import UNBEGUN, escaped
-from .task_stack import is_running, task_stack
+
+KINDS = (("cr_frame", "cr_await"), ("gi_frame", "gi_yieldfrom"))
+"""The names of a coroutine's frame and awaited object, and those of a generator that is one."""
+
+AWAITS_MAX = 100
+"""How deep a stack is shown."""
+
+
+def is_running(task: asyncio.Task[Any] | None) -> bool:
+    """Whether the task is what its loop's thread executes now."""
+    return bool(task is not None and getattr(task.get_coro(), "cr_running", False))
+
+
+def task_stack(task: asyncio.Task[Any]) -> str:
+    """Where a task waits, as a traceback reads: down to what the innermost of its coroutines awaits."""
+    try:
+        frames = traceback.StackSummary.extract((frame, frame.f_lineno) for frame in _frames(task.get_coro()))
+        return f"Stack for {task!r} (most recent call last):\n{''.join(frames.format())}"
+    except Exception as error:
+        # It runs on while its frames are read.
+        return f"its stack could not be read: {error!r}"
+
+
+def _frames(awaited: Any) -> Iterator[FrameType]:
+    for _ in range(AWAITS_MAX):
+        names = next((names for names in KINDS if hasattr(awaited, names[0])), None)
+        if names is None:
+            # It is a future, or a step of an asynchronous generator, into which nobody can look.
+            return
+        frame = getattr(awaited, names[0])
+        if frame is not None:
+            yield frame
+        awaited = getattr(awaited, names[1])
+
+
+Opened = Callable[[contextvars.Context], None]
+
+
+class LoopSurroundings:
+    """Around one loop. All but `__init__` runs on it.
+
+    Args:
+        opened: called when it is entered, with the context that each job gets a copy of.
+        refused: called when a carrier has raised, and nothing is entered.
+        left: called when it was to end, and has been left.
+        say: logs that a carrier has raised where the loop is `entered` or `left`.
+    """
+
+    def __init__(
+        self,
+        carriers: Carriers,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        opened: Opened,
+        refused: Callable[[str], None],
+        left: Callable[[], None],
+        say: Callable[[str, str], None],
+    ) -> None:
+        self._carriers = carriers
+        self._opened = opened
+        self._refused = refused
+        self._left = left
+        self._say = say
+        self._is_open = False
+        self._ending = loop.create_future()
+        # A context that one task enters must be left by the same task.
+        self._task = asyncio.Task(self._live(), loop=loop)
+
+    def end(self) -> None:
+        """Leave it, or enter it no further."""
+        if not self._ending.done():
+            self._ending.set_result(None)
+            if not self._is_open:
+                self._task.cancel()
+
+    async def _live(self) -> None:
+        entered = AsyncExitStack()
+        refusal = await self._enter(entered)
+        if refusal is None:
+            self._is_open = True
+            self._opened(contextvars.copy_context())
+            # A job may cancel all tasks of its loop.
+            while not self._ending.done():
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait([self._ending])
+        await self._leave(entered)
+        if refusal is None or self._ending.done():
+            self._left()
+        else:
+            self._refused(refusal)
+
+    async def _enter(self, entered: AsyncExitStack) -> str | None:
+        """Why it cannot be entered, if so."""
+        for carrier in self._carriers:
+            try:
+                await entered.enter_async_context(carrier.around_loop())
+            except BaseException as error:
+                reason = f"{type(carrier).__qualname__}: {_shown(error)}"
+                if not self._ending.done():
+                    self._say("entered", reason)
+                return reason
+        return None
+
+    async def _leave(self, entered: AsyncExitStack) -> None:
+        try:
+            await entered.aclose()
+        except BaseException as error:
+            self._say("left", _shown(error))
+
+
+def _shown(error: Any) -> str:
+    return f"{type(error).__name__}: {safe_str(error)}"[:500]
+
 
 LOOP_DIED = "its event loop was closed by what ran on it"
 """Why a job fails whose loop runs no more."""

@@ -203,7 +203,7 @@ WAITING = {
     "environment/failpoints.py": "a sleep that a test asked for",
     "api/runtime.py": "`run`, which waits for signals in the main thread of a real process",
     "handlers/child.py": "the other side of a real process",
-    "handlers/forked.py": "the end of a forked child, where there is no other thread",
+    "handlers/processes.py": "the end of a forked child, where there is no other thread",
     "stores/sqlite/connections.py": "the switch to WAL, of real processes",
     "stores/sqlite/readers.py": "threads that read a real file",
 }

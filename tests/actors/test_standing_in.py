@@ -16,7 +16,7 @@ import pytest
 import structlog
 from lamplighter.actors.handler_actor import HandlerActor
 from lamplighter.actors.job_broker import JobBroker
-from lamplighter.broker.turn_times import QUICK_SECONDS_MAX, TurnTime, TurnTimes
+from lamplighter.broker.tallies import QUICK_SECONDS_MAX, TurnTime, TurnTimes
 from lamplighter.environment import Environment
 from lamplighter.environment.failpoints import Failpoints
 from lamplighter.environment.replies import ActorMailbox, BrokerLost, thread_reply

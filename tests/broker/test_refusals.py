@@ -17,7 +17,7 @@ import pytest
 from lamplighter import Debounce, Environment, JobSpec, Runtime, UnknownJob, UsageError
 from lamplighter.actors.job_broker import JobBroker
 from lamplighter.broker import dispatch
-from lamplighter.broker.turn_times import TurnTime
+from lamplighter.broker.tallies import TurnTime
 from lamplighter.messages.jobs import Claim
 from lamplighter.messages.mail import MarkDone
 from lamplighter.stores.sqlite.store import SqliteStore

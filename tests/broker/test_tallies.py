@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lamplighter import Discard, JobFailed, Runtime, StaleClaim
 from lamplighter.broker.outbox import Outbox
-from lamplighter.broker.tallies import FLUSH_SECONDS, NAMES_MAX, Tallies
-from lamplighter.broker.turn_times import TurnTime
+from lamplighter.broker.tallies import FLUSH_SECONDS, NAMES_MAX, Tallies, TurnTime
 from lamplighter.environment import Environment
 from lamplighter.messages.boots import LedgerTurn
 from lamplighter.messages.jobs import Transition

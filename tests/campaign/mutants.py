@@ -710,7 +710,7 @@ MUTANTS = (
     Mutant(
         SIGHT,
         "of jobs that others have queued nobody says that they wait for a handler",
-        "broker/parked.py",
+        "broker/state.py",
         "for name in store.due_names(now, PARKED_NAMES_MAX) if",
         "for name in list(self.said) if",
         test="tests/broker/test_queued_jobs.py::test_due_jobs_from_before_a_start_are_warned_of_if_nobody_handles_them",
@@ -718,7 +718,7 @@ MUTANTS = (
     Mutant(
         SIGHT,
         "each of very many names that nobody handles has a line",
-        "broker/parked.py",
+        "broker/state.py",
         "if news and count > NAMES_TOLD_MAX:",
         "if False:",
         test="tests/broker/test_queued_jobs.py::test_very_many_names_that_nobody_handles_are_one_line_and_not_one_each",
@@ -2654,7 +2654,7 @@ MUTANTS = (
     Mutant(
         LANES,
         "attempts that failed say what is usual",
-        "handlers/duration_baseline.py",
+        "handlers/lanes.py",
         "if outcome not in WHOLE_RUNS:",
         "if False:",
         test="tests/handlers/test_slow_jobs.py::test_what_has_failed_or_was_stopped_says_nothing_about_the_usual_time",
@@ -2817,7 +2817,7 @@ MUTANTS = (
     Mutant(
         LANES,
         "a coroutine that waits for its first step is timed out",
-        "handlers/deadlines.py",
+        "handlers/watch.py",
         "        if lane.unbegun:\n            return timeout\n",
         "",
         test="tests/handlers/test_beginning.py::test_a_coroutine_that_waits_for_its_first_step_is_not_timed_out",
@@ -5630,7 +5630,7 @@ MUTANTS = (
     Mutant(
         LIMITS,
         "a name whose jobs were slow once is never taken in advance again",
-        "handlers/prefetch_sizer.py",
+        "handlers/lanes.py",
         '        """A job has ended."""\n        self._is_stuck = False\n',
         '        """A job has ended."""\n',
         test="tests/handlers/test_prefetch.py::test_a_name_whose_jobs_were_slow_once_is_taken_in_advance_again",
@@ -5797,7 +5797,7 @@ MUTANTS = (
     Mutant(
         LANES,
         "what a boot before had wait for an older lane is started by the next",
-        "handlers/delayed_claims.py",
+        "handlers/lanes.py",
         " if claim.job.boot == boot}",
         "}",
         test="tests/handlers/test_lanes.py::"

@@ -15,10 +15,9 @@ from lamplighter.environment import Environment
 from lamplighter.environment.replies import Mailbox
 from lamplighter.handlers.backlog import Backlog
 from lamplighter.handlers.carriers import NO_CARRIERS
-from lamplighter.handlers.delayed_claims import DelayedClaims
 from lamplighter.handlers.handler import JobTimeout
 from lamplighter.handlers.lane import Lane
-from lamplighter.handlers.lanes import LaneEnded, Lanes
+from lamplighter.handlers.lanes import DelayedClaims, LaneEnded, Lanes
 from lamplighter.handlers.payload import HandlerTypes
 from lamplighter.handlers.tasks import TaskRunner
 from lamplighter.handlers.thread_counter import ThreadCounter

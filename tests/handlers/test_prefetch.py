@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from lamplighter import Runtime
-from lamplighter.handlers.prefetch_sizer import PrefetchSizer
+from lamplighter.handlers.lanes import PrefetchSizer
 from lamplighter.rules.limits import Limits
 from lamplighter.testing import Simulation
 

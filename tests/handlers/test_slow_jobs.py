@@ -9,8 +9,7 @@ import threading
 import pytest
 from lamplighter import Runtime, UsageError
 from lamplighter.environment.clock import Clock
-from lamplighter.handlers.duration_baseline import RUNS_KEPT, RUNS_MIN, DurationBaseline
-from lamplighter.handlers.lanes import Lanes
+from lamplighter.handlers.lanes import RUNS_KEPT, RUNS_MIN, DurationBaseline, Lanes
 from lamplighter.handlers.watch import WATCH_SECONDS, LaneWatch
 from lamplighter.history.trace.sentences import sentence
 from lamplighter.messages.outcomes import OutcomeKind

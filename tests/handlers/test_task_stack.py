@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
-from lamplighter.handlers.task_stack import AWAITS_MAX, is_running, task_stack
+from lamplighter.handlers.tasks import AWAITS_MAX, is_running, task_stack
 
 
 async def one_deep() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lamplighter.handlers.duration_baseline import RUNS_MIN
+from lamplighter.handlers.lanes import RUNS_MIN
 
 from ...handlers.test_slow_jobs import JOIN_SECONDS_MAX
 

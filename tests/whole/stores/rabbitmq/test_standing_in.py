@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 
 import pytest
-from lamplighter.broker.turn_times import TurnTime
+from lamplighter.broker.tallies import TurnTime
 from lamplighter.environment import Environment
 from lamplighter.stores.rabbitmq.questions import ANSWER_SECONDS_MAX
 
