@@ -62,7 +62,7 @@ class OTelCarrier(Carrier):
         UsageError: `parent` is something else.
     """
 
-    in_child = f"{__package__}.child:attached"
+    in_child = f"{__name__}:attached"
 
     def __init__(
         self,
