@@ -29,11 +29,11 @@ page-demo: $(VENV)/ready
 demo-cluster: $(VENV)/ready
 	PYTHONPATH=examples:tests/whole/stores/rabbitmq $(BIN)/python -P -m cluster.demo
 
-# What runs in one process: under four minutes on two cores.
+# The tests that run in one process: under four minutes on two cores.
 test: check
 	$(BIN)/python -m pytest -q -n $(WORKERS) --ignore=tests/whole
 
-# What starts others: servers, killed interpreters, a browser, builds, type checkers, the pages' code, sixty seeds.
+# The tests that start others: servers, killed interpreters, a browser, builds, type checkers, the pages' code, sixty seeds.
 test-whole: $(VENV)/ready
 	$(BIN)/python -m pytest -q -n $(WORKERS_WHOLE) tests/whole
 
