@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from .inline import Inline
     from .manual_clock import ManualClock, ManualTime
     from .scripted_handlers import Call, Script, cancel, crash, discard, fail, hang, ok, snooze, work
-    from .simulation.campaign import Choices, simulations
     from .simulation.faults import Faults
+    from .simulation.shrinking import Choices, simulations
     from .simulation.simulation import Simulation
     from .simulation.verdict import Violation
 
@@ -47,7 +47,7 @@ __all__ = [
 _HOMES = {
     "Faults": "simulation.faults",
     "Inline": "inline",
-    "Choices": "simulation.campaign",
+    "Choices": "simulation.shrinking",
     "ManualClock": "manual_clock",
     "ManualTime": "manual_clock",
     "Simulation": "simulation.simulation",
@@ -55,7 +55,7 @@ _HOMES = {
     "assert_not_queued": "asserts",
     "assert_queued": "asserts",
     "drain": "draining",
-    "simulations": "simulation.campaign",
+    "simulations": "simulation.shrinking",
 }
 """Where a name lives, unless it is one of a script's."""
 

@@ -83,7 +83,7 @@ HOMES = {
     "opentelemetry": ("contrib/otel/",),
     "pika": ("stores/rabbitmq/pika/",),
     "greenlet": ("testing/simulation/virtual_scheduler.py",),
-    "hypothesis": ("testing/simulation/campaign.py",),
+    "hypothesis": ("testing/simulation/shrinking.py",),
     "pytest": ("testing/",),
     "typing_extensions": ("api/job.py",),
     "pykka": ("actors/", "supervisor.py"),

@@ -17,7 +17,7 @@ from lamplighter import Job, Runtime
 from lamplighter.stores.sqlite.jobs import SqliteJobs
 from lamplighter.testing import Choices, Faults, Simulation, Violation, simulations, work
 from lamplighter.testing.scripted_handlers import Script
-from lamplighter.testing.simulation.campaign import PHASES
+from lamplighter.testing.simulation.shrinking import PHASES
 
 settings = hypothesis.settings(deadline=None, database=None, print_blob=False, derandomize=True, phases=PHASES)
 

@@ -292,7 +292,7 @@ class JobPromises(StoreCase):
         assert not store.jobs.outlook(["work"], NOW).is_due
 
     def test_next_due_is_when_the_first_of_those_that_wait_for_their_time_becomes_due(self, store: Store) -> None:
-        """Outlook.next_due: when the next queued job that is not due yet becomes due."""
+        """DueCheck.next_due: when the next queued job that is not due yet becomes due."""
         self.needs("forecast")
         put(store, new("now"), new("b", run_at=NOW + 20), new("a", run_at=NOW + 10), new("c", name="else"))
 
@@ -395,7 +395,7 @@ class JobPromises(StoreCase):
         assert [job.id for job in take(store, NOW + 9)] == ["a"]
 
     def test_the_next_expiry_is_that_of_a_queued_job(self, store: Store) -> None:
-        """Outlook.expiry: when the next queued job expires."""
+        """DueCheck.expiry: when the next queued job expires."""
         self.needs("expiry")
         none = store.jobs.outlook((), NOW).expiry
         put(store, new("b", expires_at=NOW + 9), new("a", expires_at=NOW + 5))
