@@ -7,6 +7,7 @@ import gc
 import importlib
 import logging
 import os
+import signal
 import sys
 import threading
 import time as walltime
@@ -38,6 +39,10 @@ pytest.register_assert_rewrite("support.conformance")
 # A machine that others use too may be slow at any moment.
 hypothesis.settings.register_profile("lamplighter", parent=hypothesis.settings(), deadline=None)
 hypothesis.settings.load_profile("lamplighter")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell starts a background job so, and every process that a test starts would inherit it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 WAIT_SECONDS_MAX = 15.0
 """No test waits longer for one thing."""
