@@ -24,15 +24,8 @@ class Report:
     """The findings of an audit, and how much it has seen.
 
     Attributes:
-        findings: none if all is well.
         more: how many further findings of each kind there were than are kept.
         notes: what could not be checked, and why.
-        lines: lines of ours that were read.
-        jobs: jobs that were seen to be queued, or first seen later.
-        transitions: changes of a job's state.
-        slots: slots that were accounted for.
-        boots: lives of runtimes.
-        crashes: deaths of actors and of boots.
         acts: how often somebody has acted from outside of any runtime.
         unfinished: jobs that had not ended when the log did.
         is_whole: whether these are all: a log at warning tells no moves.
@@ -53,12 +46,10 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether there is nothing to say against the log."""
         return not self.findings
 
     @property
     def count(self) -> int:
-        """How many findings there were."""
         return len(self.findings) + sum(self.more.values())
 
     @property
@@ -68,7 +59,6 @@ class Report:
 
     @property
     def summary(self) -> str:
-        """One line."""
         seen = ", ".join(
             many(number, noun)
             for number, noun in (
@@ -103,11 +93,10 @@ class Audit:
         self.replay = Replay()
 
     def feed(self, line: Line | dict[str, Any]) -> None:
-        """Take the next line in."""
         self.replay.hear(line_of(line) if isinstance(line, dict) else line)
 
     def finish(self, store: StoreView | None = None) -> Report:
-        """Say what was found. With a store, also whether it agrees with the log; feed nothing more."""
+        """The findings. With a store, also whether it agrees with the log; feed nothing more."""
         replay = self.replay
         verdicts = Verdicts(replay)
         stores = list(replay.stores.values())
@@ -159,14 +148,7 @@ class Audit:
 def audit_logs(
     paths: Sequence[str], store: StoreView | None = None, *, heard: Callable[[Line], object] = lambda line: None
 ) -> Report:
-    """Audit logs, in whichever order their lines lie.
-
-    Args:
-        heard: is told each line, too.
-
-    Raises:
-        UsageError: one of them cannot be read, or none has a line of ours.
-    """
+    """Audit logs, whatever the order of their lines; `heard` gets each line, too."""
     unread, audit = Unread(), Audit()
     for line in read(paths, unread):
         audit.feed(line)

@@ -38,11 +38,9 @@ class StoreView:
             self.boots_wanted = reading.boot_no()
 
     def read(self) -> ReadOnlyView:
-        """All that is compared, as of one instant."""
         return ReadOnlyView(self._store)
 
     def accounts_for(self, schedule: str, slot: float) -> bool:
-        """Whether the store remembers what became of a slot."""
         if self._slots is None:
             self._slots = {}
             with ReadOnlyView(self._store) as reading:
@@ -57,11 +55,11 @@ DISAGREES: Kind = "disagreement with the store"
 
 
 class Kept(NamedTuple):
-    """Turns and moves that need no line yet, because the store keeps it until somebody has told it.
+    """Turns and moves that need no line yet, because the store keeps them until somebody has logged them.
 
     Attributes:
-        turns: of whom, and which.
-        moves: of which job, and the how manieth.
+        turns: (boot, turn number).
+        moves: (job id, move number).
     """
 
     turns: frozenset[tuple[str, int]] = frozenset()
@@ -69,7 +67,7 @@ class Kept(NamedTuple):
 
 
 def compare(replay: Replay, store: StoreReplay, view: StoreView) -> Kept:
-    """Compare boots, jobs and remembered slots. Gives what need not be told yet."""
+    """Compare boots, jobs and remembered slots. Returns what need not be logged yet."""
     with contextlib.closing(view.read()) as stored:
         check = _Check(replay, store, view, stored)
         check.boots()
@@ -87,7 +85,7 @@ class _Check:
         self._stored = stored
         rows = list(stored.boots())
         kept = [turn for row in rows for turn in row.unlogged]
-        # That somebody has had a job removed has no number among its moves.
+        # The removal of a job has no number among its moves.
         of_jobs = [move for turn in kept for move in turn.moves if "r" in move]
         moves = [(str(move["j"]), int(move["r"])) for move in of_jobs]
         self.kept = Kept(frozenset((turn.boot, turn.turn) for turn in kept), frozenset(moves))
@@ -97,7 +95,7 @@ class _Check:
         self._rows = rows
 
     def boots(self) -> None:
-        """No boot may have told more than the store knows; what it is known to have done must be told."""
+        """No boot may have logged more than the store knows; what it is known to have done must be logged."""
         for row in self._rows:
             boot = self._replay.boots.get(row.boot)
             wanted = self._view.turns.get(row.boot, 0)
@@ -113,7 +111,6 @@ class _Check:
                 boot.come_to(wanted, boot.line)
 
     def jobs(self) -> None:
-        """Each job stands where the log has it."""
         store, jobs, found = self._store, self._store.jobs, set[str]()
         steps: defaultdict[str, set[str]] = defaultdict(set)
         for job_id, name in self._stored.steps():
@@ -170,7 +167,7 @@ class _Check:
         self._findings.say(DISAGREES, says, job.step.line)
 
     def _compare_steps(self, row: StoredJob, job: ReplayedJob, stored: set[str]) -> None:
-        """Each step that the store has of a job is told, and each that is told is there until the job is done."""
+        """Each stored step of a job is logged, and each logged step is stored until the job is done."""
         if row.state == JobState.DONE:
             if stored:
                 steps = many(len(stored), "step")
@@ -192,7 +189,7 @@ class _Check:
         return self._is_headless or (row.state in ENDED and self._store.jobs.evicted > 0)
 
     def _may_be_gone(self) -> bool:
-        """Whether the log may not tell how a job ended, or who removed it: it is not all of it."""
+        """Whether the log may not tell how a job ended, or that it was removed: the log is incomplete."""
         return self._is_live or self._is_headless or self._is_open or self._has_holes
 
     @property
@@ -215,7 +212,7 @@ class _Check:
         )
 
     def _say_ahead(self, ahead: list[tuple[StoredJob, ReplayedJob | None]]) -> None:
-        """Report once the moves that the store knows and no line tells: one cut makes many of them."""
+        """Report once the moves that the store knows and no line tells: one cut causes many of them."""
         if not ahead or self._is_live:
             return
         row, job = ahead[0]
@@ -223,7 +220,7 @@ class _Check:
         says = f"the store has come further with {many(len(ahead), 'job')}, as with {row.id}: {row.state} by move "
         says += f"{row.rev}, and the log has {known}"
         boots = [boot for boot in self._store.boots.values() if boot.turns]
-        # One that has left the store says that it has, or another says that it was found dead.
+        # A boot that has left the store has logged its stop, or another has logged that it was found dead.
         cut = [boot.name for boot in boots if boot.ended is None and boot.name not in self._view.turns]
         if cut:
             says += f". Boot {named(cut)} has ended since its last line: the rest of its log is missing, or was never "
@@ -236,7 +233,6 @@ class _Check:
 
 
 def _differences(row: StoredJob, job: ReplayedJob) -> Iterator[str]:
-    """The differences of a job that stands where the log has it."""
     if job.digest is not None and digest(row.data) != job.digest:
         yield f"data with the hash {digest(row.data)}, and it was queued with {job.digest}"
     move = job.step.move
@@ -249,7 +245,6 @@ def _differences(row: StoredJob, job: ReplayedJob) -> Iterator[str]:
 
 
 def _compare_slots(store: StoreReplay, findings: Findings, stored: ReadOnlyView) -> None:
-    """The slots that the log remembers of each schedule, against those that the store does."""
     kept = {name: schedule.fired for name, schedule in store.slots.schedules.items() if schedule.fired}
     for entry in stored.slots():
         fired = kept.get(entry.schedule)

@@ -26,13 +26,7 @@ ON_A_SERVER = (
 
 
 class Verdicts:
-    """Judges what a replay has come to.
-
-    Attributes:
-        notes: what could not be judged, and why.
-        kept: what needs no line yet.
-        hushed: boots that tell no turns.
-    """
+    """Judges the final state of a replay."""
 
     def __init__(self, replay: Replay) -> None:
         self.notes: list[str] = []
@@ -44,11 +38,6 @@ class Verdicts:
         self.hushed = [boot for boot in replay.boots.values() if _is_hushed(boot)]
 
     def judge(self, compared: StoreReplay | None, view: StoreView | None) -> None:
-        """Judge all stores.
-
-        Args:
-            compared: the one that `view` is of.
-        """
         replay = self._replay
         self._say_dropped([boot for boot in replay.boots.values() if boot.dropped])
         if self.hushed:
@@ -75,7 +64,7 @@ class Verdicts:
         missing = [gap for boot in boots for gap in self._missing_turns(boot)]
         is_missing_boot = not store.is_server and self._judge_numbers(store)
         headless = [boot for boot in boots if boot.is_headless]
-        # Before what is read here there may have been anything.
+        # Anything may have happened before the first line.
         begins_later = bool(headless) or (not store.is_server and min(store.numbers, default=1) > 1)
         may_be_missing = begins_later or bool(missing) or is_missing_boot or bool(self.hushed)
         is_doubtful = may_be_missing or (store.is_server and self._replay.is_troubled)
@@ -105,7 +94,7 @@ class Verdicts:
     def _missing_turns(self, boot: BootReplay) -> list[tuple[int, int]]:
         """Turns of a boot that no line tells, though what lies around them is there."""
         last = max(boot.turns.last, boot.last_turn)
-        # Nothing earlier can be missed of a boot that began before the log, or is none of it.
+        # A boot that began before the log, or has no line in it, misses no earlier turn.
         first = 1 if boot.begins or boot.is_operator else boot.turns.first or last + 1
         gaps = [
             gap
@@ -122,7 +111,6 @@ class Verdicts:
         return gaps
 
     def _say_dropped(self, boots: list[BootReplay]) -> None:
-        """Note the lines that the log itself has given up: of which boot, how many, and why."""
         if boots:
             lines = named(f"{many(boot.dropped, 'line')} of boot {boot.name}" for boot in boots)
             self.notes.append(
@@ -131,7 +119,7 @@ class Verdicts:
             )
 
     def _say_uncompared(self, stores: list[StoreReplay]) -> None:
-        """Jobs that had not ended, and that nobody has looked for: their store may be gone, and they with it."""
+        """Report open jobs that were not compared: their store may be gone, and they with it."""
         left = [store for store in stores if store.jobs.open and not store.is_server]
         if left:
             number, ids = sum(len(store.jobs.open) for store in left), named(store.store_id for store in left)
@@ -164,8 +152,8 @@ class Verdicts:
         return found
 
     def _say_ends(self, store: StoreReplay, headless: list[BootReplay], view: StoreView | None) -> None:
-        """Note the parts that are missing before and after the log. A boot that lived then need not have said anything
-        since.
+        """Note the parts that are missing before and after the log. A boot that lived then need not have logged
+        anything since.
         """
         least = min(store.numbers, default=1)
         if headless:
@@ -181,7 +169,7 @@ class Verdicts:
             self.notes.append(f"the store has had {boots}: nothing in this log is of the last; give its log too")
 
     def _say_lost(self, store: StoreReplay) -> None:
-        """Jobs that still ran when their boot had stopped, or had been taken back what it held."""
+        """Report jobs that still ran when their boot had stopped, or had its claims taken back."""
         for job_id, job in store.jobs.open.items():
             boot = self._replay.boots.get(job.boot)
             if job.state == "running" and not job.is_deferred and boot is not None and boot.ended is not None:
@@ -196,7 +184,7 @@ class Verdicts:
             if view is not None:
                 slots = tuple(slot for slot in slots if not view.accounts_for(passed.schedule, slot))
             elif any(is_silent(boot, passed.after) for boot in store.boots.values()):
-                # It may be dead, and only its burial will tell what its last turn has skipped.
+                # The boot may be dead, and only its burial will tell what its last turn has skipped.
                 continue
             if slots:
                 more = "" if len(slots) == 1 else f" and {len(slots) - 1} after it"
@@ -204,7 +192,7 @@ class Verdicts:
                 self._findings.say("slot without an account", says, passed.before, passed.after)
 
     def _judge_rates(self, store: StoreReplay) -> None:
-        """Whether more was started than rates allow. That is read from instants, which a clock that was set spoils."""
+        """Report more starts than rates allow, judged by instants. A clock that was set makes instants useless."""
         if store.rates.too_fast and _was_set(store):
             self.notes.append("the clock was set: whether jobs were started faster than their rate cannot be said")
             return
@@ -212,12 +200,11 @@ class Verdicts:
             self._findings.say("too fast", one.says, one.line)
 
     def _judge_debounces(self, store: StoreReplay) -> None:
-        """Whether calls have put a job off for too long: by instants, too."""
         for one in () if _was_set(store) else store.jobs.debounces.too_long:
             self._findings.say("put off too long", one.says, one.line)
 
     def _judge_groups(self, store: StoreReplay) -> None:
-        """Whether more of a group ran at once than may. Where a turn is missing, or a clock was set, nobody knows."""
+        """Report groups with too many running jobs. Not judged where a turn is missing or a clock was set."""
         store.groups.finish()
         for one in () if _was_set(store) else store.groups.too_many:
             self._findings.say("too many of a group", one.says, one.line)
@@ -265,7 +252,7 @@ class Verdicts:
         self._findings.say(doubt.kind, doubt.says, None if before is None else before.line, doubt.step.line)
 
     def _is_excused(self, doubt: DoubtfulMove) -> bool:
-        """Whether something may have befallen that lets a job run twice, or a move go untold."""
+        """Whether a crash or lost connection lets a job run twice, or a move go unlogged."""
         if self._replay.is_troubled:
             return True
         boots = self._replay.boots
@@ -307,7 +294,6 @@ class Verdicts:
             self._judge_gaps(boot)
 
     def _judge_gaps(self, boot: BootReplay) -> None:
-        """Lines of a boot that tells everything, which are not there."""
         if not boot.loud:
             return
         for gap in boot.gaps:
@@ -317,11 +303,11 @@ class Verdicts:
                 self._say("missing lines", says, missing, *gap.lines)
 
     def _say(self, kind: Kind, says: str, number: int, *lines: Line | None, is_counted: bool = False) -> None:
-        """Say what is missing; what the log itself has given up is excused.
+        """Report what is missing, excused where `log.dropped` announced it.
 
         Args:
-            number: of lines.
-            is_counted: whether these are among others that are missing, and counted there.
+            number: how many lines are missing.
+            is_counted: whether other findings count these lines already.
         """
         excused = number <= self._dropped
         self._dropped -= number if excused and not is_counted else 0
@@ -329,12 +315,12 @@ class Verdicts:
 
 
 def _was_set(store: StoreReplay) -> bool:
-    """Whether a clock was set while a store was used, so that the instants of its turns are in no order."""
+    """Whether a clock was set while the store was used: then the instants of its turns have no order."""
     return any(boot.has_jumped or boot.turned_back for boot in store.boots.values())
 
 
 def _whence(store: StoreReplay, may_be_missing: bool) -> str:
-    """Where jobs may come from whose birth no line tells."""
+    """The possible origins of jobs whose birth no line tells."""
     jobs = many(store.jobs.headless, "job")
     if may_be_missing or store.is_server:
         return f"{jobs} began before this log, or in the log of another process"
@@ -345,12 +331,12 @@ def _whence(store: StoreReplay, may_be_missing: bool) -> str:
 
 
 def is_silent(boot: BootReplay, since: Line) -> bool:
-    """Whether a boot that has not said that it stopped says nothing any more when a line is written."""
+    """Whether a boot that has not logged its stop is silent by the time of a line."""
     return boot.ended is None and boot.line is not None and boot.name != since.boot and boot.line.ts < since.ts
 
 
 def _may_be_starting(store: StoreReplay, number: int) -> bool:
-    """Whether a boot may not have said anything yet: who has come after it lives beside it, and not for long."""
+    """Whether a boot may not have logged anything yet: its successor lives beside it, and not for long."""
     after = [boot for boot in store.boots.values() if boot.number is not None and boot.number > number]
     return all(
         (boot.beside is None or number in boot.beside)
@@ -361,7 +347,7 @@ def _may_be_starting(store: StoreReplay, number: int) -> bool:
 
 
 def _is_hushed(boot: BootReplay) -> bool:
-    """Whether a boot says something, and never what it does: it is at warning, or a console that shows no moves."""
+    """Whether a boot logs, but never its moves: at warning, or on a console that shows no moves."""
     return not boot.turns and boot.line is not None and (not boot.audible or boot.tells_moves)
 
 

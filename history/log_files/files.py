@@ -35,15 +35,10 @@ class Block:
     end: int
 
     def within(self, opened: IO[bytes]) -> tuple[int, int]:
-        """From where to where these lines reach."""
         return _line_at(opened, self.start), _line_at(opened, self.end)
 
     def lines(self) -> Iterator[bytes]:
-        """These lines.
-
-        Raises:
-            UsageError: the log cannot be read.
-        """
+        """These lines."""
         with open_plain(self.path) as opened:
             start, end = self.within(opened)
             opened.seek(start)
@@ -51,7 +46,6 @@ class Block:
 
 
 def blocks_of(path: str, start: int = 0, end: int | None = None) -> list[Block]:
-    """A plain log, or what lies between two offsets in it, in blocks."""
     end = os.path.getsize(path) if end is None else end
     return [Block(path, at, min(at + BLOCK_BYTES, end)) for at in range(start, end, BLOCK_BYTES)]
 
@@ -65,7 +59,7 @@ def each(look: Callable[[Block], Found], blocks: Sequence[Block], processes: int
     """The results of each block, in their order.
 
     Args:
-        look: a function that several processes can be given; what it finds can be sent back.
+        look: a function that can be pickled; so can its results.
     """
     if processes < 2 or len(blocks) < 2:
         yield from map(look, blocks)
@@ -84,7 +78,7 @@ def each(look: Callable[[Block], Found], blocks: Sequence[Block], processes: int
 
 
 def _line_at(opened: IO[bytes], offset: int) -> int:
-    """Where the first line begins that does not begin before an offset."""
+    """The start of the first line that begins at an offset or after it."""
     if offset == 0:
         return 0
     opened.seek(offset - 1)
@@ -93,7 +87,7 @@ def _line_at(opened: IO[bytes], offset: int) -> int:
 
 
 def _chunks(opened: IO[bytes], size: int) -> Iterator[list[bytes]]:
-    """As many whole lines as have this size together."""
+    """Whole lines in chunks of this size."""
     while size > 0 and (lines := opened.readlines(min(READ_BYTES, size))):
         size -= sum(map(len, lines))
         if size < 0:
@@ -114,14 +108,13 @@ class LogEnd:
 
     Attributes:
         is_cut: whether its compression ends in the middle.
-        rest: what stands behind its last line break, of what it held before that.
+        rest: the text behind the last line break.
     """
 
     is_cut: bool = False
     rest: bytes = b""
 
     def come_to(self, chunk: bytes) -> None:
-        """So much was read next."""
         at = chunk.rfind(b"\n")
         if at >= 0:
             self.rest = chunk[at + 1 :]
@@ -130,10 +123,10 @@ class LogEnd:
 
 
 def open_log(path: str, end: LogEnd | None = None) -> IO[bytes]:
-    """Open a log for reading, `-` for standard input; what is compressed or framed shows in its first bytes.
+    """Open a log for reading, `-` for standard input; its first bytes show compression and frames.
 
     Args:
-        end: is kept up to what has been read, and says at last how the log ends.
+        end: is updated as the log is read, and says at last how the log ends.
 
     Raises:
         UsageError: it cannot be opened, or is compressed otherwise than by gzip.
@@ -149,11 +142,7 @@ def open_log(path: str, end: LogEnd | None = None) -> IO[bytes]:
 
 
 def end_of(path: str) -> LogEnd:
-    """How a log ends that can be entered anywhere.
-
-    Raises:
-        UsageError: it cannot be read.
-    """
+    """How a log ends that can be entered anywhere."""
     end = LogEnd()
     with contextlib.closing(open_plain(path)) as opened:
         size = opened.seek(0, os.SEEK_END)
@@ -166,11 +155,7 @@ def end_of(path: str) -> LogEnd:
 
 
 def open_plain(path: str) -> io.BufferedReader:
-    """Open a log as it is.
-
-    Raises:
-        UsageError: it cannot be opened.
-    """
+    """Open a log as it is."""
     if path == "-":
         taken = sys.stdin.buffer
         return taken if isinstance(taken, io.BufferedReader) else io.BufferedReader(cast(io.RawIOBase, taken))
@@ -181,11 +166,7 @@ def open_plain(path: str) -> io.BufferedReader:
 
 
 def is_plain(path: str) -> bool:
-    """Whether a log is a file that can be entered anywhere, and read twice.
-
-    Raises:
-        UsageError: it cannot be opened, or is compressed otherwise than by gzip.
-    """
+    """Whether a log is a file that can be entered anywhere, and read twice."""
     if path == "-":
         return False
     with contextlib.closing(open_plain(path)) as opened:
@@ -201,9 +182,6 @@ def raw_lines(path: str, end: LogEnd | None = None) -> Iterator[bytes]:
 
     Args:
         end: says, after the last line, how the log ends.
-
-    Raises:
-        UsageError: it cannot be read.
     """
     with contextlib.closing(open_log(path, end)) as opened:
         try:
@@ -240,8 +218,6 @@ class _Unzipped(io.RawIOBase):
 
 
 class _Watched(io.RawIOBase):
-    """A file as it is, whose end is noted."""
-
     def __init__(self, opened: io.BufferedReader, end: LogEnd) -> None:
         super().__init__()
         self._opened = opened
@@ -266,7 +242,7 @@ def _buffered(raw: io.RawIOBase) -> io.BufferedReader:
 
 
 def _unzipped(path: str, opened: io.BufferedReader, end: LogEnd | None) -> io.BufferedReader | None:
-    """The content of a log that is compressed by gzip; None of one that is not compressed."""
+    """The content of a log that is compressed by gzip; None if it is not."""
     head = opened.peek(len(GZIP))
     for magic, program in OTHERS.items():
         if head.startswith(magic):

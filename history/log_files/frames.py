@@ -22,7 +22,7 @@ LATEST = 253_402_300_800.0
 """The end of the year 9999: no clock says more."""
 
 UNITS = ((1e17, 1e9), (1e14, 1e6), (LATEST, 1e3))
-"""From so large a number on, it counts so many parts of a second."""
+"""A larger number counts such parts of a second."""
 
 KEYS = ("ts", "timestamp", "@timestamp", "time", "asctime", "datetime", "date", "created")
 """Fields in which loggers say when."""
@@ -33,7 +33,6 @@ _ISO = re.compile(
 )
 
 LEADING_CHARACTERS_MAX = 100
-"""How far into a line its time may stand."""
 
 
 def instant_of(value: Any) -> float | None:
@@ -54,7 +53,7 @@ def instant_of(value: Any) -> float | None:
 
 
 def time_of(fields: Mapping[str, Any]) -> float | None:
-    """When an object says that it was written; None if it does not say."""
+    """When an object was written, by its own fields; None if none of them tells."""
     return next((at for key in KEYS if key in fields and (at := instant_of(fields[key])) is not None), None)
 
 
@@ -65,7 +64,7 @@ def leading_instant(text: str) -> float | None:
 
 
 def after_instants(text: str) -> str:
-    """The rest of a line behind the times that it begins with."""
+    """The rest of a line after its leading times."""
     while found := _ISO.match(text):
         text = text[found.end() :].lstrip()
     return text
@@ -120,12 +119,12 @@ WHOLE_MAX = 1 << 62
 
 
 def typed(said: Said) -> Said:
-    """The fields whose values are what they ought to be; a reader then reckons with them without a second look."""
+    """The fields whose values have the expected type; the reader needs no further check."""
     return {name: value for name, value in said.items() if name not in KINDS or _fits(name, value)}
 
 
 def from_text(name: str, value: str) -> Any:
-    """The value that text stands for in a field of this name; the text itself where that makes none."""
+    """Text as a value of the field's type; the text itself where it cannot be one."""
     kind = KINDS.get(name)
     if kind is None or kind is str:
         return value
@@ -142,7 +141,6 @@ def _list_from_text(value: str, kind: Any) -> Any:
     try:
         return msgspec.json.decode(value, type=kind)
     except msgspec.MsgspecError:
-        # Tuples become lists on the way, at every depth.
         return msgspec.json.decode(msgspec.json.encode(ast.literal_eval(value)), type=kind)
 
 
@@ -170,7 +168,6 @@ PAIR = re.compile(
 )
 
 HEAD = re.compile(r"(?:(?:\d\d:\d\d:\d\d\S*\s+)?\[\s*\w+\s*\]\s*)?(.*?)(?:\s+\[([\w.-]+)\])?\s*")
-"""The console's text before the first pair: perhaps a time of day; level, event, and speaker."""
 
 CHARACTERS_MAX = 64 * 1024
 """A longer line is none of these: the pairs of ours are short."""
@@ -192,7 +189,6 @@ def pairs_in(text: str) -> Said:
 
 
 def begins_with_pairs(text: str) -> bool:
-    """Whether there is a pair in what a line begins with."""
     return PAIR.search(ANSI.sub("", text[:CHARACTERS_MAX])) is not None
 
 
@@ -210,7 +206,7 @@ LINE_BYTES_MAX = 4 * 1024 * 1024
 """A longer line is none of ours: job data is not logged."""
 
 PREFIX_BRACES_MAX = 16
-"""A line is looked for behind so many braces: what is before it is a prefix, not a document."""
+"""A line is searched behind so many braces: the text before it is a prefix, not a document."""
 
 WRAPS_MAX = 4
 """So many loggers deep."""
@@ -232,14 +228,14 @@ _any = msgspec.json.Decoder()
 
 
 def event_in(raw: bytes) -> Said | None:
-    """The fields of the event that a line carries; None if it carries none, or is torn."""
+    """The fields of the event in a line; None if there is none, or it is torn."""
     if b"seq" not in raw or b"boot" not in raw or len(raw) > LINE_BYTES_MAX:
         return None
     return _find(raw, _event, 0)
 
 
 def host_line_in(raw: bytes) -> Said | None:
-    """The fields of what a host's function has logged in a job, if it carries the job's fields."""
+    """The fields of a line that a host's function has logged in a job, if it carries the job's fields."""
     if b"job_id" not in raw or len(raw) > LINE_BYTES_MAX:
         return None
     return _find(raw, _host_line, 0)
@@ -256,7 +252,7 @@ def object_at(raw: bytes, start: int) -> Said | None:
     try:
         found = _any.decode(text)
     except UnicodeDecodeError:
-        # Bytes that are no text stand in some value; the rest of the line is as good as any.
+        # Invalid UTF-8 stands in some value; the rest of the line is usable.
         return object_at(text.decode(errors="replace").encode(), 0)
     except (msgspec.MsgspecError, RecursionError):
         return None
@@ -274,7 +270,7 @@ def _find(raw: bytes, of: Find, depth: int) -> Said | None:
             said = _within(found, of, depth)
             if said is not None:
                 return said if "ts" in said else _at(said, leading_instant(_text(raw[:start])))
-            # An object may stand in a pair's value, such as an error that quotes what a server has answered.
+            # A pair's value may contain an object, such as an error that quotes a server's answer.
             if not begins_with_pairs(_text(raw[:start])):
                 return None
             break
@@ -339,7 +335,7 @@ HEAD_BYTES = 1 << 16
 """So much of a log shows whether it has frames."""
 
 HEAD_LINES = 16
-"""The first line may be torn, and others need not be framed."""
+"""The first line may be torn, and some lines may have no frame."""
 
 READ_BYTES = 1 << 18
 """Read at once: with Python's own 8 KiB, reading line by line takes twice as long."""
@@ -350,7 +346,6 @@ FIELD = re.compile(rb"[A-Z_][A-Z0-9_]*")
 """The name of a field of the journal."""
 
 Piece = tuple[Any, bytes, bytes, bool]
-"""Which line it is a piece of, its time, its text, and whether another piece follows."""
 
 Read = Callable[[IO[bytes]], Iterator[Piece]]
 
@@ -399,8 +394,6 @@ def unframed(opened: io.BufferedReader) -> IO[bytes] | None:
 
 
 class _Stream(io.RawIOBase):
-    """Lines that are made as they are read."""
-
     def __init__(self, lines: Iterator[bytes], opened: IO[bytes]) -> None:
         super().__init__()
         self._lines = lines
@@ -427,7 +420,6 @@ def _stream(opened: IO[bytes], pieces: Iterator[Piece]) -> IO[bytes]:
 
 
 def _whole(pieces: Iterator[Piece]) -> Iterator[bytes]:
-    """Pieces put together, each line behind its time."""
     held: dict[Any, tuple[bytes, list[bytes], int]] = {}
     for key, at, text, goes_on in pieces:
         since, parts, size = held.pop(key, (at, [], 0))
@@ -475,7 +467,6 @@ def _journal_piece(line: bytes) -> Piece | None:
         said = _journal.decode(line)
         text = said.message or ""
         if isinstance(text, list):
-            # Text that the journal takes for binary is a list of bytes; a field that was given twice, of texts.
             raw = b"\n".join(one.encode() for one in text if isinstance(one, str)) or bytes(cast(list[int], text))
         else:
             raw = text.encode()
@@ -511,7 +502,6 @@ def _export_piece(entry: dict[bytes, bytes]) -> Piece:
 
 
 def _micros(text: str) -> bytes:
-    """A number of microseconds since the Unix epoch as ISO 8601."""
     try:
         return datetime.fromtimestamp(int(text) / 1e6, UTC).isoformat().encode()
     except (ValueError, OverflowError, OSError):

@@ -71,7 +71,7 @@ class LoggedMove(msgspec.Struct, gc=False, omit_defaults=True):
 
 
 class Line(msgspec.Struct, rename={"raw": "(raw)", "source": "(source)", "number": "(number)"}):
-    """The fields that the audit reads of a line, and where the line stands."""
+    """The fields of a line that the audit reads, and the line's place."""
 
     event: str
     boot: str
@@ -155,7 +155,7 @@ def line_of(said: dict[str, Any]) -> Line:
 def parse(raw: bytes) -> Line | None:
     """Read one line of a log; None if it is none of ours, or torn."""
     if b"seq" not in raw:
-        # To find that out costs a tenth of what a decoder takes to give up.
+        # Checking first costs a tenth of a decoder's failure.
         return None
     if raw[:1] == b"{":
         try:
@@ -172,7 +172,7 @@ def parse(raw: bytes) -> Line | None:
 
 
 def fields_of(raw: bytes, *, hosts_too: bool = False) -> Said | None:
-    """Every field of a line of ours, or of one that a host's function has logged in a job; None if it is neither."""
+    """Every field of a line of ours, or of one that a host's function has logged in a job; None otherwise."""
     said = event_in(raw)
     if said is None and hosts_too:
         said = host_line_in(raw)
@@ -185,8 +185,6 @@ class Unread:
     Attributes:
         cut: logs whose compression ends in the middle.
         torn: what stands at the end of logs that do not end with a line break, and may be a part of a line.
-        count: how many lines there were.
-        first: the first of them, after its place.
         other: the first line of all that is none of ours.
     """
 
@@ -199,7 +197,6 @@ class Unread:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """The notes on them."""
         cut = (f"{name} ends in the middle of what was compressed: the rest was not read" for name in self.cut)
         torn = (
             f"{name} ends without a line break, and its last line may be cut: {text}"
@@ -220,10 +217,10 @@ class Unread:
         raise UsageError(f"expected a log of Lamplighter's, in one of the formats of docs/debugging.md, got: {got}")
 
     def note(self, raw: bytes, source: str, number: int, rest: bytes) -> None:
-        """Take in a line that carries no event.
+        """Note a line that carries no event.
 
         Args:
-            rest: what stands behind the last line break of all that was read. A cut line is noted as that alone.
+            rest: the text behind the last line break of all that was read. A cut line is noted as that alone.
         """
         if not self.other and not raw.isspace():
             self.other = _placed(source, number, raw[:SHOWN_BYTES_MAX])
@@ -232,7 +229,6 @@ class Unread:
             self.first = self.first or _placed(source, number, raw[:SHOWN_BYTES_MAX])
 
     def ended(self, source: str, end: LogEnd) -> None:
-        """Take in how a log ends."""
         if end.is_cut:
             self.cut[source] = None
         elif is_torn(end.rest):
@@ -240,7 +236,7 @@ class Unread:
 
 
 def is_torn(rest: bytes) -> bool:
-    """Whether what stands behind the last line break of a log may be a part of a line: it is no JSON object."""
+    """Whether the text behind a log's last line break may be a part of a line: it is no JSON object."""
     start = rest.find(b'{"')
     return bool(rest.strip()) and (start < 0 or object_at(rest, start) is None)
 
@@ -254,9 +250,6 @@ def read(paths: Sequence[str], unread: Unread | None = None) -> Iterator[Line]:
 
     Args:
         unread: is told of the lines that are none of ours.
-
-    Raises:
-        UsageError: one of them cannot be read.
     """
     if len(paths) == 1:
         yield from read_one(paths[0], unread)
@@ -288,11 +281,7 @@ def _timed(path: str, index: int, unread: Unread | None) -> Iterator[tuple[float
 
 
 def check_readable(paths: Sequence[str]) -> None:
-    """Whether any of these logs, of those that can be read again, has a line of ours.
-
-    Raises:
-        UsageError: they have none, or one cannot be read.
-    """
+    """Whether any of these logs that can be read twice has a line of ours; a UsageError if none has."""
     unread = Unread()
     again = [path for path in paths if path != "-"]
     if len(again) == len(paths) and next(chain.from_iterable(read_one(path, unread) for path in again), None) is None:
@@ -300,7 +289,7 @@ def check_readable(paths: Sequence[str]) -> None:
 
 
 def may_have(paths: Sequence[str], is_wanted: Callable[[Line], bool]) -> bool:
-    """Whether any line of these logs is such a one, as far as they can be read again."""
+    """Whether any line of these logs is wanted, as far as they can be read again."""
     again = [path for path in paths if path != "-"]
     return len(again) < len(paths) or any(is_wanted(line) for path in again for line in read_one(path))
 

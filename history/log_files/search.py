@@ -23,7 +23,7 @@ from .frames import Said, is_like_ours
 from .lines import Unread, fields_of, parse
 
 CHUNK_BYTES = 1 << 17
-"""Small enough to stay in the processor's cache while it is searched for each needle, and to be memory used again."""
+"""Small enough to stay in the processor's cache while it is searched for each needle."""
 
 DISORDER_SECONDS = 60.0
 """How far the clocks of several processes, or one that is set, may put lines out of order."""
@@ -38,13 +38,12 @@ QUOTED = re.compile(rb'"boot": ?"')
 """In a line that is JSON as it stands, also behind a prefix."""
 
 SAMPLE_BYTES = 1 << 18
-"""So much of the beginning and of the end of a log shows how it is written."""
+"""The size of the beginning and end of a log that show its format."""
 
 RUN = re.compile(rb"[A-Za-z0-9_.:-]+")
-"""The characters that every logger writes as they are."""
+"""The characters that every logger writes unescaped."""
 
 EVERYWHERE = b"e"
-"""In `seq` and in `job_name`: in each line that may matter."""
 
 
 def find(
@@ -60,12 +59,9 @@ def find(
 
     Args:
         hosts_too: also lines of the host's own that carry a job's fields.
-        within: only what lies roughly between two instants is looked at, where a log can be entered in its middle.
+        within: search only roughly between two instants, where a log can be entered in its middle.
         processes: how many may search one log, where it can be entered in its middle.
-        unread: is told how each log ends.
-
-    Raises:
-        UsageError: a log cannot be read.
+        unread: notes how each log ends.
     """
     for path in paths:
         name = "stdin" if path == "-" else os.path.basename(path)
@@ -86,7 +82,7 @@ def find(
 
 
 def _unit_of(at: float) -> float:
-    """How exact a time is, by its digits: to a second, a millisecond or better."""
+    """The precision of a time, by its digits: a second, a millisecond or better."""
     return next((unit for unit in (1.0, 0.001) if round(at / unit, 3).is_integer()), 0.0)
 
 
@@ -117,7 +113,7 @@ def _sample(path: str) -> bytes:
 
 
 def _fitting(needles: Sequence[bytes], sample: bytes) -> Sequence[bytes]:
-    """The needles for a log that looks like this: text within JSON is quoted, in other formats it need not be."""
+    """The needles for a log like this sample: text within JSON is quoted, in other formats it need not be."""
     ours = [line for line in sample.splitlines() if is_like_ours(line)]
     if ours and all(QUOTED.search(line) for line in ours):
         return needles
@@ -138,14 +134,14 @@ def _parsed(lines: Iterator[tuple[int, bytes]], *, hosts_too: bool) -> Iterator[
 
 
 def needles_of(text: str) -> list[bytes]:
-    """How a text may begin as a value within JSON: renderers differ in what they escape."""
+    """The spellings of a text's beginning within JSON: renderers differ in what they escape."""
     escaped = {json.dumps(text, ensure_ascii=ascii_only)[:-1].encode(errors="replace") for ascii_only in (True, False)}
     return sorted(escaped)
 
 
 def in_order(found: list[Said]) -> list[Said]:
     """Lines as they followed one another: by `seq` within a boot, by `rev` among moves of a job, by time otherwise."""
-    # A host may write the events that it subscribes to into the same log: the first of a line's copies counts.
+    # A host may log the events that it subscribes to into the same log: the first copy of a line counts.
     first_of = {
         (one.get("boot"), one["seq"], one.get("event"), one.get("job_id"), one.get("rev"), one.get("step")): one
         for one in found[::-1]
@@ -159,7 +155,7 @@ def in_order(found: list[Said]) -> list[Said]:
     for index in sorted(range(len(found)), key=lambda i: (found[i].get("seq") or 0, at[i])):
         boots.setdefault(str(found[index].get("boot")), []).append(index)
     moves = _moves_of_jobs(found)
-    # Clocks are set and differ, orders do not: no line may be earlier than one that came before it.
+    # Clocks are set and differ, orders do not: no line may be earlier than its predecessor.
     for _ in range(2):
         for boot in boots.values():
             _raise_times(boot, at, 0.0)
@@ -205,7 +201,7 @@ def _matching(opened: IO[bytes], needles: Sequence[bytes], start: int, end: int 
 
 
 def _span(path: str, first: float, last: float) -> tuple[int, int | None]:
-    """Where lines between two instants lie, with some room on both sides."""
+    """The range of bytes of lines between two instants, with some room on both sides."""
     with open_plain(path) as opened:
         size = opened.seek(0, os.SEEK_END)
         start = _offset_of(opened, first - DISORDER_SECONDS, size)
@@ -222,7 +218,7 @@ def _offset_of(opened: IO[bytes], at: float, size: int) -> int:
         opened.readline()
         begins = opened.tell()
         line = next((one for one in map(parse, opened.readlines(PROBE_BYTES)) if one is not None), None)
-        # Where there is no line of ours, nothing is known: look before it.
+        # Without a line of ours nothing is known: look before it.
         if line is not None and line.ts < at:
             low = begins
         else:

@@ -11,13 +11,12 @@ from ..log_files.lines import Line
 from .findings import NumberRanges
 
 SILENT_PIECES_MAX = 256
-"""So many gaps without a single line at debug: this boot does not log at debug."""
+"""After so many gaps without a line at debug, the boot does not log at debug at all."""
 
 SILENT_GAPS_MIN = 3
-"""So many gaps after one another without a line at debug: meanwhile the boot did not log at debug."""
+"""After so many consecutive gaps without a line at debug, the boot did not log at debug meanwhile."""
 
 GAPS_KEPT_MAX = 500
-"""Gaps whose neighbours are kept."""
 
 DEBUG_EVENTS = frozenset(name for name, kind in EVENTS.items() if kind.level == "debug")
 ALARMS = frozenset(name for name, kind in EVENTS.items() if kind.level in ("warning", "error"))
@@ -43,21 +42,19 @@ class BootReplay:
     Attributes:
         loud: whether it has a line at debug: then it logs everything.
         quiet: whether it cannot be logging at debug.
-        audible: whether it has said anything below warning.
-        tells_moves: whether it has said of a job what the ledger tells too.
-        ended: whether it has stopped, or others have taken back what it held.
-        is_operator: whether it was somebody who has acted from outside of any runtime, and has no log.
-        dropped: how many lines it says that it could not write, and `dropped_because` why, the last time.
-        line: the last that it has said, and `first` when the first of them was said.
-        store: the id of its store, and `number` its own among the boots of it.
-        turns: those of its turns that are told.
-        last_turn: a turn that it is said to have come to.
-        last_said: what says so.
-        is_disordered: whether its lines lie in another order than that of their numbers.
-        went_back: how often the time of a line is before that of an earlier one, and `has_jumped` whether it says that
-            the clock was set.
-        turned_back: whether a turn of it lies before an earlier one: who is killed as a clock is set cannot say that it
-            was, and another tells the turn.
+        audible: whether it has logged anything below warning.
+        tells_moves: whether it has logged an event of a job that the ledger has, too.
+        ended: whether it has stopped, or others have taken back its claims.
+        is_operator: whether it was an `Operator`, which has no log.
+        dropped: how many lines it could not write, by its own account, and `dropped_because` the last reason.
+        line: its last line, and `first` the time of its first.
+        turns: those of its turns that are logged.
+        last_turn: the highest turn that any line ascribes to it; `last_said` is that line.
+        is_disordered: whether its lines are not in the order of their numbers.
+        went_back: how often the time of a line is before an earlier one's, and `has_jumped` whether it logged that the
+            clock was set.
+        turned_back: whether a turn of it lies before an earlier one: a boot that is killed as the clock is set cannot
+            log that, and another logs the turn.
         silences: how often a boot that logs at debug did not for a while.
     """
 
@@ -87,19 +84,18 @@ class BootReplay:
     turned_back: bool = False
     silences: int = 0
     _furthest: int = 0
-    # The furthest turn that is told, and when it was.
     _turn: tuple[int, float] = (0, float("-inf"))
     # The last line at debug, and the gaps since.
     _aloud: int = 0
     _silent_gaps: int = 0
     _is_silent: bool = False
-    # Numbers that are not missed, of which some lines may come yet.
+    # Numbers that are not missed; some of their lines may come later.
     _excused: NumberRanges = field(default_factory=NumberRanges)
 
     def hear(self, line: Line) -> bool:
         """Note a line by its number. False if a line of this number is known already.
 
-        Where lines lie in any order, some may come of a stretch in which the boot seemed to be silent.
+        Lines in any order may still come from a stretch in which the boot seemed silent.
         """
         self.first = self.first or line.ts
         is_debug = line.event in DEBUG_EVENTS
@@ -140,12 +136,10 @@ class BootReplay:
         return True
 
     def come_to(self, turn: int, line: Line) -> None:
-        """A line says that the boot has come to this turn."""
         if turn > self.last_turn:
             self.last_turn, self.last_said = turn, line
 
     def take(self, turn: int, at: float) -> None:
-        """A line tells a turn, and the instant of it."""
         (earlier, since), self._turn = sorted((self._turn, (turn, at)))
         self.turned_back = self.turned_back or (earlier < self._turn[0] and self._turn[1] < since - STEP_SECONDS_MIN)
 
@@ -156,12 +150,12 @@ class BootReplay:
 
     @property
     def misses_turns(self) -> bool:
-        """Whether turns of it are told by no line, though others are."""
+        """Whether some of its turns have no line, though others do."""
         return self.turns.pieces > 1 or self.turns.first > 1 or self.last_turn > self.turns.last
 
     @property
     def is_counted(self) -> bool:
-        """Whether it tells everything, so that the numbers of its lines show each that is missing."""
+        """Whether it logs everything, so that the numbers of its lines show each missing one."""
         return self.loud and not self.silences
 
     def _fill(self, first: int, last: int) -> None:
@@ -169,7 +163,7 @@ class BootReplay:
         self._excused.fill(first, last)
 
     def _be_silent(self, line: Line, *, is_over: bool) -> None:
-        """After many gaps without a line at debug: the boot was at another level meanwhile."""
+        """Many gaps without a line at debug: the boot was at another level meanwhile."""
         if not self._is_silent:
             self._is_silent = True
             self.silences += 1

@@ -32,21 +32,18 @@ class NumberRanges:
 
     @property
     def first(self) -> int:
-        """The smallest; 0 when there is none."""
         return self._firsts[0] if self._firsts else 0
 
     @property
     def last(self) -> int:
-        """The greatest; 0 when there is none."""
         return self._lasts[-1] if self._lasts else 0
 
     @property
     def pieces(self) -> int:
-        """How many ranges there are: what the set weighs."""
+        """The number of ranges."""
         return len(self._firsts)
 
     def add(self, number: int) -> bool:
-        """Take a number in. False if it was there."""
         firsts, lasts = self._firsts, self._lasts
         if lasts and lasts[-1] == number - 1:
             lasts[-1] = number
@@ -69,14 +66,12 @@ class NumberRanges:
         return True
 
     def fill(self, first: int, last: int) -> None:
-        """Take all numbers from `first` to `last` in."""
         start, end = bisect_left(self._lasts, first - 1), bisect_right(self._firsts, last + 1)
         if start < end:
             first, last = min(first, self._firsts[start]), max(last, self._lasts[end - 1])
         self._firsts[start:end], self._lasts[start:end] = [first], [last]
 
     def gaps(self, first: int, last: int) -> Iterator[tuple[int, int]]:
-        """The ranges from `first` to `last`, both included, that are not in the set."""
         at = first
         for index in range(bisect_left(self._lasts, first), len(self._firsts)):
             if self._firsts[index] > last:
@@ -88,7 +83,6 @@ class NumberRanges:
             yield at, last
 
     def clear(self) -> None:
-        """Forget all."""
         self._firsts.clear()
         self._lasts.clear()
 
@@ -124,7 +118,7 @@ GIVEN_UP = "; log.dropped says that lines were lost"
 """The end of a finding that may be about lines which the log itself has given up."""
 
 FINDINGS_KEPT_MAX = 1_000
-"""The most findings of each kind; the report counts the others."""
+"""The most findings of each kind; the report counts the rest."""
 
 NAMED_MAX = 5
 """Boots, jobs and the like that are named in one sentence."""
@@ -135,10 +129,8 @@ class Finding:
     """Something that cannot have happened if all is well.
 
     Attributes:
-        kind: one of a few, for whoever counts or filters.
-        says: one sentence.
-        lines: what shows it, each after the name and number of its place in the log.
-        excused: the log itself said that lines were lost here.
+        lines: the evidence, each line after the name and number of its place in the log.
+        excused: the log itself announced lost lines here.
     """
 
     kind: Kind
@@ -148,8 +140,6 @@ class Finding:
 
 
 class Findings:
-    """Collects what is found."""
-
     def __init__(self) -> None:
         self.kept: list[Finding] = []
         self._counts: Counter[str] = Counter()
@@ -163,17 +153,15 @@ class Findings:
 
     @property
     def more(self) -> dict[str, int]:
-        """How many there were of each kind beyond those that are kept."""
         return {kind: number - FINDINGS_KEPT_MAX for kind, number in self._counts.items() if number > FINDINGS_KEPT_MAX}
 
 
 def named(names: Iterable[str]) -> str:
-    """The first few, and how many there are besides."""
     known = list(names)
     more = f" and {len(known) - NAMED_MAX} more" if len(known) > NAMED_MAX else ""
     return ", ".join(known[:NAMED_MAX]) + more
 
 
 def stretch(noun: str, first: int, last: int, of: str = "") -> str:
-    """Numbers in a row, as what a sentence is about: `turns 3 to 5 are`."""
+    """Consecutive numbers as the subject of a sentence: `turns 3 to 5 are`."""
     return f"{noun} {first}{of} is" if first == last else f"{noun}s {first} to {last}{of} are"

@@ -25,7 +25,6 @@ EXACT_SECONDS = 1e-4
 """Instants are not compared any closer."""
 
 KEPT_MAX = 100
-"""The most findings of jobs that were started too fast."""
 
 
 class TooFast(NamedTuple):
@@ -44,7 +43,6 @@ class RateReplay:
         self._rates: dict[str, Rate | None] = {}
 
     def hear(self, step: ReplayedMove) -> None:
-        """Take in a claim."""
         told = step.move.rate
         if told is None:
             return
@@ -63,30 +61,25 @@ class RateReplay:
 
 
 def _is_crowd(starts: list[Instant], at: Instant, most: int, per: float) -> bool:
-    """Whether, in a row that has this start in it, one more than so many lie closer together."""
+    """Whether a row of starts with this one has more than `most` within `per` seconds."""
     ends = range(max(most, bisect_left(starts, at)), len(starts))
     return any(starts[end - most] <= at and starts[end] - starts[end - most] < per for end in ends)
 
 
 KEPT_SECONDS = 60.0
-"""Seconds: a move so long before the last one that was read is judged."""
+"""Seconds: a move so much older than the last one that was read is judged."""
 
 WAITING_MAX = 20_000
-"""No more moves are kept; of more the first are judged."""
+"""Beyond so many moves the oldest are judged."""
 
 FOUND_MAX = 100
-"""The most findings of groups with too many running jobs."""
 
 Group = tuple[str, str]
 """The name of the jobs, and the group's key."""
 
 
 class TooMany(NamedTuple):
-    """A claim that was one too many, if all these jobs ran.
-
-    Attributes:
-        jobs: that ran, by what was read.
-    """
+    """A claim that was one too many, if all these jobs ran."""
 
     says: str
     line: Line
@@ -103,13 +96,12 @@ class GroupReplay:
         self._read = 0
         self._last = self._judged_to = float("-inf")
         self._has_limits = False
-        # Ends that were read before any claim with a limit: what is told late may come behind its end.
+        # Ends that were read before any claim with a limit: a late claim may come behind its end.
         self._before = deque[tuple[float, int, LoggedMove, Line]](maxlen=WAITING_MAX)
         self._running: dict[Group, set[str]] = {}
         self._group_of: dict[str, Group] = {}
 
     def hear(self, step: ReplayedMove) -> None:
-        """Take in a move of a job."""
         move = step.move
         is_claim = move.k == "claimed" and move.e is not None
         if not is_claim and move.f != "running":
@@ -128,7 +120,6 @@ class GroupReplay:
             self._judge_next()
 
     def finish(self) -> None:
-        """Nothing more comes."""
         while self._waiting:
             self._judge_next()
 
@@ -143,7 +134,7 @@ class GroupReplay:
             running = self._running[group]
             running.discard(move.j)
             if not running:
-                # A group may be a customer, of whom there are many: those that rest are not remembered.
+                # A group may be a customer, and there are many: idle groups are forgotten.
                 del self._running[group]
         if is_late:
             # It had ended before some of what was judged in the meantime.

@@ -1,10 +1,9 @@
 """The replay of jobs: where each one stands, and whether it may have come there.
 
-The moves of one job are counted, so each follows the one before it, whoever has done it and in whichever order the
-logs are read: what comes too early waits. On a RabbitMQ the server may deliver a job again that somebody has claimed. A
-claim then says how often that was, and follows the move that put the job into its queue; so there a job may have been
-claimed by two, and even have ended twice. The moves of such a job are no single row, and are judged at the end of the
-logs, by their numbers and the instants of their turns.
+The moves of one job are numbered, so each follows the one before it, in whichever order the logs are read: an early
+move waits. On RabbitMQ the server may deliver a claimed job again. A claim then has the number of deliveries, and
+follows the move that put the job into its queue; so two boots may have claimed and even ended one job. The moves of
+such a job are judged at the end of the logs, by their numbers and the instants of their turns.
 """
 
 from __future__ import annotations
@@ -31,13 +30,12 @@ from .logged_moves import (
 )
 
 FOUND_BY_CALLS = ("queued", "replaced")
-"""The moves after which a job holds its key. Any other lets go of it."""
+"""The moves after which a job holds its key. Any other releases the key."""
 
 EXACT_SECONDS = 1e-4
 """Instants are not compared any closer."""
 
 KEPT_MAX = 100
-"""The most findings of jobs that were put off too long."""
 
 
 class PutOff(NamedTuple):
@@ -48,17 +46,13 @@ class PutOff(NamedTuple):
 
 
 class DebounceReplay:
-    """Replays the calls of one store.
-
-    Attributes:
-        too_long: judged by instants, so not where a clock was set.
-    """
+    """Replays the debounced calls of one store. `too_long` is judged by instants, so not where a clock was set."""
 
     def __init__(self) -> None:
         self.too_long: list[PutOff] = []
 
     def wrong(self, last: LoggedMove, move: LoggedMove, line: Line) -> str | None:
-        """Take in a call that has found a job. Why it cannot have; None when it can.
+        """Why a call cannot have found this job; None when it can.
 
         Args:
             last: the job's move before.
@@ -76,25 +70,24 @@ class DebounceReplay:
 
 
 def digest_after(move: LoggedMove, last: LoggedMove | None, digest: str | None, *, follows: bool) -> str | None:
-    """The hash of a job's data after a move; None where nobody can know it.
+    """The hash of a job's data after a move; None where it cannot be known.
 
     Args:
-        last: the last move before it that is told.
+        last: the last logged move before it.
         digest: the hash after that one.
         follows: whether none lies between the two.
     """
     if last is None or move.k in FOUND_BY_CALLS:
         return move.d
-    # An application's own transaction may have given it other data and marked it done: it is told of the end alone.
+    # A host transaction may have replaced its data and marked it done: only the end is logged.
     may_be_other = last.until is not None and (move.k == "done" or not follows)
     return None if may_be_other else digest
 
 
 ENDED_KEPT_MAX = 20_000
-"""Ended jobs that are remembered, the newest."""
 
 WAITING_JOBS_MAX = 100_000
-"""Jobs with moves that wait for earlier ones. Where there are more, the first of them began before the log."""
+"""Jobs with moves that wait for earlier ones. Beyond that, the oldest of them began before the log."""
 
 UNSEEN = ("claimed", "replaced", "freed", "doomed")
 """No untold moves on a server: it says what it has delivered, and no job there waits for others or has other data."""
@@ -105,10 +98,7 @@ class JobReplay:
 
     Attributes:
         is_server: whether the store is a RabbitMQ, which may deliver a job again.
-        open: jobs that have not ended.
-        ended: those that have, the newest.
         waiting: by job, moves that wait for an earlier one, by their numbers.
-        headless: jobs that began before the log.
         repeated: jobs that have ended twice, because the server had delivered them again.
     """
 
@@ -121,24 +111,23 @@ class JobReplay:
         self.moves = 0
         self.evicted = 0
         self.pruned = 0
-        # How many have ended, by state.
         self.in_state: Counter[str] = Counter()
         self.headless = 0
         self.repeated: set[str] = set()
         # None once they are replayed, at the end of the logs.
         self._tangles: dict[str, Tangle] | None = {}
-        # Jobs that two turns have queued, because their parent was delivered again: each of the two is done. A process
-        # that was killed may have queued one of them, and have logged nothing.
+        # Jobs queued twice because their parent was redelivered and ran twice. A process that was killed may have
+        # queued one of them without logging it.
         self._queued_twice: set[str] = set()
-        # Boots of which another was given a job, and when that last was.
+        # The time at which a boot's job was last given to another boot.
         self.bereft: dict[str, ReplayedMove] = {}
         # Impossible moves: on a server, unless a connection was lost or a process has died; in a file, unless turns are
         # missing, in which the job may have been removed and born again.
         self.doubtful: list[DoubtfulMove] = []
-        # Jobs whose ids were used again before anybody had told that retention removed something.
+        # Jobs whose ids were used again before their removal was logged.
         self._born_again: list[tuple[ReplayedJob, ReplayedMove]] = []
         self._told_twice: set[str] = set()
-        # That a handler has returned, where the claim is not told yet: by the number of that move.
+        # The number of the move by which a handler returned, where the claim is not logged yet.
         self._deferred: dict[str, int] = {}
         self._findings = findings
         self.links = LinkReplay(findings, self._end_of)
@@ -146,7 +135,6 @@ class JobReplay:
         self.on_birth: Callable[[ReplayedMove], None] = lambda step: None
 
     def hear(self, step: ReplayedMove) -> None:
-        """Take in a move."""
         self.moves += 1
         if not self._is_tangled(step):
             self._hear(step)
@@ -181,15 +169,14 @@ class JobReplay:
             self._deferred[move.j] = move.r
 
     def get(self, job_id: str) -> ReplayedJob | None:
-        """A job that is remembered."""
         return self.open.get(job_id) or self.ended.get(job_id)
 
     def settle(self, *, may_be_missing: bool, kept: Collection[tuple[str, int]] = ()) -> None:
-        """No further move will come: what waits follows moves that are not there.
+        """No further move will come: waiting moves follow moves that are missing.
 
         Args:
-            may_be_missing: whether what came before a move may have been told where no log is.
-            kept: moves that are known and not told yet: of which job, and the how manieth.
+            may_be_missing: whether earlier moves may have been logged elsewhere.
+            kept: moves that are stored and not logged yet: (job id, move number).
         """
         self._disentangle()
         for job_id in list(self.waiting):
@@ -200,7 +187,7 @@ class JobReplay:
         self.links.settle(self._told_twice)
 
     def _is_tangled(self, step: ReplayedMove) -> bool:
-        """Whether a move is kept for the end, because its job may have taken several roads at once."""
+        """Whether a move is kept for the end, because its job may have taken several paths at once."""
         move = step.move
         if not self.is_server or self._tangles is None:
             return False
@@ -216,7 +203,6 @@ class JobReplay:
         return True
 
     def _tangle(self, job_id: str, job: ReplayedJob | None) -> Tangle:
-        """Take a job out of the replay, as far as it has come."""
         *later, start = (job, *job.others) if job is not None else (None,)
         if self.open.pop(job_id, None) is None and self.ended.pop(job_id, None) is not None and job is not None:
             self.in_state[job.state or ""] -= 1
@@ -241,7 +227,7 @@ class JobReplay:
             self._settle(next(iter(self.waiting)), may_be_missing=True)
 
     def _parent(self, job: ReplayedJob, step: ReplayedMove) -> ReplayedJob | None:
-        """From where a move goes on; None if nothing is known that it could follow."""
+        """The place from which a move goes on; None if no known place fits."""
         move = step.move
         base = move.r - 1 - move.p
         if not job.others:
@@ -254,9 +240,10 @@ class JobReplay:
         return next(iter((*own, *likely, *fits)), None)
 
     def _follows(self, job: ReplayedJob, step: ReplayedMove) -> bool:
-        """Whether a move goes on from what is known.
+        """Whether a move goes on from a known place.
 
-        In a file, what does not go on from an end may be of the next life of the id, whose birth is told late.
+        In a file, a move that does not continue an end may belong to the next life of the id, whose birth is logged
+        late.
         """
         parent = self._parent(job, step)
         return parent is not None and (self.is_server or parent.state not in ENDED or parent.state == step.move.f)
@@ -303,7 +290,6 @@ class JobReplay:
             self._drain(job_id)
 
     def _enter(self, job: ReplayedJob | None, step: ReplayedMove, *, drain: bool = True) -> None:
-        """A move that follows the one before it."""
         move = step.move
         before = None if job is None else self._parent(job, step)
         wrong = self._wrong_birth(move) if before is None else self._wrong(before, step)
@@ -323,7 +309,7 @@ class JobReplay:
             self._drain(move.j)
 
     def _note_ends(self, job: ReplayedJob, step: ReplayedMove) -> None:
-        """A job that was delivered again may end twice; one that was not may do so only after a requeue."""
+        """A redelivered job may end twice; any other only after a requeue."""
         known = (job, *job.others)
         again = {one.rev - 1 for one in known if one.is_requeued}
         end = next((one for one in known if one.state in ENDED and one.rev not in again), None)
@@ -338,7 +324,6 @@ class JobReplay:
         return job is not None and any(one.step.move.p for one in (job, *job.others))
 
     def _adopt(self, step: ReplayedMove, job: ReplayedJob | None = None, before: ReplayedJob | None = None) -> None:
-        """Believe a move."""
         move = step.move
         if job is None and before is None and move.r != 1:
             self.born += 1
@@ -380,13 +365,13 @@ class JobReplay:
         return None if job is None else job.end
 
     def _again(self, job: ReplayedJob, step: ReplayedMove) -> None:
-        """A number that the job has had: a new life, another delivery, or something that cannot be."""
+        """A repeated number: a new life, another delivery, or an impossible move."""
         move = step.move
         if self.is_server:
             self._again_on_server(job, step)
             return
         if move.k == "queued" and move.r == 1 and job.state in ENDED:
-            # Retention had removed it: the id was free again. The turn that did may be told later than this one.
+            # Retention had removed it, so the id was free again. That turn may be logged later than this one.
             if not self.pruned:
                 self._born_again.append((job, step))
             self.ended.pop(move.j, None)
@@ -417,7 +402,7 @@ class JobReplay:
         return None
 
     def _wrong(self, job: ReplayedJob, step: ReplayedMove) -> tuple[Kind, str] | None:
-        """Why a job cannot have gone from here by this move; None when it can."""
+        """Why a job cannot have made this move from here; None when it can."""
         move = step.move
         if move.f != job.state or move.f not in BEFORE[move.k]:
             again = job.state in ENDED and AFTER[move.k] in ENDED
@@ -439,7 +424,7 @@ class JobReplay:
         if wrong is not None:
             return "illegal transition", wrong
         holder = move.b or step.boot
-        # A host's own transaction may have ended it, and then it is told by whoever comes first.
+        # A host transaction may have ended it; the first turn that sees it logs it.
         if job.state == "running" and job.boot not in ("", holder) and not (move.k == "done" and move.o is None):
             return "illegal transition", f"boot {job.boot} held it, and {move.k} ends a claim of boot {holder}"
         return None
@@ -454,11 +439,11 @@ class JobReplay:
         untold: ReplayedJob | None = None,
         is_doubtful: bool = False,
     ) -> None:
-        """Say what is wrong; on a server later, when it is known which processes had died.
+        """Report what is wrong; on a server later, when it is known which processes had died.
 
         Args:
-            before: what the step was held against.
-            untold: where the job would have stood before the step by one more move.
+            before: the place that the step was compared with.
+            untold: the place before the step after one unlogged move.
         """
         if self.is_server or is_doubtful:
             by = None if untold is None else untold.boot
@@ -467,7 +452,7 @@ class JobReplay:
             self._findings.say(kind, says, None if before is None else before.step.line, step.line)
 
     def _untold(self, job: ReplayedJob | None, step: ReplayedMove) -> ReplayedJob | None:
-        """Where one move would have led that nobody has told, if a step follows it; by which boot, or `ANY_BOOT`."""
+        """The place after one unlogged move, if a step follows it, with the boot of that move or `ANY_BOOT`."""
         move = step.move
         base = move.r - 1 - move.p
         if job is None:

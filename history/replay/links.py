@@ -1,8 +1,8 @@
 """The replay of jobs that wait for others: each starts only after all of them have ended as it wants, and none shares a
 fate that nobody had.
 
-A move that frees a job names each parent with the number of the move that was its end. So it does not matter in which
-order the logs are read: what is named and not told yet is looked at when it comes.
+A move that frees a job names each parent with the number of the move that was its end. So the order of the logs does
+not matter: a named end that is not logged yet is checked when it comes.
 """
 
 from __future__ import annotations
@@ -19,19 +19,13 @@ from .findings import Findings, Kind
 
 
 class FollowUpReplay:
-    """Replays the turns of all boots, each by itself."""
-
     def __init__(self, findings: Findings) -> None:
         self._findings = findings
-        # For turns of which a part is yet to come: how many jobs are still to follow each that is done.
+        # For turns of which a part is yet to come: how many jobs must still follow each done one.
         self._open: dict[tuple[str, int], Counter[str]] = {}
 
     def hear(self, boot: str, turn: int, moves: Sequence[LoggedMove], line: Line, *, is_whole: bool) -> None:
-        """Take in a turn, or a part of one.
-
-        Args:
-            is_whole: whether all of the turn is told with this.
-        """
+        """Replay a turn, or a part of one; `is_whole` if none of it is yet to come."""
         ties = [move for move in moves if move.q is not None or (move.x is not None and move.k == "done")]
         due = self._open.pop((boot, turn), Counter[str]()) if self._open else Counter[str]()
         for move in ties:
@@ -52,20 +46,19 @@ class FollowUpReplay:
 
 
 UNTOLD_MAX = 100_000
-"""Ends that were named and are not told yet. Where there are more, the first of them began before the log."""
+"""Named ends that are not logged yet. Beyond that, the oldest of them began before the log."""
 
 DOUBTS_MAX = 10_000
-"""Ends that are not as a move says, which are kept until it is known of which life of an id they are."""
+"""Ends that contradict a move, kept until it is known to which life of an id they belong."""
 
 DONE = frozenset({JobState.DONE})
 
 
 class NamedEnd(NamedTuple):
-    """The end of another job, as a move names it.
+    """The end of a parent, as a move of the child names it.
 
     Attributes:
-        child: the job that it moves.
-        states: those of which the end must lead to one.
+        states: the end must lead to one of these.
     """
 
     child: str
@@ -78,7 +71,7 @@ class LinkReplay:
     """Replays what the jobs of a store wait for.
 
     Args:
-        end_of: the newest end of a job that is remembered: by which of its moves, and the state.
+        end_of: the newest remembered end of a job: (move number, state).
     """
 
     def __init__(self, findings: Findings, end_of: Callable[[str], tuple[int, str] | None]) -> None:
@@ -90,15 +83,14 @@ class LinkReplay:
         self._doubts: list[tuple[str, NamedEnd, str]] = []
 
     def linked(self, move: LoggedMove, line: Line) -> None:
-        """More of those that a job has waited for are named, before the move that frees it."""
         self._more[move.j] = self._more.get(move.j, 0) + len(move.y or ())
         self._freed_by(move, line)
 
     def hear(self, move: LoggedMove, waits_for: int | None, line: Line) -> int | None:
-        """Take in any move of a job; how many others it waits for after that.
+        """How many other jobs a job waits for after a move.
 
         Args:
-            waits_for: the same before; None if nobody has told that.
+            waits_for: the same before; None if no line has it.
         """
         if self._untold:
             for named in self._untold.pop((move.j, move.r), ()):
@@ -150,7 +142,7 @@ class LinkReplay:
         """No further move will come.
 
         Args:
-            lives: jobs of which moves with the same number are known. Which of them a move has named, nobody can say.
+            lives: jobs with several known moves of one number: which of them a move has named cannot be known.
         """
         for job_id, named, says in self._doubts:
             if job_id not in lives:

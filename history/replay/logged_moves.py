@@ -15,16 +15,14 @@ from ..log_files.lines import Line, LoggedMove
 from .findings import Findings, Kind
 
 TURNS_KEPT_MAX = 64
-"""The newest turns of a boot that are remembered."""
 
 WAITING_LINES_MAX = 4_096
-"""Lines of a boot whose turn has not been told yet: logs may be given in any order."""
+"""Lines of a boot whose turn is not logged yet: logs may be given in any order."""
 
 UNHEARD_MIN = 5
-"""So many lines of one kind, and none of them there: whoever writes the log leaves them out."""
+"""So many lines of one kind, all missing: the log's configuration leaves them out."""
 
 SLOT = re.compile(r"\d+(\.\d+)?")
-"""The end of the id of a slot's job."""
 
 KIND_OF = {
     **{event: event.removeprefix("job.") for event in MOVES},
@@ -36,10 +34,8 @@ KIND_OF = {
     "job.forgotten": "forgotten",
     "job.stepped": "stepped",
 }
-"""The kind of the move for each event that repeats the ledger."""
 
 LOUD = {event.removeprefix("job."): event for event in MOVES if event not in QUIET}
-"""The event of each kind of move that is logged at info."""
 
 SLOT_OUTCOMES = {"slot.fired": ("fired", "late"), "slot.caught_up": ("caught_up",)}
 """How a slot may have fired that one of these tells of."""
@@ -51,8 +47,8 @@ class TurnLines:
     """The lines of one boot.
 
     Attributes:
-        unheard: how many lines of a kind are not there, of which none is.
-        of_no_turn: the first line about a move that does not say of which turn it is.
+        unheard: how many lines of a kind are missing, where all of them are.
+        of_no_turn: the first line about a move that has no turn number.
     """
 
     def __init__(self, findings: Findings) -> None:
@@ -66,11 +62,7 @@ class TurnLines:
         self.of_no_turn: Line | None = None
 
     def told(self, turn: int, moves: Sequence[LoggedMove], line: Line, *, is_own: bool) -> None:
-        """The ledger tells a turn, or a part of it.
-
-        Args:
-            is_own: whether whoever did it says so, and goes on to say the rest.
-        """
+        """The ledger has a turn, or a part of it; `is_own` if its own boot logs it, whose other lines follow."""
         if is_own:
             for move in moves:
                 if move.k in LOUD:
@@ -79,7 +71,6 @@ class TurnLines:
         self.remember(turn, moves if known is None else [*_flat(known), *moves])
 
     def remember(self, turn: int, moves: Sequence[LoggedMove]) -> None:
-        """The lines of this turn are what comes next."""
         self._turns[turn] = moves
         if len(self._turns) > TURNS_KEPT_MAX:
             self._turns.popitem(last=False)
@@ -89,11 +80,10 @@ class TurnLines:
             self.check(line)
 
     def knows(self, turn: int) -> bool:
-        """Whether it is remembered."""
         return turn in self._turns
 
     def differs(self, turn: int, moves: Sequence[LoggedMove], *, is_whole: bool) -> bool:
-        """Whether a turn that is told again is another one, as far as it is remembered."""
+        """Whether a repeated turn differs, as far as it is remembered."""
         known = _flat(self._turns.get(turn, moves))
         return (is_whole and len(known) != len(moves)) or any(move not in known for move in moves)
 
@@ -103,12 +93,11 @@ class TurnLines:
             del self._expected[key]
 
     def check(self, line: Line) -> None:
-        """A line about something that a turn did."""
         kind, turn = KIND_OF.get(line.event), line.turn
         if turn is None and line.event in MOVES:
             self.of_no_turn = self.of_no_turn or line
         if kind is None or turn is None or (kind == "taken" and line.job_id is None):
-            # A slot that another runtime was first to account for is taken too, and nothing is changed.
+            # A slot that another runtime accounted for first is an accepted line, and changes nothing.
             return
         is_of_job = kind in AFTER or kind in ("forgotten", "stepped")
         subject = (line.job_id if is_of_job else line.schedule or line.job_name) or ""
@@ -129,7 +118,7 @@ class TurnLines:
             self._findings.say("told otherwise", f"{line.event} of {subject or 'nothing'}: {says}", line)
 
     def finish(self, last_turn: int, *, is_over: bool) -> Iterator[tuple[int, str, str, Line]]:
-        """Lines that are not there though their turn is told: (turn, kind, job id, the ledger's line)."""
+        """Missing lines whose turn is logged: (turn, kind, job id, the ledger's line)."""
         for (turn, kind, job_id), line in self._expected.items():
             if turn == last_turn and not is_over:
                 # The boot may have been killed between the two.
@@ -140,7 +129,6 @@ class TurnLines:
                 yield turn, kind, job_id, line
 
     def waiting(self) -> Iterator[tuple[int, Line]]:
-        """Lines whose turn was not told."""
         for turn, lines in self._waiting.items():
             yield turn, lines[0]
 
@@ -157,12 +145,11 @@ def _by_subject(moves: Sequence[LoggedMove]) -> dict[Subject, list[LoggedMove]]:
 
 
 def _differences(line: Line, move: LoggedMove) -> Iterator[str]:
-    """The differences between a line and the ledger."""
     pairs: list[tuple[str, object, object]] = [("job_name", line.job_name, move.n or line.job_name)]
     if line.event in MOVES:
         pairs += [("claim_no", line.claim_no, move.c), ("attempt", line.attempt, move.a)]
         if line.event != "job.done" or line.outcome is not None:
-            # That a job is done says how its attempt has ended: its line has no outcome, unless somebody edited it.
+            # A done move tells how its attempt ended: its line has no outcome, unless somebody edited it.
             pairs.append(("outcome", line.outcome, move.o))
         if line.event in ("job.failed", "job.dead"):
             pairs.append(("boot_was", line.boot_was, move.b))
@@ -208,26 +195,22 @@ def _differences(line: Line, move: LoggedMove) -> Iterator[str]:
 
 
 def slot_named_by(job_id: str, schedule: str) -> float | None:
-    """The slot that the id of its job names."""
     name, _, slot = job_id.rpartition("-")
     return float(slot) if name == schedule and SLOT.fullmatch(slot) else None
 
 
 AFTER = {event.removeprefix("job."): after.value for event, (_, after) in MOVES.items()}
-"""The state that each kind of move leads to."""
 
 BEFORE = {event.removeprefix("job."): before for event, (before, _) in MOVES.items()}
 
 ANY_BOOT = ""
-"""Instead of the name of one."""
+"""The boot of a move that any boot may have made."""
 
 OTHERS_KEPT_MAX = 8
 """Places of one job from which its server may have gone on."""
 
 
 class ReplayedMove(NamedTuple):
-    """A move of a job, with whose turn it was, when, and which line tells it."""
-
     move: LoggedMove
     boot: str
     at: float
@@ -236,14 +219,14 @@ class ReplayedMove(NamedTuple):
 
 @dataclass(slots=True)
 class ReplayedJob:
-    """Where a job stands, by what the log tells of it.
+    """Where a job stands, by the log.
 
     Attributes:
-        boot: who holds it, while it runs.
-        step: its last move; None of one of which only its later moves are known.
+        boot: the boot that holds it, while it runs.
+        step: its last move; None if only its later moves are known.
         digest: the hash of its data, if that is known.
-        waits_for: how many others it waits for; None if nobody has told that.
-        end: its last end: by which of its moves, and the state.
+        waits_for: how many others it waits for; None if no line has it.
+        end: its last end: (move number, state).
         others: where it stood before, newest first, if its server may have gone on from there.
         is_deferred: whether its handler has returned, so that it needs its boot no more.
     """
@@ -263,35 +246,27 @@ class ReplayedJob:
 
     @property
     def is_requeued(self) -> bool:
-        """Whether it is queued by a requeue, which nobody need have told: then its last move is that which it ended
-        by.
-        """
+        """Whether an unlogged requeue has queued it: then its last move is its end."""
         return self.step.move.k == "requeued" or (self.state == "queued" and AFTER[self.step.move.k] in ENDED)
 
 
 class Tangle(NamedTuple):
-    """A job of a server that was delivered again, or whose moves are no single row.
-
-    Attributes:
-        start: the first place of the job that is remembered.
-        steps: its later moves, in the order in which they were read.
-    """
+    """A job of a server that was delivered again, or whose moves are no single row."""
 
     start: ReplayedJob | None
     steps: list[ReplayedMove]
 
     @property
     def moves(self) -> Iterator[LoggedMove]:
-        """All that are remembered."""
         yield from () if self.start is None else (self.start.step.move,)
         yield from (step.move for step in self.steps)
 
 
 class DoubtfulMove(NamedTuple):
-    """Something that cannot be, unless a process died before it had told its last turn.
+    """Something that cannot be, unless a process died before it had logged its last turn.
 
     Attributes:
-        by: the boot of which one untold move would explain it, or `ANY_BOOT`; None if none would.
+        by: the boot whose one unlogged move would explain it, or `ANY_BOOT`; None if none would.
     """
 
     kind: Kind
@@ -308,7 +283,7 @@ OUTCOMES: dict[str, frozenset[str | None]] = {
     "dead": frozenset({"failed", "timed_out", "interrupted", "discarded"}),
     "cancelled": frozenset({"cancelled", None}),
 }
-"""How an attempt may have ended that a move tells the end of."""
+"""The possible outcomes of an attempt that a move ends."""
 
 NO_OUTCOME: frozenset[str | None] = frozenset({None})
 
@@ -324,7 +299,6 @@ def wrong_attempt(attempts: int, move: LoggedMove) -> str | None:
 
 
 def attempt_after(attempt: int, move: LoggedMove) -> int:
-    """The attempts that a move must tell, after so many."""
     match move.k:
         case "requeued":
             return 0
@@ -336,6 +310,6 @@ def attempt_after(attempt: int, move: LoggedMove) -> int:
 
 
 def places_of(job: ReplayedJob) -> tuple[ReplayedJob, ...]:
-    """Where a job has stood by now. A claim may be lost, and what it has done be told all the same."""
+    """Every place of a job by now. A claim may be lost, and its moves be logged all the same."""
     bare = ReplayedJob(job.state, job.rev, job.claim_no, job.attempt, job.name, job.boot, job.step)
     return (bare, *job.others)[:OTHERS_KEPT_MAX]

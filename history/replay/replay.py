@@ -1,7 +1,7 @@
-"""One replay of whatever logs hold: boots, the turns that they tell, and where jobs, slots and stores have come to.
+"""One replay of all logs: boots, their logged turns, and the state of jobs, slots and stores.
 
-A line at a time, in any order. Each number is counted by somebody: lines and turns by their boot, boots by their store,
-moves by their job. So what is missing shows wherever the rest is read, and memory follows the number of open jobs.
+Lines come one at a time, in any order. Lines and turns are numbered by their boot, boots by their store, moves by their
+job. So gaps show wherever the rest is read, and memory follows the number of open jobs.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from .slots import SlotReplay
 from .steps import StepReplay
 
 WITHOUT_SUM_MAX = 100
-"""So many lines of a ledger without a checksum are remembered."""
 
 OTHER_KINDS = frozenset(MOVE_KINDS) - AFTER.keys()
 """Kinds of moves that are no job's."""
@@ -45,8 +44,6 @@ def sum_of(line: Line) -> int:
 
 @dataclass(slots=True)
 class Burial:
-    """The record of a boot that was found dead."""
-
     boot: str
     last_turn: int
     line: Line
@@ -59,7 +56,7 @@ class StoreReplay:
         numbers: its boots, by their numbers.
         buried: those that were found dead, by their numbers.
         has_sums: whether lines of its ledger have a checksum, as all have but those of early versions.
-        without_sum: lines that have none, the first.
+        without_sum: the first lines that have none.
     """
 
     def __init__(self, store_id: str, findings: Findings) -> None:
@@ -75,22 +72,18 @@ class StoreReplay:
         self.buried: dict[int, Burial] = {}
         self.has_sums = False
         self.without_sum: list[Line] = []
-        # How many jobs the store still has of those that have not ended, where somebody has looked.
+        # How many unfinished jobs the store still has, where it was compared.
         self.stored_unfinished: int | None = None
 
     @property
     def is_server(self) -> bool:
-        """Whether it is a RabbitMQ, on which boots have no numbers."""
         return self.jobs.is_server
 
     def be_server(self) -> None:
-        """Its boots have no numbers."""
         self.jobs.is_server = self.slots.is_server = True
 
 
 class Replay:
-    """Replays lines; see the module."""
-
     def __init__(self) -> None:
         self.findings = Findings()
         self.boots: dict[str, BootReplay] = {}
@@ -100,20 +93,19 @@ class Replay:
         self.lines = 0
         self.copies = 0
         self.actor_crashes = 0
-        # Boots that another one has found dead: two lines say so, one of which may be missing.
+        # Boots that were found dead: two lines tell that, one of which may be missing.
         self.dead: set[str] = set()
-        # Those of people who have acted from outside of any runtime.
+        # Boots of operators.
         self.operators: set[str] = set()
-        # Operators that were lost in the middle of an act: nobody may have logged their last acts.
+        # Operators that were lost in the middle of an act: their last acts may be unlogged.
         self.lost_operators: set[str] = set()
         self.is_troubled = False
         self.leaders: set[str] = set()
         self.newer: Counter[str] = Counter()
-        # The parts that were told by now, of turns of which others are to come.
+        # The parts logged so far of turns whose other parts are yet to come.
         self._parts: defaultdict[tuple[str, int], set[int]] = defaultdict(set)
 
     def hear(self, line: Line) -> None:
-        """Take the next line in."""
         self.lines += 1
         boot = self.boots.get(line.boot) or self._boot(line.boot)
         if not boot.hear(line):
@@ -126,7 +118,7 @@ class Replay:
         if line.event not in EVENTS:
             self.newer[line.event] += 1
             if line.turn is not None:
-                # It may be what a newer version says of a move.
+                # A newer version may have written this move.
                 self.lines_of[line.boot].excuse(line.turn, line.job_id)
             return
         if line.store_id is not None:
@@ -157,7 +149,6 @@ class Replay:
 
     @property
     def crashes(self) -> int:
-        """Deaths of actors and of processes."""
         return self.actor_crashes + len(self.dead)
 
     def _boot(self, name: str) -> BootReplay:
@@ -168,21 +159,19 @@ class Replay:
         return boot
 
     def _died(self, name: str) -> BootReplay:
-        """Another has found this boot dead."""
         self.dead.add(name)
         boot = self._boot(name)
         boot.ended = boot.ended or "recovered"
         return boot
 
     def _acted(self, name: str) -> BootReplay:
-        """This boot was somebody who has acted, and ended as soon as that was stored."""
         self.operators.add(name)
         boot = self._boot(name)
         boot.is_operator, boot.ended = True, "acted"
         return boot
 
     def _check_copy(self, line: Line, boot: BootReplay) -> None:
-        """A line whose number is known must say the same again."""
+        """A line whose number is known must repeat the known line."""
         if line.moves is not None:
             self._turn(line, boot)
         elif line.turn is not None and self.lines_of[line.boot].knows(line.turn):
@@ -212,7 +201,7 @@ class Replay:
             self.findings.say("fence going back", says, line)
 
     def _place(self, boot: BootReplay, store_id: str, number: int | None, line: Line) -> StoreReplay:
-        """On which store a boot is, and as which one of it."""
+        """The store of a boot, where the boot gets its number."""
         store = self.stores.get(store_id)
         if store is None:
             store = self.stores[store_id] = StoreReplay(store_id, self.findings)
@@ -232,7 +221,7 @@ class Replay:
         return store
 
     def _turn(self, line: Line, speaker: BootReplay) -> None:
-        """A turn, or a part of one, told by whoever did it or by another."""
+        """A turn, or a part of one, logged by its own boot or by another."""
         if line.event not in EVENTS or line.v > FORMAT:
             self.newer[line.event] += 1
         if line.turn is None or line.turn < 1 or line.store_id is None or line.moves is None:
@@ -253,7 +242,7 @@ class Replay:
                 says = f"turn {line.turn} of boot {owner.name} is told twice, and not as the same"
                 self.findings.say("told twice", says, line)
             elif line.parts is None:
-                # It was told long before, by another, and the lines that go with it come now.
+                # Another boot logged it long ago, and its other lines come now.
                 lines.remember(line.turn, line.moves)
             return
         lines.told(line.turn, line.moves, line, is_own=line.told_by is None)

@@ -25,14 +25,12 @@ NAMED_SLOTS_MAX = 100
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A schedule as it is from an instant on.
+    """A schedule from an instant on.
 
     Attributes:
         no: its number on the store, by which changes follow one another.
-        at: since when it is what it is: when it was stored, or when an application had said so in a transaction of its
-            own.
-        rules: every rule that it may mean; none where nothing can be said about its slots.
-        line: the line that tells of it.
+        at: when it was stored, or when an application had changed it in a transaction of its own.
+        rules: every rule that it may mean; none where its slots are unknown.
     """
 
     no: int | None
@@ -43,19 +41,18 @@ class Change:
 
     @property
     def key(self) -> tuple[int | None, str | None]:
-        """The key that tells it from the schedule's other changes, however often it is logged."""
+        """The identity of the change among those of its schedule, however often it is logged."""
         return self.no, self.when
 
     def follows(self, no: int | None) -> bool:
-        """Whether it was stored after the change with this number, as far as is known."""
         return no is None or self.no is None or self.no > no
 
     def has(self, slot: float) -> bool:
-        """Whether it is due then, by one of its rules."""
+        """Whether one of its rules has this slot."""
         return not self.rules or any(_is_due(rule, slot) for rule in self.rules)
 
     def objections(self, first: float, last: float, count: int) -> Iterator[str]:
-        """Why it cannot be that these are so many slots, one after another."""
+        """Why these cannot be so many consecutive slots."""
         if not self.rules:
             return
         counts = {rule.count(math.nextafter(first, -math.inf), last) for rule in self.rules} if last > first else {1}
@@ -66,7 +63,7 @@ class Change:
                 yield f"{end} is no slot of {self.when!r}"
 
     def certain_slots(self, start: float, end: float) -> tuple[float, ...]:
-        """The first few slots after `start` up to `end` that are due whichever of its rules is meant."""
+        """The first few slots after `start` up to `end` that are due by each of its rules."""
         certain: set[float] | None = None
         for rule in self.rules:
             slots = {due.slot for due in itertools.islice(rule.between(start, end), NAMED_SLOTS_MAX)}
@@ -77,12 +74,11 @@ class Change:
 
 
 def change_of(move: LoggedMove, at: float, line: Line) -> Change:
-    """The schedule from an instant on, as a move has it."""
     return Change(move.no, at if move.since is None else move.since, tuple(_rules(move)), move.when, line)
 
 
 def _rules(move: LoggedMove) -> Iterator[Rule]:
-    """Every rule that a move may mean: what happens in a gap or a fold of local time may not be said."""
+    """Every rule that a move may mean: the treatment of gaps and folds may not be logged."""
     gaps = [move.gap] if move.gap is not None else ["run_after", "skip"]
     folds = [move.fold] if move.fold is not None else ["first", "second", "both"]
     zone = move.tz or "UTC"
@@ -93,7 +89,7 @@ def _rules(move: LoggedMove) -> Iterator[Rule]:
         for gap, fold in itertools.product(gaps, folds):
             yield parse_when(move.when, timezone=zone, dst_gap=gap, dst_fold=fold)
     except LamplighterError:
-        # A rule or a zone that is unknown here: nothing can be said about its slots.
+        # A rule or a zone that is unknown here: its slots are unknown.
         return
 
 
@@ -108,21 +104,20 @@ UNORDERED_MAX = 64
 """Accounts of a schedule that wait for others which several processes have written in between."""
 
 PASSED_KEPT_MAX = 200
-"""Stretches without an account that are kept until the end, when it is known what is missing."""
+"""Stretches without an account that are kept until the end, when missing parts are known."""
 
 DOUBTS_KEPT_MAX = 1_000
-"""Accounts that a schedule's rule does not allow, and that a change may explain which is told later."""
+"""Accounts that a schedule's rule does not allow; a change that is logged later may explain them."""
 
 LATE_KEPT_MAX = 10_000
 """Accounts of a schedule that came after those of later slots."""
 
 CHANGES_KEPT_MAX = 64
-"""Changes of a schedule that are known again, the newest."""
 
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """Slots between two accounts, `start` and `end`, that nothing accounts for."""
+    """Slots between two accounts, `start` and `end`, without an account."""
 
     schedule: str
     change: Change
@@ -144,7 +139,7 @@ class Passed:
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """An account of slots that the schedule does not have, as far as had been told."""
+    """An account of slots that the schedule does not have, by the lines so far."""
 
     schedule: str
     change: Change
@@ -162,8 +157,6 @@ class Doubt:
 
 @dataclass(slots=True)
 class ToldSchedule:
-    """The schedule, as the log has it."""
-
     name: str
     # The rule now; None when it was removed, or no line has it.
     change: Change | None = None
@@ -175,8 +168,8 @@ class ToldSchedule:
     line: Line | None = None
     fired: OrderedDict[float, tuple[str, ReplayedMove]] = field(default_factory=OrderedDict)
     waiting: list[tuple[float, float, Line]] = field(default_factory=list)
-    # Accounts of slots that come after accounts of later ones, and changes that were told after others: logs may be
-    # read in any order, and the boot that buries another tells late what that one did.
+    # Accounts of slots that come after accounts of later ones, and changes that were logged after others: logs may be
+    # read in any order, and the boot that buries another logs late what that one did.
     late: list[tuple[float, float]] = field(default_factory=list)
     late_changes: list[Change] = field(default_factory=list)
 
@@ -188,14 +181,13 @@ class SlotReplay:
         self.schedules: dict[str, ToldSchedule] = {}
         self.passed: list[Passed] = []
         self.doubts: list[Doubt] = []
-        # Slots that two jobs are said to be of, or on a server one job that was born twice.
+        # Slots with two jobs, or on a server with one job that was born twice.
         self.doubled: list[tuple[str, ReplayedMove, ReplayedMove]] = []
         self.accounted = 0
         self.is_server = False
         self._findings = findings
 
     def hear(self, step: ReplayedMove) -> None:
-        """Take in what became of a schedule or of slots."""
         move = step.move
         if move.k == "recounted":
             self._recount(step)
@@ -236,14 +228,13 @@ class SlotReplay:
         self._account(known, slot, slot, step)
 
     def is_told_late(self, passed: Passed, slot: float) -> bool:
-        """Whether what was told late accounts for a slot that passed, or says why nothing does."""
+        """Whether late lines account for a passed slot, or explain why nothing does."""
         known = self.schedules[passed.schedule]
         if any(first <= slot <= last for first, last in known.late):
             return True
         return any(passed.is_explained_by(change, slot) for change in known.late_changes)
 
     def finish(self) -> None:
-        """Judge what still waits."""
         for known in self.schedules.values():
             self._flush(known)
         for doubt in self.doubts:
@@ -258,8 +249,8 @@ class SlotReplay:
         return known
 
     def _recount(self, step: ReplayedMove) -> None:
-        """The clock was set back: what was accounted for in what is the future now counts from now."""
-        # By another, or by a clock that was set on since.
+        """The clock was set back: accounts of the future count from now."""
+        # By another boot, or by a clock that was set forward since.
         is_late = step.line.told_by is not None or step.line.ts >= step.at + STEP_SECONDS_MIN
         for known in self.schedules.values():
             if known.waiting or (known.to is not None and known.to > step.at):
@@ -270,7 +261,7 @@ class SlotReplay:
                 known.to, known.line = step.at if known.to is None else min(known.to, step.at), step.line
 
     def _changed(self, known: ToldSchedule, change: Change, step: ReplayedMove) -> None:
-        """It is another one from now on, unless it was changed again since."""
+        """The schedule is another one from now on, unless it was changed again since."""
         if any(change.key == other.key for other in known.changes):
             return
         known.changes.append(change)
@@ -282,7 +273,7 @@ class SlotReplay:
         start = change.at
         if is_late:
             known.late_changes.append(change)
-            # It may have been stored in a future that the clock has come back from, and others may have fired by it.
+            # It may have been stored in a future before the clock was set back, and others may have fired by it.
             start = min(start, step.line.ts)
             start = start if known.to is None else max(start, known.to)
         known.change, known.change_no, known.to, known.line = change, change.no, start, step.line
@@ -305,7 +296,7 @@ class SlotReplay:
             return
         is_older = step.line.told_by is not None or step.at < change.at
         if is_older and any(not any(other.objections(first, last, count)) for other in known.changes):
-            # A turn that is told late has gone by a rule that has changed since.
+            # A late turn has used a rule that has changed since.
             return
         doubt = Doubt(known.name, change, first, last, count, step.line)
         if len(self.doubts) < DOUBTS_KEPT_MAX:
@@ -320,7 +311,7 @@ class SlotReplay:
 
     def _account(self, known: ToldSchedule, first: float, last: float, step: ReplayedMove) -> None:
         if step.line.told_by is not None and step.at > step.line.ts:
-            # It was stored before the clock was set back, and is told after: the slots count anew from the step on.
+            # It was stored before the clock was set back, and is logged after: the slots count anew from the step on.
             self._keep_late(known, first, last)
             return
         known.waiting.append((first, last, step.line))

@@ -16,11 +16,11 @@ NOTHING: Mapping[str, ReplayedMove] = {}
 
 @dataclass(slots=True)
 class Shortfall:
-    """A move that says that other steps went with it than were told by then.
+    """A move that names more kept steps than were logged by then.
 
     Attributes:
-        said: how many it says.
-        told: how many were told.
+        said: how many it names.
+        told: how many were logged.
     """
 
     move: ReplayedMove
@@ -29,8 +29,6 @@ class Shortfall:
 
 
 class StepReplay:
-    """Replays the steps of the jobs of one store."""
-
     def __init__(self, findings: Findings, jobs: JobReplay) -> None:
         self._findings = findings
         self._jobs = jobs
@@ -41,7 +39,7 @@ class StepReplay:
         self._short: defaultdict[str, list[Shortfall]] = defaultdict(list)
 
     def hear(self, told: ReplayedMove) -> None:
-        """Take in a step. One that is told before its claim, or after the end of it, is not judged; what cannot be is
+        """Replay a step. A step that is logged before its claim, or after its end, is not judged; an impossible one is
         doubtful, because where turns are missing the job may have been removed and born again.
         """
         move = told.move
@@ -66,7 +64,7 @@ class StepReplay:
             self._jobs.doubtful.append(DoubtfulMove("step twice", says, told, earlier, None))
 
     def move(self, told: ReplayedMove) -> None:
-        """Take in a move of a job, before the replay of jobs does: steps go with an end as done, and begin anew with a
+        """Replay a move of a job, before the replay of jobs does: steps go with an end as done, and begin anew with a
         birth or with a requeue that says so.
         """
         move = told.move
@@ -79,7 +77,6 @@ class StepReplay:
             self._short[move.j].append(Shortfall(told, removed, len(kept)))
 
     def finish(self) -> None:
-        """Nothing more will be told: what is missing is found."""
         for job_id, shortfalls in self._short.items():
             for short in shortfalls:
                 if short.told != short.said:
@@ -88,17 +85,15 @@ class StepReplay:
                     self._findings.say("lost step", f"{what}, and {short.told} {are} told", short.move.line)
 
     def forget(self, job_id: str) -> None:
-        """A job was removed, with its steps."""
         self._kept.pop(job_id, None)
         self._unsure.discard(job_id)
 
     def is_sure(self, job_id: str) -> bool:
-        """Whether all steps of a job were heard that are told: of one that began before the log some may be missing."""
+        """Whether all logged steps of a job were read: those of a job that began before the log may be missing."""
         job = self._jobs.get(job_id)
         return job is not None and job.digest is not None and job_id not in self._unsure
 
     def kept(self, job_id: str) -> Mapping[str, ReplayedMove]:
-        """The steps of a job, by their names, that are told to be kept."""
         return self._kept.get(job_id, NOTHING)
 
     def _misplaced(self, told: ReplayedMove, *, is_late: bool) -> None:
@@ -110,6 +105,6 @@ class StepReplay:
         self._unsure.add(job_id)
 
     def _forget_the_forgotten(self) -> None:
-        """Jobs that have ended long ago are not remembered, so that memory follows the number of open ones."""
+        """Forget jobs that have ended long ago, so that memory follows the number of open ones."""
         self._kept = {job_id: kept for job_id, kept in self._kept.items() if self._jobs.get(job_id) is not None}
         self._unsure = {job_id for job_id in self._unsure if self._jobs.get(job_id) is not None}

@@ -1,5 +1,5 @@
 """The reasons why a job waited before it was freed or claimed: other jobs, its group, its rate. They come from logs
-alone. A reason that the logs do not show is left out, or called unknown.
+alone; a reason that the logs do not show is left out, or called unknown.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ NEEDLES = (b'"name.', b'"handler.', b'"actor.quarantined', b'"actor.restarted')
 EVENTS_OF_NAMES = frozenset(
     {"name.paused", "name.resumed", "name.parked", "handler.added", "handler.removed", "handler.halted"}
 )
-"""Events about the progress of the jobs of a name."""
 
 PAUSES = ("name.paused", "name.resumed")
 
@@ -46,9 +45,6 @@ def why_unfinished(logs: StoreLogs, lines: Sequence[Said]) -> list[Entry]:
 
     Args:
         lines: the job's own, in order.
-
-    Raises:
-        UsageError: a log cannot be read.
     """
     again = logs.paths
     moves = [said for said in lines if "to" in said]
@@ -83,8 +79,8 @@ def _running(seen: Snapshot, last: Said) -> Iterator[str]:
 
 
 def _pause(found: Sequence[Said], about: Sequence[Said], name: str | None) -> Said | None:
-    """The last line about a pause of a name: by the ledger, in which those who have no log are told too, or in
-    a log that has none, by a line.
+    """The last line about a pause of a name: the ledger's, which includes operators, or any line where there is no
+    ledger.
     """
     told = [
         {**move, "ts": said.get("at", said.get("ts", 0.0)), "event": move["k"]}
@@ -135,11 +131,11 @@ def _parents(lines: Sequence[Said]) -> int:
 
 
 def _waits_for(parents: int, known: Sequence[str], logs: StoreLogs) -> str:
-    """Which others a job waits for.
+    """The jobs that a job waits for.
 
     Args:
-        parents: how many it has waited for when it was queued.
-        known: which these are, where lines at debug name them.
+        parents: how many it waited for when it was queued.
+        known: their ids, where lines at debug name them.
     """
     if len(known) != parents:
         return f"it waits for some of {many(parents, 'job')}, which only lines at debug name"
@@ -149,7 +145,7 @@ def _waits_for(parents: int, known: Sequence[str], logs: StoreLogs) -> str:
 
 
 def _full(seen: Snapshot, name: str, lines: Sequence[Said], handlers: Sequence[Said]) -> Iterator[str]:
-    """Which jobs hold all places that there are."""
+    """The jobs that hold all places."""
     group = next((said["group"] for said in lines if "group" in said), None)
     if group is not None and handlers and all("concurrency_per_group" in said for said in handlers):
         limit = min(said["concurrency_per_group"] for said in handlers)
@@ -166,16 +162,16 @@ def _full(seen: Snapshot, name: str, lines: Sequence[Said], handlers: Sequence[S
 
 
 WAITED_SECONDS_MIN = 0.1
-"""Where a claim has waited for less, nobody asks why, and no other job is looked for."""
+"""A shorter wait of a claim needs no explanation, and no other job is looked for."""
 
 UNKNOWN_SECONDS_MIN = 1.0
-"""From here on it is said that a wait is not explained."""
+"""A longer wait is reported as unexplained."""
 
 LOOK_BACK_SECONDS = 3600.0
 """Seconds before a job was due: earlier moves are not read to know which jobs ran then."""
 
 SOUGHT_MAX = 10
-"""So many jobs are looked for by their ids; where there are more, the whole ledger is read, once."""
+"""So many jobs are searched by their ids; beyond that, the whole ledger is read once."""
 
 ROUNDING_SECONDS = 0.001
 """Instants are not compared any closer where a rate opens."""
@@ -183,12 +179,9 @@ ROUNDING_SECONDS = 0.001
 LEDGER = (b"turn.committed",)
 
 Key = tuple[str, int, int]
-"""The key of a move of a job: boot, turn and `rev`."""
 
 
 class _MovePlace(NamedTuple):
-    """Where a move stands among all of a store."""
-
     at: Instant
     boot: str
     turn: int
@@ -197,8 +190,6 @@ class _MovePlace(NamedTuple):
 
 
 class _Step(NamedTuple):
-    """A move, and where it stands."""
-
     place: _MovePlace
     move: LoggedMove
 
@@ -208,12 +199,12 @@ class _Step(NamedTuple):
 
 
 class _Wait(NamedTuple):
-    """A wait for other jobs that is over.
+    """A finished wait for other jobs.
 
     Attributes:
         begun: where the job was queued, or queued again.
         over: the move that ended it.
-        parents: those jobs, each with the `rev` of its end, or None where nobody has told that.
+        parents: those jobs, each with the `rev` of its end, or None where it is not logged.
         of: how many they are, of which some may be missing.
     """
 
@@ -224,7 +215,7 @@ class _Wait(NamedTuple):
 
 
 class _LateClaim(NamedTuple):
-    """A claim of a job that was due before, and to whose like a limit applies."""
+    """A claim later than its job was due, where a limit applies."""
 
     due: Instant
     step: _Step
@@ -238,11 +229,11 @@ class _End(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class StoreLogs:
-    """Where the moves of the jobs of one store are looked for.
+    """The logs that may have the moves of one store's jobs.
 
     Attributes:
         store_id: an id may be a job in each of several stores.
-        has_sums: whether lines of the ledger have a checksum. Then what has none is not the ledger's.
+        has_sums: whether lines of the ledger have a checksum. Then a line without one is not the ledger's.
         processes: how many may search a log.
     """
 
@@ -252,16 +243,11 @@ class StoreLogs:
     processes: int
 
     def moves(self, needles: Sequence[bytes], within: tuple[Instant, Instant] | None = None) -> Iterator[_Step]:
-        """The moves in lines of the ledger that contain one of the needles; those of a turn that is told twice, twice.
-
-        Raises:
-            UsageError: a log cannot be read.
-        """
+        """The moves in lines of the ledger that contain one of the needles; those of a repeated turn come twice."""
         steps = self.moves_in(find(self.paths, needles, within=within, processes=self.processes))
         return (one for one in steps if within is None or within[0] <= one.place.at <= within[1])
 
     def moves_in(self, lines: Iterable[Said]) -> Iterator[_Step]:
-        """The moves that lines tell."""
         for said in lines:
             if said.get("store_id") != self.store_id or not {"boot", "turn", "moves"} <= said.keys():
                 continue
@@ -273,7 +259,7 @@ class StoreLogs:
                 yield _Step(_MovePlace(at, boot, said["turn"], said.get("part", 1), number), move)
 
     def ends_of(self, job_ids: Iterable[str]) -> dict[str, list[tuple[int, _End]]]:
-        """Where these logs have jobs come to by each of their moves, in order, with the `rev`."""
+        """The places of jobs after each of their moves, in order, with the `rev`."""
         wanted = frozenset(job_ids)
         few = len(wanted) <= SOUGHT_MAX
         needles = [needle for one in sorted(wanted) for needle in needles_of(one)] if few else LEDGER
@@ -286,11 +272,6 @@ class StoreLogs:
 
 
 def logs_of(paths: Sequence[str], lines: Sequence[Said], processes: int) -> StoreLogs:
-    """Where the other jobs of the store of one job are looked for.
-
-    Args:
-        lines: about this one.
-    """
     again = [path for path in paths if path != "-"]
     store_id = next((said["store_id"] for said in lines if "store_id" in said), "")
     return StoreLogs(again, store_id, any("crc" in said for said in lines), processes)
@@ -300,10 +281,7 @@ def waits_told(logs: StoreLogs, lines: Sequence[Said], job_id: str) -> dict[Key,
     """The sentences about the waits of a job, by the moves that ended them.
 
     Args:
-        lines: what was found about the job, with the ledger's own lines.
-
-    Raises:
-        UsageError: a log cannot be read.
+        lines: all lines about the job, with the ledger's own.
     """
     own = _in_order(one for one in logs.moves_in(lines) if one.move.j == job_id)
     waits = list(_waits(own, named_parents(lines)))
@@ -323,27 +301,18 @@ def named_parents(lines: Sequence[Said]) -> list[str]:
 
 
 def still_open(logs: StoreLogs, parents: Sequence[str]) -> list[str]:
-    """Those of some jobs that have not ended, as far as these logs tell.
-
-    Raises:
-        UsageError: a log cannot be read.
-    """
+    """Those of some jobs that have not ended, by these logs."""
     ends = logs.ends_of(parents)
     return [one for one in parents if one not in ends or ends[one][-1][1].state not in ENDED]
 
 
 def _in_order(steps: Iterable[_Step]) -> list[_Step]:
-    """Moves as they followed one another, each once."""
     by_place = {step.place: step for step in steps}
     return [by_place[place] for place in sorted(by_place)]
 
 
 def _waits(own: Sequence[_Step], known: Sequence[str]) -> Iterator[_Wait]:
-    """The waits of a job for others that are over.
-
-    Args:
-        known: the ids of these others, where anybody has told them.
-    """
+    """The finished waits of a job for others; `known` are the ids of these others, where a line has them."""
     begun: _MovePlace | None = None
     linked: dict[str, int | None] = {}
     for step in own:
@@ -389,10 +358,10 @@ def _of_parents(wait: _Wait, moves: Mapping[str, list[tuple[int, _End]]]) -> str
 
 
 def _end_of(moves: Sequence[tuple[int, _End]], rev: int | None, before: _MovePlace) -> _End | None:
-    """The end of a job that counts for another; None if it is not told.
+    """The end of a job that counts for another; None if it is not logged.
 
     Args:
-        rev: by which move it ended; None if nobody has said that.
+        rev: the number of its move; None if no line has it.
         before: where the other had its fate.
     """
     earlier = [(at_rev, end) for at_rev, end in moves if end.place < before and rev in (None, at_rev)]
@@ -400,7 +369,6 @@ def _end_of(moves: Sequence[tuple[int, _End]], rev: int | None, before: _MovePla
 
 
 def _late_claims(own: Sequence[_Step]) -> Iterator[_LateClaim]:
-    """The claims that came later than they might have, where a limit of a group or a rate applied to them."""
     due: Instant | None = None
     for step in own:
         move, at = step.move, step.place.at
@@ -410,12 +378,11 @@ def _late_claims(own: Sequence[_Step]) -> Iterator[_LateClaim]:
             due = None
         elif f"job.{move.k}" in MOVES and MOVES[f"job.{move.k}"][1] not in ENDED:
             begun = at if move.w is None else move.w
-            # One that is freed keeps the delay that it was born with.
+            # A freed job keeps the delay that it was born with.
             due = max(begun, move.u or 0.0, (due or 0.0) if move.k == "freed" else 0.0)
 
 
 def _of_limits(logs: StoreLogs, late: Sequence[_LateClaim]) -> dict[Key, str]:
-    """The sentences about late claims."""
     within = min(one.due for one in late) - LOOK_BACK_SECONDS, max(one.step.place.at for one in late)
     says: dict[Key, str] = {}
     groups: dict[tuple[str, str], list[_Step]] = {}
@@ -441,7 +408,6 @@ def _said(step: _Step, text: str | None, before: str | None = None) -> dict[Key,
 
 
 def _moves_of_group(logs: StoreLogs, name: str, group: str, within: tuple[Instant, Instant]) -> list[_Step]:
-    """The claims of a group, and the moves by which they ended."""
     claims = [
         one
         for one in logs.moves(needles_of(group), within)
@@ -453,10 +419,10 @@ def _moves_of_group(logs: StoreLogs, name: str, group: str, within: tuple[Instan
 
 
 def _of_group(due: Instant, step: _Step, of_group: Sequence[_Step]) -> str | None:
-    """Until when the group of a claim had no room, after the job was due.
+    """The time until which the group of a claim had no room, after the job was due.
 
-    One goes back from the claim, which says how many ran with it. An end that is not told makes the number too low, so
-    that a group is never said to be full that was not.
+    It is counted backwards from the claim, which has the number of running jobs. An unlogged end makes the number too
+    low, so a group is never called full that was not.
     """
     move, limit = step.move, step.move.e or 0
     running = (move.z or 1) - 1
@@ -477,16 +443,16 @@ def _of_group(due: Instant, step: _Step, of_group: Sequence[_Step]) -> str | Non
 
 
 def _starts(logs: StoreLogs, name: str, within: tuple[Instant, Instant]) -> list[_Step]:
-    """The claims of a name."""
     needles = needles_of(name)
     return _in_order(one for one in logs.moves(needles, within) if one.move.k == "claimed" and one.move.n == name)
 
 
 def _of_rate(due: Instant, step: _Step, of_name: Sequence[_Step]) -> str | None:
-    """Until when the rate of a claim had no room, after the job was due.
+    """The time until which the rate of a claim had no room, after the job was due.
 
-    Jobs that started before these logs, or long ago, are not counted: then the logs show more room than
-    there was. So a rate is never said to have held up what it has not.
+    Jobs that started before these logs, or long ago, are not counted: then the logs show more room than there was. So a
+        rate
+    is never blamed wrongly.
     """
     move, said = step.move, step.move.rate or ""
     rate = rate_read(said)

@@ -29,9 +29,7 @@ class Biography:
     """The life of a job.
 
     Attributes:
-        job_id: the job.
-        title: one line: what it is, how it ended, how long it took.
-        entries: all that happened to it, in order.
+        title: one line: the job, its end, its duration.
         gaps: how often something is missing from its chain of states.
     """
 
@@ -44,14 +42,11 @@ class Biography:
 def biography(
     paths: Sequence[str], job_id: str, *, processes: int = 1, unread: Unread | None = None
 ) -> Biography | None:
-    """Tell a job's life; None when no line is about it.
+    """A job's life; None when no line is about it.
 
     Args:
         processes: how many may search a log that is a plain file.
-        unread: is told which logs are cut short.
-
-    Raises:
-        UsageError: a log cannot be read.
+        unread: notes which logs are cut short.
     """
     plain = [path for path in paths if is_plain(path)]
     others = [path for path in paths if path not in plain]
@@ -110,7 +105,7 @@ def _by_store(paths: Sequence[str], lines: list[Said]) -> dict[str, list[Said]]:
 
 
 def _lifetime(lines: list[Said]) -> tuple[float, float]:
-    """From its first line to its last; a job that has not ended may still be touched by anything."""
+    """From its first line to its last; anything may still affect an unfinished job."""
     times = [said["ts"] for said in lines if said.get("ts")]
     state = next((said["to"] for said in reversed(lines) if "to" in said), None)
     return min(times, default=0.0), math.inf if state in ("queued", "running") else max(times, default=math.inf)
@@ -138,11 +133,7 @@ def _touching(found: list[Said], lines: list[Said], job_id: str) -> list[Said]:
 
 
 def _chain(lines: list[Said], waits: Mapping[Key, str]) -> tuple[list[Entry], int]:
-    """The entries of a job's lines, with what is missing named.
-
-    Args:
-        waits: what is to be said of the waits that its moves have ended.
-    """
+    """The entries of a job's lines, with the gaps named; `waits` are sentences by the moves that ended the waits."""
     entries: list[Entry] = []
     state: str | None = None
     rev, gaps = 0, 0
@@ -168,7 +159,7 @@ def _chain(lines: list[Said], waits: Mapping[Key, str]) -> tuple[list[Entry], in
             came_back = said["event"] == "job.released" or said.get("outcome") == "interrupted"
             queued_at = said.get("line_ts") or said.get("ts") if came_back else None
         if said.get("untold"):
-            # An operator outside of any runtime has no log, and is no dead runtime.
+            # An operator has no log, and is no dead runtime.
             is_act, by = "by" in said, f"told by boot {str(said.get('told_by'))[:6]}"
             says = f"{entry.says} ({by if is_act else f'perhaps not said by the dead; {by}'})"
             entry = Entry(at=entry.at, who=who_says(said), says=says, tone="plain" if is_act else "warning", said=said)
@@ -177,8 +168,8 @@ def _chain(lines: list[Said], waits: Mapping[Key, str]) -> tuple[list[Entry], in
 
 
 def _in_queue_since(said: Said, queued_at: float | None) -> Said:
-    """A claim after which the job did not wait since it was due: one that was put back keeps that instant, and `waited`
-    counts from it.
+    """A claim that came without a wait since the job was put back: such a job keeps its `run_at`, and `waited` counts
+    from it.
 
     Args:
         queued_at: when it was put back, if it was.

@@ -15,7 +15,7 @@ from ..log_files.search import find, in_order, needles_of
 from .sentences import Entry, entry_of
 
 LAST_SEQ = 1 << 62
-"""The place of what a boot has not said itself among its lines: after them."""
+"""The place of lines of other boots about a boot among its own: after them."""
 
 NAMES = {
     "j": "job_id",
@@ -39,10 +39,8 @@ NAMES = {
     "via": "via",
     "why": "reason",
 }
-"""The names that other lines have for the keys of a move."""
 
 OF_JOBS = frozenset({*MOVES, "job.stepped", "job.deferred"})
-"""The events of what the ledger tells of jobs."""
 
 
 def with_hops(found: Iterable[Said], wanted: Callable[[LoggedMove], bool]) -> list[Said]:
@@ -57,7 +55,7 @@ def with_hops(found: Iterable[Said], wanted: Callable[[LoggedMove], bool]) -> li
             own.setdefault(_place(said), said)
     hops: dict[tuple[Any, ...], Said] = {}
     joined: set[tuple[Any, ...]] = set()
-    # Each line of the ledger has a checksum: beside those, what has none is not the ledger's.
+    # Each line of the ledger has a checksum: a line without one is not the ledger's.
     has_sums = any("crc" in said for said in lines)
     for said in lines:
         for move, hop in _hops(said) if "crc" in said or not has_sums else ():
@@ -67,7 +65,7 @@ def with_hops(found: Iterable[Said], wanted: Callable[[LoggedMove], bool]) -> li
             beside = own.get(place)
             if beside is not None:
                 joined.add(place)
-                # In the order of the ledger: what a turn did has one, whoever of it says more than that.
+                # The ledger's order: the more detailed lines of a turn take the place of its moves.
                 hop |= {**beside, "seq": hop["seq"], "ts": hop["ts"], "line_ts": beside.get("ts", hop["ts"])}
                 hop.pop("told_by", None)
                 hop.pop("untold", None)
@@ -80,7 +78,7 @@ def with_hops(found: Iterable[Said], wanted: Callable[[LoggedMove], bool]) -> li
 
 
 def moves_told(said: Said) -> Iterator[LoggedMove]:
-    """The moves that a line of the ledger tells, without those that cannot be read."""
+    """The moves that a line of the ledger tells, without unreadable ones."""
     for raw in said["moves"]:
         try:
             move = msgspec.convert(raw, LoggedMove)
@@ -90,7 +88,7 @@ def moves_told(said: Said) -> Iterator[LoggedMove]:
 
 
 def _place(said: Said) -> tuple[Any, ...]:
-    """The subject of one line alone: several steps or calls in one turn have a line each."""
+    """The subject of one line: several steps or calls in one turn have a line each."""
     match event := said.get("event"):
         case "job.stepped":
             which = said.get("step")
@@ -137,14 +135,11 @@ ACCOUNTS = frozenset({"slot.fired", "slot.caught_up", "slot.skipped"})
 def trace_schedule(
     paths: Sequence[str], named: str, *, processes: int = 1, unread: Unread | None = None
 ) -> list[Entry]:
-    """Why each slot of a schedule did or did not fire, and what became of its job.
+    """Why each slot of a schedule did or did not fire, and the fate of its job.
 
     Args:
         named: its id, or its key.
-        unread: is told which logs are cut short, here and below.
-
-    Raises:
-        UsageError: a log cannot be read.
+        unread: notes which logs are cut short, here and below.
     """
     again = [path for path in paths if path != "-"]
     ids = {schedule for said in find(again, needles_of(named)) for schedule in _ids_by_key(said, named)}
@@ -160,7 +155,7 @@ def trace_schedule(
     stores = {said["boot"]: said["store_id"] for said in lines if {"boot", "store_id"} <= said.keys()}
 
     def job_of(said: Said) -> tuple[object, object]:
-        """Slots of one schedule have jobs of the same ids in each store that it is in."""
+        """The identity of a job: slots of one schedule have jobs of the same ids in each store."""
         return stores.get(said.get("boot")), said.get("job_id")
 
     births = {job_of(said): said for said in lines if said.get("event") == "job.queued"}
@@ -183,18 +178,14 @@ def trace_schedule(
 
 
 def _ids_by_key(said: Said, key: str) -> list[object]:
-    """The schedules that a line says have this key: one of its own, or the moves of a turn."""
+    """The schedules that have this key, by a line of their own or by the moves of a turn."""
     moves = [move for move in said.get("moves") or () if isinstance(move, dict) and move.get("key") == key]
     own = [said.get("schedule")] if said.get("key") == key else []
     return [*own, *(move.get("s") for move in moves)]
 
 
 def schedules_in(paths: Sequence[str]) -> dict[str, str]:
-    """The schedules that these logs tell of, and of each whose it is: an id alone says that to nobody.
-
-    Raises:
-        UsageError: a log cannot be read.
-    """
+    """The schedules in these logs, each with its name for people."""
     again = [path for path in paths if path != "-"]
     found = in_order(
         [said for said in find(again, CHANGES) if said.get("event") in ("schedule.added", "schedule.changed")]
@@ -206,11 +197,7 @@ def schedules_in(paths: Sequence[str]) -> dict[str, str]:
 
 
 def trace_actor(paths: Sequence[str], name: str, *, processes: int = 1, unread: Unread | None = None) -> list[Entry]:
-    """An actor's starts, deaths and restarts, and its hung threads.
-
-    Raises:
-        UsageError: a log cannot be read.
-    """
+    """An actor's starts, deaths and restarts, and its hung threads."""
     keys = [f'"child":{space}"{name}"'.encode() for space in ("", " ")]
     if name == "supervisor":
         keys.append(b"supervisor.restarted")
@@ -228,13 +215,9 @@ def trace_actor(paths: Sequence[str], name: str, *, processes: int = 1, unread: 
 
 
 def trace_root(paths: Sequence[str], corr: str, *, processes: int = 1, unread: Unread | None = None) -> list[Entry]:
-    """Everything that descends from a call of the application or a slot: its jobs, and those that these have queued.
-
-    Raises:
-        UsageError: a log cannot be read.
-    """
+    """Everything that descends from a call of the application or a slot: its jobs, and those that these have queued."""
     hits = list(find(paths, needles_of(corr), hosts_too=True, processes=processes, unread=unread))
-    # A line of the ledger carries no root: its moves are those of jobs that descend from it by other lines.
+    # A line of the ledger carries no root: other lines show which of its jobs descend from it.
     jobs = {corr, *(said["job_id"] for said in hits if said.get("corr") == corr and "job_id" in said)}
     found = [
         said

@@ -15,11 +15,10 @@ class Entry:
     """One thing that happened, as it is shown.
 
     Attributes:
-        at: when, in seconds since the Unix epoch; None if nobody said.
+        at: seconds since the Unix epoch; None if it is unknown.
         who: the actor and its incarnation, and the boot; or the application.
-        says: one sentence.
         said: the fields of the line behind it.
-        begins: whether another life begins here, which does not follow what was told before.
+        begins: whether another life begins here, which does not follow the previous entries.
     """
 
     at: float | None
@@ -31,14 +30,12 @@ class Entry:
 
 
 def entry_of(said: dict[str, Any]) -> Entry:
-    """A line as an entry."""
     ts = said.get("ts")
     at = float(ts) if isinstance(ts, int | float) else None
     return Entry(at=at, who=who_says(said), says=sentence(said), tone=tone_of(said), said=said)
 
 
 def who_says(said: dict[str, Any]) -> str:
-    """Which actor in which incarnation, of which boot."""
     if "seq" not in said:
         return "the application"
     actor = said.get("actor")
@@ -47,7 +44,6 @@ def who_says(said: dict[str, Any]) -> str:
 
 
 def tone_of(said: dict[str, Any]) -> Tone:
-    """How it should look."""
     event = said.get("event", "")
     if event in ("job.done", "slot.fired", "slot.caught_up"):
         return "good"
@@ -58,7 +54,6 @@ def tone_of(said: dict[str, Any]) -> Tone:
 
 
 def sentence(said: dict[str, Any]) -> str:
-    """A line in words."""
     event = said.get("event")
     if "seq" not in said:
         message = said.get("message", event)
@@ -101,7 +96,6 @@ def _about(event: str, said: dict[str, Any]) -> str:
 
 
 def turn_in_words(said: dict[str, Any]) -> str:
-    """How many things of each kind a turn did."""
     kinds = Counter(str(move.get("k")) for move in said["moves"] if isinstance(move, dict))
     return f"turn {said.get('turn')}: " + ", ".join(f"{number} {kind}" for kind, number in kinds.items())
 
@@ -183,13 +177,13 @@ def _about_job(event: str, said: dict[str, Any]) -> str:
 
 
 def _by(said: dict[str, Any]) -> str:
-    """Who had it done, and by which way, as far as that was said."""
+    """The person and the way of an act, as far as the line has them."""
     by = f" by {said['by']}" if "by" in said else ""
     return by + (f" via {said['via']}" if "via" in said else "")
 
 
 def _ended_attempt(said: dict[str, Any]) -> str:
-    """How an attempt has ended, and which one of how many it was, where its line says that."""
+    """The end of an attempt, and its number, where the line has them."""
     reason = str(said.get("reason") or "")
     if " in attempt " in reason and said.get("outcome") != "interrupted":
         return brief(reason)
@@ -204,7 +198,7 @@ def _due(said: dict[str, Any]) -> str:
 
 
 def _put_off(said: dict[str, Any]) -> str:
-    """When it is due at the latest, if calls put it off."""
+    """The latest due time of a debounced job."""
     return f", and at the latest at {clock(said['until'])}" if "until" in said else ""
 
 

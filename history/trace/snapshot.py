@@ -14,7 +14,6 @@ from ..replay.replay import Replay
 __all__ = ["ActorState", "Held", "Snapshot", "snapshot"]
 
 SAMPLES_MAX = 20
-"""Jobs that are named of each actor."""
 
 STATUS = {
     "actor.started": "up",
@@ -24,7 +23,6 @@ STATUS = {
     "actor.quarantined": "quarantined",
     "supervisor.gave_up": "given up",
 }
-"""The state of an actor after each of its events."""
 
 OF_BOOTS = frozenset({"runtime.started", "runtime.stopped", "runtime.failed", "runtime.renewed", "runtime.recovered"})
 OF_LANES = frozenset({"lane.abandoned", "lane.returned"})
@@ -32,8 +30,6 @@ OF_LANES = frozenset({"lane.abandoned", "lane.returned"})
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A job in somebody's hand."""
-
     job_id: str
     job_name: str
     claim_no: int
@@ -46,8 +42,6 @@ class Held:
 
 @dataclass(slots=True)
 class ActorState:
-    """An actor at that instant."""
-
     incarnation: int
     status: str
     since: float
@@ -57,20 +51,19 @@ class ActorState:
 
 @dataclass(slots=True)
 class Snapshot:
-    """The system at one instant, as far as its lines had told it.
+    """The system at one instant, by its lines so far.
 
     Attributes:
-        at: the instant.
-        boots: boots of which nobody has said that they ended, with the pid of each.
+        boots: boots without a logged end, with the pid of each.
         gone: boots that have stopped, failed or were found dead.
-        spoke: when each of them had said its last line.
-        bereft: those of which a server had given a job to another one, and that had said nothing since.
+        spoke: the time of the last line of each.
+        bereft: silent boots of which a server had given a job to another one.
         states: how many jobs were in each state, of those that the log knows.
         held: running jobs, those that run longest first.
         actors: by (boot, name).
-        abandoned: lanes that still ran though nothing that they did counted.
-        last: the time of the last line that was taken in.
-        has_ledger: whether any boot tells what its turns do: at warning, none does.
+        abandoned: lanes that still ran after their claim was lost.
+        last: the time of the last line.
+        has_ledger: whether any boot has a ledger: at warning, none does.
     """
 
     at: float
@@ -92,7 +85,7 @@ class _System:
     def __init__(self, at: float) -> None:
         self.seen = Snapshot(at)
         self.replay = Replay()
-        # The start of its function in each claim of a job, by boot and job: an id may be a job in each of two stores.
+        # The start of its function in each claim of a job, by (boot, job): an id may be a job in each of two stores.
         self._starts: dict[tuple[str, str], dict[int, Line]] = {}
         self._of_system: list[Line] = []
 
@@ -111,7 +104,7 @@ class _System:
             self._of_system.append(line)
 
     def _forget_starts(self, key: tuple[str, str], claim_no: int) -> None:
-        """A job that has ended is held by nobody. A later claim, after a requeue, may have been read earlier."""
+        """Nobody holds an ended job. A later claim, after a requeue, may have been read earlier."""
         later = {number: line for number, line in self._starts.pop(key, {}).items() if number > claim_no}
         if later:
             self._starts[key] = later
@@ -135,13 +128,12 @@ class _System:
             self._child(line, line.child)
 
     def finish(self) -> Snapshot:
-        """The result."""
         seen, stores = self.seen, self.replay.stores.values()
-        # Several logs may lie in one file, one behind the other or mixed, and the lines of a boot in any order.
+        # One file may hold several logs, one behind the other or mixed, and a boot's lines in any order.
         for line in sorted(self._of_system, key=lambda line: (line.boot, line.seq)):
             self._hear_of_system(line)
         for store in stores:
-            # A move without a predecessor is believed: the state before it is not asked here.
+            # A move without a predecessor is believed: the state before it does not matter here.
             store.jobs.settle(may_be_missing=True)
             seen.states.update(job.state for job in store.jobs.open.values() if job.state)
             seen.states.update({state: number for state, number in store.jobs.in_state.items() if number})
@@ -192,13 +184,10 @@ class _System:
 
 
 def snapshot(paths: Sequence[str], at: float, unread: Unread | None = None) -> Snapshot:
-    """The system as it was at an instant, by all lines: a turn that is told late was there all the same.
+    """The system as it was at an instant, by all lines: a late turn counts from its own instant.
 
     Args:
-        unread: is told what could not be read.
-
-    Raises:
-        UsageError: a log cannot be read.
+        unread: notes what could not be read.
     """
     system = _System(at)
     for line in read(paths, unread):
