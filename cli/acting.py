@@ -1,6 +1,6 @@
-"""Parts that the acting subcommands share: in whose name, whether somebody is sure, and the message about it.
+"""Parts that the acting subcommands share: the acting person's name, the confirmation, and the message.
 
-Each act is one turn of an `Operator`, so it needs no runtime, and whoever runs or starts next tells it in the log.
+Each act is one turn of an `Operator`: it needs no runtime, and the runtime that runs or starts next logs it.
 """
 
 from __future__ import annotations
@@ -34,13 +34,10 @@ if TYPE_CHECKING:
     from ..stores.sqlite.read_only import ReadOnlyStore
 
 VIA = "cli"
-"""As the log calls these commands."""
-
 PAST = {"requeue": "requeued", "cancel": "cancelled"}
 
 
 def declare_acting(parser: argparse.ArgumentParser) -> None:
-    """Let a subcommand be told where to act, for whom and why, and how sure somebody is."""
     add_store(parser)
     add_who(parser)
     add_dry_run(parser)
@@ -50,16 +47,11 @@ def declare_acting(parser: argparse.ArgumentParser) -> None:
 
 
 def add_expect(parser: argparse.ArgumentParser) -> None:
-    """Let a subcommand that acts on many be told how many."""
     parser.add_argument("--expect", type=int, metavar="N", help="do it only if it is this many, as --dry-run has told")
 
 
 class Act:
-    """One command that acts: what it needs, and what it says.
-
-    Args:
-        arguments: of a subcommand that `declare_acting` has prepared.
-    """
+    """One command that acts. `arguments` are those of a subcommand that `declare_acting` has prepared."""
 
     def __init__(self, arguments: argparse.Namespace) -> None:
         self.address = store_of(arguments)
@@ -72,12 +64,6 @@ class Act:
 
     @property
     def operator(self) -> Operator:
-        """Who acts.
-
-        Raises:
-            UsageError: it is nobody's name.
-            StoreError, StoreUnavailable: there is no store, or it is of a newer version.
-        """
         # Imported only here: who looks needs none of what a turn is made of.
         from ..admin.operator import Operator
 
@@ -89,45 +75,31 @@ class Act:
 
     @property
     def can_look(self) -> bool:
-        """Whether the store can be looked at first."""
         return not is_on_server(self.address)
 
     def inspector(self) -> Inspector:
-        """Looks at the store.
-
-        Raises:
-            NotSupported: it is on a server.
-        """
         return inspector_at(self.address)
 
     def jobs(self, ids: Sequence[str]) -> dict[str, JobRecord]:
-        """Those of these jobs that are in the store, a file, by their ids."""
         with closing(self._file()) as store, store.snapshot() as seen:
             return seen.jobs.known(ids)
 
     def waiting_for(self, job: JobRecord, limit: int) -> Sequence[str]:
-        """The ids of so many of the jobs in the store, a file, that wait for one, or have."""
         with closing(self._file()) as store, store.snapshot() as seen:
             return [one.id for one in needed(seen.table, "list").linked(job.no, limit)]
 
     def schedule(self, schedule_id: str) -> ScheduleRecord | None:
-        """A schedule of a file; None if it is not there."""
         with closing(self._file()) as store, store.snapshot() as seen:
             return seen.schedules.one(schedule_id)
 
     def done(self, action: str, told: str, **view: Any) -> None:
-        """Say what was done, or would be."""
         if self._arguments.json:
             print_json({"action": action, **view, "is_done": not self.is_dry})
         else:
             page_of(self._arguments).line(told)
 
     def is_sure(self, question: str, count: int = 1) -> bool:
-        """Whether somebody is; of many, they must type how many.
-
-        Raises:
-            UsageError: nobody can be asked.
-        """
+        """Ask for confirmation. Where an act is on many jobs, the person must type how many."""
         if self._arguments.yes:
             return True
         if self._arguments.no_input or not sys.stdin.isatty():
@@ -142,11 +114,7 @@ class Act:
         return False
 
     def sweep(self, action: Sweep, text: str, delay: Seconds, *, afresh: bool = False) -> int:
-        """Requeue or cancel all jobs that match a query; the exit code.
-
-        Raises:
-            UsageError: the query cannot be read, or does not say in which state the jobs are.
-        """
+        """Requeue or cancel all jobs that match a query, which must name their states; the exit code."""
         # Imported only here, as below: most commands are given ids, or only look.
         from ..admin.query import parse_query
 
@@ -170,7 +138,7 @@ class Act:
         *,
         afresh: bool = False,
     ) -> int:
-        """Find jobs in these states, ask, and act on those that were found, some a turn; the exit code."""
+        """Find jobs in these states, ask, and act on those that were found, in several turns; the exit code."""
         asked_at = datetime.fromtimestamp(SystemClock().now(), UTC)
         found, expected = find(), self._arguments.expect
         amount, jobs = Amount(count=len(found)), many(len(found), "job")
@@ -198,7 +166,7 @@ class Act:
         return self._swept(action, amount, steps)
 
     def _swept(self, action: Sweep, found: Amount, steps: Iterator[Swept]) -> int:
-        """Act, and tell how far it has come; also to whoever ends it by Ctrl-C."""
+        """Act, and report the progress, also when Ctrl-C ends it."""
         so_far = None
         try:
             for step in steps:
@@ -229,11 +197,7 @@ class Act:
 
 
 def moment_of(text: str, option: str, now: Instant) -> datetime:
-    """An instant to come, as people write it: `+2h`, ISO 8601, or `@` and seconds.
-
-    Raises:
-        UsageError: it is none, or has passed.
-    """
+    """An instant to come, as people write it: `+2h`, ISO 8601, or `@` and seconds."""
     from ..admin.query import read_instant
 
     instant = read_instant(text, now)

@@ -14,14 +14,8 @@ T = TypeVar("T")
 
 
 def load(target: str, what: str) -> tuple[ModuleType, Any]:
-    """Import MODULE of MODULE:NAME, from the current folder too, as uvicorn does. The module, and what has the name.
-
-    Args:
-        what: how the command calls its argument.
-
-    Raises:
-        UsageError: there is no such module, or nothing of that name in it. Errors of the module itself come out.
-    """
+    """Import MODULE of MODULE:NAME, as uvicorn does; the module and the object. The module's own errors are raised.
+    The current folder is searched too. `what` is the argument's name in errors."""
     module, _, path = target.partition(":")
     if not all(part.isidentifier() for part in module.split(".")):
         raise UsageError(f"expected {what}, got: {shown(target)}")
@@ -46,11 +40,6 @@ def load(target: str, what: str) -> tuple[ModuleType, Any]:
 
 
 def load_a(kind: type[T], target: str, what: str) -> T:
-    """The same, of one kind.
-
-    Raises:
-        UsageError: it is none.
-    """
     module = target.partition(":")[0]
     try:
         _, value = load(target, what)
@@ -64,6 +53,5 @@ def load_a(kind: type[T], target: str, what: str) -> T:
 
 
 def _hint(kind: type[object], module: str) -> str:
-    """The names in a module that would do."""
     found = [name for name, value in vars(sys.modules.get(module, object)).items() if isinstance(value, kind)]
     return f"; did you mean {' or '.join(f'{module}:{name}' for name in found)}?" if found else ""

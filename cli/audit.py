@@ -19,7 +19,6 @@ SHOWN_MAX = 50
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
-    """Declare what the subcommand takes."""
     parser.description = (
         "Follows the jobs and slots of a log, and names what cannot have happened. Exits with 1 if there is any."
     )
@@ -32,7 +31,6 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Audit; the exit code."""
     paths = log_paths(arguments.logs)
     scheme, is_url, _ = (arguments.store or "").partition("://")
     if is_url:

@@ -12,14 +12,12 @@ SHELLS = ("bash", "zsh", "fish", "tcsh")
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
-    """Declare what the subcommand takes."""
     parser.description = 'Print what completes these commands in a shell: eval "$(lamplighter completion bash)"'
     parser.add_argument("shell", metavar="SHELL", choices=SHELLS, help=", ".join(SHELLS))
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print it; the exit code."""
     try:
         shtab = importlib.import_module("shtab")
     except ImportError as error:

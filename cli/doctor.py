@@ -22,7 +22,6 @@ TONES: dict[Level, Tone] = {"ok": "good", "note": "plain", "unknown": "quiet", "
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
-    """Declare what the subcommand takes."""
     parser.description = (
         "Check a store and who works on it; say what is wrong, what shows it, and what to do. Exits with 1 if there "
         "is something to do, with 3 if the store cannot be read."
@@ -45,7 +44,6 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Check; the exit code."""
     checks = chosen(arguments.only)
     if arguments.list:
         Page(arguments.color).table(("check", "looks at"), [(check.id, check.asks) for check in checks])

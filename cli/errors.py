@@ -22,7 +22,6 @@ NUMBERS = ("jobs", "dead")
 
 
 def declare(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentParser]:
-    """Declare what the subcommand takes."""
     parser.description = (
         "What went wrong: the jobs that died last and those that have failed and are tried again, in groups of one "
         "name, exception, message (without digits, ids and what is in quotes) and place in the application's code."

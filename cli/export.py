@@ -38,7 +38,6 @@ INSTANTS = frozenset({"queued_at", "run_at", "claimed_at", "ended_at", "expires_
 
 
 def declare(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentParser]:
-    """Declare what the subcommand takes."""
     parser.description = (
         "All jobs, slots or tallies of a store, one a line. It never has more than some of them in memory."
     )

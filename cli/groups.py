@@ -8,13 +8,7 @@ from typing import NamedTuple
 
 
 class Subcommand(NamedTuple):
-    """One of a group.
-
-    Attributes:
-        says: what it does, in a line.
-        declare: declares what it takes.
-        run: does it; the exit code.
-    """
+    """One of a group: `says` is its line of help, and `run` returns the exit code."""
 
     says: str
     declare: Callable[[argparse.ArgumentParser], object]
@@ -24,7 +18,6 @@ class Subcommand(NamedTuple):
 def declare_group(
     parser: argparse.ArgumentParser, subcommands: Mapping[str, Subcommand]
 ) -> Mapping[str, argparse.ArgumentParser]:
-    """Let a subcommand have these; their parsers."""
     subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     parsers = {}
     for name, (says, declare, run) in subcommands.items():

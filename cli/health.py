@@ -1,7 +1,6 @@
 """`lamplighter health`: whether the runtimes on a store are well, for whoever restarts them.
 
-It reads their locks and asks them, and loads neither the application nor what a runtime is made of: it is called every
-few seconds.
+It is called every few seconds, so it loads neither the application nor a runtime: it reads the locks and asks.
 """
 
 from __future__ import annotations
@@ -23,7 +22,6 @@ MAX_AGE_SECONDS = 30.0
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
-    """Declare what the subcommand takes."""
     parser.description = (
         "Ask every living runtime on a store whether it is well. Exits with 0 if all are, with 1 if one is not or none "
         "lives, with 3 if the store is not there."
@@ -47,7 +45,6 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Ask; the exit code."""
     address = store_of(arguments)
     for option in ("max_age", "timeout"):
         if not 0.0 <= getattr(arguments, option) < math.inf:

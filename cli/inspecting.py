@@ -15,7 +15,6 @@ from .page import Page
 
 
 def declare_inspecting(parser: argparse.ArgumentParser) -> None:
-    """Let a subcommand be told where to look, and how to show what it sees."""
     add_store(parser)
     add_show_data(parser)
     add_output(parser)
@@ -23,18 +22,16 @@ def declare_inspecting(parser: argparse.ArgumentParser) -> None:
 
 
 def inspected(arguments: argparse.Namespace, show: Callable[[Inspector], int]) -> int:
-    """Look once, or again and again; the last exit code."""
     with inspector_at(store_of(arguments), shows_data=arguments.show_data) as inspector:
         return watched(arguments, lambda: show(inspector))
 
 
 def page_of(arguments: argparse.Namespace) -> Page:
-    """Where it is shown."""
     return Page(arguments.color)
 
 
 def note(text: str) -> None:
-    """Say something beside the data: it goes to standard error, and is in no pipe."""
+    """Print to standard error, so that it is in no pipe."""
     print(visible(text), file=sys.stderr)
 
 

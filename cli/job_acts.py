@@ -18,14 +18,12 @@ from .options import add_delay, delay_of
 
 
 def declare_requeue(parser: argparse.ArgumentParser) -> None:
-    """Declare what `jobs requeue` takes."""
     add_delay(parser)
     parser.add_argument("--afresh", action="store_true", help="without the steps that are kept of them")
     _declare_which(parser, "state:dead error:timeout")
 
 
 def declare_cancel(parser: argparse.ArgumentParser) -> None:
-    """Declare what `jobs cancel` takes."""
     _declare_which(parser, "state:queued name:send-mail")
 
 
@@ -37,7 +35,6 @@ def _declare_which(parser: argparse.ArgumentParser, example: str) -> None:
 
 
 def requeue(arguments: argparse.Namespace) -> int:
-    """Put jobs at the back of the queue; the exit code."""
     act, delay = Act(arguments), delay_of(arguments)
     ids = _ids(arguments)
     if not ids:
@@ -56,7 +53,6 @@ def requeue(arguments: argparse.Namespace) -> int:
 
 
 def cancel(arguments: argparse.Namespace) -> int:
-    """End queued or running jobs; the exit code."""
     act, ids = Act(arguments), _ids(arguments)
     if not ids:
         return act.sweep("cancel", arguments.where, 0.0)
@@ -77,7 +73,6 @@ def cancel(arguments: argparse.Namespace) -> int:
 
 
 def declare_copy(parser: argparse.ArgumentParser) -> None:
-    """Declare what `jobs copy` takes."""
     parser.add_argument("job", metavar="ID")
     parser.add_argument(
         "--set",
@@ -91,7 +86,6 @@ def declare_copy(parser: argparse.ArgumentParser) -> None:
 
 
 def copy(arguments: argparse.Namespace) -> int:
-    """Queue a job like another one; the exit code."""
     act, changes, options = Act(arguments), dict(map(read_setting, arguments.set)), new_of(arguments)
     found = known(act, [arguments.job])
     if act.is_dry:
@@ -107,13 +101,11 @@ def copy(arguments: argparse.Namespace) -> int:
 
 
 def declare_forget(parser: argparse.ArgumentParser) -> None:
-    """Declare what `jobs forget` takes."""
     parser.add_argument("jobs", metavar="ID", nargs="+")
     declare_acting(parser)
 
 
 def forget(arguments: argparse.Namespace) -> int:
-    """Remove jobs that have ended; the exit code."""
     act, ids = Act(arguments), list(dict.fromkeys(arguments.jobs))
     found = known(act, ids)
     if act.is_dry:
@@ -135,11 +127,7 @@ def forget(arguments: argparse.Namespace) -> int:
 
 
 def known(act: Act, ids: Sequence[str]) -> Sequence[JobRecord]:
-    """The jobs of these ids, all of which must be there; nothing where the store cannot be looked at.
-
-    Raises:
-        UnknownJob: one of them is not there.
-    """
+    """The jobs of these ids, all of which must be there; nothing where the store cannot be looked at."""
     if not act.can_look:
         return ()
     found = act.jobs(ids)
@@ -150,11 +138,7 @@ def known(act: Act, ids: Sequence[str]) -> Sequence[JobRecord]:
 
 
 def _ids(arguments: argparse.Namespace) -> list[str]:
-    """Which jobs are named, each once; none if a query says which.
-
-    Raises:
-        UsageError: both are given, or neither.
-    """
+    """The ids that were given, each once; none if a query was given. Exactly one is allowed."""
     if bool(arguments.jobs) is (arguments.where is not None):
         raise UsageError("expected the ids of jobs, or --where QUERY")
     if arguments.where is None and arguments.expect is not None:
@@ -170,7 +154,7 @@ def _has_ended(job: JobRecord) -> bool:
 
 
 def _forgettable(act: Act, jobs: Sequence[JobRecord]) -> Sequence[JobRecord]:
-    """Those of these jobs that would be removed, one after the other; of the others it is said why not."""
+    """The jobs that would be removed, one after the other; for each of the others the reason is printed."""
     gone: dict[str, JobRecord] = {}
     for job in jobs:
         child = next((one for one in act.waiting_for(job, len(jobs)) if one not in gone), None)

@@ -21,19 +21,14 @@ ATTEMPT_HEADS = ("claim", "attempt", "outcome", "ran", "ended", "boot", "error")
 STEP_HEADS = ("step", "claim", "kept", "bytes")
 
 SHOWN_OTHERWISE = ("max_attempts", "timeout")
-"""Options of a job that are not shown as they are."""
-
 TONES: dict[str, Tone] = {"running": "good", "done": "quiet", "dead": "bad", "cancelled": "quiet", "queued": "plain"}
-"""How the states look."""
-
 HARMLESS = frozenset(
     {"waits_for", "not_due", "just_now", "behind", "lanes_full", "limit", "group", "rate", "solo", "running", "claimed"}
 )
-"""Why a job may wait, or how it may be held, without that anybody need do something."""
+"""Reasons to wait, or to be held, for which nobody need do anything."""
 
 
 def rows(jobs: Sequence[JobView], now: Instant) -> list[list[Cell]]:
-    """Lines of a list of jobs."""
     return [_row(job, now) for job in jobs]
 
 
@@ -46,7 +41,6 @@ def _row(job: JobView, now: Instant) -> list[Cell]:
 
 
 def _what(job: JobView) -> Cell:
-    """The remark on a job in its state, in a word or a line."""
     if job.state == "dead":
         return brief(job.error or job.reason or ""), "bad"
     if job.why is not None and job.state == "queued":
@@ -66,14 +60,12 @@ def _progress(progress: Payload) -> str:
 
 
 def _took(job: JobView, now: Instant) -> str:
-    """How long it ran last, or has run."""
     if job.claimed_at is None or job.state == "queued":
         return ""
     return span(max(0.0, (job.ended_at if job.ended_at is not None else now) - job.claimed_at))
 
 
 def show_job(page: Page, found: JobPage, times: Times) -> None:
-    """All that is known of a job."""
     job, now = found.job, found.at
 
     def at(instant: Instant | None) -> str:
@@ -146,7 +138,6 @@ def _whys(reasons: Sequence[Why]) -> list[tuple[str, Cell]]:
 
 
 def show_why(page: Page, reasons: Sequence[Why]) -> None:
-    """Why a job does not run, in sentences."""
     for place, one in enumerate(reasons):
         tone: Tone = "quiet" if place else "plain" if one.code in HARMLESS else "warning"
         page.line(f"{'and then: ' if place else ''}{one.sentence}", tone)

@@ -13,7 +13,6 @@ from ..messages.queries import JobQuery
 
 
 def declare_query(parser: argparse.ArgumentParser) -> None:
-    """Let a subcommand be told which jobs."""
     parser.add_argument(
         "query",
         metavar="QUERY",
@@ -25,11 +24,6 @@ def declare_query(parser: argparse.ArgumentParser) -> None:
 
 
 def query_of(arguments: argparse.Namespace) -> JobQuery:
-    """Which jobs are meant.
-
-    Raises:
-        UsageError: the query cannot be read, or says something else than the options do.
-    """
     query = parse_query(" ".join(arguments.query), SystemClock().now())
     if arguments.state is not None:
         if query.states:

@@ -19,7 +19,6 @@ from .page import print_json
 
 
 def declare(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentParser]:
-    """Declare what the subcommand takes."""
     parser.description = "The jobs of a store."
     return declare_group(
         parser,

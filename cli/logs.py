@@ -13,16 +13,11 @@ HELP = "a log: a file, rotated (.1) or compressed (.gz) too, a pattern in quotes
 
 
 def add_logs(parser: argparse.ArgumentParser) -> None:
-    """Let a subcommand take logs."""
     parser.add_argument("logs", type=os.fsdecode, metavar="LOG", nargs="*", help=HELP)
 
 
 def log_paths(names: Sequence[str]) -> list[str]:
-    """The files that were meant, each once.
-
-    Raises:
-        UsageError: none was given, or one is not there.
-    """
+    """The files that were meant, each once."""
     if not names:
         raise UsageError("expected at least one LOG: a file, a pattern in quotes, or - for standard input, got none")
     paths: dict[str, str] = {}

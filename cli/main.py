@@ -46,21 +46,12 @@ SUBCOMMANDS = {
 parsers of subcommands of its own, if it has any."""
 
 NOT_THERE = 1
-"""The thing that was asked for is not in the store."""
-
 UNEXPECTED = 1
-"""An error of the application's, or one that should not be."""
-
 USAGE_ERROR = 2
 
 STORE_ERROR = 3
-"""The store that was asked about cannot be reached, or cannot be read."""
-
 ALIASES = {"queues": "names"}
-"""The names that others have for a subcommand."""
-
 UNREAD = 141
-"""Nobody reads the output any more: what a shell says of a program that SIGPIPE has ended."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -10,7 +10,6 @@ from .options import add_show_data, add_store, store_of
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
-    """Declare what the subcommand takes."""
     parser.description = (
         "An MCP server on standard input and output, for a client that starts it. Its tools only look, unless --allow "
         "names what else they may do; what they do is in the log by the client's name."
@@ -25,7 +24,6 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Serve until the client leaves; the exit code."""
     # Imported only here: the tools load all that can be looked at.
     from ..contrib.mcp.server import rights_of, server_of
 

@@ -15,7 +15,6 @@ PORT_MAX = 65_535
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
-    """Declare what the subcommand takes."""
     parser.description = (
         "Print the metrics of a store, as a Prometheus reads them; with --serve, answer whoever scrapes, until Ctrl-C. "
         "One process answers for all that are on the store."
@@ -29,11 +28,6 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Tell them; the exit code.
-
-    Raises:
-        MissingExtra: what speaks to a Prometheus is not installed.
-    """
     # Imported only here, so that their help is there without the extra.
     from ..contrib.prometheus import LamplighterCollector
     from ..contrib.prometheus.serving import served, text_of
@@ -52,11 +46,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _address(text: str) -> tuple[str, int]:
-    """A host and a port.
-
-    Raises:
-        UsageError: it is none.
-    """
     host, found, port = text.rpartition(":")
     if not (found and port.isascii() and port.isdigit() and int(port) <= PORT_MAX):
         raise UsageError(f"expected --serve to be [HOST]:PORT, such as :9109 or 127.0.0.1:9109, got: {shown(text)}")

@@ -34,7 +34,6 @@ NOT_MOVED = frozenset(
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
-    """Declare what the subcommand takes."""
     parser.description = (
         "Moves queued jobs, durable schedules and pauses from a SQLite store into a RabbitMQ. Stop every "
         "runtime on the file first. Ended jobs stay where they are."
@@ -48,7 +47,6 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Migrate; the exit code."""
     if _is_server(arguments.source) or not _is_server(arguments.target):
         raise UsageError("expected the path of a SQLite store and then an amqp:// URL")
     # A store that is opened to be written is made where there is none: a path with a typo, say.
@@ -105,11 +103,7 @@ def _check_idle(source: Store) -> None:
 
 
 def _check_movable(source: Store, schedules: Sequence[ScheduleRecord], *, drop_unique: bool) -> None:
-    """Refuse what the server cannot keep, while all of it is still in one place.
-
-    Raises:
-        NotSupported: there is such a thing.
-    """
+    """Refuse what the server cannot keep, while all of it is still in one place."""
     if any(schedule.overlap != "allow" for schedule in schedules):
         raise not_supported("overlap")
     for job in chain.from_iterable(_queued(source)):

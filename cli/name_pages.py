@@ -12,7 +12,6 @@ NUMBERS = ("ready", "running", "lanes", "scheduled", "boots")
 
 
 def row(name: NameView, now: Instant) -> list[Cell]:
-    """The columns of `HEADS`."""
     oldest = "" if name.oldest_ready is None else span(max(0.0, now - name.oldest_ready))
     lanes = "" if name.is_parked else "?" if name.lanes is None else f"{name.busy}/{name.lanes}"
     amounts = [amount_of(name.ready), oldest, amount_of(name.running), lanes, amount_of(name.scheduled)]
@@ -20,12 +19,10 @@ def row(name: NameView, now: Instant) -> list[Cell]:
 
 
 def amount_of(amount: object) -> str:
-    """How many, where that is known."""
     return "?" if amount is None else str(amount)
 
 
 def _what(name: NameView) -> Cell:
-    """The facts that may call for an act."""
     told = []
     if name.pause is not None:
         told.append(f"paused{attributed(by=name.pause.by, reason=name.pause.reason)}")

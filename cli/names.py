@@ -23,7 +23,6 @@ ALIKE_MAX = 200
 
 
 def declare(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentParser]:
-    """Declare what the subcommand takes."""
     parser.description = "The job names of a store: what waits under each, and who takes it."
     return declare_group(
         parser,
@@ -138,11 +137,7 @@ def _limit(arguments: argparse.Namespace) -> int:
 
 
 def _most(text: str) -> int | None:
-    """How many may run at once; None for as many as there are places.
-
-    Raises:
-        UsageError: it is neither a number nor `none`.
-    """
+    """How many may run at once; None for `none`: as many as there are places."""
     if text == "none":
         return None
     if not (text.isascii() and text.isdigit()):
@@ -151,9 +146,8 @@ def _most(text: str) -> int | None:
 
 
 def _look_for(act: Act, name: str) -> NameView | None:
-    """The facts about a name, where they can be seen. A person is told that a name is unknown: they may mean another
-    one; yet a name may be paused before its first job.
-    """
+    """The facts about a name, where they can be seen. A person is warned of an unknown name, which may be a typo;
+    it is no error, because a name may be paused before its first job."""
     if not act.can_look:
         return None
     with act.inspector() as inspector:

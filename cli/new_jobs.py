@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 
 def declare_new(parser: argparse.ArgumentParser) -> None:
-    """Let a subcommand that adds a job be told which id it has, and when it is due."""
     parser.add_argument("--id", metavar="ID", help="its id; one that is known adds nothing")
     add_delay(parser)
     parser.add_argument("--at", metavar="TIME", help="due at this instant: +2h, or ISO 8601")
@@ -32,11 +31,6 @@ class NewKeywords(TypedDict, total=False):
 
 
 def new_of(arguments: argparse.Namespace) -> NewKeywords:
-    """Which id a new job has, and when it is due.
-
-    Raises:
-        UsageError: it is no span, or no instant to come.
-    """
     options: NewKeywords = {}
     if arguments.id is not None:
         options["id"] = arguments.id

@@ -29,7 +29,6 @@ CLEAR = "\x1b[H\x1b[2J"
 
 
 def add_store(parser: argparse.ArgumentParser) -> None:
-    """Let a subcommand be told which store."""
     parser.add_argument(
         "-s",
         "--store",
@@ -40,11 +39,6 @@ def add_store(parser: argparse.ArgumentParser) -> None:
 
 
 def store_of(arguments: argparse.Namespace) -> str:
-    """The store's address.
-
-    Raises:
-        UsageError: nobody has said it.
-    """
     address: str = arguments.store or os.environ.get(STORE_VARIABLE, "")
     if not address:
         raise UsageError(f"expected --store ADDRESS, or ${STORE_VARIABLE} to be set")
@@ -52,7 +46,6 @@ def store_of(arguments: argparse.Namespace) -> str:
 
 
 def add_store_or_runtime(parser: argparse.ArgumentParser) -> None:
-    """Let a subcommand be told which store, or whose."""
     add_store(parser)
     parser.add_argument(
         "runtime", metavar="MODULE:RUNTIME", nargs="?", help="an application's Runtime, whose store it is: no --store"
@@ -60,11 +53,7 @@ def add_store_or_runtime(parser: argparse.ArgumentParser) -> None:
 
 
 def store_or_runtimes(arguments: argparse.Namespace) -> str:
-    """The store's address, or that of the runtime, which is not started for it.
-
-    Raises:
-        UsageError: nobody has said it, or both; or there is no such runtime.
-    """
+    """The store's address, or that of the runtime, which is not started for it."""
     if arguments.runtime is None:
         return store_of(arguments)
     if arguments.store:
@@ -77,23 +66,19 @@ def store_or_runtimes(arguments: argparse.Namespace) -> str:
 
 
 def is_on_server(address: str) -> bool:
-    """Whether a store is on a server, and not in a file."""
     return "://" in address.removeprefix("sqlite:///")
 
 
 def add_who(parser: argparse.ArgumentParser) -> None:
-    """Let a subcommand that acts be told on whose behalf, and why."""
     parser.add_argument("--by", metavar="NAME", help="on whose behalf, for the log (USER@HOST)")
     parser.add_argument("--reason", metavar="TEXT", help="why, for the log")
 
 
 def add_dry_run(parser: argparse.ArgumentParser) -> None:
-    """Let a subcommand that acts be told to do nothing."""
     parser.add_argument("-n", "--dry-run", action="store_true", help="tell what would be done, and do nothing")
 
 
 def who_of(arguments: argparse.Namespace) -> tuple[str, str | None]:
-    """On whose behalf, and why."""
     return user_at_host() if arguments.by is None else arguments.by, arguments.reason
 
 
@@ -112,29 +97,21 @@ def user_at_host() -> str:
 
 
 def add_output(parser: argparse.ArgumentParser) -> None:
-    """Let a subcommand be told how to show what it has."""
     parser.add_argument("--json", action="store_true", help="JSON, one object a line")
     parser.add_argument("--utc", action="store_true", help="times in UTC, not in local time; JSON always has UTC")
     parser.add_argument("--color", choices=["auto", "always", "never"], default="auto", help="colours (auto)")
 
 
 def add_limit(parser: argparse.ArgumentParser) -> None:
-    """Let a subcommand be told how many."""
     parser.add_argument("--limit", type=int, default=LIMIT, metavar="N", help="at most so many (%(default)s)")
 
 
 def add_paging(parser: argparse.ArgumentParser) -> None:
-    """Let a subcommand be told how many, and where to go on."""
     add_limit(parser)
     parser.add_argument("--after", metavar="CURSOR", help="go on there; what comes before it says how")
 
 
 def limit_of(arguments: argparse.Namespace) -> int:
-    """How many there may be.
-
-    Raises:
-        UsageError: that is no number of things.
-    """
     # Imported only here: it loads the calendar, and a health check needs no limit.
     from ..rules.validation import check_whole
 
@@ -142,37 +119,25 @@ def limit_of(arguments: argparse.Namespace) -> int:
 
 
 def add_delay(parser: argparse.ArgumentParser) -> None:
-    """Let a subcommand that queues be told when."""
     parser.add_argument("--delay", metavar="SPAN", help="due only then, as 90s, 30m or 2d from now")
 
 
 def delay_of(arguments: argparse.Namespace) -> Seconds:
-    """How long jobs are to wait; 0 if nothing was said.
-
-    Raises:
-        UsageError: it is no span.
-    """
     return 0.0 if arguments.delay is None else span_of(arguments.delay, "--delay")
 
 
 def add_since(parser: argparse.ArgumentParser, default: str) -> None:
-    """Let a subcommand be told from when on."""
     parser.add_argument(
         "--from", dest="since", metavar="TIME", default=default, help="2h is two hours ago; or ISO 8601"
     )
 
 
 def add_until(parser: argparse.ArgumentParser) -> None:
-    """Let a subcommand be told up to when: a day from now, unless it is said."""
     parser.add_argument("--to", dest="until", metavar="TIME", default="+1d", help="+2h is in two hours; or ISO 8601")
 
 
 def span_of(text: str, option: str) -> Seconds:
-    """A span of time as people write it: `90`, `90s`, `1h30m`, `2d`.
-
-    Raises:
-        UsageError: it is none.
-    """
+    """A span of time as people write it: `90`, `90s`, `1h30m`, `2d`."""
     # Imported only here, where a span was given.
     from ..cron.interval import parse_every
     from ..rules.validation import check_seconds
@@ -188,14 +153,12 @@ def span_of(text: str, option: str) -> Seconds:
 
 
 def add_show_data(parser: argparse.ArgumentParser) -> None:
-    """Let a subcommand be told to show what jobs are about."""
     parser.add_argument(
         "--show-data", action="store_true", help="data, results and progress; otherwise what they are like"
     )
 
 
 def add_watch(parser: argparse.ArgumentParser) -> None:
-    """Let a subcommand be repeated."""
     parser.add_argument(
         "--watch",
         nargs="?",
@@ -207,11 +170,7 @@ def add_watch(parser: argparse.ArgumentParser) -> None:
 
 
 def watched(arguments: argparse.Namespace, show: Callable[[], int]) -> int:
-    """Show something once, or again and again; the last exit code.
-
-    Raises:
-        UsageError: the time between is none.
-    """
+    """Show something once, or again and again; the last exit code."""
     if arguments.watch is None:
         # The objects end with the process. To look through tens of thousands of rows for cycles takes a tenth of all.
         gc.disable()
@@ -237,17 +196,12 @@ def watched(arguments: argparse.Namespace, show: Callable[[], int]) -> int:
 
 
 class Times:
-    """Writes instants for people.
-
-    Args:
-        is_utc: in UTC, and not in the zone of this machine.
-    """
+    """Writes instants for people, in UTC or in the zone of this machine."""
 
     def __init__(self, *, is_utc: bool) -> None:
         self._is_utc = is_utc
 
     def of(self, instant: float | None) -> str:
-        """An instant, in seconds since the Unix epoch, as `at` writes it."""
         # Imported only here, as below: a health check shows no times.
         from datetime import UTC, datetime
 

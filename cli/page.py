@@ -31,17 +31,12 @@ KEPT = "what"
 """The column of what somebody may have to do something about: it is not left out."""
 
 Cell = str | tuple[str, Tone]
-"""A cell of a table: a text, or one that looks somehow."""
 
 Color = Literal["auto", "always", "never"]
 
 
 class Page:
-    """Writes to standard output.
-
-    Args:
-        color: `auto` is on a terminal, unless NO_COLOR is set.
-    """
+    """Writes to standard output. With the color `auto`, it is colored on a terminal, unless NO_COLOR is set."""
 
     def __init__(self, color: Color = "auto") -> None:
         is_terminal = sys.stdout.isatty()

@@ -21,7 +21,6 @@ DATA_CHARACTERS_MAX = 10_000_000
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
-    """Declare what the subcommand takes."""
     parser.description = "Add a job, and print its id. A runtime with a handler for its name does it, now or later."
     parser.add_argument("name", metavar="NAME", help="which handler it is for")
     parser.add_argument("data", metavar="DATA", nargs="?", default="null", help=f"JSON; {STDIN} reads standard input")
@@ -46,7 +45,6 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Add it; the exit code."""
     act, data = Act(arguments), _data(arguments.data)
     options = cast("JobKeywords", {**new_of(arguments), "priority": arguments.priority})
     if arguments.unique is not None:
@@ -70,11 +68,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _debounce(arguments: argparse.Namespace) -> Debounce | None:
-    """The option that makes one job of many calls, if that was asked for.
-
-    Raises:
-        UsageError: not all three of its options were given, or a span is none.
-    """
     given = {"--debounce": arguments.debounce, "--quiet": arguments.quiet, "--at-most": arguments.at_most}
     said = [option for option, text in given.items() if text is not None]
     if not said:
@@ -86,11 +79,6 @@ def _debounce(arguments: argparse.Namespace) -> Debounce | None:
 
 
 def _data(text: str) -> Any:
-    """The data that was given.
-
-    Raises:
-        UsageError: it is no JSON, or too much.
-    """
     try:
         if text == STDIN:
             text = sys.stdin.read(DATA_CHARACTERS_MAX + 1)

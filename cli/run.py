@@ -16,7 +16,6 @@ TARGET = "MODULE:RUNTIME"
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
-    """Declare what the subcommand takes."""
     parser.description = (
         "Import MODULE, from the current folder too, and do the jobs of its RUNTIME until SIGTERM, SIGINT or SIGHUP. A "
         "second signal, half a second later, ends the drain. With --reload, SIGHUP starts anew."
@@ -31,7 +30,6 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run it; the exit code."""
     if arguments.reload:
         from ..contrib.reloading import run_anew
 

@@ -21,8 +21,6 @@ ACTOR_HEADS = ("actor", "life", "status", "mail", "oldest", "busy", "restarts", 
 LANE_HEADS = ("job", "name", "attempt", "for", "until", "is to end because")
 
 NUMBERS = ("no", "jobs", "last turn", "memory")
-"""The columns of `HEADS` that hold numbers."""
-
 TONES: Mapping[str, Tone] = {
     "green": "good",
     "yellow": "warning",
@@ -37,10 +35,8 @@ TONES: Mapping[str, Tone] = {
     "quarantined": "bad",
     "abandoned": "bad",
 }
-"""How a condition, a status of health, and that of an actor look."""
 
 JOBS_NAMED_MAX = 3
-"""So many jobs of an actor are named."""
 
 
 def as_json(one: SeenBoot) -> dict[str, Any]:
@@ -75,7 +71,6 @@ def condition(one: SeenBoot) -> tuple[str, Tone]:
 
 
 def row(one: SeenBoot, now: Instant) -> Sequence[Cell]:
-    """The columns of `HEADS`."""
     record, view = one.record, one.view
     turn = None if view is None else view.turns.took_seconds
     return [
@@ -123,13 +118,11 @@ def fields(one: SeenBoot, times: Times) -> Sequence[tuple[str, Cell]]:
 
 
 def lane_row(one: LaneView, times: Times) -> Sequence[Cell]:
-    """The columns of `LANE_HEADS`."""
     why: Cell = (one.abandoned, "bad") if one.abandoned is not None else (one.cancelled or "", "warning")
     return [one.job_id, one.job_name, str(one.attempt), span(one.seconds), _at(one.deadline, times), why]
 
 
 def actor_row(one: ActorView, times: Times) -> Sequence[Cell]:
-    """The columns of `ACTOR_HEADS`."""
     busy = "" if one.busy_seconds is None else f"{one.busy_with or 'something'} for {span(one.busy_seconds)}"
     most = "" if one.restarts_max is None else f" of {one.restarts_max}"
     more = len(one.jobs) - JOBS_NAMED_MAX

@@ -42,7 +42,6 @@ WHICH = "its id, the beginning of it, or its number"
 
 
 def declare(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentParser]:
-    """Declare what the subcommand takes."""
     parser.description = "Who works on a store, and what each is doing, also while it hangs."
     return declare_group(
         parser,

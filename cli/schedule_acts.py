@@ -14,7 +14,6 @@ def declare_which(parser: argparse.ArgumentParser, *, nargs: str | None = None) 
 
 
 def id_meant(arguments: argparse.Namespace) -> str:
-    """The id of the schedule that was named."""
     # Imported only here: it loads the calendar.
     from ..cron.schedule import keyed_id
 
@@ -22,13 +21,11 @@ def id_meant(arguments: argparse.Namespace) -> str:
 
 
 def declare_act(parser: argparse.ArgumentParser) -> None:
-    """Declare what each of them takes."""
     declare_which(parser)
     declare_acting(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Queue one of its jobs now; the exit code."""
     act, schedule_id = _meant(arguments)
     if act.is_dry:
         act.done("run", f"would queue a job of {schedule_id}", schedule=schedule_id)
@@ -39,7 +36,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def pause(arguments: argparse.Namespace) -> int:
-    """Let its slots pass; the exit code."""
     act, schedule_id = _meant(arguments)
     if not act.is_dry:
         act.operator.pause_schedule(schedule_id, reason=act.reason)
@@ -49,7 +45,6 @@ def pause(arguments: argparse.Namespace) -> int:
 
 
 def resume(arguments: argparse.Namespace) -> int:
-    """Let its slots fire again; the exit code."""
     act, schedule_id = _meant(arguments)
     if not act.is_dry:
         act.operator.resume_schedule(schedule_id, reason=act.reason)
@@ -58,7 +53,6 @@ def resume(arguments: argparse.Namespace) -> int:
 
 
 def remove(arguments: argparse.Namespace) -> int:
-    """Remove it, if somebody is sure; the exit code."""
     act, schedule_id = _meant(arguments)
     if not act.is_dry:
         if not act.is_sure(f"remove the schedule {schedule_id}"):
@@ -70,11 +64,7 @@ def remove(arguments: argparse.Namespace) -> int:
 
 
 def _meant(arguments: argparse.Namespace) -> tuple[Act, str]:
-    """Which schedule is meant, by its id; it must be there.
-
-    Raises:
-        UnknownSchedule: it is not.
-    """
+    """The act, and the id of the schedule that was named, which must be there."""
     act, schedule_id = Act(arguments), id_meant(arguments)
     if act.can_look and act.schedule(schedule_id) is None:
         raise UnknownSchedule(f"no schedule {shown(schedule_id)} on {act.address}")

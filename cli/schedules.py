@@ -37,11 +37,9 @@ TONES: dict[str, Tone] = {
     "due": "plain",
     "unknown": "quiet",
 }
-"""How the outcomes of slots look."""
 
 
 def declare(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentParser]:
-    """Declare what the subcommand takes."""
     parser.description = "The schedules of a store."
     return declare_group(
         parser,
@@ -108,7 +106,6 @@ def _row(one: ScheduleView, times: Times) -> list[Cell]:
 
 
 def _what(one: ScheduleView) -> Cell:
-    """The facts that may call for an act."""
     told = ["paused"] if one.is_paused else []
     if one.trouble is not None:
         told.append(one.trouble)

@@ -17,11 +17,9 @@ if TYPE_CHECKING:
     from ..testing.simulation.campaign import Summary
 
 REACHED_SHOWN_MAX = 60
-"""How many of the things that were reached are listed."""
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
-    """Declare what the subcommand takes."""
     parser.description = (
         "Run SCENARIO(seed) for many seeds, on all cores. It runs one simulation, checks it, and returns "
         "what it reached; the module's REACH names what a campaign must reach. Exit code 1 if a seed broke a promise, "
@@ -35,7 +33,6 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run it; the exit code."""
     scenario, reach = _found(arguments.scenario)
     if arguments.seeds < 1 or arguments.workers < 1:
         raise UsageError("expected --seeds and --workers to be 1 or more")
@@ -63,11 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _found(name: str) -> tuple[Any, Sequence[str]]:
-    """The scenario, and what its module wants to be reached.
-
-    Raises:
-        UsageError: there is none of this name.
-    """
+    """The scenario, and what its module wants to be reached."""
     home, function = load(name, "MODULE:SCENARIO, a function of one seed")
     return function, getattr(home, "REACH", ())
 

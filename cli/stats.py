@@ -23,7 +23,6 @@ BY = ("name", "time")
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
-    """Declare what the subcommand takes."""
     parser.description = (
         "Tell how many jobs were queued and ended lately, how many attempts failed, how long jobs waited and ran. "
         "Runtimes write these sums down every ten seconds."
@@ -38,7 +37,6 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Tell it; the exit code."""
     seconds, store = _seconds(arguments.since), readable_file(store_of(arguments), "tallies")
     unit = MINUTE if seconds <= KEPT_SECONDS[MINUTE] else HOUR
 
@@ -67,7 +65,6 @@ def _show(arguments: argparse.Namespace, tallies: Sequence[Tally]) -> int:
 
 
 def _row(one: Stats) -> list[str]:
-    """The columns of `HEADS`."""
     counts = (one.queued, one.done, one.dead, one.cancelled, one.attempts)
     failed = "" if one.failed_percent is None else f"{one.failed:,} ({one.failed_percent:.0f} %)"
     waited, ran = _spans(one.waited, "p50", "p95"), _spans(one.ran, "p50", "p95", "p99")
@@ -79,11 +76,6 @@ def _spans(spread: Spread | None, *quantiles: str) -> list[str]:
 
 
 def _seconds(text: str) -> Seconds:
-    """How far back.
-
-    Raises:
-        UsageError: it is no span of time, or longer than sums are kept.
-    """
     seconds = span_of(text, "--since")
     if seconds > KEPT_SECONDS[HOUR]:
         raise UsageError(f"expected --since of at most {KEPT_SECONDS[HOUR] / 86400:.0f}d, as long as sums are kept")

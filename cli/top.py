@@ -21,22 +21,17 @@ EVERY_SECONDS, SERVER_EVERY_SECONDS = 1.0, 5.0
 
 
 class Table(NamedTuple):
-    """A table, as `Page.table` shows it."""
-
     heads: Sequence[str]
     rows: Sequence[Sequence[Cell]]
     right: Sequence[str]
 
 
 class Screen(NamedTuple):
-    """The screen at one instant."""
-
     lines: Sequence[tuple[str, Any]]
     tables: Sequence[Table]
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
-    """Declare what the subcommand takes."""
     parser.description = (
         "Shows the health of a store, its names and its runtimes, until Ctrl-C. It only looks: `lamplighter names`, "
         "`jobs` and `runtimes` act."
@@ -54,12 +49,6 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Show it; the exit code.
-
-    Raises:
-        UsageError: the time between is none, or nobody has said which store.
-        MissingExtra: rich is not installed.
-    """
     address, times = store_or_runtimes(arguments), Times(is_utc=arguments.utc)
     usual = SERVER_EVERY_SECONDS if is_on_server(address) else EVERY_SECONDS
     seconds = check_seconds(usual if arguments.every is None else arguments.every, "--every")
@@ -80,7 +69,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def screen_of(place: InspectorFactory, times: Times) -> Screen:
-    """The screen now."""
     with place.at_one_instant() as now:
         seen, boots = now.inspector(shows_data=False).overview(), now.runtimes.all()
     amounts = {name: getattr(seen, name) for name in ("ready", "running", "scheduled", "parked", "dead")}
@@ -118,7 +106,6 @@ def _follow(place: InspectorFactory, times: Times, seconds: float) -> None:
 
 
 def _drawn(place: InspectorFactory, times: Times, columns: int) -> Iterator[Any]:
-    """The screen in pieces, as rich draws them."""
     text = importlib.import_module("rich.text").Text
     try:
         screen = screen_of(place, times)

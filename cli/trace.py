@@ -44,7 +44,6 @@ WAYS = {"schedule": trace_schedule, "actor": trace_actor, "corr": trace_root}
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
-    """Declare what the subcommand takes."""
     parser.usage = (
         "lamplighter trace (JOB_ID | --schedule ID_OR_KEY | --actor NAME | --corr ID | --at TIME) LOG... [--json]\n"
         "       lamplighter trace JOB_ID [LOG...] --store FILE [--json]"
@@ -77,7 +76,6 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Trace; the exit code."""
     if arguments.store and any(getattr(arguments, name) is not None for name in ("at", *WAYS)):
         raise UsageError(
             "expected a JOB_ID with --store: a store does not tell what schedules, actors and calls have done"
@@ -109,7 +107,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _trace_job(job_id: str, paths: Sequence[str], address: str | None, *, as_json: bool) -> int:
-    """A job's life, by logs, by its store, or by both."""
     unread = Unread()
     life = biography(paths, job_id, processes=processes_here(), unread=unread) if paths else None
     stored, unknown = _stored(address, job_id)
@@ -147,7 +144,6 @@ def _not_stored(unknown: str) -> list[Entry]:
 
 
 def _hint(name: str, paths: Sequence[str]) -> str:
-    """Possible reasons why nothing was found."""
     if name == "schedule":
         return _other_schedules(paths)
     if name == "actor" and not may_have(paths, lambda line: line.event == "actor.started"):
@@ -162,11 +158,6 @@ def _other_schedules(paths: Sequence[str]) -> str:
 
 
 def _show(title: str, entries: list[Entry], notes: Sequence[str], *, as_json: bool, missing: str) -> int:
-    """Show what was found.
-
-    Args:
-        notes: what could not be read.
-    """
     code = 0 if entries else 1
     if as_json:
         noted = (Entry(at=None, who="", says=f"note: {note}") for note in notes)

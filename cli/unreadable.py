@@ -16,7 +16,6 @@ LIMIT_MAX = 10_000
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
-    """Declare what the subcommand takes."""
     parser.description = (
         "Shows the messages that runtimes have put aside because they could not read them: since when, "
         "where each was, its id, why; never what it holds. Exits with 1 if there are any. With --return they go back "
@@ -29,7 +28,6 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Show the messages, or return them; the exit code."""
     limit = check_whole(arguments.limit, "--limit", least=1, most=LIMIT_MAX)
     if arguments.url.partition("://")[0] not in SERVER_SCHEMES:
         raise UsageError("expected the address of a RabbitMQ, amqp://user:password@host/vhost")

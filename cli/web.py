@@ -44,7 +44,6 @@ STOP_SECONDS = 1
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
-    """Declare what the subcommand takes."""
     parser.description = (
         "Serves the page until it is interrupted. It needs no application and no runtime. Anyone with the link that is "
         "printed can look; with --steer, also act."
@@ -75,7 +74,6 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Serve the page; the exit code."""
     may: frozenset[Right] = STEER if arguments.steer else LOOK
     if arguments.show_data:
         may |= {"data"}
@@ -131,11 +129,7 @@ def _mode(text: str) -> int:
 
 @contextmanager
 def _listening(host: str, port: int, path: str | None, mode: int | None) -> Iterator[socket.socket]:
-    """A socket that listens already, so that its address may be told. The file of a Unix socket is removed at the end.
-
-    Raises:
-        UsageError: nobody can listen there.
-    """
+    """A socket that listens already, so that its address may be told. A Unix socket's file is removed at the end."""
     try:
         listener = _tcp(host, port) if path is None else _unix(path, OWNER_MODE if mode is None else mode)
     except OSError as error:
@@ -187,9 +181,7 @@ class Links:
 
     Args:
         base: what a link begins with.
-        name: on whose behalf visitors act.
         how: how a browser gets there, if it is not by the link alone.
-        now: wall time; this machine's unless given.
     """
 
     def __init__(
