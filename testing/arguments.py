@@ -10,11 +10,7 @@ from ..messages.jobs import Seconds
 
 
 def check_register(register: object) -> None:
-    """A function that adds the handlers and schedules of an application, or a runtime that has them.
-
-    Raises:
-        UsageError: it is neither.
-    """
+    """A function that adds the handlers and schedules of an application, or a runtime that has them."""
     if not (callable(register) or isinstance(register, Runtime)):
         raise UsageError(
             "expected register to be a function that adds handlers and schedules to the Runtime that it is given, or "
@@ -23,11 +19,7 @@ def check_register(register: object) -> None:
 
 
 def check_forward(seconds: Seconds, what: str, *, may_last: bool = False) -> Seconds:
-    """Time that is to pass: none, or some; for ever only where something else may end it.
-
-    Raises:
-        UsageError: it is less than none, or is no number.
-    """
+    """Time that is to pass: none, or some; for ever (`may_last`) only where something else may end it."""
     if not seconds >= 0.0 or (math.isinf(seconds) and not may_last):
         raise UsageError(f"expected {what} to be 0 or more seconds, because time only goes forward, got: {seconds:g}")
     return seconds
@@ -39,22 +31,13 @@ def total_of(days: float, hours: float, minutes: float, seconds: Seconds, *, may
 
 
 def check_process(number: int, most: int) -> int:
-    """Which of the processes that share a store.
-
-    Raises:
-        UsageError: there is none of this number.
-    """
     if not _is_whole(number, 1, most):
         raise UsageError(f"expected the number of a process, from 1 to {most}, got: {number!r}")
     return number
 
 
 def check_processes(processes: int, producers: int, *, has_disk: bool) -> int:
-    """How many processes share a store, the producers among them.
-
-    Raises:
-        UsageError: none can, or so many cannot.
-    """
+    """How many processes share a store, the producers among them."""
     if not _is_whole(processes, 1):
         raise UsageError(f"expected processes to be 1 or more, got: {processes!r}")
     if not _is_whole(producers, 0):

@@ -15,11 +15,7 @@ from ..rules.codec import decode, encode
 from ..rules.new_jobs import KEPT_OPTIONS
 
 ANY: Any = ...
-"""Whatever the data."""
-
 DELAY_SECONDS_TOLERANCE = 0.001
-"""How exactly a delay is compared."""
-
 SHOWN_MAX = 20
 """How many jobs an error shows."""
 

@@ -22,10 +22,7 @@ LOOKS_MIN = 2
 """A message may be between its mailbox and its actor; so an empty mailbox is believed at the second look."""
 
 JOBS_SHOWN_MAX = 10
-"""How many jobs an error names."""
-
 OPEN_JOBS_MAX = 10_000
-"""So many jobs are looked at."""
 
 
 class _WakeOnEvent(Subscription):

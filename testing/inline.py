@@ -38,7 +38,6 @@ HUSH_SECONDS = 0.01
 """How long it takes, in virtual time, until every actor has read its last message."""
 
 ENDINGS = ("job.done", "job.dead", "job.doomed", "job.cancelled")
-"""The events of a job's end."""
 
 
 class Inline:
@@ -230,11 +229,7 @@ class _GatedHandlers(Declared):
 
 
 class InlineSubmitter(Submitter):
-    """Its calls return after what they have made due has run.
-
-    Args:
-        after: runs what is due, where the test itself has called, and says whether it has.
-    """
+    """Its calls return after what they have made due has run: `after` runs it, where the test itself has called."""
 
     def __init__(self, state: RuntimeState, after: Callable[[], bool]) -> None:
         super().__init__(state)

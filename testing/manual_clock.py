@@ -20,7 +20,6 @@ from ..messages.jobs import Instant, Seconds
 from .arguments import check_forward
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
-"""When time begins, unless told otherwise."""
 
 
 class ManualTime:

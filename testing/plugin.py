@@ -31,7 +31,6 @@ _SIMULATIONS = "_lamplighter_simulations"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Called by pytest."""
     group = parser.getgroup("lamplighter", "Lamplighter's simulations")
     group.addoption(
         "--lamplighter-seeds",

@@ -42,11 +42,7 @@ class RuntimeProxy:
             other.subscribe(call, events)
 
     def begin(self, borrower: Callable[[], Runtime]) -> None:
-        """From now on, `borrower` says which runtime does what is asked of this one.
-
-        Raises:
-            UsageError: it is used already.
-        """
+        """From now on, `borrower` says which runtime does the work of this one, which must be unused."""
         if isinstance(self._runtime, _LentRuntime):
             raise UsageError("expected a Runtime that no other test has at this moment")
         if self._runtime.boot is not None:

@@ -23,7 +23,6 @@ CHUNK_SEEDS = 50
 """Seeds of one worker process: the memory that killed tasks leave behind goes with it."""
 
 SEEDS_SHOWN_MAX = 8
-"""How many seeds are named one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +63,7 @@ class Summary:
 def campaign(
     scenario: Scenario, seeds: Sequence[int], *, workers: int | None = None, failures_max: int = 10
 ) -> Iterator[Summary]:
-    """Run a scenario with each seed; gives the growing summary after each chunk, and ends early after many failures.
-
-    Raises:
-        UsageError: the scenario does not return what it reached.
-    """
+    """Run a scenario with each seed; gives the growing summary after each chunk, and ends early after many failures."""
     summary = Summary()
     chunks = [seeds[start : start + CHUNK_SEEDS] for start in range(0, len(seeds), CHUNK_SEEDS)]
     # Forked, so that a scenario need not be importable by name, and a worker costs milliseconds.

@@ -18,14 +18,7 @@ _encode = msgspec.json.Encoder(enc_hook=lambda value: f"<{type(value).__name__}>
 
 
 class CapturedLog:
-    """Every line that the runtimes of a simulation have written.
-
-    Args:
-        level: the quietest events that are kept.
-
-    Raises:
-        UsageError: there is no such level, or the audit cannot judge by what it keeps.
-    """
+    """Every line that the runtimes of a simulation have written. `level` is the quietest that is kept."""
 
     def __init__(self, level: str) -> None:
         if level not in JUDGED_LEVELS:
@@ -39,7 +32,6 @@ class CapturedLog:
 
     @property
     def text(self) -> str:
-        """The lines, each with its end."""
         return b"".join(line + b"\n" for line in self.lines).decode()
 
     def hide(self, text: str) -> None:
@@ -47,7 +39,6 @@ class CapturedLog:
         self._hidden = text.encode()
 
     def write(self, line: dict[str, Any]) -> None:
-        """Add a line."""
         text = _encode(line)
         self.lines.append(text.replace(self._hidden, b"") if self._hidden else text)
 
@@ -63,7 +54,6 @@ class CapturedLogger:
         self._bound = bound or {}
 
     def hears(self, level: str) -> bool:
-        """Whether lines of this level are kept."""
         return LEVELS[level] >= self._captured.lowest
 
     def is_ours(self) -> bool:
@@ -71,21 +61,17 @@ class CapturedLogger:
         return True
 
     def write(self, lines: Sequence[dict[str, Any]]) -> None:
-        """Write lines, unless the process is dead."""
         if self._is_alive():
             for line in lines:
                 self._captured.write(line)
 
     def bound(self, **fields: Any) -> CapturedLogger:
-        """A logger with these fields that writes here too."""
         return self.bind(**fields)
 
     def bind(self, **fields: Any) -> CapturedLogger:
-        """The same logger with more fields."""
         return CapturedLogger(self._captured, self._is_alive, {**self._bound, **fields})
 
     def is_enabled_for(self, level: int) -> bool:
-        """Whether lines of this level are kept."""
         return level >= self._captured.lowest
 
     def _write(self, level: str, event: str, **fields: Any) -> None:

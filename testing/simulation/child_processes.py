@@ -52,7 +52,6 @@ class _VirtualChild(RunHandle):
         self._ended = ended
 
     def begin(self, lane: Lane) -> None:
-        """Have the lane run."""
         self._world.spawn(lambda: self._ended.put(execute(lane)), f"child of {lane.handler.name}", self._process)
 
     def kill(self, lane: Lane) -> None:

@@ -142,12 +142,8 @@ class FaultPoints(Failpoints):
 
     Args:
         die: kills the process; with the power too, if asked to.
-        step_clock: moves wall time.
         strikes: which faults may strike where, besides `STRIKES`.
         trouble: what befalls the process, what others know of it, or the server.
-        fork: has the function of a lane fork.
-        reached: counts what has struck.
-        text: points to arm besides, as `Failpoints` takes them.
     """
 
     def __init__(

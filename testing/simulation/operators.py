@@ -23,21 +23,14 @@ KILLED_SHARE = 0.2
 """How many of those who act are killed when it is stored, before they have hinted at it."""
 
 PAUSE_SECONDS_MAX = 20.0
-"""For how long at most they pause a name."""
-
 SWEPT_MAX = 20
-"""How many jobs they sweep at a time."""
 
 
 class SimulatedOperators:
-    """The operators who act on the store of a simulation, each in a process of its own, which has another number than
-    the runtimes' have.
+    """The operators who act on the store of a simulation, each in a process with a number that no runtime's has.
 
     Args:
-        address: of the store.
-        number: of their processes.
         runtime: of the first process, by which they know which names and schedules there are; None while it has none.
-        step_clock: moves wall time.
     """
 
     def __init__(
@@ -63,11 +56,9 @@ class SimulatedOperators:
         self._stores: dict[Process, list[Store]] = {}
 
     def operator(self, by: str, via: str) -> Operator:
-        """Somebody whom the test itself has act."""
         return self._somebody(by, via, is_struck=False)[0]
 
     def act(self) -> None:
-        """Have somebody do something now, whatever comes to their mind."""
         operator, process = self._somebody(f"person {self._world.chance.randrange(9)}", "chance", is_struck=True)
         self._world.spawn(partial(self._do_something, operator), "person", process)
 

@@ -98,7 +98,6 @@ class StoredFile:
         return True
 
     def close(self) -> None:
-        """Look no more."""
         for connection in (self.look, *self._replaced):
             connection.close()
 
@@ -153,8 +152,7 @@ class Server(Protocol):
     def verdict(
         self, lines: Iterable[bytes], accepted: Mapping[str, Instant]
     ) -> tuple[Report, Sequence[str], Counter[str]]:
-        """Judge a log: what it sums up to, what is wrong, and how often what was said.
+        """Judge a log: what it sums up to, what is wrong, and how often each event was logged.
 
-        Args:
-            accepted: the jobs that applications were told are stored, and when they were.
+        `accepted` are the jobs that applications were told are stored, and when they were.
         """

@@ -31,8 +31,6 @@ from .verdict import Violation
 from .virtual_scheduler import Process, Task, VirtualScheduler
 
 SIGNALS_MAX = 6
-"""The most of one burst."""
-
 BURST_SECONDS_MAX = 6.0
 """How long a burst lasts at most; as long as most stops."""
 
@@ -66,11 +64,7 @@ EXIT_CODE = 3
 
 
 class Forks:
-    """The forked children of one life of a process.
-
-    Args:
-        found: told of what no forked child may do.
-    """
+    """The forked children of one life of a process. `found` is told of what no forked child may do."""
 
     def __init__(self, world: VirtualScheduler, reached: Counter[str], found: Callable[[Exception], object]) -> None:
         self._world = world
@@ -157,9 +151,7 @@ class Program:
 
     Attributes:
         runtime: makes its runtime, given the process, what it finds around it, and what to do when the runtime fails.
-        register: adds handlers and schedules to it before its start.
-        host: what the main thread does after it.
-        failpoints: points that are armed at its start.
+        host: what the main thread does after the start.
     """
 
     runtime: Callable[[Process, Environment, Callable[[RuntimeFailed], None]], Runtime]
@@ -188,8 +180,6 @@ class Processes:
 
     Args:
         members: in the order of their numbers, which begin with 1.
-        step_clock: moves wall time.
-        act: has a person act on the store.
         again: how the run is repeated, for errors.
 
     Attributes:
@@ -229,7 +219,6 @@ class Processes:
         self.runtimes()
 
     def end(self) -> None:
-        """End all, for good."""
         for member in self._members:
             self._end(member)
 
@@ -243,7 +232,6 @@ class Processes:
         return member.runtime
 
     def runtime_of(self, process: Process) -> Runtime:
-        """The runtime that runs in a process."""
         runtime = self._members[process.number - 1].runtime
         assert runtime is not None, "a process makes its runtime before it does anything else"
         return runtime
@@ -257,7 +245,6 @@ class Processes:
         return [self.runtime(member.number) for member in self._members]
 
     def away(self) -> list[str]:
-        """Those that are not up."""
         return [
             f"process {member.number} {'stops' if member.is_stopping else 'starts'}"
             for member in self._members
@@ -272,7 +259,6 @@ class Processes:
         self._die(process, "kill_process")
 
     def strike(self, is_on: bool) -> None:
-        """Let faults strike from now on, or no longer."""
         self._is_striking = is_on
         for member in self._members:
             if member.failpoints is not None:
@@ -301,7 +287,6 @@ class Processes:
         member.main = self._world.spawn(lambda: self._live(member, process, failpoints), MAIN, process)
 
     def _live(self, member: Member, process: Process, failpoints: FaultPoints) -> None:
-        """The main thread of a process."""
         try:
             environment = self._around.environment(
                 process, failpoints, member.stores, leave=self._forks.left, is_starting=lambda: not member.is_up

@@ -44,9 +44,7 @@ HINT_SECONDS_MAX = 0.005
 class VirtualPresence:
     """The `Presence` of one simulated process: a boot lives as long as its process does.
 
-    Args:
-        homes: the processes that boots live in. A boot whose entry is taken away has lost its lock file.
-        is_sole: whether there are no others.
+    `homes` are the processes that boots live in. A boot whose entry is taken away has lost its lock file.
     """
 
     def __init__(self, homes: dict[str, Process], process: Process, *, is_sole: bool) -> None:
@@ -131,8 +129,6 @@ class VirtualHints:
 
 
 MAIN = "main"
-"""The name of a process's main thread."""
-
 STANDS_IN_SHARE = 0.5
 """How many of the callers that may do an actor's work do it, where the actor waits."""
 
@@ -140,13 +136,9 @@ STANDS_IN_SHARE = 0.5
 class SimulatedEnvironment:
     """The environment of the processes of one simulation.
 
-    Args:
-        is_sole: whether there is one process alone.
-
     Attributes:
         disk: below the store, if its power can be cut.
         server: that the stores are on, if they are in no file.
-        path: the file that they are in, unless they are elsewhere.
         accepted: the jobs that applications were told are stored, and when they were.
         is_sole: whether nobody else can be on the store, so that nobody need be looked for.
     """
@@ -175,13 +167,7 @@ class SimulatedEnvironment:
         leave: Callable[[int], None],
         is_starting: Callable[[], bool],
     ) -> Environment:
-        """One process's, for one life.
-
-        Args:
-            stores: takes every store that is opened.
-            leave: ends a forked child.
-            is_starting: whether its runtime has not started yet.
-        """
+        """One process's, for one life. Each store that is opened is added to `stores`; `leave` ends a forked child."""
         world = self._world
 
         def spawn(run: Callable[[], object], name: str) -> VirtualThread:

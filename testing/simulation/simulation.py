@@ -31,8 +31,6 @@ from .verdict import Violation, kept_since_of, verdict, verdict_since
 from .virtual_scheduler import Process, VirtualScheduler
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
-"""When a simulation begins, unless told otherwise."""
-
 POLL_SECONDS_MAX = 30.0
 """How often a condition is looked at, at least, while time passes."""
 
@@ -40,7 +38,6 @@ SETTLE_SECONDS_MAX = 86400.0
 """The longest that `check` lets the system work off what is due."""
 
 FINDINGS_SHOWN_MAX = 10
-"""How many findings an error shows."""
 
 
 class Simulation:

@@ -39,13 +39,7 @@ class Violation(AssertionError):
 
 
 def kept_since_of(limits: Limits, now: Instant, stepped: Seconds) -> Instant:
-    """Retention has removed no job that was known at this time or later.
-
-    Args:
-        limits: of the runtimes.
-        now: wall time.
-        stepped: how far the clock was stepped, to and fro.
-    """
+    """Retention has removed no job known at this time or later. `stepped`: how far the clock moved, to and fro."""
     kept = min(limits.keep_done_seconds, limits.keep_dead_seconds)
     return now - kept + 2.0 * stepped + TELLING_SECONDS_MAX
 
@@ -57,16 +51,12 @@ def verdict(
     accepted: Mapping[str, Instant],
     kept_since: Instant | None,
 ) -> tuple[Report, Sequence[str], Counter[str]]:
-    """Audit a log against its store.
+    """Audit a log against its store: the report, what is wrong in words, and how often each event was logged.
 
     Args:
-        store: its file, or a connection to it.
         accepted: the ids of the jobs that applications were told are stored, and when they were.
-        kept_since: given if lines were lost on purpose: what such a loss makes is then no finding. A job that was known
-            at this time or later must be in the store all the same, because retention cannot have removed it since.
-
-    Returns:
-        The audit's report, what is wrong in words, and how often each event was said.
+        kept_since: given if lines were lost on purpose: the effects of such a loss are then no finding. A job that was
+            known at this time or later must be in the store all the same: retention cannot have removed it since.
     """
     audit, logged, said = Audit(), set[str](), Counter[str]()
     known = dict(accepted)

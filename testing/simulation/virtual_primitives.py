@@ -22,8 +22,6 @@ from .virtual_scheduler import Process, Task, VirtualScheduler
 
 
 class VirtualEvent(threading.Event):
-    """An event whose waiters are tasks."""
-
     def __init__(self, world: VirtualScheduler) -> None:
         self._world = world
         self._is_set = False
@@ -62,8 +60,6 @@ class VirtualEvent(threading.Event):
 
 
 class VirtualThread:
-    """A `Thread` that is a task of the world."""
-
     def __init__(self, world: VirtualScheduler, run: Callable[[], object], name: str, process: Process) -> None:
         self._world = world
         self._ended = VirtualEvent(world)
@@ -118,7 +114,7 @@ class VirtualLock:
 
 
 class VirtualRelock:
-    """The same, and the task that holds it may take it again."""
+    """A `VirtualLock` that the task that holds it may take again."""
 
     def __init__(self, world: VirtualScheduler) -> None:
         self._world = world
@@ -163,8 +159,6 @@ class VirtualQueue:
 
 
 class VirtualMailbox(Mailbox):
-    """A mailbox whose reader is a task."""
-
     def __init__(self, world: VirtualScheduler) -> None:
         self._world = world
         self._mail: deque[Any] = deque()
@@ -234,8 +228,6 @@ class VirtualActorMailbox(VirtualMailbox, ActorMailbox):
 
 
 class VirtualGate:
-    """A `Gate` for one task that waits."""
-
     def __init__(self, world: VirtualScheduler) -> None:
         self._world = world
         self._is_free = True
@@ -286,8 +278,6 @@ class VirtualLoopReply(LoopReply):
 
 
 class VirtualCall:
-    """A `Timer` of a `VirtualClock`."""
-
     def __init__(self, clock: VirtualClock, call: Callable[[], object]) -> None:
         self._clock = clock
         self._call: Callable[[], object] | None = call
@@ -312,7 +302,6 @@ class VirtualClock:
 
     @property
     def is_going(self) -> bool:
-        """Whether it still makes calls."""
         return self._process.is_alive and not self._stopped
 
     def now(self) -> Instant:
@@ -341,7 +330,6 @@ class VirtualClock:
         self._jumped.append(call)
 
     def jumped(self, seconds: Seconds) -> None:
-        """Tell whoever wants to know that wall time was stepped."""
         for call in self._jumped if self.is_going else ():
             call(seconds)
 

@@ -55,9 +55,7 @@ class Process:
         number: 1, 2, ... as its member of the simulation has it in every life.
         pid: the same, and another for a forked child.
         parent: whose death is its own too.
-        is_fork: whether it is a handler's forked child.
         boots: the runtimes that live in it.
-        signal_handlers: what it has called at which signal.
         is_alive: whether it, and whoever started it, has not been killed.
     """
 
@@ -77,7 +75,6 @@ class Process:
             self.parent._children.append(self)
 
     def signal(self, number: int, call: Any) -> Any:
-        """Have something called at a signal, as `Environment.signal` does; return what was called before."""
         before, self.signal_handlers[number] = self.signal_handlers.get(number, SIG_DFL), call
         return before
 
@@ -129,17 +126,11 @@ class Task:
 
     @property
     def is_dead(self) -> bool:
-        """Whether it will never run again."""
         return self.is_over or not self.process.is_alive
 
 
 class VirtualScheduler:
-    """One flow of time, in which a seeded choice decides who runs next.
-
-    Args:
-        chance: picks who runs next, and whatever else is left to chance.
-        start: wall time at the beginning.
-    """
+    """One flow of time, in which `chance` decides who runs next. `start` is wall time at the beginning."""
 
     def __init__(self, chance: random.Random, start: Instant) -> None:
         self.chance = chance
@@ -165,7 +156,6 @@ class VirtualScheduler:
 
     @property
     def now(self) -> Instant:
-        """Wall time."""
         return self.offset + self.elapsed
 
     @property
@@ -194,7 +184,6 @@ class VirtualScheduler:
         return lambda: signal.getsignal(signal.SIGINT) is heed and signal.signal(signal.SIGINT, before)
 
     def spawn(self, run: Callable[[], object], name: str, process: Process) -> Task:
-        """Have something run beside the others."""
         task = Task(lambda: self._live(task, run), name, process, self._hub)
         self._tasks[task] = None
         self._ready.append(task)
@@ -238,13 +227,11 @@ class VirtualScheduler:
             seconds = None if seconds is None else due - self.elapsed
 
     def sleep(self, seconds: Seconds) -> None:
-        """Wait so long, whatever happens."""
         until = self.elapsed + seconds
         while self.elapsed < until:
             self.park(until - self.elapsed)
 
     def wake(self, task: Task | None) -> None:
-        """Let a task that is parked go on."""
         if task is not None and task.waiting:
             task.waiting, task.woken = False, True
             self._ready.append(task)
@@ -309,10 +296,6 @@ class VirtualScheduler:
         self.current = self._main
 
     def check_thread(self) -> None:
-        """
-        Raises:
-            UsageError: this is not the thread that made the world.
-        """
         if threading.get_ident() != self._thread:
             raise UsageError(
                 "expected a call from the thread that made this simulated runtime, as Inline's is, not another. "
@@ -350,7 +333,6 @@ class VirtualScheduler:
 
     @property
     def reading(self) -> Reading:
-        """Wall time, and what tells a step of it from time that has passed."""
         return Reading(self.now, self.count, self.offset - self.asleep)
 
     def step_clock(self, seconds: Seconds, *, asleep: bool = False) -> None:
