@@ -26,15 +26,7 @@ LOOK_SECONDS = 0.5
 
 def run_anew(command: Sequence[str], drain: Seconds | None) -> None:
     """Run a worker until a signal comes, and start it anew at a SIGHUP, and whenever a Python file below the current
-    folder has changed.
-
-    Args:
-        command: starts a worker that takes `--drain`.
-        drain: how many seconds its jobs may finish; None for a moment.
-
-    Raises:
-        MissingExtra: watchfiles is not installed.
-    """
+    folder has changed. `command` starts a worker that takes `--drain`."""
     try:
         from watchfiles import PythonFilter, watch
     except ImportError as error:
@@ -82,7 +74,6 @@ class _Worker:
         self.stop()
 
     def is_set(self) -> bool:
-        """Whether a signal has come."""
         return self._is_told
 
     def is_asked_anew(self) -> bool:
@@ -91,12 +82,10 @@ class _Worker:
         return is_asked
 
     def start(self) -> None:
-        """Start a worker, unless a signal has come."""
         if not self._is_told:
             self._process = subprocess.Popen(self._command)
 
     def stop(self) -> None:
-        """Stop the worker, if it has not ended."""
         process = self._process
         if process is None:
             return

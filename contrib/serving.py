@@ -6,11 +6,7 @@ from ..api.runtime import Runtime
 
 
 def work_from_now_on(runtime: Runtime) -> None:
-    """Start, also where a call has started a producer already.
-
-    Raises:
-        UsageError, StoreError, StoreUnavailable: as `Runtime.start`.
-    """
+    """Start, also where a call has started a producer already."""
     with runtime.current_boot.lock:
         if runtime.boot is not None and not runtime.boot.share.works:
             runtime.stop()

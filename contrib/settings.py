@@ -17,11 +17,5 @@ OPTIONS = tuple(name.upper() for name in (*options_of(Runtime), *Limits.__slots_
 
 
 def check_option(name: str, value: Any) -> None:
-    """
-    Args:
-        name: in capitals.
-
-    Raises:
-        UsageError: `Runtime` has no such option, or cannot be made with this value.
-    """
+    """Refuse an option, named in capitals, that `Runtime` does not have, or cannot be made with."""
     Runtime(**{"store": ":memory:", name.lower(): value})

@@ -26,13 +26,7 @@ TOLD_SECONDS = 0.25
 async def told(
     pages: Generator[PageContent, None, None], render: Callable[[PageContent], str], monotonic: Callable[[], Seconds]
 ) -> AsyncIterator[bytes]:
-    """The stream to the browser.
-
-    Args:
-        pages: does something between one page and the next.
-        render: makes HTML of a page.
-        monotonic: the time that only passes.
-    """
+    """The stream to the browser. Between one page and the next, `pages` does something."""
     loop = asyncio.get_running_loop()
     # All of it on one thread: what is opened for the first step belongs to the thread that takes it.
     thread = ThreadPoolExecutor(1, "page")
@@ -74,10 +68,6 @@ class Live:
     Args:
         watch: gives, for as long as it is open, something that tells the store's state now from another.
         version: gives a text that is another one after the store has changed, whoever is told it.
-        monotonic, sleep: what time it is, and how to wait.
-
-    Attributes:
-        version: the one that was given.
     """
 
     def __init__(
@@ -99,7 +89,6 @@ class Live:
 
     @property
     def listeners(self) -> int:
-        """How many streams are open."""
         return self._listeners
 
     def note_cost(self, seconds: float) -> None:
@@ -107,11 +96,7 @@ class Live:
         self._cost += (seconds - self._cost) / 4
 
     async def stream(self, seen: str | None = None) -> AsyncIterator[bytes]:
-        """The stream to one browser: an event for each change, but not more often than is good.
-
-        Args:
-            seen: the version that it has; None if it has not said that.
-        """
+        """The stream to one browser, which shows the version `seen`: an event for each change, but not too often."""
         with self._watched() as state:
             # Each time the version is asked first: what comes between the two is told twice, and not never.
             version, now = self.version(), state()

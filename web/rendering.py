@@ -21,12 +21,7 @@ WIDTH, HEIGHT = 720, 120
 
 
 def columns(series: Mapping[str, Sequence[float]], labels: Sequence[str], *, title: str) -> str:
-    """Stacked columns, one a label, each with what it stands for as its title.
-
-    Args:
-        series: by name, which is also the class of its bars, from the bottom up.
-        labels: what the columns stand for, as many as each series has values.
-    """
+    """Stacked columns, one for each label, from the bottom up. The name of a series is also the class of its bars."""
     count = len(labels)
     tops = [sum(values[at] for values in series.values()) for at in range(count)]
     most = max(tops, default=0.0) or 1.0
@@ -51,7 +46,6 @@ def columns(series: Mapping[str, Sequence[float]], labels: Sequence[str], *, tit
 
 
 def sparkline(values: Sequence[float], *, title: str) -> str:
-    """A small line."""
     if not values:
         return ""
     most = max(values) or 1.0
@@ -64,7 +58,6 @@ def sparkline(values: Sequence[float], *, title: str) -> str:
 
 
 def number(value: float) -> str:
-    """A number as people read it."""
     return f"{value:,.0f}" if value == int(value) else f"{value:,.1f}"
 
 
@@ -78,11 +71,7 @@ KINDS = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8
 
 
 def rendered(request: Request, visitor: Visitor | None, page: PageContent, *, live: str = "") -> str:
-    """A page as HTML.
-
-    Args:
-        live: the address of its stream, if it has one.
-    """
+    """A page as HTML. `live` is the address of its stream, if it has one."""
     template = _environment().get_template(page.template)
     text: str = template.render(
         page=page,
@@ -100,19 +89,11 @@ def rendered(request: Request, visitor: Visitor | None, page: PageContent, *, li
 
 
 def check_renders() -> None:
-    """
-    Raises:
-        MissingExtra: pages cannot be made.
-    """
     _environment()
 
 
 def static_file(name: str, known: str | None) -> Response:
-    """A stylesheet or script. A browser keeps it for a year: its address changes when it does.
-
-    Args:
-        known: the version that the browser has.
-    """
+    """A stylesheet or script. A browser keeps it for a year: its address changes when it does."""
     kind = KINDS.get(name.rpartition(".")[2])
     if kind is None or "/" in name or (content := _content(name)) is None:
         raise NotThere(f"no file {name!r}")
@@ -182,11 +163,9 @@ def _plural(count: int, one: str) -> str:
 
 
 def _pretty(value: Any) -> str:
-    """Data as JSON that people can read."""
     return json.dumps(value, indent=2, ensure_ascii=False)
 
 
 def _progress(report: Any) -> str:
-    """How far a job is, in words."""
     total = "" if report.get("total") is None else f" of {report['total']:g}"
     return f"{report['done']:g}{total} {report.get('note') or ''}".strip()

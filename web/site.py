@@ -72,8 +72,7 @@ def forged(request: Request) -> str | None:
 def strange_host(request: Request, hosts: Collection[str] | None) -> str | None:
     """Why a request was made under a name that is not the server's, as a rebound DNS name would; None if it is known.
 
-    Args:
-        hosts: the names that are known, without ports; None if the web framework sees to that.
+    `hosts` is None if the web framework checks the name.
     """
     if hosts is None or _name(request.host) in hosts:
         return None
@@ -278,7 +277,6 @@ class Site:
 
 
 def _refusal(error: Exception) -> PageContent:
-    """An error as a page."""
     if not isinstance(error, REFUSALS):
         return PageContent("error.html", "The page has failed", {"status": 500, "says": _failed(error)})
     match error:

@@ -25,7 +25,6 @@ class LamplighterConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Called by Django."""
         checks.register(check_settings, "lamplighter")
         post_migrate.connect(_make_tables, sender=self)
         if works_in_web():

@@ -46,11 +46,7 @@ from ..settings import OPTIONS, WORK_IN, check_option
 
 class TransactionalSubmitter(Submitter):
     """Its calls follow the transactions of a database: inside of `transaction.atomic()`, jobs are queued, or marked as
-    done, if and only if that commits.
-
-    Args:
-        database: its alias; None while the settings are wrong.
-    """
+    done, if and only if that commits. `database` is its alias; None while the settings are wrong."""
 
     def __init__(self, runtime: DjangoRuntime, database: str | None) -> None:
         super().__init__(runtime.current_boot)
@@ -77,11 +73,8 @@ class TransactionalSubmitter(Submitter):
             transaction.on_commit(partial(super().settle, job, result, kept, None), using=open_one.alias)
 
     def _transaction_of(self, connection: Any) -> BaseDatabaseWrapper | None:
-        """The connection of Django's that is in `atomic` here, if a call is to follow it.
-
-        Args:
-            connection: what the call was given as `connection=`; the store refuses one that is not its own.
-        """
+        """Django's connection that is in `atomic` here, if a call is to follow it. `connection` is the call's argument;
+        the store refuses one that is not its own."""
         if self._database is None:
             return None
         own: BaseDatabaseWrapper = connections[self._database]
@@ -89,7 +82,6 @@ class TransactionalSubmitter(Submitter):
         return own if is_meant and self._is_open(own) else None
 
     def _is_open(self, connection: BaseDatabaseWrapper) -> bool:
-        """Whether a transaction is under way."""
         return connection.in_atomic_block
 
     def _is_own(self, connection: BaseDatabaseWrapper) -> bool:
@@ -167,11 +159,7 @@ class TransactionalSubmitter(Submitter):
 
 
 def _check_tables(connection: BaseDatabaseWrapper) -> None:
-    """A start makes the tables, or brings them up to date; in a transaction there is none.
-
-    Raises:
-        StoreError: they have to be made before.
-    """
+    """A start makes the tables, or updates them. In a transaction there is no start, so they must be there."""
     version = read_version(connection.connection)
     if version != VERSION:
         raise StoreError(
@@ -181,7 +169,6 @@ def _check_tables(connection: BaseDatabaseWrapper) -> None:
 
 
 def _inner(connection: Any) -> Any:
-    """The connection behind `django.db.connection`."""
     return connections[connection.alias] if isinstance(connection, ConnectionProxy) else connection
 
 
@@ -276,7 +263,6 @@ class ConnectionCarrier(Carrier):
 
     @contextmanager
     def around(self, job: Job[Any]) -> Iterator[None]:
-        """Called by the runtime."""
         _close()
         try:
             yield
@@ -298,7 +284,6 @@ _made: DjangoRuntime | None = None
 
 
 def configured_runtime() -> DjangoRuntime:
-    """The runtime of `settings.LAMPLIGHTER`."""
     global _made  # noqa: PLW0603 (settings are read once, and a process has one runtime)
     if _made is not None:
         # Without the lock, which another thread may hold at the moment of a fork.
@@ -388,12 +373,7 @@ class DjangoRuntime(Runtime):
             self._has_discovered = True
 
     def prepare(self) -> None:
-        """Before a process that runs nothing queues its first job.
-
-        Raises:
-            ImproperlyConfigured: the settings are wrong.
-            NotStarted: this is a test, whose jobs would go to the store of the settings.
-        """
+        """Before a process that runs nothing queues its first job. Refused in a test: the store is the real one."""
         self.discover()
         if is_test():
             raise NotStarted(
@@ -402,7 +382,6 @@ class DjangoRuntime(Runtime):
             )
 
     def new_store(self) -> Store:
-        """The store, which is not open."""
         return self._store()
 
     def checks(self, corr: str | None) -> JobChecks:
@@ -426,11 +405,7 @@ class DjangoRuntime(Runtime):
         return connection.vendor == "sqlite" and self.path is not None and os.path.realpath(str(name)) == self.path
 
     def _check_lock(self) -> None:
-        """A transaction that has begun with IMMEDIATE holds the lock on the store's file until it ends.
-
-        Raises:
-            UsageError: it is this thread's own.
-        """
+        """Refuse to wait for this thread's own transaction: with IMMEDIATE it locks the store's file until it ends."""
         own: BaseDatabaseWrapper = connections[self._database]
         if own.in_atomic_block and begins_by_locking(own) and self.is_on(own):
             raise UsageError(

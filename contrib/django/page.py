@@ -22,7 +22,6 @@ from .configured import begins_by_locking, configured_runtime, database, problem
 
 
 def check_settings(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
-    """Called by Django's check framework."""
     wrong = list(problems())
     if wrong:
         return [Error(problem, id="lamplighter.E001") for problem in wrong]

@@ -44,12 +44,7 @@ ENDPOINT = "lamplighter"
 def mount(app: Flask, runtime: Runtime, place: str, who: Any) -> None:
     """Have the page at a path of an application.
 
-    Args:
-        place: such as `/jobs`.
-        who: is called within the request, so that it may ask `flask.session` or `current_user`.
-
-    Raises:
-        UsageError: see `dashboard`.
+    `who` is called within the request, so that it may ask `flask.session` or `current_user`.
     """
     if not place.startswith("/") or place == "/":
         raise UsageError(f"expected dashboard to be a path such as '/jobs', got: {shown(place)}")
@@ -114,11 +109,6 @@ KNOWN = ("STORE", "WORK_IN", *OPTIONS)
 
 
 def runtime_options(app: Flask) -> dict[str, Any]:
-    """The arguments of `Runtime`.
-
-    Raises:
-        UsageError: a setting is missing, unknown or wrong; the message names it.
-    """
     given = {key.removeprefix(PREFIX): value for key, value in app.config.items() if key.startswith(PREFIX)}
     if unknown := given.keys() - set(KNOWN):
         known = [PREFIX + name for name in KNOWN]
@@ -136,11 +126,7 @@ def runtime_options(app: Flask) -> dict[str, Any]:
 
 
 def works_in_web(app: Flask) -> bool:
-    """Whether the processes that serve requests run jobs.
-
-    Raises:
-        UsageError: the setting is something else.
-    """
+    """Whether the processes that serve requests run jobs."""
     where: str = check_one_of(app.config.get(f"{PREFIX}WORK_IN", "worker"), f"{PREFIX}WORK_IN", WORK_IN)
     return where == "web"
 
@@ -170,12 +156,7 @@ class DeclaringSubmitter(Submitter):
 
 
 class Starting:
-    """Starts the runtime in the processes that need it, and stops it where they end.
-
-    Args:
-        works_in_web: whether a process that serves requests runs jobs too.
-        is_in_memory: whether no other process sees the store.
-    """
+    """Starts the runtime in the processes that need it, and stops it where they end."""
 
     def __init__(self, app: Flask, runtime: Runtime, *, works_in_web: bool, is_in_memory: bool) -> None:
         self._app = app
@@ -201,12 +182,7 @@ class Starting:
         self._tried_in = pid
 
     def on_demand(self) -> None:
-        """Before the first call that needs a runtime.
-
-        Raises:
-            NotStarted: this is a test, whose jobs would go to a store that other tests may use.
-            UsageError, StoreError, StoreUnavailable: as `Runtime.start`.
-        """
+        """Before the first call that needs a runtime. Refused in a test: other tests may use the store."""
         if self._app.testing:
             raise NotStarted(
                 "expected a test to start the runtime itself, got a call while it does not run: use "
@@ -320,7 +296,6 @@ class AppContext(Carrier):
         self._app = app
 
     def around(self, job: Job[Any]) -> AbstractContextManager[Any]:
-        """Called by the runtime."""
         return self._app.app_context()
 
 

@@ -29,13 +29,7 @@ Answer = dict[str, Any]
 
 
 def answer(summary: str, found: Any, *, next: str | None = None) -> Answer:
-    """An answer.
-
-    Args:
-        summary: one line of our own words and of numbers.
-        found: views, as programs get them.
-        next: where to go on, if there is more.
-    """
+    """An answer. `summary` has only words of our own and numbers; `next` says where to go on."""
     said = {"summary": summary, "note": NOTE, "untrusted": decode(encode_own(found))}
     return said if next is None else {**said, "next": next}
 
@@ -50,20 +44,12 @@ def some(items: Any) -> tuple[list[Any], str]:
 Right = Literal["requeue", "cancel", "pause"]
 
 RIGHTS: tuple[Right, ...] = ("requeue", "cancel", "pause")
-"""The acts that can be allowed."""
-
 JOBS_MAX = 100
-"""The most jobs of one call."""
-
 BY_CHARACTERS_MAX = 100
 
 
 class ActingTools:
-    """Acts on a store for a model; each method but `tools` is what a tool does.
-
-    Args:
-        address: the path of a store's file.
-    """
+    """Acts on a store for a model; each method but `tools` is what a tool does."""
 
     def __init__(self, address: str) -> None:
         self._address = address
@@ -100,21 +86,13 @@ class ActingTools:
 
 
 def _reason(text: str) -> str:
-    """
-    Raises:
-        UsageError: there is none.
-    """
     if not text.strip():
         raise UsageError("expected a reason, which stands in the log, got none; nothing was done")
     return text.strip()
 
 
 def rights_of(text: str) -> Collection[Right]:
-    """The rights that a list with commas names.
-
-    Raises:
-        UsageError: one of them is none.
-    """
+    """The rights that a list with commas names."""
     known: Mapping[str, Any] = {right: right for right in RIGHTS}
     wanted = [word.strip() for word in text.split(",") if word.strip()]
     unknown = [word for word in wanted if word not in known]
@@ -127,12 +105,8 @@ class ReadingTools:
     """Looks at a store for a model; each method is a tool, and its docstring is what the model reads of it.
 
     Args:
-        address: the path of a store's file.
         logs: log files of its runtimes, of which `job` tells a story.
         shows_data: whether data, results and progress of jobs are told.
-
-    Raises:
-        NotSupported: the store is on a server.
     """
 
     def __init__(self, address: str, *, logs: Sequence[str] = (), shows_data: bool = False) -> None:
@@ -142,7 +116,6 @@ class ReadingTools:
 
     @property
     def tools(self) -> Sequence[Any]:
-        """All of them."""
         return (self.overview, self.find_jobs, self.job, self.errors, self.schedule, self.runtimes, self.doctor)
 
     def overview(self) -> Answer:
@@ -253,16 +226,10 @@ class ReadingTools:
 
 
 def _fields(view: Any) -> dict[str, Any]:
-    """The fields of a view."""
     return {field.name: getattr(view, field.name) for field in fields(view)}
 
 
 def _instant(name: str, text: str | None) -> float | None:
-    """An instant that a model has written.
-
-    Raises:
-        UsageError: it is none.
-    """
     if text is None:
         return None
     try:
@@ -293,17 +260,7 @@ ACTS = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_h
 def server_of(
     address: str, *, logs: Sequence[str] = (), shows_data: bool = False, allowed: Collection[Right] = ()
 ) -> MCPServer[Any]:
-    """The server over a store.
-
-    Args:
-        address: the path of its file.
-        logs: log files of its runtimes.
-        shows_data: whether data, results and progress of jobs are told.
-        allowed: what may be done; without that there are only tools that look.
-
-    Raises:
-        NotSupported: the store is on a server.
-    """
+    """The server over a store. Without `allowed` acts there are only tools that look."""
     server: MCPServer[Any] = MCPServer("lamplighter", instructions=INSTRUCTIONS, log_level="WARNING")
     for tool in ReadingTools(address, logs=logs, shows_data=shows_data).tools:
         server.tool(annotations=LOOKS)(_told(tool))

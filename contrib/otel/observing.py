@@ -21,11 +21,7 @@ Attributes = dict[str, str]
 
 
 class Measures:
-    """The instruments of a carrier.
-
-    Args:
-        meter_provider: OpenTelemetry's own is the global one.
-    """
+    """The instruments of a carrier."""
 
     def __init__(self, meter_provider: MeterProvider | None) -> None:
         meter = get_meter("lamplighter", __version__, meter_provider, SCHEMA_URL)
@@ -53,11 +49,7 @@ class Measures:
         )
 
     def queued(self, jobs: Sequence[Job[object]], began: Seconds, error: BaseException | None) -> None:
-        """A call has queued jobs, or has raised.
-
-        Args:
-            began: by `now`.
-        """
+        """A call has queued jobs, or has raised. `began` is a time of `now`."""
         names = Counter(job.name for job in jobs)
         attributes = {**operation("queue", "send"), **_wrong(error)}
         for name, count in names.items():
@@ -66,19 +58,13 @@ class Measures:
         self._queueing.record(self.now() - began, {**attributes, **of_all})
 
     def begun(self, job: Job[object]) -> None:
-        """An attempt begins."""
         attributes = {**operation("process", "process"), DESTINATION: job.name}
         self._consumed.add(1, attributes)
         if job.record.claimed_at is not None:
             self._waiting.record(max(0.0, job.record.claimed_at - job.record.run_at), attributes)
 
     def ended(self, job: Job[object], began: Seconds, error_type: str | None) -> None:
-        """An attempt has ended.
-
-        Args:
-            began: by `now`.
-            error_type: what went wrong, if anything did.
-        """
+        """An attempt has ended. `began` is a time of `now`."""
         wrong = {} if error_type is None else {ERROR: error_type}
         self._running.record(self.now() - began, {**operation("process", "process"), DESTINATION: job.name, **wrong})
 

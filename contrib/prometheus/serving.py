@@ -14,11 +14,7 @@ from .collector import LamplighterCollector, families
 
 
 def text_of(collector: LamplighterCollector) -> str:
-    """The answer to a scrape.
-
-    Raises:
-        StoreUnavailable, StoreError: the store cannot be read.
-    """
+    """The answer to a scrape."""
     text: str = generate_latest(_registry(collector)).decode()
     return text
 
@@ -32,11 +28,7 @@ def scraped(found: Sequence[Metric]) -> tuple[str, bytes]:
 def served(collector: LamplighterCollector, host: str, port: int) -> Iterator[tuple[int, Callable[[], None]]]:
     """For as long as the block lasts, whoever scrapes is answered; at which port, and what waits until that ends.
 
-    Args:
-        port: 0 for any that is free.
-
-    Raises:
-        UsageError: nobody can listen there.
+    `port` is 0 for any that is free.
     """
     try:
         server, thread = start_http_server(port, addr=host, registry=_registry(collector))
@@ -56,7 +48,6 @@ class _Found:
         self._found = found
 
     def collect(self) -> Iterator[Any]:
-        """Called by the registry."""
         yield from families(self._found)
 
 

@@ -77,7 +77,6 @@ async def _body(receive: Receive) -> bytes:
 
 
 async def _stream(stream: Callable[[], Any], receive: Receive, send: Send) -> None:
-    """Send what comes until the browser leaves."""
     sending = asyncio.ensure_future(_send_all(stream(), send))
     leaving = asyncio.ensure_future(_left(receive))
     try:

@@ -17,8 +17,6 @@ RIGHTS: Mapping[str, Right] = {"requeue": "requeue", "cancel": "cancel"}
 
 
 class Form:
-    """The fields that a form has sent."""
-
     def __init__(self, visit: PageVisit) -> None:
         self._fields = visit.request.form()
         self._visit = visit
@@ -29,16 +27,10 @@ class Form:
         return self._fields.get(name, [""])[-1]
 
     def all(self, name: str) -> list[str]:
-        """A field that may be there several times."""
         return self._fields.get(name, [])
 
     def choice(self, name: str, rights: Mapping[str, Right]) -> str:
-        """The act that is asked for, if the visitor may.
-
-        Raises:
-            UsageError: it is nothing that can be done here.
-            PageRefused: the visitor may not.
-        """
+        """The act that is asked for, if it can be done here and the visitor may."""
         chosen = self.one(name)
         if chosen not in rights:
             raise UsageError(f"expected {name} to be one of {', '.join(rights)}, got: {shown(chosen)}")
@@ -47,11 +39,6 @@ class Form:
         return chosen
 
     def number(self, name: str) -> float:
-        """A number.
-
-        Raises:
-            UsageError: it is none.
-        """
         try:
             number = float(self.one(name))
         except ValueError:
@@ -62,11 +49,9 @@ class Form:
 
 
 VIA = "web"
-"""As the log calls the page."""
 
 
 def on_job(visit: PageVisit) -> Response:
-    """Requeue or cancel a job."""
     form = Form(visit)
     job_id = form.one("id")
     if form.choice("action", RIGHTS) == "requeue":
@@ -77,7 +62,6 @@ def on_job(visit: PageVisit) -> Response:
 
 
 def on_name(visit: PageVisit) -> Response:
-    """Pause or resume a name."""
     form = Form(visit)
     name = form.one("name")
     if form.choice("action", dict.fromkeys(("pause", "resume"), "pause")) == "pause":
@@ -88,7 +72,6 @@ def on_name(visit: PageVisit) -> Response:
 
 
 def on_schedule(visit: PageVisit) -> Response:
-    """Pause, resume, run or remove a schedule."""
     form = Form(visit)
     schedule_id = form.one("id")
     match form.choice("action", dict.fromkeys(("pause", "resume", "run", "remove"), "schedule")):
@@ -106,7 +89,6 @@ def on_schedule(visit: PageVisit) -> Response:
 
 
 def on_runtime(visit: PageVisit) -> Response:
-    """Have a runtime claim nothing more, or go on."""
     form = Form(visit)
     verb = form.choice("action", dict.fromkeys(("quiet", "go"), "quiet"))
     boot = runtime_of(visit, form.one("boot")).record.boot

@@ -13,7 +13,6 @@ TONES: dict[Level, str] = {"ok": "green", "note": "quiet", "unknown": "quiet", "
 
 
 def doctor(visit: PageVisit) -> PageContent:
-    """All that the checks have found, the worst first."""
     found = visit.examined()
     more = {"findings": found.worst_first, "tones": TONES, "counts": found.counts}
     return PageContent("doctor.html", "Doctor", found, more, refresh_seconds=REFRESH_SECONDS)

@@ -9,12 +9,10 @@ SAMPLES = 20
 
 
 def errors(visit: PageVisit) -> PageContent:
-    """The failures, the most frequent first."""
     return PageContent("errors.html", "Errors", visit.inspector.errors())
 
 
 def group(visit: PageVisit) -> PageContent:
-    """One of these."""
     found, jobs = visit.inspector.failed_in(visit.rest, limit=SAMPLES)
     if found is None:
         raise NotThere(f"no failures {visit.rest!r}: their jobs were requeued, or are gone")

@@ -16,27 +16,18 @@ PAGE_JOBS = 50
 
 
 class Fact(NamedTuple):
-    """Something to know of a job.
-
-    Attributes:
-        is_instant: whether the value is an instant.
-    """
-
     name: str
     value: Any
     is_instant: bool = False
 
 
 class Tab(NamedTuple):
-    """A state, and where the search leads with it."""
-
     name: str
     link: str
     is_here: bool
 
 
 def jobs(visit: PageVisit) -> PageContent:
-    """Those that match the search in the address, the newest first."""
     text = visit.one("q")
     query = visit.search(text)
     with visit.searching() if text else nullcontext():
@@ -46,7 +37,6 @@ def jobs(visit: PageVisit) -> PageContent:
 
 
 def job(visit: PageVisit) -> PageContent:
-    """One, with all that is known of it."""
     found = visit.inspector.job(visit.rest)
     job = found.job
     more = {

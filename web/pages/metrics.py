@@ -9,11 +9,6 @@ from .page import PageVisit
 
 
 def metrics(visit: PageVisit) -> Response:
-    """All metrics of the store.
-
-    Raises:
-        MissingExtra: what speaks to a Prometheus is not installed.
-    """
     # Imported only here: the page needs no Prometheus.
     from ...contrib.prometheus.serving import scraped
 

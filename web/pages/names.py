@@ -26,7 +26,6 @@ def names(visit: PageVisit) -> PageContent:
 
 
 def name(visit: PageVisit) -> PageContent:
-    """One of them, and who takes its jobs."""
     found = visit.inspector.name(visit.rest)
     if found is None:
         raise NotThere(f"no name {visit.rest!r}: no job of it is here, and nobody has a handler for it")

@@ -13,12 +13,7 @@ from .page import PageContent, PageVisit
 
 
 class ChartSpan(NamedTuple):
-    """How far back the chart goes.
-
-    Attributes:
-        unit: how many seconds a column stands for.
-        says: how it is called.
-    """
+    """How far back the chart goes. One column stands for `unit` seconds."""
 
     unit: int
     seconds: int
@@ -31,7 +26,6 @@ SPANS = {
     "24h": ChartSpan(HOUR, 86_400, "in the last 24 hours", "%H:%M"),
     "7d": ChartSpan(HOUR, 7 * 86_400, "in the last 7 days", "%d %b %H:%M"),
 }
-"""The choices."""
 
 WORST = 3
 """So many of the doctor's findings are shown: what somebody must do something about."""

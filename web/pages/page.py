@@ -86,10 +86,7 @@ class PageVisit(NamedTuple):
 
     Attributes:
         rest: what follows the route in the path, such as a job's id.
-        look: what the visitor may see.
-        operator: acts in the visitor's name.
         place: the store that is looked at, and who works on it.
-        monotonic: the time that only passes.
         trace_url: where a trace is shown, with `{trace_id}` in it.
         examined: what the doctor has found, not long ago.
         searching: held while jobs are searched or counted; raises `PageRefused` where others do so for too long.
@@ -108,7 +105,6 @@ class PageVisit(NamedTuple):
 
     @property
     def now(self) -> Instant:
-        """Wall time."""
         return self.place.now()
 
     @property
@@ -129,28 +125,20 @@ class PageVisit(NamedTuple):
         return [NOTICES[said]] if said in NOTICES else []
 
     def back(self, page: str, name: str, said: str) -> Response:
-        """See the page of one thing, which says what was done: one of the `NOTICES`."""
         to = self.request.path_of(page, name)
         return redirect(f"{to}{'&' if '?' in to else '?'}{urlencode({'said': said})}")
 
     def jobs_of(self, query: str) -> str:
-        """The address of the jobs that match a search."""
         return self.request.link("/jobs", q=query)
 
     def search(self, text: str) -> JobQuery:
-        """The terms of a search.
-
-        Raises:
-            UsageError: it cannot be read.
-            PageRefused: it is for what the visitor may not see, which could be guessed by what it finds.
-        """
+        """The terms of a search. Refused if its results would let a visitor guess what they may not see."""
         query = parse_query(text, self.now)
         if query.data and not self.may("data"):
             raise PageRefused(403, f"{self.visitor.name} may not search what jobs carry")
         return query
 
     def may(self, right: Right) -> bool:
-        """Whether the visitor may do this."""
         return right in self.visitor.may
 
 
@@ -159,8 +147,6 @@ class PageContent:
     """A page before it is HTML or JSON.
 
     Attributes:
-        template: which of `templates/` shows it.
-        title: what the browser's tab says.
         model: what it shows; also what programs get.
         more: what only the template needs.
         refresh_seconds: how often it changes though nothing in the store does; None for never.

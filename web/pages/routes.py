@@ -29,7 +29,6 @@ class Route(NamedTuple):
 
 
 def _pages(path: str, all_of_them: Handler, one: Handler) -> tuple[Route, Route]:
-    """A page that lists things, and the page of one of them."""
     return Route("GET", path, all_of_them), Route("GET", f"{path}/", one)
 
 
@@ -51,12 +50,7 @@ ROUTES = (
 
 
 def route_of(request: Request) -> tuple[Route, str]:
-    """The route of a request, and what follows it in the path.
-
-    Raises:
-        NotThere: there is no such page.
-        PageRefused: there is, but not by this method.
-    """
+    """The route of a request, if there is one for its method, and what follows it in the path."""
     at, method = request.path, "GET" if request.method == "HEAD" else request.method
     found = [route for route in ROUTES if _is_at(route, at)]
     if not found:

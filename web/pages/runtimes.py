@@ -13,7 +13,6 @@ REFRESH_SECONDS = 1
 
 
 def runtimes(visit: PageVisit) -> PageContent:
-    """All of them."""
     boots = visit.place.runtimes.all()
     views = {boot.record.boot: boot.view for boot in boots if boot.view is not None}
     model = {"boots": visit.inspector.boots(), "views": views}
@@ -21,7 +20,6 @@ def runtimes(visit: PageVisit) -> PageContent:
 
 
 def runtime(visit: PageVisit) -> PageContent:
-    """One of them, with its actors, its jobs and its threads."""
     found = runtime_of(visit, visit.rest)
     boot = found.record.boot
     more = {"seen": found, "stacks": _stacks(visit, boot) if visit.one("stacks") else None, "notices": visit.notices}
@@ -29,11 +27,6 @@ def runtime(visit: PageVisit) -> PageContent:
 
 
 def runtime_of(visit: PageVisit, boot: str) -> SeenBoot:
-    """The runtime of an id.
-
-    Raises:
-        NotThere: none of the store has it.
-    """
     found = visit.place.runtimes.one(boot)
     if found is None:
         raise NotThere(f"no runtime {boot!r} on the store: it has stopped, or was found dead")

@@ -12,7 +12,6 @@ SLOTS_SHOWN_MAX = 200
 
 
 def schedules(visit: PageVisit) -> PageContent:
-    """All of them, by their ids."""
     after = visit.one("after") or None
     found = visit.inspector.schedules(limit=LISTED_MAX, after=after)
     more = {"next": found[-1].id if len(found) == LISTED_MAX else None}
@@ -20,7 +19,6 @@ def schedules(visit: PageVisit) -> PageContent:
 
 
 def schedule(visit: PageVisit) -> PageContent:
-    """One of them."""
     now = visit.now
     found = visit.inspector.schedule(visit.rest, since=now - SINCE_SECONDS, until=now)
     slots = list(reversed(found.slots))[:SLOTS_SHOWN_MAX]

@@ -1,6 +1,4 @@
-"""Acts on many jobs at once: how many they are is told and confirmed first, and then it is done, a write batch
-after the other.
-"""
+"""Acts on many jobs at once: their number is confirmed first, then they are done, one write batch after the other."""
 
 from __future__ import annotations
 
@@ -45,11 +43,7 @@ def on_jobs(visit: PageVisit) -> PageContent | PageProgress:
 
 
 def _chosen(visit: PageVisit, form: Form, action: Sweep, asked_at: Instant) -> Callable[[], Pages]:
-    """The search for the jobs that a form means.
-
-    Raises:
-        UsageError: it means none, or the search cannot be acted on.
-    """
+    """The search for the jobs that a form means."""
     match form.one("which"):
         case "matching":
             query = actionable(visit.search(form.one("q")), action, asked_at)
@@ -87,10 +81,7 @@ def _counted(visit: PageVisit, find: Callable[[], Pages]) -> Amount:
 
 
 def _check_number(form: Form, count: int) -> None:
-    """
-    Raises:
-        PageRefused: there are not as many jobs as somebody was shown, or has typed.
-    """
+    """Refuse to act on another number of jobs than somebody was shown, or has typed."""
     shown = int(form.number("shown"))
     if shown != count:
         raise PageRefused(409, f"expected {shown} jobs, as you were shown, got: {count}; nothing was done, look again")

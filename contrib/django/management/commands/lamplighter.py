@@ -16,12 +16,9 @@ from ...configured import configured_runtime
 
 
 class Command(BaseCommand):
-    """`manage.py lamplighter`."""
-
     help = "Lamplighter: do the jobs of this project."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Called by Django."""
         commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
         run = commands.add_parser("run", help="do jobs, and fire schedules, until SIGTERM, SIGINT or SIGHUP")
         run.add_argument("--only", action="append", metavar="NAME", help="do the jobs of this name; may be repeated")
@@ -31,7 +28,6 @@ class Command(BaseCommand):
         run.add_argument("--reload", action="store_true", help="start anew when the code has changed: for development")
 
     def handle(self, *args: Any, only: Sequence[str] | None, drain: float | None, reload: bool, **options: Any) -> None:
-        """Called by Django."""
         _show_jobs()
         runtime = configured_runtime()
         try:
