@@ -9,7 +9,6 @@ from ..errors import UsageError, shown
 from .ports import SERVER_SCHEMES
 
 STORES = 'a path, "sqlite:///path", ":memory:" or "amqp://user:password@host/vhost"'
-"""The types of a store's address."""
 
 
 def address_of(store: Any) -> str:

@@ -1,4 +1,4 @@
-"""Asking boots what only their memory knows, from outside: all of them at once, and none for longer than is said."""
+"""Ask boots, from outside, what only their memory knows: all boots at once, each within a time limit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..messages.controls import ANSWER_BYTES_MAX
 from .controls import PART_BYTES, short_path
 
 AGAIN_SECONDS = 0.01
-"""Between two tries to be heard by a boot before which too many stand."""
+"""Pause before connecting again to a boot whose queue of callers is full."""
 
 _PEER = struct.Struct("3i")
 """Linux' answer about the process at the other end: its number, user and group (unix(7))."""
@@ -24,9 +24,9 @@ class Heard(NamedTuple):
     """The outcome of a question.
 
     Attributes:
-        answer: the line that was answered; None if none was.
-        why: why not.
-        pid: the process that should have; None where it was not met, or the system does not say.
+        answer: one line, or None.
+        why: the reason for None.
+        pid: the process that listens there; None if nobody was connected or the system does not tell.
     """
 
     answer: bytes | None
@@ -42,13 +42,10 @@ def ask_all(
     *,
     is_stopped: Callable[[int], bool] = lambda pid: False,
 ) -> dict[str, Heard]:
-    """Ask every boot the same, at once.
+    """Ask every boot the same question, at once.
 
     Args:
-        sockets: where each boot answers.
-        question: a line.
-        timeout: how many seconds each has.
-        monotonic: the time that only passes.
+        timeout: seconds for each boot.
         is_stopped: whether a process cannot answer now: it is not waited for.
     """
     give_up_at = monotonic() + timeout
@@ -75,8 +72,6 @@ def ask_all(
 
 
 class _Call:
-    """One question to one boot."""
-
     def __init__(self, boot: str, path: Path, question: bytes) -> None:
         self.boot = boot
         self.pid: int | None = None
@@ -89,7 +84,7 @@ class _Call:
     def is_through(
         self, selector: selectors.BaseSelector, heard: dict[str, Heard], is_stopped: Callable[[int], bool]
     ) -> bool:
-        """Try to connect. False while too many others wait there."""
+        """Connect. False while the listener's queue is full."""
         try:
             with short_path(self._path) as path:
                 self.connection.connect(path)
@@ -106,7 +101,7 @@ class _Call:
         return True
 
     def go_on(self, selector: selectors.BaseSelector) -> Heard | None:
-        """Send or receive what can be. Returns the outcome, once it is known."""
+        """Send or receive what is possible now. Returns the outcome once it is known."""
         try:
             if self._unsent:
                 self._unsent = self._unsent[self.connection.send(self._unsent) :]
@@ -129,7 +124,6 @@ class _Call:
 
 
 def _peer(connection: socket.socket) -> int | None:
-    """The number of the process that listens at the other end, as this one would call it."""
     option = getattr(socket, "SO_PEERCRED", None)
     if option is None:
         return None

@@ -1,9 +1,8 @@
-"""A socket beside the store at which a boot answers what only its memory knows.
+"""A Unix socket beside the store at which a boot answers what only its memory knows.
 
-Somebody may ask because the boot hangs. So a thread of its own answers, which needs no actor, and which waits for
-nobody: it looks at all its callers together, and each has a second. While nobody asks, it sleeps without ever waking.
-
-A Unix stream socket, because it needs no port and goes with the permissions of the folder that the lock files are in.
+The boot may be asked because it hangs. So the socket has a thread that needs no actor and waits for no single caller:
+it serves all callers together, a second each. It needs no port, and has the permissions of the folder of the lock
+files.
 """
 
 from __future__ import annotations
@@ -25,45 +24,44 @@ if TYPE_CHECKING:
     from .ports import Answer, Notifier
 
 CONTROL = ".ctl"
-"""The end of the name of such a socket; it begins with its boot."""
+"""The suffix of the socket's file name, after the boot's id."""
 
 SOCKET_PATH_BYTES_MAX = 100
 """Linux takes 107, macOS 103 (unix(7))."""
 
 CALLERS_MAX = 64
-"""How many are heard at once; more wait until one of them is gone."""
+"""More callers wait until one of these has gone."""
 
 CALLER_SECONDS_MAX = 1.0
-"""How long a caller may take to ask, and to take each part of the answer."""
+"""The limit for sending the question, and for taking each part of the answer."""
 
 PART_BYTES = 256 * 1024
-"""How much is read or written at once."""
 
 
 class Controls(Protocol):
-    """How a boot is asked from outside. A simulation has its own, or none.
+    """How a boot is asked from outside. A simulation has its own implementation, or none.
 
     Attributes:
-        address: where; None while it cannot be asked.
+        address: None while the boot cannot be asked.
     """
 
     address: str | None
 
     def serve(self, answer: Answer, spawn: Callable[[Callable[[], None], str], object]) -> None:
-        """Answer from now on, on a thread of its own. Where that cannot be, `trouble` says why."""
+        """Answer from now on, on a thread of its own. If that fails, `trouble` says why."""
 
     def keep(self) -> None:
-        """Make sure that it can still be asked. Call it often: it costs next to nothing."""
+        """Make sure that the boot can still be asked. Call it often: it costs next to nothing."""
 
     def trouble(self) -> str | None:
-        """Why it cannot be asked, or could not for a while, once; None when there is nothing new to say."""
+        """Why the boot cannot be asked, or could not for a while; each reason is returned once, otherwise None."""
 
     def close(self) -> None:
-        """Answer no more."""
+        """Stop answering."""
 
 
 class NoControls:
-    """For a boot that nobody outside of its process can reach."""
+    """For a boot that is reachable only inside its process."""
 
     address: str | None = None
 
@@ -81,7 +79,7 @@ class NoControls:
 
 
 class ServerControls:
-    """By the server that the store is in, and the connection to it that the store has anyway."""
+    """Controls over the connection that the store has to its server."""
 
     def __init__(self, notifier: Notifier) -> None:
         self.address: str | None = None
@@ -101,11 +99,7 @@ class ServerControls:
 
 
 class SocketControls:
-    """A socket in the folder of the lock files.
-
-    Args:
-        monotonic: the time that only passes, in seconds.
-    """
+    """A socket in the folder of the lock files."""
 
     def __init__(self, folder: Path, boot: str, monotonic: Callable[[], float]) -> None:
         self.address: str | None = None
@@ -164,10 +158,10 @@ class SocketControls:
 
 
 class _Counter:
-    """One listening socket, those who stand before it, and what wakes the thread behind it.
+    """A listening socket, its callers, and the socket pair that wakes its thread.
 
     Attributes:
-        error: why that thread has failed, if it has.
+        error: the failure of the thread, if it has failed.
     """
 
     def __init__(self, path: Path) -> None:
@@ -197,20 +191,18 @@ class _Counter:
 
     @property
     def is_open(self) -> bool:
-        """Whether it has been closed neither by its thread nor by a fork."""
         return self in _open
 
     def is_at(self, path: Path) -> bool:
-        """Whether its file is still there: somebody may have cleaned the folder."""
+        """Whether the socket's file is still there: somebody may have cleaned the folder."""
         return self._identity is not None and identity(path) == self._identity
 
     def close(self) -> None:
-        """Make the thread end, which closes all."""
+        """End the thread, which closes everything."""
         with contextlib.suppress(OSError):
             self._wakes.send(b"!")
 
     def run(self, answer: Answer, monotonic: Callable[[], float]) -> None:
-        """Answer until closed; runs on a thread of its own."""
         try:
             with selectors.PollSelector() as selector:
                 selector.register(self._woken, selectors.EVENT_READ)
@@ -223,7 +215,7 @@ class _Counter:
             self.let_go()
 
     def _serve(self, selector: selectors.BaseSelector, answer: Answer, monotonic: Callable[[], float]) -> bool:
-        """Wait until somebody wants something, and give it. False when it is to end."""
+        """Wait for events and handle them. False when the thread is to end."""
         dues = [caller.due for caller in self._callers.values()]
         wait = None if not dues else max(0.0, min(dues) - monotonic())
         for key, _ in selector.select(wait):
@@ -278,7 +270,6 @@ class _Counter:
         caller.connection.close()
 
     def let_go(self) -> None:
-        """Close all."""
         with _forking:
             _open.discard(self)
             for one in self._sockets:
@@ -286,19 +277,18 @@ class _Counter:
             self._sockets.clear()
 
     def close_in_child(self) -> None:
-        """A forked child lets go of what is its parent's, who goes on with it."""
+        """In a forked child, close the parent's descriptors; the parent goes on with them."""
         for one in self._sockets:
             one.close()
         self._sockets.clear()
 
 
 class _Caller:
-    """Somebody who asks.
+    """A connected caller.
 
     Attributes:
-        due: until when it may take what it does next.
-        answer: what it has not got of its answer; None until it has asked.
-        is_over: whether it has gone.
+        due: the deadline of its next action.
+        answer: the unsent rest of the answer; None until the question is complete.
     """
 
     def __init__(self, connection: socket.socket, due: float) -> None:
@@ -309,7 +299,7 @@ class _Caller:
         self.is_over = False
 
     def hear(self) -> bool:
-        """Read on. Whether the question is whole, or longer than any can be."""
+        """Read on. Whether the question is complete, or longer than any can be."""
         part = self.connection.recv(ASK_BYTES_MAX)
         self.is_over = not part
         self.asked += part
@@ -317,10 +307,10 @@ class _Caller:
 
 
 _open: set[_Counter] = set()
-"""Those whose descriptors a forked child closes."""
+"""Counters whose descriptors a forked child closes."""
 
 _forking = threading.RLock()
-"""Held from the opening of a descriptor until it is among those."""
+"""Held from the opening of a descriptor until its counter is in `_open`."""
 
 
 def _let_go_in_child() -> None:
@@ -334,10 +324,10 @@ os.register_at_fork(before=_forking.acquire, after_in_parent=_forking.release, a
 
 
 def boot_file(folder: Path, boot: str, end: str) -> Path:
-    """The file of a boot in the folder. An id may come from a form: it must not lead out of the folder.
+    """The file of a boot in the folder.
 
     Raises:
-        UsageError: it is no id of a boot.
+        UsageError: not a boot's id. An id may come from a form: it must not lead out of the folder.
     """
     if not boot or "/" in boot or "\0" in boot:
         raise UsageError(
@@ -348,11 +338,10 @@ def boot_file(folder: Path, boot: str, end: str) -> Path:
 
 @contextlib.contextmanager
 def short_path(path: Path) -> Iterator[str]:
-    """A path that is short enough for a socket's address. Where its own is not, Linux takes one by an open descriptor
-    of its folder.
+    """A path short enough for a socket's address: if need be through an open descriptor of its folder (Linux).
 
     Raises:
-        OSError: there is no such folder, or the system has no other path to it.
+        OSError: no such folder, or the system has no such path.
     """
     own = os.fspath(path.absolute())
     if len(os.fsencode(own)) <= SOCKET_PATH_BYTES_MAX:

@@ -20,7 +20,7 @@ SOCKET_PATH_BYTES_MAX = 100
 """Linux takes 107, macOS 103 (unix(7))."""
 
 EAR_PREFIX = "lamplighter-"
-"""The beginning of the name of a folder for one socket, in the system's temporary folder."""
+"""The prefix of a temporary folder that holds one socket."""
 
 
 class Hints(Protocol):
@@ -42,7 +42,7 @@ class Hints(Protocol):
 
 
 class SocketHints:
-    """Hints over a Unix datagram socket. Where there can be none, no hint arrives; polls find what has changed."""
+    """Hints over a Unix datagram socket. Where there is none, no hint arrives, and polls find changes."""
 
     def __init__(self, folder: Path, boot: str) -> None:
         self.address: str | None = None
@@ -97,7 +97,7 @@ class SocketHints:
             raise
 
     def _close_ear(self) -> None:
-        """Make the thread of the socket end, which closes it."""
+        """End the socket's thread, which closes the socket."""
         ear, self._ear = self._ear, None
         if ear is None or self.address is None:
             return
@@ -119,7 +119,7 @@ class SocketHints:
                 heard()
 
     def _place(self) -> Path:
-        """The folder of the socket: beside the store, or one of its own where that path would be too long."""
+        """The folder of the socket: beside the store, or a temporary one where that path would be too long."""
         if len(os.fsencode(self._folder.absolute() / f"{self._boot}.sock")) <= SOCKET_PATH_BYTES_MAX:
             self._folder.mkdir(mode=0o700, exist_ok=True)
             return self._folder.absolute()
@@ -131,7 +131,7 @@ class SocketHints:
 
 
 def remove_ear(address: str, boot: str) -> None:
-    """Remove the socket at which a boot heard hints, and the folder that it alone was in."""
+    """Remove the socket of a boot, and its temporary folder."""
     path = Path(address)
     with contextlib.suppress(OSError):
         # The address comes from the store's file, which may have been given to us: nothing else is removed for it.
@@ -143,7 +143,7 @@ def remove_ear(address: str, boot: str) -> None:
 
 
 class ServerHints:
-    """Hints of the server that the store is in; none of a store in memory, where there is nobody to hint to."""
+    """Hints through the server of the store; none for a store in memory, which has no peers."""
 
     address: str | None = None
 

@@ -1,8 +1,8 @@
-"""Locks on open files. A lock ends with the last descriptor of its open file; anybody can ask whether a file is locked.
+"""Locks on open files. A lock ends with the last descriptor of its open file; any process can ask for it.
 
 Open-file-description locks (https://man7.org/linux/man-pages/man2/fcntl_locking.2.html): unlike a POSIX record lock,
-one is not dropped when anybody in the process closes another descriptor of the file, as a backup of its folder does.
-`flock` stands in where a system has none. Both are inherited by a fork, through the descriptor.
+such a lock is not dropped when the process closes another descriptor of the file, as a backup of the folder does.
+`flock` stands in where a system has none. A fork inherits both through the descriptor.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class OpenFile:
-    """A descriptor of this process, and the file that it was opened on."""
+    """A descriptor, and the file that it was opened on."""
 
     descriptor: int
     file: os.stat_result
 
     def is_open(self) -> bool:
-        """Whether the descriptor is still that of this file: an application that becomes a daemon may have closed all
-        descriptors, and the number may be another file's.
+        """Whether the descriptor is still this file's: a daemonized application may have closed all, and the number be
+        reused.
         """
         try:
             return os.path.samestat(os.fstat(self.descriptor), self.file)
@@ -31,7 +31,7 @@ class OpenFile:
             return False
 
     def close(self) -> None:
-        """Release its locks, unless the number is another file's by now."""
+        """Release the locks, unless the descriptor number is another file's by now."""
         if self.is_open():
             os.close(self.descriptor)
 
@@ -41,7 +41,7 @@ _FLOCK = "hhqqi0q"
 
 
 def take(descriptor: int) -> bool:
-    """Take the lock, for as long as any copy of this descriptor is open. False when another open file has it."""
+    """Take the lock, for as long as any copy of this descriptor is open. False if another open file has it."""
     try:
         if _ask("F_OFD_SETLK", descriptor) is None:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -51,7 +51,7 @@ def take(descriptor: int) -> bool:
 
 
 def is_taken(descriptor: int) -> bool:
-    """Whether somebody has the lock, through another descriptor than this."""
+    """Whether another descriptor has the lock."""
     found = _ask("F_OFD_GETLK", descriptor)
     if found is not None:
         return found != fcntl.F_UNLCK
@@ -65,17 +65,13 @@ def is_taken(descriptor: int) -> bool:
 
 
 def is_byte_taken(descriptor: int, byte: int) -> bool | None:
-    """Whether somebody has a lock on a byte, shared or not, through another descriptor than this; None where the system
-    has no such question.
-    """
+    """Whether another descriptor has any lock on a byte; None where the system cannot tell."""
     found = _ask("F_OFD_GETLK", descriptor, first=byte, size=1)
     return None if found is None else found != fcntl.F_UNLCK
 
 
 def share(descriptor: int, first: int, size: int) -> bool:
-    """Take a shared lock on some bytes. False where the system has no such locks, or another open file has an exclusive
-    one.
-    """
+    """Take a shared lock on bytes. False if the system has none, or another open file has an exclusive lock."""
     try:
         return _ask("F_OFD_SETLK", descriptor, fcntl.F_RDLCK, first, size) is not None
     except (BlockingIOError, PermissionError):
@@ -83,12 +79,11 @@ def share(descriptor: int, first: int, size: int) -> bool:
 
 
 def give_back(descriptor: int, first: int, size: int) -> None:
-    """Release the lock on these bytes."""
     _ask("F_OFD_SETLK", descriptor, fcntl.F_UNLCK, first, size)
 
 
 def _ask(command: str, descriptor: int, kind: int = fcntl.F_WRLCK, first: int = 0, size: int = 0) -> int | None:
-    """The type of lock that the answer names; None where there are no such locks."""
+    """The type of lock in the answer; None where there are no such locks."""
     number = getattr(fcntl, command, None)
     if number is None:
         return None

@@ -1,4 +1,4 @@
-"""Who of this process has a transaction open on a SQLite file: the likely cause where a write waits for the lock."""
+"""Which thread of this process has a transaction open on a SQLite file: the likely cause when a write waits."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import threading
 from collections.abc import Iterator, Sequence
 
 CREATED_IN = re.compile(r"created in thread id (\d+)")
-"""In what sqlite3 says to a thread that may not use a connection."""
+"""Part of sqlite3's error for a thread that may not use a connection."""
 
 
 class OwnConnection(sqlite3.Connection):
-    """A connection of Lamplighter's own, so that it can be told from the application's."""
+    """Lamplighter's own connection, as opposed to the application's."""
 
 
 def likely_holder() -> str:
-    """Who holds the write lock of a file that no other of our own connections holds, in words for people.
+    """The likely holder of a file's write lock that none of our own connections holds, for error texts.
 
-    It looks through all objects of the process, which takes some hundredths of a second: not for what happens often.
+    It walks all objects of the process (some 10 ms): not for frequent calls.
     """
     owners = open_transactions()
     if not owners:
@@ -32,9 +32,7 @@ def likely_holder() -> str:
 
 
 def open_transactions() -> Sequence[str]:
-    """The threads that have a transaction open on some SQLite file, by name; `a connection` where any thread may use
-    it.
-    """
+    """Names of threads with an open SQLite transaction; `a connection` where any thread may use it."""
     names = {thread.ident: thread.name for thread in threading.enumerate()}
     return sorted({_owner(one, names) for one in _connections() if _is_in_transaction(one)})
 

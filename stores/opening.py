@@ -1,7 +1,4 @@
-"""An address becomes a store, and the boots on it find one another.
-
-A test has its own store and its own neighbours by its `Environment`.
-"""
+"""Opens the store at an address, and what connects the boots on it. An `Environment` can replace each part."""
 
 from __future__ import annotations
 
@@ -33,7 +30,7 @@ if TYPE_CHECKING:
     from .rabbitmq.viewing import ServerReadable
 
 Durability = Literal["full", "os"]
-"""The failure that a commit survives: a power cut, or a killed process."""
+"""What a commit survives: a power cut, or a killed process."""
 
 
 def open_store(
@@ -45,11 +42,10 @@ def open_store(
     wal_bytes_max: int = WAL_BYTES_MAX,
     only_existing: bool = False,
 ) -> Store:
-    """The store at an address: the environment's, if it has its own way there.
+    """Open the store at an address.
 
     Args:
-        only_existing: whether whoever opens it is no runtime, which makes what is not there: neither a file nor its
-            tables, nor newer ones of older.
+        only_existing: create and migrate nothing, because the caller is no runtime.
     """
     how = store_at if environment.store is None else environment.store
     return how(
@@ -73,7 +69,6 @@ def store_at(
     new_id: Callable[[], str],
     only_existing: bool = False,
 ) -> Store:
-    """The store that an address names."""
     if address.partition("://")[0] in SERVER_SCHEMES:
         return _open_rabbit(address, failpoints, new_id, only_existing=only_existing)
     return SqliteStore(
@@ -88,13 +83,11 @@ def store_at(
 
 
 def neighbours(environment: Environment, store: Store, boot: str) -> tuple[Presence, Hints]:
-    """Presence and hints between the boots on a store: the environment's, if it has its own."""
     how = neighbours_on if environment.neighbours is None else environment.neighbours
     return how(store, boot)
 
 
 def neighbours_on(store: Store, boot: str) -> tuple[Presence, Hints]:
-    """How the boots on a store know of one another: as the store allows it."""
     if store.path is None:
         return SolePresence(), ServerHints(store.notifier)
     folder = folder_of(store.path)
@@ -102,25 +95,22 @@ def neighbours_on(store: Store, boot: str) -> tuple[Presence, Hints]:
 
 
 def controls(environment: Environment, store: Store, boot: str) -> Controls:
-    """How a boot on a store is asked from outside: the environment's way, if it has its own."""
     how = controls_on if environment.controls is None else environment.controls
     return how(store, boot)
 
 
 def controls_on(store: Store, boot: str) -> Controls:
-    """How a boot on a store is asked from outside: as the store allows it."""
     if store.path is None:
         return NoControls() if store.notifier is None else ServerControls(store.notifier)
     return SocketControls(folder_of(store.path), boot, SystemClock().monotonic)
 
 
 def visit_to(environment: Environment) -> Callable[[str], AdminConnection]:
-    """How a short visit to a RabbitMQ is made: the environment's way, if it has its own."""
+    """How an admin connection to a RabbitMQ is made."""
     return visit if environment.visit is None else environment.visit
 
 
 def visit(url: str) -> AdminConnection:
-    """A short visit to a RabbitMQ."""
     from .rabbitmq.address import parse_address
     from .rabbitmq.admin_connection import AdminConnection
 
@@ -129,7 +119,7 @@ def visit(url: str) -> AdminConnection:
 
 
 def server(url: str) -> ServerReadable:
-    """A RabbitMQ for whoever only looks, without a runtime."""
+    """A RabbitMQ for readers without a runtime."""
     from .rabbitmq.viewing import ServerReadable
 
     return ServerReadable(lambda: visit(url))

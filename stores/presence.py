@@ -1,8 +1,8 @@
-"""Who is alive: a boot is, for as long as its process holds a lock on a file of its own beside the store.
+"""A boot is alive as long as its process holds a lock on the boot's file beside the store.
 
-The lock goes with its process, so a stopped or slow process is never robbed, and a reused pid never trusted. The file
-may go before that, when somebody cleans the folder. Then nothing tells whether the boot lives. It makes its file anew
-as soon as it looks, and the others wait for that before they take it for dead.
+The lock ends with the process, so a stopped or slow process is never robbed, and a reused pid never trusted. If
+somebody removes the file, nothing tells whether the boot lives: it makes the file anew when it looks, and the others
+wait for that before they take it for dead.
 """
 
 from __future__ import annotations
@@ -26,66 +26,60 @@ if TYPE_CHECKING:
 
 
 class Presence(Protocol):
-    """How boots see who is alive. A simulation has its own.
+    """How boots see which others are alive. A simulation has its own implementation.
 
     Attributes:
-        is_sole: whether no other boot can be on the store, so that nobody need look for one.
+        is_sole: no other boot can be on the store.
     """
 
     is_sole: bool
 
     def enter(self, boot: str) -> None:
-        """Let the others see from now on that this boot lives.
+        """Show the other boots from now on that this boot lives.
 
         Raises:
-            UsageError: the place where the boots of the store meet may not be used.
+            UsageError: the boots' meeting place may not be used.
             StoreUnavailable: it cannot be used now.
         """
 
     def keep(self, boot: str) -> None:
-        """Make sure that the others can still see it. Call it often: it costs next to nothing.
-
-        Raises:
-            UsageError, StoreUnavailable: as `enter`.
-        """
+        """Make sure that the others still see this boot. Call it often: it costs next to nothing. Raises as `enter`."""
 
     def leave(self, boot: str, *, stays: bool = False) -> None:
-        """Let the others see that this boot has ended.
+        """Show the others that this boot has ended.
 
         Args:
-            stays: whether its row does, so that they must find it dead; they need not wait for its lock file.
+            stays: its row stays too, so the others must find it dead without waiting for its lock file.
         """
 
     def is_alive(self, boot: str) -> bool | None:
-        """Whether a boot lives; None when nobody can know: its lock file is missing, or may not be opened here."""
+        """Whether a boot lives; None if unknown: its lock file is missing, or may not be opened here."""
 
     def hidden(self, boot: str) -> str | None:
-        """Which lock file may not be opened here, and whose it is; None where that is not so."""
+        """A lock file that may not be opened here, and its owner; None otherwise."""
 
     def bury(self, boot: BootRecord) -> None:
         """Remove the files of a dead boot."""
 
     def tidy(self, known: Collection[str]) -> None:
-        """Remove the files of boots that the store does not know any more, which a process that was then killed has not
-        removed.
-        """
+        """Remove files of boots that the store no longer knows: a process killed after leaving left them."""
 
 
 LEFT = (".lock", ".sock", CONTROL)
-"""The files of a boot in the folder."""
+"""The suffixes of a boot's files."""
 
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
-"""Errors that a person must mend."""
+"""Errors that a person must fix."""
 
 _own: dict[str, locks.OpenFile] = {}
-"""The lock files of this process, by path."""
+"""This process's lock files, by path."""
 
 _own_lock = threading.RLock()
-"""Held from the opening of a descriptor until it is among those that a forked child closes."""
+"""Held from the opening of a descriptor until it is in `_own`."""
 
 
 def _let_go_in_child() -> None:
-    """In a forked child, close the parent's lock files: a child that outlives its parent must not keep the parent's
+    """In a forked child, close the parent's lock files, or a child that outlives its parent would keep the parent's
     boots alive. The parent's locks stay.
     """
     for held in _own.values():
@@ -98,7 +92,7 @@ os.register_at_fork(before=_own_lock.acquire, after_in_parent=_own_lock.release,
 
 
 def folder_of(path: str) -> Path:
-    """Where the boots on a file meet."""
+    """The folder in which the boots on a file meet."""
     return Path(f"{path}-boots")
 
 
@@ -162,7 +156,7 @@ class FilePresence:
         return None
 
     def entered(self) -> list[str]:
-        """The boots that have a lock file here, whether they live or not."""
+        """Boots with a lock file here, alive or not."""
         try:
             return sorted(path.stem for path in self._folder.iterdir() if path.suffix == ".lock")
         except OSError:
@@ -183,7 +177,7 @@ class FilePresence:
                     _remove(path)
 
     def _make(self, path: Path) -> None:
-        """Put a file there that is locked already: an unlocked one would look like that of a dead boot."""
+        """Create the file locked: an unlocked file would look like that of a dead boot."""
         making = path.with_suffix(".new")
         descriptor = os.open(making, os.O_CREAT | os.O_TRUNC | os.O_RDWR | os.O_CLOEXEC, 0o600)
         try:
@@ -232,7 +226,7 @@ def _remove(path: Path) -> None:
 
 
 class SolePresence:
-    """For a store in memory: nobody else can be on it."""
+    """Presence on a store in memory: there are no other boots."""
 
     is_sole = True
 
@@ -262,15 +256,15 @@ NETWORK_FILESYSTEMS = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs
 
 
 MOUNTS = Path("/proc/self/mounts")
-"""Where Linux lists what is mounted where (https://man7.org/linux/man-pages/man5/fstab.5.html)."""
+"""Linux' list of mounts (https://man7.org/linux/man-pages/man5/fstab.5.html)."""
 
 
 class Mount(NamedTuple):
-    """The file system that a path lies on.
+    """The file system of a path.
 
     Attributes:
-        point: where that is mounted.
-        kind: the type of the file system.
+        point: its mount point.
+        kind: its type.
     """
 
     point: str
@@ -278,12 +272,12 @@ class Mount(NamedTuple):
 
     @property
     def is_network(self) -> bool:
-        """Whether the file system is on another machine, as far as its type says."""
+        """Whether the type is one of a network file system."""
         return self.kind in NETWORK_FILESYSTEMS
 
 
 def mount_of(path: str) -> Mount | None:
-    """The file system that a path lies on; None where the system does not tell."""
+    """The file system of a path; None where the system does not tell."""
     try:
         lines = MOUNTS.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -298,10 +292,10 @@ def mount_of(path: str) -> Mount | None:
 
 
 def network_filesystem(path: str) -> str | None:
-    """The type of the file system that a path lies on, if it is a network one (on Linux)."""
+    """The type of the path's file system if it is a network one (on Linux)."""
     mount = mount_of(path)
     return mount.kind if mount is not None and mount.is_network else None
 
 
 _ESCAPED = re.compile(r"\\([0-7]{3})")
-"""How a space is written in the name of a mount point."""
+"""An escaped character, such as a space, in a mount point."""

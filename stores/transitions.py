@@ -1,4 +1,4 @@
-"""The changes of a move to a job's record, whichever store keeps it."""
+"""How each move changes a job's record, in whichever store."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..messages.schedules import SlotEntry, SlotRange
 from .turn_ports import Want
 
 _BORN = ("no", "rev", "waits", "state", *NewJob._fields)
-"""The fields that `born` knows. The others of a record have their defaults."""
+"""Fields that `born` sets; the others have their defaults."""
 
 _OTHERS = {name: default for name, default in JobRecord._field_defaults.items() if name not in _BORN}
 _UNTOUCHED = tuple(_OTHERS.values())
@@ -22,34 +22,32 @@ _KEPT = frozenset(
     ("id", "name", "queued_at", "corr", "unique_key", "schedule", "slot", "one_at_a_time", "debounce_key", "parents")
 )
 _REPLACED = tuple(name for name in NewJob._fields if name not in _KEPT)
-"""The fields of a debounced job that the next call replaces."""
+"""Fields of a debounced job that the next call replaces."""
 
 UNCOUNTED = 0
-"""The `rev` of a job whose birth no turn has counted yet."""
+"""`rev` of a job whose birth no turn has counted yet."""
 
 
 def born(job: NewJob, no: int, *, rev: int = 1) -> JobRecord:
-    """A new job as its store keeps it."""
     return JobRecord._make(_in_order((no, rev, is_to_wait(job), "queued", *job, *_UNTOUCHED)))
 
 
 def is_to_wait(job: NewJob) -> int:
-    """The `waits` of a new job."""
     if job.parents:
         return WAITS_FOR_JOBS
     return int(job.run_at > job.queued_at) if job.group_key is None else WAITS_ITS_TURN
 
 
 def is_replaced_by(twin: JobRecord, job: NewJob) -> bool:
-    """Whether the job that keeps a new one out becomes what that one says. One with its id is that one itself, and its
-    caller asks again.
+    """Whether a new job replaces the one that keeps it out. A job with the same id is the same job: its caller asks
+    again.
     """
     return job.debounce_key is not None and twin.id != job.id
 
 
 def replaced(job: JobRecord, by: NewJob) -> dict[str, Any]:
-    """The changes of a call that has the key of a queued job: the job is as the call says from now on, and due `quiet`
-    after it, but no later than the first of them has promised, nor than this one does.
+    """Changes of a debounced job by a call with its key: the call's values, and due `quiet` after it, but no later than
+    the first call has promised, nor than this one does.
     """
     until = min(job.debounce_until or by.run_at, by.debounce_until or by.run_at)
     run_at = min(by.run_at, until)
@@ -59,14 +57,14 @@ def replaced(job: JobRecord, by: NewJob) -> dict[str, Any]:
 
 
 LET_GO: dict[str, Any] = {"debounce_until": None}
-"""The changes that release the key under which calls find a job."""
+"""Releases the debounce key."""
 
 
 def granted(job: JobRecord, want: Want, now: Instant, *, begun: bool, passed: int = 0) -> dict[str, Any]:
     """The changes of a claim.
 
     Args:
-        passed: how many claims it has had that were lost with their runtimes, and took a number each.
+        passed: earlier claims that were lost with their runtimes and took a number each.
     """
     return {
         "claim_no": job.claim_no + passed + 1,
@@ -83,9 +81,9 @@ def granted(job: JobRecord, want: Want, now: Instant, *, begun: bool, passed: in
 def deferred(
     claimed: JobRecord, timeout: Seconds | None, passed: Seconds, max_attempts: int, now: Instant
 ) -> dict[str, Any]:
-    """The changes when a handler has returned and its claim lives on, without the boot that has made it.
+    """The changes when a handler has returned and its claim lives on without its boot.
 
-    Its timeout is kept where an expiry is: when that is over, whichever boot is there ends the claim.
+    Its timeout is kept as an expiry: afterwards any boot may end the claim.
     """
     left = None if timeout is None else max(0.0, timeout - passed)
     return {
@@ -98,25 +96,23 @@ def deferred(
 
 
 LEFT: dict[str, Any] = {"waits": 0}
-"""The changes of any other end of a job that waits for others: their fate no longer matters to it."""
+"""Any other end of a job that waits for parents: their fate no longer matters to it."""
 
 
 def finished(result: str | None, now: Instant) -> dict[str, Any]:
-    """The changes when a queued job ends as done. No claim has ended it, so an ending that comes now must count as
-    stale.
-    """
+    """The changes when a queued job ends as done. No claim ended it, so a late ending must count as stale."""
     return {**LEFT, "settled_no": 0, "result": result, "ended_at": now, "reason": None}
 
 
 CLAIM_OVER: dict[str, Any] = {"incarnation": None, "deferred": 0}
-"""The changes when any claim ends. A job that has ended keeps the boot that ran it last."""
+"""The end of any claim. An ended job keeps the boot that ran it last."""
 
 FREE: dict[str, Any] = {**CLAIM_OVER, "boot": None}
-"""The same where the job is queued again: nobody holds it, and any boot may run it next."""
+"""The same for a job that is queued again: any boot may run it."""
 
 
 def released(claimed: JobRecord, now: Instant) -> dict[str, Any]:
-    """The changes when a job is given back. The job was due, and stays so if the clock was set back since.
+    """The changes when a claim is given back. The job stays due, even if the clock was set back since.
 
     `must_begin` asks for an idle lane, so that no job is claimed in advance and given back for ever.
     """
@@ -124,8 +120,8 @@ def released(claimed: JobRecord, now: Instant) -> dict[str, Any]:
 
 
 def requeued(run_at: Instant, now: Instant) -> dict[str, Any]:
-    """The changes of a requeue: all but what the job was queued with, and the numbers of its claims. It expires no
-    more: the one who queues it again wants it done.
+    """The changes of a requeue: everything but the arguments of the job and its claim numbers. It expires no more: a
+    person wants it done.
     """
     return {
         **FREE,
@@ -148,8 +144,8 @@ def requeued(run_at: Instant, now: Instant) -> dict[str, Any]:
 
 
 def freed(job: JobRecord, now: Instant) -> dict[str, Any]:
-    """The changes when a job need not wait for others any more. It is due from now on, or when its delay is over,
-    which was counted from its birth.
+    """The changes when a job has no parents to wait for any more. It is due now, or at the end of its delay, which
+    counts from its birth.
     """
     if job.run_at > now:
         return {"waits": 1}
@@ -157,12 +153,12 @@ def freed(job: JobRecord, now: Instant) -> dict[str, Any]:
 
 
 def revived(now: Instant) -> dict[str, Any]:
-    """The changes when a job, which has shared the fate of another, waits for that one again."""
+    """The changes when a job that shared the fate of its parent waits for that parent again."""
     return {**requeued(now, now), "waits": WAITS_FOR_JOBS}
 
 
 def ending(claimed: JobRecord, outcome: Outcome, verdict: Verdict, now: Instant) -> dict[str, Any]:
-    """The changes when a claim ends. Its next wait is a number of seconds from now."""
+    """The changes when a claim ends. Its next wait is in seconds from now."""
     changes = {
         **(CLAIM_OVER if verdict.run_at is None else FREE),
         "settled_no": claimed.claim_no,
@@ -190,19 +186,19 @@ def ending(claimed: JobRecord, outcome: Outcome, verdict: Verdict, now: Instant)
 
 
 def says_ending(outcome: Outcome, verdict: Verdict) -> dict[str, Any]:
-    """The fields of the event of that end."""
+    """Fields of the event of that end."""
     return {"outcome": outcome.kind.value, "reason": verdict.reason, "run_at": verdict.run_at}
 
 
 def tied(moves: Sequence[Transition]) -> list[Transition]:
-    """The end of a job as done, and the births of those that follow it behind it: each says so of the other."""
+    """The end of a job, followed by the births of its follow-ups: each names the other."""
     end, *births = moves
     told = end._replace(fields={**end.fields, "then": len(births)}) if births else end
     return [told, *(birth._replace(fields={**birth.fields, "then_of": end.job.id}) for birth in births)]
 
 
 def skipped_entry(schedule_id: str, gone: SlotRange) -> SlotEntry:
-    """Slots that did not fire, as a store remembers them."""
+    """The entry for slots that did not fire."""
     return SlotEntry(
         schedule_id=schedule_id,
         slot=gone.first,

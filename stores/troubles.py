@@ -19,14 +19,14 @@ class HealthIssue(NamedTuple):
 
 
 class CommitUnknown(StoreUnavailable):
-    """The commit itself raised: what the turn did may hold or not, and only the store can say."""
+    """The commit itself raised: its changes may hold or not; only the store can say."""
 
 
 class BootLost(LamplighterError):
-    """The store does not know this boot any more, or has gone back: the boot's claims are lost.
+    """The store no longer knows this boot, or has gone back: the boot's claims are lost.
 
     Attributes:
-        turn_was: the last turn of the boot before the store went back; None if it has not.
+        turn_was: the boot's last turn before the store went back; None if it has not.
     """
 
     def __init__(self, message: str, *, turn_was: int | None = None) -> None:

@@ -19,7 +19,7 @@ YES, NO = ("yes", "true", "1"), ("no", "false", "0")
 PREFIX_CHARACTERS_MAX = 30
 PREFIXES = re.compile(f"[A-Za-z0-9_-]{{1,{PREFIX_CHARACTERS_MAX}}}")
 HEARTBEAT_SECONDS = 30
-"""A peer that says nothing for twice as long is taken for dead. A handler that keeps the GIL for longer is, too."""
+"""A peer that is silent for twice as long counts as dead; so does a handler that keeps the GIL for longer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,13 +27,12 @@ class Address:
     """A RabbitMQ.
 
     Attributes:
-        hosts: the nodes, each with its port; whichever answers will do.
+        hosts: the nodes with their ports; any one will do.
         user, password: never shown.
-        tls: how to speak TLS, or None.
-        heartbeat: seconds, see `HEARTBEAT_SECONDS`; 0 for none.
-        results: whether the end of each job is told to the runtime that queued it, so that it can be joined there.
+        heartbeat: seconds; 0 for none.
+        results: send the end of each job to the runtime that queued it, so that the job can be joined there.
         wait: seconds; how long a start waits for a server that does not answer yet.
-        prefix: what the names of all queues and exchanges begin with, so that applications can share a virtual host.
+        prefix: begins the names of all queues and exchanges, so that applications can share a virtual host.
     """
 
     hosts: tuple[tuple[str, int], ...]
@@ -54,11 +53,10 @@ class Address:
 
 
 def parse_address(url: str) -> Address:
-    """Read a URL. Several hosts are separated by commas. Parts that are left out are `guest`, the standard port and
-    vhost.
+    """Read a URL. Several hosts are separated by commas. Defaults are `guest`, the standard port and vhost.
 
     Raises:
-        UsageError: it cannot be read; the message does not show it, for it may hold a password.
+        UsageError: not readable; the message does not show the URL, which may hold a password.
     """
     parts = _parts(url)
     secret, _, places = parts.netloc.rpartition("@")
@@ -81,7 +79,7 @@ def parse_address(url: str) -> Address:
 
 
 def _parts(url: str) -> SplitResult:
-    """The parts of a URL. Nothing of one that makes no sense is shown."""
+    """Split a URL. Nothing of an invalid one is shown."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -144,7 +142,7 @@ def _yes_or_no(options: dict[str, str], name: str) -> bool:
 
 
 def _tls(options: dict[str, str], *, is_wanted: bool) -> ssl.SSLContext | None:
-    """The server's certificate and name are always checked: without `cafile` by what the system trusts."""
+    """The server's certificate and name are always checked: without `cafile` against the system's authorities."""
     if not is_wanted:
         given = [name for name in ("cafile", "certfile", "keyfile") if name in options]
         if given:

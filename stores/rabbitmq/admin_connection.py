@@ -1,4 +1,4 @@
-"""A short visit to a RabbitMQ by somebody who is no runtime: what nobody can read is looked at there, and returned."""
+"""A short connection to a RabbitMQ without a runtime."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from .shared_state import SharedState
 ANSWER_SECONDS_MAX = 20.0
 
 LEADER_SECONDS_MAX = 5.0
-"""How long the leader may take to tell what all runtimes share."""
+"""How long the leader may take to send the shared state."""
 
 LOCKED_SECONDS, LOCKED_TRIES_MAX = 0.05, 200
-"""Between two looks whether somebody else still browses a queue, and how many there are."""
+"""Pause between two tries while another connection browses a queue, and the number of tries."""
 
 ANSWERS_PREFETCH = 1_000
 
@@ -38,7 +38,7 @@ class UnreadableView(NamedTuple):
     """A message that no runtime could read.
 
     Attributes:
-        queue: where it was; None if nobody has said so.
+        queue: where the message was; None if unknown.
         since: Unix seconds.
     """
 
@@ -50,7 +50,7 @@ class UnreadableView(NamedTuple):
 
 
 class Depth(NamedTuple):
-    """How many messages are ready in a queue, and how many take them."""
+    """Ready messages and consumers of a queue."""
 
     ready: int
     consumers: int
@@ -60,12 +60,11 @@ class AdminConnection:
     """A connection for as long as the block lasts.
 
     Args:
-        address: how it is shown: without a password.
-        event: makes what a thread waits at.
-        new_id: names its own queue.
+        address: without a password.
+        event: makes a thread's event.
 
     Attributes:
-        alarm: why the server takes no messages now, as it has said to whoever has sent one; None if it has not.
+        alarm: why the server blocks publishers, once it has said so to this connection.
     """
 
     def __init__(self, address: str, link: Link, event: Callable[[], Any], new_id: Callable[[], str]) -> None:
@@ -99,14 +98,14 @@ class AdminConnection:
         self._link.stop()
 
     def unreadable(self, limit: int) -> tuple[Sequence[UnreadableView], int]:
-        """The first messages that nobody could read, and how many there are."""
+        """The first unreadable messages, and how many there are."""
         found: list[Arrival] = []
         browsed, count = self._browse(found, limit)
         self._answer(browsed.done(()))
         return [_described(arrival) for arrival in found], count
 
     def return_unreadable(self, limit: int) -> tuple[int, int]:
-        """Have the first of them be where they were; how many are, and of how many that cannot be had."""
+        """Return the first of them to their queues: how many were returned, and how many could not be."""
         found: list[Arrival] = []
         browsed, _ = self._browse(found, limit)
         done: list[int] = []
@@ -126,13 +125,13 @@ class AdminConnection:
     def ask(
         self, line: bytes, seconds: Seconds, *, is_enough: Callable[[Sequence[bytes]], bool] = lambda lines: False
     ) -> Sequence[bytes]:
-        """Ask the runtimes; the lines that were answered within so many seconds.
+        """Ask the runtimes; their answers within so many seconds.
 
         Args:
-            is_enough: whether no more answers than these are waited for. Any thread calls it.
+            is_enough: end the wait with these answers. Any thread calls it.
 
         Raises:
-            StoreUnavailable: the server refuses, does not answer, or takes no messages.
+            StoreUnavailable: the server refuses, does not answer, or is in alarm.
         """
         self._heard, self._is_enough, self._is_told = [], is_enough, self._event()
         with self._hearing([topology.asks_exchange()]) as queue:
@@ -142,11 +141,10 @@ class AdminConnection:
 
     @property
     def server_version(self) -> str | None:
-        """The server's, as it says it; None if it does not."""
         return self._link.server_version
 
     def depths(self, queues: Sequence[str]) -> dict[str, Depth | None]:
-        """How many messages are ready in queues, and how many consumers each has; None of one that is not there.
+        """Ready messages and consumers of each queue; None for a missing queue.
 
         Raises:
             StoreUnavailable: the server refuses, or does not answer.
@@ -163,8 +161,8 @@ class AdminConnection:
             raise self._refused(error) from error
 
     def differences(self, queues: Sequence[QueueSpec]) -> dict[str, str]:
-        """The differences of the present queues from those that runtimes declare, or why that cannot be asked, in
-        the server's words. An object that is there is declared again, which changes nothing.
+        """How existing queues differ from what runtimes declare, or why that cannot be asked, in the server's words. It
+        declares them again, which changes nothing.
         """
         there = {name for name, depth in self.depths([queue.name for queue in queues]).items() if depth is not None}
         asked = {queue.name: self._link.setup([replace(queue, bindings=())]) for queue in queues if queue.name in there}
@@ -178,7 +176,7 @@ class AdminConnection:
 
     @contextlib.contextmanager
     def _hearing(self, besides: Sequence[Wanted]) -> Iterator[str]:
-        """A queue of its own, while this lasts, into which others may send something."""
+        """An own queue that receives answers, while the block lasts."""
         queue = topology.answers_queue(self._new_id())
         self._has_heard = self._event()
         self._answer(self._link.setup([*besides, queue]))
@@ -189,10 +187,10 @@ class AdminConnection:
             self._link.delete(self._session, queue.name)
 
     def ledger(self) -> SharedState:
-        """The state that all runtimes share. The leader tells it; where nobody leads, it is read where it lies.
+        """The shared state, sent by the leader; without a leader, read from the ledger.
 
         Raises:
-            StoreError: no runtime has ever been on this server.
+            StoreError: no runtime was ever on this server.
             StoreUnavailable: the leader does not answer.
         """
         depth = self.depths([topology.LEDGER])[topology.LEDGER]
@@ -232,7 +230,7 @@ class AdminConnection:
         return sum_of(found)
 
     def browse(self, queue: str, see: Callable[[Arrival], object]) -> Browsed:
-        """Have a queue seen, once nobody else does."""
+        """Browse a queue, once no other connection does."""
         asked, tries = self._link.browse(queue, see), 1
         while tries < LOCKED_TRIES_MAX and _is_locked(asked):
             self._event().wait(LOCKED_SECONDS)
@@ -252,10 +250,10 @@ class AdminConnection:
         return self.browse(topology.UNREADABLE, see), count
 
     def _unless_blocked(self, future: Any) -> Any:
-        """Wait until the server has answered, or has said that it takes no messages: nothing more comes from it then.
+        """Wait for the server's answer; a server in alarm sends no more.
 
         Raises:
-            StoreUnavailable: it has said so.
+            StoreUnavailable: the server is in alarm.
         """
         future.add_done_callback(lambda _: self._is_told.set())
         if self.alarm is None:
@@ -273,12 +271,6 @@ class AdminConnection:
             raise self._refused(error) from error
 
     def _result(self, future: Any) -> Any:
-        """The answers of the server.
-
-        Raises:
-            Refused: it refuses.
-            StoreUnavailable: it has not answered.
-        """
         try:
             return future.result(ANSWER_SECONDS_MAX)
         except (LinkLost, FutureTimeout) as error:
@@ -296,7 +288,6 @@ class AdminConnection:
         self._known.set()
 
     def arrived(self, arrival: Arrival) -> None:
-        """A runtime has answered."""
         self._link.acknowledge(arrival.session, (arrival.tag,))
         if self._follower is not None:
             with contextlib.suppress(UnreadableRecord):
@@ -307,20 +298,19 @@ class AdminConnection:
             self._has_heard.set()
 
     def cancelled(self, session: int, consumer: str) -> None:
-        """The answers by then are all."""
+        """The answers are complete."""
 
     def blocked(self, reason: str | None) -> None:
-        """A caller waits for as long as it may, but for one that only asks."""
+        """Ignored unless only questions are asked: other callers wait as long as they may."""
         self.alarm = reason
         if reason is not None:
             self._is_told.set()
 
     def pulse(self, unconfirmed: int | None, unanswered: int | None) -> None:
-        """It does not last long enough to be looked after."""
+        """The connection is too short-lived for a watchdog."""
 
 
 def _is_locked(asked: Future[Browsed]) -> bool:
-    """Whether somebody else browses."""
     with contextlib.suppress(FutureTimeout):
         error = asked.exception(ANSWER_SECONDS_MAX)
         return isinstance(error, Refused) and error.code == LOCKED

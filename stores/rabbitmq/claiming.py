@@ -1,7 +1,4 @@
-"""How a turn gives delivered jobs to lanes.
-
-A claim changes nothing on the server: the delivery is the claim. Only a job that may be poison is noted.
-"""
+"""How a turn gives delivered jobs to lanes. The delivery is the claim; the ledger notes only suspects."""
 
 from __future__ import annotations
 
@@ -17,23 +14,12 @@ from .pending_turn import PendingTurn, move
 
 
 class Claiming:
-    """The wants of one turn, one after the other.
-
-    Args:
-        suspect: whether a suspect may be taken.
-    """
-
     def __init__(self, turn: PendingTurn, *, suspect: bool) -> None:
         self._turn = turn
         self._suspect = suspect
         self._poison: list[JobRecord] = []
 
     def claim(self, wants: Sequence[Want], paused: Mapping[str, Instant]) -> Claimed:
-        """As `JobQueue.claim` says.
-
-        Args:
-            paused: names of which no job is to be started, and until when.
-        """
         waiting = self._turn.state.deliveries.waiting
         claims: dict[str, Sequence[Claim]] = {}
         next_due: dict[str, Instant] = {}
@@ -86,7 +72,6 @@ class Claiming:
         return claims
 
     def _grant(self, delivery: Delivery, want: Want, *, begun: bool, interruptions: int) -> HeldJob:
-        """Give a delivered job to a lane."""
         turn, held_by = self._turn, self._turn.state.deliveries.held
         passed, suspect_until = delivery.arrival.redeliveries, delivery.job.suspect_until
         if interruptions >= SUSPECT_INTERRUPTIONS:
@@ -112,7 +97,7 @@ class Claiming:
 
 
 def take_out(turn: PendingTurn, delivery: Delivery) -> None:
-    """A delivered job waits no longer. It does again if the turn fails."""
+    """Take a delivery from the waiting ones, unless the turn fails."""
     waiting = turn.state.deliveries.waiting[delivery.job.name]
     waiting.remove(delivery)
     turn.change(lambda: waiting.appendleft(delivery))

@@ -1,10 +1,9 @@
-"""How many of a queue's messages may be with this runtime: as many as its lanes can take, and the adaptive few.
+"""How many of a queue's messages may be with this runtime: as many as its lanes can take, plus the adaptive prefetch.
 
-AMQP fixes a consumer's prefetch when it begins. So a queue has a stack of consumers here: to take more, one is added
-with the difference; to take fewer, the newest are ended. Jobs of an ended consumer still count until they are
-let go. And what it was given and has no lane for a while is given back, which the server counts as a delivery that
-failed: so a window becomes smaller only once less has been wanted for a while, and one that breathes with the load does
-not.
+AMQP fixes a consumer's prefetch when it begins, so a queue has a stack of consumers here: a larger window adds one with
+the difference, a smaller one ends the newest. Jobs of an ended consumer count until they are settled. Its jobs without
+a lane are given back, which the server counts as a failed delivery: so a window shrinks only after less was wanted for
+a while, and does not follow each change of load.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ from dataclasses import dataclass
 from ...messages.jobs import Seconds
 
 LAG_SECONDS = 1.0
-"""A window becomes smaller only when less has been wanted for so long."""
 
 
 @dataclass(slots=True)
@@ -23,8 +21,8 @@ class Consumer:
     """One consumer of the stack.
 
     Attributes:
-        held: how many deliveries it has that are neither acknowledged nor given back.
-        has_left: whether it is over, and what waited for a lane was given back: lanes have the rest.
+        held: its unsettled deliveries.
+        has_left: it has ended, and its jobs without a lane were given back.
     """
 
     tag: str
@@ -35,13 +33,7 @@ class Consumer:
 
 
 class ConsumerStack:
-    """The consumers of one queue in one session.
-
-    Args:
-        begin: called with a tag and a prefetch: begin a consumer.
-        end: called with a tag: end one.
-        name: a tag that no consumer has had yet.
-    """
+    """The consumers of one queue in one session."""
 
     def __init__(
         self, begin: Callable[[str, int], object], end: Callable[[str], object], name: Callable[[], str]
@@ -56,16 +48,14 @@ class ConsumerStack:
 
     @property
     def size(self) -> int:
-        """How many unsettled deliveries there can be."""
+        """Maximum of unsettled deliveries."""
         return sum(one.held if one.is_over else one.prefetch for one in self._by_tag.values())
 
     def delivered(self, tag: str) -> None:
-        """Note that a consumer was given a delivery."""
         if tag in self._by_tag:
             self._by_tag[tag].held += 1
 
     def let_go(self, tag: str) -> None:
-        """Note that one of its deliveries is acknowledged, or given back."""
         one = self._by_tag.get(tag)
         if one is None:
             return
@@ -74,27 +64,26 @@ class ConsumerStack:
             del self._by_tag[tag]
 
     def cancelled(self, tag: str) -> None:
-        """Note that the server has ended a consumer."""
         one = self._by_tag.get(tag)
         if one is not None and not one.is_over:
             self._stack.remove(one)
             self._over(one)
 
     def left(self, tag: str) -> None:
-        """Note that those of an ended one's deliveries that had no lane were given back."""
+        """Note that the ended consumer's deliveries without a lane were given back."""
         one = self._by_tag.get(tag)
         if one is not None:
             one.has_left = True
 
     def resize(self, wanted: int, now: Seconds, *, may_shrink_later: bool = False, is_stuck: bool = False) -> list[str]:
-        """Let so many be delivered: more, or none, at once, and fewer from `shrinks_at` on.
+        """Set how many may be delivered. More, or none, holds at once; fewer only from `shrinks_at` on.
 
         Args:
-            may_shrink_later: whether none counts as fewer, too.
-            is_stuck: whether a delivery has waited for too long: all consumers are ended at once.
+            may_shrink_later: treat none as fewer, too.
+            is_stuck: a delivery has waited too long: end all consumers at once.
 
         Returns:
-            The tags of the consumers that were ended for it, newest first.
+            Tags of the ended consumers, newest first.
         """
         target = wanted
         if wanted < self.size and (wanted > 0 or may_shrink_later) and not is_stuck:

@@ -1,8 +1,7 @@
-"""The jobs that have failed for good: listed whole and in order, and at hand for turns that revive them.
+"""The dead jobs: listed whole and in order, and held ready for turns that revive them.
 
-Finding them takes a while, so it is never done within a turn: a caller first puts them at hand, and keeps them there
-until a turn has taken them or not. All of this runs on callers' threads, but for `for_turn`, `end` and `end_all`, which
-turns call.
+Finding them is slow, so no turn does it: a caller first holds them ready until a turn has taken them or not. Callers'
+threads run all of this but `for_turn`, `end` and `end_all`.
 """
 
 from __future__ import annotations
@@ -24,23 +23,23 @@ from .link import Arrival, Browsed, LinkLost
 from .unreadable import UnreadableMessage
 
 REVIVED_MAX, REVIVED_BYTES_MAX = 5_000, 16_000_000
-"""So many dead jobs are at hand at a time, at most."""
+"""Limits of dead jobs that are held ready at a time."""
 
 RETURN_SECONDS_MAX = 2.0
-"""How long the server may take to take in which of them were taken, when the connection is to end."""
+"""How long a closing connection waits until the server knows which jobs were taken."""
 
 Browse = Callable[[str, Callable[[Arrival], object]], Browsed]
 
 
 @dataclass(eq=False, slots=True)
 class Hold:
-    """The dead jobs that one look has found. The server keeps all of them aside until this is released.
+    """The dead jobs found by one look. The server keeps them aside until this is released.
 
     Attributes:
-        taken: tags of those that turns have taken away.
-        in_turns: how many of them turns are working on.
-        is_left: whether the caller is done, so that no turn will be asked for any of them.
-        back: is done once the others are given back; None until that begins.
+        taken: tags of those taken by turns.
+        in_turns: how many are in open turns.
+        is_left: the caller is done; no turn will ask for more.
+        back: done once the rest is given back; None until that begins.
     """
 
     browsed: Browsed | None
@@ -50,7 +49,7 @@ class Hold:
     back: Future[None] | None = None
 
     def let_go(self) -> None:
-        """Give back all but what was taken, if neither the caller nor a turn needs it."""
+        """Give back all but the taken ones, unless the caller or a turn still needs them."""
         if self.is_left and self.in_turns == 0:
             browsed, self.browsed = self.browsed, None
             if browsed is not None:
@@ -59,24 +58,19 @@ class Hold:
 
 @dataclass(eq=False, slots=True)
 class DeadAtHand:
-    """A dead job that turns can find."""
-
     job: JobRecord
     tag: int
     hold: Hold
     is_in_turn: bool = False
 
     def begin(self) -> None:
-        """A turn works on it from now on."""
         self.is_in_turn = True
         self.hold.in_turns += 1
 
     def take(self) -> None:
-        """The turn has taken it: it is no dead job any more."""
         self.hold.taken.append(self.tag)
 
     def end(self) -> None:
-        """The turn is over, and has taken it or not."""
         if self.is_in_turn:
             self.is_in_turn = False
             self.hold.in_turns -= 1
@@ -84,12 +78,11 @@ class DeadAtHand:
 
 
 class Dead:
-    """The jobs of a RabbitMQ that have failed for good.
+    """The dead jobs of a RabbitMQ.
 
     Args:
-        browse: has a queue seen, see `link.Link.browse`.
-        put_aside: has messages that nobody can read moved to where they belong; the tags of those that are there.
-        runs_here: whether a job is no dead one, because it runs in this runtime.
+        put_aside: moves unreadable messages away; the tags of those that arrived.
+        runs_here: a job that runs in this runtime is not dead.
     """
 
     def __init__(
@@ -105,7 +98,7 @@ class Dead:
         self._hold: Hold | None = None
 
     def find(self, query: JobQuery, *, limit: int, after: str | None = None) -> Found:
-        """The dead jobs that match, what died last first; `after` is the `next` of the page before."""
+        """The dead jobs that match, latest death first; `after` is the `next` of the page before."""
         before, looked_at = place_at(after), 0
         last = None if before is None else (before.ended_at or 0.0, before.id)
         newest: list[tuple[float, str, int, JobRecord]] = []
@@ -123,7 +116,6 @@ class Dead:
         return Found(jobs, place_of(jobs[-1]).cursor if len(jobs) == limit else None, looked_at, True)
 
     def count(self, name: str | None) -> int:
-        """How many dead jobs a name has, or all have together."""
         count = 0
 
         def see(job: JobRecord, _: int) -> None:
@@ -136,18 +128,16 @@ class Dead:
         return count
 
     def one_at_hand(self, job_id: str) -> AbstractContextManager[object]:
-        """Put one job at hand for turns, if it is dead."""
+        """Hold one job ready for turns, if it is dead."""
         return contextlib.nullcontext() if self._runs_here(job_id) else self._at_hand_if(lambda job: job.id == job_id)
 
     def all_at_hand(self, query: JobQuery, but: Collection[str]) -> AbstractContextManager[Sequence[str]]:
-        """Put the dead jobs that match at hand for turns, `but` for some."""
+        """Hold the matching dead jobs ready for turns, except `but`."""
         return self._at_hand_if(lambda job: job.id not in but and matches(query, job))
 
     @contextlib.contextmanager
     def _at_hand_if(self, wanted: Callable[[JobRecord], bool]) -> Iterator[Sequence[str]]:
-        """Put the dead jobs that are wanted at hand for turns, and return their ids, the oldest first; if they are
-        many, not all.
-        """
+        """Hold the wanted dead jobs ready for turns, and return their ids, oldest first; only some if they are many."""
         found: dict[str, tuple[JobRecord, int]] = {}
         size = 0
 
@@ -170,7 +160,7 @@ class Dead:
             hold.let_go()
 
     def _look(self, see: Callable[[JobRecord, int], object]) -> Hold:
-        """Look at every dead job. Messages that nobody can read are moved away; those of a newer version stay."""
+        """See every dead job. Unreadable messages are moved away; those of a newer version stay."""
         unreadable_messages: list[UnreadableMessage] = []
 
         def arrived(arrival: Arrival) -> None:
@@ -194,34 +184,31 @@ class Dead:
         return hold
 
     def for_turn(self, job_id: str) -> DeadAtHand | None:
-        """A dead job that is at hand, for a turn, which must say when it is over."""
+        """A dead job that is held ready; the turn must call `end`."""
         found = self._at_hand.get(job_id)
         if found is not None and not found.is_in_turn:
             found.begin()
         return found
 
     def end(self, found: DeadAtHand) -> None:
-        """Note that the turn is over which worked on one."""
         if found.hold.is_left and self._at_hand.get(found.job.id) is found:
             del self._at_hand[found.job.id]
         found.end()
 
     def await_return(self) -> None:
-        """Wait until the server has taken in what became of those that were looked at last: the connection may end
-        then. If it ended before, what was taken would be there again.
+        """Wait until the server knows what became of the jobs seen last: if the connection ended before, the taken ones
+        would be there again.
         """
         if self._hold is not None and self._hold.back is not None:
             with contextlib.suppress(LinkLost, FutureTimeout):
                 self._hold.back.result(RETURN_SECONDS_MAX)
 
     def end_all(self) -> None:
-        """No turn has any in hand: of one whose outcome was unknown it is known by now that it does not hold."""
+        """No turn holds any: one whose outcome was unknown is known by now to have failed."""
         for found in list(self._at_hand.values()):
             self.end(found)
 
 
 def _place(job: JobRecord) -> tuple[float, str]:
-    """Their place in the order in which they died, by the clocks of their runtimes: the queue's own order changes with
-    every look.
-    """
+    """The order of deaths by the runtimes' clocks: every look changes the order of the queue."""
     return job.ended_at or 0.0, job.id

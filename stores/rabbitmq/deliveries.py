@@ -1,7 +1,7 @@
-"""The jobs that the server has delivered to this runtime: those that wait here for a lane, and those that a lane has.
+"""The jobs that the server has delivered to this runtime: waiting for a lane, or running.
 
-A delivery is the fence: only the runtime that has it may end its job. It is lost with its session. A job that runs on
-without one is kept as lost: if the server delivers it to this runtime again, that delivery takes the old one's place.
+A delivery is the fence: only the runtime that has it may end its job. It is lost with its session. A running job whose
+delivery is lost stays known: if the server delivers it here again, that delivery replaces the old one.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from .topology import queue_of
 from .unreadable import UnreadableMessage
 
 STUCK_SECONDS = 0.5
-"""A job that has waited here so long for a lane, while fewer jobs are wanted, goes back to its queue."""
+"""A job that has waited here so long, while fewer jobs are wanted, goes back to its queue."""
 
 Birth = tuple[Any, ...]
-"""The number that tells a job from another that somebody has queued under the same id."""
+"""Tells a job from another queued under the same id."""
 
 Copy = tuple[str, Birth, int]
-"""A job's id and birth with the claim number that it waits with: messages with the same are copies of one another."""
+"""(job id, birth, claim number) of a waiting job: messages with the same are copies of one another."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Delivery:
-    """A job that was delivered. Two are the same if they are one object.
+    """A delivered job, compared by identity.
 
     Attributes:
-        since: when it came, by the monotonic clock.
+        since: when it arrived, by the monotonic clock.
     """
 
     arrival: Arrival
@@ -44,16 +44,16 @@ class Delivery:
 
     @property
     def name(self) -> str:
-        """The name in whose window it has a place."""
+        """The name in whose window it counts."""
         return self.job.name
 
     @property
     def deadline(self) -> int | None:
-        """When it expires, by the `SharedTime`, if it was given seconds for that."""
+        """When it expires, by the `SharedTime`; None unless its expiry was given in seconds."""
         return None if self.job.expires_at is None else wire.deadline_of(self.arrival.headers)
 
     def is_expired(self, now: Instant, shared_now: Instant) -> bool:
-        """Whether the job is to be started no more: seconds pass by the shared time, and an instant is an instant."""
+        """Whether the job must not start any more: seconds count by the shared time, instants by wall time."""
         deadline = self.deadline
         if deadline is not None:
             return deadline <= shared_now * 1000
@@ -61,12 +61,11 @@ class Delivery:
 
     @property
     def copy(self) -> Copy:
-        """Which message of which job it is."""
         return self.job.id, birth_of(self.job), self.job.claim_no
 
 
 def birth_of(job: JobRecord) -> Birth:
-    """A slot has one job, whoever has fired it. Any other was queued at its instant, with what it was given."""
+    """All runtimes fire a slot as the same job. Any other job is told by its birth and arguments."""
     if job.schedule is not None and job.slot is not None:
         return job.schedule, job.slot
     return job.queued_at, job.corr, job.name, hash(job.data)
@@ -74,13 +73,13 @@ def birth_of(job: JobRecord) -> Birth:
 
 @dataclass(slots=True, eq=False)
 class HeldJob:
-    """A job that a lane has, or is about to.
+    """A job that a lane has, or is about to have.
 
     Attributes:
         job: as it was claimed.
-        is_lost: whether its session is over.
-        is_marked: whether all runtimes are told that it has begun.
-        deadline: when the claim is overdue, by the `SharedTime`, once its handler has returned.
+        is_lost: its session is over.
+        is_marked: the ledger has its begin.
+        deadline: when the claim of a returned handler is overdue, by the `SharedTime`.
     """
 
     delivery: Delivery
@@ -91,19 +90,17 @@ class HeldJob:
 
 
 class HeldJobs:
-    """By key, and by the job's id: the newest claim of each."""
+    """By key, and the newest claim of each job id."""
 
     def __init__(self) -> None:
         self._by_key: dict[ClaimKey, HeldJob] = {}
         self._keys: dict[str, list[ClaimKey]] = {}
 
     def put(self, held: HeldJob) -> None:
-        """Note that a lane has a job."""
         self._by_key[held.job.key] = held
         self._keys.setdefault(held.job.id, []).append(held.job.key)
 
     def pop(self, key: ClaimKey) -> HeldJob | None:
-        """Note that no lane has a job any more."""
         held = self._by_key.pop(key, None)
         if held is not None:
             keys = self._keys[held.job.id]
@@ -113,16 +110,14 @@ class HeldJobs:
         return held
 
     def get(self, key: ClaimKey) -> HeldJob | None:
-        """By its claim."""
         return self._by_key.get(key)
 
     def newest(self, job_id: str) -> HeldJob | None:
-        """The newest claim of a job."""
         keys = self._keys.get(job_id)
         return self._by_key[keys[-1]] if keys else None
 
     def __iter__(self) -> Iterator[HeldJob]:
-        """In the order in which they were given to lanes. Another thread may look, too."""
+        """In the order of claims. Another thread may iterate, too."""
         return iter(list(self._by_key.values()))
 
     def __len__(self) -> int:
@@ -130,12 +125,11 @@ class HeldJobs:
 
 
 class Deliveries:
-    """The jobs that the server has given to this runtime. The one thread that takes turns does everything here.
+    """The deliveries of this runtime. Only the thread that takes turns calls this.
 
     Args:
-        monotonic: the time.
         new_tag: a consumer's tag that was never used.
-        stir: called when there may be something to `adjust` that time has brought.
+        stir: called when `adjust` is due.
     """
 
     def __init__(
@@ -158,9 +152,7 @@ class Deliveries:
         self._leaving: dict[str, Seconds] = {}
 
     def begin(self, session: int) -> None:
-        """A new session begins: the server will deliver again, to this runtime or another, what the old session had not
-        acknowledged.
-        """
+        """Begin a new session: the server will deliver anew, to any runtime, what was not acknowledged."""
         self._session, self._stirs_at = session, 0.0
         self._names.clear()
         self._leaving.clear()
@@ -172,7 +164,6 @@ class Deliveries:
             held.is_lost = True
 
     def arrived(self, arrival: Arrival) -> None:
-        """Take a delivery in."""
         name = self._names.get(arrival.consumer)
         if arrival.session != self._session:
             return
@@ -193,11 +184,10 @@ class Deliveries:
             self.fresh.append(Delivery(arrival, job, self._monotonic()))
 
     def wait(self, delivery: Delivery) -> None:
-        """Let it wait for a lane."""
         self.waiting.setdefault(delivery.job.name, deque()).append(delivery)
 
     def drop(self, one: Delivery | UnreadableMessage) -> None:
-        """Note that a delivery is acknowledged or given back: it waits no longer, and its place is free."""
+        """Forget a delivery that was acknowledged or given back."""
         for waiting in (
             (self.unreadable_messages,)
             if isinstance(one, UnreadableMessage)
@@ -210,32 +200,30 @@ class Deliveries:
             stack.let_go(one.arrival.consumer)
 
     def cancelled(self, session: int, consumer: str) -> None:
-        """The server has ended a consumer."""
         name = self._names.get(consumer)
         if session == self._session and name is not None:
             self.stacks[name].cancelled(consumer)
             self._leaving.setdefault(consumer, self._monotonic() + LAG_SECONDS)
 
     def set_window(self, name: str, size: int, *, may_shrink_later: bool = False) -> None:
-        """Set how many jobs of a name this runtime wants, the held ones included. `adjust` tells the server.
+        """Set how many jobs of a name this runtime wants, held ones included. `adjust` tells the server.
 
         Args:
-            may_shrink_later: whether none are wanted only for the moment, perhaps.
+            may_shrink_later: a window of none may be temporary.
         """
         self.wishes[name] = size
         (self._lagging.add if may_shrink_later else self._lagging.discard)(name)
 
     def is_short(self, name: str) -> bool:
-        """Whether fewer jobs of a name can come than are wanted, or it is not known yet how many are."""
+        """Whether fewer jobs of a name can come than are wanted, or the window is not set yet."""
         stack = self.stacks.get(name)
         return stack is None or (stack.size < self.wishes.get(name, 1))
 
     def is_unwanted(self, name: str) -> bool:
-        """Whether no jobs of a name are wanted."""
         return self.wishes.get(name) == 0
 
     def notice_surplus(self) -> bool:
-        """Whether a window should become smaller now. If one should later, set an alarm for then."""
+        """Whether a window should shrink now. Sets an alarm if one should later."""
         due = [stack.shrinks_at for stack in self.stacks.values() if stack.shrinks_at is not None]
         due += self._leaving.values()
         due += map(self._stuck_at, self.stacks)
@@ -248,12 +236,12 @@ class Deliveries:
         return first <= now
 
     def adjust(self) -> list[Delivery]:
-        """Begin and end consumers, to get as many jobs as are wanted. Jobs of an ended consumer that have no lane after
-        a while are given back, or at once if none are wanted. The server counts that as a delivery that failed, so the
-        next attempt costs two records of the ledger: short jobs, which are done sooner, are not to go that way.
+        """Begin and end consumers to match the windows. Jobs of an ended consumer without a lane are given back after a
+        while, or at once if none are wanted. The server counts that as a failed delivery, so the next attempt costs two
+        ledger records: the delay spares short jobs this.
 
-        Where a job has waited for `STUCK_SECONDS`, the lanes are busy for longer. The consumers of its name are ended
-        then, and the next turn publishes `stuck` jobs anew: no delivery of theirs has failed.
+        Where a job has waited for `STUCK_SECONDS`, the consumers of its name are ended, and the next turn publishes
+        `stuck` jobs anew, without a failed delivery.
         """
         now = self._monotonic()
         back = self._leave(now)
@@ -273,8 +261,8 @@ class Deliveries:
         return back
 
     def stuck(self) -> list[Delivery]:
-        """The jobs of ended consumers that have waited for too long, or that wait behind one that has. Those whose
-        delivery has failed before are to go back as one that has failed again.
+        """Jobs of ended consumers that have waited too long, or wait behind such a job. Those with a failed delivery go
+        back with one more.
         """
         now = self._monotonic()
         over = {tag: at <= now or self._stuck_at(self._names[tag]) <= now for tag, at in self._leaving.items()}
@@ -282,12 +270,12 @@ class Deliveries:
         return [one for one in waiting if over.get(one.arrival.consumer) and not one.arrival.redeliveries]
 
     def _stuck_at(self, name: str) -> Seconds:
-        """From when on a job waits for too long, if there are more jobs here than are wanted."""
+        """When a waiting job becomes stuck, if more jobs are here than are wanted."""
         first = next((one.since for one in self.waiting.get(name, ()) if not one.arrival.redeliveries), math.inf)
         return first + STUCK_SECONDS if self.stacks[name].size > self.wishes.get(name, 0) else math.inf
 
     def _leave(self, now: Seconds) -> list[Delivery]:
-        """The jobs of ended consumers that have had no lane for a while; they wait no longer."""
+        """Remove and return the jobs of ended consumers that have had no lane for a while."""
         back: list[Delivery] = []
         for tag in [tag for tag, at in self._leaving.items() if at <= now or self.is_unwanted(self._names[tag])]:
             del self._leaving[tag]

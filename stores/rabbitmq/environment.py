@@ -12,13 +12,6 @@ from ...environment.clock import Clock
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreEnvironment:
-    """The parts of the environment that the store takes.
-
-    Attributes:
-        event, future: make what a thread waits at.
-        new_id: makes an id that nobody else makes.
-    """
-
     clock: Clock
     event: Callable[[], Any]
     future: Callable[[], Future[Any]]

@@ -1,8 +1,7 @@
-"""The troubles of a runtime on a RabbitMQ that the next try does not heal, for `health()`.
+"""Problems of a runtime on a RabbitMQ that do not heal by a retry, for `health()`.
 
-Refusals stay until a person has changed something: of the server as a whole, or of the queue of one job name, which
-stops that name alone. Whether they have been is looked for by asking again. A queue that takes no more is tried again,
-too: nobody could tell that it has room. And unreadable messages are counted.
+Refusals by the server, or of one job name's queue, stay until a person changes something; asking again finds out. A
+full queue is tried again, too: nothing tells when it has room. Unreadable messages are counted.
 """
 
 from __future__ import annotations
@@ -25,31 +24,30 @@ CONFIRMING, DECLARING, HEARING, CALMING = (
     "to let the leader tell what it has read",
     "to say that its alarm is over",
 )
-"""The questions to a session that falls silent."""
+"""Questions whose silence ends a session."""
 
 SECONDS_MAX = {HEARING: 60.0}
-"""How long an answer of the leader is waited for: the server has to find out one that hangs."""
+"""The leader's answer takes longer: the server must first detect a leader that hangs."""
 
 SILENCE_SECONDS_MAX = 30.0
-"""How long any other answer is waited for."""
+"""How long to wait for any other answer."""
 
 ALARM_SECONDS = 600.0
-"""How long the end of an alarm is waited for before it is looked, by another session, whether the server has only not
-told of it; and twice as long each time after, because a session that ends gives its jobs to others.
+"""How long an alarm may last before another session checks that it still lasts; doubled each time, because a session
+that ends gives its jobs to others.
 """
 
 LOOKS_MIN = 3
-"""How often an answer must also have been looked for: a process that stood still itself has read nothing meanwhile."""
+"""How often an answer must also have been looked for: a suspended process reads nothing meanwhile."""
 
 
 @dataclass(slots=True)
 class Question:
-    """A question that is not answered yet.
+    """An unanswered question.
 
     Attributes:
-        which: of its kind.
-        since: when it was found to have no answer.
-        looks: how often it was looked for.
+        since: when it was first seen unanswered.
+        looks: how often it was seen unanswered.
     """
 
     which: int | None
@@ -58,11 +56,7 @@ class Question:
 
 
 class ResponseWatchdog:
-    """The questions to a session that are not answered yet.
-
-    Args:
-        monotonic: the time.
-    """
+    """The questions to a session that are not answered yet."""
 
     def __init__(self, monotonic: Callable[[], Seconds]) -> None:
         self._monotonic = monotonic
@@ -70,34 +64,30 @@ class ResponseWatchdog:
         self._alarm_seconds = ALARM_SECONDS
 
     def asks(self, what: str, which: int | None = None) -> None:
-        """This has no answer yet. A `which` that is not the last time's is another question: that one was answered."""
+        """Note an unanswered question. A new `which` is another question: the last one was answered."""
         known = self._open.get(what)
         if known is None or known.which != which:
             self._open[what] = Question(which, self._monotonic())
 
     def answers(self, what: str) -> None:
-        """Nothing of this kind waits for an answer."""
         self._open.pop(what, None)
 
     def is_asked(self, what: str) -> bool:
-        """Whether something of this kind has no answer yet."""
         return what in self._open
 
     def begin(self) -> None:
-        """Nothing was asked."""
         self._open.clear()
 
     def in_alarm(self) -> None:
-        """The server has said that it takes nothing in, so it answers nothing else."""
+        """The server has blocked the connection, so it answers nothing else."""
         self._open = {CALMING: self._open.get(CALMING, Question(None, self._monotonic()))}
 
     def calm(self) -> None:
-        """There is no alarm."""
         self._open.pop(CALMING, None)
         self._alarm_seconds = ALARM_SECONDS
 
     def look(self) -> str | None:
-        """The questions that should have been answered by now. To be called from time to time."""
+        """The overdue questions. Call this from time to time."""
         now = self._monotonic()
         for what, question in self._open.items():
             question.looks += 1
@@ -115,16 +105,15 @@ Tell = Callable[[str, Any], object]
 
 
 class HealthIssues:
-    """The problems of this runtime on a RabbitMQ. The thread that takes turns does everything, but for `health_issues`.
+    """The problems of this runtime. Only the thread that takes turns calls this, except `health_issues`.
 
     Args:
-        tell: called by any thread with what the server has answered; it comes back to `hear`.
+        tell: called by any thread with the server's answer, which comes back to `hear`.
 
     Attributes:
         refusal: why the server refuses this runtime.
         stopped: by job name, why its queue cannot be used.
-        full: job names whose queues have refused a message since the last look.
-        unreadable: how many messages cannot be read, as far as is known.
+        full: job names whose queues refused a message since the last look.
     """
 
     def __init__(self, address: str, link: Link, tell: Tell) -> None:
@@ -137,7 +126,7 @@ class HealthIssues:
         self.unreadable = 0
 
     def health_issues(self) -> Sequence[HealthIssue]:
-        """The troubles as `Store.health_issues` returns them. Any thread may ask."""
+        """As `Store.health_issues`. Any thread may call this."""
         found = [] if self.refusal is None else [HealthIssue("red", f"the store refuses this runtime: {self.refusal}")]
         found += [HealthIssue("red", f"{name} has stopped: {reason}") for name, reason in sorted(self.stopped.items())]
         found += [HealthIssue("yellow", f"the queue of {name} takes no more: {FULL}") for name in sorted(self.full)]
@@ -148,7 +137,6 @@ class HealthIssues:
         return found
 
     def check(self, name: str) -> None:
-        """Refuse a job name whose queue cannot be used."""
         reason = self.stopped.get(name)
         if reason is not None:
             raise StoreError(f"expected the queue of {name} on {self._address} to be usable, got: {reason}")
@@ -156,12 +144,12 @@ class HealthIssues:
             raise StoreError(f"expected the queue of {name} on {self._address} to take another job, got: {FULL}")
 
     def refused(self, messages: Sequence[Message], names: Collection[str]) -> None:
-        """Note that the server has refused these messages: the queues of these names are full."""
+        """Note that the queues of these names are full."""
         queues = {message.key for message in messages if not message.exchange}
         self.full = self.full | {name for name in names if topology.queue_of(name) in queues}
 
     def look(self) -> None:
-        """Ask again: of unreadable messages, and of the queues that could not be used."""
+        """Ask again about unreadable messages and unusable queues."""
         self.count_unreadable()
         self.full = set()
         for name in self.stopped:
@@ -169,7 +157,6 @@ class HealthIssues:
             asked.add_done_callback(partial(self._usable, name))
 
     def count_unreadable(self) -> None:
-        """Ask the server how many unreadable messages there are."""
         self._link.look(topology.UNREADABLE).add_done_callback(self._counted)
 
     def _counted(self, answer: Future[tuple[int, int] | None]) -> None:
@@ -181,7 +168,7 @@ class HealthIssues:
             self._tell("ailing", ("usable", name))
 
     def hear(self, what: str, value: Any) -> None:
-        """Take in an answer that `tell` has passed on."""
+        """Take in an answer from `tell`."""
         if what == "unreadable":
             self.unreadable = value
         else:

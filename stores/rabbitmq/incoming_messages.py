@@ -17,14 +17,11 @@ from .unreadable import UnreadableMessage, given_back, is_for_others, put_aside
 
 
 class IncomingMessages:
-    """Sorts deliveries, at the beginning of a turn."""
-
     def __init__(self, turn: PendingTurn) -> None:
         self._turn = turn
         self._state = turn.state
 
     def take_in(self) -> None:
-        """Sort what was delivered since the last turn: jobs that wait, copies to drop, messages that cannot be read."""
         deliveries = self._state.deliveries
         dropped = list[Delivery]()
         # If this turn fails, the next one looks again at what it would have acknowledged.
@@ -44,7 +41,7 @@ class IncomingMessages:
             self._send_away(unreadable_message)
 
     def _send_away(self, unreadable_message: UnreadableMessage) -> None:
-        """Put aside or give back a message that cannot be read here, so that it does not block its queue."""
+        """Put aside or give back an unreadable message, so that it does not block its queue."""
         if is_for_others(unreadable_message):
             self._turn.ops.messages.append(given_back(unreadable_message))
             self._turn.news.append(("message.newer", unreadable_message.fields))
@@ -55,7 +52,6 @@ class IncomingMessages:
         self._turn.ops.acknowledged.append(unreadable_message)
 
     def _is_to_wait(self, delivery: Delivery) -> bool:
-        """Whether it is to wait for a lane."""
         state, job = self._state, delivery.job
         rest = wire.rest_of(delivery.arrival.headers)
         twin = state.deliveries.held.newest(job.id)
@@ -83,7 +79,7 @@ class IncomingMessages:
         return True
 
     def _settle_kept(self, held: HeldJob, outcome: Outcome, verdict: Verdict) -> None:
-        """Record an ending that no HandlerActor will send again, so this must not fail."""
+        """Record an ending that no HandlerActor will send again: this must not fail."""
         try:
             for job in outcome.then:
                 self._turn.check_data(job)
@@ -99,7 +95,7 @@ class IncomingMessages:
             self._turn.settle_held(held, too_large, verdict)
 
     def _follow_up(self, ended: JobRecord, then: Sequence[NewJob]) -> None:
-        """Queue what is to follow a job whose end as done is the last move, also into a queue that takes no more."""
+        """Queue the follow-ups of a job that ended as done, even into a full queue."""
         moves, queued = self._turn.transitions, self._state.memory.queued
         end = len(moves) - 1
         for job in follow_ups(ended, then, self._turn.now):
@@ -119,6 +115,6 @@ class IncomingMessages:
         self._turn.ops.acknowledged.append(delivery)
 
     def _bind(self, held: HeldJob, delivery: Delivery) -> None:
-        """The server has delivered again a job that runs here and whose delivery was lost with the session before."""
+        """Attach a redelivery to a running job whose delivery was lost with its session."""
         # It holds whether this turn does or not: nothing is published for it.
         held.delivery, held.is_lost = delivery, False

@@ -1,11 +1,8 @@
-"""Jobs as messages: JSON, so that a job that one version, host or language has queued can be read by any other.
+"""Jobs as messages: JSON, so that every version, host and language can read them.
 
-A message is a job as it waits: its reader adds the fields that only a claim has. A field with the usual value is left
-out.
-
-Versions N and N+1 run side by side: a field that is not known is passed over, and kept when the job waits again; one
-that is missing has its default. A change that makes old readers wrong gets a new `FORMAT`, and they give it back for
-the others.
+A message is a waiting job, without the fields of a claim and without default values. Versions N and N+1 run side by
+side: unknown fields are skipped, and kept when the job waits again; missing ones have defaults. A change that would
+mislead old readers gets a new `FORMAT`, and they give such messages back.
 """
 
 from __future__ import annotations
@@ -20,16 +17,14 @@ from ...messages.jobs import ENDED, SECONDS_MAX, JobRecord, JobState
 from ...rules.codec import json_of
 
 FORMAT = 1
-"""The format of the messages. A newer one is given back, for a runtime that can read it."""
+"""Messages of a newer format are given back, for a runtime that can read them."""
 
 INSTANT_MAX = 253_402_300_799.0
-"""The end of the year 9999, after which Python has no dates."""
+"""The end of the year 9999, Python's last."""
 
 WHOLE_MAX = 1 << 62
-"""The bound of whole numbers, in both directions."""
 
 WAITING = frozenset((JobState.QUEUED.value,))
-"""The states that the job of a message in a queue of jobs may have."""
 
 DEFAULTS: dict[str, Any] = {
     **JobRecord._field_defaults,
@@ -37,23 +32,21 @@ DEFAULTS: dict[str, Any] = {
     "state": JobState.QUEUED.value,
     "priority": 0,
 }
-"""The value of a field that a message leaves out."""
 
 WAITS = ("waits", "due_in", "expires_in")
-"""How long it is to wait, and why: here it is the server that lets time pass."""
+"""Only the server measures waits, so these fields do not travel."""
 
 UNREAD = frozenset(("no", "boot", "incarnation", "counts_attempt", "deferred", "claimed_at", "progress", *WAITS))
-"""Fields of one claim, or of one runtime's bookkeeping, which never travel in a job that waits."""
+"""Fields of one claim or one runtime, which do not travel either."""
 
 REST = "lamplighter-rest-ms"
-"""Header: how long is to be waited yet once the ladder has let go of a message; whole, because not every client can
-send a float."""
+"""Header: milliseconds still to wait after the ladder; whole, because not every client can send a float."""
 
 EXPIRES = "lamplighter-expires-ms"
-"""Header: when a job expires that was given seconds for that, whole milliseconds of the `SharedTime`."""
+"""Header: the expiry of a job that was given seconds for it, in milliseconds of the `SharedTime`."""
 
 ID_BYTES_MAX = 255
-"""AMQP's short strings are no longer. An id that is goes in the body alone."""
+"""The limit of AMQP's short strings. A longer id stands in the body alone."""
 
 
 _BLANK = [DEFAULTS.get(name) for name in JobRecord._fields]
@@ -63,7 +56,7 @@ _TYPES = {
     name: frozenset((*(get_args(kind) or (kind,)), *((int,) if float in (kind, *get_args(kind)) else ())))
     for name, kind in get_type_hints(JobRecord).items()
 }
-"""The types of a field in JSON, which writes a whole number of seconds as it likes."""
+"""JSON types of a field: a writer may write whole seconds as int or float."""
 
 _MOST: dict[str, float] = {
     name: SECONDS_MAX if name == "timeout" else INSTANT_MAX if float in kinds else WHOLE_MAX
@@ -74,7 +67,7 @@ _decoder = msgspec.json.Decoder()
 
 
 class UnreadableJob(ValueError):
-    """The message cannot be read. The error says why, and not what the message holds."""
+    """The message cannot be read. The error does not quote the message's content."""
 
 
 class FutureFormat(UnreadableJob):
@@ -82,16 +75,11 @@ class FutureFormat(UnreadableJob):
 
 
 def waiting(job: JobRecord, beside: Mapping[str, Any] | None = None) -> bytes:
-    """The message of a job that waits.
-
-    Args:
-        beside: what the message that it came by said that is not known here, see `unknown`.
-    """
     return _pack(job, _OF_WAITING, beside)
 
 
 def ended(job: JobRecord, beside: Mapping[str, Any] | None = None) -> bytes:
-    """The message that tells how a job has ended."""
+    """The message about a job's end."""
     return _pack(job, _OF_ENDED, beside)
 
 
@@ -99,11 +87,11 @@ def read(body: bytes, states: Collection[str] = WAITING) -> JobRecord:
     """The job of a message.
 
     Args:
-        states: in which states it may be.
+        states: allowed states.
 
     Raises:
-        Newer: a newer version wrote it.
-        UnreadableJob: it is no message of a job.
+        FutureFormat: a newer version wrote the message.
+        UnreadableJob: it is not the message of a job.
     """
     fields = _fields(body)
     if not fields.keys() >= _USUAL:
@@ -126,17 +114,16 @@ def read(body: bytes, states: Collection[str] = WAITING) -> JobRecord:
 
 
 def read_ended(body: bytes) -> JobRecord:
-    """The job of a message that tells how it has ended. Raises as `read`."""
+    """The job of a message about its end. Raises as `read`."""
     return read(body, ENDED)
 
 
 def unknown(body: bytes) -> dict[str, Any]:
-    """The fields of a readable message that this version does not know: they stay with the job."""
+    """The fields of a message that this version does not know: they stay with the job."""
     return {name: value for name, value in _fields(body).items() if name not in _PLACES}
 
 
 def id_of(body: bytes) -> str | None:
-    """The id in a message that cannot be read otherwise, if one can be found."""
     try:
         found = _parse(body)["id"]
     except Exception:
@@ -157,7 +144,7 @@ def _fields(body: bytes) -> dict[str, Any]:
 
 
 def _completed(fields: dict[str, Any]) -> dict[str, Any]:
-    """With defaults for what our own messages never leave out."""
+    """Add defaults for fields that our own messages never leave out."""
     if not fields.keys() >= {"id", "name"}:
         raise UnreadableJob("it lacks an id or a name")
     at = fields.get("queued_at", fields.get("run_at", 0.0))
@@ -165,7 +152,7 @@ def _completed(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_texts(job: JobRecord) -> None:
-    """A value of the right type may still be one that no turn can work with."""
+    """Refuse values of the right type that no turn can work with."""
     try:
         (job.id + job.name).encode()
     except UnicodeEncodeError:
@@ -175,10 +162,10 @@ def _check_texts(job: JobRecord) -> None:
 
 
 def rest_of(headers: Mapping[str, Any] | None) -> float:
-    """How many seconds are to be waited yet.
+    """Seconds still to wait.
 
     Raises:
-        UnreadableJob: what the header says makes no sense.
+        UnreadableJob: the header makes no sense.
     """
     rest = (headers or {}).get(REST, 0)
     if type(rest) is not int or not 0 <= rest <= SECONDS_MAX * 1000:
@@ -187,10 +174,10 @@ def rest_of(headers: Mapping[str, Any] | None) -> float:
 
 
 def deadline_of(headers: Mapping[str, Any] | None) -> int | None:
-    """When a job expires that was given seconds for that, in milliseconds of the `SharedTime`.
+    """The expiry of a job that was given seconds for it, in milliseconds of the `SharedTime`.
 
     Raises:
-        UnreadableJob: what the header says makes no sense.
+        UnreadableJob: the header makes no sense.
     """
     deadline = (headers or {}).get(EXPIRES)
     # pika reads large whole numbers as a subclass of int.
@@ -200,12 +187,12 @@ def deadline_of(headers: Mapping[str, Any] | None) -> int | None:
 
 
 def message_id(job_id: str) -> str | None:
-    """How a message is labelled, for people who look into a queue."""
+    """The message's label, for people who look into a queue."""
     return job_id if len(job_id.encode()) <= ID_BYTES_MAX else None
 
 
 def _said(*, without: frozenset[str]) -> list[tuple[int, str, Any]]:
-    """The place, the name and the default of each field that a message has."""
+    """Index, name and default of each field of a message."""
     nothing = object()
     return [(place, name, DEFAULTS.get(name, nothing)) for name, place in _PLACES.items() if name not in without]
 

@@ -18,7 +18,7 @@ from .recent import FORGOTTEN
 
 
 class RabbitJobs:
-    """The `JobQueue` of a turn: there is no table, so it finds what is here."""
+    """The `JobQueue` of a turn: without a table, it finds only jobs that are here."""
 
     def __init__(self, turn: PendingTurn) -> None:
         self._turn = turn
@@ -31,7 +31,7 @@ class RabbitJobs:
         return [self._insert(job) for job in jobs]
 
     def _check(self, jobs: Sequence[NewJob]) -> None:
-        """Refuse what the server would refuse, before any of it is published."""
+        """Refuse what the server would refuse, before anything is published."""
         for job in jobs:
             self._state.ailing.check(job.name)
             self._turn.check_data(job)
@@ -153,7 +153,6 @@ class RabbitJobs:
         return {job_id: self._state.shared.blamed(job_id, self._turn.now) for job_id in job_ids}
 
     def is_paused(self, name: str) -> bool:
-        """Whether no job of this name is to be started now."""
         return self._pause_of(name).is_paused(self._turn.now)
 
     def _pause_of(self, name: str) -> PauseRecord:

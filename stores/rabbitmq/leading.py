@@ -1,9 +1,8 @@
-"""Whether this runtime leads: it reads the ledger by a connection of its own, whose end the server soon finds.
+"""Whether this runtime leads: it reads the ledger through a second connection with a short heartbeat.
 
-The server gives the ledger to another runtime when the connection of the leader ends, and never before. A process that
-hangs keeps a connection until its heartbeat is missed. On the connection of jobs that takes a minute or more, because a
-handler may keep the GIL for long. So the ledger is read by a second connection with a heartbeat of 5 s: the server ends
-it within 15 s, and jobs that run beside it lose nothing.
+The server gives the ledger to another runtime only when the leader's connection ends. On the connection of jobs a
+process that hangs would be found after a minute or more, because a handler may keep the GIL for long. With a heartbeat
+of 5 s the server ends the second connection within 15 s, and running jobs lose nothing.
 """
 
 from __future__ import annotations
@@ -22,24 +21,22 @@ from .link import Arrival, Link
 from .state import RabbitState
 
 HEARTBEAT_SECONDS = 5
-"""The heartbeat of the connection by which the ledger is read. RabbitMQ ends one that was silent for two to three times
-as long.
-"""
+"""RabbitMQ ends a connection that was silent for two to three heartbeats."""
 
 LEASE_SECONDS = 2.0 * HEARTBEAT_SECONDS
-"""How long a leader leads since it has written what it has last read back. Nobody else is given the ledger before, so a
-process that stood still does not fire slots that another has fired meanwhile.
+"""How long a leader leads after it wrote what it last read back. Nobody else gets the ledger before, so a suspended
+process does not fire slots that another has fired meanwhile.
 """
 
 UNSEEN_PULSES_MAX = 2
-"""After so many the connection is given up whose news nobody has looked at: the process lives, and its broker hangs."""
+"""The connection is given up after so many unread pulses: the process lives, but its broker hangs."""
 
 
 class Candidacy:
-    """One connection by which this runtime waits for the ledger, or has it: the link's listener.
+    """A connection that waits for the ledger, or has it: the link's listener.
 
     Args:
-        tell: called by any thread with what has come: of which candidacy, what, and its value.
+        tell: called by any thread with candidacy, kind and value of what has come.
     """
 
     def __init__(self, link: Link, tell: Callable[[Candidacy | None, str, Any], object]) -> None:
@@ -61,7 +58,7 @@ class Candidacy:
         self._tell(self, "cancelled", session)
 
     def blocked(self, reason: str | None) -> None:
-        """The connection of jobs is told the same."""
+        """The connection of jobs gets the same notice."""
 
     def pulse(self, unconfirmed: int | None, unanswered: int | None) -> None:
         self.unseen += 1
@@ -70,18 +67,16 @@ class Candidacy:
         self._tell(self, "pulse", None)
 
     def give_up(self, reason: str) -> None:
-        """End the connection, so that the server gives the ledger to another. The link connects again."""
+        """End the connection, so that the server gives the ledger to another runtime. The link connects again."""
         self.link.give_up(self.session, reason)
 
 
 class Leading:
-    """This runtime's part in who leads. The thread that takes turns does everything.
+    """This runtime's part in leader election. Only the thread that takes turns calls this.
 
     Args:
-        link: that of jobs, by which is asked whether anybody else may lead.
+        link: that of jobs, used to ask for other candidates.
         connect: makes a link that is not started.
-        tell: see `Candidacy`.
-        told, unreadable: see `Ledger`.
     """
 
     def __init__(
@@ -115,17 +110,17 @@ class Leading:
 
     @property
     def is_proven(self) -> bool:
-        """Whether this runtime has the ledger, and nobody else can have it yet."""
+        """Whether this runtime has the ledger, and no other can have it yet."""
         proven = self._proven_at
         return self.ledger.is_read and proven is not None and self._monotonic() - proven < LEASE_SECONDS
 
     @property
     def _works(self) -> bool:
-        """Whether this runtime is no producer, as far as it has said what it is."""
+        """Whether this runtime is not known to be a producer."""
         return all(boot.kind == "worker" for boot in self._state.own_boots.values())
 
     def stand(self) -> None:
-        """Be among those who may lead; a producer is only while nobody else is. To be called from time to time."""
+        """Become a candidate; a producer only while there is no other. Call this from time to time."""
         if self._works:
             self._begin()
         elif self._candidacy is None:
@@ -144,14 +139,13 @@ class Leading:
             candidacy.link.start(candidacy)
 
     def withdraw(self) -> None:
-        """Be among them no more, and leave the ledger to another."""
+        """Stop being a candidate, and leave the ledger to another runtime."""
         candidacy, self._candidacy = self._candidacy, None
         self._forget()
         if candidacy is not None:
             candidacy.link.stop()
 
     def hear(self, candidacy: Candidacy | None, what: str, value: Any) -> None:
-        """Take in what has come by a connection, or what was seen of the ledger."""
         if candidacy is not None:
             candidacy.unseen = 0
         elif what == "unattended":
@@ -182,7 +176,7 @@ class Leading:
         candidacy.link.consume(session, topology.LEDGER, topology.LEDGER, prefetch=PREFETCH, apart=True)
 
     def acknowledge(self, arrival: Arrival) -> None:
-        """Take out of the ledger what nobody can read there."""
+        """Remove an unreadable message from the ledger."""
         if self._candidacy is not None:
             self._candidacy.link.acknowledge(arrival.session, (arrival.tag,))
 
@@ -191,14 +185,14 @@ class Leading:
         self._probe = self._proven_at = None
 
     def probes(self, label: str) -> None:
-        """The leader writes something that it has to read back. If that stays away, this runtime leads no more."""
+        """Note a record that the leader must read back: otherwise this runtime leads no more."""
         if self._probe is None:
             self._probe = label, self._monotonic()
         elif self._monotonic() - self._probe[1] > SILENCE_SECONDS_MAX and self._candidacy is not None:
             self._candidacy.give_up(f"for {SILENCE_SECONDS_MAX:g} s no record of the ledger was given back")
 
     def told(self, record: Record) -> None:
-        """The leader has read a record. A producer leaves the ledger to a worker that it hears."""
+        """Note a record that the leader has read. A producer leaves the ledger to a worker."""
         boot = self._state.shared.boots.get(str(record.get("from")))
         if self.ledger.is_read and not self._works and boot is not None and boot.get("kind", "worker") == "worker":
             self._tell(self._candidacy, "yield", None)

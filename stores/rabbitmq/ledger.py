@@ -1,13 +1,12 @@
-"""The ledger: a queue of records with a single active consumer, who leads. One reads, and tells all others the order.
+"""The ledger: a queue of records with a single active consumer, the leader, who broadcasts their order.
 
-A runtime that wants something written publishes it into the ledger. The leader reads it, adds it to what all share and
-broadcasts it, numbered. It acknowledges nothing that is not in a sum: when it dies, the server gives the next leader
-the last sum and everything after.
+A runtime publishes a record into the ledger. The leader reads it, adds it to the shared state and broadcasts it,
+numbered. The leader acknowledges only records that are in a sum: when it dies, the next leader gets the last sum and
+everything after.
 
-A sum is written in parts, and only those that are another than in the sum before; its end, the record `summed`, names
-the records that it includes, because others may have been published before it and read after it was made. A new leader
-writes all parts anew. A sum that is not followed by its end, or was written by a leader before the last, does not
-count.
+A sum is written in parts, only those that have changed. Its end, the record `summed`, names the records that it
+includes, because others may have been published before it and read after it was made. A new leader writes all parts
+anew. A sum without its end, or from an earlier leader, does not count.
 """
 
 from __future__ import annotations
@@ -25,32 +24,26 @@ from .shared_state import SharedState
 from .topology import LEADER, LEDGER, NEWS
 
 SUMMED_RECORDS = 500
-"""After so many records the leader writes their sum, or after an eighth of the schedules, if these are more: a sum of
-very many costs what they are."""
+"""Records before the leader writes their sum, or an eighth of the schedules, if these are more: a large sum is dear."""
 SUMMED_RECORDS_MAX = 20_000
 
 PREFETCH = 65_535
-"""The prefetch of the ledger: a leader must be able to hold all that is in no sum yet. It is as many as AMQP lets one
-have.
-"""
+"""AMQP's maximum: a leader must be able to hold all records that are in no sum yet."""
 
 SILENT_LOOKS_MAX = 12
-"""The leader looks every five seconds. A runtime that has written nothing for so many looks counts as ended."""
+"""The leader looks every five seconds. A runtime that was silent for so many looks counts as ended."""
 
 PASSING = frozenset({"hello", "barrier", "part", "summed"})
-"""Kinds of records that change nothing by themselves."""
+"""Records that change nothing by themselves."""
 
 
 @dataclass(slots=True, eq=False)
 class LedgerEntry:
-    """A record that is in the ledger."""
-
     arrival: Arrival
     record: Record
 
     @property
     def tag(self) -> int:
-        """By which it is acknowledged."""
         return self.arrival.tag
 
 
@@ -59,12 +52,12 @@ class Written:
     """The content of the ledger, as far as the leader has read it.
 
     Attributes:
-        records: those that no sum includes.
-        summing: those that the sum includes which is being written.
-        awaited: the labels of its parts, and of its end, that have not been read back yet.
-        parts: of the last sum, by bucket; and, before its end is read, of the one that is being written.
-        rest: what is in the ledger and does not count any more, once this leader's first sum is.
-        end: of the last sum that this leader has written.
+        records: not in any sum.
+        summing: in the sum that is being written.
+        awaited: labels of its parts and its end that were not read back yet.
+        parts: of the last sum, by bucket; and of an unfinished one.
+        rest: obsolete once this leader's first sum is complete.
+        end: of this leader's last sum.
     """
 
     records: list[LedgerEntry] = field(default_factory=list)
@@ -77,15 +70,13 @@ class Written:
 
 
 class Ledger:
-    """The leader's side. In a runtime that does not lead it holds nothing.
+    """The leader's side; empty in other runtimes.
 
     Args:
-        told: called with each record once the leader has read it.
-        unreadable: called with why something in the ledger cannot be read and is passed over; and with its delivery, if
-            it is that as a whole, which is to be acknowledged then.
-        now: wall time.
-        shared_now: the time that the leader tells all others, see `SharedTime`.
-        new_id: an id that nobody else makes.
+        told: called with each record that the leader has read.
+        unreadable: called with why something in the ledger is skipped, and with its delivery if all of it is unreadable
+          and is to be acknowledged.
+        shared_now: see `SharedTime`.
     """
 
     def __init__(
@@ -117,7 +108,7 @@ class Ledger:
         self.epoch = ""
 
     def begin(self, session: int, link: Link | None) -> None:
-        """A new session begins by which the ledger may come, or there is none (0): this runtime leads no more."""
+        """Begin a session by which the ledger may come; 0 if there is none: this runtime leads no more."""
         self.session, self._link = session, link
         self._written = Written()
         self._silent.clear()
@@ -125,7 +116,7 @@ class Ledger:
         self.is_read = False
 
     def arrived(self, arrival: Arrival) -> None:
-        """The server gives this runtime the ledger to read, so it leads once it has read to the end."""
+        """The ledger arrives, so this runtime leads once it has read to the end."""
         if not self.marker:
             self._begun += 1
             self.epoch = f"{self._id}-{self._begun}"
@@ -144,12 +135,14 @@ class Ledger:
             self._come_to_the_end()
 
     def _mark(self, record: Record) -> None:
-        """Write what is read last of all that others have left."""
+        """Write a record that marks the end of what others have left."""
         self.marker = f"{self.epoch}-{record['is']}"
         self._publish({**record, "by": self.marker})
 
     def _come_to_the_end(self) -> None:
-        """All that others have left is read. The first leader gives the store its id, before any runtime can log it."""
+        """Everything that others have left is read. The first leader gives the store its id, before any runtime can log
+        it.
+        """
         found = self._written.records
         if any(one.record["is"] == "store" or "store" in one.record for one in found):
             self._read_all()
@@ -157,7 +150,6 @@ class Ledger:
             self._mark({"is": "store", "id": self._shared.store_id or self._new_id()})
 
     def _read_all(self) -> None:
-        """From now on this runtime leads."""
         self.is_read = True
         found = self._written.records
         base, included = _last_sum([entry.record for entry in found])
@@ -207,7 +199,6 @@ class Ledger:
             self._write_sum(parts(shared, shared.touched, self._now()))
 
     def _add(self, entry: LedgerEntry) -> bool:
-        """Add a record, if it can be read."""
         try:
             records.field(entry.record, "by", records.TEXT)
             self._shared.add(entry.record)
@@ -217,7 +208,7 @@ class Ledger:
         return True
 
     def look_who_lives(self) -> None:
-        """Take runtimes that have written nothing for long for ended. To be called every five seconds."""
+        """Treat runtimes that have been silent for long as ended. Call this every five seconds."""
         if not self.is_read:
             return
         # By the number of this record a runtime notices that it has missed the one before.
@@ -234,7 +225,7 @@ class Ledger:
                 self._publish({**gone, "by": f"{self.epoch}-gone-{self._shared.number}"})
 
     def _present_itself(self) -> None:
-        """Leave who leads where it is found when this runtime hangs, and cannot be asked."""
+        """Leave the leader's name where others find it when this runtime hangs and cannot be asked."""
         who = {"is": "leads", "boot": self._shared.boots.get(self._id, {}), "at": self._now()}
         self._send([Message("", LEADER, records.write(who), mandatory=False)])
 
@@ -256,7 +247,7 @@ class Ledger:
         return max(SUMMED_RECORDS, min(len(self._shared.schedules) // 8, SUMMED_RECORDS_MAX))
 
     def _write_sum(self, parts: Sequence[Record]) -> None:
-        """Write parts of the sum into the ledger. The records in them are acknowledged once all parts are there."""
+        """Write parts of the sum. The records in them are acknowledged once all parts are in the ledger."""
         written = self._written
         self._shared.touched.clear()
         self._sums += 1
@@ -270,7 +261,7 @@ class Ledger:
         self._send([message({**one, **of, "by": label}) for one, label in made])
 
     def _read_sum(self, entry: LedgerEntry) -> None:
-        """A part of the sum is in the ledger, or its end: then what it includes, or takes the place of, need not be."""
+        """Read back a part of the sum, or its end: acknowledge what it includes or replaces."""
         written = self._written
         written.awaited.discard(entry.record["by"])
         if entry.record["is"] == "part":
@@ -301,11 +292,10 @@ class Ledger:
 
 
 class Follower:
-    """The side of runtimes that do not lead: they add the records that the leader sends, in its order.
+    """The side of other runtimes: they add the leader's records in its order.
 
     Args:
-        unreadable: as of `Ledger`.
-        told_time: called with the epoch of the leader and the time that it tells.
+        told_time: called with the leader's epoch and time.
     """
 
     def __init__(
@@ -324,12 +314,12 @@ class Follower:
         self._parts: list[Record] = []
 
     def begin(self) -> None:
-        """A new session begins: a sum will bring the records that were missed in between."""
+        """Begin a session: a sum will bring the records that were missed in between."""
         self._epoch = ""
         self._parts = []
 
     def hear(self, told: Record) -> bool:
-        """Add what the leader sends. False when a record before it was missed.
+        """Add the leader's record. False if one before it was missed.
 
         Raises:
             UnreadableRecord: it makes no sense.
@@ -372,7 +362,7 @@ class Follower:
 
 
 def sum_of(found: Sequence[Record]) -> SharedState:
-    """The state after all records that lie in a ledger. Unreadable ones are passed over."""
+    """The state after all records of a ledger. Unreadable ones are skipped."""
     shared = SharedState()
     base, included = _last_sum(found)
     if base is not None:
@@ -385,7 +375,6 @@ def sum_of(found: Sequence[Record]) -> SharedState:
 
 
 def message(record: Record) -> Message:
-    """A record on its way into the ledger."""
     return Message("", LEDGER, records.write(record))
 
 
@@ -395,7 +384,6 @@ def _asks(record: Record) -> bool:
 
 
 def _is_passing(record: Record, included: frozenset[str]) -> bool:
-    """Whether there is nothing to be added to the sum that includes these."""
     label = record.get("by")
     return record["is"] in PASSING or (isinstance(label, str) and label in included)
 
@@ -406,7 +394,7 @@ def _whole(record: Record, name: str) -> int:
 
 
 def _last_sum(found: Sequence[Record]) -> tuple[Sequence[Record] | None, frozenset[str]]:
-    """The parts of the last sum, None if there is none; and which records they include."""
+    """The parts of the last sum, None if there is none; and the records that they include."""
     ends = [record for record in found if record["is"] == "summed"]
     if not ends:
         return None, frozenset()

@@ -19,12 +19,6 @@ from .state import RabbitState
 
 
 class LedgerSchedules:
-    """The `ScheduleReader` of a RabbitMQ.
-
-    Args:
-        check_open: raises if nothing can be known.
-    """
-
     def __init__(self, shared: SharedState, check_open: Callable[[], object]) -> None:
         self._shared = shared
         self._check_open = check_open
@@ -49,8 +43,6 @@ class LedgerSchedules:
 
 
 class LedgerPeers:
-    """The `Peers` of a RabbitMQ."""
-
     def __init__(self, state: RabbitState) -> None:
         self._state = state
 
@@ -66,7 +58,7 @@ class LedgerPeers:
 
 
 def leader_in(found: Sequence[bytes]) -> str:
-    """Who leads, by what the leader has said of itself last."""
+    """The leader, by the latest of its own records."""
     try:
         said = records.parse(found[-1]) if found else {}
         boot = records.boot_of(records.field(said, "boot", records.MAPS), ())
@@ -80,11 +72,10 @@ def leader_in(found: Sequence[bytes]) -> str:
 
 
 SLOTS_TOLD_MAX = 200
-"""The most slots of each part, shared by the schedules in it, whose fate a later start knows."""
+"""The most slots of each part whose fate a later start knows."""
 
 
 def parts(shared: SharedState, buckets: Iterable[int], now: Instant) -> list[Record]:
-    """These parts of what is shared."""
     made: dict[int, Record] = {
         bucket: {
             "is": "part",
@@ -144,12 +135,11 @@ def parts(shared: SharedState, buckets: Iterable[int], now: Instant) -> list[Rec
 
 
 def all_parts(shared: SharedState, now: Instant) -> list[Record]:
-    """All that is shared."""
     return [part for part in parts(shared, range(BUCKETS), now) if any(part[name] for name in part.keys() - _LABELS)]
 
 
 def load(shared: SharedState, told: Iterable[Record]) -> list[str]:
-    """Have these parts be known. Why some of it cannot be read, where it cannot."""
+    """Load parts of a sum; returns why some of it cannot be read."""
     fresh, troubles = SharedState(), list[str]()
     for part in told:
         try:
@@ -169,7 +159,7 @@ _LABELS = frozenset(("is", "bucket"))
 
 
 def _records_of(part: Record) -> Iterator[Record]:
-    """A part as the records that would lead to it."""
+    """The records that would lead to a part."""
     if "store" in part:
         yield {"is": "store", "id": part["store"]}
     for runtime, ids in _section(part, "declared", MAPS).items():
@@ -202,11 +192,10 @@ def _records_of(part: Record) -> Iterator[Record]:
 
 
 def _section(part: Record, name: str, kinds: tuple[type, ...]) -> Any:
-    """The value that a part has under a name, or nothing."""
     return records.field(part, name, kinds) if name in part else kinds[0]()
 
 
 def _take_since(fresh: SharedState, part: Record) -> None:
-    """From when on what became of slots is known."""
+    """Take over from when on the fate of slots is known."""
     for schedule_id, slots in _section(part, "slots", MAPS).items():
         fresh.slots.know_since(schedule_id, records.field(slots, "since", records.NUMBER))

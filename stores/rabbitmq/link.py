@@ -1,7 +1,7 @@
-"""The few things that the store does with a RabbitMQ, as a port: to a real server, or to a test kit's model of one.
+"""What the store does with a RabbitMQ, as a port: to a real server, or to a test kit's model of one.
 
-A link connects, and connects again for ever. Each connection is a session with a number of its own; what belongs to an
-old one (an acknowledgement, say) is dropped without a word, because the server has forgotten it too.
+A link connects, and connects again for ever. Each connection is a session with a number of its own; calls for an old
+session (an acknowledgement, say) are dropped silently, because the server has forgotten it too.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from ...messages.jobs import Seconds
 Arguments = Mapping[str, Any]
 
 PULSE_SECONDS = 5.0
-"""How often a link has its session looked after."""
+"""Interval of `LinkListener.pulse`."""
 
 
 NOT_FOUND, LOCKED, PRECONDITION_FAILED = 404, 405, 406
-"""AMQP's reply codes: what is asked for is not there, is somebody else's, or is there and another one."""
+"""AMQP's reply codes: missing, locked by another connection, or existing with other arguments."""
 
 BROWSED_MAX = 60_000
-"""So many messages of a queue are seen, the first: AMQP counts those that are kept aside with 16 bits."""
+"""Only so many messages of a queue are browsed: AMQP counts unacknowledged ones with 16 bits."""
 
 
 class LinkLost(LamplighterError):
-    """The connection was lost before the server had answered: what was asked for may have been done or not."""
+    """The connection was lost before the server answered: the request may have been carried out or not."""
 
 
 class Refused(LamplighterError):
-    """The server said no, and will say it again until a person has changed something.
+    """The server refused, and will refuse again until a person has changed something.
 
     Attributes:
         code: AMQP's reply code, such as 403.
@@ -45,15 +45,13 @@ class Refused(LamplighterError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
-    """An exchange that must be there."""
-
     name: str
     type: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueSpec:
-    """A durable queue that must be there, and what leads to it: (exchange, routing key) pairs."""
+    """A durable queue and its bindings: (exchange, routing key) pairs."""
 
     name: str
     arguments: Arguments = field(default_factory=dict)
@@ -62,8 +60,6 @@ class QueueSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Binding:
-    """An exchange that leads to another."""
-
     source: str
     target: str
     key: str
@@ -73,10 +69,10 @@ Wanted = Exchange | QueueSpec | Binding
 
 
 class Message(NamedTuple):
-    """A message to publish. All of it is persistent.
+    """A persistent message to publish.
 
     Attributes:
-        mandatory: whether it must reach a queue; one that does not is told as returned.
+        mandatory: return the message if it reaches no queue.
         lives: seconds after which the server drops it from its queue, or None.
     """
 
@@ -92,12 +88,12 @@ class Message(NamedTuple):
 
 
 class Arrival(NamedTuple):
-    """A message that the server has delivered.
+    """A delivered message.
 
     Attributes:
-        session, tag: together they say which delivery it is.
+        session, tag: together they identify the delivery.
         consumer: the tag of the consumer that it came by.
-        redeliveries: how often it had been delivered before, as far as the server counts that.
+        redeliveries: earlier deliveries, as far as the server counts them.
     """
 
     session: int
@@ -112,26 +108,26 @@ class Arrival(NamedTuple):
 
 
 class Sent(NamedTuple):
-    """The fate of the messages of one `send`, by their index: the rest is confirmed."""
+    """The fate of the messages of one `send`, by their index: the others are confirmed."""
 
     returned: Sequence[int] = ()
     refused: Sequence[int] = ()
 
 
 class LinkListener(Protocol):
-    """The calls of a link when something has come. Any thread may call; the calls must be short."""
+    """What a link calls when something has come. Any thread may call; the calls must be short."""
 
     def connected(self, session: int) -> None:
         """A new session has begun."""
 
     def lost(self, session: int, reason: str, *, refused: bool) -> None:
-        """The session has ended, or (0) none could be begun; with `refused`, somebody must change something."""
+        """The session has ended, or (0) none could begin; `refused`: a person must change something."""
 
     def arrived(self, arrival: Arrival) -> None:
         """A message was delivered."""
 
     def cancelled(self, session: int, consumer: str) -> None:
-        """The server has ended a consumer: its queue is gone, say."""
+        """The server has ended a consumer, because its queue is gone, say."""
 
     def blocked(self, reason: str | None) -> None:
         """The server takes no messages until further notice (an alarm); None: it does again."""
@@ -140,17 +136,17 @@ class LinkListener(Protocol):
         """The session has lasted for `PULSE_SECONDS` more.
 
         Args:
-            unconfirmed: which of the messages that are not confirmed was sent first.
-            unanswered: which of the other questions is not answered.
+            unconfirmed: the oldest unconfirmed message.
+            unanswered: the oldest other question without an answer.
         """
 
 
 class Link(Protocol):
-    """A connection to a RabbitMQ. Each call returns at once; what it asks for is done in the order of the calls.
+    """A connection to a RabbitMQ. Each call returns at once; requests are carried out in the order of the calls.
 
     Attributes:
-        bytes_max: the largest message that the server takes, once it has refused one; it ends the session for it.
-        server_version: the server's, as it has said it when the session began; None if it has not.
+        bytes_max: the server's largest message, once it has refused one; it ends the session for it.
+        server_version: as the server said when the session began; None if it did not.
     """
 
     bytes_max: int | None
@@ -168,11 +164,10 @@ class Link(Protocol):
         """End a session as if its connection had been lost. The next may be with another node."""
 
     def after(self, seconds: Seconds, call: Callable[[], None]) -> None:
-        """Make a short call once so many seconds have passed, if the session lasts as long."""
+        """Make a short call after so many seconds, if the session lasts as long."""
 
     def wait(self, event: Any, seconds: Seconds) -> None:
-        """Wait for an event that something which comes will set, and take that in meanwhile. For so many seconds, or
-        less."""
+        """Wait, for so many seconds or less, for an event that an arrival will set, and take arrivals in meanwhile."""
 
     def setup(self, wanted: Sequence[Wanted]) -> Future[None]:
         """Declare these. The future raises `Refused` or `LinkLost`."""
@@ -190,29 +185,30 @@ class Link(Protocol):
         """Have messages delivered, at most `prefetch` of this consumer's unacknowledged at a time.
 
         Args:
-            apart: they are not worked off in their order, so that others, who are, should not wait among them.
+            apart: they are not acknowledged in order, so they need a channel apart from those that are.
         """
 
     def cancel(self, session: int, consumer: str) -> None:
         """Have no more delivered to this consumer. Delivered messages stay its own until they are acknowledged."""
 
     def delete(self, session: int, queue: str) -> None:
-        """Delete a queue, whatever is in it; before the link ends, if it is stopped right after."""
+        """Delete a queue with its content; before the link ends, if `stop` follows."""
 
     def look(self, queue: str) -> Future[tuple[int, int] | None]:
-        """How many messages are ready in a queue, and how many consumers it has. The future raises `Refused` with
-        `NOT_FOUND` when there is no such queue."""
+        """Ready messages and consumers of a queue. The future raises `Refused` with `NOT_FOUND` if there is no such
+        queue.
+        """
 
     def browse(self, queue: str, see: Callable[[Arrival], object]) -> Future[Browsed]:
-        """Have every message that is ready in a queue be seen, in order, by `see`: a short call, by any thread.
+        """Have `see`, a short call by any thread, see every ready message of a queue, in order.
 
-        All of them are kept aside until the answer's `done` is called, which says by their tags which are acknowledged;
-        the others go back, behind what has come meanwhile. Over all links one at a time browses a queue. The future
-        raises `Refused`, with the code LOCKED while somebody else browses it, or `LinkLost`.
+        All of them are kept aside until the answer's `done` is called with the tags to acknowledge; the others go back,
+        behind newer messages. Over all links one at a time browses a queue. The future raises `Refused`, with the code
+        LOCKED while another browses it, or `LinkLost`.
         """
 
 
 class Browsed(NamedTuple):
-    """Messages that were seen and are kept aside until `done`, whose future is done once the others are back."""
+    """Messages that are kept aside until `done`, whose future is done once the others are back."""
 
     done: Callable[[Sequence[int]], Future[None]]

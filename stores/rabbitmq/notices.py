@@ -15,8 +15,6 @@ from .topology import ASKS
 
 
 class IncomingNotices:
-    """Keeps what a link tells until the next turn looks at it; it is the link's listener, see `link.LinkListener`."""
-
     def __init__(self, environment: StoreEnvironment, link: Link) -> None:
         self._environment = environment
         self._link = link
@@ -31,7 +29,7 @@ class IncomingNotices:
         self._heard = heard
 
     def answer(self, call: Answer | None) -> str:
-        """Answer, by any thread, what is asked of this runtime from outside; or no more. Gives where it is asked."""
+        """Set, or remove, what answers questions from outside, on any thread. Returns the address for questions."""
         self._answering.call = call
         return ASKS
 
@@ -61,14 +59,13 @@ class IncomingNotices:
         self._stir()
 
     def _stir(self) -> None:
-        """There is something to look at."""
         self._stirred.set()
         if not self._is_hinted and self._heard is not None:
             self._is_hinted = True
             self._heard()
 
     def _wait(self, give_up_at: Seconds) -> bool:
-        """Wait until something has come. False when the time is up."""
+        """Wait for a notice. False when the time is up."""
         remaining = give_up_at - self._environment.clock.monotonic()
         if not self._inbox and remaining > 0:
             self._link.wait(self._stirred, remaining)

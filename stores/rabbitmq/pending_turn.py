@@ -1,7 +1,7 @@
 """The state that the parts of a turn on RabbitMQ share: its changes, and its publishes and acks at the end.
 
-Nothing leaves before the turn ends: then everything is published in one pipeline, and what it stands for is
-acknowledged once the server has confirmed all of it. So a job is always in a queue, or in two, and never in none.
+At the end of the turn everything is published in one pipeline; deliveries are acknowledged once the server has
+confirmed all of it. So a job is always in a queue, or in two, and never in none.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ from .topology import DEAD, queue_of, route
 from .turn_end import CommitPlan, MemoryChange
 
 DEAD_SECONDS_KEPT = 30 * 86400.0
-"""How long a dead job stays in its queue. The server removes it, so a runtime's own retention does not apply."""
+"""The server removes dead jobs, so a runtime's own retention does not apply."""
 
 FULL_SECONDS = 1.0
-"""How long a job waits that goes back into a queue that takes no more."""
+"""How long a job waits before it returns to a full queue."""
 
 SPARE_SHARE = 1 / 8
-"""The part of the server's largest message that the data of a job leaves for its errors."""
+"""The part of the server's largest message that is left for a job's errors."""
 
 HIGH_PRIORITY = 5
 """A quorum queue knows two priorities; from this one on it is the higher."""
 
 
 class PendingTurn(TurnRecord):
-    """A turn while nothing of it has left.
+    """A turn before anything is published.
 
     Attributes:
-        ops: what it will do at its end, and how what it has done to memory is taken back.
-        state: what this runtime remembers between turns.
+        ops: its operations at the end.
+        state: this runtime's memory.
     """
 
     def __init__(
@@ -65,7 +65,6 @@ class PendingTurn(TurnRecord):
         return len(self.transitions) + len(self.notes) + sent
 
     def change(self, undo: Callable[[], object], redo: Callable[[], object] | None = None) -> None:
-        """Note a change that was made to memory, see `MemoryChange`."""
         self.ops.changes.append(MemoryChange(undo, redo))
 
     def publish(
@@ -77,11 +76,7 @@ class PendingTurn(TurnRecord):
         *,
         deadline: int | None = None,
     ) -> None:
-        """Send a job to its queue, at once or after a delay.
-
-        Args:
-            deadline: when it expires, see `Delivery.deadline`.
-        """
+        """Send a job to its queue, at once or after a delay."""
         self.ops.names.add(job.name)
         if job.name in self.state.ailing.full:
             # The job goes through a queue of delays. If the full queue refused it here, the turn would fail, with all
@@ -104,13 +99,11 @@ class PendingTurn(TurnRecord):
         )
 
     def pass_on(self, delivery: Delivery, delay: Seconds) -> None:
-        """Send a job that was delivered here to its queue again, as it is."""
         beside, deadline = wire.unknown(delivery.arrival.body), delivery.deadline
         self.publish(delivery.job, delay, delivery.arrival.reply_to, beside, deadline=deadline)
         self.ops.acknowledged.append(delivery)
 
     def add(self, job: NewJob) -> JobRecord:
-        """Publish a new job, and remember that this runtime has."""
         record = self.state.memory.doubtful.get(job.id)
         if record is None or (record.name, record.data) != (job.name, job.data):
             record = born(job, 0)
@@ -123,7 +116,6 @@ class PendingTurn(TurnRecord):
         return record
 
     def remember(self, record: JobRecord) -> None:
-        """This runtime has queued a job."""
         queued, doubtful = self.state.memory.queued, self.state.memory.doubtful
         before = queued.get(record.id)
         queued.put(record)
@@ -137,15 +129,10 @@ class PendingTurn(TurnRecord):
         self.change(undo, lambda: queued.put(record))
 
     def check_data(self, job: NewJob) -> None:
-        """Refuse a job of which the server would refuse the message."""
+        """Refuse a job whose message the server would refuse."""
         self.check_size(len(job.data), "data", spare=SPARE_SHARE)
 
     def check_size(self, size: int, what: str, *, spare: float = 0.0) -> None:
-        """Refuse what the server would refuse, and end the session for it.
-
-        Args:
-            spare: which share of the limit is left for what comes to it until the job has ended.
-        """
         limit = self._bytes_max
         if limit is not None and size > limit * (1.0 - spare):
             raise UsageError(
@@ -154,7 +141,6 @@ class PendingTurn(TurnRecord):
             )
 
     def settle_held(self, held: HeldJob, outcome: Outcome, verdict: Verdict) -> JobRecord:
-        """Record how a claim ended that counts."""
         claimed = held.job
         changes = ending(claimed, outcome, verdict, self.now)
         step = move(claimed, verdict.event, says_ending(outcome, verdict), **changes)
@@ -184,7 +170,7 @@ class PendingTurn(TurnRecord):
         self._record(step, delivery)
 
     def record_wait(self, step: Transition, delivery: Delivery, delay: Seconds) -> None:
-        """Publish a job that waits again, as a new message."""
+        """Publish a waiting job again, as a new message."""
         deadline = None if step.job.expires_at is None else delivery.deadline
         self.publish(step.job, delay, delivery.arrival.reply_to, wire.unknown(delivery.arrival.body), deadline=deadline)
         self._record(step, delivery)
@@ -196,7 +182,7 @@ class PendingTurn(TurnRecord):
         self.ops.done.append(lambda: state.memory.note_ended(delivery.copy, step.job))
 
     def let_go(self, claimed: JobRecord) -> HeldJob | None:
-        """A lane has a job no longer. None if it had lost it before."""
+        """Release a lane's job. None if its delivery was lost before."""
         held_by = self.state.deliveries.held
         held = held_by.pop(claimed.key)
         if held is not None:
@@ -208,10 +194,10 @@ class PendingTurn(TurnRecord):
 
 
 def move(job: JobRecord, event: str, fields: dict[str, Any], *, passed: int = 0, **changes: Any) -> Transition:
-    """A job moves on.
+    """The transition of a job.
 
     Args:
-        passed: how many steps it has made that nobody knows any more: claims whose runtime is gone.
+        passed: steps that nobody knows any more: claims whose runtime is gone.
     """
     moved = job._replace(**{"state": MOVES[event][1].value, "rev": job.rev + passed + 1, **changes})
     return Transition(event, moved, job.state, fields)

@@ -1,6 +1,6 @@
-"""A link whose names on the server begin with another prefix: applications that share a virtual host have one each.
+"""A link whose server-side names begin with another prefix, so that applications can share a virtual host.
 
-Everything else says `lamplighter.`, also what is told in messages: it is translated here, on its way to the server.
+All other code, and the content of messages, says `lamplighter.`; names are translated here.
 """
 
 from __future__ import annotations
@@ -16,12 +16,9 @@ from .topology import PREFIX
 
 OURS = f"{PREFIX}."
 EXCHANGE = "x-dead-letter-exchange"
-"""The argument of a queue that names something."""
 
 
 class PrefixedLink:
-    """A `link.Link` on which every name of the server begins with a prefix."""
-
     def __init__(self, link: Link, prefix: str) -> None:
         self._link = link
         self._theirs = f"{prefix}."
@@ -39,7 +36,7 @@ class PrefixedLink:
         return self._link.server_version
 
     def _name(self, ours: str) -> str:
-        """The name on the server. A routing key or a pattern has it at its end, after words of the ladder."""
+        """The name on the server. Routing keys and patterns have the prefix after the digits of the ladder."""
         before, found, name = ours.partition(OURS)
         return f"{before}{self._theirs}{name}" if found else ours
 

@@ -1,4 +1,4 @@
-"""Questions to the server outside of turns. The caller waits for the answer, on a thread of its own."""
+"""Questions to the server outside of turns. The caller's own thread waits for the answer."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from .topology import ASKS
 from .unreadable import UnreadableMessage, put_aside
 
 ASKED = "lamplighter-asks"
-"""The header by which a question is told from news."""
+"""The header that marks a question."""
 
 LIVES_SECONDS = 5.0
-"""A question that is not heard by then, or an answer, is wanted by nobody any more."""
+"""After this time nobody waits for a question or an answer any more."""
 
 
 class Answering:
-    """Answers what comes to one runtime.
+    """Answers the questions to one runtime.
 
     Attributes:
-        call: answers a line; None while nobody does.
+        call: answers a line; None while there is no answerer.
     """
 
     def __init__(self, link: Link) -> None:
@@ -38,7 +38,7 @@ class Answering:
         self.call: Answer | None = None
 
     def takes(self, arrival: Arrival) -> bool:
-        """Whether something that has come is a question, which is answered then. The reader of the link calls it."""
+        """Answer an arrival if it is a question. The link's reader calls this."""
         reply_to = arrival.reply_to
         if reply_to is None or ASKED not in (arrival.headers or {}):
             return False
@@ -55,7 +55,6 @@ class Answering:
 
 
 def question(line: bytes, reply_to: str) -> Message:
-    """A line for all runtimes."""
     return _message(ASKS, "all", line)._replace(reply_to=reply_to, headers={ASKED: 1})
 
 
@@ -65,18 +64,18 @@ def _message(exchange: str, key: str, body: bytes) -> Message:
 
 
 ANSWER_SECONDS_MAX = 10.0
-"""How long an answer of the server is waited for: of confirmations, until a turn's outcome is called unknown."""
+"""After this time without an answer or confirmation, a turn's outcome is called unknown."""
 
 LOCKED_SECONDS = 0.05
-"""Between two looks whether somebody else still browses a queue."""
+"""Pause between two tries while another connection browses a queue."""
 
 
 class Questions:
-    """Asks, and waits for the answer. Events of the link meanwhile are handled by the thread that takes turns.
+    """Asks and waits. Meanwhile the thread that takes turns handles the link's events.
 
     Args:
-        address: how the store is shown: without a password.
-        is_moved: called with what a message says that was put aside because nobody can read it.
+        address: without a password.
+        is_moved: called with the headers of each message that was put aside.
     """
 
     def __init__(
@@ -94,10 +93,10 @@ class Questions:
         self._is_moved = is_moved
 
     def answer(self, future: Future[Any], seconds: Seconds = ANSWER_SECONDS_MAX) -> Any:
-        """The answer; None if what was asked for is not there.
+        """The answer; None if the requested object does not exist.
 
         Raises:
-            StoreUnavailable: there is none within so many seconds.
+            StoreUnavailable: no answer in time.
         """
         try:
             return future.result(max(0.0, seconds))
@@ -113,7 +112,7 @@ class Questions:
         return StoreUnavailable(f"the store {self._address} did not answer in time: {why}")
 
     def browse(self, queue: str, see: Callable[[Arrival], object]) -> Browsed:
-        """Have a queue seen, once nobody else does."""
+        """Browse a queue, once no other connection does."""
         give_up_at = self._environment.clock.monotonic() + ANSWER_SECONDS_MAX
         while True:
             asked = self._link.browse(queue, see)
@@ -129,14 +128,14 @@ class Questions:
             self._environment.event().wait(LOCKED_SECONDS)
 
     def leader(self) -> str:
-        """Who leads, as that runtime has said it last."""
+        """The leader, by its own latest message."""
         found: list[bytes] = []
         with contextlib.suppress(StoreUnavailable):
             self.browse(topology.LEADER, lambda arrival: found.append(arrival.body)).done(())
         return leader_in(found)
 
     def put_aside(self, unreadable_messages: Sequence[UnreadableMessage]) -> Sequence[int]:
-        """Move messages that nobody can read to where they belong; the tags of those that are there now."""
+        """Move unreadable messages to their queue; the tags of those that arrived."""
         if not unreadable_messages:
             return ()
         now = self._environment.clock.now()

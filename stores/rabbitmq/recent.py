@@ -1,7 +1,4 @@
-"""A runtime's memory of the jobs that it has queued or ended.
-
-All of it is bounded, in number and in bytes.
-"""
+"""A runtime's memory of the jobs that it has queued or ended, bounded in number and in bytes."""
 
 from __future__ import annotations
 
@@ -14,24 +11,20 @@ from ...messages.jobs import ENDED, JobRecord
 from ...messages.outcomes import Outcome, Verdict
 
 REMEMBERED_MAX = 100_000
-"""Jobs of each kind, the newest."""
+"""Jobs of each kind."""
 
 BYTES_MAX = 64_000_000
-"""The most bytes of each kind from hosts and handlers: data, results, errors."""
+"""Bytes of each kind from hosts and handlers: data, results, errors."""
 
 FORGOTTEN = ""
-"""In the place of a job's data: no JSON is empty."""
+"""Replaces a job's data: no JSON is empty."""
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
 
 class Newest(Generic[Key, Value]):
-    """A dict that forgets the oldest.
-
-    Args:
-        weigh: how many bytes a value has.
-    """
+    """A dict that forgets the oldest."""
 
     def __init__(
         self, weigh: Callable[[Value], int] = lambda _: 0, *, most: int = REMEMBERED_MAX, bytes_max: int = BYTES_MAX
@@ -43,7 +36,6 @@ class Newest(Generic[Key, Value]):
         self._kept: OrderedDict[Key, Value] = OrderedDict()
 
     def put(self, key: Key, value: Value) -> None:
-        """Keep it as the newest."""
         self.pop(key)
         self._kept[key] = value
         self._bytes += self._weigh(value)
@@ -51,11 +43,9 @@ class Newest(Generic[Key, Value]):
             self._bytes -= self._weigh(self._kept.popitem(last=False)[1])
 
     def get(self, key: Key) -> Value | None:
-        """The value that is kept under a key."""
         return self._kept.get(key)
 
     def pop(self, key: Key) -> Value | None:
-        """Keep it no longer."""
         value = self._kept.pop(key, None)
         if value is not None:
             self._bytes -= self._weigh(value)
@@ -69,9 +59,8 @@ class Newest(Generic[Key, Value]):
 
 
 class QueuedJobs:
-    """The jobs that this runtime has queued. The data of many big ones, and of ended ones, is forgotten.
-
-    Whether a job with an id was queued here is remembered longer than what it was given.
+    """The jobs that this runtime has queued. Data of many big ones, and of ended ones, is forgotten first; the ids last
+    longest.
     """
 
     def __init__(self, *, most: int = REMEMBERED_MAX, bytes_max: int = BYTES_MAX) -> None:
@@ -79,22 +68,19 @@ class QueuedJobs:
         self._data: Newest[str, str] = Newest(getsizeof, most=most, bytes_max=bytes_max)
 
     def put(self, job: JobRecord) -> None:
-        """Remember it as the newest."""
         self._jobs.put(job.id, job._replace(data=FORGOTTEN))
         self._data.put(job.id, job.data)
 
     def get(self, job_id: str) -> JobRecord | None:
-        """The job as it was queued. Its data may be FORGOTTEN, and its state that in which it has ended."""
+        """The job as it was queued. Its data may be FORGOTTEN; its state may be its end."""
         job = self._jobs.get(job_id)
         return None if job is None else job._replace(data=self._data.get(job_id) or FORGOTTEN)
 
     def pop(self, job_id: str) -> None:
-        """Forget a job that was not queued after all."""
         self._jobs.pop(job_id)
         self._data.pop(job_id)
 
     def ended(self, job: JobRecord) -> None:
-        """It has ended: how, is kept elsewhere."""
         known = self._jobs.get(job.id)
         if known is not None:
             self._jobs.put(job.id, known._replace(state=job.state))
@@ -102,15 +88,14 @@ class QueuedJobs:
 
 
 class Remembered:
-    """All of it.
+    """What this runtime remembers.
 
     Attributes:
-        queued: what this runtime has queued.
-        doubtful: what it has tried to queue, and may have: a second try is the same job.
-        endings: how jobs have ended, for whoever joins them later.
-        kept: how attempts have ended whose delivery was lost, by the copy that was delivered.
+        doubtful: perhaps queued: a second try is the same job.
+        endings: for later joins.
+        kept: endings of attempts whose delivery was lost, by the delivered copy.
         ended_copies: the copies that have ended here.
-        last: by job, what became of the last attempt that has ended here; without what host and handler have given.
+        last: by job, the last attempt that ended here; without data of host and handler.
     """
 
     def __init__(self) -> None:
@@ -122,7 +107,7 @@ class Remembered:
         self.last: Newest[str, JobRecord] = Newest()
 
     def job(self, job_id: str) -> JobRecord | None:
-        """A job that was queued here or has ended. None for one of which it is not remembered how it has ended."""
+        """A job that was queued here or has ended; None once its end is forgotten."""
         ended = self.endings.get(job_id)
         if ended is not None:
             return ended
@@ -130,12 +115,10 @@ class Remembered:
         return None if queued is None or queued.state in ENDED else queued
 
     def note_ended(self, copy: Hashable, job: JobRecord) -> None:
-        """An attempt has ended here, and this is what became of its job."""
         self.ended_copies.put(copy, True)
         self.last.put(job.id, job._replace(data=FORGOTTEN, result=None, error=None, traceback=None))
 
     def end(self, job: JobRecord) -> None:
-        """A job has ended."""
         self.endings.put(job.id, job)
         self.queued.ended(job)
 

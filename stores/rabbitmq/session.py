@@ -1,7 +1,7 @@
-"""One runtime's place on a RabbitMQ: what the link tells, by whom it concerns; and what makes it ready for turns.
+"""One runtime's connection to a RabbitMQ: dispatches the link's notices, and prepares for turns.
 
-It has no thread of its own. The link tells what has come; it is looked at by whoever takes the next turn. So what this
-runtime knows (deliveries, consumers, what all share) is changed by one thread only, and others read it.
+It has no thread of its own. The thread that takes the next turn handles the notices, so one thread changes all that
+this runtime knows (deliveries, consumers, shared state), and others read it.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from .state import RabbitState, SharedTime
 from .unreadable import UnreadableMessage
 
 OPEN_SECONDS_MAX = 5.0
-"""How long `open` waits until the first try to connect has succeeded or failed. A turn says what is wrong then."""
+"""How long `open` waits for the first connection attempt. After that a turn reports what is wrong."""
 
 LEADER_SECONDS_MAX, STEP_SECONDS = 25.0, 1.0
-"""How long a start waits for a leader, because one that hangs is found after 15 s; and how often it looks for one."""
+"""A start waits for a leader so long because one that hangs is found after 15 s; and the interval of its looks."""
 
 MENDED_PULSES, MENDED_NAMES_MAX = 12, 500
 """How often exchanges and queues are declared again, and for how many names at a time."""
@@ -44,14 +44,7 @@ NEWS_PREFETCH, RESULTS_PREFETCH = 1_000, 1_000
 
 
 class Session(IncomingNotices):
-    """One runtime's place on a RabbitMQ. `RabbitStore` adds the turns.
-
-    Args:
-        address: how it is shown: without a password.
-        ledger_link: makes the link by which the ledger is read, see `Leading`.
-        results: whether the ends of jobs are told to the runtime that queued them.
-        wait: how long `open` waits for a server that does not answer yet.
-    """
+    """One runtime's place on a RabbitMQ. `RabbitStore` adds the turns."""
 
     def __init__(
         self,
@@ -112,17 +105,16 @@ class Session(IncomingNotices):
 
     @property
     def store_id(self) -> str | None:
-        """The id of the store, which lies in the ledger; None until this runtime has read it."""
+        """The id of the store, from the ledger; None until this runtime has read it."""
         return self.state.shared.store_id
 
     @property
     def leads(self) -> bool:
-        """Whether this runtime fires the slots of all."""
         return self._session != 0 and self._leading.is_proven
 
     @property
     def version(self) -> int:
-        """A number that rises with every change of what can be claimed."""
+        """Rises with every change of what can be claimed."""
         return self._arrivals + self.state.shared.changes + self._session
 
     def open(self) -> None:
@@ -148,7 +140,6 @@ class Session(IncomingNotices):
         self._link.stop()
 
     def is_on(self, link: object) -> bool:
-        """Whether this is its link."""
         return self._link is link
 
     def _drain(self) -> None:
@@ -210,7 +201,6 @@ class Session(IncomingNotices):
             self.state.deliveries.arrived(arrival)
 
     def _take_result(self, arrival: Arrival) -> None:
-        """A job that this runtime has queued has ended."""
         try:
             ended = wire.read_ended(arrival.body)
         except wire.UnreadableJob as error:
@@ -223,7 +213,6 @@ class Session(IncomingNotices):
         self._has_changed = True
 
     def _hear_ledger(self, candidacy: Candidacy | None, what: str, value: Any) -> None:
-        """Something has come by the connection of who may lead."""
         led = self._ledger.is_read
         if what == "cancelled":
             # The queue was deleted, or its leader moved: it is declared again before the next turn.
@@ -235,7 +224,6 @@ class Session(IncomingNotices):
             self._news.append(("scheduler.leads", {}))
 
     def _hear(self, arrival: Arrival) -> None:
-        """The leader has sent what it has read."""
         self._link.acknowledge(arrival.session, (arrival.tag,))
         if self._ledger.is_read:
             return
@@ -249,7 +237,6 @@ class Session(IncomingNotices):
             self._prepared = 0
 
     def _told(self, record: Record) -> None:
-        """The leader has read a record, and it counts."""
         own = self._own.pop(str(record.get("by")), None)
         self._leading.told(record)
         if own is not None:
@@ -261,7 +248,7 @@ class Session(IncomingNotices):
             self._prepared = 0
 
     def _pass_over(self, reason: str, arrival: Arrival | None) -> None:
-        """Something in the ledger, or in what the leader tells, cannot be read. All else can."""
+        """Log and skip an unreadable record of the ledger or the leader."""
         if arrival is not None:
             self.state.deliveries.unreadable_messages.append(
                 UnreadableMessage(arrival, topology.LEDGER, None, wire.UnreadableJob(reason))
@@ -270,7 +257,6 @@ class Session(IncomingNotices):
             self._news.append(("message.unreadable", {"queue": topology.LEDGER, "message_id": None, "reason": reason}))
 
     def _consumer_ended(self, session: int, consumer: str) -> None:
-        """The server has ended a consumer: its queue was deleted, or its leader moved."""
         if session != self._session:
             return
         self._declared.clear()
@@ -281,10 +267,10 @@ class Session(IncomingNotices):
             self._consumers = {queue: tag for queue, tag in self._consumers.items() if tag != consumer}
 
     def _be_ready(self) -> None:
-        """Make sure that there is a session in which everything is declared and no turn is unsettled.
+        """Make sure that a session has everything declared and no turn unsettled.
 
         Raises:
-            StoreUnavailable: it cannot be had now.
+            StoreUnavailable: not now.
         """
         if not self._is_open:
             raise StoreUnavailable(f"the store {self.address} is closed")
@@ -309,7 +295,7 @@ class Session(IncomingNotices):
             raise StoreUnavailable(f"the store {self.address} cannot be used: {error}") from error
 
     def _look_after(self, unconfirmed: int | None, unanswered: int | None) -> None:
-        """Give the session up if it has fallen silent. If not, write something, so that a silence can be noticed."""
+        """Give up a silent session. Otherwise write something, so that a silence can be noticed."""
         if self._session == 0:
             return
         if self._blocked is not None:
@@ -328,7 +314,6 @@ class Session(IncomingNotices):
             self._mend()
 
     def _ask_after(self, unconfirmed: int | None, unanswered: int | None) -> None:
-        """Note what the server has not answered yet."""
         for what, which in ((CONFIRMING, unconfirmed), (DECLARING, unanswered)):
             if which is None:
                 self._watchdog.answers(what)
@@ -336,7 +321,7 @@ class Session(IncomingNotices):
                 self._watchdog.asks(what, which)
 
     def _mend(self) -> None:
-        """Declare once in a while what somebody may have deleted, and what no failed call would show."""
+        """Declare again, once in a while, what somebody may have deleted without any call failing."""
         self._pulses += 1
         if self._pulses % MENDED_PULSES == 0:
             foundation = topology.foundation() if self.leads else topology.hearing(self._news_name)
@@ -344,14 +329,14 @@ class Session(IncomingNotices):
             self._link.setup([*foundation, *map(topology.job_queue, names)])
 
     def _probe(self) -> None:
-        """Write something into the ledger that changes nothing, but says that this runtime lives."""
+        """Write a record that only shows that this runtime lives."""
         by = f"{self._id}-{next(self._sequence)}"
         if self._ledger.is_read:
             self._leading.probes(by)
         self._link.send([message({"is": "hello", "by": by, "from": self._id})])
 
     def _prepare(self) -> None:
-        """Declare everything, be the leader or hear it, and get the state that all others have."""
+        """Declare everything, lead or follow, and get the shared state."""
         session = self._session
         self._news_name = f"{self._id}-{session}"
         news = topology.news_queue(self._news_name)
@@ -374,7 +359,7 @@ class Session(IncomingNotices):
         self.state.ailing.count_unreadable()
 
     def _await_leader(self, answered: Future[None], asks: Sequence[Message]) -> None:
-        """Wait until the leader has told all; at a start so long that the server has found out one that hangs."""
+        """Wait until the leader has sent all; at a start, long enough for the server to detect one that hangs."""
         connected = self._ledger.session
         seconds = ANSWER_SECONDS_MAX if self._has_started else LEADER_SECONDS_MAX + self._wait_seconds
         give_up_at = self._environment.clock.monotonic() + seconds
@@ -394,13 +379,13 @@ class Session(IncomingNotices):
         self._watchdog.answers(HEARING)
 
     def _consume(self, queue: str, kind: str, prefetch: int) -> None:
-        """Have what comes into a queue delivered: once in a session, however often it has to be made ready."""
+        """Consume a queue: once in a session, however often that is prepared."""
         if queue not in self._consumers:
             tag = self._consumers[queue] = f"{kind}-{next(self._tags)}"
             self._link.consume(self._session, queue, tag, prefetch=prefetch, apart=True)
 
     def _labelled(self, written: Sequence[Record]) -> list[Record]:
-        """Records with their labels and numbers, in their order."""
+        """Number and label records, in order."""
         labelled: list[Record] = []
         for one in written:
             self.state.shared.number += 1
@@ -408,9 +393,9 @@ class Session(IncomingNotices):
         return labelled
 
     def _have_results(self) -> QueueSpec | None:
-        """The queue in which this runtime hears how its jobs have ended; None if it does not want to.
+        """The queue of results for this runtime; None without results.
 
-        It lies on one node. When that is away, another takes its place; what was told to the first is not heard then.
+        It lies on one node. While that node is away, another takes its place, and results sent to the first are missed.
         """
         if not self._wants_results:
             return None
@@ -432,10 +417,10 @@ class Session(IncomingNotices):
         return wanted
 
     def _await(self, future: Future[Any], seconds: Seconds = ANSWER_SECONDS_MAX) -> Any:
-        """Wait for an answer, and look at what comes meanwhile: it may be what the answer depends on.
+        """Wait for an answer, and handle notices meanwhile: the answer may depend on them.
 
         Raises:
-            FutureTimeout: it has not come in time, or the server has said that it takes nothing in.
+            FutureTimeout: no answer in time, or the server is in alarm.
         """
         future.add_done_callback(lambda _: self._stirred.set())
         give_up_at = self._environment.clock.monotonic() + seconds
@@ -446,7 +431,6 @@ class Session(IncomingNotices):
         return future.result(0)
 
     def _moved_aside(self, fields: dict[str, Any]) -> None:
-        """Note, by any thread, that a message that nobody can read was put aside."""
         self._tell("news", ("message.unreadable", fields))
 
     def _resume_commit(self) -> None:

@@ -1,7 +1,6 @@
-"""The state on which all runtimes on a RabbitMQ must agree: schedules, slots, pauses, suspects; who does what.
+"""The state on which all runtimes on a RabbitMQ agree: schedules, slots, pauses, suspects; roles of runtimes.
 
-It is the sum of records that everybody adds in the same order: the order in which the leader has read them out of the
-ledger (see there). `ledger_sums.py` writes the sum itself.
+It is the sum of the ledger's records, which everybody adds in the leader's order. `ledger_sums.py` writes the sum.
 """
 
 from __future__ import annotations
@@ -22,20 +21,20 @@ from .ledger_records import MAPS, NOTHING, NUMBER, TEXT, OperatorAct, Record
 from .slot_book import SlotBook
 
 BUCKETS = 64
-"""Into so many parts all that is known falls, by its ids: a sum is written, and told, part by part."""
+"""The sum is written and sent in so many parts, by hash of ids."""
 
 ORDER_MIN = 1_000
-"""How many changes of schedules are remembered in their order."""
+"""How many changes of schedules are remembered in order."""
 
 MARKS_KEPT_SECONDS = 72 * 3600.0
 
 NEVER: Instant = -1.0
 
 SKEW_SECONDS_MAX = 10.0
-"""So far ahead of the leader's clock a schedule may be accounted for: that of the leader before may have been."""
+"""A schedule may be accounted for so far ahead of the leader's clock: the clock of an earlier leader may have been."""
 
 SCHEDULE_BYTES = 400
-"""The most bytes that a schedule takes in a record besides its texts."""
+"""The most bytes of a schedule in a record, besides its texts."""
 
 
 @dataclass(slots=True)
@@ -43,21 +42,20 @@ class SharedState:
     """The sum of the records read so far.
 
     Attributes:
-        store_id: tells this ledger from every other; None until one is written in it.
-        unknown: by schedule, the fields that a newer version has given it.
-        runtimes: by runtime, the schedules that it declares; those that have ended are not among them.
-        handled: by runtime, the job names that it has lanes for; those that have ended are not among them.
-        boots: by runtime, who it is, as its record says it; those that have ended are not among them.
-        names: the job names whose queues were ever declared.
-        acts: by boot, what people have done who are no runtime, until it is told.
-        retired: schedules that were removed by the last that declared them: they are new when they are declared again.
-        marks: by job id, when attempts began whose end nobody has told: each may have taken its process with it, unless
-            that had said that it stops.
-        number: no lower than that of any record that was added, or written here.
+        store_id: identifies the ledger; None until it is written there.
+        unknown: by schedule, fields of a newer version.
+        runtimes: by living runtime, the schedules that it declares.
+        handled: by living runtime, the job names that it has lanes for.
+        boots: by living runtime, its boot.
+        names: job names whose queues were ever declared.
+        acts: by boot, turns of people without a runtime, until they are logged.
+        retired: schedules removed by their last declarer: new when they are declared again.
+        marks: by job id, begins of attempts without a known end: each may have killed its process.
+        number: at least that of any record added or written here.
         changes: rises with every record that changes what may be claimed.
-        change_no: the number of the last change of any schedule. Each runtime counts for itself.
-        touched: the buckets that are another than in the last sum.
-        weights: of each bucket, how many bytes its schedules take in a record.
+        change_no: the last change of any schedule. Each runtime counts for itself.
+        touched: buckets that differ from the last sum.
+        weights: by bucket, the bytes of its schedules in a record.
     """
 
     store_id: str | None = None
@@ -82,10 +80,10 @@ class SharedState:
     _furthest: Instant = NEVER
 
     def add(self, record: Record) -> None:
-        """Add the next record. One of a newer version's kind is passed over.
+        """Add the next record. Unknown kinds are skipped.
 
         Raises:
-            UnreadableRecord: it is of a kind that is known, and makes no sense; nothing of it is added.
+            UnreadableRecord: a known kind that makes no sense; nothing of it is added.
         """
         match record["is"]:
             case "store":
@@ -134,29 +132,26 @@ class SharedState:
         self.see(record)
 
     def see(self, record: Record) -> None:
-        """Give the records that are written from now on higher numbers than this."""
         self.number = max(self.number, records.number_of(record))
 
     def is_declared(self, schedule_id: str, *, beside: str = "") -> bool:
-        """Whether a living runtime declares a schedule, one of them left aside."""
+        """Whether a living runtime other than `beside` declares a schedule."""
         own = schedule_id in self.runtimes.get(beside, ())
         return self._declared[schedule_id] > own
 
     def is_handled(self, name: str) -> bool:
-        """Whether a living runtime has lanes for a job name."""
         return any(name in names for names in self.handled.values())
 
     def living(self) -> set[str]:
-        """The runtimes that have said who they are, or that declare or handle something; and whoever acts just now."""
+        """Runtimes that have introduced themselves, declare or handle something, or act just now."""
         acting = {act.runtime for act in self.acts.values() if not act.is_over}
         return self.boots.keys() | self.runtimes.keys() | self.handled.keys() | acting
 
     def blamed(self, job_id: str, now: Instant) -> int:
-        """How many attempts of a job began within 72 hours whose end no record has."""
+        """How many attempts of a job began within 72 hours and have no recorded end."""
         return len(self.fresh_marks(job_id, now))
 
     def fresh_marks(self, job_id: str, now: Instant) -> list[Instant]:
-        """When they began."""
         return [at for at in self.marks.get(job_id, ()) if at > now - MARKS_KEPT_SECONDS]
 
     def changed_since(self, since: int, limit: int) -> Sequence[ScheduleRecord]:
@@ -172,9 +167,7 @@ class SharedState:
         return found
 
     def abandoned(self, before: Instant) -> list[str]:
-        """Schedules that no runtime declares, and that have been so for so long that no slot could be caught up
-        with.
-        """
+        """Schedules without a declaring runtime for so long that no slot could be caught up with."""
         return [
             one.id
             for one in self.schedules.values()
@@ -182,7 +175,7 @@ class SharedState:
         ]
 
     def beyond(self, instant: Instant) -> list[ScheduleRecord]:
-        """Schedules that are accounted for so far in the future that a wrong clock must have done it."""
+        """Schedules accounted for so far in the future that a wrong clock must have done it."""
         limit = instant + SKEW_SECONDS_MAX
         if self._furthest <= limit:
             return []
@@ -216,7 +209,6 @@ class SharedState:
         self.touched.clear()
 
     def drop(self, schedule_id: str) -> None:
-        """Remove a schedule."""
         known = self.schedules.pop(schedule_id, None)
         if known is not None:
             self.weights[bucket_of(schedule_id)] -= weight_of(known)
@@ -225,7 +217,6 @@ class SharedState:
             self._touch(schedule_id)
 
     def declare(self, runtime: str, ids: Iterable[str]) -> None:
-        """A runtime declares schedules, so that they live as long as it."""
         declared = self.runtimes.setdefault(runtime, {})
         for schedule_id in ids:
             if schedule_id not in declared:
@@ -234,7 +225,6 @@ class SharedState:
                 self._heed(schedule_id, if_declared_by=1)
 
     def _retract(self, runtime: str, ids: Iterable[str]) -> None:
-        """A living runtime no longer declares these schedules."""
         for schedule_id in ids:
             if self._undeclare(runtime, schedule_id):
                 self._heed(schedule_id, if_declared_by=0)
@@ -243,8 +233,8 @@ class SharedState:
                 self._touch(schedule_id)
 
     def _forget_runtime(self, runtime: str) -> None:
-        """A runtime has ended. Its schedules stay, with the instant up to which they are accounted for: it may be
-        started again.
+        """A runtime has ended. Its schedules stay, with the instant up to which they are accounted for: it may start
+        again.
         """
         for schedule_id in list(self.runtimes.get(runtime, ())):
             if self._undeclare(runtime, schedule_id):
@@ -298,7 +288,7 @@ class SharedState:
         return self._declared[schedule_id] == 0
 
     def _heed(self, schedule_id: str, *, if_declared_by: int) -> None:
-        """Whether a schedule is to fire may have changed."""
+        """Note that a schedule may have begun or ceased to fire."""
         self._touch(schedule_id)
         known = self.schedules.get(schedule_id)
         if known is not None and not known.durable and self._declared[schedule_id] == if_declared_by:
@@ -362,7 +352,7 @@ class SharedState:
             self._touch(job_id)
 
     def _excuse(self, job_id: str, at: Instant) -> None:
-        """One attempt, which began at this instant, is not to blame for whatever becomes of its process."""
+        """The attempt that began at this instant is not to blame if its process dies."""
         left = [mark for mark in self.marks.pop(job_id, ()) if mark != at]
         if left:
             self.marks[job_id] = left
@@ -373,7 +363,6 @@ class SharedState:
         return bool(schedule.durable) or self._declared[schedule.id] > 0
 
     def _number(self, schedule: ScheduleRecord) -> None:
-        """Note that a schedule has changed."""
         self.change_no += 1
         self.schedules[schedule.id] = schedule._replace(change_no=self.change_no)
         self._furthest = max(self._furthest, schedule.accounted_to)
@@ -386,12 +375,11 @@ class SharedState:
 
 
 def bucket_of(key: str) -> int:
-    """Into which part something falls, by its id or name."""
     return crc32(key.encode("utf-8", "surrogatepass")) % BUCKETS
 
 
 def weight_of(schedule: ScheduleRecord) -> int:
-    """How many bytes a schedule takes in a record, at most; about as many in most cases."""
+    """An upper bound, close in most cases, of a schedule's bytes in a record."""
     texts = (schedule.name, schedule.when, schedule.data)
     # A quote needs a second letter, and whatever is not ASCII up to six for each.
     return SCHEDULE_BYTES + sum(len(text) * (2 if text.isascii() else 6) for text in texts)

@@ -1,4 +1,4 @@
-"""The slots that a runtime on a RabbitMQ remembers: the newest of each schedule, and from when on these are all."""
+"""The newest slots of each schedule, as a runtime on a RabbitMQ remembers them, and since when they are complete."""
 
 from __future__ import annotations
 
@@ -11,28 +11,23 @@ from ...messages.jobs import Instant
 from ...messages.schedules import ScheduleRecord, SlotEntry
 
 SLOTS_KEPT_MAX = 1_000
-"""The most slots of one schedule: the newest."""
 
 
 class SlotBook:
-    """The newest slots of each schedule, and from when on all of them are known."""
-
     def __init__(self) -> None:
         self._entries: dict[str, list[SlotEntry]] = {}
         self._since: dict[str, Instant] = {}
 
     def __iter__(self) -> Iterator[str]:
-        """The schedules of which something is known."""
         return iter(list(self._entries))
 
     def find(self, schedule_id: str, slot: Instant) -> SlotEntry | None:
-        """The entry that begins at this slot."""
         entries = self._entries.get(schedule_id, [])
         index = bisect_left(entries, slot, key=_slot)
         return entries[index] if index < len(entries) and entries[index].slot == slot else None
 
     def skipped(self, schedule_id: str, slot: Instant) -> SlotEntry | None:
-        """The entry of skipped slots that this one is among."""
+        """The entry of skipped slots that includes this one."""
         entries = self._entries.get(schedule_id, [])
         at = bisect_right(entries, slot, key=_slot) - 1
         is_among = at >= 0 and entries[at].outcome == "skipped" and entries[at].last >= slot
@@ -43,7 +38,7 @@ class SlotBook:
         return [one for one in self._entries.get(schedule_id, ()) if one.last >= start and one.slot < end]
 
     def since(self, schedule_id: str) -> Instant:
-        """The fate of each later slot is known, if it is accounted for."""
+        """From here on the fate of each accounted slot is known."""
         return self._since.get(schedule_id, 0.0)
 
     def keep(self, entry: SlotEntry) -> None:
@@ -61,7 +56,7 @@ class SlotBook:
         self._cut(entry.schedule_id, max(0, len(entries) - SLOTS_KEPT_MAX))
 
     def forget(self, schedule_id: str, before: Instant) -> int:
-        """Drop entries that ended before; how many."""
+        """Drop entries that ended before; returns how many."""
         entries = self._entries.get(schedule_id, [])
         gone = sum(one.last < before for one in entries)
         self._cut(schedule_id, gone)
@@ -70,9 +65,7 @@ class SlotBook:
         return gone
 
     def take_back(self, schedule: ScheduleRecord, now: Instant) -> Instant | None:
-        """Forget that future slots were skipped; those that fired have fired. Return the last slot that fired and is
-        past.
-        """
+        """Forget that future slots were skipped; fired ones stay. Returns the last fired slot that is past."""
         entries = self._entries.get(schedule.id, [])
         kept = [one if _is_certain(one, now) else cut(schedule, one, now) for one in entries]
         entries[:] = [one for one in kept if one is not None]
@@ -82,20 +75,17 @@ class SlotBook:
         return max(known, default=None)
 
     def newest(self, schedule_id: str, most: int = SLOTS_KEPT_MAX) -> tuple[Sequence[SlotEntry], Instant]:
-        """The newest entries, and since when these are all."""
+        """The newest entries, and since when they are complete."""
         entries = self._entries.get(schedule_id, [])
         gone = max(0, len(entries) - most)
         since = self.since(schedule_id)
         return entries[gone:], max(since, entries[gone - 1].last) if gone else since
 
     def know_since(self, schedule_id: str, since: Instant) -> None:
-        """The fate of earlier slots is not known."""
         self._since[schedule_id] = since
 
     def join(self, schedule_id: str, entries: Sequence[SlotEntry], since: Instant, known_to: Instant) -> None:
-        """Take over the entries of another book: beside those that are known here up to an instant, unless there is a
-        gap.
-        """
+        """Merge another book's entries with those known here up to an instant, unless there is a gap."""
         if since > known_to or schedule_id not in self._entries:
             self._entries[schedule_id] = []
             self._since[schedule_id] = since

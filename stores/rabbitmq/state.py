@@ -23,8 +23,8 @@ from .turn_end import PendingCommit
 
 
 class SharedTime:
-    """A time that is the same in all living runtimes, whatever their clocks say: the leader tells it, and whoever leads
-    next goes on from there. A runtime counts on by its own monotonic clock, which nobody sets.
+    """A time that all living runtimes share, whatever their clocks say: the leader sends it, and the next leader
+    continues it. A runtime counts on by its monotonic clock, which cannot be set.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -33,11 +33,11 @@ class SharedTime:
         self._told_by = ""
 
     def now(self) -> Instant:
-        """Unix seconds by the clock of the runtime that led first."""
+        """Unix seconds by the clock of the first leader."""
         return self._clock.monotonic() + self._ahead
 
     def hear(self, epoch: str, at: Instant) -> None:
-        """The leader has told the time. The message of one leader that was on its way for the least time holds."""
+        """Take in the leader's time. Of one leader's messages, the fastest holds."""
         ahead = at - self._clock.monotonic()
         self._ahead = max(ahead, self._ahead) if epoch == self._told_by else ahead
         self._told_by = epoch
@@ -48,17 +48,15 @@ class RabbitState:
     """This runtime's memory between turns. The thread that takes turns changes it; other threads may read it.
 
     Attributes:
-        runtime_id: how the others in the ledger know this runtime.
-        dead: the dead jobs.
-        results_name: the queue in which it is told how its jobs have ended; None if there is none.
-        declared: what is to be declared again in each session, by schedule.
-        handled: the job names that it has said to have lanes for.
-        own_boots: the rows that a boot of this runtime would have in a table of boots.
-        acts_told: of the acts in the ledger, those that a turn of this runtime has told.
-        duplicates: how many deliveries were copies of others.
+        runtime_id: its id in the ledger.
+        results_name: the queue of results; None if there is none.
+        declared: by schedule, what each new session declares again.
+        own_boots: rows of its boots, as in a table of boots.
+        acts_told: the ledger's acts that this runtime has logged.
+        duplicates: deliveries that were copies of others.
         flight: the turn whose outcome is unknown.
-        time: by which the seconds pass after which jobs expire.
-        clock: what the last turn knew of wall time.
+        time: measures expiries given in seconds.
+        clock: the last turn's knowledge of wall time.
     """
 
     runtime_id: str
@@ -80,18 +78,15 @@ class RabbitState:
 
     @property
     def says_something(self) -> bool:
-        """Whether the others are to know what this runtime does."""
         return bool(self.declared or self.handled or self.own_boots)
 
     def next_overdue(self, now: Instant) -> Instant | None:
-        """When the next claim is overdue whose handler has returned, as wall time runs now."""
+        """When the next claim of a returned handler is overdue, as wall time runs now."""
         deadline = min((held.deadline for held in self.deliveries.held if held.job.deferred), default=float("inf"))
         return None if deadline == float("inf") else now + deadline - self.time.now()
 
     def unsaid(self, now: Instant) -> list[Record]:
-        """The facts about this runtime that the others do not know: they may have taken it for one that has ended, or
-        somebody may have deleted the ledger.
-        """
+        """Facts about this runtime that the others lack: it may count as ended, or the ledger was deleted."""
         known = self.shared.runtimes.get(self.runtime_id, {})
         missing = [one for one in self.declared.values() if one.id not in known]
         unsaid: list[Record] = []
@@ -106,24 +101,20 @@ class RabbitState:
         return unsaid
 
     def next_no(self) -> int:
-        """A number that no claim of this runtime has had."""
         return next(self._numbers)
 
     def acts_to_tell(self, *, leads: bool) -> Sequence[BootRecord]:
-        """Those who have acted and have no log, whom this runtime is to tell of, if it leads. One whose turn is number
-        0 was lost before it had said that the turn holds.
-        """
+        """Acts without a log, for this runtime to log, if it leads. Turn number 0: lost before it was confirmed."""
         acts = [act for name, act in list(self.shared.acts.items()) if act.is_over and name not in self.acts_told]
         told = [act.boot._replace(turn=int(act.became == "done")) for act in acts] if leads else []
         return sorted(told, key=lambda boot: boot.started_at)
 
     def give_up(self, found: DeadAtHand) -> None:
-        """The turn that has a dead job in hand is given up. One whose outcome is unknown decides when it is known."""
+        """A turn is given up. If its outcome is unknown, the dead job stays with it until that is known."""
         if self.pending_commit is None:
             self.dead.end(found)
 
     def prune_slots(self, before: Instant) -> int:
-        """Drop what is remembered of old slots."""
         gone = 0
         for schedule_id in self.shared.slots:
             schedule = self.shared.schedules.get(schedule_id)

@@ -45,21 +45,19 @@ from .turn_end import CommitPlan, PendingCommit, redo, undo
 from .unreadable import UnreadableMessage
 
 PUBLISH_TRIES_MAX = 3
-"""How often a message is published whose queue was not there, or that was refused."""
+"""How often a message is published that was refused or found no queue."""
 
 DECLARE_TRIES_MAX = 5
-"""How often the queue of a job name is declared before the name stops because it is not found."""
+"""How often a job name's queue is declared before the name stops as not found."""
 
 NAMES_ASKED_MAX = 100
-"""The most names that nobody handles whose queues are asked for jobs at once."""
+"""How many queues of unhandled names are asked for jobs at once."""
 
 READ_SECONDS_MAX = 2.0
-"""How long a turn waits until the leader has read what it has written. It is in the ledger, whether read or not."""
+"""How long a turn waits for the leader to read its records, which are in the ledger either way."""
 
 
 class RabbitStore(Session):
-    """The `Store` in the queues of a RabbitMQ."""
-
     path: str | None = None
     table: JobTable | None = None
     queues: QueueReader | None = None
@@ -96,7 +94,7 @@ class RabbitStore(Session):
             self._check_there()
 
     def _check_there(self) -> None:
-        """A reader makes nothing on a server where no runtime was: its address is more likely a wrong one."""
+        """A reader creates nothing on a server without runtimes: the address is more likely wrong."""
         try:
             is_there = self._questions.answer(self._link.look(topology.LEDGER)) is not None
         except BaseException:
@@ -136,15 +134,12 @@ class RabbitStore(Session):
         return contextlib.nullcontext(self)
 
     def boots(self) -> Sequence[BootRecord]:
-        """The runtimes that live, this one among them."""
         return LedgerPeers(self.state).boots()
 
     def make_turn(self, boot: str, now: Instant) -> RabbitTurn:
-        """A turn that nothing was done in yet."""
         return RabbitTurn(self.state, boot, now, version=self.version, leads=self.leads, bytes_max=self._link.bytes_max)
 
     def _commit(self, ops: CommitPlan, session: int) -> None:
-        """Publish, wait for the confirmations, send the notices, write the records, acknowledge."""
         stage = self._stages(ops, session)
         try:
             for waits_for in stage:
@@ -164,11 +159,11 @@ class RabbitStore(Session):
             raise StoreUnavailable(f"the store {self.address} refuses: {error}") from error
 
     def _stages(self, ops: CommitPlan, session: int) -> Iterator[Future[Any]]:
-        """The steps of a commit: declare, publish, send the notices, write the records, and then acknowledge. Before
-        any of it an operator says what is to be done.
+        """The stages of a commit: declare, publish, send the notices, write the records, and then acknowledge. Before
+        them an operator writes what is to be done.
 
-        Each yields what must have an answer before the next. A message that is not acknowledged when a process dies is
-        delivered again, so acknowledging earlier would lose a job, and does not happen.
+        Each yields what must have an answer before the next. Acknowledging last loses no job: an unacknowledged message
+        of a dead process is delivered again.
         """
         yield from self._declaring(ops.names)
         if ops.begins:
@@ -212,13 +207,11 @@ class RabbitStore(Session):
             self.state.deliveries.adjust()
 
     def _declaring(self, names: Collection[str]) -> Iterator[Future[Any]]:
-        """Declare the queues of these names. A name whose queue cannot be declared stops, and no other."""
         missing = sorted(set(names) - self._declared - self.state.ailing.stopped.keys())
         for tries_left in range(DECLARE_TRIES_MAX - 1, -1, -1):
             missing = yield from self._try_to_declare(missing, tries_left)
 
     def _try_to_declare(self, names: Sequence[str], tries_left: int) -> Generator[Future[Any], None, list[str]]:
-        """Declare the queues of these names, and return those to be declared again."""
         gone: list[str] = []
         asked = [(name, self._link.setup([topology.job_queue(name)])) for name in names]
         for name, one in asked:
@@ -237,10 +230,10 @@ class RabbitStore(Session):
         return gone
 
     def _resume_commit(self) -> None:
-        """Go on with the turn whose outcome was unknown, if it is known by now.
+        """Resume the turn whose outcome was unknown.
 
         Raises:
-            StoreUnavailable: it is not.
+            StoreUnavailable: it still is.
         """
         pending_commit = self.state.pending_commit
         if pending_commit is None:
@@ -313,7 +306,7 @@ class RabbitStore(Session):
         return [name for name, seen in answers if seen is not None and seen[0]]
 
     def _names(self) -> set[str]:
-        """The job names that living runtimes handle, that schedules have, and that this runtime has used."""
+        """Job names that living runtimes handle, that schedules have, or that this runtime has used."""
         handled = chain.from_iterable(list(self.state.shared.handled.values()))
         scheduled = (schedule.name for schedule in list(self.state.shared.schedules.values()))
         return {*handled, *scheduled, *list(self._declared)}

@@ -32,10 +32,10 @@ PREFIX = "lamplighter"
 RUNGS = 24
 UNIT_MS = 50
 DELAY_SECONDS_MAX = ((1 << RUNGS) - 1) * UNIT_MS / 1000
-"""The longest walk down the ladder, over nine days; what is to wait longer walks again."""
+"""The longest walk down the ladder, over nine days; longer waits walk again."""
 
 KEY_BYTES_MAX = 255 - 2 * RUNGS
-"""AMQP's routing keys have 255 bytes at most, and the digits of the ladder come first."""
+"""AMQP's routing keys have at most 255 bytes, and the digits of the ladder come first."""
 
 DEAD = f"{PREFIX}.dead"
 UNREADABLE = f"{PREFIX}.unreadable"
@@ -56,25 +56,25 @@ QUORUM: Arguments = {
 LEDGER_QUEUE = QueueSpec(name=LEDGER, arguments={**QUORUM, "x-single-active-consumer": True})
 
 NEWS_SECONDS = 60.0
-"""How long the news of a session outlive it."""
+"""The queue of a session's news outlives it so long."""
 
 ASKS_SECONDS = 60.0
-"""How long the answers to somebody outlive a visit."""
+"""The queue of answers outlives an admin connection so long."""
 
 RESULTS_SECONDS = 1800.0
-"""How long results wait for a runtime that has lost its connection."""
+"""Results wait so long for a runtime that has lost its connection."""
+
 RESULTS_BYTES_MAX = 64_000_000
 
 
 def job_queue(name: str) -> QueueSpec:
-    """The queue of a job name."""
     queue = queue_of(name)
     return QueueSpec(name=queue, arguments=QUORUM, bindings=((OUT, f"#.{queue}"),))
 
 
 @lru_cache(maxsize=1024)
 def queue_of(name: str) -> str:
-    """How the queue of a job name is called: by the name itself where AMQP and the ladder can carry that."""
+    """The queue of a job name: the name itself where AMQP and the ladder can carry it, else a hash."""
     readable = "".join(letter if letter.isascii() and (letter.isalnum() or letter in "-_:") else "_" for letter in name)
     if readable == name and len(name) <= KEY_BYTES_MAX - 40:
         return f"{PREFIX}.job.{name}"
@@ -83,13 +83,11 @@ def queue_of(name: str) -> str:
 
 
 def results_queue(boot: str) -> QueueSpec:
-    """Where a runtime hears how the jobs that it queued have ended."""
     arguments = {"x-expires": int(RESULTS_SECONDS * 1000), "x-max-length-bytes": RESULTS_BYTES_MAX}
     return QueueSpec(name=f"{PREFIX}.results.{boot}", arguments=arguments)
 
 
 def news_queue(session: str) -> QueueSpec:
-    """Where a runtime hears the leader, and whoever asks it something, in one session."""
     return QueueSpec(
         name=f"{NEWS}.{session}",
         arguments={"x-expires": int(NEWS_SECONDS * 1000)},
@@ -103,23 +101,19 @@ def hearing(session: str) -> Sequence[Wanted]:
 
 
 def asks_exchange() -> Exchange:
-    """Where all runtimes are asked from outside."""
     return Exchange(name=ASKS, type="topic")
 
 
 def answers_queue(visit: str) -> QueueSpec:
-    """Where somebody hears what they answer."""
     arguments = {"x-expires": int(ASKS_SECONDS * 1000), "x-max-length-bytes": RESULTS_BYTES_MAX}
     return QueueSpec(name=f"{ASKS}.{visit}", arguments=arguments)
 
 
 def never_used(address: str, got: object) -> StoreError:
-    """There is nothing of what a runtime makes."""
     return StoreError(f"expected a RabbitMQ that runtimes have used at {address}, got: {got}")
 
 
 def foundation() -> Sequence[Wanted]:
-    """The objects that every runtime needs, in an order in which they can be made."""
     wanted: list[Wanted] = [
         Exchange(name=OUT, type="topic"),
         QueueSpec(name=DEAD, arguments=QUORUM),
@@ -148,7 +142,7 @@ def foundation() -> Sequence[Wanted]:
 
 
 def route(queue: str, delay: Seconds) -> tuple[str, str, Seconds]:
-    """By which exchange and with which routing key a message comes to a queue after a delay; and what remains to wait.
+    """Exchange and routing key for a delay; and what remains to wait.
 
     At once: through the default exchange, straight into the queue.
     """
@@ -160,7 +154,7 @@ def route(queue: str, delay: Seconds) -> tuple[str, str, Seconds]:
 
 
 def ladder() -> Sequence[str]:
-    """The queues in which delayed jobs wait, of whatever name."""
+    """The queues of delayed jobs, of whatever name."""
     return [_rung(rung) for rung in range(RUNGS)]
 
 

@@ -18,8 +18,6 @@ from .turn_schedules import RabbitSchedules
 
 
 class RabbitTurn(PendingTurn):
-    """A `Turn` on RabbitMQ."""
-
     queued: WaitingJobs | None = None
     links: JobLinks | None = None
     steps: StepBook | None = None
@@ -39,8 +37,8 @@ class RabbitTurn(PendingTurn):
         self.intake.take_in()
 
     def keep_time(self, reading: Reading, *, may_have_gone_back: bool) -> Stepped | None:
-        """Let schedules count from now that were accounted for while a clock was ahead. Waits of jobs depend on no
-        clock here.
+        """Let schedules count from now that were accounted for while a clock was ahead. Waits of jobs need no wall time
+        here.
         """
         self.now = reading.now
         if reading.counter is not None:
@@ -54,7 +52,7 @@ class RabbitTurn(PendingTurn):
         return self.state.prune_slots(slots_before) + self._schedules.forget_abandoned(slots_before, batch)
 
     def seal(self) -> None:
-        """Remember in this process what the turn did: its broker may die before it has said it. An operator has it be
+        """Remember in this process what the turn did: its broker may die before logging it. An operator's turn is
         remembered by all.
         """
         for delivery in self.state.deliveries.stuck():
@@ -76,7 +74,7 @@ class RabbitTurn(PendingTurn):
 
 
 class RabbitMembers:
-    """The boots of this runtime: each knows of itself alone, and the server of the connections of all."""
+    """The boots of this runtime; other runtimes are known by their connections."""
 
     def __init__(self, turn: PendingTurn, schedules: RabbitSchedules) -> None:
         self._turn = turn
@@ -122,7 +120,6 @@ class RabbitMembers:
         return {boot for boot in boots if boot in acts or self._state.own_boots.pop(boot, None) is not None}
 
     def seal(self, kept: tuple[LedgerTurn, ...]) -> None:
-        """The outcome of the turn is known."""
         state, records = self._state, self._turn.ops.records
         if self._operator is not None and kept:
             # Written first, it can be told even of one who is killed in between; and last, that all of it holds.

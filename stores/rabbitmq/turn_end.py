@@ -15,11 +15,11 @@ from .unreadable import UnreadableMessage
 
 @dataclass(slots=True)
 class MemoryChange:
-    """A change that a turn has made to this runtime's own memory.
+    """A change of this runtime's memory by a turn.
 
     Attributes:
-        undo: takes it back, when the turn fails.
-        redo: does it again, when a turn whose outcome was unknown turns out to hold. A claim is not done again.
+        undo: when the turn fails.
+        redo: when a given-up turn turns out to hold. A claim is not redone.
     """
 
     undo: Callable[[], object]
@@ -31,14 +31,14 @@ class CommitPlan:
     """The operations of a turn at its end.
 
     Attributes:
-        begins: records that are written before anything is published: what can then be told of a turn that stands half.
-        names: job names whose queues must be there.
+        begins: written before anything is published, so that a half-done turn can be logged.
+        names: job names whose queues must exist.
         messages: published first, in one pipeline.
-        notices: published once the messages are confirmed: whoever hears of them finds what they tell of.
-        records: for the state that all share, written once the messages are confirmed.
-        acknowledged: deliveries that are, last of all.
+        notices: published once the messages are confirmed, so that receivers find what they announce.
+        records: for the shared state, written once the messages are confirmed.
+        acknowledged: deliveries, last of all.
         changes: to this runtime's memory, in order.
-        done: calls to make once all of it holds.
+        done: called once all of it holds.
     """
 
     begins: list[Record] = field(default_factory=list)
@@ -53,7 +53,7 @@ class CommitPlan:
 
 @dataclass(slots=True)
 class PendingCommit:
-    """A turn that was not confirmed in time. Nothing else is published until the server has said what became of it."""
+    """A turn that was not confirmed in time. Nothing else is published until its outcome is known."""
 
     ops: CommitPlan
     stage: Iterator[Future[Any]]
@@ -61,13 +61,12 @@ class PendingCommit:
 
 
 def undo(changes: Sequence[MemoryChange]) -> None:
-    """Take back what a turn has done to memory."""
     for change in reversed(changes):
         change.undo()
 
 
 def redo(changes: Sequence[MemoryChange]) -> None:
-    """Make again the changes of a turn that was given up and turned out to hold."""
+    """Redo the changes of a given-up turn that turned out to hold."""
     for change in changes:
         if change.redo is not None:
             change.redo()

@@ -1,4 +1,4 @@
-"""The part of a turn that keeps schedules and slots: as records that all runtimes add to what they share."""
+"""The schedules and slots of a turn, as records that all runtimes add to the shared state."""
 
 from __future__ import annotations
 
@@ -16,18 +16,14 @@ from .pending_turn import PendingTurn
 from .shared_state import bucket_of, weight_of
 
 SCHEDULES_BYTES_MAX = 128_000_000
-"""How many bytes all schedules of all runtimes may take: each runtime has all of them in memory, and gets them when it
-starts.
-"""
+"""The limit of all schedules: each runtime has them in memory, and loads them when it starts."""
 
 PART_BYTES_MAX = 12_000_000
-"""The most bytes of the schedules in one part of the sum, which is a message. A server takes 16 MiB, unless told
-otherwise.
-"""
+"""The limit of the schedules in one part of the sum, which is one message: a server's default limit is 16 MiB."""
 
 
 class RabbitSchedules:
-    """The `ScheduleBook` of a turn: its changes, before the state that all runtimes share."""
+    """The `ScheduleBook` of a turn: its own changes, before the shared state."""
 
     def __init__(self, turn: PendingTurn) -> None:
         self._turn = turn
@@ -68,7 +64,7 @@ class RabbitSchedules:
         return []
 
     def _store(self, schedule: ScheduleRecord) -> str | None:
-        """The news about a schedule that is declared: that it was added, or changed, or nothing."""
+        """Store a declared schedule; returns `added`, `changed` or None."""
         known = self.one(schedule.id)
         is_new = known is None or schedule.id in self._shared.retired
         if known is not None and not is_new and known.definition == schedule.definition:
@@ -95,7 +91,7 @@ class RabbitSchedules:
         self._weights = weights
 
     def _next_change(self) -> int:
-        """The number that a change will have, unless another runtime writes one at the same time."""
+        """The number of the next change, unless another runtime writes one at the same time."""
         self._changes += 1
         return self._shared.change_no + self._changes
 
@@ -120,7 +116,6 @@ class RabbitSchedules:
         self._turn.ops.done.append(lambda: self._state.declared.pop(schedule_id, None))
 
     def say_handled(self, names: Sequence[str]) -> None:
-        """This runtime has lanes for these job names now."""
         self._turn.ops.records.append(handles(self._runtime, names))
         self._turn.ops.done.append(lambda: setattr(self._state, "handled", list(names)))
 
@@ -132,7 +127,7 @@ class RabbitSchedules:
             self._turn.ops.done.append(self._state.handled.clear)
 
     def forget_abandoned(self, before: Instant, batch: int) -> int:
-        """Remove schedules that nobody has declared for long. The leader does."""
+        """Remove schedules that nobody has declared for long. Only the leader does."""
         found = self._shared.abandoned(before)[:batch] if self._turn.leads else []
         self._turn.ops.records += [{"is": "schedule gone", "id": schedule_id} for schedule_id in found]
         return len(found)
@@ -160,8 +155,8 @@ class RabbitSchedules:
         return True
 
     def _not_noted(self, schedule_id: str, gone: SlotRange) -> SlotRange | None:
-        """The rest of a range. If the connection was lost while a turn wrote its records, those that came through
-        hold, and the slots in them must not be counted twice; they were not said.
+        """The part of a range without an entry. If a turn lost its connection while writing records, those that came
+        through hold, and their slots, which were not logged, must not be counted twice.
         """
         known, schedule = self._shared.slots.skipped(schedule_id, gone.first), self.one(schedule_id)
         if known is None or schedule is None:
@@ -182,7 +177,7 @@ class RabbitSchedules:
         return change_no
 
     def recount(self) -> int:
-        """Have schedules count from now that a clock which was wrong has accounted for. How many; the leader does."""
+        """Let schedules that a wrong clock has accounted for count from now; returns how many. Only the leader does."""
         found = self._shared.beyond(self._turn.now) if self._turn.leads else []
         for schedule in found:
             self._schedules[schedule.id] = set_back(schedule, self._turn.now)._replace(change_no=self._next_change())

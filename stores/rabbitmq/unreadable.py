@@ -1,8 +1,8 @@
-"""Messages that this runtime cannot read: they go where they block no queue and are not lost.
+"""Messages that this runtime cannot read: moved where they block no queue and are not lost.
 
-A message of a newer version is given back for a runtime that can read it: down the ladder of delays, because it would
-come at once again. A message that nobody can read, or nobody has read for a day, goes to the queue of unreadable
-messages, with the reason and where it was in its headers. `lamplighter unreadable` shows them there, and returns them.
+A newer version's message is given back for other runtimes, through the ladder of delays, because it would otherwise
+come again at once. Other unreadable messages, and those unread for a day, go to the queue of unreadable messages, with
+reason and origin in headers. `lamplighter unreadable` shows and returns them.
 """
 
 from __future__ import annotations
@@ -20,19 +20,18 @@ TRIES = "lamplighter-tries"
 
 TRIES_MAX = 1_440
 WAIT_SECONDS_MAX = 60.0
-"""Between two tries. All of them take a day: whoever upgrades hosts one by one is done by then."""
+"""The longest pause between tries, which last a day in all: rolling upgrades are done by then."""
 
 QUEUE, REASON, SINCE = "lamplighter-queue", "lamplighter-reason", "lamplighter-since"
-"""Headers of an unreadable message: where it was, why it cannot be read, and since when it is here (Unix seconds)."""
+"""Headers of an unreadable message: its queue, why it is unreadable, and since when it is here (Unix seconds)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class UnreadableMessage:
-    """A message that was delivered and is nothing that this runtime can read.
+    """A delivered message that this runtime cannot read.
 
     Attributes:
-        queue: where it was.
-        name: the job name in whose window it has a place; None for one that came by another way.
+        name: the job name in whose window it counts; None outside of job queues.
     """
 
     arrival: Arrival
@@ -42,13 +41,13 @@ class UnreadableMessage:
 
     @property
     def fields(self) -> dict[str, Any]:
-        """The description of it in an event: never its content."""
+        """Its description in an event, without its content."""
         label = self.arrival.message_id or wire.id_of(self.arrival.body)
         return {"queue": self.queue, "message_id": label, "reason": str(self.error)}
 
 
 def is_for_others(unreadable_message: UnreadableMessage) -> bool:
-    """Whether somebody else may be able to read it."""
+    """Whether another runtime may be able to read it."""
     return (
         isinstance(unreadable_message.error, wire.FutureFormat)
         and unreadable_message.name is not None
@@ -57,7 +56,6 @@ def is_for_others(unreadable_message: UnreadableMessage) -> bool:
 
 
 def given_back(unreadable_message: UnreadableMessage) -> Message:
-    """The message on a way on which it comes again after a while, to whoever takes it then."""
     arrival, tries = unreadable_message.arrival, _tries(unreadable_message.arrival)
     exchange, key, _ = topology.route(unreadable_message.queue, min(WAIT_SECONDS_MAX, 2.0 ** min(tries, 10)))
     headers = arrival.headers or {}
@@ -66,13 +64,12 @@ def given_back(unreadable_message: UnreadableMessage) -> Message:
 
 
 def put_aside(unreadable_message: UnreadableMessage, now: float) -> Message:
-    """The message on its way to the queue of unreadable ones."""
     said = {QUEUE: unreadable_message.queue, REASON: str(unreadable_message.error), SINCE: int(now)}
     return _again(unreadable_message.arrival, "", topology.UNREADABLE, said)
 
 
 def returned(arrival: Arrival) -> Message | None:
-    """An unreadable message on its way back to where it was; None if that is not known."""
+    """An unreadable message on its way back; None if its queue is unknown."""
     queue = (arrival.headers or {}).get(QUEUE)
     return _again(arrival, "", queue, None) if isinstance(queue, str) else None
 

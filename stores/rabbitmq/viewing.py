@@ -1,4 +1,4 @@
-"""The view of a RabbitMQ for readers who are no runtime: they only look, and nothing there is another for it."""
+"""A read-only view of a RabbitMQ, for readers without a runtime."""
 
 from __future__ import annotations
 
@@ -18,9 +18,7 @@ from .shared_state import SharedState
 
 
 class ServerView:
-    """The `StoreSnapshot` of a visit: each question finds what there is when it is asked, but for what lies in the
-    ledger, which is read once.
-    """
+    """The `StoreSnapshot` of an admin connection: each question is answered afresh, but the ledger is read once."""
 
     table: JobTable | None = None
     tallies: TallyReader | None = None
@@ -37,24 +35,20 @@ class ServerView:
         self.schedules: ScheduleReader = LedgerSchedules(shared, lambda: None)
 
     def boots(self) -> Sequence[BootRecord]:
-        """Those that have said who they are, and not that they have ended; the oldest first."""
+        """Boots that have introduced themselves and have not ended; oldest first."""
         shared = self._shared
         found = [records.boot_of(row, shared.handled.get(runtime, ())) for runtime, row in shared.boots.items()]
         return sorted(found, key=lambda boot: (boot.started_at, boot.boot))
 
     def declared(self) -> Mapping[str, Collection[str]]:
-        """By boot, the ids of the schedules that its code declares."""
         shared = self._shared
         return {row["boot"]: shared.runtimes.get(runtime, {}).keys() for runtime, row in shared.boots.items()}
 
     def close(self) -> None:
-        """The visit is about to end."""
         self._dead.await_return()
 
 
 class ServerQueues:
-    """The `QueueReader` of a visit."""
-
     def __init__(self, visit: AdminConnection, shared: SharedState) -> None:
         self._visit = visit
         self._shared = shared
@@ -73,7 +67,7 @@ class ServerQueues:
 
 
 class ServerJobs:
-    """The `JobReader` of a visit. It knows none by its id."""
+    """The `JobReader` of an admin connection. It finds no job by id."""
 
     def __init__(self, visit: AdminConnection, shared: SharedState, queues: ServerQueues, dead: Dead) -> None:
         self._visit = visit
@@ -88,9 +82,7 @@ class ServerJobs:
         return DueCheck(False)
 
     def counts(self, name: str | None, seconds_max: Seconds | None = None) -> dict[str, int]:
-        """Those that wait, and the dead. Only the runtimes know the running jobs, and nobody knows those that have
-        ended well.
-        """
+        """Waiting and dead jobs. Only runtimes know running jobs, and jobs that ended well are known to none."""
         ready = self._queues.ready(self._queues.names() if name is None else (name,))
         # Delayed jobs of all names lie together.
         depths = self._visit.depths([*topology.ladder(), topology.DEAD]) if name is None else {}
@@ -103,16 +95,11 @@ class ServerJobs:
 
 
 def _ready(depth: Depth | None) -> int:
-    """How many messages lie in a queue, if it is there."""
     return 0 if depth is None else depth.ready
 
 
 class ServerReadable:
-    """The `Readable` of a RabbitMQ: each look is a visit.
-
-    Args:
-        visit: makes one.
-    """
+    """The `Readable` of a RabbitMQ: each look is a visit."""
 
     path: str | None = None
     table: JobTable | None = None

@@ -1,7 +1,7 @@
-"""Looking through a queue: all its messages are delivered, seen, and given back, but for those that are wanted.
+"""Browsing a queue: all its messages are delivered, seen, and given back, except those that are acknowledged.
 
-A queue has no reader that takes nothing. So one at a time browses: whoever does has a queue of its own name that only
-its connection may have, and lets go of it when everything is back. Who dies has let go of both.
+AMQP has no reading without taking. So one connection browses at a time: it holds an exclusive queue until everything is
+back. If it dies, the server releases both.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from ..link import BROWSED_MAX, Arrival, Browsed
 from .errors import arrival_of
 
 QUIET_SECONDS = 1.0
-"""When nothing has come for so long, what is missing has expired meanwhile, or was taken by other tools."""
+"""After so much silence the missing messages have expired or were taken by other tools."""
 
 BACK_SECONDS_MAX, BACK_STEP_SECONDS = 2.0, 0.01
-"""How long, and how often, is looked whether what was given back is there again."""
+"""How long, and how often, to check that returned messages are in the queue again."""
 
 
 class Browsing:
-    """One look through a queue. The thread that has the link's lock does everything.
+    """One look through a queue, under the link's lock.
 
     Args:
-        is_on: whether the session lasts, and this channel with it.
-        do: has a call made under the link's lock.
+        is_on: whether session and channel last.
+        do: runs a call under the link's lock.
         over: the next question may be asked.
     """
 
@@ -58,7 +58,7 @@ class Browsing:
         self._consumer = ""
 
     def begin(self) -> None:
-        """Become the one that browses, if no other connection does. A refusal closes the channel, which reports it."""
+        """Get the exclusive queue. A refusal closes the channel, which reports it."""
 
         def there(_: int) -> None:
             self._channel.queue_declare(self._lock, exclusive=True, callback=lambda _: self._count(self._counted))
@@ -87,7 +87,7 @@ class Browsing:
             self._seen()
 
     def _wait(self) -> None:
-        """Have it end when nothing more comes."""
+        """End when nothing more comes."""
         before = self._come
 
         def look() -> None:
@@ -113,7 +113,7 @@ class Browsing:
         return self._back
 
     def _is_over(self) -> bool:
-        """Whether the session is, and with it all were given back."""
+        """Whether the session has ended, which gives everything back."""
         over = not self._is_on(self._channel)
         if over:
             answer(self._back, None, None)

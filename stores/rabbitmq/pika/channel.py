@@ -1,6 +1,6 @@
-"""A channel on which a link asks: it declares, looks or fetches, one question after the other.
+"""A channel for questions (declare, look, fetch), one after the other.
 
-It is apart from the channel of jobs, because the server closes a channel that asked for something it will not do.
+The server closes a channel that asked for something it refuses, so questions do not share the channel of jobs.
 """
 
 from __future__ import annotations
@@ -21,16 +21,10 @@ from .browsing import Browsing
 from .errors import why
 
 Do = Callable[..., None]
-"""Has a call made under the link's lock; or a future told that there is no connection."""
+"""Runs a call under the link's lock; or fails a future when there is no connection."""
 
 
 class AskingChannel:
-    """A channel that asks one question after the other.
-
-    Args:
-        do: see `Do`.
-    """
-
     def __init__(self, address: Address, do: Do) -> None:
         self._address = address
         self._do = do
@@ -42,11 +36,9 @@ class AskingChannel:
 
     @property
     def waits_for(self) -> int | None:
-        """The number of the question that the server has not answered."""
         return None if self._asking is None else self._questions
 
     def open(self, connection: Any, then: Callable[[], None]) -> None:
-        """Open the channel on a connection."""
         self._connection = connection
         if not connection.is_open:
             # It is being closed.
@@ -60,7 +52,7 @@ class AskingChannel:
         connection.channel(on_open_callback=opened)
 
     def end(self, lost: LinkLost) -> None:
-        """The session is over: refuse everybody who waits."""
+        """The session is over: fail all waiting futures."""
         self._connection = self._channel = None
         if self._asking is not None:
             answer(self._asking, None, lost)
@@ -106,7 +98,6 @@ class AskingChannel:
         return future
 
     def _is_on(self, channel: Channel) -> bool:
-        """Whether it can still ask on this channel."""
         return channel is self._channel and channel.is_open
 
     def _ask(self, step: Callable[[Channel, Callable[[], None]], None], future: Future[Any]) -> None:

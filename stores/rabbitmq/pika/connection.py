@@ -1,9 +1,9 @@
-"""One connection to one node: how it is set up, how others than its thread use it, and how it is ended without the
-server's consent. Private parts of pika that the package needs are used in this file alone.
+"""A connection to a node: its setup, its use by other threads, its forced end. Only this file uses private parts of
+pika.
 
-pika's connection is for one thread at a time. The loop's thread has the loop's lock while it calls, and not while it
-waits for what comes. So any thread that has the lock may publish, and one that waits for an answer may read it itself:
-nothing is handed to another thread and back.
+pika's connection is for one thread at a time. The loop's thread has the loop's lock while it calls, but not while it
+waits for input. So any thread that has the lock may publish, and one that waits for an answer may read it itself,
+without handing anything to another thread and back.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from ..address import Address
 CONNECT_SECONDS_MAX = 10.0
 
 READ_SECONDS_MAX, LOOK_SECONDS = 0.1, 0.01
-"""How long another thread than the loop's waits for what comes: what it waits for may come about without that."""
+"""How long a thread other than the loop's reads: its event may be set without input."""
 
 
 class Loop(IOLoop):
-    """pika's loop, with a lock that its thread has while it calls. Who has the lock may tell it what to wait for.
+    """pika's loop, with a lock that its thread holds during calls. Any holder may change what it waits for.
 
     Attributes:
         left: the file that another thread reads.
@@ -44,7 +44,7 @@ class Loop(IOLoop):
         super().__init__()
 
     def add_handler(self, fd: Any, handler: Callable[[Any, int], None], events: int) -> None:
-        """Have a call made, under the lock, when something has come by a file."""
+        """Call the handler, under the lock, when a file is ready."""
 
         def locked(fd: Any, events: int) -> None:
             with self.lock:
@@ -57,12 +57,10 @@ class Loop(IOLoop):
         super().add_handler(fd, locked, events)
 
     def update_handler(self, fd: Any, events: int) -> None:
-        """Wait for other events of a file."""
         self._wanted[fd] = events
         super().update_handler(fd, self._awaited(fd))
 
     def remove_handler(self, fd: Any) -> None:
-        """Wait for a file no more."""
         del self._wanted[fd]
         self.left = None if fd == self.left else self.left
         if threading.get_ident() == self._thread:
@@ -76,7 +74,7 @@ class Loop(IOLoop):
         return wanted & ~IOLoop.READ if fd == self.left else wanted
 
     def leave(self, fd: Any) -> bool:
-        """Leave a file to be read by another thread. False if one reads already, or it is not to be read any more."""
+        """Leave a file to another thread. False if one reads it already, or it is closed."""
         if self.left is not None or fd not in self._wanted:
             return False
         self.left = fd
@@ -84,29 +82,22 @@ class Loop(IOLoop):
         return True
 
     def take_back(self) -> None:
-        """Read again what was left to another thread."""
         if self.left is not None:
             fd, self.left = self.left, None
             super().update_handler(fd, self._awaited(fd))
 
     def process_timeouts(self) -> None:
-        """Make the calls that are due."""
         with self.lock:
             super().process_timeouts()
 
     def close(self) -> None:
-        """Wait for nothing any more."""
         self.left = None
         self._wanted.clear()
         super().close()
 
 
 class Connection(SelectConnection):
-    """One connection to one node.
-
-    Attributes:
-        session: the one that is on it; 0 until that has begun.
-    """
+    """One connection to one node."""
 
     session = 0
     ioloop: Loop
@@ -114,9 +105,7 @@ class Connection(SelectConnection):
     _said: list[bytes] | None = None
 
     def together(self, call: Callable[[], None]) -> None:
-        """Make a call, by a thread that has the lock. Its frames are sent at once and in one piece; none, if
-        it raises an error.
-        """
+        """Make a call with the lock held. Its frames are sent at once and in one piece; none, if it raises an error."""
         if self._said is not None:
             call()
             return
@@ -136,7 +125,7 @@ class Connection(SelectConnection):
             self._said.append(data)
 
     def _send(self, data: bytes) -> None:
-        """Send what goes without waiting, and leave the rest, and what is wrong with the connection, to the loop."""
+        """Send what goes without blocking; leave the rest, and errors of the connection, to the loop."""
         transport = self._transport
         if transport is None:
             return
@@ -147,8 +136,8 @@ class Connection(SelectConnection):
             transport.write(data)
 
     def read_until(self, event: Any, seconds: Seconds) -> bool:
-        """Take in what comes, in the place of the loop's thread, until an event is set or nothing has come for a while.
-        False if another thread does, or the connection has ended.
+        """Read, in place of the loop's thread, until an event is set or nothing has come for a while. False if another
+        thread reads, or the connection has ended.
         """
         loop, transport = self.ioloop, self._transport
         with loop.lock:
@@ -173,24 +162,20 @@ class Connection(SelectConnection):
         return True
 
     def drop(self, reason: str) -> None:
-        """End it now: a server that answers nothing else would not answer a polite close either."""
+        """End the connection now: a silent server would not answer a polite close either."""
         if not self.is_closed:
             connection: Any = self
             connection._terminate_stream(exceptions.StreamLostError(reason))
 
     def sever(self) -> None:
-        """Close its socket, if that is still open: the server would go on delivering into it."""
+        """Close the socket, if still open: the server would go on delivering into it."""
         transport, self._transport = self._transport, None
         if transport is not None:
             transport._close_and_finalize()
 
 
 def parameters(address: Address, host: str, port: int, name: str) -> pika.ConnectionParameters:
-    """The start of a connection to a node.
-
-    Args:
-        name: how the server's own tools call it.
-    """
+    """Parameters of a connection to a node; the server's own tools show `name`."""
     return pika.ConnectionParameters(
         host=host,
         port=port,

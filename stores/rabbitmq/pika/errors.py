@@ -1,4 +1,4 @@
-"""Translates what pika delivers and raises: into `Arrival`s, and into reasons with no secret in them."""
+"""Translates pika's deliveries into `Arrival`s, and its errors into reasons without secrets."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ..address import Address
 from ..link import Arrival
 
 REFUSALS = {403: "access refused", 406: "precondition failed", 530: "not allowed"}
-"""AMQP's reply codes that do not heal by themselves."""
+"""Reply codes that do not heal by themselves."""
 
 CODES = {**REFUSALS, 404: "not found", 405: "locked by another"}
-"""In words. A missing queue or exchange is made when the next session begins."""
+"""A missing queue or exchange is made when the next session begins."""
 
 
 def why(error: Any, address: Address) -> tuple[str, bool]:
-    """An error in words, and whether it heals only when a person changes something. No secret is in them."""
+    """An error in words, without secrets, and whether only a person can heal it."""
     cause = error
     # The client wraps what happened in "the connection workflow failed", "the socket failed", ...
     for _ in range(10):
@@ -60,7 +60,7 @@ def why(error: Any, address: Address) -> tuple[str, bool]:
 
 
 def bytes_max_of(error: Any) -> int | None:
-    """The server's max_message_size, if that is what a channel was closed for."""
+    """The server's max_message_size, if a channel was closed for it."""
     said = re.search(r"larger than (?:configured )?max size (\d+)", str(getattr(error, "reply_text", "")))
     return None if said is None else int(said.group(1))
 
@@ -83,5 +83,5 @@ def arrival_of(method: Any, properties: Any, body: bytes, *, session: int, tag: 
 
 
 def _text(value: Any) -> str | None:
-    """A value that is no text comes as bytes."""
+    """Values that are not text come as bytes."""
     return value if isinstance(value, str) else None

@@ -1,11 +1,11 @@
-"""The connection to a real RabbitMQ: this file, and its neighbours of the same prefix, alone know pika.
+"""The connection to a real RabbitMQ.
 
-One thread has the connection and its event loop, which it shares with those that take turns: a call is made by the
-thread that asks for it, if nothing can interrupt that, and handed over else. There are four channels: on one jobs are
-published, delivered and acknowledged; on another is delivered what is not worked off in its order, so that jobs, which
-mostly are, can be acknowledged at one stroke. Losing one of these two loses all of that together. On the other two is
-asked, because the server closes a channel that asked for something it will not do: queues are declared on one, and
-messages are taken aside on the other, where the next question waits until it is known what becomes of them.
+One thread has the connection and its event loop, and shares them with threads that take turns: a thread makes its call
+itself if nothing can interrupt it, and hands it over otherwise. There are four channels: one publishes, delivers and
+acknowledges jobs; another delivers messages that are not acknowledged in order, so that jobs can mostly be acknowledged
+together. Losing one of these two ends the session. The other two are for questions, because the server closes a channel
+that asked for something it refuses: one declares queues, the other browses, where the next question waits until it is
+known what becomes of the messages.
 """
 
 from __future__ import annotations
@@ -43,10 +43,8 @@ class PikaLink:
     """A `Link` to a real server.
 
     Args:
-        spawn: starts a thread.
-        event: makes what a thread waits at.
         chance: spreads reconnections.
-        name: how the server's own tools call the connection.
+        name: shown by the server's own tools.
     """
 
     def __init__(
@@ -154,7 +152,6 @@ class PikaLink:
             wait = min(BACKOFF_SECONDS_MAX, wait * 2.0)
 
     def _run_once(self, host: str, port: int) -> None:
-        """Connect, and serve the connection until it ends."""
         self._failure, self._channel_failure = ("the connection was closed", False), None
         try:
             connection = Connection(
@@ -246,7 +243,6 @@ class PikaLink:
             connection.close(200, "a channel was closed")
 
     def _end_session(self) -> None:
-        """Refuse everybody who waits."""
         reason, refused = self._failure
         lost = LinkLost(reason)
         with self._lock:
@@ -292,7 +288,7 @@ class PikaLink:
             self._drop(future, lost)
 
     def _make_calls(self) -> None:
-        """Make the calls that were asked for, in their order, and send together what they say."""
+        """Make the requested calls in order, and send their frames together."""
         with self._lock:
             connection = self._connection
             if connection is not None:
@@ -307,8 +303,8 @@ class PikaLink:
             self._calls.popleft()()
 
     def _fail(self, connection: Connection, error: BaseException) -> None:
-        """An error in the client ends this connection, on the link's thread. Until then nothing more is sent: it may
-        have been raised between what is counted here and what was said.
+        """An error in the client ends this connection, on the link's thread. Until then nothing more is sent: the error
+        may have come between counting here and sending.
         """
         if connection is self._connection:
             self._work = None
@@ -350,7 +346,7 @@ class PikaLink:
             self._do(call)
 
     def _acknowledge(self, tags: Sequence[int]) -> None:
-        """In as few frames as can be: one for all up to the first delivery that is not to be acknowledged."""
+        """Acknowledge in few frames: one for all up to the first delivery that is not to be acknowledged."""
         work, apart = self._work, self._apart
         assert work is not None and apart is not None
         wanted = {tag for tag in tags if tag > 0}

@@ -1,6 +1,4 @@
-"""Messages that are published on a channel and not confirmed yet: the server counts the messages, and confirms them by
-number.
-"""
+"""Published messages that are not confirmed yet. The server counts messages, and confirms by number."""
 
 from __future__ import annotations
 
@@ -16,8 +14,6 @@ from ..link import LinkLost, Message, Sent
 
 
 class Sending:
-    """The messages of one `send`."""
-
     __slots__ = ("future", "left", "messages", "refused", "returned")
 
     def __init__(self, messages: Sequence[Message]) -> None:
@@ -28,7 +24,7 @@ class Sending:
         self.refused: list[int] = []
 
     def confirmed(self, index: int, *, refused: bool) -> None:
-        """Note what became of a message. The last one answers for all."""
+        """Note the fate of a message. The last one completes the future."""
         if refused:
             self.refused.append(index)
         self.left -= 1
@@ -37,7 +33,7 @@ class Sending:
 
 
 class Published:
-    """The messages of one channel that are not confirmed. The thread that uses the connection has it for itself."""
+    """The unconfirmed messages of one channel, for the thread that uses the connection."""
 
     def __init__(self) -> None:
         self._number = 0
@@ -45,22 +41,20 @@ class Published:
 
     @property
     def first(self) -> int | None:
-        """Which of them was sent first."""
         return next(iter(self._unconfirmed), None)
 
     def begin(self) -> None:
-        """A new session begins, in which the server counts from one."""
+        """Begin a session, in which the server counts from one."""
         self._number = 0
 
     def end(self, lost: LinkLost) -> None:
-        """The session is over: refuse everybody who waits."""
+        """The session is over: fail all waiting futures."""
         sendings = {id(sending): sending for sending, _ in self._unconfirmed.values()}
         self._unconfirmed.clear()
         for sending in sendings.values():
             answer(sending.future, None, lost)
 
     def send(self, work: Any, sending: Sending) -> None:
-        """Publish on the channel of jobs."""
         for index, message in enumerate(sending.messages):
             self._number += 1
             self._unconfirmed[self._number] = sending, index
@@ -83,7 +77,7 @@ class Published:
                 sending.confirmed(index, refused=True)
 
     def confirmed(self, frame: Any) -> None:
-        """The server has confirmed a message, or all up to one; or has refused it."""
+        """A message, or all up to one, is confirmed or refused."""
         method = frame.method
         refused = isinstance(method, pika.spec.Basic.Nack)
         tags: Iterable[int] = (method.delivery_tag,)
