@@ -11,14 +11,13 @@ from ...messages.outcomes import Outcome, OutcomeKind, Verdict
 from .job_rows import in_batches
 
 COLUMNS = tuple(field.name for field in fields(Attempt))
-"""The columns of `lamplighter_attempts`, in their order."""
 
 ATTEMPTS_KEPT_MAX = 100
-"""How many ended claims are kept of one job, the newest."""
+"""Only the newest ended claims of a job are kept."""
 
 
 def keep(connection: sqlite3.Connection, claimed: JobRecord, outcome: Outcome, verdict: Verdict, now: Instant) -> None:
-    """Keep how a claim ended that did not succeed, if somebody can be blamed for that."""
+    """Keep how a claim ended, unless it succeeded or nobody is to blame."""
     if outcome.kind is OutcomeKind.SNOOZED or (outcome.kind is OutcomeKind.INTERRUPTED and not outcome.blamed):
         return
     connection.execute(
@@ -46,14 +45,12 @@ def keep(connection: sqlite3.Connection, claimed: JobRecord, outcome: Outcome, v
 
 
 def recent_interruptions(connection: sqlite3.Connection, job_ids: Collection[str], since: Instant) -> dict[str, int]:
-    """As `JobQueue.recent_interruptions` says."""
     query = """select job_id, count(*) from lamplighter_attempts
                where job_id in ({places}) and outcome = 'interrupted' and begun and ended_at >= ? group by job_id"""
     return dict(in_batches(connection, query, job_ids, since))
 
 
 def read(connection: sqlite3.Connection, job_id: str) -> Sequence[Attempt]:
-    """As `JobTable.attempts` says."""
     rows = connection.execute("select * from lamplighter_attempts where job_id = ? order by claim_no", (job_id,))
     kept = (dict(zip(COLUMNS, row, strict=True)) for row in rows)
     return [Attempt(**{**one, "begun": bool(one["begun"])}) for one in kept]

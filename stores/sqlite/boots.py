@@ -11,14 +11,11 @@ from ...rules.codec import encode_own
 from .open_turn import OpenTurn
 
 COLUMNS = ", ".join(BootRecord._fields)
-"""The columns of `lamplighter_boots` that make a BootRecord, in its order."""
 
 PLACES = ", ".join("?" * len(BootRecord._fields))
 
 
 class SqliteMembers:
-    """The `Members` of a turn."""
-
     def __init__(self, turn: OpenTurn) -> None:
         self._turn = turn
         self._connection = turn.connection
@@ -61,7 +58,6 @@ class SqliteMembers:
 
 
 def read_boots(connection: sqlite3.Connection) -> list[BootRecord]:
-    """Every boot on the store, oldest first."""
     rows = connection.execute(f"select {COLUMNS} from lamplighter_boots order by started_at, boot")
     return [
         row._replace(
@@ -74,5 +70,5 @@ def read_boots(connection: sqlite3.Connection) -> list[BootRecord]:
 
 
 def ledger_turns(text: str) -> tuple[LedgerTurn, ...]:
-    """The part of a boot's row about turns that the log need not know of."""
+    """The column `turns` of a boot: turns that its log may lack."""
     return tuple(map(LedgerTurn._make, json.loads(text)))

@@ -1,4 +1,4 @@
-"""How many jobs there are, of which names: read from indexes, and no further than somebody wants to know."""
+"""How many jobs there are, of which names: read from indexes, and only up to a cap."""
 
 from __future__ import annotations
 
@@ -48,7 +48,6 @@ CHILDREN = "from lamplighter_jobs indexed by lamplighter_jobs_children where cor
 
 
 def census(connection: sqlite3.Connection, names: Collection[str], cap: int, now: Instant) -> dict[str, Census]:
-    """As `JobTable.census` says."""
     return {name: _census(connection, {"name": name, "cap": cap, "now": now}) for name in names}
 
 
@@ -75,7 +74,7 @@ def _census(connection: sqlite3.Connection, about: dict[str, Any]) -> Census:
 
 
 def _oldest(connection: sqlite3.Connection, about: dict[str, Any]) -> Iterator[Instant | None]:
-    """The oldest of each priority, of as many priorities as a claim looks at: one seek of the index for each."""
+    """The oldest job of each priority, of as many priorities as a claim looks at: one index seek each."""
     (priority,) = connection.execute(HIGHEST_READY, about).fetchone()
     for _ in range(PRIORITIES_MAX):
         if priority is None:
@@ -86,7 +85,6 @@ def _oldest(connection: sqlite3.Connection, about: dict[str, Any]) -> Iterator[I
 
 
 def counts(connection: sqlite3.Connection, name: str | None, cap: int) -> CappedCounts:
-    """As `JobTable.counts` says."""
     about = {"name": name, "cap": cap}
     found, capped = dict.fromkeys((state.value for state in JobState), 0), set[str]()
     for unfinished, rows in UNFINISHED:
@@ -101,7 +99,7 @@ def counts(connection: sqlite3.Connection, name: str | None, cap: int) -> Capped
 
 
 def _of_name(connection: sqlite3.Connection, about: dict[str, Any]) -> int:
-    """How many of those that have ended last are of a name: no index knows more."""
+    """Count the last ended jobs of a name: no index knows more."""
     newest = f"select name {ENDED_ROWS} order by ended_at desc limit :cap"
     return int(connection.execute(f"select count(*) from ({newest}) where name = :name", about).fetchone()[0])
 
@@ -111,14 +109,12 @@ def _count(connection: sqlite3.Connection, rows: str, about: dict[str, Any]) -> 
 
 
 def names(connection: sqlite3.Connection, first: str, limit: int | None) -> list[str]:
-    """As `JobTable.names` says: one seek of an index for each."""
     # The empty name, `OTHERS`, has the sums of no job's name.
     places = [_distinct(connection, rows, first or "\0") for rows in (*(rows for _, rows in UNFINISHED), TALLIED)]
     return sorted({name for found in places for name in islice(found, limit)})[:limit]
 
 
 def due_names(connection: sqlite3.Connection, now: Instant, limit: int) -> list[str]:
-    """As `Store.due_names` says: some seeks of an index for each."""
     found = {name for rows in MAY_BE_DUE for name in islice(_distinct(connection, rows), limit)}
     return [name for name in sorted(found) if due.is_due(connection, name, now)][:limit]
 
@@ -131,6 +127,5 @@ def _distinct(connection: sqlite3.Connection, rows: str, first: str = "") -> Ite
 
 
 def children(connection: sqlite3.Connection, corr: str, limit: int) -> Sequence[JobRecord]:
-    """As `JobTable.children` says."""
     rows = connection.execute(f"select * {CHILDREN} order by no limit :limit", {"corr": corr, "limit": limit})
     return list(map(JobRecord._make, rows))

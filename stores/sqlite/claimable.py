@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 
 PRIORITIES_MAX = 32
-"""At how many priorities of what waits one claim looks, one after the other. Where there are more, it goes by time."""
+"""A claim looks at so many priorities of waiting jobs in turn. With more priorities, it goes by time."""
 
 CLAIMABLE = """
     and (expires_at is null or expires_at > :now)
@@ -18,10 +18,10 @@ CLAIMABLE = """
 
 
 def priorities(connection: sqlite3.Connection, highest: str, name: str) -> Iterator[int]:
-    """The priorities of some rows of a name, highest first: one index seek for each.
+    """The priorities of some rows of a name, highest first: one index seek each.
 
     Args:
-        highest: selects the highest, of the rows of `:name`; for each that follows it gets one more condition.
+        highest: SQL for the highest of the rows of `:name`; each next seek adds a condition.
     """
     found = connection.execute(highest, {"name": name}).fetchone()[0]
     while found is not None:

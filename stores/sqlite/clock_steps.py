@@ -1,9 +1,9 @@
-"""The part of a turn that corrects what a step of the clock has shifted.
+"""Corrects what a step of the clock has shifted.
 
-A wait that somebody asked for in seconds ends when so many have passed, whatever wall time says; one until an instant
-ends at that instant. To tell them apart, a job keeps the seconds. To tell a step from time that has passed, the store
-keeps how far wall time was ahead of a count that nobody can step. So the first turn after a step notices and corrects
-it, in one transaction, and no other process does it again.
+A wait in seconds ends when so many have passed, whatever wall time says; a wait until an instant ends at that instant.
+To tell them apart, a job keeps the seconds. To tell a step from time that has passed, the store keeps the offset of
+wall time to a count that nobody can set. The first turn after a step corrects everything in one transaction, so no
+other process does it again.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SHIFT_WAITS = """
     and ((expires_at is not null and expires_in is not null) or suspect_until is not null
          or (state = 'queued' and due_in is not null and run_at > :due))
 """
-"""Wall time was stepped by so much: shift every wait and expiry in seconds by as much."""
+"""Shift all waits and expiries in seconds by a step of wall time."""
 
 BOUND_WAITS = """
   update lamplighter_jobs set
@@ -38,11 +38,10 @@ BOUND_WAITS = """
   where (state = 'queued' or state = 'running')
     and (run_at > :now + due_in or expires_at > :now + expires_in or suspect_until > :now + :window)
 """
-"""Cut waits and expiries to their whole length from now: a longer one was begun while the clock was ahead."""
+"""Cut waits and expiries to their whole length from now: a longer one began while the clock was ahead."""
 
 
 def keep_time(turn: OpenTurn, reading: Reading, *, may_have_gone_back: bool) -> Stepped | None:
-    """As `Turn.keep_time` says."""
     turn.now = reading.now
     step = turn.clock.step(reading)
     if step is not None:
@@ -71,7 +70,7 @@ def keep_time(turn: OpenTurn, reading: Reading, *, may_have_gone_back: bool) -> 
 
 
 def _recount(turn: OpenTurn) -> int:
-    """Let schedules that are accounted for in the future count from now; return how many there were."""
+    """Let schedules that are accounted for in the future count from now; returns how many."""
     rows = turn.connection.execute(
         "select * from lamplighter_schedules where accounted_to > ?", (turn.now + STEP_SECONDS_MIN,)
     ).fetchall()
@@ -89,9 +88,7 @@ def _recount(turn: OpenTurn) -> int:
 
 
 def _take_back_skips(turn: OpenTurn, schedule: ScheduleRecord) -> None:
-    """Forget that future slots were skipped, so that they fire when they come. Rows of slots that have fired
-    stay.
-    """
+    """Forget that future slots were skipped, so that they fire when they come. Fired slots stay."""
     ahead = turn.connection.execute(
         "select * from lamplighter_slots where schedule_id = ? and outcome = 'skipped' and last > ?",
         (schedule.id, turn.now),

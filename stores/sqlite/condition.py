@@ -1,6 +1,6 @@
-"""The condition of a store's file: whether it is sound, what room it takes, what lies in it that should not.
+"""The condition of a store's file: damage, size, leftovers.
 
-The file is opened for reading only, whichever version of the schema it has. Everything that is read is bounded.
+The file is opened read-only, whatever its schema version. All reads are bounded.
 """
 
 from __future__ import annotations
@@ -17,21 +17,19 @@ from .connections import Translation
 from .read_only import LOOK_SECONDS_MAX, opened
 
 DAMAGES_MAX = 20
-"""So many damages are told at most."""
 
 STEPS_BETWEEN = 1_000
-"""So many of SQLite's own steps are taken before it is looked whether there is time for more."""
+"""SQLite's own steps between two checks of the time limit."""
 
 INTERRUPTIBLE_SINCE = (3, 42, 0)
-"""Before this version of SQLite a check for damage cannot be ended before its end."""
+"""Older versions of SQLite cannot interrupt a check for damage."""
 
 
 class FilePages(NamedTuple):
-    """How much room a database takes.
+    """The size of a database.
 
     Attributes:
-        page_bytes: how much one page is.
-        total: how many pages the file has; `free` of them are used for nothing.
+        total: pages of the file, of which `free` are unused.
     """
 
     page_bytes: int
@@ -40,10 +38,10 @@ class FilePages(NamedTuple):
 
 
 class Uncounted(NamedTuple):
-    """Jobs that applications' own transactions have moved, and no turn has counted yet.
+    """Jobs moved by applications' own transactions and not yet counted by a turn.
 
     Attributes:
-        jobs: how many, counted no further than asked.
+        jobs: counted only up to a limit.
         oldest: when the first of them was queued.
     """
 
@@ -52,11 +50,11 @@ class Uncounted(NamedTuple):
 
 
 class Uncarried(NamedTuple):
-    """Changes of schedules that applications' own transactions have made, and no turn has carried out yet.
+    """Changes of schedules by applications' own transactions, not yet carried out by a turn.
 
     Attributes:
-        changes: how many, counted no further than asked.
-        oldest: when the first of them was asked for.
+        changes: counted only up to a limit.
+        oldest: when the first of them was requested.
     """
 
     changes: int
@@ -64,7 +62,7 @@ class Uncarried(NamedTuple):
 
 
 class Suspect(NamedTuple):
-    """A queued job that has killed, or was blamed for killing, those who ran it."""
+    """A queued job that has killed its processes, or was blamed for it."""
 
     id: str
     name: str
@@ -73,14 +71,10 @@ class Suspect(NamedTuple):
 
 
 class FileCondition:
-    """Looks at one file, from any thread.
-
-    Args:
-        path: the store's file.
-        monotonic: the time that only passes.
+    """Inspects one file, from any thread.
 
     Raises:
-        StoreError, StoreUnavailable, StoreCorrupt: of every method: it is no store, or it cannot be read.
+        StoreError, StoreUnavailable, StoreCorrupt: from every method: no store, or not readable.
     """
 
     def __init__(self, path: str, monotonic: Callable[[], Seconds]) -> None:
@@ -96,21 +90,19 @@ class FileCondition:
                 yield connection
 
     def version(self) -> int:
-        """The version of its schema."""
         connection, version = opened(self.path, check_same_thread=False, busy_seconds_max=LOOK_SECONDS_MAX)
         connection.close()
         return version
 
     def pages(self) -> FilePages:
-        """How much room it takes."""
         with self._reading() as reader:
             return FilePages(*(reader.execute(f"pragma {of}").fetchone()[0] for of in PAGES))
 
     def damages(self, *, is_deep: bool, seconds_max: Seconds | None) -> Sequence[str] | None:
-        """The damage that SQLite finds; None if it has not come to the end in that time.
+        """The damage that SQLite finds; None if the time was too short.
 
         Args:
-            is_deep: whether indexes are compared with their tables too.
+            is_deep: compare indexes with their tables too.
         """
         check = "integrity_check" if is_deep else "quick_check"
         with self._reading() as reader:
@@ -128,14 +120,14 @@ class FileCondition:
         return [] if found == ["ok"] else found
 
     def differences(self) -> Sequence[str]:
-        """How its tables and indexes differ from those that this version makes."""
+        """Differences of its tables and indexes from those of this version."""
         with self._reading() as reader, contextlib.closing(sqlite3.connect(":memory:")) as model:
             for statement in schema.CREATION:
                 model.execute(statement)
             return list(_differences(_shape(reader), _shape(model)))
 
     def oldest_ended(self) -> dict[JobState, Instant]:
-        """When the first job ended that is still there, for each state in which jobs end."""
+        """For each end state, when its oldest remaining job ended."""
         query = """select min(ended_at) from lamplighter_jobs indexed by lamplighter_jobs_ended
                    where state = ? and ended_at is not null"""
         with self._reading() as reader:
@@ -143,7 +135,7 @@ class FileCondition:
         return {state: at for state, at in found.items() if at is not None}
 
     def uncounted(self, most: int) -> Uncounted:
-        """The jobs that no turn has counted yet, counted no further than so many."""
+        """Jobs that no turn has counted yet."""
         query = """select count(*), min(queued_at) from (
                      select queued_at from lamplighter_jobs indexed by lamplighter_jobs_uncounted
                      where rev <= 0 limit ?)"""
@@ -151,13 +143,12 @@ class FileCondition:
             return Uncounted(*reader.execute(query, (most,)).fetchone())
 
     def uncarried(self, most: int) -> Uncarried:
-        """The changes of schedules that no turn has carried out yet, counted no further than so many."""
+        """Changes of schedules that no turn has carried out yet."""
         query = """select count(*), min(at) from (select at from lamplighter_schedule_changes order by no limit ?)"""
         with self._reading() as reader:
             return Uncarried(*reader.execute(query, (most,)).fetchone())
 
     def suspects(self, now: Instant, most: int) -> Sequence[Suspect]:
-        """Jobs that are suspects now, so many at most."""
         query = """select id, name, interruptions, suspect_until
                    from lamplighter_jobs indexed by lamplighter_jobs_suspect
                    where state = 'queued' and suspect_until is not null and suspect_until > ? limit ?"""
@@ -168,7 +159,6 @@ class FileCondition:
 PAGES = ("page_size", "page_count", "freelist_count")
 
 Shape = dict[str, str]
-"""The statement of each table and index."""
 
 
 def _shape(connection: sqlite3.Connection) -> Shape:

@@ -1,4 +1,4 @@
-"""How connections to a SQLite file are opened, and whether the file is still the one that they are open on."""
+"""How connections to a SQLite file are opened, and whether their file is still at its path."""
 
 from __future__ import annotations
 
@@ -19,11 +19,13 @@ from ..open_transactions import OwnConnection
 from . import posix_lock_guard
 
 AT_FDCWD, STATX_INO = -100, 0x100
-"""Paths begin in the current folder; what is asked for (https://man7.org/linux/man-pages/man2/statx.2.html)."""
+"""Arguments of statx: paths relative to the current folder; the inode number
+(https://man7.org/linux/man-pages/man2/statx.2.html).
+"""
 
 _Found = ctypes.c_char * 256
 _parts = struct.Struct("=I 28x Q 96x II").unpack_from
-"""The fields of the answer: the number of the file, and the device in two parts."""
+"""Fields of statx' answer: inode, and the device in two parts."""
 
 
 def _system_call() -> Any:
@@ -37,7 +39,7 @@ _statx = _system_call()
 
 
 def identity_of_log(path: str) -> tuple[int, int] | None:
-    """The result of `identity`, for a file that every commit writes to."""
+    """As `identity`, for a file that every commit writes to."""
     if _statx is not None:
         found = _Found()
         if _statx(AT_FDCWD, os.fsencode(path), 0, STATX_INO, found) == 0:
@@ -49,18 +51,18 @@ def identity_of_log(path: str) -> tuple[int, int] | None:
 
 
 CLEAN_FAILURES = ("locked", "busy", "full", "i/o", "readonly", "unable to open", "interrupted")
-"""Texts of errors after which SQLite has done nothing, and may succeed another time."""
+"""Errors after which SQLite has done nothing, and may succeed later."""
 
 HOST_FAILURES = ("locked", "busy", "full", "i/o")
-"""The same on a connection of the application: its rights and its interrupts are the application's own doing."""
+"""The same on the application's connection: rights and interrupts are the application's own doing."""
 
 
 class Translation:
-    """`with` this, SQLite's errors are raised as those that `Store` names. One serves any number of threads.
+    """Context manager that raises SQLite's errors as those that `Store` names. Any number of threads may share it.
 
     Args:
-        address: of the store, for their texts.
-        failures: what the text of an error says that heals by itself.
+        address: for error texts.
+        failures: texts of errors that heal by themselves.
     """
 
     def __init__(self, address: str, failures: Sequence[str] = CLEAN_FAILURES) -> None:
@@ -86,24 +88,23 @@ class Translation:
 
 
 STATEMENTS_MAX = 512
-"""Prepared statements that a connection keeps: each number of rows that are inserted together has one of its own."""
+"""A connection's cache of prepared statements: each size of a multi-row insert is a statement of its own."""
 
 WAL_TRIES_MAX, WAL_RETRY_SECONDS = 500, 0.01
-"""How often the switch to WAL is tried, and the wait between. It heeds the busy timeout only at times, and workers that
-start together on a new file all want it."""
+"""Tries and pauses of the switch to WAL: it heeds the busy timeout only at times, and all workers that start together
+on a new file want it.
+"""
 
 Connect = Callable[[str], sqlite3.Connection]
-"""Opens a connection to an address, in autocommit mode and for any thread; what it gives need only behave like one."""
+"""Opens a connection in autocommit mode for any thread; a look-alike of sqlite3's will do."""
 
 
 def connect_to_file(address: str) -> sqlite3.Connection:
-    """Open a file that is there already."""
     uri = f"file:{quote(os.path.abspath(address))}?mode=rw"
     return _connected(uri, uri=True)
 
 
 def connect_in_memory(address: str) -> sqlite3.Connection:
-    """Open a new database in memory."""
     return _connected(address)
 
 
@@ -119,7 +120,7 @@ def _connected(address: str, *, uri: bool = False) -> sqlite3.Connection:
 
 
 def into_wal(connection: sqlite3.Connection) -> str:
-    """Switch to WAL, and give the journal mode that the file has then."""
+    """Switch to WAL; returns the resulting journal mode."""
     # Without this each try would also wait for the busy timeout, where SQLite honours it.
     connection.execute("pragma busy_timeout = 0")
     for tries_left in range(WAL_TRIES_MAX, 0, -1):
@@ -133,10 +134,10 @@ def into_wal(connection: sqlite3.Connection) -> str:
 
 
 class Files:
-    """The database file and what SQLite keeps beside it, as connections have them open.
+    """The database file and the files beside it, as our connections have them open.
 
-    Unix lets a file be removed, and its name be given to another, while it is open: SQLite goes on, and commits to what
-    nobody will ever find again.
+    On Unix a file can be removed or replaced while it is open: SQLite would go on committing to a file that nobody
+    finds again.
     """
 
     def __init__(self, address: str) -> None:
@@ -147,7 +148,7 @@ class Files:
         self.trouble: str | None = None
 
     def opened(self) -> None:
-        """The writing connection was opened, for the first time or again. Only then may the others be new ones.
+        """The writing connection was opened, or opened again. Only then may the files be new ones.
 
         Raises:
             StoreGone: it was opened again on another file.
@@ -162,10 +163,10 @@ class Files:
         self._held = [held for held in holds if held is not None]
 
     def closing(self) -> None:
-        """The connections are about to be closed, and SQLite may copy the log into the file and delete it.
+        """The connections are about to close, and SQLite may copy the log into the file and delete it.
 
-        It may not where others have begun another log or file: what it would copy is older than theirs, and what it
-        would delete is theirs. So the hold is kept then, for as long as the process lives.
+        It must not if others have begun another log or file: it would copy older content over theirs, and delete their
+        log. So the guard's lock stays then, until the process ends.
         """
         holds, self._held = self._held, []
         if not self._is_anothers():
@@ -181,7 +182,7 @@ class Files:
         """Check that the file is still at its path.
 
         Args:
-            beside: whether to look at what lies beside it too, which costs thrice as much.
+            beside: check the files beside it too, which costs thrice as much.
 
         Raises:
             StoreGone: it is not. The error says what to do.

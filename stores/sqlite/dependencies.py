@@ -1,8 +1,8 @@
-"""The fate of jobs that wait for others, once these have ended.
+"""Decides about jobs that wait for others, once these have ended.
 
-An ending only notes that its job is ripe. Here the children of ripe jobs are looked at, so many links a turn; the rest
-stays ripe for the next turn, whoever takes it. All is decided by what is stored: what the parents are now. So it is the
-same whichever road led to an end, and whoever dies in between.
+An ending only marks its job as a parent to check. Here the children of such parents are looked at, so many links a
+turn; the rest waits for the next turn of any boot. Decisions depend only on the stored state of the parents, so they
+are the same whichever way led to an end, and whichever process dies in between.
 """
 
 from __future__ import annotations
@@ -37,8 +37,6 @@ PARENTS_OF = f"""
 
 
 class _ParentState(NamedTuple):
-    """A parent of a job that is judged."""
-
     place: int
     any_end: int
     id: str
@@ -48,8 +46,6 @@ class _ParentState(NamedTuple):
 
 
 class SqliteLinks:
-    """The `JobLinks` of a turn."""
-
     def __init__(self, turn: OpenTurn) -> None:
         self._turn = turn
         self._jobs = SqliteJobs(turn)
@@ -86,7 +82,7 @@ class SqliteLinks:
         return self._turn.has_ripe and self._connection.execute(NEXT_RIPE).fetchone() is not None
 
     def _look_at(self, parent_no: int, child_no: int, place: int, most: int) -> int:
-        """Look at the links of a ripe job behind a place, at most so many; how many were read, and at least one."""
+        """Examine the links of a parent after a place, at most so many; returns how many were read, at least one."""
         parent = self._job(parent_no)
         rows = self._connection.execute(LINKS_OF, (parent_no, child_no, place, most)).fetchall()
         read, last = 0, 0
@@ -107,7 +103,7 @@ class SqliteLinks:
         return max(read, 1)
 
     def _pass_on(self, parent: JobRecord, child: JobRecord, place: int, met: str | None) -> int:
-        """Have one link say what its parent is now, and its child follow; how many other links were read for it."""
+        """Update one link to its parent's state, and its child with it; returns how many other links were read."""
         now_met = parent.state if links.has_ended(parent) else None
         if now_met == met:
             return 0
@@ -136,7 +132,7 @@ class SqliteLinks:
         self._turn.has_open_links = self._turn.has_open_links or met is None
 
     def _judge(self, child: JobRecord) -> tuple[JobRecord, int]:
-        """Decide what becomes of a job whose links are all met: what it is now, and how many links were read."""
+        """Decide about a job whose links are all met; returns the job, and how many links were read."""
         parents = [_ParentState._make(row) for row in self._connection.execute(PARENTS_OF, (child.no,))]
         again = [one for one in parents if one.state not in ENDED or one.rev <= 0]
         for one in again:
@@ -164,7 +160,7 @@ class SqliteLinks:
         return self._jobs.move_surely(child, "job.freed", says, freed(child, self._turn.now))
 
     def _revive(self, child: JobRecord, parent: JobRecord) -> JobRecord | None:
-        """Have a job that has shared its parents' fate wait for them again; None if another holds its key by now."""
+        """Let a job that shared its parents' fate wait for them again; None if another holds its key by now."""
         now = self._turn.now
         says = {
             "run_at": now,

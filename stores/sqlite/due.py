@@ -1,11 +1,11 @@
 """Which queued jobs are due, and when the next ones will be.
 
-A job that was not told to wait is ready and lies in an index of its own, in the order in which it is taken; only after
-a clock was set back is one of them due later. Jobs that wait, by a delay or a back-off, lie in two others: by priority,
-in the same order, and by time. So they cost the rest nothing, however many they are, at however many priorities.
+A job without a delay is ready, in an index in the order of claims; only after a clock was set back is one of them due
+later. Delayed and backed-off jobs lie in two other indexes: by priority, in the same order, and by time. So they cost
+the ready jobs nothing, however many they are.
 
-The limits of claims are bound as `+:limit`. A newer SQLite plans a statement anew for each value of a limit that it can
-see, each time that one is bound, and this takes several times as long as the claim's look at the jobs.
+The limits of claims are bound as `+:limit`: a newer SQLite plans a statement anew for each bound limit that it can see,
+which takes several times as long as the claim's look at the jobs.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from . import pauses, turns
 from .claimable import CLAIMABLE, PRIORITIES_MAX, priorities
 
 LONGEST_DUE_MAX = 1_000
-"""The most due jobs, those due longest, from which a claim picks where jobs waited at many priorities."""
+"""Where jobs waited at many priorities, a claim picks from so many that have been due longest."""
 
 READY = f"""
   select * from lamplighter_jobs
@@ -70,11 +70,10 @@ HIGHEST_WAITING = """select max(priority) from lamplighter_jobs indexed by lampl
 MAY_EXPIRE = "expires_at is not null and (state = 'queued' or deferred = 1)"
 
 NEXT_EXPIRY = f"select min(expires_at) from lamplighter_jobs where {MAY_EXPIRE}"
-"""When the next queued job expires, or the next claim is overdue whose handler has returned."""
+"""The next expiry of a queued job, or of the claim of a returned handler."""
 
 
 def order(job: JobRecord) -> tuple[int, Instant, int]:
-    """The order in which due jobs are claimed."""
     return -job.priority, job.run_at, job.no
 
 
@@ -82,9 +81,9 @@ class QueueHead(NamedTuple):
     """The first of a name's queued jobs.
 
     Attributes:
-        ready: from when on the first of those is due, or was, that were not told to wait.
-        waiting: from when on the first of those is that were.
-        highest: the highest priority of those that have groups; None if none has.
+        ready: when the first job without a delay is due.
+        waiting: when the first delayed one is.
+        highest: the highest priority of jobs with groups; None if there are none.
     """
 
     name: str
@@ -93,17 +92,16 @@ class QueueHead(NamedTuple):
     highest: int | None
 
     def has_waited(self, now: Instant) -> bool:
-        """Whether one is due that was told to wait."""
+        """Whether a delayed job is due."""
         return self.waiting is not None and self.waiting <= now
 
 
 def front_of(connection: sqlite3.Connection, name: str) -> QueueHead:
-    """The first of a name's queued jobs."""
     return QueueHead._make(connection.execute(FRONT, {"name": name}).fetchone())
 
 
 def jobs(connection: sqlite3.Connection, front: QueueHead, now: Instant, limit: int) -> list[JobRecord]:
-    """The jobs of a name that may be claimed now, in order, so many at most. No suspects."""
+    """The jobs of a name that may be claimed now, in order. No suspects."""
     name = front.name
     ready = [] if front.ready is None else _jobs(connection, READY, name=name, now=now, limit=limit)
     if front.waiting is None or front.waiting > now:
@@ -114,12 +112,12 @@ def jobs(connection: sqlite3.Connection, front: QueueHead, now: Instant, limit: 
 
 
 def suspect(connection: sqlite3.Connection, name: str, now: Instant) -> JobRecord | None:
-    """The suspect of a name that is next, if one may be claimed now."""
+    """The next suspect of a name, if it may be claimed now."""
     return next(iter(_jobs(connection, SUSPECT, name=name, now=now)), None)
 
 
 def outlook(connection: sqlite3.Connection, names: Collection[str], now: Instant) -> DueCheck:
-    """The work that a turn would find, as `JobReader.outlook` says."""
+    """As `JobReader.outlook` says."""
     query = f"""select ({NEXT_EXPIRY}), exists (select 1 from lamplighter_jobs where rev <= 0)
                   or exists (select 1 from lamplighter_schedule_changes)
                   or exists (select 1 from lamplighter_parents_to_check)"""
@@ -137,20 +135,17 @@ def outlook(connection: sqlite3.Connection, names: Collection[str], now: Instant
 
 
 def is_due(connection: sqlite3.Connection, name: str, now: Instant) -> bool:
-    """Whether a queued job of a name is due."""
     front = front_of(connection, name)
     return _is_any(connection, front, now) or (front.highest is not None and turns.is_due(connection, name, now))
 
 
 def _is_any(connection: sqlite3.Connection, front: QueueHead, now: Instant) -> bool:
-    """Whether a queued job of a name without a group is due."""
     if front.has_waited(now) or front.ready is None:
         return front.has_waited(now)
     return front.ready <= now or _one(connection, ANY_READY, name=front.name, now=now) is not None
 
 
 def _following(connection: sqlite3.Connection, front: QueueHead, now: Instant) -> Instant | None:
-    """When the next queued job of a name that is not due yet becomes due."""
     waiting = front.waiting
     if front.has_waited(now):
         waiting = _one(connection, FIRST_WAITING + " and run_at > :now", name=front.name, now=now)
@@ -158,7 +153,7 @@ def _following(connection: sqlite3.Connection, front: QueueHead, now: Instant) -
 
 
 def _waited(connection: sqlite3.Connection, name: str, now: Instant, limit: int, least: int | None) -> list[JobRecord]:
-    """The first jobs that have waited and are due, down to a priority."""
+    """The first delayed jobs that are due, down to a priority."""
     found: list[JobRecord] = []
     for tried, priority in enumerate(priorities(connection, HIGHEST_WAITING, name)):
         if len(found) == limit or (least is not None and priority < least):
@@ -171,7 +166,6 @@ def _waited(connection: sqlite3.Connection, name: str, now: Instant, limit: int,
 
 
 def earliest(*instants: Instant | None) -> Instant | None:
-    """The first of those that are there."""
     return min((at for at in instants if at is not None), default=None)
 
 

@@ -1,8 +1,8 @@
-"""Finding jobs: by the index that fits the question, and among no more of them than were allowed.
+"""Finding jobs: by the index that fits the question, and among a bounded number of rows.
 
-Ended jobs lie in an index, in the order in which they ended. Among other jobs the newest are looked at, or those of an
-index, where these are few: running jobs, queued jobs, ids with a prefix, descendants of a job. Whatever
-else is asked is asked of each of these. Nothing ever goes through the whole table.
+Ended jobs have an index in the order of their ends. Of other jobs, the newest are searched, or a small index range:
+running jobs, queued jobs, ids with a prefix, descendants of a job. Other conditions are checked row by row. Nothing
+ever scans the whole table.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ UNFINISHED = (
     *((JobState.QUEUED, rows) for rows in (READY, WAITING, LINKED, GROUPED)),
     (JobState.RUNNING, RUNNING),
 )
-"""The rows of indexes that begin with the name, and the state that they are in."""
+"""Rows of the indexes that begin with the name, and their state."""
 
 TRIED = (
     (
@@ -47,26 +47,26 @@ TRIED = (
     ),
     (JobState.RUNNING, RUNNING),
 )
-"""The same of those that have been tried: hardly any that are queued."""
+"""The same of jobs with an attempt: hardly any queued ones."""
 
 
 class RangeEnd(NamedTuple):
-    """Where a stretch of rows begins or ends, and whether the row at that place belongs to it."""
+    """An end of a range, and whether the row there belongs to it."""
 
     place: Place
     is_within: bool
 
 
 class IndexRange(NamedTuple):
-    """Rows that are looked at, in an order.
+    """A range of rows in an order.
 
     Attributes:
-        rows: what an index gives.
-        few: of a stretch of few rows, the rows of an index that has their `no`.
-        size: how many these are.
-        by_end: whether in the order in which they ended; otherwise in that in which they were queued.
-        is_backwards: whether the newest come first.
-        since, until: the span in which they ended, if one is asked for.
+        rows: rows of an index.
+        few: the `no` of few rows of an index.
+        size: their number.
+        by_end: in the order of ends; otherwise in the order of births.
+        is_backwards: newest first.
+        since, until: bounds of their ends.
     """
 
     rows: str = "from lamplighter_jobs where true"
@@ -81,25 +81,22 @@ class IndexRange(NamedTuple):
 
     @property
     def order(self) -> str:
-        """The columns that order rows."""
         way = "desc" if self.is_backwards else "asc"
         return f"ended_at {way}, no {way}" if self.by_end else f"no {way}"
 
     def beyond(self, place: Place) -> IndexRange:
-        """The condition for rows after a place."""
         bound = RangeEnd(place, False)
         return self._replace(last=bound) if self.is_backwards else self._replace(first=bound)
 
     def upto(self, place: Place) -> IndexRange:
-        """The condition for rows before a place, and at it."""
         bound = RangeEnd(place, True)
         return self._replace(first=bound) if self.is_backwards else self._replace(last=bound)
 
     def sql(self, values: Values, *, only: int | None = None) -> str:
-        """The rows, for a statement with these values, to which those of the bounds are added.
+        """The SQL of the rows; the values of the bounds are added.
 
         Args:
-            only: of few rows so many suffice, the first.
+            only: how many of few rows suffice.
         """
         if self.few is not None:
             inner = f"select no {self.few}"
@@ -116,7 +113,7 @@ class IndexRange(NamedTuple):
         return said
 
     def _end_bounds(self, values: Values) -> str:
-        """One comparison for each end of the span: of two, SQLite might go by the wider one through the index."""
+        """One comparison for each end: of two, SQLite might use the wider one for the index."""
         said, first, last = "", self.first, self.last
         begins = max((at for at in (self.since, first and first.place.ended_at) if at is not None), default=None)
         if begins is not None:
@@ -134,11 +131,11 @@ class IndexRange(NamedTuple):
 
 
 class Looked(NamedTuple):
-    """The result of a look at a stretch.
+    """The result of a search in a range.
 
     Attributes:
         places: of the jobs that match.
-        edge: up to where it has looked; None if to the end.
+        edge: how far was searched; None: to the end.
     """
 
     places: Sequence[Place]
@@ -147,7 +144,6 @@ class Looked(NamedTuple):
 
 
 def find(connection: sqlite3.Connection, query: JobQuery, *, limit: int, after: Place | None, looked_max: int) -> Found:
-    """As `JobTable.find` says."""
     wanted = Conditions(query)
     with at_one_instant(connection):
         stretches = _stretches(connection, query, wanted, looked_max)
@@ -166,7 +162,7 @@ def find(connection: sqlite3.Connection, query: JobQuery, *, limit: int, after: 
 def _ended_in(
     connection: sqlite3.Connection, stretch: IndexRange, wanted: Conditions, limit: int, after: Place | None
 ) -> Found:
-    """The jobs of a stretch of which every row matches: each is read once, and not first its place and then the job."""
+    """The jobs of a range in which every row matches: read at once, not first their places."""
     values = dict(wanted.values)
     stretch = stretch if after is None else stretch.beyond(after)
     rows = f"select * {stretch.sql(values)} order by {stretch.order} limit {limit}"
@@ -176,7 +172,7 @@ def _ended_in(
 
 
 def parts(query: JobQuery) -> Sequence[JobQuery]:
-    """The same query for each of the states that what matches can have, if all of these are ends; or itself."""
+    """The query for each state in which its matches can have ended; itself if they may not have ended."""
     states = query.states
     if not states and (query.ended_since, query.ended_until) != (None, None):
         states = tuple(sorted(ENDED))
@@ -186,7 +182,7 @@ def parts(query: JobQuery) -> Sequence[JobQuery]:
 
 
 def newest(connection: sqlite3.Connection, query: JobQuery, looked_max: int) -> Place | None:
-    """The last place of the rows in which one of the `parts` of a query is looked for; None if there are none."""
+    """The last place in which one of the `parts` of a query is looked for; None if there is none."""
     wanted = Conditions(query)
     (stretch,) = _stretches(connection, query, wanted, looked_max)
     rows = stretch.sql(wanted.values, only=1)
@@ -196,7 +192,7 @@ def newest(connection: sqlite3.Connection, query: JobQuery, looked_max: int) -> 
 def following(
     connection: sqlite3.Connection, query: JobQuery, after: Place | None, last: Place, *, limit: int, looked_max: int
 ) -> Looked:
-    """The next jobs that match, the oldest first, up to a place."""
+    """The next jobs that match, oldest first, up to a place."""
     wanted = Conditions(query)
     with at_one_instant(connection):
         (stretch,) = _stretches(connection, query, wanted, looked_max)
@@ -207,7 +203,6 @@ def following(
 def _stretches(
     connection: sqlite3.Connection, query: JobQuery, wanted: Conditions, looked_max: int
 ) -> Sequence[IndexRange]:
-    """Where a query is looked for."""
     ends = [state for one in parts(query) for state in one.states]
     if ends and ENDED.issuperset(ends):
         return [_ended(query, wanted.bind(state.value)) for state in ends]
@@ -225,7 +220,7 @@ def _ended(query: JobQuery, state: str) -> IndexRange:
 
 
 def _few(connection: sqlite3.Connection, query: JobQuery, wanted: Conditions) -> Iterator[str]:
-    """Rows that an index has, and that all that matches is among: they may be few."""
+    """Small index ranges that contain every match."""
     if query.id_prefix:
         rows = f"from lamplighter_jobs where id >= {wanted.bind(query.id_prefix)}"
         end = _next_text(query.id_prefix)
@@ -244,9 +239,7 @@ def _few(connection: sqlite3.Connection, query: JobQuery, wanted: Conditions) ->
 
 
 def _of_group(connection: sqlite3.Connection, query: JobQuery, wanted: Conditions) -> Iterator[str]:
-    """The same of one group of a name, however many jobs the others have. Its jobs that wait for others are among all
-    of the name that do.
-    """
+    """The same for one group of a name. Its jobs that wait for parents are among all such jobs of the name."""
     name, group = wanted.bind(query.names[0]), wanted.bind(query.group)
     rows = [f"{RUNNING} and name = {name} and group_key = {group}"] if JobState.RUNNING in query.states else []
     if JobState.QUEUED in query.states:
@@ -260,7 +253,7 @@ def _of_group(connection: sqlite3.Connection, query: JobQuery, wanted: Condition
 
 
 def _next_text(text: str) -> str | None:
-    """The first text after all that begin with this one; None when there is none."""
+    """The first text after all with this prefix; None if there is none."""
     while text:
         code = ord(text[-1]) + 1
         if code <= 0x10FFFF:
@@ -312,7 +305,7 @@ def _places(connection: sqlite3.Connection, rows: str, values: Values) -> Iterat
 
 
 def _merged(looks: Sequence[Looked], limit: int) -> tuple[Sequence[Place], Place | None]:
-    """The first places of several looks, and up to where all of them have looked."""
+    """The first places of several searches, and how far all of them have searched."""
     if len(looks) == 1:
         return looks[0].places, looks[0].edge
     edges = [look.edge for look in looks if look.edge is not None]
@@ -336,7 +329,7 @@ def _rows(connection: sqlite3.Connection, places: Sequence[Place]) -> list[JobRe
 
 @contextlib.contextmanager
 def at_one_instant(connection: sqlite3.Connection) -> Iterator[None]:
-    """All that is read in the block belongs to one instant."""
+    """Reads in the block see one snapshot."""
     if connection.in_transaction:
         yield
         return

@@ -1,7 +1,7 @@
 """The writes of an application in its own transaction, on its own connection to the same file.
 
-The rows of jobs are not counted yet (`rev`), what becomes of schedules lies apart, and the log does not know of either:
-the broker's next turn counts the ones and carries out the others. If the application rolls back, they never were.
+Its jobs are marked as uncounted (`rev`), its changes of schedules lie apart, and neither is logged: the broker's next
+turn counts and carries them out. A rollback leaves nothing.
 """
 
 from __future__ import annotations
@@ -25,17 +25,15 @@ from .job_rows import changed, insert_uncounted, jobs_by_id, stored_twin, update
 from .schedule_changes import insert_change, schedule_as_changed
 
 LEGACY = -1
-"""`sqlite3.LEGACY_TRANSACTION_CONTROL`, which Python 3.11 does not name: it knows no other."""
+"""`sqlite3.LEGACY_TRANSACTION_CONTROL`, which Python 3.11 lacks."""
 
 TAKE_LOCK = "update lamplighter_store set one = one where false"
-"""Begins the transaction, where sqlite3 does that itself, and has it wait for the write lock: one that has begun by
-reading could not wait for it any more.
+"""Begins the transaction with the write lock, where sqlite3 begins it implicitly: one that began by reading could not
+wait for the lock any more.
 """
 
 
 class SqliteHostTurn:
-    """The `HostTurn` on a connection of the application."""
-
     def __init__(self, cursor: sqlite3.Cursor, now: Instant) -> None:
         self._cursor = cursor
         self._now = now
@@ -104,15 +102,15 @@ class SqliteHostTurn:
 def run_on(
     connection: Any, work: Callable[[Any, sqlite3.Connection], Any], note: Callable[[Any], object] = lambda used: None
 ) -> Any:
-    """Do some work with the connection that the application gave and the sqlite3 connection inside of it, on the thread
-    that this belongs to. Returns the result of the work; an awaitable of that where the application awaits its
-    connection: an AsyncSession, an AsyncConnection, an aiosqlite.Connection.
+    """Do work with the application's connection and the sqlite3 connection inside it, on the thread of the latter.
+    Returns the result of the work; an awaitable of it for an AsyncSession, an AsyncConnection or an
+    aiosqlite.Connection.
 
     Args:
-        note: told of the connection that the work was done with, where SQLAlchemy allows to use it.
+        note: called with the connection that was used, where SQLAlchemy allows to use it.
 
     Raises:
-        UsageError: it is something else.
+        UsageError: another kind of connection.
     """
     if _is_aiosqlite(connection):
         return connection._execute(work, connection, connection._conn)
@@ -136,9 +134,9 @@ def run_on(
 
 @contextlib.contextmanager
 def cursor_of(connection: Any, raw: sqlite3.Connection, address: str) -> Iterator[sqlite3.Cursor]:
-    """A cursor on the sqlite3 connection inside what the host gave, if that is open on the store's file.
+    """A cursor on the host's sqlite3 connection, if it is open on the store's file.
 
-    It gives plain rows of str, whatever factories the host has for its own.
+    It gives plain rows of str, whatever factories the host has set.
 
     Raises:
         UsageError: it is open on another file, or in a transaction that cannot be trusted.
@@ -164,9 +162,9 @@ def _check_file(cursor: sqlite3.Cursor, address: str) -> None:
 
 
 def _check_savepoint(connection: Any, raw: sqlite3.Connection) -> None:
-    """Unless it is told otherwise, sqlite3 emits no BEGIN before a SAVEPOINT: if that comes first in a SQLAlchemy
-    transaction, its release commits, and a rollback of the transaction finds nothing. SQLite does not tell which came
-    first, so neither is taken.
+    """By default sqlite3 emits no BEGIN before a SAVEPOINT: if a SAVEPOINT comes first in a SQLAlchemy transaction, its
+    release commits, and a rollback of the transaction finds nothing. SQLite does not tell which came first, so both are
+    refused.
     """
     is_nested = getattr(connection, "in_nested_transaction", None)
     if _begins_itself(raw) and callable(is_nested) and is_nested():
@@ -178,7 +176,7 @@ def _check_savepoint(connection: Any, raw: sqlite3.Connection) -> None:
 
 
 def _check_transaction(raw: sqlite3.Connection) -> None:
-    """In autocommit mode, before a BEGIN, each statement is stored at once: no rollback would take it back."""
+    """In autocommit mode, each statement before a BEGIN is stored at once, and cannot be rolled back."""
     if not raw.in_transaction and not _begins_itself(raw):
         raise UsageError(
             "expected connection= to be in a transaction, got: one in autocommit mode, which would store this at "
@@ -187,20 +185,17 @@ def _check_transaction(raw: sqlite3.Connection) -> None:
 
 
 def _begins_itself(raw: sqlite3.Connection) -> bool:
-    """Whether sqlite3 begins a transaction before the first statement that writes."""
     return raw.isolation_level is not None and getattr(raw, "autocommit", LEGACY) == LEGACY
 
 
 def _is_aiosqlite(connection: Any) -> bool:
-    """Whether it is a connection of aiosqlite's, which keeps a sqlite3 connection on a thread of its own. It is not a
-    dependency.
-    """
+    """Whether it is an aiosqlite connection, which has a thread of its own. aiosqlite is not a dependency."""
     return type(connection).__module__.partition(".")[0] == "aiosqlite" and hasattr(connection, "_execute")
 
 
 def _unwrap(connection: Any) -> Any:
-    """Look through SQLAlchemy's Session, Connection and pool proxy, and Django's connection, by shape: they are no
-    dependencies. The connection of sqlite3 or aiosqlite inside, if there is one.
+    """Unwrap SQLAlchemy's Session, Connection and pool proxy, and Django's connection, by shape: they are no
+    dependencies. Returns the connection of sqlite3 or aiosqlite inside, if there is one.
     """
     for _ in range(5):
         if isinstance(connection, sqlite3.Connection) or _is_aiosqlite(connection):

@@ -1,5 +1,5 @@
-"""SQLAlchemy's engines that `connection=` has shown to be on a store's file: whether a thread, or an asyncio task, has
-written there, in a transaction that is still open. SQLAlchemy is not a dependency.
+"""SQLAlchemy engines that `connection=` has shown to be on a store's file: whether a thread, or an asyncio task, has
+written there in a transaction that is still open. SQLAlchemy is not a dependency.
 """
 
 from __future__ import annotations
@@ -15,9 +15,7 @@ from weakref import WeakSet
 
 
 class _Begun(NamedTuple):
-    """A transaction that has begun, on which thread and in which task, and how many rows its connection had changed by
-    then.
-    """
+    """An open transaction: its thread, its task, and the connection's count of changed rows at its begin."""
 
     thread: int
     task: asyncio.Task[Any] | None
@@ -27,14 +25,14 @@ class _Begun(NamedTuple):
 
 
 class HostEngines:
-    """Listens to engines from when it has seen a connection of theirs."""
+    """Listens to engines once one of their connections was used."""
 
     def __init__(self) -> None:
         self._known: WeakSet[Any] = WeakSet()
         self._begun: dict[int, _Begun] = {}
 
     def note(self, connection: Any, address: str) -> None:
-        """The application has given a connection of its own, which is open on a store's file."""
+        """Note a connection of the application that is open on a store's file."""
         event = sys.modules.get("sqlalchemy.event")
         engine = _engine_of(connection)
         if event is None or engine is None or engine in self._known:
@@ -45,10 +43,10 @@ class HostEngines:
             event.listen(engine, end, self._ends)
 
     def written_here(self, address: str, *, blocks: bool) -> bool:
-        """Whether the caller has written to a store's file in a transaction that is open, as far as that is known.
+        """Whether the caller has written to a store's file in a transaction that is open, as far as known.
 
         Args:
-            blocks: whether the caller is this thread, with all of its tasks. Otherwise it is the task that runs.
+            blocks: the caller is this thread, with all its tasks; otherwise the running task.
         """
         begun = [one for one in list(self._begun.values()) if one.address == address]
         if not begun:
@@ -72,18 +70,15 @@ class HostEngines:
 
 
 engines = HostEngines()
-"""Those of this process, whichever stores it has open."""
 
 
 def _task() -> asyncio.Task[Any] | None:
-    """The asyncio task that runs on this thread; None if none does."""
     with contextlib.suppress(RuntimeError):
         return asyncio.current_task()
     return None
 
 
 def _engine_of(connection: Any) -> Any:
-    """That of a Session or a Connection of SQLAlchemy's."""
     is_session = callable(getattr(connection, "get_bind", None))
     return getattr(connection.connection() if is_session else connection, "engine", None)
 

@@ -1,7 +1,6 @@
-"""Rows of `lamplighter_follow_ups`: what follows a job that an application has marked as done in its own transaction.
+"""Rows of `lamplighter_follow_ups`: follow-ups of a job that an application marked as done in its own transaction.
 
-The log tells the end of a job and the births of those that follow it in one turn. Each row is there until a turn has
-counted both.
+The log has an end and the births of its follow-ups in one turn. A row stays until a turn has counted both.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ HOST_FOLLOW_UPS = (
     "create table lamplighter_follow_ups (child integer primary key, parent integer not null) strict",
     "create index lamplighter_follow_ups_of on lamplighter_follow_ups (parent)",
 )
-"""Both are numbers of jobs."""
 
 PARENT = """select p.* from lamplighter_follow_ups f join lamplighter_jobs p on p.no = f.parent
             where f.child = ? and p.rev <= 0"""
@@ -25,20 +23,19 @@ CHILDREN = """select c.* from lamplighter_follow_ups f join lamplighter_jobs c o
 
 
 def note(cursor: sqlite3.Cursor, ended: JobRecord, born: Sequence[JobRecord]) -> None:
-    """Jobs that were inserted follow one that has ended, in a transaction that is not a turn."""
+    """Note that inserted jobs follow an ended one, in a transaction that is not a turn."""
     cursor.executemany("insert into lamplighter_follow_ups values (?, ?)", [(job.no, ended.no) for job in born])
 
 
 def are_any(connection: sqlite3.Connection) -> bool:
-    """Whether there are rows."""
     return bool(connection.execute("select exists (select 1 from lamplighter_follow_ups)").fetchone()[0])
 
 
 def take(
     connection: sqlite3.Connection, job: JobRecord
 ) -> Iterator[tuple[JobRecord, JobRecord | None, Sequence[JobRecord]]]:
-    """All that one turn tells together with a job: each with that which it follows, if it does, and with those that
-    follow it. Their rows are taken out.
+    """Take out the rows that one turn logs together with a job: each job with the one that it follows, if any, and with
+    its followers.
     """
     while (row := connection.execute(PARENT, (job.no,)).fetchone()) is not None:
         job = JobRecord._make(row)

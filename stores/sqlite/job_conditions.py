@@ -25,20 +25,16 @@ SAID = {
 """Fields that must equal the query's, and their columns."""
 
 Values = dict[str, Any]
-"""A statement's parameters, by their names."""
 
 ANY = "true"
-"""A condition that every row meets."""
 
 
 class Conditions:
     """The conditions of a query on a row, in SQL: the cheapest comes first.
 
     Attributes:
-        sql: true of a row that matches.
-        values: of its parameters.
-        is_all_indexed: whether the indexes of what is queued or runs know all that is asked.
-        is_of_states: whether only states are asked for, if anything is.
+        is_all_indexed: the indexes of queued or running jobs suffice.
+        is_of_states: only states are asked for, if anything is.
     """
 
     def __init__(self, query: JobQuery) -> None:
@@ -58,11 +54,9 @@ class Conditions:
         self.sql = " and ".join(self._said) or ANY
 
     def bind(self, value: Any) -> str:
-        """A parameter with this value."""
         return bind(self.values, value)
 
     def one_of(self, column: str, values: Sequence[str]) -> str:
-        """That a column has one of these values."""
         return f"{column} in ({', '.join(map(self.bind, values))})"
 
     def _add_exact(self, query: JobQuery) -> None:
@@ -120,7 +114,7 @@ def _json_path(path: Sequence[str | int]) -> str:
     """A place in JSON as SQLite writes it. Our JSON is ASCII, and older versions compare keys as they are escaped.
 
     Raises:
-        UsageError: a key has a quotation mark, which SQLite cannot look for.
+        UsageError: a key with a quotation mark, which SQLite cannot look for.
     """
     for key in path:
         if isinstance(key, str) and '"' in key:
@@ -129,7 +123,6 @@ def _json_path(path: Sequence[str | int]) -> str:
 
 
 def bind(values: Values, value: Any) -> str:
-    """One more parameter with this value."""
     name = f"p{len(values)}"
     values[name] = value
     return f":{name}"

@@ -1,4 +1,4 @@
-"""Rows of `lamplighter_jobs`: how a job becomes one, and a change of it an update that is fenced."""
+"""Rows of `lamplighter_jobs`: inserts, and fenced updates."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ...messages.jobs import JobRecord, JobState, NewJob
 from ..transitions import UNCOUNTED, is_to_wait
 
 KEYS_MAX = 500
-"""How many keys one statement looks up: SQLite may take no more than 999 parameters."""
+"""Keys in one statement: SQLite may allow only 999 parameters."""
 
 
 def _values_of(names: Sequence[str]) -> Callable[[NewJob], tuple[Any, ...]]:
@@ -22,30 +22,28 @@ def _values_of(names: Sequence[str]) -> Callable[[NewJob], tuple[Any, ...]]:
 
 OPTIONAL = tuple(NewJob._field_defaults)
 PLAIN = tuple(name for name in NewJob._fields if name not in OPTIONAL)
-"""The columns that every new job has. A column that a job lacks need not be bound: that is a quarter of an insert."""
+"""Columns of a job without options. Unbound columns save a quarter of an insert."""
 
 STORED = tuple(name for name in NewJob._fields if name in JobRecord._fields)
 COLUMNS = (*STORED, "waits")
-"""The columns of a new job that has more; its parents lie in a table of their own."""
+"""Columns of a job with options; its parents have a table of their own."""
 
 NOTHING_MORE = tuple(NewJob._field_defaults.values())
-"""The other fields of a new job that has none of them."""
 
 _plain, _optional, _stored = map(_values_of, (PLAIN, OPTIONAL, STORED))
 
 NEXT_NO = """1 + max((select last_no from lamplighter_store), (select coalesce(max(no), 0) from lamplighter_jobs))"""
-"""The `no` of the next job: one that no job has had, though retention may have removed the last of them.
-
-`autoincrement` would do it too, by writing to a table of its own, which is a page more in every commit.
+"""The next unused `no`, even if retention removed the last jobs. `autoincrement` would write to a table of its own: one
+more page in every commit.
 """
 
 
 def insertion(jobs: Sequence[NewJob], first_no: int, *, twins: str = "") -> tuple[str, list[Any]]:
-    """The statement, with its values, that inserts jobs, all of them or none.
+    """The statement and values that insert jobs, all of them or none.
 
     Args:
-        first_no: the `no` of the first; those of the others follow it.
-        twins: what is to happen when one is there already. It raises `sqlite3.IntegrityError` unless something is said.
+        first_no: the `no` of the first; the others follow.
+        twins: the conflict clause; without one a twin raises `sqlite3.IntegrityError`.
     """
     values: list[Any] = []
     if all(job.run_at <= job.queued_at and _optional(job) == NOTHING_MORE for job in jobs):
@@ -68,12 +66,12 @@ def _insert(columns: tuple[str, ...], rows: int, twins: str) -> str:
 
 
 def insert_unless_known(connection: sqlite3.Connection, job: NewJob, no: int) -> bool:
-    """Insert a job. False when there is a twin, as `stored_twin` says."""
+    """Insert a job. False if there is a twin, see `stored_twin`."""
     return connection.execute(*insertion((job,), no, twins="on conflict do nothing")).rowcount == 1
 
 
 def insert_uncounted(cursor: sqlite3.Cursor, job: NewJob) -> int | None:
-    """Insert a job in a transaction that is not a turn. Its `no`; None where `insert_unless_known` says False."""
+    """Insert a job in a transaction that is not a turn. Returns its `no`; None if there is a twin."""
     columns = (*COLUMNS, "rev")
     query = f"""insert into lamplighter_jobs (no, state, {", ".join(columns)})
                 values ({NEXT_NO}, 'queued', {", ".join("?" * len(columns))}) on conflict do nothing"""
@@ -82,11 +80,10 @@ def insert_uncounted(cursor: sqlite3.Cursor, job: NewJob) -> int | None:
 
 
 def stored_twin(connection: sqlite3.Connection | sqlite3.Cursor, job: NewJob) -> JobRecord:
-    """The job that keeps this one from being inserted: it has the same id, the same unique key and is unfinished, or
-    holds the same debounce key.
+    """The job that keeps this one out: same id, same unique key and unfinished, or same debounce key.
 
     Raises:
-        sqlite3.IntegrityError: there is none, so something else does.
+        sqlite3.IntegrityError: there is none; the insert has another problem.
     """
     row = connection.execute("select * from lamplighter_jobs where id = ?", (job.id,)).fetchone()
     if row is None and job.debounce_key is not None:
@@ -96,11 +93,7 @@ def stored_twin(connection: sqlite3.Connection | sqlite3.Cursor, job: NewJob) ->
 
 
 def key_holder(connection: sqlite3.Connection | sqlite3.Cursor, job: NewJob | JobRecord) -> JobRecord:
-    """The unfinished job that has the name and the unique key of a job which is to be queued.
-
-    Raises:
-        sqlite3.IntegrityError: there is none, so something else keeps the job out.
-    """
+    """The unfinished job with the name and the unique key of a job to be queued. Raises as `stored_twin`."""
     row = connection.execute(
         """select * from lamplighter_jobs
            where name = ? and unique_key = ? and state in ('queued', 'running')""",
@@ -112,7 +105,6 @@ def key_holder(connection: sqlite3.Connection | sqlite3.Cursor, job: NewJob | Jo
 
 
 def jobs_by_id(connection: sqlite3.Connection | sqlite3.Cursor, job_ids: Collection[str]) -> dict[str, JobRecord]:
-    """Those of these jobs that are stored."""
     rows = in_batches(connection, "select * from lamplighter_jobs where id in ({places})", job_ids)
     return {job.id: job for job in map(JobRecord._make, rows)}
 
@@ -120,7 +112,7 @@ def jobs_by_id(connection: sqlite3.Connection | sqlite3.Cursor, job_ids: Collect
 def in_batches(
     connection: sqlite3.Connection | sqlite3.Cursor, query: str, keys: Collection[str], *more: Any
 ) -> Iterator[tuple[Any, ...]]:
-    """The rows of a query with `{places}` for keys, and with more values behind them."""
+    """The rows of a query with `{places}` for keys, followed by more values."""
     asked = list(keys)
     for first in range(0, len(asked), KEYS_MAX):
         some = asked[first : first + KEYS_MAX]
@@ -128,12 +120,11 @@ def in_batches(
 
 
 def kept_out(jobs: int) -> sqlite3.IntegrityError:
-    """The error for jobs that were not inserted although there is none with their id or key."""
     return sqlite3.IntegrityError(f"a trigger on lamplighter_jobs, which is not ours, has kept {jobs} jobs out")
 
 
 def update(connection: sqlite3.Connection | sqlite3.Cursor, job: JobRecord, changes: dict[str, Any]) -> bool:
-    """Change columns of a job if its `no`, `claim_no` and `state` are as the caller saw them. Whether they were."""
+    """Change columns of a job if `no`, `claim_no` and `state` are as the caller saw them; returns whether they were."""
     done = connection.execute(_update(tuple(changes)), (*changes.values(), job.no, job.claim_no, job.state))
     return done.rowcount == 1
 
@@ -150,11 +141,7 @@ def update_together(
     columns: tuple[str, ...],
     values: Sequence[tuple[Any, ...]],
 ) -> bool:
-    """`update` several jobs of one state, in the same columns: all of them, or none. Whether they were.
-
-    Args:
-        values: of the columns, for each job.
-    """
+    """`update` several jobs of one state in the same columns, all or none; returns whether they were updated."""
     bound: list[Any] = []
     own: dict[str, tuple[Any, ...]] = {}
     for column, those in zip(columns, zip(*values, strict=True), strict=True):
@@ -176,11 +163,11 @@ def update_together(
 
 @cache
 def _update_together(columns: tuple[str, ...], own: tuple[str, ...], state: JobState, jobs: int) -> str:
-    """The statement of `update_together`. The state is no parameter: of one that an index might go by, SQLite makes the
-    whole statement anew each time that it is bound.
+    """The statement of `update_together`. The state is no parameter: SQLite would plan the statement anew at each
+    binding of a value that an index might use.
 
     Args:
-        own: those of the columns that get a value of its own for each job.
+        own: columns with a value for each job.
     """
     settings = [f"{column} = ?" for column in columns if column not in own]
     settings += [f"{column} = each.column{place}" for place, column in enumerate(own, 3)]
@@ -191,12 +178,11 @@ def _update_together(columns: tuple[str, ...], own: tuple[str, ...], state: JobS
 
 
 def changed(job: JobRecord, columns: tuple[str, ...], values: Iterable[Any]) -> JobRecord:
-    """The record of a job after a change of these columns."""
     return JobRecord._make(_places(columns)((*job, *values)))
 
 
 @cache
 def _places(columns: tuple[str, ...]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
-    """A getter of a changed record's values out of those of the one before, with the new ones behind them."""
+    """A getter of a changed record's values out of the old record's, followed by the new ones."""
     places = {column: len(JobRecord._fields) + place for place, column in enumerate(columns)}
     return itemgetter(*(places.get(column, place) for place, column in enumerate(JobRecord._fields)))

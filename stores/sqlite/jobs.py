@@ -1,4 +1,4 @@
-"""The jobs of a turn on SQLite: every write to job state that there is, but for an application's own transaction.
+"""The jobs of a turn on SQLite: every write to job state, except an application's own transaction.
 
 Every change of state goes through `moves`, and is fenced on the state and the `claim_no` that the caller saw. So a
 stale ending cannot touch its successor.
@@ -51,10 +51,8 @@ INSERTED_ROWS_MAX = 25
 """Rows of one insert. More are not faster, and each number of rows is a statement of its own."""
 
 HOST_JOBS_MAX = 2_000
-"""How many jobs from hosts' own transactions one turn counts."""
 
 EXPIRED_JOBS_MAX = 500
-"""How many expired jobs one turn cancels."""
 
 NO_LIMITS = NameLimits()
 
@@ -62,8 +60,6 @@ HOST_REASON = "marked in a transaction of the application"
 
 
 class SqliteJobs:
-    """The `JobQueue` and the `WaitingJobs` of a turn."""
-
     def __init__(self, turn: OpenTurn) -> None:
         self._turn = turn
         self._connection = turn.connection
@@ -77,7 +73,7 @@ class SqliteJobs:
         return stored
 
     def _insert_together(self, jobs: Sequence[NewJob]) -> list[tuple[JobRecord, bool]]:
-        """Insert jobs in one statement, unless one of them is there already."""
+        """Insert jobs in one statement, unless one of them is already stored."""
         try:
             inserted = self._connection.execute(*insertion(jobs, self._turn.last_no + 1))
         except sqlite3.IntegrityError:
@@ -97,7 +93,7 @@ class SqliteJobs:
         return self._replace(before, job), True
 
     def _replace(self, before: JobRecord, by: NewJob) -> JobRecord:
-        """Make a job what another call with its key says."""
+        """Replace a debounced job's values by another call's."""
         if before.group_key is not None:
             # The call may have another group, or none.
             self._turn.left_lines.add(turns.key_of(before))
@@ -105,7 +101,6 @@ class SqliteJobs:
         return self.move_surely(before, "job.replaced", says_replaced(before._replace(**changes)), changes)
 
     def _add(self, job: NewJob) -> JobRecord:
-        """Note that a job was inserted, with the next `no`."""
         self._turn.last_no += 1
         stored = born(job, self._turn.last_no)
         self._turn.heed(stored)
@@ -156,7 +151,7 @@ class SqliteJobs:
         return Claimed(claims, next_due)
 
     def _claim(self, want: Want, front: due.QueueHead, *, suspect: bool) -> list[Claim]:
-        """Claim for one want. A feature that the name does not use is not asked: each has its condition here."""
+        """Claim for one want. Each feature that the name does not use costs only its condition here."""
         turn, begun, prefetched = self._turn, want.begun, want.prefetched
         if turn.has_pauses or want.limits != NO_LIMITS:
             begun, prefetched = self._places(want)
@@ -197,7 +192,7 @@ class SqliteJobs:
         return claims
 
     def _places(self, want: Want) -> tuple[int, int]:
-        """How many may be claimed: at once, and in advance. None in advance where that would take what others need."""
+        """How many may be claimed: at once, and in advance. None in advance where others would lack them."""
         begun, prefetched = want.begun, want.prefetched
         pause, limits = self._pause_of(want.name), want.limits
         if pause.is_paused(self._turn.now):
@@ -215,12 +210,12 @@ class SqliteJobs:
         return begun, prefetched
 
     def line_up(self) -> None:
-        """Store which groups jobs were queued of, so that they have their turns."""
+        """Store the groups of queued jobs, so that they get turns."""
         turns.line_up(self._connection, self._turn.lined_up, self._turn.now)
         self._turn.lined_up = {}
 
     def leave_lines(self) -> None:
-        """Remove the groups from the lines that have no queued job left."""
+        """Remove groups without queued jobs from the lines."""
         turns.leave(self._connection, self._turn.left_lines)
 
     def _pause_of(self, name: str) -> PauseRecord:
@@ -349,7 +344,6 @@ class SqliteJobs:
             self.cancel(job, "expired")
 
     def _expired(self, state: str) -> list[JobRecord]:
-        """A batch of the jobs in a state whose `expires_at` has passed."""
         turn = self._turn
         if turn.expiry is None or turn.expiry > turn.now:
             return []
@@ -358,8 +352,8 @@ class SqliteJobs:
         return self._jobs(query, turn.now, state, EXPIRED_JOBS_MAX)
 
     def _count_host_moves_of(self, job: JobRecord) -> JobRecord:
-        """Make moves of what a host's own transaction has made of a job; and of those that follow it, or that it
-        follows, as the log tells them in one turn.
+        """Log moves of a job by a host's own transaction, together with its followers or the job that it follows, in
+        one turn.
         """
         counted = self._turn.counted
         if self._turn.has_ties is None:
@@ -372,11 +366,11 @@ class SqliteJobs:
         return counted[job.no]
 
     def _count_host_moves(self, job: JobRecord, followed: JobRecord | None = None, then: int = 0) -> JobRecord:
-        """Make moves of the one or two steps that a host's own transaction has made.
+        """Log the one or two steps of a host's own transaction.
 
         Args:
-            followed: the job that it follows, if it does.
-            then: how many jobs follow it.
+            followed: the job that it follows, if any.
+            then: the number of its followers.
         """
         moves = self._turn.transitions
         counted = job._replace(rev=-job.rev)
@@ -404,7 +398,7 @@ class SqliteJobs:
         return counted
 
     def _says_parents_of(self, child: JobRecord) -> dict[str, Any]:
-        """How many a job that a host has queued waits for. Nobody has looked at them yet."""
+        """How many parents a host's job waits for; no turn has looked at them yet."""
         # One that its host has also marked as done waits no longer, and may have parents all the same.
         if not child.is_linked and child.state != JobState.DONE:
             return {}
@@ -418,7 +412,6 @@ class SqliteJobs:
         removal.forget(self._turn, job)
 
     def move_surely(self, job: JobRecord, event: str, fields: dict[str, Any], changes: dict[str, Any]) -> JobRecord:
-        """Change the state of a job that this transaction has read."""
         return surely(move(self._turn, job, event, fields, changes))
 
     def _jobs(self, query: str, *values: Any) -> list[JobRecord]:
@@ -430,10 +423,9 @@ class SqliteJobs:
 
 
 def says_parents(ids: Sequence[str]) -> dict[str, Any]:
-    """The fields of a birth about the jobs that it waits for."""
     return {"parents": len(ids), "waits_for": ids} if ids else {}
 
 
 def says_replaced(job: JobRecord) -> dict[str, Any]:
-    """The fields of the event of a call that has found a job: a hash of its data."""
+    """Fields of the event of a call that found a job: a hash of its data."""
     return {"run_at": job.run_at, "digest": digest(job.data), "until": job.debounce_until}

@@ -1,7 +1,7 @@
-"""Rows of `lamplighter_links`: which jobs wait for which others, and what each of them finds out of it.
+"""Rows of `lamplighter_links`: which jobs wait for which others.
 
 A job waits as long as one of its links is open: `met` is null until the parent has come to an end that a turn has
-counted. `lamplighter_parents_to_check` has the parents whose ends, or requeues, nobody has passed on to their children
+counted. `lamplighter_parents_to_check` has the parents whose ends, or requeues, were not passed on to their children
 yet.
 """
 
@@ -26,7 +26,7 @@ CLOSE = """
     where no = lamplighter_links.parent and rev > 0 and (state = 'done' or state = 'dead' or state = 'cancelled'))
   where child = ? and met is null
 """
-"""The parents of a job that was born in an application's own transaction: nobody has looked at its links before."""
+"""The parents of a job that an application's own transaction stored: its links are examined for the first time."""
 
 # Without these hints SQLite would read through all links of a child.
 IS_OPEN = "select 1 from lamplighter_links indexed by lamplighter_links_open where child = ? and met is null limit 1"
@@ -43,20 +43,18 @@ PARENTS = """lamplighter_links l left join lamplighter_jobs p on p.no = l.parent
 FATED = f"""select coalesce(p.id, g.id), l.met from {PARENTS}
            where l.child = ? and not l.any_end and (l.met = 'dead' or l.met = 'cancelled')
            order by l.met desc, l.place limit 1"""
-"""One that is dead decides before one that is cancelled."""
+"""A dead parent decides before a cancelled one."""
 
 COUNT_OPEN = """select count(*) from lamplighter_links indexed by lamplighter_links_open
                 where child = ? and met is null"""
 
 
 def tie(connection: sqlite3.Connection | sqlite3.Cursor, child_no: int, parents: Sequence[JobParent]) -> None:
-    """Store which jobs a new one waits for."""
     rows = [(child_no, place, parent.any_end, parent.job_id) for place, parent in enumerate(parents, start=1)]
     connection.executemany(TIE, rows)
 
 
 def unknown(connection: sqlite3.Connection | sqlite3.Cursor, job_ids: Collection[str]) -> list[str]:
-    """Those of these ids that no job has."""
     found = {
         row[0] for row in in_batches(connection, "select id from lamplighter_jobs where id in ({places})", job_ids)
     }
@@ -64,7 +62,7 @@ def unknown(connection: sqlite3.Connection | sqlite3.Cursor, job_ids: Collection
 
 
 def ripen(connection: sqlite3.Connection, parent_no: int) -> bool:
-    """Note that the children of a job, if it has any, are to be looked at, all of them from the first on."""
+    """Note that all children of a job, if any, are to be examined."""
     if connection.execute(HAS_CHILDREN, (parent_no,)).fetchone() is None:
         return False
     connection.execute("insert or replace into lamplighter_parents_to_check (parent) values (?)", (parent_no,))
@@ -72,23 +70,20 @@ def ripen(connection: sqlite3.Connection, parent_no: int) -> bool:
 
 
 def is_open(connection: sqlite3.Connection, child_no: int) -> bool:
-    """Whether one of those that a job waits for has not ended."""
     return connection.execute(IS_OPEN, (child_no,)).fetchone() is not None
 
 
 def count(connection: sqlite3.Connection, child_no: int) -> int:
-    """How many a job waits for, or has waited for."""
     return int(connection.execute("select count(*) from lamplighter_links where child = ?", (child_no,)).fetchone()[0])
 
 
 def parent_ids(connection: sqlite3.Connection, child_no: int) -> list[str]:
-    """The ids of those that a job waits for."""
     query = f"select coalesce(p.id, g.id) from {PARENTS} where l.child = ? order by l.place"
     return [row[0] for row in connection.execute(query, (child_no,))]
 
 
 def child_of(connection: sqlite3.Connection, parent_no: int) -> str | None:
-    """The id of a job that waits for this one, or has."""
+    """The id of one job that waits for this one, or has."""
     query = """select id from lamplighter_jobs where no = (
                  select child from lamplighter_links where parent = ? order by child limit 1)"""
     row = connection.execute(query, (parent_no,)).fetchone()
@@ -96,8 +91,8 @@ def child_of(connection: sqlite3.Connection, parent_no: int) -> str | None:
 
 
 def cut(connection: sqlite3.Connection, gone: Sequence[GoneParent]) -> list[int]:
-    """Remove the links of removed jobs to their parents, and keep what the links of their children need of them.
-    Returns the numbers of the parents.
+    """Remove the links of removed jobs to their parents; keep what the links of their children need. Returns the
+    numbers of the parents.
     """
     if connection.execute("select 1 from lamplighter_links limit 1").fetchone() is None:
         return []
@@ -120,14 +115,12 @@ def cut(connection: sqlite3.Connection, gone: Sequence[GoneParent]) -> list[int]
 
 
 def parents(connection: sqlite3.Connection, child_no: int, after: int, limit: int) -> Sequence[JobRecord]:
-    """As `JobTable.parents` says."""
     query = """select j.* from lamplighter_links l join lamplighter_jobs j on j.no = l.parent
                where l.child = ? and l.place > ? order by l.place limit ?"""
     return list(map(JobRecord._make, connection.execute(query, (child_no, after, limit))))
 
 
 def gone_parents(connection: sqlite3.Connection, child_no: int, limit: int) -> Sequence[GoneParent]:
-    """As `JobTable.gone_parents` says."""
     query = """select g.* from lamplighter_links l join lamplighter_gone_parents g on g.no = l.parent
                where l.child = ? order by l.place limit ?"""
     return list(map(GoneParent._make, connection.execute(query, (child_no, limit))))
@@ -141,7 +134,6 @@ def children(connection: sqlite3.Connection, parent_no: int, limit: int) -> Sequ
 
 
 def awaited(connection: sqlite3.Connection, child_no: int, most: int) -> DependencyStatus:
-    """As `JobTable.awaited` says."""
     open_ones = int(connection.execute(COUNT_OPEN, (child_no,)).fetchone()[0])
     first = f"select id from lamplighter_jobs where no in ({FIRST_OPEN}) order by no"
     ids = [row[0] for row in connection.execute(first, (child_no, most))] if open_ones else []
@@ -150,5 +142,4 @@ def awaited(connection: sqlite3.Connection, child_no: int, most: int) -> Depende
 
 
 def has_ended(job: JobRecord) -> bool:
-    """Whether a parent has come to an end that a turn has counted."""
     return job.is_counted and job.state in ENDED

@@ -15,20 +15,18 @@ from .job_rows import changed, update, update_together
 from .open_turn import OpenTurn
 
 TOGETHER_MIN, TOGETHER_MAX = 4, 25
-"""So many jobs are changed in one statement. Fewer are not faster than one by one, and neither are more."""
+"""So many jobs share a statement. Fewer are not faster than one by one, and more not either."""
 
 STATES = {event: state.value for event, (_, state) in MOVES.items()}
-"""The state that a move leads to, by its event."""
 
 
 Move = tuple[JobRecord, str, dict[str, Any], dict[str, Any]]
-"""A job as the caller saw it, the event of its move, what that says besides, and which columns get other values."""
+"""A job as the caller saw it, the event of its move, the event's fields, and changed columns."""
 
 
 def move(
     turn: OpenTurn, job: JobRecord, event: str, fields: dict[str, Any], changes: dict[str, Any]
 ) -> JobRecord | None:
-    """Change a job's state if it is still as the caller saw it; None if it is not."""
     whole = _whole(job, event, changes)
     if not update(turn.connection, job, whole):
         return None
@@ -36,7 +34,7 @@ def move(
 
 
 def move_all(turn: OpenTurn, those: Sequence[Move]) -> list[JobRecord | None]:
-    """`move` each, in order: in one statement where many that follow one another change the same columns."""
+    """`move` each, in order: in one statement where consecutive ones change the same columns."""
     if len(those) < TOGETHER_MIN:
         return [move(turn, *one) for one in those]
     moved: list[JobRecord | None] = []
@@ -53,13 +51,12 @@ def move_all(turn: OpenTurn, those: Sequence[Move]) -> list[JobRecord | None]:
 
 
 def surely(moved: JobRecord | None) -> JobRecord:
-    """The present record of a job that this transaction has read."""
+    """The record of a job that this transaction has read, so the move cannot have failed."""
     assert moved is not None, "a row that this transaction has read cannot have moved"
     return moved
 
 
 def _whole(job: JobRecord, event: str, changes: dict[str, Any]) -> dict[str, Any]:
-    """All columns that a move changes."""
     state = STATES[event]
     changes = {**changes, "state": state, "rev": job.rev + 1}
     has_group = changes.get("group_key", job.group_key) is not None
@@ -72,7 +69,6 @@ def _whole(job: JobRecord, event: str, changes: dict[str, Any]) -> dict[str, Any
 
 
 def _moved(turn: OpenTurn, before: JobRecord, event: str, fields: dict[str, Any], moved: JobRecord) -> JobRecord:
-    """Note that a job has moved."""
     if moved.state == JobState.QUEUED:
         turn.heed(moved)
     elif moved.state in ENDED:
@@ -88,11 +84,11 @@ def _moved(turn: OpenTurn, before: JobRecord, event: str, fields: dict[str, Any]
 
 
 def ripen(turn: OpenTurn, parent_no: int) -> None:
-    """A job has ended, or was queued again: those that wait for it are to be looked at."""
+    """A job has ended, or was queued again: its children are to be examined."""
     turn.has_ripe = links.ripen(turn.connection, parent_no) or turn.has_ripe
 
 
 def without_steps(turn: OpenTurn, no: int) -> dict[str, Any]:
-    """Remove the steps of a job that is done: what its end says of them, if there were any."""
+    """Remove the steps of a done job; returns what its end says of them, if there were any."""
     removed = steps.remove(turn, (no,))
     return {"steps": removed} if removed else {}

@@ -1,6 +1,4 @@
-"""The state that the parts of a turn on SQLite share: the transaction, what they know of the store, and what they have
-done.
-"""
+"""The state that the parts of a turn on SQLite share: the transaction, facts about the store, and changes so far."""
 
 from __future__ import annotations
 
@@ -28,22 +26,20 @@ OVERVIEW = f"""
     coalesce(b.boot_no, 0), b.turn, clock_count, clock_offset, clock_stepped
   from lamplighter_store left join lamplighter_boots b on b.boot = ?
 """
-"""A `TurnOverview`, in one statement."""
 
 OVERVIEW_SECONDS_MAX = 1.0
-"""How long turns go by what the turn before has left, as long as nobody else commits. A look finds out that there are
-none of something any more."""
+"""How long an overview stays valid while nobody else commits. A new one finds that something is gone."""
 
 
 class TurnOverview(NamedTuple):
-    """The facts that every turn must know about its store.
+    """The facts about its store that every turn needs.
 
     Attributes:
         last_boot_no, last_no, change_no: the last number of a boot, of a job, and of a change of a schedule.
-        has_pauses, has_host_moves, has_host_changes, has_suspects, has_open_links, has_ripe, has_steps: whether
-            there may be any.
-        expiry: before that no queued job expires, and no claim is overdue.
-        boot_no: the number of the turn's boot; 0 until that is registered.
+        has_pauses, has_host_moves, has_host_changes, has_suspects, has_open_links, has_ripe, has_steps: false only if
+          there is none.
+        expiry: no queued job expires, and no claim is overdue, before.
+        boot_no: of the turn's boot; 0 until that is registered.
         number: how many turns of its boot have changed something; None until that is registered.
         clock: what the last turn knew of wall time.
     """
@@ -68,11 +64,11 @@ _left_by = attrgetter(*TurnOverview._fields)
 
 
 class Seen(NamedTuple):
-    """The state of its store that a boot has seen at the end of its last turn.
+    """A boot's view of its store after its last turn.
 
     Attributes:
-        version: that of the store; None where that may be another one: the turn has failed, or another came between.
-        at: when the overview was read from the store.
+        version: of the store; None if unknown: the turn has failed, or another came between.
+        at: when the overview was read.
     """
 
     boot: str
@@ -81,18 +77,17 @@ class Seen(NamedTuple):
     overview: TurnOverview
 
     def holds(self, version: int, now: Instant) -> bool:
-        """Whether the overview holds in a turn: nobody has committed since, and nothing of it is old."""
+        """Whether the overview still holds: nobody else has committed, and it is fresh."""
         expiry = self.overview.expiry
         return (
             version == self.version and 0.0 <= now - self.at < OVERVIEW_SECONDS_MAX and (expiry is None or expiry > now)
         )
 
     def compare(self, turn: int | None, boots: int, last_no: int, change_no: int) -> BootLost | None:
-        """Why the store is not the one that the boot knows any more; None when it is.
+        """Why this is not the store that the boot knows; None if it is.
 
         Args:
-            turn: how many turns its row has counted; None when it has no row.
-            boots, last_no, change_no: the last numbers.
+            turn: turns counted in its row; None without a row.
         """
         was = self.overview
         is_behind = boots < was.last_boot_no or last_no < was.last_no or change_no < was.change_no
@@ -110,13 +105,12 @@ class OpenTurn(TurnRecord):
     """A turn while it is open. The fields of its `TurnOverview` are attributes of its own.
 
     Attributes:
-        is_member: whether its boot is registered.
-        seen_at: when the overview was read.
-        lined_up: groups that jobs were queued of, and from when on the first of these is due.
-        left_lines: groups of which jobs have ended that were queued.
-        born_linked: jobs that were born in this turn, or counted, and wait for others: by their `no`.
-        has_ties: whether jobs that hosts have stored follow others; None where nobody has looked.
-        counted: jobs that were counted together with one that follows another, or that another follows: by their `no`.
+        is_member: its boot is registered.
+        lined_up: groups of newly queued jobs, and when their first is due.
+        left_lines: groups whose queued jobs have ended.
+        born_linked: jobs with parents, born or counted in this turn, by `no`.
+        has_ties: hosts' jobs follow others; None where nobody has looked.
+        counted: jobs counted together with their followers or the followed, by `no`.
     """
 
     last_boot_no: int
@@ -169,26 +163,23 @@ class OpenTurn(TurnRecord):
         return self.connection.total_changes
 
     def see(self) -> Seen:
-        """The state that its boot has seen when it has ended."""
         return Seen(self.boot, self.version, self.seen_at, TurnOverview._make(_left_by(self)))
 
     def next_change(self) -> int:
-        """The number of one more change of a schedule."""
         self.change_no += 1
         return self.change_no
 
     def heed_expiry(self, at: Instant | None) -> None:
-        """Note that something expires."""
         if at is not None:
             self.expiry = at if self.expiry is None else min(self.expiry, at)
 
     def heed_linked(self, no: int) -> None:
-        """Note a job that was born to wait for others, which may have ended before."""
+        """Note a new job with parents, which may have ended before."""
         self.born_linked.append(no)
         self.has_ripe = True
 
     def heed(self, job: JobRecord) -> None:
-        """Note what the overview could not know of yet."""
+        """Note what the overview could not know yet."""
         if job.state != JobState.QUEUED:
             return
         if job.expires_at is not None:

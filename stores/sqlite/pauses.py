@@ -11,25 +11,22 @@ FORGET_NOTHING = 'delete from lamplighter_pauses where since is null and "limit"
 
 
 def read(connection: sqlite3.Connection) -> list[PauseRecord]:
-    """All of them, by name."""
     return [PauseRecord._make(row) for row in connection.execute("select * from lamplighter_pauses order by name")]
 
 
 def of(connection: sqlite3.Connection, name: str) -> PauseRecord:
-    """That of a name, which says nothing if there is none."""
+    """The record of a name; an empty one if there is none."""
     row = connection.execute("select * from lamplighter_pauses where name = ?", (name,)).fetchone()
     return PauseRecord(name) if row is None else PauseRecord._make(row)
 
 
 def keep(connection: sqlite3.Connection, pause: PauseRecord) -> None:
-    """Have it be that of its name."""
     places = ", ".join("?" * len(PauseRecord._fields))
     connection.execute(f"insert or replace into lamplighter_pauses values ({places})", pause)
     connection.execute(FORGET_NOTHING)
 
 
 def forget_passed(connection: sqlite3.Connection, now: Instant) -> None:
-    """Remove pauses that have ended by themselves."""
     connection.execute(
         """update lamplighter_pauses set since = null, "by" = null, reason = null, until = null where until <= ?""",
         (now,),

@@ -1,11 +1,10 @@
-"""A hold on the files of a database that no close elsewhere in the process can undo.
+"""Locks on the files of a database that no close elsewhere in the process can drop.
 
-Who closes a SQLite file last copies the log into it and deletes the log; who opens it first cuts the shared memory
-beside it to nothing. Whether somebody else has it open, SQLite asks by POSIX locks, and a process loses those as soon
-as it closes *any* descriptor of the file, as a host does that copies its own database
-(https://sqlite.org/howtocorrupt.html, 2.2). The next program that looks into the file then does either under whoever
-commits to it. So the bytes that SQLite would have to lock for that are locked by an open file description as well,
-while a store has the file open.
+The last process to close a SQLite file copies the log into it and deletes the log; the first to open it truncates the
+shared memory. SQLite detects others by POSIX locks, which a process loses as soon as it closes *any* descriptor of the
+file, as a host does that copies its own database (https://sqlite.org/howtocorrupt.html, 2.2). The next program that
+opens the file would then do either to a file in use. So an open file description locks the same bytes while a store has
+the file open.
 """
 
 from __future__ import annotations
@@ -17,34 +16,38 @@ from dataclasses import dataclass
 from .. import locks
 
 SHARED = (0x40000002, 510)
-"""The bytes of a database that whoever has it open shares, and whoever closes it last has alone: the first, how many
-(https://sqlite.org/src/file/src/os.h)."""
+"""The lock bytes (first, count) that every user of a database shares and the last one locks exclusively
+(https://sqlite.org/src/file/src/os.h).
+"""
 
 DEAD_MAN = (128, 1)
-"""Those of `-shm`, which whoever opens it first has alone (`UNIX_SHM_DMS` in https://sqlite.org/src/file/src/os_unix.c)."""
+"""The bytes of `-shm` that its first user locks exclusively (`UNIX_SHM_DMS` in
+https://sqlite.org/src/file/src/os_unix.c).
+"""
 
 KEPT_MAX = 64
-"""Files that nobody here holds any more and whose descriptors stay open all the same."""
+"""Released files whose descriptors stay open."""
 
 
 @dataclass(slots=True)
 class PosixLockGuard(locks.OpenFile):
-    """A descriptor of a database file. It outlives its holders: to close it would drop the locks of the host's own
-    connections."""
+    """A descriptor of a database file. It outlives its holders: closing it would drop the locks of the host's own
+    connections.
+    """
 
     held: tuple[int, int]
     holders: int = 0
 
 
 _kept: dict[tuple[int, int], PosixLockGuard] = {}
-"""By device and inode, which nobody else can get while the descriptor is open."""
+"""By device and inode, which cannot be reused while the descriptor is open."""
 
 _lock = threading.RLock()
-"""Held while this changes, and during a fork."""
+"""Held during changes of `_kept`, and during a fork."""
 
 
 def take(path: str, held: tuple[int, int]) -> PosixLockGuard | None:
-    """Hold these bytes of the file at a path, which is open already. None where that cannot be."""
+    """Lock these bytes of an open file at a path. None where that is impossible."""
     with _lock:
         try:
             found = os.stat(path)
@@ -59,8 +62,7 @@ def take(path: str, held: tuple[int, int]) -> PosixLockGuard | None:
 
 
 def kept_open(path: str, held: tuple[int, int]) -> PosixLockGuard | None:
-    """The file at a path, for whoever only looks at it: these bytes are held no more than they were. None where that
-    cannot be."""
+    """The file at a path, for reading only, without locks on these bytes. None where that is impossible."""
     with _lock:
         try:
             found = os.stat(path)
@@ -90,7 +92,7 @@ def _opened(path: str, held: tuple[int, int]) -> PosixLockGuard:
 
 
 def _let_go_in_child() -> None:
-    """In a forked child, close the parent's descriptors: a child that outlives its parent must hold nothing for it. The
+    """In a forked child, close the parent's descriptors: a child that outlives its parent must not hold its locks. The
     child has no locks of its own that a close would drop.
     """
     for kept in _kept.values():

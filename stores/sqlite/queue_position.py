@@ -1,7 +1,6 @@
-"""The jobs that stand before a queued job: those that are claimed first, and those that run and may keep it from being
-claimed.
+"""The jobs before a queued job: those claimed first, and running ones that may keep it from being claimed.
 
-All of it is read from indexes, and no further than somebody wants to know.
+All of it is read from indexes, and only up to a cap.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from . import rates, turns
 from .claimable import CLAIMABLE
 
 RUNNING_MAX = 10_000
-"""How many running jobs of a name are counted: there are as many as lanes."""
+"""The count of a name's running jobs stops here: there are as many as lanes."""
 
 SUSPECTS_MAX = 1_000
 """The most running suspects that are read. There are as many as processes."""
@@ -56,7 +55,6 @@ SAME_SCHEDULE = "select id from lamplighter_jobs where schedule = :schedule and 
 
 
 def before(connection: sqlite3.Connection, job: JobRecord, now: Instant, most: int) -> QueuePosition:
-    """As `JobTable.before` says."""
     about: dict[str, Any] = {"now": now, "most": most, **job._asdict()}
     of_group = group_spent_to = None
     if job.group_key is None:
@@ -80,6 +78,5 @@ def before(connection: sqlite3.Connection, job: JobRecord, now: Instant, most: i
 
 
 def _count(connection: sqlite3.Connection, query: str, about: dict[str, Any]) -> int:
-    """How many rows a query has, at most as many as anybody wants to know."""
     limit = "" if query.endswith("limit :most") else " limit :most"
     return int(connection.execute(f"select count(*) from ({query}{limit})", about).fetchone()[0])

@@ -1,4 +1,4 @@
-"""The spent part of the rates of names: one row a name, of as many as have started jobs lately."""
+"""The spent part of rates: one row for each name that has started jobs lately."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ def room(connection: sqlite3.Connection, rate: Rate, name: str, now: Instant, gr
 
 
 def take(connection: sqlite3.Connection, rate: Rate, name: str, now: Instant, starts: int, group: str = "") -> None:
-    """So many jobs of a name, or of one of its groups, start now."""
     until = spent(rate, spent_to(connection, name, group), now, starts)
     _keep(connection, name, group, until)
 
@@ -30,12 +29,11 @@ def _keep(connection: sqlite3.Connection, name: str, group: str, until: Instant)
 
 
 def forget_unspent(connection: sqlite3.Connection, now: Instant) -> None:
-    """Remove what is as good as no row."""
+    """Remove rows that equal a missing row."""
     connection.execute("delete from lamplighter_rates where spent_to <= ?", (now,))
 
 
 def spent_to(connection: sqlite3.Connection, name: str, group: str = "") -> Instant | None:
-    """The kept instant of a name, or of one of its groups."""
     query = "select spent_to from lamplighter_rates where name = ? and group_key = ?"
     row = connection.execute(query, (name, group)).fetchone()
     return None if row is None else row[0]

@@ -24,15 +24,14 @@ from .schema import VERSION, check_readable
 BUSY_SECONDS_MAX = 10.0
 
 LOOK_SECONDS_MAX = 2.0
-"""How long a person waits for a file that another process is just about to close or to open."""
+"""How long a reader waits for a file that another process just closes or opens."""
 
 
 class StoredJob(NamedTuple):
     """The fields of a job that an audit compares.
 
     Attributes:
-        due_at: until which instant it was asked to wait; None of a wait in seconds, which is corrected when the clock
-            is set.
+        due_at: None for a wait in seconds, which is corrected when the clock is set.
     """
 
     id: str
@@ -46,12 +45,12 @@ class StoredJob(NamedTuple):
 
     @property
     def is_counted(self) -> bool:
-        """Whether no host's own transaction has moved it since a turn has counted."""
+        """Whether a turn has counted its last move by a host's own transaction."""
         return self.rev > 0
 
 
 class StoredSlots(NamedTuple):
-    """A slot with its job, or a range of slots that did not fire."""
+    """A fired slot with its job, or a range of slots that did not fire."""
 
     schedule: str
     slot: float
@@ -72,19 +71,16 @@ class ReadOnlyView:
             self._connection.execute("begin")
 
     def store_id(self) -> str:
-        """The id that tells this store from any other."""
         return str(self._connection.execute("select store_id from lamplighter_store").fetchone()[0])
 
     def boot_no(self) -> int:
-        """The number of the boot that came last."""
         return int(self._connection.execute("select boots from lamplighter_store").fetchone()[0])
 
     def boots(self) -> list[BootRecord]:
-        """Boots that live, or that nobody has buried."""
+        """Boots that live, or were not buried."""
         return read_boots(self._connection)
 
     def jobs(self) -> Iterator[StoredJob]:
-        """Every job."""
         rows = self._connection.execute(
             """select id, name, state, claim_no, attempt, rev, data, case when due_in is null then run_at end
                from lamplighter_jobs"""
@@ -92,24 +88,21 @@ class ReadOnlyView:
         return map(StoredJob._make, rows)
 
     def slots(self) -> Iterator[StoredSlots]:
-        """Every slot that is remembered, by schedule and in order."""
         rows = self._connection.execute(
             "select schedule_id, slot, last, count, outcome, job_id from lamplighter_slots order by schedule_id, slot"
         )
         yield from (StoredSlots(*row) for row in rows)
 
     def steps(self) -> Iterator[tuple[str, str]]:
-        """Every step that is kept, as (job id, name)."""
         yield from self._connection.execute(
             "select id, s.name from lamplighter_steps s join lamplighter_jobs j on j.no = s.job"
         )
 
     def accounted(self) -> dict[str, float]:
-        """The instant up to which each schedule's slots are accounted for."""
         return dict(self._connection.execute("select id, accounted_to from lamplighter_schedules"))
 
     def orphans(self) -> Iterator[tuple[str, str | None]]:
-        """Running jobs whose boot is not on the store, as (job id, boot): a start or a neighbour takes them back."""
+        """Running jobs whose boot is not in the store, as (job id, boot): a start or a peer reclaims them."""
         yield from self._connection.execute(
             """select id, boot from lamplighter_jobs
                where state = 'running' and not deferred
@@ -117,7 +110,7 @@ class ReadOnlyView:
         )
 
     def left_waiting(self) -> Iterator[str]:
-        """The ids of jobs that wait for others of which all have ended, and nobody is to tell them so."""
+        """The ids of jobs that wait although all their parents have ended, with no check pending."""
         rows = self._connection.execute(
             """select id from lamplighter_jobs j where state = 'queued' and waits = 2 and rev > 0 and not exists (
                  select 1 from lamplighter_links l join lamplighter_jobs p on p.no = l.parent
@@ -128,7 +121,6 @@ class ReadOnlyView:
         yield from (str(row[0]) for row in rows)
 
     def close(self) -> None:
-        """Let go of the file."""
         if self._own:
             self._connection.close()
 
@@ -140,7 +132,7 @@ class ReadOnlyView:
 
 
 class ReadOnlyStore:
-    """A store's file that may be looked at again and again, from any thread. It is opened when somebody looks.
+    """A store's file for repeated looks, from any thread; opened at the first look.
 
     Args:
         address: the path of a file that is a store already.
@@ -160,20 +152,17 @@ class ReadOnlyStore:
 
     @contextlib.contextmanager
     def watch(self) -> Iterator[Callable[[], object]]:
-        """For as long as the block lasts, a function whose value is another one whenever somebody has committed."""
+        """A function whose value changes with every commit of anybody, valid in the block."""
         with self._translated:
             connection = _open(self.address, check_same_thread=False, busy_seconds_max=LOOK_SECONDS_MAX)
         with contextlib.closing(connection):
             yield lambda: connection.execute("pragma data_version").fetchone()[0]
 
     def version(self) -> str:
-        """A text that is another one after somebody has committed, whoever asks, and in whichever process: for those
-        who cannot watch from one question to the next.
-        """
+        """A text that changes with every commit, comparable between processes and times, unlike `watch`."""
         return ".".join(_stamp(f"{self.address}{ending}") for ending in ("", "-wal"))
 
     def close(self) -> None:
-        """Let go of the file."""
         self._readers.close()
 
     @contextlib.contextmanager
@@ -183,7 +172,7 @@ class ReadOnlyStore:
 
 
 def _stamp(path: str) -> str:
-    """A file's size and times, which tell whether it has changed; a commit writes into one of the two."""
+    """A file's size and times: a commit changes one of them."""
     try:
         found = os.stat(path)
     except OSError:
@@ -212,7 +201,7 @@ def _open(
 def opened(
     address: str, *, check_same_thread: bool = True, busy_seconds_max: float = BUSY_SECONDS_MAX
 ) -> tuple[sqlite3.Connection, int]:
-    """A store's file for reading, and the version of its schema, whichever that is.
+    """A connection for reading, and the version of the schema.
 
     Raises:
         StoreError: it is no store.

@@ -1,4 +1,4 @@
-"""Reading connections: each lent to one reader at a time, and never more than a few open."""
+"""Reading connections: each lent to one reader at a time, and only a few open."""
 
 from __future__ import annotations
 
@@ -16,8 +16,6 @@ from .tallies import TallyRows
 
 
 class SqliteSnapshot:
-    """The `StoreSnapshot` of a connection in one transaction."""
-
     dead: DeadJobs | None = None
     queues: QueueReader | None = None
 
@@ -35,7 +33,6 @@ class SqliteSnapshot:
 
 @contextlib.contextmanager
 def snapshot_of(connection: sqlite3.Connection) -> Iterator[SqliteSnapshot]:
-    """The snapshot that a connection sees from its first read on, for as long as the block lasts."""
     connection.execute("begin")
     try:
         yield SqliteSnapshot(connection)
@@ -44,21 +41,15 @@ def snapshot_of(connection: sqlite3.Connection) -> Iterator[SqliteSnapshot]:
 
 
 READERS_MAX = 16
-"""So many read at once; each has two files open. More would be no faster: they share one interpreter."""
+"""Each has two files open. More would be no faster: they share one interpreter."""
 
 IDLE_MAX = 8
-"""Connections that are kept while nobody reads."""
 
 READ_SECONDS_MAX = 10.0
-"""How long a reader waits for a connection."""
 
 
 class Readers:
-    """Lends the reading connections of one file.
-
-    Args:
-        connect: opens a connection.
-    """
+    """Lends the reading connections of one file."""
 
     def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
         self._connect = connect
@@ -72,10 +63,10 @@ class Readers:
 
     @contextlib.contextmanager
     def lend(self) -> Iterator[sqlite3.Connection]:
-        """A connection for as long as the block lasts.
+        """Lend a connection for the block.
 
         Raises:
-            StoreUnavailable: so many read all the while that none was free.
+            StoreUnavailable: none became free in time.
         """
         with self._lock:
             if not self._may_read.wait_for(self._may_lend, READ_SECONDS_MAX):
@@ -116,19 +107,18 @@ class Readers:
             self._all_back.notify_all()
 
     def freeze(self, seconds_max: float) -> bool:
-        """Lend none from now on; wait until all are back. Whether they are."""
+        """Lend none from now on; wait until all are back. Returns whether they are."""
         with self._lock:
             self._frozen = True
             return self._all_back.wait_for(lambda: self._lent == 0, seconds_max)
 
     def thaw(self) -> None:
-        """Lend again."""
         with self._lock:
             self._frozen = False
             self._may_read.notify_all()
 
     def close(self) -> None:
-        """Close the idle connections now, and each of the others as soon as it is back."""
+        """Close idle connections now, and the others when they are returned."""
         with self._lock:
             self._closings += 1
             idle, self._idle = self._idle, []

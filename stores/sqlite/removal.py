@@ -1,4 +1,4 @@
-"""Jobs that leave the store: by retention, or because somebody has one forgotten; and what there is of them besides."""
+"""Removal of jobs, by retention or on request, with everything that belongs to them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OF_NUMBERS = "no in (select value from json_each(:numbers)) and ended_at < iif(s
 
 
 def prune(turn: OpenTurn, done_before: Instant, dead_before: Instant, batch: int) -> int:
-    """Remove at most a batch of jobs that had ended before: of dead ones before the one instant, else the other.
+    """Remove at most a batch of jobs that ended before the given instants.
 
     A parent stays as long as the store has a child of it that is not done: the child may still run, or be requeued. So
     a chain goes from its end: after each removed job its parents are looked at again.
@@ -47,7 +47,6 @@ def prune(turn: OpenTurn, done_before: Instant, dead_before: Instant, batch: int
 
 
 def forget(turn: OpenTurn, job: JobRecord) -> None:
-    """Remove a job, with its attempts."""
     # The one who has a job forgotten may have promised somebody that its data are gone: SQLite is to write zeros over
     # them, which not every build of it does by itself.
     ((was,),) = turn.connection.execute("pragma secure_delete").fetchall()
@@ -58,7 +57,6 @@ def forget(turn: OpenTurn, job: JobRecord) -> None:
 
 
 def _clear_up_after(turn: OpenTurn, gone: Sequence[GoneParent]) -> list[int]:
-    """Remove what else there is of jobs that were removed. Returns the numbers of their parents."""
     if any(job.no == turn.last_no for job in gone):
         # No other job may get the number of the last.
         turn.connection.execute("update lamplighter_store set last_no = ?", (turn.last_no,))

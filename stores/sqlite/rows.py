@@ -20,15 +20,11 @@ from .job_rows import jobs_by_id
 from .schedule_changes import schedule_as_changed, schedules_as_changed
 
 READ_AHEAD = 5_000
-"""How many ids a sweep reads at a time."""
 
 Reading = Callable[[], AbstractContextManager[sqlite3.Connection]]
-"""Lends a connection to read with."""
 
 
 class JobRows:
-    """The `JobReader` and the `JobTable` of a file."""
-
     def __init__(self, reading: Reading) -> None:
         self._reading = reading
 
@@ -121,8 +117,6 @@ class JobRows:
 
 
 class ScheduleRows:
-    """The `ScheduleReader` of a file."""
-
     def __init__(self, reading: Reading) -> None:
         self._reading = reading
 
@@ -151,7 +145,6 @@ class ScheduleRows:
 
 
 def slot_entry(row: tuple[Any, ...]) -> SlotEntry:
-    """A row of `lamplighter_slots`."""
     schedule_id, slot, last, count, outcome, reason, job_id = row
     return SlotEntry(
         schedule_id=schedule_id, slot=slot, last=last, count=count, outcome=outcome, reason=reason, job_id=job_id

@@ -1,6 +1,6 @@
-"""Changes of schedules in applications' own transactions: they lie apart, in order, until a turn carries them out.
+"""Changes of schedules in applications' own transactions, kept in order until a turn carries them out.
 
-All that write to the file wait for one lock, so the order of the rows is that of the transactions.
+All writers of the file wait for one lock, so the order of the rows is that of the transactions.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from ...messages.schedules import HostChange, ScheduleRecord
 from ...rules.codec import decode, encode_own
 
 HOST_CHANGES_MAX = 500
-"""How many changes one turn carries out."""
 
 LAST_OF_EACH = """
   select schedule_id, record from lamplighter_schedule_changes
@@ -32,7 +31,6 @@ def insert_change(cursor: sqlite3.Cursor, change: HostChange) -> None:
 
 
 def take_changes(connection: sqlite3.Connection) -> list[HostChange]:
-    """Take out the changes that came first."""
     rows = connection.execute(
         "select no, schedule_id, at, record from lamplighter_schedule_changes order by no limit ?", (HOST_CHANGES_MAX,)
     ).fetchall()
@@ -42,13 +40,13 @@ def take_changes(connection: sqlite3.Connection) -> list[HostChange]:
 
 
 def forget_changes(connection: sqlite3.Connection, schedule_id: str) -> bool:
-    """Leave the changes of a schedule undone. False when there are none."""
+    """Discard the changes of a schedule. False if there are none."""
     gone = connection.execute("delete from lamplighter_schedule_changes where schedule_id = ?", (schedule_id,))
     return gone.rowcount > 0
 
 
 def schedule_as_changed(reader: sqlite3.Connection | sqlite3.Cursor, schedule_id: str) -> ScheduleRecord | None:
-    """A schedule as it will be when all changes have been carried out; None when there will be none."""
+    """A schedule as all pending changes will leave it; None if they remove it."""
     change = reader.execute(LAST, (schedule_id,)).fetchone()
     row = reader.execute("select * from lamplighter_schedules where id = ?", (schedule_id,)).fetchone()
     before = None if row is None else ScheduleRecord._make(row)
@@ -58,13 +56,7 @@ def schedule_as_changed(reader: sqlite3.Connection | sqlite3.Cursor, schedule_id
 def schedules_as_changed(
     reader: sqlite3.Connection, name: str | None = None, after: str = "", limit: int | None = None
 ) -> list[ScheduleRecord]:
-    """Schedules as they will be when all changes have been carried out, in the order of their ids.
-
-    Args:
-        name: of their jobs; None for any.
-        after: the id that they come after.
-        limit: how many at most.
-    """
+    """Schedules as all pending changes will leave them, ordered by id."""
     changed = {schedule_id: _record(text) for schedule_id, text in reader.execute(LAST_OF_EACH) if schedule_id > after}
     query = """select * from lamplighter_schedules
                where id > :after and (:name is null or name = :name) order by id limit :limit"""
@@ -79,7 +71,7 @@ def schedules_as_changed(
 
 
 def _after(before: ScheduleRecord | None, record: ScheduleRecord | None) -> ScheduleRecord | None:
-    """The schedule after a change, for a reader: one that equals the old one stays as it is."""
+    """The schedule after a change, for a reader: an equal one stays as it is."""
     if before is None or record is None:
         return record
     if before.definition == record.definition:

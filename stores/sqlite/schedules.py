@@ -19,8 +19,6 @@ REPLACE_SCHEDULE = (
 
 
 class SqliteSchedules:
-    """The `ScheduleBook` of a turn."""
-
     def __init__(self, turn: OpenTurn) -> None:
         self._turn = turn
         self._connection = turn.connection
@@ -34,7 +32,7 @@ class SqliteSchedules:
         return [(record, news) for record, news in told if record is not None and news is not None]
 
     def _carry_out(self, change: HostChange) -> tuple[ScheduleRecord | None, str | None]:
-        """A schedule as it is now, or was before it was removed, and its fate; None if there is neither."""
+        """The schedule after the change, or before its removal, and its fate; None if there is neither."""
         before = self.one(change.schedule_id)
         if change.record is None:
             if before is not None:
@@ -68,7 +66,7 @@ class SqliteSchedules:
         return told
 
     def _known(self, ids: Iterable[str]) -> tuple[dict[str, ScheduleRecord], set[str]]:
-        """Which of these schedules are stored, and which have been removed."""
+        """Which of these schedules are stored, and which were removed."""
         known: dict[str, ScheduleRecord] = {}
         retired: set[str] = set()
         query = """select s.*, r.change_no is s.change_no from lamplighter_schedules s
@@ -150,7 +148,7 @@ class SqliteSchedules:
         return change_no
 
     def prune(self, before: Instant, batch: int) -> int:
-        """Remove slots that no schedule needs any more, and schedules that nobody has declared for as long."""
+        """Remove obsolete slots, and schedules that nobody has declared for as long."""
         gone = self._connection.execute(
             """delete from lamplighter_slots where (schedule_id, slot) in (
                  select s.schedule_id, s.slot from lamplighter_slots s

@@ -1,7 +1,7 @@
-"""The tables of the SQLite store, and how an older file becomes a newer one.
+"""The tables of the SQLite store, and migrations.
 
-Every name begins with `lamplighter_`, and the version lives in a table of ours, never in `user_version`: the file may
-be the host's own database.
+Every name begins with `lamplighter_`, and the version lives in a table of ours, not in `user_version`: the file may be
+the host's own database.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from .steps import STEPS
 from .tallies import TALLIES
 
 VERSION = 2
-"""The schema that this code reads and writes."""
 
 # For `in` with a list SQLite builds a table of it each time a row is written: 2 us, a third of an update.
 JOBS = """
@@ -121,12 +120,11 @@ LINKS = (
       no integer primary key, id text not null, name text not null, state text not null, rev integer not null
     ) strict""",
 )
-"""Which job waits for which, by their `no`: `place` is its place among those that the child waits for, from 1;
-`any_end` whether any end of the parent will do; `met` the end that it has come to, null while it has not ended.
+"""Which job waits for which, by `no`: `place` is the link's place among the child's links, from 1; `any_end` whether
+any end of the parent will do; `met` the parent's end, null until then.
 
-`lamplighter_parents_to_check` has the parents that have ended, or were queued again, whose links nobody has looked at
-since, but for those up to a child's place. `lamplighter_gone_parents` keeps what links need of parents that retention
-removed.
+`lamplighter_parents_to_check` has parents that have ended, or were queued again, whose links are unexamined beyond a
+child's place. `lamplighter_gone_parents` keeps what links need of parents that retention removed.
 """
 
 TURNS = (
@@ -136,7 +134,7 @@ TURNS = (
     ) strict, without rowid""",
     "create index lamplighter_turns_next on lamplighter_turns (name, priority, next)",
 )
-"""The groups that have queued jobs, with their places in the line; `turns` says what these are."""
+"""Groups with queued jobs, and their places in the line, see `turns`."""
 
 SCHEDULE_CHANGES = (
     """create table lamplighter_schedule_changes (
@@ -144,7 +142,6 @@ SCHEDULE_CHANGES = (
     ) strict""",
     "create index lamplighter_schedule_changes_of on lamplighter_schedule_changes (schedule_id)",
 )
-"""Changes of schedules in applications' own transactions, until a turn has carried them out, in order."""
 
 CREATION = (
     # `boots` is the number of the boot that came last, `last_no` that of the last job that retention has removed.
@@ -203,17 +200,15 @@ CREATION = (
       primary key (schedule_id, slot)
     ) strict, without rowid""",
 )
-"""The statements that make an empty store."""
 
 MIGRATIONS: dict[int, tuple[str, ...]] = {}
-"""The statements that lead to a version from the one before it. Version 2 is that of 0.2.0, the first release.
+"""The statements that lead to a version from the one before. Version 2 is that of 0.2.0, the first release.
 
-SQLite's other way of renaming a table reads each view of the application, and fails if one is broken: a migration that
-renames sets `pragma legacy_alter_table = on` before, and off afterwards.
+A migration that renames a table sets `pragma legacy_alter_table = on` before, and off afterwards: otherwise SQLite
+reads each view of the application, and fails if one is broken.
 """
 
 OLDEST = VERSION - len(MIGRATIONS)
-"""The oldest version that can be migrated."""
 
 
 def migrate(connection: sqlite3.Connection, busy_ms: int, new_id: Callable[[], str] | None = None) -> str:
@@ -221,7 +216,7 @@ def migrate(connection: sqlite3.Connection, busy_ms: int, new_id: Callable[[], s
 
     Args:
         busy_ms: how long to wait for it.
-        new_id: makes the id of a store that has none yet; SQLite does unless it is given.
+        new_id: makes the id of a new store; SQLite does by default.
 
     Returns:
         The store's id.
@@ -270,7 +265,7 @@ def check_existing(connection: sqlite3.Connection, address: str) -> None:
 
 
 def check_readable(version: int, of: str = "") -> None:
-    """Refuse the schema of a file that this code can neither use nor migrate. Version 0 is a file without tables.
+    """Refuse a schema that this code can neither use nor migrate. Version 0 is a file without tables.
 
     Args:
         of: names the file in an error.
@@ -291,12 +286,11 @@ def check_readable(version: int, of: str = "") -> None:
 
 
 def read_store_id(connection: sqlite3.Connection) -> str:
-    """The id of the store."""
     return str(connection.execute("select store_id from lamplighter_store").fetchone()[0])
 
 
 def read_version(connection: sqlite3.Connection) -> int:
-    """The schema version of the file; 0 where there is none of our tables."""
+    """The schema version of the file; 0 without our tables."""
     found = connection.execute(
         "select count(*) from sqlite_schema where type = 'table' and name = 'lamplighter_store'"
     ).fetchone()[0]

@@ -1,7 +1,6 @@
-"""The content of the shared memory beside a database: how far its log is copied, and which locks are held by whom.
+"""The shared memory of a database: how far its log is copied, and who holds which locks.
 
-It is read through a descriptor that is never closed: to close one would drop the locks that this process has on it by
-its connections.
+It is read through a descriptor that is never closed: closing one would drop this process's locks on the file.
 """
 
 from __future__ import annotations
@@ -23,15 +22,15 @@ LOCKS = Path("/proc/locks")
 
 
 def write_lock_holder(path: str) -> int | None:
-    """The process that has the write lock of a database now; None if none has, or if the system does not tell.
+    """The process that has the write lock of a database now; None if there is none, or the system does not tell.
 
-    The file is not opened: to close it again would drop the locks that this process has on it.
+    The file is not opened: closing it again would drop this process's locks on it.
     """
     return next(iter(holders_of(path, WRITER_BYTE, kind="WRITE")), None)
 
 
 def holders_of(path: str, byte: int, *, kind: str = "READ") -> tuple[int, ...]:
-    """The processes that have a lock on a byte of a database's `-shm`; none too if the system does not tell."""
+    """The processes with a lock on a byte of a database's `-shm`; empty where the system does not tell."""
     try:
         found = os.stat(f"{path}-shm")
         lines = LOCKS.read_text(encoding="ascii", errors="replace").splitlines()
@@ -53,22 +52,21 @@ def _number(text: str) -> float:
 
 
 READER_BYTE = 123
-"""The first of the five on which whoever reads has a lock (`WAL_READ_LOCK` in https://sqlite.org/walformat.html#locks).
-"""
+"""The first of five bytes that readers lock (`WAL_READ_LOCK` in https://sqlite.org/walformat.html#locks)."""
 
 HEADER_BYTES = 136
-"""The index of the log begins with so many (https://sqlite.org/walformat.html#the_wal_index_file_format)."""
+"""Length of the log index header (https://sqlite.org/walformat.html#the_wal_index_file_format)."""
 
 FRAMES, COPIED, MARKS = 16, 96, 100
-"""Where the number of frames in the log stands, of those that are copied, and of those that each reader sees."""
+"""Offsets of the number of frames in the log, of copied frames, and of each reader's frames."""
 
 
 class LogReader(NamedTuple):
-    """Somebody who reads.
+    """A reader.
 
     Attributes:
-        frames: how much of the log they see: no more of it can be copied while they read.
-        pids: the processes that it may be; none where the system does not tell.
+        frames: how much of the log it sees: no more can be copied while it reads.
+        pids: the possible processes; empty where the system does not tell.
     """
 
     frames: int
@@ -79,9 +77,8 @@ class LogState(NamedTuple):
     """The log beside a database.
 
     Attributes:
-        frames: pages that were written into it; `copied` of them are in the database too.
-        readers: those who read now.
-        is_write_locked: whether somebody has the write lock; None where the system has no such question.
+        frames: pages written to it, of which `copied` are in the database too.
+        is_write_locked: None where the system cannot tell.
     """
 
     frames: int
@@ -91,11 +88,7 @@ class LogState(NamedTuple):
 
 
 def log_state(path: str) -> LogState | None:
-    """The log of a database now; None where nobody has it open, or where it cannot be read.
-
-    Args:
-        path: of the database.
-    """
+    """The present log of the database at a path; None where nobody has it open, or it cannot be read."""
     kept = posix_lock_guard.kept_open(f"{path}-shm", posix_lock_guard.DEAD_MAN)
     if kept is None:
         return None

@@ -1,4 +1,4 @@
-"""Rows of `lamplighter_steps`: results of steps that are kept until their job is done."""
+"""Rows of `lamplighter_steps`: results of steps, kept until their job is done."""
 
 from __future__ import annotations
 
@@ -16,12 +16,10 @@ create table lamplighter_steps (
   primary key (job, name)
 ) strict, without rowid
 """
-"""`job` is the `no` of the job: its id may be used again, and a `no` may not."""
+"""`job` is the job's `no`: an id may be used again, a `no` may not."""
 
 
 class SqliteSteps:
-    """The `StepBook` of a turn."""
-
     def __init__(self, turn: OpenTurn) -> None:
         self._turn = turn
         self._connection = turn.connection
@@ -51,7 +49,7 @@ class SqliteSteps:
 
 
 def remove(turn: OpenTurn, jobs: Collection[int]) -> int:
-    """Remove all steps of jobs, by their `no`: how many. A store without any is not looked through."""
+    """Remove all steps of jobs, by `no`; returns how many. Costs nothing in a store without steps."""
     if not turn.has_steps:
         return 0
     rows = [(no,) for no in jobs]
@@ -59,7 +57,6 @@ def remove(turn: OpenTurn, jobs: Collection[int]) -> int:
 
 
 def read(connection: sqlite3.Connection, no: int) -> Sequence[StepRecord]:
-    """As `JobTable.steps` says."""
     rows = connection.execute(
         "select name, result, claim_no, at from lamplighter_steps where job = ? order by claim_no, at, name", (no,)
     )
@@ -67,7 +64,6 @@ def read(connection: sqlite3.Connection, no: int) -> Sequence[StepRecord]:
 
 
 def seen(connection: sqlite3.Connection, no: int, most: int) -> StepsSeen:
-    """As `JobTable.steps_seen` says."""
     ((count,),) = connection.execute("select count(*) from lamplighter_steps where job = ?", (no,)).fetchall()
     newest = connection.execute(
         """select name, length(result), claim_no, at from lamplighter_steps where job = ?

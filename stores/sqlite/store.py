@@ -1,6 +1,6 @@
 """The SQLite store: one file, one writing connection, readers that never block it.
 
-WAL with `synchronous=FULL`: what a caller was told is durable survives a power cut, at one fsync a turn
+WAL with `synchronous=FULL`: durable turns survive a power cut, at one fsync a turn
 (https://sqlite.org/pragma.html#pragma_synchronous). `durability="os"` gives NORMAL: a power cut may take the last
 turns, a killed process never does.
 """
@@ -49,36 +49,36 @@ from .tallies import TallyRows
 from .turn import SqliteTurn
 
 DURABILITY = {"full": "full", "os": "normal"}
-"""The `pragma synchronous` of each `durability`."""
 
 HOW_FAR = """
   select (select turn from lamplighter_boots where boot = ?), boots,
     max(last_no, (select coalesce(max(no), 0) from lamplighter_jobs)), change_no
   from lamplighter_store
 """
-"""The values that a boot compares with those that it knows, see `Seen`."""
+"""What a boot compares with its last view, see `Seen`."""
 
 PATH_BYTES_MAX = 512
-"""SQLite opens no file whose path is longer (`MAX_PATHNAME` in its os_unix.c)."""
+"""SQLite opens no file with a longer path (`MAX_PATHNAME` in its os_unix.c)."""
 
 FREEZE_SECONDS_MAX = 10.0
-"""How long a fork waits for the turn and for the reads that are under way."""
+"""How long a fork waits for the open turn and reads."""
 
 _unfrozen: dict[SqliteStore, int] = {}
-"""Stores that could not be closed for the last fork of their process, with its pid. A child keeps them as they are: to
-close their connections there would hurt the parent."""
+"""Stores that could not be closed before the last fork of their process, with its pid. A child leaves them alone:
+closing their connections there would hurt the parent.
+"""
 
 
 class SqliteStore:
     """The `Store` in a SQLite file. `:memory:` lives as long as the store object, and is read under the writer's lock.
 
     Args:
-        connect: how the address is reached when it is no file of the operating system's, as on a disk that a test
-            makes up. Such a store has one connection too, as `:memory:` has, and nobody beside it.
+        connect: opens an address that is no file of the operating system, as on a test's simulated disk. Such a store
+          has one connection, as `:memory:` has, and no peers.
         failpoints: where a test makes it fail.
-        wal_bytes_max: a longer log beside the file is an ailment.
-        new_id: where the id of a new store comes from; from SQLite unless given.
-        only_existing: whether nothing is made that is not there: no file, no tables, and no newer ones of older.
+        wal_bytes_max: a longer log is a health issue.
+        new_id: makes the id of a new store; SQLite does by default.
+        only_existing: create and migrate nothing.
     """
 
     dead: DeadJobs | None = None
@@ -172,11 +172,11 @@ class SqliteStore:
         return writer
 
     def freeze(self) -> bool:
-        """Before a fork: wait until nothing is under way, then close every connection; False if that cannot be.
+        """Before a fork: wait for the open turn and reads, then close every connection; False if that fails.
 
-        SQLite keeps in the process's memory which locks it holds, and a child inherits that memory but not the locks.
-        Its own new connections would then believe in locks that it has not, or wait for ever for one that the parent
-        held (https://sqlite.org/howtocorrupt.html#_carrying_an_open_database_connection_across_a_fork_).
+        SQLite keeps its locks in the process's memory, which a child inherits without the locks. The child's new
+        connections would rely on locks that it lacks, or wait for ever for one of the parent's
+        (https://sqlite.org/howtocorrupt.html#_carrying_an_open_database_connection_across_a_fork_).
         """
         if not self._lock.acquire(timeout=FREEZE_SECONDS_MAX):
             _unfrozen[self] = os.getpid()
@@ -193,7 +193,7 @@ class SqliteStore:
         return was_open
 
     def thaw(self) -> None:
-        """After the fork, in the parent: go on. A failure to open again is met by the next turn, like any other."""
+        """After the fork, in the parent: go on. The next turn meets a failure to open again, like any other."""
         try:
             self._reopen = True
             with contextlib.suppress(sqlite3.Error, LamplighterError):
@@ -202,7 +202,7 @@ class SqliteStore:
             self._thawed()
 
     def _reopened(self) -> sqlite3.Connection | None:
-        """The writer; None when the store is closed. Opened again if a fork has closed it."""
+        """The writer, opened again if a fork has closed it; None when the store is closed."""
         if self._reopen and self._writer is None:
             with self._lock:
                 if self._reopen and self._writer is None:
@@ -309,10 +309,9 @@ class SqliteStore:
         """Commit.
 
         Raises:
-            CommitUnknown: it failed and has left no transaction to roll back. Pages that were written before a sync
-                failed may be found by the one who reads the log after the next crash
-                (https://sqlite.org/wal.html#recovery). Or the log that it went into is not where anybody else would
-                find it.
+            CommitUnknown: it failed without a transaction to roll back. After the next crash, recovery may find pages
+              that were written before a failed sync (https://sqlite.org/wal.html#recovery). Or its log is not at the
+              file's path.
         """
         try:
             writer.execute("commit")

@@ -46,8 +46,6 @@ delete from lamplighter_tallies where (span, start, name, kind) in (
 
 
 class SqliteTallies:
-    """The `TallyBook` of a turn."""
-
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
@@ -59,14 +57,12 @@ class SqliteTallies:
             self._connection.execute("insert or replace into lamplighter_tallies values (?, ?, ?, ?, ?, ?, ?)", values)
 
     def prune(self, now: Instant, batch: int) -> None:
-        """Remove old ones, at most a batch of each span."""
+        """Remove old tallies, at most a batch of each span."""
         for span, seconds in KEPT_SECONDS.items():
             self._connection.execute(OLD, (span, start_of(span, now - seconds), batch))
 
 
 class TallyRows:
-    """The `TallyReader` of a file."""
-
     def __init__(self, reading: Callable[[], AbstractContextManager[sqlite3.Connection]]) -> None:
         self._reading = reading
 
@@ -83,5 +79,4 @@ class TallyRows:
 
 
 def tally_of(row: tuple[Any, ...]) -> Tally:
-    """A row of `lamplighter_tallies`."""
     return Tally._make((*row[:6], () if row[6] == "[]" else decode_counts(row[6])))

@@ -18,8 +18,8 @@ from .tallies import SqliteTallies
 
 
 class SqliteTurn(OpenTurn):
-    """A `Turn` on SQLite. Its jobs hold it, and are let go of when it ends: in a circle of objects all that it has
-    gathered would stay until Python's collector comes, in the midst of another turn.
+    """A `Turn` on SQLite. Its end breaks the reference cycle with its jobs: otherwise its data would stay until
+    Python's collector runs, in the midst of another turn.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class SqliteTurn(OpenTurn):
         return pruned if slots_before is None else pruned + self.schedules.prune(slots_before, batch - pruned)
 
     def seal(self) -> None:
-        """Write what the whole turn did: its number, and the boot's memory of what it did."""
+        """Write the turn's number, and the boot's memory of what the turn did."""
         if self.lined_up:
             self.jobs.line_up()
         if self.left_lines:

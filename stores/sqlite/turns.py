@@ -1,12 +1,12 @@
-"""Whose turn it is: the groups of a name, in the line in which they start jobs.
+"""The line of a name's groups: in which order they start jobs.
 
-A group with queued jobs has one row for each priority of them, however many they are, with its place in the line: the
-instant from which on it may start one. That may be too early, and never too late: a group whose head is not due yet is
-given its head's instant when that is found out. One that has started a job goes to the back, behind all that are due.
-One that has no job left loses its row when it would have its turn, or when its last job ends without being claimed.
-Nothing says that a group is full, so no ending has to wake anybody: it is passed over while as many of it run as may.
+A group with queued jobs has one row for each of their priorities, with its place in the line: the instant from which it
+may start a job. That may be too early, and never too late: when the group's head turns out not to be due, the group
+gets the head's instant. A group that has started a job goes behind all that are due. A group without jobs loses its row
+at its next turn, or when its last job ends unclaimed. Rows do not say that a group is full, so no ending has to wake
+anybody: a claim passes over full groups.
 
-Jobs without a group are one more group without a limit. It has a row, under the key '', only while the name has others.
+Jobs without a group form one more group without a limit. It has a row, with the key '', only while the name has others.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from . import rates
 from .claimable import CLAIMABLE, PRIORITIES_MAX
 
 NO_GROUP = ""
-"""The key of what has no group. No group may be called so."""
+"""The key of jobs without a group. No group may be called so."""
 
 SLACK_SECONDS = 0.001
-"""Seconds: a job that is due so little later is due. A group that was served at this very instant stands behind all the
-others, and lanes need not be idle for that.
+"""A job that is due so little later is due: a group that was served at this very instant stands behind all others, and
+lanes need not be idle for that.
 """
 
 STEP_SECONDS = 1e-6
-"""How far apart two that were served at one instant stand. Instants of today are no finer than a fourth of this."""
+"""The distance of two places at one instant. Today's instants are no finer than a fourth of this."""
 
 LINE_READ = 64
-"""So many groups of a line are read at a time, after the first few."""
+"""Groups of a line that are read at a time, after the first few."""
 
 AHEAD_READ = 2
-"""So many groups more than jobs are wanted are read first: those in front may be full."""
+"""Groups read first beyond the number of wanted jobs: those in front may be full."""
 
 Key = tuple[str, int, str]
 """The key of a row: name, priority, group."""
@@ -45,7 +45,7 @@ LINE_UP = f"""
   insert into lamplighter_turns values (?, ?, ?, ?) on conflict do update set next = excluded.next
   where next > excluded.next and next > ? + {SLACK_SECONDS}
 """
-"""A group that stands in the line already keeps its place. One that waits for its time may have an earlier one now."""
+"""A group in the line keeps its place, or gets an earlier one if its jobs are due earlier now."""
 
 HIGHEST = "select max(priority) from lamplighter_turns where name = :name"
 
@@ -68,7 +68,6 @@ BEHIND = f"""
     select max(next) from lamplighter_turns indexed by lamplighter_turns_next
     where name = :name and priority = :priority and next <= :soon), :now))
 """
-"""The place behind all that are due."""
 
 TO_THE_BACK = f"""
   update lamplighter_turns set next = {BEHIND} where name = :name and priority = :priority and group_key = :key
@@ -106,13 +105,13 @@ NEXT_BELOW = """select min(next) from lamplighter_turns
 
 
 def line_up(connection: sqlite3.Connection, due: Mapping[Key, Instant], now: Instant) -> None:
-    """Jobs of groups were queued, the first of each of which is due from an instant on."""
+    """Put groups into the line, each with the instant at which its first new job is due."""
     connection.executemany(LINE_UP, [(*key, at if at <= now else _place_at(at), now) for key, at in due.items()])
 
 
 def leave(connection: sqlite3.Connection, keys: Iterable[Key]) -> None:
-    """Jobs of groups have ended without being claimed. A group that has none left loses its row, though nobody may ever
-    come to claim one of its name and find that out.
+    """Jobs of groups have ended unclaimed. A group without jobs loses its row now, because there may be no claim of its
+    name ever that would find out.
     """
     for key in keys:
         if connection.execute(FIRST, key).fetchone() is None:
@@ -120,12 +119,11 @@ def leave(connection: sqlite3.Connection, keys: Iterable[Key]) -> None:
 
 
 def key_of(job: JobRecord) -> Key:
-    """The key of the row of a queued job."""
     return job.name, job.priority, job.group_key or NO_GROUP
 
 
 def _remove(connection: sqlite3.Connection, key: Key) -> None:
-    """Remove a group from the line, and what has no group, if it stands there alone then."""
+    """Remove a group from the line, and the group '' if it is then alone."""
     connection.execute(DELETE, key)
     others = (*key[:2], NO_GROUP)
     if connection.execute(ANOTHER, others).fetchone() is None:
@@ -133,17 +131,17 @@ def _remove(connection: sqlite3.Connection, key: Key) -> None:
 
 
 def _place_at(instant: Instant) -> Instant:
-    """The place of a group whose turn comes at an instant, and not so little earlier."""
+    """The place of a group whose turn comes at an instant, less the slack."""
     return instant + SLACK_SECONDS
 
 
 def pull_in(connection: sqlite3.Connection, now: Instant) -> None:
-    """The clock was set back: no place in a line is later than now, or all would stand still until time is there."""
+    """The clock was set back: move places to now at the latest, or all would stand still until that time."""
     connection.execute("update lamplighter_turns set next = ? where next > ?", (now, now))
 
 
 def is_due(connection: sqlite3.Connection, name: str, now: Instant) -> bool:
-    """Whether it may be the turn of a group of a name."""
+    """Whether a group of a name may have its turn."""
     at = first(connection, name)
     return at is not None and at <= now
 
@@ -156,9 +154,7 @@ def highest(connection: sqlite3.Connection, name: str, below: int | None = None)
 
 
 def first(connection: sqlite3.Connection, name: str, after: Instant = float("-inf")) -> Instant | None:
-    """From when on a group of a name may have its turn, of those whose turn comes after an instant; None if none has
-    queued jobs.
-    """
+    """When the next group of a name may have its turn, after an instant; None if none has queued jobs."""
     found: list[Instant] = []
     below, about = None, {"name": name, "after": after + SLACK_SECONDS}
     for _ in range(PRIORITIES_MAX):
@@ -176,19 +172,17 @@ def first(connection: sqlite3.Connection, name: str, after: Instant = float("-in
 
 
 def running(connection: sqlite3.Connection, name: str, group: str) -> int:
-    """How many jobs of a group run."""
     return int(connection.execute(RUNNING, (name, group)).fetchone()[0])
 
 
 class FairQueue:
-    """Gives the jobs of a name in the order in which they may start: priority goes first, and within one priority
-    groups take turns.
+    """Gives the jobs of a name in the order in which they may start: by priority; within one priority groups take
+    turns.
 
     Args:
         most: how many jobs are wanted.
         highest: the highest priority in the line.
-        others: the first jobs of the name that are due and have no group, in order; a suspect may be among them that
-            has one.
+        others: the first due jobs without a group, in order; perhaps with a suspect that has one.
     """
 
     def __init__(
@@ -242,14 +236,13 @@ class FairQueue:
             yield from self._at(priority, deque(job for job in others if job.group_key is None))
 
     def close(self) -> None:
-        """Send those to the back that have started jobs."""
+        """Move groups that have started jobs to the back."""
         about: dict[str, Any] = {"name": self._name, "now": self._now, "soon": self._now + SLACK_SECONDS}
         for priority, group in self._served:
             query = OTHERS_TO_THE_BACK if group == NO_GROUP else TO_THE_BACK
             self._connection.execute(query, {**about, "priority": priority, "key": group})
 
     def _at(self, priority: int, others: deque[JobRecord]) -> Iterator[JobRecord]:
-        """Those of one priority."""
         first_round, again = self._groups(priority, bool(others)), deque[str]()
         while True:
             group = next(first_round, None)
@@ -279,7 +272,7 @@ class FairQueue:
         return JobRecord._make(row)
 
     def _leave(self, priority: int, group: str) -> None:
-        """None of a group can start. If that is because none is due, it stands in the line from when one will be."""
+        """A group cannot start a job. If none is due, move it to the instant when one will be."""
         key = (self._name, priority, group)
         found = self._connection.execute(FIRST, key).fetchone()
         if found is None:
@@ -291,7 +284,6 @@ class FairQueue:
         self._served.pop((priority, group), None)
 
     def _has_room(self, priority: int, group: str) -> bool:
-        """Whether its limits let a group start one more."""
         limits = self._limits
         if limits.per_group is not None and self._running_of(group) >= limits.per_group:
             return False
@@ -315,7 +307,7 @@ class FairQueue:
         )
 
     def _priorities(self) -> Iterator[int]:
-        """The priorities of what may start, highest first."""
+        """The priorities of jobs that may start, highest first."""
         about: dict[str, Any] = {"name": self._name, "soon": self._now + SLACK_SECONDS}
         others = sorted({job.priority for job in self._others}, reverse=True)
         lined_up: int | None = self._highest
@@ -331,7 +323,7 @@ class FairQueue:
         yield from sorted({*due, *others}, reverse=True)
 
     def _groups(self, priority: int, has_others: bool) -> Iterator[str]:
-        """The groups of a priority whose turn it may be, in their line."""
+        """The groups of a priority that may have a turn, in line order."""
         about: dict[str, Any] = {"name": self._name, "priority": priority, "soon": self._now + SLACK_SECONDS}
         place = self._place_of_others(about) if has_others else None
         about |= {"next": float("-inf"), "key": "", "most": min(self._most + AHEAD_READ, LINE_READ)}
@@ -352,7 +344,7 @@ class FairQueue:
             yield NO_GROUP
 
     def _place_of_others(self, about: Mapping[str, Any]) -> Instant:
-        """The place of what has no group. It has none before it was served, and stands in front then."""
+        """The place of jobs without a group. Before they were first served, they stand in front."""
         row = self._connection.execute(
             "select next from lamplighter_turns where name = :name and priority = :priority and group_key = ''", about
         ).fetchone()

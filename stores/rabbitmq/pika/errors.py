@@ -1,4 +1,4 @@
-"""Translates pika's deliveries into `Arrival`s, and its errors into reasons without secrets."""
+"""Translates pika's deliveries into `Arrival`s, and its errors into reasons that hide passwords."""
 
 from __future__ import annotations
 
