@@ -22,9 +22,7 @@ class OpenFile:
     file: os.stat_result
 
     def is_open(self) -> bool:
-        """Whether the descriptor is still this file's: a daemonized application may have closed all, and the number be
-        reused.
-        """
+        """Whether the descriptor is still this file's: a daemon closes all, and the number may be reused."""
         try:
             return os.path.samestat(os.fstat(self.descriptor), self.file)
         except OSError:

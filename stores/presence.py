@@ -79,9 +79,7 @@ _own_lock = threading.RLock()
 
 
 def _let_go_in_child() -> None:
-    """In a forked child, close the parent's lock files, or a child that outlives its parent would keep the parent's
-    boots alive. The parent's locks stay.
-    """
+    """In a forked child, close the parent's lock files: a longer-lived child would keep the parent's boots alive."""
     for held in _own.values():
         held.close()
     _own.clear()

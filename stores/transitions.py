@@ -39,16 +39,12 @@ def is_to_wait(job: NewJob) -> int:
 
 
 def is_replaced_by(twin: JobRecord, job: NewJob) -> bool:
-    """Whether a new job replaces the one that keeps it out. A job with the same id is the same job: its caller asks
-    again.
-    """
+    """Whether a new job replaces the job that keeps it out. With the same id it is that job, asked for again."""
     return job.debounce_key is not None and twin.id != job.id
 
 
 def replaced(job: JobRecord, by: NewJob) -> dict[str, Any]:
-    """Changes of a debounced job by a call with its key: the call's values, and due `quiet` after it, but no later than
-    the first call has promised, nor than this one does.
-    """
+    """The changes of a debounced job by the next call: due after `quiet`, but no later than either call promises."""
     until = min(job.debounce_until or by.run_at, by.debounce_until or by.run_at)
     run_at = min(by.run_at, until)
     said = {name: getattr(by, name) for name in _REPLACED}
@@ -120,9 +116,7 @@ def released(claimed: JobRecord, now: Instant) -> dict[str, Any]:
 
 
 def requeued(run_at: Instant, now: Instant) -> dict[str, Any]:
-    """The changes of a requeue: everything but the arguments of the job and its claim numbers. It expires no more: a
-    person wants it done.
-    """
+    """The changes of a requeue. Arguments and claim numbers stay; the expiry goes, as a person wants the job done."""
     return {
         **FREE,
         "run_at": run_at,
@@ -144,9 +138,7 @@ def requeued(run_at: Instant, now: Instant) -> dict[str, Any]:
 
 
 def freed(job: JobRecord, now: Instant) -> dict[str, Any]:
-    """The changes when a job has no parents to wait for any more. It is due now, or at the end of its delay, which
-    counts from its birth.
-    """
+    """The changes when no parents are left. The job is due now, or at the end of its delay since its birth."""
     if job.run_at > now:
         return {"waits": 1}
     return {"waits": 0, "run_at": now, "due_in": 0.0}

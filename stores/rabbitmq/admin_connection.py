@@ -161,9 +161,7 @@ class AdminConnection:
             raise self._refused(error) from error
 
     def differences(self, queues: Sequence[QueueSpec]) -> dict[str, str]:
-        """How existing queues differ from what runtimes declare, or why that cannot be asked, in the server's words. It
-        declares them again, which changes nothing.
-        """
+        """How existing queues differ from what runtimes declare, or why that cannot be asked. Changes nothing."""
         there = {name for name, depth in self.depths([queue.name for queue in queues]).items() if depth is not None}
         asked = {queue.name: self._link.setup([replace(queue, bindings=())]) for queue in queues if queue.name in there}
         found: dict[str, str] = {}

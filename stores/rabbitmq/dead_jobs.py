@@ -196,9 +196,7 @@ class Dead:
         found.end()
 
     def await_return(self) -> None:
-        """Wait until the server knows what became of the jobs seen last: if the connection ended before, the taken ones
-        would be there again.
-        """
+        """Wait until the server has the acknowledgements: if the connection ended before, taken jobs would be back."""
         if self._hold is not None and self._hold.back is not None:
             with contextlib.suppress(LinkLost, FutureTimeout):
                 self._hold.back.result(RETURN_SECONDS_MAX)

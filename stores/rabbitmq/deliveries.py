@@ -261,9 +261,7 @@ class Deliveries:
         return back
 
     def stuck(self) -> list[Delivery]:
-        """Jobs of ended consumers that have waited too long, or wait behind such a job. Those with a failed delivery go
-        back with one more.
-        """
+        """Jobs of ended consumers that wait too long, or behind such a job; failed deliveries fail once more."""
         now = self._monotonic()
         over = {tag: at <= now or self._stuck_at(self._names[tag]) <= now for tag, at in self._leaving.items()}
         waiting = chain.from_iterable(self.waiting.values() if over else ())

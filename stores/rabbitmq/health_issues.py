@@ -33,8 +33,7 @@ SILENCE_SECONDS_MAX = 30.0
 """How long to wait for any other answer."""
 
 ALARM_SECONDS = 600.0
-"""How long an alarm may last before another session checks that it still lasts; doubled each time, because a session
-that ends gives its jobs to others.
+"""An alarm may last so long, then another session checks it; doubled each time, as each session's end moves its jobs.
 """
 
 LOOKS_MIN = 3

@@ -24,8 +24,7 @@ HEARTBEAT_SECONDS = 5
 """RabbitMQ ends a connection that was silent for two to three heartbeats."""
 
 LEASE_SECONDS = 2.0 * HEARTBEAT_SECONDS
-"""How long a leader leads after it wrote what it last read back. Nobody else gets the ledger before, so a suspended
-process does not fire slots that another has fired meanwhile.
+"""From writing what was read back. No other runtime gets the ledger before, so a suspended leader fires no slot twice.
 """
 
 UNSEEN_PULSES_MAX = 2

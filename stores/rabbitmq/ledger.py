@@ -140,9 +140,7 @@ class Ledger:
         self._publish({**record, "by": self.marker})
 
     def _come_to_the_end(self) -> None:
-        """Everything that others have left is read. The first leader gives the store its id, before any runtime can log
-        it.
-        """
+        """Everything that others have left is read. The first leader gives the store its id, before any log has it."""
         found = self._written.records
         if any(one.record["is"] == "store" or "store" in one.record for one in found):
             self._read_all()

@@ -195,9 +195,7 @@ class Link(Protocol):
         """Delete a queue with its content; before the link ends, if `stop` follows."""
 
     def look(self, queue: str) -> Future[tuple[int, int] | None]:
-        """Ready messages and consumers of a queue. The future raises `Refused` with `NOT_FOUND` if there is no such
-        queue.
-        """
+        """Ready messages and consumers of a queue. The future raises `Refused` (`NOT_FOUND`) without a queue."""
 
     def browse(self, queue: str, see: Callable[[Arrival], object]) -> Future[Browsed]:
         """Have `see`, a short call by any thread, see every ready message of a queue, in order.

@@ -59,9 +59,7 @@ class Newest(Generic[Key, Value]):
 
 
 class QueuedJobs:
-    """The jobs that this runtime has queued. Data of many big ones, and of ended ones, is forgotten first; the ids last
-    longest.
-    """
+    """The jobs that this runtime has queued. Data of many big jobs, and of ended ones, is forgotten before the ids."""
 
     def __init__(self, *, most: int = REMEMBERED_MAX, bytes_max: int = BYTES_MAX) -> None:
         self._jobs: Newest[str, JobRecord] = Newest(most=most)

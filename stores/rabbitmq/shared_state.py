@@ -233,9 +233,7 @@ class SharedState:
                 self._touch(schedule_id)
 
     def _forget_runtime(self, runtime: str) -> None:
-        """A runtime has ended. Its schedules stay, with the instant up to which they are accounted for: it may start
-        again.
-        """
+        """A runtime has ended. Its schedules stay, with their accounted instants, as it may start again."""
         for schedule_id in list(self.runtimes.get(runtime, ())):
             if self._undeclare(runtime, schedule_id):
                 self._heed(schedule_id, if_declared_by=0)

@@ -23,9 +23,7 @@ from .turn_end import PendingCommit
 
 
 class SharedTime:
-    """A time that all living runtimes share, whatever their clocks say: the leader sends it, and the next leader
-    continues it. A runtime counts on by its monotonic clock, which cannot be set.
-    """
+    """The leader's time, continued by the next leader: the same in all runtimes, on their monotonic clocks."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

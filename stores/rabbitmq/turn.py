@@ -37,9 +37,7 @@ class RabbitTurn(PendingTurn):
         self.intake.take_in()
 
     def keep_time(self, reading: Reading, *, may_have_gone_back: bool) -> Stepped | None:
-        """Let schedules count from now that were accounted for while a clock was ahead. Waits of jobs need no wall time
-        here.
-        """
+        """Let schedules count from now that a clock which was ahead has accounted for. Jobs need no wall time."""
         self.now = reading.now
         if reading.counter is not None:
             self.state.clock = self.state.clock.after(reading)
@@ -52,9 +50,7 @@ class RabbitTurn(PendingTurn):
         return self.state.prune_slots(slots_before) + self._schedules.forget_abandoned(slots_before, batch)
 
     def seal(self) -> None:
-        """Remember in this process what the turn did: its broker may die before logging it. An operator's turn is
-        remembered by all.
-        """
+        """Remember the turn here, since its broker may die before logging it. All remember an operator's turn."""
         for delivery in self.state.deliveries.stuck():
             take_out(self, delivery)
             self.pass_on(delivery, 0.0)

@@ -155,9 +155,7 @@ class RabbitSchedules:
         return True
 
     def _not_noted(self, schedule_id: str, gone: SlotRange) -> SlotRange | None:
-        """The part of a range without an entry. If a turn lost its connection while writing records, those that came
-        through hold, and their slots, which were not logged, must not be counted twice.
-        """
+        """The part of a range without an entry: records that a turn wrote before it lost its connection hold."""
         known, schedule = self._shared.slots.skipped(schedule_id, gone.first), self.one(schedule_id)
         if known is None or schedule is None:
             return gone

@@ -19,9 +19,7 @@ from ..open_transactions import OwnConnection
 from . import posix_lock_guard
 
 AT_FDCWD, STATX_INO = -100, 0x100
-"""Arguments of statx: paths relative to the current folder; the inode number
-(https://man7.org/linux/man-pages/man2/statx.2.html).
-"""
+"""For statx(2): paths relative to the current folder; the inode number."""
 
 _Found = ctypes.c_char * 256
 _parts = struct.Struct("=I 28x Q 96x II").unpack_from
@@ -91,9 +89,7 @@ STATEMENTS_MAX = 512
 """A connection's cache of prepared statements: each size of a multi-row insert is a statement of its own."""
 
 WAL_TRIES_MAX, WAL_RETRY_SECONDS = 500, 0.01
-"""Tries and pauses of the switch to WAL: it heeds the busy timeout only at times, and all workers that start together
-on a new file want it.
-"""
+"""The busy timeout does not always apply to the switch to WAL, which all workers on a new file want at once."""
 
 Connect = Callable[[str], sqlite3.Connection]
 """Opens a connection in autocommit mode for any thread; a look-alike of sqlite3's will do."""

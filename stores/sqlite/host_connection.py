@@ -28,9 +28,7 @@ LEGACY = -1
 """`sqlite3.LEGACY_TRANSACTION_CONTROL`, which Python 3.11 lacks."""
 
 TAKE_LOCK = "update lamplighter_store set one = one where false"
-"""Begins the transaction with the write lock, where sqlite3 begins it implicitly: one that began by reading could not
-wait for the lock any more.
-"""
+"""Begins the transaction by a write, where sqlite3 begins it: one that began by reading cannot wait for the lock."""
 
 
 class SqliteHostTurn:
@@ -162,9 +160,8 @@ def _check_file(cursor: sqlite3.Cursor, address: str) -> None:
 
 
 def _check_savepoint(connection: Any, raw: sqlite3.Connection) -> None:
-    """By default sqlite3 emits no BEGIN before a SAVEPOINT: if a SAVEPOINT comes first in a SQLAlchemy transaction, its
-    release commits, and a rollback of the transaction finds nothing. SQLite does not tell which came first, so both are
-    refused.
+    """Refuse SAVEPOINTs where sqlite3 emits no BEGIN before them: SQLAlchemy's release of the first would commit, and a
+    rollback of the transaction find nothing.
     """
     is_nested = getattr(connection, "in_nested_transaction", None)
     if _begins_itself(raw) and callable(is_nested) and is_nested():
@@ -194,9 +191,7 @@ def _is_aiosqlite(connection: Any) -> bool:
 
 
 def _unwrap(connection: Any) -> Any:
-    """Unwrap SQLAlchemy's Session, Connection and pool proxy, and Django's connection, by shape: they are no
-    dependencies. Returns the connection of sqlite3 or aiosqlite inside, if there is one.
-    """
+    """The sqlite3 or aiosqlite connection inside SQLAlchemy's and Django's objects, found by shape: no dependencies."""
     for _ in range(5):
         if isinstance(connection, sqlite3.Connection) or _is_aiosqlite(connection):
             return connection

@@ -1,6 +1,4 @@
-"""SQLAlchemy engines that `connection=` has shown to be on a store's file: whether a thread, or an asyncio task, has
-written there in a transaction that is still open. SQLAlchemy is not a dependency.
-"""
+"""Finds open transactions of SQLAlchemy engines that `connection=` has shown. SQLAlchemy is not a dependency."""
 
 from __future__ import annotations
 

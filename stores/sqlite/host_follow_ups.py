@@ -34,9 +34,7 @@ def are_any(connection: sqlite3.Connection) -> bool:
 def take(
     connection: sqlite3.Connection, job: JobRecord
 ) -> Iterator[tuple[JobRecord, JobRecord | None, Sequence[JobRecord]]]:
-    """Take out the rows that one turn logs together with a job: each job with the one that it follows, if any, and with
-    its followers.
-    """
+    """Take out the rows that one turn logs with a job: (job, the job that it follows, its followers)."""
     while (row := connection.execute(PARENT, (job.no,)).fetchone()) is not None:
         job = JobRecord._make(row)
     rest: list[tuple[JobRecord, JobRecord | None]] = [(job, None)]

@@ -33,8 +33,7 @@ NOTHING_MORE = tuple(NewJob._field_defaults.values())
 _plain, _optional, _stored = map(_values_of, (PLAIN, OPTIONAL, STORED))
 
 NEXT_NO = """1 + max((select last_no from lamplighter_store), (select coalesce(max(no), 0) from lamplighter_jobs))"""
-"""The next unused `no`, even if retention removed the last jobs. `autoincrement` would write to a table of its own: one
-more page in every commit.
+"""Never used before, even if retention removed the last jobs. `autoincrement` would write a page more in every commit.
 """
 
 

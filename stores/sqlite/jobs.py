@@ -352,9 +352,7 @@ class SqliteJobs:
         return self._jobs(query, turn.now, state, EXPIRED_JOBS_MAX)
 
     def _count_host_moves_of(self, job: JobRecord) -> JobRecord:
-        """Log moves of a job by a host's own transaction, together with its followers or the job that it follows, in
-        one turn.
-        """
+        """Log moves of a job by a host's transaction, with its followers or the job that it follows, in one turn."""
         counted = self._turn.counted
         if self._turn.has_ties is None:
             self._turn.has_ties = host_follow_ups.are_any(self._connection)

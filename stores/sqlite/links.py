@@ -91,9 +91,7 @@ def child_of(connection: sqlite3.Connection, parent_no: int) -> str | None:
 
 
 def cut(connection: sqlite3.Connection, gone: Sequence[GoneParent]) -> list[int]:
-    """Remove the links of removed jobs to their parents; keep what the links of their children need. Returns the
-    numbers of the parents.
-    """
+    """Remove the links of removed jobs; keep what their children need. Returns the numbers of the parents."""
     if connection.execute("select 1 from lamplighter_links limit 1").fetchone() is None:
         return []
     let_go: list[tuple[int]] = []

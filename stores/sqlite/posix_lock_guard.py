@@ -16,14 +16,12 @@ from dataclasses import dataclass
 from .. import locks
 
 SHARED = (0x40000002, 510)
-"""The lock bytes (first, count) that every user of a database shares and the last one locks exclusively
+"""First and count: users of a database share these bytes; the last locks them alone
 (https://sqlite.org/src/file/src/os.h).
 """
 
 DEAD_MAN = (128, 1)
-"""The bytes of `-shm` that its first user locks exclusively (`UNIX_SHM_DMS` in
-https://sqlite.org/src/file/src/os_unix.c).
-"""
+"""The first user of `-shm` locks these alone (`UNIX_SHM_DMS`, https://sqlite.org/src/file/src/os_unix.c)."""
 
 KEPT_MAX = 64
 """Released files whose descriptors stay open."""
@@ -31,9 +29,7 @@ KEPT_MAX = 64
 
 @dataclass(slots=True)
 class PosixLockGuard(locks.OpenFile):
-    """A descriptor of a database file. It outlives its holders: closing it would drop the locks of the host's own
-    connections.
-    """
+    """A descriptor of a database file, kept open, because closing it would drop the locks of the host's connections."""
 
     held: tuple[int, int]
     holders: int = 0
@@ -92,9 +88,7 @@ def _opened(path: str, held: tuple[int, int]) -> PosixLockGuard:
 
 
 def _let_go_in_child() -> None:
-    """In a forked child, close the parent's descriptors: a child that outlives its parent must not hold its locks. The
-    child has no locks of its own that a close would drop.
-    """
+    """In a forked child, close the parent's descriptors: a longer-lived child must not hold the parent's locks."""
     for kept in _kept.values():
         kept.close()
     _kept.clear()

@@ -64,8 +64,7 @@ FREEZE_SECONDS_MAX = 10.0
 """How long a fork waits for the open turn and reads."""
 
 _unfrozen: dict[SqliteStore, int] = {}
-"""Stores that could not be closed before the last fork of their process, with its pid. A child leaves them alone:
-closing their connections there would hurt the parent.
+"""By pid, stores not closed before a fork. A child leaves them alone: closing their connections would hurt the parent.
 """
 
 

@@ -18,9 +18,7 @@ from .tallies import SqliteTallies
 
 
 class SqliteTurn(OpenTurn):
-    """A `Turn` on SQLite. Its end breaks the reference cycle with its jobs: otherwise its data would stay until
-    Python's collector runs, in the midst of another turn.
-    """
+    """A `Turn` on SQLite. Its end breaks a reference cycle, or its data would wait for the garbage collector."""
 
     def __init__(
         self, connection: sqlite3.Connection, boot: str, now: Instant, *, openings: int = 0, seen: Seen | None = None

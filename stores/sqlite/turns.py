@@ -25,9 +25,7 @@ NO_GROUP = ""
 """The key of jobs without a group. No group may be called so."""
 
 SLACK_SECONDS = 0.001
-"""A job that is due so little later is due: a group that was served at this very instant stands behind all others, and
-lanes need not be idle for that.
-"""
+"""A job that is due so little later is due: its group stands behind the others, and no lane idles for that."""
 
 STEP_SECONDS = 1e-6
 """The distance of two places at one instant. Today's instants are no finer than a fourth of this."""
@@ -61,7 +59,7 @@ LINE = """
   where name = :name and priority = :priority and (next, group_key) > (:next, :key) and next <= :soon
     and group_key <> '' order by next, group_key limit +:most
 """
-"""With how many jobs of each group run, up to the limit."""
+"""Groups in line order, with the number of running jobs of each, up to the limit."""
 
 BEHIND = f"""
   {STEP_SECONDS} + max(:now, coalesce((
@@ -110,9 +108,7 @@ def line_up(connection: sqlite3.Connection, due: Mapping[Key, Instant], now: Ins
 
 
 def leave(connection: sqlite3.Connection, keys: Iterable[Key]) -> None:
-    """Jobs of groups have ended unclaimed. A group without jobs loses its row now, because there may be no claim of its
-    name ever that would find out.
-    """
+    """Jobs of groups have ended unclaimed. A group without jobs loses its row now: maybe no claim comes any more."""
     for key in keys:
         if connection.execute(FIRST, key).fetchone() is None:
             _remove(connection, key)

@@ -11,9 +11,7 @@ from __future__ import annotations
 import sqlite3
 
 ROUND_MS = 18
-"""SQLite's back-off restarts after so long: it waits 1, 2, 5 and 10 ms. Hosts' own writers have the whole back-off, so
-the lock must be free now and then when they ask; asking every millisecond, it hardly ever was.
-"""
+"""Waits of 1, 2, 5 and 10 ms. Hosts' writers have SQLite's whole back-off, so they need gaps in which they ask."""
 
 
 def be_patient(writer: sqlite3.Connection, busy_ms: int) -> None:

@@ -136,9 +136,7 @@ class Connection(SelectConnection):
             transport.write(data)
 
     def read_until(self, event: Any, seconds: Seconds) -> bool:
-        """Read, in place of the loop's thread, until an event is set or nothing has come for a while. False if another
-        thread reads, or the connection has ended.
-        """
+        """Read in place of the loop's thread until the event or a pause. False if another thread reads."""
         loop, transport = self.ioloop, self._transport
         with loop.lock:
             fd = -1 if transport is None or transport._sock is None else transport._sock.fileno()

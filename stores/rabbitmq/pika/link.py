@@ -303,9 +303,7 @@ class PikaLink:
             self._calls.popleft()()
 
     def _fail(self, connection: Connection, error: BaseException) -> None:
-        """An error in the client ends this connection, on the link's thread. Until then nothing more is sent: the error
-        may have come between counting here and sending.
-        """
+        """End this connection, on the link's thread. Nothing is sent before: its messages may be miscounted here."""
         if connection is self._connection:
             self._work = None
             reason = f"{type(error).__name__}: {error}"[:300]
