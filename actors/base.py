@@ -1,4 +1,4 @@
-"""The base of all actors: none can die unnoticed or take others with it, and each log line says who wrote it.
+"""The base of all actors: none dies unnoticed or takes others with it, and each log line names its writer.
 
 pykka stops *every* actor of the process on a BaseException, calls no hook for an error in `on_start`, and keeps no
 handle of the thread. So BaseExceptions are contained here, and a `finally` around the loop reports its end.
@@ -28,11 +28,11 @@ from ..rules.limits import Limits
 
 
 class ActorAborted(Exception):
-    """Stands for a BaseException that came out of a message's handling."""
+    """A BaseException came out of a message's handling."""
 
 
 class Post:
-    """Where actors are found by name. A name is kept over incarnations; a reference would go stale."""
+    """Actors by name. A name is kept over incarnations; a reference would become stale."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -42,10 +42,10 @@ class Post:
     def tell(
         self, to: str, body: Any, *, speaker: Speaker = NOBODY, corr: str | None = None, here: bool = False
     ) -> bool:
-        """Put a message into an actor's mailbox. False when nobody of that name lives.
+        """Put a message into an actor's mailbox. False if no such actor lives.
 
         Args:
-            here: whether the calling thread may stand in for the actor's, where that may be.
+            here: whether the calling thread may handle the message itself.
         """
         actor = self._actors.get(to)
         if actor is None:
@@ -63,29 +63,20 @@ class Post:
         return True
 
     def new_id(self) -> int:
-        """A number that no message and no `Resync` of this boot has had."""
+        """A number unique among this boot's messages and `Resync`s."""
         return next(self._ids)
 
     def find(self, name: str) -> RuntimeActor | None:
-        """The actor of that name, living or just dead."""
         return self._actors.get(name)
 
     def enter(self, actor: RuntimeActor) -> None:
-        """Give the name to this incarnation."""
         self._actors[actor.name] = actor
 
     def names(self) -> list[str]:
-        """Every name, in the order in which they were first entered."""
         return list(self._actors)
 
 
 class ActorContext(NamedTuple):
-    """The parts that the runtime lends to every actor.
-
-    Attributes:
-        died: called when an actor's loop has ended, on its own thread.
-    """
-
     environment: Environment
     clock: Clock
     log: Log
@@ -95,7 +86,6 @@ class ActorContext(NamedTuple):
 
 
 def death_of(error: BaseException, limits: Limits) -> tuple[str, str]:
-    """The reason and the traceback of an actor that has died of an error."""
     trace = "".join(traceback.format_exception(error))[-limits.error_characters_max :]
     return f"{type(error).__name__}: {safe_str(error)}"[:500], trace
 
@@ -110,7 +100,7 @@ class RuntimeActor(pykka.ThreadingActor):
     use_daemon_thread = True
 
     is_lent_to_hosts = False
-    """Whether threads of the application may stand in for its own."""
+    """Whether threads of the application may handle this actor's mail."""
 
     def __init__(self, context: ActorContext, name: str, incarnation: int) -> None:
         # pykka's own __init__ asks for the mailbox, so the context comes first.
@@ -135,30 +125,27 @@ class RuntimeActor(pykka.ThreadingActor):
         """Handle one message. `self.speaker` says which."""
 
     def tell(self, to: str, body: Any, *, corr: str | None = None) -> bool:
-        """Send a message that the current one causes."""
         return self.context.post.tell(to, body, speaker=self.speaker, corr=corr)
 
     def tell_self(self, body: Any) -> None:
-        """Send itself a message that nothing has caused. Any thread calls it."""
+        """Send itself a message without a cause. Any thread may call this."""
         self.context.post.tell(self.name, body)
 
     def later(self, seconds: Seconds, body: Any) -> Timer:
-        """Have it sent to itself when so many seconds have passed. The next incarnation gets it if this one is gone."""
+        """Send itself a message after a time. If this incarnation is gone, the next one gets it."""
         return self.context.clock.after(seconds, lambda: self.tell_self(body))
 
     def say(self, event: str, **fields: Any) -> None:
-        """Log an event that the current message causes."""
         self.context.log.emit(event, self.speaker, **fields)
 
     def speaker_of(self, mail: Mail) -> Speaker:
-        """Who speaks while this message is handled."""
         if mail is self.in_hand:
             return self.speaker
         waited = round(max(0.0, self.context.clock.now() - mail.sent_at), 6)
         return Speaker(self.name, self.incarnation, mail.message_id, mail.cause, mail.corr, waited)
 
     def take_more(self, most: int) -> list[Mail]:
-        """Take the messages that wait, up to the first thing that is no `Mail` (a stop)."""
+        """Take waiting messages, up to the first object that is no `Mail` (a stop)."""
         taken: list[Mail] = []
         while len(taken) < most and self.has_mail:
             envelope = self.mailbox.take()
@@ -169,23 +156,22 @@ class RuntimeActor(pykka.ThreadingActor):
 
     @property
     def has_mail(self) -> bool:
-        """Whether a `Mail` is next; a stop, or an object that somebody else has sent, is none."""
+        """Whether a `Mail` is next; a stop or a foreign object does not count."""
         first = self.mailbox.first()
         return first is not None and isinstance(first.message, Mail)
 
     @property
     def behind(self) -> int:
-        """How many messages it has not handled yet."""
         return len(self.mailbox)
 
     def handle_here(self, mail: Mail) -> bool:
-        """Stand in for the actor's thread while that waits for mail, and handle a message, behind those that it has not
-        begun to read. False if that cannot be.
+        """Handle a message on the calling thread, after the unread mail, while the actor's thread waits for mail. False
+        if that is not possible.
         """
         return self._stand_in(partial(self._read_here, mail))
 
     def catch_up(self) -> None:
-        """Stand in for the actor's thread, and handle what it has not begun to read."""
+        """Handle the unread mail on the calling thread, while the actor's thread waits for mail."""
         self._stand_in(self._read_here)
 
     def _stand_in(self, read: Callable[[], object]) -> bool:
@@ -216,16 +202,16 @@ class RuntimeActor(pykka.ThreadingActor):
 
     @property
     def is_busy_here(self) -> bool:
-        """Whether the calling thread is the one that this actor goes on with, so that it cannot wait for an answer."""
+        """Whether the calling thread is handling this actor's mail, so that it cannot wait for an answer."""
         return self.mailbox.is_read_here() or self.context.log.is_written_here
 
     @property
     def may_be_stood_in_for(self) -> bool:
-        """Whether others may handle messages on their threads, while its own waits for mail."""
+        """Whether other threads may handle messages while the actor's own waits for mail."""
         return False
 
     def on_receive(self, message: Any) -> None:
-        """Runs for every message: on the actor's thread, or on one that stands in for it meanwhile."""
+        """Runs on the actor's thread, or on one that stands in for it."""
         if not isinstance(message, Mail):
             raise TypeError(f"expected a Mail, got: {type(message).__name__}")
         if self._fatal is not None:
@@ -290,7 +276,7 @@ class RuntimeActor(pykka.ThreadingActor):
         pass
 
     def return_mail(self) -> None:
-        """Empty the mailbox of a dead actor. Any thread calls it, also one that writes as it dies."""
+        """Empty a dead actor's mailbox. Any thread may call this, also a sender that sees the actor die."""
         while (envelope := self.mailbox.take()) is not None:
             if isinstance(envelope.message, Mail):
                 self.on_lost(envelope.message, read=False)

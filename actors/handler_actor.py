@@ -4,8 +4,8 @@ Owns: claims that have not ended, and endings that are not settled. Hears: Run, 
 LanesEnded, LanesLost, LanesSlow, DeadlinePassed, GraceOver, Unstarted, Attach, Detach, Interrupt, Drain. Tells:
 Capacity, Ended, GiveBack.
 
-It runs none of the application's code itself, so no job can kill it. It keeps an ending until the broker has said that
-it is settled, and sends it again to a restarted broker.
+It runs no application code itself, so no job can kill it. It keeps an ending until the broker has settled it, and
+sends it again to a restarted broker.
 """
 
 from __future__ import annotations
@@ -48,12 +48,9 @@ from ..messages.outcomes import Outcome, OutcomeKind
 from .base import ActorContext, RuntimeActor
 
 LOST = "the thread that it ran on has died"
-"""Why a job fails whose lane is lost."""
 
 
 class HandlerActor(RuntimeActor):
-    """Runs the jobs of one name."""
-
     def __init__(
         self,
         context: ActorContext,
@@ -89,7 +86,7 @@ class HandlerActor(RuntimeActor):
 
     @property
     def holds_nothing(self) -> bool:
-        """Whether it holds nothing: what `stop` waits for."""
+        """The condition that `stop` waits for."""
         # In this order: a claim moves from the backlog to the running or the held back, and would else be missed
         # between two looks.
         unstarted = self._backlog.waiting or self._filling or self._running or self._held_back.claims
@@ -97,12 +94,12 @@ class HandlerActor(RuntimeActor):
 
     @property
     def may_be_stood_in_for(self) -> bool:
-        """Whether others may handle messages. One that may wait for a child process, say, is for its own thread."""
+        """No, if it may wait for a child process: that is for its own thread."""
         first = self.mailbox.first()
         return first is None or isinstance(getattr(first.message, "body", None), (Run, Settled, LanesEnded))
 
     def current(self) -> list[str]:
-        """The ids of the jobs that it runs now."""
+        """The ids of running jobs."""
         return [lane.claim.job.id for lane in self._lanes_here() if not lane.is_closed]
 
     @property
@@ -111,7 +108,7 @@ class HandlerActor(RuntimeActor):
         return self._halted
 
     def on_start(self) -> None:
-        """Runs on the actor's thread: signal the lanes of the previous incarnation, whose claims are lost."""
+        """Signal the lanes of the previous incarnation, whose claims are lost."""
         for lane in self._lanes.open(self.job_name):
             if lane.abandoned_because is None and not lane.cancelled:
                 lane.signal("its HandlerActor died")
@@ -186,13 +183,12 @@ class HandlerActor(RuntimeActor):
                 self._emptied()
 
     def on_lost(self, mail: Mail, *, read: bool) -> None:
-        """Nothing that a dead HandlerActor holds is started any more, and its successor begins with nothing."""
+        """Start nothing that a dead HandlerActor holds: its successor begins with nothing."""
         reply = reply_of(mail.body)
         if reply is not None:
             answer(reply, None, None)
 
     def _offer(self) -> None:
-        """Send the broker what this actor can take, if that has changed."""
         handlers = self._handlers()
         usable = [] if self._halted else self._lanes.usable(handlers)
         places = sum(handler.concurrency for handler in usable)
@@ -218,7 +214,6 @@ class HandlerActor(RuntimeActor):
         ]
 
     def _fill(self) -> None:
-        """Start what waits on what is free."""
         if self._backlog.waiting:
             busy = Counter(lane.handler.id for lane in self._lanes_here())
             handlers = self._lanes.usable(self._handlers())
@@ -259,7 +254,7 @@ class HandlerActor(RuntimeActor):
         self._started(lane)
 
     def _next_lane_after(self, ended: Lane) -> Lane | None:
-        """The next claim gets the place of a lane that has ended. Runs on that lane's thread, so none need wake up."""
+        """The next claim takes the place of an ended lane. Runs on that lane's thread, so no other need wake up."""
         return self._backlog.serve(partial(self._succeed, ended.handler))
 
     def _succeed(self, handler: Handler, claim: Claim) -> Lane | None:
@@ -274,7 +269,7 @@ class HandlerActor(RuntimeActor):
         self._deadlines.begin(lane)
 
     def _hold_back(self, claim: Claim, old: Lane) -> None:
-        """Its old lane still runs: wait until it has ended, or has had its time."""
+        """The job's old lane still runs: wait for its end or the end of its grace."""
         self.say("job.waiting", job_id=claim.job.id, job_name=claim.job.name, claim_no=claim.job.claim_no, lane=old.id)
         if not old.cancelled:
             # The job has a newer claim, so the old one is lost, though no Revoke has come.
@@ -286,7 +281,7 @@ class HandlerActor(RuntimeActor):
         old.when_ended(lambda: self.tell_self(GraceOver(lane_id=old.id)))
 
     def _give_back_unstarted(self) -> None:
-        """Claims that were taken in advance and have waited too long go back; others keep their place."""
+        """Prefetched claims that have waited too long go back; others keep their place."""
         now, old = self.context.clock.monotonic(), self.context.limits.unstarted_seconds
         unstarted = self._backlog.remove(lambda one: not one.claim.job.counts_attempt and now - one.since >= old)
         if unstarted:
@@ -294,7 +289,7 @@ class HandlerActor(RuntimeActor):
         self._give_back(unstarted)
 
     def _give_back_all(self) -> None:
-        """Take back the claims that have not been started, also where a lane's thread is just about to start one."""
+        """Give back unstarted claims, even one that a lane's thread is about to start."""
         waiting = [*self._backlog.clear(), *self._held_back.clear()]
         for lane in self._lanes_here():
             if lane.take_back("not started"):
@@ -321,7 +316,7 @@ class HandlerActor(RuntimeActor):
             self._say_of(lane, "job.slow", seconds=round(seconds, 3), usual=round(usual, 6), stack=lane.stack())
 
     def _lanes_ended(self) -> None:
-        """Send the broker all endings in one message, however many: it handles them in one step of its turn."""
+        """Send all endings in one message: the broker handles them in one step of its turn."""
         self._tell_ended(*filter(None, map(self._lane_ended, self._lanes.take_ended(self.job_name))))
 
     def _lane_ended(self, ended: LaneEnded) -> Ending | None:
@@ -350,7 +345,7 @@ class HandlerActor(RuntimeActor):
         return Ending(lane.claim, outcome, handlers[0].policy, late=True, seconds=seconds) if handlers else None
 
     def _keep(self, ending: Ending) -> Ending:
-        """Keep an ending until the broker has said that it is settled."""
+        """Keep an ending until the broker has settled it."""
         self._unsettled[ending.claim.key] = ending
         return ending
 
@@ -369,7 +364,7 @@ class HandlerActor(RuntimeActor):
         self._give_up(lane, "timed out", outcome)
 
     def _give_up(self, lane: Lane, why: str, outcome: Outcome, *, unbegun: bool = False) -> None:
-        """End the claim now; the lane may still run, but nothing that it does counts, and another takes its place."""
+        """End the claim now. The lane may still run, but its results are ignored, and another takes its place."""
         if not lane.abandon(why, unbegun=unbegun):
             return
         self._deadlines.forget(lane.id)
@@ -382,7 +377,7 @@ class HandlerActor(RuntimeActor):
             self.say("handler.halted", job_name=self.job_name, abandoned=abandoned, abandoned_threads_max=most)
 
     def _recover_from_halt(self) -> None:
-        """Take work again once enough hung threads, of any name, have ended."""
+        """Take jobs again once enough hung threads, of any name, have ended."""
         if self._halted and len(self._lanes.abandoned()) <= self.context.limits.abandoned_threads_max:
             self._halted = False
         elif self._halted and self._halt_timer is None:
@@ -418,7 +413,7 @@ class HandlerActor(RuntimeActor):
                 self._grace_begins(lane)
 
     def _disown_others(self, boot: str) -> None:
-        """The claims that this runtime made as another boot are lost: those that have not been started never are."""
+        """The claims that this runtime made as another boot are lost; unstarted ones are never started."""
         self._boot = boot
         self._backlog.remove(lambda waiting: waiting.claim.job.boot != boot)
         self._held_back.keep(boot)
@@ -447,5 +442,5 @@ class HandlerActor(RuntimeActor):
             self._give_back_all()
 
     def _say_of(self, lane: Lane, event: str, **fields: Any) -> None:
-        """Log an event of a run: its root is the job's, not the message's."""
+        """Log an event of a run under the job's root, not the message's."""
         self.context.log.emit(event, self.speaker.about(lane.claim.job.corr), **lane.fields(), lane=lane.id, **fields)

@@ -1,7 +1,7 @@
 """Routes jobs to handlers and records how each claim ended.
 
-Owns: its state (what living HandlerActors can take) and the mail of a turn that could not be stored. Hears: what
-`broker.dispatch` lists. Tells: Run, Settled, Revoke, Resync, Paused, SchedulesChanged, Ticked, Wake.
+Owns: its state (the capacity of living HandlerActors) and the mail of a turn that could not be stored. Hears: the
+messages listed in `broker.dispatch`. Tells: Run, Settled, Revoke, Resync, Paused, SchedulesChanged, Ticked, Wake.
 
 A turn is a transaction: it takes what is in the mailbox, applies it to the store, claims what free lanes can take,
 commits once, and only then lets anything out. A crash in the middle is as if the mail had not arrived. The effect of
@@ -41,18 +41,14 @@ from ..stores.troubles import BootLost, CommitUnknown
 from .base import ActorContext, RuntimeActor
 
 RETRY_SECONDS = 0.1
-"""Between a turn that the store refused and the next try; BEGIN itself has waited for the lock before."""
+"""Between a turn that the store refused and its retry; BEGIN itself has waited for the lock before."""
 
 REFUSED_AGAIN_SECONDS = 5.0
 """Between two tries to store an ending that was refused alone."""
 
 
 class JobBroker(RuntimeActor):
-    """Takes the turns, which are all that changes the store.
-
-    Attributes:
-        leads: whether the last turn could account for slots.
-    """
+    """Takes the turns, the only writers of the store. `leads`: whether the last turn could account for slots."""
 
     is_lent_to_hosts = True
 
@@ -114,8 +110,7 @@ class JobBroker(RuntimeActor):
         )
 
     def on_start(self) -> None:
-        """Runs on the broker's thread. The first turn is due at once, though nobody may ask for anything: others may
-        have died, applications may have queued."""
+        """Begin with a turn at once, even without mail: others may have died, applications may have queued."""
         # Not before this broker can be found: of a stop that begins in between, its dead predecessor would be told.
         self._state.draining = self._carried_over.draining
         # The predecessor may have died of the first turn after a trouble, and this one says what it meets itself.
@@ -125,12 +120,12 @@ class JobBroker(RuntimeActor):
         self._retention.put_off()
 
     def _begin(self) -> None:
-        """Take the first turn. A boot that stops has to say so under each of its names."""
+        """Take the first turn. A boot that stops has to store that under each of its names."""
         self.tell_self(Drain() if self._state.draining else CheckDue())
 
     def _ask_the_living(self) -> None:
-        """Ask the HandlerActors which claims they hold. The next turn takes back those of dead ones, and logs what was
-        not logged.
+        """Ask HandlerActors for their claims. The next turn takes back those of dead ones, and logs what was not
+        logged.
         """
         state, post = self._state, self.context.post
         # Looked up before they are asked: one that is started in between holds nothing, and need not be waited for.
@@ -146,24 +141,23 @@ class JobBroker(RuntimeActor):
         self._recovered = False
 
     def on_down(self) -> None:
-        """A caller that still waits for an answer asks the next incarnation; ids make that harmless."""
+        """Callers that still wait ask the next incarnation; ids make that idempotent."""
         for place, mail in enumerate(self._pending):
             self.on_lost(mail, read=place < self.context.limits.turn_messages_max)
 
     @property
     def may_be_stood_in_for(self) -> bool:
-        """Whether a caller may take the turn for its own message. Where several wait, they share the next one."""
+        """Whether a caller may take the turn for its own message. Several waiting callers share the next turn."""
         is_free = self._waiting_callers < 2 and self._waiting_since is None
         # The application's code might take a lock that the caller has.
         return is_free and self._lends and self.turn_times.are_quick and self.context.log.is_ours
 
     @property
     def behind(self) -> int:
-        """How many messages wait to be stored."""
         return len(self._pending) + len(self.mailbox)
 
     def on_lost(self, mail: Mail, *, read: bool) -> None:
-        """Only what a broker has read may have killed it."""
+        """Only a message that a broker has read may have killed it."""
         answer(reply_of(mail.body), None, BrokerLost("the broker died before it answered", read=read))
 
     def receive(self, mail: Mail) -> None:
@@ -223,7 +217,7 @@ class JobBroker(RuntimeActor):
         self._set_alarms()
 
     def _begin_anew(self, lost: BootLost) -> None:
-        """The store knows this boot no longer. As another one, do what a new broker does; the mail waits for it."""
+        """The store no longer knows this boot. Begin as a new broker of another boot; the mail waits for it."""
         try:
             self._state.renew(self._renew(lost))
         except (StoreUnavailable, UsageError, OSError, RuntimeError) as error:
@@ -234,7 +228,7 @@ class JobBroker(RuntimeActor):
         self._begin()
 
     def _one_by_one(self, batch: list[Mail]) -> bool:
-        """The turn failed and was rolled back. Only the message that fails alone is refused. False: the store went."""
+        """After a rolled-back turn, try each message alone and refuse failing ones. False: the store is unavailable."""
         waiting, rest = deque(one for mail in batch for one in claims.one_by_one(mail)), self._pending[len(batch) :]
         while waiting:
             try:
@@ -262,7 +256,7 @@ class JobBroker(RuntimeActor):
         return True
 
     def _refuse(self, mail: Mail, error: Exception) -> Mail | None:
-        """Say that a message could not be carried out. Returns the message to try instead of it, if there is one."""
+        """Log and refuse a message. Returns the message to try instead, if there is one."""
         kind = type(mail.body).__name__
         why = {"reason": repr(error)[:500], "traceback": traceback.format_exc()}
         self.context.log.emit("message.refused", self.speaker_of(mail), message=kind, **why)
@@ -307,11 +301,9 @@ class JobBroker(RuntimeActor):
         return out
 
     def _work(self, own: TurnContext, batch: list[Mail]) -> None:
-        """The stages of a turn, all that it does to the store. Their order is a promise: each builds on those before
-        it, and is asked only here whether it is due, because the mail of this very turn may have made it so.
-
-        Args:
-            own: for what no message has caused; each message gets a context of its own.
+        """The stages of a turn, all its writes to the store. Their order is a promise: each builds on those before it,
+        and its condition is evaluated only here, because the mail of this very turn may have made it true. `own` is the
+        context for effects without a causing message; each message gets a context of its own.
         """
         turn, state = own.turn, self._state
         if turn.version != state.version:
@@ -340,7 +332,7 @@ class JobBroker(RuntimeActor):
             self._tallies.store(turn, own.out)
 
     def _take_in(self, own: TurnContext, batch: list[Mail]) -> None:
-        """The stage of the mail: each message in order. Several calls that follow one another are one statement."""
+        """The stage of the mail: each message in order. Consecutive `Queue` messages become one statement."""
         if len(batch) == 1:
             apply(own._replace(speaker=self.speaker_of(batch[0])), batch[0].body, self._retention)
             return
@@ -385,7 +377,7 @@ class JobBroker(RuntimeActor):
             self._neighbours.hint(out)
 
     def _look_out(self) -> DueCheck | None:
-        """Work that time or another process has brought, seen without the write lock. None if a turn must look."""
+        """Look for work due to time or another process, without the write lock. None if a turn must look."""
         now = self.context.clock.now()
         if self._tallies.is_due(self._state.monotonic()):
             return None
@@ -398,11 +390,7 @@ class JobBroker(RuntimeActor):
         return outlook
 
     def _set_alarms(self, outlook: DueCheck | None = None) -> None:
-        """Be woken when the next thing becomes due.
-
-        Args:
-            outlook: of all names that have a free lane, if it was looked for.
-        """
+        """Set the alarm for the next due work. `outlook` covers all names with a free lane, if it was read."""
         state, names = self._state, self._state.free_names()
         unknown = [name for name in names if name not in state.next_due]
         try:
@@ -442,7 +430,7 @@ class JobBroker(RuntimeActor):
         self._alarms.after("retry", RETRY_SECONDS, CheckDue())
 
     def _handled(self, batch: list[Mail]) -> None:
-        """A batch is done. The mail that was kept beside it is next."""
+        """Remove a handled batch from the pending mail, and continue with the rest."""
         self._pending = self._pending[len(batch) :]
         if self._pending:
             self.tell(self.name, CheckDue())

@@ -1,10 +1,10 @@
 """Sends a tick for every slot that is due.
 
-Owns: what it knows of each active schedule, and which ticks are not answered yet. Hears: Wake, Ticked,
-SchedulesChanged, Resync. Tells: Tick.
+Owns: its copy of each active schedule, and the unanswered ticks. Hears: Wake, Ticked, SchedulesChanged, Resync.
+Tells: Tick.
 
 It decides from the instant up to which slots are accounted for, never from now: so waking early, late or twice, after a
-crash or a step of the clock, changes nothing. The broker stores a tick only if the schedule is still what it was here.
+crash or a step of the clock, changes nothing. The broker stores a tick only if the schedule is still as it is here.
 """
 
 from __future__ import annotations
@@ -26,32 +26,28 @@ from ..stores.ports import Store
 from .base import ActorContext, RuntimeActor
 
 TICK_SECONDS_MAX = 10.0
-"""A tick that is not answered by then is sent again; it changes nothing the second time."""
+"""An unanswered tick is sent again after this; a repeated tick changes nothing."""
 
 REMEMBERED_SECONDS = 86400.0
-"""A schedule that has no slot for so long is accounted for nevertheless, or retention would take it for abandoned."""
+"""A schedule without a slot for so long is accounted for all the same, or retention would consider it abandoned."""
 
 RELOAD_SECONDS_MIN = 1.0
-"""Seconds: changes of others are read at most this often."""
+"""The shortest interval between two reads of other processes' changes."""
 
 EARLY_SECONDS = 0.001
-"""So much too early is on time: what a sum of floats rounds away must not put a reload off for ever."""
+"""Tolerance for rounding of floats, which must not delay a reload for ever."""
 
 RELOADED_MAX = 500
-"""How many changed schedules one look at the store reads."""
-
 STALE_ENTRIES_MIN = 1_000
-"""So many entries of the heap that hold no longer are not worth clearing away."""
+"""Fewer stale heap entries than this are not worth clearing."""
 
 AT_ONCE: Instant = 0.0
 
 
 @dataclass(slots=True)
 class Active:
-    """The facts about a schedule that its slots need. There may be very many: no more than that, and shared rules.
-
-    Attributes:
-        due: when to look at it next; `AT_ONCE` from when it has changed until it is looked at.
+    """The facts that a schedule's slots need, and no more: there may be very many schedules. `due` is the next instant
+    to examine it; `AT_ONCE` from when it has changed until it is examined.
     """
 
     rule: Rule
@@ -64,8 +60,6 @@ class Active:
 
 
 class SchedulerActor(RuntimeActor):
-    """Sends a tick for each slot that is due."""
-
     def __init__(
         self,
         context: ActorContext,
@@ -94,7 +88,7 @@ class SchedulerActor(RuntimeActor):
         self._boot = boot
 
     def on_start(self) -> None:
-        """Runs on the actor's thread: know again what the predecessor knew."""
+        """Load what the predecessor knew."""
         if self._may_tick():
             self._reload()
             self._look()
@@ -127,7 +121,7 @@ class SchedulerActor(RuntimeActor):
         self._look()
 
     def _be_of(self, boot: str) -> None:
-        """For another boot, whose store may be an older one, all must be read anew."""
+        """Drop everything for another boot, whose store may be an older one."""
         if self._boot != boot:
             self._active.clear()
             self._sent.clear()
@@ -135,7 +129,7 @@ class SchedulerActor(RuntimeActor):
         self._boot = boot
 
     def _know(self, record: ScheduleRecord) -> None:
-        """Take over what a schedule is, unless what is known of it is newer."""
+        """Take over a schedule, unless a newer version of it is known."""
         if not (record.durable or self._is_declared(record.id)):
             self._forget(record.id)
             return
@@ -171,7 +165,7 @@ class SchedulerActor(RuntimeActor):
             self._touch(schedule_id)
 
     def _forget_unless_declared(self, schedule_id: str) -> None:
-        """This runtime declares it no more. Another may, and its slots may be fired here."""
+        """This runtime no longer declares the schedule. If another does, its slots may be fired here."""
         self._forget(schedule_id)
         record = self._store.schedules.one(schedule_id) if self._is_declared(schedule_id) else None
         if record is not None:
@@ -182,7 +176,7 @@ class SchedulerActor(RuntimeActor):
         self._sent.pop(schedule_id, None)
 
     def _reload_soon(self) -> None:
-        """Read what others have changed, now or a little later."""
+        """Read other processes' changes, now or a little later."""
         wait = self._reload_due - self.context.clock.monotonic()
         if wait <= EARLY_SECONDS:
             self._reload()
@@ -190,7 +184,7 @@ class SchedulerActor(RuntimeActor):
             self._reload_timer = self.later(wait, Wake(reload=True))
 
     def _reload(self) -> None:
-        """Read what has changed since the last time. A removed schedule is noticed when its next tick is refused."""
+        """Read changes since the last time. A removed schedule is noticed when its next tick is refused."""
         self._reload_timer = None
         self._reload_due = self.context.clock.monotonic() + RELOAD_SECONDS_MIN
         try:
@@ -202,7 +196,6 @@ class SchedulerActor(RuntimeActor):
             self._reload_timer = self.later(RELOAD_SECONDS_MIN, Wake(reload=True))
 
     def _touch(self, schedule_id: str) -> None:
-        """Look at a schedule at once."""
         active = self._active.get(schedule_id)
         if active is not None and active.due != AT_ONCE:
             self._look_at(schedule_id, active, AT_ONCE)
@@ -216,7 +209,7 @@ class SchedulerActor(RuntimeActor):
         heapq.heappush(self._waiting, (due, schedule_id))
 
     def _look(self) -> None:
-        """Send what is due, as far as the broker can take it, and be woken for the next."""
+        """Send due ticks, as far as the broker keeps up, and set the alarm for the next."""
         now, age = self.context.clock.now(), self.context.clock.monotonic()
         while self._waiting and self._waiting[0][0] <= now and self._may_send(age):
             due, schedule_id = heapq.heappop(self._waiting)
@@ -227,13 +220,13 @@ class SchedulerActor(RuntimeActor):
         self._set_alarm(now)
 
     def _may_send(self, age: Seconds) -> bool:
-        """Whether the broker has answered most ticks. A tick that it has refused is not waited for for ever."""
+        """Whether the broker has answered most ticks. Ticks older than `TICK_SECONDS_MAX` count as refused."""
         while self._sent and age - next(iter(self._sent.values())) >= TICK_SECONDS_MAX:
             del self._sent[next(iter(self._sent))]
         return len(self._sent) < self.context.limits.turn_messages_max
 
     def _consider(self, schedule_id: str, active: Active, now: Instant, age: Seconds) -> Instant:
-        """Send a tick if there is something to account for. When to look again."""
+        """Send a tick if there is something to account for. Return when to look again."""
         if schedule_id in self._sent:
             return now + TICK_SECONDS_MAX
         accounting = account(
@@ -255,7 +248,7 @@ class SchedulerActor(RuntimeActor):
         return remember_at + 1.0 if due is None else min(due.slot, remember_at + 1.0)
 
     def _clear_stale(self) -> None:
-        """Drop entries that hold no longer: those at the top, and all of them once they are the most."""
+        """Drop stale entries: those at the top, and all of them once they are the majority."""
         if len(self._waiting) > 2 * len(self._active) + STALE_ENTRIES_MIN:
             self._waiting = [(active.due, schedule_id) for schedule_id, active in self._active.items()]
             heapq.heapify(self._waiting)
@@ -267,7 +260,6 @@ class SchedulerActor(RuntimeActor):
             heapq.heappop(self._waiting)
 
     def _set_alarm(self, now: Instant) -> None:
-        """Be woken for the next slot, or to go on when the broker does not answer."""
         due = self._waiting[0][0] if self._waiting else None
         if due is not None and due <= now:
             due = now + TICK_SECONDS_MAX

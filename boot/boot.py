@@ -48,7 +48,7 @@ from .requests import Requests
 from .views import Views
 
 EXPECT_SECONDS_MAX = 60.0
-"""How long a job in an application's own transaction is looked for at once; after that any later turn finds it."""
+"""How long a job in an application's own transaction is polled for; after that any later turn finds it."""
 
 
 class Boot:
@@ -169,12 +169,11 @@ class Boot:
 
     @property
     def id(self) -> str:
-        """Under which boot this runtime is known on its store now."""
+        """The boot under which the store knows this runtime now."""
         return self._standing.boot
 
     @property
     def presence(self) -> Presence:
-        """Who lives on the store."""
         return self._standing.presence
 
     @property
@@ -221,7 +220,6 @@ class Boot:
             self.start_handler(name)
 
     def _about(self) -> dict[str, Any]:
-        """The fields of `runtime.started`."""
         host, pid = self.environment.whereabouts()
         return {
             "store": self.store.address,
@@ -236,22 +234,18 @@ class Boot:
 
     def begin_schedules(self) -> None:
         """Store the schedules of the code, and only then tick: the store may still have those of an older version.
-
-        Raises:
-            StoreUnavailable, LamplighterError: as `Requests.declare`.
+        Raises as `Requests.declare`.
         """
         self.requests.declare(self.share.schedules())
         self._has_declared = True
         self.post.tell("scheduler", Wake(reload=True))
 
     def listen(self, subscription: Subscription) -> None:
-        """Give events to a subscriber from now on."""
         self.log.subscribe(subscription)
         self.environment.spawn(lambda: subscription.run(self._subscriber_failed), "subscriber")
         self._heard_by.append(subscription)
 
     def add_handler(self, handler: Handler) -> None:
-        """Have one more handler, that was declared while the boot runs."""
         if not self.share.takes(handler.name):
             return
         self._say_added(handler)
@@ -259,22 +253,20 @@ class Boot:
         self.post.tell(f"handler:{handler.name}", Attach())
 
     def remove_handler(self, handler: Handler, drain: Seconds | None) -> None:
-        """Stop using a handler that was removed: its running jobs finish, or go back after `drain`."""
+        """Stop using a removed handler: its running jobs finish, or go back after `drain`."""
         if not self.share.takes(handler.name):
             return
         self.log.emit("handler.removed", job_name=handler.name, handler=handler.id)
         self.post.tell(f"handler:{handler.name}", Detach(handler_id=handler.id, drain=drain))
 
     def expect(self, job_id: str, state: str | None, rev: int = 1) -> None:
-        """Look for a job in the application's own transaction until it has this state, or any, and has made so many
-        moves.
-        """
+        """Poll for a job in the application's own transaction until it has this state (or any) and move number."""
         self._expect(
             WatchExternalCommit(job_id, state, self.clock.monotonic() + EXPECT_SECONDS_MAX, rev=rev), corr=job_id
         )
 
     def expect_change(self, change: HostChange) -> None:
-        """Look for a change of a schedule in the application's own transaction until it is there."""
+        """Poll for a change of a schedule in the application's own transaction."""
         self._expect(WatchExternalCommit(change.schedule_id, None, self.clock.monotonic() + EXPECT_SECONDS_MAX, change))
 
     def _expect(self, expect: WatchExternalCommit, corr: str | None = None) -> None:
@@ -282,10 +274,10 @@ class Boot:
         self.post.tell("broker", expect, corr=corr)
 
     def be_quiet(self, is_quiet: bool, who: Attribution) -> None:
-        """Claim nothing more, or claim again; what runs goes on. When this returns, the log has it.
+        """Claim nothing more, or claim again; running jobs go on. Returns once it is logged.
 
         Raises:
-            StoreUnavailable: the broker has not answered. It heeds it all the same, as soon as it does anything.
+            StoreUnavailable: the broker has not answered. It obeys all the same, as soon as it does anything.
         """
         self.carried_over.quiet.switch(is_quiet, self.clock.now(), who)
         self.requests.ask(QuietSwitched)
@@ -296,7 +288,7 @@ class Boot:
         self.post.tell("broker", QuietSwitched(reply=None))
 
     def _say_added(self, handler: Handler) -> None:
-        """Log which handler takes jobs from now on, and how many at once: `trace` then knows why a job waits."""
+        """Log which handler takes jobs from now on, and how many at once, so that `trace` can explain a waiting job."""
         self.log.emit(
             "handler.added",
             job_name=handler.name,
@@ -310,21 +302,15 @@ class Boot:
         )
 
     def start_handler(self, name: str) -> None:
-        """Have a HandlerActor for a name."""
         self._supervision.have(self._children.handler(name))
 
     def checks(self, corr: str | None, new_id: Callable[[], str] | None = None) -> JobChecks:
-        """Checks jobs, all of which are queued at this moment.
-
-        Args:
-            corr: the root that they descend from, if there is one.
-            new_id: makes the id of a job that is given none, if it is not to be one of this boot's.
-        """
+        """Checks for jobs that are queued now. `corr`: their root, if any. `new_id` replaces this boot's ids."""
         now, has_table = self.clock.now(), self.store.table is not None
         return JobChecks(now=now, new_id=new_id or self.job_ids, corr=corr, limits=self.limits, has_table=has_table)
 
     def queueing(self, jobs: tuple[NewJob, ...]) -> AbstractContextManager[tuple[NewJob, ...]]:
-        """Around the call that stores some jobs: gives them with what they carry."""
+        """Around the call that stores jobs: yields them with their carried headers."""
         return self._carriers.queueing(jobs, self._say_failed) if self._carriers else Storing(jobs)
 
     def _say_failed(self, carrier: Carrier, error: Exception) -> None:
@@ -345,7 +331,7 @@ class Boot:
         self.post.tell("broker", ClockJumped())
 
     def _renew(self, lost: BootLost) -> BootRegistration:
-        """The store does not know this boot any more: go on as another one. The thread that takes the turn calls it.
+        """The store no longer knows this boot: go on as another one. Called by the thread that takes the turn.
 
         Raises:
             UsageError, StoreUnavailable: see `Presence.enter`.
@@ -375,7 +361,7 @@ class Boot:
         )
 
     def stop(self, drain: Seconds, is_urged: Callable[[], bool] = lambda: False) -> None:
-        """Take no new work, let running jobs finish for `drain` seconds, or until somebody urges; interrupt the rest,
+        """Take no new work, let running jobs finish for `drain` seconds or until `is_urged`, interrupt the rest, and
         end.
         """
         self.log.emit("runtime.stopping", drain=drain)
@@ -392,14 +378,13 @@ class Boot:
             self._end_drained()
 
     def _end_drained(self) -> None:
-        """Give back what still runs, and end."""
         self._supervision.start_now("broker")
         interrupted = self.draining.interrupt()
         self.draining.say_farewell(self.requests.ask, self.store)
         self.end(interrupted)
 
     def give_up(self) -> None:
-        """End a boot whose start has failed, however far it came."""
+        """End a boot whose start has failed midway."""
         if self.post.find("broker") is None:
             self.end(0)
             return
@@ -408,7 +393,6 @@ class Boot:
         self.stop(0.0)
 
     def end(self, interrupted: int) -> None:
-        """End every part that was started, in reverse order."""
         self.requests.is_over = True
         self._interrupted = interrupted
         try:
@@ -434,9 +418,7 @@ class Boot:
             self.log.emit("runtime.stopped", interrupted=self._interrupted, turn=did.logged, **where)
 
     def _leave(self) -> None:
-        """Remove this boot's row. The actors have ended before, because a broker may die before it has logged its last
-        turn.
-        """
+        """Remove this boot's row, after the actors have ended: a broker may die before it has logged its last turn."""
         try:
             if self.carried_over.has_given_up:
                 raise StoreUnavailable("the store could not be written when this was asked last")

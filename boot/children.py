@@ -1,4 +1,4 @@
-"""The actors of one boot as children of its supervisor: with what each is started, also after a death."""
+"""The specs of a boot's actors as children of its supervisor, used at each start and restart."""
 
 from __future__ import annotations
 
@@ -24,11 +24,9 @@ class Children:
     """Makes the specs of a boot's children.
 
     Args:
-        share: what the boot takes on.
-        standing: who the boot is on its store. It is asked at each start of a broker and of a scheduler: a boot
-            that was renewed has another.
+        standing: asked at each start of a broker or scheduler, because a renewed boot has another.
         renew: makes the boot another one, which its store knows.
-        may_tick: whether the boot has declared its schedules.
+        may_tick: whether the boot has stored its declared schedules.
         emptied: called whenever a HandlerActor holds nothing any more.
     """
 
@@ -60,11 +58,11 @@ class Children:
         self._emptied = emptied
 
     def broker(self) -> ChildSpec:
-        """The JobBroker, without which nothing works."""
+        """Essential: its death too often ends the boot."""
         return ChildSpec(id="broker", start=self._start_broker, budget=self._context.limits.restart_budget)
 
     def scheduler(self) -> ChildSpec:
-        """The SchedulerActor, without which nothing works either."""
+        """Essential too."""
         return ChildSpec(id="scheduler", start=self._start_scheduler, budget=self._context.limits.restart_budget)
 
     def handler(self, name: str) -> ChildSpec:
@@ -105,7 +103,7 @@ class Children:
         )
 
     def _hear_of_lanes(self) -> None:
-        """Have HandlerActors tell the broker of the lanes that have ended, for what these have queued since."""
+        """Have HandlerActors report lanes that have ended, before the broker handles what those have queued since."""
         for name in self._lanes.unread:
             actor = self._context.post.find(f"handler:{name}")
             if actor is not None:

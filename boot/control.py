@@ -1,4 +1,4 @@
-"""The answers of a boot to questions from outside, past its actors."""
+"""Answers questions to a boot from outside, without its actors."""
 
 from __future__ import annotations
 
@@ -20,19 +20,15 @@ from ..stores.ports import Notifier
 from .views import Views
 
 WANTED_SECONDS = 5.0
-"""Who comes to it only later does nothing: whoever asks is about to give up. A process that was stopped meanwhile finds
-the question in its socket, so when it was asked is in it. Clocks may differ by as much.
+"""Questions older than this are ignored: their senders are about to give up. A process that was stopped finds old ones
+in its socket, so each has its time. Clocks may differ by as much.
 """
 
 TOLD = tuple(field.name for field in fields(ActedJob))
 
 
 class AskedJobs:
-    """Hands the broker what is asked of a job, and sends the answer.
-
-    Args:
-        boot: under which boot the runtime is known now.
-    """
+    """Hands requests about jobs to the broker, and sends the answers. `boot` returns the current boot."""
 
     def __init__(self, boot: Callable[[], str], post: Post, clock: Clock, notifier: Notifier) -> None:
         self._boot = boot
@@ -41,11 +37,11 @@ class AskedJobs:
         self._notifier = notifier
 
     def act(self, ask: Ask, who: Attribution, later: Callable[[bytes], object]) -> bytes:
-        """Whether the job is held here, or why nothing is done. Its outcome comes later, once a turn has been
-        committed.
+        """Return whether the job is held here, or why nothing is done. The outcome is sent later, after a turn's
+        commit.
 
         Raises:
-            UsageError: something in the question cannot be.
+            UsageError: something in the question is invalid.
         """
         job_id, delay = check_name(ask.job_id, "job_id"), check_seconds(ask.delay, "delay")
         if not self._notifier.holds(job_id):
@@ -74,7 +70,7 @@ class AskedJobs:
 
 
 class _Reply:
-    """The `Reply` of one who waits elsewhere."""
+    """The `Reply` of a caller in another process."""
 
     def __init__(self, boot: Callable[[], str], say: Callable[[bytes], object], is_late: Callable[[], bool]) -> None:
         self._boot = boot
@@ -93,15 +89,15 @@ class _Reply:
 
 
 VIA = "control"
-"""Through what somebody acts who has not said it."""
+"""The default for through what somebody acts."""
 
 
 class Control:
-    """Answers the questions of one boot. The thread of its control socket calls it: nothing here waits for anybody.
+    """Answers the questions of one boot on the thread of its control socket, so nothing here blocks.
 
     Args:
         be_quiet: has the boot be quiet, or go on, on somebody's behalf.
-        asked_jobs: acts on jobs; None where whoever wants that can do it in the store.
+        asked_jobs: acts on jobs; None where callers can do that in the store.
     """
 
     def __init__(
@@ -123,7 +119,7 @@ class Control:
         return self._views.quiet()
 
     def answer(self, line: bytes, later: Callable[[bytes], object] | None = None, /) -> bytes:
-        """As `stores.ports.Answer`."""
+        """See `stores.ports.Answer`."""
         try:
             ask = decode_ask(line)
             if ask.boot not in (None, self._views.id):

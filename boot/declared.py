@@ -1,5 +1,5 @@
-"""The handlers and schedules that the application has declared, and which of them a boot takes on. Declarations
-belong to the runtime, and outlive its boots.
+"""The handlers and schedules that the application has declared, and a boot's selection of them. Declarations belong to
+the runtime, and outlive its boots.
 """
 
 from __future__ import annotations
@@ -17,25 +17,22 @@ from ..rules.validation import check_bool, check_iterable, check_name
 
 
 class Declared:
-    """Handlers by job name and schedules by id, as the application's code has declared them."""
-
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._handlers: dict[str, tuple[Handler, ...]] = {}
         self._schedules: dict[str, ScheduleRecord] = {}
         self.budgets: dict[str, RestartBudget] = {}
         self.names_warned_of: set[str] = set()
-        """For which names somebody was told that their handlers cannot take some data."""
+        """Names warned about once because their handlers cannot take some data."""
 
     def add_handler(self, handler: Handler) -> None:
-        """One more competing consumer of its name."""
         with self._lock:
             if handler.restart is not None:
                 self.budgets[handler.name] = handler.restart
             self._handlers[handler.name] = (*self._handlers.get(handler.name, ()), handler)
 
     def remove_handler(self, handler_id: str) -> Handler | None:
-        """The handler that is gone; None when there was none."""
+        """Return the removed handler; None when there was none."""
         with self._lock:
             for name, handlers in self._handlers.items():
                 for handler in handlers:
@@ -45,7 +42,6 @@ class Declared:
         return None
 
     def handlers(self, name: str) -> Sequence[Handler]:
-        """The handlers of a name."""
         return self._handlers.get(name, ())
 
     def names(self) -> list[str]:
@@ -53,8 +49,8 @@ class Declared:
         return list(self._handlers)
 
     def misfit(self, name: str, text: str) -> str | None:
-        """Why no handler of a name that is declared here can take some data, as JSON text; None if one can, or if there
-        is none. The code of another process may be of another version, so this refuses nothing.
+        """Why no handler of a declared name can take some data, as JSON text; None if one can, or if there is no
+        handler. Only a warning: the code of another process may be of another version.
         """
         why = None
         for handler in self.handlers(name):
@@ -71,13 +67,12 @@ class Declared:
         return why
 
     def add_schedules(self, schedules: Iterable[ScheduleRecord]) -> None:
-        """Declare schedules for as long as the runtime lives."""
         with self._lock:
             self._schedules.update((schedule.id, schedule) for schedule in schedules)
 
     @contextmanager
     def declaring(self, schedules: Sequence[ScheduleRecord]) -> Iterator[None]:
-        """The same, unless what is done meanwhile is refused: then it is as it was before."""
+        """Declare schedules, and undo that if the block raises."""
         before = [self._schedules.get(schedule.id) for schedule in schedules]
         self.add_schedules(schedules)
         try:
@@ -89,24 +84,20 @@ class Declared:
             raise
 
     def remove_schedule(self, schedule_id: str) -> ScheduleRecord | None:
-        """The schedule that is gone; None when there was none."""
+        """Return the removed schedule; None when there was none."""
         with self._lock:
             return self._schedules.pop(schedule_id, None)
 
     def schedules(self) -> list[ScheduleRecord]:
-        """Every declared schedule."""
         return list(self._schedules.values())
 
     def schedule(self, schedule_id: str) -> ScheduleRecord | None:
-        """One declared schedule, if it is."""
         return self._schedules.get(schedule_id)
 
 
 class HandlerSelection:
-    """The part of the declarations that one boot takes on: all of it, the jobs of some names and every schedule, or
-    nothing.
-
-    A boot that takes on nothing is a producer: it queues, and whatever else the APIs do, and leaves the work to others.
+    """The declarations that one boot takes on: all, the jobs of some names and every schedule, or none (a producer,
+    which only queues and uses the APIs).
 
     Args:
         works: whether it takes on anything.
@@ -120,44 +111,32 @@ class HandlerSelection:
 
     @property
     def kind(self) -> BootKind:
-        """The work of its boot."""
         return "worker" if self.works else "producer"
 
     def takes(self, name: str) -> bool:
-        """Whether it runs jobs of a name that has a handler."""
         return self.works and (self.only is None or name in self.only)
 
     def names(self) -> list[str]:
-        """The names that have, or had, a handler which is used here."""
         return [name for name in self._declared.names() if self.takes(name)]
 
     def handlers(self, name: str) -> Sequence[Handler]:
-        """The handlers of a name that are used here."""
         return self._declared.handlers(name) if self.takes(name) else ()
 
     def all_handlers(self) -> list[Handler]:
-        """Those of all names."""
         return [handler for name in self.names() for handler in self.handlers(name)]
 
     def budget(self, name: str) -> RestartBudget | None:
-        """How often the actor of a name may die, if its handler says so."""
         return self._declared.budgets.get(name)
 
     def schedules(self) -> list[ScheduleRecord]:
-        """The schedules that are declared on the store."""
         return self._declared.schedules() if self.works else []
 
     def schedule(self, schedule_id: str) -> ScheduleRecord | None:
-        """One of them, if it is."""
         return self._declared.schedule(schedule_id) if self.works else None
 
 
 def check_share(declared: Declared, work: bool, only: Collection[str] | None) -> HandlerSelection:
-    """The part that `start(work=, only=)` asks for.
-
-    Raises:
-        UsageError: it cannot be.
-    """
+    """The selection that `start(work=, only=)` asks for. Raises a UsageError if it is invalid."""
     works = check_bool(work, "work")
     if only is None:
         return HandlerSelection(declared, works=works)

@@ -1,4 +1,4 @@
-"""The drain of a stop: the jobs that still run may finish, for so long; and the log says what is waited for."""
+"""The drain of a stop: running jobs may finish within a time; the log names the jobs that are waited for."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from ..rules.limits import BACKOFF_SECONDS_MAX
 from ..stores.ports import Readable
 
 SAID_AFTER_SECONDS = 1.0
-"""A stop that has waited so long says what it waits for, and again whenever it has waited twice as long."""
+"""A stop logs its remaining jobs after so long, and again whenever the wait has doubled."""
 
 NAMED_JOBS_MAX = 10
-"""How many of the jobs that it waits for one line names."""
+"""How many jobs one line names."""
 
 LOOK_SECONDS_MAX = 0.1
-"""Between two looks at what only a look can tell: a signal's handler can wake nobody."""
+"""Polling interval for a signal handler's wishes: it can wake nobody."""
 
 STORE_SECONDS_MAX = 0.5
-"""So long after the end of the drain a turn is still tried on a store that cannot be written. The sender of a signal
-kills two seconds after the drain, and the last turn waits for the write lock too.
+"""So long after the drain a turn is still tried on an unwritable store. Service managers kill two seconds after the
+drain, and the last turn waits for the write lock too.
 """
 
 SETTLE_SECONDS_MAX = 5.0
-"""How long the endings of what was interrupted may take to be stored, from when there is a broker that can."""
+"""How long storing the endings of interrupted jobs may take, from when there is a broker."""
 
 
 @dataclass(eq=False)
@@ -43,8 +43,8 @@ class Draining:
     """The drain of one boot.
 
     Args:
-        emptied: is set whenever a HandlerActor holds nothing any more.
-        is_awaited: whether a child has died, and is started again when its back-off is over.
+        emptied: set whenever a HandlerActor holds nothing any more.
+        is_awaited: whether a dead child is restarted after its back-off.
     """
 
     clock: Clock
@@ -58,12 +58,12 @@ class Draining:
     _names: list[str] = field(default_factory=list, init=False)
 
     def shorten(self, seconds: Seconds) -> None:
-        """End the drain in so many seconds, unless it ends before. Any thread calls it, also before the drain."""
+        """End the drain within so many seconds. Any thread may call this, also before the drain."""
         self._ends_at = min(self._ends_at, self.clock.monotonic() + seconds)
         self.emptied.set()
 
     def run(self, seconds: Seconds, is_urged: Callable[[], bool]) -> None:
-        """Let running jobs finish for so many seconds, or until somebody urges, and start no others."""
+        """Let running jobs finish for so many seconds or until `is_urged`, and start no others."""
         self._names = [name for name in self.post.names() if name.startswith("handler:")]
         for name in self._names:
             self.post.tell(name, Drain())
@@ -83,11 +83,11 @@ class Draining:
             self.emptied.wait(min(self._ends_at - now, says_at - now, LOOK_SECONDS_MAX))
 
     def interrupt(self) -> int:
-        """Interrupt what still runs, and wait until that is stored, and what has ended before. How many jobs it was.
+        """Interrupt running jobs, wait until all endings are stored, and return the number of interrupted jobs.
 
-        A broker that waits out a back-off is waited for, as long as one lasts at most by itself: one that comes later
-        would take back what a HandlerActor has seen end, so that it ran in vain. A store that cannot be written is not
-        waited for so long: what is not stored is taken back by the next start, as from a process that was killed.
+        A broker in back-off is waited for, as long as one back-off lasts at most: a later one would take back jobs
+        whose end a HandlerActor has seen, so that they ran in vain. An unwritable store is not waited for so long: the
+        next start takes back what is not stored, as from a killed process.
         """
         self.carried_over.gives_up_at = self.clock.monotonic() + STORE_SECONDS_MAX
         if self._holds_nothing():
@@ -107,7 +107,6 @@ class Draining:
             self.emptied.wait(min(left, LOOK_SECONDS_MAX))
 
     def say_farewell(self, ask: Callable[[Callable[[Reply], ReleaseClaims]], object], store: Readable) -> None:
-        """Have the broker give back what this boot still holds."""
         try:
             ask(ReleaseClaims)
         except LamplighterError:

@@ -1,5 +1,3 @@
-"""Waiting for the end of a job, by whoever has joined it."""
-
 from __future__ import annotations
 
 import contextlib
@@ -22,16 +20,12 @@ Ref = Job[Any] | str
 
 
 def id_of(job: Ref) -> str:
-    """The job's id.
-
-    Raises:
-        UsageError: it is neither an id nor a Job.
-    """
+    """The job's id. Raises a UsageError for anything but an id or a Job."""
     return job.id if isinstance(job, Job) else check_name(job, "job")
 
 
 def claim_of(store: Store, job: Ref) -> tuple[str, int | None, int | None]:
-    """The job's id, its `no` and its claim number, as far as each is known.
+    """The job's id, its `no` and its claim number, as far as known.
 
     Raises:
         UsageError: it is neither a Job nor an id nor a token, or could be both an id and a token.
@@ -53,7 +47,7 @@ def claim_of(store: Store, job: Ref) -> tuple[str, int | None, int | None]:
 
 
 def types_of(job: Ref) -> JobTypes | None:
-    """The known types of a job, if it came from its handler object."""
+    """The types of a job that came from its handler object."""
     return job.types if isinstance(job, Job) else None
 
 
@@ -61,17 +55,13 @@ R = TypeVar("R", bound=Reply)
 
 
 def seconds_of(timeout: Seconds | None) -> Seconds | None:
-    """How long a caller waits at most; None for ever.
-
-    Raises:
-        UsageError: that is no time.
-    """
+    """Check a caller's timeout; None waits for ever."""
     return None if timeout is None else check_seconds(timeout, "timeout")
 
 
 @contextlib.contextmanager
 def awaiting(boot: Boot, job_id: str, reply: R, timeout: Seconds | None) -> Iterator[R]:
-    """Have a reply answered when a job ends, as long as this lasts. The job may have ended before: look once inside.
+    """Have `reply` answered when a job ends, within this context. The job may have ended before: look once inside.
 
     Raises:
         TimeoutError: it has not ended within `timeout` seconds.
@@ -86,7 +76,7 @@ def awaiting(boot: Boot, job_id: str, reply: R, timeout: Seconds | None) -> Iter
 
 
 def _still(boot: Boot, job_id: str) -> str:
-    """Where a job is that somebody has waited for in vain."""
+    """Where a job is that was waited for in vain, as a sentence."""
     try:
         with boot.store.snapshot() as seen:
             job = seen.jobs.known((job_id,)).get(job_id)
@@ -121,21 +111,11 @@ def _situation(boot: Boot, job: JobRecord, seen: StoreSnapshot) -> WaitContext:
 
 
 def ended(boot: Boot, job_id: str) -> JobRecord | None:
-    """The job if it has ended.
-
-    Raises:
-        UnknownJob: it is not in the store.
-    """
     record = stored(boot, job_id)
     return record if record.state in ENDED else None
 
 
 def stored(boot: Boot, job_id: str) -> JobRecord:
-    """The job.
-
-    Raises:
-        UnknownJob: it is not in the store.
-    """
     record = boot.store.jobs.known((job_id,)).get(job_id)
     if record is None:
         raise unknown_job(job_id, " to this runtime, which has not queued it" if boot.store.table is None else "")
@@ -143,11 +123,7 @@ def stored(boot: Boot, job_id: str) -> JobRecord:
 
 
 def outcome(record: JobRecord, job: Ref) -> Job[Any]:
-    """The job that was waited for, as it has ended.
-
-    Raises:
-        JobFailed: it is dead or cancelled.
-    """
+    """The ended job. Raises JobFailed if it is dead or cancelled."""
     ended: Job[Any] = Job(record, types=types_of(job))
     if ended.state is not JobState.DONE:
         raise JobFailed(f"job {ended.id} ({ended.name}) is {ended.state.value}: {ended.error or ended.reason}", ended)

@@ -1,4 +1,4 @@
-"""How a caller's thread asks the broker: again when a broker dies over the question, and not for ever."""
+"""How a caller's thread asks the broker: again when a broker dies over the question, and within a time limit."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from ..rules.limits import Limits, batches
 from ..stores.ports import Store
 
 BROKER_DEATHS_MAX = 3
-"""So many brokers may die while they handle a message; then it is not sent to the next."""
+"""After so many brokers died while handling a message, it is not sent to the next."""
 
 LOST_SECONDS = 0.01
-"""Between two looks for a broker that is being restarted."""
+"""Polling interval for a broker that is being restarted."""
 
 WRITTEN_HERE = (
     "expected this call before your SQLAlchemy transaction writes to the store's file, or after its end: the runtime "
@@ -38,15 +38,14 @@ BUSY_HERE = (
 )
 
 DECLARED_MAX = 1_000
-"""How many schedules one turn stores: messages of others wait for so long."""
+"""How many schedules one turn stores: messages of others wait meanwhile."""
 
 
 class Requests:
     """The questions of a boot's callers to its broker.
 
     Attributes:
-        store_trouble: why the store is unavailable, as the broker said last; None while it is not.
-        is_over: whether the boot has ended, so that nobody will answer any more.
+        store_trouble: why the store is unavailable, by the broker's last report.
         before_waiting: raises where the calling thread itself holds what the answer would wait for, as far as a web
             framework knows that.
     """
@@ -73,12 +72,12 @@ class Requests:
         """Send the broker a message and wait for its answer.
 
         Args:
-            job_ids: of the jobs that are to be stored, for whoever must ask again.
+            job_ids: of the jobs to be stored, for callers that must ask again.
             here: whether the calling thread may take the broker's turn itself, if the broker waits for mail.
 
         Raises:
             StoreUnavailable: no answer within `reply_seconds_max`. A turn that the thread takes itself is waited for.
-            UsageError: this thread's own transaction would be waited for, or this call itself; or the interpreter ends.
+            UsageError: the call would wait for its own transaction or itself; or the interpreter ends.
             LamplighterError: the broker refused, or `before_waiting` does.
         """
         self.check_caller()
@@ -98,11 +97,7 @@ class Requests:
                 request.lost(lost)
 
     def check_caller(self) -> None:
-        """Make sure that the calling thread may wait for the broker.
-
-        Raises:
-            UsageError, LamplighterError: as `ask`.
-        """
+        """Check that the calling thread may wait for the broker; raises as `ask`."""
         broker = self.post.find("broker")
         if broker is not None and broker.is_busy_here:
             raise UsageError(BUSY_HERE)
@@ -114,7 +109,7 @@ class Requests:
     async def ask_async(
         self, make: Callable[[Reply], Any], *, job_ids: Sequence[str] = (), corr: str | None = None
     ) -> Any:
-        """The same, without blocking the event loop."""
+        """`ask` without blocking the event loop."""
         if self._host is not None and self._host.written_here(blocks=False):
             raise UsageError(WRITTEN_HERE)
         request = BrokerRequest(self, make, job_ids, corr)
@@ -131,21 +126,20 @@ class Requests:
                 request.lost(lost)
 
     def declare(self, schedules: Sequence[ScheduleRecord]) -> None:
-        """Store schedules, which count from now on. Many take several turns, each of which holds by itself.
+        """Store schedules, which count from now on. Many take several turns, each committed by itself.
 
         Raises:
-            StoreUnavailable, LamplighterError: as `ask`; what is stored by then stays, and may be declared again.
+            StoreUnavailable, LamplighterError: as `ask`; the stored ones stay, and may be declared again.
         """
         for some in batches(schedules, DECLARED_MAX):
             self.ask(partial(Declare, some))
 
     def note_store(self, trouble: str | None) -> None:
-        """Note why the store is unavailable, as the broker says, or that it is available again."""
         self.store_trouble = trouble
 
 
 class BrokerRequest:
-    """One question to the broker: sent again to the next incarnation when one dies over it, until its time is up."""
+    """One question to the broker, sent again to the next incarnation when one dies over it, until its time is up."""
 
     def __init__(
         self, requests: Requests, make: Callable[[Reply], Any], job_ids: Sequence[str], corr: str | None
@@ -182,21 +176,15 @@ class BrokerRequest:
         return is_sent
 
     def remaining(self) -> Seconds:
-        """How many seconds are left."""
         return self._give_up_at - self._requests.clock.monotonic()
 
     def lost(self, lost: BrokerLost) -> None:
-        """A broker died before it answered.
-
-        Raises:
-            StoreUnavailable: it was not the first to die with this question in its hands.
-        """
+        """A broker died before it answered. Raises StoreUnavailable if it was not the first to die over this."""
         self._deaths += lost.read
         if self._deaths >= BROKER_DEATHS_MAX:
             raise StoreUnavailable(f"{self._deaths} brokers died while they handled this", self._job_ids)
 
     def gave_up(self) -> StoreUnavailable:
-        """The error for the caller."""
         likely = self._requests.store_trouble
         if likely is None:
             likely = "the broker is busy or being restarted"

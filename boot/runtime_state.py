@@ -22,18 +22,14 @@ left_behind: list[Boot] = []
 
 
 class RuntimeState:
-    """The run of a runtime that lives in this process, if one does.
-
-    Args:
-        has_table: whether the store keeps every job in a table.
+    """The boot of a runtime in this process, if there is one.
 
     Attributes:
-        declared: the handlers and schedules of the application's code, whether a boot runs or not.
-        lock: is held while a boot is started or stopped.
+        lock: held while a boot is started or stopped.
         failure: why the last boot has failed, if it has.
         left: the lanes that the last boot left running.
-        names_warned_of: of the jobs of which the log says that calls block a loop.
-        on_demand: starts a boot for whoever needs one while none runs; what a web framework's processes do.
+        names_warned_of: job names logged because calls block a loop.
+        on_demand: starts a boot for whoever needs one while none runs, as a web framework's processes do.
     """
 
     def __init__(self, environment: Environment, limits: Limits, *, has_table: bool) -> None:
@@ -54,7 +50,6 @@ class RuntimeState:
 
     @property
     def running(self) -> Boot | None:
-        """The boot that runs in this process; None when none does."""
         boot = self._boot
         if boot is not None and boot.pid != self.environment.pid():
             left_behind.append(boot)
@@ -63,11 +58,7 @@ class RuntimeState:
         return boot
 
     def get(self) -> Boot:
-        """The boot that runs.
-
-        Raises:
-            NotStarted: none does, or it takes no calls any more.
-        """
+        """The running boot. Raises NotStarted if there is none, or if it takes no calls any more."""
         boot = self.running
         # A handler that outlives its runtime must not start another.
         if boot is None and self.on_demand is not None and self.failure is None and current_corr() is None:
@@ -88,28 +79,27 @@ class RuntimeState:
         raise NotStarted("the runtime is not started; call start(), or use it as a context manager")
 
     def now(self) -> Instant:
-        """Wall time, by the clock of the boot or one of the same kind."""
+        """Wall time by the boot's clock, or by one of the same kind."""
         boot = self.running
         return (boot.clock if boot is not None else self.environment.clock()).now()
 
     def forget(self) -> None:
-        """Forget how earlier boots have ended: the next one is about to start."""
+        """Forget how earlier boots have ended, before the next one starts."""
         self.failure = self._forked_in = None
 
     def began(self, boot: Boot) -> None:
-        """A boot runs from now on."""
         self._boot = boot
         self._ended.clear()
 
     def ended(self, boot: Boot) -> None:
-        """A boot has ended, and those who wait for that go on."""
+        """A boot has ended: wake those who wait for that."""
         # The next boot must know which lanes still run, or it would start their jobs beside the old threads.
         self.left = boot.lanes if boot.lanes.open() else None
         self._boot = None
         self._ended.set()
 
     def wait(self, seconds: Seconds | None) -> bool:
-        """Wait until no boot runs. False when so many seconds pass before."""
+        """Wait until no boot runs. False on timeout."""
         return self._ended.wait(seconds)
 
     def _before_fork(self) -> None:
@@ -125,7 +115,7 @@ class RuntimeState:
 
 
 _forking = threading.local()
-"""On the forking thread, the stores that its fork has closed for the moment. All hooks of a fork run on that thread."""
+"""On the forking thread, where all hooks of a fork run: the stores that its fork has closed for the moment."""
 
 
 def _before_fork() -> None:

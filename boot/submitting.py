@@ -1,4 +1,4 @@
-"""How the calls of the Jobs and Scheduler APIs reach the boot: by a caller that blocks, or by one that awaits."""
+"""How calls of the Jobs and Scheduler APIs reach the boot: blocking, or as awaitables."""
 
 from __future__ import annotations
 
@@ -44,19 +44,17 @@ from .joining import Ref, awaiting, claim_of, ended, id_of, outcome, seconds_of
 from .runtime_state import RuntimeState
 
 BATCH_JOBS_MAX = 500
-"""On how many jobs one turn acts: messages of others wait for so long."""
+"""How many jobs one turn acts on: messages of others wait meanwhile."""
 
 PARENTS_READ = 100
-"""So many of the jobs that one has waited for are read at a time."""
+"""The page size for reading a job's parents."""
 
 NAMES_MAX = 100
-"""The most names of which the log says that calls block a loop."""
+"""The most names logged because calls block a loop."""
 
 Wanted = JobSpec | tuple[str, Any]
-"""A job, as a call may name it."""
-
 Make = Callable[[Reply], Any]
-"""A question to the broker, but for the reply that answers it."""
+"""Makes a message to the broker, given its reply."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -65,13 +63,10 @@ T = TypeVar("T")
 
 
 class Submitter:
-    """Passes what is asked of a runtime on to the boot that runs, and blocks until that has answered.
+    """Passes API calls on to the running boot, and blocks until it has answered.
 
-    Test kits and web frameworks give `Jobs` and `Scheduler` another one, and so each call of these another effect.
-
-    Attributes:
-        state: of the runtime.
-        prefix: of the names of the calls, for messages.
+    Test kits and web frameworks give `Jobs` and `Scheduler` another one, which changes the effect of each call.
+    `prefix` begins the names of the calls in messages.
     """
 
     prefix = ""
@@ -94,14 +89,14 @@ class Submitter:
         one: bool = False,
         types: JobTypes | None = None,
     ) -> Any:
-        """Store jobs: all of them, or none. Returns them as `Job`s.
+        """Store jobs, all of them or none. Returns them as `Job`s.
 
         Args:
             call: its name, such as `jobs.queue`, for a warning.
-            jobs: as `queue_many` takes them; with `one`, a single one, of which the `Job` is returned.
+            jobs: as `queue_many` takes them; with `one`, a single one, whose `Job` is returned.
             root_id: the job that they descend from, if they do.
             connection: an open connection of the application, for one job.
-            types: by the handler object that queues them.
+            types: of the handler object that queues them.
         """
         boot = self.state.get()
         new = self._checked(boot.checks(root_id), jobs, one)
@@ -117,7 +112,7 @@ class Submitter:
             return _jobs(boot.requests.ask(partial(Queue, new), **_asked(new, one), here=one), one, types)
 
     def settle(self, job: Ref, result: Any, then: Iterable[Wanted], connection: Any) -> None:
-        """Mark a job as done; see `Jobs.mark_done`."""
+        """See `Jobs.mark_done`."""
         boot, end = self._finishing(job, result, then)
         if connection is None:
             self.warn_if_blocking("jobs.mark_done")
@@ -127,10 +122,10 @@ class Submitter:
         boot.expect(end.job_id, JobState.DONE)
 
     def ask(self, call: str, make: Make, *, job_id: str | None = None) -> Any:
-        """Ask the broker. An answer that is a job is returned as a `Job`; others say nothing to the caller.
+        """Ask the broker. An answer that is a job is returned as a `Job`; others mean nothing to the caller.
 
         Args:
-            job_id: of the job that the question is about, where the store has to find it before.
+            job_id: the job that the store has to find before.
         """
         self.warn_if_blocking(call)
         boot = self.state.get()
@@ -139,10 +134,7 @@ class Submitter:
 
     def ask_of_all(self, call: str, query: JobQuery, make: Callable[[tuple[str, ...]], Make]) -> int:
         """Ask for an act on the jobs that match, the oldest first, and return on how many the broker has acted. Jobs
-        that come to match meanwhile are left out.
-
-        Args:
-            make: makes the question about some jobs of their ids.
+        that come to match meanwhile are left out. `make` makes the message for some ids.
 
         Raises:
             NotSupported: the store cannot look for them.
@@ -156,7 +148,7 @@ class Submitter:
         return done
 
     def join(self, job: Ref, timeout: Seconds | None) -> Job[Any]:
-        """Wait until a job has ended; see `Jobs.join`."""
+        """See `Jobs.join`."""
         self.warn_if_blocking("jobs.join")
         boot, job_id, seconds = self.state.get(), id_of(job), seconds_of(timeout)
         with awaiting(boot, job_id, boot.environment.reply(), timeout) as reply:
@@ -164,16 +156,13 @@ class Submitter:
             return outcome(reply.wait(seconds) if found is None else found, job)
 
     def store_scheduled(self, job: NewJob) -> Job[Any]:
-        """Store a job of a schedule, which no slot has queued."""
+        """Store a job of a schedule that no slot has queued."""
         ((record, _),) = self.state.get().requests.ask(partial(Queue, (job,)), job_ids=(job.id,), corr=job.corr)
         return Job(record)
 
     def change_schedule(self, connection: Any, change: HostChange, answer: T) -> T:
-        """Change a schedule in the transaction of an open connection, and have the boot look for its commit. Returns
-        `answer`.
-
-        Raises:
-            UnknownSchedule, UsageError, NotSupported: see `change_schedule_on`.
+        """Change a schedule in the transaction of an open connection, have the boot poll for its commit, and return
+        `answer`. Raises as `change_schedule_on`.
         """
         boot = self.state.get()
         change_schedule_on(boot.store, connection, change)
@@ -181,20 +170,19 @@ class Submitter:
         return answer
 
     def declare(self, handler: Handler) -> None:
-        """Have one more handler from now on."""
         self.state.declared.add_handler(handler)
         boot = self.state.running
         if boot is not None:
             boot.add_handler(handler)
 
     def declared(self, declaration: Callable[[Any], object]) -> None:
-        """The application has declared something. Where that is meant for runtimes that are made later, it is kept."""
+        """The application has declared something. A submitter for runtimes that are made later keeps it."""
 
     def check_follow_ups(self, jobs: Iterable[Wanted], root_id: str | None = None) -> tuple[NewJob, ...]:
-        """Jobs that are queued when another ends, checked, with what they carry. One that is given no id has "".
+        """Jobs that are queued when another ends, checked, with their carried headers. One without a given id has "".
 
         Raises:
-            UsageError: one of them cannot be, or they are too many.
+            UsageError: one of them is invalid, or they are too many.
         """
         boot = self.state.get()
         if isinstance(jobs, Sized):
@@ -207,7 +195,7 @@ class Submitter:
             return new
 
     def parents(self, row_id: int, after: int) -> Sequence[Job[Any]]:
-        """Some of the jobs that one waits for or has waited for, without the first `after`."""
+        """A page of a job's parents, after the first `after`."""
         table = needed(self.state.get().store.table, "after")
         for gone in table.gone_parents(row_id, 1):
             raise UnknownJob(
@@ -217,10 +205,7 @@ class Submitter:
         return [Job(record) for record in table.parents(row_id, after, PARENTS_READ)]
 
     def check_step(self, *, blocks: bool) -> None:
-        """Before the function of a step is called.
-
-        Args:
-            blocks: whether the calling thread is to wait until the step is kept.
+        """Check before the function of a step is called. `blocks`: the calling thread will wait until the step is kept.
 
         Raises:
             NotStarted: the runtime does not run here.
@@ -233,7 +218,7 @@ class Submitter:
             boot.requests.check_caller()
 
     def check_claim(self, claim: Claim, name: str) -> None:
-        """Before the function of a step is called that no attempt has kept.
+        """Check the claim before calling the function of a step that no attempt has kept.
 
         Raises:
             StaleClaim: the claim no longer holds the job.
@@ -245,24 +230,17 @@ class Submitter:
             raise stale_step(claim.job, now, f"the function of step {name!r} is not called")
 
     def kept_steps(self, job: JobRecord) -> Sequence[StepRecord]:
-        """The steps that earlier claims of a running job have kept."""
         table = needed(self.state.get().store.table, "steps")
         return table.steps(job.no) if job.claim_no > 1 else ()
 
     def keep_step(self, claim: Claim, name: str, result: str, took: Seconds) -> Any:
-        """Keep a step of a running job: the JSON text that is kept under its name.
-
-        Raises:
-            StaleClaim: the claim no longer holds it.
-        """
+        """Keep a step of a running job; return the kept JSON text. Raises StaleClaim if the claim has lost the job."""
         make = partial(KeepStep, claim, name, result, took)
         return self.state.get().requests.ask(make, corr=claim.job.corr, here=True)
 
     def warn_if_blocking(self, call: str, name: str | None = None) -> None:
-        """Say that a call blocks a running event loop: a warning of Python's, once; and in the log, once a name.
-
-        Args:
-            name: of the jobs that the call is about, if it is.
+        """Warn that a call blocks a running event loop: by Python's warnings once, and in the log once for each job
+        name.
         """
         if asyncio._get_running_loop() is None:
             return
@@ -291,8 +269,8 @@ class Submitter:
     def warn_of_payload_mismatches(self, those: Iterable[Named]) -> None:
         """Warn, once for each name, of data that the handler of this process cannot take.
 
-        It is stored all the same: the process that does the job may have another version of the code. But most often
-        the call is wrong, and whoever made it learns of it there, and not from a dead job.
+        The jobs are stored all the same: the process that runs them may have another version of the code. But most
+        often the call is wrong, and this warning reaches the caller before there is a dead job.
         """
         declared = self.state.declared
         for one in those:
@@ -321,7 +299,7 @@ class Submitter:
 
 
 class AwaitingSubmitter(Submitter):
-    """The same for callers on an event loop: each call returns an awaitable."""
+    """A submitter for callers on an event loop: each call returns an awaitable."""
 
     prefix = "a"
 
@@ -399,15 +377,15 @@ def looked_up(current: Callable[[], Submitter]) -> Submitter:
 
 
 class Submits(Protocol):
-    """`Jobs` and `Scheduler`, of which each call ends with one of a submitter, whose result it returns."""
+    """`Jobs` and `Scheduler`, whose calls return the result of a submitter's call."""
 
     @property
     def _awaiting(self) -> Any:
-        """The same, on a submitter that returns awaitables."""
+        """The same object on a submitter that returns awaitables."""
 
 
 class Named(Protocol):
-    """A job, or what makes jobs."""
+    """A job, or an object that makes jobs."""
 
     @property
     def name(self) -> str: ...
@@ -418,10 +396,8 @@ class Named(Protocol):
 
 
 def twin(call: Callable[Concatenate[S, P], R], more: str = "") -> Callable[Concatenate[S, P], Coroutine[Any, Any, R]]:
-    """The variant of a call for asyncio applications: the same body, on a submitter that returns awaitables.
-
-    Args:
-        more: sentences of its own for its docstring.
+    """A call's variant for asyncio applications: the same body on a submitter that returns awaitables. `more`: further
+    sentences for its docstring.
     """
 
     async def awaited(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -435,8 +411,8 @@ def twin(call: Callable[Concatenate[S, P], R], more: str = "") -> Callable[Conca
 def off_loop(
     call: Callable[Concatenate[S, P], R], more: str = ""
 ) -> Callable[Concatenate[S, P], Coroutine[Any, Any, R]]:
-    """The variant, for asyncio applications, of a call that reads the store: it blocks a thread of its own. A call with
-    a `connection` of the application stays on the application's thread, as `twin` makes it.
+    """The asyncio variant of a call that reads the store: it runs on another thread. A call with a `connection` of the
+    application stays on the application's thread, as `twin` makes it.
     """
     here = twin(call)
 
@@ -464,13 +440,13 @@ def warn_application(message: str) -> None:
 
 
 def at_hand(store: Store, job_id: str | None) -> AbstractContextManager[object]:
-    """While this lasts, a turn finds the job that a host names, if the store can find it at all."""
+    """A context in which a turn finds the job that a host names, if the store can find it at all."""
     return contextlib.nullcontext() if store.dead is None or job_id is None else store.dead.one_at_hand(job_id)
 
 
 @contextlib.asynccontextmanager
 async def _off_loop(manager: AbstractContextManager[T]) -> AsyncIterator[T]:
-    """A context whose beginning may block, and whose end does not."""
+    """A context whose entry may block, and whose exit does not."""
     value = await asyncio.to_thread(manager.__enter__)
     try:
         yield value
@@ -479,7 +455,7 @@ async def _off_loop(manager: AbstractContextManager[T]) -> AsyncIterator[T]:
 
 
 def _found(store: Store, query: JobQuery) -> Generator[Sequence[str]]:
-    """The ids of what matches, some at a time: while whoever asks has them, a turn finds each."""
+    """The ids that match, a batch at a time: while the caller uses a batch, turns find its jobs."""
     if store.dead is None or set(query.states) != {JobState.DEAD}:
         yield from needed(store.table, "list").sweep(query)
         return
@@ -493,8 +469,8 @@ def _found(store: Store, query: JobQuery) -> Generator[Sequence[str]]:
 
 
 async def _next(found: Iterator[Sequence[str]]) -> Sequence[str]:
-    """The next ids, if there are any. A caller that is cancelled waits for the look that is under way: a generator
-    cannot be closed while another thread is in it.
+    """The next ids, if there are any. A cancelled caller waits for the read that is under way: a generator cannot be
+    closed while another thread is in it.
     """
     look = asyncio.ensure_future(asyncio.to_thread(next, found, ()))
     try:
@@ -506,7 +482,7 @@ async def _next(found: Iterator[Sequence[str]]) -> Sequence[str]:
 
 @contextlib.contextmanager
 def _ids_in_error(jobs: Sequence[NewJob]) -> Iterator[None]:
-    """Tell the caller with which id to queue a job again."""
+    """Add the ids to an error, with which the caller can queue the jobs again."""
     try:
         yield
     except StoreUnavailable as error:
@@ -514,7 +490,7 @@ def _ids_in_error(jobs: Sequence[NewJob]) -> Iterator[None]:
 
 
 def _expect(boot: Boot, record: JobRecord, fresh: bool) -> None:
-    """Nobody says when the application's transaction commits, so the boot looks for the job in it."""
+    """Have the boot poll for the job, because nothing announces the commit of the application's transaction."""
     if fresh:
         # One that was there, and has other data, makes one move more.
         boot.expect(record.id, None, 1 - record.rev)

@@ -1,7 +1,6 @@
-"""The state of a boot: pictures of its parts, taken by any thread and without waiting for one of them.
+"""Snapshots of a boot's state, taken by any thread without waiting: somebody may ask because the broker hangs.
 
-Somebody outside may ask because the broker hangs. So nothing here reads the store, sends a message, or takes a
-lock that is held over anything but a few steps.
+So nothing here reads the store, sends a message, or takes a lock that is held over anything but a few steps.
 """
 
 from __future__ import annotations
@@ -50,10 +49,10 @@ from .declared import HandlerSelection
 from .requests import Requests
 
 BUSY_SECONDS_MAX: Seconds = 30.0
-"""An actor that has been at one message for so long is told of."""
+"""An actor that handles one message for so long is reported."""
 
 UNBEGUN_SECONDS_MAX: Seconds = 10.0
-"""A job that has had its worker for so long, and whose function has not begun, is told of."""
+"""A job whose function has not begun so long after it got its worker is reported."""
 
 
 def health_of(
@@ -73,14 +72,13 @@ def health_of(
     log: Log,
     subscriptions: Sequence[Subscription],
 ) -> Health:
-    """The answers of the parts of a boot, together.
+    """Combine the answers of a boot's parts.
 
     Args:
-        unheard: parts whose threads have ended without a word.
+        unheard: parts whose threads have ended without a report.
         trouble: why the store is unavailable, if it is.
-        quiet: that it claims no jobs, if somebody had it be quiet.
         waiting: sentences about names whose jobs wait for a person.
-        hidden: sentences about other boots of which nobody can know whether they live.
+        hidden: sentences about other boots that may or may not live.
         stuck: sentences about actors and jobs that do not go on.
         abandoned: lanes that were given up and still run; more than `abandoned_max` are too many.
         now: monotonic.
@@ -122,7 +120,7 @@ def health_of(
 def stuck_parts(
     actors: Iterable[ActorView], lanes: Iterable[Lane], now: Seconds, begin_seconds_max: Seconds
 ) -> list[str]:
-    """Sentences about actors that are at one message, and about names whose jobs do not begin."""
+    """Sentences about actors busy with one message, and about names whose jobs do not begin."""
     busy = [(actor, actor.busy_seconds or 0.0) for actor in actors]
     said = [
         f"the actor {actor.name} has been at one message ({actor.busy_with}) for {seconds:.0f} s"
@@ -141,11 +139,7 @@ def stuck_parts(
 
 
 def waiting_names(store: Store, parked: ParkedNames, now: Instant) -> list[str]:
-    """Sentences about names whose jobs wait until somebody does something: paused ones, and those without a handler.
-
-    Args:
-        parked: names for which no living runtime had a handler.
-    """
+    """Sentences about paused names with jobs, and about the `parked` ones, which had no handler on a living runtime."""
     try:
         paused = [_paused(pause) for pause in paused_at(store.jobs.pauses(), now).values()]
         names = list(parked.said)
@@ -166,7 +160,7 @@ def waiting_names(store: Store, parked: ParkedNames, now: Instant) -> list[str]:
 
 
 def _or_more(count: int, most: int, but: int = 0) -> str:
-    """A number that is counted up to a bound, without those that are told already."""
+    """A number that is counted up to a bound, less those already reported."""
     return f"{count - but:,}{'+' if count >= most else ''}"
 
 
@@ -186,17 +180,12 @@ def _paused(pause: PauseRecord) -> str:
 
 
 STACK_CHARACTERS_MAX = 20_000
-"""How much of one stack is shown: its end, where it is now."""
+"""How much of a stack's end is shown."""
 
 
 @dataclass(eq=False, kw_only=True)
 class Views:
-    """Takes the pictures of one boot.
-
-    Args:
-        boot_id: under which boot the runtime is known now.
-        started_at: when it was started.
-    """
+    """Takes the snapshots of one boot. `boot_id` returns the current boot."""
 
     boot_id: Callable[[], str]
     started_at: Instant
@@ -215,19 +204,16 @@ class Views:
 
     @property
     def id(self) -> str:
-        """Under which boot the runtime is known now."""
         return self.boot_id()
 
     def health(self) -> Health:
-        """Whether the runtime does its work, and what is wrong if not. Reads the store too."""
+        """Whether the runtime works, and what is wrong if not. This reads the store too."""
         return self._health(waiting_names(self.store, self.carried_over.parked, self.clock.now()))
 
     def tree(self) -> tuple[ActorView, ...]:
-        """Every actor, with the supervisor first."""
         return tuple(self._actor(name) for name in ("supervisor", *self.supervision.family.children))
 
     def runtime(self) -> RuntimeView:
-        """The boot as a whole."""
         host, pid = self.environment.whereabouts()
         version, python = self._versions
         open_lanes, share = self.lanes.open(), self.share
@@ -262,7 +248,6 @@ class Views:
         )
 
     def stacks(self) -> StacksView:
-        """Where everything is."""
         found: list[Stack] = []
         for lane in self.lanes.open():
             job = lane.claim.job
@@ -273,11 +258,9 @@ class Views:
         return StacksView(at=self.clock.now(), boot=self.boot_id(), pid=self.environment.whereabouts()[1], stacks=cut)
 
     def quiet(self) -> QuietAnswer:
-        """Whether it claims jobs."""
         return QuietAnswer(boot=self.boot_id(), quiet=self._quiet())
 
     def declared(self) -> DeclaredView:
-        """The schedules of the application's code."""
         return DeclaredView(boot=self.boot_id(), schedules=tuple(one.id for one in self.share.schedules()))
 
     @cached_property

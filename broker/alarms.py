@@ -11,12 +11,7 @@ from ..messages.jobs import Instant, Seconds
 
 
 class Alarms:
-    """An alarm that is set anew takes the place of the one of its kind.
-
-    Args:
-        wake: given the message of an alarm that goes off, on the clock's thread.
-        is_over: whether nobody is to be polled for any more.
-    """
+    """Timers by kind: setting an alarm replaces the earlier one of its kind. `wake` runs on the clock's thread."""
 
     def __init__(self, clock: Clock, wake: Callable[[Any], object], is_over: Callable[[], bool]) -> None:
         self._clock = clock
@@ -29,12 +24,10 @@ class Alarms:
         self._unheard = False
 
     def after(self, key: str, seconds: Seconds, body: Any) -> None:
-        """Go off in so many seconds."""
         self._cancel(key)
         self._timers[key] = self._clock.after(seconds, partial(self._wake, body))
 
     def at(self, instant: Instant, body: Any) -> None:
-        """Go off at an instant; there is one alarm of this kind."""
         if self._instant == instant and instant > self._clock.now():
             return
         self._cancel("at")
@@ -42,7 +35,7 @@ class Alarms:
         self._timers["at"] = self._clock.at(instant, partial(self._wake, body))
 
     def poll(self, seconds: Seconds, body: Any, *, wanted: bool) -> None:
-        """Go off again and again, or no longer. Call it when that was heard: it does not go off twice before."""
+        """Wake every `seconds` while `wanted`. Call this when a poll is handled: no second one is sent before."""
         self._unheard = False
         if wanted == self._polls:
             return

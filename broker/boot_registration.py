@@ -1,4 +1,4 @@
-"""Who a runtime is on its store: a boot that has a row there, lives by a lock, hears hints, and answers."""
+"""A runtime's registration on its store: a row, a lock that shows that it lives, a hint channel, a control socket."""
 
 from __future__ import annotations
 
@@ -15,14 +15,10 @@ from ..stores.ports import Answer, Store
 from ..stores.turn_ports import Turn
 
 RETRY_SECONDS = 0.01
-"""Between two tries to be registered."""
 
 
 class BootRegistration:
-    """Who a runtime is on its store. One that its store does not know any more takes another standing.
-
-    Args:
-        kind: what it does.
+    """A runtime's registration on its store. A boot that its store no longer knows takes a new one.
 
     Attributes:
         stays: whether the boot ends and its row stays, so that others have to find it dead.
@@ -38,8 +34,7 @@ class BootRegistration:
         self._store = store
 
     def enter(self, heard: Callable[[], None], answer: Answer) -> None:
-        """Take the lock by which the others see that this boot lives, call `heard` for every hint, and `answer` for
-        every question from outside.
+        """Take the boot's lock, call `heard` for every hint, and `answer` for every question from outside.
 
         Raises:
             UsageError, StoreUnavailable: see `Presence.enter`.
@@ -49,13 +44,11 @@ class BootRegistration:
         self.controls.serve(answer, self._environment.spawn)
 
     def leave(self) -> None:
-        """Let go of the lock, the hints and the questions, however much of them was had."""
         self.controls.close()
         self.hints.close()
         self.presence.leave(self.boot, stays=self.stays)
 
     def record(self, names: Sequence[str], now: Instant) -> BootRecord:
-        """The row by which the others know this boot."""
         host, pid = self._environment.whereabouts()
         version, python = self._environment.versions()
         return BootRecord(
@@ -74,11 +67,10 @@ class BootRegistration:
     def register(
         self, names: Sequence[str], clock: Clock, seconds_max: Seconds
     ) -> tuple[dict[str, Any], list[tuple[str, dict[str, Any]]]]:
-        """Enter this boot's row, so that the others know it. Return what its start logs of that, and what else the
-        store has to log.
+        """Store this boot's row. Return the fields for `runtime.started`, and the events that the store has to log.
 
         Raises:
-            StoreUnavailable: it has not been possible for so long.
+            StoreUnavailable: not possible within `seconds_max`.
             StoreError: waiting would not help, because a person must change something.
         """
         give_up_at = clock.monotonic() + seconds_max
@@ -105,11 +97,7 @@ class BootRegistration:
         return boot_no, others, turn.news
 
     def unregister(self, logged: int, now: Instant) -> None:
-        """Remove this boot's row, if nothing is left for others to do.
-
-        Args:
-            logged: the last of its turns that the log was told of.
-        """
+        """Remove this boot's row, if nothing is left for others to do. `logged` is the last logged turn."""
         with self._store.turn(self.boot, now) as turn:
             others, self.stays = leave(turn, self.boot, logged)
         self._hint(others)
@@ -121,8 +109,7 @@ class BootRegistration:
 def leave(turn: Turn, boot: str, logged: int) -> tuple[list[BootRecord], bool]:
     """Remove the row of a boot whose actors have stopped. Return the other boots, and whether the row stays.
 
-    The row stays if the boot still holds a claim, or has not logged all that it stored: whoever finds it dead does
-    both.
+    The row stays if the boot still holds a claim or has unlogged turns: the boot that finds it dead handles both.
     """
     boots = turn.boots.all()
     own = next((one for one in boots if one.boot == boot), None)
@@ -133,6 +120,6 @@ def leave(turn: Turn, boot: str, logged: int) -> tuple[list[BootRecord], bool]:
 
 
 def place_of(boot_no: int, others: Sequence[BootRecord]) -> dict[str, Any]:
-    """Where a boot stands among those of its store, as its start says it; nothing where boots have no numbers."""
+    """The boot's number and the numbers beside it, for `runtime.started`; empty where boots have no numbers."""
     beside = sorted(other.boot_no for other in others if other.kind != OPERATOR)
     return {"boot_no": boot_no, "beside": beside} if boot_no else {}

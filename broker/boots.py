@@ -1,6 +1,4 @@
-"""The work of a turn for boots: it takes back the jobs of those that have died, makes known the one that this runtime
-has become, and interrupts what its own still holds at the end. `standing.leave` removes its own row after that.
-"""
+"""The part of a turn for boots: takes back claims of dead ones, registers a renewed one, interrupts at the end."""
 
 from __future__ import annotations
 
@@ -18,18 +16,16 @@ from .state import BrokerState, Renewal
 from .turn_context import TurnContext
 
 ACTS_TOLD_MAX = 10
-"""The most operators whose acts one turn logs. The boot keeps all of it until it is logged, and each may have moved
-hundreds of jobs."""
+"""How many operators' acts one turn logs: the row keeps them until logged, and each may have moved hundreds of jobs."""
 
 UNTRACED_SECONDS_MAX = 6.0
-"""A boot whose lock file has been missing for so long is dead: a living one makes its file anew when it next looks."""
+"""A boot whose lock file is missing for this long is dead: a living one recreates its file at its next look."""
 
 
 def renew(context: TurnContext, renewal: Renewal) -> None:
-    """The first turn of a runtime that has become another boot: enter its row, and the schedules that are declared
-    here.
+    """The first turn of a runtime that has become another boot: store its row and its declared schedules.
 
-    The row of the boot before is removed, so its claims are orphans, which are taken back like those of dead boots.
+    The previous boot's row is removed, so its claims are orphans, which are taken back like those of dead boots.
     """
     context.turn.boots.forget((renewal.boot_was,))
     others = context.turn.boots.all()
@@ -40,11 +36,7 @@ def renew(context: TurnContext, renewal: Renewal) -> None:
 
 
 def recover(context: TurnContext, logged: int) -> None:
-    """The first thing a broker does: log what was stored and not logged, and take back claims that nobody holds.
-
-    Args:
-        logged: the last turn of this boot that the log was told of.
-    """
+    """A broker's first stage: log what was stored after the turn `logged`, and take back claims that nobody holds."""
     own = next((boot for boot in context.turn.boots.all() if boot.boot == context.state.boot), None)
     if own is not None and own.turn > logged:
         context.turn.unlogged.extend(own.unlogged)
@@ -59,7 +51,6 @@ def recover(context: TurnContext, logged: int) -> None:
 
 
 def bury_dead(context: TurnContext) -> None:
-    """Find out who lives, and take back the jobs of those who do not."""
     boots = [boot for boot in context.turn.boots.all() if boot.boot != context.state.boot]
     acts, runtimes = (
         [boot for boot in boots if boot.kind == OPERATOR],
@@ -90,9 +81,7 @@ def bury_dead(context: TurnContext) -> None:
 
 
 def _lives(state: BrokerState, boot: BootRecord, untraced: dict[str, Seconds], hidden: list[str]) -> bool:
-    """Whether another boot counts as alive. One that has lost its lock file has some time to make it anew; one whose
-    lock file may not be opened here may live.
-    """
+    """A boot without its lock file has time to recreate it; one whose lock file may not be opened here may live."""
     alive = state.presence.is_alive(boot.boot)
     if alive is not None:
         return alive
@@ -105,22 +94,21 @@ def _lives(state: BrokerState, boot: BootRecord, untraced: dict[str, Seconds], h
 
 
 def drain(context: TurnContext) -> None:
-    """The boot begins to stop: it claims nothing more, and whoever finds it dead later blames none of its jobs."""
+    """The boot begins to stop: it claims nothing more, and a boot that finds it dead later blames none of its jobs."""
     context.out.drains = True
     store_names(context)
     context.turn.boots.note_stop(context.state.boot)
 
 
 def interrupt_own(context: TurnContext) -> None:
-    """The boot ends: interrupt what it still holds."""
     context.out.drains = True
     context.interrupt(context.turn.jobs.open_claims(context.state.boot), "the runtime stopped")
 
 
 def _tell_act(context: TurnContext, operator: BootRecord) -> None:
-    """Tell what somebody outside of any runtime has done, in a turn that nobody could log.
+    """Log an act from outside of any runtime, which no runtime's turn could log.
 
-    If one was lost before the store knew that the turn holds, the act has no number, and its outcome is not known.
+    If the store does not know that the operator's turn was committed, the act has no number and an unknown outcome.
     """
     moves = [move for turn in operator.unlogged for move in turn.moves]
     own = [move for move in moves if "via" in move]

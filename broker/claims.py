@@ -1,6 +1,4 @@
-"""Claims: the broker makes them for free lanes, records how they end, and takes them back, also from dead
-HandlerActors.
-"""
+"""Claims: the broker makes them for free lanes, records how they end, and takes them back."""
 
 from __future__ import annotations
 
@@ -20,16 +18,14 @@ from .places import is_limited, share_out
 from .turn_context import TurnContext
 
 LOST = "its process died while it ran"
-"""The reason of a job that ends as poison without a boot that has died to name."""
+"""The reason of a poisonous job where no dead boot can be named."""
 
 UNSTORABLE = "its ending could not be stored"
-"""The reason of a job that fails because its ending made the turn fail. If even this failure cannot be stored, it is
-dropped.
-"""
+"""The reason of a job whose ending made the turn fail. If even this failure cannot be stored, it is dropped."""
 
 
 def claim(context: TurnContext) -> None:
-    """Claim what free lanes can take, and a few more where jobs are short; and tell of what is settled."""
+    """Claim for free lanes, prefetch for short jobs, and send `Settled`."""
     if context.state.quiet.is_on:
         _claim_nothing(context)
     else:
@@ -51,7 +47,7 @@ def _claim_all(context: TurnContext) -> None:
 
 
 def heed_quiet(context: TurnContext) -> None:
-    """If somebody has had the boot be quiet, or go on: log it, and give back what was claimed and not started."""
+    """If the quiet switch was changed: log it, and give back what was claimed and not started."""
     quiet = context.state.quiet
     switched = quiet.switched
     if switched is None or not quiet.is_untold:
@@ -64,7 +60,7 @@ def heed_quiet(context: TurnContext) -> None:
 
 
 def _claim_nothing(context: TurnContext) -> None:
-    """Have a server deliver nothing more than what runs: others have a use for it."""
+    """Limit a server's deliveries to the jobs that run, so that other boots get the rest."""
     wants = [_want(context, name, capacity, 0, 0) for name, capacity in context.capacities.items()]
     if wants and not context.draining:
         context.turn.jobs.claim(wants, suspect=False)
@@ -73,7 +69,6 @@ def _claim_nothing(context: TurnContext) -> None:
 
 
 def _share_out(context: TurnContext, wants: Sequence[Want], next_due: dict[str, Instant]) -> None:
-    """Claim no more than there are places, for whichever names have due jobs."""
     out, state, capacities = context.out, context.state, context.capacities
     held = sum(len(capacity.held.keys() - out.freed.get(name, set())) for name, capacity in capacities.items())
     places = 0 if _is_uncounted(context) else max(0, state.limits.workers_max - held)
@@ -90,12 +85,12 @@ def _share_out(context: TurnContext, wants: Sequence[Want], next_due: dict[str, 
 
 
 def _is_uncounted(context: TurnContext) -> bool:
-    """Whether nobody knows yet what some HandlerActors hold. It matters where places are limited."""
+    """Whether some HandlerActor has not yet reported what it holds. It matters where places are limited."""
     return bool(context.state.unreconciled.keys() - context.out.reconciled)
 
 
 def _wants(context: TurnContext, next_due: Mapping[str, Instant]) -> list[Want]:
-    """The wants of names with free lanes that may have due jobs. A server is told which names take nothing, too."""
+    """Wants of names with free lanes that may have due jobs. A server also gets those of names that take nothing."""
     wants: list[Want] = []
     for name, capacity in context.capacities.items():
         held = len(capacity.held.keys() - context.out.freed.get(name, set()))
@@ -121,7 +116,7 @@ def _want(context: TurnContext, name: str, capacity: HandlerCapacity, begun: int
 
 
 def _claim(context: TurnContext, wants: Sequence[Want], next_due: dict[str, Instant]) -> dict[str, int]:
-    """Claim for wants, also several times in a turn. How many claims each name has got."""
+    """Claim, also several times in a turn. Return the number of new claims by name."""
     out, now = context.out, context.turn.now
     # A job that ends in this very turn makes room for the next. No later turn may come to claim that one.
     suspect = context.turn.has_suspects and not (
@@ -149,16 +144,14 @@ def _claim(context: TurnContext, wants: Sequence[Want], next_due: dict[str, Inst
 
 
 def _end_poison(context: TurnContext, poison: Sequence[JobRecord]) -> None:
-    """Blame jobs for the processes that have died with them, where the store has found that out."""
+    """Log and settle the jobs that the store has found to be poison."""
     outcome = Outcome(kind=OutcomeKind.INTERRUPTED, reason=LOST, error=LOST, blamed=True)
     maximum = context.state.limits.interruptions_max
     context.settle_all([(job, outcome, Policy(interruptions_max=job.interruptions_max or maximum)) for job in poison])
 
 
 def _next_due(context: TurnContext) -> dict[str, Instant]:
-    """From when on each name has a job that is due, as far as is known. This turn may have queued one that is due
-    earlier.
-    """
+    """When each name's next job is due, as far as known, including jobs that this turn has queued."""
     said = context.out.next_due
     next_due = dict(context.state.next_due if said is None else said)
     for one in context.turn.transitions if next_due else ():
@@ -168,7 +161,7 @@ def _next_due(context: TurnContext) -> dict[str, Instant]:
 
 
 def ended(context: TurnContext, body: Ended) -> None:
-    """Lanes have ended, or were given up. A stale ending changes nothing, and is logged."""
+    """Lanes have ended or were given up. A stale ending changes nothing, and is logged."""
     capacity = context.capacities.get(body.name)
     held = {} if capacity is None else capacity.held
     freed = context.out.freed.setdefault(body.name, set())
@@ -195,9 +188,7 @@ def ended(context: TurnContext, body: Ended) -> None:
 
 
 def one_by_one(mail: Mail) -> Iterator[Mail]:
-    """The message, or one for each of its endings: when one ending makes a turn fail, the others must not be lost with
-    it.
-    """
+    """One message for each ending: an ending that makes a turn fail must not lose the others."""
     if not isinstance(mail.body, Ended):
         yield mail
         return
@@ -206,7 +197,7 @@ def one_by_one(mail: Mail) -> Iterator[Mail]:
 
 
 def failed_instead(mail: Mail, error: Exception) -> Mail | None:
-    """The failure to record in the place of an ending that could not be stored; None if there is none left to try."""
+    """The failure to record instead of an ending that could not be stored; None if there is none left to try."""
     if not isinstance(mail.body, Ended) or mail.body.endings[0].outcome.reason == UNSTORABLE:
         return None
     failed = Outcome(kind=OutcomeKind.FAILED, reason=UNSTORABLE, error=f"{UNSTORABLE}: {error!r}"[:500])
@@ -225,7 +216,7 @@ def _defer(context: TurnContext, job: JobRecord, ending: Ending) -> None:
 
 
 def _refuse(context: TurnContext, job: JobRecord, ending: Ending) -> None:
-    """The claim had ended before. A repeated ending is not logged; one that comes after another ending is."""
+    """The claim had ended before. A repeated ending is not logged; a different later one is."""
     current = context.turn.jobs.get((job.id,)).get(job.id)
     if current is None:
         return
@@ -236,33 +227,29 @@ def _refuse(context: TurnContext, job: JobRecord, ending: Ending) -> None:
 
 
 def progressed(context: TurnContext, body: Progressed) -> None:
-    """A job reports its progress. The broker keeps it too, for the record that `join` returns."""
+    """Keep a job's progress in memory too, for the record that `join` returns."""
     context.turn.jobs.note_progress(body.key, body.progress)
     context.out.progress[body.key] = body.progress
 
 
 def _as_reported(context: TurnContext, key: ClaimKey, job: JobRecord) -> JobRecord:
-    """A claimed job with what it has reported in this very turn."""
+    """A claimed job with the progress that this very turn has received."""
     progress = context.out.progress.get(key)
     return job if progress is None else job._replace(progress=progress)
 
 
 def give_back(context: TurnContext, body: GiveBack) -> None:
-    """Claims that were not started go back to their old places."""
     for given in filter(partial(_is_ours, context), body.claims):
         context.turn.jobs.release(given.job, "not started")
         context.out.freed.setdefault(body.name, set()).add(given.key)
 
 
 def _is_ours(context: TurnContext, claim: Claim) -> bool:
-    """Whether this boot has made a claim. In a store that has gone back, another boot's claim may have the same
-    number.
-    """
+    """Whether this boot made the claim. In a restored older store, another boot's claim may have the same number."""
     return claim.job.boot == context.state.boot
 
 
 def hear_capacity(context: TurnContext, body: Capacity) -> None:
-    """A HandlerActor says what it can take, and what it holds."""
     state, actor = context.state, f"handler:{body.name}"
     known = context.capacities.get(body.name)
     if known is not None and known.incarnation > body.incarnation:
@@ -284,7 +271,7 @@ def hear_capacity(context: TurnContext, body: Capacity) -> None:
 
 
 def down(context: TurnContext, body: Down) -> None:
-    """A HandlerActor is dead: its claims end at once, as interrupted, by the same road as every ending."""
+    """A HandlerActor is dead: its claims end at once as interrupted, through `settle` like every ending."""
     kind, _, name = body.child.partition(":")
     if kind != "handler":
         return
@@ -300,7 +287,7 @@ def down(context: TurnContext, body: Down) -> None:
 
 
 def finish_deferred(context: TurnContext) -> None:
-    """Time out claims whose handler has returned and which nobody has marked done, whichever boot has made them."""
+    """Time out claims, of any boot, whose handler has returned and whose job nobody has marked done."""
     outcome = Outcome(kind=OutcomeKind.TIMED_OUT, error="nobody marked it done in time")
     for job in context.turn.jobs.overdue():
         capacity = context.capacities.get(job.name)
@@ -308,7 +295,6 @@ def finish_deferred(context: TurnContext) -> None:
 
 
 def store_names(context: TurnContext) -> None:
-    """Store for which names this boot has lanes, so that the other boots know."""
     names, stored = context.names(), context.out.stored_names
     if names != (context.state.stored_names if stored is None else stored):
         context.turn.boots.set_names(context.state.boot, names)
@@ -316,9 +302,7 @@ def store_names(context: TurnContext) -> None:
 
 
 def _reconcile(context: TurnContext, body: Capacity) -> dict[ClaimKey, JobRecord]:
-    """Compare the store with the claims that a HandlerActor holds. One that it never got was on its way when a broker
-    died.
-    """
+    """Compare the store with a HandlerActor's claims. One that it never got was in transit when a broker died."""
     held: dict[ClaimKey, JobRecord] = {}
     for job in context.turn.jobs.open_claims(context.state.boot, body.name):
         key = job.key

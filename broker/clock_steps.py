@@ -11,11 +11,8 @@ from .turn_context import TurnContext
 
 
 def keep_time(context: TurnContext, clock: Clock, memory: CarriedOver, *, is_first: bool) -> None:
-    """Correct what a step of the clock has shifted, and log it. `ClockJumped` is only a hint of it, which may have died
-    with a broker.
-
-    Args:
-        is_first: whether nobody here knows what the clock did before this turn.
+    """Correct what a step of the clock has shifted, and log it. `ClockJumped` is only a hint: it may die with a broker.
+    `is_first`: nobody in this process has observed the clock before this turn.
     """
     clock.notice()
     delta = memory.jumped

@@ -1,4 +1,4 @@
-"""Which part of a turn each kind of mail is for."""
+"""Maps each kind of mail to its part of a turn."""
 
 from __future__ import annotations
 
@@ -41,11 +41,7 @@ from .turn_context import PASSED_ON, TurnContext
 
 
 class HalfDone(Exception):
-    """A message was refused after it had changed its turn, so the turn must not be stored.
-
-    Args:
-        refusal: the error for the sender of the message.
-    """
+    """A message was refused with `refusal` after it had changed its turn, so the turn must not be stored."""
 
     def __init__(self, refusal: LamplighterError) -> None:
         super().__init__(str(refusal))
@@ -53,10 +49,10 @@ class HalfDone(Exception):
 
 
 def apply(context: TurnContext, body: Any, retention: Retention) -> None:
-    """Do what a message asks for, and answer its sender. A message that is refused changes nothing.
+    """Carry out a message and answer its sender. A message that is refused changes nothing.
 
-    No savepoint is needed for that: a message that is refused after a write makes the whole turn fail, which rolls back
-    the store and drops the outbox. Each message of the turn is then tried alone.
+    This needs no savepoint: a message refused after a write fails the whole turn, which rolls back the store and drops
+    the outbox. Each message of the turn is then tried alone.
 
     Raises:
         HalfDone: the message is refused, and has changed the turn.
@@ -80,12 +76,7 @@ def apply(context: TurnContext, body: Any, retention: Retention) -> None:
 
 
 def handle(context: TurnContext, body: Any, retention: Retention) -> Any:
-    """Do what a message asks for, and return the answer for its sender.
-
-    Raises:
-        LamplighterError: it is refused.
-        TypeError: the JobBroker does not hear such messages.
-    """
+    """Carry out a message and return the answer for its sender. A LamplighterError refuses it."""
     match body:
         case Queue():
             return jobs.queue(context, body)

@@ -13,18 +13,17 @@ from ..rules.validation import unknown_parent
 from ..stores.turn_ports import JobLinks
 
 Stored = list[tuple[JobRecord, bool]]
-"""For each job that was to be queued, the job that is stored, and whether it is new."""
+"""For each requested job: the stored job, and whether it is new."""
 
 Insert = Callable[[Sequence[NewJob]], Stored]
-"""`JobQueue.insert`."""
 
 
 def check_parents(links: JobLinks | None, jobs: Sequence[NewJob]) -> None:
-    """Make sure that the jobs are there which the jobs of one call are to wait for, before any of these is stored.
+    """Check that the parents of a call's jobs exist, before any of these is stored.
 
     Raises:
-        UnknownJob: one is not.
-        UsageError: it stands in the same call, and later.
+        UnknownJob: a parent does not exist.
+        UsageError: a parent stands later in the same call.
         NotSupported: the store cannot have a job wait for others.
     """
     ids = named_ids(jobs)
@@ -42,7 +41,7 @@ def check_parents(links: JobLinks | None, jobs: Sequence[NewJob]) -> None:
 
 
 def insert_in_order(insert: Insert, jobs: Sequence[NewJob]) -> Stored:
-    """`insert` the jobs of one call, of which some may wait for others that stand before them."""
+    """`insert` the jobs of one call, some of which may wait for earlier ones of it."""
     stored: Stored = []
     ids: list[str] = []
     batch: list[NewJob] = []
@@ -58,14 +57,12 @@ def insert_in_order(insert: Insert, jobs: Sequence[NewJob]) -> Stored:
 def store_follow_ups(
     insert: Insert, ended: JobRecord, then: Sequence[NewJob], now: Instant, *, has_table: bool
 ) -> tuple[list[NewJob], list[tuple[JobRecord, bool]]]:
-    """Store the jobs that follow one which is done: what was asked for, and of each what is stored, and whether it is
-    new.
+    """Store the follow-up jobs of `ended` (its record before its end). Return the requests, and each stored job with
+    whether it is new.
 
     Args:
-        ended: the job as it was before its end.
-        has_table: whether the store keeps every job in a table. The same end is stored there no second time, so an id
-            that was made for a job and is known is another job's: one that followed an earlier job of the same id,
-            which retention has removed.
+        has_table: whether the store keeps every job in a table. There an end is never stored twice, so a generated id
+            that is known belongs to a follow-up of an earlier job with the same id, which retention has removed.
     """
     asked = follow_ups(ended, then, now)
     made = {job.id: place for place, job in enumerate(asked) if has_table and not then[place].id}
@@ -89,11 +86,10 @@ def is_said_again(
     result: str | None,
     then: Sequence[NewJob],
 ) -> bool:
-    """Whether an end of a job as done says what its first end has said, as far as the store can tell: the result, and
-    how many jobs follow, with which names, data and keys. A known id of the caller keeps the data of the first.
+    """Whether a second end as done equals the first, as far as the store can tell: the same result, and the same number
+    of follow-ups with the same names, data and keys. A known id of the caller keeps the data of the first.
 
     Args:
-        find: finds stored jobs by their ids.
         twin: finds the stored job that has the id of a new one, or else holds its key.
     """
     if result != done.result:
@@ -108,10 +104,10 @@ def is_said_again(
 
 
 def _says(job: NewJob | JobRecord) -> tuple[str | None, ...]:
-    """How two jobs that follow are told apart."""
+    """The fields by which two follow-ups are compared."""
     return job.name, job.data, job.unique_key, job.debounce_key
 
 
 def _instead(job_id: str, ended: JobRecord) -> str:
-    """The id of a job that follows another, where an earlier job has the one that was made for it."""
+    """A follow-up's id, where an earlier job already has the generated one."""
     return f"{job_id}~{ended.no}"

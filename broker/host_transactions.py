@@ -1,6 +1,4 @@
-"""Jobs and schedules in the application's own open transactions: nobody tells the broker when these commit, so it
-looks.
-"""
+"""Jobs and schedules in the application's own transactions. Their commit sends no message, so the broker polls."""
 
 from __future__ import annotations
 
@@ -23,25 +21,24 @@ from .follow_ups import store_follow_ups
 from .turn_context import is_current
 
 LOOK_SECONDS_MIN, LOOK_SECONDS_MAX = 0.005, 0.25
-"""How often a job in a host's open transaction is looked for, backing off from the first to the second."""
+"""Polling interval for rows of an open host transaction, backing off from the first to the second."""
 
 JOBS, SCHEDULES = "connection", "connection of schedules"
-"""The feature that is wanted of a store, for `needed`."""
 
 
 def queue_on(store: Store, connection: Any, job: NewJob, now: Instant) -> tuple[JobRecord, bool]:
-    """Insert a job in the application's transaction on an open connection of its own.
+    """Insert a job in the application's open transaction.
 
     Raises:
         UsageError: see `HostTransactions.join`.
-        NotSupported: the store lies elsewhere.
+        NotSupported: the store is not in the application's database.
     """
     stored: tuple[JobRecord, bool] = _joined(store, connection, now, lambda turn: turn.insert(job))
     return stored
 
 
 async def queue_on_async(store: Store, connection: Any, job: NewJob, now: Instant) -> tuple[JobRecord, bool]:
-    """`queue_on`, also for connections that are used by `await`."""
+    """`queue_on`, also for asynchronous connections."""
     stored: tuple[JobRecord, bool] = await _awaited(store, connection, now, lambda turn: turn.insert(job))
     return stored
 
@@ -50,14 +47,13 @@ def change_schedule_on(store: Store, connection: Any, change: HostChange) -> Non
     """Add, change or remove a durable schedule in the application's transaction.
 
     Raises:
-        UnknownSchedule: there is none to be removed.
+        UnknownSchedule: there is none to remove.
         UsageError, NotSupported: as `queue_on`.
     """
     _joined(store, connection, change.at, partial(_change_schedule, change), SCHEDULES)
 
 
 async def change_schedule_on_async(store: Store, connection: Any, change: HostChange) -> None:
-    """`change_schedule_on`, also for connections that are used by `await`."""
     await _awaited(store, connection, change.at, partial(_change_schedule, change), SCHEDULES)
 
 
@@ -72,12 +68,7 @@ def _change_schedule(change: HostChange, turn: HostTurn) -> None:
 
 
 class Finishing(NamedTuple):
-    """The end of a job as done: of a running one by its claim, of a queued one without.
-
-    Attributes:
-        no: None where only a token is known.
-        then: what is to follow it.
-    """
+    """A job's end as done: by claim for a running job, without one for a queued job."""
 
     job_id: str
     no: int | None
@@ -90,19 +81,18 @@ def finish_on(store: Store, connection: Any, end: Finishing, now: Instant) -> No
     """End a job as done in the application's transaction.
 
     Raises:
-        StaleClaim: the claim does not hold it, or without a claim it is not queued.
+        StaleClaim: the claim no longer holds it, or without a claim it is not queued.
         UsageError, NotSupported: as `queue_on`.
     """
     _joined(store, connection, now, partial(_finish, end, now))
 
 
 async def finish_on_async(store: Store, connection: Any, end: Finishing, now: Instant) -> None:
-    """`finish_on`, also for connections that are used by `await`."""
     await _awaited(store, connection, now, partial(_finish, end, now))
 
 
 def _joined(store: Store, connection: Any, now: Instant, work: Callable[[HostTurn], Any], wanted: str = JOBS) -> Any:
-    """The result of the work, on a connection that is not used by `await`."""
+    """Run `work` on a synchronous connection."""
     done = needed(store.host, wanted).join(connection, now, work)
     if inspect.iscoroutine(done):
         done.close()
@@ -150,11 +140,7 @@ def _follow_up(turn: HostTurn, ended: JobRecord, then: Sequence[NewJob], now: In
 
 
 class ExternalCommitWatch:
-    """Looks for each until it has appeared, or is given up.
-
-    Args:
-        expected: jobs, and changes of schedules, by their keys. It outlives a broker, and hosts' threads add to it.
-    """
+    """Polls for each expected row until it appears or is given up. Hosts' threads add to `expected`."""
 
     def __init__(self, expected: dict[tuple[bool, str], WatchExternalCommit], store: Store, alarms: Alarms) -> None:
         self._expected = expected
@@ -163,16 +149,13 @@ class ExternalCommitWatch:
         self._wait = LOOK_SECONDS_MIN
 
     def add(self, expect: WatchExternalCommit) -> None:
-        """One more, for which it pays to look often again."""
+        """Watch one more, and reset the back-off."""
         self._expected[expect.key] = expect
         self._wait = LOOK_SECONDS_MIN
 
     def look(self, monotonic: Seconds) -> None:
-        """Look for them, by monotonic time, and be woken to do so again while one is missing. A change of a schedule
-        that has appeared wakes once more: a turn carries it out then, if none has.
-
-        Raises:
-            StoreUnavailable, StoreError: see `Store`.
+        """Poll, and schedule the next poll while one is missing. A change of a schedule that has appeared wakes once
+        more: a turn then applies it, if none has. Raises as `Store` does.
         """
         if not self._expected:
             return
@@ -188,7 +171,7 @@ class ExternalCommitWatch:
             self._wait = min(LOOK_SECONDS_MAX, self._wait * 1.2)
 
     def _holds(self, change: HostChange) -> bool:
-        """Whether a schedule is what a change makes of it."""
+        """Whether the stored schedule is as the change makes it."""
         stored = self._store.schedules.one(change.schedule_id)
         if stored is None or change.record is None:
             return stored is change.record

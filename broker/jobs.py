@@ -1,4 +1,4 @@
-"""The requests of a host: queue, requeue, mark_done, cancel, pause."""
+"""The requests of a host: queue, requeue, mark_done, cancel, forget, pause, limit."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def queue(context: TurnContext, body: Queue) -> Stored:
 
 
 def queue_together(asked: Sequence[tuple[TurnContext, Queue]]) -> None:
-    """`queue` for several who ask one after the other, and their answers: it is the statements that cost.
+    """`queue` for several consecutive calls in one statement, because statements cost most.
 
-    A refusal of any of them is raised, and fails the turn; each is then asked for alone.
+    A refusal of one call is raised and fails the turn; each is then tried alone.
     """
     for (context, body), stored in zip(asked, _queue(asked), strict=True):
         if body.reply is not None:
@@ -67,7 +67,7 @@ def _queue(asked: Sequence[tuple[TurnContext, Queue]]) -> Sequence[Stored]:
 
 
 def _inserted(turn: Turn, jobs: Sequence[NewJob], sizes: Sequence[int]) -> Sequence[Stored]:
-    """Insert the jobs of several calls, each of so many: in one statement, unless one waits for another."""
+    """Insert the jobs of several calls (`sizes` jobs each) in one statement, unless one waits for another."""
     if not any(job.parents for job in jobs):
         inserted = iter(turn.jobs.insert(jobs))
         return [list(islice(inserted, size)) for size in sizes]
@@ -79,16 +79,14 @@ def _inserted(turn: Turn, jobs: Sequence[NewJob], sizes: Sequence[int]) -> Seque
 
 
 def _in_time(job: NewJob, now: Instant, mail_seconds_max: Seconds) -> NewJob:
-    """The job as it is due now. Its caller has computed `run_at` by the clock; if the clock was stepped before this
-    turn, the seconds that were asked for count instead.
-    """
+    """The job with `run_at` corrected if the clock was stepped since the call: its delay in seconds counts."""
     if -STEP_SECONDS_MIN <= now - job.queued_at <= mail_seconds_max:
         return job
     return queued_now(job, now)
 
 
 def requeue(context: TurnContext, body: Requeue) -> JobRecord:
-    """Put a job at the back of the queue. An attempt that still runs loses its claim."""
+    """Put a job at the back of the queue. A running attempt loses its claim."""
     job = context.known(body.job_id)
     moved = _requeue(context, job, body)
     if moved is None:
@@ -98,7 +96,6 @@ def requeue(context: TurnContext, body: Requeue) -> JobRecord:
 
 
 def _requeue(context: TurnContext, job: JobRecord, body: Requeue | RequeueMany) -> JobRecord | None:
-    """Put a job at the back of the queue; None if the store cannot."""
     steps = needed(context.turn.steps, "steps") if body.afresh else None
     with context.on_behalf(body.who):
         moved = context.turn.jobs.requeue(job, context.turn.now + body.delay)
@@ -108,10 +105,10 @@ def _requeue(context: TurnContext, job: JobRecord, body: Requeue | RequeueMany) 
 
 
 def requeue_many(context: TurnContext, body: RequeueMany) -> int:
-    """`requeue` those of many jobs that a query still asks for and whose unique key no other job has taken; how many.
+    """`requeue` the jobs that still match the query and whose unique key is free; return how many.
 
-    The caller has read them in the store a moment ago: one may run by now, or its id be another job's. One that has
-    shared the fate of another waits for it again, if that is one of these too.
+    The caller has read them a moment ago: one may run by now, or its id may be another job's. A job that ended because
+    of a parent waits for it again, if the parent is requeued too.
     """
     count = 0
     for job in _still_meant(context, body.job_ids, body.query):
@@ -123,8 +120,8 @@ def requeue_many(context: TurnContext, body: RequeueMany) -> int:
 
 
 def cancel_many(context: TurnContext, body: CancelMany) -> int:
-    """`cancel` those of many jobs that a query still asks for; how many are cancelled. The end of those that one waits
-    for may have cancelled it already, or freed it.
+    """`cancel` the jobs that still match the query; return how many. A parent's end earlier in this turn may have
+    cancelled or freed one already.
     """
     count = 0
     for job in _still_meant(context, body.job_ids, body.query):
@@ -140,8 +137,8 @@ def _still_meant(context: TurnContext, job_ids: Sequence[str], query: JobQuery) 
 
 
 def mark_done(context: TurnContext, body: MarkDone) -> JobRecord:
-    """End a job as done: a queued one by its id, a running one by its claim. The same ending twice is one; a second one
-    that differs is refused, because nothing of it would be stored. A server keeps too little of an ended job to tell.
+    """End a job as done: a queued one by its id, a running one by its claim. A repeated ending is ignored; one that
+    differs is refused, because it would not be stored. A server keeps too little of an ended job to compare.
     """
     job = context.known(body.job_id)
     if body.no is not None and job.no != body.no:
@@ -207,13 +204,11 @@ def _cancel(context: TurnContext, job: JobRecord, who: Attribution) -> JobRecord
 
 
 def _cancelled(who: Attribution, when: str = "") -> str:
-    """Why a job that somebody has cancelled is in its state."""
     by = "the application" if who.by is None else who.by
     return f"cancelled by {by}{when}" + ("" if who.reason is None else f": {who.reason}")
 
 
 def forget(context: TurnContext, body: ForgetJob) -> None:
-    """Remove a job that has ended, with its attempts."""
     waiting = needed(context.turn.queued, "forget")
     job = context.known(body.job_id)
     if job.state not in ENDED:
@@ -231,7 +226,6 @@ def forget(context: TurnContext, body: ForgetJob) -> None:
 
 
 def pause(context: TurnContext, body: Pause) -> Any:
-    """Start no job of a name, on any runtime of the store, or start them again."""
     who, until = body.who, body.until
     context.turn.jobs.pause(body.name, paused=body.paused, by=who.by, reason=who.reason, until=until)
     context.forget_next_due()
@@ -248,7 +242,7 @@ def pause(context: TurnContext, body: Pause) -> Any:
 
 
 def limit(context: TurnContext, body: Limit) -> None:
-    """Let only so many jobs of a name run over the whole store, or as many as its handlers take."""
+    """Limit how many jobs of a name run over the whole store, or lift the limit."""
     needed(context.turn.queued, "limit").limit(body.name, body.most)
     context.forget_next_due()
     what = "name.unlimited" if body.most is None else "name.limited"
@@ -258,8 +252,6 @@ def limit(context: TurnContext, body: Limit) -> None:
 
 
 def _revoke(context: TurnContext, job: JobRecord, reason: str) -> None:
-    """Signal the lane that still runs a job whose claim is lost. If the lane is another boot's, that boot learns it by
-    the hint.
-    """
+    """Signal the lane of a job whose claim is lost. Another boot learns of its lost claim by the hint."""
     if job.state == JobState.RUNNING and job.boot == context.state.boot:
         context.tell(f"handler:{job.name}", Revoke(key=job.key, reason=reason))

@@ -1,6 +1,4 @@
-"""Callers of `join`, by the job that they wait for. They are kept outside of the broker, so that its death loses
-none.
-"""
+"""Callers of `join` by job id. They are kept outside of the broker, so that they survive its death."""
 
 from __future__ import annotations
 
@@ -18,20 +16,16 @@ R = TypeVar("R", bound=Reply)
 
 
 class Joins:
-    """Replies by job id."""
-
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._replies: dict[str, list[Reply]] = {}
 
     def add(self, job_id: str, reply: R) -> R:
-        """Answer with the job's record once it has ended."""
         with self._lock:
             self._replies.setdefault(job_id, []).append(reply)
         return reply
 
     def drop(self, job_id: str, reply: Reply) -> None:
-        """Answer no longer."""
         with self._lock:
             replies = self._replies.get(job_id, [])
             if reply in replies:
@@ -40,11 +34,9 @@ class Joins:
                 self._replies.pop(job_id, None)
 
     def awaited(self) -> list[str]:
-        """The ids of the jobs that somebody waits for."""
         return list(self._replies)
 
     def wake(self, ended: Iterable[JobRecord]) -> None:
-        """Answer those who wait for these jobs."""
         if not self._replies:
             return
         with self._lock:
@@ -52,7 +44,7 @@ class Joins:
         answer_all((reply, job, None) for job, replies in waiting for reply in replies)
 
     def look(self, store: Store) -> None:
-        """Answer those who wait for jobs that ended, or left the store, where this runtime did not see it."""
+        """Answer callers whose jobs ended or were removed where this runtime did not see it."""
         if not (awaited := self.awaited()):
             return
         known = store.jobs.known(awaited)
@@ -65,7 +57,7 @@ class Joins:
         answer_all((reply, None, error) for error, replies in gone for reply in replies)
 
     def fail(self, error: BaseException) -> None:
-        """Refuse everybody who waits: no answer will come."""
+        """Refuse all callers: no answer will come."""
         with self._lock:
             waiting = list(self._replies.values())
             self._replies.clear()

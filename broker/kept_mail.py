@@ -1,7 +1,7 @@
-"""Mail that is kept while the store cannot be written: which messages of it are still wanted.
+"""Mail kept while the store cannot be written: which messages are still wanted.
 
-It may be kept for a whole night. Nothing that was accepted is dropped; where only the newest message counts, such as a
-job's progress, only that is kept.
+It may be kept for a whole night. Accepted messages are never dropped; where only the newest counts, such as a job's
+progress, only that is kept.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from ..messages.mail import (
 )
 
 HINTS = (ClockJumped, Drain, Housekeep)
-"""One message of these kinds says as much as several."""
+"""One message of these kinds is as good as several."""
 
 
 def still_wanted(mails: Sequence[Mail]) -> list[Mail]:
-    """The mail without messages whose senders no longer wait, or which a later message makes superfluous."""
+    """The mail without messages whose senders no longer wait, or that a later message supersedes."""
     said: set[Any] = set()
     kept: list[Mail] = []
     for mail in reversed(mails):
@@ -49,21 +49,19 @@ def still_wanted(mails: Sequence[Mail]) -> list[Mail]:
 
 
 def refuse_callers(mails: Sequence[Mail], error: LamplighterError) -> list[Mail]:
-    """Have everybody who waits for an answer get this error. The mail of all others."""
+    """Refuse the messages that await an answer, and return the rest."""
     answer_all((reply, None, error) for mail in mails if (reply := reply_of(mail.body)) is not None)
     return [mail for mail in mails if reply_of(mail.body) is None]
 
 
 def given_up(body: object) -> bool:
-    """Whether the sender of a message waits for its answer no longer; the message is then skipped."""
+    """Whether the sender no longer waits for its answer; the message is then skipped."""
     reply = reply_of(body)
     return reply is not None and reply.cancelled()
 
 
 def _subject(body: object) -> Any:
-    """The subject for which only the newest message counts, such as one job's progress; None if each message of its
-    kind counts.
-    """
+    """The subject of which only the newest message counts, such as a job's progress; None if every message counts."""
     match body:
         case Progressed():
             return Progressed, body.key

@@ -1,4 +1,4 @@
-"""Jobs that wait for others, in a turn: how they are judged, at their birth or when these have ended."""
+"""Dependencies of jobs in a turn: resolved when a job is born or when its parents have ended."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from .follow_ups import Stored
 from .turn_context import TurnContext
 
 ROUNDS_MAX = 20
-"""How often one turn that acts on many jobs looks at as many links as others do once."""
+"""Factor on the links examined by a turn that acts on many jobs."""
 
 
 def judged_at_birth(links: JobLinks | None, parts: Sequence[Stored]) -> Sequence[Stored]:
-    """The jobs that were just stored, as they are now: a job may wait only for others that have ended before."""
+    """The jobs just stored, resolved: their parents may have ended before."""
     judged = {} if links is None else links.judge_births()
     if not judged:
         return parts
@@ -24,9 +24,7 @@ def judged_at_birth(links: JobLinks | None, parts: Sequence[Stored]) -> Sequence
 
 
 def free(context: TurnContext) -> None:
-    """Free the jobs whose parents have ended, before anything is claimed. Jobs that are too many for this turn are left
-    to the next, which comes at once.
-    """
+    """Free jobs whose parents have ended, before anything is claimed. The next turn follows at once for the rest."""
     links = context.turn.links
     if links is not None and links.free(context.state.limits.freed_links_max):
         context.tell("broker", CheckDue())
@@ -34,13 +32,13 @@ def free(context: TurnContext) -> None:
 
 
 def parents_first(jobs: Iterable[JobRecord]) -> Sequence[JobRecord]:
-    """Jobs in an order in which none stands before one that it waits for: a job is stored after those."""
+    """Jobs in topological order: parents are stored before their dependents."""
     return sorted(jobs, key=attrgetter("no"))
 
 
 def has_followed(context: TurnContext, job: JobRecord) -> bool:
-    """Whether a job has moved, or is about to, because those that it waits for did, perhaps earlier in this very turn:
-    it waits again for what was queued again, or shares the fate of what was cancelled. Nothing else is to move it then.
+    """Whether a job moved, or is about to, because its parents did, perhaps in this very turn: it waits again for a
+    requeued parent, or is cancelled with it. Nothing else may move it then.
     """
     links = context.turn.links
     if links is None or not job.is_linked:

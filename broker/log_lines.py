@@ -1,4 +1,4 @@
-"""How the log lines of a turn are made, after its commit."""
+"""Builds the log lines of a turn, after its commit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..rules.ledger_moves import ledger_line, line_count
 from .outbox import Outbox
 
 MAIL_SECONDS_MIN = 0.001
-"""A shorter wait in a mailbox is not said in a `job.done`, which is short."""
+"""A shorter wait in a mailbox is left out of `job.done`, to keep it short."""
 
 OF_TURNS = frozenset(
     {
@@ -35,16 +35,11 @@ OF_TURNS = frozenset(
         "job.stepped",
     }
 )
-"""Besides moves of jobs, what says in a line of its own what the ledger tells of the same turn."""
+"""Events besides moves of jobs that repeat something in the ledger line of the same turn."""
 
 
 def log_lines(log: Log, out: Outbox, itself: Speaker, boot: str, store_id: str | None) -> None:
-    """Say what a turn did and has to say, now that it is committed: first the ledger, then what is for people.
-
-    Args:
-        itself: the broker.
-        boot: which boot this is.
-    """
+    """Log a committed turn: first the ledger, then the lines for people. `itself` is the broker."""
     number = None if out.did is None else out.did.turn
     told: list[tuple[LedgerTurn, str | None]] = [(turn, boot) for turn in out.unlogged]
     if out.did is not None:
@@ -54,11 +49,6 @@ def log_lines(log: Log, out: Outbox, itself: Speaker, boot: str, store_id: str |
 
 
 def _fields(number: int | None, event: str, said: Any) -> dict[str, Any]:
-    """The content of a line.
-
-    Args:
-        number: the turn's.
-    """
     match said:
         case Transition():
             return line_of(said, number)
@@ -71,9 +61,7 @@ def _fields(number: int | None, event: str, said: Any) -> dict[str, Any]:
 
 
 def _in_brief(lines: Said) -> Said:
-    """The lines, without their speaker in the one line that a job without trouble has at info: the ledger's line has
-    named it, and the numbers of messages mean something only beside lines at debug.
-    """
+    """Drop the speaker from `job.done` at info: the ledger has it, and message numbers only help at debug."""
     if lines.event != "job.done":
         return lines
     waited = lines.speaker.mail_seconds
@@ -81,17 +69,16 @@ def _in_brief(lines: Said) -> Said:
 
 
 def names_job(job: JobRecord) -> dict[str, Any]:
-    """The fields by which a line names a job."""
     return {"job_id": job.id, "job_name": job.name, "claim_no": job.claim_no, "attempt": job.attempt}
 
 
 def of_job(job: JobRecord) -> dict[str, Any]:
-    """The same, and the root that the job descends from: also where the line is caused by a message with another."""
+    """The job's fields and its root: the causing message may have another root."""
     return {"corr": job.corr, **names_job(job)}
 
 
 def line_of(moved: Transition, turn: int | None) -> dict[str, Any]:
-    """The fields of the line of a move for people. The rest of it is in the ledger, under the turn's number."""
+    """The fields of a move's line for people. The ledger has the rest, under the turn's number."""
     job = moved.job
     line = {**of_job(job), "turn": turn, **moved.fields}
     # The ledger names the jobs that others wait for, and so does a line of their own.

@@ -1,5 +1,3 @@
-"""The messages and changes of a turn after its commit."""
-
 from __future__ import annotations
 
 import threading
@@ -16,21 +14,18 @@ from ..messages.outcomes import Policy
 
 
 class QuietSwitch(NamedTuple):
-    """The last time that somebody had a boot be quiet, or go on."""
-
     is_quiet: bool
     at: Instant
     who: Attribution
 
 
 class Quiet:
-    """The request that a boot was given, by any thread; the broker heeds it at once, also before it has read a message
-    about it.
+    """The quiet switch of a boot. Any thread sets it; the broker obeys at once, even before it reads the message about
+    it.
 
     Attributes:
-        switched: what it was told last; None if it never was.
-        is_on: whether it claims nothing.
-        logged: which of what it was told the log has.
+        switched: the last change; None if there was none.
+        logged: the last change that the log has.
     """
 
     def __init__(self) -> None:
@@ -41,12 +36,11 @@ class Quiet:
 
     @property
     def is_untold(self) -> bool:
-        """Whether the log does not have yet what holds now."""
+        """Whether the current state is not logged yet."""
         logged = self.logged
         return self.is_on != (logged is not None and logged.is_quiet)
 
     def switch(self, is_quiet: bool, at: Instant, who: Attribution) -> None:
-        """Be quiet, or go on. Nothing changes where it is so already: whoever was first has done it."""
         with self._lock:
             if self.is_on != is_quiet:
                 self.switched, self.is_on = QuietSwitch(is_quiet, at, who), is_quiet
@@ -54,8 +48,6 @@ class Quiet:
 
 @dataclass(slots=True)
 class HandlerCapacity:
-    """The capacity of one HandlerActor, and the claims it holds."""
-
     incarnation: int
     lanes: int
     prefetch: int
@@ -65,9 +57,8 @@ class HandlerCapacity:
 
 
 class Membership(NamedTuple):
-    """The other living boots; those without a lock file, of which nobody knows whether they live, since when by
-    monotonic time; and sentences about those whose lock file may not be opened here. Where it is not whole, there is
-    more to be told, by the next turn.
+    """The other living boots; boots without a lock file and since when (monotonic); reasons why a lock file cannot be
+    opened here. Not `is_whole`: the next turn has more to log.
     """
 
     others: Sequence[BootRecord]
@@ -78,42 +69,38 @@ class Membership(NamedTuple):
 
 @dataclass(slots=True, kw_only=True)
 class Outbox:
-    """The effects of a turn after its commit, and not at all if it is rolled back: a field for each effect.
+    """The effects of a turn after its commit, dropped if it is rolled back.
 
     Attributes:
-        lines: each made of its fields, or of a transition, or of a job that is only named, if somebody listens.
-        replies: answers to whoever waits: a value or an error.
-        tells: to which actor, what, and on whose behalf.
+        lines: each is made of fields, a transition, or a job that is only named, and only if somebody listens.
+        tells: (actor, message, root).
         transitions: those that `lines` has so far.
-        slots: of schedules whose jobs have this name, what became of so many slots.
+        slots: how many slots fired or were skipped, by job name.
         fenced: the names of jobs that an attempt without a claim tried to end.
-        did: what the turn did, as the ledger tells it; None if it has changed nothing.
-        unlogged: earlier turns that it tells, because whoever should have may not.
+        did: the ledger's record of the turn; None if it has changed nothing.
+        unlogged: earlier turns that this one logs in place of their boot.
         hint: whether other boots must look, though no job says so.
-        settled: endings that their HandlerActors need not keep any more, by job name, where nothing tells them yet.
-        ticked: schedules that are accounted for, up to when, and their change number.
-        claimed: what HandlerActors have been given, by job name.
-        served: which name has got the last of the places, if they are limited.
-        freed: claims that they hold no more.
-        capacities: what HandlerActors have said that they can take; None of one that has died.
+        settled: endings that HandlerActors may drop, by job name, not yet sent to them.
+        ticked: accounted schedules: (id, up to when, change number).
+        served: which name got the last of the limited places.
+        freed: claims that HandlerActors hold no more.
+        capacities: as reported by HandlerActors; None for one that has died.
         reconciled: actors whose claims have been compared with the store.
-        progress: how far jobs are.
-        membership: who lives, if the turn has looked.
-        stored_names: the job names that other boots now know to have lanes here.
+        membership: which boots live, if the turn has looked.
+        stored_names: the names for which other boots now know lanes here.
         next_due: by job name, from when on it pays to look again; None where the turn has not looked.
-        version: the store's.
         expiry: no queued job expires before then.
         drains: whether nothing more is claimed.
-        quieted: what of `Quiet` the log has from now on.
-        known: the boots that the store has, if nobody else may leave anything beside it.
-        buried: boots that have died, whose jobs the turn has taken back.
-        expected: jobs, and changes of schedules, in hosts' own transactions.
-        made_good: by how many seconds wall time was stepped for which the turn has made good.
-        parked: names of which it is said that no living boot has a handler for them, and when, by monotonic time.
+        quieted: the change of `Quiet` that is now logged.
+        known: the boots on the store, if nobody else may leave files beside it.
+        buried: dead boots whose jobs the turn has taken back.
+        expected: jobs and changes of schedules in hosts' own transactions.
+        made_good: the clock step, in seconds, that the turn has corrected.
+        parked: names logged as having no handler on a living boot, and when (monotonic).
         is_renewed: whether the store knows the boot that this runtime has become.
-        slots_are_pruned: whether nobody needs any of the slots that are left.
-        housekeep_after: when to remove the next batch of what ended long ago.
-        is_tallied: whether the turn has stored what was counted before it.
+        slots_are_pruned: whether no removable slots are left.
+        housekeep_after: seconds until the next batch is removed.
+        is_tallied: whether the turn has stored the counts.
     """
 
     lines: list[Said] = field(default_factory=list)

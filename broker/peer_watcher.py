@@ -1,6 +1,4 @@
-"""The other processes on a store: this broker looks at what they have done, and sends them hints when it has done
-something.
-"""
+"""Watches the commits of other processes on the store, and sends them hints about this one's."""
 
 from __future__ import annotations
 
@@ -17,29 +15,21 @@ from .outbox import Outbox
 from .state import PARKED_SECONDS, BrokerState
 
 POLL_SECONDS = 1.0
-"""How often a broker looks for other processes, also if it believes that it is alone: the hint of a new one may be
-lost.
-"""
+"""The polling interval for other processes, also without known peers: a new one's hint may be lost."""
 
 POLL = CheckDue(foreign=True, poll=True)
 
 CHANGES_SECONDS = 0.02
-"""Between two looks at who has come, and at what others have done to schedules and to our claims. Those who wait for a
-job's end are told at once; under load each turn of each neighbour brings a hint, and nothing else is that urgent."""
+"""Interval between reads of boots, schedules and lost claims: under load each turn of each peer brings a hint, and
+nothing but the answer to `join`, which is sent at once, is that urgent.
+"""
 
 AGAIN_SECONDS = 0.1
-"""How long after a look that failed the next one is made."""
+"""Retry interval after a failed look."""
 
 
 class PeerWatcher:
-    """A broker's knowledge of other processes between turns. The thread that takes the turn calls every method.
-
-    Args:
-        now: wall time.
-        tell: sends a message to an actor of this boot.
-        say: logs an event.
-        wake_the_ended: tells those who wait for jobs that have ended, or are gone.
-    """
+    """A broker's knowledge of other processes between turns. Only the thread that takes the turn calls it."""
 
     def __init__(
         self,
@@ -69,13 +59,12 @@ class PeerWatcher:
         self._parked_due = 0.0
 
     def note(self, look: CheckDue) -> None:
-        """Remember that a hint or a poll has come, until it is looked into."""
         self._others_committed = self._others_committed or look.foreign
         self._polled = self._polled or look.poll
 
     def look(self) -> bool:
-        """If a hint or a poll has come, look at what other processes have done; and now and then, whose jobs nobody
-        takes. True when a process has come or died: that takes a turn.
+        """After a hint or poll, read what other processes did; now and then, look for parked jobs. True when a process
+        has come or died, which takes a turn.
         """
         try:
             if self._others_committed:
@@ -90,7 +79,7 @@ class PeerWatcher:
         return self._state.membership_changed
 
     def poll(self) -> None:
-        """Poll for other processes, where there may be any. A turn was taken, so it is known which of them live."""
+        """Poll if there may be other processes. The turn just taken knows which of them live."""
         wanted = not self._state.presence.is_sole
         self._alarms.poll(POLL_SECONDS, POLL, wanted=wanted)
         if self._boot_of_last_turn != self._state.boot:
@@ -99,12 +88,12 @@ class PeerWatcher:
             self._parked_in(POLL_SECONDS)
 
     def hint(self, out: Outbox) -> None:
-        """Hint to the other processes that they should look, if a turn has changed anything that may concern them."""
+        """Send a hint if a turn has changed anything that may concern other processes."""
         if out.hint or _concerns_others(out):
             self._state.standing.hints.send([boot.hint for boot in self._state.others if boot.hint is not None])
 
     def _read_commits(self) -> None:
-        """Who died, what ended, and what else has changed."""
+        """Read dead boots, ended jobs and other changes."""
         if self._polled:
             self._keep_up()
             # One that can be seen again is no longer among those of which nobody knows.
@@ -125,7 +114,7 @@ class PeerWatcher:
             self._alarms.after("changes", wait, CheckDue(foreign=True))
 
     def _look_for_parked(self) -> None:
-        """Each minute, or with the next message: say whose jobs wait for a handler that nobody has."""
+        """Once a minute, with the next message: log names whose jobs no boot can handle."""
         state, monotonic = self._state, self._state.monotonic()
         if self._boot_of_last_turn != state.boot:
             # It is not known yet which other boots live.
@@ -142,9 +131,7 @@ class PeerWatcher:
         self._parked_due = self._state.monotonic() + seconds
 
     def _keep_up(self) -> None:
-        """Make anew what somebody has removed of this boot's files. Without its lock file the others take it for
-        dead.
-        """
+        """Recreate this boot's files if somebody removed them: without its lock file it counts as dead."""
         try:
             self._state.presence.keep(self._state.boot)
             self._unseen = False
@@ -159,7 +146,7 @@ class PeerWatcher:
             self._say("control.lost", reason=trouble)
 
     def _read_changes(self) -> None:
-        """Who came or went, which claims of ours count no longer, whether the scheduler has to look."""
+        """Read boots that came or went, lost claims, and changes for the scheduler."""
         others = self._state.others
         around = self._store.surroundings(self._state.boot)
         present = {boot.boot: boot for boot in around.boots if boot.boot != self._state.boot}

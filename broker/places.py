@@ -1,7 +1,7 @@
-"""Shares the places for running jobs out among the names, where all their lanes together are more than `workers_max`.
+"""Shares `workers_max` places among the names when their lanes are more than that.
 
-A name is asked for so many at a time that all that wait for a place get as many, and next time the one behind the last
-that was served is asked first. So no name has to wait for more than one round of the others, whatever they have queued.
+Names get equal numbers of claims per round, and the next round begins after the name served last. So no name waits for
+more than one round of the others, however much they have queued.
 """
 
 from __future__ import annotations
@@ -13,21 +13,18 @@ from ..stores.turn_ports import Want
 from .outbox import HandlerCapacity
 
 Claimer = Callable[[Sequence[Want]], Mapping[str, int]]
-"""Claims for some wants; how many claims each name has got."""
 
 
 def is_limited(capacities: Mapping[str, HandlerCapacity], most: int) -> bool:
-    """Whether there may be more lanes than places."""
     return sum(capacity.lanes for capacity in capacities.values()) > most
 
 
 def share_out(wants: Sequence[Want], places: int, claim: Claimer, *, names: Sequence[str], served: str) -> str:
-    """Have so many places be filled. Which name was served last, for the next time.
+    """Fill `places`. Return the name served last, for the next call.
 
     Args:
-        wants: as they would be without a limit.
-        names: all that have lanes, in an order that stays.
-        served: which one was served last.
+        wants: as without a limit.
+        names: all names with lanes, in a stable order.
     """
     pending = deque(_in_turn(wants, names, served))
     while pending and places > 0:
@@ -46,7 +43,7 @@ def share_out(wants: Sequence[Want], places: int, claim: Claimer, *, names: Sequ
 
 
 def _in_turn(wants: Sequence[Want], names: Sequence[str], served: str) -> list[Want]:
-    """The wants, those first whose names come after the one that was served last."""
+    """The wants, beginning after the name that was served last."""
     after = names.index(served) + 1 if served in names else 0
     turn = {name: (place - after) % len(names) for place, name in enumerate(names)}
     return sorted(wants, key=lambda want: turn[want.name])

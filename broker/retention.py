@@ -1,4 +1,4 @@
-"""Retention: what ended long ago is removed, and slots that nobody needs any more, a batch a turn."""
+"""Retention: removes jobs that ended long ago and slots that nobody needs, a batch a turn."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from .state import BrokerState
 from .turn_context import TurnContext
 
 SLOTS_SECONDS = 3600.0
-"""How often slots are looked through for those that nobody needs any more: they are kept for days."""
+"""Interval between prunings of slots, which are kept for days."""
 
 PRUNED_ROWS_MAX = 500
-"""Rows of one pruning turn."""
 
 
 class Retention:
-    """Sets an alarm for each next `Housekeep`. The first one of a new broker looks through the slots too."""
+    """Sets an alarm for each next `Housekeep`. A new broker's first one prunes the slots too."""
 
     def __init__(self, state: BrokerState, alarms: Alarms) -> None:
         self._state = state
@@ -25,7 +24,6 @@ class Retention:
         self._slots_due = 0.0
 
     def put_off(self) -> None:
-        """Do the next batch after a while."""
         self._wake_after(self._retention_step())
 
     def prune(self, context: TurnContext) -> None:
@@ -45,7 +43,6 @@ class Retention:
         context.out.housekeep_after = 0.0 if rows >= PRUNED_ROWS_MAX else self._retention_step()
 
     def take(self, out: Outbox) -> None:
-        """A turn that has removed a batch is committed: set the alarm for the next."""
         if out.slots_are_pruned:
             self._slots_due = self._state.monotonic() + SLOTS_SECONDS
         self._wake_after(out.housekeep_after or 0.0)

@@ -25,7 +25,7 @@ def declare(context: TurnContext, body: Declare) -> None:
 
 
 def refresh(context: TurnContext) -> None:
-    """Carry out what applications have written of schedules in their own transactions."""
+    """Apply what applications wrote about schedules in their own transactions."""
     for record, news in context.turn.schedules.refresh():
         if news == "removed":
             _say_removed(context, record, UNATTRIBUTED)
@@ -58,7 +58,6 @@ def _say_removed(context: TurnContext, record: ScheduleRecord, who: Attribution)
 
 
 def forget(context: TurnContext, body: Forget) -> None:
-    """Remove a durable schedule, on every runtime of the store."""
     record = stored(context, body.schedule_id)
     context.turn.schedules.forget(body.schedule_id)
     context.note({"k": "schedule.removed", "s": record.id}, body.who)
@@ -74,7 +73,7 @@ def retire(context: TurnContext, body: Retire) -> None:
 
 
 def pause(context: TurnContext, body: PauseSchedule) -> None:
-    """Let the slots of a schedule pass, or no longer. It is looked up at each slot, so no scheduler needs to know."""
+    """Pause or resume a schedule. Each slot looks this up, so no scheduler needs to know."""
     stored(context, body.schedule_id)
     record = context.turn.schedules.pause(body.schedule_id, paused=body.paused)
     assert record is not None
@@ -153,7 +152,7 @@ def _fire(context: TurnContext, schedule: ScheduleRecord, fire: Fire) -> bool:
 
 
 def _taken(context: TurnContext, schedule: ScheduleRecord, slot: Instant) -> None:
-    """Say of a slot that fired already, while the clock was ahead, that it is accounted for."""
+    """Account for a slot that had fired already, while the clock was ahead."""
     context.turn.note({"k": "taken", "s": schedule.id, "t": slot})
     context.say("slot.taken", schedule=schedule.id, slot=slot, job_name=schedule.name, job_id=_job_id(schedule, slot))
 
@@ -165,7 +164,7 @@ def _job_of(schedule: ScheduleRecord, slot: Instant, now: Instant) -> NewJob:
 
 
 def _job_id(schedule: ScheduleRecord, slot: Instant) -> str:
-    """The id of the job of a slot. It follows from the slot, so that the same slot can never make two jobs."""
+    """A job id derived from the slot, so that one slot can never make two jobs."""
     return f"{schedule.id}-{slot:.6f}".rstrip("0").rstrip(".")
 
 
@@ -185,7 +184,7 @@ def _hold_back(context: TurnContext, schedule: ScheduleRecord) -> tuple[str, str
 
 
 def _skip_if_passed(context: TurnContext, schedule: ScheduleRecord) -> None:
-    """A datetime that had passed when it was added will never be due: say so now, because nothing else ever will."""
+    """A datetime that had passed when it was added will never be due: log it now, because nothing else will."""
     if not schedule.when.startswith(ONCE):
         return
     instant = parse_at(schedule.when).instant
@@ -216,11 +215,6 @@ def _skip(context: TurnContext, schedule: ScheduleRecord, gone: SlotRange, *, by
 
 
 def stored(context: TurnContext, schedule_id: str) -> ScheduleRecord:
-    """A schedule of the store.
-
-    Raises:
-        UnknownSchedule: there is none.
-    """
     # An operator's turn has not done so yet, and people see what a commit has made of it.
     refresh(context)
     record = context.turn.schedules.one(schedule_id)

@@ -24,38 +24,33 @@ from .places import is_limited
 from .tallies import Tallies
 
 PARKED_SECONDS: Seconds = 60.0
-"""How often the store is asked which names have due jobs, and how often it is said again of a name."""
+"""Interval between searches for names without a handler, and between two logs of the same name."""
 
 PARKED_JOBS_MAX = 10_000
-"""So many jobs of a name are counted."""
+"""The most jobs counted per name."""
 
 PARKED_NAMES_MAX = 10_000
-"""So many names that have due jobs are read."""
-
 NAMES_KEPT_MAX = 100
-"""So many names are remembered from one look at the store to the next."""
+"""The most names remembered between two searches."""
 
 NAMES_TOLD_MAX = 10
-"""So many names have a line, and a reason in `health()`, each. If there are more, one line says how many."""
+"""The most names with a line and a `health()` reason of their own. If there are more, one line gives the number."""
 
 EXAMPLES_MAX = 5
-"""So many names that line gives as examples."""
+"""How many names that line gives as examples."""
 
 
 @dataclass(slots=True)
 class ParkedNames:
-    """The facts about such names.
-
-    Attributes:
-        said: when each was said last, by monotonic time.
-        count: how many there were at the last look at the store, of which `said` may have the first ones only.
+    """The names with due jobs and no handler. `said`: when each was last logged (monotonic); it may have only the first
+    of the `count` found at the last search.
     """
 
     said: dict[str, Seconds] = field(default_factory=dict)
     count: int = 0
 
     def is_any_news(self, monotonic: Seconds) -> bool:
-        """Whether one of the names was said a minute ago or longer."""
+        """Whether a name is due to be logged again."""
         return any(is_news(said, monotonic) for said in self.said.values())
 
     def look(
@@ -66,11 +61,7 @@ class ParkedNames:
         is_handled: Callable[[str], bool],
         meant: Callable[[str], str | None],
     ) -> Sequence[Mapping[str, Any]]:
-        """Judge by the store which names wait now. Returns the fields of the lines that are to say it.
-
-        Raises:
-            StoreUnavailable, StoreError: the store cannot be read.
-        """
+        """Search the store. Return the fields of the lines to log. Raises as `Store` does."""
         found = dict.fromkeys(name for name in store.due_names(now, PARKED_NAMES_MAX) if not is_handled(name))
         # A name whose jobs are all to run later was said when one of them was queued.
         rest = [name for name in islice(self.said, NAMES_KEPT_MAX) if name not in found and not is_handled(name)]
@@ -85,14 +76,14 @@ class ParkedNames:
 
 
 def is_news(said: Seconds | None, monotonic: Seconds) -> bool:
-    """Whether it is to be said of a name for which it was said last at a monotonic time; None if never."""
+    """Whether a name last logged at `said` may be logged again."""
     return said is None or monotonic - said >= PARKED_SECONDS
 
 
 def told(
     news: Sequence[str], count: int, jobs: Callable[[str], int], meant: Callable[[str], str | None]
 ) -> Iterator[dict[str, Any]]:
-    """The fields of the lines about some names, of so many that wait: a line for each name, or one for all."""
+    """The fields of lines about parked names: a line for each name, or one for all."""
     if news and count > NAMES_TOLD_MAX:
         yield {"names": count, "examples": news[:EXAMPLES_MAX]}
         return
@@ -101,7 +92,6 @@ def told(
 
 
 def waiting(store: Store, name: str, now: Instant) -> int:
-    """How many jobs of a name wait."""
     if store.table is None:
         return store.jobs.counts(name)[JobState.QUEUED]
     found = store.table.census((name,), PARKED_JOBS_MAX, now)[name]
@@ -109,13 +99,12 @@ def waiting(store: Store, name: str, now: Instant) -> int:
 
 
 class Renewal(NamedTuple):
-    """The row that a turn must store before anything else, because this runtime has become another boot.
+    """The row that a turn must store first, because this runtime has become another boot.
 
     Attributes:
-        record: by which the others will know it.
-        boot_was: which one it has been.
-        schedules: what the host has declared; the store may be an older one.
-        about: what the start of this boot says.
+        boot_was: the id of the previous boot.
+        schedules: the host's declarations; the store may be an older one.
+        about: the fields of `runtime.started`.
     """
 
     record: BootRecord
@@ -126,28 +115,21 @@ class Renewal(NamedTuple):
 
 @dataclass(slots=True, kw_only=True)
 class BrokerState:
-    """The broker's memory between turns. A new broker learns all of it again from the store and the living
-    actors.
+    """The broker's memory between turns. A new broker learns all of it again from the store and the actors.
 
     Attributes:
-        standing: who this runtime is on its store.
         has_handler: whether this boot's host has added a handler for a name, whose actor may still be starting.
-        capacities: by job name, of HandlerActors that have said `Capacity`.
-        served: the name that has got the last of the places for running jobs, where they are limited.
-        stored_names: the names that the boot's row has.
-        sync_id: the number of the last `Resync` that living HandlerActors were sent.
-        unreconciled: those whose claims have not been compared with the store since, with the incarnation asked.
-        monotonic: the time that only passes, in seconds.
-        others: the other living boots.
-        next_due: by job name, from when on it pays to look for a job to claim, where that is known; never too late.
-        version: the store's, for which that holds.
-        expiry: no queued job expires before then, as far as is known.
-        untraced: boots of which nothing tells whether they live, and since when by `monotonic`.
-        membership_changed: whether somebody has come or died, so that the next turn must look who lives.
-        parked: names of jobs for which no living boot has a handler.
-        quiet: whether somebody has it claim nothing.
-        hidden: sentences about other boots whose lock files may not be opened here.
-        boot: which boot this runtime is.
+        capacities: by job name, as reported by HandlerActors.
+        served: the name that got the last of the limited places.
+        stored_names: the names in the boot's row.
+        sync_id: the number of the last `Resync` sent to HandlerActors.
+        unreconciled: actors whose claims have not been compared with the store since, with their incarnation.
+        next_due: by job name, from when on it pays to look for a job, where known; never too late.
+        version: the store's version for which `next_due` holds.
+        expiry: no queued job expires before then, as far as known.
+        untraced: boots that have lost their lock files, and since when (monotonic).
+        membership_changed: whether the next turn must look which boots live.
+        hidden: reasons why other boots' lock files cannot be opened here.
     """
 
     standing: BootRegistration
@@ -177,11 +159,10 @@ class BrokerState:
 
     @property
     def presence(self) -> Presence:
-        """Who lives."""
         return self.standing.presence
 
     def renew(self, standing: BootRegistration) -> None:
-        """Go on as another boot, which has claimed nothing and knows no others."""
+        """Go on as another boot, which has no claims and knows no peers."""
         self.standing, self.boot = standing, standing.boot
         self.stored_names = None
         self.others = []
@@ -191,31 +172,28 @@ class BrokerState:
         self.forget_next_due()
 
     def free_names(self) -> list[str]:
-        """The job names that have a free lane here."""
         if self.draining or self.quiet.is_on or (self.limits.workers_max < WHOLE_MAX and not self._has_place()):
             return []
         return [name for name, capacity in self.capacities.items() if len(capacity.held) < capacity.lanes]
 
     def _has_place(self) -> bool:
-        """Whether one more job may run, of whichever name."""
         most, capacities = self.limits.workers_max, self.capacities
         return not is_limited(capacities, most) or sum(len(one.held) for one in capacities.values()) < most
 
     def is_handled(self, name: str, others: Iterable[BootRecord]) -> bool:
-        """Whether this boot, or one of the others, has a handler for the name."""
         return self.has_handler(name) or any(name in boot.names for boot in others)
 
     def meant(self, name: str, others: Iterable[BootRecord]) -> str | None:
-        """Which name that this boot, or one of the others, has lanes for is like one that nobody handles."""
+        """A similar name for which a living boot has lanes, as a hint at a typing error."""
         handled = {*self.capacities, *(known for boot in others for known in boot.names)}
         return next(iter(alike(name, handled)), None)
 
     def forget_next_due(self) -> None:
-        """Forget from when on each name has due jobs, so that the next turn looks for all of them."""
+        """Have the next turn look for due jobs of all names."""
         self.next_due = {}
 
     def take(self, out: Outbox) -> None:
-        """A turn is committed: what it has changed of all this holds from now on."""
+        """Apply a committed turn."""
         for name, capacity in out.capacities.items():
             if capacity is None:
                 self.capacities.pop(name, None)
@@ -253,23 +231,19 @@ class BrokerState:
 
 @dataclass(slots=True)
 class CarriedOver:
-    """The part that outlives a broker.
+    """The state that outlives a broker.
 
     Attributes:
-        expected: jobs, and changes of schedules, in hosts' own transactions, which are looked for until they appear; by
+        expected: jobs and changes of schedules in hosts' own transactions, polled for until they appear, by
             `WatchExternalCommit.key`.
-        logged: the last turn of this boot that the log was told of.
-        boot_no: its number among those of its store; 0 where that is unknown, or boots have none.
-        jumped: by how many seconds wall time was stepped since a turn made good for it. The clock's thread adds, a turn
-            takes.
+        logged: the last logged turn of this boot.
+        boot_no: the boot's number on its store; 0 if unknown, or if boots have none.
+        jumped: the clock steps, in seconds, that no turn has corrected. The clock's thread adds.
         draining: whether the runtime is stopping, so that no broker claims anything more.
-        gives_up_at: from then on, by the time that only passes, a stop waits no longer for a store that cannot be
-            written.
-        has_given_up: whether such a store was given up, so that no turn is tried any more.
-        parked, hidden: as in `BrokerState`; who is asked for the runtime's health reads them too.
-        quiet: whether somebody has the boot claim nothing.
-        renewal: given while this runtime is a boot that the store does not know yet.
-        tallies: what has become of jobs, as far as that is counted and not stored.
+        gives_up_at: monotonic time at which a stop ceases to wait for an unwritable store.
+        has_given_up: whether the store was given up, so that no turn is tried any more.
+        parked, hidden: as in `BrokerState`; `health()` reads them too.
+        renewal: set while the store does not know this runtime's boot yet.
     """
 
     expected: dict[tuple[bool, str], WatchExternalCommit] = field(default_factory=dict)
@@ -287,17 +261,15 @@ class CarriedOver:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def gives_up(self, now: Seconds) -> bool:
-        """Whether a store that cannot be written is given up, now that it has been waited for until now."""
         self.has_given_up = now >= self.gives_up_at
         return self.has_given_up
 
     def jump(self, delta: Seconds) -> None:
-        """The clock was stepped."""
         with self._lock:
             self.jumped += delta
 
     def take(self, out: Outbox, boot: str) -> None:
-        """A turn of a boot is committed, and logged."""
+        """Apply a turn that is committed and logged."""
         for turn in (*out.unlogged, *([out.did] if out.did is not None else ())):
             if turn.boot == boot:
                 self.logged, self.boot_no = turn.turn, turn.boot_no

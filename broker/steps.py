@@ -13,10 +13,7 @@ from .turn_context import TurnContext
 
 
 def keep_step(context: TurnContext, body: KeepStep) -> str:
-    """Keep what a step's function has returned. The same message twice keeps it once; what is kept stays.
-
-    Returns:
-        The JSON text that is kept under the step's name.
+    """Keep what a step's function has returned; return the kept JSON text. A repeated message keeps the first result.
 
     Raises:
         StaleClaim: the claim no longer holds the job.
@@ -38,13 +35,7 @@ def keep_step(context: TurnContext, body: KeepStep) -> str:
 
 
 def stale_step(claimed: JobRecord, now: JobRecord | None, says: str) -> LamplighterError:
-    """The error of a step whose attempt no longer holds its job.
-
-    Args:
-        claimed: the job as the attempt has got it.
-        now: as it is stored.
-        says: what becomes of the step.
-    """
+    """The error of a step whose attempt no longer holds its job. `says`: what happens to the step."""
     if now is None:
         return unknown_job(claimed.id)
     return StaleClaim(

@@ -1,4 +1,4 @@
-"""Counts what becomes of jobs, and has turns that come anyway store the sums now and then."""
+"""Counts the moves of jobs. Turns that happen anyway store the sums at intervals."""
 
 from __future__ import annotations
 
@@ -14,25 +14,16 @@ from ..stores.turn_ports import Turn
 from .outbox import Outbox
 
 QUICK_SECONDS_MAX = 0.005
-"""A turn that took longer was not quick: a hand-over between threads would be 1 % of it."""
+"""A turn up to this long is quick: a hand-over between threads is at least 1 % of it."""
 
 
 class TurnTime(NamedTuple):
-    """How long a turn took, and for how long of that it could not write yet."""
-
     seconds: Seconds
     waited: Seconds
 
 
 class TurnTimes:
-    """The thread that takes a turn notes it here. Any thread looks, also while a turn hangs.
-
-    Args:
-        monotonic: the time that only passes, in seconds.
-
-    Attributes:
-        last: of the last turn that was stored.
-    """
+    """Durations of turns, noted by the thread that takes them. Any thread may read, even while a turn hangs."""
 
     def __init__(self, monotonic: Callable[[], Seconds]) -> None:
         self._monotonic = monotonic
@@ -41,31 +32,25 @@ class TurnTimes:
         self.last: TurnTime | None = None
 
     def begin(self) -> None:
-        """A turn begins, and waits until it can write."""
         self._writes_from = None
         self._began = self._monotonic()
 
     def can_write(self) -> None:
-        """It has what it waited for: SQLite's write lock."""
+        """The turn holds SQLite's write lock now."""
         self._writes_from = self._monotonic()
 
     def end(self, *, is_stored: bool) -> None:
-        """It has ended. One that was not stored says nothing of how long turns take."""
+        """A turn that was not stored is not counted as `last`."""
         began, writes_from, self._began = self._began, self._writes_from, None
         if is_stored and began is not None and writes_from is not None:
             self.last = TurnTime(self._monotonic() - began, writes_from - began)
 
     @property
     def are_quick(self) -> bool:
-        """Whether they are by the last one, so that a hand-over between threads is a good part of one."""
+        """Judged by the last turn: whether a hand-over between threads is a good part of one."""
         return self.last is not None and self.last.seconds < QUICK_SECONDS_MAX
 
     def view(self, trouble: str | None) -> TurnView:
-        """The times as known now.
-
-        Args:
-            trouble: why the store cannot be written, if it cannot.
-        """
         began, last = self._began, self.last
         return TurnView(
             took_seconds=None if last is None else last.seconds,
@@ -77,23 +62,19 @@ class TurnTimes:
 
 
 FLUSH_SECONDS = 10.0
-"""A process that is killed takes what it has counted since the last time along: statistics, and never a job."""
+"""A killed process loses the counts since the last flush: statistics, never a job."""
 
 NAMES_MAX = 500
-"""So many names are counted apart; jobs of further ones together."""
+"""The most names counted separately; jobs of others share one count."""
 
 COUNTED = {f"job.{kind}": kind for kind in MOVED} | {"job.doomed": "dead"}
-"""By the events of moves that are counted, their kinds."""
 
 TURNS, LOCKS = (OTHERS, TURN), (OTHERS, LOCK)
 
 Key = tuple[str, str]
-"""The name, the kind."""
 
 
 class _Sum:
-    """The counts of one kind."""
-
     __slots__ = ("buckets", "n", "seconds")
 
     def __init__(self) -> None:
@@ -102,7 +83,6 @@ class _Sum:
         self.buckets: list[int] | None = None
 
     def add(self, seconds: Seconds) -> None:
-        """One more, which took so long."""
         self.n += 1
         self.seconds += seconds
         if self.buckets is None:
@@ -114,10 +94,7 @@ Sums = defaultdict[Key, _Sum]
 
 
 class Tallies:
-    """The counts of a runtime that are not stored yet. This outlives a broker.
-
-    Each turn comes by here, so it builds no text and no key that another one has built.
-    """
+    """The counts of a runtime that are not stored yet. They outlive a broker. Texts and keys are cached for speed."""
 
     def __init__(self) -> None:
         self._minutes: dict[Instant, Sums] = {}
@@ -126,22 +103,19 @@ class Tallies:
         self._since: Seconds | None = None
 
     def is_due(self, monotonic: Seconds) -> bool:
-        """Whether it is time to store what was counted."""
         return self._since is not None and monotonic - self._since >= FLUSH_SECONDS
 
     def store(self, turn: Turn, out: Outbox) -> None:
-        """Add the sums to those of the store."""
         if turn.tallies is not None and any(self._minutes.values()):
             turn.tallies.add(self.tallies())
             out.is_tallied = True
 
     def take(self, out: Outbox, now: Instant, monotonic: Seconds, took: TurnTime | None = None) -> bool:
-        """A turn is committed: count its moves. Whether they are the first since sums were stored.
+        """Count the moves of a committed turn. Return whether they are the first since sums were stored.
 
         Args:
-            now: the instant of the turn.
-            took: how long it took, if that is to be counted. A turn without changes is not: one that only stores sums
-                would be followed by another.
+            took: the turn's duration, if it counts. A turn without changes does not: one that only stores sums would
+                cause another.
         """
         if out.is_tallied:
             self._minutes.clear()
@@ -182,7 +156,6 @@ class Tallies:
             sums[name, ran].add(max(0.0, now - job.claimed_at))
 
     def tallies(self) -> Sequence[Tally]:
-        """All that was counted, for each span."""
         found: dict[tuple[int, int, str, str], Tally] = {}
         for minute, sums in self._minutes.items():
             for (name, kind), one in sums.items():

@@ -1,7 +1,6 @@
-"""The context of a message in its turn: what it may change in the store, and what it sends after the commit.
+"""The context of a message in its turn: access to the store, and effects for after the commit.
 
-Nothing here happens before the commit: lines, replies and messages are collected in the `Outbox`, in order, and are
-dropped with it when the turn is rolled back.
+Lines, replies and messages are collected in the `Outbox` in order, and are dropped when the turn is rolled back.
 """
 
 from __future__ import annotations
@@ -31,17 +30,15 @@ from .outbox import HandlerCapacity, Outbox
 from .state import NAMES_TOLD_MAX, BrokerState, is_news, told
 
 PASSED_ON = object()
-"""Returned for a message that another actor answers, to which it was passed on."""
+"""The result for a message that was passed on to another actor, which answers it."""
 
 EVENT = attrgetter("event")
 
 SURE_OUTCOMES = (OutcomeKind.SUCCEEDED, OutcomeKind.SNOOZED, OutcomeKind.CANCELLED)
-"""They are judged without chance: there is no back-off."""
+"""Outcomes without a random back-off."""
 
 
 class TurnContext(NamedTuple):
-    """A message in its turn."""
-
     state: BrokerState
     turn: Turn
     out: Outbox
@@ -49,7 +46,7 @@ class TurnContext(NamedTuple):
 
     @property
     def capacities(self) -> Mapping[str, HandlerCapacity]:
-        """The capacity of HandlerActors, by job name, with the news of this turn."""
+        """By job name, including this turn's reports."""
         if not self.out.capacities:
             return self.state.capacities
         said = {**self.state.capacities, **self.out.capacities}
@@ -57,38 +54,33 @@ class TurnContext(NamedTuple):
 
     @property
     def draining(self) -> bool:
-        """Whether nothing more is to be claimed."""
         return self.state.draining or self.out.drains
 
     @property
     def others(self) -> Sequence[BootRecord]:
-        """The other living boots."""
         return self.state.others if self.out.membership is None else self.out.membership.others
 
     def names(self) -> list[str]:
-        """The job names that have lanes here, which take more."""
+        """The job names with lanes here."""
         return [] if self.draining else [name for name, capacity in self.capacities.items() if capacity.lanes > 0]
 
     def is_handled(self, name: str) -> bool:
-        """Whether any living boot has a handler for the name."""
         return self.state.is_handled(name, self.others)
 
     def forget_next_due(self) -> None:
-        """Look for jobs of every name: what was known of when they are due holds no longer."""
+        """Have every name searched for due jobs."""
         self.out.next_due = {}
 
     def say(self, event: str, *, corr: str | None = None, **fields: Any) -> None:
-        """Log after the commit, after the transitions so far."""
         self.collect()
         self.out.lines.append(Said(event, self.speaker if corr is None else self.speaker.about(corr), (fields,)))
 
     def tell(self, to: str, body: Any) -> None:
-        """Send after the commit."""
         self.out.tells.append((to, body, self.speaker))
 
     @contextlib.contextmanager
     def on_behalf(self, who: Attribution) -> Iterator[None]:
-        """Whatever jobs are moved while this lasts, they are on somebody's behalf."""
+        """Attribute all moves of jobs within this context to somebody."""
         first = len(self.turn.transitions)
         yield
         if who is not UNATTRIBUTED:
@@ -99,20 +91,16 @@ class TurnContext(NamedTuple):
         moves[first:last] = [moved._replace(who=who) for moved in moves[first:last]]
 
     def add_to_move(self, **fields: Any) -> None:
-        """Have the line and the ledger say more of the last move of a job."""
+        """Add fields to the line and the ledger entry of the last move."""
         moves = self.turn.transitions
         moves[-1] = moves[-1]._replace(fields={**moves[-1].fields, **fields})
 
     def note(self, move: Move, who: Attribution) -> None:
-        """Have the ledger tell what this turn does besides moving jobs, and on whose behalf."""
+        """Add something other than a move of a job to the ledger."""
         self.turn.note({**move, **who.told})
 
     def collect(self, most: int | None = None, who: Attribution = UNATTRIBUTED) -> None:
-        """Put the transitions since the last call, or so many of them, into the order of what is said.
-
-        Args:
-            who: on whose behalf they are, if that is not known of them yet.
-        """
+        """Put the transitions since the last call, at most `most`, into the order of the log."""
         first = len(self.out.transitions)
         if first == len(self.turn.transitions):
             return
@@ -129,7 +117,7 @@ class TurnContext(NamedTuple):
         self.out.transitions += new
 
     def _say_parents(self, job: JobRecord, ids: Sequence[str]) -> None:
-        """Say for which others a job waits that was born."""
+        """Log the parents of a newborn job."""
         about = {"corr": job.corr, "job_id": job.id, "job_name": job.name}
         for first in range(0, len(ids), NAMED_PARENTS_MAX):
             named = ids[first : first + NAMED_PARENTS_MAX]
@@ -149,13 +137,11 @@ class TurnContext(NamedTuple):
         return job
 
     def unhandled(self, jobs: Iterable[NewJob]) -> set[str]:
-        """The names of jobs for which no living boot has a handler."""
         return {name for name in {job.name for job in jobs} if not self.is_handled(name)}
 
     def say_stored(
         self, asked: Sequence[NewJob], stored: Sequence[tuple[JobRecord, bool]], unhandled: Collection[str]
     ) -> Sequence[JobRecord]:
-        """Say of jobs that were queued which were there already, and which wait for a handler. Those that do."""
         parked: list[JobRecord] = []
         for job, (record, fresh) in zip(asked, stored, strict=True):
             if not fresh:
@@ -168,7 +154,7 @@ class TurnContext(NamedTuple):
         return parked
 
     def say_parked(self, parked: Sequence[JobRecord]) -> None:
-        """Warn that jobs wait for a handler: not of each of them, but now and then of a name."""
+        """Warn that jobs wait for a handler: at intervals for each name, not for each job."""
         known = {**self.state.parked.said, **self.out.parked}
         if not parked or len(known) > NAMES_TOLD_MAX:
             # The next look at the store finds so many names.
@@ -183,13 +169,13 @@ class TurnContext(NamedTuple):
     def settle(
         self, job: JobRecord, outcome: Outcome, policy: Policy, who: Attribution = UNATTRIBUTED
     ) -> JobRecord | None:
-        """The one road: judge how a claim ended, and record it if the claim still counts. None if it does not."""
+        """The only way to end a claim: judge the outcome, and record it. None if the claim no longer counts."""
         return self.settle_all([(job, outcome, policy)], who)[0]
 
     def settle_all(
         self, ended: Sequence[tuple[JobRecord, Outcome, Policy]], who: Attribution = UNATTRIBUTED
     ) -> list[JobRecord | None]:
-        """`settle` each, in order. The jobs that follow a job are queued with its end as done, and with no other."""
+        """`settle` each, in order. Follow-ups are queued only with an end as done."""
         now, settled = self.turn.now, list[JobRecord | None]()
         counted = [job.id for job, outcome, _ in ended if outcome.kind is OutcomeKind.INTERRUPTED and job.interruptions]
         since = now - INTERRUPTION_WINDOW_SECONDS
@@ -212,11 +198,7 @@ class TurnContext(NamedTuple):
         return settled + self.turn.jobs.settle_all(ends)
 
     def follow_up(self, ended: JobRecord, then: Sequence[NewJob], who: Attribution) -> None:
-        """Queue what is to follow a job whose end as done is this turn's last move.
-
-        Args:
-            ended: the job as it was before that.
-        """
+        """Queue the follow-ups of `ended`, whose end as done is this turn's last move."""
         if not then:
             return
         moves = self.turn.transitions
@@ -231,7 +213,7 @@ class TurnContext(NamedTuple):
     def interrupt(self, jobs: Iterable[JobRecord], reason: str) -> None:
         """End claims that nobody can be blamed for.
 
-        A `Run` of theirs may have reached an incarnation that nobody has counted with; what that has started must stop.
+        Their `Run` may have reached an unknown incarnation, whose lanes must stop.
         """
         ended = [(job, Outcome(kind=OutcomeKind.INTERRUPTED, reason=reason), Policy()) for job in jobs]
         self.settle_all(ended)
@@ -239,12 +221,11 @@ class TurnContext(NamedTuple):
             self.tell(f"handler:{job.name}", Revoke(key=job.key, reason=reason))
 
     def say_fenced(self, job: JobRecord, claim_no: int, outcome: str) -> None:
-        """Log that an attempt which had lost its claim tried to end the job."""
+        """Log that an attempt without a claim tried to end the job."""
         line = {**names_job(job), "claim_no": claim_no, "outcome": outcome}
         self.out.fenced.append(job.name)
         self.say("job.fenced", corr=job.corr, **line, claim_no_now=job.claim_no, state=job.state, why=job.reason)
 
 
 def is_current(job: JobRecord, key: ClaimKey) -> bool:
-    """Whether a claim still holds its job."""
     return job.state == JobState.RUNNING and job.key == key

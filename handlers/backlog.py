@@ -1,4 +1,4 @@
-"""The claims of one HandlerActor that have no lane yet. The thread that handles its mail adds; lanes that end take."""
+"""The claims of one HandlerActor that have no lane yet. The thread that handles its mail adds; ending lanes take."""
 
 from __future__ import annotations
 
@@ -12,17 +12,13 @@ from .lane import Lane
 
 
 class Waiting(NamedTuple):
-    """A claim, and since when by monotonic time it waits."""
-
     claim: Claim
     since: Seconds
 
 
 class Backlog:
-    """Claims that have no lane yet, in order. No two threads take the same claim. Once closed, lanes take none.
-
-    Attributes:
-        waiting: the claims, to be looked at by any thread, and changed only here.
+    """Claims without a lane, in order. No two threads take the same claim. Once closed, lanes take none.
+    Any thread may look at `waiting`; only this class changes it.
     """
 
     def __init__(self) -> None:
@@ -31,22 +27,19 @@ class Backlog:
         self.closed = False
 
     def add(self, claims: Sequence[Claim], now: Seconds) -> None:
-        """Add claims at the end."""
         with self._lock:
             self.waiting.extend(Waiting(claim, now) for claim in claims)
 
     def put_first(self, claim: Claim, now: Seconds) -> None:
-        """Add a claim at the front."""
         with self._lock:
             self.waiting.appendleft(Waiting(claim, now))
 
     def take(self) -> Claim | None:
-        """Remove and return the first claim; None when none waits."""
         with self._lock:
             return self.waiting.popleft().claim if self.waiting else None
 
     def serve(self, open_lane: Callable[[Claim], Lane | None]) -> Lane | None:
-        """Open a lane for the first claim. Only then is the claim removed: at every moment it is here or on a lane."""
+        """Open a lane for the first claim, and only then remove it: at every moment it is here or on a lane."""
         with self._lock:
             lane = open_lane(self.waiting[0].claim) if self.waiting and not self.closed else None
             if lane is not None:
@@ -54,7 +47,6 @@ class Backlog:
             return lane
 
     def remove(self, goes: Callable[[Waiting], bool]) -> list[Claim]:
-        """Remove and return the claims for which `goes` is true."""
         with self._lock:
             gone = [waiting.claim for waiting in self.waiting if goes(waiting)]
             if gone:
@@ -62,15 +54,12 @@ class Backlog:
             return gone
 
     def clear(self) -> list[Claim]:
-        """Remove and return all."""
         return self.remove(lambda _: True)
 
     def keys(self) -> list[ClaimKey]:
-        """The keys of these claims."""
         with self._lock:
             return [waiting.claim.key for waiting in self.waiting]
 
     def close(self) -> None:
-        """Let no lane be opened from now on."""
         with self._lock:
             self.closed = True

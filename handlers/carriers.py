@@ -92,12 +92,10 @@ class Carrier:
 
 
 Failed = Callable[[Carrier, Exception], None]
-"""Is told of a carrier that has raised while jobs were queued."""
+"""Called with a carrier that has raised while jobs were queued."""
 
 
 class Carriers:
-    """The carriers of a runtime, in their order."""
-
     def __init__(self, carriers: Sequence[Carrier]) -> None:
         self._carriers = carriers
 
@@ -106,7 +104,6 @@ class Carriers:
 
     @property
     def are_around_loops(self) -> bool:
-        """Whether one of them has something to do there."""
         return any(type(carrier).around_loop is not Carrier.around_loop for carrier in self._carriers)
 
     def __iter__(self) -> Iterator[Carrier]:
@@ -114,10 +111,8 @@ class Carriers:
 
     @contextmanager
     def queueing(self, jobs: tuple[NewJob, ...], failed: Failed) -> Iterator[tuple[NewJob, ...]]:
-        """Around the call that stores some jobs: gives them with what they carry.
-
-        Args:
-            failed: is told of a carrier that raises, or whose part is not JSON-serializable, or too long.
+        """Around the call that stores jobs: yields them with their carried headers. `failed` is called with a carrier
+        that raises, or whose part is not JSON-serializable or too long.
         """
         queued: list[Job[Any]] = [Job(born(job, 0, rev=UNCOUNTED)) for job in jobs]
         with ExitStack() as entered:
@@ -128,7 +123,6 @@ class Carriers:
                 yield given
 
     def _injected(self, failed: Failed) -> str | None:
-        """The headers of a job that is queued now, as JSON text."""
         carried: dict[str, str] = {}
         for carrier in self._carriers:
             try:
@@ -143,7 +137,6 @@ class Carriers:
         return json.dumps(carried) if carried else None
 
     def around(self, job: Job[Any]) -> ExitStack:
-        """All of them, entered in their order."""
         with ExitStack() as entered:
             for carrier in self._carriers:
                 entered.enter_context(carrier.around(job))
@@ -151,15 +144,10 @@ class Carriers:
 
     @property
     def in_children(self) -> list[str]:
-        """The functions that children put around their jobs."""
         return [carrier.in_child for carrier in self._carriers if carrier.in_child is not None]
 
     def around_child(self, job: Job[Any], run: Callable[[JobRecord], Outcome]) -> Outcome:
-        """Run a job in a child, with all of them around it.
-
-        Args:
-            run: has the child run the job, as it is there.
-        """
+        """Run a job in a child, within all carriers. `run` has the child run it."""
         if not self:
             return run(job.record)
         try:
@@ -179,7 +167,7 @@ NO_CARRIERS = Carriers(())
 
 
 class _AroundQueue:
-    """The context of one carrier around a call that queues. Its errors cost the call nothing."""
+    """One carrier's context around a call that queues. Its errors cost the call nothing."""
 
     def __init__(self, carrier: Carrier, jobs: Sequence[Job[Any]], failed: Failed) -> None:
         self._carrier = carrier
@@ -209,11 +197,6 @@ class _AroundQueue:
 
 
 def check_carriers(carriers: Any) -> Carriers:
-    """The carriers that an application has given.
-
-    Raises:
-        UsageError: they are none.
-    """
     if not isinstance(carriers, Sequence) or not all(isinstance(carrier, Carrier) for carrier in carriers):
         raise UsageError(f"expected carriers to be a list of Carrier objects, got: {shown(carriers)}")
     return Carriers(tuple(carriers))

@@ -1,8 +1,8 @@
 """The child's side of a handler with `isolation="process"`.
 
-The main thread waits for jobs, and runs them; another listens, so that a signal is seen while a job runs, and ends the
-process at once when the parent is gone. It is gone too when its end of a socket is reset, or lives on in what the
-parent has forked: Linux then kills the child, elsewhere the child looks now and then.
+The main thread waits for jobs and runs them. Another thread listens, so that a signal is seen while a job runs, and
+ends the process when the parent is gone. A reset socket counts as that; if a fork of the parent keeps the socket open,
+Linux kills the child, and elsewhere the child polls for its parent.
 """
 
 from __future__ import annotations
@@ -44,25 +44,25 @@ from .steps import reader, refuse_on_loop
 
 PARENT_OPTIONS = ("after", "after_ended")
 OWN_OPTIONS = tuple(name for name in SPEC_OPTIONS if name not in PARENT_OPTIONS)
-"""The options of a job that go to the parent as they are; the two others name jobs, which only this process has."""
+"""Options of a job that the parent gets unchanged; the other two refer to jobs, which only this process has."""
 
 UNCHECKED = Limits(parents_max=WHOLE_MAX, links_max=WHOLE_MAX)
 """The parent has the runtime's limits, and checks what a job asks for."""
 
 PR_SET_PDEATHSIG = 1
-"""Linux: with which signal a process dies when the thread that started it has ended."""
+"""Linux: the signal that a process gets when the thread that started it has ended."""
 
 LOOK_SECONDS = 1.0
-"""Between two looks for the parent, where the system does not end its children."""
+"""Polling interval for the parent, where the system does not end its children."""
 
 IS_CHILD = threading.Event()
-"""Is set in a process that runs jobs here, and in none that has only imported this."""
+"""Set in a process that runs jobs here, and not in one that has only imported this module."""
 
 Say = Callable[[dict[str, Any]], None]
 
 
 class Parent:
-    """The sockets to the parent: one for jobs and all that is said of them, one for what comes while a job runs."""
+    """The sockets to the parent: one for jobs and the child's messages, one for messages while a job runs."""
 
     def __init__(self, pid: int, orders: int, words: int) -> None:
         self._pid = pid
@@ -84,11 +84,11 @@ class Parent:
         self._lock = threading.Lock()
 
     def orders(self) -> Iterator[bytes]:
-        """Read the part that the jobs share, and then each job, until the parent closes the socket."""
+        """Yield the part that the jobs share, and then each job, until the parent closes the socket."""
         return iter(self._orders.makefile("rb"))
 
     def begin(self, claim: ClaimKey) -> None:
-        """The claim is the one that runs now. Its signal may have come before it."""
+        """Make the claim the running one. Its signal may have arrived before it."""
         self._claim = claim
         self.woken.clear()
         if self.is_stopping or claim in self._signals:
@@ -102,22 +102,20 @@ class Parent:
             self._send(encode_own((claim, os.getpid(), outcome)))
 
     def reason(self, claim: ClaimKey) -> str | None:
-        """Why a claim is to end, if it is."""
+        """Why a claim is to end, if a signal has come for it."""
         return self._signals.get(claim)
 
     def say(self, claim: ClaimKey, message: dict[str, Any]) -> None:
-        """Send the parent something about a claim. A process that a job has forked may still send when the job has
-        ended.
-        """
+        """Send a message about a claim. A fork of a job may still send after the job's end."""
         with self._lock:
             self._send(json.dumps({**message, "claim": claim}))
 
     def ask(self, claim: ClaimKey, message: dict[str, Any]) -> dict[str, Any]:
-        """Send the parent something, and wait for its answer.
+        """Send a message and wait for its answer.
 
         Raises:
             NotStarted: this is a forked child, which no answer would reach.
-            UsageError: the claim has ended, and the parent hears of it no more: a thread that it has left asks.
+            UsageError: the claim has ended, so that the parent no longer listens: a thread that it has left asks.
         """
         if os.getpid() != self._own_pid:
             raise NotStarted(
@@ -132,7 +130,7 @@ class Parent:
             return self._replies.get()
 
     def listen(self) -> None:
-        """Sort what comes in, until the parent has ended; this process ends with it, whatever it does."""
+        """Dispatch incoming messages until the parent has ended, and end this process with it."""
         try:
             rest = b""
             while os.getppid() == self._pid:
@@ -166,7 +164,7 @@ class Parent:
 
 
 def die_with_parent() -> bool:
-    """Have the system end this process when the thread that started it has ended. Whether it will."""
+    """Have the system end this process with the thread that started it. Return whether it will."""
     try:
         return bool(ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL) == 0)
     except (OSError, AttributeError):
@@ -174,10 +172,10 @@ def die_with_parent() -> bool:
 
 
 def leave_stops_to_parent() -> None:
-    """The parent drains at a stop, and ends this process then, so a signal that reaches both must not end the job.
+    """Ignore stop signals: the parent drains at a stop and then ends this process.
 
-    The handler is a Python function: an application may replace it, and a program that a job starts has the default
-    again. So has a process that a job forks, which `multiprocessing` ends by SIGTERM.
+    The handler is a Python function, so that an application may replace it, programs that a job starts get the default
+    again, and so does a forked process, which `multiprocessing` ends by SIGTERM.
     """
 
     def ignore(number: int, frame: object) -> None:
@@ -193,7 +191,7 @@ def leave_stops_to_parent() -> None:
 
 
 class RemoteJobContext:
-    """The calls that a Job in a child borrows: every call goes to the parent."""
+    """The context of a Job in a child: each call goes to the parent."""
 
     def __init__(self, parent: Parent, claim: ClaimKey, deadline: Instant | None, policy: Policy) -> None:
         self._parent = parent
@@ -222,7 +220,7 @@ class RemoteJobContext:
         return not self._parent.woken.wait(check_seconds(seconds, "seconds"))
 
     def begin(self) -> None:
-        """All is imported, and the function is about to be called: its timeout begins."""
+        """Everything is imported and the function is about to be called: its timeout begins."""
         self._deadline = self._ask({"begins": True})["deadline"]
 
     def report(self, progress: str) -> None:
@@ -261,7 +259,7 @@ class RemoteJobContext:
 
 
 class RemoteSteps:
-    """The steps of a job in a child: which are kept, the parent knows. Their functions are called here."""
+    """The steps of a job in a child: the parent keeps them; their functions are called here."""
 
     def __init__(self, ask: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
         self._ask = ask
@@ -301,7 +299,6 @@ class RemoteLog:
         self._bound = bound or {}
 
     def bind(self, **fields: Any) -> RemoteLog:
-        """The same logger with more fields."""
         return RemoteLog(self._say, {**self._bound, **fields})
 
     def __getattr__(self, level: str) -> Callable[..., None]:
@@ -355,7 +352,7 @@ def _call(run: Execution, borrowed: RemoteJobContext, about: Mapping[str, Any], 
 
 
 class _InChild(Carrier):
-    """The context that a carrier of the runtime has a child put around its jobs."""
+    """A runtime carrier's context around jobs in a child."""
 
     def __init__(self, place: str) -> None:
         self._place = place
@@ -368,7 +365,6 @@ class _InChild(Carrier):
 
 @functools.cache
 def _function(module: str, qualname: str) -> tuple[Any, Any]:
-    """A handler's function, and the payload type of its annotation."""
     fn: Any = importlib.import_module(module)
     for part in qualname.split("."):
         fn = getattr(fn, part)
@@ -377,14 +373,12 @@ def _function(module: str, qualname: str) -> tuple[Any, Any]:
 
 
 def _order(name: Any, data: Any, options: Mapping[str, Any]) -> list[Any]:
-    """A job for the parent to queue."""
     # A value that JSON would change, such as keys that are numbers, is refused here: the parent would not see it.
     carried = decode(encode(data, what="data", bytes_max=sys.maxsize))
     return [_plain(name), carried, {key: _plain(value) for key, value in options.items()}]
 
 
 def _orders(jobs: Iterable[Any]) -> list[list[Any]]:
-    """The jobs of a call for the parent to queue."""
     rest, refs, orders = iter(jobs), ParentRefs(UNCHECKED), list[list[Any]]()
     for place, spec in enumerate(map(as_spec, rest)):
         options = {name: value for name in OWN_OPTIONS if (value := getattr(spec, name)) is not None}
@@ -394,13 +388,12 @@ def _orders(jobs: Iterable[Any]) -> list[list[Any]]:
 
 
 def _with_ids(name: Any, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of one job, with the ids of those that it is to wait for."""
     wanted: Any = {key: options[key] for key in PARENT_OPTIONS if key in options}
     return {**options, **_parents(JobSpec(name=name, **wanted), ParentRefs(UNCHECKED), ())} if wanted else dict(options)
 
 
 def _parents(spec: JobSpec, refs: ParentRefs, rest: Iterable[Any]) -> dict[str, list[Any]]:
-    """A parent of a job, as JSON has it: an id, or the place of a job in the same call."""
+    """The parents of a job as JSON: ids, or indexes of jobs in the same call."""
     if not names_parents(spec):
         return {}
     parents = refs.of(spec, rest)

@@ -1,14 +1,14 @@
-"""Running a job, on one page: whatever it runs on, this is the way from its claim to its outcome.
+"""Running a job: the way from its claim to its outcome, whatever it runs on.
 
 1. The lane begins, unless it was given up or taken back.
-2. Lines that the function logs say whose they are.
+2. Lines that the function logs get the job's fields.
 3. The application's context around its jobs is entered; it is left when the function has ended.
-4. The job's data becomes what the handler asks for.
+4. The job's data becomes the handler's payload type.
 5. The application's function is called; a coroutine function is awaited.
-6. A child that the function has forked ends here: whatever becomes of the job is for its parent to say.
+6. A child that the function has forked ends here: only its parent reports how the job ended.
 7. Its result, or its error, becomes an outcome.
 
-Then the lane ends: `Lane.pass_on` gives its place to the next claim, and `Lane.finish` tells its HandlerActor.
+Then the lane ends: `Lane.pass_on` gives its place to the next claim, and `Lane.finish` notifies its HandlerActor.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from .processes import end_fork
 
 
 def execute(lane: Lane) -> Outcome:
-    """Run a lane's plain function on this thread. No context variable that it sets is seen by the next job's."""
+    """Run a lane's plain function on this thread, in a fresh copy of the context variables."""
     return contextvars.copy_context().run(_execute, lane) if lane.begin() else UNBEGUN
 
 
@@ -64,14 +64,10 @@ async def execute_async(lane: Lane, end: Callable[[Lane, Outcome], None]) -> Non
 class Execution:
     """One call of an application's function: `with Execution(...) as run: run.returned(fn(run.job(wanted)))`.
 
-    The block raises nothing; what became of the call is `outcome`. A forked child never leaves the block.
+    The block raises nothing; the result is `outcome`. A forked child never leaves the block.
 
     Args:
-        record: the claimed job.
-        context: what the job borrows while it runs.
-        failpoints: where a test may make the run fail.
-        carriers: what the application has put around each run.
-        pid: which process this is.
+        context: the calls that the job lends its function.
         leave: ends a process at once.
     """
 
@@ -112,7 +108,6 @@ class Execution:
 
     @classmethod
     def of(cls, lane: Lane) -> Execution:
-        """A lane's, in the process of its runtime."""
         environment = lane.context.environment
         return cls(
             lane.claim.job,
@@ -125,7 +120,7 @@ class Execution:
         )
 
     def job(self, wanted: Any) -> Job[Any]:
-        """The argument of the function: its data as the payload type that the handler asks for, if it does.
+        """The argument of the function, its data converted to the handler's payload type if it has one.
 
         Raises:
             Discard: the data does not fit.
@@ -145,7 +140,6 @@ class Execution:
         return job if wanted is None else Job(self._record, context=self._context, data=fit(job.data, wanted))
 
     def returned(self, result: Any) -> None:
-        """The function has returned this."""
         if self._failpoints.is_live:
             self._failpoints.at("lane.returned", self._context)
         self._end_if_forked(None)

@@ -20,13 +20,12 @@ class Handler(NamedTuple):
 
     Attributes:
         id: what `remove_handler` takes.
-        fn: called with a `Job`.
         kind: what it runs on; coroutine functions run as tasks.
         restart: how often the actor of its name may die, if it says so.
-        types: the payload type of its annotation, and the type of what it returns, as far as it has them.
+        types: the annotated payload and result types.
         on_timeout: `signal`, or `raise` to also raise `JobTimeout` inside a thread.
         auto_done: whether returning ends the job.
-        rate: how many jobs of its name may start in a time, over the whole store; `rate_per_group` of each group.
+        rate: job starts per time over the whole store; `rate_per_group` of each group.
         concurrency_per_group: how many jobs of one group may run at once, over the whole store.
     """
 

@@ -1,4 +1,4 @@
-"""A lane: one run of one job, and what it lends to the job's function."""
+"""A lane: one run of one job, and the calls that it lends the job's function."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .steps import AttemptSteps
 from .thread_counter import ThreadCounter
 
 PROGRESS_SECONDS_MIN = 0.1
-"""Progress reports in quicker succession are merged."""
+"""The shortest interval between two progress reports; quicker ones are merged."""
 
 
 class LaneSubmitter(Protocol):
@@ -41,13 +41,13 @@ class LaneSubmitter(Protocol):
         """Jobs that are queued when another ends, checked. One that is given no id has "" until then."""
 
     def parents(self, row_id: int, after: int) -> Sequence[Job[Any]]:
-        """Some of the jobs that one has waited for, by its `no`, without the first `after`."""
+        """Up to one page of a job's parents, by its `no`, after the first `after`."""
 
     def check_step(self, *, blocks: bool) -> None:
-        """Whether a step can be kept, before its function is called; with `blocks`, by a thread that waits for it."""
+        """Check that a step can be kept, before its function is called; with `blocks`, by a waiting thread."""
 
     def check_claim(self, claim: Claim, name: str) -> None:
-        """Whether the store has it that a claim holds its job, before the function of a step is called."""
+        """Check in the store that a claim holds its job, before the function of a step is called."""
 
     def kept_steps(self, job: JobRecord) -> Sequence[StepRecord]:
         """The steps that earlier claims of a running job have kept."""
@@ -60,15 +60,13 @@ class LaneContext(NamedTuple):
     """The parts that the runtime lends to every lane.
 
     Attributes:
-        tell: sends a message to an actor. Any thread calls it.
+        tell: sends a message to an actor, from any thread.
         headcount: of the worker threads.
-        stopping: is set from when the runtime begins to stop.
-        ended: `Lanes.ended`. Called once when a lane has ended, with the outcome, how long it took, and the lane that
-            has got its place. Any thread calls it.
-        submitter: queues jobs that descend from another, and keeps steps.
+        stopping: set from when the runtime begins to stop.
+        ended: `Lanes.ended`, called once with the lane, its outcome, its duration, and the lane that has got its place;
+            from any thread.
         bound: makes a logger of the application with the given fields bound.
-        say: logs an event.
-        carriers: what the application has put around each run of a job.
+        carriers: the application's contexts around each run.
     """
 
     clock: Clock
@@ -85,30 +83,27 @@ class LaneContext(NamedTuple):
 
 
 class RunHandle:
-    """How a lane reaches the thread, task or child that it runs on. Every lane begins with this one, which reaches
-    none.
-    """
+    """A lane's access to its thread, task or child. Every lane begins with this one, which has none."""
 
     def is_alive(self) -> bool:
-        """Whether what the lane runs on still lives."""
         return True
 
     def stack(self, lane: Lane) -> str:
-        """Where the lane's function is, as a traceback reads; empty when it does not run."""
+        """The function's current traceback; empty when it does not run."""
         return ""
 
     def interrupt(self, lane: Lane) -> None:
-        """Pass the signal on: cancel a task, tell a child."""
+        """Forward the signal: cancel a task, notify a child."""
 
     def unbegun(self, lane: Lane) -> str:
-        """Why the function of a lane has not begun, which it has not."""
+        """Why the function, which has not begun, is delayed."""
         return "its worker is still being started"
 
     def kill(self, lane: Lane) -> None:
-        """Take the lane away for good, where that can be done."""
+        """Kill the lane, where that is possible."""
 
     def begin_stop(self, lane: Lane) -> None:
-        """Pass it on that the runtime stops: tell a child."""
+        """Forward that the runtime stops: notify a child."""
 
 
 NO_HANDLE = RunHandle()
@@ -160,30 +155,27 @@ class Lane:
         self.reason: str | None = None
         self.abandoned_because: str | None = None
         self.grace_is_over = False
-        """Whether the lane was given up and its grace is over: the job need not wait for it any more."""
+        """The lane was given up and its grace is over: the job need not wait for it any more."""
         self.is_closed = False
-        """Whether the function has come to its end, so that the lane cannot be given up any more."""
+        """The function has ended, so that the lane cannot be given up any more."""
         self.is_said_slow = False
-        """Whether the log says that it runs far longer than is usual."""
         self._begun = False
         self._is_reported = False
         self.handle = NO_HANDLE
         self._signal: threading.Event | None = None
-        """The event at which `sleep` waits. It is made when it is needed: most jobs never sleep, and making it is a
-        good part of what a short job costs.
+        """The event at which `sleep` waits. It is made when needed: most jobs never sleep, and making it is a good part
+        of a short job's cost.
         """
         self._lock = threading.Lock()
         self._then: tuple[Callable[[], object], ...] = ()
         self._follow_ups: FollowUps | None = None
-        """The jobs that are queued if the function returns. The list is made when it is needed."""
+        """The jobs that are queued if the function returns; made when needed."""
         self._steps: AttemptSteps | None = None
-        """Made when it is needed, too."""
         self._progress: str | None = None
         self._progress_due = 0.0
 
     @property
     def timeout(self) -> Seconds | None:
-        """The timeout of the job, or else of its handler."""
         return self.claim.job.timeout if self.claim.job.timeout is not None else self.handler.timeout
 
     def signal(self, reason: str) -> None:
@@ -195,7 +187,7 @@ class Lane:
         self.handle.interrupt(self)
 
     def begin_stop(self) -> None:
-        """The runtime stops. The function sees `job.stopping`, and `job.sleep` returns; what it still does counts."""
+        """The runtime stops: the function sees `job.stopping`, and `job.sleep` returns; its result still counts."""
         with self._lock:
             signal = self._signal
         if signal is not None:
@@ -203,7 +195,7 @@ class Lane:
         self.handle.begin_stop(self)
 
     def abandon(self, why: str, *, unbegun: bool = False) -> bool:
-        """Give the lane up: whatever it still does changes nothing, and its thread is not used again.
+        """Give the lane up: its results are ignored, and its thread is not used again.
 
         False when the lane has ended, and its HandlerActor has not read that yet; with `unbegun`, also when its
         function has begun.
@@ -219,7 +211,7 @@ class Lane:
         return True
 
     def begin(self) -> bool:
-        """The function is about to be called. False when it must not be: the lane was given up, or taken back."""
+        """Call before the function. False when it must not be called: the lane was given up or taken back."""
         failpoints = self.context.environment.failpoints
         if failpoints.is_live:
             failpoints.at("lane.begin", self)
@@ -232,26 +224,24 @@ class Lane:
 
     @property
     def unbegun(self) -> str | None:
-        """Why the function has not begun; None if it has."""
         return None if self._begun else self.handle.unbegun(self)
 
     def take_back(self, why: str) -> bool:
-        """Never call the function. False when it has been called."""
+        """Prevent the call of the function. False when it has been called."""
         with self._lock:
             if not self._begun and not self.is_closed:
                 self.abandoned_because = why
             return not self._begun and not self.is_closed
 
     def close(self) -> bool:
-        """Close the lane, so that it cannot be given up any more. True for the one caller who must then finish it."""
+        """Prevent that the lane is given up. True for the one caller who must then finish it."""
         with self._lock:
             first, self.is_closed = not self.is_closed, True
         return first
 
     def pass_on(self) -> Lane | None:
-        """The function has returned or raised: close the lane, and give its place to the next claim that waits.
-
-        The caller finishes this lane, and runs the one that it gets.
+        """The function has ended: close the lane, and give its place to the next claim, whose lane is returned.
+        The caller finishes this lane and runs the returned one.
         """
         following = self._next_lane(self) if self.close() and self.abandoned_because is None else None
         if following is not None:
@@ -259,7 +249,7 @@ class Lane:
         return following
 
     def finish(self, outcome: Outcome, following: Lane | None = None) -> None:
-        """Report how the lane has ended, and which lane has got its place. Only the first call counts."""
+        """Report how the lane has ended, and which lane has its place now. Only the first call counts."""
         with self._lock:
             if self._is_reported:
                 return
@@ -293,16 +283,13 @@ class Lane:
         return not self.handle.is_alive() and not self._is_reported
 
     def stack(self) -> str:
-        """Where the function is, as a traceback reads; empty when it does not run."""
         return self.handle.stack(self)
 
     def fields(self) -> dict[str, Any]:
-        """The fields of log lines about this run."""
         job = self.claim.job
         return {"job_id": job.id, "job_name": job.name, "claim_no": job.claim_no, "attempt": job.attempt + 1}
 
     def start_fields(self) -> dict[str, Any]:
-        """The fields of the log line of its start."""
         job = self.claim.job
         waited = round(self.started_at - (job.claimed_at or self.started_at), 6)
         return {"corr": job.corr, **self.fields(), "handler": self.handler.id, "lane": self.id, "waited": waited}
@@ -321,7 +308,7 @@ class Lane:
 
     @property
     def times_out_at(self) -> Instant | None:
-        """When its timeout has passed, if it has one and its function has begun."""
+        """The deadline, if the job has a timeout and its function has begun."""
         return self.started_at + self.timeout if self._begun and self.timeout is not None else None
 
     @property
@@ -384,7 +371,7 @@ class Lane:
             self._follow_ups.add(new)
 
     def said(self) -> Sequence[NewJob]:
-        """The jobs that the function has named with `job.then` so far."""
+        """The jobs that `job.then` has named so far."""
         with self._lock:
             return () if self._follow_ups is None else tuple(self._follow_ups.jobs)
 
@@ -398,7 +385,7 @@ class Lane:
         return self._steps
 
     def left_steps(self, outcome: Outcome) -> AttemptSteps | None:
-        """The steps, if the function has taken any, where another attempt may follow."""
+        """The steps, if there are any and another attempt may follow."""
         return None if outcome.kind in (OutcomeKind.SUCCEEDED, OutcomeKind.DEFERRED) else self._steps
 
     def _progress_is_due(self) -> None:
@@ -406,9 +393,7 @@ class Lane:
             self._pass_progress()
 
     def _pass_progress(self) -> None:
-        """Pass the last progress report on, if it waits. The caller holds the lock, so that the lane's end comes after
-        it.
-        """
+        """Send a waiting progress report. The caller holds the lock, so that the lane's end comes after it."""
         progress, self._progress = self._progress, None
         if progress is not None:
             self._progress_due = self.context.clock.monotonic() + PROGRESS_SECONDS_MIN

@@ -1,5 +1,5 @@
-"""All lanes of one boot. They cannot die with their actor, so they are kept outside of it: the next incarnation finds
-here which still run and which have ended unread, and `health()` finds the hung ones.
+"""All lanes of one boot. They outlive their actor: its next incarnation finds the running ones and the unread endings
+here, and `health()` the hung ones.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from .tasks import TaskRunner
 from .threads import ThreadRunner
 
 RUNS_MIN = 10
-"""After so many, what was measured is called usual."""
+"""The median is used after so many runs."""
 
 RUNS_KEPT = 100
-"""The newest, which are what is usual now."""
+"""Only the newest runs are kept."""
 
 WHOLE_RUNS = frozenset({OutcomeKind.SUCCEEDED, OutcomeKind.DEFERRED})
-"""The outcomes of a function that has done what it had to do."""
+"""Outcomes of functions that ran to their end."""
 
 
 class DurationBaseline:
-    """The durations of recent runs. One thread notes them; others may ask meanwhile."""
+    """The durations of recent runs. One thread notes them; others may read meanwhile."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -43,7 +43,6 @@ class DurationBaseline:
         self._noted = 0
 
     def note(self, outcome: OutcomeKind, seconds: Seconds) -> None:
-        """A run has ended."""
         if outcome not in WHOLE_RUNS:
             return
         if len(self._recent) < RUNS_KEPT:
@@ -53,63 +52,55 @@ class DurationBaseline:
         self._noted += 1
 
     def seconds(self) -> Seconds | None:
-        """The usual time: the median, which a few very long or very short runs do not move. None while too few are
-        known.
-        """
+        """The median, which outliers do not move; None while too few runs are known."""
         recent = sorted(self._recent)
         return recent[len(recent) // 2] if len(recent) >= RUNS_MIN else None
 
     def may_be_slow(self, seconds: Seconds) -> bool:
-        """Whether a run of this length can be far beyond what is usual, whatever that is."""
+        """A cheap check: whether a run of this length can be slow, whatever is usual."""
         return seconds >= self._limits.slow_seconds_min
 
     def is_slow(self, seconds: Seconds, usual: Seconds) -> bool:
-        """Whether a run of this length is far beyond what is usual."""
+        """Whether a run of this length is far beyond the usual one."""
         return self.may_be_slow(seconds) and seconds >= self._limits.slow_factor * usual
 
 
 class DelayedClaims:
-    """The `claims` that wait, by the lane that each waits for; at most one for each lane."""
+    """Claims that each wait for a lane, by its id; at most one for each lane."""
 
     def __init__(self) -> None:
         self.claims: dict[int, Claim] = {}
 
     def put(self, lane_id: int, claim: Claim) -> Claim | None:
-        """Have a claim wait for a lane. Return the claim that has waited for it until now, if one has."""
         replaced = self.claims.get(lane_id)
         self.claims[lane_id] = claim
         return replaced
 
     def take(self, lane_id: int) -> Claim | None:
-        """Remove and return the claim that has waited for a lane."""
         return self.claims.pop(lane_id, None)
 
     def remove(self, key: ClaimKey) -> list[Claim]:
-        """Remove and return a claim that is lost, if it waits here."""
         gone = [claim for claim in self.claims.values() if claim.key == key]
         self.claims = {lane_id: claim for lane_id, claim in self.claims.items() if claim.key != key}
         return gone
 
     def keep(self, boot: str) -> None:
-        """Forget the claims that another boot has made."""
         self.claims = {lane_id: claim for lane_id, claim in self.claims.items() if claim.job.boot == boot}
 
     def clear(self) -> list[Claim]:
-        """Remove and return all."""
         claims, self.claims = list(self.claims.values()), {}
         return claims
 
     def keys(self) -> list[ClaimKey]:
-        """The keys of these claims."""
         return [claim.key for claim in self.claims.values()]
 
 
 MEMORY = 0.2
-"""How much the newest job weighs in the mean duration."""
+"""The weight of the newest job in the mean duration."""
 
 
 class PrefetchSizer:
-    """A mean of recent durations, and whether it says anything of the jobs that run now."""
+    """A mean of recent durations, and whether it holds for the jobs that run now."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -117,16 +108,15 @@ class PrefetchSizer:
         self._is_stuck = False
 
     def note(self, seconds: Seconds) -> None:
-        """A job has ended."""
         self._is_stuck = False
         self._mean = seconds if self._mean is None else (1 - MEMORY) * self._mean + MEMORY * seconds
 
     def note_stuck(self) -> None:
-        """Those that run now take longer than the mean says: what was claimed in advance had to go back."""
+        """The running jobs take longer than the mean: prefetched claims had to go back."""
         self._is_stuck = True
 
     def prefetch(self, lanes: int) -> int:
-        """A few more claims than lanes, never more than a few milliseconds of recent work; in powers of two."""
+        """A few more claims than lanes, at most a few milliseconds of recent work, in powers of two."""
         limits = self._limits
         if self._mean is None or lanes == 0 or self._is_stuck:
             return 0
@@ -143,12 +133,7 @@ def offer(
     answers: int,
     held: tuple[ClaimKey, ...],
 ) -> Capacity:
-    """The capacity of the handlers of a job name together.
-
-    Args:
-        lanes: how many jobs may run at once, if there is a handler.
-        answers: the last `Resync` that this answers.
-    """
+    """The joint capacity of the handlers of a job name. `answers`: the last `Resync` that this answers."""
     limits = NameLimits(
         total=_least(handler.concurrency_total for handler in handlers),
         rate=slower(handler.rate for handler in handlers),
@@ -173,20 +158,18 @@ def _least(limits: Iterable[int | None]) -> int | None:
 
 
 LOOP_END_SECONDS_MAX = 2.0
-"""How long a stop waits until what is around event loops is left. `docker stop` gives ten seconds, of which the drain
-takes eight.
+"""How long a stop waits for carriers to leave event loops. `docker stop` gives ten seconds, of which the drain takes
+eight.
 """
 
 
 ENDINGS_SECONDS = 0.002
-"""How long the end of a job in a child process waits for others, if its place is taken: a turn for each would cost more
-than the jobs. Lanes on threads end together by themselves, as one keeps the interpreter for about as long.
+"""How long an ending of a child process waits for others, if its place is taken: a turn for each would cost more than
+the jobs. Lanes on threads batch by themselves, as each keeps the interpreter for about as long.
 """
 
 
 class Runner(Protocol):
-    """Something that lanes of one handler run on."""
-
     def start(self, lane: Lane) -> None:
         """Run it."""
 
@@ -208,11 +191,7 @@ RUNNERS: dict[Kind, type[ThreadRunner | TaskRunner | ProcessRunner]] = {
 
 
 class LaneEnded(NamedTuple):
-    """A lane's function has returned or raised, or its process has died.
-
-    Attributes:
-        following: the lane that has got its place already.
-    """
+    """A lane's function has returned or raised, or its process has died. `following` took its place."""
 
     lane: Lane
     outcome: Outcome
@@ -221,11 +200,10 @@ class LaneEnded(NamedTuple):
 
 
 class Lanes:
-    """The lanes that have not ended, the endings that no HandlerActor has read, and the runners of all handlers.
+    """The open lanes, the endings that no HandlerActor has read, and the runners of all handlers.
 
     Args:
-        make_context: what the runtime lends to every lane, as soon as it gets `ended`.
-        left: those of the same runtime before it was stopped. Where one still runs, its job is not started beside it.
+        left: lanes of the same runtime before it was stopped. While one still runs, its job is not started beside it.
     """
 
     def __init__(self, make_context: Callable[..., LaneContext], left: Lanes | None = None) -> None:
@@ -245,7 +223,7 @@ class Lanes:
                 lane.when_ended(partial(self._forget, lane))
 
     def open_lane(self, handler: Handler, claim: Claim, next_lane: Callable[[Lane], Lane | None]) -> Lane:
-        """Make a lane that the caller runs. When it has ended, `next_lane` says which lane gets its place."""
+        """Make a lane that the caller runs. When it has ended, `next_lane` returns the lane that gets its place."""
         lane = Lane(next(self._ids), handler, claim, self._context, next_lane)
         self._note(lane)
         return lane
@@ -270,9 +248,7 @@ class Lanes:
         return lane
 
     def ended(self, lane: Lane, outcome: Outcome, seconds: Seconds, following: Lane | None) -> None:
-        """A lane has ended: send its HandlerActor a message, unless one that it has not read says already that endings
-        wait.
-        """
+        """Notify a lane's HandlerActor of its end, unless an unread message already announces endings."""
         name = lane.handler.name
         self._unread.setdefault(name, deque()).append(LaneEnded(lane, outcome, seconds, following))
         self._forget(lane)
@@ -299,11 +275,10 @@ class Lanes:
 
     @property
     def unread(self) -> list[str]:
-        """The names of which lanes have ended, and their HandlerActors have not read that."""
+        """The names with endings that their HandlerActors have not read."""
         return list(self._notified)
 
     def take_ended(self, name: str) -> list[LaneEnded]:
-        """The endings since the last call, in order."""
         # A lane that ends after this line sends a message again; all that ended before it are in the queue.
         self._notified.pop(name, None)
         unread = self._unread.get(name, ())
@@ -316,18 +291,16 @@ class Lanes:
             lane.begin_stop()
 
     def usable(self, handlers: Sequence[Handler]) -> Sequence[Handler]:
-        """Those that take lanes now: an event loop that does not answer takes none."""
+        """The handlers that take lanes now: an unresponsive event loop takes none."""
         get = self._runners.get
         return [one for one in handlers if (runner := get(one.id)) is None or not runner.is_blocked(one)]
 
     def close(self, handler_id: str) -> None:
-        """A handler was removed: let its idle threads, loop and children end."""
         runner = self._runners.pop(handler_id, None)
         if runner is not None:
             runner.close()
 
     def close_all(self) -> None:
-        """The boot ends."""
         runners = list(self._runners.values())
         for handler_id in list(self._runners):
             self.close(handler_id)
@@ -337,26 +310,25 @@ class Lanes:
             runner.wait(max(0.0, give_up_at - clock.monotonic()))
 
     def open(self, name: str | None = None) -> list[Lane]:
-        """Lanes that have not ended, those of one job name or all, in the order they were started."""
+        """Open lanes, of one job name or all, in the order they were started."""
         return [lane for lane in list(self._open.values()) if name is None or lane.handler.name == name]
 
     def runs(self, job: Mapping[str, Any]) -> bool:
-        """Whether one of them that has not ended is of this job and claim, as a handler's context has them."""
+        """Whether an open lane runs this job and claim, given the job fields of a handler's context."""
         mine = (job.get("job_id"), job.get("claim_no"))
         return any((lane.claim.job.id, lane.claim.job.claim_no) == mine for lane in self.open())
 
     def of_job(self, job_id: str) -> Lane | None:
-        """An open lane of a job, its newest, unless it was given up and has had its time."""
+        """The newest open lane of a job, unless it was given up and its grace is over."""
         # An older lane of the job has ended, or its grace is over, or this one would not have been opened.
         lane = self._newest.get(job_id)
         return lane if lane is not None and not lane.grace_is_over else None
 
     def abandoned(self) -> list[Lane]:
-        """The hung lanes: given up, and still running."""
         return [lane for lane in self.open() if lane.abandoned_because is not None]
 
     def tasks(self) -> list[tuple[str, str]]:
-        """The tasks on the event loops of all handlers: what each is called, and where it is."""
+        """(name, stack) of the tasks on all handlers' event loops."""
         runners = [runner for runner in list(self._runners.values()) if isinstance(runner, TaskRunner)]
         return [task for runner in runners for task in runner.tasks()]
 

@@ -1,7 +1,7 @@
-"""Outcomes: the meaning of a value that an application's function has returned, or of the error that came out of it.
+"""Outcomes: the meaning of a function's returned value or raised error.
 
 Nothing escapes: SystemExit, KeyboardInterrupt, MemoryError, RecursionError end the job, not the thread they came from.
-Nor does an error that cannot even be looked at.
+Nor does an error that cannot even be inspected.
 """
 
 from __future__ import annotations
@@ -24,28 +24,25 @@ UNBEGUN = Outcome(kind=OutcomeKind.INTERRUPTED, reason="not started")
 """The outcome of a lane that was given up, or taken back, before its function was called."""
 
 INDESCRIBABLE = Outcome(kind=OutcomeKind.FAILED, error="it raised an error that cannot be described")
-"""The text of an error whose class lies about itself, whose attributes raise, or for which there is no memory."""
+"""For an error whose class lies about itself, whose attributes raise, or for which there is no memory."""
 
 LINE_CHARACTERS_MAX = 1000
-"""The most characters of a reason, and of the one line that says what an error is."""
+"""The most characters of a reason, and of an error's summary line."""
 
 
 class Rules(NamedTuple):
-    """The facts about its handler and the limits that a call needs."""
-
     auto_done: bool
     result_bytes_max: int
     error_characters_max: int
 
     @classmethod
     def of(cls, lane: Lane) -> Rules:
-        """Those of a lane."""
         limits = lane.context.limits
         return cls(lane.handler.auto_done, limits.result_bytes_max, limits.error_characters_max)
 
 
 def raised(error: BaseException, characters_max: int) -> Outcome:
-    """The outcome of any error that came out of a job's call. Its class counts."""
+    """The outcome of an error raised by a job's function. Its class counts."""
     outcome = escaped(error, characters_max)
     if outcome.wait is not None:
         # A handler that asks for another attempt gets it: no class of errors decides.
@@ -58,7 +55,7 @@ def raised(error: BaseException, characters_max: int) -> Outcome:
 
 
 def escaped(error: BaseException, characters_max: int) -> Outcome:
-    """The outcome of an error that came from around a job's call. Its class says nothing about the job."""
+    """The outcome of an error from around a job's function. Its class says nothing about the job."""
     try:
         if isinstance(error, Discard):
             return _discarded(error, characters_max)
@@ -90,9 +87,7 @@ def _reason(error: Discard | Cancel | Retry, unsaid: str) -> str:
 
 
 def _has_cause(error: BaseException) -> bool:
-    """Whether an error was raised from another, or while that was handled. By itself a Discard says all that it has to
-    say in its reason.
-    """
+    """Whether an error has a cause or context. Without one, a Discard's reason says everything."""
     return error.__cause__ is not None or (error.__context__ is not None and not error.__suppress_context__)
 
 
@@ -117,15 +112,14 @@ def _retried(error: Retry, characters_max: int) -> Outcome:
 
 
 def _waits_wrongly(error: Snooze | Retry, wrong: UsageError, characters_max: int) -> Outcome:
-    """Its class may not call that of ours, say. That is a bug of the application's, and fails like one."""
+    """The error's arguments are invalid: a bug of the application, which fails like one."""
     said = failure(error, characters_max)
     return said._replace(error=text_of(f"{type(error).__name__}: {wrong}", LINE_CHARACTERS_MAX))
 
 
 def success(result: Any, rules: Rules) -> Outcome:
-    """The outcome of a returned value. If it is not JSON-serializable, the work is done all the same, and only the
-    result
-    is lost: another attempt would do the work again, and end like this one.
+    """The outcome of a returned value. If it is not JSON-serializable, only the result is lost: another attempt would
+    do the same work again, and end like this one.
     """
     if not rules.auto_done:
         return Outcome(kind=OutcomeKind.DEFERRED)
@@ -137,7 +131,7 @@ def success(result: Any, rules: Rules) -> Outcome:
 
 
 def failure(error: BaseException, characters_max: int) -> Outcome:
-    """A raised error as text, at once: an error object would keep every frame of the handler alive."""
+    """Format a raised error at once: an error object would keep every frame of the handler alive."""
     try:
         line = "".join(tracebacks.format_exception_only(error)).strip()
     except BaseException:
@@ -150,7 +144,6 @@ def failure(error: BaseException, characters_max: int) -> Outcome:
 
 
 def _formatted(error: BaseException, characters_max: int) -> str:
-    """The end of an error's traceback, with those of the errors that led to it."""
     try:
         whole = "".join(tracebacks.format_exception(type(error), error, _of_the_function(error)))
     except BaseException:
@@ -160,7 +153,7 @@ def _formatted(error: BaseException, characters_max: int) -> str:
 
 
 def _of_the_function(error: BaseException) -> TracebackType | None:
-    """An error's traceback from the application's function on: how it came to be called is of no interest."""
+    """The traceback from the application's function on, without the package's frames."""
     within = error.__traceback__
     while within is not None and within.tb_frame.f_globals.get("__package__") == __package__:
         within = within.tb_next

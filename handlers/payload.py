@@ -1,6 +1,4 @@
-"""Typed payloads: what a handler's annotations ask for and promise, and data that fits. msgspec converts it, and
-pydantic its own models.
-"""
+"""Typed payloads: the types in a handler's annotations, and conversion by msgspec, or by pydantic for its models."""
 
 from __future__ import annotations
 
@@ -22,10 +20,8 @@ from ..rules.codec import CARRIED, decode
 from ..rules.models import ModelType, PayloadMismatch, asks_for_model, is_model
 
 JSON_VALUES: tuple[Any, ...] = (None, True, 1, 0.5, "", [], {})
-"""One of each type that data may have."""
-
 JSON_CLASSES = (bool, int, float, str, list, tuple, dict)
-"""Their subclasses are carried as what they are like."""
+"""Instances of their subclasses are carried as the base class."""
 
 MISSING = "Object missing required field"
 
@@ -33,17 +29,17 @@ WITHOUT_VALUES = re.compile(
     rf"Expected |{MISSING} |Invalid (UUID|decimal|RFC3339|base64|ISO8601|epoch) ?"
     r"|(Timestamp|Duration|Integer value|Number) (is )?out of range"
 )
-"""How msgspec's messages begin that say what a type asks for, and nothing of what came but its type."""
+"""msgspec messages that begin so name the expected type and none of the data."""
 
 WITH_VALUES = {
     "Invalid enum value ": "Expected one of its declared values",
     "Invalid value ": "Expected the tag of one of its declared types",
     "Object contains unknown field ": "Expected no field but the declared ones",
 }
-"""How those begin that quote the data, which must not reach a log, and what is said instead."""
+"""msgspec messages that begin so quote the data, which must not reach a log; and their replacements."""
 
 PATH = re.compile(r" - at `([^`]*` in `)?\$(\.[A-Za-z_][\w-]*|\[\d*\]|\[\.\.\.\])*`$")
-"""Where in the data, at the end of a message. It names declared fields only."""
+"""The path at the end of a message, which names declared fields only."""
 
 
 def payload_type(fn: Callable[..., Any], job_type: type) -> Any:
@@ -95,14 +91,14 @@ def payload_type(fn: Callable[..., Any], job_type: type) -> Any:
 
 
 def result_type(fn: Callable[..., Any], what: str) -> Any:
-    """The return type by the annotation of a function, as `fit` takes it. None where it says nothing, and where
-    what is stored of a result does not say which of several types it was.
+    """The annotated return type, as `fit` takes it. None where there is none, and for unions that a stored result
+    cannot tell apart.
 
     Args:
         what: how an error names the function.
 
     Raises:
-        UsageError: it is not JSON-serializable, so that nobody could keep a result, whatever work was done for it.
+        UsageError: results of this type are not JSON-serializable, so that none could be kept.
     """
     try:
         returned = _hints(fn).get("return", Any)
@@ -129,7 +125,7 @@ def result_type(fn: Callable[..., Any], what: str) -> Any:
 
 
 def _returned_classes(returned: Any) -> Iterator[type]:
-    """The classes of which a result of this type may be, and that msgspec knows nothing of."""
+    """The classes of a return type that msgspec does not know."""
     if typing.get_origin(returned) in (typing.Union, types.UnionType):
         # Each may be carried, though no data could be made into their union.
         for one in typing.get_args(returned):
@@ -144,8 +140,8 @@ def _returned_classes(returned: Any) -> Iterator[type]:
 
 @functools.lru_cache(maxsize=256)
 def _foreign_classes(wanted: Any) -> Sequence[type]:
-    """The classes within a type that msgspec knows nothing of, but paths and models, which are ours to carry. They are
-    looked for once: each step asks for the type that its function returns.
+    """The classes within a type that msgspec does not know, except paths and models, which this package converts.
+    Cached, because each step asks for its function's type.
 
     Raises:
         TypeError: msgspec does not understand the type at all.
@@ -170,12 +166,12 @@ def _foreign_classes(wanted: Any) -> Sequence[type]:
 
 
 def _is_payload(cls: type) -> bool:
-    """Whether it is a type of data, and cannot be a job."""
+    """Whether it is a type of data, and not of jobs."""
     return is_model(cls) or issubclass(cls, (msgspec.Struct, *JSON_CLASSES)) or dataclasses.is_dataclass(cls)
 
 
 def _is_json(cls: type) -> bool:
-    """Whether some data is of this class as it is."""
+    """Whether JSON values can be of this class."""
     return any(isinstance(value, cls) for value in JSON_VALUES)
 
 
@@ -184,7 +180,7 @@ def _hints(fn: Callable[..., Any]) -> dict[str, Any]:
 
 
 def _function(fn: Callable[..., Any]) -> Any:
-    """Where the annotations of something callable stand."""
+    """The object that has a callable's annotations."""
     if isinstance(fn, functools.partial):
         return _function(fn.func)
     return fn if inspect.isroutine(fn) or inspect.isclass(fn) else type(fn).__call__
@@ -203,34 +199,22 @@ def fit(data: Any, wanted: Any) -> Any:
 
 
 class HandlerTypes(NamedTuple):
-    """The payload type of a handler and the type of its results, of those that it has."""
+    """The payload and result types of a handler, where it has them."""
 
     wanted: Any
     returned: Any
 
     def data(self, stored: Any) -> Any:
-        """Data as what the handler asks for.
-
-        Raises:
-            UsageError: it does not fit.
-        """
+        """Convert data for the handler. Raises a UsageError if it does not fit."""
         return self._as(stored, self.wanted, "data that fits")
 
     def check(self, text: str) -> None:
-        """Make sure that data, as JSON text, is what the handler asks for.
-
-        Raises:
-            UsageError: it does not fit.
-        """
+        """Check that data, as JSON text, fits the handler. Raises a UsageError if not."""
         if self.wanted is not None and not _fits_surely(text, self.wanted):
             self.data(decode(text))
 
     def result(self, stored: Any) -> Any:
-        """A result as what the handler returns.
-
-        Raises:
-            UsageError: it does not fit.
-        """
+        """Convert a result. Raises a UsageError if it does not fit."""
         return self._as(stored, self.returned, "a result that fits")
 
     def _as(self, stored: Any, wanted: Any, what: str) -> Any:
@@ -250,7 +234,7 @@ def _convert(data: Any, wanted: Any) -> Any:
 
 
 def _fits_surely(text: str, wanted: Any) -> bool:
-    """Whether data fits, in a part of the time that it takes to say why it does not. False where that is not known."""
+    """A fast check that data fits, without an error message. False where that is not known."""
     if isinstance(wanted, ModelType):
         return False
     try:
@@ -271,12 +255,11 @@ def _name(wanted: Any) -> str:
 
 
 _model_type = functools.lru_cache(maxsize=256)(ModelType)
-"""The validator of a model that stands in a dataclass, say: pydantic need not be asked for each job how to validate it.
-"""
+"""Cached, because building pydantic's validator for each job is slow."""
 
 
 def _made(wanted: type, data: Any) -> Any:
-    """Data as a class that msgspec knows nothing of."""
+    """Convert data to a class that msgspec does not know."""
     if is_model(wanted):
         return _model_type(wanted).validate(data)
     if issubclass(wanted, PurePath) and isinstance(data, str):
@@ -285,7 +268,7 @@ def _made(wanted: type, data: Any) -> Any:
 
 
 def _without_values(error: msgspec.ValidationError) -> str:
-    """The expected type, and where, without the value that came: job data is never logged."""
+    """The expected type and the path, without the value: job data is never logged."""
     said = str(error)
     path = PATH.search(said)
     where = path.group() if path is not None else ""

@@ -1,4 +1,4 @@
-"""Threads that run one lane after another for one handler, and wait for the next between them."""
+"""Threads that run one lane after another for one handler, and wait in between."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from .thread_counter import ThreadCounter
 
 
 class Pool:
-    """A `Runner` that has a thread for each lane, and keeps those whose lanes have ended in time.
+    """A `Runner` with a thread for each lane, which keeps threads whose lanes have ended in time.
 
     Attributes:
-        worker: makes one of its workers.
-        title: what its threads are called, before the name of the handler's jobs.
+        worker: the class of its workers.
+        title: the beginning of its threads' names.
     """
 
     worker: Callable[[Pool, Environment], Worker]
@@ -35,11 +35,6 @@ class Pool:
         self._headcount: ThreadCounter | None = None
 
     def start(self, lane: Lane) -> None:
-        """Run a lane on an idle thread, or on a new one.
-
-        Raises:
-            RuntimeError: the system gives no more threads.
-        """
         with self._lock:
             worker = self._idle.pop() if self._idle else None
         if worker is None:
@@ -53,7 +48,7 @@ class Pool:
         worker.lanes.put(lane)
 
     def keep(self, worker: Worker) -> bool:
-        """Keep an idle thread. False when it must end: the handler was removed, or there are threads enough."""
+        """Keep an idle thread. False when it must end: the handler was removed, or there are enough threads."""
         with self._lock:
             is_kept = not (self._closed or self._headcount is None or self._headcount.is_over)
             if is_kept:
@@ -61,11 +56,9 @@ class Pool:
             return is_kept
 
     def is_blocked(self, handler: Handler) -> bool:
-        """Another lane gets another thread."""
         return False
 
     def close(self) -> None:
-        """Let idle threads end, and keep no more."""
         with self._lock:
             self._closed = True
             idle, self._idle = self._idle, []
@@ -73,12 +66,10 @@ class Pool:
             worker.lanes.put(None)
 
     def wait(self, seconds: Seconds) -> None:
-        """There is nothing around them that would have to be left."""
+        """Nothing is around its threads that would have to be left."""
 
 
 class Worker(RunHandle):
-    """A thread of a pool, and whatever it runs its lanes in."""
-
     thread: Thread
 
     def __init__(self, pool: Pool, environment: Environment) -> None:
@@ -87,9 +78,7 @@ class Worker(RunHandle):
         self._stays = True
 
     def work(self) -> None:
-        """Run the lanes that are put into `lanes`, and those that get their places, until there comes None or the pool
-        keeps this worker no more.
-        """
+        """Run lanes from `lanes`, and those that get their places, until None comes or the pool drops this worker."""
         while self._stays and (lane := self.lanes.get()) is not None:
             following = lane
             while following is not None:
@@ -97,13 +86,13 @@ class Worker(RunHandle):
 
     @abstractmethod
     def run(self, lane: Lane) -> Outcome:
-        """Run a lane: how it has ended."""
+        """Run a lane, and return its outcome."""
 
     def is_alive(self) -> bool:
         return self.thread.is_alive()
 
     def _run_and_tell(self, lane: Lane) -> Lane | None:
-        """Run a lane and tell how it ended. The lane that has got its place."""
+        """Run a lane and report its end. Return the lane that has got its place."""
         following = None
         self._stays = False
         try:

@@ -1,10 +1,10 @@
 """Lanes in child processes, which can really be killed.
 
-A child is a fresh interpreter (never a fork), so nothing of the parent's state is copied. It speaks JSON lines with the
-thread that waits for it, and ends when that thread has: by its sockets, or because the system says so.
+A child is a fresh interpreter (never a fork), so it copies nothing of the parent's state. It exchanges JSON lines with
+the thread that waits for it, and ends with that thread: by its sockets, or by the system.
 
-One socket is for its jobs: an order goes to the child, and all that it says comes back, the end of the job as the last.
-The other is for what may reach it while a job runs: a signal, and the answers to what the job asks.
+One socket is for jobs: an order goes to the child, and all its messages come back, the job's end last. The other is for
+messages while a job runs: signals, and answers to the job's requests.
 """
 
 from __future__ import annotations
@@ -36,14 +36,12 @@ from .outcomes import UNBEGUN, Rules, failure
 from .pool import Pool, Worker
 
 FLUSH_SECONDS_MAX = 1.0
-"""How long a forked child waits for its streams: a thread that is not here may have held their locks at the fork."""
+"""How long a forked child waits for its streams: a thread that the fork did not copy may have held their locks."""
 
 
 def end_fork(error: BaseException | None, leave: Callable[[int], None]) -> None:
-    """End a forked child that has returned from a handler's function, or raised an error out of it.
-
-    Args:
-        leave: ends the process with an exit code, running nothing else of it.
+    """End a forked child that has returned from a handler's function, or raised an error out of it. `leave` ends the
+    process with an exit code, running nothing else of it.
     """
     code, words = _meaning(error)
     with contextlib.suppress(BaseException):
@@ -57,7 +55,7 @@ def end_fork(error: BaseException | None, leave: Callable[[int], None]) -> None:
 
 
 def _meaning(error: BaseException | None) -> tuple[int, str]:
-    """The exit code, and what a program says that ends so."""
+    """The exit code, and the text that a program prints that ends so."""
     match error:
         case None | SystemExit(code=None):
             return 0, ""
@@ -78,13 +76,11 @@ def _flush() -> None:
 
 
 CHILD = f"import sys; sys.path[:] = sys.argv[4:]; from {__package__}.child import main; main(*map(int, sys.argv[1:4]))"
-"""The code that the interpreter of a child runs. It is given the number of its parent, two sockets, and where to import
-from.
-"""
+"""The program of a child. Its arguments: its parent's pid, two sockets, and the import path."""
 
 
 class _ChildProcess(Worker):
-    """A thread with a child process: gives it jobs, hears from it, and learns of its death."""
+    """A thread with a child process: sends it jobs, reads its messages, and notices its death."""
 
     def __init__(self, pool: Pool, environment: Environment) -> None:
         super().__init__(pool, environment)
@@ -174,8 +170,6 @@ class _ChildProcess(Worker):
 
 
 class ProcessRunner(Pool):
-    """Runs the lanes of one handler, each in a child process."""
-
     worker = _ChildProcess
     title = "process lane"
 
@@ -186,7 +180,6 @@ class _Child(RunHandle):
     def __init__(self, keeper: Thread, first: Lane) -> None:
         self._keeper = keeper
         self.has_imported = False
-        """Whether it has the function of its jobs."""
         self._orders, orders = socket.socketpair()
         self._words, words = socket.socketpair()
         # The folders from which the application could import, in its order, and nothing else: neither its current
@@ -222,28 +215,25 @@ class _Child(RunHandle):
 
     @property
     def pid(self) -> int:
-        """Its number."""
         return self._process.pid
 
     def is_running(self) -> bool:
-        """Whether it can be given a job."""
         return self._process.poll() is None
 
     def is_alive(self) -> bool:
         return self._keeper.is_alive()
 
     def order(self, record: JobRecord, deadline: Instant | None, *, has_begun: bool) -> None:
-        """Have it run a job. Unless that has begun, it asks when it is about to call the function."""
+        """Have it run a job. Unless the job has begun, the child asks before it calls the function."""
         self._send(self._orders, encode_own((record, deadline, has_begun)))
 
     def say(self, message: dict[str, Any]) -> None:
-        """Tell it something, whatever it does."""
         line = json.dumps(message)
         with self._saying:
             self._send(self._words, line)
 
     def hear(self) -> dict[str, Any] | list[Any] | None:
-        """The next that it says, or the end of its job, which is a list; None when it is gone."""
+        """The next message, or the end of its job, which is a list; None when it is gone."""
         try:
             line = self._lines.readline()
         except (OSError, ValueError):
@@ -266,12 +256,12 @@ class _Child(RunHandle):
         self.end()
 
     def end(self) -> None:
-        """SIGKILL the child and whatever it has started: they are one process group."""
+        """SIGKILL the child's process group: the child and everything it has started."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
 
     def bury(self) -> int:
-        """End the child if it still lives, and give its exit code."""
+        """End the child if it still lives, and return its exit code."""
         for one in (self._lines, self._orders, self._words):
             one.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -280,7 +270,7 @@ class _Child(RunHandle):
         return self._process.wait()
 
     def _await_exit(self) -> None:
-        """A process that the child has forked may hold the other end open, so its death is waited for as well."""
+        """Wait for the process too: a fork of the child may hold the other end of the socket open."""
         self._process.wait()
         with contextlib.suppress(OSError):
             self._orders.shutdown(socket.SHUT_RDWR)
@@ -292,9 +282,7 @@ class _Child(RunHandle):
 
 
 def _answer(lane: Lane, asked: dict[str, Any]) -> dict[str, Any]:
-    """Do what a child asks for: queue jobs now, keep them until its own has ended, read what that has waited
-    for, or keep a step.
-    """
+    """Serve a child's request: queue jobs now or at its job's end, read its job's parents, or keep a step."""
     match asked:
         case {"queue": [name, data, options]}:
             return _queued([lane.queue(name, data, _with_moments(options))])
@@ -320,7 +308,7 @@ def _queued(jobs: Sequence[Job[Any]]) -> dict[str, Any]:
 
 
 def _specs(orders: Sequence[Sequence[Any]]) -> list[JobSpec]:
-    """The jobs of a call as the child has them. A parent in the same call is named by its place."""
+    """The jobs of a child's call. A parent in the same call is given by its index."""
     specs: list[JobSpec] = []
     for name, data, options in orders:
         for waits in options.keys() & {"after", "after_ended"}:
@@ -330,7 +318,7 @@ def _specs(orders: Sequence[Sequence[Any]]) -> list[JobSpec]:
 
 
 def _with_moments(options: dict[str, Any]) -> Any:
-    """Options as they were before they were JSON."""
+    """Options with datetimes restored from JSON."""
     moments = {name: options[name] for name in ("at", "expires") if isinstance(options.get(name), str)}
     made: dict[str, Any] = {name: datetime.fromisoformat(text) for name, text in moments.items()}
     match options.get("debounce"):
@@ -340,12 +328,11 @@ def _with_moments(options: dict[str, Any]) -> Any:
 
 
 def _policy(policy: Policy) -> list[Any]:
-    """The part of the policy that a child's job knows: `max_attempts`, `retry_on` and `discard_on`."""
+    """The policy fields that a child's job has: `max_attempts`, `retry_on` and `discard_on`."""
     return [policy.max_attempts, None if policy.retry_on is None else [*policy.retry_on], [*policy.discard_on]]
 
 
 def describe_exit(code: int | None) -> str:
-    """An exit code in words."""
     if code is None:
         return "is gone"
     if code < 0:

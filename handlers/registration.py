@@ -39,10 +39,10 @@ def check_handler(
     has_table: bool,
     **options: Any,
 ) -> Handler:
-    """A handler as its lanes need it. The options are those of `jobs.add_handler`.
+    """Make a handler from the options of `jobs.add_handler`.
 
     Raises:
-        UsageError: one of them cannot be.
+        UsageError: an option is invalid.
         NotSupported: the store cannot do it.
     """
     name = check_name(name)
@@ -104,10 +104,10 @@ def check_handler(
 
 
 def _check_errors(retry_on: Any, discard_on: Any) -> tuple[frozenset[str] | None, frozenset[str]]:
-    """The names of the errors that are tried again, and of those that are not.
+    """The names of the errors that are retried, and of those that are not.
 
     Raises:
-        UsageError: they are no exception classes, or say both of one, or that there is no retry at all.
+        UsageError: they are no exception classes, overlap, or rule out every retry.
     """
     again = check_exceptions(retry_on, "retry_on")
     never = check_exceptions(discard_on, "discard_on") or frozenset()
@@ -121,11 +121,6 @@ def _check_errors(retry_on: Any, discard_on: Any) -> tuple[frozenset[str] | None
 
 
 def _check_budget(restart: Any) -> RestartBudget:
-    """How often the actor of a name may die.
-
-    Raises:
-        UsageError: it is no budget, or one that cannot be.
-    """
     if not isinstance(restart, RestartBudget):
         raise UsageError(f"expected restart to be a RestartBudget, got: {shown(restart)}")
     return RestartBudget(
@@ -136,11 +131,7 @@ def _check_budget(restart: Any) -> RestartBudget:
 
 
 def name_of(fn: Callable[..., Any]) -> str:
-    """The name of a function, which is that of its jobs where nobody gives another.
-
-    Raises:
-        UsageError: it has none.
-    """
+    """The name of a function, the default name of its jobs. Raises a UsageError if it has none."""
     name = getattr(fn, "__name__", None)
     if not isinstance(name, str) or not name.isidentifier():
         raise UsageError(f"expected a name for the jobs of {shown(fn)}, which has none of its own: handler('name')")
@@ -148,8 +139,8 @@ def name_of(fn: Callable[..., Any]) -> str:
 
 
 def check_only(handler: Handler, others: Sequence[Handler]) -> None:
-    """A handler object queues for its own function, so it may not share its name with another's. The same function may
-    come again, and replaces the others: a module is reloaded, or a cell of a notebook is run again.
+    """A handler object queues for its own function, so it may not share its name with another function. The same
+    function replaces its earlier registrations: a module is reloaded, or a cell of a notebook is run again.
 
     Raises:
         UsageError: another function has the name already.
@@ -170,13 +161,10 @@ def check_only(handler: Handler, others: Sequence[Handler]) -> None:
 
 
 def check_importable(handler: Handler, *, is_defined: bool = True) -> None:
-    """A child process finds its function by name.
+    """Check that a child process can import the function by name. Raises a UsageError if not.
 
     Args:
         is_defined: whether the function has its name by now: a decorator runs before that.
-
-    Raises:
-        UsageError: it cannot.
     """
     if handler.kind != "process":
         return
@@ -200,10 +188,7 @@ def check_importable(handler: Handler, *, is_defined: bool = True) -> None:
 
 
 def _check_takes_job(fn: Callable[..., Any], name: str) -> None:
-    """
-    Raises:
-        UsageError: it cannot be called with a job, and nothing else.
-    """
+    """Raise a UsageError unless the function can be called with one argument, the job."""
     try:
         # As it is called, and not as what it wraps: a decorator may pass it more.
         signature = inspect.signature(fn, follow_wrapped=False)

@@ -1,4 +1,4 @@
-"""The steps of one attempt: which are kept, and which its function has come to."""
+"""The steps of one attempt: those kept by earlier attempts, and those that its function has reached."""
 
 from __future__ import annotations
 
@@ -23,29 +23,25 @@ TOO_LATE = "expected a step before the handler has returned, got it after that"
 
 
 class AttemptSteps:
-    """The `StepContext` of a lane; that of a child asks it. Several threads of a function may come to it side by
-    side.
-    """
+    """The `StepContext` of a lane; a child's requests use it too. Several threads of a function may use it at once."""
 
     def __init__(self, lane: Lane) -> None:
         self._lane = lane
         self._lock = threading.Lock()
         self._kept: dict[str, str] | None = None
-        """The JSON text of each step that earlier claims have kept and this one has not come to; None before anybody
-        has looked."""
+        """The JSON text of kept steps of earlier claims that this attempt has not reached; None before they are read.
+        """
         self._under_way: dict[str, Instant] = {}
-        """The steps whose functions run, and since when by monotonic time."""
+        """Steps whose functions run, and since when (monotonic)."""
         self._passed: set[str] = set()
-        """The steps that this attempt has come to, and has the results of."""
+        """Steps that this attempt has results of."""
         self._bytes = 0
-        """The most bytes of all results that are kept, or about to be."""
+        """The upper bound of the bytes of all results that are kept or about to be."""
         self._about_to_be: dict[str, int] = {}
-        """Bytes of these."""
         self._tasks: dict[str, asyncio.Task[Any] | None] = {}
-        """In which task the function of a step runs."""
         self._is_over = False
         self._when_idle: Callable[[], object] | None = None
-        """Is called when no function of a step runs any more, once the attempt has failed."""
+        """Called when no step's function runs any more, once the attempt has failed."""
 
     def begin(self, name: str) -> str | None:
         refuse_on_loop()
@@ -85,15 +81,15 @@ class AttemptSteps:
             self._left(name)
 
     def wait_for_left(self) -> None:
-        """The attempt has failed, and other threads may still run functions of its steps. Let these end, or the next
-        attempt would run beside them; but no longer than a thread may go on that has lost its job.
+        """After a failed attempt, wait for its steps in other threads, or the next attempt would run beside them; at
+        most for as long as a thread may go on that has lost its job.
         """
         idle = self._lane.context.environment.event()
         if self._end(idle.set):
             idle.wait(self._lane.context.limits.lane_grace_seconds)
 
     async def await_left(self) -> None:
-        """The same on an event loop, where what goes on for longer is cancelled."""
+        """The same on an event loop, where slower steps are cancelled."""
         loop, idle = asyncio.get_running_loop(), asyncio.Event()
         if not self._end(partial(loop.call_soon_threadsafe, idle.set)):
             return
@@ -107,14 +103,14 @@ class AttemptSteps:
                 task.cancel()
 
     def _end(self, when_idle: Callable[[], object]) -> bool:
-        """Begin no step any more. Whether the function of one still runs."""
+        """Allow no new step. Return whether a step's function still runs."""
         with self._lock:
             self._is_over = True
             self._when_idle = when_idle if self._under_way else None
             return self._when_idle is not None
 
     def _left(self, name: str) -> None:
-        """The function of a step runs no more. The caller holds the lock."""
+        """A step's function has ended. The caller holds the lock."""
         self._under_way.pop(name, None)
         self._tasks.pop(name, None)
         if self._when_idle is not None and not self._under_way:
@@ -127,10 +123,10 @@ class AttemptSteps:
         return self._lane.context.clock.now()
 
     def _check(self, *, blocks: bool) -> None:
-        """An attempt that has lost its claim stops at its next step, before it does anything more.
+        """Stop an attempt that has lost its claim at its next step, before it does anything more.
 
         Raises:
-            StaleClaim: it has.
+            StaleClaim: it has lost its claim.
             UsageError: its handler has returned, and so has ended it.
         """
         lane = self._lane
@@ -152,8 +148,8 @@ class AttemptSteps:
             self._lane.context.say("job.resumed", corr=job.corr, **self._lane.fields(), steps=len(kept))
 
     def _is_new(self, name: str) -> bool:
-        """Whether the function of a step is about to be called. Then the store is asked whether the claim still holds
-        the job: this process may have been frozen while another one took the job away, and nobody has told it yet.
+        """Whether the step's function is about to be called. Then the claim is checked in the store: this process may
+        have been frozen while another one took the job away.
         """
         return self._kept is not None and name not in self._kept
 
@@ -182,11 +178,7 @@ class AttemptSteps:
             return kept
 
     def _ended(self, name: str, result: str) -> Seconds:
-        """The function has returned: how long it took.
-
-        Raises:
-            UsageError: what it has returned is too large.
-        """
+        """The function has returned. Return its duration. Raises a UsageError if the result is too large."""
         limits = self._lane.context.limits
         encode(Encoded(result), what=f"result of step {name!r}", bytes_max=limits.result_bytes_max)
         with self._lock:
@@ -209,11 +201,7 @@ class AttemptSteps:
 
 
 def refuse_on_loop() -> None:
-    """A plain step would block the event loop that it is called on, and every job there.
-
-    Raises:
-        UsageError: this is one.
-    """
+    """Raise a UsageError on an event loop, which a plain step would block, with every job there."""
     if asyncio._get_running_loop() is not None:
         raise UsageError(
             "expected a plain step away from an event loop, which it would block; await job.astep(...), or "
@@ -222,7 +210,7 @@ def refuse_on_loop() -> None:
 
 
 def reader(name: str, fn: Callable[..., Any]) -> Read:
-    """As `StepContext.reader` says."""
+    """See `StepContext.reader`."""
     types = HandlerTypes(None, result_type(fn, f"the function of step {name!r}"))
 
     def read(stored: Any) -> Any:

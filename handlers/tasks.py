@@ -1,4 +1,4 @@
-"""Lanes as asyncio tasks: one event loop a handler, on a thread of its own, so that one that blocks harms no other."""
+"""Lanes as asyncio tasks: one event loop a handler, on its own thread, so that a blocking one harms no other."""
 
 from __future__ import annotations
 
@@ -26,19 +26,18 @@ from .lane import Lane, RunHandle
 from .outcomes import UNBEGUN, escaped
 
 KINDS = (("cr_frame", "cr_await"), ("gi_frame", "gi_yieldfrom"))
-"""The names of a coroutine's frame and awaited object, and those of a generator that is one."""
+"""The attributes for the frame and the awaited object of coroutines, and of generator-based ones."""
 
 AWAITS_MAX = 100
-"""How deep a stack is shown."""
 
 
 def is_running(task: asyncio.Task[Any] | None) -> bool:
-    """Whether the task is what its loop's thread executes now."""
+    """Whether the loop's thread executes this task at this moment."""
     return bool(task is not None and getattr(task.get_coro(), "cr_running", False))
 
 
 def task_stack(task: asyncio.Task[Any]) -> str:
-    """Where a task waits, as a traceback reads: down to what the innermost of its coroutines awaits."""
+    """A task's stack as a traceback, down to the object that its innermost coroutine awaits."""
     try:
         frames = traceback.StackSummary.extract((frame, frame.f_lineno) for frame in _frames(task.get_coro()))
         return f"Stack for {task!r} (most recent call last):\n{''.join(frames.format())}"
@@ -63,13 +62,13 @@ Opened = Callable[[contextvars.Context], None]
 
 
 class LoopSurroundings:
-    """Around one loop. All but `__init__` runs on it.
+    """The carriers around one loop. All but `__init__` runs on it.
 
     Args:
-        opened: called when it is entered, with the context that each job gets a copy of.
+        opened: called when entered, with the context that each job gets a copy of.
         refused: called when a carrier has raised, and nothing is entered.
         left: called when it was to end, and has been left.
-        say: logs that a carrier has raised where the loop is `entered` or `left`.
+        say: logs that a carrier has raised while `entered` or `left`.
     """
 
     def __init__(
@@ -93,7 +92,7 @@ class LoopSurroundings:
         self._task = asyncio.Task(self._live(), loop=loop)
 
     def end(self) -> None:
-        """Leave it, or enter it no further."""
+        """Leave the carriers, or stop entering them."""
         if not self._ending.done():
             self._ending.set_result(None)
             if not self._is_open:
@@ -116,7 +115,6 @@ class LoopSurroundings:
             self._refused(refusal)
 
     async def _enter(self, entered: AsyncExitStack) -> str | None:
-        """Why it cannot be entered, if so."""
         for carrier in self._carriers:
             try:
                 await entered.enter_async_context(carrier.around_loop())
@@ -139,56 +137,47 @@ def _shown(error: Any) -> str:
 
 
 LOOP_DIED = "its event loop was closed by what ran on it"
-"""Why a job fails whose loop runs no more."""
 
 ANSWER_SHARE, ANSWER_SECONDS_MIN = 0.25, 0.1
-"""A loop that has not answered for this share of its handler's timeout, and for so long, gets no more jobs. So does one
-that has not answered for `lane_grace_seconds`.
+"""A loop unresponsive for this share of its handler's timeout (and at least so long), or for `lane_grace_seconds`, gets
+no more jobs.
 """
 
 LOOP_RETRY_SECONDS = 5.0
-"""Between two tries to enter what is around a loop, while carriers refuse. For so long its jobs wait, too."""
+"""Retry interval while carriers refuse; the loop's jobs wait as long."""
 
 
 class TaskRunner:
-    """Runs the lanes of one handler."""
-
     def __init__(self) -> None:
         self._loop: _Loop | None = None
         self._closed: _Loop | None = None
 
     def start(self, lane: Lane) -> None:
-        """Run a lane as a task."""
         if self._loop is None or not self._loop.is_usable:
             self._loop = _Loop(lane)
         self._loop.start(lane)
 
     def is_blocked(self, handler: Handler) -> bool:
-        """Whether the loop does not answer: then nothing is put on it until it does, or another takes its place."""
+        """Whether the loop is unresponsive: nothing is put on it until it answers, or another replaces it."""
         return self._loop is not None and self._loop.is_usable and self._loop.is_silent(handler)
 
     def close(self) -> None:
-        """End the loop once its tasks have ended."""
         if self._loop is not None:
             self._loop.close()
             self._closed, self._loop = self._loop, None
 
     def wait(self, seconds: Seconds) -> None:
-        """Wait until what was around the loop that was closed is left, for so many seconds at most."""
+        """Wait until the closed loop's carriers are left, for so many seconds at most."""
         if self._closed is not None and self._closed.left is not None:
             self._closed.left.wait(seconds)
 
     def tasks(self) -> list[tuple[str, str]]:
-        """Every task on its loop, those that its jobs have made included: what it is called, and where it is."""
+        """(name, stack) of every task on its loop, including those that jobs have made."""
         return [] if self._loop is None else self._loop.tasks()
 
 
 class _Loop(RunHandle):
-    """An event loop on its own thread.
-
-    Attributes:
-        left: is set when what was around it is left. None if there is nothing.
-    """
+    """An event loop on its own thread. `left` is set when its carriers are left; None if there are none."""
 
     def __init__(self, first: Lane) -> None:
         self._is_blocked = False
@@ -198,7 +187,7 @@ class _Loop(RunHandle):
         self.left: threading.Event | None = context.environment.event() if context.carriers.are_around_loops else None
         self._surroundings: LoopSurroundings | None = None
         self._context: contextvars.Context | None = None
-        """The context that each task gets a copy of. There is none before the loop is entered, and so no task."""
+        """The context that each task gets a copy of; None, and no tasks, before the loop is entered."""
         self._refusal = ""
         self._refused_until = -math.inf
         self._loop = context.environment.loop()
@@ -206,15 +195,14 @@ class _Loop(RunHandle):
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._new: deque[Lane] = deque()
         self._asked_at: Seconds | None = None
-        """Since when the loop has not answered that there is something for it to do."""
+        """Since when the loop has not answered that it has work."""
         self._is_awaited = False
-        """Whether the HandlerActor takes no jobs before the loop answers, or another takes its place."""
+        """Whether the HandlerActor takes no jobs until the loop answers or is replaced."""
         self._name = first.handler.name
         self._thread = context.environment.spawn(self._run, f"loop {first.handler.name}")
 
     @property
     def is_usable(self) -> bool:
-        """Whether lanes can be started on it."""
         return not self._is_blocked and not self._is_over and self._thread.is_alive()
 
     def start(self, lane: Lane) -> None:
@@ -224,7 +212,7 @@ class _Loop(RunHandle):
         self._ask()
 
     def is_silent(self, handler: Handler) -> bool:
-        """Whether it has not answered for so long that nothing more is put on it."""
+        """Whether it is unresponsive for so long that nothing more is put on it."""
         grace, timeout = self._lent.limits.lane_grace_seconds, handler.timeout or math.inf
         patience = max(ANSWER_SECONDS_MIN, min(grace, timeout * ANSWER_SHARE))
         asked_at = self._asked_at
@@ -288,13 +276,13 @@ class _Loop(RunHandle):
             self._create(self._new.popleft(), self._context)
 
     def _tell_awaited(self) -> None:
-        """Have the HandlerActor look again whether it can take jobs, if it waits for that."""
+        """Have a waiting HandlerActor check again whether it can take jobs."""
         if self._is_awaited:
             self._is_awaited = False
             self._lent.tell(f"handler:{self._name}", Attach())
 
     def _enter(self) -> None:
-        """Enter what is around the loop. Lanes wait meanwhile."""
+        """Enter the loop's carriers. Lanes wait meanwhile."""
         if self._loop.time() < self._refused_until:
             self._refuse()
             return
@@ -318,7 +306,7 @@ class _Loop(RunHandle):
         self._refuse()
 
     def _refuse(self) -> None:
-        """Let jobs wait. Their functions were not called, so that no attempt counts."""
+        """Let jobs wait. Their functions were not called, so no attempt counts."""
         snoozed = Outcome(kind=OutcomeKind.SNOOZED, reason=self._refusal, seconds=LOOP_RETRY_SECONDS)
         while self._new:
             lane = self._new.popleft()
@@ -330,7 +318,7 @@ class _Loop(RunHandle):
             lane.finish(outcome)
 
     def _drop_unbegun(self) -> None:
-        """Those that wait to be begun and need not any more do not wait any longer."""
+        """Drop lanes that wait to begin and were given up meanwhile."""
         if self._context is None:
             for lane in [lane for lane in list(self._new) if lane.cancelled or lane.abandoned_because is not None]:
                 self._new.remove(lane)
@@ -362,7 +350,7 @@ class _Loop(RunHandle):
             self._end(lane, escaped(error, lane.context.limits.error_characters_max))
 
     def _end(self, lane: Lane, outcome: Outcome) -> None:
-        """Report how a lane has ended, and begin the one that has got its place."""
+        """Report a lane's end, and begin the lane that has got its place."""
         if self._lanes.pop(lane.id, None) is None:
             return
         self._tasks.pop(lane.id, None)
@@ -391,11 +379,10 @@ class _Loop(RunHandle):
         return f"its event loop is blocked by job {culprit.claim.job.id}"
 
     def _running_lane(self) -> Lane | None:
-        """The one whose coroutine the loop executes now."""
         return next((lane for lane in list(self._lanes.values()) if is_running(self._tasks.get(lane.id))), None)
 
     def kill(self, lane: Lane) -> None:
-        """The lane is hung: if the loop does not answer either, something on it blocks, and all its tasks are lost."""
+        """The lane is hung: if the loop is unresponsive too, something blocks it, and all its tasks are lost."""
         answered = lane.context.environment.event()
         try:
             self._loop.call_soon_threadsafe(answered.set)
@@ -440,7 +427,6 @@ class _Loop(RunHandle):
         return self._thread.stack() if is_running(task) else task_stack(task)
 
     def tasks(self) -> list[tuple[str, str]]:
-        """Every task that has not ended, by its name."""
         try:
             tasks = asyncio.all_tasks(self._loop)
         except RuntimeError:

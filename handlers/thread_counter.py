@@ -1,4 +1,4 @@
-"""How many worker threads a boot has, over the pools of all its handlers."""
+"""Counts a boot's worker threads over all handlers, so that no more idle ones are kept than may be needed (`most`)."""
 
 from __future__ import annotations
 
@@ -7,12 +7,6 @@ from collections.abc import Callable
 
 
 class ThreadCounter:
-    """Counts worker threads, so that no more are kept idle than may be at work.
-
-    Args:
-        most: how many jobs may run at once.
-    """
-
     def __init__(self, most: int) -> None:
         self._most = most
         self._lock = threading.Lock()
@@ -20,11 +14,11 @@ class ThreadCounter:
 
     @property
     def is_over(self) -> bool:
-        """Whether there are more threads than can ever be needed at once: one that has no job should end."""
+        """Whether there are more threads than can ever be needed at once: an idle one should end."""
         return self._count > self._most
 
     def count(self, work: Callable[[], None]) -> None:
-        """Do what a worker thread does, and count it as long as that lasts."""
+        """Run a worker thread's loop, and count it meanwhile."""
         with self._lock:
             self._count += 1
         try:

@@ -1,4 +1,4 @@
-"""Lanes on threads: one daemon thread a lane, kept for the next job when it has ended in time."""
+"""Lanes on threads: one daemon thread a lane, reused for the next job when it has ended in time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .pool import Pool, Worker
 
 
 class _ThreadWorker(Worker):
-    """A thread that others may look at or raise an error in."""
+    """A thread whose stack can be read, and in which an error can be raised."""
 
     def __init__(self, pool: Pool, environment: Environment) -> None:
         super().__init__(pool, environment)
@@ -50,7 +50,5 @@ class _ThreadWorker(Worker):
 
 
 class ThreadRunner(Pool):
-    """Runs the lanes of one handler on threads."""
-
     worker = _ThreadWorker
     title = "lane"

@@ -5631,8 +5631,8 @@ MUTANTS = (
         LIMITS,
         "a name whose jobs were slow once is never taken in advance again",
         "handlers/lanes.py",
-        '        """A job has ended."""\n        self._is_stuck = False\n',
-        '        """A job has ended."""\n',
+        "        self._is_stuck = False\n        self._mean = seconds",
+        "        self._mean = seconds",
         test="tests/handlers/test_prefetch.py::test_a_name_whose_jobs_were_slow_once_is_taken_in_advance_again",
     ),
     Mutant(
