@@ -1,4 +1,4 @@
-"""Asking the boots on a file what only their memory knows; and what is to be thought of one that says nothing."""
+"""Asks the boots on a file for what only their memory has, and classifies a boot that does not answer."""
 
 from __future__ import annotations
 
@@ -24,17 +24,16 @@ if TYPE_CHECKING:
 V = TypeVar("V")
 
 ANSWER_SECONDS = 1.0
-"""How long a boot may take to answer."""
 
 SILENT_SECONDS = 0.05
-"""How long one may that has not answered the last time: whoever looks again is not kept waiting by it again."""
+"""The time limit for a boot that did not answer the last time: repeated looks must not wait for it each time."""
 
 PATIENT_AGAIN_SECONDS = 10.0
-"""After so long it has all its time again: on a busy machine one that is well may need it."""
+"""After so long a silent boot gets the full time limit again: on a busy machine a healthy one may need it."""
 
 Condition = Literal["answers", "silent", "stopped", "dead", "unknown"]
-"""The state of a boot as seen from outside: it answers; it holds its lock and does not, because a signal has stopped
-its process, or for whatever reason; its lock is free; or nobody can know.
+"""The state of a boot as seen from outside: it answers; it holds its lock and does not answer, because a signal has
+stopped its process (`stopped`) or for another reason (`silent`); its lock is free; or it cannot be known.
 """
 
 
@@ -43,11 +42,10 @@ class Reached:
     """The outcome of asking a boot.
 
     Attributes:
-        is_alive: whether it holds its lock; None where nobody can know.
-        view: what it says of itself; None where it says nothing, or what cannot be read here.
+        is_alive: whether it holds its lock; None where that cannot be known.
+        view: its own view; None where it sends none, or one that cannot be read here.
         why: why there is no view.
-        pid: its process; None where that is not known.
-        silent_since: since when it has not answered whoever asks here; None if it has.
+        silent_since: since when it has not answered this client; None if it has.
     """
 
     boot: str
@@ -60,18 +58,18 @@ class Reached:
 
 
 class ControlClient:
-    """Asks the boots on one file. It remembers since when each is silent.
+    """Asks the boots on one file, and remembers since when each is silent.
 
     Args:
         path: the store's file.
         timeout: how long a boot may take to answer.
-        read_view: makes a view of the line that answers.
+        read_view: makes a view of an answer's line.
     """
 
     def __init__(
         self, path: str, timeout: Seconds = ANSWER_SECONDS, *, read_view: Callable[[bytes], RuntimeView] | None = None
     ) -> None:
-        # As its boots call it, whatever link leads there.
+        # The path by which its boots know it, whatever link leads there.
         self._folder = folder_of(os.path.realpath(path))
         self._presence = FilePresence(self._folder)
         self._timeout = timeout
@@ -80,11 +78,10 @@ class ControlClient:
         self._silent: dict[str, _Silence] = {}
 
     def entered(self) -> list[str]:
-        """The boots that have left traces beside the file, by their ids, whether they live or not."""
+        """The ids of the boots that have left traces beside the file, alive or not."""
         return self._presence.entered()
 
     def is_alive(self, boot: str) -> bool | None:
-        """Whether a boot holds its lock; None where nobody can know."""
         return self._presence.is_alive(boot)
 
     def ask(
@@ -100,14 +97,13 @@ class ControlClient:
         """Ask one boot.
 
         Args:
-            kind: what the verb is answered with.
-            by, via, reason: on whose behalf something is done, for the log of the boot.
+            kind: the type of the verb's answer.
 
         Raises:
             StoreUnavailable: it does not answer; the message says why.
-            AskRefused, UsageError: it answers, and not what it was asked for.
+            AskRefused, UsageError: it answers something else.
         """
-        # Imported only here, as below: a health check makes no questions, and reads the answers itself.
+        # Imported only here, as below: a health check sends no such question, and reads the answers itself.
         from ..rules.control_lines import decode_answer, encode_ask
 
         question = encode_ask(Ask(verb=verb, by=by, via=via, reason=reason))
@@ -118,29 +114,21 @@ class ControlClient:
         raise StoreUnavailable(f"expected runtime instance {boot} to answer, got: {found.why}")
 
     def ask_all(self, boots: Iterable[str], verb: Verb, kind: type[V]) -> dict[str, V | None]:
-        """Ask boots the same, all that are not dead, at once.
-
-        Returns:
-            By boot what it has answered; None of one that has not, or otherwise.
-        """
+        """Ask boots the same, all that are not dead, at once; None for a boot without a usable answer."""
         from ..rules.control_lines import encode_ask
 
         living = [boot for boot in boots if self._presence.is_alive(boot) is not False]
         return {boot: _read(heard, kind) for boot, heard in self._ask_each(living, encode_ask(Ask(verb=verb))).items()}
 
     def views(self, boots: Iterable[str], records: Iterable[BootRecord] = ()) -> dict[str, Reached]:
-        """Ask boots for their views, all at once.
-
-        Args:
-            records: what the store says of them, where it was read: of which process each is.
-        """
+        """Ask boots for their views, all at once; `records` tell the process of each, where the store was read."""
         known = {record.boot: record for record in records}
         alive = {boot: self._presence.is_alive(boot) for boot in boots}
         heard = self._ask_each([boot for boot in alive if alive[boot] is not False], VIEW_ASKED)
         return {boot: self._reached(boot, alive[boot], heard.get(boot), known.get(boot)) for boot in alive}
 
     def _ask_each(self, boots: Sequence[str], question: bytes) -> dict[str, Heard]:
-        """Ask boots, those for not so long that have said nothing a while ago."""
+        """Ask boots, those for a shorter time that were silent a while ago."""
         now = self._clock.monotonic()
         hasty = [boot for boot in boots if boot in self._silent and now < self._silent[boot].patient_at]
         others = [boot for boot in boots if boot not in hasty]
@@ -196,10 +184,10 @@ class ControlClient:
 
 
 class _Silence(NamedTuple):
-    """That a boot does not answer, since when, and what was said of it then.
+    """Since when and why a boot does not answer.
 
     Attributes:
-        patient_at: from when, by the time that only passes, it is waited for again.
+        patient_at: the monotonic time from which it gets the full time limit again.
     """
 
     since: Instant
@@ -215,7 +203,6 @@ def _whole_view(line: bytes) -> RuntimeView:
 
 
 def _read(heard: Heard, kind: type[V]) -> V | None:
-    """The answer, if it is of the kind that was asked for."""
     from ..rules.control_lines import decode_answer
 
     try:

@@ -1,4 +1,4 @@
-"""A copy of a job, with other data: the job itself is never changed."""
+"""A copy of a job with other data: the job itself never changes."""
 
 from __future__ import annotations
 
@@ -19,12 +19,7 @@ if TYPE_CHECKING:
 
 
 class CopySpec(NamedTuple):
-    """In what a copy differs.
-
-    Attributes:
-        changes: what stands at places in its data instead.
-        id, delay, at: as `jobs.queue` takes them.
-    """
+    """The differences of a copy from its original. `changes` are values by their places in its data."""
 
     changes: Mapping[str, Any]
     id: str | None
@@ -35,8 +30,8 @@ class CopySpec(NamedTuple):
 def queue_copy(
     context: TurnContext, job_id: str, how: CopySpec, checks: JobChecks, who: Attribution
 ) -> tuple[JobRecord, bool]:
-    """Queue a job like another one, which waits for the same jobs; the job, and whether it is new."""
-    # Imported only here: who looks at what a copy would be needs none of what a turn is made of.
+    """Queue a job like another one, which waits for the same jobs. Returns (job, whether it is new)."""
+    # Imported only here: a preview of a copy needs no part of a turn.
     from ..broker import jobs
 
     job = context.known(job_id)
@@ -48,7 +43,7 @@ def queue_copy(
         at=how.at,
         **{option: getattr(job, kept.column) for option, kept in KEPT_OPTIONS.items()},
     )
-    # Its parents tell its copy what it is to do, too: where retention has removed one, there is no copy.
+    # Parents decide the fate of the copy, too: where retention has removed one, there is no copy.
     parents = () if context.turn.links is None else context.turn.links.parents_of(job)
     (queued,) = jobs.queue(context, Queue((checks.spec(spec)._replace(parents=parents),), None, who))
     return queued
@@ -58,7 +53,7 @@ def changed(data: Any, changes: Mapping[str, Any]) -> Any:
     """Data with other values at some places.
 
     Args:
-        changes: by where, as `user.id` or `items[0]`. A key that an object lacks is added to it.
+        changes: by place, as `user.id` or `items[0]`. A key that an object lacks is added to it.
 
     Raises:
         UsageError: a place cannot be read, or is not there.
@@ -82,7 +77,6 @@ def _inner(place: Any, step: str | int, path: Sequence[str | int]) -> Any:
 
 
 def _check_place(place: Any, step: str | int, path: Sequence[str | int]) -> None:
-    """That there is something in which a step can be taken."""
     if isinstance(step, str) and isinstance(place, dict):
         return
     if isinstance(step, int) and isinstance(place, list) and step < len(place):

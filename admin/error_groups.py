@@ -1,4 +1,4 @@
-"""Failures that are the same one: jobs grouped by what went wrong, and where in the application's code."""
+"""Groups failed jobs by their error and its place in the application's code."""
 
 from __future__ import annotations
 
@@ -15,21 +15,20 @@ from ..stores.ports import StoreSnapshot
 from .finding import find
 
 FAILED_MAX = 5_000
-"""So many dead jobs, and so many that are tried again, are put into groups: the newest."""
+"""The most dead jobs, and the most retried ones, that are grouped: the newest."""
 
 FAILED_ON_SERVER_MAX = 2_000
 """The most jobs on a RabbitMQ, those that died last, whose failures are grouped."""
 
 READ_AT_ONCE = 500
-"""So many of them are in memory at a time."""
+"""How many of them are in memory at a time."""
 
 
 def failures(seen: StoreSnapshot, name: str | None) -> Iterator[JobRecord]:
-    """The jobs that died last, and those that were queued last and have failed before, so many of each at most."""
+    """The jobs that died last, and the failed ones that were queued last, up to the maximum of each."""
     names = () if name is None else (name,)
     dead = JobQuery(names=names, states=(JobState.DEAD,), fate="no")
     if seen.table is None:
-        # Each look sees all of them.
         yield from find(seen, dead, limit=FAILED_ON_SERVER_MAX).jobs
     else:
         yield from islice(in_pages(seen, dead), FAILED_MAX)
@@ -38,7 +37,7 @@ def failures(seen: StoreSnapshot, name: str | None) -> Iterator[JobRecord]:
 
 
 def in_pages(seen: StoreSnapshot, query: JobQuery) -> Iterator[JobRecord]:
-    """The jobs of one look, some at a time: each may have a megabyte."""
+    """The jobs of one query, page by page: each may have a megabyte."""
     looked, after = 0, None
     while looked < LOOKED_MAX:
         found = find(seen, query, limit=READ_AT_ONCE, after=after, looked_max=LOOKED_MAX - looked)
@@ -49,7 +48,7 @@ def in_pages(seen: StoreSnapshot, query: JobQuery) -> Iterator[JobRecord]:
 
 
 MESSAGE_CHARACTERS_MAX = 200
-"""How much of a message tells one group from another."""
+"""The length of a message that distinguishes groups."""
 
 DIGEST_BYTES = 5
 
@@ -65,16 +64,15 @@ _TELLING = (
 _FRAME = re.compile(r'^  File "(.+?)", line (\d+), in (.+)$', re.MULTILINE)
 _BEGINS = "Traceback (most recent call last):"
 _FOREIGN = re.compile(r"/(?:site|dist)-packages/|/lib(?:64)?/python\d|^<frozen |^<string>$")
-"""Paths of what is no code of the application's: libraries, and Python itself."""
+"""Paths of libraries and of Python itself, which are not the application's code."""
 
 
 class GroupKey(NamedTuple):
-    """The common facts of the failures of a group.
+    """The facts that the failures of a group have in common.
 
     Attributes:
-        name: of the jobs.
         exception: its class; empty where the error names none.
-        message: without digits, ids and what stands in quotes.
+        message: without digits, ids and quoted text.
         where: the last frame of the application's code, as `file:function`; empty where there is no traceback.
     """
 
@@ -85,7 +83,7 @@ class GroupKey(NamedTuple):
 
     @property
     def id(self) -> str:
-        """The same for the same failure, whenever it is looked for."""
+        """An id that depends on the failure alone."""
         return hashlib.blake2b("\x1f".join(self).encode(errors="replace"), digest_size=DIGEST_BYTES).hexdigest()
 
 
@@ -95,8 +93,8 @@ class ErrorGroup:
 
     Attributes:
         dead: how many of them are dead; `failing` have failed and are tried again.
-        first_seen, last_seen: of these jobs, the first and the last end of an attempt.
-        sample: the id of the one that failed last, whose `error` and `line` (`file:number`) these are.
+        first_seen, last_seen: the first and the last end of an attempt of these jobs.
+        sample: the id of the job that failed last, with its `error` and `line` (`file:number`).
     """
 
     id: str
@@ -114,19 +112,17 @@ class ErrorGroup:
 
     @property
     def count(self) -> int:
-        """How many jobs there are in it."""
         return self.dead + self.failing
 
 
 def key_of(job: JobRecord) -> GroupKey:
-    """The group of a job that has failed."""
     exception, message = _parts(job.error or job.reason or "")
     where, _ = _place(job.traceback)
     return GroupKey(job.name, exception, message, where)
 
 
 def grouped(jobs: Iterable[JobRecord]) -> Sequence[ErrorGroup]:
-    """Jobs that have failed, in groups, the largest first."""
+    """Failed jobs in groups, the largest first."""
     groups: dict[GroupKey, _Counted] = {}
     for job in jobs:
         key = key_of(job)
@@ -139,7 +135,7 @@ def grouped(jobs: Iterable[JobRecord]) -> Sequence[ErrorGroup]:
 
 
 def failed_at(job: JobRecord) -> Instant:
-    """When an attempt of a job ended last, as far as its record tells."""
+    """The end of a job's last attempt, as far as its record has it."""
     if job.ended_at is not None:
         return job.ended_at
     # A retry waits from the end of the attempt on.
@@ -147,7 +143,7 @@ def failed_at(job: JobRecord) -> Instant:
 
 
 class _Counted:
-    """A group while its jobs are counted: thousands of them, one after the other."""
+    """A mutable group while thousands of jobs are counted."""
 
     __slots__ = ("_dead", "_failing", "_first_seen", "_last", "_last_seen")
 
@@ -167,7 +163,6 @@ class _Counted:
             self._last_seen, self._last = at, job
 
     def made(self, key: GroupKey) -> ErrorGroup:
-        """The group, when all are counted."""
         return ErrorGroup(
             id=key.id,
             **key._asdict(),
@@ -182,7 +177,7 @@ class _Counted:
 
 
 def _parts(error: str) -> tuple[str, str]:
-    """The class of an exception and its message, without what differs from one job to the next."""
+    """The class of an exception and its message, without the parts that differ between jobs."""
     first = (error.strip().splitlines() or [""])[0]
     found = _EXCEPTION.fullmatch(first)
     exception, message = (found[1], found[2] or "") if found is not None else ("", first)
@@ -194,7 +189,7 @@ def _parts(error: str) -> tuple[str, str]:
 def _place(traceback: str | None) -> tuple[str, str]:
     """The last frame of the application's code, as `file:function` and as `file:number`.
 
-    The number of the line tells a person where to look. It moves with every deployment, so it tells no groups apart.
+    The line number is for people. It moves with every deployment, so it distinguishes no groups.
     """
     if not traceback:
         return "", ""

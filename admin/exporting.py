@@ -1,5 +1,5 @@
-"""All jobs, slots or tallies of a store, one after the other: a read never has more than a bounded part of them, and
-none lasts, so that whoever writes at the same time is not held up. A change meanwhile is seen before or after it.
+"""All jobs, slots or tallies of a store, one after the other. Each read is bounded and short, so that writers are not
+held up. A change meanwhile is seen before or after it.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from .job_views import job_view
 from .views import JobView
 
 READ_AT_ONCE = 500
-"""So many jobs or schedules are in memory at a time: of a job there may be a megabyte."""
+"""How many jobs or schedules are in memory at a time: one job may have a megabyte."""
 
 SLOTS_SECONDS = 6 * 3600.0
-"""The span of a schedule's slots that is exported."""
+"""The span of a schedule's slots that one read takes."""
 
 TALLIES_AT_ONCE = 10
-"""The span of the tallies that are exported, in minutes or hours."""
+"""The span of the tallies that one read takes, in minutes or hours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +54,7 @@ def all_jobs(store: Readable, query: JobQuery, *, shows_data: bool) -> Iterator[
     Raises:
         NotSupported: the store keeps no table of jobs, and the query is not for dead ones.
     """
-    # Without conditions each of the jobs that are looked at is one of them.
+    # Without conditions every examined job matches.
     looked_max, after = READ_AT_ONCE if query == JobQuery() else LOOKED_MAX, None
     while True:
         with store.snapshot() as seen:
@@ -74,7 +74,7 @@ def all_slots(store: Readable, schedule_id: str | None, since: Instant, until: I
             with store.snapshot() as seen:
                 entries = seen.schedules.slots(record.id, start, end).entries
             for entry in entries:
-                # A range that began before was told then.
+                # A range that began before is in the previous read.
                 if entry.slot >= start or start == since:
                     yield SlotRow(
                         schedule=record.id,
@@ -99,7 +99,7 @@ def all_tallies(store: Readable, span: int, since: Instant, until: Instant, name
     start: Instant = start_of(span, since)
     step = math.inf if span == EVER else span * TALLIES_AT_ONCE
     while start <= until:
-        # The one that begins where the next read does is told then.
+        # The one at the start of the next read comes then.
         last = min(start + step - span, until)
         with store.snapshot() as seen:
             tallies = needed(seen.tallies, "tallies").between(span, start, last, name)

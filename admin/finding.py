@@ -1,4 +1,4 @@
-"""Finding jobs on whichever store they are."""
+"""Finds jobs in any store."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..stores.ports import DeadJobs, JobTable
 
 
 class Searched(Protocol):
-    """Where jobs are found: a store, or a snapshot of one."""
+    """A store, or a snapshot of one, in which jobs are found."""
 
     table: JobTable | None
     dead: DeadJobs | None
@@ -20,10 +20,10 @@ class Searched(Protocol):
 def find(
     store: Searched, query: JobQuery, *, limit: int, after: str | None = None, looked_max: int = LOOKED_MAX
 ) -> Found:
-    """One look at a store for jobs that match, as `JobTable.find` says; without a table, for dead ones.
+    """One bounded search for matching jobs, as `JobTable.find` does; without a table, for dead ones.
 
     Raises:
-        NotSupported: the store has no table, and the query does not say that they are dead.
+        NotSupported: the store has no table, and the query does not ask for dead jobs.
         UsageError: the query or the cursor cannot be.
     """
     if store.dead is not None and set(query.states) == {JobState.DEAD}:
@@ -32,7 +32,7 @@ def find(
 
 
 def find_all(store: Searched, query: JobQuery, *, limit: int, after: str | None = None) -> list[JobRecord]:
-    """The same with as many looks as it takes to find so many, if there are."""
+    """The same with as many searches as it takes to find so many, if there are."""
     jobs: list[JobRecord] = []
     while True:
         found = find(store, query, limit=limit - len(jobs), after=after)

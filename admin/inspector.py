@@ -1,7 +1,6 @@
-"""`Inspector`: what is going on in a store, for every face: command, page, metrics. It only reads, and it needs no
-runtime, neither one of its own nor one that works.
+"""`Inspector`: the state of a store, for command, page and metrics. It only reads, and needs no runtime.
 
-Everything is bounded: what is counted stops at a number, and says so; what is searched says how far it looked.
+Everything is bounded: a count stops at a maximum, and says so; a search says how far it came.
 """
 
 from __future__ import annotations
@@ -43,44 +42,39 @@ if TYPE_CHECKING:
     from .schedule_views import ComingSlot, SchedulePage, ScheduleView
 
 COUNTED_MAX = 10_000
-"""How far anything is counted."""
 
 NAMES_MAX = 1_000
-"""So many names, the first ones, are looked at in a picture of the whole. Where there are more, its sums are capped."""
+"""The most names in an overview: the first ones. Where there are more, the sums are capped."""
 
 AHEAD_IN_LISTS_MAX = 20
-"""How many jobs before another are counted where each of a list is told why it waits."""
 
 COUNTED_AT_ONCE = 1_000
 
 STEPS_SHOWN_MAX = 100
-"""Kept steps of one job, the newest."""
 
 CHILDREN_MAX = 100
-"""So many jobs that descend from one are told."""
 
 LINKED_MAX = 20
-"""So many jobs that one waits for, and that wait for one, are told."""
+"""The most shown jobs that one waits for, and that wait for one."""
 
 LIKE_ONE_MAX = 100
-"""Among so many dead jobs whose ids begin so, one is looked for."""
+"""The most dead jobs with an id prefix among which one is searched."""
 
 NEXT_SLOTS = 5
-"""So many of a schedule's next slots are told unless more are asked for."""
+"""The default number of a schedule's next slots."""
 
 DAY = 86400.0
 
 
 class Inspector:
-    """Looks at a store, from any thread, as often as anybody wants. Use it as a context manager, or close it.
+    """Looks at a store, from any thread, any number of times. Use it as a context manager, or close it.
 
     Args:
-        store: where to look.
-        runtimes: tells who works on it.
+        runtimes: the boots that work on it.
         now: wall time.
         lock_holder: the process that keeps the store's write lock, if one does.
-        shows_data: whether whoever looks may see data, results and progress of jobs.
-        close: lets go of the store.
+        shows_data: whether the viewer may see data, results and progress of jobs.
+        close: releases the store.
     """
 
     def __init__(
@@ -102,11 +96,10 @@ class Inspector:
 
     @property
     def address(self) -> str:
-        """The store's, without a password."""
+        """The store's address, without a password."""
         return self._store.address
 
     def close(self) -> None:
-        """Let go of the store."""
         self._close()
 
     def __enter__(self) -> Self:
@@ -118,10 +111,8 @@ class Inspector:
         self.close()
 
     def overview(self) -> Overview:
-        """All of it in one picture.
-
-        Raises:
-            StoreUnavailable, StoreError: the store cannot be read. So do all the others.
+        """An overview of the store. Like all other methods it raises StoreUnavailable or StoreError if that cannot be
+        read.
         """
         boots, now = self._runtimes.all(), self._now()
         with self._store.snapshot() as seen:
@@ -134,24 +125,22 @@ class Inspector:
         return overview_of(self.address, names, boots, dead, now)
 
     def boots(self) -> Sequence[BootView]:
-        """The boots on the store, the oldest first."""
         return [boot_view(boot) for boot in self._runtimes.all()]
 
     def names(self, *, limit: int = NAMES_MAX, after: str | None = None) -> Sequence[NameView]:
-        """The job names that are known, in order: those after one, so many at most."""
+        """The known job names after one, in order, at most `limit`."""
         boots, now = self._runtimes.all(), self._now()
         with self._store.snapshot() as seen:
-            # No text comes between one and the same with a NUL behind it.
+            # No text sorts between a text and the same with a NUL appended.
             return names_seen(seen, boots, now, COUNTED_MAX, first="" if after is None else f"{after}\0", limit=limit)
 
     def whole_names(self) -> WholeNames:
-        """The names as a picture of the whole has them."""
         boots, now = self._runtimes.all(), self._now()
         with self._store.snapshot() as seen:
             return whole_names(seen, boots, now, COUNTED_MAX, NAMES_MAX)
 
     def name(self, name: str) -> NameView | None:
-        """One job name; None if nothing is known of it."""
+        """One job name; None if it is unknown."""
         boots, now = self._runtimes.all(), self._now()
         with self._store.snapshot() as seen:
             return next(
@@ -160,7 +149,6 @@ class Inspector:
             )
 
     def counts(self, name: str | None = None) -> Counts:
-        """How many jobs are in each state, of one name or all."""
         with self._store.snapshot() as seen:
             if seen.table is None:
                 of = {state: Amount(count=count) for state, count in seen.jobs.counts(name).items()}
@@ -172,7 +160,7 @@ class Inspector:
         return Counts(at=self._now(), name=name, of=of)
 
     def jobs(self, query: JobQuery, *, limit: int, after: str | None = None) -> JobsPage:
-        """The jobs that match, so many at most, with why they wait.
+        """The matching jobs, at most `limit`, with why they wait.
 
         Args:
             after: the `next` of the page before.
@@ -189,11 +177,7 @@ class Inspector:
         )
 
     def count(self, query: JobQuery) -> Matching:
-        """How many jobs match.
-
-        Raises:
-            NotSupported: as `jobs`.
-        """
+        """How many jobs match. NotSupported as `jobs`."""
         count = looked = 0
         after: str | None = None
         with self._store.snapshot() as seen:
@@ -206,7 +190,7 @@ class Inspector:
         return Matching(at=self._now(), amount=Amount(count=count, is_capped=after is not None), looked_at=looked)
 
     def job(self, job_id: str) -> JobPage:
-        """All that is known of one job.
+        """Everything known about one job.
 
         Raises:
             UnknownJob: it is not in the store.
@@ -238,7 +222,7 @@ class Inspector:
             )
 
     def why(self, job_id: str) -> Sequence[Why]:
-        """Why a job does not run: all that is known, what must go first at the front; or what became of it.
+        """Why a job does not run: all known reasons, the first to go at the front; or its fate.
 
         Raises:
             UnknownJob: it is not in the store.
@@ -248,14 +232,15 @@ class Inspector:
             return reasons(self._known(self._job(seen, job_id, boots), seen, boots, self._lock_holder()))
 
     def errors(self, name: str | None = None) -> ErrorsPage:
-        """The failures: the jobs that died last, and those that have failed and are tried again, in groups."""
+        """The failures in groups: the jobs that died last, and those that have failed and are tried again."""
         with self._store.snapshot() as seen:
             groups = grouped(failures(seen, name))
         looked = sum(group.count for group in groups)
         return ErrorsPage(at=self._now(), groups=tuple(groups), looked_at=looked, is_capped=looked >= FAILED_MAX)
 
     def failed_in(self, group: str, *, limit: int) -> tuple[ErrorGroup | None, Sequence[JobView]]:
-        """A group of failures, by its id or how that begins, and so many of its jobs; None if there is none.
+        """A group of failures, by its id or the beginning of that, and at most `limit` of its jobs; None if there is
+        none.
 
         Raises:
             UsageError: several begin so.
@@ -273,7 +258,7 @@ class Inspector:
             return meant[0], self._job_views(seen, jobs[:limit])
 
     def dead_in(self, group: ErrorGroup) -> Sequence[str]:
-        """The ids of the dead jobs of a group of failures: of all, also of those that are too old to be shown."""
+        """The ids of all dead jobs of a group of failures, including those too old to be shown."""
         dead = JobQuery(names=(group.name,), states=(JobState.DEAD,))
         with self._store.snapshot() as seen:
             return [job.id for job in in_pages(seen, dead) if key_of(job).id == group.id]
@@ -285,7 +270,7 @@ class Inspector:
 
         Args:
             after: the id of the last one of the page before.
-            slots: how many of the next of each are told.
+            slots: how many next slots each has.
         """
         declared, now = self._runtimes.declared(), self._now()
         with self._store.snapshot() as seen:
@@ -293,11 +278,8 @@ class Inspector:
         return [self._schedule_view(record, declared, now, slots) for record in records]
 
     def coming_slots(self, *, limit: int, count: int) -> tuple[Sequence[ComingSlot], bool]:
-        """So many slots, the next of all schedules, as `schedule_views.coming_slots` says; and whether only the first
-        of the schedules were asked, by their ids.
-
-        Args:
-            limit: how many schedules are asked.
+        """The next slots of all schedules, as `schedule_views.coming_slots` has them; and whether only the first
+        `limit` schedules were asked, by their ids.
         """
         from .schedule_views import coming_slots
 
@@ -316,17 +298,17 @@ class Inspector:
         until: Instant | None = None,
         slots: int = NEXT_SLOTS,
     ) -> SchedulePage:
-        """One schedule, with its slots from `since` to `until`: from a day ago to a day from now unless that is said.
+        """One schedule, with its slots from `since` to `until`: by default from a day ago to a day from now.
 
         Args:
             schedule: its id; with `key`, the name of its jobs.
-            slots: how many of the next are told.
+            slots: how many of the next are listed.
 
         Raises:
             UnknownSchedule: there is none.
             UsageError: its rule cannot be read here.
         """
-        # Imported only here, as in what else is about schedules: it loads the calendar, and most looks need none.
+        # Imported only here, as in the other methods about schedules: it loads the calendar, and most looks need none.
         from ..cron.schedule import keyed_id
         from .schedule_views import schedule_page
 
@@ -398,7 +380,7 @@ def _declaring(declared: Mapping[str, Collection[str]] | None, record: ScheduleR
 
 
 def _unknown_on_server(job_id: str, boots: Sequence[SeenBoot]) -> UnknownJob:
-    """The error for a job that is not dead, where there is no table; it says who runs it, if somebody has said so."""
+    """The error for a job that is not dead, where there is no table; it names the boots that run jobs of its name."""
     for boot in boots:
         for lane in () if boot.view is None else boot.view.lanes:
             if lane.job_id == job_id:
@@ -417,13 +399,13 @@ def _schedule_name(seen: StoreSnapshot, schedule_id: str) -> ScheduleName:
 
 
 def _running(boots: Sequence[SeenBoot], name: str | None) -> Amount | None:
-    """How many jobs run, as the boots say; None unless all have said so."""
+    """How many jobs run, by the boots' answers; None unless all have answered."""
     views = [boot.view for boot in boots if boot.is_alive is not False]
     known = [view for view in views if view is not None]
     return running_on(known, name) if len(known) == len(views) else None
 
 
 def _gone_parents(seen: StoreSnapshot, job: JobRecord) -> tuple[dict[str, Any], ...]:
-    """Those that a job has waited for and that retention has removed."""
+    """The parents of a job that retention has removed."""
     gone = () if seen.table is None else seen.table.gone_parents(job.no, LINKED_MAX)
     return tuple(one._asdict() for one in gone)

@@ -1,4 +1,4 @@
-"""Opens a `Inspector` at an address: at a file for reading only, whoever holds it."""
+"""Opens an `Inspector` at an address; a file is opened read-only, whoever holds it."""
 
 from __future__ import annotations
 
@@ -20,17 +20,16 @@ from .inspector import Inspector
 from .runtimes import AskedOnce, Runtimes
 
 LOOKS, LOOK_SECONDS = 5, 0.05
-"""So often it is looked who has the write lock, and the wait between: whoever is in a turn has it for milliseconds."""
+"""How often the write lock's holder is read, and the wait between: a turn holds the lock for milliseconds only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InspectorFactory:
-    """Where looks at one store come from.
+    """Makes inspectors of one store.
 
-    Attributes:
-        runtimes: who works on it.
+    Args:
         now: wall time.
-        close: lets go of the store.
+        close: releases the store.
     """
 
     store: Readable
@@ -39,11 +38,7 @@ class InspectorFactory:
     close: Callable[[], None] = lambda: None
 
     def inspector(self, *, shows_data: bool) -> Inspector:
-        """A look. Closing it releases the store.
-
-        Args:
-            shows_data: as `Inspector` has it.
-        """
+        """An `Inspector`. Closing it releases the store."""
         return Inspector(
             self.store,
             self.runtimes,
@@ -58,9 +53,7 @@ class InspectorFactory:
 
     @contextlib.contextmanager
     def at_one_instant(self) -> Iterator[Self]:
-        """For as long as the block lasts, the store as it is now: whatever looks at it sees the same, and no boot is
-        asked twice.
-        """
+        """Within the block, the store as it is now: all inspectors see the same, and no boot is asked twice."""
         with self.store.snapshot() as seen:
             store = _OneInstant(self.store, seen)
             yield replace(self, store=store, runtimes=AskedOnce(self.runtimes.at(store)))
@@ -68,43 +61,37 @@ class InspectorFactory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileLookout(InspectorFactory):
-    """The same of a file.
-
-    Attributes:
-        room: asks the boots on it.
-    """
+    """The same for a file; `room` asks the boots on it."""
 
     room: ControlClient
 
 
 def readable_file(address: str, wanted: str) -> ReadOnlyStore:
-    """A store's file for whoever only looks, without a runtime.
+    """A store's file, opened read-only, without a runtime.
 
     Args:
-        wanted: for what, if it cannot be had from a server.
+        wanted: the feature that a server lacks, for the error.
 
     Raises:
         NotSupported: it is on a server.
     """
     if address.partition("://")[0] in SERVER_SCHEMES:
         raise not_supported(wanted)
-    # As the runtimes on it call it, however it is linked: they meet beside that.
+    # The path by which its runtimes know it, however it is linked: they meet beside that.
     return ReadOnlyStore(os.path.realpath(address_of(address)))
 
 
 def inspector_factory(
     store: Readable, *, now: Callable[[], Instant], close: Callable[[], None] = lambda: None
 ) -> FileLookout:
-    """Where looks at a store's file come from."""
     room = ControlClient(store.address)
     return FileLookout(store=store, room=room, runtimes=Runtimes(store, room), now=now, close=close)
 
 
 def inspector_factory_at(address: str, *, now: Callable[[], Instant] | None = None) -> InspectorFactory:
-    """Where looks at a store come from, without a runtime.
+    """Inspectors of a store, without a runtime.
 
-    On a RabbitMQ it is what lies in queues, what runtimes have written into the ledger, and what those that answer say:
-    dead jobs, and no others.
+    On RabbitMQ they see queues, the ledger's records of runtimes, and the answers of runtimes; of jobs, only dead ones.
 
     Args:
         address: the path of a store's file, or a server's.
@@ -112,7 +99,7 @@ def inspector_factory_at(address: str, *, now: Callable[[], Instant] | None = No
     """
     now = SystemClock().now if now is None else now
     if address.partition("://")[0] in SERVER_SCHEMES:
-        # Imported only here: it loads what speaks to a server.
+        # Imported only here: it loads the server's client.
         from ..stores.opening import server
         from .rabbit_control_client import RabbitControlClient, ServerRuntimes
 
@@ -123,16 +110,12 @@ def inspector_factory_at(address: str, *, now: Callable[[], Instant] | None = No
 
 
 def inspector_at(address: str, *, shows_data: bool = False, now: Callable[[], Instant] | None = None) -> Inspector:
-    """A look at a store, as `inspector_factory_at` has them.
-
-    Args:
-        shows_data: whether whoever looks may see data, results and progress of jobs.
-    """
+    """An `Inspector` of a store, as `inspector_factory_at` makes them."""
     return inspector_factory_at(address, now=now).inspector(shows_data=shows_data)
 
 
 def lock_kept_by(path: str, wait: Callable[[Seconds], object]) -> int | None:
-    """The process that keeps the write lock of a file: all the while that somebody looks, and without committing."""
+    """The process that holds the write lock of a file for the whole look, without committing."""
     holder = write_lock_holder(path)
     before = _written(path)
     for _ in range(LOOKS if holder is not None else 0):
@@ -143,7 +126,7 @@ def lock_kept_by(path: str, wait: Callable[[Seconds], object]) -> int | None:
 
 
 class _OneInstant:
-    """A store of which everybody sees the same snapshot."""
+    """A store with one snapshot for all readers."""
 
     def __init__(self, store: Readable, seen: StoreSnapshot) -> None:
         self.address = store.address
@@ -157,7 +140,6 @@ class _OneInstant:
 
 
 def _written(path: str) -> int:
-    """When something was written into the log beside a file."""
     try:
         return os.stat(f"{path}-wal").st_mtime_ns
     except OSError:
@@ -165,8 +147,7 @@ def _written(path: str) -> int:
 
 
 def wait(seconds: Seconds) -> None:
-    """Wait, on the thread that calls."""
-    # Imported only here, where somebody has the lock: asyncio comes with it.
+    # Imported only here, where the lock is held: it loads asyncio.
     from ..environment.environment import Environment
 
     Environment().event().wait(seconds)

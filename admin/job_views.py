@@ -1,5 +1,3 @@
-"""Pictures of jobs, made of what a store keeps of them."""
-
 from __future__ import annotations
 
 from ..messages.jobs import ENDED, JobRecord, JobState

@@ -1,4 +1,4 @@
-"""All jobs that match a query, for whoever acts on them: they are counted first, and then looked for some at a time."""
+"""All jobs that match a query, for an act on them: they are counted first, and then searched page by page."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from .sweeping import Sweep
 
 COUNTED_MAX = 100_000
-"""So many are counted before a page asks somebody whether they are sure."""
+"""The maximum of the count before a page asks for a confirmation."""
 
 TYPED_FROM = 1_000
-"""From more jobs than this on, whoever is sure types their number."""
+"""From so many jobs on, the confirmation is the typed number."""
 
 
 def actionable(query: JobQuery, action: Sweep, asked_at: Instant) -> JobQuery:
-    """The jobs of a query that were there when somebody asked, and that this can be done to.
+    """The jobs of a query that were there when somebody asked, and to which the action applies.
 
     Raises:
-        UsageError: the query does not say in which state they are: what was done would then match again.
+        UsageError: the query does not name their states: acted jobs would match again.
     """
     allowed = ENDED if action == "requeue" else {JobState.QUEUED, JobState.RUNNING}
     if not query.states or not allowed.issuperset(query.states):
@@ -42,8 +42,8 @@ def actionable(query: JobQuery, action: Sweep, asked_at: Instant) -> JobQuery:
 
 
 def matching(store: Readable, query: JobQuery) -> Iterator[Sequence[str]]:
-    """The ids of all jobs that match, some at a time, which are looked for when they are asked for. Nothing is read
-    between one look and the next: an open reader would keep the store's log from being cleared.
+    """The ids of all matching jobs, page by page, each page read on demand. No reader stays open between pages: it
+    would keep the store's log from being cleared.
 
     Raises:
         NotSupported: the store keeps no table of jobs.
@@ -52,10 +52,8 @@ def matching(store: Readable, query: JobQuery) -> Iterator[Sequence[str]]:
 
 
 def failed_alike(store: Readable, name: str, group: str, asked_at: Instant) -> Iterator[Sequence[str]]:
-    """The ids of all dead jobs of a name that were in a group of failures when somebody asked, some at a time.
-
-    Args:
-        group: its id.
+    """The ids, page by page, of all dead jobs of a name that were in a group of failures (by its id) when somebody
+    asked.
 
     Raises:
         NotSupported: as `matching`.
@@ -68,7 +66,6 @@ def failed_alike(store: Readable, name: str, group: str, asked_at: Instant) -> I
 
 
 def counted(pages: Iterable[Sequence[str]]) -> Amount:
-    """How many ids there are, counted up to `COUNTED_MAX`."""
     count = 0
     for ids in pages:
         count += len(ids)

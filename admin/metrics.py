@@ -1,8 +1,8 @@
-"""The counts of a store and of its runtimes, as metrics: for a Prometheus, or for anything else that scrapes.
+"""The counts of a store and of its runtimes, as metrics for Prometheus or any other scraper.
 
-Counters are read from the sums that the store keeps, so that it goes on over restarts, and whichever process
-answers tells of all. Gauges are the state that a `Inspector` sees. Labels are names of jobs, outcomes and the like; ids
-are none. A figure that a store cannot tell has no value, and not 0: on a RabbitMQ there are no sums.
+Counters come from the store's own sums, so that they survive restarts and any process can answer for all. Gauges are
+the state that an `Inspector` sees. Labels are names of jobs, outcomes and the like, never ids. An unknown figure has no
+value, and not 0: on RabbitMQ there are no sums.
 """
 
 from __future__ import annotations
@@ -20,10 +20,9 @@ from .views import Amount, NameView, Overview
 from .wait_context import SeenBoot
 
 NAMES_MAX = 200
-"""So many names of jobs are labels of their own; all others are `OTHER` together."""
+"""The most job names with a label of their own; all others are `OTHER` together."""
 
 SCHEDULES_MAX = 1_000
-"""The most schedules that are checked for a late slot."""
 
 OTHER = "other"
 
@@ -33,11 +32,11 @@ Kind = Literal["counter", "gauge", "histogram"]
 
 
 class Distribution(NamedTuple):
-    """How long something took, how often.
+    """How often something took how long.
 
     Attributes:
-        buckets: how often up to each of `BOUNDS`, and longer; none of these counts what another does.
-        seconds: all together.
+        buckets: how often up to each of `BOUNDS`, and longer; they are not cumulative.
+        seconds: the sum.
     """
 
     buckets: Sequence[int]
@@ -45,12 +44,12 @@ class Distribution(NamedTuple):
 
 
 class MetricKind(NamedTuple):
-    """A metric, without what it has come to.
+    """A metric without its values.
 
     Attributes:
         name: in full; of a counter without `_total`.
-        labels: what tells its values from one another.
-        says: what it means, in a line.
+        labels: the names of its labels.
+        says: its help text, in a line.
     """
 
     name: str
@@ -60,7 +59,7 @@ class MetricKind(NamedTuple):
 
 
 class Metric(NamedTuple):
-    """A metric and what it has come to, by its labels."""
+    """A metric and its values, by its labels."""
 
     of: MetricKind
     values: dict[tuple[str, ...], float | Distribution]
@@ -117,14 +116,13 @@ KINDS = (
     *(TURNS, LOCKED, RESTARTS, MAIL, MAIL_AGE, DROPPED),
     *(BOOTS, STORE_BYTES, WAL_BYTES, STORE_HEALTH, INFO),
 )
-"""Every metric there is, in the order in which they are told."""
 
 
 def metrics_of(inspector_factory: InspectorFactory, *, version: str, names_max: int = NAMES_MAX) -> Sequence[Metric]:
     """All metrics of a store, as it is at one instant.
 
     Args:
-        version: of this library.
+        version: Lamplighter's.
         names_max: how many names of jobs are labels of their own.
 
     Raises:
@@ -136,7 +134,7 @@ def metrics_of(inspector_factory: InspectorFactory, *, version: str, names_max: 
             tallies = [] if seen.tallies is None else seen.tallies.between(EVER, 0, 0)
             has_table = seen.table is not None
             schedules = seen.schedules.some(None, "", SCHEDULES_MAX)
-        # Where all are durable, nobody need be asked.
+        # Where all are durable, no boot need be asked.
         declared = None if all(one.durable for one in schedules) else here.runtimes.declared()
         schedules = [one for one in schedules if _fires(one, declared)]
     living = [*(name.name for name in overview.names), *(schedule.name for schedule in schedules)]
@@ -154,7 +152,7 @@ def metrics_of(inspector_factory: InspectorFactory, *, version: str, names_max: 
 class _Names:
     """The labels of job names.
 
-    Among names that have sums, the first in the alphabet keep their labels, whatever lives: so no sum ever falls.
+    Among names that have sums, the alphabetically first keep their labels, whatever lives: so no sum ever falls.
     """
 
     def __init__(self, tallies: Sequence[Tally], names: Iterable[str], names_max: int) -> None:
@@ -167,7 +165,7 @@ class _Names:
 
 
 class _Adding:
-    """Adds to what metrics have come to."""
+    """Adds up the values of metrics."""
 
     def __init__(self, found: dict[MetricKind, Metric], called: Callable[[str], str]) -> None:
         self._found = found
@@ -251,7 +249,7 @@ def _add_schedules(adding: _Adding, schedules: Iterable[ScheduleRecord], now: In
         try:
             due = None if one.paused else next(iter(rule_of(one).between(one.accounted_to, now)), None)
         except UsageError:
-            # A zone that this system does not know: `schedule.unusable` in the log, and the doctor, tell of it.
+            # A zone that this system does not know: `schedule.unusable` in the log and the doctor report it.
             continue
         adding.most(LAG, 0.0 if due is None else now - due.slot, adding.called(one.name))
 
@@ -264,7 +262,7 @@ def _add_boots(adding: _Adding, boots: Iterable[SeenBoot]) -> None:
             continue
         for handler in view.handlers:
             adding.add(LANES, handler.concurrency, adding.called(handler.name))
-            # So that who has none busy, or hung, is told to have none, and not missing.
+            # So that a boot with none busy, or hung, has the value 0, and is not missing.
             for none in (BUSY, ABANDONED):
                 adding.add(none, 0, adding.called(handler.name))
         for lane in view.lanes:

@@ -1,9 +1,8 @@
-"""`Operator`: somebody outside of any running runtime acts on its store, and the log tells who.
+"""`Operator` acts on a store from outside of any running runtime, and the log names who acted.
 
-Each act is one turn, in which a boot of kind operator makes its row and does what is asked, by the functions that
-broker/ has for the same mail. So it needs no runtime alive, and none that listens; and it has ended as soon as anybody
-can see its row. It has no log: whoever runs on the store, or starts next, finds the row, tells its turn in the ledger
-(`operator.acted`), and removes it.
+Each act is one turn of a boot of kind operator, which makes its row and acts by the functions that broker/ has for the
+same mail. So it needs no runtime alive, and has ended as soon as its row can be seen. It has no log: a runtime on the
+store, or the next to start, finds the row, logs its turn in the ledger (`operator.acted`), and removes it.
 """
 
 from __future__ import annotations
@@ -343,8 +342,8 @@ class Operator:
                     yield so_far
 
     def _have(self, verb: JobVerb, job_id: str, who: Attribution, delay: Seconds = 0.0) -> Job[Any]:
-        """Have the runtime do it that holds a job."""
-        # Imported only here: few need what speaks to runtimes on a server.
+        """Have the runtime that holds a job act on it."""
+        # Imported only here: few acts need the server's client.
         from .rabbit_control_client import RabbitControlClient
 
         room = RabbitControlClient(self._address, visit=visit_to(self._environment), now=self._environment.clock().now)

@@ -1,7 +1,7 @@
 """The turns of an operator: each is of a boot of its own, which has ended when it is committed.
 
-It has no log. Its row keeps what the turn did for whoever runs on the store, or starts next, who tells it and removes
-the row: see `broker.boots`.
+It has no log. Its row keeps what the turn did until a runtime on the store logs it and removes the row: see
+`broker.boots`.
 """
 
 from __future__ import annotations
@@ -35,11 +35,7 @@ T = TypeVar("T")
 
 
 class OperatorTurns:
-    """Takes turns on a store from outside of any runtime.
-
-    Args:
-        address: of a store that is there.
-    """
+    """Takes turns on a store from outside of any runtime."""
 
     def __init__(self, address: str, environment: Environment) -> None:
         self._address = address
@@ -48,7 +44,6 @@ class OperatorTurns:
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[Store]:
-        """The store, while this lasts."""
         store = open_store(
             self._environment,
             self._address,
@@ -63,10 +58,11 @@ class OperatorTurns:
             store.close()
 
     def take(self, store: Store, work: Callable[[TurnContext], T], dead: Sequence[str] = ()) -> T:
-        """Do something in one turn, and hint to those who run on the store. An act that changes nothing leaves no row.
+        """Do something in one turn, and send hints to the runtimes on the store. An act that changes nothing leaves no
+        row.
 
         Args:
-            dead: the ids of jobs that may be dead, which must be at hand then.
+            dead: the ids of possibly dead jobs, which the turn must find.
 
         Raises:
             StoreUnavailable: a process has the write lock, and the message names it; or the store is away.
@@ -84,7 +80,7 @@ class OperatorTurns:
                 context = TurnContext(state, turn, Outbox(), NOBODY)
                 keep_time(context, clock, CarriedOver(), is_first=True)
                 others = turn.boots.all()
-                # Nobody sends it hints: when others can see it, it has ended.
+                # It gets no hints: when its row can be seen, it has ended.
                 turn.boots.register(standing.record((), turn.now)._replace(hint=None, control=None))
                 answer = work(context)
                 if not (turn.transitions or turn.notes):
@@ -102,18 +98,14 @@ class OperatorTurns:
 
 
 def _count(turn: Turn) -> None:
-    """Add what was done to the sums of the store: nobody else counts it."""
+    """Add the turn to the sums of the store: no runtime counts it."""
     tallies = Tallies()
     tallies.take(Outbox(transitions=list(turn.transitions)), turn.now, 0.0)
     tallies.store(turn, Outbox())
 
 
 class _NothingChanged(Exception):
-    """Ends a turn as if it had not been.
-
-    Args:
-        answer: what it has found.
-    """
+    """Rolls a turn back that changed nothing; `answer` is its result."""
 
     def __init__(self, answer: Any) -> None:
         super().__init__("the turn has changed nothing")
@@ -121,14 +113,13 @@ class _NothingChanged(Exception):
 
 
 def _at_hand(store: Store, dead: Sequence[str]) -> AbstractContextManager[Any]:
-    """While this lasts, a turn finds these jobs, if they are dead."""
     if store.dead is None or not dead:
         return contextlib.nullcontext()
     return store.dead.one_at_hand(dead[0]) if len(dead) == 1 else store.dead.all_at_hand(JobQuery(), ())
 
 
 def _who_may_hold(store: Store, boot: str) -> str:
-    """Who has the write lock, or who may have it."""
+    """The holder of the write lock, or the possible holders."""
     pid = None if store.path is None else write_lock_holder(store.path)
     boots = [one for one in store.surroundings(boot).boots if one.kind != OPERATOR]
     if pid is not None:

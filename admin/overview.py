@@ -1,4 +1,4 @@
-"""Pictures of a store as a whole: its job names, who works on it, and whether all is well."""
+"""Views of a store as a whole: its job names, its boots, its health."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from .views import Amount, BootView, NameView, Overview, PauseView, StoreHealth
 from .wait_context import SeenBoot
 
 NAMES_TOLD_MAX = 5
-"""So many names of a kind are told as a reason."""
+"""The most names of a kind in a reason."""
 
 
 DUE_NAMES_MAX = 10_000
-"""Among so many names with due jobs those are looked for that nobody handles, where there are very many names."""
+"""The most names with due jobs that are checked for a handler, where there are very many names."""
 
 
 class WholeNames(NamedTuple):
-    """The names as a picture of the whole has them.
+    """The names in an overview.
 
     Attributes:
         first: the first ones.
@@ -43,7 +43,7 @@ class WholeNames(NamedTuple):
 def names_seen(
     seen: StoreSnapshot, boots: Sequence[SeenBoot], now: Instant, cap: int, *, first: str = "", limit: int
 ) -> Sequence[NameView]:
-    """The names from one on, so many at most."""
+    """The names from one on, at most `limit`."""
     pauses = {pause.name: pause for pause in seen.jobs.pauses()}
     queues = () if seen.queues is None else seen.queues.names()
     stored = queues if seen.table is None else seen.table.names(first, limit)
@@ -52,7 +52,7 @@ def names_seen(
 
 
 def whole_names(seen: StoreSnapshot, boots: Sequence[SeenBoot], now: Instant, cap: int, most: int) -> WholeNames:
-    """The first names, and those after them that somebody must know of."""
+    """The first names, and the stuck ones after them."""
     names = names_seen(seen, boots, now, cap, limit=most + 1)
     if len(names) <= most:
         return WholeNames(names)
@@ -92,8 +92,8 @@ def name_view(
 
     Args:
         census: None where the store cannot count.
-        cap: how far it has counted.
-        in_queue: how many lie in its queue, where it has one: then those that run are known if all have said so.
+        cap: the maximum of its counts.
+        in_queue: the length of its queue, where it has one: running jobs are then known if all boots have answered.
         boots: all on the store.
     """
     handling = [boot for boot in boots if boot.is_alive is not False and name in boot.record.names]
@@ -120,7 +120,7 @@ def name_view(
 
 
 def running_on(views: Sequence[RuntimeView], name: str | None) -> Amount:
-    """How many jobs of a name, or of all, run on boots, as these say."""
+    """How many jobs of a name, or of all, run on these boots."""
     lanes = [lane for view in views for lane in view.lanes if name in (None, lane.job_name) and lane.abandoned is None]
     return Amount(count=len(lanes), is_capped=any(view.lanes_open > len(view.lanes) for view in views))
 
@@ -128,14 +128,13 @@ def running_on(views: Sequence[RuntimeView], name: str | None) -> Amount:
 def _amounts(census: Census, cap: int) -> tuple[Amount, Amount, Amount]:
     """The counts, each with whether there may be more."""
     counts = census.ready, census.scheduled, census.running
-    # Where none has reached the cap, what was to be counted as ready has turned out to be something else.
+    # None has reached the cap: some jobs counted as ready have turned out to be something else.
     is_unclear = census.capped and max(counts) < cap
     ready, scheduled, running = (Amount(count=count, is_capped=count >= cap) for count in counts)
     return Amount(count=ready.count, is_capped=ready.is_capped or is_unclear), scheduled, running
 
 
 def boot_view(boot: SeenBoot) -> BootView:
-    """A boot as people see it."""
     record, health = boot.record, None if boot.view is None else boot.view.health
     return BootView(
         boot=record.boot,
@@ -164,7 +163,6 @@ def overview_of(
     dead: Amount | None,
     now: Instant,
 ) -> Overview:
-    """A store as a whole."""
     names = whole.first
 
     def total(amounts: Iterable[Amount | None]) -> Amount | None:
@@ -231,7 +229,7 @@ def _yellow(store: str, names: WholeNames, boots: Sequence[SeenBoot]) -> Iterato
 
 
 def _said_by(boot: SeenBoot, status: str) -> Iterator[str]:
-    """The answer of a boot about itself."""
+    """A boot's own account of its health."""
     if boot.view is not None and boot.view.health.status == status:
         for reason in boot.view.health.reasons:
             yield f"boot {boot.record.boot}: {reason}"
@@ -252,7 +250,7 @@ def _pause_view(pause: PauseRecord) -> PauseView:
 
 
 def _sum(amounts: Iterable[Amount | None], *, is_capped: bool) -> Amount | None:
-    """All together; None if one of them is not known."""
+    """The sum; None if an amount is unknown."""
     told = list(amounts)
     known = [one for one in told if one is not None]
     return reduce(add, known, Amount(count=0, is_capped=is_capped)) if len(known) == len(told) else None

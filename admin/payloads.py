@@ -1,4 +1,4 @@
-"""Data of the application's as people see it: what it is like, and itself only for whoever may see it."""
+"""The application's data as people see it: its shape, and its value only for a viewer who may see it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ KEY_CHARACTERS_MAX = 40
 
 
 def payload(text: str, *, is_shown: bool) -> Payload:
-    """The form in which JSON text from a store is shown."""
     try:
         value = decode(text)
     except ValueError:
-        # No version of ours has written this.
+        # Invalid JSON comes from no version of Lamplighter.
         return Payload(is_shown=False, value=None, shape="unreadable", bytes=len(text))
     if "\\ud" in text:
         # There may be half of a surrogate pair, which another program has queued.
@@ -25,8 +24,8 @@ def payload(text: str, *, is_shown: bool) -> Payload:
 
 
 def shape_of(value: Any) -> str:
-    """The shape of a value without its content: an object is told by its keys, which are the application's own
-    words, down to one level.
+    """The shape of a value without its content: the keys of an object, which are the application's own words, one level
+    deep.
     """
     if not isinstance(value, dict) or not value:
         return _kind(value)

@@ -1,4 +1,4 @@
-"""Whether runtimes are well, for whoever restarts them: by their locks and what they answer, without the store."""
+"""Whether runtimes are well, for a supervisor that restarts them: by locks and answers, without the store."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Probe:
     """Whether a boot is well.
 
     Attributes:
-        status: its health, green, yellow or red; None where it has not said it.
+        status: its health, green, yellow or red; None where it is unknown.
         reasons: why it is not well, or not green.
     """
 
@@ -33,8 +33,8 @@ class Probe:
 
 
 def plain_view(line: bytes) -> Any:
-    """The parts of a `RuntimeView` that are read here, from a line that answers. A health check is run every few
-    seconds, and what makes a whole view of a line takes longer to load than all the rest of it.
+    """The parts of a `RuntimeView` that are read here, from an answer's line. A health check runs every few seconds,
+    and loading the whole view's decoder takes longer than everything else in it.
 
     Raises:
         UsageError: it is no answer that can be understood here.
@@ -87,11 +87,7 @@ def probe(reached: Reached, age_seconds_max: Seconds) -> Probe:
 
 
 def hung_parts(view: RuntimeView, age_seconds_max: Seconds) -> list[str]:
-    """The hung parts of a boot, a sentence for each.
-
-    Args:
-        age_seconds_max: as `probe` has it.
-    """
+    """The hung parts of a boot, a sentence for each; `age_seconds_max` as `probe` has it."""
     said = []
     for actor in view.actors:
         if (busy := actor.busy_seconds or 0.0) > age_seconds_max:

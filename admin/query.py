@@ -1,9 +1,9 @@
-"""The language in which people say which jobs they mean, as in `state:dead error:timeout ended:<1d`.
+"""The query language for jobs, as in `state:dead error:timeout ended:<1d`.
 
 Terms are separated by spaces, and all of them must hold. A term is a qualifier with a value, a place in the data with
-what must stand there (`data.user.id=7`), or a word, which must stand in the job's id, its name or its error. A text
-with spaces, colons or the like stands between quotation marks. Instants are in UTC unless they say otherwise; `2h` is
-two hours ago, and `+2h` is in two hours.
+its value (`data.user.id=7`), or a word in the job's id, name or error. A text with spaces, colons or the like stands
+between quotation marks. Instants are in UTC unless they have an offset; `2h` is two hours ago, and `+2h` is in two
+hours.
 """
 
 from __future__ import annotations
@@ -23,10 +23,9 @@ from ..messages.queries import QUALIFIERS, DataTerm, JobQuery, is_json_scalar
 from ..rules.queries import WHOLE_MAX
 
 QUERY_CHARACTERS_MAX = 2_000
-"""How long a query may be."""
 
 QUERY_TERMS_MAX = 100
-"""How many terms a query may have: SQLite takes no condition of a thousand parts."""
+"""SQLite takes no condition of a thousand parts."""
 
 UNIT_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
@@ -36,7 +35,7 @@ Path = tuple[str | int, ...]
 """A place in data: keys of objects and indexes of arrays, from the outside in."""
 
 FIELD_OF = {"id": "id_prefix"}
-"""The fields of a `JobQuery` that are called otherwise than their qualifiers."""
+"""The fields of a `JobQuery` whose qualifiers have another name."""
 
 _SPACE = re.compile(r"\s*")
 _QUALIFIER = re.compile(r"([^\s\":]+):")
@@ -53,7 +52,7 @@ def parse_query(text: str, now: Instant) -> JobQuery:
     """The query that a text means.
 
     Args:
-        text: in the language of this module; of nothing, every job is meant.
+        text: in the language of this module; an empty one matches every job.
         now: the instant from which ages are counted.
 
     Raises:
@@ -72,11 +71,11 @@ def parse_query(text: str, now: Instant) -> JobQuery:
 def parse_query_of_act(
     text: str, now: Instant, call: str, allowed: Collection[JobState], default: Sequence[JobState]
 ) -> JobQuery:
-    """The query of `jobs.requeue_many` or `jobs.cancel_many`, which is called `call`.
+    """The query of `jobs.requeue_many` or `jobs.cancel_many`, whose name is `call`.
 
     Args:
-        allowed: the states that the text may say.
-        default: those that are meant if it says none.
+        allowed: the states that the text may name.
+        default: the states if it names none.
 
     Raises:
         UsageError: the query is empty, cannot be read, or asks for other states.
@@ -95,7 +94,7 @@ def parse_query_of_act(
 
 
 def read_instant(text: str, now: Instant) -> Instant:
-    """An instant as people say it: `2h` is two hours ago, `+2h` in two hours; otherwise ISO 8601, or `@` and seconds.
+    """An instant as people write it: `2h` is two hours ago, `+2h` in two hours; otherwise ISO 8601, or `@` and seconds.
 
     Raises:
         UsageError: it cannot be read.
@@ -137,11 +136,7 @@ def read_setting(text: str) -> tuple[str, Any]:
 
 
 class _Reader:
-    """Reads a query from its beginning to its end.
-
-    Attributes:
-        at: how far it has come.
-    """
+    """Reads a query from its beginning to its end. `at` is the next offset."""
 
     def __init__(self, text: str, now: Instant, what: str = "the query") -> None:
         self.at = 0
@@ -163,7 +158,6 @@ class _Reader:
         return JobQuery(**self._fields | {field: tuple(values) for field, values in self._many.items()})
 
     def path(self, end: str) -> Path:
-        """A place in data, up to a character that is no part of it, or to the end of the text: ""."""
         first = () if self._text.startswith("[") else (self._key(),)
         path = (*first, *self._path())
         if self._text[self.at : self.at + 1] != end:
@@ -282,7 +276,6 @@ class _Reader:
         return self._refuse("a key, as in data.user.id=7", self.at) if found is None else found[0]
 
     def _text_here(self, expected: str) -> str:
-        """A text between quotation marks, or up to the next space."""
         if self._text.startswith('"', self.at):
             return self._quoted()
         found = self._next(_PLAIN)

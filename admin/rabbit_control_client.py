@@ -1,6 +1,7 @@
-"""Asking the runtimes on a RabbitMQ what only their memory knows: all that hear it answer, and nobody else is known of.
+"""Asks the runtimes on RabbitMQ for what only their memory has: all that hear a question answer it, and no others are
+known.
 
-There, no row says which runtimes there are: what they have said of themselves lies in the ledger.
+No row lists the runtimes there: their own records lie in the ledger.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
 V = TypeVar("V")
 
 ACT_SECONDS = 10.0
-"""How long whoever holds a job may take to act on it. Its broker may be busy; what it comes to later it does not do."""
+"""How long a job's holder may take to act on it. Its broker may be busy; a request that it reads later is not carried
+out.
+"""
 
 SILENT = "it has said that it is there, and does not answer: it may hang, or have died within the last minute"
 
@@ -40,14 +43,13 @@ class RabbitControlClient:
     """Asks the runtimes on one server, and lists those that answer.
 
     Args:
-        url: the server's address.
         timeout: how long they may take to answer.
-        act_seconds: how long whoever acts on a job may.
-        visit: makes a visit there.
+        act_seconds: how long an act on a job may take.
+        visit: opens a connection.
         now: wall time; this machine's unless given.
 
     Raises:
-        StoreUnavailable, StoreError: of every method: the server does not let anybody in.
+        StoreUnavailable, StoreError: of every method: the server refuses the connection.
     """
 
     def __init__(
@@ -66,11 +68,7 @@ class RabbitControlClient:
         self._now = SystemClock().now if now is None else now
 
     def views(self, enough: int | None = None) -> Sequence[Reached]:
-        """The answer of each about itself, in the order of their starts.
-
-        Args:
-            enough: how many there are, if that is known: no more are waited for.
-        """
+        """The answer of each about itself, in the order of their starts; stops waiting after `enough` answers."""
         with self._visit(self._url) as visitor:
             lines = visitor.ask(VIEW_ASKED, self._timeout, is_enough=lambda lines: len(lines) == enough)
         views = [view for line in lines if (view := _view(line)) is not None]
@@ -87,7 +85,6 @@ class RabbitControlClient:
         via: str | None = None,
         reason: str | None = None,
     ) -> V:
-        """Ask one boot, as `ControlClient.ask`."""
         question = encode_ask(Ask(verb=verb, by=by, via=via, reason=reason, boot=boot))
         with self._visit(self._url) as visitor:
             lines = visitor.ask(question, self._timeout, is_enough=bool)
@@ -97,22 +94,22 @@ class RabbitControlClient:
         return decode_answer(lines[0], kind)
 
     def act(self, verb: JobVerb, job_id: str, who: Attribution, *, delay: Seconds = 0.0) -> JobRecord:
-        """Have whoever holds a job cancel or requeue it, in a turn of their own; gives the job as it is then, without
-        what it is about.
+        """Have a job's holder cancel or requeue it, in a turn of its own; gives the job as it is then, without its
+        data.
 
         Args:
-            who: on whose behalf, for the log of whoever does it.
+            who: for the log of the holder.
             delay: how long a job that is requeued waits.
 
         Raises:
             UnknownJob: all that are known to live have answered, and none holds it.
-            StoreUnavailable: whoever holds it has not done it, or has not answered at all; the message names them.
-            AskRefused: whoever holds it cannot do it.
+            StoreUnavailable: the holder has not done it, or has not answered at all; the message names it.
+            AskRefused: the holder cannot do it.
         """
         with self._visit(self._url) as visitor:
             known = _known_boots(visitor)
             ask = Ask(verb=verb, **who._asdict(), job_id=job_id, delay=delay, asked_at=self._now())
-            # Where nobody has said that they live, only somebody who has just come could answer.
+            # Where the ledger knows no runtime, only a new one could answer.
             seconds = self._timeout if known == set() else self._act_seconds
             lines = visitor.ask(encode_ask(ask), seconds, is_enough=lambda lines: _is_settled(lines, known))
         answers = [answer for line in lines if (answer := _answer(line)) is not None]
@@ -131,19 +128,17 @@ class RabbitControlClient:
         )
 
     def all(self) -> Sequence[SeenBoot]:
-        """Every boot that answers."""
         return [_seen(reached.view) for reached in self.views() if reached.view is not None]
 
     def one(self, boot: str) -> SeenBoot | None:
-        """As `Runtimes.one`."""
         return named(self.all(), boot)
 
 
 class ServerRuntimes(Runtimes):
-    """The runtimes on a server: what they have said of themselves in the ledger, and what those that answer say now.
+    """The runtimes on a server: their records in the ledger, and their answers now.
 
     Args:
-        store: a `ServerReadable`, or what gives one of its snapshots.
+        store: a `ServerReadable`, or one of its snapshots.
     """
 
     def __init__(self, store: Readable, room: RabbitControlClient) -> None:
@@ -154,8 +149,8 @@ class ServerRuntimes(Runtimes):
         return ServerRuntimes(store, self._asked)
 
     def all(self) -> Sequence[SeenBoot]:
-        """As `Runtimes.all`. Nobody knows whether a runtime that does not answer lives, until the leader has not heard
-        it for about a minute and takes it for ended.
+        """As `Runtimes.all`. A runtime that does not answer may live, until the leader has not heard it for about a
+        minute and records its end.
         """
         with self._store.snapshot() as seen:
             records = {record.boot: record for record in seen.boots()}
@@ -167,21 +162,21 @@ class ServerRuntimes(Runtimes):
         ]
 
     def declared(self, *, but: str | None = None) -> Mapping[str, frozenset[str]] | None:
-        """As `Runtimes.declared`: they have all said so in the ledger."""
+        """As `Runtimes.declared`: the ledger has them all."""
         with self._store.snapshot() as seen:
             declared = cast("ServerView", seen).declared()
         return {boot: frozenset(ids) for boot, ids in declared.items() if boot != but}
 
 
 def _known_boots(visitor: AdminConnection) -> set[str] | None:
-    """The boots that have said that they are there; None while the one that knows does not answer."""
+    """The boots that have announced themselves; None while the leader does not answer."""
     with contextlib.suppress(StoreUnavailable):
         return {row["boot"] for row in visitor.ledger().boots.values()}
     return None
 
 
 def _is_settled(lines: Sequence[bytes], known: set[str] | None) -> bool:
-    """Whether a boot has acted on a job, or has refused to, or all have said that they do not hold it."""
+    """Whether a boot has acted on a job, or has refused to, or all have denied holding it."""
     try:
         answers = [answer for line in lines if (answer := _answer(line)) is not None]
     except AskRefused:
@@ -195,7 +190,7 @@ def _answer(line: bytes) -> JobAnswer | None:
     """The answer of a boot about a job; None from one whose version knows no such question.
 
     Raises:
-        AskRefused: it holds the job, and does not do it.
+        AskRefused: it holds the job, and does not act.
     """
     try:
         return decode_answer(line, JobAnswer)
@@ -212,7 +207,7 @@ def _record(job: ActedJob) -> JobRecord:
 
 
 def _late(verb: JobVerb, job_id: str, boot: str, seconds: Seconds) -> str:
-    """The remark on a boot that holds a job and has not acted on it."""
+    """The error text for a holder that has not acted yet."""
     return (
         f"runtime instance {boot} holds job {shown(job_id)}, and could not {verb} it within {seconds:g} s: its broker "
         "is busy, or hangs. Unless it has begun to do it, it does not do it later. If its process ends, others run the "
@@ -221,7 +216,7 @@ def _late(verb: JobVerb, job_id: str, boot: str, seconds: Seconds) -> str:
 
 
 def _unheard(job_id: str, seconds: Seconds, silent: Sequence[str]) -> str:
-    """Why nobody knows whether something was done."""
+    """Why the outcome of an act is unknown."""
     who = f"runtime instance {', '.join(silent)}" if silent else "the runtimes, of which nobody says which there are"
     return (
         f"expected whoever holds job {shown(job_id)} to answer within {seconds:g} s, got nothing from {who}: it may "

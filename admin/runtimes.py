@@ -1,4 +1,4 @@
-"""The boots on a store: what its rows say of them, who lives, and what those that live say of themselves."""
+"""The boots on a store: their rows, their locks, and the answers of the living ones."""
 
 from __future__ import annotations
 
@@ -14,22 +14,17 @@ from .wait_context import SeenBoot
 NOT_ASKED = Reached(
     boot="", condition="unknown", is_alive=True, why="on this store nobody can ask a runtime instance yet"
 )
-"""On a server, which shows only the runtimes that live."""
 
 
 class Runtimes:
-    """Looks at the boots on a store, again and again.
-
-    Args:
-        room: asks them; None where they cannot be asked.
-    """
+    """Looks at the boots on a store, any number of times. `room` asks them; None where they cannot be asked."""
 
     def __init__(self, store: Readable, room: ControlClient | None) -> None:
         self._store = store
         self._room = room
 
     def all(self) -> Sequence[SeenBoot]:
-        """Every boot, the oldest first. Those that have only acted for somebody are none that run.
+        """Every boot, the oldest first, without operators.
 
         Raises:
             StoreUnavailable, StoreError: the store cannot be read.
@@ -42,17 +37,14 @@ class Runtimes:
         return [_seen(record, reached[record.boot]) for record in records]
 
     def at(self, store: Readable) -> Runtimes:
-        """The same by another look at the store: as it was at one instant, say."""
+        """The same by another view of the store: a snapshot, for instance."""
         return Runtimes(store, self._room)
 
     def declared(self, *, but: str | None = None) -> Mapping[str, frozenset[str]] | None:
-        """By boot, the ids of the schedules that its code declares; None unless every one that lives has said so.
+        """By boot, the ids of the schedules that its code declares; None unless every living one has answered.
 
         Args:
             but: a boot that is not asked.
-
-        Raises:
-            StoreUnavailable, StoreError: as `all`.
         """
         if self._room is None:
             return None
@@ -63,17 +55,16 @@ class Runtimes:
         return known if len(known) == len(said) else None
 
     def one(self, boot: str) -> SeenBoot | None:
-        """The boot of this id, or whose id begins so, or whose number this is; None if there is none.
+        """The boot with this id, id prefix or number; None if there is none.
 
         Raises:
             UsageError: there are several.
-            StoreUnavailable, StoreError: as `all`.
         """
         return named(self.all(), boot)
 
 
 class AskedOnce(Runtimes):
-    """The same for whoever wants one picture: the boots are asked once, however often it looks."""
+    """Asks the boots once for one view, however often that looks."""
 
     def __init__(self, runtimes: Runtimes) -> None:
         super().__init__(runtimes._store, runtimes._room)
@@ -90,7 +81,7 @@ class AskedOnce(Runtimes):
 
 
 def named(found: Sequence[SeenBoot], boot: str) -> SeenBoot | None:
-    """The one that is meant by an id or a number, or else by the beginning of an id; None if none is.
+    """The boot with an id or a number, or else with an id prefix; None if there is none.
 
     Raises:
         UsageError: it may be several.

@@ -1,4 +1,4 @@
-"""Pictures of schedules for people: their rules in words, their slots by the clock on the wall there."""
+"""Views of schedules for people: rules in words, slots in local time."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class NextSlot:
     """A slot to come.
 
     Attributes:
-        local: when it is on a clock in the schedule's zone, ISO 8601 with the offset.
-        note: what is special about it: that it was moved out of a gap, say.
+        local: its local time in the schedule's zone, ISO 8601 with the offset.
+        note: a peculiarity: that it was moved out of a gap, for instance.
     """
 
     at: Instant
@@ -45,7 +45,7 @@ class ScheduleView:
         next: the next slots; none where there are none any more.
         trouble: why its rule cannot be read here, if it cannot.
         is_durable: whether it lives in the store; otherwise with the boots that declare it.
-        declared_by: the boots that live and declare it; None unless all of them have said which they declare.
+        declared_by: the living boots that declare it; None unless all of them have answered.
     """
 
     id: str
@@ -76,8 +76,6 @@ class ScheduleView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComingSlot:
-    """A slot to come, with its schedule."""
-
     slot: NextSlot
     schedule: str
     key: str | None
@@ -98,7 +96,7 @@ class SlotView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchedulePage:
-    """A schedule, and what became of its slots in a span of time."""
+    """A schedule, and the fate of its slots in a span of time."""
 
     at: Instant
     schedule: ScheduleView
@@ -113,9 +111,9 @@ def schedule_view(
     """A schedule as people see it.
 
     Args:
-        slots: how many of the next are told.
-        declared_by: the boots that live and declare it; None unless all have said which they declare.
-        shows_data: whether what its jobs get may be seen.
+        slots: how many of the next are listed.
+        declared_by: the living boots that declare it; None unless all have answered.
+        shows_data: whether the data of its jobs may be seen.
     """
     trouble, words = None, record.when
     coming: tuple[NextSlot, ...] = ()
@@ -156,34 +154,29 @@ def schedule_view(
 def coming_slots(
     schedules: Iterable[tuple[ScheduleRecord, Collection[str] | None]], now: Instant, count: int
 ) -> list[ComingSlot]:
-    """So many slots of several schedules, the next first. A schedule that is paused, that nobody declares, or whose
-    rule cannot be read here, has none.
+    """The next `count` slots of several schedules, the earliest first. A schedule that is paused, that no boot
+    declares, or whose rule cannot be read here, has none.
 
     Args:
-        schedules: each with the boots that live and declare it; None unless all have said which they declare.
+        schedules: each with the living boots that declare it; None unless all have answered.
     """
     coming = [
         _coming_of(record, now)
         for record, declared_by in schedules
         if _fires(record.paused, record.durable, declared_by)
     ]
-    # Each is asked for its first slot, and for another only when that has come.
+    # Each gives its first slot, and another only when that has come.
     return list(islice(merge(*coming, key=lambda one: (one.slot.at, one.schedule)), count))
 
 
 def slots_of(one: ScheduleView) -> list[ComingSlot]:
-    """The next slots of one schedule; none if it is paused, or nobody declares it."""
     if not _fires(one.is_paused, one.is_durable, one.declared_by):
         return []
     return [ComingSlot(slot=slot, schedule=one.id, key=one.key, name=one.name) for slot in one.next]
 
 
 def schedule_name(schedule_id: str, record: ScheduleRecord | None) -> ScheduleName:
-    """Which schedule has queued a job.
-
-    Args:
-        record: None where it is not there any more.
-    """
+    """The schedule of a job; `record` is None where it is not there any more."""
     if record is None:
         return ScheduleName(id=schedule_id, key=None, when=None, words=None)
     try:
@@ -196,7 +189,7 @@ def schedule_name(schedule_id: str, record: ScheduleRecord | None) -> ScheduleNa
 def schedule_page(
     record: ScheduleRecord, view: ScheduleView, kept: Slots, since: Instant, until: Instant, now: Instant
 ) -> SchedulePage:
-    """A schedule, with what became of its slots in [since, until).
+    """A schedule, with the fate of its slots in [since, until).
 
     Raises:
         UsageError: its rule cannot be read here.

@@ -1,4 +1,4 @@
-"""Pictures of schedules and of their slots, made of what a store keeps. Nothing here reads a store or a clock."""
+"""Views of schedules and of their slots, made of stored records. Nothing here reads a store or a clock."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ from ..rules.codec import decode
 from ..stores.ports import Slots
 
 EXPLAINED_SLOTS_MAX = 10_000
-"""How many slots one `explain` tells."""
 
 UNKNOWN = "it was accounted for before what this runtime remembers: the log says what became of it"
-"""Why nothing can be said of a slot."""
+"""The reason of a slot whose fate is not remembered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +127,6 @@ def explain(record: ScheduleRecord, kept: Slots, first: Instant, last: Instant, 
 
 
 def utc(instant: Instant) -> datetime:
-    """An instant as a datetime."""
     return datetime.fromtimestamp(instant, UTC)
 
 
@@ -146,7 +144,7 @@ def _story(entry: SlotEntry) -> SlotStory:
 def _forgotten(
     record: ScheduleRecord, stored: Sequence[SlotEntry], first: Instant, end: Instant, since: Instant
 ) -> Iterator[SlotStory]:
-    """The slots in [first, end) that were accounted for, and of which the store does not remember how."""
+    """The slots in [first, end) that were accounted for so long ago that the store has forgotten how."""
     known_from = min(since, record.accounted_to, *(math.nextafter(at, -math.inf) for at in (end, *_begin(stored))))
     start, rule = max(record.changed_at, math.nextafter(first, -math.inf)), rule_of(record)
     count = rule.count(start, known_from) if start < known_from else 0

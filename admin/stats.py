@@ -1,4 +1,4 @@
-"""The outcomes of jobs over a span of time, as people ask for them: made of tallies, and of nothing else."""
+"""The outcomes of jobs over a span of time, from tallies alone."""
 
 from __future__ import annotations
 
@@ -13,18 +13,17 @@ from ..messages.tallies import BOUNDS, LOCK, RAN, TURN, WAITED, Tally, sum_of
 WELL = frozenset(
     {OutcomeKind.SUCCEEDED, OutcomeKind.SNOOZED, OutcomeKind.CANCELLED, OutcomeKind.DEFERRED, OutcomeKind.INTERRUPTED}
 )
-"""How an attempt may end that has not failed."""
+"""The outcomes of attempts that have not failed."""
 
 QUANTILES = (0.5, 0.95, 0.99)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spread:
-    """How long something took.
+    """The distribution of a duration.
 
     Attributes:
-        n: how often it was measured.
-        p50, p95, p99: what so many percent took at most; estimated, as tallies have no more than counts by bounds.
+        p50, p95, p99: percentiles, estimated from the buckets of the tallies.
     """
 
     n: int
@@ -39,9 +38,8 @@ class Stats:
     """The outcomes of jobs.
 
     Attributes:
-        queued, done, dead, cancelled: how many jobs.
         attempts: how many attempts ended, `failed` of them by an error or a time-out. Interrupted ones are not counted.
-        waited: how long jobs that were due had to wait for an attempt; None if none began.
+        waited: how long due jobs waited for an attempt; None if none began.
         ran: how long attempts ran; None if none ended.
     """
 
@@ -61,7 +59,7 @@ class Stats:
 
 
 def stats_by_name(tallies: Iterable[Tally]) -> dict[str, Stats]:
-    """The same for each name, those first that have had most to do."""
+    """The same for each name, the busiest first."""
     found = _stats_by(tallies, lambda tally: tally.name)
     return dict(sorted(found.items(), key=lambda one: (-one[1].attempts, -one[1].queued, one[0])))
 
@@ -72,7 +70,6 @@ def stats_by_start(tallies: Iterable[Tally]) -> dict[int, Stats]:
 
 
 def stats_of(tallies: Iterable[Tally]) -> Stats:
-    """The outcomes of all jobs."""
     kinds: dict[str, list[Tally]] = {}
     for tally in tallies:
         kinds.setdefault(tally.kind, []).append(tally)
@@ -89,8 +86,8 @@ def stats_of(tallies: Iterable[Tally]) -> Stats:
 
 
 def quantile(share: float, buckets: Sequence[int]) -> Seconds:
-    """The longest duration within a share of all. Within a bucket all are taken to lie evenly; beyond the last bound
-    nothing is known but that they do.
+    """The longest duration within a share of all. Durations within a bucket are taken as evenly spread; beyond the last
+    bound nothing else is known.
     """
     wanted, passed, lower = share * sum(buckets), 0, 0.0
     for bound, n in zip(BOUNDS, buckets, strict=False):

@@ -1,4 +1,4 @@
-"""The life of a job by its store alone, without a log: its row, and the ended claims that are kept of it."""
+"""The life of a job by its store alone, without a log: its row, and its kept ended claims."""
 
 from __future__ import annotations
 
@@ -26,10 +26,7 @@ class StoredLife:
 
     Attributes:
         address: the store's file.
-        store_id: what tells it from any other.
-        job: its row.
-        attempts: its ended claims that are kept: those that failed, timed out, or were interrupted by somebody's death.
-        steps: those of its steps that are kept.
+        attempts: its kept ended claims: those that failed, timed out, or were interrupted by a death.
         because: why it waits, or how far it has come; nothing of a job that has ended.
     """
 
@@ -42,7 +39,7 @@ class StoredLife:
 
     @property
     def title(self) -> str:
-        """One line: what it is, how it ended, how long it took."""
+        """One line: the job, its end, its duration."""
         job = self.job
         took = "" if job.ended_at is None else f" after {span(job.ended_at - job.queued_at)}"
         counts = f"{many(job.claim_no, 'claim')}, attempt {job.attempt}"
@@ -50,12 +47,11 @@ class StoredLife:
 
     @property
     def entries(self) -> tuple[Entry, ...]:
-        """All that is known of it, in order, and at the end what is not."""
+        """All known entries in order, and at the end what is unknown."""
         before = sorted((*map(_ended_claim, self.attempts), *self._kept_steps()), key=lambda entry: entry.at or 0.0)
         return (_queued(self.job), *before, *self._standing(), _only_a_log(self))
 
     def _kept_steps(self) -> Iterator[Entry]:
-        """How far it has come."""
         for one in self.steps.newest:
             says = f"{many(self.steps.kept, 'step')} kept, the last is {one.name}, by claim {one.claim_no}"
             yield _entry(one.at, says, step=one.name, steps=self.steps.kept, claim_no=one.claim_no)
@@ -70,7 +66,7 @@ class StoredLife:
         yield from (Entry(at=None, who=WHO, says=f"now: {says}", tone="warning") for says in self.because)
 
     def beside(self, told: Biography) -> tuple[Entry, ...]:
-        """The facts that the store adds to those of the logs."""
+        """The facts that the store adds to the logs."""
         lines = [entry.said for entry in told.entries]
         stores = {said["store_id"] for said in lines if "store_id" in said}
         if stores and self.store_id not in stores:
@@ -122,7 +118,7 @@ def _queued(job: JobRecord) -> Entry:
     # Each retry sets it anew.
     is_first = not job.claim_no and job.run_at > job.queued_at
     due = f", due in {span(job.run_at - job.queued_at)}" if is_first else ""
-    # A job of many calls has the data of the last, which have put it off: when, the store does not keep.
+    # A debounced job has the data of the last call, which has put it off: the store does not keep when.
     called = "" if job.debounce_key is None else f", as the last call with its debounce key {job.debounce_key!r} has it"
     return _entry(job.queued_at, f"queued{slot}, {many(len(job.data), 'byte')} of data{root}{due}{called}")
 
@@ -161,7 +157,7 @@ def _has_ended_by_claim(job: JobRecord) -> bool:
 
 
 def _agreement(life: StoredLife, last: dict[str, Any]) -> Entry:
-    """Whether the store has the job where the last move has put it that a log tells."""
+    """Whether the job is in the state that the last logged move led to."""
     job = life.job
     stands = f"{job.state}, claim {job.claim_no}, attempt {job.attempt}"
     says: str

@@ -1,4 +1,4 @@
-"""One action on many jobs, a batch a turn: each job only if it is still what it was when it was found."""
+"""One action on many jobs, a batch a turn: each job only if it is still as it was found."""
 
 from __future__ import annotations
 
@@ -17,10 +17,9 @@ from ..rules.limits import batches
 from ..rules.validation import check_name
 
 SWEPT_A_TURN_MAX = 500
-"""How many jobs one turn acts on: runtimes wait for so long."""
+"""The most jobs that one turn acts on: runtimes wait meanwhile."""
 
 Sweep = Literal["requeue", "cancel"]
-"""The act on each job of a sweep."""
 
 
 class Swept(NamedTuple):
@@ -40,18 +39,14 @@ class Swept(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """A job that a sweep was given.
-
-    Attributes:
-        found: as whoever asks has found it; None where only its id is given.
-    """
+    """A job that a sweep was given; `found` is its record then, or None where only its id was given."""
 
     job_id: str
     found: JobRecord | None
 
 
 def wanted(given: Any) -> Wanted:
-    """The argument of a sweep: a record, a `Job`, or an id.
+    """An argument of a sweep: a record, a `Job`, or an id.
 
     Raises:
         UsageError: it is none of these.
@@ -67,7 +62,7 @@ def wanted(given: Any) -> Wanted:
 
 
 def in_turns(all_wanted: Sequence[Wanted]) -> Iterator[Sequence[Wanted]]:
-    """As many as one turn takes, and so on."""
+    """Batches of the size of one turn."""
     return batches(all_wanted, SWEPT_A_TURN_MAX)
 
 
@@ -82,8 +77,8 @@ def sweep(
     states: Collection[str] | None = None,
     until: Instant = math.inf,
 ) -> Swept:
-    """Act on these jobs in one turn, perhaps only in these states; if they are requeued, after the given seconds, and
-    perhaps afresh. A job that has ended later than `until` has run again since it was found.
+    """Act on these jobs in one turn, optionally only in these states, requeueing after `delay`. A job that has ended
+    later than `until` is skipped: it has run again since it was found.
     """
     stored = context.turn.jobs.find([one.job_id for one in some])
     here = [(job, found) for job_id, found in some if (job := stored.get(job_id)) is not None]
@@ -91,7 +86,7 @@ def sweep(
     done = refused = 0
     for job in parents_first(meant):
         try:
-            # One that the end of others has freed is to be cancelled all the same.
+            # A job that its parents' end has freed is cancelled all the same.
             if not has_followed(context, job) or action == "cancel":
                 _act(context, job, action, delay, who, afresh)
             done += 1
@@ -108,7 +103,7 @@ def _act(context: TurnContext, job: JobRecord, action: Sweep, delay: Seconds, wh
 
 
 def _is_it(job: JobRecord, found: JobRecord | None, action: Sweep, states: Collection[str] | None) -> bool:
-    """Whether a job stands where it was found; without that, whether the action is for one such as it."""
+    """Whether a job is still as it was found; without that, whether the action applies to its state."""
     if states is not None and job.state not in states:
         return False
     if found is not None and (job.key, job.state) != (found.key, found.state):

@@ -1,4 +1,4 @@
-"""Views of a store for people: frozen values, the same for every face. As JSON each is its fields by their names, with
+"""Views of a store for people: frozen values, the same for every face. Their JSON has the fields by their names, with
 instants as seconds since the Unix epoch.
 """
 
@@ -16,17 +16,13 @@ from .wait_context import Why
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Amount:
-    """How many there are, counted no further than anybody wants to know.
-
-    Attributes:
-        is_capped: whether there may be more.
-    """
+    """A count up to a maximum; `is_capped` if there may be more."""
 
     count: int
     is_capped: bool = False
 
     def __str__(self) -> str:
-        """As people write it: `10,000+`."""
+        """The number for people: `10,000+`."""
         return f"{self.count:,}{'+' if self.is_capped else ''}"
 
     def __add__(self, other: Amount) -> Amount:
@@ -48,12 +44,7 @@ class StoreHealth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PauseView:
-    """That the jobs of a name are not started.
-
-    Attributes:
-        by: who has paused them, if that was said, and `reason` is why.
-        until: when it ends by itself; None if somebody must end it.
-    """
+    """A pause of the jobs of a name; `until` is None if somebody must end it."""
 
     since: Instant | None
     by: str | None
@@ -68,11 +59,10 @@ class NameView:
     Attributes:
         ready: queued and due; `scheduled` are queued and not due yet. None where the store cannot tell, as of
             `running`.
-        oldest_ready: since when the one is due that is due longest.
-        limit: so many run at once over the whole store.
-        boots: those that live and have handlers for it.
-        is_parked: whether no boot has.
-        lanes: how many run at once on these boots, of which `busy` are; None unless all of them have said so.
+        oldest_ready: since when the longest due job has been due.
+        limit: the most that run at once over the whole store.
+        boots: the living ones with handlers for it; `is_parked` if there are none.
+        lanes: how many run at once on these boots, of which `busy` are; None unless all of them have answered.
     """
 
     name: str
@@ -93,10 +83,10 @@ class BootView:
     """A boot on the store.
 
     Attributes:
-        is_alive: None where nobody can know.
-        condition: how it looks from outside; `unheard` is why it has said nothing of itself.
-        stops: whether it takes no more jobs because it stops; `is_quiet`, because somebody has told it so.
-        status: its own health; None where it has not said.
+        is_alive: None where that cannot be known.
+        condition: how it looks from outside; `unheard` is why it has not answered.
+        stops: whether it takes no more jobs because it stops; `is_quiet`, because somebody has made it quiet.
+        status: its own health; None where it is unknown.
     """
 
     boot: str
@@ -123,8 +113,8 @@ class Overview:
 
     Attributes:
         parked: ready, of names that no boot handles.
-        oldest_ready: since when the job is due that is due longest, of those that are not parked or paused.
-        has_more_names: whether there are more, after these; all numbers but `dead` are of these.
+        oldest_ready: since when the longest due job has been due, without parked or paused ones.
+        has_more_names: whether there are more names; all numbers but `dead` are of these.
     """
 
     at: Instant
@@ -143,11 +133,7 @@ class Overview:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """How many jobs are in each state.
-
-    Attributes:
-        of: by state; every state is there of which the store can tell.
-    """
+    """How many jobs are in each state that the store can count."""
 
     at: Instant
     name: str | None
@@ -156,7 +142,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Matching:
-    """How many jobs match a query, among as many as were looked at."""
+    """How many jobs match a query, among `looked_at`."""
 
     at: Instant
     amount: Amount
@@ -165,12 +151,12 @@ class Matching:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payload:
-    """Data of the application's: hidden unless it was asked for by somebody who may see it.
+    """The application's data, hidden unless the viewer asked for it and may see it.
 
     Attributes:
-        is_shown: whether `value` is it.
-        shape: what it is like: `object of 2: to (text), items (list of 3)`.
-        bytes: how long its JSON text is.
+        is_shown: whether `value` is the data.
+        shape: its types and keys: `object of 2: to (text), items (list of 3)`.
+        bytes: the length of its JSON text.
     """
 
     is_shown: bool
@@ -180,18 +166,17 @@ class Payload:
 
     @property
     def text(self) -> str:
-        """The view as JSON for people."""
         return json.dumps(self.value, ensure_ascii=False, indent=2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobView:
-    """A job, as far as a list shows it.
+    """A job in a list.
 
     Attributes:
-        attempt: how many attempts are counted; of a running job, which it is at.
+        attempt: how many attempts are counted, including the running one.
         why: what keeps it from running, or how it is held; None of one that has ended.
-        progress: what its handler has reported last; it is data, and hidden like it.
+        progress: the handler's last report; it is data, and hidden like it.
     """
 
     id: str
@@ -224,13 +209,12 @@ class JobView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobsPage:
-    """Some of the jobs that were asked for.
+    """A page of matching jobs.
 
     Attributes:
-        next: where to go on; None when there are no more.
-        looked_at: how many jobs were looked at.
-        is_complete: whether there are as many as were asked for, or no more. Otherwise the look has ended because it
-            had looked at as many as it may, and `next` goes on from there.
+        next: the cursor of the next page; None when there are no more jobs.
+        is_complete: whether the page is full, or the last. Otherwise the search has reached its limit of examined jobs
+            (`looked_at`), and `next` goes on from there.
     """
 
     at: Instant
@@ -242,7 +226,7 @@ class JobsPage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleName:
-    """Which schedule has queued a job; `when` is None where the schedule is not there any more."""
+    """The schedule of a job; `when` is None where the schedule is not there any more."""
 
     id: str
     key: str | None
@@ -252,12 +236,7 @@ class ScheduleName:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepView:
-    """A kept step of a job.
-
-    Attributes:
-        bytes: JSON text of its result.
-        claim_no: by which claim it was kept.
-    """
+    """A kept step of a job; `bytes` is the length of its result's JSON text."""
 
     name: str
     bytes: int
@@ -267,12 +246,12 @@ class StepView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobPage:
-    """All that is known of one job.
+    """Everything known about one job.
 
     Attributes:
-        reasons: all that is known to keep it from running, what must go first at the front; or what became of it.
+        reasons: all that is known to keep it from running, the first to go at the front; or its fate.
         attempts: those that failed or were interrupted, oldest first; None where the store does not keep them.
-        steps: the newest of those that are kept, the oldest of these first; None where the store keeps none.
+        steps: the newest of those that are kept, oldest first; None where the store keeps none.
         steps_kept: how many are.
         children: jobs that descend from the same root, the oldest first, if this is the root.
         parents: jobs that it waits for, or has waited for, in the order of the call that has queued it.
@@ -299,11 +278,8 @@ class JobPage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorsPage:
-    """Failures in groups, the largest first.
-
-    Attributes:
-        looked_at: so many jobs that failed are in these groups, the newest.
-        is_capped: whether there may be more of them.
+    """Failures in groups, the largest first. `looked_at` jobs are in them, the newest; `is_capped` if there may be
+    more.
     """
 
     at: Instant

@@ -1,4 +1,4 @@
-"""The facts about a job and its surroundings at one instant, and the remarks that follow from them."""
+"""The facts about a job and its surroundings at one instant, and the sentences that follow from them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from ..stores.ports import DependencyStatus, QueuePosition, StoreSnapshot
 from .control_client import Condition
 
 AWAITED_NAMED = 3
-"""So many jobs are named that another waits for."""
+"""The most jobs named that another waits for."""
 
 AHEAD_COUNTED_MAX = 10_000
-"""So many jobs before another are counted; more are said to be more."""
+"""The most jobs counted before another."""
 
 
 def seen_boots(
@@ -28,8 +28,8 @@ def seen_boots(
     """The boots on a store.
 
     Args:
-        is_alive: whether a boot lives; None where nobody can know.
-        view_of: what a living one says of itself, or why it says nothing.
+        is_alive: whether a boot lives; None where that cannot be known.
+        view_of: the view of a living one, or why it sends none.
     """
     seen = []
     for record in records:
@@ -53,13 +53,7 @@ def wait_context_of(
     lock_holder: int | None = None,
     counted_max: int = AHEAD_COUNTED_MAX,
 ) -> WaitContext:
-    """A job with its surroundings.
-
-    Args:
-        store: its address.
-        is_handled_elsewhere, lock_holder: as `WaitContext` has them.
-        counted_max: so many jobs before it are counted.
-    """
+    """A job with its surroundings; the other arguments are as `WaitContext` has them, `counted_max` limits `before`."""
     is_queued, table = job.state == JobState.QUEUED, seen.table
     return WaitContext(
         job=job,
@@ -110,21 +104,20 @@ Code = Literal[
 
 
 Defect = Literal["restarting", "halted", "quarantined"]
-"""Why handlers take no jobs."""
 
 DEFECTS = get_args(Defect)
-"""The reason that is mended most easily comes first."""
+"""The reason that is fixed most easily comes first."""
 
 BROKER = "broker"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Why:
-    """One thing that keeps a job from running, or what became of it.
+    """One thing that keeps a job from running, or its fate.
 
     Attributes:
         code: for programs.
-        sentence: for people, of the job as `it`.
+        sentence: for people, about the job as `it`.
         changes: what would change it; empty where nothing would, or need.
     """
 
@@ -138,11 +131,11 @@ class SeenBoot:
     """A boot on the store.
 
     Attributes:
-        is_alive: None where nobody can know.
-        view: what it says of itself; None where it was not asked, or has not answered.
+        is_alive: None where that cannot be known.
+        view: its own view; None where it was not asked, or has not answered.
         unheard: why there is no view.
         condition: how it looks from outside.
-        silent_since: since when it has not answered whoever asks; None if it has, or was not asked.
+        silent_since: since when it has not answered; None if it has, or was not asked.
     """
 
     record: BootRecord
@@ -154,27 +147,26 @@ class SeenBoot:
 
     @property
     def words(self) -> str:
-        """How a sentence names it."""
+        """Its name in a sentence."""
         return f"boot {self.record.boot} (pid {self.record.pid} on {self.record.host})"
 
     @property
     def is_quiet(self) -> bool:
-        """Whether it takes no more jobs because somebody had it be quiet, as far as it has said."""
+        """Whether somebody has made it quiet, by its view."""
         return self.view is not None and self.view.quiet is not None
 
     @property
     def stops(self) -> bool:
-        """Whether it takes no more jobs because it stops."""
         return self.record.stopping or (self.view is not None and self.view.is_draining)
 
     @property
     def broker_busy(self) -> Seconds:
-        """For how long its broker has been at one message, as far as it has said."""
+        """For how long its broker has been at one message, by its view."""
         broker = self._actor(BROKER)
         return 0.0 if broker is None else broker.busy_seconds or 0.0
 
     def defect(self, name: str) -> Defect | None:
-        """Why it takes no jobs of a name that it has handlers for, as far as it has said."""
+        """Why it takes no jobs of a name that it has handlers for, by its view."""
         actors = [actor for actor in map(self._actor, (BROKER, f"handler:{name}")) if actor is not None]
         if any(actor.status == "quarantined" for actor in actors):
             return "quarantined"
@@ -194,17 +186,16 @@ class SeenBoot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitContext:
-    """A job, and what is known of its surroundings at one instant.
+    """A job, and the known facts about its surroundings at one instant.
 
     Attributes:
         store: its address.
-        boots: those on the store, dead ones too.
-        has_all_boots: whether no boot is on the store that is not among these.
-        pause: what holds back the jobs of its name: a pause, a limit over the store, or both.
-        before: what stands before it; None where the store cannot say.
-        awaited: what it waits for, if it waits for other jobs.
+        boots: those on the store, dead ones too; `has_all_boots` if there are no others.
+        pause: the pause of its name, a limit over the store, or both.
+        before: the jobs before it; None where the store cannot tell.
+        awaited: the jobs that it waits for, if any.
         is_handled_elsewhere: whether a boot that is not among these is known to have handlers for its name.
-        lock_holder: the process that has had the store's write lock all the while that somebody looked, if one has.
+        lock_holder: the process that has held the store's write lock for the whole look, if one has.
     """
 
     job: JobRecord

@@ -1,15 +1,13 @@
-"""Why a job is not running: a pure function over one snapshot of its store, and over what those say who work on it.
+"""Why a job is not running: a pure function over one snapshot of its store, and over the views of its boots.
 
 Every statement is certain. Where a snapshot cannot tell, the code is `unknown`, and the sentence says what is missing.
-Several
-things may keep a job from running at once: `reasons` has all that are known, and the first of them is the one that must
-go first.
+`reasons` has all that are known, and the first of them must go first.
 
-1. Things that only time and other jobs decide: `expired`, `waits_for`, `not_due`.
-2. Things that keep all jobs of the store waiting: `no_runtime`, `store_locked`, `quiet`.
-3. Things that keep the jobs of its name waiting: `paused`, `parked`, `restarting`, `halted`, `quarantined`.
-4. Things that keep this one waiting: `untold`, `solo`, `suspect`.
-5. That others have all the places, or come first: `limit`, `group`, `rate`, `lanes_full`, `behind`.
+1. Time and other jobs: `expired`, `waits_for`, `not_due`.
+2. The whole store: `no_runtime`, `store_locked`, `quiet`.
+3. The jobs of its name: `paused`, `parked`, `restarting`, `halted`, `quarantined`.
+4. This job alone: `untold`, `solo`, `suspect`.
+5. Others have all the places, or come first: `limit`, `group`, `rate`, `lanes_full`, `behind`.
 
 Where none of this is known to be so, it is `just_now` for a moment, and `unknown` after that.
 """
@@ -30,7 +28,6 @@ from .wait_context import DEFECTS, SeenBoot, WaitContext, Why
 
 
 def what_it_waits_for(awaited: DependencyStatus) -> Why:
-    """The jobs that a job waits for."""
     if not awaited.open:
         return Why(
             code="waits_for",
@@ -55,24 +52,21 @@ def _all_of(jobs: int) -> str:
 
 
 def revival(job: JobRecord) -> str:
-    """The command that starts a dead or cancelled job again."""
     if job.is_linked:
         return "a requeue of that job, for which this one then waits again; or of this one, which waits for nobody"
     return "a requeue"
 
 
 def listed(items: Sequence[str]) -> str:
-    """Names, and an `and` before the last."""
     *first, last = items
     return f"{', '.join(first)} and {last}" if first else last
 
 
 JUST_NOW_SECONDS = 2.0
-"""A job that is due for less than this need not be held back by anything: should a hint be lost, processes find what
-others have queued once a second."""
+"""A job that is due for less time needs no reason: should a hint be lost, processes find others' jobs once a second."""
 
 NAMED_MAX = 3
-"""So many processes are named in one sentence."""
+"""The most processes named in one sentence."""
 
 RESTART = "end that process and start it anew"
 START = "start a process that has a handler for it: your application, or `lamplighter run MODULE:RUNTIME`"
@@ -84,7 +78,7 @@ def why(wait_context: WaitContext) -> Why:
 
 
 def reasons(wait_context: WaitContext) -> Sequence[Why]:
-    """All that is known to keep a job from running, what must go first at the front; at least one."""
+    """All that is known to keep a job from running, the first to go at the front; at least one."""
     state = wait_context.job.state
     if state in ENDED:
         return (_ended(wait_context),)
@@ -109,9 +103,9 @@ class _Candidates(NamedTuple):
     """The boots that might claim a job, fewer and fewer of them.
 
     Attributes:
-        living: those that live, and those of which nobody knows it.
+        living: those that live, or may.
         workers: the ones among them that run jobs.
-        awake: those that neither stop nor were told to be quiet.
+        awake: those that neither stop nor were made quiet.
         handling: those that have a handler for its name.
         sound: those whose parts for its name all work.
     """
@@ -156,7 +150,7 @@ def _of_time(wait_context: WaitContext) -> Iterator[Why]:
 
 
 def _since(reason: str) -> str:
-    """Why it waits, where its record says so in words that a handler's end has."""
+    """The reason of its record, where a handler's end has written one."""
     return f"was {reason}" if reason.startswith(("snoozed", "interrupted")) else brief(reason)
 
 
@@ -196,7 +190,7 @@ def _locked(wait_context: WaitContext, takers: _Candidates) -> Iterator[Why]:
 
 
 def _waits_to_write(boot: SeenBoot) -> Seconds:
-    """For how long a boot has waited until it may write, as far as it has said."""
+    """For how long a boot has waited until it may write, by its view."""
     turns = None if boot.view is None else boot.view.turns
     return turns.under_way_seconds or 0.0 if turns is not None and turns.is_waiting else 0.0
 
@@ -204,7 +198,6 @@ def _waits_to_write(boot: SeenBoot) -> Seconds:
 def _of_its_name(wait_context: WaitContext, takers: _Candidates) -> Iterator[Why]:
     name, pause = wait_context.job.name, wait_context.pause
     if pause is not None and pause.is_paused(wait_context.now):
-        # A pause of an older version on RabbitMQ does not say since when it is.
         is_paused = "has been paused" if pause.since else "is paused"
         told = attributed(pause.since or None, by=pause.by, until=pause.until, reason=pause.reason)
         yield Why(
@@ -227,7 +220,7 @@ def _of_its_name(wait_context: WaitContext, takers: _Candidates) -> Iterator[Why
 
 
 def _broken(name: str, boots: Sequence[SeenBoot]) -> Why:
-    """Why no boot that has handlers for a name takes its jobs: what is mended most easily is said."""
+    """Why no boot that has handlers for a name takes its jobs: the defect that is fixed most easily."""
     defects = {defect: [boot for boot in boots if boot.defect(name) == defect] for defect in DEFECTS}
     defect, with_it = next((defect, some) for defect, some in defects.items() if some)
     where, crash = _named(with_it), brief(with_it[0].crash_of(name) or "")
@@ -308,7 +301,7 @@ def _of_others(wait_context: WaitContext, takers: _Candidates) -> Iterator[Why]:
 
 
 def _of_its_group(wait_context: WaitContext, free: Sequence[SeenBoot]) -> Iterator[Why]:
-    """Whether as many of its group run as any of these boots may have run."""
+    """Whether as many of its group run as any of these boots allows."""
     job, before = wait_context.job, wait_context.before
     limits = [_least(one.per_group for one in _handlers(boot, job.name)) for boot in free]
     known = [limit for limit in limits if limit is not None]
@@ -337,11 +330,7 @@ def _slowed(wait_context: WaitContext, free: Sequence[SeenBoot]) -> Iterator[Why
 
 
 def _closed(who: str, said: Sequence[Sequence[str | None]], spent_to: Instant | None, now: Instant) -> Iterator[Why]:
-    """Whether no boot's rate has room now.
-
-    Args:
-        said: of each boot the rates of its handlers.
-    """
+    """Whether no boot's rate has room now; `said` are the rates of each boot's handlers."""
     rates = [slower(rate_read(one) for one in some if one is not None) for some in said]
     rooms = {rate: room_of(rate, spent_to, now) for rate in rates if rate is not None}
     if not rooms or None in rates or any(room.free for room in rooms.values()):
@@ -355,12 +344,11 @@ def _closed(who: str, said: Sequence[Sequence[str | None]], spent_to: Instant | 
 
 
 def _handlers(boot: SeenBoot, name: str) -> Sequence[HandlerView]:
-    """Its handlers of a name, as far as it has told of them."""
+    """Its handlers of a name, by its view."""
     return [] if boot.view is None else [one for one in boot.view.handlers if one.name == name]
 
 
 def _least(limits: Iterable[int | None]) -> int | None:
-    """The lowest of those that there are."""
     return min((limit for limit in limits if limit is not None), default=None)
 
 
@@ -369,13 +357,13 @@ def _total(boot: SeenBoot, name: str) -> int | None:
 
 
 def _is_limited(boot: SeenBoot, wait_context: WaitContext) -> bool:
-    """Whether as many jobs of the name run in the whole store as this boot may add to."""
+    """Whether as many jobs of the name run in the whole store as this boot allows."""
     total = _total(boot, wait_context.job.name)
     return total is not None and wait_context.before is not None and wait_context.before.running >= total
 
 
 def _full(boot: SeenBoot, wait_context: WaitContext) -> str | None:
-    """The reason why a boot has no lane for a job; None if it has one, or nobody knows."""
+    """Why a boot has no lane for a job; None if it has one, or that is unknown."""
     name, view = wait_context.job.name, boot.view
     if view is None:
         return None
@@ -408,7 +396,7 @@ def _nothing_known(wait_context: WaitContext, takers: _Candidates) -> Why:
 
 
 def _gaps(wait_context: WaitContext, takers: _Candidates) -> Iterator[str]:
-    """The unknown facts that might tell."""
+    """The unknown facts that might be the reason."""
     if unsure := [boot for boot in takers.sound if boot.is_alive is None]:
         yield f"nobody can know whether {_named(unsure)} lives ({unsure[0].unheard})"
     silent = [boot for boot in takers.sound if boot.view is None]
@@ -426,7 +414,6 @@ def _gaps(wait_context: WaitContext, takers: _Candidates) -> Iterator[str]:
 
 
 def _held(wait_context: WaitContext) -> Why:
-    """How far a running job has come."""
     job = wait_context.job
     boot = next((one for one in wait_context.boots if one.record.boot == job.boot), None)
     if job.deferred:
@@ -451,7 +438,7 @@ def _held(wait_context: WaitContext) -> Why:
 
 
 def _on_a_lane(wait_context: WaitContext, boot: SeenBoot, view: RuntimeView, where: str) -> Why:
-    """The answer of its boot about a claimed job."""
+    """The view of its boot about a claimed job."""
     job = wait_context.job
     lanes = [lane for lane in view.lanes if lane.job_id == job.id]
     mine = next((lane for lane in lanes if lane.claim_no == job.claim_no), None)
