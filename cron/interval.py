@@ -15,10 +15,10 @@ _LENGTH = re.compile(r"(\d+)\s*(days?|d|hours?|hrs?|h|minutes?|mins?|m|seconds?|
 
 
 def meant(text: str, names: list[str]) -> str:
-    """The end of an error about a text: what it may have been meant to be, or how an interval is written.
+    """The end of an error about a text: what was probably meant, or how an interval is written.
 
     Args:
-        names: those that a schedule may have, such as `@daily`.
+        names: the names of schedules, such as `@daily`.
     """
     said = text.lower().strip().removeprefix("@")
     length = said.removeprefix("every").strip()
@@ -35,12 +35,12 @@ def meant(text: str, names: list[str]) -> str:
 INTERVAL_SECONDS_MIN = 1
 INTERVAL_DAYS_MAX = 36_500
 
-# The last instant that a schedule can be due at: the calendar of Python ends with the year 9999.
+# The last instant at which a schedule can be due: the calendar of Python ends with the year 9999.
 INSTANT_MAX = 253_370_764_800  # 9999-01-01T00:00:00Z
 INSTANT_MIN = -62_104_060_800  # 0002-01-01T00:00:00Z
 
 ONCE = "@at"
-"""How the text of a single datetime begins."""
+"""The beginning of the text of a single datetime."""
 
 _SECOND_US = 1_000_000
 _UNITS = (("d", 86_400), ("h", 3_600), ("m", 60))
@@ -49,31 +49,22 @@ _EVERY = re.compile(r"@every\s+(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)(?:\.(\d
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """Due at every multiple of an interval since the Unix epoch, so that all processes agree on the slots.
-
-    Attributes:
-        text: the interval, written as `"@every 1h30m"`.
-        interval_us: its length in microseconds.
-    """
+    """Due at every multiple of an interval since the Unix epoch, so that all processes agree on the slots."""
 
     text: str
     interval_us: int
 
     def after(self, instant: float) -> Due | None:
-        """The first slot after this instant, or None past the end of the calendar."""
         return next(self.between(instant, INSTANT_MAX), None)
 
     def between(self, start: float, end: float) -> Iterator[Due]:
-        """The slots after `start` up to and including `end`, in order."""
         for number in range(self._number(start) + 1, self._number(end) + 1):
             yield Due(slot=self._slot(number))
 
     def count(self, start: float, end: float) -> int:
-        """How many slots there are after `start` up to and including `end`."""
         return max(self._number(end) - self._number(start), 0)
 
     def latest(self, end: float, n: int, start: float) -> list[Due]:
-        """The last `n` slots after `start` up to and including `end`, in order."""
         last = self._number(end)
         return [Due(slot=self._slot(k)) for k in range(max(self._number(start), last - max(n, 0)) + 1, last + 1)]
 
@@ -84,7 +75,7 @@ class Interval:
         """The number of the last slot at or before this instant."""
         bounded = min(max(instant, INSTANT_MIN), INSTANT_MAX)
         number = math.floor(bounded * _SECOND_US) // self.interval_us
-        # The product is rounded, so the instant of a slot may seem to lie beside it: the slots themselves decide.
+        # The product is rounded, so a slot's instant may seem to lie beside it: the slots themselves decide.
         while self._slot(number) > bounded:
             number -= 1
         while self._slot(number + 1) <= bounded:
@@ -94,31 +85,22 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Once:
-    """Due at one instant.
-
-    Attributes:
-        text: the instant, written as `"@at 2026-05-01T07:00:00Z"`.
-        instant: the same, in seconds since the Unix epoch.
-    """
+    """Due at one instant."""
 
     text: str
     instant: float
 
     def after(self, instant: float) -> Due | None:
-        """The slot, if it is after this instant."""
         return Due(slot=self.instant) if self.instant > instant else None
 
     def between(self, start: float, end: float) -> Iterator[Due]:
-        """The slot, if it is after `start` and not after `end`."""
         if start < self.instant <= end:
             yield Due(slot=self.instant)
 
     def count(self, start: float, end: float) -> int:
-        """1 if the slot is after `start` and not after `end`, otherwise 0."""
         return int(start < self.instant <= end)
 
     def latest(self, end: float, n: int, start: float) -> list[Due]:
-        """The slot, if it is after `start` and not after `end`, and `n` is at least 1."""
         return list(self.between(start, end)) if n > 0 else []
 
 
@@ -143,7 +125,7 @@ def interval_of(length: timedelta) -> Interval:
 
 
 def parse_every(text: str) -> Interval:
-    """The interval that a text such as `"@every 1h30m"` means.
+    """The interval of a text such as `"@every 1h30m"`.
 
     Raises:
         UsageError: it is written in another way, or is too short or too long.
@@ -172,7 +154,7 @@ def once_at(moment: datetime) -> Once:
     """The schedule that is due at this moment only.
 
     Raises:
-        UsageError: it does not say how far its clock is from UTC, or lies outside the calendar.
+        UsageError: it has no offset from UTC, or lies outside the calendar.
     """
     if moment.utcoffset() is None:
         raise UsageError(
@@ -186,7 +168,7 @@ def once_at(moment: datetime) -> Once:
 
 
 def parse_at(text: str) -> Once:
-    """The datetime that a text such as `"@at 2026-05-01T07:00:00Z"` means.
+    """The datetime of a text such as `"@at 2026-05-01T07:00:00Z"`.
 
     Raises:
         UsageError: it is no datetime in ISO 8601, or has no offset from UTC.

@@ -1,10 +1,9 @@
-"""When a cron expression that has been read is due: its naive local times, laid over the spans of constant offset of a
-zone. `when.py` reads it.
+"""The due times of a parsed cron expression: its naive local times, laid over a zone's spans of constant offset.
 
 The rules for the gaps and folds of local time:
 
-* An *interval-like* expression (`*`, a step, or a full range in the hour or minute field) follows the clock on the
-  wall: a local time in a gap does not happen; one in a fold happens twice and is due twice.
+* An *interval-like* expression (`*`, a step, or a full range in the hour or minute field) follows local time:
+  a local time in a gap does not happen; one in a fold happens twice and is due twice.
 * Every other expression names times of a day, and each of them is due once. In a gap, `run_after` makes it due at the
   first instant after the gap, and `skip` drops it. In a fold it is due the `first` time, the `second`, or `both`.
 """
@@ -24,17 +23,17 @@ from ..messages.schedules import DstFold, DstGap, Due
 from .interval import INSTANT_MAX, INSTANT_MIN
 from .zones import DAY_SECONDS, LocalTimes, Span, spans
 
-# Slots are looked for in windows that grow, so that a near one is found soon and a rare one is found at all.
+# Windows grow, so that a near slot is found soon and a rare one is found at all.
 _WINDOW_SECONDS_MIN = DAY_SECONDS
 _WINDOW_SECONDS_MAX = 366 * DAY_SECONDS
 _WINDOW_GROWTH = 8
 
-# How far around a window the zone is read, so that a gap or fold beside it is seen. The longest one was a day.
+# The zone is read so far around a window, so that a gap or fold beside it is seen. The longest was a day.
 _AROUND_SECONDS = 2 * DAY_SECONDS
 
 
 class _Run(NamedTuple):
-    """The due local seconds from `first` up to `stop`, at one offset; with a note, `first` alone, and it is due."""
+    """The due local seconds from `first` up to `stop`, at one offset; with a note, `first` alone."""
 
     offset: int
     first: int
@@ -43,10 +42,10 @@ class _Run(NamedTuple):
 
 
 class _Memory:
-    """The last two stretches of time that were found to be without a slot, and the slots that end them.
+    """The last two stretches of time without a slot, and the slots that end them.
 
-    Two, because whoever fires a slot asks for it and for the one after it. Any thread may ask: they are replaced
-    together, and one that is lost is found again.
+    Two, because the scheduler asks for a fired slot and for the next one. Any thread may ask: both are replaced
+    together, and a lost one is found again.
     """
 
     __slots__ = ("_stretches",)
@@ -55,7 +54,6 @@ class _Memory:
         self._stretches: tuple[tuple[Instant, Due], ...] = ()
 
     def after(self, instant: Instant) -> Due | None:
-        """The first slot after this instant, if it is known."""
         for start, due in self._stretches:
             if start <= instant < due.slot:
                 return due
@@ -72,13 +70,10 @@ class CronRule:
     """A cron expression in a zone. See `when.Rule` for what the methods promise.
 
     Attributes:
-        text: the expression, in canonical form.
-        zone: the zone of its local times.
-        local: its local times.
-        interval_like: whether it follows the clock on the wall, rather than naming times of a day.
-        dst_gap: what becomes of a time of day that a gap leaves out.
-        dst_fold: which one is meant of a time of day that happens twice.
-        memory: what has been asked of late. Many schedules share a rule, and ask the same.
+        interval_like: whether it follows local time, rather than naming times of a day.
+        dst_gap: the treatment of a time of day in a gap.
+        dst_fold: the treatment of a time of day that happens twice.
+        memory: recent answers. Many schedules share a rule, and ask the same.
     """
 
     text: str
@@ -90,7 +85,6 @@ class CronRule:
     memory: _Memory = field(default_factory=_Memory, repr=False, compare=False)
 
     def after(self, instant: float) -> Due | None:
-        """The first slot strictly after this instant, or None past the end of the calendar."""
         known = self.memory.after(instant)
         if known is not None:
             return known
@@ -100,13 +94,11 @@ class CronRule:
         return found
 
     def between(self, start: float, end: float) -> Iterator[Due]:
-        """The slots after `start` up to and including `end`, in order."""
         for window in _windows(_whole(start) + 1, _whole(end)):
             for run in self._runs(*window):
                 yield from self._dues(run, self.local.between(run.first, run.stop))
 
     def count(self, start: float, end: float) -> int:
-        """How many slots there are after `start` up to and including `end`."""
         windows = _windows(_whole(start) + 1, _whole(end))
         return sum(
             self.local.count(run.first, run.stop) if run.note is None else 1
@@ -115,7 +107,6 @@ class CronRule:
         )
 
     def latest(self, end: float, n: int, start: float) -> list[Due]:
-        """The last `n` slots after `start` up to and including `end`, in order."""
         return list(islice(self._backwards(_whole(start) + 1, _whole(end)), max(n, 0)))[::-1]
 
     def _backwards(self, first: int, last: int) -> Iterator[Due]:
@@ -131,7 +122,6 @@ class CronRule:
             yield Due(slot=float(local - run.offset))
 
     def _runs(self, first: int, last: int) -> Iterator[_Run]:
-        """The slots that are due from the instant `first` to the instant `last`, both included, in order."""
         before = None
         known = list(spans(self.zone, first - _AROUND_SECONDS, last + 1 + _AROUND_SECONDS))
         for number, span in enumerate(known):
@@ -158,7 +148,7 @@ class CronRule:
             yield _Run(span.offset, local_first, local_stop)
 
     def _moved(self, gap_first: int, gap_stop: int) -> str | None:
-        """The remark on the slot at the end of a gap; None when the gap leaves out no time (or is none)."""
+        """The note of the slot at the end of a gap; None when the gap leaves out no time (or is none)."""
         count = self.local.count(gap_first, gap_stop)
         if not count:
             return None

@@ -15,7 +15,6 @@ from ..messages.schedules import Accounting, CatchUp, Due, Fire, ScheduleRecord,
 from .when import Rule, parse_when
 
 CAUGHT_UP_MAX = 1_000_000
-"""No schedule may catch up with more slots at once."""
 
 # Why a slot did not fire.
 CATCH_UP_OFF = "catch_up=skip"
@@ -68,7 +67,7 @@ def account(
     if first.slot > now - late_seconds:
         second = rule.after(first.slot)
         if second is None or second.slot > now:
-            # By far the most: one slot, and no policy has a say.
+            # The usual case: one slot, and no policy applies.
             return Accounting(fires=(_recent(first, now),), skipped=(), accounted_to=now)
     recent_from = max(accounted_to, now - late_seconds)
     recent = [_recent(due, now) for due in rule.between(recent_from, now)]
@@ -88,11 +87,6 @@ def account(
 
 
 def check_catch_up(catch_up: object, catch_up_window: object, catch_up_max: object) -> None:
-    """Refuse a catch-up policy that cannot be.
-
-    Raises:
-        UsageError: it says what was expected and what came.
-    """
     if not isinstance(catch_up, str) or catch_up not in get_args(CatchUp):
         raise UsageError(f'expected catch_up to be "skip", "latest" or "all", got: {shown(catch_up)}')
     number = isinstance(catch_up_window, int | float) and not isinstance(catch_up_window, bool)
@@ -118,20 +112,20 @@ def recounted(
 
 
 def set_back(schedule: ScheduleRecord, now: Instant) -> ScheduleRecord:
-    """A schedule that was accounted for in what is the future now: it counts from now. Its
-    rule holds since then at the latest, or nobody could say of the slots before that they were ever its own.
+    """A schedule that was accounted for in the future, counting from now. Its rule holds from now at the latest,
+    because the owner of earlier slots could not be known.
     """
     return schedule._replace(accounted_to=now, changed_at=min(schedule.changed_at, now))
 
 
 def cut(schedule: ScheduleRecord, skipped: SlotEntry, now: Instant) -> SlotEntry | None:
-    """The rest of a range of slots that did not fire if only those up to `now` have come. None when none has."""
+    """The part of a range of unfired slots up to `now`. None when it is empty."""
     if skipped.slot > now:
         return None
     try:
         rule = rule_of(schedule)
     except UsageError:
-        # A zone that this system does not know: its slots wait, and all that is certain is the first.
+        # A zone that this system does not know: its slots wait, and only the first is certain.
         return replace(skipped, last=skipped.slot, count=1)
     before = math.nextafter(skipped.slot, -math.inf)
     last = max((due.slot for due in rule.latest(now, 1, before)), default=skipped.slot)
@@ -162,12 +156,7 @@ _FRACTION_BITS = 48
 
 
 def keyed_id(name: str, key: str) -> str:
-    """The id of a schedule with a key: it depends on nothing else, so that the schedule can change and stay the same.
-
-    Args:
-        name: the name of its jobs.
-        key: the application's own name for the schedule.
-    """
+    """The id of a schedule with a key: it depends on nothing else, so that the schedule can change and stay the same."""
     return _digest("key", name, key)
 
 
@@ -175,9 +164,7 @@ def unkeyed_id(name: str, rule_text: str, timezone: str, data_json: str) -> str:
     """The id of a schedule without a key, the same in every process and at every start.
 
     Args:
-        name: the name of its jobs.
         rule_text: `Rule.text`.
-        timezone: the name of its zone.
         data_json: what its jobs get, as JSON text in one canonical form.
     """
     return _digest("when", name, rule_text, timezone, data_json)
@@ -199,13 +186,8 @@ def rule_of(schedule: ScheduleRecord) -> Rule:
 def job_of(
     schedule: ScheduleRecord, job_id: str, *, run_at: Instant, now: Instant, corr: str, slot: Instant | None = None
 ) -> NewJob:
-    """A job of a schedule: that of a slot, or one beside its slots.
-
-    Args:
-        run_at: when it is due.
-        now: when it is queued.
-    """
-    # Both waits are of seconds, not until an instant: if the clock was ahead and is set back, a job that waited for
+    """A job of a schedule: a slot's, or an extra one."""
+    # Both waits are in seconds, not until an instant: if the clock was ahead and is set back, a job that waited for
     # that instant would hold up the slots before it.
     due_in = max(0.0, run_at - now)
     expires_in = None if schedule.expires is None else due_in + schedule.expires
@@ -229,7 +211,7 @@ def job_of(
 
 
 def jitter_of(schedule_id: str, slot: float, jitter: float) -> float:
-    """How many seconds after its slot the job of a slot may run: from 0 up to, not including, `jitter`.
+    """The delay of a slot's job after its slot, in seconds: from 0 up to, not including, `jitter`.
 
     It depends on nothing but its arguments, so that every process computes the same, and again after a restart.
     """

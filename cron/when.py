@@ -1,7 +1,7 @@
-"""Reading what an application gives as `when`: cron expressions, intervals, and single datetimes.
+"""Parses the application's `when`: cron expressions, intervals, and single datetimes.
 
-The only home of croniter, which reads the fields of an expression. It is not asked for times: it fires twice in a fold
-of local time and loses some in folds that are not a whole hour. `cron/rule.py` decides what is due when.
+Only this module uses croniter, to read the fields of an expression. Croniter does not compute times: it fires twice in
+a fold of local time and loses some in folds that are not a whole hour. `cron/rule.py` does.
 """
 
 from __future__ import annotations
@@ -24,11 +24,9 @@ from .zones import LAST, Days, LocalTimes, TimesOfDay, load_zone
 WHEN_CHARACTERS_MAX = 256
 
 RULES_KEPT_MAX = 10_000
-"""So many rules are kept. To read an expression takes far longer than to look it up, and schedules that have the same
-one share it."""
+"""Parsing an expression takes far longer than looking it up, and schedules that have the same one share it."""
 
 DAYS_KEPT_MAX = 1_000
-"""The same of the days that expressions mean."""
 
 _NAMED = {
     "@YEARLY": "0 0 1 1 *",
@@ -44,13 +42,11 @@ _NAMES = [name.lower() for name in _NAMED]
 
 
 class _Kind(NamedTuple):
-    """A field of an expression: its name, and the values it can have."""
-
     name: str
     values: range
 
 
-# In the order in which they are written; an expression of five fields begins with the minute.
+# The order of an expression; one of five fields begins with the minute.
 _KINDS = (
     _Kind("second", range(60)),
     _Kind("minute", range(60)),
@@ -60,7 +56,7 @@ _KINDS = (
     _Kind("day-of-week", range(7)),
 )
 
-# As croniter gives it: numbers, "*" for all, "l" for the last day of a month.
+# Croniter's values: numbers, "*" for all, "l" for the last day of a month.
 _Expanded = dict[str, list[int | str]]
 
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
@@ -158,7 +154,6 @@ def _parse_text(text: str, zone: ZoneInfo, dst_gap: DstGap, dst_fold: DstFold) -
 
 
 def _parse_cron(fields: list[str], zone: ZoneInfo, dst_gap: DstGap, dst_fold: DstFold) -> CronRule:
-    """The rule that an expression of these fields (upper case) means."""
     text = " ".join(fields)
     kinds = _KINDS[-len(fields) :]
     for kind, field in zip(kinds, fields, strict=True):
@@ -184,7 +179,7 @@ def _parse_cron(fields: list[str], zone: ZoneInfo, dst_gap: DstGap, dst_fold: Ds
 
 
 def _check_field(kind: _Kind, field: str, text: str) -> None:
-    """Refuse what croniter would read as something that its writer can hardly mean."""
+    """Refuse a field that croniter would read differently from its probable meaning."""
     if _HASHED.fullmatch(field):
         raise UsageError(
             f"expected the {kind.name} of {text!r} to be the same at every start, got: {field!r}; "
@@ -222,7 +217,7 @@ def _number(name: str) -> str | int:
 
 
 def _expand(kinds: tuple[_Kind, ...], fields: list[str]) -> tuple[_Expanded, dict[int, set[int | str]]]:
-    """The values of each field by its name, and the numbered days of the week (`FRI#2`, `L5`), as croniter has them."""
+    """The values of each field by its name, and the numbered days of the week (`FRI#2`, `L5`), from croniter."""
     # croniter takes 30 days and the last one for 31 days, which are all: it gets the list without its L.
     others = [item for item in fields[-3].split(",") if item != "L"]
     asked = [*fields[:-3], ",".join(others) or "L", *fields[-2:]]
@@ -238,7 +233,7 @@ def _expand(kinds: tuple[_Kind, ...], fields: list[str]) -> tuple[_Expanded, dic
 
 
 def _refusal(kinds: tuple[_Kind, ...], fields: list[str], error: CroniterError) -> str:
-    # croniter does not always say which field it means: read each of them alone.
+    # croniter does not always name the wrong field: parse each of them alone.
     text = " ".join(fields)
     for number, (kind, field) in enumerate(zip(kinds, fields, strict=True)):
         alone = ["*"] * len(fields)
@@ -255,7 +250,7 @@ def _days(day_of_month: str, day_of_week: str, expanded: _Expanded, nth_weekdays
     month_days, weekdays = expanded["day-of-month"], expanded["day-of-week"]
     nearest = _NEAREST_WEEKDAY.fullmatch(day_of_month) if "W" in day_of_month else None
     if (nth_weekdays and "*" not in month_days) or (nearest and (nth_weekdays or "*" not in weekdays)):
-        # Every cron lets a day match that fits either field; with these croniter silently drops one of the two.
+        # Every cron matches a day that fits either field; with these croniter silently drops one of the two.
         raise UsageError(
             "expected '*' as the day-of-week beside a 'W', and as the day-of-month beside a '#' or 'L', got: "
             f"{day_of_month!r} and {day_of_week!r}; add a schedule for each"
@@ -273,7 +268,7 @@ def _days(day_of_month: str, day_of_week: str, expanded: _Expanded, nth_weekdays
 
 @lru_cache(maxsize=DAYS_KEPT_MAX)
 def _one_for_all(days: Days) -> Days:
-    """The first that was equal: most expressions differ in their times of day alone, and there may be very many."""
+    """A shared instance of equal days: most expressions differ in their times of day alone, and there may be very many."""
     return days
 
 

@@ -1,5 +1,5 @@
-"""A rule in words, for people who do not read cron. It is made of what the scheduler goes by, not of the expression's
-text, so it is true of every way to write it.
+"""A rule in words, for people who do not read cron. The words come from the parsed rule, not from the expression's
+text, so they are true of every way to write it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from .when import Rule
 from .zones import LAST, Days, TimesOfDay
 
 TIMES_LISTED_MAX = 6
-"""More times of a day than so many are told by their hours, minutes and seconds."""
+"""More times of a day are described by their hours, minutes and seconds."""
 
 _MONTHS = (
     "January",
@@ -77,7 +77,7 @@ def _times(times: TimesOfDay) -> str:
     if times.minutes == (0,) and not seconds:
         return hours
     if minutes == "every minute" and seconds:
-        # It says nothing more, unless seconds are named.
+        # Only named seconds add anything.
         minutes = "of every minute" if seconds.startswith("at ") else ""
     if hours == "every hour":
         hours = "of every hour" if minutes.startswith("at ") else ""
@@ -89,7 +89,7 @@ def _times(times: TimesOfDay) -> str:
 
 
 def _is_run(values: Sequence[int]) -> bool:
-    """Whether it is three or more neighbours, and not all that there are."""
+    """Whether it is three or more neighbours, but not all values."""
     return 2 < len(values) < 24 and values[-1] - values[0] == len(values) - 1
 
 
@@ -124,7 +124,7 @@ def _ranges(values: Sequence[int]) -> str:
 
 
 def _days(days: Days) -> str:
-    # Where days of the month and of the week are named, either will do: with all seven it is every day.
+    # With days of the month and of the week, either matches: with all seven it is every day.
     is_daily = days.weekdays is not None and len(days.weekdays) == 7
     kinds = [] if is_daily else [one for one in (_by_date(days), _by_week(days)) if one]
     if len(days.months) == 12:
@@ -159,7 +159,7 @@ def _by_week(days: Days) -> str:
         return "on Monday to Friday"
     if days.weekdays == _WEEKEND:
         return "on Saturday and Sunday"
-    # The week begins on Monday for whoever reads it.
+    # For readers, the week begins on Monday.
     return f"on {_list(_WEEKDAYS[day] for day in sorted(days.weekdays, key=lambda day: (day - 1) % 7))}"
 
 

@@ -22,13 +22,13 @@ from ..errors import UsageError, alike, shown
 
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 
-# The Gregorian calendar repeats itself, days of the week included, every 400 years: these are one round of it.
+# The Gregorian calendar repeats itself, days of the week included, every 400 years: these are one cycle.
 _CALENDAR_CYCLE = range(2000, 2400)
 
 LAST = -1
 
 MONTHS_KEPT = 1_024
-"""The number of months whose matching days are kept, over all rules. There are 28 kinds of months for a rule."""
+"""The number of months, over all rules, whose matching days are cached. A rule has 28 kinds of months."""
 
 
 class Days(NamedTuple):
@@ -67,7 +67,6 @@ class Days(NamedTuple):
         return found[bisect_left(found, first) : bisect_left(found, last + 1)]
 
     def of_month(self, year: int, month: int) -> tuple[int, ...]:
-        """The matching days of one month, in order."""
         return self._of_month_like(*monthrange(year, month)) if month in self.months else ()
 
     @lru_cache(maxsize=MONTHS_KEPT)  # noqa: B019 (what is kept is small, and bounded)
@@ -156,14 +155,12 @@ class LocalTimes:
                 yield midnight + self.times.at(number)
 
     def backwards(self, first: int, stop: int) -> Iterator[int]:
-        """The same ones, the last first."""
         for day in reversed(self.days.between(first // DAY_SECONDS, (stop - 1) // DAY_SECONDS)):
             midnight = day * DAY_SECONDS
             for number in reversed(self._numbers(midnight, first, stop)):
                 yield midnight + self.times.at(number)
 
     def count(self, first: int, stop: int) -> int:
-        """How many there are from `first` up to, not including, `stop`."""
         if first >= stop:
             return 0
         days = self.days.between(first // DAY_SECONDS, (stop - 1) // DAY_SECONDS)
@@ -187,11 +184,10 @@ DAY_SECONDS = 86_400
 PROBE_SECONDS = DAY_SECONDS
 
 BLOCK_SECONDS = 64 * DAY_SECONDS
-"""A zone is read in blocks of so many seconds, from the epoch on: whatever spans are asked for, the days in them are
-looked up once."""
+"""A zone is read in fixed blocks of so many seconds, from the epoch on: different spans share their look-ups."""
 
 BLOCKS_KEPT = 4_096
-"""So many blocks are remembered: 30 years of some two dozen zones."""
+"""The number of cached blocks: 30 years of some two dozen zones."""
 
 _ZERO = timedelta(0)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -202,7 +198,7 @@ UTC_ZONE = zoneinfo.ZoneInfo.from_file(
 )
 """The zone of schedules that name none: it needs no tz database. One type of local time, in the format of RFC 8536."""
 
-# These name whatever this machine is set to, or count leap seconds, so that two processes would not agree on a slot.
+# These name the machine's setting, or count leap seconds, so that two processes would not agree on a slot.
 _UNFIT_KEYS = ("localtime", "posixrules", "posix/", "right/")
 
 
@@ -221,20 +217,15 @@ class Span(NamedTuple):
 
     @property
     def local_start(self) -> int:
-        """Its first local second, counted as if local time were UTC."""
         return self.start + self.offset
 
     @property
     def local_stop(self) -> int:
-        """The first local second after it, counted the same way."""
         return self.stop + self.offset
 
 
 def load_zone(timezone: object) -> zoneinfo.ZoneInfo:
     """The zone of this name.
-
-    Args:
-        timezone: a name of the IANA tz database, such as `"Europe/Berlin"`.
 
     Raises:
         UsageError: it is not a string, or no such zone is known here.
@@ -265,12 +256,8 @@ def _suggestion(timezone: str) -> str:
 
 
 def spans(zone: tzinfo, start: int, stop: int) -> Iterator[Span]:
-    """The zone's spans from `start` up to `stop`, in order and without a hole; the outer two are cut off there.
-
-    Args:
-        zone: the zone.
-        start: the first second to cover, since the Unix epoch.
-        stop: the first second not to cover.
+    """The zone's spans from `start` up to `stop` (seconds since the epoch), without a hole; the outer two are cut off
+    there.
     """
     begin, offset = start, 0
     for block in range(start // BLOCK_SECONDS, -(-stop // BLOCK_SECONDS)):
@@ -286,7 +273,6 @@ def spans(zone: tzinfo, start: int, stop: int) -> Iterator[Span]:
 
 @lru_cache(maxsize=BLOCKS_KEPT)
 def _spans_of_block(zone: tzinfo, block: int) -> Sequence[Span]:
-    """The spans of one block; the outer two are cut off at its ends."""
     begin, stop = block * BLOCK_SECONDS, (block + 1) * BLOCK_SECONDS
     found, offset = [], _offset_at(zone, begin)
     for ahead in range(begin + PROBE_SECONDS, stop + 1, PROBE_SECONDS):
@@ -301,7 +287,7 @@ def _spans_of_block(zone: tzinfo, block: int) -> Sequence[Span]:
 
 
 def _first_change(zone: tzinfo, known: int, ahead: int, offset: int) -> int:
-    """The second at which the offset stops being `offset`; it is that at `known`, and no longer at `ahead`."""
+    """The first second with another offset; `known` still has `offset`, and `ahead` has not."""
     while ahead - known > 1:
         middle = (known + ahead) // 2
         if _offset_at(zone, middle) == offset:

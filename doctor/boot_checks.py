@@ -1,4 +1,4 @@
-"""Who works on the store: whether they live, answer, and take jobs."""
+"""Checks of the boots: whether they live, answer, and take jobs."""
 
 from __future__ import annotations
 
@@ -13,17 +13,15 @@ from .diagnosis import Symptom, error, note, ok, unknown, warning
 from .evidence import Evidence
 
 HUNG_SECONDS_MAX = 30.0
-"""No part of a runtime may be at one message for longer, nor let one wait."""
+"""No part of a runtime may handle one message, or let one wait, for longer."""
 
 DEFERRED_SECONDS_MAX = 3600.0
-"""For so long a job may wait for somebody to mark it done, where nothing else ends it."""
+"""A job may wait so long to be marked done, where nothing else ends it."""
 
 RUNNING_LOOKED_MAX = 2_000
-"""So many running jobs are looked at, the newest."""
 
 
 def dead(seen: Evidence) -> Iterator[Symptom]:
-    """Has a runtime died whose jobs nobody has taken back?"""
     workers = [boot for boot in seen.living if boot.view is not None and not boot.stops]
     is_well = True
     for boot in seen.boots:
@@ -49,7 +47,6 @@ def dead(seen: Evidence) -> Iterator[Symptom]:
 
 
 def hung(seen: Evidence) -> Iterator[Symptom]:
-    """Is a runtime stopped, silent, or stuck?"""
     is_well = True
     for boot in seen.living:
         where = boot.words
@@ -82,7 +79,6 @@ def hung(seen: Evidence) -> Iterator[Symptom]:
 
 
 def none(seen: Evidence) -> Iterator[Symptom]:
-    """Is there anybody who runs jobs?"""
     waiting = [name for name in seen.names if name.ready is not None and name.ready.count]
     due = sum(
         (name.ready for name in waiting if name.ready is not None), Amount(count=0, is_capped=seen.whole_names.has_more)
@@ -116,12 +112,11 @@ def _idle(due: int, evidence: str, remedy: str) -> Symptom:
 
 
 def orphans(seen: Evidence) -> Iterator[Symptom]:
-    """Are there jobs that run for nobody, or wait for ever to be marked done?"""
     with seen.store.snapshot() as stored:
         if stored.table is None:
             yield unknown("this store keeps no table of what runs")
             return
-        # Read at the same instant as the jobs: a boot that has come since the others were asked may have claimed one.
+        # Read at the same instant as the jobs: a boot that started after the others were asked may have claimed one.
         on_store = {record.boot for record in stored.boots()}
         found = stored.table.find(JobQuery(states=(JobState.RUNNING,)), limit=RUNNING_LOOKED_MAX)
     lost = [job for job in found.jobs if job.boot not in on_store and not job.deferred]

@@ -1,4 +1,4 @@
-"""The findings of checks: frozen values, the same for the command, the page and programs."""
+"""The findings of checks: frozen values, the same for command, page and programs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 
 def size(count: float) -> str:
-    """So many bytes, with a unit."""
     for unit in ("bytes", "KiB", "MiB", "GiB"):
         if count < 1024:
             return f"{count:.0f} {unit}" if unit == "bytes" or count >= 100 else f"{count:.1f} {unit}"
@@ -24,28 +23,23 @@ def size(count: float) -> str:
 
 
 def process(pid: int) -> str:
-    """A process on this machine, by what it runs."""
+    """A process on this machine, with its command."""
     stopped = "stopped by a signal or a debugger" if state_of(pid) == "stopped" else ""
     told = ", ".join(text for text in (command_of(pid), stopped) if text)
     return f"process {pid} ({told})" if told else f"process {pid}"
 
 
 def minutes(seconds: float) -> str:
-    """A span of time that a check goes by: whole minutes or hours."""
+    """A threshold of a check in words: whole minutes or hours."""
     return f"{seconds / 3600:g} hours" if seconds >= 7200 else f"{seconds / 60:g} minutes"
 
 
 KEPT_SECONDS = 30.0
-"""How long an examination is shown before another is made."""
+"""The age at which a new examination replaces the shown one."""
 
 
 class DiagnosisCache:
-    """Examines a store for whoever asks, from any thread, and at most once in a while.
-
-    Args:
-        examine: examines it.
-        monotonic: the time that only passes.
-    """
+    """Examines a store for any thread, at most once in `KEPT_SECONDS`."""
 
     def __init__(self, examine: Callable[[], Examination], monotonic: Callable[[], Seconds]) -> None:
         self._examine = examine
@@ -54,7 +48,7 @@ class DiagnosisCache:
         self._last: tuple[Seconds, Examination] | None = None
 
     def latest(self) -> Examination:
-        """The last examination, or a new one if it is old. While somebody makes a new one, others get the old."""
+        """The last examination, or a new one if it is old. While one thread makes a new one, others get the old."""
         last = self._last
         if last is not None and self._monotonic() - last[0] < KEPT_SECONDS:
             return last[1]
@@ -72,20 +66,18 @@ class DiagnosisCache:
 
 
 Level = Literal["ok", "note", "unknown", "warning", "error"]
-"""How much a person must do about it: nothing; nothing, but know it; find out by other means; something soon; something
-now.
+"""How urgent a finding is: no act; no act, but worth knowing; to be found out by other means; an act soon; an act now.
 """
 
 LEVELS: tuple[Level, ...] = ("error", "warning", "unknown", "note", "ok")
-"""The worst first."""
 
 
 class Symptom(NamedTuple):
     """The answer of a check.
 
     Attributes:
-        evidence: what was seen, in words.
-        remedy: what to do; empty where nothing is to be done.
+        evidence: the observed facts, in words.
+        remedy: the advice; empty where nothing is to be done.
     """
 
     level: Level
@@ -94,12 +86,11 @@ class Symptom(NamedTuple):
 
 
 def ok(evidence: str) -> Symptom:
-    """All is well, and this shows it."""
     return Symptom("ok", evidence)
 
 
 def note(evidence: str, remedy: str = "") -> Symptom:
-    """Nothing is wrong, and it is good to know."""
+    """Nothing is wrong, but it is good to know."""
     return Symptom("note", evidence, remedy)
 
 
@@ -109,7 +100,6 @@ def unknown(evidence: str, remedy: str = "") -> Symptom:
 
 
 def warning(evidence: str, remedy: str) -> Symptom:
-    """Something is wrong, or will be."""
     return Symptom("warning", evidence, remedy)
 
 
@@ -120,11 +110,7 @@ def error(evidence: str, remedy: str) -> Symptom:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
-    """The finding of one check about one thing.
-
-    Attributes:
-        check: the id of the check.
-    """
+    """The finding of one check about one thing; `check` is its id."""
 
     check: str
     level: Level
@@ -137,7 +123,6 @@ class Examination:
     """The findings of all checks.
 
     Attributes:
-        at: when.
         unread: why the store could not be read; None if it could.
         findings: in the order of the checks; each check has at least one.
     """
@@ -149,26 +134,22 @@ class Examination:
 
     @property
     def worst_first(self) -> tuple[Diagnosis, ...]:
-        """All that was found, the worst first."""
         return tuple(sorted(self.findings, key=lambda one: LEVELS.index(one.level)))
 
     @property
     def wrong(self) -> tuple[Diagnosis, ...]:
-        """The findings that call for an act, the worst first."""
         return tuple(one for one in self.worst_first if one.level in ("warning", "error"))
 
     def worst(self, most: int) -> tuple[Diagnosis, ...]:
-        """The first of these, so many at most."""
         return self.wrong[:most]
 
     @property
     def is_well(self) -> bool:
-        """Whether nothing was found that somebody must do something about."""
+        """Whether no finding calls for an act."""
         return not self.wrong
 
     @property
     def counts(self) -> dict[Level, int]:
-        """How many findings there are of each level."""
         return {level: sum(1 for one in self.findings if one.level == level) for level in LEVELS}
 
 
@@ -177,8 +158,8 @@ class Check(NamedTuple):
 
     Attributes:
         id: its name for people and programs.
-        asks: what it looks at, in a line.
-        run: looks. It says at least one thing; that all is well only where it has seen that.
+        asks: its subject, in a line.
+        run: yields at least one symptom; `ok` only from evidence.
         on: whether it is about a file, about a server, or about any store.
     """
 

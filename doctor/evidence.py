@@ -1,4 +1,4 @@
-"""The evidence that the checks look at. Each part is read once, and only when a check wants it."""
+"""The evidence for the checks. Each part is read once, and only when a check needs it."""
 
 from __future__ import annotations
 
@@ -28,15 +28,10 @@ class Evidence:
 
     Args:
         address: the store's, without a password.
-        now: wall time.
-        wait: waits for so many seconds.
-        file: looks at the store's file, `store` into it, and `room` asks who works on it.
-        server: looks at the server, if the store is in one.
-        read_logs: reads the logs that were given, as of an instant; None if none were.
-        is_deep: whether the checks may take as long as they want to.
-
-    Attributes:
-        at: when.
+        file: the condition of the store's file; `store` reads its rows, and `room` asks its boots.
+        server: reads the server, if the store is on one.
+        read_logs: reads the given logs, as of an instant; None if there are none.
+        is_deep: whether the checks may take unlimited time.
     """
 
     def __init__(
@@ -65,24 +60,20 @@ class Evidence:
 
     @property
     def kind(self) -> Literal["file", "server"]:
-        """The kind of the store."""
         return "file" if self._server is None else "server"
 
     @property
     def store(self) -> Readable:
-        """The store in a file."""
         assert self._store is not None, "this check is about files"
         return self._store
 
     @property
     def file(self) -> FileCondition:
-        """The store's file."""
         assert self._file is not None, "this check is about files"
         return self._file
 
     @property
     def server(self) -> RabbitmqSnapshot:
-        """The server that the store is in."""
         assert self._server is not None, "this check is about servers"
         return self._server
 
@@ -103,17 +94,15 @@ class Evidence:
 
     @cached_property
     def inspector(self) -> Inspector:
-        """The view of it for people."""
         return Inspector(self.store, self._runtimes, now=lambda: self.at)
 
     @property
     def path(self) -> str:
-        """The file's path."""
         return self.file.path
 
     @property
     def boots(self) -> Sequence[SeenBoot]:
-        """Every boot on the store, with what it says of itself.
+        """Every boot on the store, with its view.
 
         Raises:
             StoreUnavailable, StoreError: they cannot be asked.
@@ -129,7 +118,7 @@ class Evidence:
 
     @cached_property
     def _asked(self) -> _Asked:
-        # A read that has failed is not tried again by each check: it may have taken its time to fail.
+        # A failed read is not repeated by each check: it may have taken long to fail.
         began = self._now()
         found: Sequence[SeenBoot] | LamplighterError
         try:
@@ -145,38 +134,34 @@ class Evidence:
 
     @property
     def views(self) -> Sequence[RuntimeView]:
-        """The answers of those boots that have answered."""
         return [boot.view for boot in self.living if boot.view is not None]
 
     @property
     def unheard(self) -> Sequence[SeenBoot]:
-        """Those that may live and have not said anything of themselves."""
+        """Those that may live and have not answered."""
         return [boot for boot in self.living if boot.view is None]
 
     @cached_property
     def whole_names(self) -> WholeNames:
-        """The job names, as far as they are looked at."""
         return self.inspector.whole_names()
 
     @property
     def names(self) -> Sequence[NameView]:
-        """The first job names that are known, and of the others those whose jobs wait until somebody acts."""
+        """The first known job names, and of the others those whose jobs wait until somebody acts."""
         return (*self.whole_names.first, *self.whole_names.stuck)
 
     @cached_property
     def declared(self) -> Mapping[str, Collection[str]] | None:
-        """By boot, the ids of the schedules that its code declares; None unless every one that lives has said so."""
+        """By boot, the ids of the schedules that its code declares; None unless every living one has answered."""
         return self._runtimes.declared()
 
     @cached_property
     def log(self) -> LogEvidence | None:
-        """The facts in the logs; None if none were given."""
+        """The facts in the logs; None if no logs were given."""
         return None if self._read_logs is None else self._read_logs(self.at)
 
 
 class _Asked(NamedTuple):
-    """The outcome of asking the boots."""
-
     found: Sequence[SeenBoot] | LamplighterError
     began: Instant
     ended: Instant

@@ -20,7 +20,7 @@ from .evidence import Evidence
 from .log_checks import gaps
 
 REACH = "rabbit.reach"
-"""Without which there is nothing else to see of a server."""
+"""Unless this check succeeds, nothing else of a server can be read."""
 
 CHECKS = (
     Check("store.sound", "damage to the file, and its tables and indexes", store_checks.sound, "file"),
@@ -57,11 +57,11 @@ CHECKS = (
     Check("rabbit.delayed", "delayed jobs that are past their time", server_checks.rungs, "server"),
     Check("rabbit.dead", "dead jobs, and messages that nobody can read", server_checks.dead, "server"),
 )
-"""In the order in which what they find is told."""
+"""Findings have this order."""
 
 
 def chosen(only: Collection[str], checks: Sequence[Check] = CHECKS) -> Sequence[Check]:
-    """The checks that are meant by their ids, or by how these begin, as `store`; all if none is named.
+    """The checks with these ids or id prefixes, such as `store`; all if none is named.
 
     Raises:
         UsageError: there is none of that name.
@@ -81,7 +81,7 @@ def _is_meant(id: str, wanted: str) -> bool:
 
 
 def examine(seen: Evidence, checks: Sequence[Check] = CHECKS) -> Examination:
-    """Run checks, those that are about such a store. One that cannot look says so, and the others go on."""
+    """Run the checks for this kind of store. A check that fails says so, and the others go on."""
     findings: list[Diagnosis] = []
     for check in checks:
         if check.on in ("any", seen.kind):
@@ -106,7 +106,7 @@ def _run(check: Check, seen: Evidence) -> Iterator[Symptom]:
         is_known = str(error) == seen.unread
         yield unknown("the store cannot be read" if is_known else f"this could not be looked at: {error}")
     except Exception as error:
-        # A mistake of the check's: whoever has trouble already is to hear of all the rest.
+        # A bug in one check must not hide the findings of the others.
         yield unknown(f"the check itself has failed: {type(error).__name__}: {error}", "please report it")
     else:
         if not found:

@@ -1,4 +1,4 @@
-"""Who has the write lock of a file, and who keeps its log from being copied into it."""
+"""Checks who holds the write lock of a file, and who keeps its log from being copied into the database."""
 
 from __future__ import annotations
 
@@ -16,20 +16,19 @@ from .evidence import Evidence
 NAMELESS = "look for a program that has a transaction open on this file: a shell of SQLite, a backup, your application"
 
 LOCKED_SECONDS_MAX = 2.0
-"""Who has the write lock for longer keeps all others from writing."""
+"""A longer hold of the write lock keeps all others from writing."""
 
 WAL_BYTES_MAX = 64 * 1024 * 1024
 
 PINNED_FRAMES_MIN = 2_000
-"""So many pages wait in the log before it matters who keeps them there: SQLite itself copies from 1,000 on."""
+"""Fewer pages in the log are no finding, whoever keeps them there: SQLite itself copies from 1,000 on."""
 
 FRAME_BYTES = 24
-"""The bytes that the log needs for a page, beside the page."""
+"""The bytes of the log for a page, beside the page."""
 
 
 def lock(seen: Evidence) -> Iterator[Symptom]:
-    """Can the store be written, or does somebody keep the lock?"""
-    # First, because to ask them the file is opened, and only then there is something beside it to look at.
+    # First, because asking opens the file, and only then its other files exist.
     waiting = _waiting(seen)
     state = log_state(seen.path)
     if state is None or state.is_write_locked is None:
@@ -60,7 +59,7 @@ def lock(seen: Evidence) -> Iterator[Symptom]:
 
 
 def _keeper(seen: Evidence) -> tuple[int | None, Seconds]:
-    """The process that keeps the lock, and for how long it was seen to. One that is stopped keeps it for ever."""
+    """The holder of the lock, and for how long it was seen to hold it. A stopped process holds it for ever."""
     holder, seconds = None, 0.0
     while seconds < LOCKED_SECONDS_MAX:
         found = lock_kept_by(seen.path, seen.wait)
@@ -73,7 +72,7 @@ def _keeper(seen: Evidence) -> tuple[int | None, Seconds]:
 
 
 def _stays_locked(seen: Evidence) -> bool:
-    """Whether the lock is held, and nothing is written, all the while that it is looked."""
+    """Whether the lock is held, and nothing is written, for the whole observation."""
     written = _written(seen.path)
     for _ in range(LOOKS * 2):
         seen.wait(LOOK_SECONDS)
@@ -84,7 +83,6 @@ def _stays_locked(seen: Evidence) -> bool:
 
 
 def _written(path: str) -> int:
-    """When something was written into the log beside a file last."""
     try:
         return os.stat(f"{path}-wal").st_mtime_ns
     except FileNotFoundError:
@@ -92,7 +90,7 @@ def _written(path: str) -> int:
 
 
 def _waiting(seen: Evidence) -> dict[str, Seconds]:
-    """For how long each boot waits that cannot write."""
+    """For how long each boot that cannot write has waited."""
     return {
         view.boot: seconds
         for view in seen.views
@@ -114,7 +112,6 @@ def _waits(waiting: dict[str, Seconds]) -> Symptom:
 
 
 def wal(seen: Evidence) -> Iterator[Symptom]:
-    """Does the log beside the database grow, because somebody reads on and on?"""
     state, log_bytes = log_state(seen.path), _log_bytes(seen.path)
     if state is None:
         if log_bytes == 0:
@@ -145,8 +142,8 @@ def wal(seen: Evidence) -> Iterator[Symptom]:
 
 
 def _pinned(seen: Evidence, state: LogState) -> tuple[int, tuple[int, ...]] | None:
-    """How far back somebody keeps the log, all the while that was looked, and which process that may be."""
-    # Who looks from within an application reads the store for moments too, and is not to be taken for somebody else.
+    """How far back a reader keeps the log for the whole observation, and the processes that may be that reader."""
+    # The process of this look reads the store for moments too, and is no suspect.
     kept: dict[int, tuple[int, ...]] = {
         reader.frames: reader.pids
         for reader in state.readers

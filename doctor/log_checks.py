@@ -1,4 +1,4 @@
-"""Whether the log can tell all that the store has done."""
+"""Checks whether the log can tell everything that the store has done."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 DAY, HOUR = 24 * 3600.0, 3600.0
 
 WITHIN = {"clock.jumped": DAY, "store.waiting": HOUR, "log.dropped": DAY}
-"""The greatest age of each event that is counted."""
+"""The greatest age of each counted event."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +28,7 @@ class LogEvidence:
     """The facts in logs.
 
     Attributes:
-        report: what the audit finds.
+        report: the audit's.
         jumps: how often the clock was set within a day.
         waits: how often a write batch had to wait for the lock within an hour.
         drops: how often lines were lost within a day.
@@ -41,16 +41,16 @@ class LogEvidence:
 
 
 def read_logs(paths: Sequence[str], store: str | None, at: Instant) -> LogEvidence:
-    """Audit logs, and count what else the checks want of them.
+    """Audit logs, and count the other events that the checks need.
 
     Args:
         store: the file to compare with, if the store is one.
-        at: when this is.
+        at: the present instant.
 
     Raises:
         UsageError: one of them cannot be read, or none has a line of ours.
     """
-    # Imported only here: most examinations are given no log.
+    # Imported only here: most examinations have no log.
     from ..history.audit.audit import audit_logs
     from ..history.audit.store_check import StoreView
 
@@ -69,8 +69,8 @@ def read_logs(paths: Sequence[str], store: str | None, at: Instant) -> LogEviden
 
 
 UNCOUNTED_SECONDS_MAX = 5.0
-"""A runtime counts what an application's own transaction has moved, and carries out what it has made of schedules,
-within a second."""
+"""A runtime counts the jobs that host transactions have moved, and applies their changes of schedules, within a second.
+"""
 
 COUNTED_MAX = 10_000
 
@@ -78,7 +78,6 @@ FINDINGS_TOLD_MAX = 5
 
 
 def gaps(seen: Evidence) -> Iterator[Symptom]:
-    """Is something missing in the log?"""
     left = list(_left_by_transactions(seen))
     yield from left
     is_well = not left

@@ -1,4 +1,4 @@
-"""The job names: whether somebody takes the jobs of each, and how they fare."""
+"""Checks of job names: handlers and pauses."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ from .diagnosis import Symptom, note, ok, unknown, warning
 from .evidence import Evidence
 
 PAUSED_SECONDS_MAX = 24 * 3600.0
-"""A pause of longer has been forgotten, maybe."""
+"""A longer pause may have been forgotten."""
 
 PAUSED_JOBS_MAX = 1_000
 
 TOLD_MAX = 10
-"""So many names are told; of the others it is told how many they are."""
+"""The most names listed; the others are counted."""
 
 
 def parked(seen: Evidence) -> Iterator[Symptom]:
-    """Do due jobs wait for a handler that nobody has?"""
     waiting = [name for name in seen.names if name.is_parked and name.ready is not None and name.ready.count]
     handled = [name.name for name in seen.names if not name.is_parked]
     for name in waiting[:TOLD_MAX]:
@@ -50,7 +49,6 @@ def _ready(name: NameView, seen: Evidence) -> str:
 
 
 def paused(seen: Evidence) -> Iterator[Symptom]:
-    """Is a name paused for long, or with many jobs behind it?"""
     pauses = [name for name in seen.names if name.pause is not None]
     is_well = True
     for name in pauses[:TOLD_MAX]:

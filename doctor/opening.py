@@ -1,4 +1,4 @@
-"""Opens the evidence at an address, or of a store that somebody looks at anyway."""
+"""Opens the evidence at an address, or of an open store."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def evidence_at(
     timeout: Seconds = ANSWER_SECONDS,
     now: Callable[[], Instant] | None = None,
 ) -> Iterator[Evidence]:
-    """All that can be seen of a store, read when it is asked for.
+    """Evidence about a store, each part read on demand.
 
     Args:
         address: the path of a store's file, or of a RabbitMQ.
         logs: log files of its runtimes.
-        is_deep: whether the checks may take as long as they want to.
+        is_deep: whether the checks may take unlimited time.
         timeout: how long a runtime may take to answer.
         now: wall time; this machine's unless given.
 
@@ -60,8 +60,7 @@ def evidence_at(
 
 @contextmanager
 def server_at(url: str, timeout: Seconds) -> Iterator[RabbitmqSnapshot]:
-    """A sight of a server, which is let go of at the end."""
-    # Imported only here: it loads what speaks to a server.
+    # Imported only here: it loads the server's client.
     from .rabbitmq_snapshot import RabbitmqSnapshot
 
     with closing(RabbitmqSnapshot(url, timeout)) as server:
@@ -77,11 +76,11 @@ def evidence_of_file(
     logs: Sequence[str] = (),
     is_deep: bool = False,
 ) -> Evidence:
-    """All that can be seen of a store in a file.
+    """Evidence about a store in a file.
 
     Args:
-        room: asks who works on it.
-        now, monotonic: wall time, and the time that only passes.
+        room: asks its boots.
+        now, monotonic: wall time, and monotonic time.
         logs, is_deep: as `evidence_at` has them.
     """
     return Evidence(

@@ -1,4 +1,4 @@
-"""Checks of the answers of processes: hung threads, crashing actors, clocks, and resources."""
+"""Checks of the processes' answers: hung threads, crashing actors, clocks, and resources."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from .diagnosis import Symptom, error, note, ok, unknown, warning
 from .evidence import Evidence
 
 SAME_CRASHES_MAX = 3
-"""So many deaths for the same reason are no chance."""
+"""So many deaths for the same reason are no coincidence."""
 
 SHARE_MAX = 0.8
-"""How much of what a process may have it should use at most."""
+"""The share of its limits that a process should use at most."""
 
 THREADS_MAX = 2_000
-"""More threads than this are hardly meant."""
+"""A process hardly means to have more threads."""
 
 CLOCK_SECONDS_MAX = 1.0
 QUEUED_LOOKED_MAX = 50
 
 
 def _not_all(seen: Evidence, what: str) -> Iterator[Symptom]:
-    """The remark where not all boots have answered, or none is there."""
+    """The note where not all boots have answered, or none is there."""
     if seen.unheard:
         yield unknown(f"{many(len(seen.unheard), 'runtime')} did not answer what they know alone: {what}")
     elif not seen.views:
@@ -34,7 +34,6 @@ def _not_all(seen: Evidence, what: str) -> Iterator[Symptom]:
 
 
 def zombies(seen: Evidence) -> Iterator[Symptom]:
-    """Do threads hang whose jobs were given up?"""
     is_well = True
     for view in seen.views:
         hung, most = view.health.abandoned, view.limits.get("abandoned_threads_max")
@@ -66,7 +65,6 @@ def zombies(seen: Evidence) -> Iterator[Symptom]:
 
 
 def restarts(seen: Evidence) -> Iterator[Symptom]:
-    """Do actors crash again and again?"""
     is_well = True
     for view in seen.views:
         for actor in view.actors:
@@ -101,7 +99,6 @@ def _crashes(view: RuntimeView, actor: ActorView) -> Iterator[Symptom]:
 
 
 def clock(seen: Evidence) -> Iterator[Symptom]:
-    """Do the clocks agree, and is nothing from the future?"""
     is_well = True
     first, last = seen.asked_between
     for view in seen.views:
@@ -149,7 +146,6 @@ def _newest(seen: Evidence) -> Sequence[JobRecord]:
 
 
 def process(seen: Evidence) -> Iterator[Symptom]:
-    """Do processes come near to what the system gives them?"""
     is_well, is_known = True, True
     for view in seen.views:
         used, who = view.process, f"boot {view.boot} (pid {view.pid})"

@@ -1,4 +1,4 @@
-"""The view of a store on a RabbitMQ for somebody who is no runtime: each part is asked once."""
+"""The view of a store on RabbitMQ from outside of any runtime: each part is read once."""
 
 from __future__ import annotations
 
@@ -24,15 +24,8 @@ if TYPE_CHECKING:
 class RabbitmqSnapshot:
     """Looks at one server. Close it.
 
-    Args:
-        url: the server's address.
-        timeout: how long the runtimes may take to answer.
-
     Attributes:
-        address: the same without a password.
-
-    Raises:
-        UsageError: it is no address.
+        address: the server's, without a password.
     """
 
     def __init__(self, url: str, timeout: Seconds) -> None:
@@ -43,16 +36,11 @@ class RabbitmqSnapshot:
 
     @cached_property
     def visitor(self) -> AdminConnection:
-        """A connection to it.
-
-        Raises:
-            StoreUnavailable, StoreError: it does not let anybody in.
-        """
         return self._open.enter_context(visit(self._url))
 
     @cached_property
     def unreached(self) -> str | None:
-        """Why it lets nobody in; None if it does."""
+        """Why the server refuses the connection; None if it does not."""
         try:
             self._enter()
         except LamplighterError as error:
@@ -63,12 +51,10 @@ class RabbitmqSnapshot:
         return self.visitor
 
     def boots(self) -> Sequence[SeenBoot]:
-        """The runtimes that answer."""
         return RabbitControlClient(self._url, self._timeout).all()
 
     @property
     def alarm(self) -> str | None:
-        """Why the server takes no messages; None if it has taken one."""
         try:
             self.visitor.ask(VIEW_ASKED, 0.0)
         except StoreUnavailable:
@@ -78,27 +64,25 @@ class RabbitmqSnapshot:
 
     @property
     def ledger(self) -> Depth | None:
-        """How much is in the ledger, and who reads it; None where no runtime has been, as of the others."""
+        """The ledger's messages and consumers; None where no runtime has been, as of the other queues."""
         return self._depths[topology.LEDGER]
 
     @property
     def dead(self) -> Depth | None:
-        """How many jobs are dead."""
         return self._depths[topology.DEAD]
 
     @property
     def unreadable(self) -> Depth | None:
-        """How many messages nobody can read."""
         return self._depths[topology.UNREADABLE]
 
     @property
     def delayed(self) -> Sequence[Depth | None]:
-        """How many messages wait on each rung of the ladder."""
+        """How many messages wait on each rung of the delay ladder."""
         return [self._depths[queue] for queue in topology.ladder()]
 
     @property
     def queues(self) -> tuple[int, int]:
-        """How many of the queues that every store has are there, and how many these are."""
+        """How many of the queues of every store exist, and how many there should be."""
         return sum(1 for depth in self._depths.values() if depth is not None), len(self._depths)
 
     @cached_property
@@ -113,10 +97,9 @@ class RabbitmqSnapshot:
 
     @cached_property
     def differences(self) -> Mapping[str, str]:
-        """The queues that are not as runtimes declare them, and how they differ, in the server's words."""
+        """The queues that differ from their declaration, and how, in the server's words."""
         wanted = [one for one in topology.foundation() if isinstance(one, QueueSpec)]
         return self.visitor.differences(wanted)
 
     def close(self) -> None:
-        """Let go of the server."""
         self._open.close()

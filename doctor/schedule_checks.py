@@ -18,25 +18,20 @@ if TYPE_CHECKING:
     from ..cron.when import Rule
 
 LATE_SECONDS_MAX = 60.0
-"""So long after its time a slot is accounted for at the latest, where somebody works."""
+"""So long after its time a slot is accounted for at the latest, where a runtime works."""
 
 SCHEDULES_MAX = 500
-"""So many schedules are looked at."""
 
 NAMES_MAX = 50
-"""The most job names whose durations are looked up."""
 
 SKIPPED_MAX = 10
-"""More slots in a row that were skipped for the same reason are worth a word."""
 
 DAY = 24 * 3600.0
 
 TOLD_MAX = 20
-"""So much is told; of the rest it is told how much it is."""
 
 
 def silent(seen: Evidence) -> Iterator[Symptom]:
-    """Is there a schedule that does not fire, or fires for nothing?"""
     with seen.store.snapshot() as stored:
         records = stored.schedules.some(None, "", SCHEDULES_MAX)
         if not records:
@@ -83,7 +78,7 @@ def _of_one(seen: Evidence, stored: StoreSnapshot, record: ScheduleRecord, stats
             f"`lamplighter schedules remove {which}`",
         )
         return
-    # Schedules with the same rule ask the same of it, which remembers it.
+    # Schedules with the same rule ask the same of it, and it caches.
     coming = rule.after(max(record.accounted_to, seen.at))
     following = None if coming is None else rule.after(coming.slot)
     if coming is None:

@@ -1,4 +1,4 @@
-"""Whether a RabbitMQ is well, as far as it tells whoever is no administrator."""
+"""Checks a RabbitMQ, as far as it answers users without administration rights."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .evidence import Evidence
 VERSION_MIN = 4
 
 DEAD_MAX = 1_000
-"""So many dead jobs are more than somebody looks at one by one."""
+"""From so many on, nobody looks at dead jobs one by one."""
 
 REFUSED_ACCESS = "403"
 
@@ -19,7 +19,6 @@ NOT_USED = "no runtime has used this virtual host yet: its queues are not there"
 
 
 def reach(seen: Evidence) -> Iterator[Symptom]:
-    """Does the server let anybody in?"""
     why = seen.server.unreached
     if why is None:
         yield ok(f"{seen.server.visitor.address} lets this visitor in")
@@ -30,7 +29,6 @@ def reach(seen: Evidence) -> Iterator[Symptom]:
 
 
 def rights(seen: Evidence) -> Iterator[Symptom]:
-    """May this user do what a runtime does?"""
     refused = [says for says in seen.server.differences.values() if REFUSED_ACCESS in says]
     if refused:
         yield warning(
@@ -44,7 +42,6 @@ def rights(seen: Evidence) -> Iterator[Symptom]:
 
 
 def version(seen: Evidence) -> Iterator[Symptom]:
-    """Is the server new enough?"""
     said = seen.server.visitor.server_version
     major = (said or "").partition(".")[0]
     if not major.isdecimal():
@@ -59,7 +56,6 @@ def version(seen: Evidence) -> Iterator[Symptom]:
 
 
 def alarms(seen: Evidence) -> Iterator[Symptom]:
-    """Does the server take messages?"""
     alarm = seen.server.alarm
     if alarm is not None:
         yield error(
@@ -71,7 +67,6 @@ def alarms(seen: Evidence) -> Iterator[Symptom]:
 
 
 def arguments(seen: Evidence) -> Iterator[Symptom]:
-    """Are the queues as runtimes declare them?"""
     found = {name: says for name, says in seen.server.differences.items() if REFUSED_ACCESS not in says}
     for name, says in found.items():
         yield error(
@@ -86,7 +81,6 @@ def arguments(seen: Evidence) -> Iterator[Symptom]:
 
 
 def leader(seen: Evidence) -> Iterator[Symptom]:
-    """Does a runtime lead: fire schedules, and keep the ledger?"""
     depth = seen.server.ledger
     if depth is None:
         yield unknown(NOT_USED)
@@ -105,7 +99,6 @@ def leader(seen: Evidence) -> Iterator[Symptom]:
 
 
 def consumers(seen: Evidence) -> Iterator[Symptom]:
-    """Do jobs wait in a queue that nobody takes from?"""
     names = _names(seen)
     depths = seen.server.of_names(names)
     left = {name: one.ready for name, one in depths.items() if one is not None and one.ready and not one.consumers}
@@ -123,7 +116,6 @@ def consumers(seen: Evidence) -> Iterator[Symptom]:
 
 
 def rungs(seen: Evidence) -> Iterator[Symptom]:
-    """Do delayed jobs wait beyond their time?"""
     found = seen.server.delayed
     waiting = sum(depth.ready for depth in found if depth is not None)
     if all(depth is None for depth in found):
@@ -138,7 +130,6 @@ def rungs(seen: Evidence) -> Iterator[Symptom]:
 
 
 def dead(seen: Evidence) -> Iterator[Symptom]:
-    """How many jobs are dead, and are there messages that nobody can read?"""
     depth, unreadable = seen.server.dead, seen.server.unreadable
     if unreadable is not None and unreadable.ready:
         yield warning(

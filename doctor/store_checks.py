@@ -1,4 +1,4 @@
-"""Whether the file of a store is sound, whole, and where it may be."""
+"""Checks the file of a store: its integrity, its place, its size."""
 
 from __future__ import annotations
 
@@ -16,15 +16,14 @@ from .diagnosis import Symptom, error, note, ok, size, unknown, warning
 from .evidence import Evidence
 
 CHECKED_SECONDS_MAX = 2.0
-"""How long a file is looked through for damage."""
 
 CHECKED_BYTES_MAX = 64 * 1024 * 1024
-"""A larger file is not checked page by page unless somebody asks for it."""
+"""A larger file is not checked page by page unless `is_deep`."""
 
 FREE_BYTES_MIN = 1024**3
 
 WAL_TIMES = 2
-"""So many times the log must find room: when it is copied, the database may grow by as much."""
+"""The disk needs so many times the log's size: while it is copied, the database may grow by as much."""
 
 FREE_INODES_MIN = 1_000
 
@@ -34,13 +33,12 @@ BLOAT_BYTES_MIN = 64 * 1024 * 1024
 BLOAT_SHARE_MAX = 0.25
 
 LATE_SECONDS = 3600.0
-"""How much longer than its time a job may be kept: retention looks every few minutes."""
+"""How much longer than its time a job may be kept: retention runs every few minutes."""
 
 BACKUP = "stop every runtime on it, keep a copy of the file with its -wal and -shm, and put back a backup"
 
 
 def sound(seen: Evidence) -> Iterator[Symptom]:
-    """Is the file damaged, and has it the tables and indexes that it should have?"""
     try:
         yield from _soundness(seen)
     except StoreCorrupt as damage:
@@ -78,7 +76,6 @@ def _soundness(seen: Evidence) -> Iterator[Symptom]:
 
 
 def versions(seen: Evidence) -> Iterator[Symptom]:
-    """Do this code, the file and all who work on it agree on the schema?"""
     version = seen.file.version()
     if version > VERSION:
         yield error(
@@ -104,7 +101,6 @@ def versions(seen: Evidence) -> Iterator[Symptom]:
 
 
 def network(seen: Evidence) -> Iterator[Symptom]:
-    """Is the file on a file system on which SQLite's locks work, with what lies beside it?"""
     found = mount_of(seen.path)
     if found is None:
         yield unknown("this system does not tell what kind of file system the file is on", "see that it is a local one")
@@ -123,7 +119,6 @@ def network(seen: Evidence) -> Iterator[Symptom]:
 
 
 def rights(seen: Evidence) -> Iterator[Symptom]:
-    """Does one user own the file and all that lies beside it?"""
     own, folder = os.stat(seen.path), folder_of(seen.path)
     beside = [Path(f"{seen.path}{end}") for end in ("-wal", "-shm")]
     found = [path for path in (*beside, folder) if path.exists()]
@@ -151,7 +146,6 @@ def _mode(of: os.stat_result) -> str:
 
 
 def space(seen: Evidence) -> Iterator[Symptom]:
-    """Is there room on the disk?"""
     disk, wal = os.statvfs(os.path.dirname(seen.path) or "."), _wal_bytes(seen)
     free, wanted = disk.f_bavail * disk.f_frsize, max(FREE_BYTES_MIN, WAL_TIMES * wal)
     is_well = True
@@ -161,7 +155,7 @@ def space(seen: Evidence) -> Iterator[Symptom]:
             f"{size(free)} are free on its disk, and {size(wanted)} should be: the log takes {size(wal)}",
             "make room: when the disk is full, nothing can be queued, and what has run cannot be noted",
         )
-    # Some file systems have no fixed number of inodes, and say 0.
+    # Some file systems have no fixed number of inodes, and report 0.
     if disk.f_files and disk.f_favail < FREE_INODES_MIN:
         is_well = False
         yield warning(
@@ -173,7 +167,6 @@ def space(seen: Evidence) -> Iterator[Symptom]:
 
 
 def bloat(seen: Evidence) -> Iterator[Symptom]:
-    """Is much of the file empty, or kept for longer than it is to be?"""
     is_well = True
     pages = seen.file.pages()
     empty = pages.free * pages.page_bytes
@@ -201,7 +194,7 @@ def bloat(seen: Evidence) -> Iterator[Symptom]:
 
 
 def _kept_seconds(seen: Evidence) -> dict[JobState, float] | None:
-    """How long ended jobs are kept by those who remove them first; None unless somebody has said."""
+    """How long ended jobs are kept by the runtime that removes them first; None if no runtime has answered."""
     limits = [view.limits for view in seen.views]
     done, dead = ([one[name] for one in limits if name in one] for name in ("keep_done_seconds", "keep_dead_seconds"))
     if not done or not dead:

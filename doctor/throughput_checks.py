@@ -1,4 +1,4 @@
-"""How the jobs of each name fare: whether they are done in time, fail, differ between processes, or kill them."""
+"""Checks of each name's jobs: whether they are late, fail, differ between processes, or kill them."""
 
 from __future__ import annotations
 
@@ -17,10 +17,9 @@ from .diagnosis import Symptom, error, minutes, note, ok, unknown, warning
 from .evidence import Evidence
 
 BEHIND_SECONDS_MAX = 300.0
-"""No job may be due for longer."""
 
 LATELY_SECONDS = 900.0
-"""Over so long it is looked what became of jobs."""
+"""The period of the outcomes."""
 
 ATTEMPTS_MIN = 5
 """With fewer attempts no share is reported."""
@@ -28,14 +27,14 @@ ATTEMPTS_MIN = 5
 FAILED_PERCENT_MAX, ONE_ERROR_PERCENT = 50.0, 80.0
 
 FAILURES_MAX = 100
-"""So many jobs of a name that have failed are looked at, the newest."""
+"""The most failed jobs of a name that are examined, the newest."""
 
 FAILURES_LOOKED_MAX = 1_000
-"""Among so many that wait it is looked for those that have failed."""
+"""The most waiting jobs that are searched for failed ones."""
 
 POISON_SECONDS = 24 * 3600.0
 POISON = "poison: "
-"""How the reason of a job begins that has killed its processes too often."""
+"""The beginning of the reason of a job that has killed its processes too often."""
 
 DEAD_LOOKED_MAX = 500
 SUSPECTS_MAX = 1_000
@@ -44,11 +43,9 @@ LOOKED_INTO_MAX = 3
 """The most names whose failures are named."""
 
 TOLD_MAX = 10
-"""So many names are told; of the others it is told how many they are."""
 
 
 def behind(seen: Evidence) -> Iterator[Symptom]:
-    """Do due jobs wait for longer and longer?"""
     late = [
         name
         for name in seen.names
@@ -116,7 +113,6 @@ def _lately(seen: Evidence) -> dict[str, Stats] | None:
 
 
 def failing(seen: Evidence) -> Iterator[Symptom]:
-    """Do more attempts fail than succeed?"""
     stats = _lately(seen)
     if stats is None:
         yield unknown("this store keeps no sums of what became of jobs", "look at the log")
@@ -167,7 +163,6 @@ def _most_of(seen: Evidence, name: str) -> str:
 
 
 def differ(seen: Evidence) -> Iterator[Symptom]:
-    """Have two runtimes the same name with other options: half a deployment?"""
     handlers: dict[str, dict[str, list[HandlerView]]] = defaultdict(lambda: defaultdict(list))
     for view in seen.views:
         for handler in view.handlers:
@@ -204,7 +199,7 @@ def _options(by_boot: dict[str, list[HandlerView]]) -> dict[str, str]:
 
 
 def _limits(one: HandlerView) -> Iterator[str]:
-    """The remark on the whole store: each runtime keeps to its own limit."""
+    """The note about limits over the whole store: each runtime enforces its own."""
     limits = {
         "concurrency_total": one.total,
         "concurrency_per_group": one.per_group,
@@ -215,7 +210,6 @@ def _limits(one: HandlerView) -> Iterator[str]:
 
 
 def poison(seen: Evidence) -> Iterator[Symptom]:
-    """Do jobs kill the processes that run them?"""
     suspects = seen.file.suspects(seen.at, SUSPECTS_MAX)
     if suspects:
         names = ", ".join(sorted({one.name for one in suspects})[:TOLD_MAX])
