@@ -156,7 +156,7 @@ _FRACTION_BITS = 48
 
 
 def keyed_id(name: str, key: str) -> str:
-    """The id of a schedule with a key: it depends on nothing else, so that the schedule can change and stay the same."""
+    """The id of a schedule with a key: nothing else matters, so that the schedule can change and stay the same."""
     return _digest("key", name, key)
 
 

@@ -268,7 +268,7 @@ def _days(day_of_month: str, day_of_week: str, expanded: _Expanded, nth_weekdays
 
 @lru_cache(maxsize=DAYS_KEPT_MAX)
 def _one_for_all(days: Days) -> Days:
-    """A shared instance of equal days: most expressions differ in their times of day alone, and there may be very many."""
+    """A shared instance of equal days: many expressions differ in their times of day alone."""
     return days
 
 

@@ -256,9 +256,7 @@ def _suggestion(timezone: str) -> str:
 
 
 def spans(zone: tzinfo, start: int, stop: int) -> Iterator[Span]:
-    """The zone's spans from `start` up to `stop` (seconds since the epoch), without a hole; the outer two are cut off
-    there.
-    """
+    """The zone's spans from `start` up to `stop` (epoch seconds), without a hole; the outer two are cut off there."""
     begin, offset = start, 0
     for block in range(start // BLOCK_SECONDS, -(-stop // BLOCK_SECONDS)):
         for span in _spans_of_block(zone, block):
