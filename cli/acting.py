@@ -57,19 +57,19 @@ class Act:
         self.address = store_of(arguments)
         self.is_dry = bool(arguments.dry_run)
         by, self.reason = who_of(arguments)
-        # Before anything is done: what is refused later is a job, and not the call.
+        # Check this first: `each` counts a later refusal as one of a job.
         check_who(by, self.reason, VIA)
         self._by = by
         self._arguments = arguments
 
     @property
     def operator(self) -> Operator:
-        # Imported only here: who looks needs none of what a turn is made of.
+        # Imported only here: commands that only read need no turns.
         from ..admin.operator import Operator
 
         if not is_on_server(self.address):
             with closing(self._file()) as store, store.snapshot():
-                # It is there, and of this version.
+                # Opening it proves that it exists, in a version that can be read.
                 pass
         return Operator(self.address, by=self._by, via=VIA)
 
@@ -115,7 +115,7 @@ class Act:
 
     def sweep(self, action: Sweep, text: str, delay: Seconds, *, afresh: bool = False) -> int:
         """Requeue or cancel all jobs that match a query, which must name their states; the exit code."""
-        # Imported only here, as below: most commands are given ids, or only look.
+        # Imported only here, as below: most commands are given ids, or only read.
         from ..admin.query import parse_query
 
         now = SystemClock().now()
@@ -154,7 +154,7 @@ class Act:
         operator = self.operator
         if not self.is_sure(f"{action} {jobs}", len(found)):
             return 1
-        # Who says --yes was shown nothing, and nothing has happened since.
+        # With --yes nobody was asked, so no time has passed since the jobs were found.
         gone = () if self._arguments.yes else set(found).difference(find())
         if gone:
             left = len(found) - len(gone)

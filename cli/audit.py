@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     paths = log_paths(arguments.logs)
     scheme, is_url, _ = (arguments.store or "").partition("://")
     if is_url:
-        # The rest of it is not shown: it may hold a password.
+        # The rest of the address is not shown: it may hold a password.
         raise UsageError(
             f"expected the path of a store's file, got: {scheme}://...; a RabbitMQ keeps no table that a log could be "
             "compared with: audit its logs without --store"
@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     report = audit_logs(paths, store)
     code = 0 if report.ok else 1
     if code:
-        # It stands even if nobody reads to the end.
+        # The verdict counts even if the reader of the output leaves early.
         arguments.verdict = code
     if arguments.json:
         _print_json(report)

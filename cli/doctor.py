@@ -51,12 +51,12 @@ def run(arguments: argparse.Namespace) -> int:
     logs = log_paths(arguments.log) if arguments.log else []
     timeout = check_seconds(arguments.timeout, "--timeout")
     with evidence_at(store_of(arguments), logs=logs, is_deep=arguments.deep, timeout=timeout) as seen:
-        # Whether these are logs at all is for whoever has given them; what they show is for the checks.
+        # Files that are no logs are an error here; an unreadable store is reported by the checks.
         with contextlib.suppress(StoreError, StoreUnavailable):
             assert not logs or seen.log
         found = examine(seen, checks)
     code = STORE_ERROR if found.unread is not None else 0 if found.is_well else 1
-    # It stands even if nobody reads to the end.
+    # The verdict counts even if the reader of the output leaves early.
     arguments.verdict = code
     if arguments.json:
         for finding in found.findings:

@@ -89,7 +89,7 @@ def copy(arguments: argparse.Namespace) -> int:
     act, changes, options = Act(arguments), dict(map(read_setting, arguments.set)), new_of(arguments)
     found = known(act, [arguments.job])
     if act.is_dry:
-        # Imported only here: it loads what a turn is made of.
+        # Imported only here: it loads the code of turns.
         from ..admin.copying import changed
 
         for job in found:

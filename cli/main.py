@@ -82,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _ending(error: BaseException, arguments: argparse.Namespace) -> tuple[int, str]:
     """The exit code of a command that an error has ended, and what is said of it."""
     if isinstance(error.__context__, KeyboardInterrupt):
-        # The code that Ctrl-C interrupted has failed to clean up, as argparse does.
+        # Clean-up after Ctrl-C has raised another error, as argparse's does: Ctrl-C is the cause.
         error = error.__context__
     told = f"lamplighter: {visible(str(error))}\n" if isinstance(error, LamplighterError | OSError | SystemExit) else ""
     match error:

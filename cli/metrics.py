@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     where = None if arguments.serve is None else _address(arguments.serve)
     with closing(LamplighterCollector(store_of(arguments), names_max=arguments.names_max)) as collector:
-        # One that cannot be read is said at once, and not to each scrape.
+        # Read the store once now: if it cannot be read, this command fails, and not only each scrape.
         text = text_of(collector)
         if where is None:
             print(visible(text, breaks=True) if sys.stdout.isatty() else text, end="")

@@ -49,7 +49,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     if _is_server(arguments.source) or not _is_server(arguments.target):
         raise UsageError("expected the path of a SQLite store and then an amqp:// URL")
-    # A store that is opened to be written is made where there is none: a path with a typo, say.
+    # Open the file read-only first: opened for writing, a mistyped path would become a new store.
     ReadOnlyView(arguments.source).close()
     environment = Environment()
     source, target = _open(environment, arguments.source), _open(environment, arguments.target)
@@ -85,7 +85,7 @@ def _open(environment: Environment, address: str) -> Store:
 def _check_idle(source: Store) -> None:
     """Refuse a file on which a runtime lives: it would run jobs that are moved."""
     presence, _ = neighbours_on(source, BOOT)
-    # None where no lock file is beside a copy. Where one may not be opened, its process may live.
+    # A copy without lock files has no living boots. A lock file that may not be opened counts as alive.
     living = [
         boot
         for boot in source.surroundings(BOOT).boots
@@ -110,7 +110,7 @@ def _check_movable(source: Store, schedules: Sequence[ScheduleRecord], *, drop_u
         if job.is_linked:
             raise not_supported("after")
         if job.claim_no and needed(source.table, "steps").steps_seen(job.no, 0).kept:
-            # There it would begin anew, and do again what it has done.
+            # On the server the job would begin anew and repeat its finished steps.
             raise not_supported("steps")
         if job.group_key is not None:
             raise not_supported("groups")
@@ -131,7 +131,7 @@ def _queued(source: Store) -> Iterator[Sequence[JobRecord]]:
 
 
 def _move_pauses(environment: Environment, source: Store, target: Store) -> int:
-    """Before the jobs, so that none of them is started that was not to be."""
+    """Pauses move before the jobs, so that no job of a paused name is started."""
     clock = environment.clock()
     paused = paused_at(source.jobs.pauses(), clock.now()).values()
     if paused:

@@ -172,7 +172,7 @@ def add_watch(parser: argparse.ArgumentParser) -> None:
 def watched(arguments: argparse.Namespace, show: Callable[[], int]) -> int:
     """Show something once, or again and again; the last exit code."""
     if arguments.watch is None:
-        # The objects end with the process. To look through tens of thousands of rows for cycles takes a tenth of all.
+        # The objects live until the process ends. Cyclic collection among tens of thousands takes a tenth of the time.
         gc.disable()
         try:
             return show()

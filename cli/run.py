@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
         run_anew(_command(arguments), arguments.drain)
         return 0
     runtime = load_a(Runtime, arguments.runtime, TARGET)
-    # The application was imported before, so that what is asked for here wins over what it configures.
+    # The application is imported first, so that these options override its own logging.
     if arguments.log is not None or arguments.level is not None or not is_configured():
         configure_logging(arguments.log, level=arguments.level or "info")
     if not runtime.current_boot.declared.names():

@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
         else:
             _follow(place, times, seconds)
     except KeyboardInterrupt:
-        # It is how one leaves.
+        # Ctrl-C is how one leaves.
         pass
     finally:
         place.close()
@@ -110,7 +110,7 @@ def _drawn(place: InspectorFactory, times: Times, columns: int) -> Iterator[Any]
     try:
         screen = screen_of(place, times)
     except StoreUnavailable as error:
-        # It may be had again in a moment.
+        # The store may be reachable again in a moment.
         yield text(visible(str(error)), style=STYLES["bad"])
         return
     for line, tone in screen.lines:

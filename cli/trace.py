@@ -128,7 +128,7 @@ def _stored(address: str | None, job_id: str) -> tuple[StoredLife | None, str]:
         return None, ""
     scheme, is_url, _ = address.partition("://")
     if is_url and scheme != "sqlite":
-        # The rest of it is not shown: it may hold a password.
+        # The rest of the address is not shown: it may hold a password.
         raise UsageError(
             f"expected the path of a store's file, got: {scheme}://...; a RabbitMQ keeps no table of its jobs: trace "
             "its logs without --store"

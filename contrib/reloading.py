@@ -116,11 +116,11 @@ class _Worker:
                 signal.signal(number, handler)
 
     def _pass_on(self, number: int, _: FrameType | None) -> None:
-        # A terminal that is closed sends a SIGHUP too, and nobody is left who edits.
+        # A terminal that is closed sends a SIGHUP too; then the command ends.
         if number == signal.SIGHUP and os.isatty(0) == self._has_terminal:
             self._is_asked_anew = True
             return
-        # At a terminal the worker has got a Ctrl-C itself: two within a moment are one to it.
+        # At a terminal the worker also gets the Ctrl-C itself; two within a moment count as one.
         self._is_told = True
         if self._process is not None:
             self._process.send_signal(number)

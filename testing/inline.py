@@ -167,7 +167,7 @@ class Inline:
         return InlineSubmitter(current_boot, self._after)
 
     def _after(self) -> bool:
-        """Something became due by the test itself, or by what it calls."""
+        """Run what is due, if the test's own thread has made it due."""
         is_to_run = self.at_once and current_corr() is None and self._simulation.is_in_test
         if is_to_run:
             self._simulation.settle()
@@ -183,7 +183,7 @@ class Inline:
         self._simulation.run(seconds=HUSH_SECONDS)
 
     def _note_ended(self, event: dict[str, Any]) -> None:
-        """Runs beside the test. The snapshot is taken at once, because retention removes jobs that ended long ago."""
+        """Called on another task. The snapshot is taken at once, because retention removes jobs that ended long ago."""
         self._ended.append(self.jobs.get(event["job_id"]))
 
     def _take_ended(self) -> list[Job[Any]]:
@@ -263,7 +263,7 @@ class InlineSubmitter(Submitter):
             self.after()
 
     def _pictures(self, jobs: Any) -> Any:
-        """What a call has returned, after what it has made due has run."""
+        """The jobs that a call has returned, as they are after what is due has run."""
         if not self.after() or jobs is None:
             return jobs
         return [self._picture(job) for job in jobs] if isinstance(jobs, list) else self._picture(jobs)

@@ -177,5 +177,5 @@ def _now(lane: Lane) -> datetime:
 
 
 def _throw(error: BaseException) -> Any:
-    # One that is raised again must not carry the frames of the time before.
+    # An error that is raised again must not keep the frames of its previous traceback.
     raise error.with_traceback(None)

@@ -34,7 +34,7 @@ async def told(
         while (page := await loop.run_in_executor(thread, _next, pages, monotonic)) is not None:
             yield b"event: page\ndata: " + json.dumps(render(page)).encode() + b"\n\n"
     finally:
-        # The step that is being taken when the browser leaves, a write batch at most, is taken to its end.
+        # When the browser leaves, the current step, at most one write batch, is finished.
         await loop.run_in_executor(thread, pages.close)
         thread.shutdown()
 
@@ -98,7 +98,7 @@ class Live:
     async def stream(self, seen: str | None = None) -> AsyncIterator[bytes]:
         """The stream to one browser, which shows the version `seen`: an event for each change, but not too often."""
         with self._watched() as state:
-            # Each time the version is asked first: what comes between the two is told twice, and not never.
+            # Read the version first: a change between the two reads is then sent twice instead of never.
             version, now = self.version(), state()
             end, told = self._time() + STREAM_SECONDS_MAX, self._time()
             yield f"retry: 1000\nid: {version}\n\n".encode()

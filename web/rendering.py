@@ -33,7 +33,7 @@ def columns(series: Mapping[str, Sequence[float]], labels: Sequence[str], *, tit
     for at, label in enumerate(labels):
         said = ", ".join(f"{number(values[at])} {name}" for name, values in series.items())
         parts.append(f"<g><title>{escape(f'{label}: {said}')}</title>")
-        # Something to point at, also where nothing happened.
+        # A column to point at, even if nothing happened.
         parts.append(_bar("whole", at * step, 0.0, step, HEIGHT))
         bottom = 0.0
         for name, values in series.items():
@@ -132,7 +132,7 @@ def _environment() -> Any:
         number=number, instant=_instant, span=_span, plural=_plural, pretty=_pretty, progress=_progress
     )
     markup = importlib.import_module("markupsafe").Markup
-    # These make SVG, and escape what they are given themselves.
+    # These functions return SVG, and escape their arguments themselves.
     environment.globals.update(
         columns=lambda *given, **named: markup(columns(*given, **named)),
         sparkline=lambda *given, **named: markup(sparkline(*given, **named)),

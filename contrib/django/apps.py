@@ -32,7 +32,7 @@ class LamplighterConfig(AppConfig):
 
 
 def _start_in_web(**kwargs: Any) -> None:
-    """Before the first request of a process, and its transaction. A process without one is a parent, or a command."""
+    """Called before a process's first request and its transaction. Parents and commands have no request."""
     if is_test():
         return
     try:

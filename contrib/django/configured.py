@@ -68,7 +68,7 @@ class TransactionalSubmitter(Submitter):
             super().settle(job, result, then, open_one)
         else:
             kept = tuple(check_iterable(then, "then", "JobSpecs or (name, data) pairs"))
-            # A wrong call is refused here, and not when it is too late to roll back.
+            # Refuse a wrong call now, while the transaction can still be rolled back.
             self.check_follow_ups(kept)
             transaction.on_commit(partial(super().settle, job, result, kept, None), using=open_one.alias)
 
@@ -286,7 +286,7 @@ _made: DjangoRuntime | None = None
 def configured_runtime() -> DjangoRuntime:
     global _made  # noqa: PLW0603 (settings are read once, and a process has one runtime)
     if _made is not None:
-        # Without the lock, which another thread may hold at the moment of a fork.
+        # Read without the lock, which another thread may hold when the process forks.
         return _made
     with _lock:
         if _made is None:
@@ -358,7 +358,7 @@ class DjangoRuntime(Runtime):
                 f"expected the {JOBS_MODULE} modules to add handlers and schedules, and nothing that needs a runtime "
                 "that runs: nothing has started while they are imported"
             )
-        # Not under a lock: a thread that imports such a module itself holds its import's lock, and would wait for ours.
+        # No lock here: a thread that imports such a module holds that module's import lock, and would wait for ours.
         # Two threads that discover at once do no harm.
         self._discovering.here = True
         try:
@@ -385,7 +385,7 @@ class DjangoRuntime(Runtime):
         return self._store()
 
     def checks(self, corr: str | None) -> JobChecks:
-        """As those of a boot, while none runs."""
+        """The checks of a boot, for the time when none runs."""
         current = self.current_boot
         return JobChecks(
             now=current.now(),
@@ -396,7 +396,7 @@ class DjangoRuntime(Runtime):
         )
 
     def queueing(self, jobs: tuple[NewJob, ...]) -> AbstractContextManager[tuple[NewJob, ...]]:
-        """As that of a boot, while none runs."""
+        """The carriers around a call, for the time when no boot runs."""
         return self._carriers.queueing(jobs, _say_failed)
 
     def is_on(self, connection: BaseDatabaseWrapper) -> bool:
@@ -414,7 +414,7 @@ class DjangoRuntime(Runtime):
             )
 
     def start_in_web(self) -> None:
-        """At a request: work in this process from now on."""
+        """Called at a request: run jobs in this process from now on."""
         if self._served_in == self.environment.pid():
             return
         work_from_now_on(self)
@@ -427,7 +427,7 @@ class DjangoRuntime(Runtime):
         self._leave_at_exit()
 
     def _leave_at_exit(self) -> None:
-        """Without a farewell, others would find a dead runtime at each deployment."""
+        """Stop at the exit: otherwise other runtimes would find a dead one at each deployment."""
         if self._leaves_in != self.environment.pid():
             self._leaves_in = self.environment.pid()
             atexit.register(self.stop)

@@ -81,7 +81,7 @@ def page(request: HttpRequest, rest: str) -> HttpResponse:
     """The view. The page itself refuses forms of other sites, also where a project has no CSRF middleware."""
     response = _site().answer(_request_of(request, rest))
     if response.stream is not None:
-        # It would hold a worker; the page asks again now and then instead.
+        # A stream would hold a worker; the page polls instead.
         return HttpResponse(status=204)
     return HttpResponse(response.body, response.kind, response.status, headers=response.headers)
 
@@ -96,7 +96,7 @@ def staff(request: Request) -> Visitor | Response | None:
         return None
     if not user.is_authenticated:
         login = login_url() or resolve_url(settings.LOGIN_URL)
-        # The login leads to an address that is asked for by GET: no form is sent again.
+        # After the login the browser sends a GET, so a form is not sent again.
         onward = asked.get_full_path() if request.method in SAFE else request.link("/")
         return redirect(f"{login}?{urlencode({'next': onward})}")
     if not user.is_staff:

@@ -110,7 +110,7 @@ class LamplighterBackend(BaseTaskBackend):
             yield str(unknown_options(unknown, OPTIONS, "OPTIONS"))
             return
         try:
-            # In a runtime of its own, where nobody sees them.
+            # Add the handlers to a throw-away runtime: only errors in their options matter.
             self.add_handlers(Runtime(":memory:").jobs)
         except UsageError as error:
             yield f"OPTIONS: {error}"
@@ -148,7 +148,7 @@ class LamplighterBackend(BaseTaskBackend):
         record, attempts = job.record, self._attempts_of(job)
         workers = [attempt.boot for attempt in attempts]
         if job.state in (JobState.RUNNING, JobState.DONE):
-            # No boot is known of a task that somebody has marked done in the queue.
+            # A task that was marked as done while it was queued has no boot.
             workers.append(record.boot or f"claim {record.claim_no}")
         begun = [attempt.claimed_at for attempt in attempts]
         if record.claimed_at is not None:

@@ -54,7 +54,7 @@ def mount(app: Flask, runtime: Runtime, place: str, who: Any) -> None:
         asked = request_of(flask.request.environ)
         response = site.answer(dataclasses.replace(asked, root=f"{asked.root}{place}", path=f"/{rest}"))
         if response.stream is not None:
-            # It would hold a worker; the page asks again now and then instead.
+            # A stream would hold a worker; the page polls instead.
             return flask.Response(status=204)
         return flask.Response(response.body, response.status, response.headers, content_type=response.kind)
 
@@ -80,7 +80,7 @@ def run(only: tuple[str, ...], drain: float | None, reload: bool) -> None:
     runtime: Runtime = current_app.extensions["lamplighter"]
     if not is_configured():
         configure_logging()
-    # Where the application has queued something while it was made, a producer runs.
+    # A producer runs if the application queued a job while it was made.
     runtime.stop()
     names = only or runtime.current_boot.declared.names()
     click.echo(f"Lamplighter runs jobs of: {', '.join(names) or 'no names, as there is no handler'}. Ctrl-C stops it.")
@@ -91,7 +91,7 @@ def run(only: tuple[str, ...], drain: float | None, reload: bool) -> None:
 
 
 def _run_anew(drain: float | None) -> None:
-    """Runs nothing here: the process that was asked only watches, and starts itself without `--reload`."""
+    """This process runs no jobs: it watches files, and starts its own command without `--reload`."""
     # The command that started this process, whichever script that was, or `python -m flask`.
     command = [sys.executable, *(word for word in sys.orig_argv[1:] if word != "--reload")]
     runtime: Runtime = current_app.extensions["lamplighter"]
@@ -167,18 +167,16 @@ class Starting:
         self._leaves = False
 
     def for_requests(self) -> None:
-        """Before the first request of a process. Later in it, the request's own transaction may hold the lock on the
-        store's file that a start needs.
-        """
+        """Called before a process's first request: its transaction may later hold the lock that a start needs."""
         pid = self._runtime.environment.pid()
         if self._tried_in == pid or self._app.testing:
             return
         try:
             self._start(work=self._works_in_web)
         except LamplighterError:
-            # Most requests need no store. Those that do will be told.
+            # Most requests need no store. The others fail when they call the runtime.
             self._app.logger.exception("Lamplighter cannot be started; the first call that needs it will try again")
-        # Only now: other first requests wait for the start as well, before they open a transaction.
+        # Set only after the start: concurrent first requests must wait for it, too, before they open a transaction.
         self._tried_in = pid
 
     def on_demand(self) -> None:
@@ -202,7 +200,7 @@ class Starting:
         else:
             self._runtime.start(work=False)
         if not self._leaves:
-            # Without a farewell, others would find a dead runtime at each deployment.
+            # Stop at the exit: otherwise other runtimes would find a dead one at each deployment.
             self._leaves = True
             atexit.register(self._runtime.stop)
 

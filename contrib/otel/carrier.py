@@ -141,12 +141,12 @@ class OTelCarrier(Carrier):
 
     def _origin(self, job: Job[Any]) -> tuple[Context, list[Link]]:
         """The context in which an attempt's span begins, and its links."""
-        # The parent is only what the job carries: the job before may have left something on this thread.
+        # Begin with an empty context: the previous job may have left one on this thread.
         origin = propagate.extract(job.carried, Context())
         queued = trace.get_current_span(origin).get_span_context()
         if not self._is_linked:
             return origin, []
-        # The baggage stays.
+        # Drop the span, and keep the baggage.
         root = trace.set_span_in_context(trace.INVALID_SPAN, origin)
         return root, [Link(queued)] if queued.is_valid else []
 
@@ -213,7 +213,7 @@ def _type_of(error: BaseException) -> str:
 
 def _outcome(job: Job[Any], error: BaseException | None) -> OutcomeKind:
     if job.cancel_reason is not None:
-        # Whatever it has returned or raised, nobody heeds it.
+        # The attempt was signalled to end, so its result or error does not count.
         return SIGNALLED.get(job.cancel_reason, OutcomeKind.INTERRUPTED)
     match error:
         case None:
@@ -236,7 +236,7 @@ def _say_error(span: Span, error: BaseException) -> None:
         _say_error_of_child(span, error)
         return
     with suppress(Exception):
-        # An error that cannot even be shown must not take the place of itself.
+        # An error whose `str` raises must not be replaced by that second error.
         span.record_exception(error)
     span.set_status(StatusCode.ERROR, f"{type(error).__name__}: {safe_str(error)}")
 

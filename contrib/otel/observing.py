@@ -116,7 +116,7 @@ def observe_store(
 
     def observing(of: str, labels: tuple[str, ...]) -> Callable[[CallbackOptions], Iterable[Observation]]:
         def observe(_: CallbackOptions) -> Iterator[Observation]:
-            # The one that is asked first in each collection reads for all of them.
+            # The gauge that a collection calls first reads the store for all gauges.
             if of == GAUGES[0][2] or not read:
                 read.clear()
                 found = metrics_of(place, version=__version__, names_max=names_max)

@@ -57,7 +57,7 @@ class Lines:
         tags = {key: fields[key] for key in TAGS if fields.get(key) is not None}
         event["tags"] = {**(event.get("tags") or {}), **tags}
         event["extra"] = {key: value for key, value in fields.items() if key not in LEFT_OUT}
-        # They are of the runtime's own thread, and about other jobs.
+        # The breadcrumbs are of the runtime's own thread, and about other jobs.
         event.pop("breadcrumbs", None)
         return event
 
@@ -133,7 +133,7 @@ class SentryCarrier(Carrier):
                 try:
                     yield
                 except BaseException as error:
-                    # Sentry would take what is raised on purpose for an error.
+                    # Raise it only after Sentry's block, which would take `Snooze`, `Cancel` and `Discard` for errors.
                     failed = error
                 running.set_status(_status(job, failed))
                 if failed is not None and self._is_reported(job, failed):
@@ -142,7 +142,7 @@ class SentryCarrier(Carrier):
                 raise failed
 
     def _is_reported(self, job: Job[Any], error: BaseException) -> bool:
-        # Whatever a job raises that was told to end, its attempt has ended of something else.
+        # If the job was signalled to end, that ended its attempt, and not the error.
         is_failure = not isinstance(error, Cancel | Discard | Snooze) and job.cancel_reason is None
         return is_failure and (self._capture_retries or not job.is_tried_again(error))
 

@@ -57,6 +57,6 @@ class _VirtualChild(RunHandle):
     def kill(self, lane: Lane) -> None:
         reason = "its process was killed by SIGKILL"
         killed = Outcome(kind=OutcomeKind.INTERRUPTED, reason=reason, error=reason, blamed=not lane.stopping)
-        # Before its death: a fault has a child kill itself, which is then never heard of again.
+        # Schedule this before the kill: if the child kills itself (a fault), this call never returns.
         self._world.after(0.0, lambda: self._ended.put(killed))
         self._world.kill(self._process)

@@ -175,7 +175,7 @@ class FaultPoints(Failpoints):
         for point, kinds in STRIKES.items():
             total, odds = 0.0, []
             for kind in (*kinds, *strikes.get(point, ())):
-                # A server's are in Faults of its own.
+                # A server's faults are in a subclass of `Faults`.
                 total += getattr(faults, kind, 0.0)
                 odds.append((total, kind))
             if total > 0.0:
@@ -188,7 +188,7 @@ class FaultPoints(Failpoints):
             self._world.pause()
             self._turns -= 1
         if self._world.is_in_test:
-            # A question of the test itself, between two steps of the world, is answered.
+            # No fault strikes a call of the test itself.
             return
         if self._armed:
             self._act(point)
@@ -226,7 +226,7 @@ class FaultPoints(Failpoints):
             case "hang":
                 self._world.sleep(self._world.chance.uniform(*HANG_SECONDS))
             case "fork":
-                # A fork waits for the turn that is under way. Others run in the midst of one only where it begins.
+                # A fork waits until no turn is under way. Other tasks run within a turn only at its begin.
                 while self._turns:
                     self._world.sleep(STEP_SECONDS)
                 self._fork(self._process, about)

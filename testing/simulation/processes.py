@@ -127,7 +127,7 @@ class Forks:
         except NotStarted:
             return
         finally:
-            # This process is no forked child, and what is over in it may be forgotten.
+            # The simulation's own process is no forked child: it may forget this boot.
             left_behind[:] = [one for one in left_behind if one is not boot]
         self._found(Violation(f"a forked child has queued for {job.id}, as if it were the process that has forked"))
 

@@ -252,7 +252,7 @@ class SimulatedEnvironment:
             return self.server.store(environment, process, options["failpoints"])
         connect = None if self.disk is None else self.disk.connect
         if connect is None and options["durability"] == "full":
-            # Only a power cut takes what is not synced, and there is none.
+            # Only a power cut loses unsynced data, and without a disk there is none.
             options["durability"] = "os"
         return SqliteStore(address, connect=connect, **options)
 

@@ -277,7 +277,7 @@ class Simulation:
             by, via: as `Operator` takes them.
         """
         self._check_open()
-        # A process that believes to be alone looks for nobody.
+        # A process that is the only one would not look for this operator.
         self._around.is_sole = False
         return self._people.operator(by, via)
 
@@ -298,7 +298,7 @@ class Simulation:
                 self.run(seconds=0.01)
         else:
             self._stored().replace(copy)
-        # The copy knows boots that have died and were forgotten since.
+        # The copy has boots that have died and were forgotten since.
         self._around.is_sole = False
         self._replaced_at = self._world.now
         self.reached["replace_store"] += 1
@@ -330,7 +330,7 @@ class Simulation:
         store, accepted = self.path if self._file is None else self._file.look, self._around.accepted
         kept_since = kept_since_of(self.runtime.limits, self._world.now, self._stepped)
         if self._replaced_at is not None:
-            # No more is known about the wall time at which a job was accepted where the clock was stepped.
+            # A stepped clock makes the wall time at which a job was accepted uncertain by that much.
             since = max(self._replaced_at + self._stepped, kept_since)
             return verdict_since(self._captured.lines, store, accepted=accepted, since=since)
         lines_are_lost = bool(self.reached["log_error"])

@@ -49,7 +49,7 @@ class VirtualEvent(threading.Event):
         return self._is_set
 
     def _pass_lock(self) -> None:
-        """An Event has a lock. A signal's handler that wants it, while its own thread has it, waits for ever."""
+        """A real Event has a lock: a signal handler that needs it while its own thread holds it deadlocks."""
         task = self._world.current
         if task.signals or task.in_handler:
             while self._holder is task:
@@ -187,7 +187,7 @@ class VirtualMailbox(Mailbox):
         return self._mail.popleft() if self._mail else None
 
     def gather(self, expected: int) -> None:
-        """Nothing: who writes before a turn, and who after, is decided at the pauses."""
+        """Does nothing: the pauses decide which messages come before a turn."""
 
 
 class VirtualActorMailbox(VirtualMailbox, ActorMailbox):
@@ -215,7 +215,7 @@ class VirtualActorMailbox(VirtualMailbox, ActorMailbox):
         if not self._waits or self._stands_in is not None:
             return False
         self._stands_in = task = self._world.current
-        # It may stand in for one actor in the midst of standing in for another.
+        # The task may already stand in for another actor.
         before, task.stands_in = task.stands_in, True
         self._reached["stood in"] += 1
         try:

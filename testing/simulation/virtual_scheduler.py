@@ -138,7 +138,7 @@ class VirtualScheduler:
         self._thread = threading.get_ident()
         self.offset = start
         self.asleep = 0.0
-        # Names one start of the machine. With None in its place, a step cannot be told from a sleep.
+        # The id of the machine's boot. Without it (None), a step of the clock cannot be told from a sleep.
         self.count: str | None = "world"
         self.steps = 0
         self._tasks: dict[Task, None] = {}
@@ -175,7 +175,7 @@ class VirtualScheduler:
             except BaseException as error:
                 if greenlet.getcurrent() is self._main.greenlet:
                     raise
-                # In the task it would be taken for the death of an actor, or the end of a job. The task stays as it is.
+                # Raised in the task, it would end an actor or a job. Raise it in the test, and leave the task as it is.
                 leave_loop()
                 self.current, self._main.waiting = self._main, False
                 self._main.greenlet.throw(error)
@@ -195,7 +195,7 @@ class VirtualScheduler:
         except (SystemExit, GreenletExit):
             pass
         except BaseException:
-            # As of any thread: printed where the test can see it, and nobody else's matter.
+            # As for any thread, the error is printed, and does not reach other tasks.
             traceback.print_exc()
         finally:
             task.is_over = True
@@ -236,7 +236,7 @@ class VirtualScheduler:
             task.waiting, task.woken = False, True
             self._ready.append(task)
         elif task is not None and (task.signals or task.in_handler):
-            # It is about to wait on, once it has handled its signals, and need not.
+            # The task handles its signals, and would wait again after that: now it need not.
             task.woken = True
 
     def strike(self, task: Task, error: type[BaseException] | None) -> None:
@@ -312,7 +312,7 @@ class VirtualScheduler:
         if following is not task:
             left = leave_loop()
             if following is None or not following.greenlet:
-                # Greenlets begin in the hub alone: begun in one another, they would lie ever deeper on the one stack.
+                # Only the hub starts greenlets: started in one another, they would nest ever deeper on the stack.
                 self._beginner = following
                 self._hub.switch()
             else:
@@ -366,7 +366,7 @@ class VirtualScheduler:
         while ready:
             task = ready.pop()
             if ready:
-                # Drawn from all of them, the last included, which then takes the other's place.
+                # Draw from all of them, the popped one included: it takes the place of the drawn one.
                 index = int(self.chance.random() * (len(ready) + 1))
                 if index < len(ready):
                     task, ready[index] = ready[index], task
@@ -390,13 +390,12 @@ class VirtualScheduler:
             due = min(due, wall[0][0] - self.offset)
         self.elapsed = max(self.elapsed, due)
         if wall and wall[0][0] - self.offset <= self.elapsed and wall[0][0] > self.now:
-            # Sums of floats may fall short by less than can be told.
+            # Sums of floats may fall short by rounding.
             self.elapsed += STEP_SECONDS
         return True
 
     def _make_due_calls(self) -> None:
-        # A timer that is due is not the doing of the task that ran last, which may be of another process, or a forked
-        # child.
+        # Timers must not run as the task that ran last: it may be of another process, or of a forked child.
         self.current = self._clockwork
         timed, wall = self._timed, self._wall
         while timed and timed[0][0] <= self.elapsed:

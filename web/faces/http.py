@@ -87,7 +87,7 @@ class Request:
             page: with a slash at its end.
         """
         if not name.strip("."):
-            # A browser would take dots for the way up.
+            # A browser resolves `.` and `..` in a path.
             return self.link(f"{page}{UNSPEAKABLE}", name=name)
         return f"{self.root}{page}{quote(name, safe='')}"
 

@@ -94,7 +94,7 @@ def _swept(visit: PageVisit, form: Form, action: Sweep, find: Callable[[], Pages
     time. The last page says which it was.
     """
     began, swept, is_over = visit.monotonic(), Swept(), True
-    # Those that are named one by one are few, and what was done to them cannot be looked for.
+    # Jobs that are named by their ids are few, and a next request could not tell which of them are done.
     seconds_max = math.inf if visit.streams or form.all("id") else SWEEP_SECONDS_MAX
     asked_at = datetime.fromtimestamp(max(0.0, min(form.number("asked_at"), visit.now)), UTC)
     for swept in visit.operator.sweep(find(), action, until=asked_at, reason=form.reason):
