@@ -14,7 +14,6 @@ from ..messages.controls import ANSWER_BYTES_MAX
 from .controls import PART_BYTES, short_path
 
 AGAIN_SECONDS = 0.01
-"""Pause before connecting again to a boot whose queue of callers is full."""
 
 _PEER = struct.Struct("3i")
 """Linux' answer about the process at the other end: its number, user and group (unix(7))."""

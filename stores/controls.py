@@ -61,8 +61,6 @@ class Controls(Protocol):
 
 
 class NoControls:
-    """For a boot that is reachable only inside its process."""
-
     address: str | None = None
 
     def serve(self, answer: Answer, spawn: Callable[[Callable[[], None], str], object]) -> None:
@@ -79,8 +77,6 @@ class NoControls:
 
 
 class ServerControls:
-    """Controls over the connection that the store has to its server."""
-
     def __init__(self, notifier: Notifier) -> None:
         self.address: str | None = None
         self._notifier = notifier
@@ -99,8 +95,6 @@ class ServerControls:
 
 
 class SocketControls:
-    """A socket in the folder of the lock files."""
-
     def __init__(self, folder: Path, boot: str, monotonic: Callable[[], float]) -> None:
         self.address: str | None = None
         self._path = boot_file(folder, boot, CONTROL)
@@ -215,7 +209,6 @@ class _Counter:
             self.let_go()
 
     def _serve(self, selector: selectors.BaseSelector, answer: Answer, monotonic: Callable[[], float]) -> bool:
-        """Wait for events and handle them. False when the thread is to end."""
         dues = [caller.due for caller in self._callers.values()]
         wait = None if not dues else max(0.0, min(dues) - monotonic())
         for key, _ in selector.select(wait):

@@ -20,7 +20,6 @@ SOCKET_PATH_BYTES_MAX = 100
 """Linux takes 107, macOS 103 (unix(7))."""
 
 EAR_PREFIX = "lamplighter-"
-"""The prefix of a temporary folder that holds one socket."""
 
 
 class Hints(Protocol):

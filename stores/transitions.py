@@ -22,7 +22,6 @@ _KEPT = frozenset(
     ("id", "name", "queued_at", "corr", "unique_key", "schedule", "slot", "one_at_a_time", "debounce_key", "parents")
 )
 _REPLACED = tuple(name for name in NewJob._fields if name not in _KEPT)
-"""Fields of a debounced job that the next call replaces."""
 
 UNCOUNTED = 0
 """`rev` of a job whose birth no turn has counted yet."""
@@ -57,11 +56,6 @@ LET_GO: dict[str, Any] = {"debounce_until": None}
 
 
 def granted(job: JobRecord, want: Want, now: Instant, *, begun: bool, passed: int = 0) -> dict[str, Any]:
-    """The changes of a claim.
-
-    Args:
-        passed: earlier claims that were lost with their runtimes and took a number each.
-    """
     return {
         "claim_no": job.claim_no + passed + 1,
         "boot": want.boot,

@@ -26,10 +26,8 @@ from .shared_state import SharedState
 ANSWER_SECONDS_MAX = 20.0
 
 LEADER_SECONDS_MAX = 5.0
-"""How long the leader may take to send the shared state."""
 
 LOCKED_SECONDS, LOCKED_TRIES_MAX = 0.05, 200
-"""Pause between two tries while another connection browses a queue, and the number of tries."""
 
 ANSWERS_PREFETCH = 1_000
 
@@ -98,7 +96,6 @@ class AdminConnection:
         self._link.stop()
 
     def unreadable(self, limit: int) -> tuple[Sequence[UnreadableView], int]:
-        """The first unreadable messages, and how many there are."""
         found: list[Arrival] = []
         browsed, count = self._browse(found, limit)
         self._answer(browsed.done(()))
@@ -228,7 +225,6 @@ class AdminConnection:
         return sum_of(found)
 
     def browse(self, queue: str, see: Callable[[Arrival], object]) -> Browsed:
-        """Browse a queue, once no other connection does."""
         asked, tries = self._link.browse(queue, see), 1
         while tries < LOCKED_TRIES_MAX and _is_locked(asked):
             self._event().wait(LOCKED_SECONDS)

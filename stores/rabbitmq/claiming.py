@@ -97,7 +97,6 @@ class Claiming:
 
 
 def take_out(turn: PendingTurn, delivery: Delivery) -> None:
-    """Take a delivery from the waiting ones, unless the turn fails."""
     waiting = turn.state.deliveries.waiting[delivery.job.name]
     waiting.remove(delivery)
     turn.change(lambda: waiting.appendleft(delivery))

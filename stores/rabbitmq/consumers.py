@@ -33,8 +33,6 @@ class Consumer:
 
 
 class ConsumerStack:
-    """The consumers of one queue in one session."""
-
     def __init__(
         self, begin: Callable[[str, int], object], end: Callable[[str], object], name: Callable[[], str]
     ) -> None:
@@ -48,7 +46,6 @@ class ConsumerStack:
 
     @property
     def size(self) -> int:
-        """Maximum of unsettled deliveries."""
         return sum(one.held if one.is_over else one.prefetch for one in self._by_tag.values())
 
     def delivered(self, tag: str) -> None:

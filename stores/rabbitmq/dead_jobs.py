@@ -23,7 +23,6 @@ from .link import Arrival, Browsed, LinkLost
 from .unreadable import UnreadableMessage
 
 REVIVED_MAX, REVIVED_BYTES_MAX = 5_000, 16_000_000
-"""Limits of dead jobs that are held ready at a time."""
 
 RETURN_SECONDS_MAX = 2.0
 """How long a closing connection waits until the server knows which jobs were taken."""
@@ -128,7 +127,6 @@ class Dead:
         return count
 
     def one_at_hand(self, job_id: str) -> AbstractContextManager[object]:
-        """Hold one job ready for turns, if it is dead."""
         return contextlib.nullcontext() if self._runs_here(job_id) else self._at_hand_if(lambda job: job.id == job_id)
 
     def all_at_hand(self, query: JobQuery, but: Collection[str]) -> AbstractContextManager[Sequence[str]]:

@@ -24,7 +24,6 @@ STUCK_SECONDS = 0.5
 """A job that has waited here so long, while fewer jobs are wanted, goes back to its queue."""
 
 Birth = tuple[Any, ...]
-"""Tells a job from another queued under the same id."""
 
 Copy = tuple[str, Birth, int]
 """(job id, birth, claim number) of a waiting job: messages with the same are copies of one another."""
@@ -44,7 +43,6 @@ class Delivery:
 
     @property
     def name(self) -> str:
-        """The name in whose window it counts."""
         return self.job.name
 
     @property
@@ -90,8 +88,6 @@ class HeldJob:
 
 
 class HeldJobs:
-    """By key, and the newest claim of each job id."""
-
     def __init__(self) -> None:
         self._by_key: dict[ClaimKey, HeldJob] = {}
         self._keys: dict[str, list[ClaimKey]] = {}
@@ -187,7 +183,6 @@ class Deliveries:
         self.waiting.setdefault(delivery.job.name, deque()).append(delivery)
 
     def drop(self, one: Delivery | UnreadableMessage) -> None:
-        """Forget a delivery that was acknowledged or given back."""
         for waiting in (
             (self.unreadable_messages,)
             if isinstance(one, UnreadableMessage)
@@ -268,7 +263,6 @@ class Deliveries:
         return [one for one in waiting if over.get(one.arrival.consumer) and not one.arrival.redeliveries]
 
     def _stuck_at(self, name: str) -> Seconds:
-        """When a waiting job becomes stuck, if more jobs are here than are wanted."""
         first = next((one.since for one in self.waiting.get(name, ()) if not one.arrival.redeliveries), math.inf)
         return first + STUCK_SECONDS if self.stacks[name].size > self.wishes.get(name, 0) else math.inf
 

@@ -24,7 +24,6 @@ CONFIRMING, DECLARING, HEARING, CALMING = (
     "to let the leader tell what it has read",
     "to say that its alarm is over",
 )
-"""Questions whose silence ends a session."""
 
 SECONDS_MAX = {HEARING: 60.0}
 """The leader's answer takes longer: the server must first detect a leader that hangs."""
@@ -55,8 +54,6 @@ class Question:
 
 
 class ResponseWatchdog:
-    """The questions to a session that are not answered yet."""
-
     def __init__(self, monotonic: Callable[[], Seconds]) -> None:
         self._monotonic = monotonic
         self._open: dict[str, Question] = {}
@@ -143,12 +140,10 @@ class HealthIssues:
             raise StoreError(f"expected the queue of {name} on {self._address} to take another job, got: {FULL}")
 
     def refused(self, messages: Sequence[Message], names: Collection[str]) -> None:
-        """Note that the queues of these names are full."""
         queues = {message.key for message in messages if not message.exchange}
         self.full = self.full | {name for name in names if topology.queue_of(name) in queues}
 
     def look(self) -> None:
-        """Ask again about unreadable messages and unusable queues."""
         self.count_unreadable()
         self.full = set()
         for name in self.stopped:
@@ -167,7 +162,6 @@ class HealthIssues:
             self._tell("ailing", ("usable", name))
 
     def hear(self, what: str, value: Any) -> None:
-        """Take in an answer from `tell`."""
         if what == "unreadable":
             self.unreadable = value
         else:

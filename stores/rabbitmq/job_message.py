@@ -17,7 +17,6 @@ from ...messages.jobs import ENDED, SECONDS_MAX, JobRecord, JobState
 from ...rules.codec import json_of
 
 FORMAT = 1
-"""Messages of a newer format are given back, for a runtime that can read them."""
 
 INSTANT_MAX = 253_402_300_799.0
 """The end of the year 9999, Python's last."""
@@ -79,7 +78,6 @@ def waiting(job: JobRecord, beside: Mapping[str, Any] | None = None) -> bytes:
 
 
 def ended(job: JobRecord, beside: Mapping[str, Any] | None = None) -> bytes:
-    """The message about a job's end."""
     return _pack(job, _OF_ENDED, beside)
 
 
@@ -144,7 +142,6 @@ def _fields(body: bytes) -> dict[str, Any]:
 
 
 def _completed(fields: dict[str, Any]) -> dict[str, Any]:
-    """Add defaults for fields that our own messages never leave out."""
     if not fields.keys() >= {"id", "name"}:
         raise UnreadableJob("it lacks an id or a name")
     at = fields.get("queued_at", fields.get("run_at", 0.0))

@@ -138,7 +138,6 @@ class Leading:
             candidacy.link.start(candidacy)
 
     def withdraw(self) -> None:
-        """Stop being a candidate, and leave the ledger to another runtime."""
         candidacy, self._candidacy = self._candidacy, None
         self._forget()
         if candidacy is not None:
@@ -175,7 +174,6 @@ class Leading:
         candidacy.link.consume(session, topology.LEDGER, topology.LEDGER, prefetch=PREFETCH, apart=True)
 
     def acknowledge(self, arrival: Arrival) -> None:
-        """Remove an unreadable message from the ledger."""
         if self._candidacy is not None:
             self._candidacy.link.acknowledge(arrival.session, (arrival.tag,))
 

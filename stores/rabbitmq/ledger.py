@@ -34,7 +34,6 @@ SILENT_LOOKS_MAX = 12
 """The leader looks every five seconds. A runtime that was silent for so many looks counts as ended."""
 
 PASSING = frozenset({"hello", "barrier", "part", "summed"})
-"""Records that change nothing by themselves."""
 
 
 @dataclass(slots=True, eq=False)
@@ -135,7 +134,6 @@ class Ledger:
             self._come_to_the_end()
 
     def _mark(self, record: Record) -> None:
-        """Write a record that marks the end of what others have left."""
         self.marker = f"{self.epoch}-{record['is']}"
         self._publish({**record, "by": self.marker})
 
@@ -232,7 +230,6 @@ class Ledger:
         self._send([self._numbered(NEWS, "all", record)])
 
     def _tell_all(self, exchange: str, key: str, asked_by: Sequence[str]) -> None:
-        """Send a whole sum, before the next record."""
         parts = all_parts(self._shared, self._now())
         end = {"is": "summed", "parts": len(parts), "answers": list(asked_by), "no": self._shared.number}
         self._send([self._numbered(exchange, key, one) for one in (*parts, end)])

@@ -58,7 +58,6 @@ class LedgerPeers:
 
 
 def leader_in(found: Sequence[bytes]) -> str:
-    """The leader, by the latest of its own records."""
     try:
         said = records.parse(found[-1]) if found else {}
         boot = records.boot_of(records.field(said, "boot", records.MAPS), ())
@@ -139,7 +138,6 @@ def all_parts(shared: SharedState, now: Instant) -> list[Record]:
 
 
 def load(shared: SharedState, told: Iterable[Record]) -> list[str]:
-    """Load parts of a sum; returns why some of it cannot be read."""
     fresh, troubles = SharedState(), list[str]()
     for part in told:
         try:
@@ -159,7 +157,6 @@ _LABELS = frozenset(("is", "bucket"))
 
 
 def _records_of(part: Record) -> Iterator[Record]:
-    """The records that would lead to a part."""
     if "store" in part:
         yield {"is": "store", "id": part["store"]}
     for runtime, ids in _section(part, "declared", MAPS).items():
@@ -196,6 +193,5 @@ def _section(part: Record, name: str, kinds: tuple[type, ...]) -> Any:
 
 
 def _take_since(fresh: SharedState, part: Record) -> None:
-    """Take over from when on the fate of slots is known."""
     for schedule_id, slots in _section(part, "slots", MAPS).items():
         fresh.slots.know_since(schedule_id, records.field(slots, "since", records.NUMBER))

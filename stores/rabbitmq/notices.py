@@ -65,7 +65,6 @@ class IncomingNotices:
             self._heard()
 
     def _wait(self, give_up_at: Seconds) -> bool:
-        """Wait for a notice. False when the time is up."""
         remaining = give_up_at - self._environment.clock.monotonic()
         if not self._inbox and remaining > 0:
             self._link.wait(self._stirred, remaining)

@@ -28,7 +28,6 @@ DEAD_SECONDS_KEPT = 30 * 86400.0
 """The server removes dead jobs, so a runtime's own retention does not apply."""
 
 FULL_SECONDS = 1.0
-"""How long a job waits before it returns to a full queue."""
 
 SPARE_SHARE = 1 / 8
 """The part of the server's largest message that is left for a job's errors."""
@@ -76,7 +75,6 @@ class PendingTurn(TurnRecord):
         *,
         deadline: int | None = None,
     ) -> None:
-        """Send a job to its queue, at once or after a delay."""
         self.ops.names.add(job.name)
         if job.name in self.state.ailing.full:
             # The job goes through a queue of delays. If the full queue refused it here, the turn would fail, with all
@@ -129,7 +127,6 @@ class PendingTurn(TurnRecord):
         self.change(undo, lambda: queued.put(record))
 
     def check_data(self, job: NewJob) -> None:
-        """Refuse a job whose message the server would refuse."""
         self.check_size(len(job.data), "data", spare=SPARE_SHARE)
 
     def check_size(self, size: int, what: str, *, spare: float = 0.0) -> None:
@@ -170,7 +167,6 @@ class PendingTurn(TurnRecord):
         self._record(step, delivery)
 
     def record_wait(self, step: Transition, delivery: Delivery, delay: Seconds) -> None:
-        """Publish a waiting job again, as a new message."""
         deadline = None if step.job.expires_at is None else delivery.deadline
         self.publish(step.job, delay, delivery.arrival.reply_to, wire.unknown(delivery.arrival.body), deadline=deadline)
         self._record(step, delivery)

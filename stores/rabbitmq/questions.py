@@ -20,7 +20,6 @@ from .topology import ASKS
 from .unreadable import UnreadableMessage, put_aside
 
 ASKED = "lamplighter-asks"
-"""The header that marks a question."""
 
 LIVES_SECONDS = 5.0
 """After this time nobody waits for a question or an answer any more."""
@@ -67,7 +66,6 @@ ANSWER_SECONDS_MAX = 10.0
 """After this time without an answer or confirmation, a turn's outcome is called unknown."""
 
 LOCKED_SECONDS = 0.05
-"""Pause between two tries while another connection browses a queue."""
 
 
 class Questions:
@@ -112,7 +110,6 @@ class Questions:
         return StoreUnavailable(f"the store {self._address} did not answer in time: {why}")
 
     def browse(self, queue: str, see: Callable[[Arrival], object]) -> Browsed:
-        """Browse a queue, once no other connection does."""
         give_up_at = self._environment.clock.monotonic() + ANSWER_SECONDS_MAX
         while True:
             asked = self._link.browse(queue, see)
@@ -128,7 +125,6 @@ class Questions:
             self._environment.event().wait(LOCKED_SECONDS)
 
     def leader(self) -> str:
-        """The leader, by its own latest message."""
         found: list[bytes] = []
         with contextlib.suppress(StoreUnavailable):
             self.browse(topology.LEADER, lambda arrival: found.append(arrival.body)).done(())

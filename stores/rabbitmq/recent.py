@@ -11,7 +11,6 @@ from ...messages.jobs import ENDED, JobRecord
 from ...messages.outcomes import Outcome, Verdict
 
 REMEMBERED_MAX = 100_000
-"""Jobs of each kind."""
 
 BYTES_MAX = 64_000_000
 """Bytes of each kind from hosts and handlers: data, results, errors."""
@@ -24,8 +23,6 @@ Value = TypeVar("Value")
 
 
 class Newest(Generic[Key, Value]):
-    """A dict that forgets the oldest."""
-
     def __init__(
         self, weigh: Callable[[Value], int] = lambda _: 0, *, most: int = REMEMBERED_MAX, bytes_max: int = BYTES_MAX
     ) -> None:

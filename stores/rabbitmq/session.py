@@ -329,7 +329,6 @@ class Session(IncomingNotices):
             self._link.setup([*foundation, *map(topology.job_queue, names)])
 
     def _probe(self) -> None:
-        """Write a record that only shows that this runtime lives."""
         by = f"{self._id}-{next(self._sequence)}"
         if self._ledger.is_read:
             self._leading.probes(by)
@@ -385,7 +384,6 @@ class Session(IncomingNotices):
             self._link.consume(self._session, queue, tag, prefetch=prefetch, apart=True)
 
     def _labelled(self, written: Sequence[Record]) -> list[Record]:
-        """Number and label records, in order."""
         labelled: list[Record] = []
         for one in written:
             self.state.shared.number += 1

@@ -24,7 +24,6 @@ BUCKETS = 64
 """The sum is written and sent in so many parts, by hash of ids."""
 
 ORDER_MIN = 1_000
-"""How many changes of schedules are remembered in order."""
 
 MARKS_KEPT_SECONDS = 72 * 3600.0
 
@@ -135,7 +134,6 @@ class SharedState:
         self.number = max(self.number, records.number_of(record))
 
     def is_declared(self, schedule_id: str, *, beside: str = "") -> bool:
-        """Whether a living runtime other than `beside` declares a schedule."""
         own = schedule_id in self.runtimes.get(beside, ())
         return self._declared[schedule_id] > own
 
@@ -155,7 +153,6 @@ class SharedState:
         return [at for at in self.marks.get(job_id, ()) if at > now - MARKS_KEPT_SECONDS]
 
     def changed_since(self, since: int, limit: int) -> Sequence[ScheduleRecord]:
-        """Schedules whose `change_no` is above `since`, in its order."""
         found: list[ScheduleRecord] = []
         for index in range(bisect_right(self._order, (since, "\U0010ffff")), len(self._order)):
             number, schedule_id = self._order[index]
@@ -329,7 +326,6 @@ class SharedState:
             self._touch(schedule_id)
 
     def _recount(self, to: Instant) -> None:
-        """Let schedules that are accounted for in the future count from now."""
         for schedule in self.beyond(to):
             last_slot = self.slots.take_back(schedule, to)
             self._number(set_back(schedule, to)._replace(last_slot=last_slot))
@@ -350,7 +346,6 @@ class SharedState:
             self._touch(job_id)
 
     def _excuse(self, job_id: str, at: Instant) -> None:
-        """The attempt that began at this instant is not to blame if its process dies."""
         left = [mark for mark in self.marks.pop(job_id, ()) if mark != at]
         if left:
             self.marks[job_id] = left

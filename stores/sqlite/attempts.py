@@ -13,7 +13,6 @@ from .job_rows import in_batches
 COLUMNS = tuple(field.name for field in fields(Attempt))
 
 ATTEMPTS_KEPT_MAX = 100
-"""Only the newest ended claims of a job are kept."""
 
 
 def keep(connection: sqlite3.Connection, claimed: JobRecord, outcome: Outcome, verdict: Verdict, now: Instant) -> None:

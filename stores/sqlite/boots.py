@@ -70,5 +70,4 @@ def read_boots(connection: sqlite3.Connection) -> list[BootRecord]:
 
 
 def ledger_turns(text: str) -> tuple[LedgerTurn, ...]:
-    """The column `turns` of a boot: turns that its log may lack."""
     return tuple(map(LedgerTurn._make, json.loads(text)))

@@ -70,7 +70,6 @@ def keep_time(turn: OpenTurn, reading: Reading, *, may_have_gone_back: bool) -> 
 
 
 def _recount(turn: OpenTurn) -> int:
-    """Let schedules that are accounted for in the future count from now; returns how many."""
     rows = turn.connection.execute(
         "select * from lamplighter_schedules where accounted_to > ?", (turn.now + STEP_SECONDS_MIN,)
     ).fetchall()

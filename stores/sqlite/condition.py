@@ -19,7 +19,6 @@ from .read_only import LOOK_SECONDS_MAX, opened
 DAMAGES_MAX = 20
 
 STEPS_BETWEEN = 1_000
-"""SQLite's own steps between two checks of the time limit."""
 
 INTERRUPTIBLE_SINCE = (3, 42, 0)
 """Older versions of SQLite cannot interrupt a check for damage."""
@@ -120,7 +119,6 @@ class FileCondition:
         return [] if found == ["ok"] else found
 
     def differences(self) -> Sequence[str]:
-        """Differences of its tables and indexes from those of this version."""
         with self._reading() as reader, contextlib.closing(sqlite3.connect(":memory:")) as model:
             for statement in schema.CREATION:
                 model.execute(statement)
@@ -135,7 +133,6 @@ class FileCondition:
         return {state: at for state, at in found.items() if at is not None}
 
     def uncounted(self, most: int) -> Uncounted:
-        """Jobs that no turn has counted yet."""
         query = """select count(*), min(queued_at) from (
                      select queued_at from lamplighter_jobs indexed by lamplighter_jobs_uncounted
                      where rev <= 0 limit ?)"""
@@ -143,7 +140,6 @@ class FileCondition:
             return Uncounted(*reader.execute(query, (most,)).fetchone())
 
     def uncarried(self, most: int) -> Uncarried:
-        """Changes of schedules that no turn has carried out yet."""
         query = """select count(*), min(at) from (select at from lamplighter_schedule_changes order by no limit ?)"""
         with self._reading() as reader:
             return Uncarried(*reader.execute(query, (most,)).fetchone())

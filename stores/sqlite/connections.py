@@ -116,7 +116,6 @@ def _connected(address: str, *, uri: bool = False) -> sqlite3.Connection:
 
 
 def into_wal(connection: sqlite3.Connection) -> str:
-    """Switch to WAL; returns the resulting journal mode."""
     # Without this each try would also wait for the busy timeout, where SQLite honours it.
     connection.execute("pragma busy_timeout = 0")
     for tries_left in range(WAL_TRIES_MAX, 0, -1):

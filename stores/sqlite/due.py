@@ -92,7 +92,6 @@ class QueueHead(NamedTuple):
     highest: int | None
 
     def has_waited(self, now: Instant) -> bool:
-        """Whether a delayed job is due."""
         return self.waiting is not None and self.waiting <= now
 
 
@@ -117,7 +116,6 @@ def suspect(connection: sqlite3.Connection, name: str, now: Instant) -> JobRecor
 
 
 def outlook(connection: sqlite3.Connection, names: Collection[str], now: Instant) -> DueCheck:
-    """As `JobReader.outlook` says."""
     query = f"""select ({NEXT_EXPIRY}), exists (select 1 from lamplighter_jobs where rev <= 0)
                   or exists (select 1 from lamplighter_schedule_changes)
                   or exists (select 1 from lamplighter_parents_to_check)"""
@@ -153,7 +151,6 @@ def _following(connection: sqlite3.Connection, front: QueueHead, now: Instant) -
 
 
 def _waited(connection: sqlite3.Connection, name: str, now: Instant, limit: int, least: int | None) -> list[JobRecord]:
-    """The first delayed jobs that are due, down to a priority."""
     found: list[JobRecord] = []
     for tried, priority in enumerate(priorities(connection, HIGHEST_WAITING, name)):
         if len(found) == limit or (least is not None and priority < least):

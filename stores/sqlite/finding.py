@@ -329,7 +329,6 @@ def _rows(connection: sqlite3.Connection, places: Sequence[Place]) -> list[JobRe
 
 @contextlib.contextmanager
 def at_one_instant(connection: sqlite3.Connection) -> Iterator[None]:
-    """Reads in the block see one snapshot."""
     if connection.in_transaction:
         yield
         return

@@ -30,7 +30,6 @@ class HostEngines:
         self._begun: dict[int, _Begun] = {}
 
     def note(self, connection: Any, address: str) -> None:
-        """Note a connection of the application that is open on a store's file."""
         event = sys.modules.get("sqlalchemy.event")
         engine = _engine_of(connection)
         if event is None or engine is None or engine in self._known:

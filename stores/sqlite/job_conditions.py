@@ -22,7 +22,6 @@ SAID = {
     "group": "group_key",
     "debounce": "debounce_key",
 }
-"""Fields that must equal the query's, and their columns."""
 
 Values = dict[str, Any]
 

@@ -13,7 +13,7 @@ from ...messages.jobs import JobRecord, JobState, NewJob
 from ..transitions import UNCOUNTED, is_to_wait
 
 KEYS_MAX = 500
-"""Keys in one statement: SQLite may allow only 999 parameters."""
+"""SQLite may allow only 999 parameters in a statement."""
 
 
 def _values_of(names: Sequence[str]) -> Callable[[NewJob], tuple[Any, ...]]:
@@ -111,7 +111,6 @@ def jobs_by_id(connection: sqlite3.Connection | sqlite3.Cursor, job_ids: Collect
 def in_batches(
     connection: sqlite3.Connection | sqlite3.Cursor, query: str, keys: Collection[str], *more: Any
 ) -> Iterator[tuple[Any, ...]]:
-    """The rows of a query with `{places}` for keys, followed by more values."""
     asked = list(keys)
     for first in range(0, len(asked), KEYS_MAX):
         some = asked[first : first + KEYS_MAX]

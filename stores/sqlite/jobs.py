@@ -73,7 +73,6 @@ class SqliteJobs:
         return stored
 
     def _insert_together(self, jobs: Sequence[NewJob]) -> list[tuple[JobRecord, bool]]:
-        """Insert jobs in one statement, unless one of them is already stored."""
         try:
             inserted = self._connection.execute(*insertion(jobs, self._turn.last_no + 1))
         except sqlite3.IntegrityError:
@@ -93,7 +92,6 @@ class SqliteJobs:
         return self._replace(before, job), True
 
     def _replace(self, before: JobRecord, by: NewJob) -> JobRecord:
-        """Replace a debounced job's values by another call's."""
         if before.group_key is not None:
             # The call may have another group, or none.
             self._turn.left_lines.add(turns.key_of(before))
@@ -210,12 +208,10 @@ class SqliteJobs:
         return begun, prefetched
 
     def line_up(self) -> None:
-        """Store the groups of queued jobs, so that they get turns."""
         turns.line_up(self._connection, self._turn.lined_up, self._turn.now)
         self._turn.lined_up = {}
 
     def leave_lines(self) -> None:
-        """Remove groups without queued jobs from the lines."""
         turns.leave(self._connection, self._turn.left_lines)
 
     def _pause_of(self, name: str) -> PauseRecord:

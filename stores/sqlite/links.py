@@ -36,9 +36,9 @@ FIRST_OPEN = """select parent from lamplighter_links indexed by lamplighter_link
 
 HAS_CHILDREN = "select 1 from lamplighter_links where parent = ? limit 1"
 
+# `p` is the parent in the store, `g` a removed one.
 PARENTS = """lamplighter_links l left join lamplighter_jobs p on p.no = l.parent
              left join lamplighter_gone_parents g on g.no = l.parent"""
-"""Links with their parents: `p` where the parent is in the store, else `g`."""
 
 FATED = f"""select coalesce(p.id, g.id), l.met from {PARENTS}
            where l.child = ? and not l.any_end and (l.met = 'dead' or l.met = 'cancelled')
@@ -125,7 +125,6 @@ def gone_parents(connection: sqlite3.Connection, child_no: int, limit: int) -> S
 
 
 def children(connection: sqlite3.Connection, parent_no: int, limit: int) -> Sequence[JobRecord]:
-    """As `JobTable.linked` says."""
     query = """select distinct j.* from lamplighter_links l join lamplighter_jobs j on j.no = l.child
                where l.parent = ? order by l.child limit ?"""
     return list(map(JobRecord._make, connection.execute(query, (parent_no, limit))))

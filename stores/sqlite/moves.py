@@ -84,7 +84,6 @@ def _moved(turn: OpenTurn, before: JobRecord, event: str, fields: dict[str, Any]
 
 
 def ripen(turn: OpenTurn, parent_no: int) -> None:
-    """A job has ended, or was queued again: its children are to be examined."""
     turn.has_ripe = links.ripen(turn.connection, parent_no) or turn.has_ripe
 
 

@@ -174,12 +174,10 @@ class OpenTurn(TurnRecord):
             self.expiry = at if self.expiry is None else min(self.expiry, at)
 
     def heed_linked(self, no: int) -> None:
-        """Note a new job with parents, which may have ended before."""
         self.born_linked.append(no)
         self.has_ripe = True
 
     def heed(self, job: JobRecord) -> None:
-        """Note what the overview could not know yet."""
         if job.state != JobState.QUEUED:
             return
         if job.expires_at is not None:

@@ -15,7 +15,6 @@ def read(connection: sqlite3.Connection) -> list[PauseRecord]:
 
 
 def of(connection: sqlite3.Connection, name: str) -> PauseRecord:
-    """The record of a name; an empty one if there is none."""
     row = connection.execute("select * from lamplighter_pauses where name = ?", (name,)).fetchone()
     return PauseRecord(name) if row is None else PauseRecord._make(row)
 

@@ -43,7 +43,6 @@ _lock = threading.RLock()
 
 
 def take(path: str, held: tuple[int, int]) -> PosixLockGuard | None:
-    """Lock these bytes of an open file at a path. None where that is impossible."""
     with _lock:
         try:
             found = os.stat(path)

@@ -10,7 +10,6 @@ from ...rules.rates import Room, possible, room_of, spent
 
 
 def room(connection: sqlite3.Connection, rate: Rate, name: str, now: Instant, group: str = "") -> Room:
-    """How many jobs of a name, or of one of its groups, may start now."""
     kept = spent_to(connection, name, group)
     if kept is not None and kept > (can_be := possible(rate, kept, now)):
         # Stored, because it is cut to an instant that follows from now: next time that would be a later one.

@@ -49,8 +49,6 @@ READ_SECONDS_MAX = 10.0
 
 
 class Readers:
-    """Lends the reading connections of one file."""
-
     def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
         self._connect = connect
         self._idle: list[sqlite3.Connection] = []

@@ -66,7 +66,6 @@ class SqliteSchedules:
         return told
 
     def _known(self, ids: Iterable[str]) -> tuple[dict[str, ScheduleRecord], set[str]]:
-        """Which of these schedules are stored, and which were removed."""
         known: dict[str, ScheduleRecord] = {}
         retired: set[str] = set()
         query = """select s.*, r.change_no is s.change_no from lamplighter_schedules s

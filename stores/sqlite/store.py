@@ -55,13 +55,11 @@ HOW_FAR = """
     max(last_no, (select coalesce(max(no), 0) from lamplighter_jobs)), change_no
   from lamplighter_store
 """
-"""What a boot compares with its last view, see `Seen`."""
 
 PATH_BYTES_MAX = 512
 """SQLite opens no file with a longer path (`MAX_PATHNAME` in its os_unix.c)."""
 
 FREEZE_SECONDS_MAX = 10.0
-"""How long a fork waits for the open turn and reads."""
 
 _unfrozen: dict[SqliteStore, int] = {}
 """By pid, stores not closed before a fork. A child leaves them alone: closing their connections would hurt the parent.

@@ -57,7 +57,6 @@ class SqliteTallies:
             self._connection.execute("insert or replace into lamplighter_tallies values (?, ?, ?, ?, ?, ?, ?)", values)
 
     def prune(self, now: Instant, batch: int) -> None:
-        """Remove old tallies, at most a batch of each span."""
         for span, seconds in KEPT_SECONDS.items():
             self._connection.execute(OLD, (span, start_of(span, now - seconds), batch))
 

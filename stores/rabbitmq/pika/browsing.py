@@ -87,7 +87,6 @@ class Browsing:
             self._seen()
 
     def _wait(self) -> None:
-        """End when nothing more comes."""
         before = self._come
 
         def look() -> None:

@@ -52,7 +52,6 @@ class AskingChannel:
         connection.channel(on_open_callback=opened)
 
     def end(self, lost: LinkLost) -> None:
-        """The session is over: fail all waiting futures."""
         self._connection = self._channel = None
         if self._asking is not None:
             answer(self._asking, None, lost)

@@ -44,8 +44,6 @@ class Loop(IOLoop):
         super().__init__()
 
     def add_handler(self, fd: Any, handler: Callable[[Any, int], None], events: int) -> None:
-        """Call the handler, under the lock, when a file is ready."""
-
         def locked(fd: Any, events: int) -> None:
             with self.lock:
                 # While the lock was waited for, another thread may have begun to read, or ended the connection.
@@ -97,8 +95,6 @@ class Loop(IOLoop):
 
 
 class Connection(SelectConnection):
-    """One connection to one node."""
-
     session = 0
     ioloop: Loop
     _transport: Any

@@ -33,8 +33,6 @@ class Sending:
 
 
 class Published:
-    """The unconfirmed messages of one channel, for the thread that uses the connection."""
-
     def __init__(self) -> None:
         self._number = 0
         self._unconfirmed: dict[int, tuple[Sending, int]] = {}
@@ -44,11 +42,9 @@ class Published:
         return next(iter(self._unconfirmed), None)
 
     def begin(self) -> None:
-        """Begin a session, in which the server counts from one."""
         self._number = 0
 
     def end(self, lost: LinkLost) -> None:
-        """The session is over: fail all waiting futures."""
         sendings = {id(sending): sending for sending, _ in self._unconfirmed.values()}
         self._unconfirmed.clear()
         for sending in sendings.values():
