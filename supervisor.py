@@ -1,12 +1,12 @@
-"""Restarts what fails.
+"""Restarts failed actors.
 
-Owns: the family of children. Hears: StartChild, StopChild, StopFamily, Died, StartNow. Tells: whoever wants to know,
-`Down`.
+Owns: the family of children. Hears: StartChild, StopChild, StopFamily, Died, StartNow. Calls `announce` at each death.
 
-It knows no jobs. A child is data (`ChildSpec`), its restarts are arithmetic (`RestartBudget`), and what happens when
-the budget is spent is the child's own: it alone is quarantined, or the application is told that the runtime has failed.
-One flat family suffices, restarted one for one, because no actor holds what another one's death would make untrue: the
-store is the truth (docs/decisions/0002-one-flat-family.md).
+It knows no jobs. A child is data (`ChildSpec`), its restarts are arithmetic (`RestartBudget`), and the child decides
+what a spent budget means: it alone is quarantined, or the application is told that the runtime has failed.
+
+One flat family suffices, restarted one for one, because no actor holds state that another one's death would falsify:
+the store is the truth (docs/decisions/0002-one-flat-family.md).
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from .messages.views import DEATHS_SHOWN_MAX, Death
 from .rules.limits import HEALTHY_SECONDS, RestartBudget
 
 WATCH_AGAIN_SECONDS = 1.0
-"""When the watchdog looks again, after what it did has failed."""
+"""When the watchdog looks again after its action has failed."""
 
 STOP_SECONDS_MAX = 5.0
-"""How long a child may take to stop, if its spec does not say."""
+"""The default of `ChildSpec.stop_seconds_max`."""
 
 
 class ChildSpec(NamedTuple):
@@ -49,16 +49,16 @@ class ChildSpec(NamedTuple):
 
 
 class ChildStatus(StrEnum):
-    """The supervisor's facts about a child.
+    """The status of a child.
 
     Attributes:
-        NEW: it was never started.
+        NEW: never started.
         UP: its newest incarnation was started, and is not known to have died.
-        WAITING: it has died, and is started again when its back-off is over.
-        QUARANTINED: it has died too often, and is started when somebody asks for it again.
-        STOPPING: it was asked to stop.
-        STOPPED: it is stopped for good.
-        ABANDONED: it was asked to stop, and has not in time.
+        WAITING: dead, to be started again when its back-off is over.
+        QUARANTINED: it has died too often, and is started only on request.
+        STOPPING: asked to stop.
+        STOPPED: stopped for good.
+        ABANDONED: asked to stop, and has not in time.
     """
 
     NEW = "new"
@@ -79,7 +79,6 @@ FOLLOWING: dict[ChildStatus, frozenset[ChildStatus]] = {
     ChildStatus.STOPPED: frozenset(),
     ChildStatus.ABANDONED: frozenset(),
 }
-"""Which status may follow which."""
 
 
 @dataclass(eq=False)
@@ -87,8 +86,8 @@ class Child:
     """A child and its incarnations.
 
     Attributes:
-        deaths: when it died, by the time that only passes, as far as its budget and its back-off ask.
-        crashes: the same for people, the last ones only; a new budget does not clear them.
+        deaths: when it died (monotonic), as far as its budget and its back-off ask.
+        crashes: the last deaths for people; a new budget does not clear them.
     """
 
     spec: ChildSpec
@@ -100,17 +99,13 @@ class Child:
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def become(self, status: ChildStatus) -> None:
-        """Have another status.
-
-        Raises:
-            ValueError: it cannot follow.
-        """
+        """Change the status. Raises a ValueError if `FOLLOWING` forbids it."""
         if status not in FOLLOWING[self.status]:
             raise ValueError(f"expected one of {sorted(FOLLOWING[self.status])} after {self.status}, got: {status}")
         self.status = status
 
     def turns(self, status: ChildStatus, *, after: ChildStatus) -> bool:
-        """Take another status, if it still has this one. False if another thread was faster: two may stop a family."""
+        """Change the status, if it is still `after`. False if another thread was faster: two may stop a family."""
         with self._lock:
             if self.status is not after:
                 return False
@@ -118,7 +113,7 @@ class Child:
             return True
 
     def ask_to_stop(self, post: Post) -> None:
-        """Stop for good. A child that is up ends when it has handled the messages before."""
+        """Stop for good. A child that is up ends after it has handled its earlier messages."""
         for idle in (ChildStatus.NEW, ChildStatus.WAITING, ChildStatus.QUARANTINED):
             self.turns(ChildStatus.STOPPED, after=idle)
         self.turns(ChildStatus.STOPPING, after=ChildStatus.UP)
@@ -127,7 +122,7 @@ class Child:
             actor.actor_ref.stop(block=False)
 
     def has_ended(self, post: Post) -> bool:
-        """Wait for the end of one that was asked to stop. False if it takes too long."""
+        """Wait for the end of a child that was asked to stop. False if it takes too long."""
         actor = post.find(self.spec.id)
         if actor is None or actor.thread is None:
             return True
@@ -136,12 +131,12 @@ class Child:
 
 
 class Family:
-    """Every child, in the order of their start. It outlives the supervisor, whose successor adopts it.
+    """All children, in the order of their start. The family outlives the supervisor, whose successor adopts it.
 
     Attributes:
         gave_up: why the supervisor has given up, if it has.
         is_stopping: whether all are to stop, so that none is started any more.
-        has_stopped: is set when all have stopped, or are left behind.
+        has_stopped: set when all have stopped, or are left behind.
     """
 
     def __init__(self, has_stopped: threading.Event) -> None:
@@ -155,10 +150,8 @@ class Family:
         self.children.setdefault(spec.id, Child(spec))
 
     def stop(self, post: Post, stopped: Callable[[Child, str], None]) -> None:
-        """Stop one after the other, the last first: ask it, wait for it, and leave it behind if it takes too long.
-
-        Args:
-            stopped: told of each that has stopped, and why it did.
+        """Stop the children one by one, the last first, and leave behind those that take too long. `stopped` is called
+        with each stopped child and the reason.
         """
         for child in reversed(list(self.children.values())):
             child.ask_to_stop(post)
@@ -171,8 +164,6 @@ class Family:
 
 
 class Supervisor(RuntimeActor):
-    """Starts, restarts and stops actors. It knows no jobs."""
-
     def __init__(
         self,
         context: ActorContext,
@@ -187,7 +178,7 @@ class Supervisor(RuntimeActor):
         self._give_up = give_up
 
     def on_start(self) -> None:
-        """Adopt the children of the previous supervisor, on the actor's thread."""
+        """Adopt the children of the previous supervisor."""
         if self.incarnation > 1:
             self.say("supervisor.restarted", child_incarnation=self.incarnation)
         if self._family.is_stopping:
@@ -314,14 +305,14 @@ class Supervisor(RuntimeActor):
 
 
 class Supervision:
-    """A supervisor that is always there: a family, and a watchdog, a plain thread that starts its next supervisor.
+    """A family, and a watchdog: a plain thread that starts the next supervisor when one has died.
 
     Attributes:
         crashes: the last deaths of a supervisor, oldest first.
 
     Args:
-        announce: told of each death, before the next incarnation is started.
-        give_up: told why, when a child died too often that the runtime cannot do without; again by the next supervisor.
+        announce: called with each death, before the next incarnation is started.
+        give_up: called with the reason, when an essential child died too often; again by the next supervisor.
     """
 
     def __init__(
@@ -339,12 +330,10 @@ class Supervision:
         self.family = Family(context.environment.event())
 
     def start(self) -> None:
-        """Start the first supervisor."""
         self._start()
         self._watchdog = self._context.environment.spawn(self._watch, "watchdog")
 
     def have(self, spec: ChildSpec) -> None:
-        """Add a child, and start it unless it lives."""
         self.family.add(spec)
         self._context.post.tell("supervisor", StartChild(child=spec.id))
 
@@ -357,15 +346,15 @@ class Supervision:
         self._context.post.tell("supervisor", death)
 
     def stop_child(self, child: str) -> None:
-        """Stop one for good, and do not wait for it."""
+        """Stop a child for good, without waiting for it."""
         self._context.post.tell("supervisor", StopChild(child=child))
 
     def is_awaited(self, child: str) -> bool:
-        """Whether one has died, and is started again when its back-off is over."""
+        """Whether a child has died, and is started again when its back-off is over."""
         return self.family.children[child].status is ChildStatus.WAITING
 
     def start_now(self, child: str) -> None:
-        """Cut short the back-off of one that has died. Changes nothing if it lives."""
+        """Cut short the back-off of a dead child. Changes nothing if it lives."""
         incarnation = self.family.children[child].incarnation
         self._context.post.tell("supervisor", StartNow(child=child, incarnation=incarnation))
 
@@ -414,7 +403,7 @@ class Supervision:
         self._context.log.emit("actor.crashed", **about, reason=reason, traceback=trace)
 
     def unheard(self) -> list[str]:
-        """Whose thread has ended without a word: C code may end one, and a tracer of the application's, too."""
+        """Children whose thread has ended without a report: C code or a tracer of the application may end one."""
         names = ("supervisor", *self.family.children)
         actors = [actor for name in names if (actor := self._context.post.find(name)) is not None]
         # An actor announces its end before its thread ends.
@@ -431,11 +420,10 @@ def _has_ended(thread: Thread | None) -> bool:
 
 
 def _without_word(child: Child, reason: str) -> Died:
-    """The death of a child that could not tell of it."""
+    """The death of a child whose thread reported nothing."""
     return Died(child.spec.id, child.incarnation, reason, traceback=None, over=None)
 
 
 def _crash(death: Died, now: Instant) -> Death:
-    """A death as people see it."""
     over = None if death.over is None else type(death.over.body).__name__
     return Death(at=now, incarnation=death.incarnation, why=death.reason, over=over)

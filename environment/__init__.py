@@ -1,6 +1,6 @@
 """WHAT A TEST MUST OWN: time, chance, ids, threads, mailboxes, replies, failpoints.
 
-`Environment` is imported when it is asked for: a command that only reads the clock need not load what waits for events.
+`Environment` is imported lazily: a command that only reads the clock need not load the waiting for events.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The time of day, and the one thread that waits for everything that is timed.
+"""The time of day, and the one thread that waits for all timers.
 
 Nothing else reads a clock. Waits are monotonic and in bounded steps, and after each step wall time is compared with
-monotonic time: so a suspended laptop or a stepped clock is noticed, said, and acted upon within one step. A reading
-tells the two apart where the system counts the seconds since its start, those of its sleep included.
+monotonic time: so a suspended laptop or a stepped clock is noticed, logged and corrected within one step. Suspension
+and clock steps are told apart where the system counts the seconds since its start, including those of its sleep.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ STEP_SECONDS_MAX = 1.0
 """The longest single wait: a clock step is noticed within it."""
 
 CANCELLED_CALLS_MIN = 64
-"""So many cancelled calls are not worth clearing away."""
+"""Fewer cancelled calls than this are not worth clearing."""
 
 COMPARED_SECONDS_MAX, COMPARISONS_MAX = 0.01, 5
-"""Two clocks that are read further apart than this are read again, so often: a thread may be put off in between."""
+"""Two clock readings further apart than this are repeated, so many times: a thread may be preempted in between."""
 
 SYSTEM = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/time")
-"""Where Linux names the start of the machine, and the offset that a container may have against its count of seconds."""
+"""Linux' id of the machine's start, and a container's offset against its count of seconds."""
 
 _count_clock = getattr(time, "CLOCK_BOOTTIME", None)
 _counted = None if _count_clock is None else partial(time.clock_gettime, _count_clock)
-"""Seconds since the machine was started, those of its sleep included."""
+"""Seconds since the machine was started, including sleep."""
 
 
 class Timer(Protocol):
@@ -56,7 +56,7 @@ class Clock(Protocol):
         """Seconds that never go back, from an arbitrary start."""
 
     def reading(self) -> Reading:
-        """Wall time, and what tells a step of it from time that has passed."""
+        """Wall time, with the values that tell a clock step from time that has passed."""
 
     def notice(self) -> None:
         """Look at once whether wall time has jumped, and make the calls of `on_jump` if it has."""
@@ -78,7 +78,7 @@ class Clock(Protocol):
 
 
 class _Call:
-    """One timed call: by monotonic time, or by wall time."""
+    """One timed call, by monotonic or by wall time."""
 
     __slots__ = ("call", "cancelled", "due")
 
@@ -94,8 +94,6 @@ class _Call:
 
 
 class SystemClock:
-    """The real clock."""
-
     def __init__(self) -> None:
         # Entered itself: a lane's thread may be struck inside of a Condition's `__enter__`, and would keep the lock.
         self._lock = threading.RLock()
@@ -161,7 +159,7 @@ class SystemClock:
         return timed
 
     def _count_cancelled(self) -> None:
-        """Drop cancelled calls once they are the most: a deadline of an hour would else outlive its job by that."""
+        """Drop cancelled calls once they are the majority: a deadline of an hour would else outlive its job."""
         with self._lock:
             self._cancelled += 1
             if self._cancelled > max(CANCELLED_CALLS_MIN, (len(self._monotonic) + len(self._wall)) // 2):
@@ -206,7 +204,7 @@ class SystemClock:
 
 @lru_cache(maxsize=1)
 def _count_name() -> str | None:
-    """The name of the clock that counts the seconds since the machine was started; None where that has none."""
+    """The name of the clock for the seconds since the machine was started; None where there is none."""
     if _count_clock is None:
         return None
     try:
@@ -217,7 +215,7 @@ def _count_name() -> str | None:
 
 
 def _compared(count: Callable[[], Seconds]) -> tuple[Instant, Seconds]:
-    """Wall time, and how far it is ahead of a count of seconds."""
+    """Wall time, and its offset from a count of seconds."""
     tries_left = COMPARISONS_MAX
     while True:
         before, now = count(), time.time()

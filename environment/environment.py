@@ -1,4 +1,4 @@
-"""Where everything comes from that a test must own: time, chance, ids, threads, mailboxes, replies, stores, presence.
+"""The source of everything that a test must own: time, chance, ids, threads, mailboxes, replies, stores, presence.
 
 Production has one `Environment()`; the simulation builds another, and the actors cannot tell.
 """
@@ -39,17 +39,14 @@ def new_id() -> str:
 
 
 DRAWN = 32
-"""So many times 96 random bits are drawn at once."""
+"""How many times 96 random bits are drawn at once."""
 
 
 class JobIds:
-    """Ids of one boot's jobs, each higher than the one before; nobody makes them twice, and nobody can guess them.
+    """Unique, unguessable ids of one boot's jobs, each higher than the one before.
 
-    They rise so that new ones lie side by side in the store's index of ids. Among a hundred thousand jobs, ids that are
-    all random would make each insert write a page of its own.
-
-    Args:
-        new_id: 96 random bits in hex, anew for each id.
+    They rise so that new ones are adjacent in the store's index of ids. Among a hundred thousand jobs, fully random ids
+    would make each insert write a page of its own. `new_id`: 96 random bits in hex, anew for each id.
     """
 
     def __init__(self, new_id: Callable[[], str]) -> None:
@@ -57,11 +54,12 @@ class JobIds:
         self._begin = new_id()[:12]
         self._numbers = count()
         self._spare: list[str] = []
-        """Random bits that no id has. They are drawn for many at once: each call of the system lets another thread have
-        the interpreter, which is then in the way of whoever queues jobs one after the other."""
+        """Unused random bits, drawn for many ids at once: each system call lets another thread take the interpreter,
+        which delays a caller that queues jobs one after the other.
+        """
 
     def __call__(self) -> str:
-        """The next id: 48 bits of this boot, 32 that count, 32 random ones."""
+        """48 bits of this boot, 32 that count, 32 random ones."""
         try:
             random = self._spare.pop()
         except IndexError:
@@ -72,12 +70,12 @@ class JobIds:
 
 
 def whereabouts() -> tuple[str, int]:
-    """The name of this machine, and the number of this process, as the log has them."""
+    """The host name and process number, as logged."""
     return socket.gethostname(), os.getpid()
 
 
 def versions() -> tuple[str, str]:
-    """Which Lamplighter this is, and which Python; the first is empty where it is not installed as a package."""
+    """The versions of Lamplighter and of Python; the first is empty where it is not installed as a package."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:

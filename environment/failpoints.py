@@ -38,8 +38,6 @@ POINTS: dict[str, str] = {
     "store.turn.published": "on RabbitMQ, its messages are confirmed, and nothing is recorded yet",
     "store.turn.committed": "it is committed, and the broker does not know yet",
 }
-"""Every point that there is."""
-
 ACTION = re.compile(
     r"(?:(?P<chance>\d+(?:\.\d+)?)%)?(?:(?P<count>\d+)\*)?(?P<what>raise|sleep|kill|off)(?:\((?P<with>[^()]*)\))?"
 )
@@ -51,7 +49,7 @@ class Action:
 
     Attributes:
         what: `raise` an error, `sleep` some seconds, `kill` the process, or nothing (`off`).
-        given: what stood in its brackets.
+        given: the text in its brackets.
         chance: of acting at all, from 0 to 1.
         count: how often it acts before the next action's turn; None for ever.
     """
@@ -66,12 +64,12 @@ class Failpoints:
     """The points of one runtime.
 
     Args:
-        text: what to arm, in the grammar of the module.
+        text: in the grammar of the module.
         chance: for actions with a chance.
 
     Attributes:
-        unheeded: what the environment variable says, if the application has not asked for it.
-        is_live: whether `at` may do anything: where nothing is armed, the busy roads do not call it.
+        unheeded: the environment variable's text, if the application has not asked for it.
+        is_live: whether `at` may do anything: where nothing is armed, hot paths do not call it.
 
     Raises:
         UsageError: the text cannot be read, or names no point.
@@ -107,7 +105,7 @@ class Failpoints:
         self.is_live = True
 
     def at(self, point: str, about: Any = None) -> None:
-        """The runtime passes a point. `about` is what it has in hand there."""
+        """The runtime passes a point with `about` in hand."""
         if self._armed:
             self._act(point)
 
@@ -126,7 +124,7 @@ class Failpoints:
             return
 
     def do(self, action: Action) -> None:
-        """The effects of an action. A simulation has its own way of sleeping and of dying."""
+        """Carry out an action. A simulation sleeps and dies in its own way."""
         match action.what:
             case "raise":
                 raise error_of(action.given)
@@ -137,8 +135,8 @@ class Failpoints:
 
 
 def unarmed() -> Failpoints:
-    """No point is armed, whatever the environment variable says: if the application has not asked for it, the variable
-    may have been set by mistake, and would kill the process. The runtime logs that it arms nothing.
+    """No armed points, whatever the environment variable contains: without the application's consent the variable may
+    be set by mistake, and would kill the process. The runtime logs that it arms nothing.
     """
     points = Failpoints()
     points.unheeded = os.environ.get(VARIABLE) or None
@@ -181,11 +179,7 @@ def _read(text: str) -> Action:
 
 
 def error_of(given: str) -> BaseException:
-    """The error that stands in the brackets of `raise`.
-
-    Raises:
-        UsageError: it is none.
-    """
+    """The error in the brackets of `raise`. Raises a UsageError if it is none."""
     name, _, text = given.partition(":")
     module, _, kind = name.strip().rpartition(".")
     try:

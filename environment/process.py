@@ -1,4 +1,4 @@
-"""The resources that this process uses, and the state of another process, as far as the system tells."""
+"""The resources of this process, and the state of another one, as far as the system tells."""
 
 from __future__ import annotations
 
@@ -14,23 +14,22 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 """The signals by which a service manager or a terminal stops a service, often each of its processes at once."""
 
 ProcessState = Literal["running", "stopped", "gone"]
-"""The states of a process as seen from outside: it may run; a signal or a debugger has stopped it; it is gone."""
+"""`stopped` by a signal or a debugger."""
 
 STOPPED = "Tt"
-"""Linux' names for the states of a process that does not run until somebody lets it (proc_pid_stat(5))."""
+"""Linux' names for the states of a stopped process (proc_pid_stat(5))."""
 
 GONE = "ZXx"
 """Linux' names for the states of a process that has ended."""
 
 COMMAND_CHARACTERS_MAX, COMMAND_WORDS_MAX = 200, 3
-"""How much of a process's command is told."""
+"""How much of a process's command is shown."""
 
 SECRET_SIGNS = ("://", "@", "=")
-"""Marks of words that may have a password in them."""
+"""Marks of words that may contain a password."""
 
 
 def measured() -> ProcessView:
-    """The resources that this process uses now."""
     # Imported only here: whoever looks from outside whether another process is stopped needs none of it.
     from ..messages.views import ProcessView
 
@@ -57,8 +56,8 @@ def state_of(pid: int) -> ProcessState | None:
 
 
 def command_of(pid: int) -> str:
-    """The command of a process on this machine: the program, and the first words of what it was given. Empty where the
-    system does not say. Words in which there may be a password are left out.
+    """The program of a process and its first arguments, without words that may contain a password. Empty where the
+    system does not say.
     """
     try:
         with open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as file:

@@ -1,4 +1,4 @@
-"""How an answer reaches a waiting thread or task, and what it gets when nobody can answer any more.
+"""How an answer reaches a waiting thread or task, and the error it gets when nobody can answer any more.
 
 A `concurrent.futures.Future` would do for both. It wakes a thread twice, once for the answer and once for the lock that
 guards it, and an event loop once for each task.
@@ -23,14 +23,14 @@ from ..messages.mail import Reply
 READER = "reader"
 
 YIELDS_MAX = 4
-"""How often the reader of a mailbox lets other threads have the interpreter first: a busy thread keeps it for 5 ms."""
+"""How often a mailbox's reader first yields the interpreter to other threads: a busy thread keeps it for 5 ms."""
 
 
 class Mailbox:
-    """The queue that a thread reads: pykka's `put`, `get`, `empty`, and a look at what waits.
+    """The queue that a thread reads: pykka's `put`, `get`, `empty`, and a look at the waiting mail.
 
-    A deque holds the mail and a SimpleQueue wakes the reader, so that the oldest mail can be looked at, which neither
-    queue.Queue nor SimpleQueue allows.
+    A deque holds the mail and a SimpleQueue wakes the reader, so that the oldest mail can be read without removing it,
+    which neither queue.Queue nor SimpleQueue allows.
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,6 @@ class Mailbox:
         self._arrived: queue.SimpleQueue[None] = queue.SimpleQueue()
 
     def put(self, envelope: Any) -> None:
-        """Add at the end."""
         try:
             self._mail.append(envelope)
         finally:
@@ -47,25 +46,21 @@ class Mailbox:
             self._arrived.put(None)
 
     def get(self) -> Any:
-        """Take the first, waiting for it."""
         while True:
             self._arrived.get()
             if self._mail:
                 return self._mail.popleft()
 
     def empty(self) -> bool:
-        """Whether nothing waits."""
         return not self._mail
 
     def first(self) -> Any | None:
-        """Look at the first without taking it."""
         try:
             return self._mail[0]
         except IndexError:
             return None
 
     def take(self) -> Any | None:
-        """Take the first if there is one."""
         taken = None
         try:
             taken = self._mail.popleft()
@@ -76,7 +71,7 @@ class Mailbox:
         return taken
 
     def gather(self, expected: int) -> None:
-        """Let others write who are about to, until so much waits or nobody does. Called by the reader alone."""
+        """Let other threads write, until `expected` messages wait or no thread is about to write. Reader only."""
         for _ in range(YIELDS_MAX):
             known = len(self._mail)
             if known >= expected:
@@ -91,14 +86,14 @@ class Mailbox:
 
 
 class ActorMailbox(Mailbox):
-    """An actor's. While its one reader waits, others may take its place, one at a time."""
+    """An actor's mailbox. While its one reader waits, other threads may take its place, one at a time."""
 
     def __init__(self) -> None:
         super().__init__()
         # A dict and no lock: the step that takes the place says who has taken it. So an error that is raised from
         # outside, into a thread that takes it, finds it to be given back.
         self._reading: dict[str, int] = {READER: 0}
-        """The thread that reads. The reader does so from its start to its end, but not while it waits."""
+        """The reading thread. The reader counts as reading from its start to its end, except while it waits."""
 
     def put(self, envelope: Any) -> None:
         try:
@@ -123,11 +118,11 @@ class ActorMailbox(Mailbox):
                 self._reading.clear()
 
     def is_read_here(self) -> bool:
-        """Whether it is the calling thread that reads."""
+        """Whether the calling thread is the reading one."""
         return self._reading.get(READER) == threading.get_ident()
 
     def lend(self, read: Callable[[], object]) -> bool:
-        """Read in the place of the reader. False unless that waits, or has not begun to read."""
+        """Read in the place of the reader. False unless it waits, or has not begun to read."""
         here = {READER: threading.get_ident()}
         if self._reading == here:
             # This thread is in the midst of it.
@@ -154,16 +149,14 @@ ENDING = (
 
 
 def reply_of(body: object) -> Reply | None:
-    """Where a message's sender waits for an answer, if it does."""
+    """The reply of a message whose sender waits for an answer."""
     reply: Reply | None = getattr(body, "reply", None)
     return reply
 
 
 class BrokerLost(LamplighterError):
-    """The broker died before it answered; the caller asks the next incarnation.
-
-    Attributes:
-        read: whether it had taken the question out of its mailbox, and so may have died of it.
+    """The broker died before it answered; the caller asks the next incarnation. `read`: whether the broker had taken
+    the question out of its mailbox, and so may have died of it.
     """
 
     def __init__(self, message: str, *, read: bool) -> None:
@@ -182,8 +175,6 @@ class Gate(Protocol):
 
 
 class ThreadReply:
-    """Where a thread waits for one answer."""
-
     __slots__ = ("_error", "_gate", "_is_over", "_value")
 
     def __init__(self, gate: Gate) -> None:
@@ -194,11 +185,11 @@ class ThreadReply:
         self._error: BaseException | None = None
 
     def wait(self, seconds: Seconds | None) -> Any:
-        """The answer. One that is a refusal is raised.
+        """The answer; a refusal is raised.
 
         Raises:
-            TimeoutError: none has come within so many seconds, and none is waited for any more.
-            UsageError: none has come, and the interpreter ends, and with it whoever would answer.
+            TimeoutError: no answer has come within so many seconds, and none is waited for any more.
+            UsageError: no answer has come, and the interpreter ends.
         """
         if sys.is_finalizing() and not self._is_over:
             raise UsageError(ENDING)
@@ -210,15 +201,12 @@ class ThreadReply:
         return self._value
 
     def cancelled(self) -> bool:
-        """Whether nobody waits any more."""
         return self._is_over
 
     def set_result(self, result: Any, /) -> None:
-        """Answer. Only the first answer counts."""
         self._answer(result, None)
 
     def set_exception(self, exception: BaseException | None, /) -> None:
-        """Refuse."""
         self._answer(None, exception)
 
     def _answer(self, value: Any, error: BaseException | None) -> None:
@@ -228,16 +216,11 @@ class ThreadReply:
 
 
 def thread_reply() -> ThreadReply:
-    """Where a thread of the application waits."""
     return ThreadReply(threading.Lock())
 
 
 def asyncio_loop() -> asyncio.AbstractEventLoop:
-    """The event loop on which the caller runs.
-
-    Raises:
-        UsageError: it runs on none of asyncio's.
-    """
+    """The event loop on which the caller runs. Raises a UsageError if there is none of asyncio's."""
     try:
         return asyncio.get_running_loop()
     except RuntimeError:
@@ -248,7 +231,7 @@ def asyncio_loop() -> asyncio.AbstractEventLoop:
 
 
 class LoopReply:
-    """Where a task of the running event loop waits for one answer."""
+    """A task's wait for one answer on the running event loop."""
 
     __slots__ = ("_error", "_future", "_is_kept", "_value", "loop")
 
@@ -260,10 +243,10 @@ class LoopReply:
         self._error: BaseException | None = None
 
     async def wait(self, seconds: Seconds | None) -> Any:
-        """The answer. One that is a refusal is raised.
+        """The answer; a refusal is raised.
 
         Raises:
-            TimeoutError: none has come within so many seconds, and none is waited for any more.
+            TimeoutError: no answer has come within so many seconds, and none is waited for any more.
         """
         timer = None if seconds is None else self.loop.call_later(seconds, self._give_up)
         try:
@@ -281,26 +264,23 @@ class LoopReply:
             self._future.set_exception(TimeoutError())
 
     def cancelled(self) -> bool:
-        """Whether nobody waits any more."""
         return self._future.done()
 
     def set_result(self, result: Any, /) -> None:
-        """Answer. Only the first answer counts."""
         self.keep(result, None)
         _deliver(self.loop, [self])
 
     def set_exception(self, exception: BaseException | None, /) -> None:
-        """Refuse."""
         self.keep(None, exception)
         _deliver(self.loop, [self])
 
     def keep(self, value: Any, error: BaseException | None) -> None:
-        """Have the answer, if it is the first, and have `_deliver` tell the task. Any thread calls it."""
+        """Store the first answer, and have `_deliver` notify the task. Any thread may call this."""
         if not self._is_kept:
             self._is_kept, self._value, self._error = True, value, error
 
     def give(self) -> None:
-        """Let the task have the answer. The loop calls it."""
+        """Give the task the answer, on the loop."""
         if not self._future.done():
             self._future.set_result(None)
 
@@ -320,7 +300,7 @@ def answer(reply: Reply | None, value: Any, error: BaseException | None) -> None
 
 
 def answer_all(replies: Iterable[tuple[Reply, Any, BaseException | None]]) -> None:
-    """Answer each; the tasks of one event loop together, because it is the call that costs."""
+    """Answer each; the tasks of one event loop together, because each call to a loop is costly."""
     loops: dict[asyncio.AbstractEventLoop, list[LoopReply]] = {}
     for reply, value, error in replies:
         if isinstance(reply, LoopReply):

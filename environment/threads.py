@@ -1,4 +1,4 @@
-"""A thread of the runtime's own: where it is, whether it still runs, and an error that is raised inside of it."""
+"""The runtime's own threads: their stacks, whether they run, and raising an error inside of one."""
 
 from __future__ import annotations
 
@@ -13,18 +13,16 @@ from types import FrameType
 from typing import Protocol
 
 THREADS = "/proc/self/task"
-"""Where Linux lists the threads of this process."""
+"""Linux' list of this process's threads."""
 
 BEGIN_SECONDS = 0.001
-"""Between two looks whether a thread has begun, where the application may have kept it from that."""
+"""Polling interval for the start of a thread, which the application may have prevented."""
 
 CALLS_SPARE = 300
-"""How many calls within one another an actor's work has room for, and more than it needs."""
+"""More nested calls than an actor's work ever needs."""
 
 
 class Thread(Protocol):
-    """The handle that `Environment.spawn` returns."""
-
     may_be_struck: bool
     """Whether `strike` may be called at any moment."""
 
@@ -35,7 +33,7 @@ class Thread(Protocol):
         """Wait until it has ended, or for so many seconds."""
 
     def stack(self) -> str:
-        """Where it is now, as a traceback reads; empty when it has ended."""
+        """Its current traceback; empty when it has ended."""
 
     def strike(self, error: type[BaseException] | None) -> None:
         """Raise an error inside of it at its next step; None, from itself, takes back one that was not raised yet."""
@@ -82,8 +80,8 @@ def spawn(run: Callable[[], None], name: str) -> SystemThread:
     """Run on a thread of its own.
 
     Raises:
-        RuntimeError: the system gives no more threads; or what the application has each thread traced with raises, so
-            that the thread ends before it has begun, and could tell nobody.
+        RuntimeError: the system gives no more threads; or the application's trace function raises, so that the thread
+            ends before it has begun.
     """
     thread = SystemThread(run, name)
     is_watched = _is_watched()
@@ -105,9 +103,9 @@ def _is_watched() -> bool:
 
 
 def may_stand_in() -> bool:
-    """Whether the calling thread may do an actor's work. It may not where an error may be raised in the midst of it, as
-    by a signal's handler on the main thread or by a profiler that a job has left, where an event loop waits for it, or
-    where the stack may end within it.
+    """Whether the calling thread may do an actor's work. Not where an error may be raised in the midst of it (signal
+    handlers on the main thread, a profiler left by a job), where an event loop waits for it, or where the stack may
+    overflow.
     """
     here = threading.current_thread()
     return (
@@ -120,7 +118,7 @@ def may_stand_in() -> bool:
 
 
 def _is_deep() -> bool:
-    """Whether the calling thread is in so many calls that few more may be too many."""
+    """Whether the calling thread is close to the recursion limit."""
     try:
         sys._getframe(max(0, sys.getrecursionlimit() - CALLS_SPARE))
     except ValueError:
@@ -129,7 +127,7 @@ def _is_deep() -> bool:
 
 
 def stacks() -> list[tuple[str, str]]:
-    """Where every thread of this process is, the application's included, by its name."""
+    """(name, stack) of every thread of this process, including the application's."""
     names = {thread.ident: thread.name for thread in threading.enumerate()}
     return [
         (names.get(ident, f"thread {ident}, which Python has not started"), _stack(frame))
@@ -146,4 +144,4 @@ def _stack(frame: FrameType) -> str:
 
 
 class _Recalled(BaseException):
-    """Is raised in the place of an error that is not wanted any more."""
+    """Raised in the place of an error that is no longer wanted."""

@@ -1,7 +1,7 @@
-"""Logging for applications that have none of their own: JSON lines in a file, readable lines on a terminal.
+"""Logging for applications without their own: JSON lines in a file, readable lines on a terminal.
 
-Nothing here runs unless the application calls `configure_logging`. One road for every line: its structlog lines, its
-standard ones and Lamplighter's events all become records of the standard library and meet at the root logger's sinks.
+Nothing here runs unless the application calls `configure_logging`. Its structlog lines, its standard ones and
+Lamplighter's events all become records of the standard library and meet at the root logger's sinks.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .outlets import LEVELS, PROCESSORS, StandardBoundLogger
 from .sinks import Console, LineFile, Sink
 
 TALKATIVE = "pika"
-"""RabbitMQ's client: at debug, ten lines and more for each message, and none of them about a job."""
+"""RabbitMQ's client logs ten or more lines for each message at debug, none of them about a job."""
 
 _configuring = threading.Lock()
 
@@ -75,12 +75,12 @@ def configure_logging(
 
 
 def is_configured() -> bool:
-    """Whether the application has said where Lamplighter's lines go."""
+    """Whether the application has configured where Lamplighter's lines go."""
     return structlog.is_configured() or logging.getLogger("lamplighter").hasHandlers()
 
 
 def _standard_logger(*name: Any) -> logging.Logger:
-    """The standard logger of that name, or of the module that asked structlog for one."""
+    """A standard logger: the named one, or that of the module that asked structlog for one."""
     frame: Any = sys._getframe(1)
     while not name and frame is not None:
         module = str(frame.f_globals.get("__name__"))

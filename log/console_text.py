@@ -1,4 +1,4 @@
-"""A line as a person reads it on a terminal."""
+"""Formats a line for a person at a terminal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..rules.wording import span
 from .json_line import safe_repr
 
 BROKEN = frozenset({"event", "exception", "traceback", "stack"})
-"""Fields that are shown over several lines."""
+"""Fields that span several lines."""
 
 BOOKKEEPING = frozenset(
     {
@@ -35,13 +35,13 @@ BOOKKEEPING = frozenset(
         "change_no",
     }
 )
-"""Fields by which the commands find what belongs together, and what the application has said itself."""
+"""Fields by which the commands correlate lines, and those that the application has set itself."""
 
 OF_JOB = frozenset({"claim_no", "corr"})
-"""Fields that a handler's lines have for the commands, and that say nothing more of a job that is its own root."""
+"""Fields of a handler's lines that only commands need, and that add nothing about a job that is its own root."""
 
 INTERRUPTED = "interrupted: "
-"""The beginning of the reason of an interruption; its details follow."""
+"""The beginning of an interruption's reason; its details follow."""
 
 SAID_OF_INTERRUPTIONS = ("error", "boot_was")
 
@@ -50,27 +50,21 @@ INSTANTS = frozenset({"run_at", "slot", "last", "until"})
 DURATIONS = frozenset({"took", "waited", "seconds", "usual", "left", "drain", "late", "after"})
 
 EVENT_WIDTH = 18
-"""To so many characters an event's name is filled up on a terminal."""
+"""The column width of an event's name."""
 
 MEANT = {"meant": "did_you_mean"}
-"""The names of fields where only a person reads them."""
+"""Readable names of fields."""
 
 LEDGER = "turn.committed"
-"""The event that says once more, for the audit, what others say for people."""
+"""The audit's event, which repeats for machines what other events say for people."""
 
 
 def on_terminal() -> bool:
-    """Whether a person sees what is written to standard error."""
     return sys.stderr is not None and sys.stderr.isatty()
 
 
 class ConsoleText:
-    """Makes lines.
-
-    Args:
-        for_terminal: whether only a person reads them: coloured, and without what the commands need. The rest is in
-            the file.
-    """
+    """Formats lines. `for_terminal`: for a person only, with colours and without the fields that commands need."""
 
     def __init__(self, *, for_terminal: bool) -> None:
         self._for_terminal = for_terminal
@@ -82,15 +76,11 @@ class ConsoleText:
         )
 
     def shows(self, fields: dict[str, Any]) -> bool:
-        """Whether there is a line at all for what was logged."""
+        """Whether these fields are shown at all."""
         return not (self._for_terminal and fields.get("event") == LEDGER and "moves" in fields)
 
     def of(self, fields: dict[str, Any], now: float | None) -> str:
-        """The line.
-
-        Args:
-            now: when it was logged, if that is known.
-        """
+        """The line. `now` is when it was logged, if known."""
         shown = {
             visible(name): visible(value, breaks=name in BROKEN) if type(value) is str else safe_repr(value)
             for name, value in (_brief(fields) if self._for_terminal else fields).items()
@@ -107,13 +97,12 @@ class ConsoleText:
 
 
 def in_words(moves: list[Any]) -> str:
-    """How many things of each kind a turn did."""
     kinds = Counter(str(move.get("k")) for move in moves if isinstance(move, dict))
     return ", ".join(f"{number} {kind}" for kind, number in kinds.items())
 
 
 def _brief(fields: dict[str, Any]) -> dict[str, Any]:
-    """The fields that a person wants to see: the job's name first, and last the ids by which commands ask for more."""
+    """The fields for a person: the job's name first, and last the ids for commands."""
     if "boot" not in fields or "seq" not in fields:
         # It is the application's own; one of a handler's has besides what says in which job it was.
         is_of_root = "claim_no" in fields and fields.get("corr") == fields.get("job_id")

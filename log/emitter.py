@@ -1,4 +1,4 @@
-"""Where events go: the application's structlog or logging, and subscribers. Nothing here ever raises into an actor.
+"""Emits events to the application's structlog or logging, and to subscribers. Nothing here ever raises into an actor.
 
 The application's configuration is used, never changed: no `structlog.configure`, no handler on any logger.
 """
@@ -24,11 +24,11 @@ from .outlets import outlet_of
 Subscriber = Callable[[dict[str, Any]], None]
 
 SPEAKER_FIELDS = ("actor", "incarnation", "msg", "cause", "corr", "mail_seconds")
-"""How the log calls what a `Speaker` says, in order."""
+"""The log's names for a `Speaker`'s fields, in order."""
 
 
 class Speaker(NamedTuple):
-    """The fields that every line of one actor has: who it is, and which message it handles."""
+    """The fields of every line of one actor: its identity, and the message that it handles."""
 
     actor: str | None = None
     incarnation: int | None = None
@@ -45,15 +45,11 @@ class Speaker(NamedTuple):
 NOBODY = Speaker()
 
 TOGETHER_MAX = 1000
-"""So many lines at most are made before they are written."""
+"""How many lines are made at most before they are written."""
 
 
 class Said(NamedTuple):
-    """Lines of one event by one speaker.
-
-    Attributes:
-        each: what the fields of each line are made of.
-    """
+    """Lines of one event by one speaker. The fields of each line are made from an item of `each`."""
 
     event: str
     speaker: Speaker
@@ -65,8 +61,6 @@ Make = Callable[[str, Any], dict[str, Any]]
 
 
 class Log:
-    """The log of one boot."""
-
     def __init__(
         self,
         logger: Any,
@@ -93,16 +87,15 @@ class Log:
 
     @property
     def is_ours(self) -> bool:
-        """Whether no code of the application's is called as a line is written."""
+        """Whether writing a line calls no code of the application."""
         return self._outlet.is_ours()
 
     @property
     def is_written_here(self) -> bool:
-        """Whether the calling thread is in the midst of writing a line."""
+        """Whether the calling thread is writing a line."""
         return self._writer == self._thread_id()
 
     def emit(self, event: str, speaker: Speaker = NOBODY, /, **fields: Any) -> None:
-        """Log an event. Fields that are None are left out."""
         self.emit_all((Said(event, speaker, (fields,)),), _as_given)
 
     def emit_made(self, event: str, speaker: Speaker, make: Callable[[], dict[str, Any]]) -> None:
@@ -138,16 +131,14 @@ class Log:
                 self._writer = None
 
     def begin(self, boot: str) -> None:
-        """Write the id of another boot into every line from now on."""
+        """Write another boot's id into every line from now on."""
         with self._lock:
             self._boot, self._numbers = boot, count(1)
 
     def subscribe(self, subscription: Subscription) -> None:
-        """Send every event from now on to a subscriber too."""
         self._subscriptions.append(subscription)
 
     def bound(self, **fields: Any) -> Any:
-        """A logger of the application for a handler to write to."""
         return self._outlet.bound(**fields)
 
     def _write(self, heard: Iterable[tuple[Said, bool]], make: Make) -> None:
@@ -202,12 +193,12 @@ class Log:
 
 @dataclass(eq=False)
 class Subscription:
-    """A function of the application that is called with events after their commit, on a thread of its own.
+    """A function of the application that is called with committed events on a thread of its own.
 
     Attributes:
         call: gets each event as a dict.
-        events: which names; None for all.
-        waiting: what it has not been given yet; None ends it.
+        events: the wanted names; None for all.
+        waiting: undelivered events; None ends the thread.
         failures: how often it raised.
         dropped: how many events it was too slow for.
     """
@@ -219,22 +210,21 @@ class Subscription:
     dropped: int = 0
 
     def wants(self, event: str) -> bool:
-        """Whether it asked for events of this name."""
         return self.events is None or event in self.events
 
     def offer(self, event: dict[str, Any], waiting_max: int) -> None:
-        """Put an event in line, or count it as dropped when the subscriber is that far behind."""
+        """Queue an event, or count it as dropped when the subscriber is that far behind."""
         if len(self.waiting) >= waiting_max:
             self.dropped += 1
             return
         self.waiting.put(event)
 
     def close(self) -> None:
-        """Let `run` return once it has given out what waits."""
+        """Let `run` return once it has delivered the waiting events."""
         self.waiting.put(None)
 
     def run(self, failed: Callable[[Subscription, BaseException], None]) -> None:
-        """Give out events until closed; runs on the subscription's own thread."""
+        """Deliver events until closed; runs on the subscription's own thread."""
         while (event := self.waiting.get()) is not None:
             try:
                 self.call(event)
@@ -254,11 +244,7 @@ def _called(_: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 
 def check_events(events: Collection[str] | None) -> frozenset[str] | None:
-    """The names a subscriber asked for.
-
-    Raises:
-        UsageError: one of them is no event.
-    """
+    """Check a subscriber's event names. Raises a UsageError if one is no event."""
     if events is None:
         return None
     try:

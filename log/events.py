@@ -1,8 +1,8 @@
-"""The events that are logged: facts under stable names, and nothing else.
+"""The events that are logged: facts under stable names. Each kind declares its level and its fields; docs/events.md is
+generated from this table.
 
-Each kind of event declares its level and its fields. docs/events.md is generated from this table.
-Levels: error, a person must act; warning, it recovered by itself; info, one line for a job's end and for what a person
-did; debug, the rest.
+Levels: error, a person must act; warning, it recovered by itself; info, one line for a job's end and for a person's
+acts; debug, the rest.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ ENVELOPE: dict[str, str] = {
     "corr": "the root: the application's call, or the slot",
     "mail_seconds": "how long that message had waited in the mailbox",
 }
-"""Fields that every line may carry besides its own. `job.done`, the only line but the ledger's that a job without
-trouble has at info, says of them only what is not told beside it.
+"""Fields that every line may carry besides its own. `job.done`, which besides the ledger is a successful job's only
+line at info, has only those that no other line gives.
 """
 
 JOB = ("job_id", "job_name", "claim_no", "attempt")
@@ -400,4 +400,3 @@ EVENTS: dict[str, EventKind] = {
     ),
     "log.dropped": EventKind("error", "Lines could not be written, as on a full disk.", ("count", "reason")),
 }
-"""Every kind of event that there is."""

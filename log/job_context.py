@@ -1,4 +1,4 @@
-"""The job that this thread or task runs, for the lines that the application itself logs inside a handler."""
+"""The job that this thread or task runs, for the application's own lines inside a handler."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import structlog
 from .log_line import LogLine
 
 JOB_FIELDS = ("job_id", "job_name", "claim_no", "attempt", "corr")
-"""The fields that the application's own lines carry inside a handler."""
+"""The fields of the application's own lines inside a handler."""
 
 ABSENT = "-"
-"""The values that a record has in their place outside of a handler, so that a format never fails."""
+"""The value of these fields outside of a handler, so that a format never fails."""
 
 _job: ContextVar[dict[str, Any] | None] = ContextVar("lamplighter_job", default=None)
 
@@ -23,13 +23,11 @@ _BOUND = {
     name: token.var
     for name, token in copy_context().run(structlog.contextvars.bind_contextvars, **dict.fromkeys(JOB_FIELDS)).items()
 }
-"""Structlog's own variables for the fields of a job, which are set anew with each."""
+"""Structlog's own variables for a job's fields, which each job sets anew."""
 
 
 def enter_job(corr: str, **fields: Any) -> None:
-    """Have the application's lines in this context carry the job's fields. The caller gives each job a context of its
-    own, with which all that is bound ends.
-    """
+    """Add a job's fields to the application's lines in this context. The caller gives each job a context of its own."""
     job = {**fields, "corr": corr}
     _job.set(job)
     for name, value in job.items():
@@ -43,7 +41,7 @@ def current_corr() -> str | None:
 
 
 def current_job() -> Mapping[str, Any]:
-    """`JOB_FIELDS` of the job that this thread or task runs; nothing outside of a handler."""
+    """`JOB_FIELDS` of the job that this thread or task runs; empty outside of a handler."""
     return _job.get() or {}
 
 
@@ -78,5 +76,4 @@ class JobFields(logging.Filter):
 
 
 def is_absent(value: Any) -> bool:
-    """Whether a record's field says that there is no job."""
     return value is None or (isinstance(value, str) and value == ABSENT)

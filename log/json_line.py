@@ -1,4 +1,4 @@
-"""One line of JSON for whatever somebody logs. Strange values are shown as well as can be; nothing is ever raised."""
+"""One line of JSON for any logged values. Unserializable values are shown as well as possible; nothing is raised."""
 
 from __future__ import annotations
 
@@ -11,16 +11,14 @@ import msgspec
 from ..rules.codec import json_of
 
 LINE_BYTES_MAX = 1024 * 1024
-"""A longer line keeps only what names it, and says how long it was."""
+"""A longer line keeps only `NAMING` and its length."""
 
 DEPTH_MAX = 20
-"""How deep a strange value is looked into; a cycle ends here too."""
+"""How deep an unserializable value is shown; a cycle ends here too."""
 
 ITEMS_MAX = 1000
-"""How many items of a strange list or dict are shown."""
-
 NAMING = ("event", "level", "ts", "logger", "boot", "seq", "job_id")
-"""The fields that a line keeps which is too long."""
+"""The fields that an overlong line keeps."""
 
 
 def to_json(fields: Mapping[str, Any]) -> bytes:
@@ -37,7 +35,6 @@ def to_json(fields: Mapping[str, Any]) -> bytes:
 
 
 def safe_repr(value: Any) -> str:
-    """`repr`, or the name of the type of a value that has none."""
     try:
         return repr(value)
     except BaseException as error:
@@ -45,7 +42,7 @@ def safe_repr(value: Any) -> str:
 
 
 def safe_str(value: Any) -> str:
-    """`str`, or whatever there is of it."""
+    """`str`, or the best substitute."""
     try:
         return str(value)
     except BaseException:

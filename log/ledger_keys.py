@@ -1,6 +1,4 @@
-"""The words of the ledger: fields of its line, kinds of the moves that it tells, and keys of each. docs/events.md is
-generated from these tables too.
-"""
+"""The ledger's vocabulary: fields of its line, kinds of moves, and keys of each. docs/events.md comes from it."""
 
 from __future__ import annotations
 
@@ -96,6 +94,4 @@ MOVE_KEYS: dict[str, str] = {
     "via": "what they have used",
     "why": "the reason that they gave",
 }
-"""The meaning of each key of a move, in the order in which they stand: the checksum goes by it. A key that does not
-apply is left out.
-"""
+"""The keys of a move, in their order in the line, which the checksum depends on. Inapplicable keys are left out."""

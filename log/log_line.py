@@ -1,5 +1,3 @@
-"""One line on its way through the standard library's logging."""
-
 from __future__ import annotations
 
 import logging
@@ -13,19 +11,18 @@ REASON_CHARACTERS_MAX = 200
 
 
 class Unwritten(NamedTuple):
-    """Lines that could not be written: how many, and why the last of them was not."""
+    """The number of lines that could not be written, and the last one's reason."""
 
     lines: int
     why: Exception
 
     @property
     def reason(self) -> str:
-        """Why, in words."""
         return f"{type(self.why).__name__}: {safe_str(self.why)}"[:REASON_CHARACTERS_MAX]
 
 
 def one_by_one(write: Callable[[dict[str, Any]], object], lines: Sequence[dict[str, Any]]) -> Unwritten | None:
-    """Write each line on its own. Returns those that could not be written."""
+    """Write each line separately. Returns those that could not be written."""
     lost = None
     for line in lines:
         try:
@@ -36,14 +33,14 @@ def one_by_one(write: Callable[[dict[str, Any]], object], lines: Sequence[dict[s
 
 
 class LogLine:
-    """The message of a record of the standard library: fields, and text as soon as somebody asks for it.
+    """The message of a standard record: fields, formatted only when somebody asks for text.
 
     The text is JSON, but readable where nobody has configured logging: there the standard library itself prints it.
 
     Attributes:
         fields: begins with `event` and `level`. Nobody changes it.
         is_event: whether it is one of Lamplighter's events, which have the fields of their job already.
-        lost: that a sink of ours could not write it.
+        lost: that one of our sinks could not write it.
     """
 
     __slots__ = ("_logger", "fields", "is_event", "lost")
@@ -61,7 +58,7 @@ class LogLine:
 
 
 def formatted(template: Any, args: Any) -> str:
-    """`template % args`; both, as they are, when they do not fit together."""
+    """`template % args`; both unformatted, when they do not fit together."""
     if not args:
         return safe_str(template)
     try:

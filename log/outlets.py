@@ -1,6 +1,4 @@
-"""Where a line goes: to the application's standard logging or to its structlog, each as it is configured at that
-moment.
-"""
+"""Outlets for lines: the application's standard logging or its structlog, each as configured at that moment."""
 
 from __future__ import annotations
 
@@ -22,25 +20,24 @@ LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNI
 
 
 class Outlet(Protocol):
-    """The logger that a Log writes to."""
+    """A logger that a Log writes to. No method ever raises."""
 
     def hears(self, level: str) -> bool:
-        """Whether a line of this level goes anywhere. True when that cannot be known. Never raises."""
+        """Whether a line of this level goes anywhere. True when that cannot be known."""
 
     def is_ours(self) -> bool:
-        """Whether no code of the application's is called for a line, of whatever level. Never raises."""
+        """Whether lines of any level call no code of the application."""
 
     def write(self, lines: Sequence[dict[str, Any]]) -> Unwritten | None:
-        """Write lines, whose fields begin with `event` and `level`. Returns what was not written; never raises."""
+        """Write lines, whose fields begin with `event` and `level`. Returns those that were not written."""
 
     def bound(self, **fields: Any) -> Any:
         """A structlog logger to the same place that carries these fields."""
 
 
 def outlet_of(logger: Any) -> Outlet:
-    """The outlet of a standard or structlog logger; of the application's structlog or else standard logging for None.
-
-    A logger that is an outlet itself, as a simulation's is, stays what it is.
+    """The outlet of a standard or structlog logger; for None, of the application's structlog or else standard logging.
+    A logger that is an outlet itself, such as a simulation's, is returned.
     """
     if hasattr(type(logger), "hears"):
         # By the type, because a logger that takes any name would have this one too.
@@ -52,8 +49,8 @@ def outlet_of(logger: Any) -> Outlet:
 
 
 class StandardOutlet:
-    """A logger of the standard library. Sinks of ours get all lines at once, without records, if nobody else hears of
-    them: that is several times cheaper.
+    """A standard logger. If only our sinks get its lines, they get all at once without records, which is several times
+    cheaper.
     """
 
     def __init__(self, logger: logging.Logger) -> None:
@@ -90,7 +87,7 @@ class StandardOutlet:
 
 
 class StructlogOutlet:
-    """A structlog logger of the application's, or the proxy of one that follows `structlog.configure`."""
+    """The application's structlog logger, or a proxy that follows `structlog.configure`."""
 
     def __init__(self, logger: Any) -> None:
         self._logger = logger
@@ -126,9 +123,8 @@ class StructlogOutlet:
 
 
 def _only_sinks(logger: logging.Logger) -> Sequence[Sink] | None:
-    """Where the lines of a logger go, if that is to sinks of ours alone or to nobody. None if anybody else may look at
-    a record: a filter, a handler or a logger of the application's, or what stands in for a method of logging's, as
-    tools that watch an application have it.
+    """The sinks of a logger, if its lines go to ours alone or nowhere. None if anything else may see a record: a
+    filter, handler or logger of the application, or a replaced method of logging, as monitoring tools install.
     """
     found: list[Sink] = []
     at: logging.Logger | None = logger
@@ -144,13 +140,13 @@ def _only_sinks(logger: logging.Logger) -> Sequence[Sink] | None:
 
 
 def _resort_is_pythons() -> bool:
-    """Whether no code of the application's makes or shows a record for which there is no handler."""
+    """Whether records without a handler are made and shown by Python's own code alone."""
     is_made_by_python = logging.getLogRecordFactory() is logging.LogRecord
     return is_made_by_python and logging.lastResort is LAST_RESORT and is_pythons_stderr()
 
 
 class StandardBoundLogger(structlog.stdlib.BoundLogger):
-    """The structlog logger of those who have configured none: its lines become records with a LogLine."""
+    """The default structlog logger where none is configured: its lines become records with a LogLine."""
 
 
 def as_record(logger: Any, method: str, said: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -162,6 +158,4 @@ def as_record(logger: Any, method: str, said: Any) -> tuple[tuple[Any, ...], dic
 
 
 PROCESSORS: list[Any] = [structlog.stdlib.filter_by_level, structlog.contextvars.merge_contextvars, as_record]
-"""Those of a StandardBoundLogger."""
-
 _PROXY = type(structlog.get_logger())

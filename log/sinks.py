@@ -1,4 +1,4 @@
-"""Where records of the standard library end: a file of JSON lines, or readable lines on a terminal."""
+"""Sinks for standard records: a file of JSON lines, or readable lines on a terminal."""
 
 from __future__ import annotations
 
@@ -19,18 +19,15 @@ from .json_line import to_json
 from .log_line import LogLine, Unwritten, formatted, one_by_one
 
 LOOK_SECONDS_MAX = 1.0
-"""A file that was moved away is noticed by the first line that is so much younger than the last look."""
+"""Interval between checks, made when a line is written, whether the file was moved away."""
 
 STANDARD = frozenset([*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"])
-"""The attributes that every record has; anything else was given with `extra=`, or by a filter."""
+"""The attributes of every record; others come from `extra=` or a filter."""
 
 
 class Sink(logging.Handler):
-    """A logging handler that never raises into the code that logs. It counts lines that it cannot write, and says so
-    later.
-
-    Attributes:
-        dropped: how many lines of the application were not written since `log.dropped` was written last.
+    """A logging handler that never raises into the code that logs. It counts lines that it cannot write, and logs the
+    number later. `dropped`: lines of the application lost since the last `log.dropped`.
     """
 
     def __init__(self) -> None:
@@ -39,11 +36,10 @@ class Sink(logging.Handler):
         self._dropped_last = (0.0, "")
 
     def is_ours(self) -> bool:
-        """Whether no code of the application's is called for a line. Never raises."""
+        """Whether lines call no code of the application. Never raises."""
         return True
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Runs on the thread that logs, under the handler's lock."""
         try:
             lost = self.write([fields_of(record)], record.created)
         except Exception as error:
@@ -57,7 +53,7 @@ class Sink(logging.Handler):
             self._dropped_last = record.created, lost.reason
 
     def write(self, lines: Sequence[dict[str, Any]], now: float) -> Unwritten | None:
-        """Write lines, all at once if that is possible. Returns those that could not be written; never raises."""
+        """Write lines, at once if possible. Returns those that could not be written; never raises."""
         with self.lock or contextlib.nullcontext():
             try:
                 lost = self._tell_dropped(now) if self.dropped else None
@@ -66,7 +62,7 @@ class Sink(logging.Handler):
                 return Unwritten(len(lines), error)
 
     def close(self) -> None:
-        """Write the line about dropped lines, if one is due."""
+        """Write a due `log.dropped`."""
         with self.lock or contextlib.nullcontext(), contextlib.suppress(Exception):
             if self.dropped:
                 self._tell_dropped(self._dropped_last[0])
@@ -81,7 +77,7 @@ class Sink(logging.Handler):
 
     @abstractmethod
     def _put(self, lines: Sequence[dict[str, Any]], now: float) -> Unwritten | None:
-        """Write lines. Returns those that could not be written; if it raises anything, that is all of them."""
+        """Write lines. Returns those that could not be written; an exception means all of them."""
 
 
 class LineFile(Sink):
@@ -128,7 +124,7 @@ class LineFile(Sink):
         return lost
 
     def _look(self, path: str) -> None:
-        """Open the file anew when it is no longer the one of that name."""
+        """Reopen the file when it is no longer the one of that name."""
         # Somebody may have closed every descriptor, as daemons do; the number may then be another file's, not ours to
         # write to or to close.
         ours = _file_of(self._fd) == self._file
@@ -153,7 +149,7 @@ class LineFile(Sink):
 
 
 class Console(Sink):
-    """Readable lines on standard error, whatever `sys.stderr` is at that moment."""
+    """Readable lines on the current `sys.stderr`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -172,12 +168,12 @@ class Console(Sink):
 
 
 def is_pythons_stderr() -> bool:
-    """Whether `sys.stderr` is the one that Python began with, and no object of the application's."""
+    """Whether `sys.stderr` is Python's original one, and no object of the application."""
     return sys.stderr is sys.__stderr__
 
 
 def fields_of(record: logging.LogRecord) -> dict[str, Any]:
-    """The text of a record. Lamplighter's events say all of it themselves."""
+    """The fields of a record. Lamplighter's events are complete already."""
     said = record.msg
     if isinstance(said, LogLine) and said.is_event:
         return said.fields
