@@ -36,7 +36,7 @@ def note(text: str) -> None:
 
 
 def ago(now: float, instant: float | None) -> str:
-    """How long something was before another instant, or comes after it."""
+    """The time from an instant until `now`, or from `now` until the instant."""
     if instant is None:
         return ""
     return f"{span(now - instant)} ago" if instant <= now else f"in {span(instant - now)}"

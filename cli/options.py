@@ -25,7 +25,7 @@ WATCH_SECONDS = 2.0
 WATCH_SECONDS_MIN = 0.1
 
 CLEAR = "\x1b[H\x1b[2J"
-"""Makes a terminal empty, and goes to its upper left corner."""
+"""Clears a terminal, and moves the cursor to its upper left corner."""
 
 
 def add_store(parser: argparse.ArgumentParser) -> None:

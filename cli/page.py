@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 STYLES: dict[Tone, str] = {"good": "green", "bad": "bold red", "warning": "yellow", "plain": "", "quiet": "dim"}
 
 PLAIN_COLUMNS = 220
-"""How long a cut line may be where nobody says how wide the page is."""
+"""The length to which lines are cut where the width of the page is unknown."""
 
 GAP = 2
 """Spaces between the columns of a table."""
@@ -28,7 +28,7 @@ READABLE = 8
 """Columns of a table are left out until no other one has to be cut shorter, or to less than a seventh of the line."""
 
 KEPT = "what"
-"""The column of what somebody may have to do something about: it is not left out."""
+"""The column with facts that may call for an act: it is never left out."""
 
 Cell = str | tuple[str, Tone]
 

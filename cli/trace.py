@@ -38,7 +38,7 @@ NO_LEDGER = "these logs are at warning, and what turns do is told at info"
 NO_STARTS = (
     "these logs are not at debug, where it is told that an actor starts and stops: at info, only that it died is"
 )
-"""Why an actor may seem not to be in a log in which it has lived in peace."""
+"""A possible reason why an actor that never crashed is not found in a log."""
 
 WAYS = {"schedule": trace_schedule, "actor": trace_actor, "corr": trace_root}
 

@@ -29,10 +29,10 @@ PORT = 8910
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 ASKED_SECONDS = 1.0
-"""How long a server may take to accept a connection before it is taken to live, though it is busy."""
+"""A server that has not answered a connection by then counts as alive, but busy."""
 
 SESSION_SECONDS = 12 * 3600
-"""How long a browser stays in by its link."""
+"""The lifetime of a session that began with a link."""
 
 LOG_OUT = "/log-out"
 
@@ -152,7 +152,7 @@ def _tcp(host: str, port: int) -> socket.socket:
 
 
 def _unix(path: str, mode: int) -> socket.socket:
-    """A Unix socket, to which nobody can connect, at any instant, whom the mode does not let.
+    """A Unix socket that has its mode from the first instant on.
 
     A file that a dead server has left is replaced; one at which a server listens, or which is no socket, is not.
     """

@@ -15,13 +15,13 @@ from ..errors import missing_extra
 from ..messages.jobs import Seconds
 
 DRAIN_SECONDS = 1.0
-"""How long a worker that is started anew lets its jobs finish, unless --drain says: whoever edits waits for it."""
+"""The drain of a worker that is restarted, unless --drain is given: the person who edits waits for it."""
 
 STOP_SECONDS_MAX = 15.0
-"""How long a worker may take to stop beyond its drain. One that is still importing, say, may never."""
+"""How long a worker may take to stop beyond its drain: one that is still importing may never stop."""
 
 LOOK_SECONDS = 0.5
-"""Between two looks whether the worker has ended by itself."""
+"""The interval of the check whether the worker has ended by itself."""
 
 
 def run_anew(command: Sequence[str], drain: Seconds | None) -> None:

@@ -92,7 +92,7 @@ class Live:
         return self._listeners
 
     def note_cost(self, seconds: float) -> None:
-        """A page took so long to make; the mean of the last ones counts."""
+        """Note how long a page took to make; the mean of the last ones counts."""
         self._cost += (seconds - self._cost) / 4
 
     async def stream(self, seen: str | None = None) -> AsyncIterator[bytes]:

@@ -30,7 +30,7 @@ WAYS = (
 
 
 def machine(now: JobState, gone: Collection[tuple[JobState, JobState]]) -> str:
-    """The picture of the state `now`; `gone` are the ways from state to state that the job has gone."""
+    """The picture of the state `now`; `gone` are the transitions that the job has made."""
     known = {JobState.QUEUED, now, *chain.from_iterable(gone)}
     said = f"The job is {now.value}; it has been {', '.join(state.value for state in PLACES if state in known)}"
     parts = [f'<svg class="machine" viewBox="0 0 540 125" role="img" aria-label="{escape(said)}" width="540">']

@@ -108,7 +108,7 @@ class Faults:
 
 
 OF_A_BOOT = ("lose_lock", "lose_row")
-"""Faults that befall what the others know of a runtime on a file."""
+"""Faults that remove a runtime's lock or row from a file, by which other runtimes know it."""
 
 STRIKES: dict[str, tuple[str, ...]] = {
     "actor.start": ("crash_actor",),

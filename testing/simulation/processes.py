@@ -136,7 +136,7 @@ RESTART_SECONDS_MAX = 10.0
 """The longest that a killed process stays away."""
 
 STOP_SECONDS_MAX = 300.0
-"""Within this, a process has stopped that was asked to, whatever goes wrong meanwhile."""
+"""A process that was asked to stop must have stopped within this time, whatever fails."""
 
 KILLED_SHARE, GRACE_SECONDS_MAX = 0.2, 5.0
 """How many of the processes that were told to stop are killed, and after how long at most: `docker stop` does so."""

@@ -79,7 +79,7 @@ class Process:
         return before
 
     def die(self) -> None:
-        """Be killed, and all that it has started with it."""
+        """Kill the process and all that it has started."""
         self.is_alive = False
         for child in self._children:
             child.die()

@@ -51,7 +51,7 @@ def job(visit: PageVisit) -> PageContent:
 
 
 def _ways(page: JobPage) -> Iterator[tuple[JobState, JobState]]:
-    """The ways from state to state that a job has gone."""
+    """The transitions that a job has made."""
     job, state = page.job, JobState(page.job.state)
     outcomes = {one.claim_no: one.outcome for one in page.attempts or ()}
     was_queued = not job.claim_no or (state == JobState.CANCELLED and outcomes.get(job.claim_no) != "cancelled")
