@@ -127,5 +127,5 @@ def _peer(connection: socket.socket) -> int | None:
     if option is None:
         return None
     pid: int = _PEER.unpack(connection.getsockopt(socket.SOL_SOCKET, option, _PEER.size))[0]
-    # It may be 0, of a process that cannot be seen from this container.
+    # 0: a process that is not visible from this container.
     return pid or None

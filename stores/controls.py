@@ -122,7 +122,7 @@ class SocketControls:
 
     def close(self) -> None:
         counter, self._counter, self.address = self._counter, None, None
-        # In a forked child it is closed already, and the file is the parent's.
+        # A forked child has closed its copy already, and the file is the parent's.
         if counter is not None and counter.is_open:
             if counter.is_at(self._path):
                 _remove(self._path)
@@ -133,13 +133,13 @@ class SocketControls:
             self._path.parent.mkdir(mode=0o700, exist_ok=True)
             counter = _Counter(self._path)
         except OSError as error:
-            # No room for its path, a file system without sockets, or no descriptor to be had. All else works.
+            # Path too long, a file system without sockets, or no free descriptor. Everything else works.
             self._failed(error)
             return
         try:
             self._begin(counter)
         except (OSError, RuntimeError) as error:
-            # The system gives no more threads.
+            # The system refuses another thread.
             _remove(self._path)
             counter.let_go()
             self._failed(error)
@@ -173,7 +173,7 @@ class _Counter:
             with short_path(path) as short:
                 _remove(path)
                 self._listens.bind(short)
-                # Before anybody can connect.
+                # Set the mode before anybody can connect.
                 os.chmod(path, 0o600)
                 self._identity = identity(path)
             self._listens.listen(CALLERS_MAX)
@@ -248,7 +248,7 @@ class _Counter:
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
-            # It has gone.
+            # The caller has disconnected.
             caller.is_over = True
         caller.due = monotonic() + CALLER_SECONDS_MAX if caller.answer is not None else caller.due
         if caller.is_over or (caller.answer is not None and not caller.answer):
@@ -348,6 +348,6 @@ def short_path(path: Path) -> Iterator[str]:
 
 
 def _remove(path: Path) -> None:
-    # A file that cannot be removed is found by the process that binds there next.
+    # The next process that binds there removes a leftover file.
     with contextlib.suppress(OSError):
         path.unlink()

@@ -53,7 +53,7 @@ class SocketHints:
 
     def listen(self, heard: Callable[[], None], spawn: Callable[[Callable[[], None], str], object]) -> None:
         self._lend_ear = lambda ear: spawn(lambda: self._hear(ear, heard), "hints")
-        # No descriptor, no folder for a path that is short enough, or a file system that has no sockets.
+        # No descriptor, no folder with a path short enough, or a file system without sockets.
         with contextlib.suppress(OSError):
             self.address = str(self._place() / f"{self._boot}.sock")
             self._open_ear(self.address)
@@ -67,8 +67,7 @@ class SocketHints:
 
     def send(self, addresses: Iterable[str]) -> None:
         for address in addresses:
-            # If the buffer is full, hints are waiting there already; if the socket is missing, nobody listens; and
-            # there may be no descriptor.
+            # A full buffer already holds hints; without the socket nobody listens; and a descriptor may be lacking.
             with contextlib.suppress(OSError):
                 if self._sender is None:
                     self._sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -102,7 +101,7 @@ class SocketHints:
             return
         # Wakes the thread; closing a socket under a waiting recv does not.
         self.send([self.address])
-        # So does this, on Linux, also when the file of the socket is gone.
+        # On Linux this wakes the thread too, even when the socket's file is gone.
         with contextlib.suppress(OSError):
             ear.shutdown(socket.SHUT_RDWR)
 
@@ -122,10 +121,10 @@ class SocketHints:
         if len(os.fsencode(self._folder.absolute() / f"{self._boot}.sock")) <= SOCKET_PATH_BYTES_MAX:
             self._folder.mkdir(mode=0o700, exist_ok=True)
             return self._folder.absolute()
-        # Imported only here: few paths are that long, and it loads much.
+        # Imported only here: slow, and rarely needed.
         import tempfile
 
-        # New, and so nobody else's: a name that can be foretold could be taken by any user of the machine.
+        # A new folder: any user of the machine could have taken a predictable name.
         return Path(tempfile.mkdtemp(prefix=EAR_PREFIX))
 
 
@@ -133,7 +132,7 @@ def remove_ear(address: str, boot: str) -> None:
     """Remove the socket of a boot, and its temporary folder."""
     path = Path(address)
     with contextlib.suppress(OSError):
-        # The address comes from the store's file, which may have been given to us: nothing else is removed for it.
+        # The address comes from the store's file, which may be from elsewhere: remove nothing but a socket.
         if path.name == f"{boot}.sock" and stat.S_ISSOCK(path.lstat().st_mode):
             path.unlink()
     with contextlib.suppress(OSError):

@@ -54,7 +54,7 @@ def is_taken(descriptor: int) -> bool:
     if found is not None:
         return found != fcntl.F_UNLCK
     try:
-        # The question is about a shared lock: two processes that ask must not take each other for the owner.
+        # Ask by a shared lock: two processes that ask must not take each other for the owner.
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         fcntl.flock(descriptor, fcntl.LOCK_UN)
     except BlockingIOError:

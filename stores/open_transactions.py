@@ -47,7 +47,7 @@ def _connections() -> Iterator[sqlite3.Connection]:
 def _is_in_transaction(connection: sqlite3.Connection) -> bool:
     with contextlib.suppress(sqlite3.Error):
         return connection.in_transaction
-    # It is closed.
+    # The connection is closed.
     return False
 
 

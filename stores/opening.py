@@ -126,7 +126,7 @@ def server(url: str) -> ServerReadable:
 
 
 def _open_rabbit(url: str, failpoints: Failpoints, new_id: Callable[[], str], *, only_existing: bool) -> Store:
-    # This is imported only here: an application on SQLite does not have pika, and starts faster without the rest.
+    # Imported only here: an application on SQLite has no pika, and starts faster without the rest.
     from .rabbitmq.address import parse_address
     from .rabbitmq.environment import StoreEnvironment
     from .rabbitmq.leading import HEARTBEAT_SECONDS

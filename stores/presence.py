@@ -134,8 +134,8 @@ class FilePresence:
         except FileNotFoundError:
             return None
         except OSError as error:
-            # Anything else heals by itself: the system gives no descriptor, say. The boot counts as alive until then,
-            # because a living one must never lose its jobs by a mistake.
+            # Other errors, such as a lack of descriptors, heal by themselves. The boot counts as alive until then,
+            # because a living boot must never lose its jobs by mistake.
             return None if error.errno in FORBIDDEN else True
         try:
             return locks.is_taken(descriptor)
@@ -169,7 +169,7 @@ class FilePresence:
     def tidy(self, known: Collection[str]) -> None:
         with contextlib.suppress(OSError):
             for path in list(self._folder.iterdir()):
-                # A boot that is just entering is not known to the store yet, but holds its lock.
+                # A boot that is just entering holds its lock before the store knows it.
                 is_left = path.suffix in LEFT and path.stem not in known
                 if is_left and not (self.is_alive(path.stem) or self.hidden(path.stem)):
                     _remove(path)
@@ -183,7 +183,7 @@ class FilePresence:
                 raise BlockingIOError(errno.EWOULDBLOCK, "somebody has locked it", str(making))
             owner = os.stat(self._folder)
             if owner.st_uid != os.geteuid():
-                # Root has started it, beside the runtimes of another user, who must see when it dies.
+                # Started by root beside runtimes of another user, who must see when the boot dies.
                 with contextlib.suppress(OSError):
                     os.fchown(descriptor, owner.st_uid, owner.st_gid)
             held = locks.OpenFile(descriptor, os.fstat(descriptor))

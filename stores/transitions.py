@@ -163,10 +163,10 @@ def ending(claimed: JobRecord, outcome: Outcome, verdict: Verdict, now: Instant)
         changes["waits"] = int(verdict.run_at > now)
         changes["due_in"] = max(0.0, verdict.run_at - now)
         if outcome.kind is not OutcomeKind.SNOOZED:
-            # It has been started, so it does not expire any more. A snooze takes no attempt, and leaves it unstarted.
+            # A started job no longer expires. A snooze takes no attempt, so it leaves the job unstarted.
             changes["expires_at"] = None
     if claimed.deferred:
-        # This was its timeout.
+        # The timeout of the claim.
         changes["expires_at"] = None
     return changes
 

@@ -87,7 +87,7 @@ def _parts(url: str) -> SplitResult:
     if parts.scheme not in SERVER_SCHEMES:
         raise UsageError(f"expected the address of a RabbitMQ, {EXPECTED}; got another URL")
     if parts.fragment or "@" in parts.path + parts.query:
-        # The text there may be half a password then.
+        # The text of the error may be half a password.
         raise UsageError(
             f"expected the address of a RabbitMQ, {EXPECTED}; got one in which a character must be escaped: in a user, "
             "a password or a virtual host write @ as %40, / as %2F, ? as %3F, # as %23 and : as %3A"

@@ -27,7 +27,7 @@ class Claiming:
             claimed = claims[want.name] = self._claim(want, is_stopped=want.name in paused)
             if len(claimed) < want.begun + want.prefetched:
                 first = min((one.job.run_at for one in waiting.get(want.name, ())), default=float("inf"))
-                # Nobody tells when a pause ends by itself, so when to look is found out before that.
+                # No notice is sent when a pause ends by itself: prepare for it before that.
                 ends = paused.get(want.name, float("inf")) < float("inf")
                 if first > self._turn.now and not ends:
                     next_due[want.name] = first
@@ -40,7 +40,7 @@ class Claiming:
             return []
         turn.ops.names.add(want.name)
         is_full = want.begun + want.prefetched == 0
-        # The lane of a lost delivery may still run. If another copy of its job comes, it is bound to that lane.
+        # The lane of a lost delivery may still run. A redelivery of its job is attached to that lane.
         mine = sum(held.job.name == want.name and (is_full or not held.is_lost) for held in deliveries.held)
         deliveries.set_window(want.name, mine + want.begun + want.prefetched, may_shrink_later=True)
         begun, prefetched = want.begun, want.prefetched
@@ -52,13 +52,13 @@ class Claiming:
                 continue
             blamed = turn.state.shared.blamed(delivery.job.id, turn.now)
             if blamed and blamed >= want.interruptions_max:
-                # The claim stands for the last of those that were lost: with it, as many are counted as there were.
+                # This claim stands for the last lost one, so the interruptions count correctly.
                 held = self._grant(delivery, want, begun=True, interruptions=blamed - 1)
                 held.is_marked = True
                 self._poison.append(held.job)
                 continue
             suspect = blamed >= SUSPECT_INTERRUPTIONS or is_suspect(delivery.job, turn.now)
-            # The job was delivered before, so it may be what has killed its process.
+            # A redelivered job may have killed its process.
             is_careful = suspect or bool(delivery.job.must_begin) or delivery.arrival.redeliveries > 0
             if (suspect and not self._suspect) or (is_careful and begun <= 0):
                 continue
@@ -75,8 +75,7 @@ class Claiming:
         turn, held_by = self._turn, self._turn.state.deliveries.held
         passed, suspect_until = delivery.arrival.redeliveries, delivery.job.suspect_until
         if interruptions >= SUSPECT_INTERRUPTIONS:
-            # The message does not know that the job is a suspect by now. Later claims look among the running jobs for a
-            # suspect, so this one must say that it is.
+            # The message does not mark the job as a suspect. Later claims look for running suspects, so mark this one.
             suspect_until = turn.now + INTERRUPTION_WINDOW_SECONDS
         step = move(
             delivery.job,

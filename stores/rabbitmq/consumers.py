@@ -90,12 +90,12 @@ class ConsumerStack:
             if now < self.shrinks_at:
                 return []
             target = self._peak
-        # Less may be wanted now than at the peak, and this may not be called again for long, so the next look is
-        # planned here.
+        # The next look is planned here, because less may be wanted now than at the peak, and no other call may follow
+        # soon.
         self._peak, self.shrinks_at = wanted, now + LAG_SECONDS if target > wanted else None
         ended: list[str] = []
-        # Jobs of an ended one count only once lanes have all of them: the others may go back, and then no other
-        # consumer need end. But a lane that works for it has no room for what another consumer gets.
+        # Jobs of an ended consumer count only once lanes have all of them: before that they may go back, and then no
+        # other consumer need end. But a lane with such a job has no room for another consumer's.
         with_lanes = sum(one.held for one in self._by_tag.values() if one.has_left)
         while self._stack and (is_stuck or sum(one.prefetch for one in self._stack) + with_lanes > target):
             one = self._stack.pop()

@@ -171,7 +171,7 @@ class Dead:
                 return
             see(job, arrival.tag)
 
-        # One at a time looks, so once the last of these has given all back, so have those before it.
+        # Only one look at a time: once the last one has given all back, so have those before it.
         hold = self._hold = Hold(self._browse(topology.DEAD, arrived))
         try:
             hold.taken += self._put_aside(unreadable_messages)

@@ -24,7 +24,7 @@ class IncomingMessages:
     def take_in(self) -> None:
         deliveries = self._state.deliveries
         dropped = list[Delivery]()
-        # If this turn fails, the next one looks again at what it would have acknowledged.
+        # If this turn fails, the next one examines the dropped copies again.
         self._turn.change(lambda: deliveries.fresh.extendleft(reversed(dropped)))
         for _ in range(len(deliveries.fresh)):
             delivery = deliveries.fresh[0]
@@ -116,5 +116,5 @@ class IncomingMessages:
 
     def _bind(self, held: HeldJob, delivery: Delivery) -> None:
         """Attach a redelivery to a running job whose delivery was lost with its session."""
-        # It holds whether this turn does or not: nothing is published for it.
+        # This holds even if the turn fails: nothing is published for it.
         held.delivery, held.is_lost = delivery, False

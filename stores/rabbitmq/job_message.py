@@ -207,7 +207,7 @@ def _pack(job: JobRecord, said: list[tuple[int, str, Any]], beside: Mapping[str,
     try:
         return bytes(json_of(fields))
     except UnicodeEncodeError:
-        # Half a surrogate pair, in an error's text say, that only escapes can carry.
+        # ASCII escapes can carry half a surrogate pair, from an error's text, say.
         return json.dumps(fields, separators=(",", ":")).encode()
 
 

@@ -75,7 +75,7 @@ class RabbitJobs:
     def settle(self, claimed: JobRecord, outcome: Outcome, verdict: Verdict) -> JobRecord | None:
         self._check(outcome.then)
         held = self._state.deliveries.held.get(claimed.key)
-        # An end that is refused, because its result is too large, leaves the claim where it is.
+        # A refused ending (result too large) leaves the claim as it is.
         settled = None if held is None or held.is_lost else self._turn.settle_held(held, outcome, verdict)
         self._turn.let_go(claimed)
         if held is not None and held.is_lost and outcome.kind is not OutcomeKind.INTERRUPTED:
@@ -126,7 +126,7 @@ class RabbitJobs:
             self._turn.record_wait(step, held.delivery, delay)
             return step.job
         if dead is None:
-            # One that runs on without its delivery may be elsewhere already.
+            # A job that runs on without its delivery may run elsewhere already.
             return None
         step = move(job, "job.requeued", {"run_at": run_at}, **changes)
         self._state.memory.endings.pop(job.id)
@@ -146,7 +146,7 @@ class RabbitJobs:
         ]
 
     def orphans(self) -> list[JobRecord]:
-        # Jobs that a lost connection held are not here: the server delivers them again.
+        # Jobs of a lost connection are not included: the server delivers them again.
         return [held.job for held in self._state.deliveries.held if held.job.boot not in self._state.own_boots]
 
     def recent_interruptions(self, job_ids: Collection[str], since: Instant) -> dict[str, int]:

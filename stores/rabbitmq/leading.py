@@ -153,7 +153,7 @@ class Leading:
         match what:
             case "connected":
                 self.ledger.begin(value, candidacy.link)
-                # A ledger that is being deleted may still have been found when it was declared by the other connection.
+                # When the other connection declared the ledger, one that was just being deleted may have been found.
                 declared = candidacy.link.setup((topology.LEDGER_QUEUE,))
                 declared.add_done_callback(lambda _: self._consume(candidacy, value))
             case "lost":
@@ -161,7 +161,7 @@ class Leading:
             case "yield":
                 self.withdraw()
             case "cancelled":
-                # Whatever of the ledger is here, the server gives it to another as soon as the connection has ended.
+                # The server gives the ledger to another runtime as soon as the connection has ended.
                 self._forget()
                 candidacy.give_up("the server has ended the consumer of the ledger")
             case "arrived" if value.session == self.ledger.session:

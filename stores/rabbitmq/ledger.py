@@ -151,15 +151,16 @@ class Ledger:
         base, included = _last_sum([entry.record for entry in found])
         self._term = 1 + max(_whole(entry.record, "term") for entry in found)
         if base is None:
-            # Somebody has deleted the ledger, or nobody had written into it yet. The state that is known here holds,
-            # but for the id, which another may have given it meanwhile.
+            # The ledger is new or was deleted. The state known here holds, except the id, which another leader may have
+            # renewed.
             self._shared.store_id = None
         else:
             for trouble in load(self._shared, base):
                 self._unreadable(trouble, None)
             for entry in found:
                 self._shared.see(entry.record)
-        # The server may give back what another leader had in any order. Who wrote a record had seen those before it.
+        # The server may return the previous leader's deliveries in any order. A writer had seen all records with lower
+        # numbers.
         found = sorted(found, key=lambda entry: records.number_of(entry.record))
         found = [entry for entry in found if _is_passing(entry.record, included) or self._add(entry)]
         self._seq = 0
@@ -177,8 +178,8 @@ class Ledger:
             case "part" | "summed" if str(record.get("by")) in self._written.awaited:
                 self._read_sum(entry)
             case kind if kind in PASSING:
-                # The marker stays in the ledger until the first sum is there: by it the next leader knows that it
-                # leads.
+                # The marker stays in the ledger until the first sum is there: it shows the next leader that this one
+                # led.
                 self._keep_or_acknowledge(entry)
                 if _asks(record):
                     self._tell_all("", record["to"], [record["by"]])
@@ -207,7 +208,7 @@ class Ledger:
         """Treat runtimes that have been silent for long as ended. Call this every five seconds."""
         if not self.is_read:
             return
-        # By the number of this record a runtime notices that it has missed the one before.
+        # The number of this record shows a runtime that it has missed the one before.
         self._broadcast({"is": "beat"})
         self._present_itself()
         for runtime in sorted(self._shared.living()):
@@ -331,7 +332,7 @@ class Follower:
                 return self._hear_all(record, epoch, seq)
         self._parts = []
         if not self._epoch or (epoch == self._epoch and seq <= self._seq):
-            # It is in the sum that this runtime has, or has asked for.
+            # The sum that this runtime has, or has asked for, includes it.
             return True
         if epoch != self._epoch or seq != self._seq + 1:
             return False

@@ -179,7 +179,7 @@ def _records_of(part: Record) -> Iterator[Record]:
             yield {"is": "slot", "slot": row}
     about = _section(part, "pauses of", MAPS)
     for name in _section(part, "pauses", LISTS):
-        # A version that has paused names, and no more to say of them, has left that out.
+        # An older version wrote names of pauses without details.
         more = {"about": about[name]} if isinstance(name, str) and name in about else {}
         yield {"is": "pause", "name": name, "paused": 1, **more}
     marks = _section(part, "marks", MAPS)

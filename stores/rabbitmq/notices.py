@@ -33,7 +33,7 @@ class IncomingNotices:
         self._answering.call = call
         return ASKS
 
-    # The reader of the link calls these; the thread that takes turns looks at their notes.
+    # The link's reader calls these; the thread that takes turns reads the notes.
 
     def connected(self, session: int) -> None:
         self._tell("connected", session)
@@ -69,5 +69,5 @@ class IncomingNotices:
         if not self._inbox and remaining > 0:
             self._link.wait(self._stirred, remaining)
         self._stirred.clear()
-        # The caller looks at events between the look and the clearing, whatever this returns.
+        # The caller looks at events between this and the clearing, whatever the result.
         return bool(self._inbox) or give_up_at > self._environment.clock.monotonic()

@@ -48,7 +48,7 @@ class PendingTurn(TurnRecord):
         self, state: RabbitState, boot: str, now: Instant, *, version: int, leads: bool, bytes_max: int | None
     ) -> None:
         super().__init__(boot, now)
-        # A claim may be overdue already: the turn looks.
+        # A claim may be overdue already, so the turn must look.
         self.expiry: Instant | None = -math.inf
         self.version = version
         self.leads = leads
@@ -77,8 +77,8 @@ class PendingTurn(TurnRecord):
     ) -> None:
         self.ops.names.add(job.name)
         if job.name in self.state.ailing.full:
-            # The job goes through a queue of delays. If the full queue refused it here, the turn would fail, with all
-            # the endings in it that would make room.
+            # Delay the job through the ladder. If the full queue refused it here, the turn would fail, with all the
+            # endings in it that would make room.
             delay = max(delay, FULL_SECONDS)
         exchange, key, rest = route(queue_of(job.name), delay)
         headers: dict[str, Any] = {wire.REST: math.ceil(rest * 1000)} if rest > 0.0 else {}
@@ -121,7 +121,7 @@ class PendingTurn(TurnRecord):
         def undo() -> None:
             queued.pop(record.id) if before is None else queued.put(before)
             if record.claim_no == 0:
-                # The job may have been published although the turn failed: a caller that asks again means the same job.
+                # The job may have been published although the turn failed: a second call means the same job.
                 doubtful.put(record.id, record)
 
         self.change(undo, lambda: queued.put(record))
@@ -156,8 +156,7 @@ class PendingTurn(TurnRecord):
         label = wire.message_id(job.id)
         self.check_size(len(body), "a result, together with the job's data,")
         if is_far and reply_to is not None:
-            # A caller that learns of a dead job may requeue it at once, so it must be in the queue of dead jobs by
-            # then.
+            # A caller that learns of a dead job may requeue it at once, so the queue of dead jobs must have it by then.
             into = self.ops.notices if is_dead else self.ops.messages
             into.append(Message("", reply_to, body, message_id=label, mandatory=False))
         if is_dead:
@@ -184,7 +183,7 @@ class PendingTurn(TurnRecord):
         if held is not None:
             self.change(lambda: held_by.put(held), lambda: held_by.pop(claimed.key))
             if held.is_marked and not held.is_lost:
-                # The attempt has ended, and so has not killed its process.
+                # The attempt has ended, so it has not killed its process.
                 self.ops.records.append({"is": "ended", "id": claimed.id})
         return held
 

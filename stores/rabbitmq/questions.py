@@ -58,7 +58,7 @@ def question(line: bytes, reply_to: str) -> Message:
 
 
 def _message(exchange: str, key: str, body: bytes) -> Message:
-    # The one who asked may have gone, and where no runtime is, nobody hears.
+    # Not mandatory: the caller may have gone, and there may be no runtime.
     return Message(exchange=exchange, key=key, body=body, mandatory=False, lives=LIVES_SECONDS)
 
 
@@ -119,7 +119,7 @@ class Questions:
                 if error.code != LOCKED or self._environment.clock.monotonic() > give_up_at:
                     raise StoreUnavailable(f"the store {self._address} refuses: {error}") from error
             except (LinkLost, FutureTimeout) as error:
-                # Nobody waits any more for what may come yet, and the next one to ask must not wait for it.
+                # A late answer has no receiver, and must not block the next caller.
                 asked.add_done_callback(_put_all_back)
                 raise self._unanswered(error) from error
             self._environment.event().wait(LOCKED_SECONDS)

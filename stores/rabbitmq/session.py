@@ -133,7 +133,7 @@ class Session(IncomingNotices):
     def close(self) -> None:
         self._is_open = False
         if self.state.results_name is not None:
-            # Nobody would read what is sent to the results queue from now on.
+            # From now on the results queue has no reader.
             self._link.delete(self._session, self.state.results_name)
         self.state.dead.await_return()
         self._leading.withdraw()
@@ -159,7 +159,7 @@ class Session(IncomingNotices):
                     self._consumer_ended(*value)
                 case "blocked":
                     self._blocked = value
-                    # The server has said itself why it does not answer.
+                    # The server has said why it does not answer.
                     self._watchdog.begin()
                 case "pulse":
                     self._look_after(*value)
@@ -167,7 +167,7 @@ class Session(IncomingNotices):
                     self._news.append(value)
                 case "ailing":
                     self.state.ailing.hear(*value)
-                    # Jobs can be claimed again from a queue that can be used again.
+                    # A queue that works again has jobs to claim.
                     self._arrivals += 1
 
     def _begin_session(self, session: int) -> None:
@@ -215,7 +215,7 @@ class Session(IncomingNotices):
     def _hear_ledger(self, candidacy: Candidacy | None, what: str, value: Any) -> None:
         led = self._ledger.is_read
         if what == "cancelled":
-            # The queue was deleted, or its leader moved: it is declared again before the next turn.
+            # The results queue was deleted, or its leader moved: declare it again before the next turn.
             self._declared.clear()
             self._prepared = 0
         self._leading.hear(candidacy, what, value)
@@ -233,7 +233,7 @@ class Session(IncomingNotices):
             self._pass_over(str(error), None)
             return
         if has_missed:
-            # Getting ready again, the runtime asks for a whole sum.
+            # The next preparation asks for a whole sum.
             self._prepared = 0
 
     def _told(self, record: Record) -> None:
@@ -244,7 +244,7 @@ class Session(IncomingNotices):
         else:
             self._has_changed = True
         if record["is"] == "runtime gone" and record.get("runtime") == self._id and self.state.says_something:
-            # The leader has taken this runtime for ended. Getting ready again, the runtime writes that it lives.
+            # The leader counts this runtime as ended. The next preparation writes that it lives.
             self._prepared = 0
 
     def _pass_over(self, reason: str, arrival: Arrival | None) -> None:
@@ -371,7 +371,7 @@ class Session(IncomingNotices):
                     raise
                 self._leading.stand()
                 if self._ledger.session not in (0, connected):
-                    # The ledger may have been deleted with the question in it.
+                    # The ledger may have been deleted together with the question.
                     connected = self._ledger.session
                     self._link.send(asks)
         self._has_started = True
@@ -408,7 +408,7 @@ class Session(IncomingNotices):
             self._await(self._link.setup([wanted]))
         except FutureTimeout:
             if self._blocked is None:
-                # A server asks for a node that is away for a minute (4.0.5), and meanwhile answers nothing else here.
+                # RabbitMQ 4.0.5 asks for a missing node for a minute, and answers nothing else here meanwhile.
                 self._results_no += 1
                 self._link.give_up(self._session, f"it does not find the node of the queue {wanted.name}")
             raise

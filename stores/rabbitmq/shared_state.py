@@ -187,7 +187,7 @@ class SharedState:
             known_to = before[schedule_id][0].accounted_to if schedule_id in before else NEVER
             self.slots.join(schedule_id, *other.slots.newest(schedule_id), known_to)
             if schedule.accounted_to < known_to:
-                # Its clock was set right meanwhile.
+                # A wrong clock was corrected meanwhile.
                 self.slots.take_back(schedule, schedule.accounted_to)
         self.runtimes, self._declared = other.runtimes, other._declared
         self.handled, self.retired, self.unknown = other.handled, other.retired, other.unknown
@@ -241,7 +241,7 @@ class SharedState:
 
     def _know(self, runtime: str, boot: Record) -> None:
         records.boot_of(boot, ())
-        # As it is: a newer version may have said more.
+        # Keep the row as it is: a newer version may have more fields.
         self.boots[runtime] = boot
         self._touch(runtime)
 
@@ -298,7 +298,7 @@ class SharedState:
         known = self.schedules.get(schedule.id)
         same = known is not None and known.definition == schedule.definition
         if known is not None:
-            # The writer of this record may not have known yet how far the leader had accounted.
+            # The record's writer may not have known yet how far the leader had accounted.
             slots = [one for one in (schedule.last_slot, known.last_slot) if one is not None]
             schedule = schedule._replace(
                 accounted_to=max(schedule.accounted_to, known.accounted_to),
@@ -306,7 +306,7 @@ class SharedState:
                 change_no=known.change_no,
             )
         if same:
-            # The runtime that paused or resumed it may be of an older version, which does not know all of its fields.
+            # The runtime that paused or resumed the schedule may be older and not know all its fields.
             unknown = {**self.unknown.get(schedule.id, {}), **unknown}
         self.drop(schedule.id)
         self.schedules[schedule.id] = schedule
@@ -374,5 +374,5 @@ def bucket_of(key: str) -> int:
 def weight_of(schedule: ScheduleRecord) -> int:
     """An upper bound, close in most cases, of a schedule's bytes in a record."""
     texts = (schedule.name, schedule.when, schedule.data)
-    # A quote needs a second letter, and whatever is not ASCII up to six for each.
+    # A quote takes a second character, and a non-ASCII one up to six.
     return SCHEDULE_BYTES + sum(len(text) * (2 if text.isascii() else 6) for text in texts)

@@ -52,7 +52,7 @@ class RabbitState:
         own_boots: rows of its boots, as in a table of boots.
         acts_told: the ledger's acts that this runtime has logged.
         duplicates: deliveries that were copies of others.
-        flight: the turn whose outcome is unknown.
+        pending_commit: the turn whose outcome is unknown.
         time: measures expiries given in seconds.
         clock: the last turn's knowledge of wall time.
     """

@@ -63,7 +63,7 @@ class RabbitStore(Session):
     queues: QueueReader | None = None
     tallies: TallyReader | None = None
     host: HostTransactions | None = None
-    # A child has its own connection, and the parent's is not closed by the child's end.
+    # A child has its own connection, and its end does not close the parent's.
     fork: Forkable | None = None
     waits_seconds_max: Seconds = ANSWER_SECONDS_MAX
 
@@ -118,7 +118,7 @@ class RabbitStore(Session):
         except BaseException:
             undo(turn.ops.changes)
             raise
-        # The turn holds. An error from here on must not take it back.
+        # The turn holds. A later error must not undo it.
         try:
             self._failpoints.at("store.turn.committed")
             turn.news += self._news
@@ -130,7 +130,7 @@ class RabbitStore(Session):
         return any(held.job.id == job_id and not held.is_lost for held in self.state.deliveries.held)
 
     def snapshot(self) -> AbstractContextManager[StoreSnapshot]:
-        # Queues have no past: each question finds what there is when it is asked.
+        # Queues have no past: each question is answered at its own time.
         return contextlib.nullcontext(self)
 
     def boots(self) -> Sequence[BootRecord]:
@@ -179,12 +179,11 @@ class RabbitStore(Session):
             yield sending
             sent: Sent = sending.result(0)
             if sent.returned:
-                # Somebody has deleted their queues.
+                # Their queues were deleted.
                 self._declared.clear()
                 yield self._link.setup(topology.foundation())
                 yield from self._declaring(ops.names)
-            # The runtime that queued a job may have its results queue on a node that is away. The completion is then
-            # sent to nobody.
+            # The results queue may be on a node that is away. The completion is then dropped.
             left = [left[index] for index in sorted({*sent.returned, *sent.refused}) if left[index].mandatory]
         self._failpoints.at("store.turn.published")
         if ops.notices:
@@ -225,7 +224,7 @@ class RabbitStore(Session):
                 if error.code != NOT_FOUND or not tries_left:
                     self.state.ailing.stopped[name] = str(error)
                     raise
-                # The server was deleting it while it was declared: it said that it is there, and then that it is not.
+                # The server was just deleting the queue: declared as existing, then not found.
                 gone.append(name)
         return gone
 
@@ -248,7 +247,7 @@ class RabbitStore(Session):
                 waits_for = next(pending_commit.stage, None)
             redo(pending_commit.ops.changes)
         except (LinkLost, Refused):
-            # A published message may be there or not; a repeated request is published again.
+            # The publish is uncertain; a repeated request publishes again.
             self.state.dead.end_all()
         self.state.pending_commit = None
 
@@ -280,7 +279,7 @@ class RabbitStore(Session):
 
     def counts(self, name: str | None, seconds_max: Seconds | None = None) -> dict[str, int]:
         names = self._names() if name is None else {name}
-        # The queues of delays hold the jobs of all names together.
+        # The ladder holds jobs of all names together.
         queues = {*map(topology.queue_of, names), *(topology.ladder() if name is None else ())}
         monotonic = self._environment.clock.monotonic
         give_up_at = monotonic() + (ANSWER_SECONDS_MAX if seconds_max is None else seconds_max)
@@ -299,7 +298,7 @@ class RabbitStore(Session):
     def due_names(self, now: Instant, limit: int) -> Sequence[str]:
         shared = self.state.shared
         nobodys = shared.names.difference(*shared.handled.values())
-        # Each is a question to the server.
+        # Each name costs a question to the server.
         names = sorted(nobodys)[: min(limit, NAMES_ASKED_MAX)]
         asked = [(name, self._link.look(topology.queue_of(name))) for name in names]
         answers = [(name, self._questions.answer(look)) for name, look in asked]
@@ -330,7 +329,7 @@ class RabbitStore(Session):
         if state.acts_told & state.shared.acts.keys():
             return True
         kept = paused_at(list(state.shared.pauses.values()), now).keys() | state.ailing.stopped.keys()
-        # None may be wanted of a name whose pause has ended by itself, or that another runtime has resumed.
+        # The window may be 0 although a pause has ended by itself, or another runtime has resumed the name.
         return any(
             deliveries.waiting.get(name) or deliveries.is_short(name) or deliveries.is_unwanted(name)
             for name in names

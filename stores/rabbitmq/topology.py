@@ -47,9 +47,9 @@ OUT = f"{PREFIX}.out"
 
 QUORUM: Arguments = {
     "x-queue-type": "quorum",
-    # RabbitMQ 4 drops a message at the 20th redelivery unless told otherwise.
+    # RabbitMQ 4 drops a message at the 20th redelivery by default.
     "x-delivery-limit": -1,
-    # RabbitMQ ends a consumer that keeps a message for half an hour. A job may take as long as its handler lets it.
+    # RabbitMQ ends a consumer that keeps a message for half an hour. A handler may take longer.
     "x-consumer-timeout": 400 * 86400 * 1000,
 }
 
@@ -136,7 +136,7 @@ def foundation() -> Sequence[Wanted]:
         }
         wanted.append(QueueSpec(name=_rung(rung), arguments=arguments, bindings=((_rung(rung), f"{before}1.#"),)))
         wanted.append(Binding(source=_rung(rung), target=below, key=f"{before}0.#"))
-    # A message that others put into a rung by its name would stay there for ever, and enough of them would block it.
+    # Without this, a foreign message in a rung would stay there for ever, and many would block it.
     astray = tuple((OUT if rung == 0 else _rung(rung - 1), _rung(rung)) for rung in range(RUNGS))
     return [*wanted, QueueSpec(name=UNREADABLE, arguments=QUORUM, bindings=astray)]
 

@@ -83,7 +83,7 @@ class RabbitMembers:
 
     def register(self, boot: BootRecord) -> int:
         if boot.kind == OPERATOR:
-            # It has ended when this turn has, so nobody need know that it lives.
+            # It ends with this turn, so nobody need know that it lives.
             self._operator = boot
             return boot.boot_no
         self._state.own_boots[boot.boot] = boot
@@ -109,7 +109,7 @@ class RabbitMembers:
 
     def forget(self, boots: Collection[str]) -> Collection[str]:
         acts = {boot.boot for boot in self._state.acts_to_tell(leads=self._turn.leads)}.intersection(boots)
-        # Only once they are logged they may be forgotten by all: the next turn has that written.
+        # All may forget acts only once they are logged: the next turn writes that.
         self._turn.ops.done.append(lambda: self._state.acts_told.update(acts))
         if acts != set(boots):
             self._schedules.forget_runtime()
@@ -118,7 +118,7 @@ class RabbitMembers:
     def seal(self, kept: tuple[LedgerTurn, ...]) -> None:
         state, records = self._state, self._turn.ops.records
         if self._operator is not None and kept:
-            # Written first, it can be told even of one who is killed in between; and last, that all of it holds.
+            # The first record lets others log an operator who is killed in between; the last says that all of it holds.
             act = OperatorAct(state.runtime_id, self._operator._replace(unlogged=kept))
             self._turn.ops.begins.append(act_begins(act))
             records.append({"is": "act done", "boot": self._operator.boot})

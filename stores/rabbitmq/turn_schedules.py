@@ -38,7 +38,7 @@ class RabbitSchedules:
     def declare(self, schedules: Sequence[ScheduleRecord]) -> list[tuple[ScheduleRecord, str | None]]:
         self._check_room(schedules)
         news = [self._store(schedule) for schedule in schedules]
-        # Behind what they are now: whoever leads fires what is declared, by the rule that it has read last.
+        # Write after the present rules: the leader fires by the rule that it has read last.
         self._declare_own([schedule for schedule in schedules if not schedule.durable])
         stored = [self.one(schedule.id) or schedule for schedule in schedules]
         for one, what in zip(stored, news, strict=True):
@@ -60,7 +60,7 @@ class RabbitSchedules:
         self._turn.ops.done.append(lambda: self._state.declared.update((one.id, one) for one in schedules))
 
     def refresh(self) -> list[tuple[ScheduleRecord, str]]:
-        # No application has a transaction on a server.
+        # Applications have no transactions on a server.
         return []
 
     def _store(self, schedule: ScheduleRecord) -> str | None:

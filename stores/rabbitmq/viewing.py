@@ -26,7 +26,7 @@ class ServerView:
     def __init__(self, visit: AdminConnection) -> None:
         shared = visit.ledger()
         self._shared = shared
-        # A reader does not put aside messages that nobody can read.
+        # A reader does not move unreadable messages.
         self._dead = Dead(visit.browse, lambda unreadable_messages: (), lambda job_id: False)
         queues = ServerQueues(visit, shared)
         self.jobs: JobReader = ServerJobs(visit, shared, queues, self._dead)

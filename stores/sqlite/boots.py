@@ -25,7 +25,7 @@ class SqliteMembers:
 
     def register(self, boot: BootRecord) -> int:
         turn = self._turn
-        # One that could not know whether it was registered asks again. It keeps its number, and what is untold of it.
+        # A boot whose registration is uncertain asks again. It keeps its number, and its unlogged turns.
         query = "select boot_no, turn, unlogged from lamplighter_boots where boot = ?"
         known = self._connection.execute(query, (boot.boot,)).fetchone()
         if known is None:

@@ -109,7 +109,7 @@ def _count(connection: sqlite3.Connection, rows: str, about: dict[str, Any]) -> 
 
 
 def names(connection: sqlite3.Connection, first: str, limit: int | None) -> list[str]:
-    # The empty name, `OTHERS`, has the sums of no job's name.
+    # The empty name, `OTHERS`, has sums of no particular name.
     places = [_distinct(connection, rows, first or "\0") for rows in (*(rows for _, rows in UNFINISHED), TALLIED)]
     return sorted({name for found in places for name in islice(found, limit)})[:limit]
 

@@ -17,7 +17,7 @@ from .due import NEXT_EXPIRY
 from .open_turn import OpenTurn
 from .rows import slot_entry
 
-# Jobs that are due already keep their places in the queue.
+# Due jobs keep their places in the queue.
 SHIFT_WAITS = """
   update lamplighter_jobs set
     run_at = case when due_in is not null and run_at > :due then run_at + :step else run_at end,
@@ -54,7 +54,7 @@ def keep_time(turn: OpenTurn, reading: Reading, *, may_have_gone_back: bool) -> 
         jobs = turn.connection.execute(BOUND_WAITS, bounds).rowcount
     else:
         return None
-    # These jobs did not wait when they were queued, so they lie among the ready ones.
+    # Jobs without a delay lie among the ready ones.
     turn.connection.execute(
         "update lamplighter_jobs set waits = 1 where state = 'queued' and waits = 0 and run_at > ?", (turn.now,)
     )

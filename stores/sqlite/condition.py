@@ -164,7 +164,7 @@ def _shape(connection: sqlite3.Connection) -> Shape:
     shape = {}
     for name, kind, sql in connection.execute(named).fetchall():
         if kind == "table":
-            # Not its text: what was added to it by a migration stands elsewhere there.
+            # Compare columns, not text: a migration adds columns at other places of the text.
             columns = connection.execute(
                 'select name, type, "notnull", dflt_value, pk from pragma_table_info(?)', (name,)
             )

@@ -44,7 +44,7 @@ def identity_of_log(path: str) -> tuple[int, int] | None:
             known, number, major, minor = _parts(found)
             if known & STATX_INO:
                 return os.makedev(major, minor), number
-    # Where that is forbidden, as in some containers, or there is no such call.
+    # The call is missing, or forbidden, as in some containers.
     return identity(path)
 
 
@@ -182,7 +182,7 @@ class Files:
         Raises:
             StoreGone: it is not. The error says what to do.
         """
-        # If the dearer look has found a fault, only the dearer look can find that it is gone.
+        # Only the dearer look can find that its own fault is gone.
         self.trouble = self._trouble(beside=beside or self.trouble is not None)
         if self.trouble is not None:
             raise StoreGone(self.trouble)

@@ -136,7 +136,7 @@ class SqliteLinks:
         parents = [_ParentState._make(row) for row in self._connection.execute(PARENTS_OF, (child.no,))]
         again = [one for one in parents if one.state not in ENDED or one.rev <= 0]
         for one in again:
-            # It was queued again in this very turn, and its links were not looked at yet.
+            # A parent was queued again in this very turn, and its links were not examined yet.
             self._meet(child.no, one.place, None)
         if again:
             return child, len(parents)
@@ -152,7 +152,7 @@ class SqliteLinks:
     def _free(self, child: JobRecord, parents: list[_ParentState]) -> JobRecord:
         named = name_parents([(one.id, one.rev, bool(one.any_end)) for one in parents])
         while len(named) > NAMED_PARENTS_MAX:
-            # One move names no more; the others are named before it.
+            # One event names no more; earlier events name the others.
             self._turn.note({"k": "linked", "j": child.id, "n": child.name, "y": named[:NAMED_PARENTS_MAX]})
             named = named[NAMED_PARENTS_MAX:]
         waited = round(max(0.0, self._turn.now - child.queued_at), 6)
@@ -170,7 +170,7 @@ class SqliteLinks:
         try:
             revival = self._jobs.move_surely(child, "job.requeued", says, revived(now))
         except sqlite3.IntegrityError:
-            # It stays as it is, and leaves for good.
+            # The job stays as it is, and leaves for good.
             self._connection.execute("update lamplighter_jobs set waits = 0 where no = ?", (child.no,))
             holder = key_holder(self._connection, child)
             about = {"job_id": holder.id, "job_name": holder.name, "claim_no": holder.claim_no}

@@ -105,7 +105,7 @@ def jobs(connection: sqlite3.Connection, front: QueueHead, now: Instant, limit: 
     ready = [] if front.ready is None else _jobs(connection, READY, name=name, now=now, limit=limit)
     if front.waiting is None or front.waiting > now:
         return ready
-    # Once there are enough jobs, none that comes after the last of them is needed.
+    # With enough jobs found, no job after the last of them is needed.
     least = ready[-1].priority if len(ready) == limit else None
     return sorted([*ready, *_waited(connection, name, now, limit, least)], key=order)[:limit]
 

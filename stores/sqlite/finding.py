@@ -243,7 +243,7 @@ def _of_group(connection: sqlite3.Connection, query: JobQuery, wanted: Condition
     name, group = wanted.bind(query.names[0]), wanted.bind(query.group)
     rows = [f"{RUNNING} and name = {name} and group_key = {group}"] if JobState.RUNNING in query.states else []
     if JobState.QUEUED in query.states:
-        # No more values than are worth a look each.
+        # At most as many values as deserve an index seek each.
         found = list(islice(priorities(connection, HIGHEST_GROUPED, query.names[0]), PRIORITIES_MAX + 1))
         if len(found) > PRIORITIES_MAX:
             return
@@ -257,7 +257,7 @@ def _next_text(text: str) -> str | None:
     while text:
         code = ord(text[-1]) + 1
         if code <= 0x10FFFF:
-            # The code points between are no characters.
+            # Surrogates are no characters.
             return text[:-1] + chr(0xE000 if 0xD800 <= code <= 0xDFFF else code)
         text = text[:-1]
     return None
@@ -276,7 +276,7 @@ def _look(
     if after is not None:
         stretch = stretch.beyond(after)
     if wanted.is_of_states and (stretch.by_end or wanted.sql == ANY):
-        # Every row matches, so none is looked at in vain.
+        # Every row matches, so no look is wasted.
         places = list(_places(connection, f"{stretch.sql(values)} order by {stretch.order} limit {limit}", values))
         return Looked(places, None, len(places))
     if stretch.few is None:

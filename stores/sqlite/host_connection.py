@@ -124,7 +124,7 @@ def run_on(
     if isinstance(found, sqlite3.Connection):
         done = work(connection, found)
     else:
-        # This is the Session or Connection that run_sync has given, or that SQLAlchemy would refuse to use here.
+        # The Session or Connection inside run_sync, or one that SQLAlchemy would refuse to use here.
         done = sys.modules["sqlalchemy.util"].await_only(found._execute(work, connection, found._conn))
     note(connection)
     return done
@@ -142,7 +142,7 @@ def cursor_of(connection: Any, raw: sqlite3.Connection, address: str) -> Iterato
     texts = raw.text_factory
     raw.text_factory = str
     try:
-        # Made like this it has no row factory, and is not what a subclass of the host's may give.
+        # Created this way, the cursor has no row factory and is no subclass of the host's.
         cursor = sqlite3.Cursor(raw)
         _check_file(cursor, address)
         _check_savepoint(connection, raw)
@@ -195,16 +195,16 @@ def _unwrap(connection: Any) -> Any:
     for _ in range(5):
         if isinstance(connection, sqlite3.Connection) or _is_aiosqlite(connection):
             return connection
-        # A SQLAlchemy Connection begins its transaction at the first statement that it sees, and it sees none of ours:
-        # without this its commit() would do nothing, and the job would be rolled back with the connection.
+        # SQLAlchemy's Connection begins its transaction at the first statement that it sees, and it does not see ours:
+        # without this its commit() would do nothing, and the job would be rolled back.
         if callable(getattr(connection, "in_transaction", None)) and not connection.in_transaction():
             connection.begin()
-        # Outside of a transaction Django's may be closed, until its next query.
+        # Django's connection may be closed between transactions.
         if callable(ensure := getattr(connection, "ensure_connection", None)):
             ensure()
         inner = getattr(connection, "driver_connection", None)
         if inner is None:
-            # A Session has it as a method. A sqlite3.Connection is callable too, and must not be called.
+            # A method of a Session. A sqlite3.Connection is callable too, and must not be called.
             inner = getattr(connection, "connection", None)
             inner = inner() if inspect.ismethod(inner) else inner
         connection = inner

@@ -53,16 +53,16 @@ class HostEngines:
 
     def _begins(self, address: str, connection: Any) -> None:
         raw = connection.connection.driver_connection
-        # One of aiosqlite's has it inside.
+        # aiosqlite wraps the connection.
         raw = getattr(raw, "_conn", raw)
         if isinstance(raw, sqlite3.Connection):
-            # The pool may have given it on from a transaction whose end nobody has told.
+            # The pool may have reused it after a transaction whose end sent no event.
             for key in [key for key, one in list(self._begun.items()) if one.raw is raw]:
                 self._begun.pop(key, None)
             self._begun[id(connection)] = _Begun(threading.get_ident(), _task(), address, raw, raw.total_changes)
 
     def _ends(self, connection: Any) -> None:
-        # An invalid one cannot be asked.
+        # An invalidated connection cannot be asked.
         self._begun.pop(id(connection), None)
 
 
@@ -81,7 +81,7 @@ def _engine_of(connection: Any) -> Any:
 
 
 def _has_written(begun: _Begun) -> bool:
-    # No changed row, perhaps no lock: a transaction that has only read holds up nobody.
+    # No changed row and perhaps no lock: a transaction that only reads blocks nobody.
     with contextlib.suppress(sqlite3.Error):
         return begun.raw.in_transaction and begun.raw.total_changes > begun.changes
     return False

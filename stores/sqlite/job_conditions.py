@@ -74,7 +74,7 @@ class Conditions:
     def _add_spans(self, query: JobQuery) -> None:
         spans = (
             ("queued_at", query.queued_since, query.queued_until),
-            # The plus keeps SQLite from going by it: the bounds of what is looked at are closer.
+            # The plus keeps SQLite from using the index on it: the range's own bounds are closer.
             ("+ended_at", query.ended_since, query.ended_until),
             ("run_at", query.due_since, query.due_until),
         )

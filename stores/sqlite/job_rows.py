@@ -151,7 +151,7 @@ def update_together(
     query = _update_together(columns, tuple(own), JobState(jobs[0].state), len(jobs))
     connection.execute("savepoint lamplighter_together")
     done = connection.execute(query, (*bound, *chain.from_iterable(rows))).rowcount
-    # One that is there twice is changed once.
+    # Duplicates are updated once.
     is_done = done == len(jobs)
     if not is_done:
         connection.execute("rollback to lamplighter_together")

@@ -76,7 +76,7 @@ class SqliteJobs:
         try:
             inserted = self._connection.execute(*insertion(jobs, self._turn.last_no + 1))
         except sqlite3.IntegrityError:
-            # The statement has inserted nothing. Insert the jobs one by one, to find which have a twin.
+            # Nothing was inserted. Insert one by one, to find which jobs have a twin.
             return [self._insert_one(job) for job in jobs]
         if inserted.rowcount != len(jobs):
             raise kept_out(len(jobs) - inserted.rowcount)
@@ -202,7 +202,7 @@ class SqliteJobs:
             running = self._one("select count(*) from lamplighter_jobs where state = 'running' and name = ?", want.name)
             begun, prefetched = min(begun, total - running), 0
         if limits.rate is not None:
-            # A claim in advance would take of it, and may be given back.
+            # A claim in advance would use up the rate, and may be given back.
             room = rates.room(self._connection, limits.rate, want.name, self._turn.now)
             begun, prefetched = min(begun, room.free), 0
         return begun, prefetched
@@ -286,7 +286,7 @@ class SqliteJobs:
         return self.move_surely(job, "job.cancelled", {"reason": reason}, changes)
 
     def open_claims(self, boot: str, name: str | None = None, incarnation_max: int | None = None) -> list[JobRecord]:
-        # The index holds running jobs alone. Without this hint SQLite would read through all of them.
+        # The index holds running jobs alone. Without this hint SQLite would scan all of them.
         query = """select * from lamplighter_jobs indexed by lamplighter_jobs_running
                    where state = 'running' and boot = ? and not deferred"""
         values: list[Any] = [boot]
@@ -374,12 +374,12 @@ class SqliteJobs:
             tie = {} if followed is None else {"then_of": followed.id}
             moves.append(Transition("job.queued", born, None, {**self._says_parents_of(counted), **tie}))
         elif job.state == JobState.QUEUED:
-            # However many calls of hosts have found it since a turn did, they are one move.
+            # All finds by hosts' calls since the last turn are one move.
             counted = counted._replace(rev=counted.rev + 1)
             moves.append(Transition("job.replaced", counted, job.state, says_replaced(counted)))
         if job.state == "done":
             counted = counted._replace(rev=counted.rev + 1)
-            # A claim has ended it, or nobody had it.
+            # Either a claim has ended it, or it had no claim.
             before = "running" if job.settled_no else "queued"
             fields = {"reason": HOST_REASON, **without_steps(self._turn, job.no), **({"then": then} if then else {})}
             moves.append(Transition("job.done", counted, before, fields))
@@ -393,7 +393,7 @@ class SqliteJobs:
 
     def _says_parents_of(self, child: JobRecord) -> dict[str, Any]:
         """How many parents a host's job waits for; no turn has looked at them yet."""
-        # One that its host has also marked as done waits no longer, and may have parents all the same.
+        # A job that its host also marked as done no longer waits, but may have parents.
         if not child.is_linked and child.state != JobState.DONE:
             return {}
         ids = links.parent_ids(self._connection, child.no)

@@ -28,7 +28,7 @@ CLOSE = """
 """
 """The parents of a job that an application's own transaction stored: its links are examined for the first time."""
 
-# Without these hints SQLite would read through all links of a child.
+# Without these hints SQLite would scan all links of a child.
 IS_OPEN = "select 1 from lamplighter_links indexed by lamplighter_links_open where child = ? and met is null limit 1"
 
 FIRST_OPEN = """select parent from lamplighter_links indexed by lamplighter_links_open

@@ -63,7 +63,7 @@ def _whole(job: JobRecord, event: str, changes: dict[str, Any]) -> dict[str, Any
     if state == JobState.QUEUED and has_group and changes.get("waits") != WAITS_FOR_JOBS:
         changes["waits"] = WAITS_ITS_TURN
     if job.debounce_until is not None and event != "job.replaced":
-        # It goes on with the data that it has: a call that comes later makes another job.
+        # The job keeps its data: a later call makes another job.
         changes |= LET_GO
     return changes
 

@@ -125,7 +125,7 @@ class OpenTurn(TurnRecord):
         super().__init__(boot, now)
         self.leads = True
         self.connection = connection
-        # SQLite's number holds for one connection only; another one may begin with the same.
+        # SQLite's number is per connection; a new connection may begin with the same.
         self.version = openings << 32 | int(connection.execute("pragma data_version").fetchone()[0])
         seen = seen if seen is not None and seen.boot == boot else None
         self.is_member, self.seen_at, self.lost = seen is not None, now, None

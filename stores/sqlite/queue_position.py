@@ -30,7 +30,7 @@ READY_AHEAD = " union all ".join(
     )
 )
 
-# Very many jobs may wait at higher priorities that are not due. Those that are due lie together by their time.
+# Very many jobs that are not due may wait at higher priorities. Due ones are adjacent by time.
 DUE_WAITED = """select no from lamplighter_jobs indexed by lamplighter_jobs_later
                 where state = 'queued' and waits = 1 and name = :name and run_at <= :now limit :most"""
 

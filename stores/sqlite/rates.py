@@ -12,7 +12,7 @@ from ...rules.rates import Room, possible, room_of, spent
 def room(connection: sqlite3.Connection, rate: Rate, name: str, now: Instant, group: str = "") -> Room:
     kept = spent_to(connection, name, group)
     if kept is not None and kept > (can_be := possible(rate, kept, now)):
-        # Stored, because it is cut to an instant that follows from now: next time that would be a later one.
+        # Stored, because the cut depends on now: next time it would be later.
         kept = can_be
         _keep(connection, name, group, kept)
     return room_of(rate, kept, now)

@@ -177,7 +177,7 @@ def _stamp(path: str) -> str:
         found = os.stat(path)
     except OSError:
         return "none"
-    # A reader makes the log, which is empty then.
+    # A reader creates an empty log.
     return f"{found.st_ino:x}-{found.st_mtime_ns:x}-{found.st_size:x}" if found.st_size else "none"
 
 

@@ -89,8 +89,8 @@ class Readers:
                 self._idle.append(reader)
                 self._is_back()
                 return
-        # The connection counts as lent until it is closed. Otherwise a fork would not wait for that, and the child
-        # would get an open connection.
+        # The connection counts as lent until it is closed. Otherwise a fork would not wait, and the child would inherit
+        # it.
         try:
             if reader is not None:
                 reader.close()

@@ -47,8 +47,8 @@ def prune(turn: OpenTurn, done_before: Instant, dead_before: Instant, batch: int
 
 
 def forget(turn: OpenTurn, job: JobRecord) -> None:
-    # The one who has a job forgotten may have promised somebody that its data are gone: SQLite is to write zeros over
-    # them, which not every build of it does by itself.
+    # Forgetting may have been promised to a person: SQLite must overwrite the data with zeros, which is not every
+    # build's default.
     ((was,),) = turn.connection.execute("pragma secure_delete").fetchall()
     turn.connection.execute("pragma secure_delete = on")
     turn.connection.execute("delete from lamplighter_jobs where no = ?", (job.no,))
@@ -58,7 +58,7 @@ def forget(turn: OpenTurn, job: JobRecord) -> None:
 
 def _clear_up_after(turn: OpenTurn, gone: Sequence[GoneParent]) -> list[int]:
     if any(job.no == turn.last_no for job in gone):
-        # No other job may get the number of the last.
+        # No later job may reuse the last number.
         turn.connection.execute("update lamplighter_store set last_no = ?", (turn.last_no,))
     turn.connection.executemany("delete from lamplighter_attempts where job_id = ?", [(job.id,) for job in gone])
     steps.remove(turn, [job.no for job in gone])

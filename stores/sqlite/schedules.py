@@ -39,7 +39,7 @@ class SqliteSchedules:
                 self._remove(before.id)
                 self._turn.note({"k": "schedule.removed", "s": before.id})
             return before, "removed"
-        # Slots that the old rule has accounted for are not the new one's.
+        # Slots accounted by the old rule are not the new rule's.
         since = change.at if before is None else max(change.at, before.accounted_to)
         return self._declare((change.record,), min(since, self._turn.now))[0]
 
@@ -88,8 +88,7 @@ class SqliteSchedules:
         return self._connection.execute("delete from lamplighter_schedules where id = ?", (schedule_id,)).rowcount == 1
 
     def retire(self, schedule_id: str) -> None:
-        # This counts as a change, so that another runtime that declares the schedule, and was about to account for
-        # slots, reads it again.
+        # This counts as a change, so that another runtime that was about to account for slots reads the schedule again.
         change_no = self._turn.next_change()
         self._connection.execute(
             "update lamplighter_schedules set change_no = ? where id = ?", (change_no, schedule_id)
@@ -120,7 +119,7 @@ class SqliteSchedules:
             (schedule_id, gone.first),
         ).fetchone()
         if before is not None and before[0] == gone.first:
-            # It comes again because the clock was set back.
+            # The slot comes again because the clock was set back.
             self._connection.execute(
                 """update lamplighter_slots set last = max(last, ?), count = max(count, ?)
                    where schedule_id = ? and slot = ? and outcome = 'skipped'""",

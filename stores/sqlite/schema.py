@@ -17,7 +17,7 @@ from .tallies import TALLIES
 
 VERSION = 2
 
-# For `in` with a list SQLite builds a table of it each time a row is written: 2 us, a third of an update.
+# For `in` with a list SQLite builds a table at each write of a row: 2 us, a third of an update.
 JOBS = """
 create table lamplighter_jobs (
   no                integer primary key,
@@ -67,41 +67,40 @@ create table lamplighter_jobs (
 """
 
 JOB_INDEXES = (
-    # The jobs that a lane takes next. Jobs that wait for their time lie apart: however many they are, no claim reads
-    # them.
+    # The next jobs for lanes. Delayed jobs have other indexes: no claim reads them, however many they are.
     """create index lamplighter_jobs_ready on lamplighter_jobs (name, priority desc, run_at, no)
        where state = 'queued' and waits = 0""",
     """create index lamplighter_jobs_waiting on lamplighter_jobs (name, priority desc, run_at, no)
        where state = 'queued' and waits = 1""",
-    # When the next is due, and which are, whatever their priorities.
+    # Delayed jobs by time, whatever their priorities.
     """create index lamplighter_jobs_later on lamplighter_jobs (name, run_at)
        where state = 'queued' and waits = 1""",
-    # Jobs that wait for others, or have ended with one of them, lie where no claim looks.
+    # Jobs that wait for parents, or ended with one, where no claim looks.
     """create index lamplighter_jobs_linked on lamplighter_jobs (name)
        where state = 'queued' and waits = 2""",
-    # Jobs with a group, which are looked for when it is that group's turn.
+    # Jobs with a group, read at that group's turn.
     """create index lamplighter_jobs_grouped on lamplighter_jobs (name, priority, group_key, run_at, no)
        where state = 'queued' and waits = 3""",
-    # Jobs that have failed and are tried again, which readers ask for. A job that does not fail costs this nothing.
+    # Jobs that are retried, for readers. A job that does not fail costs this nothing.
     """create index lamplighter_jobs_tried on lamplighter_jobs (name)
        where state = 'queued' and attempt > 0""",
     "create index lamplighter_jobs_running on lamplighter_jobs (name, group_key, boot) where state = 'running'",
     # The database itself refuses a second unfinished job with the same key.
     """create unique index lamplighter_jobs_unique on lamplighter_jobs (name, unique_key)
        where unique_key is not null and state in ('queued', 'running')""",
-    # One job at a time is found by the calls of a key: the one that has not let go of it.
+    # The one job that calls with a debounce key find: it has not released the key.
     """create unique index lamplighter_jobs_debounced on lamplighter_jobs (name, debounce_key)
        where debounce_until is not null""",
     "create index lamplighter_jobs_uncounted on lamplighter_jobs (no) where rev <= 0",
     "create index lamplighter_jobs_ended on lamplighter_jobs (state, ended_at) where ended_at is not null",
-    # With the timeouts of claims whose handler has returned.
+    # Includes the timeouts of claims whose handler has returned.
     """create index lamplighter_jobs_expiring on lamplighter_jobs (expires_at)
        where expires_at is not null and (state = 'queued' or deferred = 1)""",
     """create index lamplighter_jobs_suspect on lamplighter_jobs (name, suspect_until)
        where state = 'queued' and suspect_until is not null""",
     """create index lamplighter_jobs_schedule on lamplighter_jobs (schedule, state)
        where schedule is not null and state in ('queued', 'running')""",
-    # Descendants of a job. A job that descends from none costs this nothing.
+    # Descendants of a root job. Other jobs cost this nothing.
     "create index lamplighter_jobs_children on lamplighter_jobs (corr) where corr <> id",
 )
 
@@ -144,7 +143,7 @@ SCHEDULE_CHANGES = (
 )
 
 CREATION = (
-    # `boots` is the number of the boot that came last, `last_no` that of the last job that retention has removed.
+    # `boots` is the number of the last boot, `last_no` that of the last job that retention has removed.
     """create table lamplighter_store (
       one integer primary key check (one = 1), schema_version integer not null, store_id text,
       boots integer not null, last_no integer not null, change_no integer not null,
@@ -179,15 +178,15 @@ CREATION = (
       change_no integer not null, key text, priority integer not null default 0, max_attempts integer, timeout real,
       expires real
     ) strict""",
-    # The schedules that have changed since a runtime looked: one range is read, however many there are.
+    # Changed schedules since a look: one range, however many there are.
     "create index lamplighter_schedules_changes on lamplighter_schedules (change_no)",
-    # A schedule that is still at this change has been removed; one that is not has been used by somebody since.
+    # A schedule with the same change number was removed; with another, it has been used since.
     """create table lamplighter_retired (
       schedule_id text primary key, change_no integer not null
     ) strict, without rowid""",
     *LINKS,
     *TURNS,
-    # The part of its rate that a name has spent, under the group ''; see `rules.rates`.
+    # The spent part of rates; a whole name has the group ''; see `rules.rates`.
     """create table lamplighter_rates (
       name text not null, group_key text not null, spent_to real not null, primary key (name, group_key)
     ) strict, without rowid""",
@@ -237,7 +236,7 @@ def migrate(connection: sqlite3.Connection, busy_ms: int, new_id: Callable[[], s
             for statement in MIGRATIONS[step]:
                 connection.execute(statement)
             connection.execute("update lamplighter_store set schema_version = ?", (step,))
-        # A file that is made anew at the same path is another store, and a log can tell.
+        # A new file at the same path is another store, and a log can tell.
         connection.execute(
             "update lamplighter_store set store_id = ifnull(?, lower(hex(randomblob(12)))) where store_id is null",
             (None if new_id is None else new_id(),),

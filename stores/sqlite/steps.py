@@ -25,7 +25,7 @@ class SqliteSteps:
         self._connection = turn.connection
 
     def keep(self, claimed: JobRecord, name: str, result: str) -> KeptNow | None:
-        # Where a store has gone back, another boot's claim may have the same number.
+        # After a store has gone back, another boot's claim may have the same number.
         current = self._connection.execute(
             "select rev from lamplighter_jobs where no = ? and claim_no = ? and boot = ? and state = 'running'",
             (*claimed.key, claimed.boot),

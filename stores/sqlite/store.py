@@ -98,8 +98,7 @@ class SqliteStore:
         if not isinstance(durability, str) or durability not in DURABILITY:
             raise UsageError(f"expected durability to be 'full' or 'os', got: {shown(durability)}")
         in_memory = path == ":memory:" or connect is not None
-        # The path is made absolute and its links are followed: the file must stay the same when the process changes its
-        # folder.
+        # Make the path absolute and follow links: the file must stay the same when the process changes its folder.
         self.address = path if in_memory else os.path.realpath(path)
         self.path: str | None = None if in_memory else self.address
         self.store_id: str | None = None
@@ -150,7 +149,7 @@ class SqliteStore:
         self._openings += 1
         try:
             if self._only_existing:
-                # Before anything is changed: it may be a file of somebody else's.
+                # Check before changing anything: it may be another application's file.
                 schema.check_existing(writer, self.address)
             mode = into_wal(writer)
             # Some file systems cannot do WAL; SQLite then answers with the mode it kept.
@@ -160,7 +159,7 @@ class SqliteStore:
             writer.execute("pragma journal_size_limit = 16777216")
             writelock.be_patient(writer, self._busy_ms)
             if self._files is not None:
-                # Reads, so that the files beside it are there.
+                # A read creates the files beside it.
                 schema.read_version(writer)
                 self._files.opened()
         except BaseException:
@@ -204,7 +203,7 @@ class SqliteStore:
             with self._lock:
                 if self._reopen and self._writer is None:
                     self._writer = self._connect_writer()
-                    # Others may have written in between, so the next look must say that they have.
+                    # Others may have written in between, so the next look must report a change.
                     self._data_version = -1
                     self._reopen = False
         return self._writer
@@ -269,7 +268,7 @@ class SqliteStore:
             if self._files is not None:
                 self._files.check()
             seen = self._seen
-            # Whatever becomes of this turn, what the last one has left does not hold behind it.
+            # Whatever becomes of this turn, the last view does not hold after it.
             self._seen = None if seen is None else seen._replace(version=None)
             is_sealed, turn = False, None
             try:
@@ -286,8 +285,8 @@ class SqliteStore:
                 elif seen is not None and seen.boot == boot:
                     self._seen = None
             except BaseException as error:
-                # A failed commit may have rolled back by itself. If it has not, the open transaction must not outlive
-                # the turn.
+                # A failed commit may have rolled back by itself. Otherwise the open transaction must not outlive the
+                # turn.
                 if writer.in_transaction:
                     writer.execute("rollback")
                 elif (
@@ -295,7 +294,7 @@ class SqliteStore:
                     and isinstance(error, Exception)
                     and not isinstance(error, LamplighterError | sqlite3.Error)
                 ):
-                    # Nothing of the store's: memory that is short, or what another thread has raised into this one.
+                    # Not the store's fault: out of memory, or an exception raised into this thread.
                     raise CommitUnknown(f"the store {self.address} may have stored a write batch: {error!r}") from error
                 raise
             finally:
@@ -348,14 +347,14 @@ class SqliteStore:
                 yield self._writer
             return
         with self._translated, self._readers.lend() as reader:
-            # Not opened again here: the fork that closed it holds the lock until it has tried to.
+            # Do not open here: the fork that closed it holds the lock until it has tried to.
             if self._writer is None:
                 raise StoreUnavailable(f"the store {self.address} is closed")
             yield reader
 
     def _connect_reader(self) -> sqlite3.Connection:
         if self._files is not None:
-            # Where the log has been removed, a new connection would begin another, and then nobody could store ours.
+            # If the log was removed, a new connection would begin another, and ours could not be stored any more.
             self._files.check(beside=self._writer is not None)
         reader = self._connect()
         reader.execute("pragma query_only = 1")
@@ -365,7 +364,7 @@ class SqliteStore:
     def snapshot(self) -> Iterator[StoreSnapshot]:
         with self._reading() as reader:
             if self.path is None:
-                # Nobody writes meanwhile.
+                # The lock keeps writers out meanwhile.
                 yield SqliteSnapshot(reader)
                 return
             with snapshot_of(reader) as seen:

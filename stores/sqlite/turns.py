@@ -161,9 +161,9 @@ def first(connection: sqlite3.Connection, name: str, after: Instant = float("-in
         found += () if row is None else row
         below = priority
     else:
-        # There are more priorities than are worth a look each.
+        # There are more priorities than deserve a seek each.
         found += [at for at in connection.execute(NEXT_BELOW, {**about, "below": below}).fetchone() if at is not None]
-    # Rounded up, so that whoever looks at that instant finds it.
+    # Rounded up, so that a look at that instant finds it.
     return min(found) - SLACK_SECONDS + STEP_SECONDS if found else None
 
 
@@ -200,14 +200,14 @@ class FairQueue:
         self._highest = highest
         self._others = others
         self._running: dict[str, int] = {}
-        # The groups that have started a job, in order, with their priorities: these go to the back.
+        # The groups that have started a job, in order, with their priorities: they go to the back.
         self._served: dict[tuple[int, str], None] = {}
         self._given: tuple[int, str] | None = None
 
     def take(self, job: JobRecord) -> dict[str, Any]:
         """The job that was given last starts. Returns the fields of its claim about its group."""
         if self._given is not None:
-            # It stands behind those that were served since it was served last.
+            # Move the group behind those served since its last turn.
             self._served.pop(self._given, None)
             self._served[self._given] = None
             self._given = None
@@ -330,7 +330,7 @@ class FairQueue:
                 if place is not None and place <= at:
                     yield NO_GROUP
                     place = None
-                # The count that is there already includes the jobs that this claim has started.
+                # The count already includes the jobs that this claim has started.
                 self._running.setdefault(group, jobs)
                 yield group
             is_more = len(rows) == about["most"]

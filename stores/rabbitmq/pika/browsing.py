@@ -63,7 +63,7 @@ class Browsing:
         def there(_: int) -> None:
             self._channel.queue_declare(self._lock, exclusive=True, callback=lambda _: self._count(self._counted))
 
-        # First of all, because a queue that is not there closes the channel, and nobody would let go then.
+        # Count first: a missing queue closes the channel, and the exclusive queue would remain.
         self._count(there)
 
     def _count(self, then: Callable[[int], None]) -> None:
@@ -131,11 +131,11 @@ class Browsing:
             for tag in wanted:
                 self._channel.basic_ack(tag)
             if len(wanted) < self._come:
-                # All that are left, in their order.
+                # Everything that is left, in order.
                 self._channel.basic_nack(0, multiple=True, requeue=True)
             self._await_back(self._come - len(wanted), BACK_SECONDS_MAX)
 
-        # First of all: what is given back must not come again.
+        # Cancel first: returned messages must not come again.
         self._channel.basic_cancel(self._consumer, callback=ended)
 
     def _await_back(self, expected: int, left: Seconds) -> None:

@@ -41,7 +41,7 @@ class AskingChannel:
     def open(self, connection: Any, then: Callable[[], None]) -> None:
         self._connection = connection
         if not connection.is_open:
-            # It is being closed.
+            # The channel is closing.
             return
 
         def opened(channel: Channel) -> None:

@@ -46,7 +46,7 @@ class Loop(IOLoop):
     def add_handler(self, fd: Any, handler: Callable[[Any, int], None], events: int) -> None:
         def locked(fd: Any, events: int) -> None:
             with self.lock:
-                # While the lock was waited for, another thread may have begun to read, or ended the connection.
+                # Another thread may have begun to read, or ended the connection, during the wait for the lock.
                 events &= self._awaited(fd)
                 if events:
                     handler(fd, events)
@@ -141,7 +141,7 @@ class Connection(SelectConnection):
         poll = select.poll()
         poll.register(fd, select.POLLIN)
         try:
-            # The awaited frame may come by the connection of the ledger, too, so the event is looked at often.
+            # The awaited frame may come by the ledger's connection, too, so check the event often.
             looks = most = max(1, round(min(seconds, READ_SECONDS_MAX) / LOOK_SECONDS))
             while loop.left == fd and not event.is_set() and looks:
                 looks -= 1

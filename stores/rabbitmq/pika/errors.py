@@ -22,14 +22,14 @@ CODES = {**REFUSALS, 404: "not found", 405: "locked by another"}
 def why(error: Any, address: Address) -> tuple[str, bool]:
     """An error in words, without secrets, and whether only a person can heal it."""
     cause = error
-    # The client wraps what happened in "the connection workflow failed", "the socket failed", ...
+    # pika wraps the cause in "the connection workflow failed", "the socket failed", ...
     for _ in range(10):
         inner = getattr(cause, "exceptions", None) or getattr(cause, "exception", None) or getattr(cause, "args", None)
         inner = inner[-1] if isinstance(inner, list | tuple) else inner
         if not isinstance(inner, BaseException):
             break
         cause = inner
-    # The client takes a limit that is reached for a missing right, and keeps as text what the server has said.
+    # pika reports a reached limit as a missing right, and keeps the server's text.
     limit = re.search(r'NOT_ALLOWED - ([^"]*\blimit\b[^"]*)', str(cause))
     if limit is not None:
         return f"not allowed (530): {limit.group(1)}"[:300], True

@@ -71,10 +71,9 @@ class PikaLink:
         self._asking, self._aside = AskingChannel(address, self._do), AskingChannel(address, self._do)
         self._session = 0
         self._published = Published()
-        # The thread that has it uses the connection, or begins or ends one.
+        # Held to use, begin or end the connection.
         self._lock = threading.RLock()
-        # Calls that are to be made in their order; and who waits for one that has not begun: a loop that ends begins
-        # nothing more.
+        # Calls in order, and futures of calls that have not begun: a loop that ends begins nothing more.
         self._calls: deque[Callable[[], None]] = deque()
         self._handed: dict[Future[Any], None] = {}
         self._failure: tuple[str, bool] = ("", False)
@@ -86,7 +85,7 @@ class PikaLink:
         said: Any = None if connection is None else (connection.server_properties or {}).get("version")
         return said.decode(errors="replace") if isinstance(said, bytes) else said
 
-    # Any thread calls the public methods. The private ones run on the link's own thread, or on one that has its lock.
+    # Any thread calls the public methods. Private ones run on the link's own thread, or with its lock held.
 
     def start(self, listener: LinkListener) -> None:
         self._listener = listener
@@ -110,7 +109,7 @@ class PikaLink:
             if connection is self._connection and connection.session == session:
                 connection.drop(reason)
 
-        # Not `_do`: a channel may have been closed, and the server not answer that the rest may be, too.
+        # Not `_do`: after a channel was closed, the server may not answer that the others may be closed, too.
         with contextlib.suppress(Exception):
             connection.ioloop.add_callback_threadsafe(call)
 
@@ -122,7 +121,7 @@ class PikaLink:
         def begin() -> None:
             connection.ioloop.call_later(seconds, call)
 
-        # Not `_do`: a loop that waits for longer has to be woken.
+        # Not `_do`: a loop that is waiting must be woken.
         with contextlib.suppress(Exception):
             connection.ioloop.add_callback_threadsafe(begin)
 
@@ -147,7 +146,7 @@ class PikaLink:
             if self._session != before:
                 wait = BACKOFF_SECONDS_MIN
             self._end_session()
-            # Jitter spreads the runtimes of a whole fleet, which have all lost the same server at once.
+            # Jitter spreads the reconnections of a fleet that lost the same server at once.
             self._stopping.wait(wait * self._chance.uniform(0.5, 1.0))
             wait = min(BACKOFF_SECONDS_MAX, wait * 2.0)
 
@@ -233,11 +232,11 @@ class PikaLink:
     def _work_closed(self, channel: Channel, error: BaseException) -> None:
         connection = self._connection
         if channel in (self._work, self._apart) and connection is not None and connection.is_open:
-            # Losing one of the two channels of jobs loses all that was on both, so the session is over.
+            # Losing either channel of jobs loses everything on both, so the session is over.
             self._failure = self._channel_failure = why(error, self._address)
             most = bytes_max_of(error)
             if most is not None:
-                # The next session does not try it again.
+                # The next session does not try that message again.
                 self.bytes_max = most
                 self._failure = self._channel_failure = (self._failure[0], False)
             connection.close(200, "a channel was closed")
@@ -269,7 +268,7 @@ class PikaLink:
             call()
 
         if connection is None or not connection.session:
-            # One that has not begun does not count yet what is published.
+            # A session that has not begun does not count publishes yet.
             self._drop(future, LinkLost("there is no connection"))
             return
         if future is not None:
@@ -281,10 +280,10 @@ class PikaLink:
             else:
                 connection.ioloop.add_callback_threadsafe(self._make_calls)
         except Exception:
-            # The call has failed, or the loop was closed in this very moment.
+            # The call has failed, or the loop was closed at this very moment.
             self._drop(future, lost)
         if self._connection is not connection:
-            # The session has ended meanwhile, and may have told those who wait before this one was among them.
+            # The session ended meanwhile, perhaps before this future was in its list.
             self._drop(future, lost)
 
     def _make_calls(self) -> None:
@@ -400,7 +399,7 @@ class PikaLink:
         assert self._listener is not None
         tag = method.delivery_tag
         if channel is self._apart:
-            # Each channel counts from 1.
+            # The tags of the second channel, which also count from 1, are negative.
             tag = -tag
         else:
             self._delivered[tag] = None

@@ -67,7 +67,7 @@ class Published:
             try:
                 work.basic_publish(message.exchange, message.key, message.body, properties, message.mandatory)
             except (exceptions.UnsupportedAMQPFieldException, exceptions.ShortStringTooLong):
-                # It cannot be written as AMQP, now or later; nothing of it was sent.
+                # Not expressible in AMQP, now or later; nothing of it was sent.
                 self._number -= 1
                 del self._unconfirmed[self._number + 1]
                 sending.confirmed(index, refused=True)
