@@ -49,7 +49,6 @@ def take(descriptor: int) -> bool:
 
 
 def is_taken(descriptor: int) -> bool:
-    """Whether another descriptor has the lock."""
     found = _ask("F_OFD_GETLK", descriptor)
     if found is not None:
         return found != fcntl.F_UNLCK
@@ -81,7 +80,6 @@ def give_back(descriptor: int, first: int, size: int) -> None:
 
 
 def _ask(command: str, descriptor: int, kind: int = fcntl.F_WRLCK, first: int = 0, size: int = 0) -> int | None:
-    """The type of lock in the answer; None where there are no such locks."""
     number = getattr(fcntl, command, None)
     if number is None:
         return None

@@ -172,7 +172,6 @@ def ending(claimed: JobRecord, outcome: Outcome, verdict: Verdict, now: Instant)
 
 
 def says_ending(outcome: Outcome, verdict: Verdict) -> dict[str, Any]:
-    """Fields of the event of that end."""
     return {"outcome": outcome.kind.value, "reason": verdict.reason, "run_at": verdict.run_at}
 
 
@@ -184,7 +183,6 @@ def tied(moves: Sequence[Transition]) -> list[Transition]:
 
 
 def skipped_entry(schedule_id: str, gone: SlotRange) -> SlotEntry:
-    """The entry for slots that did not fire."""
     return SlotEntry(
         schedule_id=schedule_id,
         slot=gone.first,

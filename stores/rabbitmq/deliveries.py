@@ -125,7 +125,7 @@ class Deliveries:
 
     Args:
         new_tag: a consumer's tag that was never used.
-        stir: called when `adjust` is due.
+        wake: called when `adjust` is due.
     """
 
     def __init__(

@@ -192,7 +192,7 @@ def move(job: JobRecord, event: str, fields: dict[str, Any], *, passed: int = 0,
     """The transition of a job.
 
     Args:
-        passed: steps that nobody knows any more: claims whose runtime is gone.
+        passed: lost claims of runtimes that are gone.
     """
     moved = job._replace(**{"state": MOVES[event][1].value, "rev": job.rev + passed + 1, **changes})
     return Transition(event, moved, job.state, fields)

@@ -1,20 +1,20 @@
-"""The objects in the RabbitMQ: its queues and exchanges, and by which way a delayed job goes.
+"""Queues and exchanges of the store, and the route of a delayed job.
 
     lamplighter.job.NAME       the jobs of a name                     quorum queue
     lamplighter.delay.0 ... N  the ladder: each rung holds a message for UNIT * 2**n seconds     quorum queues
     lamplighter.dead           jobs that have failed for good         quorum queue
     lamplighter.unreadable     messages that no runtime can read     quorum queue
     lamplighter.ledger         schedules, slots, pauses     quorum queue with a single active consumer: the leader
-    lamplighter.leader         who leads, as that runtime has said it last     quorum queue of one message
-    lamplighter.news.BOOT      what the leader has read in the ledger     classic queue, expires
-    lamplighter.asks.ID        what runtimes answer to somebody outside     classic queue, expires
+    lamplighter.leader         the leader, by its own latest record     quorum queue of one message
+    lamplighter.news.BOOT      ledger records, broadcast by the leader     classic queue, expires
+    lamplighter.asks.ID        answers of runtimes to an admin connection     classic queue, expires
     lamplighter.results.BOOT   how the jobs that a runtime queued have ended     classic queue, expires
 
-The arguments of a queue never depend on an option of a handler or a runtime: two that differ could not share it.
+Arguments of a queue never depend on options of a handler or runtime: two that differ could not share the queue.
 
-The ladder is the well-known one of topic exchanges: the routing key has a digit for each rung, the highest first, and
-then the target. The exchange of a rung leads a 1 into the rung's queue, a 0 to the exchange of the rung below; a queue
-lets go of its messages, when their time is up, to the exchange of the rung below. No consumer takes part.
+The ladder is the usual one of topic exchanges: the routing key has a digit for each rung, the highest first, and then
+the target. The exchange of a rung routes a 1 into the rung's queue, and a 0 to the exchange of the rung below; expired
+messages of the queue are dead-lettered to the exchange of the rung below. No consumer takes part.
 """
 
 from __future__ import annotations

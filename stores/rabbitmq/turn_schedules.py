@@ -127,7 +127,7 @@ class RabbitSchedules:
             self._turn.ops.done.append(self._state.handled.clear)
 
     def forget_abandoned(self, before: Instant, batch: int) -> int:
-        """Remove schedules that nobody has declared for long. Only the leader does."""
+        """Remove schedules without a declaration for long. Only the leader does."""
         found = self._shared.abandoned(before)[:batch] if self._turn.leads else []
         self._turn.ops.records += [{"is": "schedule gone", "id": schedule_id} for schedule_id in found]
         return len(found)

@@ -63,7 +63,6 @@ class SqliteTurn(OpenTurn):
         return pruned if slots_before is None else pruned + self.schedules.prune(slots_before, batch - pruned)
 
     def seal(self) -> None:
-        """Write the turn's number, and the boot's memory of what the turn did."""
         if self.lined_up:
             self.jobs.line_up()
         if self.left_lines:

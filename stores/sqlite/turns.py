@@ -119,7 +119,6 @@ def key_of(job: JobRecord) -> Key:
 
 
 def _remove(connection: sqlite3.Connection, key: Key) -> None:
-    """Remove a group from the line, and the group '' if it is then alone."""
     connection.execute(DELETE, key)
     others = (*key[:2], NO_GROUP)
     if connection.execute(ANOTHER, others).fetchone() is None:
@@ -137,7 +136,6 @@ def pull_in(connection: sqlite3.Connection, now: Instant) -> None:
 
 
 def is_due(connection: sqlite3.Connection, name: str, now: Instant) -> bool:
-    """Whether a group of a name may have its turn."""
     at = first(connection, name)
     return at is not None and at <= now
 
@@ -232,7 +230,6 @@ class FairQueue:
             yield from self._at(priority, deque(job for job in others if job.group_key is None))
 
     def close(self) -> None:
-        """Move groups that have started jobs to the back."""
         about: dict[str, Any] = {"name": self._name, "now": self._now, "soon": self._now + SLACK_SECONDS}
         for priority, group in self._served:
             query = OTHERS_TO_THE_BACK if group == NO_GROUP else TO_THE_BACK
@@ -255,7 +252,6 @@ class FairQueue:
                 again.append(group)
 
     def _next_of(self, priority: int, group: str, others: deque[JobRecord]) -> JobRecord | None:
-        """The first job of a group that may start; None if none may."""
         if group == NO_GROUP:
             return others.popleft() if others else None
         if not self._has_room(priority, group):
