@@ -1,4 +1,4 @@
-"""Features that a store may lack, and their replacements: the one place that names them."""
+"""Features that a store may lack, and their replacements. No other module names them."""
 
 from __future__ import annotations
 
@@ -42,22 +42,16 @@ INSTEAD = {
     "unique": "there are no unique keys: give the job an id that says what it is, and have its handler look whether "
     "that is done",
 }
-"""By what is wanted, what to do on a store without a table of jobs."""
+"""By feature, the advice for a store without a table of jobs."""
 
 Part = TypeVar("Part")
 
 
 def not_supported(wanted: str) -> NotSupported:
-    """The error for what a store without a table of jobs cannot do."""
     return NotSupported(f"RabbitMQ keeps queues, no table of jobs: {INSTEAD[wanted]}")
 
 
 def needed(part: Part | None, wanted: str) -> Part:
-    """A part of a store that it need not have.
-
-    Raises:
-        NotSupported: it has none.
-    """
     if part is None:
         raise not_supported(wanted)
     return part

@@ -1,9 +1,8 @@
-"""Data and results as JSON text, strictly: what JSON has comes out as it went in, and what has a text or fields of its
-own (a UUID, a date, a dataclass, a model) is stored as these; otherwise nothing is stored.
+"""Data and results as JSON text, strictly: JSON values come out as they went in, a value with a text or fields of its
+own (a UUID, a date, a dataclass, a model) is stored as these, and nothing else is stored.
 
-Half of a surrogate pair (a text that was cut within an emoji, the name of a file that is not UTF-8) is no text that can
-be written anywhere. New data with it is refused; in what a job has done already, a result or an error, U+FFFD
-stands in its place. So it does in whatever is shown of a job that another program has queued.
+Half of a surrogate pair (a text that was cut within an emoji, the name of a file that is not UTF-8) cannot be written
+anywhere. New data with it is refused; in results and errors, and in shown jobs of other programs, it becomes U+FFFD.
 
 JSON only, never pickle: a job written by one version, process or machine must be readable by any other.
 """
@@ -28,33 +27,31 @@ _own = msgspec.json.Decoder()
 _counts = msgspec.json.Decoder(tuple[int, ...])
 
 PLAIN = frozenset({type(None), bool, int, str})
-"""Whatever is of just one of these types is JSON-serializable."""
+"""A value of exactly one of these types is JSON-serializable."""
 
 LIKE_JSON = (type(None), bool, int, float, str, list, tuple, dict, set, frozenset)
 """Types whose values need no other form in JSON, though their items may."""
 
 CARRIED = "what JSON has; dataclasses, models, enums, UUIDs, dates, Decimals, paths, sets, bytes"
-"""The description of JSON-serializable values in an error."""
 
 DEPTH_MAX = 100
-"""How deep data may nest; a cycle is found by it too."""
 
 
 class Encoded(NamedTuple):
-    """JSON text that `encode` has made, in the place of the value: it need not be made again."""
+    """JSON text that `encode` has already made of a value."""
 
     text: str
 
 
 def encode(value: Any, *, what: str, bytes_max: int, mends: bool = False) -> str:
-    """JSON text of a value, or the text that was made of it.
+    """JSON text of a value; an `Encoded` gives its own.
 
     Args:
-        value: None, bool, int, finite float, str; what msgspec can carry (dataclasses, Structs, attrs classes, enums,
-            UUIDs, dates and times, Decimals, sets, bytes); paths; pydantic models; and lists, tuples and dicts of
-            them. The keys of a dict are text, or become text.
-        what: how an error names it, such as `data`.
-        bytes_max: how long the text may be.
+        value: None, bool, int, finite float, str; types that msgspec supports (dataclasses, Structs, attrs classes,
+            enums, UUIDs, dates and times, Decimals, sets, bytes); paths; pydantic models; and lists, tuples and dicts
+            of them. The keys of a dict are text, or become text.
+        what: its name in an error, such as `data`.
+        bytes_max: the maximum length of the text.
         mends: whether half of a surrogate pair becomes U+FFFD, and is not refused.
 
     Raises:
@@ -70,7 +67,7 @@ def encode(value: Any, *, what: str, bytes_max: int, mends: bool = False) -> str
 
 
 def encode_own(value: Any) -> str:
-    """JSON text of a value that we have made ourselves, and need not check."""
+    """JSON text of Lamplighter's own values, which need no check."""
     try:
         return json_of(value).decode()
     except UnicodeEncodeError:
@@ -78,9 +75,7 @@ def encode_own(value: Any) -> str:
 
 
 def json_of(value: Any, encoder: msgspec.json.Encoder = _quick) -> bytearray:
-    """JSON text in UTF-8, as an encoder makes it.
-
-    Where memory is short, its own `encode` ends the process by a segmentation fault (msgspec 0.23.0).
+    """JSON text in UTF-8, by an encoder. When memory is short, msgspec's own `encode` crashes the process (0.23.0).
 
     Raises:
         ValueError, TypeError, MemoryError: there is no text of it.
@@ -91,18 +86,17 @@ def json_of(value: Any, encoder: msgspec.json.Encoder = _quick) -> bytearray:
 
 
 def decode_own(line: bytes) -> Any:
-    """The value of which `encode_own` has made the text."""
     return _own.decode(line)
 
 
 def valid_text(text: str) -> str:
     """The text, with U+FFFD in the place of half of a surrogate pair."""
-    # Not by a method of its own: it may be of a class of the application's.
+    # Not its own method: the object may be of a subclass of the application's.
     return str.encode(text, "utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def valid(value: Any) -> Any:
-    """The same of every text in a JSON value."""
+    """The value with `valid_text` applied to every text in it."""
     match value:
         case str():
             return valid_text(value)
@@ -115,31 +109,28 @@ def valid(value: Any) -> Any:
 
 
 def decode(text: str) -> Any:
-    """The value of JSON text from the store."""
     return json.loads(text)
 
 
 def decode_counts(text: str) -> tuple[int, ...]:
-    """Counts of our own: of tens of thousands of rows each has some, and this takes a fifth of what `decode` does."""
+    """Counts of Lamplighter's own: tens of thousands of rows have some, and this takes a fifth of `decode`'s time."""
     return _counts.decode(text)
 
 
 def digest(text: str, size: int = 6) -> str:
-    """A hash of so many bytes, in hex; a short one lets two log lines be compared without showing the data."""
+    """A hash of `size` bytes, in hex; a short one lets two log lines be compared without showing the data."""
     return hashlib.blake2b(text.encode(), digest_size=size).hexdigest()
 
 
 def checksum(value: Any, before: int = 0) -> int:
-    """The CRC-32 of a value of our own as JSON text: it shows that the value was changed, not who did it.
-
-    Args:
-        before: the checksum of the text that stands before it.
+    """The CRC-32 of an own value as JSON text, continuing from `before`: it shows that the value was changed, not who
+    did it.
     """
     return zlib.crc32(json_of(value), before)
 
 
 def _quickly(value: Any) -> str | None:
-    """The text of nearly all data, in a tenth of the time. None for a value that must be looked at with care."""
+    """The text of nearly all data, in a tenth of the time. None for a value that needs `_carefully`."""
     if not _is_plain(value, 0):
         return None
     try:
@@ -166,7 +157,7 @@ def _is_plain(value: Any, depth: int) -> bool:
 
 def _carefully(value: Any, what: str, mends: bool) -> str:
     if not isinstance(value, LIKE_JSON):
-        # A dataclass, say: what stands for it is plain more often than not.
+        # A dataclass, for instance: its JSON form is plain more often than not.
         value = _stand_in(value, what)
         if (text := _quickly(value)) is not None:
             return text
@@ -179,7 +170,7 @@ def _carefully(value: Any, what: str, mends: bool) -> str:
 
 
 def _plain(value: Any, path: str, depth: int, mends: bool) -> Any:
-    """The value with all that is not JSON's own replaced by what stands for it."""
+    """The value with everything that JSON lacks replaced by its JSON form."""
     if depth > DEPTH_MAX:
         raise UsageError(f"expected data nested at most {DEPTH_MAX} deep and without cycles, got more at {path[:200]}")
     match value:
@@ -196,7 +187,7 @@ def _plain(value: Any, path: str, depth: int, mends: bool) -> Any:
         case dict():
             return _plain_dict(value, path, depth, mends)
         case set() | frozenset():
-            # In an order that is the same in every process: the id of a schedule is made of its data.
+            # The order is the same in every process: the id of a schedule is made of its data.
             return sorted((_plain(item, f"{path}[...]", depth + 1, mends) for item in value), key=_encoder.encode)
         case _:
             return _plain(_stand_in(value, path), path, depth + 1, mends)
@@ -207,7 +198,7 @@ def _plain_dict(value: dict[Any, Any], path: str, depth: int, mends: bool) -> di
     for key, item in value.items():
         text = key if isinstance(key, str | None | int | float) else _stand_in(key, path)
         if not isinstance(text, str):
-            # A number would come back as text, which looks like it and is not found by it.
+            # A number would come back as text, which looks like it but is a different key.
             raise UsageError(f"expected only str keys at {path}, got: {shown(key)} ({type(key).__name__})")
         text = _text(text, path, mends)
         if text in plain:
@@ -227,10 +218,10 @@ def _text(text: str, path: str, mends: bool) -> str:
 
 
 def _stand_in(value: Any, path: str) -> Any:
-    """The form of a value in JSON: text, a number, a list or a dict, which may hold more of the kind.
+    """The form of a value in JSON: text, a number, a list or a dict, whose items may need the same.
 
     Raises:
-        UsageError: nothing does.
+        UsageError: it has none.
     """
     try:
         return dump(value) if is_model(type(value)) else _builtins(value)
@@ -253,12 +244,11 @@ def _builtins(value: Any) -> Any:
     try:
         return msgspec.to_builtins(value, str_keys=True, order="deterministic", enc_hook=_unknown)
     except TypeError:
-        # A set in it has items that cannot be compared with one another.
+        # It contains a set whose items cannot be compared with one another.
         return msgspec.to_builtins(value, str_keys=True, enc_hook=_unknown)
 
 
 def _unknown(value: Any) -> Any:
-    """The form of a value that msgspec does not know."""
     if isinstance(value, PurePath):
         return str(value)
     if is_model(type(value)):

@@ -1,7 +1,7 @@
-"""Views as JSON, both ways, and the lines in which they are asked for: one question, one answer, each a line.
+"""Views as JSON, both ways, and the control protocol: one question, one answer, each a line.
 
-The two sides may be of different versions. So each line says which version of this it is, what is not
-known is passed over, and a verb that is not known is refused by name.
+The two sides may be of different versions. So each line has this protocol's version, unknown fields are ignored, and an
+unknown verb is refused by name.
 """
 
 from __future__ import annotations
@@ -24,12 +24,11 @@ def plain(view: Any) -> Any:
 
 
 def encode_view(view: Any) -> bytes:
-    """The same as JSON text."""
     return encode_own(view).encode()
 
 
 def decode_view(text: bytes, kind: type[V]) -> V:
-    """A view of its JSON text.
+    """A view from its JSON text.
 
     Raises:
         UsageError: it is none.
@@ -41,7 +40,6 @@ def decode_view(text: bytes, kind: type[V]) -> V:
 
 
 def encode_ask(ask: Ask) -> bytes:
-    """A question as a line."""
     return bytes(json_of({"v": VERSION, **asdict(ask)})) + b"\n"
 
 
@@ -61,12 +59,10 @@ def decode_ask(line: bytes) -> Ask:
 
 
 def encode_answer(view: Any) -> bytes:
-    """An answer as a line."""
     return b'{"v":%d,"answer":%b}\n' % (VERSION, encode_view(view))
 
 
 def encode_refusal(refusal: Refusal, says: str) -> bytes:
-    """Why a question is not answered, as a line."""
     return bytes(json_of({"v": VERSION, "refused": refusal, "says": says})) + b"\n"
 
 
@@ -74,7 +70,7 @@ def decode_answer(line: bytes, kind: type[V]) -> V:
     """The answer of a line.
 
     Raises:
-        AskRefused: the line says why there is none.
+        AskRefused: the line is a refusal.
         UsageError: it is no line of this version's.
     """
     try:
@@ -89,10 +85,10 @@ def decode_answer(line: bytes, kind: type[V]) -> V:
 
 
 class AskRefused(LamplighterError):
-    """Who was asked has answered, and not what it was asked for; the message says why.
+    """The other side has refused a question; the message says why.
 
     Attributes:
-        refusal: a `Refusal`, or what another version has.
+        refusal: a `Refusal`, or another version's.
     """
 
     def __init__(self, message: str, refusal: str) -> None:

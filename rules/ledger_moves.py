@@ -1,5 +1,3 @@
-"""The changes of a turn, as they are collected and as the ledger has them: `log.ledger_keys.MOVE_KEYS` has the keys."""
-
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -15,7 +13,7 @@ class TurnRecord:
     """The record that a `Turn` keeps of itself.
 
     Attributes:
-        notes: what it did besides moving jobs, each after so many transitions.
+        notes: its changes besides moves of jobs, each after so many transitions.
     """
 
     def __init__(self, boot: str, now: Instant) -> None:
@@ -28,12 +26,12 @@ class TurnRecord:
         self.notes: list[tuple[int, Move]] = []
 
     def note(self, move: Move) -> None:
-        """Have the ledger tell what this turn does besides moving jobs."""
+        """Add a change besides moves of jobs to the ledger."""
         self.notes.append((len(self.transitions), move))
 
     def sum_up(self, boot_no: int, turns_before: int) -> Sequence[LedgerTurn]:
-        """Give the turn its number, if it has changed something. Gives what its boot keeps for whoever must tell it:
-        this turn and those before it that it tells, or nothing if it has changed nothing.
+        """Give the turn its number, if it has changed something. Returns the turns that its boot must keep until they
+        are logged: this one and those before it, or nothing if it has changed nothing.
 
         Args:
             turns_before: how many turns of the boot have changed something.
@@ -46,7 +44,7 @@ class TurnRecord:
 
 
 LONG_AGO_SECONDS = 1.0
-"""A job that was queued so long before its turn is told with its own instant: a host had a transaction of its own."""
+"""A job that was queued so long before its turn is logged with its own instant: a host transaction queued it."""
 
 BESIDES = {
     "outcome": "o",
@@ -64,18 +62,13 @@ BESIDES = {
     "steps": "steps",
     "until": "until",
 }
-"""The fields of an event that a move has, unless they are empty, and their keys: in the order of the keys, by
-which the checksum goes, whatever the order of the fields.
+"""The fields of an event that a move has, unless they are empty, and their keys. The order of the keys counts for the
+checksum, whatever the order of the fields.
 """
 
 
 def told_moves(steps: Sequence[Transition], notes: Sequence[tuple[int, Move]], at: Instant) -> list[Move]:
-    """All that a turn did, in order.
-
-    Args:
-        notes: what it did besides moving jobs, each after so many steps.
-        at: its instant.
-    """
+    """All changes of a turn, in order; `notes` are those besides moves of jobs, each after so many steps."""
     moves = [told_move(step, at) for step in steps]
     for place, note in reversed(notes):
         moves.insert(place, note)
@@ -83,11 +76,7 @@ def told_moves(steps: Sequence[Transition], notes: Sequence[tuple[int, Move]], a
 
 
 def told_move(step: Transition, at: Instant) -> Move:
-    """A move of a job as the ledger tells it.
-
-    Args:
-        at: the instant of its turn.
-    """
+    """A move of a job as the ledger has it; `at` is the instant of its turn."""
     job = step.job
     told: Move = {"k": step.event[4:], "j": job.id, "n": job.name, "r": job.rev}
     if step.before is None:
@@ -123,12 +112,11 @@ def told_move(step: Transition, at: Instant) -> Move:
 
 
 def skipped_move(schedule_id: str, gone: SlotRange) -> Move:
-    """Slots that did not fire."""
     return {"k": "skipped", "s": schedule_id, "t": gone.first, "l": gone.last, "x": gone.count}
 
 
 def schedule_move(what: str, schedule: ScheduleRecord, now: Instant) -> Move:
-    """A schedule was added or changed now, and what it is: from now on, or since it says."""
+    """A schedule that was added or changed, with its definition."""
     return {
         "k": f"schedule.{what}",
         "n": schedule.name,
@@ -144,16 +132,15 @@ def schedule_move(what: str, schedule: ScheduleRecord, now: Instant) -> Move:
 
 
 def line_count(turn: LedgerTurn) -> int:
-    """How many lines the moves of a turn need."""
     return max(1, -(-len(turn.moves) // MOVES_MAX))
 
 
 def ledger_line(turn: LedgerTurn, part: int, store_id: str | None, told_by: str | None) -> dict[str, Any]:
-    """The fields of one of the lines of a turn.
+    """The fields of one line of a turn.
 
     Args:
-        part: which of them, from 0.
-        told_by: the boot that tells it instead of the turn's own broker, if one does.
+        part: which line, from 0.
+        told_by: the boot that logs it instead of the turn's own broker, if one does.
     """
     parts, boot_no = line_count(turn), turn.boot_no or None
     moves = list(turn.moves[part * MOVES_MAX : (part + 1) * MOVES_MAX])

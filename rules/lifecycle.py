@@ -1,7 +1,7 @@
-"""The fate of a job: the one road that every ending takes.
+"""The fate of a job: every ending goes through here.
 
-`judge` is pure: it decides, and the store records its verdict in one fenced statement. The table of legal moves is
-here too, because both the store and whoever reads the log must agree on it.
+`judge` is pure: it decides, and the store records its verdict in one fenced statement. The table of legal moves is here
+because both the store and the readers of the log must agree on it.
 """
 
 from __future__ import annotations
@@ -16,19 +16,18 @@ from .codec import valid_text
 
 
 def class_names(cls: type) -> tuple[str, ...]:
-    """The qualified names of an error's class and of those that it extends, the nearest first."""
+    """The qualified names of an error's class and of its bases, the nearest first."""
     return tuple(map(_name, cls.__mro__))
 
 
 def is_tried_again(error_classes: Sequence[str], retry_on: frozenset[str] | None, discard_on: frozenset[str]) -> bool:
-    """Whether an error may be gone by the next attempt, as its handler has it. An error without a class was not raised
-    by the
-    handler: its thread has died, say.
+    """Whether another attempt may succeed after an error, by its handler's options. An error without a class was not
+    raised by the handler: its thread has died, for instance.
 
     Args:
         error_classes: as `class_names` has them. The nearest that stands in one of the other two decides.
         retry_on: None for all that `discard_on` does not name.
-        discard_on: what no other attempt would mend.
+        discard_on: errors that would recur.
     """
     for name in error_classes:
         if name in discard_on:
@@ -63,16 +62,16 @@ def _name(cls: type) -> str:
 
 
 INTERRUPTION_WINDOW_SECONDS = 72 * 3600.0
-"""Only interruptions within this window are held against a job."""
+"""Only interruptions within this window count against a job."""
 
 SUSPECT_INTERRUPTIONS = 2
 """From this many blamed interruptions on, a job is a suspect: a runtime runs one suspect at a time."""
 
 SNOOZED = "snoozed for"
-"""How the reason of a job begins whose handler has had it wait."""
+"""The beginning of the reason of a snoozed job."""
 
 SNOOZE_SECONDS_MIN = 0.1
-"""A handler that snoozes in its next run too has the job wait so long at least: nobody counts the attempts of it."""
+"""The shortest snooze: a handler may snooze in every run, because snoozes are not counted as attempts."""
 
 MOVES: dict[str, tuple[frozenset[str | None], JobState]] = {
     "job.queued": (frozenset({None}), JobState.QUEUED),
@@ -88,30 +87,29 @@ MOVES: dict[str, tuple[frozenset[str | None], JobState]] = {
     "job.cancelled": (frozenset({"queued", "running"}), JobState.CANCELLED),
     "job.requeued": (frozenset({"queued", "running", "done", "dead", "cancelled"}), JobState.QUEUED),
 }
-"""Every legal transition: the event that tells it, the states it may come from, the state it goes to."""
+"""Every legal transition: its event, the possible states before, the state after."""
 
 QUIET = frozenset({"job.queued", "job.replaced", "job.freed", "job.claimed", "job.released"})
-"""The events whose lines are at debug. The lines of the others are at info or above."""
+"""The events whose lines are at debug. The others are at info or above."""
 
 
 def is_suspect(job: JobRecord, now: Instant) -> bool:
-    """Whether a job has killed its process so often that it runs alone among its like."""
+    """Whether a job has killed its process so often that it runs alone among suspects."""
     return (job.suspect_until or 0.0) > now
 
 
 def done_without_result(why: str) -> Outcome:
-    """How the claim of a job ended whose work is done, and whose result nobody can keep."""
+    """The outcome of a job whose work is done, but whose result cannot be kept."""
     return Outcome(kind=OutcomeKind.SUCCEEDED, reason=f"its result is lost: {why}")
 
 
 def judge(
     job: JobRecord, outcome: Outcome, policy: Policy, now: Instant, *, earlier_interruptions: int, chance: float
 ) -> Verdict:
-    """Say what becomes of a job whose claim has ended.
+    """The fate of a job whose claim has ended.
 
     Args:
         job: the job as it was claimed.
-        outcome: how the claim ended.
         policy: the handler's; the job's own `max_attempts` wins over it.
         now: the wall time of the turn.
         earlier_interruptions: blamed interruptions of this job within `INTERRUPTION_WINDOW_SECONDS` before this one.
@@ -146,13 +144,11 @@ def judge(
 
 
 def fate(parents: Iterable[tuple[str, bool]]) -> JobState:
-    """Say what becomes of a job that has waited for others, once the last of them has ended.
+    """The fate of a job that has waited for others, once the last of them has ended: QUEUED if it is ready to start;
+    otherwise the end that it shares with a parent that is not done, DEAD if one is dead.
 
     Args:
         parents: the state of each, and whether any end of it will do.
-
-    Returns:
-        QUEUED if it is ready to start; otherwise the end that it shares with one that is not done: DEAD if one is dead.
     """
     missed = {state for state, any_end in parents if not any_end and state != JobState.DONE}
     if not missed:
@@ -209,6 +205,7 @@ def _judge_interruption(job: JobRecord, outcome: Outcome, policy: Policy, now: I
         run_at=min(job.run_at, now),
         interruptions=interruptions,
         suspect_until=now + INTERRUPTION_WINDOW_SECONDS if suspect else job.suspect_until,
-        # Even a prefetched job may have been started when its process died. Its next claim is one that can be blamed.
+        # Even a prefetched job may have been started when its process died. Its next claim must be one that can be
+        # blamed.
         must_begin=bool(job.must_begin) or outcome.blamed,
     )

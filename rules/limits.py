@@ -1,7 +1,4 @@
-"""Every limit of a runtime that an application may set, with its unit in its name, and batches of limited size.
-
-One frozen value: a runtime is configured once, by keyword arguments, and never from a global.
-"""
+"""Every limit of a runtime that an application may set, with its unit in its name, and batches of limited size."""
 
 from __future__ import annotations
 
@@ -13,13 +10,13 @@ from ..errors import UsageError, shown
 from ..messages.jobs import SECONDS_MAX, Seconds
 
 HEALTHY_SECONDS = 60.0
-"""After so long without a death, the next back-off starts from the shortest again."""
+"""After so long without a death, the back-off starts anew."""
 
 BACKOFF_SECONDS_MIN = 0.05
-"""The first restart waits for nothing, the second for this, each further one twice as long."""
+"""The first restart is immediate, the second waits for this, each further one twice as long."""
 
 RESTARTS_MAX, WINDOW_SECONDS, BACKOFF_SECONDS_MAX = 5, 30.0, 30.0
-"""The budget of a child that has no budget of its own, unless its application says otherwise."""
+"""The default budget of a child that has no budget of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,16 +47,15 @@ T = TypeVar("T")
 
 
 def batches(items: Sequence[T], most: int) -> Iterator[tuple[T, ...]]:
-    """The first so many, the next, and so on."""
     for first in range(0, len(items), most):
         yield tuple(items[first : first + most])
 
 
 WHOLE_MAX = 10**15
-"""No limit that is a number of things may be higher; it stands for none."""
+"""The maximum of every limit that counts things; it stands for no limit."""
 
 WAL_BYTES_MAX = 64 * 1024 * 1024
-"""A longer log beside a SQLite file is more than its runtimes leave there by themselves."""
+"""Runtimes alone keep the log beside a SQLite file shorter than this."""
 
 NAME_CHARACTERS_MAX = 200
 """Longest name of a job, key of a schedule or unique key, in characters."""

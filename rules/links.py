@@ -1,4 +1,4 @@
-"""Jobs that wait for others: what a call says of them, checked, and how the log tells of them."""
+"""Jobs that wait for others: the checked options of a call, and their form in the log."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from .limits import Limits
 from .validation import check_name
 
 NAMED_PARENTS_MAX = 100
-"""So many parents are named in one line, or in one move."""
 
 
 class ParentRefs:
-    """Makes parents of what `after` and `after_ended` hold, in one call.
+    """Makes parents of the `after` and `after_ended` of one call.
 
     A JobSpec is known by identity: two that are equal are two jobs.
 
@@ -27,7 +26,7 @@ class ParentRefs:
         self._most = limits.parents_max
         self._links_max = limits.links_max
         self._links = 0
-        # A spec is kept with its place, so that none that comes later has its identity.
+        # A spec is kept with its place, so that no later object gets its identity.
         self._places: dict[int, tuple[JobSpec, int]] = {}
         self._twice: set[int] = set()
 
@@ -41,7 +40,7 @@ class ParentRefs:
         """The jobs that a job waits for.
 
         Args:
-            rest: what stands behind it in the call, for an error.
+            rest: the rest of the call after it, for an error.
 
         Raises:
             UsageError: it cannot be waited for.
@@ -52,7 +51,7 @@ class ParentRefs:
                 f"expected at most {self._most:,} jobs in after and after_ended, got: {len(wanted) + len(ended):,}; "
                 "have jobs between them wait for parts of these"
             )
-        # Whatever stands there twice is one job.
+        # Duplicates are one job.
         done = dict.fromkeys(self._parent(one, "after", spec, rest) for one in wanted)
         any_end = dict.fromkeys(self._parent(one, "after_ended", spec, rest) for one in ended)
         if both := done.keys() & any_end.keys():
@@ -85,11 +84,7 @@ class ParentRefs:
 
 
 def check_links(links: int, most: int) -> None:
-    """How many links from jobs to those that they wait for one call may store.
-
-    Raises:
-        UsageError: they are more than one turn is to store.
-    """
+    """Refuse a call with more links from jobs to their parents than one turn may store."""
     if links > most:
         raise UsageError(
             f"expected at most {most:,} links from jobs to others in after and after_ended of one call, got {links:,} "
@@ -98,13 +93,13 @@ def check_links(links: int, most: int) -> None:
 
 
 def names_parents(spec: JobSpec) -> bool:
-    """Whether a job is to wait for others. The value may be anything yet, so it is compared with nothing."""
+    """Whether a job is to wait for others. The value is unchecked, so it is compared with nothing."""
     refs = spec.after, spec.after_ended
     return tuple(map(type, refs)) != (tuple, tuple) or refs != ((), ())
 
 
 def _listed(refs: Any, what: str) -> Sequence[Any]:
-    """The content of one of the two, which may be one thing alone."""
+    """The content of `after` or `after_ended`, which may be one thing alone."""
     if isinstance(refs, str | JobSpec) or isinstance(getattr(refs, "record", None), JobRecord):
         return (refs,)
     if isinstance(refs, dict | bytes | bytearray):
@@ -123,12 +118,12 @@ def resolved(job: NewJob, stored_ids: Sequence[str]) -> NewJob:
     """A job with the ids of those parents that are queued in the same call.
 
     Args:
-        stored_ids: of the jobs that stand before it in the call, as they are stored.
+        stored_ids: the stored ids of the jobs before it in the call.
     """
     if all(parent.job_id for parent in job.parents):
         return job
     known = (p if p.job_id else JobParent(stored_ids[p.place], any_end=p.any_end) for p in job.parents)
-    # Two that were queued under one key are one job: an end as done is asked of it, if of either.
+    # Two that were queued under one key are one job: its end must be done if either requires it.
     wanted: dict[str, JobParent] = {}
     for parent in known:
         if parent.job_id not in wanted or not parent.any_end:
@@ -137,7 +132,7 @@ def resolved(job: NewJob, stored_ids: Sequence[str]) -> NewJob:
 
 
 def shifted(job: NewJob, places: int) -> NewJob:
-    """A job of a call that is told together with an earlier one, of so many jobs."""
+    """A job of a call whose jobs are stored behind those of an earlier call, `places` of them."""
     if all(parent.job_id for parent in job.parents):
         return job
     moved = (one if one.job_id else one._replace(place=one.place + places) for one in job.parents)
@@ -145,17 +140,17 @@ def shifted(job: NewJob, places: int) -> NewJob:
 
 
 def named_ids(jobs: Iterable[NewJob]) -> list[str]:
-    """The ids of all jobs that others are to wait for and that are not queued in the same call."""
+    """The ids of all parents that are not queued in the same call."""
     return list(dict.fromkeys(parent.job_id for job in jobs for parent in job.parents if parent.job_id))
 
 
 def name_parents(parents: Sequence[tuple[str, int, bool]]) -> list[list[Any]]:
-    """How the ledger names parents that have ended: id, `rev` of the end, and a 1 if any end would have done."""
+    """The ledger's form of ended parents: id, `rev` of the end, and a 1 if any end would have done."""
     return [[job_id, rev, 1] if any_end else [job_id, rev] for job_id, rev, any_end in parents]
 
 
 def shared_fate(state: JobState, job_id: str, name: str, parents: int) -> tuple[str, dict[str, Any]]:
-    """The event of the end of a job that shares the fate of another, and what it says."""
+    """The event of the end of a job that shares the fate of another, and its fields."""
     event = "job.doomed" if state == JobState.DEAD else "job.cancelled"
     reason = f"shares the fate of job {job_id} ({name}), which is {state.value}"
     return event, {"reason": reason, "fate_of": job_id, "parents": parents}

@@ -1,6 +1,6 @@
 """pydantic's models: pydantic itself dumps and validates them.
 
-It is the application's library. Nothing here imports it: whoever has a model has imported it already.
+It is the application's library. Nothing here imports it: an application with a model has imported it already.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ SECRET = "**********"
 
 
 PROBLEMS_MAX = 5
-"""How many of the things that are wrong with one payload are told."""
+"""The most listed problems of one payload."""
 
 TOLD_CHARACTERS_MAX = 200
 """The most characters of one problem, and of its place."""
 
 OWN_CHECKS = {"value_error", "assertion_error"}
-"""The types of pydantic's errors that have the words of an application's own check, which may quote the data."""
+"""The types of pydantic's errors with the text of an application's own check, which may quote the data."""
 
 OF_THE_DATA = ("error", "encoding_error", "tag", "tz_actual", "actual_length")
-"""The words in pydantic's messages about the value that came. The other words are about the declaration."""
+"""The variables of pydantic's messages about the value. The others are about the declaration."""
 
 QUOTE = re.compile(rf"(?:[,:] (?:error: |got |not )?| )'?\{{(?:{'|'.join(OF_THE_DATA)})\}}'?")
-"""How they say it."""
+"""The quotes of values in these messages."""
 
 
 class PayloadMismatch(Exception):
@@ -38,7 +38,6 @@ class PayloadMismatch(Exception):
 
 
 def is_model(cls: Any) -> bool:
-    """Whether a class is a pydantic model, or a dataclass of pydantic's."""
     return isinstance(cls, type) and hasattr(cls, "__pydantic_validator__")
 
 
@@ -47,7 +46,7 @@ def dump(model: Any) -> Any:
 
     Raises:
         UsageError: the dump hides a secret.
-        Exception: whatever its serializers raise.
+        Exception: its serializers raise.
     """
     options: dict[str, Any] = {"mode": "json", "by_alias": True, "round_trip": True}
     own = getattr(model, "model_dump", None)
@@ -66,7 +65,7 @@ def asks_for_model(wanted: Any) -> bool:
 
 
 class ModelType:
-    """A type in which models stand, as pydantic validates it.
+    """A type that contains models, validated by pydantic.
 
     Raises:
         UsageError: pydantic cannot.
@@ -87,7 +86,7 @@ class ModelType:
         """The data as this type. It is read as JSON, so that a strict model takes text for a UUID or a date.
 
         Raises:
-            Misfit: it does not fit.
+            PayloadMismatch: it does not fit.
         """
         try:
             return self._adapter.validate_json(json.dumps(data))
@@ -99,14 +98,14 @@ class ModelType:
             raise PayloadMismatch("; ".join(told)) from None
 
     def _path(self, steps: tuple[str | int, ...]) -> str:
-        """Where something is wrong. Keys of dicts are data: only fields are named."""
+        """The place of a problem. Keys of dicts are data: only fields are named."""
         return "$" + "".join(
             f".{step}" if step in self._fields else f"[{step}]" if isinstance(step, int) else "[...]" for step in steps
         )
 
 
 def _message(problem: dict[str, Any]) -> str:
-    """The problems in pydantic's words, without the value that came: job data is never logged."""
+    """The problems in pydantic's words, without the value: job data is never logged."""
     kind, context = problem["type"], problem.get("ctx", {})
     if kind in OWN_CHECKS:
         return f"Expected what its own checks take, which raised {type(context.get('error')).__name__}"

@@ -1,4 +1,4 @@
-"""New jobs: the arguments of a call, checked, as the store will keep them."""
+"""New jobs: the checked arguments of a call, as the store will keep them."""
 
 from __future__ import annotations
 
@@ -19,13 +19,12 @@ from .links import ParentRefs, check_links, names_parents, shifted
 from .validation import check_moment, check_name, check_seconds, check_whole, unknown_options
 
 PRIORITY_MAX = 1_000_000
-"""Priorities lie between minus and plus this."""
 
 NAMED_JOBS_MAX = 100
-"""So many jobs at most are named in the note of an error."""
+"""The most jobs in the note of an error."""
 
 OWN_ID_CHARACTERS_MAX = 160
-"""Longest id of a job that those which follow it begin theirs with; of a longer one it is the beginning and a hash."""
+"""The longest id that the ids of follow-ups begin with; a longer one is cut, and a hash is appended."""
 
 NOT_DEBOUNCED = {
     "id": "a known id drops what a call says; leave it out, also where a call is said again",
@@ -36,16 +35,15 @@ NOT_DEBOUNCED = {
 """The options that have no meaning beside `debounce`, and why."""
 
 SPEC_OPTIONS = {field.name: field.default for field in fields(JobSpec) if field.name not in ("name", "data")}
-"""The options of a job, with their defaults."""
 
 
 class JobOption(NamedTuple):
-    """An option of a job that its store keeps as a call has said it.
+    """An option of a job that its store keeps unchanged.
 
     Attributes:
-        column: the field of a `NewJob` and a `JobRecord` that holds it.
-        check: makes the value that is kept of one that is not the default.
-        needs: the feature of the store without which it cannot be, if there is one.
+        column: its field of a `NewJob` and a `JobRecord`.
+        check: converts a value that is not the default.
+        needs: the feature of the store that it needs, if any.
     """
 
     column: str
@@ -54,8 +52,8 @@ class JobOption(NamedTuple):
 
 
 class Storing(AbstractContextManager[tuple[NewJob, ...]]):
-    """Around the call that stores some jobs. An error that is none of ours, as a Ctrl-C or `MemoryError`, may come when
-    they are stored already: it gets a note with their ids, with which to queue them again.
+    """Surrounds the call that stores some jobs. A foreign error, as a Ctrl-C or `MemoryError`, may come when they are
+    stored already: it gets a note with their ids, with which to queue them again.
     """
 
     __slots__ = ("_jobs",)
@@ -84,7 +82,7 @@ def _may_be_stored(jobs: Sequence[NewJob]) -> str:
 
 
 def spec_of(what: str, name: Any, data: Any, options: JobKeywords, *others: str) -> JobSpec:
-    """A job with options that came by keyword. `others` are those that the call takes besides.
+    """A job with options that came by keyword. `others` are the call's further options, for the error.
 
     Raises:
         UsageError: there is no such option.
@@ -109,17 +107,14 @@ def as_spec(job: Any) -> JobSpec:
 
 
 def check_priority(value: Any) -> int:
-    """A priority of a job."""
     return check_whole(value, "priority", least=-PRIORITY_MAX, most=PRIORITY_MAX)
 
 
 def check_max_attempts(value: Any) -> int | None:
-    """A job's own limit of attempts, if it has one."""
     return None if value is None else check_whole(value, "max_attempts", least=1, most=10**9)
 
 
 def check_timeout(value: Any) -> Seconds | None:
-    """A job's own limit of seconds for an attempt, if it has one."""
     return None if value is None else check_seconds(value, "timeout", least=0.001)
 
 
@@ -130,22 +125,22 @@ KEPT_OPTIONS = {
     "unique": JobOption("unique_key", partial(check_name, what="unique"), "unique"),
     "group": JobOption("group_key", partial(check_name, what="group"), "groups"),
 }
-"""These are checked, stored, copied, shown and replaced by a debounced call without code of their own. The other
-options say when a job is due or what it waits for, and `JobChecks.spec` has a part for each.
+"""These options are checked, stored, copied, shown and replaced by a debounced call without code of their own. The
+others say when a job is due or what it waits for, and `JobChecks.spec` has a part for each.
 """
 
 
 class JobChecks:
-    """Makes jobs as the store will keep them from the arguments of a call, all of them queued at one moment.
+    """Makes storable jobs from the arguments of a call, all of them queued at one moment.
 
     Args:
         now: that moment.
-        new_id: makes the id of a job that is given none.
-        corr: the root they descend from; each is its own if there is none.
+        new_id: makes the id of a job without one.
+        corr: their root; each is its own if there is none.
         has_table: whether the store keeps every job in a table.
 
     Attributes:
-        unchecked: the jobs made so far of which nobody has looked whether their handlers can take the data.
+        unchecked: the jobs so far whose data was not checked against their handlers.
     """
 
     def __init__(
@@ -170,8 +165,8 @@ class JobChecks:
         """A job as `queue_many` takes it.
 
         Raises:
-            UsageError: it is neither a JobSpec nor a pair, or something in it cannot be.
-            NotSupported: it is one of the things that the store cannot do.
+            UsageError: it is neither a JobSpec nor a pair, or has an impossible option.
+            NotSupported: the store lacks a feature for it.
         """
         return self.pair(*job) if type(job) is tuple and len(job) == 2 else self.spec(as_spec(job))
 
@@ -194,7 +189,7 @@ class JobChecks:
         """A job without options.
 
         Raises:
-            UsageError: something in it cannot be.
+            UsageError: its name or data is impossible.
         """
         name = check_name(name)
         text, job_id, now = encode(data, what="data", bytes_max=self._bytes_max), self._new_id(), self._now
@@ -204,11 +199,10 @@ class JobChecks:
         """A job with options.
 
         Args:
-            rest: what stands behind it in the call, for an error.
+            rest: the rest of the call after it, for an error.
 
         Raises:
-            UsageError: something in it cannot be.
-            NotSupported: it is one of the things that the store cannot do.
+            UsageError, NotSupported: as `one`.
         """
         if spec.delay is not None and spec.at is not None:
             raise UsageError("expected delay or at, got both")
@@ -265,26 +259,26 @@ class JobChecks:
         return self._made(spec.data, made)
 
     def _made(self, data: Any, job: NewJob) -> NewJob:
-        # A handler object has looked already.
+        # A handler object has checked it already.
         if type(data) is not Encoded:
             self.unchecked.append(job)
         return job
 
 
 def _until(now: Instant, seconds: Any, what: str) -> tuple[Instant, Seconds]:
-    """When so many seconds will have passed, and how many they are."""
+    """The instant after so many seconds, and the seconds."""
     wait = 0.0 if seconds is None else check_seconds(seconds, what)
     return now + wait, wait
 
 
 def _debounced(spec: JobSpec, *, waits: bool) -> tuple[str, Seconds, Seconds]:
-    """The key of a job's calls, and for how many seconds one of them puts it off, and all of them.
+    """The key of a debounced job, its quiet seconds, and its longest delay.
 
     Args:
         waits: whether it is to wait for other jobs.
 
     Raises:
-        UsageError: something in it cannot be, or has no meaning beside it.
+        UsageError: something in it is impossible, or has no meaning beside it.
     """
     debounce = spec.debounce
     if not isinstance(debounce, Debounce):
@@ -304,7 +298,7 @@ def _debounced(spec: JobSpec, *, waits: bool) -> tuple[str, Seconds, Seconds]:
 
 
 def queued_now(job: NewJob, now: Instant) -> NewJob:
-    """A job as one that is queued at this instant: so many seconds that it is to wait are counted from now."""
+    """A job as one that is queued at this instant: its delays count from now."""
     run_at = job.run_at if job.due_in is None else now + job.due_in
     expires_at = job.expires_at if job.expires_in is None else now + job.expires_in
     until = None if job.debounce_until is None else now + (job.debounce_until - job.queued_at)
@@ -312,11 +306,7 @@ def queued_now(job: NewJob, now: Instant) -> NewJob:
 
 
 def check_then_count(jobs: int, limits: Limits) -> None:
-    """How many jobs are to follow one that is done.
-
-    Raises:
-        UsageError: they are more than one turn is to store.
-    """
+    """Refuse more follow-ups of one job than a turn may store."""
     if jobs > limits.then_jobs_max:
         raise UsageError(
             f"expected at most {limits.then_jobs_max:,} jobs in then, got {jobs:,}: queue them in parts, from a job of "
@@ -325,11 +315,7 @@ def check_then_count(jobs: int, limits: Limits) -> None:
 
 
 class FollowUps:
-    """Jobs that are to follow one when it is done.
-
-    Attributes:
-        jobs: all that were added.
-    """
+    """Jobs that are to follow one when it is done."""
 
     __slots__ = ("_bytes", "_limits", "_links", "jobs")
 
@@ -342,7 +328,7 @@ class FollowUps:
         """Add some, all or none.
 
         Raises:
-            UsageError: they are more, or larger, than one turn is to store.
+            UsageError: they are more, or larger, than one turn may store.
         """
         check_then_count(len(self.jobs) + len(jobs), self._limits)
         size, most = self._bytes + sum(len(job.data) for job in jobs), self._limits.then_bytes_max
@@ -358,7 +344,7 @@ class FollowUps:
 
 
 def follow_ups(ended: JobRecord, then: Sequence[NewJob], now: Instant) -> list[NewJob]:
-    """The jobs that follow one which is done, as they are queued now. The same end gives them the same ids again.
+    """The jobs that follow a done one, as they are queued now. The same end gives them the same ids again.
 
     Args:
         ended: the job as it was before its end.
@@ -370,11 +356,12 @@ def follow_ups(ended: JobRecord, then: Sequence[NewJob], now: Instant) -> list[N
 
 
 def follow_up_id(ended: JobRecord, number: int) -> str:
-    """The id of a job that follows another, as which one of those that do.
+    """The id of the follow-up with this number.
 
-    Between the two stands how many moves the other has made besides being claimed, so that each time that it is queued
-    again gives other ids; and not the number of its claim, because a server that delivers the same message again after
-    the death of a process has lost a claim by it, and is to get the same jobs.
+    It contains how many moves the ended job has made besides claims, so that each requeue gives other ids. It does not
+    contain the claim number: a server that redelivers the message after the death of a process starts another claim,
+        and must
+    get the same follow-ups.
     """
     begin = ended.id
     if len(begin) > OWN_ID_CHARACTERS_MAX:

@@ -1,4 +1,4 @@
-"""Text as a terminal may be given it: what would move its cursor, colour it or turn its text round is shown instead."""
+"""Text that is safe for a terminal: characters that move its cursor, colour it or turn its text round are escaped."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ HARMFUL = ("Cc", "Cf", "Cs", "Zl", "Zp")
 
 
 def visible(text: str, *, breaks: bool = False) -> str:
-    """The text with every control character, override of direction and lone surrogate written as an escape.
+    """The text with every control character, override of direction and lone surrogate escaped.
 
     Args:
-        breaks: whether line breaks and tabs stay, as a traceback needs them.
+        breaks: whether line breaks and tabs stay, as in a traceback.
     """
     if text.isprintable():
         return text

@@ -1,4 +1,4 @@
-"""Whether a job is one that a query asks for. A store with a table says the same in its own language."""
+"""Whether a job matches a query. A store with a table has the same in SQL."""
 
 from __future__ import annotations
 
@@ -19,17 +19,15 @@ _NOTHING = object()
 
 
 def folded(text: str) -> str:
-    """A text in which it does not matter whether an ASCII letter is a capital."""
+    """A text without the case of ASCII letters."""
     return text.translate(_UPPER)
 
 
 def error_text(job: JobRecord) -> str:
-    """The error of a job, or the reason of its state."""
     return job.error if job.error is not None else job.reason or ""
 
 
 def matches(query: JobQuery, job: JobRecord) -> bool:
-    """Whether a query asks for a job."""
     said = (
         (query.schedule, job.schedule),
         (query.slot, job.slot),
@@ -57,7 +55,7 @@ def matches(query: JobQuery, job: JobRecord) -> bool:
 
 
 def place_at(cursor: str | None) -> Place | None:
-    """The place that a cursor means; None without one.
+    """The place of a cursor; None without one.
 
     Raises:
         UsageError: it is no cursor.

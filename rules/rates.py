@@ -1,8 +1,8 @@
 """When a name with a rate may start its next jobs: arithmetic on one instant that its store keeps.
 
-That instant is when all that has started by now would have been due if it had started one after another, with no pause
-between two longer than the rate asks for (the field's name for it is GCRA, the generic cell rate algorithm). There are
-no windows, at whose edges twice as many might start, and nothing to count.
+That instant is when all starts so far would have been due if they had followed one another at the rate's interval
+(GCRA, the generic cell rate algorithm). There are no windows, at whose edges twice as many might start, and nothing to
+count.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ LIMIT_MAX = 1_000_000
 PER_SECONDS_MIN = 0.001
 
 LATE_SECONDS_MAX, LATE_SHARE = 0.005, 0.005
-"""A start so much late, or by this share of `per`, makes none behind it late. For that, all come more slowly by as
-much of `per`, so that no stretch of time has more of them than the rate says.
+"""A start that is late by less than both of these, the second a share of `per`, delays no later one. In exchange the
+interval is longer by as much of `per`, so that no stretch of time has more starts than the rate allows.
 """
 
 ROUNDING_SECONDS = 1e-6
-"""Instants of today are no finer than a fourth of this."""
+"""Floating-point instants of today are exact to a fourth of this."""
 
 
 SAID = re.compile(r"(\d{1,7})/([\d.e+-]{1,24})s(?: burst (\d{1,7}))?")
@@ -38,7 +38,7 @@ class Room(NamedTuple):
 
     Attributes:
         free: how many may start now.
-        opens: from when on one more may, beyond what is asked about.
+        opens: when one more may start, beyond those that were asked about.
     """
 
     free: int
@@ -49,7 +49,7 @@ def check_rate(value: Any, what: str) -> Rate:
     """A rate as a handler has it: `per` in seconds.
 
     Raises:
-        UsageError: it is none, or one that cannot be.
+        UsageError: it is none, or has an impossible value.
     """
     if not isinstance(value, Rate):
         raise UsageError(f"expected {what} to be a Rate, got: {shown(value)}; write {what}=Rate(100, per=60)")
@@ -62,28 +62,24 @@ def check_rate(value: Any, what: str) -> Rate:
 
 
 def room_of(rate: Rate, spent_to: Instant | None, now: Instant) -> Room:
-    """How many may start now.
-
-    Args:
-        spent_to: what the store keeps of the name; None if that is nothing.
-    """
+    """How many may start now; `spent_to` is the name's stored instant, if it has one."""
     base, tolerance, interval = _base(rate, spent_to, now), _tolerance(rate), _interval(rate)
     left = now + tolerance - base + ROUNDING_SECONDS
     return Room(0 if left < 0.0 else math.floor(left / interval) + 1, base - tolerance)
 
 
 def spent(rate: Rate, spent_to: Instant | None, now: Instant, starts: int) -> Instant:
-    """The instant that the store keeps once so many more have started."""
+    """The stored instant once so many more have started."""
     return _base(rate, spent_to, now) + starts * _interval(rate)
 
 
 def rate_said(rate: Rate) -> str:
-    """A rate in a line of the log: `100/60s`, and how many at once where that is not one."""
+    """A rate in a line of the log: `100/60s`, with the burst if that is not one."""
     return f"{rate.limit}/{per_seconds(rate)!r}s{f' burst {rate.burst}' if rate.burst > 1 else ''}".replace(".0s", "s")
 
 
 def rate_read(text: str) -> Rate | None:
-    """The rate that a line says; None if it says none."""
+    """The rate in a line of the log; None if it is none."""
     found = SAID.fullmatch(text)
     try:
         return None if found is None else check_rate(Rate(int(found[1]), float(found[2]), int(found[3] or 1)), "rate")
@@ -92,20 +88,17 @@ def rate_read(text: str) -> Rate | None:
 
 
 def slower(rates: Iterable[Rate | None]) -> Rate | None:
-    """Which of several counts."""
+    """The lowest of several rates."""
     some = (rate for rate in rates if rate is not None)
     return min(some, key=lambda rate: (rate.limit / per_seconds(rate), rate.burst), default=None)
 
 
 def per_seconds(rate: Rate) -> Seconds:
-    """For how long it says how many."""
     return rate.per.total_seconds() if isinstance(rate.per, timedelta) else rate.per
 
 
 def possible(rate: Rate, spent_to: Instant, now: Instant) -> Instant:
-    """The kept instant, as far as it can be: it is no further ahead than after a whole burst, unless the clock was set
-    back since.
-    """
+    """The stored instant, at most a whole burst ahead: further only if the clock was set back since."""
     return min(spent_to, now + _tolerance(rate) + _interval(rate))
 
 

@@ -37,14 +37,12 @@ ELSEWHERE = {
     "coalesce": "catch_up",
     "tz": "timezone",
 }
-"""Options of other job queues, and their names here."""
 
 
 def unknown_options(unknown: Iterable[str], known: Iterable[str], what: str) -> UsageError:
-    """The error for options that a call does not have."""
     got, there = sorted(unknown), list(known)
     meant = {name: ELSEWHERE[name] for name in got if ELSEWHERE.get(name) in there}
-    # One letter is the name of somebody's own argument, and like many an option.
+    # A single letter is the application's own argument, and is like many an option.
     close = {name: one for name in got if len(name) > 1 for one in alike(name, there)}
     hints = dict.fromkeys({**close, **meant}.values())
     hint = f"; did you mean {' and '.join(hints)}?" if hints else ""
@@ -52,16 +50,11 @@ def unknown_options(unknown: Iterable[str], known: Iterable[str], what: str) -> 
 
 
 def unknown_job(job_id: str, where: str = "") -> UnknownJob:
-    """The error for the id of a job that is not there.
-
-    Args:
-        where: to whom it is unknown, if not to all.
-    """
+    """The error for an unknown job id; `where` names the store or runtime that does not know it."""
     return UnknownJob(f"no job {shown(job_id)}: unknown{where}, or removed by retention")
 
 
 def unknown_parent(job_id: str) -> UnknownJob:
-    """The error for the id of a job that another is to wait for and that is not there."""
     return UnknownJob(
         f"expected jobs of the store in after and after_ended, got: {shown(job_id)}; "
         "it never was, or retention removed it"
@@ -69,7 +62,7 @@ def unknown_parent(job_id: str) -> UnknownJob:
 
 
 def options_of(call: Callable[..., Any]) -> list[str]:
-    """The names of what a function takes by keyword alone."""
+    """The keyword-only parameters of a function."""
     return [name for name, one in inspect.signature(call).parameters.items() if one.kind is one.KEYWORD_ONLY]
 
 
@@ -87,12 +80,12 @@ def check_name(value: Any, what: str = "name") -> str:
             value.encode()
     except UnicodeEncodeError:
         raise UsageError(f"expected {what} to be valid Unicode, got: {shown(value)}") from None
-    # The text of an enum's member: a value that is only like a str is not stored, or stored differently.
+    # The value of an enum's member: an instance of a subclass is not stored, or stored differently.
     return value if type(value) is str else str.__str__(value)
 
 
 def check_who(by: Any, reason: Any, via: Any = None) -> Attribution:
-    """On whose behalf a call acts, as far as it says so."""
+    """The attribution of a call, as far as it has one."""
     if by is reason is via is None:
         return UNATTRIBUTED
     return Attribution(
@@ -115,14 +108,13 @@ def check_seconds(value: Any, what: str, *, least: float = 0.0) -> Seconds:
 
 
 def check_instant(value: Any, what: str) -> Instant:
-    """An aware datetime as an instant."""
     if not isinstance(value, datetime) or value.tzinfo is None or value.utcoffset() is None:
         raise UsageError(f"expected {what} to be a datetime with a time zone, got: {shown(value)}; add tzinfo=...")
     return value.timestamp()
 
 
 def check_moment(value: Any, what: str) -> Instant:
-    """An aware datetime that a job can have as an instant: the calendar has it in every zone."""
+    """An aware datetime as the instant of a job, within the calendar of every zone."""
     instant = check_instant(value, what)
     if not INSTANT_MIN <= instant <= INSTANT_MAX:
         raise UsageError(f"expected {what} to be a datetime between the years 2 and 9998, got: {shown(value)}")
@@ -130,26 +122,22 @@ def check_moment(value: Any, what: str) -> Instant:
 
 
 def check_whole(value: Any, what: str, *, least: int, most: int) -> int:
-    """A whole number within limits."""
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         raise UsageError(f"expected {what} to be a whole number from {least} to {most}, got: {shown(value)}")
     return int(value)
 
 
 def check_limit(value: Any) -> int | None:
-    """How many jobs of a name may run at once, or None for as many as its handlers take."""
     return None if value is None else check_whole(value, "most", least=1, most=WHOLE_MAX)
 
 
 def check_bool(value: Any, what: str) -> bool:
-    """True or False, and nothing that is only like it."""
     if not isinstance(value, bool):
         raise UsageError(f"expected {what} to be True or False, got: {shown(value)}")
     return value
 
 
 def check_one_of(value: Any, what: str, allowed: Sequence[str]) -> Any:
-    """One of a few words."""
     if not isinstance(value, str) or value not in allowed:
         words = ", ".join(repr(word) for word in allowed)
         raise UsageError(f"expected {what} to be one of {words}, got: {shown(value)}")
@@ -157,7 +145,7 @@ def check_one_of(value: Any, what: str, allowed: Sequence[str]) -> Any:
 
 
 def check_iterable(value: Any, what: str, of: str) -> Iterable[Any]:
-    """Something that can be gone through. Its errors on the way come out."""
+    """An iterator over something iterable. Errors during the iteration are not caught."""
     try:
         items: Iterable[Any] = iter(value)
     except TypeError:
@@ -166,7 +154,6 @@ def check_iterable(value: Any, what: str, of: str) -> Iterable[Any]:
 
 
 def check_backoff(value: Any) -> Backoff | tuple[Seconds, ...]:
-    """A `Backoff`, or the waits themselves; the last one repeats."""
     if isinstance(value, Backoff):
         return Backoff(
             first=check_seconds(value.first, "backoff.first"),

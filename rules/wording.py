@@ -1,4 +1,4 @@
-"""How numbers, durations, instants and long texts are written in sentences for people."""
+"""The form of numbers, durations, instants and long texts in sentences for people."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 Tone = Literal["good", "bad", "warning", "plain", "quiet"]
-"""How something that is said looks, where there are colours."""
+"""The colour of a sentence, where there are colours."""
 
 REASON_CHARACTERS_MAX = 160
-"""How much of a reason or of an error stands in a sentence."""
+"""The length of a reason or of an error in a sentence."""
 
 
 DAYS_FROM_HOURS = 48
-"""A duration from here on is told in days."""
+"""A duration from here on is shown in days."""
 
 
 def many(number: Any, noun: str) -> str:
-    """So many of something, in words; a line may say anything for a number."""
+    """A number with its noun; a line of the log may have anything for a number."""
     ending = "" if number == 1 else "es" if noun.endswith("sh") else "s"
     return f"{number:,} {noun}{ending}" if isinstance(number, int) else f"{number} {noun}{ending}"
 
@@ -50,7 +50,7 @@ def moment(instant: float) -> str:
 
 
 def clock(instant: Any) -> str:
-    """An instant in UTC, as exactly as it is known."""
+    """An instant in UTC, in full precision; `?` if it is none."""
     if not isinstance(instant, int | float):
         return "?"
     text = datetime.fromtimestamp(instant, UTC).isoformat(timespec="microseconds").removesuffix("+00:00")
@@ -58,7 +58,7 @@ def clock(instant: Any) -> str:
 
 
 def brief(text: Any) -> str:
-    """The first line, not too long."""
+    """The first line, cut to `REASON_CHARACTERS_MAX`."""
     first = (str(text).strip().splitlines() or [""])[0]
     return first if len(first) <= REASON_CHARACTERS_MAX else first[: REASON_CHARACTERS_MAX - 1] + "…"
 
@@ -66,9 +66,7 @@ def brief(text: Any) -> str:
 def attributed(
     since: float | None = None, *, by: str | None = None, until: float | None = None, reason: str | None = None
 ) -> str:
-    """Since when something is so, by whom, until when and why, as far as that is known: what follows a sentence that
-    says what is so.
-    """
+    """The end of a sentence about a condition: since when, by whom, until when and why, as far as that is known."""
     parts = (
         "" if since is None else f" since {moment(since)}",
         "" if by is None else f" by {by}",
