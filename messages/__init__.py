@@ -1,1 +1,1 @@
-"""The vocabulary: frozen values that actors, stores and applications pass to one another. Standard library only."""
+"""The vocabulary: frozen values that actors, stores and applications exchange. Standard library only."""

@@ -1,4 +1,4 @@
-"""One run of a runtime, as the others on its store know it, and its committed turns, as the log has them."""
+"""A boot's record on its store, and its committed turns."""
 
 from __future__ import annotations
 
@@ -8,28 +8,29 @@ from typing import Any, Literal, NamedTuple
 from .jobs import Instant
 
 FORMAT = 1
-"""The format of the ledger's lines. A new key or kind makes it a newer one."""
+"""The format of the ledger's lines. A new key or kind raises it."""
 
 MOVES_MAX = 200
 """The most moves of one line. A turn with more is logged in parts."""
 
 UNLOGGED_MAX = 100
-"""Turns that a boot keeps for whoever must tell them. Where one after another dies in its first turn, each has those of
-all before it to tell."""
+"""The most turns that a boot keeps until they are logged. Where boot after boot dies in its first turn, each inherits
+those of all before it.
+"""
 
 Move = dict[str, Any]
-"""One thing that a turn has changed: a move of a job, or what became of a slot, a schedule, a name, a boot. Its keys
-are in `log.ledger_keys.MOVE_KEYS`."""
+"""A change of a turn: a move of a job, or the fate of a slot, a schedule, a name, a boot. Its keys are in
+`log.ledger_keys.MOVE_KEYS`.
+"""
 
 
 class LedgerTurn(NamedTuple):
     """A turn that has changed something.
 
     Attributes:
-        boot: whose turn it was.
-        boot_no: the number of that boot among those of its store.
+        boot_no: the number of its boot on the store.
         turn: its number among the turns of the boot that have changed something; from 1, without a gap.
-        at: the instant at which all of it happened.
+        at: the instant of all its changes.
     """
 
     boot: str
@@ -40,25 +41,25 @@ class LedgerTurn(NamedTuple):
 
 
 BootKind = Literal["worker", "producer", "operator"]
-"""The work of a boot: it runs jobs, only queues, or has acted once for somebody outside of any runtime."""
+"""The kind of a boot: it runs jobs, only queues, or has acted once from outside of any runtime."""
 
 
 OPERATOR: BootKind = "operator"
 
 
 class BootRecord(NamedTuple):
-    """One boot, as the others on the store see it.
+    """A boot's row.
 
     Attributes:
-        hint: the address to which hints for it are sent.
+        hint: the address for hints to it.
         names: the job names it has handlers for.
         boot_no: its number among the boots of its store, from 1 and without a gap; 0 until it is registered.
         turn: how many of its turns have changed something.
-        unlogged: the last of them, and those of others that it was to tell: those that the log may not have yet.
+        unlogged: those turns, its own and inherited ones, that the log may not have yet.
         stopping: whether it has announced its stop. A death of its process from then on is blamed on no job.
         kind: one of `BootKind`. An operator has ended as soon as its row can be seen, which its only turn has made.
-        version, python: of Lamplighter and of Python there; empty where nobody has said so.
-        control: the address at which it answers whoever asks what only its memory knows; None where it does not.
+        version, python: the versions of Lamplighter and Python; empty if unknown.
+        control: the address of its control socket; None if it has none.
     """
 
     boot: str

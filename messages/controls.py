@@ -1,4 +1,4 @@
-"""Questions to a boot from outside, which pass its actors by: these may hang."""
+"""Questions to a boot from outside, which do not go through its actors: these may hang."""
 
 from __future__ import annotations
 
@@ -9,23 +9,21 @@ VERSION = 1
 """The version of the format of questions and answers."""
 
 ANSWER_BYTES_MAX = 4 * 1024 * 1024
-"""How long an answer may be."""
 
 ASK_BYTES_MAX = 64 * 1024
-"""How long a question may be."""
 
 JobVerb = Literal["cancel", "requeue"]
 """Acts on a job by the boot that holds it."""
 
 Verb = Literal["view", "stacks", "declares", "quiet", "go"] | JobVerb
-"""The questions: three pictures, and whether to claim more jobs; on a server also to act on a job."""
+"""The questions: three views, and two switches of claiming; on a server also acts on a job."""
 
 VIEW_ASKED = b'{"v":1,"verb":"view"}\n'
-"""The line that asks for a view, for whoever loads nothing that could make it."""
+"""The line that asks for a view, for a caller that loads no encoder."""
 
 Refusal = Literal["unreadable", "unknown_verb", "too_large", "failed"]
-"""Why there is no answer: the question cannot be read; it is not known here; what it asks for is more than a line may
-hold; an error was met, which is said.
+"""Why there is no answer: the question is unreadable or unknown here; the answer is too large for a line; or an error
+came, whose text is sent.
 """
 
 
@@ -34,14 +32,12 @@ class Ask:
     """A question.
 
     Attributes:
-        verb: a `Verb`, or what another version has.
-        by: on whose behalf.
-        via: through what: `cli`, say.
-        reason: why.
-        boot: whom it is for, where all hear it; None for all.
-        job_id: of the job that is acted on; None if none is.
-        delay: how many seconds it is to wait when it is requeued.
-        asked_at: when it was asked, by the clock of whoever asks; None where it does not matter.
+        verb: a `Verb`, or another version's.
+        by, via, reason: the attribution of an act.
+        boot: the boot that is asked, where all read it; None for all.
+        job_id: the job that is acted on, if any.
+        delay: the delay of a requeue in seconds.
+        asked_at: when it was asked, by the asker's clock; None where it does not matter.
     """
 
     verb: str

@@ -10,12 +10,12 @@ from typing import Any, Literal, NamedTuple, Protocol, TypedDict
 
 
 class Attribution(NamedTuple):
-    """On whose behalf something is done, and why.
+    """The attribution of an act.
 
     Attributes:
-        by: who has it done, as the person or the application calls them.
-        via: what they have used: a command, a page, a tool.
-        reason: why, in their own words.
+        by: the person or application.
+        via: the way: a command, a page, a tool.
+        reason: free text.
     """
 
     by: str | None = None
@@ -29,16 +29,13 @@ class Attribution(NamedTuple):
 
     @property
     def said(self) -> dict[str, str]:
-        """The fields of a line for people."""
         return {name: value for name, value in self._asdict().items() if value is not None}
 
 
 UNATTRIBUTED = Attribution()
-"""Nothing is said of who acts."""
 
 
 Seconds = float
-"""A duration in seconds."""
 
 Instant = float
 """An instant in seconds since the Unix epoch (UTC)."""
@@ -174,8 +171,8 @@ class JobParent(NamedTuple):
     """A job that a new one waits for.
 
     Attributes:
-        job_id: its id; "" of one that is queued in the same call.
-        place: of that one, as the how manieth of the call, from 0.
+        job_id: its id; "" if it is queued in the same call.
+        place: its index in that call.
         any_end: whether any end of it will do; otherwise it must be done.
     """
 
@@ -218,7 +215,7 @@ WAITS_FOR_JOBS = 2
 """The `waits` of a job that waits for others, or has shared their fate."""
 
 WAITS_ITS_TURN = 3
-"""The `waits` of a job of a group that waits for no other job: it lies where its group's turn finds it."""
+"""The `waits` of a job of a group that waits for no other job: it lies in its group's queue."""
 
 
 class ClaimKey(NamedTuple):
@@ -239,52 +236,48 @@ class JobRecord(NamedTuple):
     """A job as the store keeps it; the fields are the columns of its table, in order.
 
     Attributes:
-        no: the number of its row, which a store gives once; among jobs with the same priority and `run_at` its place.
-        id: the application's name for it, or one that was made up.
-        name: which handler it is for.
+        no: the number of its row, which a store gives once; the order among jobs with the same priority and `run_at`.
+        id: the application's name for it, or a generated one.
         data: JSON text, as `queue` was given it.
         state: one of `JobState`.
         priority: higher is claimed first.
         run_at: it is due from this instant on. `queue` sets it, and each retry, snooze and requeue anew.
         queued_at: when it was queued first; a requeue leaves it.
-        corr: the id of the job, or of the first of those that it descends from.
+        corr: the id of the job, or of its root.
         attempt: how many attempts the retry policy has counted so far; a requeue sets it to 0.
         claim_no: the fence; it rises with every claim and never falls.
-        settled_no: the `claim_no` whose ending was accepted last; tells a repeated ending from a stale one.
-        max_attempts: its own limit of attempts, instead of its handler's.
-        timeout: its own limit of seconds for an attempt, instead of its handler's.
+        settled_no: the `claim_no` whose ending was accepted last; distinguishes a repeated ending from a stale one.
+        max_attempts, timeout: its own limits, instead of its handler's; the timeout in seconds.
         expires_at: if no attempt was made by then, it is cancelled; the end of an attempt and a requeue clear it.
         unique_key: no other unfinished job of its name may have this.
-        schedule: the id of the schedule that queued it.
-        slot: the instant of that schedule that it stands for.
+        schedule, slot: the id of the schedule that queued it, and the instant of its slot.
         one_at_a_time: whether it waits while another job of its schedule runs (overlap="queue_one").
-        boot: the runtime that holds the claim of a running job, or whose claim has ended it. A claim sets it; whatever
-            puts the job back into the queue clears it.
+        boot: the runtime that holds the claim of a running job, or whose claim has ended it. A claim sets it;
+            everything that puts the job back into the queue clears it.
         incarnation: that of the HandlerActor which was given the claim; the claim's ending clears it.
         counts_attempt: whether the claim was taken for an idle lane: an interruption is then blamed on the job.
         deferred: whether its handler has returned without ending it (auto_done=False).
         claimed_at: when its newest claim was made; a requeue clears it.
-        interruptions: those blamed on it since it was queued or requeued, as many as counted at the last of them.
-        interruptions_max: how many its handler allows; the claim notes it, for whoever finds the runtime dead.
+        interruptions: the blamed ones since it was queued or requeued that counted at the last of them.
+        interruptions_max: its handler's limit; the claim notes it, for the boot that finds the runtime dead.
         suspect_until: until then it runs alone among suspects; set after two blamed interruptions.
         must_begin: whether its next claim must be one for an idle lane, not one in advance.
         result: JSON text of what its handler returned, or `mark_done` was given.
         reason: why it is in its state, in one line.
-        error: the last attempt's error, in one line.
-        traceback: that error's traceback.
-        progress: JSON text of what its handler has reported last.
+        error, traceback: the last attempt's error, in one line, and its traceback.
+        progress: JSON text of its handler's last report.
         ended_at: when it became done, dead or cancelled; retention counts from then.
         rev: how many moves it has made. 0 or below while a host's own transaction has moved it and no turn has counted
-            that yet; then it is minus those that are counted.
-        waits: 1 if it was told to wait, by a delay or a back-off, when it was queued last; `WAITS_FOR_JOBS` if it waits
-            for other jobs, or has shared the fate of one of these; `WAITS_ITS_TURN` if it has a group; 0 otherwise.
-        due_in: how many seconds it was to wait when `run_at` was set; None if that is an instant that somebody named.
+            that yet; then it is minus the counted ones.
+        waits: 1 if a delay or a back-off made it wait when it was queued last; `WAITS_FOR_JOBS` if it waits for other
+            jobs, or has shared the fate of one of these; `WAITS_ITS_TURN` if it has a group; 0 otherwise.
+        due_in: how many seconds it was to wait when `run_at` was set; None if that is a given instant.
         expires_in: the same of `expires_at`.
-        carried: JSON text of what the application's carriers gave it when it was queued.
-        group_key: which of the groups of its name it is of, which take turns.
-        debounce_key: the key of the calls of which it is the one job, or was.
-        debounce_until: while it holds that key, when it is due at the latest: no call puts it off any further. Its
-            claim lets go of the key, as does all else that befalls it, and clears this.
+        carried: JSON text of the application's carriers when it was queued.
+        group_key: its group; the groups of a name take turns.
+        debounce_key: the key of its debounced calls.
+        debounce_until: while it holds that key, the latest due time: no call puts it off any further. Its claim
+            releases the key and clears this, as every other change does.
     """
 
     no: int
@@ -332,17 +325,16 @@ class JobRecord(NamedTuple):
 
     @property
     def key(self) -> ClaimKey:
-        """The fence of its newest claim."""
         return ClaimKey(self.no, self.claim_no)
 
     @property
     def is_linked(self) -> bool:
-        """Whether it waits for other jobs, or has ended with one of them: they decide what becomes of it."""
+        """Whether it waits for other jobs, or has ended with one of them: they decide its fate."""
         return self.waits == WAITS_FOR_JOBS
 
     @property
     def is_counted(self) -> bool:
-        """Whether all its moves are counted, so that the log knows of them."""
+        """Whether all its moves are counted, so that the log has them."""
         return self.rev > 0
 
 
@@ -353,12 +345,11 @@ class Claim(NamedTuple):
 
     @property
     def key(self) -> ClaimKey:
-        """Its fence."""
         return self.job.key
 
     @property
     def token(self) -> str:
-        """The job's id and the number of the claim, as a string that may travel."""
+        """The job's id and the number of the claim, as a string for transport."""
         return f"{self.job.id}:{self.job.claim_no}"
 
 
@@ -379,15 +370,15 @@ class Attempt:
 
 
 class Transition(NamedTuple):
-    """One move of a job: a change of its state.
+    """One change of a job's state.
 
     Attributes:
-        event: the name of the event that tells it.
+        event: the name of its event.
         job: the job after the change; its `rev` counts this move.
         before: its state before, None for a new job.
-        fields: what the event says besides.
+        fields: further fields of the event.
         boot_was: the boot whose claim it ended, if it ended one.
-        who: on whose behalf it was made.
+        who: its attribution.
     """
 
     event: str

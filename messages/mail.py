@@ -1,7 +1,7 @@
 """The messages between actors. Commands are verbs, facts are in the past tense.
 
-Those between the supervisor and its children stand first. Every message travels in a `Mail`, which carries the ids
-that the log is stitched together with.
+Those between the supervisor and its children stand first. Every message travels in a `Mail`, whose ids connect the
+lines of the log.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Died(NamedTuple):
     """An actor's loop has ended. Sent from the `finally` around it, on its own thread.
 
     Attributes:
-        over: the message that it had in hand.
+        over: the message that it was handling.
         is_anothers: whether the error came to a thread of the application, which stood in for its own.
     """
 
@@ -55,7 +55,7 @@ class StartNow(NamedTuple):
 
 
 class Reply(Protocol):
-    """Where an answer goes: an application's thread or task waits at its other end."""
+    """The destination of an answer: an application's thread or task waits at its other end."""
 
     def cancelled(self) -> bool:
         """Whether the caller has given up; its mail is then skipped."""
@@ -71,10 +71,10 @@ class Mail(NamedTuple):
     """The envelope of every message.
 
     Attributes:
-        message_id: this message's id, unique in its boot.
+        message_id: unique in its boot.
         cause: the message that was being handled when it was sent; None from an application's thread or the clock.
-        corr: the root it descends from: the id of the job that an application queued, or of the slot that fired.
-        sent_at: when, by the wall clock.
+        corr: its root: the id of the job that an application queued, or of the slot that fired.
+        sent_at: by the wall clock.
     """
 
     message_id: int
@@ -84,8 +84,8 @@ class Mail(NamedTuple):
     body: Any
 
 
-# An application's thread sends these to the JobBroker, which answers each through its `reply`, if there is one. Those
-# that act say on whose behalf, if anybody has said it: `who`.
+# An application's thread sends these to the JobBroker, which answers each through its `reply`, if there is one. Acts
+# have their attribution in `who`.
 
 
 class Queue(NamedTuple):
@@ -107,7 +107,7 @@ class Requeue(NamedTuple):
 
 
 class RequeueMany(NamedTuple):
-    """`Requeue` those of these jobs that a query still asks for; the answer says how many."""
+    """`Requeue` those of these jobs that still match a query; the answer is their number."""
 
     job_ids: tuple[str, ...]
     query: JobQuery
@@ -118,7 +118,7 @@ class RequeueMany(NamedTuple):
 
 
 class CancelMany(NamedTuple):
-    """End those of these jobs that a query still asks for as cancelled; the answer says how many."""
+    """End those of these jobs that still match a query as cancelled; the answer is their number."""
 
     job_ids: tuple[str, ...]
     query: JobQuery
@@ -127,7 +127,7 @@ class CancelMany(NamedTuple):
 
 
 class MarkDone(NamedTuple):
-    """End a job as done, and queue what is to follow it.
+    """End a job as done, and queue its follow-ups.
 
     Without `claim_no` it must be queued; without `no` only a token is known.
     """
@@ -182,7 +182,7 @@ class WatchExternalCommit(NamedTuple):
 
     Attributes:
         id: the job's or the schedule's.
-        state: what the job must be; None for anything.
+        state: the required state of the job; None for any.
         change: the schedule's.
         rev: how many moves the job must have made, and be counted.
     """
@@ -195,12 +195,11 @@ class WatchExternalCommit(NamedTuple):
 
     @property
     def key(self) -> tuple[bool, str]:
-        """The thing that is looked for: whether it is a schedule, and its id."""
         return self.change is not None, self.id
 
 
 class Declare(NamedTuple):
-    """Store what schedules are, so that their memory outlives the runtime."""
+    """Store the definitions of schedules, so that their memory outlives the runtime."""
 
     schedules: tuple[ScheduleRecord, ...]
     reply: Reply | None
@@ -235,11 +234,11 @@ class PauseSchedule(NamedTuple):
 
 
 class CheckDue(NamedTuple):
-    """Time may have made something due, or another process may have changed the file.
+    """Something may be due by now, or another process may have changed the file.
 
     Attributes:
-        foreign: whether it came from another process (a hint, or the poll that stands in for a lost one).
-        poll: whether it is that poll, which asks too whether the others still live.
+        foreign: whether it came from another process (a hint, or the poll that replaces a lost one).
+        poll: whether it is that poll, which also checks whether the others still live.
     """
 
     foreign: bool = False
@@ -247,11 +246,11 @@ class CheckDue(NamedTuple):
 
 
 class Housekeep(NamedTuple):
-    """Remove a batch of what retention no longer keeps."""
+    """Remove a batch of ended jobs by retention."""
 
 
 class ClockJumped(NamedTuple):
-    """Wall time moved against monotonic time; the broker's memory knows by how much."""
+    """Wall time moved against monotonic time; the broker's memory has the amount."""
 
 
 class Down(NamedTuple):
@@ -267,7 +266,7 @@ class Drain(NamedTuple):
 
 
 class QuietSwitched(NamedTuple):
-    """Somebody had this boot claim nothing more, or claim again: the broker's memory knows which."""
+    """This boot was made quiet, or claims again: the broker's memory has which."""
 
     reply: Reply | None
 
@@ -287,10 +286,10 @@ class Capacity(NamedTuple):
     Attributes:
         lanes: how many jobs may run at once.
         prefetch: how many more claims it may hold.
-        limits: how many of this name may run and start over the whole store.
+        limits: those of its name over the whole store.
         policy: of its handlers; None where there is none.
         held: the keys of every claim it holds, started or not.
-        answers: the `Resync` of a broker that it has read last; 0 if none came.
+        answers: the last `Resync` that it has read; 0 if none came.
     """
 
     name: str
@@ -304,7 +303,7 @@ class Capacity(NamedTuple):
 
 
 class Ending(NamedTuple):
-    """How a claim has ended. Kept by its HandlerActor until a `Run` says that it is settled.
+    """The ending of a claim. Kept by its HandlerActor until it is settled.
 
     Attributes:
         late: whether the lane had been given up before it ended.
@@ -319,7 +318,7 @@ class Ending(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """Claims on jobs of this name have ended: all that did before their HandlerActor looked, in order."""
+    """Claims on jobs of this name have ended: all so far, in order."""
 
     name: str
     endings: tuple[Ending, ...]
@@ -354,7 +353,9 @@ class Run(NamedTuple):
 
 
 class Settled(NamedTuple):
-    """These endings are recorded, or refused for good: forget them. A `Run` says so too, where there is one to send."""
+    """These endings are recorded, or refused for good: forget them. A `Run` carries the same, where there is one to
+    send.
+    """
 
     keys: tuple[ClaimKey, ...]
 
@@ -367,16 +368,13 @@ class Revoke(NamedTuple):
 
 
 class Paused(NamedTuple):
-    """Its name is paused, or the boot quiet: give back what has not been started, and then answer the caller of
-    `pause`.
-    """
+    """Its name is paused, or the boot quiet: give back unstarted claims, and then answer the caller of `pause`."""
 
     reply: Reply | None
 
 
 class Resync(NamedTuple):
-    """Send `Capacity`, and send again every ending that is not settled: the broker is new, or does not know what it
-    has.
+    """Send `Capacity`, and send again every ending that is not settled: the broker is new, or has lost track.
 
     Attributes:
         sync_id: the number of this question, unique in its boot.
@@ -407,9 +405,7 @@ class GraceOver(NamedTuple):
 
 
 class LanesLost(NamedTuple):
-    """The thread or loop on which lanes ran is dead, so nobody will report their endings; or they have not begun in
-    time.
-    """
+    """The thread or loop of lanes is dead, so their endings will not be reported; or they have not begun in time."""
 
 
 class LanesSlow(NamedTuple):
@@ -432,7 +428,7 @@ class Detach(NamedTuple):
 
 
 class Interrupt(NamedTuple):
-    """End what still runs, as interrupted and unblamed. None means every handler of the name."""
+    """End all running jobs, as interrupted and unblamed. None means every handler of the name."""
 
     handler_id: str | None
     reason: str
@@ -450,7 +446,7 @@ class Tick(NamedTuple):
 
 
 class Ticked(NamedTuple):
-    """The slots of schedules are stored; of each, its id, up to when, and its new `change_no`."""
+    """The slots of schedules are stored: (id, accounted to, new `change_no`) of each."""
 
     accounts: tuple[tuple[str, Instant, int], ...]
 

@@ -14,10 +14,9 @@ class PauseRecord(NamedTuple):
     """A pause of the jobs of a name over a whole store; the fields are the columns of its table, in order.
 
     Attributes:
-        since: since when they are paused; None if they only have a limit.
-        by: who has paused them, if that was said, and `reason` is why.
+        since: None if they only have a limit.
         until: when the pause ends by itself; None if somebody must end it.
-        limit: so many run at once over the whole store; None if there is no limit.
+        limit: the most that run at once over the whole store; None if there is no limit.
     """
 
     name: str
@@ -28,14 +27,12 @@ class PauseRecord(NamedTuple):
     limit: int | None = None
 
     def is_paused(self, now: Instant) -> bool:
-        """Whether no job of the name is to be started: one whose time has passed counts as resumed."""
         return self.since is not None and (self.until is None or now < self.until)
 
 
 def changed(
     known: PauseRecord, now: Instant, *, paused: bool, by: str | None, reason: str | None, until: Instant | None
 ) -> PauseRecord:
-    """The pauses of a name once somebody has paused or resumed it."""
     if not paused:
         return PauseRecord(known.name, limit=known.limit)
     since = known.since if known.is_paused(now) else now
@@ -43,7 +40,7 @@ def changed(
 
 
 def paused_at(pauses: Iterable[PauseRecord], now: Instant) -> dict[str, PauseRecord]:
-    """Those that are paused at this instant, by name."""
+    """The paused names at an instant."""
     return {pause.name: pause for pause in pauses if pause.is_paused(now)}
 
 
@@ -66,13 +63,11 @@ class Rate:
 
 
 class NameLimits(NamedTuple):
-    """The limits that the handlers of a name in one runtime ask for: for each limit, the lowest of theirs.
+    """The limits of a name by the handlers in one runtime: for each limit, the lowest of theirs.
 
     Attributes:
-        total: of running jobs of the name.
-        rate: of starts.
-        per_group: of running jobs of each group.
-        rate_per_group: of starts of each group.
+        total, per_group: of running jobs.
+        rate, rate_per_group: of starts.
     """
 
     total: int | None = None

@@ -1,4 +1,4 @@
-"""How a claim ended, what the policy says about it, and the verdict."""
+"""The ending of a claim, its handler's policy, and the verdict."""
 
 from __future__ import annotations
 
@@ -24,19 +24,18 @@ class OutcomeKind(StrEnum):
 
 
 class Outcome(NamedTuple):
-    """How a claim ended.
+    """The ending of a claim.
 
     Attributes:
         result: JSON text, of a success.
         reason: one line for people.
-        error, traceback: what the handler raised, already formatted (an exception object would keep frames alive).
+        error, traceback: the handler's exception, already formatted (an exception object would keep frames alive).
         seconds: how long a snoozed job sleeps, or how long a deferred claim may last (0: for ever).
-        blamed: whether an interruption may be the job's own doing. A shutdown never is.
-        error_classes: of what the handler raised, the qualified names of its class and of those that it extends, the
-            nearest first. Empty where the attempt failed of something else.
-        wait: of a failure, how long the next attempt waits, where the handler has said it.
-        then: of a success, the jobs that are to be queued in the turn that records it. One that was given no id has "":
-            it gets one of the job's own in that turn.
+        blamed: whether an interruption may be the job's own fault. A shutdown never is.
+        error_classes: the qualified names of the exception's class and its bases, the nearest first. Empty where the
+            attempt failed of something else.
+        wait: of a failure, the handler's own delay of the next attempt.
+        then: of a success, the follow-ups that the same turn queues. One without an id has "": that turn gives it one.
     """
 
     kind: OutcomeKind
@@ -69,7 +68,7 @@ class Backoff:
 
 
 class Policy(NamedTuple):
-    """The facts that `judge` needs about the handler that ran the claim.
+    """The options of the claim's handler that `judge` needs.
 
     Attributes:
         retry_on, discard_on: the qualified names of the exception classes that are, and are not, tried again.
@@ -87,10 +86,10 @@ class Verdict(NamedTuple):
     """The fate of a job after a claim on it has ended.
 
     Attributes:
-        state: the state it moves to.
-        event: the name of the event that tells the move.
+        state: the state after it.
+        event: the name of its event.
         run_at: when it is due again, if it is queued.
-        attempt: the attempts counted from now on.
+        attempt: the counted attempts from now on.
         interruptions: blamed interruptions within the window, this one included.
         suspect_until: set when the job may be what kills its process.
         must_begin: whether the next claim must be one for an idle lane, not one in advance.

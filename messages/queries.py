@@ -1,4 +1,4 @@
-"""Which jobs somebody asks for, and what a look has found."""
+"""Queries for jobs, and the results of a search."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 from .jobs import Instant, JobRecord, JobState
 
 LOOKED_MAX = 100_000
-"""How many jobs one look goes through at most, whatever it finds."""
+"""The most jobs that one search examines, whatever it finds."""
 
 QUALIFIERS = (
     "name",
@@ -44,41 +44,36 @@ class DataTerm(NamedTuple):
 
     Attributes:
         path: keys of objects and indexes of arrays, from the outside in.
-        value: a str, a number, a bool or None, and of just that type: `1` is no `"1"`, and no `true`.
+        value: a str, a number, a bool or None, of exactly that type: `1` is no `"1"`, and no `true`.
     """
 
     path: tuple[str | int, ...]
     value: str | int | float | bool | None
 
     def __str__(self) -> str:
-        """The term as a query has it."""
         path = "".join(f"[{key}]" if isinstance(key, int) else f".{_key(key)}" for key in self.path)
         return f"data{path}={_scalar(self.value)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobQuery:
-    """Which jobs are asked for: those for which all of this holds. Its `str` is a text that `admin.query` reads.
+    """A query for jobs: all its conditions must hold. `admin.query` parses its `str`.
 
-    Case does not matter in what a text contains, as far as it is ASCII. The beginning of a span of time belongs to it,
-    and its end does not.
+    Contained texts ignore the case of ASCII letters. The beginning of a span of time belongs to it, and its end does
+    not.
 
     Attributes:
-        names: the job's name is one of these.
-        states: it is in one of these.
-        id_prefix: what its id begins with.
-        error: contained in its last error; of one that has none, in the reason why it is in its state.
+        names, states: the job has one of these.
+        error: contained in its last error; without one, in the reason of its state.
         schedule: the id of the schedule whose slot queued it.
-        boot: which runtime instance runs it, or ran it last before it ended.
-        corr: the root that it descends from, or is.
-        unique: its unique key.
-        group: the group that it is of.
-        debounce: the key of the calls that it was queued by, whether or not it still holds it.
-        fate: "yes" of one that has ended only because it shares the fate of a job that it has waited for, else "no".
-        attempt_min, attempt_max: of the attempts that are counted, both included.
+        boot: the boot that runs it, or ran it last before it ended.
+        corr: its root, or itself.
+        debounce: the key of its debounced calls, whether or not it still holds it.
+        fate: "yes" if it has ended only because it shares the fate of a parent, else "no".
+        attempt_min, attempt_max: of the counted attempts, both included.
         due_since, due_until: of `run_at`, which every job has.
-        data: what must stand in its data.
-        words: each contained in its id, its name, or what `error` looks at.
+        data: conditions on its data.
+        words: each contained in its id, its name, or the text that `error` searches.
     """
 
     names: tuple[str, ...] = ()
@@ -105,7 +100,6 @@ class JobQuery:
     words: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """The query as text."""
         return " ".join(self._terms())
 
     def _terms(self) -> Iterator[str]:
@@ -144,7 +138,7 @@ class JobQuery:
 
 
 class Place(NamedTuple):
-    """Where a job stands in the order in which jobs are found; behind it the next page begins."""
+    """A job's place in the order of a search; the next page begins behind it."""
 
     ended_at: Instant | None
     no: int
@@ -152,18 +146,18 @@ class Place(NamedTuple):
 
     @property
     def cursor(self) -> str:
-        """The place as text that may travel."""
+        """The place as text for transport."""
         return json.dumps(self, separators=(",", ":"))
 
 
 class Found(NamedTuple):
-    """The result of a look.
+    """The result of a search.
 
     Attributes:
-        next: the cursor for what comes after it; None when nothing does.
-        looked_at: how many jobs were looked at.
-        complete: whether there are as many as were asked for, or no more. Otherwise the look has ended because it had
-            looked at as many as it may, and `next` goes on from there.
+        next: the cursor of the next page; None when there is none.
+        looked_at: how many jobs were examined.
+        complete: whether the page is full, or the last. Otherwise the search has reached its limit of examined jobs,
+            and `next` goes on from there.
     """
 
     jobs: Sequence[JobRecord]
@@ -177,10 +171,9 @@ class Census(NamedTuple):
 
     Attributes:
         ready: queued, and due.
-        scheduled: queued, and not due yet: told to wait, or waiting for other jobs.
-        running: claimed.
+        scheduled: queued, and not due yet: delayed, or waiting for other jobs.
         capped: whether there may be more than were counted.
-        oldest_ready: since when the one has been due that is due longest; None where none is.
+        oldest_ready: since when the longest due job has been due; None if there is none.
     """
 
     ready: int
@@ -191,24 +184,18 @@ class Census(NamedTuple):
 
 
 class CappedCounts(NamedTuple):
-    """How many jobs are in each state.
-
-    Attributes:
-        of: by state; every state is there.
-        capped: the states in which there may be more than were counted.
-    """
+    """How many jobs are in each state, all states included; `capped` are those with possibly more than were counted."""
 
     of: Mapping[str, int]
     capped: frozenset[str]
 
 
 def place_of(job: JobRecord) -> Place:
-    """Where a job stands."""
     return Place(job.ended_at, job.no, job.id)
 
 
 def instant_text(instant: Instant) -> str:
-    """An instant as a query has it: in UTC, or where that is not exact, in seconds since the Unix epoch."""
+    """An instant in a query: in UTC, or where that is not exact, in seconds since the Unix epoch."""
     try:
         time = datetime.fromtimestamp(instant, UTC)
     except (OverflowError, ValueError, OSError):
@@ -237,7 +224,7 @@ def _scalar(value: str | int | float | bool | None) -> str:
 
 
 def is_json_scalar(text: str) -> bool:
-    """Whether a text without quotes is a number, `true`, `false` or `null`."""
+    """Whether an unquoted text is a number, `true`, `false` or `null`."""
     return text in ("true", "false", "null") or _NUMBER.fullmatch(text) is not None
 
 

@@ -12,11 +12,8 @@ FireOutcome = Literal["fired", "late", "caught_up"]
 
 
 class Due(NamedTuple):
-    """An instant at which a schedule is due.
-
-    Attributes:
-        slot: the instant, in seconds since the Unix epoch.
-        note: what is special about it (it was moved out of a gap of local time, or stands for several), or None.
+    """An instant at which a schedule is due; `note` is a peculiarity (it was moved out of a gap of local time, or
+    stands for several), or None.
     """
 
     slot: float
@@ -27,9 +24,8 @@ class Fire(NamedTuple):
     """A slot that is to be fired now.
 
     Attributes:
-        slot: the instant, in seconds since the Unix epoch.
-        outcome: `fired` on time (less than a second late), `late`, or `caught_up` because the policy asks for it.
-        reason: why it is late or caught up, and the slot's own note; None when there is nothing to say.
+        outcome: `fired` on time (less than a second late), `late`, or `caught_up` by the policy.
+        reason: why it is late or caught up, and the slot's own note; None if there is neither.
     """
 
     slot: float
@@ -39,11 +35,9 @@ class Fire(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlotRange:
-    """Neighbouring slots that did not fire and never will.
+    """Neighbouring slots that did not fire and never will, from `first` to `last`.
 
     Attributes:
-        first: the first of them, in seconds since the Unix epoch.
-        last: the last of them; equal to `first` when there is one.
         count: how many there are, exactly; at least 1.
         reason: why none of them fired.
     """
@@ -70,7 +64,7 @@ class Accounting(NamedTuple):
 
 
 CatchUp = Literal["latest", "all", "skip"]
-"""The treatment of slots that were missed."""
+"""The treatment of missed slots."""
 
 Overlap = Literal["allow", "skip", "queue_one"]
 """The treatment of a slot while an earlier job of its schedule is unfinished."""
@@ -79,7 +73,7 @@ DstGap = Literal["run_after", "skip"]
 """The treatment of a slot whose local time does not exist."""
 
 DstFold = Literal["first", "second", "both"]
-"""Which slots there are of a local time that comes twice."""
+"""The slots of a local time that comes twice."""
 
 
 class ScheduleKeywords(TypedDict, total=False):
@@ -106,14 +100,14 @@ class ScheduleRecord(NamedTuple):
 
     Attributes:
         id: a hash of the key, or of name, when, zone and data.
-        data: JSON text of what its jobs get.
+        data: JSON text of its jobs' data.
         durable: whether it lives in the store until removed, or only as long as the runtimes that declare it.
         accounted_to: every slot up to this instant is accounted for.
-        changed_at: since when it is what it is; earlier slots are not its own.
+        changed_at: the time of its last change of definition; earlier slots are not its own.
         last_slot: the newest slot that fired.
-        change_no: the number of its last change, by which it became what it is or more of its slots were accounted
-            for. All schedules of a store share one count, which only rises.
-        key: the application's own name for it, if it has given one: for people, who cannot read the id.
+        change_no: the number of its last change of definition or accounting. All schedules of a store share one count,
+            which only rises.
+        key: the application's own name for it, if any: for people, who cannot read the id.
         priority, max_attempts, timeout: those of its jobs.
         expires: for how many seconds a job may be due and not started.
     """
@@ -166,12 +160,12 @@ class ScheduleRecord(NamedTuple):
 
 
 class HostChange(NamedTuple):
-    """The change of a durable schedule that an application has written in a transaction of its own.
+    """The change of a durable schedule in an application's own transaction.
 
     Attributes:
-        at: when it called; slots since then are the schedule's.
-        record: what the schedule is to be; None: it is removed.
-        key: by which the application has named what is to be removed, if it has.
+        at: the time of the call; slots since then are the schedule's.
+        record: the new schedule; None: it is removed.
+        key: the key by which the application has removed it, if any.
     """
 
     schedule_id: str
@@ -182,12 +176,9 @@ class HostChange(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlotEntry:
-    """The fate of one slot, or of a range of them.
+    """The fate of one slot, or of a range of `count` slots from `slot` to `last`.
 
     Attributes:
-        slot: the slot, or the first of the range.
-        last: the last of the range (the slot itself for a single one).
-        count: how many slots it stands for.
         outcome: `fired`, `late`, `caught_up` or `skipped`.
     """
 

@@ -1,4 +1,4 @@
-"""A step of a job whose result is kept, and the message that has it kept."""
+"""A kept step of a job, and the message that keeps it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,7 @@ from .mail import Reply
 
 
 class StepRecord(NamedTuple):
-    """A step as the store keeps it.
-
-    Attributes:
-        name: of the step, among those of its job.
-        result: JSON text of what its function has returned.
-        claim_no: by which claim of the job it was kept.
-        at: when.
-    """
+    """A step as the store keeps it; `result` is JSON text, `claim_no` the claim that kept it."""
 
     name: str
     result: str
@@ -45,7 +38,7 @@ class KeptStep:
 
 
 class StepMark(NamedTuple):
-    """A step as people see it: how large its result is, and not what it is."""
+    """A step as people see it: with the size of its result, without the result."""
 
     name: str
     bytes: int
@@ -54,10 +47,10 @@ class StepMark(NamedTuple):
 
 
 class StepsSeen(NamedTuple):
-    """How far a job has come, as far as somebody looks.
+    """The steps of a job in a view.
 
     Attributes:
-        kept: how many of its steps are.
+        kept: how many there are.
         newest: some of them, the oldest of these first.
     """
 
@@ -69,7 +62,7 @@ class KeepStep(NamedTuple):
     """Keep the result of a step. Answered with the JSON text that is kept under its name.
 
     Attributes:
-        claim: whose function has come to it.
+        claim: the claim whose function has reached it.
         took: how long the step's function has run.
     """
 

@@ -1,4 +1,4 @@
-"""Sums of what became of jobs, as a store keeps them for whoever looks: statistics, and no proof."""
+"""Sums of the outcomes of jobs, as a store keeps them: statistics, and no proof."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ BOUNDS: tuple[Seconds, ...] = (
     1800.0,
     3600.0,
 )
-"""Up to how many seconds each bucket of a tally counts; one more counts what takes longer."""
+"""The upper bounds of a tally's buckets, in seconds; one more bucket counts longer durations."""
 
 EVER, MINUTE, HOUR = 0, 60, 3600
-"""How many seconds of jobs one tally sums up. Those of `EVER` only rise, whatever is restarted or removed."""
+"""The spans of tallies in seconds. Those of `EVER` only rise, whatever is restarted or removed."""
 
 SPANS = (EVER, MINUTE, HOUR)
 
@@ -41,38 +41,38 @@ KEPT_SECONDS = {MINUTE: 3 * 3600.0, HOUR: 8 * 86400.0}
 """How long a tally is kept."""
 
 OTHERS = ""
-"""The name under which jobs of further names are counted, where there are too many."""
+"""The name for jobs of further names, where there are too many."""
 
 MOVED = ("queued", "requeued", "done", "dead", "cancelled")
-"""The kinds that count moves of jobs."""
 
 WAITED = "waited"
-"""The kind that sums up, for each claim, how long its job had been due."""
+"""The kind with the waits of due jobs, by claim."""
 
 SLOT = "slot."
-"""The prefix of the kinds that count slots of the schedules of a name; the fate of the slots follows."""
+"""The prefix of the kinds that count slots of the schedules of a name; the outcome follows."""
 
 FENCED = "fenced"
-"""The kind that counts attempts that had lost their claim, and tried to end their job."""
+"""The kind that counts attempts that tried to end their job after they had lost their claim."""
 
 TURN, LOCK = "turn", "lock"
-"""The kinds that sum up how long write batches took, and for how long of that they could not write yet. They are under
-the name `OTHERS`: no job's."""
+"""The kinds with the durations of write batches, and of their waits for the write lock. Their name is `OTHERS`: no
+job's.
+"""
 
 RAN = "ran."
-"""The prefix of the kinds that sum up how long attempts ran; the outcome follows."""
+"""The prefix of the kinds with the durations of attempts; the outcome follows."""
 
 
 class Tally(NamedTuple):
-    """How often something happened to jobs of a name within a span of time, and how long that took in all.
+    """How often something happened to jobs of a name within a span of time, and how long that took.
 
     Attributes:
         span: one of `SPANS`.
         start: when the span began, in whole seconds; 0 for `EVER`.
         kind: one of `MOVED`, `WAITED`, `FENCED`, `TURN`, `LOCK`, `RAN` with an outcome, or `SLOT` with one.
         n: how often.
-        seconds: the sum of what each took; 0 where nothing takes time.
-        buckets: how often it took how long, by `BOUNDS`; empty where nothing takes time.
+        seconds: the sum of the durations; 0 where there are none.
+        buckets: how often by duration, by `BOUNDS`; empty where there are none.
     """
 
     span: int
@@ -84,12 +84,12 @@ class Tally(NamedTuple):
     buckets: tuple[int, ...] = ()
 
     def plus(self, other: Tally) -> Tally:
-        """Both together; what it stands for is this one's."""
+        """The sum of both, with the span, name and kind of this one."""
         return sum_of((self, other))
 
 
 def sum_of(tallies: Sequence[Tally]) -> Tally:
-    """All of them together, one or more; what it stands for is what the first one does."""
+    """The sum of one or more tallies, with the span, name and kind of the first."""
     buckets = zip_longest(*(tally.buckets for tally in tallies), fillvalue=0)
     return tallies[0]._replace(
         n=sum(tally.n for tally in tallies),
@@ -99,5 +99,4 @@ def sum_of(tallies: Sequence[Tally]) -> Tally:
 
 
 def start_of(span: int, instant: Instant) -> int:
-    """When the span began in which an instant lies."""
     return int(instant // span) * span if span else 0

@@ -1,7 +1,7 @@
-"""The state of a boot at one instant, for its application and for anybody who asks from outside.
+"""The state of a boot at one instant, for its application and for questions from outside.
 
-Only the memory of its process has these facts; the others stand in the store. Each is a frozen value
-with one JSON shape: its fields by their names (`rules.control_lines`).
+Only the memory of its process has these facts; the others are in the store. Each view is a frozen value with one JSON
+shape: its fields by their names (`rules.control_lines`).
 """
 
 from __future__ import annotations
@@ -14,17 +14,14 @@ from .boots import BootKind
 from .jobs import Instant, Seconds
 
 LANES_SHOWN_MAX = 1_000
-"""How many running jobs a view names."""
 
 DEATHS_SHOWN_MAX = 20
-"""How many deaths of an actor are kept."""
+"""The most deaths of an actor that are kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Abandoned:
-    """A hung thread: its job has lost the claim, its function did not end when it was asked to. `stack` is where it
-    is.
-    """
+    """A hung thread: its job has lost the claim, its function did not end when asked to. `stack` is where it is."""
 
     job_id: str
     job_name: str
@@ -56,11 +53,7 @@ class Health:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Death:
-    """A death of an actor.
-
-    Attributes:
-        over: the kind of the message that it was handling; None if there was none.
-    """
+    """A death of an actor; `over` is the kind of the message that it was handling, if any."""
 
     at: Instant
     incarnation: int
@@ -103,11 +96,10 @@ class HandlerView:
     """A handler that takes jobs here.
 
     Attributes:
-        kind: what it runs on: `thread`, `task` or `process`.
-        concurrency: how many of its jobs run at once here; `total` is how many of its name may on the whole store.
+        kind: `thread`, `task` or `process`.
+        concurrency: how many of its jobs run at once here; `total` is the maximum of its name over the whole store.
         attempts: how often a job is tried.
-        rate: how many jobs of its name may start in a time, over the whole store, as `100/60s`; `rate_per_group` of
-            each group.
+        rate: the rate of its name over the whole store, as `100/60s`; `rate_per_group` of each group.
         per_group: how many jobs of one group may run at once, over the whole store.
     """
 
@@ -129,7 +121,7 @@ class LaneView:
 
     Attributes:
         lane: the number of this run.
-        since: when it was started; `seconds` is how long ago by the time that only passes.
+        since: when it was started; `seconds` is how long ago by monotonic time.
         deadline: when it times out.
         cancelled: why it was asked to end, if it was.
         abandoned: why it was given up, if it was; it is a hung thread then, or about to become one.
@@ -153,14 +145,14 @@ class LaneView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnView:
-    """How the write batches of a boot fare.
+    """The state of a boot's write batches.
 
     Attributes:
-        took_seconds: how long the last one took that was stored, `waited_seconds` of it until it could write. None
-            before the first.
-        under_way_seconds: how long the one has taken that is under way; None when none is.
+        took_seconds: the duration of the last stored one, `waited_seconds` of it until it could write. None before the
+            first.
+        under_way_seconds: the duration so far of the present one; None when there is none.
         is_waiting: whether that one still waits until it can write.
-        trouble: why the store cannot be written, as the broker said last; None while it can.
+        trouble: why the store cannot be written, by the broker's last report; None while it can.
     """
 
     took_seconds: Seconds | None
@@ -172,10 +164,8 @@ class TurnView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessView:
-    """The resources that a process uses; None where the system does not say.
-
-    Attributes:
-        descriptors_max: how many open files it may have.
+    """The resources that a process uses; None where the system does not tell. `descriptors_max` is its limit of open
+    files.
     """
 
     rss_bytes: int | None
@@ -186,7 +176,7 @@ class ProcessView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuietView:
-    """That a boot claims no jobs, because somebody had it be quiet."""
+    """The quiet state of a boot, which claims no jobs, and who made it quiet."""
 
     since: Instant
     by: str | None
@@ -196,15 +186,13 @@ class QuietView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuietAnswer:
-    """The outcome of a request to a boot to be quiet, or to go on."""
-
     boot: str
     quiet: QuietView | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActedJob:
-    """A job after somebody has had something done to it: fields of its `JobRecord`, and nothing of what it is about."""
+    """A job after an act on it: fields of its `JobRecord`, without its data."""
 
     id: str
     name: str
@@ -227,7 +215,7 @@ class JobAnswer:
 
     Attributes:
         is_held: whether the boot holds it, and is about to act.
-        job: as it is when the boot has acted; None before that, or where it does not hold it.
+        job: the job after the act; None before that, or where the boot does not hold it.
     """
 
     boot: str
@@ -240,17 +228,17 @@ class RuntimeView:
     """A boot at one instant.
 
     Attributes:
-        at: when this was said, by its clock.
+        at: by its clock.
         boot_no: 0 where boots have no numbers, or before it is known.
         kind: a `producer` runs no jobs.
-        names: the job names of which it runs jobs.
-        only: what it was restricted to by `start(only=)`; None if it was not.
+        names: the job names that it handles.
+        only: its restriction by `start(only=)`; None without one.
         leads: whether it fires the slots of all; None where each boot fires its own.
         is_draining: whether it has begun to stop.
-        quiet: that it claims no jobs until somebody has it go on; None while it claims.
+        quiet: None while it claims jobs.
         health: as far as it is known without reading the store.
         limits: those of the runtime, by their names.
-        lanes: the jobs that run, oldest first, at most `LANES_SHOWN_MAX`; `lanes_open` is how many there are.
+        lanes: the running jobs, oldest first, at most `LANES_SHOWN_MAX`; `lanes_open` is their number.
     """
 
     at: Instant
@@ -281,11 +269,11 @@ class RuntimeView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stack:
-    """Where something is, as a traceback reads.
+    """The present place of something, as a traceback reads.
 
     Attributes:
-        what: `thread`, `task`, or `job` of where the function of a running job is.
-        name: the thread's, the task's, or the job's and its name.
+        what: `thread`, `task`, or `job` for the function of a running job.
+        name: the thread's, the task's, or the job's id and name.
     """
 
     what: Literal["thread", "task", "job"]
@@ -295,7 +283,7 @@ class Stack:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StacksView:
-    """Where every thread of a process is, every task on the event loops of its handlers, and every job that runs."""
+    """The stacks of every thread of a process, every task on the event loops of its handlers, and every running job."""
 
     at: Instant
     boot: str
@@ -305,7 +293,7 @@ class StacksView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeclaredView:
-    """Which schedules the code of a boot declares, by their ids. A producer declares none."""
+    """The ids of the schedules that the code of a boot declares. A producer declares none."""
 
     boot: str
     schedules: tuple[str, ...]
