@@ -191,7 +191,7 @@ class Supervisor(RuntimeActor):
             elif child.status in (ChildStatus.NEW, ChildStatus.WAITING):
                 self._start(child)
         if self._family.gave_up is not None:
-            # Its predecessor may have died before it had told the application.
+            # The predecessor may have died before it had told the application.
             self._give_up(self._family.gave_up)
 
     def receive(self, mail: Mail) -> None:
@@ -214,7 +214,7 @@ class Supervisor(RuntimeActor):
     def _ensure(self, child: Child) -> None:
         if child.status not in (ChildStatus.NEW, ChildStatus.QUARANTINED):
             return
-        # A quarantined child that is asked for again gets a new budget: somebody has mended it.
+        # A quarantined child that is asked for again gets a new budget: somebody has fixed it.
         child.deaths.clear()
         self._start(child)
 
@@ -226,7 +226,7 @@ class Supervisor(RuntimeActor):
         try:
             child.spec.start(child.incarnation)
         except Exception as error:
-            # The system gives no more threads, say. That counts as a death, so that the budget and the back-off apply.
+            # For example, no more threads. That counts as a death, so that budget and back-off apply.
             self._bury(child, _without_word(child, f"could not be started: {error}"))
             return
         event = "actor.started" if child.incarnation == 1 else "actor.restarted"
@@ -250,7 +250,7 @@ class Supervisor(RuntimeActor):
         now = self.context.clock.monotonic()
         child.deaths = [at for at in child.deaths if now - at < max(HEALTHY_SECONDS, child.spec.budget.window_seconds)]
         if not death.is_anothers:
-            # A host may raise what it likes into its own threads: the budget is for what the actor itself dies of.
+            # A host may raise anything into its own threads: the budget is for the actor's own errors.
             child.deaths.append(now)
         child.last_crash = reason
         crash = _crash(death, self.context.clock.now())
@@ -295,7 +295,7 @@ class Supervisor(RuntimeActor):
         self._give_up(self._family.gave_up)
 
     def _stop_family(self) -> None:
-        # It is the one place where an actor waits for others, and nobody waits for the supervisor any more.
+        # The only place where an actor waits for others; nobody waits for the supervisor any more.
         self._family.stop(self.context.post, self._stopped)
         self._family.has_stopped.set()
 
@@ -321,7 +321,7 @@ class Supervision:
         self._context = context
         self._announce = announce
         self._give_up = give_up
-        # Hints, each to look; None ends the watchdog.
+        # Each item is a hint to look; None ends the watchdog.
         self._deaths = context.environment.mailbox()
         self._watchdog: Thread | None = None
         self._is_over = False
@@ -373,7 +373,7 @@ class Supervision:
         self._is_over = True
         self._deaths.put(None)
         if self._watchdog is not None:
-            # It may be starting one just now, which may have done all this before it is known to have a thread.
+            # The watchdog may be starting a supervisor, which may have done all this before its thread is known.
             self._watchdog.join(STOP_SECONDS_MAX)
         actor = self._context.post.find("supervisor")
         if actor is not None and actor.thread is not None:
@@ -391,9 +391,8 @@ class Supervision:
                 if actor is None or actor.thread is None or actor.actor_stopped.is_set():
                     self._start()
             except Exception as error:
-                # The system gives no more threads, say; or a tracer of the application's has raised, perhaps just when
-                # a death was read. So it looks again. An error that ends a thread for good, as in a simulation, ends
-                # it.
+                # For example, the system gives no more threads, or the application's tracer has raised, perhaps while a
+                # death was read. So look again. An error that ends a thread for good, as in a simulation, ends it.
                 self._say_failed(error)
                 self._context.clock.after(WATCH_AGAIN_SECONDS, lambda: self._deaths.put(True))
 

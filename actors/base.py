@@ -58,7 +58,7 @@ class Post:
         except pykka.ActorDeadError:
             return False
         if actor.actor_stopped.is_set():
-            # The actor died after the look, and may have emptied its mailbox before this message was put there.
+            # The actor died after the check, and may have emptied its mailbox before this message was put there.
             actor.return_mail()
         return True
 
@@ -114,7 +114,7 @@ class RuntimeActor(pykka.ThreadingActor):
         self._death: tuple[str, str] | None = None
         self._fatal: BaseException | None = None
         self.is_lent = False
-        # Its lines must not carry what those who stand in for it have bound in their own.
+        # Its lines must not carry context variables of the threads that stand in for it.
         self._own_context = Context()
         # A thread that stands in calls this before it handles its own message.
         self.hear_first: Callable[[], None] = _nothing
@@ -175,7 +175,7 @@ class RuntimeActor(pykka.ThreadingActor):
         self._stand_in(self._read_here)
 
     def _stand_in(self, read: Callable[[], object]) -> bool:
-        # Nobody does where it is about to die.
+        # Nobody stands in for an actor that is about to die.
         return self._fatal is None and self.may_be_stood_in_for and self.mailbox.lend(read)
 
     def _read_here(self, new: Mail | None = None) -> None:
@@ -187,13 +187,13 @@ class RuntimeActor(pykka.ThreadingActor):
                 self.actor_ref.tell(new)
             for _ in range(len(self.mailbox)):
                 if self.may_be_stood_in_for:
-                    # There is none left where one has taken the others along.
+                    # None is left if an earlier message has taken the others along.
                     for over in self.take_more(1):
                         self._own_context.run(self.on_receive, over)
         except BaseException as error:
-            # The blocks that it has kept from being left are left on this thread, which may hold locks.
+            # Exit the blocks that the error left suspended on this thread, which may hold locks.
             traceback.clear_frames(error.__traceback__)
-            # The actor dies of it on its own thread, which its mail wakes.
+            # The actor dies of the error on its own thread, which its mail wakes.
             self._fatal = error
             if over is not None:
                 self.actor_ref.tell(over)
@@ -215,7 +215,7 @@ class RuntimeActor(pykka.ThreadingActor):
         if not isinstance(message, Mail):
             raise TypeError(f"expected a Mail, got: {type(message).__name__}")
         if self._fatal is not None:
-            # The message that another thread handled, as it stood in for this one, is still `in_hand`.
+            # A message that a stand-in thread handled is still `in_hand`.
             if message is not self.in_hand:
                 self.on_lost(message, read=False)
             raise self._fatal

@@ -87,8 +87,8 @@ class HandlerActor(RuntimeActor):
     @property
     def holds_nothing(self) -> bool:
         """The condition that `stop` waits for."""
-        # In this order: a claim moves from the backlog to the running or the held back, and would else be missed
-        # between two looks.
+        # In this order: a claim moves from the backlog to the running or delayed ones, and would else be missed between
+        # two looks.
         unstarted = self._backlog.waiting or self._filling or self._running or self._held_back.claims
         return not (unstarted or self._unsettled)
 
@@ -125,7 +125,7 @@ class HandlerActor(RuntimeActor):
             lane.signal("its HandlerActor died")
 
     def receive(self, mail: Mail) -> None:
-        # A burst may end with `Settled`, which alone changes nothing that a look would see.
+        # A burst may end with `Settled`, which alone triggers no look.
         self._is_look_due = self._is_look_due or not isinstance(mail.body, Settled)
         match mail.body:
             case Run(settled=keys) | Settled(keys=keys):
@@ -171,8 +171,8 @@ class HandlerActor(RuntimeActor):
             case other:
                 raise TypeError(f"a HandlerActor does not hear {type(other).__name__}")
         if not self.has_mail:
-            # After a burst of messages one look is enough. Only mail counts as more to come: a stop behind it would
-            # never reach this line.
+            # Look once after a burst of messages. Only `Mail` counts as more to come: with a stop behind it this line
+            # would never be reached.
             if self._is_look_due:
                 self._is_look_due = False
                 self._recover_from_halt()
@@ -192,8 +192,7 @@ class HandlerActor(RuntimeActor):
         handlers = self._handlers()
         usable = [] if self._halted else self._lanes.usable(handlers)
         places = sum(handler.concurrency for handler in usable)
-        # A claim that waits for its job's old lane takes no capacity from other jobs, and neither do lanes whose
-        # handler takes no more.
+        # A claim that waits for its job's old lane takes no capacity from other jobs, nor do lanes of closed handlers.
         besides = sum(lane.handler not in usable for lane in self._lanes_here()) + len(self._held_back.claims)
         lanes = 0 if self._halted else places + besides
         asked = handlers, lanes, self._pace.prefetch(lanes if places else 0), self._answers
@@ -218,7 +217,7 @@ class HandlerActor(RuntimeActor):
             busy = Counter(lane.handler.id for lane in self._lanes_here())
             handlers = self._lanes.usable(self._handlers())
             if not handlers or self._backlog.closed:
-                # None takes any more, or the runtime stops, and these claims were on their way.
+                # No handler takes any more, or the runtime stops, and these claims were in transit.
                 self._give_back(self._backlog.clear())
             self._filling = True
             try:
@@ -245,8 +244,8 @@ class HandlerActor(RuntimeActor):
         try:
             lane = self._lanes.start(handler, claim, self._next_lane_after)
         except (OSError, RuntimeError) as error:
-            # The system gives no more threads. The job waits for its back-off, and the attempt counts, so that this
-            # cannot go on for ever.
+            # The system gives no more threads. The job waits for its back-off, and the attempt counts, or this would
+            # repeat for ever.
             outcome = Outcome(kind=OutcomeKind.FAILED, error=f"no worker thread could be started: {error}")
             self._tell_ended(self._keep(Ending(claim, outcome, handler.policy)))
             return
@@ -330,15 +329,15 @@ class HandlerActor(RuntimeActor):
             self._pace.note(seconds)
             self._watch.usual.note(outcome.kind, seconds)
             ending = self._keep(Ending(lane.claim, outcome, lane.handler.policy, seconds=seconds))
-            # Only now is the claim dropped. If it were dropped before its ending is kept, `stop`, which looks from
-            # another thread, could find nothing held in between, and go on.
+            # Only now drop the claim: between dropping it and keeping its ending, `stop` on another thread could find
+            # nothing held, and go on.
             del self._running[lane.id]
             return ending
         if outcome.kind is OutcomeKind.INTERRUPTED:
-            # The lane was killed after it had been given up, so it has no ending of its own to report.
+            # A lane that was killed after it was given up has no ending of its own to report.
             return None
-        # The lane had been given up, or belonged to an earlier incarnation: the fence refuses its ending, and the log
-        # says so. Only of one that is said to hang must be said that it does no more.
+        # The lane had been given up, or belonged to an earlier incarnation: the fence refuses its ending, and logs
+        # that. `lane.returned` is only for lanes logged as hung.
         if lane.grace_is_over:
             self._say_of(lane, "lane.returned", after=round(seconds, 3))
         handlers = self._handlers()
@@ -427,8 +426,8 @@ class HandlerActor(RuntimeActor):
         if drain is not None:
             self.later(drain, Interrupt(handler_id=handler_id, reason="its handler was removed"))
         left = bool(self._handlers())
-        # The backlog is asked in any case: that waits for a lane of this handler that is just opening, which is then
-        # among the running ones.
+        # Ask the backlog in any case: it waits for a lane of this handler that is just opening, which is then among the
+        # running ones.
         self._give_back(self._backlog.remove(lambda _: not left))
         self._lanes.close(handler_id)
 

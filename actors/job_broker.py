@@ -67,7 +67,7 @@ class JobBroker(RuntimeActor):
         hear_first: Callable[[], None],
     ) -> None:
         super().__init__(context, "broker", incarnation)
-        # Who speaks when no message has caused it.
+        # The speaker of lines without a causing message.
         self._itself = self.speaker
         self._store = store
         self._renew = renew
@@ -94,7 +94,7 @@ class JobBroker(RuntimeActor):
         self.leads = True
         self._waiting_since: float | None = None
         self._waiting_callers = 0
-        # Told by name: when this incarnation is gone, its alarms wake the next.
+        # Alarms find the broker by name: when this incarnation is gone, they wake the next.
         self._alarms = Alarms(context.clock, partial(context.post.tell, "broker"), self.actor_stopped.is_set)
         self._retention = Retention(self._state, self._alarms)
         self._tallies = carried_over.tallies
@@ -111,9 +111,9 @@ class JobBroker(RuntimeActor):
 
     def on_start(self) -> None:
         """Begin with a turn at once, even without mail: others may have died, applications may have queued."""
-        # Not before this broker can be found: of a stop that begins in between, its dead predecessor would be told.
+        # Read `draining` only now: a stop that began earlier was sent to the previous broker.
         self._state.draining = self._carried_over.draining
-        # The predecessor may have died of the first turn after a trouble, and this one says what it meets itself.
+        # The predecessor may have died of its first turn after a store failure; this one reports its own failures.
         self._store_is_down(None)
         self._ask_the_living()
         self._begin()
@@ -128,7 +128,7 @@ class JobBroker(RuntimeActor):
         logged.
         """
         state, post = self._state, self.context.post
-        # Looked up before they are asked: one that is started in between holds nothing, and need not be waited for.
+        # List the actors before asking: one started in between holds nothing, and need not be waited for.
         living = {name: actor.incarnation for name in post.names() if (actor := post.find(name)) is not None}
         state.sync_id = post.new_id()
         state.capacities.clear()
@@ -149,7 +149,7 @@ class JobBroker(RuntimeActor):
     def may_be_stood_in_for(self) -> bool:
         """Whether a caller may take the turn for its own message. Several waiting callers share the next turn."""
         is_free = self._waiting_callers < 2 and self._waiting_since is None
-        # The application's code might take a lock that the caller has.
+        # Code of the application might take a lock that the caller holds.
         return is_free and self._lends and self.turn_times.are_quick and self.context.log.is_ours
 
     @property
@@ -165,12 +165,12 @@ class JobBroker(RuntimeActor):
         if self._waiting_callers > 1:
             self.mailbox.gather(self._waiting_callers - 1)
         limits = self.context.limits
-        # While the store is away, all is taken in, so that what need not be kept can leave.
+        # While the store is unavailable, take in everything, so that superseded messages can be dropped.
         most = limits.turn_messages_max if self._waiting_since is None else limits.mailbox_messages_max
         came = [mail, *self.take_more(most)]
         looks = [one.body for one in came if isinstance(one.body, CheckDue)]
         for look in looks:
-            # A hint in a mixed batch counts too: under load there is no other.
+            # Note hints even in mixed batches: under load no batch has hints only.
             self._neighbours.note(look)
         if self._pending:
             # Drop a CheckDue while mail is kept: where a turn takes one message, it would be sent again for ever.
@@ -187,7 +187,7 @@ class JobBroker(RuntimeActor):
             return
         self._handled(batch)
         self._store_is_back()
-        # No turn has seen what others have committed meanwhile, so what was known of them may be old.
+        # No turn has read other processes' commits meanwhile, so the knowledge of them may be stale.
         self._state.forget_next_due()
         self._set_alarms(outlook)
 
@@ -203,14 +203,14 @@ class JobBroker(RuntimeActor):
             return
         except Exception as error:
             if self.is_lent and not isinstance(error, HalfDone):
-                # Its host may have raised that into this thread, and no message need be to blame.
+                # The host may have raised the error into this thread, so no message need be to blame.
                 raise
             is_back = self._one_by_one(batch)
         else:
             self._let_out(out)
             self._handled(batch)
         if first:
-            # The predecessor may have died between a commit and telling who waited for it.
+            # The predecessor may have died between a commit and its answers.
             self._joins.look(self._store)
         if is_back:
             self._store_is_back()
@@ -265,7 +265,7 @@ class JobBroker(RuntimeActor):
             self._retention.put_off()
         instead = claims.failed_instead(mail, error)
         if instead is None and isinstance(mail.body, Ended):
-            # The job would be running for ever. The trouble may pass, as a shortage of memory does.
+            # Otherwise the job would be running for ever. The trouble may pass, as a shortage of memory does.
             self._alarms.after(f"ended {mail.body.endings[0].claim.key}", REFUSED_AGAIN_SECONDS, mail.body)
         return instead
 
@@ -281,7 +281,7 @@ class JobBroker(RuntimeActor):
                 keep_time(own, clock, self._carried_over, is_first=not self._recovered)
                 self._looked_at = turn.now
                 self._work(own, batch)
-                # The store commits here, where its block ends.
+                # The store commits at the end of its block.
             is_stored = True
             times.end(is_stored=True)
             out.did, out.unlogged, out.version, out.expiry = turn.did, turn.unlogged, turn.version, turn.expiry
@@ -290,12 +290,12 @@ class JobBroker(RuntimeActor):
                 own.tell("scheduler", Resync(self._state.sync_id, self._state.boot))
             self.leads, self._recovered = turn.leads, True
         except BaseException as error:
-            # A commit that raised may hold all the same, and what it has queued may be due.
+            # A commit that raised may hold all the same, and the jobs it queued may be due.
             self._state.forget_next_due()
             if not is_stored:
                 times.end(is_stored=False)
             elif isinstance(error, Exception):
-                # It is not to be tried again: what it has stored is found by the next, and told.
+                # Do not try it again: the next broker finds and logs what it has stored.
                 raise CommitUnknown(f"a write batch was stored, and then: {error!r}") from error
             raise
         return out
@@ -367,7 +367,7 @@ class JobBroker(RuntimeActor):
             here, reply = may_stand_in and isinstance(body, Run | Settled), reply_of(body)
             is_sent = self.context.post.tell(to, body, speaker=speaker, here=here)
             if reply is not None and not is_sent:
-                # Nobody of that name lives, so there is nothing to wait for.
+                # No such actor lives, so there is nothing to wait for.
                 answer(reply, None, None)
         self._waiting_callers = len(self.mailbox) + len(out.replies) if out.replies else 0
         answer_all(out.replies)
@@ -384,7 +384,7 @@ class JobBroker(RuntimeActor):
         try:
             outlook = self._store.jobs.outlook(self._state.free_names(), now)
         except (StoreUnavailable, StoreError):
-            # The turn meets the same trouble, and knows what to do about it.
+            # The turn meets the same trouble, and handles it.
             return None
         self._looked_at, self._state.expiry = now, outlook.expiry
         return outlook
@@ -395,7 +395,7 @@ class JobBroker(RuntimeActor):
         unknown = [name for name in names if name not in state.next_due]
         try:
             if outlook is None and unknown:
-                # From the instant that was looked at, not from now: what became due in between must wake us too.
+                # From the instant of the look, not from now: jobs that became due in between must wake us too.
                 outlook = self._store.jobs.outlook(unknown, self._looked_at)
                 state.expiry = outlook.expiry
             self._expected.look(state.monotonic())
@@ -420,7 +420,7 @@ class JobBroker(RuntimeActor):
         first = self._waiting_since is None
         self._waiting_since = self._waiting_since if self._waiting_since is not None else now
         waited = round(now - self._waiting_since + (self.context.limits.busy_seconds_max if locked else 0.0), 3)
-        # The reason may be another one by now.
+        # The reason may have changed.
         self._store_is_down(str(error))
         if first:
             event = "store.waiting" if locked else "store.unavailable"

@@ -75,10 +75,10 @@ class SchedulerActor(RuntimeActor):
         self._is_declared = is_declared
         self._may_tick = may_tick
         self._active: dict[str, Active] = {}
-        # A heap, so that a wake costs what is due, not what there is. An entry that `Active.due` contradicts is passed
-        # over.
+        # A heap, so that a wake's cost depends on the due schedules only. Entries that `Active.due` contradicts are
+        # skipped.
         self._waiting: list[tuple[Instant, str]] = []
-        # The ticks that are on their way, oldest first: since when, by monotonic time.
+        # Unanswered ticks, oldest first: since when (monotonic).
         self._sent: dict[str, Seconds] = {}
         self._unusable: dict[str, Any] = {}
         self._seen = 0
@@ -95,7 +95,7 @@ class SchedulerActor(RuntimeActor):
 
     def receive(self, mail: Mail) -> None:
         if not self._may_tick():
-            # The stored schedule may be that of an older release, until this one's is stored; a Wake says when.
+            # The stored schedule may be an older release's, until this one's is stored and a Wake announces it.
             return
         match mail.body:
             case Wake(reload=False):
@@ -139,7 +139,7 @@ class SchedulerActor(RuntimeActor):
         try:
             rule = rule_of(record)
         except UsageError as error:
-            # A zone that this system does not know, or a rule of a newer version: it alone rests, and is said once.
+            # An unknown zone, or a rule of a newer version: only this schedule rests, and it is logged once.
             self._forget(record.id)
             if self._unusable.get(record.id) != record.definition:
                 self._unusable[record.id] = record.definition
@@ -158,7 +158,7 @@ class SchedulerActor(RuntimeActor):
 
     def _account(self, schedule_id: str, accounted_to: Instant, change_no: int) -> None:
         active = self._active.get(schedule_id)
-        # Older news is of a tick that was sent before something else changed the schedule.
+        # An older number belongs to a tick that was sent before something else changed the schedule.
         if active is not None and change_no > active.change_no:
             active.accounted_to, active.change_no = accounted_to, change_no
             self._sent.pop(schedule_id, None)
@@ -238,7 +238,7 @@ class SchedulerActor(RuntimeActor):
             catch_up_max=active.catch_up_max,
             late_seconds=self.context.limits.late_seconds,
         )
-        # Without a slot for a day, say so all the same: what is not accounted for long enough is forgotten.
+        # Account for a day without a slot too: a schedule unaccounted for long enough is forgotten.
         remember_at = active.accounted_to + REMEMBERED_SECONDS
         if accounting.fires or accounting.skipped or remember_at < now:
             self._sent[schedule_id] = age

@@ -192,7 +192,7 @@ class Boot:
         begun.callback(self.store.close)
         if self.store.path is not None and (kind := network_filesystem(self.store.path)):
             self.log.emit("store.on_network", store=self.store.path, filesystem=kind)
-        # Looked up then: a boot that was renewed has another.
+        # Looked up at each use: a renewed boot has another.
         begun.callback(lambda: self._standing.leave())  # noqa: PLW0108
         self._standing.enter(self._heard, self._control.answer)
         place, news = self._standing.register(names, self.clock, self.limits.reply_seconds_max)
@@ -212,7 +212,7 @@ class Boot:
         self._supervision.start()
         self._supervision.have(self._children.broker())
         if self.share.works or self.store.peers is not None:
-            # Where one runtime fires the slots of all, it may be a producer; it never fires what it alone has declared.
+            # Where one runtime fires all slots, it may be a producer; it fires no schedules that only it declares.
             self._supervision.have(self._children.scheduler())
         for name in names:
             for handler in self.share.handlers(name):
@@ -368,7 +368,7 @@ class Boot:
         if "scheduler" in self._supervision.family.children:
             self._supervision.stop_child("scheduler")
         self.carried_over.draining = True
-        # A broker that waits out a back-off may come later than the stop ends, and what has ended by then ran in vain.
+        # A broker in back-off may come after the end of the stop, and jobs that ended by then ran in vain.
         self._supervision.start_now("broker")
         self.post.tell("broker", Drain())
         try:
@@ -388,8 +388,8 @@ class Boot:
         if self.post.find("broker") is None:
             self.end(0)
             return
-        # The boot may have claimed jobs by now. They go back unblamed: without this the next start would take them for
-        # jobs that have killed their process.
+        # The boot may have claimed jobs by now. Give them back unblamed: otherwise the next start would blame them for
+        # the death of their process.
         self.stop(0.0)
 
     def end(self, interrupted: int) -> None:
@@ -409,10 +409,10 @@ class Boot:
             subscription.close()
 
     def _say_stopped(self) -> None:
-        # One whose start has failed is missed too: it has a number among the boots of its store.
+        # A boot whose start has failed is missed too: it has a number among the boots of its store.
         if self._is_registered:
             did = self.carried_over
-            # Boots on a table have numbers. That of one that was renewed is not known before its first turn.
+            # Boots in a table have numbers. A renewed boot's number is unknown before its first turn.
             is_known = did.boot_no or self.store.table is None
             where = {"store_id": self.store.store_id, "boot_no": did.boot_no or None} if is_known else {}
             self.log.emit("runtime.stopped", interrupted=self._interrupted, turn=did.logged, **where)
@@ -424,7 +424,7 @@ class Boot:
                 raise StoreUnavailable("the store could not be written when this was asked last")
             self._standing.unregister(self.carried_over.logged, self.clock.now())
         except Exception as error:
-            # The other parts must end all the same. The next to look finds a boot without a process.
+            # The other parts must end all the same. The next boot to look finds a row without a process.
             self._standing.stays = True
             reason = f"this runtime instance stays registered: {error!r}"
             self.log.emit("store.unavailable", store=self.store.address, reason=reason)

@@ -134,7 +134,7 @@ class Control:
         except UsageError as error:
             return encode_refusal("unreadable", str(error))
         except Exception as error:
-            # The caller is told. Nobody else is harmed, and the next question may well be answered.
+            # The caller gets the error. Nobody else is harmed, and the next question may well be answered.
             return encode_refusal("failed", f"{type(error).__name__}: {safe_str(error)}"[:1000])
         if len(answer) > ANSWER_BYTES_MAX:
             return encode_refusal(

@@ -62,7 +62,7 @@ class Declared:
             except UsageError as error:
                 why = str(error)
             except Exception as error:
-                # A check of the payload's own may need what only the handler's process has.
+                # A payload's own check may need something that only the handler's process has.
                 why = f"expected data that fits its handler, whose own check raised {type(error).__name__}"
         return why
 

@@ -72,7 +72,7 @@ class Draining:
         began = self.clock.monotonic()
         says_at = began + SAID_AFTER_SECONDS
         while True:
-            # In this order: what is set after this line is seen by the looks below, or ends the next wait.
+            # In this order: an event set after this line is seen by the looks below, or ends the next wait.
             self.emptied.clear()
             now = self.clock.monotonic()
             if self._holds_nothing() or now >= self._ends_at or is_urged():
@@ -110,7 +110,7 @@ class Draining:
         try:
             ask(ReleaseClaims)
         except LamplighterError:
-            # The store is away. The next start finds the row of a boot without a process, and takes back its claims.
+            # The store is unavailable. The next start finds a row without a process, and takes back its claims.
             reason = "the runtime could not give its jobs back as it stopped"
             self.log.emit("store.unavailable", store=store.address, reason=reason)
 

@@ -84,7 +84,7 @@ def _still(boot: Boot, job_id: str) -> str:
                 return ""
             return f": {why(_situation(boot, job, seen)).sentence}"
     except LamplighterError:
-        # It has not ended in time all the same. Problems of the store are reported elsewhere.
+        # The timeout holds all the same. Store problems are reported elsewhere.
         return ""
 
 
@@ -92,7 +92,7 @@ def _situation(boot: Boot, job: JobRecord, seen: StoreSnapshot) -> WaitContext:
     peers = boot.store.peers
 
     def is_alive(one: str) -> bool | None:
-        # A store that tells of its runtimes tells of those that live.
+        # A store that lists its runtimes lists the living ones.
         return True if one == boot.id or peers is not None else boot.presence.is_alive(one)
 
     def view_of(record: BootRecord) -> RuntimeView | str:

@@ -64,7 +64,7 @@ class RuntimeState:
         if boot is None and self.on_demand is not None and self.failure is None and current_corr() is None:
             self.on_demand()
             boot = self.running
-        # A caller that asks one that is over, and asks again at once, would turn in circles until it has ended.
+        # A caller that asks an ending boot again at once would loop until it has ended.
         if boot is not None and not boot.is_over:
             return boot
         if self.failure is not None:
@@ -110,7 +110,7 @@ class RuntimeState:
             _forking.frozen.append(boot.store.fork)
 
     def _in_forked_child(self) -> None:
-        # Another thread of the parent may have held it at the moment of the fork.
+        # Another thread of the parent may have held the lock at the moment of the fork.
         self.lock = self.environment.relock()
 
 

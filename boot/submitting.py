@@ -289,7 +289,7 @@ class Submitter:
         text = encode(result, what="result", bytes_max=boot.limits.result_bytes_max, mends=True)
         job_id, row_id, claim_no = claim_of(boot.store, job)
         follow_ups = FollowUps(boot.limits)
-        # Where the job's own handler ends it, the jobs that `job.then` has named so far come first.
+        # Where the job's own handler ends it, the jobs already named with `job.then` come first.
         own, lane = current_job(), boot.lanes.of_job(job_id)
         is_own = (own.get("job_id"), own.get("claim_no")) == (job_id, claim_no)
         if is_own and lane is not None and lane.claim.job.claim_no == claim_no:
@@ -492,7 +492,7 @@ def _ids_in_error(jobs: Sequence[NewJob]) -> Iterator[None]:
 def _expect(boot: Boot, record: JobRecord, fresh: bool) -> None:
     """Have the boot poll for the job, because nothing announces the commit of the application's transaction."""
     if fresh:
-        # One that was there, and has other data, makes one move more.
+        # A stored job with other data makes one more move.
         boot.expect(record.id, None, 1 - record.rev)
 
 

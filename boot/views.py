@@ -145,7 +145,7 @@ def waiting_names(store: Store, parked: ParkedNames, now: Instant) -> list[str]:
         names = list(parked.said)
         queued = {name: waiting(store, name, now) for name in names[:NAMES_TOLD_MAX]}
     except LamplighterError:
-        # Problems of the store are reported elsewhere.
+        # Store problems are reported elsewhere.
         return []
     said = [
         f"no living runtime has a handler for {name!r}, and {_or_more(count, PARKED_JOBS_MAX)} of its jobs wait"
@@ -153,7 +153,7 @@ def waiting_names(store: Store, parked: ParkedNames, now: Instant) -> list[str]:
         if count
     ]
     if len(names) > NAMES_TOLD_MAX:
-        # Names whose jobs are all to run later are remembered no further than so many.
+        # No more names than this are remembered if their jobs all run later.
         more = _or_more(max(parked.count, len(names)), NAMES_KEPT_MAX, but=NAMES_TOLD_MAX)
         said.append(f"no living runtime has a handler for {more} more names that have jobs")
     return paused + said
@@ -265,7 +265,7 @@ class Views:
 
     @cached_property
     def _versions(self) -> tuple[str, str]:
-        # To look them up costs more than all the rest.
+        # Looking up source lines costs more than all the rest.
         return self.environment.versions()
 
     def _quiet(self) -> QuietView | None:

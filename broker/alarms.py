@@ -45,7 +45,7 @@ class Alarms:
             self._clock.after(seconds, partial(self._poll, self._polling, seconds, body))
 
     def _poll(self, polling: int, seconds: Seconds, body: Any) -> None:
-        # Set again here and not in a turn, so that the clock knows of the next one before it waits: an idle second has
+        # Set again here and not in a turn, so that the clock knows its next call before it waits: an idle second has
         # two wake-ups, one of the clock and one of the broker.
         if polling == self._polling and not self._is_over():
             self._clock.after(seconds, partial(self._poll, polling, seconds, body))

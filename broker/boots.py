@@ -62,7 +62,7 @@ def bury_dead(context: TurnContext) -> None:
     later = acts[ACTS_TOLD_MAX:]
     context.out.membership = Membership(living, untraced, hidden, is_whole=not later)
     if acts:
-        # More of them may be left, and a store may have to note that these are told.
+        # More acts may be left, and a store may have to record that these are logged.
         context.tell("broker", CheckDue())
     # The boot that removes the row does the work; the transaction lets only one do it.
     removed = context.turn.boots.forget([boot.boot for boot in boots if boot not in living and boot not in later])
@@ -76,7 +76,7 @@ def bury_dead(context: TurnContext) -> None:
         if dead.boot in removed:
             _bury(context, dead, orphans.pop(dead.boot, []))
     for boot, jobs in orphans.items():
-        # The process of such a boot may well live, if the boot was taken for dead by mistake, so no job is to blame.
+        # The process may well live, if its boot was declared dead by mistake, so no job is to blame.
         context.interrupt(jobs, f"its boot {boot} is not on the store any more")
 
 
@@ -131,7 +131,7 @@ def _tell_act(context: TurnContext, operator: BootRecord) -> None:
 
 
 def _bury(context: TurnContext, dead: BootRecord, jobs: Sequence[JobRecord]) -> None:
-    # A service manager kills what does not stop in time, whatever job it was.
+    # A service manager kills a process that does not stop in time, whatever job it runs.
     is_stopping = dead.stopping
     reason = f"the process of boot {dead.boot} (pid {dead.pid}) died" + (" while it stopped" if is_stopping else "")
     context.turn.unlogged.extend(dead.unlogged)

@@ -80,7 +80,7 @@ def _share_out(context: TurnContext, wants: Sequence[Want], next_due: dict[str, 
         served=state.served,
     )
     if held + sum(map(len, out.claimed.values())) >= state.limits.workers_max:
-        # A job that has come in the meantime and finds no place must not be held here: another process may have one.
+        # Do not hold a newly arrived job that finds no place: another process may have one.
         context.turn.jobs.claim([want._replace(begun=0, prefetched=0) for want in wants], suspect=False)
 
 
@@ -118,7 +118,7 @@ def _want(context: TurnContext, name: str, capacity: HandlerCapacity, begun: int
 def _claim(context: TurnContext, wants: Sequence[Want], next_due: dict[str, Instant]) -> dict[str, int]:
     """Claim, also several times in a turn. Return the number of new claims by name."""
     out, now = context.out, context.turn.now
-    # A job that ends in this very turn makes room for the next. No later turn may come to claim that one.
+    # A job that ends in this very turn makes room for the next, and no later turn may come to claim that one.
     suspect = context.turn.has_suspects and not (
         any(
             is_suspect(job, now) and key not in out.freed.get(name, ())
@@ -134,7 +134,7 @@ def _claim(context: TurnContext, wants: Sequence[Want], next_due: dict[str, Inst
             context.tell(f"handler:{name}", Run(tuple(claims), tuple(out.settled.pop(name, ()))))
             out.claimed[name] = [*out.claimed.get(name, ()), *claims]
         if due is None:
-            # There may be more: what is due but held back is looked for in every turn.
+            # There may be more: every turn looks for due jobs that are held back.
             next_due.pop(name, None)
         else:
             next_due[name] = due
@@ -203,7 +203,7 @@ def failed_instead(mail: Mail, error: Exception) -> Mail | None:
     failed = Outcome(kind=OutcomeKind.FAILED, reason=UNSTORABLE, error=f"{UNSTORABLE}: {error!r}"[:500])
     outcome = mail.body.endings[0].outcome
     if isinstance(error, UsageError) and outcome.kind is OutcomeKind.SUCCEEDED and outcome.result is not None:
-        # Its result is more than the store takes. Another attempt would do the work again, and end like this one.
+        # The store refuses a result that large. Another attempt would do the work again, and end like this one.
         failed = done_without_result(str(error)[:500])._replace(then=outcome.then)
     ending = mail.body.endings[0]._replace(outcome=failed)
     return mail._replace(body=mail.body._replace(endings=(ending,)))
@@ -255,8 +255,8 @@ def hear_capacity(context: TurnContext, body: Capacity) -> None:
     if known is not None and known.incarnation > body.incarnation:
         return
     if state.unreconciled.get(actor) == body.incarnation and body.answers != state.sync_id:
-        # The HandlerActor has sent this before it read the Resync. It may not have read either what the last broker
-        # sent, so nobody knows yet what it holds.
+        # The HandlerActor sent this before it read the Resync, and perhaps before the last broker's messages: nobody
+        # knows yet what it holds.
         return
     same = known is not None and known.incarnation == body.incarnation
     held = known.held if known is not None and same else {}
@@ -312,6 +312,6 @@ def _reconcile(context: TurnContext, body: Capacity) -> dict[ClaimKey, JobRecord
             context.interrupt([job], "it was not delivered")
     for key in body.held:
         if key not in held:
-            # Another boot has requeued or ended it, say, while no broker ran here to notice.
+            # For example, another boot has requeued or ended it while no broker ran here.
             context.tell(f"handler:{body.name}", Revoke(key=key, reason="its claim was lost"))
     return held

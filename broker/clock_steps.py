@@ -16,8 +16,8 @@ def keep_time(context: TurnContext, clock: Clock, memory: CarriedOver, *, is_fir
     """
     clock.notice()
     delta = memory.jumped
-    # The clock is read here, while nobody else is in a turn. A process that had read it before a step would undo the
-    # correction that another has made for that step.
+    # Read the clock here, while nobody else is in a turn: a process that had read it before a step would undo another's
+    # correction of that step.
     made_good = context.turn.keep_time(clock.reading(), may_have_gone_back=is_first or delta < 0)
     if made_good is None and delta == 0.0:
         return

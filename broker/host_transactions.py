@@ -123,7 +123,7 @@ def _finish(end: Finishing, now: Instant, turn: HostTurn) -> None:
             verdict = judge(job, outcome, Policy(), now, earlier_interruptions=0, chance=0.0)
             turn.settle(job, outcome, verdict)
         else:
-            # Also where the job is done by this very end: what the application has written beside it would count twice.
+            # Raise even where this end has done the job: the application's own writes beside it would count twice.
             raise _not_there(end)
         _follow_up(turn, job, end.then, now)
 
@@ -134,7 +134,7 @@ def _not_there(end: Finishing) -> StaleClaim:
 
 def _follow_up(turn: HostTurn, ended: JobRecord, then: Sequence[NewJob], now: Instant) -> None:
     asked, stored = store_follow_ups(lambda jobs: [turn.insert(job) for job in jobs], ended, then, now, has_table=True)
-    # One that was there, and was given other data, may have been told to follow another end before.
+    # A stored job with other data may follow an earlier end already.
     born = [record for job, (record, fresh) in zip(asked, stored, strict=True) if fresh and record.id == job.id]
     turn.follow(ended, born)
 

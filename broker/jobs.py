@@ -165,7 +165,7 @@ def mark_done(context: TurnContext, body: MarkDone) -> JobRecord:
         )
     if not is_current(job, ClaimKey(job.no, body.claim_no)):
         if body.claim_no <= job.claim_no:
-            # A higher number is no claim that was lost: somebody has made the token up.
+            # No claim with a higher number was ever made: the token is invented.
             context.say_fenced(job, body.claim_no, "mark_done")
         raise StaleClaim(
             f"claim {body.claim_no} of job {job.id} no longer holds it: the job is {job.state}, its claim number is "
@@ -235,8 +235,7 @@ def pause(context: TurnContext, body: Pause) -> Any:
     context.out.hint = True
     if not body.paused or body.reply is None:
         return None
-    # The HandlerActor answers the caller: when `pause` returns, jobs that were claimed in advance must not start any
-    # more.
+    # The HandlerActor answers the caller: when `pause` returns, prefetched jobs must not start any more.
     context.tell(f"handler:{body.name}", Paused(reply=body.reply))
     return PASSED_ON
 

@@ -43,7 +43,7 @@ def has_followed(context: TurnContext, job: JobRecord) -> bool:
     links = context.turn.links
     if links is None or not job.is_linked:
         return False
-    # Where there is no end to them, it is for the next turns.
+    # The next turns free what is left after so many rounds.
     is_open = all(links.free(context.state.limits.freed_links_max) for _ in range(ROUNDS_MAX))
     context.collect()
     now = context.turn.jobs.find([job.id]).get(job.id)

@@ -81,7 +81,7 @@ def line_of(moved: Transition, turn: int | None) -> dict[str, Any]:
     """The fields of a move's line for people. The ledger has the rest, under the turn's number."""
     job = moved.job
     line = {**of_job(job), "turn": turn, **moved.fields}
-    # The ledger names the jobs that others wait for, and so does a line of their own.
+    # The ledger names a job's parents, and so does a line of its own.
     line.pop("named", None)
     line.pop("waits_for", None)
     match moved.event:

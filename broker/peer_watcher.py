@@ -72,8 +72,8 @@ class PeerWatcher:
             self._look_for_parked()
             self._others_committed = self._polled = False
         except (StoreUnavailable, StoreError):
-            # The next message makes it look again. The turn meets the same trouble, and reports it; if it does not, no
-            # message may come before the next poll, so an alarm brings one.
+            # The turn meets the same trouble and reports it. If it does not, no message may come before the next poll,
+            # so an alarm brings one.
             self._alarms.after("changes", AGAIN_SECONDS, CheckDue(foreign=True))
             return True
         return self._state.membership_changed
@@ -96,7 +96,7 @@ class PeerWatcher:
         """Read dead boots, ended jobs and other changes."""
         if self._polled:
             self._keep_up()
-            # One that can be seen again is no longer among those of which nobody knows.
+            # A boot whose lock file is visible again is no longer untraced.
             unsure = self._state.untraced or self._state.hidden
             if unsure or not all(self._state.presence.is_alive(other.boot) for other in self._state.others):
                 self._state.membership_changed = True
@@ -127,7 +127,7 @@ class PeerWatcher:
             self._parked_in(PARKED_SECONDS)
 
     def _parked_in(self, seconds: Seconds) -> None:
-        # Polls wake the broker, or retention where nobody is polled for: nothing more has to.
+        # The wake-ups by polls suffice, or by retention where nobody is polled for.
         self._parked_due = self._state.monotonic() + seconds
 
     def _keep_up(self) -> None:

@@ -86,7 +86,7 @@ def pause(context: TurnContext, body: PauseSchedule) -> None:
 def tick(context: TurnContext, body: Tick) -> None:
     """Account for due slots, if the schedule is still what the scheduler took it for."""
     if not context.turn.leads:
-        # Another runtime does it. The scheduler is asked again if this one is to.
+        # Another runtime accounts for it. The scheduler is asked again if this one has to.
         return
     known = context.turn.schedules.one(body.schedule_id)
     if known is None:
@@ -195,7 +195,7 @@ def _skip_if_passed(context: TurnContext, schedule: ScheduleRecord) -> None:
 
 def _skip(context: TurnContext, schedule: ScheduleRecord, gone: SlotRange, *, by: str | None) -> None:
     while not context.turn.schedules.skip(schedule.id, gone):
-        # Its first slot fired while the clock was ahead. The others did not, so they are recorded as skipped.
+        # The first slot fired while the clock was ahead. The others did not, so they are recorded as skipped.
         _taken(context, schedule, gone.first)
         following = rule_of(schedule).after(gone.first)
         if following is None or following.slot > gone.last:
@@ -215,7 +215,7 @@ def _skip(context: TurnContext, schedule: ScheduleRecord, gone: SlotRange, *, by
 
 
 def stored(context: TurnContext, schedule_id: str) -> ScheduleRecord:
-    # An operator's turn has not done so yet, and people see what a commit has made of it.
+    # An operator's turn has not done so yet; people see the committed state.
     refresh(context)
     record = context.turn.schedules.one(schedule_id)
     if record is None:

@@ -63,7 +63,7 @@ class ParkedNames:
     ) -> Sequence[Mapping[str, Any]]:
         """Search the store. Return the fields of the lines to log. Raises as `Store` does."""
         found = dict.fromkeys(name for name in store.due_names(now, PARKED_NAMES_MAX) if not is_handled(name))
-        # A name whose jobs are all to run later was said when one of them was queued.
+        # A name whose jobs all run later was logged when one of them was queued.
         rest = [name for name in islice(self.said, NAMES_KEPT_MAX) if name not in found and not is_handled(name)]
         names = [*found, *(name for name in rest if waiting(store, name, now))]
         news = [name for name in names if is_news(self.said.get(name), monotonic)]
@@ -167,7 +167,7 @@ class BrokerState:
         self.stored_names = None
         self.others = []
         self.untraced.clear()
-        # A reader of the log of the new boot finds there that it is quiet.
+        # Readers of the new boot's log find there that it is quiet.
         self.quiet.logged = None
         self.forget_next_due()
 

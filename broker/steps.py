@@ -22,7 +22,7 @@ def keep_step(context: TurnContext, body: KeepStep) -> str:
     job = body.claim.job
     kept = needed(context.turn.steps, "steps").keep(job, body.name, body.result)
     if kept is None:
-        # Nothing is logged: the attempt comes to an end of its own, and that is refused and told.
+        # Nothing is logged: the attempt's own end is refused and logged.
         now = context.turn.jobs.get((job.id,)).get(job.id)
         raise stale_step(job, now, f"step {body.name!r} is not kept")
     if kept.is_new:

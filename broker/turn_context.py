@@ -157,7 +157,7 @@ class TurnContext(NamedTuple):
         """Warn that jobs wait for a handler: at intervals for each name, not for each job."""
         known = {**self.state.parked.said, **self.out.parked}
         if not parked or len(known) > NAMES_TOLD_MAX:
-            # The next look at the store finds so many names.
+            # The next search reads so many names.
             return
         jobs, monotonic = Counter(record.name for record in parked), self.state.monotonic()
         news = [name for name in jobs if is_news(known.get(name), monotonic)]
@@ -189,7 +189,7 @@ class TurnContext(NamedTuple):
             ends.append((job, outcome, verdict))
             if not outcome.then:
                 continue
-            # Its end is the last move of the turn when what follows is queued.
+            # Follow-ups are queued while the end is the turn's last move.
             check_parents(self.turn.links, outcome.then)
             settled += self.turn.jobs.settle_all(ends)
             ends.clear()

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["Environment"]
 
 if not TYPE_CHECKING:
-    # A type checker would take it for an answer to every name.
+    # A type checker would assume that it answers every name.
 
     def __getattr__(name: str) -> Any:
         if name != "Environment":

@@ -95,7 +95,7 @@ class _Call:
 
 class SystemClock:
     def __init__(self) -> None:
-        # Entered itself: a lane's thread may be struck inside of a Condition's `__enter__`, and would keep the lock.
+        # Entered directly: an error raised inside of a Condition's `__enter__` would leave the lock taken.
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._monotonic: list[tuple[float, int, _Call]] = []
@@ -138,7 +138,7 @@ class SystemClock:
         self._jumped.append(call)
 
     def start(self) -> None:
-        # Imported only here: whoever only asks what time it is needs nothing of it.
+        # Imported only here: reading the time does not need it.
         from .threads import spawn
 
         self._thread = spawn(self._wait, "clock")
@@ -153,7 +153,7 @@ class SystemClock:
     def _add(self, heap: list[tuple[float, int, _Call]], timed: _Call, monotonic: float) -> Timer:
         with self._lock:
             heapq.heappush(heap, (timed.due, next(self._order), timed))
-            # Only what comes before the end of its wait: most timers do not, and each wake-up costs.
+            # Wake the thread only for calls before the end of its wait: most timers are later, and each wake-up costs.
             if monotonic < self._waits_until:
                 self._changed.notify()
         return timed

@@ -30,7 +30,7 @@ SECRET_SIGNS = ("://", "@", "=")
 
 
 def measured() -> ProcessView:
-    # Imported only here: whoever looks from outside whether another process is stopped needs none of it.
+    # Imported only here: checking another process does not need it.
     from ..messages.views import ProcessView
 
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
@@ -46,7 +46,7 @@ def state_of(pid: int) -> ProcessState | None:
     """The state of a process on this machine; None where the system does not say."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-            # The name of the program, in brackets, may have anything in it.
+            # The program's name, in brackets, may contain anything.
             state = file.read().rpartition(") ")[2][:1]
     except FileNotFoundError:
         return "gone" if os.path.exists("/proc/self/stat") else None

@@ -41,8 +41,8 @@ class Mailbox:
         try:
             self._mail.append(envelope)
         finally:
-            # An error may be raised into a lane's thread in between. Without the `finally` the reader would from then
-            # on be one message behind.
+            # An error may be raised into a lane's thread in between. Without the `finally` the reader would then stay
+            # one message behind.
             self._arrived.put(None)
 
     def get(self) -> Any:
@@ -66,7 +66,7 @@ class Mailbox:
             taken = self._mail.popleft()
             self._arrived.get_nowait()
         except (IndexError, queue.Empty):
-            # There is none; or the reader need not be woken for it, or is already, and will find that it is gone.
+            # Empty, or its wake-up token is already taken: the reader tolerates a spurious wake-up.
             pass
         return taken
 
@@ -76,7 +76,7 @@ class Mailbox:
             known = len(self._mail)
             if known >= expected:
                 return
-            # Lets others have the interpreter. They must want it now: nobody is waited for.
+            # Yields to threads that want the interpreter now: nobody is waited for.
             time.sleep(0)
             if len(self._mail) == known:
                 return
@@ -90,8 +90,8 @@ class ActorMailbox(Mailbox):
 
     def __init__(self) -> None:
         super().__init__()
-        # A dict and no lock: the step that takes the place says who has taken it. So an error that is raised from
-        # outside, into a thread that takes it, finds it to be given back.
+        # A dict and no lock: the step that takes the place also records the thread. So an error raised from outside
+        # into that thread leaves a place that can be given back.
         self._reading: dict[str, int] = {READER: 0}
         """The reading thread. The reader counts as reading from its start to its end, except while it waits."""
 
@@ -99,7 +99,7 @@ class ActorMailbox(Mailbox):
         try:
             self._mail.append(envelope)
         finally:
-            # A thread that reads need not wake anybody: it looks before it waits.
+            # A reading thread need not be woken: it looks before it waits.
             if self._reading.get(READER) != threading.get_ident():
                 self._arrived.put(None)
 
@@ -110,8 +110,8 @@ class ActorMailbox(Mailbox):
         self._reading.clear()
         while True:
             self._arrived.get()
-            # The thread that has its place reads on, and wakes it for the rest. If it waited for that place, nobody
-            # could take it again.
+            # The stand-in reads on, and wakes the reader for the rest. If the reader waited for the place, nobody could
+            # take it again.
             if self._reading.setdefault(READER, here) == here:
                 if self._mail:
                     return self._mail.popleft()
@@ -125,7 +125,7 @@ class ActorMailbox(Mailbox):
         """Read in the place of the reader. False unless it waits, or has not begun to read."""
         here = {READER: threading.get_ident()}
         if self._reading == here:
-            # This thread is in the midst of it.
+            # This thread is already reading.
             return False
         try:
             is_lent = self._reading.setdefault(READER, here[READER]) == here[READER]
@@ -133,7 +133,7 @@ class ActorMailbox(Mailbox):
                 read()
             return is_lent
         finally:
-            # No call comes before the place is given back, so neither does an error from outside.
+            # No call happens before the place is given back, so no error from outside is raised there.
             if self._reading == here:
                 try:
                     self._reading.clear()
@@ -254,7 +254,7 @@ class LoopReply:
         finally:
             if timer is not None:
                 timer.cancel()
-        # The error is not set on the future: asyncio complains of an error that nobody takes from one.
+        # The error is not set on the future: asyncio complains of unretrieved errors.
         if self._error is not None:
             raise self._error
         return self._value
@@ -295,7 +295,7 @@ def answer(reply: Reply | None, value: Any, error: BaseException | None) -> None
         else:
             reply.set_result(value)
     except InvalidStateError:
-        # The caller has got an error which says that the outcome is unknown, and the id with which to ask again.
+        # The caller has got an error with the unknown outcome and the id with which to ask again.
         return
 
 
@@ -316,7 +316,7 @@ def _deliver(loop: asyncio.AbstractEventLoop, replies: list[LoopReply]) -> None:
     try:
         loop.call_soon_threadsafe(_give, replies)
     except RuntimeError:
-        # Who waited there has gone with the loop.
+        # The waiting task has gone with the loop.
         if not loop.is_closed():
             raise
 

@@ -66,8 +66,8 @@ class SystemThread(threading.Thread):
         if error is not None:
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.ident or 0), ctypes.py_object(error))
             return
-        # CPython 3.11 and 3.12 slow the whole process down from an error that is set, or taken back, until one is
-        # raised, and hang when it is traced meanwhile. So another takes its place, and is raised here and now.
+        # CPython 3.11 and 3.12 slow the whole process down from when an error is set, or taken back, until one is
+        # raised, and hang when traced meanwhile. So another takes its place, and is raised here and now.
         try:
             self.strike(_Recalled)
             while True:
@@ -139,7 +139,7 @@ def _stack(frame: FrameType) -> str:
     try:
         return "".join(traceback.format_stack(frame))
     except Exception as error:
-        # It runs on while its frames are read, and one that has returned need not look like a frame any more.
+        # The thread runs on while its frames are read, and a returned frame may not look like one any more.
         return f"its stack could not be read: {error!r}"
 
 

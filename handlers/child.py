@@ -80,7 +80,7 @@ class Parent:
         os.register_at_fork(after_in_child=self._forked)
 
     def _forked(self) -> None:
-        # Another thread may have held it at the moment of the fork.
+        # Another thread may have held the lock at the moment of the fork.
         self._lock = threading.Lock()
 
     def orders(self) -> Iterator[bytes]:
@@ -121,7 +121,7 @@ class Parent:
             raise NotStarted(
                 f"expected this in the process that runs the job, {self._own_pid}, not in one it has forked"
             )
-        # One at a time: answers do not say what they answer, and several threads of a job may ask.
+        # One question at a time: answers do not name their question, and several threads of a job may ask.
         with self._asking:
             with self._lock:
                 if claim != self._claim:
@@ -152,7 +152,7 @@ class Parent:
             if claim == self._claim:
                 self.woken.set()
         elif "stopping" in message:
-            # A child ends with its runtime, so this holds for whatever it runs.
+            # A child ends with its runtime, so a stop holds for whatever it runs.
             self.is_stopping = True
             self.woken.set()
         else:
@@ -241,7 +241,7 @@ class RemoteJobContext:
         return await asyncio.to_thread(self.queue_many, jobs)
 
     def then(self, jobs: Sequence[JobSpec | tuple[str, Any]]) -> None:
-        # The parent keeps them: the end of this process without another end drops them.
+        # The parent keeps them: if this process ends in another way, they are dropped.
         self._ask({"then": _orders(jobs)})
 
     def parents(self, after: int) -> Sequence[Job[Any]]:
@@ -368,12 +368,12 @@ def _function(module: str, qualname: str) -> tuple[Any, Any]:
     fn: Any = importlib.import_module(module)
     for part in qualname.split("."):
         fn = getattr(fn, part)
-    # The module has under this name what a decorator left there, which may wrap the function.
+    # A decorator may have replaced the function under its name by a wrapper.
     return fn, payload_type(fn, Job)
 
 
 def _order(name: Any, data: Any, options: Mapping[str, Any]) -> list[Any]:
-    # A value that JSON would change, such as keys that are numbers, is refused here: the parent would not see it.
+    # Refuse values that JSON would change, such as numeric keys, here: the parent would not see the change.
     carried = decode(encode(data, what="data", bytes_max=sys.maxsize))
     return [_plain(name), carried, {key: _plain(value) for key, value in options.items()}]
 

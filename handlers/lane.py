@@ -217,7 +217,7 @@ class Lane:
             failpoints.at("lane.begin", self)
         with self._lock:
             if self.handler.kind != "thread":
-                # Its time begins here: its child may have imported for long, or its event loop may have been blocked.
+                # The timeout begins here: imports in a child or a blocked event loop may have delayed it.
                 self.started_at, self.started_monotonic = self.context.clock.now(), self.context.clock.monotonic()
             self._begun = self.abandoned_because is None
         return self._begun
@@ -260,7 +260,7 @@ class Lane:
         try:
             self.context.ended(self, outcome, self.context.clock.monotonic() - self.started_monotonic, following)
         except BaseException:
-            # The report has failed, so whoever finds that the thread is dead may still make it.
+            # The report has failed, so the watch that finds the thread dead may still make it.
             self._is_reported = False
             raise
         with self._lock:
@@ -279,7 +279,7 @@ class Lane:
     @property
     def is_lost(self) -> bool:
         """Whether the thread, task or child is dead and the lane's end was not reported."""
-        # In this order: a lane whose end is reported, and whose thread then dies, between the two looks is not lost.
+        # In this order: a lane whose end is reported and whose thread dies between the two looks is not lost.
         return not self.handle.is_alive() and not self._is_reported
 
     def stack(self) -> str:

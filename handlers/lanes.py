@@ -38,7 +38,7 @@ class DurationBaseline:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        # A list whose places are filled again and again: unlike a deque, it may be read while it is written to.
+        # A ring in a list: unlike a deque, it may be read while it is written to.
         self._recent: list[Seconds] = []
         self._noted = 0
 
@@ -213,7 +213,7 @@ class Lanes:
         self._open: dict[int, Lane] = {}
         self._newest: dict[str, Lane] = {}
         self._unread: dict[str, deque[LaneEnded]] = {}
-        # A dict, because it keeps its order: a simulation must tell actors of their lanes in the same one each time.
+        # A dict, because it keeps its order: a simulation must notify actors of lanes in the same order.
         self._notified: dict[str, None] = {}
         self._soon: set[str] = set()
         for lane in () if left is None else left.open():
@@ -260,7 +260,7 @@ class Lanes:
 
     def _notify(self, lane: Lane) -> None:
         name = lane.handler.name
-        # First: what ends after this line sets the clock again.
+        # First: an ending after this line sets the clock again.
         self._soon.discard(name)
         if name in self._notified or not self._unread[name]:
             return
@@ -268,8 +268,8 @@ class Lanes:
         try:
             self._context.tell(f"handler:{name}", LanesEnded(), corr=lane.claim.job.corr)
         except BaseException:
-            # There was no memory, say, or an error was raised into the lane's thread. The next lane to end must then
-            # report both.
+            # For example no memory, or an error raised into the lane's thread. The next lane to end must then report
+            # both.
             self._notified.pop(name, None)
             raise
 
@@ -279,7 +279,7 @@ class Lanes:
         return list(self._notified)
 
     def take_ended(self, name: str) -> list[LaneEnded]:
-        # A lane that ends after this line sends a message again; all that ended before it are in the queue.
+        # A lane that ends after this line sends a message again; earlier endings are in the queue.
         self._notified.pop(name, None)
         unread = self._unread.get(name, ())
         return [self._unread[name].popleft() for _ in range(len(unread))]
@@ -320,7 +320,7 @@ class Lanes:
 
     def of_job(self, job_id: str) -> Lane | None:
         """The newest open lane of a job, unless it was given up and its grace is over."""
-        # An older lane of the job has ended, or its grace is over, or this one would not have been opened.
+        # An older lane of the job has ended or its grace is over, or this one would not have been opened.
         lane = self._newest.get(job_id)
         return lane if lane is not None and not lane.grace_is_over else None
 

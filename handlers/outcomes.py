@@ -81,7 +81,7 @@ def _discarded(error: Discard, characters_max: int) -> Outcome:
 
 
 def _reason(error: Discard | Cancel | Retry, unsaid: str) -> str:
-    # One that extends Discard or Cancel need not have called its __init__, and a reason may be anything.
+    # A subclass of Discard or Cancel need not have called its __init__, and a reason may be anything.
     reason = getattr(error, "reason", None)
     return text_of(reason if reason is not None else safe_str(error) or unsaid, LINE_CHARACTERS_MAX)
 

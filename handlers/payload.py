@@ -79,7 +79,7 @@ def payload_type(fn: Callable[..., Any], job_type: type) -> Any:
         msgspec.json.Decoder(wanted)
     except TypeError as error:
         raise UsageError(f"expected a payload type that can be validated, got: {wanted!r} ({error})") from error
-    # msgspec takes any class for one that its caller can make, and only the first job would show that nobody can.
+    # msgspec accepts any class as custom, and only the first job would show that nobody can make it.
     for cls in _foreign_classes(wanted):
         if not _is_json(cls):
             raise UsageError(
@@ -103,10 +103,10 @@ def result_type(fn: Callable[..., Any], what: str) -> Any:
     try:
         returned = _hints(fn).get("return", Any)
     except Exception:
-        # It stands for type checkers only.
+        # The annotation is for type checkers only.
         return None
     if returned is Any:
-        # Most functions of steps say nothing, and each step asks.
+        # Fast path: most functions of steps have no annotation, and each step asks.
         return None
     for cls in _returned_classes(returned):
         if not (_is_json(cls) or issubclass(cls, JSON_CLASSES)):
@@ -134,7 +134,7 @@ def _returned_classes(returned: Any) -> Iterator[type]:
     try:
         yield from _foreign_classes(returned)
     except TypeError:
-        # Nothing can be said of it before the first result.
+        # Unknown before the first result.
         return
 
 
@@ -240,7 +240,7 @@ def _fits_surely(text: str, wanted: Any) -> bool:
     try:
         _decoder(wanted).decode(text)
     except Exception:
-        # Why not is said by whoever looks with care: it may be any error of a class's own check.
+        # The careful check gives the reason: it may be any error of a class's own check.
         return False
     return True
 
@@ -273,7 +273,7 @@ def _without_values(error: msgspec.ValidationError) -> str:
     path = PATH.search(said)
     where = path.group() if path is not None else ""
     if error.__cause__ is not None:
-        # The words of a class's own check, which may quote what it was given.
+        # The text of a class's own check may quote the data.
         return f"Expected what its own checks take, which raised {type(error.__cause__).__name__}{where}"
     for begin, instead in WITH_VALUES.items():
         if said.startswith(begin):

@@ -102,6 +102,6 @@ class Worker(RunHandle):
             self._stays = following is not None or (lane.abandoned_because is None and self.pool.keep(self))
             lane.finish(outcome, following)
         except BaseException as error:
-            # A function may have left a profiler on this thread, or an error that arrives late: both may raise here.
+            # A function may have left a profiler on this thread, or a late error: both may raise here.
             lane.finish(escaped(error, lane.context.limits.error_characters_max), following)
         return following

@@ -95,11 +95,11 @@ class _ChildProcess(Worker):
             wanted = lane.abandoned_because is None
             outcome = contextvars.copy_context().run(self._attempt, lane) if wanted else UNBEGUN
         except BaseException as error:
-            # The system gives no process, say. That is a failure of the attempt, so that the back-off applies: a retry
-            # at once would be a hot loop.
+            # For example, the system gives no process. That fails the attempt, so that the back-off applies: a retry at
+            # once would be a hot loop.
             self._discard()
             outcome = failure(error, lane.context.limits.error_characters_max)
-        # The child may soon run another job, which a late signal for this one must not strike.
+        # The child may soon run another job, which a late signal for this one must not hit.
         lane.handle = self
         return outcome
 
@@ -113,7 +113,7 @@ class _ChildProcess(Worker):
         lane.handle = child
         if lane.abandoned_because is not None:
             child.kill(lane)
-        # The function of one that has imported its module is called at once. Others ask first.
+        # A child that has imported its module calls the function at once. Others ask first.
         if child.has_imported and not lane.begin():
             return UNBEGUN
         child.order(record, lane.times_out_at, has_begun=child.has_imported)
@@ -123,14 +123,14 @@ class _ChildProcess(Worker):
             child.interrupt(lane)
         claim = list(lane.claim.key)
         while (heard := child.hear()) is not None:
-            # A process that the child has forked has the socket too, and may send words about a job that has ended.
+            # A fork of the child has the socket too, and may send messages about a job that has ended.
             if isinstance(heard, dict):
                 if heard["claim"] == claim:
                     self._serve(child, lane, heard)
             elif heard[:2] == [claim, child.pid]:
                 said = Outcome._make(heard[2])
                 classes = tuple(said.error_classes)
-                # The jobs that follow are the lane's: no child of a job's process may name them.
+                # Follow-ups belong to the lane: no fork of a job's process may name them.
                 return said._replace(kind=OutcomeKind(said.kind), error_classes=classes, then=())
         code = self._bury()
         reason = f"its process {describe_exit(code)}"
@@ -182,8 +182,8 @@ class _Child(RunHandle):
         self.has_imported = False
         self._orders, orders = socket.socketpair()
         self._words, words = socket.socketpair()
-        # The folders from which the application could import, in its order, and nothing else: neither its current
-        # folder nor PYTHONPATH, which whatever a handler starts would inherit.
+        # Only the folders from which the application could import, in its order: neither its current folder nor
+        # PYTHONPATH, which programs that a handler starts would inherit.
         paths = [str(path) or os.getcwd() for path in sys.path]
         with orders, words:
             given = orders.fileno(), words.fileno()
@@ -192,12 +192,12 @@ class _Child(RunHandle):
                     [sys.executable, "-P", "-c", CHILD, *map(str, (os.getpid(), *given)), *paths],
                     pass_fds=given,
                     stdin=subprocess.DEVNULL,
-                    # A Ctrl-C at the terminal would reach the children too, and end them; it is for the application to
+                    # A Ctrl-C at the terminal would reach and end the children too; it is for the application to
                     # handle.
                     start_new_session=True,
                 )
             except BaseException:
-                # The error's traceback would keep them open, and the system may have no descriptors left already.
+                # The error's traceback would keep the sockets open, and the system may be out of descriptors.
                 self._orders.close()
                 self._words.close()
                 raise
@@ -276,7 +276,7 @@ class _Child(RunHandle):
             self._orders.shutdown(socket.SHUT_RDWR)
 
     def _send(self, where: socket.socket, line: str) -> None:
-        # A child that is gone is noticed by the thread that hears.
+        # The reading thread notices a child that is gone.
         with contextlib.suppress(OSError):
             where.sendall(line.encode() + b"\n")
 

@@ -177,7 +177,7 @@ def check_importable(handler: Handler, *, is_defined: bool = True) -> None:
         found = importlib.import_module(str(module))
         for part in qualname.split("."):
             found = getattr(found, part, None)
-    # A decorator may have left something there that wraps the function, as `jobs.handler` does.
+    # A decorator may have left a wrapper there, as `jobs.handler` does.
     while found is not fn and hasattr(found, "__wrapped__"):
         found = found.__wrapped__
     if found is not fn:
@@ -190,7 +190,7 @@ def check_importable(handler: Handler, *, is_defined: bool = True) -> None:
 def _check_takes_job(fn: Callable[..., Any], name: str) -> None:
     """Raise a UsageError unless the function can be called with one argument, the job."""
     try:
-        # As it is called, and not as what it wraps: a decorator may pass it more.
+        # Check the callable itself, not its wrapped function: a decorator may pass that more arguments.
         signature = inspect.signature(fn, follow_wrapped=False)
     except (TypeError, ValueError):
         return

@@ -137,7 +137,7 @@ class AttemptSteps:
         lane.context.submitter.check_step(blocks=blocks)
 
     def _found(self, steps: Sequence[StepRecord]) -> None:
-        # It is read without the lock: another thread that has come here too finds the same.
+        # Read without the lock: another thread that gets here finds the same.
         kept = {step.name: step.result for step in steps}
         with self._lock:
             if self._kept is not None:
@@ -158,7 +158,7 @@ class AttemptSteps:
         with self._lock:
             assert self._kept is not None, "somebody has looked before"
             if self._is_over:
-                # The attempt has failed while the store was asked: another one may run by now.
+                # The attempt failed during the check in the store: another one may run by now.
                 raise UsageError(TOO_LATE)
             if name in self._passed or name in self._under_way:
                 was = "was done" if name in self._passed else "is under way"

@@ -42,7 +42,7 @@ def task_stack(task: asyncio.Task[Any]) -> str:
         frames = traceback.StackSummary.extract((frame, frame.f_lineno) for frame in _frames(task.get_coro()))
         return f"Stack for {task!r} (most recent call last):\n{''.join(frames.format())}"
     except Exception as error:
-        # It runs on while its frames are read.
+        # The task runs on while its frames are read.
         return f"its stack could not be read: {error!r}"
 
 
@@ -50,7 +50,7 @@ def _frames(awaited: Any) -> Iterator[FrameType]:
     for _ in range(AWAITS_MAX):
         names = next((names for names in KINDS if hasattr(awaited, names[0])), None)
         if names is None:
-            # It is a future, or a step of an asynchronous generator, into which nobody can look.
+            # A future, or a step of an asynchronous generator, which cannot be inspected.
             return
         frame = getattr(awaited, names[0])
         if frame is not None:
@@ -88,7 +88,7 @@ class LoopSurroundings:
         self._say = say
         self._is_open = False
         self._ending = loop.create_future()
-        # A context that one task enters must be left by the same task.
+        # A context must be entered and left by the same task.
         self._task = asyncio.Task(self._live(), loop=loop)
 
     def end(self) -> None:
@@ -228,7 +228,7 @@ class _Loop(RunHandle):
             self._loop.call_soon_threadsafe(self._create_new)
 
     def close(self) -> None:
-        # A loop that was given up as blocked may have gone on, and ended, since.
+        # A loop that was given up as blocked may have gone on and ended since.
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._close_when_idle)
 
@@ -244,7 +244,7 @@ class _Loop(RunHandle):
             while not self._is_over:
                 self._run_until_stopped()
         except Exception as error:
-            # A job has closed it, say.
+            # For example, a job has closed the loop.
             self._end_lanes(f"{LOOP_DIED}: {error!r}"[:500])
             if self._surroundings is not None:
                 self._say_failed("left", LOOP_DIED)
@@ -267,7 +267,7 @@ class _Loop(RunHandle):
         self._lanes.clear()
 
     def _create_new(self) -> None:
-        # A caller that comes after this line wakes the loop again; what was put before it is in the queue.
+        # A caller after this line wakes the loop again; earlier items are in the queue.
         self._asked_at = None
         self._tell_awaited()
         if self._context is None and self._surroundings is None:
@@ -330,17 +330,17 @@ class _Loop(RunHandle):
 
     def _create(self, lane: Lane, context: contextvars.Context) -> None:
         try:
-            # Not by the loop's own method, which a job may have made to do something else. The context of the caller
-            # may be that of the job before.
+            # Not by the loop's own method, which a job may have replaced. The caller's context may be that of the job
+            # before.
             coroutine = execute_async(lane, self._end)
             task = self._tasks[lane.id] = asyncio.Task(coroutine, loop=self._loop, context=context.copy())
             task.add_done_callback(partial(self._is_done, lane))
         except BaseException as error:
-            # No memory, say.
+            # For example, no memory.
             self._end(lane, escaped(error, lane.context.limits.error_characters_max))
             return
         if lane.cancelled:
-            # After its first step, so that its function sees it.
+            # After the first step, so that the function sees the cancellation.
             self.interrupt(lane)
 
     def _is_done(self, lane: Lane, task: asyncio.Task[None]) -> None:
@@ -398,7 +398,7 @@ class _Loop(RunHandle):
         reason = f"job {culprit.claim.job.id} blocks their event loop"
         for lane in list(self._lanes.values()):
             if lane is not culprit and lane.close():
-                # Cancelled for the moment at which the loop unblocks: what they still do then counts no longer.
+                # Cancelled for the moment at which the loop unblocks: their results no longer count by then.
                 lane.signal(reason)
                 lane.finish(Outcome(kind=OutcomeKind.INTERRUPTED, reason=reason))
         self._is_closing = True
@@ -421,15 +421,15 @@ class _Loop(RunHandle):
     def stack(self, lane: Lane) -> str:
         task = self._tasks.get(lane.id)
         if task is None:
-            # If it has not ended, it waits to be begun, behind whatever the loop does.
+            # A lane without a task waits to begin, behind the loop's current work.
             return self._thread.stack() if lane.id in self._lanes else ""
-        # A call of a coroutine that does not await is on its thread's stack alone.
+        # A coroutine's call that does not await is on its thread's stack alone.
         return self._thread.stack() if is_running(task) else task_stack(task)
 
     def tasks(self) -> list[tuple[str, str]]:
         try:
             tasks = asyncio.all_tasks(self._loop)
         except RuntimeError:
-            # It makes and ends tasks while they are counted.
+            # The loop makes and ends tasks while they are counted.
             tasks = set(self._tasks.values())
         return [(f"{task.get_name()} of {self._name}", task_stack(task)) for task in tasks]

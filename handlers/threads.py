@@ -41,8 +41,8 @@ class _ThreadWorker(Worker):
             with self._lock:
                 self._calling = None
             if self._struck:
-                # An error that was raised into this thread and has not arrived yet must not arrive while the lane's end
-                # is reported.
+                # An error raised into this thread that has not arrived yet must not arrive while the lane's end is
+                # reported.
                 self.thread.strike(None)
         except JobTimeout:
             self._calling = None

@@ -57,8 +57,8 @@ def configure_logging(
     root = logging.getLogger()
     with _configuring:
         before = [handler for handler in root.handlers if isinstance(handler, Sink)]
-        # Old and new handlers are exchanged in one assignment, so that a line of another thread never goes to none or
-        # to both.
+        # Old and new handlers are exchanged in one assignment, so that another thread's line never goes to none or to
+        # both.
         root.handlers = [handler for handler in root.handlers if handler not in before] + sinks
         root.setLevel(LEVELS[level])
         if logging.getLogger(TALKATIVE).level == logging.NOTSET:

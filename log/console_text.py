@@ -104,7 +104,7 @@ def in_words(moves: list[Any]) -> str:
 def _brief(fields: dict[str, Any]) -> dict[str, Any]:
     """The fields for a person: the job's name first, and last the ids for commands."""
     if "boot" not in fields or "seq" not in fields:
-        # It is the application's own; one of a handler's has besides what says in which job it was.
+        # The application's own line; a handler's also has the fields of its job.
         is_of_root = "claim_no" in fields and fields.get("corr") == fields.get("job_id")
         return {name: value for name, value in fields.items() if name not in OF_JOB} if is_of_root else fields
     brief = {name: value for name, value in fields.items() if name not in BOOKKEEPING}

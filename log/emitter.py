@@ -110,7 +110,7 @@ class Log:
             if is_written or (self._subscriptions and self._listening(some.event)):
                 heard.append((some, is_written))
                 continue
-            # They get their numbers all the same. Nothing here waits for a thread that is writing a line.
+            # Unwritten lines get their numbers all the same. Nothing here waits for a thread that is writing a line.
             for _ in some.each:
                 next(self._numbers)
         if not heard:
@@ -155,7 +155,7 @@ class Log:
                     if value is not None:
                         line[name] = value
                 if "crc" in line:
-                    # The line of a turn: only here is it known which line of which actor tells the turn.
+                    # The ledger line of a turn: only here is known which line of which actor it is.
                     teller = (event, self._boot, line["seq"], speaker.actor, speaker.incarnation)
                     line["crc"] = checksum(teller, line["crc"])
                 for subscription in subscriptions:
@@ -171,8 +171,8 @@ class Log:
     def _put(self, lines: Sequence[dict[str, Any]]) -> None:
         lost = self._lost(lines)
         if lost is not None and self._outlet.is_ours() and not isinstance(lost.why, OSError | ValueError):
-            # No file has failed. A host may have raised that into its own thread, which stands in for the broker. Lines
-            # that were written all the same are there twice, and say the same.
+            # No file has failed: the host may have raised that into its own thread, which stands in for the broker.
+            # Lines that were written all the same appear twice.
             lost = self._lost(lines)
         if lost is not None:
             # The disk may be full, or a processor of the application may raise: neither may kill the actor that logs.

@@ -56,7 +56,7 @@ EVENTS: dict[str, EventKind] = {
     ),
     "runtime.stopping": EventKind("info", "A runtime takes no new work and lets running jobs finish.", ("drain",)),
     "runtime.draining": EventKind(
-        # Seen where nobody has configured logging: whoever has pressed Ctrl-C sits before the terminal and waits.
+        # Shown where nobody has configured logging: a person at the terminal has pressed Ctrl-C and waits.
         "warning",
         "A stop waits for `jobs` that still run, of which `waits_for` names the first, for `left` seconds at most.",
         ("jobs", "waits_for", "left"),

@@ -65,11 +65,10 @@ class JobFields(logging.Filter):
         if isinstance(record.msg, LogLine) and record.msg.is_event:
             about = record.msg.fields
             if "job_id" in about and "corr" not in about:
-                # A `job.done` does not say that a job is its own root.
+                # `job.done` omits that a job is its own root.
                 about = {**about, "corr": about["job_id"]}
         for name in JOB_FIELDS:
-            # Fields that the application gives with `extra=` stay; those that another JobFields has set outside of a
-            # handler are replaced.
+            # The application's `extra=` fields stay; those of another JobFields outside of a handler are replaced.
             if is_absent(getattr(record, name, None)):
                 setattr(record, name, about.get(name, self.outside))
         return True

@@ -26,7 +26,7 @@ def to_json(fields: Mapping[str, Any]) -> bytes:
     try:
         text = bytes(json_of(fields, _encoder))
     except Exception:
-        # A lone surrogate, a cycle, a dict that changes meanwhile, no memory: the careful way takes them all.
+        # A lone surrogate, a cycle, a dict that changes meanwhile, no memory: the slow path handles them all.
         text = json.dumps(_plain(fields, 0)).encode()
     if len(text) <= LINE_BYTES_MAX:
         return text

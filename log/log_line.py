@@ -62,7 +62,7 @@ def formatted(template: Any, args: Any) -> str:
     if not args:
         return safe_str(template)
     try:
-        # As standard logging and structlog do: one dict alone is for named fields.
+        # Like standard logging and structlog: a single dict is for named fields.
         single = isinstance(args, tuple) and len(args) == 1 and isinstance(args[0], dict) and args[0]
         return str(template % (args[0] if single else args))
     except Exception as error:

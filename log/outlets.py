@@ -40,7 +40,7 @@ def outlet_of(logger: Any) -> Outlet:
     A logger that is an outlet itself, such as a simulation's, is returned.
     """
     if hasattr(type(logger), "hears"):
-        # By the type, because a logger that takes any name would have this one too.
+        # By type, because a logger that accepts any attribute name would have this one too.
         return cast(Outlet, logger)
     if logger is None:
         structlogs = structlog.is_configured() and structlog.get_config()["wrapper_class"] is not StandardBoundLogger
@@ -64,7 +64,7 @@ class StandardOutlet:
         sinks = _only_sinks(self._logger)
         if sinks:
             return all(sink.is_ours() for sink in sinks)
-        # Where there is no handler standard logging makes a record all the same, and shows it if it is a warning.
+        # Without a handler standard logging makes a record all the same, and shows it if it is a warning.
         return sinks is not None and _resort_is_pythons()
 
     def write(self, lines: Sequence[dict[str, Any]]) -> Unwritten | None:
@@ -93,15 +93,15 @@ class StructlogOutlet:
         self._logger = logger
 
     def hears(self, level: str) -> bool:
-        # The logger is asked anew for each line: an application changes its levels, its processors and its whole
-        # configuration as it runs.
+        # The logger is asked for each line: an application changes levels, processors and its whole configuration as it
+        # runs.
         try:
             logger = self._logger.bind() if isinstance(self._logger, _PROXY) else self._logger
             if isinstance(logger, structlog.stdlib.BoundLogger):
                 # Its processors see every line, unless the first of them asks the level.
                 first = next(iter(logger._processors), None)
                 return first is not structlog.stdlib.filter_by_level or logger.isEnabledFor(LEVELS[level])
-            # By the type, because a plain BoundLogger takes any name for a level's and would log the question.
+            # By type, because a plain BoundLogger takes any name for a level and would log the question.
             asks = getattr(type(logger), "is_enabled_for", None)
             return asks is None or bool(asks(logger, LEVELS[level]))
         except Exception:

@@ -45,8 +45,8 @@ class Sink(logging.Handler):
         except Exception as error:
             lost = Unwritten(1, error)
         if isinstance(record.msg, LogLine) and record.msg.is_event:
-            # The Log counts a lost event itself: for `health()`, and to say so as its boot, so that an audit can excuse
-            # it.
+            # The Log counts a lost event itself: for `health()`, and to log it under its boot, so that an audit can
+            # excuse it.
             record.msg.lost = lost
         elif lost is not None:
             self.dropped += 1
@@ -110,7 +110,7 @@ class LineFile(Sink):
         texts, lost = [to_json(fields) + b"\n" for fields in lines], None
         # Where several processes write, no line may end up within another: only a file takes many at once.
         for text in [b"".join(texts)] if self._takes_many else texts:
-            # A line of which only the beginning could be written is ended first, so that it spoils no other.
+            # Terminate a partly written line first, so that it spoils no other.
             rest = b"\n" + text if self._torn else text
             try:
                 while len(rest) > (written := os.write(self._fd, rest)):
@@ -125,8 +125,8 @@ class LineFile(Sink):
 
     def _look(self, path: str) -> None:
         """Reopen the file when it is no longer the one of that name."""
-        # Somebody may have closed every descriptor, as daemons do; the number may then be another file's, not ours to
-        # write to or to close.
+        # Somebody may have closed every descriptor, as daemons do; the number may then be another file's, which must
+        # not be written to or closed.
         ours = _file_of(self._fd) == self._file
         if ours and _file_of(path) == self._file:
             return

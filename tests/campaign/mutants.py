@@ -2018,7 +2018,7 @@ MUTANTS = (
         (
             (
                 "actors/job_broker.py",
-                "            # A commit that raised may hold all the same, and what it has queued may be due.\n"
+                "            # A commit that raised may hold all the same, and the jobs it queued may be due.\n"
                 "            self._state.forget_next_due()\n",
                 "",
             ),
