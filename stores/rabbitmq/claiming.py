@@ -52,7 +52,7 @@ class Claiming:
                 continue
             blamed = turn.state.shared.blamed(delivery.job.id, turn.now)
             if blamed and blamed >= want.interruptions_max:
-                # This claim stands for the last lost one, so the interruptions count correctly.
+                # This claim stands for the last lost one, hence one interruption less.
                 held = self._grant(delivery, want, begun=True, interruptions=blamed - 1)
                 held.is_marked = True
                 self._poison.append(held.job)

@@ -233,7 +233,7 @@ class Deliveries:
     def adjust(self) -> list[Delivery]:
         """Begin and end consumers to match the windows. Jobs of an ended consumer without a lane are given back after a
         while, or at once if none are wanted. The server counts that as a failed delivery, so the next attempt costs two
-        ledger records: the delay spares short jobs this.
+        ledger records; short jobs end before the delay does.
 
         Where a job has waited for `STUCK_SECONDS`, the consumers of its name are ended, and the next turn publishes
         `stuck` jobs anew, without a failed delivery.
@@ -256,7 +256,7 @@ class Deliveries:
         return back
 
     def stuck(self) -> list[Delivery]:
-        """Jobs of ended consumers that wait too long, or behind such a job; failed deliveries fail once more."""
+        """Jobs of ended consumers that wait too long, or wait behind such a job."""
         now = self._monotonic()
         over = {tag: at <= now or self._stuck_at(self._names[tag]) <= now for tag, at in self._leaving.items()}
         waiting = chain.from_iterable(self.waiting.values() if over else ())

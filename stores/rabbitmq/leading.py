@@ -24,8 +24,7 @@ HEARTBEAT_SECONDS = 5
 """RabbitMQ ends a connection that was silent for two to three heartbeats."""
 
 LEASE_SECONDS = 2.0 * HEARTBEAT_SECONDS
-"""From writing what was read back. No other runtime gets the ledger before, so a suspended leader fires no slot twice.
-"""
+"""Counted from the last write that was read back: no other runtime gets the ledger sooner, so no slot fires twice."""
 
 UNSEEN_PULSES_MAX = 2
 """The connection is given up after so many unread pulses: the process lives, but its broker hangs."""

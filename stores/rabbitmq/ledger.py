@@ -24,7 +24,7 @@ from .shared_state import SharedState
 from .topology import LEADER, LEDGER, NEWS
 
 SUMMED_RECORDS = 500
-"""Records before the leader writes their sum, or an eighth of the schedules, if these are more: a large sum is dear."""
+"""The leader sums after so many records, or an eighth of the number of schedules if greater: large sums are dear."""
 SUMMED_RECORDS_MAX = 20_000
 
 PREFETCH = 65_535
