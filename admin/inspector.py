@@ -380,7 +380,7 @@ def _declaring(declared: Mapping[str, Collection[str]] | None, record: ScheduleR
 
 
 def _unknown_on_server(job_id: str, boots: Sequence[SeenBoot]) -> UnknownJob:
-    """The error for a job that is not dead, where there is no table; it names the boots that run jobs of its name."""
+    """The error for a job that is not dead, where there is no table; it names the boot that runs it."""
     for boot in boots:
         for lane in () if boot.view is None else boot.view.lanes:
             if lane.job_id == job_id:

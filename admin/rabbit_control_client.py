@@ -169,7 +169,7 @@ class ServerRuntimes(Runtimes):
 
 
 def _known_boots(visitor: AdminConnection) -> set[str] | None:
-    """The boots that have announced themselves; None while the leader does not answer."""
+    """The boots that have announced themselves; None while the ledger cannot be read."""
     with contextlib.suppress(StoreUnavailable):
         return {row["boot"] for row in visitor.ledger().boots.values()}
     return None

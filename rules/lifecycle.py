@@ -71,7 +71,7 @@ SNOOZED = "snoozed for"
 """The beginning of the reason of a snoozed job."""
 
 SNOOZE_SECONDS_MIN = 0.1
-"""The shortest snooze: a handler may snooze in every run, because snoozes are not counted as attempts."""
+"""The shortest snooze of a job whose last run snoozed, too: a handler may go on so, as no attempts are counted."""
 
 MOVES: dict[str, tuple[frozenset[str | None], JobState]] = {
     "job.queued": (frozenset({None}), JobState.QUEUED),
