@@ -263,7 +263,13 @@ class Deliveries:
         return [one for one in waiting if over.get(one.arrival.consumer) and not one.arrival.redeliveries]
 
     def _stuck_at(self, name: str) -> Seconds:
-        first = next((one.since for one in self.waiting.get(name, ()) if not one.arrival.redeliveries), math.inf)
+        # A job that arrived after its consumer had left has none that could be ended for it, and waits for a lane.
+        since = (
+            one.since
+            for one in self.waiting.get(name, ())
+            if not one.arrival.redeliveries and one.arrival.consumer in self._names
+        )
+        first = next(since, math.inf)
         return first + STUCK_SECONDS if self.stacks[name].size > self.wishes.get(name, 0) else math.inf
 
     def _leave(self, now: Seconds) -> list[Delivery]:
