@@ -17,7 +17,8 @@ napoleon_use_ivar = True
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_default_options = {"members": True, "inherited-members": "Exception,BaseException,tuple,object,Generic,Filter"}
-autodoc_preserve_defaults = True
+# The defaults of a job's options come from a table, so they stand in no source that Sphinx could quote.
+autodoc_preserve_defaults = False
 python_use_unqualified_type_names = True
 # Docstrings put code between single backticks, as the pages do.
 default_role = "code"
