@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from socketserver import ThreadingMixIn
@@ -83,7 +84,9 @@ def followed(page: Page, form: dict[str, object]) -> Iterator[str]:
         assert answer.stream is not None
         return [json.loads(piece.partition(b"data: ")[2]) async for piece in answer.stream()]
 
-    yield from asyncio.run(read())
+    # In a thread of its own: Playwright's loop runs in this one as long as a browser is open.
+    with ThreadPoolExecutor(1) as other:
+        yield from other.submit(asyncio.run, read()).result()
 
 
 def done_of(text: str) -> str:
