@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import subprocess
-import sys
-import textwrap
 from pathlib import Path
 
 import pytest
@@ -77,27 +74,6 @@ def test_a_boot_that_is_gone_is_dead_if_its_lock_file_is_left_and_else_unknown(r
         ControlClient(path).ask(gone, "view", RuntimeView)
     with pytest.raises(StoreUnavailable, match="its process is dead"):
         ControlClient(path).ask("dead", "view", RuntimeView)
-
-
-STOPS = """
-    import signal, sys
-    from lamplighter import Runtime
-    runtime = Runtime(sys.argv[1])
-    with runtime:
-        print(runtime.boot.id, flush=True)
-        signal.pause()
-"""
-
-
-@pytest.fixture
-def process(tmp_path):
-    """A process with a runtime on a file: it, the id of its boot, and the file."""
-    script, path = textwrap.dedent(STOPS), str(tmp_path / "jobs.db")
-    host = subprocess.Popen([sys.executable, "-c", script, path], stdout=subprocess.PIPE, text=True)
-    yield host, host.stdout.readline().strip(), path
-    host.kill()
-    host.wait()
-    host.stdout.close()
 
 
 def test_a_boot_that_holds_its_lock_and_has_no_socket_is_silent(tmp_path):

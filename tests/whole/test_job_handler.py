@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 import types
 
-import pytest
+from ..test_job_handler import module
 
-from ..test_job_handler import MODULE
+__all__ = ["module"]
+"""Fixtures that both halves of these tests use."""
+
 
 LATE_MODULE = """
 from late_runtime import jobs
@@ -17,13 +19,6 @@ from late_runtime import jobs
 def cpu(job):
     return 7
 """
-
-
-@pytest.fixture
-def module(tmp_path, importable):
-    handled_module = importable("handled_module", MODULE.format(store=str(tmp_path / "jobs.db")))
-    yield handled_module
-    handled_module.runtime.stop(drain=0)
 
 
 def test_a_child_process_runs_the_function_that_a_decorator_has_wrapped(module):

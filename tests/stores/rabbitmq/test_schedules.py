@@ -75,10 +75,6 @@ def leader_of(simulation: Simulation) -> Runtime:
     return next(runtime for runtime in simulation.runtimes if runtime.current_boot.get().id == boot)
 
 
-def other_than(simulation: Simulation, one: Runtime) -> Runtime:
-    return next(runtime for runtime in simulation.runtimes if runtime is not one)
-
-
 def led_by(boot: Callable[[Runtime], None], number: int, **options: object) -> Simulation:
     """A simulation of two processes in which this one leads."""
     for seed in range(50):

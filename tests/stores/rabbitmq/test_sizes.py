@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
 import pytest
 from lamplighter import LamplighterError, UsageError
@@ -13,18 +12,9 @@ from support.conformance.kit import DONE, NOW, SUCCEEDED, new, put, take
 from support.rabbitmq.model import ModelServer
 from support.rabbitmq.model_link import ModelLink
 
-from ...whole.stores.rabbitmq.conftest import own_server
 from .test_conformance import PatientStore, its_environment
 
 LIMIT = 200_000
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a server that takes only small messages."""
-    folder: Path = tmp_path_factory.mktemp("server")
-    with own_server(folder, configuration=f"max_message_size = {LIMIT}\n") as server:
-        yield server.url
 
 
 @pytest.fixture

@@ -15,7 +15,16 @@ from lamplighter.admin.control_client import PATIENT_AGAIN_SECONDS, SILENT_SECON
 from lamplighter.messages.views import DeclaredView
 from lamplighter.stores.asking import ask_all
 
-from ...admin.test_control_client import PATIENCE, STOPS
+from ...admin.test_control_client import PATIENCE
+
+STOPS = """
+    import signal, sys
+    from lamplighter import Runtime
+    runtime = Runtime(sys.argv[1])
+    with runtime:
+        print(runtime.boot.id, flush=True)
+        signal.pause()
+"""
 
 
 @pytest.fixture

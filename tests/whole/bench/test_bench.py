@@ -7,13 +7,16 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ...bench.test_bench import BENCH, ROOT, WORKLOADS
+from ...bench.test_bench import BENCH, ROOT, WORKLOADS, bench
+
+__all__ = ["bench"]
+"""Fixtures that both halves of these tests use."""
+
 
 TINY_SECONDS_MAX = 280
 
@@ -36,17 +39,6 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     assert ran.returncode == 0, ran.stderr[-4000:]
     lines = [json.loads(line) for line in ran.stdout.splitlines()]
     return {line["workload"]: line for line in lines}
-
-
-@pytest.fixture
-def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The modules of bench/ can be imported as its scripts import them, and are forgotten afterwards."""
-    before = set(sys.modules)
-    monkeypatch.syspath_prepend(str(BENCH))
-    yield
-    for name in set(sys.modules) - before:
-        if str(BENCH) in str(getattr(sys.modules[name], "__file__", "")):
-            del sys.modules[name]
 
 
 @pytest.mark.parametrize("workload", WORKLOADS)

@@ -4,19 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
-from ...boot.test_producers import rows
+from ...boot.test_producers import producer, rows
 from ...faults.kit import Host
 
-
-@pytest.fixture
-def producer(runtime):
-    """A runtime that is started as a producer, by code that has a handler and a schedule."""
-    rt = runtime(start=False)
-    rt.jobs.add_handler("work", lambda job: pytest.fail("a producer has run a job"))
-    rt.scheduler.add("work", "* * * * * *", key="every second")
-    return rt.start(work=False)
+__all__ = ["producer"]
+"""Fixtures that both halves of these tests use."""
 
 
 def test_a_producer_buries_whoever_was_killed_and_leaves_no_file_of_theirs(producer, recorder, tmp_path):

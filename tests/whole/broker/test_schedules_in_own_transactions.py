@@ -8,51 +8,11 @@ import subprocess
 import sys
 
 import pytest
-from lamplighter import Runtime
-from lamplighter.environment import Environment
-from lamplighter.testing.manual_clock import ManualTime
 
-from ...broker.test_schedules_in_own_transactions import NOON
+from ...broker.test_schedules_in_own_transactions import life, path, time
 
-
-@pytest.fixture
-def path(tmp_path):
-    with contextlib.closing(sqlite3.connect(tmp_path / "app.db")) as db, db:
-        db.execute("create table users (id integer primary key, hour integer)")
-    return tmp_path / "app.db"
-
-
-@pytest.fixture
-def db(path):
-    """The application's own connection."""
-    with contextlib.closing(sqlite3.connect(path)) as db:
-        yield db
-
-
-@pytest.fixture
-def time():
-    return ManualTime(NOON.timestamp())
-
-
-@pytest.fixture
-def life(path, time, recorder):
-    """Makes the runtime of an application's next life, on the same file and with the same log."""
-
-    def make(*, stops_within_one: bool = False) -> Runtime:
-        # It stops in the middle of a transaction of the application, and is not to wait for its end.
-        limits = {"reply_seconds_max": 0.5, "busy_seconds_max": 0.05} if stops_within_one else {}
-        rt = Runtime(path, environment=Environment(clock=time.clock), **limits)
-        rt.jobs.add_handler("digest", lambda job: job.data)
-        rt.subscribe(recorder)
-        return rt
-
-    return make
-
-
-@pytest.fixture
-def rt(life):
-    with life() as rt:
-        yield rt
+__all__ = ["life", "path", "time"]
+"""Fixtures that both halves of these tests use."""
 
 
 KILLED = """

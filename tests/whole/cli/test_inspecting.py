@@ -5,35 +5,13 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import threading
-from pathlib import Path
 
-import pytest
 from lamplighter.cli.main import main
 
-from ...cli.test_inspecting import failing
+from ...cli.test_inspecting import file, filled
 
-
-@pytest.fixture(autouse=True)
-def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv("LAMPLIGHTER_STORE", str(tmp_path / "jobs.db"))
-    return str(tmp_path / "jobs.db")
-
-
-@pytest.fixture
-def filled(runtime, recorder):
-    """A runtime with a job of each kind: `m0` runs, `m1` waits behind it, `parked` has no handler, one is dead."""
-    rt, begun = runtime(), threading.Event()
-    rt.jobs.add_handler("mail", lambda job: begun.set() or job.sleep(60))
-    rt.jobs.add_handler("fails", failing, max_attempts=1)
-    rt.scheduler.add("mail", "30 6 * * *", {"all": True}, key="daily", timezone="Europe/Berlin")
-    rt.jobs.queue("mail", {"to": "ada@example.org"}, id="m0")
-    assert begun.wait(10)
-    rt.jobs.queue("mail", 1, id="m1")
-    rt.jobs.queue("send_mail", id="parked")
-    rt.jobs.queue("fails", 17, id="f0")
-    recorder.wait_for("job.dead")
-    return rt
+__all__ = ["file", "filled"]
+"""Fixtures that both halves of these tests use."""
 
 
 def test_what_is_watched_is_shown_again_and_again_until_ctrl_c(filled, capsys):

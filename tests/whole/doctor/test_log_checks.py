@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from pathlib import Path
 
 import pytest
@@ -33,19 +32,6 @@ KILLED = """
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return new_store(tmp_path / "jobs.db")
-
-
-@pytest.fixture
-def log(path, runtime, recorder, tmp_path) -> Path:
-    """What a runtime has logged that did a job."""
-    rt = runtime()
-    rt.jobs.add_handler("work", lambda job: None)
-    rt.jobs.join(rt.jobs.queue("work"), timeout=10)
-    rt.stop()
-    recorder.wait_for("runtime.stopped")
-    made = tmp_path / "app.log"
-    made.write_text("".join(f"{json.dumps(event)}\n" for event in recorder.events))
-    return made
 
 
 @pytest.mark.parametrize(

@@ -9,17 +9,11 @@ import sys
 import textwrap
 
 import pytest
-from lamplighter.stores import presence
-from lamplighter.stores.presence import FilePresence
 
+from ...stores.test_presence import place
 
-@pytest.fixture
-def place(tmp_path):
-    """Where boots meet; whatever a test has entered is left at its end."""
-    at = FilePresence(tmp_path / "jobs.db-boots")
-    yield at
-    for path in list(presence._own):
-        at.leave(os.path.basename(path).removesuffix(".lock"))
+__all__ = ["place"]
+"""Fixtures that both halves of these tests use."""
 
 
 FORKS = """

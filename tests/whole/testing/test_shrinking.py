@@ -6,16 +6,11 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis.internal.conjecture import providers
 
+from ...testing.test_shrinking import alone
 
-@pytest.fixture(autouse=True)
-def alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hypothesis also draws numbers that stand in modules which whatever test has imported. What is drawn here, and so
-    what it shrinks to, must not depend on which tests came before.
-    """
-    monkeypatch.setattr(providers.HypothesisProvider, "_local_constants", providers.Constants())
-    monkeypatch.setattr(providers, "CONSTANTS_CACHE", {})
+__all__ = ["alone"]
+"""Fixtures that both halves of these tests use."""
 
 
 @pytest.mark.skipif(sys.version_info >= (3, 12), reason="there Hypothesis traces by sys.monitoring")

@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
-import pytest
-
-from ....contrib.flask.test_extension import Served, ask, runtime_of
+from ....contrib.flask.test_extension import Served, ask, runtime_of, served
 from ....faults.kit import rows
 
-
-@pytest.fixture
-def served(tmp_path: Path):
-    served = Served(tmp_path)
-    yield served
-    for app in served.apps:
-        app.extensions["lamplighter"].stop(drain=0.0)
+__all__ = ["served"]
+"""Fixtures that both halves of these tests use."""
 
 
 def test_a_forked_child_starts_a_producer_of_its_own(served: Served) -> None:

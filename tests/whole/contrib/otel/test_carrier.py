@@ -9,27 +9,10 @@ import pytest
 from lamplighter import JobFailed, Runtime
 from opentelemetry.trace import StatusCode
 
-from ....contrib.otel.test_carrier import CHILD, Traces, ids
+from ....contrib.otel.test_carrier import Traces, child, ids, traces
 
-
-@pytest.fixture
-def traces() -> Traces:
-    return Traces()
-
-
-@pytest.fixture
-def child(
-    runtime: Callable[..., Runtime], importable: Callable[[str, str], Any], traces: Traces
-) -> Callable[..., Runtime]:
-    """Makes runtimes whose `work` jobs run a function of `CHILD` in a child process."""
-    module = importable("traced_functions", CHILD)
-
-    def make(function: str, **options: Any) -> Runtime:
-        one = runtime(carriers=[traces.carrier(**options)])
-        one.jobs.add_handler("work", getattr(module, function), isolation="process", max_attempts=1, timeout=20)
-        return one
-
-    return make
+__all__ = ["child", "traces"]
+"""Fixtures that both halves of these tests use."""
 
 
 def test_an_attempt_in_a_child_process_has_its_span_and_the_child_its_context(

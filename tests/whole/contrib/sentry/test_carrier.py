@@ -2,36 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
-import pytest
-import sentry_sdk
 from lamplighter.contrib.sentry import SentryCarrier
-from sentry_sdk.integrations.dedupe import DedupeIntegration
-from sentry_sdk.integrations.logging import LoggingIntegration
-from sentry_sdk.integrations.threading import ThreadingIntegration
 
-from ....contrib.sentry.test_carrier import Kept
+from ....contrib.sentry.test_carrier import Kept, sent
 
-
-@pytest.fixture
-def sent() -> Iterator[Kept]:
-    kept = Kept()
-    sentry_sdk.init(
-        dsn="https://key@localhost/1",
-        # Otherwise the library asks git.
-        release="1",
-        transport=kept,
-        traces_sample_rate=1.0,
-        default_integrations=False,
-        integrations=[LoggingIntegration(), DedupeIntegration(), ThreadingIntegration(propagate_scope=True)],
-    )
-    yield kept
-    sentry_sdk.get_global_scope().set_client(None)
-    sentry_sdk.get_global_scope()._event_processors.clear()
-    sentry_sdk.get_isolation_scope().clear()
-    sentry_sdk.get_current_scope().clear()
+__all__ = ["sent"]
+"""Fixtures that both halves of these tests use."""
 
 
 def test_an_error_in_a_child_process_is_reported_by_its_line(

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 from lamplighter import LamplighterError, ResultLost, UsageError
 
-from support.rabbitmq.model import ModelServer
-
-from ....stores.rabbitmq.test_sizes import LIMIT
+from ....stores.rabbitmq.test_sizes import LIMIT, server
 from .conftest import own_server
+
+__all__ = ["server"]
+"""Fixtures that both halves of these tests use."""
+
 
 JOIN_SECONDS = 30.0
 
@@ -43,11 +45,3 @@ def test_a_result_and_data_over_the_servers_limit_end_one_job_and_one_call(small
         web.jobs.queue("work", "x" * LIMIT)
     assert web.jobs.join(web.jobs.queue("work", 2), timeout=JOIN_SECONDS).result == "xx"
     assert (worker.health().status, web.health().status) == ("green", "green")
-
-
-@pytest.fixture
-def server() -> ModelServer:
-    """Takes only small messages."""
-    server = ModelServer()
-    server.bytes_max = LIMIT
-    return server

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from lamplighter.stores.sqlite.shared_memory import LOCKS, write_lock_holder
+
+from ....stores.sqlite.test_lock_holder import file
+
+__all__ = ["file"]
+"""Fixtures that both halves of these tests use."""
+
 
 pytestmark = pytest.mark.skipif(not os.access(LOCKS, os.R_OK), reason="this system does not tell who holds a lock")
 
@@ -20,16 +24,6 @@ connection.execute("begin immediate")
 print("held", flush=True)
 sys.stdin.read()
 """
-
-
-@pytest.fixture
-def file(tmp_path: Path):
-    path = tmp_path / "app.db"
-    connection = sqlite3.connect(path, isolation_level=None)
-    connection.execute("pragma journal_mode = wal")
-    connection.execute("create table t (a)")
-    yield path
-    connection.close()
 
 
 def test_the_process_that_writes_is_named_until_it_has_ended(file):

@@ -6,37 +6,16 @@ whenever the schema changes before one. A released sample never changes again.
 
 from __future__ import annotations
 
-import contextlib
 import signal
-import sqlite3
 import subprocess
 import sys
 
-import pytest
 from lamplighter.stores.sqlite import schema
 
-from ....stores.sqlite.test_schema import SAMPLES, jobs_of, migrate, rows_of
+from ....stores.sqlite.test_schema import jobs_of, migrate, old, rows_of
 
-
-@pytest.fixture(params=SAMPLES, ids=lambda sample: sample.stem)
-def old(request, tmp_path):
-    """A file as that version left it, with jobs in every state, of a boot that was killed; and with views of the
-    application's own, one of which is broken.
-    """
-    path = tmp_path / "jobs.db"
-    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.executescript(request.param.read_text("utf-8"))
-        connection.execute("pragma journal_mode = wal")
-        # Whenever this runs, nothing is so old that retention removes it, or has expired, and what was to run an hour
-        # after the sample was written is not due.
-        connection.execute("update lamplighter_jobs set ended_at = 4e9 where ended_at is not null")
-        connection.execute("update lamplighter_jobs set expires_at = 4e9 where expires_at is not null")
-        connection.execute("update lamplighter_jobs set run_at = 4e9 where state = 'queued' and run_at > queued_at")
-        connection.execute("create table theirs (a)")
-        connection.execute("create view broken as select a from theirs")
-        connection.execute("create view waiting as select id from lamplighter_jobs where state = 'queued'")
-        connection.execute("drop table theirs")
-    return path
+__all__ = ["old"]
+"""Fixtures that both halves of these tests use."""
 
 
 DIES = """
