@@ -96,6 +96,6 @@ class Claiming:
 
 
 def take_out(turn: PendingTurn, delivery: Delivery) -> None:
-    waiting = turn.state.deliveries.waiting[delivery.job.name]
-    waiting.remove(delivery)
-    turn.change(lambda: waiting.appendleft(delivery))
+    deliveries = turn.state.deliveries
+    deliveries.waiting[delivery.job.name].remove(delivery)
+    turn.change(lambda: deliveries.wait(delivery, is_first=True))

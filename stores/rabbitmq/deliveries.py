@@ -179,8 +179,15 @@ class Deliveries:
         else:
             self.fresh.append(Delivery(arrival, job, self._monotonic()))
 
-    def wait(self, delivery: Delivery) -> None:
-        self.waiting.setdefault(delivery.job.name, deque()).append(delivery)
+    def wait(self, delivery: Delivery, *, is_first: bool = False) -> None:
+        """Have a job wait here for a lane. One whose consumer has left meanwhile goes to others at once."""
+        name, consumer = delivery.job.name, delivery.arrival.consumer
+        if delivery.arrival.session != self._session:
+            return
+        waiting = self.waiting.setdefault(name, deque())
+        (waiting.appendleft if is_first else waiting.append)(delivery)
+        if consumer not in self._names:
+            self._names[consumer], self._leaving[consumer] = name, self._monotonic()
 
     def drop(self, one: Delivery | UnreadableMessage) -> None:
         for waiting in (
@@ -263,13 +270,7 @@ class Deliveries:
         return [one for one in waiting if over.get(one.arrival.consumer) and not one.arrival.redeliveries]
 
     def _stuck_at(self, name: str) -> Seconds:
-        # A job that arrived after its consumer had left has none that could be ended for it, and waits for a lane.
-        since = (
-            one.since
-            for one in self.waiting.get(name, ())
-            if not one.arrival.redeliveries and one.arrival.consumer in self._names
-        )
-        first = next(since, math.inf)
+        first = next((one.since for one in self.waiting.get(name, ()) if not one.arrival.redeliveries), math.inf)
         return first + STUCK_SECONDS if self.stacks[name].size > self.wishes.get(name, 0) else math.inf
 
     def _leave(self, now: Seconds) -> list[Delivery]:

@@ -2298,6 +2298,14 @@ MUTANTS = (
     ),
     Mutant(
         LIMITS,
+        "a job that comes while its consumer leaves waits for a lane that nobody wants",
+        "stores/rabbitmq/deliveries.py",
+        "        if consumer not in self._names:\n            self._names",
+        "        if False:\n            self._names",
+        test="tests/stores/rabbitmq/test_windows.py::test_what_came_while_its_consumer_left_goes_too",
+    ),
+    Mutant(
+        LIMITS,
         "on RabbitMQ nobody looks when a job has waited for too long",
         "stores/rabbitmq/deliveries.py",
         "        due += map(self._stuck_at, self.stacks)\n",

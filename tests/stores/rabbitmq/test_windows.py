@@ -48,12 +48,16 @@ class Server:
         for _ in range(prefetch):
             self.deliver(consumer)
 
-    def deliver(self, consumer: str, *, redeliveries: int = 0) -> None:
+    def deliver(self, consumer: str, *, redeliveries: int = 0, is_taken_in: bool = True) -> None:
         tag = next(self._tags)
         body = waiting(born(new(f"job-{tag}"), 0))
         self.deliveries.arrived(
             Arrival(session=SESSION, tag=tag, consumer=consumer, body=body, redeliveries=redeliveries)
         )
+        if is_taken_in:
+            self.take_in()
+
+    def take_in(self) -> None:
         while self.deliveries.fresh:
             self.deliveries.wait(self.deliveries.fresh.popleft())
 
@@ -177,6 +181,25 @@ def test_where_nothing_is_wanted_all_goes_back_at_once(server: Server) -> None:
     server.want(0)
 
     assert (sorted(server.back), server.waiting) == ([*range(1, 11)], [])
+
+
+def test_what_came_while_its_consumer_left_goes_too(server: Server) -> None:
+    server.deliver("jobs-2", is_taken_in=False)
+    server.want(0)
+    server.take_in()
+    server.let_pass(0.0)
+
+    assert (sorted(server.back), server.waiting, server.anew) == ([*range(1, 11)], [], [11])
+
+
+def test_a_claim_that_is_undone_once_its_consumer_has_left_goes_too(server: Server) -> None:
+    claimed = server.waiting[0]
+    server.run([claimed])
+    server.want(0)
+    server.deliveries.wait(claimed, is_first=True)
+    server.let_pass(0.0)
+
+    assert (sorted(server.back), server.waiting, server.anew) == ([*range(2, 11)], [], [1])
 
 
 def test_a_name_whose_jobs_are_to_go_back_later_is_looked_at_then(server: Server) -> None:
