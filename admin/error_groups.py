@@ -1,4 +1,4 @@
-"""Groups failed jobs by their error and its place in the application's code."""
+"""Failed jobs of a store, and their groups by error and its place in the application's code."""
 
 from __future__ import annotations
 

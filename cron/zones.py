@@ -1,4 +1,4 @@
-"""Time zones as spans of constant offset from UTC.
+"""Time zones as spans of constant offset from UTC, and the calendar that finds the instants of a local time in them.
 
 A zone is a sequence of spans; within one, local time and UTC run side by side. Where a span ends, local time jumps:
 forwards over a *gap* (times that do not exist on that day) or back over a *fold* (times that happen twice). That is all

@@ -1,4 +1,4 @@
-"""Whether the store and the log say the same."""
+"""Whether the store and the log say the same, and the view of the store that this needs."""
 
 from __future__ import annotations
 

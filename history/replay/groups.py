@@ -1,4 +1,4 @@
-"""The replay of how many jobs of a group run at once, where a claim says how many may.
+"""The replay of limits: how many jobs of a group run at once, and how many of a name start in a time.
 
 Moves are judged in the order of their turns' instants. Several processes write their logs at once, so what is read is
 kept for a while, until nothing earlier is likely to come.

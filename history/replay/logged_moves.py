@@ -1,4 +1,4 @@
-"""A move of a job as the log tells it, the place that it leads to, and whether its attempts follow the ones before."""
+"""A move of a job as the log tells it, the place that it leads to, and the lines that belong to each turn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Problems of a runtime on a RabbitMQ that do not heal by a retry, for `health()`.
+"""Problems of a runtime on a RabbitMQ that do not heal by a retry, for `health()`; and the watchdog of missing answers.
 
 Refusals by the server, or of one job name's queue, stay until a person changes something; asking again finds out. A
 full queue is tried again, too: nothing tells when it has room. Unreadable messages are counted.
