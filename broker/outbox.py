@@ -1,4 +1,4 @@
-"""The output of a turn, collected while it runs, sent after its commit, and dropped if it fails; and the quiet switch."""
+"""The output of a turn, collected while it runs, sent after its commit, dropped if it fails; and the quiet switch."""
 
 from __future__ import annotations
 

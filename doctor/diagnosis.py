@@ -1,4 +1,4 @@
-"""The findings of checks: frozen values, the same for command, page and programs; and the last ones, kept for a while."""
+"""The findings of checks: frozen values, the same for command, page and programs; the last ones are kept."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The texts of log lines: the frames that other programs put around them (Docker, Kubernetes, the journal), and the fields
-and instants in JSON, logfmt and console lines.
+"""The texts of log lines: the frames that other programs put around them (Docker, Kubernetes, the journal), and the
+fields and instants in JSON, logfmt and console lines.
 
 A frame is taken off as a compression is: whoever reads such a log gets the program's own lines, each behind the time
 that its frame gave it. Lines that were cut into pieces are whole again.

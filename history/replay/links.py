@@ -1,5 +1,5 @@
-"""The replay of jobs that wait for others or follow one: each starts only after all of them have ended as it wants, none
-shares a fate that nobody had, and what a job has queued with its end is there.
+"""The replay of jobs that wait for others or follow one: each starts only after all of them have ended as it wants,
+none shares a fate that nobody had, and what a job has queued with its end is there.
 
 A move that frees a job names each parent with the number of the move that was its end. So the order of the logs does
 not matter: a named end that is not logged yet is checked when it comes.
