@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, TypeVar, Unpack
+from typing import Any, Self, TypeVar, Unpack
 
 from ..api.job import Job
 from ..broker import jobs, schedules
@@ -55,6 +55,8 @@ T = TypeVar("T")
 class Operator:
     """Acts on a store from outside of any runtime: beside living ones, while they hang, or with none alive.
 
+    As a context manager it opens the store once for all acts; otherwise each of them does.
+
     Args:
         store: as `Runtime` takes it; it must be there.
         by: who acts, as the log is to call them.
@@ -81,6 +83,18 @@ class Operator:
         self._turns = OperatorTurns(address, self._environment)
         self._address = address
         self._is_on_server = address.partition("://")[0] in SERVER_SCHEMES
+
+    def __enter__(self) -> Self:
+        self._turns.open()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._turns.close()
+
+    @property
+    def store(self) -> Store:
+        """The store, while it is open."""
+        return self._turns.store
 
     def queue(
         self, name: str, data: Any = None, *, reason: str | None = None, **options: Unpack[JobKeywords]

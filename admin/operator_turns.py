@@ -41,9 +41,10 @@ class OperatorTurns:
         self._address = address
         self._environment = environment
         self._limits = Limits(busy_seconds_max=BUSY_SECONDS_MAX)
+        self._store: Store | None = None
 
-    @contextlib.contextmanager
-    def opened(self) -> Iterator[Store]:
+    def open(self) -> None:
+        """Open the store for all turns until `close`."""
         store = open_store(
             self._environment,
             self._address,
@@ -52,10 +53,28 @@ class OperatorTurns:
             only_existing=True,
         )
         store.open()
+        self._store = store
+
+    def close(self) -> None:
+        self.store.close()
+        self._store = None
+
+    @property
+    def store(self) -> Store:
+        assert self._store is not None, "it is open"
+        return self._store
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[Store]:
+        """The store, opened for the block unless it is open."""
+        if self._store is not None:
+            yield self._store
+            return
+        self.open()
         try:
-            yield store
+            yield self.store
         finally:
-            store.close()
+            self.close()
 
     def take(self, store: Store, work: Callable[[TurnContext], T], dead: Sequence[str] = ()) -> T:
         """Do something in one turn, and send hints to the runtimes on the store. An act that changes nothing leaves no

@@ -1,6 +1,7 @@
 """Parts that the acting subcommands share: the acting person's name, the confirmation, and the message.
 
-Each act is one turn of an `Operator`: it needs no runtime, and the runtime that runs or starts next logs it.
+Each act is one turn of an `Operator`: it needs no runtime, and the runtime that runs or starts next logs it. A command
+opens the store once, however much it reads before it acts, and however many jobs it acts on.
 """
 
 from __future__ import annotations
@@ -8,19 +9,18 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ..admin.inspector import Inspector
-from ..admin.inspectors import inspector_at, readable_file
+from ..admin.inspectors import inspector_at, inspector_factory, readable_file
 from ..admin.matching import TYPED_FROM, actionable, matching
 from ..admin.views import Amount
 from ..environment.clock import SystemClock
 from ..errors import KeyTaken, UnknownJob, UsageError, shown
-from ..messages.jobs import Instant, JobRecord, JobState, Seconds
-from ..messages.schedules import ScheduleRecord
-from ..rules.capabilities import needed
+from ..messages.jobs import Instant, JobState, Seconds
 from ..rules.printable import visible
 from ..rules.validation import check_who
 from ..rules.wording import many
@@ -31,7 +31,7 @@ from .page import print_json
 if TYPE_CHECKING:
     from ..admin.operator import Operator
     from ..admin.sweeping import Sweep, Swept
-    from ..stores.sqlite.read_only import ReadOnlyStore
+    from ..stores.ports import Readable
 
 VIA = "cli"
 PAST = {"requeue": "requeued", "cancel": "cancelled"}
@@ -50,59 +50,70 @@ def add_expect(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--expect", type=int, metavar="N", help="do it only if it is this many, as --dry-run has told")
 
 
+def acting(run: Callable[[Act], int]) -> Callable[[argparse.Namespace], int]:
+    """A subcommand of an act, which is over when the subcommand is."""
+
+    def run_it(arguments: argparse.Namespace) -> int:
+        with ExitStack() as opened:
+            return run(Act(arguments, opened))
+
+    return run_it
+
+
 class Act:
     """One command that acts. `arguments` are those of a subcommand that `declare_acting` has prepared."""
 
-    def __init__(self, arguments: argparse.Namespace) -> None:
+    def __init__(self, arguments: argparse.Namespace, opened: ExitStack) -> None:
         self.address = store_of(arguments)
         self.is_dry = bool(arguments.dry_run)
         by, self.reason = who_of(arguments)
         # Check this first: `each` counts a later refusal as one of a job.
         check_who(by, self.reason, VIA)
         self._by = by
-        self._arguments = arguments
+        self.arguments = arguments
+        self._opened = opened
 
-    @property
+    @cached_property
     def operator(self) -> Operator:
         # Imported only here: commands that only read need no turns.
         from ..admin.operator import Operator
 
-        if not is_on_server(self.address):
-            with closing(self._file()) as store, store.snapshot():
-                # Opening it proves that it exists, in a version that can be read.
-                pass
-        return Operator(self.address, by=self._by, via=VIA)
+        try:
+            return self._opened.enter_context(Operator(self.address, by=self._by, via=VIA))
+        except UsageError:
+            if self.can_look:
+                with closing(readable_file(self.address, "list")) as store, store.snapshot():
+                    # Where there is no store, or none that can be read, the error of a reader tells so.
+                    pass
+            raise
 
     @property
     def can_look(self) -> bool:
         return not is_on_server(self.address)
 
+    @cached_property
+    def store(self) -> Readable:
+        """The store's file, for looks at it."""
+        if self.can_look and not self.is_dry:
+            return self.operator.store
+        return self._opened.enter_context(closing(readable_file(self.address, "sweep")))
+
     def inspector(self) -> Inspector:
-        return inspector_at(self.address)
-
-    def jobs(self, ids: Sequence[str]) -> dict[str, JobRecord]:
-        with closing(self._file()) as store, store.snapshot() as seen:
-            return seen.jobs.known(ids)
-
-    def waiting_for(self, job: JobRecord, limit: int) -> Sequence[str]:
-        with closing(self._file()) as store, store.snapshot() as seen:
-            return [one.id for one in needed(seen.table, "list").linked(job.no, limit)]
-
-    def schedule(self, schedule_id: str) -> ScheduleRecord | None:
-        with closing(self._file()) as store, store.snapshot() as seen:
-            return seen.schedules.one(schedule_id)
+        if not self.can_look:
+            return self._opened.enter_context(inspector_at(self.address))
+        return inspector_factory(self.store, now=SystemClock().now).inspector(shows_data=False)
 
     def done(self, action: str, told: str, **view: Any) -> None:
-        if self._arguments.json:
+        if self.arguments.json:
             print_json({"action": action, **view, "is_done": not self.is_dry})
         else:
-            page_of(self._arguments).line(told)
+            page_of(self.arguments).line(told)
 
     def is_sure(self, question: str, count: int = 1) -> bool:
         """Ask for confirmation. Where an act is on many jobs, the person must type how many."""
-        if self._arguments.yes:
+        if self.arguments.yes:
             return True
-        if self._arguments.no_input or not sys.stdin.isatty():
+        if self.arguments.no_input or not sys.stdin.isatty():
             raise UsageError(f"expected --yes to {question}: nobody can be asked")
         typed = count > TYPED_FROM
         how = "Type how many to go on:" if typed else "[y/N]"
@@ -120,14 +131,14 @@ class Act:
 
         now = SystemClock().now()
         query = actionable(parse_query(text, now), action, now)
-        with closing(self._file("sweep")) as store:
-            return self.sweep_found(
-                action,
-                lambda: [job_id for ids in matching(store, query) for job_id in ids],
-                query.states,
-                delay,
-                afresh=afresh,
-            )
+        store = self.store
+        return self.sweep_found(
+            action,
+            lambda: [job_id for ids in matching(store, query) for job_id in ids],
+            query.states,
+            delay,
+            afresh=afresh,
+        )
 
     def sweep_found(
         self,
@@ -140,7 +151,7 @@ class Act:
     ) -> int:
         """Find jobs in these states, ask, and act on those that were found, in several turns; the exit code."""
         asked_at = datetime.fromtimestamp(SystemClock().now(), UTC)
-        found, expected = find(), self._arguments.expect
+        found, expected = find(), self.arguments.expect
         amount, jobs = Amount(count=len(found)), many(len(found), "job")
         if expected is not None and expected != len(found):
             note(f"expected {many(expected, 'job')}, got: {amount}; nothing was done")
@@ -155,7 +166,7 @@ class Act:
         if not self.is_sure(f"{action} {jobs}", len(found)):
             return 1
         # With --yes nobody was asked, so no time has passed since the jobs were found.
-        gone = () if self._arguments.yes else set(found).difference(find())
+        gone = () if self.arguments.yes else set(found).difference(find())
         if gone:
             left = len(found) - len(gone)
             note(f"expected {jobs}, as you were shown, got: {left:,} of them; nothing was done, look again")
@@ -191,9 +202,6 @@ class Act:
                 note(f"lamplighter: {error}")
                 code = 1
         return code
-
-    def _file(self, wanted: str = "list") -> ReadOnlyStore:
-        return readable_file(self.address, wanted)
 
 
 def moment_of(text: str, option: str, now: Instant) -> datetime:

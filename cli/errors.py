@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from ..admin.error_groups import ErrorGroup
 from ..admin.inspector import Inspector
 from ..messages.jobs import Instant, JobState
-from .acting import Act, add_expect, declare_acting
+from .acting import Act, acting, add_expect, declare_acting
 from .groups import Subcommand, declare_group
 from .inspecting import ago, declare_inspecting, inspected, note, page_of
 from .job_pages import HEADS as JOB_HEADS
@@ -129,13 +129,13 @@ def _show(arguments: argparse.Namespace) -> int:
     return inspected(arguments, show)
 
 
-def _requeue(arguments: argparse.Namespace) -> int:
-    act, delay = Act(arguments), delay_of(arguments)
-    with act.inspector() as inspector:
-        group, _ = inspector.failed_in(arguments.group, limit=0)
-        if group is None:
-            return _unknown(arguments.group)
-        return act.sweep_found("requeue", lambda: inspector.dead_in(group), (JobState.DEAD,), delay)
+@acting
+def _requeue(act: Act) -> int:
+    delay, inspector = delay_of(act.arguments), act.inspector()
+    group, _ = inspector.failed_in(act.arguments.group, limit=0)
+    if group is None:
+        return _unknown(act.arguments.group)
+    return act.sweep_found("requeue", lambda: inspector.dead_in(group), (JobState.DEAD,), delay)
 
 
 def _unknown(group: str) -> int:

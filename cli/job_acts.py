@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from ..admin.query import read_setting
 from ..errors import UsageError
 from ..messages.jobs import ENDED, JobRecord
+from ..rules.capabilities import needed
 from ..rules.codec import decode
 from ..rules.validation import unknown_job
 from ..rules.wording import many
-from .acting import Act, add_expect, declare_acting
+from .acting import Act, acting, add_expect, declare_acting
 from .inspecting import note
 from .new_jobs import declare_new, new_of, told
 from .options import add_delay, delay_of
@@ -34,9 +35,10 @@ def _declare_which(parser: argparse.ArgumentParser, example: str) -> None:
     declare_acting(parser)
 
 
-def requeue(arguments: argparse.Namespace) -> int:
-    act, delay = Act(arguments), delay_of(arguments)
-    ids = _ids(arguments)
+@acting
+def requeue(act: Act) -> int:
+    arguments = act.arguments
+    delay, ids = delay_of(arguments), _ids(arguments)
     if not ids:
         return act.sweep("requeue", arguments.where, delay, afresh=arguments.afresh)
     found = known(act, ids)
@@ -52,10 +54,11 @@ def requeue(arguments: argparse.Namespace) -> int:
     return act.each(ids, one)
 
 
-def cancel(arguments: argparse.Namespace) -> int:
-    act, ids = Act(arguments), _ids(arguments)
+@acting
+def cancel(act: Act) -> int:
+    ids = _ids(act.arguments)
     if not ids:
-        return act.sweep("cancel", arguments.where, 0.0)
+        return act.sweep("cancel", act.arguments.where, 0.0)
     found = known(act, ids)
     if act.is_dry:
         return _would(act, "cancel", [job for job in found if not _has_ended(job)])
@@ -85,8 +88,10 @@ def declare_copy(parser: argparse.ArgumentParser) -> None:
     declare_acting(parser)
 
 
-def copy(arguments: argparse.Namespace) -> int:
-    act, changes, options = Act(arguments), dict(map(read_setting, arguments.set)), new_of(arguments)
+@acting
+def copy(act: Act) -> int:
+    arguments = act.arguments
+    changes, options = dict(map(read_setting, arguments.set)), new_of(arguments)
     found = known(act, [arguments.job])
     if act.is_dry:
         # Imported only here: it loads the code of turns.
@@ -105,8 +110,9 @@ def declare_forget(parser: argparse.ArgumentParser) -> None:
     declare_acting(parser)
 
 
-def forget(arguments: argparse.Namespace) -> int:
-    act, ids = Act(arguments), list(dict.fromkeys(arguments.jobs))
+@acting
+def forget(act: Act) -> int:
+    ids = list(dict.fromkeys(act.arguments.jobs))
     found = known(act, ids)
     if act.is_dry:
         return _would(act, "forget", _forgettable(act, found))
@@ -130,7 +136,8 @@ def known(act: Act, ids: Sequence[str]) -> Sequence[JobRecord]:
     """The jobs of these ids, all of which must be there; nothing where the store cannot be looked at."""
     if not act.can_look:
         return ()
-    found = act.jobs(ids)
+    with act.store.snapshot() as seen:
+        found = seen.jobs.known(ids)
     for job_id in ids:
         if job_id not in found:
             raise unknown_job(job_id)
@@ -157,7 +164,8 @@ def _forgettable(act: Act, jobs: Sequence[JobRecord]) -> Sequence[JobRecord]:
     """The jobs that would be removed, one after the other; for each of the others the reason is printed."""
     gone: dict[str, JobRecord] = {}
     for job in jobs:
-        child = next((one for one in act.waiting_for(job, len(jobs)) if one not in gone), None)
+        waiting = needed(act.store.table, "list").linked(job.no, len(jobs))
+        child = next((one.id for one in waiting if one.id not in gone), None)
         if job.state not in ENDED:
             note(f"{job.id} would stay: it is {job.state}")
         elif child is not None:

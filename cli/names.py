@@ -11,7 +11,7 @@ from ..admin.views import NameView
 from ..environment.clock import SystemClock
 from ..errors import UsageError, alike, shown
 from ..rules.validation import check_limit, check_name
-from .acting import Act, declare_acting, moment_of
+from .acting import Act, acting, declare_acting, moment_of
 from .groups import Subcommand, declare_group
 from .inspecting import ago, declare_inspecting, inspected, note, page_of
 from .name_pages import HEADS, NUMBERS, amount_of, row
@@ -101,8 +101,9 @@ def _note_unknown(name: str, inspector: Inspector) -> None:
     note(f"no job, handler or pause of the name {name!r} is known{hint}")
 
 
-def _pause(arguments: argparse.Namespace) -> int:
-    act, name = Act(arguments), check_name(arguments.name)
+@acting
+def _pause(act: Act) -> int:
+    arguments, name = act.arguments, check_name(act.arguments.name)
     until = None if arguments.until is None else moment_of(arguments.until, "--until", SystemClock().now())
     _look_for(act, name)
     if not act.is_dry:
@@ -113,8 +114,9 @@ def _pause(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _resume(arguments: argparse.Namespace) -> int:
-    act, name = Act(arguments), check_name(arguments.name)
+@acting
+def _resume(act: Act) -> int:
+    name = check_name(act.arguments.name)
     known = _look_for(act, name)
     if act.can_look and (known is None or known.pause is None):
         note(f"{name} is not paused; nothing was done")
@@ -125,9 +127,9 @@ def _resume(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _limit(arguments: argparse.Namespace) -> int:
-    act, name = Act(arguments), check_name(arguments.name)
-    most = _most(arguments.most)
+@acting
+def _limit(act: Act) -> int:
+    name, most = check_name(act.arguments.name), _most(act.arguments.most)
     _look_for(act, name)
     if not act.is_dry:
         act.operator.limit(name, most, reason=act.reason)
@@ -150,10 +152,10 @@ def _look_for(act: Act, name: str) -> NameView | None:
     it is no error, because a name may be paused before its first job."""
     if not act.can_look:
         return None
-    with act.inspector() as inspector:
-        found = inspector.name(name)
-        if found is None:
-            _note_unknown(name, inspector)
+    inspector = act.inspector()
+    found = inspector.name(name)
+    if found is None:
+        _note_unknown(name, inspector)
     return found
 
 

@@ -9,7 +9,7 @@ from typing import Any, NoReturn, cast
 
 from ..errors import UsageError, shown
 from ..messages.jobs import Debounce, JobKeywords
-from .acting import Act, declare_acting
+from .acting import Act, acting, declare_acting
 from .new_jobs import declare_new, new_of, told
 from .options import span_of
 
@@ -44,8 +44,9 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=run)
 
 
-def run(arguments: argparse.Namespace) -> int:
-    act, data = Act(arguments), _data(arguments.data)
+@acting
+def run(act: Act) -> int:
+    arguments, data = act.arguments, _data(act.arguments.data)
     options = cast("JobKeywords", {**new_of(arguments), "priority": arguments.priority})
     if arguments.unique is not None:
         options["unique"] = arguments.unique

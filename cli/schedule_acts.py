@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ..errors import UnknownSchedule, shown
-from .acting import Act, declare_acting
+from .acting import Act, acting, declare_acting
 
 
 def declare_which(parser: argparse.ArgumentParser, *, nargs: str | None = None) -> None:
@@ -25,8 +25,9 @@ def declare_act(parser: argparse.ArgumentParser) -> None:
     declare_acting(parser)
 
 
-def run(arguments: argparse.Namespace) -> int:
-    act, schedule_id = _meant(arguments)
+@acting
+def run(act: Act) -> int:
+    schedule_id = _meant(act)
     if act.is_dry:
         act.done("run", f"would queue a job of {schedule_id}", schedule=schedule_id)
         return 0
@@ -35,8 +36,9 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def pause(arguments: argparse.Namespace) -> int:
-    act, schedule_id = _meant(arguments)
+@acting
+def pause(act: Act) -> int:
+    schedule_id = _meant(act)
     if not act.is_dry:
         act.operator.pause_schedule(schedule_id, reason=act.reason)
     told = f"the slots of {schedule_id} {'would ' if act.is_dry else ''}pass until it is resumed"
@@ -44,16 +46,18 @@ def pause(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def resume(arguments: argparse.Namespace) -> int:
-    act, schedule_id = _meant(arguments)
+@acting
+def resume(act: Act) -> int:
+    schedule_id = _meant(act)
     if not act.is_dry:
         act.operator.resume_schedule(schedule_id, reason=act.reason)
     act.done("resume", f"{schedule_id} {'would fire' if act.is_dry else 'fires'} again", schedule=schedule_id)
     return 0
 
 
-def remove(arguments: argparse.Namespace) -> int:
-    act, schedule_id = _meant(arguments)
+@acting
+def remove(act: Act) -> int:
+    schedule_id = _meant(act)
     if not act.is_dry:
         if not act.is_sure(f"remove the schedule {schedule_id}"):
             return 1
@@ -63,9 +67,11 @@ def remove(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _meant(arguments: argparse.Namespace) -> tuple[Act, str]:
-    """The act, and the id of the schedule that was named, which must be there."""
-    act, schedule_id = Act(arguments), id_meant(arguments)
-    if act.can_look and act.schedule(schedule_id) is None:
-        raise UnknownSchedule(f"no schedule {shown(schedule_id)} on {act.address}")
-    return act, schedule_id
+def _meant(act: Act) -> str:
+    """The id of the schedule that was named, which must be there."""
+    schedule_id = id_meant(act.arguments)
+    if act.can_look:
+        with act.store.snapshot() as seen:
+            if seen.schedules.one(schedule_id) is None:
+                raise UnknownSchedule(f"no schedule {shown(schedule_id)} on {act.address}")
+    return schedule_id

@@ -4127,7 +4127,7 @@ MUTANTS = (
         PEOPLE,
         "a script's sweep is refused when the store has moved on since it was counted",
         "cli/acting.py",
-        "        gone = () if self._arguments.yes else set(found).difference(find())\n",
+        "        gone = () if self.arguments.yes else set(found).difference(find())\n",
         "        gone = set(found).symmetric_difference(find())\n",
         test="tests/cli/test_acting.py::test_a_sweep_takes_those_that_were_found_though_more_have_come_since",
     ),

@@ -269,13 +269,15 @@ def test_a_sweep_leaves_what_is_in_another_state_by_then(runtime, recorder, file
     rt.jobs.queue("sleeps", id="soon")
     rt.jobs.queue("nobody", id="never")
 
-    def start() -> Operator:
+    sweep = Operator.sweep
+
+    def start(*given: Any, **named: Any) -> Any:
         rt.jobs.add_handler("sleeps", lambda job: job.sleep(60))
         recorder.wait_for("job.started", job_id="soon")
-        return Operator(file, by="ada", via="test")
+        return sweep(*given, **named)
 
-    # It is asked for once they have been found, and before any turn.
-    monkeypatch.setattr("lamplighter.cli.acting.Act.operator", property(lambda self: start()))
+    # The sweep begins once the jobs have been found, and before any turn.
+    monkeypatch.setattr(Operator, "sweep", start)
 
     assert main(["jobs", "cancel", "--where", "state:queued", "--yes"]) == 0
 
@@ -465,6 +467,36 @@ def test_no_act_makes_a_store_that_is_not_there_or_touches_a_newer_one(runtime, 
         db.commit()
     assert main(words) == 3
     assert f"expected a store of schema version {VERSION}" in capsys.readouterr().err
+
+
+ONCE = [
+    ["jobs", "requeue", "dead0"],
+    ["jobs", "requeue", "dead0", "dead1"],
+    ["jobs", "requeue", "--where", "state:dead", "--yes"],
+    ["jobs", "cancel", "waits"],
+    ["jobs", "forget", "dead0", "--yes"],
+    ["jobs", "copy", "dead0"],
+    ["names", "pause", "fails"],
+    ["names", "limit", "fails", "1"],
+    ["schedules", "pause", "fails", "--key", "nightly"],
+    ["queue", "fails"],
+]
+
+
+@pytest.mark.parametrize("words", ONCE, ids=[" ".join(words[:3]) for words in ONCE])
+def test_an_act_opens_the_store_once(runtime, file, dead, monkeypatch, words):
+    dead(2)
+    with runtime() as rt:
+        rt.jobs.queue("nobody", id="waits")
+        rt.scheduler.add("fails", "@daily", key="nightly", durable=True)
+    opened = []
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda *given, **named: opened.append(given) or connect(*given, **named))
+
+    assert main(words) == 0
+
+    # One connection writes, and one reads beside it.
+    assert len(opened) <= 2
 
 
 def test_a_job_is_queued_with_data_of_the_command_line_or_of_standard_input(runtime, file, capsys, monkeypatch):
