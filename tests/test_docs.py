@@ -231,22 +231,14 @@ def test_no_page_names_a_path_of_the_machine_it_was_written_on(page: Path) -> No
     assert re.search(r"/(work|root|home|tmp)/\w", page.read_text("utf-8")) is None
 
 
-def test_the_site_has_each_page_once_in_the_order_in_which_people_need_them() -> None:
-    contents = runpy.run_path(str(ROOT / "docs" / "site" / "build.py"))["CONTENTS"]
-    order = [name for names in contents.values() for name in names]
-    milestones = (
-        "tutorial",
-        "fastapi",
-        "recipes",
-        "production",
-        "troubleshooting",
-        "reference/runtime",
-        "coming-from/celery",
-        "guarantees",
-    )
+def test_the_site_has_each_page_once_in_three_tiers() -> None:
+    build = runpy.run_path(str(ROOT / "docs" / "site" / "build.py"))
+    tiers, below, lists = build["CONTENTS"], build["BELOW"], build["LISTS"]
+    order = [name for names in [*tiers.values(), *below.values()] for name in names]
 
     pages = {str(path.relative_to(ROOT / "docs").with_suffix("")) for path in (ROOT / "docs").glob("**/*.md")}
-    at_the_root = {"changelog", "contributing", "decisions"}
-    assert [name for name in order if name in milestones] == list(milestones)
+    elsewhere = {"changelog", "contributing", *lists}
+    assert list(tiers) == ["Use", "Operate", "Inside"]
+    assert (tiers["Use"][0], tiers["Operate"][0], tiers["Inside"]) == ("quickstart", "production", ["inside"])
     assert len(order) == len(set(order))
-    assert {name for name in pages if not name.startswith("decisions/")} == set(order) - at_the_root
+    assert {name for name in pages if not name.startswith("decisions/")} == set(order) - elsewhere

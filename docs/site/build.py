@@ -15,10 +15,27 @@ AT_THE_ROOT = {"README": "index", "CHANGELOG": "changelog", "CONTRIBUTING": "con
 """Pages at the root, and what the site calls them."""
 
 CONTENTS = {
-    "Start": ["tutorial"],
-    "In your application": ["fastapi", "flask", "django", "embedding"],
-    "How to": ["recipes", "flow", "limits", "scheduling", "testing", "scaling-out"],
-    "Running it": [
+    "Use": [
+        "quickstart",
+        "tutorial",
+        "once",
+        "flow",
+        "limits",
+        "scheduling",
+        "testing",
+        "changing-payloads",
+        "embedding",
+        "fastapi",
+        "flask",
+        "django",
+        "notebooks",
+        "recipes",
+        "examples",
+        "coming-from",
+        "reference",
+        "glossary",
+    ],
+    "Operate": [
         "production",
         "page",
         "command-line",
@@ -26,25 +43,40 @@ CONTENTS = {
         "mcp",
         "troubleshooting",
         "debugging",
+        "events",
         "metrics",
         "opentelemetry",
         "sentry",
         "configuration",
+        "guarantees",
         "performance",
-    ],
-    "Reference": [
-        *(f"reference/{name}" for name in ("runtime", "jobs", "scheduler", "operator", "errors")),
-        *(f"reference/{name}" for name in ("django", "flask", "opentelemetry", "prometheus", "sentry", "testing")),
-        "events",
-        "glossary",
+        "scaling-out",
         "changelog",
     ],
-    "Coming from": [
+    "Inside": ["inside"],
+}
+"""The three tiers of the navigation."""
+
+BELOW = {
+    "coming-from": [
         f"coming-from/{name}"
         for name in ("celery", "huey", "apscheduler", "rq", "dramatiq", "procrastinate", "django-q")
     ],
-    "Why it holds": ["guarantees", "lifecycle", "reliability", "mutants", "architecture", "decisions", "contributing"],
+    "reference": [
+        *(f"reference/{name}" for name in ("runtime", "jobs", "scheduler", "operator", "errors")),
+        *(f"reference/{name}" for name in ("django", "flask", "opentelemetry", "prometheus", "sentry", "testing")),
+    ],
+    "inside": ["architecture", "lifecycle", "decisions", "reliability", "mutants", "contributing"],
 }
+"""Entries of the navigation that have pages of their own below them."""
+
+LISTS = {
+    "coming-from": "# Coming from another queue\n\nCode of the queue that you know, beside that of Lamplighter.\n",
+    "reference": "# Reference of the API\n\nEach public name, from its docstring.\n",
+    "examples": "# Example applications\n\nEach runs in its folder of the repository.\n",
+    "decisions": "# Decisions\n\nWhy it is as it is.\n",
+}
+"""Pages that only the site has: each lists others."""
 
 TITLE = re.compile(r"^# (.+)$", re.MULTILINE)
 LINK = re.compile(r"\]\((?P<path>[\w./-]+)(?P<anchor>#[\w-]+)?\)")
@@ -60,11 +92,13 @@ def main() -> int:
     pages |= {path: Path("examples", f"{path.parent.name}.md") for path in ROOT.glob("examples/*/README.md")}
     for source, there in pages.items():
         _stage(there, _relinked(source, there, pages))
-    _stage(Path("decisions.md"), "# Decisions\n\nWhy it is as it is.\n\n" + _toctree(_names(pages, "decisions")))
+    for name, head in LISTS.items():
+        _stage(Path(f"{name}.md"), f"{head}{_toctree(BELOW.get(name) or _names(pages, name))}")
+    with (STAGE / "inside.md").open("a", encoding="utf-8") as inside:
+        inside.write(_toctree(BELOW["inside"], ":hidden:\n"))
     with (STAGE / "index.md").open("a", encoding="utf-8") as index:
         for caption, names in CONTENTS.items():
             index.write(_toctree(names, f":caption: {caption}\n:hidden:\n"))
-        index.write(_toctree(_names(pages, "examples"), ":caption: Examples\n:hidden:\n"))
     shutil.copy(ROOT / "docs" / "site" / "conf.py", STAGE)
     for folder in PICTURES:
         # Pages show them by HTML, which Sphinx does not look into.
