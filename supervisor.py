@@ -6,7 +6,7 @@ It knows no jobs. A child is data (`ChildSpec`), its restarts are arithmetic (`R
 what a spent budget means: it alone is quarantined, or the application is told that the runtime has failed.
 
 One flat family suffices, restarted one for one, because no actor holds state that another one's death would falsify:
-the store is the truth (docs/decisions/0002-one-flat-family.md).
+the store is the truth (docs/decisions/actors.md).
 """
 
 from __future__ import annotations

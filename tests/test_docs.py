@@ -159,10 +159,13 @@ def test_a_page_for_users_speaks_the_words_of_the_field(page: Path) -> None:
     assert name_of(page) in INTERNAL or NOT_THE_FIELDS.findall(text) == []
 
 
-def test_each_decision_has_a_number_of_its_own() -> None:
-    numbers = [path.name.split("-")[0] for path in (ROOT / "docs" / "decisions").glob("*.md")]
+def test_the_index_of_decisions_has_each_page_once() -> None:
+    folder = ROOT / "docs" / "decisions"
+    pages = {path.name for path in folder.glob("*.md")} - {"README.md"}
 
-    assert len(set(numbers)) == len(numbers)
+    listed = re.findall(r"^\| \[.+\]\(([\w-]+\.md)\) \|", (folder / "README.md").read_text("utf-8"), re.MULTILINE)
+
+    assert sorted(listed) == sorted(page for page in pages if not page[0].isdigit())
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
@@ -237,7 +240,7 @@ def test_the_site_has_each_page_once_in_three_tiers() -> None:
     order = [name for names in [*tiers.values(), *below.values()] for name in names]
 
     pages = {str(path.relative_to(ROOT / "docs").with_suffix("")) for path in (ROOT / "docs").glob("**/*.md")}
-    elsewhere = {"changelog", "contributing", *lists}
+    elsewhere = {"changelog", "contributing", "decisions", *lists}
     assert list(tiers) == ["Use", "Operate", "Inside"]
     assert (tiers["Use"][0], tiers["Operate"][0], tiers["Inside"]) == ("quickstart", "production", ["inside"])
     assert len(order) == len(set(order))

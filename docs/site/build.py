@@ -74,7 +74,6 @@ LISTS = {
     "coming-from": "# Coming from another queue\n\nCode of the queue that you know, beside that of Lamplighter.\n",
     "reference": "# Reference of the API\n\nEach public name, from its docstring.\n",
     "examples": "# Example applications\n\nEach runs in its folder of the repository.\n",
-    "decisions": "# Decisions\n\nWhy it is as it is.\n",
 }
 """Pages that only the site has: each lists others."""
 
@@ -90,12 +89,15 @@ def main() -> int:
     pages = {path: Path(path.relative_to(ROOT / "docs")) for path in (ROOT / "docs").rglob("*.md")}
     pages |= {ROOT / f"{name}.md": Path(f"{there}.md") for name, there in AT_THE_ROOT.items()}
     pages |= {path: Path("examples", f"{path.parent.name}.md") for path in ROOT.glob("examples/*/README.md")}
+    decisions = ROOT / "docs" / "decisions" / "README.md"
+    pages[decisions] = Path("decisions.md")
     for source, there in pages.items():
         _stage(there, _relinked(source, there, pages))
     for name, head in LISTS.items():
         _stage(Path(f"{name}.md"), f"{head}{_toctree(BELOW.get(name) or _names(pages, name))}")
-    with (STAGE / "inside.md").open("a", encoding="utf-8") as inside:
-        inside.write(_toctree(BELOW["inside"], ":hidden:\n"))
+    for name in ("inside", "decisions"):
+        with (STAGE / f"{name}.md").open("a", encoding="utf-8") as page:
+            page.write(_toctree(BELOW.get(name) or _names(pages, name), ":hidden:\n"))
     with (STAGE / "index.md").open("a", encoding="utf-8") as index:
         for caption, names in CONTENTS.items():
             index.write(_toctree(names, f":caption: {caption}\n:hidden:\n"))
