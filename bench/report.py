@@ -26,7 +26,6 @@ PAYLOADS = ("payload-100b", "payload-10kb", "payload-1mb")
 SCHEDULES = ("schedules-1000", "schedules-10000", "schedules-100000")
 BACKLOGS = ("backlog-1000", "backlog-1m", "backlog-10m")
 PROCESSES = ("processes-1", "processes-2", "processes-4")
-ON_RABBITMQ = ("lamplighter-rabbit", "dramatiq", "celery")
 FLOW = ("steps", "waiting", "turns", "rates")
 ALONE = ("recovery", "idle", "idle-2", "import", "looking", "pages", "watched", "tallied", "simulation")
 
@@ -73,7 +72,7 @@ NAMES = {
 """Of a figure, as the head of a column."""
 
 
-PROMISES_LESS = "\\* promises less than Lamplighter: see [what each row is worth](#what-each-row-is-worth)."
+PROMISES_LESS = "\\* promises less than Lamplighter: see [how safe each row is](#how-safe-each-row-is)."
 
 
 class Page:
@@ -111,7 +110,6 @@ def write(lines: list[dict[str, Any]], page_path: Path) -> None:
     page.put("bounds", bounds(measures))
     page.put("queue", peers(found, QUEUE, _rate))
     page.put("drain", peers(found, ("drain-1", "latency-100"), _drain_or_latency))
-    page.put("rabbitmq", on_rabbitmq(found))
     page.put("durability", durability(found))
     for name, workloads in (
         ("lanes", LANES),
@@ -119,10 +117,10 @@ def write(lines: list[dict[str, Any]], page_path: Path) -> None:
         ("schedules", SCHEDULES),
         ("backlogs", BACKLOGS),
         ("processes", PROCESSES),
-        ("flow", FLOW),
-        ("alone", ALONE),
     ):
         page.put(name, own(measures, workloads))
+    page.put("flow", listed(measures, FLOW))
+    page.put("alone", listed(measures, ALONE))
     page_path.write_text(page.text, encoding="utf-8")
     plots.draw(found, page_path.parent / "plots")
 
@@ -145,28 +143,23 @@ def machine(head: dict[str, Any]) -> str:
 
 
 def bounds(measures: Measures) -> str:
-    """Each bound: reached, by how much."""
-    rows = []
+    """How many bounds are met; each of the others, and by how much it is missed."""
+    met, rows = 0, []
     for one in verdicts(measures):
+        if one.margin is not None and one.margin >= 1:
+            met += 1
+            continue
         found = "" if one.found is None else number(one.found)
-        if one.margin is None:
-            told = one.note
-        elif one.margin >= 1:
-            told = f"met, {one.margin:.2f} times" if one.margin != 1 else "met"
-        else:
-            told = f"**missed**, {one.margin:.2f} times"
-        rows.append((one.figure, one.bound, found, told))
-    return table(("figure", "bound", "measured", "by how much"), rows)
+        rows.append(
+            (one.figure, one.bound, found, one.note if one.margin is None else f"**missed**, {one.margin:.2f} times")
+        )
+    others = table(("figure", "bound", "measured", "by how much"), rows)
+    return f"{met} of {met + len(rows)} bounds are met. The others:\n\n{others}"
 
 
 def peers(found: list[dict[str, Any]], workloads: tuple[str, ...], cell: Callable[[dict[str, Any]], str]) -> str:
     """Systems down, workloads across."""
     return f"{_across(found, SYSTEMS, workloads, cell)}\n\n{PROMISES_LESS}"
-
-
-def on_rabbitmq(found: list[dict[str, Any]]) -> str:
-    """Those that queue there, next to one another."""
-    return _across(found, ON_RABBITMQ, ("enqueue-1", "enqueue-8", "bulk-500", "drain-1"), _per_second)
 
 
 def _across(
@@ -214,14 +207,22 @@ def own(measures: Measures, workloads: Iterable[str]) -> str:
     return table(("", *(NAMES[name] for name in names)), rows)
 
 
+def listed(measures: Measures, workloads: Iterable[str]) -> str:
+    """Lamplighter's workloads with their figures, one a line: each has figures of its own."""
+    rows = [
+        (WORKLOADS[workload].title, NAMES[name], number(figures[name]))
+        for workload in workloads
+        for figures in [measures.line("lamplighter", workload).get("figures", {})]
+        for name in NAMES
+        if name in figures
+    ]
+    return table(("", "figure", "measured"), rows)
+
+
 def _rate(one: dict[str, Any]) -> str:
     if "figures" not in one:
         return _why_not(one)
     return f"{number(one['figures']['per_second'])}/s, {number(one['figures']['ratio'])}x raw"
-
-
-def _per_second(one: dict[str, Any]) -> str:
-    return f"{number(one['figures']['per_second'])}/s" if "figures" in one else _why_not(one)
 
 
 def _drain_or_latency(one: dict[str, Any]) -> str:
