@@ -6,7 +6,8 @@ import os
 import socket
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 from ..environment.clock import SystemClock
 from ..environment.process import state_of
@@ -19,17 +20,26 @@ from ..stores.presence import FilePresence, folder_of
 if TYPE_CHECKING:
     from ..messages.boots import BootRecord
     from ..messages.jobs import Instant, Seconds
-    from ..messages.views import RuntimeView
+    from ..messages.views import ActorView, RuntimeView
 
 V = TypeVar("V")
 
 ANSWER_SECONDS = 1.0
+
+DEAD = "its process is dead"
 
 SILENT_SECONDS = 0.05
 """The time limit for a boot that did not answer the last time: repeated looks must not wait for it each time."""
 
 PATIENT_AGAIN_SECONDS = 10.0
 """After so long a silent boot gets the full time limit again: on a busy machine a healthy one may need it."""
+
+BROKER = "broker"
+
+ROW = ("boot", "boot_no", "kind", "pid", "host", "started_at", "names", "version", "python", "stopping")
+"""The fields of a `BootView` that the row of a boot has."""
+
+Defect = Literal["restarting", "halted", "quarantined"]
 
 Condition = Literal["answers", "silent", "stopped", "dead", "unknown"]
 """The state of a boot as seen from outside: it answers; it holds its lock and does not answer, because a signal has
@@ -38,23 +48,93 @@ stopped its process (`stopped`) or for another reason (`silent`); its lock is fr
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reached:
-    """The outcome of asking a boot.
+class BootView:
+    """A boot on a store: its row, how it looks from outside, and its own answer. `boot_view` makes one.
 
     Attributes:
+        pid: None where neither its row nor the system tells it.
+        stopping: whether its row says that it stops; `stops`, whether it takes no more jobs because it stops.
         is_alive: whether it holds its lock; None where that cannot be known.
-        view: its own view; None where it sends none, or one that cannot be read here.
-        why: why there is no view.
-        silent_since: since when it has not answered this client; None if it has.
+        unheard: why there is no view.
+        silent_since: since when it has not answered this client; None if it has, or was not asked.
+        is_quiet: whether somebody has made it quiet.
+        status: its own health; None where it is unknown. `reasons` are why it is not green.
+        view: its own view; None where it was not asked, or sends none that can be read here, and in an overview.
     """
 
     boot: str
-    condition: Condition
+    boot_no: int = 0
+    kind: str = "worker"
+    pid: int | None
+    host: str = ""
+    started_at: Instant = 0.0
+    names: tuple[str, ...] = ()
+    version: str = ""
+    python: str = ""
+    stopping: bool = False
     is_alive: bool | None
-    view: RuntimeView | None = None
-    why: str = ""
-    pid: int | None = None
-    silent_since: Instant | None = None
+    condition: Condition
+    unheard: str | None
+    silent_since: Instant | None
+    stops: bool
+    is_quiet: bool
+    status: str | None
+    reasons: tuple[str, ...]
+    view: RuntimeView | None
+
+    @property
+    def words(self) -> str:
+        """Its name in a sentence."""
+        return f"boot {self.boot} (pid {self.pid} on {self.host})"
+
+    @property
+    def broker_busy(self) -> Seconds:
+        """For how long its broker has been at one message, by its view."""
+        return next((actor.busy_seconds or 0.0 for actor in self._actors(BROKER)), 0.0)
+
+    def defect(self, name: str) -> Defect | None:
+        """Why it takes no jobs of a name that it has handlers for, by its view."""
+        actors = self._actors(BROKER, f"handler:{name}")
+        if any(actor.status == "quarantined" for actor in actors):
+            return "quarantined"
+        if any(actor.status == "waiting" for actor in actors):
+            return "restarting"
+        return "halted" if any(actor.is_halted for actor in actors) else None
+
+    def crash_of(self, name: str) -> str | None:
+        """Its dead parts that took jobs of a name, and why they died."""
+        actors = self._actors(BROKER, f"handler:{name}")
+        return next((actor.last_crash for actor in actors if actor.status in ("quarantined", "waiting")), None)
+
+    def _actors(self, *names: str) -> list[ActorView]:
+        actors = () if self.view is None else self.view.actors
+        return [one for name in names for one in actors if one.name == name]
+
+
+def boot_view(
+    row: BootRecord | RuntimeView | None,
+    *,
+    is_alive: bool | None,
+    view: RuntimeView | None = None,
+    unheard: str | None = "it was not asked",
+    condition: Condition = "unknown",
+    silent_since: Instant | None = None,
+    **bare: Any,
+) -> BootView:
+    """A boot by its row, or by its own view where it has none; `bare` are its `boot` and `pid` where it has neither."""
+    known = bare if row is None else {name: getattr(row, name) for name in ROW if hasattr(row, name)}
+    return BootView(
+        **known,
+        is_alive=is_alive,
+        condition=condition,
+        unheard=None if view is not None else unheard,
+        silent_since=silent_since,
+        stops=known.get("stopping", False) or (view is not None and view.is_draining),
+        is_quiet=view is not None and view.quiet is not None,
+        status=None if view is None else view.health.status,
+        reasons=() if view is None else view.health.reasons,
+        view=view,
+    )
 
 
 class ControlClient:
@@ -111,7 +191,7 @@ class ControlClient:
         if heard.answer is not None:
             return decode_answer(heard.answer, kind)
         found = self._unanswered(boot, self._presence.is_alive(boot), heard, None)
-        raise StoreUnavailable(f"expected runtime instance {boot} to answer, got: {found.why}")
+        raise StoreUnavailable(f"expected runtime instance {boot} to answer, got: {found.unheard}")
 
     def ask_all(self, boots: Iterable[str], verb: Verb, kind: type[V]) -> dict[str, V | None]:
         """Ask boots the same, all that are not dead, at once; None for a boot without a usable answer."""
@@ -120,7 +200,7 @@ class ControlClient:
         living = [boot for boot in boots if self._presence.is_alive(boot) is not False]
         return {boot: _read(heard, kind) for boot, heard in self._ask_each(living, encode_ask(Ask(verb=verb))).items()}
 
-    def views(self, boots: Iterable[str], records: Iterable[BootRecord] = ()) -> dict[str, Reached]:
+    def views(self, boots: Iterable[str], records: Iterable[BootRecord] = ()) -> dict[str, BootView]:
         """Ask boots for their views, all at once; `records` tell the process of each, where the store was read."""
         known = {record.boot: record for record in records}
         alive = {boot: self._presence.is_alive(boot) for boot in boots}
@@ -149,37 +229,38 @@ class ControlClient:
         sockets = {boot: boot_file(self._folder, boot, CONTROL) for boot in boots}
         return ask_all(sockets, question, timeout, self._clock.monotonic, is_stopped=_is_stopped)
 
-    def _reached(self, boot: str, is_alive: bool | None, heard: Heard | None, record: BootRecord | None) -> Reached:
+    def _reached(self, boot: str, is_alive: bool | None, heard: Heard | None, record: BootRecord | None) -> BootView:
+        seen = partial(boot_view, record, boot=boot)
         if heard is None:
             self._silent.pop(boot, None)
-            return Reached(boot=boot, condition="dead", is_alive=False, why="its process is dead", pid=_pid_of(record))
+            return seen(is_alive=False, condition="dead", unheard=DEAD, pid=None)
         if heard.answer is None:
             return self._unanswered(boot, is_alive, heard, record)
         try:
             view = self._read_view(heard.answer)
         except LamplighterError as error:
-            return Reached(boot=boot, condition="answers", is_alive=True, why=str(error), pid=heard.pid)
-        return Reached(boot=boot, condition="answers", is_alive=True, view=view, pid=view.pid)
+            return seen(is_alive=True, condition="answers", unheard=str(error), pid=heard.pid)
+        return seen(is_alive=True, condition="answers", view=view, pid=view.pid)
 
-    def _unanswered(self, boot: str, is_alive: bool | None, heard: Heard, record: BootRecord | None) -> Reached:
-        if is_alive is not True:
-            condition: Condition = "unknown" if is_alive is None else "dead"
-            why = "its process is dead"
-            if is_alive is None:
-                why = self._presence.hidden(boot) or heard.why
-            return Reached(boot=boot, condition=condition, is_alive=is_alive, why=why, pid=_pid_of(record))
+    def _unanswered(self, boot: str, is_alive: bool | None, heard: Heard, record: BootRecord | None) -> BootView:
+        if is_alive is None:
+            why = self._presence.hidden(boot) or heard.why
+            return boot_view(record, is_alive=None, unheard=why, boot=boot, pid=None)
+        if not is_alive:
+            return boot_view(record, is_alive=False, condition="dead", unheard=DEAD, boot=boot, pid=None)
         pid = heard.pid
         if pid is None and record is not None and record.host == socket.gethostname():
             pid = record.pid
         is_stopped = pid is not None and _is_stopped(pid)
         silence = self._silent.get(boot) or self._silence(heard)
-        return Reached(
-            boot=boot,
-            condition="stopped" if is_stopped else "silent",
+        return boot_view(
+            record,
             is_alive=True,
-            why=f"a signal or a debugger has stopped process {pid}" if is_stopped else silence.why,
-            pid=pid if pid is not None else _pid_of(record),
+            condition="stopped" if is_stopped else "silent",
+            unheard=f"a signal or a debugger has stopped process {pid}" if is_stopped else silence.why,
             silent_since=silence.since,
+            boot=boot,
+            pid=pid,
         )
 
 
@@ -213,7 +294,3 @@ def _read(heard: Heard, kind: type[V]) -> V | None:
 
 def _is_stopped(pid: int) -> bool:
     return state_of(pid) == "stopped"
-
-
-def _pid_of(record: BootRecord | None) -> int | None:
-    return None if record is None else record.pid

@@ -6,6 +6,7 @@ Everything is bounded: a count stops at a maximum, and says so; a search says ho
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -16,14 +17,14 @@ from ..messages.schedules import ScheduleRecord
 from ..rules.validation import unknown_job
 from ..rules.wording import span
 from ..stores.ports import Readable, StoreSnapshot
+from .control_client import BootView
 from .error_groups import FAILED_MAX, ErrorGroup, failures, grouped, in_pages, key_of
 from .finding import find
 from .job_views import job_view
-from .overview import WholeNames, boot_view, names_seen, overview_of, running_on, whole_names
+from .overview import WholeNames, names_seen, overview_of, running_on, whole_names
 from .runtimes import Runtimes
 from .views import (
     Amount,
-    BootView,
     Counts,
     ErrorsPage,
     JobPage,
@@ -35,7 +36,7 @@ from .views import (
     ScheduleName,
     StepView,
 )
-from .wait_context import SeenBoot, WaitContext, Why, wait_context_of
+from .wait_context import WaitContext, Why, wait_context_of
 from .why import reasons, why
 
 if TYPE_CHECKING:
@@ -125,7 +126,8 @@ class Inspector:
         return overview_of(self.address, names, boots, dead, now)
 
     def boots(self) -> Sequence[BootView]:
-        return [boot_view(boot) for boot in self._runtimes.all()]
+        """The boots on the store, without their own views."""
+        return [replace(boot, view=None) for boot in self._runtimes.all()]
 
     def names(self, *, limit: int = NAMES_MAX, after: str | None = None) -> Sequence[NameView]:
         """The known job names after one, in order, at most `limit`."""
@@ -322,7 +324,7 @@ class Inspector:
             kept = seen.schedules.slots(record.id, since, until)
         return schedule_page(record, self._schedule_view(record, declared, now, slots), kept, since, until, now)
 
-    def _job(self, seen: StoreSnapshot, job_id: str, boots: Sequence[SeenBoot]) -> JobRecord:
+    def _job(self, seen: StoreSnapshot, job_id: str, boots: Sequence[BootView]) -> JobRecord:
         job = seen.jobs.known((job_id,)).get(job_id)
         if job is None and seen.dead is not None:
             found = find(seen, JobQuery(states=(JobState.DEAD,), id_prefix=job_id), limit=LIKE_ONE_MAX)
@@ -337,7 +339,7 @@ class Inspector:
         return seen.table.children(job.corr, CHILDREN_MAX + 1)
 
     def _job_views(
-        self, seen: StoreSnapshot, jobs: Sequence[JobRecord], boots: Sequence[SeenBoot] | None = None
+        self, seen: StoreSnapshot, jobs: Sequence[JobRecord], boots: Sequence[BootView] | None = None
     ) -> tuple[JobView, ...]:
         whys: dict[str, Why] = {}
         if any(job.state not in ENDED for job in jobs):
@@ -351,7 +353,7 @@ class Inspector:
         self,
         job: JobRecord,
         seen: StoreSnapshot,
-        boots: Sequence[SeenBoot],
+        boots: Sequence[BootView],
         lock_holder: int | None,
         *,
         counted_max: int = COUNTED_MAX,
@@ -379,7 +381,7 @@ def _declaring(declared: Mapping[str, Collection[str]] | None, record: ScheduleR
     return None if declared is None else [boot for boot, ids in declared.items() if record.id in ids]
 
 
-def _unknown_on_server(job_id: str, boots: Sequence[SeenBoot]) -> UnknownJob:
+def _unknown_on_server(job_id: str, boots: Sequence[BootView]) -> UnknownJob:
     """The error for a job that is not dead, where there is no table; it names the boot that runs it."""
     for boot in boots:
         for lane in () if boot.view is None else boot.view.lanes:
@@ -398,7 +400,7 @@ def _schedule_name(seen: StoreSnapshot, schedule_id: str) -> ScheduleName:
     return schedule_name(schedule_id, seen.schedules.one(schedule_id))
 
 
-def _running(boots: Sequence[SeenBoot], name: str | None) -> Amount | None:
+def _running(boots: Sequence[BootView], name: str | None) -> Amount | None:
     """How many jobs run, by the boots' answers; None unless all have answered."""
     views = [boot.view for boot in boots if boot.is_alive is not False]
     known = [view for view in views if view is not None]

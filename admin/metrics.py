@@ -15,9 +15,9 @@ from ..errors import UsageError
 from ..messages.jobs import Instant, Seconds
 from ..messages.schedules import ScheduleRecord
 from ..messages.tallies import BOUNDS, EVER, FENCED, LOCK, MOVED, OTHERS, RAN, SLOT, TURN, WAITED, Tally
+from .control_client import BootView
 from .inspectors import InspectorFactory
 from .views import Amount, NameView, Overview
-from .wait_context import SeenBoot
 
 NAMES_MAX = 200
 """The most job names with a label of their own; all others are `OTHER` together."""
@@ -254,7 +254,7 @@ def _add_schedules(adding: _Adding, schedules: Iterable[ScheduleRecord], now: In
         adding.most(LAG, 0.0 if due is None else now - due.slot, adding.called(one.name))
 
 
-def _add_boots(adding: _Adding, boots: Iterable[SeenBoot]) -> None:
+def _add_boots(adding: _Adding, boots: Iterable[BootView]) -> None:
     for boot in boots:
         adding.add(BOOTS, 1, boot.condition)
         view = boot.view

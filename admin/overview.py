@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import reduce
 from operator import add
 from typing import NamedTuple
@@ -13,8 +14,8 @@ from ..messages.queries import Census
 from ..messages.views import RuntimeView
 from ..rules.wording import attributed
 from ..stores.ports import StoreSnapshot
-from .views import Amount, BootView, NameView, Overview, PauseView, StoreHealth
-from .wait_context import SeenBoot
+from .control_client import BootView
+from .views import Amount, NameView, Overview, PauseView, StoreHealth
 
 NAMES_TOLD_MAX = 5
 """The most names of a kind in a reason."""
@@ -41,7 +42,7 @@ class WholeNames(NamedTuple):
 
 
 def names_seen(
-    seen: StoreSnapshot, boots: Sequence[SeenBoot], now: Instant, cap: int, *, first: str = "", limit: int
+    seen: StoreSnapshot, boots: Sequence[BootView], now: Instant, cap: int, *, first: str = "", limit: int
 ) -> Sequence[NameView]:
     """The names from one on, at most `limit`."""
     pauses = {pause.name: pause for pause in seen.jobs.pauses()}
@@ -51,7 +52,7 @@ def names_seen(
     return _views(seen, names, boots, now, cap)
 
 
-def whole_names(seen: StoreSnapshot, boots: Sequence[SeenBoot], now: Instant, cap: int, most: int) -> WholeNames:
+def whole_names(seen: StoreSnapshot, boots: Sequence[BootView], now: Instant, cap: int, most: int) -> WholeNames:
     """The first names, and the stuck ones after them."""
     names = names_seen(seen, boots, now, cap, limit=most + 1)
     if len(names) <= most:
@@ -63,12 +64,12 @@ def whole_names(seen: StoreSnapshot, boots: Sequence[SeenBoot], now: Instant, ca
     return WholeNames(names[:most], True, _views(seen, stuck[:most], boots, now, cap), has_all)
 
 
-def _handled(boots: Sequence[SeenBoot]) -> set[str]:
-    return {name for boot in boots if boot.is_alive is not False for name in boot.record.names}
+def _handled(boots: Sequence[BootView]) -> set[str]:
+    return {name for boot in boots if boot.is_alive is not False for name in boot.names}
 
 
 def _views(
-    seen: StoreSnapshot, names: Sequence[str], boots: Sequence[SeenBoot], now: Instant, cap: int
+    seen: StoreSnapshot, names: Sequence[str], boots: Sequence[BootView], now: Instant, cap: int
 ) -> list[NameView]:
     pauses = {pause.name: pause for pause in seen.jobs.pauses()}
     census = {} if seen.table is None else seen.table.census(names, cap, now)
@@ -83,7 +84,7 @@ def name_view(
     census: Census | None,
     cap: int,
     pause: PauseRecord | None,
-    boots: Sequence[SeenBoot],
+    boots: Sequence[BootView],
     now: Instant,
     *,
     in_queue: int | None = None,
@@ -96,7 +97,7 @@ def name_view(
         in_queue: the length of its queue, where it has one: running jobs are then known if all boots have answered.
         boots: all on the store.
     """
-    handling = [boot for boot in boots if boot.is_alive is not False and name in boot.record.names]
+    handling = [boot for boot in boots if boot.is_alive is not False and name in boot.names]
     views = [boot.view for boot in handling if boot.view is not None]
     has_all = len(views) == len(handling)
     ready, scheduled, running = (None, None, None) if census is None else _amounts(census, cap)
@@ -112,7 +113,7 @@ def name_view(
         oldest_ready=None if census is None else census.oldest_ready,
         pause=_pause_view(pause) if pause is not None and is_paused else None,
         limit=None if pause is None else pause.limit,
-        boots=tuple(boot.record.boot for boot in handling),
+        boots=tuple(boot.boot for boot in handling),
         is_parked=not handling,
         lanes=sum(one.concurrency for view in views for one in view.handlers if one.name == name) if has_all else None,
         busy=None if said is None else said.count,
@@ -134,32 +135,10 @@ def _amounts(census: Census, cap: int) -> tuple[Amount, Amount, Amount]:
     return Amount(count=ready.count, is_capped=ready.is_capped or is_unclear), scheduled, running
 
 
-def boot_view(boot: SeenBoot) -> BootView:
-    record, health = boot.record, None if boot.view is None else boot.view.health
-    return BootView(
-        boot=record.boot,
-        boot_no=record.boot_no,
-        kind=record.kind,
-        pid=record.pid,
-        host=record.host,
-        started_at=record.started_at,
-        names=tuple(record.names),
-        version=record.version,
-        python=record.python,
-        is_alive=boot.is_alive,
-        condition=boot.condition,
-        unheard=None if boot.view is not None else boot.unheard,
-        stops=boot.stops,
-        is_quiet=boot.is_quiet,
-        status=None if health is None else health.status,
-        reasons=() if health is None else health.reasons,
-    )
-
-
 def overview_of(
     store: str,
     whole: WholeNames,
-    boots: Sequence[SeenBoot],
+    boots: Sequence[BootView],
     dead: Amount | None,
     now: Instant,
 ) -> Overview:
@@ -182,17 +161,17 @@ def overview_of(
         oldest_ready=min(oldest, default=None),
         names=tuple(names),
         has_more_names=whole.has_more,
-        boots=tuple(map(boot_view, boots)),
+        boots=tuple(replace(boot, view=None) for boot in boots),
     )
 
 
-def health_of_store(store: str, names: WholeNames, boots: Sequence[SeenBoot]) -> StoreHealth:
+def health_of_store(store: str, names: WholeNames, boots: Sequence[BootView]) -> StoreHealth:
     """Whether the jobs of a store are done, as far as it can be seen from outside."""
     red, yellow = [*_red(store, names, boots)], [*_yellow(store, names, boots)]
     return StoreHealth(status="red" if red else "yellow" if yellow else "green", reasons=(*red, *yellow))
 
 
-def _red(store: str, names: WholeNames, boots: Sequence[SeenBoot]) -> Iterator[str]:
+def _red(store: str, names: WholeNames, boots: Sequence[BootView]) -> Iterator[str]:
     waits = _sum((name.ready for name in names.first), is_capped=names.has_more)
     if not _workers(boots) and waits is not None and waits.count:
         yield f"no process runs jobs on {store}, and {waits} due {'job waits' if waits.count == 1 else 'jobs wait'}"
@@ -202,7 +181,7 @@ def _red(store: str, names: WholeNames, boots: Sequence[SeenBoot]) -> Iterator[s
             yield f"{boot.words} does nothing: {boot.unheard}"
 
 
-def _yellow(store: str, names: WholeNames, boots: Sequence[SeenBoot]) -> Iterator[str]:
+def _yellow(store: str, names: WholeNames, boots: Sequence[BootView]) -> Iterator[str]:
     waits = _sum((name.ready for name in names.first), is_capped=names.has_more)
     if not _workers(boots) and not (waits is not None and waits.count):
         yield f"no process runs jobs on {store}"
@@ -228,11 +207,11 @@ def _yellow(store: str, names: WholeNames, boots: Sequence[SeenBoot]) -> Iterato
     yield from _few(parked, "more names have no handler", names.has_all_stuck)
 
 
-def _said_by(boot: SeenBoot, status: str) -> Iterator[str]:
+def _said_by(boot: BootView, status: str) -> Iterator[str]:
     """A boot's own account of its health."""
     if boot.view is not None and boot.view.health.status == status:
         for reason in boot.view.health.reasons:
-            yield f"boot {boot.record.boot}: {reason}"
+            yield f"boot {boot.boot}: {reason}"
 
 
 def _few(told: Sequence[str], more: str, are_all: bool) -> Iterator[str]:
@@ -241,8 +220,8 @@ def _few(told: Sequence[str], more: str, are_all: bool) -> Iterator[str]:
         yield f"{Amount(count=len(told) - NAMES_TOLD_MAX, is_capped=not are_all)} {more}"
 
 
-def _workers(boots: Sequence[SeenBoot]) -> list[SeenBoot]:
-    return [boot for boot in boots if boot.is_alive is not False and boot.record.kind == "worker"]
+def _workers(boots: Sequence[BootView]) -> list[BootView]:
+    return [boot for boot in boots if boot.is_alive is not False and boot.kind == "worker"]
 
 
 def _pause_view(pause: PauseRecord) -> PauseView:

@@ -3,33 +3,16 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError, shown
-from .control_client import Condition, Reached
 
 if TYPE_CHECKING:
     from ..messages.jobs import Seconds
     from ..messages.views import RuntimeView
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Probe:
-    """Whether a boot is well.
-
-    Attributes:
-        status: its health, green, yellow or red; None where it is unknown.
-        reasons: why it is not well, or not green.
-    """
-
-    boot: str
-    is_well: bool
-    condition: Condition
-    pid: int | None
-    status: str | None
-    reasons: tuple[str, ...]
+    from .control_client import BootView
 
 
 def plain_view(line: bytes) -> Any:
@@ -44,6 +27,8 @@ def plain_view(line: bytes) -> Any:
         view = found.answer
         return SimpleNamespace(
             pid=int(view.pid),
+            is_draining=bool(view.is_draining),
+            quiet=view.quiet,
             health=SimpleNamespace(status=str(view.health.status), reasons=tuple(map(str, view.health.reasons))),
             actors=[
                 SimpleNamespace(
@@ -59,35 +44,21 @@ def plain_view(line: bytes) -> Any:
         raise UsageError(f"expected an answer of a runtime of this version, got: {shown(line)}") from None
 
 
-def probe(reached: Reached, age_seconds_max: Seconds) -> Probe:
-    """Whether a boot is well: it answers, is not red, and none of its parts hangs.
+def wellness(boot: BootView, age_seconds_max: Seconds) -> tuple[bool, Sequence[str]]:
+    """Whether a boot is well, which means that it answers, is not red, and none of its parts hangs; and why it is not
+    well, or not green.
 
     Args:
         age_seconds_max: no message may wait, and none be handled, for longer.
     """
-    view = reached.view
-    if view is None:
-        return Probe(
-            boot=reached.boot,
-            is_well=False,
-            condition=reached.condition,
-            pid=reached.pid,
-            status=None,
-            reasons=(reached.why,),
-        )
-    hung = tuple(hung_parts(view, age_seconds_max))
-    return Probe(
-        boot=reached.boot,
-        is_well=view.health.status != "red" and not hung,
-        condition=reached.condition,
-        pid=view.pid,
-        status=view.health.status,
-        reasons=(*hung, *view.health.reasons),
-    )
+    if boot.view is None:
+        return False, (boot.unheard or "",)
+    hung = hung_parts(boot.view, age_seconds_max)
+    return boot.status != "red" and not hung, (*hung, *boot.reasons)
 
 
 def hung_parts(view: RuntimeView, age_seconds_max: Seconds) -> list[str]:
-    """The hung parts of a boot, a sentence for each; `age_seconds_max` as `probe` has it."""
+    """The hung parts of a boot, a sentence for each; `age_seconds_max` as `wellness` has it."""
     said = []
     for actor in view.actors:
         if (busy := actor.busy_seconds or 0.0) > age_seconds_max:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from ..environment.clock import SystemClock
 from ..errors import LamplighterError, StoreUnavailable, UnknownJob, UsageError, shown
-from ..messages.boots import BootRecord
 from ..messages.controls import VIEW_ASKED, Ask, JobVerb, Verb
 from ..messages.jobs import Attribution, Instant, JobRecord, Seconds
 from ..messages.views import ActedJob, JobAnswer, RuntimeView
@@ -21,9 +20,8 @@ from ..rules.control_lines import AskRefused, decode_answer, encode_ask
 from ..rules.wording import many
 from ..stores.opening import visit
 from ..stores.ports import Readable
-from .control_client import ANSWER_SECONDS, Reached
+from .control_client import ANSWER_SECONDS, BootView, boot_view
 from .runtimes import Runtimes, named
-from .wait_context import SeenBoot
 
 if TYPE_CHECKING:
     from ..stores.rabbitmq.admin_connection import AdminConnection
@@ -67,13 +65,13 @@ class RabbitControlClient:
         self._visit = visit
         self._now = SystemClock().now if now is None else now
 
-    def views(self, enough: int | None = None) -> Sequence[Reached]:
+    def all(self, enough: int | None = None) -> Sequence[BootView]:
         """The answer of each about itself, in the order of their starts; stops waiting after `enough` answers."""
         with self._visit(self._url) as visitor:
             lines = visitor.ask(VIEW_ASKED, self._timeout, is_enough=lambda lines: len(lines) == enough)
         views = [view for line in lines if (view := _view(line)) is not None]
         views.sort(key=lambda view: (view.started_at, view.boot))
-        return [Reached(boot=view.boot, condition="answers", is_alive=True, view=view, pid=view.pid) for view in views]
+        return [boot_view(view, is_alive=True, view=view, condition="answers") for view in views]
 
     def ask(
         self,
@@ -127,10 +125,7 @@ class RabbitControlClient:
             "waits in a queue, where none can be found by its id"
         )
 
-    def all(self) -> Sequence[SeenBoot]:
-        return [_seen(reached.view) for reached in self.views() if reached.view is not None]
-
-    def one(self, boot: str) -> SeenBoot | None:
+    def one(self, boot: str) -> BootView | None:
         return named(self.all(), boot)
 
 
@@ -148,18 +143,16 @@ class ServerRuntimes(Runtimes):
     def at(self, store: Readable) -> Runtimes:
         return ServerRuntimes(store, self._asked)
 
-    def all(self) -> Sequence[SeenBoot]:
+    def all(self) -> Sequence[BootView]:
         """As `Runtimes.all`. A runtime that does not answer may live, until the leader has not heard it for about a
         minute and records its end.
         """
         with self._store.snapshot() as seen:
             records = {record.boot: record for record in seen.boots()}
-        answered = {one.boot: one.view for one in self._asked.views(enough=len(records)) if one.view is not None}
-        known = [record for boot, record in records.items() if boot not in answered]
-        return [
-            *(_seen(view) for view in answered.values()),
-            *(SeenBoot(record=one, is_alive=None, unheard=SILENT, condition="silent") for one in known),
-        ]
+        answered = self._asked.all(enough=len(records))
+        known = records.keys() - {one.boot for one in answered}
+        silent = [one for one in records.values() if one.boot in known]
+        return [*answered, *(boot_view(one, is_alive=None, unheard=SILENT, condition="silent") for one in silent)]
 
     def declared(self, *, but: str | None = None) -> Mapping[str, frozenset[str]] | None:
         """As `Runtimes.declared`: the ledger has them all."""
@@ -230,20 +223,3 @@ def _view(line: bytes) -> RuntimeView | None:
     except (LamplighterError, UsageError):
         # It may be of another version: its identity cannot be known then.
         return None
-
-
-def _seen(view: RuntimeView) -> SeenBoot:
-    record = BootRecord(
-        boot=view.boot,
-        pid=view.pid,
-        host=view.host,
-        started_at=view.started_at,
-        hint=None,
-        names=view.names,
-        boot_no=view.boot_no,
-        stopping=view.is_draining,
-        kind=view.kind,
-        version=view.version,
-        python=view.python,
-    )
-    return SeenBoot(record=record, is_alive=True, view=view, unheard="", condition="answers")

@@ -5,15 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..errors import UsageError, shown
-from ..messages.boots import BootRecord
 from ..messages.views import DeclaredView
 from ..stores.ports import Readable
-from .control_client import ControlClient, Reached
-from .wait_context import SeenBoot
-
-NOT_ASKED = Reached(
-    boot="", condition="unknown", is_alive=True, why="on this store nobody can ask a runtime instance yet"
-)
+from .control_client import BootView, ControlClient, boot_view
 
 
 class Runtimes:
@@ -23,7 +17,7 @@ class Runtimes:
         self._store = store
         self._room = room
 
-    def all(self) -> Sequence[SeenBoot]:
+    def all(self) -> Sequence[BootView]:
         """Every boot, the oldest first, without operators.
 
         Raises:
@@ -32,9 +26,9 @@ class Runtimes:
         with self._store.snapshot() as seen:
             records = [record for record in seen.boots() if record.kind != "operator"]
         if self._room is None:
-            return [_seen(record, NOT_ASKED) for record in records]
-        reached = self._room.views([record.boot for record in records], records)
-        return [_seen(record, reached[record.boot]) for record in records]
+            why = "on this store nobody can ask a runtime instance yet"
+            return [boot_view(record, is_alive=True, unheard=why) for record in records]
+        return list(self._room.views([record.boot for record in records], records).values())
 
     def at(self, store: Readable) -> Runtimes:
         """The same by another view of the store: a snapshot, for instance."""
@@ -54,7 +48,7 @@ class Runtimes:
         known = {boot: frozenset(one.schedules) for boot, one in said.items() if one is not None}
         return known if len(known) == len(said) else None
 
-    def one(self, boot: str) -> SeenBoot | None:
+    def one(self, boot: str) -> BootView | None:
         """The boot with this id, id prefix or number; None if there is none.
 
         Raises:
@@ -69,9 +63,9 @@ class AskedOnce(Runtimes):
     def __init__(self, runtimes: Runtimes) -> None:
         super().__init__(runtimes._store, runtimes._room)
         self._runtimes = runtimes
-        self._found: Sequence[SeenBoot] | None = None
+        self._found: Sequence[BootView] | None = None
 
-    def all(self) -> Sequence[SeenBoot]:
+    def all(self) -> Sequence[BootView]:
         if self._found is None:
             self._found = self._runtimes.all()
         return self._found
@@ -80,27 +74,16 @@ class AskedOnce(Runtimes):
         return self._runtimes.declared(but=but)
 
 
-def named(found: Sequence[SeenBoot], boot: str) -> SeenBoot | None:
+def named(found: Sequence[BootView], boot: str) -> BootView | None:
     """The boot with an id or a number, or else with an id prefix; None if there is none.
 
     Raises:
         UsageError: it may be several.
     """
-    meant = [one for one in found if one.record.boot == boot or (boot and str(one.record.boot_no or "") == boot)] or [
-        one for one in found if boot and one.record.boot.startswith(boot)
+    meant = [one for one in found if one.boot == boot or (boot and str(one.boot_no or "") == boot)] or [
+        one for one in found if boot and one.boot.startswith(boot)
     ]
     if len(meant) > 1:
-        may_be = ", ".join(one.record.boot for one in meant)
+        may_be = ", ".join(one.boot for one in meant)
         raise UsageError(f"expected the id of one runtime instance, got: {shown(boot)}, which may be {may_be}")
     return meant[0] if meant else None
-
-
-def _seen(record: BootRecord, reached: Reached) -> SeenBoot:
-    return SeenBoot(
-        record=record,
-        is_alive=reached.is_alive,
-        view=reached.view,
-        unheard=reached.why,
-        condition=reached.condition,
-        silent_since=reached.silent_since,
-    )

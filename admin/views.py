@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ..messages.jobs import Attempt, Instant, Seconds
-from .control_client import Condition
+from .control_client import BootView
 from .error_groups import ErrorGroup
 from .wait_context import Why
 
@@ -79,35 +79,6 @@ class NameView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BootView:
-    """A boot on the store.
-
-    Attributes:
-        is_alive: None where that cannot be known.
-        condition: how it looks from outside; `unheard` is why it has not answered.
-        stops: whether it takes no more jobs because it stops; `is_quiet`, because somebody has made it quiet.
-        status: its own health; None where it is unknown.
-    """
-
-    boot: str
-    boot_no: int
-    kind: str
-    pid: int
-    host: str
-    started_at: Instant
-    names: tuple[str, ...]
-    version: str
-    python: str
-    is_alive: bool | None
-    condition: Condition
-    unheard: str | None
-    stops: bool
-    is_quiet: bool
-    status: str | None
-    reasons: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
     """A store at one instant.
 
@@ -115,6 +86,7 @@ class Overview:
         parked: ready, of names that no boot handles.
         oldest_ready: since when the longest due job has been due, without parked or paused ones.
         has_more_names: whether there are more names; all numbers but `dead` are of these.
+        boots: without their own views.
     """
 
     at: Instant

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from ..messages.boots import BootRecord
-from ..messages.jobs import Instant, JobRecord, JobState, Seconds
+from ..messages.jobs import Instant, JobRecord, JobState
 from ..messages.names import PauseRecord
-from ..messages.views import ActorView, RuntimeView
 from ..stores.ports import DependencyStatus, QueuePosition, StoreSnapshot
-from .control_client import Condition
+from .control_client import BootView, Defect
 
 AWAITED_NAMED = 3
 """The most jobs named that another waits for."""
@@ -20,32 +18,10 @@ AHEAD_COUNTED_MAX = 10_000
 """The most jobs counted before another."""
 
 
-def seen_boots(
-    records: Sequence[BootRecord],
-    is_alive: Callable[[str], bool | None],
-    view_of: Callable[[BootRecord], RuntimeView | str],
-) -> Sequence[SeenBoot]:
-    """The boots on a store.
-
-    Args:
-        is_alive: whether a boot lives; None where that cannot be known.
-        view_of: the view of a living one, or why it sends none.
-    """
-    seen = []
-    for record in records:
-        alive = is_alive(record.boot)
-        said = "it is dead" if alive is False else view_of(record)
-        if isinstance(said, str):
-            seen.append(SeenBoot(record=record, is_alive=alive, unheard=said))
-        else:
-            seen.append(SeenBoot(record=record, is_alive=alive, view=said))
-    return seen
-
-
 def wait_context_of(
     job: JobRecord,
     seen: StoreSnapshot,
-    boots: Sequence[SeenBoot],
+    boots: Sequence[BootView],
     *,
     now: Instant,
     store: str,
@@ -103,12 +79,8 @@ Code = Literal[
 """Why a queued job is not claimed, how far a running one has come, or how another has ended."""
 
 
-Defect = Literal["restarting", "halted", "quarantined"]
-
 DEFECTS = get_args(Defect)
 """The reason that is fixed most easily comes first."""
-
-BROKER = "broker"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,64 +96,6 @@ class Why:
     code: Code
     sentence: str
     changes: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SeenBoot:
-    """A boot on the store.
-
-    Attributes:
-        is_alive: None where that cannot be known.
-        view: its own view; None where it was not asked, or has not answered.
-        unheard: why there is no view.
-        condition: how it looks from outside.
-        silent_since: since when it has not answered; None if it has, or was not asked.
-    """
-
-    record: BootRecord
-    is_alive: bool | None
-    view: RuntimeView | None = None
-    unheard: str = "it was not asked"
-    condition: Condition = "unknown"
-    silent_since: Instant | None = None
-
-    @property
-    def words(self) -> str:
-        """Its name in a sentence."""
-        return f"boot {self.record.boot} (pid {self.record.pid} on {self.record.host})"
-
-    @property
-    def is_quiet(self) -> bool:
-        """Whether somebody has made it quiet, by its view."""
-        return self.view is not None and self.view.quiet is not None
-
-    @property
-    def stops(self) -> bool:
-        return self.record.stopping or (self.view is not None and self.view.is_draining)
-
-    @property
-    def broker_busy(self) -> Seconds:
-        """For how long its broker has been at one message, by its view."""
-        broker = self._actor(BROKER)
-        return 0.0 if broker is None else broker.busy_seconds or 0.0
-
-    def defect(self, name: str) -> Defect | None:
-        """Why it takes no jobs of a name that it has handlers for, by its view."""
-        actors = [actor for actor in map(self._actor, (BROKER, f"handler:{name}")) if actor is not None]
-        if any(actor.status == "quarantined" for actor in actors):
-            return "quarantined"
-        if any(actor.status == "waiting" for actor in actors):
-            return "restarting"
-        return "halted" if any(actor.is_halted for actor in actors) else None
-
-    def crash_of(self, name: str) -> str | None:
-        """Its dead parts that took jobs of a name, and why they died."""
-        actors = [actor for actor in map(self._actor, (BROKER, f"handler:{name}")) if actor is not None]
-        return next((actor.last_crash for actor in actors if actor.status in ("quarantined", "waiting")), None)
-
-    def _actor(self, name: str) -> ActorView | None:
-        actors = () if self.view is None else self.view.actors
-        return next((one for one in actors if one.name == name), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,7 +115,7 @@ class WaitContext:
     job: JobRecord
     now: Instant
     store: str
-    boots: Sequence[SeenBoot]
+    boots: Sequence[BootView]
     has_all_boots: bool = True
     pause: PauseRecord | None = None
     before: QueuePosition | None = None

@@ -24,7 +24,8 @@ from ..rules.lifecycle import is_suspect
 from ..rules.rates import rate_read, rate_said, room_of, slower
 from ..rules.wording import about, attributed, brief, many, moment
 from ..stores.ports import DependencyStatus
-from .wait_context import DEFECTS, SeenBoot, WaitContext, Why
+from .control_client import BootView
+from .wait_context import DEFECTS, WaitContext, Why
 
 
 def what_it_waits_for(awaited: DependencyStatus) -> Why:
@@ -110,19 +111,19 @@ class _Candidates(NamedTuple):
         sound: those whose parts for its name all work.
     """
 
-    living: Sequence[SeenBoot]
-    workers: Sequence[SeenBoot]
-    awake: Sequence[SeenBoot]
-    handling: Sequence[SeenBoot]
-    sound: Sequence[SeenBoot]
+    living: Sequence[BootView]
+    workers: Sequence[BootView]
+    awake: Sequence[BootView]
+    handling: Sequence[BootView]
+    sound: Sequence[BootView]
 
     @classmethod
     def of(cls, wait_context: WaitContext) -> _Candidates:
         name = wait_context.job.name
-        living = [boot for boot in wait_context.boots if boot.is_alive is not False and boot.record.kind != "operator"]
-        workers = [boot for boot in living if boot.record.kind == "worker"]
+        living = [boot for boot in wait_context.boots if boot.is_alive is not False and boot.kind != "operator"]
+        workers = [boot for boot in living if boot.kind == "worker"]
         awake = [boot for boot in workers if not (boot.stops or boot.is_quiet)]
-        handling = [boot for boot in awake if name in boot.record.names]
+        handling = [boot for boot in awake if name in boot.names]
         sound = [boot for boot in handling if boot.defect(name) is None]
         return cls(living, workers, awake, handling, sound)
 
@@ -166,7 +167,7 @@ def _of_the_store(wait_context: WaitContext, takers: _Candidates) -> Iterator[Wh
     if takers.workers and not takers.awake and not wait_context.is_handled_elsewhere:
         quiet = [boot for boot in takers.workers if boot.is_quiet and not boot.stops]
         does = "is quiet" if len(quiet) == len(takers.workers) else "stops or is quiet" if quiet else "is about to stop"
-        changes = f"`lamplighter runtimes go {quiet[0].record.boot}`" if quiet else START
+        changes = f"`lamplighter runtimes go {quiet[0].boot}`" if quiet else START
         yield Why(
             code="quiet",
             sentence=f"every process that runs jobs {does}: {_named(takers.workers)}",
@@ -189,7 +190,7 @@ def _locked(wait_context: WaitContext, takers: _Candidates) -> Iterator[Why]:
     )
 
 
-def _waits_to_write(boot: SeenBoot) -> Seconds:
+def _waits_to_write(boot: BootView) -> Seconds:
     """For how long a boot has waited until it may write, by its view."""
     turns = None if boot.view is None else boot.view.turns
     return turns.under_way_seconds or 0.0 if turns is not None and turns.is_waiting else 0.0
@@ -208,7 +209,7 @@ def _of_its_name(wait_context: WaitContext, takers: _Candidates) -> Iterator[Why
     if wait_context.is_handled_elsewhere:
         return
     if takers.awake and not takers.handling:
-        names = {known for boot in takers.living for known in boot.record.names}
+        names = {known for boot in takers.living for known in boot.names}
         hint = "".join(f"; did you mean {close!r}?" for close in alike(name, names))
         yield Why(
             code="parked",
@@ -219,7 +220,7 @@ def _of_its_name(wait_context: WaitContext, takers: _Candidates) -> Iterator[Why
         yield _broken(name, takers.handling)
 
 
-def _broken(name: str, boots: Sequence[SeenBoot]) -> Why:
+def _broken(name: str, boots: Sequence[BootView]) -> Why:
     """Why no boot that has handlers for a name takes its jobs: the defect that is fixed most easily."""
     defects = {defect: [boot for boot in boots if boot.defect(name) == defect] for defect in DEFECTS}
     defect, with_it = next((defect, some) for defect, some in defects.items() if some)
@@ -251,7 +252,7 @@ def _of_its_own(wait_context: WaitContext, takers: _Candidates) -> Iterator[Why]
             sentence=f"job {before.same_schedule} of its schedule runs, and overlap='queue_one' has one run at a time",
             changes="the end of that job",
         )
-    held = [before.suspects[boot.record.boot] for boot in takers.sound if boot.record.boot in before.suspects]
+    held = [before.suspects[boot.boot] for boot in takers.sound if boot.boot in before.suspects]
     if is_suspect(job, wait_context.now) and takers.sound and len(held) == len(takers.sound):
         yield Why(
             code="suspect",
@@ -300,7 +301,7 @@ def _of_others(wait_context: WaitContext, takers: _Candidates) -> Iterator[Why]:
         )
 
 
-def _of_its_group(wait_context: WaitContext, free: Sequence[SeenBoot]) -> Iterator[Why]:
+def _of_its_group(wait_context: WaitContext, free: Sequence[BootView]) -> Iterator[Why]:
     """Whether as many of its group run as any of these boots allows."""
     job, before = wait_context.job, wait_context.before
     limits = [_least(one.per_group for one in _handlers(boot, job.name)) for boot in free]
@@ -316,7 +317,7 @@ def _of_its_group(wait_context: WaitContext, free: Sequence[SeenBoot]) -> Iterat
         )
 
 
-def _slowed(wait_context: WaitContext, free: Sequence[SeenBoot]) -> Iterator[Why]:
+def _slowed(wait_context: WaitContext, free: Sequence[BootView]) -> Iterator[Why]:
     """Whether the rates of all boots that might claim it have no room now."""
     job, before = wait_context.job, wait_context.before
     if before is None:
@@ -343,7 +344,7 @@ def _closed(who: str, said: Sequence[Sequence[str | None]], spent_to: Instant | 
     )
 
 
-def _handlers(boot: SeenBoot, name: str) -> Sequence[HandlerView]:
+def _handlers(boot: BootView, name: str) -> Sequence[HandlerView]:
     """Its handlers of a name, by its view."""
     return [] if boot.view is None else [one for one in boot.view.handlers if one.name == name]
 
@@ -352,17 +353,17 @@ def _least(limits: Iterable[int | None]) -> int | None:
     return min((limit for limit in limits if limit is not None), default=None)
 
 
-def _total(boot: SeenBoot, name: str) -> int | None:
+def _total(boot: BootView, name: str) -> int | None:
     return _least(one.total for one in _handlers(boot, name))
 
 
-def _is_limited(boot: SeenBoot, wait_context: WaitContext) -> bool:
+def _is_limited(boot: BootView, wait_context: WaitContext) -> bool:
     """Whether as many jobs of the name run in the whole store as this boot allows."""
     total = _total(boot, wait_context.job.name)
     return total is not None and wait_context.before is not None and wait_context.before.running >= total
 
 
-def _full(boot: SeenBoot, wait_context: WaitContext) -> str | None:
+def _full(boot: BootView, wait_context: WaitContext) -> str | None:
     """Why a boot has no lane for a job; None if it has one, or that is unknown."""
     name, view = wait_context.job.name, boot.view
     if view is None:
@@ -415,7 +416,7 @@ def _gaps(wait_context: WaitContext, takers: _Candidates) -> Iterator[str]:
 
 def _held(wait_context: WaitContext) -> Why:
     job = wait_context.job
-    boot = next((one for one in wait_context.boots if one.record.boot == job.boot), None)
+    boot = next((one for one in wait_context.boots if one.boot == job.boot), None)
     if job.deferred:
         sentence = "its handler has returned, and nobody has marked it done yet (auto_done=False)"
         if job.expires_at is not None:
@@ -437,7 +438,7 @@ def _held(wait_context: WaitContext) -> Why:
     return Why(code="running", sentence=f"attempt {job.attempt + 1} has held it{since} {where}{unsure}")
 
 
-def _on_a_lane(wait_context: WaitContext, boot: SeenBoot, view: RuntimeView, where: str) -> Why:
+def _on_a_lane(wait_context: WaitContext, boot: BootView, view: RuntimeView, where: str) -> Why:
     """The view of its boot about a claimed job."""
     job = wait_context.job
     lanes = [lane for lane in view.lanes if lane.job_id == job.id]
@@ -473,6 +474,6 @@ def _ended(wait_context: WaitContext) -> Why:
     return Why(code="dead", sentence=": ".join([f"it has been dead{ago}", *said]), changes=revival(wait_context.job))
 
 
-def _named(boots: Sequence[SeenBoot]) -> str:
+def _named(boots: Sequence[BootView]) -> str:
     more = [f"{len(boots) - NAMED_MAX} more"] if len(boots) > NAMED_MAX else []
     return listed([*(boot.words for boot in boots[:NAMED_MAX]), *more])

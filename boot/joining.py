@@ -4,14 +4,14 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
-from ..admin.wait_context import WaitContext, seen_boots, wait_context_of
+from ..admin.control_client import BootView, boot_view
+from ..admin.wait_context import WaitContext, wait_context_of
 from ..admin.why import why
 from ..api.job import Job, JobTypes
 from ..errors import JobFailed, LamplighterError, UsageError
 from ..messages.boots import BootRecord
 from ..messages.jobs import ENDED, JobRecord, JobState, Seconds
 from ..messages.mail import Reply
-from ..messages.views import RuntimeView
 from ..rules.validation import check_name, check_seconds, unknown_job
 from ..stores.ports import Store, StoreSnapshot
 from .boot import Boot
@@ -95,15 +95,16 @@ def _situation(boot: Boot, job: JobRecord, seen: StoreSnapshot) -> WaitContext:
         # A store that lists its runtimes lists the living ones.
         return True if one == boot.id or peers is not None else boot.presence.is_alive(one)
 
-    def view_of(record: BootRecord) -> RuntimeView | str:
-        if record.boot == boot.id:
-            return boot.views.runtime()
-        return boot.presence.hidden(record.boot) or "it runs in another process"
+    def seen_boot(record: BootRecord) -> BootView:
+        alive = is_alive(record.boot)
+        view = boot.views.runtime() if alive is not False and record.boot == boot.id else None
+        why = "it is dead" if alive is False else boot.presence.hidden(record.boot) or "it runs in another process"
+        return boot_view(record, is_alive=alive, view=view, unheard=why)
 
     return wait_context_of(
         job,
         seen,
-        seen_boots(seen.boots(), is_alive, view_of),
+        list(map(seen_boot, seen.boots())),
         now=boot.clock.now(),
         store=boot.store.address,
         is_handled_elsewhere=peers is not None and (job.name in boot.share.names() or peers.is_handled(job.name)),

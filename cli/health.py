@@ -10,10 +10,9 @@ import json
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import asdict
 
-from ..admin.control_client import ANSWER_SECONDS, ControlClient, Reached
-from ..admin.probing import Probe, plain_view, probe
+from ..admin.control_client import ANSWER_SECONDS, BootView, ControlClient
+from ..admin.probing import plain_view, wellness
 from ..errors import StoreError, UsageError
 from ..rules.printable import visible
 from .options import add_store, is_on_server, store_of
@@ -51,18 +50,24 @@ def run(arguments: argparse.Namespace) -> int:
             raise UsageError(f"expected --{option.replace('_', '-')} to be a number of seconds, 0 or more")
     found = _on_server(address, arguments.timeout) if is_on_server(address) else _on_file(address, arguments.timeout)
     meant = [one for one in found if one.boot.startswith(arguments.boot or "") and one.is_alive is not False]
-    probes = [probe(one, arguments.max_age) for one in meant]
-    for one in probes:
-        print(json.dumps(asdict(one)) if arguments.json else visible(_sentence(one)))
-    if not probes and not arguments.json:
+    wells = []
+    for one in meant:
+        is_well, reasons = wellness(one, arguments.max_age)
+        wells.append(is_well)
+        if arguments.json:
+            known = {"boot": one.boot, "is_well": is_well, "condition": one.condition, "pid": one.pid}
+            print(json.dumps({**known, "status": one.status, "reasons": reasons}))
+        else:
+            words = f"{'' if is_well else 'NOT WELL, '}{one.status or one.condition}"
+            print(visible(f"{one.boot}  pid {one.pid or '?'}  {words}{': ' if reasons else ''}{'; '.join(reasons)}"))
+    if not wells and not arguments.json:
         # An address may have a password in it.
         where = "that server" if is_on_server(address) else address
         print(visible(f"no {'such ' if arguments.boot else ''}runtime lives on {where}"))
-    wells = [one.is_well for one in probes]
     return 0 if wells and (any(wells) if arguments.any else all(wells)) else 1
 
 
-def _on_file(address: str, timeout: float) -> Sequence[Reached]:
+def _on_file(address: str, timeout: float) -> Sequence[BootView]:
     path = address.removeprefix("sqlite:///")
     if not os.path.isfile(path):
         raise StoreError(f"expected the path of a store's file, got: {path!r}, which is no file")
@@ -70,15 +75,8 @@ def _on_file(address: str, timeout: float) -> Sequence[Reached]:
     return list(room.views(room.entered()).values())
 
 
-def _on_server(url: str, timeout: float) -> Sequence[Reached]:
+def _on_server(url: str, timeout: float) -> Sequence[BootView]:
     # Imported only here: it loads what speaks to a server.
     from ..admin.rabbit_control_client import RabbitControlClient
 
-    return RabbitControlClient(url, timeout).views()
-
-
-def _sentence(one: Probe) -> str:
-    status = one.status or one.condition
-    words = status if one.is_well else f"NOT WELL, {status}"
-    reasons = f": {'; '.join(one.reasons)}" if one.reasons else ""
-    return f"{one.boot}  pid {one.pid or '?'}  {words}{reasons}"
+    return RabbitControlClient(url, timeout).all()

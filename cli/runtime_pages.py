@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
-from ..admin.wait_context import SeenBoot
+from ..admin.control_client import BootView
 from ..messages.jobs import Instant
 from ..messages.views import ActorView, HandlerView, LaneView, ProcessView, QuietView, TurnView
-from ..rules.control_lines import plain
 from ..rules.wording import Tone, brief, many, span
 from .options import Times
 from .page import Cell
@@ -39,29 +37,7 @@ TONES: Mapping[str, Tone] = {
 JOBS_NAMED_MAX = 3
 
 
-def as_json(one: SeenBoot) -> dict[str, Any]:
-    """Its row, its look from outside, and its own answer."""
-    record = one.record
-    return {
-        "boot": record.boot,
-        "boot_no": record.boot_no,
-        "kind": record.kind,
-        "host": record.host,
-        "pid": record.pid,
-        "version": record.version,
-        "python": record.python,
-        "started_at": record.started_at,
-        "names": record.names,
-        "stopping": record.stopping,
-        "is_alive": one.is_alive,
-        "condition": one.condition,
-        "silent_since": one.silent_since,
-        "unheard": one.unheard if one.view is None else None,
-        "view": None if one.view is None else plain(one.view),
-    }
-
-
-def condition(one: SeenBoot) -> tuple[str, Tone]:
+def condition(one: BootView) -> tuple[str, Tone]:
     """How it is, in a word or two."""
     view = one.view
     if view is None:
@@ -70,38 +46,38 @@ def condition(one: SeenBoot) -> tuple[str, Tone]:
     return f"{view.health.status}{does}", TONES[view.health.status]
 
 
-def row(one: SeenBoot, now: Instant) -> Sequence[Cell]:
-    record, view = one.record, one.view
+def row(one: BootView, now: Instant) -> Sequence[Cell]:
+    view = one.view
     turn = None if view is None else view.turns.took_seconds
     return [
-        record.boot,
-        str(record.boot_no or ""),
-        record.kind,
-        f"{record.pid} on {record.host}",
+        one.boot,
+        str(one.boot_no or ""),
+        one.kind,
+        f"{one.pid} on {one.host}",
         condition(one),
         "" if view is None else str(view.lanes_open),
         "" if turn is None else span(turn),
         "" if view is None else _memory(view.process),
-        record.version,
-        f"{span(max(0.0, now - record.started_at))} ago",
+        one.version,
+        f"{span(max(0.0, now - one.started_at))} ago",
     ]
 
 
-def fields(one: SeenBoot, times: Times) -> Sequence[tuple[str, Cell]]:
+def fields(one: BootView, times: Times) -> Sequence[tuple[str, Cell]]:
     """All that is known of one, but for its jobs and its actors."""
-    record, view = one.record, one.view
+    view = one.view
     known: list[tuple[str, Cell]] = [
-        ("boot", record.boot),
-        ("number", str(record.boot_no or "")),
-        ("kind", record.kind),
-        ("process", f"{record.pid} on {record.host}"),
-        ("version", f"{record.version}, Python {record.python}" if record.version else ""),
-        ("started", _at(record.started_at, times)),
-        ("names", ", ".join(record.names)),
+        ("boot", one.boot),
+        ("number", str(one.boot_no or "")),
+        ("kind", one.kind),
+        ("process", f"{one.pid} on {one.host}"),
+        ("version", f"{one.version}, Python {one.python}" if one.version else ""),
+        ("started", _at(one.started_at, times)),
+        ("names", ", ".join(one.names)),
         ("condition", condition(one)),
     ]
     if view is None:
-        return [*known, ("because", one.unheard), ("silent since", _at(one.silent_since, times))]
+        return [*known, ("because", one.unheard or ""), ("silent since", _at(one.silent_since, times))]
     return [
         *known,
         ("because", "\n".join(view.health.reasons)),

@@ -5,12 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable, Mapping
-from typing import Any
 
-from ..admin.control_client import ANSWER_SECONDS, ControlClient
+from ..admin.control_client import ANSWER_SECONDS, BootView, ControlClient
 from ..admin.rabbit_control_client import RabbitControlClient
 from ..admin.runtimes import Runtimes
-from ..admin.wait_context import SeenBoot
 from ..environment.clock import SystemClock
 from ..errors import LamplighterError, UsageError
 from ..messages.controls import Verb
@@ -34,7 +32,7 @@ from .options import (
     who_of,
 )
 from .page import Page, print_json
-from .runtime_pages import ACTOR_HEADS, HEADS, LANE_HEADS, NUMBERS, actor_row, as_json, condition, fields, lane_row, row
+from .runtime_pages import ACTOR_HEADS, HEADS, LANE_HEADS, NUMBERS, actor_row, condition, fields, lane_row, row
 
 DOES = {"quiet": "claim no more jobs", "go": "claim jobs again"}
 
@@ -94,7 +92,7 @@ def _list(arguments: argparse.Namespace) -> int:
     def show() -> int:
         found, now = runtimes.all(), SystemClock().now()
         if arguments.json:
-            _print_json(map(as_json, found))
+            _print_json(found)
         elif found:
             Page(arguments.color).table(HEADS, [row(one, now) for one in found], right=NUMBERS)
         return 0 if found else 1
@@ -107,7 +105,7 @@ def _show(arguments: argparse.Namespace) -> int:
     if found is None:
         return 1
     if arguments.json:
-        _print_json([as_json(found)])
+        _print_json([found])
         return 0
     page, times = Page(arguments.color), Times(is_utc=arguments.utc)
     page.fields(fields(found, times))
@@ -137,7 +135,7 @@ def _tree(arguments: argparse.Namespace) -> int:
         else:
             found = [one for one in (_named(runtimes, arguments.boot),) if one is not None]
         if arguments.json:
-            actors = [(one.record.boot, one.view.actors) for one in found if one.view is not None]
+            actors = [(one.boot, one.view.actors) for one in found if one.view is not None]
             _print_json({"boot": boot, **plain(actor)} for boot, some in actors for actor in some)
         else:
             _show_trees(Page(arguments.color), found, Times(is_utc=arguments.utc))
@@ -146,14 +144,14 @@ def _tree(arguments: argparse.Namespace) -> int:
     return watched(arguments, show)
 
 
-def _show_trees(page: Page, found: list[SeenBoot], times: Times) -> None:
+def _show_trees(page: Page, found: list[BootView], times: Times) -> None:
     for number, one in enumerate(found):
         if number:
             page.line("")
         words, tone = condition(one)
         page.line(f"{one.words}: {words}", tone)
         if one.view is None:
-            page.line(one.unheard, "quiet")
+            page.line(one.unheard or "", "quiet")
         else:
             page.table(ACTOR_HEADS, [actor_row(actor, times) for actor in one.view.actors], right=("life", "mail"))
 
@@ -163,7 +161,7 @@ def _stacks(arguments: argparse.Namespace) -> int:
     found = _named(runtimes, arguments.boot)
     if found is None:
         return 1
-    answer = room.ask(found.record.boot, "stacks", StacksView)
+    answer = room.ask(found.boot, "stacks", StacksView)
     if arguments.json:
         _print_json({"boot": answer.boot, "pid": answer.pid, **plain(one)} for one in answer.stacks)
         return 0
@@ -201,7 +199,7 @@ def _act(arguments: argparse.Namespace, verb: Verb) -> int:
     else:
         found = [one for one in (_named(runtimes, boot) for boot in arguments.boots) if one is not None]
     done = 0
-    for boot in [one.record.boot for one in found]:
+    for boot in [one.boot for one in found]:
         if arguments.dry_run:
             done += 1
             print(visible(f"would have {boot} {DOES[verb]}"))
@@ -213,7 +211,7 @@ def _act(arguments: argparse.Namespace, verb: Verb) -> int:
             continue
         done += 1
         if arguments.json:
-            _print_json([plain(answer)])
+            print_json(answer)
         else:
             Page(arguments.color).line(f"{boot} {_says(answer.quiet)}")
     return 0 if done and done >= max(len(found), len(arguments.boots)) else 1
@@ -229,14 +227,14 @@ def _open(arguments: argparse.Namespace) -> tuple[Runtimes | RabbitControlClient
     return Runtimes(store, room), room
 
 
-def _named(runtimes: Runtimes | RabbitControlClient, boot: str) -> SeenBoot | None:
+def _named(runtimes: Runtimes | RabbitControlClient, boot: str) -> BootView | None:
     found = runtimes.one(boot)
     if found is None:
         print(f"lamplighter: no runtime instance {visible(boot)} is on this store", file=sys.stderr)
     return found
 
 
-def _print_json(lines: Iterable[Mapping[str, Any]]) -> None:
+def _print_json(lines: Iterable[object]) -> None:
     for line in lines:
         print_json(line)
 

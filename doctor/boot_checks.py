@@ -36,7 +36,7 @@ def dead(seen: Evidence) -> Iterator[Symptom]:
         if boot.is_alive is not False:
             continue
         is_well = False
-        held = seen.inspector.count(JobQuery(boot=boot.record.boot, states=(JobState.RUNNING,))).amount
+        held = seen.inspector.count(JobQuery(boot=boot.boot, states=(JobState.RUNNING,))).amount
         holds = f"{boot.words} is dead, and holds {held} {'job' if held.count == 1 else 'jobs'}"
         if workers:
             yield note(f"{holds}; a runtime that lives takes them back within seconds", "look again")
@@ -54,14 +54,14 @@ def hung(seen: Evidence) -> Iterator[Symptom]:
             is_well = False
             yield error(
                 f"{where} does nothing: {boot.unheard}; its jobs stand still, and it cannot be taken for dead",
-                f"kill -CONT {boot.record.pid} lets it go on; kill -9 {boot.record.pid} ends it: its jobs run again",
+                f"kill -CONT {boot.pid} lets it go on; kill -9 {boot.pid} ends it: its jobs run again",
             )
         elif boot.condition == "silent":
             is_well = False
             yield warning(
                 f"{where} lives and does not answer: {boot.unheard}",
                 "look again, with a longer --timeout if this machine is busy; see what it does (`py-spy dump -p "
-                f"{boot.record.pid}`); if it hangs, end it and start it anew",
+                f"{boot.pid}`); if it hangs, end it and start it anew",
             )
         elif boot.view is None and boot.condition != "dead":
             yield unknown(f"{where} has said nothing of itself: {boot.unheard}")
@@ -69,8 +69,7 @@ def hung(seen: Evidence) -> Iterator[Symptom]:
             is_well = False
             yield error(
                 f"{where}: {part}",
-                f"`lamplighter runtimes stacks {boot.record.boot}` says where it is; if it hangs, end it and start it "
-                "anew",
+                f"`lamplighter runtimes stacks {boot.boot}` says where it is; if it hangs, end it and start it anew",
             )
     if not seen.living:
         yield note("no runtime is on the store")
@@ -83,7 +82,7 @@ def none(seen: Evidence) -> Iterator[Symptom]:
     due = sum(
         (name.ready for name in waiting if name.ready is not None), Amount(count=0, is_capped=seen.whole_names.has_more)
     )
-    workers = [boot for boot in seen.living if boot.record.kind == "worker"]
+    workers = [boot for boot in seen.living if boot.kind == "worker"]
     awake = [boot for boot in workers if not (boot.stops or boot.is_quiet)]
     waits = f"and {due} due {'job waits' if due.count == 1 else 'jobs wait'}" if due.count else "and no job is due"
     if awake:

@@ -6,12 +6,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from ..admin.control_client import ControlClient
+from ..admin.control_client import BootView, ControlClient
 from ..admin.inspector import Inspector
 from ..admin.overview import WholeNames
 from ..admin.runtimes import AskedOnce, Runtimes
 from ..admin.views import NameView
-from ..admin.wait_context import SeenBoot
 from ..errors import LamplighterError, StoreError, StoreUnavailable
 from ..messages.jobs import Instant, Seconds
 from ..messages.views import RuntimeView
@@ -101,7 +100,7 @@ class Evidence:
         return self.file.path
 
     @property
-    def boots(self) -> Sequence[SeenBoot]:
+    def boots(self) -> Sequence[BootView]:
         """Every boot on the store, with its view.
 
         Raises:
@@ -120,7 +119,7 @@ class Evidence:
     def _asked(self) -> _Asked:
         # A failed read is not repeated by each check: it may have taken long to fail.
         began = self._now()
-        found: Sequence[SeenBoot] | LamplighterError
+        found: Sequence[BootView] | LamplighterError
         try:
             found = self._runtimes.all() if self._server is None else self._server.boots()
         except LamplighterError as error:
@@ -128,7 +127,7 @@ class Evidence:
         return _Asked(found, began, self._now())
 
     @property
-    def living(self) -> Sequence[SeenBoot]:
+    def living(self) -> Sequence[BootView]:
         """Those that are not known to be dead."""
         return [boot for boot in self.boots if boot.is_alive is not False]
 
@@ -137,7 +136,7 @@ class Evidence:
         return [boot.view for boot in self.living if boot.view is not None]
 
     @property
-    def unheard(self) -> Sequence[SeenBoot]:
+    def unheard(self) -> Sequence[BootView]:
         """Those that may live and have not answered."""
         return [boot for boot in self.living if boot.view is None]
 
@@ -162,6 +161,6 @@ class Evidence:
 
 
 class _Asked(NamedTuple):
-    found: Sequence[SeenBoot] | LamplighterError
+    found: Sequence[BootView] | LamplighterError
     began: Instant
     ended: Instant

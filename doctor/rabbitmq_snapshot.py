@@ -7,8 +7,8 @@ from contextlib import ExitStack
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from ..admin.control_client import BootView
 from ..admin.rabbit_control_client import RabbitControlClient
-from ..admin.wait_context import SeenBoot
 from ..errors import LamplighterError, StoreUnavailable
 from ..messages.controls import VIEW_ASKED
 from ..messages.jobs import Seconds
@@ -50,7 +50,7 @@ class RabbitmqSnapshot:
     def _enter(self) -> AdminConnection:
         return self.visitor
 
-    def boots(self) -> Sequence[SeenBoot]:
+    def boots(self) -> Sequence[BootView]:
         return RabbitControlClient(self._url, self._timeout).all()
 
     @property

@@ -89,7 +89,7 @@ def versions(seen: Evidence) -> Iterator[Symptom]:
         )
     if version != VERSION:
         return
-    told = {boot.record.version for boot in seen.living if boot.record.version}
+    told = {boot.version for boot in seen.living if boot.version}
     if len(told) > 1:
         yield warning(
             f"runtimes of several versions are on the store: {', '.join(sorted(told))}",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from lamplighter.admin.wait_context import SeenBoot, WaitContext
+from lamplighter.admin.control_client import BootView, boot_view
+from lamplighter.admin.wait_context import WaitContext
 from lamplighter.messages.boots import BootRecord
 from lamplighter.messages.jobs import JobRecord
 from lamplighter.messages.views import ActorView, HandlerView, Health, LaneView, ProcessView, RuntimeView, TurnView
@@ -121,12 +122,12 @@ def waiting_to_write(seconds: float) -> TurnView:
 
 def a_boot(
     boot: str = "b1", *, view: RuntimeView | None = None, is_alive: bool | None = True, **changed: Any
-) -> SeenBoot:
+) -> BootView:
     """A living boot that has said nothing unless a view is given."""
-    return SeenBoot(record=a_record(boot, **changed), is_alive=is_alive, view=view)
+    return boot_view(a_record(boot, **changed), is_alive=is_alive, view=view)
 
 
-def a_situation(job: JobRecord | None = None, *boots: SeenBoot, **changed: Any) -> WaitContext:
+def a_situation(job: JobRecord | None = None, *boots: BootView, **changed: Any) -> WaitContext:
     """A job that a boot could take at once."""
     fields: dict[str, Any] = {"now": NOW, "store": STORE, "before": CLEAR}
     return WaitContext(job=job or a_job(), boots=boots or (a_boot(view=a_view()),), **{**fields, **changed})

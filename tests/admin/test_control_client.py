@@ -85,7 +85,7 @@ def test_a_boot_that_holds_its_lock_and_has_no_socket_is_silent(tmp_path):
 
     place.leave("one")
     assert (found.condition, found.pid) == ("silent", os.getpid())
-    assert "nobody answers at" in found.why
+    assert "nobody answers at" in found.unheard
     assert found.silent_since is not None
 
 
@@ -96,4 +96,4 @@ def test_an_answer_that_cannot_be_read_here_is_an_answer_all_the_same(runtime, m
     found = room(rt).views([rt.boot.id])[rt.boot.id]
 
     assert (found.condition, found.is_alive, found.view) == ("answers", True, None)
-    assert "expected an answer of v=1, got: 2" in found.why
+    assert "expected an answer of v=1, got: 2" in found.unheard

@@ -4,30 +4,28 @@ from __future__ import annotations
 
 import pytest
 from lamplighter import UsageError
-from lamplighter.admin.control_client import Reached
-from lamplighter.admin.probing import plain_view, probe
+from lamplighter.admin.control_client import boot_view
+from lamplighter.admin.probing import plain_view, wellness
 from lamplighter.messages.controls import VIEW_ASKED, Ask
 from lamplighter.messages.views import Health
 from lamplighter.rules.control_lines import decode_ask, encode_answer, encode_refusal
 
-from .kit import a_view, an_actor
+from .kit import a_boot, a_view, an_actor
 
 
 def reached(**changed):
-    return Reached(boot="b1", condition="answers", is_alive=True, view=a_view(**changed), pid=7)
+    return a_boot(view=a_view(**changed))
 
 
 def test_one_that_answers_and_is_green_is_well():
-    found = probe(reached(), 30.0)
-
-    assert (found.is_well, found.status, found.reasons, found.pid) == (True, "green", (), 7)
+    assert wellness(reached(), 30.0) == (True, ())
 
 
 @pytest.mark.parametrize(("status", "is_well"), [("green", True), ("yellow", True), ("red", False)])
 def test_what_heals_by_itself_is_well_and_what_a_person_must_mend_is_not(status, is_well):
-    found = probe(reached(health=Health(status=status, reasons=("this",), boot="b1")), 30.0)
+    found = reached(health=Health(status=status, reasons=("this",), boot="b1"))
 
-    assert (found.is_well, found.status, found.reasons) == (is_well, status, ("this",))
+    assert (found.status, *wellness(found, 30.0)) == (status, is_well, ("this",))
 
 
 @pytest.mark.parametrize(
@@ -40,16 +38,14 @@ def test_what_heals_by_itself_is_well_and_what_a_person_must_mend_is_not(status,
 def test_one_of_whose_parts_one_hangs_is_not_well(actor, says):
     hung = reached(actors=(an_actor("supervisor"), an_actor("broker", **actor)))
 
-    found, patient = probe(hung, 30.0), probe(hung, 60.0)
-
-    assert (found.is_well, found.reasons) == (False, (says,))
-    assert (patient.is_well, patient.reasons) == (True, ())
+    assert wellness(hung, 30.0) == (False, (says,))
+    assert wellness(hung, 60.0) == (True, ())
 
 
 def test_one_that_does_not_answer_is_not_well_and_why_is_said():
-    found = probe(Reached(boot="b1", condition="stopped", is_alive=True, why="it is stopped", pid=7), 30.0)
+    found = boot_view(None, boot="b1", pid=7, is_alive=True, condition="stopped", unheard="it is stopped")
 
-    assert (found.is_well, found.condition, found.status, found.reasons) == (False, "stopped", None, ("it is stopped",))
+    assert (found.status, *wellness(found, 30.0)) == (None, False, ("it is stopped",))
 
 
 @pytest.mark.parametrize(
@@ -65,9 +61,8 @@ def test_what_is_read_of_a_line_alone_says_the_same_as_the_whole_view(changed):
 
     found = plain_view(encode_answer(view))
 
-    plain = probe(Reached(boot="b1", condition="answers", is_alive=True, view=found, pid=7), 30.0)
-    assert plain == probe(reached(**changed), 30.0)
-    assert found.pid == view.pid
+    plain, whole = boot_view(None, boot="b1", pid=found.pid, is_alive=True, view=found), reached(**changed)
+    assert (plain.pid, plain.status, wellness(plain, 30.0)) == (7, whole.status, wellness(whole, 30.0))
 
 
 @pytest.mark.parametrize(

@@ -39,11 +39,11 @@ def test_rows_are_joined_with_what_their_boots_say(runtime):
 
     seen = Runtimes(store, ControlClient(store.path, 15.0)).all()
 
-    assert [(one.record.boot, one.record.kind, one.condition) for one in seen] == [
+    assert [(one.boot, one.kind, one.condition) for one in seen] == [
         (worker.boot.id, "worker", "answers"),
         (producer.boot.id, "producer", "answers"),
     ]
-    assert [one.view.boot for one in seen] == [one.record.boot for one in seen]
+    assert [one.view.boot for one in seen] == [one.boot for one in seen]
 
 
 def test_who_has_only_acted_is_none_that_runs(runtime):
@@ -69,11 +69,11 @@ def test_where_nobody_can_be_asked_the_rows_are_all_that_is_known():
 
 @pytest.mark.parametrize(("named", "boot"), [("a1b2", "a1b2"), ("a1", "a1b2"), ("2", "c3d4"), ("c", "c3d4")])
 def test_a_boot_is_named_by_its_id_the_beginning_of_it_or_its_number(named, boot):
-    assert Runtimes(Rows("a1b2", "c3d4"), None).one(named).record.boot == boot
+    assert Runtimes(Rows("a1b2", "c3d4"), None).one(named).boot == boot
 
 
 def test_a_number_means_the_boot_that_has_it_though_the_id_of_another_begins_so():
-    assert Runtimes(Rows("2b1a", "c3d4"), None).one("2").record.boot == "c3d4"
+    assert Runtimes(Rows("2b1a", "c3d4"), None).one("2").boot == "c3d4"
 
 
 def test_a_name_of_none_finds_none_and_one_of_several_is_refused():

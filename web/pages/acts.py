@@ -91,7 +91,7 @@ def on_schedule(visit: PageVisit) -> Response:
 def on_runtime(visit: PageVisit) -> Response:
     form = Form(visit)
     verb = form.choice("action", dict.fromkeys(("quiet", "go"), "quiet"))
-    boot = runtime_of(visit, form.one("boot")).record.boot
+    boot = runtime_of(visit, form.one("boot")).boot
     visit.place.room.ask(
         boot, "quiet" if verb == "quiet" else "go", QuietAnswer, by=visit.visitor.name, via=VIA, reason=form.reason
     )

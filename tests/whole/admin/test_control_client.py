@@ -62,7 +62,7 @@ def test_a_process_that_a_signal_has_stopped_is_shown_so_until_it_goes_on(proces
     after = ControlClient(path, PATIENCE).views([boot])[boot]
 
     assert (first.condition, first.is_alive, first.view, first.pid) == ("stopped", True, None, host.pid)
-    assert first.why == f"a signal or a debugger has stopped process {host.pid}"
+    assert first.unheard == f"a signal or a debugger has stopped process {host.pid}"
     assert again.silent_since == first.silent_since is not None
     assert (after.condition, after.view.pid) == ("answers", host.pid)
 

@@ -27,7 +27,7 @@ def test_all_that_hear_it_answer_and_one_alone_does_what_it_is_asked_to(url, run
     one, other = runtime(url), runtime(url)
     room = RabbitControlClient(url, SECONDS)
 
-    reached = room.views()
+    reached = room.all()
     quiet = room.ask(other.boot.id, "quiet", QuietAnswer, by="ada", via="cli", reason="a deploy")
 
     assert [found.boot for found in reached] == [one.boot.id, other.boot.id]
@@ -63,7 +63,7 @@ def test_who_shares_a_virtual_host_by_a_prefix_is_not_asked(url, runtime):
     runtime(url)
     mine = runtime(f"{url}?prefix=mine")
 
-    assert [one.record.boot for one in RabbitControlClient(f"{url}?prefix=mine", SECONDS).all()] == [mine.boot.id]
+    assert [one.boot for one in RabbitControlClient(f"{url}?prefix=mine", SECONDS).all()] == [mine.boot.id]
 
 
 def test_the_commands_ask_over_the_server_too(url, runtime, capsys):
@@ -104,7 +104,7 @@ def test_top_shows_a_server_and_a_page_of_one_is_refused_with_what_to_do(url, ru
 
 def test_a_server_that_cannot_be_reached_exits_with_3(url, capsys):
     with pytest.raises((StoreError, StoreUnavailable)):
-        RabbitControlClient("amqp://guest:guest@127.0.0.1:1/none").views()
+        RabbitControlClient("amqp://guest:guest@127.0.0.1:1/none").all()
 
     assert main(["health", "-s", "amqp://guest:guest@127.0.0.1:1/none"]) == 3
     assert "guest:guest" not in capsys.readouterr().err
