@@ -1,4 +1,4 @@
-"""The cost of one plain job in calls, files and switches of threads, from `queue()` to `join()`.
+"""The cost of one plain job in calls, files and switches of threads, from `queue()` to `join()`; and of the page `/`.
 
     python bench/calls.py
 
@@ -14,16 +14,20 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
 
 from lamplighter import Runtime, configure_logging
+from lamplighter.web import STEER, Visitor, dashboard
+from lamplighter.web.faces.http import Request
 
 PACKAGE = "lamplighter."
-WARM_UP_JOBS = 50
+WARM_UP = 50
 JOBS = 300
+PAGES = 20
 JOIN_SECONDS_MAX = 30.0
 
 
@@ -34,11 +38,13 @@ class Cost(NamedTuple):
         calls: how often a function of the package was called.
         files: in how many of its files.
         switches: how often another thread went on than the one before.
+        page: calls for the page `/` of a store with one job name, once the doctor's findings are kept.
     """
 
     calls: int
     files: int
     switches: int
+    page: int = 0
 
 
 class Recorder:
@@ -70,7 +76,12 @@ def one_job(folder: Path) -> Cost:
         runtime = Runtime(folder / "app.db")
         runtime.jobs.add_handler("nothing", lambda job: None)
         with runtime:
-            return _least(lambda: runtime.jobs.join(runtime.jobs.queue("nothing"), timeout=JOIN_SECONDS_MAX), recorder)
+            site = dashboard(runtime, who=lambda request: Visitor("bench", STEER))
+            request = Request(method="GET", path="/", headers={"host": "here"})
+            page = _least(lambda: site.answer(request), recorder, PAGES).calls
+            queue = partial(runtime.jobs.queue, "nothing")
+            job = _least(lambda: runtime.jobs.join(queue(), timeout=JOIN_SECONDS_MAX), recorder, JOBS)
+            return job._replace(page=page)
     finally:
         threading.setprofile(None)
         for handler in logging.getLogger("lamplighter").handlers[:]:
@@ -78,13 +89,13 @@ def one_job(folder: Path) -> Cost:
             handler.close()
 
 
-def _least(run: Callable[[], object], recorder: Recorder) -> Cost:
-    for _ in range(WARM_UP_JOBS):
+def _least(run: Callable[[], object], recorder: Recorder, times: int) -> Cost:
+    for _ in range(WARM_UP):
         run()
     costs = []
     sys.setprofile(recorder.profile)
     try:
-        for _ in range(JOBS):
+        for _ in range(times):
             recorder.calls.clear()
             run()
             costs.append(recorder.cost())

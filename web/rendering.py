@@ -22,22 +22,22 @@ WIDTH, HEIGHT = 720, 120
 
 def columns(series: Mapping[str, Sequence[float]], labels: Sequence[str], *, title: str) -> str:
     """Stacked columns, one for each label, from the bottom up. The name of a series is also the class of its bars."""
-    count = len(labels)
-    tops = [sum(values[at] for values in series.values()) for at in range(count)]
-    most = max(tops, default=0.0) or 1.0
-    step = WIDTH / max(1, count)
+    stacks = list(zip(*series.values(), strict=True))
+    most = max(map(sum, stacks), default=0.0) or 1.0
+    step = WIDTH / max(1, len(labels))
     parts = [
         f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio="none" role="img" '
         f'aria-label="{escape(title)}">'
     ]
-    for at, label in enumerate(labels):
-        said = ", ".join(f"{number(values[at])} {name}" for name, values in series.items())
+    for at, (label, values) in enumerate(zip(labels, stacks, strict=True)):
+        named = list(zip(series, values, strict=True))
+        said = ", ".join([f"{number(value) if value else 0} {name}" for name, value in named])
         parts.append(f"<g><title>{escape(f'{label}: {said}')}</title>")
         # A column to point at, even if nothing happened.
         parts.append(_bar("whole", at * step, 0.0, step, HEIGHT))
         bottom = 0.0
-        for name, values in series.items():
-            height = values[at] / most * HEIGHT
+        for name, value in named:
+            height = value / most * HEIGHT
             if height:
                 parts.append(_bar(name, at * step, HEIGHT - bottom - height, step * 0.8, height))
             bottom += height
