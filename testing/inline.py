@@ -27,8 +27,6 @@ from ..handlers.handler import Handler
 from ..log.job_context import current_corr
 from ..messages.jobs import NewJob, Seconds
 from ..messages.mail import Attach
-from .arguments import check_register
-from .runtime_proxy import RuntimeProxy
 from .simulation.simulation import SETTLE_SECONDS_MAX, START, Simulation
 
 STEPS_MAX = 2_000_000
@@ -63,33 +61,18 @@ class Inline:
         seed: int = 0,
         **options: Any,
     ) -> None:
-        check_register(register)
         self.at_once = at_once
-        self._lending: RuntimeProxy | None = None
-        if isinstance(register, Runtime):
-            self._lending = RuntimeProxy(register)
-            register, options = self._lending.register, {**self._lending.options, **options}
-        self._register = register
         self._gated = _GatedHandlers(is_open=at_once)
         self._ended: list[Job[Any]] = []
         self._simulation = _Simulation(self._prepare, register, seed=seed, start=start, **options)
 
     def __enter__(self) -> Self:
-        if self._lending is None:
-            self._simulation.__enter__()
-            return self
-        self._lending.begin(self._simulation.runtime_here)
-        try:
-            self._simulation.__enter__()
-        except BaseException:
-            self._lending.end()
-            raise
+        self._simulation.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._end_lending()
         self._simulation.__exit__(kind, error, trace)
 
     @property
@@ -152,16 +135,11 @@ class Inline:
             self._simulation.settle()
         return self._take_ended()
 
-    def _end_lending(self) -> None:
-        if self._lending is not None:
-            self._lending.end()
-
     def _prepare(self, runtime: Runtime) -> None:
         current_boot = runtime.current_boot
         current_boot.declared = self._gated = _GatedHandlers(is_open=self.at_once)
         runtime._submit_by(self._submitter_on(current_boot))
         runtime.subscribe(self._note_ended, events=ENDINGS)
-        self._register(runtime)
 
     def _submitter_on(self, current_boot: RuntimeState) -> InlineSubmitter:
         return InlineSubmitter(current_boot, self._after)
@@ -193,13 +171,17 @@ class Inline:
 
 
 class _Simulation(Simulation):
-    """Its errors name `Inline`, the class that the test knows."""
+    """Its errors name `Inline`, the class that the test knows. `before` is called before `register`."""
 
     def __init__(
-        self, prepare: Callable[[Runtime], object], register: Callable[[Runtime], object], **options: Any
+        self, before: Callable[[Runtime], object], register: Callable[[Runtime], object] | Runtime, **options: Any
     ) -> None:
-        self._title = f"Inline({getattr(register, '__name__', register)})"
-        super().__init__(prepare, **options)
+        super().__init__(register, **options)
+        self._before = before
+
+    def _prepare(self, runtime: Runtime) -> None:
+        self._before(runtime)
+        super()._prepare(runtime)
 
     def settle(self, **options: Any) -> None:
         self._steps_max = self._world.steps + STEPS_MAX
@@ -214,7 +196,7 @@ class _Simulation(Simulation):
         return super()._is_settled()
 
     def __repr__(self) -> str:
-        return self._title
+        return f"Inline({getattr(self._register, '__name__', self._register)})"
 
 
 class _GatedHandlers(Declared):

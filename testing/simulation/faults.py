@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -107,6 +106,7 @@ class Faults:
                 raise UsageError(f"expected {field.name} to be a chance from 0 to 1, got: {value!r}")
 
 
+OF_A_PROCESS = ("kill_process", "power_cut")
 OF_A_BOOT = ("lose_lock", "lose_row")
 """Faults that remove a runtime's lock or row from a file, by which other runtimes know it."""
 
@@ -141,9 +141,9 @@ class FaultPoints(Failpoints):
     """The failpoints of one process: at each of them, chance decides whether and what.
 
     Args:
-        die: kills the process; with the power too, if asked to.
         strikes: which faults may strike where, besides `STRIKES`.
-        trouble: what befalls the process, what others know of it, or the server.
+        befall: called with a fault that strikes the whole process, what others know of it, or the server, and with
+            what stands at the failpoint.
     """
 
     def __init__(
@@ -151,23 +151,14 @@ class FaultPoints(Failpoints):
         world: VirtualScheduler,
         process: Process,
         faults: Faults,
-        *,
-        die: Callable[[Process, str], None],
         strikes: Mapping[str, tuple[str, ...]],
-        step_clock: Callable[[float], None],
-        trouble: Callable[[Process, str], None],
-        fork: Callable[[Process, Lane], None],
-        reached: Counter[str],
-        text: str = "",
+        befall: Callable[[Process, str, Any], None],
+        text: str,
     ) -> None:
         super().__init__(text, world.chance)
         self._world = world
         self._process = process
-        self._die = die
-        self._step_clock = step_clock
-        self._befall = trouble
-        self._fork = fork
-        self._reached = reached
+        self._befall = befall
         self._crash_only = faults.crash_only
         self.is_on = False
         self._turns = 0
@@ -198,61 +189,61 @@ class FaultPoints(Failpoints):
 
     def do(self, action: Action) -> None:
         """In the simulation's time, and only to its process."""
-        self._reached["failpoint"] += action.what != "off"
+        self._world.reached["failpoint"] += action.what != "off"
         match action.what:
             case "sleep":
                 self._world.sleep(float(action.given))
             case "kill":
-                self._die(self._process, "kill_process")
+                self._befall(self._process, "kill_process", None)
             case _:
                 super().do(action)
 
     def _strike(self, point: str, kind: str, about: Any) -> None:
+        world = self._world
         if kind == "crash_actor" and not self._may_crash(point, about):
             return
         if kind == "kill_child" and not (isinstance(about, Lane) and about.handler.kind == "process"):
             return
-        self._reached[f"{kind} at {point}"] += 1
-        self._reached[kind] += 1
+        world.reached[f"{kind} at {point}"] += 1
+        world.reached[kind] += 1
         match kind:
             case "crash_handler":
-                raise self._world.chance.choice((SystemExit, KeyboardInterrupt, MemoryError))("made to")
+                raise world.chance.choice((SystemExit, KeyboardInterrupt, MemoryError))("made to")
             case "crash_actor":
                 # In the middle of a turn an Exception is refused with its message; only a BaseException kills.
-                is_mild = self._world.chance.random() < MILD_SHARE and not point.startswith("store.")
+                is_mild = world.chance.random() < MILD_SHARE and not point.startswith("store.")
                 raise Crash("made to crash") if is_mild else SystemExit("made to")
             case "fail_start":
                 raise NoThread("can't start new thread")
             case "hang":
-                self._world.sleep(self._world.chance.uniform(*HANG_SECONDS))
+                world.sleep(world.chance.uniform(*HANG_SECONDS))
             case "fork":
                 # A fork waits until no turn is under way. Other tasks run within a turn only at its begin.
                 while self._turns:
-                    self._world.sleep(STEP_SECONDS)
-                self._fork(self._process, about)
+                    world.sleep(STEP_SECONDS)
+                self._befall(self._process, kind, about)
             case "store_error":
-                raise sqlite3.OperationalError(self._trouble(point))
+                full = ["database or disk is full"] if point == "store.turn.commit" else []
+                raise sqlite3.OperationalError(world.chance.choice(["disk I/O error", "database is locked", *full]))
             case "commit_unknown":
                 raise sqlite3.OperationalError("disk I/O error")
             case "kill_child":
                 about.handle.kill(about)
-                self._world.leave_if_dead()
-            case "kill_process" | "power_cut":
-                self._die(self._process, kind)
+                world.leave_if_dead()
             case "clock_jump":
-                far = self._world.chance.uniform(*JUMP_SECONDS)
-                self._step_clock(far if self._world.chance.random() < 0.5 else -far)
+                far = world.chance.uniform(*JUMP_SECONDS)
+                world.step_clock(far if world.chance.random() < 0.5 else -far)
             case "clock_leap":
-                far = self._world.chance.choice((LEAP_SECONDS, -LEAP_SECONDS))
-                self._step_clock(far)
-                if self._world.chance.random() < 0.5:
-                    self._world.after(self._world.chance.uniform(*LEAP_LASTS_SECONDS), lambda: self._step_clock(-far))
+                far = world.chance.choice((LEAP_SECONDS, -LEAP_SECONDS))
+                world.step_clock(far)
+                if world.chance.random() < 0.5:
+                    world.after(world.chance.uniform(*LEAP_LASTS_SECONDS), lambda: world.step_clock(-far))
             case "log_error":
                 raise OSError(28, "No space left on device")
             case "slow_log":
-                self._world.sleep(self._world.chance.uniform(0.0, SLOW_LOG_SECONDS))
+                world.sleep(world.chance.uniform(0.0, SLOW_LOG_SECONDS))
             case _:
-                self._befall(self._process, kind)
+                self._befall(self._process, kind, about)
 
     def _may_crash(self, point: str, about: Any) -> bool:
         """Whether it is an actor that passes the point, and one that may crash. Turns are the broker's."""
@@ -260,9 +251,3 @@ class FaultPoints(Failpoints):
             task = self._world.current
             return (task.name == "broker" or task.stands_in) and "broker".startswith(self._crash_only)
         return isinstance(about, RuntimeActor) and about.name.startswith(self._crash_only)
-
-    def _trouble(self, point: str) -> str:
-        troubles = ["disk I/O error", "database is locked"]
-        if point == "store.turn.commit":
-            troubles.append("database or disk is full")
-        return self._world.chance.choice(troubles)

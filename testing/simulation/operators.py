@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 
 from ...admin.operator import Operator
 from ...api.runtime import Runtime
 from ...errors import LamplighterError, StoreUnavailable
-from ...messages.jobs import Seconds
 from ...stores.ports import Store
-from .faults import FaultPoints, Faults
+from .faults import OF_A_PROCESS
 from .simulated_environment import SimulatedEnvironment
-from .virtual_scheduler import Process, VirtualScheduler
+from .virtual_scheduler import Process
 
 KILLED_SHARE = 0.2
 """How many of those who act are killed when it is stored, before they have hinted at it."""
@@ -27,40 +24,21 @@ SWEPT_MAX = 20
 
 
 class SimulatedOperators:
-    """The operators who act on the store of a simulation, each in a process with a number that no runtime's has.
+    """The operators who act on the store of a simulation, each in a process with a number that no runtime's has."""
 
-    Args:
-        runtime: of the first process, by which they know which names and schedules there are; None while it has none.
-    """
-
-    def __init__(
-        self,
-        world: VirtualScheduler,
-        around: SimulatedEnvironment,
-        faults: Faults,
-        reached: Counter[str],
-        *,
-        address: Callable[[], str | Path],
-        number: int,
-        runtime: Callable[[], Runtime | None],
-        step_clock: Callable[[Seconds], None],
-    ) -> None:
-        self._world = world
+    def __init__(self, around: SimulatedEnvironment, number: int) -> None:
+        self._world = around.world
         self._around = around
-        self._faults = faults
-        self._reached = reached
-        self._address = address
         self._number = number
-        self._runtime = runtime
-        self._step_clock = step_clock
         self._stores: dict[Process, list[Store]] = {}
 
     def operator(self, by: str, via: str) -> Operator:
         return self._somebody(by, via, is_struck=False)[0]
 
-    def act(self) -> None:
+    def act(self, runtime: Callable[[], Runtime | None]) -> None:
+        """Have one act, who knows the names and schedules of this runtime, if there is one."""
         operator, process = self._somebody(f"person {self._world.chance.randrange(9)}", "chance", is_struck=True)
-        self._world.spawn(partial(self._do_something, operator), "person", process)
+        self._world.spawn(partial(self._do_something, operator, runtime), "person", process)
 
     def end(self) -> None:
         """Close what those have open who were killed."""
@@ -68,45 +46,31 @@ class SimulatedOperators:
             self._let_go(process)
 
     def _somebody(self, by: str, via: str, *, is_struck: bool) -> tuple[Operator, Process]:
-        chance, process = self._world.chance, Process(self._number)
-        is_killed = is_struck and chance.random() < KILLED_SHARE
-        points = FaultPoints(
-            self._world,
-            process,
-            self._faults,
-            die=self._die,
-            strikes={} if self._around.server is None else self._around.server.strikes,
-            step_clock=self._step_clock,
-            trouble=lambda process, kind: None,
-            fork=lambda process, lane: None,
-            reached=self._reached,
-            text=f"{self._killed_at()}=1*kill" if is_killed else "",
-        )
+        chance, process, around = self._world.chance, Process(self._number), self._around
+        text = ""
+        if is_struck and chance.random() < KILLED_SHARE:
+            # On a server, it may be before all of the turn holds.
+            on_server = ("store.turn.published", "store.turn.committed")
+            text = f"{'store.turn.committed' if around.server is None else chance.choice(on_server)}=1*kill"
+        points = around.failpoints(process, self._befall, text)
         points.is_on = is_struck
         stores = self._stores[process] = []
-        environment = self._around.environment(
-            process, points, stores, leave=lambda code: None, is_starting=lambda: False
-        )
-        return Operator(self._address(), by=by, via=via, environment=environment), process
+        environment = around.environment(process, points, stores, leave=lambda code: None, is_starting=lambda: False)
+        return Operator(around.address, by=by, via=via, environment=environment), process
 
-    def _killed_at(self) -> str:
-        """The point at which one of them is killed: on a server, it may be before all of the turn holds."""
-        on_server = ("store.turn.published", "store.turn.committed")
-        return "store.turn.committed" if self._around.server is None else self._world.chance.choice(on_server)
-
-    def _do_something(self, operator: Operator) -> None:
+    def _do_something(self, operator: Operator, runtime: Callable[[], Runtime | None]) -> None:
         became = "acted"
         try:
-            self._choose(operator)
+            self._choose(operator, runtime())
         except StoreUnavailable:
             became = "hindered"
         except LamplighterError:
             became = "refused"
-        self._reached[f"operator {became}"] += 1
+        self._world.reached[f"operator {became}"] += 1
         self._let_go(self._world.current.process)
 
-    def _choose(self, operator: Operator) -> None:
-        chance, runtime, ids = self._world.chance, self._runtime(), list(self._around.accepted)[-SWEPT_MAX:]
+    def _choose(self, operator: Operator, runtime: Runtime | None) -> None:
+        chance, ids = self._world.chance, list(self._around.accepted)[-SWEPT_MAX:]
         declared = None if runtime is None else runtime.current_boot.declared
         names = [] if declared is None else declared.names()
         schedules = [] if declared is None else declared.schedules()
@@ -127,11 +91,12 @@ class SimulatedOperators:
             case 6 if ids:
                 list(operator.sweep([ids], chance.choice(("requeue", "cancel")), reason="all of them"))
 
-    def _die(self, process: Process, why: str) -> None:
-        self._reached["operator killed"] += 1
-        process.die()
-        self._let_go(process)
-        self._world.leave_if_dead()
+    def _befall(self, process: Process, kind: str, about: object) -> None:
+        if kind in OF_A_PROCESS:
+            self._world.reached["operator killed"] += 1
+            process.die()
+            self._let_go(process)
+            self._world.leave_if_dead()
 
     def _let_go(self, process: Process) -> None:
         for store in self._stores.pop(process, ()):

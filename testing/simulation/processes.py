@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import sqlite3
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -25,7 +24,8 @@ from ...handlers.tasks import TaskRunner
 from ...handlers.threads import ThreadRunner
 from ...messages.jobs import Seconds
 from ...stores.ports import Store
-from .faults import OF_A_BOOT, FaultPoints, Faults, NoThread
+from .faults import OF_A_BOOT, OF_A_PROCESS, FaultPoints, NoThread
+from .operators import SimulatedOperators
 from .simulated_environment import MAIN, SimulatedEnvironment
 from .verdict import Violation
 from .virtual_scheduler import Process, Task, VirtualScheduler
@@ -66,9 +66,8 @@ EXIT_CODE = 3
 class Forks:
     """The forked children of one life of a process. `found` is told of what no forked child may do."""
 
-    def __init__(self, world: VirtualScheduler, reached: Counter[str], found: Callable[[Exception], object]) -> None:
+    def __init__(self, world: VirtualScheduler, found: Callable[[Exception], object]) -> None:
         self._world = world
-        self._reached = reached
         self._found = found
 
     def fork(self, lane: Lane, current_boot: RuntimeState, stores: Sequence[Store]) -> None:
@@ -82,7 +81,7 @@ class Forks:
 
     def left(self, code: int) -> None:
         """A forked child comes to its end."""
-        self._reached["forked child left"] += 1
+        self._world.reached["forked child left"] += 1
         self._world.kill(self._world.current.process)
 
     def _copy(self, lane: Lane, current_boot: RuntimeState) -> Lane:
@@ -152,12 +151,14 @@ class Program:
     Attributes:
         runtime: makes its runtime, given the process, what it finds around it, and what to do when the runtime fails.
         host: what the main thread does after the start.
+        again: how the run is repeated, for errors.
     """
 
     runtime: Callable[[Process, Environment, Callable[[RuntimeFailed], None]], Runtime]
     register: Callable[[Runtime], object]
     host: Callable[[Runtime], object] | None
     failpoints: str
+    again: str
 
 
 @dataclass(eq=False)
@@ -180,37 +181,22 @@ class Processes:
 
     Args:
         members: in the order of their numbers, which begin with 1.
-        again: how the run is repeated, for errors.
 
     Attributes:
         troubles: what was raised in them that is the test's to see.
     """
 
     def __init__(
-        self,
-        program: Program,
-        members: list[Member],
-        world: VirtualScheduler,
-        around: SimulatedEnvironment,
-        faults: Faults,
-        reached: Counter[str],
-        *,
-        step_clock: Callable[[float], None],
-        act: Callable[[], None],
-        again: str,
+        self, program: Program, members: list[Member], around: SimulatedEnvironment, people: SimulatedOperators
     ) -> None:
         self.troubles: list[Exception] = []
         self._program = program
         self._members = members
-        self._world = world
+        self._world = around.world
         self._around = around
-        self._faults = faults
-        self._reached = reached
-        self._step_clock = step_clock
-        self._act = act
-        self._again = again
+        self._people = people
         self._is_striking = False
-        self._forks = Forks(world, reached, self.troubles.append)
+        self._forks = Forks(around.world, self.troubles.append)
 
     def begin(self) -> None:
         """Begin all, and wait until they are up."""
@@ -235,10 +221,6 @@ class Processes:
         runtime = self._members[process.number - 1].runtime
         assert runtime is not None, "a process makes its runtime before it does anything else"
         return runtime
-
-    def known(self) -> Runtime | None:
-        """The runtime of the first, whether it is up or not; None before there is one."""
-        return self._members[0].runtime
 
     def runtimes(self) -> list[Runtime]:
         """The runtimes of all, once they are up."""
@@ -271,18 +253,7 @@ class Processes:
 
     def _begin(self, member: Member) -> None:
         member.process = process = Process(member.number)
-        member.failpoints = failpoints = FaultPoints(
-            self._world,
-            process,
-            self._faults,
-            die=self._die,
-            strikes={} if self._around.server is None else self._around.server.strikes,
-            step_clock=self._step_clock,
-            trouble=self._trouble,
-            fork=self._fork,
-            reached=self._reached,
-            text=self._program.failpoints,
-        )
+        member.failpoints = failpoints = self._around.failpoints(process, self._befall, self._program.failpoints)
         failpoints.is_on = self._is_striking
         member.main = self._world.spawn(lambda: self._live(member, process, failpoints), MAIN, process)
 
@@ -297,7 +268,7 @@ class Processes:
             while not _has_started(runtime, work=not member.is_producer):
                 self._world.sleep(self._world.chance.uniform(0.0, 1.0))
             member.is_up = True
-            if not self._faults.signal_burst:
+            if not self._around.faults.signal_burst:
                 self._be_host(member, runtime)
                 return
             self._world.spawn(lambda: self._be_host(member, runtime), "host", process)
@@ -317,21 +288,21 @@ class Processes:
             if not (isinstance(error, (NotStarted, StoreUnavailable)) and is_ending):
                 self.troubles.append(error)
 
-    def _trouble(self, process: Process, kind: str) -> None:
-        """Something befalls the store, or what a process has of it, a moment later: within a turn, it may be."""
-        if kind == "signal_burst":
+    def _befall(self, process: Process, kind: str, about: Any) -> None:
+        """A fault strikes a process at once, or a moment later what it has of the store: within a turn, it may be."""
+        stores = self._members[process.number - 1].stores
+        if kind in OF_A_PROCESS:
+            self._die(process, kind)
+        elif kind == "fork":
+            self._forks.fork(about, self.runtime_of(process).current_boot, stores)
+        elif kind == "signal_burst":
             burst(self._world, partial(self._signal, process))
         elif kind == "operator":
-            self._world.after(0.0, self._act)
+            self._world.after(0.0, lambda: self._people.act(lambda: self._members[0].runtime))
         elif kind in OF_A_BOOT:
             self._world.after(0.0, lambda: self._around.forget(process, kind))
         elif self._around.server is not None:
-            self._around.server.befall(self._members[process.number - 1].stores, kind)
-
-    def _fork(self, process: Process, lane: Lane) -> None:
-        member = self._members[process.number - 1]
-        assert member.runtime is not None
-        self._forks.fork(lane, member.runtime.current_boot, member.stores)
+            self._around.server.befall(stores, kind)
 
     def _signal(self, process: Process, number: int) -> None:
         member, call = self._members[process.number - 1], process.signal_handlers.get(number)
@@ -347,13 +318,13 @@ class Processes:
             chance = self._world.chance
             if chance.random() < KILLED_SHARE:
                 self._world.after(chance.uniform(0.0, GRACE_SECONDS_MAX), lambda: self._die(process, "killed stop"))
-        self._reached["signal"] += 1
+        self._world.reached["signal"] += 1
         self._world.interrupt(member.main, lambda: call(number, None))
 
     def _check_stopped(self, process: Process) -> None:
         if process.is_alive:
             says = f"process {process.number} was told to stop {STOP_SECONDS_MAX:g} s ago, and has not"
-            self.troubles.append(Violation(f"with {self._again}: {says}"))
+            self.troubles.append(Violation(f"with {self._program.again}: {says}"))
 
     def _die(self, process: Process, why: str) -> None:
         """Kill a process, and start its next life a moment later."""
@@ -361,7 +332,7 @@ class Processes:
         if not process.is_alive or member.process is not process:
             return
         if why in ("gave_up", "stopped", "signal killed", "killed stop"):
-            self._reached[why] += 1
+            self._world.reached[why] += 1
         self._end(member, with_power=why == "power_cut")
         self._world.after(self._world.chance.uniform(0.0, RESTART_SECONDS_MAX), lambda: self._begin(member))
         self._world.leave_if_dead()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from contextlib import closing, suppress
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 
 from ...environment.environment import Environment
 from ...messages.boots import BootRecord
-from ...messages.jobs import Instant, Seconds
+from ...messages.jobs import Instant
 from ...stores.controls import NoControls, ServerControls
 from ...stores.hints import Hints
 from ...stores.ports import Store
@@ -87,14 +86,12 @@ class VirtualHints:
         boot: str,
         listeners: dict[str, tuple[Process, Callable[[], None]]],
         faults: Faults,
-        reached: Counter[str],
     ) -> None:
         self.address: str | None = boot
         self._world = world
         self._process = process
         self._listeners = listeners
         self._faults = faults
-        self._reached = reached
 
     def listen(self, heard: Callable[[], None], spawn: Callable[[Callable[[], None], str], object]) -> None:
         assert self.address is not None
@@ -119,7 +116,7 @@ class VirtualHints:
         odds = getattr(self._faults, fault)
         if not odds or self._world.chance.random() >= odds:
             return False
-        self._reached[fault] += 1
+        self._world.reached[fault] += 1
         return True
 
     def _hear(self, address: str) -> None:
@@ -138,25 +135,32 @@ class SimulatedEnvironment:
 
     Attributes:
         disk: below the store, if its power can be cut.
+        path: the store's file.
         server: that the stores are on, if they are in no file.
         accepted: the jobs that applications were told are stored, and when they were.
         is_sole: whether nobody else can be on the store, so that nobody need be looked for.
     """
 
-    def __init__(
-        self, world: VirtualScheduler, faults: Faults, server: Server | None, reached: Counter[str], *, is_sole: bool
-    ) -> None:
-        self.disk: Disk | None = None
-        self.path: Path | None = None
-        self.accepted: dict[str, Instant] = {}
-        self._world = world
-        self._faults = faults
+    def __init__(self, world: VirtualScheduler, faults: Faults, server: Server | None, *, is_sole: bool) -> None:
+        self.world = world
+        self.faults = faults
         self.server = server
-        self._reached = reached
         self.is_sole = is_sole
+        self.disk: Disk | None = None
+        self.path = Path()
+        self.accepted: dict[str, Instant] = {}
         self._homes: dict[str, Process] = {}
         self._listeners: dict[str, tuple[Process, Callable[[], None]]] = {}
-        self._clocks: list[VirtualClock] = []
+
+    @property
+    def address(self) -> str | Path:
+        if self.server is not None:
+            return self.server.address
+        return self.path if self.disk is None else "simulation.db"
+
+    def failpoints(self, process: Process, befall: Callable[[Process, str, Any], None], text: str) -> FaultPoints:
+        strikes = {} if self.server is None else self.server.strikes
+        return FaultPoints(self.world, process, self.faults, strikes, befall, text)
 
     def environment(
         self,
@@ -168,16 +172,12 @@ class SimulatedEnvironment:
         is_starting: Callable[[], bool],
     ) -> Environment:
         """One process's, for one life. Each store that is opened is added to `stores`; `leave` ends a forked child."""
-        world = self._world
+        world = self.world
 
         def spawn(run: Callable[[], object], name: str) -> VirtualThread:
             if world.current.name == MAIN and is_starting():
                 failpoints.at("thread.start")
             return VirtualThread(world, run, name, process)
-
-        def clock() -> VirtualClock:
-            self._clocks.append(VirtualClock(world, process))
-            return self._clocks[-1]
 
         def store(address: str, **options: Any) -> Store:
             stores.append(self._store(environment, process, address, options))
@@ -186,7 +186,7 @@ class SimulatedEnvironment:
         def neighbours(store: Store, boot: str) -> tuple[Presence, Hints]:
             if self.server is not None:
                 return SolePresence(), self.server.hints(store)
-            hints = VirtualHints(world, process, boot, self._listeners, self._faults, self._reached)
+            hints = VirtualHints(world, process, boot, self._listeners, self.faults)
             return VirtualPresence(self._homes, process, is_sole=self.is_sole), hints
 
         def may_stand_in() -> bool:
@@ -199,7 +199,7 @@ class SimulatedEnvironment:
             return self.server.visit(environment, process)
 
         environment = Environment(
-            clock=clock,
+            clock=lambda: VirtualClock(world, process),
             chance=lambda: world.chance,
             lock_holder=lambda: "somebody",
             new_id=lambda: f"{world.chance.getrandbits(96):024x}",
@@ -210,7 +210,7 @@ class SimulatedEnvironment:
             relock=lambda: VirtualRelock(world),
             event=lambda: VirtualEvent(world),
             mailbox=lambda: VirtualMailbox(world),
-            actor_mailbox=lambda: VirtualActorMailbox(world, self._reached),
+            actor_mailbox=lambda: VirtualActorMailbox(world),
             queue=lambda: VirtualQueue(world),
             signal=process.signal,
             reply=lambda: VirtualReply(world, self._accept),
@@ -229,20 +229,12 @@ class SimulatedEnvironment:
         )
         return environment
 
-    def step_clock(self, seconds: Seconds, *, asleep: bool = False) -> None:
-        """Move wall time alone, and tell every clock."""
-        self._world.step_clock(seconds, asleep=asleep)
-        for clock in self._clocks:
-            clock.jumped(seconds)
-        self._clocks = [clock for clock in self._clocks if clock.is_going]
-
     def forget(self, process: Process, what: str) -> None:
         """Somebody takes away what tells the others of a process's runtimes: their locks, or their rows."""
         for boot in sorted(process.boots):
             if what == "lose_lock":
                 self._homes.pop(boot, None)
                 continue
-            assert self.path is not None
             with closing(sqlite3.connect(self.path, timeout=0.0)) as connection, suppress(sqlite3.OperationalError):
                 connection.execute("delete from lamplighter_boots where boot = ?", (boot,))
                 connection.commit()
@@ -258,4 +250,4 @@ class SimulatedEnvironment:
 
     def _accept(self, answer: Any) -> None:
         for job in accepted(answer):
-            self.accepted[job.id] = self._world.now
+            self.accepted[job.id] = self.world.now

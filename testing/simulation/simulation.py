@@ -90,7 +90,6 @@ class Simulation:
             )
         if faults.operator and disk is not None:
             raise UsageError("expected no disk where an operator acts: only one process can be on it")
-        self.reached: Counter[str] = Counter()
         self._lending: RuntimeProxy | None = None
         if isinstance(register, Runtime):
             self._lending = RuntimeProxy(register)
@@ -101,35 +100,26 @@ class Simulation:
         self._durability = durability
         self._options = {"busy_seconds_max": 0.0, **options}
         self._world = VirtualScheduler(chance or random.Random(seed), start.timestamp())
+        self.reached = self._world.reached
         self._captured = CapturedLog(level)
-        self._stepped = 0.0
         self._file: StoredFile | None = None
         self._replaced_at: Instant | None = None
         self.server = None if server is None else server(self._world)
         self._make_disk = disk
-        self._around = SimulatedEnvironment(
-            self._world, faults, self.server, self.reached, is_sole=self._count == 1 and not faults.operator
-        )
-        self._people = SimulatedOperators(
-            self._world,
-            self._around,
-            faults,
-            self.reached,
-            address=lambda: self._address,
-            number=self._count + 1,
-            runtime=lambda: self._processes.known(),  # noqa: PLW0108 (they are made below)
-            step_clock=self.step_clock,
-        )
+        is_sole = self._count == 1 and not faults.operator
+        self._around = SimulatedEnvironment(self._world, faults, self.server, is_sole=is_sole)
+        self._people = SimulatedOperators(self._around, self._count + 1)
         self._processes = Processes(
-            Program(runtime=self._make_runtime, register=register, host=host, failpoints=failpoints),
+            Program(
+                runtime=self._make_runtime,
+                register=self._prepare,
+                host=host,
+                failpoints=failpoints,
+                again=self._chosen,
+            ),
             [Member(number, is_producer=number > processes) for number in range(1, self._count + 1)],
-            self._world,
             self._around,
-            faults,
-            self.reached,
-            step_clock=self.step_clock,
-            act=self._people.act,
-            again=self._chosen,
+            self._people,
         )
         self._is_new, self._is_open = True, False
 
@@ -176,12 +166,6 @@ class Simulation:
         """The store's file, for handlers and applications with connections of their own."""
         self._check_open()
         return self._folder / "simulation.db"
-
-    @property
-    def _address(self) -> str | Path:
-        if self.server is not None:
-            return self.server.address
-        return "simulation.db" if self._around.disk is not None else self.path
 
     @property
     def runtime(self) -> Runtime:
@@ -235,8 +219,7 @@ class Simulation:
     def step_clock(self, seconds: Seconds, *, asleep: bool = False) -> None:
         """Move wall time alone: somebody sets the clock, or (`asleep`) the machines sleep for so long."""
         self._check_open()
-        self._stepped += abs(seconds)
-        self._around.step_clock(seconds, asleep=asleep)
+        self._world.step_clock(seconds, asleep=asleep)
 
     def settle(self, *, until: Callable[[], bool] | None = None, seconds: Seconds = SETTLE_SECONDS_MAX) -> None:
         """Without faults, let time pass until nothing that is due waits or runs, or until something else holds.
@@ -303,11 +286,14 @@ class Simulation:
         self._replaced_at = self._world.now
         self.reached["replace_store"] += 1
 
+    def _prepare(self, runtime: Runtime) -> None:
+        self._register(runtime)
+
     def _make_runtime(
         self, process: Process, environment: Environment, failed: Callable[[RuntimeFailed], None]
     ) -> Runtime:
         return Runtime(
-            self._address,
+            self._around.address,
             durability=self._durability,
             logger=CapturedLogger(self._captured, lambda: process.is_alive),
             on_failure=failed,
@@ -328,10 +314,10 @@ class Simulation:
             for name, data in self._around.disk.files.items():
                 (self._folder / Path(name).name).write_bytes(data)
         store, accepted = self.path if self._file is None else self._file.look, self._around.accepted
-        kept_since = kept_since_of(self.runtime.limits, self._world.now, self._stepped)
+        kept_since = kept_since_of(self.runtime.limits, self._world.now, self._world.stepped)
         if self._replaced_at is not None:
             # A stepped clock makes the wall time at which a job was accepted uncertain by that much.
-            since = max(self._replaced_at + self._stepped, kept_since)
+            since = max(self._replaced_at + self._world.stepped, kept_since)
             return verdict_since(self._captured.lines, store, accepted=accepted, since=since)
         lines_are_lost = bool(self.reached["log_error"])
         return verdict(

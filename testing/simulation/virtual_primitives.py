@@ -10,7 +10,7 @@ import asyncio
 import queue
 import threading
 import traceback
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -191,11 +191,8 @@ class VirtualMailbox(Mailbox):
 
 
 class VirtualActorMailbox(VirtualMailbox, ActorMailbox):
-    """An actor's. `reached` counts how often another task has taken its reader's place."""
-
-    def __init__(self, world: VirtualScheduler, reached: Counter[str]) -> None:
+    def __init__(self, world: VirtualScheduler) -> None:
         super().__init__(world)
-        self._reached = reached
         self._waits = False
         self._stands_in: Task | None = None
 
@@ -217,7 +214,7 @@ class VirtualActorMailbox(VirtualMailbox, ActorMailbox):
         self._stands_in = task = self._world.current
         # The task may already stand in for another actor.
         before, task.stands_in = task.stands_in, True
-        self._reached["stood in"] += 1
+        self._world.reached["stood in"] += 1
         try:
             read()
         finally:
@@ -299,6 +296,7 @@ class VirtualClock:
         self._process = process
         self._jumped: list[Callable[[Seconds], object]] = []
         self._stopped = False
+        world.on_step.append(self._stepped)
 
     @property
     def is_going(self) -> bool:
@@ -329,9 +327,10 @@ class VirtualClock:
     def on_jump(self, call: Callable[[Seconds], object]) -> None:
         self._jumped.append(call)
 
-    def jumped(self, seconds: Seconds) -> None:
+    def _stepped(self, seconds: Seconds) -> bool:
         for call in self._jumped if self.is_going else ():
             call(seconds)
+        return self.is_going
 
     def start(self) -> None:
         pass

@@ -14,6 +14,7 @@ import random
 import signal
 import threading
 import traceback
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from signal import SIG_DFL
@@ -130,10 +131,19 @@ class Task:
 
 
 class VirtualScheduler:
-    """One flow of time, in which `chance` decides who runs next. `start` is wall time at the beginning."""
+    """One flow of time, in which `chance` decides who runs next. `start` is wall time at the beginning.
+
+    Attributes:
+        reached: how often each fault struck, and what else a campaign must have come to.
+        stepped: how far wall time was moved alone, to and fro.
+        on_step: is told of each such step, for as long as it returns true.
+    """
 
     def __init__(self, chance: random.Random, start: Instant) -> None:
         self.chance = chance
+        self.reached: Counter[str] = Counter()
+        self.stepped = 0.0
+        self.on_step: list[Callable[[Seconds], bool]] = []
         self.elapsed = 0.0
         self._thread = threading.get_ident()
         self.offset = start
@@ -336,9 +346,11 @@ class VirtualScheduler:
         return Reading(self.now, self.count, self.offset - self.asleep)
 
     def step_clock(self, seconds: Seconds, *, asleep: bool = False) -> None:
-        """Move wall time alone: somebody sets it, or the machine sleeps."""
+        """Move wall time alone, and tell every clock: somebody sets it, or the machine sleeps."""
         self.offset += seconds
+        self.stepped += abs(seconds)
         self.asleep += seconds if asleep else 0.0
+        self.on_step = [tell for tell in self.on_step if tell(seconds)]
 
     def _push(self, seconds: Seconds, what: Callable[[], object] | Task, token: int) -> None:
         self._order += 1
