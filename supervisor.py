@@ -265,7 +265,7 @@ class Supervisor(RuntimeActor):
             mailbox=0 if actor is None else len(actor.mailbox),
             message=crash.over,
             message_id=None if over is None else over.message_id,
-            message_corr=None if over is None else over.corr,
+            message_corr=None if over is None else over.root_id,
         )
         if child.spec.budget.is_spent(child.deaths, now):
             self._spent(child, reason, len(child.spec.budget.recent(child.deaths, now)))

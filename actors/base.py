@@ -40,7 +40,7 @@ class Post:
         self._ids = count(1)
 
     def tell(
-        self, to: str, body: Any, *, speaker: Speaker = NOBODY, corr: str | None = None, here: bool = False
+        self, to: str, body: Any, *, speaker: Speaker = NOBODY, root_id: str | None = None, here: bool = False
     ) -> bool:
         """Put a message into an actor's mailbox. False if no such actor lives.
 
@@ -50,7 +50,7 @@ class Post:
         actor = self._actors.get(to)
         if actor is None:
             return False
-        mail = Mail(next(self._ids), speaker.message_id, corr or speaker.corr, self._clock.now(), body)
+        mail = Mail(next(self._ids), speaker.message_id, root_id or speaker.root_id, self._clock.now(), body)
         if here and actor.handle_here(mail):
             return True
         try:
@@ -124,8 +124,8 @@ class RuntimeActor(pykka.ThreadingActor):
     def receive(self, mail: Mail) -> None:
         """Handle one message. `self.speaker` says which."""
 
-    def tell(self, to: str, body: Any, *, corr: str | None = None) -> bool:
-        return self.context.post.tell(to, body, speaker=self.speaker, corr=corr)
+    def tell(self, to: str, body: Any, *, root_id: str | None = None) -> bool:
+        return self.context.post.tell(to, body, speaker=self.speaker, root_id=root_id)
 
     def tell_self(self, body: Any) -> None:
         """Send itself a message without a cause. Any thread may call this."""
@@ -142,7 +142,7 @@ class RuntimeActor(pykka.ThreadingActor):
         if mail is self.in_hand:
             return self.speaker
         waited = round(max(0.0, self.context.clock.now() - mail.sent_at), 6)
-        return Speaker(self.name, self.incarnation, mail.message_id, mail.cause, mail.corr, waited)
+        return Speaker(self.name, self.incarnation, mail.message_id, mail.cause, mail.root_id, waited)
 
     def take_more(self, most: int) -> list[Mail]:
         """Take waiting messages, up to the first object that is no `Mail` (a stop)."""

@@ -351,7 +351,7 @@ class HandlerActor(RuntimeActor):
     def _tell_ended(self, *endings: Ending) -> None:
         if endings:
             # If there are several, none is the root of the message.
-            speaker = self.speaker.about(endings[0].claim.job.corr if len(endings) == 1 else None)
+            speaker = self.speaker.about(endings[0].claim.job.root_id if len(endings) == 1 else None)
             self.context.post.tell("broker", Ended(self.job_name, endings), speaker=speaker)
 
     def _deadline_passed(self, lane_id: int) -> None:
@@ -442,4 +442,6 @@ class HandlerActor(RuntimeActor):
 
     def _say_of(self, lane: Lane, event: str, **fields: Any) -> None:
         """Log an event of a run under the job's root, not the message's."""
-        self.context.log.emit(event, self.speaker.about(lane.claim.job.corr), **lane.fields(), lane=lane.id, **fields)
+        self.context.log.emit(
+            event, self.speaker.about(lane.claim.job.root_id), **lane.fields(), lane=lane.id, **fields
+        )

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from ..errors import UnknownJob, UnknownSchedule, UsageError, shown
-from ..messages.jobs import ENDED, Instant, JobRecord, JobState
+from ..messages.jobs import ENDED, Instant, JobRecord, JobState, stored_name
 from ..messages.queries import LOOKED_MAX, JobQuery
 from ..messages.schedules import ScheduleRecord
 from ..rules.validation import unknown_job
@@ -202,9 +202,9 @@ class Inspector:
             job = self._job(seen, job_id, boots)
             known = reasons(self._known(job, seen, boots, self._lock_holder()))
             children = self._children(seen, job)
-            steps = None if seen.table is None else seen.table.steps_seen(job.no, STEPS_SHOWN_MAX)
-            parents = () if seen.table is None else seen.table.parents(job.no, 0, LINKED_MAX + 1)
-            waiting = () if seen.table is None else seen.table.linked(job.no, LINKED_MAX + 1)
+            steps = None if seen.table is None else seen.table.steps_seen(job.row_id, STEPS_SHOWN_MAX)
+            parents = () if seen.table is None else seen.table.parents(job.row_id, 0, LINKED_MAX + 1)
+            waiting = () if seen.table is None else seen.table.linked(job.row_id, LINKED_MAX + 1)
             return JobPage(
                 at=self._now(),
                 job=job_view(job, known[0], shows_data=self._shows_data),
@@ -334,9 +334,9 @@ class Inspector:
         return job
 
     def _children(self, seen: StoreSnapshot, job: JobRecord) -> Sequence[JobRecord]:
-        if seen.table is None or job.corr != job.id:
+        if seen.table is None or job.root_id != job.id:
             return ()
-        return seen.table.children(job.corr, CHILDREN_MAX + 1)
+        return seen.table.children(job.root_id, CHILDREN_MAX + 1)
 
     def _job_views(
         self, seen: StoreSnapshot, jobs: Sequence[JobRecord], boots: Sequence[BootView] | None = None
@@ -409,5 +409,5 @@ def _running(boots: Sequence[BootView], name: str | None) -> Amount | None:
 
 def _gone_parents(seen: StoreSnapshot, job: JobRecord) -> tuple[dict[str, Any], ...]:
     """The parents of a job that retention has removed."""
-    gone = () if seen.table is None else seen.table.gone_parents(job.no, LINKED_MAX)
-    return tuple(one._asdict() for one in gone)
+    gone = () if seen.table is None else seen.table.gone_parents(job.row_id, LINKED_MAX)
+    return tuple({stored_name(field): value for field, value in one._asdict().items()} for one in gone)

@@ -27,7 +27,7 @@ def job_view(job: JobRecord, why: Why | None, *, shows_data: bool) -> JobView:
         ended_at=job.ended_at,
         expires_at=job.expires_at,
         boot=job.boot,
-        corr=job.corr,
+        corr=job.root_id,
         schedule=job.schedule,
         slot=job.slot,
         debounce=job.debounce_key,

@@ -367,7 +367,7 @@ class Operator:
         return JobChecks(
             now=self._environment.clock().now(),
             new_id=JobIds(self._environment.new_id),
-            corr=None,
+            root_id=None,
             limits=Limits(),
             has_table=store.table is not None,
         )
@@ -396,7 +396,7 @@ def _remove_schedule(context: TurnContext, body: Forget) -> None:
 
 def _run_now(context: TurnContext, schedule_id: str, job_id: str, who: Attribution) -> JobRecord:
     record, now = schedules.stored(context, schedule_id), context.turn.now
-    job = job_of(record, job_id, run_at=now, now=now, corr=job_id)
+    job = job_of(record, job_id, run_at=now, now=now, root_id=job_id)
     ((stored, _),) = jobs.queue(context, Queue((job,), None, who))
     return stored
 

@@ -34,7 +34,7 @@ SPAN_EXAMPLE = "a time such as 2h, +30m, 2026-07-01, 2026-07-01T06:30Z or @17820
 Path = tuple[str | int, ...]
 """A place in data: keys of objects and indexes of arrays, from the outside in."""
 
-FIELD_OF = {"id": "id_prefix"}
+FIELD_OF = {"id": "id_prefix", "corr": "root_id"}
 """The fields of a `JobQuery` whose qualifiers have another name."""
 
 _SPACE = re.compile(r"\s*")

@@ -196,7 +196,7 @@ def _answer(line: bytes) -> JobAnswer | None:
 
 
 def _record(job: ActedJob) -> JobRecord:
-    return JobRecord(no=0, data="null", **asdict(job))
+    return JobRecord(row_id=0, data="null", **asdict(job))
 
 
 def _late(verb: JobVerb, job_id: str, boot: str, seconds: Seconds) -> str:

@@ -98,7 +98,7 @@ def stored_life(address: str, job_id: str, now: Instant) -> StoredLife:
         if job is None:
             raise unknown_job(job_id, f" to {address}")
         attempts = () if seen.table is None else seen.table.attempts(job_id)
-        steps = StepsSeen(0, ()) if seen.table is None else seen.table.steps_seen(job.no, 1)
+        steps = StepsSeen(0, ()) if seen.table is None else seen.table.steps_seen(job.row_id, 1)
     because: Sequence[str] = ()
     if job.state not in ENDED:
         with inspector_at(address, now=lambda: now) as inspector:
@@ -114,7 +114,7 @@ def _entry(at: Instant | None, says: str, tone: Tone = "plain", **said: Any) -> 
 
 def _queued(job: JobRecord) -> Entry:
     slot = "" if job.slot is None else f" for slot {clock(job.slot)} of schedule {job.schedule}"
-    root = "" if job.corr == job.id else f", descending from {job.corr}"
+    root = "" if job.root_id == job.id else f", descending from {job.root_id}"
     # Each retry sets it anew.
     is_first = not job.claim_no and job.run_at > job.queued_at
     due = f", due in {span(job.run_at - job.queued_at)}" if is_first else ""
@@ -167,15 +167,18 @@ def _agreement(life: StoredLife, last: dict[str, Any]) -> Entry:
             f"{stands}: an application's own transaction has moved it, and no turn has counted that yet",
             "plain",
         )
-    elif job.rev > last["rev"]:
-        says, tone = f"it has come further: {stands} by move {job.rev}, and these logs tell {last['rev']}", "warning"
-    elif job.rev < last["rev"]:
-        says, tone = f"it has not come so far: {stands} by move {job.rev}, and these logs tell {last['rev']}", "bad"
+    elif job.move_no > last["rev"]:
+        says, tone = (
+            f"it has come further: {stands} by move {job.move_no}, and these logs tell {last['rev']}",
+            "warning",
+        )
+    elif job.move_no < last["rev"]:
+        says, tone = f"it has not come so far: {stands} by move {job.move_no}, and these logs tell {last['rev']}", "bad"
     elif (job.state, job.claim_no, job.attempt) == (last.get("to"), last.get("claim_no"), last.get("attempt", 0)):
-        says, tone = f"it has the same: {stands} by move {job.rev}", "good"
+        says, tone = f"it has the same: {stands} by move {job.move_no}", "good"
     else:
         told = f"{last.get('to')}, claim {last.get('claim_no')}, attempt {last.get('attempt', 0)}"
-        says, tone = f"it disagrees: {stands} by move {job.rev}, and these logs tell {told}", "bad"
+        says, tone = f"it disagrees: {stands} by move {job.move_no}, and these logs tell {told}", "bad"
     return Entry(at=None, who=WHO, says=f"{says}; {_sizes(job)}", tone=tone)
 
 

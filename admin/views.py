@@ -146,6 +146,7 @@ class JobView:
     """A job in a list.
 
     Attributes:
+        corr: its root, or itself.
         attempt: how many attempts are counted, including the running one.
         why: what keeps it from running, or how it is held; None of one that has ended.
         progress: the handler's last report; it is data, and hidden like it.
@@ -227,7 +228,7 @@ class JobPage:
         steps_kept: how many are.
         children: jobs that descend from the same root, the oldest first, if this is the root.
         parents: jobs that it waits for, or has waited for, in the order of the call that has queued it.
-        gone_parents: those of them that retention has removed, each with its `id`, `name`, `state` and `rev`.
+        gone_parents: those of them that retention has removed, each with its `no`, `id`, `name`, `state` and `rev`.
         waiting: jobs that wait for it, or have, the oldest first.
     """
 

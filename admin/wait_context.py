@@ -39,7 +39,7 @@ def wait_context_of(
         has_all_boots=table is not None,
         pause=next((one for one in seen.jobs.pauses() if one.name == job.name), None) if is_queued else None,
         before=table.before(job, now, counted_max) if is_queued and table is not None else None,
-        awaited=table.awaited(job.no, AWAITED_NAMED) if is_queued and job.is_linked and table is not None else None,
+        awaited=table.awaited(job.row_id, AWAITED_NAMED) if is_queued and job.is_linked and table is not None else None,
         is_handled_elsewhere=is_handled_elsewhere,
         lock_holder=lock_holder,
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol
 from ..boot.submitting import Submitter
 from ..errors import UsageError
 from ..handlers.handler import Handler
-from ..log.job_context import current_corr
+from ..log.job_context import current_root_id
 from ..messages.jobs import JobKeywords, QueueKeywords
 from ..rules.codec import Encoded, encode
 from ..rules.new_jobs import spec_of
@@ -165,14 +165,14 @@ class JobHandler(Generic[P, D, C, R]):
             raise unknown_options(unknown, known, f"{self.name}.{call}, whose data is one argument, as in {example},")
         connection = options.pop("connection", None)
         spec = spec_of(call, self.name, self.fitting(data), options)
-        return submitter.submit(f"{self.name}.queue", spec, current_corr(), connection, one=True, types=self._types)
+        return submitter.submit(f"{self.name}.queue", spec, current_root_id(), connection, one=True, types=self._types)
 
     def _submit_many(self, submitter: Submitter, payloads: Iterable[D], options: JobKeywords) -> Any:
         if alone := options.keys() & {"id", "unique", "debounce"}:
             raise UsageError(f"expected options that many jobs can have, got: {', '.join(sorted(alone))}")
         call = f"{self.name}.many"
         specs = [spec_of(call, self.name, self.fitting(data), options) for data in payloads]
-        return submitter.submit(call, specs, current_corr(), types=self._types)
+        return submitter.submit(call, specs, current_root_id(), types=self._types)
 
 
 class HandlerDecorator(Protocol):

@@ -18,7 +18,7 @@ from ..errors import UnknownHandler, UsageError, shown
 from ..handlers.handler import Handler
 from ..handlers.options import ExceptionClasses, HandlerKeywords, Isolation, OnTimeout
 from ..handlers.registration import check_handler, check_importable, check_only, name_of
-from ..log.job_context import current_corr
+from ..log.job_context import current_root_id
 from ..messages.jobs import ENDED, Attempt, Attribution, JobKeywords, JobSpec, JobState, JobStateName, Seconds
 from ..messages.mail import CancelJob, CancelMany, ForgetJob, Limit, Pause, Requeue, RequeueMany
 from ..messages.names import Rate, paused_at
@@ -117,7 +117,7 @@ class Jobs:
         """
         call = f"jobs.{self._submitter.prefix}queue"
         job = spec_of(call, name, data, options, "connection") if options else (name, data)
-        queued: Job[Any] = self._submitter.submit("jobs.queue", job, current_corr(), connection, one=True)
+        queued: Job[Any] = self._submitter.submit("jobs.queue", job, current_root_id(), connection, one=True)
         return queued
 
     aqueue = twin(
@@ -137,7 +137,7 @@ class Jobs:
             NotStarted: the runtime does not run.
             StoreUnavailable: no answer in time; queue them again, each with its id of `error.job_ids`.
         """
-        queued: list[Job[Any]] = self._submitter.submit("jobs.queue_many", jobs, current_corr())
+        queued: list[Job[Any]] = self._submitter.submit("jobs.queue_many", jobs, current_root_id())
         return queued
 
     aqueue_many = twin(queue_many)
@@ -176,7 +176,7 @@ class Jobs:
                 claim_no=step.claim_no,
                 at=datetime.fromtimestamp(step.at, UTC),
             )
-            for step in table.steps(stored(boot, id_of(job)).no)
+            for step in table.steps(stored(boot, id_of(job)).row_id)
         ]
 
     asteps = off_loop(steps)
@@ -242,8 +242,8 @@ class Jobs:
             UnknownJob: it is not in the store, or one of these jobs is not any more.
             NotSupported: the store is a RabbitMQ.
         """
-        no = self.get(job).record.no
-        return tuple(in_pages(partial(self._submitter.parents, no)))
+        row_id = self.get(job).record.row_id
+        return tuple(in_pages(partial(self._submitter.parents, row_id)))
 
     aparents = off_loop(parents)
 

@@ -23,7 +23,7 @@ from ..errors import RuntimeFailed, UsageError, shown
 from ..handlers.carriers import Carrier, check_carriers
 from ..handlers.registration import check_importable
 from ..log.emitter import Subscription, check_events
-from ..log.job_context import current_corr, current_job
+from ..log.job_context import current_job, current_root_id
 from ..messages.jobs import Seconds
 from ..messages.views import ActorView, Health
 from ..rules.limits import LimitKeywords, Limits
@@ -131,7 +131,7 @@ class Runtime:
             share: what it is to take on; None for all, or whatever it does if it runs already.
         """
         current_boot = self.current_boot
-        if current_corr() is not None:
+        if current_root_id() is not None:
             if current_boot.running is not None:
                 # `stop` may hold the lock, and wait for this very handler.
                 return False
@@ -182,7 +182,7 @@ class Runtime:
 
     def _stop(self, drain: Seconds | None, is_urged: Callable[[], bool]) -> None:
         seconds = self._drain if drain is None else check_seconds(drain, "drain")
-        if current_corr() is not None:
+        if current_root_id() is not None:
             raise UsageError("expected stop() to be called from outside a handler: it waits for running handlers")
         self._shorten_drain(seconds)
         with self.current_boot.lock:

@@ -15,7 +15,7 @@ from ..boot.submitting import Submitter, off_loop
 from ..cron.schedule import check_catch_up, job_of, keyed_id, unkeyed_id
 from ..cron.when import parse_when
 from ..errors import StoreUnavailable, UnknownSchedule, UsageError, shown
-from ..log.job_context import current_corr
+from ..log.job_context import current_root_id
 from ..messages.jobs import Seconds
 from ..messages.mail import Forget, PauseSchedule, Retire
 from ..messages.schedules import CatchUp, DstFold, DstGap, HostChange, Overlap, ScheduleKeywords, ScheduleRecord
@@ -247,7 +247,7 @@ class Scheduler:
         record = self._known(schedule, key)
         boot = self._submitter.state.get()
         job_id, now = boot.job_ids(), boot.clock.now()
-        job = job_of(record, job_id, run_at=now, now=now, corr=current_corr() or job_id)
+        job = job_of(record, job_id, run_at=now, now=now, root_id=current_root_id() or job_id)
         return self._submitter.store_scheduled(job)
 
     arun_now = off_loop(run_now)

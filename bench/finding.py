@@ -43,7 +43,7 @@ def looks(jobs: int) -> Iterator[tuple[str, JobQuery]]:
     yield "any, by the beginning of an id: a sixteenth", JobQuery(id_prefix="a", error=nothing)
     yield "any, by data", JobQuery(data=(user,))
     yield "any, by three words", JobQuery(words=("some", "thing", nothing))
-    yield "any, by what it descends from", JobQuery(corr="nobody")
+    yield "any, by what it descends from", JobQuery(root_id="nobody")
 
 
 def timed(call: Callable[[], Any]) -> tuple[float, float, Any]:

@@ -259,19 +259,20 @@ class Boot:
         self.log.emit("handler.removed", job_name=handler.name, handler=handler.id)
         self.post.tell(f"handler:{handler.name}", Detach(handler_id=handler.id, drain=drain))
 
-    def expect(self, job_id: str, state: str | None, rev: int = 1) -> None:
+    def expect(self, job_id: str, state: str | None, move_no: int = 1) -> None:
         """Poll for a job in the application's own transaction until it has this state (or any) and move number."""
         self._expect(
-            WatchExternalCommit(job_id, state, self.clock.monotonic() + EXPECT_SECONDS_MAX, rev=rev), corr=job_id
+            WatchExternalCommit(job_id, state, self.clock.monotonic() + EXPECT_SECONDS_MAX, move_no=move_no),
+            root_id=job_id,
         )
 
     def expect_change(self, change: HostChange) -> None:
         """Poll for a change of a schedule in the application's own transaction."""
         self._expect(WatchExternalCommit(change.schedule_id, None, self.clock.monotonic() + EXPECT_SECONDS_MAX, change))
 
-    def _expect(self, expect: WatchExternalCommit, corr: str | None = None) -> None:
+    def _expect(self, expect: WatchExternalCommit, root_id: str | None = None) -> None:
         self.carried_over.expected[expect.key] = expect
-        self.post.tell("broker", expect, corr=corr)
+        self.post.tell("broker", expect, root_id=root_id)
 
     def be_quiet(self, is_quiet: bool, who: Attribution) -> None:
         """Claim nothing more, or claim again; running jobs go on. Returns once it is logged.
@@ -304,10 +305,12 @@ class Boot:
     def start_handler(self, name: str) -> None:
         self._supervision.have(self._children.handler(name))
 
-    def checks(self, corr: str | None, new_id: Callable[[], str] | None = None) -> JobChecks:
-        """Checks for jobs that are queued now. `corr`: their root, if any. `new_id` replaces this boot's ids."""
+    def checks(self, root_id: str | None, new_id: Callable[[], str] | None = None) -> JobChecks:
+        """Checks for jobs that are queued now. `root_id`: their root, if any. `new_id` replaces this boot's ids."""
         now, has_table = self.clock.now(), self.store.table is not None
-        return JobChecks(now=now, new_id=new_id or self.job_ids, corr=corr, limits=self.limits, has_table=has_table)
+        return JobChecks(
+            now=now, new_id=new_id or self.job_ids, root_id=root_id, limits=self.limits, has_table=has_table
+        )
 
     def queueing(self, jobs: tuple[NewJob, ...]) -> AbstractContextManager[tuple[NewJob, ...]]:
         """Around the call that stores jobs: yields them with their carried headers."""

@@ -25,14 +25,14 @@ def id_of(job: Ref) -> str:
 
 
 def claim_of(store: Store, job: Ref) -> tuple[str, int | None, int | None]:
-    """The job's id, its `no` and its claim number, as far as known.
+    """The job's id, its `row_id` and its claim number, as far as known.
 
     Raises:
         UsageError: it is neither a Job nor an id nor a token, or could be both an id and a token.
     """
     if isinstance(job, Job):
-        no, claim_no = job.record.key
-        return job.id, no, claim_no if job.record.state == JobState.RUNNING else None
+        row_id, claim_no = job.record.key
+        return job.id, row_id, claim_no if job.record.state == JobState.RUNNING else None
     job_id, _, number = job.rpartition(":") if isinstance(job, str) else ("", "", "")
     # An application may give its jobs ids such as "order:7", which look like tokens.
     if not (job_id and number.isdecimal()):

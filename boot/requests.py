@@ -66,7 +66,7 @@ class Requests:
         make: Callable[[Reply], Any],
         *,
         job_ids: Sequence[str] = (),
-        corr: str | None = None,
+        root_id: str | None = None,
         here: bool = False,
     ) -> Any:
         """Send the broker a message and wait for its answer.
@@ -81,7 +81,7 @@ class Requests:
             LamplighterError: the broker refused, or `before_waiting` does.
         """
         self.check_caller()
-        request = BrokerRequest(self, make, job_ids, corr)
+        request = BrokerRequest(self, make, job_ids, root_id)
         while True:
             reply = self._environment.reply()
             if not request.tell(reply, here=here and self._environment.may_stand_in()):
@@ -107,12 +107,12 @@ class Requests:
             self.before_waiting()
 
     async def ask_async(
-        self, make: Callable[[Reply], Any], *, job_ids: Sequence[str] = (), corr: str | None = None
+        self, make: Callable[[Reply], Any], *, job_ids: Sequence[str] = (), root_id: str | None = None
     ) -> Any:
         """`ask` without blocking the event loop."""
         if self._host is not None and self._host.written_here(blocks=False):
             raise UsageError(WRITTEN_HERE)
-        request = BrokerRequest(self, make, job_ids, corr)
+        request = BrokerRequest(self, make, job_ids, root_id)
         while True:
             reply = self._environment.loop_reply()
             if not request.tell(reply):
@@ -142,12 +142,12 @@ class BrokerRequest:
     """One question to the broker, sent again to the next incarnation when one dies over it, until its time is up."""
 
     def __init__(
-        self, requests: Requests, make: Callable[[Reply], Any], job_ids: Sequence[str], corr: str | None
+        self, requests: Requests, make: Callable[[Reply], Any], job_ids: Sequence[str], root_id: str | None
     ) -> None:
         self._requests = requests
         self._make = make
         self._job_ids = job_ids
-        self._corr = corr
+        self._root_id = root_id
         self._deaths = 0
         self._give_up_at = requests.clock.monotonic() + requests.limits.reply_seconds_max
 
@@ -170,7 +170,7 @@ class BrokerRequest:
                 f"{broker.behind} messages wait to be stored, more than mailbox_messages_max={most}: {why}; try later",
                 self._job_ids,
             )
-        is_sent = post.tell("broker", self._make(reply), corr=self._corr, here=here and not self._deaths)
+        is_sent = post.tell("broker", self._make(reply), root_id=self._root_id, here=here and not self._deaths)
         if not is_sent and self._requests.is_over:
             raise StoreUnavailable("the runtime was stopped before this was answered", self._job_ids)
         return is_sent

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from ..environment.environment import Environment
 from ..errors import NotStarted, RuntimeFailed
 from ..handlers.lanes import Lanes
-from ..log.job_context import current_corr
+from ..log.job_context import current_root_id
 from ..messages.jobs import Instant, Seconds
 from ..rules.limits import Limits
 from .boot import Boot
@@ -61,7 +61,7 @@ class RuntimeState:
         """The running boot. Raises NotStarted if there is none, or if it takes no calls any more."""
         boot = self.running
         # A handler that outlives its runtime must not start another.
-        if boot is None and self.on_demand is not None and self.failure is None and current_corr() is None:
+        if boot is None and self.on_demand is not None and self.failure is None and current_root_id() is None:
             self.on_demand()
             boot = self.running
         # A caller that asks an ending boot again at once would loop until it has ended.

@@ -157,7 +157,7 @@ class Submitter:
 
     def store_scheduled(self, job: NewJob) -> Job[Any]:
         """Store a job of a schedule that no slot has queued."""
-        ((record, _),) = self.state.get().requests.ask(partial(Queue, (job,)), job_ids=(job.id,), corr=job.corr)
+        ((record, _),) = self.state.get().requests.ask(partial(Queue, (job,)), job_ids=(job.id,), root_id=job.root_id)
         return Job(record)
 
     def change_schedule(self, connection: Any, change: HostChange, answer: T) -> T:
@@ -231,12 +231,12 @@ class Submitter:
 
     def kept_steps(self, job: JobRecord) -> Sequence[StepRecord]:
         table = needed(self.state.get().store.table, "steps")
-        return table.steps(job.no) if job.claim_no > 1 else ()
+        return table.steps(job.row_id) if job.claim_no > 1 else ()
 
     def keep_step(self, claim: Claim, name: str, result: str, took: Seconds) -> Any:
         """Keep a step of a running job; return the kept JSON text. Raises StaleClaim if the claim has lost the job."""
         make = partial(KeepStep, claim, name, result, took)
-        return self.state.get().requests.ask(make, corr=claim.job.corr, here=True)
+        return self.state.get().requests.ask(make, root_id=claim.job.root_id, here=True)
 
     def warn_if_blocking(self, call: str, name: str | None = None) -> None:
         """Warn that a call blocks a running event loop: by Python's warnings once, and in the log once for each job
@@ -360,7 +360,7 @@ class AwaitingSubmitter(Submitter):
 
     async def keep_step(self, claim: Claim, name: str, result: str, took: Seconds) -> Any:
         make = partial(KeepStep, claim, name, result, took)
-        return await self.state.get().requests.ask_async(make, corr=claim.job.corr)
+        return await self.state.get().requests.ask_async(make, root_id=claim.job.root_id)
 
 
 class _LookedUp:
@@ -493,11 +493,11 @@ def _expect(boot: Boot, record: JobRecord, fresh: bool) -> None:
     """Have the boot poll for the job, because nothing announces the commit of the application's transaction."""
     if fresh:
         # A stored job with other data makes one more move.
-        boot.expect(record.id, None, 1 - record.rev)
+        boot.expect(record.id, None, 1 - record.move_no)
 
 
 def _asked(new: Sequence[NewJob], one: bool) -> dict[str, Any]:
-    return {"job_ids": [job.id for job in new], "corr": new[0].corr if one else None}
+    return {"job_ids": [job.id for job in new], "root_id": new[0].root_id if one else None}
 
 
 def _jobs(answer: Iterable[tuple[JobRecord, bool]], one: bool, types: JobTypes | None) -> Any:

@@ -184,7 +184,7 @@ def ended(context: TurnContext, body: Ended) -> None:
         if ended_job is None:
             _refuse(context, job, ending)
         elif ending.outcome.kind is OutcomeKind.SUCCEEDED and ending.outcome.result is None:
-            context.say("job.result_lost", corr=job.corr, **names_job(job), reason=ending.outcome.reason)
+            context.say("job.result_lost", root_id=job.root_id, **names_job(job), reason=ending.outcome.reason)
 
 
 def one_by_one(mail: Mail) -> Iterator[Mail]:
@@ -212,7 +212,7 @@ def failed_instead(mail: Mail, error: Exception) -> Mail | None:
 def _defer(context: TurnContext, job: JobRecord, ending: Ending) -> None:
     timeout = ending.outcome.seconds or None
     if context.turn.jobs.defer(job, timeout, ending.seconds, ending.policy.max_attempts):
-        context.turn.note({"k": "deferred", "j": job.id, "n": job.name, "r": job.rev, "c": job.claim_no})
+        context.turn.note({"k": "deferred", "j": job.id, "n": job.name, "r": job.move_no, "c": job.claim_no})
 
 
 def _refuse(context: TurnContext, job: JobRecord, ending: Ending) -> None:
@@ -221,7 +221,7 @@ def _refuse(context: TurnContext, job: JobRecord, ending: Ending) -> None:
     if current is None:
         return
     overruled = current.state == JobState.CANCELLED
-    settled = (current.no, current.settled_no) == job.key
+    settled = (current.row_id, current.settled_no) == job.key
     if not settled or ending.late or overruled:
         context.say_fenced(current, job.claim_no, ending.outcome.kind.value)
 

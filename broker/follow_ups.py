@@ -94,7 +94,7 @@ def is_said_again(
     """
     if result != done.result:
         return False
-    before = done._replace(rev=done.rev - 1)
+    before = done._replace(move_no=done.move_no - 1)
     for number, job in enumerate(then, start=1):
         job_id = job.id or follow_up_id(before, number)
         found = [twin(job._replace(id=one)) for one in (job_id, _instead(job_id, before))]
@@ -110,4 +110,4 @@ def _says(job: NewJob | JobRecord) -> tuple[str | None, ...]:
 
 def _instead(job_id: str, ended: JobRecord) -> str:
     """A follow-up's id, where an earlier job already has the generated one."""
-    return f"{job_id}~{ended.no}"
+    return f"{job_id}~{ended.row_id}"

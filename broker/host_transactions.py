@@ -71,7 +71,7 @@ class Finishing(NamedTuple):
     """A job's end as done: by claim for a running job, without one for a queued job."""
 
     job_id: str
-    no: int | None
+    row_id: int | None
     claim_no: int | None
     result: str | None
     then: tuple[NewJob, ...] = ()
@@ -113,12 +113,12 @@ async def _awaited(
 
 def _finish(end: Finishing, now: Instant, turn: HostTurn) -> None:
     job = turn.find(end.job_id)
-    if job is None or end.no not in (None, job.no):
+    if job is None or end.row_id not in (None, job.row_id):
         raise _not_there(end)
     with turn.wholly() if end.then else nullcontext():
         if end.claim_no is None and job.state == JobState.QUEUED:
             turn.finish(job, end.result)
-        elif end.claim_no is not None and is_current(job, ClaimKey(job.no, end.claim_no)):
+        elif end.claim_no is not None and is_current(job, ClaimKey(job.row_id, end.claim_no)):
             outcome = Outcome(kind=OutcomeKind.SUCCEEDED, result=end.result)
             verdict = judge(job, outcome, Policy(), now, earlier_interruptions=0, chance=0.0)
             turn.settle(job, outcome, verdict)
@@ -179,4 +179,4 @@ class ExternalCommitWatch:
 
 
 def _is_there(expect: WatchExternalCommit, job: JobRecord | None) -> bool:
-    return job is not None and job.rev >= expect.rev and expect.state in (None, job.state)
+    return job is not None and job.move_no >= expect.move_no and expect.state in (None, job.state)

@@ -141,7 +141,7 @@ def mark_done(context: TurnContext, body: MarkDone) -> JobRecord:
     differs is refused, because it would not be stored. A server keeps too little of an ended job to compare.
     """
     job = context.known(body.job_id)
-    if body.no is not None and job.no != body.no:
+    if body.row_id is not None and job.row_id != body.row_id:
         context.say_fenced(job, body.claim_no or 0, "mark_done")
         raise StaleClaim(f"the job {job.id} that this was is gone; another one has its id now, and decides")
     if job.state == JobState.DONE and (body.claim_no is None or job.settled_no == body.claim_no):
@@ -163,7 +163,7 @@ def mark_done(context: TurnContext, body: MarkDone) -> JobRecord:
             f"job {job.id} is {job.state}: an id marks only a queued job done; "
             "use the Job that its handler got, or that Job's token"
         )
-    if not is_current(job, ClaimKey(job.no, body.claim_no)):
+    if not is_current(job, ClaimKey(job.row_id, body.claim_no)):
         if body.claim_no <= job.claim_no:
             # No claim with a higher number was ever made: the token is invented.
             context.say_fenced(job, body.claim_no, "mark_done")
@@ -222,7 +222,7 @@ def forget(context: TurnContext, body: ForgetJob) -> None:
     waiting.forget(job)
     context.note({"k": "forgotten", "j": job.id, "n": job.name}, body.who)
     line = {"job_id": job.id, "job_name": job.name, "state": job.state}
-    context.say("job.forgotten", corr=job.corr, **line, **body.who.said)
+    context.say("job.forgotten", root_id=job.root_id, **line, **body.who.said)
 
 
 def pause(context: TurnContext, body: Pause) -> Any:

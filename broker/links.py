@@ -20,7 +20,7 @@ def judged_at_birth(links: JobLinks | None, parts: Sequence[Stored]) -> Sequence
     judged = {} if links is None else links.judge_births()
     if not judged:
         return parts
-    return [[(judged.get(record.no, record), fresh) for record, fresh in part] for part in parts]
+    return [[(judged.get(record.row_id, record), fresh) for record, fresh in part] for part in parts]
 
 
 def free(context: TurnContext) -> None:
@@ -33,7 +33,7 @@ def free(context: TurnContext) -> None:
 
 def parents_first(jobs: Iterable[JobRecord]) -> Sequence[JobRecord]:
     """Jobs in topological order: parents are stored before their dependents."""
-    return sorted(jobs, key=attrgetter("no"))
+    return sorted(jobs, key=attrgetter("row_id"))
 
 
 def has_followed(context: TurnContext, job: JobRecord) -> bool:
@@ -47,4 +47,4 @@ def has_followed(context: TurnContext, job: JobRecord) -> bool:
     is_open = all(links.free(context.state.limits.freed_links_max) for _ in range(ROUNDS_MAX))
     context.collect()
     now = context.turn.jobs.find([job.id]).get(job.id)
-    return is_open or now is None or now.rev != job.rev
+    return is_open or now is None or now.move_no != job.move_no

@@ -74,7 +74,7 @@ def names_job(job: JobRecord) -> dict[str, Any]:
 
 def of_job(job: JobRecord) -> dict[str, Any]:
     """The job's fields and its root: the causing message may have another root."""
-    return {"corr": job.corr, **names_job(job)}
+    return {"corr": job.root_id, **names_job(job)}
 
 
 def line_of(moved: Transition, turn: int | None) -> dict[str, Any]:
@@ -104,7 +104,7 @@ def line_of(moved: Transition, turn: int | None) -> dict[str, Any]:
             line["waited"] = round((job.claimed_at or 0.0) - job.run_at, 6)
         case "job.done":
             line |= {"outcome": None, "schedule": job.schedule, "slot": job.slot}
-            if job.corr == job.id:
+            if job.root_id == job.id:
                 del line["corr"]
             if job.claimed_at is not None and job.ended_at is not None:
                 line["took"] = round(job.ended_at - job.claimed_at, 6)

@@ -139,7 +139,7 @@ def _fire(context: TurnContext, schedule: ScheduleRecord, fire: Fire) -> bool:
     event = "slot.caught_up" if fire.outcome == "caught_up" else "slot.fired"
     context.say(
         event,
-        corr=job.id,
+        root_id=job.id,
         schedule=schedule.id,
         slot=fire.slot,
         job_name=schedule.name,
@@ -160,7 +160,7 @@ def _taken(context: TurnContext, schedule: ScheduleRecord, slot: Instant) -> Non
 def _job_of(schedule: ScheduleRecord, slot: Instant, now: Instant) -> NewJob:
     job_id = _job_id(schedule, slot)
     run_at = slot + jitter_of(schedule.id, slot, schedule.jitter)
-    return job_of(schedule, job_id, run_at=run_at, now=now, corr=job_id, slot=slot)
+    return job_of(schedule, job_id, run_at=run_at, now=now, root_id=job_id, slot=slot)
 
 
 def _job_id(schedule: ScheduleRecord, slot: Instant) -> str:

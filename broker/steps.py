@@ -27,10 +27,10 @@ def keep_step(context: TurnContext, body: KeepStep) -> str:
         raise stale_step(job, now, f"step {body.name!r} is not kept")
     if kept.is_new:
         result = digest(body.result)
-        told = {"k": "stepped", "j": job.id, "n": job.name, "r": kept.rev, "c": job.claim_no}
+        told = {"k": "stepped", "j": job.id, "n": job.name, "r": kept.move_no, "c": job.claim_no}
         context.turn.note({**told, "d": result, "step": body.name})
         line = {**names_job(job), "step": body.name, "took": round(body.took, 6)}
-        context.say("job.stepped", corr=job.corr, **line, bytes=len(body.result), digest=result)
+        context.say("job.stepped", root_id=job.root_id, **line, bytes=len(body.result), digest=result)
     return kept.step.result
 
 

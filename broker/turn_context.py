@@ -71,9 +71,9 @@ class TurnContext(NamedTuple):
         """Have every name searched for due jobs."""
         self.out.next_due = {}
 
-    def say(self, event: str, *, corr: str | None = None, **fields: Any) -> None:
+    def say(self, event: str, *, root_id: str | None = None, **fields: Any) -> None:
         self.collect()
-        self.out.lines.append(Said(event, self.speaker if corr is None else self.speaker.about(corr), (fields,)))
+        self.out.lines.append(Said(event, self.speaker if root_id is None else self.speaker.about(root_id), (fields,)))
 
     def tell(self, to: str, body: Any) -> None:
         self.out.tells.append((to, body, self.speaker))
@@ -118,7 +118,7 @@ class TurnContext(NamedTuple):
 
     def _say_parents(self, job: JobRecord, ids: Sequence[str]) -> None:
         """Log the parents of a newborn job."""
-        about = {"corr": job.corr, "job_id": job.id, "job_name": job.name}
+        about = {"corr": job.root_id, "job_id": job.id, "job_name": job.name}
         for first in range(0, len(ids), NAMED_PARENTS_MAX):
             named = ids[first : first + NAMED_PARENTS_MAX]
             self.out.lines.append(Said("job.linked", self.speaker, ({**about, "waits_for": named},)))
@@ -224,7 +224,7 @@ class TurnContext(NamedTuple):
         """Log that an attempt without a claim tried to end the job."""
         line = {**names_job(job), "claim_no": claim_no, "outcome": outcome}
         self.out.fenced.append(job.name)
-        self.say("job.fenced", corr=job.corr, **line, claim_no_now=job.claim_no, state=job.state, why=job.reason)
+        self.say("job.fenced", root_id=job.root_id, **line, claim_no_now=job.claim_no, state=job.state, why=job.reason)
 
 
 def is_current(job: JobRecord, key: ClaimKey) -> bool:

@@ -164,7 +164,7 @@ def _forgettable(act: Act, jobs: Sequence[JobRecord]) -> Sequence[JobRecord]:
     """The jobs that would be removed, one after the other; for each of the others the reason is printed."""
     gone: dict[str, JobRecord] = {}
     for job in jobs:
-        waiting = needed(act.store.table, "list").linked(job.no, len(jobs))
+        waiting = needed(act.store.table, "list").linked(job.row_id, len(jobs))
         child = next((one.id for one in waiting if one.id not in gone), None)
         if job.state not in ENDED:
             note(f"{job.id} would stay: it is {job.state}")

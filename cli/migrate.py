@@ -109,7 +109,7 @@ def _check_movable(source: Store, schedules: Sequence[ScheduleRecord], *, drop_u
     for job in chain.from_iterable(_queued(source)):
         if job.is_linked:
             raise not_supported("after")
-        if job.claim_no and needed(source.table, "steps").steps_seen(job.no, 0).kept:
+        if job.claim_no and needed(source.table, "steps").steps_seen(job.row_id, 0).kept:
             # On the server the job would begin anew and repeat its finished steps.
             raise not_supported("steps")
         if job.group_key is not None:

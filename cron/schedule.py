@@ -184,7 +184,7 @@ def rule_of(schedule: ScheduleRecord) -> Rule:
 
 
 def job_of(
-    schedule: ScheduleRecord, job_id: str, *, run_at: Instant, now: Instant, corr: str, slot: Instant | None = None
+    schedule: ScheduleRecord, job_id: str, *, run_at: Instant, now: Instant, root_id: str, slot: Instant | None = None
 ) -> NewJob:
     """A job of a schedule: a slot's, or an extra one."""
     # Both waits are in seconds, not until an instant: if the clock was ahead and is set back, a job that waited for
@@ -198,7 +198,7 @@ def job_of(
         priority=schedule.priority,
         run_at=run_at,
         queued_at=now,
-        corr=corr,
+        root_id=root_id,
         max_attempts=schedule.max_attempts,
         timeout=schedule.timeout,
         expires_at=None if expires_in is None else now + expires_in,

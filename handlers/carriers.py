@@ -114,7 +114,7 @@ class Carriers:
         """Around the call that stores jobs: yields them with their carried headers. `failed` is called with a carrier
         that raises, or whose part is not JSON-serializable or too long.
         """
-        queued: list[Job[Any]] = [Job(born(job, 0, rev=UNCOUNTED)) for job in jobs]
+        queued: list[Job[Any]] = [Job(born(job, 0, move_no=UNCOUNTED)) for job in jobs]
         with ExitStack() as entered:
             for carrier in self._carriers:
                 entered.enter_context(_AroundQueue(carrier, queued, failed))

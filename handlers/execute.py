@@ -127,7 +127,7 @@ class Execution:
         """
         job: Job[Any] = Job(self._record, context=self._context)
         enter_job(
-            self._record.corr,
+            self._record.root_id,
             job_id=self._record.id,
             job_name=self._record.name,
             claim_no=self._record.claim_no,

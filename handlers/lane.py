@@ -41,7 +41,7 @@ class LaneSubmitter(Protocol):
         """Jobs that are queued when another ends, checked. One that is given no id has "" until then."""
 
     def parents(self, row_id: int, after: int) -> Sequence[Job[Any]]:
-        """Up to one page of a job's parents, by its `no`, after the first `after`."""
+        """Up to one page of a job's parents, by its `row_id`, after the first `after`."""
 
     def check_step(self, *, blocks: bool) -> None:
         """Check that a step can be kept, before its function is called; with `blocks`, by a waiting thread."""
@@ -292,7 +292,7 @@ class Lane:
     def start_fields(self) -> dict[str, Any]:
         job = self.claim.job
         waited = round(self.started_at - (job.claimed_at or self.started_at), 6)
-        return {"corr": job.corr, **self.fields(), "handler": self.handler.id, "lane": self.id, "waited": waited}
+        return {"corr": job.root_id, **self.fields(), "handler": self.handler.id, "lane": self.id, "waited": waited}
 
     @property
     def cancelled(self) -> bool:
@@ -318,7 +318,7 @@ class Lane:
 
     @property
     def log(self) -> Any:
-        return self.context.bound(**self.fields(), corr=self.claim.job.corr)
+        return self.context.bound(**self.fields(), corr=self.claim.job.root_id)
 
     def sleep(self, seconds: Seconds) -> bool:
         seconds = check_seconds(seconds, "seconds")
@@ -340,21 +340,21 @@ class Lane:
 
     def queue(self, name: str, data: Any, options: JobKeywords) -> Job[Any]:
         queued: Job[Any] = self.context.submitter.submit(
-            "job.queue", spec_of("job.queue", name, data, options), self.claim.job.corr, one=True
+            "job.queue", spec_of("job.queue", name, data, options), self.claim.job.root_id, one=True
         )
         return queued
 
     async def aqueue(self, name: str, data: Any, options: JobKeywords) -> Job[Any]:
         spec = spec_of("job.aqueue", name, data, options)
-        queued: Job[Any] = await self.context.submitter.awaiting.submit("", spec, self.claim.job.corr, one=True)
+        queued: Job[Any] = await self.context.submitter.awaiting.submit("", spec, self.claim.job.root_id, one=True)
         return queued
 
     def queue_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> list[Job[Any]]:
-        queued: list[Job[Any]] = self.context.submitter.submit("job.queue_many", jobs, self.claim.job.corr)
+        queued: list[Job[Any]] = self.context.submitter.submit("job.queue_many", jobs, self.claim.job.root_id)
         return queued
 
     async def aqueue_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> list[Job[Any]]:
-        queued: list[Job[Any]] = await self.context.submitter.awaiting.submit("", jobs, self.claim.job.corr)
+        queued: list[Job[Any]] = await self.context.submitter.awaiting.submit("", jobs, self.claim.job.root_id)
         return queued
 
     def then(self, jobs: Sequence[JobSpec | tuple[str, Any]]) -> None:
@@ -363,7 +363,7 @@ class Lane:
                 "expected job.then in a handler whose return ends the job, got one with auto_done=False; say "
                 "jobs.mark_done(..., then=[...])"
             )
-        new = self.context.submitter.check_follow_ups(jobs, self.claim.job.corr)
+        new = self.context.submitter.check_follow_ups(jobs, self.claim.job.root_id)
         with self._lock:
             if self.is_closed:
                 raise UsageError("expected job.then before the handler has returned, got it after that")
@@ -376,7 +376,7 @@ class Lane:
             return () if self._follow_ups is None else tuple(self._follow_ups.jobs)
 
     def parents(self, after: int) -> Sequence[Job[Any]]:
-        return self.context.submitter.parents(self.claim.job.no, after)
+        return self.context.submitter.parents(self.claim.job.row_id, after)
 
     @property
     def steps(self) -> AttemptSteps:

@@ -266,7 +266,7 @@ class Lanes:
             return
         self._notified[name] = None
         try:
-            self._context.tell(f"handler:{name}", LanesEnded(), corr=lane.claim.job.corr)
+            self._context.tell(f"handler:{name}", LanesEnded(), root_id=lane.claim.job.root_id)
         except BaseException:
             # For example no memory, or an error raised into the lane's thread. The next lane to end must then report
             # both.

@@ -145,7 +145,7 @@ class AttemptSteps:
             self._kept, self._bytes = kept, sum(map(len, kept.values()))
         if kept:
             job = self._lane.claim.job
-            self._lane.context.say("job.resumed", corr=job.corr, **self._lane.fields(), steps=len(kept))
+            self._lane.context.say("job.resumed", corr=job.root_id, **self._lane.fields(), steps=len(kept))
 
     def _is_new(self, name: str) -> bool:
         """Whether the step's function is about to be called. Then the claim is checked in the store: this process may

@@ -34,12 +34,12 @@ class Speaker(NamedTuple):
     incarnation: int | None = None
     message_id: int | None = None
     cause: int | None = None
-    corr: str | None = None
+    root_id: str | None = None
     mail_seconds: float | None = None
 
-    def about(self, corr: str | None) -> Speaker:
+    def about(self, root_id: str | None) -> Speaker:
         """The same with another root."""
-        return Speaker(self.actor, self.incarnation, self.message_id, self.cause, corr, self.mail_seconds)
+        return Speaker(self.actor, self.incarnation, self.message_id, self.cause, root_id, self.mail_seconds)
 
 
 NOBODY = Speaker()

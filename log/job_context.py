@@ -26,18 +26,18 @@ _BOUND = {
 """Structlog's own variables for a job's fields, which each job sets anew."""
 
 
-def enter_job(corr: str, **fields: Any) -> None:
+def enter_job(root_id: str, **fields: Any) -> None:
     """Add a job's fields to the application's lines in this context. The caller gives each job a context of its own."""
-    job = {**fields, "corr": corr}
+    job = {**fields, "corr": root_id}
     _job.set(job)
     for name, value in job.items():
         _BOUND[name].set(value)
 
 
-def current_corr() -> str | None:
+def current_root_id() -> str | None:
     """The root of the job that this thread or task runs; None outside of a handler."""
-    corr: str | None = current_job().get("corr")
-    return corr
+    root_id: str | None = current_job().get("corr")
+    return root_id
 
 
 def current_job() -> Mapping[str, Any]:

@@ -194,7 +194,7 @@ class NewJob(NamedTuple):
     priority: int
     run_at: Instant
     queued_at: Instant
-    corr: str
+    root_id: str
     max_attempts: int | None = None
     timeout: Seconds | None = None
     expires_at: Instant | None = None
@@ -221,29 +221,29 @@ WAITS_ITS_TURN = 3
 class ClaimKey(NamedTuple):
     """The fence of a claim.
 
-    An id may be used again once retention has removed its job, and claim numbers then begin anew; a `no` may not.
+    An id may be used again once retention has removed its job, and claim numbers then begin anew; a `row_id` may not.
 
     Attributes:
-        no: the number of the job's row.
+        row_id: the number of the job's row.
         claim_no: which claim of the job this is.
     """
 
-    no: int
+    row_id: int
     claim_no: int
 
 
 class JobRecord(NamedTuple):
-    """A job as the store keeps it; the fields are the columns of its table, in order.
+    """A job as the store keeps it; the fields are the columns of its table, in order (`stored_name`).
 
     Attributes:
-        no: the number of its row, which a store gives once; the order among jobs with the same priority and `run_at`.
+        row_id: which a store gives once; the order among jobs with the same priority and `run_at`.
         id: the application's name for it, or a generated one.
         data: JSON text, as `queue` was given it.
         state: one of `JobState`.
         priority: higher is claimed first.
         run_at: it is due from this instant on. `queue` sets it, and each retry, snooze and requeue anew.
         queued_at: when it was queued first; a requeue leaves it.
-        corr: the id of the job, or of its root.
+        root_id: the id of the job, or of its root.
         attempt: how many attempts the retry policy has counted so far; a requeue sets it to 0.
         claim_no: the fence; it rises with every claim and never falls.
         settled_no: the `claim_no` whose ending was accepted last; distinguishes a repeated ending from a stale one.
@@ -267,8 +267,8 @@ class JobRecord(NamedTuple):
         error, traceback: the last attempt's error, in one line, and its traceback.
         progress: JSON text of its handler's last report.
         ended_at: when it became done, dead or cancelled; retention counts from then.
-        rev: how many moves it has made. 0 or below while a host's own transaction has moved it and no turn has counted
-            that yet; then it is minus the counted ones.
+        move_no: how many moves it has made. 0 or below while a host's own transaction has moved it and no turn has
+            counted that yet; then it is minus the counted ones.
         waits: 1 if a delay or a back-off made it wait when it was queued last; `WAITS_FOR_JOBS` if it waits for other
             jobs, or has shared the fate of one of these; `WAITS_ITS_TURN` if it has a group; 0 otherwise.
         due_in: how many seconds it was to wait when `run_at` was set; None if that is a given instant.
@@ -280,7 +280,7 @@ class JobRecord(NamedTuple):
             releases the key and clears this, as every other change does.
     """
 
-    no: int
+    row_id: int
     id: str
     name: str
     data: str
@@ -288,7 +288,7 @@ class JobRecord(NamedTuple):
     priority: int
     run_at: Instant
     queued_at: Instant
-    corr: str
+    root_id: str
     attempt: int = 0
     claim_no: int = 0
     settled_no: int = 0
@@ -314,7 +314,7 @@ class JobRecord(NamedTuple):
     traceback: str | None = None
     progress: str | None = None
     ended_at: Instant | None = None
-    rev: int = 1
+    move_no: int = 1
     waits: int = 0
     due_in: Seconds | None = 0.0
     expires_in: Seconds | None = None
@@ -325,7 +325,7 @@ class JobRecord(NamedTuple):
 
     @property
     def key(self) -> ClaimKey:
-        return ClaimKey(self.no, self.claim_no)
+        return ClaimKey(self.row_id, self.claim_no)
 
     @property
     def is_linked(self) -> bool:
@@ -335,7 +335,15 @@ class JobRecord(NamedTuple):
     @property
     def is_counted(self) -> bool:
         """Whether all its moves are counted, so that the log has them."""
-        return self.rev > 0
+        return self.move_no > 0
+
+
+_STORED = {"row_id": "no", "root_id": "corr", "move_no": "rev"}
+
+
+def stored_name(field: str) -> str:
+    """The column, and the key in a message, of a field of a `JobRecord`."""
+    return _STORED.get(field, field)
 
 
 class Claim(NamedTuple):
@@ -374,7 +382,7 @@ class Transition(NamedTuple):
 
     Attributes:
         event: the name of its event.
-        job: the job after the change; its `rev` counts this move.
+        job: the job after the change; its `move_no` counts this move.
         before: its state before, None for a new job.
         fields: further fields of the event.
         boot_was: the boot whose claim it ended, if it ended one.

@@ -73,13 +73,13 @@ class Mail(NamedTuple):
     Attributes:
         message_id: unique in its boot.
         cause: the message that was being handled when it was sent; None from an application's thread or the clock.
-        corr: its root: the id of the job that an application queued, or of the slot that fired.
+        root_id: its root: the id of the job that an application queued, or of the slot that fired.
         sent_at: by the wall clock.
     """
 
     message_id: int
     cause: int | None
-    corr: str | None
+    root_id: str | None
     sent_at: Instant
     body: Any
 
@@ -129,11 +129,11 @@ class CancelMany(NamedTuple):
 class MarkDone(NamedTuple):
     """End a job as done, and queue its follow-ups.
 
-    Without `claim_no` it must be queued; without `no` only a token is known.
+    Without `claim_no` it must be queued; without `row_id` only a token is known.
     """
 
     job_id: str
-    no: int | None
+    row_id: int | None
     claim_no: int | None
     result: str | None
     then: tuple[NewJob, ...]
@@ -184,14 +184,14 @@ class WatchExternalCommit(NamedTuple):
         id: the job's or the schedule's.
         state: the required state of the job; None for any.
         change: the schedule's.
-        rev: how many moves the job must have made, and be counted.
+        move_no: how many moves the job must have made, and be counted.
     """
 
     id: str
     state: str | None
     give_up_at: Seconds
     change: HostChange | None = None
-    rev: int = 1
+    move_no: int = 1
 
     @property
     def key(self) -> tuple[bool, str]:

@@ -67,7 +67,7 @@ class JobQuery:
         error: contained in its last error; without one, in the reason of its state.
         schedule: the id of the schedule whose slot queued it.
         boot: the boot that runs it, or ran it last before it ended.
-        corr: its root, or itself.
+        root_id: its root, or itself.
         debounce: the key of its debounced calls, whether or not it still holds it.
         fate: "yes" if it has ended only because it shares the fate of a parent, else "no".
         attempt_min, attempt_max: of the counted attempts, both included.
@@ -83,7 +83,7 @@ class JobQuery:
     schedule: str | None = None
     slot: Instant | None = None
     boot: str | None = None
-    corr: str | None = None
+    root_id: str | None = None
     unique: str | None = None
     group: str | None = None
     debounce: str | None = None
@@ -110,7 +110,7 @@ class JobQuery:
             ("error", self.error),
             ("schedule", self.schedule),
             ("boot", self.boot),
-            ("corr", self.corr),
+            ("corr", self.root_id),
             ("unique", self.unique),
             ("group", self.group),
             ("debounce", self.debounce),
@@ -141,7 +141,7 @@ class Place(NamedTuple):
     """A job's place in the order of a search; the next page begins behind it."""
 
     ended_at: Instant | None
-    no: int
+    row_id: int
     id: str
 
     @property
@@ -191,7 +191,7 @@ class CappedCounts(NamedTuple):
 
 
 def place_of(job: JobRecord) -> Place:
-    return Place(job.ended_at, job.no, job.id)
+    return Place(job.ended_at, job.row_id, job.id)
 
 
 def instant_text(instant: Instant) -> str:

@@ -200,10 +200,10 @@ class ActedJob:
     priority: int
     run_at: Instant
     queued_at: Instant
-    corr: str
+    root_id: str
     attempt: int
     claim_no: int
-    rev: int
+    move_no: int
     reason: str | None = None
     error: str | None = None
     ended_at: Instant | None = None

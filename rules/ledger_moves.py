@@ -78,7 +78,7 @@ def told_moves(steps: Sequence[Transition], notes: Sequence[tuple[int, Move]], a
 def told_move(step: Transition, at: Instant) -> Move:
     """A move of a job as the ledger has it; `at` is the instant of its turn."""
     job = step.job
-    told: Move = {"k": step.event[4:], "j": job.id, "n": job.name, "r": job.rev}
+    told: Move = {"k": step.event[4:], "j": job.id, "n": job.name, "r": job.move_no}
     if step.before is None:
         if job.run_at > job.queued_at:
             told["u"] = job.run_at

@@ -145,8 +145,8 @@ def named_ids(jobs: Iterable[NewJob]) -> list[str]:
 
 
 def name_parents(parents: Sequence[tuple[str, int, bool]]) -> list[list[Any]]:
-    """The ledger's form of ended parents: id, `rev` of the end, and a 1 if any end would have done."""
-    return [[job_id, rev, 1] if any_end else [job_id, rev] for job_id, rev, any_end in parents]
+    """The ledger's form of ended parents: id, `move_no` of the end, and a 1 if any end would have done."""
+    return [[job_id, move_no, 1] if any_end else [job_id, move_no] for job_id, move_no, any_end in parents]
 
 
 def shared_fate(state: JobState, job_id: str, name: str, parents: int) -> tuple[str, dict[str, Any]]:

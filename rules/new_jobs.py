@@ -136,7 +136,7 @@ class JobChecks:
     Args:
         now: that moment.
         new_id: makes the id of a job without one.
-        corr: their root; each is its own if there is none.
+        root_id: their root; each is its own if there is none.
         has_table: whether the store keeps every job in a table.
 
     Attributes:
@@ -148,13 +148,13 @@ class JobChecks:
         *,
         now: Instant,
         new_id: Callable[[], str],
-        corr: str | None,
+        root_id: str | None,
         limits: Limits,
         has_table: bool,
     ) -> None:
         self._now = now
         self._new_id = new_id
-        self._corr = corr
+        self._root_id = root_id
         self._bytes_max = limits.data_bytes_max
         self._has_table = has_table
         self._limits = limits
@@ -193,7 +193,7 @@ class JobChecks:
         """
         name = check_name(name)
         text, job_id, now = encode(data, what="data", bytes_max=self._bytes_max), self._new_id(), self._now
-        return self._made(data, NewJob(job_id, name, text, 0, now, now, self._corr or job_id))
+        return self._made(data, NewJob(job_id, name, text, 0, now, now, self._root_id or job_id))
 
     def spec(self, spec: JobSpec, rest: Iterable[Any] = ()) -> NewJob:
         """A job with options.
@@ -247,7 +247,7 @@ class JobChecks:
             data=encode(spec.data, what="data", bytes_max=self._bytes_max),
             run_at=run_at,
             queued_at=now,
-            corr=self._corr or job_id,
+            root_id=self._root_id or job_id,
             expires_at=expires_at,
             due_in=due_in,
             expires_in=expires_in,
@@ -350,7 +350,7 @@ def follow_ups(ended: JobRecord, then: Sequence[NewJob], now: Instant) -> list[N
         ended: the job as it was before its end.
     """
     return [
-        queued_now(job, now)._replace(id=job.id or follow_up_id(ended, number), corr=ended.corr)
+        queued_now(job, now)._replace(id=job.id or follow_up_id(ended, number), root_id=ended.root_id)
         for number, job in enumerate(then, start=1)
     ]
 
@@ -366,4 +366,4 @@ def follow_up_id(ended: JobRecord, number: int) -> str:
     begin = ended.id
     if len(begin) > OWN_ID_CHARACTERS_MAX:
         begin = f"{begin[: OWN_ID_CHARACTERS_MAX - 40]}~{digest(begin, 16)}"
-    return f"{begin}.{ended.rev - ended.claim_no}.{number}"
+    return f"{begin}.{ended.move_no - ended.claim_no}.{number}"

@@ -32,7 +32,7 @@ def matches(query: JobQuery, job: JobRecord) -> bool:
         (query.schedule, job.schedule),
         (query.slot, job.slot),
         (query.boot, job.boot),
-        (query.corr, job.corr),
+        (query.root_id, job.root_id),
         (query.unique, job.unique_key),
         (query.group, job.group_key),
         (query.debounce, job.debounce_key),
@@ -64,8 +64,8 @@ def place_at(cursor: str | None) -> Place | None:
         return None
     try:
         match decode(cursor):
-            case [float() | None as ended_at, int(no), str(job_id)]:
-                return Place(ended_at, no, job_id)
+            case [float() | None as ended_at, int(row_id), str(job_id)]:
+                return Place(ended_at, row_id, job_id)
     except (TypeError, ValueError):
         pass
     raise UsageError(f"expected the cursor of a page, as the page before gave it in `next`, got: {shown(cursor)}")

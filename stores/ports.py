@@ -118,14 +118,14 @@ class GoneParent(NamedTuple):
     """The kept part of a job that retention has removed before one that has waited for it.
 
     Attributes:
-        rev: how many moves it had made.
+        move_no: how many moves it had made.
     """
 
-    no: int
+    row_id: int
     id: str
     name: str
     state: str
-    rev: int
+    move_no: int
 
 
 class JobReader(Protocol):
@@ -174,33 +174,33 @@ class JobTable(Protocol):
     def due_names(self, now: Instant, limit: int) -> Sequence[str]:
         """The names that have due jobs, in order, so many at most."""
 
-    def children(self, corr: str, limit: int) -> Sequence[JobRecord]:
+    def children(self, root_id: str, limit: int) -> Sequence[JobRecord]:
         """The jobs that descend from a root, without itself, the oldest first."""
 
     def before(self, job: JobRecord, now: Instant, most: int) -> QueuePosition:
         """The jobs that stand before a queued job; no more than so many of those that are claimed first are counted."""
 
-    def parents(self, no: int, after: int, limit: int) -> Sequence[JobRecord]:
-        """The jobs that one, by its `no`, waits for or has waited for, in the order of the call that has queued it:
+    def parents(self, row_id: int, after: int, limit: int) -> Sequence[JobRecord]:
+        """The jobs that one, by its `row_id`, waits for or has waited for, in the order of the call that has queued it:
         so many at most, without the first `after`. Those that retention has removed are not among them."""
 
-    def gone_parents(self, no: int, limit: int) -> Sequence[GoneParent]:
+    def gone_parents(self, row_id: int, limit: int) -> Sequence[GoneParent]:
         """Those of the jobs that one has waited for which retention has removed, in the same order."""
 
-    def linked(self, no: int, limit: int) -> Sequence[JobRecord]:
+    def linked(self, row_id: int, limit: int) -> Sequence[JobRecord]:
         """The jobs that wait for one, or have, the oldest first."""
 
-    def awaited(self, no: int, most: int) -> DependencyStatus:
+    def awaited(self, row_id: int, most: int) -> DependencyStatus:
         """How many others a job waits for, and the ids of some that have not ended."""
 
     def attempts(self, job_id: str) -> Sequence[Attempt]:
         """The ended claims of a job that failed or were interrupted, oldest first."""
 
-    def steps(self, no: int) -> Sequence[StepRecord]:
-        """The kept steps of the job with this `no`, the oldest first. A job that is done has none."""
+    def steps(self, row_id: int) -> Sequence[StepRecord]:
+        """The kept steps of the job with this `row_id`, the oldest first. A job that is done has none."""
 
-    def steps_seen(self, no: int, most: int) -> StepsSeen:
-        """How many steps of the job with this `no` are kept, and the newest, so many at most, without their results."""
+    def steps_seen(self, row_id: int, most: int) -> StepsSeen:
+        """How many steps of the job with this `row_id` are kept, and the newest, so many at most, without results."""
 
 
 class DeadJobs(Protocol):

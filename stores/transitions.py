@@ -11,7 +11,7 @@ from ..messages.outcomes import Outcome, OutcomeKind, Verdict
 from ..messages.schedules import SlotEntry, SlotRange
 from .turn_ports import Want
 
-_BORN = ("no", "rev", "waits", "state", *NewJob._fields)
+_BORN = ("row_id", "move_no", "waits", "state", *NewJob._fields)
 """Fields that `born` sets; the others have their defaults."""
 
 _OTHERS = {name: default for name, default in JobRecord._field_defaults.items() if name not in _BORN}
@@ -19,16 +19,16 @@ _UNTOUCHED = tuple(_OTHERS.values())
 _in_order = itemgetter(*map((*_BORN, *_OTHERS).index, JobRecord._fields))
 
 _KEPT = frozenset(
-    ("id", "name", "queued_at", "corr", "unique_key", "schedule", "slot", "one_at_a_time", "debounce_key", "parents")
+    ("id", "name", "queued_at", "root_id", "unique_key", "schedule", "slot", "one_at_a_time", "debounce_key", "parents")
 )
 _REPLACED = tuple(name for name in NewJob._fields if name not in _KEPT)
 
 UNCOUNTED = 0
-"""`rev` of a job whose birth no turn has counted yet."""
+"""`move_no` of a job whose birth no turn has counted yet."""
 
 
-def born(job: NewJob, no: int, *, rev: int = 1) -> JobRecord:
-    return JobRecord._make(_in_order((no, rev, is_to_wait(job), "queued", *job, *_UNTOUCHED)))
+def born(job: NewJob, row_id: int, *, move_no: int = 1) -> JobRecord:
+    return JobRecord._make(_in_order((row_id, move_no, is_to_wait(job), "queued", *job, *_UNTOUCHED)))
 
 
 def is_to_wait(job: NewJob) -> int:

@@ -151,7 +151,7 @@ class WaitingJobs(Protocol):
         """Queued to cancelled."""
 
     def forget(self, job: JobRecord) -> None:
-        """Remove a job that has ended, with its attempts. Its id is free then, and no other job gets its `no`."""
+        """Remove a job that has ended, with its attempts. Its id is free then, and no other job gets its `row_id`."""
 
     def twin(self, job: NewJob) -> JobRecord | None:
         """The stored job that has the id of this one, or else holds its key."""
@@ -171,7 +171,7 @@ class JobLinks(Protocol):
         """Those of these ids that no job has. A job with parents is inserted only if all of them are known."""
 
     def judge_births(self) -> Mapping[int, JobRecord]:
-        """Judge the jobs that this turn has inserted, if all their parents have ended: what they are now, by `no`."""
+        """Judge the jobs that this turn has inserted, if all their parents have ended: the jobs now, by `row_id`."""
 
     def free(self, most: int) -> bool:
         """Have those follow that wait for jobs which have ended, or have shared the fate of jobs which were queued
@@ -190,12 +190,12 @@ class KeptNow(NamedTuple):
     """The kept record of a step.
 
     Attributes:
-        rev: how many moves its job has made.
+        move_no: how many moves its job has made.
         is_new: whether this turn has kept it.
     """
 
     step: StepRecord
-    rev: int
+    move_no: int
     is_new: bool
 
 
@@ -279,7 +279,7 @@ class Turn(Protocol):
     Attributes:
         now: the wall time that everything in this turn happens at.
         writes: rises with each change that the turn makes. Looks alone do not change it.
-        transitions: the moves of jobs so far, in order. Those of one job are counted by its `rev`, without a gap.
+        transitions: the moves of jobs so far, in order. Those of one job are counted by its `move_no`, without a gap.
         notes: what it does besides moving jobs, each after so many transitions.
         unlogged: earlier turns that the log may not know of: kept by the boot with this one, because its broker too may
             die before it has told them.

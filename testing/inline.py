@@ -24,7 +24,7 @@ from ..boot.joining import stored
 from ..boot.runtime_state import RuntimeState
 from ..boot.submitting import Submitter
 from ..handlers.handler import Handler
-from ..log.job_context import current_corr
+from ..log.job_context import current_root_id
 from ..messages.jobs import NewJob, Seconds
 from ..messages.mail import Attach
 from .simulation.simulation import SETTLE_SECONDS_MAX, START, Simulation
@@ -146,7 +146,7 @@ class Inline:
 
     def _after(self) -> bool:
         """Run what is due, if the test's own thread has made it due."""
-        is_to_run = self.at_once and current_corr() is None and self._simulation.is_in_test
+        is_to_run = self.at_once and current_root_id() is None and self._simulation.is_in_test
         if is_to_run:
             self._simulation.settle()
         return is_to_run

@@ -756,7 +756,7 @@ def test_what_is_left_when_a_runtime_dies_is_freed_by_the_next(tmp_path):
 
 
 def test_rabbitmq_says_what_to_do_instead():
-    checks = JobChecks(now=0.0, new_id=lambda: "a", corr=None, limits=Limits(), has_table=False)
+    checks = JobChecks(now=0.0, new_id=lambda: "a", root_id=None, limits=Limits(), has_table=False)
 
     with pytest.raises(NotSupported, match=r"a queue cannot wait for another: end the first with job\.then"):
         checks.spec(spec(after="b"))

@@ -182,10 +182,10 @@ def test_a_call_replaces_all_that_it_says_and_keeps_what_the_job_is():
         app.advance(seconds=1)
         second = app.jobs.queue("index", 2, max_attempts=7, debounce=DOC)
 
-    assert (second.id, second.queued_at, second.record.no, second.deduplicated) == (
+    assert (second.id, second.queued_at, second.record.row_id, second.deduplicated) == (
         first.id,
         first.queued_at,
-        first.record.no,
+        first.record.row_id,
         False,
     )
     options = (second.priority, second.record.timeout, second.group, second.record.expires_at, second.max_attempts)
@@ -310,7 +310,7 @@ def test_the_lines_of_the_job_have_the_root_of_the_first_call(runtime, recorder)
         one.id
     }
     stored = rt.jobs.get(one.result)
-    assert (stored.record.corr, stored.data) == (one.id, 3)
+    assert (stored.record.root_id, stored.data) == (one.id, 3)
 
 
 async def _aqueue(rt: Runtime) -> Job[Any]:

@@ -68,7 +68,7 @@ def test_the_ledger_tells_every_turn_of_the_boot_without_a_gap(runtime, recorder
     assert {move["k"] for move in moves} <= MOVE_KINDS.keys()
     # By this order both sides come to the same checksum.
     assert all([*move] == [key for key in MOVE_KEYS if key in move] for move in moves)
-    assert tuple(MOVE_KEYS) == LoggedMove.__struct_fields__
+    assert tuple(MOVE_KEYS) == LoggedMove.__struct_encode_fields__
 
 
 def test_a_move_is_told_in_the_order_of_its_keys_whatever_the_order_of_the_fields():

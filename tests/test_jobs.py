@@ -798,7 +798,7 @@ def test_a_coroutine_handler_queues_without_blocking_its_loop(runtime, recorder)
 
     children = [rt.jobs.join(child, timeout=10) for child in parent_job.result]
     assert [child.result for child in children] == [0, 1, 2]
-    assert {child.record.corr for child in children} == {parent_job.id}
+    assert {child.record.root_id for child in children} == {parent_job.id}
     assert recorder.of("loop.blocked") == []
 
 

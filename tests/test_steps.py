@@ -610,7 +610,7 @@ def test_a_claim_that_is_over_keeps_nothing_whoever_says_it(runtime):
         with pytest.raises(StaleClaim, match="no longer holds it: the job is cancelled, its claim number is 1; step"):
             rt.jobs._submitter.keep_step(Claim(record), "x", "1", 0.0)
     with pytest.raises(UsageError, match="no job 'gone'"):
-        rt.jobs._submitter.keep_step(Claim(first._replace(id="gone", no=first.no + 9)), "x", "1", 0.0)
+        rt.jobs._submitter.keep_step(Claim(first._replace(id="gone", row_id=first.row_id + 9)), "x", "1", 0.0)
     go_on.set()
 
     assert rt.jobs.steps("a") == []

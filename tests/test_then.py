@@ -87,7 +87,7 @@ def lanes_of(kind, runtime, importable):
 
 def parts(rt, name="part"):
     """The jobs of a name, the oldest first."""
-    return sorted(rt.jobs.list(name), key=lambda job: job.record.no)
+    return sorted(rt.jobs.list(name), key=lambda job: job.record.row_id)
 
 
 def test_what_a_handler_says_is_queued_with_the_end_of_its_job(lanes):
@@ -96,7 +96,7 @@ def test_what_a_handler_says_is_queued_with_the_end_of_its_job(lanes):
     first, second, third = parts(rt)
     assert [job.id for job in (first, second, third)] == ["a.1.1", "a-second", "a.1.3"]
     assert [job.data for job in (first, second, third)] == [{"number": 1}, 2, 3]
-    assert {job.record.corr for job in (first, second, third)} == {"a"}
+    assert {job.record.root_id for job in (first, second, third)} == {"a"}
     assert {job.queued_at for job in (first, second, third)} == {whole.ended_at}
     assert (second.priority, second.record.max_attempts, second.record.timeout) == (3, 7, 120.0)
     assert (third.state, third.run_at) == ("queued", datetime(2100, 1, 1, tzinfo=UTC))
@@ -129,7 +129,7 @@ def test_a_handler_queues_many_at_once(lanes):
 
     assert whole.result == [job.id for job in parts(rt)]
     assert whole.result[1] == "known"
-    assert {job.record.corr for job in parts(rt)} == {"a"}
+    assert {job.record.root_id for job in parts(rt)} == {"a"}
 
 
 def say_and(end):
@@ -326,7 +326,7 @@ def test_mark_done_takes_what_follows(runtime, how):
     rt.jobs.mark_done(ref, 7, then=[("part", 1), JobSpec(name="part", data=2)])
 
     assert rt.jobs.get("a").result == 7
-    assert [(one.id, one.data, one.record.corr) for one in parts(rt)] == [("a.1.1", 1, "a"), ("a.1.2", 2, "a")]
+    assert [(one.id, one.data, one.record.root_id) for one in parts(rt)] == [("a.1.1", 1, "a"), ("a.1.2", 2, "a")]
 
 
 FIRST = [("part", 1), JobSpec(name="part", data=2, id="own"), JobSpec(name="part", data=3, unique="key"), ("part", 4)]
@@ -456,7 +456,7 @@ def test_in_a_transaction_of_the_application_they_follow_if_it_commits(runtime, 
 
     if commits:
         rt.jobs.join(job, timeout=JOIN_SECONDS_MAX)
-    assert [(one.id, one.record.corr) for one in parts(rt)] == ([("a.1.1", "a"), ("a.1.2", "a")] if commits else [])
+    assert [(one.id, one.record.root_id) for one in parts(rt)] == ([("a.1.1", "a"), ("a.1.2", "a")] if commits else [])
 
 
 @pytest.mark.parametrize("state", ["running", "queued"])
@@ -654,7 +654,9 @@ def test_the_limits_hold_over_all_calls_and_a_refused_call_adds_nothing():
 def test_the_ids_of_a_chain_of_any_length_stay_ids():
     ids, job_id = set(), "a" * 100
     for _ in range(500):
-        job_id = follow_up_id(born(NewJob(job_id, "link", "null", 0, 0.0, 0.0, "a"), 1)._replace(rev=2, claim_no=1), 1)
+        job_id = follow_up_id(
+            born(NewJob(job_id, "link", "null", 0, 0.0, 0.0, "a"), 1)._replace(move_no=2, claim_no=1), 1
+        )
         ids.add(job_id)
 
     assert len(ids) == 500
@@ -663,8 +665,8 @@ def test_the_ids_of_a_chain_of_any_length_stay_ids():
 
 def test_a_message_that_is_delivered_again_gives_the_same_ids_and_a_requeue_others():
     job = born(NewJob("a", "whole", "null", 0, 0.0, 0.0, "a"), 0)
-    claimed, claimed_again = job._replace(rev=2, claim_no=1), job._replace(rev=3, claim_no=2)
-    requeued = job._replace(rev=4, claim_no=2)
+    claimed, claimed_again = job._replace(move_no=2, claim_no=1), job._replace(move_no=3, claim_no=2)
+    requeued = job._replace(move_no=4, claim_no=2)
     part = NewJob("", "part", "1", 0, 5.0, 5.0, "")
 
     ids = [follow_ups(one, [part], 9.0)[0].id for one in (claimed, claimed_again, requeued)]

@@ -105,7 +105,7 @@ class TransactionalSubmitter(Submitter):
         # Carriers see the moment at which the jobs are queued, not that of the commit.
         with boot.queueing(jobs) as jobs:
             transaction.on_commit(partial(self._queue_now, jobs, root_id), using=connection.alias)
-        queued: list[Job[Any]] = [Job(born(job, 0, rev=UNCOUNTED), types=types) for job in jobs]
+        queued: list[Job[Any]] = [Job(born(job, 0, move_no=UNCOUNTED), types=types) for job in jobs]
         return queued[0] if one else queued
 
     def _queue_in(
@@ -152,10 +152,12 @@ class TransactionalSubmitter(Submitter):
         return record, fresh
 
     def _queue_now(self, jobs: Sequence[NewJob], root_id: str | None) -> None:
-        self.state.get().requests.ask(partial(Queue, tuple(jobs)), job_ids=tuple(job.id for job in jobs), corr=root_id)
+        self.state.get().requests.ask(
+            partial(Queue, tuple(jobs)), job_ids=tuple(job.id for job in jobs), root_id=root_id
+        )
 
     def _expect(self, job: JobRecord) -> None:
-        self.state.get().expect(job.id, None, 1 - job.rev)
+        self.state.get().expect(job.id, None, 1 - job.move_no)
 
 
 def _check_tables(connection: BaseDatabaseWrapper) -> None:
@@ -384,13 +386,13 @@ class DjangoRuntime(Runtime):
     def new_store(self) -> Store:
         return self._store()
 
-    def checks(self, corr: str | None) -> JobChecks:
+    def checks(self, root_id: str | None) -> JobChecks:
         """The checks of a boot, for the time when none runs."""
         current = self.current_boot
         return JobChecks(
             now=current.now(),
             new_id=current.environment.new_id,
-            corr=corr,
+            root_id=root_id,
             limits=current.limits,
             has_table=current.has_table,
         )

@@ -164,7 +164,7 @@ def _message(job: Job[Any]) -> dict[str, str | int]:
     return {
         DESTINATION: job.name,
         "messaging.message.id": job.id,
-        "messaging.message.conversation_id": job.record.corr,
+        "messaging.message.conversation_id": job.record.root_id,
         "messaging.message.body.size": len(job.record.data.encode()),
     }
 

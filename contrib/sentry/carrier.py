@@ -169,7 +169,7 @@ def _describe(scope: Scope, job: Job[Any]) -> None:
             "attempt": job.attempt,
             "max_attempts": job.max_attempts,
             "claim_no": job.record.claim_no,
-            "corr": job.record.corr,
+            "corr": job.record.root_id,
             "schedule": job.schedule,
             "slot": None if job.slot is None else job.slot.isoformat(),
         },

@@ -124,12 +124,12 @@ class _Check:
             store.stored_unfinished += row.state not in ENDED
             if not row.is_counted or row.id in self._kept_jobs or row.id in jobs.waiting:
                 continue
-            if job is None or row.rev > job.rev:
+            if job is None or row.move_no > job.move_no:
                 if job is not None or not self._may_be_unknown(row):
                     ahead.append((row, job))
                 continue
             self._compare(row, job)
-            if row.rev == job.rev:
+            if row.move_no == job.move_no:
                 self._compare_steps(row, job, steps.get(row.id, set()))
         self._say_ahead(ahead)
         for job_id, job in jobs.open.items():
@@ -151,18 +151,18 @@ class _Check:
             self._findings.say(DISAGREES, says)
 
     def _compare(self, row: StoredJob, job: ReplayedJob) -> None:
-        told = (job.name, job.state, job.rev, job.claim_no, job.attempt)
-        if (row.name, row.state, row.rev, row.claim_no, row.attempt) == told:
+        told = (job.name, job.state, job.move_no, job.claim_no, job.attempt)
+        if (row.name, row.state, row.move_no, row.claim_no, row.attempt) == told:
             for what in _differences(row, job):
                 self._findings.say(DISAGREES, f"job {row.id}: the store has {what}", job.step.line)
             return
-        if (row.rev != job.rev or self._store.jobs.pruned) and self._has_holes:
+        if (row.move_no != job.move_no or self._store.jobs.pruned) and self._has_holes:
             # A missing turn is found by its number. It may have removed this job, and told of the birth of another.
             return
         says = (
             f"job {row.id}: the store has {row.name}, {row.state}, claim {row.claim_no}, attempt {row.attempt}, "
-            f"move {row.rev}; "
-            f"the log has {job.name}, {job.state}, claim {job.claim_no}, attempt {job.attempt}, move {job.rev}"
+            f"move {row.move_no}; "
+            f"the log has {job.name}, {job.state}, claim {job.claim_no}, attempt {job.attempt}, move {job.move_no}"
         )
         self._findings.say(DISAGREES, says, job.step.line)
 
@@ -216,9 +216,9 @@ class _Check:
         if not ahead or self._is_live:
             return
         row, job = ahead[0]
-        known = "no line" if job is None else f"move {job.rev}"
+        known = "no line" if job is None else f"move {job.move_no}"
         says = f"the store has come further with {many(len(ahead), 'job')}, as with {row.id}: {row.state} by move "
-        says += f"{row.rev}, and the log has {known}"
+        says += f"{row.move_no}, and the log has {known}"
         boots = [boot for boot in self._store.boots.values() if boot.turns]
         # A boot that has left the store has logged its stop, or another has logged that it was found dead.
         cut = [boot.name for boot in boots if boot.ended is None and boot.name not in self._view.turns]

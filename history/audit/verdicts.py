@@ -160,7 +160,7 @@ class Verdicts:
             turns = named(f"{boot.name} at turn {boot.turns.first}" for boot in headless)
             self.notes.append(f"the log begins in the middle: boot {turns}")
         if least > 1:
-            beside = sorted({no for boot in store.boots.values() for no in boot.beside or () if no < least})
+            beside = sorted({number for boot in store.boots.values() for number in boot.beside or () if number < least})
             numbers = named(map(str, beside))
             known = f", and nothing in it is of number {numbers}, which lived then: give its log too" if beside else ""
             self.notes.append(f"the log begins with boot number {least} of store {store.store_id}{known}")

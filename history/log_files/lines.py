@@ -58,7 +58,7 @@ class LoggedMove(msgspec.Struct, gc=False, omit_defaults=True):
     step: str | None = None
     steps: int | None = None
     until: float | None = None
-    no: int | None = None
+    number: int | None = msgspec.field(default=None, name="no")
     when: str | None = None
     tz: str | None = None
     gap: str | None = None

@@ -155,7 +155,7 @@ class JobReplay:
                 self._wait(step)
         elif self._follows(job, step):
             self._enter(job, step)
-        elif move.r <= job.rev and (self.is_server or job.state not in ENDED or move.r == 1):
+        elif move.r <= job.move_no and (self.is_server or job.state not in ENDED or move.r == 1):
             self._again(job, step)
         else:
             self._wait(step)
@@ -163,9 +163,9 @@ class JobReplay:
     def defer(self, move: LoggedMove) -> None:
         """The handler of a running job has returned, and the job lives on without its boot."""
         job = self.get(move.j)
-        if job is not None and job.rev == move.r:
+        if job is not None and job.move_no == move.r:
             job.is_deferred = True
-        elif job is None or job.rev < move.r:
+        elif job is None or job.move_no < move.r:
             self._deferred[move.j] = move.r
 
     def get(self, job_id: str) -> ReplayedJob | None:
@@ -195,7 +195,7 @@ class JobReplay:
         if tangle is None:
             job = self.get(move.j)
             parent = None if job is None else self._parent(job, step)
-            is_odd = (parent is not None and self._wrong(parent, step)) or (job is not None and move.r <= job.rev)
+            is_odd = (parent is not None and self._wrong(parent, step)) or (job is not None and move.r <= job.move_no)
             if not (move.p or is_odd):
                 return False
             tangle = self._tangles[move.j] = self._tangle(move.j, job)
@@ -231,8 +231,8 @@ class JobReplay:
         move = step.move
         base = move.r - 1 - move.p
         if not job.others:
-            return job if job.rev == base else None
-        fits = [one for one in (job, *job.others) if one.rev == base]
+            return job if job.move_no == base else None
+        fits = [one for one in (job, *job.others) if one.move_no == base]
         claim_no = move.c - (1 + move.p if move.k == "claimed" else 0)
         likely = [one for one in fits if (one.state, one.claim_no) == (move.f, claim_no)]
         # Two boots may hold one claim number, if two processes have queued the job.
@@ -273,10 +273,10 @@ class JobReplay:
             if job is not None and self._parent(job, step) is not None:
                 self._enter(job, step)
                 continue
-            if job is not None and step.move.r <= job.rev:
+            if job is not None and step.move.r <= job.move_no:
                 self._again(job, step)
                 continue
-            known = 0 if job is None else job.rev
+            known = 0 if job is None else job.move_no
             missing = range(known + 1, step.move.r)
             is_kept = bool(missing) and all((job_id, number) in kept for number in missing)
             if not (is_kept or may_be_missing):
@@ -311,8 +311,8 @@ class JobReplay:
     def _note_ends(self, job: ReplayedJob, step: ReplayedMove) -> None:
         """A redelivered job may end twice; any other only after a requeue."""
         known = (job, *job.others)
-        again = {one.rev - 1 for one in known if one.is_requeued}
-        end = next((one for one in known if one.state in ENDED and one.rev not in again), None)
+        again = {one.move_no - 1 for one in known if one.is_requeued}
+        end = next((one for one in known if one.state in ENDED and one.move_no not in again), None)
         if end is None:
             return
         self.repeated.add(step.move.j)
@@ -339,7 +339,7 @@ class JobReplay:
         if self.is_server and job is not None:
             known.others = places_of(job)
             for one in (job, *job.others) if move.k == "claimed" and move.p else ():
-                if one.state == "running" and one.boot != step.boot and one.rev < move.r:
+                if one.state == "running" and one.boot != step.boot and one.move_no < move.r:
                     latest = self.bereft.get(one.boot, step)
                     self.bereft[one.boot] = max(latest, step, key=lambda told: told.line.ts)
         if self._deferred.get(move.j) == move.r:
@@ -460,7 +460,7 @@ class JobReplay:
             return born if base == 1 and self._wrong(born, step) is None else None
         known = (job, *job.others)
         for one in known:
-            if one.rev != base - 1:
+            if one.move_no != base - 1:
                 continue
             for kind, after in AFTER.items():
                 # An untold claim is no move that is missing: the server says that it had delivered the job. And nobody

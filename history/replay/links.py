@@ -129,14 +129,14 @@ class LinkReplay:
             self._name(parent, NamedEnd(move.j, "started too soon", states, line))
 
     def _name(self, parent: Sequence[Any], named: NamedEnd) -> None:
-        job_id, rev = str(parent[0]), parent[1] if isinstance(parent[1], int) else 0
+        job_id, move_no = str(parent[0]), parent[1] if isinstance(parent[1], int) else 0
         end = self._end_of(job_id)
-        if end is None or end[0] < rev:
-            self._untold.setdefault((job_id, rev), []).append(named)
+        if end is None or end[0] < move_no:
+            self._untold.setdefault((job_id, move_no), []).append(named)
             if len(self._untold) > UNTOLD_MAX:
                 self._untold.popitem(last=False)
-        elif end[0] == rev:
-            self._judge(named, job_id, rev, end[1])
+        elif end[0] == move_no:
+            self._judge(named, job_id, move_no, end[1])
 
     def settle(self, lives: Collection[str]) -> None:
         """No further move will come.
@@ -149,11 +149,11 @@ class LinkReplay:
                 self._findings.say(named.kind, says, named.line)
         self._doubts.clear()
 
-    def _judge(self, named: NamedEnd, job_id: str, rev: int, state: str) -> None:
+    def _judge(self, named: NamedEnd, job_id: str, move_no: int, state: str) -> None:
         if state in named.states:
             return
         wanted = " or ".join(sorted(named.states))
-        says = f"job {named.child}: expected move {rev} of job {job_id} to be its end as {wanted}, got: {state}"
+        says = f"job {named.child}: expected move {move_no} of job {job_id} to be its end as {wanted}, got: {state}"
         if len(self._doubts) < DOUBTS_MAX:
             self._doubts.append((job_id, named, says))
         else:

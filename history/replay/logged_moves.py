@@ -232,7 +232,7 @@ class ReplayedJob:
     """
 
     state: str | None
-    rev: int
+    move_no: int
     claim_no: int
     attempt: int
     name: str
@@ -311,5 +311,5 @@ def attempt_after(attempt: int, move: LoggedMove) -> int:
 
 def places_of(job: ReplayedJob) -> tuple[ReplayedJob, ...]:
     """Every place of a job by now. A claim may be lost, and its moves be logged all the same."""
-    bare = ReplayedJob(job.state, job.rev, job.claim_no, job.attempt, job.name, job.boot, job.step)
+    bare = ReplayedJob(job.state, job.move_no, job.claim_no, job.attempt, job.name, job.boot, job.step)
     return (bare, *job.others)[:OTHERS_KEPT_MAX]

@@ -215,7 +215,9 @@ class Replay:
                 says = f"boots {other.name} and {boot.name} of store {store_id} have the same number, {number}"
                 self.findings.say("told twice", says, other.line, line)
         elif (boot.store, boot.number) != (store_id, number):
-            is_at, was_at = (f"number {no} of store {at}" for at, no in ((store_id, number), (boot.store, boot.number)))
+            is_at, was_at = (
+                f"number {number} of store {at}" for at, number in ((store_id, number), (boot.store, boot.number))
+            )
             says = f"boot {boot.name} is said to be {is_at}, and was {was_at}"
             self.findings.say("told otherwise", says, boot.line, line)
         return store
@@ -312,7 +314,7 @@ class Replay:
                 if move.k == "acted" and last == 0:
                     self.lost_operators.add(move.b)
                 boot.come_to(last, step.line)
-                if move.no is not None:
-                    store.buried[move.no] = Burial(move.b, last, step.line)
+                if move.number is not None:
+                    store.buried[move.number] = Burial(move.b, last, step.line)
             case _:
                 store.slots.hear(step)

@@ -28,12 +28,12 @@ class Change:
     """A schedule from an instant on.
 
     Attributes:
-        no: its number on the store, by which changes follow one another.
+        number: its number on the store, by which changes follow one another.
         at: when it was stored, or when an application had changed it in a transaction of its own.
         rules: every rule that it may mean; none where its slots are unknown.
     """
 
-    no: int | None
+    number: int | None
     at: float
     rules: tuple[Rule, ...]
     when: str | None
@@ -42,10 +42,10 @@ class Change:
     @property
     def key(self) -> tuple[int | None, str | None]:
         """The identity of the change among those of its schedule, however often it is logged."""
-        return self.no, self.when
+        return self.number, self.when
 
-    def follows(self, no: int | None) -> bool:
-        return no is None or self.no is None or self.no > no
+    def follows(self, number: int | None) -> bool:
+        return number is None or self.number is None or self.number > number
 
     def has(self, slot: float) -> bool:
         """Whether one of its rules has this slot."""
@@ -74,7 +74,7 @@ class Change:
 
 
 def change_of(move: LoggedMove, at: float, line: Line) -> Change:
-    return Change(move.no, at if move.since is None else move.since, tuple(_rules(move)), move.when, line)
+    return Change(move.number, at if move.since is None else move.since, tuple(_rules(move)), move.when, line)
 
 
 def _rules(move: LoggedMove) -> Iterator[Rule]:
@@ -129,7 +129,7 @@ class Passed:
 
     def is_explained_by(self, other: Change, slot: float) -> bool:
         """Whether another change was in force that does not have this slot, or ended the time that it belongs to."""
-        if not other.follows(self.change.no):
+        if not other.follows(self.change.number):
             return False
         if slot <= other.at:
             # Slots that were due when it was stored belong to the rule before it, or to none.
@@ -150,7 +150,7 @@ class Doubt:
 
     def is_explained_by(self, other: Change) -> bool:
         """Whether another change was in force that has these slots."""
-        if not other.follows(self.change.no) or self.first <= other.at:
+        if not other.follows(self.change.number) or self.first <= other.at:
             return False
         return not any(other.objections(self.first, self.last, self.count))
 
@@ -276,7 +276,7 @@ class SlotReplay:
             # It may have been stored in a future before the clock was set back, and others may have fired by it.
             start = min(start, step.line.ts)
             start = start if known.to is None else max(start, known.to)
-        known.change, known.change_no, known.to, known.line = change, change.no, start, step.line
+        known.change, known.change_no, known.to, known.line = change, change.number, start, step.line
 
     def _skipped(self, known: ToldSchedule, step: ReplayedMove, slot: float) -> None:
         move = step.move

@@ -47,13 +47,13 @@ class StepReplay:
             self._forget_the_forgotten()
         job = self._jobs.get(move.j)
         is_of_holder = job is not None and (job.state, job.claim_no, job.boot) == ("running", move.c, told.boot)
-        if job is None or move.step is None or not (is_of_holder or job.rev == move.r):
-            self._misplaced(told, is_late=job is not None and move.r < job.rev)
+        if job is None or move.step is None or not (is_of_holder or job.move_no == move.r):
+            self._misplaced(told, is_late=job is not None and move.r < job.move_no)
             return
-        if not is_of_holder or (job.rev, job.name) != (move.r, move.n):
+        if not is_of_holder or (job.move_no, job.name) != (move.r, move.n):
             says = (
                 f"job {move.j}: step {move.step!r} is kept by claim {move.c} of boot {told.boot} after move {move.r} "
-                f"of a job of {move.n}, and the job of {job.name} is {job.state} by move {job.rev}, "
+                f"of a job of {move.n}, and the job of {job.name} is {job.state} by move {job.move_no}, "
                 f"claim {job.claim_no}"
             )
             self._jobs.doubtful.append(DoubtfulMove("step by a stale claim", says, told, job.step, None))
@@ -71,7 +71,7 @@ class StepReplay:
         if not (move.k == "done" or move.k == "queued" or (move.k == "requeued" and move.steps)):
             return
         job, removed = self._jobs.get(move.j), move.steps or 0
-        is_sure = job is not None and job.rev == move.r - 1 and self.is_sure(move.j)
+        is_sure = job is not None and job.move_no == move.r - 1 and self.is_sure(move.j)
         kept = self._kept.pop(move.j, NOTHING)
         if move.k != "queued" and is_sure and removed != len(kept):
             self._short[move.j].append(Shortfall(told, removed, len(kept)))

@@ -204,7 +204,7 @@ class _Wait(NamedTuple):
     Attributes:
         begun: where the job was queued, or queued again.
         over: the move that ended it.
-        parents: those jobs, each with the `rev` of its end, or None where it is not logged.
+        parents: those jobs, each with the number of the move that ended it, or None where it is not logged.
         of: how many they are, of which some may be missing.
     """
 
@@ -259,7 +259,7 @@ class StoreLogs:
                 yield _Step(_MovePlace(at, boot, said["turn"], said.get("part", 1), number), move)
 
     def ends_of(self, job_ids: Iterable[str]) -> dict[str, list[tuple[int, _End]]]:
-        """The places of jobs after each of their moves, in order, with the `rev`."""
+        """The places of jobs after each of their moves, in order, with their numbers."""
         wanted = frozenset(job_ids)
         few = len(wanted) <= SOUGHT_MAX
         needles = [needle for one in sorted(wanted) for needle in needles_of(one)] if few else LEDGER
@@ -339,7 +339,7 @@ def _ends_named(move: LoggedMove) -> dict[str, int | None]:
 
 def _of_parents(wait: _Wait, moves: Mapping[str, list[tuple[int, _End]]]) -> str:
     over = wait.over.place
-    found = [end for parent, rev in wait.parents.items() if (end := _end_of(moves.get(parent, ()), rev, over))]
+    found = [end for parent, move_no in wait.parents.items() if (end := _end_of(moves.get(parent, ()), move_no, over))]
     during = sorted(end for end in found if end.place > wait.begun)
     missing = wait.of - len(found)
     if not during:
@@ -357,14 +357,14 @@ def _of_parents(wait: _Wait, moves: Mapping[str, list[tuple[int, _End]]]) -> str
     )
 
 
-def _end_of(moves: Sequence[tuple[int, _End]], rev: int | None, before: _MovePlace) -> _End | None:
+def _end_of(moves: Sequence[tuple[int, _End]], move_no: int | None, before: _MovePlace) -> _End | None:
     """The end of a job that counts for another; None if it is not logged.
 
     Args:
-        rev: the number of its move; None if no line has it.
+        move_no: the number of its move; None if no line has it.
         before: where the other had its fate.
     """
-    earlier = [(at_rev, end) for at_rev, end in moves if end.place < before and rev in (None, at_rev)]
+    earlier = [(at_move, end) for at_move, end in moves if end.place < before and move_no in (None, at_move)]
     return earlier[-1][1] if earlier and earlier[-1][1].state in ENDED else None
 
 

@@ -115,7 +115,7 @@ def _touching(found: list[Said], lines: list[Said], job_id: str) -> list[Said]:
     """Deaths of actors and boots that held the job, or that its own messages caused."""
     first, last = _lifetime(lines)
     names = {f"handler:{said['job_name']}" for said in lines if "job_name" in said}
-    corrs = {said["corr"] for said in lines if "corr" in said} | {job_id}
+    root_ids = {said["corr"] for said in lines if "corr" in said} | {job_id}
     boots = {said.get("boot") for said in lines}
     holders = {said.get("boot") for said in lines if said.get("event") in ("job.claimed", "job.started")}
     touching = []
@@ -123,7 +123,7 @@ def _touching(found: list[Said], lines: list[Said], job_id: str) -> list[Said]:
         event, within = said.get("event"), first <= said.get("ts", first) <= last
         if event == "actor.crashed" and said.get("boot") in boots:
             ours = said.get("child") in names or said.get("child") == "broker"
-            if (ours and within) or said.get("message_corr") in corrs:
+            if (ours and within) or said.get("message_corr") in root_ids:
                 touching.append(said)
         elif (event == "runtime.recovered" and said.get("dead_boot") in holders and within) or (
             event == "turn.recovered" and within and said.get("boot") in boots
@@ -136,7 +136,7 @@ def _chain(lines: list[Said], waits: Mapping[Key, str]) -> tuple[list[Entry], in
     """The entries of a job's lines, with the gaps named; `waits` are sentences by the moves that ended the waits."""
     entries: list[Entry] = []
     state: str | None = None
-    rev, gaps = 0, 0
+    move_no, gaps = 0, 0
     queued_at: float | None = None
     holder: Said = {}
     for said in lines:
@@ -144,12 +144,12 @@ def _chain(lines: list[Said], waits: Mapping[Key, str]) -> tuple[list[Entry], in
             if said["event"] == "job.queued" and state in ENDED:
                 says = "a new life: the job had been removed, and its id was free again"
                 entries.append(Entry(at=None, who="", says=says, tone="quiet"))
-                state, rev = None, 0
-            between = _between(state, said, rev, holder)
+                state, move_no = None, 0
+            between = _between(state, said, move_no, holder)
             if between is not None:
                 gaps += between.tone == "bad"
                 entries.append(between)
-            state, rev = said.get("to"), said["rev"]
+            state, move_no = said.get("to"), said["rev"]
             holder = said if state == "running" else {}
         entry = entry_of(_in_queue_since(said, queued_at))
         waited = waits.get((str(said.get("boot")), said.get("turn", 0), said.get("rev", 0)))
@@ -188,20 +188,20 @@ def _delivered_again(holder: Said) -> Entry:
     return Entry(at=None, who="", says=says, tone="warning", said={"boot_was": holder.get("boot")})
 
 
-def _between(state: str | None, said: Said, rev: int, holder: Said) -> Entry | None:
+def _between(state: str | None, said: Said, move_no: int, holder: Said) -> Entry | None:
     """The sentence for a move that does not follow the one before it."""
-    if not rev:
+    if not move_no:
         says = "its life began before these logs, or in the log of another process"
         return None if said["rev"] == 1 else Entry(at=None, who="", says=says, tone="quiet")
     if said.get("redeliveries") and state == "running":
         return _delivered_again(holder)
-    if said["rev"] == rev + 1 + said.get("redeliveries", 0) and said.get("from") == state:
+    if said["rev"] == move_no + 1 + said.get("redeliveries", 0) and said.get("from") == state:
         return None
     says = (
-        f"SOMETHING IS MISSING between moves {rev} and {said['rev']}: "
+        f"SOMETHING IS MISSING between moves {move_no} and {said['rev']}: "
         f"it was {state}, and the next line says from {said.get('from')}"
     )
-    return Entry(at=None, who="", says=says, tone="bad", said={"after_rev": rev, "before_rev": said["rev"]})
+    return Entry(at=None, who="", says=says, tone="bad", said={"after_rev": move_no, "before_rev": said["rev"]})
 
 
 def _title(job_id: str, lines: list[Said]) -> str:

@@ -214,15 +214,15 @@ def trace_actor(paths: Sequence[str], name: str, *, processes: int = 1, unread: 
     return [entry_of(said) for said in in_order(found)]
 
 
-def trace_root(paths: Sequence[str], corr: str, *, processes: int = 1, unread: Unread | None = None) -> list[Entry]:
+def trace_root(paths: Sequence[str], root_id: str, *, processes: int = 1, unread: Unread | None = None) -> list[Entry]:
     """Everything that descends from a call of the application or a slot: its jobs, and those that these have queued."""
-    hits = list(find(paths, needles_of(corr), hosts_too=True, processes=processes, unread=unread))
+    hits = list(find(paths, needles_of(root_id), hosts_too=True, processes=processes, unread=unread))
     # A line of the ledger carries no root: other lines show which of its jobs descend from it.
-    jobs = {corr, *(said["job_id"] for said in hits if said.get("corr") == corr and "job_id" in said)}
+    jobs = {root_id, *(said["job_id"] for said in hits if said.get("corr") == root_id and "job_id" in said)}
     found = [
         said
         for said in with_hops(hits, lambda move: move.j in jobs)
-        if corr in (said.get("corr"), said.get("message_corr")) or said.get("job_id") in jobs
+        if root_id in (said.get("corr"), said.get("message_corr")) or said.get("job_id") in jobs
     ]
     entries = []
     for said in in_order(found):

@@ -82,7 +82,7 @@ class Claiming:
             "job.claimed",
             {"begun": begun, "redeliveries": passed},
             passed=passed,
-            no=turn.state.next_no(),
+            row_id=turn.state.next_no(),
             interruptions=interruptions,
             suspect_until=suspect_until,
             **granted(delivery.job, want, turn.now, begun=begun, passed=passed),

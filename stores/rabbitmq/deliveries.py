@@ -66,7 +66,7 @@ def birth_of(job: JobRecord) -> Birth:
     """All runtimes fire a slot as the same job. Any other job is told by its birth and arguments."""
     if job.schedule is not None and job.slot is not None:
         return job.schedule, job.slot
-    return job.queued_at, job.corr, job.name, hash(job.data)
+    return job.queued_at, job.root_id, job.name, hash(job.data)
 
 
 @dataclass(slots=True, eq=False)

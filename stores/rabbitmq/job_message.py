@@ -13,7 +13,7 @@ from typing import Any, get_args, get_type_hints
 
 import msgspec
 
-from ...messages.jobs import ENDED, SECONDS_MAX, JobRecord, JobState
+from ...messages.jobs import ENDED, SECONDS_MAX, JobRecord, JobState, stored_name
 from ...rules.codec import json_of
 
 FORMAT = 1
@@ -26,7 +26,7 @@ WHOLE_MAX = 1 << 62
 WAITING = frozenset((JobState.QUEUED.value,))
 
 DEFAULTS: dict[str, Any] = {
-    **JobRecord._field_defaults,
+    **{stored_name(field): default for field, default in JobRecord._field_defaults.items()},
     "no": 0,
     "state": JobState.QUEUED.value,
     "priority": 0,
@@ -48,11 +48,11 @@ ID_BYTES_MAX = 255
 """The limit of AMQP's short strings. A longer id stands in the body alone."""
 
 
-_BLANK = [DEFAULTS.get(name) for name in JobRecord._fields]
-_PLACES = {name: place for place, name in enumerate(JobRecord._fields)}
+_PLACES = {stored_name(field): place for place, field in enumerate(JobRecord._fields)}
+_BLANK = [DEFAULTS.get(name) for name in _PLACES]
 _USUAL = frozenset(_PLACES) - frozenset(DEFAULTS)
 _TYPES = {
-    name: frozenset((*(get_args(kind) or (kind,)), *((int,) if float in (kind, *get_args(kind)) else ())))
+    stored_name(name): frozenset((*(get_args(kind) or (kind,)), *((int,) if float in (kind, *get_args(kind)) else ())))
     for name, kind in get_type_hints(JobRecord).items()
 }
 """JSON types of a field: a writer may write whole seconds as int or float."""

@@ -194,5 +194,5 @@ def move(job: JobRecord, event: str, fields: dict[str, Any], *, passed: int = 0,
     Args:
         passed: lost claims of runtimes that are gone.
     """
-    moved = job._replace(**{"state": MOVES[event][1].value, "rev": job.rev + passed + 1, **changes})
+    moved = job._replace(**{"state": MOVES[event][1].value, "move_no": job.move_no + passed + 1, **changes})
     return Transition(event, moved, job.state, fields)

@@ -44,7 +44,7 @@ MAY_BE_DUE = (finding.READY, finding.WAITING, finding.GROUPED)
 
 TALLIED = "from lamplighter_tallies where span = 0 and start = 0"
 
-CHILDREN = "from lamplighter_jobs indexed by lamplighter_jobs_children where corr = :corr and corr <> id"
+CHILDREN = "from lamplighter_jobs indexed by lamplighter_jobs_children where corr = :root_id and corr <> id"
 
 
 def census(connection: sqlite3.Connection, names: Collection[str], cap: int, now: Instant) -> dict[str, Census]:
@@ -126,6 +126,6 @@ def _distinct(connection: sqlite3.Connection, rows: str, first: str = "") -> Ite
         (name,) = connection.execute(f"select min(name) {rows} and name > :name", {"name": name}).fetchone()
 
 
-def children(connection: sqlite3.Connection, corr: str, limit: int) -> Sequence[JobRecord]:
-    rows = connection.execute(f"select * {CHILDREN} order by no limit :limit", {"corr": corr, "limit": limit})
+def children(connection: sqlite3.Connection, root_id: str, limit: int) -> Sequence[JobRecord]:
+    rows = connection.execute(f"select * {CHILDREN} order by no limit :limit", {"root_id": root_id, "limit": limit})
     return list(map(JobRecord._make, rows))

@@ -42,7 +42,7 @@ class _ParentState(NamedTuple):
     id: str
     name: str
     state: str
-    rev: int
+    move_no: int
 
 
 class SqliteLinks:
@@ -55,19 +55,19 @@ class SqliteLinks:
         return links.unknown(self._connection, job_ids)
 
     def child_of(self, job: JobRecord) -> str | None:
-        return links.child_of(self._connection, job.no)
+        return links.child_of(self._connection, job.row_id)
 
     def parents_of(self, job: JobRecord) -> tuple[JobParent, ...]:
-        parents = map(_ParentState._make, self._connection.execute(PARENTS_OF, (job.no,)))
+        parents = map(_ParentState._make, self._connection.execute(PARENTS_OF, (job.row_id,)))
         return tuple(JobParent(parent.id, any_end=bool(parent.any_end)) for parent in parents)
 
     def judge_births(self) -> Mapping[int, JobRecord]:
         born, self._turn.born_linked = self._turn.born_linked, []
         judged: dict[int, JobRecord] = {}
-        for no in born:
-            child = self._job(no)
-            if child is not None and self._is_waiting(child) and not links.is_open(self._connection, no):
-                judged[no] = self._judge(child)[0]
+        for row_id in born:
+            child = self._job(row_id)
+            if child is not None and self._is_waiting(child) and not links.is_open(self._connection, row_id):
+                judged[row_id] = self._judge(child)[0]
         return judged
 
     def free(self, most: int) -> bool:
@@ -90,11 +90,11 @@ class SqliteLinks:
             child = JobRecord._make(row)
             if parent is not None:
                 # A second link to one parent follows the first, which may have moved the child.
-                known = self._job(child.no) if child.no == last else child
+                known = self._job(child.row_id) if child.row_id == last else child
                 read += 1 + (0 if known is None else self._pass_on(parent, known, place, met))
-            last = child.no
+            last = child.row_id
             if read >= most:
-                values = (child.no, place, parent_no)
+                values = (child.row_id, place, parent_no)
                 self._connection.execute(
                     "update lamplighter_parents_to_check set child = ?, place = ? where parent = ?", values
                 )
@@ -110,15 +110,15 @@ class SqliteLinks:
         if not child.is_linked:
             # The child no longer waits. Its open link is marked as met, so that it is not examined again.
             if met is None:
-                self._meet(child.no, place, now_met)
+                self._meet(child.row_id, place, now_met)
             return 0
         if child.state in ENDED:
             revival = self._revive(child, parent)
             if revival is None:
                 return 0
             child = revival
-        self._meet(child.no, place, now_met)
-        if now_met is None or not self._is_waiting(child) or links.is_open(self._connection, child.no):
+        self._meet(child.row_id, place, now_met)
+        if now_met is None or not self._is_waiting(child) or links.is_open(self._connection, child.row_id):
             return 0
         return self._judge(child)[1] - 1
 
@@ -133,11 +133,11 @@ class SqliteLinks:
 
     def _judge(self, child: JobRecord) -> tuple[JobRecord, int]:
         """Decide about a job whose links are all met; returns the job, and how many links were read."""
-        parents = [_ParentState._make(row) for row in self._connection.execute(PARENTS_OF, (child.no,))]
-        again = [one for one in parents if one.state not in ENDED or one.rev <= 0]
+        parents = [_ParentState._make(row) for row in self._connection.execute(PARENTS_OF, (child.row_id,))]
+        again = [one for one in parents if one.state not in ENDED or one.move_no <= 0]
         for one in again:
             # A parent was queued again in this very turn, and its links were not examined yet.
-            self._meet(child.no, one.place, None)
+            self._meet(child.row_id, one.place, None)
         if again:
             return child, len(parents)
         ended = fate((one.state, bool(one.any_end)) for one in parents)
@@ -145,12 +145,12 @@ class SqliteLinks:
             return self._free(child, parents), len(parents)
         cause = next(one for one in parents if one.state == ended and not one.any_end)
         event, says = shared_fate(ended, cause.id, cause.name, len(parents))
-        says["named"] = name_parents([(cause.id, cause.rev, False)])
+        says["named"] = name_parents([(cause.id, cause.move_no, False)])
         changes = {"reason": says["reason"], "ended_at": self._turn.now}
         return self._jobs.move_surely(child, event, says, changes), len(parents)
 
     def _free(self, child: JobRecord, parents: list[_ParentState]) -> JobRecord:
-        named = name_parents([(one.id, one.rev, bool(one.any_end)) for one in parents])
+        named = name_parents([(one.id, one.move_no, bool(one.any_end)) for one in parents])
         while len(named) > NAMED_PARENTS_MAX:
             # One event names no more; earlier events name the others.
             self._turn.note({"k": "linked", "j": child.id, "n": child.name, "y": named[:NAMED_PARENTS_MAX]})
@@ -165,21 +165,21 @@ class SqliteLinks:
         says = {
             "run_at": now,
             "reason": f"{parent.id} was queued again",
-            "parents": links.count(self._connection, child.no),
+            "parents": links.count(self._connection, child.row_id),
         }
         try:
             revival = self._jobs.move_surely(child, "job.requeued", says, revived(now))
         except sqlite3.IntegrityError:
             # The job stays as it is, and leaves for good.
-            self._connection.execute("update lamplighter_jobs set waits = 0 where no = ?", (child.no,))
+            self._connection.execute("update lamplighter_jobs set waits = 0 where no = ?", (child.row_id,))
             holder = key_holder(self._connection, child)
             about = {"job_id": holder.id, "job_name": holder.name, "claim_no": holder.claim_no}
             more = {"attempt": holder.attempt, "asked_id": child.id, "unique_key": child.unique_key}
             self._turn.news.append(("job.deduplicated", {**about, **more}))
             return None
-        ripen(self._turn, child.no)
+        ripen(self._turn, child.row_id)
         return revival
 
-    def _job(self, no: int) -> JobRecord | None:
-        row = self._connection.execute("select * from lamplighter_jobs where no = ?", (no,)).fetchone()
+    def _job(self, row_id: int) -> JobRecord | None:
+        row = self._connection.execute("select * from lamplighter_jobs where no = ?", (row_id,)).fetchone()
         return None if row is None else JobRecord._make(row)

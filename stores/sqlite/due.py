@@ -74,7 +74,7 @@ NEXT_EXPIRY = f"select min(expires_at) from lamplighter_jobs where {MAY_EXPIRE}"
 
 
 def order(job: JobRecord) -> tuple[int, Instant, int]:
-    return -job.priority, job.run_at, job.no
+    return -job.priority, job.run_at, job.row_id
 
 
 class QueueHead(NamedTuple):

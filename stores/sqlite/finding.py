@@ -62,7 +62,7 @@ class IndexRange(NamedTuple):
 
     Attributes:
         rows: rows of an index.
-        few: the `no` of few rows of an index.
+        few: the numbers (`no`) of few rows of an index.
         size: their number.
         by_end: in the order of ends; otherwise in the order of births.
         is_backwards: newest first.
@@ -109,7 +109,7 @@ class IndexRange(NamedTuple):
         said = ""
         for bound, than in ((self.first, ">"), (self.last, "<")):
             if bound is not None:
-                said += f" and no {_than(than, bound)} {bind(values, bound.place.no)}"
+                said += f" and no {_than(than, bound)} {bind(values, bound.place.row_id)}"
         return said
 
     def _end_bounds(self, values: Values) -> str:
@@ -125,8 +125,8 @@ class IndexRange(NamedTuple):
             said += f" and ended_at <= {bind(values, ends)}"
         for bound, than in ((first, ">"), (last, "<")):
             if bound is not None:
-                at, no = bind(values, bound.place.ended_at), bind(values, bound.place.no)
-                said += f" and (ended_at {than} {at} or (ended_at = {at} and no {_than(than, bound)} {no}))"
+                at, row_id = bind(values, bound.place.ended_at), bind(values, bound.place.row_id)
+                said += f" and (ended_at {than} {at} or (ended_at = {at} and no {_than(than, bound)} {row_id}))"
         return said
 
 
@@ -167,7 +167,7 @@ def _ended_in(
     stretch = stretch if after is None else stretch.beyond(after)
     rows = f"select * {stretch.sql(values)} order by {stretch.order} limit {limit}"
     jobs = list(map(JobRecord._make, connection.execute(rows, values)))
-    last = Place(jobs[-1].ended_at, jobs[-1].no, jobs[-1].id) if len(jobs) == limit else None
+    last = Place(jobs[-1].ended_at, jobs[-1].row_id, jobs[-1].id) if len(jobs) == limit else None
     return Found(jobs, None if last is None else last.cursor, len(jobs), True)
 
 
@@ -225,10 +225,10 @@ def _few(connection: sqlite3.Connection, query: JobQuery, wanted: Conditions) ->
         rows = f"from lamplighter_jobs where id >= {wanted.bind(query.id_prefix)}"
         end = _next_text(query.id_prefix)
         yield rows if end is None else f"{rows} and id < {wanted.bind(end)}"
-    if query.corr is not None:
-        corr = wanted.bind(query.corr)
-        children = f"from lamplighter_jobs indexed by lamplighter_jobs_children where corr = {corr} and corr <> id"
-        yield f"from lamplighter_jobs where id = {corr} union all select no {children}"
+    if query.root_id is not None:
+        root_id = wanted.bind(query.root_id)
+        children = f"from lamplighter_jobs indexed by lamplighter_jobs_children where corr = {root_id} and corr <> id"
+        yield f"from lamplighter_jobs where id = {root_id} union all select no {children}"
     places = TRIED if (query.attempt_min or 0) > 0 else UNFINISHED
     unfinished = [rows for state, rows in places if state in query.states]
     if unfinished and not ENDED.intersection(query.states):
@@ -315,16 +315,16 @@ def _merged(looks: Sequence[Looked], limit: int) -> tuple[Sequence[Place], Place
 
 
 def _by_end(place: Place) -> tuple[float, int]:
-    return place.ended_at or 0.0, place.no
+    return place.ended_at or 0.0, place.row_id
 
 
 def _rows(connection: sqlite3.Connection, places: Sequence[Place]) -> list[JobRecord]:
     found: dict[int, JobRecord] = {}
     for first in range(0, len(places), KEYS_MAX):
-        some = [place.no for place in places[first : first + KEYS_MAX]]
+        some = [place.row_id for place in places[first : first + KEYS_MAX]]
         query = f"select * from lamplighter_jobs where no in ({', '.join('?' * len(some))})"
-        found |= {job.no: job for job in map(JobRecord._make, connection.execute(query, some))}
-    return [found[place.no] for place in places]
+        found |= {job.row_id: job for job in map(JobRecord._make, connection.execute(query, some))}
+    return [found[place.row_id] for place in places]
 
 
 @contextlib.contextmanager

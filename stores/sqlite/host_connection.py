@@ -1,7 +1,7 @@
 """The writes of an application in its own transaction, on its own connection to the same file.
 
-Its jobs are marked as uncounted (`rev`), its changes of schedules lie apart, and neither is logged: the broker's next
-turn counts and carries them out. A rollback leaves nothing.
+Its jobs are marked as uncounted (`move_no`), its changes of schedules lie apart, and neither is logged: the broker's
+next turn counts and carries them out. A rollback leaves nothing.
 """
 
 from __future__ import annotations
@@ -45,15 +45,15 @@ class SqliteHostTurn:
             return self._insert(job)
 
     def _insert(self, job: NewJob) -> tuple[JobRecord, bool]:
-        no = insert_uncounted(self._cursor, job)
-        if no is None:
+        row_id = insert_uncounted(self._cursor, job)
+        if row_id is None:
             twin = stored_twin(self._cursor, job)
             if not is_replaced_by(twin, job):
                 return twin, False
             return self._move(twin, JobState.QUEUED.value, replaced(twin, job)), True
         if job.parents:
-            links.tie(self._cursor, no, job.parents)
-        return born(job, no, rev=UNCOUNTED), True
+            links.tie(self._cursor, row_id, job.parents)
+        return born(job, row_id, move_no=UNCOUNTED), True
 
     @contextlib.contextmanager
     def wholly(self) -> Iterator[None]:
@@ -91,8 +91,8 @@ class SqliteHostTurn:
         insert_change(self._cursor, change)
 
     def _move(self, before: JobRecord, state: str, changes: dict[str, Any]) -> JobRecord:
-        # A job that was moved before, and not counted since, has such a `rev` already.
-        changes = {**changes, "state": state, "rev": -abs(before.rev)}
+        # A job that was moved before, and not counted since, has such a `move_no` already.
+        changes = {**changes, "state": state, "move_no": -abs(before.move_no)}
         update(self._cursor, before, changes)
         return changed(before, tuple(changes), changes.values())
 

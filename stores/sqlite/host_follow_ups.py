@@ -24,7 +24,7 @@ CHILDREN = """select c.* from lamplighter_follow_ups f join lamplighter_jobs c o
 
 def note(cursor: sqlite3.Cursor, ended: JobRecord, born: Sequence[JobRecord]) -> None:
     """Note that inserted jobs follow an ended one, in a transaction that is not a turn."""
-    cursor.executemany("insert into lamplighter_follow_ups values (?, ?)", [(job.no, ended.no) for job in born])
+    cursor.executemany("insert into lamplighter_follow_ups values (?, ?)", [(job.row_id, ended.row_id) for job in born])
 
 
 def are_any(connection: sqlite3.Connection) -> bool:
@@ -35,12 +35,12 @@ def take(
     connection: sqlite3.Connection, job: JobRecord
 ) -> Iterator[tuple[JobRecord, JobRecord | None, Sequence[JobRecord]]]:
     """Take out the rows that one turn logs with a job: (job, the job that it follows, its followers)."""
-    while (row := connection.execute(PARENT, (job.no,)).fetchone()) is not None:
+    while (row := connection.execute(PARENT, (job.row_id,)).fetchone()) is not None:
         job = JobRecord._make(row)
     rest: list[tuple[JobRecord, JobRecord | None]] = [(job, None)]
     while rest:
         job, followed = rest.pop()
-        children = [JobRecord._make(row) for row in connection.execute(CHILDREN, (job.no,))]
-        connection.execute("delete from lamplighter_follow_ups where parent = ?", (job.no,))
+        children = [JobRecord._make(row) for row in connection.execute(CHILDREN, (job.row_id,))]
+        connection.execute("delete from lamplighter_follow_ups where parent = ?", (job.row_id,))
         yield job, followed, children
         rest += [(child, job) for child in reversed(children)]

@@ -17,7 +17,7 @@ SAID = {
     "schedule": "schedule",
     "slot": "slot",
     "boot": "boot",
-    "corr": "corr",
+    "root_id": "corr",
     "unique": "unique_key",
     "group": "group_key",
     "debounce": "debounce_key",

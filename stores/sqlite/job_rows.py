@@ -9,7 +9,7 @@ from itertools import chain
 from operator import itemgetter
 from typing import Any
 
-from ...messages.jobs import JobRecord, JobState, NewJob
+from ...messages.jobs import JobRecord, JobState, NewJob, stored_name
 from ..transitions import UNCOUNTED, is_to_wait
 
 KEYS_MAX = 500
@@ -41,17 +41,17 @@ def insertion(jobs: Sequence[NewJob], first_no: int, *, twins: str = "") -> tupl
     """The statement and values that insert jobs, all of them or none.
 
     Args:
-        first_no: the `no` of the first; the others follow.
+        first_no: the `row_id` of the first; the others follow.
         twins: the conflict clause; without one a twin raises `sqlite3.IntegrityError`.
     """
     values: list[Any] = []
     if all(job.run_at <= job.queued_at and _optional(job) == NOTHING_MORE for job in jobs):
-        for no, job in enumerate(jobs, first_no):
-            values.append(no)
+        for row_id, job in enumerate(jobs, first_no):
+            values.append(row_id)
             values += _plain(job)
         return _insert(PLAIN, len(jobs), twins), values
-    for no, job in enumerate(jobs, first_no):
-        values.append(no)
+    for row_id, job in enumerate(jobs, first_no):
+        values.append(row_id)
         values += _stored(job)
         values.append(is_to_wait(job))
     return _insert(COLUMNS, len(jobs), twins), values
@@ -60,20 +60,24 @@ def insertion(jobs: Sequence[NewJob], first_no: int, *, twins: str = "") -> tupl
 @cache
 def _insert(columns: tuple[str, ...], rows: int, twins: str) -> str:
     row = f"('queued', {', '.join('?' * (len(columns) + 1))})"
-    return f"""insert into lamplighter_jobs (state, no, {", ".join(columns)})
+    return f"""insert into lamplighter_jobs (state, no, {_listed(columns)})
                values {", ".join([row] * rows)} {twins}"""
 
 
-def insert_unless_known(connection: sqlite3.Connection, job: NewJob, no: int) -> bool:
+def _listed(fields: Sequence[str]) -> str:
+    return ", ".join(map(stored_name, fields))
+
+
+def insert_unless_known(connection: sqlite3.Connection, job: NewJob, row_id: int) -> bool:
     """Insert a job. False if there is a twin, see `stored_twin`."""
-    return connection.execute(*insertion((job,), no, twins="on conflict do nothing")).rowcount == 1
+    return connection.execute(*insertion((job,), row_id, twins="on conflict do nothing")).rowcount == 1
 
 
 def insert_uncounted(cursor: sqlite3.Cursor, job: NewJob) -> int | None:
-    """Insert a job in a transaction that is not a turn. Returns its `no`; None if there is a twin."""
-    columns = (*COLUMNS, "rev")
-    query = f"""insert into lamplighter_jobs (no, state, {", ".join(columns)})
-                values ({NEXT_NO}, 'queued', {", ".join("?" * len(columns))}) on conflict do nothing"""
+    """Insert a job in a transaction that is not a turn. Returns its `row_id`; None if there is a twin."""
+    columns = _listed((*COLUMNS, "move_no"))
+    query = f"""insert into lamplighter_jobs (no, state, {columns})
+                values ({NEXT_NO}, 'queued', {", ".join("?" * (len(COLUMNS) + 1))}) on conflict do nothing"""
     inserted = cursor.execute(query, (*_stored(job), is_to_wait(job), UNCOUNTED))
     return inserted.lastrowid if inserted.rowcount == 1 else None
 
@@ -123,13 +127,13 @@ def kept_out(jobs: int) -> sqlite3.IntegrityError:
 
 def update(connection: sqlite3.Connection | sqlite3.Cursor, job: JobRecord, changes: dict[str, Any]) -> bool:
     """Change columns of a job if `no`, `claim_no` and `state` are as the caller saw them; returns whether they were."""
-    done = connection.execute(_update(tuple(changes)), (*changes.values(), job.no, job.claim_no, job.state))
+    done = connection.execute(_update(tuple(changes)), (*changes.values(), job.row_id, job.claim_no, job.state))
     return done.rowcount == 1
 
 
 @cache
 def _update(columns: tuple[str, ...]) -> str:
-    settings = ", ".join(f"{column} = ?" for column in columns)
+    settings = ", ".join(f"{stored_name(column)} = ?" for column in columns)
     return f"update lamplighter_jobs set {settings} where no = ? and claim_no = ? and state = ?"
 
 
@@ -147,7 +151,7 @@ def update_together(
             bound.append(those[0])
         else:
             own[column] = those
-    rows = zip([job.no for job in jobs], [job.claim_no for job in jobs], *own.values(), strict=True)
+    rows = zip([job.row_id for job in jobs], [job.claim_no for job in jobs], *own.values(), strict=True)
     query = _update_together(columns, tuple(own), JobState(jobs[0].state), len(jobs))
     connection.execute("savepoint lamplighter_together")
     done = connection.execute(query, (*bound, *chain.from_iterable(rows))).rowcount
@@ -167,8 +171,8 @@ def _update_together(columns: tuple[str, ...], own: tuple[str, ...], state: JobS
     Args:
         own: columns with a value for each job.
     """
-    settings = [f"{column} = ?" for column in columns if column not in own]
-    settings += [f"{column} = each.column{place}" for place, column in enumerate(own, 3)]
+    settings = [f"{stored_name(column)} = ?" for column in columns if column not in own]
+    settings += [f"{stored_name(column)} = each.column{place}" for place, column in enumerate(own, 3)]
     row = f"({', '.join('?' * (len(own) + 2))})"
     return f"""update lamplighter_jobs set {", ".join(settings)}
                from (values {", ".join([row] * jobs)}) as each

@@ -105,9 +105,9 @@ class SqliteJobs:
         says: dict[str, Any] = {}
         if job.parents:
             says = says_parents([parent.job_id for parent in job.parents])
-            links.tie(self._connection, stored.no, job.parents)
+            links.tie(self._connection, stored.row_id, job.parents)
             self._turn.has_open_links = True
-            self._turn.heed_linked(stored.no)
+            self._turn.heed_linked(stored.row_id)
         self._turn.transitions.append(Transition("job.queued", stored, None, says))
         return stored
 
@@ -275,7 +275,7 @@ class SqliteJobs:
                 f"job {job.id} cannot be requeued: another unfinished {job.name} job holds its unique key "
                 f"{job.unique_key!r}; wait for that one, or cancel it"
             ) from error
-        ripen(self._turn, job.no)
+        ripen(self._turn, job.row_id)
         return moved
 
     def finish(self, job: JobRecord, result: str | None) -> JobRecord:
@@ -354,10 +354,10 @@ class SqliteJobs:
             self._turn.has_ties = host_follow_ups.are_any(self._connection)
         if not self._turn.has_ties:
             return self._count_host_moves(job)
-        if job.no not in counted:
+        if job.row_id not in counted:
             for one, followed, children in host_follow_ups.take(self._connection, job):
-                counted[one.no] = self._count_host_moves(one, followed, len(children))
-        return counted[job.no]
+                counted[one.row_id] = self._count_host_moves(one, followed, len(children))
+        return counted[job.row_id]
 
     def _count_host_moves(self, job: JobRecord, followed: JobRecord | None = None, then: int = 0) -> JobRecord:
         """Log the one or two steps of a host's own transaction.
@@ -367,27 +367,31 @@ class SqliteJobs:
             then: the number of its followers.
         """
         moves = self._turn.transitions
-        counted = job._replace(rev=-job.rev)
-        if counted.rev == UNCOUNTED:
-            counted = counted._replace(rev=1)
+        counted = job._replace(move_no=-job.move_no)
+        if counted.move_no == UNCOUNTED:
+            counted = counted._replace(move_no=1)
             born = counted._replace(state="queued", result=None, ended_at=None)
             tie = {} if followed is None else {"then_of": followed.id}
             moves.append(Transition("job.queued", born, None, {**self._says_parents_of(counted), **tie}))
         elif job.state == JobState.QUEUED:
             # All finds by hosts' calls since the last turn are one move.
-            counted = counted._replace(rev=counted.rev + 1)
+            counted = counted._replace(move_no=counted.move_no + 1)
             moves.append(Transition("job.replaced", counted, job.state, says_replaced(counted)))
         if job.state == "done":
-            counted = counted._replace(rev=counted.rev + 1)
+            counted = counted._replace(move_no=counted.move_no + 1)
             # Either a claim has ended it, or it had no claim.
             before = "running" if job.settled_no else "queued"
-            fields = {"reason": HOST_REASON, **without_steps(self._turn, job.no), **({"then": then} if then else {})}
+            fields = {
+                "reason": HOST_REASON,
+                **without_steps(self._turn, job.row_id),
+                **({"then": then} if then else {}),
+            }
             moves.append(Transition("job.done", counted, before, fields))
             if job.group_key is not None and before == "queued":
                 self._turn.left_lines.add(turns.key_of(job))
             if self._turn.has_open_links:
-                ripen(self._turn, job.no)
-        self._connection.execute("update lamplighter_jobs set rev = ? where no = ?", (counted.rev, job.no))
+                ripen(self._turn, job.row_id)
+        self._connection.execute("update lamplighter_jobs set rev = ? where no = ?", (counted.move_no, job.row_id))
         self._turn.heed(counted)
         return counted
 
@@ -396,10 +400,10 @@ class SqliteJobs:
         # A job that its host also marked as done no longer waits, but may have parents.
         if not child.is_linked and child.state != JobState.DONE:
             return {}
-        ids = links.parent_ids(self._connection, child.no)
+        ids = links.parent_ids(self._connection, child.row_id)
         if ids:
-            self._connection.execute(links.CLOSE, (child.no,))
-            self._turn.heed_linked(child.no)
+            self._connection.execute(links.CLOSE, (child.row_id,))
+            self._turn.heed_linked(child.row_id)
         return says_parents(ids)
 
     def forget(self, job: JobRecord) -> None:

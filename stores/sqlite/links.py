@@ -96,7 +96,7 @@ def cut(connection: sqlite3.Connection, gone: Sequence[GoneParent]) -> list[int]
         return []
     let_go: list[tuple[int]] = []
     for job in gone:
-        let_go += connection.execute("delete from lamplighter_links where child = ? returning parent", (job.no,))
+        let_go += connection.execute("delete from lamplighter_links where child = ? returning parent", (job.row_id,))
     connection.executemany(
         """delete from lamplighter_gone_parents as gone
            where no = ? and not exists (select 1 from lamplighter_links where parent = gone.no)""",
@@ -104,11 +104,11 @@ def cut(connection: sqlite3.Connection, gone: Sequence[GoneParent]) -> list[int]
     )
     connection.executemany(
         """insert into lamplighter_gone_parents
-           select :no, :id, :name, :state, :rev
-           where exists (select 1 from lamplighter_links where parent = :no)""",
+           select :row_id, :id, :name, :state, :move_no
+           where exists (select 1 from lamplighter_links where parent = :row_id)""",
         [job._asdict() for job in gone],
     )
-    connection.executemany("delete from lamplighter_parents_to_check where parent = ?", [(job.no,) for job in gone])
+    connection.executemany("delete from lamplighter_parents_to_check where parent = ?", [(job.row_id,) for job in gone])
     return [parent for (parent,) in let_go]
 
 

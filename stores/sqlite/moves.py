@@ -58,7 +58,7 @@ def surely(moved: JobRecord | None) -> JobRecord:
 
 def _whole(job: JobRecord, event: str, changes: dict[str, Any]) -> dict[str, Any]:
     state = STATES[event]
-    changes = {**changes, "state": state, "rev": job.rev + 1}
+    changes = {**changes, "state": state, "move_no": job.move_no + 1}
     has_group = changes.get("group_key", job.group_key) is not None
     if state == JobState.QUEUED and has_group and changes.get("waits") != WAITS_FOR_JOBS:
         changes["waits"] = WAITS_ITS_TURN
@@ -75,9 +75,9 @@ def _moved(turn: OpenTurn, before: JobRecord, event: str, fields: dict[str, Any]
         if before.waits == WAITS_ITS_TURN and before.state == JobState.QUEUED:
             turn.left_lines.add(turns.key_of(before))
         if turn.has_open_links:
-            ripen(turn, moved.no)
+            ripen(turn, moved.row_id)
     if turn.has_steps and moved.state == JobState.DONE:
-        fields = {**fields, **without_steps(turn, before.no)}
+        fields = {**fields, **without_steps(turn, before.row_id)}
     holder = before.boot if before.state == JobState.RUNNING and before.boot != turn.boot else None
     turn.transitions.append(Transition(event, moved, before.state, fields, holder))
     return moved
@@ -87,7 +87,7 @@ def ripen(turn: OpenTurn, parent_no: int) -> None:
     turn.has_ripe = links.ripen(turn.connection, parent_no) or turn.has_ripe
 
 
-def without_steps(turn: OpenTurn, no: int) -> dict[str, Any]:
+def without_steps(turn: OpenTurn, row_id: int) -> dict[str, Any]:
     """Remove the steps of a done job; returns what its end says of them, if there were any."""
-    removed = steps.remove(turn, (no,))
+    removed = steps.remove(turn, (row_id,))
     return {"steps": removed} if removed else {}

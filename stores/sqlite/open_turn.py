@@ -108,9 +108,9 @@ class OpenTurn(TurnRecord):
         is_member: its boot is registered.
         lined_up: groups of newly queued jobs, and when their first is due.
         left_lines: groups whose queued jobs have ended.
-        born_linked: jobs with parents, born or counted in this turn, by `no`.
+        born_linked: jobs with parents, born or counted in this turn, by `row_id`.
         has_ties: hosts' jobs follow others; None where nobody has looked.
-        counted: jobs counted together with their followers or the followed, by `no`.
+        counted: jobs counted together with their followers or the followed, by `row_id`.
     """
 
     last_boot_no: int
@@ -173,8 +173,8 @@ class OpenTurn(TurnRecord):
         if at is not None:
             self.expiry = at if self.expiry is None else min(self.expiry, at)
 
-    def heed_linked(self, no: int) -> None:
-        self.born_linked.append(no)
+    def heed_linked(self, row_id: int) -> None:
+        self.born_linked.append(row_id)
         self.has_ripe = True
 
     def heed(self, job: JobRecord) -> None:

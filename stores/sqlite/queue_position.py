@@ -26,7 +26,7 @@ READY_AHEAD = " union all ".join(
     for range in (
         "priority > :priority",
         "priority = :priority and run_at < :run_at",
-        "priority = :priority and run_at = :run_at and no < :no",
+        "priority = :priority and run_at = :run_at and no < :row_id",
     )
 )
 
@@ -36,14 +36,14 @@ DUE_WAITED = """select no from lamplighter_jobs indexed by lamplighter_jobs_late
 
 WAITED_AHEAD = f"""
   select 1 from lamplighter_jobs where no in ({DUE_WAITED})
-    and (priority > :priority or (priority = :priority and (run_at < :run_at or (run_at = :run_at and no < :no))))
+    and (priority > :priority or (priority = :priority and (run_at < :run_at or (run_at = :run_at and no < :row_id))))
     {CLAIMABLE}
 """
 
 GROUP_AHEAD = f"""select 1 from lamplighter_jobs indexed by lamplighter_jobs_grouped
                   where state = 'queued' and waits = 3 and name = :name and priority = :priority
                     and group_key = :group_key and run_at <= :now
-                    and (run_at < :run_at or (run_at = :run_at and no < :no)) {CLAIMABLE}"""
+                    and (run_at < :run_at or (run_at = :run_at and no < :row_id)) {CLAIMABLE}"""
 
 RUNNING = """select 1 from lamplighter_jobs indexed by lamplighter_jobs_running
              where state = 'running' and name = :name"""

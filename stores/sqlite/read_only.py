@@ -39,14 +39,14 @@ class StoredJob(NamedTuple):
     state: str
     claim_no: int
     attempt: int
-    rev: int
+    move_no: int
     data: str
     due_at: float | None
 
     @property
     def is_counted(self) -> bool:
         """Whether a turn has counted its last move by a host's own transaction."""
-        return self.rev > 0
+        return self.move_no > 0
 
 
 class StoredSlots(NamedTuple):

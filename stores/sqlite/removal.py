@@ -51,15 +51,15 @@ def forget(turn: OpenTurn, job: JobRecord) -> None:
     # build's default.
     ((was,),) = turn.connection.execute("pragma secure_delete").fetchall()
     turn.connection.execute("pragma secure_delete = on")
-    turn.connection.execute("delete from lamplighter_jobs where no = ?", (job.no,))
-    _clear_up_after(turn, [GoneParent(job.no, job.id, job.name, job.state, job.rev)])
+    turn.connection.execute("delete from lamplighter_jobs where no = ?", (job.row_id,))
+    _clear_up_after(turn, [GoneParent(job.row_id, job.id, job.name, job.state, job.move_no)])
     turn.connection.execute(f"pragma secure_delete = {was}")
 
 
 def _clear_up_after(turn: OpenTurn, gone: Sequence[GoneParent]) -> list[int]:
-    if any(job.no == turn.last_no for job in gone):
+    if any(job.row_id == turn.last_no for job in gone):
         # No later job may reuse the last number.
         turn.connection.execute("update lamplighter_store set last_no = ?", (turn.last_no,))
     turn.connection.executemany("delete from lamplighter_attempts where job_id = ?", [(job.id,) for job in gone])
-    steps.remove(turn, [job.no for job in gone])
+    steps.remove(turn, [job.row_id for job in gone])
     return links.cut(turn.connection, gone)

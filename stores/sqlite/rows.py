@@ -79,41 +79,41 @@ class JobRows:
         with self._reading() as reader, at_one_instant(reader):
             return census.due_names(reader, now, limit)
 
-    def children(self, corr: str, limit: int) -> Sequence[JobRecord]:
+    def children(self, root_id: str, limit: int) -> Sequence[JobRecord]:
         with self._reading() as reader:
-            return census.children(reader, corr, limit)
+            return census.children(reader, root_id, limit)
 
     def before(self, job: JobRecord, now: Instant, most: int) -> QueuePosition:
         with self._reading() as reader:
             return queue_position.before(reader, job, now, most)
 
-    def parents(self, no: int, after: int, limit: int) -> Sequence[JobRecord]:
+    def parents(self, row_id: int, after: int, limit: int) -> Sequence[JobRecord]:
         with self._reading() as reader:
-            return links.parents(reader, no, after, limit)
+            return links.parents(reader, row_id, after, limit)
 
-    def gone_parents(self, no: int, limit: int) -> Sequence[GoneParent]:
+    def gone_parents(self, row_id: int, limit: int) -> Sequence[GoneParent]:
         with self._reading() as reader:
-            return links.gone_parents(reader, no, limit)
+            return links.gone_parents(reader, row_id, limit)
 
-    def linked(self, no: int, limit: int) -> Sequence[JobRecord]:
+    def linked(self, row_id: int, limit: int) -> Sequence[JobRecord]:
         with self._reading() as reader:
-            return links.children(reader, no, limit)
+            return links.children(reader, row_id, limit)
 
-    def awaited(self, no: int, most: int) -> DependencyStatus:
+    def awaited(self, row_id: int, most: int) -> DependencyStatus:
         with self._reading() as reader, at_one_instant(reader):
-            return links.awaited(reader, no, most)
+            return links.awaited(reader, row_id, most)
 
     def attempts(self, job_id: str) -> Sequence[Attempt]:
         with self._reading() as reader:
             return attempts.read(reader, job_id)
 
-    def steps(self, no: int) -> Sequence[StepRecord]:
+    def steps(self, row_id: int) -> Sequence[StepRecord]:
         with self._reading() as reader:
-            return steps.read(reader, no)
+            return steps.read(reader, row_id)
 
-    def steps_seen(self, no: int, most: int) -> StepsSeen:
+    def steps_seen(self, row_id: int, most: int) -> StepsSeen:
         with self._reading() as reader, at_one_instant(reader):
-            return steps.seen(reader, no, most)
+            return steps.seen(reader, row_id, most)
 
 
 class ScheduleRows:

@@ -16,7 +16,7 @@ create table lamplighter_steps (
   primary key (job, name)
 ) strict, without rowid
 """
-"""`job` is the job's `no`: an id may be used again, a `no` may not."""
+"""`job` is the job's `row_id`: an id may be used again, a `row_id` may not."""
 
 
 class SqliteSteps:
@@ -34,40 +34,41 @@ class SqliteSteps:
             return None
         step = StepRecord(name, result, claimed.claim_no, self._turn.now)
         inserted = self._connection.execute(
-            "insert into lamplighter_steps values (?, ?, ?, ?, ?) on conflict do nothing", (claimed.no, *step)
+            "insert into lamplighter_steps values (?, ?, ?, ?, ?) on conflict do nothing", (claimed.row_id, *step)
         )
         self._turn.has_steps = True
         if inserted.rowcount == 1:
             return KeptNow(step, current[0], is_new=True)
         row = self._connection.execute(
-            "select name, result, claim_no, at from lamplighter_steps where job = ? and name = ?", (claimed.no, name)
+            "select name, result, claim_no, at from lamplighter_steps where job = ? and name = ?",
+            (claimed.row_id, name),
         ).fetchone()
         return KeptNow(StepRecord._make(row), current[0], is_new=False)
 
     def remove(self, job: JobRecord) -> int:
-        return remove(self._turn, (job.no,))
+        return remove(self._turn, (job.row_id,))
 
 
 def remove(turn: OpenTurn, jobs: Collection[int]) -> int:
-    """Remove all steps of jobs, by `no`; returns how many. Costs nothing in a store without steps."""
+    """Remove all steps of jobs, by `row_id`; returns how many. Costs nothing in a store without steps."""
     if not turn.has_steps:
         return 0
-    rows = [(no,) for no in jobs]
+    rows = [(row_id,) for row_id in jobs]
     return turn.connection.executemany("delete from lamplighter_steps where job = ?", rows).rowcount
 
 
-def read(connection: sqlite3.Connection, no: int) -> Sequence[StepRecord]:
+def read(connection: sqlite3.Connection, row_id: int) -> Sequence[StepRecord]:
     rows = connection.execute(
-        "select name, result, claim_no, at from lamplighter_steps where job = ? order by claim_no, at, name", (no,)
+        "select name, result, claim_no, at from lamplighter_steps where job = ? order by claim_no, at, name", (row_id,)
     )
     return list(map(StepRecord._make, rows))
 
 
-def seen(connection: sqlite3.Connection, no: int, most: int) -> StepsSeen:
-    ((count,),) = connection.execute("select count(*) from lamplighter_steps where job = ?", (no,)).fetchall()
+def seen(connection: sqlite3.Connection, row_id: int, most: int) -> StepsSeen:
+    ((count,),) = connection.execute("select count(*) from lamplighter_steps where job = ?", (row_id,)).fetchall()
     newest = connection.execute(
         """select name, length(result), claim_no, at from lamplighter_steps where job = ?
            order by claim_no desc, at desc, name desc limit ?""",
-        (no, most),
+        (row_id, most),
     ).fetchall()
     return StepsSeen(count, list(map(StepMark._make, newest[::-1])))

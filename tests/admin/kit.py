@@ -19,7 +19,7 @@ CLEAR = QueuePosition(ahead=0, is_capped=False, running=0)
 def a_job(**changed: Any) -> JobRecord:
     """A job that has been due for a minute."""
     fields = {
-        "no": 1,
+        "row_id": 1,
         "id": "j1",
         "name": "mail",
         "data": "null",
@@ -27,7 +27,7 @@ def a_job(**changed: Any) -> JobRecord:
         "priority": 0,
         "run_at": NOW - 60,
         "queued_at": NOW - 60,
-        "corr": "j1",
+        "root_id": "j1",
     }
     return JobRecord(**{**fields, **changed})
 

@@ -210,7 +210,7 @@ def test_a_page_that_is_just_full_does_not_say_that_there_are_more(
         rt.jobs.queue("nobody", id=f"waits{n}", after="middle")
     with closing(SqliteStore(file)) as store:
         store.open()
-        put(store, *(new(f"child{n}", corr="middle") for n in range(count)))
+        put(store, *(new(f"child{n}", root_id="middle") for n in range(count)))
 
     page = inspector.job("middle")
 

@@ -250,7 +250,7 @@ def test_a_copy_of_a_job_has_other_data_and_an_own_life(runtime, recorder, store
     assert (again.id, again.deduplicated) == ("copy", True)
     record = rt.jobs.get("copy").record
     assert (record.name, record.priority, record.max_attempts, record.timeout) == ("work", 3, 2, 9.0)
-    assert (record.unique_key, record.corr, record.expires_at) == ("key", "copy", None)
+    assert (record.unique_key, record.root_id, record.expires_at) == ("key", "copy", None)
     assert rt.jobs.get("j").data == data and before[0][1] == "j"
     rt.stop()
     assert recorder.audit(store).findings == ()

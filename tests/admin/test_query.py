@@ -34,7 +34,7 @@ HOUR, DAY = 3_600.0, 86_400.0
         ("fate:no", JobQuery(fate="no")),
         ("fate:yes", JobQuery(fate="yes")),
         ('group:"Acme & Sons: 7"', JobQuery(group="Acme & Sons: 7")),
-        ("schedule:5f boot:8d corr:c unique:k", JobQuery(schedule="5f", boot="8d", corr="c", unique="k")),
+        ("schedule:5f boot:8d corr:c unique:k", JobQuery(schedule="5f", boot="8d", root_id="c", unique="k")),
         ("slot:2026-07-01T06:00:00Z", JobQuery(slot=NOW - 6 * HOUR)),
         ("attempt:3", JobQuery(attempt_min=3, attempt_max=3)),
         ("attempt:>3", JobQuery(attempt_min=4)),
@@ -133,7 +133,7 @@ queries = st.builds(
     JobQuery,
     names=st.lists(texts, max_size=3).map(tuple),
     states=st.lists(st.sampled_from(JobState), max_size=3).map(tuple),
-    **{field: st.none() | texts for field in ("id_prefix", "error", "schedule", "boot", "corr", "unique")},
+    **{field: st.none() | texts for field in ("id_prefix", "error", "schedule", "boot", "root_id", "unique")},
     **{field: st.none() | numbers for field in ("attempt_min", "attempt_max")},
     **{
         field: st.none() | instants

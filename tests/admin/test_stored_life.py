@@ -107,7 +107,7 @@ def test_a_waiting_job_is_told_with_the_reason(store, file, name, run_at, becaus
 
 
 def test_a_job_of_a_slot_and_one_that_descends_from_another_are_told_as_such(store, file):
-    put(store, new("j", schedule="s", slot=NOW, corr="root", data='{"to":"ada"}'))
+    put(store, new("j", schedule="s", slot=NOW, root_id="root", data='{"to":"ada"}'))
 
     slot = "1970-01-12T13:46:40Z of schedule s"
     assert (

@@ -95,7 +95,7 @@ CASES: list[tuple[Code, WaitContext, str]] = [
     ),
     (
         "untold",
-        a_situation(a_job(rev=0)),
+        a_situation(a_job(move_no=0)),
         "an application's own transaction has moved it, and no write batch has counted that yet",
     ),
     (
@@ -243,7 +243,7 @@ def test_there_is_a_case_of_each_code_in_the_order_in_which_they_are_listed() ->
 
 
 TOGETHER = a_situation(
-    a_job(run_at=NOW - 60, rev=0, schedule="s", one_at_a_time=1, suspect_until=NOW + 9, interruptions=2),
+    a_job(run_at=NOW - 60, move_no=0, schedule="s", one_at_a_time=1, suspect_until=NOW + 9, interruptions=2),
     a_boot(view=BUSY),
     before=QueuePosition(5, False, 2, same_schedule="s-60", suspects={"b1": "j0"}),
     pause=PauseRecord("mail", since=NOW - 60),

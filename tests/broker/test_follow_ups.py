@@ -11,7 +11,7 @@ from lamplighter.messages.outcomes import Outcome, OutcomeKind, Policy
 from lamplighter.stores.transitions import born
 
 PART = NewJob("", "part", "1", 0, 5.0, 5.0, "")
-WHOLE = born(NewJob("a", "whole", "null", 0, 0.0, 0.0, "root"), 7)._replace(state="running", rev=2, claim_no=1)
+WHOLE = born(NewJob("a", "whole", "null", 0, 0.0, 0.0, "root"), 7)._replace(state="running", move_no=2, claim_no=1)
 
 
 def mail_of(outcome: Outcome) -> Mail:
@@ -58,4 +58,4 @@ def test_an_end_that_is_settled_again_gives_what_follows_the_same_ids():
         asked, _ = store_follow_ups(insert, WHOLE, (PART, PART), now, has_table=False)
 
     assert [job.id for job in asked] == ["a.1.1", "a.1.2"] == [*queued]
-    assert {job.corr for job in asked} == {"root"}
+    assert {job.root_id for job in asked} == {"root"}

@@ -99,8 +99,8 @@ def test_its_id_and_its_unique_key_are_free_and_the_next_job_has_a_life_of_its_o
 
     again = one.jobs.join(one.jobs.queue("mail", "second", id="j", unique="k"), timeout=15)
 
-    assert (again.deduplicated, again.result, again.record.rev) == (False, "second", job.record.rev)
-    assert again.record.no > job.record.no
+    assert (again.deduplicated, again.result, again.record.move_no) == (False, "second", job.record.move_no)
+    assert again.record.row_id > job.record.row_id
 
 
 def test_the_audit_of_log_and_store_finds_nothing_and_the_trace_tells_it(

@@ -47,7 +47,7 @@ def wanted(*bodies):
 def ended(*claim_nos):
     job = JobRecord(1, "a", "work", "null", "running", 0, 0.0, 0.0, "a")
     outcome = Outcome(kind=OutcomeKind.SUCCEEDED)
-    return Ended("work", tuple(Ending(Claim(job._replace(claim_no=no)), outcome, Policy()) for no in claim_nos))
+    return Ended("work", tuple(Ending(Claim(job._replace(claim_no=row_id)), outcome, Policy()) for row_id in claim_nos))
 
 
 def up(name, lanes):

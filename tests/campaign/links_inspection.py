@@ -30,8 +30,8 @@ def check_links(moves: Moves) -> Counter[str]:
             assert not waiting.get(job_id), f"claimed, though it waits for others: {move}"
         elif event == "job.freed" or named:
             reached[f"{event.removeprefix('job.')} by parents"] += 1
-            for parent, rev, *any_end in (*more.pop(job_id, ()), *named):
-                assert stands.get(parent, (0, ""))[0] == rev, f"{parent} is at {stands.get(parent)}: {move}"
+            for parent, move_no, *any_end in (*more.pop(job_id, ()), *named):
+                assert stands.get(parent, (0, ""))[0] == move_no, f"{parent} is at {stands.get(parent)}: {move}"
                 state = stands[parent][1]
                 is_wanted = state in ENDED if any_end else state == "done"
                 assert is_wanted == (event == "job.freed"), f"{parent} is {state}: {move}"
@@ -56,4 +56,4 @@ def ends_of(runtime: Runtime, job: Job) -> list[tuple[str, bool]]:
     """The states of those that a job waits for, and whether any end of each will do."""
     query = f"select coalesce(p.state, g.state), l.any_end from {PARENTS} where l.child = ?"
     with runtime.current_boot.get().store._reading() as reader:  # type: ignore[attr-defined]
-        return [(state, bool(any_end)) for state, any_end in reader.execute(query, (job.record.no,))]
+        return [(state, bool(any_end)) for state, any_end in reader.execute(query, (job.record.row_id,))]

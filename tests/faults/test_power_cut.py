@@ -128,7 +128,7 @@ class Campaign:
                 data = f'"{"x" * chance.choice((10, 10, 3_000))}"'
                 job_id = f"{number}.{job}"
                 turn.jobs.insert(
-                    [NewJob(id=job_id, name="work", data=data, priority=0, run_at=NOW, queued_at=NOW, corr=job_id)]
+                    [NewJob(id=job_id, name="work", data=data, priority=0, run_at=NOW, queued_at=NOW, root_id=job_id)]
                 )[0]
             for claimed in running:
                 outcome, verdict = (SUCCEEDED, DONE) if chance.random() < 0.8 else (FAILED, RETRIED)

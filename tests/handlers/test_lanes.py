@@ -28,8 +28,8 @@ from lamplighter.rules.limits import Limits
 DONE = Outcome(kind=OutcomeKind.SUCCEEDED)
 
 
-def claim(no):
-    return Claim(JobRecord(no, f"job {no}", "x", "null", "running", 0, 0.0, 0.0, f"job {no}", claim_no=1))
+def claim(row_id):
+    return Claim(JobRecord(row_id, f"job {row_id}", "x", "null", "running", 0, 0.0, 0.0, f"job {row_id}", claim_no=1))
 
 
 class House:
@@ -46,7 +46,7 @@ class House:
             thread_counter=ThreadCounter(100),
             stopping=threading.Event(),
             carriers=NO_CARRIERS,
-            tell=lambda to, body, corr: self.sent.append(to),
+            tell=lambda to, body, root_id: self.sent.append(to),
             ended=lambda lane, outcome, seconds, following: self.told.append((lane.id, following and following.id)),
         )
 
@@ -60,7 +60,7 @@ class House:
             policy=Policy(),
             timeout=None,
         )
-        return Lane(claim.job.no, handler, claim, self.context, self.next_lane)
+        return Lane(claim.job.row_id, handler, claim, self.context, self.next_lane)
 
     def next_lane(self, _):
         return self.backlog.serve(self.lane)
@@ -107,7 +107,7 @@ def test_an_end_that_could_not_be_reported_is_reported_by_who_finds_the_lane_los
 
 def test_claims_that_wait_for_older_lanes_are_those_of_the_boot_that_runs_alone():
     waiting = DelayedClaims()
-    mine, theirs = (Claim(claim(no).job._replace(boot=boot)) for no, boot in ((1, "now"), (2, "before")))
+    mine, theirs = (Claim(claim(row_id).job._replace(boot=boot)) for row_id, boot in ((1, "now"), (2, "before")))
     waiting.put(10, mine)
     waiting.put(20, theirs)
 
@@ -211,7 +211,7 @@ def test_those_that_must_go_leave_and_the_rest_keeps_its_order():
     backlog.add([claim(1), claim(2), claim(3)], 0.0)
     backlog.put_first(claim(4), 1.0)
 
-    assert backlog.remove(lambda one: one.claim.job.no in (1, 3)) == [claim(1), claim(3)]
+    assert backlog.remove(lambda one: one.claim.job.row_id in (1, 3)) == [claim(1), claim(3)]
     assert backlog.keys() == [(4, 1), (2, 1)]
     assert backlog.clear() == [claim(4), claim(2)]
     assert backlog.take() is None
@@ -219,7 +219,7 @@ def test_those_that_must_go_leave_and_the_rest_keeps_its_order():
 
 def test_an_actor_is_told_of_the_first_ending_only_until_it_has_looked(house):
     lanes = Lanes(lambda ended: house.context)
-    one, two, three = (LaneEnded(house.lane(claim(no)), DONE, 0.0, None) for no in (1, 2, 3))
+    one, two, three = (LaneEnded(house.lane(claim(row_id)), DONE, 0.0, None) for row_id in (1, 2, 3))
 
     lanes.ended(*one)
     lanes.ended(*two)
@@ -246,7 +246,7 @@ def test_names_whose_lanes_have_ended_keep_the_order_of_these_ends(house):
 
 def test_an_ending_whose_message_could_not_be_sent_is_told_with_the_next(house):
     lanes = Lanes(lambda ended: house.context)
-    one, two = (LaneEnded(house.lane(claim(no)), DONE, 0.0, None) for no in (1, 2))
+    one, two = (LaneEnded(house.lane(claim(row_id)), DONE, 0.0, None) for row_id in (1, 2))
     send = house.context.tell
 
     def fail(*_, **__):
@@ -265,7 +265,7 @@ def test_an_ending_whose_message_could_not_be_sent_is_told_with_the_next(house):
 def test_an_ending_that_comes_while_the_actor_looks_is_either_taken_or_told(house):
     """Whoever ends between the two steps of a look must not count on a message that has been read already."""
     lanes = Lanes(lambda ended: house.context)
-    one, two = (LaneEnded(house.lane(claim(no)), DONE, 0.0, None) for no in (1, 2))
+    one, two = (LaneEnded(house.lane(claim(row_id)), DONE, 0.0, None) for row_id in (1, 2))
     late = [two]
 
     class LookedAt(deque):
@@ -286,7 +286,7 @@ def test_an_end_in_a_child_whose_place_is_taken_is_told_soon_with_the_others(hou
     house.context.clock.after = lambda seconds, call: due.append((seconds, call))
     lanes = Lanes(lambda ended: house.context)
     handler = SimpleNamespace(name="x", kind="process")
-    ends = [lanes.open_lane(handler, claim(no), lambda _: None) for no in (1, 2, 3, 4)]
+    ends = [lanes.open_lane(handler, claim(row_id), lambda _: None) for row_id in (1, 2, 3, 4)]
 
     for lane, following in pairwise(ends):
         lanes.ended(lane, DONE, 0.0, following)

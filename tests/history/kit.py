@@ -213,8 +213,8 @@ class Story:
 
     def tell(self, of: Story | str, turn: int, *moves: Said, number: int | None = None, **fields: Any) -> Story:
         """Tell a turn that another boot, or an earlier broker, may not have said."""
-        boot, no = (of, number) if isinstance(of, str) else (of.boot, of.number)
-        line = {"store_id": self.store, "boot_no": no, "turn": turn, "of": boot, "told_by": self.boot}
+        boot, boot_no = (of, number) if isinstance(of, str) else (of.boot, of.number)
+        line = {"store_id": self.store, "boot_no": boot_no, "turn": turn, "of": boot, "told_by": self.boot}
         return self.said("turn.committed", v=1, **{**line, "at": 1001.0 + self.seq, "moves": list(moves), **fields})
 
     def bury(self, dead: Story, *moves: Said) -> Story:

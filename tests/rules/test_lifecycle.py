@@ -24,7 +24,7 @@ ENDINGS = [kind for kind in OutcomeKind if kind is not OutcomeKind.DEFERRED]
 def running(**changes) -> JobRecord:
     """A job in its first claim."""
     fields = {
-        "no": 1,
+        "row_id": 1,
         "id": "j",
         "name": "work",
         "data": "null",
@@ -32,7 +32,7 @@ def running(**changes) -> JobRecord:
         "priority": 0,
         "run_at": NOW - 5,
         "queued_at": NOW - 5,
-        "corr": "j",
+        "root_id": "j",
         "attempt": 0,
         "claim_no": 1,
         "settled_no": 0,
@@ -58,7 +58,7 @@ def running(**changes) -> JobRecord:
         "traceback": None,
         "progress": None,
         "ended_at": None,
-        "rev": 2,
+        "move_no": 2,
     }
     return JobRecord(**{**fields, **changes})
 

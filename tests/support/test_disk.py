@@ -18,7 +18,7 @@ NOW = 1_000_000.0
 
 
 def new(job_id: str, data: str = "null") -> NewJob:
-    return NewJob(id=job_id, name="work", data=data, priority=0, run_at=NOW, queued_at=NOW, corr=job_id)
+    return NewJob(id=job_id, name="work", data=data, priority=0, run_at=NOW, queued_at=NOW, root_id=job_id)
 
 
 def opened(disk: Disk, **options) -> SqliteStore:

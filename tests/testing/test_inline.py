@@ -181,7 +181,7 @@ def test_without_at_once_nothing_runs_but_in_drain_which_returns_what_ended_in_o
 
         assert (first.state, waiting) == ("queued", [])
         assert {job.id for job in ended} > {first.id, second.id, third.id}
-        assert [job.record.rev for job in ended] == sorted(job.record.rev or 0 for job in ended)
+        assert [job.record.move_no for job in ended] == sorted(job.record.move_no or 0 for job in ended)
         assert app.jobs.counts()["running"] == 0
 
 

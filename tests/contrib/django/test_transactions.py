@@ -110,7 +110,7 @@ def test_what_a_handler_queues_in_a_transaction_follows_it(runtime: Any) -> None
     job = runtime.jobs.join(runtime.jobs.queue("parent"), timeout=JOIN_SECONDS_MAX)
 
     assert [exists(runtime, one) for one in queued] == [True, False]
-    assert runtime.jobs.get(queued[0]).record.corr == job.id
+    assert runtime.jobs.get(queued[0]).record.root_id == job.id
     runtime.jobs.remove_handler(handler)
 
 

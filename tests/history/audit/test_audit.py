@@ -858,8 +858,10 @@ def test_a_slot_that_is_told_after_a_change_is_judged_by_the_older_rule(slot, is
     """A broker hung between commit and line, while another release changed the schedule twice. (Seed 5061.)"""
     hung, other = Story("b1", 1), Story("b2", 2)
     hung.turn({"k": "schedule.added", "s": "s", "n": "n", "when": "@every 20s", "no": 1, **RULE})
-    for no, when in ((2, "@every 25s"), (3, "@every 30s")):
-        other.turn({"k": "schedule.changed", "s": "s", "n": "n", "when": when, "no": no, **RULE}, at=1042.0 + no)
+    for number, when in ((2, "@every 25s"), (3, "@every 30s")):
+        other.turn(
+            {"k": "schedule.changed", "s": "s", "n": "n", "when": when, "no": number, **RULE}, at=1042.0 + number
+        )
     born = hung.hop("queued", None, 0, 0, f"s-{slot:.0f}", s="s", t=slot)
     told = hung.tell(hung, 2, born, at=1042.0)
 

@@ -149,7 +149,7 @@ def test_a_real_log_is_well_and_a_job_that_is_left_waiting_is_found_in_the_store
     assert audited(lines, store).findings == ()
 
     with closing(sqlite3.connect(store)) as connection, connection:
-        connection.execute("update lamplighter_links set parent = 1 where child = ?", (waits.record.no,))
+        connection.execute("update lamplighter_links set parent = 1 where child = ?", (waits.record.row_id,))
     (found,) = audited(lines, store).findings
     assert found.kind == "left waiting"
     assert waits.id in found.says

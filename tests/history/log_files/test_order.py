@@ -81,15 +81,15 @@ def test_jobs_that_count_each_for_itself_are_told_in_the_order_of_time(tmp_path,
     """On RabbitMQ a parent's second revision was put behind the first one of a job that it has queued."""
     stories = {boot: Story(boot, number) for number, boot in enumerate(("web", "worker", "third"), 1)}
     lines: list[Said] = []
-    for boot, kind, job, rev, at in (
+    for boot, kind, job, move_no, at in (
         ("web", "queued", "p", 1, 1.0),
         ("worker", "claimed", "p", 2, 2.0),
         ("third", "queued", "c", 1, 3.0),
         ("worker", "done", "p", 3, 4.0),
     ):
-        story, claim_no = stories[boot], int(rev > 1)
+        story, claim_no = stories[boot], int(move_no > 1)
         before = {"queued": None, "claimed": "queued", "done": "running"}[kind]
-        story.revs[job] = rev - 1
+        story.revs[job] = move_no - 1
         story.move(kind, before, claim_no, int(kind == "done"), job)
         own = {"job_id": job, "job_name": "n", "claim_no": claim_no, "attempt": int(kind == "done"), "corr": "p"}
         if kind != "done":

@@ -9,7 +9,7 @@ from lamplighter.messages.jobs import JobRecord, JobState
 from lamplighter.stores.rabbitmq import job_message as wire
 
 CLAIMED = JobRecord(
-    no=7,
+    row_id=7,
     id="a",
     name="work",
     data="null",
@@ -17,7 +17,7 @@ CLAIMED = JobRecord(
     priority=0,
     run_at=1.0,
     queued_at=1.0,
-    corr="a",
+    root_id="a",
     claim_no=1,
     boot="b",
     claimed_at=2.0,

@@ -9,7 +9,7 @@ from support.conformance.kit import DONE, NOW, SUCCEEDED, new, put, take
 
 from .test_memory import model  # noqa: F401
 
-PARTS = (new("", corr=""), new("named", corr=""))
+PARTS = (new("", root_id=""), new("named", root_id=""))
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_it_is_queued_when_the_job_comes_back(lost) -> None:
     end, *births = moves_of_a_turn(store, NOW + 1)
 
     assert (end[0], end[1].id, end[2]["then"]) == ("job.done", "a", 2)
-    assert [(event, job.id, job.corr, fields["then_of"]) for event, job, fields in births] == [
+    assert [(event, job.id, job.root_id, fields["then_of"]) for event, job, fields in births] == [
         ("job.queued", "a.1.1", "a", "a"),
         ("job.queued", "named", "a", "a"),
     ]

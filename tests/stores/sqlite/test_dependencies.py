@@ -91,7 +91,7 @@ class History:
         rows = turn.connection.execute(
             """select p.state, l.any_end from lamplighter_links l join lamplighter_jobs p on p.no = l.parent
                where l.child = ?""",
-            (job.no,),
+            (job.row_id,),
         )
         return [(state, bool(any_end)) for state, any_end in rows]
 

@@ -68,7 +68,7 @@ def filled() -> tuple[SqliteStore, list[JobRecord]]:
             data=encode(DATA[n % len(DATA)], what="data", bytes_max=10_000),
             queued_at=NOW + n // 3,
             run_at=NOW + n // 3 + (100 if n % 5 == 4 else 0),
-            corr=f"c{n % 7}",
+            root_id=f"c{n % 7}",
             unique_key=f"k{n}" if n % 3 == 0 else None,
             schedule="s" if n % 4 == 1 else None,
             slot=NOW + n if n % 4 == 1 else None,
@@ -123,7 +123,7 @@ queries = st.builds(
     schedule=optional(st.sampled_from(["s", "t"])),
     slot=optional(st.sampled_from([NOW + 1, NOW + 5, NOW])),
     boot=optional(st.sampled_from(["b", "c"])),
-    corr=optional(st.sampled_from(["c0", "c3"])),
+    root_id=optional(st.sampled_from(["c0", "c3"])),
     unique=optional(st.sampled_from(["k0", "k3", "k1"])),
     debounce=optional(st.sampled_from(["d0", "d1", "none"])),
     group=optional(st.sampled_from(["g0", "g1", "g2", "none"])),
@@ -170,7 +170,7 @@ def test_what_is_found_page_by_page_is_what_matches(query: JobQuery, limit: int,
     assert sorted(job.id for job in found) == sorted(job.id for job in JOBS if matches(query, job))
     ends = query.states or ENDED * ((query.ended_since, query.ended_until) != (None, None))
     by_end = bool(ends) and set(ends) <= set(ENDED)
-    keys = [(job.ended_at, job.no) if by_end else job.no for job in found]
+    keys = [(job.ended_at, job.row_id) if by_end else job.row_id for job in found]
     assert keys == sorted(keys, reverse=True)
 
 
@@ -262,7 +262,7 @@ def statements_of(query: JobQuery) -> Iterator[str]:
         (JobQuery(states=(JobState.RUNNING,), names=("a",), group="g1"), "(name=? AND group_key=?"),
         (JobQuery(states=(JobState.QUEUED,), names=("a",), group="g1"), "(name=? AND priority=? AND group_key=?"),
         (JobQuery(states=(JobState.QUEUED,), attempt_min=1), "lamplighter_jobs_tried"),
-        (JobQuery(corr="c1"), "lamplighter_jobs_children"),
+        (JobQuery(root_id="c1"), "lamplighter_jobs_children"),
         (JobQuery(id_prefix="id"), "sqlite_autoindex_lamplighter_jobs_1"),
     ],
     ids=str,

@@ -80,6 +80,6 @@ def test_many_moves_are_few_statements(store):
 
 def test_no_bound_value_decides_how_jobs_are_found():
     """SQLite makes a statement anew for each value of such a one, which takes longer than the moves."""
-    query = _update_together(("state", "rev"), ("rev",), JobState.RUNNING, 3)
+    query = _update_together(("state", "move_no"), ("move_no",), JobState.RUNNING, 3)
 
     assert "?" not in query.partition("where")[2]

@@ -123,7 +123,7 @@ def test_it_looks_when_another_store_on_the_file_has_committed(store):
         turn.jobs.insert([new("c")])
 
     assert len(claimed) == 0
-    assert [moved.job.no for moved in turn.transitions] == [3]
+    assert [moved.job.row_id for moved in turn.transitions] == [3]
 
 
 def test_it_looks_when_another_boot_has_had_a_turn_in_between(store):
@@ -133,7 +133,7 @@ def test_it_looks_when_another_boot_has_had_a_turn_in_between(store):
     with store.turn("b", NOW) as turn:
         turn.jobs.insert([new("b")])
 
-    assert [moved.job.no for moved in turn.transitions] == [2]
+    assert [moved.job.row_id for moved in turn.transitions] == [2]
 
 
 @pytest.mark.parametrize("point", FAILING)
@@ -146,7 +146,7 @@ def test_it_looks_when_the_turn_before_has_failed_whether_it_is_stored_or_not(st
         turn.jobs.insert([new("b")])
 
     stored = 1 if point == "store.turn.committed" else 0
-    assert [moved.job.no for moved in turn.transitions] == [stored + 1]
+    assert [moved.job.row_id for moved in turn.transitions] == [stored + 1]
     assert turn.did.turn == stored + 1
 
 

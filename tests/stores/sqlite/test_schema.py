@@ -140,7 +140,7 @@ def test_a_file_of_each_version_goes_on_and_gives_no_number_again(old):
         turn.jobs.refresh()
         counted = [(step.event, step.job.id) for step in turn.transitions]
 
-    assert (new.no, number) == (jobs + 1, boots + 1)
+    assert (new.row_id, number) == (jobs + 1, boots + 1)
     assert counted == [("job.queued", "new"), ("job.done", "marked-1"), ("job.queued", "uncounted-1")]
     store.close()
 
@@ -183,7 +183,7 @@ def test_the_number_of_a_job_that_was_removed_is_given_to_no_other(tmp_path):
         host.execute("begin")
         third, _ = store.host.join(host, 1.0, lambda turn: turn.insert(a_job("third")))
 
-    assert (first.no, second.no, third.no) == (1, 2, 3)
+    assert (first.row_id, second.row_id, third.row_id) == (1, 2, 3)
     store.close()
 
 

@@ -340,7 +340,7 @@ def test_a_full_disk_makes_a_turn_unavailable_and_it_heals(path):
     store._writer.execute("pragma max_page_count = 1000000")
 
     assert store.jobs.counts(None)["queued"] == 0
-    assert put(store, new("a"))[0].rev == 1
+    assert put(store, new("a"))[0].move_no == 1
     store.close()
 
 

@@ -357,7 +357,7 @@ class ClaimPromises(StoreCase):
 
         with store.turn("b", NOW) as turn:
             turn.jobs.note_progress(claimed.key, "1")
-            turn.jobs.note_progress(ClaimKey(claimed.no, claimed.claim_no - 1), "0")
+            turn.jobs.note_progress(ClaimKey(claimed.row_id, claimed.claim_no - 1), "0")
             (held,) = turn.jobs.open_claims("b")
 
         assert held.progress == "1"

@@ -183,11 +183,11 @@ class FindingPromises(StoreCase):
     def test_what_descends_from_a_root_is_found_the_oldest_first(self, store: Store) -> None:
         """JobTable.children: The jobs that descend from a root, without itself, the oldest first."""
         table = self.table_of(store)
-        put(store, new("a"), new("b", corr="a"), new("c", corr="b"), new("d", corr="a"), new("e", corr="a"))
+        put(store, new("a"), new("b", root_id="a"), new("c", root_id="b"), new("d", root_id="a"), new("e", root_id="a"))
 
         assert [job.id for job in table.children("a", 2)] == ["b", "d"]
         assert [job.id for job in table.children("d", 9)] == []
-        assert [job.id for job in table.find(JobQuery(corr="a"), limit=9).jobs] == ["e", "d", "b", "a"]
+        assert [job.id for job in table.find(JobQuery(root_id="a"), limit=9).jobs] == ["e", "d", "b", "a"]
 
     def test_the_dead_that_match_are_at_hand_but_for_some(self, store: Store) -> None:
         """DeadJobs.all_at_hand: The ids of the dead jobs that match, oldest first, `but` for some: all of them, or the

@@ -43,14 +43,14 @@ class JobPromises(StoreCase):
 
     def test_a_job_is_added(self, store: Store) -> None:
         """JobQueue.insert: Add jobs, in order."""
-        job = new("a", data='{"x":1}', run_at=NOW + 5, timeout=3.0, max_attempts=2, corr="root")
+        job = new("a", data='{"x":1}', run_at=NOW + 5, timeout=3.0, max_attempts=2, root_id="root")
 
         with store.turn("b", NOW) as turn:
             stored, fresh = turn.jobs.insert([job])[0]
 
         assert fresh
         assert (stored.id, stored.name, stored.data, stored.state) == ("a", "work", '{"x":1}', "queued")
-        assert (stored.queued_at, stored.run_at, stored.corr) == (NOW, NOW + 5, "root")
+        assert (stored.queued_at, stored.run_at, stored.root_id) == (NOW, NOW + 5, "root")
         assert (stored.timeout, stored.max_attempts, stored.attempt, stored.claim_no) == (3.0, 2, 0, 0)
 
     def test_a_job_keeps_what_it_carries_as_long_as_it_is_there(self, store: Store) -> None:
@@ -96,9 +96,9 @@ class JobPromises(StoreCase):
             (moved,) = turn.transitions
 
         assert (stored, is_new) == (moved.job, True)
-        assert (moved.event, moved.before, moved.job.rev) == ("job.replaced", "queued", 2)
+        assert (moved.event, moved.before, moved.job.move_no) == ("job.replaced", "queued", 2)
         assert stored == first._replace(
-            data="2", run_at=NOW + 6, priority=0, group_key=None, due_in=5.0, waits=1, rev=2
+            data="2", run_at=NOW + 6, priority=0, group_key=None, due_in=5.0, waits=1, move_no=2
         )
         assert job_of(store, "a") == stored
         assert job_of(store, "b") is None
@@ -199,7 +199,7 @@ class JobPromises(StoreCase):
             ("c", False),
             ("e", True),
         ]
-        assert [job.no for job, fresh in [*stored, after] if fresh] == [3, 4, 5]
+        assert [job.row_id for job, fresh in [*stored, after] if fresh] == [3, 4, 5]
         assert [job_of(store, job.id) for job, _ in stored] == [job for job, _ in stored]
 
     def test_a_turn_sees_its_own_changes(self, store: Store) -> None:
@@ -485,7 +485,7 @@ class JobPromises(StoreCase):
 
     def test_an_ended_job_that_is_forgotten_is_gone_and_so_are_its_attempts(self, store: Store) -> None:
         """WaitingJobs.forget: Remove a job that has ended, with its attempts. Its id is free then, and no other job
-        gets its `no`."""
+        gets its `row_id`."""
         self.needs("table")
         put(store, new("a"))
         (claimed,) = take(store)
@@ -497,5 +497,5 @@ class JobPromises(StoreCase):
             turn.queued.forget(dead)
 
         (again,) = put(store, new("a"))
-        assert again.no > dead.no
+        assert again.row_id > dead.row_id
         assert store.table.attempts("a") == []

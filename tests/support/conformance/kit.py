@@ -46,7 +46,7 @@ FAILED = Outcome(kind=OutcomeKind.FAILED, error="E")
 
 def new(id: str = "j", **changes: Any) -> NewJob:
     """A job that is due at once."""
-    fields = {"id": id, "name": "work", "data": "null", "priority": 0, "run_at": NOW, "queued_at": NOW, "corr": id}
+    fields = {"id": id, "name": "work", "data": "null", "priority": 0, "run_at": NOW, "queued_at": NOW, "root_id": id}
     return NewJob(**{**fields, **changes})
 
 

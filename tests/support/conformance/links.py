@@ -78,8 +78,8 @@ class LinkPromises(StoreCase):
             assert list(self.links_of(turn).unknown(["a", "x", "child", "y"])) == ["x", "y"]
 
     def test_what_is_born_when_all_is_over_is_judged_at_once(self, store: Store) -> None:
-        """JobLinks.judge_births: Judge the jobs that this turn has inserted, if all their parents have ended: what they
-        are now, by `no`."""
+        """JobLinks.judge_births: Judge the jobs that this turn has inserted, if all their parents have ended: the jobs
+        now, by `row_id`."""
         self.waiting(store)
         self.end(store)
 
@@ -87,7 +87,7 @@ class LinkPromises(StoreCase):
             turn.jobs.insert([new("late", parents=A_AND_B[:1]), new("early", parents=A_AND_B)])
             judged = self.links_of(turn).judge_births()
 
-        assert [(job.no == no, job.id, job.state, job.is_linked) for no, job in judged.items()] == [
+        assert [(job.row_id == row_id, job.id, job.state, job.is_linked) for row_id, job in judged.items()] == [
             (True, "late", JobState.QUEUED, False)
         ]
         assert self.states(store, "late", "early") == [("queued", False), ("queued", True)]
@@ -145,14 +145,14 @@ class LinkPromises(StoreCase):
             assert [self.links_of(turn).parents_of(jobs[job_id]) for job_id in ("a", "child")] == [(), parents]
 
     def test_parents_are_read_in_the_order_of_the_call(self, store: Store) -> None:
-        """JobTable.parents: The jobs that one, by its `no`, waits for or has waited for, in the order of the call that
-        has queued it: so many at most, without the first `after`."""
+        """JobTable.parents: The jobs that one, by its `row_id`, waits for or has waited for, in the order of the call
+        that has queued it: so many at most, without the first `after`."""
         table = self.table_of(store)
         put(store, *(new(job_id) for job_id in "abc"))
         (child,) = put(store, new("child", parents=tuple(map(JobParent, "cab"))))
 
-        assert [parent.id for parent in table.parents(child.no, 0, 2)] == ["c", "a"]
-        assert [parent.id for parent in table.parents(child.no, 2, 2)] == ["b"]
+        assert [parent.id for parent in table.parents(child.row_id, 0, 2)] == ["c", "a"]
+        assert [parent.id for parent in table.parents(child.row_id, 2, 2)] == ["b"]
 
     def test_parents_that_retention_has_removed_are_kept_apart(self, store: Store) -> None:
         """JobTable.gone_parents: Those of the jobs that one has waited for which retention has removed, in the same
@@ -166,8 +166,8 @@ class LinkPromises(StoreCase):
         with store.turn("b", NOW + 1) as turn:
             turn.prune(done_before=NOW + 1, dead_before=NOW + 1, slots_before=None, batch=2)
 
-        assert [(gone.id, gone.state) for gone in table.gone_parents(child.no, 9)] == [("b", "done"), ("a", "done")]
-        assert [parent.id for parent in table.parents(child.no, 0, 9)] == ["c"]
+        assert [(gone.id, gone.state) for gone in table.gone_parents(child.row_id, 9)] == [("b", "done"), ("a", "done")]
+        assert [parent.id for parent in table.parents(child.row_id, 0, 9)] == ["c"]
 
     def test_children_are_read_the_oldest_first(self, store: Store) -> None:
         """JobTable.linked: The jobs that wait for one, or have, the oldest first."""
@@ -177,7 +177,7 @@ class LinkPromises(StoreCase):
         self.end(store)
         self.free(store)
 
-        assert [child.id for child in table.linked(parent.no, 2)] == ["z", "y"]
+        assert [child.id for child in table.linked(parent.row_id, 2)] == ["z", "y"]
 
     def test_for_whom_a_job_waits_is_counted_and_some_are_named(self, store: Store) -> None:
         """JobTable.awaited: How many others a job waits for, and the ids of some that have not ended."""
@@ -187,6 +187,6 @@ class LinkPromises(StoreCase):
         self.end(store)
         self.free(store)
 
-        awaited = table.awaited(child.no, 1)
+        awaited = table.awaited(child.row_id, 1)
 
         assert (awaited.total, awaited.open, list(awaited.ids)) == (3, 2, ["b"])

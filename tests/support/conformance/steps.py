@@ -24,11 +24,11 @@ class StepPromises(StoreCase):
         with store.turn("b", at) as turn:
             return self.book_of(turn).keep(claimed, name, result)
 
-    def kept(self, store: Store, no: int) -> list[tuple[str, str, int]]:
+    def kept(self, store: Store, row_id: int) -> list[tuple[str, str, int]]:
         """The steps of a job, by their names, results and claims."""
         self.needs("steps", "table")
         assert store.table is not None
-        return [(step.name, step.result, step.claim_no) for step in store.table.steps(no)]
+        return [(step.name, step.result, step.claim_no) for step in store.table.steps(row_id)]
 
     def claimed(self, store: Store) -> JobRecord:
         """A job that runs."""
@@ -46,7 +46,7 @@ class StepPromises(StoreCase):
 
         step = StepRecord("one", "1", 1, NOW)
         assert (first, again) == (KeptNow(step, 2, is_new=True), KeptNow(step, 2, is_new=False))
-        assert self.kept(store, claimed.no) == [("one", "1", 1)]
+        assert self.kept(store, claimed.row_id) == [("one", "1", 1)]
 
     def test_a_step_of_a_claim_that_is_over_is_not_kept(self, store: Store) -> None:
         """StepBook.keep: Keep the result of a step, only if the claim is the current one, and the job's holder is the
@@ -59,12 +59,12 @@ class StepPromises(StoreCase):
 
         assert self.keep(store, first, "late") is None
         assert self.keep(store, second._replace(boot="another"), "strange") is None
-        assert self.keep(store, second._replace(no=second.no + 1), "none") is None
+        assert self.keep(store, second._replace(row_id=second.row_id + 1), "none") is None
         assert self.keep(store, second, "in time") is not None
-        assert self.kept(store, first.no) == [("in time", "1", 2)]
+        assert self.kept(store, first.row_id) == [("in time", "1", 2)]
 
     def test_steps_are_read_the_oldest_first(self, store: Store) -> None:
-        """JobTable.steps: The kept steps of the job with this `no`, the oldest first."""
+        """JobTable.steps: The kept steps of the job with this `row_id`, the oldest first."""
         first = self.claimed(store)
         self.keep(store, first, "z", at=NOW)
         self.keep(store, first, "y", at=NOW + 1.0)
@@ -73,8 +73,8 @@ class StepPromises(StoreCase):
         (second,) = take(store)
         self.keep(store, second, "a", "2", at=NOW - 9.0)
 
-        assert self.kept(store, first.no) == [("z", "1", 1), ("y", "1", 1), ("a", "2", 2)]
-        assert self.kept(store, first.no + 1) == []
+        assert self.kept(store, first.row_id) == [("z", "1", 1), ("y", "1", 1), ("a", "2", 2)]
+        assert self.kept(store, first.row_id + 1) == []
 
     def test_steps_go_with_an_end_as_done_and_with_no_other(self, store: Store) -> None:
         """StepBook.keep: Whatever ends a job as done, or removes it, removes its steps."""
@@ -83,17 +83,17 @@ class StepPromises(StoreCase):
         self.keep(store, claimed, "two")
         with store.turn("b", NOW) as turn:
             turn.jobs.settle(claimed, FAILED, DEAD)
-        assert len(self.kept(store, claimed.no)) == 2
+        assert len(self.kept(store, claimed.row_id)) == 2
         with store.turn("b", NOW) as turn:
             dead = turn.jobs.find(["a"])["a"]
             turn.jobs.requeue(dead, NOW)
         (again,) = take(store)
-        assert len(self.kept(store, claimed.no)) == 2
+        assert len(self.kept(store, claimed.row_id)) == 2
 
         with store.turn("b", NOW) as turn:
             turn.jobs.settle(again, SUCCEEDED, DONE)
 
-        assert self.kept(store, claimed.no) == []
+        assert self.kept(store, claimed.row_id) == []
         assert turn.transitions[0].fields["steps"] == 2
 
     def test_steps_go_with_a_job_that_is_marked_done_while_it_is_queued(self, store: Store) -> None:
@@ -110,7 +110,7 @@ class StepPromises(StoreCase):
             assert turn.queued is not None
             turn.queued.finish(queued, None)
 
-        assert self.kept(store, claimed.no) == []
+        assert self.kept(store, claimed.row_id) == []
 
     def test_steps_go_with_a_job_that_is_forgotten_or_pruned(self, store: Store) -> None:
         """StepBook.keep: Whatever ends a job as done, or removes it, removes its steps."""
@@ -128,11 +128,11 @@ class StepPromises(StoreCase):
         with store.turn("b", NOW) as turn:
             assert turn.queued is not None
             turn.queued.forget(dead)
-        assert self.kept(store, claimed.no) == []
+        assert self.kept(store, claimed.row_id) == []
         with store.turn("b", NOW + 9.0) as turn:
             turn.prune(done_before=NOW, dead_before=NOW + 1.0, slots_before=None, batch=10)
 
-        assert self.kept(store, other.no) == []
+        assert self.kept(store, other.row_id) == []
 
     def test_steps_are_removed(self, store: Store) -> None:
         """StepBook.remove: Remove all steps of a job, and say how many."""
@@ -147,17 +147,17 @@ class StepPromises(StoreCase):
             removed = [self.book_of(turn).remove(claimed) for _ in range(2)]
 
         assert removed == [2, 0]
-        assert (self.kept(store, claimed.no), self.kept(store, other.no)) == ([], [("one", "1", 1)])
+        assert (self.kept(store, claimed.row_id), self.kept(store, other.row_id)) == ([], [("one", "1", 1)])
 
     def test_who_looks_sees_how_far_a_job_has_come_and_no_results(self, store: Store) -> None:
-        """JobTable.steps_seen: How many steps of the job with this `no` are kept, and the newest, so many at most,
-        without their results."""
+        """JobTable.steps_seen: How many steps of the job with this `row_id` are kept, and the newest, so many at most,
+        without results."""
         claimed = self.claimed(store)
         for number, name in enumerate(("z", "y", "x")):
             self.keep(store, claimed, name, "12345", at=NOW + number)
         assert store.table is not None
 
-        seen = store.table.steps_seen(claimed.no, 2)
+        seen = store.table.steps_seen(claimed.row_id, 2)
 
         assert seen == StepsSeen(3, [StepMark("y", 5, 1, NOW + 1.0), StepMark("x", 5, 1, NOW + 2.0)])
-        assert store.table.steps_seen(claimed.no + 1, 2) == StepsSeen(0, [])
+        assert store.table.steps_seen(claimed.row_id + 1, 2) == StepsSeen(0, [])

@@ -58,22 +58,22 @@ class TurnPromises(StoreCase):
         assert numbers == [1, 2, 3, 3]
 
     def test_a_turn_keeps_what_it_changed_in_order(self, store: Store) -> None:
-        """Turn.transitions: the moves of jobs so far, in order. Those of one job are counted by its `rev`, without a
-        gap."""
+        """Turn.transitions: the moves of jobs so far, in order. Those of one job are counted by its `move_no`, without
+        a gap."""
         self.needs("at_once")
         with store.turn("b", NOW) as turn:
             turn.jobs.insert([new("a")])
             (claim,) = claim_in(turn)
             turn.jobs.settle(claim.job, SUCCEEDED, DONE)
             told = [(step.event, step.before, step.job.state) for step in turn.transitions]
-            revs = [step.job.rev for step in turn.transitions]
+            move_numbers = [step.job.move_no for step in turn.transitions]
 
         assert told == [
             ("job.queued", None, "queued"),
             ("job.claimed", "queued", "running"),
             ("job.done", "running", "done"),
         ]
-        assert revs == [1, 2, 3]
+        assert move_numbers == [1, 2, 3]
 
     def test_everything_in_a_turn_happens_at_its_time(self, store: Store) -> None:
         """Turn.now: the wall time that everything in this turn happens at."""

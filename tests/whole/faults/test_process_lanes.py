@@ -80,5 +80,5 @@ def test_a_child_queues_reports_and_logs_through_its_parent(host: Host, tmp_path
     assert "'done': 1" in progress
     host.say(f"join {descended}")
     assert host.expect("ended") == ["done", str(host.pid)]
-    corr = rows(tmp_path / "jobs.db", "select distinct corr from lamplighter_jobs where id in ('d1', ?)", descended)
-    assert len(corr) == 1, "both have the same root"
+    root_ids = rows(tmp_path / "jobs.db", "select distinct corr from lamplighter_jobs where id in ('d1', ?)", descended)
+    assert len(root_ids) == 1, "both have the same root"
