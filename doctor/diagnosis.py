@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ..environment.process import command_of, state_of
 from ..messages.jobs import Instant, Seconds
@@ -153,13 +153,17 @@ class Examination:
         return {level: sum(1 for one in self.findings if one.level == level) for level in LEVELS}
 
 
+Symptoms = Generator[Symptom, None, Any]
+"""The answers of a check, in order. A text that it returns is its `ok`, and counts only if it has yielded nothing."""
+
+
 class Check(NamedTuple):
     """One question about a store.
 
     Attributes:
         id: its name for people and programs.
         asks: its subject, in a line.
-        run: yields at least one symptom; `ok` only from evidence.
+        run: yields symptoms, as `Symptoms` has it; `ok` only from evidence.
         on: whether it is about a file, about a server, or about any store.
     """
 

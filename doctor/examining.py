@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 
 from ..errors import LamplighterError, UsageError, alike, shown
 from . import (
     boot_checks,
     lock_checks,
     name_checks,
-    process_checks,
     schedule_checks,
     server_checks,
     store_checks,
-    throughput_checks,
 )
-from .diagnosis import Check, Diagnosis, Examination, Symptom, unknown
+from .diagnosis import Check, Diagnosis, Examination, Symptom, ok, unknown
 from .evidence import Evidence
 from .log_checks import gaps
 
@@ -38,15 +36,15 @@ CHECKS = (
     Check("claims.orphan", "jobs that run for nobody, or wait for ever to be marked done", boot_checks.orphans, "file"),
     Check("names.parked", "due jobs that nobody has a handler for", name_checks.parked, "file"),
     Check("names.paused", "pauses that are long, or keep many jobs waiting", name_checks.paused, "file"),
-    Check("names.behind", "jobs that are due for long, and get more", throughput_checks.behind, "file"),
-    Check("names.failing", "names of which most attempts fail", throughput_checks.failing, "file"),
-    Check("names.differ", "handlers that are not the same on each runtime", throughput_checks.differ),
-    Check("jobs.poison", "jobs that kill the processes that run them", throughput_checks.poison, "file"),
-    Check("lanes.zombie", "threads that hang", process_checks.zombies),
-    Check("actors.restarts", "actors that crash again and again", process_checks.restarts),
+    Check("names.behind", "jobs that are due for long, and get more", name_checks.behind, "file"),
+    Check("names.failing", "names of which most attempts fail", name_checks.failing, "file"),
+    Check("names.differ", "handlers that are not the same on each runtime", name_checks.differ),
+    Check("jobs.poison", "jobs that kill the processes that run them", name_checks.poison, "file"),
+    Check("lanes.zombie", "threads that hang", boot_checks.zombies),
+    Check("actors.restarts", "actors that crash again and again", boot_checks.restarts),
     Check("schedules.silent", "schedules that do not fire, or fire for nothing", schedule_checks.silent, "file"),
-    Check("clock", "clocks that do not agree", process_checks.clock),
-    Check("process", "files and threads of the processes", process_checks.process),
+    Check("clock", "clocks that do not agree", boot_checks.clock),
+    Check("process", "files and threads of the processes", boot_checks.process),
     Check(REACH, "whether the server lets anybody in", server_checks.reach, "server"),
     Check("rabbit.rights", "whether this user may do what a runtime does", server_checks.rights, "server"),
     Check("rabbit.version", "the server's version", server_checks.version, "server"),
@@ -92,22 +90,22 @@ def examine(seen: Evidence, checks: Sequence[Check] = CHECKS) -> Examination:
     return Examination(at=seen.at, store=seen.address, unread=seen.unread, findings=tuple(findings))
 
 
-def _run(check: Check, seen: Evidence) -> Iterator[Symptom]:
-    found = 0
+def _run(check: Check, seen: Evidence) -> list[Symptom]:
     if seen.kind == "server" and seen.unread is not None and check.id != REACH:
-        yield unknown("the server lets nobody in")
-        return
+        return [unknown("the server lets nobody in")]
+    found: list[Symptom] = []
     try:
-        for symptom in check.run(seen):
-            found += 1
-            yield symptom
+        symptoms = iter(check.run(seen))
+        while True:
+            found.append(next(symptoms))
+    except StopIteration as end:
+        if not found:
+            found = [ok(end.value) if end.value else unknown("the check has found nothing to say")]
     except (LamplighterError, OSError) as error:
         # A reason that keeps most checks from looking is reported once, and not by each of them.
         is_known = str(error) == seen.unread
-        yield unknown("the store cannot be read" if is_known else f"this could not be looked at: {error}")
+        found.append(unknown("the store cannot be read" if is_known else f"this could not be looked at: {error}"))
     except Exception as error:
         # A bug in one check must not hide the findings of the others.
-        yield unknown(f"the check itself has failed: {type(error).__name__}: {error}", "please report it")
-    else:
-        if not found:
-            yield unknown("the check has found nothing to say")
+        found.append(unknown(f"the check itself has failed: {type(error).__name__}: {error}", "please report it"))
+    return found

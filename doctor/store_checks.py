@@ -12,7 +12,7 @@ from ..messages.jobs import JobState
 from ..rules.wording import many, span
 from ..stores.presence import folder_of, mount_of
 from ..stores.sqlite.schema import OLDEST, VERSION
-from .diagnosis import Symptom, error, note, ok, size, unknown, warning
+from .diagnosis import Symptom, Symptoms, error, note, ok, size, unknown, warning
 from .evidence import Evidence
 
 CHECKED_SECONDS_MAX = 2.0
@@ -118,60 +118,50 @@ def network(seen: Evidence) -> Iterator[Symptom]:
         yield ok(f"the file is on {found.kind}, mounted at {found.point}")
 
 
-def rights(seen: Evidence) -> Iterator[Symptom]:
+def rights(seen: Evidence) -> Symptoms:
     own, folder = os.stat(seen.path), folder_of(seen.path)
     beside = [Path(f"{seen.path}{end}") for end in ("-wal", "-shm")]
     found = [path for path in (*beside, folder) if path.exists()]
-    is_well = True
     for path in found:
         other = path.stat()
         if other.st_uid != own.st_uid:
-            is_well = False
             yield error(
                 f"user {own.st_uid} owns the file, and user {other.st_uid} owns {path.name}",
                 f"run everything on the store as one user, and have that user own all: chown {own.st_uid} {path}*",
             )
         elif path is not folder and stat.S_IMODE(other.st_mode) != stat.S_IMODE(own.st_mode):
-            is_well = False
             yield warning(
                 f"the file has mode {_mode(own)}, and {path.name} has {_mode(other)}",
                 f"chmod --reference={seen.path} {path}",
             )
-    if is_well:
-        yield ok(f"user {own.st_uid} owns the file and what lies beside it; its mode is {_mode(own)}")
+    return f"user {own.st_uid} owns the file and what lies beside it; its mode is {_mode(own)}"
 
 
 def _mode(of: os.stat_result) -> str:
     return f"{stat.S_IMODE(of.st_mode):03o}"
 
 
-def space(seen: Evidence) -> Iterator[Symptom]:
+def space(seen: Evidence) -> Symptoms:
     disk, wal = os.statvfs(os.path.dirname(seen.path) or "."), _wal_bytes(seen)
     free, wanted = disk.f_bavail * disk.f_frsize, max(FREE_BYTES_MIN, WAL_TIMES * wal)
-    is_well = True
     if free < wanted:
-        is_well = False
         yield warning(
             f"{size(free)} are free on its disk, and {size(wanted)} should be: the log takes {size(wal)}",
             "make room: when the disk is full, nothing can be queued, and what has run cannot be noted",
         )
     # Some file systems have no fixed number of inodes, and report 0.
     if disk.f_files and disk.f_favail < FREE_INODES_MIN:
-        is_well = False
         yield warning(
             f"{many(disk.f_favail, 'inode')} are free on its disk: no more files can be made soon",
             "remove files that nobody needs",
         )
-    if is_well:
-        yield ok(f"{size(free)} are free on its disk")
+    return f"{size(free)} are free on its disk"
 
 
-def bloat(seen: Evidence) -> Iterator[Symptom]:
-    is_well = True
+def bloat(seen: Evidence) -> Symptoms:
     pages = seen.file.pages()
     empty = pages.free * pages.page_bytes
     if empty > BLOAT_BYTES_MIN and pages.free > BLOAT_SHARE_MAX * pages.total:
-        is_well = False
         yield note(
             f"{size(empty)} of the {size(pages.total * pages.page_bytes)} of the file are empty",
             "nothing need be done: new jobs fill it; `vacuum` while no runtime is on it makes the file smaller",
@@ -179,18 +169,16 @@ def bloat(seen: Evidence) -> Iterator[Symptom]:
     kept = _kept_seconds(seen)
     if kept is None:
         yield unknown("no runtime that answers says for how long ended jobs are to be kept")
-        return
+        return None
     for state, at in seen.file.oldest_ended().items():
         late = seen.at - at - kept[state]
         if late > LATE_SECONDS:
-            is_well = False
             yield warning(
                 f"{state} jobs are to be kept for {span(kept[state])}, and the oldest is {span(late)} older",
                 "see in the log of the runtimes why they remove nothing: `lamplighter runtimes list` says who is well",
             )
-    if is_well:
-        share = 0.0 if not pages.total else 100.0 * pages.free / pages.total
-        yield ok(f"{share:.0f} % of {size(pages.total * pages.page_bytes)} are empty, and what has ended goes in time")
+    share = 0.0 if not pages.total else 100.0 * pages.free / pages.total
+    return f"{share:.0f} % of {size(pages.total * pages.page_bytes)} are empty, and what has ended goes in time"
 
 
 def _kept_seconds(seen: Evidence) -> dict[JobState, float] | None:

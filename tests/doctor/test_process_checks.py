@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from lamplighter.doctor import process_checks
+from lamplighter.doctor import boot_checks
 from lamplighter.rules.limits import RestartBudget
 
 from .kit import DAY, found, levels, new_store
@@ -102,7 +102,7 @@ def test_an_actor_that_is_not_started_again_is_an_error(path, runtime, recorder)
 def test_a_process_with_more_threads_than_anybody_means_is_told(path, runtime, monkeypatch):
     rt = runtime(path)
     few = levels(found(path, "process"))
-    monkeypatch.setattr(process_checks, "THREADS_MAX", 2)
+    monkeypatch.setattr(boot_checks, "THREADS_MAX", 2)
 
     (finding,) = found(path, "process")
 
