@@ -147,7 +147,8 @@ class RuntimeActor(pykka.ThreadingActor):
     def take_more(self, most: int) -> list[Mail]:
         """Take waiting messages, up to the first object that is no `Mail` (a stop)."""
         taken: list[Mail] = []
-        while len(taken) < most and self.has_mail:
+        mail = self.mailbox.mail
+        while mail and len(taken) < most and isinstance(mail[0].message, Mail):
             envelope = self.mailbox.take()
             if envelope is None:
                 break
@@ -157,8 +158,8 @@ class RuntimeActor(pykka.ThreadingActor):
     @property
     def has_mail(self) -> bool:
         """Whether a `Mail` is next; a stop or a foreign object does not count."""
-        first = self.mailbox.first()
-        return first is not None and isinstance(first.message, Mail)
+        mail = self.mailbox.mail
+        return bool(mail) and isinstance(mail[0].message, Mail)
 
     @property
     def behind(self) -> int:
@@ -218,7 +219,8 @@ class RuntimeActor(pykka.ThreadingActor):
             # A message that a stand-in thread handled is still `in_hand`.
             if message is not self.in_hand:
                 self.on_lost(message, read=False)
-            raise self._fatal
+            self._note_death(self._fatal)
+            raise ActorAborted(repr(self._fatal)) from self._fatal
         self.busy_since = self.context.clock.monotonic()
         self.speaker = self.speaker_of(message)
         self.in_hand = message
@@ -230,6 +232,12 @@ class RuntimeActor(pykka.ThreadingActor):
             if failpoints.is_live:
                 failpoints.at("actor.received", self)
             self.in_hand = None
+        except BaseException as error:
+            if isinstance(error, Exception) or self.is_lent:
+                raise
+            # pykka would stop every actor of the process.
+            self._note_death(error)
+            raise ActorAborted(repr(error)) from error
         finally:
             self.busy_since = None
 
@@ -288,15 +296,6 @@ class RuntimeActor(pykka.ThreadingActor):
 
     def on_lost(self, mail: Mail, *, read: bool) -> None:
         """A message that this actor will not handle any more; `read` if it died over it."""
-
-    def _handle_receive(self, message: Any) -> Any:
-        try:
-            return super()._handle_receive(message)
-        except Exception:
-            raise
-        except BaseException as error:
-            self._note_death(error)
-            raise ActorAborted(repr(error)) from error
 
     def _handle_failure(
         self,

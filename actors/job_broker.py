@@ -15,6 +15,8 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 from itertools import groupby
+from math import inf
+from operator import attrgetter
 
 from ..broker import boots, claims, jobs, links, schedules
 from ..broker.alarms import Alarms
@@ -34,7 +36,6 @@ from ..broker.turn_context import TurnContext
 from ..environment.replies import BrokerLost, answer, answer_all, reply_of
 from ..errors import LamplighterError, StoreError, StoreGone, StoreUnavailable, UsageError
 from ..log.emitter import Said
-from ..messages.jobs import ENDED
 from ..messages.mail import CheckDue, Drain, Ended, Housekeep, Mail, Queue, Resync, Run, Settled, Ticked
 from ..stores.ports import DueCheck, Store
 from ..stores.troubles import BootLost, CommitUnknown
@@ -45,6 +46,8 @@ RETRY_SECONDS = 0.1
 
 REFUSED_AGAIN_SECONDS = 5.0
 """Between two tries to store an ending that was refused alone."""
+
+JOB = attrgetter("job")
 
 
 class JobBroker(RuntimeActor):
@@ -154,7 +157,7 @@ class JobBroker(RuntimeActor):
 
     @property
     def behind(self) -> int:
-        return len(self._pending) + len(self.mailbox)
+        return len(self._pending) + len(self.mailbox.mail)
 
     def on_lost(self, mail: Mail, *, read: bool) -> None:
         """Only a message that a broker has read may have killed it."""
@@ -167,11 +170,12 @@ class JobBroker(RuntimeActor):
         limits = self.context.limits
         # While the store is unavailable, take in everything, so that superseded messages can be dropped.
         most = limits.turn_messages_max if self._waiting_since is None else limits.mailbox_messages_max
-        came = [mail, *self.take_more(most)]
-        looks = [one.body for one in came if isinstance(one.body, CheckDue)]
-        for look in looks:
-            # Note hints even in mixed batches: under load no batch has hints only.
-            self._neighbours.note(look)
+        came, looks = [mail, *self.take_more(most)], False
+        for one in came:
+            if isinstance(one.body, CheckDue):
+                # Note hints even in mixed batches: under load no batch has hints only.
+                self._neighbours.note(one.body)
+                looks = True
         if self._pending:
             # Drop a CheckDue while mail is kept: where a turn takes one message, it would be sent again for ever.
             came = [one for one in came if not isinstance(one.body, CheckDue)]
@@ -271,10 +275,11 @@ class JobBroker(RuntimeActor):
 
     def _run_turn(self, batch: list[Mail]) -> Outbox:
         out, clock, times, is_stored = Outbox(), self.context.clock, self.turn_times, False
-        times.begin()
+        times.began, times.writes_from = clock.monotonic(), None
         try:
             with self._store.turn(self._state.boot, clock.now()) as turn:
-                times.can_write()
+                # The turn holds SQLite's write lock now.
+                times.writes_from = clock.monotonic()
                 if turn.lost is not None and self._carried_over.renewal is None:
                     raise turn.lost
                 own = TurnContext(self._state, turn, out, self._itself)
@@ -285,7 +290,8 @@ class JobBroker(RuntimeActor):
             is_stored = True
             times.end(is_stored=True)
             out.did, out.unlogged, out.version, out.expiry = turn.did, turn.unlogged, turn.version, turn.expiry
-            out.lines += [Said(event, self._itself, (fields,)) for event, fields in turn.news]
+            for event, fields in turn.news:
+                out.lines.append(Said(event, self._itself, (fields,)))
             if turn.leads and not self.leads:
                 own.tell("scheduler", Resync(self._state.sync_id, self._state.boot))
             self.leads, self._recovered = turn.leads, True
@@ -317,7 +323,8 @@ class JobBroker(RuntimeActor):
             boots.recover(own, self._carried_over.logged)
         elif state.membership_changed:
             boots.bury_dead(own)
-        own.collect()
+        if turn.transitions:
+            own.collect()
         if turn.has_host_changes:
             schedules.refresh(own)
         if state.quiet.switched is not None:
@@ -345,7 +352,8 @@ class JobBroker(RuntimeActor):
                 apply(context, body, self._retention)
 
     def _let_out(self, out: Outbox) -> None:
-        self.context.environment.failpoints.at("broker.let_out", self)
+        if self.context.environment.failpoints.is_live:
+            self.context.environment.failpoints.at("broker.let_out", self)
         self._state.take(out)
         if out.housekeep_after is not None:
             self._retention.take(out)
@@ -364,15 +372,16 @@ class JobBroker(RuntimeActor):
             self.tell("scheduler", Ticked(accounts=tuple(out.ticked)))
         may_stand_in = bool(out.tells) and self.context.environment.may_stand_in()
         for to, body, speaker in out.tells:
-            here, reply = may_stand_in and isinstance(body, Run | Settled), reply_of(body)
+            here = may_stand_in and isinstance(body, Run | Settled)
             is_sent = self.context.post.tell(to, body, speaker=speaker, here=here)
-            if reply is not None and not is_sent:
+            if not is_sent:
                 # No such actor lives, so there is nothing to wait for.
-                answer(reply, None, None)
-        self._waiting_callers = len(self.mailbox) + len(out.replies) if out.replies else 0
-        answer_all(out.replies)
-        if ended := [moved.job for moved in out.transitions if moved.job.state in ENDED]:
-            self._joins.wake(ended)
+                answer(reply_of(body), None, None)
+        self._waiting_callers = 0
+        if out.replies:
+            self._waiting_callers = len(self.mailbox.mail) + len(out.replies)
+            answer_all(out.replies)
+        self._joins.wake(map(JOB, out.transitions))
         if self._state.others:
             self._neighbours.hint(out)
 
@@ -392,20 +401,24 @@ class JobBroker(RuntimeActor):
     def _set_alarms(self, outlook: DueCheck | None = None) -> None:
         """Set the alarm for the next due work. `outlook` covers all names with a free lane, if it was read."""
         state, names = self._state, self._state.free_names()
-        unknown = [name for name in names if name not in state.next_due]
+        unknown = set(names) - state.next_due.keys()
         try:
             if outlook is None and unknown:
                 # From the instant of the look, not from now: jobs that became due in between must wake us too.
                 outlook = self._store.jobs.outlook(unknown, self._looked_at)
                 state.expiry = outlook.expiry
-            self._expected.look(state.monotonic())
+            if self._carried_over.expected:
+                self._expected.look(state.monotonic())
         except (StoreUnavailable, StoreError):
             self._alarms.after("retry", RETRY_SECONDS, CheckDue())
             return
-        due = [state.expiry, None if outlook is None else outlook.next_due, *map(state.next_due.get, names)]
-        instants = [at for at in due if at is not None and at != float("inf")]
-        if instants:
-            self._alarms.at(min(instants), CheckDue())
+        due = inf if state.expiry is None else state.expiry
+        if outlook is not None and outlook.next_due is not None:
+            due = min(due, outlook.next_due)
+        for name in names:
+            due = min(due, state.next_due.get(name, inf))
+        if due != inf:
+            self._alarms.at(due, CheckDue())
         self._neighbours.poll()
 
     def _wait_for_store(self, error: StoreUnavailable | StoreGone) -> None:

@@ -80,12 +80,12 @@ class _Reply:
     def cancelled(self) -> bool:
         return self._is_late()
 
-    def set_result(self, result: JobRecord, /) -> None:
-        job = ActedJob(**{name: getattr(result, name) for name in TOLD})
+    def answer(self, value: JobRecord, error: BaseException | None) -> None:
+        if error is not None:
+            self._say(encode_refusal("failed", safe_str(error)))
+            return
+        job = ActedJob(**{name: getattr(value, name) for name in TOLD})
         self._say(encode_answer(JobAnswer(boot=self._boot(), is_held=True, job=job)))
-
-    def set_exception(self, exception: BaseException | None, /) -> None:
-        self._say(encode_refusal("failed", safe_str(exception)))
 
 
 VIA = "control"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
+from itertools import repeat
 from typing import TypeVar
 
 from ..environment.replies import answer_all
@@ -36,19 +37,24 @@ class Joins:
     def awaited(self) -> list[str]:
         return list(self._replies)
 
-    def wake(self, ended: Iterable[JobRecord]) -> None:
+    def wake(self, jobs: Iterable[JobRecord]) -> None:
+        """Answer the callers of those that have ended."""
         if not self._replies:
             return
+        answers: list[tuple[Reply, JobRecord, None]] = []
         with self._lock:
-            waiting = [(job, self._replies.pop(job.id, [])) for job in ended]
-        answer_all((reply, job, None) for job, replies in waiting for reply in replies)
+            for job in jobs:
+                if job.state in ENDED:
+                    answers += zip(self._replies.pop(job.id, ()), repeat(job), repeat(None))
+        if answers:
+            answer_all(answers)
 
     def look(self, store: Store) -> None:
         """Answer callers whose jobs ended or were removed where this runtime did not see it."""
         if not (awaited := self.awaited()):
             return
         known = store.jobs.known(awaited)
-        self.wake(job for job in known.values() if job.state in ENDED and job.is_counted)
+        self.wake(job for job in known.values() if job.is_counted)
         if store.table is None:
             # Such a store may have jobs that this runtime does not know.
             return

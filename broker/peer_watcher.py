@@ -69,7 +69,12 @@ class PeerWatcher:
         try:
             if self._others_committed:
                 self._read_commits()
-            self._look_for_parked()
+            # Before the first turn it is not known which other boots live.
+            if self._boot_of_last_turn == self._state.boot:
+                monotonic = self._state.monotonic()
+                is_any_news = self._others_committed and self._state.parked.is_any_news(monotonic)
+                if is_any_news or monotonic >= self._parked_due:
+                    self._look_for_parked(monotonic)
             self._others_committed = self._polled = False
         except (StoreUnavailable, StoreError):
             # The turn meets the same trouble and reports it. If it does not, no message may come before the next poll,
@@ -80,7 +85,7 @@ class PeerWatcher:
 
     def poll(self) -> None:
         """Poll if there may be other processes. The turn just taken knows which of them live."""
-        wanted = not self._state.presence.is_sole
+        wanted = not self._state.standing.presence.is_sole
         self._alarms.poll(POLL_SECONDS, POLL, wanted=wanted)
         if self._boot_of_last_turn != self._state.boot:
             self._boot_of_last_turn = self._state.boot
@@ -113,18 +118,14 @@ class PeerWatcher:
         elif not known:
             self._alarms.after("changes", wait, CheckDue(foreign=True))
 
-    def _look_for_parked(self) -> None:
+    def _look_for_parked(self, monotonic: Seconds) -> None:
         """Once a minute, with the next message: log names whose jobs no boot can handle."""
-        state, monotonic = self._state, self._state.monotonic()
-        if self._boot_of_last_turn != state.boot:
-            # It is not known yet which other boots live.
-            return
-        if monotonic >= self._parked_due or (self._others_committed and state.parked.is_any_news(monotonic)):
-            is_handled = partial(state.is_handled, others=state.others)
-            meant = partial(state.meant, others=state.others)
-            for line in state.parked.look(self._store, self._now(), monotonic, is_handled, meant):
-                self._say("name.parked", **line)
-            self._parked_in(PARKED_SECONDS)
+        state = self._state
+        is_handled = partial(state.is_handled, others=state.others)
+        meant = partial(state.meant, others=state.others)
+        for line in state.parked.look(self._store, self._now(), monotonic, is_handled, meant):
+            self._say("name.parked", **line)
+        self._parked_in(PARKED_SECONDS)
 
     def _parked_in(self, seconds: Seconds) -> None:
         # The wake-ups by polls suffice, or by retention where nobody is polled for.

@@ -27,21 +27,13 @@ class TurnTimes:
 
     def __init__(self, monotonic: Callable[[], Seconds]) -> None:
         self._monotonic = monotonic
-        self._began: Seconds | None = None
-        self._writes_from: Seconds | None = None
+        self.began: Seconds | None = None
+        self.writes_from: Seconds | None = None
         self.last: TurnTime | None = None
-
-    def begin(self) -> None:
-        self._writes_from = None
-        self._began = self._monotonic()
-
-    def can_write(self) -> None:
-        """The turn holds SQLite's write lock now."""
-        self._writes_from = self._monotonic()
 
     def end(self, *, is_stored: bool) -> None:
         """A turn that was not stored is not counted as `last`."""
-        began, writes_from, self._began = self._began, self._writes_from, None
+        began, writes_from, self.began = self.began, self.writes_from, None
         if is_stored and began is not None and writes_from is not None:
             self.last = TurnTime(self._monotonic() - began, writes_from - began)
 
@@ -51,12 +43,12 @@ class TurnTimes:
         return self.last is not None and self.last.seconds < QUICK_SECONDS_MAX
 
     def view(self, trouble: str | None) -> TurnView:
-        began, last = self._began, self.last
+        began, last = self.began, self.last
         return TurnView(
             took_seconds=None if last is None else last.seconds,
             waited_seconds=None if last is None else last.waited,
             under_way_seconds=None if began is None else max(0.0, self._monotonic() - began),
-            is_waiting=began is not None and self._writes_from is None,
+            is_waiting=began is not None and self.writes_from is None,
             trouble=trouble,
         )
 
@@ -125,7 +117,8 @@ class Tallies:
         if sums is None:
             sums = self._minutes[minute] = defaultdict(_Sum)
         for move in out.transitions:
-            self._count(sums, move, now)
+            name = move.job.name if move.job.name in self._names else self._counted_as(move.job.name)
+            self._count(sums, name, move, now)
         for name, outcome, count in out.slots:
             sums[self._counted_as(name), f"{SLOT}{outcome}"].n += count
         for name in out.fenced:
@@ -141,8 +134,8 @@ class Tallies:
             self._since = monotonic
         return is_first
 
-    def _count(self, sums: Sums, move: Transition, now: Instant) -> None:
-        event, job, name = move.event, move.job, self._counted_as(move.job.name)
+    def _count(self, sums: Sums, name: str, move: Transition, now: Instant) -> None:
+        event, job = move.event, move.job
         kind = COUNTED.get(event)
         if kind is not None:
             sums[name, kind].n += 1

@@ -26,7 +26,7 @@ from ..stores.ports import Store
 from ..stores.presence import Presence
 from .clock import Clock, SystemClock
 from .failpoints import Failpoints, unarmed
-from .replies import ActorMailbox, LoopReply, Mailbox, ThreadReply, thread_reply
+from .replies import ActorMailbox, LoopReply, Mailbox, ThreadReply
 from .threads import Thread, may_stand_in, spawn
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class Environment:
     actor_mailbox: Callable[[], ActorMailbox] = ActorMailbox
     queue: Callable[[], Any] = queue.SimpleQueue
     signal: Callable[[int, Any], Any] = signal.signal
-    reply: Callable[[], ThreadReply] = thread_reply
+    reply: Callable[[], ThreadReply] = ThreadReply
     loop_reply: Callable[[], LoopReply] = LoopReply
     loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
     runners: Mapping[str, Callable[[], Any]] = field(default_factory=dict)

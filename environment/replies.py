@@ -13,7 +13,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import InvalidStateError
 from typing import Any, Protocol
 
 from ..errors import LamplighterError, UsageError
@@ -34,12 +33,13 @@ class Mailbox:
     """
 
     def __init__(self) -> None:
-        self._mail: deque[Any] = deque()
+        self.mail: deque[Any] = deque()
+        """The unread mail, the oldest first. Only the reader removes from it."""
         self._arrived: queue.SimpleQueue[None] = queue.SimpleQueue()
 
     def put(self, envelope: Any) -> None:
         try:
-            self._mail.append(envelope)
+            self.mail.append(envelope)
         finally:
             # An error may be raised into a lane's thread in between. Without the `finally` the reader would then stay
             # one message behind.
@@ -48,22 +48,23 @@ class Mailbox:
     def get(self) -> Any:
         while True:
             self._arrived.get()
-            if self._mail:
-                return self._mail.popleft()
+            if self.mail:
+                return self.mail.popleft()
 
     def empty(self) -> bool:
-        return not self._mail
+        return not self.mail
 
     def first(self) -> Any | None:
+        """The oldest mail. Any thread may call this."""
         try:
-            return self._mail[0]
+            return self.mail[0]
         except IndexError:
             return None
 
     def take(self) -> Any | None:
         taken = None
         try:
-            taken = self._mail.popleft()
+            taken = self.mail.popleft()
             self._arrived.get_nowait()
         except (IndexError, queue.Empty):
             # Empty, or its wake-up token is already taken: the reader tolerates a spurious wake-up.
@@ -73,16 +74,16 @@ class Mailbox:
     def gather(self, expected: int) -> None:
         """Let other threads write, until `expected` messages wait or no thread is about to write. Reader only."""
         for _ in range(YIELDS_MAX):
-            known = len(self._mail)
+            known = len(self.mail)
             if known >= expected:
                 return
             # Yields to threads that want the interpreter now: nobody is waited for.
             time.sleep(0)
-            if len(self._mail) == known:
+            if len(self.mail) == known:
                 return
 
     def __len__(self) -> int:
-        return len(self._mail)
+        return len(self.mail)
 
 
 class ActorMailbox(Mailbox):
@@ -97,14 +98,14 @@ class ActorMailbox(Mailbox):
 
     def put(self, envelope: Any) -> None:
         try:
-            self._mail.append(envelope)
+            self.mail.append(envelope)
         finally:
             # A reading thread need not be woken: it looks before it waits.
             if self._reading.get(READER) != threading.get_ident():
                 self._arrived.put(None)
 
     def get(self) -> Any:
-        if self._mail and (envelope := self.take()) is not None:
+        if self.mail and (envelope := self.take()) is not None:
             return envelope
         here = threading.get_ident()
         self._reading.clear()
@@ -113,8 +114,8 @@ class ActorMailbox(Mailbox):
             # The stand-in reads on, and wakes the reader for the rest. If the reader waited for the place, nobody could
             # take it again.
             if self._reading.setdefault(READER, here) == here:
-                if self._mail:
-                    return self._mail.popleft()
+                if self.mail:
+                    return self.mail.popleft()
                 self._reading.clear()
 
     def is_read_here(self) -> bool:
@@ -138,7 +139,7 @@ class ActorMailbox(Mailbox):
                 try:
                     self._reading.clear()
                 finally:
-                    if self._mail:
+                    if self.mail:
                         self._arrived.put(None)
 
 
@@ -177,9 +178,9 @@ class Gate(Protocol):
 class ThreadReply:
     __slots__ = ("_error", "_gate", "_is_over", "_value")
 
-    def __init__(self, gate: Gate) -> None:
-        gate.acquire()
-        self._gate = gate
+    def __init__(self, gate: Gate | None = None) -> None:
+        self._gate = gate or threading.Lock()
+        self._gate.acquire()
         self._is_over = False
         self._value: Any = None
         self._error: BaseException | None = None
@@ -203,20 +204,10 @@ class ThreadReply:
     def cancelled(self) -> bool:
         return self._is_over
 
-    def set_result(self, result: Any, /) -> None:
-        self._answer(result, None)
-
-    def set_exception(self, exception: BaseException | None, /) -> None:
-        self._answer(None, exception)
-
-    def _answer(self, value: Any, error: BaseException | None) -> None:
+    def answer(self, value: Any, error: BaseException | None) -> None:
         if not self._is_over:
             self._is_over, self._value, self._error = True, value, error
             self._gate.release()
-
-
-def thread_reply() -> ThreadReply:
-    return ThreadReply(threading.Lock())
 
 
 def asyncio_loop() -> asyncio.AbstractEventLoop:
@@ -266,12 +257,8 @@ class LoopReply:
     def cancelled(self) -> bool:
         return self._future.done()
 
-    def set_result(self, result: Any, /) -> None:
-        self.keep(result, None)
-        _deliver(self.loop, [self])
-
-    def set_exception(self, exception: BaseException | None, /) -> None:
-        self.keep(None, exception)
+    def answer(self, value: Any, error: BaseException | None) -> None:
+        self.keep(value, error)
         _deliver(self.loop, [self])
 
     def keep(self, value: Any, error: BaseException | None) -> None:
@@ -286,17 +273,8 @@ class LoopReply:
 
 
 def answer(reply: Reply | None, value: Any, error: BaseException | None) -> None:
-    """Answer, if anybody waits, and has not given up in this very moment."""
-    if reply is None:
-        return
-    try:
-        if error is not None:
-            reply.set_exception(error)
-        else:
-            reply.set_result(value)
-    except InvalidStateError:
-        # The caller has got an error with the unknown outcome and the id with which to ask again.
-        return
+    if reply is not None:
+        reply.answer(value, error)
 
 
 def answer_all(replies: Iterable[tuple[Reply, Any, BaseException | None]]) -> None:
@@ -307,7 +285,7 @@ def answer_all(replies: Iterable[tuple[Reply, Any, BaseException | None]]) -> No
             reply.keep(value, error)
             loops.setdefault(reply.loop, []).append(reply)
         else:
-            answer(reply, value, error)
+            reply.answer(value, error)
     for loop, answered in loops.items():
         _deliver(loop, answered)
 

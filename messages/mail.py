@@ -60,11 +60,8 @@ class Reply(Protocol):
     def cancelled(self) -> bool:
         """Whether the caller has given up; its mail is then skipped."""
 
-    def set_result(self, result: Any, /) -> None:
-        """Answer."""
-
-    def set_exception(self, exception: BaseException | None, /) -> None:
-        """Refuse."""
+    def answer(self, value: Any, error: BaseException | None) -> None:
+        """Give the answer, or the error that refuses it. Only the first counts."""
 
 
 class Mail(NamedTuple):

@@ -380,7 +380,7 @@ def test_a_claim_taken_while_the_stop_began_is_not_started_only_to_be_interrupte
 
     def waiting():
         # What its neighbours or its clock have to say may wait there too.
-        return {type(envelope.message.body) for envelope in list(broker.mailbox._mail)}
+        return {type(envelope.message.body) for envelope in list(broker.mailbox.mail)}
 
     recorder.until(lambda: waiting() >= {Drain, ReleaseClaims}, "the Drain and the Farewell to wait for the turn's end")
     recorder.until(lambda: is_empty(actor), "the HandlerActor to have read its Drain")

@@ -7,7 +7,8 @@ session (an acknowledgement, say) are dropped silently, because the server has f
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -210,3 +211,12 @@ class Browsed(NamedTuple):
     """Messages that are kept aside until `done`, whose future is done once the others are back."""
 
     done: Callable[[Sequence[int]], Future[None]]
+
+
+def settle(future: Future[Any] | None, value: Any, error: BaseException | None) -> None:
+    """Answer whoever waits at a future, unless it has given up in this very moment."""
+    with suppress(InvalidStateError):
+        if future is not None and error is None:
+            future.set_result(value)
+        elif future is not None:
+            future.set_exception(error)

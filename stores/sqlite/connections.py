@@ -183,28 +183,26 @@ class Files:
             StoreGone: it is not. The error says what to do.
         """
         # Only the dearer look can find that its own fault is gone.
-        self.trouble = self._trouble(beside=beside or self.trouble is not None)
-        if self.trouble is not None:
-            raise StoreGone(self.trouble)
-
-    def _trouble(self, *, beside: bool) -> str | None:
+        beside, trouble = beside or self.trouble is not None, None
         there = identity(self._address)
         if there is None:
-            return (
+            trouble = (
                 f"the file {self._address} was deleted, moved or mounted over while this runtime has it open, and what "
                 "is stored now would be lost; put that very file back, or stop the runtime and start it anew"
             )
-        if there != self._own:
-            return (
+        elif there != self._own:
+            trouble = (
                 f"another file was put at {self._address} while this runtime has the old one open, and what is stored "
                 "now would be lost; stop every process that works on the store, remove what lies beside it as -wal and "
                 "-shm, which belongs to the old file, and start them anew"
             )
-        for path, known in self._beside.items() if beside else ():
+        for path, known in self._beside.items() if beside and trouble is None else ():
             look = identity_of_log if path.endswith("-wal") else identity
             if known is not None and look(path) != known:
-                return (
+                trouble = (
                     f"the file {path}, in which SQLite keeps what is not in the database yet, was deleted or replaced "
                     "while this runtime has it open; stop every process that works on the store, then start them anew"
                 )
-        return None
+        self.trouble = trouble
+        if trouble is not None:
+            raise StoreGone(trouble)

@@ -200,7 +200,7 @@ class SqliteStore:
     def _reopened(self) -> sqlite3.Connection | None:
         """The writer, opened again if a fork has closed it; None when the store is closed."""
         if self._reopen and self._writer is None:
-            with self._lock:
+            with self._lock, self._translated:
                 if self._reopen and self._writer is None:
                     self._writer = self._connect_writer()
                     # Others may have written in between, so the next look must report a change.
@@ -259,19 +259,18 @@ class SqliteStore:
 
     @contextlib.contextmanager
     def turn(self, boot: str, now: Instant) -> Iterator[SqliteTurn]:
-        with self._lock, self._translated:
-            writer = self._reopened()
+        with self._lock:
+            writer, turn, is_sealed = self._writer or self._reopened(), None, False
             if writer is None:
                 raise StoreUnavailable(f"the store {self.address} is closed")
-            if self._failpoints.is_live:
-                self._failpoints.at("store.turn.begin")
-            if self._files is not None:
-                self._files.check()
-            seen = self._seen
-            # Whatever becomes of this turn, the last view does not hold after it.
-            self._seen = None if seen is None else seen._replace(version=None)
-            is_sealed, turn = False, None
             try:
+                if self._failpoints.is_live:
+                    self._failpoints.at("store.turn.begin")
+                if self._files is not None:
+                    self._files.check()
+                seen = self._seen
+                # Whatever becomes of this turn, the last view does not hold after it.
+                self._seen = None if seen is None else seen._replace(version=None)
                 writelock.begin(writer, self._busy_ms)
                 turn = SqliteTurn(writer, boot, now, openings=self._openings, seen=seen)
                 yield turn
@@ -285,18 +284,20 @@ class SqliteStore:
                 elif seen is not None and seen.boot == boot:
                     self._seen = None
             except BaseException as error:
-                # A failed commit may have rolled back by itself. Otherwise the open transaction must not outlive the
-                # turn.
-                if writer.in_transaction:
-                    writer.execute("rollback")
-                elif (
-                    is_sealed
-                    and isinstance(error, Exception)
-                    and not isinstance(error, LamplighterError | sqlite3.Error)
-                ):
-                    # Not the store's fault: out of memory, or an exception raised into this thread.
-                    raise CommitUnknown(f"the store {self.address} may have stored a write batch: {error!r}") from error
-                raise
+                with self._translated:
+                    # A failed commit may have rolled back by itself. Otherwise the open transaction must not outlive
+                    # the turn.
+                    if writer.in_transaction:
+                        writer.execute("rollback")
+                    elif (
+                        is_sealed
+                        and isinstance(error, Exception)
+                        and not isinstance(error, LamplighterError | sqlite3.Error)
+                    ):
+                        # Not the store's fault: out of memory, or an exception raised into this thread.
+                        says = f"the store {self.address} may have stored a write batch: {error!r}"
+                        raise CommitUnknown(says) from error
+                    raise
             finally:
                 if turn is not None:
                     del turn.jobs, turn.queued

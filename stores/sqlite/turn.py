@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 
-from ...messages.clock_steps import Reading, Stepped
 from ...messages.jobs import Instant
 from ...rules.codec import encode_own
 from . import clock_steps, pauses, rates, removal
@@ -47,8 +46,7 @@ class SqliteTurn(OpenTurn):
     def steps(self) -> SqliteSteps:
         return SqliteSteps(self)
 
-    def keep_time(self, reading: Reading, *, may_have_gone_back: bool) -> Stepped | None:
-        return clock_steps.keep_time(self, reading, may_have_gone_back=may_have_gone_back)
+    keep_time = clock_steps.keep_time
 
     def prune(self, *, done_before: Instant, dead_before: Instant, slots_before: Instant | None, batch: int) -> int:
         if self.clock.is_in_doubt(self.now):

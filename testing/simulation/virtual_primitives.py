@@ -161,16 +161,16 @@ class VirtualQueue:
 class VirtualMailbox(Mailbox):
     def __init__(self, world: VirtualScheduler) -> None:
         self._world = world
-        self._mail: deque[Any] = deque()
+        self.mail: deque[Any] = deque()
         self._reader: Task | None = None
 
     def put(self, envelope: Any) -> None:
-        self._mail.append(envelope)
+        self.mail.append(envelope)
         if self._reader is not None:
             self._world.wake(self._reader)
 
     def get(self) -> Any:
-        world, mail = self._world, self._mail
+        world, mail = self._world, self.mail
         world.pause()
         while not mail:
             self._wait()
@@ -184,7 +184,7 @@ class VirtualMailbox(Mailbox):
         self._reader = None
 
     def take(self) -> Any | None:
-        return self._mail.popleft() if self._mail else None
+        return self.mail.popleft() if self.mail else None
 
     def gather(self, expected: int) -> None:
         """Does nothing: the pauses decide which messages come before a turn."""
@@ -199,10 +199,10 @@ class VirtualActorMailbox(VirtualMailbox, ActorMailbox):
     def get(self) -> Any:
         self._waits = True
         self._world.pause()
-        while self._stands_in is not None or not self._mail:
+        while self._stands_in is not None or not self.mail:
             self._wait()
         self._waits = False
-        return self._mail.popleft()
+        return self.mail.popleft()
 
     def is_read_here(self) -> bool:
         reader = None if self._waits else self._reader
@@ -219,7 +219,7 @@ class VirtualActorMailbox(VirtualMailbox, ActorMailbox):
             read()
         finally:
             task.stands_in, self._stands_in = before, None
-            if self._mail:
+            if self.mail:
                 self._world.wake(self._reader)
         return True
 
@@ -249,10 +249,10 @@ class VirtualReply(ThreadReply):
         super().__init__(VirtualGate(world))
         self._answered = answered
 
-    def set_result(self, result: Any, /) -> None:
-        if not self.cancelled():
-            self._answered(result)
-        super().set_result(result)
+    def answer(self, value: Any, error: BaseException | None) -> None:
+        if error is None and not self.cancelled():
+            self._answered(value)
+        super().answer(value, error)
 
 
 class VirtualLoopReply(LoopReply):

@@ -19,7 +19,7 @@ from lamplighter.actors.job_broker import JobBroker
 from lamplighter.broker.tallies import QUICK_SECONDS_MAX, TurnTime, TurnTimes
 from lamplighter.environment import Environment
 from lamplighter.environment.failpoints import Failpoints
-from lamplighter.environment.replies import ActorMailbox, BrokerLost, thread_reply
+from lamplighter.environment.replies import ActorMailbox, BrokerLost, ThreadReply
 from lamplighter.environment.threads import may_stand_in
 from lamplighter.errors import UsageError
 from lamplighter.history.audit.audit import audit_logs
@@ -151,13 +151,13 @@ def test_what_a_handler_queues_is_stored_on_its_thread(rt, recorder, turns, queu
 def unread(rt, body):
     """A message that the broker's thread is not woken for, as if it were slow to begin."""
     mailbox = rt.boot.post.find("broker").mailbox
-    mailbox.put = mailbox._mail.append
+    mailbox.put = mailbox.mail.append
     rt.boot.post.tell("broker", body)
     del mailbox.put
 
 
 def test_who_stands_in_takes_along_what_the_broker_has_not_begun_to_read(rt, recorder, turns, caller):
-    reply = thread_reply()
+    reply = ThreadReply()
     unread(rt, Limit(name="work", most=3, who=UNATTRIBUTED, reply=reply))
 
     job = caller(rt.jobs.queue, "work").result(SECONDS_MAX)
@@ -172,7 +172,7 @@ def test_who_stands_in_takes_along_what_the_broker_has_not_begun_to_read(rt, rec
 
 @pytest.mark.parametrize("point", ["actor.receive", "broker.let_out", "actor.received"])
 def test_a_turn_that_dies_over_what_waited_is_asked_for_again(rt, recorder, turns, caller, point):
-    reply = thread_reply()
+    reply = ThreadReply()
     unread(rt, Limit(name="work", most=3, who=UNATTRIBUTED, reply=reply))
     turns.deaths = [(point, SystemExit)]
 
@@ -238,7 +238,7 @@ def test_what_a_lane_has_told_its_actor_comes_before_what_the_next_job_queues(rt
     recorder.wait_for("job.started", job_id=first.id)
     actor = rt.boot.post.find("handler:work")
     recorder.until(lambda: idles(actor), "the actor to wait")
-    actor.mailbox.put = actor.mailbox._mail.append
+    actor.mailbox.put = actor.mailbox.mail.append
     go.set()
     recorder.until(lambda: not actor.mailbox.empty(), "the lane to end")
     recorder.until(lambda: waits(rt), "the broker to wait")
@@ -269,7 +269,7 @@ def test_what_may_wait_for_a_child_is_for_an_actors_own_thread(runtime, recorder
         for body in (Run((), ()), Settled(()), Revoke(key=ClaimKey(0, 0), reason="none"), Run((), ())):
             rt.boot.post.tell("handler:work", body)
         actor._read_here()
-        seen.extend(type(envelope.message.body) for envelope in actor.mailbox._mail)
+        seen.extend(type(envelope.message.body) for envelope in actor.mailbox.mail)
         seen.append(actor.may_be_stood_in_for)
 
     recorder.until(lambda: idles(actor) and actor.mailbox.lend(read), "the actor to wait")
@@ -674,7 +674,7 @@ def test_a_reader_that_is_woken_while_another_has_its_place_does_not_wait_for_it
 
     def read():
         for mail in ("for whoever stands in", "left for the reader"):
-            mailbox._mail.append(mail)
+            mailbox.mail.append(mail)
             mailbox._arrived.put(None)
             while not mailbox._arrived.empty():
                 pass

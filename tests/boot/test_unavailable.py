@@ -118,7 +118,7 @@ class StruckReply(ThreadReply):
 def test_an_error_that_comes_when_a_job_is_stored_names_it(runtime, error, carriers):
     is_struck = []
     rt = runtime(
-        environment=Environment(reply=lambda: (StruckReply if is_struck else ThreadReply)(threading.Lock())),
+        environment=Environment(reply=lambda: StruckReply() if is_struck else ThreadReply()),
         carriers=carriers,
     )
     StruckReply.error = error

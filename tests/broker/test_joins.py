@@ -5,14 +5,13 @@ known.
 from __future__ import annotations
 
 import sqlite3
-from concurrent.futures import Future
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 from lamplighter import UnknownJob
 from lamplighter.broker.joins import Joins
+from lamplighter.environment.replies import ThreadReply
 from lamplighter.messages.jobs import JobState
 from lamplighter.stores.ports import HostTurn, Store
 from lamplighter.stores.sqlite.store import SqliteStore
@@ -38,19 +37,19 @@ def finish_in_a_transaction_of_its_own(store: Store, path: Path) -> None:
 
 def test_an_end_in_a_transaction_of_an_application_is_told_once_a_turn_counted_it(tmp_path: Path) -> None:
     # Whoever is told of an end before may ask the next moment for what only the turn does: a log line, what follows.
-    store, joins, reply = SqliteStore(tmp_path / "jobs.db"), Joins(), Future[Any]()
+    store, joins, reply = SqliteStore(tmp_path / "jobs.db"), Joins(), ThreadReply()
     store.open()
     put(store, new("a"))
     joins.add("a", reply)
     finish_in_a_transaction_of_its_own(store, tmp_path / "jobs.db")
 
     joins.look(store)
-    told_before = reply.done()
+    told_before = reply.cancelled()
     with store.turn("b", NOW) as turn:
         turn.jobs.refresh()
     joins.look(store)
 
-    assert (told_before, reply.result(0).state) == (False, JobState.DONE)
+    assert (told_before, reply.wait(0).state) == (False, JobState.DONE)
     assert joins.awaited() == []
     store.close()
 
@@ -59,15 +58,15 @@ def test_only_a_store_with_a_table_can_tell_that_a_job_is_gone(tmp_path: Path) -
     # On a server a job that this runtime does not know may run elsewhere, and its end may still come.
     with_table, without = SqliteStore(tmp_path / "jobs.db"), World().store()
     with_table.open()
-    joins, reply = Joins(), Future[Any]()
+    joins, reply = Joins(), ThreadReply()
     joins.add("elsewhere", reply)
 
     joins.look(without)
-    assert (reply.done(), joins.awaited()) == (False, ["elsewhere"])
+    assert (reply.cancelled(), joins.awaited()) == (False, ["elsewhere"])
     joins.look(with_table)
 
     with pytest.raises(UnknownJob, match="elsewhere"):
-        reply.result(0)
+        reply.wait(0)
     assert joins.awaited() == []
     with_table.close()
 
@@ -76,7 +75,7 @@ def test_a_look_answers_whom_it_can_and_leaves_the_others_waiting(tmp_path: Path
     store, joins = SqliteStore(tmp_path / "jobs.db"), Joins()
     store.open()
     put(store, new("queued"), new("cancelled"))
-    replies = {job_id: Future[Any]() for job_id in ("queued", "cancelled", "gone")}
+    replies = {job_id: ThreadReply() for job_id in ("queued", "cancelled", "gone")}
     for job_id, reply in replies.items():
         joins.add(job_id, reply)
     with store.turn("b", NOW) as turn:
@@ -85,5 +84,5 @@ def test_a_look_answers_whom_it_can_and_leaves_the_others_waiting(tmp_path: Path
     joins.look(store)
 
     assert joins.awaited() == ["queued"]
-    assert [job_id for job_id, reply in replies.items() if reply.done()] == ["cancelled", "gone"]
+    assert [job_id for job_id, reply in replies.items() if reply.cancelled()] == ["cancelled", "gone"]
     store.close()

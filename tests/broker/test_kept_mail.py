@@ -13,7 +13,7 @@ from lamplighter import StoreUnavailable
 from lamplighter.broker.kept_mail import still_wanted
 from lamplighter.environment import Environment
 from lamplighter.environment.failpoints import Failpoints
-from lamplighter.environment.replies import thread_reply
+from lamplighter.environment.replies import ThreadReply
 from lamplighter.messages.jobs import Claim, JobRecord
 from lamplighter.messages.mail import (
     Capacity,
@@ -59,7 +59,7 @@ def tick(schedule_id, to):
 
 
 def pause(*, given_up):
-    reply = thread_reply()
+    reply = ThreadReply()
     if given_up:
         with pytest.raises(TimeoutError):
             reply.wait(0)
@@ -121,7 +121,7 @@ def test_while_the_store_is_away_callers_are_refused_at_once_beyond_a_bound(boun
 
     working = jobs.queue("work")
     recorder.wait_for("job.started")
-    accepted = {f"j{n}": thread_reply() for n in range(KEPT_MAX + 1)}
+    accepted = {f"j{n}": ThreadReply() for n in range(KEPT_MAX + 1)}
     with locked(tmp_path / "jobs.db"):
         for job_id, reply in accepted.items():
             bounded.boot.post.tell("broker", Queue((new(job_id, name="mail"),), reply))
@@ -185,7 +185,7 @@ def test_what_was_kept_is_stored_in_turns_of_their_size(runtime, recorder, tmp_p
     commits = Commits()
     rt = runtime(turn_messages_max=most, busy_seconds_max=0.02, environment=Environment(failpoints=commits))
     broker_of(rt)
-    replies = {f"j{n}": thread_reply() for n in range(30)}
+    replies = {f"j{n}": ThreadReply() for n in range(30)}
 
     with locked(tmp_path / "jobs.db"):
         for job_id, reply in replies.items():

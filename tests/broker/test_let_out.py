@@ -58,9 +58,9 @@ def rt(runtime, recorder, seen):
             super().put(envelope)
 
     class NotedReply(ThreadReply):
-        def _answer(self, value, error):
+        def answer(self, value, error):
             seen.append("woken" if isinstance(value, JobRecord) else "answer")
-            super()._answer(value, error)
+            super().answer(value, error)
 
     class NotedHints(SocketHints):
         def send(self, addresses):
@@ -77,7 +77,7 @@ def rt(runtime, recorder, seen):
         environment=Environment(
             failpoints=NotedCommits(),
             actor_mailbox=NotedMailbox,
-            reply=lambda: NotedReply(threading.Lock()),
+            reply=NotedReply,
             neighbours=neighbours,
             may_stand_in=lambda: False,
         ),

@@ -8,21 +8,21 @@ import threading
 from typing import Any
 
 import pytest
-from lamplighter.environment.replies import LoopReply, answer, answer_all, thread_reply
+from lamplighter.environment.replies import LoopReply, ThreadReply, answer, answer_all
 from lamplighter.errors import UnknownJob
 
 SECONDS_MAX = 30.0
 
 
 def test_a_thread_gets_the_answer_that_another_gives():
-    reply = thread_reply()
+    reply = ThreadReply()
     threading.Thread(target=answer, args=(reply, 7, None)).start()
 
     assert reply.wait(SECONDS_MAX) == 7
 
 
 def test_an_answer_that_was_there_before_is_not_waited_for():
-    reply = thread_reply()
+    reply = ThreadReply()
 
     answer(reply, None, None)
 
@@ -30,7 +30,7 @@ def test_an_answer_that_was_there_before_is_not_waited_for():
 
 
 def test_a_refusal_is_raised_where_the_answer_is_waited_for():
-    reply = thread_reply()
+    reply = ThreadReply()
 
     answer(reply, None, UnknownJob("no such job"))
 
@@ -39,7 +39,7 @@ def test_a_refusal_is_raised_where_the_answer_is_waited_for():
 
 
 def test_only_the_first_answer_counts():
-    reply = thread_reply()
+    reply = ThreadReply()
 
     answer(reply, "first", None)
     answer(reply, None, UnknownJob("second"))
@@ -48,7 +48,7 @@ def test_only_the_first_answer_counts():
 
 
 def test_who_has_waited_long_enough_is_no_longer_answered():
-    reply = thread_reply()
+    reply = ThreadReply()
     waited_for = not reply.cancelled()
 
     with pytest.raises(TimeoutError):
@@ -93,7 +93,7 @@ def test_the_tasks_of_one_loop_are_answered_by_one_call():
 
 def test_threads_and_tasks_are_answered_side_by_side_each_with_its_own():
     async def main() -> None:
-        thread, kept, refused = thread_reply(), LoopReply(), LoopReply()
+        thread, kept, refused = ThreadReply(), LoopReply(), LoopReply()
 
         answer_all([(kept, 1, None), (thread, 2, None), (refused, None, UnknownJob("no such job"))])
 

@@ -366,7 +366,7 @@ def test_a_lane_that_is_struck_as_it_tells_something_leaves_no_mail_unread():
             raise JobTimeout
 
     mailbox = Mailbox()
-    mailbox._mail = Struck()
+    mailbox.mail = Struck()
     with pytest.raises(JobTimeout):
         mailbox.put("progress")
 

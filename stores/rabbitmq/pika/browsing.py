@@ -12,9 +12,8 @@ from typing import Any
 
 from pika.channel import Channel
 
-from ....environment.replies import answer
 from ....messages.jobs import Seconds
-from ..link import BROWSED_MAX, Arrival, Browsed
+from ..link import BROWSED_MAX, Arrival, Browsed, settle
 from .errors import arrival_of
 
 QUIET_SECONDS = 1.0
@@ -105,7 +104,7 @@ class Browsing:
 
     def _seen(self) -> None:
         if not self._future.done():
-            answer(self._future, Browsed(self._done), None)
+            settle(self._future, Browsed(self._done), None)
 
     def _done(self, wanted: Sequence[int]) -> Future[None]:
         self._do(lambda: self._give_back(wanted))
@@ -115,7 +114,7 @@ class Browsing:
         """Whether the session has ended, which gives everything back."""
         over = not self._is_on(self._channel)
         if over:
-            answer(self._back, None, None)
+            settle(self._back, None, None)
         return over
 
     def _give_back(self, wanted: Sequence[int]) -> None:
@@ -154,7 +153,7 @@ class Browsing:
 
     def _unlock(self) -> None:
         def unlocked(_: Any) -> None:
-            answer(self._back, None, None)
+            settle(self._back, None, None)
             self._over()
 
         self._channel.queue_delete(self._lock, callback=unlocked)

@@ -14,9 +14,8 @@ from pika import exceptions
 from pika.channel import Channel
 from pika.exchange_type import ExchangeType
 
-from ....environment.replies import answer
 from ..address import Address
-from ..link import Arrival, Binding, Browsed, Exchange, LinkLost, QueueSpec, Refused, Wanted
+from ..link import Arrival, Binding, Browsed, Exchange, LinkLost, QueueSpec, Refused, Wanted, settle
 from .browsing import Browsing
 from .errors import why
 
@@ -54,10 +53,10 @@ class AskingChannel:
     def end(self, lost: LinkLost) -> None:
         self._connection = self._channel = None
         if self._asking is not None:
-            answer(self._asking, None, lost)
+            settle(self._asking, None, lost)
         self._asking = None
         while self._asked:
-            answer(self._asked.popleft()[1], None, lost)
+            settle(self._asked.popleft()[1], None, lost)
 
     def setup(self, wanted: Sequence[Wanted]) -> Future[None]:
         steps = deque(wanted)
@@ -78,7 +77,7 @@ class AskingChannel:
 
         def step(channel: Channel, done: Callable[[], None]) -> None:
             def seen(frame: Any) -> None:
-                answer(future, (frame.method.message_count, frame.method.consumer_count), None)
+                settle(future, (frame.method.message_count, frame.method.consumer_count), None)
                 done()
 
             self._questions += 1
@@ -115,7 +114,7 @@ class AskingChannel:
         def done() -> None:
             asked, self._asking = self._asking, None
             if asked is not None:
-                answer(asked, None, None)
+                settle(asked, None, None)
             self._ask_next()
 
         step(channel, done)
@@ -128,9 +127,9 @@ class AskingChannel:
         asked, self._asking = self._asking, None
         if asked is not None and isinstance(error, exceptions.ChannelClosedByBroker):
             text, _ = why(error, self._address)
-            answer(asked, None, Refused(text, error.reply_code))
+            settle(asked, None, Refused(text, error.reply_code))
         elif asked is not None:
-            answer(asked, None, LinkLost(str(error)))
+            settle(asked, None, LinkLost(str(error)))
         self.open(connection, self._ask_next)
 
 

@@ -18,12 +18,11 @@ from concurrent.futures import Future
 from random import Random
 from typing import Any
 
-from ....environment.replies import answer
 from ....environment.threads import may_stand_in
 from ....errors import missing_extra
 from ....messages.jobs import Seconds
 from ..address import Address
-from ..link import PULSE_SECONDS, Arrival, Browsed, LinkListener, LinkLost, Message, Sent, Wanted
+from ..link import PULSE_SECONDS, Arrival, Browsed, LinkListener, LinkLost, Message, Sent, Wanted, settle
 
 try:
     from pika.channel import Channel
@@ -323,12 +322,12 @@ class PikaLink:
     def _drop(self, future: Future[Any] | None, lost: LinkLost) -> None:
         if future is not None:
             self._handed.pop(future, None)
-            answer(future, None, lost)
+            settle(future, None, lost)
 
     def send(self, messages: Sequence[Message]) -> Future[Sent]:
         sending = Sending(messages)
         if not messages:
-            answer(sending.future, Sent(), None)
+            settle(sending.future, Sent(), None)
         else:
             self._do(lambda: self._published.send(self._work, sending), sending.future)
         return sending.future

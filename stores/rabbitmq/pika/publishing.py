@@ -9,8 +9,7 @@ from typing import Any
 import pika
 from pika import exceptions
 
-from ....environment.replies import answer
-from ..link import LinkLost, Message, Sent
+from ..link import LinkLost, Message, Sent, settle
 
 
 class Sending:
@@ -29,7 +28,7 @@ class Sending:
             self.refused.append(index)
         self.left -= 1
         if self.left == 0:
-            answer(self.future, Sent(tuple(self.returned), tuple(self.refused)), None)
+            settle(self.future, Sent(tuple(self.returned), tuple(self.refused)), None)
 
 
 class Published:
@@ -48,7 +47,7 @@ class Published:
         sendings = {id(sending): sending for sending, _ in self._unconfirmed.values()}
         self._unconfirmed.clear()
         for sending in sendings.values():
-            answer(sending.future, None, lost)
+            settle(sending.future, None, lost)
 
     def send(self, work: Any, sending: Sending) -> None:
         for index, message in enumerate(sending.messages):

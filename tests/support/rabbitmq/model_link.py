@@ -8,7 +8,6 @@ from concurrent.futures import Future
 from itertools import count
 from typing import Any
 
-from lamplighter.environment.replies import answer
 from lamplighter.messages.jobs import Seconds
 from lamplighter.stores.rabbitmq.link import (
     LOCKED,
@@ -23,6 +22,7 @@ from lamplighter.stores.rabbitmq.link import (
     Refused,
     Sent,
     Wanted,
+    settle,
 )
 
 from .model import AWAY_SECONDS, ModelConsumer, ModelMessage, ModelQueue, ModelServer
@@ -137,7 +137,7 @@ class ModelLink:
             self._give_back_aside(key)
         pending, self._pending = self._pending, {}
         for future in pending.values() if self._is_alive() else ():
-            answer(future, None, LinkLost(reason))
+            settle(future, None, LinkLost(reason))
         for queue in self._server.queues.values():
             self._server.soon(lambda queue=queue: self._server.pump(queue))  # type: ignore[misc]
 
@@ -177,7 +177,7 @@ class ModelLink:
     def _pend(self) -> tuple[int, Future[Any]]:
         future, key = self._future(), next(self._tags)
         if not self.session:
-            answer(future, None, LinkLost("there is no connection"))
+            settle(future, None, LinkLost("there is no connection"))
         else:
             self._pending[key] = future
         return key, future
@@ -185,7 +185,7 @@ class ModelLink:
     def _tell(self, key: int, value: Any, error: BaseException | None = None) -> None:
         future = self._pending.pop(key, None)
         if future is not None:
-            answer(future, value, error)
+            settle(future, value, error)
 
     def setup(self, wanted: Sequence[Wanted]) -> Future[None]:
         key, future = self._pend()
@@ -356,7 +356,7 @@ class ModelLink:
         def done(tags: Sequence[int]) -> Future[None]:
             self._give_back_aside(key, tags)
             back = self._future()
-            answer(back, None, None)
+            settle(back, None, None)
             return back
 
         self._tell(key, Browsed(done))
