@@ -1,7 +1,7 @@
 """The base of all actors: none dies unnoticed or takes others with it, and each log line names its writer.
 
-pykka stops *every* actor of the process on a BaseException, calls no hook for an error in `on_start`, and keeps no
-handle of the thread. So BaseExceptions are contained here, and a `finally` around the loop reports its end.
+Three private methods of pykka are replaced, each with its reason beside it: there is no public way to give an actor
+another mailbox, another thread or another loop.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from collections.abc import Callable
 from contextvars import Context
 from functools import partial
 from itertools import count
-from types import TracebackType
 from typing import Any, NamedTuple
 
 import pykka
@@ -25,10 +24,6 @@ from ..log.json_line import safe_str
 from ..messages.jobs import Seconds
 from ..messages.mail import Died, Mail
 from ..rules.limits import Limits
-
-
-class ActorAborted(Exception):
-    """A BaseException came out of a message's handling."""
 
 
 class Post:
@@ -111,7 +106,6 @@ class RuntimeActor(pykka.ThreadingActor):
         self.busy_since: float | None = None
         self.in_hand: Mail | None = None
         self.speaker = Speaker(actor=name, incarnation=incarnation)
-        self._death: tuple[str, str] | None = None
         self._fatal: BaseException | None = None
         self.is_lent = False
         # Its lines must not carry context variables of the threads that stand in for it.
@@ -219,8 +213,7 @@ class RuntimeActor(pykka.ThreadingActor):
             # A message that a stand-in thread handled is still `in_hand`.
             if message is not self.in_hand:
                 self.on_lost(message, read=False)
-            self._note_death(self._fatal)
-            raise ActorAborted(repr(self._fatal)) from self._fatal
+            raise self._fatal
         self.busy_since = self.context.clock.monotonic()
         self.speaker = self.speaker_of(message)
         self.in_hand = message
@@ -232,31 +225,43 @@ class RuntimeActor(pykka.ThreadingActor):
             if failpoints.is_live:
                 failpoints.at("actor.received", self)
             self.in_hand = None
-        except BaseException as error:
-            if isinstance(error, Exception) or self.is_lent:
-                raise
-            # pykka would stop every actor of the process.
-            self._note_death(error)
-            raise ActorAborted(repr(error)) from error
         finally:
             self.busy_since = None
 
     def _create_actor_inbox(self) -> Any:  # type: ignore[override]
+        """pykka makes a queue. This mailbox is the environment's, and other threads may stand in for its reader."""
         self.mailbox = self.context.environment.actor_mailbox()
         return self.mailbox
 
     def _start_actor_loop(self) -> None:
+        """pykka makes a thread and keeps no handle of it. This thread is the environment's, and its end is noticed."""
         # An application that stops all *its* actors through pykka's registry must not stop these.
         pykka.ActorRegistry.unregister(self.actor_ref)
         self.context.post.enter(self)
         self.thread = self.context.environment.spawn(self._actor_loop, self.name)
 
     def _actor_loop(self) -> None:
+        """pykka's loop stops *every* actor of the process on a BaseException, logs errors under a name of its own, and
+        throws away unread messages, whose senders would wait in vain. This one reports its end, whatever ends it.
+        """
+        limits = self.context.limits
+        death: tuple[str, str | None] = "stopped", None
         try:
             self.context.environment.failpoints.at("actor.start", self)
-            super()._actor_loop()
+            self.on_start()
+            while not self.actor_stopped.is_set():
+                envelope = self.mailbox.get()
+                try:
+                    # It ends the actor for a stop, and calls `on_receive` for all else.
+                    answer = self._handle_receive(envelope.message)
+                    if envelope.reply_to is not None:
+                        envelope.reply_to.set(answer)
+                except Exception:
+                    if envelope.reply_to is None:
+                        raise
+                    envelope.reply_to.set_exception()
         except BaseException as error:
-            self._note_death(error)
+            death = death_of(error, limits)
         finally:
             self.actor_stopped.set()
             try:
@@ -266,22 +271,17 @@ class RuntimeActor(pykka.ThreadingActor):
                 self.return_mail()
             except BaseException as error:
                 # An error in the last log line must not keep the supervisor from learning of the death.
-                self._note_death(error)
-            reason, trace = self._death or ("stopped", None)
+                death = death_of(error, limits)
             self.context.died(
                 Died(
                     child=self.name,
                     incarnation=self.incarnation,
-                    reason=reason,
-                    traceback=trace,
+                    reason=death[0],
+                    traceback=death[1],
                     over=self.in_hand,
                     is_anothers=self._fatal is not None and self.is_lent_to_hosts,
                 )
             )
-
-    def _actor_loop_teardown(self) -> None:
-        # pykka would throw away unread messages here, and their senders would wait in vain; `return_mail` refuses them.
-        pass
 
     def return_mail(self) -> None:
         """Empty a dead actor's mailbox. Any thread may call this, also a sender that sees the actor die."""
@@ -296,16 +296,3 @@ class RuntimeActor(pykka.ThreadingActor):
 
     def on_lost(self, mail: Mail, *, read: bool) -> None:
         """A message that this actor will not handle any more; `read` if it died over it."""
-
-    def _handle_failure(
-        self,
-        exception_type: type[BaseException] | None,
-        exception_value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._death is None and exception_value is not None:
-            self._note_death(exception_value)
-        self.actor_stopped.set()
-
-    def _note_death(self, error: BaseException) -> None:
-        self._death = death_of(error, self.context.limits)

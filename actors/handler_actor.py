@@ -51,6 +51,8 @@ LOST = "the thread that it ran on has died"
 
 
 class HandlerActor(RuntimeActor):
+    """`holds_nothing`: the condition that a stop waits for. The thread of the stop reads it; only the actor sets it."""
+
     def __init__(
         self,
         context: ActorContext,
@@ -66,8 +68,8 @@ class HandlerActor(RuntimeActor):
         self._handlers = handlers
         self._lanes = lanes
         self._emptied = emptied
+        self.holds_nothing = True
         self._backlog = Backlog()
-        self._filling = False
         self._running: dict[int, Lane] = {}
         self._held_back = DelayedClaims()
         self._unsettled: dict[ClaimKey, Ending] = {}
@@ -83,14 +85,6 @@ class HandlerActor(RuntimeActor):
             lanes, job_name, context.clock, context.limits, tell=self.tell_self, is_over=self.actor_stopped.is_set
         )
         self._deadlines = Deadlines(context.clock, self.later)
-
-    @property
-    def holds_nothing(self) -> bool:
-        """The condition that `stop` waits for."""
-        # In this order: a claim moves from the backlog to the running or delayed ones, and would else be missed between
-        # two looks.
-        unstarted = self._backlog.waiting or self._filling or self._running or self._held_back.claims
-        return not (unstarted or self._unsettled)
 
     @property
     def may_be_stood_in_for(self) -> bool:
@@ -130,6 +124,7 @@ class HandlerActor(RuntimeActor):
         match mail.body:
             case Run(settled=keys) | Settled(keys=keys):
                 if isinstance(mail.body, Run):
+                    self.holds_nothing = False
                     self._backlog.add(mail.body.claims, self.context.clock.monotonic())
                 for key in keys:
                     self._unsettled.pop(key, None)
@@ -179,7 +174,9 @@ class HandlerActor(RuntimeActor):
                 self._fill()
                 self._offer()
                 self._watch.begin()
-            if not self._running and self.holds_nothing:
+            waiting = self._running or self._backlog.waiting or self._held_back.claims
+            self.holds_nothing = not (waiting or self._unsettled)
+            if self.holds_nothing:
                 self._emptied()
 
     def on_lost(self, mail: Mail, *, read: bool) -> None:
@@ -219,11 +216,7 @@ class HandlerActor(RuntimeActor):
             if not handlers or self._backlog.closed:
                 # No handler takes any more, or the runtime stops, and these claims were in transit.
                 self._give_back(self._backlog.clear())
-            self._filling = True
-            try:
-                self._take_places(handlers, busy)
-            finally:
-                self._filling = False
+            self._take_places(handlers, busy)
         if self._backlog.waiting and self._unstarted_timer is None:
             self._unstarted_timer = self.later(self.context.limits.unstarted_seconds, Unstarted())
 
@@ -329,8 +322,6 @@ class HandlerActor(RuntimeActor):
             self._pace.note(seconds)
             self._watch.usual.note(outcome.kind, seconds)
             ending = self._keep(Ending(lane.claim, outcome, lane.handler.policy, seconds=seconds))
-            # Only now drop the claim: between dropping it and keeping its ending, `stop` on another thread could find
-            # nothing held, and go on.
             del self._running[lane.id]
             return ending
         if outcome.kind is OutcomeKind.INTERRUPTED:

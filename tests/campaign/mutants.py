@@ -344,11 +344,19 @@ MUTANTS = (
         "::test_who_would_give_up_before_the_server_must_have_confirmed_takes_no_turn",
     ),
     Mutant(
+        TURN,
+        "a stop misses a claim that is just being given its lane",
+        "actors/handler_actor.py",
+        "                    self.holds_nothing = False\n",
+        "",
+        test="tests/test_runtime.py::test_a_stop_finds_a_claim_that_is_just_being_given_its_lane",
+    ),
+    Mutant(
         SUPERVISION,
         "nobody hears that a turn has died on a caller's thread",
         "actors/base.py",
         "            self._fatal = error\n            if over is not None:\n                self.actor_ref.tell(over)",
-        "            self._note_death(error)",
+        "            pass",
         test="tests/actors/test_standing_in.py::test_a_turn_that_dies_on_a_callers_thread_is_the_brokers_death",
     ),
     Mutant(
