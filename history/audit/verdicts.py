@@ -57,9 +57,6 @@ class Verdicts:
         self._judge_lines()
 
     def _judge_store(self, store: StoreReplay, view: StoreView | None) -> None:
-        for line in store.without_sum if store.has_sums else ():
-            says = f"turn {line.turn} of boot {line.of or line.boot} has no checksum, as all that the ledger tells has"
-            self._findings.say("told otherwise", says, line)
         boots = [boot for boot in store.boots.values() if boot not in self.hushed]
         missing = [gap for boot in boots for gap in self._missing_turns(boot)]
         is_missing_boot = not store.is_server and self._judge_numbers(store)

@@ -23,8 +23,6 @@ from .logged_moves import AFTER, ReplayedMove, TurnLines
 from .slots import SlotReplay
 from .steps import StepReplay
 
-WITHOUT_SUM_MAX = 100
-
 OTHER_KINDS = frozenset(MOVE_KINDS) - AFTER.keys()
 """Kinds of moves that are no job's."""
 
@@ -55,8 +53,6 @@ class StoreReplay:
     Attributes:
         numbers: its boots, by their numbers.
         buried: those that were found dead, by their numbers.
-        has_sums: whether lines of its ledger have a checksum, as all have but those of early versions.
-        without_sum: the first lines that have none.
     """
 
     def __init__(self, store_id: str, findings: Findings) -> None:
@@ -70,8 +66,6 @@ class StoreReplay:
         self.boots: dict[str, BootReplay] = {}
         self.numbers: dict[int, BootReplay] = {}
         self.buried: dict[int, Burial] = {}
-        self.has_sums = False
-        self.without_sum: list[Line] = []
         # How many unfinished jobs the store still has, where it was compared.
         self.stored_unfinished: int | None = None
 
@@ -232,10 +226,6 @@ class Replay:
         owner = speaker if line.of is None else self._boot(line.of)
         self._check_sum(line, owner.name)
         store = self._place(owner, line.store_id, line.boot_no, line)
-        if line.crc is not None:
-            store.has_sums = True
-        elif len(store.without_sum) < WITHOUT_SUM_MAX:
-            store.without_sum.append(line)
         lines = self.lines_of[owner.name]
         if line.told_by is not None:
             lines.excuse(line.turn)
@@ -265,10 +255,13 @@ class Replay:
                 self.newer[f"{line.event} {move.k}"] += 1
 
     def _check_sum(self, line: Line, boot: str) -> None:
-        if line.v > FORMAT or line.crc is None:
+        if line.v > FORMAT:
             return
         crc = sum_of(line)
-        if crc != line.crc:
+        if line.crc is None:
+            says = f"turn {line.turn} of boot {boot} has no checksum, as all that the ledger tells has"
+            self.findings.say("told otherwise", says, line)
+        elif crc != line.crc:
             says = f"turn {line.turn} of boot {boot} is not told as it was written: expected crc {line.crc}, got: {crc}"
             self.findings.say("told otherwise", says, line)
         elif line.level in OTHER_LEVELS:

@@ -18,7 +18,7 @@ from ..log_files.frames import Said
 from ..log_files.lines import LoggedMove
 from ..log_files.search import find, in_order, needles_of
 from ..replay.findings import named
-from .others import moves_told
+from .others import is_of_ledger, moves_told
 from .sentences import Entry
 from .snapshot import Snapshot, snapshot
 
@@ -233,13 +233,11 @@ class StoreLogs:
 
     Attributes:
         store_id: an id may be a job in each of several stores.
-        has_sums: whether lines of the ledger have a checksum. Then a line without one is not the ledger's.
         processes: how many may search a log.
     """
 
     paths: Sequence[str]
     store_id: str
-    has_sums: bool
     processes: int
 
     def moves(self, needles: Sequence[bytes], within: tuple[Instant, Instant] | None = None) -> Iterator[_Step]:
@@ -249,9 +247,7 @@ class StoreLogs:
 
     def moves_in(self, lines: Iterable[Said]) -> Iterator[_Step]:
         for said in lines:
-            if said.get("store_id") != self.store_id or not {"boot", "turn", "moves"} <= said.keys():
-                continue
-            if self.has_sums and "crc" not in said:
+            if said.get("store_id") != self.store_id or not is_of_ledger(said):
                 continue
             at: Instant = said["at"] if "at" in said else said.get("ts", 0.0)
             boot: str = said["of"] if "of" in said else said["boot"]
@@ -274,7 +270,7 @@ class StoreLogs:
 def logs_of(paths: Sequence[str], lines: Sequence[Said], processes: int) -> StoreLogs:
     again = [path for path in paths if path != "-"]
     store_id = next((said["store_id"] for said in lines if "store_id" in said), "")
-    return StoreLogs(again, store_id, any("crc" in said for said in lines), processes)
+    return StoreLogs(again, store_id, processes)
 
 
 def waits_told(logs: StoreLogs, lines: Sequence[Said], job_id: str) -> dict[Key, str]:

@@ -55,10 +55,8 @@ def with_hops(found: Iterable[Said], wanted: Callable[[LoggedMove], bool]) -> li
             own.setdefault(_place(said), said)
     hops: dict[tuple[Any, ...], Said] = {}
     joined: set[tuple[Any, ...]] = set()
-    # Each line of the ledger has a checksum: a line without one is not the ledger's.
-    has_sums = any("crc" in said for said in lines)
     for said in lines:
-        for move, hop in _hops(said) if "crc" in said or not has_sums else ():
+        for move, hop in _hops(said):
             if not wanted(move):
                 continue
             place = _place(hop)
@@ -75,6 +73,11 @@ def with_hops(found: Iterable[Said], wanted: Callable[[LoggedMove], bool]) -> li
                 hops[key] = hop
     rest = [said for said in lines if "moves" not in said and _place(said) not in joined]
     return [*rest, *hops.values()]
+
+
+def is_of_ledger(said: Said) -> bool:
+    """Whether a line is the ledger's: then it has a checksum."""
+    return said.keys() >= {"boot", "turn", "moves", "crc"}
 
 
 def moves_told(said: Said) -> Iterator[LoggedMove]:
@@ -100,7 +103,7 @@ def _place(said: Said) -> tuple[Any, ...]:
 
 
 def _hops(said: Said) -> Iterator[tuple[LoggedMove, Said]]:
-    if "moves" not in said or "turn" not in said or "boot" not in said:
+    if not is_of_ledger(said):
         return
     is_told = "told_by" in said
     common: Said = {

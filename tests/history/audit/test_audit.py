@@ -14,7 +14,7 @@ from lamplighter.history.audit.audit import Audit
 from lamplighter.history.log_files.lines import line_of, parse
 from lamplighter.rules.lifecycle import MOVES
 
-from ..kit import Said, Story, audited, changed, clean_run, index_of, kinds, without
+from ..kit import Said, Story, audited, changed, clean_run, index_of, kinds, sealed, without
 
 STATES = ("queued", "running", "done", "dead", "cancelled")
 LEVELS = pytest.mark.parametrize("level", ["debug", "info"])
@@ -915,7 +915,7 @@ def test_memory_follows_the_open_jobs_and_not_the_log(monkeypatch):
     story.move("done", "running", 2, 1, "j0")
     audit = Audit()
     for line in story.lines:
-        audit.feed(line)
+        audit.feed(sealed(line))
 
     report = audit.finish()
 
