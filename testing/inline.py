@@ -27,7 +27,8 @@ from ..handlers.handler import Handler
 from ..log.job_context import current_root_id
 from ..messages.jobs import NewJob, Seconds
 from ..messages.mail import Attach
-from .simulation.simulation import SETTLE_SECONDS_MAX, START, Simulation
+from .manual_clock import START
+from .simulation.simulation import SETTLE_SECONDS_MAX, Simulation
 
 STEPS_MAX = 2_000_000
 """So many steps of threads are waited for in one call: some ten thousand jobs, which may queue one another for ever."""

@@ -11,15 +11,25 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from ..errors import UsageError
 from ..messages.clock_steps import Reading
 from ..messages.jobs import Instant, Seconds
-from .arguments import check_forward
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
+
+Calls = list[tuple[float, int, Callable[[], object]]]
+
+
+def check_forward(seconds: Seconds, what: str, *, may_last: bool = False) -> Seconds:
+    """Time that is to pass: none, or some; for ever (`may_last`) only where something else may end it."""
+    if not seconds >= 0.0 or (math.isinf(seconds) and not may_last):
+        raise UsageError(f"expected {what} to be 0 or more seconds, because time only goes forward, got: {seconds:g}")
+    return seconds
 
 
 class ManualTime:
@@ -33,14 +43,16 @@ class ManualTime:
         self.wall = now.timestamp() if isinstance(now, datetime) else now
         self.elapsed = 0.0
         self.asleep = 0.0
+        self.on_step: list[Callable[[Seconds], bool]] = []
         self._count = f"manual {self.wall}"
-        self._clocks: list[ManualClock] = []
+        self._lock = threading.Lock()
+        self._order = itertools.count()
+        self._by_elapsed: Calls = []
+        self._by_wall: Calls = []
 
     def clock(self) -> ManualClock:
         """The clock for `Environment(clock=...)`."""
-        clock = ManualClock(self)
-        self._clocks.append(clock)
-        return clock
+        return ManualClock(self)
 
     @property
     def now(self) -> datetime:
@@ -56,8 +68,7 @@ class ManualTime:
         check_forward(seconds, "what passes (`step` can go back)")
         self.wall += seconds
         self.elapsed += seconds
-        for clock in self._clocks:
-            clock.make_due_calls()
+        self._make_due_calls()
 
     @property
     def reading(self) -> Reading:
@@ -76,19 +87,48 @@ class ManualTime:
     def step(self, seconds: Seconds) -> None:
         """Move wall time only, as an administrator does, and say so."""
         self.wall += seconds
-        for clock in self._clocks:
-            clock.jumped(seconds)
-            clock.make_due_calls()
+        self.on_step = [tell for tell in self.on_step if tell(seconds)]
+        self._make_due_calls()
+
+    def after(self, seconds: Seconds, call: Callable[[], object]) -> None:
+        self._add(self._by_elapsed, self.elapsed + seconds, self.elapsed, call)
+
+    def at(self, instant: Instant, call: Callable[[], object]) -> None:
+        self._add(self._by_wall, instant, self.wall, call)
+
+    def _add(self, calls: Calls, due: float, now: float, call: Callable[[], object]) -> None:
+        if due <= now:
+            # A clock's own thread would make it at once; here whoever asks does, because the call is only a message.
+            call()
+            return
+        with self._lock:
+            heapq.heappush(calls, (due, next(self._order), call))
+
+    def _make_due_calls(self) -> None:
+        """Make the calls whose time has come, on this thread."""
+        due = []
+        with self._lock:
+            for calls, now in ((self._by_elapsed, self.elapsed), (self._by_wall, self.wall)):
+                while calls and calls[0][0] <= now:
+                    due.append(heapq.heappop(calls)[2])
+        for call in due:
+            call()
 
 
 class ManualCall:
     """A `Timer` of a `ManualClock`."""
 
-    def __init__(self, call: Callable[[], object]) -> None:
-        self.call: Callable[[], object] | None = call
+    def __init__(self, clock: ManualClock, call: Callable[[], object]) -> None:
+        self._clock = clock
+        self._call: Callable[[], object] | None = call
 
     def cancel(self) -> None:
-        self.call = None
+        self._call = None
+
+    def __call__(self) -> None:
+        call, self._call = self._call, None
+        if call is not None and self._clock.is_going:
+            call()
 
 
 class ManualClock:
@@ -96,12 +136,13 @@ class ManualClock:
 
     def __init__(self, time: ManualTime) -> None:
         self._time = time
-        self._lock = threading.Lock()
-        self._order = itertools.count()
-        self._monotonic: list[tuple[float, int, ManualCall]] = []
-        self._wall: list[tuple[float, int, ManualCall]] = []
-        self._jump: list[Callable[[Seconds], object]] = []
+        self._on_jump: list[Callable[[Seconds], object]] = []
         self._stopped = False
+        time.on_step.append(self._stepped)
+
+    @property
+    def is_going(self) -> bool:
+        return not self._stopped
 
     def now(self) -> Instant:
         return self._time.wall
@@ -116,13 +157,17 @@ class ManualClock:
         pass
 
     def after(self, seconds: Seconds, call: Callable[[], object]) -> ManualCall:
-        return self._add(self._monotonic, self._time.elapsed + seconds, call)
+        timed = ManualCall(self, call)
+        self._time.after(seconds, timed)
+        return timed
 
     def at(self, instant: Instant, call: Callable[[], object]) -> ManualCall:
-        return self._add(self._wall, instant, call)
+        timed = ManualCall(self, call)
+        self._time.at(instant, timed)
+        return timed
 
     def on_jump(self, call: Callable[[Seconds], object]) -> None:
-        self._jump.append(call)
+        self._on_jump.append(call)
 
     def start(self) -> None:
         pass
@@ -130,29 +175,7 @@ class ManualClock:
     def stop(self) -> None:
         self._stopped = True
 
-    def jumped(self, seconds: Seconds) -> None:
-        """Tell whoever wants to know that wall time was stepped."""
-        for call in () if self._stopped else self._jump:
+    def _stepped(self, seconds: Seconds) -> bool:
+        for call in self._on_jump if self.is_going else ():
             call(seconds)
-
-    def make_due_calls(self) -> None:
-        """Make the calls whose time has come, on this thread."""
-        with self._lock:
-            due = []
-            for heap, now in ((self._monotonic, self._time.elapsed), (self._wall, self._time.wall)):
-                while heap and heap[0][0] <= now:
-                    due.append(heapq.heappop(heap)[2])
-        for timed in due:
-            if timed.call is not None and not self._stopped:
-                timed.call()
-
-    def _add(self, heap: list[tuple[float, int, ManualCall]], due: float, call: Callable[[], object]) -> ManualCall:
-        timed = ManualCall(call)
-        now = self._time.elapsed if heap is self._monotonic else self._time.wall
-        if due <= now:
-            # A clock's own thread would make it at once; here whoever asks does, because the call is only a message.
-            call()
-            return timed
-        with self._lock:
-            heapq.heappush(heap, (due, next(self._order), timed))
-        return timed
+        return self.is_going

@@ -37,7 +37,7 @@ FLOORS = (
     {"contrib"},
     {"contrib/django", "contrib/flask", "contrib/mcp", "contrib/otel", "contrib/sentry"},
     {"contrib/django/management/commands"},
-    {"testing/arguments", "testing/draining", "testing/runtime_proxy"},
+    {"testing/draining", "testing/manual_clock", "testing/runtime_proxy"},
     {"testing/simulation"},
     {"testing"},
     {"contrib/django/testing"},
@@ -50,8 +50,8 @@ ALONE = {
     "api/job",
     "contrib/django/testing",
     "stores/opening",
-    "testing/arguments",
     "testing/draining",
+    "testing/manual_clock",
     "testing/runtime_proxy",
 }
 """Modules on another floor than the rest of their folder: what opens the stores stands above them, what all of the test

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import shutil
 from collections import Counter
@@ -14,12 +15,12 @@ from typing import Any, Self
 from ...admin.operator import Operator
 from ...api.runtime import Runtime
 from ...environment.environment import Environment
-from ...errors import RuntimeFailed, UsageError
+from ...errors import RuntimeFailed, UsageError, shown
 from ...history.audit.audit import Report
 from ...messages.jobs import Instant, Seconds
 from ...stores.opening import Durability
-from ..arguments import check_forward, check_process, check_processes, check_register, total_of
 from ..draining import open_jobs
+from ..manual_clock import START, check_forward
 from ..runtime_proxy import RuntimeProxy
 from .captured_log import CapturedLog, CapturedLogger
 from .faults import Faults
@@ -30,7 +31,6 @@ from .simulated_environment import SimulatedEnvironment
 from .verdict import Violation, kept_since_of, verdict, verdict_since
 from .virtual_scheduler import Process, VirtualScheduler
 
-START = datetime(2026, 1, 1, tzinfo=UTC)
 POLL_SECONDS_MAX = 30.0
 """How often a condition is looked at, at least, while time passes."""
 
@@ -349,3 +349,39 @@ class Simulation:
         if self.server is not None:
             return self.server.open_jobs()
         return [job for runtime in self.runtimes for job in open_jobs(runtime)]
+
+
+def check_register(register: object) -> None:
+    """A function that adds the handlers and schedules of an application, or a runtime that has them."""
+    if not (callable(register) or isinstance(register, Runtime)):
+        raise UsageError(
+            "expected register to be a function that adds handlers and schedules to the Runtime that it is given, or "
+            f"a Runtime that has them, got: {shown(register)}"
+        )
+
+
+def total_of(days: float, hours: float, minutes: float, seconds: Seconds, *, may_last: bool = False) -> Seconds:
+    """The seconds of a time that is to pass; the errors are those of `check_forward`."""
+    return check_forward(days * 86400.0 + hours * 3600.0 + minutes * 60.0 + seconds, "what passes", may_last=may_last)
+
+
+def check_process(number: int, most: int) -> int:
+    if not _is_whole(number, 1, most):
+        raise UsageError(f"expected the number of a process, from 1 to {most}, got: {number!r}")
+    return number
+
+
+def check_processes(processes: int, producers: int, *, has_disk: bool) -> int:
+    """How many processes share a store, the producers among them."""
+    if not _is_whole(processes, 1):
+        raise UsageError(f"expected processes to be 1 or more, got: {processes!r}")
+    if not _is_whole(producers, 0):
+        raise UsageError(f"expected producers to be 0 or more, got: {producers!r}")
+    total = processes + producers
+    if has_disk and total != 1:
+        raise UsageError(f"expected one process on a disk whose power may be cut, got: {total}")
+    return total
+
+
+def _is_whole(value: object, least: int, most: float = math.inf) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most

@@ -12,12 +12,12 @@ import threading
 import traceback
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from ...environment.replies import ActorMailbox, LoopReply, Mailbox, ThreadReply
 from ...errors import UsageError
-from ...messages.clock_steps import Reading
-from ...messages.jobs import Instant, JobRecord, Seconds
+from ...messages.jobs import Instant, JobRecord
+from ..manual_clock import ManualClock
 from .virtual_scheduler import Process, Task, VirtualScheduler
 
 
@@ -274,29 +274,14 @@ class VirtualLoopReply(LoopReply):
         super().keep(value, error)
 
 
-class VirtualCall:
-    def __init__(self, clock: VirtualClock, call: Callable[[], object]) -> None:
-        self._clock = clock
-        self._call: Callable[[], object] | None = call
-
-    def cancel(self) -> None:
-        self._call = None
-
-    def __call__(self) -> None:
-        call, self._call = self._call, None
-        if call is not None and self._clock.is_going:
-            call()
-
-
-class VirtualClock:
+class VirtualClock(ManualClock):
     """A `Clock` in the world's time, for one start of a runtime."""
 
     def __init__(self, world: VirtualScheduler, process: Process) -> None:
+        # The scheduler of a simulation answers as the time of a test does.
+        super().__init__(cast(Any, world))
         self._world = world
         self._process = process
-        self._jumped: list[Callable[[Seconds], object]] = []
-        self._stopped = False
-        world.on_step.append(self._stepped)
 
     @property
     def is_going(self) -> bool:
@@ -304,39 +289,6 @@ class VirtualClock:
 
     def now(self) -> Instant:
         return self._world.offset + self._world.elapsed
-
-    def monotonic(self) -> Seconds:
-        return self._world.elapsed
-
-    def reading(self) -> Reading:
-        return self._world.reading
-
-    def notice(self) -> None:
-        pass
-
-    def after(self, seconds: Seconds, call: Callable[[], object]) -> VirtualCall:
-        timed = VirtualCall(self, call)
-        self._world.after(seconds, timed)
-        return timed
-
-    def at(self, instant: Instant, call: Callable[[], object]) -> VirtualCall:
-        timed = VirtualCall(self, call)
-        self._world.at(instant, timed)
-        return timed
-
-    def on_jump(self, call: Callable[[Seconds], object]) -> None:
-        self._jumped.append(call)
-
-    def _stepped(self, seconds: Seconds) -> bool:
-        for call in self._jumped if self.is_going else ():
-            call(seconds)
-        return self.is_going
-
-    def start(self) -> None:
-        pass
-
-    def stop(self) -> None:
-        self._stopped = True
 
 
 class VirtualLoop(asyncio.BaseEventLoop):

@@ -8,10 +8,12 @@ run.
 
 from __future__ import annotations
 
+import asyncio
 import heapq
 import math
 import random
 import signal
+import sys
 import threading
 import traceback
 from collections import Counter
@@ -19,17 +21,48 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from signal import SIG_DFL
 from types import FrameType
-from typing import Any
+from typing import Any, TypeAlias
 
 from ...errors import UsageError, missing_extra
 from ...messages.clock_steps import Reading
 from ...messages.jobs import Instant, Seconds
-from .running_loop import enter_loop, leave_loop
 
 try:
     from greenlet import GreenletExit, greenlet
 except ImportError as error:
     raise missing_extra("greenlet", "simulations", "testing") from error
+
+if sys.version_info >= (3, 14):
+    from asyncio.tasks import _swap_current_task
+else:
+
+    def _swap_current_task(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any] | None) -> asyncio.Task[Any] | None:
+        return None
+
+
+# All loops of a simulation share one thread. asyncio knows one running loop a thread, and since Python 3.14 one running
+# task; before, it knew one a loop.
+Left: TypeAlias = "tuple[asyncio.AbstractEventLoop, asyncio.Task[Any] | None] | None"
+"""The loop that ran. None if none did."""
+
+
+def leave_loop() -> Left:
+    """Let another loop run on this thread, in the midst of whatever the one that runs does."""
+    loop = asyncio._get_running_loop()
+    if loop is None:
+        return None
+    task = _swap_current_task(loop, None)
+    asyncio._set_running_loop(None)
+    return loop, task
+
+
+def enter_loop(left: Left) -> None:
+    """Go on with what was left."""
+    if left is not None:
+        loop, task = left
+        asyncio._set_running_loop(loop)
+        _swap_current_task(loop, task)
+
 
 FORKED_PID = 1000
 """Steps between the pids of forked children."""

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from lamplighter.history.trace.job import Biography, biography
 
-from ..kit import Said, Story, clean_run, index_of, without, write_log
+from ..kit import Said, Story, clean_run, index_of, sealed, without, write_log
 
 
 def life_of(tmp_path, lines: list[Said], job_id: str) -> Biography:
@@ -301,7 +301,7 @@ def test_an_id_may_be_anything(tmp_path, job_id, ensure_ascii):
     log = tmp_path / "log"
     story = Story().move("queued", None, 0, 0, job_id).move("queued", None, 0, 0, f"{job_id}2")
     lines = story.said("job.parked", job_id=job_id, job_name="n").said("job.parked", job_id=f"{job_id}2").lines
-    log.write_text("".join(json.dumps(line, ensure_ascii=ensure_ascii) + "\n" for line in lines))
+    log.write_text("".join(json.dumps(sealed(line), ensure_ascii=ensure_ascii) + "\n" for line in lines))
 
     life = biography([str(log)], job_id)
 

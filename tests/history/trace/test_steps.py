@@ -9,7 +9,7 @@ from lamplighter.history.trace.job import biography
 from lamplighter.history.trace.others import with_hops
 from lamplighter.testing import Simulation
 
-from ..kit import Story
+from ..kit import Story, sealed
 
 
 @pytest.mark.parametrize("level", ["debug", "info"])
@@ -45,7 +45,7 @@ def test_of_several_steps_in_one_turn_each_is_told():
     steps = [{"k": "stepped", "j": "j", "n": "n", "r": 2, "c": 1, "d": "ab", "step": name} for name in ("one", "two")]
     story.turn(*steps).said("job.stepped", job_id="j", job_name="n", claim_no=1, turn=3, step="two", took=0.5)
 
-    found = in_order(with_hops(story.lines, lambda move: True))
+    found = in_order(with_hops(map(sealed, story.lines), lambda move: True))
 
     told = [(said["step"], said.get("took")) for said in found if said["event"] == "job.stepped"]
     assert told == [("one", None), ("two", 0.5)]
