@@ -16,7 +16,7 @@ from ..rules.capabilities import needed
 from ..stores.ports import Readable
 from .finding import find
 from .job_views import job_view
-from .views import JobView
+from .views import JobView, like
 
 READ_AT_ONCE = 500
 """How many jobs or schedules are in memory at a time: one job may have a megabyte."""
@@ -76,17 +76,7 @@ def all_slots(store: Readable, schedule_id: str | None, since: Instant, until: I
             for entry in entries:
                 # A range that began before is in the previous read.
                 if entry.slot >= start or start == since:
-                    yield SlotRow(
-                        schedule=record.id,
-                        key=record.key,
-                        name=record.name,
-                        slot=entry.slot,
-                        last=entry.last,
-                        count=entry.count,
-                        outcome=entry.outcome,
-                        reason=entry.reason,
-                        job_id=entry.job_id,
-                    )
+                    yield like(SlotRow, entry, schedule=record.id, key=record.key, name=record.name)
             start = end
 
 

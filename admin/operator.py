@@ -64,7 +64,11 @@ class Operator:
         environment: where time, chance, ids and threads come from; for tests.
 
     Raises:
-        UsageError: something in the call cannot be.
+        UsageError: of every method too: something in the call cannot be, or nothing that runtimes of this version use
+            is there.
+        StoreUnavailable: of every method: the store cannot be reached, or a process has its write lock; the message
+            names it.
+        SchemaTooNew: of every method: runtimes of a newer version use it.
     """
 
     def __init__(
@@ -105,9 +109,7 @@ class Operator:
             options: those of `jobs.queue`, but for `connection`.
 
         Raises:
-            UsageError: something in the call cannot be, and nothing is stored; or as `requeue`.
             UnknownJob: it is to wait for one that is not in the store, and nothing is stored.
-            StoreUnavailable, SchemaTooNew: as `requeue`.
         """
         spec, who = spec_of("Operator.queue", name, data, options), self._attributed(reason)
         with self._turns.opened() as store:
@@ -116,11 +118,7 @@ class Operator:
         return Job(record, deduplicated=not fresh)
 
     def check(self, name: str, data: Any = None, **options: Unpack[JobKeywords]) -> None:
-        """Whether `queue` would take this; nothing is stored.
-
-        Raises:
-            UsageError, UnknownJob, StoreUnavailable, SchemaTooNew: as `queue`.
-        """
+        """Whether `queue` would take this; nothing is stored."""
         spec = spec_of("Operator.check", name, data, options)
         with self._turns.opened() as store:
             parents = tuple(named_ids([self._checks(store).spec(spec)]))
@@ -150,8 +148,7 @@ class Operator:
         Raises:
             UnknownJob: it is not in the store.
             NotSupported: on RabbitMQ it is no dead one.
-            UsageError: a place in its data is not there, and nothing is stored; or as `requeue`.
-            StoreUnavailable, SchemaTooNew: as `requeue`.
+            UsageError: a place in its data is not there, and nothing is stored.
         """
         job_id, who = _id_of(job), self._attributed(reason)
         how = CopySpec(dict(changes or {}), id, delay, at)
@@ -175,11 +172,9 @@ class Operator:
 
         Raises:
             UnknownJob, KeyTaken: as `jobs.requeue`; on RabbitMQ it is neither dead, nor does a runtime hold it.
-            StoreUnavailable: the store cannot be reached, or a process has its write lock; the message names it. On
-                RabbitMQ also: not all have answered who might hold it, and the message names them.
+            StoreUnavailable: on RabbitMQ also: not all have answered who might hold it, and the message names them.
             AskRefused: on RabbitMQ, whoever holds it cannot do it; the message says why.
             NotSupported: `afresh` on RabbitMQ.
-            UsageError, SchemaTooNew: nothing that runtimes of this version use is there.
         """
         body = Requeue(
             _id_of(job), _seconds(delay), None, self._attributed(reason), afresh=check_bool(afresh, "afresh")
@@ -196,11 +191,7 @@ class Operator:
     def requeue_dead(
         self, job_ids: Iterable[str], *, delay: Seconds | timedelta | None = None, reason: str | None = None
     ) -> int:
-        """`requeue` those of these jobs that are dead, `SWEPT_A_TURN_MAX` a turn, and say how many.
-
-        Raises:
-            StoreUnavailable, UsageError, SchemaTooNew: as `requeue`; what was done by then holds.
-        """
+        """`requeue` those of these jobs that are dead, `SWEPT_A_TURN_MAX` a turn, and say how many."""
         ids = [check_name(job_id, "each id") for job_id in check_iterable(job_ids, "job_ids", "ids of jobs")]
         who, seconds, done = self._attributed(reason), _seconds(delay), 0
         with self._turns.opened() as store:
@@ -216,7 +207,7 @@ class Operator:
 
         Raises:
             UnknownJob: it is not in the store; on RabbitMQ no runtime holds it.
-            StoreUnavailable, AskRefused, UsageError, SchemaTooNew: as `requeue`.
+            StoreUnavailable, AskRefused: as `requeue`.
         """
         body = CancelJob(_id_of(job), None, self._attributed(reason))
         if self._is_on_server:
@@ -229,26 +220,17 @@ class Operator:
         Raises:
             UnknownJob: it is not in the store.
             NotSupported: on RabbitMQ.
-            UsageError: it has not ended, or another job in the store waits for it, or has; or as `requeue`.
-            StoreUnavailable, SchemaTooNew: as `requeue`.
+            UsageError: it has not ended, or another job in the store waits for it, or has.
         """
         self._act(partial(jobs.forget, body=ForgetJob(_id_of(job), None, self._attributed(reason))))
 
     def pause(self, name: str, *, until: datetime | None = None, reason: str | None = None) -> None:
-        """As `jobs.pause`: start no job of a name, on any runtime of the store, until an instant or until `resume`.
-
-        Raises:
-            StoreUnavailable, UsageError, SchemaTooNew: as `requeue`.
-        """
+        """As `jobs.pause`: start no job of a name, on any runtime of the store, until an instant or until `resume`."""
         end = None if until is None else check_moment(until, "until")
         self._act(partial(jobs.pause, body=Pause(check_name(name), True, None, self._attributed(reason), end)))
 
     def resume(self, name: str, *, reason: str | None = None) -> None:
-        """As `jobs.resume`: start jobs of a name again.
-
-        Raises:
-            StoreUnavailable, UsageError, SchemaTooNew: as `requeue`.
-        """
+        """As `jobs.resume`: start jobs of a name again."""
         self._act(partial(jobs.pause, body=Pause(check_name(name), False, None, self._attributed(reason))))
 
     def limit(self, name: str, most: int | None, *, reason: str | None = None) -> None:
@@ -256,7 +238,6 @@ class Operator:
 
         Raises:
             NotSupported: on RabbitMQ.
-            StoreUnavailable, UsageError, SchemaTooNew: as `requeue`.
         """
         body = Limit(check_name(name), check_limit(most), None, self._attributed(reason))
         self._act(partial(jobs.limit, body=body))
@@ -266,7 +247,6 @@ class Operator:
 
         Raises:
             UnknownSchedule: there is none with this id.
-            StoreUnavailable, UsageError, SchemaTooNew: as `requeue`.
         """
         self._pause_schedule(schedule_id, True, reason)
 
@@ -275,7 +255,6 @@ class Operator:
 
         Raises:
             UnknownSchedule: there is none with this id.
-            StoreUnavailable, UsageError, SchemaTooNew: as `requeue`.
         """
         self._pause_schedule(schedule_id, False, reason)
 
@@ -284,8 +263,7 @@ class Operator:
 
         Raises:
             UnknownSchedule: there is none with this id.
-            UsageError: it is not durable; or as `requeue`.
-            StoreUnavailable, SchemaTooNew: as `requeue`.
+            UsageError: it is not durable.
         """
         body = Forget(check_name(schedule_id, "schedule_id"), None, self._attributed(reason))
         self._act(partial(_remove_schedule, body=body))
@@ -295,7 +273,6 @@ class Operator:
 
         Raises:
             UnknownSchedule: there is none with this id.
-            StoreUnavailable, UsageError, SchemaTooNew: as `requeue`.
         """
         job_id = JobIds(self._environment.new_id)()
         who, schedule_id = self._attributed(reason), check_name(schedule_id, "schedule_id")
@@ -322,7 +299,6 @@ class Operator:
 
         Raises:
             NotSupported: on RabbitMQ, if it is not to requeue dead jobs, or `afresh`.
-            StoreUnavailable, UsageError, SchemaTooNew: as `requeue`; what was done by then holds.
         """
         check_one_of(action, "action", ("requeue", "cancel"))
         if check_bool(afresh, "afresh") and self._is_on_server:

@@ -17,9 +17,9 @@ from ..errors import UsageError
 from ..messages.jobs import Instant, Seconds
 from ..messages.schedules import ScheduleRecord
 from ..stores.ports import Slots
-from .payloads import payload
-from .schedules import SlotStory, explain
-from .views import Payload, ScheduleName
+from .job_views import payload
+from .schedules import explain
+from .views import Payload, ScheduleName, like
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,31 +123,16 @@ def schedule_view(
         trouble = str(error)
     else:
         words, coming = in_words(rule), tuple(islice(_coming(record, rule, now), slots))
-    return ScheduleView(
-        id=record.id,
-        key=record.key,
-        name=record.name,
-        when=record.when,
+    return like(
+        ScheduleView,
+        record,
         words=words,
-        timezone=record.timezone,
         next=coming,
         trouble=trouble,
-        last_slot=record.last_slot,
-        accounted_to=record.accounted_to,
         is_paused=bool(record.paused),
         is_durable=bool(record.durable),
         declared_by=None if declared_by is None else tuple(sorted(declared_by)),
         data=payload(record.data, is_shown=shows_data),
-        catch_up=record.catch_up,
-        catch_up_window=record.catch_up_window,
-        overlap=record.overlap,
-        dst_gap=record.dst_gap,
-        dst_fold=record.dst_fold,
-        jitter=record.jitter,
-        priority=record.priority,
-        max_attempts=record.max_attempts,
-        timeout=record.timeout,
-        expires=record.expires,
     )
 
 
@@ -183,7 +168,7 @@ def schedule_name(schedule_id: str, record: ScheduleRecord | None) -> ScheduleNa
         words = in_words(rule_of(record))
     except UsageError:
         words = record.when
-    return ScheduleName(id=schedule_id, key=record.key, when=record.when, words=words)
+    return like(ScheduleName, record, words=words)
 
 
 def schedule_page(
@@ -194,7 +179,10 @@ def schedule_page(
     Raises:
         UsageError: its rule cannot be read here.
     """
-    slots = tuple(map(_slot_view, explain(record, kept, since, until, now)))
+    slots = tuple(
+        like(SlotView, story, slot=story.slot.timestamp(), last=story.last.timestamp())
+        for story in explain(record, kept, since, until, now)
+    )
     return SchedulePage(at=now, schedule=view, since=since, until=until, slots=slots)
 
 
@@ -216,14 +204,3 @@ def _coming(record: ScheduleRecord, rule: Rule, now: Instant) -> Iterator[NextSl
     for due in rule.between(max(record.accounted_to, now), INSTANT_MAX):
         local = datetime.fromtimestamp(due.slot, zone).isoformat(timespec="seconds")
         yield NextSlot(at=due.slot, local=local, note=due.note)
-
-
-def _slot_view(story: SlotStory) -> SlotView:
-    return SlotView(
-        slot=story.slot.timestamp(),
-        outcome=story.outcome,
-        reason=story.reason,
-        job_id=story.job_id,
-        last=story.last.timestamp(),
-        count=story.count,
-    )

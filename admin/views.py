@@ -6,12 +6,19 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from ..messages.jobs import Attempt, Instant, Seconds
 from .control_client import BootView
 from .error_groups import ErrorGroup
 from .wait_context import Why
+
+V = TypeVar("V")
+
+
+def like(kind: type[V], record: Any, **more: Any) -> V:
+    """A view of a kind: the fields that a record has by the same names, and `more`, the others."""
+    return kind(**{name: getattr(record, name) for name in kind.__annotations__ if name not in more}, **more)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

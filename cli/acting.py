@@ -1,4 +1,4 @@
-"""Parts that the acting subcommands share: the acting person's name, the confirmation, and the message.
+"""Parts that the acting subcommands share: the acting person's name, the confirmation, the message, and a new job.
 
 Each act is one turn of an `Operator`: it needs no runtime, and the runtime that runs or starts next logs it. A command
 opens the store once, however much it reads before it acts, and however many jobs it acts on.
@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from ..admin.inspector import Inspector
 from ..admin.inspectors import inspector_at, inspector_factory, readable_file
@@ -20,17 +20,17 @@ from ..admin.matching import TYPED_FROM, actionable, matching
 from ..admin.views import Amount
 from ..environment.clock import SystemClock
 from ..errors import KeyTaken, UnknownJob, UsageError, shown
-from ..messages.jobs import Instant, JobState, Seconds
+from ..messages.jobs import ENDED, Instant, JobState, Seconds
 from ..rules.printable import visible
 from ..rules.validation import check_who
 from ..rules.wording import many
-from .inspecting import note, page_of
-from .options import add_dry_run, add_output, add_store, add_who, is_on_server, store_of, who_of
-from .page import print_json
+from .options import add_delay, add_dry_run, add_output, add_store, add_who, delay_of, is_on_server, store_of, who_of
+from .page import note, page_of, print_json
 
 if TYPE_CHECKING:
     from ..admin.operator import Operator
     from ..admin.sweeping import Sweep, Swept
+    from ..api.job import Job
     from ..stores.ports import Readable
 
 VIA = "cli"
@@ -212,3 +212,38 @@ def moment_of(text: str, option: str, now: Instant) -> datetime:
     if instant <= now:
         raise UsageError(f"expected {option} to be in the future, such as +2h or 2026-07-01T06:30Z, got: {shown(text)}")
     return datetime.fromtimestamp(instant, UTC)
+
+
+def declare_new(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--id", metavar="ID", help="its id; one that is known adds nothing")
+    add_delay(parser)
+    parser.add_argument("--at", metavar="TIME", help="due at this instant: +2h, or ISO 8601")
+
+
+class NewKeywords(TypedDict, total=False):
+    """Which id a new job has, and when it is due, as `Operator.queue` and `copy` take it."""
+
+    id: str
+    delay: Seconds
+    at: datetime
+
+
+def new_of(arguments: argparse.Namespace) -> NewKeywords:
+    options: NewKeywords = {}
+    if arguments.id is not None:
+        options["id"] = arguments.id
+    if arguments.delay is not None:
+        options["delay"] = delay_of(arguments)
+    if arguments.at is not None:
+        options["at"] = moment_of(arguments.at, "--at", SystemClock().now())
+    return options
+
+
+def told(act: Act, action: str, job: Job[Any]) -> bool:
+    """Say which job was added: its id, and nothing besides; whether it is new."""
+    act.done(action, job.id, id=job.id, name=job.name, state=job.state, is_new=not job.deduplicated)
+    if job.deduplicated:
+        note(f"{job.id} was there already, and is {job.state}; nothing was queued")
+    elif job.state in ENDED:
+        note(f"{job.id} is {job.state}: {job.reason}")
+    return not job.deduplicated

@@ -11,7 +11,7 @@ from ..errors import UsageError
 from ..history.audit.audit import Report, audit_logs
 from ..history.audit.store_check import StoreView
 from ..history.replay.findings import Finding
-from .logs import add_logs, log_paths
+from .options import add_logs, log_paths
 from .page import Page
 
 SHOWN_MAX = 50

@@ -13,9 +13,8 @@ from ..doctor.opening import evidence_at
 from ..errors import StoreError, StoreUnavailable
 from ..rules.validation import check_seconds
 from ..rules.wording import Tone, many
-from .logs import HELP, log_paths
 from .main import STORE_ERROR
-from .options import add_store, store_of
+from .options import HELP, add_store, log_paths, store_of
 from .page import Page, print_json
 
 TONES: dict[Level, Tone] = {"ok": "good", "note": "plain", "unknown": "quiet", "warning": "warning", "error": "bad"}

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from functools import partial
 
 from ..admin.error_groups import ErrorGroup
 from ..admin.inspector import Inspector
 from ..messages.jobs import Instant, JobState
 from .acting import Act, acting, add_expect, declare_acting
-from .groups import Subcommand, declare_group
-from .inspecting import ago, declare_inspecting, inspected, note, page_of
+from .inspecting import declare_inspecting, inspecting
 from .job_pages import HEADS as JOB_HEADS
 from .job_pages import NUMBERS as JOB_NUMBERS
 from .job_pages import rows
-from .options import Times, add_delay, add_limit, delay_of, limit_of
-from .page import print_json
+from .options import Subcommand, Times, add_delay, add_limit, declare_group, delay_of, limit_of
+from .page import ago, listed, note, page_of, print_json
 
 HEADS = ("id", "name", "jobs", "dead", "exception", "message", "where", "last", "first")
 NUMBERS = ("jobs", "dead")
@@ -59,25 +59,17 @@ def _declare_one(parser: argparse.ArgumentParser) -> None:
     declare_inspecting(parser)
 
 
-def _list(arguments: argparse.Namespace) -> int:
+@inspecting
+def _list(arguments: argparse.Namespace, inspector: Inspector) -> int:
     limit = limit_of(arguments)
-
-    def show(inspector: Inspector) -> int:
-        found = inspector.errors(arguments.name)
-        groups = found.groups[:limit]
-        if arguments.json:
-            for group in groups:
-                print_json(group)
-            return 0 if groups else 1
-        if groups:
-            page_of(arguments).table(HEADS, [_row(group, found.at) for group in groups], right=NUMBERS)
-        if len(found.groups) > limit:
-            note(f"{len(found.groups) - limit} more groups: --limit shows more of them")
-        if found.is_capped:
-            note(f"among the {found.looked_at:,} jobs that failed last")
-        return 0 if groups else 1
-
-    return inspected(arguments, show)
+    found = inspector.errors(arguments.name)
+    groups = found.groups[:limit]
+    code = listed(arguments, groups, HEADS, partial(_row, now=found.at), NUMBERS)
+    if len(found.groups) > limit and not arguments.json:
+        note(f"{len(found.groups) - limit} more groups: --limit shows more of them")
+    if found.is_capped and not arguments.json:
+        note(f"among the {found.looked_at:,} jobs that failed last")
+    return code
 
 
 def _row(group: ErrorGroup, now: Instant) -> list[str]:
@@ -94,39 +86,36 @@ def _row(group: ErrorGroup, now: Instant) -> list[str]:
     ]
 
 
-def _show(arguments: argparse.Namespace) -> int:
+@inspecting
+def _show(arguments: argparse.Namespace, inspector: Inspector) -> int:
     limit = limit_of(arguments)
-
-    def show(inspector: Inspector) -> int:
-        group, jobs = inspector.failed_in(arguments.group, limit=limit)
-        if group is None:
-            return _unknown(arguments.group)
-        if arguments.json:
-            print_json({"group": group, "jobs": jobs})
-            return 0
-        page, times, sample = page_of(arguments), Times(is_utc=arguments.utc), inspector.job(group.sample)
-        page.fields(
-            [
-                ("id", group.id),
-                ("name", group.name),
-                ("jobs", f"{group.count:,}: {group.dead:,} dead, {group.failing:,} tried again"),
-                ("exception", group.exception),
-                ("message", group.message),
-                ("where", group.where),
-                ("first seen", times.of(group.first_seen)),
-                ("last seen", times.of(group.last_seen)),
-                ("last error", (group.error, "bad")),
-                ("at", group.line),
-                ("traceback", (sample.traceback or "", "quiet")),
-            ]
-        )
-        page.line("")
-        page.table(JOB_HEADS, rows(jobs, sample.at), right=JOB_NUMBERS)
-        if len(jobs) < group.count:
-            note(f"{group.count - len(jobs):,} more jobs: --limit shows more of them")
+    group, jobs = inspector.failed_in(arguments.group, limit=limit)
+    if group is None:
+        return _unknown(arguments.group)
+    if arguments.json:
+        print_json({"group": group, "jobs": jobs})
         return 0
-
-    return inspected(arguments, show)
+    page, times, sample = page_of(arguments), Times(is_utc=arguments.utc), inspector.job(group.sample)
+    page.fields(
+        [
+            ("id", group.id),
+            ("name", group.name),
+            ("jobs", f"{group.count:,}: {group.dead:,} dead, {group.failing:,} tried again"),
+            ("exception", group.exception),
+            ("message", group.message),
+            ("where", group.where),
+            ("first seen", times.of(group.first_seen)),
+            ("last seen", times.of(group.last_seen)),
+            ("last error", (group.error, "bad")),
+            ("at", group.line),
+            ("traceback", (sample.traceback or "", "quiet")),
+        ]
+    )
+    page.line("")
+    page.table(JOB_HEADS, rows(jobs, sample.at), right=JOB_NUMBERS)
+    if len(jobs) < group.count:
+        note(f"{group.count - len(jobs):,} more jobs: --limit shows more of them")
+    return 0
 
 
 @acting

@@ -21,9 +21,8 @@ from ..errors import UnknownSchedule, shown
 from ..messages.jobs import Instant
 from ..messages.tallies import BOUNDS, EVER, HOUR, MINUTE, Tally
 from ..rules.printable import visible
-from .groups import Subcommand, declare_group
 from .job_queries import declare_query, query_of
-from .options import add_show_data, add_since, add_store, add_until, store_of
+from .options import Subcommand, add_show_data, add_since, add_store, add_until, declare_group, store_of
 from .page import print_json
 from .schedule_acts import declare_which, id_meant
 

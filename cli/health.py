@@ -11,8 +11,7 @@ import math
 import os
 from collections.abc import Sequence
 
-from ..admin.control_client import ANSWER_SECONDS, BootView, ControlClient
-from ..admin.probing import plain_view, wellness
+from ..admin.control_client import ANSWER_SECONDS, BootView, ControlClient, plain_view, wellness
 from ..errors import StoreError, UsageError
 from ..rules.printable import visible
 from .options import add_store, is_on_server, store_of

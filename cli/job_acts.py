@@ -12,10 +12,9 @@ from ..rules.capabilities import needed
 from ..rules.codec import decode
 from ..rules.validation import unknown_job
 from ..rules.wording import many
-from .acting import Act, acting, add_expect, declare_acting
-from .inspecting import note
-from .new_jobs import declare_new, new_of, told
+from .acting import Act, acting, add_expect, declare_acting, declare_new, new_of, told
 from .options import add_delay, delay_of
+from .page import note
 
 
 def declare_requeue(parser: argparse.ArgumentParser) -> None:

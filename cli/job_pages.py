@@ -9,9 +9,8 @@ from ..admin.wait_context import Why
 from ..messages.jobs import Attempt, Instant
 from ..rules.new_jobs import KEPT_OPTIONS
 from ..rules.wording import Tone, brief, many, span
-from .inspecting import ago
 from .options import Times
-from .page import Cell, Page
+from .page import Cell, Page, ago
 
 HEADS = ("id", "name", "state", "what", "attempt", "queued", "due", "took")
 NUMBERS = ("attempt", "took")
@@ -29,10 +28,10 @@ HARMLESS = frozenset(
 
 
 def rows(jobs: Sequence[JobView], now: Instant) -> list[list[Cell]]:
-    return [_row(job, now) for job in jobs]
+    return [row(job, now) for job in jobs]
 
 
-def _row(job: JobView, now: Instant) -> list[Cell]:
+def row(job: JobView, now: Instant) -> list[Cell]:
     attempts = f"{job.attempt}" if job.max_attempts is None else f"{job.attempt}/{job.max_attempts}"
     waits = job.why is not None and job.why.code == "waits_for"
     due = ago(now, job.run_at) if job.state == "queued" and not waits else ""

@@ -5,17 +5,17 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 from ..admin.inspector import Inspector
 from ..admin.views import JobsPage
 from ..messages.queries import JobQuery
-from .groups import Subcommand, declare_group
-from .inspecting import declare_inspecting, inspected, note, page_of
+from .inspecting import declare_inspecting, inspecting
 from .job_acts import cancel, copy, declare_cancel, declare_copy, declare_forget, declare_requeue, forget, requeue
-from .job_pages import HEADS, NUMBERS, rows, show_job, show_why
+from .job_pages import HEADS, NUMBERS, row, show_job, show_why
 from .job_queries import declare_query, query_of
-from .options import Times, add_paging, limit_of
-from .page import print_json
+from .options import Subcommand, Times, add_paging, declare_group, limit_of
+from .page import listed, note, page_of, print_json
 
 
 def declare(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentParser]:
@@ -51,22 +51,16 @@ def _declare_one(parser: argparse.ArgumentParser) -> None:
     declare_inspecting(parser)
 
 
-def _list(arguments: argparse.Namespace) -> int:
+@inspecting
+def _list(arguments: argparse.Namespace, inspector: Inspector) -> int:
     query, limit = query_of(arguments), limit_of(arguments)
-
-    def show(inspector: Inspector) -> int:
-        found = inspector.jobs(query, limit=limit, after=arguments.after)
-        if arguments.json:
-            for job in found.jobs:
-                print_json(job)
-            print_json({"next": found.next, "looked_at": found.looked_at, "is_complete": found.is_complete})
-        else:
-            if found.jobs:
-                page_of(arguments).table(HEADS, rows(found.jobs, found.at), right=NUMBERS)
-            _note_more(found)
-        return 0 if found.jobs else 1
-
-    return inspected(arguments, show)
+    found = inspector.jobs(query, limit=limit, after=arguments.after)
+    code = listed(arguments, found.jobs, HEADS, partial(row, now=found.at), NUMBERS)
+    if arguments.json:
+        print_json({"next": found.next, "looked_at": found.looked_at, "is_complete": found.is_complete})
+    else:
+        _note_more(found)
+    return code
 
 
 def _note_more(found: JobsPage) -> None:
@@ -79,46 +73,39 @@ def _note_more(found: JobsPage) -> None:
         note(f"no such job among the {found.looked_at:,} that were looked at")
 
 
-def _show(arguments: argparse.Namespace) -> int:
-    def show(inspector: Inspector) -> int:
-        found = inspector.job(arguments.job)
-        if arguments.json:
-            print_json(found)
-        else:
-            show_job(page_of(arguments), found, Times(is_utc=arguments.utc))
-        return 0
-
-    return inspected(arguments, show)
+@inspecting
+def _show(arguments: argparse.Namespace, inspector: Inspector) -> int:
+    found = inspector.job(arguments.job)
+    if arguments.json:
+        print_json(found)
+    else:
+        show_job(page_of(arguments), found, Times(is_utc=arguments.utc))
+    return 0
 
 
-def _why(arguments: argparse.Namespace) -> int:
-    def show(inspector: Inspector) -> int:
-        reasons = inspector.why(arguments.job)
-        if arguments.json:
-            for one in reasons:
-                print_json(one)
-        else:
-            show_why(page_of(arguments), reasons)
-        return 0
-
-    return inspected(arguments, show)
+@inspecting
+def _why(arguments: argparse.Namespace, inspector: Inspector) -> int:
+    reasons = inspector.why(arguments.job)
+    if arguments.json:
+        for one in reasons:
+            print_json(one)
+    else:
+        show_why(page_of(arguments), reasons)
+    return 0
 
 
-def _count(arguments: argparse.Namespace) -> int:
+@inspecting
+def _count(arguments: argparse.Namespace, inspector: Inspector) -> int:
     query = query_of(arguments)
     by_state = replace(query, names=()) == JobQuery() and len(query.names) < 2
-
-    def show(inspector: Inspector) -> int:
-        if not by_state:
-            return _count_matching(arguments, inspector, query)
-        counts = inspector.counts(query.names[0] if query.names else None)
-        if arguments.json:
-            print_json(counts)
-        else:
-            page_of(arguments).fields([(state, str(amount)) for state, amount in counts.of.items()])
-        return 0 if any(amount.count for amount in counts.of.values()) else 1
-
-    return inspected(arguments, show)
+    if not by_state:
+        return _count_matching(arguments, inspector, query)
+    counts = inspector.counts(query.names[0] if query.names else None)
+    if arguments.json:
+        print_json(counts)
+    else:
+        page_of(arguments).fields([(state, str(amount)) for state, amount in counts.of.items()])
+    return 0 if any(amount.count for amount in counts.of.values()) else 1
 
 
 def _count_matching(arguments: argparse.Namespace, inspector: Inspector, query: JobQuery) -> int:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 
-from .logs import HELP, log_paths
-from .options import add_show_data, add_store, store_of
+from .options import HELP, add_show_data, add_store, log_paths, store_of
 
 
 def declare(parser: argparse.ArgumentParser) -> None:

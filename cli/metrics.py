@@ -8,8 +8,8 @@ from contextlib import closing
 
 from ..errors import UsageError, shown
 from ..rules.printable import visible
-from .inspecting import note
 from .options import add_store, store_of
+from .page import note
 
 PORT_MAX = 65_535
 
@@ -30,7 +30,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     # Imported only here, so that their help is there without the extra.
     from ..contrib.prometheus import LamplighterCollector
-    from ..contrib.prometheus.serving import served, text_of
+    from ..contrib.prometheus.collector import served, text_of
 
     where = None if arguments.serve is None else _address(arguments.serve)
     with closing(LamplighterCollector(store_of(arguments), names_max=arguments.names_max)) as collector:

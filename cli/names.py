@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 from collections.abc import Mapping
+from functools import partial
 
 from ..admin.inspector import Inspector
 from ..admin.views import NameView
@@ -12,11 +13,10 @@ from ..environment.clock import SystemClock
 from ..errors import UsageError, alike, shown
 from ..rules.validation import check_limit, check_name
 from .acting import Act, acting, declare_acting, moment_of
-from .groups import Subcommand, declare_group
-from .inspecting import ago, declare_inspecting, inspected, note, page_of
+from .inspecting import declare_inspecting, inspecting
 from .name_pages import HEADS, NUMBERS, amount_of, row
-from .options import Times, add_paging, limit_of
-from .page import Cell, print_json
+from .options import Subcommand, Times, add_paging, declare_group, limit_of
+from .page import Cell, ago, listed, note, page_of, print_json
 
 ALIKE_MAX = 200
 """Among so many names that begin with the same letter, or come after these, one is looked for that may be meant."""
@@ -62,37 +62,28 @@ def _declare_limit(parser: argparse.ArgumentParser) -> None:
     declare_acting(parser)
 
 
-def _list(arguments: argparse.Namespace) -> int:
+@inspecting
+def _list(arguments: argparse.Namespace, inspector: Inspector) -> int:
     limit = limit_of(arguments)
-
-    def show(inspector: Inspector) -> int:
-        found, now = inspector.names(limit=limit + 1, after=arguments.after), SystemClock().now()
-        names = found[:limit]
-        if arguments.json:
-            for name in names:
-                print_json(name)
-        elif names:
-            page_of(arguments).table(HEADS, [row(name, now) for name in names], right=NUMBERS)
-        if len(found) > limit:
-            note(f"more: --after {shlex.quote(names[-1].name)}")
-        return 0 if names else 1
-
-    return inspected(arguments, show)
+    found, now = inspector.names(limit=limit + 1, after=arguments.after), SystemClock().now()
+    names = found[:limit]
+    code = listed(arguments, names, HEADS, partial(row, now=now), NUMBERS)
+    if len(found) > limit:
+        note(f"more: --after {shlex.quote(names[-1].name)}")
+    return code
 
 
-def _show(arguments: argparse.Namespace) -> int:
-    def show(inspector: Inspector) -> int:
-        name = inspector.name(arguments.name)
-        if name is None:
-            _note_unknown(arguments.name, inspector)
-            return 1
-        if arguments.json:
-            print_json(name)
-            return 0
-        page_of(arguments).fields(_fields(name, Times(is_utc=arguments.utc)))
+@inspecting
+def _show(arguments: argparse.Namespace, inspector: Inspector) -> int:
+    name = inspector.name(arguments.name)
+    if name is None:
+        _note_unknown(arguments.name, inspector)
+        return 1
+    if arguments.json:
+        print_json(name)
         return 0
-
-    return inspected(arguments, show)
+    page_of(arguments).fields(_fields(name, Times(is_utc=arguments.utc)))
+    return 0
 
 
 def _note_unknown(name: str, inspector: Inspector) -> None:

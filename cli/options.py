@@ -1,13 +1,14 @@
-"""The options that subcommands share which look at a store, and what follows from them."""
+"""The options, LOG arguments and subcommands that several commands have, and what follows from them."""
 
 from __future__ import annotations
 
 import argparse
 import gc
+import glob
 import os
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import UsageError, shown
 
@@ -216,3 +217,46 @@ class Times:
 
             return time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
         return time.astimezone().isoformat(sep=" ", timespec="seconds")
+
+
+class Subcommand(NamedTuple):
+    """One of a group: `says` is its line of help, and `run` returns the exit code."""
+
+    says: str
+    declare: Callable[[argparse.ArgumentParser], object]
+    run: Callable[[argparse.Namespace], int]
+
+
+def declare_group(
+    parser: argparse.ArgumentParser, subcommands: Mapping[str, Subcommand]
+) -> Mapping[str, argparse.ArgumentParser]:
+    subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    parsers = {}
+    for name, (says, declare, run) in subcommands.items():
+        parsers[name] = subparsers.add_parser(name, help=says, description=f"{says[0].upper()}{says[1:]}.")
+        declare(parsers[name])
+        parsers[name].set_defaults(run=run)
+    return parsers
+
+
+HELP = "a log: a file, rotated (.1) or compressed (.gz) too, a pattern in quotes, or - for standard input"
+
+
+def add_logs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("logs", type=os.fsdecode, metavar="LOG", nargs="*", help=HELP)
+
+
+def log_paths(names: Sequence[str]) -> list[str]:
+    """The files that were meant, each once."""
+    if not names:
+        raise UsageError("expected at least one LOG: a file, a pattern in quotes, or - for standard input, got none")
+    paths: dict[str, str] = {}
+    for name in names:
+        matches = [name] if name == "-" or os.path.exists(name) else sorted(glob.glob(name))
+        if not matches:
+            raise UsageError(f"expected a log, got: {name!r}, and there is no such file")
+        for match in matches:
+            if os.path.isdir(match):
+                raise UsageError(f"expected a log, got: {match!r}, which is a folder; give its files, as in {match}/*")
+            paths.setdefault("-" if match == "-" else os.path.realpath(match), match)
+    return list(paths.values())

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import json
 import shutil
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from ..rules.codec import encode_own
 from ..rules.printable import visible
@@ -33,6 +34,8 @@ KEPT = "what"
 Cell = str | tuple[str, Tone]
 
 Color = Literal["auto", "always", "never"]
+
+T = TypeVar("T")
 
 
 class Page:
@@ -171,3 +174,35 @@ def _console(color: Color, columns: int | None, rows: int | None) -> Any:
     if color == "always":
         return module.Console(force_terminal=True, no_color=False, **size)
     return module.Console(no_color=True if color == "never" else None, **size)
+
+
+def listed(
+    arguments: argparse.Namespace,
+    found: Sequence[T],
+    heads: Sequence[str],
+    row: Callable[[T], Sequence[Cell]],
+    right: Sequence[str] = (),
+) -> int:
+    """Show things as a table, or as JSON, an object a line; 1 if there are none."""
+    if arguments.json:
+        for one in found:
+            print_json(one)
+    elif found:
+        page_of(arguments).table(heads, [row(one) for one in found], right=right)
+    return 0 if found else 1
+
+
+def page_of(arguments: argparse.Namespace) -> Page:
+    return Page(arguments.color)
+
+
+def note(text: str) -> None:
+    """Print to standard error, so that it is in no pipe."""
+    print(visible(text), file=sys.stderr)
+
+
+def ago(now: float, instant: float | None) -> str:
+    """The time from an instant until `now`, or from `now` until the instant."""
+    if instant is None:
+        return ""
+    return f"{span(now - instant)} ago" if instant <= now else f"in {span(instant - now)}"

@@ -9,8 +9,7 @@ from typing import Any, NoReturn, cast
 
 from ..errors import UsageError, shown
 from ..messages.jobs import Debounce, JobKeywords
-from .acting import Act, acting, declare_acting
-from .new_jobs import declare_new, new_of, told
+from .acting import Act, acting, declare_acting, declare_new, new_of, told
 from .options import span_of
 
 STDIN = "-"

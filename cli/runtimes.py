@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from functools import partial
 
 from ..admin.control_client import ANSWER_SECONDS, BootView, ControlClient
 from ..admin.rabbit_control_client import RabbitControlClient
@@ -18,20 +18,21 @@ from ..rules.printable import visible
 from ..rules.validation import check_seconds
 from ..rules.wording import attributed, many, span
 from ..stores.sqlite.read_only import ReadOnlyStore
-from .groups import Subcommand, declare_group
 from .options import (
+    Subcommand,
     Times,
     add_dry_run,
     add_output,
     add_store,
     add_watch,
     add_who,
+    declare_group,
     is_on_server,
     store_of,
     watched,
     who_of,
 )
-from .page import Page, print_json
+from .page import Page, listed, note, print_json
 from .runtime_pages import ACTOR_HEADS, HEADS, LANE_HEADS, NUMBERS, actor_row, condition, fields, lane_row, row
 
 DOES = {"quiet": "claim no more jobs", "go": "claim jobs again"}
@@ -91,11 +92,7 @@ def _list(arguments: argparse.Namespace) -> int:
 
     def show() -> int:
         found, now = runtimes.all(), SystemClock().now()
-        if arguments.json:
-            _print_json(found)
-        elif found:
-            Page(arguments.color).table(HEADS, [row(one, now) for one in found], right=NUMBERS)
-        return 0 if found else 1
+        return listed(arguments, found, HEADS, partial(row, now=now), NUMBERS)
 
     return watched(arguments, show)
 
@@ -105,7 +102,7 @@ def _show(arguments: argparse.Namespace) -> int:
     if found is None:
         return 1
     if arguments.json:
-        _print_json([found])
+        print_json(found)
         return 0
     page, times = Page(arguments.color), Times(is_utc=arguments.utc)
     page.fields(fields(found, times))
@@ -136,7 +133,9 @@ def _tree(arguments: argparse.Namespace) -> int:
             found = [one for one in (_named(runtimes, arguments.boot),) if one is not None]
         if arguments.json:
             actors = [(one.boot, one.view.actors) for one in found if one.view is not None]
-            _print_json({"boot": boot, **plain(actor)} for boot, some in actors for actor in some)
+            for boot, some in actors:
+                for actor in some:
+                    print_json({"boot": boot, **plain(actor)})
         else:
             _show_trees(Page(arguments.color), found, Times(is_utc=arguments.utc))
         return 0 if found else 1
@@ -163,7 +162,8 @@ def _stacks(arguments: argparse.Namespace) -> int:
         return 1
     answer = room.ask(found.boot, "stacks", StacksView)
     if arguments.json:
-        _print_json({"boot": answer.boot, "pid": answer.pid, **plain(one)} for one in answer.stacks)
+        for one in answer.stacks:
+            print_json({"boot": answer.boot, "pid": answer.pid, **plain(one)})
         return 0
     page = Page(arguments.color)
     for number, one in enumerate(answer.stacks):
@@ -207,7 +207,7 @@ def _act(arguments: argparse.Namespace, verb: Verb) -> int:
         try:
             answer = room.ask(boot, verb, QuietAnswer, by=by, via="cli", reason=reason)
         except LamplighterError as error:
-            print(f"lamplighter: {visible(str(error))}", file=sys.stderr)
+            note(f"lamplighter: {error}")
             continue
         done += 1
         if arguments.json:
@@ -230,13 +230,8 @@ def _open(arguments: argparse.Namespace) -> tuple[Runtimes | RabbitControlClient
 def _named(runtimes: Runtimes | RabbitControlClient, boot: str) -> BootView | None:
     found = runtimes.one(boot)
     if found is None:
-        print(f"lamplighter: no runtime instance {visible(boot)} is on this store", file=sys.stderr)
+        note(f"lamplighter: no runtime instance {boot} is on this store")
     return found
-
-
-def _print_json(lines: Iterable[object]) -> None:
-    for line in lines:
-        print_json(line)
 
 
 def _print_stack(page: Page, stack: str) -> None:

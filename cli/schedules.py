@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import partial
 
 from ..admin.inspector import Inspector
 from ..admin.query import read_instant
-from ..admin.schedule_views import ScheduleView, SlotView, slots_of
+from ..admin.schedule_views import ComingSlot, ScheduleView, SlotView, slots_of
 from ..cron.zones import load_zone
 from ..environment.clock import SystemClock
 from ..errors import UsageError
 from ..messages.jobs import Instant
 from ..rules.validation import check_whole
 from ..rules.wording import Tone, span
-from .groups import Subcommand, declare_group
-from .inspecting import ago, declare_inspecting, inspected, note, page_of
-from .options import LIMIT_MAX, Times, add_paging, add_since, add_until, limit_of
-from .page import Cell, print_json
+from .inspecting import declare_inspecting, inspecting
+from .options import LIMIT_MAX, Subcommand, Times, add_paging, add_since, add_until, declare_group, limit_of
+from .page import Cell, ago, listed, note, page_of, print_json
 from .schedule_acts import declare_act, declare_which, pause, remove, resume, run
 
 HEADS = ("id", "key", "name", "rule", "zone", "next", "last", "what")
@@ -82,22 +82,13 @@ def _declare_slots(parser: argparse.ArgumentParser) -> None:
     declare_inspecting(parser)
 
 
-def _list(arguments: argparse.Namespace) -> int:
+@inspecting
+def _list(arguments: argparse.Namespace, inspector: Inspector) -> int:
     limit, times = limit_of(arguments), Times(is_utc=arguments.utc)
-
-    def show(inspector: Inspector) -> int:
-        found = inspector.schedules(arguments.name, limit=limit, after=arguments.after)
-        if arguments.json:
-            for one in found:
-                print_json(one)
-        else:
-            if found:
-                page_of(arguments).table(HEADS, [_row(one, times) for one in found])
-            if len(found) == limit:
-                note(f"perhaps more: --after {found[-1].id}")
-        return 0 if found else 1
-
-    return inspected(arguments, show)
+    found = inspector.schedules(arguments.name, limit=limit, after=arguments.after)
+    if len(found) == limit and not arguments.json:
+        note(f"perhaps more: --after {found[-1].id}")
+    return listed(arguments, found, HEADS, partial(_row, times=times))
 
 
 def _row(one: ScheduleView, times: Times) -> list[Cell]:
@@ -116,22 +107,19 @@ def _what(one: ScheduleView) -> Cell:
     return "; ".join(told), "warning"
 
 
-def _show(arguments: argparse.Namespace) -> int:
+@inspecting
+def _show(arguments: argparse.Namespace, inspector: Inspector) -> int:
     times = Times(is_utc=arguments.utc)
-
-    def show(inspector: Inspector) -> int:
-        found = inspector.schedule(arguments.schedule, key=arguments.key)
-        if arguments.json:
-            print_json(found)
-            return 0
-        page = page_of(arguments)
-        page.fields(_fields(found.schedule, found.at, times))
-        if found.slots:
-            page.line("")
-            page.table(SLOT_HEADS, [_slot(one, times) for one in found.slots], right=["slots"])
+    found = inspector.schedule(arguments.schedule, key=arguments.key)
+    if arguments.json:
+        print_json(found)
         return 0
-
-    return inspected(arguments, show)
+    page = page_of(arguments)
+    page.fields(_fields(found.schedule, found.at, times))
+    if found.slots:
+        page.line("")
+        page.table(SLOT_HEADS, [_slot(one, times) for one in found.slots], right=["slots"])
+    return 0
 
 
 def _local(one: ScheduleView, instant: Instant, times: Times) -> str:
@@ -169,53 +157,32 @@ def _noted(note: str | None) -> str:
     return "" if note is None else f": {note}"
 
 
-def _next(arguments: argparse.Namespace) -> int:
+@inspecting
+def _next(arguments: argparse.Namespace, inspector: Inspector) -> int:
     count, times = check_whole(arguments.n, "-n", least=1, most=LIMIT_MAX), Times(is_utc=arguments.utc)
+    if arguments.schedule is None:
+        found, is_capped = inspector.coming_slots(limit=SCHEDULES_MAX, count=count)
+        if is_capped:
+            note(f"of the first {SCHEDULES_MAX:,} schedules alone")
+    else:
+        found = slots_of(inspector.schedule(arguments.schedule, key=arguments.key, slots=count).schedule)
+    now = SystemClock().now()
 
-    def show(inspector: Inspector) -> int:
-        if arguments.schedule is None:
-            found, is_capped = inspector.coming_slots(limit=SCHEDULES_MAX, count=count)
-            if is_capped:
-                note(f"of the first {SCHEDULES_MAX:,} schedules alone")
-        else:
-            found = slots_of(inspector.schedule(arguments.schedule, key=arguments.key, slots=count).schedule)
-        now = SystemClock().now()
-        if arguments.json:
-            for one in found:
-                print_json(one)
-        elif found:
-            rows = [
-                (
-                    times.of(one.slot.at),
-                    span(max(0.0, one.slot.at - now)),
-                    one.key or one.schedule,
-                    one.name,
-                    one.slot.note or "",
-                )
-                for one in found
-            ]
-            page_of(arguments).table(NEXT_HEADS, rows)
-        return 0 if found else 1
+    def row(one: ComingSlot) -> Sequence[Cell]:
+        left = span(max(0.0, one.slot.at - now))
+        return times.of(one.slot.at), left, one.key or one.schedule, one.name, one.slot.note or ""
 
-    return inspected(arguments, show)
+    return listed(arguments, found, NEXT_HEADS, row)
 
 
-def _explain(arguments: argparse.Namespace) -> int:
+@inspecting
+def _explain(arguments: argparse.Namespace, inspector: Inspector) -> int:
     now, times = SystemClock().now(), Times(is_utc=arguments.utc)
     since, until = read_instant(arguments.since, now), read_instant(arguments.until, now)
-
-    def show(inspector: Inspector) -> int:
-        found = inspector.schedule(arguments.schedule, key=arguments.key, since=since, until=until)
-        if arguments.json:
-            for one in found.slots:
-                print_json(one)
-        elif found.slots:
-            page_of(arguments).table(SLOT_HEADS, [_slot(one, times) for one in found.slots], right=["slots"])
-        else:
-            note("it has no slot in this span")
-        return 0 if found.slots else 1
-
-    return inspected(arguments, show)
+    found = inspector.schedule(arguments.schedule, key=arguments.key, since=since, until=until)
+    if not (found.slots or arguments.json):
+        note("it has no slot in this span")
+    return listed(arguments, found.slots, SLOT_HEADS, partial(_slot, times=times), ["slots"])
 
 
 def _slot(one: SlotView, times: Times) -> list[Cell]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from ..admin.inspectors import readable_file
 from ..admin.stats import Spread, Stats, stats_by_name, stats_by_start
@@ -15,7 +16,7 @@ from ..messages.tallies import HOUR, KEPT_SECONDS, MINUTE, Tally
 from ..rules.capabilities import needed
 from ..rules.wording import span
 from .options import Times, add_output, add_store, add_watch, span_of, store_of, watched
-from .page import Page, print_json
+from .page import listed
 
 HEADS = ("queued", "done", "dead", "cancelled", "attempts", "failed", "waited p50", "p95", "ran p50", "p95", "p99")
 
@@ -55,13 +56,8 @@ def _show(arguments: argparse.Namespace, tallies: Sequence[Tally]) -> int:
         found = {name or "other names": one for name, one in stats_by_name(tallies).items()}
     else:
         found = {times.at(datetime.fromtimestamp(start, UTC)): one for start, one in stats_by_start(tallies).items()}
-    if arguments.json:
-        for key, one in found.items():
-            print_json({arguments.by: key, "stats": one})
-    elif found:
-        rows = [(key, *_row(one)) for key, one in found.items()]
-        Page(arguments.color).table((arguments.by, *HEADS), rows, right=HEADS)
-    return 0 if found else 1
+    rows: list[dict[str, Any]] = [{arguments.by: key, "stats": one} for key, one in found.items()]
+    return listed(arguments, rows, (arguments.by, *HEADS), lambda one: (one[arguments.by], *_row(one["stats"])), HEADS)
 
 
 def _row(one: Stats) -> list[str]:

@@ -23,7 +23,7 @@ from ..history.trace.snapshot import SAMPLES_MAX, Held, Snapshot, snapshot
 from ..rules.printable import visible
 from ..rules.validation import check_name
 from ..rules.wording import clock, many, span
-from .logs import add_logs, log_paths
+from .options import add_logs, log_paths
 from .page import Page
 
 SCHEDULES_MAX = 20

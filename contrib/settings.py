@@ -1,4 +1,4 @@
-"""The settings of a web framework for a runtime, and their checks."""
+"""The settings of a web framework for a runtime, and the start in a process that serves requests."""
 
 from __future__ import annotations
 
@@ -19,3 +19,11 @@ OPTIONS = tuple(name.upper() for name in (*options_of(Runtime), *Limits.__slots_
 def check_option(name: str, value: Any) -> None:
     """Refuse an option, named in capitals, that `Runtime` does not have, or cannot be made with."""
     Runtime(**{"store": ":memory:", name.lower(): value})
+
+
+def work_from_now_on(runtime: Runtime) -> None:
+    """Start, also where a call has started a producer already."""
+    with runtime.current_boot.lock:
+        if runtime.boot is not None and not runtime.boot.share.works:
+            runtime.stop()
+        runtime.start()

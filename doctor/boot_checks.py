@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from ..admin.probing import hung_parts
+from ..admin.control_client import hung_parts
 from ..admin.views import Amount
 from ..messages.jobs import JobRecord, JobState
 from ..messages.queries import JobQuery

@@ -83,10 +83,7 @@ def examine(seen: Evidence, checks: Sequence[Check] = CHECKS) -> Examination:
     findings: list[Diagnosis] = []
     for check in checks:
         if check.on in ("any", seen.kind):
-            findings += (
-                Diagnosis(check=check.id, level=one.level, evidence=one.evidence, remedy=one.remedy)
-                for one in _run(check, seen)
-            )
+            findings += (Diagnosis(check=check.id, **one._asdict()) for one in _run(check, seen))
     return Examination(at=seen.at, store=seen.address, unread=seen.unread, findings=tuple(findings))
 
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from html import escape
 from importlib.resources import files
+from itertools import chain
 from typing import Any
 
 from ..errors import missing_extra
+from ..messages.jobs import JobState
 from .faces.http import Request, Response
-from .machine import machine
 from .pages.page import NotThere, PageContent, Visitor
 
 WIDTH, HEIGHT = 720, 120
@@ -63,6 +64,43 @@ def number(value: float) -> str:
 
 def _bar(name: str, x: float, y: float, width: float, height: float) -> str:
     return f'<rect class="{escape(name)}" x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}"/>'
+
+
+PLACES = {
+    JobState.QUEUED: (10, 45),
+    JobState.RUNNING: (210, 45),
+    JobState.DONE: (410, 5),
+    JobState.DEAD: (410, 45),
+    JobState.CANCELLED: (410, 85),
+}
+"""Where the upper left corner of each is."""
+
+BOX_WIDTH, BOX_HEIGHT = 120, 30
+
+WAYS = (
+    (JobState.QUEUED, JobState.RUNNING, "M130 54 H210"),
+    (JobState.RUNNING, JobState.QUEUED, "M210 66 H130"),
+    (JobState.RUNNING, JobState.DONE, "M330 60 L410 20"),
+    (JobState.RUNNING, JobState.DEAD, "M330 60 H410"),
+    (JobState.RUNNING, JobState.CANCELLED, "M330 60 L410 100"),
+    (JobState.QUEUED, JobState.CANCELLED, "M70 75 V110 L410 110"),
+)
+
+
+def machine(now: JobState, gone: Collection[tuple[JobState, JobState]]) -> str:
+    """The picture of the state `now`; `gone` are the transitions that the job has made."""
+    known = {JobState.QUEUED, now, *chain.from_iterable(gone)}
+    said = f"The job is {now.value}; it has been {', '.join(state.value for state in PLACES if state in known)}"
+    parts = [f'<svg class="machine" viewBox="0 0 540 125" role="img" aria-label="{escape(said)}" width="540">']
+    for start, end, path in WAYS:
+        parts.append(f'<g class="{"been" if (start, end) in gone else "way"}"><path d="{path}"/></g>')
+    for state, (x, y) in PLACES.items():
+        kind = "now" if state == now else "been" if state in known else "state-box"
+        parts.append(
+            f'<g class="{kind}"><rect x="{x}" y="{y}" width="{BOX_WIDTH}" height="{BOX_HEIGHT}" rx="6"/>'
+            f'<text x="{x + BOX_WIDTH / 2:g}" y="{y + 20}" text-anchor="middle">{state.value}</text></g>'
+        )
+    return "".join((*parts, "</svg>"))
 
 
 HERE = __package__

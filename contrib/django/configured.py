@@ -40,8 +40,7 @@ from ...rules.validation import check_iterable, check_one_of, unknown_options
 from ...stores.ports import Store
 from ...stores.sqlite.schema import VERSION, read_version
 from ...stores.transitions import UNCOUNTED, born
-from ..serving import work_from_now_on
-from ..settings import OPTIONS, WORK_IN, check_option
+from ..settings import OPTIONS, WORK_IN, check_option, work_from_now_on
 
 
 class TransactionalSubmitter(Submitter):

@@ -34,8 +34,7 @@ from ...web.faces.wsgi import request_of
 from ...web.pages.page import Who
 from ...web.site import dashboard
 from ..reloading import run_anew
-from ..serving import work_from_now_on
-from ..settings import OPTIONS, WORK_IN, check_option
+from ..settings import OPTIONS, WORK_IN, check_option, work_from_now_on
 
 ENDPOINT = "lamplighter"
 """As `url_for` knows it."""

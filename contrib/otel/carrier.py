@@ -19,8 +19,7 @@ from ...log.json_line import safe_str
 from ...messages.outcomes import OutcomeKind
 from ...rules.lifecycle import class_names
 from ...rules.validation import check_one_of
-from .conventions import DESTINATION, ERROR, SCHEMA_URL, operation
-from .observing import Measures
+from .observing import DESTINATION, ERROR, SCHEMA_URL, Measures, operation
 
 
 def attached(job: Job[Any]) -> AbstractContextManager[None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 
 from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, get_meter
 
@@ -15,9 +16,24 @@ from ...messages.jobs import Seconds
 from ...messages.tallies import BOUNDS
 from ...rules.lifecycle import class_names
 from ...rules.validation import check_whole
-from .conventions import DESTINATION, ERROR, SCHEMA_URL, SYSTEM, operation
+
+SCHEMA_URL = "https://opentelemetry.io/schemas/1.43.0"
+"""The version of the conventions that the attributes follow. Those for messaging are still in development."""
+
+SYSTEM = "lamplighter"
+
+DESTINATION = "messaging.destination.name"
+"""The name of a job."""
+
+ERROR = "error.type"
+"""The error: the class of an exception, or the outcome of an attempt that was told to end."""
 
 Attributes = dict[str, str]
+
+
+def operation(name: str, kind: str) -> Attributes:
+    """The attributes of something that is done with jobs."""
+    return {"messaging.system": SYSTEM, "messaging.operation.name": name, "messaging.operation.type": kind}
 
 
 class Measures:
@@ -26,27 +42,17 @@ class Measures:
     def __init__(self, meter_provider: MeterProvider | None) -> None:
         meter = get_meter("lamplighter", __version__, meter_provider, SCHEMA_URL)
         self.now = SystemClock().monotonic
+        seconds = partial(meter.create_histogram, unit="s", explicit_bucket_boundaries_advisory=BOUNDS)
         self._sent = meter.create_counter(
             "messaging.client.sent.messages", "{message}", "Jobs that this process has tried to queue."
-        )
-        self._queueing = meter.create_histogram(
-            "messaging.client.operation.duration",
-            "s",
-            "How long calls that queue took.",
-            explicit_bucket_boundaries_advisory=BOUNDS,
         )
         self._consumed = meter.create_counter(
             "messaging.client.consumed.messages", "{message}", "Attempts that this process has begun."
         )
-        self._running = meter.create_histogram(
-            "messaging.process.duration", "s", "How long attempts ran.", explicit_bucket_boundaries_advisory=BOUNDS
-        )
-        self._waiting = meter.create_histogram(
-            "lamplighter.job.wait",
-            "s",
-            "How long jobs were due and not claimed.",
-            explicit_bucket_boundaries_advisory=BOUNDS,
-        )
+        queueing, waiting = "How long calls that queue took.", "How long jobs were due and not claimed."
+        self._queueing = seconds("messaging.client.operation.duration", description=queueing)
+        self._running = seconds("messaging.process.duration", description="How long attempts ran.")
+        self._waiting = seconds("lamplighter.job.wait", description=waiting)
 
     def queued(self, jobs: Sequence[Job[object]], began: Seconds, error: BaseException | None) -> None:
         """A call has queued jobs, or has raised. `began` is a time of `now`."""

@@ -1,18 +1,21 @@
-"""A collector for the registries of `prometheus_client`."""
+"""A collector for the registries of `prometheus_client`, and the metrics of one store as text or over HTTP."""
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import Any
 
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from ... import __version__
 from ...admin import metrics
 from ...admin.inspectors import inspector_factory_at
 from ...admin.metrics import NAMES_MAX, Distribution, MetricKind, metrics_of
+from ...errors import UsageError
 from ...messages.tallies import BOUNDS
 from ...rules.validation import check_whole
 from ...stores.addresses import address_of
@@ -76,3 +79,47 @@ def families(found: Iterable[metrics.Metric]) -> Iterator[Metric]:
 
 def _family(of: MetricKind) -> Any:
     return FAMILIES[of.kind](of.name, of.says, labels=of.labels)
+
+
+def text_of(collector: LamplighterCollector) -> str:
+    """The answer to a scrape."""
+    text: str = generate_latest(_registry(collector)).decode()
+    return text
+
+
+def scraped(found: Sequence[metrics.Metric]) -> tuple[str, bytes]:
+    """Metrics that were looked up already, as a scrape gets them: of which kind the answer is, and the answer."""
+    return CONTENT_TYPE_LATEST, generate_latest(_registry(_Found(found)))
+
+
+@contextlib.contextmanager
+def served(collector: LamplighterCollector, host: str, port: int) -> Iterator[tuple[int, Callable[[], None]]]:
+    """For as long as the block lasts, whoever scrapes is answered; at which port, and what waits until that ends.
+
+    `port` is 0 for any that is free.
+    """
+    try:
+        server, thread = start_http_server(port, addr=host, registry=_registry(collector))
+    except OSError as error:
+        raise UsageError(f"expected an address that is free to listen at, got: {host}:{port} ({error})") from None
+    try:
+        yield server.server_port, thread.join
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+class _Found:
+    """Tells a registry what was found."""
+
+    def __init__(self, found: Sequence[metrics.Metric]) -> None:
+        self._found = found
+
+    def collect(self) -> Iterator[Any]:
+        yield from families(self._found)
+
+
+def _registry(collector: LamplighterCollector | _Found) -> CollectorRegistry:
+    registry = CollectorRegistry()
+    registry.register(collector)
+    return registry

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 from lamplighter import UsageError
-from lamplighter.admin.control_client import boot_view
-from lamplighter.admin.probing import plain_view, wellness
+from lamplighter.admin.control_client import boot_view, plain_view, wellness
 from lamplighter.messages.controls import VIEW_ASKED, Ask
 from lamplighter.messages.views import Health
 from lamplighter.rules.control_lines import decode_ask, encode_answer, encode_refusal

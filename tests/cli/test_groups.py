@@ -6,7 +6,7 @@ import argparse
 
 import pytest
 from lamplighter.cli import main as command
-from lamplighter.cli.groups import Subcommand, declare_group
+from lamplighter.cli.options import Subcommand, declare_group
 from lamplighter.errors import StoreUnavailable, UsageError
 
 

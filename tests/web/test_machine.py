@@ -9,7 +9,7 @@ from threading import Event
 import pytest
 from lamplighter import JobFailed, Runtime
 from lamplighter.messages.jobs import JobState
-from lamplighter.web.machine import WAYS
+from lamplighter.web.rendering import WAYS
 
 from .kit import Page
 

@@ -9,8 +9,8 @@ from ...errors import UsageError, shown
 from ...messages.jobs import JobState
 from ...messages.views import QuietAnswer
 from ..faces.http import Response, redirect
+from .looks import runtime_of
 from .page import PageRefused, PageVisit, Right
-from .runtimes import runtime_of
 
 RIGHTS: Mapping[str, Right] = {"requeue": "requeue", "cancel": "cancel"}
 """The acts on jobs, and the right that each needs."""

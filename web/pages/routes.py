@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ..faces.http import UNSPEAKABLE, Request, Response
-from . import doctor, errors, jobs, metrics, names, overview, runtimes, schedules, sweeps
+from . import jobs, looks, sweeps
 from .acts import on_job, on_name, on_runtime, on_schedule
 from .page import NotThere, PageContent, PageProgress, PageRefused, PageVisit
 
@@ -33,14 +33,14 @@ def _pages(path: str, all_of_them: Handler, one: Handler) -> tuple[Route, Route]
 
 
 ROUTES = (
-    Route("GET", "/", overview.overview),
+    Route("GET", "/", looks.overview),
     *_pages("/jobs", jobs.jobs, jobs.job),
-    *_pages("/errors", errors.errors, errors.group),
-    *_pages("/names", names.names, names.name),
-    *_pages("/schedules", schedules.schedules, schedules.schedule),
-    *_pages("/runtimes", runtimes.runtimes, runtimes.runtime),
-    Route("GET", "/doctor", doctor.doctor, reads_store=False),
-    Route("GET", "/metrics", metrics.metrics, reads_store=False),
+    *_pages("/errors", looks.errors, looks.group),
+    *_pages("/names", looks.names, looks.name),
+    *_pages("/schedules", looks.schedules, looks.schedule),
+    *_pages("/runtimes", looks.runtimes, looks.runtime),
+    Route("GET", "/doctor", looks.doctor, reads_store=False),
+    Route("GET", "/metrics", looks.metrics, reads_store=False),
     Route("POST", "/act/job", on_job),
     Route("POST", "/act/jobs", sweeps.on_jobs),
     Route("POST", "/act/name", on_name),

@@ -1,0 +1,219 @@
+"""The pages that only look, but for those of jobs: what they read, and what they show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from ... import __version__
+from ...admin.control_client import BootView
+from ...admin.metrics import metrics_of
+from ...admin.stats import Stats, stats_of
+from ...admin.views import NameView
+from ...doctor.diagnosis import Level
+from ...errors import StoreUnavailable, UsageError
+from ...messages.queries import JobQuery
+from ...messages.tallies import HOUR, MINUTE, Tally, start_of
+from ...messages.views import StacksView
+from ...rules.control_lines import AskRefused
+from ..faces.http import Response
+from .page import NotThere, PageContent, PageVisit
+
+
+class ChartSpan(NamedTuple):
+    """How far back the chart goes. One column stands for `unit` seconds."""
+
+    unit: int
+    seconds: int
+    says: str
+    time_format: str
+
+
+SPANS = {
+    "1h": ChartSpan(MINUTE, 3600, "in the last hour", "%H:%M"),
+    "24h": ChartSpan(HOUR, 86_400, "in the last 24 hours", "%H:%M"),
+    "7d": ChartSpan(HOUR, 7 * 86_400, "in the last 7 days", "%d %b %H:%M"),
+}
+
+WORST = 3
+"""So many of the doctor's findings are shown: what somebody must do something about."""
+
+ENDED = ("done", "dead", "cancelled")
+
+
+NUMBERS = (
+    ("ready", "queued"),
+    ("running", "running"),
+    ("scheduled", "queued"),
+    ("parked", "queued"),
+    ("dead", "dead"),
+)
+"""The fields of an `Overview`, and the state of the jobs that each counts."""
+
+
+def overview(visit: PageVisit) -> PageContent:
+    """Health, six numbers, what ended lately, and every name."""
+    span, now = SPANS.get(visit.one("span"), SPANS["1h"]), visit.now
+    model = visit.inspector.overview()
+    with visit.place.store.snapshot() as seen:
+        totals = None if seen.tallies is None else seen.tallies.totals(span.unit, now - span.seconds, now)
+    chart = _chart(totals, span, now)
+    numbers = [(name, getattr(model, name), visit.jobs_of(f"state:{state}")) for name, state in NUMBERS]
+    first = model.names[:PAGE_NAMES]
+    more = {
+        "names": with_stats(visit, first),
+        "has_more": len(model.names) > len(first),
+        "numbers": numbers,
+        "chart": chart,
+        "spans": SPANS,
+        "now": now,
+    }
+    more |= {"worst": visit.examined().worst(WORST), "tones": TONES}
+    return PageContent("overview.html", "Overview", model, more)
+
+
+def _chart(tallies: Sequence[Tally] | None, span: ChartSpan, now: float) -> dict[str, Any]:
+    """The columns of the chart: a column for each unit, also where nothing happened."""
+    if tallies is None:
+        return {"span": span, "labels": (), "series": {}}
+    first, last = start_of(span.unit, now - span.seconds), start_of(span.unit, now)
+    starts = range(first, last + span.unit, span.unit)
+    sums = {(tally.start, tally.kind): tally.n for tally in tallies}
+    return {
+        "span": span,
+        "labels": [datetime.fromtimestamp(start, UTC).strftime(span.time_format) for start in starts],
+        "series": {kind: [sums.get((start, kind), 0) for start in starts] for kind in ENDED},
+    }
+
+
+STATS_SECONDS = 3_600.0
+"""How far back the statistics of a name go."""
+
+PAGE_NAMES = 50
+"""So many names are on a page."""
+
+
+def names(visit: PageVisit) -> PageContent:
+    """Names in order, some a page, and how their jobs fare."""
+    found = visit.inspector.names(limit=PAGE_NAMES + 1, after=visit.one("after") or None)
+    next = found[PAGE_NAMES - 1].name if len(found) > PAGE_NAMES else None
+    more = {"names": with_stats(visit, found[:PAGE_NAMES]), "now": visit.now, "next": next}
+    return PageContent("names.html", "Names", found[:PAGE_NAMES], more)
+
+
+def name(visit: PageVisit) -> PageContent:
+    found = visit.inspector.name(visit.rest)
+    if found is None:
+        raise NotThere(f"no name {visit.rest!r}: no job of it is here, and nobody has a handler for it")
+    views = [boot.view for boot in visit.place.runtimes.all() if boot.view is not None]
+    more = {
+        "names": with_stats(visit, [found]),
+        "handlers": [(view.boot, handler) for view in views for handler in view.handlers if handler.name == found.name],
+        "query": str(JobQuery(names=(found.name,))),
+        "notices": visit.notices,
+        "now": visit.now,
+    }
+    return PageContent("name.html", found.name, found, more)
+
+
+def with_stats(visit: PageVisit, views: Iterable[NameView]) -> Sequence[tuple[NameView, Stats]]:
+    """Names, each with what became of its jobs lately."""
+    now = visit.now
+    with visit.place.store.snapshot() as seen:
+        sums = seen.tallies
+        return [
+            (view, stats_of(() if sums is None else sums.between(MINUTE, now - STATS_SECONDS, now, view.name)))
+            for view in views
+        ]
+
+
+SAMPLES = 20
+"""How many jobs of a group are listed."""
+
+
+def errors(visit: PageVisit) -> PageContent:
+    return PageContent("errors.html", "Errors", visit.inspector.errors())
+
+
+def group(visit: PageVisit) -> PageContent:
+    found, jobs = visit.inspector.failed_in(visit.rest, limit=SAMPLES)
+    if found is None:
+        raise NotThere(f"no failures {visit.rest!r}: their jobs were requeued, or are gone")
+    return PageContent("error.group.html", found.exception or "Failure", found, {"jobs": jobs})
+
+
+LISTED_MAX = 500
+SINCE_SECONDS = 2 * 86_400.0
+"""How far back a schedule's slots are told."""
+
+SLOTS_SHOWN_MAX = 200
+
+
+def schedules(visit: PageVisit) -> PageContent:
+    after = visit.one("after") or None
+    found = visit.inspector.schedules(limit=LISTED_MAX, after=after)
+    more = {"next": found[-1].id if len(found) == LISTED_MAX else None}
+    return PageContent("schedules.html", "Schedules", found, more)
+
+
+def schedule(visit: PageVisit) -> PageContent:
+    now = visit.now
+    found = visit.inspector.schedule(visit.rest, since=now - SINCE_SECONDS, until=now)
+    slots = list(reversed(found.slots))[:SLOTS_SHOWN_MAX]
+    more = {"one": found.schedule, "slots": slots, "notices": visit.notices}
+    return PageContent("schedule.html", found.schedule.key or found.schedule.id, found, more)
+
+
+REFRESH_SECONDS = 1
+"""The work of a process shows in no store, so it is asked again."""
+
+
+def runtimes(visit: PageVisit) -> PageContent:
+    boots = visit.place.runtimes.all()
+    views = {boot.boot: boot.view for boot in boots if boot.view is not None}
+    model = {"boots": visit.inspector.boots(), "views": views}
+    return PageContent("runtimes.html", "Runtimes", model, {"views": views}, refresh_seconds=REFRESH_SECONDS)
+
+
+def runtime(visit: PageVisit) -> PageContent:
+    found = runtime_of(visit, visit.rest)
+    boot = found.boot
+    more = {"seen": found, "stacks": _stacks(visit, boot) if visit.one("stacks") else None, "notices": visit.notices}
+    return PageContent("runtime.html", f"Runtime {boot}", found.view, more, refresh_seconds=REFRESH_SECONDS)
+
+
+def runtime_of(visit: PageVisit, boot: str) -> BootView:
+    found = visit.place.runtimes.one(boot)
+    if found is None:
+        raise NotThere(f"no runtime {boot!r} on the store: it has stopped, or was found dead")
+    return found
+
+
+def _stacks(visit: PageVisit, boot: str) -> StacksView | str:
+    """Where every thread of a runtime is, or why it does not say."""
+    try:
+        return visit.place.room.ask(boot, "stacks", StacksView)
+    except (StoreUnavailable, AskRefused, UsageError) as error:
+        return str(error)
+
+
+DOCTOR_REFRESH_SECONDS = 30
+"""As long as an examination is kept."""
+
+TONES: dict[Level, str] = {"ok": "green", "note": "quiet", "unknown": "quiet", "warning": "yellow", "error": "red"}
+"""How each level looks; each is said in words too."""
+
+
+def doctor(visit: PageVisit) -> PageContent:
+    found = visit.examined()
+    more = {"findings": found.worst_first, "tones": TONES, "counts": found.counts}
+    return PageContent("doctor.html", "Doctor", found, more, refresh_seconds=DOCTOR_REFRESH_SECONDS)
+
+
+def metrics(visit: PageVisit) -> Response:
+    # Imported only here: the page needs no Prometheus.
+    from ...contrib.prometheus.collector import scraped
+
+    kind, text = scraped(metrics_of(visit.place, version=__version__))
+    return Response(kind=kind, body=text)
