@@ -28,6 +28,9 @@ V = TypeVar("V")
 
 ANSWER_SECONDS = 1.0
 
+HUNG_SECONDS_MAX = 30.0
+"""No part of a runtime may handle one message, or let one wait, for longer."""
+
 DEAD = "its process is dead"
 
 SILENT_SECONDS = 0.05
@@ -60,7 +63,8 @@ class BootView:
         unheard: why there is no view.
         silent_since: since when it has not answered this client; None if it has, or was not asked.
         is_quiet: whether somebody has made it quiet.
-        status: its own health; None where it is unknown. `reasons` are why it is not green.
+        status: its own health, and red if a part of it hangs; None where it is unknown. `reasons` are why it is not
+            green. Commands, page, metrics and doctor take this for whether it is well.
         view: its own view; None where it was not asked, or sends none that can be read here, and in an overview.
     """
 
@@ -83,6 +87,11 @@ class BootView:
     status: str | None
     reasons: tuple[str, ...]
     view: RuntimeView | None
+
+    @property
+    def is_well(self) -> bool:
+        """Whether it answers, and no person must act on it."""
+        return self.status not in (None, "red")
 
     @property
     def words(self) -> str:
@@ -121,9 +130,11 @@ def boot_view(
     unheard: str | None = "it was not asked",
     condition: Condition = "unknown",
     silent_since: Instant | None = None,
+    hung_seconds_max: Seconds = HUNG_SECONDS_MAX,
     **bare: Any,
 ) -> BootView:
     """A boot by its row, or by its own view where it has none; `bare` are its `boot` and `pid` where it has neither."""
+    hung = () if view is None else tuple(hung_parts(view, hung_seconds_max))
     known = bare if row is None else {name: getattr(row, name) for name in ROW if hasattr(row, name)}
     return BootView(
         **known,
@@ -133,8 +144,8 @@ def boot_view(
         silent_since=silent_since,
         stops=known.get("stopping", False) or (view is not None and view.is_draining),
         is_quiet=view is not None and view.quiet is not None,
-        status=None if view is None else view.health.status,
-        reasons=() if view is None else view.health.reasons,
+        status=None if view is None else "red" if hung else view.health.status,
+        reasons=() if view is None else (*hung, *view.health.reasons),
         view=view,
     )
 
@@ -146,15 +157,22 @@ class ControlClient:
         path: the store's file.
         timeout: how long a boot may take to answer.
         read_view: makes a view of an answer's line.
+        hung_seconds_max: a part of a boot that is at one message for longer hangs.
     """
 
     def __init__(
-        self, path: str, timeout: Seconds = ANSWER_SECONDS, *, read_view: Callable[[bytes], RuntimeView] | None = None
+        self,
+        path: str,
+        timeout: Seconds = ANSWER_SECONDS,
+        *,
+        read_view: Callable[[bytes], RuntimeView] | None = None,
+        hung_seconds_max: Seconds = HUNG_SECONDS_MAX,
     ) -> None:
         # The path by which its boots know it, whatever link leads there.
         self._folder = folder_of(os.path.realpath(path))
         self._presence = FilePresence(self._folder)
         self._timeout = timeout
+        self._hung_seconds_max = hung_seconds_max
         self._read_view = _whole_view if read_view is None else read_view
         self._clock = SystemClock()
         self._silent: dict[str, _Silence] = {}
@@ -242,7 +260,8 @@ class ControlClient:
             view = self._read_view(heard.answer)
         except LamplighterError as error:
             return seen(is_alive=True, condition="answers", unheard=str(error), pid=heard.pid)
-        return seen(is_alive=True, condition="answers", view=view, pid=view.pid)
+        most = self._hung_seconds_max
+        return seen(is_alive=True, condition="answers", view=view, pid=view.pid, hung_seconds_max=most)
 
     def _unanswered(self, boot: str, is_alive: bool | None, heard: Heard, record: BootRecord | None) -> BootView:
         if is_alive is None:
@@ -327,21 +346,8 @@ def plain_view(line: bytes) -> Any:
         raise UsageError(f"expected an answer of a runtime of this version, got: {shown(line)}") from None
 
 
-def wellness(boot: BootView, age_seconds_max: Seconds) -> tuple[bool, Sequence[str]]:
-    """Whether a boot is well, which means that it answers, is not red, and none of its parts hangs; and why it is not
-    well, or not green.
-
-    Args:
-        age_seconds_max: no message may wait, and none be handled, for longer.
-    """
-    if boot.view is None:
-        return False, (boot.unheard or "",)
-    hung = hung_parts(boot.view, age_seconds_max)
-    return boot.status != "red" and not hung, (*hung, *boot.reasons)
-
-
 def hung_parts(view: RuntimeView, age_seconds_max: Seconds) -> list[str]:
-    """The hung parts of a boot, a sentence for each; `age_seconds_max` as `wellness` has it."""
+    """The parts of a boot that handle one message, or let one wait, for longer, a sentence for each."""
     said = []
     for actor in view.actors:
         if (busy := actor.busy_seconds or 0.0) > age_seconds_max:

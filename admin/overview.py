@@ -208,9 +208,9 @@ def _yellow(store: str, names: WholeNames, boots: Sequence[BootView]) -> Iterato
 
 
 def _said_by(boot: BootView, status: str) -> Iterator[str]:
-    """A boot's own account of its health."""
-    if boot.view is not None and boot.view.health.status == status:
-        for reason in boot.view.health.reasons:
+    """Why a boot is not green."""
+    if boot.status == status:
+        for reason in boot.reasons:
             yield f"boot {boot.boot}: {reason}"
 
 

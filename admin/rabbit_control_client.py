@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from ..environment.clock import SystemClock
@@ -20,7 +21,7 @@ from ..rules.control_lines import AskRefused, decode_answer, encode_ask
 from ..rules.wording import many
 from ..stores.opening import visit
 from ..stores.ports import Readable
-from .control_client import ANSWER_SECONDS, BootView, boot_view
+from .control_client import ANSWER_SECONDS, HUNG_SECONDS_MAX, BootView, boot_view
 from .runtimes import Runtimes, named
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class RabbitControlClient:
     Args:
         timeout: how long they may take to answer.
         act_seconds: how long an act on a job may take.
+        hung_seconds_max: as `ControlClient` has it.
         visit: opens a connection.
         now: wall time; this machine's unless given.
 
@@ -56,12 +58,14 @@ class RabbitControlClient:
         timeout: Seconds = ANSWER_SECONDS,
         *,
         act_seconds: Seconds = ACT_SECONDS,
+        hung_seconds_max: Seconds = HUNG_SECONDS_MAX,
         visit: Callable[[str], AdminConnection] = visit,
         now: Callable[[], Instant] | None = None,
     ) -> None:
         self._url = url
         self._timeout = timeout
         self._act_seconds = act_seconds
+        self._hung_seconds_max = hung_seconds_max
         self._visit = visit
         self._now = SystemClock().now if now is None else now
 
@@ -71,7 +75,8 @@ class RabbitControlClient:
             lines = visitor.ask(VIEW_ASKED, self._timeout, is_enough=lambda lines: len(lines) == enough)
         views = [view for line in lines if (view := _view(line)) is not None]
         views.sort(key=lambda view: (view.started_at, view.boot))
-        return [boot_view(view, is_alive=True, view=view, condition="answers") for view in views]
+        seen = partial(boot_view, is_alive=True, condition="answers", hung_seconds_max=self._hung_seconds_max)
+        return [seen(view, view=view) for view in views]
 
     def ask(
         self,

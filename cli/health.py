@@ -10,13 +10,12 @@ import json
 import math
 import os
 from collections.abc import Sequence
+from typing import Any
 
-from ..admin.control_client import ANSWER_SECONDS, BootView, ControlClient, plain_view, wellness
+from ..admin.control_client import ANSWER_SECONDS, HUNG_SECONDS_MAX, BootView, ControlClient, plain_view
 from ..errors import StoreError, UsageError
 from ..rules.printable import visible
 from .options import add_store, is_on_server, store_of
-
-MAX_AGE_SECONDS = 30.0
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +30,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-age",
         type=float,
-        default=MAX_AGE_SECONDS,
+        default=HUNG_SECONDS_MAX,
         metavar="SECONDS",
         help="no message may wait, and none be handled, for longer (%(default)g)",
     )
@@ -47,18 +46,18 @@ def run(arguments: argparse.Namespace) -> int:
     for option in ("max_age", "timeout"):
         if not 0.0 <= getattr(arguments, option) < math.inf:
             raise UsageError(f"expected --{option.replace('_', '-')} to be a number of seconds, 0 or more")
-    found = _on_server(address, arguments.timeout) if is_on_server(address) else _on_file(address, arguments.timeout)
+    how: dict[str, Any] = {"timeout": arguments.timeout, "hung_seconds_max": arguments.max_age}
+    found = _on_server(address, **how) if is_on_server(address) else _on_file(address, **how)
     meant = [one for one in found if one.boot.startswith(arguments.boot or "") and one.is_alive is not False]
-    wells = []
     for one in meant:
-        is_well, reasons = wellness(one, arguments.max_age)
-        wells.append(is_well)
+        reasons = one.reasons if one.unheard is None else (one.unheard,)
         if arguments.json:
-            known = {"boot": one.boot, "is_well": is_well, "condition": one.condition, "pid": one.pid}
+            known = {"boot": one.boot, "is_well": one.is_well, "condition": one.condition, "pid": one.pid}
             print(json.dumps({**known, "status": one.status, "reasons": reasons}))
         else:
-            words = f"{'' if is_well else 'NOT WELL, '}{one.status or one.condition}"
+            words = f"{'' if one.is_well else 'NOT WELL, '}{one.status or one.condition}"
             print(visible(f"{one.boot}  pid {one.pid or '?'}  {words}{': ' if reasons else ''}{'; '.join(reasons)}"))
+    wells = [one.is_well for one in meant]
     if not wells and not arguments.json:
         # An address may have a password in it.
         where = "that server" if is_on_server(address) else address
@@ -66,16 +65,16 @@ def run(arguments: argparse.Namespace) -> int:
     return 0 if wells and (any(wells) if arguments.any else all(wells)) else 1
 
 
-def _on_file(address: str, timeout: float) -> Sequence[BootView]:
+def _on_file(address: str, **how: Any) -> Sequence[BootView]:
     path = address.removeprefix("sqlite:///")
     if not os.path.isfile(path):
         raise StoreError(f"expected the path of a store's file, got: {path!r}, which is no file")
-    room = ControlClient(path, timeout, read_view=plain_view)
+    room = ControlClient(path, read_view=plain_view, **how)
     return list(room.views(room.entered()).values())
 
 
-def _on_server(url: str, timeout: float) -> Sequence[BootView]:
+def _on_server(url: str, **how: Any) -> Sequence[BootView]:
     # Imported only here: it loads what speaks to a server.
     from ..admin.rabbit_control_client import RabbitControlClient
 
-    return RabbitControlClient(url, timeout).all()
+    return RabbitControlClient(url, **how).all()

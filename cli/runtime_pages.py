@@ -43,7 +43,7 @@ def condition(one: BootView) -> tuple[str, Tone]:
     if view is None:
         return one.condition, TONES[one.condition]
     does = ", stops" if view.is_draining else ", quiet" if view.quiet is not None else ""
-    return f"{view.health.status}{does}", TONES[view.health.status]
+    return f"{one.status}{does}", TONES[one.status or ""]
 
 
 def row(one: BootView, now: Instant) -> Sequence[Cell]:
@@ -80,7 +80,7 @@ def fields(one: BootView, times: Times) -> Sequence[tuple[str, Cell]]:
         return [*known, ("because", one.unheard or ""), ("silent since", _at(one.silent_since, times))]
     return [
         *known,
-        ("because", "\n".join(view.health.reasons)),
+        ("because", "\n".join(one.reasons)),
         ("quiet", "" if view.quiet is None else _quiet(view.quiet, times)),
         ("leads", "" if view.leads is None else "yes: it fires the slots of all" if view.leads else "no"),
         ("handlers", "\n".join(map(_handler, view.handlers))),

@@ -49,8 +49,10 @@ def declare(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentPa
             "show": Subcommand("show one: its health, its jobs, hung threads, what it uses", _declare_one, _show),
             "tree": Subcommand("show the actors of one, or of all that live", _declare_tree, _tree),
             "stacks": Subcommand("show where every job, task and thread of one is", _declare_one, _stacks),
-            "quiet": Subcommand("have runtimes claim no more jobs; those that run go on", _declare_act, _quiet),
-            "go": Subcommand("have runtimes that are quiet claim jobs again", _declare_act, _go),
+            "quiet": Subcommand(
+                "have runtimes claim no more jobs; those that run go on", _declare_act, partial(_act, verb="quiet")
+            ),
+            "go": Subcommand("have runtimes that are quiet claim jobs again", _declare_act, partial(_act, verb="go")),
         },
     )
 
@@ -172,14 +174,6 @@ def _stacks(arguments: argparse.Namespace) -> int:
         page.line(f"{one.what} {one.name}", "warning" if one.what == "job" else "plain")
         _print_stack(page, one.stack)
     return 0
-
-
-def _quiet(arguments: argparse.Namespace) -> int:
-    return _act(arguments, "quiet")
-
-
-def _go(arguments: argparse.Namespace) -> int:
-    return _act(arguments, "go")
 
 
 def _says(quiet: QuietView | None) -> str:

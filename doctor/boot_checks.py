@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from ..admin.control_client import hung_parts
+from ..admin.control_client import HUNG_SECONDS_MAX, hung_parts
 from ..admin.views import Amount
 from ..messages.jobs import JobRecord, JobState
 from ..messages.queries import JobQuery
@@ -13,9 +13,6 @@ from ..messages.views import ActorView, RuntimeView
 from ..rules.wording import brief, many, span
 from .diagnosis import Symptom, Symptoms, error, note, ok, unknown, warning
 from .evidence import Evidence
-
-HUNG_SECONDS_MAX = 30.0
-"""No part of a runtime may handle one message, or let one wait, for longer."""
 
 DEFERRED_SECONDS_MAX = 3600.0
 """A job may wait so long to be marked done, where nothing else ends it."""

@@ -140,9 +140,6 @@ class Examination:
     def wrong(self) -> tuple[Diagnosis, ...]:
         return tuple(one for one in self.worst_first if one.level in ("warning", "error"))
 
-    def worst(self, most: int) -> tuple[Diagnosis, ...]:
-        return self.wrong[:most]
-
     @property
     def is_well(self) -> bool:
         """Whether no finding calls for an act."""

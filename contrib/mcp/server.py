@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import closing
 from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from ...admin.inspectors import inspector_at, inspector_factory, readable_file
+from ...admin.inspectors import inspector_at, inspector_factory_at, readable_file
 from ...admin.operator import Operator
 from ...admin.query import parse_query
 from ...admin.sweeping import Sweep
@@ -49,29 +50,19 @@ BY_CHARACTERS_MAX = 100
 
 
 class ActingTools:
-    """Acts on a store for a model; each method but `tools` is what a tool does."""
+    """Acts on a store for a model."""
 
     def __init__(self, address: str) -> None:
         self._address = address
 
-    def requeue(self, client: str, ids: Sequence[str], reason: str) -> Answer:
-        """Put jobs that have ended back into the queue."""
-        return self._sweep(client, ids, "requeue", reason)
-
-    def cancel(self, client: str, ids: Sequence[str], reason: str) -> Answer:
-        """Cancel jobs that wait or run."""
-        return self._sweep(client, ids, "cancel", reason)
-
     def pause(self, client: str, name: str, reason: str, paused: bool) -> Answer:
         """Have no job of a name be started, or have them be started again."""
         operator, why = self._operator(client), _reason(reason)
-        if paused:
-            operator.pause(name, reason=why)
-        else:
-            operator.resume(name, reason=why)
+        (operator.pause if paused else operator.resume)(name, reason=why)
         return answer("no more job of it will be started" if paused else "its jobs are started again", {"name": name})
 
-    def _sweep(self, client: str, ids: Sequence[str], action: Sweep, reason: str) -> Answer:
+    def sweep(self, client: str, ids: Sequence[str], action: Sweep, reason: str) -> Answer:
+        """Requeue jobs that have ended, or cancel those that have not."""
         if not 1 <= len(ids) <= JOBS_MAX:
             raise UsageError(f"expected 1 to {JOBS_MAX} ids, got: {len(ids)}; nothing was done")
         # They are few enough for one turn.
@@ -206,11 +197,8 @@ class ReadingTools:
         """The processes on the store and what each does now: its actors with their crashes, the jobs that run, and
         threads that hang, with their stacks.
         """
-        store = readable_file(self._address, "list")
-        try:
-            seen = inspector_factory(store, now=SystemClock().now).runtimes.all()
-        finally:
-            store.close()
+        with closing(inspector_factory_at(self._address)) as place:
+            seen = place.runtimes.all()
         boots, more = some(seen)
         hung = sum(len(boot.view.health.abandoned) for boot in seen if boot.view is not None)
         answers = sum(boot.condition == "answers" for boot in seen)
@@ -267,22 +255,20 @@ def server_of(
     acting = ActingTools(address)
 
     def requeue(ids: list[str], reason: str, context: Context[Any, Any]) -> Answer:
-        return acting.requeue(_client(context), ids, reason)
+        """Put jobs that have ended back into the queue: 100 at most, by their ids."""
+        return acting.sweep(_client(context), ids, "requeue", reason)
 
     def cancel(ids: list[str], reason: str, context: Context[Any, Any]) -> Answer:
-        return acting.cancel(_client(context), ids, reason)
+        """Cancel jobs that wait or run: 100 at most, by their ids."""
+        return acting.sweep(_client(context), ids, "cancel", reason)
 
     def pause(name: str, reason: str, context: Context[Any, Any], paused: bool = True) -> Answer:
+        """Have no job of a name be started; with paused=false, have them be started again."""
         return acting.pause(_client(context), name, reason, paused)
 
-    says = {
-        "requeue": f"Put jobs that have ended back into the queue: {JOBS_MAX} at most, by their ids.",
-        "cancel": f"Cancel jobs that wait or run: {JOBS_MAX} at most, by their ids.",
-        "pause": "Have no job of a name be started; with paused=false, have them be started again.",
-    }
     for does in (requeue, cancel, pause):
         if does.__name__ in allowed:
-            description = f"{says[does.__name__]} The reason stands in the log, with the name of this client."
+            description = f"{does.__doc__} The reason stands in the log, with the name of this client."
             server.tool(description=description, annotations=ACTS)(_told(does))
     return server
 

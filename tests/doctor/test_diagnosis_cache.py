@@ -58,5 +58,5 @@ def test_while_one_is_made_others_get_the_last_and_wait_only_for_the_first():
 def test_the_worst_are_what_somebody_must_do_something_about():
     examination = found("ok", "warning", "unknown", "error", "warning", "warning")
 
-    assert [one.check for one in examination.worst(3)] == ["c3", "c1", "c4"]
+    assert [one.check for one in examination.wrong[:3]] == ["c3", "c1", "c4"]
     assert (examination.is_well, found("ok", "note", "unknown").is_well) == (False, True)

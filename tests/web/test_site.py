@@ -402,10 +402,17 @@ def test_the_doctor_says_what_is_wrong_the_worst_first_and_to_programs_the_same(
     ).items()
 
 
-def test_the_overview_tells_the_worst_that_the_doctor_has_found(page: Page) -> None:
-    worst = page.text("/").partition('id="worst"')[2].partition("</section>")[0]
+def test_the_overview_tells_what_the_doctor_has_found_and_the_health_does_not(page: Page, store: Path) -> None:
+    with Runtime(store) as runtime:
+        runtime.scheduler.add("mail", "@daily")
+    html = unescape(page.text("/"))
 
-    assert re.findall(r'class="mono">([\w.]+)<', worst) == ["boots.none", "names.parked"]
+    worst = html.partition('id="worst"')[2].partition("</section>")[0]
+    assert re.findall(r'class="mono">([\w.]+)<', worst) == ["schedules.silent"]
+    health = html.partition('id="health"')[2].partition("</p>")[0]
+    assert "no process runs jobs on" in health
+    assert '/doctor">What to do' in health
+    assert html.count("no process runs jobs") == 1
 
 
 def test_the_doctor_examines_once_in_half_a_minute(page: Page) -> None:

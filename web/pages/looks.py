@@ -39,8 +39,10 @@ SPANS = {
 WORST = 3
 """So many of the doctor's findings are shown: what somebody must do something about."""
 
-ENDED = ("done", "dead", "cancelled")
+HEALTH_TELLS = frozenset({"boots.dead", "boots.hung", "boots.none", "names.parked", "names.paused"})
+"""The doctor's checks of what the health of a store tells already."""
 
+ENDED = ("done", "dead", "cancelled")
 
 NUMBERS = (
     ("ready", "queued"),
@@ -69,7 +71,8 @@ def overview(visit: PageVisit) -> PageContent:
         "spans": SPANS,
         "now": now,
     }
-    more |= {"worst": visit.examined().worst(WORST), "tones": TONES}
+    wrong = [one for one in visit.examined().wrong if one.check not in HEALTH_TELLS]
+    more |= {"worst": wrong[:WORST], "tones": TONES}
     return PageContent("overview.html", "Overview", model, more)
 
 
