@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections import Counter
 from datetime import datetime
 from typing import Any
 
 import structlog
 
 from ..rules.printable import visible
-from ..rules.wording import span
+from ..rules.wording import moves_in_words, span
 from .json_line import safe_repr
 
 BROKEN = frozenset({"event", "exception", "traceback", "stack"})
@@ -88,17 +87,12 @@ class ConsoleText:
         shown.pop("ts", None)
         if isinstance(fields.get("moves"), list):
             del shown["moves"]
-            shown["did"] = in_words(fields["moves"])
+            shown["did"] = moves_in_words(fields["moves"])
         if now is not None:
             shown["timestamp"] = datetime.fromtimestamp(now).isoformat(" ", "milliseconds")
         if "traceback" in shown:
             shown["exception"] = shown.pop("traceback")
         return str(self._render(None, shown["level"], shown))
-
-
-def in_words(moves: list[Any]) -> str:
-    kinds = Counter(str(move.get("k")) for move in moves if isinstance(move, dict))
-    return ", ".join(f"{number} {kind}" for kind, number in kinds.items())
 
 
 def _brief(fields: dict[str, Any]) -> dict[str, Any]:

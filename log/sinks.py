@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from ..errors import UsageError
+from ..stores.file_identity import identity
 from .console_text import ConsoleText, on_terminal
 from .job_context import JOB_FIELDS, current_job, is_absent
 from .json_line import to_json
@@ -99,7 +100,7 @@ class LineFile(Sink):
 
     def close(self) -> None:
         super().close()
-        if self._file is not None and _file_of(self._fd) == self._file:
+        if self._file is not None and identity(self._fd) == self._file:
             os.close(self._fd)
         self._path, self._file, self._fd = None, None, -1
 
@@ -127,8 +128,8 @@ class LineFile(Sink):
         """Reopen the file when it is no longer the one of that name."""
         # Somebody may have closed every descriptor, as daemons do; the number may then be another file's, which must
         # not be written to or closed.
-        ours = _file_of(self._fd) == self._file
-        if ours and _file_of(path) == self._file:
+        ours = identity(self._fd) == self._file
+        if ours and identity(path) == self._file:
             return
         old = self._fd
         try:
@@ -143,7 +144,7 @@ class LineFile(Sink):
 
     def _open(self, path: str) -> None:
         self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY, 0o600)
-        self._file = _file_of(self._fd)
+        self._file = identity(self._fd)
         self._takes_many = stat.S_ISREG(os.fstat(self._fd).st_mode)
         self._torn = False
 
@@ -199,11 +200,3 @@ def fields_of(record: logging.LogRecord) -> dict[str, Any]:
     if record.stack_info:
         fields["stack"] = record.stack_info
     return fields
-
-
-def _file_of(where: int | str) -> tuple[int, int] | None:
-    try:
-        found = os.stat(where)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino

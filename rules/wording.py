@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -20,6 +22,12 @@ def many(number: Any, noun: str) -> str:
     """A number with its noun; a line of the log may have anything for a number."""
     ending = "" if number == 1 else "es" if noun.endswith("sh") else "s"
     return f"{number:,} {noun}{ending}" if isinstance(number, int) else f"{number} {noun}{ending}"
+
+
+def moves_in_words(moves: Iterable[Any]) -> str:
+    """How many moves of each kind a line of the ledger tells."""
+    kinds = Counter(str(move.get("k")) for move in moves if isinstance(move, dict))
+    return ", ".join(f"{number} {kind}" for kind, number in kinds.items())
 
 
 def span(seconds: float) -> str:

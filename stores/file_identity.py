@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 
 
-def identity(path: str | os.PathLike[str]) -> tuple[int, int] | None:
-    """The device and number of the file at a path; None when nothing can be found there."""
+def identity(path: int | str | os.PathLike[str]) -> tuple[int, int] | None:
+    """The device and number of the file at a path, or of an open one; None when nothing can be found there."""
     try:
         found = os.stat(path)
     except OSError:

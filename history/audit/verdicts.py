@@ -48,8 +48,6 @@ class Verdicts:
         for store in replay.stores.values():
             store.slots.finish()
             self._judge_store(store, view if store is compared else None)
-            self._judge_rates(store)
-            self._judge_debounces(store)
         self._say_uncompared([store for store in replay.stores.values() if store is not compared])
         if replay.copies:
             stand = "line stands" if replay.copies == 1 else "lines stand"
@@ -82,11 +80,11 @@ class Verdicts:
                 # Where a turn is missing, it may have given them back.
                 self._say_lost(store)
         if not is_doubtful:
-            self._judge_groups(store)
             self._judge_slots(store, view)
         elif store.slots.passed:
             times = many(len(store.slots.passed), "time")
             self.notes.append(f"slots of a schedule passed of which no line tells, {times}")
+        self._judge_limits(store, is_doubtful=is_doubtful)
 
     def _missing_turns(self, boot: BootReplay) -> list[tuple[int, int]]:
         """Turns of a boot that no line tells, though what lies around them is there."""
@@ -188,23 +186,20 @@ class Verdicts:
                 says = f"slot {slots[0]} of schedule {passed.schedule}{more} neither fired nor was skipped"
                 self._findings.say("slot without an account", says, passed.before, passed.after)
 
-    def _judge_rates(self, store: StoreReplay) -> None:
-        """Report more starts than rates allow, judged by instants. A clock that was set makes instants useless."""
-        if store.rates.too_fast and _was_set(store):
-            self.notes.append("the clock was set: whether jobs were started faster than their rate cannot be said")
+    def _judge_limits(self, store: StoreReplay, *, is_doubtful: bool) -> None:
+        """Report more than limits allow, judged by instants. Where a turn is missing, groups are not judged."""
+        if any(boot.has_jumped or boot.turned_back for boot in store.boots.values()):
+            # A clock was set while the store was used: then the instants of its turns have no order.
+            if store.rates.too_fast:
+                self.notes.append("the clock was set: whether jobs were started faster than their rate cannot be said")
             return
+        store.groups.finish()
         for one in store.rates.too_fast:
             self._findings.say("too fast", one.says, one.line)
-
-    def _judge_debounces(self, store: StoreReplay) -> None:
-        for one in () if _was_set(store) else store.jobs.debounces.too_long:
+        for one in store.jobs.put_off:
             self._findings.say("put off too long", one.says, one.line)
-
-    def _judge_groups(self, store: StoreReplay) -> None:
-        """Report groups with too many running jobs. Not judged where a turn is missing or a clock was set."""
-        store.groups.finish()
-        for one in () if _was_set(store) else store.groups.too_many:
-            self._findings.say("too many of a group", one.says, one.line)
+        for many_of in () if is_doubtful else store.groups.too_many:
+            self._findings.say("too many of a group", many_of.says, many_of.line)
 
     def _judge_server(self, store: StoreReplay) -> None:
         jobs, replay = store.jobs, self._replay
@@ -309,11 +304,6 @@ class Verdicts:
         excused = number <= self._dropped
         self._dropped -= number if excused and not is_counted else 0
         self._findings.say(kind, says + (GIVEN_UP if excused else ""), *lines, excused=excused)
-
-
-def _was_set(store: StoreReplay) -> bool:
-    """Whether a clock was set while the store was used: then the instants of its turns have no order."""
-    return any(boot.has_jumped or boot.turned_back for boot in store.boots.values())
 
 
 def _whence(store: StoreReplay, may_be_missing: bool) -> str:

@@ -16,7 +16,7 @@ from itertools import chain
 from typing import IO, Any, TypeVar, cast
 
 from ...errors import UsageError
-from .frames import LINE_BYTES_MAX, READ_BYTES, unframed
+from .frames import LINE_BYTES_MAX, READ_BYTES, Derived, unframed
 
 BLOCK_BYTES = 8 << 20
 """Large enough that most jobs begin and end within one, small enough that several are held at once."""
@@ -190,17 +190,13 @@ def raw_lines(path: str, end: LogEnd | None = None) -> Iterator[bytes]:
             raise _unreadable(path, error) from error
 
 
-class _Unzipped(io.RawIOBase):
+class _Unzipped(Derived):
     """The content of a file compressed by gzip, up to where one that is still being written ends in the middle."""
 
     def __init__(self, opened: IO[bytes], end: LogEnd) -> None:
-        super().__init__()
+        super().__init__(opened)
         self._end = end
         self._file = gzip.GzipFile(fileobj=opened)
-        self._opened = opened
-
-    def readable(self) -> bool:
-        return True
 
     def readinto(self, buffer: Any) -> int:
         try:
@@ -212,29 +208,18 @@ class _Unzipped(io.RawIOBase):
         buffer[: len(read)] = read
         return len(read)
 
-    def close(self) -> None:
-        self._opened.close()
-        super().close()
 
-
-class _Watched(io.RawIOBase):
+class _Watched(Derived):
     def __init__(self, opened: io.BufferedReader, end: LogEnd) -> None:
-        super().__init__()
-        self._opened = opened
+        super().__init__(opened)
+        self._buffered = opened
         self._end = end
 
-    def readable(self) -> bool:
-        return True
-
     def readinto(self, buffer: Any) -> int:
-        read = self._opened.readinto1(buffer)
+        read = self._buffered.readinto1(buffer)
         if read:
             self._end.come_to(bytes(buffer[:read]))
         return read
-
-    def close(self) -> None:
-        self._opened.close()
-        super().close()
 
 
 def _buffered(raw: io.RawIOBase) -> io.BufferedReader:

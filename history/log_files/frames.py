@@ -132,17 +132,13 @@ def from_text(name: str, value: str) -> Any:
     try:
         if kind in (int, float, bool):
             return msgspec.convert(value, kind, strict=False)
-        return _list_from_text(value, kind)
+        try:
+            return msgspec.json.decode(value, type=kind)
+        except msgspec.MsgspecError:
+            # As Python writes a list, with tuples and None.
+            return msgspec.json.decode(msgspec.json.encode(ast.literal_eval(value)), type=kind)
     except (msgspec.MsgspecError, ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return value
-
-
-def _list_from_text(value: str, kind: Any) -> Any:
-    """A list as JSON or as Python writes it, with tuples and None."""
-    try:
-        return msgspec.json.decode(value, type=kind)
-    except msgspec.MsgspecError:
-        return msgspec.json.decode(msgspec.json.encode(ast.literal_eval(value)), type=kind)
 
 
 def _fits(name: str, value: Any) -> bool:
@@ -394,15 +390,26 @@ def unframed(opened: io.BufferedReader) -> IO[bytes] | None:
     return None
 
 
-class _Stream(io.RawIOBase):
-    def __init__(self, lines: Iterator[bytes], opened: IO[bytes]) -> None:
+class Derived(io.RawIOBase):
+    """A stream that is made of another one, which it closes."""
+
+    def __init__(self, opened: IO[bytes]) -> None:
         super().__init__()
-        self._lines = lines
         self._opened = opened
-        self._rest = b""
 
     def readable(self) -> bool:
         return True
+
+    def close(self) -> None:
+        self._opened.close()
+        super().close()
+
+
+class _Stream(Derived):
+    def __init__(self, lines: Iterator[bytes], opened: IO[bytes]) -> None:
+        super().__init__(opened)
+        self._lines = lines
+        self._rest = b""
 
     def readinto(self, buffer: Any) -> int:
         if not self._rest:
@@ -410,10 +417,6 @@ class _Stream(io.RawIOBase):
         taken, self._rest = self._rest[: len(buffer)], self._rest[len(buffer) :]
         buffer[: len(taken)] = taken
         return len(taken)
-
-    def close(self) -> None:
-        self._opened.close()
-        super().close()
 
 
 def _stream(opened: IO[bytes], pieces: Iterator[Piece]) -> IO[bytes]:

@@ -69,7 +69,9 @@ def find(
         for said in _found_in(path, needles, end, hosts_too=hosts_too, within=within, processes=processes):
             said["source"] = name
             if "ts" in said:
-                if "seq" not in said and said["ts"] < latest <= said["ts"] + _unit_of(said["ts"]):
+                # By its digits, a time is exact to a second, a millisecond or better.
+                unit = next((unit for unit in (1.0, 0.001) if round(said["ts"] / unit, 3).is_integer()), 0.0)
+                if "seq" not in said and said["ts"] < latest <= said["ts"] + unit:
                     # Written with few digits: it is not earlier than the line before it.
                     said["ts"] = latest
                 latest = said["ts"]
@@ -79,11 +81,6 @@ def find(
             yield said
         if unread is not None:
             unread.ended(name, end_of(path) if is_plain(path) else end)
-
-
-def _unit_of(at: float) -> float:
-    """The precision of a time, by its digits: a second, a millisecond or better."""
-    return next((unit for unit in (1.0, 0.001) if round(at / unit, 3).is_integer()), 0.0)
 
 
 def _found_in(

@@ -6,7 +6,7 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from ..log_files.lines import Line
 
@@ -137,6 +137,13 @@ class Finding:
     says: str
     lines: tuple[str, ...] = ()
     excused: bool = False
+
+
+class TooMuch(NamedTuple):
+    """More than a limit allows, by the instants of turns: no finding where a clock was set."""
+
+    says: str
+    line: Line
 
 
 class Findings:

@@ -16,6 +16,7 @@ from ...messages.names import Rate
 from ...rules.rates import per_seconds, rate_read
 from ...rules.wording import many
 from ..log_files.lines import Line, LoggedMove
+from .findings import TooMuch
 from .logged_moves import ReplayedMove
 
 LATE_STARTS_MAX = 1_000
@@ -24,21 +25,14 @@ LATE_STARTS_MAX = 1_000
 EXACT_SECONDS = 1e-4
 """Instants are not compared any closer."""
 
-KEPT_MAX = 100
-
-
-class TooFast(NamedTuple):
-    """A start that was one too many."""
-
-    says: str
-    line: Line
+FOUND_MAX = 100
 
 
 class RateReplay:
-    """Replays the starts on one store. They are judged by their instants, so not where a clock was set."""
+    """Replays the starts on one store."""
 
     def __init__(self) -> None:
-        self.too_fast: list[TooFast] = []
+        self.too_fast: list[TooMuch] = []
         self._starts: dict[tuple[str, str], list[Instant]] = {}
         self._rates: dict[str, Rate | None] = {}
 
@@ -53,9 +47,9 @@ class RateReplay:
             return
         starts, most = self._starts.setdefault((step.move.n, told), []), rate.limit + rate.burst - 1
         insort(starts, step.at)
-        if len(self.too_fast) < KEPT_MAX and _is_crowd(starts, step.at, most, per_seconds(rate) - EXACT_SECONDS):
+        if len(self.too_fast) < FOUND_MAX and _is_crowd(starts, step.at, most, per_seconds(rate) - EXACT_SECONDS):
             says = f"{step.move.n} may start {told}, and started more jobs in that time: {step.move.j} was one too many"
-            self.too_fast.append(TooFast(says, step.line))
+            self.too_fast.append(TooMuch(says, step.line))
         if len(starts) > most + 2 * LATE_STARTS_MAX:
             del starts[:LATE_STARTS_MAX]
 
@@ -71,8 +65,6 @@ KEPT_SECONDS = 60.0
 
 WAITING_MAX = 20_000
 """Beyond so many moves the oldest are judged."""
-
-FOUND_MAX = 100
 
 Group = tuple[str, str]
 """The name of the jobs, and the group's key."""

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Collection
-from typing import NamedTuple
 
 from ...messages.jobs import ENDED
 from ..log_files.lines import Line, LoggedMove
-from .findings import Findings, Kind, stretch
+from .findings import Findings, Kind, TooMuch, stretch
+from .groups import EXACT_SECONDS, FOUND_MAX
 from .links import LinkReplay
 from .logged_moves import (
     AFTER,
@@ -31,42 +31,6 @@ from .logged_moves import (
 
 FOUND_BY_CALLS = ("queued", "replaced")
 """The moves after which a job holds its key. Any other releases the key."""
-
-EXACT_SECONDS = 1e-4
-"""Instants are not compared any closer."""
-
-KEPT_MAX = 100
-
-
-class PutOff(NamedTuple):
-    """A call that has put a job off for too long."""
-
-    says: str
-    line: Line
-
-
-class DebounceReplay:
-    """Replays the debounced calls of one store. `too_long` is judged by instants, so not where a clock was set."""
-
-    def __init__(self) -> None:
-        self.too_long: list[PutOff] = []
-
-    def wrong(self, last: LoggedMove, move: LoggedMove, line: Line) -> str | None:
-        """Why a call cannot have found this job; None when it can.
-
-        Args:
-            last: the job's move before.
-        """
-        if last.k not in FOUND_BY_CALLS or last.until is None:
-            return f"its data were replaced, and it held no debounce key any more after {last.k}"
-        latest = last.until if move.until is None else move.until
-        if latest > last.until + EXACT_SECONDS or (move.u or 0.0) > latest + EXACT_SECONDS:
-            says = f"job {move.j}: it was due at {last.until} at the latest, and a call has put it off until {move.u}"
-            if latest > last.until + EXACT_SECONDS:
-                says += f", or {latest} at the latest"
-            if len(self.too_long) < KEPT_MAX:
-                self.too_long.append(PutOff(says, line))
-        return None
 
 
 def digest_after(move: LoggedMove, last: LoggedMove | None, digest: str | None, *, follows: bool) -> str | None:
@@ -100,6 +64,7 @@ class JobReplay:
         is_server: whether the store is a RabbitMQ, which may deliver a job again.
         waiting: by job, moves that wait for an earlier one, by their numbers.
         repeated: jobs that have ended twice, because the server had delivered them again.
+        put_off: calls that have put a debounced job off for too long.
     """
 
     def __init__(self, findings: Findings) -> None:
@@ -131,7 +96,7 @@ class JobReplay:
         self._deferred: dict[str, int] = {}
         self._findings = findings
         self.links = LinkReplay(findings, self._end_of)
-        self.debounces = DebounceReplay()
+        self.put_off: list[TooMuch] = []
         self.on_birth: Callable[[ReplayedMove], None] = lambda step: None
 
     def hear(self, step: ReplayedMove) -> None:
@@ -316,12 +281,10 @@ class JobReplay:
         if end is None:
             return
         self.repeated.add(step.move.j)
-        if not self._was_delivered_again(job) and step.move.j not in self._queued_twice:
+        was_delivered_again = any(one.step.move.p for one in known)
+        if not was_delivered_again and step.move.j not in self._queued_twice:
             says = f"job {step.move.j}: it ended by claim {end.claim_no}, and again by claim {step.move.c}"
             self._say("finished twice", says, step, end)
-
-    def _was_delivered_again(self, job: ReplayedJob | None) -> bool:
-        return job is not None and any(one.step.move.p for one in (job, *job.others))
 
     def _adopt(self, step: ReplayedMove, job: ReplayedJob | None = None, before: ReplayedJob | None = None) -> None:
         move = step.move
@@ -420,13 +383,26 @@ class JobReplay:
             return kind, f"expected {move.k} by claim {claim_no}, got: claim {move.c}"
         wrong = wrong_attempt(job.attempt, move)
         if wrong is None and move.k == "replaced":
-            wrong = self.debounces.wrong(job.step.move, move, step.line)
+            wrong = self._wrong_call(job.step.move, move, step.line)
         if wrong is not None:
             return "illegal transition", wrong
         holder = move.b or step.boot
         # A host transaction may have ended it; the first turn that sees it logs it.
         if job.state == "running" and job.boot not in ("", holder) and not (move.k == "done" and move.o is None):
             return "illegal transition", f"boot {job.boot} held it, and {move.k} ends a claim of boot {holder}"
+        return None
+
+    def _wrong_call(self, last: LoggedMove, move: LoggedMove, line: Line) -> str | None:
+        """Why a debounced call cannot have found a job whose last move is this; None when it can."""
+        if last.k not in FOUND_BY_CALLS or last.until is None:
+            return f"its data were replaced, and it held no debounce key any more after {last.k}"
+        latest = last.until if move.until is None else move.until
+        if latest > last.until + EXACT_SECONDS or (move.u or 0.0) > latest + EXACT_SECONDS:
+            says = f"job {move.j}: it was due at {last.until} at the latest, and a call has put it off until {move.u}"
+            if latest > last.until + EXACT_SECONDS:
+                says += f", or {latest} at the latest"
+            if len(self.put_off) < FOUND_MAX:
+                self.put_off.append(TooMuch(says, line))
         return None
 
     def _say(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
 from ...log.events import EVENTS
-from ...rules.wording import Tone, brief, clock, many, span
+from ...rules.wording import Tone, brief, clock, many, moves_in_words, span
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,15 +88,10 @@ def _about(event: str, said: dict[str, Any]) -> str:
         case "runtime" | "turn" if "moves" not in said:
             return _about_runtime(event, said)
     if isinstance(said.get("moves"), list):
-        return turn_in_words(said)
+        return f"turn {said.get('turn')}: {moves_in_words(said['moves'])}"
     kind = EVENTS.get(event)
     own = {name: said[name] for name in (kind.fields if kind else ()) if name in said and name != "traceback"}
     return f"{event}: {'; '.join(f'{name} {value}' for name, value in own.items())}"
-
-
-def turn_in_words(said: dict[str, Any]) -> str:
-    kinds = Counter(str(move.get("k")) for move in said["moves"] if isinstance(move, dict))
-    return f"turn {said.get('turn')}: " + ", ".join(f"{number} {kind}" for kind, number in kinds.items())
 
 
 def _about_job(event: str, said: dict[str, Any]) -> str:
@@ -261,10 +255,6 @@ def _about_actor(event: str, said: dict[str, Any]) -> str:
     return f"{child} {event.partition('.')[2]}{window}"
 
 
-def _is_dead(said: dict[str, Any]) -> str:
-    return "was killed while it stopped" if said.get("stopping") else "is dead"
-
-
 def _about_runtime(event: str, said: dict[str, Any]) -> str:
     match event:
         case "runtime.started":
@@ -281,23 +271,16 @@ def _about_runtime(event: str, said: dict[str, Any]) -> str:
         case "runtime.draining":
             return f"the stop waits for {', '.join(said.get('waits_for', ()))}"
         case "runtime.recovered":
-            return (
-                f"boot {said.get('dead_boot')} (pid {said.get('dead_pid')}) {_is_dead(said)}; "
-                f"{_held(said.get('jobs'))} taken back"
-            )
+            jobs, died = said.get("jobs"), "was killed while it stopped" if said.get("stopping") else "is dead"
+            held = f"{many(jobs, 'job')} that it held {'is' if jobs == 1 else 'are'}"
+            return f"boot {said.get('dead_boot')} (pid {said.get('dead_pid')}) {died}; {held} taken back"
         case "runtime.renewed":
             return f"boot {said['boot']} is none any more and goes on as {said.get('next_boot')}: {said.get('reason')}"
         case "turn.recovered":
             return f"the broker had died over turn {said.get('turn')}, and perhaps not said it"
         case "runtime.stopped":
-            return f"boot {said['boot']} has stopped; {_many_were(said.get('interrupted', 0))} interrupted"
+            jobs = said.get("interrupted", 0)
+            were = f"{many(jobs, 'job')} {'was' if jobs == 1 else 'were'}"
+            return f"boot {said['boot']} has stopped; {were} interrupted"
     reason = brief(said.get("reason") or "")
     return f"{event}" + (f": {reason}" if reason else "")
-
-
-def _held(jobs: Any) -> str:
-    return f"{many(jobs, 'job')} that it held {'is' if jobs == 1 else 'are'}"
-
-
-def _many_were(jobs: Any) -> str:
-    return f"{many(jobs, 'job')} {'was' if jobs == 1 else 'were'}"
