@@ -24,6 +24,7 @@ from ..log.json_line import safe_str
 from ..messages.jobs import Seconds
 from ..messages.mail import Died, Mail
 from ..rules.limits import Limits
+from ..stores.ports import Store
 
 
 class Post:
@@ -72,6 +73,9 @@ class Post:
 
 
 class ActorContext(NamedTuple):
+    """The parts of a boot that each of its actors works with, and so do the parts beside them."""
+
+    store: Store
     environment: Environment
     clock: Clock
     log: Log
@@ -83,10 +87,6 @@ class ActorContext(NamedTuple):
 def death_of(error: BaseException, limits: Limits) -> tuple[str, str]:
     trace = "".join(traceback.format_exception(error))[-limits.error_characters_max :]
     return f"{type(error).__name__}: {safe_str(error)}"[:500], trace
-
-
-def _nothing() -> None:
-    pass
 
 
 class RuntimeActor(pykka.ThreadingActor):
@@ -110,8 +110,6 @@ class RuntimeActor(pykka.ThreadingActor):
         self.is_lent = False
         # Its lines must not carry context variables of the threads that stand in for it.
         self._own_context = Context()
-        # A thread that stands in calls this before it handles its own message.
-        self.hear_first: Callable[[], None] = _nothing
         super().__init__()
 
     @abstractmethod
@@ -168,6 +166,9 @@ class RuntimeActor(pykka.ThreadingActor):
     def catch_up(self) -> None:
         """Handle the unread mail on the calling thread, while the actor's thread waits for mail."""
         self._stand_in(self._read_here)
+
+    def hear_first(self) -> None:
+        """A thread that stands in calls this before it handles its own message."""
 
     def _stand_in(self, read: Callable[[], object]) -> bool:
         # Nobody stands in for an actor that is about to die.

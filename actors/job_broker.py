@@ -30,14 +30,15 @@ from ..broker.log_lines import log_lines
 from ..broker.outbox import Outbox
 from ..broker.peer_watcher import PeerWatcher
 from ..broker.retention import Retention
-from ..broker.state import BrokerState, CarriedOver
-from ..broker.tallies import FLUSH_SECONDS, TurnTimes
+from ..broker.state import BrokerInputs, BrokerState
+from ..broker.tallies import FLUSH_SECONDS, Tallies, TurnTimes
 from ..broker.turn_context import TurnContext
 from ..environment.replies import BrokerLost, answer, answer_all, reply_of
 from ..errors import LamplighterError, StoreError, StoreGone, StoreUnavailable, UsageError
+from ..handlers.lanes import Lanes
 from ..log.emitter import Said
 from ..messages.mail import CheckDue, Drain, Ended, Housekeep, Mail, Queue, Resync, Run, Settled, Ticked
-from ..stores.ports import DueCheck, Store
+from ..stores.ports import DueCheck
 from ..stores.troubles import BootLost, CommitUnknown
 from .base import ActorContext, RuntimeActor
 
@@ -51,7 +52,14 @@ JOB = attrgetter("job")
 
 
 class JobBroker(RuntimeActor):
-    """Takes the turns, the only writers of the store. `leads`: whether the last turn could account for slots."""
+    """Takes the turns, the only writers of the store.
+
+    Attributes, which other threads read:
+        leads: whether the last turn could account for slots.
+        store_trouble: why the store is unavailable, if it is.
+        has_given_up: whether a stop has ceased to wait for the store, so that no turn is tried any more.
+        parked, hidden: as in `BrokerState`.
+    """
 
     is_lent_to_hosts = True
 
@@ -60,38 +68,36 @@ class JobBroker(RuntimeActor):
         context: ActorContext,
         incarnation: int,
         *,
-        store: Store,
         standing: BootRegistration,
         renew: Callable[[BootLost], BootRegistration],
         has_handler: Callable[[str], bool],
         joins: Joins,
-        carried_over: CarriedOver,
-        store_is_down: Callable[[str | None], None],
-        hear_first: Callable[[], None],
+        lanes: Lanes,
+        inputs: BrokerInputs,
+        tallies: Tallies,
     ) -> None:
         super().__init__(context, "broker", incarnation)
         # The speaker of lines without a causing message.
         self._itself = self.speaker
-        self._store = store
+        self._store = store = context.store
         self._renew = renew
         self._joins = joins
-        self._store_is_down = store_is_down
-        self.hear_first = hear_first
+        self._lanes = lanes
+        self.store_trouble: str | None = None
+        self.has_given_up = False
         self._state = BrokerState(
             standing=standing,
             limits=context.limits,
             chance=context.environment.chance(),
             has_handler=has_handler,
             monotonic=context.clock.monotonic,
-            parked=carried_over.parked,
-            quiet=carried_over.quiet,
-            hidden=carried_over.hidden,
+            inputs=inputs,
         )
+        self.parked, self.hidden = self._state.parked, self._state.hidden
         self.turn_times = TurnTimes(context.clock.monotonic)
         # A caller that takes a turn cannot give up while the turn waits.
         self._lends = store.waits_seconds_max <= context.limits.reply_seconds_max
         self._pending: list[Mail] = []
-        self._carried_over = carried_over
         self._recovered = False
         self._looked_at = 0.0
         self.leads = True
@@ -100,8 +106,8 @@ class JobBroker(RuntimeActor):
         # Alarms find the broker by name: when this incarnation is gone, they wake the next.
         self._alarms = Alarms(context.clock, partial(context.post.tell, "broker"), self.actor_stopped.is_set)
         self._retention = Retention(self._state, self._alarms)
-        self._tallies = carried_over.tallies
-        self._expected = ExternalCommitWatch(carried_over.expected, store, self._alarms)
+        self._tallies = tallies
+        self._expected = ExternalCommitWatch(inputs.expected, store, self._alarms)
         self._neighbours = PeerWatcher(
             self._state,
             store,
@@ -115,9 +121,7 @@ class JobBroker(RuntimeActor):
     def on_start(self) -> None:
         """Begin with a turn at once, even without mail: others may have died, applications may have queued."""
         # Read `draining` only now: a stop that began earlier was sent to the previous broker.
-        self._state.draining = self._carried_over.draining
-        # The predecessor may have died of its first turn after a store failure; this one reports its own failures.
-        self._store_is_down(None)
+        self._state.draining = self._state.inputs.draining
         self._ask_the_living()
         self._begin()
         self._retention.put_off()
@@ -159,6 +163,13 @@ class JobBroker(RuntimeActor):
     def behind(self) -> int:
         return len(self._pending) + len(self.mailbox.mail)
 
+    def hear_first(self) -> None:
+        """Have HandlerActors report lanes that have ended, before this broker handles what those have queued since."""
+        for name in self._lanes.unread:
+            actor = self.context.post.find(f"handler:{name}")
+            if actor is not None:
+                actor.catch_up()
+
     def on_lost(self, mail: Mail, *, read: bool) -> None:
         """Only a message that a broker has read may have killed it."""
         answer(reply_of(mail.body), None, BrokerLost("the broker died before it answered", read=read))
@@ -180,7 +191,8 @@ class JobBroker(RuntimeActor):
             # Drop a CheckDue while mail is kept: where a turn takes one message, it would be sent again for ever.
             came = [one for one in came if not isinstance(one.body, CheckDue)]
         self._pending += came
-        if self._waiting_since is not None and self._carried_over.gives_up(self.context.clock.monotonic()):
+        if self._waiting_since is not None and self.context.clock.monotonic() >= self._state.inputs.gives_up_at:
+            self.has_given_up = True
             self._pending = refuse_callers(self._pending, StoreUnavailable("the runtime stops without its store"))
             return
         batch = self._pending[: limits.turn_messages_max]
@@ -280,10 +292,10 @@ class JobBroker(RuntimeActor):
             with self._store.turn(self._state.boot, clock.now()) as turn:
                 # The turn holds SQLite's write lock now.
                 times.writes_from = clock.monotonic()
-                if turn.lost is not None and self._carried_over.renewal is None:
+                if turn.lost is not None and self._state.standing.renewal is None:
                     raise turn.lost
                 own = TurnContext(self._state, turn, out, self._itself)
-                keep_time(own, clock, self._carried_over, is_first=not self._recovered)
+                keep_time(own, clock, is_first=not self._recovered)
                 self._looked_at = turn.now
                 self._work(own, batch)
                 # The store commits at the end of its block.
@@ -314,20 +326,20 @@ class JobBroker(RuntimeActor):
         turn, state = own.turn, self._state
         if turn.version != state.version:
             own.forget_next_due()
-        if self._carried_over.renewal is not None:
-            boots.renew(own, self._carried_over.renewal)
+        if state.standing.renewal is not None:
+            boots.renew(own, state.standing.renewal)
             own.out.is_renewed = True
         if turn.has_host_moves or (turn.expiry is not None and turn.expiry <= turn.now):
             turn.jobs.refresh()
         if not self._recovered:
-            boots.recover(own, self._carried_over.logged)
+            boots.recover(own, state.standing.logged)
         elif state.membership_changed:
             boots.bury_dead(own)
         if turn.transitions:
             own.collect()
         if turn.has_host_changes:
             schedules.refresh(own)
-        if state.quiet.switched is not None:
+        if state.inputs.quiet is not state.standing.quiet_logged:
             claims.heed_quiet(own)
         self._take_in(own, batch)
         if turn.expiry is not None and turn.expiry <= turn.now:
@@ -364,7 +376,7 @@ class JobBroker(RuntimeActor):
         if out.known is not None:
             self._state.presence.tidy(out.known)
         log_lines(self.context.log, out, self._itself, self._state.boot, self._store.store_id)
-        self._carried_over.take(out, self._state.boot)
+        self._state.note_logged(out)
         counted = self._looked_at, self._state.monotonic(), self.turn_times.last
         if self._store.tallies is not None and self._tallies.take(out, *counted):
             self._alarms.after("tallies", FLUSH_SECONDS, CheckDue())
@@ -407,7 +419,7 @@ class JobBroker(RuntimeActor):
                 # From the instant of the look, not from now: jobs that became due in between must wake us too.
                 outlook = self._store.jobs.outlook(unknown, self._looked_at)
                 state.expiry = outlook.expiry
-            if self._carried_over.expected:
+            if self._state.inputs.expected:
                 self._expected.look(state.monotonic())
         except (StoreUnavailable, StoreError):
             self._alarms.after("retry", RETRY_SECONDS, CheckDue())
@@ -434,7 +446,7 @@ class JobBroker(RuntimeActor):
         self._waiting_since = self._waiting_since if self._waiting_since is not None else now
         waited = round(now - self._waiting_since + (self.context.limits.busy_seconds_max if locked else 0.0), 3)
         # The reason may have changed.
-        self._store_is_down(str(error))
+        self.store_trouble = str(error)
         if first:
             event = "store.waiting" if locked else "store.unavailable"
             likely = {"likely": self.context.environment.lock_holder()} if locked else {}
@@ -452,5 +464,5 @@ class JobBroker(RuntimeActor):
         if self._waiting_since is not None:
             waited = round(self.context.clock.monotonic() - self._waiting_since, 3)
             self._waiting_since = None
-            self._store_is_down(None)
+            self.store_trouble = None
             self.say("store.available", store=self._store.address, waited=waited)

@@ -22,7 +22,6 @@ from ..errors import StoreError, StoreUnavailable, UsageError
 from ..messages.jobs import Instant, Seconds
 from ..messages.mail import Mail, Resync, SchedulesChanged, Tick, Ticked, Wake
 from ..messages.schedules import CatchUp, ScheduleRecord
-from ..stores.ports import Store
 from .base import ActorContext, RuntimeActor
 
 TICK_SECONDS_MAX = 10.0
@@ -65,13 +64,12 @@ class SchedulerActor(RuntimeActor):
         context: ActorContext,
         incarnation: int,
         *,
-        store: Store,
         boot: str,
         is_declared: Callable[[str], bool],
         may_tick: Callable[[], bool],
     ) -> None:
         super().__init__(context, "scheduler", incarnation)
-        self._store = store
+        self._store = context.store
         self._is_declared = is_declared
         self._may_tick = may_tick
         self._active: dict[str, Active] = {}

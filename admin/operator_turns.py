@@ -14,7 +14,7 @@ from typing import Any, TypeVar, cast
 from ..broker.boot_registration import BootRegistration
 from ..broker.clock_steps import keep_time
 from ..broker.outbox import Outbox
-from ..broker.state import BrokerState, CarriedOver
+from ..broker.state import BrokerState
 from ..broker.tallies import Tallies
 from ..broker.turn_context import TurnContext
 from ..environment.environment import Environment
@@ -97,7 +97,7 @@ class OperatorTurns:
         try:
             with _at_hand(store, dead), store.turn(standing.boot, clock.now()) as turn:
                 context = TurnContext(state, turn, Outbox(), NOBODY)
-                keep_time(context, clock, CarriedOver(), is_first=True)
+                keep_time(context, clock, is_first=True)
                 others = turn.boots.all()
                 # It gets no hints: when its row can be seen, it has ended.
                 turn.boots.register(standing.record((), turn.now)._replace(hint=None, control=None))

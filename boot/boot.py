@@ -8,9 +8,10 @@ from functools import partial
 from typing import Any
 
 from ..actors.base import ActorContext, Post
-from ..broker.boot_registration import BootRegistration
+from ..broker.boot_registration import BootRegistration, Renewal
 from ..broker.joins import Joins
-from ..broker.state import CarriedOver, Renewal
+from ..broker.outbox import QuietSwitch
+from ..broker.state import BrokerInputs
 from ..environment.environment import Environment, JobIds
 from ..environment.failpoints import VARIABLE
 from ..errors import NotStarted, StoreUnavailable
@@ -87,8 +88,7 @@ class Boot:
         )
         self.post = Post(self.clock)
         self.joins = Joins()
-        self.requests = Requests(self.post, store, clock=self.clock, environment=environment, limits=limits)
-        self.carried_over = CarriedOver()
+        self.inputs = BrokerInputs()
         self._durability = durability
         self.share = share
         self._failed = failed
@@ -100,6 +100,7 @@ class Boot:
         self._is_registered = self._has_declared = False
         self._interrupted = 0
         self._context = ActorContext(
+            store=store,
             environment=environment,
             clock=self.clock,
             log=self.log,
@@ -107,6 +108,7 @@ class Boot:
             post=self.post,
             died=lambda death: self._supervision.died(death),  # noqa: PLW0108 (it is made below)
         )
+        self.requests = Requests(self._context)
         self.lanes = Lanes(
             partial(
                 LaneContext,
@@ -125,12 +127,10 @@ class Boot:
         )
         self._children = Children(
             self._context,
-            store,
             share,
             self.lanes,
-            carried_over=self.carried_over,
+            inputs=self.inputs,
             joins=self.joins,
-            requests=self.requests,
             standing=lambda: self._standing,
             renew=self._renew,
             may_tick=lambda: self._has_declared,
@@ -138,28 +138,22 @@ class Boot:
         )
         self._supervision = Supervision(self._context, partial(self.post.tell, "broker"), self._give_up)
         self.draining = Draining(
-            self.clock,
-            self.log,
-            self.post,
+            self._context,
             self.lanes,
-            self.carried_over,
+            self.inputs,
+            self.requests,
             self._emptied,
             self._supervision.is_awaited,
         )
         self.views = Views(
-            boot_id=lambda: self.id,
+            context=self._context,
+            standing=lambda: self._standing,
             started_at=self.clock.now(),
-            environment=environment,
-            clock=self.clock,
-            limits=limits,
-            store=store,
             share=share,
             lanes=self.lanes,
-            post=self.post,
             supervision=self._supervision,
             requests=self.requests,
-            carried_over=self.carried_over,
-            log=self.log,
+            inputs=self.inputs,
             subscriptions=subscriptions,
         )
         asked_jobs = None
@@ -196,7 +190,7 @@ class Boot:
         begun.callback(lambda: self._standing.leave())  # noqa: PLW0108
         self._standing.enter(self._heard, self._control.answer)
         place, news = self._standing.register(names, self.clock, self.limits.reply_seconds_max)
-        self._is_registered, self.carried_over.boot_no = True, place.get("boot_no", 0)
+        self._is_registered = True
         begun.callback(self._leave)
         begun.callback(self.clock.stop)
         self.clock.start()
@@ -271,7 +265,7 @@ class Boot:
         self._expect(WatchExternalCommit(change.schedule_id, None, self.clock.monotonic() + EXPECT_SECONDS_MAX, change))
 
     def _expect(self, expect: WatchExternalCommit, root_id: str | None = None) -> None:
-        self.carried_over.expected[expect.key] = expect
+        self.inputs.expected[expect.key] = expect
         self.post.tell("broker", expect, root_id=root_id)
 
     def be_quiet(self, is_quiet: bool, who: Attribution) -> None:
@@ -280,13 +274,17 @@ class Boot:
         Raises:
             StoreUnavailable: the broker has not answered. It obeys all the same, as soon as it does anything.
         """
-        self.carried_over.quiet.switch(is_quiet, self.clock.now(), who)
+        self._switch(is_quiet, who)
         self.requests.ask(QuietSwitched)
 
     def switch_quiet(self, is_quiet: bool, who: Attribution) -> None:
         """The same, without waiting for the broker, which may hang."""
-        self.carried_over.quiet.switch(is_quiet, self.clock.now(), who)
+        self._switch(is_quiet, who)
         self.post.tell("broker", QuietSwitched(reply=None))
+
+    def _switch(self, is_quiet: bool, who: Attribution) -> None:
+        if self.inputs.quiet.is_quiet != is_quiet:
+            self.inputs.quiet = QuietSwitch(is_quiet, self.clock.now(), who)
 
     def _say_added(self, handler: Handler) -> None:
         """Log which handler takes jobs from now on, and how many at once, so that `trace` can explain a waiting job."""
@@ -330,7 +328,7 @@ class Boot:
             self.post.tell("broker", CheckDue(foreign=True))
 
     def _jumped(self, delta: Seconds) -> None:
-        self.carried_over.jump(delta)
+        self.inputs.steps.append(delta)
         self.post.tell("broker", ClockJumped())
 
     def _renew(self, lost: BootLost) -> BootRegistration:
@@ -350,8 +348,8 @@ class Boot:
         self.log.emit("runtime.renewed", reason=str(lost), next_boot=new.boot)
         self.log.begin(new.boot)
         record = new.record(self.share.names(), self.clock.now())
-        self.carried_over.renewal = Renewal(record, old.boot, self.share.schedules(), self._about())
-        self._standing, self.carried_over.logged, self.carried_over.boot_no = new, 0, 0
+        new.renewal = Renewal(record, old.boot, self.share.schedules(), self._about())
+        self._standing = new
         old.leave()
         return new
 
@@ -370,7 +368,7 @@ class Boot:
         self.log.emit("runtime.stopping", drain=drain)
         if "scheduler" in self._supervision.family.children:
             self._supervision.stop_child("scheduler")
-        self.carried_over.draining = True
+        self.inputs.draining = True
         # A broker in back-off may come after the end of the stop, and jobs that ended by then ran in vain.
         self._supervision.start_now("broker")
         self.post.tell("broker", Drain())
@@ -383,7 +381,7 @@ class Boot:
     def _end_drained(self) -> None:
         self._supervision.start_now("broker")
         interrupted = self.draining.interrupt()
-        self.draining.say_farewell(self.requests.ask, self.store)
+        self.draining.say_farewell()
         self.end(interrupted)
 
     def give_up(self) -> None:
@@ -414,7 +412,7 @@ class Boot:
     def _say_stopped(self) -> None:
         # A boot whose start has failed is missed too: it has a number among the boots of its store.
         if self._is_registered:
-            did = self.carried_over
+            did = self._standing
             # Boots in a table have numbers. A renewed boot's number is unknown before its first turn.
             is_known = did.boot_no or self.store.table is None
             where = {"store_id": self.store.store_id, "boot_no": did.boot_no or None} if is_known else {}
@@ -423,9 +421,9 @@ class Boot:
     def _leave(self) -> None:
         """Remove this boot's row, after the actors have ended: a broker may die before it has logged its last turn."""
         try:
-            if self.carried_over.has_given_up:
+            if self.requests.has_given_up:
                 raise StoreUnavailable("the store could not be written when this was asked last")
-            self._standing.unregister(self.carried_over.logged, self.clock.now())
+            self._standing.unregister(self.clock.now())
         except Exception as error:
             # The other parts must end all the same. The next boot to look finds a row without a process.
             self._standing.stays = True

@@ -11,13 +11,12 @@ from ..actors.job_broker import JobBroker
 from ..actors.scheduler_actor import SchedulerActor
 from ..broker.boot_registration import BootRegistration
 from ..broker.joins import Joins
-from ..broker.state import CarriedOver
+from ..broker.state import BrokerInputs
+from ..broker.tallies import Tallies
 from ..handlers.lanes import Lanes
-from ..stores.ports import Store
 from ..stores.troubles import BootLost
 from ..supervisor import ChildSpec
 from .declared import HandlerSelection
-from .requests import Requests
 
 
 class Children:
@@ -33,25 +32,23 @@ class Children:
     def __init__(
         self,
         context: ActorContext,
-        store: Store,
         share: HandlerSelection,
         lanes: Lanes,
         *,
-        carried_over: CarriedOver,
+        inputs: BrokerInputs,
         joins: Joins,
-        requests: Requests,
         standing: Callable[[], BootRegistration],
         renew: Callable[[BootLost], BootRegistration],
         may_tick: Callable[[], bool],
         emptied: Callable[[], None],
     ) -> None:
         self._context = context
-        self._store = store
         self._share = share
         self._lanes = lanes
-        self._carried_over = carried_over
+        self._inputs = inputs
+        # The sums that are not stored yet go on to the next broker.
+        self._tallies = Tallies()
         self._joins = joins
-        self._requests = requests
         self._standing = standing
         self._renew = renew
         self._may_tick = may_tick
@@ -82,37 +79,28 @@ class Children:
         return JobBroker.start(
             self._context,
             incarnation,
-            store=self._store,
             standing=self._standing(),
             renew=self._renew,
             has_handler=self._has_handler,
             joins=self._joins,
-            carried_over=self._carried_over,
-            store_is_down=self._requests.note_store,
-            hear_first=self._hear_of_lanes,
+            lanes=self._lanes,
+            inputs=self._inputs,
+            tallies=self._tallies,
         )
 
     def _start_scheduler(self, incarnation: int) -> object:
         return SchedulerActor.start(
             self._context,
             incarnation,
-            store=self._store,
             boot=self._standing().boot,
             is_declared=self._is_declared,
             may_tick=self._may_tick,
         )
 
-    def _hear_of_lanes(self) -> None:
-        """Have HandlerActors report lanes that have ended, before the broker handles what those have queued since."""
-        for name in self._lanes.unread:
-            actor = self._context.post.find(f"handler:{name}")
-            if actor is not None:
-                actor.catch_up()
-
     def _has_handler(self, name: str) -> bool:
-        peers = self._store.peers
+        peers = self._context.store.peers
         return bool(self._share.handlers(name)) or (peers is not None and peers.is_handled(name))
 
     def _is_declared(self, schedule_id: str) -> bool:
-        peers = self._store.peers
+        peers = self._context.store.peers
         return self._share.schedule(schedule_id) is not None or (peers is not None and peers.is_declared(schedule_id))

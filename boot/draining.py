@@ -7,18 +7,16 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ..actors.base import Post
+from ..actors.base import ActorContext
 from ..actors.handler_actor import HandlerActor
-from ..broker.state import CarriedOver
-from ..environment.clock import Clock
+from ..broker.state import BrokerInputs
 from ..errors import LamplighterError
 from ..handlers.lane import Lane
 from ..handlers.lanes import Lanes
-from ..log.emitter import Log
 from ..messages.jobs import Seconds
-from ..messages.mail import Drain, Interrupt, ReleaseClaims, Reply
+from ..messages.mail import Drain, Interrupt, ReleaseClaims
 from ..rules.limits import BACKOFF_SECONDS_MAX
-from ..stores.ports import Readable
+from .requests import Requests
 
 SAID_AFTER_SECONDS = 1.0
 """A stop logs its remaining jobs after so long, and again whenever the wait has doubled."""
@@ -47,11 +45,10 @@ class Draining:
         is_awaited: whether a dead child is restarted after its back-off.
     """
 
-    clock: Clock
-    log: Log
-    post: Post
+    context: ActorContext
     lanes: Lanes
-    carried_over: CarriedOver
+    inputs: BrokerInputs
+    requests: Requests
     emptied: threading.Event
     is_awaited: Callable[[str], bool]
     _ends_at: Seconds = field(default=math.inf, init=False)
@@ -59,22 +56,22 @@ class Draining:
 
     def shorten(self, seconds: Seconds) -> None:
         """End the drain within so many seconds. Any thread may call this, also before the drain."""
-        self._ends_at = min(self._ends_at, self.clock.monotonic() + seconds)
+        self._ends_at = min(self._ends_at, self.context.clock.monotonic() + seconds)
         self.emptied.set()
 
     def run(self, seconds: Seconds, is_urged: Callable[[], bool]) -> None:
         """Let running jobs finish for so many seconds or until `is_urged`, and start no others."""
-        self._names = [name for name in self.post.names() if name.startswith("handler:")]
+        self._names = [name for name in self.context.post.names() if name.startswith("handler:")]
         for name in self._names:
-            self.post.tell(name, Drain())
+            self.context.post.tell(name, Drain())
         self.lanes.begin_stop()
         self.shorten(seconds)
-        began = self.clock.monotonic()
+        began = self.context.clock.monotonic()
         says_at = began + SAID_AFTER_SECONDS
         while True:
             # In this order: an event set after this line is seen by the looks below, or ends the next wait.
             self.emptied.clear()
-            now = self.clock.monotonic()
+            now = self.context.clock.monotonic()
             if self._holds_nothing() or now >= self._ends_at or is_urged():
                 return
             if now >= says_at:
@@ -89,33 +86,33 @@ class Draining:
         whose end a HandlerActor has seen, so that they ran in vain. An unwritable store is not waited for so long: the
         next start takes back what is not stored, as from a killed process.
         """
-        self.carried_over.gives_up_at = self.clock.monotonic() + STORE_SECONDS_MAX
+        self.inputs.gives_up_at = self.context.clock.monotonic() + STORE_SECONDS_MAX
         if self._holds_nothing():
             return 0
         interrupted = len(self._running())
         for name in self._names:
-            self.post.tell(name, Interrupt(handler_id=None, reason="the runtime stopped"))
-        began = had_none_at = self.clock.monotonic()
+            self.context.post.tell(name, Interrupt(handler_id=None, reason="the runtime stopped"))
+        began = had_none_at = self.context.clock.monotonic()
         while True:
             self.emptied.clear()
-            now = self.clock.monotonic()
+            now = self.context.clock.monotonic()
             if self.is_awaited("broker") and now - began < BACKOFF_SECONDS_MAX:
                 had_none_at = now
             left = had_none_at + SETTLE_SECONDS_MAX - now
-            if self._holds_nothing() or left <= 0 or self.carried_over.has_given_up:
+            if self._holds_nothing() or left <= 0 or self.requests.has_given_up:
                 return interrupted
             self.emptied.wait(min(left, LOOK_SECONDS_MAX))
 
-    def say_farewell(self, ask: Callable[[Callable[[Reply], ReleaseClaims]], object], store: Readable) -> None:
+    def say_farewell(self) -> None:
         try:
-            ask(ReleaseClaims)
+            self.requests.ask(ReleaseClaims)
         except LamplighterError:
             # The store is unavailable. The next start finds a row without a process, and takes back its claims.
             reason = "the runtime could not give its jobs back as it stopped"
-            self.log.emit("store.unavailable", store=store.address, reason=reason)
+            self.context.log.emit("store.unavailable", store=self.context.store.address, reason=reason)
 
     def _holds_nothing(self) -> bool:
-        actors = [self.post.find(name) for name in self._names]
+        actors = [self.context.post.find(name) for name in self._names]
         return all(not isinstance(actor, HandlerActor) or actor.holds_nothing for actor in actors)
 
     def _running(self) -> list[Lane]:
@@ -124,4 +121,4 @@ class Draining:
     def _say(self, left: Seconds) -> None:
         jobs = [lane.claim.job for lane in self._running()]
         named = [f"{job.id} ({job.name})" for job in jobs[:NAMED_JOBS_MAX]]
-        self.log.emit("runtime.draining", jobs=len(jobs), waits_for=named, left=round(left, 1))
+        self.context.log.emit("runtime.draining", jobs=len(jobs), waits_for=named, left=round(left, 1))

@@ -8,16 +8,14 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from ..actors.base import Post
-from ..environment.clock import Clock
-from ..environment.environment import Environment
+from ..actors.base import ActorContext
+from ..actors.job_broker import JobBroker
 from ..environment.replies import ENDING, BrokerLost
 from ..errors import StoreUnavailable, UsageError
 from ..messages.jobs import Seconds
 from ..messages.mail import Declare, Reply
 from ..messages.schedules import ScheduleRecord
-from ..rules.limits import Limits, batches
-from ..stores.ports import Store
+from ..rules.limits import batches
 
 BROKER_DEATHS_MAX = 3
 """After so many brokers died while handling a message, it is not sent to the next."""
@@ -45,21 +43,32 @@ class Requests:
     """The questions of a boot's callers to its broker.
 
     Attributes:
-        store_trouble: why the store is unavailable, by the broker's last report.
         before_waiting: raises where the calling thread itself holds what the answer would wait for, as far as a web
             framework knows that.
     """
 
-    def __init__(self, post: Post, store: Store, *, clock: Clock, environment: Environment, limits: Limits) -> None:
-        self.store_trouble: str | None = None
+    def __init__(self, context: ActorContext) -> None:
+        self.context = context
         self.is_over = False
         self.before_waiting: Callable[[], None] | None = None
-        self.post = post
-        self.clock = clock
-        self.limits = limits
-        self.is_file = store.path is not None
-        self._host = store.host
-        self._environment = environment
+        self._host = context.store.host
+        self._environment = context.environment
+
+    @property
+    def broker(self) -> JobBroker | None:
+        """The newest broker, dead or alive; None before the first."""
+        found = self.context.post.find("broker")
+        return found if isinstance(found, JobBroker) else None
+
+    @property
+    def store_trouble(self) -> str | None:
+        """Why the store is unavailable, by the broker's last report."""
+        return None if self.broker is None else self.broker.store_trouble
+
+    @property
+    def has_given_up(self) -> bool:
+        """Whether a stop has ceased to wait for the store."""
+        return self.broker is not None and self.broker.has_given_up
 
     def ask(
         self,
@@ -98,7 +107,7 @@ class Requests:
 
     def check_caller(self) -> None:
         """Check that the calling thread may wait for the broker; raises as `ask`."""
-        broker = self.post.find("broker")
+        broker = self.context.post.find("broker")
         if broker is not None and broker.is_busy_here:
             raise UsageError(BUSY_HERE)
         if self._host is not None and self._host.written_here():
@@ -134,9 +143,6 @@ class Requests:
         for some in batches(schedules, DECLARED_MAX):
             self.ask(partial(Declare, some))
 
-    def note_store(self, trouble: str | None) -> None:
-        self.store_trouble = trouble
-
 
 class BrokerRequest:
     """One question to the broker, sent again to the next incarnation when one dies over it, until its time is up."""
@@ -149,7 +155,7 @@ class BrokerRequest:
         self._job_ids = job_ids
         self._root_id = root_id
         self._deaths = 0
-        self._give_up_at = requests.clock.monotonic() + requests.limits.reply_seconds_max
+        self._give_up_at = requests.context.clock.monotonic() + requests.context.limits.reply_seconds_max
 
     def tell(self, reply: Reply, *, here: bool = False) -> bool:
         """Send the question; False when there is no broker at this moment.
@@ -162,7 +168,7 @@ class BrokerRequest:
         """
         if self.remaining() <= 0:
             raise self.gave_up()
-        post, most = self._requests.post, self._requests.limits.mailbox_messages_max
+        post, most = self._requests.context.post, self._requests.context.limits.mailbox_messages_max
         broker = post.find("broker")
         if broker is not None and broker.behind > most:
             why = self._requests.store_trouble or "the broker is busy"
@@ -176,7 +182,7 @@ class BrokerRequest:
         return is_sent
 
     def remaining(self) -> Seconds:
-        return self._give_up_at - self._requests.clock.monotonic()
+        return self._give_up_at - self._requests.context.clock.monotonic()
 
     def lost(self, lost: BrokerLost) -> None:
         """A broker died before it answered. Raises StoreUnavailable if it was not the first to die over this."""
@@ -188,9 +194,9 @@ class BrokerRequest:
         likely = self._requests.store_trouble
         if likely is None:
             likely = "the broker is busy or being restarted"
-        elif self._requests.is_file:
+        elif self._requests.context.store.path is not None:
             likely += ". Is a write transaction open on the file? If it is this process's own, pass connection="
         return StoreUnavailable(
-            f"no answer within reply_seconds_max={self._requests.limits.reply_seconds_max:g} s: {likely}",
+            f"no answer within reply_seconds_max={self._requests.context.limits.reply_seconds_max:g} s: {likely}",
             self._job_ids,
         )

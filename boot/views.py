@@ -9,12 +9,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 
-from ..actors.base import Post, RuntimeActor
+from ..actors.base import ActorContext, RuntimeActor
 from ..actors.handler_actor import HandlerActor
 from ..actors.job_broker import JobBroker
-from ..broker.state import NAMES_KEPT_MAX, NAMES_TOLD_MAX, PARKED_JOBS_MAX, CarriedOver, ParkedNames, waiting
-from ..environment.clock import Clock
-from ..environment.environment import Environment
+from ..broker.boot_registration import BootRegistration
+from ..broker.state import NAMES_KEPT_MAX, NAMES_TOLD_MAX, PARKED_JOBS_MAX, BrokerInputs, ParkedNames, waiting
 from ..environment.process import measured
 from ..environment.threads import stacks
 from ..errors import LamplighterError
@@ -39,7 +38,6 @@ from ..messages.views import (
     StacksView,
     TurnView,
 )
-from ..rules.limits import Limits
 from ..rules.rates import rate_said
 from ..rules.wording import attributed
 from ..stores.ports import Store
@@ -185,57 +183,53 @@ STACK_CHARACTERS_MAX = 20_000
 
 @dataclass(eq=False, kw_only=True)
 class Views:
-    """Takes the snapshots of one boot. `boot_id` returns the current boot."""
+    """Takes the snapshots of one boot. `standing` returns its current registration."""
 
-    boot_id: Callable[[], str]
+    context: ActorContext
+    standing: Callable[[], BootRegistration]
     started_at: Instant
-    environment: Environment
-    clock: Clock
-    limits: Limits
-    store: Store
     share: HandlerSelection
     lanes: Lanes
-    post: Post
     supervision: Supervision
     requests: Requests
-    carried_over: CarriedOver
-    log: Log
+    inputs: BrokerInputs
     subscriptions: Sequence[Subscription]
 
     @property
     def id(self) -> str:
-        return self.boot_id()
+        return self.standing().boot
 
     def health(self) -> Health:
         """Whether the runtime works, and what is wrong if not. This reads the store too."""
-        return self._health(waiting_names(self.store, self.carried_over.parked, self.clock.now()))
+        broker, context = self.requests.broker, self.context
+        parked = ParkedNames() if broker is None else broker.parked
+        return self._health(waiting_names(context.store, parked, context.clock.now()))
 
     def tree(self) -> tuple[ActorView, ...]:
         return tuple(self._actor(name) for name in ("supervisor", *self.supervision.family.children))
 
     def runtime(self) -> RuntimeView:
-        host, pid = self.environment.whereabouts()
+        host, pid = self.context.environment.whereabouts()
         version, python = self._versions
         open_lanes, share = self.lanes.open(), self.share
-        found = self.post.find("broker")
         # While a boot starts there is none yet.
-        broker = found if isinstance(found, JobBroker) else None
+        broker = self.requests.broker
         return RuntimeView(
-            at=self.clock.now(),
-            boot=self.boot_id(),
-            boot_no=self.carried_over.boot_no,
+            at=self.context.clock.now(),
+            boot=self.id,
+            boot_no=self.standing().boot_no,
             host=host,
             pid=pid,
             version=version,
             python=python,
             started_at=self.started_at,
             kind=share.kind,
-            store=self.store.address,
-            store_id=self.store.store_id,
+            store=self.context.store.address,
+            store_id=self.context.store.store_id,
             names=tuple(share.names()),
             only=None if share.only is None else tuple(sorted(share.only)),
-            leads=None if broker is None or self.store.peers is None else broker.leads,
-            is_draining=self.carried_over.draining,
+            leads=None if broker is None or self.context.store.peers is None else broker.leads,
+            is_draining=self.inputs.draining,
             health=self._health(()),
             process=measured(),
             turns=_turns(broker, self.requests.store_trouble),
@@ -243,7 +237,7 @@ class Views:
             handlers=tuple(map(_handler, share.all_handlers())),
             lanes=tuple(map(self._lane, open_lanes[:LANES_SHOWN_MAX])),
             lanes_open=len(open_lanes),
-            limits=asdict(self.limits),
+            limits=asdict(self.context.limits),
             quiet=self._quiet(),
         )
 
@@ -255,58 +249,63 @@ class Views:
         found += [Stack(what="task", name=name, stack=stack) for name, stack in self.lanes.tasks()]
         found += [Stack(what="thread", name=name, stack=stack) for name, stack in stacks()]
         cut = tuple(Stack(what=one.what, name=one.name, stack=one.stack[-STACK_CHARACTERS_MAX:]) for one in found)
-        return StacksView(at=self.clock.now(), boot=self.boot_id(), pid=self.environment.whereabouts()[1], stacks=cut)
+        pid = self.context.environment.whereabouts()[1]
+        return StacksView(at=self.context.clock.now(), boot=self.id, pid=pid, stacks=cut)
 
     def quiet(self) -> QuietAnswer:
-        return QuietAnswer(boot=self.boot_id(), quiet=self._quiet())
+        return QuietAnswer(boot=self.id, quiet=self._quiet())
 
     def declared(self) -> DeclaredView:
-        return DeclaredView(boot=self.boot_id(), schedules=tuple(one.id for one in self.share.schedules()))
+        return DeclaredView(boot=self.id, schedules=tuple(one.id for one in self.share.schedules()))
 
     @cached_property
     def _versions(self) -> tuple[str, str]:
         # Looking up source lines costs more than all the rest.
-        return self.environment.versions()
+        return self.context.environment.versions()
 
     def _quiet(self) -> QuietView | None:
-        switched = self.carried_over.quiet.switched
-        if switched is None or not switched.is_quiet:
+        switched = self.inputs.quiet
+        if not switched.is_quiet:
             return None
         who = switched.who
         return QuietView(since=switched.at, by=who.by, via=who.via, reason=who.reason)
 
     def _health(self, waiting: Sequence[str]) -> Health:
-        now, begin_seconds_max = self.clock.monotonic(), self.limits.begin_seconds_max
+        broker, now, begin_seconds_max = (
+            self.requests.broker,
+            self.context.clock.monotonic(),
+            self.context.limits.begin_seconds_max,
+        )
         return health_of(
-            boot=self.boot_id(),
+            boot=self.id,
             family=self.supervision.family,
             unheard=self.supervision.unheard(),
             trouble=self.requests.store_trouble,
             waiting=waiting,
             quiet=self._quiet(),
-            hidden=self.carried_over.hidden,
+            hidden=() if broker is None else broker.hidden,
             stuck=stuck_parts(self.tree(), self.lanes.open(), now, begin_seconds_max),
-            health_issues=self.store.health_issues(),
+            health_issues=self.context.store.health_issues(),
             abandoned=self.lanes.abandoned(),
-            abandoned_max=self.limits.abandoned_threads_max,
+            abandoned_max=self.context.limits.abandoned_threads_max,
             now=now,
-            log=self.log,
+            log=self.context.log,
             subscriptions=self.subscriptions,
         )
 
     def _actor(self, name: str) -> ActorView:
-        actor, child = self.post.find(name), self.supervision.family.children.get(name)
+        actor, child = self.context.post.find(name), self.supervision.family.children.get(name)
         crashes = self.supervision.crashes if child is None else child.crashes
         waits = None if actor is None else actor.mailbox.first()
         sent_at = getattr(getattr(waits, "message", None), "sent_at", None)
-        busy_since, now = None if actor is None else actor.busy_since, self.clock.monotonic()
+        busy_since, now = None if actor is None else actor.busy_since, self.context.clock.monotonic()
         budget = None if child is None else child.spec.budget
         return ActorView(
             name=name,
             incarnation=0 if actor is None else actor.incarnation,
             status="up" if child is None else child.status.value,
             mailbox=0 if actor is None else len(actor.mailbox),
-            oldest_seconds=None if sent_at is None else max(0.0, self.clock.now() - sent_at),
+            oldest_seconds=None if sent_at is None else max(0.0, self.context.clock.now() - sent_at),
             busy_seconds=None if busy_since is None else max(0.0, now - busy_since),
             jobs=tuple(actor.current()) if isinstance(actor, HandlerActor) else (),
             restarts_in_window=0 if child is None else len(child.spec.budget.recent(child.deaths, now)),
@@ -329,7 +328,7 @@ class Views:
             attempt=job.attempt + 1,
             claim_no=job.claim_no,
             since=lane.started_at,
-            seconds=max(0.0, self.clock.monotonic() - lane.started_monotonic),
+            seconds=max(0.0, self.context.clock.monotonic() - lane.started_monotonic),
             deadline=lane.times_out_at,
             cancelled=lane.reason,
             abandoned=lane.abandoned_because,

@@ -3,24 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..environment.clock import Clock
 from ..environment.environment import Environment
 from ..errors import StoreError, StoreUnavailable
 from ..messages.boots import OPERATOR, BootKind, BootRecord
 from ..messages.jobs import Instant, Seconds
+from ..messages.schedules import ScheduleRecord
 from ..stores.opening import controls, neighbours
 from ..stores.ports import Answer, Store
 from ..stores.turn_ports import Turn
+from .outbox import AWAKE
 
 RETRY_SECONDS = 0.01
 
 
-class BootRegistration:
-    """A runtime's registration on its store. A boot that its store no longer knows takes a new one.
+class Renewal(NamedTuple):
+    """The row that a turn must store first, because this runtime has become another boot.
 
     Attributes:
+        boot_was: the id of the previous boot.
+        schedules: the host's declarations; the store may be an older one.
+        about: the fields of `runtime.started`.
+    """
+
+    record: BootRecord
+    boot_was: str
+    schedules: Sequence[ScheduleRecord]
+    about: dict[str, Any]
+
+
+class BootRegistration:
+    """A runtime's registration on its store. A boot that its store no longer knows takes a new one. A broker that has
+    died leaves it to the next: it says how much of this boot's work is logged.
+
+    Attributes:
+        boot_no: the boot's number on its store; 0 if unknown, or if boots have none.
+        logged: the last logged turn of this boot.
+        quiet_logged: the last quiet switch that this boot's log has.
+        renewal: set while the store does not know this boot yet.
         stays: whether the boot ends and its row stays, so that others have to find it dead.
     """
 
@@ -29,6 +51,9 @@ class BootRegistration:
         self.presence, self.hints = neighbours(environment, store, self.boot)
         self.controls = controls(environment, store, self.boot)
         self.stays = False
+        self.boot_no = self.logged = 0
+        self.quiet_logged = AWAKE
+        self.renewal: Renewal | None = None
         self._kind = kind
         self._environment = environment
         self._store = store
@@ -76,7 +101,7 @@ class BootRegistration:
         give_up_at = clock.monotonic() + seconds_max
         while True:
             try:
-                boot_no, others, news = self._enroll(self.record(names, clock.now()))
+                self.boot_no, others, news = self._enroll(self.record(names, clock.now()))
             except StoreUnavailable as error:
                 for ailment in self._store.health_issues():
                     if ailment.status == "red":
@@ -88,7 +113,7 @@ class BootRegistration:
             else:
                 # Without this hint a runtime that was alone on the file would not look for others until its next poll.
                 self._hint(others)
-                return place_of(boot_no, others), news
+                return place_of(self.boot_no, others), news
 
     def _enroll(self, record: BootRecord) -> tuple[int, Sequence[BootRecord], list[tuple[str, dict[str, Any]]]]:
         with self._store.turn(self.boot, record.started_at) as turn:
@@ -96,10 +121,10 @@ class BootRegistration:
             boot_no = turn.boots.register(record)
         return boot_no, others, turn.news
 
-    def unregister(self, logged: int, now: Instant) -> None:
-        """Remove this boot's row, if nothing is left for others to do. `logged` is the last logged turn."""
+    def unregister(self, now: Instant) -> None:
+        """Remove this boot's row, if nothing is left for others to do."""
         with self._store.turn(self.boot, now) as turn:
-            others, self.stays = leave(turn, self.boot, logged)
+            others, self.stays = leave(turn, self.boot, self.logged)
         self._hint(others)
 
     def _hint(self, others: Sequence[BootRecord]) -> None:

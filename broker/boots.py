@@ -9,10 +9,10 @@ from ..messages.jobs import JobRecord, Seconds
 from ..messages.mail import CheckDue, Declare
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from . import schedules
-from .boot_registration import place_of
+from .boot_registration import Renewal, place_of
 from .claims import store_names
 from .outbox import Membership
-from .state import BrokerState, Renewal
+from .state import BrokerState
 from .turn_context import TurnContext
 
 ACTS_TOLD_MAX = 10

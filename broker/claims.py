@@ -26,7 +26,7 @@ UNSTORABLE = "its ending could not be stored"
 
 def claim(context: TurnContext) -> None:
     """Claim for free lanes, prefetch for short jobs, and send `Settled`."""
-    if context.state.quiet.is_on:
+    if context.state.inputs.quiet.is_quiet:
         _claim_nothing(context)
     else:
         _claim_all(context)
@@ -48,9 +48,8 @@ def _claim_all(context: TurnContext) -> None:
 
 def heed_quiet(context: TurnContext) -> None:
     """If the quiet switch was changed: log it, and give back what was claimed and not started."""
-    quiet = context.state.quiet
-    switched = quiet.switched
-    if switched is None or not quiet.is_untold:
+    switched = context.state.inputs.quiet
+    if switched.is_quiet == context.state.standing.quiet_logged.is_quiet:
         return
     context.say("runtime.quieted" if switched.is_quiet else "runtime.resumed", **switched.who.said)
     context.out.quieted = switched

@@ -6,23 +6,23 @@ from ..environment.clock import Clock
 from ..messages.clock_steps import Stepped
 from ..messages.jobs import Seconds
 from ..messages.mail import Wake
-from .state import CarriedOver
 from .turn_context import TurnContext
 
 
-def keep_time(context: TurnContext, clock: Clock, memory: CarriedOver, *, is_first: bool) -> None:
+def keep_time(context: TurnContext, clock: Clock, *, is_first: bool) -> None:
     """Correct what a step of the clock has shifted, and log it. `ClockJumped` is only a hint: it may die with a broker.
     `is_first`: nobody in this process has observed the clock before this turn.
     """
     clock.notice()
-    delta = memory.jumped
+    steps = tuple(context.state.inputs.steps)
+    delta = sum(steps)
     # Read the clock here, while nobody else is in a turn: a process that had read it before a step would undo another's
     # correction of that step.
     made_good = context.turn.keep_time(clock.reading(), may_have_gone_back=is_first or delta < 0)
-    if made_good is None and delta == 0.0:
+    if made_good is None and delta == 0:
         return
     seconds, jobs, schedules = made_good or Stepped(None, 0, 0)
-    context.out.made_good = delta
+    context.out.steps = len(steps)
     far = delta or seconds
     if not (far or jobs or schedules):
         # The first turn since the machine was started has compared the clocks already, and found no step.

@@ -1,15 +1,14 @@
-"""The output of a turn, collected while it runs, sent after its commit, dropped if it fails; and the quiet switch."""
+"""The output of a turn, collected while it runs, sent after its commit, dropped if it fails."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from ..log.emitter import Said, Speaker
 from ..messages.boots import BootRecord, LedgerTurn
-from ..messages.jobs import Attribution, Claim, ClaimKey, Instant, JobRecord, Seconds, Transition
+from ..messages.jobs import UNATTRIBUTED, Attribution, Claim, ClaimKey, Instant, JobRecord, Seconds, Transition
 from ..messages.mail import Reply, WatchExternalCommit
 from ..messages.names import NameLimits
 from ..messages.outcomes import Policy
@@ -21,31 +20,7 @@ class QuietSwitch(NamedTuple):
     who: Attribution
 
 
-class Quiet:
-    """The quiet switch of a boot. Any thread sets it; the broker obeys at once, even before it reads the message about
-    it.
-
-    Attributes:
-        switched: the last change; None if there was none.
-        logged: the last change that the log has.
-    """
-
-    def __init__(self) -> None:
-        self.switched: QuietSwitch | None = None
-        self.is_on = False
-        self.logged: QuietSwitch | None = None
-        self._lock = threading.Lock()
-
-    @property
-    def is_untold(self) -> bool:
-        """Whether the current state is not logged yet."""
-        logged = self.logged
-        return self.is_on != (logged is not None and logged.is_quiet)
-
-    def switch(self, is_quiet: bool, at: Instant, who: Attribution) -> None:
-        with self._lock:
-            if self.is_on != is_quiet:
-                self.switched, self.is_on = QuietSwitch(is_quiet, at, who), is_quiet
+AWAKE = QuietSwitch(is_quiet=False, at=0.0, who=UNATTRIBUTED)
 
 
 @dataclass(slots=True)
@@ -93,11 +68,11 @@ class Outbox:
         next_due: by job name, from when on it pays to look again; None where the turn has not looked.
         expiry: no queued job expires before then.
         drains: whether nothing more is claimed.
-        quieted: the change of `Quiet` that is now logged.
+        quieted: the quiet switch that is now logged.
         known: the boots on the store, if nobody else may leave files beside it.
         buried: dead boots whose jobs the turn has taken back.
         expected: jobs and changes of schedules in hosts' own transactions.
-        made_good: the clock step, in seconds, that the turn has corrected.
+        steps: how many of the noticed clock steps the turn has corrected.
         parked: names logged as having no handler on a living boot, and when (monotonic).
         is_renewed: whether the store knows the boot that this runtime has become.
         slots_are_pruned: whether no removable slots are left.
@@ -132,7 +107,7 @@ class Outbox:
     known: set[str] | None = None
     buried: list[BootRecord] = field(default_factory=list)
     expected: list[WatchExternalCommit] = field(default_factory=list)
-    made_good: Seconds = 0.0
+    steps: int = 0
     parked: dict[str, Seconds] = field(default_factory=dict)
     is_renewed: bool = False
     slots_are_pruned: bool = False

@@ -1,27 +1,24 @@
-"""The broker's memory between turns, and the part that outlives a broker. A new broker can learn all of it again."""
+"""The broker's memory between turns, which dies with it, and the inputs of other threads, which do not."""
 
 from __future__ import annotations
 
 import math
 import random
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..errors import alike
 from ..messages.boots import BootRecord
 from ..messages.jobs import Instant, JobState, Seconds
 from ..messages.mail import WatchExternalCommit
-from ..messages.schedules import ScheduleRecord
 from ..rules.limits import WHOLE_MAX, Limits
 from ..stores.ports import Store
 from ..stores.presence import Presence
 from .boot_registration import BootRegistration
-from .outbox import HandlerCapacity, Outbox, Quiet
+from .outbox import AWAKE, HandlerCapacity, Outbox, QuietSwitch
 from .places import is_limited
-from .tallies import Tallies
 
 PARKED_SECONDS: Seconds = 60.0
 """Interval between searches for names without a handler, and between two logs of the same name."""
@@ -98,19 +95,25 @@ def waiting(store: Store, name: str, now: Instant) -> int:
     return found.ready + found.scheduled
 
 
-class Renewal(NamedTuple):
-    """The row that a turn must store first, because this runtime has become another boot.
+@dataclass(slots=True)
+class BrokerInputs:
+    """The facts that other threads set down for the broker. They wait where no broker lives, as mail would not.
 
     Attributes:
-        boot_was: the id of the previous boot.
-        schedules: the host's declarations; the store may be an older one.
-        about: the fields of `runtime.started`.
+        draining: whether the runtime is stopping, so that no broker claims anything more.
+        gives_up_at: monotonic time at which a stop ceases to wait for an unwritable store.
+        quiet: the last switch. The broker obeys at once, even before it reads the message about it.
+        steps: the clock steps, in seconds. Whoever notices one appends it, and the broker removes those that a turn has
+            corrected.
+        expected: jobs and changes of schedules in hosts' own transactions, by `WatchExternalCommit.key`. Callers add
+            them, and the broker removes those that have appeared.
     """
 
-    record: BootRecord
-    boot_was: str
-    schedules: Sequence[ScheduleRecord]
-    about: dict[str, Any]
+    draining: bool = False
+    gives_up_at: Seconds = math.inf
+    quiet: QuietSwitch = AWAKE
+    steps: list[Seconds] = field(default_factory=list)
+    expected: dict[tuple[bool, str], WatchExternalCommit] = field(default_factory=dict)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -150,7 +153,7 @@ class BrokerState:
     membership_changed: bool = False
     parked: ParkedNames = field(default_factory=ParkedNames)
     draining: bool = False
-    quiet: Quiet = field(default_factory=Quiet)
+    inputs: BrokerInputs = field(default_factory=BrokerInputs)
     hidden: list[str] = field(default_factory=list)
     boot: str = field(init=False)
 
@@ -167,12 +170,11 @@ class BrokerState:
         self.stored_names = None
         self.others = []
         self.untraced.clear()
-        # Readers of the new boot's log find there that it is quiet.
-        self.quiet.logged = None
         self.forget_next_due()
 
     def free_names(self) -> list[str]:
-        if self.draining or self.quiet.is_on or (self.limits.workers_max < WHOLE_MAX and not self._has_place()):
+        is_quiet = self.inputs.quiet.is_quiet
+        if self.draining or is_quiet or (self.limits.workers_max < WHOLE_MAX and not self._has_place()):
             return []
         return [name for name, capacity in self.capacities.items() if len(capacity.held) < capacity.lanes]
 
@@ -226,54 +228,14 @@ class BrokerState:
         self.version, self.expiry = out.version, out.expiry
         self.draining = self.draining or out.drains
         if out.quieted is not None:
-            self.quiet.logged = out.quieted
+            self.standing.quiet_logged = out.quieted
 
-
-@dataclass(slots=True)
-class CarriedOver:
-    """The state that outlives a broker.
-
-    Attributes:
-        expected: jobs and changes of schedules in hosts' own transactions, polled for until they appear, by
-            `WatchExternalCommit.key`.
-        logged: the last logged turn of this boot.
-        boot_no: the boot's number on its store; 0 if unknown, or if boots have none.
-        jumped: the clock steps, in seconds, that no turn has corrected. The clock's thread adds.
-        draining: whether the runtime is stopping, so that no broker claims anything more.
-        gives_up_at: monotonic time at which a stop ceases to wait for an unwritable store.
-        has_given_up: whether the store was given up, so that no turn is tried any more.
-        parked, hidden: as in `BrokerState`; `health()` reads them too.
-        renewal: set while the store does not know this runtime's boot yet.
-    """
-
-    expected: dict[tuple[bool, str], WatchExternalCommit] = field(default_factory=dict)
-    logged: int = 0
-    boot_no: int = 0
-    jumped: Seconds = 0.0
-    draining: bool = False
-    gives_up_at: Seconds = math.inf
-    has_given_up: bool = False
-    parked: ParkedNames = field(default_factory=ParkedNames)
-    quiet: Quiet = field(default_factory=Quiet)
-    hidden: list[str] = field(default_factory=list)
-    renewal: Renewal | None = None
-    tallies: Tallies = field(default_factory=Tallies)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def gives_up(self, now: Seconds) -> bool:
-        self.has_given_up = now >= self.gives_up_at
-        return self.has_given_up
-
-    def jump(self, delta: Seconds) -> None:
-        with self._lock:
-            self.jumped += delta
-
-    def take(self, out: Outbox, boot: str) -> None:
-        """Apply a turn that is committed and logged."""
+    def note_logged(self, out: Outbox) -> None:
+        """Note a turn that is committed and logged."""
         for turn in (*out.unlogged, *([out.did] if out.did is not None else ())):
-            if turn.boot == boot:
-                self.logged, self.boot_no = turn.turn, turn.boot_no
-        if out.made_good:
-            self.jump(-out.made_good)
+            if turn.boot == self.boot:
+                self.standing.logged, self.standing.boot_no = turn.turn, turn.boot_no
         if out.is_renewed:
-            self.renewal = None
+            self.standing.renewal = None
+        if out.steps:
+            del self.inputs.steps[: out.steps]

@@ -309,7 +309,8 @@ def test_a_stop_lets_a_broker_that_dies_meanwhile_store_what_has_ended(runtime, 
         monkeypatch.setattr(rt.boot._supervision, "start_now", lambda child: None)
         monkeypatch.setattr(draining, "LOOK_SECONDS_MAX", 0.001)
         monkeypatch.setattr(draining, "BACKOFF_SECONDS_MAX", 3600)
-        monkeypatch.setattr(rt.boot.draining, "clock", FastWhile(lambda: broker.status is ChildStatus.WAITING))
+        clock = FastWhile(lambda: broker.status is ChildStatus.WAITING)
+        monkeypatch.setattr(rt.boot.draining, "context", rt.boot.draining.context._replace(clock=clock))
     requests, was_settled = rt.boot.requests, []
     ask = requests.ask
     monkeypatch.setattr(

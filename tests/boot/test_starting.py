@@ -142,7 +142,7 @@ def test_a_start_that_fails_has_started_nothing_and_the_next_one_begins_anew(run
         rt.start()
     after_failure, status = rt.boot, rt.health().status
     (failed,) = asked
-    alive = [name for name in failed.post.names() if failed.post.find(name).thread.is_alive()]
+    alive = [name for name in failed.context.post.names() if failed.context.post.find(name).thread.is_alive()]
 
     rt.start()
 

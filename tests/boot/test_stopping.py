@@ -141,7 +141,7 @@ def test_a_boot_that_is_renewed_in_a_stop_says_again_that_it_stops(runtime, reco
 def test_a_boot_whose_number_is_not_known_yet_does_not_say_on_which_store_it_was(runtime, recorder):
     """It was renewed, and its store failed before its first turn. Others, who bury it, know its number."""
     rt = runtime()
-    rt.boot.carried_over.boot_no = 0
+    rt.boot._standing.boot_no = 0
 
     rt.boot._say_stopped()
 
@@ -160,7 +160,7 @@ def test_a_stop_does_not_wait_for_a_store_that_is_locked_all_the_while(runtime, 
     turn = boot.store.turn
 
     def note(*args):
-        tries.append(boot.carried_over.has_given_up)
+        tries.append(boot.requests.has_given_up)
         return turn(*args)
 
     # A turn that waits already when the lock is taken is one of them.

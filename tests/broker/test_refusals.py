@@ -208,7 +208,7 @@ def test_a_message_that_is_refused_after_any_of_its_writes_changes_nothing(bench
 def test_messages_beside_one_that_is_refused_after_a_write_are_stored(bench):
     """The whole turn fails. Each of its messages is tried alone then."""
     rt, held = bench.rt, bench.connection
-    broker = rt.current_boot.get().requests.post.find("broker")
+    broker = rt.current_boot.get().requests.context.post.find("broker")
     with ThreadPoolExecutor() as pool:
         held.gate.clear()
         calls = [pool.submit(rt.jobs.pause, "decoy")]
@@ -236,7 +236,7 @@ def test_messages_beside_one_that_is_refused_after_a_write_are_stored(bench):
 def test_the_broker_lives_where_a_caller_takes_the_turn_and_is_refused_after_a_write(bench, recorder, caller):
     """What comes out of such a turn may be of the application's, and the broker dies of that."""
     rt, held, threads = bench.rt, bench.connection, []
-    broker = rt.current_boot.get().requests.post.find("broker")
+    broker = rt.current_boot.get().requests.context.post.find("broker")
     held.refuses = lambda body: threads.append(current_thread()) or True
     recorder.until(lambda: waits(broker), "the broker to wait")
     held.after = 0

@@ -261,7 +261,7 @@ def test_lists_go_in_pages_through_what_is_and_what_was_committed(life, db, path
 
 
 def test_a_commit_is_looked_for_at_once_and_what_is_rolled_back_not_for_ever(rt, db, time, recorder):
-    expected = rt.boot.carried_over.expected
+    expected = rt.boot.inputs.expected
 
     def soon():
         time.advance(0.05)
