@@ -36,8 +36,7 @@ from .views import (
     ScheduleName,
     StepView,
 )
-from .wait_context import WaitContext, Why, wait_context_of
-from .why import reasons, why
+from .why import WaitContext, Why, reasons, wait_context_of, why
 
 if TYPE_CHECKING:
     from .schedule_views import ComingSlot, SchedulePage, ScheduleView

@@ -8,7 +8,7 @@ from ..messages.jobs import ENDED, JobRecord, JobState
 from ..rules.codec import decode, valid
 from ..rules.new_jobs import KEPT_OPTIONS
 from .views import JobView, Payload, like
-from .wait_context import Why
+from .why import Why
 
 KEYS_SHOWN_MAX = 12
 KEY_CHARACTERS_MAX = 40

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar
 from ..messages.jobs import Attempt, Instant, Seconds
 from .control_client import BootView
 from .error_groups import ErrorGroup
-from .wait_context import Why
+from .why import Why
 
 V = TypeVar("V")
 

@@ -14,25 +14,140 @@ Where none of this is known to be so, it is `just_now` for a moment, and `unknow
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, get_args
 
+from ..cron.words import listed
 from ..errors import alike
 from ..messages.jobs import ENDED, Instant, JobRecord, JobState, Seconds
+from ..messages.names import PauseRecord
 from ..messages.views import HandlerView, RuntimeView
 from ..rules.lifecycle import is_suspect
-from ..rules.rates import rate_read, rate_said, room_of, slower
+from ..rules.rates import least, rate_read, rate_said, room_of, slower
 from ..rules.wording import about, attributed, brief, many, moment
-from ..stores.ports import DependencyStatus
-from .control_client import BootView
-from .wait_context import DEFECTS, WaitContext, Why
+from ..stores.ports import DependencyStatus, QueuePosition, StoreSnapshot
+from .control_client import BootView, Defect
+
+AWAITED_NAMED = 3
+"""The most jobs named that another waits for."""
+
+AHEAD_COUNTED_MAX = 10_000
+"""The most jobs counted before another."""
+
+
+def wait_context_of(
+    job: JobRecord,
+    seen: StoreSnapshot,
+    boots: Sequence[BootView],
+    *,
+    now: Instant,
+    store: str,
+    is_handled_elsewhere: bool = False,
+    lock_holder: int | None = None,
+    counted_max: int = AHEAD_COUNTED_MAX,
+) -> WaitContext:
+    """A job with its surroundings; the other arguments are as `WaitContext` has them, `counted_max` limits `before`."""
+    is_queued, table = job.state == JobState.QUEUED, seen.table
+    return WaitContext(
+        job=job,
+        now=now,
+        store=store,
+        boots=boots,
+        has_all_boots=table is not None,
+        pause=next((one for one in seen.jobs.pauses() if one.name == job.name), None) if is_queued else None,
+        before=table.before(job, now, counted_max) if is_queued and table is not None else None,
+        awaited=table.awaited(job.row_id, AWAITED_NAMED) if is_queued and job.is_linked and table is not None else None,
+        is_handled_elsewhere=is_handled_elsewhere,
+        lock_holder=lock_holder,
+    )
+
+
+Code = Literal[
+    "expired",
+    "waits_for",
+    "not_due",
+    "no_runtime",
+    "store_locked",
+    "quiet",
+    "paused",
+    "parked",
+    "restarting",
+    "halted",
+    "quarantined",
+    "untold",
+    "solo",
+    "suspect",
+    "limit",
+    "group",
+    "rate",
+    "lanes_full",
+    "behind",
+    "just_now",
+    "unknown",
+    "claimed",
+    "old_lane",
+    "running",
+    "deferred",
+    "orphaned",
+    "done",
+    "dead",
+    "cancelled",
+]
+"""Why a queued job is not claimed, how far a running one has come, or how another has ended."""
+
+
+DEFECTS = get_args(Defect)
+"""The reason that is fixed most easily comes first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Why:
+    """One thing that keeps a job from running, or its fate.
+
+    Attributes:
+        code: for programs.
+        sentence: for people, about the job as `it`.
+        changes: what would change it; empty where nothing would, or need.
+    """
+
+    code: Code
+    sentence: str
+    changes: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitContext:
+    """A job, and the known facts about its surroundings at one instant.
+
+    Attributes:
+        store: its address.
+        boots: those on the store, dead ones too; `has_all_boots` if there are no others.
+        pause: the pause of its name, a limit over the store, or both.
+        before: the jobs before it; None where the store cannot tell.
+        awaited: the jobs that it waits for, if any.
+        is_handled_elsewhere: whether a boot that is not among these is known to have handlers for its name.
+        lock_holder: the process that has held the store's write lock for the whole look, if one has.
+    """
+
+    job: JobRecord
+    now: Instant
+    store: str
+    boots: Sequence[BootView]
+    has_all_boots: bool = True
+    pause: PauseRecord | None = None
+    before: QueuePosition | None = None
+    awaited: DependencyStatus | None = None
+    is_handled_elsewhere: bool = False
+    lock_holder: int | None = None
 
 
 def what_it_waits_for(awaited: DependencyStatus) -> Why:
     if not awaited.open:
+        jobs, have = ("the job", "has") if awaited.total == 1 else (f"all {awaited.total:,} jobs", "have")
         return Why(
             code="waits_for",
-            sentence=f"{_all_of(awaited.total)} that it has waited for {'has' if awaited.total == 1 else 'have'} ended",
+            sentence=f"{jobs} that it has waited for {have} ended",
             changes="the next write batch of any process on the store",
         )
     more = [f"{awaited.open - len(awaited.ids):,} more"] if awaited.open > len(awaited.ids) else []
@@ -48,19 +163,10 @@ def what_it_waits_for(awaited: DependencyStatus) -> Why:
     )
 
 
-def _all_of(jobs: int) -> str:
-    return "the job" if jobs == 1 else f"all {jobs:,} jobs"
-
-
 def revival(job: JobRecord) -> str:
     if job.is_linked:
         return "a requeue of that job, for which this one then waits again; or of this one, which waits for nobody"
     return "a requeue"
-
-
-def listed(items: Sequence[str]) -> str:
-    *first, last = items
-    return f"{', '.join(first)} and {last}" if first else last
 
 
 JUST_NOW_SECONDS = 2.0
@@ -272,9 +378,11 @@ def _of_others(wait_context: WaitContext, takers: _Candidates) -> Iterator[Why]:
             sentence=f"{before.running} of {most} jobs of {job.name!r} run that may run at once over the whole store",
             changes=f"the end of one of them, `lamplighter names limit {job.name} N`, or jobs.limit({job.name!r}, n)",
         )
-    limited = [boot for boot in free if _is_limited(boot, wait_context)]
+    totals = [(boot, least(one.total for one in _handlers(boot, job.name))) for boot in free]
+    running = 0 if before is None else before.running
+    limited = {boot.boot: total for boot, total in totals if total is not None and running >= total}
     if limited and len(limited) == len(free):
-        total = max(_total(boot, job.name) or 0 for boot in limited)
+        total = max(limited.values())
         yield Why(
             code="limit",
             sentence=f"{total} of {total} jobs of {job.name!r} run that may run at once over the whole store "
@@ -283,7 +391,7 @@ def _of_others(wait_context: WaitContext, takers: _Candidates) -> Iterator[Why]:
         )
     yield from _of_its_group(wait_context, free)
     yield from _slowed(wait_context, free)
-    free = [boot for boot in free if boot not in limited]
+    free = [boot for boot in free if boot.boot not in limited]
     full = [(boot, said) for boot in free if (said := _full(boot, wait_context)) is not None]
     if full and len(full) == len(free):
         yield Why(
@@ -304,7 +412,7 @@ def _of_others(wait_context: WaitContext, takers: _Candidates) -> Iterator[Why]:
 def _of_its_group(wait_context: WaitContext, free: Sequence[BootView]) -> Iterator[Why]:
     """Whether as many of its group run as any of these boots allows."""
     job, before = wait_context.job, wait_context.before
-    limits = [_least(one.per_group for one in _handlers(boot, job.name)) for boot in free]
+    limits = [least(one.per_group for one in _handlers(boot, job.name)) for boot in free]
     known = [limit for limit in limits if limit is not None]
     if before is None or before.of_group is None or not known or len(known) < len(limits):
         return
@@ -347,20 +455,6 @@ def _closed(who: str, said: Sequence[Sequence[str | None]], spent_to: Instant | 
 def _handlers(boot: BootView, name: str) -> Sequence[HandlerView]:
     """Its handlers of a name, by its view."""
     return [] if boot.view is None else [one for one in boot.view.handlers if one.name == name]
-
-
-def _least(limits: Iterable[int | None]) -> int | None:
-    return min((limit for limit in limits if limit is not None), default=None)
-
-
-def _total(boot: BootView, name: str) -> int | None:
-    return _least(one.total for one in _handlers(boot, name))
-
-
-def _is_limited(boot: BootView, wait_context: WaitContext) -> bool:
-    """Whether as many jobs of the name run in the whole store as this boot allows."""
-    total = _total(boot, wait_context.job.name)
-    return total is not None and wait_context.before is not None and wait_context.before.running >= total
 
 
 def _full(boot: BootView, wait_context: WaitContext) -> str | None:

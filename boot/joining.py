@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from ..admin.control_client import BootView, boot_view
-from ..admin.wait_context import WaitContext, wait_context_of
-from ..admin.why import why
+from ..admin.why import WaitContext, wait_context_of, why
 from ..api.job import Job, JobTypes
 from ..errors import JobFailed, LamplighterError, UsageError
 from ..messages.boots import BootRecord

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..admin.views import JobPage, JobView, Payload, StepView
-from ..admin.wait_context import Why
+from ..admin.why import Why
 from ..messages.jobs import Attempt, Instant
 from ..rules.new_jobs import KEPT_OPTIONS
 from ..rules.wording import Tone, brief, many, span

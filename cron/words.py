@@ -69,7 +69,7 @@ def _many(count: float, unit: str) -> str:
 
 def _times(times: TimesOfDay) -> str:
     if len(times) <= TIMES_LISTED_MAX:
-        return f"at {_list([_clock(times.at(number)) for number in range(len(times))])}"
+        return f"at {listed([_clock(times.at(number)) for number in range(len(times))])}"
     if len(times.minutes) == len(times.seconds) == 1 and _is_run(times.hours):
         return f"every hour from {_clock(times.at(0))} to {_clock(times.at(len(times) - 1))}"
     seconds = "" if times.seconds == (0,) else _field(times.seconds, 60, "second")
@@ -120,7 +120,7 @@ def _ranges(values: Sequence[int]) -> str:
     said: list[str] = []
     for run in runs:
         said += [f"{run[0]} to {run[-1]}"] if len(run) > 2 else map(str, run)
-    return _list(said)
+    return listed(said)
 
 
 def _days(days: Days) -> str:
@@ -129,7 +129,7 @@ def _days(days: Days) -> str:
     kinds = [] if is_daily else [one for one in (_by_date(days), _by_week(days)) if one]
     if len(days.months) == 12:
         return " or ".join(kinds)
-    months = _list(_MONTHS[month - 1] for month in sorted(days.months))
+    months = listed(_MONTHS[month - 1] for month in sorted(days.months))
     if len(kinds) == 1 and kinds[0].endswith(" of the month"):
         return f"{kinds[0].removesuffix('the month')}{months}"
     return " ".join([*([" or ".join(kinds)] if kinds else []), f"in {months}"])
@@ -146,13 +146,13 @@ def _by_date(days: Days) -> str:
         said.append(f"day {numbered[0]}" if len(numbered) == 1 else f"days {_ranges(numbered)}")
     if LAST in days.month_days:
         said.append("the last day")
-    return f"on {_list(said)} of the month"
+    return f"on {listed(said)} of the month"
 
 
 def _by_week(days: Days) -> str:
     if days.nth_weekdays:
         named = [f"the {_ORDINALS[nth]} {_WEEKDAYS[weekday]}" for weekday, nth in days.nth_weekdays]
-        return f"on {_list(named)} of the month"
+        return f"on {listed(named)} of the month"
     if days.weekdays is None:
         return ""
     if days.weekdays == _WORKDAYS:
@@ -160,9 +160,9 @@ def _by_week(days: Days) -> str:
     if days.weekdays == _WEEKEND:
         return "on Saturday and Sunday"
     # For readers, the week begins on Monday.
-    return f"on {_list(_WEEKDAYS[day] for day in sorted(days.weekdays, key=lambda day: (day - 1) % 7))}"
+    return f"on {listed(_WEEKDAYS[day] for day in sorted(days.weekdays, key=lambda day: (day - 1) % 7))}"
 
 
-def _list(items: Iterable[str]) -> str:
+def listed(items: Iterable[str]) -> str:
     *first, last = items
     return f"{', '.join(first)} and {last}" if first else last

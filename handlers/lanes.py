@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from operator import attrgetter
 from typing import Any, NamedTuple, Protocol
@@ -16,7 +16,7 @@ from ..messages.mail import Capacity, LanesEnded
 from ..messages.names import NameLimits
 from ..messages.outcomes import Outcome, OutcomeKind
 from ..rules.limits import Limits
-from ..rules.rates import slower
+from ..rules.rates import least, slower
 from .handler import Handler, Kind
 from .lane import Lane, LaneContext
 from .processes import ProcessRunner
@@ -135,9 +135,9 @@ def offer(
 ) -> Capacity:
     """The joint capacity of the handlers of a job name. `answers`: the last `Resync` that this answers."""
     limits = NameLimits(
-        total=_least(handler.concurrency_total for handler in handlers),
+        total=least(handler.concurrency_total for handler in handlers),
         rate=slower(handler.rate for handler in handlers),
-        per_group=_least(handler.concurrency_per_group for handler in handlers),
+        per_group=least(handler.concurrency_per_group for handler in handlers),
         rate_per_group=slower(handler.rate_per_group for handler in handlers),
     )
     return Capacity(
@@ -151,10 +151,6 @@ def offer(
         held=held,
         answers=answers,
     )
-
-
-def _least(limits: Iterable[int | None]) -> int | None:
-    return min((limit for limit in limits if limit is not None), default=None)
 
 
 LOOP_END_SECONDS_MAX = 2.0

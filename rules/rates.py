@@ -87,6 +87,10 @@ def rate_read(text: str) -> Rate | None:
         return None
 
 
+def least(limits: Iterable[int | None]) -> int | None:
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
 def slower(rates: Iterable[Rate | None]) -> Rate | None:
     """The lowest of several rates."""
     some = (rate for rate in rates if rate is not None)

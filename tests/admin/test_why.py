@@ -7,8 +7,7 @@ from itertools import pairwise
 from typing import get_args
 
 import pytest
-from lamplighter.admin.wait_context import Code, WaitContext
-from lamplighter.admin.why import reasons, why
+from lamplighter.admin.why import Code, WaitContext, reasons, why
 from lamplighter.messages.jobs import WAITS_FOR_JOBS
 from lamplighter.messages.names import PauseRecord
 from lamplighter.messages.views import QuietView

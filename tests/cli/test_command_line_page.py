@@ -22,7 +22,7 @@ COMMANDS = [tuple(text.split("\n", 1)) for texts in SHOWN for text in texts if t
 def test_the_page_names_every_code_of_a_job_that_waits_or_runs() -> None:
     from typing import get_args
 
-    from lamplighter.admin.wait_context import Code
+    from lamplighter.admin.why import Code
 
     ended = {"done", "dead", "cancelled"}
     assert {code for code in get_args(Code) if f"`{code}`" not in TEXT} - ended == set()
