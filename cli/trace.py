@@ -14,8 +14,7 @@ from ..admin.stored_life import WHO, StoredLife, stored_life
 from ..environment.clock import SystemClock
 from ..errors import UnknownJob, UsageError
 from ..history.log_files.files import processes_here
-from ..history.log_files.frames import LATEST
-from ..history.log_files.lines import Unread, check_readable, may_have
+from ..history.log_files.lines import LATEST, Unread, check_readable, may_have
 from ..history.trace.job import biography
 from ..history.trace.others import schedules_in, trace_actor, trace_root, trace_schedule
 from ..history.trace.sentences import Entry

@@ -1,4 +1,4 @@
-"""Lamplighter's lines among whatever else a log holds.
+"""Lamplighter's lines among whatever else a log holds: as JSON, logfmt or console lines.
 
 A log may be rotated, compressed, written by several processes and shared with other programs; a line may have a
 prefix, be written by another logger, or be torn. Other lines are passed over.
@@ -6,17 +6,326 @@ prefix, be written by another logger, or be torn. Other lines are passed over.
 
 from __future__ import annotations
 
+import ast
 import heapq
 import os
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from itertools import chain
 from typing import Annotated, Any, NoReturn
 
 import msgspec
 
 from ...errors import UsageError
-from .files import LogEnd, raw_lines
-from .frames import Said, event_in, host_line_in, is_like_ours, object_at, typed
+from ...log.events import EVENTS
+from .files import LINE_BYTES_MAX, LogEnd, raw_lines
+
+LATEST = 253_402_300_800.0
+"""The end of the year 9999: no clock says more."""
+
+UNITS = ((1e17, 1e9), (1e14, 1e6), (LATEST, 1e3))
+"""A larger number counts such parts of a second."""
+
+KEYS = ("ts", "timestamp", "@timestamp", "time", "asctime", "datetime", "date", "created")
+"""Fields in which loggers say when."""
+
+_NUMBER = re.compile(r"\d+(\.\d*)?")
+_ISO = re.compile(
+    r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?)(?: ?(Z|UTC|[+-]\d\d(?::?\d\d)?)(?![\w:]))?", re.ASCII
+)
+
+LEADING_CHARACTERS_MAX = 100
+
+
+def instant_of(value: Any) -> float | None:
+    """Seconds since the Unix epoch; None if a value is no instant.
+
+    Text that names no zone means this machine's, as the standard library and structlog write it.
+    """
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int | float):
+        return _in_seconds(value)
+    if not isinstance(value, str):
+        return None
+    if _NUMBER.fullmatch(value):
+        return _in_seconds(float(value))
+    found = _ISO.match(value)
+    return None if found is None else _of_match(found)
+
+
+def time_of(fields: Mapping[str, Any]) -> float | None:
+    """When an object was written, by its own fields; None if none of them tells."""
+    return next((at for key in KEYS if key in fields and (at := instant_of(fields[key])) is not None), None)
+
+
+def leading_instant(text: str) -> float | None:
+    """The time that a line begins with, perhaps behind the name of whoever wrote it; None if there is none."""
+    found = _ISO.search(text[:LEADING_CHARACTERS_MAX])
+    return None if found is None else _of_match(found)
+
+
+def after_instants(text: str) -> str:
+    """The rest of a line after its leading times."""
+    while found := _ISO.match(text):
+        text = text[found.end() :].lstrip()
+    return text
+
+
+def _in_seconds(number: float) -> float | None:
+    for least, unit in UNITS:
+        if number >= least:
+            number /= unit
+            break
+    return float(number) if 0.0 < number < LATEST else None
+
+
+def _of_match(found: re.Match[str]) -> float | None:
+    day, at, zone = found.groups()
+    zone = "+00:00" if zone in ("Z", "UTC") else zone or ""
+    try:
+        return _in_seconds(datetime.fromisoformat(f"{day}T{at}{zone}").timestamp())
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+Said = dict[str, Any]
+
+TEXTS = """
+    event boot actor corr of told_by digest boot_was child job_id job_name from to outcome state reason
+    then_of fate_of step rate schedule key when timezone dst_gap dst_fold dead_boot store store_id host message_corr
+    rate_per_group group handler
+"""
+COUNTS = """
+    seq incarnation msg cause claim_no claim_no_now attempt rev turn boot_no crc part parts v count rows
+    jobs then parents steps lane child_incarnation restarts_in_window pid dead_pid mailbox bytes interrupted
+    redeliveries priority concurrency running concurrency_total concurrency_per_group of_group limit change_no
+"""
+SECONDS = "ts at slot last run_at until late took waited after mail_seconds delta drain left"
+
+KINDS: dict[str, Any] = {
+    **dict.fromkeys(TEXTS.split(), str),
+    **dict.fromkeys(COUNTS.split(), int),
+    **dict.fromkeys(SECONDS.split(), float),
+    **dict.fromkeys(("begun", "durable"), bool),
+    "beside": list[int],
+    "waits_for": list[str],
+    "moves": list[dict[str, Any]],
+}
+"""Another field may hold anything: it is only ever shown."""
+
+INSTANTS = ("ts", "at", "slot", "last", "run_at")
+
+WHOLE_MAX = 1 << 62
+"""No count of anything comes so far."""
+
+
+def typed(said: Said) -> Said:
+    """The fields whose values have the expected type; the reader needs no further check."""
+    return {name: value for name, value in said.items() if name not in KINDS or _fits(name, value)}
+
+
+def from_text(name: str, value: str) -> Any:
+    """Text as a value of the field's type; the text itself where it cannot be one."""
+    kind = KINDS.get(name)
+    if kind is None or kind is str:
+        return value
+    try:
+        if kind in (int, float, bool):
+            return msgspec.convert(value, kind, strict=False)
+        try:
+            return msgspec.json.decode(value, type=kind)
+        except msgspec.MsgspecError:
+            # As Python writes a list, with tuples and None.
+            return msgspec.json.decode(msgspec.json.encode(ast.literal_eval(value)), type=kind)
+    except (msgspec.MsgspecError, ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return value
+
+
+def _fits(name: str, value: Any) -> bool:
+    try:
+        value = msgspec.convert(value, KINDS[name])
+    except msgspec.MsgspecError:
+        return False
+    match value:
+        case bool() | str():
+            return True
+        case int():
+            return -WHOLE_MAX < value < WHOLE_MAX
+        case float():
+            return -LATEST < value < LATEST and (value >= 0.0 or name not in INSTANTS)
+    return all(not isinstance(one, int | float) or -WHOLE_MAX < one < WHOLE_MAX for one in value)
+
+
+ANSI = re.compile(r"\x1b\[[\d;]*m")
+
+PAIR = re.compile(
+    r"""(?:^|(?<=\s))([A-Za-z_@][\w.@-]*)=
+    ("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|\[.*?\](?=\s+[A-Za-z_@][\w.@-]*=|\s*$)|\S*)""",
+    re.VERBOSE,
+)
+
+HEAD = re.compile(r"(?:(?:\d\d:\d\d:\d\d\S*\s+)?\[\s*\w+\s*\]\s*)?(.*?)(?:\s+\[([\w.-]+)\])?\s*")
+
+CHARACTERS_MAX = 64 * 1024
+"""A longer line is none of these: the pairs of ours are short."""
+
+
+def pairs_in(text: str) -> Said:
+    """The fields of a line; what stands before the first pair is its `event` unless a pair says it. Empty if none."""
+    if len(text) > CHARACTERS_MAX or "=" not in text:
+        return {}
+    text = ANSI.sub("", text)
+    found = list(PAIR.finditer(text))
+    if not found:
+        return {}
+    said: Said = {name: from_text(name, _value(raw)) for name, raw in (one.groups() for one in found)}
+    head = HEAD.fullmatch(after_instants(text[: found[0].start()].strip()))
+    if head is not None and head[1]:
+        said.setdefault("event", head[1])
+    return said
+
+
+def begins_with_pairs(text: str) -> bool:
+    return PAIR.search(ANSI.sub("", text[:CHARACTERS_MAX])) is not None
+
+
+def _value(raw: str) -> str:
+    if raw[:1] not in ("'", '"') or len(raw) < 2:
+        return raw
+    try:
+        value = ast.literal_eval(raw)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return raw[1:-1]
+    return value if isinstance(value, str) else raw
+
+
+PREFIX_BRACES_MAX = 16
+"""A line is searched behind so many braces: the text before it is a prefix, not a document."""
+
+WRAPS_MAX = 4
+"""So many loggers deep."""
+
+WRAPPERS = ("message", "msg", "log", "event", "MESSAGE", "text", "record", "extra", "fields", "jsonPayload", "data")
+"""Fields in which other loggers carry a whole line, as text or as an object."""
+
+NAMES = ("event", "message", "msg", "_event", "event_name", "name")
+"""Fields in which loggers carry what an event is called."""
+
+NAME = re.compile(r"[a-z]+\.[a-z_]+")
+
+OURS = (re.compile(rb"\bboot\W{0,5}[=:]"), re.compile(rb"\bseq\W{0,5}[=:]"))
+"""The fields that each line of ours has in any format."""
+
+Find = Callable[[Said], Said | None]
+
+_any = msgspec.json.Decoder()
+
+
+def event_in(raw: bytes) -> Said | None:
+    """The fields of the event in a line; None if there is none, or it is torn."""
+    if b"seq" not in raw or b"boot" not in raw or len(raw) > LINE_BYTES_MAX:
+        return None
+    return _find(raw, _event, 0)
+
+
+def host_line_in(raw: bytes) -> Said | None:
+    """The fields of a line that a host's function has logged in a job, if it carries the job's fields."""
+    if b"job_id" not in raw or len(raw) > LINE_BYTES_MAX:
+        return None
+    return _find(raw, _host_line, 0)
+
+
+def is_like_ours(raw: bytes) -> bool:
+    """Whether a line that carries no event looks as if it should."""
+    return b"boot" in raw and all(field.search(raw) for field in OURS)
+
+
+def object_at(raw: bytes, start: int) -> Said | None:
+    """The JSON object that begins at an offset and ends with the last brace."""
+    text = raw[start : raw.rfind(b"}") + 1]
+    try:
+        found = _any.decode(text)
+    except UnicodeDecodeError:
+        # Invalid UTF-8 stands in some value; the rest of the line is usable.
+        return object_at(text.decode(errors="replace").encode(), 0)
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _find(raw: bytes, of: Find, depth: int) -> Said | None:
+    """The event in one of the objects of a line, or else in its pairs."""
+    start = raw.find(b"{")
+    for _ in range(PREFIX_BRACES_MAX):
+        if start < 0:
+            break
+        found = object_at(raw, start)
+        if found is not None:
+            said = _within(found, of, depth)
+            if said is not None:
+                return said if "ts" in said else _at(said, leading_instant(_text(raw[:start])))
+            # A pair's value may contain an object, such as an error that quotes a server's answer.
+            if not begins_with_pairs(_text(raw[:start])):
+                return None
+            break
+        start = raw.find(b"{", start + 1)
+    if depth:
+        # Text within an object may be a user's: only JSON is taken for a line there.
+        return None
+    text = _text(raw)
+    said = of(pairs_in(text))
+    return said if said is None or "ts" in said else _at(said, leading_instant(text))
+
+
+def _within(found: Said, of: Find, depth: int) -> Said | None:
+    """The event in an object, or in one that is wrapped into it."""
+    said = None
+    for name in WRAPPERS if depth < WRAPS_MAX else ():
+        inner = found.get(name)
+        if isinstance(inner, dict):
+            said = _within(inner, of, depth + 1)
+        elif isinstance(inner, str) and "{" in inner:
+            said = _find(inner.encode(errors="surrogatepass"), of, depth + 1)
+        if said is not None:
+            return said if "ts" in said else _at(said, time_of(found))
+    return of(found)
+
+
+def _event(found: Said) -> Said | None:
+    """An object as an event of ours: under its own name, and at its own time."""
+    if not isinstance(found.get("boot"), str) or not isinstance(found.get("seq"), int):
+        return None
+    named = next((name for name in NAMES if isinstance(found.get(name), str) and found[name] in EVENTS), None)
+    if named is None:
+        named = next((name for name in NAMES if isinstance(found.get(name), str) and NAME.fullmatch(found[name])), None)
+    if named is None:
+        return None
+    said = {"event": found[named], **found}
+    if named != "event":
+        said["event"] = said.pop(named)
+    return _dated(said)
+
+
+def _host_line(found: Said) -> Said | None:
+    if not isinstance(found.get("job_id"), str) or "seq" in found:
+        return None
+    return _dated(dict(found))
+
+
+def _dated(said: Said) -> Said:
+    at = instant_of(said.pop("ts", None)) or time_of(said)
+    return _at(said, at)
+
+
+def _at(said: Said, at: float | None) -> Said:
+    return said if at is None else {**said, "ts": at}
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode(errors="replace")
+
 
 SHOWN_BYTES_MAX = 300
 """How much of a line that cannot be read is shown."""

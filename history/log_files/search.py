@@ -19,8 +19,7 @@ from itertools import chain
 from typing import IO, cast
 
 from .files import Block, LogEnd, blocks_of, each, end_of, is_plain, open_log, open_plain
-from .frames import Said, is_like_ours
-from .lines import Unread, fields_of, parse
+from .lines import Said, Unread, fields_of, is_like_ours, parse
 
 CHUNK_BYTES = 1 << 17
 """Small enough to stay in the processor's cache while it is searched for each needle."""

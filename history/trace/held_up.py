@@ -14,8 +14,7 @@ from ...messages.jobs import ENDED, Instant
 from ...rules.lifecycle import MOVES
 from ...rules.rates import rate_read, room_of, spent
 from ...rules.wording import attributed, clock, many, span
-from ..log_files.frames import Said
-from ..log_files.lines import LoggedMove
+from ..log_files.lines import LoggedMove, Said
 from ..log_files.search import find, in_order, needles_of
 from ..replay.findings import named
 from .others import is_of_ledger, moves_told

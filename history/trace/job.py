@@ -11,8 +11,7 @@ from ...messages.jobs import ENDED
 from ...rules.lifecycle import MOVES
 from ...rules.wording import many, span
 from ..log_files.files import is_plain
-from ..log_files.frames import Said
-from ..log_files.lines import Unread
+from ..log_files.lines import Said, Unread
 from ..log_files.search import find, in_order, needles_of
 from .held_up import Key, logs_of, waits_told, why_unfinished
 from .others import with_hops

@@ -9,8 +9,7 @@ import msgspec
 
 from ...rules.lifecycle import MOVES
 from ...rules.wording import brief, clock, span
-from ..log_files.frames import Said
-from ..log_files.lines import LoggedMove, Unread
+from ..log_files.lines import LoggedMove, Said, Unread
 from ..log_files.search import find, in_order, needles_of
 from .sentences import Entry, entry_of
 

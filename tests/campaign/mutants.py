@@ -1388,7 +1388,7 @@ MUTANTS = (
     Mutant(
         LOG,
         "a long line that Docker has cut stays in pieces",
-        "history/log_files/frames.py",
+        "history/log_files/files.py",
         "        if goes_on and",
         "        if False and goes_on and",
         test="tests/history/log_files/test_formats.py::test_a_long_line_in_pieces_is_whole_again",
@@ -1396,7 +1396,7 @@ MUTANTS = (
     Mutant(
         LOG,
         "a line of pairs is passed over if an error in it quotes JSON",
-        "history/log_files/frames.py",
+        "history/log_files/lines.py",
         "            if not begins_with_pairs(_text(raw[:start])):\n",
         "            if True:\n",
         test="tests/history/log_files/test_formats.py::"
@@ -1405,9 +1405,9 @@ MUTANTS = (
     Mutant(
         LOG,
         "what a recovery tells is read from JSON alone",
-        "history/log_files/frames.py",
-        "        return msgspec.json.decode(msgspec.json.encode(ast.literal_eval(value)), type=kind)\n",
-        "        raise\n",
+        "history/log_files/lines.py",
+        "            return msgspec.json.decode(msgspec.json.encode(ast.literal_eval(value)), type=kind)\n",
+        "            raise\n",
         test="tests/history/log_files/test_formats.py::"
         "test_errors_that_quote_json_and_what_a_recovery_tells_are_read_in_every_format",
     ),
@@ -1446,7 +1446,7 @@ MUTANTS = (
     Mutant(
         LOG,
         "a value of the wrong kind is reckoned with",
-        "history/log_files/frames.py",
+        "history/log_files/lines.py",
         "if name not in KINDS or _fits(name, value)",
         "if True",
         test="tests/history/log_files/test_hostile.py::test_a_wrong_value_in_every_line_is_left_out_of_the_answer",

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from lamplighter.cli.main import main
-from lamplighter.history.log_files.frames import KINDS
+from lamplighter.history.log_files.lines import KINDS
 from lamplighter.log.events import ENVELOPE, EVENTS
 
 from ..kit import Said, clean_run
