@@ -18,7 +18,7 @@ from itertools import chain
 
 from . import ledger_records as records
 from .ledger_records import Record, UnreadableRecord
-from .ledger_sums import all_parts, load, parts
+from .ledger_sums import all_parts, has_store_id, load, parts
 from .link import Arrival, Link, Message
 from .shared_state import SharedState
 from .topology import LEADER, LEDGER, NEWS
@@ -140,7 +140,7 @@ class Ledger:
     def _come_to_the_end(self) -> None:
         """Everything that others have left is read. The first leader gives the store its id, before any log has it."""
         found = self._written.records
-        if any(one.record["is"] == "store" or "store" in one.record for one in found):
+        if any(has_store_id(one.record) for one in found):
             self._read_all()
         else:
             self._mark({"is": "store", "id": self._shared.store_id or self._new_id()})

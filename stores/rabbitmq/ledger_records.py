@@ -100,6 +100,10 @@ def parse(body: bytes) -> Record:
         record = json.loads(body, parse_constant=_no_number)
     except (ValueError, RecursionError):
         record = None
+    return checked(record)
+
+
+def checked(record: Any) -> Record:
     if not isinstance(record, dict) or not isinstance(record.get("is"), str):
         raise UnreadableRecord("it is no record of the ledger")
     return record
@@ -126,12 +130,12 @@ def texts(record: Record, name: str) -> list[str]:
     return list(found)
 
 
-def schedule_row(schedule: ScheduleRecord, unknown: Record | None = None) -> Record:
+def schedule_record(schedule: ScheduleRecord, unknown: Record | None = None) -> Record:
     """A schedule as a record, with the fields that a newer version has given it."""
     row = {**(unknown or {}), **schedule._asdict()}
     # Every runtime counts changes for itself.
     del row["change_no"]
-    return row
+    return {"is": "schedule", "schedule": row}
 
 
 def schedule_of(row: Any) -> tuple[ScheduleRecord, Record]:
@@ -140,12 +144,12 @@ def schedule_of(row: Any) -> tuple[ScheduleRecord, Record]:
     return ScheduleRecord(**found), {name: value for name, value in row.items() if name not in _SCHEDULE}
 
 
-def schedule_record(schedule: ScheduleRecord) -> Record:
-    return {"is": "schedule", "schedule": schedule_row(schedule)}
-
-
 def declares(runtime: str, ids: Iterable[str]) -> Record:
     return {"is": "declares", "runtime": runtime, "ids": list(ids)}
+
+
+def retracts(runtime: str, schedule_id: str) -> Record:
+    return {"is": "retracts", "runtime": runtime, "ids": [schedule_id]}
 
 
 def handles(runtime: str, names: Sequence[str]) -> Record:
@@ -163,11 +167,7 @@ def boot_of(row: Any, names: Sequence[str]) -> BootRecord:
 
 def pauses(pause: PauseRecord, *, paused: bool) -> Record:
     record: Record = {"is": "pause", "name": pause.name, "paused": paused}
-    return {**record, "about": pause_row(pause)} if paused else record
-
-
-def pause_row(pause: PauseRecord) -> Record:
-    return {name: getattr(pause, name) for name in _PAUSE}
+    return {**record, "about": {name: getattr(pause, name) for name in _PAUSE}} if paused else record
 
 
 def pause_of(record: Record) -> PauseRecord:
@@ -199,12 +199,9 @@ class OperatorAct(NamedTuple):
 
 
 def act_begins(act: OperatorAct) -> Record:
-    return {"is": "act", "runtime": act.runtime, "act": act_row(act)}
-
-
-def act_row(act: OperatorAct) -> Record:
     turns = [turn._asdict() for turn in act.boot.unlogged]
-    return {**{name: getattr(act.boot, name) for name in _BOOT}, "turns": turns, "became": act.became}
+    row = {**{name: getattr(act.boot, name) for name in _BOOT}, "turns": turns, "became": act.became}
+    return {"is": "act", "runtime": act.runtime, "act": row}
 
 
 def act_of(runtime: str, row: Any) -> OperatorAct:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from heapq import nsmallest
+from itertools import chain, groupby
 from typing import Any
 
 from ...messages.boots import BootRecord
@@ -13,7 +14,7 @@ from ...messages.jobs import Instant
 from ...messages.schedules import ScheduleRecord
 from ..ports import Slots
 from . import ledger_records as records
-from .ledger_records import LISTS, MAPS, Record, UnreadableRecord
+from .ledger_records import Record, UnreadableRecord
 from .shared_state import BUCKETS, SKEW_SECONDS_MAX, SharedState, bucket_of
 from .state import RabbitState
 
@@ -75,123 +76,71 @@ SLOTS_TOLD_MAX = 200
 
 
 def parts(shared: SharedState, buckets: Iterable[int], now: Instant) -> list[Record]:
-    made: dict[int, Record] = {
-        bucket: {
-            "is": "part",
-            "bucket": bucket,
-            "schedules": [],
-            "declared": {},
-            "handled": {},
-            "boots": {},
-            "acts": {},
-            "names": [],
-            "slots": {},
-            "retired": [],
-            "pauses": [],
-            "pauses of": {},
-            "marks": {},
-        }
-        for bucket in sorted(buckets)
-    }
-    sharing = Counter(bucket_of(schedule_id) for schedule_id in shared.slots)
-    for schedule in shared.schedules.values():
-        bucket = bucket_of(schedule.id)
-        if bucket in made:
-            unknown = shared.unknown.get(schedule.id)
-            made[bucket]["schedules"].append(records.schedule_row(schedule, unknown))
-            if schedule.id in shared.retired:
-                made[bucket]["retired"].append(schedule.id)
-            entries, since = shared.slots.newest(schedule.id, max(1, SLOTS_TOLD_MAX // max(1, sharing[bucket])))
-            if entries or since:
-                rows = [records.slot_row(entry) for entry in entries]
-                made[bucket]["slots"][schedule.id] = {"since": since, "entries": rows}
-    for runtime, declared in shared.runtimes.items():
-        for schedule_id in declared:
-            if (bucket := bucket_of(schedule_id)) in made:
-                made[bucket]["declared"].setdefault(runtime, []).append(schedule_id)
-    for runtime, names in shared.handled.items():
-        if (bucket := bucket_of(runtime)) in made:
-            made[bucket]["handled"][runtime] = names
-    for runtime, boot in shared.boots.items():
-        if (bucket := bucket_of(runtime)) in made:
-            made[bucket]["boots"][runtime] = boot
-    for name in shared.names:
-        if (bucket := bucket_of(name)) in made:
-            made[bucket]["names"].append(name)
-    for name, act in shared.acts.items():
-        if (bucket := bucket_of(name)) in made:
-            made[bucket]["acts"].setdefault(act.runtime, []).append(records.act_row(act))
-    for name, pause in sorted(shared.pauses.items()):
-        if (bucket := bucket_of(name)) in made and pause.is_paused(now - SKEW_SECONDS_MAX):
-            made[bucket]["pauses"].append(name)
-            made[bucket]["pauses of"][name] = records.pause_row(pause)
-    for job_id in shared.marks:
-        if (bucket := bucket_of(job_id)) in made and (marks := shared.fresh_marks(job_id, now)):
-            made[bucket]["marks"][job_id] = marks
-    if shared.store_id is not None and (own := made.get(bucket_of(""))) is not None:
-        own["store"] = shared.store_id
+    made: dict[int, Record] = {one: {"is": "part", "bucket": one, "records": []} for one in sorted(buckets)}
+    for key, record in _records(shared, made.keys(), now):
+        made[bucket_of(key)]["records"].append(record)
     return list(made.values())
 
 
 def all_parts(shared: SharedState, now: Instant) -> list[Record]:
-    return [part for part in parts(shared, range(BUCKETS), now) if any(part[name] for name in part.keys() - _LABELS)]
+    return [part for part in parts(shared, range(BUCKETS), now) if part["records"]]
+
+
+def _records(shared: SharedState, buckets: Collection[int], now: Instant) -> Iterator[tuple[str, Record]]:
+    """The records whose sum is the shared state, each with the key of its bucket, in an order that readers can add."""
+
+    def among(keys: Iterable[str]) -> Iterator[str]:
+        return (key for key in keys if bucket_of(key) in buckets)
+
+    if shared.store_id is not None and bucket_of("") in buckets:
+        yield "", {"is": "store", "id": shared.store_id}
+    for runtime, declared in shared.runtimes.items():
+        for _, ids in groupby(sorted(among(declared), key=bucket_of), bucket_of):
+            together = list(ids)
+            yield together[0], records.declares(runtime, together)
+    for runtime in among(shared.handled):
+        yield runtime, records.handles(runtime, shared.handled[runtime])
+    for runtime in among(shared.boots):
+        yield runtime, {"is": "boot", "runtime": runtime, "boot": shared.boots[runtime]}
+    for name in among(shared.names):
+        yield name, {"is": "name", "name": name}
+    for boot in among(shared.acts):
+        yield boot, records.act_begins(shared.acts[boot])
+    sharing = Counter(map(bucket_of, shared.slots))
+    for schedule_id in among(shared.schedules):
+        unknown = shared.unknown.get(schedule_id)
+        yield schedule_id, records.schedule_record(shared.schedules[schedule_id], unknown)
+        most = max(1, SLOTS_TOLD_MAX // max(1, sharing[bucket_of(schedule_id)]))
+        entries, since = shared.slots.newest(schedule_id, most)
+        for entry in entries:
+            yield schedule_id, {"is": "slot", "slot": records.slot_row(entry)}
+        if entries or since:
+            yield schedule_id, {"is": "slots since", "id": schedule_id, "since": since}
+    for schedule_id in among(shared.retired):
+        yield schedule_id, records.retracts("", schedule_id)
+    for name in among(sorted(shared.pauses)):
+        if shared.pauses[name].is_paused(now - SKEW_SECONDS_MAX):
+            yield name, records.pauses(shared.pauses[name], paused=True)
+    for job_id in among(shared.marks):
+        for at in shared.fresh_marks(job_id, now):
+            yield job_id, {"is": "began", "id": job_id, "at": at}
+
+
+def has_store_id(record: Record) -> bool:
+    return record["is"] == "store" or any(isinstance(one, dict) and one.get("is") == "store" for one in _in(record))
 
 
 def load(shared: SharedState, told: Iterable[Record]) -> list[str]:
     fresh, troubles = SharedState(), list[str]()
-    for part in told:
+    for record in chain.from_iterable(map(_in, told)):
         try:
-            for read in _records_of(part):
-                try:
-                    fresh.add(read)
-                except UnreadableRecord as error:
-                    troubles.append(str(error))
-            _take_since(fresh, part)
+            fresh.add(records.checked(record))
         except UnreadableRecord as error:
             troubles.append(str(error))
     shared.become(fresh)
     return troubles
 
 
-_LABELS = frozenset(("is", "bucket"))
-
-
-def _records_of(part: Record) -> Iterator[Record]:
-    if "store" in part:
-        yield {"is": "store", "id": part["store"]}
-    for runtime, ids in _section(part, "declared", MAPS).items():
-        yield {"is": "declares", "runtime": runtime, "ids": ids}
-    for runtime, names in _section(part, "handled", MAPS).items():
-        yield records.handles(runtime, names)
-    for runtime, boot in _section(part, "boots", MAPS).items():
-        yield {"is": "boot", "runtime": runtime, "boot": boot}
-    for name in _section(part, "names", LISTS):
-        yield {"is": "name", "name": name}
-    acts = _section(part, "acts", MAPS)
-    for runtime in acts:
-        for row in records.field(acts, runtime, LISTS):
-            yield {"is": "act", "runtime": runtime, "act": row}
-    for row in _section(part, "schedules", LISTS):
-        yield {"is": "schedule", "schedule": row}
-    yield {"is": "retracts", "runtime": "", "ids": _section(part, "retired", LISTS)}
-    for slots in _section(part, "slots", MAPS).values():
-        for row in records.field(slots, "entries", LISTS):
-            yield {"is": "slot", "slot": row}
-    about = _section(part, "pauses of", MAPS)
-    for name in _section(part, "pauses", LISTS):
-        # An older version wrote names of pauses without details.
-        more = {"about": about[name]} if isinstance(name, str) and name in about else {}
-        yield {"is": "pause", "name": name, "paused": 1, **more}
-    marks = _section(part, "marks", MAPS)
-    for job_id in marks:
-        for at in records.field(marks, job_id, LISTS):
-            yield {"is": "began", "id": job_id, "at": at}
-
-
-def _section(part: Record, name: str, kinds: tuple[type, ...]) -> Any:
-    return records.field(part, name, kinds) if name in part else kinds[0]()
-
-
-def _take_since(fresh: SharedState, part: Record) -> None:
-    for schedule_id, slots in _section(part, "slots", MAPS).items():
-        fresh.slots.know_since(schedule_id, records.field(slots, "since", records.NUMBER))
+def _in(part: Record) -> list[Any]:
+    found = part.get("records")
+    return found if isinstance(found, list) else []

@@ -32,7 +32,7 @@ NEVER: Instant = -1.0
 SKEW_SECONDS_MAX = 10.0
 """A schedule may be accounted for so far ahead of the leader's clock: the clock of an earlier leader may have been."""
 
-SCHEDULE_BYTES = 400
+SCHEDULE_BYTES = 440
 """The most bytes of a schedule in a record, besides its texts."""
 
 
@@ -118,6 +118,8 @@ class SharedState:
                 entry = records.slot_of(record.get("slot"))
                 self.slots.keep(entry)
                 self._touch(entry.schedule_id)
+            case "slots since":
+                self.slots.know_since(records.field(record, "id", TEXT), records.field(record, "since", NUMBER))
             case "pause":
                 self._pause(records.pause_of(record), paused=records.field(record, "paused", (int,)))
             case "began":

@@ -11,7 +11,7 @@ from ...messages.jobs import Instant
 from ...messages.schedules import ScheduleRecord, SlotEntry, SlotRange
 from ...rules.ledger_moves import schedule_move, skipped_move
 from ..transitions import skipped_entry
-from .ledger_records import declares, handles, schedule_record, slot_row
+from .ledger_records import declares, handles, retracts, schedule_record, slot_row
 from .pending_turn import PendingTurn
 from .shared_state import bucket_of, weight_of
 
@@ -112,7 +112,7 @@ class RabbitSchedules:
         return True
 
     def retire(self, schedule_id: str) -> None:
-        self._turn.ops.records.append({"is": "retracts", "runtime": self._runtime, "ids": [schedule_id]})
+        self._turn.ops.records.append(retracts(self._runtime, schedule_id))
         self._turn.ops.done.append(lambda: self._state.declared.pop(schedule_id, None))
 
     def say_handled(self, names: Sequence[str]) -> None:

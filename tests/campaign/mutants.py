@@ -2350,8 +2350,8 @@ MUTANTS = (
         LEDGER,
         "a sum forgets who declares what",
         "stores/rabbitmq/ledger_sums.py",
-        'made[bucket]["declared"].setdefault(runtime, []).append(schedule_id)',
-        "pass",
+        "            yield together[0], records.declares(runtime, together)",
+        "            pass",
         test="tests/stores/rabbitmq/test_ledger.py::test_what_a_runtime_declares_is_known_to_the_others_while_it_lives",
     ),
     Mutant(
@@ -2409,8 +2409,8 @@ MUTANTS = (
         LEDGER,
         "an older leader rubs out what a newer version has written",
         "stores/rabbitmq/ledger_sums.py",
-        "            unknown = shared.unknown.get(schedule.id)",
-        "            unknown = None",
+        "        unknown = shared.unknown.get(schedule_id)",
+        "        unknown = None",
         test="tests/stores/rabbitmq/test_ledger.py::"
         "test_what_a_newer_version_says_of_a_schedule_outlives_leaders_of_this_version",
     ),
@@ -2514,8 +2514,8 @@ MUTANTS = (
         LEDGER,
         "a sum forgets who handles what",
         "stores/rabbitmq/ledger_sums.py",
-        '            made[bucket]["handled"][runtime] = names',
-        "            pass",
+        "        yield runtime, records.handles(runtime, shared.handled[runtime])",
+        "        pass",
         test="tests/stores/rabbitmq/test_handled.py::"
         "test_what_a_runtime_handles_is_known_to_the_others_and_to_those_who_come_later",
     ),

@@ -219,9 +219,13 @@ def test_of_a_sum_what_makes_no_sense_is_passed_over_and_the_rest_holds(world: W
         "epoch": "z",
         "term": 99,
         "bucket": 1,
-        "schedules": [7, {"id": "broken"}, a_schedule(id="good")._asdict()],
-        "pauses": [3, "work"],
-        "marks": [],
+        "records": [
+            7,
+            {"is": "schedule", "schedule": {"id": "broken"}},
+            {"is": "schedule", "schedule": a_schedule(id="good")._asdict()},
+            {"is": "pause", "name": 3, "paused": 1},
+            {"is": "pause", "name": "work", "paused": 1},
+        ],
     }
     write(world, part, {"is": "summed", "by": "z2", "epoch": "z", "term": 99, "parts": 1, "included": 7})
 
@@ -350,7 +354,8 @@ def test_what_a_newer_version_says_of_a_schedule_outlives_leaders_of_this_versio
     second = started(world)
 
     assert second.state.shared.unknown == {"s": {"tenant": 7}}
-    rows = [row for record in records_in(world) for row in record.get("schedules", ())]
+    told = [one for record in records_in(world) for one in record.get("records", ())]
+    rows = [one["schedule"] for one in told if one["is"] == "schedule"]
     assert [(row["id"], row["tenant"], row["paused"]) for row in rows] == [("s", 7, 1)]
 
 
@@ -402,7 +407,7 @@ def test_a_sum_that_was_not_finished_does_not_count(world: World) -> None:
     died(world, store)
     part = {"is": "part", "epoch": end["epoch"], "term": end["term"], "sum": end["sum"] + 1, "bucket": 3}
 
-    write(world, {**part, "by": "unfinished", "pauses": ["work"]})
+    write(world, {**part, "by": "unfinished", "records": [{"is": "pause", "name": "work", "paused": 1}]})
 
     assert paused(started(world)) == ()
 
