@@ -25,8 +25,7 @@ from .control_client import ANSWER_SECONDS, HUNG_SECONDS_MAX, BootView, boot_vie
 from .runtimes import Runtimes, named
 
 if TYPE_CHECKING:
-    from ..stores.rabbitmq.admin_connection import AdminConnection
-    from ..stores.rabbitmq.viewing import ServerView
+    from ..stores.rabbitmq.admin_connection import AdminConnection, ServerView
 
 V = TypeVar("V")
 

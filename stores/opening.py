@@ -25,9 +25,8 @@ from .sqlite.store import SqliteStore
 
 if TYPE_CHECKING:
     from .rabbitmq.address import Address
-    from .rabbitmq.admin_connection import AdminConnection
+    from .rabbitmq.admin_connection import AdminConnection, ServerReadable
     from .rabbitmq.link import Link
-    from .rabbitmq.viewing import ServerReadable
 
 Durability = Literal["full", "os"]
 """What a commit survives: a power cut, or a killed process."""
@@ -120,7 +119,7 @@ def visit(url: str) -> AdminConnection:
 
 def server(url: str) -> ServerReadable:
     """A RabbitMQ for readers without a runtime."""
-    from .rabbitmq.viewing import ServerReadable
+    from .rabbitmq.admin_connection import ServerReadable
 
     return ServerReadable(lambda: visit(url))
 
@@ -149,9 +148,6 @@ def _open_rabbit(url: str, failpoints: Failpoints, new_id: Callable[[], str], *,
 
 def _link_to(address: Address) -> Link:
     from .rabbitmq.pika.link import PikaLink
-    from .rabbitmq.prefixed import PrefixedLink
-    from .rabbitmq.topology import PREFIX
 
     name = f"lamplighter {socket.gethostname()} {os.getpid()}"
-    link = PikaLink(address, spawn=spawn, event=threading.Event, chance=random.SystemRandom(), name=name)
-    return link if address.prefix == PREFIX else PrefixedLink(link, address.prefix)
+    return PikaLink(address, spawn=spawn, event=threading.Event, chance=random.SystemRandom(), name=name)

@@ -1,33 +1,33 @@
-"""A short connection to a RabbitMQ without a runtime."""
+"""A short connection to a RabbitMQ without a runtime, and what readers see through it."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from ...errors import StoreError, StoreUnavailable
-from ...messages.jobs import Seconds
+from ...messages.boots import BootRecord
+from ...messages.jobs import Instant, JobRecord, JobState, Seconds
+from ...messages.names import PauseRecord
+from ..ports import DeadJobs, DueCheck, JobReader, JobTable, QueueReader, ScheduleReader, TallyReader
 from . import job_message as wire
 from . import ledger_records as records
 from . import topology
 from . import unreadable as unreadable_messages
+from .dead_jobs import Dead
 from .ledger import Follower, message, sum_of
 from .ledger_records import Record, UnreadableRecord
-from .ledger_sums import leader_in
-from .link import LOCKED, NOT_FOUND, Arrival, Browsed, Link, LinkLost, QueueSpec, Refused, Sent, Wanted
-from .questions import question
+from .ledger_sums import LedgerSchedules
+from .link import Arrival, Blocked, Browsed, Connected, Link, LinkEvent, Lost, QueueSpec, Refused, Wanted
+from .questions import ANSWER_SECONDS_MAX, ServerClient, question
 from .shared_state import SharedState
 
-ANSWER_SECONDS_MAX = 20.0
+CONNECT_SECONDS_MAX = 20.0
 
 LEADER_SECONDS_MAX = 5.0
-
-LOCKED_SECONDS, LOCKED_TRIES_MAX = 0.05, 200
 
 ANSWERS_PREFETCH = 1_000
 
@@ -54,22 +54,16 @@ class Depth(NamedTuple):
     consumers: int
 
 
-class AdminConnection:
+class AdminConnection(ServerClient):
     """A connection for as long as the block lasts.
-
-    Args:
-        address: without a password.
-        event: makes a thread's event.
 
     Attributes:
         alarm: why the server blocks publishers, once it has said so to this connection.
     """
 
     def __init__(self, address: str, link: Link, event: Callable[[], Any], new_id: Callable[[], str]) -> None:
-        self.address = address
-        self._link = link
+        super().__init__(address, link, event)
         self._known = event()
-        self._event = event
         self._new_id = new_id
         self._session = 0
         self._heard: list[bytes] = []
@@ -81,8 +75,8 @@ class AdminConnection:
         self._follower: Follower | None = None
 
     def __enter__(self) -> Self:
-        self._link.start(self)
-        self._known.wait(ANSWER_SECONDS_MAX)
+        self._link.start(self._hear)
+        self._known.wait(CONNECT_SECONDS_MAX)
         if self._failure is not None or not self._known.is_set():
             self._link.stop()
             reason, is_refused = self._failure or ("it does not answer", False)
@@ -98,7 +92,7 @@ class AdminConnection:
     def unreadable(self, limit: int) -> tuple[Sequence[UnreadableView], int]:
         found: list[Arrival] = []
         browsed, count = self._browse(found, limit)
-        self._answer(browsed.done(()))
+        self.answer(browsed.done(()))
         return [_described(arrival) for arrival in found], count
 
     def return_unreadable(self, limit: int) -> tuple[int, int]:
@@ -112,11 +106,9 @@ class AdminConnection:
                 for arrival in found
                 if (message := unreadable_messages.returned(arrival)) is not None
             ]
-            sent: Sent = self._answer(self._link.send([message for _, message in ways]))
-            astray = {*sent.returned, *sent.refused}
-            done = [tag for index, (tag, _) in enumerate(ways) if index not in astray]
+            done = [ways[index][0] for index in self.publish([message for _, message in ways])]
         finally:
-            self._answer(browsed.done(done))
+            self.answer(browsed.done(done))
         return len(done), len(found) - len(done)
 
     def ask(
@@ -132,7 +124,7 @@ class AdminConnection:
         """
         self._heard, self._is_enough, self._is_told = [], is_enough, self._event()
         with self._hearing([topology.asks_exchange()]) as queue:
-            self._answer(self._unless_blocked(self._link.send([question(line, queue)])))
+            self.answer(self._unless_blocked(self._link.send([question(line, queue)])))
             self._has_heard.wait(seconds)
         return list(self._heard)
 
@@ -147,15 +139,8 @@ class AdminConnection:
             StoreUnavailable: the server refuses, or does not answer.
         """
         asked = {queue: self._link.look(queue) for queue in queues}
-        return {queue: self._depth(future) for queue, future in asked.items()}
-
-    def _depth(self, future: Any) -> Depth | None:
-        try:
-            return Depth(*self._result(future))
-        except Refused as error:
-            if error.code == NOT_FOUND:
-                return None
-            raise self._refused(error) from error
+        seen = {queue: self.answer(future) for queue, future in asked.items()}
+        return {queue: None if found is None else Depth(*found) for queue, found in seen.items()}
 
     def differences(self, queues: Sequence[QueueSpec]) -> dict[str, str]:
         """How existing queues differ from what runtimes declare, or why that cannot be asked. Changes nothing."""
@@ -164,9 +149,11 @@ class AdminConnection:
         found: dict[str, str] = {}
         for name, future in asked.items():
             try:
-                self._result(future)
-            except Refused as error:
-                found[name] = str(error)
+                self.answer(future)
+            except StoreUnavailable as error:
+                if not isinstance(error.__cause__, Refused):
+                    raise
+                found[name] = str(error.__cause__)
         return found
 
     @contextlib.contextmanager
@@ -174,7 +161,7 @@ class AdminConnection:
         """An own queue that receives answers, while the block lasts."""
         queue = topology.answers_queue(self._new_id())
         self._has_heard = self._event()
-        self._answer(self._link.setup([*besides, queue]))
+        self.answer(self._link.setup([*besides, queue]))
         self._link.consume(self._session, queue.name, queue.name, prefetch=ANSWERS_PREFETCH)
         try:
             yield queue.name
@@ -202,14 +189,12 @@ class AdminConnection:
 
         self._follower = Follower(shared, told, lambda reason, _: None)
         with self._hearing([]) as queue:
-            self._answer(self._link.send([message({"is": "hello", "by": label, "to": queue})]))
+            self.answer(self._link.send([message({"is": "hello", "by": label, "to": queue})]))
             is_told = self._has_heard.wait(LEADER_SECONDS_MAX)
         self._follower = None
         if not is_told:
-            found: list[bytes] = []
-            self._answer(self.browse(topology.LEADER, lambda arrival: found.append(arrival.body)).done(()))
             raise StoreUnavailable(
-                f"expected {leader_in(found)} to answer on {self.address} within {LEADER_SECONDS_MAX:g} s, got none: "
+                f"expected {self.leader()} to answer on {self.address} within {LEADER_SECONDS_MAX:g} s, got none: "
                 "it may hang, or be stopped by a signal; another runtime, if there is one, leads within 15 s"
             )
         return shared
@@ -221,16 +206,8 @@ class AdminConnection:
             with contextlib.suppress(UnreadableRecord):
                 found.append(records.parse(arrival.body))
 
-        self._answer(self.browse(topology.LEDGER, see).done(()))
+        self.answer(self.browse(topology.LEDGER, see).done(()))
         return sum_of(found)
-
-    def browse(self, queue: str, see: Callable[[Arrival], object]) -> Browsed:
-        asked, tries = self._link.browse(queue, see), 1
-        while tries < LOCKED_TRIES_MAX and _is_locked(asked):
-            self._event().wait(LOCKED_SECONDS)
-            asked, tries = self._link.browse(queue, see), tries + 1
-        browsed: Browsed = self._answer(asked)
-        return browsed
 
     def _browse(self, found: list[Arrival], limit: int) -> tuple[Browsed, int]:
         count = 0
@@ -256,32 +233,23 @@ class AdminConnection:
             raise StoreUnavailable(f"{self.address} takes no messages: {self.alarm}")
         return future
 
-    def _answer(self, future: Any) -> Any:
-        try:
-            return self._result(future)
-        except Refused as error:
-            if error.code == NOT_FOUND:
-                raise topology.never_used(self.address, error) from error
-            raise self._refused(error) from error
+    def _hear(self, event: LinkEvent) -> None:
+        match event:
+            case Connected(session):
+                self._session = session
+                self._known.set()
+            case Lost():
+                self._failure = event.reason, event.refused
+                self._known.set()
+            case Arrival():
+                self._arrived(event)
+            case Blocked(reason):
+                # Ignored unless only questions are asked: other callers wait as long as they may.
+                self.alarm = reason
+                if reason is not None:
+                    self._is_told.set()
 
-    def _result(self, future: Any) -> Any:
-        try:
-            return future.result(ANSWER_SECONDS_MAX)
-        except (LinkLost, FutureTimeout) as error:
-            raise StoreUnavailable(f"{self.address} did not answer: {error}") from error
-
-    def _refused(self, error: Refused) -> StoreUnavailable:
-        return StoreUnavailable(f"{self.address} refuses: {error}")
-
-    def connected(self, session: int) -> None:
-        self._session = session
-        self._known.set()
-
-    def lost(self, session: int, reason: str, *, refused: bool) -> None:
-        self._failure = reason, refused
-        self._known.set()
-
-    def arrived(self, arrival: Arrival) -> None:
+    def _arrived(self, arrival: Arrival) -> None:
         self._link.acknowledge(arrival.session, (arrival.tag,))
         if self._follower is not None:
             with contextlib.suppress(UnreadableRecord):
@@ -290,25 +258,6 @@ class AdminConnection:
         self._heard.append(arrival.body)
         if self._is_enough(self._heard):
             self._has_heard.set()
-
-    def cancelled(self, session: int, consumer: str) -> None:
-        """The answers are complete."""
-
-    def blocked(self, reason: str | None) -> None:
-        """Ignored unless only questions are asked: other callers wait as long as they may."""
-        self.alarm = reason
-        if reason is not None:
-            self._is_told.set()
-
-    def pulse(self, unconfirmed: int | None, unanswered: int | None) -> None:
-        """The connection is too short-lived for a watchdog."""
-
-
-def _is_locked(asked: Future[Browsed]) -> bool:
-    with contextlib.suppress(FutureTimeout):
-        error = asked.exception(ANSWER_SECONDS_MAX)
-        return isinstance(error, Refused) and error.code == LOCKED
-    return False
 
 
 def _described(arrival: Arrival) -> UnreadableView:
@@ -323,3 +272,86 @@ def _described(arrival: Arrival) -> UnreadableView:
         since=since if isinstance(since, int) else None,
         bytes=len(arrival.body),
     )
+
+
+class ServerView:
+    """The `StoreSnapshot` of an admin connection, and its `JobReader` and `QueueReader`: each question is answered
+    afresh, but the ledger is read once. It finds no job by id.
+    """
+
+    table: JobTable | None = None
+    tallies: TallyReader | None = None
+
+    def __init__(self, visit: AdminConnection) -> None:
+        self._visit = visit
+        self._shared = visit.ledger()
+        # A reader does not move unreadable messages.
+        self._dead = Dead(visit, lambda job_id: False)
+        self.jobs: JobReader = self
+        self.queues: QueueReader | None = self
+        self.dead: DeadJobs | None = self._dead
+        self.schedules: ScheduleReader = LedgerSchedules(self._shared, lambda: None)
+
+    def boots(self) -> Sequence[BootRecord]:
+        return self._shared.boot_records()
+
+    def declared(self) -> Mapping[str, Collection[str]]:
+        shared = self._shared
+        return {row["boot"]: shared.runtimes.get(runtime, {}).keys() for runtime, row in shared.boots.items()}
+
+    def close(self) -> None:
+        self._dead.await_return()
+
+    def names(self) -> Sequence[str]:
+        return sorted({*self._with_queues(), *(one.name for one in self._shared.schedules.values())})
+
+    def ready(self, names: Collection[str]) -> dict[str, int]:
+        # A name that was only paused, or whose schedule has never fired, has no queue.
+        queues = {name: topology.queue_of(name) for name in self._with_queues().intersection(names)}
+        depths = self._visit.depths(list(queues.values()))
+        return {name: _ready(depths.get(queues.get(name, ""))) for name in names}
+
+    def _with_queues(self) -> set[str]:
+        return self._shared.names.union(*self._shared.handled.values())
+
+    def known(self, job_ids: Collection[str]) -> dict[str, JobRecord]:
+        return {}
+
+    def outlook(self, names: Collection[str], now: Instant) -> DueCheck:
+        return DueCheck(False)
+
+    def counts(self, name: str | None, seconds_max: Seconds | None = None) -> dict[str, int]:
+        """Waiting and dead jobs. Only runtimes know running jobs, and jobs that ended well are known to none."""
+        ready = self.ready(self.names() if name is None else (name,))
+        # Delayed jobs of all names lie together.
+        depths = self._visit.depths([*topology.ladder(), topology.DEAD]) if name is None else {}
+        dead = _ready(depths.pop(topology.DEAD)) if name is None else self._dead.count(name)
+        delayed = sum(map(_ready, depths.values()))
+        return {JobState.QUEUED.value: sum(ready.values()) + delayed, JobState.DEAD.value: dead}
+
+    def pauses(self) -> Sequence[PauseRecord]:
+        return sorted(self._shared.pauses.values())
+
+
+def _ready(depth: Depth | None) -> int:
+    return 0 if depth is None else depth.ready
+
+
+class ServerReadable:
+    """The `Readable` of a RabbitMQ: each look is a visit."""
+
+    path: str | None = None
+    table: JobTable | None = None
+
+    def __init__(self, visit: Callable[[], AdminConnection]) -> None:
+        self._visit = visit
+        self.address = visit().address
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[ServerView]:
+        with self._visit() as visit:
+            view = ServerView(visit)
+            try:
+                yield view
+            finally:
+                view.close()

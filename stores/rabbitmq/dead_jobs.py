@@ -20,14 +20,13 @@ from ...rules.queries import matches, place_at
 from . import job_message as wire
 from . import topology
 from .link import Arrival, Browsed, LinkLost
+from .questions import ServerClient
 from .unreadable import UnreadableMessage
 
 REVIVED_MAX, REVIVED_BYTES_MAX = 5_000, 16_000_000
 
 RETURN_SECONDS_MAX = 2.0
 """How long a closing connection waits until the server knows which jobs were taken."""
-
-Browse = Callable[[str, Callable[[Arrival], object]], Browsed]
 
 
 @dataclass(eq=False, slots=True)
@@ -80,19 +79,19 @@ class Dead:
     """The dead jobs of a RabbitMQ.
 
     Args:
-        put_aside: moves unreadable messages away; the tags of those that arrived.
         runs_here: a job that runs in this runtime is not dead.
+        put_aside: moves unreadable messages away; the indexes of those that arrived.
     """
 
     def __init__(
         self,
-        browse: Browse,
-        put_aside: Callable[[Sequence[UnreadableMessage]], Sequence[int]],
+        client: ServerClient,
         runs_here: Callable[[str], bool],
+        put_aside: Callable[[Sequence[UnreadableMessage]], Sequence[int]] = lambda unreadable_messages: (),
     ) -> None:
-        self._browse = browse
-        self._put_aside = put_aside
+        self._client = client
         self._runs_here = runs_here
+        self._put_aside = put_aside
         self._at_hand: dict[str, DeadAtHand] = {}
         self._hold: Hold | None = None
 
@@ -172,9 +171,9 @@ class Dead:
             see(job, arrival.tag)
 
         # Only one look at a time: once the last one has given all back, so have those before it.
-        hold = self._hold = Hold(self._browse(topology.DEAD, arrived))
+        hold = self._hold = Hold(self._client.browse(topology.DEAD, arrived))
         try:
-            hold.taken += self._put_aside(unreadable_messages)
+            hold.taken += [unreadable_messages[one].arrival.tag for one in self._put_aside(unreadable_messages)]
         except BaseException:
             hold.is_left = True
             hold.let_go()

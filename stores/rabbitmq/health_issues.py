@@ -10,7 +10,6 @@ from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from ...errors import StoreError
 from ...messages.jobs import Seconds
@@ -97,14 +96,12 @@ class ResponseWatchdog:
 
 FULL = "it refuses messages, as one does that a policy limits (max-length with reject-publish)"
 
-Tell = Callable[[str, Any], object]
-
 
 class HealthIssues:
     """The problems of this runtime. Only the thread that takes turns calls this, except `health_issues`.
 
     Args:
-        tell: called by any thread with the server's answer, which comes back to `hear`.
+        later: has the thread that takes turns make a call. Any thread calls this.
 
     Attributes:
         refusal: why the server refuses this runtime.
@@ -112,10 +109,10 @@ class HealthIssues:
         full: job names whose queues refused a message since the last look.
     """
 
-    def __init__(self, address: str, link: Link, tell: Tell) -> None:
+    def __init__(self, address: str, link: Link, later: Callable[[Callable[[], object]], object]) -> None:
         self._address = address
         self._link = link
-        self._tell = tell
+        self._later = later
         self.refusal: str | None = None
         self.stopped: dict[str, str] = {}
         self.full: set[str] = set()
@@ -155,14 +152,8 @@ class HealthIssues:
 
     def _counted(self, answer: Future[tuple[int, int] | None]) -> None:
         if answer.exception() is None and (seen := answer.result()) is not None:
-            self._tell("ailing", ("unreadable", seen[0]))
+            self._later(lambda: setattr(self, "unreadable", seen[0]))
 
     def _usable(self, name: str, answer: Future[None]) -> None:
         if answer.exception() is None:
-            self._tell("ailing", ("usable", name))
-
-    def hear(self, what: str, value: Any) -> None:
-        if what == "unreadable":
-            self.unreadable = value
-        else:
-            self.stopped.pop(value, None)
+            self._later(lambda: self.stopped.pop(name, None))

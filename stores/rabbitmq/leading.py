@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any
+from functools import partial
 
 from ...messages.jobs import Seconds
 from . import topology
@@ -17,7 +17,7 @@ from .environment import StoreEnvironment
 from .health_issues import SILENCE_SECONDS_MAX
 from .ledger import PREFETCH, Ledger
 from .ledger_records import Record
-from .link import Arrival, Link
+from .link import Arrival, Cancelled, Connected, Link, LinkEvent, Lost, Pulse
 from .state import RabbitState
 
 HEARTBEAT_SECONDS = 5
@@ -34,35 +34,22 @@ class Candidacy:
     """A connection that waits for the ledger, or has it: the link's listener.
 
     Args:
-        tell: called by any thread with candidacy, kind and value of what has come.
+        tell: called by any thread with the candidacy and each of its link's events.
     """
 
-    def __init__(self, link: Link, tell: Callable[[Candidacy | None, str, Any], object]) -> None:
+    def __init__(self, link: Link, tell: Callable[[Candidacy, LinkEvent], object]) -> None:
         self.link = link
         self.session = self.unseen = 0
         self._tell = tell
 
-    def connected(self, session: int) -> None:
-        self.session = session
-        self._tell(self, "connected", session)
-
-    def lost(self, session: int, reason: str, *, refused: bool) -> None:
-        self._tell(self, "lost", session)
-
-    def arrived(self, arrival: Arrival) -> None:
-        self._tell(self, "arrived", arrival)
-
-    def cancelled(self, session: int, consumer: str) -> None:
-        self._tell(self, "cancelled", session)
-
-    def blocked(self, reason: str | None) -> None:
-        """The connection of jobs gets the same notice."""
-
-    def pulse(self, unconfirmed: int | None, unanswered: int | None) -> None:
-        self.unseen += 1
-        if self.unseen > UNSEEN_PULSES_MAX:
-            self.give_up("nobody looks at what comes by it")
-        self._tell(self, "pulse", None)
+    def hear(self, event: LinkEvent) -> None:
+        if isinstance(event, Connected):
+            self.session = event.session
+        elif isinstance(event, Pulse):
+            self.unseen += 1
+            if self.unseen > UNSEEN_PULSES_MAX:
+                self.give_up("nobody looks at what comes by it")
+        self._tell(self, event)
 
     def give_up(self, reason: str) -> None:
         """End the connection, so that the server gives the ledger to another runtime. The link connects again."""
@@ -75,6 +62,7 @@ class Leading:
     Args:
         link: that of jobs, used to ask for other candidates.
         connect: makes a link that is not started.
+        later: has the thread that takes turns make a call. Any thread calls this.
     """
 
     def __init__(
@@ -84,7 +72,8 @@ class Leading:
         connect: Callable[[], Link],
         environment: StoreEnvironment,
         *,
-        tell: Callable[[Candidacy | None, str, Any], object],
+        tell: Callable[[Candidacy, LinkEvent], object],
+        later: Callable[[Callable[[], object]], object],
         told: Callable[[Record], None],
         unreadable: Callable[[str, Arrival | None], None],
     ) -> None:
@@ -92,16 +81,9 @@ class Leading:
         self._link = link
         self._connect = connect
         self._tell = tell
+        self._later = later
         self._monotonic = environment.clock.monotonic
-        self.ledger = Ledger(
-            state.shared,
-            state.runtime_id,
-            told=told,
-            unreadable=unreadable,
-            now=environment.clock.now,
-            shared_now=state.time.now,
-            new_id=environment.new_id,
-        )
+        self.ledger = Ledger(state, environment, told=told, unreadable=unreadable)
         self._candidacy: Candidacy | None = None
         self._probe: tuple[str, Seconds] | None = None
         self._proven_at: Seconds | None = None
@@ -129,12 +111,12 @@ class Leading:
     def _seen(self, answer: Future[tuple[int, int] | None]) -> None:
         seen = None if answer.exception() is not None else answer.result()
         if seen is not None and seen[1] == 0:
-            self._tell(None, "unattended", None)
+            self._later(self._begin)
 
     def _begin(self) -> None:
         if self._candidacy is None:
             candidacy = self._candidacy = Candidacy(self._connect(), self._tell)
-            candidacy.link.start(candidacy)
+            candidacy.link.start(candidacy.hear)
 
     def withdraw(self) -> None:
         candidacy, self._candidacy = self._candidacy, None
@@ -142,32 +124,31 @@ class Leading:
         if candidacy is not None:
             candidacy.link.stop()
 
-    def hear(self, candidacy: Candidacy | None, what: str, value: Any) -> None:
-        if candidacy is not None:
-            candidacy.unseen = 0
-        elif what == "unattended":
-            self._begin()
-        if candidacy is None or candidacy is not self._candidacy:
+    def hear(self, candidacy: Candidacy, event: LinkEvent) -> None:
+        candidacy.unseen = 0
+        if candidacy is not self._candidacy:
             return
-        match what:
-            case "connected":
-                self.ledger.begin(value, candidacy.link)
+        match event:
+            case Connected(session):
+                self.ledger.begin(session, candidacy.link)
                 # When the other connection declared the ledger, one that was just being deleted may have been found.
                 declared = candidacy.link.setup((topology.LEDGER_QUEUE,))
-                declared.add_done_callback(lambda _: self._consume(candidacy, value))
-            case "lost":
+                declared.add_done_callback(lambda _: self._consume(candidacy, session))
+            case Lost():
                 self._forget()
-            case "yield":
-                self.withdraw()
-            case "cancelled":
+            case Cancelled():
                 # The server gives the ledger to another runtime as soon as the connection has ended.
                 self._forget()
                 candidacy.give_up("the server has ended the consumer of the ledger")
-            case "arrived" if value.session == self.ledger.session:
+            case Arrival() if event.session == self.ledger.session:
                 since = self._monotonic()
-                self.ledger.arrived(value)
+                self.ledger.arrived(event)
                 if self._probe is None and not self.ledger.is_read:
                     self._probe = self.ledger.marker, since
+
+    def _yield(self, candidacy: Candidacy | None) -> None:
+        if candidacy is self._candidacy:
+            self.withdraw()
 
     def _consume(self, candidacy: Candidacy, session: int) -> None:
         candidacy.link.consume(session, topology.LEDGER, topology.LEDGER, prefetch=PREFETCH, apart=True)
@@ -191,6 +172,6 @@ class Leading:
         """Note a record that the leader has read. A producer leaves the ledger to a worker."""
         boot = self._state.shared.boots.get(str(record.get("from")))
         if self.ledger.is_read and not self._works and boot is not None and boot.get("kind", "worker") == "worker":
-            self._tell(self._candidacy, "yield", None)
+            self._later(partial(self._yield, self._candidacy))
         if self._probe is not None and record.get("by") == self._probe[0]:
             self._proven_at, self._probe = self._probe[1], None

@@ -17,10 +17,12 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from . import ledger_records as records
+from .environment import StoreEnvironment
 from .ledger_records import Record, UnreadableRecord
 from .ledger_sums import all_parts, has_store_id, load, parts
 from .link import Arrival, Link, Message
 from .shared_state import SharedState
+from .state import RabbitState
 from .topology import LEADER, LEDGER, NEWS
 
 SUMMED_RECORDS = 500
@@ -75,28 +77,24 @@ class Ledger:
         told: called with each record that the leader has read.
         unreadable: called with why something in the ledger is skipped, and with its delivery if all of it is unreadable
           and is to be acknowledged.
-        shared_now: see `SharedTime`.
     """
 
     def __init__(
         self,
-        shared: SharedState,
-        own_id: str,
+        state: RabbitState,
+        environment: StoreEnvironment,
         *,
         told: Callable[[Record], None],
         unreadable: Callable[[str, Arrival | None], None],
-        now: Callable[[], float],
-        shared_now: Callable[[], float],
-        new_id: Callable[[], str],
     ) -> None:
         self._link: Link | None = None
-        self._shared = shared
-        self._id = own_id
+        self._shared = state.shared
+        self._id = state.runtime_id
         self._told = told
         self._unreadable = unreadable
-        self._now = now
-        self._shared_now = shared_now
-        self._new_id = new_id
+        self._now = environment.clock.now
+        self._shared_now = state.time.now
+        self._new_id = environment.new_id
         self.session = 0
         self._written = Written()
         self._silent: dict[str, int] = {}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
 from ...messages.boots import BootRecord, LedgerTurn
@@ -221,6 +222,19 @@ def begins(job_id: str, at: Instant, boot: str) -> Record:
 def excuses(job_id: str, at: Instant) -> Record:
     """The process of an attempt that began at this instant stops: the attempt is not to blame if it dies."""
     return {"is": "excused", "id": job_id, "at": at}
+
+
+def leader_in(found: Sequence[bytes]) -> str:
+    try:
+        said = parse(found[-1]) if found else {}
+        boot = boot_of(field(said, "boot", MAPS), ())
+        at = datetime.fromtimestamp(field(said, "at", NUMBER), UTC)
+    except (UnreadableRecord, ValueError, OverflowError, OSError):
+        return "the runtime that leads, which has not said who it is,"
+    return (
+        f"the runtime that leads (boot {boot.boot} on host {boot.host}, process {boot.pid}, which was last heard of at "
+        f"{at:%Y-%m-%dT%H:%M:%SZ} by its clock)"
+    )
 
 
 def slot_row(entry: SlotEntry) -> Record:

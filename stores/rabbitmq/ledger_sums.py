@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from datetime import UTC, datetime
 from heapq import nsmallest
 from itertools import chain, groupby
 from typing import Any
@@ -51,24 +50,10 @@ class LedgerPeers:
         return self._state.shared.is_declared(schedule_id, beside=self._state.runtime_id)
 
     def boots(self) -> Sequence[BootRecord]:
-        shared = self._state.shared
-        return [records.boot_of(row, shared.handled.get(runtime, ())) for runtime, row in list(shared.boots.items())]
+        return self._state.shared.boot_records()
 
     def is_handled(self, name: str) -> bool:
         return self._state.shared.is_handled(name)
-
-
-def leader_in(found: Sequence[bytes]) -> str:
-    try:
-        said = records.parse(found[-1]) if found else {}
-        boot = records.boot_of(records.field(said, "boot", records.MAPS), ())
-        at = datetime.fromtimestamp(records.field(said, "at", records.NUMBER), UTC)
-    except (UnreadableRecord, ValueError, OverflowError, OSError):
-        return "the runtime that leads, which has not said who it is,"
-    return (
-        f"the runtime that leads (boot {boot.boot} on host {boot.host}, process {boot.pid}, which was last heard of at "
-        f"{at:%Y-%m-%dT%H:%M:%SZ} by its clock)"
-    )
 
 
 SLOTS_TOLD_MAX = 200

@@ -18,7 +18,7 @@ from ...messages.jobs import Seconds
 Arguments = Mapping[str, Any]
 
 PULSE_SECONDS = 5.0
-"""Interval of `LinkListener.pulse`."""
+"""Interval of `Pulse`."""
 
 
 NOT_FOUND, LOCKED, PRECONDITION_FAILED = 404, 405, 406
@@ -115,31 +115,53 @@ class Sent(NamedTuple):
     refused: Sequence[int] = ()
 
 
-class LinkListener(Protocol):
-    """What a link calls when something has come. Any thread may call; the calls must be short."""
+class Connected(NamedTuple):
+    """A new session has begun."""
 
-    def connected(self, session: int) -> None:
-        """A new session has begun."""
+    session: int
 
-    def lost(self, session: int, reason: str, *, refused: bool) -> None:
-        """The session has ended, or (0) none could begin; `refused`: a person must change something."""
 
-    def arrived(self, arrival: Arrival) -> None:
-        """A message was delivered."""
+class Lost(NamedTuple):
+    """The session has ended, or (0) none could begin.
 
-    def cancelled(self, session: int, consumer: str) -> None:
-        """The server has ended a consumer, because its queue is gone, say."""
+    Attributes:
+        refused: a person must change something.
+    """
 
-    def blocked(self, reason: str | None) -> None:
-        """The server takes no messages until further notice (an alarm); None: it does again."""
+    session: int
+    reason: str
+    refused: bool = False
 
-    def pulse(self, unconfirmed: int | None, unanswered: int | None) -> None:
-        """The session has lasted for `PULSE_SECONDS` more.
 
-        Args:
-            unconfirmed: the oldest unconfirmed message.
-            unanswered: the oldest other question without an answer.
-        """
+class Cancelled(NamedTuple):
+    """The server has ended a consumer, because its queue is gone, say."""
+
+    session: int
+    consumer: str
+
+
+class Blocked(NamedTuple):
+    """The server takes no messages until further notice (an alarm); None: it does again."""
+
+    reason: str | None
+
+
+class Pulse(NamedTuple):
+    """The session has lasted for `PULSE_SECONDS` more.
+
+    Attributes:
+        unconfirmed: the oldest unconfirmed message.
+        unanswered: the oldest other question without an answer.
+    """
+
+    unconfirmed: int | None
+    unanswered: int | None
+
+
+LinkEvent = Connected | Lost | Arrival | Cancelled | Blocked | Pulse
+
+Hear = Callable[[LinkEvent], object]
+"""Takes the events of a link, on any thread. A call must be short."""
 
 
 class Link(Protocol):
@@ -155,7 +177,7 @@ class Link(Protocol):
     @property
     def server_version(self) -> str | None: ...
 
-    def start(self, listener: LinkListener) -> None:
+    def start(self, hear: Hear) -> None:
         """Connect, and again whenever the connection is lost, until `stop`."""
 
     def stop(self) -> None:

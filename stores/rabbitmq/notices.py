@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any
 
 from ...messages.jobs import Seconds
 from ..ports import Answer
 from .environment import StoreEnvironment
-from .link import Arrival, Link
+from .link import Link
 from .questions import Answering
 from .topology import ASKS
 
@@ -19,7 +18,7 @@ class IncomingNotices:
         self._environment = environment
         self._link = link
         self._answering = Answering(link)
-        self._inbox: deque[tuple[str, Any]] = deque()
+        self._inbox: deque[Callable[[], object]] = deque()
         self._stirred = environment.event()
         self._heard: Callable[[], None] | None = None
         self._is_hinted = False
@@ -33,29 +32,9 @@ class IncomingNotices:
         self._answering.call = call
         return ASKS
 
-    # The link's reader calls these; the thread that takes turns reads the notes.
-
-    def connected(self, session: int) -> None:
-        self._tell("connected", session)
-
-    def lost(self, session: int, reason: str, *, refused: bool) -> None:
-        self._tell("lost", (reason, refused))
-
-    def arrived(self, arrival: Arrival) -> None:
-        if not self._answering.takes(arrival):
-            self._tell("arrived", arrival)
-
-    def cancelled(self, session: int, consumer: str) -> None:
-        self._tell("cancelled", (session, consumer))
-
-    def blocked(self, reason: str | None) -> None:
-        self._tell("blocked", reason)
-
-    def pulse(self, unconfirmed: int | None, unanswered: int | None) -> None:
-        self._tell("pulse", (unconfirmed, unanswered))
-
-    def _tell(self, what: str, value: Any) -> None:
-        self._inbox.append((what, value))
+    def _later(self, call: Callable[[], object]) -> None:
+        """Have the thread that takes turns make a call. Any thread calls this."""
+        self._inbox.append(call)
         self._stir()
 
     def _stir(self) -> None:

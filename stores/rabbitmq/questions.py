@@ -8,16 +8,13 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Any
 
-from ...errors import StoreUnavailable
+from ...errors import StoreError, StoreUnavailable
 from ...messages.jobs import Seconds
 from ..ports import Answer
 from . import topology
-from .environment import StoreEnvironment
-from .health_issues import HealthIssues
-from .ledger_sums import leader_in
+from .ledger_records import leader_in
 from .link import LOCKED, NOT_FOUND, Arrival, Browsed, Link, LinkLost, Message, Refused, Sent
 from .topology import ASKS
-from .unreadable import UnreadableMessage, put_aside
 
 ASKED = "lamplighter-asks"
 
@@ -65,88 +62,80 @@ def _message(exchange: str, key: str, body: bytes) -> Message:
 ANSWER_SECONDS_MAX = 10.0
 """After this time without an answer or confirmation, a turn's outcome is called unknown."""
 
-LOCKED_SECONDS = 0.05
+LOCKED_SECONDS, LOCKED_TRIES_MAX = 0.05, 200
 
 
-class Questions:
-    """Asks and waits. Meanwhile the thread that takes turns handles the link's events.
+class ServerClient:
+    """Asks the server outside of turns: the caller's own thread waits for the answer.
 
     Args:
         address: without a password.
-        is_moved: called with the headers of each message that was put aside.
+        event: makes a thread's event.
     """
 
-    def __init__(
-        self,
-        address: str,
-        link: Link,
-        environment: StoreEnvironment,
-        ailing: HealthIssues,
-        is_moved: Callable[[dict[str, Any]], object],
-    ) -> None:
-        self._address = address
+    def __init__(self, address: str, link: Link, event: Callable[[], Any]) -> None:
+        self.address = address
         self._link = link
-        self._environment = environment
-        self._ailing = ailing
-        self._is_moved = is_moved
+        self._event = event
 
-    def answer(self, future: Future[Any], seconds: Seconds = ANSWER_SECONDS_MAX) -> Any:
+    def answer(self, future: Future[Any], seconds: Seconds | None = None) -> Any:
         """The answer; None if the requested object does not exist.
 
         Raises:
-            StoreUnavailable: no answer in time.
+            StoreUnavailable: no answer in time, or a refusal.
         """
         try:
-            return future.result(max(0.0, seconds))
+            return future.result(ANSWER_SECONDS_MAX if seconds is None else max(0.0, seconds))
         except Refused as error:
             if error.code == NOT_FOUND:
                 return None
-            raise StoreUnavailable(f"the store {self._address} refuses: {error}") from error
+            raise self._refused(error) from error
         except (LinkLost, FutureTimeout) as error:
             raise self._unanswered(error) from error
 
+    def _refused(self, error: Refused) -> StoreUnavailable:
+        return StoreUnavailable(f"the store {self.address} refuses: {error}")
+
     def _unanswered(self, error: Exception) -> StoreUnavailable:
         why = str(error) or "it is slow, or has an alarm, or has lost the majority of its nodes"
-        return StoreUnavailable(f"the store {self._address} did not answer in time: {why}")
+        return StoreUnavailable(f"the store {self.address} did not answer in time: {why}")
 
     def browse(self, queue: str, see: Callable[[Arrival], object]) -> Browsed:
-        give_up_at = self._environment.clock.monotonic() + ANSWER_SECONDS_MAX
+        """As `Link.browse`, once nobody else browses the queue.
+
+        Raises:
+            StoreError: there is no such queue.
+            StoreUnavailable: as `answer`.
+        """
+        tries_left = LOCKED_TRIES_MAX
         while True:
             asked = self._link.browse(queue, see)
             try:
                 return asked.result(ANSWER_SECONDS_MAX)
             except Refused as error:
-                if error.code != LOCKED or self._environment.clock.monotonic() > give_up_at:
-                    raise StoreUnavailable(f"the store {self._address} refuses: {error}") from error
+                tries_left -= 1
+                if error.code == NOT_FOUND:
+                    raise topology.never_used(self.address, error) from error
+                if error.code != LOCKED or not tries_left:
+                    raise self._refused(error) from error
             except (LinkLost, FutureTimeout) as error:
                 # A late answer has no receiver, and must not block the next caller.
                 asked.add_done_callback(_put_all_back)
                 raise self._unanswered(error) from error
-            self._environment.event().wait(LOCKED_SECONDS)
+            self._event().wait(LOCKED_SECONDS)
 
     def leader(self) -> str:
+        """The leader in words, by its own latest record."""
         found: list[bytes] = []
-        with contextlib.suppress(StoreUnavailable):
+        with contextlib.suppress(StoreError):
             self.browse(topology.LEADER, lambda arrival: found.append(arrival.body)).done(())
         return leader_in(found)
 
-    def put_aside(self, unreadable_messages: Sequence[UnreadableMessage]) -> Sequence[int]:
-        """Move unreadable messages to their queue; the tags of those that arrived."""
-        if not unreadable_messages:
-            return ()
-        now = self._environment.clock.now()
-        sent: Sent = self.answer(
-            self._link.send([put_aside(unreadable_message, now) for unreadable_message in unreadable_messages])
-        )
-        gone = [
-            unreadable_message
-            for index, unreadable_message in enumerate(unreadable_messages)
-            if index not in (*sent.returned, *sent.refused)
-        ]
-        for unreadable_message in gone:
-            self._is_moved(unreadable_message.fields)
-        self._ailing.count_unreadable()
-        return [unreadable_message.arrival.tag for unreadable_message in gone]
+    def publish(self, messages: Sequence[Message]) -> Sequence[int]:
+        """Publish messages; the indexes of those that are in their queues."""
+        sent: Sent = self.answer(self._link.send(messages))
+        astray = {*sent.returned, *sent.refused}
+        return [index for index in range(len(messages)) if index not in astray]
 
 
 def _put_all_back(asked: Future[Browsed]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -24,12 +25,26 @@ from .health_issues import CONFIRMING, DECLARING, HEARING, HealthIssues, Respons
 from .leading import Candidacy, Leading
 from .ledger import Follower, message
 from .ledger_records import Record, UnreadableRecord
-from .link import NOT_FOUND, Arrival, Link, LinkLost, Message, QueueSpec, Refused
+from .link import (
+    NOT_FOUND,
+    Arrival,
+    Blocked,
+    Cancelled,
+    Connected,
+    Link,
+    LinkEvent,
+    LinkLost,
+    Lost,
+    Message,
+    Pulse,
+    QueueSpec,
+    Refused,
+)
 from .notices import IncomingNotices
-from .questions import ANSWER_SECONDS_MAX, Questions
+from .questions import ANSWER_SECONDS_MAX, ServerClient
 from .shared_state import SharedState
 from .state import RabbitState, SharedTime
-from .unreadable import UnreadableMessage
+from .unreadable import UnreadableMessage, put_aside
 
 OPEN_SECONDS_MAX = 5.0
 """How long `open` waits for the first connection attempt. After that a turn reports what is wrong."""
@@ -76,18 +91,14 @@ class Session(IncomingNotices):
         self._news: list[tuple[str, dict[str, Any]]] = []
         self._news_name = ""
         self._consumers: dict[str, str] = {}
-        shared, ailing = SharedState(), HealthIssues(address, link, self._tell)
+        shared, ailing = SharedState(), HealthIssues(address, link, self._healthier)
         deliveries = Deliveries(link, environment.clock.monotonic, lambda: f"jobs-{next(self._tags)}", self._stir)
-        self._questions = Questions(address, link, environment, ailing, self._moved_aside)
+        self._client = ServerClient(address, link, environment.event)
         self.state = RabbitState(
             runtime_id=self._id,
             shared=shared,
             deliveries=deliveries,
-            dead=Dead(
-                self._questions.browse,
-                self._questions.put_aside,
-                lambda job_id: deliveries.held.newest(job_id) is not None,
-            ),
+            dead=Dead(self._client, lambda job_id: deliveries.held.newest(job_id) is not None, self._put_aside),
             ailing=ailing,
             time=SharedTime(environment.clock),
         )
@@ -96,7 +107,8 @@ class Session(IncomingNotices):
             link,
             ledger_link,
             environment,
-            tell=lambda *heard: self._tell("ledger", heard),
+            tell=lambda candidacy, event: self._later(partial(self._hear_ledger, candidacy, event)),
+            later=self._later,
             told=self._told,
             unreadable=self._pass_over,
         )
@@ -119,7 +131,7 @@ class Session(IncomingNotices):
 
     def open(self) -> None:
         self._is_open = True
-        self._link.start(self)
+        self._link.start(self.hear)
         give_up_at = self._environment.clock.monotonic() + max(OPEN_SECONDS_MAX, self._wait_seconds)
         before = self._trouble
         while not (self._session or self.state.ailing.refusal) and self._wait(give_up_at):
@@ -145,30 +157,37 @@ class Session(IncomingNotices):
     def _drain(self) -> None:
         self._is_hinted = False
         while self._inbox:
-            what, value = self._inbox.popleft()
-            match what:
-                case "connected":
-                    self._begin_session(value)
-                case "lost":
-                    self._end_session(*value)
-                case "arrived":
-                    self._take(value)
-                case "ledger":
-                    self._hear_ledger(*value)
-                case "cancelled":
-                    self._consumer_ended(*value)
-                case "blocked":
-                    self._blocked = value
-                    # The server has said why it does not answer.
-                    self._watchdog.begin()
-                case "pulse":
-                    self._look_after(*value)
-                case "news":
-                    self._news.append(value)
-                case "ailing":
-                    self.state.ailing.hear(*value)
-                    # A queue that works again has jobs to claim.
-                    self._arrivals += 1
+            self._inbox.popleft()()
+
+    def hear(self, event: LinkEvent) -> None:
+        """Keep an event of the link for the thread that takes turns; a question is answered at once."""
+        if not (isinstance(event, Arrival) and self._answering.takes(event)):
+            self._later(partial(self._take_in, event))
+
+    def _take_in(self, event: LinkEvent) -> None:
+        match event:
+            case Connected(session):
+                self._begin_session(session)
+            case Lost():
+                self._end_session(event.reason, event.refused)
+            case Arrival():
+                self._take(event)
+            case Cancelled():
+                self._consumer_ended(event.session, event.consumer)
+            case Blocked(reason):
+                self._blocked = reason
+                # The server has said why it does not answer.
+                self._watchdog.begin()
+            case Pulse():
+                self._look_after(event.unconfirmed, event.unanswered)
+
+    def _healthier(self, call: Callable[[], object]) -> None:
+        def change() -> None:
+            call()
+            # A queue that works again has jobs to claim.
+            self._arrivals += 1
+
+        self._later(change)
 
     def _begin_session(self, session: int) -> None:
         self._session, self._trouble, self._has_changed = session, "", True
@@ -193,7 +212,7 @@ class Session(IncomingNotices):
             return
         kind = arrival.consumer.partition("-")[0]
         if kind == "news":
-            self._hear(arrival)
+            self._take_news(arrival)
         elif kind == "results":
             self._take_result(arrival)
         else:
@@ -212,18 +231,18 @@ class Session(IncomingNotices):
             self.state.memory.end(ended)
         self._has_changed = True
 
-    def _hear_ledger(self, candidacy: Candidacy | None, what: str, value: Any) -> None:
+    def _hear_ledger(self, candidacy: Candidacy, event: LinkEvent) -> None:
         led = self._ledger.is_read
-        if what == "cancelled":
+        if isinstance(event, Cancelled):
             # The results queue was deleted, or its leader moved: declare it again before the next turn.
             self._declared.clear()
             self._prepared = 0
-        self._leading.hear(candidacy, what, value)
+        self._leading.hear(candidacy, event)
         if self._ledger.is_read and not led:
             self._has_changed = True
             self._news.append(("scheduler.leads", {}))
 
-    def _hear(self, arrival: Arrival) -> None:
+    def _take_news(self, arrival: Arrival) -> None:
         self._link.acknowledge(arrival.session, (arrival.tag,))
         if self._ledger.is_read:
             return
@@ -287,7 +306,7 @@ class Session(IncomingNotices):
             raise StoreUnavailable(f"the store {self.address} is not connected: {error}") from error
         except FutureTimeout:
             hangs = self._watchdog.is_asked(HEARING) and self._blocked is None
-            blamed = f": {self._questions.leader()} may hang; another leads within 15 s" if hangs else ""
+            blamed = f": {self._client.leader()} may hang; another leads within 15 s" if hangs else ""
             raise StoreUnavailable(f"the store {self.address} did not answer in time{blamed}") from None
         except Refused as error:
             if error.code != NOT_FOUND:
@@ -428,8 +447,16 @@ class Session(IncomingNotices):
             self._drain()
         return future.result(0)
 
-    def _moved_aside(self, fields: dict[str, Any]) -> None:
-        self._tell("news", ("message.unreadable", fields))
+    def _put_aside(self, unreadable_messages: Sequence[UnreadableMessage]) -> Sequence[int]:
+        """Move unreadable messages to their queue, on a caller's thread; the indexes of those that arrived."""
+        if not unreadable_messages:
+            return ()
+        now = self._environment.clock.now()
+        gone = self._client.publish([put_aside(one, now) for one in unreadable_messages])
+        news = [("message.unreadable", unreadable_messages[index].fields) for index in gone]
+        self._later(lambda: self._news.extend(news))
+        self.state.ailing.count_unreadable()
+        return gone
 
     def _resume_commit(self) -> None:
         """Settle a turn whose outcome was unknown."""

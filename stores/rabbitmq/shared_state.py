@@ -13,6 +13,7 @@ from typing import Literal
 from zlib import crc32
 
 from ...cron.schedule import SLOT_SECONDS_KEPT_MIN, set_back
+from ...messages.boots import BootRecord
 from ...messages.jobs import Instant
 from ...messages.names import PauseRecord
 from ...messages.schedules import ScheduleRecord
@@ -146,6 +147,12 @@ class SharedState:
         """Runtimes that have introduced themselves, declare or handle something, or act just now."""
         acting = {act.runtime for act in self.acts.values() if not act.is_over}
         return self.boots.keys() | self.runtimes.keys() | self.handled.keys() | acting
+
+    def boot_records(self) -> Sequence[BootRecord]:
+        """Boots that have introduced themselves and have not ended; oldest first."""
+        boots = list(self.boots.items())
+        found = [records.boot_of(row, self.handled.get(runtime, ())) for runtime, row in boots]
+        return sorted(found, key=lambda boot: (boot.started_at, boot.boot))
 
     def blamed(self, job_id: str, now: Instant) -> int:
         """How many attempts of a job began within 72 hours and have no recorded end."""

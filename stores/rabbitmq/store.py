@@ -96,7 +96,7 @@ class RabbitStore(Session):
     def _check_there(self) -> None:
         """A reader creates nothing on a server without runtimes: the address is more likely wrong."""
         try:
-            is_there = self._questions.answer(self._link.look(topology.LEDGER)) is not None
+            is_there = self._client.answer(self._link.look(topology.LEDGER)) is not None
         except BaseException:
             self.close()
             raise
@@ -284,7 +284,7 @@ class RabbitStore(Session):
         monotonic = self._environment.clock.monotonic
         give_up_at = monotonic() + (ANSWER_SECONDS_MAX if seconds_max is None else seconds_max)
         asked = [self._link.look(queue) for queue in sorted(queues)]
-        looks = [self._questions.answer(one, give_up_at - monotonic()) for one in asked]
+        looks = [self._client.answer(one, give_up_at - monotonic()) for one in asked]
         deliveries = self.state.deliveries
         here = [*deliveries.fresh, *chain.from_iterable(deliveries.waiting.get(one, ()) for one in names)]
         found = {state.value: 0 for state in JobState}
@@ -301,7 +301,7 @@ class RabbitStore(Session):
         # Each name costs a question to the server.
         names = sorted(nobodys)[: min(limit, NAMES_ASKED_MAX)]
         asked = [(name, self._link.look(topology.queue_of(name))) for name in names]
-        answers = [(name, self._questions.answer(look)) for name, look in asked]
+        answers = [(name, self._client.answer(look)) for name, look in asked]
         return [name for name, seen in answers if seen is not None and seen[0]]
 
     def _names(self) -> set[str]:

@@ -22,13 +22,16 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 from ...errors import StoreError
 from ...messages.jobs import Seconds
-from .link import Arguments, Binding, Exchange, QueueSpec, Wanted
+from .link import Arguments, Binding, Exchange, Message, QueueSpec, Wanted
 
 PREFIX = "lamplighter"
+"""All code, and the content of messages, says `lamplighter.`: a link translates into the `Names` on its server."""
+
 RUNGS = 24
 UNIT_MS = 50
 DELAY_SECONDS_MAX = ((1 << RUNGS) - 1) * UNIT_MS / 1000
@@ -52,6 +55,8 @@ QUORUM: Arguments = {
     # RabbitMQ ends a consumer that keeps a message for half an hour. A handler may take longer.
     "x-consumer-timeout": 400 * 86400 * 1000,
 }
+
+DEAD_LETTERS = "x-dead-letter-exchange"
 
 LEDGER_QUEUE = QueueSpec(name=LEDGER, arguments={**QUORUM, "x-single-active-consumer": True})
 
@@ -130,7 +135,7 @@ def foundation() -> Sequence[Wanted]:
             "x-queue-type": "quorum",
             "x-delivery-limit": -1,
             "x-message-ttl": UNIT_MS << rung,
-            "x-dead-letter-exchange": below,
+            DEAD_LETTERS: below,
             "x-dead-letter-strategy": "at-least-once",
             "x-overflow": "reject-publish",
         }
@@ -160,3 +165,30 @@ def ladder() -> Sequence[str]:
 
 def _rung(number: int) -> str:
     return f"{PREFIX}.delay.{number}"
+
+
+class Names:
+    """The names on a server where they begin with another prefix, so that applications can share a virtual host."""
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = f"{prefix}."
+        self._is_ours = prefix == PREFIX
+
+    def of(self, ours: str) -> str:
+        """The name on the server. Routing keys and patterns have the prefix after the digits of the ladder."""
+        return ours if self._is_ours else ours.replace(f"{PREFIX}.", self._prefix, 1)
+
+    def messages(self, messages: Sequence[Message]) -> Sequence[Message]:
+        if self._is_ours:
+            return messages
+        return [one._replace(exchange=self.of(one.exchange), key=self.of(one.key)) for one in messages]
+
+    def wanted(self, one: Wanted) -> Wanted:
+        match one:
+            case Exchange():
+                return replace(one, name=self.of(one.name))
+            case Binding():
+                return replace(one, source=self.of(one.source), target=self.of(one.target))
+        arguments = {key: self.of(at) if key == DEAD_LETTERS else at for key, at in one.arguments.items()}
+        bindings = tuple((self.of(source), self.of(key)) for source, key in one.bindings)
+        return replace(one, name=self.of(one.name), arguments=arguments, bindings=bindings)

@@ -2261,7 +2261,7 @@ MUTANTS = (
         LEDGER,
         "a producer that leads does not leave the ledger to a worker",
         "stores/rabbitmq/leading.py",
-        '            self._tell(self._candidacy, "yield", None)',
+        "            self._later(partial(self._yield, self._candidacy))",
         "            pass",
         test="tests/stores/rabbitmq/test_producers.py::test_a_producer_leads_only_while_no_worker_lives",
     ),
@@ -4084,9 +4084,9 @@ MUTANTS = (
     Mutant(
         SIGHT,
         "on RabbitMQ a question from outside waits for the broker",
-        "stores/rabbitmq/notices.py",
-        "        if not self._answering.takes(arrival):\n            self._tell",
-        "        if True:\n            self._tell",
+        "stores/rabbitmq/session.py",
+        "        if not (isinstance(event, Arrival) and self._answering.takes(event)):",
+        "        if True:",
         test="tests/whole/stores/rabbitmq/test_asking.py::"
         "test_a_question_is_answered_before_anybody_takes_a_turn_and_is_no_news",
     ),
@@ -5606,8 +5606,8 @@ MUTANTS = (
         LEDGER,
         "what a former connection to the ledger still says is believed",
         "stores/rabbitmq/leading.py",
-        "        if candidacy is None or candidacy is not self._candidacy:",
-        "        if candidacy is None:",
+        "        if candidacy is not self._candidacy:",
+        "        if False:",
         test="tests/stores/rabbitmq/test_leading.py::"
         "test_what_a_former_connection_to_the_ledger_still_says_is_not_heard",
     ),
@@ -5695,8 +5695,8 @@ MUTANTS = (
         MESSAGES,
         "an unreadable message among the dead is gone where it cannot be put aside",
         "stores/rabbitmq/questions.py",
-        "index not in (*sent.returned, *sent.refused)",
-        "index not in sent.refused",
+        "if index not in astray]",
+        "if index not in sent.refused]",
         test="tests/whole/stores/rabbitmq/test_unreadable.py::"
         "test_one_among_the_dead_stays_there_where_it_cannot_be_put_aside",
     ),

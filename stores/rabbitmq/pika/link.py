@@ -22,7 +22,23 @@ from ....environment.threads import may_stand_in
 from ....errors import missing_extra
 from ....messages.jobs import Seconds
 from ..address import Address
-from ..link import PULSE_SECONDS, Arrival, Browsed, LinkListener, LinkLost, Message, Sent, Wanted, settle
+from ..link import (
+    PULSE_SECONDS,
+    Arrival,
+    Blocked,
+    Browsed,
+    Cancelled,
+    Connected,
+    Hear,
+    LinkLost,
+    Lost,
+    Message,
+    Pulse,
+    Sent,
+    Wanted,
+    settle,
+)
+from ..topology import Names
 
 try:
     from pika.channel import Channel
@@ -57,12 +73,13 @@ class PikaLink:
     ) -> None:
         self.bytes_max: int | None = None
         self._address = address
+        self._names = Names(address.prefix)
         self._spawn = spawn
         self._stopping = event()
         self._chance = chance
         self._name = name
         self._thread: Any = None
-        self._listener: LinkListener | None = None
+        self._hear: Hear = lambda event: None
         self._connection: Connection | None = None
         self._work: Channel | None = None
         self._apart: Channel | None = None
@@ -86,8 +103,8 @@ class PikaLink:
 
     # Any thread calls the public methods. Private ones run on the link's own thread, or with its lock held.
 
-    def start(self, listener: LinkListener) -> None:
-        self._listener = listener
+    def start(self, hear: Hear) -> None:
+        self._hear = hear
         self._thread = self._spawn(self._live, "rabbitmq")
 
     def stop(self) -> None:
@@ -174,15 +191,15 @@ class PikaLink:
                         over.ioloop.close()
 
     def _opened(self, connection: Any) -> None:
-        connection.add_on_connection_blocked_callback(lambda _, frame: self._tell_blocked(frame.method.reason))
-        connection.add_on_connection_unblocked_callback(lambda _, frame: self._tell_blocked(None))
+        connection.add_on_connection_blocked_callback(lambda _, frame: self._hear(Blocked(str(frame.method.reason))))
+        connection.add_on_connection_unblocked_callback(lambda _, frame: self._hear(Blocked(None)))
         connection.channel(on_open_callback=self._work_opened)
 
     def _work_opened(self, channel: Channel) -> None:
         self._work = channel
         channel.add_on_close_callback(self._work_closed)
         channel.add_on_return_callback(self._published.returned)
-        channel.add_on_cancel_callback(lambda frame: self._tell_cancelled(str(frame.method.consumer_tag)))
+        channel.add_on_cancel_callback(self._cancelled)
         channel.confirm_delivery(self._published.confirmed, callback=lambda _: self._open_apart())
 
     def _open_apart(self) -> None:
@@ -193,7 +210,7 @@ class PikaLink:
     def _apart_opened(self, channel: Channel) -> None:
         self._apart = channel
         channel.add_on_close_callback(self._work_closed)
-        channel.add_on_cancel_callback(lambda frame: self._tell_cancelled(str(frame.method.consumer_tag)))
+        channel.add_on_cancel_callback(self._cancelled)
         connection = self._connection
         self._asking.open(connection, lambda: self._aside.open(connection, self._begin_session))
 
@@ -203,9 +220,8 @@ class PikaLink:
         self._connection.session = self._session
         self._published.begin()
         self._delivered.clear()
-        assert self._listener is not None
-        self._listener.blocked(None)
-        self._listener.connected(self._session)
+        self._hear(Blocked(None))
+        self._hear(Connected(self._session))
         self._await_pulse()
 
     def _await_pulse(self) -> None:
@@ -213,8 +229,7 @@ class PikaLink:
         assert connection is not None
 
         def pulse() -> None:
-            assert self._listener is not None
-            self._listener.pulse(self._published.first, self._asking.waits_for)
+            self._hear(Pulse(self._published.first, self._asking.waits_for))
             self._await_pulse()
 
         connection.ioloop.call_later(PULSE_SECONDS, pulse)
@@ -251,8 +266,8 @@ class PikaLink:
                 channel.end(lost)
             for future in list(self._handed):
                 self._drop(future, lost)
-        if self._listener is not None and not self._stopping.is_set():
-            self._listener.lost(self._session, reason, refused=refused)
+        if not self._stopping.is_set():
+            self._hear(Lost(self._session, reason, refused))
 
     def _do(self, call: Callable[[], None], future: Future[Any] | None = None) -> None:
         connection, lost = self._connection, LinkLost("the connection was lost")
@@ -325,7 +340,7 @@ class PikaLink:
             settle(future, None, lost)
 
     def send(self, messages: Sequence[Message]) -> Future[Sent]:
-        sending = Sending(messages)
+        sending = Sending(self._names.messages(messages))
         if not messages:
             settle(sending.future, Sent(), None)
         else:
@@ -376,14 +391,14 @@ class PikaLink:
             channel = self._apart if apart else self._work
             if session == self._session and channel is not None:
                 channel.basic_qos(prefetch_count=prefetch)
-                channel.basic_consume(queue, self._deliver, consumer_tag=consumer)
+                channel.basic_consume(self._names.of(queue), self._deliver, consumer_tag=consumer)
 
         self._do(call)
 
     def delete(self, session: int, queue: str) -> None:
         def call() -> None:
             if session == self._session and self._work is not None:
-                self._work.queue_delete(queue)
+                self._work.queue_delete(self._names.of(queue))
 
         self._do(call)
 
@@ -395,28 +410,22 @@ class PikaLink:
         self._do(call)
 
     def _deliver(self, channel: Channel, method: Any, properties: Any, body: bytes) -> None:
-        assert self._listener is not None
         tag = method.delivery_tag
         if channel is self._apart:
             # The tags of the second channel, which also count from 1, are negative.
             tag = -tag
         else:
             self._delivered[tag] = None
-        self._listener.arrived(arrival_of(method, properties, body, session=self._session, tag=tag))
+        self._hear(arrival_of(method, properties, body, session=self._session, tag=tag))
 
-    def _tell_cancelled(self, consumer: str) -> None:
-        assert self._listener is not None
-        self._listener.cancelled(self._session, consumer)
-
-    def _tell_blocked(self, reason: Any) -> None:
-        assert self._listener is not None
-        self._listener.blocked(None if reason is None else str(reason))
+    def _cancelled(self, frame: Any) -> None:
+        self._hear(Cancelled(self._session, str(frame.method.consumer_tag)))
 
     def setup(self, wanted: Sequence[Wanted]) -> Future[None]:
-        return self._asking.setup(wanted)
+        return self._asking.setup([self._names.wanted(one) for one in wanted])
 
     def look(self, queue: str) -> Future[tuple[int, int] | None]:
-        return self._asking.look(queue)
+        return self._asking.look(self._names.of(queue))
 
     def browse(self, queue: str, see: Callable[[Arrival], object]) -> Future[Browsed]:
-        return self._aside.browse(queue, see)
+        return self._aside.browse(self._names.of(queue), see)

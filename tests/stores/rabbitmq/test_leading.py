@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from concurrent.futures import Future
+from functools import partial
 
 import pytest
 from lamplighter import StoreUnavailable
 from lamplighter.messages.boots import BootRecord
 from lamplighter.stores.rabbitmq import leading, topology
 from lamplighter.stores.rabbitmq.leading import LEASE_SECONDS, UNSEEN_PULSES_MAX
-from lamplighter.stores.rabbitmq.link import PULSE_SECONDS, Arrival, Message, Sent, Wanted
+from lamplighter.stores.rabbitmq.link import PULSE_SECONDS, Arrival, Cancelled, Connected, Lost, Message, Sent, Wanted
 from lamplighter.stores.rabbitmq.session import LEADER_SECONDS_MAX
 from lamplighter.stores.rabbitmq.store import RabbitStore
 
@@ -95,11 +96,11 @@ def test_what_a_former_connection_to_the_ledger_still_says_is_not_heard(world: W
     link = ledger_link(leader)
     written = json.dumps({"is": "pause", "name": "mail", "paused": 1, "by": "nobody"}).encode()
     late = {
-        "connected": lambda: former.connected(link.session),
-        "lost": lambda: former.lost(link.session, "the network was cut", refused=False),
-        "arrived": lambda: former.arrived(Arrival(link.session, 4711, topology.LEDGER, written)),
-        "cancelled": lambda: former.cancelled(link.session, topology.LEDGER),
-        "yield": lambda: leader._tell("ledger", (former, "yield", None)),
+        "connected": lambda: former.hear(Connected(link.session)),
+        "lost": lambda: former.hear(Lost(link.session, "the network was cut")),
+        "arrived": lambda: former.hear(Arrival(link.session, 4711, topology.LEDGER, written)),
+        "cancelled": lambda: former.hear(Cancelled(link.session, topology.LEDGER)),
+        "yield": lambda: leader._later(partial(leader._leading._yield, former)),
     }
     late[what]()
     led_on, session = leader.leads, leader._leading.ledger.session

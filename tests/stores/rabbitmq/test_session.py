@@ -13,7 +13,7 @@ from lamplighter.stores.rabbitmq import questions
 from lamplighter.stores.rabbitmq.consumers import LAG_SECONDS
 from lamplighter.stores.rabbitmq.deliveries import Deliveries
 from lamplighter.stores.rabbitmq.health_issues import ALARM_SECONDS, SILENCE_SECONDS_MAX
-from lamplighter.stores.rabbitmq.link import PULSE_SECONDS, Browsed
+from lamplighter.stores.rabbitmq.link import PULSE_SECONDS, Blocked, Browsed, Pulse
 
 from .model_world import World
 
@@ -43,7 +43,7 @@ def test_a_session_is_given_up_if_the_same_question_stays_open(world: World, pul
 
     for number in range(int(SILENCE_SECONDS_MAX / PULSE_SECONDS) + 2):
         world.elapsed += PULSE_SECONDS
-        store.pulse(*pulses(number))
+        store.hear(Pulse(*pulses(number)))
         store.jobs.outlook((), world.elapsed)
 
     assert bool(world.given_up) == is_silent
@@ -52,11 +52,11 @@ def test_a_session_is_given_up_if_the_same_question_stays_open(world: World, pul
 def test_a_server_that_has_said_that_it_takes_nothing_in_is_not_given_up(world: World) -> None:
     store = world.store()
     assert world.turn(store)
-    store.blocked("low on memory")
+    store.hear(Blocked("low on memory"))
 
     for _ in range(10):
         world.elapsed += PULSE_SECONDS
-        store.pulse(7, 7)
+        store.hear(Pulse(7, 7))
         store.jobs.outlook((), world.elapsed)
 
     assert world.given_up == []

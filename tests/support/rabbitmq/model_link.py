@@ -14,10 +14,15 @@ from lamplighter.stores.rabbitmq.link import (
     NOT_FOUND,
     PULSE_SECONDS,
     Arrival,
+    Blocked,
     Browsed,
-    LinkListener,
+    Cancelled,
+    Connected,
+    Hear,
     LinkLost,
+    Lost,
     Message,
+    Pulse,
     QueueSpec,
     Refused,
     Sent,
@@ -50,7 +55,7 @@ class ModelLink:
         self._future = future
         self._is_alive = is_alive
         self._retry = retry_seconds
-        self._listener: LinkListener | None = None
+        self._hear: Hear = lambda event: None
         self._is_going = False
         self._sessions = 0
         self.session = self._hushed = 0
@@ -63,8 +68,8 @@ class ModelLink:
         self._out: deque[Callable[[], object]] = deque()
         self._in: deque[Callable[[], object]] = deque()
 
-    def start(self, listener: LinkListener) -> None:
-        self._listener, self._is_going = listener, True
+    def start(self, hear: Hear) -> None:
+        self._hear, self._is_going = hear, True
         self._server.links.append(self)
         self._server.soon(self._connect)
 
@@ -83,21 +88,18 @@ class ModelLink:
         if not self._is_going or self.session or not self._is_alive():
             return
         if not self._server.is_up:
-            assert self._listener is not None
-            self._listener.lost(0, "connection refused", refused=False)
+            self._hear(Lost(0, "connection refused"))
             self._server.later(self._retry, self._connect)
             return
         self._sessions += 1
         self.session = self._sessions
-        assert self._listener is not None
-        self._listener.connected(self.session)
+        self._hear(Connected(self.session))
         self.tell_alarm()
         self._await_pulse()
 
     def _await_pulse(self) -> None:
         def pulse() -> None:
-            assert self._listener is not None
-            self._listener.pulse(next(iter(self._pending), None), None)
+            self._hear(Pulse(next(iter(self._pending), None), None))
             self._await_pulse()
 
         self.after(PULSE_SECONDS, pulse)
@@ -118,8 +120,7 @@ class ModelLink:
     def lose(self, reason: str) -> None:
         self._end(reason)
         if self._is_going and self._is_alive():
-            assert self._listener is not None
-            self._listener.lost(self._sessions, reason, refused=False)
+            self._hear(Lost(self._sessions, reason))
             self._server.later(self._retry, self._connect)
 
     def _end(self, reason: str) -> None:
@@ -373,19 +374,16 @@ class ModelLink:
         consumer.unacked += 1
         self._unacked[tag] = queue, stored, consumer
         arrival = arrival_of(stored, session=self.session, tag=tag, consumer=consumer.tag)
-        assert self._listener is not None
-        listener = self._listener
-        self._to_client(lambda: listener.arrived(arrival))
+        self._to_client(lambda: self._hear(arrival))
 
     def tell_cancelled(self, consumer: ModelConsumer) -> None:
-        assert self._listener is not None
-        listener, session = self._listener, self.session
-        self._to_client(lambda: listener.cancelled(session, consumer.tag))
+        cancelled = Cancelled(self.session, consumer.tag)
+        self._to_client(lambda: self._hear(cancelled))
 
     def tell_alarm(self) -> None:
-        if self._listener is not None and self.session:
-            listener, alarm = self._listener, self._server.alarm
-            self._to_client(lambda: listener.blocked(alarm))
+        if self.session:
+            blocked = Blocked(self._server.alarm)
+            self._to_client(lambda: self._hear(blocked))
 
 
 def arrival_of(stored: ModelMessage, *, session: int, tag: int, consumer: str) -> Arrival:

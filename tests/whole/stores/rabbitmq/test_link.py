@@ -294,8 +294,8 @@ def test_who_waits_is_told_when_the_connection_ends(
     link: Any = player.link
     over, tell = threading.Event(), player.listener.lost
 
-    def lost(*said: Any, **more: Any) -> None:
-        tell(*said, **more)
+    def lost(*said: Any) -> None:
+        tell(*said)
         over.set()
 
     monkeypatch.setattr(player.listener, "lost", lost)

@@ -8,7 +8,20 @@ from typing import Any
 
 import pytest
 from lamplighter.stores.rabbitmq import topology
-from lamplighter.stores.rabbitmq.link import LOCKED, Arrival, Browsed, Link, LinkLost, Message, QueueSpec, Refused
+from lamplighter.stores.rabbitmq.link import (
+    LOCKED,
+    Arrival,
+    Browsed,
+    Cancelled,
+    Connected,
+    Link,
+    LinkEvent,
+    LinkLost,
+    Lost,
+    Message,
+    QueueSpec,
+    Refused,
+)
 
 from support.rabbitmq.model import ModelServer
 from support.rabbitmq.model_link import ModelLink
@@ -29,23 +42,22 @@ class Listener:
         self.ended: queue.SimpleQueue[str] = queue.SimpleQueue()
         self.losses: queue.SimpleQueue[str] = queue.SimpleQueue()
 
-    def connected(self, session: int) -> None:
-        self.sessions.put(session)
+    def hear(self, event: LinkEvent) -> None:
+        match event:
+            case Connected(session):
+                self.sessions.put(session)
+            case Lost():
+                self.lost(event)
+            case Arrival():
+                self.arrived(event)
+            case Cancelled():
+                self.ended.put(event.consumer)
 
-    def lost(self, session: int, reason: str, *, refused: bool) -> None:
-        self.losses.put(reason)
+    def lost(self, event: Lost) -> None:
+        self.losses.put(event.reason)
 
     def arrived(self, arrival: Arrival) -> None:
         self.arrivals.put(arrival)
-
-    def cancelled(self, session: int, consumer: str) -> None:
-        self.ended.put(consumer)
-
-    def blocked(self, reason: str | None) -> None:
-        pass
-
-    def pulse(self, unconfirmed: int | None, unanswered: int | None) -> None:
-        pass
 
 
 class Player:
@@ -54,7 +66,7 @@ class Player:
     def __init__(self, link: Link) -> None:
         self.link = link
         self.listener = Listener()
-        link.start(self.listener)
+        link.start(self.listener.hear)
         self.session = self.listener.sessions.get(timeout=SECONDS_MAX)
 
     def have(self, *wanted: Any) -> None:
