@@ -8,14 +8,12 @@ from heapq import nsmallest
 from itertools import chain, groupby
 from typing import Any
 
-from ...messages.boots import BootRecord
 from ...messages.jobs import Instant
 from ...messages.schedules import ScheduleRecord
 from ..ports import Slots
 from . import ledger_records as records
 from .ledger_records import Record, UnreadableRecord
 from .shared_state import BUCKETS, SKEW_SECONDS_MAX, SharedState, bucket_of
-from .state import RabbitState
 
 
 class LedgerSchedules:
@@ -40,20 +38,6 @@ class LedgerSchedules:
 
     def slots(self, schedule_id: str, start: Instant, end: Instant) -> Slots:
         return Slots(self._shared.slots.between(schedule_id, start, end), self._shared.slots.since(schedule_id))
-
-
-class LedgerPeers:
-    def __init__(self, state: RabbitState) -> None:
-        self._state = state
-
-    def is_declared(self, schedule_id: str) -> bool:
-        return self._state.shared.is_declared(schedule_id, beside=self._state.runtime_id)
-
-    def boots(self) -> Sequence[BootRecord]:
-        return self._state.shared.boot_records()
-
-    def is_handled(self, name: str) -> bool:
-        return self._state.shared.is_handled(name)
 
 
 SLOTS_TOLD_MAX = 200

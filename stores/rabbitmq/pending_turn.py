@@ -20,9 +20,8 @@ from ..troubles import BootLost
 from . import job_message as wire
 from .deliveries import Delivery, HeldJob
 from .link import Message
-from .state import RabbitState
+from .state import CommitPlan, MemoryChange, RabbitState
 from .topology import DEAD, queue_of, route
-from .turn_end import CommitPlan, MemoryChange
 
 DEAD_SECONDS_KEPT = 30 * 86400.0
 """The server removes dead jobs, so a runtime's own retention does not apply."""
@@ -65,6 +64,12 @@ class PendingTurn(TurnRecord):
 
     def change(self, undo: Callable[[], object], redo: Callable[[], object] | None = None) -> None:
         self.ops.changes.append(MemoryChange(undo, redo))
+
+    def take_out(self, delivery: Delivery) -> None:
+        """Take a job from those that wait for a lane; it waits again if the turn fails."""
+        deliveries = self.state.deliveries
+        deliveries.waiting[delivery.job.name].remove(delivery)
+        self.change(lambda: deliveries.wait(delivery, is_first=True))
 
     def publish(
         self,

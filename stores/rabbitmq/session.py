@@ -6,6 +6,7 @@ this runtime knows (deliveries, consumers, shared state), and others read it.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
@@ -15,6 +16,7 @@ from typing import Any
 
 from ...errors import StoreError, StoreUnavailable
 from ...messages.jobs import Seconds
+from ..ports import Answer
 from . import job_message as wire
 from . import ledger_records as records
 from . import topology
@@ -40,8 +42,7 @@ from .link import (
     QueueSpec,
     Refused,
 )
-from .notices import IncomingNotices
-from .questions import ANSWER_SECONDS_MAX, ServerClient
+from .questions import ANSWER_SECONDS_MAX, Answering, ServerClient
 from .shared_state import SharedState
 from .state import RabbitState, SharedTime
 from .unreadable import UnreadableMessage, put_aside
@@ -58,7 +59,7 @@ MENDED_PULSES, MENDED_NAMES_MAX = 12, 500
 NEWS_PREFETCH, RESULTS_PREFETCH = 1_000, 1_000
 
 
-class Session(IncomingNotices):
+class Session:
     """One runtime's place on a RabbitMQ. `RabbitStore` adds the turns."""
 
     def __init__(
@@ -71,8 +72,14 @@ class Session(IncomingNotices):
         results: bool,
         wait: Seconds,
     ) -> None:
-        super().__init__(environment, link)
         self.address = address
+        self._environment = environment
+        self._link = link
+        self._answering = Answering(link)
+        self._inbox: deque[Callable[[], object]] = deque()
+        self._stirred = environment.event()
+        self._heard: Callable[[], None] | None = None
+        self._is_hinted = False
         self._id = environment.new_id()[:12]
         self._wants_results = results
         self._wait_seconds = wait
@@ -153,6 +160,34 @@ class Session(IncomingNotices):
 
     def is_on(self, link: object) -> bool:
         return self._link is link
+
+    def listen(self, heard: Callable[[], None] | None) -> None:
+        """Call this, from any thread, whenever a turn may be worth while."""
+        self._heard = heard
+
+    def answer(self, call: Answer | None) -> str:
+        """Set, or remove, what answers questions from outside, on any thread. Returns the address for questions."""
+        self._answering.call = call
+        return topology.ASKS
+
+    def _later(self, call: Callable[[], object]) -> None:
+        """Have the thread that takes turns make a call. Any thread calls this."""
+        self._inbox.append(call)
+        self._stir()
+
+    def _stir(self) -> None:
+        self._stirred.set()
+        if not self._is_hinted and self._heard is not None:
+            self._is_hinted = True
+            self._heard()
+
+    def _wait(self, give_up_at: Seconds) -> bool:
+        remaining = give_up_at - self._environment.clock.monotonic()
+        if not self._inbox and remaining > 0:
+            self._link.wait(self._stirred, remaining)
+        self._stirred.clear()
+        # The caller looks at events between this and the clearing, whatever the result.
+        return bool(self._inbox) or give_up_at > self._environment.clock.monotonic()
 
     def _drain(self) -> None:
         self._is_hinted = False

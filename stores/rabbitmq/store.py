@@ -36,12 +36,12 @@ from .deliveries import Delivery
 from .environment import StoreEnvironment
 from .ledger import message
 from .ledger_records import Record
-from .ledger_sums import LedgerPeers, LedgerSchedules
+from .ledger_sums import LedgerSchedules
 from .link import NOT_FOUND, Link, LinkLost, Message, Refused, Sent
 from .questions import ANSWER_SECONDS_MAX
 from .session import Session
+from .state import CommitPlan, PendingCommit, redo, undo
 from .turn import RabbitTurn
-from .turn_end import CommitPlan, PendingCommit, redo, undo
 from .unreadable import UnreadableMessage
 
 PUBLISH_TRIES_MAX = 3
@@ -85,7 +85,7 @@ class RabbitStore(Session):
         self.jobs: JobReader = self
         self.dead: DeadJobs | None = self.state.dead
         self.schedules: ScheduleReader = LedgerSchedules(self.state.shared, self._check_open)
-        self.peers: Peers | None = LedgerPeers(self.state)
+        self.peers: Peers | None = self
         self.notifier: Notifier | None = self
 
     def open(self) -> None:
@@ -134,7 +134,13 @@ class RabbitStore(Session):
         return contextlib.nullcontext(self)
 
     def boots(self) -> Sequence[BootRecord]:
-        return LedgerPeers(self.state).boots()
+        return self.state.shared.boot_records()
+
+    def is_declared(self, schedule_id: str) -> bool:
+        return self.state.shared.is_declared(schedule_id, beside=self._id)
+
+    def is_handled(self, name: str) -> bool:
+        return self.state.shared.is_handled(name)
 
     def make_turn(self, boot: str, now: Instant) -> RabbitTurn:
         return RabbitTurn(self.state, boot, now, version=self.version, leads=self.leads, bytes_max=self._link.bytes_max)

@@ -2184,8 +2184,8 @@ MUTANTS = (
     Mutant(
         LEDGER,
         "whoever leads fires only what it has declared itself",
-        "stores/rabbitmq/ledger_sums.py",
-        "        return self._state.shared.is_declared(schedule_id, beside=self._state.runtime_id)",
+        "stores/rabbitmq/store.py",
+        "        return self.state.shared.is_declared(schedule_id, beside=self._id)",
         "        return False",
         test="tests/stores/rabbitmq/test_schedules.py::"
         "test_a_leader_that_has_declared_nothing_fires_what_another_declares",
@@ -2324,7 +2324,7 @@ MUTANTS = (
     Mutant(
         LIMITS,
         "on RabbitMQ all jobs are given back where a few are not wanted any more",
-        "stores/rabbitmq/consumers.py",
+        "stores/rabbitmq/deliveries.py",
         "(is_stuck or sum(one.prefetch for one in self._stack) + with_lanes > target)",
         "(is_stuck or self.size > target)",
         test="tests/stores/rabbitmq/test_windows.py::test_what_is_stuck_goes_though_its_consumer_has_just_ended",
@@ -2332,7 +2332,7 @@ MUTANTS = (
     Mutant(
         LIMITS,
         "on RabbitMQ a job waits behind lanes that are busy for an ended consumer, while a lane elsewhere is idle",
-        "stores/rabbitmq/consumers.py",
+        "stores/rabbitmq/deliveries.py",
         " + with_lanes > target)",
         " > target)",
         test="tests/stores/rabbitmq/test_windows.py::"
@@ -2496,8 +2496,8 @@ MUTANTS = (
     Mutant(
         LEDGER,
         "what others handle is not known",
-        "stores/rabbitmq/ledger_sums.py",
-        "return self._state.shared.is_handled(name)",
+        "stores/rabbitmq/store.py",
+        "return self.state.shared.is_handled(name)",
         "return False",
         test="tests/stores/rabbitmq/test_handled.py::"
         "test_a_job_is_said_to_be_parked_if_no_living_runtime_handles_its_name",
@@ -3394,7 +3394,7 @@ MUTANTS = (
     Mutant(
         MESSAGES,
         "a message that cannot be read keeps its place",
-        "stores/rabbitmq/incoming_messages.py",
+        "stores/rabbitmq/turn.py",
         "        for unreadable_message in unreadable_messages:\n            self._send_away(unreadable_message)",
         "        pass",
         scenario=RABBITMQ,
@@ -3402,7 +3402,7 @@ MUTANTS = (
     Mutant(
         MESSAGES,
         "a message that cannot be read is dropped",
-        "stores/rabbitmq/incoming_messages.py",
+        "stores/rabbitmq/turn.py",
         "            self._turn.ops.messages.append(put_aside(unreadable_message, self._turn.now))\n",
         "",
         test="tests/whole/stores/rabbitmq/test_unreadable.py::"
@@ -3455,7 +3455,7 @@ MUTANTS = (
     Mutant(
         MESSAGES,
         "the data of every queued job is remembered",
-        "stores/rabbitmq/recent.py",
+        "stores/rabbitmq/state.py",
         "len(self._kept) > self._most or self._bytes > self._bytes_max:",
         "len(self._kept) > self._most:",
         test="tests/stores/rabbitmq/test_memory.py"
@@ -3464,7 +3464,7 @@ MUTANTS = (
     Mutant(
         MESSAGES,
         "an ending that is larger than the server takes is tried for ever",
-        "stores/rabbitmq/incoming_messages.py",
+        "stores/rabbitmq/turn.py",
         "            self._settle_kept(held, ",
         "            self._turn.settle_held(held, ",
         test="tests/whole/stores/rabbitmq/test_sizes.py"
@@ -3629,7 +3629,7 @@ MUTANTS = (
     Mutant(
         MESSAGES,
         "a suspect that runs is not known for one",
-        "stores/rabbitmq/claiming.py",
+        "stores/rabbitmq/jobs.py",
         "        if interruptions >= SUSPECT_INTERRUPTIONS:\n",
         "        if False:\n",
         test="tests/whole/stores/rabbitmq/test_poison.py::test_a_job_that_kills_its_process_is_dead_alone",
@@ -3951,7 +3951,7 @@ MUTANTS = (
     Mutant(
         ROAD,
         "on RabbitMQ what has killed its process too often is run again",
-        "stores/rabbitmq/claiming.py",
+        "stores/rabbitmq/jobs.py",
         "            if blamed and blamed >= want.interruptions_max:\n",
         "            if False:\n",
         test="tests/stores/rabbitmq/test_memory.py::"
@@ -3978,7 +3978,7 @@ MUTANTS = (
     Mutant(
         ROAD,
         "on RabbitMQ a job that must begin is claimed in advance",
-        "stores/rabbitmq/claiming.py",
+        "stores/rabbitmq/jobs.py",
         "or (is_careful and begun <= 0):",
         "or False:",
         test="tests/stores/rabbitmq/test_conformance.py::"
@@ -4712,7 +4712,7 @@ MUTANTS = (
     Mutant(
         FLOW,
         "a completion that was kept while its delivery was lost drops what follows",
-        "stores/rabbitmq/incoming_messages.py",
+        "stores/rabbitmq/turn.py",
         "            self._follow_up(held.job, outcome.then)\n",
         "",
         test="tests/stores/rabbitmq/test_kept_follow_ups.py::test_it_is_queued_when_the_job_comes_back",
@@ -5703,7 +5703,7 @@ MUTANTS = (
     Mutant(
         MESSAGES,
         "what ended consumers were is remembered for ever",
-        "stores/rabbitmq/consumers.py",
+        "stores/rabbitmq/deliveries.py",
         "        if one.is_over and one.held <= 0:\n            del self._by_tag[tag]\n",
         "",
         test="tests/stores/rabbitmq/test_consumers.py::test_an_ended_consumer_is_forgotten_once_its_last_job_is_let_go",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import count
 
 import pytest
-from lamplighter.stores.rabbitmq.consumers import LAG_SECONDS, ConsumerStack
+from lamplighter.stores.rabbitmq.deliveries import LAG_SECONDS, ConsumerStack
 
 
 class Server:

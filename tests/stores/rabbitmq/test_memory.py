@@ -14,7 +14,7 @@ from lamplighter.messages.outcomes import Outcome, OutcomeKind, Policy
 from lamplighter.messages.queries import JobQuery
 from lamplighter.rules.lifecycle import judge
 from lamplighter.stores.rabbitmq.link import LinkLost
-from lamplighter.stores.rabbitmq.recent import FORGOTTEN, Newest, QueuedJobs, Remembered
+from lamplighter.stores.rabbitmq.state import FORGOTTEN, Newest, QueuedJobs, Remembered
 from lamplighter.stores.rabbitmq.topology import job_queue
 from lamplighter.stores.transitions import born
 

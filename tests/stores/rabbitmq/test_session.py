@@ -10,8 +10,7 @@ import pytest
 from lamplighter import StoreUnavailable
 from lamplighter.messages.queries import JobQuery
 from lamplighter.stores.rabbitmq import questions
-from lamplighter.stores.rabbitmq.consumers import LAG_SECONDS
-from lamplighter.stores.rabbitmq.deliveries import Deliveries
+from lamplighter.stores.rabbitmq.deliveries import LAG_SECONDS, Deliveries
 from lamplighter.stores.rabbitmq.health_issues import ALARM_SECONDS, SILENCE_SECONDS_MAX
 from lamplighter.stores.rabbitmq.link import PULSE_SECONDS, Blocked, Browsed, Pulse
 

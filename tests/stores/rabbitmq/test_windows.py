@@ -7,8 +7,7 @@ from itertools import count
 
 import pytest
 from lamplighter import Job
-from lamplighter.stores.rabbitmq.consumers import LAG_SECONDS
-from lamplighter.stores.rabbitmq.deliveries import STUCK_SECONDS, Deliveries, Delivery
+from lamplighter.stores.rabbitmq.deliveries import LAG_SECONDS, STUCK_SECONDS, Deliveries, Delivery
 from lamplighter.stores.rabbitmq.job_message import waiting
 from lamplighter.stores.rabbitmq.link import Arrival
 from lamplighter.stores.transitions import born
