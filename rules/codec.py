@@ -14,7 +14,7 @@ import json
 import math
 import zlib
 from pathlib import PurePath
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args, get_type_hints
 
 import msgspec
 
@@ -72,6 +72,15 @@ def encode_own(value: Any) -> str:
         return json_of(value).decode()
     except UnicodeEncodeError:
         return json_of(valid(msgspec.to_builtins(value))).decode()
+
+
+def json_kinds(record: type) -> dict[str, frozenset[type]]:
+    """The types that JSON may give each field of a record: a writer may write whole seconds as int or float."""
+    found: dict[str, frozenset[type]] = {}
+    for name, hint in get_type_hints(record).items():
+        kinds = {kind if isinstance(kind, type) else type(kind) for kind in get_args(hint) or (hint,)}
+        found[name] = frozenset(kinds | {int} if float in kinds else kinds)
+    return found
 
 
 def json_of(value: Any, encoder: msgspec.json.Encoder = _quick) -> bytearray:

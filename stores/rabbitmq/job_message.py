@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 import msgspec
 
 from ...messages.jobs import ENDED, SECONDS_MAX, JobRecord, JobState, stored_name
-from ...rules.codec import json_of
+from ...rules.codec import json_kinds, json_of
 
 FORMAT = 1
 
@@ -51,11 +51,7 @@ ID_BYTES_MAX = 255
 _PLACES = {stored_name(field): place for place, field in enumerate(JobRecord._fields)}
 _BLANK = [DEFAULTS.get(name) for name in _PLACES]
 _USUAL = frozenset(_PLACES) - frozenset(DEFAULTS)
-_TYPES = {
-    stored_name(name): frozenset((*(get_args(kind) or (kind,)), *((int,) if float in (kind, *get_args(kind)) else ())))
-    for name, kind in get_type_hints(JobRecord).items()
-}
-"""JSON types of a field: a writer may write whole seconds as int or float."""
+_TYPES = {stored_name(field): kinds for field, kinds in json_kinds(JobRecord).items()}
 
 _MOST: dict[str, float] = {
     name: SECONDS_MAX if name == "timeout" else INSTANT_MAX if float in kinds else WHOLE_MAX

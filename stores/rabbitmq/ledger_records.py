@@ -7,7 +7,7 @@ kinds are skipped, and missing fields have defaults. Only what makes no sense to
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
@@ -16,10 +16,12 @@ from ...messages.boots import BootRecord, LedgerTurn
 from ...messages.jobs import Instant
 from ...messages.names import PauseRecord
 from ...messages.schedules import ScheduleRecord, SlotEntry
+from ...rules.codec import json_kinds
 
 Record = dict[str, Any]
 
 SCHEDULE_DEFAULTS: Record = {
+    **ScheduleRecord._field_defaults,
     "data": "null",
     "timezone": "UTC",
     "dst_gap": "run_after",
@@ -33,12 +35,6 @@ SCHEDULE_DEFAULTS: Record = {
     "paused": 0,
     "changed_at": 0.0,
     "last_slot": None,
-    "change_no": 0,
-    "key": None,
-    "priority": 0,
-    "max_attempts": None,
-    "timeout": None,
-    "expires": None,
 }
 """The other fields of a schedule are obligatory."""
 
@@ -46,46 +42,19 @@ SLOT_DEFAULTS: Record = {"count": 1, "reason": None, "job_id": None}
 
 BOOT_DEFAULTS: Record = {"kind": "worker", "version": "", "python": "", "control": None}
 
-TEXT: tuple[type, ...] = (str,)
-NUMBER: tuple[type, ...] = (int, float)
-NOTHING: tuple[type, ...] = (type(None),)
-LISTS: tuple[type, ...] = (list,)
-MAPS: tuple[type, ...] = (dict,)
+Kinds = Collection[type]
 
-_SCHEDULE: dict[str, tuple[type, ...]] = {
-    **dict.fromkeys(
-        ("id", "name", "when", "data", "timezone", "dst_gap", "dst_fold", "catch_up", "overlap"),
-        TEXT,
-    ),
-    **dict.fromkeys(("catch_up_window", "jitter", "accounted_to", "changed_at"), NUMBER),
-    **dict.fromkeys(("catch_up_max", "durable", "paused", "change_no", "priority"), (int,)),
-    **dict.fromkeys(("last_slot", "timeout", "expires"), NUMBER + NOTHING),
-    "max_attempts": (int, *NOTHING),
-    "key": TEXT + NOTHING,
-}
-_SLOT: dict[str, tuple[type, ...]] = {
-    "schedule_id": TEXT,
-    "slot": NUMBER,
-    "last": NUMBER,
-    "count": (int,),
-    "outcome": TEXT,
-    "reason": TEXT + NOTHING,
-    "job_id": TEXT + NOTHING,
-}
-_PAUSE: dict[str, tuple[type, ...]] = {
-    "since": NUMBER,
-    "by": TEXT + NOTHING,
-    "reason": TEXT + NOTHING,
-    "until": NUMBER + NOTHING,
-}
-_BOOT: dict[str, tuple[type, ...]] = {
-    **dict.fromkeys(("boot", "host", "kind", "version", "python"), TEXT),
-    "pid": (int,),
-    "started_at": NUMBER,
-    "control": TEXT + NOTHING,
-}
+TEXT: Kinds = (str,)
+NUMBER: Kinds = (int, float)
+NOTHING: Kinds = (type(None),)
+LISTS: Kinds = (list,)
+MAPS: Kinds = (dict,)
 
-_TURN: dict[str, tuple[type, ...]] = {"boot": TEXT, "boot_no": (int,), "turn": (int,), "at": NUMBER, "moves": LISTS}
+_SCHEDULE, _SLOT = json_kinds(ScheduleRecord), json_kinds(SlotEntry)
+_PAUSE = {name: kinds for name, kinds in json_kinds(PauseRecord).items() if name in ("since", "by", "reason", "until")}
+_OF_A_BOOT = ("boot", "host", "pid", "started_at", *BOOT_DEFAULTS)
+_BOOT = {name: kinds for name, kinds in json_kinds(BootRecord).items() if name in _OF_A_BOOT}
+_TURN = {**json_kinds(LedgerTurn), "moves": LISTS}
 
 
 class UnreadableRecord(ValueError):
@@ -110,9 +79,9 @@ def checked(record: Any) -> Record:
     return record
 
 
-def field(record: Any, name: str, kinds: tuple[type, ...]) -> Any:
+def field(record: Any, name: str, kinds: Kinds) -> Any:
     value = record.get(name, ...) if isinstance(record, dict) else ...
-    if not isinstance(value, kinds):
+    if not isinstance(value, tuple(kinds)):
         wanted = " or ".join(kind.__name__ for kind in kinds)
         raise UnreadableRecord(f"expected {name} of a record to be {wanted}, got: {_kind(value)}")
     return value
@@ -246,7 +215,7 @@ def slot_of(row: Any) -> SlotEntry:
     return SlotEntry(**found)
 
 
-def _fields(row: Any, kinds: dict[str, tuple[type, ...]], defaults: Record) -> Record:
+def _fields(row: Any, kinds: Mapping[str, Kinds], defaults: Record) -> Record:
     if not isinstance(row, dict):
         raise UnreadableRecord(f"expected fields with their names, got: {_kind(row)}")
     full = {**defaults, **row}

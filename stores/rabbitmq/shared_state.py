@@ -85,34 +85,50 @@ class SharedState:
         Raises:
             UnreadableRecord: a known kind that makes no sense; nothing of it is added.
         """
+
+        def text(name: str) -> str:
+            return str(records.field(record, name, TEXT))
+
         match record["is"]:
             case "store":
-                self._be(records.field(record, "id", TEXT))
+                store_id = text("id")
+                if self.store_id is None:
+                    self.store_id = store_id
+                    self._touch("")
             case "schedule":
                 self._keep_schedule(*records.schedule_of(record.get("schedule")))
             case "schedule gone":
-                self.drop(records.field(record, "id", TEXT))
+                self.drop(text("id"))
             case "declares":
-                self.declare(records.field(record, "runtime", TEXT), records.texts(record, "ids"))
+                self.declare(text("runtime"), records.texts(record, "ids"))
             case "retracts":
-                self._retract(records.field(record, "runtime", TEXT), records.texts(record, "ids"))
+                self._retract(text("runtime"), records.texts(record, "ids"))
             case "handles":
-                self._handle(records.field(record, "runtime", TEXT), records.texts(record, "names"))
+                self._handle(text("runtime"), records.texts(record, "names"))
             case "boot":
-                self._know(records.field(record, "runtime", TEXT), records.field(record, "boot", MAPS))
+                runtime, boot = text("runtime"), records.field(record, "boot", MAPS)
+                records.boot_of(boot, ())
+                # Keep the row as it is: a newer version may have more fields.
+                self.boots[runtime] = boot
+                self._touch(runtime)
             case "name":
-                self._name(records.field(record, "name", TEXT))
+                name = text("name")
+                self.names.add(name)
+                self._touch(name)
             case "act":
-                self._begin_act(records.act_of(records.field(record, "runtime", TEXT), record.get("act")))
+                act = records.act_of(text("runtime"), record.get("act"))
+                self.acts[act.boot.boot] = act
+                self._touch(act.boot.boot)
             case "act done":
-                self._end_act(records.field(record, "boot", TEXT), "done")
+                self._end_act(text("boot"), "done")
             case "act told":
-                self._forget_act(records.field(record, "boot", TEXT))
+                if self.acts.pop(text("boot"), None) is not None:
+                    self._touch(text("boot"))
             case "runtime gone":
-                self._forget_runtime(records.field(record, "runtime", TEXT))
+                self._forget_runtime(text("runtime"))
             case "account":
-                last = records.field(record, "last", NUMBER + NOTHING)
-                self._account(records.field(record, "id", TEXT), records.field(record, "to", NUMBER), last)
+                last = records.field(record, "last", (*NUMBER, *NOTHING))
+                self._account(text("id"), records.field(record, "to", NUMBER), last)
             case "recount":
                 self._recount(records.field(record, "to", NUMBER))
             case "slot":
@@ -120,17 +136,16 @@ class SharedState:
                 self.slots.keep(entry)
                 self._touch(entry.schedule_id)
             case "slots since":
-                self.slots.know_since(records.field(record, "id", TEXT), records.field(record, "since", NUMBER))
+                self.slots.know_since(text("id"), records.field(record, "since", NUMBER))
             case "pause":
                 self._pause(records.pause_of(record), paused=records.field(record, "paused", (int,)))
             case "began":
-                self._began(records.field(record, "id", TEXT), records.field(record, "at", NUMBER))
+                self._mark(text("id"), records.field(record, "at", NUMBER), begins=True)
             case "excused":
-                self._excuse(records.field(record, "id", TEXT), records.field(record, "at", NUMBER))
+                self._mark(text("id"), records.field(record, "at", NUMBER), begins=False)
             case "ended":
-                job_id = records.field(record, "id", TEXT)
-                self.marks.pop(job_id, None)
-                self._touch(job_id)
+                self.marks.pop(text("id"), None)
+                self._touch(text("id"))
         self.see(record)
 
     def see(self, record: Record) -> None:
@@ -248,28 +263,10 @@ class SharedState:
         for boot in [boot for boot, act in self.acts.items() if act.runtime == runtime]:
             self._end_act(boot, "lost")
 
-    def _know(self, runtime: str, boot: Record) -> None:
-        records.boot_of(boot, ())
-        # Keep the row as it is: a newer version may have more fields.
-        self.boots[runtime] = boot
-        self._touch(runtime)
-
-    def _name(self, name: str) -> None:
-        self.names.add(name)
-        self._touch(name)
-
-    def _begin_act(self, act: OperatorAct) -> None:
-        self.acts[act.boot.boot] = act
-        self._touch(act.boot.boot)
-
     def _end_act(self, boot: str, became: Literal["done", "lost"]) -> None:
         act = self.acts.get(boot)
         if act is not None and not act.is_over:
             self.acts[boot] = act._replace(became=became)
-            self._touch(boot)
-
-    def _forget_act(self, boot: str) -> None:
-        if self.acts.pop(boot, None) is not None:
             self._touch(boot)
 
     def _handle(self, runtime: str, names: list[str]) -> None:
@@ -297,11 +294,6 @@ class SharedState:
         known = self.schedules.get(schedule_id)
         if known is not None and not known.durable and self._declared[schedule_id] == if_declared_by:
             self._number(known)
-
-    def _be(self, store_id: str) -> None:
-        if self.store_id is None:
-            self.store_id = store_id
-            self._touch("")
 
     def _keep_schedule(self, schedule: ScheduleRecord, unknown: Record) -> None:
         known = self.schedules.get(schedule.id)
@@ -347,17 +339,11 @@ class SharedState:
         self.changes += 1
         self._touch(pause.name)
 
-    def _began(self, job_id: str, at: Instant) -> None:
-        marks = self.marks.setdefault(job_id, [])
-        if at not in marks:
-            marks.append(at)
-            self.changes += 1
-            self._touch(job_id)
-
-    def _excuse(self, job_id: str, at: Instant) -> None:
-        left = [mark for mark in self.marks.pop(job_id, ()) if mark != at]
-        if left:
-            self.marks[job_id] = left
+    def _mark(self, job_id: str, at: Instant, *, begins: bool) -> None:
+        """Note the begin of an attempt that may kill its process, or that it is not to blame."""
+        marks = [mark for mark in self.marks.pop(job_id, ()) if mark != at] + [at] * begins
+        if marks:
+            self.marks[job_id] = marks
         self.changes += 1
         self._touch(job_id)
 

@@ -25,16 +25,9 @@ NEXT_VERSION = Mutant(
         # What is one more field of a schedule, of a slot, of a boot, of a record and of a job.
         ("messages/schedules.py", "    job_id: str | None\n", "    job_id: str | None\n    tenant: str = 'next'\n"),
         ("messages/schedules.py", "self.durable,\n", "self.durable, self.tenant,\n"),
-        ("stores/rabbitmq/ledger_records.py", '"catch_up", "overlap")', '"catch_up", "overlap", "tenant")'),
         ("stores/rabbitmq/ledger_records.py", '"changed_at": 0.0,', '"changed_at": 0.0, "tenant": "none",'),
-        ("stores/rabbitmq/ledger_records.py", '"job_id": TEXT + NOTHING,', '"job_id": TEXT + NOTHING, "tenant": TEXT,'),
         ("messages/boots.py", "control: str | None = None", "control: str | None = None\n    tenant: str = 'next'"),
         ("stores/rabbitmq/ledger_records.py", '"python": "", "control"', '"python": "", "tenant": "none", "control"'),
-        (
-            "stores/rabbitmq/ledger_records.py",
-            '"control": TEXT + NOTHING,',
-            '"control": TEXT + NOTHING, "tenant": TEXT,',
-        ),
         (
             "stores/rabbitmq/ledger_records.py",
             '"reason": None, "job_id": None}',
