@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from ...messages.jobs import ENDED, Instant, JobRecord, JobState
+from ...messages.jobs import ENDED, Instant, JobRecord, JobState, Seconds
 from ...messages.queries import CappedCounts, Census
 from . import due, finding
 from .claimable import PRIORITIES_MAX
@@ -84,6 +84,12 @@ def _oldest(connection: sqlite3.Connection, about: dict[str, Any]) -> Iterator[I
         (priority,) = connection.execute(f"{HIGHEST_READY} and priority < :priority", below).fetchone()
 
 
+def by_state(connection: sqlite3.Connection, name: str | None, seconds_max: Seconds | None = None) -> dict[str, int]:
+    query = "select state, count(*) from lamplighter_jobs where :name is null or name = :name group by state"
+    found = dict(connection.execute(query, {"name": name}).fetchall())
+    return {state.value: found.get(state.value, 0) for state in JobState}
+
+
 def counts(connection: sqlite3.Connection, name: str | None, cap: int) -> CappedCounts:
     about = {"name": name, "cap": cap}
     found, capped = dict.fromkeys((state.value for state in JobState), 0), set[str]()
@@ -108,7 +114,7 @@ def _count(connection: sqlite3.Connection, rows: str, about: dict[str, Any]) -> 
     return int(connection.execute(f"select count(*) from (select 1 {rows} limit :cap)", about).fetchone()[0])
 
 
-def names(connection: sqlite3.Connection, first: str, limit: int | None) -> list[str]:
+def names(connection: sqlite3.Connection, first: str = "", limit: int | None = None) -> list[str]:
     # The empty name, `OTHERS`, has sums of no particular name.
     places = [_distinct(connection, rows, first or "\0") for rows in (*(rows for _, rows in UNFINISHED), TALLIED)]
     return sorted({name for found in places for name in islice(found, limit)})[:limit]

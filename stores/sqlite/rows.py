@@ -3,48 +3,75 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import AbstractContextManager
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import fields
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from ...messages.jobs import Attempt, Instant, JobRecord, JobState, Seconds
-from ...messages.names import PauseRecord
-from ...messages.queries import LOOKED_MAX, CappedCounts, Census, Found, JobQuery
+from ...messages.jobs import Instant
+from ...messages.queries import LOOKED_MAX, Found, JobQuery
 from ...messages.schedules import ScheduleRecord, SlotEntry
-from ...messages.steps import StepRecord, StepsSeen
 from ...rules.queries import place_at
-from ..ports import DependencyStatus, DueCheck, GoneParent, QueuePosition, Slots
-from . import attempts, census, due, finding, links, pauses, queue_position, steps
+from ..ports import Slots
+from . import attempts, due, finding, links, pauses, queue_position
+from . import census as counted
+from . import steps as kept
 from .finding import at_one_instant
 from .job_rows import jobs_by_id
 from .schedule_changes import schedule_as_changed, schedules_as_changed
 
 READ_AHEAD = 5_000
 
+SLOT_COLUMNS = tuple(field.name for field in fields(SlotEntry))
+
 Reading = Callable[[], AbstractContextManager[sqlite3.Connection]]
 
 
-class JobRows:
+Asked = ParamSpec("Asked")
+Answer = TypeVar("Answer")
+
+
+class Rows:
+    """Answers each question by a connection that is lent for it."""
+
     def __init__(self, reading: Reading) -> None:
         self._reading = reading
 
-    def known(self, job_ids: Collection[str]) -> dict[str, JobRecord]:
-        with self._reading() as reader:
-            return jobs_by_id(reader, job_ids)
 
-    def outlook(self, names: Collection[str], now: Instant) -> DueCheck:
-        with self._reading() as reader:
-            return due.outlook(reader, names, now)
+def _asks(
+    read: Callable[Concatenate[sqlite3.Connection, Asked], Answer], *, at_once: bool = False
+) -> Callable[Concatenate[Rows, Asked], Answer]:
+    """A method that reads.
 
-    def counts(self, name: str | None, seconds_max: Seconds | None = None) -> dict[str, int]:
-        query = "select state, count(*) from lamplighter_jobs where :name is null or name = :name group by state"
-        with self._reading() as reader:
-            found = dict(reader.execute(query, {"name": name}).fetchall())
-        return {state.value: found.get(state.value, 0) for state in JobState}
+    Args:
+        at_once: the reader has several statements, which see the store at one instant.
+    """
 
-    def pauses(self) -> Sequence[PauseRecord]:
-        with self._reading() as reader:
-            return pauses.read(reader)
+    def ask(self: Rows, /, *args: Asked.args, **kwargs: Asked.kwargs) -> Answer:
+        with self._reading() as reader, at_one_instant(reader) if at_once else nullcontext():
+            return read(reader, *args, **kwargs)
+
+    return ask
+
+
+class JobRows(Rows):
+    known = _asks(jobs_by_id)
+    outlook = _asks(due.outlook)
+    counts = _asks(counted.by_state)
+    pauses = _asks(pauses.read)
+    census = _asks(counted.census, at_once=True)
+    capped_counts = _asks(counted.counts, at_once=True)
+    names = _asks(counted.names, at_once=True)
+    due_names = _asks(counted.due_names, at_once=True)
+    children = _asks(counted.children)
+    before = _asks(queue_position.before)
+    parents = _asks(links.parents)
+    gone_parents = _asks(links.gone_parents)
+    linked = _asks(links.children)
+    awaited = _asks(links.awaited, at_once=True)
+    attempts = _asks(attempts.read)
+    steps = _asks(kept.read)
+    steps_seen = _asks(kept.seen, at_once=True)
 
     def find(self, query: JobQuery, *, limit: int, after: str | None = None, looked_max: int = LOOKED_MAX) -> Found:
         with self._reading() as reader:
@@ -63,74 +90,11 @@ class JobRows:
                 if after is None:
                     break
 
-    def census(self, names: Collection[str], cap: int, now: Instant) -> dict[str, Census]:
-        with self._reading() as reader, at_one_instant(reader):
-            return census.census(reader, names, cap, now)
 
-    def capped_counts(self, name: str | None, cap: int) -> CappedCounts:
-        with self._reading() as reader, at_one_instant(reader):
-            return census.counts(reader, name, cap)
-
-    def names(self, first: str = "", limit: int | None = None) -> Sequence[str]:
-        with self._reading() as reader, at_one_instant(reader):
-            return census.names(reader, first, limit)
-
-    def due_names(self, now: Instant, limit: int) -> Sequence[str]:
-        with self._reading() as reader, at_one_instant(reader):
-            return census.due_names(reader, now, limit)
-
-    def children(self, root_id: str, limit: int) -> Sequence[JobRecord]:
-        with self._reading() as reader:
-            return census.children(reader, root_id, limit)
-
-    def before(self, job: JobRecord, now: Instant, most: int) -> QueuePosition:
-        with self._reading() as reader:
-            return queue_position.before(reader, job, now, most)
-
-    def parents(self, row_id: int, after: int, limit: int) -> Sequence[JobRecord]:
-        with self._reading() as reader:
-            return links.parents(reader, row_id, after, limit)
-
-    def gone_parents(self, row_id: int, limit: int) -> Sequence[GoneParent]:
-        with self._reading() as reader:
-            return links.gone_parents(reader, row_id, limit)
-
-    def linked(self, row_id: int, limit: int) -> Sequence[JobRecord]:
-        with self._reading() as reader:
-            return links.children(reader, row_id, limit)
-
-    def awaited(self, row_id: int, most: int) -> DependencyStatus:
-        with self._reading() as reader, at_one_instant(reader):
-            return links.awaited(reader, row_id, most)
-
-    def attempts(self, job_id: str) -> Sequence[Attempt]:
-        with self._reading() as reader:
-            return attempts.read(reader, job_id)
-
-    def steps(self, row_id: int) -> Sequence[StepRecord]:
-        with self._reading() as reader:
-            return steps.read(reader, row_id)
-
-    def steps_seen(self, row_id: int, most: int) -> StepsSeen:
-        with self._reading() as reader, at_one_instant(reader):
-            return steps.seen(reader, row_id, most)
-
-
-class ScheduleRows:
-    def __init__(self, reading: Reading) -> None:
-        self._reading = reading
-
-    def all(self) -> Sequence[ScheduleRecord]:
-        with self._reading() as reader, at_one_instant(reader):
-            return schedules_as_changed(reader)
-
-    def some(self, name: str | None, after: str, limit: int) -> Sequence[ScheduleRecord]:
-        with self._reading() as reader, at_one_instant(reader):
-            return schedules_as_changed(reader, name, after, limit)
-
-    def one(self, schedule_id: str) -> ScheduleRecord | None:
-        with self._reading() as reader, at_one_instant(reader):
-            return schedule_as_changed(reader, schedule_id)
+class ScheduleRows(Rows):
+    all = _asks(schedules_as_changed, at_once=True)
+    some = _asks(schedules_as_changed, at_once=True)
+    one = _asks(schedule_as_changed, at_once=True)
 
     def changed(self, since: int, limit: int) -> Sequence[ScheduleRecord]:
         query = "select * from lamplighter_schedules where change_no > ? order by change_no limit ?"
@@ -145,7 +109,4 @@ class ScheduleRows:
 
 
 def slot_entry(row: tuple[Any, ...]) -> SlotEntry:
-    schedule_id, slot, last, count, outcome, reason, job_id = row
-    return SlotEntry(
-        schedule_id=schedule_id, slot=slot, last=last, count=count, outcome=outcome, reason=reason, job_id=job_id
-    )
+    return SlotEntry(**dict(zip(SLOT_COLUMNS, row, strict=True)))
