@@ -8,6 +8,7 @@ import pika
 import pytest
 from lamplighter import Runtime, StoreError
 from lamplighter.stores.rabbitmq import session, topology
+from lamplighter.stores.rabbitmq.link import Pulse
 
 from ....conftest import Recorder
 from ....faults.kit import eventually
@@ -151,7 +152,7 @@ def test_a_queue_with_other_arguments_stops_its_name_alone_until_it_is_gone(
     assert one.jobs.join(one.jobs.queue("work", 2), timeout=JOIN_SECONDS).result == 2
     health = one.health()
     channel.queue_delete(topology.queue_of("odd"))
-    one.boot.store.pulse(None, None)
+    one.boot.store.hear(Pulse(None, None))
 
     assert health.status == "red"
     assert health.reasons[0].startswith("odd has stopped: precondition failed (406)")
@@ -185,7 +186,7 @@ def test_an_exchange_that_was_deleted_is_made_again(
 
     channel.exchange_delete(exchange)
     later = one.jobs.queue("work", 2, delay=0.1)
-    one.boot.store.pulse(None, None)
+    one.boot.store.hear(Pulse(None, None))
 
     assert one.jobs.join(later, timeout=HEAL_SECONDS).result == 2
 
