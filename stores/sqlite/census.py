@@ -1,4 +1,6 @@
-"""How many jobs there are, of which names: read from indexes, and only up to a cap."""
+"""How many jobs there are, of which names; and the jobs before one: those claimed first, and running ones that may keep
+it from being claimed. All of it is read from indexes, and only up to a cap.
+"""
 
 from __future__ import annotations
 
@@ -9,33 +11,26 @@ from typing import Any
 
 from ...messages.jobs import ENDED, Instant, JobRecord, JobState, Seconds
 from ...messages.queries import CappedCounts, Census
-from . import due, finding
-from .claimable import PRIORITIES_MAX
+from ..ports import QueuePosition
+from . import due, finding, rates, turns
+from .claimable import CLAIMABLE, PRIORITIES_MAX
 from .finding import UNFINISHED
 
-READY = """select count(*), min(run_at), count(case when run_at > :now then 1 end) from (
-             select run_at from lamplighter_jobs indexed by lamplighter_jobs_ready
-             where state = 'queued' and waits = 0 and name = :name limit :cap)"""
+DUE = "count(*), min(run_at), count(case when run_at > :now then 1 end)"
 
-WAITED = """select count(*), min(run_at) from (
-              select run_at from lamplighter_jobs indexed by lamplighter_jobs_later
-              where state = 'queued' and waits = 1 and name = :name and run_at <= :now limit :cap)"""
+READY = f"select {DUE} from (select run_at {finding.READY} and name = :name limit :cap)"
 
-WAITING = """select count(*) from (
-               select 1 from lamplighter_jobs indexed by lamplighter_jobs_later
-               where state = 'queued' and waits = 1 and name = :name and run_at > :now limit :cap)"""
+GROUPED = f"select {DUE} from (select run_at {finding.GROUPED} and name = :name limit :cap)"
 
-GROUPED = """select count(*), min(run_at), count(case when run_at > :now then 1 end) from (
-               select run_at from lamplighter_jobs indexed by lamplighter_jobs_grouped
-               where state = 'queued' and waits = 3 and name = :name limit :cap)"""
+LATER = "from lamplighter_jobs indexed by lamplighter_jobs_later where state = 'queued' and waits = 1 and name = :name"
 
-LINKED = f"select count(*) from (select 1 {UNFINISHED[2][1]} and name = :name limit :cap)"
+WAITED = f"select count(*), min(run_at) from (select run_at {LATER} and run_at <= :now limit :cap)"
 
-HIGHEST_READY = """select max(priority) from lamplighter_jobs indexed by lamplighter_jobs_ready
-                   where state = 'queued' and waits = 0 and name = :name"""
+WAITING = f"{LATER} and run_at > :now"
 
-OLDEST_READY = """select min(run_at) from lamplighter_jobs indexed by lamplighter_jobs_ready
-                  where state = 'queued' and waits = 0 and name = :name and priority = :priority"""
+HIGHEST_READY = f"select max(priority) {finding.READY} and name = :name"
+
+OLDEST_READY = f"select min(run_at) {finding.READY} and name = :name and priority = :priority"
 
 ENDED_ROWS = """from lamplighter_jobs indexed by lamplighter_jobs_ended
                 where state = :state and ended_at is not null"""
@@ -54,10 +49,10 @@ def census(connection: sqlite3.Connection, names: Collection[str], cap: int, now
 def _census(connection: sqlite3.Connection, about: dict[str, Any]) -> Census:
     ready, oldest, not_yet = connection.execute(READY, about).fetchone()
     waited, oldest_waited = connection.execute(WAITED, about).fetchone()
-    (waiting,) = connection.execute(WAITING, about).fetchone()
+    waiting = _count(connection, WAITING, about)
     grouped, oldest_grouped, grouped_later = connection.execute(GROUPED, about).fetchone()
-    (linked,) = connection.execute(LINKED, about).fetchone()
-    running = _count(connection, f"{UNFINISHED[-1][1]} and name = :name", about)
+    linked = _count(connection, f"{finding.LINKED} and name = :name", about)
+    running = _count(connection, f"{finding.RUNNING} and name = :name", about)
     cap, dues = about["cap"], [oldest, oldest_waited, oldest_grouped]
     if ready >= cap:
         # The counted jobs are those of the highest priorities. Others may be due longer.
@@ -98,16 +93,12 @@ def counts(connection: sqlite3.Connection, name: str | None, cap: int) -> Capped
     for ended in ENDED:
         state = ended.value
         looked = _count(connection, ENDED_ROWS, {**about, "state": state})
-        found[state] = looked if name is None else _of_name(connection, {**about, "state": state})
+        # Of a name, only the last ended jobs are counted: no index knows more.
+        newest = f"from (select name {ENDED_ROWS} order by ended_at desc limit :cap) where name = :name"
+        found[state] = looked if name is None else _count(connection, newest, {**about, "state": state})
         capped |= {state} if looked >= cap else set()
     capped |= {state for state, count in found.items() if count >= cap}
     return CappedCounts({state: min(count, cap) for state, count in found.items()}, frozenset(capped))
-
-
-def _of_name(connection: sqlite3.Connection, about: dict[str, Any]) -> int:
-    """Count the last ended jobs of a name: no index knows more."""
-    newest = f"select name {ENDED_ROWS} order by ended_at desc limit :cap"
-    return int(connection.execute(f"select count(*) from ({newest}) where name = :name", about).fetchone()[0])
 
 
 def _count(connection: sqlite3.Connection, rows: str, about: dict[str, Any]) -> int:
@@ -135,3 +126,60 @@ def _distinct(connection: sqlite3.Connection, rows: str, first: str = "") -> Ite
 def children(connection: sqlite3.Connection, root_id: str, limit: int) -> Sequence[JobRecord]:
     rows = connection.execute(f"select * {CHILDREN} order by no limit :limit", {"root_id": root_id, "limit": limit})
     return list(map(JobRecord._make, rows))
+
+
+RUNNING_MAX = 10_000
+"""The count of a name's running jobs stops here: there are as many as lanes."""
+
+SUSPECTS_MAX = 1_000
+"""The most running suspects that are read. There are as many as processes."""
+
+# The order of claims, as three ranges of an index in this order: a higher priority, an earlier time, an earlier row.
+_READY_AHEAD = " union all ".join(
+    f"select 1 {finding.READY} and name = :name and {range} and run_at <= :now {CLAIMABLE}"
+    for range in (
+        "priority > :priority",
+        "priority = :priority and run_at < :run_at",
+        "priority = :priority and run_at = :run_at and no < :row_id",
+    )
+)
+
+READY_AHEAD = f"from ({_READY_AHEAD})"
+
+# Very many jobs that are not due may wait at higher priorities. Due ones are adjacent by time.
+DUE_WAITED = f"select no {LATER} and run_at <= :now limit :cap"
+
+WAITED_AHEAD = f"""from lamplighter_jobs where no in ({DUE_WAITED})
+    and (priority > :priority or (priority = :priority and (run_at < :run_at or (run_at = :run_at and no < :row_id))))
+    {CLAIMABLE}
+"""
+
+GROUP_AHEAD = f"""{finding.GROUPED} and name = :name and priority = :priority and group_key = :group_key
+                 and run_at <= :now and (run_at < :run_at or (run_at = :run_at and no < :row_id)) {CLAIMABLE}"""
+
+SUSPECTS = f"select boot, id {finding.RUNNING} and suspect_until > :now limit {SUSPECTS_MAX}"
+
+SAME_SCHEDULE = "select id from lamplighter_jobs where schedule = :schedule and state = 'running' order by no limit 1"
+
+
+def before(connection: sqlite3.Connection, job: JobRecord, now: Instant, most: int) -> QueuePosition:
+    about: dict[str, Any] = {"now": now, "cap": most, **job._asdict()}
+    of_group = group_spent_to = None
+    if job.group_key is None:
+        ready, waited = _count(connection, READY_AHEAD, about), _count(connection, WAITED_AHEAD, about)
+        looked = _count(connection, f"from ({DUE_WAITED})", about)
+    else:
+        ready, waited, looked = _count(connection, GROUP_AHEAD, about), 0, 0
+        of_group = turns.running(connection, job.name, job.group_key)
+        group_spent_to = rates.spent_to(connection, job.name, job.group_key)
+    sibling = connection.execute(SAME_SCHEDULE, about).fetchone() if job.one_at_a_time else None
+    return QueuePosition(
+        ahead=min(ready + waited, most),
+        is_capped=ready + waited >= most or looked >= most,
+        running=_count(connection, f"{finding.RUNNING} and name = :name", {**about, "cap": RUNNING_MAX}),
+        same_schedule=None if sibling is None else sibling[0],
+        suspects=dict(connection.execute(SUSPECTS, about)) if job.suspect_until is not None else {},
+        spent_to=rates.spent_to(connection, job.name),
+        of_group=of_group,
+        group_spent_to=group_spent_to,
+    )

@@ -37,23 +37,11 @@ class FilePages(NamedTuple):
 
 
 class Uncounted(NamedTuple):
-    """Jobs moved by applications' own transactions and not yet counted by a turn.
-
-    Attributes:
-        jobs: counted only up to a limit.
-        oldest: when the first of them was queued.
-    """
-
-    jobs: int
-    oldest: Instant | None
-
-
-class Uncarried(NamedTuple):
-    """Changes of schedules by applications' own transactions, not yet carried out by a turn.
+    """Changes by applications' own transactions that no turn has counted yet.
 
     Attributes:
         changes: counted only up to a limit.
-        oldest: when the first of them was requested.
+        oldest: when the first job was queued, or the first change of a schedule requested.
     """
 
     changes: int
@@ -132,17 +120,16 @@ class FileCondition:
             found = {state: reader.execute(query, (state.value,)).fetchone()[0] for state in sorted(ENDED)}
         return {state: at for state, at in found.items() if at is not None}
 
-    def uncounted(self, most: int) -> Uncounted:
-        query = """select count(*), min(queued_at) from (
-                     select queued_at from lamplighter_jobs indexed by lamplighter_jobs_uncounted
-                     where rev <= 0 limit ?)"""
+    def uncounted(self, most: int) -> tuple[Uncounted, Uncounted]:
+        """Jobs that applications have moved, and changes of schedules."""
+        jobs = "select queued_at at from lamplighter_jobs indexed by lamplighter_jobs_uncounted where rev <= 0"
+        changes = "select at from lamplighter_schedule_changes order by no"
         with self._reading() as reader:
-            return Uncounted(*reader.execute(query, (most,)).fetchone())
-
-    def uncarried(self, most: int) -> Uncarried:
-        query = """select count(*), min(at) from (select at from lamplighter_schedule_changes order by no limit ?)"""
-        with self._reading() as reader:
-            return Uncarried(*reader.execute(query, (most,)).fetchone())
+            asked = (
+                reader.execute(f"select count(*), min(at) from ({one} limit ?)", (most,)) for one in (jobs, changes)
+            )
+            found, of_schedules = (Uncounted(*one.fetchone()) for one in asked)
+        return found, of_schedules
 
     def suspects(self, now: Instant, most: int) -> Sequence[Suspect]:
         query = """select id, name, interruptions, suspect_until

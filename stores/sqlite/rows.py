@@ -13,7 +13,7 @@ from ...messages.queries import LOOKED_MAX, Found, JobQuery
 from ...messages.schedules import ScheduleRecord, SlotEntry
 from ...rules.queries import place_at
 from ..ports import Slots
-from . import attempts, due, finding, links, pauses, queue_position
+from . import attempts, due, finding, links, pauses
 from . import census as counted
 from . import steps as kept
 from .finding import at_one_instant
@@ -64,7 +64,7 @@ class JobRows(Rows):
     names = _asks(counted.names, at_once=True)
     due_names = _asks(counted.due_names, at_once=True)
     children = _asks(counted.children)
-    before = _asks(queue_position.before)
+    before = _asks(counted.before)
     parents = _asks(links.parents)
     gone_parents = _asks(links.gone_parents)
     linked = _asks(links.children)
