@@ -145,7 +145,7 @@ class HealthIssues:
         self.full = set()
         for name in self.stopped:
             asked = self._link.setup([topology.job_queue(name)])
-            asked.add_done_callback(partial(self._usable, name))
+            asked.add_done_callback(partial(self._declared, name))
 
     def count_unreadable(self) -> None:
         self._link.look(topology.UNREADABLE).add_done_callback(self._counted)
@@ -154,6 +154,6 @@ class HealthIssues:
         if answer.exception() is None and (seen := answer.result()) is not None:
             self._later(lambda: setattr(self, "unreadable", seen[0]))
 
-    def _usable(self, name: str, answer: Future[None]) -> None:
+    def _declared(self, name: str, answer: Future[None]) -> None:
         if answer.exception() is None:
             self._later(lambda: self.stopped.pop(name, None))

@@ -176,9 +176,12 @@ class Ledger:
             case "part" | "summed" if str(record.get("by")) in self._written.awaited:
                 self._read_sum(entry)
             case kind if kind in PASSING:
-                # The marker stays in the ledger until the first sum is there: it shows the next leader that this one
-                # led.
-                self._keep_or_acknowledge(entry)
+                if self._written.end is None:
+                    # The marker stays in the ledger until the first sum is there: it shows the next leader that this
+                    # one led.
+                    self._written.rest.append(entry)
+                else:
+                    self._acknowledge([entry.tag])
                 if _asks(record):
                     self._tell_all("", record["to"], [record["by"]])
             case _:
@@ -189,8 +192,9 @@ class Ledger:
                 if record["is"] == "boot" and record.get("runtime") == self._id:
                     self._present_itself()
         self._told(record)
-        if len(self._written.records) > self._summed_records() and self._written.summing is None:
-            shared = self._shared
+        shared = self._shared
+        most = max(SUMMED_RECORDS, min(len(shared.schedules) // 8, SUMMED_RECORDS_MAX))
+        if len(self._written.records) > most and self._written.summing is None:
             self._write_sum(parts(shared, shared.touched, self._now()))
 
     def _add(self, entry: LedgerEntry) -> bool:
@@ -237,9 +241,6 @@ class Ledger:
         told = {"is": "told", "epoch": self.epoch, "seq": self._seq, "at": self._shared_now(), "record": record}
         return Message(exchange, key, records.write(told), mandatory=False)
 
-    def _summed_records(self) -> int:
-        return max(SUMMED_RECORDS, min(len(self._shared.schedules) // 8, SUMMED_RECORDS_MAX))
-
     def _write_sum(self, parts: Sequence[Record]) -> None:
         """Write parts of the sum. The records in them are acknowledged once all parts are in the ledger."""
         written = self._written
@@ -266,12 +267,6 @@ class Ledger:
         written.parts.update(written.coming)
         written.coming, written.summing, written.rest, written.end = {}, None, [], entry
         self._acknowledge([one.tag for one in over])
-
-    def _keep_or_acknowledge(self, entry: LedgerEntry) -> None:
-        if self._written.end is None:
-            self._written.rest.append(entry)
-        else:
-            self._acknowledge([entry.tag])
 
     def _publish(self, record: Record) -> None:
         self._send([message(record)])
@@ -396,9 +391,6 @@ def _last_sum(found: Sequence[Record]) -> tuple[Sequence[Record] | None, frozens
     of = [part for part in found if part["is"] == "part" and part.get("epoch") == end.get("epoch")]
     of.sort(key=lambda part: _whole(part, "sum"))
     parts = {str(part.get("bucket")): part for part in of if _whole(part, "sum") <= _whole(end, "sum")}
-    return list(parts.values()), _labels(end)
-
-
-def _labels(end: Record) -> frozenset[str]:
     included = end.get("included")
-    return frozenset(one for one in included if isinstance(one, str)) if isinstance(included, list) else frozenset()
+    labels = included if isinstance(included, list) else ()
+    return list(parts.values()), frozenset(one for one in labels if isinstance(one, str))

@@ -20,7 +20,7 @@ from ..troubles import BootLost
 from . import job_message as wire
 from .deliveries import Delivery, HeldJob
 from .link import Message
-from .state import CommitPlan, MemoryChange, RabbitState
+from .state import CommitPlan, RabbitState
 from .topology import DEAD, queue_of, route
 
 DEAD_SECONDS_KEPT = 30 * 86400.0
@@ -63,7 +63,7 @@ class PendingTurn(TurnRecord):
         return len(self.transitions) + len(self.notes) + sent
 
     def change(self, undo: Callable[[], object], redo: Callable[[], object] | None = None) -> None:
-        self.ops.changes.append(MemoryChange(undo, redo))
+        self.ops.changes.append((undo, redo))
 
     def take_out(self, delivery: Delivery) -> None:
         """Take a job from those that wait for a lane; it waits again if the turn fails."""

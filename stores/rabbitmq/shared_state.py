@@ -6,7 +6,6 @@ It is the sum of the ledger's records, which everybody adds in the leader's orde
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -75,7 +74,6 @@ class SharedState:
     change_no: int = 0
     touched: set[int] = field(default_factory=set)
     weights: list[int] = field(default_factory=lambda: [0] * BUCKETS)
-    _declared: Counter[str] = field(default_factory=Counter)
     _order: list[tuple[int, str]] = field(default_factory=list)
     _furthest: Instant = NEVER
 
@@ -152,8 +150,8 @@ class SharedState:
         self.number = max(self.number, records.number_of(record))
 
     def is_declared(self, schedule_id: str, *, beside: str = "") -> bool:
-        own = schedule_id in self.runtimes.get(beside, ())
-        return self._declared[schedule_id] > own
+        """Whether a runtime declares a schedule, `beside` one."""
+        return any(schedule_id in ids for runtime, ids in list(self.runtimes.items()) if runtime != beside)
 
     def is_handled(self, name: str) -> bool:
         return any(name in names for names in self.handled.values())
@@ -213,7 +211,7 @@ class SharedState:
             if schedule.accounted_to < known_to:
                 # A wrong clock was corrected meanwhile.
                 self.slots.take_back(schedule, schedule.accounted_to)
-        self.runtimes, self._declared = other.runtimes, other._declared
+        self.runtimes = other.runtimes
         self.handled, self.retired, self.unknown = other.handled, other.retired, other.unknown
         self.boots, self.acts, self.names = other.boots, other.acts, other.names
         self.pauses, self.marks, self.weights = other.pauses, other.marks, other.weights
@@ -241,23 +239,21 @@ class SharedState:
         declared = self.runtimes.setdefault(runtime, {})
         for schedule_id in ids:
             if schedule_id not in declared:
+                is_first = not self.is_declared(schedule_id)
                 declared[schedule_id] = None
-                self._declared[schedule_id] += 1
-                self._heed(schedule_id, if_declared_by=1)
+                self._heed(schedule_id, may_change=is_first)
 
     def _retract(self, runtime: str, ids: Iterable[str]) -> None:
         for schedule_id in ids:
-            if self._undeclare(runtime, schedule_id):
-                self._heed(schedule_id, if_declared_by=0)
-            if schedule_id in self.schedules and not self._declared[schedule_id]:
+            self._undeclare(runtime, schedule_id)
+            if schedule_id in self.schedules and not self.is_declared(schedule_id):
                 self.retired.add(schedule_id)
                 self._touch(schedule_id)
 
     def _forget_runtime(self, runtime: str) -> None:
         """A runtime has ended. Its schedules stay, with their accounted instants, as it may start again."""
         for schedule_id in list(self.runtimes.get(runtime, ())):
-            if self._undeclare(runtime, schedule_id):
-                self._heed(schedule_id, if_declared_by=0)
+            self._undeclare(runtime, schedule_id)
         self.boots.pop(runtime, None)
         self._handle(runtime, [])
         for boot in [boot for boot, act in self.acts.items() if act.runtime == runtime]:
@@ -276,23 +272,19 @@ class SharedState:
             self.handled.pop(runtime, None)
         self._touch(runtime)
 
-    def _undeclare(self, runtime: str, schedule_id: str) -> bool:
-        """Whether no runtime declares a schedule any more that one has declared."""
+    def _undeclare(self, runtime: str, schedule_id: str) -> None:
         declared = self.runtimes.get(runtime, {})
-        if schedule_id not in declared:
-            return False
-        del declared[schedule_id]
-        if not declared:
-            del self.runtimes[runtime]
-        self._declared[schedule_id] -= 1
-        self._touch(schedule_id)
-        return self._declared[schedule_id] == 0
+        if schedule_id in declared:
+            del declared[schedule_id]
+            if not declared:
+                del self.runtimes[runtime]
+            self._heed(schedule_id, may_change=not self.is_declared(schedule_id))
 
-    def _heed(self, schedule_id: str, *, if_declared_by: int) -> None:
+    def _heed(self, schedule_id: str, *, may_change: bool) -> None:
         """Note that a schedule may have begun or ceased to fire."""
         self._touch(schedule_id)
         known = self.schedules.get(schedule_id)
-        if known is not None and not known.durable and self._declared[schedule_id] == if_declared_by:
+        if known is not None and not known.durable and may_change:
             self._number(known)
 
     def _keep_schedule(self, schedule: ScheduleRecord, unknown: Record) -> None:
@@ -348,7 +340,7 @@ class SharedState:
         self._touch(job_id)
 
     def _is_active(self, schedule: ScheduleRecord) -> bool:
-        return bool(schedule.durable) or self._declared[schedule.id] > 0
+        return bool(schedule.durable) or self.is_declared(schedule.id)
 
     def _number(self, schedule: ScheduleRecord) -> None:
         self.change_no += 1

@@ -144,17 +144,10 @@ def _weight_of_kept(kept: tuple[JobRecord, Outcome, Verdict]) -> int:
     return _weight(job) + sum(map(getsizeof, (outcome.result, outcome.error, outcome.traceback))) + follow_ups
 
 
-@dataclass(slots=True)
-class MemoryChange:
-    """A change of this runtime's memory by a turn.
-
-    Attributes:
-        undo: when the turn fails.
-        redo: when a given-up turn turns out to hold. A claim is not redone.
-    """
-
-    undo: Callable[[], object]
-    redo: Callable[[], object] | None = None
+MemoryChange = tuple[Callable[[], object], Callable[[], object] | None]
+"""How to undo a change of this runtime's memory when its turn fails; and to redo it when a given-up turn turns out to
+hold. A claim is not redone.
+"""
 
 
 @dataclass(slots=True)
@@ -192,15 +185,15 @@ class PendingCommit:
 
 
 def undo(changes: Sequence[MemoryChange]) -> None:
-    for change in reversed(changes):
-        change.undo()
+    for back, _ in reversed(changes):
+        back()
 
 
 def redo(changes: Sequence[MemoryChange]) -> None:
     """Redo the changes of a given-up turn that turned out to hold."""
-    for change in changes:
-        if change.redo is not None:
-            change.redo()
+    for _, again in changes:
+        if again is not None:
+            again()
 
 
 class SharedTime:

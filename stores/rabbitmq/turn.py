@@ -41,7 +41,7 @@ class IncomingMessages:
             deliveries.fresh.popleft()
             if is_to_wait:
                 deliveries.wait(delivery)
-            elif not self._is_bound(delivery):
+            elif not any(held.delivery is delivery for held in deliveries.held):
                 dropped.append(delivery)
         unreadable_messages = list(deliveries.unreadable_messages)
         deliveries.unreadable_messages.clear()
@@ -111,9 +111,6 @@ class IncomingMessages:
             if queued.get(job.id) is None:
                 self._turn.add(job)
         moves[end:] = tied(moves[end:])
-
-    def _is_bound(self, delivery: Delivery) -> bool:
-        return any(held.delivery is delivery for held in self._state.deliveries.held)
 
     def _drop_copy(self, delivery: Delivery, reason: str) -> None:
         job = delivery.job

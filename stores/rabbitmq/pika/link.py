@@ -200,9 +200,9 @@ class PikaLink:
         channel.add_on_close_callback(self._work_closed)
         channel.add_on_return_callback(self._published.returned)
         channel.add_on_cancel_callback(self._cancelled)
-        channel.confirm_delivery(self._published.confirmed, callback=lambda _: self._open_apart())
+        channel.confirm_delivery(self._published.confirmed, callback=self._open_apart)
 
-    def _open_apart(self) -> None:
+    def _open_apart(self, _: Any) -> None:
         connection = self._connection
         if connection is not None and connection.is_open:
             connection.channel(on_open_callback=self._apart_opened)
