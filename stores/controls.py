@@ -11,13 +11,13 @@ import contextlib
 import os
 import selectors
 import socket
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from ..errors import UsageError, shown
 from ..messages.controls import ASK_BYTES_MAX
+from . import locks
 from .file_identity import identity
 
 if TYPE_CHECKING:
@@ -125,8 +125,8 @@ class SocketControls:
         # A forked child has closed its copy already, and the file is the parent's.
         if counter is not None and counter.is_open:
             if counter.is_at(self._path):
-                _remove(self._path)
-            counter.close()
+                remove_file(self._path)
+            counter.end()
 
     def _open(self) -> None:
         try:
@@ -140,7 +140,7 @@ class SocketControls:
             self._begin(counter)
         except (OSError, RuntimeError) as error:
             # The system refuses another thread.
-            _remove(self._path)
+            remove_file(self._path)
             counter.let_go()
             self._failed(error)
             return
@@ -164,14 +164,14 @@ class _Counter:
         self._callers: dict[socket.socket, _Caller] = {}
         self._identity: tuple[int, int] | None = None
         try:
-            with _forking:
-                _open.add(self)
+            with _open.lock:
+                _open[self] = self
                 self._wakes, self._woken = socket.socketpair()
                 self._sockets |= {self._wakes, self._woken}
                 self._listens = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
                 self._sockets.add(self._listens)
             with short_path(path) as short:
-                _remove(path)
+                remove_file(path)
                 self._listens.bind(short)
                 # Set the mode before anybody can connect.
                 os.chmod(path, 0o600)
@@ -191,7 +191,7 @@ class _Counter:
         """Whether the socket's file is still there: somebody may have cleaned the folder."""
         return self._identity is not None and identity(path) == self._identity
 
-    def close(self) -> None:
+    def end(self) -> None:
         """End the thread, which closes everything."""
         with contextlib.suppress(OSError):
             self._wakes.send(b"!")
@@ -224,7 +224,7 @@ class _Counter:
         return True
 
     def _accept(self, selector: selectors.BaseSelector, monotonic: Callable[[], float]) -> None:
-        with _forking:
+        with _open.lock:
             try:
                 connection, _ = self._listens.accept()
             except (BlockingIOError, ConnectionAbortedError):
@@ -263,14 +263,11 @@ class _Counter:
         caller.connection.close()
 
     def let_go(self) -> None:
-        with _forking:
-            _open.discard(self)
-            for one in self._sockets:
-                one.close()
-            self._sockets.clear()
+        with _open.lock:
+            _open.pop(self, None)
+            self.close()
 
-    def close_in_child(self) -> None:
-        """In a forked child, close the parent's descriptors; the parent goes on with them."""
+    def close(self) -> None:
         for one in self._sockets:
             one.close()
         self._sockets.clear()
@@ -299,21 +296,7 @@ class _Caller:
         return b"\n" in part or len(self.asked) > ASK_BYTES_MAX
 
 
-_open: set[_Counter] = set()
-"""Counters whose descriptors a forked child closes."""
-
-_forking = threading.RLock()
-"""Held from the opening of a descriptor until its counter is in `_open`."""
-
-
-def _let_go_in_child() -> None:
-    for one in _open:
-        one.close_in_child()
-    _open.clear()
-    _forking.release()
-
-
-os.register_at_fork(before=_forking.acquire, after_in_parent=_forking.release, after_in_child=_let_go_in_child)
+_open: locks.ClosedInChild[_Counter, _Counter] = locks.ClosedInChild()
 
 
 def boot_file(folder: Path, boot: str, end: str) -> Path:
@@ -347,7 +330,7 @@ def short_path(path: Path) -> Iterator[str]:
         os.close(descriptor)
 
 
-def _remove(path: Path) -> None:
-    # The next process that binds there removes a leftover file.
+def remove_file(path: Path) -> None:
+    # A leftover file harms nobody: the store knows which boots there are, and the next that binds there removes it.
     with contextlib.suppress(OSError):
         path.unlink()

@@ -13,11 +13,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from .controls import SOCKET_PATH_BYTES_MAX
+
 if TYPE_CHECKING:
     from .ports import Notifier
-
-SOCKET_PATH_BYTES_MAX = 100
-"""Linux takes 107, macOS 103 (unix(7))."""
 
 EAR_PREFIX = "lamplighter-"
 

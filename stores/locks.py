@@ -11,7 +11,9 @@ import errno
 import fcntl
 import os
 import struct
+import threading
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 
 @dataclass(slots=True)
@@ -32,6 +34,33 @@ class OpenFile:
         """Release the locks, unless the descriptor number is another file's by now."""
         if self.is_open():
             os.close(self.descriptor)
+
+
+class Closable(Protocol):
+    def close(self) -> object: ...
+
+
+Key = TypeVar("Key")
+Opened = TypeVar("Opened", bound=Closable)
+
+
+class ClosedInChild(dict[Key, Opened]):
+    """Open files that a forked child closes: a longer-lived child would keep what its parent has locked.
+
+    Attributes:
+        lock: held from the opening of a file until it is in here, and during a fork.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lock = threading.RLock()
+        os.register_at_fork(before=self.lock.acquire, after_in_parent=self.lock.release, after_in_child=self._let_go)
+
+    def _let_go(self) -> None:
+        for opened in self.values():
+            opened.close()
+        self.clear()
+        self.lock.release()
 
 
 _FLOCK = "hhqqi0q"

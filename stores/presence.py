@@ -11,14 +11,13 @@ import contextlib
 import errno
 import os
 import re
-import threading
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ..errors import StoreUnavailable, UsageError
 from . import locks
-from .controls import CONTROL, boot_file
+from .controls import CONTROL, boot_file, remove_file
 from .hints import remove_ear
 
 if TYPE_CHECKING:
@@ -71,22 +70,8 @@ LEFT = (".lock", ".sock", CONTROL)
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
 """Errors that a person must fix."""
 
-_own: dict[str, locks.OpenFile] = {}
+_own: locks.ClosedInChild[str, locks.OpenFile] = locks.ClosedInChild()
 """This process's lock files, by path."""
-
-_own_lock = threading.RLock()
-"""Held from the opening of a descriptor until it is in `_own`."""
-
-
-def _let_go_in_child() -> None:
-    """In a forked child, close the parent's lock files: a longer-lived child would keep the parent's boots alive."""
-    for held in _own.values():
-        held.close()
-    _own.clear()
-    _own_lock.release()
-
-
-os.register_at_fork(before=_own_lock.acquire, after_in_parent=_own_lock.release, after_in_child=_let_go_in_child)
 
 
 def folder_of(path: str) -> Path:
@@ -106,7 +91,7 @@ class FilePresence:
         path = self._path(boot)
         try:
             self._folder.mkdir(mode=0o700, exist_ok=True)
-            with _own_lock:
+            with _own.lock:
                 self._make(path)
         except OSError as error:
             raise self._refusal(error) from error
@@ -121,11 +106,11 @@ class FilePresence:
             self.enter(boot)
 
     def leave(self, boot: str, *, stays: bool = False) -> None:
-        with _own_lock:
+        with _own.lock:
             held = _own.pop(str(self._path(boot)), None)
         if held is not None:
             if not stays:
-                _remove(self._path(boot))
+                remove_file(self._path(boot))
             held.close()
 
     def is_alive(self, boot: str) -> bool | None:
@@ -162,7 +147,7 @@ class FilePresence:
 
     def bury(self, boot: BootRecord) -> None:
         for path in (self._path(boot.boot), boot_file(self._folder, boot.boot, CONTROL)):
-            _remove(path)
+            remove_file(path)
         if boot.hint is not None:
             remove_ear(boot.hint, boot.boot)
 
@@ -172,7 +157,7 @@ class FilePresence:
                 # A boot that is just entering holds its lock before the store knows it.
                 is_left = path.suffix in LEFT and path.stem not in known
                 if is_left and not (self.is_alive(path.stem) or self.hidden(path.stem)):
-                    _remove(path)
+                    remove_file(path)
 
     def _make(self, path: Path) -> None:
         """Create the file locked: an unlocked file would look like that of a dead boot."""
@@ -190,7 +175,7 @@ class FilePresence:
             os.rename(making, path)
         except BaseException:
             os.close(descriptor)
-            _remove(making)
+            remove_file(making)
             raise
         replaced = _own.get(str(path))
         _own[str(path)] = held
@@ -215,12 +200,6 @@ def _owner(path: Path) -> str:
         return f"user {path.stat().st_uid}"
     except OSError:
         return "somebody whom nobody may see here"
-
-
-def _remove(path: Path) -> None:
-    # A file that cannot be removed harms nobody: the boot is gone from the store.
-    with contextlib.suppress(OSError):
-        path.unlink()
 
 
 class SolePresence:

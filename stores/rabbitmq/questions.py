@@ -22,32 +22,24 @@ LIVES_SECONDS = 5.0
 """After this time nobody waits for a question or an answer any more."""
 
 
-class Answering:
-    """Answers the questions to one runtime.
+def answered(link: Link, arrival: Arrival, call: Answer | None) -> bool:
+    """Whether an arrival is a question, which is then answered. The link's reader calls this.
 
-    Attributes:
+    Args:
         call: answers a line; None while there is no answerer.
     """
+    reply_to = arrival.reply_to
+    if reply_to is None or ASKED not in (arrival.headers or {}):
+        return False
 
-    def __init__(self, link: Link) -> None:
-        self._link = link
-        self.call: Answer | None = None
+    def say(line: bytes) -> None:
+        link.send([_message("", reply_to, line)])
 
-    def takes(self, arrival: Arrival) -> bool:
-        """Answer an arrival if it is a question. The link's reader calls this."""
-        reply_to = arrival.reply_to
-        if reply_to is None or ASKED not in (arrival.headers or {}):
-            return False
-
-        def say(line: bytes) -> None:
-            self._link.send([_message("", reply_to, line)])
-
-        self._link.acknowledge(arrival.session, (arrival.tag,))
-        call = self.call
-        answer = b"" if call is None else call(arrival.body, say)
-        if answer:
-            say(answer)
-        return True
+    link.acknowledge(arrival.session, (arrival.tag,))
+    answer = b"" if call is None else call(arrival.body, say)
+    if answer:
+        say(answer)
+    return True
 
 
 def question(line: bytes, reply_to: str) -> Message:

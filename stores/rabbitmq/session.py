@@ -42,7 +42,7 @@ from .link import (
     QueueSpec,
     Refused,
 )
-from .questions import ANSWER_SECONDS_MAX, Answering, ServerClient
+from .questions import ANSWER_SECONDS_MAX, ServerClient, answered
 from .shared_state import SharedState
 from .state import RabbitState, SharedTime
 from .unreadable import UnreadableMessage, put_aside
@@ -75,7 +75,7 @@ class Session:
         self.address = address
         self._environment = environment
         self._link = link
-        self._answering = Answering(link)
+        self._answerer: Answer | None = None
         self._inbox: deque[Callable[[], object]] = deque()
         self._stirred = environment.event()
         self._heard: Callable[[], None] | None = None
@@ -167,7 +167,7 @@ class Session:
 
     def answer(self, call: Answer | None) -> str:
         """Set, or remove, what answers questions from outside, on any thread. Returns the address for questions."""
-        self._answering.call = call
+        self._answerer = call
         return topology.ASKS
 
     def _later(self, call: Callable[[], object]) -> None:
@@ -196,7 +196,7 @@ class Session:
 
     def hear(self, event: LinkEvent) -> None:
         """Keep an event of the link for the thread that takes turns; a question is answered at once."""
-        if not (isinstance(event, Arrival) and self._answering.takes(event)):
+        if not (isinstance(event, Arrival) and answered(self._link, event, self._answerer)):
             self._later(partial(self._take_in, event))
 
     def _take_in(self, event: LinkEvent) -> None:

@@ -10,7 +10,6 @@ the file open.
 from __future__ import annotations
 
 import os
-import threading
 from dataclasses import dataclass
 
 from .. import locks
@@ -35,15 +34,12 @@ class PosixLockGuard(locks.OpenFile):
     holders: int = 0
 
 
-_kept: dict[tuple[int, int], PosixLockGuard] = {}
+_kept: locks.ClosedInChild[tuple[int, int], PosixLockGuard] = locks.ClosedInChild()
 """By device and inode, which cannot be reused while the descriptor is open."""
-
-_lock = threading.RLock()
-"""Held during changes of `_kept`, and during a fork."""
 
 
 def take(path: str, held: tuple[int, int]) -> PosixLockGuard | None:
-    with _lock:
+    with _kept.lock:
         try:
             found = os.stat(path)
             kept = _kept.get((found.st_dev, found.st_ino))
@@ -58,7 +54,7 @@ def take(path: str, held: tuple[int, int]) -> PosixLockGuard | None:
 
 def kept_open(path: str, held: tuple[int, int]) -> PosixLockGuard | None:
     """The file at a path, for reading only, without locks on these bytes. None where that is impossible."""
-    with _lock:
+    with _kept.lock:
         try:
             found = os.stat(path)
             kept = _kept.get((found.st_dev, found.st_ino))
@@ -69,7 +65,7 @@ def kept_open(path: str, held: tuple[int, int]) -> PosixLockGuard | None:
 
 def release(kept: PosixLockGuard) -> None:
     """Release the file, so that SQLite's last close of it may copy and delete the log."""
-    with _lock:
+    with _kept.lock:
         kept.holders -= 1
         if kept.holders == 0 and kept.is_open():
             locks.give_back(kept.descriptor, *kept.held)
@@ -84,14 +80,3 @@ def _opened(path: str, held: tuple[int, int]) -> PosixLockGuard:
     file = os.fstat(descriptor)
     kept = _kept[file.st_dev, file.st_ino] = PosixLockGuard(descriptor, file, held)
     return kept
-
-
-def _let_go_in_child() -> None:
-    """In a forked child, close the parent's descriptors: a longer-lived child must not hold the parent's locks."""
-    for kept in _kept.values():
-        kept.close()
-    _kept.clear()
-    _lock.release()
-
-
-os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_let_go_in_child)

@@ -1043,9 +1043,9 @@ MUTANTS = (
     Mutant(
         RECOVERY,
         "a forked child keeps its dead parent alive",
-        "stores/presence.py",
-        "after_in_child=_let_go_in_child)",
-        "after_in_child=_own_lock.release)",
+        "stores/locks.py",
+        "after_in_child=self._let_go)",
+        "after_in_child=self.lock.release)",
         test="tests/whole/stores/test_presence.py::test_a_child_does_not_keep_its_dead_parent_alive",
     ),
     Mutant(
@@ -1154,9 +1154,9 @@ MUTANTS = (
     Mutant(
         TURN,
         "a forked child keeps the log of its dead host",
-        "stores/sqlite/posix_lock_guard.py",
-        "after_in_child=_let_go_in_child)",
-        "after_in_child=_lock.release)",
+        "stores/locks.py",
+        "after_in_child=self._let_go)",
+        "after_in_child=self.lock.release)",
         test="tests/whole/stores/sqlite/test_store_files.py::test_a_child_that_outlives_its_host_does_not_keep_the_log",
     ),
     Mutant(
@@ -4037,8 +4037,8 @@ MUTANTS = (
         SUPERVISION,
         "the lock file of a boot that has given up its store goes with it",
         "stores/presence.py",
-        "            if not stays:\n                _remove(",
-        "            if True:\n                _remove(",
+        "            if not stays:\n                remove_file(",
+        "            if True:\n                remove_file(",
         test="tests/boot/test_stopping.py::test_a_stop_does_not_wait_for_a_store_that_is_locked_all_the_while[nothing]",
     ),
     Mutant(
@@ -4076,16 +4076,16 @@ MUTANTS = (
     Mutant(
         SIGHT,
         "a forked child keeps the control socket of its parent",
-        "stores/controls.py",
-        "after_in_child=_let_go_in_child",
-        "after_in_child=_forking.release",
+        "stores/locks.py",
+        "after_in_child=self._let_go)",
+        "after_in_child=self.lock.release)",
         test="tests/whole/stores/test_controls.py::test_a_forked_child_has_nothing_of_it_and_takes_nothing_away",
     ),
     Mutant(
         SIGHT,
         "on RabbitMQ a question from outside waits for the broker",
         "stores/rabbitmq/session.py",
-        "        if not (isinstance(event, Arrival) and self._answering.takes(event)):",
+        "        if not (isinstance(event, Arrival) and answered(self._link, event, self._answerer)):",
         "        if True:",
         test="tests/whole/stores/rabbitmq/test_asking.py::"
         "test_a_question_is_answered_before_anybody_takes_a_turn_and_is_no_news",
@@ -5507,8 +5507,8 @@ MUTANTS = (
         LANES,
         "the lock file of a boot that has left stays open",
         "stores/presence.py",
-        "            _remove(self._path(boot))\n            held.close()\n",
-        "            _remove(self._path(boot))\n",
+        "            remove_file(self._path(boot))\n            held.close()\n",
+        "            remove_file(self._path(boot))\n",
         test="tests/boot/test_starting.py::test_a_cancelled_entry_does_not_stop_what_ran_before",
     ),
     Mutant(

@@ -9,6 +9,7 @@ import threading
 
 import pytest
 from lamplighter import Runtime, StoreGone
+from lamplighter.stores import locks
 from lamplighter.stores.sqlite import posix_lock_guard
 from lamplighter.stores.sqlite.store import SqliteStore
 
@@ -153,7 +154,7 @@ def test_whoever_reads_begins_no_other_log_where_it_was_removed(path):
 
 def test_few_files_stay_open_for_stores_that_are_not(tmp_path, monkeypatch):
     monkeypatch.setattr(posix_lock_guard, "KEPT_MAX", 2)
-    monkeypatch.setattr(posix_lock_guard, "_kept", {})
+    monkeypatch.setattr(posix_lock_guard, "_kept", locks.ClosedInChild())
 
     for number in range(5):
         store = SqliteStore(str(tmp_path / f"{number}.db"))
