@@ -66,13 +66,11 @@ class AdminConnection(ServerClient):
         self._known = event()
         self._new_id = new_id
         self._session = 0
-        self._heard: list[bytes] = []
         self._has_heard = event()
-        self._is_enough: Callable[[Sequence[bytes]], bool] = lambda lines: False
+        self._take: Callable[[bytes], bool] = lambda body: False
         self._failure: tuple[str, bool] | None = None
         self.alarm: str | None = None
         self._is_told = event()
-        self._follower: Follower | None = None
 
     def __enter__(self) -> Self:
         self._link.start(self._hear)
@@ -122,11 +120,17 @@ class AdminConnection(ServerClient):
         Raises:
             StoreUnavailable: the server refuses, does not answer, or is in alarm.
         """
-        self._heard, self._is_enough, self._is_told = [], is_enough, self._event()
-        with self._hearing([topology.asks_exchange()]) as queue:
+        heard: list[bytes] = []
+
+        def take(body: bytes) -> bool:
+            heard.append(body)
+            return is_enough(heard)
+
+        self._is_told = self._event()
+        with self._hearing(take, topology.asks_exchange()) as queue:
             self.answer(self._unless_blocked(self._link.send([question(line, queue)])))
             self._has_heard.wait(seconds)
-        return list(self._heard)
+        return list(heard)
 
     @property
     def server_version(self) -> str | None:
@@ -157,10 +161,10 @@ class AdminConnection(ServerClient):
         return found
 
     @contextlib.contextmanager
-    def _hearing(self, besides: Sequence[Wanted]) -> Iterator[str]:
-        """An own queue that receives answers, while the block lasts."""
+    def _hearing(self, take: Callable[[bytes], bool], *besides: Wanted) -> Iterator[str]:
+        """An own queue for answers, while the block lasts. `take` says whether it has enough of them, on any thread."""
         queue = topology.answers_queue(self._new_id())
-        self._has_heard = self._event()
+        self._take, self._has_heard = take, self._event()
         self.answer(self._link.setup([*besides, queue]))
         self._link.consume(self._session, queue.name, queue.name, prefetch=ANSWERS_PREFETCH)
         try:
@@ -181,17 +185,17 @@ class AdminConnection(ServerClient):
         return self._told() if depth.consumers else self._read()
 
     def _told(self) -> SharedState:
-        shared, label = SharedState(), self._new_id()
+        shared, label, told = SharedState(), self._new_id(), list[Record]()
+        follower = Follower(shared, told.append, lambda reason, _: None)
 
-        def told(record: Record) -> None:
-            if record.get("by") == label:
-                self._has_heard.set()
+        def take(body: bytes) -> bool:
+            with contextlib.suppress(UnreadableRecord):
+                follower.hear(records.parse(body))
+            return any(record.get("by") == label for record in told)
 
-        self._follower = Follower(shared, told, lambda reason, _: None)
-        with self._hearing([]) as queue:
+        with self._hearing(take) as queue:
             self.answer(self._link.send([message({"is": "hello", "by": label, "to": queue})]))
             is_told = self._has_heard.wait(LEADER_SECONDS_MAX)
-        self._follower = None
         if not is_told:
             raise StoreUnavailable(
                 f"expected {self.leader()} to answer on {self.address} within {LEADER_SECONDS_MAX:g} s, got none: "
@@ -242,22 +246,14 @@ class AdminConnection(ServerClient):
                 self._failure = event.reason, event.refused
                 self._known.set()
             case Arrival():
-                self._arrived(event)
+                self._link.acknowledge(event.session, (event.tag,))
+                if self._take(event.body):
+                    self._has_heard.set()
             case Blocked(reason):
                 # Ignored unless only questions are asked: other callers wait as long as they may.
                 self.alarm = reason
                 if reason is not None:
                     self._is_told.set()
-
-    def _arrived(self, arrival: Arrival) -> None:
-        self._link.acknowledge(arrival.session, (arrival.tag,))
-        if self._follower is not None:
-            with contextlib.suppress(UnreadableRecord):
-                self._follower.hear(records.parse(arrival.body))
-            return
-        self._heard.append(arrival.body)
-        if self._is_enough(self._heard):
-            self._has_heard.set()
 
 
 def _described(arrival: Arrival) -> UnreadableView:

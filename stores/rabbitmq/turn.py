@@ -16,7 +16,7 @@ from ..turn_ports import JobLinks, JobQueue, Members, ScheduleBook, StepBook, Ta
 from . import job_message as wire
 from .deliveries import Delivery, HeldJob
 from .jobs import RabbitJobs
-from .ledger_records import OperatorAct, act_begins, excuses, is_boot
+from .ledger_records import OperatorAct, act_begins, excuses, handles, is_boot
 from .pending_turn import PendingTurn
 from .state import RabbitState
 from .turn_schedules import RabbitSchedules
@@ -139,7 +139,7 @@ class RabbitTurn(PendingTurn):
         self._schedules = RabbitSchedules(self)
         self.jobs: JobQueue = RabbitJobs(self)
         self.schedules: ScheduleBook = self._schedules
-        self._members = RabbitMembers(self, self._schedules)
+        self._members = RabbitMembers(self)
         self.boots: Members = self._members
         self.tallies: TallyBook | None = None
         self.intake = IncomingMessages(self)
@@ -181,10 +181,9 @@ class RabbitTurn(PendingTurn):
 class RabbitMembers:
     """The boots of this runtime; other runtimes are known by their connections."""
 
-    def __init__(self, turn: PendingTurn, schedules: RabbitSchedules) -> None:
+    def __init__(self, turn: PendingTurn) -> None:
         self._turn = turn
         self._state = turn.state
-        self._schedules = schedules
         self._operator: BootRecord | None = None
 
     def all(self) -> Sequence[BootRecord]:
@@ -202,8 +201,10 @@ class RabbitMembers:
     def set_names(self, boot: str, names: Sequence[str]) -> None:
         known = self._state.own_boots.get(boot)
         if known is not None:
-            self._state.own_boots[boot] = known._replace(names=tuple(sorted(names)))
-            self._schedules.say_handled(sorted(names))
+            handled = sorted(names)
+            self._state.own_boots[boot] = known._replace(names=tuple(handled))
+            self._turn.ops.records.append(handles(self._state.runtime_id, handled))
+            self._turn.ops.done.append(lambda: setattr(self._state, "handled", handled))
         deliveries = self._state.deliveries
         for name in deliveries.wishes.keys() - set(names):
             deliveries.set_window(name, 0)
@@ -220,8 +221,11 @@ class RabbitMembers:
         acts = {boot.boot for boot in self._state.acts_to_tell(leads=self._turn.leads)}.intersection(boots)
         # All may forget acts only once they are logged: the next turn writes that.
         self._turn.ops.done.append(lambda: self._state.acts_told.update(acts))
-        if acts != set(boots):
-            self._schedules.forget_runtime()
+        runtime = self._state.runtime_id
+        if acts != set(boots) and runtime in self._state.shared.living():
+            # This runtime ends: schedules that it alone declares rest until they are declared again.
+            self._turn.ops.records.append({"is": "runtime gone", "runtime": runtime})
+            self._turn.ops.done += [self._state.declared.clear, self._state.handled.clear]
         return {boot for boot in boots if boot in acts or self._state.own_boots.pop(boot, None) is not None}
 
     def seal(self, kept: tuple[LedgerTurn, ...]) -> None:

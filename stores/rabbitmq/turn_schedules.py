@@ -11,7 +11,7 @@ from ...messages.jobs import Instant
 from ...messages.schedules import ScheduleRecord, SlotEntry, SlotRange
 from ...rules.ledger_moves import schedule_move, skipped_move
 from ..transitions import skipped_entry
-from .ledger_records import declares, handles, retracts, schedule_record, slot_row
+from .ledger_records import declares, retracts, schedule_record, slot_row
 from .pending_turn import PendingTurn
 from .shared_state import bucket_of, weight_of
 
@@ -114,17 +114,6 @@ class RabbitSchedules:
     def retire(self, schedule_id: str) -> None:
         self._turn.ops.records.append(retracts(self._runtime, schedule_id))
         self._turn.ops.done.append(lambda: self._state.declared.pop(schedule_id, None))
-
-    def say_handled(self, names: Sequence[str]) -> None:
-        self._turn.ops.records.append(handles(self._runtime, names))
-        self._turn.ops.done.append(lambda: setattr(self._state, "handled", list(names)))
-
-    def forget_runtime(self) -> None:
-        """This runtime ends: schedules that it alone declares rest until they are declared again."""
-        if self._runtime in self._shared.living():
-            self._turn.ops.records.append({"is": "runtime gone", "runtime": self._runtime})
-            self._turn.ops.done.append(self._state.declared.clear)
-            self._turn.ops.done.append(self._state.handled.clear)
 
     def forget_abandoned(self, before: Instant, batch: int) -> int:
         """Remove schedules without a declaration for long. Only the leader does."""

@@ -53,7 +53,6 @@ class Browsing:
         self._do = do
         self._over = over
         self._expected = self._come = 0
-        self._timer: Any = None
         self._consumer = ""
 
     def begin(self) -> None:

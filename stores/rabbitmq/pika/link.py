@@ -109,42 +109,30 @@ class PikaLink:
 
     def stop(self) -> None:
         self._stopping.set()
-        connection = self._connection
-        if connection is not None:
-            with contextlib.suppress(Exception):
-                connection.ioloop.add_callback_threadsafe(self._close)
+        self._soon(self._close)
         if self._thread is not None:
             self._thread.join(CLOSE_SECONDS_MAX)
 
     def give_up(self, session: int, reason: str) -> None:
-        connection = self._connection
-        if connection is None:
-            return
-
-        def call() -> None:
+        def call(connection: Connection) -> None:
             if connection is self._connection and connection.session == session:
                 connection.drop(reason)
 
-        # Not `_do`: after a channel was closed, the server may not answer that the others may be closed, too.
-        with contextlib.suppress(Exception):
-            connection.ioloop.add_callback_threadsafe(call)
+        self._soon(call)
 
     def after(self, seconds: Seconds, call: Callable[[], None]) -> None:
+        self._soon(lambda connection: connection.ioloop.call_later(seconds, call))
+
+    def _soon(self, call: Callable[[Connection], Any]) -> None:
+        """Make a call on the link's thread, if it is connected. Unlike `_do`, this wakes a loop that is waiting, and
+        needs no open channel: after one was closed, the server may not answer that the others may be closed, too.
+        """
         connection = self._connection
-        if connection is None:
-            return
+        if connection is not None:
+            with contextlib.suppress(Exception):
+                connection.ioloop.add_callback_threadsafe(lambda: call(connection))
 
-        def begin() -> None:
-            connection.ioloop.call_later(seconds, call)
-
-        # Not `_do`: a loop that is waiting must be woken.
-        with contextlib.suppress(Exception):
-            connection.ioloop.add_callback_threadsafe(begin)
-
-    def _close(self) -> None:
-        connection = self._connection
-        if connection is None:
-            return
+    def _close(self, connection: Connection) -> None:
         if connection.is_open:
             connection.close()
         elif not connection.is_closing:
