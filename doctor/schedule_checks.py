@@ -11,7 +11,7 @@ from ..messages.schedules import ScheduleRecord
 from ..messages.tallies import HOUR
 from ..rules.wording import clock, many, span
 from ..stores.ports import StoreSnapshot
-from .diagnosis import Symptom, error, ok, unknown, warning
+from .diagnosis import Symptom, error, note, ok, unknown, warning
 from .evidence import Evidence
 
 if TYPE_CHECKING:
@@ -70,6 +70,9 @@ def _of_one(seen: Evidence, stored: StoreSnapshot, record: ScheduleRecord, stats
         yield error(f"{named} ({record.when}) cannot be read here: {trouble}", "install `tzdata`, or mend its rule")
         return
     if record.paused:
+        return
+    if not record.durable and not seen.living:
+        yield note(f"no runtime is on the store: {named} ({in_words(rule)}) fires while one lives that declares it")
         return
     if not record.durable and seen.declared is not None and not any(record.id in ids for ids in seen.declared.values()):
         yield warning(

@@ -27,16 +27,29 @@ def test_without_schedules_and_with_one_that_somebody_declares_all_is_well(path,
     assert levels(found(path, "schedules.silent")) == ["ok"]
 
 
-def test_a_schedule_that_nobody_declares_does_not_fire(path, runtime):
+def test_a_schedule_that_no_living_runtime_declares_does_not_fire(path, runtime):
     rt = runtime()
     rt.scheduler.add("report", "30 6 * * *", key="daily")
     rt.stop()
+    runtime()
 
     (finding,) = found(path, "schedules.silent")
 
     assert finding.level == "warning"
     assert finding.evidence.startswith("no living runtime declares schedule daily of 'report' (")
     assert "lamplighter schedules remove report --key daily" in finding.remedy
+
+
+def test_a_schedule_of_an_application_that_has_stopped_is_nobodys_mistake(path, runtime):
+    rt = runtime()
+    rt.scheduler.add("report", "30 6 * * *", key="daily")
+    rt.stop()
+
+    for later in (0, 100_000):
+        (finding,) = found(path, "schedules.silent", now=lambda later=later: time.time() + later)
+
+        assert finding.level == "note"
+        assert finding.evidence.startswith("no runtime is on the store: schedule daily of 'report' (")
 
 
 def test_a_durable_schedule_that_was_due_and_of_which_nothing_became_is_an_error(path, runtime):
