@@ -404,9 +404,9 @@ def test_the_doctor_says_what_is_wrong_the_worst_first_and_to_programs_the_same(
 
 def test_the_overview_tells_what_the_doctor_has_found_and_the_health_does_not(page: Page, store: Path) -> None:
     with Runtime(store) as runtime:
-        runtime.scheduler.add("mail", "30 6 * * *", timezone="Europe/Berlin")
+        runtime.scheduler.add("mail", "30 6 * * *", timezone="Europe/Paris")
     with contextlib.closing(sqlite3.connect(store)) as db, db:
-        db.execute("update lamplighter_schedules set timezone = 'Europe/Atlantis' where timezone = 'Europe/Berlin'")
+        db.execute("update lamplighter_schedules set timezone = 'Europe/Atlantis' where timezone = 'Europe/Paris'")
     html = unescape(page.text("/"))
 
     worst = html.partition('id="worst"')[2].partition("</section>")[0]
