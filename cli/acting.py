@@ -24,7 +24,18 @@ from ..messages.jobs import ENDED, Instant, JobState, Seconds
 from ..rules.printable import visible
 from ..rules.validation import check_who
 from ..rules.wording import many
-from .options import add_delay, add_dry_run, add_output, add_store, add_who, delay_of, is_on_server, store_of, who_of
+from .options import (
+    add_delay,
+    add_dry_run,
+    add_output,
+    add_store,
+    add_who,
+    argument,
+    delay_of,
+    is_on_server,
+    store_of,
+    who_of,
+)
 from .page import note, page_of, print_json
 
 if TYPE_CHECKING:
@@ -46,8 +57,7 @@ def declare_acting(parser: argparse.ArgumentParser) -> None:
     add_output(parser)
 
 
-def add_expect(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--expect", type=int, metavar="N", help="do it only if it is this many, as --dry-run has told")
+add_expect = argument("--expect", type=int, metavar="N", help="do it only if it is this many, as --dry-run has told")
 
 
 def acting(run: Callable[[Act], int]) -> Callable[[argparse.Namespace], int]:

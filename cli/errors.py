@@ -14,49 +14,35 @@ from .inspecting import declare_inspecting, inspecting
 from .job_pages import HEADS as JOB_HEADS
 from .job_pages import NUMBERS as JOB_NUMBERS
 from .job_pages import rows
-from .options import Subcommand, Times, add_delay, add_limit, declare_group, delay_of, limit_of
+from .options import Subcommand, Times, add_delay, add_limit, argument, declare_group, delay_of, limit_of
 from .page import ago, listed, note, page_of, print_json
 
 HEADS = ("id", "name", "jobs", "dead", "exception", "message", "where", "last", "first")
 NUMBERS = ("jobs", "dead")
 
+OF_NAME = argument("--name", metavar="NAME", help="of jobs of this name")
+GROUP = argument("group", metavar="GROUP", help="its id, or the beginning of it")
+
 
 def declare(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentParser]:
-    parser.description = (
-        "What went wrong: the jobs that died last and those that have failed and are tried again, in groups of one "
-        "name, exception, message (without digits, ids and what is in quotes) and place in the application's code."
-    )
     return declare_group(
         parser,
+        "What went wrong: the jobs that died last and those that have failed and are tried again, in groups of one "
+        "name, exception, message (without digits, ids and what is in quotes) and place in the application's code.",
         {
-            "list": Subcommand("list groups of failures, the largest first", _declare_list, _list),
-            "show": Subcommand("show a group, with its jobs and a traceback", _declare_one, _show),
-            "requeue": Subcommand("put the dead jobs of a group back into the queue", _declare_requeue, _requeue),
+            "list": Subcommand(
+                "list groups of failures, the largest first", (OF_NAME, add_limit, declare_inspecting), _list
+            ),
+            "show": Subcommand(
+                "show a group, with its jobs and a traceback", (GROUP, add_limit, declare_inspecting), _show
+            ),
+            "requeue": Subcommand(
+                "put the dead jobs of a group back into the queue",
+                (GROUP, add_delay, add_expect, declare_acting),
+                _requeue,
+            ),
         },
     )
-
-
-def _declare_list(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--name", metavar="NAME", help="of jobs of this name")
-    add_limit(parser)
-    declare_inspecting(parser)
-
-
-def _declare_group(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("group", metavar="GROUP", help="its id, or the beginning of it")
-
-
-def _declare_requeue(parser: argparse.ArgumentParser) -> None:
-    _declare_group(parser)
-    add_delay(parser)
-    add_expect(parser)
-    declare_acting(parser)
-
-
-def _declare_one(parser: argparse.ArgumentParser) -> None:
-    _declare_group(parser)
-    add_limit(parser)
-    declare_inspecting(parser)
 
 
 @inspecting

@@ -22,9 +22,9 @@ from ..messages.jobs import Instant
 from ..messages.tallies import BOUNDS, EVER, HOUR, MINUTE, Tally
 from ..rules.printable import visible
 from .job_queries import declare_query, query_of
-from .options import Subcommand, add_show_data, add_since, add_store, add_until, declare_group, store_of
+from .options import Subcommand, add_show_data, add_since, add_store, add_until, argument, declare_group, store_of
 from .page import print_json
-from .schedule_acts import declare_which, id_meant
+from .schedule_acts import SCHEDULES, id_meant
 
 SPANS = {"minute": MINUTE, "hour": HOUR, "ever": EVER}
 
@@ -32,42 +32,30 @@ JOB_COLUMNS = tuple(field.name for field in fields(JobView) if field.name != "wh
 SLOT_COLUMNS = ("schedule", "key", "name", "slot", "last", "count", "outcome", "reason", "job_id")
 TALLY_COLUMNS = ("span", "start", "name", "kind", "n", "seconds", *(f"to_{bound:g}_s" for bound in BOUNDS), "longer")
 
+NAME = argument("name", metavar="NAME", nargs="?", help="of the jobs of this name only")
+PER = argument("--per", choices=SPANS, default="hour", help="of each minute, of each hour, or of ever (hour)")
+SINCE = add_since("8d")
+
 INSTANTS = frozenset({"queued_at", "run_at", "claimed_at", "ended_at", "expires_at", "slot", "last", "start"})
 """The columns that are times: in CSV in UTC, as ISO 8601."""
 
 
 def declare(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentParser]:
-    parser.description = (
-        "All jobs, slots or tallies of a store, one a line. It never has more than some of them in memory."
-    )
     return declare_group(
         parser,
+        "All jobs, slots or tallies of a store, one a line. It never has more than some of them in memory.",
         {
-            "jobs": Subcommand("all jobs, or those that match, the newest first", _declare_jobs, _jobs),
-            "slots": Subcommand("what became of the slots of schedules", _declare_slots, _slots),
-            "tallies": Subcommand("the sums of what became of jobs", _declare_tallies, _tallies),
+            "jobs": Subcommand(
+                "all jobs, or those that match, the newest first",
+                (declare_query, add_show_data, _declare_export),
+                _jobs,
+            ),
+            "slots": Subcommand(
+                "what became of the slots of schedules", (*SCHEDULES, SINCE, add_until, _declare_export), _slots
+            ),
+            "tallies": Subcommand("the sums of what became of jobs", (NAME, PER, SINCE, _declare_export), _tallies),
         },
     )
-
-
-def _declare_jobs(parser: argparse.ArgumentParser) -> None:
-    declare_query(parser)
-    add_show_data(parser)
-    _declare_export(parser)
-
-
-def _declare_slots(parser: argparse.ArgumentParser) -> None:
-    declare_which(parser, nargs="?")
-    add_since(parser, "8d")
-    add_until(parser)
-    _declare_export(parser)
-
-
-def _declare_tallies(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", nargs="?", help="of the jobs of this name only")
-    parser.add_argument("--per", choices=SPANS, default="hour", help="of each minute, of each hour, or of ever (hour)")
-    add_since(parser, "8d")
-    _declare_export(parser)
 
 
 def _declare_export(parser: argparse.ArgumentParser) -> None:

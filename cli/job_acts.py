@@ -13,25 +13,36 @@ from ..rules.codec import decode
 from ..rules.validation import unknown_job
 from ..rules.wording import many
 from .acting import Act, acting, add_expect, declare_acting, declare_new, new_of, told
-from .options import add_delay, delay_of
+from .options import Part, add_delay, argument, delay_of
 from .page import note
 
-
-def declare_requeue(parser: argparse.ArgumentParser) -> None:
-    add_delay(parser)
-    parser.add_argument("--afresh", action="store_true", help="without the steps that are kept of them")
-    _declare_which(parser, "state:dead error:timeout")
+JOB = argument("job", metavar="ID")
 
 
-def declare_cancel(parser: argparse.ArgumentParser) -> None:
-    _declare_which(parser, "state:queued name:send-mail")
+def _which(example: str) -> tuple[Part, ...]:
+    where = argument("--where", metavar="QUERY", help=f"all jobs that match, as in: {example}")
+    return argument("jobs", metavar="ID", nargs="*"), where, add_expect, declare_acting
 
 
-def _declare_which(parser: argparse.ArgumentParser, example: str) -> None:
-    parser.add_argument("jobs", metavar="ID", nargs="*")
-    parser.add_argument("--where", metavar="QUERY", help=f"all jobs that match, as in: {example}")
-    add_expect(parser)
-    declare_acting(parser)
+REQUEUE = (
+    add_delay,
+    argument("--afresh", action="store_true", help="without the steps that are kept of them"),
+    *_which("state:dead error:timeout"),
+)
+CANCEL = _which("state:queued name:send-mail")
+COPY = (
+    JOB,
+    argument(
+        "--set",
+        metavar="PLACE=VALUE",
+        action="append",
+        default=[],
+        help="what stands at a place in its data instead, as user.id=7; several times for several",
+    ),
+    declare_new,
+    declare_acting,
+)
+FORGET = (argument("jobs", metavar="ID", nargs="+"), declare_acting)
 
 
 @acting
@@ -74,19 +85,6 @@ def cancel(act: Act) -> int:
     return act.each(ids, one)
 
 
-def declare_copy(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("job", metavar="ID")
-    parser.add_argument(
-        "--set",
-        metavar="PLACE=VALUE",
-        action="append",
-        default=[],
-        help="what stands at a place in its data instead, as user.id=7; several times for several",
-    )
-    declare_new(parser)
-    declare_acting(parser)
-
-
 @acting
 def copy(act: Act) -> int:
     arguments = act.arguments
@@ -102,11 +100,6 @@ def copy(act: Act) -> int:
         return 0
     is_new = told(act, "copy", act.operator.copy(arguments.job, changes=changes, reason=act.reason, **options))
     return 0 if is_new else 1
-
-
-def declare_forget(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("jobs", metavar="ID", nargs="+")
-    declare_acting(parser)
 
 
 @acting

@@ -11,7 +11,7 @@ from ..admin.inspector import Inspector
 from ..admin.views import JobsPage
 from ..messages.queries import JobQuery
 from .inspecting import declare_inspecting, inspecting
-from .job_acts import cancel, copy, declare_cancel, declare_copy, declare_forget, declare_requeue, forget, requeue
+from .job_acts import CANCEL, COPY, FORGET, JOB, REQUEUE, cancel, copy, forget, requeue
 from .job_pages import HEADS, NUMBERS, row, show_job, show_why
 from .job_queries import declare_query, query_of
 from .options import Subcommand, Times, add_paging, declare_group, limit_of
@@ -19,36 +19,26 @@ from .page import listed, note, page_of, print_json
 
 
 def declare(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentParser]:
-    parser.description = "The jobs of a store."
     return declare_group(
         parser,
+        "The jobs of a store.",
         {
-            "list": Subcommand("list jobs, those that were queued or ended last first", _declare_list, _list),
-            "show": Subcommand("show all that is known of a job", _declare_one, _show),
-            "count": Subcommand("count jobs by state, or those that match", _declare_count, _count),
-            "why": Subcommand("tell why a job does not run, and what would change it", _declare_one, _why),
-            "requeue": Subcommand("put jobs back into the queue, with their attempts reset", declare_requeue, requeue),
-            "copy": Subcommand("queue a job like another one, with other data", declare_copy, copy),
-            "cancel": Subcommand("end jobs that are queued or run", declare_cancel, cancel),
-            "forget": Subcommand("remove jobs that have ended, with all that is kept of them", declare_forget, forget),
+            "list": Subcommand(
+                "list jobs, those that were queued or ended last first",
+                (declare_query, add_paging, declare_inspecting),
+                _list,
+            ),
+            "show": Subcommand("show all that is known of a job", (JOB, declare_inspecting), _show),
+            "count": Subcommand(
+                "count jobs by state, or those that match", (declare_query, declare_inspecting), _count
+            ),
+            "why": Subcommand("tell why a job does not run, and what would change it", (JOB, declare_inspecting), _why),
+            "requeue": Subcommand("put jobs back into the queue, with their attempts reset", REQUEUE, requeue),
+            "copy": Subcommand("queue a job like another one, with other data", COPY, copy),
+            "cancel": Subcommand("end jobs that are queued or run", CANCEL, cancel),
+            "forget": Subcommand("remove jobs that have ended, with all that is kept of them", FORGET, forget),
         },
     )
-
-
-def _declare_list(parser: argparse.ArgumentParser) -> None:
-    declare_query(parser)
-    add_paging(parser)
-    declare_inspecting(parser)
-
-
-def _declare_count(parser: argparse.ArgumentParser) -> None:
-    declare_query(parser)
-    declare_inspecting(parser)
-
-
-def _declare_one(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("job", metavar="ID")
-    declare_inspecting(parser)
 
 
 @inspecting

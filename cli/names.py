@@ -15,51 +15,31 @@ from ..rules.validation import check_limit, check_name
 from .acting import Act, acting, declare_acting, moment_of
 from .inspecting import declare_inspecting, inspecting
 from .name_pages import HEADS, NUMBERS, amount_of, row
-from .options import Subcommand, Times, add_paging, declare_group, limit_of
+from .options import Subcommand, Times, add_paging, argument, declare_group, limit_of
 from .page import Cell, ago, listed, note, page_of, print_json
+
+NAME = argument("name", metavar="NAME")
+UNTIL = argument("--until", metavar="TIME", help="resume it then: +2h is in two hours; or ISO 8601")
+MOST = argument("most", metavar="N", help="over the whole store; none ends the limit")
 
 ALIKE_MAX = 200
 """Among so many names that begin with the same letter, or come after these, one is looked for that may be meant."""
 
 
 def declare(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentParser]:
-    parser.description = "The job names of a store: what waits under each, and who takes it."
     return declare_group(
         parser,
+        "The job names of a store: what waits under each, and who takes it.",
         {
-            "list": Subcommand("list the job names, in order", _declare_list, _list),
-            "show": Subcommand("show one", _declare_one, _show),
-            "pause": Subcommand("start no more jobs of a name, until it is resumed", _declare_pause, _pause),
-            "resume": Subcommand("start the jobs of a name again", _declare_act, _resume),
-            "limit": Subcommand("let at most so many jobs of a name run at once", _declare_limit, _limit),
+            "list": Subcommand("list the job names, in order", (add_paging, declare_inspecting), _list),
+            "show": Subcommand("show one", (NAME, declare_inspecting), _show),
+            "pause": Subcommand(
+                "start no more jobs of a name, until it is resumed", (NAME, declare_acting, UNTIL), _pause
+            ),
+            "resume": Subcommand("start the jobs of a name again", (NAME, declare_acting), _resume),
+            "limit": Subcommand("let at most so many jobs of a name run at once", (NAME, MOST, declare_acting), _limit),
         },
     )
-
-
-def _declare_list(parser: argparse.ArgumentParser) -> None:
-    add_paging(parser)
-    declare_inspecting(parser)
-
-
-def _declare_one(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME")
-    declare_inspecting(parser)
-
-
-def _declare_act(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME")
-    declare_acting(parser)
-
-
-def _declare_pause(parser: argparse.ArgumentParser) -> None:
-    _declare_act(parser)
-    parser.add_argument("--until", metavar="TIME", help="resume it then: +2h is in two hours; or ISO 8601")
-
-
-def _declare_limit(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME")
-    parser.add_argument("most", metavar="N", help="over the whole store; none ends the limit")
-    declare_acting(parser)
 
 
 @inspecting

@@ -8,7 +8,7 @@ import glob
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import UsageError, shown
 
@@ -28,15 +28,43 @@ WATCH_SECONDS_MIN = 0.1
 CLEAR = "\x1b[H\x1b[2J"
 """Clears a terminal, and moves the cursor to its upper left corner."""
 
+Part = Callable[[argparse.ArgumentParser], object]
+"""Declares some of the arguments of a subcommand."""
 
-def add_store(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "-s",
-        "--store",
-        type=os.fsdecode,
-        metavar="ADDRESS",
-        help=f"the store: a file, or amqp://...; a password is better kept in ${STORE_VARIABLE}",
-    )
+
+def argument(*names: str, **options: Any) -> Part:
+    """An argument, as `add_argument` takes it."""
+    return lambda parser: parser.add_argument(*names, **options)
+
+
+add_store = argument(
+    "-s",
+    "--store",
+    type=os.fsdecode,
+    metavar="ADDRESS",
+    help=f"the store: a file, or amqp://...; a password is better kept in ${STORE_VARIABLE}",
+)
+
+add_dry_run = argument("-n", "--dry-run", action="store_true", help="tell what would be done, and do nothing")
+
+add_limit = argument("--limit", type=int, default=LIMIT, metavar="N", help="at most so many (%(default)s)")
+
+add_delay = argument("--delay", metavar="SPAN", help="due only then, as 90s, 30m or 2d from now")
+
+add_until = argument("--to", dest="until", metavar="TIME", default="+1d", help="+2h is in two hours; or ISO 8601")
+
+add_show_data = argument(
+    "--show-data", action="store_true", help="data, results and progress; otherwise what they are like"
+)
+
+add_watch = argument(
+    "--watch",
+    nargs="?",
+    type=float,
+    const=WATCH_SECONDS,
+    metavar="SECONDS",
+    help=f"show it again and again, until Ctrl-C (every {WATCH_SECONDS:g} s)",
+)
 
 
 def store_of(arguments: argparse.Namespace) -> str:
@@ -75,10 +103,6 @@ def add_who(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reason", metavar="TEXT", help="why, for the log")
 
 
-def add_dry_run(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-n", "--dry-run", action="store_true", help="tell what would be done, and do nothing")
-
-
 def who_of(arguments: argparse.Namespace) -> tuple[str, str | None]:
     return user_at_host() if arguments.by is None else arguments.by, arguments.reason
 
@@ -103,10 +127,6 @@ def add_output(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--color", choices=["auto", "always", "never"], default="auto", help="colours (auto)")
 
 
-def add_limit(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--limit", type=int, default=LIMIT, metavar="N", help="at most so many (%(default)s)")
-
-
 def add_paging(parser: argparse.ArgumentParser) -> None:
     add_limit(parser)
     parser.add_argument("--after", metavar="CURSOR", help="go on there; what comes before it says how")
@@ -119,22 +139,12 @@ def limit_of(arguments: argparse.Namespace) -> int:
     return check_whole(arguments.limit, "--limit", least=1, most=LIMIT_MAX)
 
 
-def add_delay(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--delay", metavar="SPAN", help="due only then, as 90s, 30m or 2d from now")
-
-
 def delay_of(arguments: argparse.Namespace) -> Seconds:
     return 0.0 if arguments.delay is None else span_of(arguments.delay, "--delay")
 
 
-def add_since(parser: argparse.ArgumentParser, default: str) -> None:
-    parser.add_argument(
-        "--from", dest="since", metavar="TIME", default=default, help="2h is two hours ago; or ISO 8601"
-    )
-
-
-def add_until(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--to", dest="until", metavar="TIME", default="+1d", help="+2h is in two hours; or ISO 8601")
+def add_since(default: str) -> Part:
+    return argument("--from", dest="since", metavar="TIME", default=default, help="2h is two hours ago; or ISO 8601")
 
 
 def span_of(text: str, option: str) -> Seconds:
@@ -151,23 +161,6 @@ def span_of(text: str, option: str) -> Seconds:
         return parse_every(f"@every {text}").interval_us / 1e6
     except UsageError:
         raise UsageError(f"expected {option} to be a span such as 90s, 30m, 1h30m or 2d, got: {shown(text)}") from None
-
-
-def add_show_data(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--show-data", action="store_true", help="data, results and progress; otherwise what they are like"
-    )
-
-
-def add_watch(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--watch",
-        nargs="?",
-        type=float,
-        const=WATCH_SECONDS,
-        metavar="SECONDS",
-        help=f"show it again and again, until Ctrl-C (every {WATCH_SECONDS:g} s)",
-    )
 
 
 def watched(arguments: argparse.Namespace, show: Callable[[], int]) -> int:
@@ -220,30 +213,36 @@ class Times:
 
 
 class Subcommand(NamedTuple):
-    """One of a group: `says` is its line of help, and `run` returns the exit code."""
+    """One of a group.
+
+    Attributes:
+        says: its line of help.
+        takes: declare its arguments, in the order of its help.
+        run: returns the exit code.
+    """
 
     says: str
-    declare: Callable[[argparse.ArgumentParser], object]
+    takes: Sequence[Part]
     run: Callable[[argparse.Namespace], int]
 
 
 def declare_group(
-    parser: argparse.ArgumentParser, subcommands: Mapping[str, Subcommand]
+    parser: argparse.ArgumentParser, description: str, subcommands: Mapping[str, Subcommand]
 ) -> Mapping[str, argparse.ArgumentParser]:
+    parser.description = description
     subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     parsers = {}
-    for name, (says, declare, run) in subcommands.items():
+    for name, (says, takes, run) in subcommands.items():
         parsers[name] = subparsers.add_parser(name, help=says, description=f"{says[0].upper()}{says[1:]}.")
-        declare(parsers[name])
+        for declare in takes:
+            declare(parsers[name])
         parsers[name].set_defaults(run=run)
     return parsers
 
 
 HELP = "a log: a file, rotated (.1) or compressed (.gz) too, a pattern in quotes, or - for standard input"
 
-
-def add_logs(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("logs", type=os.fsdecode, metavar="LOG", nargs="*", help=HELP)
+add_logs = argument("logs", type=os.fsdecode, metavar="LOG", nargs="*", help=HELP)
 
 
 def log_paths(names: Sequence[str]) -> list[str]:

@@ -26,6 +26,7 @@ from .options import (
     add_store,
     add_watch,
     add_who,
+    argument,
     declare_group,
     is_on_server,
     store_of,
@@ -37,56 +38,33 @@ from .runtime_pages import ACTOR_HEADS, HEADS, LANE_HEADS, NUMBERS, actor_row, c
 
 DOES = {"quiet": "claim no more jobs", "go": "claim jobs again"}
 
-WHICH = "its id, the beginning of it, or its number"
+_boot = partial(argument, metavar="BOOT", help="its id, the beginning of it, or its number")
+BOOT, ANY_BOOT, BOOTS = _boot("boot"), _boot("boot", nargs="?"), _boot("boots", nargs="*")
+ASKING = (
+    add_store,
+    argument(
+        "--timeout", type=float, default=ANSWER_SECONDS, metavar="SECONDS", help="for each to answer (%(default)g)"
+    ),
+    add_output,
+)
+ACT = (BOOTS, argument("--all", action="store_true", help="all that live"), add_dry_run, *ASKING, add_who)
 
 
 def declare(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentParser]:
-    parser.description = "Who works on a store, and what each is doing, also while it hangs."
     return declare_group(
         parser,
+        "Who works on a store, and what each is doing, also while it hangs.",
         {
-            "list": Subcommand("list the runtimes on a store", _declare_list, _list),
-            "show": Subcommand("show one: its health, its jobs, hung threads, what it uses", _declare_one, _show),
-            "tree": Subcommand("show the actors of one, or of all that live", _declare_tree, _tree),
-            "stacks": Subcommand("show where every job, task and thread of one is", _declare_one, _stacks),
+            "list": Subcommand("list the runtimes on a store", (*ASKING, add_watch), _list),
+            "show": Subcommand("show one: its health, its jobs, hung threads, what it uses", (BOOT, *ASKING), _show),
+            "tree": Subcommand("show the actors of one, or of all that live", (ANY_BOOT, *ASKING, add_watch), _tree),
+            "stacks": Subcommand("show where every job, task and thread of one is", (BOOT, *ASKING), _stacks),
             "quiet": Subcommand(
-                "have runtimes claim no more jobs; those that run go on", _declare_act, partial(_act, verb="quiet")
+                "have runtimes claim no more jobs; those that run go on", ACT, partial(_act, verb="quiet")
             ),
-            "go": Subcommand("have runtimes that are quiet claim jobs again", _declare_act, partial(_act, verb="go")),
+            "go": Subcommand("have runtimes that are quiet claim jobs again", ACT, partial(_act, verb="go")),
         },
     )
-
-
-def _declare_list(parser: argparse.ArgumentParser) -> None:
-    _declare_asking(parser)
-    add_watch(parser)
-
-
-def _declare_tree(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("boot", metavar="BOOT", nargs="?", help=WHICH)
-    _declare_asking(parser)
-    add_watch(parser)
-
-
-def _declare_one(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("boot", metavar="BOOT", help=WHICH)
-    _declare_asking(parser)
-
-
-def _declare_act(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("boots", metavar="BOOT", nargs="*", help=WHICH)
-    parser.add_argument("--all", action="store_true", help="all that live")
-    add_dry_run(parser)
-    _declare_asking(parser)
-    add_who(parser)
-
-
-def _declare_asking(parser: argparse.ArgumentParser) -> None:
-    add_store(parser)
-    parser.add_argument(
-        "--timeout", type=float, default=ANSWER_SECONDS, metavar="SECONDS", help="for each to answer (%(default)g)"
-    )
-    add_output(parser)
 
 
 def _list(arguments: argparse.Namespace) -> int:

@@ -6,11 +6,16 @@ import argparse
 
 from ..errors import UnknownSchedule, shown
 from .acting import Act, acting, declare_acting
+from .options import argument
 
+_KEY = argument("--key", metavar="KEY", help="the application's own name for it")
+SCHEDULE, SCHEDULES = (
+    (argument("schedule", metavar="ID", nargs=nargs, help="its id; with --key, the name of its jobs"), _KEY)
+    for nargs in (None, "?")
+)
+"""Which schedule is meant; and which, if one is."""
 
-def declare_which(parser: argparse.ArgumentParser, *, nargs: str | None = None) -> None:
-    parser.add_argument("schedule", metavar="ID", nargs=nargs, help="its id; with --key, the name of its jobs")
-    parser.add_argument("--key", metavar="KEY", help="the application's own name for it")
+ACT = (*SCHEDULE, declare_acting)
 
 
 def id_meant(arguments: argparse.Namespace) -> str:
@@ -18,11 +23,6 @@ def id_meant(arguments: argparse.Namespace) -> str:
     from ..cron.schedule import keyed_id
 
     return arguments.schedule if arguments.key is None else keyed_id(arguments.schedule, arguments.key)
-
-
-def declare_act(parser: argparse.ArgumentParser) -> None:
-    declare_which(parser)
-    declare_acting(parser)
 
 
 @acting

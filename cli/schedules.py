@@ -17,15 +17,16 @@ from ..messages.jobs import Instant
 from ..rules.validation import check_whole
 from ..rules.wording import Tone, span
 from .inspecting import declare_inspecting, inspecting
-from .options import LIMIT_MAX, Subcommand, Times, add_paging, add_since, add_until, declare_group, limit_of
+from .options import LIMIT_MAX, Subcommand, Times, add_paging, add_since, add_until, argument, declare_group, limit_of
 from .page import Cell, ago, listed, note, page_of, print_json
-from .schedule_acts import declare_act, declare_which, pause, remove, resume, run
+from .schedule_acts import ACT, SCHEDULE, SCHEDULES, pause, remove, resume, run
 
 HEADS = ("id", "key", "name", "rule", "zone", "next", "last", "what")
 NEXT_HEADS = ("at", "in", "schedule", "name", "what")
 SLOT_HEADS = ("slot", "outcome", "slots", "job", "reason")
 
-NEXT = 10
+OF_NAME = argument("--name", metavar="NAME", help="of jobs of this name")
+COUNT = argument("-n", type=int, default=10, metavar="N", help="so many (%(default)s)")
 SCHEDULES_MAX = 1_000
 """The most schedules whose next slots are listed together."""
 
@@ -40,46 +41,28 @@ TONES: dict[str, Tone] = {
 
 
 def declare(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentParser]:
-    parser.description = "The schedules of a store."
     return declare_group(
         parser,
+        "The schedules of a store.",
         {
-            "list": Subcommand("list schedules, by their ids", _declare_list, _list),
-            "show": Subcommand("show one, with its slots of yesterday and tomorrow", _declare_one, _show),
-            "next": Subcommand("tell which slots come next, of one schedule or of all", _declare_next, _next),
-            "explain": Subcommand(
-                "tell what each slot of a schedule did or will do, and why", _declare_slots, _explain
+            "list": Subcommand("list schedules, by their ids", (OF_NAME, add_paging, declare_inspecting), _list),
+            "show": Subcommand(
+                "show one, with its slots of yesterday and tomorrow", (*SCHEDULE, declare_inspecting), _show
             ),
-            "run": Subcommand("queue one of its jobs now, beside its slots", declare_act, run),
-            "pause": Subcommand("let its slots pass", declare_act, pause),
-            "resume": Subcommand("let its slots fire again", declare_act, resume),
-            "remove": Subcommand("remove one that is durable", declare_act, remove),
+            "next": Subcommand(
+                "tell which slots come next, of one schedule or of all", (*SCHEDULES, COUNT, declare_inspecting), _next
+            ),
+            "explain": Subcommand(
+                "tell what each slot of a schedule did or will do, and why",
+                (*SCHEDULE, add_since("1d"), add_until, declare_inspecting),
+                _explain,
+            ),
+            "run": Subcommand("queue one of its jobs now, beside its slots", ACT, run),
+            "pause": Subcommand("let its slots pass", ACT, pause),
+            "resume": Subcommand("let its slots fire again", ACT, resume),
+            "remove": Subcommand("remove one that is durable", ACT, remove),
         },
     )
-
-
-def _declare_list(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--name", metavar="NAME", help="of jobs of this name")
-    add_paging(parser)
-    declare_inspecting(parser)
-
-
-def _declare_one(parser: argparse.ArgumentParser) -> None:
-    declare_which(parser)
-    declare_inspecting(parser)
-
-
-def _declare_next(parser: argparse.ArgumentParser) -> None:
-    declare_which(parser, nargs="?")
-    parser.add_argument("-n", type=int, default=NEXT, metavar="N", help="so many (%(default)s)")
-    declare_inspecting(parser)
-
-
-def _declare_slots(parser: argparse.ArgumentParser) -> None:
-    declare_which(parser)
-    add_since(parser, "1d")
-    add_until(parser)
-    declare_inspecting(parser)
 
 
 @inspecting

@@ -17,7 +17,7 @@ class Group:
         self.ran: list[argparse.Namespace] = []
 
     def declare(self, parser: argparse.ArgumentParser) -> object:
-        return declare_group(parser, {"list": Subcommand("show them", self._declare, self._run)})
+        return declare_group(parser, "Things.", {"list": Subcommand("show them", [self._declare], self._run)})
 
     def _declare(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("words", nargs="*")
