@@ -17,7 +17,7 @@ from ..stores.sqlite.read_only import ReadOnlyStore
 from ..stores.sqlite.shared_memory import write_lock_holder
 from .control_client import ControlClient
 from .inspector import Inspector
-from .runtimes import AskedOnce, Runtimes
+from .runtimes import Runtimes
 
 LOOKS, LOOK_SECONDS = 5, 0.05
 """How often the write lock's holder is read, and the wait between: a turn holds the lock for milliseconds only."""
@@ -56,7 +56,7 @@ class InspectorFactory:
         """Within the block, the store as it is now: all inspectors see the same, and no boot is asked twice."""
         with self.store.snapshot() as seen:
             store = _OneInstant(self.store, seen)
-            yield replace(self, store=store, runtimes=AskedOnce(self.runtimes.at(store)))
+            yield replace(self, store=store, runtimes=self.runtimes.at(store))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

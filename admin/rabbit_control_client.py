@@ -140,14 +140,14 @@ class ServerRuntimes(Runtimes):
         store: a `ServerReadable`, or one of its snapshots.
     """
 
-    def __init__(self, store: Readable, room: RabbitControlClient) -> None:
-        super().__init__(store, None)
+    def __init__(self, store: Readable, room: RabbitControlClient, *, once: bool = False) -> None:
+        super().__init__(store, None, once=once)
         self._asked = room
 
     def at(self, store: Readable) -> Runtimes:
-        return ServerRuntimes(store, self._asked)
+        return ServerRuntimes(store, self._asked, once=True)
 
-    def all(self) -> Sequence[BootView]:
+    def _all(self) -> Sequence[BootView]:
         """As `Runtimes.all`. A runtime that does not answer may live, until the leader has not heard it for about a
         minute and records its end.
         """

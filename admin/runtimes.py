@@ -11,11 +11,18 @@ from .control_client import BootView, ControlClient, boot_view
 
 
 class Runtimes:
-    """Looks at the boots on a store, any number of times. `room` asks them; None where they cannot be asked."""
+    """Looks at the boots on a store, any number of times.
 
-    def __init__(self, store: Readable, room: ControlClient | None) -> None:
+    Args:
+        room: asks them; None where they cannot be asked.
+        once: whether they are asked once for one view, however often that looks.
+    """
+
+    def __init__(self, store: Readable, room: ControlClient | None, *, once: bool = False) -> None:
         self._store = store
         self._room = room
+        self._once = once
+        self._found: Sequence[BootView] | None = None
 
     def all(self) -> Sequence[BootView]:
         """Every boot, the oldest first, without operators.
@@ -23,6 +30,13 @@ class Runtimes:
         Raises:
             StoreUnavailable, StoreError: the store cannot be read.
         """
+        if self._found is not None:
+            return self._found
+        found = self._all()
+        self._found = found if self._once else None
+        return found
+
+    def _all(self) -> Sequence[BootView]:
         with self._store.snapshot() as seen:
             records = [record for record in seen.boots() if record.kind != "operator"]
         if self._room is None:
@@ -31,8 +45,8 @@ class Runtimes:
         return list(self._room.views([record.boot for record in records], records).values())
 
     def at(self, store: Readable) -> Runtimes:
-        """The same by another view of the store: a snapshot, for instance."""
-        return Runtimes(store, self._room)
+        """The same by a snapshot of the store, which asks each boot once."""
+        return Runtimes(store, self._room, once=True)
 
     def declared(self, *, but: str | None = None) -> Mapping[str, frozenset[str]] | None:
         """By boot, the ids of the schedules that its code declares; None unless every living one has answered.
@@ -55,23 +69,6 @@ class Runtimes:
             UsageError: there are several.
         """
         return named(self.all(), boot)
-
-
-class AskedOnce(Runtimes):
-    """Asks the boots once for one view, however often that looks."""
-
-    def __init__(self, runtimes: Runtimes) -> None:
-        super().__init__(runtimes._store, runtimes._room)
-        self._runtimes = runtimes
-        self._found: Sequence[BootView] | None = None
-
-    def all(self) -> Sequence[BootView]:
-        if self._found is None:
-            self._found = self._runtimes.all()
-        return self._found
-
-    def declared(self, *, but: str | None = None) -> Mapping[str, frozenset[str]] | None:
-        return self._runtimes.declared(but=but)
 
 
 def named(found: Sequence[BootView], boot: str) -> BootView | None:

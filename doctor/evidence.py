@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from ..admin.control_client import BootView, ControlClient
 from ..admin.inspector import Inspector
 from ..admin.overview import WholeNames
-from ..admin.runtimes import AskedOnce, Runtimes
+from ..admin.runtimes import Runtimes
 from ..admin.views import NameView
 from ..errors import LamplighterError, StoreError, StoreUnavailable
 from ..messages.jobs import Instant, Seconds
@@ -88,8 +88,8 @@ class Evidence:
             return str(error)
 
     @cached_property
-    def _runtimes(self) -> AskedOnce:
-        return AskedOnce(Runtimes(self.store, self._room))
+    def _runtimes(self) -> Runtimes:
+        return Runtimes(self.store, self._room, once=True)
 
     @cached_property
     def inspector(self) -> Inspector:

@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
-from typing import TYPE_CHECKING
 
 from ..admin.control_client import ANSWER_SECONDS, ControlClient
 from ..admin.inspectors import readable_file, wait
@@ -17,9 +16,6 @@ from ..stores.ports import SERVER_SCHEMES, Readable
 from ..stores.sqlite.condition import FileCondition
 from .evidence import Evidence
 from .log_checks import read_logs
-
-if TYPE_CHECKING:
-    from .rabbitmq_snapshot import RabbitmqSnapshot
 
 
 @contextmanager
@@ -45,26 +41,18 @@ def evidence_at(
     """
     clock = SystemClock()
     if address.partition("://")[0] in SERVER_SCHEMES:
-        with server_at(address, timeout) as server:
+        # Imported only here: it loads the server's client.
+        from .rabbitmq_snapshot import RabbitmqSnapshot
+
+        with closing(RabbitmqSnapshot(address, timeout)) as server:
             yield Evidence(server.address, now=now or clock.now, wait=wait, server=server)
         return
     store = readable_file(address, "list")
     if not os.path.isfile(store.address):
         raise StoreError(f"expected the path of a store's file, got: {store.address!r}, which is no file")
-    try:
+    with closing(store):
         room = ControlClient(store.address, timeout)
         yield evidence_of_file(store, room, now or clock.now, clock.monotonic, logs=logs, is_deep=is_deep)
-    finally:
-        store.close()
-
-
-@contextmanager
-def server_at(url: str, timeout: Seconds) -> Iterator[RabbitmqSnapshot]:
-    # Imported only here: it loads the server's client.
-    from .rabbitmq_snapshot import RabbitmqSnapshot
-
-    with closing(RabbitmqSnapshot(url, timeout)) as server:
-        yield server
 
 
 def evidence_of_file(

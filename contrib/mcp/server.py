@@ -6,12 +6,11 @@ import functools
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import fields
-from datetime import UTC, datetime
 from typing import Any, Literal
 
 from ...admin.inspectors import inspector_at, inspector_factory_at, readable_file
 from ...admin.operator import Operator
-from ...admin.query import parse_query
+from ...admin.query import parse_query, read_instant
 from ...admin.sweeping import Sweep
 from ...doctor.examining import examine
 from ...doctor.opening import evidence_at
@@ -187,7 +186,9 @@ class ReadingTools:
             if id is None:
                 listed = inspector.schedules(limit=ROWS_MAX)
                 return answer(f"{many(len(listed), 'schedule')}, {ROWS_MAX} at most are shown", listed)
-            found = inspector.schedule(id, since=_instant("since", since), until=_instant("until", until))
+            now = SystemClock().now()
+            since_at, until_at = (None if text is None else read_instant(text, now) for text in (since, until))
+            found = inspector.schedule(id, since=since_at, until=until_at)
         slots, more = found.slots[-ROWS_MAX:], ""
         if len(slots) < len(found.slots):
             more = f"; the last {ROWS_MAX} are shown"
@@ -215,16 +216,6 @@ class ReadingTools:
 
 def _fields(view: Any) -> dict[str, Any]:
     return {field.name: getattr(view, field.name) for field in fields(view)}
-
-
-def _instant(name: str, text: str | None) -> float | None:
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise UsageError(f"expected {name} to be an instant such as 2026-03-01T00:00:00Z, got: {shown(text)}") from None
-    return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
 
 
 try:

@@ -94,7 +94,7 @@ def test_what_cannot_be_is_an_error_that_a_model_can_read(store: Path) -> None:
     _, results = session(store, calls=calls)
 
     said = [error_of(result) for result in results]
-    wanted = ["unknown", "at character 7", "1 to 50", "no schedule", "expected since to be an instant"]
+    wanted = ["unknown", "at character 7", "1 to 50", "no schedule", "expected a time such as 2h"]
     assert [part for part, text in zip(wanted, said, strict=True) if part not in text] == []
 
 
