@@ -5,9 +5,9 @@ Everything is bounded: a count stops at a maximum, and says so; a search says ho
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
-from types import TracebackType
+import contextlib
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from ..errors import UnknownJob, UnknownSchedule, UsageError, shown
@@ -66,6 +66,7 @@ NEXT_SLOTS = 5
 DAY = 86400.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Inspector:
     """Looks at a store, from any thread, any number of times. Use it as a context manager, or close it.
 
@@ -77,45 +78,37 @@ class Inspector:
         close: releases the store.
     """
 
-    def __init__(
-        self,
-        store: Readable,
-        runtimes: Runtimes,
-        *,
-        now: Callable[[], Instant],
-        lock_holder: Callable[[], int | None] = lambda: None,
-        shows_data: bool = False,
-        close: Callable[[], None] = lambda: None,
-    ) -> None:
-        self._store = store
-        self._runtimes = runtimes
-        self._now = now
-        self._lock_holder = lock_holder
-        self._shows_data = shows_data
-        self._close = close
+    store: Readable
+    runtimes: Runtimes
+    now: Callable[[], Instant]
+    lock_holder: Callable[[], int | None] = lambda: None
+    shows_data: bool = False
+    close: Callable[[], None] = lambda: None
 
     @property
     def address(self) -> str:
         """The store's address, without a password."""
-        return self._store.address
-
-    def close(self) -> None:
-        self._close()
+        return self.store.address
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
+
+    @contextlib.contextmanager
+    def at_one_instant(self) -> Iterator[Inspector]:
+        """Within the block, the store as it is now: each look sees the same, and no boot is asked twice."""
+        with self.store.snapshot() as seen:
+            store = _OneInstant(self.store, seen)
+            yield replace(self, store=store, runtimes=self.runtimes.at(store))
 
     def overview(self) -> Overview:
         """An overview of the store. Like all other methods it raises StoreUnavailable or StoreError if that cannot be
         read.
         """
-        boots, now = self._runtimes.all(), self._now()
-        with self._store.snapshot() as seen:
+        boots, now = self.runtimes.all(), self.now()
+        with self.store.snapshot() as seen:
             names = whole_names(seen, boots, now, COUNTED_MAX, NAMES_MAX)
             counts = None if seen.table is None else seen.table.capped_counts(None, COUNTED_MAX)
             if counts is not None:
@@ -126,39 +119,39 @@ class Inspector:
 
     def boots(self) -> Sequence[BootView]:
         """The boots on the store, without their own views."""
-        return [replace(boot, view=None) for boot in self._runtimes.all()]
+        return [replace(boot, view=None) for boot in self.runtimes.all()]
 
     def names(self, *, limit: int = NAMES_MAX, after: str | None = None) -> Sequence[NameView]:
         """The known job names after one, in order, at most `limit`."""
-        boots, now = self._runtimes.all(), self._now()
-        with self._store.snapshot() as seen:
+        boots, now = self.runtimes.all(), self.now()
+        with self.store.snapshot() as seen:
             # No text sorts between a text and the same with a NUL appended.
             return names_seen(seen, boots, now, COUNTED_MAX, first="" if after is None else f"{after}\0", limit=limit)
 
     def whole_names(self) -> WholeNames:
-        boots, now = self._runtimes.all(), self._now()
-        with self._store.snapshot() as seen:
+        boots, now = self.runtimes.all(), self.now()
+        with self.store.snapshot() as seen:
             return whole_names(seen, boots, now, COUNTED_MAX, NAMES_MAX)
 
     def name(self, name: str) -> NameView | None:
         """One job name; None if it is unknown."""
-        boots, now = self._runtimes.all(), self._now()
-        with self._store.snapshot() as seen:
+        boots, now = self.runtimes.all(), self.now()
+        with self.store.snapshot() as seen:
             return next(
                 (one for one in names_seen(seen, boots, now, COUNTED_MAX, first=name, limit=1) if one.name == name),
                 None,
             )
 
     def counts(self, name: str | None = None) -> Counts:
-        with self._store.snapshot() as seen:
+        with self.store.snapshot() as seen:
             if seen.table is None:
                 of = {state: Amount(count=count) for state, count in seen.jobs.counts(name).items()}
-                running = _running(self._runtimes.all(), name) if seen.queues is not None else None
+                running = _running(self.runtimes.all(), name) if seen.queues is not None else None
                 of |= {} if running is None else {JobState.RUNNING.value: running}
             else:
                 found = seen.table.capped_counts(name, COUNTED_MAX)
                 of = {state: Amount(count=count, is_capped=state in found.capped) for state, count in found.of.items()}
-        return Counts(at=self._now(), name=name, of=of)
+        return Counts(at=self.now(), name=name, of=of)
 
     def jobs(self, query: JobQuery, *, limit: int, after: str | None = None) -> JobsPage:
         """The matching jobs, at most `limit`, with why they wait.
@@ -170,25 +163,25 @@ class Inspector:
             UsageError: the cursor is none.
             NotSupported: the store keeps no table of jobs, and the query is not for dead ones.
         """
-        with self._store.snapshot() as seen:
+        with self.store.snapshot() as seen:
             found = find(seen, query, limit=limit, after=after)
             jobs = self._job_views(seen, found.jobs)
         return JobsPage(
-            at=self._now(), jobs=jobs, next=found.next, looked_at=found.looked_at, is_complete=found.complete
+            at=self.now(), jobs=jobs, next=found.next, looked_at=found.looked_at, is_complete=found.complete
         )
 
     def count(self, query: JobQuery) -> Matching:
         """How many jobs match. NotSupported as `jobs`."""
         count = looked = 0
         after: str | None = None
-        with self._store.snapshot() as seen:
+        with self.store.snapshot() as seen:
             while count < COUNTED_MAX:
                 wanted = min(COUNTED_AT_ONCE, COUNTED_MAX - count)
                 found = find(seen, query, limit=wanted, after=after, looked_max=max(1, LOOKED_MAX - looked))
                 count, looked, after = count + len(found.jobs), looked + found.looked_at, found.next
                 if after is None or looked >= LOOKED_MAX:
                     break
-        return Matching(at=self._now(), amount=Amount(count=count, is_capped=after is not None), looked_at=looked)
+        return Matching(at=self.now(), amount=Amount(count=count, is_capped=after is not None), looked_at=looked)
 
     def job(self, job_id: str) -> JobPage:
         """Everything known about one job.
@@ -196,17 +189,17 @@ class Inspector:
         Raises:
             UnknownJob: it is not in the store.
         """
-        boots = self._runtimes.all()
-        with self._store.snapshot() as seen:
+        boots = self.runtimes.all()
+        with self.store.snapshot() as seen:
             job = self._job(seen, job_id, boots)
-            known = reasons(self._known(job, seen, boots, self._lock_holder()))
+            known = reasons(self._known(job, seen, boots, self.lock_holder()))
             children = self._children(seen, job)
             steps = None if seen.table is None else seen.table.steps_seen(job.row_id, STEPS_SHOWN_MAX)
             parents = () if seen.table is None else seen.table.parents(job.row_id, 0, LINKED_MAX + 1)
             waiting = () if seen.table is None else seen.table.linked(job.row_id, LINKED_MAX + 1)
             return JobPage(
-                at=self._now(),
-                job=job_view(job, known[0], shows_data=self._shows_data),
+                at=self.now(),
+                job=job_view(job, known[0], shows_data=self.shows_data),
                 traceback=job.traceback,
                 reasons=tuple(known),
                 attempts=None if seen.table is None else tuple(seen.table.attempts(job.id)),
@@ -228,16 +221,16 @@ class Inspector:
         Raises:
             UnknownJob: it is not in the store.
         """
-        boots = self._runtimes.all()
-        with self._store.snapshot() as seen:
-            return reasons(self._known(self._job(seen, job_id, boots), seen, boots, self._lock_holder()))
+        boots = self.runtimes.all()
+        with self.store.snapshot() as seen:
+            return reasons(self._known(self._job(seen, job_id, boots), seen, boots, self.lock_holder()))
 
     def errors(self, name: str | None = None) -> ErrorsPage:
         """The failures in groups: the jobs that died last, and those that have failed and are tried again."""
-        with self._store.snapshot() as seen:
+        with self.store.snapshot() as seen:
             groups = grouped(failures(seen, name))
         looked = sum(group.count for group in groups)
-        return ErrorsPage(at=self._now(), groups=tuple(groups), looked_at=looked, is_capped=looked >= FAILED_MAX)
+        return ErrorsPage(at=self.now(), groups=tuple(groups), looked_at=looked, is_capped=looked >= FAILED_MAX)
 
     def failed_in(self, group: str, *, limit: int) -> tuple[ErrorGroup | None, Sequence[JobView]]:
         """A group of failures, by its id or the beginning of that, and at most `limit` of its jobs; None if there is
@@ -254,14 +247,14 @@ class Inspector:
             raise UsageError(f"expected the id of one group, got: {shown(group)}, and {len(meant)} begin so")
         if not meant:
             return None, ()
-        with self._store.snapshot() as seen:
+        with self.store.snapshot() as seen:
             jobs = [job for job in failures(seen, meant[0].name) if key_of(job).id == meant[0].id]
             return meant[0], self._job_views(seen, jobs[:limit])
 
     def dead_in(self, group: ErrorGroup) -> Sequence[str]:
         """The ids of all dead jobs of a group of failures, including those too old to be shown."""
         dead = JobQuery(names=(group.name,), states=(JobState.DEAD,))
-        with self._store.snapshot() as seen:
+        with self.store.snapshot() as seen:
             return [job.id for job in in_pages(seen, dead) if key_of(job).id == group.id]
 
     def schedules(
@@ -273,8 +266,8 @@ class Inspector:
             after: the id of the last one of the page before.
             slots: how many next slots each has.
         """
-        declared, now = self._runtimes.declared(), self._now()
-        with self._store.snapshot() as seen:
+        declared, now = self.runtimes.declared(), self.now()
+        with self.store.snapshot() as seen:
             records = seen.schedules.some(name, after or "", limit)
         return [self._schedule_view(record, declared, now, slots) for record in records]
 
@@ -284,8 +277,8 @@ class Inspector:
         """
         from .schedule_views import coming_slots
 
-        declared, now = self._runtimes.declared(), self._now()
-        with self._store.snapshot() as seen:
+        declared, now = self.runtimes.declared(), self.now()
+        with self.store.snapshot() as seen:
             records = seen.schedules.some(None, "", limit)
         found = coming_slots([(record, _declaring(declared, record)) for record in records], now, count)
         return found, len(records) == limit
@@ -314,9 +307,9 @@ class Inspector:
         from .schedule_views import schedule_page
 
         wanted = schedule if key is None else keyed_id(schedule, key)
-        declared, now = self._runtimes.declared(), self._now()
+        declared, now = self.runtimes.declared(), self.now()
         since, until = now - DAY if since is None else since, now + DAY if until is None else until
-        with self._store.snapshot() as seen:
+        with self.store.snapshot() as seen:
             record = seen.schedules.one(wanted)
             if record is None:
                 raise UnknownSchedule(f"no schedule {shown(wanted)} on {self.address}")
@@ -342,11 +335,11 @@ class Inspector:
     ) -> tuple[JobView, ...]:
         whys: dict[str, Why] = {}
         if any(job.state not in ENDED for job in jobs):
-            boots, holder = self._runtimes.all() if boots is None else boots, self._lock_holder()
+            boots, holder = self.runtimes.all() if boots is None else boots, self.lock_holder()
             for job in jobs:
                 known = self._known(job, seen, boots, holder, counted_max=AHEAD_IN_LISTS_MAX)
                 whys[job.id] = why(known)
-        return tuple(job_view(job, whys.get(job.id), shows_data=self._shows_data) for job in jobs)
+        return tuple(job_view(job, whys.get(job.id), shows_data=self.shows_data) for job in jobs)
 
     def _known(
         self,
@@ -361,7 +354,7 @@ class Inspector:
             job,
             seen,
             boots,
-            now=self._now(),
+            now=self.now(),
             store=self.address,
             lock_holder=lock_holder,
             counted_max=counted_max,
@@ -373,7 +366,21 @@ class Inspector:
         from .schedule_views import schedule_view
 
         by = _declaring(declared, record)
-        return schedule_view(record, now, slots=slots, declared_by=by, shows_data=self._shows_data)
+        return schedule_view(record, now, slots=slots, declared_by=by, shows_data=self.shows_data)
+
+
+class _OneInstant:
+    """A store with one snapshot for all readers."""
+
+    def __init__(self, store: Readable, seen: StoreSnapshot) -> None:
+        self.address = store.address
+        self.path = store.path
+        self.table = seen.table
+        self._seen = seen
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[StoreSnapshot]:
+        yield self._seen
 
 
 def _declaring(declared: Mapping[str, Collection[str]] | None, record: ScheduleRecord) -> Collection[str] | None:

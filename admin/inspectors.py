@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from typing import Self
+from collections.abc import Callable
+from functools import partial
 
 from ..environment.clock import SystemClock
 from ..messages.jobs import Instant, Seconds
 from ..rules.capabilities import not_supported
 from ..stores.addresses import address_of
-from ..stores.ports import SERVER_SCHEMES, Readable, StoreSnapshot
+from ..stores.ports import SERVER_SCHEMES, Readable
 from ..stores.sqlite.read_only import ReadOnlyStore
 from ..stores.sqlite.shared_memory import write_lock_holder
 from .control_client import ControlClient
@@ -21,49 +19,6 @@ from .runtimes import Runtimes
 
 LOOKS, LOOK_SECONDS = 5, 0.05
 """How often the write lock's holder is read, and the wait between: a turn holds the lock for milliseconds only."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InspectorFactory:
-    """Makes inspectors of one store.
-
-    Args:
-        now: wall time.
-        close: releases the store.
-    """
-
-    store: Readable
-    runtimes: Runtimes
-    now: Callable[[], Instant]
-    close: Callable[[], None] = lambda: None
-
-    def inspector(self, *, shows_data: bool) -> Inspector:
-        """An `Inspector`. Closing it releases the store."""
-        return Inspector(
-            self.store,
-            self.runtimes,
-            now=self.now,
-            lock_holder=self._lock_holder,
-            shows_data=shows_data,
-            close=self.close,
-        )
-
-    def _lock_holder(self) -> int | None:
-        return None if self.store.path is None else lock_kept_by(self.store.path, wait)
-
-    @contextlib.contextmanager
-    def at_one_instant(self) -> Iterator[Self]:
-        """Within the block, the store as it is now: all inspectors see the same, and no boot is asked twice."""
-        with self.store.snapshot() as seen:
-            store = _OneInstant(self.store, seen)
-            yield replace(self, store=store, runtimes=self.runtimes.at(store))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileLookout(InspectorFactory):
-    """The same for a file; `room` asks the boots on it."""
-
-    room: ControlClient
 
 
 def readable_file(address: str, wanted: str) -> ReadOnlyStore:
@@ -81,20 +36,28 @@ def readable_file(address: str, wanted: str) -> ReadOnlyStore:
     return ReadOnlyStore(os.path.realpath(address_of(address)))
 
 
-def inspector_factory(
-    store: Readable, *, now: Callable[[], Instant], close: Callable[[], None] = lambda: None
-) -> FileLookout:
-    room = ControlClient(store.address)
-    return FileLookout(store=store, room=room, runtimes=Runtimes(store, room), now=now, close=close)
+def inspector_of(
+    store: Readable,
+    room: ControlClient | None = None,
+    *,
+    now: Callable[[], Instant],
+    shows_data: bool = False,
+    close: Callable[[], None] = lambda: None,
+) -> Inspector:
+    """An `Inspector` of a store in a file; `room` asks the boots on it, one of its own unless given."""
+    runtimes = Runtimes(store, ControlClient(store.address) if room is None else room)
+    holder = partial(_lock_holder, store)
+    return Inspector(store=store, runtimes=runtimes, now=now, lock_holder=holder, shows_data=shows_data, close=close)
 
 
-def inspector_factory_at(address: str, *, now: Callable[[], Instant] | None = None) -> InspectorFactory:
-    """Inspectors of a store, without a runtime.
+def inspector_at(address: str, *, shows_data: bool = False, now: Callable[[], Instant] | None = None) -> Inspector:
+    """An `Inspector` of a store, without a runtime.
 
-    On RabbitMQ they see queues, the ledger's records of runtimes, and the answers of runtimes; of jobs, only dead ones.
+    On RabbitMQ it sees queues, the ledger's records of runtimes, and the answers of runtimes; of jobs, only dead ones.
 
     Args:
         address: the path of a store's file, or a server's.
+        shows_data: whether the viewer may see data, results and progress of jobs.
         now: wall time; this machine's unless given.
     """
     now = SystemClock().now if now is None else now
@@ -104,14 +67,14 @@ def inspector_factory_at(address: str, *, now: Callable[[], Instant] | None = No
         from .rabbit_control_client import RabbitControlClient, ServerRuntimes
 
         there = server(address)
-        return InspectorFactory(store=there, runtimes=ServerRuntimes(there, RabbitControlClient(address)), now=now)
+        runtimes = ServerRuntimes(there, RabbitControlClient(address))
+        return Inspector(store=there, runtimes=runtimes, now=now, shows_data=shows_data)
     store = readable_file(address, "list")
-    return inspector_factory(store, now=now, close=store.close)
+    return inspector_of(store, now=now, shows_data=shows_data, close=store.close)
 
 
-def inspector_at(address: str, *, shows_data: bool = False, now: Callable[[], Instant] | None = None) -> Inspector:
-    """An `Inspector` of a store, as `inspector_factory_at` makes them."""
-    return inspector_factory_at(address, now=now).inspector(shows_data=shows_data)
+def _lock_holder(store: Readable) -> int | None:
+    return None if store.path is None else lock_kept_by(store.path, wait)
 
 
 def lock_kept_by(path: str, wait: Callable[[Seconds], object]) -> int | None:
@@ -123,20 +86,6 @@ def lock_kept_by(path: str, wait: Callable[[Seconds], object]) -> int | None:
         if write_lock_holder(path) != holder or _written(path) != before:
             return None
     return holder
-
-
-class _OneInstant:
-    """A store with one snapshot for all readers."""
-
-    def __init__(self, store: Readable, seen: StoreSnapshot) -> None:
-        self.address = store.address
-        self.path = store.path
-        self.table = seen.table
-        self._seen = seen
-
-    @contextlib.contextmanager
-    def snapshot(self) -> Iterator[StoreSnapshot]:
-        yield self._seen
 
 
 def _written(path: str) -> int:

@@ -16,7 +16,7 @@ from ..messages.jobs import Instant, Seconds
 from ..messages.schedules import ScheduleRecord
 from ..messages.tallies import BOUNDS, EVER, FENCED, LOCK, MOVED, OTHERS, RAN, SLOT, TURN, WAITED, Tally
 from .control_client import BootView
-from .inspectors import InspectorFactory
+from .inspector import Inspector
 from .views import Amount, NameView, Overview
 
 NAMES_MAX = 200
@@ -118,7 +118,7 @@ KINDS = (
 )
 
 
-def metrics_of(inspector_factory: InspectorFactory, *, version: str, names_max: int = NAMES_MAX) -> Sequence[Metric]:
+def metrics_of(inspector: Inspector, *, version: str, names_max: int = NAMES_MAX) -> Sequence[Metric]:
     """All metrics of a store, as it is at one instant.
 
     Args:
@@ -128,8 +128,8 @@ def metrics_of(inspector_factory: InspectorFactory, *, version: str, names_max: 
     Raises:
         StoreUnavailable, StoreError: it cannot be read.
     """
-    with inspector_factory.at_one_instant() as here:
-        overview, boots = here.inspector(shows_data=False).overview(), here.runtimes.all()
+    with inspector.at_one_instant() as here:
+        overview, boots = here.overview(), here.runtimes.all()
         with here.store.snapshot() as seen:
             tallies = [] if seen.tallies is None else seen.tallies.between(EVER, 0, 0)
             has_table = seen.table is not None
@@ -145,7 +145,7 @@ def metrics_of(inspector_factory: InspectorFactory, *, version: str, names_max: 
     _add_names(adding, overview.names, here.now(), has_table=has_table)
     _add_schedules(adding, schedules, here.now())
     _add_boots(adding, boots)
-    _add_store(adding, overview, inspector_factory.store.path, version)
+    _add_store(adding, overview, inspector.store.path, version)
     return list(found.values())
 
 

@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from ..admin.inspector import Inspector
-from ..admin.inspectors import inspector_at, inspector_factory, readable_file
+from ..admin.inspectors import inspector_at, inspector_of, readable_file
 from ..admin.matching import TYPED_FROM, actionable, matching
 from ..admin.views import Amount
 from ..environment.clock import SystemClock
@@ -111,7 +111,7 @@ class Act:
     def inspector(self) -> Inspector:
         if not self.can_look:
             return self._opened.enter_context(inspector_at(self.address))
-        return inspector_factory(self.store, now=SystemClock().now).inspector(shows_data=False)
+        return inspector_of(self.store, now=SystemClock().now)
 
     def done(self, action: str, told: str, **view: Any) -> None:
         if self.arguments.json:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from ..admin.inspectors import InspectorFactory, inspector_factory_at, wait
+from ..admin.inspector import Inspector
+from ..admin.inspectors import inspector_at, wait
 from ..errors import StoreUnavailable, UsageError, missing_extra
 from ..rules.printable import visible
 from ..rules.validation import check_seconds
@@ -54,23 +56,18 @@ def run(arguments: argparse.Namespace) -> int:
     seconds = check_seconds(usual if arguments.every is None else arguments.every, "--every")
     if seconds < WATCH_SECONDS_MIN:
         raise UsageError(f"expected --every to be {WATCH_SECONDS_MIN:g} s or more, got: {seconds:g}")
-    place = inspector_factory_at(address)
-    try:
+    # Ctrl-C is how one leaves.
+    with inspector_at(address) as inspector, contextlib.suppress(KeyboardInterrupt):
         if arguments.once or not sys.stdout.isatty():
-            _print(screen_of(place, times))
+            _print(screen_of(inspector, times))
         else:
-            _follow(place, times, seconds)
-    except KeyboardInterrupt:
-        # Ctrl-C is how one leaves.
-        pass
-    finally:
-        place.close()
+            _follow(inspector, times, seconds)
     return 0
 
 
-def screen_of(place: InspectorFactory, times: Times) -> Screen:
-    with place.at_one_instant() as now:
-        seen, boots = now.inspector(shows_data=False).overview(), now.runtimes.all()
+def screen_of(inspector: Inspector, times: Times) -> Screen:
+    with inspector.at_one_instant() as now:
+        seen, boots = now.overview(), now.runtimes.all()
     amounts = {name: getattr(seen, name) for name in ("ready", "running", "scheduled", "parked", "dead")}
     counts = "  ".join(f"{name} {'?' if amount is None else amount}" for name, amount in amounts.items())
     lines: list[tuple[str, Any]] = [(f"{seen.store}  {times.of(seen.at)}  {counts}", "plain")]
@@ -94,21 +91,21 @@ def _print(screen: Screen) -> None:
         page.table(table.heads, table.rows, right=table.right)
 
 
-def _follow(place: InspectorFactory, times: Times, seconds: float) -> None:
+def _follow(inspector: Inspector, times: Times, seconds: float) -> None:
     try:
         live, group = importlib.import_module("rich.live"), importlib.import_module("rich.console").Group
     except ImportError as error:
         raise missing_extra("rich", "`lamplighter top` (--once needs none)", "cli") from error
     with live.Live(screen=True, auto_refresh=False) as screen:
         while True:
-            screen.update(group(*_drawn(place, times, screen.console.width)), refresh=True)
+            screen.update(group(*_drawn(inspector, times, screen.console.width)), refresh=True)
             wait(seconds)
 
 
-def _drawn(place: InspectorFactory, times: Times, columns: int) -> Iterator[Any]:
+def _drawn(inspector: Inspector, times: Times, columns: int) -> Iterator[Any]:
     text = importlib.import_module("rich.text").Text
     try:
-        screen = screen_of(place, times)
+        screen = screen_of(inspector, times)
     except StoreUnavailable as error:
         # The store may be reachable again in a moment.
         yield text(visible(str(error)), style=STYLES["bad"])

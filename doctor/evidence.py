@@ -93,7 +93,7 @@ class Evidence:
 
     @cached_property
     def inspector(self) -> Inspector:
-        return Inspector(self.store, self._runtimes, now=lambda: self.at)
+        return Inspector(store=self.store, runtimes=self._runtimes, now=lambda: self.at)
 
     @property
     def path(self) -> str:

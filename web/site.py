@@ -6,12 +6,14 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Collection, Generator, Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import cached_property, partial
 from http import HTTPStatus
 from threading import BoundedSemaphore
 from typing import Any
 
-from ..admin.inspectors import inspector_factory, readable_file
+from ..admin.control_client import ControlClient
+from ..admin.inspectors import inspector_of, readable_file
 from ..admin.operator import Operator
 from ..api.runtime import Runtime
 from ..doctor.diagnosis import DiagnosisCache, Examination
@@ -149,7 +151,8 @@ class Site:
     ) -> None:
         self._clock = SystemClock() if clock is None else clock
         store = readable_file(address, "page")
-        self._lookout = inspector_factory(store, now=self._clock.now)
+        self._room = ControlClient(store.address)
+        self._inspector = inspector_of(store, self._room, now=self._clock.now)
         self._trace_url = trace_url
         self._address = address
         self._who = who
@@ -170,22 +173,22 @@ class Site:
 
     def _examined(self) -> Examination:
         """The doctor's findings. No snapshot is open here meanwhile, which would look like somebody who reads on."""
-        place = self._lookout
-        return examine(evidence_of_file(place.store, place.room, place.now, self._clock.monotonic))
+        store, clock = self._inspector.store, self._clock
+        return examine(evidence_of_file(store, self._room, clock.now, clock.monotonic))
 
     @contextlib.contextmanager
     def _visit(self, request: Request, visitor: Visitor, route: Route, rest: str) -> Iterator[PageVisit]:
         """A visit. Whatever a page shows is of one instant; what a form does is seen by what it does next."""
         is_of_one = request.method in SAFE and route.reads_store
-        of_one = self._lookout.at_one_instant() if is_of_one else nullcontext(self._lookout)
-        with of_one as place:
+        inspector = replace(self._inspector, shows_data="data" in visitor.may)
+        with inspector.at_one_instant() if is_of_one else nullcontext(inspector) as seen:
             yield PageVisit(
                 request=request,
                 visitor=visitor,
                 rest=rest,
-                inspector=place.inspector(shows_data="data" in visitor.may),
+                inspector=seen,
                 operator=Operator(self._address, by=visitor.name, via=VIA),
-                place=place,
+                room=self._room,
                 monotonic=self._clock.monotonic,
                 trace_url=self._trace_url,
                 examined=self._rounds.latest,

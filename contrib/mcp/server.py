@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import closing
 from dataclasses import fields
 from typing import Any, Literal
 
-from ...admin.inspectors import inspector_at, inspector_factory_at, readable_file
+from ...admin.inspectors import inspector_at, readable_file
 from ...admin.operator import Operator
 from ...admin.query import parse_query, read_instant
 from ...admin.sweeping import Sweep
@@ -198,8 +197,8 @@ class ReadingTools:
         """The processes on the store and what each does now: its actors with their crashes, the jobs that run, and
         threads that hang, with their stacks.
         """
-        with closing(inspector_factory_at(self._address)) as place:
-            seen = place.runtimes.all()
+        with inspector_at(self._address) as inspector:
+            seen = inspector.runtimes.all()
         boots, more = some(seen)
         hung = sum(len(boot.view.health.abandoned) for boot in seen if boot.view is not None)
         answers = sum(boot.condition == "answers" for boot in seen)

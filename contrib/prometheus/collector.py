@@ -13,7 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 
 from ... import __version__
 from ...admin import metrics
-from ...admin.inspectors import inspector_factory_at
+from ...admin.inspectors import inspector_at
 from ...admin.metrics import NAMES_MAX, Distribution, MetricKind, metrics_of
 from ...errors import UsageError
 from ...messages.tallies import BOUNDS
@@ -44,7 +44,7 @@ class LamplighterCollector:
 
     def __init__(self, store: str | os.PathLike[str], *, names_max: int = NAMES_MAX) -> None:
         self._names_max = check_whole(names_max, "names_max", least=1, most=10_000)
-        self._lookout = inspector_factory_at(address_of(store))
+        self._inspector = inspector_at(address_of(store))
 
     def collect(self) -> Iterator[Metric]:
         """Called by the registry.
@@ -52,7 +52,7 @@ class LamplighterCollector:
         Raises:
             StoreUnavailable, StoreError: the store cannot be read.
         """
-        yield from families(metrics_of(self._lookout, version=__version__, names_max=self._names_max))
+        yield from families(metrics_of(self._inspector, version=__version__, names_max=self._names_max))
 
     def describe(self) -> Iterator[Metric]:
         """Called by the registry: what there is, without looking at the store."""
@@ -60,7 +60,7 @@ class LamplighterCollector:
 
     def close(self) -> None:
         """Let go of the store."""
-        self._lookout.close()
+        self._inspector.close()
 
 
 def families(found: Iterable[metrics.Metric]) -> Iterator[Metric]:

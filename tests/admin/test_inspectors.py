@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from lamplighter.admin.inspectors import inspector_factory, readable_file
+from lamplighter.admin.control_client import ControlClient
+from lamplighter.admin.inspectors import inspector_of, readable_file
 from lamplighter.environment.clock import SystemClock
 
 
-def test_a_place_at_one_instant_is_seen_the_same_by_all_and_asks_its_boots_once(tmp_path, runtime, monkeypatch):
+def test_a_store_at_one_instant_is_seen_the_same_by_all_and_asks_its_boots_once(tmp_path, runtime, monkeypatch):
     file, rt = str(tmp_path / "jobs.db"), runtime()
-    place, asked = inspector_factory(readable_file(file, "list"), now=SystemClock().now), []
-    ask = place.room.views
-    monkeypatch.setattr(place.room, "views", lambda *given: asked.append(given) or ask(*given))
+    room, asked = ControlClient(file), []
+    inspector, ask = inspector_of(readable_file(file, "list"), room, now=SystemClock().now), room.views
+    monkeypatch.setattr(room, "views", lambda *given: asked.append(given) or ask(*given))
 
-    with place.at_one_instant() as there:
-        inspector = there.inspector(shows_data=False)
-        before = inspector.counts()
+    with inspector.at_one_instant() as there:
+        before = there.counts()
         rt.jobs.queue("work")
-        assert inspector.counts().of == before.of
-        assert tuple(inspector.boots()) == inspector.overview().boots
+        assert there.counts().of == before.of
+        assert tuple(there.boots()) == there.overview().boots
 
-    assert place.inspector(shows_data=False).counts().of["queued"].count == before.of["queued"].count + 1
+    assert inspector.counts().of["queued"].count == before.of["queued"].count + 1
     assert len(asked) == 1

@@ -91,7 +91,7 @@ def _trace_link(visit: PageVisit) -> str | None:
     """Where the trace is shown that a carrier has given a job (https://www.w3.org/TR/trace-context/)."""
     if visit.trace_url is None:
         return None
-    with visit.place.store.snapshot() as seen:
+    with visit.inspector.store.snapshot() as seen:
         record = seen.jobs.known((visit.rest,)).get(visit.rest)
     carried = {} if record is None or record.carried is None else decode(record.carried)
     parts = str(carried.get("traceparent", "")).split("-")

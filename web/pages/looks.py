@@ -58,7 +58,7 @@ def overview(visit: PageVisit) -> PageContent:
     """Health, six numbers, what ended lately, and every name."""
     span, now = SPANS.get(visit.one("span"), SPANS["1h"]), visit.now
     model = visit.inspector.overview()
-    with visit.place.store.snapshot() as seen:
+    with visit.inspector.store.snapshot() as seen:
         totals = None if seen.tallies is None else seen.tallies.totals(span.unit, now - span.seconds, now)
     chart = _chart(totals, span, now)
     numbers = [(name, getattr(model, name), visit.jobs_of(f"state:{state}")) for name, state in NUMBERS]
@@ -109,7 +109,7 @@ def name(visit: PageVisit) -> PageContent:
     found = visit.inspector.name(visit.rest)
     if found is None:
         raise NotThere(f"no name {visit.rest!r}: no job of it is here, and nobody has a handler for it")
-    views = [boot.view for boot in visit.place.runtimes.all() if boot.view is not None]
+    views = [boot.view for boot in visit.inspector.runtimes.all() if boot.view is not None]
     more = {
         "names": with_stats(visit, [found]),
         "handlers": [(view.boot, handler) for view in views for handler in view.handlers if handler.name == found.name],
@@ -123,7 +123,7 @@ def name(visit: PageVisit) -> PageContent:
 def with_stats(visit: PageVisit, views: Iterable[NameView]) -> Sequence[tuple[NameView, Stats]]:
     """Names, each with what became of its jobs lately."""
     now = visit.now
-    with visit.place.store.snapshot() as seen:
+    with visit.inspector.store.snapshot() as seen:
         sums = seen.tallies
         return [
             (view, stats_of(() if sums is None else sums.between(MINUTE, now - STATS_SECONDS, now, view.name)))
@@ -173,7 +173,7 @@ REFRESH_SECONDS = 1
 
 
 def runtimes(visit: PageVisit) -> PageContent:
-    boots = visit.place.runtimes.all()
+    boots = visit.inspector.runtimes.all()
     views = {boot.boot: boot.view for boot in boots if boot.view is not None}
     model = {"boots": visit.inspector.boots(), "views": views}
     return PageContent("runtimes.html", "Runtimes", model, {"views": views}, refresh_seconds=REFRESH_SECONDS)
@@ -187,7 +187,7 @@ def runtime(visit: PageVisit) -> PageContent:
 
 
 def runtime_of(visit: PageVisit, boot: str) -> BootView:
-    found = visit.place.runtimes.one(boot)
+    found = visit.inspector.runtimes.one(boot)
     if found is None:
         raise NotThere(f"no runtime {boot!r} on the store: it has stopped, or was found dead")
     return found
@@ -196,7 +196,7 @@ def runtime_of(visit: PageVisit, boot: str) -> BootView:
 def _stacks(visit: PageVisit, boot: str) -> StacksView | str:
     """Where every thread of a runtime is, or why it does not say."""
     try:
-        return visit.place.room.ask(boot, "stacks", StacksView)
+        return visit.room.ask(boot, "stacks", StacksView)
     except (StoreUnavailable, AskRefused, UsageError) as error:
         return str(error)
 
@@ -218,5 +218,5 @@ def metrics(visit: PageVisit) -> Response:
     # Imported only here: the page needs no Prometheus.
     from ...contrib.prometheus.collector import scraped
 
-    kind, text = scraped(metrics_of(visit.place, version=__version__))
+    kind, text = scraped(metrics_of(visit.inspector, version=__version__))
     return Response(kind=kind, body=text)

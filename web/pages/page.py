@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, get_args
 from urllib.parse import urlencode
 
+from ...admin.control_client import ControlClient
 from ...admin.inspector import Inspector
-from ...admin.inspectors import FileLookout
 from ...admin.operator import Operator
 from ...admin.query import parse_query
 from ...doctor.diagnosis import Examination
@@ -86,7 +86,7 @@ class PageVisit(NamedTuple):
 
     Attributes:
         rest: what follows the route in the path, such as a job's id.
-        place: the store that is looked at, and who works on it.
+        room: asks the boots on the store.
         trace_url: where a trace is shown, with `{trace_id}` in it.
         examined: what the doctor has found, not long ago.
         searching: held while jobs are searched or counted; raises `PageRefused` where others do so for too long.
@@ -97,7 +97,7 @@ class PageVisit(NamedTuple):
     rest: str
     inspector: Inspector
     operator: Operator
-    place: FileLookout
+    room: ControlClient
     monotonic: Callable[[], Seconds]
     trace_url: str | None
     examined: Callable[[], Examination]
@@ -105,7 +105,7 @@ class PageVisit(NamedTuple):
 
     @property
     def now(self) -> Instant:
-        return self.place.now()
+        return self.inspector.now()
 
     @property
     def streams(self) -> bool:

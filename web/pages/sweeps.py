@@ -47,9 +47,9 @@ def _chosen(visit: PageVisit, form: Form, action: Sweep, asked_at: Instant) -> C
     match form.one("which"):
         case "matching":
             query = actionable(visit.search(form.one("q")), action, asked_at)
-            return partial(matching, visit.place.store, query)
+            return partial(matching, visit.inspector.store, query)
         case "group" if action == "requeue":
-            return partial(failed_alike, visit.place.store, form.one("name"), form.one("group"), asked_at)
+            return partial(failed_alike, visit.inspector.store, form.one("name"), form.one("group"), asked_at)
     if ids := form.all("id"):
         return lambda: iter([ids])
     raise UsageError("expected jobs to be selected, or all that match to be chosen, got neither")

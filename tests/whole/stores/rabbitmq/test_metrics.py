@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from lamplighter import Runtime, StoreError
-from lamplighter.admin.inspectors import inspector_factory_at
+from lamplighter.admin.inspectors import inspector_at
 from lamplighter.admin.metrics import LAG, metrics_of
 from lamplighter.cli.main import main
 from lamplighter.contrib.prometheus import LamplighterCollector
@@ -85,7 +85,7 @@ def test_of_schedules_that_code_declares_it_is_told_by_one_look_while_a_runtime_
 ) -> None:
     rt = runtime(url)
     rt.scheduler.add("declared", "@every 1h", key="here")
-    place, looked = inspector_factory_at(url), []
+    place, looked = inspector_at(url), []
     snapshot = place.store.snapshot
     monkeypatch.setattr(place.store, "snapshot", lambda: looked.append("once") or snapshot())
 
