@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import KW_ONLY, asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -37,6 +37,8 @@ out.
 SILENT = "it has said that it is there, and does not answer: it may hang, or have died within the last minute"
 
 
+# An address may have a password in it, so there is no `repr` of it.
+@dataclass(frozen=True, repr=False)
 class RabbitControlClient:
     """Asks the runtimes on one server, and lists those that answer.
 
@@ -51,30 +53,21 @@ class RabbitControlClient:
         StoreUnavailable, StoreError: of every method: the server refuses the connection.
     """
 
-    def __init__(
-        self,
-        url: str,
-        timeout: Seconds = ANSWER_SECONDS,
-        *,
-        act_seconds: Seconds = ACT_SECONDS,
-        hung_seconds_max: Seconds = HUNG_SECONDS_MAX,
-        visit: Callable[[str], AdminConnection] = visit,
-        now: Callable[[], Instant] | None = None,
-    ) -> None:
-        self._url = url
-        self._timeout = timeout
-        self._act_seconds = act_seconds
-        self._hung_seconds_max = hung_seconds_max
-        self._visit = visit
-        self._now = SystemClock().now if now is None else now
+    url: str
+    timeout: Seconds = ANSWER_SECONDS
+    _: KW_ONLY
+    act_seconds: Seconds = ACT_SECONDS
+    hung_seconds_max: Seconds = HUNG_SECONDS_MAX
+    visit: Callable[[str], AdminConnection] = visit
+    now: Callable[[], Instant] = SystemClock().now
 
     def all(self, enough: int | None = None) -> Sequence[BootView]:
         """The answer of each about itself, in the order of their starts; stops waiting after `enough` answers."""
-        with self._visit(self._url) as visitor:
-            lines = visitor.ask(VIEW_ASKED, self._timeout, is_enough=lambda lines: len(lines) == enough)
+        with self.visit(self.url) as visitor:
+            lines = visitor.ask(VIEW_ASKED, self.timeout, is_enough=lambda lines: len(lines) == enough)
         views = [view for line in lines if (view := _view(line)) is not None]
         views.sort(key=lambda view: (view.started_at, view.boot))
-        seen = partial(boot_view, is_alive=True, condition="answers", hung_seconds_max=self._hung_seconds_max)
+        seen = partial(boot_view, is_alive=True, condition="answers", hung_seconds_max=self.hung_seconds_max)
         return [seen(view, view=view) for view in views]
 
     def ask(
@@ -88,10 +81,10 @@ class RabbitControlClient:
         reason: str | None = None,
     ) -> V:
         question = encode_ask(Ask(verb=verb, by=by, via=via, reason=reason, boot=boot))
-        with self._visit(self._url) as visitor:
-            lines = visitor.ask(question, self._timeout, is_enough=bool)
+        with self.visit(self.url) as visitor:
+            lines = visitor.ask(question, self.timeout, is_enough=bool)
         if not lines:
-            why = f"no answer within {self._timeout:g} s"
+            why = f"no answer within {self.timeout:g} s"
             raise StoreUnavailable(f"expected runtime instance {boot} to answer, got: {why}")
         return decode_answer(lines[0], kind)
 
@@ -108,11 +101,11 @@ class RabbitControlClient:
             StoreUnavailable: the holder has not done it, or has not answered at all; the message names it.
             AskRefused: the holder cannot do it.
         """
-        with self._visit(self._url) as visitor:
+        with self.visit(self.url) as visitor:
             known = _known_boots(visitor)
-            ask = Ask(verb=verb, **who._asdict(), job_id=job_id, delay=delay, asked_at=self._now())
+            ask = Ask(verb=verb, **who._asdict(), job_id=job_id, delay=delay, asked_at=self.now())
             # Where the ledger knows no runtime, only a new one could answer.
-            seconds = self._timeout if known == set() else self._act_seconds
+            seconds = self.timeout if known == set() else self.act_seconds
             lines = visitor.ask(encode_ask(ask), seconds, is_enough=lambda lines: _is_settled(lines, known))
         answers = [answer for line in lines if (answer := _answer(line)) is not None]
         for answer in answers:
@@ -120,10 +113,10 @@ class RabbitControlClient:
                 return _record(answer.job)
         for answer in answers:
             if answer.is_held:
-                raise StoreUnavailable(_late(verb, job_id, answer.boot, self._act_seconds))
+                raise StoreUnavailable(_late(verb, job_id, answer.boot, self.act_seconds))
         answered = {answer.boot for answer in answers}
         if known is None or known - answered:
-            raise StoreUnavailable(_unheard(job_id, self._act_seconds, sorted((known or set()) - answered)))
+            raise StoreUnavailable(_unheard(job_id, self.act_seconds, sorted((known or set()) - answered)))
         raise UnknownJob(
             f"no runtime holds job {shown(job_id)}, as {many(len(answered), 'runtime')} said: it has ended, or it "
             "waits in a queue, where none can be found by its id"

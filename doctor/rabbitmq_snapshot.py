@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ..admin.control_client import BootView
 from ..admin.rabbit_control_client import RabbitControlClient
@@ -62,18 +62,9 @@ class RabbitmqSnapshot:
                 raise
         return self.visitor.alarm
 
-    @property
-    def ledger(self) -> Depth | None:
-        """The ledger's messages and consumers; None where no runtime has been, as of the other queues."""
-        return self._depths[topology.LEDGER]
-
-    @property
-    def dead(self) -> Depth | None:
-        return self._depths[topology.DEAD]
-
-    @property
-    def unreadable(self) -> Depth | None:
-        return self._depths[topology.UNREADABLE]
+    def depth(self, queue: Literal["LEDGER", "DEAD", "UNREADABLE"]) -> Depth | None:
+        """The messages and consumers of one of its own queues; None where no runtime has been."""
+        return self._depths[getattr(topology, queue)]
 
     @property
     def delayed(self) -> Sequence[Depth | None]:

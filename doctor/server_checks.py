@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..rules.wording import many
-from .diagnosis import Symptom, error, note, ok, unknown, warning
+from .diagnosis import Symptom, Symptoms, error, note, ok, unknown, warning
 from .evidence import Evidence
 
 VERSION_MIN = 4
@@ -28,20 +28,19 @@ def reach(seen: Evidence) -> Iterator[Symptom]:
         )
 
 
-def rights(seen: Evidence) -> Iterator[Symptom]:
+def rights(seen: Evidence) -> Symptoms:
     refused = [says for says in seen.server.differences.values() if REFUSED_ACCESS in says]
     if refused:
         yield warning(
             f"the server refuses this user what a runtime must do: {refused[0]}",
             "give the user of the runtimes configure, write and read on `lamplighter.*` (rabbitmqctl set_permissions)",
         )
-    elif seen.server.ledger is None:
+    elif seen.server.depth("LEDGER") is None:
         yield unknown(NOT_USED)
-    else:
-        yield ok("this user may declare, and look at, the queues of a runtime")
+    return "this user may declare, and look at, the queues of a runtime"
 
 
-def version(seen: Evidence) -> Iterator[Symptom]:
+def version(seen: Evidence) -> Symptoms:
     said = seen.server.visitor.server_version
     major = (said or "").partition(".")[0]
     if not major.isdecimal():
@@ -51,22 +50,20 @@ def version(seen: Evidence) -> Iterator[Symptom]:
             f"the server is RabbitMQ {said}, whose quorum queues have no priorities",
             f"upgrade it to RabbitMQ {VERSION_MIN} or newer",
         )
-    else:
-        yield ok(f"the server is RabbitMQ {said}")
+    return f"the server is RabbitMQ {said}"
 
 
-def alarms(seen: Evidence) -> Iterator[Symptom]:
+def alarms(seen: Evidence) -> Symptoms:
     alarm = seen.server.alarm
     if alarm is not None:
         yield error(
             f"the server takes no messages: {alarm}",
             "free memory or disk on its nodes (`rabbitmq-diagnostics alarms`); runtimes go on by themselves then",
         )
-    else:
-        yield ok("the server has taken a message")
+    return "the server has taken a message"
 
 
-def arguments(seen: Evidence) -> Iterator[Symptom]:
+def arguments(seen: Evidence) -> Symptoms:
     found = {name: says for name, says in seen.server.differences.items() if REFUSED_ACCESS not in says}
     for name, says in found.items():
         yield error(
@@ -76,12 +73,11 @@ def arguments(seen: Evidence) -> Iterator[Symptom]:
     there, all_of_them = seen.server.queues
     if not there:
         yield unknown(NOT_USED)
-    elif not found:
-        yield ok(f"{there} of {all_of_them} queues are there, and each is as runtimes declare it")
+    return f"{there} of {all_of_them} queues are there, and each is as runtimes declare it"
 
 
 def leader(seen: Evidence) -> Iterator[Symptom]:
-    depth = seen.server.ledger
+    depth = seen.server.depth("LEDGER")
     if depth is None:
         yield unknown(NOT_USED)
         return
@@ -98,7 +94,7 @@ def leader(seen: Evidence) -> Iterator[Symptom]:
         )
 
 
-def consumers(seen: Evidence) -> Iterator[Symptom]:
+def consumers(seen: Evidence) -> Symptoms:
     names = _names(seen)
     depths = seen.server.of_names(names)
     left = {name: one.ready for name, one in depths.items() if one is not None and one.ready and not one.consumers}
@@ -109,13 +105,10 @@ def consumers(seen: Evidence) -> Iterator[Symptom]:
         )
     if not names:
         yield unknown("no runtime has answered with names, and the server does not tell which queues it has")
-    elif not left:
-        yield ok(
-            f"each of the {many(len(names), 'name')} of the runtimes that have answered has consumers, or nothing waits"
-        )
+    return f"each of the {many(len(names), 'name')} of the runtimes that have answered has consumers, or nothing waits"
 
 
-def rungs(seen: Evidence) -> Iterator[Symptom]:
+def rungs(seen: Evidence) -> Symptoms:
     found = seen.server.delayed
     waiting = sum(depth.ready for depth in found if depth is not None)
     if all(depth is None for depth in found):
@@ -125,12 +118,11 @@ def rungs(seen: Evidence) -> Iterator[Symptom]:
             f"{many(waiting, 'delayed job')} wait, and the server does not tell whether one is past its time",
             "`rabbitmqctl list_queues name messages head_message_timestamp`",
         )
-    else:
-        yield ok("no delayed job waits for its time")
+    return "no delayed job waits for its time"
 
 
 def dead(seen: Evidence) -> Iterator[Symptom]:
-    depth, unreadable = seen.server.dead, seen.server.unreadable
+    depth, unreadable = seen.server.depth("DEAD"), seen.server.depth("UNREADABLE")
     if unreadable is not None and unreadable.ready:
         yield warning(
             f"no runtime could read {many(unreadable.ready, 'message')}",
