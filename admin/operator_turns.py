@@ -20,7 +20,7 @@ from ..broker.turn_context import TurnContext
 from ..environment.environment import Environment
 from ..errors import StoreUnavailable
 from ..log.emitter import NOBODY
-from ..messages.boots import OPERATOR, BootRecord
+from ..messages.boots import OPERATOR
 from ..messages.queries import JobQuery
 from ..rules.limits import Limits
 from ..stores.opening import open_store
@@ -146,9 +146,6 @@ def _who_may_hold(store: Store, boot: str) -> str:
         boots = [one for one in boots if one.pid == pid]
     else:
         held = "somebody has it"
-    known = f"; runtimes: {', '.join(map(_named, boots))}" if boots else ""
+    named = ", ".join(f"{one.boot} (pid {one.pid} on {one.host})" for one in boots)
+    known = f"; runtimes: {named}" if named else ""
     return f"its write lock was not to be had for {BUSY_SECONDS_MAX:g} s, and nothing was done: {held}{known}"
-
-
-def _named(boot: BootRecord) -> str:
-    return f"{boot.boot} (pid {boot.pid} on {boot.host})"

@@ -15,7 +15,7 @@ from ..messages.views import RuntimeView
 from ..rules.wording import attributed
 from ..stores.ports import StoreSnapshot
 from .control_client import BootView
-from .views import Amount, NameView, Overview, PauseView, StoreHealth
+from .views import Amount, NameView, Overview, PauseView, StoreHealth, like
 
 NAMES_TOLD_MAX = 5
 """The most names of a kind in a reason."""
@@ -111,7 +111,7 @@ def name_view(
         scheduled=scheduled,
         running=running,
         oldest_ready=None if census is None else census.oldest_ready,
-        pause=_pause_view(pause) if pause is not None and is_paused else None,
+        pause=like(PauseView, pause, since=pause.since or None) if pause is not None and is_paused else None,
         limit=None if pause is None else pause.limit,
         boots=tuple(boot.boot for boot in handling),
         is_parked=not handling,
@@ -222,10 +222,6 @@ def _few(told: Sequence[str], more: str, are_all: bool) -> Iterator[str]:
 
 def _workers(boots: Sequence[BootView]) -> list[BootView]:
     return [boot for boot in boots if boot.is_alive is not False and boot.kind == "worker"]
-
-
-def _pause_view(pause: PauseRecord) -> PauseView:
-    return PauseView(since=pause.since or None, by=pause.by, reason=pause.reason, until=pause.until)
 
 
 def _sum(amounts: Iterable[Amount | None], *, is_capped: bool) -> Amount | None:

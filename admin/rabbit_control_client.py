@@ -16,7 +16,7 @@ from ..environment.clock import SystemClock
 from ..errors import LamplighterError, StoreUnavailable, UnknownJob, UsageError, shown
 from ..messages.controls import VIEW_ASKED, Ask, JobVerb, Verb
 from ..messages.jobs import Attribution, Instant, JobRecord, Seconds
-from ..messages.views import ActedJob, JobAnswer, RuntimeView
+from ..messages.views import JobAnswer, RuntimeView
 from ..rules.control_lines import AskRefused, decode_answer, encode_ask
 from ..rules.wording import many
 from ..stores.opening import visit
@@ -110,7 +110,7 @@ class RabbitControlClient:
         answers = [answer for line in lines if (answer := _answer(line)) is not None]
         for answer in answers:
             if answer.job is not None:
-                return _record(answer.job)
+                return JobRecord(row_id=0, data="null", **asdict(answer.job))
         for answer in answers:
             if answer.is_held:
                 raise StoreUnavailable(_late(verb, job_id, answer.boot, self.act_seconds))
@@ -190,10 +190,6 @@ def _answer(line: bytes) -> JobAnswer | None:
         if refused.refusal == "unknown_verb":
             return None
         raise
-
-
-def _record(job: ActedJob) -> JobRecord:
-    return JobRecord(row_id=0, data="null", **asdict(job))
 
 
 def _late(verb: JobVerb, job_id: str, boot: str, seconds: Seconds) -> str:

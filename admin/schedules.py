@@ -145,7 +145,8 @@ def _forgotten(
     record: ScheduleRecord, stored: Sequence[SlotEntry], first: Instant, end: Instant, since: Instant
 ) -> Iterator[SlotStory]:
     """The slots in [first, end) that were accounted for so long ago that the store has forgotten how."""
-    known_from = min(since, record.accounted_to, *(math.nextafter(at, -math.inf) for at in (end, *_begin(stored))))
+    ends = (end, *(entry.slot for entry in stored[:1]))
+    known_from = min(since, record.accounted_to, *(math.nextafter(at, -math.inf) for at in ends))
     start, rule = max(record.changed_at, math.nextafter(first, -math.inf)), rule_of(record)
     count = rule.count(start, known_from) if start < known_from else 0
     if count:
@@ -158,7 +159,3 @@ def _forgotten(
             last=utc(last),
             count=count,
         )
-
-
-def _begin(stored: Sequence[SlotEntry]) -> tuple[Instant, ...]:
-    return (stored[0].slot,) if stored else ()

@@ -8,8 +8,9 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, fields
+from dataclasses import fields
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any
 
 from ..admin.exporting import SlotRow, all_jobs, all_slots, all_tallies
@@ -29,7 +30,7 @@ from .schedule_acts import SCHEDULES, id_meant
 SPANS = {"minute": MINUTE, "hour": HOUR, "ever": EVER}
 
 JOB_COLUMNS = tuple(field.name for field in fields(JobView) if field.name != "why")
-SLOT_COLUMNS = ("schedule", "key", "name", "slot", "last", "count", "outcome", "reason", "job_id")
+SLOT_COLUMNS = tuple(field.name for field in fields(SlotRow))
 TALLY_COLUMNS = ("span", "start", "name", "kind", "n", "seconds", *(f"to_{bound:g}_s" for bound in BOUNDS), "longer")
 
 NAME = argument("name", metavar="NAME", nargs="?", help="of the jobs of this name only")
@@ -81,7 +82,7 @@ def _slots(arguments: argparse.Namespace) -> int:
             with store.snapshot() as seen:
                 if seen.schedules.one(wanted) is None:
                     raise UnknownSchedule(f"no schedule {shown(wanted)} on {store.address}")
-        return _written(arguments, all_slots(store, wanted, since, until), SLOT_COLUMNS, _slot_row)
+        return _written(arguments, all_slots(store, wanted, since, until), SLOT_COLUMNS, attrgetter(*SLOT_COLUMNS))
 
 
 def _tallies(arguments: argparse.Namespace) -> int:
@@ -115,10 +116,6 @@ def _job_row(job: JobView) -> Sequence[Any]:
 
 def _payload(one: Payload) -> str:
     return json.dumps(one.value, separators=(",", ":")) if one.is_shown else one.shape
-
-
-def _slot_row(one: SlotRow) -> Sequence[Any]:
-    return list(asdict(one).values())
 
 
 def _tally_row(one: Tally) -> Sequence[Any]:

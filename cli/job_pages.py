@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..admin.views import JobPage, JobView, Payload, StepView
+from ..admin.views import JobPage, JobView, Payload
 from ..admin.why import Why
 from ..messages.jobs import Attempt, Instant
 from ..rules.new_jobs import KEPT_OPTIONS
@@ -106,7 +106,8 @@ def show_job(page: Page, found: JobPage, times: Times) -> None:
         more = "" if len(found.steps) == found.steps_kept else f", the last {len(found.steps)} of which are"
         page.line("")
         page.line(f"{many(found.steps_kept, 'step')} kept{more}:")
-        page.table(STEP_HEADS, [_step(one, now) for one in found.steps], right=["claim", "bytes"])
+        steps = [(one.name, str(one.claim_no), ago(now, one.at), f"{one.bytes:,}") for one in found.steps]
+        page.table(STEP_HEADS, steps, right=["claim", "bytes"])
     for says, jobs, has_more in (
         ("jobs that it waits for, or has waited for:", found.parents, found.has_more_parents),
         ("jobs that wait for it, or have:", found.waiting, found.has_more_waiting),
@@ -159,10 +160,6 @@ def _payload(one: Payload | None) -> str:
     if not one.is_shown:
         return f"{one.shape}, {one.bytes:,} bytes (--show-data shows it)"
     return one.text
-
-
-def _step(one: StepView, now: Instant) -> list[Cell]:
-    return [one.name, str(one.claim_no), ago(now, one.at), f"{one.bytes:,}"]
 
 
 def _attempt(one: Attempt, now: Instant) -> list[Cell]:

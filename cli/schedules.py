@@ -125,7 +125,7 @@ def _fields(one: ScheduleView, now: Instant, times: Times) -> list[tuple[str, Ce
         ("rule", f"{one.words} ({one.when})"),
         ("zone", one.timezone),
         ("trouble", (one.trouble or "", "bad")),
-        ("next", "\n".join(f"{slot.local} ({ago(now, slot.at)}){_noted(slot.note)}" for slot in one.next)),
+        ("next", "\n".join(": ".join(filter(None, (f"{on.local} ({ago(now, on.at)})", on.note))) for on in one.next)),
         ("last", "" if one.last_slot is None else f"{_local(one, one.last_slot, times)} ({ago(now, one.last_slot)})"),
         ("paused", ("yes: its slots pass" if one.is_paused else "", "warning")),
         ("declared by", "the store, until it is removed" if one.is_durable else told),
@@ -134,10 +134,6 @@ def _fields(one: ScheduleView, now: Instant, times: Times) -> list[tuple[str, Ce
         ("jitter", span(one.jitter) if one.jitter else ""),
         ("data", one.data.text if one.data.is_shown else data),
     ]
-
-
-def _noted(note: str | None) -> str:
-    return "" if note is None else f": {note}"
 
 
 @inspecting

@@ -39,15 +39,11 @@ def parked(seen: Evidence) -> Symptoms:
     if len(waiting) > TOLD_MAX:
         more = Amount(count=len(waiting) - TOLD_MAX, is_capped=not seen.whole_names.has_all_stuck)
         yield warning(f"{more} more names have due jobs and no handler", "`lamplighter names list`")
-    says = f"{_whose(seen)} has due jobs that no living runtime takes"
+    names = Amount(count=len(seen.whole_names.first), is_capped=seen.whole_names.has_more)
+    says = f"of {names} {'name' if str(names) == '1' else 'names'}, none has due jobs that no living runtime takes"
     if not waiting and not seen.whole_names.has_all_stuck:
         yield unknown(f"{says}, and not all names were looked at")
     return says
-
-
-def _whose(seen: Evidence) -> str:
-    names = Amount(count=len(seen.whole_names.first), is_capped=seen.whole_names.has_more)
-    return f"of {names} {'name' if str(names) == '1' else 'names'}, none"
 
 
 def _ready(name: NameView, seen: Evidence) -> str:
@@ -130,7 +126,8 @@ def behind(seen: Evidence) -> Iterator[Symptom]:
 
 def _behind(seen: Evidence, name: NameView, stats: Stats | None) -> Symptom:
     assert name.oldest_ready is not None
-    says = f"{name.ready} due {_jobs(name)} of {name.name!r}, the oldest for {span(seen.at - name.oldest_ready)}"
+    jobs = "job" if name.ready is not None and name.ready.count == 1 else "jobs"
+    says = f"{name.ready} due {jobs} of {name.name!r}, the oldest for {span(seen.at - name.oldest_ready)}"
     if name.lanes is None:
         says += "; how many run at once not all runtimes have said"
     else:
@@ -150,10 +147,6 @@ def _behind(seen: Evidence, name: NameView, stats: Stats | None) -> Symptom:
     if stats.queued < ended:
         return note(f"{says}; {rates}: it gets less")
     return warning(f"{says}; {rates}", remedy)
-
-
-def _jobs(name: NameView) -> str:
-    return "job" if name.ready is not None and name.ready.count == 1 else "jobs"
 
 
 def _longest(seen: Evidence, name: str) -> LaneView | None:

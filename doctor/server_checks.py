@@ -95,7 +95,7 @@ def leader(seen: Evidence) -> Iterator[Symptom]:
 
 
 def consumers(seen: Evidence) -> Symptoms:
-    names = _names(seen)
+    names = sorted({name for view in seen.views for name in view.names})
     depths = seen.server.of_names(names)
     left = {name: one.ready for name, one in depths.items() if one is not None and one.ready and not one.consumers}
     for name, ready in left.items():
@@ -140,7 +140,3 @@ def dead(seen: Evidence) -> Iterator[Symptom]:
         yield note(f"{many(depth.ready, 'job')} {verb} dead; for how long the server does not tell")
     else:
         yield ok("no job is dead")
-
-
-def _names(seen: Evidence) -> list[str]:
-    return sorted({name for view in seen.views for name in view.names})

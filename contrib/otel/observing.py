@@ -57,7 +57,8 @@ class Measures:
     def queued(self, jobs: Sequence[Job[object]], began: Seconds, error: BaseException | None) -> None:
         """A call has queued jobs, or has raised. `began` is a time of `now`."""
         names = Counter(job.name for job in jobs)
-        attributes = {**operation("queue", "send"), **_wrong(error)}
+        wrong = {} if error is None else {ERROR: class_names(type(error))[0]}
+        attributes = {**operation("queue", "send"), **wrong}
         for name, count in names.items():
             self._sent.add(count, {**attributes, DESTINATION: name})
         of_all = {DESTINATION: next(iter(names))} if len(names) == 1 else {}
@@ -73,10 +74,6 @@ class Measures:
         """An attempt has ended. `began` is a time of `now`."""
         wrong = {} if error_type is None else {ERROR: error_type}
         self._running.record(self.now() - began, {**operation("process", "process"), DESTINATION: job.name, **wrong})
-
-
-def _wrong(error: BaseException | None) -> Attributes:
-    return {} if error is None else {ERROR: class_names(type(error))[0]}
 
 
 STATE = "lamplighter.job.state"
