@@ -178,8 +178,8 @@ class ReadingTools:
 
         Args:
             id: of the schedule, as the list has it.
-            since: from when on slots are told, such as `2026-03-01T00:00:00Z`; a day ago unless it is said.
-            until: up to when; a day from now unless it is said.
+            since: from when on slots are told, such as `2026-03-01T00:00:00Z` or `2h`; a day ago unless it is said.
+            until: up to when, such as `+2h`; a day from now unless it is said.
         """
         with inspector_at(self._address, shows_data=self._shows_data) as inspector:
             if id is None:
