@@ -126,9 +126,9 @@ class Boot:
             left,
         )
         self._children = Children(
-            self._context,
-            share,
-            self.lanes,
+            context=self._context,
+            share=share,
+            lanes=self.lanes,
             inputs=self.inputs,
             joins=self.joins,
             standing=lambda: self._standing,
@@ -158,7 +158,7 @@ class Boot:
         )
         asked_jobs = None
         if store.table is None and store.notifier is not None:
-            asked_jobs = AskedJobs(lambda: self.id, self.post, self.clock, store.notifier)
+            asked_jobs = AskedJobs(self.views, store.notifier)
         self._control = Control(self.views, self.switch_quiet, asked_jobs)
 
     @property

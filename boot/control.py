@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any, get_args
 
-from ..actors.base import Post
-from ..environment.clock import Clock
 from ..errors import UsageError, shown
 from ..log.json_line import safe_str
 from ..messages.controls import ANSWER_BYTES_MAX, Ask, JobVerb
@@ -28,12 +26,10 @@ TOLD = tuple(field.name for field in fields(ActedJob))
 
 
 class AskedJobs:
-    """Hands requests about jobs to the broker, and sends the answers. `boot` returns the current boot."""
+    """Hands requests about jobs to the broker, and sends the answers."""
 
-    def __init__(self, boot: Callable[[], str], post: Post, clock: Clock, notifier: Notifier) -> None:
-        self._boot = boot
-        self._post = post
-        self._clock = clock
+    def __init__(self, views: Views, notifier: Notifier) -> None:
+        self._views = views
         self._notifier = notifier
 
     def act(self, ask: Ask, who: Attribution, later: Callable[[bytes], object]) -> bytes:
@@ -45,47 +41,44 @@ class AskedJobs:
         """
         job_id, delay = check_name(ask.job_id, "job_id"), check_seconds(ask.delay, "delay")
         if not self._notifier.holds(job_id):
-            return encode_answer(JobAnswer(boot=self._boot(), is_held=False))
-        age = 0.0 if ask.asked_at is None else self._clock.now() - ask.asked_at
+            return encode_answer(JobAnswer(boot=self._views.id, is_held=False))
+        post, clock = self._views.context.post, self._views.context.clock
+        age = 0.0 if ask.asked_at is None else clock.now() - ask.asked_at
         if abs(age) > WANTED_SECONDS:
             return encode_refusal(
                 "failed",
-                f"runtime instance {self._boot()} holds job {shown(job_id)}, and does nothing: by its clock that was "
+                f"runtime instance {self._views.id} holds job {shown(job_id)}, and does nothing: by its clock that was "
                 f"asked {age:.0f} s ago; its process was stopped meanwhile, or the clocks of two machines differ",
             )
-        reply = _Reply(self._boot, later, self._is_late(WANTED_SECONDS - max(age, 0.0)))
+        reply = _Reply(self._views, later, clock.monotonic() + WANTED_SECONDS - max(age, 0.0))
         if ask.verb == "cancel":
-            is_sent = self._post.tell("broker", CancelJob(job_id, reply, who))
+            is_sent = post.tell("broker", CancelJob(job_id, reply, who))
         else:
-            is_sent = self._post.tell("broker", Requeue(job_id, delay, reply, who))
+            is_sent = post.tell("broker", Requeue(job_id, delay, reply, who))
         if not is_sent:
             return encode_refusal(
-                "failed", f"the broker of runtime instance {self._boot()} is being restarted: try again"
+                "failed", f"the broker of runtime instance {self._views.id} is being restarted: try again"
             )
-        return encode_answer(JobAnswer(boot=self._boot(), is_held=True))
-
-    def _is_late(self, seconds: Seconds) -> Callable[[], bool]:
-        late_at = self._clock.monotonic() + seconds
-        return lambda: self._clock.monotonic() > late_at
+        return encode_answer(JobAnswer(boot=self._views.id, is_held=True))
 
 
 class _Reply:
     """The `Reply` of a caller in another process."""
 
-    def __init__(self, boot: Callable[[], str], say: Callable[[bytes], object], is_late: Callable[[], bool]) -> None:
-        self._boot = boot
+    def __init__(self, views: Views, say: Callable[[bytes], object], late_at: Seconds) -> None:
+        self._views = views
         self._say = say
-        self._is_late = is_late
+        self._late_at = late_at
 
     def cancelled(self) -> bool:
-        return self._is_late()
+        return self._views.context.clock.monotonic() > self._late_at
 
     def answer(self, value: JobRecord, error: BaseException | None) -> None:
         if error is not None:
             self._say(encode_refusal("failed", safe_str(error)))
             return
         job = ActedJob(**{name: getattr(value, name) for name in TOLD})
-        self._say(encode_answer(JobAnswer(boot=self._boot(), is_held=True, job=job)))
+        self._say(encode_answer(JobAnswer(boot=self._views.id, is_held=True, job=job)))
 
 
 VIA = "control"

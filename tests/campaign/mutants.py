@@ -541,7 +541,7 @@ MUTANTS = (
         ACTS,
         "on RabbitMQ whoever holds a job acts on it though whoever asked has given up",
         "boot/control.py",
-        "return self._is_late()",
+        "return self._views.context.clock.monotonic() > self._late_at",
         "return False",
         test="tests/whole/stores/rabbitmq/test_acting_elsewhere.py::"
         "test_one_that_hangs_is_named_and_does_not_do_it_later",
