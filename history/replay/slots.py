@@ -49,7 +49,8 @@ class Change:
 
     def has(self, slot: float) -> bool:
         """Whether one of its rules has this slot."""
-        return not self.rules or any(_is_due(rule, slot) for rule in self.rules)
+        just_before = math.nextafter(slot, -math.inf)
+        return not self.rules or any(any(rule.between(just_before, slot)) for rule in self.rules)
 
     def objections(self, first: float, last: float, count: int) -> Iterator[str]:
         """Why these cannot be so many consecutive slots."""
@@ -91,10 +92,6 @@ def _rules(move: LoggedMove) -> Iterator[Rule]:
     except LamplighterError:
         # A rule or a zone that is unknown here: its slots are unknown.
         return
-
-
-def _is_due(rule: Rule, slot: float) -> bool:
-    return next(iter(rule.between(math.nextafter(slot, -math.inf), slot)), None) is not None
 
 
 FIRED_KEPT_MAX = 512

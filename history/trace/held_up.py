@@ -8,15 +8,16 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from operator import attrgetter
 from typing import NamedTuple
 
 from ...messages.jobs import ENDED, Instant
-from ...rules.lifecycle import MOVES
 from ...rules.rates import rate_read, room_of, spent
 from ...rules.wording import attributed, clock, many, span
 from ..log_files.lines import LoggedMove, Said
 from ..log_files.search import find, in_order, needles_of
 from ..replay.findings import named
+from ..replay.logged_moves import AFTER
 from .others import is_of_ledger, moves_told
 from .sentences import Entry
 from .snapshot import Snapshot, snapshot
@@ -138,7 +139,8 @@ def _waits_for(parents: int, known: Sequence[str], logs: StoreLogs) -> str:
     """
     if len(known) != parents:
         return f"it waits for some of {many(parents, 'job')}, which only lines at debug name"
-    still = still_open(logs, known)
+    moves = logs.moves_of(known)
+    still = [one for one in known if one not in moves or AFTER[moves[one][-1].move.k] not in ENDED]
     # All have ended where the log ends before the turn that frees it.
     return f"it waits for {len(still):,} of {many(parents, 'job')}" + (f": {named(still)}" if still else "")
 
@@ -213,19 +215,6 @@ class _Wait(NamedTuple):
     of: int
 
 
-class _LateClaim(NamedTuple):
-    """A claim later than its job was due, where a limit applies."""
-
-    due: Instant
-    step: _Step
-
-
-class _End(NamedTuple):
-    place: _MovePlace
-    job_id: str
-    state: str
-
-
 @dataclass(frozen=True, slots=True)
 class StoreLogs:
     """The logs that may have the moves of one store's jobs.
@@ -253,16 +242,14 @@ class StoreLogs:
             for number, move in enumerate(moves_told(said)):
                 yield _Step(_MovePlace(at, boot, said["turn"], said.get("part", 1), number), move)
 
-    def ends_of(self, job_ids: Iterable[str]) -> dict[str, list[tuple[int, _End]]]:
-        """The places of jobs after each of their moves, in order, with their numbers."""
+    def moves_of(self, job_ids: Iterable[str]) -> dict[str, list[_Step]]:
+        """The moves of jobs, in order."""
         wanted = frozenset(job_ids)
         few = len(wanted) <= SOUGHT_MAX
         needles = [needle for one in sorted(wanted) for needle in needles_of(one)] if few else LEDGER
-        found: dict[str, list[tuple[int, _End]]] = {}
-        for place, move in _in_order(one for one in self.moves(needles) if one.move.j in wanted):
-            if f"job.{move.k}" in MOVES:
-                state = MOVES[f"job.{move.k}"][1]
-                found.setdefault(move.j, []).append((move.r, _End(place, move.j, state.value)))
+        found: dict[str, list[_Step]] = {}
+        for step in _in_order(one for one in self.moves(needles) if one.move.j in wanted and one.move.k in AFTER):
+            found.setdefault(step.move.j, []).append(step)
         return found
 
 
@@ -280,9 +267,9 @@ def waits_told(logs: StoreLogs, lines: Sequence[Said], job_id: str) -> dict[Key,
     """
     own = _in_order(one for one in logs.moves_in(lines) if one.move.j == job_id)
     waits = list(_waits(own, named_parents(lines)))
-    ends = logs.ends_of({parent for wait in waits for parent in wait.parents}) if waits else {}
+    moves = logs.moves_of({parent for wait in waits for parent in wait.parents}) if waits else {}
     late = list(_late_claims(own))
-    says = {wait.over.key: _of_parents(wait, ends) for wait in waits}
+    says = {wait.over.key: _of_parents(wait, moves) for wait in waits}
     return says | (_of_limits(logs, late) if late else {})
 
 
@@ -293,12 +280,6 @@ def named_parents(lines: Sequence[Said]) -> list[str]:
             str(job_id) for said in lines if said.get("event") == "job.linked" for job_id in said.get("waits_for", ())
         )
     )
-
-
-def still_open(logs: StoreLogs, parents: Sequence[str]) -> list[str]:
-    """Those of some jobs that have not ended, by these logs."""
-    ends = logs.ends_of(parents)
-    return [one for one in parents if one not in ends or ends[one][-1][1].state not in ENDED]
 
 
 def _in_order(steps: Iterable[_Step]) -> list[_Step]:
@@ -332,74 +313,74 @@ def _ends_named(move: LoggedMove) -> dict[str, int | None]:
     return {str(one[0]): one[1] for one in move.y or () if isinstance(one[1], int)}
 
 
-def _of_parents(wait: _Wait, moves: Mapping[str, list[tuple[int, _End]]]) -> str:
+def _of_parents(wait: _Wait, moves: Mapping[str, Sequence[_Step]]) -> str:
     over = wait.over.place
     found = [end for parent, move_no in wait.parents.items() if (end := _end_of(moves.get(parent, ()), move_no, over))]
-    during = sorted(end for end in found if end.place > wait.begun)
+    during = sorted((end for end in found if end.place > wait.begun), key=attrgetter("place"))
     missing = wait.of - len(found)
     if not during:
         if missing:
             return f"when {'it' if wait.of == 1 else 'they'} ended these logs do not tell"
         return f"{'it' if wait.of == 1 else 'all of them'} had ended before"
-    last = during[-1]
+    last = during[-1].move
     least = "at least " if missing else ""
-    ids = named(end.job_id for end in during)
+    ids = named(end.move.j for end in during)
     unknown = f"; when {'another' if missing == 1 else f'{missing:,} others'} ended these logs do not tell"
-    ended_last = f"; {last.job_id} ended last{', of these' if missing else ''}" if len(during) > 1 else ""
+    ended_last = f"; {last.j} ended last{', of these' if missing else ''}" if len(during) > 1 else ""
     return (
         f"it waited for {least}{len(during):,} of {wait.of:,} until {clock(over.at)}: {ids}"
-        f"{ended_last} ({last.state}){unknown if missing else ''}"
+        f"{ended_last} ({AFTER[last.k]}){unknown if missing else ''}"
     )
 
 
-def _end_of(moves: Sequence[tuple[int, _End]], move_no: int | None, before: _MovePlace) -> _End | None:
+def _end_of(moves: Sequence[_Step], move_no: int | None, before: _MovePlace) -> _Step | None:
     """The end of a job that counts for another; None if it is not logged.
 
     Args:
         move_no: the number of its move; None if no line has it.
         before: where the other had its fate.
     """
-    earlier = [(at_move, end) for at_move, end in moves if end.place < before and move_no in (None, at_move)]
-    return earlier[-1][1] if earlier and earlier[-1][1].state in ENDED else None
+    earlier = [one for one in moves if one.place < before and move_no in (None, one.move.r)]
+    return earlier[-1] if earlier and AFTER[earlier[-1].move.k] in ENDED else None
 
 
-def _late_claims(own: Sequence[_Step]) -> Iterator[_LateClaim]:
+def _late_claims(own: Sequence[_Step]) -> Iterator[tuple[Instant, _Step]]:
+    """The claims later than their job was due, where a limit applies, each after the instant at which it was due."""
     due: Instant | None = None
     for step in own:
         move, at = step.move, step.place.at
         if move.k == "claimed":
             if due is not None and at - due >= WAITED_SECONDS_MIN and (move.e is not None or move.rate is not None):
-                yield _LateClaim(due, step)
+                yield due, step
             due = None
-        elif f"job.{move.k}" in MOVES and MOVES[f"job.{move.k}"][1] not in ENDED:
+        elif move.k in AFTER and AFTER[move.k] not in ENDED:
             begun = at if move.w is None else move.w
             # A freed job keeps the delay that it was born with.
             due = max(begun, move.u or 0.0, (due or 0.0) if move.k == "freed" else 0.0)
 
 
-def _of_limits(logs: StoreLogs, late: Sequence[_LateClaim]) -> dict[Key, str]:
-    within = min(one.due for one in late) - LOOK_BACK_SECONDS, max(one.step.place.at for one in late)
+def _of_limits(logs: StoreLogs, late: Sequence[tuple[Instant, _Step]]) -> dict[Key, str]:
+    within = min(due for due, _ in late) - LOOK_BACK_SECONDS, max(step.place.at for _, step in late)
     says: dict[Key, str] = {}
     groups: dict[tuple[str, str], list[_Step]] = {}
     starts: dict[str, list[_Step]] = {}
     for due, step in late:
-        move, at = step.move, step.place.at
-        if (group := move.g) is not None and move.e is not None:
-            of_group = groups.get((move.n, group)) or _moves_of_group(logs, move.n, group, within)
-            groups[move.n, group] = of_group
-            says.update(_said(step, _of_group(due, step, of_group)))
-        if move.rate is not None:
-            of_name = starts.get(move.n) or _starts(logs, move.n, within)
-            starts[move.n] = of_name
-            says.update(_said(step, _of_rate(due, step, of_name), says.get(step.key)))
-        if step.key not in says and at - due >= UNKNOWN_SECONDS_MIN:
-            limits = [what for what, has in (("group", move.e), ("rate", move.rate)) if has is not None]
+        name, group, found = step.move.n, step.move.g, list[str | None]()
+        if group is not None and step.move.e is not None:
+            of_group = groups.get((name, group)) or _moves_of_group(logs, name, group, within)
+            groups[name, group] = of_group
+            found.append(_of_group(due, step, of_group))
+        if step.move.rate is not None:
+            starts[name] = starts.get(name) or _in_order(
+                one for one in logs.moves(needles_of(name), within) if (one.move.k, one.move.n) == ("claimed", name)
+            )
+            found.append(_of_rate(due, step, starts[name]))
+        if told := "; ".join(one for one in found if one is not None):
+            says[step.key] = told
+        elif step.place.at - due >= UNKNOWN_SECONDS_MIN:
+            limits = [what for what, has in (("group", step.move.e), ("rate", step.move.rate)) if has is not None]
             says[step.key] = f"that its {' or its '.join(limits)} held it up these logs do not show"
     return says
-
-
-def _said(step: _Step, text: str | None, before: str | None = None) -> dict[Key, str]:
-    return {} if text is None else {step.key: text if before is None else f"{before}; {text}"}
 
 
 def _moves_of_group(logs: StoreLogs, name: str, group: str, within: tuple[Instant, Instant]) -> list[_Step]:
@@ -437,17 +418,11 @@ def _of_group(due: Instant, step: _Step, of_group: Sequence[_Step]) -> str | Non
     return None
 
 
-def _starts(logs: StoreLogs, name: str, within: tuple[Instant, Instant]) -> list[_Step]:
-    needles = needles_of(name)
-    return _in_order(one for one in logs.moves(needles, within) if one.move.k == "claimed" and one.move.n == name)
-
-
 def _of_rate(due: Instant, step: _Step, of_name: Sequence[_Step]) -> str | None:
     """The time until which the rate of a claim had no room, after the job was due.
 
     Jobs that started before these logs, or long ago, are not counted: then the logs show more room than there was. So a
-        rate
-    is never blamed wrongly.
+    rate is never blamed wrongly.
     """
     move, said = step.move, step.move.rate or ""
     rate = rate_read(said)

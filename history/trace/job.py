@@ -179,21 +179,16 @@ def _in_queue_since(said: Said, queued_at: float | None) -> Said:
     return {**said, "waited": min(said["waited"], max(0.0, at - queued_at))}
 
 
-def _delivered_again(holder: Said) -> Entry:
-    says = (
-        f"delivered again by the server: boot {str(holder.get('boot'))[:6]}, which had claim {holder.get('claim_no')}, "
-        "has died or lost its connection"
-    )
-    return Entry(at=None, who="", says=says, tone="warning", said={"boot_was": holder.get("boot")})
-
-
 def _between(state: str | None, said: Said, move_no: int, holder: Said) -> Entry | None:
     """The sentence for a move that does not follow the one before it."""
     if not move_no:
         says = "its life began before these logs, or in the log of another process"
         return None if said["rev"] == 1 else Entry(at=None, who="", says=says, tone="quiet")
     if said.get("redeliveries") and state == "running":
-        return _delivered_again(holder)
+        boot = holder.get("boot")
+        had = f"boot {str(boot)[:6]}, which had claim {holder.get('claim_no')}, has died or lost its connection"
+        says = f"delivered again by the server: {had}"
+        return Entry(at=None, who="", says=says, tone="warning", said={"boot_was": boot})
     if said["rev"] == move_no + 1 + said.get("redeliveries", 0) and said.get("from") == state:
         return None
     says = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -131,7 +132,8 @@ def _hops(said: Said) -> Iterator[tuple[LoggedMove, Said]]:
 ENDS = frozenset({"job.done", "job.dead", "job.doomed", "job.cancelled"})
 OF_HANDLERS = frozenset({"lane.abandoned", "lane.returned", "handler.halted"})
 CHANGES = (b"schedule.added", b"schedule.changed")
-ACCOUNTS = frozenset({"slot.fired", "slot.caught_up", "slot.skipped"})
+FIRED = ("slot.fired", "slot.caught_up")
+ACCOUNTS = frozenset({*FIRED, "slot.skipped"})
 
 
 def trace_schedule(
@@ -166,16 +168,22 @@ def trace_schedule(
         for said in lines
         if said.get("event") in ENDS
     }
-    fired = {job_of(said) for said in lines if said.get("event") in ("slot.fired", "slot.caught_up")}
+    fired = {job_of(said) for said in lines if said.get("event") in FIRED}
     entries = []
     for said in lines:
         event = str(said.get("event"))
         if event.startswith("schedule.") or event in ACCOUNTS or event == "slot.taken":
-            entries.append(_with_end(entry_of(said), ends.get(job_of(said))))
+            entry, end = entry_of(said), ends.get(job_of(said))
+            if end is not None and "job_id" in end and event in FIRED:
+                entry = replace(entry, says=f"{entry.says}; {_end(end)}")
+            entries.append(entry)
         elif "slot" in said and job_of(said) not in fired and event in ("job.queued", *ENDS):
             # The slot's own line is one at debug. At info, the end of its job is the first line about it.
             fired.add(job_of(said))
-            entries.append(_slot_by_job(said, ends.get(job_of(said))))
+            end = ends.get(job_of(said))
+            became = "it has not ended" if end is None else _end(end)
+            says = f"slot {clock(said['slot'])} fired as job {said.get('job_id')}; {became}"
+            entries.append(replace(entry_of(said), says=says, tone="plain" if end is None else "good"))
     return entries
 
 
@@ -231,7 +239,7 @@ def trace_root(paths: Sequence[str], root_id: str, *, processes: int = 1, unread
         entry = entry_of(said)
         job = said.get("job_id")
         about = "" if job is None else f"[{said.get('job_name', '')} {job}] "
-        entries.append(Entry(at=entry.at, who=entry.who, says=about + entry.says, tone=entry.tone, said=said))
+        entries.append(replace(entry, says=about + entry.says))
     return entries
 
 
@@ -244,19 +252,6 @@ def _is_of(said: Said, schedule: str) -> bool:
 
 def _is_named_after(job_id: str, schedule: str) -> bool:
     return job_id.rpartition("-")[0] == schedule
-
-
-def _with_end(entry: Entry, end: Said | None) -> Entry:
-    if end is None or "job_id" not in end or entry.said.get("event") not in ("slot.fired", "slot.caught_up"):
-        return entry
-    return Entry(at=entry.at, who=entry.who, says=f"{entry.says}; {_end(end)}", tone=entry.tone, said=entry.said)
-
-
-def _slot_by_job(said: Said, end: Said | None) -> Entry:
-    entry = entry_of(said)
-    became = _end(end) if end is not None else "it has not ended"
-    says = f"slot {clock(said['slot'])} fired as job {said.get('job_id')}; {became}"
-    return Entry(at=entry.at, who=entry.who, says=says, tone="good" if end is not None else "plain", said=said)
 
 
 def _end(end: Said) -> str:

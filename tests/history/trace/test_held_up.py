@@ -276,7 +276,7 @@ def test_a_run_tells_whom_a_job_waited_for_and_what_held_it_up(tmp_path, monkeyp
         assert inside.wait(WAIT_SECONDS_MAX)
         second = runtime.jobs.queue("sync", id="second", group="acme")
         release.set()
-        calls = [runtime.jobs.queue("call", id=f"call{number}") for number in range(2)]
+        calls = runtime.jobs.queue_many([JobSpec(name="call", id=f"call{number}") for number in range(2)])
         for job in (second, "after", *calls):
             runtime.jobs.join(job, WAIT_SECONDS_MAX)
 
