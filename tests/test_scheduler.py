@@ -31,7 +31,7 @@ def scheduled(runtime, time):
 def advance(rt, time, recorder, schedule, seconds, slots):
     """Let time pass, and wait until so many more slots of a schedule are accounted for."""
     before = len(recorder.of("slot.fired", schedule=schedule))
-    recorder.until(lambda: rt.boot.clock._wall, "the scheduler to wait for its next slot")
+    recorder.until(lambda: rt.boot.clock._time._by_wall, "the scheduler to wait for its next slot")
     time.advance(seconds)
     if slots:
         recorder.wait_for("slot.fired", schedule=schedule, count=before + slots)

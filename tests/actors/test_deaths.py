@@ -48,7 +48,7 @@ def test_no_part_dies_in_silence(timed, time, recorder, name):
     rt.jobs.add_handler("tick", lambda job: "ran")
     schedule = rt.scheduler.add("tick", "* * * * *")
     rt.jobs.join(rt.jobs.queue("tick"), timeout=10)
-    recorder.until(lambda: rt.boot.clock._wall and is_idle(rt), "the scheduler to wait")
+    recorder.until(lambda: rt.boot.clock._time._by_wall and is_idle(rt), "the scheduler to wait")
 
     kill_actor(rt, name)
     said = "supervisor.restarted" if name == "supervisor" else "actor.restarted"

@@ -58,7 +58,7 @@ def test_a_fixed_time_fires_once_a_day_whatever_daylight_saving_does(runtime):
 def test_a_suspended_laptop_catches_up_and_says_that_the_clock_jumped(timed, time, recorder):
     rt = timed()
     rt.scheduler.add("tick", "* * * * *")
-    recorder.until(lambda: rt.boot.clock._wall and is_idle(rt), "the scheduler to wait")
+    recorder.until(lambda: rt.boot.clock._time._by_wall and is_idle(rt), "the scheduler to wait")
 
     time.step(8 * 3600)
 
@@ -72,7 +72,7 @@ def test_an_overlapping_schedule_goes_on_once_the_earlier_job_has_ended(timed, t
     rt = timed()
     rt.scheduler.add("tick", "* * * * *", overlap="skip")
     for seconds, event in ((60, "slot.fired"), (60, "slot.skipped")):
-        recorder.until(lambda: rt.boot.clock._wall and is_idle(rt), "the scheduler to wait")
+        recorder.until(lambda: rt.boot.clock._time._by_wall and is_idle(rt), "the scheduler to wait")
         time.advance(seconds)
         recorder.wait_for(event)
 
