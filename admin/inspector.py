@@ -193,7 +193,8 @@ class Inspector:
         with self.store.snapshot() as seen:
             job = self._job(seen, job_id, boots)
             known = reasons(self._known(job, seen, boots, self.lock_holder()))
-            children = self._children(seen, job)
+            is_root = job.root_id == job.id
+            children = seen.table.children(job.id, CHILDREN_MAX + 1) if seen.table is not None and is_root else ()
             steps = None if seen.table is None else seen.table.steps_seen(job.row_id, STEPS_SHOWN_MAX)
             parents = () if seen.table is None else seen.table.parents(job.row_id, 0, LINKED_MAX + 1)
             waiting = () if seen.table is None else seen.table.linked(job.row_id, LINKED_MAX + 1)
@@ -324,11 +325,6 @@ class Inspector:
         if job is None:
             raise unknown_job(job_id) if seen.table is not None else _unknown_on_server(job_id, boots)
         return job
-
-    def _children(self, seen: StoreSnapshot, job: JobRecord) -> Sequence[JobRecord]:
-        if seen.table is None or job.root_id != job.id:
-            return ()
-        return seen.table.children(job.root_id, CHILDREN_MAX + 1)
 
     def _job_views(
         self, seen: StoreSnapshot, jobs: Sequence[JobRecord], boots: Sequence[BootView] | None = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Self, TypeVar, Unpack
@@ -303,14 +303,17 @@ class Operator:
         check_one_of(action, "action", ("requeue", "cancel"))
         if check_bool(afresh, "afresh") and self._is_on_server:
             raise not_supported("steps")
-        only = None if states is None else _states(states)
+        if states is not None:
+            names = [state.value for state in JobState]
+            wanted_in = check_iterable(states, "states", "states of jobs")
+            states = [check_one_of(one, "each state", names) for one in wanted_in]
         work = partial(
             sweep,
             action=action,
             delay=_seconds(delay),
             who=self._attributed(reason),
             afresh=afresh,
-            states=only,
+            states=states,
             until=math.inf if until is None else check_instant(until, "until"),
         )
         return self._sweep(pages, action, work)
@@ -379,11 +382,6 @@ def _run_now(context: TurnContext, schedule_id: str, job_id: str, who: Attributi
 
 def _id_of(job: Job[Any] | str) -> str:
     return job.id if isinstance(job, Job) else check_name(job, "job")
-
-
-def _states(states: Iterable[str]) -> Collection[str]:
-    names = [state.value for state in JobState]
-    return [check_one_of(one, "each state", names) for one in check_iterable(states, "states", "states of jobs")]
 
 
 def _seconds(delay: Seconds | timedelta | None) -> Seconds:

@@ -182,7 +182,7 @@ class _Reader:
             case "name":
                 self._many["names"].append(self._text_here(what))
             case "state":
-                self._many["states"].append(self._state())
+                self._many["states"].append(self._read_as(JobState, f"one of {', '.join(JobState)}"))
             case "fate":
                 self._set("fate", self._read_as(_yes_or_no, "yes or no"), start)
             case "attempt":
@@ -205,9 +205,6 @@ class _Reader:
         if field in self._fields:
             self._refuse("each of a query's conditions once, but for name:, state:, data and words", start)
         self._fields[field] = value
-
-    def _state(self) -> JobState:
-        return self._read_as(JobState, f"one of {', '.join(JobState)}")  # type: ignore[no-any-return]
 
     def _attempt(self, start: int) -> None:
         than = self._than()

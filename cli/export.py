@@ -19,7 +19,6 @@ from ..admin.query import read_instant
 from ..admin.views import JobView, Payload
 from ..environment.clock import SystemClock
 from ..errors import UnknownSchedule, shown
-from ..messages.jobs import Instant
 from ..messages.tallies import BOUNDS, EVER, HOUR, MINUTE, Tally
 from ..rules.printable import visible
 from .job_queries import declare_query, query_of
@@ -126,9 +125,5 @@ def _tally_row(one: Tally) -> Sequence[Any]:
 def _cell(column: str, value: Any) -> Any:
     """Text for programs; the data of a job never moves the cursor of a terminal."""
     if value is not None and column in INSTANTS:
-        return _time(value)
+        return datetime.fromtimestamp(value, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return visible(value) if isinstance(value, str) and sys.stdout.isatty() else value
-
-
-def _time(instant: Instant) -> str:
-    return datetime.fromtimestamp(instant, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -705,8 +705,8 @@ MUTANTS = (
         SIGHT,
         "local time is exported as if it were UTC",
         "cli/export.py",
-        "datetime.fromtimestamp(instant, UTC).isoformat",
-        "datetime.fromtimestamp(instant).replace(tzinfo=UTC).isoformat",
+        "datetime.fromtimestamp(value, UTC).isoformat",
+        "datetime.fromtimestamp(value).replace(tzinfo=UTC).isoformat",
         test="tests/cli/test_export.py::test_times_in_csv_are_in_utc_wherever_the_machine_is",
     ),
     Mutant(
