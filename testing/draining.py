@@ -7,7 +7,6 @@ from typing import Any
 
 from ..actors.scheduler_actor import SchedulerActor
 from ..api.runtime import Runtime
-from ..boot.boot import Boot
 from ..environment.clock import SystemClock
 from ..log.emitter import Subscription
 from ..messages.jobs import JobState, Seconds
@@ -64,7 +63,9 @@ def drain(runtime: Runtime, timeout: Seconds = 30.0) -> None:
             if looks < LOOKS_MIN:
                 rung.wait(max(0.0, min(remaining, LOOK_SECONDS)))
     finally:
-        _unsubscribe(boot, bell)
+        # An application's subscriptions last as long as its runtime, so the log has no way to end one.
+        if bell in boot.log._subscriptions:
+            boot.log._subscriptions.remove(bell)
 
 
 def is_idle(runtime: Runtime) -> bool:
@@ -96,9 +97,3 @@ def open_jobs(runtime: Runtime) -> list[str]:
     ]
     shown = [f"{job.id} ({job.name}, {job.state})" for job in found[:JOBS_SHOWN_MAX]]
     return [*shown, f"and {len(found) - JOBS_SHOWN_MAX} more"] if len(found) > JOBS_SHOWN_MAX else shown
-
-
-def _unsubscribe(boot: Boot, bell: Subscription) -> None:
-    # An application's subscriptions last as long as its runtime, so the log has no way to end one.
-    if bell in boot.log._subscriptions:
-        boot.log._subscriptions.remove(bell)

@@ -49,7 +49,6 @@ class Block:
         return _line_at(opened, self.start), _line_at(opened, self.end)
 
     def lines(self) -> Iterator[bytes]:
-        """These lines."""
         with open_plain(self.path) as opened:
             start, end = self.within(opened)
             opened.seek(start)
@@ -348,7 +347,6 @@ def end_of(path: str) -> LogEnd:
 
 
 def open_plain(path: str) -> io.BufferedReader:
-    """Open a log as it is."""
     if path == "-":
         taken = sys.stdin.buffer
         return taken if isinstance(taken, io.BufferedReader) else io.BufferedReader(cast(io.RawIOBase, taken))

@@ -568,7 +568,6 @@ def read(paths: Sequence[str], unread: Unread | None = None) -> Iterator[Line]:
 
 
 def read_one(path: str, unread: Unread | None = None) -> Iterator[Line]:
-    """Our lines in one log."""
     name = "stdin" if path == "-" else os.path.basename(path)
     end = None if unread is None else LogEnd()
     for number, raw in enumerate(raw_lines(path, end), start=1):

@@ -40,7 +40,6 @@ class NumberRanges:
 
     @property
     def pieces(self) -> int:
-        """The number of ranges."""
         return len(self._firsts)
 
     def add(self, number: int) -> bool:

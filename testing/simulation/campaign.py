@@ -141,7 +141,8 @@ def _work(scenario: Scenario, seeds: Sequence[int], at: Any, result: Connection)
             part.failures.append(Failure(seed, says))
         else:
             if not isinstance(reached, Mapping):
-                result.send(_no_counts(scenario, reached))
+                name, wanted = getattr(scenario, "__name__", scenario), "what it reached, as `simulation.reached`"
+                result.send(UsageError(f"expected {name}(seed) to return {wanted}, got: {reached!r:.200}"))
                 os._exit(1)
             part.reached.update(reached)
         part.seeds += 1
@@ -149,8 +150,3 @@ def _work(scenario: Scenario, seeds: Sequence[int], at: Any, result: Connection)
     result.send(part)
     # Without the exit handlers of the process that was forked.
     os._exit(0)
-
-
-def _no_counts(scenario: Scenario, got: Any) -> UsageError:
-    name = getattr(scenario, "__name__", scenario)
-    return UsageError(f"expected {name}(seed) to return what it reached, as `simulation.reached`, got: {got!r:.200}")

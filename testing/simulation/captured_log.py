@@ -65,11 +65,10 @@ class CapturedLogger:
             for line in lines:
                 self._captured.write(line)
 
-    def bound(self, **fields: Any) -> CapturedLogger:
-        return self.bind(**fields)
-
     def bind(self, **fields: Any) -> CapturedLogger:
         return CapturedLogger(self._captured, self._is_alive, {**self._bound, **fields})
+
+    bound = bind
 
     def is_enabled_for(self, level: int) -> bool:
         return level >= self._captured.lowest

@@ -109,7 +109,6 @@ class Forks:
         return Lane(lane.id, handler, lane.claim, context, goes_on)
 
     def _live(self, job: Job[Any], current_boot: RuntimeState) -> object:
-        """The run of a forked child in the function, and its way out."""
         chance = self._world.chance
         if chance.random() < 0.5:
             self._world.sleep(chance.uniform(*STAYS_SECONDS))
@@ -144,7 +143,7 @@ DRAIN_SECONDS_MAX = 5.0
 """The longest that a process that stops lets its jobs finish."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Program:
     """The program of each process.
 
@@ -199,7 +198,6 @@ class Processes:
         self._forks = Forks(around.world, self.troubles.append)
 
     def begin(self) -> None:
-        """Begin all, and wait until they are up."""
         for member in self._members:
             self._begin(member)
         self.runtimes()
@@ -223,7 +221,6 @@ class Processes:
         return runtime
 
     def runtimes(self) -> list[Runtime]:
-        """The runtimes of all, once they are up."""
         return [self.runtime(member.number) for member in self._members]
 
     def away(self) -> list[str]:

@@ -75,7 +75,6 @@ class Choices(random.Random):
         return f"Choices({self.stretches}, floor={self.floor:g})"
 
     def random(self) -> float:
-        """The next decision."""
         if self._left == 0:
             self._number += 1
             self._left = int(STRETCH_DECISIONS * STRETCH_GROWTH ** min(self._number, STRETCHES))

@@ -28,7 +28,7 @@ from .operators import SimulatedOperators
 from .places import Disk, Server, StoredFile, make_folder
 from .processes import Member, Processes, Program
 from .simulated_environment import SimulatedEnvironment
-from .verdict import Violation, kept_since_of, verdict, verdict_since
+from .verdict import Violation, kept_since_of, verdict
 from .virtual_scheduler import Process, VirtualScheduler
 
 POLL_SECONDS_MAX = 30.0
@@ -110,13 +110,7 @@ class Simulation:
         self._around = SimulatedEnvironment(self._world, faults, self.server, is_sole=is_sole)
         self._people = SimulatedOperators(self._around, self._count + 1)
         self._processes = Processes(
-            Program(
-                runtime=self._make_runtime,
-                register=self._prepare,
-                host=host,
-                failpoints=failpoints,
-                again=self._chosen,
-            ),
+            Program(self._make_runtime, self._prepare, host, failpoints, again=self._chosen),
             [Member(number, is_producer=number > processes) for number in range(1, self._count + 1)],
             self._around,
             self._people,
@@ -209,7 +203,8 @@ class Simulation:
     ) -> bool:
         """Let time pass, with faults; or less, if something holds before. Whether it holds."""
         self._check_open()
-        total = total_of(days, hours, minutes, seconds, may_last=until is not None)
+        total = days * 86400.0 + hours * 3600.0 + minutes * 60.0 + seconds
+        check_forward(total, "what passes", may_last=until is not None)
         self._processes.strike(True)
         try:
             return self._pass(total, until)
@@ -249,9 +244,10 @@ class Simulation:
     def kill(self, process: int = 1) -> None:
         """SIGKILL of a process, by its number, now. It is started again a moment later."""
         self._check_open()
-        number = check_process(process, self._count)
+        if not _is_whole(process, 1, self._count):
+            raise UsageError(f"expected the number of a process, from 1 to {self._count}, got: {process!r}")
         self.reached["kill_process"] += 1
-        self._processes.kill(number)
+        self._processes.kill(process)
 
     def operator(self, by: str = "somebody", via: str = "test") -> Operator:
         """Somebody who acts on the store from outside of the runtimes, as the test has them do it.
@@ -318,10 +314,10 @@ class Simulation:
         if self._replaced_at is not None:
             # A stepped clock makes the wall time at which a job was accepted uncertain by that much.
             since = max(self._replaced_at + self._world.stepped, kept_since)
-            return verdict_since(self._captured.lines, store, accepted=accepted, since=since)
-        lines_are_lost = bool(self.reached["log_error"])
+            return verdict(self._captured.lines, store, accepted=accepted, set_back=since)
+        has_lost_lines = bool(self.reached["log_error"])
         return verdict(
-            self._captured.lines, store, accepted=accepted, kept_since=kept_since if lines_are_lost else None
+            self._captured.lines, store, accepted=accepted, kept_since=kept_since if has_lost_lines else None
         )
 
     def _pass(self, seconds: Seconds, until: Callable[[], bool] | None) -> bool:
@@ -358,17 +354,6 @@ def check_register(register: object) -> None:
             "expected register to be a function that adds handlers and schedules to the Runtime that it is given, or "
             f"a Runtime that has them, got: {shown(register)}"
         )
-
-
-def total_of(days: float, hours: float, minutes: float, seconds: Seconds, *, may_last: bool = False) -> Seconds:
-    """The seconds of a time that is to pass; the errors are those of `check_forward`."""
-    return check_forward(days * 86400.0 + hours * 3600.0 + minutes * 60.0 + seconds, "what passes", may_last=may_last)
-
-
-def check_process(number: int, most: int) -> int:
-    if not _is_whole(number, 1, most):
-        raise UsageError(f"expected the number of a process, from 1 to {most}, got: {number!r}")
-    return number
 
 
 def check_processes(processes: int, producers: int, *, has_disk: bool) -> int:

@@ -49,7 +49,8 @@ def verdict(
     store: Path | sqlite3.Connection,
     *,
     accepted: Mapping[str, Instant],
-    kept_since: Instant | None,
+    kept_since: Instant | None = None,
+    set_back: Instant | None = None,
 ) -> tuple[Report, Sequence[str], Counter[str]]:
     """Audit a log against its store: the report, what is wrong in words, and how often each event was logged.
 
@@ -57,6 +58,8 @@ def verdict(
         accepted: the ids of the jobs that applications were told are stored, and when they were.
         kept_since: given if lines were lost on purpose: the effects of such a loss are then no finding. A job that was
             known at this time or later must be in the store all the same: retention cannot have removed it since.
+        set_back: given if the store was set back then, so that no log can agree with it: what was accepted since must
+            be in the store.
     """
     audit, logged, said = Audit(), set[str](), Counter[str]()
     known = dict(accepted)
@@ -75,20 +78,12 @@ def verdict(
     with contextlib.closing(view.read()) as stored:
         ids = {job.id for job in stored.jobs()}
     report = audit.finish(view)
+    if set_back is not None:
+        gone = [job_id for job_id, at in accepted.items() if at > set_back and job_id not in ids]
+        return report, [f"accepted after the store was set back, and lost: {job_id}" for job_id in gone], said
     if kept_since is None:
         lost = [f"accepted and lost: {job_id}" for job_id in accepted if job_id not in logged and job_id not in ids]
         return report, [*map(str, report.unexcused), *lost], said
     findings = [finding for finding in report.unexcused if finding.kind not in SHOWN_BY_LINES]
     gone = [job_id for job_id, at in known.items() if at >= kept_since and job_id not in ids]
     return report, [*map(str, findings), *(f"lost: the store has no job {job_id}" for job_id in gone)], said
-
-
-def verdict_since(
-    lines: Iterable[bytes], store: Path | sqlite3.Connection, *, accepted: Mapping[str, Instant], since: Instant
-) -> tuple[Report, Sequence[str], Counter[str]]:
-    """The same of a store that was set back, which no log can agree with: what was accepted since is in the store."""
-    report, _, said = verdict(lines, store, accepted={}, kept_since=None)
-    with contextlib.closing(StoreView(store).read()) as stored:
-        ids = {job.id for job in stored.jobs()}
-    gone = [job_id for job_id, at in accepted.items() if at > since and job_id not in ids]
-    return report, [f"accepted after the store was set back, and lost: {job_id}" for job_id in gone], said
