@@ -77,7 +77,7 @@ class Declared:
         self.add_schedules(schedules)
         try:
             yield
-        except UsageError:
+        except BaseException:
             for schedule in schedules:
                 self.remove_schedule(schedule.id)
             self.add_schedules(schedule for schedule in before if schedule is not None)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from collections import Counter
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from lamplighter import JobState, NotStarted, UnknownSchedule, UsageError
+from lamplighter import JobState, NotStarted, StoreUnavailable, UnknownSchedule, UsageError
 from lamplighter.environment import Environment
+from lamplighter.environment.failpoints import Failpoints
 from lamplighter.testing.draining import is_idle
 from lamplighter.testing.manual_clock import ManualTime
 
@@ -568,3 +572,93 @@ def test_a_per_second_schedule_fires_on_the_real_clock(runtime, recorder):
     first, second = (event["slot"] for event in recorder.of("slot.fired", schedule=schedule)[:2])
     assert second - first == 1
     assert all(event["late"] < 1 for event in recorder.of("slot.fired", schedule=schedule))
+
+
+@contextmanager
+def unanswered(rt, recorder, path, how):
+    """A store that does not answer in time: it is locked, or stores what it was given and says so too late."""
+    requests = rt.boot.requests
+    patient, requests.limits = requests.limits, replace(requests.limits, reply_seconds_max=0.05)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        if how == "locked":
+            other.execute("begin immediate")
+        else:
+            rt.environment.failpoints.arm("broker.let_out", "1*sleep(0.5)")
+        with pytest.raises(StoreUnavailable):
+            yield
+    requests.limits = patient
+    recorder.until(lambda: is_idle(rt) and rt.boot.requests.store_trouble is None, "the store to answer again")
+
+
+@pytest.mark.parametrize("how", ["locked", "late"])
+def test_a_removal_that_the_store_did_not_answer_removes_nothing(runtime, time, recorder, tmp_path, how):
+    environment = Environment(clock=time.clock, failpoints=Failpoints())
+    rt = runtime(environment=environment)
+    schedule = rt.scheduler.add("tick", "* * * * *")
+    before = [(one.id, one.when) for one in rt.scheduler.list()]
+    settle(rt, time, recorder)
+
+    with unanswered(rt, recorder, tmp_path / "jobs.db", how):
+        rt.scheduler.remove(schedule)
+
+    assert [(one.id, one.when) for one in rt.scheduler.list()] == before
+    if how == "locked":
+        advance(rt, time, recorder, schedule, 30, 1)
+    rt.scheduler.remove(schedule)
+    assert rt.scheduler.list() == []
+
+
+@pytest.mark.parametrize("how", ["locked", "late"])
+def test_an_addition_that_the_store_did_not_answer_adds_nothing_until_it_is_made_again(
+    runtime, time, recorder, tmp_path, how
+):
+    environment = Environment(clock=time.clock, failpoints=Failpoints())
+    rt = runtime(environment=environment)
+    rt.scheduler.add("tick", "@yearly", key="tick")
+    settle(rt, time, recorder)
+
+    with unanswered(rt, recorder, tmp_path / "jobs.db", how):
+        rt.scheduler.add("tick", "* * * * *", key="tick")
+    with unanswered(rt, recorder, tmp_path / "jobs.db", how):
+        rt.scheduler.add("tock", "* * * * *")
+    known = [one.name for one in rt.scheduler.list()]
+    again = [rt.scheduler.add("tick", "* * * * *", key="tick"), rt.scheduler.add("tock", "* * * * *")]
+    advance(rt, time, recorder, again[0], 30, 1)
+
+    assert known == ["tick"]
+    recorder.wait_for("slot.fired", schedule=again[1])
+
+
+def test_whatever_a_job_queues_descends_from_it(scheduled, recorder):
+    rt = scheduled()
+    schedule = rt.scheduler.add("made", "0 0 1 1 *")
+
+    @rt.jobs.handler("made")
+    def made(job):
+        pass
+
+    rt.jobs.pause("made")
+
+    def work(job):
+        rt.jobs.queue("made")
+        rt.jobs.queue_many([("made", None), ("made", None)])
+        made.queue()
+        made.many([None, None])
+        rt.scheduler.run_now(schedule)
+        job.then(("made", None))
+
+    async def work_async(job):
+        await rt.jobs.aqueue("made")
+        await rt.jobs.aqueue_many([("made", None), ("made", None)])
+        await made.aqueue()
+        await made.amany([None, None])
+        await rt.scheduler.arun_now(schedule)
+        job.then(("made", None))
+
+    rt.jobs.add_handler("work", work)
+    rt.jobs.add_handler("work async", work_async)
+    roots = [rt.jobs.join(rt.jobs.queue(name), timeout=10).id for name in ("work", "work async")]
+    alone = rt.scheduler.run_now(schedule)
+
+    descend = Counter(job.record.corr for job in rt.jobs.list("made"))
+    assert descend == {**dict.fromkeys(roots, 8), alone.id: 1}
