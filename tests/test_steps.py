@@ -298,6 +298,40 @@ def test_results_that_are_too_large_together_are_refused(lanes):
     assert [step.name for step in rt.jobs.steps("a")] == ["small"]
 
 
+@pytest.mark.parametrize("limit", [{"steps_bytes_max": 100}, {"steps_max": 2}], ids=["bytes", "number"])
+@pytest.mark.parametrize("fails", ["function", "keeping"])
+@pytest.mark.parametrize("kind", ["thread", "task"])
+def test_steps_that_are_not_kept_take_no_room_of_those_that_are(runtime, limit, fails, kind):
+    """Full, emptied, and full again."""
+    points = Failpoints()
+    rt = runtime(environment=Environment(failpoints=points), **limit)
+    left = [20]
+
+    def page():
+        if left[0] and fails == "function":
+            left[0] -= 1
+            raise OSError("no")
+        return "x" * 60
+
+    def work(job):
+        for number in range(20):
+            with suppress(OSError):
+                job.step(f"page-{number}", page)
+        return job.step("page", page)
+
+    async def work_async(job):
+        for number in range(20):
+            with suppress(OSError):
+                await job.astep(f"page-{number}", page)
+        return await job.astep("page", page)
+
+    if fails == "keeping":
+        points.arm("lane.step", "20*raise(OSError)->off")
+    rt.jobs.add_handler("work", work_async if kind == "task" else work, max_attempts=1)
+
+    assert rt.jobs.join(rt.jobs.queue("work"), timeout=JOIN_SECONDS_MAX).result == "x" * 60
+
+
 def test_a_step_inside_of_a_step_is_kept_too(lanes):
     _, job, notes = lanes("nested")
 

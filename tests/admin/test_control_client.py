@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 from lamplighter import Runtime, StoreUnavailable, UsageError
-from lamplighter.admin.control_client import ControlClient
+from lamplighter.admin.control_client import SILENT_SECONDS, ControlClient
 from lamplighter.messages.boots import BootRecord
 from lamplighter.messages.views import DeclaredView, RuntimeView
 from lamplighter.rules.control_lines import AskRefused
+from lamplighter.stores.asking import Heard, ask_all
 from lamplighter.stores.presence import FilePresence
 
 PATIENCE = 15.0
@@ -87,6 +88,33 @@ def test_a_boot_that_holds_its_lock_and_has_no_socket_is_silent(tmp_path):
     assert (found.condition, found.pid) == ("silent", os.getpid())
     assert "nobody answers at" in found.unheard
     assert found.silent_since is not None
+
+
+def test_each_time_that_a_boot_falls_silent_is_a_time_of_its_own(runtime, monkeypatch):
+    rt = runtime()
+    outside, waits, is_deaf = room(rt), [], []
+
+    def ask(sockets, question, timeout, monotonic, **others):
+        waits.extend(timeout for _ in sockets)
+        if is_deaf:
+            return {boot: Heard(None, "no answer") for boot in sockets}
+        return ask_all(sockets, question, PATIENCE, monotonic, **others)
+
+    def look(at):
+        monkeypatch.setattr(outside._clock, "now", lambda: at)
+        return outside.views([rt.boot.id])[rt.boot.id]
+
+    monkeypatch.setattr("lamplighter.admin.control_client.ask_all", ask)
+    is_deaf.append(True)
+    first = [look(1.0), look(2.0)]
+    is_deaf.clear()
+    between = look(3.0)
+    is_deaf.append(True)
+    second = [look(4.0), look(5.0)]
+
+    assert [one.silent_since for one in (*first, between, *second)] == [1.0, 1.0, None, 4.0, 4.0]
+    # A boot that has answered since gets the whole time again.
+    assert waits == [PATIENCE, SILENT_SECONDS, SILENT_SECONDS, PATIENCE, SILENT_SECONDS]
 
 
 def test_an_answer_that_cannot_be_read_here_is_an_answer_all_the_same(runtime, monkeypatch):

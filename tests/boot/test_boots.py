@@ -10,7 +10,7 @@ import platform
 import shutil
 import sqlite3
 import threading
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import lamplighter
@@ -23,6 +23,7 @@ from lamplighter.environment.threads import spawn
 from lamplighter.history.audit.audit import Audit
 from lamplighter.history.audit.store_check import StoreView
 from lamplighter.history.log_files.lines import parse
+from lamplighter.stores.controls import CONTROL
 from lamplighter.stores.hints import ServerHints
 from lamplighter.stores.presence import FilePresence
 from lamplighter.testing.draining import is_idle
@@ -135,18 +136,27 @@ def test_a_lock_file_that_is_removed_again_much_later_buries_nobody_either(timed
     assert recorder.wait_for("runtime.recovered")["dead_boot"] == "other"
 
 
-def test_who_cannot_have_its_lock_file_again_says_so(runtime, recorder, tmp_path):
+def test_each_time_that_a_boot_cannot_have_its_files_again_is_told_once(runtime, recorder, tmp_path, monkeypatch):
+    monkeypatch.setattr("lamplighter.broker.peer_watcher.POLL_SECONDS", 0.01)
     rt = runtime()
-    folder = tmp_path / "jobs.db-boots"
-    shutil.rmtree(folder)
-    folder.touch()
+    folder, polls = tmp_path / "jobs.db-boots", []
+    keep = rt.boot._standing.controls.keep
+    monkeypatch.setattr(rt.boot._standing.controls, "keep", lambda: (keep(), polls.append(True)))
+    for time in (1, 2):
+        while not folder.is_file():
+            # The runtime may make the folder anew at any moment.
+            shutil.rmtree(folder, ignore_errors=True)
+            with suppress(OSError):
+                folder.touch(exist_ok=False)
+        said = [recorder.wait_for(trouble, count=time) for trouble in ("presence.lost", "control.lost")]
+        more = len(polls) + 3
+        recorder.until(lambda more=more: len(polls) >= more, "polls that tell nothing more")
+        folder.unlink()
+        files = [folder / f"{rt.boot.id}{end}" for end in (".lock", CONTROL)]
+        recorder.until(lambda files=files: all(file.exists() for file in files), "its files to be back")
 
-    said = recorder.wait_for("presence.lost")
-
-    assert "run all of them as one user" in said["reason"]
-    folder.unlink()
-    recorder.until((folder / f"{rt.boot.id}.lock").exists, "the lock to be back")
-    assert len(recorder.of("presence.lost")) == 1
+        assert "run all of them as one user" in said[0]["reason"]
+        assert [len(recorder.of(trouble)) for trouble in ("presence.lost", "control.lost")] == [time, time]
 
 
 def failing_at(name):

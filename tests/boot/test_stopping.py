@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 import threading
 from contextlib import closing
+from itertools import pairwise
 
 import pytest
 from lamplighter import Snooze
 from lamplighter.boot import draining
 from lamplighter.broker import boots
+from lamplighter.testing import Script, Simulation, hang
 
 NOTHING_BACK = "the runtime could not give its jobs back as it stopped"
 
@@ -54,6 +57,24 @@ def test_a_stop_that_waits_says_which_jobs_it_waits_for(runtime, recorder):
     assert (said["jobs"], said["waits_for"]) == (1, ["a (slow)"])
     assert 30 < said["left"] < 60
     recorder.wait_for("runtime.stopped", interrupted=0)
+
+
+def test_a_stop_that_waits_long_says_so_ever_more_seldom():
+    script = Script("slow", [hang(1000)])
+
+    def host(runtime):
+        runtime.jobs.queue("slow")
+        runtime.environment.event().wait(1.0)
+        runtime.stop(drain=2000)
+
+    with Simulation(script.add_to, host=host) as simulation:
+        simulation.run(seconds=1500)
+        said = [json.loads(line) for line in simulation.log.splitlines()]
+
+    told = [line["ts"] for line in said if line["event"] == "runtime.draining"]
+    gaps = [later - earlier for earlier, later in pairwise(told)]
+    assert len(told) == 10
+    assert all(later > 1.5 * earlier for earlier, later in pairwise(gaps))
 
 
 def test_who_says_nothing_of_the_drain_waits_less_than_a_container_is_given(runtime, recorder):

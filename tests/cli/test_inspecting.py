@@ -73,6 +73,26 @@ def test_jobs_are_listed_by_a_query_and_by_options(filled, capsys):
     assert "expected the state in the query or as --state, got both" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "command", ["errors list", "errors show {group}", "names list"], ids=["errors", "group", "names"]
+)
+def test_only_where_a_limit_leaves_something_out_it_is_said_that_there_is_more(runtime, recorder, capsys, command):
+    rt = runtime()
+    for name in ("fails", "fails too"):
+        rt.jobs.add_handler(name, failing, max_attempts=1)
+    rt.jobs.queue_many([("fails", 1), ("fails", 2), ("fails too", 3)])
+    recorder.wait_for("job.dead", count=3)
+    assert main(["errors", "list", "--name", "fails", "--json"]) == 0
+    group = objects(capsys)[0]["id"]
+
+    told = []
+    for limit in ("1", "2", "3"):
+        assert main([*command.format(group=group).split(), "--limit", limit]) == 0
+        told.append("more" in capsys.readouterr().err)
+
+    assert told == [True, False, False]
+
+
 @pytest.mark.parametrize("command", ["jobs list --json", "export jobs --json", "names list --json"])
 def test_json_holds_nothing_that_a_terminal_obeys_and_says_the_same(runtime, capsys, command):
     name = "\x9b31m\x7f\u202e\u2028\U000e0041Zoë\N{PILE OF POO}"

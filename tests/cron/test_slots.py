@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,13 +16,16 @@ from lamplighter.cron.schedule import (
     SUPERSEDED,
     account,
     check_catch_up,
+    cut,
     jitter_of,
     keyed_id,
     unkeyed_id,
 )
 from lamplighter.cron.when import parse_when
 from lamplighter.errors import UsageError
-from lamplighter.messages.schedules import Accounting, CatchUp, Fire, SlotRange
+from lamplighter.messages.schedules import Accounting, CatchUp, Fire, SlotEntry, SlotRange
+
+from support.conformance.kit import a_schedule
 
 from .cron_strategies import EXAMPLES
 
@@ -235,7 +239,7 @@ def test_accounting_in_pieces_tells_of_each_slot_once_whenever_the_runtime_stopp
     rule = parse_when("*/7 * * * *", timezone="Europe/Berlin")
     told, reached = 0, NOON
 
-    for now in [*(NOON + cut for cut in cuts), NOON + DAY]:
+    for now in [*(NOON + seconds for seconds in cuts), NOON + DAY]:
         result = account(rule, accounted_to=reached, now=now, catch_up="latest", catch_up_window=HOUR, catch_up_max=1)
         told += len(result.fires) + sum(skipped.count for skipped in result.skipped)
         reached = result.accounted_to
@@ -278,6 +282,34 @@ def test_a_policy_that_cannot_be_is_refused(catch_up: object, window: object, li
         check_catch_up(catch_up, window, limit)
 
     assert said in str(caught.value)
+
+
+@given(
+    every=st.sampled_from([1, 60, 3_600]), before=st.integers(0, 50), after=st.integers(0, 50), beside=st.floats(0, 1)
+)
+@settings(max_examples=EXAMPLES)
+@example(every=60, before=0, after=0, beside=0.0)
+def test_of_a_skipped_range_those_up_to_an_instant_are_kept_each_counted(
+    every: int, before: int, after: int, beside: float
+) -> None:
+    rule = parse_when(timedelta(seconds=every))
+    first = NOON if NOON % every == 0 else NOON + every - NOON % every
+    slots = [first + number * every for number in range(before + 1 + after)]
+    now = slots[before] + beside * (every - 0.001)
+    entry = SlotEntry(
+        schedule_id="s",
+        slot=slots[0],
+        last=slots[-1],
+        count=len(slots),
+        outcome="skipped",
+        reason="paused",
+        job_id=None,
+    )
+
+    kept = cut(a_schedule(when=rule.text), entry, now)
+
+    assert kept == replace(entry, last=slots[before], count=before + 1)
+    assert cut(a_schedule(when=rule.text), entry, first - 0.001) is None
 
 
 # Jitter and identity

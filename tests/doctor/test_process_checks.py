@@ -139,3 +139,25 @@ def test_jobs_that_were_queued_in_the_future_are_told(path, runtime):
 
     assert finding.level == "warning"
     assert "1 of the 1 newest jobs was queued in the future: j1 in" in finding.evidence
+
+
+@pytest.mark.parametrize(
+    ("began", "ended", "way"),
+    [
+        (-30.0, 30.0, None),
+        (-30.0, -0.9, None),
+        (0.9, 30.0, None),
+        (-30.0, -2.0, "ahead of"),
+        (2.0, 30.0, "behind"),
+    ],
+)
+def test_a_clock_is_another_only_if_it_tells_no_instant_between_question_and_last_answer(
+    path, timed, time, began, ended, way
+):
+    timed()
+    moments = iter([began, began, ended])
+
+    (finding,) = found(path, "clock", now=lambda: time.wall + next(moments, ended))
+
+    assert finding.level == ("ok" if way is None else "warning")
+    assert way is None or f" is 2 s {way} the one here" in finding.evidence

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from lamplighter import Rate
+from lamplighter import JobSpec, Rate
 from lamplighter.messages.tallies import MINUTE, Tally, start_of
 from lamplighter.stores.sqlite.store import SqliteStore
 
@@ -92,6 +92,23 @@ def test_a_name_of_which_most_attempts_fail_is_told_with_their_error(path, runti
     assert finding.evidence.startswith("100 % of 6 attempts of 'work' have failed in the last 15 minutes; 6 of the 6")
     assert "ValueError: order" in finding.evidence
     assert "test_throughput_checks.py" in finding.evidence
+
+
+def test_what_most_failures_have_in_common_is_told_of_the_jobs_that_failed_by_themselves(path, runtime, recorder):
+    def fails(job):
+        raise ValueError("no lines")
+
+    rt = runtime()
+    rt.jobs.add_handler("work", fails, max_attempts=1)
+    failing = [JobSpec(name="work") for _ in range(6)]
+    rt.jobs.queue_many([*failing, *(JobSpec(name="work", after=failing[0]) for _ in range(30))])
+    recorder.wait_for("job.doomed", count=30)
+    recorder.wait_for("job.dead", count=6)
+    rt.stop()
+
+    (finding,) = found(path, "names.failing")
+
+    assert "; 6 of the 6 looked at with: ValueError: no lines" in finding.evidence
 
 
 def test_a_name_whose_attempts_succeed_is_well_and_without_attempts_nothing_is_known(path, runtime):

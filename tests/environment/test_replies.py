@@ -59,6 +59,29 @@ def test_who_has_waited_long_enough_is_no_longer_answered():
     assert (waited_for, given_up) == (True, True)
 
 
+@pytest.mark.parametrize("seconds", [0.0, -0.5, -1.0, -60.0])
+def test_a_thread_whose_time_is_up_takes_an_answer_that_is_there_and_waits_for_none(seconds):
+    answered, unanswered = thread_reply(), thread_reply()
+    answer(answered, 7, None)
+
+    assert answered.wait(seconds) == 7
+    with pytest.raises(TimeoutError):
+        unanswered.wait(seconds)
+
+
+@pytest.mark.parametrize("seconds", [0.0, -0.5, -1.0, -60.0])
+def test_a_task_whose_time_is_up_takes_an_answer_that_is_there_and_waits_for_none(seconds):
+    async def host():
+        answered, unanswered = LoopReply(), LoopReply()
+        answer(answered, 7, None)
+        taken = await answered.wait(seconds)
+        with pytest.raises(TimeoutError):
+            await unanswered.wait(seconds)
+        return taken
+
+    assert asyncio.run(asyncio.wait_for(host(), SECONDS_MAX)) == 7
+
+
 class CountingLoop(asyncio.SelectorEventLoop):
     """Counts how often another thread calls it."""
 

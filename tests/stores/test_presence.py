@@ -265,6 +265,31 @@ def test_a_socket_that_was_cleaned_away_is_made_anew_when_its_boot_looks(tmp_pat
         assert heard.acquire(timeout=10)
 
 
+@pytest.mark.parametrize(
+    ("mounts", "kind"),
+    [
+        (["/ ext4"], None),
+        (["/ ext4", "{here} nfs4"], "nfs4"),
+        (["{here} nfs4", "/ ext4"], "nfs4"),
+        (["/ ext4", "{here}-other nfs4"], None),
+        (["/ ext4", "{above} nfs4", "{here} ext4"], None),
+        # What is mounted over another hides it.
+        (["/ ext4", "{here} ext4", "{here} nfs4"], "nfs4"),
+        (["/ ext4", "{here} nfs4", "{here} ext4"], None),
+        (["/ nfs"], "nfs"),
+    ],
+)
+def test_a_store_lies_on_the_file_system_that_is_mounted_nearest_and_last(tmp_path, monkeypatch, mounts, kind):
+    here = tmp_path / "a folder"
+    here.mkdir()
+    places = {"here": str(here).replace(" ", r"\040"), "above": str(tmp_path)}
+    lines = [f"device {line.format(**places)} rw 0 0\n" for line in mounts]
+    (tmp_path / "mounts").write_text("".join(lines))
+    monkeypatch.setattr(presence, "MOUNTS", tmp_path / "mounts")
+
+    assert presence.network_filesystem(str(here / "jobs.db")) == kind
+
+
 def test_a_path_too_long_for_a_socket_has_it_in_a_folder_that_nobody_can_have_made(tmp_path):
     long = tmp_path / ("l" * 120)
     long.mkdir()

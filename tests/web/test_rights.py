@@ -193,6 +193,23 @@ def test_each_further_step_of_a_sweep_asks_for_the_right_again(page: Page, ask: 
     assert stored(page) != before
 
 
+@pytest.mark.parametrize("step", [*(one for one in ACTS if one.status != 404), *SWEEPS], ids=str)
+def test_every_act_is_told_in_the_visitors_name_for_the_reason_of_its_form(
+    page: Page, runtime: Any, recorder: Any, step: Step
+) -> None:
+    step = placed(page, step)
+    assert step.fields is not None
+    fields = step.fields | {"reason": " mended "}
+    if step.path == "/act/jobs":
+        fields = confirm(page, fields)
+
+    assert page.post(step.path, fields).status == step.status
+    runtime(page.store)
+    told = recorder.wait_for("operator.acted")
+
+    assert (told["by"], told["via"], told["reason"]) == ("ada", "web", "mended")
+
+
 def test_every_route_is_in_the_table() -> None:
     asked = {(step.method, step.route) for step in (*PAGES, *ACTS, *SWEEPS)}
 

@@ -14,7 +14,9 @@ import pytest
 import sentry_sdk
 from lamplighter import Cancel, Discard, Job, Runtime, Snooze
 from lamplighter.contrib.sentry import SentryCarrier
+from lamplighter.contrib.sentry.carrier import CAPTURED_MAX, Lines
 from lamplighter.errors import MissingExtra
+from lamplighter.log.log_line import LogLine
 from lamplighter.testing import Inline
 from sentry_sdk.envelope import Envelope
 from sentry_sdk.integrations.dedupe import DedupeIntegration
@@ -188,6 +190,19 @@ def test_a_dead_job_whose_error_is_reported_is_not_reported_by_its_line(
     rt.stop()
 
     assert [errors_of(event) for event in sent.errors] == [["ConnectionError: attempt 1"]]
+
+
+def test_of_very_many_reported_errors_the_newest_are_remembered() -> None:
+    lines = Lines()
+    jobs = [f"j{number}" for number in range(CAPTURED_MAX + 2)]
+    for job_id in jobs:
+        lines.note_captured(job_id, 1)
+
+    def is_reported(job_id: str) -> bool:
+        said = LogLine({"event": "job.dead", "level": "error", "job_id": job_id, "claim_no": 1}, is_event=True)
+        return lines.process({}, {"log_record": logging.makeLogRecord({"msg": said})}) is not None
+
+    assert list(filter(is_reported, jobs)) == jobs[:2]
 
 
 def test_a_job_that_was_timed_out_is_one_report_whatever_it_raised_then(

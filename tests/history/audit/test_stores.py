@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from lamplighter.cli.main import main
+from lamplighter.history.audit.store_check import StoreView
 from lamplighter.history.trace.job import biography
+from lamplighter.messages.schedules import SlotRange
+from lamplighter.stores.sqlite.store import SqliteStore
+
+from support.conformance.kit import NOW, a_schedule
+from support.conformance.schedules import entry
 
 from ..kit import Said, Story, audited, changed, clean_run, index_of, kinds, without, write_log
 
@@ -216,3 +223,31 @@ def test_what_was_before_any_log_of_a_rabbitmq_is_not_missed(boot):
         report = audited(sorted((line for lines in kept.values() for line in lines), key=lambda line: line["ts"]))
 
         assert report.findings == (), cut
+
+
+@pytest.mark.parametrize(
+    ("slot", "is_known"),
+    [
+        (NOW - 1, False),
+        (NOW, True),
+        (NOW + 1, False),
+        (NOW + 60, True),
+        (NOW + 120, True),
+        (NOW + 240, True),
+        (NOW + 241, False),
+        (NOW + 300, True),
+        (NOW + 360, False),
+    ],
+)
+def test_a_store_accounts_for_its_fired_slots_and_for_a_skipped_range_from_end_to_end(tmp_path, slot, is_known):
+    with closing(SqliteStore(str(tmp_path / "jobs.db"))) as store:
+        store.open()
+        with store.turn("b", NOW + 400) as turn:
+            turn.schedules.declare([a_schedule(), a_schedule(id="other")])
+            turn.schedules.fire(entry(NOW, "s-0"))
+            turn.schedules.skip("s", SlotRange(first=NOW + 60, last=NOW + 240, count=4, reason="paused"))
+            turn.schedules.fire(entry(NOW + 300, "s-5"))
+
+    view = StoreView(str(tmp_path / "jobs.db"))
+
+    assert (view.accounts_for("s", slot), view.accounts_for("other", slot)) == (is_known, False)
