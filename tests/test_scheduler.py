@@ -578,7 +578,8 @@ def test_a_per_second_schedule_fires_on_the_real_clock(runtime, recorder):
 def unanswered(rt, recorder, path, how):
     """A store that does not answer in time: it is locked, or stores what it was given and says so too late."""
     requests = rt.boot.requests
-    patient, requests.limits = requests.limits, replace(requests.limits, reply_seconds_max=0.05)
+    patient = requests.context
+    requests.context = patient._replace(limits=replace(patient.limits, reply_seconds_max=0.05))
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         if how == "locked":
             other.execute("begin immediate")
@@ -586,7 +587,7 @@ def unanswered(rt, recorder, path, how):
             rt.environment.failpoints.arm("broker.let_out", "1*sleep(0.5)")
         with pytest.raises(StoreUnavailable):
             yield
-    requests.limits = patient
+    requests.context = patient
     recorder.until(lambda: is_idle(rt) and rt.boot.requests.store_trouble is None, "the store to answer again")
 
 
@@ -660,5 +661,5 @@ def test_whatever_a_job_queues_descends_from_it(scheduled, recorder):
     roots = [rt.jobs.join(rt.jobs.queue(name), timeout=10).id for name in ("work", "work async")]
     alone = rt.scheduler.run_now(schedule)
 
-    descend = Counter(job.record.corr for job in rt.jobs.list("made"))
+    descend = Counter(job.record.root_id for job in rt.jobs.list("made"))
     assert descend == {**dict.fromkeys(roots, 8), alone.id: 1}

@@ -5911,8 +5911,8 @@ MUTANTS = (
         PEOPLE,
         "a limit that leaves no group of failures out says that there are more",
         "cli/errors.py",
-        "if len(found.groups) > limit:",
-        "if len(found.groups) >= limit:",
+        "if len(found.groups) > limit and",
+        "if len(found.groups) >= limit and",
         test="tests/cli/test_inspecting.py::test_only_where_a_limit_leaves_something_out_it_is_said_that_there_is_more",
     ),
     Mutant(
@@ -5926,7 +5926,7 @@ MUTANTS = (
     Mutant(
         SIGHT,
         "the doctor counts jobs that shared the fate of another among what failed by itself",
-        "doctor/throughput_checks.py",
+        "doctor/name_checks.py",
         '        JobQuery(names=(name,), states=(JobState.DEAD,), fate="no"),\n',
         "        JobQuery(names=(name,), states=(JobState.DEAD,)),\n",
         test="tests/doctor/test_throughput_checks.py::test_what_most_failures_have_in_common_is_told_of_the_jobs_that_failed_by_themselves",
@@ -5950,7 +5950,7 @@ MUTANTS = (
     Mutant(
         SIGHT,
         "a clock is called another though it tells an instant before the last boot has answered",
-        "doctor/process_checks.py",
+        "doctor/boot_checks.py",
         "min(0.0, view.at - first)",
         "view.at - last",
         test="tests/doctor/test_process_checks.py::test_a_clock_is_another_only_if_it_tells_no_instant_between_question_and_last_answer",
@@ -5959,8 +5959,8 @@ MUTANTS = (
         PEOPLE,
         "a job that a handler has a schedule run now descends from nothing",
         "api/scheduler.py",
-        "corr=current_corr() or job_id)",
-        "corr=job_id)",
+        "root_id=current_root_id() or job_id)",
+        "root_id=job_id)",
         test="tests/test_scheduler.py::test_whatever_a_job_queues_descends_from_it",
     ),
     Mutant(

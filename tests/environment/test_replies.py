@@ -61,7 +61,7 @@ def test_who_has_waited_long_enough_is_no_longer_answered():
 
 @pytest.mark.parametrize("seconds", [0.0, -0.5, -1.0, -60.0])
 def test_a_thread_whose_time_is_up_takes_an_answer_that_is_there_and_waits_for_none(seconds):
-    answered, unanswered = thread_reply(), thread_reply()
+    answered, unanswered = ThreadReply(), ThreadReply()
     answer(answered, 7, None)
 
     assert answered.wait(seconds) == 7
