@@ -610,9 +610,7 @@ def test_a_removal_that_the_store_did_not_answer_removes_nothing(runtime, time, 
 
 
 @pytest.mark.parametrize("how", ["locked", "late"])
-def test_an_addition_that_the_store_did_not_answer_adds_nothing_until_it_is_made_again(
-    runtime, time, recorder, tmp_path, how
-):
+def test_an_addition_that_the_store_did_not_answer_adds_nothing(runtime, time, recorder, tmp_path, how):
     environment = Environment(clock=time.clock, failpoints=Failpoints())
     rt = runtime(environment=environment)
     rt.scheduler.add("tick", "@yearly", key="tick")

@@ -5929,7 +5929,7 @@ MUTANTS = (
         "doctor/name_checks.py",
         '        JobQuery(names=(name,), states=(JobState.DEAD,), fate="no"),\n',
         "        JobQuery(names=(name,), states=(JobState.DEAD,)),\n",
-        test="tests/doctor/test_throughput_checks.py::test_what_most_failures_have_in_common_is_told_of_the_jobs_that_failed_by_themselves",
+        test="tests/doctor/test_throughput_checks.py::test_what_most_failures_have_in_common_is_of_jobs_that_failed_by_themselves",
     ),
     Mutant(
         SLOTS,
@@ -5937,7 +5937,7 @@ MUTANTS = (
         "boot/declared.py",
         "        except BaseException:\n            for schedule in schedules:",
         "        except UsageError:\n            for schedule in schedules:",
-        test="tests/test_scheduler.py::test_an_addition_that_the_store_did_not_answer_adds_nothing_until_it_is_made_again",
+        test="tests/test_scheduler.py::test_an_addition_that_the_store_did_not_answer_adds_nothing",
     ),
     Mutant(
         PEOPLE,
@@ -5953,7 +5953,7 @@ MUTANTS = (
         "doctor/boot_checks.py",
         "min(0.0, view.at - first)",
         "view.at - last",
-        test="tests/doctor/test_process_checks.py::test_a_clock_is_another_only_if_it_tells_no_instant_between_question_and_last_answer",
+        test="tests/doctor/test_process_checks.py::test_a_clock_is_another_if_it_tells_no_instant_from_question_to_answer",
     ),
     Mutant(
         PEOPLE,
@@ -6025,7 +6025,7 @@ MUTANTS = (
         "history/audit/store_check.py",
         "slot <= entries[index].last",
         "slot < entries[index].last",
-        test="tests/history/audit/test_stores.py::test_a_store_accounts_for_its_fired_slots_and_for_a_skipped_range_from_end_to_end",
+        test="tests/history/audit/test_stores.py::test_a_store_accounts_for_fired_slots_and_for_all_of_a_skipped_range",
     ),
     Mutant(
         MESSAGES,

@@ -151,9 +151,7 @@ def test_jobs_that_were_queued_in_the_future_are_told(path, runtime):
         (2.0, 30.0, "behind"),
     ],
 )
-def test_a_clock_is_another_only_if_it_tells_no_instant_between_question_and_last_answer(
-    path, timed, time, began, ended, way
-):
+def test_a_clock_is_another_if_it_tells_no_instant_from_question_to_answer(path, timed, time, began, ended, way):
     timed()
     moments = iter([began, began, ended])
 

@@ -94,7 +94,7 @@ def test_a_name_of_which_most_attempts_fail_is_told_with_their_error(path, runti
     assert "test_throughput_checks.py" in finding.evidence
 
 
-def test_what_most_failures_have_in_common_is_told_of_the_jobs_that_failed_by_themselves(path, runtime, recorder):
+def test_what_most_failures_have_in_common_is_of_jobs_that_failed_by_themselves(path, runtime, recorder):
     def fails(job):
         raise ValueError("no lines")
 

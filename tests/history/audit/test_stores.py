@@ -239,7 +239,7 @@ def test_what_was_before_any_log_of_a_rabbitmq_is_not_missed(boot):
         (NOW + 360, False),
     ],
 )
-def test_a_store_accounts_for_its_fired_slots_and_for_a_skipped_range_from_end_to_end(tmp_path, slot, is_known):
+def test_a_store_accounts_for_fired_slots_and_for_all_of_a_skipped_range(tmp_path, slot, is_known):
     with closing(SqliteStore(str(tmp_path / "jobs.db"))) as store:
         store.open()
         with store.turn("b", NOW + 400) as turn:
