@@ -6029,14 +6029,6 @@ MUTANTS = (
     ),
     Mutant(
         MESSAGES,
-        "where queues have a prefix, what is not done is not given back",
-        "stores/rabbitmq/prefixed.py",
-        "self._link.acknowledge(session, acks, requeue)",
-        "self._link.acknowledge(session, acks)",
-        test="tests/stores/rabbitmq/test_prefixed.py",
-    ),
-    Mutant(
-        MESSAGES,
         "what is put aside unread has nobody any more who waits for its end",
         "stores/rabbitmq/unreadable.py",
         "        reply_to=arrival.reply_to,\n",
