@@ -167,6 +167,9 @@ def bloat(seen: Evidence) -> Symptoms:
             "nothing need be done: new jobs fill it; `vacuum` while no runtime is on it makes the file smaller",
         )
     kept = _kept_seconds(seen)
+    if not seen.living:
+        yield note("no runtime is on the store, so nothing removes what has ended")
+        return None
     if kept is None:
         yield unknown("no runtime that answers says for how long ended jobs are to be kept")
         return None

@@ -212,7 +212,13 @@ def test_ended_jobs_that_retention_should_have_removed_are_told(path, runtime, r
     assert finding.evidence == "done jobs are to be kept for 24 h 0 min, and the oldest is 2 d 0 h older"
 
 
-def test_without_a_runtime_nobody_knows_how_long_jobs_are_kept(path):
+def test_how_long_jobs_are_kept_is_unknown_only_while_a_runtime_lives(path, runtime):
+    assert levels(found(path, "store.bloat")) == ["note"]
+
+    runtime()
+    (control,) = Path(f"{path}-boots").glob("*.ctl")
+    control.unlink()
+
     assert levels(found(path, "store.bloat")) == ["unknown"]
 
 
