@@ -160,9 +160,9 @@ class HandlerActor(RuntimeActor):
                 self._interrupt(handler_id, reason)
             case Drain():
                 # A turn that was under way may still bring claims. They must not be started: `stop` would not wait for
-                # them.
+                # them. A claim that waits for the job's old thread would keep `stop` waiting for that thread.
                 self._backlog.close()
-                self._give_back(self._backlog.clear())
+                self._give_back([*self._backlog.clear(), *self._held_back.clear()])
             case other:
                 raise TypeError(f"a HandlerActor does not hear {type(other).__name__}")
         if not self.has_mail:

@@ -3994,6 +3994,14 @@ MUTANTS = (
     ),
     Mutant(
         SUPERVISION,
+        "a stop waits for the old thread of a job that it does not run",
+        "actors/handler_actor.py",
+        "self._give_back([*self._backlog.clear(), *self._held_back.clear()])",
+        "self._give_back(self._backlog.clear())",
+        test="tests/handlers/test_overlap.py::test_a_stop_does_not_wait_for_a_job_that_waits_for_its_old_thread",
+    ),
+    Mutant(
+        SUPERVISION,
         "a stop waits for the back-off of a broker that has died",
         "boot/boot.py",
         '        self._supervision.start_now("broker")\n        self.post.tell("broker", Drain())\n',

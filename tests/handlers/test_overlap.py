@@ -112,3 +112,21 @@ def test_what_a_stopped_runtime_left_running_is_in_the_health_of_its_next_life(r
     work.goes_on.set()
     assert rt.jobs.join("hangs", timeout=15).result == "done"
     assert rt.health().abandoned == ()
+
+
+def test_a_stop_does_not_wait_for_a_job_that_waits_for_its_old_thread(runtime, recorder, work):
+    rt = runtime(lane_grace_seconds=600)
+    rt.jobs.add_handler("tidy", work)
+    job = rt.jobs.queue("tidy")
+    assert work.is_in.wait(15)
+    start_again(rt, work, None, job)
+    recorder.wait_for("job.waiting", job_id=job.id)
+
+    rt.stop(drain=60)
+
+    assert work.inside == 1
+    assert recorder.of("runtime.draining") == []
+    rt.start()
+    work.goes_on.set()
+    assert rt.jobs.join(job, timeout=15).result == "done"
+    assert work.most == 1
