@@ -209,6 +209,12 @@ def missing_extra(package: str, purpose: str, extra: str) -> MissingExtra:
     return MissingExtra(f"expected {package} for {purpose}, got none installed; pip install 'lamplighter[{extra}]'")
 
 
+def listed(items: Iterable[str]) -> str:
+    """Several things in a sentence, the last behind an `and`."""
+    *first, last = items
+    return f"{', '.join(first)} and {last}" if first else last
+
+
 def alike(text: str, known: Iterable[str], *, most: int = 1) -> list[str]:
     """Which of what is known somebody may have meant, the closest first."""
     import difflib

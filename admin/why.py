@@ -18,8 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args
 
-from ..cron.words import listed
-from ..errors import alike
+from ..errors import alike, listed
 from ..messages.jobs import ENDED, Instant, JobRecord, JobState, Seconds
 from ..messages.names import PauseRecord
 from ..messages.views import HandlerView, RuntimeView

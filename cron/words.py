@@ -4,8 +4,9 @@ text, so they are true of every way to write it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
+from ..errors import listed
 from .interval import Interval, Once
 from .rule import CronRule
 from .when import Rule
@@ -161,8 +162,3 @@ def _by_week(days: Days) -> str:
         return "on Saturday and Sunday"
     # For readers, the week begins on Monday.
     return f"on {listed(_WEEKDAYS[day] for day in sorted(days.weekdays, key=lambda day: (day - 1) % 7))}"
-
-
-def listed(items: Iterable[str]) -> str:
-    *first, last = items
-    return f"{', '.join(first)} and {last}" if first else last
