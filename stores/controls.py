@@ -60,29 +60,16 @@ class Controls(Protocol):
         """Stop answering."""
 
 
-class NoControls:
-    address: str | None = None
-
-    def serve(self, answer: Answer, spawn: Callable[[Callable[[], None], str], object]) -> None:
-        pass
-
-    def keep(self) -> None:
-        pass
-
-    def trouble(self) -> str | None:
-        return None
-
-    def close(self) -> None:
-        pass
-
-
 class ServerControls:
-    def __init__(self, notifier: Notifier) -> None:
+    """Controls through the server of the store; none for a store in memory."""
+
+    def __init__(self, notifier: Notifier | None) -> None:
         self.address: str | None = None
         self._notifier = notifier
 
     def serve(self, answer: Answer, spawn: Callable[[Callable[[], None], str], object]) -> None:
-        self.address = self._notifier.answer(answer)
+        if self._notifier is not None:
+            self.address = self._notifier.answer(answer)
 
     def keep(self) -> None:
         pass
@@ -91,7 +78,8 @@ class ServerControls:
         return None
 
     def close(self) -> None:
-        self._notifier.answer(None)
+        if self._notifier is not None:
+            self._notifier.answer(None)
 
 
 class SocketControls:

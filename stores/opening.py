@@ -17,7 +17,7 @@ from ..environment.environment import new_id as random_id
 from ..environment.failpoints import Failpoints
 from ..environment.threads import spawn
 from ..rules.limits import WAL_BYTES_MAX
-from .controls import Controls, NoControls, ServerControls, SocketControls
+from .controls import Controls, ServerControls, SocketControls
 from .hints import Hints, ServerHints, SocketHints
 from .ports import SERVER_SCHEMES, Store
 from .presence import FilePresence, Presence, SolePresence, folder_of
@@ -100,7 +100,7 @@ def controls(environment: Environment, store: Store, boot: str) -> Controls:
 
 def controls_on(store: Store, boot: str) -> Controls:
     if store.path is None:
-        return NoControls() if store.notifier is None else ServerControls(store.notifier)
+        return ServerControls(store.notifier)
     return SocketControls(folder_of(store.path), boot, SystemClock().monotonic)
 
 

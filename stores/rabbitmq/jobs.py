@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import math
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from ...messages.jobs import Claim, ClaimKey, Instant, JobRecord, NewJob, Seconds
@@ -18,33 +19,83 @@ from .pending_turn import PendingTurn, move
 from .state import FORGOTTEN
 
 
-class Claiming:
-    """Gives delivered jobs to lanes."""
+class RabbitJobs:
+    """The `JobQueue` of a turn: without a table, it finds only jobs that are here."""
 
-    def __init__(self, turn: PendingTurn, *, suspect: bool) -> None:
+    def __init__(self, turn: PendingTurn) -> None:
         self._turn = turn
-        self._suspect = suspect
+        self._state = turn.state
+        self._pauses: dict[str, PauseRecord] = {}
+        self._dead: dict[str, DeadAtHand] = {}
+        self._suspect = False
         self._poison: list[JobRecord] = []
 
-    def claim(self, wants: Sequence[Want], paused: Mapping[str, Instant]) -> Claimed:
-        waiting = self._turn.state.deliveries.waiting
+    def insert(self, jobs: Sequence[NewJob]) -> list[tuple[JobRecord, bool]]:
+        self._check(jobs)
+        return [self._insert(job) for job in jobs]
+
+    def _check(self, jobs: Sequence[NewJob]) -> None:
+        """Refuse what the server would refuse, before anything is published."""
+        for job in jobs:
+            self._state.ailing.check(job.name)
+            self._turn.check_data(job)
+
+    def _insert(self, job: NewJob) -> tuple[JobRecord, bool]:
+        known = self._state.memory.queued.get(job.id)
+        if known is not None:
+            return (known if known.data != FORGOTTEN else known._replace(data=job.data)), False
+        return self._turn.add(job), True
+
+    def get(self, job_ids: Collection[str]) -> dict[str, JobRecord]:
+        held = map(self._state.deliveries.held.newest, job_ids)
+        return {one.job.id: one.job for one in held if one is not None}
+
+    def find(self, job_ids: Collection[str]) -> dict[str, JobRecord]:
+        found = self.get(job_ids)
+        for job_id in [job_id for job_id in job_ids if job_id not in found]:
+            job = self._dead_at_hand(job_id) or self._state.memory.last.get(job_id)
+            if job is not None:
+                found[job_id] = job
+        return found
+
+    def _dead_at_hand(self, job_id: str) -> JobRecord | None:
+        found = self._state.dead.for_turn(job_id)
+        if found is None:
+            return None
+        # The dead job goes back unless this turn takes it.
+        self._turn.ops.done.append(lambda: self._state.dead.end(found))
+        self._turn.change(lambda: self._state.give_up(found))
+        self._dead[job_id] = found
+        return found.job
+
+    def claim(self, wants: Sequence[Want], *, suspect: bool) -> Claimed:
+        self._suspect, self._poison = suspect, []
+        deliveries = self._state.deliveries
         claims: dict[str, Sequence[Claim]] = {}
         next_due: dict[str, Instant] = {}
         for want in wants:
-            claimed = claims[want.name] = self._claim(want, is_stopped=want.name in paused)
+            stopped_until = self._stopped_until(want.name)
+            if stopped_until is not None:
+                deliveries.set_window(want.name, 0)
+            claimed = claims[want.name] = self._claim(want) if stopped_until is None else []
             if len(claimed) < want.begun + want.prefetched:
-                first = min((one.job.run_at for one in waiting.get(want.name, ())), default=float("inf"))
+                first = min((one.job.run_at for one in deliveries.waiting.get(want.name, ())), default=math.inf)
                 # No notice is sent when a pause ends by itself: prepare for it before that.
-                ends = paused.get(want.name, float("inf")) < float("inf")
-                if first > self._turn.now and not ends:
+                if first > self._turn.now and stopped_until in (None, math.inf):
                     next_due[want.name] = first
         return Claimed(claims, next_due, self._poison)
 
-    def _claim(self, want: Want, *, is_stopped: bool) -> list[Claim]:
-        turn, deliveries = self._turn, self._turn.state.deliveries
-        if is_stopped:
-            deliveries.set_window(want.name, 0)
-            return []
+    def _stopped_until(self, name: str) -> Instant | None:
+        """When a name may start jobs again; None if it may now."""
+        pause = self._pause_of(name)
+        if name in self._state.ailing.stopped:
+            return math.inf
+        if not pause.is_paused(self._turn.now):
+            return None
+        return math.inf if pause.until is None else pause.until
+
+    def _claim(self, want: Want) -> list[Claim]:
+        turn, deliveries = self._turn, self._state.deliveries
         turn.ops.names.add(want.name)
         is_full = want.begun + want.prefetched == 0
         # The lane of a lost delivery may still run. A redelivery of its job is attached to that lane.
@@ -100,62 +151,6 @@ class Claiming:
         held_by.put(held)
         turn.change(lambda: held_by.pop(held.job.key))
         return held
-
-
-class RabbitJobs:
-    """The `JobQueue` of a turn: without a table, it finds only jobs that are here."""
-
-    def __init__(self, turn: PendingTurn) -> None:
-        self._turn = turn
-        self._state = turn.state
-        self._pauses: dict[str, PauseRecord] = {}
-        self._dead: dict[str, DeadAtHand] = {}
-
-    def insert(self, jobs: Sequence[NewJob]) -> list[tuple[JobRecord, bool]]:
-        self._check(jobs)
-        return [self._insert(job) for job in jobs]
-
-    def _check(self, jobs: Sequence[NewJob]) -> None:
-        """Refuse what the server would refuse, before anything is published."""
-        for job in jobs:
-            self._state.ailing.check(job.name)
-            self._turn.check_data(job)
-
-    def _insert(self, job: NewJob) -> tuple[JobRecord, bool]:
-        known = self._state.memory.queued.get(job.id)
-        if known is not None:
-            return (known if known.data != FORGOTTEN else known._replace(data=job.data)), False
-        return self._turn.add(job), True
-
-    def get(self, job_ids: Collection[str]) -> dict[str, JobRecord]:
-        held = map(self._state.deliveries.held.newest, job_ids)
-        return {one.job.id: one.job for one in held if one is not None}
-
-    def find(self, job_ids: Collection[str]) -> dict[str, JobRecord]:
-        found = self.get(job_ids)
-        for job_id in [job_id for job_id in job_ids if job_id not in found]:
-            job = self._dead_at_hand(job_id) or self._state.memory.last.get(job_id)
-            if job is not None:
-                found[job_id] = job
-        return found
-
-    def _dead_at_hand(self, job_id: str) -> JobRecord | None:
-        found = self._state.dead.for_turn(job_id)
-        if found is None:
-            return None
-        # The dead job goes back unless this turn takes it.
-        self._turn.ops.done.append(lambda: self._state.dead.end(found))
-        self._turn.change(lambda: self._state.give_up(found))
-        self._dead[job_id] = found
-        return found.job
-
-    def claim(self, wants: Sequence[Want], *, suspect: bool) -> Claimed:
-        stopped = self._state.ailing.stopped
-        paused = {want.name: float("inf") for want in wants if want.name in stopped}
-        for name in [want.name for want in wants if want.name not in stopped and self.is_paused(want.name)]:
-            until = self._pause_of(name).until
-            paused[name] = float("inf") if until is None else until
-        return Claiming(self._turn, suspect=suspect).claim(wants, paused)
 
     def settle(self, claimed: JobRecord, outcome: Outcome, verdict: Verdict) -> JobRecord | None:
         self._check(outcome.then)
@@ -236,9 +231,6 @@ class RabbitJobs:
 
     def recent_interruptions(self, job_ids: Collection[str], since: Instant) -> dict[str, int]:
         return {job_id: self._state.shared.blamed(job_id, self._turn.now) for job_id in job_ids}
-
-    def is_paused(self, name: str) -> bool:
-        return self._pause_of(name).is_paused(self._turn.now)
 
     def _pause_of(self, name: str) -> PauseRecord:
         return self._pauses.get(name) or self._state.shared.pauses.get(name) or PauseRecord(name)

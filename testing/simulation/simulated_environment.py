@@ -18,7 +18,7 @@ from ...handlers.pool import Pool, Worker
 from ...messages.boots import BootRecord
 from ...messages.jobs import Instant
 from ...messages.outcomes import Outcome, OutcomeKind
-from ...stores.controls import NoControls, ServerControls
+from ...stores.controls import ServerControls
 from ...stores.hints import Hints
 from ...stores.ports import Store
 from ...stores.presence import Presence, SolePresence
@@ -273,7 +273,7 @@ class SimulatedEnvironment:
             runners={"process": lambda: VirtualProcessRunner(world, process)},
             store=store,
             neighbours=neighbours,
-            controls=lambda store, boot: NoControls() if store.notifier is None else ServerControls(store.notifier),
+            controls=lambda store, boot: ServerControls(store.notifier),
             visit=visit,
             whereabouts=lambda: ("simulation", process.pid),
             versions=lambda: ("simulated", "simulated"),

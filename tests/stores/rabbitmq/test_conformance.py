@@ -62,7 +62,7 @@ class PatientJobs:
 
     def claim(self, wants, *, suspect):
         for want in wants:
-            if not self._jobs.is_paused(want.name):
+            if self._jobs._stopped_until(want.name) is None:
                 self._until_come(want, sum(held.job.name == want.name for held in self._turn.state.deliveries.held))
                 self._turn.intake.take_in()
         return self._jobs.claim(wants, suspect=suspect)
