@@ -9,14 +9,13 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
 
 from ..environment.clock import SystemClock
 from ..environment.environment import Environment
 from ..environment.environment import new_id as random_id
 from ..environment.failpoints import Failpoints
 from ..environment.threads import spawn
-from ..rules.limits import WAL_BYTES_MAX
 from .controls import Controls, ServerControls, SocketControls
 from .hints import Hints, ServerHints, SocketHints
 from .ports import SERVER_SCHEMES, Store
@@ -32,53 +31,30 @@ Durability = Literal["full", "os"]
 """What a commit survives: a power cut, or a killed process."""
 
 
-def open_store(
-    environment: Environment,
-    address: str,
-    *,
-    durability: str,
-    busy_seconds_max: float,
-    wal_bytes_max: int = WAL_BYTES_MAX,
-    only_existing: bool = False,
-) -> Store:
-    """Open the store at an address.
+class StoreOptions(TypedDict, total=False):
+    """Options of a store; one on a server has none of the file's.
 
-    Args:
+    Attributes:
         only_existing: create and migrate nothing, because the caller is no runtime.
     """
+
+    durability: str
+    busy_seconds_max: float
+    wal_bytes_max: int
+    only_existing: bool
+
+
+def open_store(environment: Environment, address: str, **options: Unpack[StoreOptions]) -> Store:
     how = store_at if environment.store is None else environment.store
-    return how(
-        address,
-        durability=durability,
-        busy_seconds_max=busy_seconds_max,
-        wal_bytes_max=wal_bytes_max,
-        failpoints=environment.failpoints,
-        new_id=environment.new_id,
-        only_existing=only_existing,
-    )
+    return how(address, failpoints=environment.failpoints, new_id=environment.new_id, **options)
 
 
 def store_at(
-    address: str,
-    *,
-    durability: str,
-    busy_seconds_max: float,
-    wal_bytes_max: int = WAL_BYTES_MAX,
-    failpoints: Failpoints,
-    new_id: Callable[[], str],
-    only_existing: bool = False,
+    address: str, *, failpoints: Failpoints, new_id: Callable[[], str], **options: Unpack[StoreOptions]
 ) -> Store:
     if address.partition("://")[0] in SERVER_SCHEMES:
-        return _open_rabbit(address, failpoints, new_id, only_existing=only_existing)
-    return SqliteStore(
-        address,
-        durability=durability,
-        busy_seconds_max=busy_seconds_max,
-        wal_bytes_max=wal_bytes_max,
-        failpoints=failpoints,
-        new_id=new_id,
-        only_existing=only_existing,
-    )
+        return _open_rabbit(address, failpoints, new_id, only_existing=options.get("only_existing", False))
+    return SqliteStore(address, failpoints=failpoints, new_id=new_id, **options)
 
 
 def neighbours(environment: Environment, store: Store, boot: str) -> tuple[Presence, Hints]:
