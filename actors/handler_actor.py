@@ -13,13 +13,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
+from operator import attrgetter
 from typing import Any
 
 from ..environment.replies import answer, reply_of
-from ..handlers.backlog import Backlog
 from ..handlers.handler import Handler
 from ..handlers.lane import Lane
-from ..handlers.lanes import DelayedClaims, LaneEnded, Lanes, PrefetchSizer, offer
+from ..handlers.lanes import Backlog, DelayedClaims, LaneEnded, Lanes, PrefetchSizer, offer
 from ..handlers.outcomes import UNBEGUN
 from ..handlers.watch import Deadlines, LaneWatch
 from ..messages.jobs import Claim, ClaimKey
@@ -46,6 +46,8 @@ from ..messages.mail import (
 )
 from ..messages.outcomes import Outcome, OutcomeKind
 from .base import ActorContext, RuntimeActor
+
+CONCURRENCY = attrgetter("concurrency")
 
 LOST = "the thread that it ran on has died"
 
@@ -109,7 +111,7 @@ class HandlerActor(RuntimeActor):
             self._grace_begins(lane)
         # The previous incarnation may have received LanesEnded and died before reading it, so look once at the start.
         self._lanes_ended()
-        self._offer()
+        self._offer(*self._takers())
 
     def on_down(self) -> None:
         """Lanes cannot die with their actor: signal them that their claims are lost."""
@@ -150,7 +152,7 @@ class HandlerActor(RuntimeActor):
                 self._disown_others(boot)
                 self._answers = sync_id
                 self._offered = None
-                self._offer()
+                self._offer(*self._takers())
                 self._tell_ended(*self._unsettled.values())
             case Attach():
                 self._halt_timer = None
@@ -165,15 +167,19 @@ class HandlerActor(RuntimeActor):
                 self._give_back([*self._backlog.clear(), *self._held_back.clear()])
             case other:
                 raise TypeError(f"a HandlerActor does not hear {type(other).__name__}")
-        if not self.has_mail:
+        if not (self.mailbox.mail and self.has_mail):
             # Look once after a burst of messages. Only `Mail` counts as more to come: with a stop behind it this line
             # would never be reached.
             if self._is_look_due:
                 self._is_look_due = False
-                self._recover_from_halt()
-                self._fill()
-                self._offer()
-                self._watch.begin()
+                if self._halted:
+                    self._recover_from_halt()
+                handlers, usable = self._takers()
+                if self._backlog.waiting:
+                    self._fill(usable)
+                self._offer(handlers, usable)
+                if not self._watch.is_watching:
+                    self._watch.begin()
             waiting = self._running or self._backlog.waiting or self._held_back.claims
             self.holds_nothing = not (waiting or self._unsettled)
             if self.holds_nothing:
@@ -185,13 +191,19 @@ class HandlerActor(RuntimeActor):
         if reply is not None:
             answer(reply, None, None)
 
-    def _offer(self) -> None:
+    def _takers(self) -> tuple[Sequence[Handler], Sequence[Handler]]:
+        """The handlers, and those of them that take lanes now."""
         handlers = self._handlers()
-        usable = [] if self._halted else self._lanes.usable(handlers)
-        places = sum(handler.concurrency for handler in usable)
-        # A claim that waits for its job's old lane takes no capacity from other jobs, nor do lanes of closed handlers.
-        besides = sum(lane.handler not in usable for lane in self._lanes_here()) + len(self._held_back.claims)
-        lanes = 0 if self._halted else places + besides
+        return handlers, self._lanes.usable(handlers)
+
+    def _offer(self, handlers: Sequence[Handler], usable: Sequence[Handler]) -> None:
+        places = lanes = 0 if self._halted else sum(map(CONCURRENCY, usable))
+        if not self._halted:
+            # A claim that waits for its job's old lane takes no capacity from other jobs, nor do lanes of closed
+            # handlers.
+            lanes += len(self._held_back.claims)
+            for lane in self._lanes_here():
+                lanes += lane.handler not in usable
         asked = handlers, lanes, self._pace.prefetch(lanes if places else 0), self._answers
         if asked != self._offered:
             self._offered = asked
@@ -209,27 +221,27 @@ class HandlerActor(RuntimeActor):
             *self._unsettled,
         ]
 
-    def _fill(self) -> None:
-        if self._backlog.waiting:
-            busy = Counter(lane.handler.id for lane in self._lanes_here())
-            handlers = self._lanes.usable(self._handlers())
-            if not handlers or self._backlog.closed:
-                # No handler takes any more, or the runtime stops, and these claims were in transit.
-                self._give_back(self._backlog.clear())
-            self._take_places(handlers, busy)
+    def _fill(self, handlers: Sequence[Handler]) -> None:
+        busy = Counter[str]()
+        for lane in self._lanes_here():
+            busy[lane.handler.id] += 1
+        if not handlers or self._backlog.closed:
+            # No handler takes any more, or the runtime stops, and these claims were in transit.
+            self._give_back(self._backlog.clear())
+        self._take_places(handlers, busy)
         if self._backlog.waiting and self._unstarted_timer is None:
             self._unstarted_timer = self.later(self.context.limits.unstarted_seconds, Unstarted())
 
     def _take_places(self, handlers: Sequence[Handler], busy: Counter[str]) -> None:
-        while free := [handler for handler in handlers if busy[handler.id] < handler.concurrency]:
-            claim = self._backlog.take()
+        while self._backlog.waiting:
+            handler = min(handlers, key=lambda one: busy[one.id] / one.concurrency)
+            claim = self._backlog.take() if busy[handler.id] < handler.concurrency else None
             if claim is None:
                 break
             old = self._lanes.of_job(claim.job.id)
             if old is not None:
                 self._hold_back(claim, old)
                 continue
-            handler = min(free, key=lambda one: busy[one.id] / one.concurrency)
             busy[handler.id] += 1
             self._start(handler, claim)
 
@@ -258,7 +270,8 @@ class HandlerActor(RuntimeActor):
 
     def _started(self, lane: Lane) -> None:
         self.context.log.emit_made("job.started", self.speaker, lane.start_fields)
-        self._deadlines.begin(lane)
+        if lane.timeout is not None:
+            self._deadlines.begin(lane, lane.timeout)
 
     def _hold_back(self, claim: Claim, old: Lane) -> None:
         """The job's old lane still runs: wait for its end or the end of its grace."""
@@ -317,7 +330,8 @@ class HandlerActor(RuntimeActor):
             outcome = outcome._replace(seconds=lane.timeout or 0.0)
         if following is not None and following.id in self._running:
             self._started(following)
-        self._deadlines.forget(lane.id)
+        if lane.timeout is not None:
+            self._deadlines.forget(lane.id)
         if lane.id in self._running:
             self._pace.note(seconds)
             self._watch.usual.note(outcome.kind, seconds)
@@ -336,7 +350,8 @@ class HandlerActor(RuntimeActor):
 
     def _keep(self, ending: Ending) -> Ending:
         """Keep an ending until the broker has settled it."""
-        self._unsettled[ending.claim.key] = ending
+        job = ending.claim.job
+        self._unsettled[ClaimKey(job.row_id, job.claim_no)] = ending
         return ending
 
     def _tell_ended(self, *endings: Ending) -> None:
@@ -368,9 +383,9 @@ class HandlerActor(RuntimeActor):
 
     def _recover_from_halt(self) -> None:
         """Take jobs again once enough hung threads, of any name, have ended."""
-        if self._halted and len(self._lanes.abandoned()) <= self.context.limits.abandoned_threads_max:
+        if len(self._lanes.abandoned()) <= self.context.limits.abandoned_threads_max:
             self._halted = False
-        elif self._halted and self._halt_timer is None:
+        elif self._halt_timer is None:
             self._halt_timer = self.later(self.context.limits.lane_grace_seconds, Attach())
 
     def _grace_begins(self, lane: Lane) -> None:

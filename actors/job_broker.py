@@ -18,10 +18,9 @@ from itertools import groupby
 from math import inf
 from operator import attrgetter
 
-from ..broker import boots, claims, jobs, links, schedules
-from ..broker.alarms import Alarms
+from ..broker import boots, claims, jobs, schedules
+from ..broker.alarms import Alarms, Retention
 from ..broker.boot_registration import BootRegistration
-from ..broker.clock_steps import keep_time
 from ..broker.dispatch import HalfDone, apply
 from ..broker.host_transactions import ExternalCommitWatch
 from ..broker.joins import Joins
@@ -29,14 +28,14 @@ from ..broker.kept_mail import given_up, refuse_callers, still_wanted
 from ..broker.log_lines import log_lines
 from ..broker.outbox import Outbox
 from ..broker.peer_watcher import PeerWatcher
-from ..broker.retention import Retention
 from ..broker.state import BrokerInputs, BrokerState
 from ..broker.tallies import FLUSH_SECONDS, Tallies, TurnTimes
-from ..broker.turn_context import TurnContext
+from ..broker.turn_context import TurnContext, keep_time
 from ..environment.replies import BrokerLost, answer, answer_all, reply_of
 from ..errors import LamplighterError, StoreError, StoreGone, StoreUnavailable, UsageError
 from ..handlers.lanes import Lanes
 from ..log.emitter import Said
+from ..messages.jobs import Seconds
 from ..messages.mail import CheckDue, Drain, Ended, Housekeep, Mail, Queue, Resync, Run, Settled, Ticked
 from ..stores.ports import DueCheck
 from ..stores.troubles import BootLost, CommitUnknown
@@ -202,7 +201,8 @@ class JobBroker(RuntimeActor):
             self._take_turn(batch)
             return
         self._handled(batch)
-        self._store_is_back()
+        if self._waiting_since is not None:
+            self._store_is_back(self._waiting_since)
         # No turn has read other processes' commits meanwhile, so the knowledge of them may be stale.
         self._state.forget_next_due()
         self._set_alarms(outlook)
@@ -228,8 +228,8 @@ class JobBroker(RuntimeActor):
         if first:
             # The predecessor may have died between a commit and its answers.
             self._joins.look(self._store)
-        if is_back:
-            self._store_is_back()
+        if is_back and self._waiting_since is not None:
+            self._store_is_back(self._waiting_since)
         self._set_alarms()
 
     def _begin_anew(self, lost: BootLost) -> None:
@@ -345,7 +345,7 @@ class JobBroker(RuntimeActor):
         if turn.expiry is not None and turn.expiry <= turn.now:
             claims.finish_deferred(own)
         if turn.has_ripe:
-            links.free(own)
+            jobs.free(own)
         claims.claim(own)
         if own.out.drains or self._tallies.is_due(state.monotonic()):
             self._tallies.store(turn, own.out)
@@ -353,7 +353,8 @@ class JobBroker(RuntimeActor):
     def _take_in(self, own: TurnContext, batch: list[Mail]) -> None:
         """The stage of the mail: each message in order. Consecutive `Queue` messages become one statement."""
         if len(batch) == 1:
-            apply(own._replace(speaker=self.speaker_of(batch[0])), batch[0].body, self._retention)
+            speaker = self.speaker if batch[0] is self.in_hand else self.speaker_of(batch[0])
+            apply(own._replace(speaker=speaker), batch[0].body, self._retention)
             return
         for kind, mails in groupby(batch, lambda mail: type(mail.body)):
             contexts = [(own._replace(speaker=self.speaker_of(mail)), mail.body) for mail in mails]
@@ -460,9 +461,8 @@ class JobBroker(RuntimeActor):
         if self._pending:
             self.tell(self.name, CheckDue())
 
-    def _store_is_back(self) -> None:
-        if self._waiting_since is not None:
-            waited = round(self.context.clock.monotonic() - self._waiting_since, 3)
-            self._waiting_since = None
-            self.store_trouble = None
-            self.say("store.available", store=self._store.address, waited=waited)
+    def _store_is_back(self, since: Seconds) -> None:
+        waited = round(self.context.clock.monotonic() - since, 3)
+        self._waiting_since = None
+        self.store_trouble = None
+        self.say("store.available", store=self._store.address, waited=waited)

@@ -18,7 +18,7 @@ from ..api.job import Job
 from ..broker import jobs, schedules
 from ..broker.turn_context import TurnContext
 from ..cron.schedule import job_of
-from ..environment.environment import Environment, JobIds
+from ..environment.environment import Environment
 from ..errors import NotSupported, UsageError
 from ..messages.controls import JobVerb
 from ..messages.jobs import Attribution, JobKeywords, JobRecord, JobState, JobStateName, Seconds
@@ -27,7 +27,7 @@ from ..messages.queries import JobQuery
 from ..rules.capabilities import not_supported
 from ..rules.limits import Limits, batches
 from ..rules.links import named_ids
-from ..rules.new_jobs import JobChecks, spec_of
+from ..rules.new_jobs import JobChecks, JobIds, spec_of
 from ..rules.validation import (
     check_bool,
     check_instant,

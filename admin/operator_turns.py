@@ -12,11 +12,10 @@ from contextlib import AbstractContextManager
 from typing import Any, TypeVar, cast
 
 from ..broker.boot_registration import BootRegistration
-from ..broker.clock_steps import keep_time
 from ..broker.outbox import Outbox
 from ..broker.state import BrokerState
 from ..broker.tallies import Tallies
-from ..broker.turn_context import TurnContext
+from ..broker.turn_context import TurnContext, keep_time
 from ..environment.environment import Environment
 from ..errors import StoreUnavailable
 from ..log.emitter import NOBODY

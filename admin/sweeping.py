@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from ..api.job import Job
 from ..broker import jobs
-from ..broker.links import has_followed, parents_first
+from ..broker.jobs import has_followed, parents_first
 from ..broker.turn_context import TurnContext
 from ..errors import KeyTaken, UsageError, shown
 from ..messages.jobs import ENDED, Attribution, Instant, JobRecord, Seconds

@@ -15,8 +15,7 @@ from ..boot.boot import Boot
 from ..boot.joining import Ref, id_of, stored, types_of
 from ..boot.submitting import Make, Submitter, off_loop, twin
 from ..errors import UnknownHandler, UsageError, shown
-from ..handlers.handler import Handler
-from ..handlers.options import ExceptionClasses, HandlerKeywords, Isolation, OnTimeout
+from ..handlers.handler import ExceptionClasses, Handler, HandlerKeywords, Isolation, OnTimeout
 from ..handlers.registration import check_handler, check_importable, check_only, name_of
 from ..log.job_context import current_root_id
 from ..messages.jobs import ENDED, Attempt, Attribution, JobKeywords, JobSpec, JobState, JobStateName, Seconds

@@ -12,14 +12,14 @@ from ..broker.boot_registration import BootRegistration, Renewal
 from ..broker.joins import Joins
 from ..broker.outbox import QuietSwitch
 from ..broker.state import BrokerInputs
-from ..environment.environment import Environment, JobIds
+from ..environment.environment import Environment
 from ..environment.failpoints import VARIABLE
 from ..errors import NotStarted, StoreUnavailable
 from ..handlers.carriers import Carrier, Carriers
 from ..handlers.handler import Handler
 from ..handlers.lane import LaneContext, LaneSubmitter
 from ..handlers.lanes import Lanes
-from ..handlers.thread_counter import ThreadCounter
+from ..handlers.pool import ThreadCounter
 from ..log.emitter import Log, Subscription
 from ..log.json_line import safe_str
 from ..messages.jobs import Attribution, NewJob, Seconds
@@ -35,7 +35,7 @@ from ..messages.mail import (
 )
 from ..messages.schedules import HostChange
 from ..rules.limits import Limits
-from ..rules.new_jobs import JobChecks, Storing
+from ..rules.new_jobs import JobChecks, JobIds, Storing
 from ..rules.rates import rate_said
 from ..stores.ports import Store
 from ..stores.presence import Presence, network_filesystem
@@ -312,7 +312,7 @@ class Boot:
 
     def queueing(self, jobs: tuple[NewJob, ...]) -> AbstractContextManager[tuple[NewJob, ...]]:
         """Around the call that stores jobs: yields them with their carried headers."""
-        return self._carriers.queueing(jobs, self._say_failed) if self._carriers else Storing(jobs)
+        return self._carriers.queueing(jobs, self._say_failed) if self._carriers.each else Storing(jobs)
 
     def _say_failed(self, carrier: Carrier, error: Exception) -> None:
         reason = f"{type(error).__name__}: {safe_str(error)}"[: self.limits.error_characters_max]

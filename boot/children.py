@@ -70,7 +70,7 @@ class Children:
             incarnation,
             standing=self.standing(),
             renew=self.renew,
-            has_handler=self._has_handler,
+            has_handler=partial(self.share.is_handled, self.context.store.peers),
             joins=self.joins,
             lanes=self.lanes,
             inputs=self.inputs,
@@ -85,10 +85,6 @@ class Children:
             is_declared=self._is_declared,
             may_tick=self.may_tick,
         )
-
-    def _has_handler(self, name: str) -> bool:
-        peers = self.context.store.peers
-        return bool(self.share.handlers(name)) or (peers is not None and peers.is_handled(name))
 
     def _is_declared(self, schedule_id: str) -> bool:
         peers = self.context.store.peers

@@ -14,6 +14,7 @@ from ..messages.boots import BootKind
 from ..messages.schedules import ScheduleRecord
 from ..rules.limits import RestartBudget
 from ..rules.validation import check_bool, check_iterable, check_name
+from ..stores.ports import Peers
 
 
 class Declared:
@@ -120,7 +121,12 @@ class HandlerSelection:
         return [name for name in self._declared.names() if self.takes(name)]
 
     def handlers(self, name: str) -> Sequence[Handler]:
-        return self._declared.handlers(name) if self.takes(name) else ()
+        is_taken = self.works and (self.only is None or name in self.only)
+        return self._declared.handlers(name) if is_taken else ()
+
+    def is_handled(self, peers: Peers | None, name: str) -> bool:
+        """Whether there is a handler here, or at a peer that the store lists."""
+        return bool(self.handlers(name)) or (peers is not None and peers.is_handled(name))
 
     def all_handlers(self) -> list[Handler]:
         return [handler for name in self.names() for handler in self.handlers(name)]

@@ -20,7 +20,7 @@ Ref = Job[Any] | str
 
 def id_of(job: Ref) -> str:
     """The job's id. Raises a UsageError for anything but an id or a Job."""
-    return job.id if isinstance(job, Job) else check_name(job, "job")
+    return job.record.id if isinstance(job, Job) else check_name(job, "job")
 
 
 def claim_of(store: Store, job: Ref) -> tuple[str, int | None, int | None]:
@@ -125,6 +125,6 @@ def stored(boot: Boot, job_id: str) -> JobRecord:
 def outcome(record: JobRecord, job: Ref) -> Job[Any]:
     """The ended job. Raises JobFailed if it is dead or cancelled."""
     ended: Job[Any] = Job(record, types=types_of(job))
-    if ended.state is not JobState.DONE:
+    if record.state != JobState.DONE:
         raise JobFailed(f"job {ended.id} ({ended.name}) is {ended.state.value}: {ended.error or ended.reason}", ended)
     return ended

@@ -12,7 +12,7 @@ from ..actors.base import ActorContext
 from ..actors.job_broker import JobBroker
 from ..environment.replies import ENDING, BrokerLost
 from ..errors import StoreUnavailable, UsageError
-from ..messages.jobs import Seconds
+from ..messages.jobs import NewJob, Seconds
 from ..messages.mail import Declare, Reply
 from ..messages.schedules import ScheduleRecord
 from ..rules.limits import batches
@@ -74,14 +74,14 @@ class Requests:
         self,
         make: Callable[[Reply], Any],
         *,
-        job_ids: Sequence[str] = (),
+        jobs: Sequence[NewJob] = (),
         root_id: str | None = None,
         here: bool = False,
     ) -> Any:
         """Send the broker a message and wait for its answer.
 
         Args:
-            job_ids: of the jobs to be stored, for callers that must ask again.
+            jobs: those to be stored, whose ids callers need that must ask again.
             here: whether the calling thread may take the broker's turn itself, if the broker waits for mail.
 
         Raises:
@@ -90,7 +90,7 @@ class Requests:
             LamplighterError: the broker refused, or `before_waiting` does.
         """
         self.check_caller()
-        request = BrokerRequest(self, make, job_ids, root_id)
+        request = BrokerRequest(self, make, jobs, root_id)
         while True:
             reply = self._environment.reply()
             if not request.tell(reply, here=here and self._environment.may_stand_in()):
@@ -116,12 +116,12 @@ class Requests:
             self.before_waiting()
 
     async def ask_async(
-        self, make: Callable[[Reply], Any], *, job_ids: Sequence[str] = (), root_id: str | None = None
+        self, make: Callable[[Reply], Any], *, jobs: Sequence[NewJob] = (), root_id: str | None = None
     ) -> Any:
         """`ask` without blocking the event loop."""
         if self._host is not None and self._host.written_here(blocks=False):
             raise UsageError(WRITTEN_HERE)
-        request = BrokerRequest(self, make, job_ids, root_id)
+        request = BrokerRequest(self, make, jobs, root_id)
         while True:
             reply = self._environment.loop_reply()
             if not request.tell(reply):
@@ -148,14 +148,18 @@ class BrokerRequest:
     """One question to the broker, sent again to the next incarnation when one dies over it, until its time is up."""
 
     def __init__(
-        self, requests: Requests, make: Callable[[Reply], Any], job_ids: Sequence[str], root_id: str | None
+        self, requests: Requests, make: Callable[[Reply], Any], jobs: Sequence[NewJob], root_id: str | None
     ) -> None:
         self._requests = requests
         self._make = make
-        self._job_ids = job_ids
+        self._jobs = jobs
         self._root_id = root_id
         self._deaths = 0
         self._give_up_at = requests.context.clock.monotonic() + requests.context.limits.reply_seconds_max
+
+    @property
+    def _job_ids(self) -> tuple[str, ...]:
+        return tuple(job.id for job in self._jobs)
 
     def tell(self, reply: Reply, *, here: bool = False) -> bool:
         """Send the question; False when there is no broker at this moment.

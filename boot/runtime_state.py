@@ -65,7 +65,7 @@ class RuntimeState:
             self.on_demand()
             boot = self.running
         # A caller that asks an ending boot again at once would loop until it has ended.
-        if boot is not None and not boot.is_over:
+        if boot is not None and not boot.requests.is_over:
             return boot
         if self.failure is not None:
             raise NotStarted(f"the runtime has failed: {self.failure}; see health()")

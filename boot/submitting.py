@@ -23,7 +23,7 @@ from ..broker.host_transactions import (
     queue_on,
     queue_on_async,
 )
-from ..broker.steps import stale_step
+from ..broker.jobs import stale_step
 from ..broker.turn_context import is_current
 from ..errors import StoreUnavailable, UnknownJob
 from ..handlers.handler import Handler
@@ -109,7 +109,8 @@ class Submitter:
         if not new:
             return []
         with boot.queueing(new) as new:
-            return _jobs(boot.requests.ask(partial(Queue, new), **_asked(new, one), here=one), one, types)
+            root_id = new[0].root_id if one else None
+            return _jobs(boot.requests.ask(partial(Queue, new), jobs=new, root_id=root_id, here=one), one, types)
 
     def settle(self, job: Ref, result: Any, then: Iterable[Wanted], connection: Any) -> None:
         """See `Jobs.mark_done`."""
@@ -157,7 +158,7 @@ class Submitter:
 
     def store_scheduled(self, job: NewJob) -> Job[Any]:
         """Store a job of a schedule that no slot has queued."""
-        ((record, _),) = self.state.get().requests.ask(partial(Queue, (job,)), job_ids=(job.id,), root_id=job.root_id)
+        ((record, _),) = self.state.get().requests.ask(partial(Queue, (job,)), jobs=(job,), root_id=job.root_id)
         return Job(record)
 
     def change_schedule(self, connection: Any, change: HostChange, answer: T) -> T:
@@ -323,7 +324,8 @@ class AwaitingSubmitter(Submitter):
         if not new:
             return []
         with boot.queueing(new) as new:
-            return _jobs(await boot.requests.ask_async(partial(Queue, new), **_asked(new, one)), one, types)
+            root_id = new[0].root_id if one else None
+            return _jobs(await boot.requests.ask_async(partial(Queue, new), jobs=new, root_id=root_id), one, types)
 
     async def settle(self, job: Ref, result: Any, then: Iterable[Wanted], connection: Any) -> None:  # type: ignore[override]
         boot, end = self._finishing(job, result, then)
@@ -494,10 +496,6 @@ def _expect(boot: Boot, record: JobRecord, fresh: bool) -> None:
     if fresh:
         # A stored job with other data makes one more move.
         boot.expect(record.id, None, 1 - record.move_no)
-
-
-def _asked(new: Sequence[NewJob], one: bool) -> dict[str, Any]:
-    return {"job_ids": [job.id for job in new], "root_id": new[0].root_id if one else None}
 
 
 def _jobs(answer: Iterable[tuple[JobRecord, bool]], one: bool, types: JobTypes | None) -> Any:

@@ -1,4 +1,6 @@
-"""Alarms that wake the broker when time has made something due, one for each kind of thing."""
+"""Alarms that wake the broker when time has made something due, one for each kind of thing; and retention, which
+removes jobs that ended long ago and slots that nobody needs, a batch a turn.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +10,10 @@ from typing import Any
 
 from ..environment.clock import Clock, Timer
 from ..messages.jobs import Instant, Seconds
+from ..messages.mail import Housekeep
+from .outbox import Outbox
+from .state import BrokerState
+from .turn_context import TurnContext
 
 
 class Alarms:
@@ -20,8 +26,8 @@ class Alarms:
         self._timers: dict[str, Timer] = {}
         self._instant: Instant | None = None
         self._polling = 0
-        self._polls = False
-        self._unheard = False
+        self.polls = False
+        self.unheard = False
 
     def after(self, key: str, seconds: Seconds, body: Any) -> None:
         self._cancel(key)
@@ -35,11 +41,13 @@ class Alarms:
         self._timers["at"] = self._clock.at(instant, partial(self._wake, body))
 
     def poll(self, seconds: Seconds, body: Any, *, wanted: bool) -> None:
-        """Wake every `seconds` while `wanted`. Call this when a poll is handled: no second one is sent before."""
-        self._unheard = False
-        if wanted == self._polls:
+        """Wake every `seconds` while `wanted`. Call this when a poll is handled, or set `unheard` to false: no second
+        one is sent before.
+        """
+        self.unheard = False
+        if wanted == self.polls:
             return
-        self._polls = wanted
+        self.polls = wanted
         self._polling += 1
         if wanted:
             self._clock.after(seconds, partial(self._poll, self._polling, seconds, body))
@@ -49,11 +57,57 @@ class Alarms:
         # two wake-ups, one of the clock and one of the broker.
         if polling == self._polling and not self._is_over():
             self._clock.after(seconds, partial(self._poll, polling, seconds, body))
-            if not self._unheard:
-                self._unheard = True
+            if not self.unheard:
+                self.unheard = True
                 self._wake(body)
 
     def _cancel(self, key: str) -> None:
         known = self._timers.get(key)
         if known is not None:
             known.cancel()
+
+
+SLOTS_SECONDS = 3600.0
+"""Interval between prunings of slots, which are kept for days."""
+
+PRUNED_ROWS_MAX = 500
+
+
+class Retention:
+    """Sets an alarm for each next `Housekeep`. A new broker's first one prunes the slots too."""
+
+    def __init__(self, state: BrokerState, alarms: Alarms) -> None:
+        self._state = state
+        self._alarms = alarms
+        self._slots_due = 0.0
+
+    def put_off(self) -> None:
+        self._wake_after(self._retention_step())
+
+    def prune(self, context: TurnContext) -> None:
+        """Remove a batch. While there is more, the next follows at once."""
+        limits, now = self._state.limits, context.turn.now
+        with_slots = self._slots_due <= self._state.monotonic()
+        rows = context.turn.prune(
+            done_before=now - limits.keep_done_seconds,
+            dead_before=now - limits.keep_dead_seconds,
+            slots_before=now if with_slots else None,
+            batch=PRUNED_ROWS_MAX,
+        )
+        if rows:
+            context.say("retention.pruned", rows=rows)
+        if with_slots and rows < PRUNED_ROWS_MAX:
+            context.out.slots_are_pruned = True
+        context.out.housekeep_after = 0.0 if rows >= PRUNED_ROWS_MAX else self._retention_step()
+
+    def take(self, out: Outbox) -> None:
+        if out.slots_are_pruned:
+            self._slots_due = self._state.monotonic() + SLOTS_SECONDS
+        self._wake_after(out.housekeep_after or 0.0)
+
+    def _retention_step(self) -> Seconds:
+        limits = self._state.limits
+        return max(1.0, min(300.0, limits.keep_done_seconds / 4, limits.keep_dead_seconds / 4))
+
+    def _wake_after(self, seconds: Seconds) -> None:
+        self._alarms.after("retention", seconds, Housekeep())

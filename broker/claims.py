@@ -1,12 +1,14 @@
-"""Claims: the broker makes them for free lanes, records how they end, and takes them back."""
+"""Claims: the broker makes them for free lanes, shares `workers_max` places among the names when their lanes are more
+than that, records how claims end, and takes them back.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 
 from ..errors import UsageError
-from ..messages.jobs import Claim, ClaimKey, Instant, JobRecord, JobState
+from ..messages.jobs import WAITS_FOR_JOBS, Claim, ClaimKey, Instant, JobRecord, JobState
 from ..messages.mail import Capacity, Down, Ended, Ending, GiveBack, Mail, Paused, Progressed, Revoke, Run, Settled
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from ..rules.lifecycle import done_without_result, is_suspect
@@ -14,7 +16,7 @@ from ..rules.limits import WHOLE_MAX
 from ..stores.turn_ports import Want
 from .log_lines import names_job
 from .outbox import HandlerCapacity
-from .places import is_limited, share_out
+from .state import is_limited
 from .turn_context import TurnContext
 
 LOST = "its process died while it ran"
@@ -29,21 +31,15 @@ def claim(context: TurnContext) -> None:
     if context.state.inputs.quiet.is_quiet:
         _claim_nothing(context)
     else:
-        _claim_all(context)
+        next_due = _next_due(context)
+        wants, most = _wants(context, next_due), context.state.limits.workers_max
+        if wants and most < WHOLE_MAX and is_limited(context.capacities, most):
+            _share_out(context, wants, next_due)
+        elif wants and (most == WHOLE_MAX or not _is_uncounted(context)):
+            _claim(context, wants, next_due)
+        context.out.next_due = next_due
     for name, keys in context.out.settled.items():
         context.tell(f"handler:{name}", Settled(tuple(keys)))
-
-
-def _claim_all(context: TurnContext) -> None:
-    next_due = _next_due(context)
-    wants = _wants(context, next_due)
-    most = context.state.limits.workers_max
-    if wants and most < WHOLE_MAX and is_limited(context.capacities, most):
-        _share_out(context, wants, next_due)
-    elif wants and (most == WHOLE_MAX or not _is_uncounted(context)):
-        _claim(context, wants, next_due)
-    context.out.next_due = next_due
-    context.collect()
 
 
 def heed_quiet(context: TurnContext) -> None:
@@ -81,6 +77,7 @@ def _share_out(context: TurnContext, wants: Sequence[Want], next_due: dict[str, 
     if held + sum(map(len, out.claimed.values())) >= state.limits.workers_max:
         # Do not hold a newly arrived job that finds no place: another process may have one.
         context.turn.jobs.claim([want._replace(begun=0, prefetched=0) for want in wants], suspect=False)
+        context.collect()
 
 
 def _is_uncounted(context: TurnContext) -> bool:
@@ -91,11 +88,13 @@ def _is_uncounted(context: TurnContext) -> bool:
 def _wants(context: TurnContext, next_due: Mapping[str, Instant]) -> list[Want]:
     """Wants of names with free lanes that may have due jobs. A server also gets those of names that take nothing."""
     wants: list[Want] = []
+    if context.state.draining or context.out.drains:
+        return wants
     for name, capacity in context.capacities.items():
         held = len(capacity.held.keys() - context.out.freed.get(name, set()))
         begun = max(0, capacity.lanes - held)
         prefetched = max(0, capacity.lanes + capacity.prefetch - held) - begun
-        if context.draining or capacity.lanes == 0 or next_due.get(name, context.turn.now) > context.turn.now:
+        if capacity.lanes == 0 or next_due.get(name, context.turn.now) > context.turn.now:
             continue
         if begun + prefetched > 0 or context.turn.queued is None:
             wants.append(_want(context, name, capacity, begun, prefetched))
@@ -114,8 +113,8 @@ def _want(context: TurnContext, name: str, capacity: HandlerCapacity, begun: int
     )
 
 
-def _claim(context: TurnContext, wants: Sequence[Want], next_due: dict[str, Instant]) -> dict[str, int]:
-    """Claim, also several times in a turn. Return the number of new claims by name."""
+def _claim(context: TurnContext, wants: Sequence[Want], next_due: dict[str, Instant]) -> Mapping[str, Sequence[Claim]]:
+    """Claim, also several times in a turn. Return the new claims by name."""
     out, now = context.out, context.turn.now
     # A job that ends in this very turn makes room for the next, and no later turn may come to claim that one.
     suspect = context.turn.has_suspects and not (
@@ -127,7 +126,8 @@ def _claim(context: TurnContext, wants: Sequence[Want], next_due: dict[str, Inst
         or any(is_suspect(one.job, now) for claims in out.claimed.values() for one in claims)
     )
     claimed = context.turn.jobs.claim(wants, suspect=suspect)
-    for name in (want.name for want in wants):
+    for want in wants:
+        name = want.name
         claims, due = claimed.claims.get(name), claimed.next_due.get(name)
         if claims:
             context.tell(f"handler:{name}", Run(tuple(claims), tuple(out.settled.pop(name, ()))))
@@ -139,7 +139,8 @@ def _claim(context: TurnContext, wants: Sequence[Want], next_due: dict[str, Inst
             next_due[name] = due
     if claimed.poison:
         _end_poison(context, claimed.poison)
-    return {name: len(claims) for name, claims in claimed.claims.items()}
+    context.collect()
+    return claimed.claims
 
 
 def _end_poison(context: TurnContext, poison: Sequence[JobRecord]) -> None:
@@ -154,8 +155,9 @@ def _next_due(context: TurnContext) -> dict[str, Instant]:
     said = context.out.next_due
     next_due = dict(context.state.next_due if said is None else said)
     for one in context.turn.transitions if next_due else ():
-        if one.job.state == JobState.QUEUED and one.job.name in next_due and not one.job.is_linked:
-            next_due[one.job.name] = min(next_due[one.job.name], one.job.run_at)
+        job = one.job
+        if job.state == JobState.QUEUED and job.name in next_due and job.waits != WAITS_FOR_JOBS:
+            next_due[job.name] = min(next_due[job.name], job.run_at)
     return next_due
 
 
@@ -165,21 +167,28 @@ def ended(context: TurnContext, body: Ended) -> None:
     held = {} if capacity is None else capacity.held
     freed = context.out.freed.setdefault(body.name, set())
     keys = context.out.settled.setdefault(body.name, [])
-    judged: list[tuple[JobRecord, Ending]] = []
+    judged: list[Ending] = []
+    ends: list[tuple[JobRecord, Outcome, Policy]] = []
     for ending in body.endings:
-        key = ending.claim.key
+        job = ending.claim.job
+        key = ClaimKey(job.row_id, job.claim_no)
         keys.append(key)
-        if not _is_ours(context, ending.claim):
-            _refuse(context, ending.claim.job, ending)
+        # In a restored older store, another boot's claim may have the same number.
+        if job.boot != context.state.boot:
+            _refuse(context, job, ending)
             continue
         freed.add(key)
-        job = _as_reported(context, key, held.get(key, ending.claim.job))
+        job = held.get(key, job)
+        if (progress := context.out.progress.get(key)) is not None:
+            # This very turn has received it.
+            job = job._replace(progress=progress)
         if ending.outcome.kind is OutcomeKind.DEFERRED:
             _defer(context, job, ending)
         else:
-            judged.append((job, ending))
-    settled = context.settle_all([(job, ending.outcome, ending.policy) for job, ending in judged])
-    for (job, ending), ended_job in zip(judged, settled, strict=True):
+            judged.append(ending)
+            ends.append((job, ending.outcome, ending.policy))
+    settled = context.settle_all(ends)
+    for ending, (job, _, _), ended_job in zip(judged, ends, settled, strict=True):
         if ended_job is None:
             _refuse(context, job, ending)
         elif ending.outcome.kind is OutcomeKind.SUCCEEDED and ending.outcome.result is None:
@@ -231,21 +240,11 @@ def progressed(context: TurnContext, body: Progressed) -> None:
     context.out.progress[body.key] = body.progress
 
 
-def _as_reported(context: TurnContext, key: ClaimKey, job: JobRecord) -> JobRecord:
-    """A claimed job with the progress that this very turn has received."""
-    progress = context.out.progress.get(key)
-    return job if progress is None else job._replace(progress=progress)
-
-
 def give_back(context: TurnContext, body: GiveBack) -> None:
-    for given in filter(partial(_is_ours, context), body.claims):
-        context.turn.jobs.release(given.job, "not started")
-        context.out.freed.setdefault(body.name, set()).add(given.key)
-
-
-def _is_ours(context: TurnContext, claim: Claim) -> bool:
-    """Whether this boot made the claim. In a restored older store, another boot's claim may have the same number."""
-    return claim.job.boot == context.state.boot
+    for given in body.claims:
+        if given.job.boot == context.state.boot:
+            context.turn.jobs.release(given.job, "not started")
+            context.out.freed.setdefault(body.name, set()).add(given.key)
 
 
 def hear_capacity(context: TurnContext, body: Capacity) -> None:
@@ -314,3 +313,38 @@ def _reconcile(context: TurnContext, body: Capacity) -> dict[ClaimKey, JobRecord
             # For example, another boot has requeued or ended it while no broker ran here.
             context.tell(f"handler:{body.name}", Revoke(key=key, reason="its claim was lost"))
     return held
+
+
+Claimer = Callable[[Sequence[Want]], Mapping[str, Sized]]
+"""Claims, and returns the new claims by name."""
+
+
+def share_out(wants: Sequence[Want], places: int, claim: Claimer, *, names: Sequence[str], served: str) -> str:
+    """Fill `places`. Return the name served last, for the next call. Names get equal numbers of claims per round, and
+    the next round begins after the name served last: so no name waits for more than one round of the others.
+
+    Args:
+        wants: as without a limit.
+        names: all names with lanes, in a stable order.
+    """
+    pending = deque(_in_turn(wants, names, served))
+    while pending and places > 0:
+        share = max(1, places // len(pending))
+        asked = [pending.popleft() for _ in range(min(len(pending), places))]
+        some = [want._replace(begun=min(want.begun, share), prefetched=0) for want in asked]
+        got = claim([want for want in some if want.begun])
+        for want, part in zip(asked, some, strict=True):
+            count = len(got.get(want.name, ()))
+            places -= count
+            if count:
+                served = want.name
+            if count == part.begun and want.begun > count:
+                pending.append(want._replace(begun=want.begun - count))
+    return served
+
+
+def _in_turn(wants: Sequence[Want], names: Sequence[str], served: str) -> list[Want]:
+    """The wants, beginning after the name that was served last."""
+    after = names.index(served) + 1 if served in names else 0
+    turn = {name: (place - after) % len(names) for place, name in enumerate(names)}
+    return sorted(wants, key=lambda want: turn[want.name])

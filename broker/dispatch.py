@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..environment.replies import reply_of
 from ..errors import LamplighterError, StoreUnavailable
 from ..messages.mail import (
     CancelJob,
@@ -28,6 +27,7 @@ from ..messages.mail import (
     Queue,
     QuietSwitched,
     ReleaseClaims,
+    Reply,
     Requeue,
     RequeueMany,
     Retire,
@@ -35,8 +35,8 @@ from ..messages.mail import (
     WatchExternalCommit,
 )
 from ..messages.steps import KeepStep
-from . import boots, claims, jobs, schedules, steps
-from .retention import Retention
+from . import boots, claims, jobs, schedules
+from .alarms import Retention
 from .turn_context import PASSED_ON, TurnContext
 
 
@@ -58,7 +58,8 @@ def apply(context: TurnContext, body: Any, retention: Retention) -> None:
         HalfDone: the message is refused, and has changed the turn.
         LamplighterError: nobody waits for an answer, or the store is unavailable.
     """
-    reply, writes_before = reply_of(body), context.turn.writes
+    reply: Reply | None = getattr(body, "reply", None)
+    writes_before = context.turn.writes
     if reply is not None and reply.cancelled():
         return
     try:
@@ -79,7 +80,7 @@ def handle(context: TurnContext, body: Any, retention: Retention) -> Any:
     """Carry out a message and return the answer for its sender. A LamplighterError refuses it."""
     match body:
         case Queue():
-            return jobs.queue(context, body)
+            return jobs.queue_all([(context, body)])[0]
         case Ended():
             return claims.ended(context, body)
         case Capacity():
@@ -89,7 +90,7 @@ def handle(context: TurnContext, body: Any, retention: Retention) -> Any:
         case Progressed():
             return claims.progressed(context, body)
         case KeepStep():
-            return steps.keep_step(context, body)
+            return jobs.keep_step(context, body)
         case Tick():
             return schedules.tick(context, body)
         case MarkDone():

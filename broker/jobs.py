@@ -1,18 +1,22 @@
-"""The requests of a host: queue, requeue, mark_done, cancel, forget, pause, limit."""
+"""The requests of a host: queue, requeue, mark_done, cancel, forget, pause, limit, keep a step. And the dependencies of
+jobs, resolved when a job is born or when its parents have ended.
+"""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
-from typing import Any
+from operator import attrgetter, itemgetter
+from typing import Any, TypeVar
 
-from ..errors import KeyTaken, StaleClaim, UsageError
+from ..errors import KeyTaken, LamplighterError, StaleClaim, UsageError
 from ..messages.clock_steps import STEP_SECONDS_MIN
-from ..messages.jobs import ENDED, Attribution, ClaimKey, Instant, JobRecord, JobState, NewJob, Seconds
+from ..messages.jobs import ENDED, Attribution, ClaimKey, JobRecord, JobState, NewJob
 from ..messages.mail import (
     CancelJob,
     CancelMany,
+    CheckDue,
     ForgetJob,
     Limit,
     MarkDone,
@@ -25,64 +29,79 @@ from ..messages.mail import (
 )
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from ..messages.queries import JobQuery
+from ..messages.steps import KeepStep
 from ..rules.capabilities import needed, not_supported
+from ..rules.codec import digest
 from ..rules.new_jobs import queued_now
 from ..rules.queries import matches
-from ..stores.turn_ports import Turn
+from ..rules.validation import unknown_job
+from ..stores.turn_ports import JobLinks, Turn
 from .follow_ups import Stored, check_parents, insert_in_order, is_said_again
-from .links import has_followed, judged_at_birth, parents_first
+from .log_lines import names_job
 from .turn_context import PASSED_ON, TurnContext, is_current
+
+NAME, IS_FRESH = attrgetter("name"), itemgetter(1)
+
+T = TypeVar("T")
 
 
 def queue(context: TurnContext, body: Queue) -> Stored:
-    """Store jobs, all in this turn or none."""
-    (stored,) = _queue([(context, body)])
-    return stored
+    return queue_all([(context, body)])[0]
 
 
 def queue_together(asked: Sequence[tuple[TurnContext, Queue]]) -> None:
-    """`queue` for several consecutive calls in one statement, because statements cost most.
-
-    A refusal of one call is raised and fails the turn; each is then tried alone.
-    """
-    for (context, body), stored in zip(asked, _queue(asked), strict=True):
+    """`queue_all`, and answer each call."""
+    for (context, body), stored in zip(asked, queue_all(asked), strict=True):
         if body.reply is not None:
             context.out.replies.append((body.reply, stored, None))
 
 
-def _queue(asked: Sequence[tuple[TurnContext, Queue]]) -> Sequence[Stored]:
+def queue_all(asked: Sequence[tuple[TurnContext, Queue]]) -> Sequence[Stored]:
+    """Store the jobs of one or several consecutive calls, all in this turn or none: in one statement, because
+    statements cost most. A refusal of one call is raised and fails the turn; each is then tried alone.
+    """
     if not asked:
         return []
     first = asked[0][0]
     now, mail_seconds_max = first.turn.now, first.state.limits.reply_seconds_max
-    jobs = [_in_time(job, now, mail_seconds_max) for _, body in asked for job in body.jobs]
-    unhandled = first.unhandled(jobs)
-    parts = _inserted(first.turn, jobs, [len(body.jobs) for _, body in asked])
+    jobs, sizes, is_linked = list[NewJob](), list[int](), False
+    for _, body in asked:
+        sizes.append(len(body.jobs))
+        for job in body.jobs:
+            # If the clock was stepped since the call, the delay in seconds counts.
+            is_in_time = -STEP_SECONDS_MIN <= now - job.queued_at <= mail_seconds_max
+            jobs.append(job if is_in_time else queued_now(job, now))
+            is_linked = is_linked or bool(job.parents)
+    unhandled = first.unhandled(set(map(NAME, jobs)))
+    parts: Sequence[Stored]
+    if is_linked:
+        parts = _inserted_in_order(first.turn, jobs, sizes)
+    else:
+        inserted = first.turn.jobs.insert(jobs)
+        parts = [inserted] if len(asked) == 1 else _cut(inserted, sizes)
     parked: list[JobRecord] = []
     for (context, body), stored in zip(asked, parts, strict=True):
-        context.collect(sum(fresh for _, fresh in stored), body.who)
-        parked += context.say_stored(body.jobs, stored, unhandled)
-    first.say_parked(parked)
+        born = sum(map(IS_FRESH, stored))
+        context.collect(born, body.who)
+        if unhandled or born < len(stored):
+            parked += context.say_stored(body.jobs, stored, unhandled)
+    if parked:
+        first.say_parked(parked)
     return judged_at_birth(first.turn.links, parts) if first.turn.has_ripe else parts
 
 
-def _inserted(turn: Turn, jobs: Sequence[NewJob], sizes: Sequence[int]) -> Sequence[Stored]:
-    """Insert the jobs of several calls (`sizes` jobs each) in one statement, unless one waits for another."""
-    if not any(job.parents for job in jobs):
-        inserted = iter(turn.jobs.insert(jobs))
-        return [list(islice(inserted, size)) for size in sizes]
-    rest = iter(jobs)
-    calls = [list(islice(rest, size)) for size in sizes]
+def _cut(whole: list[T], sizes: Sequence[int]) -> list[list[T]]:
+    """Consecutive parts of these sizes."""
+    rest = iter(whole)
+    return [list(islice(rest, size)) for size in sizes]
+
+
+def _inserted_in_order(turn: Turn, jobs: list[NewJob], sizes: Sequence[int]) -> Sequence[Stored]:
+    """Insert the jobs of several calls, some of which may wait for others of their call."""
+    calls = _cut(jobs, sizes)
     for call in calls:
         check_parents(turn.links, call)
     return [insert_in_order(turn.jobs.insert, call) for call in calls]
-
-
-def _in_time(job: NewJob, now: Instant, mail_seconds_max: Seconds) -> NewJob:
-    """The job with `run_at` corrected if the clock was stepped since the call: its delay in seconds counts."""
-    if -STEP_SECONDS_MIN <= now - job.queued_at <= mail_seconds_max:
-        return job
-    return queued_now(job, now)
 
 
 def requeue(context: TurnContext, body: Requeue) -> JobRecord:
@@ -254,3 +273,74 @@ def _revoke(context: TurnContext, job: JobRecord, reason: str) -> None:
     """Signal the lane of a job whose claim is lost. Another boot learns of its lost claim by the hint."""
     if job.state == JobState.RUNNING and job.boot == context.state.boot:
         context.tell(f"handler:{job.name}", Revoke(key=job.key, reason=reason))
+
+
+ROUNDS_MAX = 20
+"""Factor on the links examined by a turn that acts on many jobs."""
+
+
+def judged_at_birth(links: JobLinks | None, parts: Sequence[Stored]) -> Sequence[Stored]:
+    """The jobs just stored, resolved: their parents may have ended before."""
+    judged = {} if links is None else links.judge_births()
+    if not judged:
+        return parts
+    return [[(judged.get(record.row_id, record), fresh) for record, fresh in part] for part in parts]
+
+
+def free(context: TurnContext) -> None:
+    """Free jobs whose parents have ended, before anything is claimed. The next turn follows at once for the rest."""
+    links = context.turn.links
+    if links is not None and links.free(context.state.limits.freed_links_max):
+        context.tell("broker", CheckDue())
+    context.collect()
+
+
+def parents_first(jobs: Iterable[JobRecord]) -> Sequence[JobRecord]:
+    """Jobs in topological order: parents are stored before their dependents."""
+    return sorted(jobs, key=attrgetter("row_id"))
+
+
+def has_followed(context: TurnContext, job: JobRecord) -> bool:
+    """Whether a job moved, or is about to, because its parents did, perhaps in this very turn: it waits again for a
+    requeued parent, or is cancelled with it. Nothing else may move it then.
+    """
+    links = context.turn.links
+    if links is None or not job.is_linked:
+        return False
+    # The next turns free what is left after so many rounds.
+    is_open = all(links.free(context.state.limits.freed_links_max) for _ in range(ROUNDS_MAX))
+    context.collect()
+    now = context.turn.jobs.find([job.id]).get(job.id)
+    return is_open or now is None or now.move_no != job.move_no
+
+
+def keep_step(context: TurnContext, body: KeepStep) -> str:
+    """Keep what a step's function has returned; return the kept JSON text. A repeated message keeps the first result.
+
+    Raises:
+        StaleClaim: the claim no longer holds the job.
+        UnknownJob: retention has removed it.
+    """
+    job = body.claim.job
+    kept = needed(context.turn.steps, "steps").keep(job, body.name, body.result)
+    if kept is None:
+        # Nothing is logged: the attempt's own end is refused and logged.
+        now = context.turn.jobs.get((job.id,)).get(job.id)
+        raise stale_step(job, now, f"step {body.name!r} is not kept")
+    if kept.is_new:
+        result = digest(body.result)
+        told = {"k": "stepped", "j": job.id, "n": job.name, "r": kept.move_no, "c": job.claim_no}
+        context.turn.note({**told, "d": result, "step": body.name})
+        line = {**names_job(job), "step": body.name, "took": round(body.took, 6)}
+        context.say("job.stepped", root_id=job.root_id, **line, bytes=len(body.result), digest=result)
+    return kept.step.result
+
+
+def stale_step(claimed: JobRecord, now: JobRecord | None, says: str) -> LamplighterError:
+    """The error of a step whose attempt no longer holds its job. `says`: what happens to the step."""
+    if now is None:
+        return unknown_job(claimed.id)
+    return StaleClaim(
+        f"claim {claimed.claim_no} of job {claimed.id} no longer holds it: the job is {now.state}, its claim number is "
+        f"{now.claim_no}; {says}, and another attempt decides"
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import repeat
 from typing import Any
 
 from ..log.emitter import Log, Said, Speaker
@@ -41,11 +42,15 @@ OF_TURNS = frozenset(
 def log_lines(log: Log, out: Outbox, itself: Speaker, boot: str, store_id: str | None) -> None:
     """Log a committed turn: first the ledger, then the lines for people. `itself` is the broker."""
     number = None if out.did is None else out.did.turn
-    told: list[tuple[LedgerTurn, str | None]] = [(turn, boot) for turn in out.unlogged]
+    told: list[tuple[LedgerTurn, str | None]] = list(zip(out.unlogged, repeat(boot)))
     if out.did is not None:
         told.append((out.did, None))
-    parts = [(turn, part, store_id, told_by) for turn, told_by in told for part in range(line_count(turn))]
-    log.emit_all((Said("turn.committed", itself, parts), *map(_in_brief, out.lines)), partial(_fields, number))
+    parts = []
+    for turn, told_by in told:
+        lines = line_count(turn)
+        for part in range(lines):
+            parts.append((turn, part, lines, store_id, told_by))
+    log.emit_all((Said("turn.committed", itself, parts), *out.lines), partial(_fields, number))
 
 
 def _fields(number: int | None, event: str, said: Any) -> dict[str, Any]:
@@ -60,12 +65,10 @@ def _fields(number: int | None, event: str, said: Any) -> dict[str, Any]:
             return ledger_line(*said)
 
 
-def _in_brief(lines: Said) -> Said:
-    """Drop the speaker from `job.done` at info: the ledger has it, and message numbers only help at debug."""
-    if lines.event != "job.done":
-        return lines
-    waited = lines.speaker.mail_seconds
-    return lines._replace(speaker=Speaker(mail_seconds=waited if (waited or 0.0) >= MAIL_SECONDS_MIN else None))
+def briefly(speaker: Speaker) -> Speaker:
+    """The speaker of `job.done` at info: the ledger has the whole, and message numbers only help at debug."""
+    waited = speaker.mail_seconds
+    return Speaker(mail_seconds=waited if (waited or 0.0) >= MAIL_SECONDS_MIN else None)
 
 
 def names_job(job: JobRecord) -> dict[str, Any]:
@@ -80,7 +83,7 @@ def of_job(job: JobRecord) -> dict[str, Any]:
 def line_of(moved: Transition, turn: int | None) -> dict[str, Any]:
     """The fields of a move's line for people. The ledger has the rest, under the turn's number."""
     job = moved.job
-    line = {**of_job(job), "turn": turn, **moved.fields}
+    line = {"corr": job.root_id, **names_job(job), "turn": turn, **moved.fields}
     # The ledger names a job's parents, and so does a line of its own.
     line.pop("named", None)
     line.pop("waits_for", None)

@@ -86,7 +86,9 @@ class PeerWatcher:
     def poll(self) -> None:
         """Poll if there may be other processes. The turn just taken knows which of them live."""
         wanted = not self._state.standing.presence.is_sole
-        self._alarms.poll(POLL_SECONDS, POLL, wanted=wanted)
+        self._alarms.unheard = False
+        if wanted != self._alarms.polls:
+            self._alarms.poll(POLL_SECONDS, POLL, wanted=wanted)
         if self._boot_of_last_turn != self._state.boot:
             self._boot_of_last_turn = self._state.boot
             # Not at once: an application may add handlers right after its start.

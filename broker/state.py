@@ -11,14 +11,13 @@ from typing import Any
 
 from ..errors import alike
 from ..messages.boots import BootRecord
-from ..messages.jobs import Instant, JobState, Seconds
+from ..messages.jobs import ClaimKey, Instant, JobState, Seconds
 from ..messages.mail import WatchExternalCommit
 from ..rules.limits import WHOLE_MAX, Limits
 from ..stores.ports import Store
 from ..stores.presence import Presence
 from .boot_registration import BootRegistration
 from .outbox import AWAKE, HandlerCapacity, Outbox, QuietSwitch
-from .places import is_limited
 
 PARKED_SECONDS: Seconds = 60.0
 """Interval between searches for names without a handler, and between two logs of the same name."""
@@ -93,6 +92,10 @@ def waiting(store: Store, name: str, now: Instant) -> int:
         return store.jobs.counts(name)[JobState.QUEUED]
     found = store.table.census((name,), PARKED_JOBS_MAX, now)[name]
     return found.ready + found.scheduled
+
+
+def is_limited(capacities: Mapping[str, HandlerCapacity], most: int) -> bool:
+    return sum(capacity.lanes for capacity in capacities.values()) > most
 
 
 @dataclass(slots=True)
@@ -176,7 +179,11 @@ class BrokerState:
         is_quiet = self.inputs.quiet.is_quiet
         if self.draining or is_quiet or (self.limits.workers_max < WHOLE_MAX and not self._has_place()):
             return []
-        return [name for name, capacity in self.capacities.items() if len(capacity.held) < capacity.lanes]
+        names = []
+        for name, capacity in self.capacities.items():
+            if len(capacity.held) < capacity.lanes:
+                names.append(name)
+        return names
 
     def _has_place(self) -> bool:
         most, capacities = self.limits.workers_max, self.capacities
@@ -205,7 +212,8 @@ class BrokerState:
             for key in out.freed.get(name, ()):
                 capacity.held.pop(key, None)
             for claim in out.claimed.get(name, ()):
-                capacity.held[claim.key] = claim.job
+                job = claim.job
+                capacity.held[ClaimKey(job.row_id, job.claim_no)] = job
         for key, progress in out.progress.items():
             for capacity in self.capacities.values():
                 if key in capacity.held:

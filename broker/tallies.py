@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from ..messages.jobs import Instant, Seconds, Transition
+from ..messages.jobs import Instant, Seconds
 from ..messages.tallies import BOUNDS, FENCED, LOCK, MOVED, OTHERS, RAN, SLOT, SPANS, TURN, WAITED, Tally, start_of
 from ..messages.views import TurnView
 from ..stores.turn_ports import Turn
@@ -117,8 +117,18 @@ class Tallies:
         if sums is None:
             sums = self._minutes[minute] = defaultdict(_Sum)
         for move in out.transitions:
-            name = move.job.name if move.job.name in self._names else self._counted_as(move.job.name)
-            self._count(sums, name, move, now)
+            event, job = move.event, move.job
+            name = job.name if job.name in self._names else self._counted_as(job.name)
+            kind, outcome = COUNTED.get(event), move.fields.get("outcome")
+            if kind is not None:
+                sums[name, kind].n += 1
+            elif event == "job.claimed":
+                sums[name, WAITED].add(max(0.0, now - job.run_at))
+            if outcome is not None and job.claimed_at is not None:
+                ran = self._ran.get(outcome)
+                if ran is None:
+                    ran = self._ran[outcome] = f"{RAN}{outcome}"
+                sums[name, ran].add(max(0.0, now - job.claimed_at))
         for name, outcome, count in out.slots:
             sums[self._counted_as(name), f"{SLOT}{outcome}"].n += count
         for name in out.fenced:
@@ -133,20 +143,6 @@ class Tallies:
         if is_first:
             self._since = monotonic
         return is_first
-
-    def _count(self, sums: Sums, name: str, move: Transition, now: Instant) -> None:
-        event, job = move.event, move.job
-        kind = COUNTED.get(event)
-        if kind is not None:
-            sums[name, kind].n += 1
-        elif event == "job.claimed":
-            sums[name, WAITED].add(max(0.0, now - job.run_at))
-        outcome = move.fields.get("outcome")
-        if outcome is not None and job.claimed_at is not None:
-            ran = self._ran.get(outcome)
-            if ran is None:
-                ran = self._ran[outcome] = f"{RAN}{outcome}"
-            sums[name, ran].add(max(0.0, now - job.claimed_at))
 
     def tallies(self) -> Sequence[Tally]:
         found: dict[tuple[int, int, str, str], Tally] = {}

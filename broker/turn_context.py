@@ -9,14 +9,16 @@ import contextlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import groupby
+from itertools import filterfalse, groupby
 from operator import attrgetter
 from typing import Any, NamedTuple
 
+from ..environment.clock import Clock
 from ..log.emitter import Said, Speaker
 from ..messages.boots import BootRecord, Move
-from ..messages.jobs import UNATTRIBUTED, Attribution, ClaimKey, JobRecord, JobState, NewJob
-from ..messages.mail import Revoke
+from ..messages.clock_steps import Stepped
+from ..messages.jobs import UNATTRIBUTED, Attribution, ClaimKey, JobRecord, JobState, NewJob, Seconds
+from ..messages.mail import Revoke, Wake
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from ..rules.capabilities import needed
 from ..rules.lifecycle import INTERRUPTION_WINDOW_SECONDS, judge
@@ -25,7 +27,7 @@ from ..rules.validation import unknown_job
 from ..stores.transitions import tied
 from ..stores.turn_ports import End, Turn
 from .follow_ups import check_parents, store_follow_ups
-from .log_lines import names_job
+from .log_lines import briefly, names_job
 from .outbox import HandlerCapacity, Outbox
 from .state import NAMES_TOLD_MAX, BrokerState, is_news, told
 
@@ -63,9 +65,6 @@ class TurnContext(NamedTuple):
     def names(self) -> list[str]:
         """The job names with lanes here."""
         return [] if self.draining else [name for name, capacity in self.capacities.items() if capacity.lanes > 0]
-
-    def is_handled(self, name: str) -> bool:
-        return self.state.is_handled(name, self.others)
 
     def forget_next_due(self) -> None:
         """Have every name searched for due jobs."""
@@ -110,7 +109,7 @@ class TurnContext(NamedTuple):
         new = self.turn.transitions[first:last]
         for event, moves in groupby(new, EVENT):
             moved = list(moves)
-            self.out.lines.append(Said(event, self.speaker, moved))
+            self.out.lines.append(Said(event, briefly(self.speaker) if event == "job.done" else self.speaker, moved))
             for move in moved:
                 if "waits_for" in move.fields:
                     self._say_parents(move.job, move.fields["waits_for"])
@@ -136,8 +135,8 @@ class TurnContext(NamedTuple):
             raise unknown_job(job_id)
         return job
 
-    def unhandled(self, jobs: Iterable[NewJob]) -> set[str]:
-        return {name for name in {job.name for job in jobs} if not self.is_handled(name)}
+    def unhandled(self, names: Iterable[str]) -> set[str]:
+        return set(filterfalse(partial(self.state.is_handled, others=self.others), names))
 
     def say_stored(
         self, asked: Sequence[NewJob], stored: Sequence[tuple[JobRecord, bool]], unhandled: Collection[str]
@@ -208,7 +207,7 @@ class TurnContext(NamedTuple):
         )
         moves[end:] = tied(moves[end:])
         self.collect(who=who)
-        self.say_parked(self.say_stored(asked, stored, self.unhandled(asked)))
+        self.say_parked(self.say_stored(asked, stored, self.unhandled({job.name for job in asked})))
 
     def interrupt(self, jobs: Iterable[JobRecord], reason: str) -> None:
         """End claims that nobody can be blamed for.
@@ -229,3 +228,31 @@ class TurnContext(NamedTuple):
 
 def is_current(job: JobRecord, key: ClaimKey) -> bool:
     return job.state == JobState.RUNNING and job.key == key
+
+
+def keep_time(context: TurnContext, clock: Clock, *, is_first: bool) -> None:
+    """Correct what a step of the clock has shifted, and log it. `ClockJumped` is only a hint: it may die with a broker.
+    `is_first`: nobody in this process has observed the clock before this turn.
+    """
+    # Read the clock here, while nobody else is in a turn: a process that had read it before a step would undo another's
+    # correction of that step.
+    reading, steps = clock.reading(), tuple(context.state.inputs.steps)
+    delta = sum(steps)
+    made_good = context.turn.keep_time(reading, may_have_gone_back=is_first or delta < 0)
+    if made_good is None and delta == 0:
+        return
+    seconds, jobs, schedules = made_good or Stepped(None, 0, 0)
+    context.out.steps = len(steps)
+    far = delta or seconds
+    if not (far or jobs or schedules):
+        # The first turn since the machine was started has compared the clocks already, and found no step.
+        return
+    if schedules:
+        context.turn.note({"k": "recounted", "x": schedules})
+    context.say("clock.jumped", delta=_rounded(far), jobs=jobs, schedules=schedules)
+    context.forget_next_due()
+    context.tell("scheduler", Wake(reload=True))
+
+
+def _rounded(seconds: Seconds | None) -> Seconds | None:
+    return None if seconds is None else round(seconds, 3)

@@ -56,7 +56,7 @@ class Clock(Protocol):
         """Seconds that never go back, from an arbitrary start."""
 
     def reading(self) -> Reading:
-        """Wall time, with the values that tell a clock step from time that has passed."""
+        """Wall time, with the values that tell a clock step from time that has passed. Notices a jump first."""
 
     def notice(self) -> None:
         """Look at once whether wall time has jumped, and make the calls of `on_jump` if it has."""
@@ -113,7 +113,11 @@ class SystemClock:
 
     def reading(self) -> Reading:
         count = _count_name()
-        now, offset = _compared(time.monotonic if count is None or _counted is None else _counted)
+        now, offset = _compared(time.monotonic)
+        if abs(offset - self._offset) > STEP_SECONDS_MIN:
+            self.notice()
+        if count is not None and _counted is not None:
+            now, offset = _compared(_counted)
         return Reading(now, count, offset)
 
     def notice(self) -> None:

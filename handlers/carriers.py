@@ -97,17 +97,14 @@ Failed = Callable[[Carrier, Exception], None]
 
 class Carriers:
     def __init__(self, carriers: Sequence[Carrier]) -> None:
-        self._carriers = carriers
-
-    def __bool__(self) -> bool:
-        return bool(self._carriers)
+        self.each = carriers
 
     @property
     def are_around_loops(self) -> bool:
-        return any(type(carrier).around_loop is not Carrier.around_loop for carrier in self._carriers)
+        return any(type(carrier).around_loop is not Carrier.around_loop for carrier in self.each)
 
     def __iter__(self) -> Iterator[Carrier]:
-        return iter(self._carriers)
+        return iter(self.each)
 
     @contextmanager
     def queueing(self, jobs: tuple[NewJob, ...], failed: Failed) -> Iterator[tuple[NewJob, ...]]:
@@ -116,7 +113,7 @@ class Carriers:
         """
         queued: list[Job[Any]] = [Job(born(job, 0, move_no=UNCOUNTED)) for job in jobs]
         with ExitStack() as entered:
-            for carrier in self._carriers:
+            for carrier in self.each:
                 entered.enter_context(_AroundQueue(carrier, queued, failed))
             carried = self._injected(failed)
             with Storing(jobs if carried is None else tuple([job._replace(carried=carried) for job in jobs])) as given:
@@ -124,7 +121,7 @@ class Carriers:
 
     def _injected(self, failed: Failed) -> str | None:
         carried: dict[str, str] = {}
-        for carrier in self._carriers:
+        for carrier in self.each:
             try:
                 more = {**carried, **_checked(carrier.inject(), "inject to return")}
                 size = len(json.dumps(more))
@@ -138,22 +135,22 @@ class Carriers:
 
     def around(self, job: Job[Any]) -> ExitStack:
         with ExitStack() as entered:
-            for carrier in self._carriers:
+            for carrier in self.each:
                 entered.enter_context(carrier.around(job))
             return entered.pop_all()
 
     @property
     def in_children(self) -> list[str]:
-        return [carrier.in_child for carrier in self._carriers if carrier.in_child is not None]
+        return [carrier.in_child for carrier in self.each if carrier.in_child is not None]
 
     def around_child(self, job: Job[Any], run: Callable[[JobRecord], Outcome]) -> Outcome:
         """Run a job in a child, within all carriers. `run` has the child run it."""
-        if not self:
+        if not self.each:
             return run(job.record)
         try:
             with ExitStack() as entered:
                 carried = job.carried
-                for carrier in self._carriers:
+                for carrier in self.each:
                     carried |= _checked(entered.enter_context(carrier.around_child(job)), "around_child to give")
                 outcome = run(job.record._replace(carried=json.dumps(carried) if carried else None))
                 if outcome.kind is not OutcomeKind.SUCCEEDED:

@@ -13,8 +13,12 @@ Then the lane ends: `Lane.pass_on` gives its place to the next claim, and `Lane.
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import os
+import sys
+import threading
+import traceback as tracebacks
 from collections.abc import Callable
 from contextlib import ExitStack
 from types import TracebackType
@@ -29,7 +33,9 @@ from .carriers import NO_CARRIERS, Carriers
 from .lane import Lane
 from .outcomes import UNBEGUN, UNENDED, Rules, raised, success
 from .payload import fit
-from .processes import end_fork
+
+FLUSH_SECONDS_MAX = 1.0
+"""How long a forked child waits for its streams: a thread that the fork did not copy may have held their locks."""
 
 
 def execute(lane: Lane) -> Outcome:
@@ -135,7 +141,7 @@ class Execution:
         )
         if self._failpoints.is_live:
             self._failpoints.at("lane.call", self._context)
-        if self._carriers:
+        if self._carriers.each:
             self._around = self._carriers.around(job)
         return job if wanted is None else Job(self._record, context=self._context, data=fit(job.data, wanted))
 
@@ -163,4 +169,40 @@ class Execution:
 
     def _end_if_forked(self, error: BaseException | None) -> None:
         if self._pid() != self._parent:
-            end_fork(error, self._leave)
+            _end_fork(error, self._leave)
+
+
+def _end_fork(error: BaseException | None, leave: Callable[[int], None]) -> None:
+    """End a forked child that has returned from a handler's function, or raised an error out of it. `leave` ends the
+    process with an exit code, running nothing else of it.
+    """
+    code, words = _meaning(error)
+    with contextlib.suppress(BaseException):
+        # It does not write to sys.stderr, whose lock a thread may have held at the fork.
+        os.write(2, words.encode(errors="backslashreplace"))
+    with contextlib.suppress(BaseException):
+        flushing = threading.Thread(target=_flush, daemon=True)
+        flushing.start()
+        flushing.join(FLUSH_SECONDS_MAX)
+    leave(code)
+
+
+def _meaning(error: BaseException | None) -> tuple[int, str]:
+    """The exit code, and the text that a program prints that ends so."""
+    match error:
+        case None | SystemExit(code=None):
+            return 0, ""
+        case SystemExit(code=int(code)):
+            return code & 0xFF, ""
+        case SystemExit(code=said):
+            return 1, f"{said}\n"
+    try:
+        return 1, "".join(tracebacks.format_exception(error))
+    except BaseException:
+        return 1, "a forked child of a handler ended by an error that cannot be described\n"
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()

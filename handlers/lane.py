@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ..api.job import Job
 from ..environment.clock import Clock
@@ -21,7 +21,9 @@ from ..rules.validation import check_seconds
 from .carriers import Carriers
 from .handler import Handler
 from .steps import AttemptSteps
-from .thread_counter import ThreadCounter
+
+if TYPE_CHECKING:
+    from .pool import ThreadCounter
 
 PROGRESS_SECONDS_MIN = 0.1
 """The shortest interval between two progress reports; quicker ones are merged."""

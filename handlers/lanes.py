@@ -5,9 +5,11 @@ here, and `health()` the hung ones.
 from __future__ import annotations
 
 import itertools
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import repeat
 from operator import attrgetter
 from typing import Any, NamedTuple, Protocol
 
@@ -19,9 +21,7 @@ from ..rules.limits import Limits
 from ..rules.rates import least, slower
 from .handler import Handler, Kind
 from .lane import Lane, LaneContext
-from .processes import ProcessRunner
-from .tasks import TaskRunner
-from .threads import ThreadRunner
+from .pool import ThreadRunner
 
 RUNS_MIN = 10
 """The median is used after so many runs."""
@@ -172,6 +172,9 @@ class Runner(Protocol):
     def is_blocked(self, handler: Handler) -> bool:
         """Whether it takes no lanes for now."""
 
+    def tasks(self) -> Sequence[tuple[str, str]]:
+        """(name, stack) of the tasks on its event loop."""
+
     def close(self) -> None:
         """Let idle threads and children end."""
 
@@ -179,11 +182,19 @@ class Runner(Protocol):
         """Wait until what was around them is left, for so many seconds at most."""
 
 
-RUNNERS: dict[Kind, type[ThreadRunner | TaskRunner | ProcessRunner]] = {
-    "thread": ThreadRunner,
-    "task": TaskRunner,
-    "process": ProcessRunner,
-}
+def runner_of(kind: Kind) -> Runner:
+    """Imports what runs coroutines and child processes only where a handler needs it."""
+    match kind:
+        case "thread":
+            return ThreadRunner()
+        case "task":
+            from .tasks import TaskRunner
+
+            return TaskRunner()
+        case "process":
+            from .processes import ProcessRunner
+
+            return ProcessRunner()
 
 
 class LaneEnded(NamedTuple):
@@ -206,6 +217,7 @@ class Lanes:
         self._context = make_context(ended=self.ended)
         self._ids: Iterator[int] = itertools.count(1) if left is None else left._ids
         self._runners: dict[str, Runner] = {}
+        self._has_loops = False
         self._open: dict[int, Lane] = {}
         self._newest: dict[str, Lane] = {}
         self._unread: dict[str, deque[LaneEnded]] = {}
@@ -233,7 +245,8 @@ class Lanes:
         lane = self.open_lane(handler, claim, next_lane)
         runner = self._runners.get(handler.id)
         if runner is None:
-            make = self._context.environment.runners.get(handler.kind, RUNNERS[handler.kind])
+            self._has_loops = self._has_loops or handler.kind == "task"
+            make = self._context.environment.runners.get(handler.kind, partial(runner_of, handler.kind))
             runner = self._runners[handler.id] = make()
         try:
             # `Pool.start` for threads and child processes, `TaskRunner.start` for tasks.
@@ -288,6 +301,8 @@ class Lanes:
 
     def usable(self, handlers: Sequence[Handler]) -> Sequence[Handler]:
         """The handlers that take lanes now: an unresponsive event loop takes none."""
+        if not self._has_loops:
+            return handlers
         get = self._runners.get
         return [one for one in handlers if (runner := get(one.id)) is None or not runner.is_blocked(one)]
 
@@ -325,8 +340,7 @@ class Lanes:
 
     def tasks(self) -> list[tuple[str, str]]:
         """(name, stack) of the tasks on all handlers' event loops."""
-        runners = [runner for runner in list(self._runners.values()) if isinstance(runner, TaskRunner)]
-        return [task for runner in runners for task in runner.tasks()]
+        return [task for runner in list(self._runners.values()) for task in runner.tasks()]
 
     def _note(self, lane: Lane) -> None:
         self._open[lane.id] = self._newest[lane.claim.job.id] = lane
@@ -335,3 +349,57 @@ class Lanes:
         self._open.pop(lane.id, None)
         if self._newest.get(lane.claim.job.id) is lane:
             del self._newest[lane.claim.job.id]
+
+
+class Waiting(NamedTuple):
+    claim: Claim
+    since: Seconds
+
+
+class Backlog:
+    """Claims without a lane, in order. No two threads take the same claim. Once closed, lanes take none.
+    Any thread may look at `waiting`; only this class changes it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.waiting: deque[Waiting] = deque()
+        self.closed = False
+
+    def add(self, claims: Sequence[Claim], now: Seconds) -> None:
+        with self._lock:
+            self.waiting.extend(map(Waiting, claims, repeat(now)))
+
+    def put_first(self, claim: Claim, now: Seconds) -> None:
+        with self._lock:
+            self.waiting.appendleft(Waiting(claim, now))
+
+    def take(self) -> Claim | None:
+        with self._lock:
+            return self.waiting.popleft().claim if self.waiting else None
+
+    def serve(self, open_lane: Callable[[Claim], Lane | None]) -> Lane | None:
+        """Open a lane for the first claim, and only then remove it: at every moment it is here or on a lane."""
+        with self._lock:
+            lane = open_lane(self.waiting[0].claim) if self.waiting and not self.closed else None
+            if lane is not None:
+                self.waiting.popleft()
+            return lane
+
+    def remove(self, goes: Callable[[Waiting], bool]) -> list[Claim]:
+        with self._lock:
+            gone = [waiting.claim for waiting in self.waiting if goes(waiting)]
+            if gone:
+                self.waiting = deque(waiting for waiting in self.waiting if not goes(waiting))
+            return gone
+
+    def clear(self) -> list[Claim]:
+        return self.remove(lambda _: True)
+
+    def keys(self) -> list[ClaimKey]:
+        with self._lock:
+            return [waiting.claim.key for waiting in self.waiting]
+
+    def close(self) -> None:
+        with self._lock:
+            self.closed = True

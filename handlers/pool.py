@@ -1,20 +1,46 @@
-"""Threads that run one lane after another for one handler, and wait in between."""
+"""Threads that run one lane after another for one handler, and wait in between: one daemon thread a lane, or one that
+waits for a child process.
+"""
 
 from __future__ import annotations
 
 import threading
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from ..environment.environment import Environment
 from ..environment.threads import Thread
 from ..messages.jobs import Seconds
 from ..messages.outcomes import Outcome
-from .handler import Handler
+from .execute import execute
+from .handler import Handler, JobTimeout
 from .lane import Lane, RunHandle
-from .outcomes import escaped
-from .thread_counter import ThreadCounter
+from .outcomes import UNENDED, escaped
+
+
+class ThreadCounter:
+    """Counts a boot's worker threads over all handlers, so that no more idle ones are kept than may be needed."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._lock = threading.Lock()
+        self._count = 0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there are more threads than can ever be needed at once: an idle one should end."""
+        return self._count > self._most
+
+    def count(self, work: Callable[[], None]) -> None:
+        """Run a worker thread's loop, and count it meanwhile."""
+        with self._lock:
+            self._count += 1
+        try:
+            work()
+        finally:
+            with self._lock:
+                self._count -= 1
 
 
 class Pool:
@@ -57,6 +83,9 @@ class Pool:
 
     def is_blocked(self, handler: Handler) -> bool:
         return False
+
+    def tasks(self) -> Sequence[tuple[str, str]]:
+        return ()
 
     def close(self) -> None:
         with self._lock:
@@ -105,3 +134,44 @@ class Worker(RunHandle):
             # A function may have left a profiler on this thread, or a late error: both may raise here.
             lane.finish(escaped(error, lane.context.limits.error_characters_max), following)
         return following
+
+
+class _ThreadWorker(Worker):
+    """A thread whose stack can be read, and in which an error can be raised."""
+
+    def __init__(self, pool: Pool, environment: Environment) -> None:
+        super().__init__(pool, environment)
+        self._lock = threading.Lock()
+        self._calling: Lane | None = None
+        self._struck = False
+
+    def stack(self, lane: Lane) -> str:
+        return self.thread.stack() if self._calling is lane else ""
+
+    def kill(self, lane: Lane) -> None:
+        if lane.handler.on_timeout == "raise":
+            with self._lock:
+                if self._calling is lane:
+                    self._struck = True
+                    self.thread.strike(JobTimeout)
+
+    def run(self, lane: Lane) -> Outcome:
+        self.thread.may_be_struck = lane.handler.on_timeout == "raise"
+        self._calling = lane
+        outcome = UNENDED
+        try:
+            outcome = execute(lane)
+            with self._lock:
+                self._calling = None
+            if self._struck:
+                # An error raised into this thread that has not arrived yet must not arrive while the lane's end is
+                # reported.
+                self.thread.strike(None)
+        except JobTimeout:
+            self._calling = None
+        return outcome
+
+
+class ThreadRunner(Pool):
+    worker = _ThreadWorker
+    title = "lane"

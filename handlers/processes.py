@@ -18,8 +18,7 @@ import socket
 import subprocess
 import sys
 import threading
-import traceback as tracebacks
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -34,46 +33,6 @@ from ..rules.codec import decode_own, encode_own
 from .lane import Lane, RunHandle
 from .outcomes import UNBEGUN, Rules, failure
 from .pool import Pool, Worker
-
-FLUSH_SECONDS_MAX = 1.0
-"""How long a forked child waits for its streams: a thread that the fork did not copy may have held their locks."""
-
-
-def end_fork(error: BaseException | None, leave: Callable[[int], None]) -> None:
-    """End a forked child that has returned from a handler's function, or raised an error out of it. `leave` ends the
-    process with an exit code, running nothing else of it.
-    """
-    code, words = _meaning(error)
-    with contextlib.suppress(BaseException):
-        # It does not write to sys.stderr, whose lock a thread may have held at the fork.
-        os.write(2, words.encode(errors="backslashreplace"))
-    with contextlib.suppress(BaseException):
-        flushing = threading.Thread(target=_flush, daemon=True)
-        flushing.start()
-        flushing.join(FLUSH_SECONDS_MAX)
-    leave(code)
-
-
-def _meaning(error: BaseException | None) -> tuple[int, str]:
-    """The exit code, and the text that a program prints that ends so."""
-    match error:
-        case None | SystemExit(code=None):
-            return 0, ""
-        case SystemExit(code=int(code)):
-            return code & 0xFF, ""
-        case SystemExit(code=said):
-            return 1, f"{said}\n"
-    try:
-        return 1, "".join(tracebacks.format_exception(error))
-    except BaseException:
-        return 1, "a forked child of a handler ended by an error that cannot be described\n"
-
-
-def _flush() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(Exception):
-            stream.flush()
-
 
 CHILD = f"import sys; sys.path[:] = sys.argv[4:]; from {__package__}.child import main; main(*map(int, sys.argv[1:4]))"
 """The program of a child. Its arguments: its parent's pid, two sockets, and the import path."""

@@ -23,8 +23,7 @@ from ..rules.validation import (
     check_seconds,
     check_whole,
 )
-from .handler import Handler
-from .options import Isolation, OnTimeout
+from .handler import Handler, Isolation, OnTimeout
 from .payload import HandlerTypes, payload_type, result_type
 
 CONCURRENCY_MAX = 10_000

@@ -26,10 +26,10 @@ class Deadlines:
         self._later = later
         self._timers: dict[int, Timer] = {}
 
-    def begin(self, lane: Lane) -> None:
-        """Set a running lane's deadline, if it has a timeout."""
-        if lane.timeout is not None and not lane.is_closed:
-            self._wake(lane, self._left(lane, lane.timeout))
+    def begin(self, lane: Lane, timeout: Seconds) -> None:
+        """Set a running lane's deadline."""
+        if not lane.is_closed:
+            self._wake(lane, self._left(lane, timeout))
 
     def is_over(self, lane: Lane) -> bool:
         """Whether a lane's time is up. If not, its deadline is set again."""
@@ -87,12 +87,12 @@ class LaneWatch:
         self.usual = DurationBaseline(limits)
         self._tell = tell
         self._is_over = is_over
-        self._is_watching = False
+        self.is_watching = False
 
     def begin(self) -> None:
         """Start checking, if there are lanes. Any thread may call this."""
-        if not self._is_watching and self._lanes.open(self._job_name):
-            self._is_watching = True
+        if not self.is_watching and self._lanes.open(self._job_name):
+            self.is_watching = True
             self._clock.after(WATCH_SECONDS, self._look)
 
     def lost(self) -> list[Lane]:
@@ -118,7 +118,7 @@ class LaneWatch:
 
     def _look(self) -> None:
         # No message is sent while all is well: in a simulation each one is an occasion for faults.
-        self._is_watching = False
+        self.is_watching = False
         if self.lost() or self.unbegun():
             self._tell(LanesLost())
         elif not self._is_over():

@@ -16,8 +16,7 @@ import structlog
 
 from ..errors import UsageError
 from .console_text import on_terminal
-from .outlets import LEVELS, PROCESSORS, StandardBoundLogger
-from .sinks import Console, LineFile, Sink
+from .outlets import LEVELS, PROCESSORS, Console, LineFile, Sink, StandardBoundLogger
 
 TALKATIVE = "pika"
 """RabbitMQ's client logs ten or more lines for each message at debug, none of them about a job."""

@@ -105,8 +105,12 @@ class Log:
     def emit_all(self, lines: Iterable[Said], make: Make) -> None:
         """Log events, in order and in one write, with fields that are made only if somebody listens."""
         heard: list[tuple[Said, bool]] = []
+        hears: dict[str, bool] = {}
         for some in lines:
-            is_written = self._outlet.hears(EVENTS[some.event].level)
+            level = EVENTS[some.event].level
+            if level not in hears:
+                hears[level] = self._outlet.hears(level)
+            is_written = hears[level]
             if is_written or (self._subscriptions and self._listening(some.event)):
                 heard.append((some, is_written))
                 continue
@@ -145,13 +149,12 @@ class Log:
         written: list[dict[str, Any]] = []
         now = round(self._clock.now(), 6)
         for (event, speaker, each), is_written in heard:
-            level = EVENTS[event].level
-            head: dict[str, Any] = {"event": event, "level": level, "ts": now, "boot": self._boot}
-            said = {name: value for name, value in zip(SPEAKER_FIELDS, speaker, strict=True) if value is not None}
+            head: dict[str, Any] = {"event": event, "level": EVENTS[event].level, "ts": now, "boot": self._boot}
+            said = tuple(zip(SPEAKER_FIELDS, speaker, strict=True))
             subscriptions = self._listening(event) if self._subscriptions else ()
             for one in each:
-                line = {**head, "seq": next(self._numbers), **said}
-                for name, value in make(event, one).items():
+                line = {**head, "seq": next(self._numbers)}
+                for name, value in (*said, *make(event, one).items()):
                     if value is not None:
                         line[name] = value
                 if "crc" in line:
@@ -169,23 +172,23 @@ class Log:
             self._put(written)
 
     def _put(self, lines: Sequence[dict[str, Any]]) -> None:
-        lost = self._lost(lines)
-        if lost is not None and self._outlet.is_ours() and not isinstance(lost.why, OSError | ValueError):
+        for tries_left in (1, 0):
+            try:
+                if self._failpoints.is_live:
+                    self._failpoints.at("log.write", lines[0]["event"])
+                lost = self._outlet.write(lines)
+            except Exception as error:
+                lost = Unwritten(len(lines), error)
+            if lost is None:
+                return
+            if tries_left == 0 or not self._outlet.is_ours() or isinstance(lost.why, OSError | ValueError):
+                # The disk may be full, or a processor of the application may raise: neither may kill the actor that
+                # logs.
+                self.dropped += lost.lines
+                self._drop_reason = lost.reason
+                return
             # No file has failed: the host may have raised that into its own thread, which stands in for the broker.
             # Lines that were written all the same appear twice.
-            lost = self._lost(lines)
-        if lost is not None:
-            # The disk may be full, or a processor of the application may raise: neither may kill the actor that logs.
-            self.dropped += lost.lines
-            self._drop_reason = lost.reason
-
-    def _lost(self, lines: Sequence[dict[str, Any]]) -> Unwritten | None:
-        try:
-            if self._failpoints.is_live:
-                self._failpoints.at("log.write", lines[0]["event"])
-            return self._outlet.write(lines)
-        except Exception as error:
-            return Unwritten(len(lines), error)
 
     def _listening(self, event: str) -> list[Subscription]:
         return [subscription for subscription in self._subscriptions if subscription.wants(event)]

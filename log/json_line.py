@@ -8,8 +8,6 @@ from typing import Any
 
 import msgspec
 
-from ..rules.codec import json_of
-
 LINE_BYTES_MAX = 1024 * 1024
 """A longer line keeps only `NAMING` and its length."""
 
@@ -23,8 +21,11 @@ NAMING = ("event", "level", "ts", "logger", "boot", "seq", "job_id")
 
 def to_json(fields: Mapping[str, Any]) -> bytes:
     """The fields as JSON text in UTF-8, without a line break."""
+    written = bytearray()
     try:
-        text = bytes(json_of(fields, _encoder))
+        # Not its own `encode`: see `json_of`.
+        _encoder.encode_into(fields, written)
+        text = bytes(written)
     except Exception:
         # A lone surrogate, a cycle, a dict that changes meanwhile, no memory: the slow path handles them all.
         text = json.dumps(_plain(fields, 0)).encode()

@@ -353,7 +353,7 @@ class Claim(NamedTuple):
 
     @property
     def key(self) -> ClaimKey:
-        return self.job.key
+        return ClaimKey(self.job.row_id, self.job.claim_no)
 
     @property
     def token(self) -> str:

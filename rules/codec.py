@@ -83,14 +83,14 @@ def json_kinds(record: type) -> dict[str, frozenset[type]]:
     return found
 
 
-def json_of(value: Any, encoder: msgspec.json.Encoder = _quick) -> bytearray:
-    """JSON text in UTF-8, by an encoder. When memory is short, msgspec's own `encode` crashes the process (0.23.0).
+def json_of(value: Any) -> bytearray:
+    """JSON text in UTF-8. When memory is short, msgspec's own `encode` crashes the process (0.23.0).
 
     Raises:
         ValueError, TypeError, MemoryError: there is no text of it.
     """
     text = bytearray()
-    encoder.encode_into(value, text)
+    _quick.encode_into(value, text)
     return text
 
 
@@ -135,15 +135,18 @@ def checksum(value: Any, before: int = 0) -> int:
     """The CRC-32 of an own value as JSON text, continuing from `before`: it shows that the value was changed, not who
     did it.
     """
-    return zlib.crc32(json_of(value), before)
+    text = bytearray()
+    _quick.encode_into(value, text)
+    return zlib.crc32(text, before)
 
 
 def _quickly(value: Any) -> str | None:
     """The text of nearly all data, in a tenth of the time. None for a value that needs `_carefully`."""
-    if not _is_plain(value, 0):
+    if type(value) not in PLAIN and not _is_plain(value, 0):
         return None
+    text = bytearray()
     try:
-        text = json_of(value)
+        _quick.encode_into(value, text)
     except ValueError:
         # A lone surrogate, or an int of thousands of digits.
         return None

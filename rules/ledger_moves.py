@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import repeat
 from typing import Any
 
 from ..messages.boots import FORMAT, MOVES_MAX, UNLOGGED_MAX, LedgerTurn, Move
@@ -36,7 +37,9 @@ class TurnRecord:
         Args:
             turns_before: how many turns of the boot have changed something.
         """
-        moves = told_moves(self.transitions, self.notes, self.now)
+        moves = list(map(told_move, self.transitions, repeat(self.now)))
+        for place, note in reversed(self.notes):
+            moves.insert(place, note)
         if not moves:
             return ()
         self.did = LedgerTurn(self.boot, boot_no, turns_before + 1, self.now, moves)
@@ -65,14 +68,6 @@ BESIDES = {
 """The fields of an event that a move has, unless they are empty, and their keys. The order of the keys counts for the
 checksum, whatever the order of the fields.
 """
-
-
-def told_moves(steps: Sequence[Transition], notes: Sequence[tuple[int, Move]], at: Instant) -> list[Move]:
-    """All changes of a turn, in order; `notes` are those besides moves of jobs, each after so many steps."""
-    moves = [told_move(step, at) for step in steps]
-    for place, note in reversed(notes):
-        moves.insert(place, note)
-    return moves
 
 
 def told_move(step: Transition, at: Instant) -> Move:
@@ -135,14 +130,14 @@ def line_count(turn: LedgerTurn) -> int:
     return max(1, -(-len(turn.moves) // MOVES_MAX))
 
 
-def ledger_line(turn: LedgerTurn, part: int, store_id: str | None, told_by: str | None) -> dict[str, Any]:
+def ledger_line(turn: LedgerTurn, part: int, parts: int, store_id: str | None, told_by: str | None) -> dict[str, Any]:
     """The fields of one line of a turn.
 
     Args:
-        part: which line, from 0.
+        part: which line of its `parts`, from 0.
         told_by: the boot that logs it instead of the turn's own broker, if one does.
     """
-    parts, boot_no = line_count(turn), turn.boot_no or None
+    boot_no = turn.boot_no or None
     moves = list(turn.moves[part * MOVES_MAX : (part + 1) * MOVES_MAX])
     place = (part + 1, parts) if parts > 1 else (None, None)
     line: dict[str, Any] = {

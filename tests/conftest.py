@@ -26,7 +26,7 @@ from lamplighter.environment import Environment
 from lamplighter.history.audit.audit import Audit, Report
 from lamplighter.history.audit.store_check import StoreView
 from lamplighter.log.events import ENVELOPE, EVENTS
-from lamplighter.log.sinks import LineFile, Sink
+from lamplighter.log.outlets import LineFile, Sink
 from lamplighter.stores.sqlite import posix_lock_guard
 from lamplighter.testing.manual_clock import ManualTime
 

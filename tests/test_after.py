@@ -260,7 +260,7 @@ def test_a_graph_that_is_cancelled_as_a_whole_waits_again_when_it_is_queued_agai
 
 
 def test_nothing_starts_before_its_parents_however_few_links_a_turn_looks_at(told, monkeypatch):
-    monkeypatch.setattr("lamplighter.broker.links.ROUNDS_MAX", 1)
+    monkeypatch.setattr("lamplighter.broker.jobs.ROUNDS_MAX", 1)
 
     def register(runtime):
         runtime.jobs.add_handler("work", lambda job: told.append(job.data))

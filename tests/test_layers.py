@@ -203,9 +203,8 @@ WAITING = {
     "environment/failpoints.py": "a sleep that a test asked for",
     "api/runtime.py": "`run`, which waits for signals in the main thread of a real process",
     "handlers/child.py": "the other side of a real process",
-    "handlers/processes.py": "the end of a forked child, where there is no other thread",
-    "stores/sqlite/connections.py": "the switch to WAL, of real processes",
-    "stores/sqlite/readers.py": "threads that read a real file",
+    "handlers/execute.py": "the end of a forked child, where there is no other thread",
+    "stores/sqlite/connections.py": "the switch to WAL, of real processes; threads that read a real file",
 }
 
 

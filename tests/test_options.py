@@ -8,7 +8,7 @@ from typing import Any, get_args, get_type_hints
 
 from lamplighter import JobSpec, JobState
 from lamplighter.api.jobs import Jobs
-from lamplighter.handlers.options import HandlerKeywords
+from lamplighter.handlers.handler import HandlerKeywords
 from lamplighter.messages.jobs import JobKeywords, JobStateName
 from lamplighter.rules.limits import LimitKeywords, Limits
 from lamplighter.stores.opening import Durability

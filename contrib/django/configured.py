@@ -151,9 +151,7 @@ class TransactionalSubmitter(Submitter):
         return record, fresh
 
     def _queue_now(self, jobs: Sequence[NewJob], root_id: str | None) -> None:
-        self.state.get().requests.ask(
-            partial(Queue, tuple(jobs)), job_ids=tuple(job.id for job in jobs), root_id=root_id
-        )
+        self.state.get().requests.ask(partial(Queue, tuple(jobs)), jobs=jobs, root_id=root_id)
 
     def _expect(self, job: JobRecord) -> None:
         self.state.get().expect(job.id, None, 1 - job.move_no)

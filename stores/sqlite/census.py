@@ -13,8 +13,8 @@ from ...messages.jobs import ENDED, Instant, JobRecord, JobState, Seconds
 from ...messages.queries import CappedCounts, Census
 from ..ports import QueuePosition
 from . import due, finding, rates, turns
-from .claimable import CLAIMABLE, PRIORITIES_MAX
 from .finding import UNFINISHED
+from .turns import CLAIMABLE, PRIORITIES_MAX
 
 DUE = "count(*), min(run_at), count(case when run_at > :now then 1 end)"
 

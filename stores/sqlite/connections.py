@@ -1,14 +1,15 @@
-"""How connections to a SQLite file are opened, and whether their file is still at its path."""
+"""How connections to a SQLite file are opened and get its write lock, and whether their file is still at its path."""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import sqlite3
 import struct
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Any
 from urllib.parse import quote
@@ -36,8 +37,8 @@ def _system_call() -> Any:
 _statx = _system_call()
 
 
-def identity_of_log(path: str) -> tuple[int, int] | None:
-    """As `identity`, for a file that every commit writes to."""
+def identity_of(path: str) -> tuple[int, int] | None:
+    """As `identity`, without the times and the size, which the system has to look up of a file that is written to."""
     if _statx is not None:
         found = _Found()
         if _statx(AT_FDCWD, os.fsencode(path), 0, STATX_INO, found) == 0:
@@ -184,7 +185,7 @@ class Files:
         """
         # Only the dearer look can find that its own fault is gone.
         beside, trouble = beside or self.trouble is not None, None
-        there = identity(self._address)
+        there = identity_of(self._address)
         if there is None:
             trouble = (
                 f"the file {self._address} was deleted, moved or mounted over while this runtime has it open, and what "
@@ -197,8 +198,7 @@ class Files:
                 "-shm, which belongs to the old file, and start them anew"
             )
         for path, known in self._beside.items() if beside and trouble is None else ():
-            look = identity_of_log if path.endswith("-wal") else identity
-            if known is not None and look(path) != known:
+            if known is not None and identity_of(path) != known:
                 trouble = (
                     f"the file {path}, in which SQLite keeps what is not in the database yet, was deleted or replaced "
                     "while this runtime has it open; stop every process that works on the store, then start them anew"
@@ -206,3 +206,120 @@ class Files:
         self.trouble = trouble
         if trouble is not None:
             raise StoreGone(trouble)
+
+
+ROUND_MS = 18
+"""Waits of 1, 2, 5 and 10 ms, then from the beginning again. SQLite announces no release of the write lock: a waiting
+connection sleeps and asks again, each time after a longer sleep, up to 100 ms
+(https://sqlite.org/src/file/src/main.c, sqliteDefaultBusyCallback). So a long waiter asks seldom, and a process that
+wants the lock again right after its release nearly always gets it. With short rounds all ask equally often, and so get
+it equally often. Hosts' writers have SQLite's whole back-off, so they need gaps in which they ask."""
+
+
+def be_patient(writer: sqlite3.Connection, busy_ms: int) -> None:
+    writer.execute(f"pragma busy_timeout = {min(busy_ms, ROUND_MS)}")
+
+
+def begin_writing(writer: sqlite3.Connection, busy_ms: int) -> None:
+    """Begin a transaction that writes.
+
+    Args:
+        busy_ms: how long to wait for the lock; 0: ask once.
+
+    Raises:
+        sqlite3.OperationalError: no lock in time, or the file cannot be used.
+    """
+    for left_ms in range(max(busy_ms, 1), 0, -ROUND_MS):
+        try:
+            writer.execute("begin immediate")
+            return
+        except sqlite3.OperationalError as error:
+            if left_ms <= ROUND_MS or "locked" not in str(error):
+                raise
+
+
+READERS_MAX = 16
+"""Each has two files open. More would be no faster: they share one interpreter."""
+
+IDLE_MAX = 8
+
+READ_SECONDS_MAX = 10.0
+
+
+class Readers:
+    def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
+        self._connect = connect
+        self._idle: list[sqlite3.Connection] = []
+        self._lent = 0
+        self._closings = 0
+        self._frozen = False
+        self._lock = threading.RLock()
+        self._may_read = threading.Condition(self._lock)
+        self._all_back = threading.Condition(self._lock)
+
+    @contextlib.contextmanager
+    def lend(self) -> Iterator[sqlite3.Connection]:
+        """Lend a connection for the block.
+
+        Raises:
+            StoreUnavailable: none became free in time.
+        """
+        with self._lock:
+            if not self._may_read.wait_for(self._may_lend, READ_SECONDS_MAX):
+                says = f"no connection to read by was free within {READ_SECONDS_MAX:g} s: {self._lent} threads read"
+                raise StoreUnavailable(says)
+            self._lent += 1
+            closings = self._closings
+            reader = self._idle.pop() if self._idle else None
+        sound = False
+        try:
+            reader = reader or self._connect()
+            yield reader
+            sound = True
+        finally:
+            self._take_back(reader, keep=sound, closings=closings)
+
+    def _take_back(self, reader: sqlite3.Connection | None, *, keep: bool, closings: int) -> None:
+        with self._lock:
+            # A connection that was lent before the readers were closed must be closed now.
+            keep = keep and closings == self._closings and len(self._idle) < IDLE_MAX
+            if reader is not None and keep:
+                self._idle.append(reader)
+                self._is_back()
+                return
+        # The connection counts as lent until it is closed. Otherwise a fork would not wait, and the child would inherit
+        # it.
+        try:
+            if reader is not None:
+                reader.close()
+        finally:
+            with self._lock:
+                self._is_back()
+
+    def _is_back(self) -> None:
+        self._lent -= 1
+        self._may_read.notify()
+        if self._lent == 0:
+            self._all_back.notify_all()
+
+    def freeze(self, seconds_max: float) -> bool:
+        """Lend none from now on; wait until all are back. Returns whether they are."""
+        with self._lock:
+            self._frozen = True
+            return self._all_back.wait_for(lambda: self._lent == 0, seconds_max)
+
+    def thaw(self) -> None:
+        with self._lock:
+            self._frozen = False
+            self._may_read.notify_all()
+
+    def close(self) -> None:
+        """Close idle connections now, and the others when they are returned."""
+        with self._lock:
+            self._closings += 1
+            idle, self._idle = self._idle, []
+        for reader in idle:
+            reader.close()
+
+    def _may_lend(self) -> bool:
+        return not self._frozen and self._lent < READERS_MAX

@@ -18,7 +18,7 @@ from ...messages.jobs import Instant, JobRecord
 from ...messages.names import paused_at
 from ..ports import DueCheck
 from . import pauses, turns
-from .claimable import CLAIMABLE, PRIORITIES_MAX, priorities
+from .turns import CLAIMABLE, PRIORITIES_MAX, priorities
 
 LONGEST_DUE_MAX = 1_000
 """Where jobs waited at many priorities, a claim picks from so many that have been due longest."""
@@ -167,7 +167,7 @@ def earliest(*instants: Instant | None) -> Instant | None:
 
 
 def _jobs(connection: sqlite3.Connection, query: str, **values: Any) -> list[JobRecord]:
-    return [JobRecord._make(row) for row in connection.execute(query, values)]
+    return list(map(JobRecord._make, connection.execute(query, values)))
 
 
 def _one(connection: sqlite3.Connection, query: str, **values: Any) -> Any:

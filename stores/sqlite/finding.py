@@ -16,9 +16,9 @@ from typing import NamedTuple
 
 from ...messages.jobs import ENDED, WAITS_FOR_JOBS, WAITS_ITS_TURN, Instant, JobRecord, JobState
 from ...messages.queries import Found, JobQuery, Place
-from .claimable import PRIORITIES_MAX, priorities
 from .job_conditions import ANY, Conditions, Values, bind
 from .job_rows import KEYS_MAX
+from .turns import PRIORITIES_MAX, priorities
 
 READY = "from lamplighter_jobs indexed by lamplighter_jobs_ready where state = 'queued' and waits = 0"
 

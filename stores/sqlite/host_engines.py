@@ -27,7 +27,7 @@ class HostEngines:
 
     def __init__(self) -> None:
         self._known: WeakSet[Any] = WeakSet()
-        self._begun: dict[int, _Begun] = {}
+        self.begun: dict[int, _Begun] = {}
 
     def note(self, connection: Any, address: str) -> None:
         event = sys.modules.get("sqlalchemy.event")
@@ -45,9 +45,7 @@ class HostEngines:
         Args:
             blocks: the caller is this thread, with all its tasks; otherwise the running task.
         """
-        begun = [one for one in list(self._begun.values()) if one.address == address]
-        if not begun:
-            return False
+        begun = [one for one in list(self.begun.values()) if one.address == address]
         here, task = threading.get_ident(), _task()
         return any(one.thread == here and (blocks or one.task is task) and _has_written(one) for one in begun)
 
@@ -57,13 +55,13 @@ class HostEngines:
         raw = getattr(raw, "_conn", raw)
         if isinstance(raw, sqlite3.Connection):
             # The pool may have reused it after a transaction whose end sent no event.
-            for key in [key for key, one in list(self._begun.items()) if one.raw is raw]:
-                self._begun.pop(key, None)
-            self._begun[id(connection)] = _Begun(threading.get_ident(), _task(), address, raw, raw.total_changes)
+            for key in [key for key, one in list(self.begun.items()) if one.raw is raw]:
+                self.begun.pop(key, None)
+            self.begun[id(connection)] = _Begun(threading.get_ident(), _task(), address, raw, raw.total_changes)
 
     def _ends(self, connection: Any) -> None:
         # An invalidated connection cannot be asked.
-        self._begun.pop(id(connection), None)
+        self.begun.pop(id(connection), None)
 
 
 engines = HostEngines()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import cache
 from itertools import chain
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any
 
 from ...messages.jobs import JobRecord, JobState, NewJob, stored_name
@@ -30,6 +30,8 @@ COLUMNS = (*STORED, "waits")
 
 NOTHING_MORE = tuple(NewJob._field_defaults.values())
 
+ID = attrgetter("id")
+
 _plain, _optional, _stored = map(_values_of, (PLAIN, OPTIONAL, STORED))
 
 NEXT_NO = """1 + max((select last_no from lamplighter_store), (select coalesce(max(no), 0) from lamplighter_jobs))"""
@@ -45,7 +47,10 @@ def insertion(jobs: Sequence[NewJob], first_no: int, *, twins: str = "") -> tupl
         twins: the conflict clause; without one a twin raises `sqlite3.IntegrityError`.
     """
     values: list[Any] = []
-    if all(job.run_at <= job.queued_at and _optional(job) == NOTHING_MORE for job in jobs):
+    is_plain = True
+    for job in jobs:
+        is_plain = is_plain and job.run_at <= job.queued_at and _optional(job) == NOTHING_MORE
+    if is_plain:
         for row_id, job in enumerate(jobs, first_no):
             values.append(row_id)
             values += _plain(job)
@@ -109,16 +114,18 @@ def key_holder(connection: sqlite3.Connection | sqlite3.Cursor, job: NewJob | Jo
 
 def jobs_by_id(connection: sqlite3.Connection | sqlite3.Cursor, job_ids: Collection[str]) -> dict[str, JobRecord]:
     rows = in_batches(connection, "select * from lamplighter_jobs where id in ({places})", job_ids)
-    return {job.id: job for job in map(JobRecord._make, rows)}
+    jobs = list(map(JobRecord._make, rows))
+    return dict(zip(map(ID, jobs), jobs, strict=True))
 
 
 def in_batches(
     connection: sqlite3.Connection | sqlite3.Cursor, query: str, keys: Collection[str], *more: Any
-) -> Iterator[tuple[Any, ...]]:
-    asked = list(keys)
+) -> list[tuple[Any, ...]]:
+    asked, rows = list(keys), list[tuple[Any, ...]]()
     for first in range(0, len(asked), KEYS_MAX):
         some = asked[first : first + KEYS_MAX]
-        yield from connection.execute(query.format(places=", ".join("?" * len(some))), (*some, *more)).fetchall()
+        rows += connection.execute(query.format(places=", ".join("?" * len(some))), (*some, *more))
+    return rows
 
 
 def kept_out(jobs: int) -> sqlite3.IntegrityError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Collection, Sequence
 from contextlib import suppress
+from itertools import repeat
 from typing import Any
 
 from ...errors import KeyTaken
@@ -80,7 +81,7 @@ class SqliteJobs:
             return [self._insert_one(job) for job in jobs]
         if inserted.rowcount != len(jobs):
             raise kept_out(len(jobs) - inserted.rowcount)
-        return [(self._add(job), True) for job in jobs]
+        return list(zip(map(self._add, jobs), repeat(True)))
 
     def _insert_one(self, job: NewJob) -> tuple[JobRecord, bool]:
         if insert_unless_known(self._connection, job, self._turn.last_no + 1):
@@ -224,7 +225,7 @@ class SqliteJobs:
         return job, "job.claimed", said, granted(job, want, self._turn.now, begun=begun)
 
     def _granted(self, grants: Sequence[Move]) -> list[Claim]:
-        return [Claim(surely(moved)) for moved in move_all(self._turn, grants)]
+        return list(map(Claim, map(surely, move_all(self._turn, grants))))
 
     def _with_suspect(self, want: Want, due_jobs: list[JobRecord]) -> list[JobRecord]:
         found = due.suspect(self._connection, want.name, self._turn.now)

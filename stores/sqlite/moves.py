@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import groupby
+from functools import partial
+from itertools import groupby, starmap
 from typing import Any
 
 from ...messages.jobs import ENDED, WAITS_FOR_JOBS, WAITS_ITS_TURN, JobRecord, JobState, Transition
@@ -36,7 +37,7 @@ def move(
 def move_all(turn: OpenTurn, those: Sequence[Move]) -> list[JobRecord | None]:
     """`move` each, in order: in one statement where consecutive ones change the same columns."""
     if len(those) < TOGETHER_MIN:
-        return [move(turn, *one) for one in those]
+        return list(starmap(partial(move, turn), those))
     moved: list[JobRecord | None] = []
     whole = [(job, event, fields, _whole(job, event, changes)) for job, event, fields, changes in those]
     for (_, columns), alike in groupby(whole, lambda one: (one[0].state, tuple(one[3]))):

@@ -76,13 +76,6 @@ class Seen(NamedTuple):
     at: Instant
     overview: TurnOverview
 
-    def holds(self, version: int, now: Instant) -> bool:
-        """Whether the overview still holds: nobody else has committed, and it is fresh."""
-        expiry = self.overview.expiry
-        return (
-            version == self.version and 0.0 <= now - self.at < OVERVIEW_SECONDS_MAX and (expiry is None or expiry > now)
-        )
-
     def compare(self, turn: int | None, boots: int, last_no: int, change_no: int) -> BootLost | None:
         """Why this is not the store that the boot knows; None if it is.
 
@@ -129,7 +122,9 @@ class OpenTurn(TurnRecord):
         self.version = openings << 32 | int(connection.execute("pragma data_version").fetchone()[0])
         seen = seen if seen is not None and seen.boot == boot else None
         self.is_member, self.seen_at, self.lost = seen is not None, now, None
-        if seen is not None and seen.holds(self.version, now):
+        is_fresh = seen is not None and seen.version == self.version and 0.0 <= now - seen.at < OVERVIEW_SECONDS_MAX
+        if seen is not None and is_fresh and (seen.overview.expiry is None or seen.overview.expiry > now):
+            # Nobody else has committed since.
             self.seen_at, overview = seen.at, seen.overview
         else:
             *row, count, offset, stepped = connection.execute(OVERVIEW, (boot,)).fetchone()
@@ -152,6 +147,7 @@ class OpenTurn(TurnRecord):
             self.number,
             self.clock,
         ) = overview
+        self.changes_before = self.change_no
         self.born_linked: list[int] = []
         self.lined_up: dict[turns.Key, Instant] = {}
         self.left_lines: set[turns.Key] = set()

@@ -16,9 +16,8 @@ from ...messages.boots import BootRecord
 from ..open_transactions import OwnConnection
 from ..ports import JobTable, StoreSnapshot
 from .boots import read_boots
-from .connections import CLEAN_FAILURES, Translation
-from .readers import Readers, snapshot_of
-from .rows import JobRows
+from .connections import CLEAN_FAILURES, Readers, Translation
+from .rows import JobRows, snapshot_of
 from .schema import VERSION, check_readable
 
 BUSY_SECONDS_MAX = 10.0

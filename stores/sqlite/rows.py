@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import fields
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+from ...messages.boots import BootRecord
 from ...messages.jobs import Instant
 from ...messages.queries import LOOKED_MAX, Found, JobQuery
 from ...messages.schedules import ScheduleRecord, SlotEntry
 from ...rules.queries import place_at
-from ..ports import Slots
+from ..ports import DeadJobs, JobReader, JobTable, QueueReader, ScheduleReader, Slots, TallyReader
 from . import attempts, due, finding, links, pauses
 from . import census as counted
 from . import steps as kept
+from .boots import read_boots
 from .finding import at_one_instant
 from .job_rows import jobs_by_id
 from .schedule_changes import schedule_as_changed, schedules_as_changed
+from .tallies import TallyRows
 
 READ_AHEAD = 5_000
 
@@ -110,3 +113,28 @@ class ScheduleRows(Rows):
 
 def slot_entry(row: tuple[Any, ...]) -> SlotEntry:
     return SlotEntry(**dict(zip(SLOT_COLUMNS, row, strict=True)))
+
+
+class SqliteSnapshot:
+    dead: DeadJobs | None = None
+    queues: QueueReader | None = None
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        rows = JobRows(lambda: nullcontext(connection))
+        self._connection = connection
+        self.jobs: JobReader = rows
+        self.table: JobTable | None = rows
+        self.schedules: ScheduleReader = ScheduleRows(lambda: nullcontext(connection))
+        self.tallies: TallyReader | None = TallyRows(lambda: nullcontext(connection))
+
+    def boots(self) -> Sequence[BootRecord]:
+        return read_boots(self._connection)
+
+
+@contextmanager
+def snapshot_of(connection: sqlite3.Connection) -> Iterator[SqliteSnapshot]:
+    connection.execute("begin")
+    try:
+        yield SqliteSnapshot(connection)
+    finally:
+        connection.execute("rollback")

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Callable
 
 from ...errors import SchemaTooNew, StoreError, UsageError
-from . import write_lock as writelock
+from .connections import begin_writing
 from .host_follow_ups import HOST_FOLLOW_UPS
 from .steps import STEPS
 from .tallies import TALLIES
@@ -224,7 +224,7 @@ def migrate(connection: sqlite3.Connection, busy_ms: int, new_id: Callable[[], s
         SchemaTooNew: a newer Lamplighter wrote the file; nothing is changed.
         StoreError: the file is older than `OLDEST`; nothing is changed.
     """
-    writelock.begin(connection, busy_ms)
+    begin_writing(connection, busy_ms)
     try:
         version = read_version(connection)
         check_readable(version)

@@ -37,14 +37,24 @@ from ..ports import (
 )
 from ..troubles import CommitUnknown, HealthIssue
 from . import schema
-from . import write_lock as writelock
 from .boots import read_boots
-from .connections import HOST_FAILURES, Connect, Files, Translation, connect_in_memory, connect_to_file, into_wal
+from .connections import (
+    HOST_FAILURES,
+    Connect,
+    Files,
+    Readers,
+    Translation,
+    be_patient,
+    begin_writing,
+    connect_in_memory,
+    connect_to_file,
+    into_wal,
+)
 from .host_connection import SqliteHostTurn, cursor_of, run_on
 from .host_engines import engines
+from .jobs import SqliteJobs
 from .open_turn import Seen
-from .readers import Readers, SqliteSnapshot, snapshot_of
-from .rows import JobRows, ScheduleRows
+from .rows import JobRows, ScheduleRows, SqliteSnapshot, snapshot_of
 from .tallies import TallyRows
 from .turn import SqliteTurn
 
@@ -157,7 +167,7 @@ class SqliteStore:
                 raise UsageError(f"expected {self.address} to be able to use WAL, got journal mode: {mode}")
             writer.execute(f"pragma synchronous = {DURABILITY[self._durability]}")
             writer.execute("pragma journal_size_limit = 16777216")
-            writelock.be_patient(writer, self._busy_ms)
+            be_patient(writer, self._busy_ms)
             if self._files is not None:
                 # A read creates the files beside it.
                 schema.read_version(writer)
@@ -271,8 +281,10 @@ class SqliteStore:
                 seen = self._seen
                 # Whatever becomes of this turn, the last view does not hold after it.
                 self._seen = None if seen is None else seen._replace(version=None)
-                writelock.begin(writer, self._busy_ms)
-                turn = SqliteTurn(writer, boot, now, openings=self._openings, seen=seen)
+                begin_writing(writer, self._busy_ms)
+                begun = SqliteTurn(writer, boot, now, openings=self._openings, seen=seen)
+                begun.jobs = begun.queued = SqliteJobs(begun)
+                turn = begun
                 yield turn
                 turn.seal()
                 is_sealed = True
@@ -300,6 +312,7 @@ class SqliteStore:
                     raise
             finally:
                 if turn is not None:
+                    # They refer to each other: their data would wait for the garbage collector.
                     del turn.jobs, turn.queued
 
     def _commit(self, writer: sqlite3.Connection) -> None:
@@ -407,4 +420,4 @@ class SqliteStore:
             return work(SqliteHostTurn(cursor, now))
 
     def written_here(self, *, blocks: bool = True) -> bool:
-        return engines.written_here(self.address, blocks=blocks)
+        return bool(engines.begun) and engines.written_here(self.address, blocks=blocks)

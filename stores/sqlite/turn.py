@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import sqlite3
-
 from ...messages.jobs import Instant
 from ...rules.codec import encode_own
 from . import clock_steps, pauses, rates, removal
 from .boots import SqliteMembers
 from .dependencies import SqliteLinks
 from .jobs import SqliteJobs
-from .open_turn import OpenTurn, Seen
+from .open_turn import OpenTurn
 from .schedules import SqliteSchedules
 from .steps import SqliteSteps
 from .tallies import SqliteTallies
 
 
 class SqliteTurn(OpenTurn):
-    """A `Turn` on SQLite. Its end breaks a reference cycle, or its data would wait for the garbage collector."""
+    """A `Turn` on SQLite."""
 
-    def __init__(
-        self, connection: sqlite3.Connection, boot: str, now: Instant, *, openings: int = 0, seen: Seen | None = None
-    ) -> None:
-        super().__init__(connection, boot, now, openings=openings, seen=seen)
-        self._changes_before = self.change_no
-        self.jobs = self.queued = SqliteJobs(self)
+    jobs: SqliteJobs
+    queued: SqliteJobs
 
     @property
     def links(self) -> SqliteLinks:
@@ -65,7 +59,7 @@ class SqliteTurn(OpenTurn):
             self.jobs.line_up()
         if self.left_lines:
             self.jobs.leave_lines()
-        if self.change_no > self._changes_before:
+        if self.change_no > self.changes_before:
             self.connection.execute("update lamplighter_store set change_no = ?", (self.change_no,))
         kept = self.sum_up(self.boot_no, self.number or 0)
         if kept and self.number is not None:

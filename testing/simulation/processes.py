@@ -20,8 +20,8 @@ from ...environment.process import STOP_SIGNALS
 from ...errors import NotStarted, RuntimeFailed, StoreError, StoreUnavailable
 from ...handlers.lane import Lane
 from ...handlers.payload import HandlerTypes
+from ...handlers.pool import ThreadRunner
 from ...handlers.tasks import TaskRunner
-from ...handlers.threads import ThreadRunner
 from ...messages.jobs import Seconds
 from ...stores.ports import Store
 from .faults import OF_A_BOOT, OF_A_PROCESS, FaultPoints, NoThread

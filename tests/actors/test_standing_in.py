@@ -23,8 +23,7 @@ from lamplighter.environment.replies import ActorMailbox, BrokerLost, ThreadRepl
 from lamplighter.environment.threads import may_stand_in
 from lamplighter.errors import UsageError
 from lamplighter.history.audit.audit import audit_logs
-from lamplighter.log.outlets import StructlogOutlet
-from lamplighter.log.sinks import Console, LineFile
+from lamplighter.log.outlets import Console, LineFile, StructlogOutlet
 from lamplighter.messages.jobs import UNATTRIBUTED, Claim, ClaimKey
 from lamplighter.messages.mail import CheckDue, Limit, Mail, Revoke, Run, Settled
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lamplighter import Discard, Job, Runtime, Snooze
-from lamplighter.broker.places import share_out
+from lamplighter.broker.claims import share_out
 from lamplighter.stores.turn_ports import Want
 from lamplighter.testing import Simulation
 
@@ -30,13 +30,13 @@ class Queues:
         self.due = due
         self.got: Counter[str] = Counter()
 
-    def claim(self, wants: list[Want]) -> dict[str, int]:
+    def claim(self, wants: list[Want]) -> dict[str, range]:
         assert all(one.begun > 0 and one.prefetched == 0 for one in wants)
         got = {one.name: min(one.begun, self.due.get(one.name, 0)) for one in wants}
         for name, count in got.items():
             self.due[name] = self.due.get(name, 0) - count
         self.got.update(got)
-        return got
+        return {name: range(count) for name, count in got.items()}
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_a_new_broker_gives_out_no_place_before_it_knows_what_is_held(runtime, r
     waiting = rt.jobs.queue("waits")
     actor, post = rt.boot.post.find("handler:holds"), rt.boot.post
     offer = actor._offer
-    monkeypatch.setattr(actor, "_offer", lambda: (asked.wait(30), offer()))
+    monkeypatch.setattr(actor, "_offer", lambda *takers: (asked.wait(30), offer(*takers)))
 
     post.find("broker").actor_ref.tell("no mail of ours")
     recorder.wait_for("actor.restarted", child="broker")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from lamplighter.broker.retention import PRUNED_ROWS_MAX
+from lamplighter.broker.alarms import PRUNED_ROWS_MAX
 from lamplighter.cron.schedule import SLOT_SECONDS_KEPT_MIN
 from lamplighter.environment import Environment
 from lamplighter.messages.jobs import JobParent

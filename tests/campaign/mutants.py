@@ -102,8 +102,8 @@ MUTANTS = (
         also=(
             (
                 "actors/job_broker.py",
-                "        if turn.has_ripe:\n            links.free(own)",
-                "        if has_ripe:\n            links.free(own)",
+                "        if turn.has_ripe:\n            jobs.free(own)",
+                "        if has_ripe:\n            jobs.free(own)",
             ),
         ),
         test="tests/test_after.py::test_one_parent_that_has_not_ended_keeps_it_waiting",
@@ -112,8 +112,8 @@ MUTANTS = (
         LINKS,
         "a turn claims before it frees the jobs whose parents its mail has ended",
         "actors/job_broker.py",
-        "        if turn.has_ripe:\n            links.free(own)\n        claims.claim(own)\n",
-        "        claims.claim(own)\n        if turn.has_ripe:\n            links.free(own)\n",
+        "        if turn.has_ripe:\n            jobs.free(own)\n        claims.claim(own)\n",
+        "        claims.claim(own)\n        if turn.has_ripe:\n            jobs.free(own)\n",
         test="tests/test_after.py::test_a_job_starts_when_all_it_waits_for_are_done_and_reads_them_in_order",
     ),
     Mutant(
@@ -129,8 +129,8 @@ MUTANTS = (
         "a turn frees jobs before it has ended the claims of their parents that are overdue",
         "actors/job_broker.py",
         "        if turn.expiry is not None and turn.expiry <= turn.now:\n            claims.finish_deferred(own)\n"
-        "        if turn.has_ripe:\n            links.free(own)\n",
-        "        if turn.has_ripe:\n            links.free(own)\n"
+        "        if turn.has_ripe:\n            jobs.free(own)\n",
+        "        if turn.has_ripe:\n            jobs.free(own)\n"
         "        if turn.expiry is not None and turn.expiry <= turn.now:\n            claims.finish_deferred(own)\n",
         test="tests/broker/test_stages.py::test_a_claim_that_is_overdue_and_the_job_that_waits_for_it_end_in_one_turn",
     ),
@@ -296,8 +296,8 @@ MUTANTS = (
         "stores/sqlite/store.py",
         "            try:\n                if self._failpoints.is_live:\n"
         '                    self._failpoints.at("store.turn.begin")\n',
-        "            writelock.begin(writer, self._busy_ms)\n            try:\n",
-        (("stores/sqlite/store.py", "                writelock.begin(writer, self._busy_ms)\n", ""),),
+        "            begin_writing(writer, self._busy_ms)\n            try:\n",
+        (("stores/sqlite/store.py", "                begin_writing(writer, self._busy_ms)\n", ""),),
         test="tests/stores/sqlite/test_store.py::"
         "test_an_error_from_outside_as_a_turn_begins_leaves_no_transaction_open",
     ),
@@ -431,7 +431,7 @@ MUTANTS = (
     Mutant(
         LANES,
         "an object of the application's at standard error is taken for Python's own",
-        "log/sinks.py",
+        "log/outlets.py",
         "    return sys.stderr is sys.__stderr__\n",
         "    return True\n",
         test="tests/actors/test_standing_in.py::test_nobody_stands_in_where_the_applications_code_sees_lines[stderr]",
@@ -473,8 +473,8 @@ MUTANTS = (
         LOG,
         "a line that a host has raised into is lost",
         "log/emitter.py",
-        "            lost = self._lost(lines)\n        if lost is not None:\n            # The disk",
-        "            pass\n        if lost is not None:\n            # The disk",
+        "            if tries_left == 0 or not",
+        "            if True or not",
         test="tests/actors/test_standing_in.py::"
         "test_whatever_a_host_raises_into_a_turn_nothing_is_refused_or_left_untold[log.write-1]",
     ),
@@ -490,7 +490,7 @@ MUTANTS = (
     Mutant(
         LANES,
         "a thread in which an error may be raised takes a turn",
-        "handlers/threads.py",
+        "handlers/pool.py",
         '        self.thread.may_be_struck = lane.handler.on_timeout == "raise"\n',
         "",
         test="tests/actors/test_standing_in.py::test_a_handler_whose_timeout_raises_takes_no_turn",
@@ -841,8 +841,8 @@ MUTANTS = (
         RECOVERY,
         "what a dead HandlerActor was told of and had not read is waited for",
         "actors/handler_actor.py",
-        "        self._lanes_ended()\n        self._offer()",
-        "        self._offer()",
+        "        self._lanes_ended()\n        self._offer(*self._takers())",
+        "        self._offer(*self._takers())",
     ),
     Mutant(
         RECOVERY,
@@ -925,8 +925,8 @@ MUTANTS = (
         FENCE,
         "an attempt of the boot before ends a claim of the same number",
         "broker/claims.py",
-        "    return claim.job.boot == context.state.boot\n",
-        "    return True\n",
+        "        if job.boot != context.state.boot:\n",
+        "        if False:\n",
         test="tests/boot/test_boots.py::test_an_attempt_from_before_a_store_went_back_ends_no_claim_of_the_same_number",
     ),
     Mutant(
@@ -1162,7 +1162,7 @@ MUTANTS = (
     Mutant(
         LIMITS,
         "a reader that is being closed counts as back",
-        "stores/sqlite/readers.py",
+        "stores/sqlite/connections.py",
         "        # The connection counts as lent until",
         "        with self._lock:\n            self._lent = 0\n        # The connection counts as lent until",
         test="tests/stores/sqlite/test_readers.py::test_a_connection_that_is_being_closed_is_not_back_yet",
@@ -1179,7 +1179,7 @@ MUTANTS = (
     Mutant(
         LIMITS,
         "as many may read as like to",
-        "stores/sqlite/readers.py",
+        "stores/sqlite/connections.py",
         "self._lent < READERS_MAX",
         "True",
         test="tests/stores/sqlite/test_readers.py::test_no_more_read_at_once_than_there_may_be_connections",
@@ -1244,7 +1244,13 @@ MUTANTS = (
         "broker/dispatch.py",
         "            context.out.replies.append((reply, value, None))",
         "            answer_all([(reply, value, None)])",
-        (("broker/dispatch.py", "import reply_of\n", "import answer_all, reply_of\n"),),
+        (
+            (
+                "broker/dispatch.py",
+                "from ..errors import",
+                "from ..environment.replies import answer_all\nfrom ..errors import",
+            ),
+        ),
     ),
     Mutant(
         TURN,
@@ -1720,7 +1726,7 @@ MUTANTS = (
     Mutant(
         LOG,
         "a pipe gets many lines at once, and others' lines may be within them",
-        "log/sinks.py",
+        "log/outlets.py",
         "stat.S_ISREG(os.fstat(self._fd).st_mode)",
         "True",
         test="tests/log/test_writes.py::test_a_pipe_that_several_may_share_gets_line_by_line",
@@ -1728,8 +1734,8 @@ MUTANTS = (
     Mutant(
         LOG,
         "of the lines that a full disk has lost one is counted",
-        "log/sinks.py",
-        'Unwritten(min(rest.count(b"\\n"), text.count(b"\\n")) + (lost.lines if lost else 0), error)',
+        "log/outlets.py",
+        'Unwritten(min(rest.count(b"\\n"), text.count(b"\\n") + 1) + (lost.lines if lost else 0), error)',
         "Unwritten(1, error)",
         test="tests/whole/log/test_writes.py::"
         "test_a_disk_that_fills_within_a_write_keeps_whole_lines_and_the_rest_is_counted",
@@ -1824,7 +1830,7 @@ MUTANTS = (
     Mutant(
         ROAD,
         "a claim stays in line though it has its lane",
-        "handlers/backlog.py",
+        "handlers/lanes.py",
         "            if lane is not None:\n                self.waiting.popleft()\n            return lane",
         "            return lane",
         test="tests/handlers/test_lanes.py::test_the_first_that_waits_gets_the_place_of_a_lane_that_ends",
@@ -1833,8 +1839,8 @@ MUTANTS = (
         ROAD,
         "the process dies where memory is short as JSON text is made",
         "rules/codec.py",
-        "    encoder.encode_into(value, text)",
-        "    text += encoder.encode(value)",
+        "        _quick.encode_into(value, text)\n",
+        "        text += _quick.encode(value)\n",
         test="tests/whole/rules/test_codec.py::test_memory_that_is_short_is_an_error_and_does_not_end_the_process",
     ),
     Mutant(
@@ -1972,8 +1978,8 @@ MUTANTS = (
         LIMITS,
         "a host's clock is believed though it was stepped since",
         "broker/jobs.py",
-        "    if -STEP_SECONDS_MIN <= now - job.queued_at <= mail_seconds_max:\n",
-        "    if True:\n",
+        "            jobs.append(job if is_in_time else queued_now(job, now))\n",
+        "            jobs.append(job)\n",
         test="tests/broker/test_clocks.py::test_a_job_whose_mail_was_read_after_a_step_waits_from_then",
     ),
     Mutant(
@@ -2022,8 +2028,8 @@ MUTANTS = (
         LIMITS,
         "what a name's next job is due at is remembered over a lost turn",
         "broker/claims.py",
-        "    context.out.next_due = next_due\n",
-        "    context.state.next_due = next_due\n",
+        "        context.out.next_due = next_due\n",
+        "        context.state.next_due = next_due\n",
         (
             (
                 "actors/job_broker.py",
@@ -2080,8 +2086,8 @@ MUTANTS = (
         FENCE,
         "who is not answered in time is not told the ids of many jobs",
         "boot/submitting.py",
-        '{"job_ids": [job.id for job in new], ',
-        '{"job_ids": [job.id for job in new if one], ',
+        "partial(Queue, new), jobs=new, root_id=root_id, here=one)",
+        "partial(Queue, new), jobs=new[: int(one)], root_id=root_id, here=one)",
         test="tests/boot/test_unavailable.py::test_queue_many_again_with_the_ids_of_the_error_stores_every_job_once",
     ),
     Mutant(
@@ -2605,7 +2611,7 @@ MUTANTS = (
     Mutant(
         LIMITS,
         "pruning does not go on while there is more",
-        "broker/retention.py",
+        "broker/alarms.py",
         "housekeep_after = 0.0 if rows >= PRUNED_ROWS_MAX else self._retention_step()",
         "housekeep_after = self._retention_step()",
         test="tests/broker/test_retention.py::test_what_is_too_old_is_removed_batch_after_batch_without_a_pause",
@@ -3022,7 +3028,7 @@ MUTANTS = (
     Mutant(
         LIMITS,
         "as many jobs run at once as there are lanes, whatever the limit of the runtime",
-        "broker/places.py",
+        "broker/state.py",
         "    return sum(capacity.lanes",
         "    return False and sum(capacity.lanes",
         test="tests/broker/test_places.py::"
@@ -3031,7 +3037,7 @@ MUTANTS = (
     Mutant(
         LIMITS,
         "threads are kept for all lanes, whatever the limit of the runtime",
-        "handlers/thread_counter.py",
+        "handlers/pool.py",
         "        return self._count > self._most",
         "        return False",
         test="tests/broker/test_places.py::"
@@ -3040,7 +3046,7 @@ MUTANTS = (
     Mutant(
         LIMITS,
         "a name that was served last is asked first again",
-        "broker/places.py",
+        "broker/claims.py",
         "    after = names.index(served) + 1 if served in names else 0",
         "    after = 0",
         test="tests/broker/test_places.py::test_whoever_waits_is_served_within_one_round_of_the_others",
@@ -3242,8 +3248,8 @@ MUTANTS = (
         LANES,
         "others wait with a job that waits for its old thread",
         "actors/handler_actor.py",
-        "for lane in self._lanes_here()) + len(self._held_back.claims)",
-        "for lane in self._lanes_here())",
+        "            lanes += len(self._held_back.claims)\n",
+        "",
         test="tests/handlers/test_overlap.py::test_a_job_that_lost_its_claim_waits_for_its_old_thread",
     ),
     Mutant(
@@ -3663,7 +3669,7 @@ MUTANTS = (
     Mutant(
         LIMITS,
         "one of queue_one is claimed beside another that runs",
-        "stores/sqlite/claimable.py",
+        "stores/sqlite/turns.py",
         "    and (not one_at_a_time or not exists (\n      select 1 from lamplighter_jobs r where"
         ' r.schedule = lamplighter_jobs.schedule and r.state = \'running\'))\n"""',
         '"""',
@@ -3794,14 +3800,14 @@ MUTANTS = (
         LIMITS,
         "only a job that succeeds gives its place back",
         "broker/claims.py",
-        "        freed.add(key)\n        job = _as",
-        "        if ending.outcome.kind is OutcomeKind.SUCCEEDED:\n            freed.add(key)\n        job = _as",
+        "        freed.add(key)\n",
+        "        if ending.outcome.kind is OutcomeKind.SUCCEEDED:\n            freed.add(key)\n",
         test="tests/broker/test_places.py::test_a_place_comes_back_however_the_job_that_had_it_ends",
     ),
     Mutant(
         LIMITS,
         "a reader that has failed keeps its place",
-        "stores/sqlite/readers.py",
+        "stores/sqlite/connections.py",
         "        finally:\n            with self._lock:\n                self._is_back()\n",
         "        finally:\n            pass\n",
         test="tests/stores/sqlite/test_readers.py::test_readers_that_were_all_lent_once_are_all_lent_again",
@@ -3852,8 +3858,8 @@ MUTANTS = (
         LOG,
         "what is for people is written before the ledger",
         "broker/log_lines.py",
-        '(Said("turn.committed", itself, parts), *map(_in_brief, out.lines))',
-        '(*map(_in_brief, out.lines), Said("turn.committed", itself, parts))',
+        '(Said("turn.committed", itself, parts), *out.lines)',
+        '(*out.lines, Said("turn.committed", itself, parts))',
         test="tests/broker/test_let_out.py::test_a_queued_job_is_logged_then_answered_then_hinted_at",
     ),
     Mutant(
@@ -4650,8 +4656,9 @@ MUTANTS = (
         FLOW,
         "what follows is dropped when the broker dies between the outcome and its settlement",
         "actors/handler_actor.py",
-        "        self._unsettled[ending.claim.key] = ending\n",
-        "        self._unsettled[ending.claim.key] = ending._replace(outcome=ending.outcome._replace(then=()))\n",
+        "        self._unsettled[ClaimKey(job.row_id, job.claim_no)] = ending\n",
+        "        self._unsettled[ClaimKey(job.row_id, job.claim_no)] = ending._replace(\n"
+        "            outcome=ending.outcome._replace(then=())\n        )\n",
     ),
     Mutant(
         FLOW,
@@ -4893,8 +4900,8 @@ MUTANTS = (
         LINKS,
         "what was freed is not looked for",
         "actors/job_broker.py",
-        "        links.free(own)\n        claims.claim(own)\n",
-        "        claims.claim(own)\n        links.free(own)\n",
+        "        jobs.free(own)\n        claims.claim(own)\n",
+        "        claims.claim(own)\n        jobs.free(own)\n",
     ),
     Mutant(
         LINKS,
@@ -4906,7 +4913,7 @@ MUTANTS = (
     Mutant(
         LINKS,
         "of many that are queued again none waits for another of them",
-        "broker/links.py",
+        "broker/jobs.py",
         "    return is_open or now is None or now.move_no != job.move_no\n",
         "    return False\n",
         test="tests/test_after.py"
@@ -4915,7 +4922,7 @@ MUTANTS = (
     Mutant(
         LINKS,
         "what the next turns would have wait again is queued again by itself",
-        "broker/links.py",
+        "broker/jobs.py",
         "    return is_open or now is None or now.move_no != job.move_no\n",
         "    return now is None or now.move_no != job.move_no\n",
         test="tests/test_after.py::test_nothing_starts_before_its_parents_however_few_links_a_turn_looks_at",
@@ -4923,7 +4930,7 @@ MUTANTS = (
     Mutant(
         LINKS,
         "many are queued again in whichever order they come",
-        "broker/links.py",
+        "broker/jobs.py",
         '    return sorted(jobs, key=attrgetter("row_id"))\n',
         "    return list(jobs)\n",
         test="tests/admin/test_operator.py::test_after_a_sweep_in_any_order_each_waits_for_its_parents_again",
@@ -5068,7 +5075,7 @@ MUTANTS = (
     Mutant(
         KEPT,
         "the ledger does not tell of steps",
-        "broker/steps.py",
+        "broker/jobs.py",
         '        context.turn.note({**told, "d": result, "step": body.name})\n',
         "",
         scenario=STEPS,
@@ -5572,7 +5579,7 @@ MUTANTS = (
     Mutant(
         LANES,
         "a log file that was moved away stays open when another is opened",
-        "log/sinks.py",
+        "log/outlets.py",
         "        if ours:\n            os.close(old)\n",
         "",
         test="tests/log/test_logging.py::test_a_file_that_was_moved_away_is_opened_anew_within_a_second",
@@ -5754,7 +5761,7 @@ MUTANTS = (
     Mutant(
         LOG,
         "a log file that was moved away is written to until a clock that was set back is there again",
-        "log/sinks.py",
+        "log/outlets.py",
         "not 0 <= now - self._looked < LOOK_SECONDS_MAX",
         "now - self._looked >= LOOK_SECONDS_MAX",
         test="tests/log/test_logging.py::test_a_file_that_was_moved_away_is_opened_anew_though_the_clock_was_set_back",
@@ -5762,7 +5769,7 @@ MUTANTS = (
     Mutant(
         LIMITS,
         "of the slots that nobody needs one batch an hour is removed",
-        "broker/retention.py",
+        "broker/alarms.py",
         "if with_slots and rows < PRUNED_ROWS_MAX:",
         "if with_slots:",
         test="tests/broker/test_retention.py::test_slots_that_nobody_needs_go_batch_after_batch_too",
@@ -5813,8 +5820,8 @@ MUTANTS = (
         LIMITS,
         "a job that is queued for later puts off one that is due earlier",
         "broker/claims.py",
-        "min(next_due[one.job.name], one.job.run_at)",
-        "one.job.run_at",
+        "min(next_due[job.name], job.run_at)",
+        "job.run_at",
         test="tests/broker/test_queued_jobs.py::test_a_job_that_is_due_earlier_is_not_put_off_by_one_that_is_due_later",
     ),
     Mutant(

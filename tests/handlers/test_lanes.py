@@ -13,14 +13,13 @@ from types import SimpleNamespace
 import pytest
 from lamplighter.environment import Environment
 from lamplighter.environment.replies import Mailbox
-from lamplighter.handlers.backlog import Backlog
 from lamplighter.handlers.carriers import NO_CARRIERS
 from lamplighter.handlers.handler import JobTimeout
 from lamplighter.handlers.lane import Lane
-from lamplighter.handlers.lanes import DelayedClaims, LaneEnded, Lanes
+from lamplighter.handlers.lanes import Backlog, DelayedClaims, LaneEnded, Lanes
 from lamplighter.handlers.payload import HandlerTypes
+from lamplighter.handlers.pool import ThreadCounter
 from lamplighter.handlers.tasks import TaskRunner
-from lamplighter.handlers.thread_counter import ThreadCounter
 from lamplighter.messages.jobs import Claim, JobRecord
 from lamplighter.messages.outcomes import Outcome, OutcomeKind, Policy
 from lamplighter.rules.limits import Limits

@@ -18,7 +18,7 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-import lamplighter.log.sinks
+import lamplighter.log.outlets
 import pytest
 import structlog
 from lamplighter import JobFields, UsageError, configure_logging
@@ -39,9 +39,9 @@ def lines(tmp_path):
     return lambda: [json.loads(line) for line in (tmp_path / "app.log").read_bytes().splitlines()]
 
 
-def sink() -> lamplighter.log.sinks.Sink:
+def sink() -> lamplighter.log.outlets.Sink:
     """The one that configure_logging has just installed."""
-    (found,) = (one for one in logging.getLogger().handlers if isinstance(one, lamplighter.log.sinks.Sink))
+    (found,) = (one for one in logging.getLogger().handlers if isinstance(one, lamplighter.log.outlets.Sink))
     return found
 
 

@@ -9,7 +9,7 @@ import os
 import threading
 
 import lamplighter.log.emitter
-import lamplighter.log.sinks
+import lamplighter.log.outlets
 import pytest
 from lamplighter import configure_logging
 from lamplighter.environment.failpoints import Failpoints
@@ -74,7 +74,7 @@ def writes(monkeypatch):
         found.append(text.count(b"\n"))
         return write(fd, text)
 
-    monkeypatch.setattr(lamplighter.log.sinks.os, "write", counted)
+    monkeypatch.setattr(lamplighter.log.outlets.os, "write", counted)
     return found
 
 

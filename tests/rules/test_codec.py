@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lamplighter.environment.environment import JobIds, new_id
+from lamplighter.environment.environment import new_id
 from lamplighter.errors import UsageError
 from lamplighter.rules.codec import DEPTH_MAX, encode, encode_own
+from lamplighter.rules.new_jobs import JobIds
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

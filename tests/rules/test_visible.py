@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lamplighter.cli.main import main
 from lamplighter.log.log_line import LogLine
-from lamplighter.log.sinks import Console
+from lamplighter.log.outlets import Console
 from lamplighter.rules.printable import visible
 
 HOSTILE = [

@@ -18,8 +18,7 @@ from lamplighter import UsageError
 from lamplighter.cli.main import main
 from lamplighter.history.log_files.lines import Unread, fields_of, read
 from lamplighter.log.log_line import LogLine
-from lamplighter.log.outlets import StandardOutlet, StructlogOutlet, outlet_of
-from lamplighter.log.sinks import Console
+from lamplighter.log.outlets import Console, StandardOutlet, StructlogOutlet, outlet_of
 
 from ..kit import Said, Story, clean_run, index_of, write_log
 

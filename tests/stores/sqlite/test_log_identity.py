@@ -8,7 +8,7 @@ import sys
 import pytest
 from lamplighter.stores.file_identity import identity
 from lamplighter.stores.sqlite import connections as log_identity
-from lamplighter.stores.sqlite.connections import STATX_INO, identity_of_log
+from lamplighter.stores.sqlite.connections import STATX_INO, identity_of
 from lamplighter.stores.sqlite.store import SqliteStore
 
 
@@ -38,23 +38,23 @@ def test_it_is_that_of_the_system(tmp_path, answer):
     for path in paths:
         with open(path, "a"):
             pass
-        assert identity_of_log(str(path)) == identity(str(path)) == asked_of_stat(path)
+        assert identity_of(str(path)) == identity(str(path)) == asked_of_stat(path)
 
 
 def test_a_file_in_its_place_is_another(tmp_path, answer):
     path, other = tmp_path / "jobs.db", tmp_path / "other.db"
     path.touch()
     other.touch()
-    before = identity_of_log(str(path))
+    before = identity_of(str(path))
 
     os.replace(other, path)
 
-    assert before != identity_of_log(str(path)) == asked_of_stat(path)
+    assert before != identity_of(str(path)) == asked_of_stat(path)
 
 
 def test_what_is_not_there_has_none(tmp_path, answer):
-    assert identity_of_log(str(tmp_path / "jobs.db")) is None
-    assert identity_of_log(str(tmp_path / "no folder" / "jobs.db")) is None
+    assert identity_of(str(tmp_path / "jobs.db")) is None
+    assert identity_of(str(tmp_path / "no folder" / "jobs.db")) is None
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing can be asked for alone")

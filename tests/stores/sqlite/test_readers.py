@@ -9,7 +9,7 @@ import threading
 import pytest
 from lamplighter import StoreUnavailable
 from lamplighter.stores.sqlite import readers
-from lamplighter.stores.sqlite.readers import READERS_MAX, Readers
+from lamplighter.stores.sqlite.connections import READERS_MAX, Readers
 from lamplighter.stores.sqlite.store import SqliteStore
 
 

@@ -13,9 +13,8 @@ import weakref
 import pytest
 from lamplighter import Runtime, StoreCorrupt, StoreUnavailable, UsageError
 from lamplighter.messages.jobs import JobParent
+from lamplighter.stores.sqlite import connections, schema
 from lamplighter.stores.sqlite import connections as connecting
-from lamplighter.stores.sqlite import schema
-from lamplighter.stores.sqlite import write_lock as writelock
 from lamplighter.stores.sqlite.store import SqliteStore
 
 from support.conformance.kit import DONE, SUCCEEDED, a_boot, a_schedule, claim_in, job_of, new, put
@@ -310,7 +309,7 @@ def asked_for(path, busy_seconds_max):
 
 def test_who_waits_long_for_the_write_lock_asks_no_less_often_than_who_has_just_come(path):
     # With SQLite's own back-off it asked every 100 ms in the end, and one of four neighbours had most of the file.
-    assert asked_for(path, 10 * writelock.ROUND_MS / 1000) == 10
+    assert asked_for(path, 10 * connections.ROUND_MS / 1000) == 10
 
 
 def test_the_write_lock_is_asked_for_once_where_nobody_is_to_be_waited_for(path):
@@ -362,14 +361,14 @@ def test_the_durability_must_be_one_that_is_known():
 
 
 def test_an_error_from_outside_as_a_turn_begins_leaves_no_transaction_open(tmp_path, monkeypatch):
-    store, begin = SqliteStore(str(tmp_path / "jobs.db")), writelock.begin
+    store, begin = SqliteStore(str(tmp_path / "jobs.db")), connections.begin_writing
     store.open()
 
     def struck(*args):
         begin(*args)
         raise TimeoutError
 
-    monkeypatch.setattr(writelock, "begin", struck)
+    monkeypatch.setattr("lamplighter.stores.sqlite.store.begin_writing", struck)
     with pytest.raises(TimeoutError), store.turn("b", 1.0):
         pass
     monkeypatch.undo()
