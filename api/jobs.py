@@ -9,8 +9,6 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Concatenate, Never, ParamSpec, TypeVar, Unpack, overload
 
-from ..admin.finding import find_all
-from ..admin.query import parse_query, parse_query_of_act
 from ..boot.boot import Boot
 from ..boot.joining import Ref, id_of, stored, types_of
 from ..boot.submitting import Make, Submitter, off_loop, twin
@@ -210,12 +208,19 @@ class Jobs:
         if before is not None and not isinstance(before, Job):
             raise UsageError(f"expected before to be a Job of the page before, got: {shown(before)}")
         boot = self._boot
-        meant = JobQuery() if query is None else parse_query(query, boot.clock.now())
+        meant = JobQuery()
+        if query is not None:
+            # Imported where it is called, as everything of admin/: most processes that run jobs read none.
+            from ..admin.query import parse_query
+
+            meant = parse_query(query, boot.clock.now())
         if name is not None:
             meant = replace(meant, names=_once("name", meant.names, name))
         if state is not None:
             meant = replace(meant, states=_once("state", meant.states, JobState(state)))
         after = None if before is None else place_of(before.record).cursor
+        from ..admin.finding import find_all
+
         return [Job(record) for record in find_all(boot.store, meant, limit=limit, after=after)]
 
     alist = off_loop(list)
@@ -342,6 +347,8 @@ class Jobs:
             StoreUnavailable: what was requeued by then stays so; call again.
         """
         who, afresh = check_who(by, reason), check_bool(afresh, "afresh")
+        from ..admin.query import parse_query_of_act
+
         found = parse_query_of_act(
             query, self._boot.clock.now(), "requeue_many", default=(JobState.DEAD,), allowed=ENDED
         )
@@ -407,6 +414,8 @@ class Jobs:
             StoreUnavailable: what was cancelled by then stays so; call again.
         """
         who = check_who(by, reason)
+        from ..admin.query import parse_query_of_act
+
         found = parse_query_of_act(query, self._boot.clock.now(), "cancel_many", UNFINISHED, UNFINISHED)
         needed(self._boot.store.table, "cancel_many")
         return self._submitter.ask_of_all(

@@ -6,11 +6,8 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, Never, TypeVar, Unpack, get_args
+from typing import TYPE_CHECKING, Any, Never, TypeAlias, TypeVar, Unpack, get_args
 
-from ..admin.control_client import ControlClient
-from ..admin.runtimes import Runtimes
-from ..admin.schedules import Schedule, SlotStory, explain, picture
 from ..boot.submitting import Submitter, off_loop
 from ..cron.schedule import check_catch_up, job_of, keyed_id, unkeyed_id
 from ..cron.when import parse_when
@@ -34,11 +31,14 @@ from ..rules.validation import (
 from .job import Job
 from .job_handler import JobHandler
 
+if TYPE_CHECKING:
+    from ..admin.schedules import Schedule, SlotStory
+
 When = str | timedelta | datetime
 
 H = TypeVar("H", bound=JobHandler[Any, Any, Any, Any])
 
-ScheduleRef = str | Schedule
+ScheduleRef: TypeAlias = "str | Schedule"
 """A schedule as an application may name it: the id that `add` gave it, or a picture of it."""
 
 
@@ -165,6 +165,8 @@ class Scheduler:
             check_name(name)
         elsewhere = self._declared_elsewhere() if check_bool(everywhere, "everywhere") else None
         active, now = self._active(elsewhere).values(), self._submitter.state.now()
+        from ..admin.schedules import picture
+
         return [picture(record, now) for record in active if name is None or record.name == name]
 
     alist = off_loop(list)
@@ -179,6 +181,8 @@ class Scheduler:
         Raises:
             UnknownSchedule: there is none.
         """
+        from ..admin.schedules import picture
+
         return picture(self._known(schedule, key), self._submitter.state.now())
 
     aget = off_loop(get)
@@ -261,6 +265,8 @@ class Scheduler:
         record = self._known(schedule)
         first, last = check_instant(start, "start"), check_instant(end, "end")
         boot = self._submitter.state.get()
+        from ..admin.schedules import explain
+
         return explain(record, boot.store.schedules.slots(record.id, first, last), first, last, boot.clock.now())
 
     aexplain = off_loop(explain)
@@ -273,6 +279,9 @@ class Scheduler:
             return store.peers.is_declared
         if store.path is None:
             return lambda schedule_id: False
+        from ..admin.control_client import ControlClient
+        from ..admin.runtimes import Runtimes
+
         declared = Runtimes(store, ControlClient(store.path)).declared(but=boot.id)
         if declared is None:
             raise StoreUnavailable(
@@ -307,7 +316,7 @@ class Scheduler:
                 raise UnknownSchedule(
                     f"expected the key of an active schedule of {shown(name)}, got: {shown(key)}"
                 ) from None
-        wanted = schedule.id if isinstance(schedule, Schedule) else schedule
+        wanted = getattr(schedule, "id", schedule)
         # A text that is not Unicode cannot even be looked up in the store.
         if isinstance(wanted, str) and wanted.isprintable():
             declared, boot = self._submitter.state.declared.schedule(wanted), self._submitter.state.running
@@ -320,7 +329,7 @@ class Scheduler:
 
     def _removal(self, schedule: ScheduleRef, key: str | None) -> HostChange:
         """The same transaction may have added it, so only that can tell whether it is there."""
-        named = check_name(schedule.id if isinstance(schedule, Schedule) else schedule, "schedule")
+        named = check_name(getattr(schedule, "id", schedule), "schedule")
         schedule_id = named if key is None else keyed_id(named, check_name(key, "key"))
         return HostChange(schedule_id, self._submitter.state.now(), None, key)
 

@@ -2,10 +2,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..admin.control_client import BootView, boot_view
-from ..admin.why import WaitContext, wait_context_of, why
 from ..api.job import Job, JobTypes
 from ..errors import JobFailed, LamplighterError, UsageError
 from ..messages.boots import BootRecord
@@ -14,6 +12,10 @@ from ..messages.mail import Reply
 from ..rules.validation import check_name, check_seconds, unknown_job
 from ..stores.ports import Store, StoreSnapshot
 from .boot import Boot
+
+if TYPE_CHECKING:
+    from ..admin.control_client import BootView
+    from ..admin.why import WaitContext
 
 Ref = Job[Any] | str
 
@@ -76,6 +78,9 @@ def awaiting(boot: Boot, job_id: str, reply: R, timeout: Seconds | None) -> Iter
 
 def _still(boot: Boot, job_id: str) -> str:
     """Where a job is that was waited for in vain, as a sentence."""
+    # Imported where it is needed: most processes never ask.
+    from ..admin.why import why
+
     try:
         with boot.store.snapshot() as seen:
             job = seen.jobs.known((job_id,)).get(job_id)
@@ -88,6 +93,9 @@ def _still(boot: Boot, job_id: str) -> str:
 
 
 def _situation(boot: Boot, job: JobRecord, seen: StoreSnapshot) -> WaitContext:
+    from ..admin.control_client import boot_view
+    from ..admin.why import wait_context_of
+
     peers = boot.store.peers
 
     def is_alive(one: str) -> bool | None:

@@ -290,6 +290,7 @@ def finish_deferred(context: TurnContext) -> None:
     for job in context.turn.jobs.overdue():
         capacity = context.capacities.get(job.name)
         context.settle(job, outcome, Policy() if capacity is None else capacity.policy)
+    context.collect()
 
 
 def store_names(context: TurnContext) -> None:

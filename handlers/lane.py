@@ -20,10 +20,10 @@ from ..rules.new_jobs import FollowUps, spec_of
 from ..rules.validation import check_seconds
 from .carriers import Carriers
 from .handler import Handler
-from .steps import AttemptSteps
 
 if TYPE_CHECKING:
     from .pool import ThreadCounter
+    from .steps import AttemptSteps
 
 PROGRESS_SECONDS_MIN = 0.1
 """The shortest interval between two progress reports; quicker ones are merged."""
@@ -383,7 +383,11 @@ class Lane:
     @property
     def steps(self) -> AttemptSteps:
         with self._lock:
-            self._steps = self._steps or AttemptSteps(self)
+            if self._steps is None:
+                # Imported where it is needed: most handlers have no steps.
+                from .steps import AttemptSteps
+
+                self._steps = AttemptSteps(self)
         return self._steps
 
     def left_steps(self, outcome: Outcome) -> AttemptSteps | None:

@@ -15,7 +15,7 @@ from typing import Any
 import structlog
 
 from ..errors import UsageError
-from .console_text import on_terminal
+from .log_line import on_terminal
 from .outlets import LEVELS, PROCESSORS, Console, LineFile, Sink, StandardBoundLogger
 
 TALKATIVE = "pika"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from datetime import datetime
 from typing import Any
 
@@ -56,10 +55,6 @@ MEANT = {"meant": "did_you_mean"}
 
 LEDGER = "turn.committed"
 """The audit's event, which repeats for machines what other events say for people."""
-
-
-def on_terminal() -> bool:
-    return sys.stderr is not None and sys.stderr.isatty()
 
 
 class ConsoleText:

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from .console_text import ConsoleText, on_terminal
 from .json_line import safe_repr, safe_str, to_json
 
 REASON_CHARACTERS_MAX = 200
@@ -53,8 +53,15 @@ class LogLine:
 
     def __str__(self) -> str:
         if isinstance(self._logger, logging.Logger) and not self._logger.hasHandlers() and on_terminal():
+            # Imported where it is needed: a worker writes to a file more often than not.
+            from .console_text import ConsoleText
+
             return ConsoleText(for_terminal=True).of(self.fields, self.fields.get("ts"))
         return to_json(self.fields).decode()
+
+
+def on_terminal() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()
 
 
 def formatted(template: Any, args: Any) -> str:

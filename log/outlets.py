@@ -20,10 +20,9 @@ import structlog
 
 from ..errors import UsageError
 from ..stores.file_identity import identity
-from .console_text import ConsoleText, on_terminal
 from .job_context import JOB_FIELDS, current_job, is_absent
 from .json_line import to_json
-from .log_line import LogLine, Unwritten, formatted, one_by_one
+from .log_line import LogLine, Unwritten, formatted, on_terminal, one_by_one
 
 LAST_RESORT = logging.lastResort
 """Python's handler of last resort, which shows warnings where there is no other."""
@@ -308,6 +307,8 @@ class Console(Sink):
 
     def __init__(self) -> None:
         super().__init__()
+        from .console_text import ConsoleText
+
         self._text = ConsoleText(for_terminal=on_terminal())
 
     def is_ours(self) -> bool:

@@ -50,7 +50,6 @@ from .connections import (
     connect_to_file,
     into_wal,
 )
-from .host_connection import SqliteHostTurn, cursor_of, run_on
 from .host_engines import engines
 from .jobs import SqliteJobs
 from .open_turn import Seen
@@ -413,9 +412,14 @@ class SqliteStore:
         return (HealthIssue("yellow", says),)
 
     def join(self, connection: Any, now: Instant, work: Callable[[HostTurn], Any]) -> Any:
+        # Imported where it is needed: most applications give no connection of theirs.
+        from .host_connection import run_on
+
         return run_on(connection, partial(self._join, now, work), partial(engines.note, address=self.address))
 
     def _join(self, now: Instant, work: Callable[[HostTurn], Any], connection: Any, raw: sqlite3.Connection) -> Any:
+        from .host_connection import SqliteHostTurn, cursor_of
+
         with Translation(self.address, HOST_FAILURES), cursor_of(connection, raw, self.address) as cursor:
             return work(SqliteHostTurn(cursor, now))
 

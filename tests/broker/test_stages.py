@@ -27,6 +27,17 @@ def test_a_claim_that_is_overdue_and_the_job_that_waits_for_it_end_in_one_turn()
         assert turn_of(simulation, "job.dead", parent) == turn_of(simulation, "job.doomed", child)
 
 
+def test_a_claim_that_is_overdue_has_its_line_though_nothing_is_claimed_in_its_turn():
+    def register(runtime):
+        runtime.jobs.add_handler("approve", lambda job: None, auto_done=False, max_attempts=1, timeout=60)
+
+    with Simulation(register) as simulation:
+        job = simulation.runtime.jobs.queue("approve")
+        simulation.run(seconds=90)
+
+        assert turn_of(simulation, "job.dead", job) > 0
+
+
 @pytest.mark.parametrize(
     ("total", "hold", "running"),
     [

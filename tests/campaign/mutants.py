@@ -3052,6 +3052,15 @@ MUTANTS = (
         test="tests/broker/test_places.py::test_whoever_waits_is_served_within_one_round_of_the_others",
     ),
     Mutant(
+        LOG,
+        "a claim that is overdue ends without a line",
+        "broker/claims.py",
+        "Policy() if capacity is None else capacity.policy)\n    context.collect()\n",
+        "Policy() if capacity is None else capacity.policy)\n",
+        test="tests/broker/test_stages.py::"
+        "test_a_claim_that_is_overdue_has_its_line_though_nothing_is_claimed_in_its_turn",
+    ),
+    Mutant(
         LIMITS,
         "a new broker gives out places that are taken",
         "broker/claims.py",
