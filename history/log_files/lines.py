@@ -415,7 +415,6 @@ class Line(msgspec.Struct, rename={"raw": "(raw)", "source": "(source)", "number
     count: int | None = None
     when: str | None = None
     timezone: str | None = None
-    change_no: int | None = None
     dead_boot: str | None = None
     operator: str | None = None
     store: str | None = None

@@ -331,7 +331,12 @@ class JobReplay:
         """A repeated number: a new life, another delivery, or an impossible move."""
         move = step.move
         if self.is_server:
-            self._again_on_server(job, step)
+            if move.k == "queued":
+                self._queued_twice.add(move.j)
+                self.on_birth(step)
+                return
+            says = f"job {move.j}: {move.k} by claim {move.c} follows nothing that is told"
+            self._say("illegal transition", says, step, job, untold=self._untold(job, step))
             return
         if move.k == "queued" and move.r == 1 and job.state in ENDED:
             # Retention had removed it, so the id was free again. That turn may be logged later than this one.
@@ -347,15 +352,6 @@ class JobReplay:
         is_end = AFTER[step.move.k] in ENDED and job.state in ENDED
         says = f"job {step.move.j}: its move {step.move.r} is told by two turns"
         self._say("finished twice" if is_end else "told twice", says, step, job, is_doubtful=True)
-
-    def _again_on_server(self, job: ReplayedJob, step: ReplayedMove) -> None:
-        move = step.move
-        if move.k == "queued":
-            self._queued_twice.add(move.j)
-            self.on_birth(step)
-            return
-        says = f"job {move.j}: {move.k} by claim {move.c} follows nothing that is told"
-        self._say("illegal transition", says, step, job, untold=self._untold(job, step))
 
     def _wrong_birth(self, move: LoggedMove) -> tuple[Kind, str] | None:
         if move.k != "queued" or move.f is not None:

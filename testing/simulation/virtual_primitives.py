@@ -113,18 +113,15 @@ class VirtualLock:
             self._world.wake(self._waiters.popleft())
 
 
-class VirtualRelock:
+class VirtualRelock(VirtualLock):
     """A `VirtualLock` that the task that holds it may take again."""
 
-    def __init__(self, world: VirtualScheduler) -> None:
-        self._world = world
-        self._lock = VirtualLock(world)
-        self._holder: Task | None = None
-        self._times = 0
+    _holder: Task | None = None
+    _times = 0
 
     def __enter__(self) -> None:
         if self._holder is not self._world.current:
-            self._lock.__enter__()
+            super().__enter__()
             self._holder = self._world.current
         self._times += 1
 
@@ -132,7 +129,7 @@ class VirtualRelock:
         self._times -= 1
         if self._times == 0:
             self._holder = None
-            self._lock.__exit__()
+            super().__exit__()
 
 
 class VirtualQueue:
