@@ -144,17 +144,19 @@ def machine(head: dict[str, Any]) -> str:
 
 def bounds(measures: Measures) -> str:
     """How many bounds are met; each of the others, and by how much it is missed."""
-    met, rows = 0, []
+    met, missed, rows = 0, 0, []
     for one in verdicts(measures):
         if one.margin is not None and one.margin >= 1:
             met += 1
             continue
         found = "" if one.found is None else number(one.found)
-        rows.append(
-            (one.figure, one.bound, found, one.note if one.margin is None else f"**missed**, {one.margin:.2f} times")
-        )
+        margin = one.margin or 0.0
+        missed += one.margin is not None
+        by = f"{margin:.2f} times" if margin < 0.995 else "by less than 0.5 %"
+        rows.append((one.figure, one.bound, found, one.note if one.margin is None else f"**missed**, {by}"))
     others = table(("figure", "bound", "measured", "by how much"), rows)
-    return f"{met} of {met + len(rows)} bounds are met. The others:\n\n{others}"
+    unknown = len(rows) - missed
+    return f"{met} bounds are met, {missed} are missed, and {unknown} could not be judged:\n\n{others}"
 
 
 def peers(found: list[dict[str, Any]], workloads: tuple[str, ...], cell: Callable[[dict[str, Any]], str]) -> str:
