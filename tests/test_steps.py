@@ -332,6 +332,34 @@ def test_steps_that_are_not_kept_take_no_room_of_those_that_are(runtime, limit, 
     assert rt.jobs.join(rt.jobs.queue("work"), timeout=JOIN_SECONDS_MAX).result == "x" * 60
 
 
+@pytest.mark.parametrize("kind", ["thread", "task"])
+def test_steps_fill_their_room_to_the_byte_in_each_attempt(runtime, kind):
+    rt = runtime(steps_bytes_max=5 * 22)
+
+    def page():
+        return "x" * 20
+
+    def work(job):
+        for number in range(5):
+            job.step(f"page-{number}", page)
+        if job.attempt == 1:
+            raise ValueError("again")
+        job.step("one too many", page)
+
+    async def work_async(job):
+        for number in range(5):
+            await job.astep(f"page-{number}", page)
+        if job.attempt == 1:
+            raise ValueError("again")
+        await job.astep("one too many", page)
+
+    rt.jobs.add_handler("work", work_async if kind == "task" else work, max_attempts=2, backoff=[0.0])
+    with pytest.raises(JobFailed, match="110 bytes together as JSON, got: 132 bytes with step 'one too many'"):
+        rt.jobs.join(rt.jobs.queue("work", id="a"), timeout=JOIN_SECONDS_MAX)
+
+    assert [step.name for step in rt.jobs.steps("a")] == [f"page-{number}" for number in range(5)]
+
+
 def test_a_step_inside_of_a_step_is_kept_too(lanes):
     _, job, notes = lanes("nested")
 

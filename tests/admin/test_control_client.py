@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from pathlib import Path
 
 import pytest
 from lamplighter import Runtime, StoreUnavailable, UsageError
-from lamplighter.admin.control_client import SILENT_SECONDS, ControlClient
+from lamplighter.admin.control_client import PATIENT_AGAIN_SECONDS, SILENT_SECONDS, ControlClient
 from lamplighter.messages.boots import BootRecord
 from lamplighter.messages.views import DeclaredView, RuntimeView
 from lamplighter.rules.control_lines import AskRefused
@@ -93,28 +94,30 @@ def test_a_boot_that_holds_its_lock_and_has_no_socket_is_silent(tmp_path):
 def test_each_time_that_a_boot_falls_silent_is_a_time_of_its_own(runtime, monkeypatch):
     rt = runtime()
     outside, waits, is_deaf = room(rt), [], []
+    soon, later = 1.0, PATIENT_AGAIN_SECONDS + 1.0
 
     def ask(sockets, question, timeout, monotonic, **others):
         waits.extend(timeout for _ in sockets)
         if is_deaf:
             return {boot: Heard(None, "no answer") for boot in sockets}
-        return ask_all(sockets, question, PATIENCE, monotonic, **others)
+        return ask_all(sockets, question, PATIENCE, time.monotonic, **others)
 
     def look(at):
         monkeypatch.setattr(outside._clock, "now", lambda: at)
-        return outside.views([rt.boot.id])[rt.boot.id]
+        monkeypatch.setattr(outside._clock, "monotonic", lambda: at)
+        return outside.views([rt.boot.id])[rt.boot.id].silent_since
 
     monkeypatch.setattr("lamplighter.admin.control_client.ask_all", ask)
     is_deaf.append(True)
-    first = [look(1.0), look(2.0)]
+    first = [look(100.0 + seconds) for seconds in (0.0, soon, later, later + soon)]
     is_deaf.clear()
-    between = look(3.0)
+    between = look(200.0)
     is_deaf.append(True)
-    second = [look(4.0), look(5.0)]
+    second = [look(300.0 + seconds) for seconds in (0.0, soon, later)]
 
-    assert [one.silent_since for one in (*first, between, *second)] == [1.0, 1.0, None, 4.0, 4.0]
-    # A boot that has answered since gets the whole time again.
-    assert waits == [PATIENCE, SILENT_SECONDS, SILENT_SECONDS, PATIENCE, SILENT_SECONDS]
+    assert (first, between, second) == ([100.0] * 4, None, [300.0] * 3)
+    # After a while, and once it has answered, a boot gets the whole time again.
+    assert waits == [PATIENCE, SILENT_SECONDS, PATIENCE, SILENT_SECONDS, PATIENCE, PATIENCE, SILENT_SECONDS, PATIENCE]
 
 
 def test_an_answer_that_cannot_be_read_here_is_an_answer_all_the_same(runtime, monkeypatch):

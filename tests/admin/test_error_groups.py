@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from lamplighter.admin.error_groups import grouped, key_of
+from lamplighter import JobSpec
+from lamplighter.admin.error_groups import failures, grouped, key_of
+from lamplighter.admin.inspectors import readable_file
 
 from .kit import NOW, a_job
 
@@ -102,3 +104,35 @@ def test_a_group_counts_its_jobs_and_shows_the_one_that_failed_last() -> None:
 def test_an_error_without_a_class_is_grouped_by_its_words() -> None:
     assert key_of(failed("j", "it did not end within 30 s")).message == "it did not end within # s"
     assert key_of(failed("j", "")).message == ""
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 500])
+def test_failures_are_the_dead_that_failed_by_themselves_and_what_is_tried_again(
+    runtime, recorder, tmp_path, monkeypatch, at_once
+) -> None:
+    monkeypatch.setattr("lamplighter.admin.error_groups.READ_AT_ONCE", at_once)
+
+    def work(job):
+        if job.data != "well":
+            raise ValueError(job.data)
+
+    rt = runtime()
+    rt.jobs.add_handler("work", work, max_attempts=1)
+    rt.jobs.add_handler("again", work, max_attempts=2, backoff=[3600.0])
+    dead = [JobSpec(name="work", data="no") for _ in range(3)]
+    rt.jobs.queue_many([*dead, JobSpec(name="work", data="shares", after=dead[0]), JobSpec(name="work", data="well")])
+    rt.jobs.queue_many([("again", "no"), ("again", "well"), ("nobody", "waits")])
+    recorder.wait_for("job.dead", count=3)
+    recorder.wait_for("job.doomed")
+    recorder.wait_for("job.done", count=2)
+    recorder.wait_for("job.failed")
+    rt.stop()
+
+    def found(name=None):
+        with readable_file(str(tmp_path / "jobs.db"), "list").snapshot() as seen:
+            return sorted((job.name, job.state) for job in failures(seen, name))
+
+    every = [("again", "queued"), *[("work", "dead")] * 3]
+    assert (found(), found("work"), found("nobody")) == (every, every[1:], [])
+    monkeypatch.setattr("lamplighter.admin.error_groups.FAILED_MAX", 2)
+    assert found() == every[:3]

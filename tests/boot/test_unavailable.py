@@ -11,9 +11,10 @@ from dataclasses import replace
 
 import pytest
 from lamplighter import Carrier, JobSpec, StoreUnavailable, UnknownJob
+from lamplighter.boot.requests import BROKER_DEATHS_MAX
 from lamplighter.environment import Environment
 from lamplighter.environment.failpoints import Failpoints
-from lamplighter.environment.replies import ThreadReply
+from lamplighter.environment.replies import BrokerLost, ThreadReply
 
 SPECS = [JobSpec(name="mail", data=n) for n in range(3)]
 
@@ -133,6 +134,39 @@ def test_an_error_that_comes_when_a_job_is_stored_names_it(runtime, error, carri
     (job_id,), ids = (re.findall("'(.+?)'", caught.value.__notes__[0]) for caught in (one, many))
     assert {job_id, *ids} == {job.id for job in rt.jobs.list()}
     assert rt.jobs.queue("mail", 1, id=job_id).deduplicated
+
+
+class LostReply(ThreadReply):
+    """An answer that never comes, as the broker has died: before it had read the question, or over it."""
+
+    deaths: list[bool]
+
+    def wait(self, seconds):
+        if self.deaths:
+            raise BrokerLost("the broker died", read=self.deaths.pop())
+        return super().wait(seconds)
+
+
+@pytest.mark.parametrize(
+    ("deaths", "is_stored"),
+    [
+        ([False] * 10, True),
+        ([True] * (BROKER_DEATHS_MAX - 1), True),
+        ([True] * BROKER_DEATHS_MAX, False),
+        ([True, False] * (BROKER_DEATHS_MAX - 1), True),
+    ],
+)
+def test_a_call_is_given_up_when_brokers_have_died_of_it_and_not_of_something_else(runtime, deaths, is_stored):
+    LostReply.deaths = []
+    rt = runtime(environment=Environment(reply=LostReply))
+    LostReply.deaths = [*deaths]
+
+    if is_stored:
+        assert rt.jobs.queue("mail", id="mine").id == "mine"
+    else:
+        with pytest.raises(StoreUnavailable, match=f"{BROKER_DEATHS_MAX} brokers died while they handled this"):
+            rt.jobs.queue("mail", id="mine")
+    assert LostReply.deaths == []
 
 
 def test_a_task_that_is_cancelled_while_it_queues_is_told_with_which_id(hurried, points):

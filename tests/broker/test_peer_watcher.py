@@ -27,3 +27,32 @@ def test_a_hint_that_arrives_among_other_mail_is_heeded(runtime, recorder, monke
 
     recorder.until(lambda: broker._state.others, "the first to learn of the second", timeout=3)
     assert [other.boot for other in broker._state.others] == [second.boot.id]
+
+
+def test_a_job_that_another_runs_by_a_claim_of_its_own_is_given_up_here(runtime, recorder, monkeypatch):
+    first, begun, release, heard = runtime(), threading.Event(), threading.Event(), []
+
+    def work(job):
+        begun.set()
+        job.sleep(60)
+        heard.append(job.cancel_reason)
+
+    first.jobs.add_handler("work", work)
+    job = first.jobs.queue("work")
+    assert begun.wait(10)
+    second = runtime()
+    recorder.until(lambda: is_idle(first) and is_idle(second), "both to be idle")
+    store = first.boot.store
+    changed = store.changed
+
+    # The first does not see that the job is queued in between.
+    monkeypatch.setattr(store, "changed", lambda: False)
+    second.jobs.requeue(job)
+    second.jobs.add_handler("work", lambda job: release.wait(30))
+    recorder.wait_for("job.started", job_id=job.id, claim_no=2)
+    monkeypatch.setattr(store, "changed", lambda: changed() or True)
+    recorder.until(lambda: heard, "the first to be told")
+    release.set()
+
+    assert heard == ["it is running"]
+    assert second.jobs.join(job, timeout=10).state == "done"

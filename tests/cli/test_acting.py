@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from lamplighter import JobSpec
+from lamplighter.admin.inspectors import inspector_at
 from lamplighter.admin.operator import Operator
 from lamplighter.cli.main import main
 from lamplighter.stores.sqlite.schema import VERSION
@@ -197,6 +198,26 @@ def test_a_sweep_is_refused_when_there_are_fewer_jobs_than_somebody_was_shown(fi
     assert main(["jobs", "requeue", "--where", "state:dead"]) == 1
     assert "expected 2 jobs, as you were shown, got: 1 of them; nothing was done" in capsys.readouterr().err
     assert states(file)["dead0"] == "dead"
+
+
+def test_of_a_group_a_job_that_has_died_again_since_somebody_was_asked_is_left(
+    runtime, recorder, file, dead, capsys, monkeypatch
+):
+    dead(2)
+    with inspector_at(str(file)) as inspector:
+        (group,) = inspector.errors().groups
+
+    def again() -> None:
+        with runtime() as rt:
+            rt.jobs.add_handler("fails", failing, max_attempts=1)
+            rt.jobs.requeue("dead1")
+            recorder.wait_for("job.dead", count=3)
+
+    answers(monkeypatch, "y\n", again)
+
+    assert main(["errors", "requeue", group.id]) == 0
+    assert capsys.readouterr().out == "requeued 1 job; 1 job had changed meanwhile\n"
+    assert states(file) == {"dead0": "queued", "dead1": "dead"}
 
 
 def test_more_jobs_than_somebody_was_shown_do_not_make_up_for_one_that_is_gone(file, dead, capsys, monkeypatch):

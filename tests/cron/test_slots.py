@@ -19,6 +19,7 @@ from lamplighter.cron.schedule import (
     cut,
     jitter_of,
     keyed_id,
+    set_back,
     unkeyed_id,
 )
 from lamplighter.cron.when import parse_when
@@ -310,6 +311,15 @@ def test_of_a_skipped_range_those_up_to_an_instant_are_kept_each_counted(
 
     assert kept == replace(entry, last=slots[before], count=before + 1)
     assert cut(a_schedule(when=rule.text), entry, first - 0.001) is None
+
+
+@pytest.mark.parametrize("changed_at", [NOON - DAY, NOON - 1, NOON, NOON + DAY])
+def test_a_schedule_that_is_set_back_counts_from_now_and_its_rule_as_before(changed_at: float) -> None:
+    schedule = a_schedule(accounted_to=NOON + DAY, changed_at=changed_at)
+
+    back = set_back(schedule, NOON)
+
+    assert back == schedule._replace(accounted_to=NOON, changed_at=min(changed_at, NOON))
 
 
 # Jitter and identity

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from pathlib import Path
 
@@ -127,3 +128,33 @@ def test_slots_that_are_skipped_again_and_again_are_told_with_the_reason(path, r
     assert finding.level == "warning"
     assert "the last 21 slots of schedule often" in finding.evidence
     assert finding.evidence.endswith("were skipped: the one before runs")
+
+
+@pytest.mark.parametrize(
+    ("entries", "told"),
+    [
+        ([(1, "skipped", "paused"), (12, "skipped", "overlap")], "the last 12 slots of .* were skipped: overlap"),
+        ([(12, "skipped", "overlap"), (1, "skipped", "paused")], None),
+        ([(12, "skipped", "overlap"), (1, "fired", None)], None),
+        ([(6, "skipped", "overlap"), (6, "skipped", "overlap")], "the last 12 slots of .* were skipped: overlap"),
+        ([(6, "skipped", "overlap"), (6, "skipped", "paused")], None),
+    ],
+)
+def test_only_slots_that_were_skipped_for_one_reason_up_to_now_are_added_up(path, runtime, entries, told):
+    rt = runtime()
+    schedule = rt.scheduler.add("report", "* * * * *", key="often")
+    for number, (count, outcome, reason) in enumerate(entries):
+        change(
+            path,
+            "insert into lamplighter_slots values (:id, :slot, :slot + 60 * :count - 60, :count, :outcome, :why, null)",
+            id=schedule,
+            slot=time.time() - 3_600 + number * 1_200,
+            count=count,
+            outcome=outcome,
+            why=reason,
+        )
+
+    (finding,) = found(path, "schedules.silent")
+
+    assert finding.level == ("ok" if told is None else "warning")
+    assert told is None or re.search(told, finding.evidence)

@@ -207,7 +207,8 @@ def test_who_is_buried_leaves_neither_lock_nor_socket(place, tmp_path):
     folder.mkdir()
     ear = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     ear.bind(str(folder / "dead.sock"))
-    (folder / "dead.lock").touch()
+    for end in presence.LEFT:
+        (folder / f"dead{end}").touch()
 
     place.bury(record("dead", str(folder / "dead.sock")))
 

@@ -8,6 +8,12 @@ import pytest
 from lamplighter.messages.schedules import SlotEntry
 from lamplighter.stores.rabbitmq.slot_book import SLOTS_KEPT_MAX, SlotBook
 
+from support.conformance.kit import NOW as NOW_OF_KIT
+from support.conformance.kit import a_schedule
+
+NOW = NOW_OF_KIT - NOW_OF_KIT % 60
+"""A whole minute."""
+
 
 def entry(slot: float, **changes: Any) -> SlotEntry:
     fields = {"last": slot, "count": 1, "outcome": "fired", "reason": None, "job_id": f"job-{slot:g}"}
@@ -72,3 +78,57 @@ def test_old_entries_are_dropped_once_their_last_slot_is_old() -> None:
     assert (made.forget("s", 30.0), slots(made)) == (0, [10.0, 40.0])
     assert (made.forget("s", 31.0), slots(made), made.since("s")) == (1, [40.0], 30.0)
     assert (made.forget("s", 50.0), list(made)) == (1, [])
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "found"),
+    [
+        (0.0, 10.0, []),
+        (0.0, 10.5, [10.0]),
+        (10.0, 20.0, [10.0]),
+        (10.5, 20.0, []),
+        (30.0, 40.0, [20.0]),
+        (40.0, 50.0, [20.0]),
+        (40.5, 50.0, []),
+        (10.0, 50.5, [10.0, 20.0, 50.0]),
+    ],
+)
+def test_entries_are_found_that_touch_a_stretch_of_time(start: float, end: float, found: list[float]) -> None:
+    made = book(entry(10.0), skipped(20.0, 40.0, 3), entry(50.0))
+
+    assert [one.slot for one in made.between("s", start, end)] == found
+
+
+def test_a_slot_is_found_where_it_fired_or_within_what_was_skipped_and_nowhere_else() -> None:
+    made = book(entry(10.0), skipped(20.0, 40.0, 3), entry(50.0))
+    asked = [5.0, 10.0, 15.0, 20.0, 30.0, 40.0, 45.0, 50.0, 55.0]
+
+    assert [slot for slot in asked if made.find("s", slot) is not None] == [10.0, 20.0, 50.0]
+    assert [slot for slot in asked if made.skipped("s", slot) is not None] == [20.0, 30.0, 40.0]
+    assert made.find("other", 10.0) is made.skipped("other", 20.0) is None
+
+
+@pytest.mark.parametrize(
+    ("now", "left", "newest"),
+    [
+        (NOW + 30.0, [(NOW, 1), (NOW + 240, 1)], NOW),
+        (NOW + 60.0, [(NOW, 1), (NOW + 60, 1), (NOW + 240, 1)], NOW),
+        (NOW + 150.0, [(NOW, 1), (NOW + 60, 2), (NOW + 240, 1)], NOW),
+        (NOW + 240.0, [(NOW, 1), (NOW + 60, 3), (NOW + 240, 1)], NOW + 240),
+        (NOW - 1.0, [(NOW, 1), (NOW + 240, 1)], None),
+    ],
+)
+def test_after_a_clock_was_set_back_slots_ahead_are_not_skipped_and_fired_ones_are(
+    now: float, left: list[tuple[float, int]], newest: float | None
+) -> None:
+    made = book(entry(NOW), skipped(NOW + 60, NOW + 180, 3), entry(NOW + 240))
+
+    assert made.take_back(a_schedule(when="* * * * *"), now) == newest
+    assert [(one.slot, one.count) for one in made.between("s", 0.0, 1e12)] == left
+
+
+@pytest.mark.parametrize(("last_slot", "newest"), [(NOW - 60, NOW - 60), (NOW, NOW), (NOW + 60, None), (None, None)])
+def test_the_last_slot_that_the_book_has_forgotten_is_the_last_if_it_is_past(
+    last_slot: float | None, newest: float | None
+) -> None:
+    assert SlotBook().take_back(a_schedule(last_slot=last_slot), NOW) == newest
