@@ -119,6 +119,7 @@ class HandlerActor(RuntimeActor):
         for lane in self._lanes_here():
             self._deadlines.forget(lane.id)
             lane.signal("its HandlerActor died")
+        self._look_what_is_held()
 
     def receive(self, mail: Mail) -> None:
         # A burst may end with `Settled`, which alone triggers no look.
@@ -180,10 +181,13 @@ class HandlerActor(RuntimeActor):
                 self._offer(handlers, usable)
                 if not self._watch.is_watching:
                     self._watch.begin()
-            waiting = self._running or self._backlog.waiting or self._held_back.claims
-            self.holds_nothing = not (waiting or self._unsettled)
-            if self.holds_nothing:
-                self._emptied()
+            self._look_what_is_held()
+
+    def _look_what_is_held(self) -> None:
+        waiting = self._running or self._backlog.waiting or self._held_back.claims
+        self.holds_nothing = not (waiting or self._unsettled)
+        if self.holds_nothing:
+            self._emptied()
 
     def on_lost(self, mail: Mail, *, read: bool) -> None:
         """Start nothing that a dead HandlerActor holds: its successor begins with nothing."""

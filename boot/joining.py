@@ -78,17 +78,17 @@ def awaiting(boot: Boot, job_id: str, reply: R, timeout: Seconds | None) -> Iter
 
 def _still(boot: Boot, job_id: str) -> str:
     """Where a job is that was waited for in vain, as a sentence."""
-    # Imported where it is needed: most processes never ask.
-    from ..admin.why import why
-
     try:
+        # Imported where it is needed: most processes never ask.
+        from ..admin.why import why
+
         with boot.store.snapshot() as seen:
             job = seen.jobs.known((job_id,)).get(job_id)
             if job is None or job.state in ENDED:
                 return ""
             return f": {why(_situation(boot, job, seen)).sentence}"
-    except LamplighterError:
-        # The timeout holds all the same. Store problems are reported elsewhere.
+    except (LamplighterError, ImportError):
+        # The timeout holds all the same. Store problems are reported elsewhere; the package may have been replaced.
         return ""
 
 

@@ -243,12 +243,13 @@ class Lanes:
             OSError, RuntimeError: the system gives no more threads or processes.
         """
         lane = self.open_lane(handler, claim, next_lane)
-        runner = self._runners.get(handler.id)
-        if runner is None:
-            self._has_loops = self._has_loops or handler.kind == "task"
-            make = self._context.environment.runners.get(handler.kind, partial(runner_of, handler.kind))
-            runner = self._runners[handler.id] = make()
         try:
+            runner = self._runners.get(handler.id)
+            if runner is None:
+                if handler.kind == "task":
+                    self._has_loops = True
+                make = self._context.environment.runners.get(handler.kind, partial(runner_of, handler.kind))
+                runner = self._runners[handler.id] = make()
             # `Pool.start` for threads and child processes, `TaskRunner.start` for tasks.
             runner.start(lane)
         except BaseException:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ...messages.jobs import Instant
 from ...rules.codec import encode_own
 from . import clock_steps, pauses, rates, removal
 from .boots import SqliteMembers
+from .dependencies import SqliteLinks
 from .jobs import SqliteJobs
 from .open_turn import OpenTurn
 from .schedules import SqliteSchedules
 from .steps import SqliteSteps
 from .tallies import SqliteTallies
-
-if TYPE_CHECKING:
-    from .dependencies import SqliteLinks
 
 
 class SqliteTurn(OpenTurn):
@@ -26,9 +22,6 @@ class SqliteTurn(OpenTurn):
 
     @property
     def links(self) -> SqliteLinks:
-        # Imported where it is needed: most applications have no jobs that wait for others.
-        from .dependencies import SqliteLinks
-
         return SqliteLinks(self)
 
     @property

@@ -7,6 +7,7 @@ import threading
 import pytest
 from lamplighter import RestartBudget, Runtime
 from lamplighter.actors.job_broker import JobBroker
+from lamplighter.environment import Environment
 from lamplighter.messages.mail import Settled
 from lamplighter.testing.draining import is_idle
 
@@ -129,6 +130,22 @@ def test_the_jobs_of_a_handler_that_is_quarantined_go_back_into_the_queue(runtim
     gate.set()
 
     assert rt.jobs.get(job).state == "queued"
+
+
+def failing_runner():
+    raise ValueError("no runner")
+
+
+def test_a_stop_does_not_wait_for_a_claim_over_which_a_quarantined_actor_has_died(runtime, recorder):
+    rt = runtime(environment=Environment(runners={"thread": failing_runner}))
+    rt.jobs.add_handler("work", lambda job: "ran", restart=RestartBudget(restarts_max=0))
+    job = rt.jobs.queue("work")
+    recorder.wait_for("actor.quarantined")
+    recorder.wait_for("job.failed", job_id=job.id)
+
+    rt.stop(drain=2)
+
+    assert recorder.of("runtime.draining") == []
 
 
 @pytest.mark.parametrize("keys", [(), (("unknown", 1),)])

@@ -4017,6 +4017,29 @@ MUTANTS = (
     ),
     Mutant(
         SUPERVISION,
+        "a HandlerActor that has died over a claim holds it for ever",
+        "actors/handler_actor.py",
+        '            lane.signal("its HandlerActor died")\n        self._look_what_is_held()\n',
+        '            lane.signal("its HandlerActor died")\n',
+        test="tests/actors/test_deaths.py::"
+        "test_a_stop_does_not_wait_for_a_claim_over_which_a_quarantined_actor_has_died",
+    ),
+    Mutant(
+        SUPERVISION,
+        "a lane that could not be made stays open",
+        "handlers/lanes.py",
+        "        try:\n            runner = self._runners.get(handler.id)\n            if runner is None:\n"
+        '                if handler.kind == "task":\n                    self._has_loops = True\n'
+        "                make = self._context.environment.runners.get(handler.kind, partial(runner_of, handler.kind))\n"
+        "                runner = self._runners[handler.id] = make()\n",
+        "        runner = self._runners.get(handler.id)\n        if runner is None:\n"
+        '            if handler.kind == "task":\n                self._has_loops = True\n'
+        "            make = self._context.environment.runners.get(handler.kind, partial(runner_of, handler.kind))\n"
+        "            runner = self._runners[handler.id] = make()\n        try:\n",
+        test="tests/handlers/test_overlap.py::test_a_job_does_not_wait_for_a_thread_that_could_not_be_made",
+    ),
+    Mutant(
+        SUPERVISION,
         "a stop waits for the back-off of a broker that has died",
         "boot/boot.py",
         '        self._supervision.start_now("broker")\n        self.post.tell("broker", Drain())\n',

@@ -6,6 +6,8 @@ import threading
 
 import pytest
 from lamplighter import JobFailed
+from lamplighter.environment import Environment
+from lamplighter.handlers.pool import ThreadRunner
 
 
 class Work:
@@ -112,6 +114,24 @@ def test_what_a_stopped_runtime_left_running_is_in_the_health_of_its_next_life(r
     work.goes_on.set()
     assert rt.jobs.join("hangs", timeout=15).result == "done"
     assert rt.health().abandoned == ()
+
+
+def test_a_job_does_not_wait_for_a_thread_that_could_not_be_made(runtime, recorder):
+    makers = [ThreadRunner, exhausted]
+
+    def make():
+        return makers.pop()()
+
+    rt = runtime(lane_grace_seconds=600, environment=Environment(runners={"thread": make}))
+    rt.jobs.add_handler("tidy", lambda job: "done", backoff=[0])
+
+    assert rt.jobs.join(rt.jobs.queue("tidy"), timeout=15).result == "done"
+    assert recorder.of("job.waiting") == []
+    assert rt.health().abandoned == ()
+
+
+def exhausted():
+    raise OSError(24, "Too many open files")
 
 
 def test_a_stop_does_not_wait_for_a_job_that_waits_for_its_old_thread(runtime, recorder, work):
