@@ -22,7 +22,7 @@ from .ledger import Follower, message, sum_of
 from .ledger_records import Record, UnreadableRecord
 from .ledger_sums import LedgerSchedules
 from .link import Arrival, Blocked, Browsed, Connected, Link, LinkEvent, Lost, QueueSpec, Refused, Wanted
-from .questions import ANSWER_SECONDS_MAX, ServerClient, question
+from .questions import ServerClient, question
 from .shared_state import SharedState
 
 CONNECT_SECONDS_MAX = 20.0
@@ -54,6 +54,10 @@ class Depth(NamedTuple):
     consumers: int
 
 
+def _nothing(body: bytes) -> bool:
+    return False
+
+
 class AdminConnection(ServerClient):
     """A connection for as long as the block lasts.
 
@@ -61,13 +65,15 @@ class AdminConnection(ServerClient):
         alarm: why the server blocks publishers, once it has said so to this connection.
     """
 
+    answer_seconds_max = CONNECT_SECONDS_MAX
+
     def __init__(self, address: str, link: Link, event: Callable[[], Any], new_id: Callable[[], str]) -> None:
         super().__init__(address, link, event)
         self._known = event()
         self._new_id = new_id
         self._session = 0
         self._has_heard = event()
-        self._take: Callable[[bytes], bool] = lambda body: False
+        self._take: Callable[[bytes], bool] = _nothing
         self._failure: tuple[str, bool] | None = None
         self.alarm: str | None = None
         self._is_told = event()
@@ -171,6 +177,8 @@ class AdminConnection(ServerClient):
             yield queue.name
         finally:
             self._link.delete(self._session, queue.name)
+            # Else what `take` holds, a whole ledger, would wait for the garbage collector.
+            self._take = _nothing
 
     def ledger(self) -> SharedState:
         """The shared state, sent by the leader; without a leader, read from the ledger.
@@ -224,6 +232,9 @@ class AdminConnection(ServerClient):
 
         return self.browse(topology.UNREADABLE, see), count
 
+    def _missing(self, error: Refused) -> Exception:
+        return topology.never_used(self.address, error)
+
     def _unless_blocked(self, future: Any) -> Any:
         """Wait for the server's answer; a server in alarm sends no more.
 
@@ -232,7 +243,7 @@ class AdminConnection(ServerClient):
         """
         future.add_done_callback(lambda _: self._is_told.set())
         if self.alarm is None:
-            self._is_told.wait(ANSWER_SECONDS_MAX)
+            self._is_told.wait(self.answer_seconds_max)
         if self.alarm is not None and not future.done():
             raise StoreUnavailable(f"{self.address} takes no messages: {self.alarm}")
         return future
@@ -297,6 +308,8 @@ class ServerView:
 
     def close(self) -> None:
         self._dead.await_return()
+        # It is its own reader: the circle, and the ledger with it, would wait for the garbage collector.
+        del self.jobs, self.queues
 
     def names(self) -> Sequence[str]:
         return sorted({*self._with_queues(), *(one.name for one in self._shared.schedules.values())})

@@ -65,6 +65,8 @@ class ServerClient:
         event: makes a thread's event.
     """
 
+    answer_seconds_max: Seconds = ANSWER_SECONDS_MAX
+
     def __init__(self, address: str, link: Link, event: Callable[[], Any]) -> None:
         self.address = address
         self._link = link
@@ -77,7 +79,7 @@ class ServerClient:
             StoreUnavailable: no answer in time, or a refusal.
         """
         try:
-            return future.result(ANSWER_SECONDS_MAX if seconds is None else max(0.0, seconds))
+            return future.result(self.answer_seconds_max if seconds is None else max(0.0, seconds))
         except Refused as error:
             if error.code == NOT_FOUND:
                 return None
@@ -92,22 +94,26 @@ class ServerClient:
         why = str(error) or "it is slow, or has an alarm, or has lost the majority of its nodes"
         return StoreUnavailable(f"the store {self.address} did not answer in time: {why}")
 
+    def _missing(self, error: Refused) -> Exception:
+        """A runtime declares its queues, so one that is missing comes back."""
+        return self._refused(error)
+
     def browse(self, queue: str, see: Callable[[Arrival], object]) -> Browsed:
         """As `Link.browse`, once nobody else browses the queue.
 
         Raises:
-            StoreError: there is no such queue.
+            StoreError: there is no such queue, which only a visitor takes for an answer.
             StoreUnavailable: as `answer`.
         """
         tries_left = LOCKED_TRIES_MAX
         while True:
             asked = self._link.browse(queue, see)
             try:
-                return asked.result(ANSWER_SECONDS_MAX)
+                return asked.result(self.answer_seconds_max)
             except Refused as error:
                 tries_left -= 1
                 if error.code == NOT_FOUND:
-                    raise topology.never_used(self.address, error) from error
+                    raise self._missing(error) from error
                 if error.code != LOCKED or not tries_left:
                     raise self._refused(error) from error
             except (LinkLost, FutureTimeout) as error:
@@ -119,7 +125,7 @@ class ServerClient:
     def leader(self) -> str:
         """The leader in words, by its own latest record."""
         found: list[bytes] = []
-        with contextlib.suppress(StoreError):
+        with contextlib.suppress(StoreError, StoreUnavailable):
             self.browse(topology.LEADER, lambda arrival: found.append(arrival.body)).done(())
         return leader_in(found)
 

@@ -286,6 +286,9 @@ def running_at_the_end_of(lines: Lines) -> set[str]:
 def check_store(runtime: Runtime, lines: Lines, *, deaths: int) -> None:
     """Why the dead are dead. Nobody is poison where no process has died, nor for what a requeue has forgiven."""
     forgiven = {line["job_id"]: line["claim_no"] for line in lines if line["event"] == "job.requeued"}
+    if any(line["event"] == "store.went_back" for line in lines):
+        # A restored copy may know nothing of a requeue that the log tells.
+        forgiven = {}
     for job in runtime.jobs.list(limit=1000):
         # What nobody is blamed for is not among the attempts.
         excused = [attempt for attempt in runtime.jobs.attempts(job) if "while it stopped" in (attempt.error or "")]
