@@ -4001,6 +4001,23 @@ MUTANTS = (
     ),
     Mutant(
         LEDGER,
+        "a leader that cannot be read hides behind the reason why",
+        "stores/rabbitmq/questions.py",
+        "with contextlib.suppress(StoreError, StoreUnavailable):",
+        "with contextlib.suppress(StoreError):",
+        test="tests/stores/rabbitmq/test_questions.py::test_a_leader_that_cannot_be_read_is_not_known",
+    ),
+    Mutant(
+        LEDGER,
+        "a queue that a runtime misses is one that was never there",
+        "stores/rabbitmq/questions.py",
+        "                    raise self._missing(error) from error\n",
+        "                    raise topology.never_used(self.address, error) from error\n",
+        test="tests/stores/rabbitmq/test_questions.py::"
+        "test_a_queue_that_is_missing_comes_back_for_a_runtime_and_was_never_there_for_a_visitor",
+    ),
+    Mutant(
+        LEDGER,
         "the end of an alarm that nobody has told of is waited for for ever",
         "stores/rabbitmq/session.py",
         "            self._watchdog.in_alarm()\n",
