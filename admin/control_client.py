@@ -136,6 +136,8 @@ def boot_view(
     """A boot by its row, or by its own view where it has none; `bare` are its `boot` and `pid` where it has neither."""
     hung = () if view is None else tuple(hung_parts(view, hung_seconds_max))
     known = bare if row is None else {name: getattr(row, name) for name in ROW if hasattr(row, name)}
+    # A runtime on a server has no row, and says by its own view that it stops.
+    known.setdefault("stopping", bool(getattr(row, "is_draining", False)))
     return BootView(
         **known,
         is_alive=is_alive,

@@ -89,7 +89,9 @@ class Operator:
         self._is_on_server = address.partition("://")[0] in SERVER_SCHEMES
 
     def __enter__(self) -> Self:
-        self._turns.open()
+        # On a server an open store is a candidate for the leader, which waits for turns that this one does not take.
+        if not self._is_on_server:
+            self._turns.open()
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -44,6 +44,9 @@ class OperatorTurns:
 
     def open(self) -> None:
         """Open the store for all turns until `close`."""
+        self._store = self._made()
+
+    def _made(self) -> Store:
         store = open_store(
             self._environment,
             self._address,
@@ -52,11 +55,12 @@ class OperatorTurns:
             only_existing=True,
         )
         store.open()
-        self._store = store
+        return store
 
     def close(self) -> None:
-        self.store.close()
-        self._store = None
+        if self._store is not None:
+            self._store.close()
+            self._store = None
 
     @property
     def store(self) -> Store:
@@ -65,15 +69,12 @@ class OperatorTurns:
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[Store]:
-        """The store, opened for the block unless it is open."""
+        """The store, opened for the block unless it is open: several threads may each have their own block."""
         if self._store is not None:
             yield self._store
             return
-        self.open()
-        try:
-            yield self.store
-        finally:
-            self.close()
+        with contextlib.closing(self._made()) as store:
+            yield store
 
     def take(self, store: Store, work: Callable[[TurnContext], T], dead: Sequence[str] = ()) -> T:
         """Do something in one turn, and send hints to the runtimes on the store. An act that changes nothing leaves no

@@ -19,7 +19,7 @@ from ..admin.inspectors import inspector_at, inspector_of, readable_file
 from ..admin.matching import TYPED_FROM, actionable, matching
 from ..admin.views import Amount
 from ..environment.clock import SystemClock
-from ..errors import KeyTaken, UnknownJob, UsageError, shown
+from ..errors import KeyTaken, LamplighterError, UnknownJob, UsageError, shown
 from ..messages.jobs import ENDED, Instant, JobState, Seconds
 from ..rules.printable import visible
 from ..rules.validation import check_who
@@ -90,7 +90,7 @@ class Act:
 
         try:
             return self._opened.enter_context(Operator(self.address, by=self._by, via=VIA))
-        except UsageError:
+        except LamplighterError:
             if self.can_look:
                 with closing(readable_file(self.address, "list")) as store, store.snapshot():
                     # Where there is no store, or none that can be read, the error of a reader tells so.

@@ -105,14 +105,14 @@ class ManualTime:
             heapq.heappush(calls, (due, next(self._order), call))
 
     def _make_due_calls(self) -> None:
-        """Make the calls whose time has come, on this thread."""
-        due = []
+        """Make the calls whose time has come, on this thread. The others stay for later if one raises."""
+        for calls, now in ((self._by_elapsed, self.elapsed), (self._by_wall, self.wall)):
+            while (call := self._pop(calls, now)) is not None:
+                call()
+
+    def _pop(self, calls: Calls, now: float) -> Callable[[], object] | None:
         with self._lock:
-            for calls, now in ((self._by_elapsed, self.elapsed), (self._by_wall, self.wall)):
-                while calls and calls[0][0] <= now:
-                    due.append(heapq.heappop(calls)[2])
-        for call in due:
-            call()
+            return heapq.heappop(calls)[2] if calls and calls[0][0] <= now else None
 
 
 class ManualCall:

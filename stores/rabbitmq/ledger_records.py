@@ -51,8 +51,10 @@ LISTS: Kinds = (list,)
 MAPS: Kinds = (dict,)
 
 _SCHEDULE, _SLOT = json_kinds(ScheduleRecord), json_kinds(SlotEntry)
-_PAUSE = {name: kinds for name, kinds in json_kinds(PauseRecord).items() if name in ("since", "by", "reason", "until")}
-_PAUSE["since"] = NUMBER  # Without it, it is no pause.
+_PAUSE: dict[str, Kinds] = {
+    "since": NUMBER,
+    **{name: kinds for name, kinds in json_kinds(PauseRecord).items() if name in ("by", "reason", "until")},
+}
 _OF_A_BOOT = ("boot", "host", "pid", "started_at", *BOOT_DEFAULTS)
 _BOOT = {name: kinds for name, kinds in json_kinds(BootRecord).items() if name in _OF_A_BOOT}
 _TURN = {**json_kinds(LedgerTurn), "moves": LISTS}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time as walltime
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -362,6 +363,20 @@ def test_a_sweep_leaves_a_job_that_is_in_the_same_state_by_another_claim(runtime
         recorder.wait_for("job.dead", count=4)
         assert rt.jobs.get(runs).state == "running"
         assert [rt.jobs.get(job).record.claim_no for job in (again, same)] == [2, 2]
+
+
+def test_an_operator_may_be_used_by_several_threads_and_sweeps_at_once(runtime, store, ada):
+    with runtime() as rt:
+        ids = [rt.jobs.queue("work").id for _ in range(4)]
+
+    with ThreadPoolExecutor(4) as threads:
+        queued = list(threads.map(lambda n: ada.queue("work", n), range(40)))
+    first, second = ada.sweep([ids[:1], ids[1:2]], "cancel"), ada.sweep([ids[2:3], ids[3:]], "cancel")
+    swept = [next(first), next(second), *first, *second]
+
+    assert len({job.id for job in queued}) == 40
+    assert swept[0].done == swept[1].done == 1
+    assert [state_in(store, job_id) for job_id in ids] == ["cancelled"] * 4
 
 
 def test_a_sweep_cancels_what_the_end_of_another_has_freed(runtime, store, ada):

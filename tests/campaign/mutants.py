@@ -4001,6 +4001,14 @@ MUTANTS = (
     ),
     Mutant(
         LEDGER,
+        "the store of one use of an operator is that of the others",
+        "admin/operator_turns.py",
+        "        with contextlib.closing(self._made()) as store:\n            yield store\n",
+        "        self.open()\n        yield self.store\n        self.close()\n",
+        test="tests/admin/test_operator.py::test_an_operator_may_be_used_by_several_threads_and_sweeps_at_once",
+    ),
+    Mutant(
+        LEDGER,
         "a leader that cannot be read hides behind the reason why",
         "stores/rabbitmq/questions.py",
         "with contextlib.suppress(StoreError, StoreUnavailable):",
