@@ -136,7 +136,7 @@ def failing_runner():
     raise ValueError("no runner")
 
 
-def test_a_stop_does_not_wait_for_a_claim_over_which_a_quarantined_actor_has_died(runtime, recorder):
+def test_a_stop_does_not_wait_for_the_claim_that_a_quarantined_actor_died_over(runtime, recorder):
     rt = runtime(environment=Environment(runners={"thread": failing_runner}))
     rt.jobs.add_handler("work", lambda job: "ran", restart=RestartBudget(restarts_max=0))
     job = rt.jobs.queue("work")

@@ -4022,7 +4022,7 @@ MUTANTS = (
         "                    raise self._missing(error) from error\n",
         "                    raise topology.never_used(self.address, error) from error\n",
         test="tests/stores/rabbitmq/test_questions.py::"
-        "test_a_queue_that_is_missing_comes_back_for_a_runtime_and_was_never_there_for_a_visitor",
+        "test_a_missing_queue_comes_back_for_a_runtime_and_was_never_there_for_a_visitor",
     ),
     Mutant(
         LEDGER,
@@ -4046,8 +4046,7 @@ MUTANTS = (
         "actors/handler_actor.py",
         '            lane.signal("its HandlerActor died")\n        self._look_what_is_held()\n',
         '            lane.signal("its HandlerActor died")\n',
-        test="tests/actors/test_deaths.py::"
-        "test_a_stop_does_not_wait_for_a_claim_over_which_a_quarantined_actor_has_died",
+        test="tests/actors/test_deaths.py::test_a_stop_does_not_wait_for_the_claim_that_a_quarantined_actor_died_over",
     ),
     Mutant(
         SUPERVISION,

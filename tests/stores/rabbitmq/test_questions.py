@@ -24,7 +24,7 @@ class RefusingLink:
         return refused
 
 
-def test_a_queue_that_is_missing_comes_back_for_a_runtime_and_was_never_there_for_a_visitor():
+def test_a_missing_queue_comes_back_for_a_runtime_and_was_never_there_for_a_visitor():
     runtime = ServerClient("amqp://server", RefusingLink(NOT_FOUND), threading.Event)
     visitor = AdminConnection("amqp://server", RefusingLink(NOT_FOUND), threading.Event, lambda: "id")
 
