@@ -316,7 +316,7 @@ class Scheduler:
                 raise UnknownSchedule(
                     f"expected the key of an active schedule of {shown(name)}, got: {shown(key)}"
                 ) from None
-        wanted = getattr(schedule, "id", schedule)
+        wanted = _id_of(schedule)
         # A text that is not Unicode cannot even be looked up in the store.
         if isinstance(wanted, str) and wanted.isprintable():
             declared, boot = self._submitter.state.declared.schedule(wanted), self._submitter.state.running
@@ -329,7 +329,7 @@ class Scheduler:
 
     def _removal(self, schedule: ScheduleRef, key: str | None) -> HostChange:
         """The same transaction may have added it, so only that can tell whether it is there."""
-        named = check_name(getattr(schedule, "id", schedule), "schedule")
+        named = check_name(_id_of(schedule), "schedule")
         schedule_id = named if key is None else keyed_id(named, check_name(key, "key"))
         return HostChange(schedule_id, self._submitter.state.now(), None, key)
 
@@ -403,3 +403,13 @@ _DEFAULTS = {
     if option.kind is option.KEYWORD_ONLY and name != "connection"
 }
 """The options of a schedule."""
+
+
+def _id_of(schedule: ScheduleRef) -> str:
+    if isinstance(schedule, str):
+        return schedule
+    # Imported only here: who has a picture of a schedule has loaded it.
+    from ..admin.schedules import Schedule
+
+    # Any other object is refused where the id is looked up or checked: a job, say, has an `id` too.
+    return schedule.id if isinstance(schedule, Schedule) else schedule

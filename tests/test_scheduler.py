@@ -661,3 +661,12 @@ def test_whatever_a_job_queues_descends_from_it(scheduled, recorder):
 
     descend = Counter(job.record.root_id for job in rt.jobs.list("made"))
     assert descend == {**dict.fromkeys(roots, 8), alone.id: 1}
+
+
+def test_a_job_is_no_schedule_though_it_has_an_id(runtime):
+    rt = runtime()
+    job = rt.jobs.queue("digest", id=rt.scheduler.add("digest", "@daily"))
+
+    for refused in (rt.scheduler.pause, rt.scheduler.remove, rt.scheduler.get):
+        with pytest.raises(UnknownSchedule, match="expected the id of an active schedule, as add gave it, got: <Job"):
+            refused(job)
