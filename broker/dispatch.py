@@ -58,6 +58,7 @@ def apply(context: TurnContext, body: Any, retention: Retention) -> None:
         HalfDone: the message is refused, and has changed the turn.
         LamplighterError: nobody waits for an answer, or the store is unavailable.
     """
+    # As `reply_of` does, without its call: each message passes here.
     reply: Reply | None = getattr(body, "reply", None)
     writes_before = context.turn.writes
     if reply is not None and reply.cancelled():
@@ -80,7 +81,7 @@ def handle(context: TurnContext, body: Any, retention: Retention) -> Any:
     """Carry out a message and return the answer for its sender. A LamplighterError refuses it."""
     match body:
         case Queue():
-            return jobs.queue_all([(context, body)])[0]
+            return jobs.queue(context, body)
         case Ended():
             return claims.ended(context, body)
         case Capacity():

@@ -83,7 +83,7 @@ def of_job(job: JobRecord) -> dict[str, Any]:
 def line_of(moved: Transition, turn: int | None) -> dict[str, Any]:
     """The fields of a move's line for people. The ledger has the rest, under the turn's number."""
     job = moved.job
-    line = {"corr": job.root_id, **names_job(job), "turn": turn, **moved.fields}
+    line = {**of_job(job), "turn": turn, **moved.fields}
     # The ledger names a job's parents, and so does a line of its own.
     line.pop("named", None)
     line.pop("waits_for", None)

@@ -106,8 +106,8 @@ class BrokerInputs:
         draining: whether the runtime is stopping, so that no broker claims anything more.
         gives_up_at: monotonic time at which a stop ceases to wait for an unwritable store.
         quiet: the last switch. The broker obeys at once, even before it reads the message about it.
-        steps: the clock steps, in seconds. Whoever notices one appends it, and the broker removes those that a turn has
-            corrected.
+        steps: the clock steps, in seconds. The thread that notices one appends it, and the broker removes those that a
+            turn has corrected.
         expected: jobs and changes of schedules in hosts' own transactions, by `WatchExternalCommit.key`. Callers add
             them, and the broker removes those that have appeared.
     """

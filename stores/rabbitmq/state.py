@@ -99,7 +99,7 @@ class QueuedJobs:
 
 
 class Remembered:
-    """What this runtime remembers.
+    """The jobs and endings that this runtime remembers.
 
     Attributes:
         doubtful: perhaps queued: a second try is the same job.

@@ -93,7 +93,7 @@ def counts(connection: sqlite3.Connection, name: str | None, cap: int) -> Capped
     for ended in ENDED:
         state = ended.value
         looked = _count(connection, ENDED_ROWS, {**about, "state": state})
-        # Of a name, only the last ended jobs are counted: no index knows more.
+        # Only the last ended jobs of a name are counted: no index knows more.
         newest = f"from (select name {ENDED_ROWS} order by ended_at desc limit :cap) where name = :name"
         found[state] = looked if name is None else _count(connection, newest, {**about, "state": state})
         capped |= {state} if looked >= cap else set()

@@ -274,7 +274,7 @@ def test_a_socket_that_was_cleaned_away_is_made_anew_when_its_boot_looks(tmp_pat
         (["{here} nfs4", "/ ext4"], "nfs4"),
         (["/ ext4", "{here}-other nfs4"], None),
         (["/ ext4", "{above} nfs4", "{here} ext4"], None),
-        # What is mounted over another hides it.
+        # A mount over another hides it.
         (["/ ext4", "{here} ext4", "{here} nfs4"], "nfs4"),
         (["/ ext4", "{here} nfs4", "{here} ext4"], None),
         (["/ nfs"], "nfs"),

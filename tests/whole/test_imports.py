@@ -115,7 +115,7 @@ with runtime:
     runtime.jobs.join(runtime.jobs.queue("nothing"), timeout=30)
 """
 ENGINE_MODULES_MAX, ENGINE_LINES_MAX = 150, 27_250
-"""What a maintainer of the engine has to read. Who must raise these says why in `docs/decisions/rooms.md`."""
+"""The code that a maintainer of the engine has to read. `docs/decisions/rooms.md` says why a change raises these."""
 
 
 def test_what_runs_a_job_on_sqlite_loads_less_than_half_of_the_package() -> None:

@@ -64,7 +64,7 @@ def test_a_runtime_from_before_a_fork_says_so_in_the_child_and_can_be_started_th
             try:
                 rt.jobs.queue("work")
             except NotStarted as error:
-                # What it was before the fork does not matter any more.
+                # The state before the fork does not matter any more.
                 os.write(write, b"other " if "fork" in str(error) else b"stopped ")
             os.write(write, b"started")
         except BaseException as error:

@@ -1,4 +1,4 @@
-"""What is shown of boots that have ended, and of those that live, at an instant."""
+"""The view of an instant shows boots that had ended, and those that lived."""
 
 from __future__ import annotations
 
