@@ -143,11 +143,11 @@ class Cancel(Exception):
 
 
 class Snooze(Exception):
-    """Raise it in a handler: the job runs again after `seconds`, and no attempt is used."""
+    """Raise it in a handler: the job runs again after `seconds`, a number or a timedelta, and no attempt is used."""
 
     def __init__(self, seconds: Any) -> None:
         self.seconds = check_wait(seconds, "Snooze")
-        super().__init__(f"snoozed for {seconds} s")
+        super().__init__(f"snoozed for {self.seconds:g} s")
 
 
 RETRIED = "tried again as its handler asked for"
@@ -155,7 +155,8 @@ RETRIED = "tried again as its handler asked for"
 
 
 class Retry(Exception):
-    """Raise it in a handler: this attempt has failed, and the next one comes after `seconds`, instead of the back-off.
+    """Raise it in a handler: this attempt has failed, and the next one comes after `seconds`, a number or a timedelta,
+    instead of the back-off.
 
     It is an attempt like any other: after the last one the job is dead. `retry_on` and `discard_on` do not concern it.
     """
@@ -172,15 +173,18 @@ def check_wait(seconds: Any, what: str) -> float:
     Raises:
         UsageError: that is no time.
     """
-    # Imported only here, as below: whoever looks whether runtimes are well loads this module, and needs neither.
+    # Imported only here, as below: a health check loads this module, and needs none of them.
+    from datetime import timedelta
+
     from .messages.jobs import SECONDS_MAX
 
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds <= SECONDS_MAX:
+    wait = seconds.total_seconds() if isinstance(seconds, timedelta) else seconds
+    if isinstance(wait, bool) or not isinstance(wait, (int, float)) or not 0 <= wait <= SECONDS_MAX:
         raise UsageError(
-            f"expected {what}(seconds) to be a number of seconds, 0 or more and at most a century, "
+            f"expected {what}(seconds) to be a number of seconds or a timedelta, 0 or more and at most a century, "
             f"got: {shown(seconds)}"
         )
-    return float(seconds)
+    return float(wait)
 
 
 REFUSALS = {kind.__name__: kind for kind in (NotStarted, NotSupported, StaleClaim, StoreUnavailable, UsageError)}

@@ -530,7 +530,7 @@ class Jobs:
         timeout: Seconds | timedelta | None = None,
         on_timeout: OnTimeout = "signal",
         max_attempts: int = 20,
-        backoff: Backoff | Sequence[Seconds] = Backoff(),  # noqa: B008 (frozen)
+        backoff: Backoff | Seconds | timedelta | Sequence[Seconds | timedelta] = Backoff(),  # noqa: B008 (frozen)
         retry_on: ExceptionClasses | None = None,
         discard_on: ExceptionClasses | None = None,
         auto_done: bool = True,
@@ -557,7 +557,7 @@ class Jobs:
             on_timeout: `signal`, or `raise` to also raise a `JobTimeout` inside the thread, which may strike anywhere,
                 also while the function holds a lock.
             max_attempts: failures and timeouts before the job is dead.
-            backoff: a `Backoff`, or the waits themselves, of which the last repeats.
+            backoff: a `Backoff`, the wait before each retry, or a sequence of waits, of which the last repeats.
             retry_on: exception classes, with what extends them, that are tried again; any other that the function
                 raises makes the job dead at once. None: all are. Timeouts and interruptions are tried again anyway.
             discard_on: those that make the job dead at once. Where both have a class of the error, the nearest counts.

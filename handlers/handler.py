@@ -34,7 +34,7 @@ class HandlerKeywords(TypedDict, total=False):
     timeout: Seconds | timedelta | None
     on_timeout: OnTimeout
     max_attempts: int
-    backoff: Backoff | Sequence[Seconds]
+    backoff: Backoff | Seconds | timedelta | Sequence[Seconds | timedelta]
     retry_on: ExceptionClasses | None
     discard_on: ExceptionClasses | None
     auto_done: bool

@@ -161,8 +161,10 @@ def check_backoff(value: Any) -> Backoff | tuple[Seconds, ...]:
             max=check_seconds(value.max, "backoff.max"),
             jitter=_check_number(value.jitter, "backoff.jitter", least=0.0, most=1.0),
         )
+    if isinstance(value, (int, float, timedelta)):
+        value = (value,)
     if isinstance(value, (str, bytes, bytearray)) or not isinstance(value, Sequence) or not value:
-        raise UsageError(f"expected backoff to be a Backoff or a sequence of seconds, got: {shown(value)}")
+        raise UsageError(f"expected backoff to be a Backoff, seconds or a sequence of seconds, got: {shown(value)}")
     return tuple(check_seconds(wait, "each wait of backoff") for wait in value)
 
 

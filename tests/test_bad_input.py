@@ -104,7 +104,7 @@ HANDLER_OPTIONS = [
     {"backoff": []},
     {"backoff": "fast"},
     {"backoff": [-1]},
-    {"backoff": 5},
+    {"backoff": -5},
     {"backoff": Backoff(factor=0)},
     {"backoff": Backoff(first=-1)},
     {"auto_done": 1},

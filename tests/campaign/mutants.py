@@ -1970,8 +1970,8 @@ MUTANTS = (
         LIMITS,
         "a job may snooze for ever",
         "errors.py",
-        "or not 0 <= seconds <= SECONDS_MAX:",
-        'or not 0 <= seconds < float("inf"):',
+        "or not 0 <= wait <= SECONDS_MAX:",
+        'or not 0 <= wait < float("inf"):',
         test="tests/handlers/test_handlers.py::test_a_handler_that_snoozes_for_ever_fails_and_is_told_why",
     ),
     Mutant(

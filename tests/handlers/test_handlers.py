@@ -6,15 +6,28 @@ import asyncio
 import dataclasses
 import threading
 from collections import Counter
+from datetime import timedelta
 from typing import TypedDict
 
 import msgspec
 import pytest
 import structlog
-from lamplighter import Backoff, Discard, Job, JobFailed, JobTimeout, RestartBudget, Snooze, UnknownHandler, UsageError
+from lamplighter import (
+    Backoff,
+    Discard,
+    Job,
+    JobFailed,
+    JobTimeout,
+    RestartBudget,
+    Retry,
+    Snooze,
+    UnknownHandler,
+    UsageError,
+)
 from lamplighter.environment import Environment
 from lamplighter.messages.mail import Ended, Ending
 from lamplighter.messages.outcomes import Outcome, OutcomeKind, Policy
+from lamplighter.rules.validation import check_backoff
 from lamplighter.testing.manual_clock import ManualTime
 
 
@@ -375,6 +388,13 @@ def test_snooze_runs_the_job_again_and_uses_no_attempt(runtime, recorder):
     assert rt.jobs.attempts(job) == []
 
 
+def test_waits_may_be_timedeltas_and_one_wait_stands_for_all_retries():
+    hour = timedelta(hours=1)
+
+    assert (Snooze(hour).seconds, Retry(hour).seconds) == (3600.0, 3600.0)
+    assert (check_backoff(hour), check_backoff(5), check_backoff([1, hour])) == ((3600.0,), (5.0,), (1.0, 3600.0))
+
+
 @pytest.mark.parametrize("seconds", [-1, "1", None, True, float("nan"), float("inf"), 1e300, 10**400])
 def test_a_snooze_that_cannot_be_is_refused(seconds):
     with pytest.raises(UsageError, match="Snooze"):
@@ -391,7 +411,10 @@ def test_a_handler_that_snoozes_for_ever_fails_and_is_told_why(runtime):
     dead = ending(rt, "work")
 
     assert (dead.state, dead.attempt) == ("dead", 2)
-    assert "expected Snooze(seconds) to be a number of seconds, 0 or more and at most a century" in dead.error
+    assert (
+        "expected Snooze(seconds) to be a number of seconds or a timedelta, 0 or more and at most a century"
+        in dead.error
+    )
 
 
 def test_discard_kills_the_job_at_once_with_its_reason(runtime):
