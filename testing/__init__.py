@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .simulation.shrinking import Choices, simulations
     from .simulation.simulation import Simulation
     from .simulation.verdict import Violation
+    from .unit_job import job
 
 __all__ = [
     "Call",
@@ -38,6 +39,7 @@ __all__ = [
     "drain",
     "fail",
     "hang",
+    "job",
     "ok",
     "simulations",
     "snooze",
@@ -55,6 +57,7 @@ _HOMES = {
     "assert_not_queued": "asserts",
     "assert_queued": "asserts",
     "drain": "draining",
+    "job": "unit_job",
     "simulations": "simulation.shrinking",
 }
 """Where a name lives, unless it is one of a script's."""

@@ -89,6 +89,7 @@ PUBLIC_FOR_TESTS = [
     "drain",
     "fail",
     "hang",
+    "job",
     "ok",
     "simulations",
     "snooze",
