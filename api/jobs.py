@@ -269,6 +269,12 @@ class Jobs:
 
     ajoin = twin(join)
 
+    def join_many(self, jobs: Iterable[Ref], timeout: Seconds | None = None) -> Sequence[Job[Any]]:
+        """Wait until all have ended, and return them in this order. Raises as `join`, for the first of them."""
+        return self._submitter.join_many(jobs, timeout)
+
+    ajoin_many = twin(join_many)
+
     def requeue(
         self,
         job: Ref,

@@ -1,15 +1,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..api.job import Job, JobTypes
+from ..environment.clock import Clock
 from ..errors import JobFailed, LamplighterError, UsageError
 from ..messages.boots import BootRecord
 from ..messages.jobs import ENDED, JobRecord, JobState, Seconds
 from ..messages.mail import Reply
-from ..rules.validation import check_name, check_seconds, unknown_job
+from ..rules.validation import check_iterable, check_name, check_seconds, unknown_job
 from ..stores.ports import Store, StoreSnapshot
 from .boot import Boot
 
@@ -58,6 +59,15 @@ R = TypeVar("R", bound=Reply)
 def seconds_of(timeout: Seconds | None) -> Seconds | None:
     """Check a caller's timeout; None waits for ever."""
     return None if timeout is None else check_seconds(timeout, "timeout")
+
+
+def each_in_time(clock: Clock, jobs: Iterable[Ref], timeout: Seconds | None) -> Iterator[tuple[Ref, Seconds | None]]:
+    """The jobs, once all of them are checked, each with the rest of the timeout."""
+    named, seconds, began = list(check_iterable(jobs, "jobs", "ids or Jobs")), seconds_of(timeout), clock.monotonic()
+    for job in named:
+        id_of(job)
+    for job in named:
+        yield job, None if seconds is None else max(0.0, began + seconds - clock.monotonic())
 
 
 @contextlib.contextmanager

@@ -40,7 +40,7 @@ from ..rules.new_jobs import FollowUps, JobChecks, check_then_count
 from ..rules.validation import check_iterable
 from ..stores.ports import Store
 from .boot import Boot
-from .joining import Ref, awaiting, claim_of, ended, id_of, outcome, seconds_of
+from .joining import Ref, awaiting, claim_of, each_in_time, ended, id_of, outcome, seconds_of
 from .runtime_state import RuntimeState
 
 BATCH_JOBS_MAX = 500
@@ -148,13 +148,17 @@ class Submitter:
                     done += boot.requests.ask(make(some))
         return done
 
-    def join(self, job: Ref, timeout: Seconds | None) -> Job[Any]:
-        """See `Jobs.join`."""
+    def join(self, job: Ref, timeout: Seconds | None, left: Seconds | None = None) -> Job[Any]:
+        """See `Jobs.join`. `left` is how much of the timeout is left."""
         self.warn_if_blocking("jobs.join")
-        boot, job_id, seconds = self.state.get(), id_of(job), seconds_of(timeout)
+        boot, job_id, seconds = self.state.get(), id_of(job), seconds_of(timeout) if left is None else left
         with awaiting(boot, job_id, boot.environment.reply(), timeout) as reply:
             found = ended(boot, job_id)
             return outcome(reply.wait(seconds) if found is None else found, job)
+
+    def join_many(self, jobs: Iterable[Ref], timeout: Seconds | None) -> list[Job[Any]]:
+        """See `Jobs.join_many`."""
+        return [self.join(job, timeout, left) for job, left in each_in_time(self.state.get().clock, jobs, timeout)]
 
     def store_scheduled(self, job: NewJob) -> Job[Any]:
         """Store a job of a schedule that no slot has queued."""
@@ -348,11 +352,18 @@ class AwaitingSubmitter(Submitter):
                     done += await boot.requests.ask_async(make(some))
         return done
 
-    async def join(self, job: Ref, timeout: Seconds | None) -> Job[Any]:  # type: ignore[override]
-        boot, job_id, seconds = self.state.get(), id_of(job), seconds_of(timeout)
+    async def join(  # type: ignore[override]
+        self, job: Ref, timeout: Seconds | None, left: Seconds | None = None
+    ) -> Job[Any]:
+        boot, job_id, seconds = self.state.get(), id_of(job), seconds_of(timeout) if left is None else left
         with awaiting(boot, job_id, boot.environment.loop_reply(), timeout) as reply:
             found = await asyncio.to_thread(ended, boot, job_id)
             return outcome(await reply.wait(seconds) if found is None else found, job)
+
+    async def join_many(self, jobs: Iterable[Ref], timeout: Seconds | None) -> list[Job[Any]]:  # type: ignore[override]
+        return [
+            await self.join(job, timeout, left) for job, left in each_in_time(self.state.get().clock, jobs, timeout)
+        ]
 
     async def change_schedule(self, connection: Any, change: HostChange, answer: T) -> T:  # type: ignore[override]
         boot = self.state.get()

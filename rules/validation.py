@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from ..cron.interval import INSTANT_MAX, INSTANT_MIN
 from ..errors import UnknownJob, UsageError, alike, shown
@@ -147,7 +147,8 @@ def check_one_of(value: Any, what: str, allowed: Sequence[str]) -> Any:
 def check_iterable(value: Any, what: str, of: str) -> Iterable[Any]:
     """An iterator over something iterable. Errors during the iteration are not caught."""
     try:
-        items: Iterable[Any] = iter(value)
+        # A text would be taken for its characters.
+        items: Iterable[Any] = iter(cast(Any, None) if isinstance(value, str) else value)
     except TypeError:
         raise UsageError(f"expected {what} to be {of}, got: {shown(value)}") from None
     return items

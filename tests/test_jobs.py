@@ -752,6 +752,31 @@ def test_ajoin_raises_as_join_does(runtime):
     asyncio.run(host())
 
 
+@pytest.mark.parametrize("is_async", [False, True])
+def test_many_are_joined_in_their_order_within_one_timeout(runtime, is_async):
+    rt = runtime()
+    rt.jobs.add_handler("double", lambda job: job.data * 2)
+    rt.jobs.add_handler("fails", fail, max_attempts=1)
+
+    def join_many(jobs, timeout):
+        if is_async:
+            return asyncio.run(rt.jobs.ajoin_many(jobs, timeout))
+        return rt.jobs.join_many(jobs, timeout)
+
+    jobs = rt.jobs.queue_many([("double", number) for number in range(3)])
+    never = rt.jobs.queue("nobody")
+
+    assert [job.result for job in join_many(reversed(jobs), 10)] == [4, 2, 0]
+    assert join_many([], 0) == []
+    with pytest.raises(JobFailed, match="no luck"):
+        join_many([jobs[0], rt.jobs.queue("fails"), never], 10)
+    with pytest.raises(TimeoutError, match=rf"job {never.id} has not ended within 0\.05 s"):
+        join_many([*jobs, never, never], 0.05)
+    for wrong in (jobs[0].id, None, [never, 7]):
+        with pytest.raises(UsageError, match="expected job"):
+            join_many(wrong, None)
+
+
 def test_a_sync_call_on_a_running_loop_works_and_warns_once(runtime):
     rt = runtime()
 
