@@ -19,7 +19,7 @@ class PageRights(models.Model):
 
     class Meta:
         managed = False
-        verbose_name = "page"
+        verbose_name, verbose_name_plural = "page", "jobs"
         base_manager_name = "objects"
         default_permissions = ()
         permissions = (("steer", "Can act on jobs"), ("see_data", "Can see what jobs carry"))
