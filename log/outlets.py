@@ -252,10 +252,13 @@ class LineFile(Sink):
                 raise UsageError(f"expected a path that can be appended to, got: {path!r} ({error})") from error
 
     def close(self) -> None:
+        """Close the file. The next line opens it again, as a `logging.FileHandler` does: `logging.config.dictConfig`,
+        which uvicorn calls, closes every handler, also those that stay in use.
+        """
         super().close()
-        if self._file is not None and identity(self._fd) == self._file:
+        if self._is_ours():
             os.close(self._fd)
-        self._path, self._file, self._fd = None, None, -1
+        self._file, self._looked = None, float("-inf")
 
     def _put(self, lines: Sequence[dict[str, Any]], now: float) -> Unwritten | None:
         if self._path is not None and not 0 <= now - self._looked < LOOK_SECONDS_MAX:
@@ -281,7 +284,7 @@ class LineFile(Sink):
         """Reopen the file when it is no longer the one of that name."""
         # Somebody may have closed every descriptor, as daemons do; the number may then be another file's, which must
         # not be written to or closed.
-        ours = identity(self._fd) == self._file
+        ours = self._is_ours()
         if ours and identity(path) == self._file:
             return
         old = self._fd
@@ -294,6 +297,9 @@ class LineFile(Sink):
             return
         if ours:
             os.close(old)
+
+    def _is_ours(self) -> bool:
+        return self._file is not None and identity(self._fd) == self._file
 
     def _open(self, path: str) -> None:
         self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY, 0o600)

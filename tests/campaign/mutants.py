@@ -1733,6 +1733,14 @@ MUTANTS = (
     ),
     Mutant(
         LOG,
+        "a log file that a configuration of others has closed is not opened again",
+        "log/outlets.py",
+        'self._file, self._looked = None, float("-inf")\n',
+        "self._path, self._file, self._fd = None, None, -1\n",
+        test="tests/log/test_logging.py::test_no_line_is_lost_when_a_configuration_of_others_closes_every_handler",
+    ),
+    Mutant(
+        LOG,
         "of the lines that a full disk has lost one is counted",
         "log/outlets.py",
         'Unwritten(min(rest.count(b"\\n"), text.count(b"\\n") + 1) + (lost.lines if lost else 0), error)',

@@ -7,9 +7,11 @@ import contextvars
 import io
 import json
 import logging
+import logging.config
 import logging.handlers
 import queue
 import re
+import shutil
 import sqlite3
 import stat
 import sys
@@ -529,10 +531,24 @@ def test_what_was_dropped_is_said_as_soon_as_there_is_room_again(tmp_path, lines
     assert [line["event"] for line in rest] == ["found", "and found"]
 
 
-def test_a_sink_that_was_closed_counts_and_does_not_raise(tmp_path):
-    configure_logging(tmp_path / "app.log", console=False)
+def test_no_line_is_lost_when_a_configuration_of_others_closes_every_handler(tmp_path, lines, capsys):
+    """`uvicorn.Config` makes one: an application that ran it after `configure_logging` lost all lines from then on."""
+    configure_logging(tmp_path / "app.log", console=True)
+
+    for event in ("first", "second"):
+        logging.config.dictConfig({"version": 1, "disable_existing_loggers": False})
+        logging.getLogger("app").warning(event)
+
+    assert [line["event"] for line in lines()] == ["first", "second"]
+    assert "second" in capsys.readouterr().err
+
+
+def test_a_sink_that_was_closed_and_has_no_place_any_more_counts_and_does_not_raise(tmp_path):
+    (tmp_path / "logs").mkdir()
+    configure_logging(tmp_path / "logs" / "app.log", console=False)
     closed = sink()
     closed.close()
+    shutil.rmtree(tmp_path / "logs")
 
     logging.getLogger("app").info("lost")
 
