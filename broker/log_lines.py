@@ -7,10 +7,10 @@ from itertools import repeat
 from typing import Any
 
 from ..log.emitter import Log, Said, Speaker
-from ..messages.boots import LedgerTurn
+from ..messages.boots import MOVES_MAX, LedgerTurn
 from ..messages.jobs import UNATTRIBUTED, JobRecord, Transition
 from ..rules.codec import digest
-from ..rules.ledger_moves import ledger_line, line_count
+from ..rules.ledger_moves import ledger_line
 from .outbox import Outbox
 
 MAIL_SECONDS_MIN = 0.001
@@ -41,15 +41,16 @@ OF_TURNS = frozenset(
 
 def log_lines(log: Log, out: Outbox, itself: Speaker, boot: str, store_id: str | None) -> None:
     """Log a committed turn: first the ledger, then the lines for people. `itself` is the broker."""
+    if out.did is not None and not out.unlogged and log.emit_turn(out.did, store_id, itself, out.lines):
+        return
     number = None if out.did is None else out.did.turn
     told: list[tuple[LedgerTurn, str | None]] = list(zip(out.unlogged, repeat(boot)))
     if out.did is not None:
         told.append((out.did, None))
     parts = []
     for turn, told_by in told:
-        lines = line_count(turn)
-        for part in range(lines):
-            parts.append((turn, part, lines, store_id, told_by))
+        some = [turn.moves[first : first + MOVES_MAX] for first in range(0, max(len(turn.moves), 1), MOVES_MAX)]
+        parts += [(turn, store_id, told_by, moves, part, len(some)) for part, moves in enumerate(some, start=1)]
     log.emit_all((Said("turn.committed", itself, parts), *out.lines), partial(_fields, number))
 
 

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from typing import Any, NamedTuple
 
@@ -16,7 +17,9 @@ from ..environment.clock import Clock
 from ..environment.failpoints import Failpoints
 from ..environment.replies import Mailbox
 from ..errors import UsageError, shown
-from ..rules.codec import checksum
+from ..messages.boots import MOVES_MAX, LedgerTurn
+from ..rules.codec import checksum, ready
+from ..rules.ledger_moves import ledger_line
 from .events import EVENTS
 from .log_line import Unwritten
 from .outlets import outlet_of
@@ -134,6 +137,44 @@ class Log:
             finally:
                 self._writer = None
 
+    def emit_turn(self, turn: LedgerTurn, store_id: str | None, teller: Speaker, besides: Iterable[Said]) -> bool:
+        """Log a committed turn as one text, with the bytes of `emit_all` in two thirds of its time.
+
+        Args:
+            teller: an actor without a message, of which only the name and the incarnation are written.
+            besides: the other lines of the turn.
+
+        Returns:
+            False, with nothing done, unless one file of ours listens alone and hears one line of the turn.
+        """
+        event, outlet, unheard = "turn.committed", self._outlet, 0
+        file = outlet.only_file()
+        if file is None or self._subscriptions or self.dropped or len(turn.moves) > MOVES_MAX:
+            return False
+        for some in besides:
+            if outlet.hears(EVENTS[some.event].level):
+                return False
+            unheard += len(some.each)
+        level = EVENTS[event].level
+        if not outlet.hears(level):
+            return False
+        for _ in range(unheard):
+            next(self._numbers)
+        fields = ledger_line(turn, store_id, None, ready(turn.moves))
+        with self._lock:
+            self._writer = self._thread_id()
+            try:
+                now, boot, seq, (actor, incarnation, *_) = self._clock.now(), self._boot, next(self._numbers), teller
+                crc = checksum((event, boot, seq, actor, incarnation), fields["crc"])
+                head = {"event": event, "level": level, "ts": round(now, 6), "boot": boot, "seq": seq}
+                line = {**head, "actor": actor, "incarnation": incarnation, **fields, "crc": crc}
+                if None in line.values():
+                    line = {name: value for name, value in line.items() if value is not None}
+                self._put(partial(file.write, now=now), [line])
+            finally:
+                self._writer = None
+        return True
+
     def begin(self, boot: str) -> None:
         """Write another boot's id into every line from now on."""
         with self._lock:
@@ -166,17 +207,17 @@ class Log:
                 if is_written:
                     written.append(line)
                     if len(written) == TOGETHER_MAX:
-                        self._put(written)
+                        self._put(self._outlet.write, written)
                         written = []
         if written:
-            self._put(written)
+            self._put(self._outlet.write, written)
 
-    def _put(self, lines: Sequence[dict[str, Any]]) -> None:
+    def _put(self, write: Callable[..., Unwritten | None], lines: Sequence[dict[str, Any]]) -> None:
         for tries_left in (1, 0):
             try:
                 if self._failpoints.is_live:
                     self._failpoints.at("log.write", lines[0]["event"])
-                lost = self._outlet.write(lines)
+                lost = write(lines)
             except Exception as error:
                 lost = Unwritten(len(lines), error)
             if lost is None:

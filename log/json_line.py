@@ -54,6 +54,8 @@ def _plain(value: Any, depth: int) -> Any:
     """A value that `json.dumps` takes. Its text is ASCII, so that a lone surrogate stays an escape."""
     if value is None or isinstance(value, (bool, float)):
         return value
+    if isinstance(value, msgspec.Raw):
+        return msgspec.json.decode(value)
     if isinstance(value, str):
         return str.__str__(value)
     if isinstance(value, int):

@@ -39,6 +39,9 @@ class Outlet(Protocol):
     def is_ours(self) -> bool:
         """Whether lines of any level call no code of the application."""
 
+    def only_file(self) -> LineFile | None:
+        """The file of ours that alone gets the lines, without a call of the application's code."""
+
     def write(self, lines: Sequence[dict[str, Any]]) -> Unwritten | None:
         """Write lines, whose fields begin with `event` and `level`. Returns those that were not written."""
 
@@ -77,6 +80,10 @@ class StandardOutlet:
             return all(sink.is_ours() for sink in sinks)
         # Without a handler standard logging makes a record all the same, and shows it if it is a warning.
         return sinks is not None and _resort_is_pythons()
+
+    def only_file(self) -> LineFile | None:
+        sinks = _only_sinks(self._logger)
+        return sinks[0] if sinks and len(sinks) == 1 and isinstance(sinks[0], LineFile) else None
 
     def write(self, lines: Sequence[dict[str, Any]]) -> Unwritten | None:
         sinks = _only_sinks(self._logger)
@@ -120,6 +127,9 @@ class StructlogOutlet:
 
     def is_ours(self) -> bool:
         return False
+
+    def only_file(self) -> None:
+        return None
 
     def write(self, lines: Sequence[dict[str, Any]]) -> Unwritten | None:
         return one_by_one(self._write, lines)

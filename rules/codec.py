@@ -94,6 +94,11 @@ def json_of(value: Any) -> bytearray:
     return text
 
 
+def ready(value: Any) -> msgspec.Raw:
+    """An own value as the JSON text of a part of a larger one."""
+    return msgspec.Raw(json_of(value))
+
+
 def decode_own(line: bytes) -> Any:
     return _own.decode(line)
 

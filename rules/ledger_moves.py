@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import repeat
 from typing import Any
 
-from ..messages.boots import FORMAT, MOVES_MAX, UNLOGGED_MAX, LedgerTurn, Move
+from ..messages.boots import FORMAT, UNLOGGED_MAX, LedgerTurn, Move
 from ..messages.jobs import UNATTRIBUTED, Instant, Transition
 from ..messages.schedules import ScheduleRecord, SlotRange
 from .codec import checksum, digest
@@ -126,20 +126,17 @@ def schedule_move(what: str, schedule: ScheduleRecord, now: Instant) -> Move:
     }
 
 
-def line_count(turn: LedgerTurn) -> int:
-    return max(1, -(-len(turn.moves) // MOVES_MAX))
-
-
-def ledger_line(turn: LedgerTurn, part: int, parts: int, store_id: str | None, told_by: str | None) -> dict[str, Any]:
+def ledger_line(
+    turn: LedgerTurn, store_id: str | None, told_by: str | None, moves: Any, part: int = 1, parts: int = 1
+) -> dict[str, Any]:
     """The fields of one line of a turn.
 
     Args:
-        part: which line of its `parts`, from 0.
         told_by: the boot that logs it instead of the turn's own broker, if one does.
+        moves: those of this `part` of `parts`, as a list or `ready`.
     """
     boot_no = turn.boot_no or None
-    moves = list(turn.moves[part * MOVES_MAX : (part + 1) * MOVES_MAX])
-    place = (part + 1, parts) if parts > 1 else (None, None)
+    place = (part, parts) if parts > 1 else (None, None)
     line: dict[str, Any] = {
         "v": FORMAT,
         "store_id": store_id,

@@ -60,6 +60,9 @@ class CapturedLogger:
         """Nobody is called for a line."""
         return True
 
+    def only_file(self) -> None:
+        return None
+
     def write(self, lines: Sequence[dict[str, Any]]) -> None:
         if self._is_alive():
             for line in lines:

@@ -11,15 +11,28 @@ import threading
 import lamplighter.log.emitter
 import lamplighter.log.outlets
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from lamplighter import configure_logging
+from lamplighter.broker.log_lines import log_lines
+from lamplighter.broker.outbox import Outbox
 from lamplighter.environment.failpoints import Failpoints
-from lamplighter.log.emitter import NOBODY, Log, Said
+from lamplighter.environment.replies import Mailbox
+from lamplighter.log.emitter import NOBODY, Log, Said, Speaker, Subscription
+from lamplighter.log.json_line import to_json
+from lamplighter.log.ledger_keys import MOVE_KEYS
+from lamplighter.messages.boots import MOVES_MAX, LedgerTurn
+from msgspec import Raw
 
 from support.logs import alone
 
 pytestmark = pytest.mark.usefixtures("logging_as_before")
 
 JOBS = ("a", "b", "c")
+
+BROKER = Speaker("broker", 1)
+QUEUED = [{"k": "queued", "j": "a", "n": "mail", "r": 1, "d": "0f"}]
+PLAIN = Outbox(did=LedgerTurn("boot", 3, 7, 1.5, QUEUED), lines=[Said("job.queued", NOBODY, [{"job_id": "a"}])])
 
 CALL_HANDLERS = logging.Logger.callHandlers
 """Logging's own: a tool that another test has begun to watch the process with may stand in its place for ever."""
@@ -41,11 +54,11 @@ def of_job(event, job_id):
 
 
 @contextlib.contextmanager
-def log_to(path):
+def log_to(path, level="info"):
     """A log that goes to a sink alone: pytest's own handlers are taken away for the time."""
     with alone():
         try:
-            configure_logging(path, console=False)
+            configure_logging(path, console=False, level=level)
             yield Log(None, "boot", Clock(), waiting_max=10, lock=threading.Lock(), failpoints=Failpoints())
         finally:
             root = logging.getLogger()
@@ -164,9 +177,20 @@ def test_whoever_looks_at_records_sees_each_line_and_the_file_has_it(tmp_path, l
 
     with log_to(tmp_path / "app.log") as log, looks(seen, monkeypatch):
         log.emit_all((Said("job.done", NOBODY, JOBS),), of_job)
+        log_lines(log, PLAIN, BROKER, "boot", "store")
 
-    assert [(one["event"], one["seq"], one["job_id"]) for one in seen] == lines()
-    assert lines() == [("job.done", number, job_id) for number, job_id in enumerate(JOBS, start=1)]
+    assert [(one["event"], one["seq"], one.get("job_id")) for one in seen] == lines()
+    jobs = [("job.done", number, job_id) for number, job_id in enumerate(JOBS, start=1)]
+    assert lines() == [*jobs, ("turn.committed", 5, None)]
+
+
+def test_two_files_of_ours_get_the_line_of_a_turn(tmp_path, lines):
+    with log_to(tmp_path / "app.log") as log:
+        logging.getLogger().addHandler(lamplighter.log.outlets.LineFile(str(tmp_path / "second.log")))
+        log_lines(log, PLAIN, BROKER, "boot", "store")
+
+    assert lines() == [("turn.committed", 2, None)]
+    assert (tmp_path / "second.log").read_bytes() == (tmp_path / "app.log").read_bytes()
 
 
 def test_the_level_of_a_sink_counts(tmp_path, lines):
@@ -175,3 +199,81 @@ def test_the_level_of_a_sink_counts(tmp_path, lines):
         log.emit_all((Said("job.done", NOBODY, JOBS), Said("job.dead", NOBODY, "d")), of_job)
 
     assert lines() == [("job.dead", 4, "d")]
+
+
+INSTANTS = st.floats(min_value=0, max_value=2**33)
+VALUES = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | INSTANTS | st.text() | st.lists(st.text())
+MOVES = st.lists(st.dictionaries(st.sampled_from(list(MOVE_KEYS)), VALUES), max_size=4)
+TURNS = st.builds(LedgerTurn, st.text(), st.integers(0, 9), st.integers(1, 2**53), INSTANTS, MOVES)
+JOB_LINES = st.builds(
+    Said, st.sampled_from(["job.queued", "job.done"]), st.just(NOBODY), st.lists(st.just({"job_id": "a"}), max_size=3)
+)
+OUTBOXES = st.builds(
+    lambda did, lines, unlogged: Outbox(did=did, lines=lines, unlogged=unlogged),
+    st.none() | TURNS,
+    st.lists(JOB_LINES, max_size=3),
+    st.lists(TURNS, max_size=1),
+)
+
+
+def logged(path, turns, store_id, teller, level, dropped, *, is_seen=False):
+    """The file of a log after these turns, and whether code of the application has seen them."""
+    with log_to(path, level) as log:
+        log.dropped = dropped
+        if is_seen:
+            logging.getLogger().handlers[0].addFilter(bool)
+        for out in turns:
+            log_lines(log, out, teller, "boot", store_id)
+    return path.read_bytes()
+
+
+def long_turn(moves):
+    return Outbox(did=LedgerTurn("boot", 3, 7, 1.5, moves))
+
+
+@example([PLAIN, long_turn(QUEUED * MOVES_MAX)], "store", BROKER, "info", 0)
+@example([PLAIN, long_turn(QUEUED * (MOVES_MAX + 1))], "store", BROKER, "info", 0)
+@example([PLAIN, long_turn([{"k": "x" * 2**20}]), PLAIN], "store", BROKER, "info", 0)
+@example([Outbox(did=PLAIN.did, unlogged=[PLAIN.did])], None, NOBODY, "info", 2)
+@example([Outbox(did=PLAIN.did, lines=[Said("job.done", NOBODY, [{}])])], "store", BROKER, "info", 0)
+@example([PLAIN], "store", BROKER, "warning", 0)
+@given(
+    st.lists(OUTBOXES, max_size=4),
+    st.none() | st.text(),
+    st.tuples(st.none() | st.text(), st.none() | st.integers(1, 9)).map(lambda said: Speaker(*said)),
+    st.sampled_from(["debug", "info", "warning"]),
+    st.integers(0, 2),
+)
+def test_a_turn_logged_as_one_text_has_the_bytes_of_one_that_the_application_sees(
+    tmp_path_factory, turns, store_id, teller, level, dropped
+):
+    folder = tmp_path_factory.mktemp("logs")
+
+    one = logged(folder / "one.log", turns, store_id, teller, level, dropped)
+    other = logged(folder / "other.log", turns, store_id, teller, level, dropped, is_seen=True)
+
+    assert one == other
+
+
+def test_a_subscriber_hears_a_plain_turn(tmp_path, lines):
+    hearer = Subscription(print, None, Mailbox())
+    with log_to(tmp_path / "app.log") as log:
+        log.subscribe(hearer)
+        log_lines(log, PLAIN, BROKER, "boot", "store")
+
+    assert [one["event"] for one in hearer.waiting.mail] == ["turn.committed", "job.queued"]
+    assert lines() == [("turn.committed", 1, None)]
+
+
+def test_a_plain_turn_is_one_text_where_one_file_of_ours_listens_alone(tmp_path, writes):
+    with log_to(tmp_path / "app.log") as log:
+        assert log.emit_turn(PLAIN.did, "store", BROKER, PLAIN.lines)
+
+    assert writes == [1]
+
+
+def test_a_text_that_was_ready_is_kept_in_a_line_that_must_be_written_slowly():
+    assert json.loads(to_json({"cut": "\ud800", "moves": Raw(b'[{"k":"queued"}]')})) == {
+        "cut": "\ud800",
+        "moves": [{"k": "queued"}],
+    }
