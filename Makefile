@@ -21,9 +21,9 @@ WORKERS_WHOLE ?= 4
 demo: $(VENV)/ready
 	PYTHONPATH=examples $(BIN)/python -P -m hashbase.demo
 
-# A Hashbase under load, with workers that are killed, behind the page. Ctrl-C ends it.
+# A Hashbase at work behind the page, with an hour behind it and workers that are killed. Ctrl-C ends it.
 page-demo: $(VENV)/ready
-	PYTHONPATH=examples $(BIN)/python -P -m hashbase.page
+	PYTHONPATH=examples:tests/hashbase $(BIN)/python -P -m hashbase.page
 
 # Needs a rabbitmq-server on this machine, and starts one of its own.
 demo-cluster: $(VENV)/ready
