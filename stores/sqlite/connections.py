@@ -3,51 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import sqlite3
-import struct
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
-from typing import Any
 from urllib.parse import quote
 
 from ...errors import StoreCorrupt, StoreGone, StoreUnavailable
 from ..file_identity import identity
 from ..open_transactions import OwnConnection
 from . import posix_lock_guard
-
-AT_FDCWD, STATX_INO = -100, 0x100
-"""For statx(2): paths relative to the current folder; the inode number."""
-
-_Found = ctypes.c_char * 256
-_parts = struct.Struct("=I 28x Q 96x II").unpack_from
-"""Fields of statx' answer: inode, and the device in two parts."""
-
-
-def _system_call() -> Any:
-    statx = getattr(ctypes.CDLL(None), "statx", None) if sys.platform == "linux" else None
-    if statx is not None:
-        statx.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_uint, _Found)
-    return statx
-
-
-_statx = _system_call()
-
-
-def identity_of(path: str) -> tuple[int, int] | None:
-    """As `identity`, without the times and the size, which the system has to look up of a file that is written to."""
-    if _statx is not None:
-        found = _Found()
-        if _statx(AT_FDCWD, os.fsencode(path), 0, STATX_INO, found) == 0:
-            known, number, major, minor = _parts(found)
-            if known & STATX_INO:
-                return os.makedev(major, minor), number
-    # The call is missing, or forbidden, as in some containers.
-    return identity(path)
-
 
 CLEAN_FAILURES = ("locked", "busy", "full", "i/o", "readonly", "unable to open", "interrupted")
 """Errors after which SQLite has done nothing, and may succeed later."""
@@ -138,6 +104,9 @@ class Files:
 
     def __init__(self, address: str) -> None:
         self._address = address
+        self._folder = os.path.dirname(address)
+        self._unchanged: tuple[tuple[int, int], int] | None = None
+        """The folder since all files were found, if its next change is sure to be seen."""
         self._own: tuple[int, int] | None = None
         self._beside: dict[str, tuple[int, int] | None] = {}
         self._held: list[posix_lock_guard.PosixLockGuard] = []
@@ -151,7 +120,7 @@ class Files:
         """
         self._own = self._own or identity(self._address)
         self._beside = {path: identity(path) for path in (f"{self._address}-wal", f"{self._address}-shm")}
-        self.check()
+        self.check(anew=True)
         holds = (
             posix_lock_guard.take(self._address, posix_lock_guard.SHARED),
             posix_lock_guard.take(f"{self._address}-shm", posix_lock_guard.DEAD_MAN),
@@ -174,18 +143,24 @@ class Files:
         there = {path: identity(path) for path in own}
         return any(there[path] is not None and there[path] != known for path, known in own.items())
 
-    def check(self, *, beside: bool = False) -> None:
-        """Check that the file is still at its path.
+    def check(self, *, beside: bool = True, anew: bool = False) -> None:
+        """Check that the files are still at their paths. One look at the folder tells that, unless something has come
+        or gone there.
 
         Args:
-            beside: check the files beside it too, which costs thrice as much.
+            beside: check the files beside the database too.
+            anew: look at each file. A file that something was mounted over is noticed only so.
 
         Raises:
-            StoreGone: it is not. The error says what to do.
+            StoreGone: one is not. The error says what to do.
         """
-        # Only the dearer look can find that its own fault is gone.
-        beside, trouble = beside or self.trouble is not None, None
-        there = identity_of(self._address)
+        if not anew and self._unchanged is not None and _seen(self._folder) == self._unchanged:
+            return
+        # In this order: what was written before the folder was looked at.
+        log, folder, trouble = _seen(f"{self._address}-wal"), _seen(self._folder), None
+        # Only the whole look can find that its own fault is gone.
+        beside = beside or self.trouble is not None
+        there = identity(self._address)
         if there is None:
             trouble = (
                 f"the file {self._address} was deleted, moved or mounted over while this runtime has it open, and what "
@@ -198,14 +173,28 @@ class Files:
                 "-shm, which belongs to the old file, and start them anew"
             )
         for path, known in self._beside.items() if beside and trouble is None else ():
-            if known is not None and identity_of(path) != known:
+            if known is not None and identity(path) != known:
                 trouble = (
                     f"the file {path}, in which SQLite keeps what is not in the database yet, was deleted or replaced "
                     "while this runtime has it open; stop every process that works on the store, then start them anew"
                 )
         self.trouble = trouble
         if trouble is not None:
+            self._unchanged = None
             raise StoreGone(trouble)
+        if beside:
+            # Times are coarse: the folder's next change may have the time of its last one. If SQLite has written to its
+            # log since, by the same clock, it cannot.
+            self._unchanged = folder if folder is not None and log is not None and log[1] > folder[1] else None
+
+
+def _seen(path: str) -> tuple[tuple[int, int], int] | None:
+    """The file or folder at a path, and when it was changed; nobody can set that time. None when nothing is there."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return (found.st_dev, found.st_ino), found.st_ctime_ns
 
 
 ROUND_MS = 18

@@ -327,7 +327,7 @@ class SqliteStore:
             if self._failpoints.is_live:
                 self._failpoints.at("store.turn.committed")
             if self._files is not None:
-                self._files.check(beside=True)
+                self._files.check()
         except StoreGone as gone:
             raise CommitUnknown(f"what was stored last may be lost: {gone}") from gone
         except sqlite3.Error as error:
@@ -343,7 +343,7 @@ class SqliteStore:
             if writer is None:
                 return False
             if self._files is not None:
-                self._files.check(beside=True)
+                self._files.check(anew=True)
             version = writer.execute("pragma data_version").fetchone()[0]
         changed, self._data_version = version != self._data_version, version
         return bool(changed)
@@ -368,7 +368,7 @@ class SqliteStore:
     def _connect_reader(self) -> sqlite3.Connection:
         if self._files is not None:
             # If the log was removed, a new connection would begin another, and ours could not be stored any more.
-            self._files.check(beside=self._writer is not None)
+            self._files.check(beside=self._writer is not None, anew=True)
         reader = self._connect()
         reader.execute("pragma query_only = 1")
         return reader

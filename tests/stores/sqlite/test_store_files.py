@@ -10,8 +10,11 @@ import threading
 import pytest
 from lamplighter import Runtime, StoreGone
 from lamplighter.stores import locks
-from lamplighter.stores.sqlite import posix_lock_guard
+from lamplighter.stores.sqlite import connections, posix_lock_guard
 from lamplighter.stores.sqlite.store import SqliteStore
+from lamplighter.stores.troubles import CommitUnknown
+
+from support.conformance.kit import NOW, new, put
 
 
 @pytest.fixture
@@ -39,7 +42,10 @@ def remove_log(path):
     os.unlink(beside(path, "-wal"))
 
 
-@pytest.mark.parametrize("harm", [remove_all, replace, remove_log], ids=lambda harm: harm.__name__)
+HARMS = pytest.mark.parametrize("harm", [remove_all, replace, remove_log], ids=lambda harm: harm.__name__)
+
+
+@HARMS
 def test_an_idle_runtime_notices_that_its_file_is_gone_and_accepts_nothing_more(runtime, recorder, path, harm):
     rt = runtime()
     rt.jobs.queue("mail")
@@ -71,7 +77,7 @@ def test_callers_that_wait_for_a_job_are_told_that_the_file_is_gone(runtime, rec
         asyncio.run(rt.jobs.ajoin(job, timeout=15))
 
 
-@pytest.mark.parametrize("harm", [remove_all, replace, remove_log], ids=lambda harm: harm.__name__)
+@HARMS
 def test_nothing_is_acknowledged_into_a_file_that_is_gone(runtime, path, harm):
     rt = runtime()
     rt.jobs.queue("mail", id="before")
@@ -80,6 +86,107 @@ def test_nothing_is_acknowledged_into_a_file_that_is_gone(runtime, path, harm):
 
     with pytest.raises(StoreGone):
         rt.jobs.queue("mail", id="after")
+
+
+def clocked(monkeypatch, folder_time):
+    """Let files have been changed at instant 1, and their folder at `folder_time`. Returns the paths asked for."""
+    asked, seen, identity = [], connections._seen, connections.identity
+
+    def clocked_seen(path):
+        asked.append(path)
+        found = seen(path)
+        return None if found is None else (found[0], folder_time if os.path.isdir(path) else 1)
+
+    def heard_identity(path):
+        asked.append(path)
+        return identity(path)
+
+    monkeypatch.setattr(connections, "_seen", clocked_seen)
+    monkeypatch.setattr(connections, "identity", heard_identity)
+    return asked
+
+
+@pytest.fixture
+def stored(path):
+    """A store in which something was stored."""
+    store = SqliteStore(str(path))
+    store.open()
+    put(store, new("before"))
+    yield store
+    store.close()
+
+
+@HARMS
+def test_a_change_in_the_same_tick_as_another_is_noticed(stored, path, monkeypatch, harm):
+    clocked(monkeypatch, folder_time=1)
+    put(stored, new("again"))
+
+    harm(path)
+
+    with pytest.raises(StoreGone):
+        put(stored, new("after"))
+
+
+@HARMS
+def test_a_change_is_noticed_though_the_times_of_its_folder_are_put_back(stored, path, harm):
+    put(stored, new("again"))
+    was = os.stat(path.parent)
+
+    harm(path)
+    os.utime(path.parent, ns=(was.st_atime_ns, was.st_mtime_ns))
+
+    with pytest.raises(StoreGone):
+        put(stored, new("after"))
+
+
+@HARMS
+def test_nothing_is_acknowledged_into_a_file_that_goes_before_the_commit(stored, path, harm):
+    with pytest.raises(CommitUnknown), stored.turn("b", NOW) as turn:
+        turn.jobs.insert([new("after")])
+        harm(path)
+
+
+def test_a_folder_that_is_gone_is_no_unchanged_one(stored, path):
+    put(stored, new("again"))
+
+    os.rename(path.parent, path.parent.with_name("away"))
+
+    with pytest.raises(StoreGone):
+        put(stored, new("after"))
+    os.rename(path.parent.with_name("away"), path.parent)
+
+
+def test_a_turn_looks_at_a_quiet_folder_alone(stored, path, monkeypatch):
+    asked = clocked(monkeypatch, folder_time=0)
+    put(stored, new("again"))
+    asked.clear()
+
+    put(stored, new("after"))
+
+    assert asked == [str(path.parent)] * 2
+
+
+@HARMS
+def test_a_look_for_commits_of_others_asks_for_each_file(stored, path, monkeypatch, harm):
+    # Something may have been mounted over one of them.
+    clocked(monkeypatch, folder_time=0)
+    put(stored, new("again"))
+
+    harm(path)
+
+    with pytest.raises(StoreGone):
+        stored.changed()
+
+
+@HARMS
+def test_a_new_connection_that_reads_asks_for_each_file(stored, path, monkeypatch, harm):
+    clocked(monkeypatch, folder_time=0)
+    put(stored, new("again"))
+
+    harm(path)
+
+    with pytest.raises(StoreGone):
+        stored.jobs.known(["before"])
 
 
 def test_a_runtime_goes_on_when_its_file_is_back_and_loses_nothing_that_has_ended(runtime, recorder, path, tmp_path):
