@@ -7,7 +7,9 @@ import importlib
 import json
 import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from ..rules.codec import encode_own
@@ -25,11 +27,17 @@ PLAIN_COLUMNS = 220
 GAP = 2
 """Spaces between the columns of a table."""
 
-READABLE = 8
-"""Columns of a table are left out until no other one has to be cut shorter, or to less than a seventh of the line."""
+IDS = frozenset({"id", "job", "boot"})
+REASONS = frozenset({"what", "message", "error", "reason", "rule"})
+WHOLE = frozenset({"state", "condition", "outcome", "next"})
+"""Columns of a table that does not fit are cut and left out by their heads. Ids are cut in the middle, then times and
+other details are left out from the right, then names are cut. Reasons go on in further lines. These, the states and the
+numbers stay."""
 
-KEPT = "what"
-"""The column with facts that may call for an act: it is never left out."""
+USUAL, TIGHT = (16, 24, 12), (8, 10, 8)
+"""The least widths of a name, a reason and an id; the second ones where nothing else is left to go."""
+
+REASON_LINES_MAX = 3
 
 Cell = str | tuple[str, Tone]
 
@@ -74,7 +82,7 @@ class Page:
             self._console.print(rich_table(heads, rows, right, self._console.width))
             return
         if self._is_terminal:
-            heads, rows = fitted(heads, rows, self._columns)
+            heads, rows = fitted(heads, rows, self._columns, right)
         texts = [[_text(cell) for cell in row] for row in rows]
         widths = [max(map(len, column)) for column in zip(heads, *texts, strict=True)]
         for row in (heads, *texts):
@@ -111,31 +119,49 @@ def _text(cell: Cell) -> str:
 
 
 def fitted(
-    heads: Sequence[str], rows: Sequence[Sequence[Cell]], columns: int
+    heads: Sequence[str], rows: Sequence[Sequence[Cell]], columns: int, right: Sequence[str] = ()
 ) -> tuple[Sequence[str], Sequence[Sequence[Cell]]]:
-    """A table within so many columns of a terminal. Columns without a text go first, then those at the right, until the
-    others can be read; long texts are cut in the middle, since ids and names often begin alike.
-    """
+    """A table within so many columns of a terminal; `right` are the heads of numbers."""
     texts = [[head, *(_text(row[place]) for row in rows)] for place, head in enumerate(heads)]
     widths = [max(map(len, column)) for column in texts]
     if sum(widths) + GAP * (len(widths) - 1) <= columns:
         return heads, rows
     kept = [place for place, column in enumerate(texts) if any(column[1:])]
-    least = max(READABLE, columns // 7)
-    while (most := _level([widths[place] for place in kept], columns - GAP * (len(kept) - 1))) < least:
-        if len(kept) < 2:
-            break
-        kept.remove(next(place for place in reversed(kept) if heads[place] != KEPT))
-    return [heads[place] for place in kept], [[_cut(row[place], most) for place in kept] for row in rows]
+    flexible = {place: heads[place] for place in kept if heads[place] in IDS | REASONS | {"name"}}
+    details = [place for place in kept[1:] if place not in flexible and heads[place] not in WHOLE.union(right)]
+
+    def least(name: int, reason: int, id: int) -> dict[int, int]:
+        lengths = {"name": name, **dict.fromkeys(REASONS, reason)}
+        return {place: min(widths[place], lengths.get(head, id)) for place, head in flexible.items()}
+
+    def room(taken: dict[int, int]) -> int:
+        return columns - GAP * (len(kept) - 1) - sum(taken.get(place, widths[place]) for place in kept)
+
+    taken = least(*USUAL)
+    while room(taken) < 0 and details:
+        kept.remove(details.pop())
+    if room(taken) < 0:
+        taken = least(*TIGHT)
+    while room(taken) < 0 and len(kept) > 1:
+        kept.remove(
+            next((place for place in reversed(kept) if place not in flexible and heads[place] not in WHOLE), kept[-1])
+        )
+    for place in sorted(flexible, key=lambda place: (heads[place] != "name", heads[place] in IDS)):
+        if place in kept:
+            taken[place] += max(0, min(widths[place] - taken[place], room(taken)))
+    fitting: list[list[Cell]] = []
+    for row in rows:
+        lines = [_lines(row[place], heads[place], taken.get(place, columns)) for place in kept]
+        fitting += map(list, zip_longest(*lines, fillvalue=""))
+    return [heads[place] for place in kept], fitting
 
 
-def _level(widths: Sequence[int], room: int) -> int:
-    """The width to which the widest columns have to be cut so that all have room together."""
-    for place, width in enumerate(sorted(widths)):
-        if width * (left := len(widths) - place) > room:
-            return room // left
-        room -= width
-    return max(widths, default=0)
+def _lines(cell: Cell, head: str, most: int) -> list[Cell]:
+    """A cell within so many columns: a reason on several lines, anything else on one."""
+    if head not in REASONS or len(_text(cell)) <= most:
+        return [_cut(cell, most)]
+    lines = textwrap.wrap(_text(cell), most, max_lines=REASON_LINES_MAX, placeholder=" …") or [""]
+    return [line if isinstance(cell, str) else (line, cell[1]) for line in lines]
 
 
 def _cut(cell: Cell, most: int) -> Cell:
@@ -147,7 +173,7 @@ def _cut(cell: Cell, most: int) -> Cell:
 
 def rich_table(heads: Sequence[str], rows: Sequence[Sequence[Cell]], right: Sequence[str], columns: int) -> Any:
     """A table as `Page.table` shows it, for rich to draw."""
-    heads, rows = fitted(heads, rows, columns)
+    heads, rows = fitted(heads, rows, columns, right)
     table = importlib.import_module("rich.table").Table(
         box=None, pad_edge=False, header_style="bold", padding=(0, GAP, 0, 0)
     )

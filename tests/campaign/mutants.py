@@ -4433,11 +4433,11 @@ MUTANTS = (
     ),
     Mutant(
         PEOPLE,
-        "in a narrow terminal every column is cut to a few characters",
+        "in a narrow terminal numbers are left out before details",
         "cli/page.py",
-        "    while (most := _level([widths[place] for place in kept], columns - GAP * (len(kept) - 1))) < least:\n",
-        "    while (most := _level([widths[place] for place in kept], columns - GAP * (len(kept) - 1))) < 1:\n",
-        test="tests/cli/test_page.py::test_within_40_columns_there_are_the_columns_that_matter_most",
+        "heads[place] not in WHOLE.union(right)]",
+        "heads[place] not in WHOLE]",
+        test="tests/cli/test_page.py::test_no_width_takes_a_number_away_while_a_detail_is_left",
     ),
     Mutant(
         PEOPLE,

@@ -73,13 +73,15 @@ def shown_within(request, monkeypatch):
     return shown
 
 
-def test_within_80_columns_the_state_of_a_job_can_be_read_and_long_texts_are_cut(shown_within):
+def test_within_80_columns_ids_are_cut_and_a_reason_takes_several_lines(shown_within):
     rows = [[*row, "1 s ago", ""] for row in JOBS]
 
     assert shown_within(80, JOB_HEADS, rows, right=["attempt", "took"]) == [
-        "id             name           state   what           attempt  queued   due",
-        "694d1e1a…ccc2  com.exam…yers  queued  parked               0  1 s ago  1 s ago",
-        "694d1e1a…ccc2  mail           dead    ValueErr…rver        3  2 d ago  1 s ago",
+        "id            name                     state   what                    attempt",
+        "694d1e1a…cc2  com.example.bil….payers  queued  parked                        0",
+        "694d1e1a…cc2  mail                     dead    ValueError: no mailbox        3",
+        "                                               for ada@example.com,",
+        "                                               says the server",
     ]
 
 
@@ -96,11 +98,24 @@ def test_a_terminal_that_knows_no_escape_sequences_has_its_own_width(monkeypatch
 def test_within_40_columns_there_are_the_columns_that_matter_most(shown_within):
     rows = [[*row, "1 s ago", "2 ms"] for row in JOBS]
 
-    assert shown_within(40, JOB_HEADS, rows) == [
-        "id         name       state   what",
-        "694d1e…c2  com.ex…rs  queued  parked",
-        "694d1e…c2  mail       dead    ValueE…er",
+    assert shown_within(40, JOB_HEADS, rows, right=["attempt", "took"]) == [
+        "id        name        state   what",
+        "694d1…c2  com.ex…ers  queued  parked",
+        "694d1…c2  mail        dead    ValueError",
+        "                              : no",
+        "                              mailbox …",
     ]
+
+
+def test_no_width_takes_a_number_away_while_a_detail_is_left(shown_within):
+    rows = [["mail", "12", "2 s ago", "here", "99"]]
+
+    shown = [
+        shown_within(columns, ["name", "done", "last", "where", "dead"], rows, ["done", "dead"]) for columns in (29, 24)
+    ]
+
+    assert shown[0] == ["name  done  last     dead", "mail    12  2 s ago    99"]
+    assert shown[1] == ["name  done  dead", "mail    12    99"]
 
 
 def test_one_long_name_leaves_the_numbers_of_all_names(shown_within):

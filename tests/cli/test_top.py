@@ -39,6 +39,17 @@ def test_many_names_are_cut_to_the_first_ones(runtime, tmp_path, capsys) -> None
     assert "the first 50 names; `lamplighter names list` has all" in said
 
 
+def test_names_are_sorted_by_what_waits(runtime, tmp_path, capsys) -> None:
+    rt = runtime(start=False)
+    rt.start(work=False)
+    rt.jobs.queue_many([("few", 1), ("many", 1), ("many", 2)])
+
+    assert main(["top", "--store", str(tmp_path / "jobs.db"), "--once", "--sort", "ready"]) == 0
+
+    said = capsys.readouterr().out
+    assert said.index("\nmany ") < said.index("\nfew ")
+
+
 def test_what_cannot_be_is_refused(tmp_path, capsys) -> None:
     assert main(["top", "--store", str(tmp_path / "nowhere.db"), "--once"]) == 3
     assert main(["top", "--store", str(tmp_path / "nowhere.db"), "--every", "0"]) == 2
