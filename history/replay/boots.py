@@ -106,7 +106,7 @@ class BootReplay:
             if self.quiet:
                 self.quiet, self._silent_gaps = False, SILENT_GAPS_MIN
                 self._fill(0, line.seq - 1)
-        if not self.audible and line.event in EVENTS and line.event not in ALARMS:
+        if line.event in EVENTS and line.event not in ALARMS:
             self.audible = True
         if line.event in MOVES:
             self.tells_moves = True

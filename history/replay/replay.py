@@ -101,7 +101,7 @@ class Replay:
 
     def hear(self, line: Line) -> None:
         self.lines += 1
-        boot = self.boots.get(line.boot) or self._boot(line.boot)
+        boot = self._boot(line.boot)
         if not boot.hear(line):
             self.copies += 1
             self._check_copy(line, boot)

@@ -69,8 +69,6 @@ class Change:
         for rule in self.rules:
             slots = {due.slot for due in itertools.islice(rule.between(start, end), NAMED_SLOTS_MAX)}
             certain = slots if certain is None else certain & slots
-            if not certain:
-                return ()
         return tuple(sorted(certain or ()))
 
 

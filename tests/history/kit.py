@@ -226,6 +226,22 @@ class Story:
         return self.said("runtime.stopped", interrupted=0, turn=self.turns)
 
 
+def on_rabbit(boot: str, store: str = "server", among: Story | None = None) -> Story:
+    """A boot on a RabbitMQ: there boots have no numbers."""
+    story = Story(boot, store=store, among=among)
+    story.number = None  # type: ignore[assignment]
+    story.lines[0] = {**story.lines[0], "store": "amqp://localhost:5672/jobs"}
+    for field in ("boot_no", "beside"):
+        del story.lines[0][field]
+    return story
+
+
+def told(*stories: Story) -> list[Said]:
+    """Their lines, without what is not there."""
+    lines = [line for story in stories for line in story.lines]
+    return [{key: value for key, value in line.items() if value is not None} for line in lines]
+
+
 class Talker:
     """A host in a process of its own that does a little of everything until it is killed or told to stop."""
 

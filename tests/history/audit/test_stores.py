@@ -17,7 +17,7 @@ from lamplighter.stores.sqlite.store import SqliteStore
 from support.conformance.kit import NOW, a_schedule
 from support.conformance.schedules import entry
 
-from ..kit import Said, Story, audited, changed, clean_run, index_of, kinds, without, write_log
+from ..kit import Said, Story, audited, changed, clean_run, index_of, kinds, on_rabbit, told, without, write_log
 
 
 def a_run_on(store_id: str, boot: str, *, store: str = "/srv/jobs.db", level: str = "debug") -> list[Said]:
@@ -75,22 +75,6 @@ def test_a_crash_is_counted_once_whichever_line_tells_of_it():
     whole = [*dead.lines, *heir.lines]
 
     assert [audited(lines).crashes for lines in (whole, without(whole, len(whole) - 1))] == [1, 1]
-
-
-def on_rabbit(boot: str, store: str = "server", among: Story | None = None) -> Story:
-    """A boot on a RabbitMQ: there boots have no numbers."""
-    story = Story(boot, store=store, among=among)
-    story.number = None  # type: ignore[assignment]
-    story.lines[0] = {**story.lines[0], "store": "amqp://localhost:5672/jobs"}
-    for field in ("boot_no", "beside"):
-        del story.lines[0][field]
-    return story
-
-
-def told(*stories: Story) -> list[Said]:
-    """Their lines, without what is not there."""
-    lines = [line for story in stories for line in story.lines]
-    return [{key: value for key, value in line.items() if value is not None} for line in lines]
 
 
 def test_two_servers_whose_virtual_hosts_have_one_name_are_two_stores():

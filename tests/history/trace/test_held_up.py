@@ -76,6 +76,16 @@ def test_a_job_has_waited_only_for_those_that_had_not_ended_when_it_was_queued(t
     assert says == "it waited for 2 of 3 until 1970-01-01T00:01:44Z: p2, p3; p3 ended last (done)"
 
 
+def test_a_wait_begins_when_a_transaction_of_the_host_has_queued_the_job(tmp_path):
+    lines = turns(
+        [queued("p"), claimed("p")],
+        [done("p", at=110.0)],
+        [queued("child", m=1, w=105.0, at=112.0), freed("child", ("p", 3))],
+    )
+
+    assert waited(tmp_path, lines, "child", FREED) == "it waited for 1 of 1 until 1970-01-01T00:01:52Z: p (done)"
+
+
 def test_an_end_that_was_taken_back_is_not_the_one_that_counts(tmp_path):
     lines = turns(
         [queued("p"), claimed("p"), dead("p")],

@@ -142,6 +142,56 @@ def test_what_became_of_those_who_would_run_it_is_told(tmp_path, capsys, more, s
     assert last_words("j", write_log(tmp_path / "log", told("j", *more)), capsys) == [says]
 
 
+def handler(boot: str = "a", **options: object) -> Said:
+    return {
+        "event": "handler.added",
+        "boot": boot,
+        "job_name": "work",
+        "handler": "work#1",
+        "concurrency": 1,
+        **options,
+    }
+
+
+OTHERS = ledger(2, "claimed", "l", r=2, f="queued", c=1, a=0)
+OF_ACME = {"event": "job.queued", "job_id": "j", "job_name": "work", "group": "acme", "turn": 1}
+LATER = {"event": "runtime.started", "boot": "b", "store": "/srv/jobs.db", "pid": 8}
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ([handler(concurrency=2), OTHER], []),
+        ([handler(concurrency=2), OTHER, {**OTHERS, "turn": 3}], ["work has 2 lanes in all, held by jobs k, l"]),
+        ([handler(concurrency=2, concurrency_total=1), OTHER], ["work has concurrency_total=1, held by job k"]),
+        ([LATER, handler("b"), OTHER], []),
+        (
+            [LATER, handler("b"), {"event": "runtime.stopped", "boot": "b"}, OTHER],
+            ["work has 1 lane in all, held by job k"],
+        ),
+        ([handler(rate="1/10s")], ["work may start 1/10s (rate)"]),
+        ([handler(rate="1/10s"), LATER, handler("b")], []),
+        ([OF_ACME, handler(concurrency_per_group=2)], ["its group acme may have 2 running (concurrency_per_group)"]),
+        (
+            [OF_ACME, handler(concurrency_per_group=3), LATER, handler("b", concurrency_per_group=2)],
+            ["its group acme may have 2 running (concurrency_per_group)"],
+        ),
+        ([OF_ACME, handler(concurrency_per_group=3), LATER, handler("b")], []),
+        ([handler(concurrency_per_group=3)], []),
+        ([CLAIMED, ledger(3, "deferred", "j", r=2, c=1)], ["it waits to be marked done"]),
+        (
+            [
+                {"event": "actor.quarantined", "child": "handler:work"},
+                {"event": "actor.restarted", "child": "handler:work"},
+            ],
+            [],
+        ),
+    ],
+)
+def test_the_limits_that_keep_a_job_waiting_are_told(tmp_path, capsys, more, says):
+    assert last_words("j", write_log(tmp_path / "log", told("j", *more)), capsys) == says
+
+
 def test_a_name_that_was_resumed_is_not_paused(tmp_path, capsys):
     pauses = [{"event": f"name.{what}", "job_name": "work"} for what in ("paused", "resumed")]
 
