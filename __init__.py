@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     __version__: str
 
+    from .admin.graphs import GraphHold, GraphNode, OperatorGraph
     from .admin.operator import Operator
     from .admin.schedules import Schedule, SlotStory
     from .admin.sweeping import Swept
+    from .api.graphs import JobGraph
     from .api.job import Job
     from .api.jobs import Jobs
     from .api.runtime import Runtime
@@ -64,10 +66,13 @@ __all__ = [
     "Debounce",
     "Discard",
     "Environment",
+    "GraphHold",
+    "GraphNode",
     "Health",
     "Job",
     "JobFailed",
     "JobFields",
+    "JobGraph",
     "JobSpec",
     "JobState",
     "JobTimeout",
@@ -80,6 +85,7 @@ __all__ = [
     "NotStarted",
     "NotSupported",
     "Operator",
+    "OperatorGraph",
     "Rate",
     "RestartBudget",
     "ResultLost",
@@ -108,6 +114,10 @@ _HOMES = {
     "Health": "messages.views",
     "ActorView": "messages.views",
     "Operator": "admin.operator",
+    "GraphHold": "admin.graphs",
+    "GraphNode": "admin.graphs",
+    "OperatorGraph": "admin.graphs",
+    "JobGraph": "api.graphs",
     "Swept": "admin.sweeping",
     "Schedule": "admin.schedules",
     "SlotStory": "admin.schedules",

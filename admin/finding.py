@@ -26,6 +26,8 @@ def find(
         NotSupported: the store has no table, and the query does not ask for dead jobs.
         UsageError: the query or the cursor cannot be.
     """
+    if query.graph is not None:
+        needed(store.table, "graph")
     if store.dead is not None and set(query.states) == {JobState.DEAD}:
         return store.dead.find(query, limit=limit, after=after)
     return needed(store.table, "list").find(query, limit=limit, after=after, looked_max=looked_max)

@@ -39,6 +39,7 @@ from .views import (
 from .why import WaitContext, Why, reasons, wait_context_of, why
 
 if TYPE_CHECKING:
+    from .graphs import GraphView
     from .schedule_views import ComingSlot, SchedulePage, ScheduleView
 
 COUNTED_MAX = 10_000
@@ -225,6 +226,26 @@ class Inspector:
         boots = self.runtimes.all()
         with self.store.snapshot() as seen:
             return reasons(self._known(self._job(seen, job_id, boots), seen, boots, self.lock_holder()))
+
+    def graph(self, job_id: str) -> GraphView:
+        """The graph of a job.
+
+        Raises:
+            UnknownJob: it is not in the store.
+            NotSupported: the store keeps no table of jobs.
+        """
+        from .graphs import GraphView, graph_facts
+
+        boots, holder = self.runtimes.all(), self.lock_holder()
+        with self.store.snapshot() as seen:
+            facts = graph_facts(
+                seen,
+                job_id,
+                now=self.now(),
+                why=lambda job: why(self._known(job, seen, boots, holder, counted_max=AHEAD_IN_LISTS_MAX)),
+                shows_data=self.shows_data,
+            )
+        return GraphView(**facts)
 
     def errors(self, name: str | None = None) -> ErrorsPage:
         """The failures in groups: the jobs that died last, and those that have failed and are tried again."""

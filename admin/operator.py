@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from ..api.job import Job
 from ..broker import jobs, schedules
@@ -44,8 +45,12 @@ from ..stores.addresses import address_of
 from ..stores.opening import visit_to
 from ..stores.ports import SERVER_SCHEMES, Store
 from .copying import CopySpec, queue_copy
+from .matching import actionable, matching
 from .operator_turns import OperatorTurns
 from .sweeping import SWEPT_A_TURN_MAX, Sweep, Swept, in_turns, sweep, wanted
+
+if TYPE_CHECKING:
+    from .graphs import OperatorGraph
 
 DEAD = JobQuery(states=(JobState.DEAD,))
 
@@ -319,6 +324,32 @@ class Operator:
             until=math.inf if until is None else check_instant(until, "until"),
         )
         return self._sweep(pages, action, work)
+
+    def sweep_matching(self, query: JobQuery, action: Sweep, **how: Any) -> Swept:
+        """`sweep` all jobs that match a query when it is called, in any of its states; `how` are its other arguments.
+
+        Raises:
+            NotSupported: on RabbitMQ.
+        """
+        now = self._environment.clock().now()
+        with self._turns.opened() as store:
+            pages = matching(store, actionable(query, action, now))
+            return [Swept(), *self.sweep(pages, action, states=query.states, **how)][-1]
+
+    def graph(self, job: Job[Any] | str) -> OperatorGraph:
+        """As `jobs.graph`: the graph of a job, which can be cancelled or requeued as a whole.
+
+        Raises:
+            UnknownJob: it is not in the store.
+            NotSupported: on RabbitMQ.
+        """
+        # Imported only here, as the other looks from outside: most acts need none.
+        from .graphs import OperatorGraph
+        from .inspectors import inspector_at
+
+        with inspector_at(self._address, now=self._environment.clock().now) as inspector:
+            seen = inspector.graph(_id_of(job))
+        return OperatorGraph(**{one.name: getattr(seen, one.name) for one in fields(seen)}, _operator=self)
 
     def _sweep(
         self,

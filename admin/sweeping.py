@@ -97,7 +97,7 @@ def sweep(
 
 def _act(context: TurnContext, job: JobRecord, action: Sweep, delay: Seconds, who: Attribution, afresh: bool) -> None:
     if action == "requeue":
-        jobs.requeue(context, Requeue(job.id, delay, None, who, afresh))
+        jobs.requeue(context, Requeue(job.id, delay, None, who, afresh), among_others=True)
     else:
         jobs.cancel(context, CancelJob(job.id, None, who))
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from dataclasses import fields, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, Concatenate, Never, ParamSpec, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Never, ParamSpec, TypeVar, Unpack, overload
 
 from ..boot.boot import Boot
-from ..boot.joining import Ref, id_of, stored, types_of
+from ..boot.joining import Ref, id_of, kept_steps, stored, types_of
 from ..boot.submitting import Make, Submitter, off_loop, twin
 from ..errors import UnknownHandler, UsageError, shown
 from ..handlers.handler import ExceptionClasses, Handler, HandlerKeywords, Isolation, OnTimeout
@@ -23,9 +23,8 @@ from ..messages.outcomes import Backoff
 from ..messages.queries import JobQuery, place_of
 from ..messages.steps import KeptStep
 from ..rules.capabilities import needed
-from ..rules.codec import decode
 from ..rules.limits import RestartBudget
-from ..rules.new_jobs import SPEC_OPTIONS, spec_of
+from ..rules.new_jobs import shows_options, spec_of
 from ..rules.validation import (
     check_bool,
     check_limit,
@@ -40,6 +39,9 @@ from ..rules.validation import (
 from .job import Job, in_pages
 from .job_handler import HandlerDecorator, JobHandler
 
+if TYPE_CHECKING:
+    from .graphs import JobGraph
+
 LIST_JOBS_MAX = 10_000
 
 UNFINISHED = (JobState.QUEUED, JobState.RUNNING)
@@ -50,26 +52,13 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def _with_options(call: Callable[P, R]) -> Callable[P, R]:
-    """Have `help` and the reference show each option that a call takes as one of `JobKeywords`, with its default."""
-    known = inspect.signature(call)
-    *first, connection, _ = known.parameters.values()
-    options = [
-        inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=field.type)
-        for field in fields(JobSpec)
-        if field.name in SPEC_OPTIONS
-    ]
-    call.__signature__ = known.replace(parameters=[*first, *options, connection])  # type: ignore[attr-defined]
-    return call
-
-
 class Jobs:
     """Queue jobs, look at them, act on them, and register the functions that do them. Made by `Runtime`."""
 
     def __init__(self, submitter: Submitter) -> None:
         self._submitter = submitter
 
-    @_with_options
+    @shows_options
     def queue(
         self,
         /,
@@ -164,17 +153,7 @@ class Jobs:
             UnknownJob: it is not in the store.
             NotSupported: the store is a RabbitMQ.
         """
-        boot = self._boot
-        table = needed(boot.store.table, "steps")
-        return [
-            KeptStep(
-                name=step.name,
-                result=decode(step.result),
-                claim_no=step.claim_no,
-                at=datetime.fromtimestamp(step.at, UTC),
-            )
-            for step in table.steps(stored(boot, id_of(job)).row_id)
-        ]
+        return kept_steps(self._boot, id_of(job))
 
     asteps = off_loop(steps)
 
@@ -250,6 +229,20 @@ class Jobs:
         return tuple(in_pages(partial(self._submitter.parents, row_id)))
 
     aparents = off_loop(parents)
+
+    def graph(self, job: Ref) -> JobGraph:
+        """The graph of a job: all that hang together with it, counted, and what holds them up. See `JobGraph`.
+
+        Raises:
+            UnknownJob: it is not in the store.
+            NotSupported: the store is a RabbitMQ.
+        """
+        # Imported where it is called, as everything of admin/.
+        from .graphs import graph_of
+
+        return graph_of(self, id_of(job))
+
+    agraph = off_loop(graph)
 
     @overload
     def join(self, job: Job[T, R], timeout: Seconds | None = None) -> Job[T, R]: ...

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..api.job import Job, JobTypes
@@ -10,6 +11,9 @@ from ..errors import JobFailed, LamplighterError, UsageError
 from ..messages.boots import BootRecord
 from ..messages.jobs import ENDED, JobRecord, JobState, Seconds
 from ..messages.mail import Reply
+from ..messages.steps import KeptStep
+from ..rules.capabilities import needed
+from ..rules.codec import decode
 from ..rules.validation import check_iterable, check_name, check_seconds, unknown_job
 from ..stores.ports import Store, StoreSnapshot
 from .boot import Boot
@@ -96,13 +100,13 @@ def _still(boot: Boot, job_id: str) -> str:
             job = seen.jobs.known((job_id,)).get(job_id)
             if job is None or job.state in ENDED:
                 return ""
-            return f": {why(_situation(boot, job, seen)).sentence}"
+            return f": {why(situation(boot, job, seen)).sentence}"
     except (LamplighterError, ImportError):
         # The timeout holds all the same. Store problems are reported elsewhere; the package may have been replaced.
         return ""
 
 
-def _situation(boot: Boot, job: JobRecord, seen: StoreSnapshot) -> WaitContext:
+def situation(boot: Boot, job: JobRecord, seen: StoreSnapshot) -> WaitContext:
     from ..admin.control_client import boot_view
     from ..admin.why import wait_context_of
 
@@ -138,6 +142,19 @@ def stored(boot: Boot, job_id: str) -> JobRecord:
     if record is None:
         raise unknown_job(job_id, " to this runtime, which has not queued it" if boot.store.table is None else "")
     return record
+
+
+def kept_steps(boot: Boot, job_id: str) -> list[KeptStep]:
+    table = needed(boot.store.table, "steps")
+    return [
+        KeptStep(
+            name=step.name,
+            result=decode(step.result),
+            claim_no=step.claim_no,
+            at=datetime.fromtimestamp(step.at, UTC),
+        )
+        for step in table.steps(stored(boot, job_id).row_id)
+    ]
 
 
 def outcome(record: JobRecord, job: Ref) -> Job[Any]:

@@ -469,8 +469,8 @@ async def _off_loop(manager: AbstractContextManager[T]) -> AsyncIterator[T]:
 
 def _found(store: Store, query: JobQuery) -> Generator[Sequence[str]]:
     """The ids that match, a batch at a time: while the caller uses a batch, turns find its jobs."""
-    if store.dead is None or set(query.states) != {JobState.DEAD}:
-        yield from needed(store.table, "list").sweep(query)
+    if store.dead is None or set(query.states) != {JobState.DEAD} or query.graph is not None:
+        yield from needed(store.table, "list" if query.graph is None else "graph").sweep(query)
         return
     seen: set[str] = set()
     while True:

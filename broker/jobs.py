@@ -104,20 +104,27 @@ def _inserted_in_order(turn: Turn, jobs: list[NewJob], sizes: Sequence[int]) -> 
     return [insert_in_order(turn.jobs.insert, call) for call in calls]
 
 
-def requeue(context: TurnContext, body: Requeue) -> JobRecord:
-    """Put a job at the back of the queue. A running attempt loses its claim."""
+def requeue(context: TurnContext, body: Requeue, *, among_others: bool = False) -> JobRecord:
+    """Put a job at the back of the queue. A running attempt loses its claim. `among_others`: it waits again for those
+    of its parents that were requeued before it; alone it waits for nobody.
+    """
     job = context.known(body.job_id)
-    moved = _requeue(context, job, body)
+    moved = _requeue(context, job, body, among_others=among_others)
     if moved is None:
         raise not_supported("requeue" if job.state == JobState.RUNNING else "remove")
     _revoke(context, job, "requeued")
     return moved
 
 
-def _requeue(context: TurnContext, job: JobRecord, body: Requeue | RequeueMany) -> JobRecord | None:
+def _requeue(
+    context: TurnContext, job: JobRecord, body: Requeue | RequeueMany, *, among_others: bool
+) -> JobRecord | None:
     steps = needed(context.turn.steps, "steps") if body.afresh else None
+    links = context.turn.links if among_others and job.state in ENDED else None
     with context.on_behalf(body.who):
-        moved = context.turn.jobs.requeue(job, context.turn.now + body.delay)
+        moved = None if links is None else links.wait_again(job)
+        if moved is None:
+            moved = context.turn.jobs.requeue(job, context.turn.now + body.delay)
     if moved is not None and steps is not None and (removed := steps.remove(job)):
         context.add_to_move(steps=removed)
     return moved
@@ -134,7 +141,7 @@ def requeue_many(context: TurnContext, body: RequeueMany) -> int:
         if job.state not in ENDED:
             continue
         with contextlib.suppress(KeyTaken):
-            count += has_followed(context, job) or _requeue(context, job, body) is not None
+            count += has_followed(context, job) or _requeue(context, job, body, among_others=True) is not None
     return count
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..admin.views import JobPage, JobView, Payload
+from ..admin.graphs import GraphView
+from ..admin.views import Amount, JobPage, JobView, Payload
 from ..admin.why import Why
-from ..messages.jobs import Attempt, Instant
+from ..messages.jobs import Attempt, Instant, JobState
 from ..rules.new_jobs import KEPT_OPTIONS
 from ..rules.wording import Tone, brief, many, span
 from .options import Times
@@ -143,6 +144,31 @@ def show_why(page: Page, reasons: Sequence[Why]) -> None:
         page.line(f"{'and then: ' if place else ''}{one.sentence}", tone)
         if one.changes and not place:
             page.line(f"what would change it: {one.changes}", "quiet")
+
+
+def show_graph(page: Page, found: GraphView) -> None:
+    total = Amount(count=found.total, is_capped=found.is_capped)
+    tone: Tone = "bad" if found.state == "failed" else "plain"
+    page.line(f"{found.state}: {found.ended:,} of {total} jobs have ended", tone)
+    page.line("")
+    states = [state.value for state in JobState if found.of[state]]
+    rows: list[list[Cell]] = []
+    for node in found.nodes:
+        counts: list[Cell] = [(f"{node.of[state]:,}", TONES[state]) if node.of.get(state) else "" for state in states]
+        rows.append([f"{'  ' * node.level}{node.name}", f"{node.jobs:,}", *counts])
+    page.table(("name", "jobs", *states), rows, right=("jobs", *states))
+    for hold in found.held_up_by:
+        job, reason = hold.first, hold.first.why
+        assert reason is not None, "a job that holds others up has not ended"
+        these = f"{job.state} job {job.id}" if hold.jobs == 1 else f"{hold.jobs:,} {job.state} jobs, as {job.id}"
+        said = f"held up by {these} ({job.name}): {reason.sentence}"
+        page.line("")
+        page.line(said, "plain" if reason.code in HARMLESS else "warning")
+        if reason.changes:
+            page.line(f"what would change it: {reason.changes}", "quiet")
+    if found.of["dead"] or found.of["cancelled"]:
+        page.line("")
+        page.line(f"`lamplighter jobs requeue --where '{found.query} state:dead state:cancelled'` mends it", "quiet")
 
 
 def _schedule(found: JobPage, times: Times) -> str:

@@ -12,7 +12,7 @@ from ..admin.views import JobsPage
 from ..messages.queries import JobQuery
 from .inspecting import declare_inspecting, inspecting
 from .job_acts import CANCEL, COPY, FORGET, JOB, REQUEUE, cancel, copy, forget, requeue
-from .job_pages import HEADS, NUMBERS, row, show_job, show_why
+from .job_pages import HEADS, NUMBERS, row, show_graph, show_job, show_why
 from .job_queries import declare_query, query_of
 from .options import Subcommand, Times, add_paging, declare_group, limit_of
 from .page import listed, note, page_of, print_json
@@ -33,6 +33,9 @@ def declare(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentPa
                 "count jobs by state, or those that match", (declare_query, declare_inspecting), _count
             ),
             "why": Subcommand("tell why a job does not run, and what would change it", (JOB, declare_inspecting), _why),
+            "graph": Subcommand(
+                "tell how far the jobs are that hang together with one", (JOB, declare_inspecting), _graph
+            ),
             "requeue": Subcommand("put jobs back into the queue, with their attempts reset", REQUEUE, requeue),
             "copy": Subcommand("queue a job like another one, with other data", COPY, copy),
             "cancel": Subcommand("end jobs that are queued or run", CANCEL, cancel),
@@ -81,6 +84,16 @@ def _why(arguments: argparse.Namespace, inspector: Inspector) -> int:
             print_json(one)
     else:
         show_why(page_of(arguments), reasons)
+    return 0
+
+
+@inspecting
+def _graph(arguments: argparse.Namespace, inspector: Inspector) -> int:
+    found = inspector.graph(arguments.job)
+    if arguments.json:
+        print_json(found)
+    else:
+        show_graph(page_of(arguments), found)
     return 0
 
 

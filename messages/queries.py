@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 
-from .jobs import Instant, JobRecord, JobState
+from .jobs import WAITS_FOR_JOBS, Instant, JobRecord, JobState
 
 LOOKED_MAX = 100_000
 """The most jobs that one search examines, whatever it finds."""
+
+GRAPH_JOBS_MAX = 100_000
+"""The most jobs of one graph that are read."""
 
 QUALIFIERS = (
     "name",
@@ -23,6 +26,7 @@ QUALIFIERS = (
     "slot",
     "boot",
     "corr",
+    "graph",
     "unique",
     "group",
     "debounce",
@@ -68,6 +72,7 @@ class JobQuery:
         schedule: the id of the schedule whose slot queued it.
         boot: the boot that runs it, or ran it last before it ended.
         root_id: its root, or itself.
+        graph: the id of a job of the same graph: see `JobTable.graph`. A job cannot leave its graph.
         debounce: the key of its debounced calls, whether or not it still holds it.
         fate: "yes" if it has ended only because it shares the fate of a parent, else "no".
         attempt_min, attempt_max: of the counted attempts, both included.
@@ -84,6 +89,7 @@ class JobQuery:
     slot: Instant | None = None
     boot: str | None = None
     root_id: str | None = None
+    graph: str | None = None
     unique: str | None = None
     group: str | None = None
     debounce: str | None = None
@@ -111,6 +117,7 @@ class JobQuery:
             ("schedule", self.schedule),
             ("boot", self.boot),
             ("corr", self.root_id),
+            ("graph", self.graph),
             ("unique", self.unique),
             ("group", self.group),
             ("debounce", self.debounce),
@@ -188,6 +195,32 @@ class CappedCounts(NamedTuple):
 
     of: Mapping[str, int]
     capped: frozenset[str]
+
+
+class GraphJob(NamedTuple):
+    """A job of a graph."""
+
+    row_id: int
+    id: str
+    name: str
+    state: str
+    root_id: str
+    waits: int
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it waits for other jobs."""
+        return self.state == JobState.QUEUED and self.waits == WAITS_FOR_JOBS
+
+
+class GraphRows(NamedTuple):
+    """The jobs of a graph in the order of their births; `links` are pairs (child, parent) of `row_id`s, where the
+    parent may have been removed by retention. `is_capped` if there are more jobs.
+    """
+
+    jobs: Sequence[GraphJob]
+    links: Sequence[tuple[int, int]]
+    is_capped: bool
 
 
 def place_of(job: JobRecord) -> Place:

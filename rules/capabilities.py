@@ -21,6 +21,7 @@ INSTEAD = {
     "forget": "what has ended is not kept, but for dead jobs: requeue one, and have its handler return",
     "get": "a job cannot be looked at by its id: join it in the runtime that queued it, or read the log (lamplighter "
     "trace)",
+    "graph": "which jobs hang together is not kept: read the log (lamplighter trace --corr)",
     "groups": "the jobs of a name cannot take turns in groups: give each group a name, and so a queue, of its own",
     "history": "attempts that failed are not kept: read the log (lamplighter trace)",
     "limit": "how many jobs of a name run cannot be limited over several machines: give the name's handler to one of "

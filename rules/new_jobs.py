@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import fields
@@ -9,7 +10,7 @@ from datetime import datetime
 from functools import partial
 from itertools import count
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 from ..errors import LamplighterError, UsageError, shown
 from ..messages.jobs import Debounce, Instant, JobKeywords, JobParent, JobRecord, JobSpec, NewJob, Seconds
@@ -18,6 +19,9 @@ from .codec import Encoded, digest, encode
 from .limits import Limits
 from .links import ParentRefs, check_links, names_parents, shifted
 from .validation import check_moment, check_name, check_seconds, check_whole, unknown_options
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 PRIORITY_MAX = 1_000_000
 
@@ -36,6 +40,19 @@ NOT_DEBOUNCED = {
 """The options that have no meaning beside `debounce`, and why."""
 
 SPEC_OPTIONS = {field.name: field.default for field in fields(JobSpec) if field.name not in ("name", "data")}
+
+
+def shows_options(call: Callable[P, R]) -> Callable[P, R]:
+    """Have `help` and the reference show each option that a call takes as one of `JobKeywords`, with its default."""
+    known = inspect.signature(call)
+    *first, connection, _ = known.parameters.values()
+    options = [
+        inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=field.type)
+        for field in fields(JobSpec)
+        if field.name in SPEC_OPTIONS
+    ]
+    call.__signature__ = known.replace(parameters=[*first, *options, connection])  # type: ignore[attr-defined]
+    return call
 
 
 class JobOption(NamedTuple):

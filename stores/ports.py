@@ -21,7 +21,7 @@ from ..messages.boots import BootRecord
 from ..messages.jobs import Attempt, Instant, JobRecord, NewJob, Seconds
 from ..messages.names import PauseRecord
 from ..messages.outcomes import Outcome, Verdict
-from ..messages.queries import LOOKED_MAX, CappedCounts, Census, Found, JobQuery
+from ..messages.queries import LOOKED_MAX, CappedCounts, Census, Found, GraphRows, JobQuery
 from ..messages.schedules import HostChange, ScheduleRecord, SlotEntry
 from ..messages.steps import StepRecord, StepsSeen
 from ..messages.tallies import Tally
@@ -192,6 +192,10 @@ class JobTable(Protocol):
 
     def awaited(self, row_id: int, most: int) -> DependencyStatus:
         """How many others a job waits for, and the ids of some that have not ended."""
+
+    def graph(self, job_id: str, most: int) -> GraphRows:
+        """The graph of a job, at most so many: the job, those that have the root of one of these, and those for which
+        one of these waits, or has waited, or which wait for one of these, or have."""
 
     def attempts(self, job_id: str) -> Sequence[Attempt]:
         """The ended claims of a job that failed or were interrupted, oldest first."""

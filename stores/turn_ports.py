@@ -173,6 +173,14 @@ class JobLinks(Protocol):
     def judge_births(self) -> Mapping[int, JobRecord]:
         """Judge the jobs that this turn has inserted, if all their parents have ended: the jobs now, by `row_id`."""
 
+    def wait_again(self, job: JobRecord) -> JobRecord | None:
+        """Queue a job that has ended, and let it wait again for those of its parents that have not. None when it has no
+        such parent: nothing changes.
+
+        Raises:
+            KeyTaken: as `JobQueue.requeue`.
+        """
+
     def free(self, most: int) -> bool:
         """Have those follow that wait for jobs which have ended, or have shared the fate of jobs which were queued
         again since: free them, end them with those, or have them wait again. At most so many links are looked at, and

@@ -7,18 +7,17 @@ are the same whichever way led to an end, and whichever process dies in between.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
+from ...errors import KeyTaken
 from ...messages.jobs import ENDED, JobParent, JobRecord, JobState
 from ...rules.lifecycle import fate
 from ...rules.links import NAMED_PARENTS_MAX, name_parents, shared_fate
-from ..transitions import freed, revived
+from ..transitions import freed
 from . import links
 from .job_rows import key_holder
 from .jobs import SqliteJobs
-from .moves import ripen
 from .open_turn import OpenTurn
 
 NEXT_RIPE = "select parent, child, place from lamplighter_parents_to_check order by parent limit 1"
@@ -33,6 +32,12 @@ PARENTS_OF = f"""
   select l.place, l.any_end, coalesce(p.id, g.id), coalesce(p.name, g.name), coalesce(p.state, g.state),
     coalesce(p.rev, g.rev)
   from {links.PARENTS} where l.child = ? order by l.place
+"""
+
+
+UNFINISHED_PARENTS = """
+  select l.place, p.id from lamplighter_links l join lamplighter_jobs p on p.no = l.parent
+  where l.child = ? and (p.state = 'queued' or p.state = 'running') order by l.place
 """
 
 
@@ -69,6 +74,15 @@ class SqliteLinks:
             if child is not None and self._is_waiting(child) and not links.is_open(self._connection, row_id):
                 judged[row_id] = self._judge(child)[0]
         return judged
+
+    def wait_again(self, job: JobRecord) -> JobRecord | None:
+        found = self._connection.execute(UNFINISHED_PARENTS, (job.row_id,)).fetchall()
+        if not found:
+            return None
+        moved = self._waiting_again(job, found[0][1])
+        for place, _ in found:
+            self._meet(job.row_id, place, None)
+        return moved
 
     def free(self, most: int) -> bool:
         self.judge_births()
@@ -161,15 +175,9 @@ class SqliteLinks:
 
     def _revive(self, child: JobRecord, parent: JobRecord) -> JobRecord | None:
         """Let a job that shared its parents' fate wait for them again; None if another holds its key by now."""
-        now = self._turn.now
-        says = {
-            "run_at": now,
-            "reason": f"{parent.id} was queued again",
-            "parents": links.count(self._connection, child.row_id),
-        }
         try:
-            revival = self._jobs.move_surely(child, "job.requeued", says, revived(now))
-        except sqlite3.IntegrityError:
+            return self._waiting_again(child, parent.id)
+        except KeyTaken:
             # The job stays as it is, and leaves for good.
             self._connection.execute("update lamplighter_jobs set waits = 0 where no = ?", (child.row_id,))
             holder = key_holder(self._connection, child)
@@ -177,8 +185,10 @@ class SqliteLinks:
             more = {"attempt": holder.attempt, "asked_id": child.id, "unique_key": child.unique_key}
             self._turn.news.append(("job.deduplicated", {**about, **more}))
             return None
-        ripen(self._turn, child.row_id)
-        return revival
+
+    def _waiting_again(self, child: JobRecord, parent_id: str) -> JobRecord:
+        says = {"reason": f"{parent_id} was queued again", "parents": links.count(self._connection, child.row_id)}
+        return self._jobs.requeue(child, self._turn.now, says)
 
     def _job(self, row_id: int) -> JobRecord | None:
         row = self._connection.execute("select * from lamplighter_jobs where no = ?", (row_id,)).fetchone()

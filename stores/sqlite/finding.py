@@ -1,13 +1,15 @@
 """Finding jobs: by the index that fits the question, and among a bounded number of rows.
 
 Ended jobs have an index in the order of their ends. Of other jobs, the newest are searched, or a small index range:
-running jobs, queued jobs, ids with a prefix, descendants of a job. Other conditions are checked row by row. Nothing
+running jobs, queued jobs, ids with a prefix, descendants of a job. The jobs of a graph are read one by one, in the
+order of their births. Other conditions are checked row by row. Nothing
 ever scans the whole table.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -15,9 +17,10 @@ from itertools import islice
 from typing import NamedTuple
 
 from ...messages.jobs import ENDED, WAITS_FOR_JOBS, WAITS_ITS_TURN, Instant, JobRecord, JobState
-from ...messages.queries import Found, JobQuery, Place
+from ...messages.queries import GRAPH_JOBS_MAX, Found, JobQuery, Place
 from .job_conditions import ANY, Conditions, Values, bind
 from .job_rows import KEYS_MAX
+from .links import graph_numbers
 from .turns import PRIORITIES_MAX, priorities
 
 READY = "from lamplighter_jobs indexed by lamplighter_jobs_ready where state = 'queued' and waits = 0"
@@ -174,6 +177,8 @@ def _ended_in(
 def parts(query: JobQuery) -> Sequence[JobQuery]:
     """The query for each state in which its matches can have ended; itself if they may not have ended."""
     states = query.states
+    if query.graph is not None:
+        return [query]
     if not states and (query.ended_since, query.ended_until) != (None, None):
         states = tuple(sorted(ENDED))
     if states and ENDED.issuperset(states):
@@ -203,6 +208,10 @@ def following(
 def _stretches(
     connection: sqlite3.Connection, query: JobQuery, wanted: Conditions, looked_max: int
 ) -> Sequence[IndexRange]:
+    if query.graph is not None:
+        numbers = graph_numbers(connection, query.graph, GRAPH_JOBS_MAX)
+        few = f"from (select value as no from json_each({wanted.bind(json.dumps(numbers))}))"
+        return [IndexRange(few=few, size=len(numbers))]
     ends = [state for one in parts(query) for state in one.states]
     if ends and ENDED.issuperset(ends):
         return [_ended(query, wanted.bind(state.value)) for state in ends]

@@ -7,7 +7,7 @@ stale ending cannot touch its successor.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from itertools import repeat
 from typing import Any
@@ -40,6 +40,7 @@ from ..transitions import (
     released,
     replaced,
     requeued,
+    revived,
     says_ending,
 )
 from ..turn_ports import Claimed, End, Want
@@ -268,9 +269,12 @@ class SqliteJobs:
             (progress, *key),
         )
 
-    def requeue(self, job: JobRecord, run_at: Instant) -> JobRecord:
+    def requeue(self, job: JobRecord, run_at: Instant, waits: Mapping[str, Any] | None = None) -> JobRecord:
+        """As in the port. With `waits`, what the log is to say of it, the job waits for its parents again."""
+        now = self._turn.now
+        changes = requeued(run_at, now) if waits is None else revived(now)
         try:
-            moved = self.move_surely(job, "job.requeued", {"run_at": run_at}, requeued(run_at, self._turn.now))
+            moved = self.move_surely(job, "job.requeued", {"run_at": run_at, **(waits or {})}, changes)
         except sqlite3.IntegrityError as error:
             raise KeyTaken(
                 f"job {job.id} cannot be requeued: another unfinished {job.name} job holds its unique key "

@@ -72,6 +72,7 @@ class JobRows(Rows):
     gone_parents = _asks(links.gone_parents)
     linked = _asks(links.children)
     awaited = _asks(links.awaited, at_once=True)
+    graph = _asks(links.graph, at_once=True)
     attempts = _asks(attempts.read)
     steps = _asks(kept.read)
     steps_seen = _asks(kept.seen, at_once=True)

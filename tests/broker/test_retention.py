@@ -91,7 +91,7 @@ def test_a_chain_that_has_ended_goes_as_fast_as_jobs_that_wait_for_nothing(store
 def test_a_parent_that_was_removed_is_forgotten_with_its_last_child(store):
     put(store, new("parent"))
     put(store, new("a", parents=(JobParent("parent"),)), new("b", parents=(JobParent("parent"),)))
-    known = []
+    known, graphs = [], []
     for at in (NOW, NOW + 10, NOW + 20):
         (claimed,) = take(store, begun=1)
         with store.turn("b", at) as turn:
@@ -100,6 +100,7 @@ def test_a_parent_that_was_removed_is_forgotten_with_its_last_child(store):
             turn.prune(done_before=at - 5, dead_before=at - 5, slots_before=None, batch=9)
         with store.snapshot() as seen, seen.jobs._reading() as reader:
             known.append([row for (row,) in reader.execute("select id from lamplighter_gone_parents")])
+            graphs.append([job.id for job in seen.table.graph("b", 9).jobs])
     with store.turn("b", NOW + 40) as turn:
         turn.prune(done_before=NOW + 15, dead_before=0.0, slots_before=None, batch=9)
         known += [[row for (row,) in turn.connection.execute("select id from lamplighter_gone_parents")]]
@@ -107,6 +108,7 @@ def test_a_parent_that_was_removed_is_forgotten_with_its_last_child(store):
         known += [[row for (row,) in turn.connection.execute("select id from lamplighter_gone_parents")]]
 
     assert known == [[], [], ["parent"], ["parent"], []]
+    assert graphs == [["parent", "a", "b"], ["parent", "a", "b"], ["b"]]
 
 
 @pytest.fixture

@@ -161,9 +161,35 @@ def test_why_is_a_sentence_and_what_would_change_it(filled, capsys, file):
     assert [one["code"] for one in objects(capsys)] == ["paused", "lanes_full"]
 
 
+def test_a_graph_is_its_levels_with_counts_and_what_holds_it_up(filled, capsys):
+    parts = [filled.jobs.queue("mail", id=f"part{number}") for number in range(2)]
+    album = filled.jobs.queue("album", id="album", after=parts)
+    filled.jobs.cancel(parts[1])
+
+    assert main(["jobs", "graph", "part1"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "waiting: 1 of 3 jobs have ended"
+    assert lines[2].split() == ["name", "jobs", "queued", "cancelled"]
+    assert [line.rstrip() for line in lines[3:5]] == ["mail        2       1          1", "  album     1       1"]
+    assert lines[6].startswith("held up by queued job part0 (mail): the one lane of 'mail' is busy")
+    assert lines[-1] == "`lamplighter jobs requeue --where 'graph:part1 state:dead state:cancelled'` mends it"
+
+    assert main(["jobs", "graph", album.id, "--json"]) == 0
+    (found,) = objects(capsys)
+    assert (found["state"], found["total"], found["held_up_by"][0]["first"]["id"]) == ("waiting", 3, "part0")
+    assert main(["jobs", "list", "graph:album", "state:cancelled", "--json"]) == 0
+    assert [one["id"] for one in objects(capsys)[:-1]] == ["part1"]
+
+
 @pytest.mark.parametrize(
     "words",
-    [["jobs", "show", "nope"], ["jobs", "why", "nope"], ["schedules", "show", "nope"], ["names", "show", "nope"]],
+    [
+        ["jobs", "show", "nope"],
+        ["jobs", "graph", "nope"],
+        ["jobs", "why", "nope"],
+        ["schedules", "show", "nope"],
+        ["names", "show", "nope"],
+    ],
 )
 def test_what_is_not_there_exits_with_1(filled, capsys, words):
     assert main(words) == 1

@@ -74,8 +74,12 @@ class History:
 
     def requeue(self, turn: SqliteTurn) -> None:
         job = self.any(turn)
-        if job is not None and job.state != JobState.RUNNING:
-            turn.jobs.requeue(job, self.now)
+        if job is None or job.state == JobState.RUNNING:
+            return
+        assert turn.links is not None
+        if job.state in ENDED and self.chance.random() < 0.5 and turn.links.wait_again(job) is not None:
+            return
+        turn.jobs.requeue(job, self.now)
 
     def leave(self, turn: SqliteTurn) -> None:
         job = self.any(turn)

@@ -168,6 +168,44 @@ class LinkPromises(StoreCase):
 
         assert [(gone.id, gone.state) for gone in table.gone_parents(child.row_id, 9)] == [("b", "done"), ("a", "done")]
         assert [parent.id for parent in table.parents(child.row_id, 0, 9)] == ["c"]
+        assert {job.id for job in table.graph("c", 9).jobs} == {"c", "child"}
+
+    def test_the_graph_of_a_job_has_all_that_hang_together(self, store: Store) -> None:
+        """JobTable.graph: The graph of a job, at most so many: the job, those that have the root of one of these, and
+        those for which one of these waits, or has waited, or which wait for one of these, or have."""
+        table = self.table_of(store)
+        put(store, *(new(job_id) for job_id in "abx"), new("of-a", root_id="a"))
+        put(store, new("child", parents=A_AND_B), new("of-x", root_id="x"))
+        put(store, new("last", parents=(JobParent("child"),)))
+        whole = ["a", "b", "of-a", "child", "last"]
+
+        for asked in whole:
+            assert [job.id for job in table.graph(asked, 9).jobs] == whole
+        assert [job.id for job in table.graph("of-x", 9).jobs] == ["x", "of-x"]
+        assert [job.is_waiting for job in table.graph("a", 9).jobs] == [False, False, False, True, True]
+        of = {job.row_id: job.id for job in table.graph("a", 9).jobs}
+        links = [(of[child], of[parent]) for child, parent in table.graph("a", 9).links]
+        assert links == [("child", "a"), ("child", "b"), ("last", "child")]
+        capped = table.graph("a", 2)
+        assert (len(capped.jobs), capped.is_capped, table.graph("nobody", 9).jobs) == (2, True, [])
+
+    def test_a_job_that_is_queued_again_among_others_waits_again(self, store: Store) -> None:
+        """JobLinks.wait_again: Queue a job that has ended, and let it wait again for those of its parents that have
+        not. None when it has no such parent: nothing changes."""
+        self.waiting(store)
+        with store.turn("b", NOW) as turn:
+            child, links = turn.jobs.get(["child"])["child"], self.links_of(turn)
+            cancelled = turn.queued.cancel(child, "by somebody")
+            assert not cancelled.is_linked
+            moved = links.wait_again(cancelled)
+            assert moved is not None and (moved.state, moved.is_linked) == ("queued", True)
+        for _ in range(2):
+            self.end(store)
+        self.free(store)
+        with store.turn("b", NOW) as turn:
+            child = turn.jobs.get(["child"])["child"]
+            assert (child.state, child.is_linked) == ("queued", False)
+            assert self.links_of(turn).wait_again(turn.jobs.get(["a"])["a"]) is None
 
     def test_children_are_read_the_oldest_first(self, store: Store) -> None:
         """JobTable.linked: The jobs that wait for one, or have, the oldest first."""
