@@ -249,7 +249,7 @@ def _refusal(kinds: tuple[_Kind, ...], fields: list[str], error: CroniterError) 
 def _days(day_of_month: str, day_of_week: str, expanded: _Expanded, nth_weekdays: dict[int, set[int | str]]) -> Days:
     month_days, weekdays = expanded["day-of-month"], expanded["day-of-week"]
     nearest = _NEAREST_WEEKDAY.fullmatch(day_of_month) if "W" in day_of_month else None
-    if (nth_weekdays and "*" not in month_days) or (nearest and (nth_weekdays or "*" not in weekdays)):
+    if (nth_weekdays and "*" not in month_days) or (nearest and "*" not in weekdays):
         # Every cron matches a day that fits either field; with these croniter silently drops one of the two.
         raise UsageError(
             "expected '*' as the day-of-week beside a 'W', and as the day-of-month beside a '#' or 'L', got: "

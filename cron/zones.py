@@ -129,7 +129,7 @@ class TimesOfDay:
         return self.hours[hour] * 3600 + self.minutes[minute] * 60 + self.seconds[second]
 
     def before(self, time: int) -> int:
-        """How many times of the day come before this one, which is in seconds since midnight."""
+        """How many times of the day come before this one, in seconds since midnight: all of them before a later day."""
         hour, rest = divmod(time, 3600)
         minute, second = divmod(rest, 60)
         number = bisect_left(self.hours, hour) * len(self.minutes) * len(self.seconds)
@@ -172,9 +172,7 @@ class LocalTimes:
         )
 
     def _numbers(self, midnight: int, first: int, stop: int) -> range:
-        begin = self.times.before(max(first - midnight, 0)) if first < midnight + DAY_SECONDS else len(self.times)
-        end = self.times.before(stop - midnight) if stop < midnight + DAY_SECONDS else len(self.times)
-        return range(begin, end)
+        return range(self.times.before(first - midnight), self.times.before(stop - midnight))
 
 
 DAY_SECONDS = 86_400

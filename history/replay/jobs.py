@@ -270,7 +270,7 @@ class JobReplay:
         if before is None:
             self.born += 1
             self.on_birth(step)
-        if drain and move.j in self.waiting:
+        if drain:
             self._drain(move.j)
 
     def _note_ends(self, job: ReplayedJob, step: ReplayedMove) -> None:

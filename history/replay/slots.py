@@ -235,7 +235,6 @@ class SlotReplay:
         for doubt in self.doubts:
             if not any(map(doubt.is_explained_by, self.schedules[doubt.schedule].late_changes)):
                 self._say(doubt)
-        self.doubts.clear()
 
     def _schedule(self, name: str) -> ToldSchedule:
         known = self.schedules.get(name)

@@ -14,6 +14,7 @@ from lamplighter.rules.lifecycle import (
     MOVES,
     SUSPECT_INTERRUPTIONS,
     backoff_seconds,
+    is_suspect,
     judge,
 )
 
@@ -100,6 +101,45 @@ def test_a_snooze_is_due_after_its_seconds_and_keeps_what_is_held_against_the_jo
     found = verdict(running(interruptions=2), OutcomeKind.SNOOZED, seconds=30.0)
 
     assert (found.run_at, found.interruptions) == (NOW + 30, 2)
+
+
+@pytest.mark.parametrize(
+    ("before", "seconds", "waits"), [("", 0.0, 0.0), ("snoozed for 5 s", 0.0, 0.1), ("snoozed for 5 s", 9.0, 9.0)]
+)
+def test_a_job_that_snoozes_again_waits_for_a_moment_at_least(before, seconds, waits):
+    found = verdict(running(reason=before or None), OutcomeKind.SNOOZED, seconds=seconds)
+
+    assert (found.run_at, found.reason) == (NOW + waits, f"snoozed for {waits:g} s")
+    assert verdict(running(), OutcomeKind.SNOOZED, seconds=seconds, reason="busy").reason == "busy"
+
+
+@pytest.mark.parametrize("kind", [OutcomeKind.SUCCEEDED, OutcomeKind.DISCARDED, OutcomeKind.CANCELLED])
+def test_an_end_keeps_its_reason(kind):
+    assert verdict(running(), kind, reason="because").reason == "because"
+
+
+def test_a_failure_waits_as_it_asks_or_as_the_back_off_says():
+    policy = Policy(max_attempts=9, backoff=(3.0, 7.0))
+
+    assert verdict(running(), OutcomeKind.FAILED, policy).run_at == NOW + 3
+    assert verdict(running(attempt=1), OutcomeKind.TIMED_OUT, policy).run_at == NOW + 7
+    assert verdict(running(), OutcomeKind.FAILED, policy, wait=0.0).run_at == NOW
+
+
+def test_only_a_blamed_interruption_makes_a_job_poison():
+    policy = Policy(interruptions_max=2)
+    blamed, other = (
+        verdict(running(), OutcomeKind.INTERRUPTED, policy, earlier=2, blamed=one) for one in (True, False)
+    )
+
+    assert (blamed.state, blamed.interruptions, blamed.attempt) == ("dead", 3, 0)
+    assert (other.state, other.interruptions, other.suspect_until) == ("queued", 2, None)
+
+
+def test_a_suspect_is_one_before_its_time_is_up_and_no_longer():
+    assert is_suspect(running(suspect_until=NOW + 0.1), NOW)
+    assert not is_suspect(running(suspect_until=NOW), NOW)
+    assert not is_suspect(running(), NOW)
 
 
 def test_an_interrupted_job_is_due_at_once_but_never_earlier_than_it_was():

@@ -10,7 +10,15 @@ from typing import Annotated, Any, Literal
 
 import pydantic
 import pytest
-from lamplighter.rules.models import PROBLEMS_MAX, TOLD_CHARACTERS_MAX, ModelType, PayloadMismatch
+from lamplighter import UsageError
+from lamplighter.rules.models import (
+    PROBLEMS_MAX,
+    TOLD_CHARACTERS_MAX,
+    ModelType,
+    PayloadMismatch,
+    asks_for_model,
+    dump,
+)
 from pydantic_core import PydanticCustomError
 
 
@@ -108,3 +116,23 @@ def test_a_long_refusal_is_cut():
 
     assert "word-3'" in said
     assert len(said) < TOLD_CHARACTERS_MAX + 50
+
+
+@pytest.mark.parametrize(
+    ("wanted", "asks"), [(Cat, True), (list[Cat], True), (dict[str, Cat | None], True), (dict[str, int], False)]
+)
+def test_a_type_asks_for_a_model_wherever_the_model_stands_in_it(wanted, asks):
+    assert asks_for_model(wanted) is asks
+
+
+class Secrets(pydantic.BaseModel):
+    inner: Any
+
+
+@pytest.mark.parametrize(
+    "inner", [pydantic.SecretStr("x"), [pydantic.SecretStr("x")], {"a": (1, pydantic.SecretStr("x"))}]
+)
+def test_a_secret_is_refused_wherever_it_stands(inner):
+    with pytest.raises(UsageError, match="expected data without secrets, got: a secret of pydantic's in Secrets"):
+        dump(Secrets(inner=inner))
+    assert dump(Secrets(inner=["x", {"a": 1}])) == {"inner": ["x", {"a": 1}]}

@@ -927,6 +927,52 @@ def test_memory_follows_the_open_jobs_and_not_the_log(monkeypatch):
     assert len(audit.replay.lines_of["b1"]._turns) <= 64
 
 
+def test_what_follows_an_end_is_no_finding_of_its_own_where_a_turn_is_missing():
+    """The job may have been removed in that turn, and have been born again."""
+    whole, holed = Story().done(), Story().done()
+    holed.turns += 1
+
+    assert kinds(audited(whole.move("claimed", "queued", 1, 0).lines)) == ["illegal transition"]
+    assert kinds(audited(holed.move("claimed", "queued", 1, 0).lines)) == ["missing turns"]
+
+
+def test_the_slots_before_a_schedule_was_removed_are_judged_by_its_rule():
+    story = fired(fired(added(), 1010.0), 1030.0).turn({"k": "schedule.removed", "s": "s"})
+
+    assert kinds(audited(story.lines)) == ["slot without an account"]
+
+
+@pytest.mark.parametrize(("fold", "is_well"), [("first", False), ("second", True), ("both", True), (None, True)])
+def test_the_second_of_two_equal_hours_counts_as_the_schedule_says(fold, is_well):
+    autumn = 1792891800.0  # 2026-10-25T01:30:00Z, when it is 02:30 in Berlin for the second time
+    rule = {"when": "30 2 * * *", "tz": "Europe/Berlin", "no": 1, "gap": "skip"} | ({"fold": fold} if fold else {})
+    story = Story().turn({"k": "schedule.added", "s": "s", "n": "n", **rule}, at=autumn - 60.0)
+
+    assert audited(fired(story, autumn).lines).ok == is_well
+
+
+def test_beside_a_boot_that_tells_no_turns_a_job_may_come_from_nowhere():
+    story = Story("b2", 2)
+    story.revs["j"] = 1
+    story.move("claimed", "queued", 1, 0).move("done", "running", 1, 1).stop()
+    story.lines[0]["beside"] = [1]
+
+    assert kinds(audited(without(story.lines, 0))) == []
+    alone = [{**line, "boot_no": 1} if "boot_no" in line else line for line in story.lines]
+    assert kinds(audited(alone)) == ["missing moves"]
+    assert audited([*hushed(), *alone]).ok
+
+
+@pytest.mark.parametrize(("lines", "says"), [(1, "not well: 1 missing line;"), (2, "not well: 2 missing lines;")])
+def test_a_summary_counts_what_is_missing(lines, says):
+    story = Story().said("handler.added", job_name="n").said("handler.removed", job_name="n").said("job.parked")
+    story.said("handler.added", job_name="n").said("job.parked")
+
+    report = audited(without(story.lines, *(3, 5)[:lines]))
+
+    assert report.summary.startswith(says)
+
+
 def test_an_unknown_event_of_a_newer_version_is_passed_over():
     story = Story().done().said("job.levitated", job_id="j", turn=99)
 

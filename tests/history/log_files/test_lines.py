@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lamplighter import UsageError
 from lamplighter.history.audit.audit import Audit
-from lamplighter.history.log_files.lines import Unread, fields_of, parse, read
+from lamplighter.history.log_files.files import LogEnd
+from lamplighter.history.log_files.lines import Unread, check_readable, fields_of, parse, read
 from lamplighter.history.log_files.search import find, in_order
 from lamplighter.history.replay.findings import NumberRanges
 
@@ -66,6 +67,41 @@ def test_a_line_is_read_whatever_is_around_it(text):
 )
 def test_what_is_no_line_of_ours_or_torn_is_passed_over(text):
     assert parse(text if isinstance(text, bytes) else text.encode()) is None
+
+
+@pytest.mark.parametrize("wrong", [{"seq": "3"}, {"seq": None}, {"boot": 7}, {"event": "Not.A.Name"}, {"event": None}])
+def test_a_line_whose_own_fields_are_of_another_kind_is_none_of_ours(wrong):
+    assert fields_of(json.dumps(LINE).encode()) == LINE
+    assert fields_of(json.dumps({**LINE, **wrong}).encode()) is None
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        (["", "GET / 200", "another"], r"no line that is one; the first is log:2: GET / 200"),
+        (["GET / 200", "boot=b seq=x", ""], r"no line that is one; the first is log:2: boot=b seq=x"),
+        (["cut"], "no line that is one; the first is (log:1: )?cut"),
+        ([], "no line at all"),
+    ],
+)
+def test_a_log_of_somebody_else_is_refused_with_what_stands_in_it(tmp_path, lines, says):
+    log = tmp_path / "log"
+    log.write_text("\n".join(lines))
+
+    with pytest.raises(UsageError, match=f"in one of the formats of docs/debugging.md, got: {says}$"):
+        check_readable([str(log)])
+
+
+@pytest.mark.parametrize(
+    ("chunks", "rest"),
+    [([b"a\nb"], b"b"), ([b"a", b"b"], b"ab"), ([b"a", b"\nb"], b"b"), ([b"a\n"], b""), ([b"\n"], b"")],
+)
+def test_what_stands_behind_the_last_line_break_is_the_rest(chunks, rest):
+    end = LogEnd()
+    for chunk in chunks:
+        end.come_to(chunk)
+
+    assert end.rest == rest
 
 
 @given(st.binary(max_size=200))

@@ -181,6 +181,28 @@ def test_the_death_of_an_actor_that_had_nothing_to_do_with_it_is_not(tmp_path):
     assert not [sentence for sentence in said(life_of(tmp_path, lines, job_id)) if "DIED" in sentence]
 
 
+def test_a_death_that_its_own_message_caused_is_told_whoever_died(tmp_path):
+    job_id = a_job("bad")
+    lines = crash(list(clean_run().lines), job_id, child="scheduler", message="Tell", message_corr=job_id)
+
+    assert f"scheduler/1 DIED over Tell of {job_id}: MemoryError(); 3 messages waited" in said(
+        life_of(tmp_path, lines, job_id)
+    )
+
+
+def test_stores_without_a_name_in_the_log_are_told_apart_by_their_ids(tmp_path):
+    one, other = Story().done(), Story("b2", store="t").done()
+
+    life = life_of(tmp_path, [*one.lines[1:], *other.lines[1:]], "j")
+
+    assert [entry.says.partition(":")[0] for entry in life.entries if entry.begins] == ["in store s", "in store t"]
+    named = life_of(tmp_path, [*one.lines, *other.lines], "j")
+    assert [entry.says.partition(":")[0] for entry in named.entries if entry.begins] == [
+        "in /srv/jobs.db (store s)",
+        "in /srv/jobs.db (store t)",
+    ]
+
+
 def test_a_refused_ending_and_an_abandoned_lane_are_told(tmp_path):
     lines = list(clean_run().lines)
     job_id = a_job("bad")

@@ -120,6 +120,12 @@ def test_what_another_log_may_tell_is_not_guessed(tmp_path, of, others_are):
     )
 
 
+def test_as_many_jobs_were_waited_for_as_the_move_says_though_it_names_fewer(tmp_path):
+    lines = turns([queued("p1"), queued("child", m=3)], [claimed("p1")], [done("p1"), freed("child", ("p1", 3), of=3)])
+
+    assert waited(tmp_path, lines, "child", FREED).startswith("it waited for at least 1 of 3 until")
+
+
 def test_which_ended_last_is_said_of_those_that_are_told(tmp_path):
     lines = turns(
         [queued("p1"), queued("p2"), queued("child", m=3), claimed("p1"), claimed("p2")],

@@ -94,6 +94,9 @@ SAYS: list[tuple[Said, str]] = [
         "ada via cli was lost while acting from outside: 2 moves may have been made (queue): tried",
     ),
     ({"event": "schedule.paused", "via": "cli", "reason": "noise"}, "schedule paused via cli, for n: noise"),
+    ({"event": "schedule.paused", "by": "ada"}, "schedule paused by ada, for n"),
+    ({"event": "schedule.paused", "reason": "noise"}, "schedule paused, for n: noise"),
+    ({"event": "schedule.paused", "via": "cli"}, "schedule paused via cli, for n"),
     ({"event": "schedule.added", "when": "@every 10s", "timezone": "UTC"}, "schedule added: @every 10s (UTC), for n"),
     (
         {
