@@ -179,6 +179,20 @@ def test_done_jobs_that_are_all_run_again_follow_each_other(app, jobs, order):
     assert app.jobs.graph(merge).state == "done"
 
 
+def test_a_job_that_is_queued_again_long_after_its_parent_waits_for_that_one(app, jobs, order):
+    parts, merge = chord(jobs)
+    app.drain()
+    jobs.requeue(parts[1], delay=60)
+    app.drain()
+    order.clear()
+
+    assert jobs.requeue_many(f"{jobs.graph(merge).query} name:merge state:done") == 1
+    jobs.mark_done(parts[1], None)
+    app.drain()
+
+    assert order == ["merge"]
+
+
 def test_a_cancel_as_a_whole_ends_all_that_has_not_ended_and_nothing_else(app, jobs):
     parts, merge = chord(jobs)
     other = jobs.queue("work", "alone")

@@ -5185,7 +5185,7 @@ MUTANTS = (
         "stores/sqlite/dependencies.py",
         "            self._meet(job.row_id, place, None)\n        return moved\n",
         "            pass\n        return moved\n",
-        test="tests/test_graphs.py::test_done_jobs_that_are_all_run_again_follow_each_other",
+        test="tests/test_graphs.py::test_a_job_that_is_queued_again_long_after_its_parent_waits_for_that_one",
     ),
     Mutant(
         LINKS,
