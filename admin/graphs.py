@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 LEVELS_MAX = 50
 """The most levels that are told apart: the last one has all deeper jobs, too."""
 
-HOLDS_MAX = 10
+HOLDS_MAX = 20
 
 FAILED = (JobState.DEAD, JobState.CANCELLED)
 
@@ -54,14 +54,16 @@ class GraphNode:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GraphHold:
-    """What a graph waits for: jobs of one name in one state.
+    """What a graph waits for: jobs in one state that are held by the same.
 
     Attributes:
         jobs: how many they are.
+        names: of these jobs.
         first: the oldest of them, with why it does not run, or how it is held.
     """
 
     jobs: int
+    names: tuple[str, ...]
     first: JobView
 
 
@@ -81,7 +83,8 @@ class GraphView:
         nodes: the same by level and name, the first level first.
         edges: pairs of places in `nodes`, the second of which waits for the first, or has been queued by it, and how
             many jobs it is that do.
-        held_up_by: the jobs that others wait for and that can move themselves, by name and state, the oldest first.
+        held_up_by: the jobs that others wait for and that can move themselves, the oldest first. Of each name and state
+            one job is looked at, for `HOLDS_MAX` of these.
     """
 
     at: Instant
@@ -190,9 +193,14 @@ def _holds(
         alike.setdefault((job.name, job.state), []).append(job)
     some = list(islice(alike.values(), HOLDS_MAX))
     found = seen.jobs.known([jobs[0].id for jobs in some])
+    holds: dict[tuple[str, str], GraphHold] = {}
     for jobs in some:
         record = found[jobs[0].id]
-        yield GraphHold(jobs=len(jobs), first=job_view(record, why(record), shows_data=shows_data))
+        view = job_view(record, why(record), shows_data=shows_data)
+        said = record.state, "" if view.why is None else view.why.sentence
+        same = holds.get(said, GraphHold(jobs=0, names=(), first=view))
+        holds[said] = replace(same, jobs=same.jobs + len(jobs), names=(*same.names, record.name))
+    yield from holds.values()
 
 
 @dataclass(frozen=True, kw_only=True)

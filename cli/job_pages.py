@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ..admin.graphs import GraphView
 from ..admin.views import Amount, JobPage, JobView, Payload
 from ..admin.why import Why
+from ..errors import listed
 from ..messages.jobs import Attempt, Instant, JobState
 from ..rules.new_jobs import KEPT_OPTIONS
 from ..rules.wording import Tone, brief, many, span
@@ -19,6 +20,8 @@ NUMBERS = ("attempt", "took")
 ATTEMPT_HEADS = ("claim", "attempt", "outcome", "ran", "ended", "boot", "error")
 
 STEP_HEADS = ("step", "claim", "kept", "bytes")
+
+NAMES_TOLD_MAX = 3
 
 SHOWN_OTHERWISE = ("max_attempts", "timeout")
 TONES: dict[str, Tone] = {"running": "good", "done": "quiet", "dead": "bad", "cancelled": "quiet", "queued": "plain"}
@@ -161,7 +164,8 @@ def show_graph(page: Page, found: GraphView) -> None:
         job, reason = hold.first, hold.first.why
         assert reason is not None, "a job that holds others up has not ended"
         these = f"{job.state} job {job.id}" if hold.jobs == 1 else f"{hold.jobs:,} {job.state} jobs, as {job.id}"
-        said = f"held up by {these} ({job.name}): {reason.sentence}"
+        more = [f"{len(hold.names) - NAMES_TOLD_MAX} more"] if len(hold.names) > NAMES_TOLD_MAX else []
+        said = f"held up by {these} ({listed([*hold.names[:NAMES_TOLD_MAX], *more])}): {reason.sentence}"
         page.line("")
         page.line(said, "plain" if reason.code in HARMLESS else "warning")
         if reason.changes:

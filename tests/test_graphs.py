@@ -111,6 +111,22 @@ def test_what_holds_it_up_is_the_first_that_can_move_with_its_why(app, jobs):
     assert "too dear" in hold.first.why.sentence
 
 
+def test_what_is_held_by_the_same_is_told_once(app, jobs):
+    parts = [jobs.queue(name) for name in ("a", "b", "a")]
+    graph = jobs.graph(jobs.queue("merge", after=parts))
+
+    assert [(hold.jobs, hold.names, hold.first.why.code) for hold in graph.held_up_by] == [
+        (2, ("a",), "parked"),
+        (1, ("b",), "parked"),
+    ]
+    for job in parts:
+        jobs.cancel(job)
+    (hold,) = jobs.graph(
+        jobs.queue("merge", after=[jobs.queue(name, delay=60) for name in ("work", "fan-out")])
+    ).held_up_by
+    assert (hold.jobs, hold.names, hold.first.why.code) == (2, ("work", "fan-out"), "not_due")
+
+
 def test_it_has_failed_when_all_have_ended_and_one_is_dead(app, jobs, broken):
     broken.add(1)
     parts, merge = chord(jobs)

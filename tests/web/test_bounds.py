@@ -71,11 +71,13 @@ def test_a_search_that_gets_no_turn_is_told_so_and_a_page_without_one_is_not(
     monkeypatch.setattr("lamplighter.web.site.SEARCH_WAIT_SECONDS", 0.0)
     busy = Page(Path(page.store))
 
-    answers = [busy.get("/jobs", SEARCH), busy.post("/act/jobs", COUNT), busy.post("/act/jobs", {**form, **COUNT})]
+    looks = [busy.get("/jobs", SEARCH), busy.get("/graphs/dead-1")]
+    answers = [*looks, busy.post("/act/jobs", COUNT), busy.post("/act/jobs", {**form, **COUNT})]
 
-    assert [answer.status for answer in answers] == [503] * 3
+    assert [answer.status for answer in answers] == [503] * 4
     assert "try again" in answers[0].body.decode()
-    assert [busy.get(path).status for path in PAGES] == [200] * len(PAGES)
+    others = [path for path in PAGES if "/graphs/" not in path]
+    assert [busy.get(path).status for path in others] == [200] * len(others)
 
 
 def test_a_search_that_has_ended_or_failed_lets_the_next_one_in(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,6 +32,7 @@ PAGES = [
     "/names/mail",
     "/jobs/fine",
     "/jobs/dead-1",
+    "/graphs/dead-1",
 ]
 
 
@@ -46,7 +47,8 @@ def test_every_page_answers_people_and_programs(page: Page, path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/jobs/unknown", "/names/unknown", "/schedules/unknown", "/runtimes/x", "/errors/x", "/x"]
+    "path",
+    ["/jobs/unknown", "/names/unknown", "/graphs/unknown", "/schedules/unknown", "/runtimes/x", "/errors/x", "/x"],
 )
 def test_what_is_not_there_is_said_with_404(page: Page, path: str) -> None:
     response = page.get(path)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ..faces.http import UNSPEAKABLE, Request, Response
-from . import jobs, looks, sweeps
+from . import graphs, jobs, looks, sweeps
 from .acts import on_job, on_name, on_runtime, on_schedule
 from .page import NotThere, PageContent, PageProgress, PageRefused, PageVisit
 
@@ -35,6 +35,7 @@ def _pages(path: str, all_of_them: Handler, one: Handler) -> tuple[Route, Route]
 ROUTES = (
     Route("GET", "/", looks.overview),
     *_pages("/jobs", jobs.jobs, jobs.job),
+    Route("GET", "/graphs/", graphs.graph),
     *_pages("/errors", looks.errors, looks.group),
     *_pages("/names", looks.names, looks.name),
     *_pages("/schedules", looks.schedules, looks.schedule),

@@ -19,6 +19,7 @@ PAGES = [
     "/jobs",
     "/jobs?q=state%3Adead",
     "/jobs/dead-1",
+    "/graphs/dead-1",
     "/errors",
     "/names",
     "/names/mail",
