@@ -354,7 +354,7 @@ class JobBroker(RuntimeActor):
         """The stage of the mail: each message in order. Consecutive `Queue` messages become one statement."""
         if len(batch) == 1:
             speaker = self.speaker if batch[0] is self.in_hand else self.speaker_of(batch[0])
-            apply(own._replace(speaker=speaker), batch[0].body, self._retention)
+            apply(TurnContext(self._state, own.turn, own.out, speaker), batch[0].body, self._retention)
             return
         for kind, mails in groupby(batch, lambda mail: type(mail.body)):
             contexts = [(own._replace(speaker=self.speaker_of(mail)), mail.body) for mail in mails]

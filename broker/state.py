@@ -189,8 +189,8 @@ class BrokerState:
         most, capacities = self.limits.workers_max, self.capacities
         return not is_limited(capacities, most) or sum(len(one.held) for one in capacities.values()) < most
 
-    def is_handled(self, name: str, others: Iterable[BootRecord]) -> bool:
-        return self.has_handler(name) or any(name in boot.names for boot in others)
+    def is_handled(self, name: str, others: Sequence[BootRecord]) -> bool:
+        return self.has_handler(name) or (len(others) > 0 and any(name in boot.names for boot in others))
 
     def meant(self, name: str, others: Iterable[BootRecord]) -> str | None:
         """A similar name for which a living boot has lanes, as a hint at a typing error."""

@@ -158,8 +158,11 @@ class TurnContext(NamedTuple):
         if not parked or len(known) > NAMES_TOLD_MAX:
             # The next search reads so many names.
             return
-        jobs, monotonic = Counter(record.name for record in parked), self.state.monotonic()
-        news = [name for name in jobs if is_news(known.get(name), monotonic)]
+        names, monotonic = dict.fromkeys(record.name for record in parked), self.state.monotonic()
+        news = [name for name in names if is_news(known.get(name), monotonic)]
+        if not news:
+            return
+        jobs = Counter(record.name for record in parked)
         self.out.parked.update(dict.fromkeys(news, monotonic))
         meant = partial(self.state.meant, others=self.others)
         for line in told(news, len(known.keys() | jobs), jobs.__getitem__, meant):

@@ -77,7 +77,7 @@ class StandardOutlet:
     def is_ours(self) -> bool:
         sinks = _only_sinks(self._logger)
         if sinks:
-            return all(sink.is_ours() for sink in sinks)
+            return all(map(methodcaller("is_ours"), sinks))
         # Without a handler standard logging makes a record all the same, and shows it if it is a warning.
         return sinks is not None and _resort_is_pythons()
 
