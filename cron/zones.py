@@ -161,8 +161,6 @@ class LocalTimes:
                 yield midnight + self.times.at(number)
 
     def count(self, first: int, stop: int) -> int:
-        if first >= stop:
-            return 0
         days = self.days.between(first // DAY_SECONDS, (stop - 1) // DAY_SECONDS)
         if len(days) < 3:
             return sum(len(self._numbers(day * DAY_SECONDS, first, stop)) for day in days)

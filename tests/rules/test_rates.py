@@ -72,6 +72,12 @@ def test_at_the_instant_at_which_it_opens_one_more_may_start():
         now = opens
 
 
+def test_a_start_that_is_a_little_early_is_so_by_milliseconds_however_long_a_rate_is():
+    rate = Rate(2, per=86400.0)
+
+    assert room_of(rate, spent(rate, None, NOW, 1), NOW).opens == pytest.approx(NOW + 43200, abs=0.01)
+
+
 def test_a_burst_may_start_at_once_after_a_pause():
     rate = Rate(60, per=60.0, burst=5)
 

@@ -35,6 +35,7 @@ def fired(story: Story, *slots: float) -> Story:
 def test_no_more_is_kept_of_slots_starts_and_groups_than_counts(monkeypatch):
     monkeypatch.setattr("lamplighter.history.replay.slots.FIRED_KEPT_MAX", 3)
     monkeypatch.setattr("lamplighter.history.replay.groups.LATE_STARTS_MAX", 2)
+    monkeypatch.setattr("lamplighter.history.replay.groups.WAITING_MAX", 4)
     story = fired(added(), *(1010.0 + 10 * number for number in range(8)))
     for number in range(12):
         job, at = f"j{number}", 2000.0 + 2 * number
@@ -114,6 +115,12 @@ def test_any_slot_may_be_one_of_a_rule_that_this_version_does_not_know():
     story.turn({"k": "skipped", "s": "s", "t": 1005.0, "l": 1090.0, "x": 3})
 
     assert audited(story.lines).ok
+
+
+def test_a_schedule_that_was_removed_has_no_slots_for_whoever_tells_late_of_one():
+    story = fired(added(), 1010.0).turn({"k": "schedule.removed", "s": "s"})
+
+    assert audited(fired(story, 1040.0).lines).ok
 
 
 def test_slots_that_passed_are_only_noted_where_a_turn_is_missing():

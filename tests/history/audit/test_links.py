@@ -115,6 +115,15 @@ def test_a_fate_is_shared_with_a_job_that_has_it(kind, end, ok):
     assert kinds(report) == ([] if ok else ["doomed without cause"])
 
 
+@pytest.mark.parametrize("kind", ["freed", "doomed"])
+def test_a_job_that_waits_for_nobody_is_neither_freed_nor_doomed(kind):
+    story = Story().move("queued", None, 0, 0, "c")
+
+    assert "illegal transition" in kinds(
+        audited(story.turn(story.hop(kind, "queued", 0, 0, "c", m=1, y=[["p", 3]])).lines)
+    )
+
+
 @pytest.mark.parametrize(("more", "found"), [({}, []), ({"m": 1}, ["started too soon"])], ids=["forced", "revived"])
 def test_a_job_that_is_queued_again_waits_if_it_says_so(more, found):
     story = born(parent(Story(), end="dead"), 1)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 from lamplighter.history.audit.audit import Report
 from lamplighter.history.trace.job import biography
+from lamplighter.history.trace.snapshot import snapshot
 
 from ..kit import Story, audited, kinds, on_rabbit, told, write_log
 
@@ -121,3 +122,14 @@ def test_the_story_of_a_job_names_a_holder_that_has_lost_another_job(tmp_path):
     assert life.entries[-1].says == (
         "when these logs end, it belongs to boot one, which lost another job to a redelivery and has said nothing since"
     )
+
+
+def test_a_job_that_ended_twice_counts_once(tmp_path):
+    web = on_rabbit("web").move("queued", None, 0, 0)
+    one = on_rabbit("one", among=web).move("claimed", "queued", 1, 0).move("done", "running", 1, 1)
+    web.revs["j"] = 2
+    two = on_rabbit("two", among=web).move("claimed", "queued", 2, 0, p=1).move("done", "running", 2, 1)
+    lines = told(web, one, two)
+
+    assert snapshot([str(write_log(tmp_path / "log", lines))], 9999.0).states == {"done": 1}
+    assert "1 job ended more than once: the server had delivered them again" in audited(lines).notes

@@ -169,7 +169,11 @@ def test_the_life_of_a_job_that_was_delivered_again_misses_nothing(tmp_path):
 
     assert life is not None
     assert life.gaps == 0
-    assert [entry.says.partition(",")[0] for entry in life.entries][2] == "delivered again by the server: boot one"
+    again = life.entries[2]
+    assert (again.says.partition(",")[0], again.said) == (
+        "delivered again by the server: boot one",
+        {"boot_was": "one"},
+    )
 
 
 def at_the_end(path: Path, capsys: pytest.CaptureFixture[str]) -> Said:

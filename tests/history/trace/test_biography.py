@@ -245,7 +245,7 @@ def test_what_only_a_recovery_tells_stands_where_it_happened(tmp_path):
         "job.failed",
     ]
     assert "perhaps not said by the dead; told by boot heir" in said(life)[1]
-    assert life.entries[1].who.endswith(" · dead")
+    assert (life.entries[1].at, life.entries[1].who.endswith(" · dead")) == (1003.5, True)
     assert life.gaps == 0
 
 
