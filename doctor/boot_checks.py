@@ -84,8 +84,10 @@ def none(seen: Evidence) -> Iterator[Symptom]:
         return
     if workers:
         quiet = [boot for boot in workers if boot.is_quiet]
-        what = f"all {len(workers)} runtimes" if len(workers) > 1 else "the only runtime"
-        how = "was told to be quiet" if quiet else "is about to stop"
+        what, was, be = (
+            (f"all {len(workers)} runtimes", "were", "are") if workers[1:] else ("the only runtime", "was", "is")
+        )
+        how = f"{was} told to be quiet" if quiet else f"{be} about to stop"
         yield _idle(
             due.count, f"{what} that could run jobs {how}, {waits}", "`lamplighter runtimes go --all`" if quiet else ""
         )
