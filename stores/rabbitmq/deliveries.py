@@ -25,7 +25,9 @@ from .topology import queue_of
 from .unreadable import UnreadableMessage
 
 STUCK_SECONDS = 0.5
-"""A job that has waited here so long, while fewer jobs are wanted, goes back to its queue."""
+"""A job goes back to its queue if it has waited here so long, while fewer jobs are wanted and no other of its name went
+to a lane. Where a busy machine alone is slow, it would wait as long elsewhere.
+"""
 
 Birth = tuple[Any, ...]
 
@@ -253,6 +255,7 @@ class Deliveries:
         self.wishes: dict[str, int] = {}
         self._lagging: set[str] = set()
         self._leaving: dict[str, Seconds] = {}
+        self._taken_at: dict[str, Seconds] = {}
 
     def begin(self, session: int) -> None:
         """Begin a new session: the server will deliver anew, to any runtime, what was not acknowledged."""
@@ -295,6 +298,11 @@ class Deliveries:
         (waiting.appendleft if is_first else waiting.append)(delivery)
         if consumer not in self._names:
             self._names[consumer], self._leaving[consumer] = name, self._monotonic()
+
+    def take(self, delivery: Delivery) -> None:
+        """Have a job wait no longer."""
+        self.waiting[delivery.name].remove(delivery)
+        self._taken_at[delivery.name] = self._monotonic()
 
     def drop(self, one: Delivery | UnreadableMessage) -> None:
         for waiting in (
@@ -349,9 +357,11 @@ class Deliveries:
         while, or at once if none are wanted. The server counts that as a failed delivery, so the next attempt costs two
         ledger records; short jobs end before the delay does.
 
-        Where a job has waited for `STUCK_SECONDS`, the consumers of its name are ended, and the next turn publishes
+        Where a job is stuck for `STUCK_SECONDS`, the consumers of its name are ended, and the next turn publishes
         `stuck` jobs anew, without a failed delivery.
         """
+        if not self.wishes and not self._leaving:
+            return []
         now = self._monotonic()
         back = self._leave(now)
         for name, size in self.wishes.items():
@@ -378,6 +388,7 @@ class Deliveries:
 
     def _stuck_at(self, name: str) -> Seconds:
         first = next((one.since for one in self.waiting.get(name, ()) if not one.arrival.redeliveries), math.inf)
+        first = max(first, self._taken_at.get(name, first))
         return first + STUCK_SECONDS if self.stacks[name].size > self.wishes.get(name, 0) else math.inf
 
     def _leave(self, now: Seconds) -> list[Delivery]:

@@ -68,7 +68,7 @@ class PendingTurn(TurnRecord):
     def take_out(self, delivery: Delivery) -> None:
         """Take a job from those that wait for a lane; it waits again if the turn fails."""
         deliveries = self.state.deliveries
-        deliveries.waiting[delivery.job.name].remove(delivery)
+        deliveries.take(delivery)
         self.change(lambda: deliveries.wait(delivery, is_first=True))
 
     def publish(
@@ -110,7 +110,6 @@ class PendingTurn(TurnRecord):
         record = self.state.memory.doubtful.get(job.id)
         if record is None or (record.name, record.data) != (job.name, job.data):
             record = born(job, 0)
-        self.check_data(job)
         seconds = job.expires_in
         deadline = None if seconds is None else math.ceil((self.state.time.now() + seconds) * 1000)
         self.publish(record, job.run_at - self.now, self.state.results_name, deadline=deadline)

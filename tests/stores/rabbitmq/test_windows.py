@@ -87,7 +87,7 @@ class Server:
     def run(self, deliveries: list[Delivery]) -> None:
         """Let lanes have these."""
         for delivery in deliveries:
-            self.deliveries.waiting["work"].remove(delivery)
+            self.deliveries.take(delivery)
 
     @property
     def waiting(self) -> list[Delivery]:
@@ -119,6 +119,19 @@ def test_what_is_not_worked_off_by_then_goes_to_others(server: Server) -> None:
     server.let_pass(STUCK_SECONDS)
 
     assert (server.anew, server.back, server.waiting) == ([5, 6, 7, 8, 9, 10], [], [])
+
+
+def test_nothing_is_stuck_behind_jobs_that_lanes_take(server: Server) -> None:
+    """Four processes on a busy machine published a fifth of their jobs anew, and ended all consumers each time."""
+    server.run(server.waiting[:4])
+    server.now += STUCK_SECONDS * 0.9
+    server.run(server.waiting[:1])
+    server.let_pass(STUCK_SECONDS * 0.9)
+    while_taken = list(server.ended), list(server.anew)
+    server.let_pass(STUCK_SECONDS * 0.1)
+
+    assert while_taken == ([], [])
+    assert server.anew == [6, 7, 8, 9, 10]
 
 
 def test_what_is_stuck_goes_though_its_consumer_has_just_ended(server: Server) -> None:
