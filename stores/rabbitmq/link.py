@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -237,8 +236,10 @@ class Browsed(NamedTuple):
 
 def settle(future: Future[Any] | None, value: Any, error: BaseException | None) -> None:
     """Answer whoever waits at a future, unless it has given up in this very moment."""
-    with suppress(InvalidStateError):
+    try:
         if future is not None and error is None:
             future.set_result(value)
         elif future is not None:
             future.set_exception(error)
+    except InvalidStateError:
+        pass

@@ -95,6 +95,8 @@ class Session:
         self._watchdog = ResponseWatchdog(environment.clock.monotonic)
         self._has_changed = self._has_started = False
         self._arrivals = self._pulses = 0
+        # News and results that were taken in and are to be acknowledged, together.
+        self._taken: list[int] = []
         self._news: list[tuple[str, dict[str, Any]]] = []
         self._news_name = ""
         self._consumers: dict[str, str] = {}
@@ -193,6 +195,9 @@ class Session:
         self._is_hinted = False
         while self._inbox:
             self._inbox.popleft()()
+        if self._taken:
+            taken, self._taken = self._taken, []
+            self._link.acknowledge(self._session, taken)
 
     def hear(self, event: LinkEvent) -> None:
         """Keep an event of the link for the thread that takes turns; a question is answered at once."""
@@ -228,6 +233,7 @@ class Session:
         self._session, self._trouble, self._has_changed = session, "", True
         self._declared.clear()
         self._consumers.clear()
+        self._taken.clear()
         self._watchdog.begin()
         self.state.deliveries.begin(session)
         self._follower.begin()
@@ -262,7 +268,7 @@ class Session:
                 UnreadableMessage(arrival, self.state.results_name or "", None, error)
             )
         else:
-            self._link.acknowledge(arrival.session, (arrival.tag,))
+            self._taken.append(arrival.tag)
             self.state.memory.end(ended)
         self._has_changed = True
 
@@ -278,7 +284,7 @@ class Session:
             self._news.append(("scheduler.leads", {}))
 
     def _take_news(self, arrival: Arrival) -> None:
-        self._link.acknowledge(arrival.session, (arrival.tag,))
+        self._taken.append(arrival.tag)
         if self._ledger.is_read:
             return
         try:

@@ -49,9 +49,9 @@ class Newest(Generic[Key, Value]):
         self._kept: OrderedDict[Key, Value] = OrderedDict()
 
     def put(self, key: Key, value: Value) -> None:
-        self.pop(key)
+        before = self._kept.pop(key, None)
         self._kept[key] = value
-        self._bytes += self._weigh(value)
+        self._bytes += self._weigh(value) - (0 if before is None else self._weigh(before))
         while len(self._kept) > self._most or self._bytes > self._bytes_max:
             self._bytes -= self._weigh(self._kept.popitem(last=False)[1])
 

@@ -214,6 +214,8 @@ class RabbitStore(Session):
     def _declaring(self, names: Collection[str]) -> Iterator[Future[Any]]:
         missing = sorted(set(names) - self._declared - self.state.ailing.stopped.keys())
         for tries_left in range(DECLARE_TRIES_MAX - 1, -1, -1):
+            if not missing:
+                break
             missing = yield from self._try_to_declare(missing, tries_left)
 
     def _try_to_declare(self, names: Sequence[str], tries_left: int) -> Generator[Future[Any], None, list[str]]:

@@ -143,7 +143,8 @@ class RabbitTurn(PendingTurn):
         self.boots: Members = self._members
         self.tallies: TallyBook | None = None
         self.intake = IncomingMessages(self)
-        self.intake.take_in()
+        if state.deliveries.fresh or state.deliveries.unreadable_messages:
+            self.intake.take_in()
 
     def keep_time(self, reading: Reading, *, may_have_gone_back: bool) -> Stepped | None:
         """Let schedules count from now that a clock which was ahead has accounted for. Jobs need no wall time."""

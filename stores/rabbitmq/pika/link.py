@@ -44,7 +44,7 @@ try:
     from pika.channel import Channel
 
     from .channel import AskingChannel
-    from .connection import Connection, Loop, parameters
+    from .connection import Connection, Loop, ack, parameters
     from .errors import arrival_of, bytes_max_of, why
     from .publishing import Published, Sending
 except ImportError as error:
@@ -83,7 +83,7 @@ class PikaLink:
         self._connection: Connection | None = None
         self._work: Channel | None = None
         self._apart: Channel | None = None
-        self._delivered: dict[int, None] = {}
+        self._delivered: dict[int, dict[int, None]] = {}
         self._asking, self._aside = AskingChannel(address, self._do), AskingChannel(address, self._do)
         self._session = 0
         self._published = Published()
@@ -188,7 +188,7 @@ class PikaLink:
         channel.add_on_close_callback(self._work_closed)
         channel.add_on_return_callback(self._published.returned)
         channel.add_on_cancel_callback(self._cancelled)
-        channel.confirm_delivery(self._published.confirmed, callback=self._open_apart)
+        channel.confirm_delivery(self._published.told, callback=self._open_apart)
 
     def _open_apart(self, _: Any) -> None:
         connection = self._connection
@@ -203,11 +203,12 @@ class PikaLink:
         self._asking.open(connection, lambda: self._aside.open(connection, self._begin_session))
 
     def _begin_session(self) -> None:
-        assert self._connection is not None
+        connection, work, apart = self._connection, self._work, self._apart
+        assert connection is not None and work is not None and apart is not None
         self._session += 1
-        self._connection.session = self._session
-        self._published.begin()
-        self._delivered.clear()
+        self._published.begin(connection, work.channel_number)
+        connection.begin_session(self._session, work.channel_number, self._published.confirmed)
+        self._delivered = {work.channel_number: {}, apart.channel_number: {}}
         self._hear(Blocked(None))
         self._hear(Connected(self._session))
         self._await_pulse()
@@ -332,7 +333,7 @@ class PikaLink:
         if not messages:
             settle(sending.future, Sent(), None)
         else:
-            self._do(lambda: self._published.send(self._work, sending), sending.future)
+            self._do(lambda: self._published.send(sending), sending.future)
         return sending.future
 
     def acknowledge(self, session: int, acks: Sequence[int], requeue: Sequence[int] = ()) -> None:
@@ -346,33 +347,28 @@ class PikaLink:
 
     def _acknowledge(self, tags: Sequence[int]) -> None:
         """Acknowledge in few frames: one for all up to the first delivery that is not to be acknowledged."""
-        work, apart = self._work, self._apart
-        assert work is not None and apart is not None
-        wanted = {tag for tag in tags if tag > 0}
-        upto = 0
-        for tag in self._delivered:
-            if tag not in wanted:
-                break
-            upto = tag
-        if upto:
-            work.basic_ack(upto, multiple=True)
-        for tag in tags:
-            if tag < 0:
-                apart.basic_ack(-tag)
-                continue
-            self._delivered.pop(tag, None)
-            if tag > upto:
-                work.basic_ack(tag)
+        connection = self._connection
+        assert connection is not None
+        for channel, delivered in self._delivered.items():
+            wanted, upto = delivered.keys() & tags, 0
+            for tag in delivered:
+                if tag not in wanted:
+                    break
+                upto = tag
+            if upto:
+                connection.write(ack(channel, abs(upto), True))
+            for tag in wanted:
+                del delivered[tag]
+                if abs(tag) > abs(upto):
+                    connection.write(ack(channel, abs(tag), False))
 
     def _give_back(self, tags: Sequence[int]) -> None:
         work, apart = self._work, self._apart
         assert work is not None and apart is not None
         for tag in tags:
-            self._delivered.pop(tag, None)
-            if tag > 0:
-                work.basic_nack(tag, requeue=True)
-            else:
-                apart.basic_nack(-tag, requeue=True)
+            channel = work if tag > 0 else apart
+            self._delivered[channel.channel_number].pop(tag, None)
+            channel.basic_nack(abs(tag), requeue=True)
 
     def consume(self, session: int, queue: str, consumer: str, *, prefetch: int, apart: bool = False) -> None:
         def call() -> None:
@@ -398,12 +394,9 @@ class PikaLink:
         self._do(call)
 
     def _deliver(self, channel: Channel, method: Any, properties: Any, body: bytes) -> None:
-        tag = method.delivery_tag
-        if channel is self._apart:
-            # The tags of the second channel, which also count from 1, are negative.
-            tag = -tag
-        else:
-            self._delivered[tag] = None
+        # The tags of the second channel, which also count from 1, are negative.
+        tag = -method.delivery_tag if channel is self._apart else method.delivery_tag
+        self._delivered[channel.channel_number][tag] = None
         self._hear(arrival_of(method, properties, body, session=self._session, tag=tag))
 
     def _cancelled(self, frame: Any) -> None:

@@ -12,9 +12,11 @@ from lamplighter.messages.queries import JobQuery
 from lamplighter.stores.rabbitmq import questions
 from lamplighter.stores.rabbitmq.deliveries import LAG_SECONDS, Deliveries
 from lamplighter.stores.rabbitmq.health_issues import ALARM_SECONDS, SILENCE_SECONDS_MAX
-from lamplighter.stores.rabbitmq.link import PULSE_SECONDS, Blocked, Browsed, Pulse
+from lamplighter.stores.rabbitmq.job_message import ended
+from lamplighter.stores.rabbitmq.link import PULSE_SECONDS, Arrival, Blocked, Browsed, Pulse
 
 from .model_world import World
+from .test_job_runs import CLAIMED
 
 
 @pytest.fixture
@@ -119,6 +121,25 @@ def test_dead_jobs_that_come_too_late_go_back(world: World, monkeypatch: pytest.
     late.set_result(Browsed(lambda tags: (back.append(tags), Future[None]())[1]))
 
     assert back == [()]
+
+
+def test_news_and_results_are_acknowledged_together_once_they_were_taken_in(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = world.store()
+    assert world.turn(store)
+    store.jobs.outlook((), world.elapsed)
+    acked: list[list[int]] = []
+    monkeypatch.setattr(store._link, "acknowledge", lambda session, tags: acked.append(tags))
+
+    for tag in (-7, -8):
+        store.hear(Arrival(store._session, tag, "results-1", ended(CLAIMED._replace(id=f"j{tag}", state="done"))))
+    store.hear(Arrival(store._session, -9, "news-1", b"{}"))
+    store.jobs.outlook((), world.elapsed)
+    store.jobs.outlook((), world.elapsed)
+
+    assert acked == [[-7, -8, -9]]
+    assert set(store.jobs.known(["j-7", "j-8"])) == {"j-7", "j-8"}
 
 
 class Notes:

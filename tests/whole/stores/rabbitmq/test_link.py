@@ -15,9 +15,10 @@ import pika
 import pytest
 from lamplighter.stores.rabbitmq import topology
 from lamplighter.stores.rabbitmq.link import Arrival, Link, LinkLost, Message, QueueSpec, Sent
+from lamplighter.stores.rabbitmq.pika import publishing
+from lamplighter.stores.rabbitmq.pika.connection import ACK, ack
 from pika import frame
 from pika.adapters.select_connection import IOLoop, SelectConnection
-from pika.channel import Channel
 
 from ....faults.kit import eventually, now_in
 from .conftest import Vhosts
@@ -103,14 +104,14 @@ def message(body: bytes) -> Message:
 
 
 def on_publish(monkeypatch: pytest.MonkeyPatch, do: Callable[[bytes], None]) -> None:
-    """Have something done whenever pika is told to publish a message."""
-    publish: Any = Channel.basic_publish
+    """Have something done whenever a message is made into frames."""
+    encode = publishing.encoded
 
-    def instead(channel: Channel, exchange: str, key: str, body: bytes, *more: Any) -> None:
-        do(body)
-        publish(channel, exchange, key, body, *more)
+    def instead(message: Message, *more: Any) -> bytes:
+        do(message.body)
+        return encode(message, *more)
 
-    monkeypatch.setattr(Channel, "basic_publish", instead)
+    monkeypatch.setattr(publishing, "encoded", instead)
 
 
 def test_a_thread_that_nothing_can_interrupt_publishes_itself(
@@ -205,6 +206,94 @@ def test_after_an_error_in_a_call_nothing_is_sent_until_the_next_session(
     assert player.listener.sessions.get(timeout=SECONDS_MAX) == player.session + 1
     assert "in the midst of it" in player.listener.losses.get_nowait()
     assert link.look(JOBS.name).result(SECONDS_MAX) == (0, 0)
+
+
+def test_what_a_connection_that_breaks_in_the_midst_of_a_send_has_not_confirmed_is_lost(
+    player: Player, caller: Callable[..., Future]
+) -> None:
+    player.have(JOBS)
+    link: Any = player.link
+
+    def send() -> Future[Sent]:
+        # The link's thread can send nothing more.
+        with link._lock:
+            sending = link.send([message(bytes(1_000_000))] * 40)
+            assert link._connection._transport.get_write_buffer_size()
+            link._connection._transport._sock.shutdown(socket.SHUT_RDWR)
+            return sending
+
+    with pytest.raises(LinkLost):
+        caller(send).result(SECONDS_MAX).result(SECONDS_MAX)
+    assert player.listener.sessions.get(timeout=SECONDS_MAX) == player.session + 1
+    assert player.publish("b") == Sent()
+
+
+def test_confirms_are_read_however_they_are_cut(player: Player, caller: Callable[..., Future]) -> None:
+    player.have(JOBS)
+    link: Any = player.link
+    number = 0
+
+    def read(first: bytes, second: bytes) -> list[bool]:
+        nonlocal number
+        with link._lock:
+            # The server's own confirms come later, and find nothing.
+            sent = [link.send([message(b"a")]) for _ in range(3)]
+            before = link._connection.bytes_received
+            for part in (first, second):
+                link._connection._on_data_available(part)
+            # Without that a connection with nothing but confirms would seem silent, and be ended.
+            assert link._connection.bytes_received - before == len(first + second)
+            return [one.done() for one in sent]
+
+    for cut in range(1, 2 * ACK.size):
+        said = ack(1, number + 1, False) + ack(1, number + 3, True)
+        number += 3
+        assert caller(read, said[:cut], said[cut:]).result(SECONDS_MAX) == [True, True, True]
+
+
+def test_a_message_with_the_bytes_of_a_confirm_is_none(player: Player, caller: Callable[..., Future]) -> None:
+    player.have(JOBS)
+    player.consume("first", 1)
+    link: Any = player.link
+    deliver = pika.spec.Basic.Deliver("first", 1, False, "", JOBS.name)
+    body = ack(1, 1_000_000, True)
+    frames = frame.Method(1, deliver), frame.Header(1, len(body), pika.BasicProperties()), frame.Body(1, body)
+    said = b"".join(one.marshal() for one in frames)
+
+    def read() -> bool:
+        with link._lock:
+            sent = link.send([message(b"a")])
+            for cut in range(1, len(said)):
+                for part in (said[:cut], said[cut:]):
+                    link._connection._on_data_available(part)
+            return sent.done()
+
+    assert not caller(read).result(SECONDS_MAX)
+    assert {arrival.body for arrival in player.take(len(said) - 1)} == {body}
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_deliveries_are_acknowledged_together_up_to_the_first_that_is_not(
+    player: Player, caller: Callable[..., Future], monkeypatch: pytest.MonkeyPatch, apart: bool
+) -> None:
+    player.have(JOBS)
+    link: Any = player.link
+    player.publish(*"abcdefg")
+    player.consume("first", 7, apart=apart)
+    tags = [arrival.tag for arrival in player.take(7)]
+    said: list[bytes] = []
+    send = link._connection._send
+    monkeypatch.setattr(link._connection, "_send", lambda data: (said.append(data), send(data)))
+
+    caller(link.acknowledge, player.session, [tags[place] for place in (5, 2, 0, 1)]).result(SECONDS_MAX)
+
+    channel = 2 if apart else 1
+    assert said == [ack(channel, 3, True) + ack(channel, 6, False)]
+    monkeypatch.undo()
+    link.give_up(player.session, "it says nothing any more")
+    player.session = player.listener.sessions.get(timeout=SECONDS_MAX)
+    player.consume("second", 7)
+    assert bodies(player.take(3)) == ["d", "e", "g"]
 
 
 def wait_until(event: threading.Event, link: Link) -> None:
@@ -387,9 +476,12 @@ def test_an_error_in_what_somebody_reads_who_waits_ends_the_session(
 def test_pika_has_what_it_keeps_to_itself_and_is_used(player: Player) -> None:
     link: Any = player.link
     used = {
-        SelectConnection: ("_adapter_emit_data", "_terminate_stream"),
-        link._connection: ("_transport",),
-        link._connection._transport: ("_close_and_finalize", "_on_socket_readable", "_sock"),
+        SelectConnection: ("_adapter_emit_data", "_on_data_available", "_terminate_stream"),
+        link._connection: ("_body_max_length", "_frame_buffer", "_transport", "bytes_received"),
+        link._connection._transport: (
+            *("_close_and_finalize", "_on_socket_readable", "_sock"),
+            *("_MAX_CONSUME_BYTES", "_MAX_RECV_BYTES"),
+        ),
     }
     missing = [name for of, names in used.items() for name in names if not hasattr(of, name)]
 
