@@ -208,7 +208,7 @@ def test_after_an_error_in_a_call_nothing_is_sent_until_the_next_session(
     assert link.look(JOBS.name).result(SECONDS_MAX) == (0, 0)
 
 
-def test_what_a_connection_that_breaks_in_the_midst_of_a_send_has_not_confirmed_is_lost(
+def test_a_connection_that_breaks_in_the_midst_of_a_send_loses_what_is_unconfirmed(
     player: Player, caller: Callable[..., Future]
 ) -> None:
     player.have(JOBS)
