@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         Retry,
         RuntimeFailed,
         SchemaTooNew,
+        SignalRefused,
         Snooze,
         StaleClaim,
         StoreCorrupt,
@@ -52,11 +53,12 @@ if TYPE_CHECKING:
     from .messages.jobs import Attempt, Debounce, JobSpec, JobState
     from .messages.names import Rate
     from .messages.outcomes import Backoff
-    from .messages.steps import KeptStep
+    from .messages.steps import NO_SIGNAL, KeptStep, NoSignal
     from .messages.views import ActorView, Health
     from .rules.limits import Limits, RestartBudget
 
 __all__ = [
+    "NO_SIGNAL",
     "ActorView",
     "Attempt",
     "Backoff",
@@ -82,6 +84,7 @@ __all__ = [
     "LamplighterError",
     "Limits",
     "MissingExtra",
+    "NoSignal",
     "NotStarted",
     "NotSupported",
     "Operator",
@@ -95,6 +98,7 @@ __all__ = [
     "Schedule",
     "Scheduler",
     "SchemaTooNew",
+    "SignalRefused",
     "SlotStory",
     "Snooze",
     "StaleClaim",
@@ -131,6 +135,8 @@ _HOMES = {
     "JobTimeout": "handlers.handler",
     "Job": "api.job",
     "KeptStep": "messages.steps",
+    "NO_SIGNAL": "messages.steps",
+    "NoSignal": "messages.steps",
     "configure_logging": "log.configure",
     "JobFields": "log.job_context",
     "Debounce": "messages.jobs",

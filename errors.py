@@ -46,6 +46,12 @@ class StaleClaim(LamplighterError):
     """The attempt no longer holds its job: it timed out, was requeued, cancelled, or taken over after a crash."""
 
 
+class SignalRefused(LamplighterError):
+    """A signal comes too late: its job has ended, another signal of its name came first, or the time to wait for it is
+    over. Nothing was stored.
+    """
+
+
 class KeyTaken(LamplighterError):
     """Another unfinished job holds this job's unique key."""
 
@@ -148,6 +154,14 @@ class Snooze(Exception):
     def __init__(self, seconds: Any) -> None:
         self.seconds = check_wait(seconds, "Snooze")
         super().__init__(f"snoozed for {self.seconds:g} s")
+
+
+class AwaitsSignal(Snooze):
+    """`Job.wait` raises it: the job runs again when the signal has been sent, or after `seconds`."""
+
+    def __init__(self, seconds: float, signal: str) -> None:
+        super().__init__(seconds)
+        self.signal = signal
 
 
 RETRIED = "tried again as its handler asked for"

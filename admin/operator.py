@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from ..api.job import Job
-from ..broker import jobs, schedules
+from ..broker import jobs, schedules, signals
 from ..broker.turn_context import TurnContext
 from ..cron.schedule import job_of
 from ..environment.environment import Environment
@@ -28,16 +28,16 @@ from ..messages.queries import JobQuery
 from ..rules.capabilities import not_supported
 from ..rules.limits import Limits, batches
 from ..rules.links import named_ids
-from ..rules.new_jobs import JobChecks, JobIds, spec_of
+from ..rules.new_jobs import JobChecks, JobIds, signal_to, spec_of
 from ..rules.validation import (
     check_bool,
+    check_delay,
     check_instant,
     check_iterable,
     check_limit,
     check_moment,
     check_name,
     check_one_of,
-    check_seconds,
     check_who,
     unknown_parent,
 )
@@ -184,7 +184,7 @@ class Operator:
             NotSupported: `afresh` on RabbitMQ.
         """
         body = Requeue(
-            _id_of(job), _seconds(delay), None, self._attributed(reason), afresh=check_bool(afresh, "afresh")
+            _id_of(job), check_delay(delay), None, self._attributed(reason), afresh=check_bool(afresh, "afresh")
         )
         if afresh and self._is_on_server:
             raise not_supported("steps")
@@ -200,7 +200,7 @@ class Operator:
     ) -> int:
         """`requeue` those of these jobs that are dead, `SWEPT_A_TURN_MAX` a turn, and say how many."""
         ids = [check_name(job_id, "each id") for job_id in check_iterable(job_ids, "job_ids", "ids of jobs")]
-        who, seconds, done = self._attributed(reason), _seconds(delay), 0
+        who, seconds, done = self._attributed(reason), check_delay(delay), 0
         with self._turns.opened() as store:
             for some in batches(ids, SWEPT_A_TURN_MAX):
                 body = RequeueMany(some, DEAD, seconds, None, who)
@@ -220,6 +220,18 @@ class Operator:
         if self._is_on_server:
             return self._have("cancel", body.job_id, body.who)
         return Job(self._act(partial(jobs.cancel, body=body)))
+
+    def signal(self, job: Job[Any] | str, name: str, data: Any = None, *, reason: str | None = None) -> None:
+        """As `jobs.signal`: tell a job what its handler waits for.
+
+        Raises:
+            SignalRefused, UnknownJob, UsageError: as `jobs.signal`.
+            NotSupported: on RabbitMQ.
+        """
+        if self._is_on_server:
+            raise not_supported("signals")
+        body = signal_to(_id_of(job), name, data, self._attributed(reason), Limits().data_bytes_max)
+        self._act(partial(signals.signal, body=body))
 
     def forget(self, job: Job[Any] | str, *, reason: str | None = None) -> None:
         """As `jobs.forget`: remove a job that has ended, with its data, result, errors and attempts.
@@ -317,7 +329,7 @@ class Operator:
         work = partial(
             sweep,
             action=action,
-            delay=_seconds(delay),
+            delay=check_delay(delay),
             who=self._attributed(reason),
             afresh=afresh,
             states=states,
@@ -415,7 +427,3 @@ def _run_now(context: TurnContext, schedule_id: str, job_id: str, who: Attributi
 
 def _id_of(job: Job[Any] | str) -> str:
     return job.id if isinstance(job, Job) else check_name(job, "job")
-
-
-def _seconds(delay: Seconds | timedelta | None) -> Seconds:
-    return 0.0 if delay is None else check_seconds(delay, "delay")

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import inspect
-import sys
+import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
-from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, Unpack, cast, overload
 
-from ..errors import Cancel, Discard, ResultLost, Retry, Snooze, UsageError, shown
-from ..messages.jobs import Claim, Instant, JobKeywords, JobRecord, JobSpec, JobState, Seconds
+from ..errors import Cancel, Discard, ResultLost, Retry, Snooze, UsageError
+from ..messages.jobs import Claim, JobKeywords, JobRecord, JobSpec, JobState, Seconds
 from ..messages.outcomes import Policy
+from ..messages.steps import NoSignal
 from ..rules.codec import decode, encode
-from ..rules.lifecycle import class_names
+from ..rules.lifecycle import awaited_signal, class_names
 from ..rules.lifecycle import is_tried_again as is_retried
-from ..rules.validation import check_name, check_seconds
-
-_step: ContextVar[tuple[str | None, str]] = ContextVar("lamplighter_step", default=(None, ""))
-"""The job and the name of the step whose function runs here."""
-
-Read = Callable[[Any], Any]
-"""Makes a kept result what the step's function returns."""
 
 PROGRESS_BYTES_MAX = 4096
 """JSON text of one progress report."""
@@ -30,6 +21,8 @@ PROGRESS_BYTES_MAX = 4096
 if TYPE_CHECKING:
     # Only from Python 3.13 on, `typing` has type variables with a default.
     from typing_extensions import TypeVar
+
+    from .job_steps import StepContext
 
     T = TypeVar("T")
     R = TypeVar("R", default=Any)
@@ -50,38 +43,6 @@ class JobTypes(Protocol):
 
     def result(self, stored: Any) -> Any:
         """The result as what its handler returns."""
-
-
-class StepContext(Protocol):
-    """The calls that a Job borrows for its steps while it runs. Threads, tasks and children each have their own."""
-
-    def begin(self, name: str) -> str | None:
-        """Come to a step: the JSON text that is kept of it, or None if its function is to be called now.
-
-        Raises:
-            UsageError: the attempt has come to it already, or there are too many.
-            StaleClaim: the attempt no longer holds the job.
-        """
-
-    async def abegin(self, name: str) -> str | None: ...
-
-    def keep(self, name: str, result: str) -> str:
-        """Keep what the function has returned; the JSON text that is kept under the name from now on."""
-
-    async def akeep(self, name: str, result: str) -> str: ...
-
-    def leave(self, name: str) -> None:
-        """The function has raised, or its result could not be kept: the attempt may come to the step again."""
-
-    def reader(self, name: str, fn: Callable[..., Any]) -> Read:
-        """How what is kept of a step is read, by what its function is annotated to return.
-
-        Raises:
-            UsageError: nobody could keep that.
-        """
-
-    def now(self) -> Instant:
-        """Wall time by the runtime's clock."""
 
 
 class JobContext(Protocol):
@@ -297,6 +258,11 @@ class Job(Generic[T, R]):
         return self.record.state == JobState.QUEUED and self.record.is_linked
 
     @property
+    def awaits(self) -> str | None:
+        """The name of the signal that it waits for, if it waits for one."""
+        return awaited_signal(self.record)
+
+    @property
     def slot(self) -> datetime | None:
         """The instant (UTC) of the schedule that it stands for."""
         return None if self.record.slot is None else _time(self.record.slot)
@@ -458,6 +424,8 @@ class Job(Generic[T, R]):
             UsageError: one of them cannot be, or they are too many: none of this call is kept. Or `auto_done=False`:
                 `jobs.mark_done` takes them. Or the function of a step says it, which no later attempt calls again.
         """
+        from .job_steps import check_outside_steps
+
         check_outside_steps(self.id)
         self._lane().then(jobs)
 
@@ -493,24 +461,12 @@ class Job(Generic[T, R]):
             NotSupported: the store is a RabbitMQ.
             StoreUnavailable: no answer in time; the result may have been kept.
         """
+        # Imported where they are needed: most handlers have no steps.
+        from .job_steps import call_step, checked_step
+
         steps = self._lane().steps
-        name, read = _checked(steps, name, fn)
-        result: S
-        kept = steps.begin(name)
-        if kept is not None:
-            result = _read_again(read, kept)
-            return result
-        try:
-            with _in_step(self.id, name):
-                returned = fn(*args, **kwargs)
-            text = _result_text(name, _plain(name, returned))
-            # A result that cannot be read as it is annotated is not kept: no later attempt could read it either.
-            result = read(decode(text))
-            kept = steps.keep(name, text)
-        except BaseException:
-            steps.leave(name)
-            raise
-        return result if kept == text else read(decode(kept))
+        name, read = checked_step(steps, name, fn)
+        return call_step(self.id, steps, name, read, fn, *args, **kwargs)
 
     @overload
     async def astep(
@@ -524,23 +480,9 @@ class Job(Generic[T, R]):
         """`step` for a handler that is a coroutine function. `fn` may be one too; a plain function is called on the
         event loop, so give one that blocks as `asyncio.to_thread, fn`.
         """
-        steps = self._lane().steps
-        name, read = _checked(steps, name, fn)
-        kept = await steps.abegin(name)
-        if kept is not None:
-            return _read_again(read, kept)
-        try:
-            with _in_step(self.id, name):
-                returned = fn(*args, **kwargs)
-                if inspect.isawaitable(returned):
-                    returned = await returned
-            text = _result_text(name, returned)
-            result = read(decode(text))
-            kept = await steps.akeep(name, text)
-        except BaseException:
-            steps.leave(name)
-            raise
-        return result if kept == text else read(decode(kept))
+        from .job_steps import acall_step
+
+        return await acall_step(self.id, self._lane().steps, name, fn, *args, **kwargs)
 
     def snooze(self, name: str, seconds: Seconds | timedelta) -> None:
         """Have the rest of this job wait: for days, without a thread and without an attempt.
@@ -556,11 +498,62 @@ class Job(Generic[T, R]):
             Snooze: the wait is not over.
             UsageError, StaleClaim, NotSupported, StoreUnavailable: as `step`.
         """
-        _wait_until(self._lane().steps, name, self.step(name, _end_of_wait, self._lane().steps, seconds))
+        from .job_steps import end_of_wait, wait_until
+
+        wait_until(self._lane().steps, name, self.step(name, end_of_wait, self._lane().steps, seconds))
 
     async def asnooze(self, name: str, seconds: Seconds | timedelta) -> None:
         """`snooze` for a handler that is a coroutine function."""
-        _wait_until(self._lane().steps, name, await self.astep(name, _end_of_wait, self._lane().steps, seconds))
+        from .job_steps import end_of_wait, wait_until
+
+        wait_until(self._lane().steps, name, await self.astep(name, end_of_wait, self._lane().steps, seconds))
+
+    @overload
+    def wait(self, name: str, *, timeout: Seconds | timedelta | None = None) -> Any: ...
+
+    @overload
+    def wait(self, name: str, wanted: type[S]) -> S: ...
+
+    @overload
+    def wait(self, name: str, wanted: type[S], *, timeout: Seconds | timedelta) -> S | NoSignal: ...
+
+    def wait(self, name: str, wanted: Any = Any, *, timeout: Seconds | timedelta | None = None) -> Any:
+        """Have the rest of this job wait for a signal of `jobs.signal`: for days, without a thread and without an
+        attempt.
+
+        If the signal has been sent, whenever that was, its data are returned. Otherwise this raises a `Snooze`, and the
+        job is run again from its beginning when the signal comes or the time is over. The first signal of a name, or
+        the end of the time, counts for all attempts. Works in child processes too.
+
+        Args:
+            name: of the signal, 1 to 200 characters; each wait of a job has its own.
+            wanted: the type of the data, as `Job[X]` has it for a job's; the job is dead if they do not fit.
+            timeout: a number of seconds or a timedelta, counted from the first call; a restart, a retry or a requeue
+                does not lengthen it. None waits for ever.
+
+        Returns:
+            The data; `NO_SIGNAL`, which is false, if none has come in time.
+
+        Raises:
+            Snooze: the signal has not come yet.
+            UsageError, StaleClaim, NotSupported, StoreUnavailable: as `step`.
+        """
+        from .job_steps import wait_for
+
+        return wait_for(self.id, self._lane().steps, name, wanted, timeout)
+
+    @overload
+    async def await_signal(self, name: str, *, timeout: Seconds | timedelta | None = None) -> Any: ...
+
+    @overload
+    async def await_signal(self, name: str, wanted: type[S]) -> S: ...
+
+    @overload
+    async def await_signal(self, name: str, wanted: type[S], *, timeout: Seconds | timedelta) -> S | NoSignal: ...
+
+    async def await_signal(self, name: str, wanted: Any = Any, *, timeout: Any = None) -> Any:
+        """`wait` for a handler that is a coroutine function."""
+        return await asyncio.to_thread(self.wait, name, wanted, timeout=timeout)
 
     def _lane(self) -> JobContext:
         if self._context is None:
@@ -582,69 +575,3 @@ def _time(instant: float) -> datetime:
 
 def _text(time: datetime | None) -> str | None:
     return None if time is None else time.isoformat()
-
-
-def check_outside_steps(job_id: str) -> None:
-    """Make sure that the function of no step of a job runs here.
-
-    Raises:
-        UsageError: one does.
-    """
-    of, name = _step.get()
-    if of == job_id:
-        raise UsageError(
-            f"expected job.then outside of the functions of steps, got it in that of step {name!r}: the next attempt, "
-            "which does not call that again, would not say it; say it after the step"
-        )
-
-
-@contextlib.contextmanager
-def _in_step(job_id: str, name: str) -> Iterator[None]:
-    before = _step.get()
-    _step.set((job_id, name))
-    try:
-        yield
-    finally:
-        # A coroutine may be closed in another context than its own, in which nothing can be reset.
-        _step.set(before)
-
-
-def _checked(steps: StepContext, name: str, fn: Callable[..., Any]) -> tuple[str, Read]:
-    name = check_name(name, "the name of a step")
-    if not callable(fn):
-        raise UsageError(
-            f"expected a function for step {name!r}, got: {shown(fn)}; give it uncalled, with its arguments after it"
-        )
-    return name, steps.reader(name, fn)
-
-
-def _read_again(read: Read, kept: str) -> Any:
-    try:
-        return read(decode(kept))
-    except UsageError as error:
-        raise UsageError(
-            f"{error}; an earlier attempt kept it: jobs.requeue(job, afresh=True) has the job begin without kept steps"
-        ) from None
-
-
-def _plain(name: str, result: Any) -> Any:
-    if not inspect.isawaitable(result):
-        return result
-    if inspect.iscoroutine(result):
-        result.close()
-    raise UsageError(f"expected a plain function for step {name!r}, got one that is awaited; await job.astep(...)")
-
-
-def _result_text(name: str, result: Any) -> str:
-    return encode(result, what=f"result of step {name!r}", bytes_max=sys.maxsize, mends=True)
-
-
-def _end_of_wait(steps: StepContext, seconds: Any) -> Any:
-    return steps.now() + check_seconds(seconds, "seconds")
-
-
-def _wait_until(steps: StepContext, name: str, until: Any) -> None:
-    if isinstance(until, bool) or not isinstance(until, int | float):
-        raise UsageError(f"expected step {name!r} to be a wait, got one that has kept: {shown(until)}; rename either")
-    if (left := until - steps.now()) > 0.0:
-        raise Snooze(left)

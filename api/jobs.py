@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Concatenate, Never, ParamSpec, TypeVar, Unpack, overload
@@ -27,6 +26,7 @@ from ..rules.limits import RestartBudget
 from ..rules.new_jobs import shows_options, spec_of
 from ..rules.validation import (
     check_bool,
+    check_delay,
     check_limit,
     check_moment,
     check_name,
@@ -186,20 +186,12 @@ class Jobs:
             check_name(name)
         if before is not None and not isinstance(before, Job):
             raise UsageError(f"expected before to be a Job of the page before, got: {shown(before)}")
+        # Imported where it is called, as everything of admin/: most processes that run jobs read none.
+        from ..admin.finding import find_all, narrowed
+
         boot = self._boot
-        meant = JobQuery()
-        if query is not None:
-            # Imported where it is called, as everything of admin/: most processes that run jobs read none.
-            from ..admin.query import parse_query
-
-            meant = parse_query(query, boot.clock.now())
-        if name is not None:
-            meant = replace(meant, names=_once("name", meant.names, name))
-        if state is not None:
-            meant = replace(meant, states=_once("state", meant.states, JobState(state)))
+        meant = narrowed(query, boot.clock.now(), name, None if state is None else JobState(state))
         after = None if before is None else place_of(before.record).cursor
-        from ..admin.finding import find_all
-
         return [Job(record) for record in find_all(boot.store, meant, limit=limit, after=after)]
 
     alist = off_loop(list)
@@ -296,7 +288,7 @@ class Jobs:
         """
         if check_bool(afresh, "afresh"):
             needed(self._boot.store.table, "steps")
-        make = partial(Requeue, id_of(job), _delay(delay), who=check_who(by, reason), afresh=afresh)
+        make = partial(Requeue, id_of(job), check_delay(delay), who=check_who(by, reason), afresh=afresh)
         requeued: Job[Any] = self._submitter.ask("jobs.requeue", make, job_id=id_of(job))
         return requeued
 
@@ -383,6 +375,30 @@ class Jobs:
         return self._submitter.settle(job, result, then, connection)
 
     amark_done = twin(mark_done, "A `connection` may be one that is awaited, as for `aqueue`.")
+
+    def signal(
+        self,
+        job: Ref,
+        name: str,
+        data: Any = None,
+        *,
+        by: str | None = None,
+        reason: str | None = None,
+        connection: Any = None,
+    ) -> None:
+        """Tell a job what its handler waits for with `job.wait`, or will. The first signal of a name counts.
+
+        Args:
+            name, data: which of the job's waits is meant, and what it gets: what `queue` takes as data.
+            by, reason, connection: as `cancel` and `queue` take them. A job may have 1,000 signals.
+
+        Raises:
+            SignalRefused: the job has ended, has got another signal of this name, or its time to wait is over.
+            UsageError, UnknownJob, NotSupported, StoreUnavailable: as `requeue`; after the last, send it again.
+        """
+        return self._submitter.signal(job, name, data, check_who(by, reason), connection)
+
+    asignal = twin(signal, "A `connection` may be one that is awaited, as for `aqueue`.")
 
     def cancel(self, job: Ref, *, by: str | None = None, reason: str | None = None) -> Job[Any]:
         """End a job as cancelled. A running one is signalled, and whatever its attempt still does changes nothing.
@@ -619,20 +635,10 @@ class Jobs:
         return acted
 
     def _requeue_all(self, call: str, query: JobQuery, delay: Any, who: Attribution, afresh: bool = False) -> int:
-        seconds = _delay(delay)
+        seconds = check_delay(delay)
         return self._submitter.ask_of_all(
             call, query, lambda some: partial(RequeueMany, some, query, seconds, who=who, afresh=afresh)
         )
-
-
-def _delay(delay: Seconds | timedelta | None) -> Seconds:
-    return 0.0 if delay is None else check_seconds(delay, "delay")
-
-
-def _once(what: str, asked: Sequence[T], wanted: T) -> tuple[T, ...]:
-    if asked:
-        raise UsageError(f"expected the {what} of the jobs once, got it as an argument and in the query")
-    return (wanted,)
 
 
 _DEFAULTS = {

@@ -28,15 +28,15 @@ from ..broker.turn_context import is_current
 from ..errors import StoreUnavailable, UnknownJob
 from ..handlers.handler import Handler
 from ..log.job_context import current_job
-from ..messages.jobs import Claim, JobRecord, JobSpec, JobState, NewJob, Seconds
+from ..messages.jobs import Attribution, Claim, JobRecord, JobSpec, JobState, NewJob, Seconds
 from ..messages.mail import MarkDone, Queue, Reply
 from ..messages.queries import JobQuery
 from ..messages.schedules import HostChange
-from ..messages.steps import KeepStep, StepRecord
+from ..messages.steps import SIGNAL, KeepStep, SendSignal, StepRecord
 from ..rules.capabilities import needed
 from ..rules.codec import encode
 from ..rules.limits import batches
-from ..rules.new_jobs import FollowUps, JobChecks, check_then_count
+from ..rules.new_jobs import FollowUps, JobChecks, check_then_count, signal_to
 from ..rules.validation import check_iterable
 from ..stores.ports import Store
 from .boot import Boot
@@ -121,6 +121,16 @@ class Submitter:
             return
         finish_on(boot.store, connection, end, boot.clock.now())
         boot.expect(end.job_id, JobState.DONE)
+
+    def signal(self, job: Ref, name: str, data: Any, who: Attribution, connection: Any) -> None:
+        """See `Jobs.signal`."""
+        from ..broker.signals import signal_on
+
+        boot, signal = self._signal(job, name, data, who)
+        if connection is None:
+            self.ask("jobs.signal", lambda reply: signal._replace(reply=reply))
+        elif (move_no := signal_on(boot.store, connection, signal, boot.clock.now())) is not None:
+            boot.expect(signal.job_id, None, move_no)
 
     def ask(self, call: str, make: Make, *, job_id: str | None = None) -> Any:
         """Ask the broker. An answer that is a job is returned as a `Job`; others mean nothing to the caller.
@@ -243,6 +253,12 @@ class Submitter:
         make = partial(KeepStep, claim, name, result, took)
         return self.state.get().requests.ask(make, root_id=claim.job.root_id, here=True)
 
+    def sent(self, claim: Claim, name: str, *, is_over: bool) -> StepRecord | None:
+        """What has ended a wait for a signal, if anything has: if its time is over, this is kept if no signal is."""
+        if is_over:
+            self.keep_step(claim, SIGNAL + name, "null", 0.0)
+        return needed(self.state.get().store.table, "signals").step(claim.job.row_id, SIGNAL + name)
+
     def warn_if_blocking(self, call: str, name: str | None = None) -> None:
         """Warn that a call blocks a running event loop: by Python's warnings once, and in the log once for each job
         name.
@@ -288,6 +304,11 @@ class Submitter:
                     f"the handler of {one.name!r} in this process cannot take this: {why}. The job will be dead, "
                     "unless a handler in another process can"
                 )
+
+    def _signal(self, job: Ref, name: str, data: Any, who: Attribution) -> tuple[Boot, SendSignal]:
+        boot = self.state.get()
+        needed(boot.store.table, "signals")
+        return boot, signal_to(id_of(job), name, data, who, boot.limits.data_bytes_max)
 
     def _finishing(self, job: Ref, result: Any, then: Iterable[Wanted]) -> tuple[Boot, Finishing]:
         boot = self.state.get()
@@ -338,6 +359,15 @@ class AwaitingSubmitter(Submitter):
             return
         await finish_on_async(boot.store, connection, end, boot.clock.now())
         boot.expect(end.job_id, JobState.DONE)
+
+    async def signal(self, job: Ref, name: str, data: Any, who: Attribution, connection: Any) -> None:  # type: ignore[override]
+        from ..broker.signals import signal_on_async
+
+        boot, signal = self._signal(job, name, data, who)
+        if connection is None:
+            await boot.requests.ask_async(lambda reply: signal._replace(reply=reply))
+        elif (move_no := await signal_on_async(boot.store, connection, signal, boot.clock.now())) is not None:
+            boot.expect(signal.job_id, None, move_no)
 
     async def ask(self, call: str, make: Make, *, job_id: str | None = None) -> Any:
         boot = self.state.get()

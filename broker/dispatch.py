@@ -34,7 +34,7 @@ from ..messages.mail import (
     Tick,
     WatchExternalCommit,
 )
-from ..messages.steps import KeepStep
+from ..messages.steps import KeepStep, SendSignal
 from . import boots, claims, jobs, schedules
 from .alarms import Retention
 from .turn_context import PASSED_ON, TurnContext
@@ -92,6 +92,11 @@ def handle(context: TurnContext, body: Any, retention: Retention) -> Any:
             return claims.progressed(context, body)
         case KeepStep():
             return jobs.keep_step(context, body)
+        case SendSignal():
+            # Imported where it is needed: most applications send none.
+            from .signals import signal
+
+            return signal(context, body)
         case Tick():
             return schedules.tick(context, body)
         case MarkDone():

@@ -33,13 +33,13 @@ def queue_on(store: Store, connection: Any, job: NewJob, now: Instant) -> tuple[
         UsageError: see `HostTransactions.join`.
         NotSupported: the store is not in the application's database.
     """
-    stored: tuple[JobRecord, bool] = _joined(store, connection, now, lambda turn: turn.insert(job))
+    stored: tuple[JobRecord, bool] = joined(store, connection, now, lambda turn: turn.insert(job))
     return stored
 
 
 async def queue_on_async(store: Store, connection: Any, job: NewJob, now: Instant) -> tuple[JobRecord, bool]:
     """`queue_on`, also for asynchronous connections."""
-    stored: tuple[JobRecord, bool] = await _awaited(store, connection, now, lambda turn: turn.insert(job))
+    stored: tuple[JobRecord, bool] = await awaited(store, connection, now, lambda turn: turn.insert(job))
     return stored
 
 
@@ -50,11 +50,11 @@ def change_schedule_on(store: Store, connection: Any, change: HostChange) -> Non
         UnknownSchedule: there is none to remove.
         UsageError, NotSupported: as `queue_on`.
     """
-    _joined(store, connection, change.at, partial(_change_schedule, change), SCHEDULES)
+    joined(store, connection, change.at, partial(_change_schedule, change), SCHEDULES)
 
 
 async def change_schedule_on_async(store: Store, connection: Any, change: HostChange) -> None:
-    await _awaited(store, connection, change.at, partial(_change_schedule, change), SCHEDULES)
+    await awaited(store, connection, change.at, partial(_change_schedule, change), SCHEDULES)
 
 
 def _change_schedule(change: HostChange, turn: HostTurn) -> None:
@@ -84,14 +84,14 @@ def finish_on(store: Store, connection: Any, end: Finishing, now: Instant) -> No
         StaleClaim: the claim no longer holds it, or without a claim it is not queued.
         UsageError, NotSupported: as `queue_on`.
     """
-    _joined(store, connection, now, partial(_finish, end, now))
+    joined(store, connection, now, partial(_finish, end, now))
 
 
 async def finish_on_async(store: Store, connection: Any, end: Finishing, now: Instant) -> None:
-    await _awaited(store, connection, now, partial(_finish, end, now))
+    await awaited(store, connection, now, partial(_finish, end, now))
 
 
-def _joined(store: Store, connection: Any, now: Instant, work: Callable[[HostTurn], Any], wanted: str = JOBS) -> Any:
+def joined(store: Store, connection: Any, now: Instant, work: Callable[[HostTurn], Any], wanted: str = JOBS) -> Any:
     """Run `work` on a synchronous connection."""
     done = needed(store.host, wanted).join(connection, now, work)
     if inspect.iscoroutine(done):
@@ -104,7 +104,7 @@ def _joined(store: Store, connection: Any, now: Instant, work: Callable[[HostTur
     return done
 
 
-async def _awaited(
+async def awaited(
     store: Store, connection: Any, now: Instant, work: Callable[[HostTurn], Any], wanted: str = JOBS
 ) -> Any:
     done = needed(store.host, wanted).join(connection, now, work)

@@ -34,6 +34,7 @@ OF_TURNS = frozenset(
         "retention.pruned",
         "job.forgotten",
         "job.stepped",
+        "job.signalled",
     }
 )
 """Events besides moves of jobs that repeat something in the ledger line of the same turn."""

@@ -183,10 +183,14 @@ class TurnContext(NamedTuple):
         since = now - INTERRUPTION_WINDOW_SECONDS
         recent = self.turn.jobs.recent_interruptions(counted, since) if counted else {}
         ends: list[End] = []
-        for job, outcome, policy in ended:
+        for job, said, policy in ended:
+            outcome = said
             # The history of a job outlives a requeue, which begins to count anew.
             earlier = min(recent.get(job.id, 0), job.interruptions)
             chance = 0.0 if outcome.kind in SURE_OUTCOMES else self.state.chance.random()
+            if outcome.signal is not None and needed(self.turn.steps, "signals").sent(job, outcome.signal) is not None:
+                # It came after the handler had looked for it.
+                outcome = outcome._replace(seconds=0.0, reason=f"signal {outcome.signal} has come")
             verdict = judge(job, outcome, policy, now, earlier_interruptions=earlier, chance=chance)
             ends.append((job, outcome, verdict))
             if not outcome.then:

@@ -26,11 +26,13 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from ..api.job import Job, Read
+from ..api.job import Job
+from ..api.job_steps import Read
 from ..environment.process import STOP_SIGNALS
 from ..errors import REFUSALS, LamplighterError, NotStarted, UsageError
 from ..messages.jobs import ClaimKey, Debounce, Instant, JobKeywords, JobRecord, JobSpec
 from ..messages.outcomes import Outcome, Policy
+from ..messages.steps import NO_SIGNAL, NoSignal
 from ..rules.codec import decode, decode_own, encode, encode_own
 from ..rules.limits import WHOLE_MAX, Limits
 from ..rules.links import ParentRefs, names_parents
@@ -40,7 +42,7 @@ from .carriers import Carrier, Carriers
 from .execute import Execution
 from .outcomes import Rules
 from .payload import payload_type
-from .steps import reader, refuse_on_loop
+from .steps import reader, refuse_on_loop, signal_reader
 
 PARENT_OPTIONS = ("after", "after_ended")
 OWN_OPTIONS = tuple(name for name in SPEC_OPTIONS if name not in PARENT_OPTIONS)
@@ -282,6 +284,14 @@ class RemoteSteps:
 
     def reader(self, name: str, fn: Callable[..., Any]) -> Read:
         return reader(name, fn)
+
+    def sent(self, name: str, *, is_over: bool) -> str | NoSignal | None:
+        refuse_on_loop()
+        found: str | bool | None = self._ask({"sent": [name, is_over]})["sent"]
+        return NO_SIGNAL if isinstance(found, bool) else found
+
+    def signal_reader(self, name: str, wanted: Any) -> Read:
+        return signal_reader(name, wanted)
 
     def now(self) -> Instant:
         return float(self._ask({"now": True})["now"])

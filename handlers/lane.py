@@ -57,6 +57,9 @@ class LaneSubmitter(Protocol):
     def keep_step(self, claim: Claim, name: str, result: str, took: Seconds) -> Any:
         """Keep a step: the JSON text that is kept under its name."""
 
+    def sent(self, claim: Claim, name: str, *, is_over: bool) -> StepRecord | None:
+        """What has ended the wait for a signal, if anything has; if its time is over, something has."""
+
 
 class LaneContext(NamedTuple):
     """The parts that the runtime lends to every lane.

@@ -10,7 +10,18 @@ import traceback as tracebacks
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from ..errors import CANCELLED, DISCARDED, RETRIED, Cancel, Discard, Retry, Snooze, UsageError, check_wait
+from ..errors import (
+    CANCELLED,
+    DISCARDED,
+    RETRIED,
+    AwaitsSignal,
+    Cancel,
+    Discard,
+    Retry,
+    Snooze,
+    UsageError,
+    check_wait,
+)
 from ..log.json_line import safe_str
 from ..messages.outcomes import Outcome, OutcomeKind
 from ..rules.codec import encode, valid_text
@@ -93,7 +104,9 @@ def _has_cause(error: BaseException) -> bool:
 
 def _snoozed(error: Snooze, characters_max: int) -> Outcome:
     try:
-        return Outcome(kind=OutcomeKind.SNOOZED, seconds=check_wait(getattr(error, "seconds", None), "Snooze"))
+        seconds = check_wait(getattr(error, "seconds", None), "Snooze")
+        signal = error.signal if isinstance(error, AwaitsSignal) else None
+        return Outcome(kind=OutcomeKind.SNOOZED, seconds=seconds, signal=signal)
     except UsageError as wrong:
         return _waits_wrongly(error, wrong, characters_max)
 

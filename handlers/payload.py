@@ -71,8 +71,11 @@ def payload_type(fn: Callable[..., Any], job_type: type) -> Any:
             )
         return None
     wanted, _ = typing.get_args(annotation)
-    if wanted is Any:
-        return None
+    return None if wanted is Any else checked_type(wanted)
+
+
+def checked_type(wanted: Any) -> Any:
+    """A type of data, as `fit` takes it. Raises a UsageError if no data can be validated as it."""
     if asks_for_model(wanted):
         return ModelType(wanted)
     try:

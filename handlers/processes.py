@@ -29,6 +29,7 @@ from ..environment.threads import Thread
 from ..errors import REFUSALS
 from ..messages.jobs import Debounce, Instant, JobRecord, JobSpec
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
+from ..messages.steps import NO_SIGNAL
 from ..rules.codec import decode_own, encode_own
 from .lane import Lane, RunHandle
 from .outcomes import UNBEGUN, Rules, failure
@@ -255,6 +256,9 @@ def _answer(lane: Lane, asked: dict[str, Any]) -> dict[str, Any]:
             return {"kept": lane.steps.keep(name, result)}
         case {"leave": name}:
             lane.steps.leave(name)
+        case {"sent": [name, is_over]}:
+            sent = lane.steps.sent(name, is_over=is_over)
+            return {"sent": False if sent is NO_SIGNAL else sent}
         case {"now": _}:
             return {"now": lane.steps.now()}
         case {"then": orders}:

@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..api.job import Read
-from ..errors import StaleClaim, UsageError
+from ..api.job_steps import Read
+from ..errors import Discard, StaleClaim, UsageError
 from ..messages.jobs import Instant, Seconds
-from ..messages.steps import StepRecord
+from ..messages.steps import NO_SIGNAL, SIGNAL, NoSignal, StepRecord
 from ..rules.codec import Encoded, encode
-from .payload import HandlerTypes, result_type
+from .payload import HandlerTypes, checked_type, fit, result_type
 
 if TYPE_CHECKING:
     from .lane import Lane
@@ -75,6 +75,23 @@ class AttemptSteps:
             name, await self._lane.context.submitter.awaiting.keep_step(self._lane.claim, name, result, took)
         )
 
+    def sent(self, name: str, *, is_over: bool) -> str | NoSignal | None:
+        refuse_on_loop()
+        self._check(blocks=True)
+        step = SIGNAL + name
+        with self._lock:
+            if step in self._passed:
+                raise UsageError(
+                    f"signal {name!r} was waited for in this attempt already; give each wait a name, as f'{name}-{{n}}'"
+                )
+        found = self._lane.context.submitter.sent(self._lane.claim, name, is_over=is_over)
+        self._lane.context.environment.failpoints.at("lane.step", self._lane)
+        if found is None:
+            return None
+        with self._lock:
+            self._passed.add(step)
+        return found.result if found.claim_no <= 0 else NO_SIGNAL
+
     def leave(self, name: str) -> None:
         with self._lock:
             self._bytes -= self._about_to_be.pop(name, 0)
@@ -118,6 +135,9 @@ class AttemptSteps:
 
     def reader(self, name: str, fn: Callable[..., Any]) -> Read:
         return reader(name, fn)
+
+    def signal_reader(self, name: str, wanted: Any) -> Read:
+        return signal_reader(name, wanted)
 
     def now(self) -> Instant:
         return self._lane.context.clock.now()
@@ -204,8 +224,8 @@ def refuse_on_loop() -> None:
     """Raise a UsageError on an event loop, which a plain step would block, with every job there."""
     if asyncio._get_running_loop() is not None:
         raise UsageError(
-            "expected a plain step away from an event loop, which it would block; await job.astep(...), or "
-            "job.asnooze(...)"
+            "expected a plain step away from an event loop, which it would block; await job.astep(...), "
+            "job.asnooze(...), or job.await_signal(...)"
         )
 
 
@@ -218,5 +238,18 @@ def reader(name: str, fn: Callable[..., Any]) -> Read:
             return types.result(stored)
         except UsageError as error:
             raise UsageError(f"step {name!r}: {error}") from None
+
+    return read
+
+
+def signal_reader(name: str, wanted: Any) -> Read:
+    """See `StepContext.signal_reader`."""
+    kind = None if wanted is Any else checked_type(wanted)
+
+    def read(stored: Any) -> Any:
+        try:
+            return fit(stored, kind)
+        except Discard as error:
+            raise Discard(f"signal {name!r}: {error}; requeue the job afresh, and send it another") from None
 
     return read

@@ -184,6 +184,14 @@ EVENTS: dict[str, EventKind] = {
         "A step of a running job is kept: its function is not called again until the job is done.",
         (*JOB, "turn", "step", "took", "bytes", "digest"),
     ),
+    "job.signalled": EventKind(
+        "info",
+        "Somebody has sent a signal to a job that has not ended: `step` has its name. `digest` is a hash of its data.",
+        ("job_id", "job_name", "turn", "step", "bytes", "digest", *WHO),
+    ),
+    "job.woken": EventKind(
+        "debug", "The signal has come that a job waited for, which `step` names: the job is due.", (*MOVE, "step")
+    ),
     "job.resumed": EventKind(
         "debug", "An attempt comes to its first step, and earlier ones have kept so many `steps`.", (*JOB, "steps")
     ),

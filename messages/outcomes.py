@@ -36,6 +36,7 @@ class Outcome(NamedTuple):
             attempt failed of something else.
         wait: of a failure, the handler's own delay of the next attempt.
         then: of a success, the follow-ups that the same turn queues. One without an id has "": that turn gives it one.
+        signal: of a snooze, the signal that ends it before its time.
     """
 
     kind: OutcomeKind
@@ -48,6 +49,7 @@ class Outcome(NamedTuple):
     error_classes: tuple[str, ...] = ()
     wait: Seconds | None = None
     then: tuple[NewJob, ...] = ()
+    signal: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,14 +1,39 @@
-"""A kept step of a job, and the message that keeps it."""
+"""A kept step of a job, a signal to one, and the messages that keep them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from enum import Enum
+from typing import Any, Final, NamedTuple
 
-from .jobs import Claim, Instant, Seconds
+from .jobs import UNATTRIBUTED, Attribution, Claim, Instant, Seconds
 from .mail import Reply
+
+WAIT, SIGNAL = "wait:", "signal:"
+"""The beginnings of the names of two steps that a wait keeps: when it ends at the latest, and what has ended it. The
+latter is kept by no claim if it is a signal, and by the claim that found the time to be over if it is none.
+"""
+
+SIGNALS_MAX = 1_000
+"""The most signals of one job that are kept."""
+
+
+class NoSignal(Enum):
+    """The type of `NO_SIGNAL`, which is false."""
+
+    NO_SIGNAL = "NO_SIGNAL"
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __repr__(self) -> str:
+        return self.value
+
+
+NO_SIGNAL: Final = NoSignal.NO_SIGNAL
+"""The value of a wait whose time is over."""
 
 
 class StepRecord(NamedTuple):
@@ -71,3 +96,13 @@ class KeepStep(NamedTuple):
     result: str
     took: Seconds
     reply: Reply | None
+
+
+class SendSignal(NamedTuple):
+    """Keep a signal for a job, and wake the job if it waits for that. `data` is JSON text."""
+
+    job_id: str
+    name: str
+    data: str
+    reply: Reply | None
+    who: Attribution = UNATTRIBUTED

@@ -36,6 +36,8 @@ INSTEAD = {
     "remove": "only a job that runs in this very runtime, or a dead one, can be found by its id: give the job "
     "expires=, have its handler look whether it is still wanted, or ask whoever runs it (lamplighter jobs cancel)",
     "requeue": "this attempt has lost its connection, so the job may be elsewhere already: let it end",
+    "signals": "no job can be found to tell it something: give what is to be told to a job of its own, which somebody "
+    "queues when it is known",
     "steps": "make each step a job: job.then",
     "sweep": "jobs cannot be looked for by a query: requeue dead ones by their ids, or with lamplighter errors "
     "requeue, and cancel by its id what runs",

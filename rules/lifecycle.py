@@ -70,6 +70,9 @@ SUSPECT_INTERRUPTIONS = 2
 SNOOZED = "snoozed for"
 """The beginning of the reason of a snoozed job."""
 
+AWAITS = "waits for signal "
+"""The beginning of the reason of a job that waits for a signal, whose name follows."""
+
 SNOOZE_SECONDS_MIN = 0.1
 """The shortest snooze of a job whose last run snoozed, too: a handler may go on so, as no attempts are counted."""
 
@@ -77,6 +80,7 @@ MOVES: dict[str, tuple[frozenset[str | None], JobState]] = {
     "job.queued": (frozenset({None}), JobState.QUEUED),
     "job.replaced": (frozenset({"queued"}), JobState.QUEUED),
     "job.freed": (frozenset({"queued"}), JobState.QUEUED),
+    "job.woken": (frozenset({"queued"}), JobState.QUEUED),
     "job.claimed": (frozenset({"queued"}), JobState.RUNNING),
     "job.done": (frozenset({"running", "queued"}), JobState.DONE),
     "job.failed": (frozenset({"running"}), JobState.QUEUED),
@@ -89,13 +93,19 @@ MOVES: dict[str, tuple[frozenset[str | None], JobState]] = {
 }
 """Every legal transition: its event, the possible states before, the state after."""
 
-QUIET = frozenset({"job.queued", "job.replaced", "job.freed", "job.claimed", "job.released"})
+QUIET = frozenset({"job.queued", "job.replaced", "job.freed", "job.woken", "job.claimed", "job.released"})
 """The events whose lines are at debug. The others are at info or above."""
 
 
 def is_suspect(job: JobRecord, now: Instant) -> bool:
     """Whether a job has killed its process so often that it runs alone among suspects."""
     return (job.suspect_until or 0.0) > now
+
+
+def awaited_signal(job: JobRecord) -> str | None:
+    """The name of the signal that a job waits for, if it waits for one."""
+    reason = job.reason or ""
+    return reason.removeprefix(AWAITS) if job.state == JobState.QUEUED and reason.startswith(AWAITS) else None
 
 
 def done_without_result(why: str) -> Outcome:
@@ -125,10 +135,11 @@ def judge(
         case OutcomeKind.SNOOZED:
             is_again = (job.reason or "").startswith(SNOOZED)
             seconds = max(outcome.seconds, SNOOZE_SECONDS_MIN) if is_again else outcome.seconds
+            why = f"{SNOOZED} {seconds:g} s" if outcome.signal is None else f"{AWAITS}{outcome.signal}"
             return Verdict(
                 state=JobState.QUEUED,
                 event="job.snoozed",
-                reason=outcome.reason or f"{SNOOZED} {seconds:g} s",
+                reason=outcome.reason or why,
                 attempt=job.attempt,
                 run_at=now + seconds,
                 interruptions=job.interruptions,

@@ -95,6 +95,11 @@ def check_who(by: Any, reason: Any, via: Any = None) -> Attribution:
     )
 
 
+def check_delay(delay: Any) -> Seconds:
+    """A delay in seconds; none is 0."""
+    return 0.0 if delay is None else check_seconds(delay, "delay")
+
+
 def check_seconds(value: Any, what: str, *, least: float = 0.0) -> Seconds:
     """A duration as seconds: a finite number or a timedelta."""
     seconds = value.total_seconds() if isinstance(value, timedelta) else value

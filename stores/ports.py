@@ -18,7 +18,7 @@ from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
 from ..messages.boots import BootRecord
-from ..messages.jobs import Attempt, Instant, JobRecord, NewJob, Seconds
+from ..messages.jobs import Attempt, Attribution, Instant, JobRecord, NewJob, Seconds
 from ..messages.names import PauseRecord
 from ..messages.outcomes import Outcome, Verdict
 from ..messages.queries import LOOKED_MAX, CappedCounts, Census, Found, GraphRows, JobQuery
@@ -203,6 +203,9 @@ class JobTable(Protocol):
     def steps(self, row_id: int) -> Sequence[StepRecord]:
         """The kept steps of the job with this `row_id`, the oldest first. A job that is done has none."""
 
+    def step(self, row_id: int, name: str) -> StepRecord | None:
+        """The kept step of this name."""
+
     def steps_seen(self, row_id: int, most: int) -> StepsSeen:
         """How many steps of the job with this `row_id` are kept, and the newest, so many at most, without results."""
 
@@ -318,6 +321,9 @@ class HostTurn(Protocol):
 
     def finish(self, job: JobRecord, result: str | None) -> None:
         """Queued to done."""
+
+    def send(self, job: JobRecord, signal: str, data: str, who: Attribution) -> tuple[StepRecord, bool]:
+        """As `StepBook.send`. `refresh` tells of it, and wakes the job."""
 
     def follow(self, ended: JobRecord, born: Sequence[JobRecord]) -> None:
         """Jobs that were inserted here follow one that has ended here: one turn makes moves of all of them, and ties

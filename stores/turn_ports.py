@@ -150,6 +150,9 @@ class WaitingJobs(Protocol):
     def cancel(self, job: JobRecord, reason: str) -> JobRecord:
         """Queued to cancelled."""
 
+    def wake(self, job: JobRecord, signal: str) -> JobRecord:
+        """Have a queued job be due now, as its signal has come."""
+
     def forget(self, job: JobRecord) -> None:
         """Remove a job that has ended, with its attempts. Its id is free then, and no other job gets its `row_id`."""
 
@@ -213,6 +216,17 @@ class StepBook(Protocol):
     def keep(self, claimed: JobRecord, name: str, result: str) -> KeptNow | None:
         """Keep the result of a step, only if the claim is the current one, and the job's holder is the one that it
         names. Returns the kept record under the name: the first result stays. None when it is not: nothing changes."""
+
+    def send(self, job: JobRecord, signal: str, data: str) -> tuple[StepRecord, bool]:
+        """Keep a signal for a job that has not ended, unless something has ended the wait for it. Returns what is kept
+        of the wait's end, and whether this call has kept it.
+
+        Raises:
+            UsageError: the job has `SIGNALS_MAX` already.
+        """
+
+    def sent(self, job: JobRecord, signal: str) -> StepRecord | None:
+        """What has ended the wait for a signal, if anything has."""
 
     def remove(self, job: JobRecord) -> int:
         """Remove all steps of a job, and say how many."""

@@ -8,7 +8,7 @@ import pytest
 
 @pytest.mark.parametrize("name", lamplighter.__all__)
 def test_each_public_name_is_there_whoever_asks_first(name: str) -> None:
-    assert getattr(lamplighter, name).__name__
+    assert getattr(lamplighter, name) is not None
     assert name in dir(lamplighter)
 
 

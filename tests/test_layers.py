@@ -18,6 +18,7 @@ FLOORS = (
     {"errors"},
     {"cron", "stores"},
     {"environment", "rules"},
+    {"api/job_steps"},
     {"api/job", "log"},
     {"stores/sqlite"},
     {"stores/rabbitmq"},
@@ -48,6 +49,7 @@ FLOORS = (
 
 ALONE = {
     "api/job",
+    "api/job_steps",
     "contrib/django/testing",
     "stores/opening",
     "testing/draining",

@@ -13,16 +13,17 @@ from .support.package_files import ROOT
 
 WITH_TWINS = {
     Jobs: "attempts cancel cancel_many counts forget get graph join join_many limit list mark_done parents pause queue "
-    "queue_many requeue requeue_dead requeue_many resume steps",
+    "queue_many requeue requeue_dead requeue_many resume signal steps",
     Scheduler: "add add_many explain get list pause remove resume run_now",
     Job: "queue queue_many snooze step",
 }
 ALONE = {
     Jobs: "add_handler handler paused remove_handler",
     Scheduler: "cron",
-    Job: "attempt cancel_reason cancelled carried data deadline debounce deduplicated ended_at error group id "
-    "is_tried_again log max_attempts name parents priority progress progress_report queued_at reason record result "
-    "run_at runs_on schedule sleep slot started_at state stopping then to_dict token traceback types unique waits",
+    Job: "attempt await_signal awaits cancel_reason cancelled carried data deadline debounce deduplicated ended_at "
+    "error group id is_tried_again log max_attempts name parents priority progress progress_report queued_at reason "
+    "record result run_at runs_on schedule sleep slot started_at state stopping then to_dict token traceback "
+    "types unique wait waits",
 }
 
 

@@ -770,7 +770,8 @@ def test_a_coroutine_may_snooze_too_and_a_plain_step_is_refused_there():
         assert app.jobs.get("a").result == "well"
 
     assert set(said) == {
-        "expected a plain step away from an event loop, which it would block; await job.astep(...), or job.asnooze(...)"
+        "expected a plain step away from an event loop, which it would block; await job.astep(...), "
+        "job.asnooze(...), or job.await_signal(...)"
     }
 
 

@@ -53,7 +53,7 @@ ENDED_KEPT_MAX = 20_000
 WAITING_JOBS_MAX = 100_000
 """Jobs with moves that wait for earlier ones. Beyond that, the oldest of them began before the log."""
 
-UNSEEN = ("claimed", "replaced", "freed", "doomed")
+UNSEEN = ("claimed", "replaced", "freed", "woken", "doomed")
 """No untold moves on a server: it says what it has delivered, and no job there waits for others or has other data."""
 
 

@@ -33,6 +33,7 @@ KIND_OF = {
     "slot.taken": "taken",
     "job.forgotten": "forgotten",
     "job.stepped": "stepped",
+    "job.signalled": "signalled",
 }
 
 LOUD = {event.removeprefix("job."): event for event in MOVES if event not in QUIET}
@@ -99,7 +100,7 @@ class TurnLines:
         if kind is None or turn is None or (kind == "taken" and line.job_id is None):
             # A slot that another runtime accounted for first is an accepted line, and changes nothing.
             return
-        is_of_job = kind in AFTER or kind in ("forgotten", "stepped")
+        is_of_job = kind in AFTER or kind in ("forgotten", "stepped", "signalled")
         subject = (line.job_id if is_of_job else line.schedule or line.job_name) or ""
         if self._expected.pop((turn, kind, subject), None) is not None:
             self._said[kind] += 1
@@ -170,11 +171,13 @@ def _differences(line: Line, move: LoggedMove) -> Iterator[str]:
     if line.event == "job.done":
         pairs.append(("then", line.then, move.x))
     if line.event in MOVES:
-        pairs += [("parents", line.parents, move.m), ("steps", line.steps, move.steps)]
+        pairs += [("parents", line.parents, move.m), ("steps", line.steps, move.steps), ("step", line.step, move.step)]
     if line.event in ("job.doomed", "job.cancelled"):
         pairs.append(("fate_of", line.fate_of, str(move.y[0][0]) if move.y else None))
+    if line.event in ("job.stepped", "job.signalled"):
+        pairs += [("step", line.step, move.step), ("digest", line.digest, move.d)]
     if line.event == "job.stepped":
-        pairs += [("step", line.step, move.step), ("claim_no", line.claim_no, move.c), ("digest", line.digest, move.d)]
+        pairs.append(("claim_no", line.claim_no, move.c))
     if line.event in ("schedule.added", "schedule.changed"):
         pairs += [("when", line.when, move.when), ("timezone", line.timezone, move.tz)]
     if line.event == "name.paused":

@@ -297,7 +297,7 @@ class Replay:
                 store.steps.forget(move.j)
             case "deferred":
                 store.jobs.defer(move)
-            case "stepped":
+            case "stepped" | "signalled":
                 store.steps.hear(step)
             case "linked":
                 store.jobs.links.linked(move, step.line)

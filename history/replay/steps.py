@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ...messages.jobs import ENDED
 from ...rules.wording import many
 from .findings import Findings
 from .jobs import ENDED_KEPT_MAX, JobReplay
@@ -39,8 +40,9 @@ class StepReplay:
         self._short: defaultdict[str, list[Shortfall]] = defaultdict(list)
 
     def hear(self, told: ReplayedMove) -> None:
-        """Replay a step. A step that is logged before its claim, or after its end, is not judged; an impossible one is
-        doubtful, because where turns are missing the job may have been removed and born again.
+        """Replay a step, or a signal, which no claim keeps. One that is logged before its claim, or after its end, is
+        not judged; an impossible one is doubtful, because where turns are missing the job may have been removed and
+        born again.
         """
         move = told.move
         if len(self._kept) + len(self._unsure) > 2 * (ENDED_KEPT_MAX + len(self._jobs.open)):
@@ -50,7 +52,11 @@ class StepReplay:
         if job is None or move.step is None or not (is_of_holder or job.move_no == move.r):
             self._misplaced(told, is_late=job is not None and move.r < job.move_no)
             return
-        if not is_of_holder or (job.move_no, job.name) != (move.r, move.n):
+        if move.k == "signalled":
+            if job.state in ENDED:
+                says = f"job {move.j}: {move.step!r} is sent after move {move.r}, by which it is {job.state}"
+                self._jobs.doubtful.append(DoubtfulMove("step by a stale claim", says, told, job.step, None))
+        elif not is_of_holder or (job.move_no, job.name) != (move.r, move.n):
             says = (
                 f"job {move.j}: step {move.step!r} is kept by claim {move.c} of boot {told.boot} after move {move.r} "
                 f"of a job of {move.n}, and the job of {job.name} is {job.state} by move {job.move_no}, "
@@ -68,6 +74,9 @@ class StepReplay:
         birth or with a requeue that says so.
         """
         move = told.move
+        if move.k == "woken" and self.is_sure(move.j) and move.step not in self._kept.get(move.j, NOTHING):
+            says = f"job {move.j}: it was woken by {move.step!r}, which nobody has sent"
+            self._jobs.doubtful.append(DoubtfulMove("step by a stale claim", says, told, None, None))
         if not (move.k == "done" or move.k == "queued" or (move.k == "requeued" and move.steps)):
             return
         job, removed = self._jobs.get(move.j), move.steps or 0

@@ -40,7 +40,7 @@ NAMES = {
     "why": "reason",
 }
 
-OF_JOBS = frozenset({*MOVES, "job.stepped", "job.deferred"})
+OF_JOBS = frozenset({*MOVES, "job.stepped", "job.signalled", "job.deferred"})
 
 
 def with_hops(found: Iterable[Said], wanted: Callable[[LoggedMove], bool]) -> list[Said]:
@@ -93,7 +93,7 @@ def moves_told(said: Said) -> Iterator[LoggedMove]:
 def _place(said: Said) -> tuple[Any, ...]:
     """The subject of one line: several steps or calls in one turn have a line each."""
     match event := said.get("event"):
-        case "job.stepped":
+        case "job.stepped" | "job.signalled":
             which = said.get("step")
         case "job.replaced":
             which = said.get("run_at"), said.get("digest")

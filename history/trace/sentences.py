@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...log.events import EVENTS
+from ...messages.steps import SIGNAL, WAIT
 from ...rules.wording import Tone, brief, clock, many, moves_in_words, span
 
 
@@ -145,6 +146,15 @@ def _about_job(event: str, said: dict[str, Any]) -> str:
             waits = f", waits for {many(said['parents'], 'job')} again" if said.get("parents") else ""
             afresh = f" afresh, without its {many(said['steps'], 'step')}" if "steps" in said else ""
             return f"{how}, queued again{afresh}{_due(said)}{waits}" + (f": {reason}" if reason else "")
+        case "job.signalled":
+            size = f", with {many(said['bytes'], 'byte')} of data" if "bytes" in said else ""
+            return f"{_step_in_words(said)} sent{_by(said)}{size}" + (f": {reason}" if reason else "")
+        case "job.woken":
+            return f"woken by {_step_in_words(said)}"
+        case "job.stepped" if str(said.get("step")).startswith(WAIT):
+            return f"waits for {_step_in_words(said)}"
+        case "job.stepped" if str(said.get("step")).startswith(SIGNAL):
+            return f"{_step_in_words(said)} did not come in time"
         case "job.stepped":
             took = f" after {span(said['took'])}" if "took" in said else ""
             size = f", {many(said['bytes'], 'byte')}" if "bytes" in said else ""
@@ -284,3 +294,7 @@ def _about_runtime(event: str, said: dict[str, Any]) -> str:
             return f"boot {said['boot']} has stopped; {were} interrupted"
     reason = brief(said.get("reason") or "")
     return f"{event}" + (f": {reason}" if reason else "")
+
+
+def _step_in_words(said: dict[str, Any]) -> str:
+    return f"signal {str(said.get('step')).partition(':')[2]}"

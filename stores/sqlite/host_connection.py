@@ -15,12 +15,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ...errors import UsageError
-from ...messages.jobs import Instant, JobRecord, JobState, NewJob
+from ...messages.jobs import Attribution, Instant, JobRecord, JobState, NewJob
 from ...messages.outcomes import Outcome, Verdict
 from ...messages.schedules import HostChange, ScheduleRecord
+from ...messages.steps import SIGNAL, StepRecord
 from ...rules.validation import unknown_parent
 from ..transitions import LET_GO, UNCOUNTED, born, ending, finished, is_replaced_by, replaced
-from . import host_follow_ups, links
+from . import host_follow_ups, links, steps
 from .job_rows import changed, insert_uncounted, jobs_by_id, stored_twin, update
 from .schedule_changes import insert_change, schedule_as_changed
 
@@ -79,6 +80,14 @@ class SqliteHostTurn:
 
     def finish(self, job: JobRecord, result: str | None) -> None:
         self._move(job, JobState.DONE.value, {**finished(result, self._now), **LET_GO})
+
+    def send(self, job: JobRecord, signal: str, data: str, who: Attribution) -> tuple[StepRecord, bool]:
+        from .signals import send
+
+        kept, is_new = send(self._cursor, job, StepRecord(SIGNAL + signal, data, steps.SENT, self._now), who)
+        if is_new:
+            self._move(job, job.state, {})
+        return kept, is_new
 
     def follow(self, ended: JobRecord, born: Sequence[JobRecord]) -> None:
         host_follow_ups.note(self._cursor, ended, born)

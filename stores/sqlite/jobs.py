@@ -25,6 +25,7 @@ from ...messages.jobs import (
 )
 from ...messages.names import NameLimits, PauseRecord, changed
 from ...messages.outcomes import Outcome, OutcomeKind, Verdict
+from ...messages.steps import SIGNAL
 from ...rules.codec import digest
 from ...rules.lifecycle import is_suspect
 from ...rules.rates import rate_said
@@ -42,6 +43,7 @@ from ..transitions import (
     requeued,
     revived,
     says_ending,
+    woken,
 )
 from ..turn_ports import Claimed, End, Want
 from . import attempts, due, host_follow_ups, links, pauses, rates, removal, turns
@@ -290,6 +292,9 @@ class SqliteJobs:
         changes = {**LEFT, "reason": reason, "ended_at": self._turn.now}
         return self.move_surely(job, "job.cancelled", {"reason": reason}, changes)
 
+    def wake(self, job: JobRecord, signal: str) -> JobRecord:
+        return self.move_surely(job, "job.woken", {"step": SIGNAL + signal}, woken(signal, self._turn.now))
+
     def open_claims(self, boot: str, name: str | None = None, incarnation_max: int | None = None) -> list[JobRecord]:
         # The index holds running jobs alone. Without this hint SQLite would scan all of them.
         query = """select * from lamplighter_jobs indexed by lamplighter_jobs_running
@@ -378,10 +383,14 @@ class SqliteJobs:
             born = counted._replace(state="queued", result=None, ended_at=None)
             tie = {} if followed is None else {"then_of": followed.id}
             moves.append(Transition("job.queued", born, None, {**self._says_parents_of(counted), **tie}))
-        elif job.state == JobState.QUEUED:
+        elif job.state == JobState.QUEUED and job.debounce_until is not None:
             # All finds by hosts' calls since the last turn are one move.
             counted = counted._replace(move_no=counted.move_no + 1)
             moves.append(Transition("job.replaced", counted, job.state, says_replaced(counted)))
+        if self._turn.has_steps:
+            from .signals import tell
+
+            counted = tell(self._turn, counted, self.wake)
         if job.state == "done":
             counted = counted._replace(move_no=counted.move_no + 1)
             # Either a claim has ended it, or it had no claim.

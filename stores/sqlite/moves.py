@@ -59,7 +59,7 @@ def surely(moved: JobRecord | None) -> JobRecord:
 
 def _whole(job: JobRecord, event: str, changes: dict[str, Any]) -> dict[str, Any]:
     state = STATES[event]
-    changes = {**changes, "state": state, "move_no": job.move_no + 1}
+    changes = {**changes, "state": state, "move_no": abs(job.move_no) + 1}
     has_group = changes.get("group_key", job.group_key) is not None
     if state == JobState.QUEUED and has_group and changes.get("waits") != WAITS_FOR_JOBS:
         changes["waits"] = WAITS_ITS_TURN

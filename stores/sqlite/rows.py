@@ -74,6 +74,7 @@ class JobRows(Rows):
     awaited = _asks(links.awaited, at_once=True)
     graph = _asks(links.graph, at_once=True)
     attempts = _asks(attempts.read)
+    step = _asks(kept.one)
     steps = _asks(kept.read)
     steps_seen = _asks(kept.seen, at_once=True)
 

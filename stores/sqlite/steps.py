@@ -1,4 +1,4 @@
-"""Rows of `lamplighter_steps`: results of steps, kept until their job is done."""
+"""Rows of `lamplighter_steps`: results of steps, and signals, kept until their job is done."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import sqlite3
 from collections.abc import Collection, Sequence
 
 from ...messages.jobs import JobRecord
-from ...messages.steps import StepMark, StepRecord, StepsSeen
+from ...messages.steps import SIGNAL, StepMark, StepRecord, StepsSeen
+from ...rules.codec import decode
 from ..turn_ports import KeptNow
 from .open_turn import OpenTurn
 
@@ -17,6 +18,11 @@ create table lamplighter_steps (
 ) strict, without rowid
 """
 """`job` is the job's `row_id`: an id may be used again, a `row_id` may not."""
+
+SENT, UNTOLD = 0, -1
+"""The `claim_no` of a signal, and that of one of a host's transaction which no turn has told: its `result` also has who
+sent it.
+"""
 
 
 class SqliteSteps:
@@ -39,11 +45,19 @@ class SqliteSteps:
         self._turn.has_steps = True
         if inserted.rowcount == 1:
             return KeptNow(step, current[0], is_new=True)
-        row = self._connection.execute(
-            "select name, result, claim_no, at from lamplighter_steps where job = ? and name = ?",
-            (claimed.row_id, name),
-        ).fetchone()
-        return KeptNow(StepRecord._make(row), current[0], is_new=False)
+        kept = one(self._connection, claimed.row_id, name)
+        assert kept is not None, "the insert has found it"
+        return KeptNow(kept, current[0], is_new=False)
+
+    def send(self, job: JobRecord, signal: str, data: str) -> tuple[StepRecord, bool]:
+        # Imported where it is needed: most applications send none.
+        from .signals import send
+
+        self._turn.has_steps = True
+        return send(self._connection, job, StepRecord(SIGNAL + signal, data, SENT, self._turn.now))
+
+    def sent(self, job: JobRecord, signal: str) -> StepRecord | None:
+        return one(self._connection, job.row_id, SIGNAL + signal) if self._turn.has_steps else None
 
     def remove(self, job: JobRecord) -> int:
         return remove(self._turn, (job.row_id,))
@@ -57,17 +71,27 @@ def remove(turn: OpenTurn, jobs: Collection[int]) -> int:
     return turn.connection.executemany("delete from lamplighter_steps where job = ?", rows).rowcount
 
 
+def plain(row: StepRecord) -> StepRecord:
+    return row._replace(result=decode(row.result)[0], claim_no=SENT) if row.claim_no == UNTOLD else row
+
+
+def one(connection: sqlite3.Connection | sqlite3.Cursor, row_id: int, name: str) -> StepRecord | None:
+    query = "select name, result, claim_no, at from lamplighter_steps where job = ? and name = ?"
+    row = connection.execute(query, (row_id, name)).fetchone()
+    return None if row is None else plain(StepRecord._make(row))
+
+
 def read(connection: sqlite3.Connection, row_id: int) -> Sequence[StepRecord]:
     rows = connection.execute(
         "select name, result, claim_no, at from lamplighter_steps where job = ? order by claim_no, at, name", (row_id,)
     )
-    return list(map(StepRecord._make, rows))
+    return [plain(StepRecord._make(row)) for row in rows]
 
 
 def seen(connection: sqlite3.Connection, row_id: int, most: int) -> StepsSeen:
     ((count,),) = connection.execute("select count(*) from lamplighter_steps where job = ?", (row_id,)).fetchall()
     newest = connection.execute(
-        """select name, length(result), claim_no, at from lamplighter_steps where job = ?
+        """select name, length(result), max(claim_no, 0), at from lamplighter_steps where job = ?
            order by claim_no desc, at desc, name desc limit ?""",
         (row_id, most),
     ).fetchall()

@@ -1572,7 +1572,7 @@ MUTANTS = (
         LOG,
         "a moves count of a job stands still",
         "stores/sqlite/moves.py",
-        '"move_no": job.move_no + 1}',
+        '"move_no": abs(job.move_no) + 1}',
         '"move_no": job.move_no}',
     ),
     Mutant(
@@ -5353,8 +5353,8 @@ MUTANTS = (
         KEPT,
         "the audit does not look who keeps a step",
         "history/replay/steps.py",
-        "        if not is_of_holder or (job.move_no",
-        "        if False and (job.move_no",
+        "        elif not is_of_holder or (job.move_no",
+        "        elif False and (job.move_no",
         test="tests/history/audit/test_steps.py::test_a_step_after_the_end_of_its_claim_is_found",
     ),
     Mutant(
