@@ -19,10 +19,9 @@ from math import inf
 from operator import attrgetter
 
 from ..broker import boots, claims, jobs, schedules
-from ..broker.alarms import Alarms, Retention
+from ..broker.alarms import Alarms, ExternalCommitWatch, Retention
 from ..broker.boot_registration import BootRegistration
 from ..broker.dispatch import HalfDone, apply
-from ..broker.host_transactions import ExternalCommitWatch
 from ..broker.joins import Joins
 from ..broker.kept_mail import given_up, refuse_callers, still_wanted
 from ..broker.log_lines import log_lines

@@ -28,7 +28,8 @@ from ..messages.queries import JobQuery
 from ..rules.capabilities import not_supported
 from ..rules.limits import Limits, batches
 from ..rules.links import named_ids
-from ..rules.new_jobs import JobChecks, JobIds, signal_to, spec_of
+from ..rules.new_jobs import JobChecks, JobIds, spec_of
+from ..rules.signals import signal_to
 from ..rules.validation import (
     check_bool,
     check_delay,

@@ -14,15 +14,6 @@ from itertools import islice
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
 
 from ..api.job import Job, JobTypes
-from ..broker.host_transactions import (
-    Finishing,
-    change_schedule_on,
-    change_schedule_on_async,
-    finish_on,
-    finish_on_async,
-    queue_on,
-    queue_on_async,
-)
 from ..broker.jobs import stale_step
 from ..broker.turn_context import is_current
 from ..errors import StoreUnavailable, UnknownJob
@@ -36,7 +27,7 @@ from ..messages.steps import SIGNAL, KeepStep, SendSignal, StepRecord
 from ..rules.capabilities import needed
 from ..rules.codec import encode
 from ..rules.limits import batches
-from ..rules.new_jobs import FollowUps, JobChecks, check_then_count, signal_to
+from ..rules.new_jobs import FollowUps, JobChecks, check_then_count
 from ..rules.validation import check_iterable
 from ..stores.ports import Store
 from .boot import Boot
@@ -101,6 +92,9 @@ class Submitter:
         boot = self.state.get()
         new = self._checked(boot.checks(root_id), jobs, one)
         if connection is not None:
+            # Imported where it is needed, as below: most calls have no connection.
+            from ..broker.host_transactions import queue_on
+
             with boot.queueing(new) as new, _ids_in_error(new):
                 answer = queue_on(boot.store, connection, new[0], boot.clock.now())
             _expect(boot, *answer)
@@ -117,8 +111,10 @@ class Submitter:
         boot, end = self._finishing(job, result, then)
         if connection is None:
             self.warn_if_blocking("jobs.mark_done")
-            boot.requests.ask(partial(MarkDone, *end))
+            boot.requests.ask(lambda reply: end._replace(reply=reply))
             return
+        from ..broker.host_transactions import finish_on
+
         finish_on(boot.store, connection, end, boot.clock.now())
         boot.expect(end.job_id, JobState.DONE)
 
@@ -179,6 +175,8 @@ class Submitter:
         """Change a schedule in the transaction of an open connection, have the boot poll for its commit, and return
         `answer`. Raises as `change_schedule_on`.
         """
+        from ..broker.host_transactions import change_schedule_on
+
         boot = self.state.get()
         change_schedule_on(boot.store, connection, change)
         boot.expect_change(change)
@@ -306,11 +304,13 @@ class Submitter:
                 )
 
     def _signal(self, job: Ref, name: str, data: Any, who: Attribution) -> tuple[Boot, SendSignal]:
+        from ..rules.signals import signal_to
+
         boot = self.state.get()
         needed(boot.store.table, "signals")
         return boot, signal_to(id_of(job), name, data, who, boot.limits.data_bytes_max)
 
-    def _finishing(self, job: Ref, result: Any, then: Iterable[Wanted]) -> tuple[Boot, Finishing]:
+    def _finishing(self, job: Ref, result: Any, then: Iterable[Wanted]) -> tuple[Boot, MarkDone]:
         boot = self.state.get()
         text = encode(result, what="result", bytes_max=boot.limits.result_bytes_max, mends=True)
         job_id, row_id, claim_no = claim_of(boot.store, job)
@@ -321,7 +321,7 @@ class Submitter:
         if is_own and lane is not None and lane.claim.job.claim_no == claim_no:
             follow_ups.add(lane.said())
         follow_ups.add(self.check_follow_ups(then))
-        return boot, Finishing(job_id, row_id, claim_no, text, tuple(follow_ups.jobs))
+        return boot, MarkDone(job_id, row_id, claim_no, text, tuple(follow_ups.jobs), None)
 
 
 class AwaitingSubmitter(Submitter):
@@ -342,6 +342,8 @@ class AwaitingSubmitter(Submitter):
         boot = self.state.get()
         new = self._checked(boot.checks(root_id), jobs, one)
         if connection is not None:
+            from ..broker.host_transactions import queue_on_async
+
             with boot.queueing(new) as new, _ids_in_error(new):
                 answer = await queue_on_async(boot.store, connection, new[0], boot.clock.now())
             _expect(boot, *answer)
@@ -355,8 +357,10 @@ class AwaitingSubmitter(Submitter):
     async def settle(self, job: Ref, result: Any, then: Iterable[Wanted], connection: Any) -> None:  # type: ignore[override]
         boot, end = self._finishing(job, result, then)
         if connection is None:
-            await boot.requests.ask_async(partial(MarkDone, *end))
+            await boot.requests.ask_async(lambda reply: end._replace(reply=reply))
             return
+        from ..broker.host_transactions import finish_on_async
+
         await finish_on_async(boot.store, connection, end, boot.clock.now())
         boot.expect(end.job_id, JobState.DONE)
 
@@ -396,6 +400,8 @@ class AwaitingSubmitter(Submitter):
         ]
 
     async def change_schedule(self, connection: Any, change: HostChange, answer: T) -> T:  # type: ignore[override]
+        from ..broker.host_transactions import change_schedule_on_async
+
         boot = self.state.get()
         await change_schedule_on_async(boot.store, connection, change)
         boot.expect_change(change)

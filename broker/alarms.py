@@ -1,5 +1,6 @@
 """Alarms that wake the broker when time has made something due, one for each kind of thing; and retention, which
-removes jobs that ended long ago and slots that nobody needs, a batch a turn.
+removes jobs that ended long ago and slots that nobody needs, a batch a turn. The commit of an application's own
+transaction sends no message, so the broker polls for it.
 """
 
 from __future__ import annotations
@@ -9,11 +10,16 @@ from functools import partial
 from typing import Any
 
 from ..environment.clock import Clock, Timer
-from ..messages.jobs import Instant, Seconds
-from ..messages.mail import Housekeep
+from ..messages.jobs import Instant, JobRecord, Seconds
+from ..messages.mail import CheckDue, Housekeep, WatchExternalCommit
+from ..messages.schedules import HostChange
+from ..stores.ports import Store
 from .outbox import Outbox
 from .state import BrokerState
 from .turn_context import TurnContext
+
+LOOK_SECONDS_MIN, LOOK_SECONDS_MAX = 0.005, 0.25
+"""Polling interval for rows of an open host transaction, backing off from the first to the second."""
 
 
 class Alarms:
@@ -111,3 +117,46 @@ class Retention:
 
     def _wake_after(self, seconds: Seconds) -> None:
         self._alarms.after("retention", seconds, Housekeep())
+
+
+class ExternalCommitWatch:
+    """Polls for each expected row until it appears or is given up. Hosts' threads add to `expected`."""
+
+    def __init__(self, expected: dict[tuple[bool, str], WatchExternalCommit], store: Store, alarms: Alarms) -> None:
+        self._expected = expected
+        self._store = store
+        self._alarms = alarms
+        self._wait = LOOK_SECONDS_MIN
+
+    def add(self, expect: WatchExternalCommit) -> None:
+        """Watch one more, and reset the back-off."""
+        self._expected[expect.key] = expect
+        self._wait = LOOK_SECONDS_MIN
+
+    def look(self, monotonic: Seconds) -> None:
+        """Poll, and schedule the next poll while one is missing. A change of a schedule that has appeared wakes once
+        more: a turn then applies it, if none has. Raises as `Store` does.
+        """
+        if not self._expected:
+            return
+        expected = dict(self._expected)
+        job_ids = [one.id for one in expected.values() if one.change is None]
+        known = self._store.jobs.known(job_ids) if job_ids else {}
+        for key, one in expected.items():
+            there = _is_there(one, known.get(one.id)) if one.change is None else self._holds(one.change)
+            if (there or one.give_up_at <= monotonic) and self._expected.get(key) is one:
+                del self._expected[key]
+        if self._expected or any(one.change is not None for one in expected.values()):
+            self._alarms.after("expect", self._wait, CheckDue())
+            self._wait = min(LOOK_SECONDS_MAX, self._wait * 1.2)
+
+    def _holds(self, change: HostChange) -> bool:
+        """Whether the stored schedule is as the change makes it."""
+        stored = self._store.schedules.one(change.schedule_id)
+        if stored is None or change.record is None:
+            return stored is change.record
+        return stored.definition == change.record.definition
+
+
+def _is_there(expect: WatchExternalCommit, job: JobRecord | None) -> bool:
+    return job is not None and job.move_no >= expect.move_no and expect.state in (None, job.state)

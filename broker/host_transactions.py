@@ -1,4 +1,4 @@
-"""Jobs and schedules in the application's own transactions. Their commit sends no message, so the broker polls."""
+"""Jobs and schedules in the application's own transactions. Loaded where a call has a `connection`."""
 
 from __future__ import annotations
 
@@ -6,22 +6,18 @@ import inspect
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..errors import StaleClaim, UnknownSchedule, UsageError, shown
-from ..messages.jobs import ClaimKey, Instant, JobRecord, JobState, NewJob, Seconds
-from ..messages.mail import CheckDue, WatchExternalCommit
+from ..messages.jobs import ClaimKey, Instant, JobRecord, JobState, NewJob
+from ..messages.mail import MarkDone
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from ..messages.schedules import HostChange
 from ..rules.capabilities import needed
 from ..rules.lifecycle import judge
 from ..stores.ports import HostTurn, Store
-from .alarms import Alarms
 from .follow_ups import store_follow_ups
 from .turn_context import is_current
-
-LOOK_SECONDS_MIN, LOOK_SECONDS_MAX = 0.005, 0.25
-"""Polling interval for rows of an open host transaction, backing off from the first to the second."""
 
 JOBS, SCHEDULES = "connection", "connection of schedules"
 
@@ -67,17 +63,7 @@ def _change_schedule(change: HostChange, turn: HostTurn) -> None:
         turn.change_schedule(change)
 
 
-class Finishing(NamedTuple):
-    """A job's end as done: by claim for a running job, without one for a queued job."""
-
-    job_id: str
-    row_id: int | None
-    claim_no: int | None
-    result: str | None
-    then: tuple[NewJob, ...] = ()
-
-
-def finish_on(store: Store, connection: Any, end: Finishing, now: Instant) -> None:
+def finish_on(store: Store, connection: Any, end: MarkDone, now: Instant) -> None:
     """End a job as done in the application's transaction.
 
     Raises:
@@ -87,7 +73,7 @@ def finish_on(store: Store, connection: Any, end: Finishing, now: Instant) -> No
     joined(store, connection, now, partial(_finish, end, now))
 
 
-async def finish_on_async(store: Store, connection: Any, end: Finishing, now: Instant) -> None:
+async def finish_on_async(store: Store, connection: Any, end: MarkDone, now: Instant) -> None:
     await awaited(store, connection, now, partial(_finish, end, now))
 
 
@@ -111,7 +97,7 @@ async def awaited(
     return await done if inspect.isawaitable(done) else done
 
 
-def _finish(end: Finishing, now: Instant, turn: HostTurn) -> None:
+def _finish(end: MarkDone, now: Instant, turn: HostTurn) -> None:
     job = turn.find(end.job_id)
     if job is None or end.row_id not in (None, job.row_id):
         raise _not_there(end)
@@ -128,7 +114,7 @@ def _finish(end: Finishing, now: Instant, turn: HostTurn) -> None:
         _follow_up(turn, job, end.then, now)
 
 
-def _not_there(end: Finishing) -> StaleClaim:
+def _not_there(end: MarkDone) -> StaleClaim:
     return StaleClaim(f"job {end.job_id} is not there to be marked done by claim {end.claim_no}; roll back")
 
 
@@ -137,46 +123,3 @@ def _follow_up(turn: HostTurn, ended: JobRecord, then: Sequence[NewJob], now: In
     # A stored job with other data may follow an earlier end already.
     born = [record for job, (record, fresh) in zip(asked, stored, strict=True) if fresh and record.id == job.id]
     turn.follow(ended, born)
-
-
-class ExternalCommitWatch:
-    """Polls for each expected row until it appears or is given up. Hosts' threads add to `expected`."""
-
-    def __init__(self, expected: dict[tuple[bool, str], WatchExternalCommit], store: Store, alarms: Alarms) -> None:
-        self._expected = expected
-        self._store = store
-        self._alarms = alarms
-        self._wait = LOOK_SECONDS_MIN
-
-    def add(self, expect: WatchExternalCommit) -> None:
-        """Watch one more, and reset the back-off."""
-        self._expected[expect.key] = expect
-        self._wait = LOOK_SECONDS_MIN
-
-    def look(self, monotonic: Seconds) -> None:
-        """Poll, and schedule the next poll while one is missing. A change of a schedule that has appeared wakes once
-        more: a turn then applies it, if none has. Raises as `Store` does.
-        """
-        if not self._expected:
-            return
-        expected = dict(self._expected)
-        job_ids = [one.id for one in expected.values() if one.change is None]
-        known = self._store.jobs.known(job_ids) if job_ids else {}
-        for key, one in expected.items():
-            there = _is_there(one, known.get(one.id)) if one.change is None else self._holds(one.change)
-            if (there or one.give_up_at <= monotonic) and self._expected.get(key) is one:
-                del self._expected[key]
-        if self._expected or any(one.change is not None for one in expected.values()):
-            self._alarms.after("expect", self._wait, CheckDue())
-            self._wait = min(LOOK_SECONDS_MAX, self._wait * 1.2)
-
-    def _holds(self, change: HostChange) -> bool:
-        """Whether the stored schedule is as the change makes it."""
-        stored = self._store.schedules.one(change.schedule_id)
-        if stored is None or change.record is None:
-            return stored is change.record
-        return stored.definition == change.record.definition
-
-
-def _is_there(expect: WatchExternalCommit, job: JobRecord | None) -> bool:
-    return job is not None and job.move_no >= expect.move_no and expect.state in (None, job.state)

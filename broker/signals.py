@@ -10,8 +10,8 @@ from ..errors import SignalRefused
 from ..messages.jobs import ENDED, Instant, JobRecord
 from ..messages.steps import SendSignal, StepRecord
 from ..rules.capabilities import needed
-from ..rules.ledger_moves import signalled
 from ..rules.lifecycle import awaited_signal
+from ..rules.signals import signalled
 from ..rules.validation import unknown_job
 from ..stores.ports import HostTurn, Store
 from .host_transactions import awaited, joined

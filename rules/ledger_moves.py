@@ -5,9 +5,8 @@ from itertools import repeat
 from typing import Any
 
 from ..messages.boots import FORMAT, UNLOGGED_MAX, LedgerTurn, Move
-from ..messages.jobs import UNATTRIBUTED, Attribution, Instant, JobRecord, Transition
+from ..messages.jobs import UNATTRIBUTED, Instant, Transition
 from ..messages.schedules import ScheduleRecord, SlotRange
-from ..messages.steps import StepRecord
 from .codec import checksum, digest
 
 
@@ -106,13 +105,6 @@ def told_move(step: Transition, at: Instant) -> Move:
         if value := step.fields.get(name):
             told[key] = value
     return told if step.who is UNATTRIBUTED else {**told, **step.who.told}
-
-
-def signalled(job: JobRecord, step: StepRecord, who: Attribution) -> tuple[Move, dict[str, Any]]:
-    """What the ledger has of a signal, and what its line has. It is no move of the job."""
-    about, result = {"corr": job.root_id, "job_id": job.id, "job_name": job.name}, digest(step.result)
-    told = {"k": "signalled", "j": job.id, "n": job.name, "r": job.move_no, "d": result, "step": step.name}
-    return {**told, **who.told}, {**about, "step": step.name, "bytes": len(step.result), "digest": result, **who.said}
 
 
 def skipped_move(schedule_id: str, gone: SlotRange) -> Move:

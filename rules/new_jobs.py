@@ -13,8 +13,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 from ..errors import LamplighterError, UsageError, shown
-from ..messages.jobs import Attribution, Debounce, Instant, JobKeywords, JobParent, JobRecord, JobSpec, NewJob, Seconds
-from ..messages.steps import SendSignal
+from ..messages.jobs import Debounce, Instant, JobKeywords, JobParent, JobRecord, JobSpec, NewJob, Seconds
 from .capabilities import not_supported
 from .codec import Encoded, digest, encode
 from .limits import Limits
@@ -110,12 +109,6 @@ def spec_of(what: str, name: Any, data: Any, options: JobKeywords, *others: str)
     if unknown:
         raise unknown_options(unknown, (*SPEC_OPTIONS, *others), what)
     return JobSpec(name=name, data=data, **options)
-
-
-def signal_to(job_id: str, name: Any, data: Any, who: Attribution, bytes_max: int) -> SendSignal:
-    """A signal, checked."""
-    name = check_name(name, "the name of a signal")
-    return SendSignal(job_id, name, encode(data, what=f"data of signal {name!r}", bytes_max=bytes_max), None, who)
 
 
 def as_spec(job: Any) -> JobSpec:

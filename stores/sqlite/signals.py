@@ -9,8 +9,8 @@ from ...errors import UsageError
 from ...messages.jobs import Attribution, JobRecord
 from ...messages.steps import SIGNAL, SIGNALS_MAX, StepRecord
 from ...rules.codec import decode, encode_own
-from ...rules.ledger_moves import signalled
 from ...rules.lifecycle import awaited_signal
+from ...rules.signals import signalled
 from . import steps
 from .open_turn import OpenTurn
 

@@ -1,0 +1,24 @@
+"""A signal as a call gives it, and as the log tells it. Loaded where one is sent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..messages.boots import Move
+from ..messages.jobs import Attribution, JobRecord
+from ..messages.steps import SendSignal, StepRecord
+from .codec import digest, encode
+from .validation import check_name
+
+
+def signal_to(job_id: str, name: Any, data: Any, who: Attribution, bytes_max: int) -> SendSignal:
+    """A signal, checked."""
+    name = check_name(name, "the name of a signal")
+    return SendSignal(job_id, name, encode(data, what=f"data of signal {name!r}", bytes_max=bytes_max), None, who)
+
+
+def signalled(job: JobRecord, step: StepRecord, who: Attribution) -> tuple[Move, dict[str, Any]]:
+    """What the ledger has of a signal, and what its line has. It is no move of the job."""
+    about, result = {"corr": job.root_id, "job_id": job.id, "job_name": job.name}, digest(step.result)
+    told = {"k": "signalled", "j": job.id, "n": job.name, "r": job.move_no, "d": result, "step": step.name}
+    return {**told, **who.told}, {**about, "step": step.name, "bytes": len(step.result), "digest": result, **who.said}
