@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
 from operator import add
@@ -193,18 +193,19 @@ def _yellow(store: str, names: WholeNames, boots: Sequence[BootView]) -> Iterato
             yield f"{boot.words} does not answer: {boot.unheard}"
         elif boot.is_alive is None and boot.view is None:
             yield f"nobody can know whether {boot.words} lives: {boot.unheard}"
-    paused = [
-        f"the jobs of {name.name!r} are paused{attributed(by=pause.by, until=pause.until, reason=pause.reason)}"
+    paused = {
+        name.name: f"the jobs of {name.name!r} are paused"
+        f"{attributed(by=pause.by, until=pause.until, reason=pause.reason)}"
         for name in (*names.first, *names.stuck)
         if (pause := name.pause) is not None
-    ]
-    parked = [
-        f"no living runtime has a handler for {name.name!r}, and {name.ready} of its jobs wait"
+    }
+    parked = {
+        name.name: f"no living runtime has a handler for {name.name!r}, and {name.ready} of its jobs wait"
         for name in (*names.first, *names.stuck)
         if name.is_parked and _workers(boots) and name.ready is not None and name.ready.count
-    ]
-    yield from _few(paused, "more names are paused", names.has_all_stuck)
-    yield from _few(parked, "more names have no handler", names.has_all_stuck)
+    }
+    yield from _folded(paused, "names are paused", names.has_all_stuck)
+    yield from _folded(parked, "names with due jobs have no handler in a living runtime", names.has_all_stuck)
 
 
 def _said_by(boot: BootView, status: str) -> Iterator[str]:
@@ -214,10 +215,14 @@ def _said_by(boot: BootView, status: str) -> Iterator[str]:
             yield f"boot {boot.boot}: {reason}"
 
 
-def _few(told: Sequence[str], more: str, are_all: bool) -> Iterator[str]:
-    yield from told[:NAMES_TOLD_MAX]
-    if len(told) > NAMES_TOLD_MAX:
-        yield f"{Amount(count=len(told) - NAMES_TOLD_MAX, is_capped=not are_all)} {more}"
+def _folded(told: Mapping[str, str], some: str, are_all: bool) -> Iterator[str]:
+    """One reason for all names of a kind: the sentence of a single name, or their number and the first of them."""
+    if len(told) == 1:
+        yield from told.values()
+    elif told:
+        first = ", ".join(repr(name) for name in list(told)[:NAMES_TOLD_MAX])
+        more = " and more" if len(told) > NAMES_TOLD_MAX else ""
+        yield f"{Amount(count=len(told), is_capped=not are_all)} {some}: {first}{more}"
 
 
 def _workers(boots: Sequence[BootView]) -> list[BootView]:

@@ -261,7 +261,7 @@ class TallyReader(Protocol):
         """Those of one span that began from the one of `since` up to that of `until`, of one name or all, in order."""
 
     def totals(self, span: int, since: Instant, until: Instant) -> Sequence[Tally]:
-        """The same over all names, without buckets."""
+        """The same over all names; where these are very many, the oldest ones lack buckets."""
 
 
 class StoreSnapshot(Protocol):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
-from collections.abc import Collection, Mapping, Sequence
+import math
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from html import escape
@@ -21,29 +23,98 @@ from .pages.page import NotThere, PageContent, Visitor
 WIDTH, HEIGHT = 720, 120
 
 
-def columns(series: Mapping[str, Sequence[float]], labels: Sequence[str], *, title: str) -> str:
-    """Stacked columns, one for each label, from the bottom up. The name of a series is also the class of its bars."""
+def columns(
+    series: Mapping[str, Sequence[float]], labels: Sequence[str], *, title: str, line: Sequence[float] = ()
+) -> str:
+    """Stacked columns, one for each label, from the bottom up, and a line above them. The name of a series is also the
+    class of its bars."""
     stacks = list(zip(*series.values(), strict=True))
-    most = max(map(sum, stacks), default=0.0) or 1.0
+    most = nice(max([*map(sum, stacks), *line], default=0.0))
     step = WIDTH / max(1, len(labels))
-    parts = [
-        f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio="none" role="img" '
-        f'aria-label="{escape(title)}">'
-    ]
-    for at, (label, values) in enumerate(zip(labels, stacks, strict=True)):
-        named = list(zip(series, values, strict=True))
-        said = ", ".join([f"{number(value) if value else 0} {name}" for name, value in named])
-        parts.append(f"<g><title>{escape(f'{label}: {said}')}</title>")
-        # A column to point at, even if nothing happened.
-        parts.append(_bar("whole", at * step, 0.0, step, HEIGHT))
+    parts = []
+    for at, values in enumerate(stacks):
         bottom = 0.0
-        for name, value in named:
+        for name, value in zip(series, values, strict=True):
             height = value / most * HEIGHT
             if height:
-                parts.append(_bar(name, at * step, HEIGHT - bottom - height, step * 0.8, height))
+                parts.append(
+                    f'<rect class="{name}" x="{at * step:.1f}" y="{HEIGHT - bottom - height:.1f}" '
+                    f'width="{step * 0.8:.1f}" height="{height:.1f}"/>'
+                )
             bottom += height
-        parts.append("</g>")
-    return "".join((*parts, "</svg>"))
+    if any(line):
+        parts.append(_line("line", [HEIGHT - value / most * HEIGHT for value in line], step))
+    return _chart(parts, labels, step, title, {**series, **({"started": line} if line else {})})
+
+
+def curves(series: Mapping[str, Sequence[float | None]], labels: Sequence[str], decades: range, *, title: str) -> str:
+    """Lines over a logarithmic scale; a line is broken where nothing is known."""
+    step = WIDTH / max(1, len(labels))
+    height = HEIGHT / max(1, len(decades) - 1)
+    parts = []
+    for name, values in series.items():
+        heights = [
+            None if value is None else HEIGHT - (math.log10(max(value, 10.0 ** decades[0])) - decades[0]) * height
+            for value in values
+        ]
+        parts.append(_line(name, heights, step))
+    return _chart(parts, labels, step, title, series)
+
+
+def nice(most: float) -> float:
+    """The upper end of a scale: an even number or one, times a power of ten; at least 1."""
+    power = 10.0 ** math.floor(math.log10(max(most, 1.0)))
+    return next(size * power for size in (1, 2, 4, 6, 8, 10) if size * power >= most)
+
+
+def decades_of(series: Iterable[Sequence[float | None]]) -> range:
+    """The powers of ten up to the highest value, an even number of steps from a millisecond: sums know no less."""
+    high = max(-1, math.ceil(math.log10(max((value for one in series for value in one if value), default=1e-3))))
+    return range(-3, high + 1 + (high + 3) % 2)
+
+
+def ticks_of(decades: range) -> Sequence[str]:
+    """The labels of a logarithmic scale from its upper end down, at most five steps apart evenly."""
+    step = 1 if len(decades) <= 4 else (len(decades) - 1) // 2
+    return [_span(10.0**power) for power in reversed(decades[::step])]
+
+
+def most_of(counts: Mapping[str, Sequence[float]]) -> float:
+    """The upper end of the scale of the chart with these counts."""
+    started, *stacked = counts.values()
+    return nice(max([*map(sum, zip(*stacked, strict=True)), *started], default=0.0))
+
+
+def _line(name: str, heights: Sequence[float | None], step: float) -> str:
+    runs: list[list[str]] = [[]]
+    for at, height in enumerate(heights):
+        if height is None:
+            runs.append([])
+        else:
+            runs[-1] += [f"{at * step:.1f},{height:.1f}", f"{(at + 0.8) * step:.1f},{height:.1f}"]
+    return "".join(f'<polyline class="{name}" points="{" ".join(run)}"/>' for run in runs if run)
+
+
+def _chart(
+    parts: Iterable[str],
+    labels: Sequence[str],
+    step: float,
+    title: str,
+    series: Mapping[str, Sequence[float | None]],
+) -> str:
+    """A picture with a column to point at for each label with something in it."""
+    wholes = []
+    for at, (label, values) in enumerate(zip(labels, zip(*series.values(), strict=True), strict=True)):
+        if any(values):
+            said = ", ".join([f"{value:.3g} {name}" for name, value in zip(series, values, strict=True) if value])
+            wholes.append(
+                f"<g><title>{escape(label)}: {said}</title>"
+                f'<rect class="whole" x="{at * step:.1f}" y="0" width="{step:.1f}" height="{HEIGHT}"/></g>'
+            )
+    return (
+        f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio="none" role="img" '
+        f'aria-label="{escape(title)}">{"".join([*parts, *wholes])}</svg>'
+    )
 
 
 def sparkline(values: Sequence[float], *, title: str) -> str:
@@ -60,10 +131,6 @@ def sparkline(values: Sequence[float], *, title: str) -> str:
 
 def number(value: float) -> str:
     return f"{value:,.0f}" if value == int(value) else f"{value:,.1f}"
-
-
-def _bar(name: str, x: float, y: float, width: float, height: float) -> str:
-    return f'<rect class="{escape(name)}" x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}"/>'
 
 
 PLACES = {
@@ -105,6 +172,8 @@ def machine(now: JobState, gone: Collection[tuple[JobState, JobState]]) -> str:
 
 HERE = __package__
 
+ID_CHARACTERS_MAX = 18
+
 KINDS = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
 
 
@@ -123,7 +192,23 @@ def rendered(request: Request, visitor: Visitor | None, page: PageContent, *, li
         static=lambda name: request.link(f"/static/{name}", v=_version(name)),
         **page.more,
     )
-    return text
+    return TABLE.sub(_labelled, text)
+
+
+TABLE = re.compile(r"<table>.*?</table>", re.DOTALL)
+HEAD = re.compile(r"<th [^>]*>(?:<input[^>]*>)?([^<]*)</th>")
+
+
+def _labelled(table: re.Match[str]) -> str:
+    """A table whose cells know the heads of their columns: on a phone each row is a card without the heads."""
+    head, row, rest = table[0].partition("</thead>")
+    names, rows = HEAD.findall(head), rest.split("<tr")
+    for at, text in enumerate(rows):
+        first, *cells = text.split("<td")
+        # A cell over all columns says by itself what is not there.
+        labelled = [f' data-head="{name}"{cell}' for name, cell in zip(names, cells, strict=False)]
+        rows[at] = "<td".join([first, *(cells if len(cells) < len(names) else labelled)])
+    return f"{head}{row}{'<tr'.join(rows)}"
 
 
 def check_renders() -> None:
@@ -167,12 +252,16 @@ def _environment() -> Any:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        number=number, instant=_instant, span=_span, plural=_plural, pretty=_pretty, progress=_progress
+        number=number, instant=_instant, span=_span, plural=_plural, pretty=_pretty, progress=_progress, short=_short
     )
     markup = importlib.import_module("markupsafe").Markup
     # These functions return SVG, and escape their arguments themselves.
     environment.globals.update(
         columns=lambda *given, **named: markup(columns(*given, **named)),
+        curves=lambda *given, **named: markup(curves(*given, **named)),
+        decades_of=decades_of,
+        ticks_of=ticks_of,
+        most_of=most_of,
         sparkline=lambda *given, **named: markup(sparkline(*given, **named)),
         machine=lambda *given: markup(machine(*given)),
     )
@@ -194,6 +283,11 @@ def _span(seconds: float | None) -> str:
         if seconds < above:
             return f"{seconds / size:.1f} {unit}".replace(".0 ", " ")
     return f"{seconds / 86400:.1f} d".replace(".0 ", " ")
+
+
+def _short(id: str) -> str:
+    """An id as a list shows it: cut in the middle, since ids of one process begin alike."""
+    return id if len(id) <= ID_CHARACTERS_MAX else f"{id[:4]}…{id[5 - ID_CHARACTERS_MAX :]}"
 
 
 def _plural(count: int, one: str) -> str:

@@ -35,8 +35,19 @@ where tally.span = :span and tally.start = starts.start and tally.name = :name o
 """One seek for each start: a file may have the sums of thousands of other names."""
 
 TOTALS = """
-select span, start, '', kind, sum(n), sum(seconds), '[]' from lamplighter_tallies
+select span, start, '', kind, sum(n), sum(seconds) from lamplighter_tallies
 where span = :span and start between :since and :until group by start, kind order by start, kind
+"""
+
+BUCKET_ROWS_MAX = 10_000
+"""Where there are more sums with buckets, as of a hundred busy names in an hour, the oldest ones are left out."""
+
+BUCKETS = """
+select start, kind, sum(value) from (
+  select start, kind, buckets from lamplighter_tallies
+  where span = :span and start between :since and :until and buckets <> '[]' and kind not in ('turn', 'lock')
+  order by start desc limit :most
+), json_each(buckets) group by start, kind, key order by start, kind, key
 """
 
 OLD = """
@@ -70,7 +81,13 @@ class TallyRows:
         return self._read(BETWEEN, **about) if name is None else self._read(OF_NAME, **about, name=name)
 
     def totals(self, span: int, since: Instant, until: Instant) -> Sequence[Tally]:
-        return self._read(TOTALS, span=span, since=start_of(span, since), until=start_of(span, until))
+        about = {"span": span, "since": start_of(span, since), "until": start_of(span, until)}
+        buckets: dict[tuple[int, str], list[int]] = {}
+        with self._reading() as reader:
+            for start, kind, n in reader.execute(BUCKETS, {**about, "most": BUCKET_ROWS_MAX}):
+                buckets.setdefault((start, kind), []).append(n)
+            rows = reader.execute(TOTALS, about).fetchall()
+        return [Tally._make((*row, tuple(buckets.get((row[1], row[3]), ())))) for row in rows]
 
     def _read(self, query: str, **values: Any) -> Sequence[Tally]:
         with self._reading() as reader:

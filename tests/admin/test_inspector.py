@@ -420,3 +420,15 @@ def test_who_keeps_the_write_lock_is_named_and_who_goes_on_is_not(runtime, inspe
 
         assert lock_kept_by(file, lambda seconds: None) == os.getpid()
         assert lock_kept_by(file, lambda seconds: holder.in_transaction and holder.execute("rollback")) is None
+
+
+def test_names_with_the_same_trouble_are_one_reason_with_the_first_of_them(runtime, inspector):
+    rt = runtime()
+    rt.jobs.queue_many([(name, None) for name in "abcdefg"])
+    for name in ("x", "y"):
+        rt.jobs.pause(name)
+
+    assert inspector.overview().health.reasons == (
+        "2 names are paused: 'x', 'y'",
+        "7 names with due jobs have no handler in a living runtime: 'a', 'b', 'c', 'd', 'e' and more",
+    )

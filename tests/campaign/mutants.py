@@ -4441,6 +4441,22 @@ MUTANTS = (
     ),
     Mutant(
         PEOPLE,
+        "the percentiles over all names are those of one name",
+        "stores/sqlite/tallies.py",
+        "select start, kind, sum(value) from (",
+        "select start, kind, max(value) from (",
+        test="tests/stores/sqlite/test_store.py::TestStoreInMemory::test_totals_are_over_all_names",
+    ),
+    Mutant(
+        PEOPLE,
+        "on a phone the cells of a card do not say what they are",
+        "web/rendering.py",
+        "return TABLE.sub(_labelled, text)",
+        "return text",
+        test="tests/web/test_site.py::test_the_doctor_says_what_is_wrong_the_worst_first_and_to_programs_the_same",
+    ),
+    Mutant(
+        PEOPLE,
         "in a narrow terminal numbers are left out before details",
         "cli/page.py",
         "heads[place] not in WHOLE.union(right)]",

@@ -4,31 +4,44 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
-from lamplighter.web.rendering import HEIGHT, columns, number, sparkline
+from lamplighter.web.rendering import HEIGHT, columns, curves, decades_of, most_of, number, sparkline, ticks_of
 
 
 def test_each_column_says_what_it_stands_for() -> None:
-    drawn = columns({"done": [3, 0], "dead": [1, 2]}, ["12:00", "12:01"], title="Jobs a minute")
+    drawn = columns({"done": [3, 0], "dead": [1, 2]}, ["12:00", "12:01"], title="Jobs a minute", line=[4, 0])
 
     root = ElementTree.fromstring(drawn)
-    assert [title.text for title in root.iter("title")] == ["12:00: 3 done, 1 dead", "12:01: 0 done, 2 dead"]
+    assert [title.text for title in root.iter("title")] == ["12:00: 3 done, 1 dead, 4 started", "12:01: 2 dead"]
     assert root.get("aria-label") == "Jobs a minute"
 
 
-def test_the_highest_column_fills_the_chart_and_stacks_do_not_overlap() -> None:
-    root = ElementTree.fromstring(columns({"done": [3, 1], "dead": [1, 0]}, ["a", "b"], title="t"))
+def test_columns_reach_up_to_a_round_number_and_stacks_do_not_overlap() -> None:
+    counts = {"started": [3, 1], "done": [2, 1], "dead": [1, 0]}
+    root = ElementTree.fromstring(columns({"done": [2, 1], "dead": [1, 0]}, ["a", "b"], title="t"))
 
     bars = [(bar.get("class"), float(bar.get("y", "")), float(bar.get("height", ""))) for bar in root.iter("rect")]
-    heights = {(kind, top): height for kind, top, height in bars if kind != "whole"}
-    assert heights == {
-        ("done", HEIGHT / 4): HEIGHT * 3 / 4,
-        ("dead", 0.0): HEIGHT / 4,
+    assert most_of(counts) == 4
+    assert {(kind, top): height for kind, top, height in bars if kind != "whole"} == {
+        ("done", HEIGHT / 2): HEIGHT / 2,
+        ("dead", HEIGHT / 4): HEIGHT / 4,
         ("done", HEIGHT * 3 / 4): HEIGHT / 4,
     }
 
 
+def test_durations_are_drawn_over_powers_of_ten_and_a_gap_is_a_gap() -> None:
+    series = {"p50": [0.001, None, 0.01], "p99": [0.1, None, 1.0]}
+    decades = decades_of(series.values())
+    root = ElementTree.fromstring(curves(series, ["a", "b", "c"], decades, title="Ran"))
+
+    drawn = [(line.get("class"), line.get("points", "").split()[0].split(",")[1]) for line in root.iter("polyline")]
+    assert (list(decades), ticks_of(decades)) == ([-3, -2, -1, 0, 1], ["10 s", "100 ms", "1 ms"])
+    assert drawn == [("p50", "120.0"), ("p50", "90.0"), ("p99", "60.0"), ("p99", "30.0")]
+
+
 def test_nothing_at_all_is_a_chart_too() -> None:
-    assert list(ElementTree.fromstring(columns({"done": [0]}, ["a"], title="t")).iter("rect"))
+    assert ElementTree.fromstring(columns({"done": [0]}, ["a"], title="t")).tag == "svg"
+    assert ElementTree.fromstring(curves({"p50": [None]}, ["a"], decades_of([[None]]), title="t")).tag == "svg"
+    assert most_of({"started": [], "done": []}) == 1
     assert sparkline([], title="t") == ""
 
 

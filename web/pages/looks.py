@@ -9,31 +9,32 @@ from typing import Any, NamedTuple
 from ... import __version__
 from ...admin.control_client import BootView
 from ...admin.metrics import metrics_of
-from ...admin.stats import Stats, stats_of
+from ...admin.stats import Stats, stats_by_start, stats_of
 from ...admin.views import NameView
-from ...doctor.diagnosis import Level
+from ...doctor.diagnosis import Diagnosis, Level
 from ...errors import StoreUnavailable, UsageError
 from ...messages.queries import JobQuery
 from ...messages.tallies import HOUR, MINUTE, Tally, start_of
 from ...messages.views import StacksView
 from ...rules.control_lines import AskRefused
 from ..faces.http import Response
-from .page import NotThere, PageContent, PageVisit
+from .page import NotThere, PageContent, PageVisit, with_query
 
 
 class ChartSpan(NamedTuple):
-    """How far back the chart goes. One column stands for `unit` seconds."""
+    """How far back the charts go. One column stands for `unit` seconds."""
 
     unit: int
     seconds: int
+    name: str
     says: str
     time_format: str
 
 
 SPANS = {
-    "1h": ChartSpan(MINUTE, 3600, "in the last hour", "%H:%M"),
-    "24h": ChartSpan(HOUR, 86_400, "in the last 24 hours", "%H:%M"),
-    "7d": ChartSpan(HOUR, 7 * 86_400, "in the last 7 days", "%d %b %H:%M"),
+    "1h": ChartSpan(MINUTE, 3600, "1h", "in the last hour", "%H:%M"),
+    "24h": ChartSpan(HOUR, 86_400, "24h", "in the last 24 hours", "%H:%M"),
+    "7d": ChartSpan(HOUR, 7 * 86_400, "7d", "in the last 7 days", "%d %b %H:%M"),
 }
 
 WORST = 3
@@ -41,8 +42,6 @@ WORST = 3
 
 HEALTH_TELLS = frozenset({"boots.dead", "boots.hung", "boots.none", "names.parked", "names.paused"})
 """The doctor's checks of what the health of a store tells already."""
-
-ENDED = ("done", "dead", "cancelled")
 
 NUMBERS = (
     ("ready", "queued"),
@@ -55,40 +54,64 @@ NUMBERS = (
 
 
 def overview(visit: PageVisit) -> PageContent:
-    """Health, six numbers, what ended lately, and every name."""
-    span, now = SPANS.get(visit.one("span"), SPANS["1h"]), visit.now
+    """Six numbers, what became of jobs lately, what is wrong, and the first names."""
+    span, now = _span(visit), visit.now
     model = visit.inspector.overview()
     with visit.inspector.store.snapshot() as seen:
         totals = None if seen.tallies is None else seen.tallies.totals(span.unit, now - span.seconds, now)
-    chart = _chart(totals, span, now)
     numbers = [(name, getattr(model, name), visit.jobs_of(f"state:{state}")) for name, state in NUMBERS]
     first = model.names[:PAGE_NAMES]
     more = {
         "names": with_stats(visit, first),
         "has_more": len(model.names) > len(first),
         "numbers": numbers,
-        "chart": chart,
-        "spans": SPANS,
+        "chart": charts(totals, span, now),
+        "spans": [(name, with_query(visit.request.link("/"), span=name)) for name in SPANS],
         "now": now,
+        "wrong": _folded(one for one in visit.examined().wrong if one.check not in HEALTH_TELLS),
+        "tones": TONES,
     }
-    wrong = [one for one in visit.examined().wrong if one.check not in HEALTH_TELLS]
-    more |= {"worst": wrong[:WORST], "tones": TONES}
     return PageContent("overview.html", "Overview", model, more)
 
 
-def _chart(tallies: Sequence[Tally] | None, span: ChartSpan, now: float) -> dict[str, Any]:
-    """The columns of the chart: a column for each unit, also where nothing happened."""
-    if tallies is None:
-        return {"span": span, "labels": (), "series": {}}
-    first, last = start_of(span.unit, now - span.seconds), start_of(span.unit, now)
-    starts = range(first, last + span.unit, span.unit)
-    sums = {(tally.start, tally.kind): tally.n for tally in tallies}
-    return {
-        "span": span,
-        "labels": [datetime.fromtimestamp(start, UTC).strftime(span.time_format) for start in starts],
-        "series": {kind: [sums.get((start, kind), 0) for start in starts] for kind in ENDED},
-    }
+def _span(visit: PageVisit) -> ChartSpan:
+    return SPANS.get(visit.one("span"), SPANS["1h"])
 
+
+def _folded(findings: Iterable[Diagnosis]) -> Sequence[tuple[Diagnosis, int]]:
+    """The first finding of each check, and how many more there are; the worst checks."""
+    by_check: dict[str, list[Diagnosis]] = {}
+    for one in findings:
+        by_check.setdefault(one.check, []).append(one)
+    return [(some[0], len(some) - 1) for some in by_check.values()][:WORST]
+
+
+def charts(tallies: Sequence[Tally] | None, span: ChartSpan, now: float) -> dict[str, Any]:
+    """What became of jobs: for each unit of time, also where nothing happened, how many a minute and how long it took.
+    Attempts that are tried again are those that failed, without the jobs that died of it.
+    """
+    by_start = stats_by_start(tallies or ())
+    starts = range(start_of(span.unit, now - span.seconds), start_of(span.unit, now) + span.unit, span.unit)
+    columns = [by_start.get(start) for start in starts]
+    minutes = span.unit / MINUTE
+    counts = {
+        "started": [one.waited.n / minutes if one and one.waited else 0.0 for one in columns],
+        "done": [one.done / minutes if one else 0.0 for one in columns],
+        "failed": [max(0, one.failed - one.dead) / minutes if one else 0.0 for one in columns],
+        "dead": [one.dead / minutes if one else 0.0 for one in columns],
+    }
+    times = {
+        title: {p: [getattr(spread, p) if spread else None for spread in spreads] for p in PERCENTILES}
+        for title, spreads in (
+            ("Waited", [one and one.waited for one in columns]),
+            ("Ran", [one and one.ran for one in columns]),
+        )
+    }
+    labels = [datetime.fromtimestamp(start, UTC).strftime(span.time_format) for start in starts]
+    return {"is_kept": tallies is not None, "span": span, "labels": labels, "counts": counts, "times": times}
+
+
+PERCENTILES = ("p50", "p95", "p99")
 
 STATS_SECONDS = 3_600.0
 """How far back the statistics of a name go."""
@@ -110,12 +133,18 @@ def name(visit: PageVisit) -> PageContent:
     if found is None:
         raise NotThere(f"no name {visit.rest!r}: no job of it is here, and nobody has a handler for it")
     views = [boot.view for boot in visit.inspector.runtimes.all() if boot.view is not None]
+    span, now = _span(visit), visit.now
+    with visit.inspector.store.snapshot() as seen:
+        sums = seen.tallies
+        tallies = None if sums is None else sums.between(span.unit, now - span.seconds, now, found.name)
     more = {
+        "chart": charts(tallies, span, now),
+        "spans": [(name, with_query(visit.request.path_of("/names/", found.name), span=name)) for name in SPANS],
         "names": with_stats(visit, [found]),
         "handlers": [(view.boot, handler) for view in views for handler in view.handlers if handler.name == found.name],
         "query": str(JobQuery(names=(found.name,))),
         "notices": visit.notices,
-        "now": visit.now,
+        "now": now,
     }
     return PageContent("name.html", found.name, found, more)
 

@@ -81,6 +81,10 @@ page. A notice tells of an act, never of a state: anyone can make a link, and th
 """
 
 
+def with_query(address: str, **fields: str) -> str:
+    return f"{address}{'&' if '?' in address else '?'}{urlencode(fields)}"
+
+
 class PageVisit(NamedTuple):
     """One look at a page.
 
@@ -125,8 +129,7 @@ class PageVisit(NamedTuple):
         return [NOTICES[said]] if said in NOTICES else []
 
     def back(self, page: str, name: str, said: str) -> Response:
-        to = self.request.path_of(page, name)
-        return redirect(f"{to}{'&' if '?' in to else '?'}{urlencode({'said': said})}")
+        return redirect(with_query(self.request.path_of(page, name), said=said))
 
     def jobs_of(self, query: str) -> str:
         return self.request.link("/jobs", q=query)

@@ -155,15 +155,19 @@ def test_on_a_phone_a_page_is_as_wide_as_the_screen(open_page: Callable[..., Any
     assert tab.evaluate("document.documentElement.scrollWidth") == 390
 
 
-def test_on_a_phone_the_id_of_a_job_takes_two_lines_at_most(open_page: Callable[..., Any], store: Path) -> None:
+def test_on_a_phone_a_job_is_a_card_that_has_its_name_state_and_id_within_the_screen(
+    open_page: Callable[..., Any], store: Path
+) -> None:
     with Runtime(store).start(work=False) as runtime:
-        job = runtime.jobs.queue("send-mail")
+        job = runtime.jobs.queue("a-name-that-is-as-long-as-the-names-of-some-applications-are")
     tab = open_page("/jobs")
-    tab.set_viewport_size({"width": 390, "height": 844})
+    tab.set_viewport_size({"width": 375, "height": 844})
+    card = tab.locator(f"#job-{job.id}")
 
-    box = tab.get_by_role("link", name=job.id).bounding_box()
+    boxes = [card.locator(part).bounding_box() for part in (f"[title='{job.id}']", "td.name", ".state")]
 
-    assert box is not None and box["height"] <= 50
+    assert all(box and box["x"] >= 0 and box["x"] + box["width"] <= 375 and box["height"] < 30 for box in boxes), boxes
+    assert "Attempts" in card.locator("td.number").evaluate("(cell) => getComputedStyle(cell, '::before').content")
 
 
 def test_a_server_stops_though_ten_pages_listen(chromium: Any, page: Page) -> None:
