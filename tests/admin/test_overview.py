@@ -13,7 +13,7 @@ from lamplighter.messages.names import PauseRecord
 from lamplighter.messages.queries import Census
 from lamplighter.messages.views import Health, LaneView, QuietView
 
-from support.boots import NOW, a_boot, a_handler, a_view, an_actor
+from .boots import NOW, a_boot, a_handler, a_view, an_actor
 
 
 def a_name(name: str = "work", **changes: Any) -> NameView:

@@ -19,8 +19,7 @@ from lamplighter.messages.views import (
     Health,
 )
 
-from support.boots import NOW, a_boot, a_handler, a_view, an_actor
-
+from ..admin.boots import NOW, a_boot, a_handler, a_view, an_actor
 from .kit import new_store
 
 
