@@ -16,8 +16,8 @@ from ..messages.queries import LOOKED_MAX, JobQuery
 from ..messages.schedules import ScheduleRecord
 from ..rules.validation import unknown_job
 from ..rules.wording import span
+from ..stores.control_client import BootView
 from ..stores.ports import Readable, StoreSnapshot
-from .control_client import BootView
 from .error_groups import FAILED_MAX, ErrorGroup, failures, grouped, in_pages, key_of
 from .finding import find
 from .job_views import job_view
@@ -391,13 +391,16 @@ class _OneInstant:
 
     def __init__(self, store: Readable, seen: StoreSnapshot) -> None:
         self.address = store.address
-        self.path = store.path
+        self.place = store.place
         self.table = seen.table
         self._seen = seen
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[StoreSnapshot]:
         yield self._seen
+
+    def close(self) -> None:
+        """Whoever has opened the store closes it."""
 
 
 def _declaring(declared: Mapping[str, Collection[str]] | None, record: ScheduleRecord) -> Collection[str] | None:

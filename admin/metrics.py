@@ -7,7 +7,6 @@ value, and not 0: on RabbitMQ there are no sums.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
@@ -15,7 +14,7 @@ from ..errors import UsageError
 from ..messages.jobs import Instant, Seconds
 from ..messages.schedules import ScheduleRecord
 from ..messages.tallies import BOUNDS, EVER, FENCED, LOCK, MOVED, OTHERS, RAN, SLOT, TURN, WAITED, Tally
-from .control_client import BootView
+from ..stores.control_client import BootView
 from .inspector import Inspector
 from .views import Amount, NameView, Overview
 
@@ -145,7 +144,7 @@ def metrics_of(inspector: Inspector, *, version: str, names_max: int = NAMES_MAX
     _add_names(adding, overview.names, here.now(), has_table=has_table)
     _add_schedules(adding, schedules, here.now())
     _add_boots(adding, boots)
-    _add_store(adding, overview, inspector.store.path, version)
+    _add_store(adding, overview, inspector.store.place.condition().sizes(), version)
     return list(found.values())
 
 
@@ -278,19 +277,11 @@ def _add_boots(adding: _Adding, boots: Iterable[BootView]) -> None:
         adding.add(DROPPED, view.health.log_dropped)
 
 
-def _add_store(adding: _Adding, overview: Overview, path: str | None, version: str) -> None:
-    if path is not None:
-        adding.add(STORE_BYTES, _bytes_of(path))
-        adding.add(WAL_BYTES, _bytes_of(f"{path}-wal"))
+def _add_store(adding: _Adding, overview: Overview, sizes: tuple[int, int] | None, version: str) -> None:
+    if sizes is not None:
+        adding.add(STORE_BYTES, sizes[0])
+        adding.add(WAL_BYTES, sizes[1])
     if overview.dead is not None:
         adding.add(DEAD, overview.dead.count)
     adding.add(STORE_HEALTH, HEALTH[overview.health.status])
     adding.add(INFO, 1, version)
-
-
-def _bytes_of(path: str) -> int:
-    try:
-        return os.stat(path).st_size
-    except OSError:
-        # The log goes when the last process closes the store.
-        return 0

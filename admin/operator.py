@@ -21,7 +21,6 @@ from ..broker.turn_context import TurnContext
 from ..cron.schedule import job_of
 from ..environment.environment import Environment
 from ..errors import NotSupported, UsageError
-from ..messages.controls import JobVerb
 from ..messages.jobs import Attribution, JobKeywords, JobRecord, JobState, JobStateName, Seconds
 from ..messages.mail import CancelJob, Forget, ForgetJob, Limit, Pause, PauseSchedule, Queue, Requeue, RequeueMany
 from ..messages.queries import JobQuery
@@ -42,9 +41,8 @@ from ..rules.validation import (
     check_who,
     unknown_parent,
 )
-from ..stores.addresses import address_of
-from ..stores.opening import visit_to
-from ..stores.ports import SERVER_SCHEMES, Store
+from ..stores.opening import place_of
+from ..stores.ports import Store
 from .copying import CopySpec, queue_copy
 from .matching import actionable, matching
 from .operator_turns import OperatorTurns
@@ -85,18 +83,18 @@ class Operator:
         via: str,
         environment: Environment | None = None,
     ) -> None:
-        address = address_of(store)
-        if address == ":memory:":
+        place = self._place = place_of(store)
+        if not place.is_shared:
             raise UsageError("expected a store that others can be on, got: ':memory:', which its runtime has alone")
         self._who = Attribution(by=check_name(by, "by"), via=check_name(via, "via"))
         self._environment = Environment() if environment is None else environment
-        self._turns = OperatorTurns(address, self._environment)
-        self._address = address
-        self._is_on_server = address.partition("://")[0] in SERVER_SCHEMES
+        self._turns = OperatorTurns(place, self._environment)
+        made, clock = place.holders, self._environment.clock()
+        self._holders = None if made is None else made(clock.now, self._environment.visit)
 
     def __enter__(self) -> Self:
         # On a server an open store is a candidate for the leader, which waits for turns that this one does not take.
-        if not self._is_on_server:
+        if self._place.has_table:
             self._turns.open()
         return self
 
@@ -187,14 +185,14 @@ class Operator:
         body = Requeue(
             _id_of(job), check_delay(delay), None, self._attributed(reason), afresh=check_bool(afresh, "afresh")
         )
-        if afresh and self._is_on_server:
+        if afresh and not self._place.has_table:
             raise not_supported("steps")
         try:
             return Job(self._act(partial(jobs.requeue, body=body), (body.job_id,)))
         except NotSupported:
-            if not self._is_on_server:
+            if self._holders is None:
                 raise
-            return self._have("requeue", body.job_id, body.who, body.delay)
+            return Job(self._holders.act("requeue", body.job_id, body.who, delay=body.delay))
 
     def requeue_dead(
         self, job_ids: Iterable[str], *, delay: Seconds | timedelta | None = None, reason: str | None = None
@@ -218,8 +216,8 @@ class Operator:
             StoreUnavailable, AskRefused: as `requeue`.
         """
         body = CancelJob(_id_of(job), None, self._attributed(reason))
-        if self._is_on_server:
-            return self._have("cancel", body.job_id, body.who)
+        if self._holders is not None:
+            return Job(self._holders.act("cancel", body.job_id, body.who))
         return Job(self._act(partial(jobs.cancel, body=body)))
 
     def signal(self, job: Job[Any] | str, name: str, data: Any = None, *, reason: str | None = None) -> None:
@@ -321,7 +319,7 @@ class Operator:
             NotSupported: on RabbitMQ, if it is not to requeue dead jobs, or `afresh`.
         """
         check_one_of(action, "action", ("requeue", "cancel"))
-        if check_bool(afresh, "afresh") and self._is_on_server:
+        if check_bool(afresh, "afresh") and not self._place.has_table:
             raise not_supported("steps")
         if states is not None:
             names = [state.value for state in JobState]
@@ -360,7 +358,7 @@ class Operator:
         from .graphs import OperatorGraph
         from .inspectors import inspector_at
 
-        with inspector_at(self._address, now=self._environment.clock().now) as inspector:
+        with inspector_at(self._place.address, now=self._environment.clock().now) as inspector:
             seen = inspector.graph(_id_of(job))
         return OperatorGraph(**{one.name: getattr(seen, one.name) for one in fields(seen)}, _operator=self)
 
@@ -379,14 +377,6 @@ class Operator:
                     turned = self._turns.take(store, partial(work, some=some), [one.job_id for one in some])
                     so_far = Swept._make(map(sum, zip(so_far, turned, strict=True)))
                     yield so_far
-
-    def _have(self, verb: JobVerb, job_id: str, who: Attribution, delay: Seconds = 0.0) -> Job[Any]:
-        """Have the runtime that holds a job act on it."""
-        # Imported only here: few acts need the server's client.
-        from .rabbit_control_client import RabbitControlClient
-
-        room = RabbitControlClient(self._address, visit=visit_to(self._environment), now=self._environment.clock().now)
-        return Job(room.act(verb, job_id, who, delay=delay))
 
     def _checks(self, store: Store) -> JobChecks:
         return JobChecks(

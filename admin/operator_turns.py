@@ -23,8 +23,8 @@ from ..messages.boots import OPERATOR
 from ..messages.queries import JobQuery
 from ..rules.limits import Limits
 from ..stores.opening import open_store
+from ..stores.places import StorePlace
 from ..stores.ports import Store
-from ..stores.sqlite.shared_memory import write_lock_holder
 from ..stores.turn_ports import Turn
 
 BUSY_SECONDS_MAX = 2.0
@@ -36,8 +36,8 @@ T = TypeVar("T")
 class OperatorTurns:
     """Takes turns on a store from outside of any runtime."""
 
-    def __init__(self, address: str, environment: Environment) -> None:
-        self._address = address
+    def __init__(self, place: StorePlace, environment: Environment) -> None:
+        self._place = place
         self._environment = environment
         self._limits = Limits(busy_seconds_max=BUSY_SECONDS_MAX)
         self._store: Store | None = None
@@ -49,7 +49,7 @@ class OperatorTurns:
     def _made(self) -> Store:
         store = open_store(
             self._environment,
-            self._address,
+            self._place,
             durability="full",
             busy_seconds_max=self._limits.busy_seconds_max,
             only_existing=True,
@@ -139,7 +139,7 @@ def _at_hand(store: Store, dead: Sequence[str]) -> AbstractContextManager[Any]:
 
 def _who_may_hold(store: Store, boot: str) -> str:
     """The holder of the write lock, or the possible holders."""
-    pid = None if store.path is None else write_lock_holder(store.path)
+    pid = store.place.condition().lock_holder()
     boots = [one for one in store.surroundings(boot).boots if one.kind != OPERATOR]
     if pid is not None:
         held = f"process {pid} has it"

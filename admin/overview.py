@@ -13,8 +13,8 @@ from ..messages.names import PauseRecord
 from ..messages.queries import Census
 from ..messages.views import RuntimeView
 from ..rules.wording import attributed
+from ..stores.control_client import BootView
 from ..stores.ports import StoreSnapshot
-from .control_client import BootView
 from .views import Amount, NameView, Overview, PauseView, StoreHealth, like
 
 NAMES_TOLD_MAX = 5

@@ -1,26 +1,26 @@
-"""The boots on a store: their rows, their locks, and the answers of the living ones."""
+"""The boots on a store, and which one is meant."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 from ..errors import UsageError, shown
-from ..messages.views import DeclaredView
+from ..stores.control_client import BootView, ControlClient
 from ..stores.ports import Readable
-from .control_client import BootView, ControlClient, boot_view
 
 
 class Runtimes:
     """Looks at the boots on a store, any number of times.
 
     Args:
-        room: asks them; None where they cannot be asked.
+        store: tells which boots there are; None where only their answers tell.
+        client: asks them.
         once: whether they are asked once for one view, however often that looks.
     """
 
-    def __init__(self, store: Readable, room: ControlClient | None, *, once: bool = False) -> None:
+    def __init__(self, store: Readable | None, client: ControlClient, *, once: bool = False) -> None:
         self._store = store
-        self._room = room
+        self._client = client
         self._once = once
         self._found: Sequence[BootView] | None = None
 
@@ -32,35 +32,17 @@ class Runtimes:
         """
         if self._found is not None:
             return self._found
-        found = self._all()
+        found = self._client.found() if self._store is None else self._client.look(self._store)
         self._found = found if self._once else None
         return found
 
-    def _all(self) -> Sequence[BootView]:
-        with self._store.snapshot() as seen:
-            records = [record for record in seen.boots() if record.kind != "operator"]
-        if self._room is None:
-            why = "on this store nobody can ask a runtime instance yet"
-            return [boot_view(record, is_alive=True, unheard=why) for record in records]
-        return list(self._room.views([record.boot for record in records], records).values())
-
     def at(self, store: Readable) -> Runtimes:
         """The same by a snapshot of the store, which asks each boot once."""
-        return Runtimes(store, self._room, once=True)
+        return Runtimes(store, self._client, once=True)
 
-    def declared(self, *, but: str | None = None) -> Mapping[str, frozenset[str]] | None:
-        """By boot, the ids of the schedules that its code declares; None unless every living one has answered.
-
-        Args:
-            but: a boot that is not asked.
-        """
-        if self._room is None:
-            return None
-        with self._store.snapshot() as seen:
-            boots = [record.boot for record in seen.boots() if record.kind != "operator" and record.boot != but]
-        said = self._room.ask_all(boots, "declares", DeclaredView)
-        known = {boot: frozenset(one.schedules) for boot, one in said.items() if one is not None}
-        return known if len(known) == len(said) else None
+    def declared(self) -> Mapping[str, frozenset[str]] | None:
+        """By boot, the ids of the schedules that its code declares; None unless every living one has answered."""
+        return None if self._store is None else self._client.declared(self._store)
 
     def one(self, boot: str) -> BootView | None:
         """The boot with this id, id prefix or number; None if there is none.

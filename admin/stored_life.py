@@ -11,11 +11,11 @@ from ..history.trace.job import Biography
 from ..history.trace.sentences import Entry
 from ..messages.jobs import ENDED, Attempt, Instant, JobRecord, JobState
 from ..messages.steps import StepsSeen
+from ..rules.capabilities import needed
 from ..rules.lifecycle import MOVES
 from ..rules.validation import unknown_job
 from ..rules.wording import Tone, brief, clock, many, span
-from ..stores.sqlite.read_only import ReadOnlyStore, ReadOnlyView
-from .inspectors import inspector_at
+from .inspectors import inspector_of, readable_table
 
 WHO = "the store"
 
@@ -92,19 +92,18 @@ def stored_life(address: str, job_id: str, now: Instant) -> StoredLife:
         UnknownJob: the store has no such job.
         StoreError, StoreUnavailable: it cannot be read.
     """
-    store = ReadOnlyStore(address)
-    with contextlib.closing(store), store.snapshot() as seen:
-        job = seen.jobs.known((job_id,)).get(job_id)
-        if job is None:
-            raise unknown_job(job_id, f" to {address}")
-        attempts = () if seen.table is None else seen.table.attempts(job_id)
-        steps = StepsSeen(0, ()) if seen.table is None else seen.table.steps_seen(job.row_id, 1)
     because: Sequence[str] = ()
-    if job.state not in ENDED:
-        with inspector_at(address, now=lambda: now) as inspector:
-            because = [why.sentence for why in inspector.why(job_id)]
-    with ReadOnlyView(address) as view:
-        store_id = view.store_id()
+    with contextlib.closing(readable_table(address, "history")) as store:
+        with store.snapshot() as seen:
+            job = seen.jobs.known((job_id,)).get(job_id)
+            if job is None:
+                raise unknown_job(job_id, f" to {address}")
+            attempts = () if seen.table is None else seen.table.attempts(job_id)
+            steps = StepsSeen(0, ()) if seen.table is None else seen.table.steps_seen(job.row_id, 1)
+        if job.state not in ENDED:
+            because = [why.sentence for why in inspector_of(store, now=lambda: now).why(job_id)]
+        with needed(store.place.lives, "history")() as lives:
+            store_id = lives.store_id()
     return StoredLife(address=address, store_id=store_id, job=job, attempts=attempts, steps=steps, because=because)
 
 

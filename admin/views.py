@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from ..messages.jobs import Attempt, Instant, Seconds
-from .control_client import BootView
+from ..stores.control_client import BootView
 from .error_groups import ErrorGroup
 from .why import Why
 

@@ -25,8 +25,8 @@ from ..messages.views import HandlerView, RuntimeView
 from ..rules.lifecycle import is_suspect
 from ..rules.rates import least, rate_read, rate_said, room_of, slower
 from ..rules.wording import about, attributed, brief, many, moment
+from ..stores.control_client import BootView, Defect
 from ..stores.ports import DependencyStatus, QueuePosition, StoreSnapshot
-from .control_client import BootView, Defect
 
 AWAITED_NAMED = 3
 """The most jobs named that another waits for."""

@@ -28,8 +28,7 @@ from ..messages.jobs import Seconds
 from ..messages.views import ActorView, Health
 from ..rules.limits import LimitKeywords, Limits
 from ..rules.validation import check_seconds, check_who, options_of, unknown_options
-from ..stores.addresses import address_of
-from ..stores.opening import Durability, open_store
+from ..stores.opening import Durability, open_store, place_of
 from ..stores.ports import Store
 from .jobs import Jobs
 from .scheduler import Scheduler
@@ -84,7 +83,7 @@ class Runtime:
         if unknown := limits.keys() - set(Limits.__slots__):
             raise unknown_options(unknown, [*options_of(Runtime), *Limits.__slots__], "Runtime")
         self.limits = Limits(**limits)
-        self._address = address_of(store)
+        self._place = place_of(store)
         self._durability = durability
         self._drain = check_seconds(drain, "drain")
         if not (environment is None or isinstance(environment, Environment)):
@@ -93,9 +92,8 @@ class Runtime:
             raise UsageError(f"expected on_failure to be callable, got: {shown(on_failure)}")
         self.environment = Environment() if environment is None else environment
         named = self._store()
-        if named.path is not None:
-            # From now on: the application may change its folder, and where a link leads, before the next start.
-            self._address = named.path
+        # From now on: the application may change its folder, and where a link leads, before the next start.
+        self._place = named.place
         self.current_boot = RuntimeState(self.environment, self.limits, has_table=named.table is not None)
         self._submit_by(Submitter(self.current_boot))
         self._logger = logger
@@ -370,7 +368,7 @@ class Runtime:
     @property
     def address(self) -> str:
         """Where its jobs are kept: the path of a file, or an address, which may hold a password."""
-        return self._address
+        return self._place.address
 
     @property
     def boot(self) -> Boot | None:
@@ -380,7 +378,7 @@ class Runtime:
     def _store(self) -> Store:
         return open_store(
             self.environment,
-            self._address,
+            self._place,
             durability=self._durability,
             busy_seconds_max=self.limits.busy_seconds_max,
             wal_bytes_max=self.limits.wal_bytes_max,

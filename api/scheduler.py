@@ -277,12 +277,9 @@ class Scheduler:
         store = boot.store
         if store.peers is not None:
             return store.peers.is_declared
-        if store.path is None:
+        if boot.presence.is_sole:
             return lambda schedule_id: False
-        from ..admin.control_client import ControlClient
-        from ..admin.runtimes import Runtimes
-
-        declared = Runtimes(store, ControlClient(store.path)).declared(but=boot.id)
+        declared = store.place.client().declared(store, but=boot.id)
         if declared is None:
             raise StoreUnavailable(
                 "expected every runtime on the store to say which schedules it has declared, and one has not answered; "

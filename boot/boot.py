@@ -38,7 +38,7 @@ from ..rules.limits import Limits
 from ..rules.new_jobs import JobChecks, JobIds, Storing
 from ..rules.rates import rate_said
 from ..stores.ports import Store
-from ..stores.presence import Presence, network_filesystem
+from ..stores.presence import Presence
 from ..stores.troubles import BootLost
 from ..supervisor import Supervision
 from .children import Children
@@ -184,8 +184,8 @@ class Boot:
         begun.callback(self._say_stopped)
         self.store.open()
         begun.callback(self.store.close)
-        if self.store.path is not None and (kind := network_filesystem(self.store.path)):
-            self.log.emit("store.on_network", store=self.store.path, filesystem=kind)
+        if kind := self.store.place.network_filesystem():
+            self.log.emit("store.on_network", store=self.store.address, filesystem=kind)
         # Looked up at each use: a renewed boot has another.
         begun.callback(lambda: self._standing.leave())  # noqa: PLW0108
         self._standing.enter(self._heard, self._control.answer)

@@ -19,8 +19,8 @@ from ..stores.ports import Store, StoreSnapshot
 from .boot import Boot
 
 if TYPE_CHECKING:
-    from ..admin.control_client import BootView
     from ..admin.why import WaitContext
+    from ..stores.control_client import BootView
 
 Ref = Job[Any] | str
 
@@ -107,8 +107,8 @@ def _still(boot: Boot, job_id: str) -> str:
 
 
 def situation(boot: Boot, job: JobRecord, seen: StoreSnapshot) -> WaitContext:
-    from ..admin.control_client import boot_view
     from ..admin.why import wait_context_of
+    from ..stores.control_client import boot_view
 
     peers = boot.store.peers
 

@@ -198,7 +198,7 @@ class BrokerRequest:
         likely = self._requests.store_trouble
         if likely is None:
             likely = "the broker is busy or being restarted"
-        elif self._requests.context.store.path is not None:
+        elif self._requests.context.store.place.one_writer:
             likely += ". Is a write transaction open on the file? If it is this process's own, pass connection="
         return StoreUnavailable(
             f"no answer within reply_seconds_max={self._requests.context.limits.reply_seconds_max:g} s: {likely}",

@@ -11,7 +11,7 @@ from ..errors import StoreError, StoreUnavailable
 from ..messages.boots import OPERATOR, BootKind, BootRecord
 from ..messages.jobs import Instant, Seconds
 from ..messages.schedules import ScheduleRecord
-from ..stores.opening import controls, neighbours
+from ..stores.opening import meet
 from ..stores.ports import Answer, Store
 from ..stores.turn_ports import Turn
 from .outbox import AWAKE
@@ -48,8 +48,7 @@ class BootRegistration:
 
     def __init__(self, environment: Environment, store: Store, kind: BootKind = "worker") -> None:
         self.boot = environment.new_id()[:12]
-        self.presence, self.hints = neighbours(environment, store, self.boot)
-        self.controls = controls(environment, store, self.boot)
+        self.presence, self.hints, self.controls = meet(environment, store, self.boot)
         self.stays = False
         self.boot_no = self.logged = 0
         self.quiet_logged = AWAKE

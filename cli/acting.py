@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from ..admin.inspector import Inspector
-from ..admin.inspectors import inspector_at, inspector_of, readable_file
+from ..admin.inspectors import inspector_at, inspector_of, readable_table
 from ..admin.matching import TYPED_FROM, actionable, matching
 from ..admin.views import Amount
 from ..environment.clock import SystemClock
@@ -24,6 +24,7 @@ from ..messages.jobs import ENDED, Instant, JobState, Seconds
 from ..rules.printable import visible
 from ..rules.validation import check_who
 from ..rules.wording import many
+from ..stores.opening import place_of
 from .options import (
     add_delay,
     add_dry_run,
@@ -32,7 +33,6 @@ from .options import (
     add_who,
     argument,
     delay_of,
-    is_on_server,
     store_of,
     who_of,
 )
@@ -92,21 +92,21 @@ class Act:
             return self._opened.enter_context(Operator(self.address, by=self._by, via=VIA))
         except LamplighterError:
             if self.can_look:
-                with closing(readable_file(self.address, "list")) as store, store.snapshot():
+                with closing(readable_table(self.address, "list")) as store, store.snapshot():
                     # Where there is no store, or none that can be read, the error of a reader tells so.
                     pass
             raise
 
     @property
     def can_look(self) -> bool:
-        return not is_on_server(self.address)
+        return place_of(self.address).has_table
 
     @cached_property
     def store(self) -> Readable:
         """The store's file, for looks at it."""
         if self.can_look and not self.is_dry:
             return self.operator.store
-        return self._opened.enter_context(closing(readable_file(self.address, "sweep")))
+        return self._opened.enter_context(closing(readable_table(self.address, "sweep")))
 
     def inspector(self) -> Inspector:
         if not self.can_look:

@@ -11,6 +11,7 @@ from ..errors import UsageError
 from ..history.audit.audit import Report, audit_logs
 from ..history.audit.store_check import StoreView
 from ..history.replay.findings import Finding
+from ..stores.opening import place_of
 from .options import add_logs, log_paths
 from .page import Page
 
@@ -32,14 +33,13 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     paths = log_paths(arguments.logs)
-    scheme, is_url, _ = (arguments.store or "").partition("://")
-    if is_url:
-        # The rest of the address is not shown: it may hold a password.
+    place = place_of(arguments.store) if arguments.store else None
+    if place is not None and not place.has_table:
         raise UsageError(
-            f"expected the path of a store's file, got: {scheme}://...; a RabbitMQ keeps no table that a log could be "
+            f"expected the path of a store's file, got: {place.shown}; a RabbitMQ keeps no table that a log could be "
             "compared with: audit its logs without --store"
         )
-    store = StoreView(arguments.store) if arguments.store else None
+    store = None if place is None else StoreView(place.lives)
     report = audit_logs(paths, store)
     code = 0 if report.ok else 1
     if code:

@@ -6,11 +6,11 @@ import argparse
 import contextlib
 import os
 
-from ..admin.control_client import ANSWER_SECONDS
 from ..doctor.diagnosis import Examination, Level
 from ..doctor.examining import CHECKS, chosen, examine
 from ..doctor.opening import evidence_at
 from ..errors import StoreError, StoreUnavailable
+from ..messages.controls import ANSWER_SECONDS
 from ..rules.validation import check_seconds
 from ..rules.wording import Tone, many
 from .main import STORE_ERROR

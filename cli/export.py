@@ -14,7 +14,7 @@ from operator import attrgetter
 from typing import Any
 
 from ..admin.exporting import SlotRow, all_jobs, all_slots, all_tallies
-from ..admin.inspectors import readable_file
+from ..admin.inspectors import readable_table
 from ..admin.query import read_instant
 from ..admin.views import JobView, Payload
 from ..environment.clock import SystemClock
@@ -67,7 +67,7 @@ def _declare_export(parser: argparse.ArgumentParser) -> None:
 
 def _jobs(arguments: argparse.Namespace) -> int:
     query = query_of(arguments)
-    with closing(readable_file(store_of(arguments), "export")) as store:
+    with closing(readable_table(store_of(arguments), "export")) as store:
         jobs = all_jobs(store, query, shows_data=arguments.show_data)
         return _written(arguments, jobs, JOB_COLUMNS, _job_row)
 
@@ -76,7 +76,7 @@ def _slots(arguments: argparse.Namespace) -> int:
     now = SystemClock().now()
     since, until = read_instant(arguments.since, now), read_instant(arguments.until, now)
     wanted = None if arguments.schedule is None else id_meant(arguments)
-    with closing(readable_file(store_of(arguments), "export")) as store:
+    with closing(readable_table(store_of(arguments), "export")) as store:
         if wanted is not None:
             with store.snapshot() as seen:
                 if seen.schedules.one(wanted) is None:
@@ -87,7 +87,7 @@ def _slots(arguments: argparse.Namespace) -> int:
 def _tallies(arguments: argparse.Namespace) -> int:
     now, span = SystemClock().now(), SPANS[arguments.per]
     since = read_instant(arguments.since, now)
-    with closing(readable_file(store_of(arguments), "tallies")) as store:
+    with closing(readable_table(store_of(arguments), "tallies")) as store:
         tallies = all_tallies(store, span, since, now, arguments.name)
         return _written(arguments, tallies, TALLY_COLUMNS, _tally_row)
 

@@ -8,14 +8,12 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
-from collections.abc import Sequence
-from typing import Any
 
-from ..admin.control_client import ANSWER_SECONDS, HUNG_SECONDS_MAX, BootView, ControlClient, plain_view
-from ..errors import StoreError, UsageError
+from ..errors import UsageError
+from ..messages.controls import ANSWER_SECONDS, HUNG_SECONDS_MAX
 from ..rules.printable import visible
-from .options import add_store, is_on_server, store_of
+from ..stores.opening import place_of
+from .options import add_store, store_of
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
@@ -42,13 +40,12 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    address = store_of(arguments)
+    place = place_of(store_of(arguments))
     for option in ("max_age", "timeout"):
         if not 0.0 <= getattr(arguments, option) < math.inf:
             raise UsageError(f"expected --{option.replace('_', '-')} to be a number of seconds, 0 or more")
-    how: dict[str, Any] = {"timeout": arguments.timeout, "hung_seconds_max": arguments.max_age}
-    found = _on_server(address, **how) if is_on_server(address) else _on_file(address, **how)
-    meant = [one for one in found if one.boot.startswith(arguments.boot or "") and one.is_alive is not False]
+    client = place.client(arguments.timeout, hung_seconds_max=arguments.max_age, is_plain=True)
+    meant = [one for one in client.found() if one.boot.startswith(arguments.boot or "") and one.is_alive is not False]
     for one in meant:
         reasons = one.reasons if one.unheard is None else (one.unheard,)
         if arguments.json:
@@ -59,22 +56,5 @@ def run(arguments: argparse.Namespace) -> int:
             print(visible(f"{one.boot}  pid {one.pid or '?'}  {words}{': ' if reasons else ''}{'; '.join(reasons)}"))
     wells = [one.is_well for one in meant]
     if not wells and not arguments.json:
-        # An address may have a password in it.
-        where = "that server" if is_on_server(address) else address
-        print(visible(f"no {'such ' if arguments.boot else ''}runtime lives on {where}"))
+        print(visible(f"no {'such ' if arguments.boot else ''}runtime lives on {place.shown}"))
     return 0 if wells and (any(wells) if arguments.any else all(wells)) else 1
-
-
-def _on_file(address: str, **how: Any) -> Sequence[BootView]:
-    path = address.removeprefix("sqlite:///")
-    if not os.path.isfile(path):
-        raise StoreError(f"expected the path of a store's file, got: {path!r}, which is no file")
-    room = ControlClient(path, read_view=plain_view, **how)
-    return list(room.views(room.entered()).values())
-
-
-def _on_server(url: str, **how: Any) -> Sequence[BootView]:
-    # Imported only here: it loads what speaks to a server.
-    from ..admin.rabbit_control_client import RabbitControlClient
-
-    return RabbitControlClient(url, **how).all()

@@ -20,9 +20,9 @@ from ..messages.queries import JobQuery
 from ..messages.schedules import ScheduleRecord
 from ..rules.capabilities import needed, not_supported
 from ..rules.limits import batches
-from ..stores.opening import neighbours_on, open_store
-from ..stores.ports import SERVER_SCHEMES, Store
-from ..stores.sqlite.read_only import ReadOnlyView
+from ..stores.opening import open_store, place_of
+from ..stores.places import StorePlace
+from ..stores.ports import Store
 
 JOBS_A_TURN = 500
 BOOT = "migration"
@@ -47,12 +47,13 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    if _is_server(arguments.source) or not _is_server(arguments.target):
+    here, there = place_of(arguments.source), place_of(arguments.target)
+    if (here.has_table, there.has_table) != (True, False):
         raise UsageError("expected the path of a SQLite store and then an amqp:// URL")
     # Open the file read-only first: opened for writing, a mistyped path would become a new store.
-    ReadOnlyView(arguments.source).close()
+    needed(here.lives, "list")().close()
     environment = Environment()
-    source, target = _open(environment, arguments.source), _open(environment, arguments.target)
+    source, target = _open(environment, here), _open(environment, there)
     source.open()
     try:
         _check_idle(source)
@@ -74,17 +75,13 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _is_server(address: str) -> bool:
-    return address.partition("://")[0] in SERVER_SCHEMES
-
-
-def _open(environment: Environment, address: str) -> Store:
-    return open_store(environment, address, durability="full", busy_seconds_max=10.0)
+def _open(environment: Environment, place: StorePlace) -> Store:
+    return open_store(environment, place, durability="full", busy_seconds_max=10.0)
 
 
 def _check_idle(source: Store) -> None:
     """Refuse a file on which a runtime lives: it would run jobs that are moved."""
-    presence, _ = neighbours_on(source, BOOT)
+    presence, _, _ = source.place.meet(source, BOOT)
     # A copy without lock files has no living boots. A lock file that may not be opened counts as alive.
     living = [
         boot

@@ -94,10 +94,6 @@ def store_or_runtimes(arguments: argparse.Namespace) -> str:
     return load_a(Runtime, arguments.runtime, "MODULE:RUNTIME").address
 
 
-def is_on_server(address: str) -> bool:
-    return "://" in address.removeprefix("sqlite:///")
-
-
 def add_who(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--by", metavar="NAME", help="on whose behalf, for the log (USER@HOST)")
     parser.add_argument("--reason", metavar="TEXT", help="why, for the log")

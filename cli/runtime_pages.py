@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from ..admin.control_client import BootView
 from ..messages.jobs import Instant
 from ..messages.views import ActorView, HandlerView, LaneView, ProcessView, QuietView, TurnView
 from ..rules.wording import Tone, brief, many, span
+from ..stores.control_client import BootView
 from .options import Times
 from .page import Cell
 

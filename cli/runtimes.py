@@ -6,18 +6,17 @@ import argparse
 from collections.abc import Mapping
 from functools import partial
 
-from ..admin.control_client import ANSWER_SECONDS, BootView, ControlClient
-from ..admin.rabbit_control_client import RabbitControlClient
 from ..admin.runtimes import Runtimes
 from ..environment.clock import SystemClock
 from ..errors import LamplighterError, UsageError
-from ..messages.controls import Verb
+from ..messages.controls import ANSWER_SECONDS, Verb
 from ..messages.views import QuietAnswer, QuietView, RuntimeView, StacksView
 from ..rules.control_lines import plain
 from ..rules.printable import visible
 from ..rules.validation import check_seconds
 from ..rules.wording import attributed, many, span
-from ..stores.sqlite.read_only import ReadOnlyStore
+from ..stores.control_client import BootView, ControlClient
+from ..stores.opening import place_of
 from .options import (
     Subcommand,
     Times,
@@ -28,7 +27,6 @@ from .options import (
     add_who,
     argument,
     declare_group,
-    is_on_server,
     store_of,
     watched,
     who_of,
@@ -136,11 +134,11 @@ def _show_trees(page: Page, found: list[BootView], times: Times) -> None:
 
 
 def _stacks(arguments: argparse.Namespace) -> int:
-    runtimes, room = _open(arguments)
+    runtimes, client = _open(arguments)
     found = _named(runtimes, arguments.boot)
     if found is None:
         return 1
-    answer = room.ask(found.boot, "stacks", StacksView)
+    answer = client.ask(found.boot, "stacks", StacksView)
     if arguments.json:
         for one in answer.stacks:
             print_json({"boot": answer.boot, "pid": answer.pid, **plain(one)})
@@ -164,7 +162,7 @@ def _act(arguments: argparse.Namespace, verb: Verb) -> int:
     """Have runtimes do something; 1 if one of them is not there, or does not answer."""
     if bool(arguments.boots) == arguments.all:
         raise UsageError("expected the ids of runtimes, or --all")
-    runtimes, room = _open(arguments)
+    runtimes, client = _open(arguments)
     by, reason = who_of(arguments)
     if arguments.all:
         found = [one for one in runtimes.all() if one.is_alive is not False]
@@ -177,7 +175,7 @@ def _act(arguments: argparse.Namespace, verb: Verb) -> int:
             print(visible(f"would have {boot} {DOES[verb]}"))
             continue
         try:
-            answer = room.ask(boot, verb, QuietAnswer, by=by, via="cli", reason=reason)
+            answer = client.ask(boot, verb, QuietAnswer, by=by, via="cli", reason=reason)
         except LamplighterError as error:
             note(f"lamplighter: {error}")
             continue
@@ -189,17 +187,14 @@ def _act(arguments: argparse.Namespace, verb: Verb) -> int:
     return 0 if done and done >= max(len(found), len(arguments.boots)) else 1
 
 
-def _open(arguments: argparse.Namespace) -> tuple[Runtimes | RabbitControlClient, ControlClient | RabbitControlClient]:
+def _open(arguments: argparse.Namespace) -> tuple[Runtimes, ControlClient]:
     """Who lists the runtimes on a store, and who asks them."""
-    address, timeout = store_of(arguments), check_seconds(arguments.timeout, "--timeout")
-    if is_on_server(address):
-        on_server = RabbitControlClient(address, timeout)
-        return on_server, on_server
-    store, room = ReadOnlyStore(address), ControlClient(address.removeprefix("sqlite:///"), timeout)
-    return Runtimes(store, room), room
+    place = place_of(store_of(arguments))
+    client = place.client(check_seconds(arguments.timeout, "--timeout"))
+    return Runtimes(None if place.tables is None else place.tables(), client), client
 
 
-def _named(runtimes: Runtimes | RabbitControlClient, boot: str) -> BootView | None:
+def _named(runtimes: Runtimes, boot: str) -> BootView | None:
     found = runtimes.one(boot)
     if found is None:
         note(f"lamplighter: no runtime instance {boot} is on this store")

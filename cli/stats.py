@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from ..admin.inspectors import readable_file
+from ..admin.inspectors import readable_table
 from ..admin.stats import Spread, Stats, stats_by_name, stats_by_start
 from ..environment.clock import SystemClock
 from ..errors import UsageError
@@ -38,7 +38,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    seconds, store = _seconds(arguments.since), readable_file(store_of(arguments), "tallies")
+    seconds, store = _seconds(arguments.since), readable_table(store_of(arguments), "tallies")
     unit = MINUTE if seconds <= KEPT_SECONDS[MINUTE] else HOUR
 
     def show() -> int:

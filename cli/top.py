@@ -22,8 +22,9 @@ from ..admin.views import NameView
 from ..errors import StoreUnavailable, UsageError, missing_extra
 from ..rules.printable import visible
 from ..rules.validation import check_seconds
+from ..stores.opening import place_of
 from . import name_pages, runtime_pages
-from .options import LIMIT, WATCH_SECONDS_MIN, Times, add_store_or_runtime, is_on_server, store_or_runtimes
+from .options import LIMIT, WATCH_SECONDS_MIN, Times, add_store_or_runtime, store_or_runtimes
 from .page import STYLES, Cell, Page, rich_table
 
 EVERY_SECONDS, SERVER_EVERY_SECONDS = 1.0, 5.0
@@ -94,7 +95,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     address, times = store_or_runtimes(arguments), Times(is_utc=arguments.utc)
-    usual = SERVER_EVERY_SECONDS if is_on_server(address) else EVERY_SECONDS
+    usual = EVERY_SECONDS if place_of(address).has_table else SERVER_EVERY_SECONDS
     seconds = check_seconds(usual if arguments.every is None else arguments.every, "--every")
     if seconds < WATCH_SECONDS_MIN:
         raise UsageError(f"expected --every to be {WATCH_SECONDS_MIN:g} s or more, got: {seconds:g}")

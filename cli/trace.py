@@ -22,6 +22,7 @@ from ..history.trace.snapshot import SAMPLES_MAX, Held, Snapshot, snapshot
 from ..rules.printable import visible
 from ..rules.validation import check_name
 from ..rules.wording import clock, many, span
+from ..stores.opening import place_of
 from .options import add_logs, log_paths
 from .page import Page
 
@@ -125,11 +126,10 @@ def _stored(address: str | None, job_id: str) -> tuple[StoredLife | None, str]:
     """The facts that a store has about a job, if one was named; or that it has none of that id."""
     if not address:
         return None, ""
-    scheme, is_url, _ = address.partition("://")
-    if is_url and scheme != "sqlite":
-        # The rest of the address is not shown: it may hold a password.
+    place = place_of(address)
+    if not place.has_table:
         raise UsageError(
-            f"expected the path of a store's file, got: {scheme}://...; a RabbitMQ keeps no table of its jobs: trace "
+            f"expected the path of a store's file, got: {place.shown}; a RabbitMQ keeps no table of its jobs: trace "
             "its logs without --store"
         )
     try:

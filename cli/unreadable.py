@@ -7,8 +7,7 @@ import argparse
 from ..errors import UsageError
 from ..rules.validation import check_whole
 from ..rules.wording import clock
-from ..stores.opening import visit
-from ..stores.ports import SERVER_SCHEMES
+from ..stores.opening import place_of
 from .page import Page
 
 SHOWN = 100
@@ -29,10 +28,11 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     limit = check_whole(arguments.limit, "--limit", least=1, most=LIMIT_MAX)
-    if arguments.url.partition("://")[0] not in SERVER_SCHEMES:
+    visit = place_of(arguments.url).unreadable
+    if visit is None:
         raise UsageError("expected the address of a RabbitMQ, amqp://user:password@host/vhost")
     page = Page()
-    with visit(arguments.url) as visitor:
+    with visit() as visitor:
         if arguments.is_returned:
             returned, left = visitor.return_unreadable(limit)
             page.line(f"returned {returned} messages; {left} have no queue to go to", "bad" if left else "good")

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from ..admin.control_client import HUNG_SECONDS_MAX, hung_parts
 from ..admin.views import Amount
+from ..messages.controls import HUNG_SECONDS_MAX
 from ..messages.jobs import JobRecord, JobState
 from ..messages.queries import JobQuery
 from ..messages.views import ActorView, RuntimeView
 from ..rules.wording import brief, many, span
+from ..stores.control_client import hung_parts
 from .diagnosis import Symptom, Symptoms, error, note, ok, unknown, warning
 from .evidence import Evidence
 
@@ -247,7 +248,7 @@ def clock(seen: Evidence) -> Symptoms:
 
 def _newest(seen: Evidence) -> Sequence[JobRecord]:
     """The jobs that were queued last, where a store can tell."""
-    if seen.kind == "server":
+    if "table" not in seen.condition.parts:
         return ()
     with seen.store.snapshot() as stored:
         return () if stored.table is None else stored.table.find(JobQuery(), limit=QUEUED_LOOKED_MAX).jobs

@@ -161,10 +161,10 @@ class Check(NamedTuple):
         id: its name for people and programs.
         asks: its subject, in a line.
         run: yields symptoms, as `Symptoms` has it; `ok` only from evidence.
-        on: whether it is about a file, about a server, or about any store.
+        on: the part of a place that it is about (`Condition.parts`); `any` if each has what it looks at.
     """
 
     id: str
     asks: str
     run: Callable[[Evidence], Iterable[Symptom]]
-    on: Literal["file", "server", "any"] = "any"
+    on: Literal["file", "table", "queues", "any"] = "any"

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
-from ..admin.control_client import BootView, ControlClient
 from ..admin.inspector import Inspector
 from ..admin.overview import WholeNames
 from ..admin.runtimes import Runtimes
@@ -14,21 +13,24 @@ from ..admin.views import NameView
 from ..errors import LamplighterError, StoreError, StoreUnavailable
 from ..messages.jobs import Instant, Seconds
 from ..messages.views import RuntimeView
+from ..stores.control_client import BootView, ControlClient
+from ..stores.places import Condition
 from ..stores.ports import Readable
-from ..stores.sqlite.condition import FileCondition
 
 if TYPE_CHECKING:
+    from ..stores.rabbitmq.condition import ServerCondition
+    from ..stores.sqlite.condition import FileCondition
     from .log_checks import LogEvidence
-    from .rabbitmq_snapshot import RabbitmqSnapshot
 
 
 class Evidence:
-    """One look at a store, for all checks: at a file, or at a server.
+    """One look at a store, for all checks.
 
     Args:
         address: the store's, without a password.
-        file: the condition of the store's file; `store` reads its rows, and `room` asks its boots.
-        server: reads the server, if the store is on one.
+        condition: the condition of its place.
+        client: asks its boots.
+        store: reads its rows, where it has any.
         read_logs: reads the given logs, as of an instant; None if there are none.
         is_deep: whether the checks may take unlimited time.
     """
@@ -39,10 +41,9 @@ class Evidence:
         *,
         now: Callable[[], Instant],
         wait: Callable[[Seconds], object],
-        store: Readable | None = None,
-        room: ControlClient | None = None,
-        file: FileCondition | None = None,
-        server: RabbitmqSnapshot | None = None,
+        condition: Condition,
+        client: ControlClient,
+        store: Readable | None,
         read_logs: Callable[[Instant], LogEvidence] | None = None,
         is_deep: bool = False,
     ) -> None:
@@ -50,46 +51,35 @@ class Evidence:
         self.at = now()
         self.is_deep = is_deep
         self.wait = wait
+        self.condition = condition
         self._store = store
-        self._room = room
-        self._file = file
-        self._server = server
+        self._runtimes = Runtimes(store, client, once=True)
         self._now = now
         self._read_logs = read_logs
 
     @property
-    def kind(self) -> Literal["file", "server"]:
-        return "file" if self._server is None else "server"
-
-    @property
     def store(self) -> Readable:
-        assert self._store is not None, "this check is about files"
+        assert self._store is not None, "this check is about a table"
         return self._store
 
     @property
     def file(self) -> FileCondition:
-        assert self._file is not None, "this check is about files"
-        return self._file
+        return cast("FileCondition", self.condition)
 
     @property
-    def server(self) -> RabbitmqSnapshot:
-        assert self._server is not None, "this check is about servers"
-        return self._server
+    def server(self) -> ServerCondition:
+        return cast("ServerCondition", self.condition)
 
     @cached_property
     def unread(self) -> str | None:
         """Why the store cannot be read; None if it can."""
-        if self._server is not None:
-            return self._server.unreached
+        if self._store is None:
+            return self.condition.unreached
         try:
-            with self.store.snapshot():
+            with self._store.snapshot():
                 return None
         except (StoreError, StoreUnavailable) as error:
             return str(error)
-
-    @cached_property
-    def _runtimes(self) -> Runtimes:
-        return Runtimes(self.store, self._room, once=True)
 
     @cached_property
     def inspector(self) -> Inspector:
@@ -121,7 +111,7 @@ class Evidence:
         began = self._now()
         found: Sequence[BootView] | LamplighterError
         try:
-            found = self._runtimes.all() if self._server is None else self._server.boots()
+            found = self._runtimes.all()
         except LamplighterError as error:
             found = error
         return _Asked(found, began, self._now())

@@ -29,31 +29,33 @@ CHECKS = (
     Check("store.wal", "what keeps the log beside the database from being copied", lock_checks.wal, "file"),
     Check("store.lock", "who keeps the write lock", lock_checks.lock, "file"),
     Check("store.bloat", "empty pages, and ended jobs that were not removed", store_checks.bloat, "file"),
-    Check("log.gaps", "what the log does not tell; with --log, the audit", gaps, "file"),
-    Check("boots.dead", "dead runtimes whose jobs nobody has taken back", boot_checks.dead, "file"),
+    Check("log.gaps", "what the log does not tell; with --log, the audit", gaps, "table"),
+    Check("boots.dead", "dead runtimes whose jobs nobody has taken back", boot_checks.dead, "table"),
     Check("boots.hung", "runtimes that are stopped, silent or stuck", boot_checks.hung),
-    Check("boots.none", "whether anybody runs jobs", boot_checks.none, "file"),
-    Check("claims.orphan", "jobs that run for nobody, or wait for ever to be marked done", boot_checks.orphans, "file"),
-    Check("names.parked", "due jobs that nobody has a handler for", name_checks.parked, "file"),
-    Check("names.paused", "pauses that are long, or keep many jobs waiting", name_checks.paused, "file"),
-    Check("names.behind", "jobs that are due for long, and get more", name_checks.behind, "file"),
-    Check("names.failing", "names of which most attempts fail", name_checks.failing, "file"),
+    Check("boots.none", "whether anybody runs jobs", boot_checks.none, "table"),
+    Check(
+        "claims.orphan", "jobs that run for nobody, or wait for ever to be marked done", boot_checks.orphans, "table"
+    ),
+    Check("names.parked", "due jobs that nobody has a handler for", name_checks.parked, "table"),
+    Check("names.paused", "pauses that are long, or keep many jobs waiting", name_checks.paused, "table"),
+    Check("names.behind", "jobs that are due for long, and get more", name_checks.behind, "table"),
+    Check("names.failing", "names of which most attempts fail", name_checks.failing, "table"),
     Check("names.differ", "handlers that are not the same on each runtime", name_checks.differ),
-    Check("jobs.poison", "jobs that kill the processes that run them", name_checks.poison, "file"),
+    Check("jobs.poison", "jobs that kill the processes that run them", name_checks.poison, "table"),
     Check("lanes.zombie", "threads that hang", boot_checks.zombies),
     Check("actors.restarts", "actors that crash again and again", boot_checks.restarts),
-    Check("schedules.silent", "schedules that do not fire, or fire for nothing", schedule_checks.silent, "file"),
+    Check("schedules.silent", "schedules that do not fire, or fire for nothing", schedule_checks.silent, "table"),
     Check("clock", "clocks that do not agree", boot_checks.clock),
     Check("process", "files and threads of the processes", boot_checks.process),
-    Check(REACH, "whether the server lets anybody in", server_checks.reach, "server"),
-    Check("rabbit.rights", "whether this user may do what a runtime does", server_checks.rights, "server"),
-    Check("rabbit.version", "the server's version", server_checks.version, "server"),
-    Check("rabbit.alarms", "whether the server takes messages", server_checks.alarms, "server"),
-    Check("rabbit.arguments", "queues that are not as runtimes declare them", server_checks.arguments, "server"),
-    Check("rabbit.leader", "whether a runtime leads", server_checks.leader, "server"),
-    Check("rabbit.consumers", "jobs in queues that nobody takes from", server_checks.consumers, "server"),
-    Check("rabbit.delayed", "delayed jobs that are past their time", server_checks.rungs, "server"),
-    Check("rabbit.dead", "dead jobs, and messages that nobody can read", server_checks.dead, "server"),
+    Check(REACH, "whether the server lets anybody in", server_checks.reach, "queues"),
+    Check("rabbit.rights", "whether this user may do what a runtime does", server_checks.rights, "queues"),
+    Check("rabbit.version", "the server's version", server_checks.version, "queues"),
+    Check("rabbit.alarms", "whether the server takes messages", server_checks.alarms, "queues"),
+    Check("rabbit.arguments", "queues that are not as runtimes declare them", server_checks.arguments, "queues"),
+    Check("rabbit.leader", "whether a runtime leads", server_checks.leader, "queues"),
+    Check("rabbit.consumers", "jobs in queues that nobody takes from", server_checks.consumers, "queues"),
+    Check("rabbit.delayed", "delayed jobs that are past their time", server_checks.rungs, "queues"),
+    Check("rabbit.dead", "dead jobs, and messages that nobody can read", server_checks.dead, "queues"),
 )
 """Findings have this order."""
 
@@ -82,13 +84,13 @@ def examine(seen: Evidence, checks: Sequence[Check] = CHECKS) -> Examination:
     """Run the checks for this kind of store. A check that fails says so, and the others go on."""
     findings: list[Diagnosis] = []
     for check in checks:
-        if check.on in ("any", seen.kind):
+        if check.on == "any" or check.on in seen.condition.parts:
             findings += (Diagnosis(check=check.id, **one._asdict()) for one in _run(check, seen))
     return Examination(at=seen.at, store=seen.address, unread=seen.unread, findings=tuple(findings))
 
 
 def _run(check: Check, seen: Evidence) -> list[Symptom]:
-    if seen.kind == "server" and seen.unread is not None and check.id != REACH:
+    if check.id != REACH and seen.condition.unreached is not None:
         return [unknown("the server lets nobody in")]
     found: list[Symptom] = []
     try:

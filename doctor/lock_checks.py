@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from ..admin.inspectors import LOOK_SECONDS, LOOKS, lock_kept_by
 from ..environment.process import state_of
 from ..messages.jobs import Seconds
 from ..rules.wording import many, span
-from ..stores.sqlite.shared_memory import LogState, log_state
+from ..stores.places import LOOK_SECONDS, LOOKS
 from .diagnosis import Symptom, error, note, ok, process, size, unknown, warning
 from .evidence import Evidence
+
+if TYPE_CHECKING:
+    from ..stores.sqlite.shared_memory import LogState
 
 NAMELESS = "look for a program that has a transaction open on this file: a shell of SQLite, a backup, your application"
 
@@ -30,7 +33,7 @@ FRAME_BYTES = 24
 def lock(seen: Evidence) -> Iterator[Symptom]:
     # First, because asking opens the file, and only then its other files exist.
     waiting = _waiting(seen)
-    state = log_state(seen.path)
+    state = seen.file.log_state()
     if state is None or state.is_write_locked is None:
         if waiting:
             yield _waits(waiting)
@@ -62,7 +65,7 @@ def _keeper(seen: Evidence) -> tuple[int | None, Seconds]:
     """The holder of the lock, and for how long it was seen to hold it. A stopped process holds it for ever."""
     holder, seconds = None, 0.0
     while seconds < LOCKED_SECONDS_MAX:
-        found = lock_kept_by(seen.path, seen.wait)
+        found = seen.file.lock_holder(seen.wait)
         if found is None or holder not in (None, found):
             return None, seconds
         holder, seconds = found, seconds + LOOKS * LOOK_SECONDS
@@ -73,20 +76,13 @@ def _keeper(seen: Evidence) -> tuple[int | None, Seconds]:
 
 def _stays_locked(seen: Evidence) -> bool:
     """Whether the lock is held, and nothing is written, for the whole observation."""
-    written = _written(seen.path)
+    written = seen.file.log_written_at()
     for _ in range(LOOKS * 2):
         seen.wait(LOOK_SECONDS)
-        state = log_state(seen.path)
-        if state is None or not state.is_write_locked or _written(seen.path) != written:
+        state = seen.file.log_state()
+        if state is None or not state.is_write_locked or seen.file.log_written_at() != written:
             return False
     return True
-
-
-def _written(path: str) -> int:
-    try:
-        return os.stat(f"{path}-wal").st_mtime_ns
-    except FileNotFoundError:
-        return 0
 
 
 def _waiting(seen: Evidence) -> dict[str, Seconds]:
@@ -112,7 +108,7 @@ def _waits(waiting: dict[str, Seconds]) -> Symptom:
 
 
 def wal(seen: Evidence) -> Iterator[Symptom]:
-    state, log_bytes = log_state(seen.path), _log_bytes(seen.path)
+    state, log_bytes = seen.file.log_state(), seen.file.log_bytes()
     if state is None:
         if log_bytes == 0:
             yield ok("there is no log beside the database: nobody has it open")
@@ -153,14 +149,7 @@ def _pinned(seen: Evidence, state: LogState) -> tuple[int, tuple[int, ...]] | No
         if not kept:
             return None
         seen.wait(LOOK_SECONDS)
-        again = log_state(seen.path)
+        again = seen.file.log_state()
         still = {} if again is None else {reader.frames: reader.pids for reader in again.readers}
         kept = {frames: pids for frames, pids in kept.items() if still.get(frames) == pids}
     return min(kept.items()) if kept else None
-
-
-def _log_bytes(path: str) -> int:
-    try:
-        return os.stat(f"{path}-wal").st_size
-    except FileNotFoundError:
-        return 0

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..messages.jobs import Instant
 from ..rules.wording import many, span
+from ..stores.places import StorePlace
 from .diagnosis import Symptom, error, note, ok, warning
 from .evidence import Evidence
 
@@ -40,11 +41,11 @@ class LogEvidence:
     drops: int
 
 
-def read_logs(paths: Sequence[str], store: str | None, at: Instant) -> LogEvidence:
+def read_logs(paths: Sequence[str], place: StorePlace, at: Instant) -> LogEvidence:
     """Audit logs, and count the other events that the checks need.
 
     Args:
-        store: the file to compare with, if the store is one.
+        place: of the store to compare with, if it keeps all jobs.
         at: the present instant.
 
     Raises:
@@ -61,7 +62,7 @@ def read_logs(paths: Sequence[str], store: str | None, at: Instant) -> LogEviden
             counts[line.event] += 1
 
     return LogEvidence(
-        report=audit_logs(paths, None if store is None else StoreView(store), heard=count),
+        report=audit_logs(paths, None if place.lives is None else StoreView(place.lives), heard=count),
         jumps=counts["clock.jumped"],
         waits=counts["store.waiting"],
         drops=counts["log.dropped"],

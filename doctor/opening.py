@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 
-from ..admin.control_client import ANSWER_SECONDS, ControlClient
-from ..admin.inspectors import readable_file, wait
+from ..admin.inspectors import wait
 from ..environment.clock import SystemClock
-from ..errors import StoreError
+from ..messages.controls import ANSWER_SECONDS
 from ..messages.jobs import Instant, Seconds
-from ..stores.ports import SERVER_SCHEMES, Readable
-from ..stores.sqlite.condition import FileCondition
+from ..stores.control_client import ControlClient
+from ..stores.opening import place_of
+from ..stores.places import StorePlace
+from ..stores.ports import Readable
 from .evidence import Evidence
 from .log_checks import read_logs
 
@@ -30,7 +30,7 @@ def evidence_at(
     """Evidence about a store, each part read on demand.
 
     Args:
-        address: the path of a store's file, or of a RabbitMQ.
+        address: as `Runtime` takes it.
         logs: log files of its runtimes.
         is_deep: whether the checks may take unlimited time.
         timeout: how long a runtime may take to answer.
@@ -39,45 +39,40 @@ def evidence_at(
     Raises:
         StoreError: there is no file.
     """
-    clock = SystemClock()
-    if address.partition("://")[0] in SERVER_SCHEMES:
-        # Imported only here: it loads the server's client.
-        from .rabbitmq_snapshot import RabbitmqSnapshot
-
-        with closing(RabbitmqSnapshot(address, timeout)) as server:
-            yield Evidence(server.address, now=now or clock.now, wait=wait, server=server)
-        return
-    store = readable_file(address, "list")
-    if not os.path.isfile(store.address):
-        raise StoreError(f"expected the path of a store's file, got: {store.address!r}, which is no file")
-    with closing(store):
-        room = ControlClient(store.address, timeout)
-        yield evidence_of_file(store, room, now or clock.now, clock.monotonic, logs=logs, is_deep=is_deep)
+    place = place_of(address)
+    with ExitStack() as opened:
+        store = None if place.tables is None else opened.enter_context(closing(place.tables()))
+        client = place.client(timeout)
+        seen = evidence_of(place, store, client, now or SystemClock().now, logs=logs, is_deep=is_deep)
+        seen.condition.check_there()
+        opened.callback(seen.condition.close)
+        yield seen
 
 
-def evidence_of_file(
-    store: Readable,
-    room: ControlClient,
+def evidence_of(
+    place: StorePlace,
+    store: Readable | None,
+    client: ControlClient,
     now: Callable[[], Instant],
-    monotonic: Callable[[], Seconds],
     *,
     logs: Sequence[str] = (),
     is_deep: bool = False,
 ) -> Evidence:
-    """Evidence about a store in a file.
+    """Evidence about a store.
 
     Args:
-        room: asks its boots.
-        now, monotonic: wall time, and monotonic time.
+        store: reads its rows, where it has any.
+        client: asks its boots.
+        now: wall time.
         logs, is_deep: as `evidence_at` has them.
     """
     return Evidence(
-        store.address,
+        place.shown,
         now=now,
         wait=wait,
+        condition=place.condition(),
+        client=client,
         store=store,
-        room=room,
-        file=FileCondition(store.address, monotonic),
-        read_logs=partial(read_logs, logs, store.address) if logs else None,
+        read_logs=partial(read_logs, logs, place) if logs else None,
         is_deep=is_deep,
     )

@@ -11,7 +11,6 @@ from ..errors import StoreCorrupt
 from ..messages.jobs import JobState
 from ..rules.wording import many, span
 from ..stores.presence import folder_of, mount_of
-from ..stores.sqlite.schema import OLDEST, VERSION
 from .diagnosis import Symptom, Symptoms, error, note, ok, size, unknown, warning
 from .evidence import Evidence
 
@@ -46,7 +45,7 @@ def sound(seen: Evidence) -> Iterator[Symptom]:
 
 
 def _soundness(seen: Evidence) -> Iterator[Symptom]:
-    if seen.file.version() == VERSION:
+    if seen.file.version() == seen.file.newest_version:
         for difference in seen.file.differences():
             yield error(
                 f"{difference}: somebody has changed the schema by hand",
@@ -76,18 +75,18 @@ def _soundness(seen: Evidence) -> Iterator[Symptom]:
 
 
 def versions(seen: Evidence) -> Iterator[Symptom]:
-    version = seen.file.version()
-    if version > VERSION:
+    version, newest, oldest = seen.file.version(), seen.file.newest_version, seen.file.oldest_version
+    if version > newest:
         yield error(
-            f"the file has schema {version}, and this Lamplighter knows {VERSION}",
+            f"the file has schema {version}, and this Lamplighter knows {newest}",
             "look at it, and work on it, with the newer Lamplighter that has written it",
         )
-    elif version < VERSION:
+    elif version < newest:
         yield warning(
-            f"the file has schema {version}, and this Lamplighter writes {VERSION}",
-            f"the next start of a runtime migrates {OLDEST} or newer; keep a copy: older versions cannot read it then",
+            f"the file has schema {version}, and this Lamplighter writes {newest}",
+            f"the next start of a runtime migrates {oldest} or newer; keep a copy: older versions cannot read it then",
         )
-    if version != VERSION:
+    if version != newest:
         return
     told = {boot.version for boot in seen.living if boot.version}
     if len(told) > 1:
@@ -142,7 +141,7 @@ def _mode(of: os.stat_result) -> str:
 
 
 def space(seen: Evidence) -> Symptoms:
-    disk, wal = os.statvfs(os.path.dirname(seen.path) or "."), _wal_bytes(seen)
+    disk, wal = os.statvfs(os.path.dirname(seen.path) or "."), seen.file.log_bytes()
     free, wanted = disk.f_bavail * disk.f_frsize, max(FREE_BYTES_MIN, WAL_TIMES * wal)
     if free < wanted:
         yield warning(
@@ -191,10 +190,3 @@ def _kept_seconds(seen: Evidence) -> dict[JobState, float] | None:
     if not done or not dead:
         return None
     return {JobState.DONE: min(done), JobState.CANCELLED: min(done), JobState.DEAD: min(dead)}
-
-
-def _wal_bytes(seen: Evidence) -> int:
-    try:
-        return os.stat(f"{seen.path}-wal").st_size
-    except FileNotFoundError:
-        return 0

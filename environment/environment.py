@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..stores.controls import Controls
 from ..stores.hints import Hints
@@ -27,9 +27,6 @@ from .clock import Clock, SystemClock
 from .failpoints import Failpoints, unarmed
 from .replies import ActorMailbox, LoopReply, Mailbox, ThreadReply
 from .threads import Thread, may_stand_in, spawn
-
-if TYPE_CHECKING:
-    pass
 
 
 def new_id() -> str:

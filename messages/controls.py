@@ -12,6 +12,9 @@ ANSWER_BYTES_MAX = 4 * 1024 * 1024
 
 ASK_BYTES_MAX = 64 * 1024
 
+ANSWER_SECONDS, HUNG_SECONDS_MAX = 1.0, 30.0
+"""How long a boot may take to answer. No part of a runtime may handle one message, or let one wait, for longer."""
+
 JobVerb = Literal["cancel", "requeue"]
 """Acts on a job by the boot that holds it."""
 

@@ -1,129 +1,87 @@
-"""Opens the store at an address, and what connects the boots on it. An `Environment` can replace each part."""
+"""Finds the place of a store by its address. An `Environment` can replace each part of what is there."""
 
 from __future__ import annotations
 
 import os
-import random
-import socket
-import threading
-from collections.abc import Callable
-from concurrent.futures import Future
-from dataclasses import replace
-from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
-from ..environment.clock import SystemClock
-from ..environment.environment import Environment
-from ..environment.environment import new_id as random_id
-from ..environment.failpoints import Failpoints
-from ..environment.threads import spawn
-from .controls import Controls, ServerControls, SocketControls
-from .hints import Hints, ServerHints, SocketHints
-from .ports import SERVER_SCHEMES, Store
-from .presence import FilePresence, Presence, SolePresence, folder_of
-from .sqlite.store import SqliteStore
+from ..errors import UsageError, shown
 
 if TYPE_CHECKING:
-    from .rabbitmq.address import Address
-    from .rabbitmq.admin_connection import AdminConnection, ServerReadable
-    from .rabbitmq.link import Link
+    from ..environment.environment import Environment
+    from .controls import Controls
+    from .hints import Hints
+    from .places import StoreOptions, StorePlace
+    from .ports import Store
+    from .presence import Presence
 
 Durability = Literal["full", "os"]
 """What a commit survives: a power cut, or a killed process."""
 
-
-class StoreOptions(TypedDict, total=False):
-    """Options of a store; one on a server has none of the file's.
-
-    Attributes:
-        only_existing: create and migrate nothing, because the caller is no runtime.
-    """
-
-    durability: str
-    busy_seconds_max: float
-    wal_bytes_max: int
-    only_existing: bool
+STORES = 'a path, "sqlite:///path", ":memory:" or "amqp://user:password@host/vhost"'
 
 
-def open_store(environment: Environment, address: str, **options: Unpack[StoreOptions]) -> Store:
-    how = store_at if environment.store is None else environment.store
-    return how(address, failpoints=environment.failpoints, new_id=environment.new_id, **options)
+def _sqlite(address: str, folder: str) -> StorePlace | None:
+    from .sqlite.place import place_at
+
+    return place_at(address, folder)
 
 
-def store_at(
-    address: str, *, failpoints: Failpoints, new_id: Callable[[], str], **options: Unpack[StoreOptions]
-) -> Store:
-    if address.partition("://")[0] in SERVER_SCHEMES:
-        return _open_rabbit(address, failpoints, new_id, only_existing=options.get("only_existing", False))
-    return SqliteStore(address, failpoints=failpoints, new_id=new_id, **options)
-
-
-def neighbours(environment: Environment, store: Store, boot: str) -> tuple[Presence, Hints]:
-    how = neighbours_on if environment.neighbours is None else environment.neighbours
-    return how(store, boot)
-
-
-def neighbours_on(store: Store, boot: str) -> tuple[Presence, Hints]:
-    if store.path is None:
-        return SolePresence(), ServerHints(store.notifier)
-    folder = folder_of(store.path)
-    return FilePresence(folder), SocketHints(folder, boot)
-
-
-def controls(environment: Environment, store: Store, boot: str) -> Controls:
-    how = controls_on if environment.controls is None else environment.controls
-    return how(store, boot)
-
-
-def controls_on(store: Store, boot: str) -> Controls:
-    if store.path is None:
-        return ServerControls(store.notifier)
-    return SocketControls(folder_of(store.path), boot, SystemClock().monotonic)
-
-
-def visit_to(environment: Environment) -> Callable[[str], AdminConnection]:
-    """How an admin connection to a RabbitMQ is made."""
-    return visit if environment.visit is None else environment.visit
-
-
-def visit(url: str) -> AdminConnection:
-    from .rabbitmq.address import parse_address
-    from .rabbitmq.admin_connection import AdminConnection
-
-    address = parse_address(url)
-    return AdminConnection(str(address), _link_to(address), threading.Event, random_id)
-
-
-def server(url: str) -> ServerReadable:
-    """A RabbitMQ for readers without a runtime."""
-    from .rabbitmq.admin_connection import ServerReadable
-
-    return ServerReadable(lambda: visit(url))
-
-
-def _open_rabbit(url: str, failpoints: Failpoints, new_id: Callable[[], str], *, only_existing: bool) -> Store:
+def _rabbitmq(address: str, folder: str) -> StorePlace | None:
     # Imported only here: an application on SQLite has no pika, and starts faster without the rest.
-    from .rabbitmq.address import parse_address
-    from .rabbitmq.environment import StoreEnvironment
-    from .rabbitmq.leading import HEARTBEAT_SECONDS
-    from .rabbitmq.store import RabbitStore
+    from .rabbitmq.place import RabbitPlace
 
-    address = parse_address(url)
-    ledger_address = replace(address, heartbeat=HEARTBEAT_SECONDS)
-    own = StoreEnvironment(clock=SystemClock(), event=threading.Event, future=Future, new_id=new_id)
-    return RabbitStore(
-        str(address),
-        _link_to(address),
-        lambda: _link_to(ledger_address),
-        environment=own,
-        results=address.results and not only_existing,
-        wait=address.wait,
-        failpoints=failpoints,
-        only_existing=only_existing,
-    )
+    return RabbitPlace(address)
 
 
-def _link_to(address: Address) -> Link:
-    from .rabbitmq.pika.link import PikaLink
+PLACES: Mapping[str, Callable[[str, str], StorePlace | None]] = {
+    "sqlite": _sqlite,
+    "amqp": _rabbitmq,
+    "amqps": _rabbitmq,
+}
+"""By the scheme of an address, finds the place; None if the rest of the address cannot be. A path has no scheme."""
 
-    name = f"lamplighter {socket.gethostname()} {os.getpid()}"
-    return PikaLink(address, spawn=spawn, event=threading.Event, chance=random.SystemRandom(), name=name)
+
+def place_of(store: Any, folder: str = "") -> StorePlace:
+    """The place of a store, whose address people give.
+
+    Args:
+        folder: from where a relative path leads; the current one unless given.
+
+    Raises:
+        UsageError: it cannot be one.
+    """
+    text = os.fspath(store) if isinstance(store, (str, os.PathLike)) else None
+    if not isinstance(text, str) or not text or not _is_path(text):
+        raise UsageError(f"expected a store: {STORES}, got: {shown(store)}")
+    scheme, found, _ = text.partition("://")
+    find = PLACES.get(scheme) if found else _sqlite
+    place = None if find is None else find(text, folder)
+    if place is None:
+        # The rest of a URL is not shown: it may hold a password.
+        raise UsageError(f"expected a store: {STORES}, got: {scheme}://...")
+    return place
+
+
+def _is_path(text: str) -> bool:
+    """Whether the operating system could take it, and logs and answers could say it: it is UTF-8."""
+    try:
+        return b"\0" not in os.path.abspath(text).encode() + os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
+    except FileNotFoundError:
+        raise UsageError(f"expected a whole path, as the current folder was removed, got: {shown(text)}") from None
+
+
+def open_store(environment: Environment, place: StorePlace, **options: Unpack[StoreOptions]) -> Store:
+    how = place.store if environment.store is None else partial(environment.store, place.address)
+    return how(failpoints=environment.failpoints, new_id=environment.new_id, **options)
+
+
+def meet(environment: Environment, store: Store, boot: str) -> tuple[Presence, Hints, Controls]:
+    presence, hints, controls = store.place.meet(store, boot)
+    if environment.neighbours is not None:
+        presence, hints = environment.neighbours(store, boot)
+    return presence, hints, controls if environment.controls is None else environment.controls(store, boot)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ..messages.boots import BootRecord
 from ..messages.jobs import Attempt, Attribution, Instant, JobRecord, NewJob, Seconds
@@ -28,8 +28,8 @@ from ..messages.tallies import Tally
 from .troubles import HealthIssue
 from .turn_ports import Turn
 
-SERVER_SCHEMES = ("amqp", "amqps")
-"""The beginning of the address of a store in a server; that of a file is a path."""
+if TYPE_CHECKING:
+    from .places import StorePlace
 
 
 class DueCheck(NamedTuple):
@@ -287,8 +287,8 @@ class Readable(Protocol):
         """The file or server, without a password."""
 
     @property
-    def path(self) -> str | None:
-        """The file, beside which boots meet; None where there is none."""
+    def place(self) -> StorePlace:
+        """Where it is, and who meets there."""
 
     @property
     def table(self) -> JobTable | None:
@@ -300,6 +300,9 @@ class Readable(Protocol):
         Raises:
             StoreUnavailable, StoreError: it cannot be read.
         """
+
+    def close(self) -> None:
+        """Close every connection."""
 
 
 class HostTurn(Protocol):
@@ -404,7 +407,7 @@ class Notifier(Protocol):
 
 
 class Store(Readable, Protocol):
-    """Where job state lives. Its `path` is None too where nobody else can be on it.
+    """Where job state lives.
 
     Attributes:
         waits_seconds_max: how long a turn waits for the write lock, or for a server to confirm something.
@@ -433,9 +436,6 @@ class Store(Readable, Protocol):
             StoreCorrupt, SchemaTooNew, StoreUnavailable: see there.
             StoreError: it was in use in the parent all the while this process was forked.
         """
-
-    def close(self) -> None:
-        """Close every connection."""
 
     def turn(self, boot: str, now: Instant) -> AbstractContextManager[Turn]:
         """One transaction: committed when the block ends, rolled back when it raises.

@@ -268,11 +268,5 @@ def mount_of(path: str) -> Mount | None:
     return best if best.point else None
 
 
-def network_filesystem(path: str) -> str | None:
-    """The type of the path's file system if it is a network one (on Linux)."""
-    mount = mount_of(path)
-    return mount.kind if mount is not None and mount.is_network else None
-
-
 _ESCAPED = re.compile(r"\\([0-7]{3})")
 """An escaped character, such as a space, in a mount point."""

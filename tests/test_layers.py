@@ -24,7 +24,8 @@ FLOORS = (
     {"stores/rabbitmq"},
     {"stores/rabbitmq/pika"},
     {"handlers", "history/log_files"},
-    {"history/replay", "stores/opening"},
+    {"history/replay", "stores/rabbitmq/place"},
+    {"stores/opening"},
     {"broker", "history/audit", "history/trace"},
     {"actors", "admin"},
     {"doctor", "supervisor"},
@@ -52,6 +53,7 @@ ALONE = {
     "api/job_steps",
     "contrib/django/testing",
     "stores/opening",
+    "stores/rabbitmq/place",
     "testing/draining",
     "testing/manual_clock",
     "testing/runtime_proxy",
@@ -134,6 +136,42 @@ def test_a_module_imports_only_its_own_room_and_lower_floors(module: tuple[str, 
 
     for other in imported(module):
         assert room_of(other) == own or floor_of(room_of(other)) < floor_of(own), f"imports {'/'.join(other)}"
+
+
+OF_A_STORE = {
+    "doctor/evidence": "for the type checker: the checks of a place look at its condition",
+    "doctor/lock_checks": "likewise",
+    "testing/simulation/places": "a simulation makes the files of its stores",
+    "testing/simulation/simulated_environment": "likewise",
+    "testing/simulation/verdict": "likewise",
+}
+"""The modules outside of stores/ that import from the folder of a store, and why."""
+
+
+def test_only_the_place_of_a_store_leads_to_its_modules() -> None:
+    found = {
+        "/".join(module)
+        for module in MODULES
+        for other in imported(module)
+        if module[0] != "stores" and other[0] == "stores" and len(other) > 2
+    }
+
+    assert found == OF_A_STORE.keys()
+
+
+SCHEMES = re.compile(r"""(SCHEMES|["'](sqlite|amqps?)(:///?)?["']|["']:///?["'])""")
+OF_A_SCHEME = {
+    "environment/process": "what may be a password on a command line",
+    "stores/opening": "the registry of places",
+    "stores/rabbitmq/address": "reads such a URL",
+    "stores/sqlite/place": "the vendor of a database",
+}
+
+
+def test_only_the_registry_of_places_knows_a_scheme() -> None:
+    found = {"/".join(module) for module, path in MODULES.items() if SCHEMES.search(path.read_text(encoding="utf-8"))}
+
+    assert found == OF_A_SCHEME.keys()
 
 
 def test_no_module_is_too_long_to_be_read_at_once() -> None:

@@ -12,18 +12,17 @@ from http import HTTPStatus
 from threading import BoundedSemaphore
 from typing import Any
 
-from ..admin.control_client import ControlClient
-from ..admin.inspectors import inspector_of, readable_file
+from ..admin.inspectors import inspector_of, readable_table
 from ..admin.operator import Operator
 from ..api.runtime import Runtime
 from ..doctor.diagnosis import DiagnosisCache, Examination
 from ..doctor.examining import examine
-from ..doctor.opening import evidence_of_file
+from ..doctor.opening import evidence_of
 from ..environment.clock import Clock, SystemClock
 from ..errors import LamplighterError, MissingExtra, StoreUnavailable, UnknownJob, UnknownSchedule, UsageError, shown
 from ..rules.codec import encode_own, valid_text
 from ..rules.control_lines import encode_view
-from ..stores.addresses import address_of
+from ..stores.opening import place_of
 from .faces.asgi import AsgiApplication
 from .faces.http import BODY_BYTES_MAX, Request, Response
 from .faces.wsgi import WsgiApplication
@@ -131,10 +130,10 @@ def dashboard(store: Any, *, who: Who, trace_url: str | None = None, hosts: Coll
     if trace_url is not None and "{trace_id}" not in trace_url:
         raise UsageError(f"expected trace_url= with {{trace_id}} in it, got: {shown(trace_url)}")
     check_renders()
-    address = address_of(store.address if isinstance(store, Runtime) else store)
-    if address == ":memory:":
+    place = place_of(store.address if isinstance(store, Runtime) else store)
+    if not place.is_shared:
         raise UsageError("expected a store that others can look at, got: ':memory:', the memory of one process")
-    return Site(address, who=who, trace_url=trace_url, hosts=hosts)
+    return Site(place.address, who=who, trace_url=trace_url, hosts=hosts)
 
 
 class Site:
@@ -150,9 +149,9 @@ class Site:
         clock: Clock | None = None,
     ) -> None:
         self._clock = SystemClock() if clock is None else clock
-        store = readable_file(address, "page")
-        self._room = ControlClient(store.address)
-        self._inspector = inspector_of(store, self._room, now=self._clock.now)
+        store = readable_table(address, "page")
+        self._client = store.place.client()
+        self._inspector = inspector_of(store, self._client, now=self._clock.now)
         self._trace_url = trace_url
         self._address = address
         self._who = who
@@ -174,7 +173,7 @@ class Site:
     def _examined(self) -> Examination:
         """The doctor's findings. No snapshot is open here meanwhile, which would look like somebody who reads on."""
         store, clock = self._inspector.store, self._clock
-        return examine(evidence_of_file(store, self._room, clock.now, clock.monotonic))
+        return examine(evidence_of(store.place, store, self._client, clock.now))
 
     @contextlib.contextmanager
     def _visit(self, request: Request, visitor: Visitor, route: Route, rest: str) -> Iterator[PageVisit]:
@@ -188,7 +187,7 @@ class Site:
                 rest=rest,
                 inspector=seen,
                 operator=Operator(self._address, by=visitor.name, via=VIA),
-                room=self._room,
+                client=self._client,
                 monotonic=self._clock.monotonic,
                 trace_url=self._trace_url,
                 examined=self._rounds.latest,

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import atexit
 import logging
-import os
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -38,7 +37,6 @@ from ...rules.links import resolved
 from ...rules.new_jobs import JobChecks
 from ...rules.validation import check_iterable, check_one_of, unknown_options
 from ...stores.ports import Store
-from ...stores.sqlite.schema import VERSION, read_version
 from ...stores.transitions import UNCOUNTED, born
 from ..settings import OPTIONS, WORK_IN, check_option, work_from_now_on
 
@@ -124,7 +122,7 @@ class TransactionalSubmitter(Submitter):
         boot = self.state.running
         if boot is None:
             self._runtime.prepare()
-            _check_tables(connection)
+            self._runtime.check_tables(connection)
         store = self._runtime.new_store() if boot is None else boot.store
         place = self._runtime if boot is None else boot
         jobs = self._checked(place.checks(root_id), wanted, one)
@@ -155,16 +153,6 @@ class TransactionalSubmitter(Submitter):
 
     def _expect(self, job: JobRecord) -> None:
         self.state.get().expect(job.id, None, 1 - job.move_no)
-
-
-def _check_tables(connection: BaseDatabaseWrapper) -> None:
-    """A start makes the tables, or updates them. In a transaction there is no start, so they must be there."""
-    version = read_version(connection.connection)
-    if version != VERSION:
-        raise StoreError(
-            f"expected Lamplighter's tables, version {VERSION}, in {connection.settings_dict['NAME']}, got: "
-            f"{f'version {version}' if version else 'none'}; run manage.py migrate first"
-        )
 
 
 def _inner(connection: Any) -> Any:
@@ -324,9 +312,7 @@ class DjangoRuntime(Runtime):
         self._has_discovered = False
         self._served_in: int | None = None
         self._leaves_in: int | None = None
-        self.path = self.new_store().path
-        """The store's file, if it is one."""
-        self.is_in_memory = self._address == ":memory:"
+        self.is_in_memory = not self._place.is_shared
         self.current_boot.on_demand = self._produce
         self._submit_by(TransactionalSubmitter(self, database))
 
@@ -399,9 +385,13 @@ class DjangoRuntime(Runtime):
         return self._carriers.queueing(jobs, _say_failed)
 
     def is_on(self, connection: BaseDatabaseWrapper) -> bool:
-        """Whether a connection's database is the store's own file."""
-        name = connection.settings_dict["NAME"]
-        return connection.vendor == "sqlite" and self.path is not None and os.path.realpath(str(name)) == self.path
+        """Whether a connection's database is the store's own."""
+        return self._place.is_database(connection.vendor, str(connection.settings_dict["NAME"]))
+
+    def check_tables(self, connection: BaseDatabaseWrapper) -> None:
+        """A start makes the tables, or updates them. In a transaction there is no start, so they must be there."""
+        if (wrong := self._place.condition().check_tables(connection.connection)) is not None:
+            raise StoreError(f"{wrong}; run manage.py migrate first")
 
     def _check_lock(self) -> None:
         """Refuse to wait for this thread's own transaction: with IMMEDIATE it locks the store's file until it ends."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import dataclasses
-import os
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -29,7 +28,7 @@ from ...handlers.carriers import Carrier
 from ...log.configure import configure_logging, is_configured
 from ...rules.limits import Limits
 from ...rules.validation import check_one_of, unknown_options
-from ...stores.addresses import STORES
+from ...stores.opening import STORES, place_of
 from ...web.faces.wsgi import request_of
 from ...web.pages.page import Who
 from ...web.site import dashboard
@@ -132,11 +131,10 @@ def works_in_web(app: Flask) -> bool:
 
 def _in_instance(app: Flask, store: Any) -> Any:
     """A relative path is relative to the application's instance folder, wherever its processes were started."""
-    address = os.fspath(store).removeprefix("sqlite:///")
-    if address == ":memory:" or "://" in address or os.path.isabs(address):
+    if (there := place_of(store, app.instance_path).address) == place_of(store).address:
         return store
     Path(app.instance_path).mkdir(parents=True, exist_ok=True)
-    return os.path.join(app.instance_path, address)
+    return there
 
 
 Declaration = Callable[[Runtime], object]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Literal
 
-from ...admin.inspectors import inspector_at, readable_file
+from ...admin.inspectors import inspector_at, readable_table
 from ...admin.operator import Operator
 from ...admin.query import parse_query, read_instant
 from ...admin.sweeping import Sweep
@@ -99,7 +99,7 @@ class ReadingTools:
     """
 
     def __init__(self, address: str, *, logs: Sequence[str] = (), shows_data: bool = False) -> None:
-        self._address = readable_file(address, "mcp").address
+        self._address = readable_table(address, "mcp").address
         self._logs = logs
         self._shows_data = shows_data
 

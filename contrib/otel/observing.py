@@ -109,10 +109,9 @@ def observe_store(
     # Imported only here: a child process loads this package for its spans, and looks at no store.
     from ...admin.inspectors import inspector_at
     from ...admin.metrics import KINDS, Distribution, Metric, metrics_of
-    from ...stores.addresses import address_of
 
     check_whole(names_max, "names_max", least=1, most=10_000)
-    place = inspector_at(address_of(store))
+    place = inspector_at(store)
     meter = get_meter("lamplighter", __version__, meter_provider, SCHEMA_URL)
 
     read: dict[str, Metric] = {}

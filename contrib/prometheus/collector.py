@@ -18,7 +18,6 @@ from ...admin.metrics import NAMES_MAX, Distribution, MetricKind, metrics_of
 from ...errors import UsageError
 from ...messages.tallies import BOUNDS
 from ...rules.validation import check_whole
-from ...stores.addresses import address_of
 
 FAMILIES: dict[str, Any] = {
     "counter": CounterMetricFamily,
@@ -44,7 +43,7 @@ class LamplighterCollector:
 
     def __init__(self, store: str | os.PathLike[str], *, names_max: int = NAMES_MAX) -> None:
         self._names_max = check_whole(names_max, "names_max", least=1, most=10_000)
-        self._inspector = inspector_at(address_of(store))
+        self._inspector = inspector_at(store)
 
     def collect(self) -> Iterator[Metric]:
         """Called by the registry.

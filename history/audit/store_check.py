@@ -9,41 +9,44 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from ...messages.jobs import ENDED, JobState
+from ...rules.capabilities import needed
 from ...rules.codec import digest
 from ...rules.wording import many
-from ...stores.sqlite.read_only import ReadOnlyView, StoredJob, StoredSlots
+from ...stores.opening import place_of
+from ...stores.stored_lives import StoredJob, StoredLives, StoredSlots
 from ..replay.findings import GIVEN_UP, Findings, Kind, named
 from ..replay.logged_moves import ReplayedJob
 from ..replay.replay import Replay, StoreReplay
 
 
 class StoreView:
-    """A store's file, looked at now for how far it has come, and again when the log has been read.
+    """A store, looked at now for how far it has come, and again when the log has been read.
 
     So what the store does while the log is read is no finding.
 
     Args:
-        store: the path of the file, or an open sqlite3 connection that nobody else uses.
+        store: as `Runtime` takes it, or what reads it.
 
     Raises:
         StoreError, StoreUnavailable: it is no store, or cannot be read.
     """
 
     def __init__(self, store: Any) -> None:
-        self._store = store
+        self._read = store if callable(store) else place_of(store).lives
         self._slots: dict[str, list[StoredSlots]] | None = None
-        with ReadOnlyView(store) as reading:
+        with self.read() as reading:
             self.store_id = reading.store_id()
             self.turns = {boot.boot: boot.turn for boot in reading.boots()}
             self.boots_wanted = reading.boot_no()
 
-    def read(self) -> ReadOnlyView:
-        return ReadOnlyView(self._store)
+    def read(self) -> StoredLives:
+        lives: StoredLives = needed(self._read, "history")()
+        return lives
 
     def accounts_for(self, schedule: str, slot: float) -> bool:
         if self._slots is None:
             self._slots = {}
-            with ReadOnlyView(self._store) as reading:
+            with self.read() as reading:
                 for entry in reading.slots():
                     self._slots.setdefault(entry.schedule, []).append(entry)
         entries = self._slots.get(schedule, [])
@@ -77,7 +80,7 @@ def compare(replay: Replay, store: StoreReplay, view: StoreView) -> Kept:
 
 
 class _Check:
-    def __init__(self, replay: Replay, store: StoreReplay, view: StoreView, stored: ReadOnlyView) -> None:
+    def __init__(self, replay: Replay, store: StoreReplay, view: StoreView, stored: StoredLives) -> None:
         self._replay = replay
         self._findings = replay.findings
         self._store = store
@@ -244,7 +247,7 @@ def _differences(row: StoredJob, job: ReplayedJob) -> Iterator[str]:
         yield f"it due at {row.due_at}, and the log at once"
 
 
-def _compare_slots(store: StoreReplay, findings: Findings, stored: ReadOnlyView) -> None:
+def _compare_slots(store: StoreReplay, findings: Findings, stored: StoredLives) -> None:
     kept = {name: schedule.fired for name, schedule in store.slots.schedules.items() if schedule.fired}
     for entry in stored.slots():
         fired = kept.get(entry.schedule)

@@ -9,9 +9,9 @@ from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from ...errors import UsageError
-from ..ports import SERVER_SCHEMES
 from .topology import PREFIX
 
+SCHEMES = ("amqp", "amqps")
 PORT, TLS_PORT = 5672, 5671
 EXPECTED = '"amqp://user:password@host:5672/vhost", or amqps:// with ?cafile=...&certfile=...&keyfile=...'
 OPTIONS = ("cafile", "certfile", "keyfile", "heartbeat", "results", "wait", "prefix")
@@ -84,7 +84,7 @@ def _parts(url: str) -> SplitResult:
         parts = urlsplit(url)
     except ValueError:
         raise UsageError(f"expected the address of a RabbitMQ, {EXPECTED}; got a URL that makes no sense") from None
-    if parts.scheme not in SERVER_SCHEMES:
+    if parts.scheme not in SCHEMES:
         raise UsageError(f"expected the address of a RabbitMQ, {EXPECTED}; got another URL")
     if parts.fragment or "@" in parts.path + parts.query:
         # The text of the error may be half a password.

@@ -12,6 +12,7 @@ from ...errors import StoreError, StoreUnavailable
 from ...messages.boots import BootRecord
 from ...messages.jobs import Instant, JobRecord, JobState, Seconds
 from ...messages.names import PauseRecord
+from ..places import StorePlace
 from ..ports import DeadJobs, DueCheck, JobReader, JobTable, QueueReader, ScheduleReader, TallyReader
 from . import job_message as wire
 from . import ledger_records as records
@@ -349,12 +350,12 @@ def _ready(depth: Depth | None) -> int:
 class ServerReadable:
     """The `Readable` of a RabbitMQ: each look is a visit."""
 
-    path: str | None = None
     table: JobTable | None = None
 
-    def __init__(self, visit: Callable[[], AdminConnection]) -> None:
+    def __init__(self, place: StorePlace, visit: Callable[[], AdminConnection]) -> None:
+        self.place = place
+        self.address = place.shown
         self._visit = visit
-        self.address = visit().address
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[ServerView]:
@@ -364,3 +365,6 @@ class ServerReadable:
                 yield view
             finally:
                 view.close()
+
+    def close(self) -> None:
+        """No connection outlives its look."""

@@ -16,6 +16,7 @@ from typing import Any
 
 from ...errors import StoreError, StoreUnavailable
 from ...messages.jobs import Seconds
+from ..places import StorePlace
 from ..ports import Answer
 from . import job_message as wire
 from . import ledger_records as records
@@ -64,7 +65,7 @@ class Session:
 
     def __init__(
         self,
-        address: str,
+        place: StorePlace,
         link: Link,
         ledger_link: Callable[[], Link],
         *,
@@ -72,7 +73,8 @@ class Session:
         results: bool,
         wait: Seconds,
     ) -> None:
-        self.address = address
+        self.place = place
+        self.address = place.shown
         self._environment = environment
         self._link = link
         self._answerer: Answer | None = None
@@ -100,9 +102,9 @@ class Session:
         self._news: list[tuple[str, dict[str, Any]]] = []
         self._news_name = ""
         self._consumers: dict[str, str] = {}
-        shared, ailing = SharedState(), HealthIssues(address, link, self._healthier)
+        shared, ailing = SharedState(), HealthIssues(self.address, link, self._healthier)
         deliveries = Deliveries(link, environment.clock.monotonic, lambda: f"jobs-{next(self._tags)}", self._stir)
-        self._client = ServerClient(address, link, environment.event)
+        self._client = ServerClient(self.address, link, environment.event)
         self.state = RabbitState(
             runtime_id=self._id,
             shared=shared,

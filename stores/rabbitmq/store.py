@@ -15,6 +15,7 @@ from ...errors import StoreUnavailable
 from ...messages.boots import BootRecord
 from ...messages.jobs import Instant, JobRecord, JobState, Seconds
 from ...messages.names import PauseRecord, paused_at
+from ..places import StorePlace
 from ..ports import (
     DeadJobs,
     DueCheck,
@@ -58,7 +59,6 @@ READ_SECONDS_MAX = 2.0
 
 
 class RabbitStore(Session):
-    path: str | None = None
     table: JobTable | None = None
     queues: QueueReader | None = None
     tallies: TallyReader | None = None
@@ -69,7 +69,7 @@ class RabbitStore(Session):
 
     def __init__(
         self,
-        address: str,
+        place: StorePlace,
         link: Link,
         ledger_link: Callable[[], Link],
         *,
@@ -79,7 +79,7 @@ class RabbitStore(Session):
         failpoints: Failpoints | None = None,
         only_existing: bool = False,
     ) -> None:
-        super().__init__(address, link, ledger_link, environment=environment, results=results, wait=wait)
+        super().__init__(place, link, ledger_link, environment=environment, results=results, wait=wait)
         self._failpoints = failpoints or Failpoints()
         self._only_existing = only_existing
         self.jobs: JobReader = self

@@ -6,15 +6,18 @@ The file is opened read-only, whatever its schema version. All reads are bounded
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
+from ...errors import StoreError
 from ...messages.jobs import ENDED, Instant, JobState, Seconds
 from . import schema
 from .connections import Translation
 from .read_only import LOOK_SECONDS_MAX, opened
+from .shared_memory import LogState, lock_kept_by, log_state, write_lock_holder, written_at
 
 DAMAGES_MAX = 20
 
@@ -58,11 +61,15 @@ class Suspect(NamedTuple):
 
 
 class FileCondition:
-    """Inspects one file, from any thread.
+    """The `Condition` of a file, looked at from any thread.
 
     Raises:
         StoreError, StoreUnavailable, StoreCorrupt: from every method: no store, or not readable.
     """
+
+    parts = frozenset(("file", "table"))
+    unreached: str | None = None
+    oldest_version, newest_version = schema.OLDEST, schema.VERSION
 
     def __init__(self, path: str, monotonic: Callable[[], Seconds]) -> None:
         self.path = path
@@ -75,6 +82,39 @@ class FileCondition:
             connection, _ = opened(self.path, check_same_thread=False, busy_seconds_max=LOOK_SECONDS_MAX)
             with contextlib.closing(connection):
                 yield connection
+
+    def close(self) -> None:
+        """No connection outlives its look."""
+
+    def log_state(self) -> LogState | None:
+        return log_state(self.path)
+
+    def log_bytes(self) -> int:
+        try:
+            return os.stat(f"{self.path}-wal").st_size
+        except FileNotFoundError:
+            return 0
+
+    def log_written_at(self) -> int:
+        return written_at(self.path)
+
+    def lock_holder(self, wait: Callable[[Seconds], object] | None = None) -> int | None:
+        return write_lock_holder(self.path) if wait is None else lock_kept_by(self.path, wait)
+
+    def sizes(self) -> tuple[int, int] | None:
+        with contextlib.suppress(OSError):
+            return os.stat(self.path).st_size, self.log_bytes()
+        return None
+
+    def check_there(self) -> None:
+        if not os.path.isfile(self.path):
+            raise StoreError(f"expected the path of a store's file, got: {self.path!r}, which is no file")
+
+    def check_tables(self, connection: sqlite3.Connection) -> str | None:
+        if (found := schema.read_version(connection)) == schema.VERSION:
+            return None
+        has = f"version {found}" if found else "none"
+        return f"expected Lamplighter's tables, version {schema.VERSION}, in {self.path}, got: {has}"
 
     def version(self) -> int:
         connection, version = opened(self.path, check_same_thread=False, busy_seconds_max=LOOK_SECONDS_MAX)

@@ -8,15 +8,17 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Self
 from urllib.parse import quote
 
 from ...errors import StoreCorrupt, StoreError, StoreUnavailable
 from ...messages.boots import BootRecord
 from ..open_transactions import OwnConnection
 from ..ports import JobTable, StoreSnapshot
+from ..stored_lives import StoredJob, StoredSlots
 from .boots import read_boots
 from .connections import CLEAN_FAILURES, Readers, Translation
+from .place import FilePlace
 from .rows import JobRows, snapshot_of
 from .schema import VERSION, check_readable
 
@@ -26,41 +28,8 @@ LOOK_SECONDS_MAX = 2.0
 """How long a reader waits for a file that another process just closes or opens."""
 
 
-class StoredJob(NamedTuple):
-    """The fields of a job that an audit compares.
-
-    Attributes:
-        due_at: None for a wait in seconds, which is corrected when the clock is set.
-    """
-
-    id: str
-    name: str
-    state: str
-    claim_no: int
-    attempt: int
-    move_no: int
-    data: str
-    due_at: float | None
-
-    @property
-    def is_counted(self) -> bool:
-        """Whether a turn has counted its last move by a host's own transaction."""
-        return self.move_no > 0
-
-
-class StoredSlots(NamedTuple):
-    """A fired slot with its job, or a range of slots that did not fire."""
-
-    schedule: str
-    slot: float
-    last: float
-    number: int
-    outcome: str
-    job_id: str | None
-
-
 class ReadOnlyView:
-    """One consistent view of a store's file. Close it, or use it as a context manager."""
+    """The `StoredLives` of a file, or of an open connection."""
 
     def __init__(self, store: str | Path | sqlite3.Connection) -> None:
         self._own = not isinstance(store, sqlite3.Connection)
@@ -76,7 +45,6 @@ class ReadOnlyView:
         return int(self._connection.execute("select boots from lamplighter_store").fetchone()[0])
 
     def boots(self) -> list[BootRecord]:
-        """Boots that live, or were not buried."""
         return read_boots(self._connection)
 
     def jobs(self) -> Iterator[StoredJob]:
@@ -101,7 +69,6 @@ class ReadOnlyView:
         return dict(self._connection.execute("select id, accounted_to from lamplighter_schedules"))
 
     def orphans(self) -> Iterator[tuple[str, str | None]]:
-        """Running jobs whose boot is not in the store, as (job id, boot): a start or a peer reclaims them."""
         yield from self._connection.execute(
             """select id, boot from lamplighter_jobs
                where state = 'running' and not deferred
@@ -109,7 +76,6 @@ class ReadOnlyView:
         )
 
     def left_waiting(self) -> Iterator[str]:
-        """The ids of jobs that wait although all their parents have ended, with no check pending."""
         rows = self._connection.execute(
             """select id from lamplighter_jobs j where state = 'queued' and waits = 2 and rev > 0 and not exists (
                  select 1 from lamplighter_links l join lamplighter_jobs p on p.no = l.parent
@@ -123,7 +89,7 @@ class ReadOnlyView:
         if self._own:
             self._connection.close()
 
-    def __enter__(self) -> ReadOnlyView:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -138,8 +104,8 @@ class ReadOnlyStore:
     """
 
     def __init__(self, address: str) -> None:
-        self.address = _path_of(address)
-        self.path: str | None = self.address
+        self.address = address
+        self.place = FilePlace(self.address)
         self._translated = Translation(self.address)
         self._readers = Readers(partial(_open, address, check_same_thread=False, busy_seconds_max=LOOK_SECONDS_MAX))
         self.table: JobTable | None = JobRows(self._reading)
@@ -180,10 +146,6 @@ def _stamp(path: str) -> str:
     return f"{found.st_ino:x}-{found.st_mtime_ns:x}-{found.st_size:x}" if found.st_size else "none"
 
 
-def _path_of(address: str) -> str:
-    return address.removeprefix("sqlite:///")
-
-
 def _open(
     address: str, *, check_same_thread: bool = True, busy_seconds_max: float = BUSY_SECONDS_MAX
 ) -> sqlite3.Connection:
@@ -207,7 +169,7 @@ def opened(
         StoreCorrupt: it is damaged.
         StoreUnavailable: it cannot be read now.
     """
-    path = Path(_path_of(address))
+    path = Path(address)
     if not path.is_file():
         raise StoreError(f"expected the path of a store's file, got: {address!r}, which is no file")
     try:

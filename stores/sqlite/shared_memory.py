@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from ...messages.jobs import Seconds
 from .. import locks
+from ..places import LOOK_SECONDS, LOOKS
 from . import posix_lock_guard
 
 WRITER_BYTE = 120
@@ -27,6 +29,25 @@ def write_lock_holder(path: str) -> int | None:
     The file is not opened: closing it again would drop this process's locks on it.
     """
     return next(iter(holders_of(path, WRITER_BYTE, kind="WRITE")), None)
+
+
+def lock_kept_by(path: str, wait: Callable[[Seconds], object]) -> int | None:
+    """The process that holds the write lock of a file for the whole look, without committing."""
+    holder = write_lock_holder(path)
+    before = written_at(path)
+    for _ in range(LOOKS if holder is not None else 0):
+        wait(LOOK_SECONDS)
+        if write_lock_holder(path) != holder or written_at(path) != before:
+            return None
+    return holder
+
+
+def written_at(path: str) -> int:
+    """When the log of a database was last written to, in nanoseconds."""
+    try:
+        return os.stat(f"{path}-wal").st_mtime_ns
+    except OSError:
+        return 0
 
 
 def holders_of(path: str, byte: int, *, kind: str = "READ") -> tuple[int, ...]:

@@ -53,6 +53,7 @@ from .connections import (
 from .host_engines import engines
 from .jobs import SqliteJobs
 from .open_turn import Seen
+from .place import FilePlace, MemoryPlace
 from .rows import JobRows, ScheduleRows, SqliteSnapshot, snapshot_of
 from .tallies import TallyRows
 from .turn import SqliteTurn
@@ -110,6 +111,7 @@ class SqliteStore:
         # Make the path absolute and follow links: the file must stay the same when the process changes its folder.
         self.address = path if in_memory else os.path.realpath(path)
         self.path: str | None = None if in_memory else self.address
+        self.place = MemoryPlace(self.address) if in_memory else FilePlace(self.address)
         self.store_id: str | None = None
         self._connect_to = connect or (connect_in_memory if in_memory else connect_to_file)
         self._failpoints = failpoints or Failpoints()

@@ -8,6 +8,7 @@ import contextlib
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from ...history.audit.audit import Audit, Report
@@ -15,6 +16,7 @@ from ...history.audit.store_check import StoreView
 from ...history.log_files.lines import parse
 from ...messages.jobs import Instant, Seconds
 from ...rules.limits import Limits
+from ...stores.sqlite.read_only import ReadOnlyView
 
 SHOWN_BY_LINES = (
     "missing lines",
@@ -74,7 +76,7 @@ def verdict(
                 logged.add(move.j)
                 if kept_since is not None and line.at is not None:
                     known[move.j] = max(line.at, known.get(move.j, line.at))
-    view = StoreView(store)
+    view = StoreView(partial(ReadOnlyView, store))
     with contextlib.closing(view.read()) as stored:
         ids = {job.id for job in stored.jobs()}
     report = audit.finish(view)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from lamplighter.admin.control_client import BootView, boot_view
 from lamplighter.admin.why import WaitContext
 from lamplighter.messages.boots import BootRecord
 from lamplighter.messages.jobs import JobRecord
 from lamplighter.messages.views import ActorView, HandlerView, Health, LaneView, ProcessView, RuntimeView, TurnView
+from lamplighter.stores.control_client import BootView, boot_view
 from lamplighter.stores.ports import QueuePosition
 
 NOW = 1_000_000.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from lamplighter import JobSpec
 from lamplighter.admin.error_groups import failures, grouped, key_of
-from lamplighter.admin.inspectors import readable_file
+from lamplighter.admin.inspectors import readable_table
 
 from .kit import NOW, a_job
 
@@ -129,7 +129,7 @@ def test_failures_are_the_dead_that_failed_by_themselves_and_what_is_tried_again
     rt.stop()
 
     def found(name=None):
-        with readable_file(str(tmp_path / "jobs.db"), "list").snapshot() as seen:
+        with readable_table(str(tmp_path / "jobs.db"), "list").snapshot() as seen:
             return sorted((job.name, job.state) for job in failures(seen, name))
 
     every = [("again", "queued"), *[("work", "dead")] * 3]

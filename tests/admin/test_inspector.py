@@ -14,13 +14,13 @@ import pytest
 from lamplighter import JobSpec, Runtime, UnknownJob, UnknownSchedule
 from lamplighter.admin import inspector as looks
 from lamplighter.admin.inspector import Inspector
-from lamplighter.admin.inspectors import inspector_at, lock_kept_by
+from lamplighter.admin.inspectors import inspector_at
 from lamplighter.admin.operator import Operator
 from lamplighter.messages.jobs import JobState
 from lamplighter.messages.queries import JobQuery
 from lamplighter.rules.codec import encode_own
 from lamplighter.stores.sqlite.rows import JobRows
-from lamplighter.stores.sqlite.shared_memory import LOCKS
+from lamplighter.stores.sqlite.shared_memory import LOCKS, lock_kept_by
 from lamplighter.stores.sqlite.store import SqliteStore
 
 from support.conformance.kit import new, put

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from lamplighter import JobFailed, Runtime
-from lamplighter.admin.inspectors import inspector_at, readable_file
+from lamplighter.admin.inspectors import inspector_at, readable_table
 from lamplighter.admin.matching import actionable, counted, failed_alike, matching
 from lamplighter.admin.views import Amount
 from lamplighter.errors import UsageError
@@ -36,7 +36,7 @@ def test_between_one_look_for_jobs_and_the_next_the_log_of_the_store_can_be_clea
                 runtime.jobs.join(runtime.jobs.queue("mail", number))
     with inspector_at(str(path)) as inspector:
         (group,) = inspector.errors().groups
-    store = readable_file(str(path), "list")
+    store = readable_table(str(path), "list")
     dead = JobQuery(states=(JobState.DEAD,))
     finds: list[Callable[[], Iterator[Sequence[str]]]] = [
         partial(matching, store, dead),
@@ -111,7 +111,7 @@ def test_of_failures_of_a_name_those_of_one_group_are_found_that_had_died_by_the
     rt.stop()
     with inspector_at(str(tmp_path / "jobs.db")) as inspector:
         group = next(one.id for one in inspector.errors("mail").groups if "mailbox" in one.error)
-    store = readable_file(str(tmp_path / "jobs.db"), "list")
+    store = readable_table(str(tmp_path / "jobs.db"), "list")
 
     assert [job_id for ids in failed_alike(store, "mail", group, asked_at) for job_id in ids] == first[:1]
 

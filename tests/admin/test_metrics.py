@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from lamplighter.admin import metrics
-from lamplighter.admin.inspectors import inspector_of, readable_file
+from lamplighter.admin.inspectors import inspector_of, readable_table
 from lamplighter.admin.metrics import KINDS, OTHER, Distribution, MetricKind, metrics_of
 from lamplighter.admin.operator import Operator
 from lamplighter.environment.clock import SystemClock
@@ -24,7 +24,7 @@ def path(tmp_path: Path) -> Path:
 
 def told(path: Path, **options: Any) -> dict[MetricKind, dict[tuple[str, ...], Any]]:
     """What each metric has come to."""
-    store = readable_file(str(path), "tallies")
+    store = readable_table(str(path), "tallies")
     found = metrics_of(inspector_of(store, now=SystemClock().now), version="1.2.3", **options)
     store.close()
     assert tuple(metric.of for metric in found) == KINDS
@@ -101,7 +101,7 @@ def test_a_slot_that_nobody_heeds_is_late_and_one_of_a_paused_schedule_is_not(ti
 
 
 def lag(path: Path, now: Any) -> dict[tuple[str, ...], Any]:
-    store = readable_file(str(path), "tallies")
+    store = readable_table(str(path), "tallies")
     found = metrics_of(inspector_of(store, now=now), version="1")
     store.close()
     return next(metric.values for metric in found if metric.of == metrics.LAG)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 from lamplighter import UsageError
-from lamplighter.admin.control_client import boot_view, plain_view
 from lamplighter.admin.overview import WholeNames, health_of_store
 from lamplighter.messages.controls import VIEW_ASKED, Ask
 from lamplighter.messages.views import Health
 from lamplighter.rules.control_lines import decode_ask, encode_answer, encode_refusal
+from lamplighter.stores.control_client import boot_view
+from lamplighter.stores.sqlite.control_client import plain_view
 
 from .kit import a_boot, a_view, an_actor
 

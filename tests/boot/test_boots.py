@@ -16,7 +16,6 @@ from pathlib import Path
 import lamplighter
 import pytest
 from lamplighter import Runtime, UnknownJob
-from lamplighter.admin.control_client import ControlClient
 from lamplighter.boot.boot import Boot
 from lamplighter.environment import Environment
 from lamplighter.environment.threads import spawn
@@ -26,6 +25,7 @@ from lamplighter.history.log_files.lines import parse
 from lamplighter.stores.controls import CONTROL
 from lamplighter.stores.hints import ServerHints
 from lamplighter.stores.presence import FilePresence
+from lamplighter.stores.sqlite.control_client import FileControlClient
 from lamplighter.testing.draining import is_idle
 
 
@@ -99,7 +99,7 @@ def test_a_neighbour_whose_lock_file_may_not_be_opened_keeps_its_jobs(runtime, r
 
     (reason,) = other.health().reasons
     assert str(hidden) in reason and hidden.owner() in reason
-    found = ControlClient(tmp_path / "jobs.db").views([one.boot.id])[one.boot.id]
+    found = FileControlClient(tmp_path / "jobs.db").views([one.boot.id])[one.boot.id]
     assert found.condition == "answers"
     assert other.jobs.get("held").state == "running"
     monkeypatch.setattr(os, "open", opened)

@@ -12,7 +12,7 @@ import pytest
 from lamplighter import Runtime, StoreUnavailable, UsageError
 from lamplighter.boot.requests import Requests
 from lamplighter.environment import Environment
-from lamplighter.stores.opening import store_at
+from lamplighter.stores.opening import place_of
 
 
 class SlowStore:
@@ -22,7 +22,7 @@ class SlowStore:
         self.opening, self.may_open = threading.Event(), threading.Event()
 
     def __call__(self, address, **options):
-        store = store_at(address, **options)
+        store = place_of(address).store(**options)
         open_it = store.open
 
         def open_late():

@@ -737,8 +737,8 @@ MUTANTS = (
         SIGHT,
         "a runtime that does not say what it declares is passed over",
         "api/scheduler.py",
-        "declared = Runtimes(store, ControlClient(store.path)).declared(but=boot.id)\n",
-        "declared = Runtimes(store, ControlClient(store.path)).declared(but=boot.id) or {}\n",
+        "declared = store.place.client().declared(store, but=boot.id)\n",
+        "declared = store.place.client().declared(store, but=boot.id) or {}\n",
         test="tests/test_listing_schedules.py::test_one_that_does_not_answer_is_said_and_not_passed_over",
     ),
     Mutant(
@@ -2266,8 +2266,8 @@ MUTANTS = (
         LIMITS,
         "a relative path is another file in another folder",
         "api/runtime.py",
-        "            self._address = named.path\n",
-        "            pass\n",
+        "        self._place = named.place\n",
+        "        pass\n",
         test="tests/stores/test_address.py::test_a_relative_path_is_the_same_file_at_every_start",
     ),
     Mutant(
@@ -5376,7 +5376,7 @@ MUTANTS = (
     Mutant(
         SIGHT,
         "a runtime of which a part hangs is as well as it says",
-        "admin/control_client.py",
+        "stores/control_client.py",
         '"red" if hung else view.health.status',
         "view.health.status",
         test="tests/admin/test_probing.py::test_a_part_that_hangs_makes_the_health_of_its_store_red",
@@ -5554,9 +5554,9 @@ MUTANTS = (
     Mutant(
         SIGHT,
         "a mistyped address of a server is shown as a path, with its password",
-        "admin/inspectors.py",
-        "os.path.realpath(address_of(address))",
-        'os.path.realpath(address.removeprefix("sqlite:///"))',
+        "stores/opening.py",
+        "got: {scheme}://...",
+        "got: {text}",
         test="tests/cli/test_cli.py::test_the_password_of_a_mistyped_address_of_a_server_is_not_shown",
     ),
     Mutant(
@@ -5621,7 +5621,7 @@ MUTANTS = (
         "stores/controls.py",
         'if not boot or "/" in boot or "\\0" in boot:',
         "if not boot:",
-        test="tests/admin/test_control_client.py::test_an_id_that_is_a_path_reaches_no_runtime_of_another_store",
+        test="tests/stores/sqlite/test_control_client.py::test_an_id_that_is_a_path_reaches_no_runtime_of_another_store",
     ),
     Mutant(
         SIGHT,
@@ -6229,10 +6229,10 @@ MUTANTS = (
     Mutant(
         SIGHT,
         "a boot that answers again is still taken for a silent one",
-        "admin/control_client.py",
+        "stores/sqlite/control_client.py",
         "                self._silent.pop(boot, None)\n            elif",
         "                pass\n            elif",
-        test="tests/admin/test_control_client.py::test_each_time_that_a_boot_falls_silent_is_a_time_of_its_own",
+        test="tests/stores/sqlite/test_control_client.py::test_each_time_that_a_boot_falls_silent_is_a_time_of_its_own",
     ),
     Mutant(
         LANES,
@@ -6381,10 +6381,10 @@ MUTANTS = (
     Mutant(
         SIGHT,
         "since when a boot is silent is told by the last look that was given its whole time",
-        "admin/control_client.py",
+        "stores/sqlite/control_client.py",
         "before = self._silent.get(boot) or self._silence(heard)",
         "before = self._silence(heard)",
-        test="tests/admin/test_control_client.py::test_each_time_that_a_boot_falls_silent_is_a_time_of_its_own",
+        test="tests/stores/sqlite/test_control_client.py::test_each_time_that_a_boot_falls_silent_is_a_time_of_its_own",
     ),
     Mutant(
         ACTS,

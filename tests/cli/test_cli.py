@@ -261,12 +261,19 @@ def test_a_store_that_cannot_be_read_exits_with_3(log, capsys, store, says):
     assert says in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("scheme", ["amqp", "amqps", "ampq"])
-def test_an_audit_does_not_show_the_password_of_a_server_that_it_is_to_compare_with(log, capsys, scheme):
+@pytest.mark.parametrize(
+    ("scheme", "says"),
+    [
+        ("amqp", "got: amqp://host:5672/v; a RabbitMQ keeps no table"),
+        ("amqps", "got: amqps://host:5671/v; a RabbitMQ keeps no table"),
+        ("ampq", "got: ampq://..."),
+    ],
+)
+def test_an_audit_does_not_show_the_password_of_a_server_that_it_is_to_compare_with(log, capsys, scheme, says):
     assert main(["audit", log, "--store", f"{scheme}://ada:s3cr3t@host/v"]) == 2
 
     said = capsys.readouterr()
-    assert f"got: {scheme}://...; a RabbitMQ keeps no table" in said.err
+    assert says in said.err
     assert "s3cr3t" not in said.out + said.err
 
 
@@ -332,7 +339,10 @@ def test_what_only_one_of_log_and_store_knows_is_told_by_it_and_the_other_says_s
     [
         (["--at", "5"], "expected a JOB_ID with --store"),
         (["--corr", "j"], "expected a JOB_ID with --store"),
-        (["j", "--store", "amqp://ada:s3cr3t@host/v"], "got: amqp://...; a RabbitMQ keeps no table of its jobs"),
+        (
+            ["j", "--store", "amqp://ada:s3cr3t@host/v"],
+            "amqp://host:5672/v; a RabbitMQ keeps no table of its jobs",
+        ),
     ],
 )
 def test_a_store_that_cannot_answer_what_was_asked_exits_with_2(log, capsys, arguments, says):

@@ -17,6 +17,7 @@ from lamplighter.messages.boots import BootRecord
 from lamplighter.stores import locks, presence
 from lamplighter.stores.hints import EAR_PREFIX, SocketHints
 from lamplighter.stores.presence import FilePresence
+from lamplighter.stores.sqlite.place import FilePlace
 
 
 def record(boot, hint=None):
@@ -288,7 +289,7 @@ def test_a_store_lies_on_the_file_system_that_is_mounted_nearest_and_last(tmp_pa
     (tmp_path / "mounts").write_text("".join(lines))
     monkeypatch.setattr(presence, "MOUNTS", tmp_path / "mounts")
 
-    assert presence.network_filesystem(str(here / "jobs.db")) == kind
+    assert FilePlace(str(here / "jobs.db")).network_filesystem() == kind
 
 
 def test_a_path_too_long_for_a_socket_has_it_in_a_folder_that_nobody_can_have_made(tmp_path):

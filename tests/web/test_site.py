@@ -13,8 +13,8 @@ from urllib.parse import urlencode
 
 import pytest
 from lamplighter import Runtime, UsageError
-from lamplighter.admin.control_client import ControlClient
 from lamplighter.messages.views import RuntimeView
+from lamplighter.stores.sqlite.control_client import FileControlClient
 from lamplighter.web import LOOK, STEER, Visitor, dashboard
 from lamplighter.web.faces.http import BODY_BYTES_MAX, Request, redirect
 from lamplighter.web.site import HEADERS
@@ -445,5 +445,5 @@ def test_a_form_has_only_a_runtime_of_this_store_claim_nothing_more(page: Page, 
         for boot in (other.boot.id, str(boots / other.boot.id), f"../{boots.name}/{other.boot.id}"):
             answer = page.post("/act/runtime", {"action": "quiet", "boot": boot})
             assert answer.status == 404
-        view = ControlClient(other.boot.store.path, 15.0).ask(other.boot.id, "view", RuntimeView)
+        view = FileControlClient(other.boot.store.path, 15.0).ask(other.boot.id, "view", RuntimeView)
         assert view.quiet is None

@@ -92,7 +92,7 @@ def on_runtime(visit: PageVisit) -> Response:
     form = Form(visit)
     verb = form.choice("action", dict.fromkeys(("quiet", "go"), "quiet"))
     boot = runtime_of(visit, form.one("boot")).boot
-    visit.room.ask(
+    visit.client.ask(
         boot, "quiet" if verb == "quiet" else "go", QuietAnswer, by=visit.visitor.name, via=VIA, reason=form.reason
     )
     return visit.back("/runtimes/", boot, verb)

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from ... import __version__
-from ...admin.control_client import BootView
 from ...admin.metrics import metrics_of
 from ...admin.stats import Stats, stats_by_start, stats_of
 from ...admin.views import NameView
@@ -17,6 +16,7 @@ from ...messages.queries import JobQuery
 from ...messages.tallies import HOUR, MINUTE, Tally, start_of
 from ...messages.views import StacksView
 from ...rules.control_lines import AskRefused
+from ...stores.control_client import BootView
 from ..faces.http import Response
 from .page import NotThere, PageContent, PageVisit, with_query
 
@@ -225,7 +225,7 @@ def runtime_of(visit: PageVisit, boot: str) -> BootView:
 def _stacks(visit: PageVisit, boot: str) -> StacksView | str:
     """Where every thread of a runtime is, or why it does not say."""
     try:
-        return visit.room.ask(boot, "stacks", StacksView)
+        return visit.client.ask(boot, "stacks", StacksView)
     except (StoreUnavailable, AskRefused, UsageError) as error:
         return str(error)
 

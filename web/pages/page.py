@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, get_args
 from urllib.parse import urlencode
 
-from ...admin.control_client import ControlClient
 from ...admin.inspector import Inspector
 from ...admin.operator import Operator
 from ...admin.query import parse_query
@@ -16,6 +15,7 @@ from ...doctor.diagnosis import Examination
 from ...errors import UsageError, shown
 from ...messages.jobs import Instant, Seconds
 from ...messages.queries import JobQuery
+from ...stores.control_client import ControlClient
 from ..faces.http import Request, Response, redirect
 
 Right = Literal["look", "data", "requeue", "cancel", "pause", "schedule", "quiet"]
@@ -90,7 +90,7 @@ class PageVisit(NamedTuple):
 
     Attributes:
         rest: what follows the route in the path, such as a job's id.
-        room: asks the boots on the store.
+        client: asks the boots on the store.
         trace_url: where a trace is shown, with `{trace_id}` in it.
         examined: what the doctor has found, not long ago.
         searching: held while jobs are searched or counted; raises `PageRefused` where others do so for too long.
@@ -101,7 +101,7 @@ class PageVisit(NamedTuple):
     rest: str
     inspector: Inspector
     operator: Operator
-    room: ControlClient
+    client: ControlClient
     monotonic: Callable[[], Seconds]
     trace_url: str | None
     examined: Callable[[], Examination]

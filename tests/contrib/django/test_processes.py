@@ -20,7 +20,7 @@ JOIN_SECONDS_MAX = 15
 def test_the_first_call_starts_a_producer_that_leaves_the_work_to_others(
     worker: Any, elsewhere: Callable[..., Any]
 ) -> None:
-    web = elsewhere(worker.path)
+    web = elsewhere(worker.address)
 
     ran_in: list[Any] = []
     for runtime in (web, worker):

@@ -147,7 +147,7 @@ def test_nothing_starts_in_a_transaction_whose_lock_the_start_would_wait_for(
     """A web process queues its first job in `atomic`. The start of a producer would write to the file that this very
     transaction has locked, and wait for itself.
     """
-    idle = elsewhere(worker.path)
+    idle = elsewhere(worker.address)
     with pytest.raises(Regret), transaction.atomic():
         gone = idle.jobs.queue("look")
         raise Regret
@@ -176,7 +176,7 @@ def test_outside_of_atomic_a_connection_that_is_closed_is_opened(
     worker: Any, is_plain: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before its first query, and after a request, it has no sqlite3 connection inside; it was refused."""
-    runtime = Runtime(worker.path).start(work=False) if is_plain else worker
+    runtime = Runtime(worker.address).start(work=False) if is_plain else worker
     connection.close()
     with pytest.raises(UsageError, match="autocommit"):
         runtime.jobs.queue("look", connection=connection)
@@ -206,16 +206,16 @@ def test_a_connection_to_another_file_is_refused(worker: Any, elsewhere: Callabl
 
 
 def test_who_queues_into_a_file_without_tables_is_told_to_migrate(worker: Any, elsewhere: Callable[..., Any]) -> None:
-    idle = elsewhere(worker.path)
+    idle = elsewhere(worker.address)
     worker.stop()
     rename = "alter table {} rename to {}"
-    with closing(sqlite3.connect(idle.path)) as db:
+    with closing(sqlite3.connect(idle.address)) as db:
         db.execute(rename.format("lamplighter_store", "hidden"))
     try:
         with transaction.atomic(), pytest.raises(StoreError, match=r"manage\.py migrate"):
             idle.jobs.queue("look")
     finally:
-        with closing(sqlite3.connect(idle.path)) as db:
+        with closing(sqlite3.connect(idle.address)) as db:
             db.execute(rename.format("hidden", "lamplighter_store"))
 
 
@@ -246,7 +246,7 @@ def test_where_transactions_do_not_begin_by_locking_it_is_told_after_a_moment(
     connection.close()
     monkeypatch.setitem(connection.settings_dict["OPTIONS"], "transaction_mode", "DEFERRED")
     waiting: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    one = elsewhere(worker.path, reply_seconds_max=0.5, busy_seconds_max=0.05)
+    one = elsewhere(worker.address, reply_seconds_max=0.5, busy_seconds_max=0.05)
     one.subscribe(waiting.put, ["store.waiting"])
     one.start(work=False)
 
@@ -276,7 +276,7 @@ def test_carriers_go_along_in_a_transaction_whether_a_runtime_runs_or_not(
         def inject(self) -> dict[str, str]:
             return {"trace": "1"}
 
-    one = elsewhere(worker.path, carriers=[Traced()])
+    one = elsewhere(worker.address, carriers=[Traced()])
     if runs:
         one.start(work=False)
 
@@ -295,7 +295,7 @@ def test_a_carrier_that_fails_while_no_runtime_runs_is_told_to_djangos_log(
         def inject(self) -> dict[str, str]:
             raise ConnectionError("no collector")
 
-    idle = elsewhere(worker.path, carriers=[Failing()])
+    idle = elsewhere(worker.address, carriers=[Failing()])
 
     with transaction.atomic():
         job = idle.jobs.queue("look")

@@ -11,7 +11,7 @@ from lamplighter.stores.rabbitmq.environment import StoreEnvironment
 from lamplighter.stores.rabbitmq.store import RabbitStore
 
 from support.rabbitmq.model import ModelServer
-from support.rabbitmq.model_link import ModelLink
+from support.rabbitmq.model_link import MODEL, ModelLink
 
 STEP_SECONDS = 1.0
 
@@ -82,7 +82,7 @@ class World:
             future=Future,
             new_id=lambda: f"{next(self._ids):012}{0:012}",  # type: ignore[arg-type]
         )
-        store = RabbitStore("amqp://model", link, partial(ModelLink, self.server), environment=its_own, wait=wait)
+        store = RabbitStore(MODEL, link, partial(ModelLink, self.server), environment=its_own, wait=wait)
         store.open()
         return store
 

@@ -19,7 +19,7 @@ from lamplighter.stores.troubles import CommitUnknown
 from support.conformance.kit import DONE, FAILED, NOW, SUCCEEDED, new, put, take
 from support.conformance.suite import StoreConformance
 from support.rabbitmq.model import ModelServer
-from support.rabbitmq.model_link import ModelLink
+from support.rabbitmq.model_link import MODEL, ModelLink
 
 QUIET_SECONDS = 0.03
 """When nothing has come for so long, after the queue was empty, then nothing will."""
@@ -104,7 +104,7 @@ class TestOnTheModel(StoreConformance):
 
     def make_store(self, place):
         return PatientStore(
-            "amqp://model", ModelLink(self.server), partial(ModelLink, self.server), environment=its_environment()
+            MODEL, ModelLink(self.server), partial(ModelLink, self.server), environment=its_environment()
         )
 
 
@@ -112,7 +112,7 @@ def with_a_claim() -> tuple[ModelServer, ModelLink, PatientStore, JobRecord]:
     """A model, and on it a store that has claimed the job `a`."""
     server = ModelServer()
     link = ModelLink(server)
-    store = PatientStore("amqp://model", link, partial(ModelLink, link._server), environment=its_environment())
+    store = PatientStore(MODEL, link, partial(ModelLink, link._server), environment=its_environment())
     store.open()
     put(store, new("a"))
     (claimed,) = take(store)

@@ -20,7 +20,7 @@ from lamplighter.stores.transitions import born
 
 from support.conformance.kit import DONE, NOW, SUCCEEDED, new, put, take, want
 from support.rabbitmq.model import ModelServer
-from support.rabbitmq.model_link import ModelLink
+from support.rabbitmq.model_link import MODEL, ModelLink
 
 from .test_conformance import PatientStore, its_environment
 
@@ -37,7 +37,7 @@ def record(job_id: str, **changes: object) -> JobRecord:
 def model() -> Iterator[tuple[ModelServer, ModelLink, PatientStore]]:
     server = ModelServer()
     link = ModelLink(server)
-    store = PatientStore("amqp://model", link, partial(ModelLink, server), environment=its_environment())
+    store = PatientStore(MODEL, link, partial(ModelLink, server), environment=its_environment())
     store.open()
     yield server, link, store
     store.close()

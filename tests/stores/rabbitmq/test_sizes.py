@@ -10,7 +10,7 @@ from lamplighter import LamplighterError, UsageError
 
 from support.conformance.kit import DONE, NOW, SUCCEEDED, new, put, take
 from support.rabbitmq.model import ModelServer
-from support.rabbitmq.model_link import ModelLink
+from support.rabbitmq.model_link import MODEL, ModelLink
 
 from .test_conformance import PatientStore, its_environment
 
@@ -28,7 +28,7 @@ def server() -> ModelServer:
 @pytest.fixture
 def limited(server: ModelServer) -> Iterator[PatientStore]:
     """A store that knows the limit of its server, because that has refused a message."""
-    store = PatientStore("amqp://model", ModelLink(server), partial(ModelLink, server), environment=its_environment())
+    store = PatientStore(MODEL, ModelLink(server), partial(ModelLink, server), environment=its_environment())
     store.open()
     with pytest.raises(LamplighterError):
         put(store, new("a", data="7" * LIMIT))
@@ -62,7 +62,7 @@ def test_of_several_jobs_of_which_one_is_too_large_none_is_queued(limited: Patie
 
 def test_a_claim_whose_result_is_too_large_can_still_be_ended(server: ModelServer, limited: PatientStore) -> None:
     """It was let go of before the result was looked at, so that nothing could end it any more."""
-    web = PatientStore("amqp://model", ModelLink(server), partial(ModelLink, server), environment=its_environment())
+    web = PatientStore(MODEL, ModelLink(server), partial(ModelLink, server), environment=its_environment())
     web.open()
     put(web, new("b"))
     web.close()

@@ -29,8 +29,11 @@ from lamplighter.stores.rabbitmq.link import (
     Wanted,
     settle,
 )
+from lamplighter.stores.rabbitmq.place import RabbitPlace
 
 from .model import AWAY_SECONDS, ModelConsumer, ModelMessage, ModelQueue, ModelServer
+
+MODEL = RabbitPlace("amqp://model")
 
 
 class ModelLink:

@@ -29,7 +29,7 @@ from lamplighter.testing.simulation.faults import Faults
 from lamplighter.testing.simulation.virtual_scheduler import Process, VirtualScheduler
 
 from .model import ModelQueue, ModelServer
-from .model_link import ModelLink
+from .model_link import MODEL, ModelLink
 from .virtual_future import VirtualFuture
 
 TROUBLE_SECONDS_MAX = 0.01
@@ -119,7 +119,7 @@ class SimulatedRabbitMQ(ModelServer):
             new_id=environment.new_id,
         )
         ledger_link = partial(self._link, process)
-        return RabbitStore(self.address, self._link(process), ledger_link, environment=own, failpoints=failpoints)
+        return RabbitStore(MODEL, self._link(process), ledger_link, environment=own, failpoints=failpoints)
 
     def visit(self, environment: Environment, process: Process) -> AdminConnection:
         """A visit to the model."""

@@ -6,8 +6,9 @@ import time
 from pathlib import Path
 
 import pytest
-from lamplighter.admin.control_client import ANSWER_SECONDS, ControlClient
+from lamplighter.messages.controls import ANSWER_SECONDS
 from lamplighter.stores.presence import folder_of
+from lamplighter.stores.sqlite.control_client import FileControlClient
 
 from ...doctor.kit import WORKER, change, found, levels, new_store, program, stop, wait_for
 
@@ -21,7 +22,7 @@ def path(tmp_path: Path) -> Path:
 def killed(path, runtime):
     """The boot of a worker that was killed while it ran a job."""
     with program(WORKER, path) as process:
-        (boot,) = ControlClient(str(path)).entered()
+        boot = FileControlClient(str(path)).found()[0].boot
         producer = runtime(start=False).start(work=False)
         producer.jobs.queue("work", id="j1")
         wait_for(process, "working")

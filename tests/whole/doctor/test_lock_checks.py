@@ -6,13 +6,13 @@ import re
 from pathlib import Path
 
 import pytest
-from lamplighter.admin.control_client import ControlClient
-from lamplighter.admin.inspectors import readable_file
+from lamplighter.admin.inspectors import readable_table
 from lamplighter.doctor.evidence import Evidence
 from lamplighter.doctor.examining import chosen, examine
 from lamplighter.environment.clock import SystemClock
 from lamplighter.stores.sqlite import shared_memory as lock_holder
 from lamplighter.stores.sqlite.condition import FileCondition
+from lamplighter.stores.sqlite.control_client import FileControlClient
 
 from ...doctor.kit import change, found, new_store, program, stop
 
@@ -54,15 +54,15 @@ def test_a_stopped_process_that_keeps_the_write_lock_is_named(path):
 def test_who_keeps_the_write_lock_and_runs_is_watched_for_two_seconds_first(path):
     waited: list[float] = []
     with program(WRITES, path) as process:
-        store = readable_file(str(path), "list")
+        store = readable_table(str(path), "list")
         clock = SystemClock()
         seen = Evidence(
             str(path),
             now=clock.now,
             wait=waited.append,
             store=store,
-            room=ControlClient(str(path)),
-            file=FileCondition(str(path), clock.monotonic),
+            client=FileControlClient(str(path)),
+            condition=FileCondition(str(path), clock.monotonic),
         )
 
         (finding,) = examine(seen, chosen(["store.lock"])).findings

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from lamplighter.admin.control_client import ControlClient
 from lamplighter.messages.views import RuntimeView
+from lamplighter.stores.sqlite.control_client import FileControlClient
 
 from ...doctor.kit import PATIENCE, WORKER, found, levels, new_store, program, stop
 from ...doctor.test_process_checks import ALL
@@ -38,8 +38,8 @@ def test_what_a_stopped_runtime_would_say_is_unknown(path, check):
 
 def test_a_process_that_has_most_of_its_files_open_is_told(path):
     with program(CROWDED, path):
-        (boot,) = ControlClient(str(path)).entered()
-        used = ControlClient(str(path), PATIENCE).ask(boot, "view", RuntimeView).process
+        boot = FileControlClient(str(path)).found()[0].boot
+        used = FileControlClient(str(path), PATIENCE).ask(boot, "view", RuntimeView).process
 
         (finding,) = found(path, "process")
 

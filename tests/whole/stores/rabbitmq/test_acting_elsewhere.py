@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from lamplighter import Environment, Runtime, StoreUnavailable, UnknownJob
 from lamplighter.admin.operator import Operator
-from lamplighter.admin.rabbit_control_client import RabbitControlClient
 from lamplighter.cli.main import main
 from lamplighter.history.trace.job import biography
 from lamplighter.messages.boots import BootRecord
 from lamplighter.messages.jobs import Attribution
 from lamplighter.rules.control_lines import AskRefused, encode_refusal
+from lamplighter.stores.opening import place_of
+from lamplighter.stores.rabbitmq.control_client import RabbitControlClient
 from lamplighter.testing import Simulation
 from lamplighter.testing.manual_clock import ManualTime
 
@@ -125,13 +126,13 @@ def test_the_command_cancels_what_runs_elsewhere_and_the_trace_tells_it(url, tmp
 
 def test_that_nobody_holds_it_is_known_once_all_that_live_have_said_so(url, worker):
     rt = worker()
-    room = RabbitControlClient(url)
+    room = RabbitControlClient(place_of(url).visit)
 
     with pytest.raises(UnknownJob, match="no runtime holds job 'none', as 1 runtime said: it has ended, or"):
         room.act("cancel", "none", ADA)
     rt.stop()
     with pytest.raises(UnknownJob, match="no runtime holds job 'none', as 0 runtimes said"):
-        RabbitControlClient(url, 0.1, act_seconds=600.0).act("cancel", "none", ADA)
+        RabbitControlClient(place_of(url).visit, 0.1, act_seconds=600.0).act("cancel", "none", ADA)
 
 
 def test_one_that_hangs_is_named_and_does_not_do_it_later(
@@ -148,7 +149,7 @@ def test_one_that_hangs_is_named_and_does_not_do_it_later(
     assert gate.reached.wait(15)
 
     with pytest.raises(StoreUnavailable, match=rf"{rt.boot.id} holds job 'j', and could not cancel it within 0.5 s"):
-        RabbitControlClient(url, act_seconds=0.5, now=lambda: time.wall).act("cancel", "j", ADA)
+        RabbitControlClient(place_of(url).visit, act_seconds=0.5, now=lambda: time.wall).act("cancel", "j", ADA)
     time.advance(6.0)
     gate.is_shut = False
     gate.opened.set()
@@ -168,11 +169,14 @@ def test_one_that_hears_it_too_late_by_its_clock_does_nothing(url, worker, long,
     long.wait_for("j")
 
     with pytest.raises(AskRefused, match=rf"and does nothing: by its clock that was asked {seconds:.0f} s"):
-        RabbitControlClient(url, now=lambda: time.wall - seconds).act("cancel", "j", ADA)
+        RabbitControlClient(place_of(url).visit, now=lambda: time.wall - seconds).act("cancel", "j", ADA)
 
     rt.jobs.pause("nothing")
     assert recorder.of("job.cancelled") == []
-    assert RabbitControlClient(url, now=lambda: time.wall - seconds / 2).act("cancel", "j", ADA).state == "cancelled"
+    assert (
+        RabbitControlClient(place_of(url).visit, now=lambda: time.wall - seconds / 2).act("cancel", "j", ADA).state
+        == "cancelled"
+    )
 
 
 def test_who_holds_it_and_cannot_do_it_says_why():
@@ -182,7 +186,7 @@ def test_who_holds_it_and_cannot_do_it_says_why():
     store.notifier.answer(lambda line, later: later(encode_refusal("failed", "it has lost its connection")) or b"")
 
     with pytest.raises(AskRefused, match="it has lost its connection"):
-        RabbitControlClient("amqp://model", visit=lambda url: visit(world)).act("cancel", "j", ADA)
+        RabbitControlClient(lambda: visit(world)).act("cancel", "j", ADA)
 
 
 def test_one_of_a_version_without_the_question_may_hold_the_job():
@@ -195,7 +199,7 @@ def test_one_of_a_version_without_the_question_may_hold_the_job():
     store.notifier.answer(lambda line, later: encode_refusal("unknown_verb", "expected one of view, stacks"))
 
     with pytest.raises(StoreUnavailable, match="got nothing from runtime instance old: it may hang, be of an older"):
-        RabbitControlClient("amqp://model", visit=lambda url: visit(world)).act("cancel", "j", ADA)
+        RabbitControlClient(lambda: visit(world)).act("cancel", "j", ADA)
 
 
 def test_the_model_of_a_server_does_it_too_and_the_proof_is_whole():

@@ -7,11 +7,11 @@ import threading
 
 import pytest
 from lamplighter import Environment, StoreError, StoreUnavailable
-from lamplighter.admin.rabbit_control_client import RabbitControlClient
 from lamplighter.cli.main import main
 from lamplighter.messages.controls import Ask
 from lamplighter.messages.views import DeclaredView, QuietAnswer
 from lamplighter.rules.control_lines import decode_answer, encode_ask
+from lamplighter.stores.opening import place_of
 from lamplighter.stores.rabbitmq.admin_connection import AdminConnection
 
 from support.gate import Gate
@@ -25,9 +25,9 @@ SECONDS = 2.0
 
 def test_all_that_hear_it_answer_and_one_alone_does_what_it_is_asked_to(url, runtime, recorder):
     one, other = runtime(url), runtime(url)
-    room = RabbitControlClient(url, SECONDS)
+    room = place_of(url).client(SECONDS)
 
-    reached = room.all()
+    reached = room.found()
     quiet = room.ask(other.boot.id, "quiet", QuietAnswer, by="ada", via="cli", reason="a deploy")
 
     assert [found.boot for found in reached] == [one.boot.id, other.boot.id]
@@ -37,7 +37,7 @@ def test_all_that_hear_it_answer_and_one_alone_does_what_it_is_asked_to(url, run
     assert (told["boot"], told["via"], told["reason"]) == (other.boot.id, "cli", "a deploy")
     assert one.boot.views.runtime().quiet is None
     with pytest.raises(StoreUnavailable, match="expected runtime instance nobody to answer, got: no answer within"):
-        RabbitControlClient(url, 0.1).ask("nobody", "declares", DeclaredView)
+        place_of(url).client(0.1).ask("nobody", "declares", DeclaredView)
 
 
 def test_one_whose_broker_hangs_answers_and_goes_on_as_if_nobody_had_asked(url, runtime, recorder, caller):
@@ -49,7 +49,7 @@ def test_one_whose_broker_hangs_answers_and_goes_on_as_if_nobody_had_asked(url, 
     queued = caller(rt.jobs.queue, "work")
     assert gate.reached.wait(15)
 
-    (seen,) = RabbitControlClient(url, SECONDS).all()
+    (seen,) = place_of(url).client(SECONDS).found()
 
     gate.is_shut = False
     gate.opened.set()
@@ -63,7 +63,7 @@ def test_who_shares_a_virtual_host_by_a_prefix_is_not_asked(url, runtime):
     runtime(url)
     mine = runtime(f"{url}?prefix=mine")
 
-    assert [one.boot for one in RabbitControlClient(f"{url}?prefix=mine", SECONDS).all()] == [mine.boot.id]
+    assert [one.boot for one in place_of(f"{url}?prefix=mine").client(SECONDS).found()] == [mine.boot.id]
 
 
 def test_the_commands_ask_over_the_server_too(url, runtime, capsys):
@@ -81,7 +81,7 @@ def test_the_commands_ask_over_the_server_too(url, runtime, capsys):
 
     assert (nobody, codes) == ([1, 1], [0] * 5)
     said, health, line, *_ = capsys.readouterr().out.splitlines()
-    assert said == "no runtime lives on that server"
+    assert said == f"no runtime lives on {place_of(url).shown}"
     assert health.startswith(f"{rt.boot.id}  pid ")
     assert json.loads(line)["view"]["leads"] is True
 
@@ -104,7 +104,7 @@ def test_top_shows_a_server_and_a_page_of_one_is_refused_with_what_to_do(url, ru
 
 def test_a_server_that_cannot_be_reached_exits_with_3(url, capsys):
     with pytest.raises((StoreError, StoreUnavailable)):
-        RabbitControlClient("amqp://guest:guest@127.0.0.1:1/none").all()
+        place_of("amqp://guest:guest@127.0.0.1:1/none").client().found()
 
     assert main(["health", "-s", "amqp://guest:guest@127.0.0.1:1/none"]) == 3
     assert "guest:guest" not in capsys.readouterr().err

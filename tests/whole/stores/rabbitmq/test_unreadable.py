@@ -21,7 +21,7 @@ from lamplighter.stores.rabbitmq.link import Message
 from support.conformance.kit import DONE, NOW, SUCCEEDED, claim_in, job_of, put, take
 from support.conformance.kit import new as new_job
 from support.rabbitmq.model import ModelServer
-from support.rabbitmq.model_link import ModelLink
+from support.rabbitmq.model_link import MODEL, ModelLink
 
 from ....conftest import Recorder
 from ....faults.kit import eventually
@@ -269,7 +269,7 @@ def test_the_command_refuses_what_is_no_rabbitmq_and_says_nothing_secret(capsys:
 @pytest.fixture
 def model() -> Iterator[tuple[ModelServer, PatientStore]]:
     server = ModelServer()
-    store = PatientStore("amqp://model", ModelLink(server), partial(ModelLink, server), environment=its_environment())
+    store = PatientStore(MODEL, ModelLink(server), partial(ModelLink, server), environment=its_environment())
     store.open()
     put(store, new_job("first"))
     take(store)

@@ -10,22 +10,18 @@ import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, asdict, dataclass
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TypeVar, cast
 
-from ..environment.clock import SystemClock
-from ..errors import LamplighterError, StoreUnavailable, UnknownJob, UsageError, shown
-from ..messages.controls import VIEW_ASKED, Ask, JobVerb, Verb
-from ..messages.jobs import Attribution, Instant, JobRecord, Seconds
-from ..messages.views import JobAnswer, RuntimeView
-from ..rules.control_lines import AskRefused, decode_answer, encode_ask
-from ..rules.wording import many
-from ..stores.opening import visit
-from ..stores.ports import Readable
-from .control_client import ANSWER_SECONDS, HUNG_SECONDS_MAX, BootView, boot_view
-from .runtimes import Runtimes, named
-
-if TYPE_CHECKING:
-    from ..stores.rabbitmq.admin_connection import AdminConnection, ServerView
+from ...environment.clock import SystemClock
+from ...errors import LamplighterError, StoreUnavailable, UnknownJob, UsageError, shown
+from ...messages.controls import ANSWER_SECONDS, HUNG_SECONDS_MAX, VIEW_ASKED, Ask, JobVerb, Verb
+from ...messages.jobs import Attribution, Instant, JobRecord, Seconds
+from ...messages.views import JobAnswer, RuntimeView
+from ...rules.control_lines import AskRefused, decode_answer, encode_ask
+from ...rules.wording import many
+from ..control_client import BootView, boot_view
+from ..ports import Readable
+from .admin_connection import AdminConnection, ServerView
 
 V = TypeVar("V")
 
@@ -37,38 +33,49 @@ out.
 SILENT = "it has said that it is there, and does not answer: it may hang, or have died within the last minute"
 
 
-# An address may have a password in it, so there is no `repr` of it.
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class RabbitControlClient:
-    """Asks the runtimes on one server, and lists those that answer.
+    """The `ControlClient` of a server, and its `JobHolders`.
 
     Args:
-        timeout: how long they may take to answer.
-        act_seconds: how long an act on a job may take.
-        hung_seconds_max: as `ControlClient` has it.
         visit: opens a connection.
+        timeout, hung_seconds_max: as `StorePlace.client` has them.
+        act_seconds: how long an act on a job may take.
         now: wall time; this machine's unless given.
-
-    Raises:
-        StoreUnavailable, StoreError: of every method: the server refuses the connection.
     """
 
-    url: str
+    visit: Callable[[], AdminConnection]
     timeout: Seconds = ANSWER_SECONDS
     _: KW_ONLY
     act_seconds: Seconds = ACT_SECONDS
     hung_seconds_max: Seconds = HUNG_SECONDS_MAX
-    visit: Callable[[str], AdminConnection] = visit
     now: Callable[[], Instant] = SystemClock().now
 
-    def all(self, enough: int | None = None) -> Sequence[BootView]:
-        """The answer of each about itself, in the order of their starts; stops waiting after `enough` answers."""
-        with self.visit(self.url) as visitor:
+    def found(self, enough: int | None = None) -> Sequence[BootView]:
+        """Those that answer, in the order of their starts; stops waiting after `enough` answers."""
+        with self.visit() as visitor:
             lines = visitor.ask(VIEW_ASKED, self.timeout, is_enough=lambda lines: len(lines) == enough)
         views = [view for line in lines if (view := _view(line)) is not None]
         views.sort(key=lambda view: (view.started_at, view.boot))
         seen = partial(boot_view, is_alive=True, condition="answers", hung_seconds_max=self.hung_seconds_max)
         return [seen(view, view=view) for view in views]
+
+    def look(self, store: Readable) -> Sequence[BootView]:
+        """Those that answer, and those that the ledger has. One that does not answer may live, until the leader has
+        not heard it for about a minute and records its end.
+        """
+        with store.snapshot() as seen:
+            records = {record.boot: record for record in seen.boots()}
+        answered = self.found(enough=len(records))
+        known = records.keys() - {one.boot for one in answered}
+        silent = [one for one in records.values() if one.boot in known]
+        return [*answered, *(boot_view(one, is_alive=None, unheard=SILENT, condition="silent") for one in silent)]
+
+    def declared(self, store: Readable, *, but: str | None = None) -> Mapping[str, frozenset[str]] | None:
+        """The ledger has them all."""
+        with store.snapshot() as seen:
+            declared = cast("ServerView", seen).declared()
+        return {boot: frozenset(ids) for boot, ids in declared.items() if boot != but}
 
     def ask(
         self,
@@ -81,7 +88,7 @@ class RabbitControlClient:
         reason: str | None = None,
     ) -> V:
         question = encode_ask(Ask(verb=verb, by=by, via=via, reason=reason, boot=boot))
-        with self.visit(self.url) as visitor:
+        with self.visit() as visitor:
             lines = visitor.ask(question, self.timeout, is_enough=bool)
         if not lines:
             why = f"no answer within {self.timeout:g} s"
@@ -89,19 +96,7 @@ class RabbitControlClient:
         return decode_answer(lines[0], kind)
 
     def act(self, verb: JobVerb, job_id: str, who: Attribution, *, delay: Seconds = 0.0) -> JobRecord:
-        """Have a job's holder cancel or requeue it, in a turn of its own; gives the job as it is then, without its
-        data.
-
-        Args:
-            who: for the log of the holder.
-            delay: how long a job that is requeued waits.
-
-        Raises:
-            UnknownJob: all that are known to live have answered, and none holds it.
-            StoreUnavailable: the holder has not done it, or has not answered at all; the message names it.
-            AskRefused: the holder cannot do it.
-        """
-        with self.visit(self.url) as visitor:
+        with self.visit() as visitor:
             known = _known_boots(visitor)
             ask = Ask(verb=verb, **who._asdict(), job_id=job_id, delay=delay, asked_at=self.now())
             # Where the ledger knows no runtime, only a new one could answer.
@@ -121,41 +116,6 @@ class RabbitControlClient:
             f"no runtime holds job {shown(job_id)}, as {many(len(answered), 'runtime')} said: it has ended, or it "
             "waits in a queue, where none can be found by its id"
         )
-
-    def one(self, boot: str) -> BootView | None:
-        return named(self.all(), boot)
-
-
-class ServerRuntimes(Runtimes):
-    """The runtimes on a server: their records in the ledger, and their answers now.
-
-    Args:
-        store: a `ServerReadable`, or one of its snapshots.
-    """
-
-    def __init__(self, store: Readable, room: RabbitControlClient, *, once: bool = False) -> None:
-        super().__init__(store, None, once=once)
-        self._asked = room
-
-    def at(self, store: Readable) -> Runtimes:
-        return ServerRuntimes(store, self._asked, once=True)
-
-    def _all(self) -> Sequence[BootView]:
-        """As `Runtimes.all`. A runtime that does not answer may live, until the leader has not heard it for about a
-        minute and records its end.
-        """
-        with self._store.snapshot() as seen:
-            records = {record.boot: record for record in seen.boots()}
-        answered = self._asked.all(enough=len(records))
-        known = records.keys() - {one.boot for one in answered}
-        silent = [one for one in records.values() if one.boot in known]
-        return [*answered, *(boot_view(one, is_alive=None, unheard=SILENT, condition="silent") for one in silent)]
-
-    def declared(self, *, but: str | None = None) -> Mapping[str, frozenset[str]] | None:
-        """As `Runtimes.declared`: the ledger has them all."""
-        with self._store.snapshot() as seen:
-            declared = cast("ServerView", seen).declared()
-        return {boot: frozenset(ids) for boot, ids in declared.items() if boot != but}
 
 
 def _known_boots(visitor: AdminConnection) -> set[str] | None:

@@ -11,11 +11,11 @@ import textwrap
 import time
 
 import pytest
-from lamplighter.admin.control_client import PATIENT_AGAIN_SECONDS, SILENT_SECONDS, ControlClient
 from lamplighter.messages.views import DeclaredView
 from lamplighter.stores.asking import ask_all
+from lamplighter.stores.sqlite.control_client import PATIENT_AGAIN_SECONDS, SILENT_SECONDS, FileControlClient
 
-from ...admin.test_control_client import PATIENCE
+from ....stores.sqlite.test_control_client import PATIENCE
 
 STOPS = """
     import signal, sys
@@ -45,7 +45,7 @@ def test_a_process_that_a_signal_has_stopped_is_not_waited_for(process):
     os.waitid(os.P_PID, host.pid, os.WSTOPPED)
 
     # If it were, this would not end.
-    found = ControlClient(path, 1e6).views([boot])[boot]
+    found = FileControlClient(path, 1e6).views([boot])[boot]
 
     assert (found.condition, found.pid) == ("stopped", host.pid)
 
@@ -53,13 +53,13 @@ def test_a_process_that_a_signal_has_stopped_is_not_waited_for(process):
 @pytest.mark.skipif(not hasattr(socket, "SO_PEERCRED"), reason="only Linux says whose process it is")
 def test_a_process_that_a_signal_has_stopped_is_shown_so_until_it_goes_on(process):
     host, boot, path = process
-    outside = ControlClient(path, 0.5)
+    outside = FileControlClient(path, 0.5)
     os.kill(host.pid, signal.SIGSTOP)
     os.waitid(os.P_PID, host.pid, os.WSTOPPED)
 
     first, again = outside.views([boot])[boot], outside.views([boot])[boot]
     os.kill(host.pid, signal.SIGCONT)
-    after = ControlClient(path, PATIENCE).views([boot])[boot]
+    after = FileControlClient(path, PATIENCE).views([boot])[boot]
 
     assert (first.condition, first.is_alive, first.view, first.pid) == ("stopped", True, None, host.pid)
     assert first.unheard == f"a signal or a debugger has stopped process {host.pid}"
@@ -75,8 +75,8 @@ def test_whoever_looks_again_does_not_wait_again_for_a_boot_that_says_nothing(pr
         waits.extend(timeout for _ in sockets)
         return ask_all(sockets, question, timeout, monotonic, **others)
 
-    monkeypatch.setattr("lamplighter.admin.control_client.ask_all", ask)
-    outside = ControlClient(path, 0.5)
+    monkeypatch.setattr("lamplighter.stores.sqlite.control_client.ask_all", ask)
+    outside = FileControlClient(path, 0.5)
     os.kill(host.pid, signal.SIGSTOP)
     os.waitid(os.P_PID, host.pid, os.WSTOPPED)
 

@@ -1,42 +1,32 @@
-"""The view of a store on RabbitMQ from outside of any runtime: each part is read once."""
+"""The condition of a server: each part is read once."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from ..admin.control_client import BootView
-from ..admin.rabbit_control_client import RabbitControlClient
-from ..errors import LamplighterError, StoreUnavailable
-from ..messages.controls import VIEW_ASKED
-from ..messages.jobs import Seconds
-from ..stores.opening import visit
-from ..stores.rabbitmq import topology
-from ..stores.rabbitmq.address import parse_address
-from ..stores.rabbitmq.link import QueueSpec
-
-if TYPE_CHECKING:
-    from ..stores.rabbitmq.admin_connection import AdminConnection, Depth
+from ...errors import LamplighterError, StoreUnavailable
+from ...messages.controls import VIEW_ASKED
+from ...messages.jobs import Seconds
+from . import topology
+from .admin_connection import AdminConnection, Depth
+from .link import QueueSpec
 
 
-class RabbitmqSnapshot:
-    """Looks at one server. Close it.
+class ServerCondition:
+    """The `Condition` of a server."""
 
-    Attributes:
-        address: the server's, without a password.
-    """
+    parts = frozenset(("queues",))
 
-    def __init__(self, url: str, timeout: Seconds) -> None:
-        self.address = str(parse_address(url))
-        self._url = url
-        self._timeout = timeout
+    def __init__(self, visit: Callable[[], AdminConnection]) -> None:
+        self._visit = visit
         self._open = ExitStack()
 
     @cached_property
     def visitor(self) -> AdminConnection:
-        return self._open.enter_context(visit(self._url))
+        return self._open.enter_context(self._visit())
 
     @cached_property
     def unreached(self) -> str | None:
@@ -49,9 +39,6 @@ class RabbitmqSnapshot:
 
     def _enter(self) -> AdminConnection:
         return self.visitor
-
-    def boots(self) -> Sequence[BootView]:
-        return RabbitControlClient(self._url, self._timeout).all()
 
     @property
     def alarm(self) -> str | None:
@@ -91,6 +78,18 @@ class RabbitmqSnapshot:
         """The queues that differ from their declaration, and how, in the server's words."""
         wanted = [one for one in topology.foundation() if isinstance(one, QueueSpec)]
         return self.visitor.differences(wanted)
+
+    def sizes(self) -> None:
+        return None
+
+    def lock_holder(self, wait: Callable[[Seconds], object] | None = None) -> None:
+        return None
+
+    def check_there(self) -> None:
+        """A server is asked by the checks."""
+
+    def check_tables(self, connection: object) -> None:
+        return None
 
     def close(self) -> None:
         self._open.close()

@@ -9,19 +9,19 @@ from pathlib import Path
 
 import pytest
 from lamplighter import Runtime, StoreUnavailable, UsageError
-from lamplighter.admin.control_client import PATIENT_AGAIN_SECONDS, SILENT_SECONDS, ControlClient
 from lamplighter.messages.boots import BootRecord
 from lamplighter.messages.views import DeclaredView, RuntimeView
 from lamplighter.rules.control_lines import AskRefused
 from lamplighter.stores.asking import Heard, ask_all
 from lamplighter.stores.presence import FilePresence
+from lamplighter.stores.sqlite.control_client import PATIENT_AGAIN_SECONDS, SILENT_SECONDS, FileControlClient
 
 PATIENCE = 15.0
 """Seconds that a busy machine may take."""
 
 
 def room(rt, timeout=PATIENCE):
-    return ControlClient(rt.boot.store.path, timeout)
+    return FileControlClient(rt.boot.store.path, timeout)
 
 
 def test_all_boots_on_a_file_are_asked_at_once_and_each_answers_for_itself(runtime):
@@ -34,7 +34,7 @@ def test_all_boots_on_a_file_are_asked_at_once_and_each_answers_for_itself(runti
     assert {(found.condition, found.is_alive, found.silent_since) for found in reached.values()} == {
         ("answers", True, None)
     }
-    assert sorted(room(one).entered()) == sorted(boots)
+    assert sorted(found.boot for found in room(one).found()) == sorted(boots)
 
 
 def test_a_boot_is_asked_for_one_thing_and_an_answer_of_another_kind_is_refused(runtime):
@@ -50,13 +50,13 @@ def test_an_id_that_is_a_path_reaches_no_runtime_of_another_store(runtime, tmp_p
     rt = runtime()
     with Runtime(tmp_path / "other.db"):
         pass
-    outside = ControlClient(str(tmp_path / "other.db"), PATIENCE)
+    outside = FileControlClient(str(tmp_path / "other.db"), PATIENCE)
     boot = made.format(folder=f"{rt.boot.store.path}-boots", boot=rt.boot.id)
 
     with pytest.raises(UsageError, match="expected the id of a runtime instance"):
         outside.ask(boot, "view", RuntimeView)
     with pytest.raises(UsageError, match="expected the id of a runtime instance"):
-        outside.is_alive(boot)
+        outside.views([boot])
 
 
 def test_a_boot_that_is_gone_is_dead_if_its_lock_file_is_left_and_else_unknown(runtime, tmp_path):
@@ -66,16 +66,16 @@ def test_a_boot_that_is_gone_is_dead_if_its_lock_file_is_left_and_else_unknown(r
     rt.stop()
     Path(f"{path}-boots", "dead.lock").touch()
 
-    reached = ControlClient(path).views([gone, "dead"])
+    reached = FileControlClient(path).views([gone, "dead"])
 
     assert [(one.condition, one.is_alive, one.view) for one in reached.values()] == [
         ("unknown", None, None),
         ("dead", False, None),
     ]
     with pytest.raises(StoreUnavailable, match=f"expected runtime instance {gone} to answer, got: nobody answers"):
-        ControlClient(path).ask(gone, "view", RuntimeView)
+        FileControlClient(path).ask(gone, "view", RuntimeView)
     with pytest.raises(StoreUnavailable, match="its process is dead"):
-        ControlClient(path).ask("dead", "view", RuntimeView)
+        FileControlClient(path).ask("dead", "view", RuntimeView)
 
 
 def test_a_boot_that_holds_its_lock_and_has_no_socket_is_silent(tmp_path):
@@ -83,7 +83,7 @@ def test_a_boot_that_holds_its_lock_and_has_no_socket_is_silent(tmp_path):
     place.enter("one")
     record = BootRecord(boot="one", pid=os.getpid(), host=socket.gethostname(), started_at=1.0, hint=None, names=())
 
-    found = ControlClient(str(tmp_path / "jobs.db")).views(["one"], [record])["one"]
+    found = FileControlClient(str(tmp_path / "jobs.db")).views(["one"], [record])["one"]
 
     place.leave("one")
     assert (found.condition, found.pid) == ("silent", os.getpid())
@@ -107,7 +107,7 @@ def test_each_time_that_a_boot_falls_silent_is_a_time_of_its_own(runtime, monkey
         monkeypatch.setattr(outside._clock, "monotonic", lambda: at)
         return outside.views([rt.boot.id])[rt.boot.id].silent_since
 
-    monkeypatch.setattr("lamplighter.admin.control_client.ask_all", ask)
+    monkeypatch.setattr("lamplighter.stores.sqlite.control_client.ask_all", ask)
     is_deaf.append(True)
     first = [look(100.0 + seconds) for seconds in (0.0, soon, later, later + soon)]
     is_deaf.clear()
