@@ -16,7 +16,7 @@ from itertools import chain
 from typing import Any
 
 from ..errors import missing_extra
-from ..messages.jobs import JobState
+from ..messages.jobs import Instant, JobState
 from .faces.http import Request, Response
 from .pages.page import NotThere, PageContent, Visitor
 
@@ -177,12 +177,13 @@ ID_CHARACTERS_MAX = 18
 KINDS = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
 
 
-def rendered(request: Request, visitor: Visitor | None, page: PageContent, *, live: str = "") -> str:
-    """A page as HTML. `live` is the address of its stream, if it has one."""
+def rendered(request: Request, visitor: Visitor | None, page: PageContent, at: Instant, *, live: str = "") -> str:
+    """A page as HTML, as of an instant. `live` is the address of its stream, if it has one."""
     template = _environment().get_template(page.template)
     text: str = template.render(
         page=page,
         model=page.model,
+        at=at,
         visitor=visitor,
         may=frozenset(() if visitor is None else visitor.may),
         request=request,
@@ -196,7 +197,7 @@ def rendered(request: Request, visitor: Visitor | None, page: PageContent, *, li
 
 
 TABLE = re.compile(r"<table>.*?</table>", re.DOTALL)
-HEAD = re.compile(r"<th [^>]*>(?:<input[^>]*>)?([^<]*)</th>")
+HEAD = re.compile(r"<th [^>]*>(?:<[^>]*>)*([^<]*)<")
 
 
 def _labelled(table: re.Match[str]) -> str:

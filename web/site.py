@@ -252,18 +252,18 @@ class Site:
 
     def _page(self, request: Request, visitor: Visitor) -> Response:
         route, rest = route_of(request)
-        began, version = self._clock.monotonic(), self.live.version()
+        now, began, version = self._clock.now(), self._clock.monotonic(), self.live.version()
         with self._visit(request, visitor, route, rest) as visit:
             made = route.handler(visit)
         if isinstance(made, Response):
             return made
         if isinstance(made, PageProgress):
-            pages, render = _to_the_end(made.pages), partial(rendered, request, visitor)
+            pages, render = _to_the_end(made.pages), lambda page: rendered(request, visitor, page, now)
             return _streamed(partial(told, pages, render, self._clock.monotonic))
         if request.asked().get("as") == ["json"]:
             return Response(kind="application/json", body=encode_view(made.model))
         live = request.link(LIVE, **{SEEN: version})
-        response = Response(body=rendered(request, visitor, made, live=live).encode())
+        response = Response(body=rendered(request, visitor, made, now, live=live).encode())
         self.live.note_cost(self._clock.monotonic() - began)
         return response
 
@@ -275,7 +275,7 @@ class Site:
             return Response(
                 status=status, kind="application/json", body=encode_own({"error": page.model["says"]}).encode()
             )
-        return Response(status=status, body=rendered(request, None, page).encode())
+        return Response(status=status, body=rendered(request, None, page, self._clock.now()).encode())
 
 
 def _refusal(error: Exception) -> PageContent:

@@ -4457,6 +4457,14 @@ MUTANTS = (
     ),
     Mutant(
         PEOPLE,
+        "a key requeues a job that is done without a question",
+        "web/pages/acts.py",
+        "ASKED_ABOUT = frozenset({JobState.DONE, JobState.RUNNING})",
+        "ASKED_ABOUT = frozenset({JobState.RUNNING})",
+        test="tests/web/test_site.py::test_a_job_that_is_done_is_requeued_only_after_a_question",
+    ),
+    Mutant(
+        PEOPLE,
         "in a narrow terminal numbers are left out before details",
         "cli/page.py",
         "heads[place] not in WHOLE.union(right)]",
@@ -5474,9 +5482,9 @@ MUTANTS = (
         SIGHT,
         "rows move while one is selected",
         "web/static/page.js",
-        'document.querySelector("form [data-changed], tbody [name=id]:checked")',
-        'document.querySelector("form [data-changed]")',
-        test="tests/whole/web/test_browser.py::test_rows_stay_where_they_are_while_one_is_selected",
+        'if (picked().length && byId("newer")) count(); else reread();',
+        "reread();",
+        test="tests/whole/web/test_browser.py::test_a_selection_survives_what_is_new_and_a_badge_says_how_much_that_is",
     ),
     Mutant(
         SIGHT,

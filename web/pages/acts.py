@@ -10,7 +10,7 @@ from ...messages.jobs import JobState
 from ...messages.views import QuietAnswer
 from ..faces.http import Response, redirect
 from .looks import runtime_of
-from .page import PageRefused, PageVisit, Right
+from .page import PageContent, PageRefused, PageVisit, Right
 
 RIGHTS: Mapping[str, Right] = {"requeue": "requeue", "cancel": "cancel"}
 """The acts on jobs, and the right that each needs."""
@@ -50,11 +50,19 @@ class Form:
 
 VIA = "web"
 
+ASKED_ABOUT = frozenset({JobState.DONE, JobState.RUNNING})
 
-def on_job(visit: PageVisit) -> Response:
+
+def on_job(visit: PageVisit) -> Response | PageContent:
+    """Requeue or cancel a job. One that is done or runs is asked about first: a key is soon pressed."""
     form = Form(visit)
-    job_id = form.one("id")
-    if form.choice("action", RIGHTS) == "requeue":
+    job_id, action = form.one("id"), form.choice("action", RIGHTS)
+    with visit.inspector.store.snapshot() as seen:
+        record = seen.jobs.known((job_id,)).get(job_id)
+    if record is not None and record.state in ASKED_ABOUT and form.one("sure") != record.state:
+        model = {"id": job_id, "action": action, "state": record.state, "reason": form.reason or ""}
+        return PageContent("sure.job.html", f"{action.capitalize()} this job?", model)
+    if action == "requeue":
         visit.operator.requeue(job_id, reason=form.reason)
         return visit.back("/jobs/", job_id, "requeued")
     job = visit.operator.cancel(job_id, reason=form.reason)

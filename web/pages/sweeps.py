@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from ...admin.matching import TYPED_FROM, actionable, counted, failed_alike, matching
@@ -13,11 +14,15 @@ from ...admin.sweeping import Sweep, Swept
 from ...admin.views import Amount
 from ...errors import UsageError
 from ...messages.jobs import Instant
+from ...rules.wording import many
 from .acts import RIGHTS, Form
 from .page import PageContent, PageProgress, PageRefused, PageVisit
 
 SWEEP_SECONDS_MAX = 2.0
 """How long a sweep that is not streamed goes on until it is answered: the page then sends the next request."""
+
+NAMED_MAX = 10
+"""So many jobs are named before something is done to them."""
 
 Pages = Iterator[Sequence[str]]
 """The ids of jobs, some at a time, which are looked for when they are asked for."""
@@ -58,11 +63,15 @@ def _chosen(visit: PageVisit, form: Form, action: Sweep, asked_at: Instant) -> C
 def _asked(visit: PageVisit, form: Form) -> PageContent:
     action: Any = form.choice("action", RIGHTS)
     now = visit.now
-    amount = _counted(visit, _chosen(visit, form, action, now))
+    with visit.searching():
+        pages = iter(_chosen(visit, form, action, now)())
+        first = next(pages, ())
+        amount = counted(chain([first], pages))
     model = {
         "action": action,
         "which": form.one("which"),
         "ids": form.all("id") if form.one("which") not in ("matching", "group") else [],
+        "first": first[:NAMED_MAX],
         "query": form.one("q"),
         "group": form.one("group"),
         "name": form.one("name"),
@@ -72,7 +81,7 @@ def _asked(visit: PageVisit, form: Form) -> PageContent:
         "reason": form.reason or "",
         "type_it": amount.count > TYPED_FROM,
     }
-    return PageContent("sure.html", f"{action.capitalize()} {amount.count} jobs?", model)
+    return PageContent("sure.html", f"{action.capitalize()} {many(amount.count, 'job')}?", model)
 
 
 def _counted(visit: PageVisit, find: Callable[[], Pages]) -> Amount:

@@ -21,22 +21,31 @@
     return seconds < 0 ? `in ${text}` : `${text} ago`;
   };
 
+  const ZONED = { dateStyle: "medium", timeStyle: "long" };
   const times = () => {
     for (const time of document.querySelectorAll("time[datetime]")) {
-      const at = new Date(time.dateTime), local = at.toLocaleString();
+      const at = new Date(time.dateTime), local = at.toLocaleString(undefined, ZONED);
       time.title = `${local} (${time.dateTime})`;
-      time.textContent = time.hasAttribute("data-relative") ? relative((Date.now() - at) / 1000) : local;
+      time.textContent = time.id === "as-of" ? at.toLocaleTimeString(undefined, { timeStyle: "long" }) : time.hasAttribute("data-relative") ? relative((Date.now() - at) / 1000) : local;
     }
   };
 
   const main = () => byId("main");
   const isTyping = (element) => element?.closest("input:not([type=checkbox]), textarea, select, dialog[open]");
 
-  let missed = false;
+  let missed = false, paused = false, kept_rows = [];
+  const picked = () => [...document.querySelectorAll("tbody [name=id]:checked")].map((box) => box.value);
+  const reread = () => { kept_rows = picked(); htmx.trigger(main(), "stale"); };
+  // Rows stay where they are while one is selected: a badge says how many there are above them.
+  const count = async () => {
+    const page = new DOMParser().parseFromString(await (await fetch(location.href)).text(), "text/html");
+    const newer = [...page.querySelectorAll("tr[data-row]")].filter((one) => !byId(one.id)).length;
+    Object.assign(byId("newer"), { hidden: false, textContent: newer ? `${newer} newer` : "Changed since" });
+  };
   const refresh = () => {
-    // A form that is being filled in stays so, and rows stay where they are while one is selected.
-    missed = isTyping(document.activeElement) || document.querySelector("form [data-changed], tbody [name=id]:checked");
-    if (!missed && !document.hidden) htmx.trigger(main(), "stale");
+    // A form that is being filled in stays so.
+    missed = paused || document.hidden || isTyping(document.activeElement) || document.querySelector("form [data-changed]");
+    if (!missed) { if (picked().length && byId("newer")) count(); else reread(); }
   };
 
   let polling;
@@ -114,13 +123,25 @@
       for (const box of document.querySelectorAll("main tbody input[name=id]")) box.checked = event.target.checked;
     }
     if (event.target.id === "keys-on") kept("keys", event.target.checked ? "on" : "off");
-    if (missed) refresh();
+    if (missed || (event.target.name === "id" && !picked().length)) refresh();
   });
   document.addEventListener("click", (event) => {
     if (event.target.id === "theme") KEYS.t();
     if (event.target.id === "help") KEYS["?"]();
+    if (event.target.id === "newer") reread();
+    if (event.target.id === "live") {
+      paused = !paused;
+      event.target.textContent = `Live: ${paused ? "off" : "on"}`;
+      if (!paused) refresh();
+    }
   });
-  document.addEventListener("htmx:after:swap", times);
+  document.addEventListener("htmx:after:swap", () => {
+    const at = byId("as-of");
+    if (at) at.dateTime = main().dataset.at;
+    for (const box of document.querySelectorAll("tbody [name=id]")) box.checked ||= kept_rows.includes(box.value);
+    if (byId("newer")) byId("newer").hidden = true;
+    times();
+  });
 
   theme(kept("theme") ?? "auto");
   byId("keys-on").checked = kept("keys") !== "off";
@@ -130,5 +151,6 @@
     listen();
     document.addEventListener("visibilitychange", () => { listen(); refresh(); });
     if (main().dataset.every) poll(main().dataset.every);
+    byId("live").hidden = false;
   }
 })();

@@ -119,21 +119,48 @@ def test_everything_can_be_done_without_scripts(open_page: Callable[..., Any]) -
     tab.get_by_text("3 jobs of 3 done").wait_for()
 
 
-def test_rows_stay_where_they_are_while_one_is_selected(open_page: Callable[..., Any], page: Page) -> None:
-    tab = open_page("/jobs?q=state%3Adead")
+def test_a_selection_survives_what_is_new_and_a_badge_says_how_much_that_is(
+    open_page: Callable[..., Any], page: Page, store: Path
+) -> None:
+    tab = open_page("/jobs?q=name%3Amail")
     tab.get_by_label("Select dead-1").check()
+    with Runtime(store).start(work=False) as runtime:
+        runtime.jobs.queue_many([("mail", number) for number in range(2)])
+
+    badge = tab.get_by_role("button", name="2 newer")
+    badge.wait_for()
+    rows = tab.locator("tr[data-row]").count()
+    badge.click()
+    tab.locator("tr[data-row]").nth(rows + 1).wait_for()
+
+    assert badge.is_hidden()
+    assert tab.get_by_label("Select dead-1").is_checked() and not tab.get_by_label("Select dead-0").is_checked()
+
+
+def test_a_page_can_be_paused_and_says_as_of_when_it_is(open_page: Callable[..., Any], page: Page) -> None:
+    tab = open_page("/jobs?q=state%3Adead")
+    tab.get_by_role("button", name="Live: on").click()
     page.post("/act/job", {"id": "dead-0", "action": "requeue"})
-    asked: list[str] = []
-    tab.on("request", lambda request: asked.append(request.url))
+    as_of = tab.locator("#as-of").get_attribute("datetime")
 
     # It reads itself again when it is shown again. Whatever it asks for it has asked for before the doctor's page.
     tab.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     tab.evaluate("fetch('/doctor').then((answer) => answer.text())")
+    assert tab.get_by_label("Select dead-0").is_visible()
+    assert tab.locator("#as-of").get_attribute("datetime") == as_of
+    tab.get_by_role("button", name="Live: off").click()
 
-    assert "/doctor" in asked[-1] and [url for url in asked if "/jobs" in url] == []
-    assert tab.get_by_label("Select dead-0").is_visible() and tab.get_by_label("Select dead-1").is_checked()
-    tab.get_by_label("Select dead-1").uncheck()
     tab.get_by_label("Select dead-0").wait_for(state="detached")
+
+
+def test_a_key_asks_before_it_acts_on_a_job_that_is_done(open_page: Callable[..., Any]) -> None:
+    tab = open_page("/jobs/fine")
+
+    tab.keyboard.press("R")
+
+    tab.get_by_text("Nothing has been done yet").wait_for()
+    tab.get_by_role("button", name="Requeue it").click()
+    tab.get_by_text("It was put back into the queue.").wait_for()
 
 
 def test_the_selected_jobs_are_named_before_something_is_done_to_them(open_page: Callable[..., Any]) -> None:
