@@ -248,8 +248,6 @@ class Verdicts:
         if self._replay.is_troubled:
             return True
         boots = self._replay.boots
-        if doubt.by is None:
-            return False
         if doubt.by == ANY_BOOT and self._replay.lost_operators:
             return True
         suspects = boots.values() if doubt.by == ANY_BOOT else [boots[doubt.by]] if doubt.by in boots else []

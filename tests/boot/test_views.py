@@ -7,11 +7,15 @@ import os
 import sqlite3
 import threading
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
-from lamplighter import Environment, RestartBudget
-from lamplighter.messages.views import RuntimeView
+from lamplighter import Environment, Rate, RestartBudget
+from lamplighter.boot.views import health_of
+from lamplighter.messages.views import QuietView, RuntimeView
 from lamplighter.rules.control_lines import decode_view, encode_view
+from lamplighter.stores.troubles import HealthIssue
+from lamplighter.supervisor import Child, ChildSpec, ChildStatus, Family
 from lamplighter.testing.draining import is_idle
 
 from support.gate import Gate
@@ -233,3 +237,85 @@ def test_health_is_yellow_while_the_log_beside_the_file_is_too_long(runtime, tmp
     assert health.status == "yellow"
     assert any("wal_bytes_max=100,000" in reason for reason in health.reasons)
     assert not any("wal_bytes_max" in reason for reason in runtime().health().reasons)
+
+
+def a_child(name: str, *statuses: ChildStatus) -> Child:
+    child = Child(ChildSpec(id=name, start=print), last_crash="KeyError: 'x'")
+    for status in statuses:
+        child.become(status)
+    return child
+
+
+UP, WAITING, QUARANTINED = ChildStatus.UP, ChildStatus.WAITING, ChildStatus.QUARANTINED
+SINCE = QuietView(since=0.0, by="ada", via="cli", reason="a deploy")
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "reason"),
+    [
+        ({}, "green", None),
+        ({"children": (a_child("broker", UP),)}, "green", None),
+        ({"children": (a_child("broker", UP, WAITING),)}, "yellow", "broker is being restarted: KeyError: 'x'"),
+        ({"children": (a_child("broker", UP, QUARANTINED),)}, "red", "broker is quarantined: KeyError: 'x'"),
+        ({"gave_up": "it died"}, "red", "the supervisor gave up: it died"),
+        (
+            {"unheard": ("clock",)},
+            "red",
+            "the thread of the clock has ended, and nothing starts it again: restart the process",
+        ),
+        ({"trouble": "the disk is full"}, "yellow", "the store is unavailable: the disk is full"),
+        (
+            {"quiet": SINCE},
+            "yellow",
+            "it takes no jobs until somebody has it go on: quiet since 1970-01-01T00:00:00Z by ada (a deploy)",
+        ),
+        (
+            {"quiet": replace(SINCE, by=None, reason=None)},
+            "yellow",
+            "it takes no jobs until somebody has it go on: quiet since 1970-01-01T00:00:00Z",
+        ),
+        ({"health_issues": (HealthIssue("yellow", "so"),)}, "yellow", "so"),
+        ({"health_issues": (HealthIssue("red", "so"),)}, "red", "so"),
+        ({"stuck": ("so",)}, "yellow", "so"),
+        ({"hidden": ("so",)}, "yellow", "so"),
+        ({"waiting": ("so",)}, "yellow", "so"),
+    ],
+)
+def test_health_is_what_its_worst_part_is(runtime, changes, status, reason):
+    family = Family(threading.Event())
+    changes = dict(changes)
+    family.gave_up = changes.pop("gave_up", None)
+    family.children |= {child.spec.id: child for child in changes.pop("children", ())}
+    none = dict.fromkeys(("unheard", "waiting", "hidden", "stuck", "health_issues", "abandoned", "subscriptions"), ())
+    log = runtime(start=False).start().boot.log
+
+    health = health_of(
+        **{**none, "boot": "b", "trouble": None, "quiet": None, "abandoned_max": 1, "now": 0.0, **changes},
+        family=family,
+        log=log,
+    )
+
+    assert (health.status, health.reasons, health.boot) == (status, () if reason is None else (reason,), "b")
+
+
+def test_each_option_of_a_handler_is_shown(runtime):
+    rt = runtime()
+    options = {"rate": Rate(5, per=1, burst=2), "rate_per_group": Rate(1, per=60), "concurrency_per_group": 2}
+    rt.jobs.add_handler("work", lambda job: None, **options)
+    rt.jobs.add_handler("plain", lambda job: None)
+
+    shown = {one.name: one for one in rt.boot.views.runtime().handlers}
+
+    assert (shown["work"].rate, shown["work"].rate_per_group, shown["work"].per_group) == ("5/1s burst 2", "1/60s", 2)
+    assert (shown["plain"].rate, shown["plain"].rate_per_group, shown["plain"].per_group) == (None, None, None)
+
+
+def test_a_quiet_runtime_says_since_when_and_who_had_it_so(runtime, time):
+    rt = runtime(environment=Environment(clock=time.clock))
+    assert (rt.boot.views.quiet().quiet, rt.boot.views.runtime().quiet) == (None, None)
+
+    rt.quiet(by="ada", reason="a deploy")
+
+    quiet = rt.boot.views.runtime().quiet
+    assert (quiet.since, quiet.by, quiet.reason) == (time.wall, "ada", "a deploy")
+    assert rt.boot.views.quiet().quiet == quiet

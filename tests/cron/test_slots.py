@@ -18,6 +18,7 @@ from lamplighter.cron.schedule import (
     check_catch_up,
     cut,
     jitter_of,
+    job_of,
     keyed_id,
     set_back,
     unkeyed_id,
@@ -360,3 +361,14 @@ def test_the_id_depends_on_all_of_a_schedule_that_has_no_key() -> None:
 
     assert len(unkeyed) == 16
     assert keyed_id("sweep", "nightly") != keyed_id("clean", "nightly")
+
+
+@pytest.mark.parametrize(
+    ("expires", "run_at", "due_in", "expires_in"),
+    [(None, 5.0, 5.0, None), (60.0, 5.0, 5.0, 65.0), (60.0, 0.0, 0.0, 60.0), (60.0, -5.0, 0.0, 60.0)],
+)
+def test_the_job_of_a_slot_waits_and_expires_in_seconds(expires, run_at, due_in, expires_in):
+    job = job_of(a_schedule(expires=expires), "s-1", run_at=NOON + run_at, now=NOON, root_id="root", slot=NOON)
+
+    assert (job.run_at, job.due_in, job.expires_in) == (NOON + run_at, due_in, expires_in)
+    assert (job.root_id, job.queued_at, job.slot) == ("root", NOON, NOON)

@@ -33,6 +33,8 @@ from .cron_strategies import EXAMPLES, expressions
         ("0 9 * * FRI#2", "at 09:00 on the second Friday of the month"),
         ("0 0 29 2 *", "at 00:00 on day 29 of February"),
         ("0 0 * 1,7 *", "at 00:00 in January and July"),
+        ("0 9 * 5 MON", "at 09:00 on Monday in May"),
+        ("0 9 13 5 FRI", "at 09:00 on day 13 of the month or on Friday in May"),
         ("@every 90m", "every 1 hour 30 minutes"),
         ("@every 1h", "every hour"),
         ("@every 1.5s", "every 1.5 seconds"),

@@ -934,6 +934,12 @@ def test_what_follows_an_end_is_no_finding_of_its_own_where_a_turn_is_missing():
 
     assert kinds(audited(whole.move("claimed", "queued", 1, 0).lines)) == ["illegal transition"]
     assert kinds(audited(holed.move("claimed", "queued", 1, 0).lines)) == ["missing turns"]
+    open_one = Story().move("queued", None, 0, 0)
+    open_one.turns += 1
+    assert set(kinds(audited(open_one.move("claimed", "queued", 5, 0).lines))) == {
+        "missing turns",
+        "illegal transition",
+    }
 
 
 def test_the_slots_before_a_schedule_was_removed_are_judged_by_its_rule():

@@ -126,6 +126,12 @@ def test_as_many_jobs_were_waited_for_as_the_move_says_though_it_names_fewer(tmp
     assert waited(tmp_path, lines, "child", FREED).startswith("it waited for at least 1 of 3 until")
 
 
+def test_of_a_job_whose_birth_no_line_tells_no_wait_is_told(tmp_path):
+    lines = turns([{"k": "doomed", "j": "child", "r": 2, "f": "queued", "m": 1, "y": [["p1", 3]]}])
+
+    assert waited(tmp_path, lines, "child", "dead as job p1") == ""
+
+
 def test_which_ended_last_is_said_of_those_that_are_told(tmp_path):
     lines = turns(
         [queued("p1"), queued("p2"), queued("child", m=3), claimed("p1"), claimed("p2")],
