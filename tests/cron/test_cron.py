@@ -590,3 +590,22 @@ def test_a_rare_schedule_after_one_of_a_dense_day_a_year_is_found_from_both_side
         at("2026-01-01T23:59:58", "Europe/Berlin"),
         at("2026-01-01T23:59:59", "Europe/Berlin"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("when", "options", "change"),
+    [
+        ("0 3 * * *", {}, "2026-03-29T01:00:00"),
+        ("30 2 * * *", {"dst_gap": "run_after"}, "2026-03-29T01:00:00"),
+        ("0 2 * * *", {"dst_fold": "second"}, "2026-10-25T01:00:00"),
+        ("*/30 * * * *", {}, "2026-10-25T01:00:00"),
+    ],
+)
+def test_a_slot_at_the_second_at_which_a_zone_changes_its_offset_is_one(when, options, change):
+    rule, instant = parse_when(when, timezone="Europe/Berlin", **options), at(change)
+
+    for asked in (rule.between, lambda start, end: rule.latest(end, 9, start)):
+        assert [due.slot for due in asked(instant - 1, instant)] == [instant]
+        assert [*asked(instant, instant + 1)] == []
+    assert (rule.count(instant - 1, instant), rule.count(instant, instant + 1)) == (1, 0)
+    assert rule.after(instant - 1).slot == instant
