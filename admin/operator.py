@@ -227,7 +227,7 @@ class Operator:
             SignalRefused, UnknownJob, UsageError: as `jobs.signal`.
             NotSupported: on RabbitMQ.
         """
-        if self._is_on_server:
+        if not self._place.has_table:
             raise not_supported("signals")
         body = signal_to(_id_of(job), name, data, self._attributed(reason), Limits().data_bytes_max)
         self._act(partial(signals.signal, body=body))
