@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 import pytest
-from lamplighter.stores.rabbitmq.address import parse_address
+from lamplighter.stores.rabbitmq.place import RabbitPlace
 
 from support.conformance.suite import StoreConformance
 
@@ -22,5 +22,5 @@ class TestOnAServer(StoreConformance):
 
     def make_store(self, place):
         return PatientStore(
-            str(parse_address(self.url)), link_to(self.url), partial(link_to, self.url), environment=its_environment()
+            RabbitPlace(self.url), link_to(self.url), partial(link_to, self.url), environment=its_environment()
         )
