@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from lamplighter.admin.control_client import BootView
 from lamplighter.messages.views import ActorView, HandlerView, ProcessView, RuntimeView
+from lamplighter.stores.control_client import BootView
 
 from . import kit
 from .kit import NOW

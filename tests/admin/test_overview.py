@@ -6,12 +6,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from lamplighter.admin.control_client import HUNG_SECONDS_MAX, BootView, boot_view, hung_parts
 from lamplighter.admin.overview import WholeNames, health_of_store, name_view, overview_of
 from lamplighter.admin.views import Amount, NameView, PauseView
+from lamplighter.messages.controls import HUNG_SECONDS_MAX
 from lamplighter.messages.names import PauseRecord
 from lamplighter.messages.queries import Census
 from lamplighter.messages.views import Health, LaneView, QuietView
+from lamplighter.stores.control_client import BootView, boot_view, hung_parts
 
 from .boots import NOW, a_boot, a_handler, a_view, an_actor
 

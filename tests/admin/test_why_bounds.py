@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from lamplighter.admin.control_client import BootView
 from lamplighter.admin.why import WaitContext, reasons
 from lamplighter.messages.names import PauseRecord
 from lamplighter.messages.views import QuietView
+from lamplighter.stores.control_client import BootView
 from lamplighter.stores.ports import QueuePosition
 
 from .kit import CLEAR, NOW, a_boot, a_handler, a_job, a_lane, a_situation, a_view, an_actor, waiting_to_write

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lamplighter.admin.control_client import BootView
 from lamplighter.doctor import boot_checks, name_checks
 from lamplighter.doctor.diagnosis import Check
 from lamplighter.doctor.evidence import _Asked
@@ -18,6 +17,7 @@ from lamplighter.messages.views import (
     Death,
     Health,
 )
+from lamplighter.stores.control_client import BootView
 
 from ..admin.boots import NOW, a_boot, a_handler, a_view, an_actor
 from .kit import new_store
