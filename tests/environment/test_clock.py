@@ -103,3 +103,29 @@ def test_the_clocks_thread_notices_a_step_by_itself(stepped, step):
     assert noticed.wait(15)
     clock.stop()
     assert jumps == [pytest.approx(step, abs=0.5)]
+
+
+def test_a_clock_may_be_stopped_by_a_call_of_its_own():
+    clock, stopped = SystemClock(), threading.Event()
+    clock.start()
+
+    clock.after(0.0, lambda: (clock.stop(), stopped.set()))
+
+    assert stopped.wait(15)
+
+
+def test_a_call_that_fails_is_told_and_takes_no_other_with_it(monkeypatch):
+    told, made = [], threading.Event()
+    monkeypatch.setattr(threading, "excepthook", lambda failed: told.append(failed.exc_value))
+    clock, error = SystemClock(), ValueError("no")
+
+    def fails():
+        raise error
+
+    clock.after(0.0, fails)
+    clock.after(0.0, made.set)
+    clock.start()
+
+    assert made.wait(15)
+    clock.stop()
+    assert told == [error]

@@ -118,6 +118,15 @@ def test_an_end_keeps_its_reason(kind):
     assert verdict(running(), kind, reason="because").reason == "because"
 
 
+def test_an_error_that_is_not_tried_again_is_named():
+    policy = Policy(max_attempts=9, discard_on=frozenset({"LookupError"}))
+
+    found = verdict(running(), OutcomeKind.FAILED, policy, error_classes=("KeyError", "LookupError"))
+
+    assert (found.state, found.attempt) == ("dead", 1)
+    assert found.reason == "failed in attempt 1 of 9, and KeyError is not tried again"
+
+
 def test_a_failure_waits_as_it_asks_or_as_the_back_off_says():
     policy = Policy(max_attempts=9, backoff=(3.0, 7.0))
 

@@ -116,6 +116,7 @@ def test_a_line_of_a_turn_that_no_boot_has_is_found(turn):
     line["turn"] = turn
 
     assert kinds(audited(story.stop().lines)) == ["told otherwise"]
+    assert "told otherwise" in kinds(audited([line for line in story.lines for _ in range(2)]))
 
 
 @pytest.mark.parametrize("event", ["job.queued", "job.claimed", "job.done", "job.failed"])

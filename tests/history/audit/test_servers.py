@@ -55,12 +55,13 @@ def test_a_birth_that_somebody_who_died_may_have_made_is_no_finding(before, note
     [
         lambda producer, worker: producer.stop(),
         lambda producer, worker: producer.said("job.parked", ts=2000.0),
+        lambda producer, worker: producer.said("job.parked", ts=1003.0),
         lambda producer, worker: (
             worker.tell("op", 1, {"k": "queued", "j": "k", "n": "n", "r": 1}).turn({"k": "acted", "b": "op", "x": 1})
             and producer.stop()
         ),
     ],
-    ids=["stopped", "lives", "operator"],
+    ids=["stopped", "lives", "lives till then", "operator"],
 )
 def test_a_birth_that_nobody_who_died_can_have_made_is_missing(before):
     report = without_its_birth(before)

@@ -273,6 +273,12 @@ def test_a_rate_that_had_room_by_what_is_told_is_not_blamed(tmp_path):
     assert waited(tmp_path, lines, "b", "claim 1") == "that its rate held it up these logs do not show"
 
 
+def test_a_claim_after_an_end_whose_requeue_is_not_told_has_waited_for_nothing(tmp_path):
+    lines = turns([queued("a")], [claimed("a", **RATE)], [done("a")], [claimed("a", 5, at=130.0, **RATE)])
+
+    assert waited(tmp_path, lines, "a", "claim 2") == ""
+
+
 def test_processes_that_disagree_about_a_rate_leave_it_open(tmp_path):
     lines = turns([queued("a"), queued("b")], [claimed("a", rate="1/20s")], [claimed("b", at=112.2, **RATE)])
 
