@@ -201,7 +201,9 @@ def check_wait(seconds: Any, what: str) -> float:
     return float(wait)
 
 
-REFUSALS = {kind.__name__: kind for kind in (NotStarted, NotSupported, StaleClaim, StoreUnavailable, UsageError)}
+REFUSALS = {
+    kind.__name__: kind for kind in (NotStarted, NotSupported, StaleClaim, StoreUnavailable, UnknownJob, UsageError)
+}
 """By its name, what a child process raises anew that its parent has refused to do for it; of others the base of all."""
 
 

@@ -11,8 +11,9 @@ from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..messages.graphs import GraphJob, GraphRows
 from ..messages.jobs import ENDED, Instant, JobRecord, JobState, Seconds
-from ..messages.queries import GRAPH_JOBS_MAX, GraphJob, GraphRows, JobQuery
+from ..messages.queries import GRAPH_JOBS_MAX, JobQuery
 from ..rules.capabilities import needed
 from ..rules.validation import unknown_job
 from ..stores.ports import StoreSnapshot

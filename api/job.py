@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, Unpack, cast, overload
 
 from ..errors import Cancel, Discard, ResultLost, Retry, Snooze, UsageError
-from ..messages.jobs import Claim, JobKeywords, JobRecord, JobSpec, JobState, Seconds
+from ..messages.jobs import Claim, JobKeywords, JobRecord, JobSpec, JobState, JobTypes, Seconds
 from ..messages.outcomes import Policy
 from ..messages.steps import NoSignal
 from ..rules.codec import decode, encode
 from ..rules.lifecycle import awaited_signal, class_names
 from ..rules.lifecycle import is_tried_again as is_retried
+from ..rules.new_jobs import as_spec
+from .parents import Parents
 
 PROGRESS_BYTES_MAX = 4096
 """JSON text of one progress report."""
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     # Only from Python 3.13 on, `typing` has type variables with a default.
     from typing_extensions import TypeVar
 
+    from .job_handler import JobHandler
     from .job_steps import StepContext
 
     T = TypeVar("T")
@@ -33,16 +36,8 @@ else:
 
 P = ParamSpec("P")
 S = TypeVar("S")
-
-
-class JobTypes(Protocol):
-    """The types of a job's data and result, where its handler is known."""
-
-    def data(self, stored: Any) -> Any:
-        """The data as what its handler asks for."""
-
-    def result(self, stored: Any) -> Any:
-        """The result as what its handler returns."""
+T2 = TypeVar("T2")
+R2 = TypeVar("R2")
 
 
 class JobContext(Protocol):
@@ -90,7 +85,7 @@ class JobContext(Protocol):
 
     async def aqueue_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> list[Job[Any]]: ...
 
-    def then(self, jobs: Sequence[JobSpec | tuple[str, Any]]) -> None:
+    def then(self, jobs: Sequence[JobSpec]) -> None:
         """Keep jobs that are queued if the job ends as done."""
 
     def parents(self, after: int) -> Sequence[Job[Any]]:
@@ -409,7 +404,7 @@ class Job(Generic[T, R]):
         """`queue_many` for a handler that is a coroutine function."""
         return await self._lane().aqueue_many(jobs)
 
-    def then(self, *jobs: JobSpec | tuple[str, Any]) -> None:
+    def then(self, *jobs: JobSpec | tuple[str, Any]) -> list[JobSpec]:
         """Queue jobs if and only if this one ends as done: they are stored with its end, or not at all.
 
         Any other end of this attempt drops them: an error, a timeout, a `Snooze`, a cancel, a requeue, the death of its
@@ -420,24 +415,36 @@ class Job(Generic[T, R]):
         Args:
             jobs: `JobSpec` objects or (name, data) pairs, at most `then_jobs_max`, with `then_bytes_max` of data.
 
+        Returns:
+            A JobSpec for each: `after` and `after_ended` of later calls in this attempt may name them.
+
         Raises:
             UsageError: one of them cannot be, or they are too many: none of this call is kept. Or `auto_done=False`:
                 `jobs.mark_done` takes them. Or the function of a step says it, which no later attempt calls again.
+            UnknownJob: one of them is to wait for a job that is not in the store.
         """
         from .job_steps import check_outside_steps
 
         check_outside_steps(self.id)
-        self._lane().then(jobs)
+        specs = list(map(as_spec, jobs))
+        self._lane().then(specs)
+        return specs
 
-    def parents(self) -> Iterator[Job[Any]]:
+    @overload
+    def parents(self) -> Sequence[Job[Any]]: ...
+
+    @overload
+    def parents(self, of: JobHandler[..., T2, Any, R2]) -> Sequence[Job[T2, R2]]: ...
+
+    def parents(self, of: JobHandler[..., Any, Any, Any] | None = None) -> Sequence[Job[Any]]:
         """The jobs that it has waited for, with their states, results and errors: those of `after` in their order, then
-        those of `after_ended`. They are read some at a time. Works in child processes too; elsewhere, see
-        `jobs.parents`.
+        those of `after_ended`. They are read some at a time, whenever they are asked for. Works in child processes too;
+        elsewhere, see `jobs.parents`. With a handler object, only jobs of its name, with data and results of its types.
 
         Raises:
             UnknownJob: retention has removed one of them, as this job was done before and was requeued.
         """
-        return in_pages(self._lane().parents)
+        return Parents(self._lane().parents, of)
 
     def step(self, name: str, fn: Callable[P, S], /, *args: P.args, **kwargs: P.kwargs) -> S:
         """Call a function once, and keep what it returns: whoever runs this job again gets the same, without a call.
@@ -559,14 +566,6 @@ class Job(Generic[T, R]):
         if self._context is None:
             raise UsageError(f"only the Job that a handler gets can do this, not a snapshot of job {self.id}")
         return self._context
-
-
-def in_pages(page: Callable[[int], Sequence[Job[Any]]]) -> Iterator[Job[Any]]:
-    """All jobs that come in pages, each of which, those behind so many, is asked for when it is wanted."""
-    read = 0
-    while jobs := page(read):
-        yield from jobs
-        read += len(jobs)
 
 
 def _time(instant: float) -> datetime:

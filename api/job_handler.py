@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, Unpack, overload
 
 from ..boot.submitting import Submitter
 from ..errors import UsageError
 from ..handlers.handler import Handler
 from ..log.job_context import current_root_id
-from ..messages.jobs import JobKeywords, QueueKeywords
+from ..messages.jobs import JobKeywords, JobSpec, QueueKeywords
 from ..rules.codec import Encoded, encode
 from ..rules.new_jobs import spec_of
 from ..rules.validation import unknown_options
@@ -44,7 +45,7 @@ ELSEWHERE = {
     **dict.fromkeys(("call_local", "fn", "run"), "{function}(job), which calls the function"),
     **dict.fromkeys(
         ("s", "si", "signature", "subtask", "then", "pipe", "message"),
-        "job.then(({name!r}, data)) in the handler of the job before it, or .queue(data, after=[job])",
+        ".spec(data), as job.then(...) in the handler of the job before it takes it, or .queue(data, after=[job])",
     ),
 }
 """Names that the functions of other job queues have, and their names here."""
@@ -56,6 +57,7 @@ class JobHandler(Generic[P, D, C, R]):
     Attributes:
         name: of its jobs.
         id: what `jobs.remove_handler` takes.
+        types: those of its data and results.
     """
 
     __qualname__: str
@@ -66,7 +68,7 @@ class JobHandler(Generic[P, D, C, R]):
         self.name = handler.name
         self.id = handler.id
         self._submitter = submitter
-        self._types = handler.types
+        self.types = handler.types
 
     if TYPE_CHECKING:
 
@@ -122,6 +124,24 @@ class JobHandler(Generic[P, D, C, R]):
         queued: list[Job[D, R]] = await self._submit_many(self._submitter().awaiting, payloads, options)
         return queued
 
+    @overload
+    def spec(
+        self: JobHandler[P, None, C, R], data: None = None, **options: Unpack[JobKeywords]
+    ) -> JobSpec[None, R]: ...
+
+    @overload
+    def spec(self, data: D, **options: Unpack[JobKeywords]) -> JobSpec[D, R]: ...
+
+    def spec(self, data: Any = None, **options: Unpack[JobKeywords]) -> JobSpec[Any, R]:
+        """A job for `jobs.queue_many` and `job.then`. Nothing is queued by this.
+
+        Raises:
+            UsageError: the data is not what the function asks for, or there is no such option.
+        """
+        call = f"{self.name}.spec"
+        fitting = self.fitting(data)
+        return replace(spec_of(call, self.name, fitting, options), data=data, types=self.types)
+
     def fitting(self, data: Any) -> Encoded:
         """The data as it is stored, of which nobody need look again whether it is right.
 
@@ -130,7 +150,7 @@ class JobHandler(Generic[P, D, C, R]):
         """
         text = encode(data, what="data", bytes_max=sys.maxsize)
         try:
-            self._types.check(text)
+            self.types.check(text)
         except UsageError as error:
             raise UsageError(f"the handler of {self.name!r}: {error}") from None
         return Encoded(text)
@@ -165,14 +185,14 @@ class JobHandler(Generic[P, D, C, R]):
             raise unknown_options(unknown, known, f"{self.name}.{call}, whose data is one argument, as in {example},")
         connection = options.pop("connection", None)
         spec = spec_of(call, self.name, self.fitting(data), options)
-        return submitter.submit(f"{self.name}.queue", spec, current_root_id(), connection, one=True, types=self._types)
+        return submitter.submit(f"{self.name}.queue", spec, current_root_id(), connection, one=True, types=self.types)
 
     def _submit_many(self, submitter: Submitter, payloads: Iterable[D], options: JobKeywords) -> Any:
         if alone := options.keys() & {"id", "unique", "debounce"}:
             raise UsageError(f"expected options that many jobs can have, got: {', '.join(sorted(alone))}")
         call = f"{self.name}.many"
         specs = [spec_of(call, self.name, self.fitting(data), options) for data in payloads]
-        return submitter.submit(call, specs, current_root_id(), types=self._types)
+        return submitter.submit(call, specs, current_root_id(), types=self.types)
 
 
 class HandlerDecorator(Protocol):

@@ -36,8 +36,9 @@ from ..rules.validation import (
     check_whole,
     unknown_options,
 )
-from .job import Job, in_pages
+from .job import Job
 from .job_handler import HandlerDecorator, JobHandler
+from .parents import Parents
 
 if TYPE_CHECKING:
     from .graphs import JobGraph
@@ -111,6 +112,12 @@ class Jobs:
         "A `connection` may also be a SQLAlchemy AsyncSession or AsyncConnection, or an aiosqlite.Connection; one of "
         "sqlite3 blocks the loop while it waits for the write lock.",
     )
+
+    @overload
+    def queue_many(self, jobs: Iterable[JobSpec[T, R]]) -> list[Job[T, R]]: ...
+
+    @overload
+    def queue_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> list[Job[Any]]: ...
 
     def queue_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> list[Job[Any]]:
         """Add many jobs at once: all of them, or none.
@@ -218,7 +225,7 @@ class Jobs:
             NotSupported: the store is a RabbitMQ.
         """
         row_id = self.get(job).record.row_id
-        return tuple(in_pages(partial(self._submitter.parents, row_id)))
+        return tuple(Parents(partial(self._submitter.parents, row_id)))
 
     aparents = off_loop(parents)
 

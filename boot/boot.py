@@ -303,11 +303,11 @@ class Boot:
     def start_handler(self, name: str) -> None:
         self._supervision.have(self._children.handler(name))
 
-    def checks(self, root_id: str | None, new_id: Callable[[], str] | None = None) -> JobChecks:
-        """Checks for jobs that are queued now. `root_id`: their root, if any. `new_id` replaces this boot's ids."""
+    def checks(self, root_id: str | None, new_id: Callable[[], str] | None = None, **said: Any) -> JobChecks:
+        """Checks for jobs that are queued now, by the arguments of `JobChecks`. `new_id` replaces this boot's ids."""
         now, has_table = self.clock.now(), self.store.table is not None
         return JobChecks(
-            now=now, new_id=new_id or self.job_ids, root_id=root_id, limits=self.limits, has_table=has_table
+            now=now, new_id=new_id or self.job_ids, root_id=root_id, limits=self.limits, has_table=has_table, **said
         )
 
     def queueing(self, jobs: tuple[NewJob, ...]) -> AbstractContextManager[tuple[NewJob, ...]]:

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..api.job import Job, JobTypes
+from ..api.job import Job
 from ..environment.clock import Clock
 from ..errors import JobFailed, LamplighterError, UsageError
 from ..messages.boots import BootRecord
-from ..messages.jobs import ENDED, JobRecord, JobState, Seconds
+from ..messages.jobs import ENDED, JobRecord, JobState, JobTypes, Seconds
 from ..messages.mail import Reply
 from ..messages.steps import KeptStep
 from ..rules.capabilities import needed

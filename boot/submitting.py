@@ -7,13 +7,24 @@ import contextlib
 import functools
 import sys
 import warnings
-from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterable, Iterator, Sequence, Sized
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Collection,
+    Coroutine,
+    Generator,
+    Iterable,
+    Iterator,
+    Sequence,
+    Sized,
+)
 from contextlib import AbstractContextManager
 from functools import partial
 from itertools import islice
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
+from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar, cast
 
-from ..api.job import Job, JobTypes
+from ..api.job import Job
+from ..broker.follow_ups import check_parents
 from ..broker.jobs import stale_step
 from ..broker.turn_context import is_current
 from ..errors import StoreUnavailable, UnknownJob
@@ -78,7 +89,7 @@ class Submitter:
         connection: Any = None,
         *,
         one: bool = False,
-        types: JobTypes | None = None,
+        types: Any = None,
     ) -> Any:
         """Store jobs, all of them or none. Returns them as `Job`s.
 
@@ -90,7 +101,9 @@ class Submitter:
             types: of the handler object that queues them.
         """
         boot = self.state.get()
-        new = self._checked(boot.checks(root_id), jobs, one)
+        checks = boot.checks(root_id)
+        new = self._checked(checks, jobs, one)
+        types = types or checks.types or None
         if connection is not None:
             # Imported where it is needed, as below: most calls have no connection.
             from ..broker.host_transactions import queue_on
@@ -98,13 +111,13 @@ class Submitter:
             with boot.queueing(new) as new, _ids_in_error(new):
                 answer = queue_on(boot.store, connection, new[0], boot.clock.now())
             _expect(boot, *answer)
-            return _jobs((answer,), one, types)
+            return _jobs(new, (answer,), one, types)
         self.warn_if_blocking(call, new[0].name if one else None)
         if not new:
             return []
         with boot.queueing(new) as new:
             root_id = new[0].root_id if one else None
-            return _jobs(boot.requests.ask(partial(Queue, new), jobs=new, root_id=root_id, here=one), one, types)
+            return _jobs(new, boot.requests.ask(partial(Queue, new), jobs=new, root_id=root_id, here=one), one, types)
 
     def settle(self, job: Ref, result: Any, then: Iterable[Wanted], connection: Any) -> None:
         """See `Jobs.mark_done`."""
@@ -191,19 +204,25 @@ class Submitter:
     def declared(self, declaration: Callable[[Any], object]) -> None:
         """The application has declared something. A submitter for runtimes that are made later keeps it."""
 
-    def check_follow_ups(self, jobs: Iterable[Wanted], root_id: str | None = None) -> tuple[NewJob, ...]:
+    def check_follow_ups(
+        self, jobs: Iterable[Wanted], root_id: str | None = None, said: FollowUps | None = None, first: int = 0
+    ) -> tuple[NewJob, ...]:
         """Jobs that are queued when another ends, checked, with their carried headers. One without a given id has "".
+        They may wait for the `first` ones that were `said` before.
 
         Raises:
             UsageError: one of them is invalid, or they are too many.
+            UnknownJob: one is to wait for a job that is not in the store.
         """
         boot = self.state.get()
         if isinstance(jobs, Sized):
             check_then_count(len(jobs), boot.limits)
         wanted = check_iterable(jobs, "then", "JobSpecs or (name, data) pairs")
-        new = self._checked(boot.checks(root_id, new_id=str), islice(wanted, boot.limits.then_jobs_max + 1))
+        checks = boot.checks(root_id, new_id=str, said=said, first=first)
+        new = self._checked(checks, islice(wanted, boot.limits.then_jobs_max + 1))
         if not new:
             return ()
+        check_parents(_InStore(boot.store, () if said is None else said.jobs), new)
         with boot.queueing(new) as new:
             return new
 
@@ -337,22 +356,24 @@ class AwaitingSubmitter(Submitter):
         connection: Any = None,
         *,
         one: bool = False,
-        types: JobTypes | None = None,
+        types: Any = None,
     ) -> Any:
         boot = self.state.get()
-        new = self._checked(boot.checks(root_id), jobs, one)
+        checks = boot.checks(root_id)
+        new = self._checked(checks, jobs, one)
+        types = types or checks.types or None
         if connection is not None:
             from ..broker.host_transactions import queue_on_async
 
             with boot.queueing(new) as new, _ids_in_error(new):
                 answer = await queue_on_async(boot.store, connection, new[0], boot.clock.now())
             _expect(boot, *answer)
-            return _jobs((answer,), one, types)
+            return _jobs(new, (answer,), one, types)
         if not new:
             return []
         with boot.queueing(new) as new:
             root_id = new[0].root_id if one else None
-            return _jobs(await boot.requests.ask_async(partial(Queue, new), jobs=new, root_id=root_id), one, types)
+            return _jobs(new, await boot.requests.ask_async(partial(Queue, new), jobs=new, root_id=root_id), one, types)
 
     async def settle(self, job: Ref, result: Any, then: Iterable[Wanted], connection: Any) -> None:  # type: ignore[override]
         boot, end = self._finishing(job, result, then)
@@ -410,6 +431,17 @@ class AwaitingSubmitter(Submitter):
     async def keep_step(self, claim: Claim, name: str, result: str, took: Seconds) -> Any:
         make = partial(KeepStep, claim, name, result, took)
         return await self.state.get().requests.ask_async(make, root_id=claim.job.root_id)
+
+
+class _InStore(NamedTuple):
+    """The jobs of a store, and those that were said before."""
+
+    store: Store
+    said: Sequence[NewJob]
+
+    def unknown(self, job_ids: Sequence[str]) -> Collection[str]:
+        known = {*self.store.jobs.known(job_ids), *(job.id for job in self.said)}
+        return [job_id for job_id in job_ids if job_id not in known]
 
 
 class _LookedUp:
@@ -545,8 +577,17 @@ def _expect(boot: Boot, record: JobRecord, fresh: bool) -> None:
         boot.expect(record.id, None, 1 - record.move_no)
 
 
-def _jobs(answer: Iterable[tuple[JobRecord, bool]], one: bool, types: JobTypes | None) -> Any:
+def _jobs(
+    asked: Iterable[NewJob],
+    answer: Iterable[tuple[JobRecord, bool]],
+    one: bool,
+    types: Any,
+) -> Any:
+    """The stored jobs of a call. `types` are those of all, or a dict by the ids of the jobs that were asked for."""
     jobs: list[Job[Any]] = [Job(record, deduplicated=not fresh, types=types) for record, fresh in answer]
+    if type(types) is dict:
+        for job, new in zip(jobs, asked, strict=True):
+            job.types = types.get(new.id)
     return jobs[0] if one else jobs
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Protocol
 
 from ..errors import UsageError
 from ..messages.jobs import Instant, JobRecord, NewJob
@@ -10,7 +11,6 @@ from ..rules.capabilities import needed
 from ..rules.links import named_ids, resolved
 from ..rules.new_jobs import follow_up_id, follow_ups
 from ..rules.validation import unknown_parent
-from ..stores.turn_ports import JobLinks
 
 Stored = list[tuple[JobRecord, bool]]
 """For each requested job: the stored job, and whether it is new."""
@@ -18,7 +18,14 @@ Stored = list[tuple[JobRecord, bool]]
 Insert = Callable[[Sequence[NewJob]], Stored]
 
 
-def check_parents(links: JobLinks | None, jobs: Sequence[NewJob]) -> None:
+class KnowsJobs(Protocol):
+    """Where jobs are looked for that others are to wait for: the links of a turn, for one."""
+
+    def unknown(self, job_ids: Sequence[str]) -> Collection[str]:
+        """Those of these ids that no job has."""
+
+
+def check_parents(links: KnowsJobs | None, jobs: Sequence[NewJob]) -> None:
     """Check that the parents of a call's jobs exist, before any of these is stored.
 
     Raises:

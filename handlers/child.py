@@ -35,7 +35,7 @@ from ..messages.outcomes import Outcome, Policy
 from ..messages.steps import NO_SIGNAL, NoSignal
 from ..rules.codec import decode, decode_own, encode, encode_own
 from ..rules.limits import WHOLE_MAX, Limits
-from ..rules.links import ParentRefs, names_parents
+from ..rules.links import NONE_EARLIER, ParentRefs, names_parents
 from ..rules.new_jobs import SPEC_OPTIONS, as_spec
 from ..rules.validation import check_iterable, check_seconds
 from .carriers import Carrier, Carriers
@@ -200,6 +200,9 @@ class RemoteJobContext:
         self._claim = claim
         self._deadline = deadline
         self.policy = policy
+        self._saying = threading.Lock()
+        self._said = 0
+        self._places: dict[int, tuple[JobSpec, int]] = {}
         self.log = RemoteLog(partial(parent.say, claim))
 
     @property
@@ -242,9 +245,13 @@ class RemoteJobContext:
     async def aqueue_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> list[Job[Any]]:
         return await asyncio.to_thread(self.queue_many, jobs)
 
-    def then(self, jobs: Sequence[JobSpec | tuple[str, Any]]) -> None:
+    def then(self, jobs: Sequence[JobSpec]) -> None:
         # The parent keeps them: if this process ends in another way, they are dropped.
-        self._ask({"then": _orders(jobs)})
+        with self._saying:
+            first = self._said
+            self._ask({"then": _orders(jobs, self._places, first)})
+            self._said += len(jobs)
+            self._places.update((id(spec), (spec, place)) for place, spec in enumerate(jobs, start=first))
 
     def parents(self, after: int) -> Sequence[Job[Any]]:
         return _queued(self._ask({"parents": after}))
@@ -388,9 +395,11 @@ def _order(name: Any, data: Any, options: Mapping[str, Any]) -> list[Any]:
     return [_plain(name), carried, {key: _plain(value) for key, value in options.items()}]
 
 
-def _orders(jobs: Iterable[Any]) -> list[list[Any]]:
-    rest, refs, orders = iter(jobs), ParentRefs(UNCHECKED), list[list[Any]]()
-    for place, spec in enumerate(map(as_spec, rest)):
+def _orders(
+    jobs: Iterable[Any], earlier: Mapping[int, tuple[JobSpec, int]] = NONE_EARLIER, first: int = 0
+) -> list[list[Any]]:
+    rest, refs, orders = iter(jobs), ParentRefs(UNCHECKED, earlier), list[list[Any]]()
+    for place, spec in enumerate(map(as_spec, rest), start=first):
         options = {name: value for name in OWN_OPTIONS if (value := getattr(spec, name)) is not None}
         orders.append(_order(spec.name, spec.data, {**options, **_parents(spec, refs, rest)}))
         refs.stands(spec, place)
@@ -403,7 +412,7 @@ def _with_ids(name: Any, options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _parents(spec: JobSpec, refs: ParentRefs, rest: Iterable[Any]) -> dict[str, list[Any]]:
-    """The parents of a job as JSON: ids, or indexes of jobs in the same call."""
+    """The parents of a job as JSON: ids, or places of jobs in this call and in those before it."""
     if not names_parents(spec):
         return {}
     parents = refs.of(spec, rest)

@@ -39,8 +39,12 @@ class LaneSubmitter(Protocol):
     def submit(self, call: str, jobs: Any, root_id: str, *, one: bool = False) -> Any:
         """Queue jobs that descend from a root, all of them or none; with `one`, a single one. `call` is its name."""
 
-    def check_follow_ups(self, jobs: Iterable[JobSpec | tuple[str, Any]], root_id: str) -> tuple[NewJob, ...]:
-        """Jobs that are queued when another ends, checked. One that is given no id has "" until then."""
+    def check_follow_ups(
+        self, jobs: Iterable[JobSpec | tuple[str, Any]], root_id: str, said: FollowUps, first: int
+    ) -> tuple[NewJob, ...]:
+        """Jobs that are queued when another ends, checked. One that is given no id has "" until then. They may wait for
+        the `first` ones that were `said` before.
+        """
 
     def parents(self, row_id: int, after: int) -> Sequence[Job[Any]]:
         """Up to one page of a job's parents, by its `row_id`, after the first `after`."""
@@ -362,18 +366,26 @@ class Lane:
         queued: list[Job[Any]] = await self.context.submitter.awaiting.submit("", jobs, self.claim.job.root_id)
         return queued
 
-    def then(self, jobs: Sequence[JobSpec | tuple[str, Any]]) -> None:
+    def then(self, jobs: Sequence[JobSpec]) -> None:
         if not self.handler.auto_done:
             raise UsageError(
                 "expected job.then in a handler whose return ends the job, got one with auto_done=False; say "
                 "jobs.mark_done(..., then=[...])"
             )
-        new = self.context.submitter.check_follow_ups(jobs, self.claim.job.root_id)
+        said = self.follow_ups
+        first = len(said.jobs)
+        new = self.context.submitter.check_follow_ups(jobs, self.claim.job.root_id, said, first)
         with self._lock:
             if self.is_closed:
                 raise UsageError("expected job.then before the handler has returned, got it after that")
+            said.add(new, jobs, first)
+
+    @property
+    def follow_ups(self) -> FollowUps:
+        """The jobs that `job.then` has named so far, to be added to."""
+        with self._lock:
             self._follow_ups = self._follow_ups or FollowUps(self.context.limits)
-            self._follow_ups.add(new)
+            return self._follow_ups
 
     def said(self) -> Sequence[NewJob]:
         """The jobs that `job.then` has named so far."""

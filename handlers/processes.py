@@ -262,7 +262,7 @@ def _answer(lane: Lane, asked: dict[str, Any]) -> dict[str, Any]:
         case {"now": _}:
             return {"now": lane.steps.now()}
         case {"then": orders}:
-            lane.then(_specs(orders))
+            lane.then(_specs(orders, lane.follow_ups.specs))
     return {}
 
 
@@ -270,12 +270,16 @@ def _queued(jobs: Sequence[Job[Any]]) -> dict[str, Any]:
     return {"queued": [(job.record, job.deduplicated) for job in jobs]}
 
 
-def _specs(orders: Sequence[Sequence[Any]]) -> list[JobSpec]:
-    """The jobs of a child's call. A parent in the same call is given by its index."""
+def _specs(orders: Sequence[Sequence[Any]], earlier: Sequence[JobSpec] = ()) -> list[JobSpec]:
+    """The jobs of a child's call. A parent in this call, or in an earlier one, is given by its place."""
     specs: list[JobSpec] = []
+    first = len(earlier)
     for name, data, options in orders:
         for waits in options.keys() & {"after", "after_ended"}:
-            options[waits] = [specs[one] if isinstance(one, int) else one for one in options[waits]]
+            options[waits] = [
+                one if isinstance(one, str) else earlier[one] if one < first else specs[one - first]
+                for one in options[waits]
+            ]
         specs.append(JobSpec(name=name, data=data, **_with_moments(options)))
     return specs
 

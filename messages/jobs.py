@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Literal, NamedTuple, Protocol, TypedDict
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, Protocol, TypedDict
+
+if TYPE_CHECKING:
+    # Only from Python 3.13 on, `typing` has type variables with a default.
+    from typing_extensions import TypeVar
+
+    D = TypeVar("D", covariant=True, default=Any)
+    R = TypeVar("R", covariant=True, default=Any)
+else:
+    from typing import TypeVar
+
+    D, R = TypeVar("D"), TypeVar("R")
 
 
 class Attribution(NamedTuple):
@@ -100,9 +111,20 @@ class Debounce:
     at_most: Seconds | timedelta
 
 
+class JobTypes(Protocol):
+    """The types of a job's data and result, where its handler is known."""
+
+    def data(self, stored: Any) -> Any:
+        """The data as what its handler asks for."""
+
+    def result(self, stored: Any) -> Any:
+        """The result as what its handler returns."""
+
+
 @dataclass(frozen=True, slots=True)
-class JobSpec:
-    """One job for `jobs.queue_many`, with the options that `jobs.queue` takes.
+class JobSpec(Generic[D, R]):
+    """One job for `jobs.queue_many`, with the options that `jobs.queue` takes. `JobSpec[X, Y]` is that of a handler
+    object, whose data has the type X and its result the type Y.
 
     Attributes:
         name: which handler it is for, 1 to 200 characters.
@@ -121,10 +143,11 @@ class JobSpec:
         after_ended: jobs that must have ended before it starts, however they did.
         debounce: one queued job a key, with the data of the last call; see `Debounce`. Without id, delay, at, unique,
             after and after_ended.
+        types: those of the handler object whose `spec` has made it; None otherwise.
     """
 
     name: str
-    data: Any = None
+    data: D = None  # type: ignore[assignment]
     _: KW_ONLY
     id: str | None = None
     delay: Seconds | timedelta | None = None
@@ -138,6 +161,7 @@ class JobSpec:
     after: ParentRef | Iterable[ParentRef] = ()
     after_ended: ParentRef | Iterable[ParentRef] = ()
     debounce: Debounce | None = None
+    types: JobTypes | None = field(default=None, repr=False, compare=False)
 
 
 ParentRef = Identified | str | JobSpec

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..errors import UsageError, shown
@@ -12,6 +12,8 @@ from .validation import check_name
 
 NAMED_PARENTS_MAX = 100
 
+NONE_EARLIER: Mapping[int, tuple[JobSpec, int]] = {}
+
 
 class ParentRefs:
     """Makes parents of the `after` and `after_ended` of one call.
@@ -20,9 +22,11 @@ class ParentRefs:
 
     Args:
         limits: `parents_max` holds for each job, `links_max` for all of them together.
+        earlier: JobSpecs of earlier calls that may be named, too, each with its place, by identity.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, earlier: Mapping[int, tuple[JobSpec, int]] = NONE_EARLIER) -> None:
+        self._earlier = earlier
         self._most = limits.parents_max
         self._links_max = limits.links_max
         self._links = 0
@@ -73,9 +77,8 @@ class ParentRefs:
                 f"expected a JobSpec in {what} to stand once in the call, got JobSpec(name={shown(value.name)}) twice: "
                 "make one for each job"
             )
-        _, place = self._places.get(id(value), (None, None))
-        if place is not None:
-            return JobParent("", place)
+        if known := self._places.get(id(value)) or self._earlier.get(id(value)):
+            return JobParent("", known[1])
         if value is child or any(one is value for one in rest):
             raise UsageError(f"expected the JobSpec {shown(child.name)} to stand after those it waits for")
         raise UsageError(
@@ -131,11 +134,13 @@ def resolved(job: NewJob, stored_ids: Sequence[str]) -> NewJob:
     return job._replace(parents=tuple(wanted.values()))
 
 
-def shifted(job: NewJob, places: int) -> NewJob:
-    """A job of a call whose jobs are stored behind those of an earlier call, `places` of them."""
-    if all(parent.job_id for parent in job.parents):
+def shifted(job: NewJob, places: int, first: int = 0) -> NewJob:
+    """A job of a call whose jobs are stored `places` later than it was made for. The call began at the place `first`;
+    parents before that are those of earlier calls, and stay.
+    """
+    if not places or all(parent.job_id for parent in job.parents):
         return job
-    moved = (one if one.job_id else one._replace(place=one.place + places) for one in job.parents)
+    moved = (one if one.job_id or one.place < first else one._replace(place=one.place + places) for one in job.parents)
     return job._replace(parents=tuple(moved))
 
 

@@ -17,7 +17,7 @@ from ..messages.jobs import Debounce, Instant, JobKeywords, JobParent, JobRecord
 from .capabilities import not_supported
 from .codec import Encoded, digest, encode
 from .limits import Limits
-from .links import ParentRefs, check_links, names_parents, shifted
+from .links import NONE_EARLIER, ParentRefs, check_links, names_parents, shifted
 from .validation import check_moment, check_name, check_seconds, check_whole, unknown_options
 
 P = ParamSpec("P")
@@ -39,7 +39,7 @@ NOT_DEBOUNCED = {
 }
 """The options that have no meaning beside `debounce`, and why."""
 
-SPEC_OPTIONS = {field.name: field.default for field in fields(JobSpec) if field.name not in ("name", "data")}
+SPEC_OPTIONS = {field.name: field.default for field in fields(JobSpec) if field.name not in ("name", "data", "types")}
 
 
 def shows_options(call: Callable[P, R]) -> Callable[P, R]:
@@ -187,9 +187,11 @@ class JobChecks:
         new_id: makes the id of a job without one.
         root_id: their root; each is its own if there is none.
         has_table: whether the store keeps every job in a table.
+        said: the jobs of earlier calls that are stored together with these, if any; `first` is their number.
 
     Attributes:
         unchecked: the jobs so far whose data was not checked against their handlers.
+        types: by the id of a job whose handler object has made its JobSpec, the types of that.
     """
 
     def __init__(
@@ -200,6 +202,8 @@ class JobChecks:
         root_id: str | None,
         limits: Limits,
         has_table: bool,
+        said: FollowUps | None = None,
+        first: int = 0,
     ) -> None:
         self._now = now
         self._new_id = new_id
@@ -208,7 +212,10 @@ class JobChecks:
         self._has_table = has_table
         self._limits = limits
         self._refs: ParentRefs | None = None
+        self._earlier = NONE_EARLIER if said is None else said.places
+        self._first = first
         self.unchecked: list[NewJob] = []
+        self.types: dict[str, Any] = {}
 
     def one(self, job: Any) -> NewJob:
         """A job as `queue_many` takes it.
@@ -226,12 +233,12 @@ class JobChecks:
             UsageError, NotSupported: as `one`.
         """
         rest = iter(jobs)
-        for place, job in enumerate(rest):
+        for place, job in enumerate(rest, start=self._first):
             if not isinstance(job, JobSpec):
                 yield self.one(job)
                 continue
             yield self.spec(job, rest)
-            self._refs = self._refs or ParentRefs(self._limits)
+            self._refs = self._refs or ParentRefs(self._limits, self._earlier)
             self._refs.stands(job, place)
 
     def pair(self, name: Any, data: Any) -> NewJob:
@@ -272,7 +279,7 @@ class JobChecks:
                 kept[column] = check(value)
         parents: tuple[JobParent, ...] = ()
         if names_parents(spec):
-            self._refs = self._refs or ParentRefs(self._limits)
+            self._refs = self._refs or ParentRefs(self._limits, self._earlier)
             parents = self._refs.of(spec, rest)
             if parents and not self._has_table:
                 raise not_supported("after")
@@ -305,7 +312,10 @@ class JobChecks:
             parents=parents,
             **kept,
         )
-        return self._made(spec.data, made)
+        if spec.types is None:
+            return self._made(spec.data, made)
+        self.types[job_id] = spec.types
+        return made
 
     def _made(self, data: Any, job: NewJob) -> NewJob:
         # A handler object has checked it already.
@@ -366,15 +376,17 @@ def check_then_count(jobs: int, limits: Limits) -> None:
 class FollowUps:
     """Jobs that are to follow one when it is done."""
 
-    __slots__ = ("_bytes", "_limits", "_links", "jobs")
+    __slots__ = ("_bytes", "_limits", "_links", "jobs", "places", "specs")
 
     def __init__(self, limits: Limits) -> None:
         self.jobs: list[NewJob] = []
+        self.specs: list[JobSpec] = []
+        self.places: dict[int, tuple[JobSpec, int]] = {}
         self._limits = limits
         self._bytes = self._links = 0
 
-    def add(self, jobs: Sequence[NewJob]) -> None:
-        """Add some, all or none.
+    def add(self, jobs: Sequence[NewJob], specs: Sequence[JobSpec] = (), first: int = 0) -> None:
+        """Add some, all or none. Later calls may name their `specs`. They were checked when there were `first` others.
 
         Raises:
             UsageError: they are more, or larger, than one turn may store.
@@ -388,7 +400,9 @@ class FollowUps:
             )
         links = self._links + sum(len(job.parents) for job in jobs)
         check_links(links, self._limits.links_max)
-        self.jobs += [shifted(job, len(self.jobs)) for job in jobs] if self.jobs else jobs
+        self.places.update((id(spec), (spec, place)) for place, spec in enumerate(specs, start=len(self.jobs)))
+        self.specs += specs
+        self.jobs += [shifted(job, len(self.jobs) - first, first) for job in jobs]
         self._bytes, self._links = size, links
 
 

@@ -21,12 +21,15 @@ from ..messages.boots import BootRecord
 from ..messages.jobs import Attempt, Attribution, Instant, JobRecord, NewJob, Seconds
 from ..messages.names import PauseRecord
 from ..messages.outcomes import Outcome, Verdict
-from ..messages.queries import LOOKED_MAX, CappedCounts, Census, Found, GraphRows, JobQuery
+from ..messages.queries import LOOKED_MAX, CappedCounts, Census, Found, JobQuery
 from ..messages.schedules import HostChange, ScheduleRecord, SlotEntry
 from ..messages.steps import StepRecord, StepsSeen
 from ..messages.tallies import Tally
 from .troubles import HealthIssue
 from .turn_ports import Turn
+
+if TYPE_CHECKING:
+    from ..messages.graphs import GraphRows
 
 if TYPE_CHECKING:
     from .places import StorePlace

@@ -75,6 +75,37 @@ def test_a_handler_object_queues_what_its_function_takes_and_knows_what_it_retur
     assert [one.data for one in resize.many([PAYLOAD, PAYLOAD], delay=60)] == [PAYLOAD, PAYLOAD]
 
 
+def test_a_spec_of_a_handler_object_is_a_job_with_types_whoever_queues_it(runtime):
+    rt = runtime()
+    added = []
+
+    @rt.jobs.handler("resize")
+    def resize(job: Job[Resize]) -> Thumbnail:
+        return Thumbnail(job.data.width // 2)
+
+    @rt.jobs.handler("merge")
+    def merge(job: Job[str]) -> int:
+        parents = job.parents(resize)
+        assert (len(parents), parents[1].data, [one.id for one in parents[:1]]) == (2, PAYLOAD, ["first"])
+        added.append([job.name for job in job.parents()])
+        return sum(one.result.width for one in parents)
+
+    parts = [resize.spec(PAYLOAD, id="first"), resize.spec(PAYLOAD)]
+    pause = JobSpec(name="pause", after=parts)
+    *sizes, paused, merged = rt.jobs.queue_many([*parts, pause, merge.spec("album", after=[*parts, pause])])
+    rt.jobs.join_many(sizes, timeout=10)
+    rt.jobs.mark_done(paused)
+
+    assert rt.jobs.join(merged, timeout=10).result == 300
+    assert added == [["resize", "resize", "pause"]]
+    assert [rt.jobs.join(job, timeout=10).result for job in sizes] == [Thumbnail(150)] * 2
+    assert (paused.types, parts[0] == JobSpec(name="resize", data=PAYLOAD, id="first")) == (None, True)
+    with pytest.raises(UsageError, match="the handler of 'resize': "):
+        resize.spec({"width": "wide"})
+    with pytest.raises(UsageError, match="unknown option dealy"):
+        resize.spec(PAYLOAD, dealy=5)
+
+
 def test_models_of_pydantic_come_back_as_themselves(runtime):
     rt = runtime()
 
@@ -424,7 +455,7 @@ def test_a_payload_in_the_place_of_the_job_is_refused(runtime, payload):
         ("kiq", r"\.aqueue\(data\)"),
         (
             "s",
-            r"job\.then\(\('mail', data\)\) in the handler of the job before it, or \.queue\(data, after=\[job\]\)\?",
+            r"\.spec\(data\), as job\.then\(\.\.\.\) in the handler of the job before it takes it, or \.queue\(",
         ),
         ("call_local", r"print\(job\), which calls the function\?"),
     ],

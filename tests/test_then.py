@@ -21,9 +21,10 @@ from lamplighter.testing import Faults, Inline, Simulation
 JOIN_SECONDS_MAX = 20
 
 FUNCTIONS = """
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
-from lamplighter import Discard, JobSpec, UsageError
+from lamplighter import Discard, JobSpec, UnknownJob, UsageError
 
 
 def end(job):
@@ -50,6 +51,23 @@ def end(job):
 
 async def end_async(job):
     return end(job)
+
+
+def graph(job):
+    first, second = job.then(("part", 1), JobSpec(name="part", data=2))
+    (merge,) = job.then(JobSpec(name="part", data=3, after=[first, second]))
+    with suppress(UsageError):
+        job.then(JobSpec(name="part", data="dropped", after=merge), JobSpec(name="part", priority="high"))
+    beside = JobSpec(name="part", data="beside")
+    job.then(beside, JobSpec(name="part", data=4, after=[merge, beside], after_ended=first))
+    try:
+        job.then(JobSpec(name="part", after="nobody"))
+    except UnknownJob as error:
+        return str(error)
+
+
+async def graph_async(job):
+    return graph(job)
 
 
 def many(job):
@@ -122,6 +140,41 @@ def test_a_call_that_is_refused_adds_none_of_its_jobs_and_says_so_to_the_handler
 
     assert whole.result == "expected priority to be a whole number from -1000000 to 1000000, got: 'high'"
     assert [job.data for job in parts(rt)] == [{"number": 1}, 2, 3]
+
+
+def test_a_later_call_may_name_the_jobs_of_an_earlier_one_and_what_cannot_be_is_refused_when_it_is_said(lanes):
+    rt, whole = lanes(None, "graph")
+
+    assert whole.result.startswith("expected jobs of the store in after and after_ended, got: 'nobody'; it never was")
+    assert [(job.data, [one.data for one in rt.jobs.parents(job)]) for job in parts(rt)] == [
+        (1, []),
+        (2, []),
+        (3, [1, 2]),
+        ("beside", []),
+        (4, [3, "beside", 1]),
+    ]
+    assert rt.jobs.join(parts(rt)[-1], timeout=JOIN_SECONDS_MAX).state == "done"
+
+
+def test_what_a_refused_call_has_named_cannot_be_waited_for(runtime):
+    rt = runtime()
+
+    def whole(job):
+        kept, dropped = JobSpec(name="part", data="kept"), JobSpec(name="part", data="dropped")
+        with pytest.raises(UsageError, match="priority"):
+            job.then(dropped, JobSpec(name="part", priority="high"))
+        assert job.then(kept) == [kept]
+        with pytest.raises(UsageError, match="expected after to hold a JobSpec that is queued in the same call"):
+            job.then(JobSpec(name="part", after=dropped))
+        job.then(JobSpec(name="part", data="last", after=kept))
+
+    rt.jobs.add_handler("whole", whole)
+    rt.jobs.join(rt.jobs.queue("whole"), timeout=JOIN_SECONDS_MAX)
+
+    assert [(job.data, [one.data for one in rt.jobs.parents(job)]) for job in parts(rt)] == [
+        ("kept", []),
+        ("last", ["kept"]),
+    ]
 
 
 def test_a_handler_queues_many_at_once(lanes):

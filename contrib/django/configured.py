@@ -23,7 +23,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils.connection import ConnectionProxy
 from django.utils.module_loading import autodiscover_modules, import_string
 
-from ...api.job import Job, JobTypes
+from ...api.job import Job
 from ...api.runtime import Runtime
 from ...boot.declared import HandlerSelection
 from ...boot.joining import Ref
@@ -31,7 +31,7 @@ from ...boot.submitting import Submitter, Wanted
 from ...broker.host_transactions import queue_on
 from ...errors import NotStarted, StoreError, StoreUnavailable, UsageError, shown
 from ...handlers.carriers import Carrier
-from ...messages.jobs import JobRecord, NewJob
+from ...messages.jobs import JobRecord, JobTypes, NewJob
 from ...messages.mail import Queue
 from ...rules.links import resolved
 from ...rules.new_jobs import JobChecks

@@ -20,7 +20,6 @@ from ...messages.jobs import ENDED, WAITS_FOR_JOBS, WAITS_ITS_TURN, Instant, Job
 from ...messages.queries import GRAPH_JOBS_MAX, Found, JobQuery, Place
 from .job_conditions import ANY, Conditions, Values, bind
 from .job_rows import KEYS_MAX
-from .links import graph_numbers
 from .turns import PRIORITIES_MAX, priorities
 
 READY = "from lamplighter_jobs indexed by lamplighter_jobs_ready where state = 'queued' and waits = 0"
@@ -209,6 +208,8 @@ def _stretches(
     connection: sqlite3.Connection, query: JobQuery, wanted: Conditions, looked_max: int
 ) -> Sequence[IndexRange]:
     if query.graph is not None:
+        from .graphs import graph_numbers
+
         numbers = graph_numbers(connection, query.graph, GRAPH_JOBS_MAX)
         few = f"from (select value as no from json_each({wanted.bind(json.dumps(numbers))}))"
         return [IndexRange(few=few, size=len(numbers))]

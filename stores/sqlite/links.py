@@ -7,12 +7,10 @@ yet.
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Collection, Sequence
 
 from ...messages.jobs import ENDED, JobParent, JobRecord
-from ...messages.queries import GraphJob, GraphRows
 from ..ports import DependencyStatus, GoneParent
 from .job_rows import in_batches
 
@@ -46,22 +44,6 @@ FATED = f"""select coalesce(p.id, g.id), l.met from {PARENTS}
            where l.child = ? and not l.any_end and (l.met = 'dead' or l.met = 'cancelled')
            order by l.met desc, l.place limit 1"""
 """A dead parent decides before a cancelled one."""
-
-# A row is a job, or a root whose descendants are to be read: once, however many of them are found.
-GRAPH = """
-  with recursive found(job, root) as (
-    select no, null from lamplighter_jobs where id = :id
-    union select null, j.corr from found f join lamplighter_jobs j on j.no = f.job
-    union select j.no, null from found f join lamplighter_jobs j indexed by lamplighter_jobs_children
-      on j.corr = f.root and j.corr <> j.id
-    union select j.no, null from found f join lamplighter_jobs j on j.id = f.root
-    union select l.parent, null from found f join lamplighter_links l on l.child = f.job
-    union select l.child, null from found f join lamplighter_links l indexed by lamplighter_links_parent
-      on l.parent = f.job
-    limit :rows
-  )
-  select job from found where job is not null limit :most
-"""
 
 COUNT_OPEN = """select count(*) from lamplighter_links indexed by lamplighter_links_open
                 where child = ? and met is null"""
@@ -154,25 +136,6 @@ def awaited(connection: sqlite3.Connection, child_no: int, most: int) -> Depende
     ids = [row[0] for row in connection.execute(first, (child_no, most))] if open_ones else []
     fated = connection.execute(FATED, (child_no,)).fetchone()
     return DependencyStatus(count(connection, child_no), open_ones, ids, fated)
-
-
-def graph_numbers(connection: sqlite3.Connection, job_id: str, most: int) -> list[int]:
-    """The numbers of the jobs of a graph, at most so many; those of parents that retention has removed among them."""
-    found = connection.execute(GRAPH, {"id": job_id, "rows": 2 * most, "most": most})
-    return [row[0] for row in found]
-
-
-def graph(connection: sqlite3.Connection, job_id: str, most: int) -> GraphRows:
-    numbers = graph_numbers(connection, job_id, most + 1)
-    some = (json.dumps(numbers[:most]),)
-    members = "(select value from json_each(?))"
-    jobs = f"select no, id, name, state, corr, waits from lamplighter_jobs where no in {members} order by no"
-    tied = f"select child, parent from lamplighter_links where child in {members} order by child, place"
-    return GraphRows(
-        list(map(GraphJob._make, connection.execute(jobs, some))),
-        connection.execute(tied, some).fetchall(),
-        len(numbers) > most,
-    )
 
 
 def has_ended(job: JobRecord) -> bool:

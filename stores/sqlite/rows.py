@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import fields
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from ...messages.boots import BootRecord
 from ...messages.jobs import Instant
@@ -22,6 +22,9 @@ from .finding import at_one_instant
 from .job_rows import jobs_by_id
 from .schedule_changes import schedule_as_changed, schedules_as_changed
 from .tallies import TallyRows
+
+if TYPE_CHECKING:
+    from ...messages.graphs import GraphRows
 
 READ_AHEAD = 5_000
 
@@ -72,11 +75,16 @@ class JobRows(Rows):
     gone_parents = _asks(links.gone_parents)
     linked = _asks(links.children)
     awaited = _asks(links.awaited, at_once=True)
-    graph = _asks(links.graph, at_once=True)
     attempts = _asks(attempts.read)
     step = _asks(kept.one)
     steps = _asks(kept.read)
     steps_seen = _asks(kept.seen, at_once=True)
+
+    def graph(self, job_id: str, most: int) -> GraphRows:
+        from .graphs import graph
+
+        with self._reading() as reader, at_one_instant(reader):
+            return graph(reader, job_id, most)
 
     def find(self, query: JobQuery, *, limit: int, after: str | None = None, looked_max: int = LOOKED_MAX) -> Found:
         with self._reading() as reader:

@@ -3469,7 +3469,7 @@ MUTANTS = (
         LANES,
         "a handler object stores data that its function cannot take",
         "api/job_handler.py",
-        "        self._types.check(text)\n",
+        "        self.types.check(text)\n",
         "        pass\n",
         test="tests/test_job_handler.py::test_data_that_does_not_fit_is_refused_before_it_is_stored",
     ),
@@ -5229,7 +5229,7 @@ MUTANTS = (
     Mutant(
         LINKS,
         "a graph has only the jobs of one root and what they wait for",
-        "stores/sqlite/links.py",
+        "stores/sqlite/graphs.py",
         "    union select l.child, null from found f",
         "    union select l.parent, null from found f",
         test="tests/test_graphs.py::test_the_graph_of_each_of_its_jobs_is_the_same_however_they_were_queued",
@@ -5241,6 +5241,33 @@ MUTANTS = (
         "job.state not in ENDED and not job.is_waiting]",
         "job.state not in ENDED]",
         test="tests/test_graphs.py::test_what_holds_it_up_is_the_first_that_can_move_with_its_why",
+    ),
+    Mutant(
+        FLOW,
+        "a call of job.then that is refused leaves its jobs for later calls to name",
+        "handlers/lane.py",
+        "        new = self.context.submitter.check_follow_ups(",
+        "        said.places.update((id(spec), (spec, first)) for spec in jobs)\n"
+        "        new = self.context.submitter.check_follow_ups(",
+        test="tests/test_then.py::test_what_a_refused_call_has_named_cannot_be_waited_for",
+    ),
+    Mutant(
+        FLOW,
+        "a job that follows waits for another one than it has named, if something was said in between",
+        "rules/new_jobs.py",
+        "enumerate(rest, start=self._first)",
+        "enumerate(rest)",
+        test="tests/test_then.py::test_a_later_call_may_name_the_jobs_of_an_earlier_one_and_what_cannot_be_is_refused_when"
+        "_it_is_said",
+    ),
+    Mutant(
+        FLOW,
+        "that a job waits for one that is not there is seen only at the end",
+        "boot/submitting.py",
+        "        check_parents(_InStore(",
+        "        _ = (_InStore(",
+        test="tests/test_then.py::test_a_later_call_may_name_the_jobs_of_an_earlier_one_and_what_cannot_be_is_refused_when"
+        "_it_is_said",
     ),
     Mutant(
         LINKS,
@@ -5748,7 +5775,7 @@ MUTANTS = (
         LINKS,
         "the links of the first job of a call are not counted",
         "rules/new_jobs.py",
-        "            self._refs = self._refs or ParentRefs(self._limits)\n"
+        "            self._refs = self._refs or ParentRefs(self._limits, self._earlier)\n"
         "            parents = self._refs.of(spec, rest)",
         "            parents = (self._refs or ParentRefs(self._limits)).of(spec, rest)",
         test="tests/test_after.py::test_either_kind_of_link_counts_among_those_of_one_call",

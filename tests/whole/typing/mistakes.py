@@ -81,3 +81,4 @@ Runtime(":memory:", reply_seconds="5")  # mistake: a limit that there is not
 jobs.requeue_many("state:dead", dely=5)  # mistake: an option that an act on many does not have
 jobs.queue_many([JobSpec(name="resize", dealy=5)])  # mistake: a field that a spec does not have
 scheduler.add("resize", "@daily", catch_up="none")  # mistake: a word that a schedule does not have
+resize.spec("wide")  # mistake: the data of another type in a spec

@@ -16,6 +16,7 @@ from lamplighter import (
     Debounce,
     Health,
     Job,
+    JobGraph,
     Jobs,
     JobSpec,
     JobState,
@@ -131,6 +132,24 @@ jobs.mark_done(queued, 7, then=[("resize", PAYLOAD), JobSpec(name="tidy")])
 jobs.queue_many([("resize", PAYLOAD), JobSpec(name="resize", data=PAYLOAD, priority=1)])
 parts = [JobSpec(name="resize", data=PAYLOAD), JobSpec(name="tidy", after=queued, after_ended="b")]
 jobs.queue_many([*parts, JobSpec(name="merge", after=parts, after_ended=[queued, "b", parts[0]])])
+spec: JobSpec[Resize, Thumbnail] = resize.spec(PAYLOAD, priority=1)
+sized: list[Job[Resize, Thumbnail]] = jobs.queue_many([spec, resize.spec(PAYLOAD)])
+mixed: list[Job[Any]] = jobs.queue_many(
+    [spec, fetch.spec("a"), tidy.spec(), JobSpec(name="merge", after=spec), ("x", 1)]
+)
+specs = [spec, fetch.spec("a"), tidy.spec()]
+jobs.queue_many(specs)
+graph: JobGraph = jobs.graph(queued)
+held: str | None = graph.held_up_by[0].first.error
+
+
+@jobs.handler("merged")
+def merged(job: Job[str]) -> int:
+    handles: list[JobSpec] = job.then(spec, ("x", 1))
+    job.then(fetch.spec("a", after=handles))
+    return sum(parent.data.width for parent in job.parents(resize)) + len(job.parents())
+
+
 waits: bool = jobs.queue("merge", after=(queued, "b")).waits
 resize.queue(PAYLOAD, after=[queued])
 states = [parent.state for parent in jobs.parents(queued)]
