@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, Unpack, cast, overload
 
 from ..errors import Cancel, Discard, ResultLost, Retry, Snooze, UsageError
-from ..messages.jobs import Claim, JobKeywords, JobRecord, JobSpec, JobState, JobTypes, Seconds
+from ..messages.jobs import Claim, HandlesJobs, JobKeywords, JobRecord, JobSpec, JobState, JobTypes, Seconds
 from ..messages.outcomes import Policy
 from ..messages.steps import NoSignal
 from ..rules.codec import decode, encode
 from ..rules.lifecycle import awaited_signal, class_names
 from ..rules.lifecycle import is_tried_again as is_retried
 from ..rules.new_jobs import as_spec
-from .parents import Parents
 
 PROGRESS_BYTES_MAX = 4096
 """JSON text of one progress report."""
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     # Only from Python 3.13 on, `typing` has type variables with a default.
     from typing_extensions import TypeVar
 
-    from .job_handler import JobHandler
     from .job_steps import StepContext
 
     T = TypeVar("T")
@@ -434,9 +432,9 @@ class Job(Generic[T, R]):
     def parents(self) -> Sequence[Job[Any]]: ...
 
     @overload
-    def parents(self, of: JobHandler[..., T2, Any, R2]) -> Sequence[Job[T2, R2]]: ...
+    def parents(self, of: HandlesJobs[T2, R2]) -> Sequence[Job[T2, R2]]: ...
 
-    def parents(self, of: JobHandler[..., Any, Any, Any] | None = None) -> Sequence[Job[Any]]:
+    def parents(self, of: HandlesJobs | None = None) -> Sequence[Job[Any]]:
         """The jobs that it has waited for, with their states, results and errors: those of `after` in their order, then
         those of `after_ended`. They are read some at a time, whenever they are asked for. Works in child processes too;
         elsewhere, see `jobs.parents`. With a handler object, only jobs of its name, with data and results of its types.
@@ -566,6 +564,45 @@ class Job(Generic[T, R]):
         if self._context is None:
             raise UsageError(f"only the Job that a handler gets can do this, not a snapshot of job {self.id}")
         return self._context
+
+
+class Parents(Sequence[Job[Any]]):
+    """Reads a page for each look, and keeps none: the results of many jobs may be large.
+
+    Args:
+        page: the jobs behind the first so many; none behind the last.
+        of: a handler object, whose jobs alone are meant.
+    """
+
+    def __init__(self, page: Callable[[int], Sequence[Job[Any]]], of: HandlesJobs | None = None) -> None:
+        self._page = page
+        self._of = of
+
+    def __iter__(self) -> Iterator[Job[Any]]:
+        read = 0
+        while jobs := self._page(read):
+            read += len(jobs)
+            for job in jobs:
+                if self._of is None:
+                    yield job
+                elif job.name == self._of.name:
+                    job.types = self._of.types
+                    yield job
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    @overload
+    def __getitem__(self, place: int) -> Job[Any]: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Job[Any]]: ...
+
+    def __getitem__(self, place: int | slice) -> Job[Any] | Sequence[Job[Any]]:
+        return list(self)[place]
+
+    def __repr__(self) -> str:
+        return f"<Parents {list(self)!r}>"
 
 
 def _time(instant: float) -> datetime:

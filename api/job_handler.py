@@ -12,7 +12,7 @@ from ..boot.submitting import Submitter
 from ..errors import UsageError
 from ..handlers.handler import Handler
 from ..log.job_context import current_root_id
-from ..messages.jobs import JobKeywords, JobSpec, QueueKeywords
+from ..messages.jobs import JobKeywords, JobSpec, JobTypes, QueueKeywords
 from ..rules.codec import Encoded, encode
 from ..rules.new_jobs import spec_of
 from ..rules.validation import unknown_options
@@ -57,7 +57,6 @@ class JobHandler(Generic[P, D, C, R]):
     Attributes:
         name: of its jobs.
         id: what `jobs.remove_handler` takes.
-        types: those of its data and results.
     """
 
     __qualname__: str
@@ -68,7 +67,12 @@ class JobHandler(Generic[P, D, C, R]):
         self.name = handler.name
         self.id = handler.id
         self._submitter = submitter
-        self.types = handler.types
+        self._types = handler.types
+
+    @property
+    def types(self) -> JobTypes[D, R]:
+        """Those of its data and results."""
+        return self._types
 
     if TYPE_CHECKING:
 
@@ -150,7 +154,7 @@ class JobHandler(Generic[P, D, C, R]):
         """
         text = encode(data, what="data", bytes_max=sys.maxsize)
         try:
-            self.types.check(text)
+            self._types.check(text)
         except UsageError as error:
             raise UsageError(f"the handler of {self.name!r}: {error}") from None
         return Encoded(text)

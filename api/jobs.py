@@ -36,9 +36,8 @@ from ..rules.validation import (
     check_whole,
     unknown_options,
 )
-from .job import Job
+from .job import Job, Parents
 from .job_handler import HandlerDecorator, JobHandler
-from .parents import Parents
 
 if TYPE_CHECKING:
     from .graphs import JobGraph
@@ -61,13 +60,7 @@ class Jobs:
 
     @shows_options
     def queue(
-        self,
-        /,
-        name: str,
-        data: Any = None,
-        *,
-        connection: Any = None,
-        **options: Unpack[JobKeywords],
+        self, /, name: str, data: Any = None, *, connection: Any = None, **options: Unpack[JobKeywords]
     ) -> Job[Any]:
         """Add a one-time job. Returns when it is durable.
 
@@ -230,13 +223,12 @@ class Jobs:
     aparents = off_loop(parents)
 
     def graph(self, job: Ref) -> JobGraph:
-        """The graph of a job: all that hang together with it, counted, and what holds them up. See `JobGraph`.
+        """The graph of a job: all that hang together with it, counted, and what holds them up.
 
         Raises:
             UnknownJob: it is not in the store.
             NotSupported: the store is a RabbitMQ.
         """
-        # Imported where it is called, as everything of admin/.
         from .graphs import graph_of
 
         return graph_of(self, id_of(job))

@@ -111,14 +111,23 @@ class Debounce:
     at_most: Seconds | timedelta
 
 
-class JobTypes(Protocol):
+class JobTypes(Protocol[D, R]):
     """The types of a job's data and result, where its handler is known."""
 
-    def data(self, stored: Any) -> Any:
+    def data(self, stored: Any) -> D:
         """The data as what its handler asks for."""
 
-    def result(self, stored: Any) -> Any:
+    def result(self, stored: Any) -> R:
         """The result as what its handler returns."""
+
+
+class HandlesJobs(Protocol[D, R]):
+    """A handler object: the name of its jobs, and their types."""
+
+    name: str
+
+    @property
+    def types(self) -> JobTypes[D, R]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +170,7 @@ class JobSpec(Generic[D, R]):
     after: ParentRef | Iterable[ParentRef] = ()
     after_ended: ParentRef | Iterable[ParentRef] = ()
     debounce: Debounce | None = None
-    types: JobTypes | None = field(default=None, repr=False, compare=False)
+    types: JobTypes[D, R] | None = field(default=None, repr=False, compare=False)
 
 
 ParentRef = Identified | str | JobSpec

@@ -7,7 +7,8 @@ from datetime import datetime
 from itertools import count
 from typing import Any, Unpack
 
-from ..api.job import Job, Read
+from ..api.job import Job
+from ..api.job_steps import Read
 from ..handlers.steps import reader, refuse_on_loop
 from ..log.outlets import outlet_of
 from ..messages.jobs import Instant, JobKeywords, JobRecord, JobSpec, JobState, Seconds

@@ -89,7 +89,7 @@ HOMES = {
     "greenlet": ("testing/simulation/virtual_scheduler.py",),
     "hypothesis": ("testing/simulation/shrinking.py",),
     "pytest": ("testing/",),
-    "typing_extensions": ("api/job.py",),
+    "typing_extensions": ("api/job.py", "messages/jobs.py"),
     "pykka": ("actors/", "supervisor.py"),
 }
 

@@ -142,7 +142,7 @@ def test_a_call_that_is_refused_adds_none_of_its_jobs_and_says_so_to_the_handler
     assert [job.data for job in parts(rt)] == [{"number": 1}, 2, 3]
 
 
-def test_a_later_call_may_name_the_jobs_of_an_earlier_one_and_what_cannot_be_is_refused_when_it_is_said(lanes):
+def test_a_later_call_may_name_what_an_earlier_one_has_said_and_no_unknown_job(lanes):
     rt, whole = lanes(None, "graph")
 
     assert whole.result.startswith("expected jobs of the store in after and after_ended, got: 'nobody'; it never was")

@@ -3469,7 +3469,7 @@ MUTANTS = (
         LANES,
         "a handler object stores data that its function cannot take",
         "api/job_handler.py",
-        "        self.types.check(text)\n",
+        "        self._types.check(text)\n",
         "        pass\n",
         test="tests/test_job_handler.py::test_data_that_does_not_fit_is_refused_before_it_is_stored",
     ),
@@ -5257,8 +5257,7 @@ MUTANTS = (
         "rules/new_jobs.py",
         "enumerate(rest, start=self._first)",
         "enumerate(rest)",
-        test="tests/test_then.py::test_a_later_call_may_name_the_jobs_of_an_earlier_one_and_what_cannot_be_is_refused_when"
-        "_it_is_said",
+        test="tests/test_then.py::test_a_later_call_may_name_what_an_earlier_one_has_said_and_no_unknown_job",
     ),
     Mutant(
         FLOW,
@@ -5266,8 +5265,7 @@ MUTANTS = (
         "boot/submitting.py",
         "        check_parents(_InStore(",
         "        _ = (_InStore(",
-        test="tests/test_then.py::test_a_later_call_may_name_the_jobs_of_an_earlier_one_and_what_cannot_be_is_refused_when"
-        "_it_is_said",
+        test="tests/test_then.py::test_a_later_call_may_name_what_an_earlier_one_has_said_and_no_unknown_job",
     ),
     Mutant(
         LINKS,

@@ -9,7 +9,7 @@ from ..test_then import (
     lanes_of,
     test_a_call_that_is_refused_adds_none_of_its_jobs_and_says_so_to_the_handler,
     test_a_handler_queues_many_at_once,
-    test_a_later_call_may_name_the_jobs_of_an_earlier_one_and_what_cannot_be_is_refused_when_it_is_said,
+    test_a_later_call_may_name_what_an_earlier_one_has_said_and_no_unknown_job,
     test_an_attempt_that_fails_drops_what_it_has_said_and_the_next_says_it_anew,
     test_nothing_follows_a_job_that_is_dead_or_has_said_nothing,
     test_what_a_handler_says_is_queued_with_the_end_of_its_job,
@@ -18,7 +18,7 @@ from ..test_then import (
 __all__ = [
     "test_a_call_that_is_refused_adds_none_of_its_jobs_and_says_so_to_the_handler",
     "test_a_handler_queues_many_at_once",
-    "test_a_later_call_may_name_the_jobs_of_an_earlier_one_and_what_cannot_be_is_refused_when_it_is_said",
+    "test_a_later_call_may_name_what_an_earlier_one_has_said_and_no_unknown_job",
     "test_an_attempt_that_fails_drops_what_it_has_said_and_the_next_says_it_anew",
     "test_nothing_follows_a_job_that_is_dead_or_has_said_nothing",
     "test_what_a_handler_says_is_queued_with_the_end_of_its_job",
