@@ -197,7 +197,7 @@ def rendered(request: Request, visitor: Visitor | None, page: PageContent, at: I
 
 
 TABLE = re.compile(r"<table>.*?</table>", re.DOTALL)
-HEAD = re.compile(r"<th [^>]*>(?:<[^>]*>)*([^<]*)<")
+HEAD = re.compile(r"<th [^>]*>(?:<(?!/th)[^>]*>)*([^<]*)<")
 
 
 def _labelled(table: re.Match[str]) -> str:
@@ -207,8 +207,9 @@ def _labelled(table: re.Match[str]) -> str:
     for at, text in enumerate(rows):
         first, *cells = text.split("<td")
         # A cell over all columns says by itself what is not there.
-        labelled = [f' data-head="{name}"{cell}' for name, cell in zip(names, cells, strict=False)]
-        rows[at] = "<td".join([first, *(cells if len(cells) < len(names) else labelled)])
+        if len(cells) == len(names):
+            cells = [f' data-head="{name}"{cell}' for name, cell in zip(names, cells, strict=True)]
+        rows[at] = "<td".join([first, *cells])
     return f"{head}{row}{'<tr'.join(rows)}"
 
 

@@ -462,3 +462,60 @@ def test_a_form_has_only_a_runtime_of_this_store_claim_nothing_more(page: Page, 
             assert answer.status == 404
         view = FileControlClient(other.boot.store.path, 15.0).ask(other.boot.id, "view", RuntimeView)
         assert view.quiet is None
+
+
+def test_the_fields_beside_the_search_say_the_same_as_its_language(page: Page) -> None:
+    by_fields = urlencode({"name": "mail", "state": "dead", "error": "no mailbox", "q": "dead-1", "as": "json"})
+    html = unescape(page.text("/jobs", urlencode({"name": "mail", "state": "dead", "queued": "<1h", "q": "dead"})))
+    by_language = unescape(page.text("/jobs", urlencode({"q": 'state:dead word error:"no such thing" state:done'})))
+
+    assert [job["id"] for job in json.loads(page.get("/jobs", by_fields).body)["jobs"]] == ["dead-1"]
+    assert 'name="q" value="dead name:mail state:dead queued:<1h"' in html
+    assert 'id="search" type="search" name="q" value="dead"' in html
+    assert "<option selected>dead</option>" in html and '<option value="<1h" selected>' in html
+    # Two states are more than a field can say.
+    assert 'id="search" type="search" name="q" value="state:dead word state:done"' in by_language
+    assert 'name="error" value="no such thing"' in by_language
+
+
+def test_the_tabs_of_jobs_say_how_many_there_are(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lamplighter.admin.inspector.COUNTED_MAX", 2)
+
+    def tabs(query: str) -> dict[str, str]:
+        found = re.findall(r"(\w+) <span class=\"quiet\">([\d,+]+)</span></a></li>", page.text("/jobs", query))
+        return dict(found)
+
+    assert tabs("q=name%3Amail") == {"queued": "1", "running": "0", "done": "1", "dead": "1+", "cancelled": "0"}
+    assert tabs("q=name%3Amail+error%3Amailbox") == {}
+
+
+def test_a_job_says_how_long_it_waited_and_ran(page: Page) -> None:
+    assert re.search(r'id="lasted">– waited [\d.]+ \w+, ran [\d.]+ \w+<', page.text("/jobs/fine"))
+    assert re.search(r'id="lasted">– has been due for [\d.]+ \w+<', page.text("/jobs/parked"))
+    assert 'id="lasted"' not in page.text("/jobs/later")
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "rows"),
+    [
+        ("/names", "sort=ready&find=o", ["nobody"]),
+        ("/names", "sort=waits&find=M", ["mail"]),
+        ("/errors", "find=mailbox", ["mail"]),
+        ("/errors", "find=nothing+like+it", []),
+        ("/schedules", "find=MORNING&sort=next", ["mail"]),
+        ("/schedules", "find=evening", []),
+    ],
+)
+def test_lists_are_searched(page: Page, path: str, query: str, rows: list[str]) -> None:
+    shown = re.findall(r'<td[^>]* class="name"><a [^>]*>(\w+)</a>', page.text(path, query))
+
+    assert shown == rows
+
+
+def test_lists_are_sorted_by_a_column_and_the_other_way_round(page: Page) -> None:
+    orders = [
+        re.findall(r'id="name-(mail|nobody)"', page.text("/names", f"sort={sort}")) for sort in ("ready", "-ready")
+    ]
+
+    assert orders == [["nobody", "mail"], ["mail", "nobody"]]
+    assert 'aria-sort="descending"><a href="/names?sort=-ready">Ready</a>' in page.text("/names", "sort=ready")

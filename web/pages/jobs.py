@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from ...admin.views import JobPage, JobView
-from ...messages.jobs import JobState
+from ...messages.jobs import Instant, JobState
+from ...messages.queries import JobQuery
 from ...rules.codec import decode
+from ...rules.wording import span
 from .page import PageContent, PageVisit
 
 PAGE_JOBS = 50
@@ -25,15 +29,53 @@ class Tab(NamedTuple):
     name: str
     link: str
     is_here: bool
+    amount: object = ""
+
+
+NAMES_OFFERED_MAX = 200
+
+AGES = {"<15m": "15 minutes", "<1h": "hour", "<1d": "day", "<7d": "week"}
+"""How long ago jobs were queued, as the language and the form say it."""
 
 
 def jobs(visit: PageVisit) -> PageContent:
-    text = visit.one("q")
+    text = _asked(visit)
     query = visit.search(text)
     with visit.searching() if text else nullcontext():
         found = visit.inspector.jobs(query, limit=PAGE_JOBS, after=visit.one("after") or None)
-    more = {"query": text, "tabs": list(_tabs(visit, text))}
-    return PageContent("jobs.html", "Jobs", found, more)
+    rest, fields = _fields(visit, text)
+    with visit.inspector.store.snapshot() as seen:
+        names = [] if seen.table is None else seen.table.names("", NAMES_OFFERED_MAX)
+    more = {"query": text, "rest": rest, "fields": fields, "names": names, "ages": AGES, "states": list(JobState)}
+    return PageContent("jobs.html", "Jobs", found, {**more, "tabs": list(_tabs(visit, text, query))})
+
+
+def _asked(visit: PageVisit) -> str:
+    """The search, in the language, of the box and the fields beside it."""
+    state, age = visit.one("state"), visit.one("queued")
+    chosen = JobQuery(
+        names=(visit.one("name"),) if visit.one("name") else (),
+        states=(JobState(state),) if state else (),
+        error=visit.one("error") or None,
+        group=visit.one("group") or None,
+    )
+    terms = [visit.one("q"), str(chosen), f"queued:{age}" if age in AGES else ""]
+    return " ".join(filter(None, terms))
+
+
+def _fields(visit: PageVisit, text: str) -> tuple[str, dict[str, str]]:
+    """A search as the box and the fields beside it show it: a term that a field can show is not in the box."""
+    rest, fields = text, dict.fromkeys(("name", "state", "group", "error", "queued"), "")
+    for field in fields:
+        term = re.compile(rf'(?<!\S){field}:("(?:[^"\\]|\\.)*"|\S+)(?!\S)')
+        found = term.findall(rest)
+        if len(found) != 1 or (field == "queued" and found[0] not in AGES):
+            continue
+        query = visit.search(f"{field}:{found[0]}")
+        values = {"name": query.names, "state": query.states, "group": (query.group,), "error": (query.error,)}
+        fields[field] = found[0] if field == "queued" else str(values[field][0])
+        rest = " ".join(term.sub(" ", rest).split())
+    return rest, fields
 
 
 def job(visit: PageVisit) -> PageContent:
@@ -44,6 +86,7 @@ def job(visit: PageVisit) -> PageContent:
         "state_now": JobState(job.state),
         "ways_gone": set(_ways(found)),
         "facts": list(_facts(job)),
+        "lasted": _lasted(job, found.at),
         "notices": visit.notices,
         "trace_link": _trace_link(visit),
     }
@@ -62,12 +105,25 @@ def _ways(page: JobPage) -> Iterator[tuple[JobState, JobState]]:
     yield JobState.QUEUED if was_queued else JobState.RUNNING, state
 
 
-def _tabs(visit: PageVisit, text: str) -> Iterator[Tab]:
+def _tabs(visit: PageVisit, text: str, query: JobQuery) -> Iterator[Tab]:
+    """The states of jobs. Counts are those of a name or of all: those of other searches would take as many searches."""
     words = [word for word in text.split() if not word.startswith("state:")]
     here = next((word.partition(":")[2] for word in text.split() if word.startswith("state:")), None)
+    is_counted = replace(query, names=(), states=()) == JobQuery() and len(query.names) <= 1
+    counts = visit.inspector.counts(*query.names).of if is_counted else {}
     yield Tab("all", visit.jobs_of(" ".join(words)), here is None)
     for state in JobState:
-        yield Tab(state.value, visit.jobs_of(" ".join([*words, f"state:{state.value}"])), here == state.value)
+        link = visit.jobs_of(" ".join([*words, f"state:{state.value}"]))
+        yield Tab(state.value, link, here == state.value, counts.get(state.value, ""))
+
+
+def _lasted(job: JobView, now: Instant) -> str:
+    """How long a job waited for its last attempt, and how long that took."""
+    if job.claimed_at is None or job.state == JobState.QUEUED:
+        return f"has been due for {span(now - job.run_at)}" if job.run_at <= now and job.ended_at is None else ""
+    waited = span(max(0.0, job.claimed_at - job.run_at))
+    ran = span(max(0.0, (now if job.ended_at is None else job.ended_at) - job.claimed_at))
+    return f"waited {waited}, {'has run for' if job.ended_at is None else 'ran'} {ran}"
 
 
 def _facts(job: JobView) -> Iterator[Fact]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from ... import __version__
+from ...admin.inspector import NAMES_MAX
 from ...admin.metrics import metrics_of
 from ...admin.stats import Stats, stats_by_start, stats_of
-from ...admin.views import NameView
+from ...admin.views import Amount, NameView
 from ...doctor.diagnosis import Diagnosis, Level
 from ...errors import StoreUnavailable, UsageError
 from ...messages.queries import JobQuery
@@ -19,6 +21,16 @@ from ...rules.control_lines import AskRefused
 from ...stores.control_client import BootView
 from ..faces.http import Response
 from .page import NotThere, PageContent, PageVisit, with_query
+
+T = TypeVar("T")
+
+
+class Arrangement(NamedTuple):
+    """How a list is searched and sorted; `links` lead to the same one, sorted by a column."""
+
+    find: str
+    sort: str
+    links: Mapping[str, str]
 
 
 class ChartSpan(NamedTuple):
@@ -120,12 +132,60 @@ PAGE_NAMES = 50
 """So many names are on a page."""
 
 
+def _count(amount: Amount | None) -> int:
+    return 0 if amount is None else -amount.count
+
+
+Keys = Mapping[str, Callable[[Any], Any]]
+"""How things in a list are sorted, by what is asked for; the most first."""
+
+NAME_KEYS: Keys = {
+    "name": lambda one: one.name,
+    "ready": lambda one: _count(one.ready),
+    "waits": lambda one: math.inf if one.oldest_ready is None else one.oldest_ready,
+    "running": lambda one: _count(one.running),
+    "scheduled": lambda one: _count(one.scheduled),
+}
+
+ERROR_KEYS: Keys = {
+    "name": lambda one: one.name,
+    "dead": lambda one: -one.dead,
+    "failing": lambda one: -one.failing,
+    "first": lambda one: -one.first_seen,
+    "last": lambda one: -one.last_seen,
+}
+
+SCHEDULE_KEYS: Keys = {
+    "name": lambda one: one.name,
+    "next": lambda one: one.next[0].at if one.next else math.inf,
+    "last": lambda one: -(one.last_slot or 0.0),
+}
+
+
+def arranged(
+    visit: PageVisit, things: Iterable[T], keys: Keys, text: Callable[[T], str]
+) -> tuple[list[T], Arrangement]:
+    """Things that have the text that a visitor looks for, sorted as they wish."""
+    find, sort = visit.one("find"), visit.one("sort")
+    found = [one for one in things if find.lower() in text(one).lower()]
+    if (key := keys.get(sort.removeprefix("-"))) is not None:
+        found.sort(key=key, reverse=sort.startswith("-"))
+    path = visit.request.path
+    links = {name: visit.request.link(path, find=find, sort=f"-{name}" if sort == name else name) for name in keys}
+    return found, Arrangement(find, sort, links)
+
+
 def names(visit: PageVisit) -> PageContent:
-    """Names in order, some a page, and how their jobs fare."""
-    found = visit.inspector.names(limit=PAGE_NAMES + 1, after=visit.one("after") or None)
-    next = found[PAGE_NAMES - 1].name if len(found) > PAGE_NAMES else None
-    more = {"names": with_stats(visit, found[:PAGE_NAMES]), "now": visit.now, "next": next}
-    return PageContent("names.html", "Names", found[:PAGE_NAMES], more)
+    """Names in order, some a page, and how their jobs fare. Sorted or searched, they are the first of a thousand."""
+    is_whole = bool(visit.one("find") or visit.one("sort"))
+    limit = NAMES_MAX if is_whole else PAGE_NAMES + 1
+    found, arrangement = arranged(
+        visit, visit.inspector.names(limit=limit, after=visit.one("after") or None), NAME_KEYS, lambda one: one.name
+    )
+    next = found[PAGE_NAMES - 1].name if len(found) > PAGE_NAMES and not is_whole else None
+    shown = found[:PAGE_NAMES]
+    more = {"names": with_stats(visit, shown), "now": visit.now, "next": next, "arranged": arrangement}
+    return PageContent("names.html", "Names", shown, more)
 
 
 def name(visit: PageVisit) -> PageContent:
@@ -165,7 +225,11 @@ SAMPLES = 20
 
 
 def errors(visit: PageVisit) -> PageContent:
-    return PageContent("errors.html", "Errors", visit.inspector.errors())
+    model = visit.inspector.errors()
+    groups, arrangement = arranged(
+        visit, model.groups, ERROR_KEYS, lambda one: f"{one.exception} {one.message} {one.name} {one.line}"
+    )
+    return PageContent("errors.html", "Errors", model, {"groups": groups, "arranged": arrangement})
 
 
 def group(visit: PageVisit) -> PageContent:
@@ -185,7 +249,8 @@ SLOTS_SHOWN_MAX = 200
 def schedules(visit: PageVisit) -> PageContent:
     after = visit.one("after") or None
     found = visit.inspector.schedules(limit=LISTED_MAX, after=after)
-    more = {"next": found[-1].id if len(found) == LISTED_MAX else None}
+    shown, arrangement = arranged(visit, found, SCHEDULE_KEYS, lambda one: f"{one.key} {one.id} {one.name} {one.words}")
+    more = {"schedules": shown, "arranged": arrangement, "next": found[-1].id if len(found) == LISTED_MAX else None}
     return PageContent("schedules.html", "Schedules", found, more)
 
 

@@ -26,7 +26,7 @@
     for (const time of document.querySelectorAll("time[datetime]")) {
       const at = new Date(time.dateTime), local = at.toLocaleString(undefined, ZONED);
       time.title = `${local} (${time.dateTime})`;
-      time.textContent = time.id === "as-of" ? at.toLocaleTimeString(undefined, { timeStyle: "long" }) : time.hasAttribute("data-relative") ? relative((Date.now() - at) / 1000) : local;
+      time.textContent = time.id === "as-of" ? at.toLocaleTimeString() : time.hasAttribute("data-relative") ? relative((Date.now() - at) / 1000) : local;
     }
   };
 
