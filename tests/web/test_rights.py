@@ -86,7 +86,16 @@ PAGES = [
 ACTS = [
     act("/act/job", "requeue", id="dead-1", action="requeue"),
     act("/act/job", "cancel", id="later", action="cancel"),
-    *[act("/act/name", "pause", name="mail", action=action) for action in ("pause", "resume")],
+    act("/act/new", "queue", action="queue", name="mail"),
+    act("/act/new", "requeue", action="copy", id="fine"),
+    Step(
+        "/act/new",
+        "/act/new",
+        frozenset({"requeue", "data"}),
+        303,
+        fields={"action": "copy", "id": "fine", "data": "7"},
+    ),
+    *[act("/act/name", "pause", name="mail", action=action) for action in ("pause", "resume", "limit")],
     *[act("/act/schedule", "schedule", id="SCHEDULE", action=one) for one in ("pause", "resume", "run", "remove")],
     # No runtime is there to be told; that is said only to a visitor who may tell it.
     *[act("/act/runtime", "quiet", 404, boot="unknown", action=action) for action in ("quiet", "go")],

@@ -280,6 +280,36 @@ def test_a_name_is_paused_and_resumed(page: Page) -> None:
     assert "Resume" not in page.text("/names/mail")
 
 
+def test_a_name_is_paused_until_a_time_and_limited(page: Page) -> None:
+    past = page.post("/act/name", {"name": "mail", "action": "pause", "until": "2h"})
+    page.post("/act/name", {"name": "mail", "action": "pause", "until": "+2h", "reason": "the server moves"})
+    page.post("/act/name", {"name": "mail", "action": "limit", "most": "3"})
+    limited = json.loads(page.get("/names/mail", "as=json").body)
+    page.post("/act/name", {"name": "mail", "action": "limit", "most": ""})
+
+    assert past.status == 400 and "in the future" in past.body.decode()
+    assert limited["limit"] == 3 and limited["pause"]["until"] > limited["pause"]["since"] + 7_000
+    assert json.loads(page.get("/names/mail", "as=json").body)["limit"] is None
+
+
+def test_a_job_is_queued_and_copied_with_other_data(page: Page) -> None:
+    new = page.post("/act/new", {"action": "queue", "name": "mail", "data": '{"to": 7}', "reason": "by hand"})
+    copy = page.post("/act/new", {"action": "copy", "id": "fine", "data": '{"to": "ada"}'})
+    same = page.post("/act/new", {"action": "copy", "id": "fine"})
+    refused = [
+        page.post("/act/new", {"action": "queue", "name": "mial"}),
+        page.post("/act/new", {"action": "queue", "name": "mail", "data": "{to: 7}"}),
+    ]
+
+    carried = []
+    for answer in (new, copy, same):
+        address = answer.headers["Location"].partition("?")[0]
+        carried.append(json.loads(page.get(address, "as=json").body)["job"]["data"]["value"])
+    assert carried == [{"to": 7}, {"to": "ada"}, {"password": "hunter2"}]
+    assert [answer.status for answer in refused] == [400, 400]
+    assert "expected the name of a handler" in refused[0].body.decode()
+
+
 def test_a_schedule_is_run_now_paused_and_removed(page: Page) -> None:
     (schedule,) = [one["id"] for one in json.loads(page.get("/schedules", "as=json").body)]
     ran = page.post("/act/schedule", {"id": schedule, "action": "run"})

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
 
+from ...admin.query import read_instant
 from ...errors import UsageError, shown
 from ...messages.jobs import JobState
 from ...messages.views import QuietAnswer
+from ...rules.validation import check_name
 from ..faces.http import Response, redirect
 from .looks import runtime_of
 from .page import PageContent, PageRefused, PageVisit, Right
@@ -69,14 +74,54 @@ def on_job(visit: PageVisit) -> Response | PageContent:
     return visit.back("/jobs/", job_id, "cancelled" if job.state == JobState.CANCELLED else "ended")
 
 
+def on_new_job(visit: PageVisit) -> Response:
+    """Queue a job of a name that is known, or a copy of a job, with other data where the visitor may see data."""
+    form = Form(visit)
+    data = form.one("data").strip()
+    if form.choice("action", {"queue": "queue", "copy": "requeue"}) == "copy":
+        if data and not visit.may("data"):
+            raise PageRefused(403, f"{visit.visitor.name} may not change what jobs carry")
+        changes = {"": _json(data)} if data else {}
+        job = visit.operator.copy(form.one("id"), changes=changes, reason=form.reason)
+    else:
+        name = check_name(form.one("name"))
+        if visit.inspector.name(name) is None:
+            raise UsageError(f"expected the name of a handler, or of earlier jobs, got: {shown(name)}")
+        job = visit.operator.queue(name, _json(data) if data else None, reason=form.reason)
+    return visit.back("/jobs/", job.id, "queued")
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"expected data in JSON, got: {shown(text)} ({error})") from None
+
+
 def on_name(visit: PageVisit) -> Response:
     form = Form(visit)
     name = form.one("name")
-    if form.choice("action", dict.fromkeys(("pause", "resume"), "pause")) == "pause":
-        visit.operator.pause(name, reason=form.reason)
-        return visit.back("/names/", name, "paused")
+    match form.choice("action", dict.fromkeys(("pause", "resume", "limit"), "pause")):
+        case "pause":
+            visit.operator.pause(name, until=_until(visit, form), reason=form.reason)
+            return visit.back("/names/", name, "paused")
+        case "limit":
+            most = int(form.number("most")) if form.one("most") else None
+            visit.operator.limit(name, most, reason=form.reason)
+            return visit.back("/names/", name, "unlimited" if most is None else "limited")
     visit.operator.resume(name, reason=form.reason)
     return visit.back("/names/", name, "resumed")
+
+
+def _until(visit: PageVisit, form: Form) -> datetime | None:
+    """When a pause ends: None if somebody must end it."""
+    text = form.one("until").strip()
+    if not text:
+        return None
+    instant = read_instant(text, visit.now)
+    if instant <= visit.now:
+        raise UsageError(f"expected a time in the future, such as +2h or 2026-07-01T06:30Z, got: {shown(text)}")
+    return datetime.fromtimestamp(instant, UTC)
 
 
 def on_schedule(visit: PageVisit) -> Response:

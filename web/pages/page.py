@@ -18,17 +18,17 @@ from ...messages.queries import JobQuery
 from ...stores.control_client import ControlClient
 from ..faces.http import Request, Response, redirect
 
-Right = Literal["look", "data", "requeue", "cancel", "pause", "schedule", "quiet"]
-"""The rights of a visitor: to see all but data; data, results and progress; to requeue or copy jobs; to cancel or
-forget them; to pause, resume and limit names; to pause, resume, run and remove schedules; to have a runtime take
-nothing new."""
+Right = Literal["look", "data", "queue", "requeue", "cancel", "pause", "schedule", "quiet"]
+"""The rights of a visitor: to see all but data; data, results and progress; to queue jobs; to requeue or copy jobs; to
+cancel or forget them; to pause, resume and limit names; to pause, resume, run and remove schedules; to have a runtime
+take nothing new."""
 
 RIGHTS: frozenset[str] = frozenset(get_args(Right))
 
 LOOK: frozenset[Right] = frozenset({"look"})
 """Everything can be seen but what jobs carry."""
 
-STEER: frozenset[Right] = frozenset({"look", "requeue", "cancel", "pause", "schedule", "quiet"})
+STEER: frozenset[Right] = frozenset({"look", "queue", "requeue", "cancel", "pause", "schedule", "quiet"})
 """Whatever there is to do, without seeing what jobs carry."""
 
 
@@ -71,6 +71,8 @@ NOTICES = {
     "ended": "It had ended already; nothing was done.",
     "paused": "It was paused.",
     "resumed": "It was resumed.",
+    "limited": "Its limit was set.",
+    "unlimited": "It has no limit any more.",
     "queued": "It was queued.",
     "quiet": "It was told to take nothing new.",
     "go": "It was told to go on.",
