@@ -45,10 +45,7 @@ PLACES: Mapping[str, Callable[[str, str], StorePlace | None]] = {
 
 
 def place_of(store: Any, folder: str = "") -> StorePlace:
-    """The place of a store, whose address people give.
-
-    Args:
-        folder: from where a relative path leads; the current one unless given.
+    """The place of a store, whose address people give. A relative path leads from the folder, or the current one.
 
     Raises:
         UsageError: it cannot be one.

@@ -231,25 +231,18 @@ class SolePresence:
 
 NETWORK_FILESYSTEMS = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "ceph", "glusterfs", "afs", "lustre")
 
-
 MOUNTS = Path("/proc/self/mounts")
 """Linux' list of mounts (https://man7.org/linux/man-pages/man5/fstab.5.html)."""
 
 
 class Mount(NamedTuple):
-    """The file system of a path.
-
-    Attributes:
-        point: its mount point.
-        kind: its type.
-    """
+    """The file system of a path: its mount point, and its type."""
 
     point: str
     kind: str
 
     @property
     def is_network(self) -> bool:
-        """Whether the type is one of a network file system."""
         return self.kind in NETWORK_FILESYSTEMS
 
 

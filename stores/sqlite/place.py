@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 
 class FilePlace:
-    """A `StorePlace`. Runtimes know the file by its real path, however it is linked, and meet beside that."""
+    """A `StorePlace`. Runtimes know the file by its real path, however it is linked, and meet beside that.
+
+    A health check loads neither SQLite nor what reads a store, so imports are late.
+    """
 
     is_shared = has_table = one_writer = True
     holders = unreadable = None
@@ -30,8 +33,6 @@ class FilePlace:
     def __init__(self, path: str) -> None:
         self.address = self.shown = path
         self._path = os.path.realpath(path)
-
-    # Each import below is late: a health check loads neither SQLite nor what reads a store.
 
     def store(self, *, failpoints: Failpoints, new_id: Callable[[], str], **options: Unpack[StoreOptions]) -> Store:
         from .store import SqliteStore
