@@ -12,15 +12,16 @@ from __future__ import annotations
 
 import traceback
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import groupby
+from itertools import groupby, islice, repeat
 from math import inf
 from operator import attrgetter
 
 from ..broker import boots, claims, jobs, schedules
 from ..broker.alarms import Alarms, ExternalCommitWatch, Retention
 from ..broker.boot_registration import BootRegistration
+from ..broker.direct import DirectLane
 from ..broker.dispatch import HalfDone, apply
 from ..broker.joins import Joins
 from ..broker.kept_mail import given_up, refuse_callers, still_wanted
@@ -34,7 +35,7 @@ from ..environment.replies import BrokerLost, answer, answer_all, reply_of
 from ..errors import LamplighterError, StoreError, StoreGone, StoreUnavailable, UsageError
 from ..handlers.lanes import Lanes
 from ..log.emitter import Said
-from ..messages.jobs import Seconds
+from ..messages.jobs import UNATTRIBUTED, JobRecord, NewJob, Seconds
 from ..messages.mail import CheckDue, Drain, Ended, Housekeep, Mail, Queue, Resync, Run, Settled, Ticked
 from ..stores.ports import DueCheck
 from ..stores.troubles import BootLost, CommitUnknown
@@ -114,6 +115,19 @@ class JobBroker(RuntimeActor):
             tell=self.tell,
             say=self.say,
             wake_the_ended=partial(joins.look, store),
+        )
+        self._direct = DirectLane(
+            self._state,
+            store,
+            context.log,
+            self._itself,
+            context.clock,
+            tallies=tallies,
+            times=self.turn_times,
+            parked_due=lambda: self._neighbours.parked_due,
+            environment=context.environment,
+            broker=self,
+            run=self._deliver,
         )
 
     def on_start(self) -> None:
@@ -195,7 +209,11 @@ class JobBroker(RuntimeActor):
             return
         batch = self._pending[: limits.turn_messages_max]
         only_looks = self._recovered and looks and all(isinstance(m.body, CheckDue) for m in batch)
-        outlook = None if self._neighbours.look() or not only_looks else self._look_out()
+        is_turn_due = self._neighbours.look()
+        if not is_turn_due and self._direct.is_open and self._queue_directly(batch):
+            return
+        self._direct.is_open = False
+        outlook = None if is_turn_due or not only_looks else self._look_out()
         if outlook is None or outlook.is_due:
             self._take_turn(batch)
             return
@@ -205,6 +223,58 @@ class JobBroker(RuntimeActor):
         # No turn has read other processes' commits meanwhile, so the knowledge of them may be stale.
         self._state.forget_next_due()
         self._set_alarms(outlook)
+
+    def queue_here(self, jobs: Sequence[NewJob]) -> Sequence[JobRecord] | None:
+        """Store jobs without options by the calling thread, while this actor's own waits for mail and none has come.
+        None where the broker must be asked.
+
+        Raises:
+            BrokerLost: this broker dies of it.
+        """
+        stored: list[Sequence[JobRecord]] = []
+        if self._direct.is_open and self._fatal is None and self.may_be_stood_in_for:
+            self.mailbox.lend(partial(self._own_context.run, self._queue_here, jobs, stored))
+        return stored[0] if stored else None
+
+    def _queue_here(self, jobs: Sequence[NewJob], stored: list[Sequence[JobRecord]]) -> None:
+        if self.mailbox.mail or self._pending or self._lanes.unread:
+            return
+        try:
+            records = self._direct.queue(jobs)
+            if records is not None:
+                stored.append(records)
+        except (StoreUnavailable, StoreGone) as error:
+            self._wait_for_store(error)
+        except BaseException as error:
+            # As in `_read_here`: the actor dies of the error on its own thread, which its mail wakes.
+            traceback.clear_frames(error.__traceback__)
+            self._fatal = error
+            self.tell_self(CheckDue())
+            raise BrokerLost("the broker died before it answered", read=True) from error
+
+    def _queue_directly(self, batch: Sequence[Mail]) -> bool:
+        """Take a turn of the direct lane. False, and nothing is stored, if the batch is more than jobs without options,
+        or an ordinary turn must be taken for them.
+        """
+        jobs: list[NewJob] = []
+        for mail in batch:
+            body = mail.body
+            if not isinstance(body, Queue) or body.reply is None or body.who is not UNATTRIBUTED or given_up(body):
+                return False
+            jobs += body.jobs
+        try:
+            records = self._direct.queue(jobs)
+        except (StoreUnavailable, StoreGone) as error:
+            self._wait_for_store(error)
+            return True
+        if records is None:
+            return False
+        fresh = zip(records, repeat(True))
+        replies = [(mail.body.reply, list(islice(fresh, len(mail.body.jobs))), None) for mail in batch]
+        self._waiting_callers = len(self.mailbox.mail) + len(replies)
+        answer_all(replies)
+        self._handled(batch)
+        return True
 
     def _take_turn(self, batch: list[Mail]) -> None:
         first, is_back = not self._recovered, True
@@ -230,6 +300,8 @@ class JobBroker(RuntimeActor):
         if is_back and self._waiting_since is not None:
             self._store_is_back(self._waiting_since)
         self._set_alarms()
+        if is_back:
+            self._direct.open()
 
     def _begin_anew(self, lost: BootLost) -> None:
         """The store no longer knows this boot. Begin as a new broker of another boot; the mail waits for it."""
@@ -397,6 +469,11 @@ class JobBroker(RuntimeActor):
         if self._state.others:
             self._neighbours.hint(out)
 
+    def _deliver(self, run: Run) -> None:
+        """Have a HandlerActor start a claim of the direct lane, on this thread if the HandlerActor waits for mail."""
+        job, here = run.claims[0].job, self.context.environment.may_stand_in()
+        self.context.post.tell(f"handler:{job.name}", run, speaker=self._itself, root_id=job.root_id, here=here)
+
     def _look_out(self) -> DueCheck | None:
         """Look for work due to time or another process, without the write lock. None if a turn must look."""
         now = self.context.clock.now()
@@ -454,7 +531,7 @@ class JobBroker(RuntimeActor):
         self._pending = still_wanted(self._pending)
         self._alarms.after("retry", RETRY_SECONDS, CheckDue())
 
-    def _handled(self, batch: list[Mail]) -> None:
+    def _handled(self, batch: Sequence[Mail]) -> None:
         """Remove a handled batch from the pending mail, and continue with the rest."""
         self._pending = self._pending[len(batch) :]
         if self._pending:

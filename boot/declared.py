@@ -54,7 +54,7 @@ class Declared:
         handler. Only a warning: the code of another process may be of another version.
         """
         why = None
-        for handler in self.handlers(name):
+        for handler in self._handlers.get(name, ()):
             if handler.types.wanted is None:
                 return None
             try:

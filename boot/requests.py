@@ -12,7 +12,7 @@ from ..actors.base import ActorContext
 from ..actors.job_broker import JobBroker
 from ..environment.replies import ENDING, BrokerLost
 from ..errors import StoreUnavailable, UsageError
-from ..messages.jobs import NewJob, Seconds
+from ..messages.jobs import JobRecord, NewJob, Seconds
 from ..messages.mail import Declare, Reply
 from ..messages.schedules import ScheduleRecord
 from ..rules.limits import batches
@@ -90,7 +90,14 @@ class Requests:
             LamplighterError: the broker refused, or `before_waiting` does.
         """
         self.check_caller()
-        request = BrokerRequest(self, make, jobs, root_id)
+        deaths = 0
+        if here and jobs:
+            try:
+                if (stored := self._queue_here(jobs)) is not None:
+                    return stored
+            except BrokerLost:
+                deaths = 1
+        request = BrokerRequest(self, make, jobs, root_id, deaths)
         while True:
             reply = self._environment.reply()
             if not request.tell(reply, here=here and self._environment.may_stand_in()):
@@ -104,6 +111,19 @@ class Requests:
                 raise request.gave_up() from None
             except BrokerLost as lost:
                 request.lost(lost)
+
+    def _queue_here(self, jobs: Sequence[NewJob]) -> Sequence[tuple[JobRecord, bool]] | None:
+        """The answer to `Queue`, if this thread can take the direct lane. Raises BrokerLost if it dies of that."""
+        broker = self.context.post.find("broker")
+        if not isinstance(broker, JobBroker) or not self._environment.may_stand_in():
+            return None
+        records = broker.queue_here(jobs)
+        if records is None:
+            return None
+        stored = [(record, True) for record in records]
+        if self._environment.accepted is not None:
+            self._environment.accepted(stored)
+        return stored
 
     def check_caller(self) -> None:
         """Check that the calling thread may wait for the broker; raises as `ask`."""
@@ -148,13 +168,18 @@ class BrokerRequest:
     """One question to the broker, sent again to the next incarnation when one dies over it, until its time is up."""
 
     def __init__(
-        self, requests: Requests, make: Callable[[Reply], Any], jobs: Sequence[NewJob], root_id: str | None
+        self,
+        requests: Requests,
+        make: Callable[[Reply], Any],
+        jobs: Sequence[NewJob],
+        root_id: str | None,
+        deaths: int = 0,
     ) -> None:
         self._requests = requests
         self._make = make
         self._jobs = jobs
         self._root_id = root_id
-        self._deaths = 0
+        self._deaths = deaths
         self._give_up_at = requests.context.clock.monotonic() + requests.context.limits.reply_seconds_max
 
     @property

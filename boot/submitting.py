@@ -36,9 +36,9 @@ from ..messages.queries import JobQuery
 from ..messages.schedules import HostChange
 from ..messages.steps import SIGNAL, KeepStep, SendSignal, StepRecord
 from ..rules.capabilities import needed
-from ..rules.codec import encode
+from ..rules.codec import Encoded, encode
 from ..rules.limits import batches
-from ..rules.new_jobs import FollowUps, JobChecks, check_then_count
+from ..rules.new_jobs import FollowUps, JobChecks, check_then_count, plain_job
 from ..rules.validation import check_iterable
 from ..stores.ports import Store
 from .boot import Boot
@@ -101,9 +101,7 @@ class Submitter:
             types: of the handler object that queues them.
         """
         boot = self.state.get()
-        checks = boot.checks(root_id)
-        new = self._checked(checks, jobs, one)
-        types = types or checks.types or None
+        new, types = self._new(boot, root_id, jobs, one, types)
         if connection is not None:
             # Imported where it is needed, as below: most calls have no connection.
             from ..broker.host_transactions import queue_on
@@ -112,7 +110,8 @@ class Submitter:
                 answer = queue_on(boot.store, connection, new[0], boot.clock.now())
             _expect(boot, *answer)
             return _jobs(new, (answer,), one, types)
-        self.warn_if_blocking(call, new[0].name if one else None)
+        if asyncio._get_running_loop() is not None:
+            self.warn_if_blocking(call, new[0].name if one else None)
         if not new:
             return []
         with boot.queueing(new) as new:
@@ -295,6 +294,17 @@ class Submitter:
         if boot is not None:
             boot.log.emit("loop.blocked", call=call, job_name=name)
 
+    def _new(self, boot: Boot, root_id: str | None, jobs: Any, one: bool, types: Any) -> tuple[tuple[NewJob, ...], Any]:
+        """`_checked` for a boot, and the types of the jobs. One job without options passes fewer functions."""
+        if not one or type(jobs) is not tuple:
+            checks = boot.checks(root_id)
+            return self._checked(checks, jobs, one), types or checks.types or None
+        name, data = jobs
+        job = plain_job(name, data, boot.clock.now(), boot.job_ids, root_id, boot.limits.data_bytes_max)
+        if type(data) is not Encoded and self.state.declared.misfit(job.name, job.data) is not None:
+            self.warn_of_payload_mismatches((job,))
+        return (job,), types
+
     def _checked(self, checks: JobChecks, jobs: Any, one: bool = False) -> tuple[NewJob, ...]:
         """The jobs of a call, as the store will keep them. Warns where no handler of this process can take the data."""
         if one:
@@ -359,9 +369,7 @@ class AwaitingSubmitter(Submitter):
         types: Any = None,
     ) -> Any:
         boot = self.state.get()
-        checks = boot.checks(root_id)
-        new = self._checked(checks, jobs, one)
-        types = types or checks.types or None
+        new, types = self._new(boot, root_id, jobs, one, types)
         if connection is not None:
             from ..broker.host_transactions import queue_on_async
 

@@ -33,7 +33,6 @@ from ..messages.steps import KeepStep
 from ..rules.capabilities import needed, not_supported
 from ..rules.codec import digest
 from ..rules.new_jobs import queued_now
-from ..rules.queries import matches
 from ..rules.validation import unknown_job
 from ..stores.turn_ports import JobLinks, Turn
 from .follow_ups import Stored, check_parents, insert_in_order, is_said_again
@@ -158,6 +157,9 @@ def cancel_many(context: TurnContext, body: CancelMany) -> int:
 
 
 def _still_meant(context: TurnContext, job_ids: Sequence[str], query: JobQuery) -> Sequence[JobRecord]:
+    # Imported where it is called: most processes that run jobs act on no query.
+    from ..rules.queries import matches
+
     found = context.turn.jobs.find(job_ids)
     return parents_first(job for job in filter(None, map(found.get, job_ids)) if matches(query, job))
 

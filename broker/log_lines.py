@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
-from itertools import repeat
+from itertools import groupby, repeat
+from operator import attrgetter
 from typing import Any
 
 from ..log.emitter import Log, Said, Speaker
@@ -11,10 +13,13 @@ from ..messages.boots import MOVES_MAX, LedgerTurn
 from ..messages.jobs import UNATTRIBUTED, JobRecord, Transition
 from ..rules.codec import digest
 from ..rules.ledger_moves import ledger_line
+from ..stores.ports import Born
 from .outbox import Outbox
 
 MAIL_SECONDS_MIN = 0.001
 """A shorter wait in a mailbox is left out of `job.done`, to keep it short."""
+
+EVENT = attrgetter("event")
 
 OF_TURNS = frozenset(
     {
@@ -53,6 +58,18 @@ def log_lines(log: Log, out: Outbox, itself: Speaker, boot: str, store_id: str |
         some = [turn.moves[first : first + MOVES_MAX] for first in range(0, max(len(turn.moves), 1), MOVES_MAX)]
         parts += [(turn, store_id, told_by, moves, part, len(some)) for part, moves in enumerate(some, start=1)]
     log.emit_all((Said("turn.committed", itself, parts), *out.lines), partial(_fields, number))
+
+
+def log_born(log: Log, born: Born, parked: Sequence[JobRecord], itself: Speaker, store_id: str | None) -> None:
+    """`log_lines` of a turn that has only queued and claimed jobs, some of which have no handler. No message is its
+    cause.
+    """
+    lines = [Said(event, itself, list(moves)) for event, moves in groupby(born.moves, EVENT)]
+    if parked:
+        lines.append(Said("job.parked", itself, parked))
+    if not log.emit_turn(born.did, store_id, itself, lines):
+        ledger = Said("turn.committed", itself, ((born.did, store_id, None, list(born.did.moves)),))
+        log.emit_all((ledger, *lines), partial(_fields, born.did.turn))
 
 
 def _fields(number: int | None, event: str, said: Any) -> dict[str, Any]:

@@ -56,7 +56,7 @@ class PeerWatcher:
         self._changed = False
         self._changes_due = 0.0
         self._boot_of_last_turn = ""
-        self._parked_due = 0.0
+        self.parked_due = 0.0
 
     def note(self, look: CheckDue) -> None:
         self._others_committed = self._others_committed or look.foreign
@@ -73,7 +73,7 @@ class PeerWatcher:
             if self._boot_of_last_turn == self._state.boot:
                 monotonic = self._state.monotonic()
                 is_any_news = self._others_committed and self._state.parked.is_any_news(monotonic)
-                if is_any_news or monotonic >= self._parked_due:
+                if is_any_news or monotonic >= self.parked_due:
                     self._look_for_parked(monotonic)
             self._others_committed = self._polled = False
         except (StoreUnavailable, StoreError):
@@ -131,7 +131,7 @@ class PeerWatcher:
 
     def _parked_in(self, seconds: Seconds) -> None:
         # The wake-ups by polls suffice, or by retention where nobody is polled for.
-        self._parked_due = self._state.monotonic() + seconds
+        self.parked_due = self._state.monotonic() + seconds
 
     def _keep_up(self) -> None:
         """Recreate this boot's files if somebody removed them: without its lock file it counts as dead."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from math import inf
 from typing import NamedTuple
 
-from ..messages.jobs import Instant, Seconds
+from ..messages.jobs import Instant, Seconds, Transition
 from ..messages.tallies import BOUNDS, FENCED, LOCK, MOVED, OTHERS, RAN, SLOT, SPANS, TURN, WAITED, Tally, start_of
 from ..messages.views import TurnView
 from ..stores.turn_ports import Turn
@@ -94,6 +95,10 @@ class Tallies:
         self._ran: dict[str, str] = {}
         self._since: Seconds | None = None
 
+    def due(self) -> Seconds:
+        """When the sums are due to be stored (monotonic): now, where none has been counted since they were."""
+        return -inf if self._since is None else self._since + FLUSH_SECONDS
+
     def is_due(self, monotonic: Seconds) -> bool:
         return self._since is not None and monotonic - self._since >= FLUSH_SECONDS
 
@@ -113,9 +118,7 @@ class Tallies:
             self._minutes.clear()
             self._since = None
         minute = now // 60 * 60
-        sums = self._minutes.get(minute)
-        if sums is None:
-            sums = self._minutes[minute] = defaultdict(_Sum)
+        sums = self._of_minute(minute)
         for move in out.transitions:
             event, job = move.event, move.job
             name = job.name if job.name in self._names else self._counted_as(job.name)
@@ -143,6 +146,25 @@ class Tallies:
         if is_first:
             self._since = monotonic
         return is_first
+
+    def take_born(self, moves: Sequence[Transition], now: Instant, took: TurnTime | None) -> None:
+        """Count a turn that has only queued and claimed jobs, where `due` is later."""
+        sums = self._of_minute(now // 60 * 60)
+        for move in moves:
+            name = move.job.name if move.job.name in self._names else self._counted_as(move.job.name)
+            if move.event == "job.queued":
+                sums[name, "queued"].n += 1
+            else:
+                sums[name, WAITED].add(max(0.0, now - move.job.run_at))
+        if took is not None:
+            sums[TURNS].add(took.seconds)
+            sums[LOCKS].add(took.waited)
+
+    def _of_minute(self, minute: Instant) -> Sums:
+        sums = self._minutes.get(minute)
+        if sums is None:
+            sums = self._minutes[minute] = defaultdict(_Sum)
+        return sums
 
     def tallies(self) -> Sequence[Tally]:
         found: dict[tuple[int, int, str, str], Tally] = {}

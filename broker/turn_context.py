@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import filterfalse, groupby
-from operator import attrgetter
 from typing import Any, NamedTuple
 
 from ..environment.clock import Clock
@@ -27,14 +26,12 @@ from ..rules.validation import unknown_job
 from ..stores.transitions import tied
 from ..stores.turn_ports import End, Turn
 from .follow_ups import check_parents, store_follow_ups
-from .log_lines import briefly, names_job
+from .log_lines import EVENT, briefly, names_job
 from .outbox import HandlerCapacity, Outbox
 from .state import NAMES_TOLD_MAX, BrokerState, is_news, told
 
 PASSED_ON = object()
 """The result for a message that was passed on to another actor, which answers it."""
-
-EVENT = attrgetter("event")
 
 SURE_OUTCOMES = (OutcomeKind.SUCCEEDED, OutcomeKind.SNOOZED, OutcomeKind.CANCELLED)
 """Outcomes without a random back-off."""

@@ -60,6 +60,8 @@ class Environment:
         new_id: ids of boots and handlers, and what `JobIds` are made of.
         spawn: starts a thread.
         may_stand_in: whether the calling thread may stand in for an actor's.
+        direct_share: how many of the turns that only store jobs without options take the direct lane.
+        accepted: told of the jobs that a caller has stored itself, as no reply is.
         thread_id: which thread is calling.
         lock: what guards a few steps that must not be taken by two threads at once.
         relock: the same, and the thread that holds it may take it again.
@@ -90,6 +92,8 @@ class Environment:
     new_id: Callable[[], str] = new_id
     spawn: Callable[[Callable[[], None], str], Thread] = spawn
     may_stand_in: Callable[[], bool] = may_stand_in
+    direct_share: float = 1.0
+    accepted: Callable[[Any], object] | None = None
     thread_id: Callable[[], int] = threading.get_ident
     lock: Callable[[], AbstractContextManager[Any]] = threading.Lock
     relock: Callable[[], AbstractContextManager[Any]] = threading.RLock

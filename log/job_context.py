@@ -36,8 +36,8 @@ def enter_job(root_id: str, **fields: Any) -> None:
 
 def current_root_id() -> str | None:
     """The root of the job that this thread or task runs; None outside of a handler."""
-    root_id: str | None = current_job().get("corr")
-    return root_id
+    job = _job.get()
+    return None if job is None else job["corr"]
 
 
 def current_job() -> Mapping[str, Any]:

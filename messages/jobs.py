@@ -243,6 +243,14 @@ class NewJob(NamedTuple):
     debounce_until: Instant | None = None
     parents: tuple[JobParent, ...] = ()
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether it has no options besides an id and a priority."""
+        return self[7:] == _NO_OPTIONS and self.run_at <= self.queued_at
+
+
+_NO_OPTIONS = tuple(NewJob._field_defaults.values())
+
 
 WAITS_FOR_JOBS = 2
 """The `waits` of a job that waits for others, or has shared their fate."""

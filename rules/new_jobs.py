@@ -179,6 +179,15 @@ class JobIds:
         return f"{self._begin}{next(self._numbers):08x}{random}"
 
 
+def plain_job(
+    name: Any, data: Any, now: Instant, new_id: Callable[[], str], root_id: str | None, bytes_max: int
+) -> NewJob:
+    """A job without options. The arguments and errors are those of `JobChecks.pair`."""
+    name, text = check_name(name), encode(data, what="data", bytes_max=bytes_max)
+    job_id = new_id()
+    return NewJob(job_id, name, text, 0, now, now, root_id or job_id)
+
+
 class JobChecks:
     """Makes storable jobs from the arguments of a call, all of them queued at one moment.
 
@@ -247,9 +256,7 @@ class JobChecks:
         Raises:
             UsageError: its name or data is impossible.
         """
-        name = check_name(name)
-        text, job_id, now = encode(data, what="data", bytes_max=self._bytes_max), self._new_id(), self._now
-        return self._made(data, NewJob(job_id, name, text, 0, now, now, self._root_id or job_id))
+        return self._made(data, plain_job(name, data, self._now, self._new_id, self._root_id, self._bytes_max))
 
     def spec(self, spec: JobSpec, rest: Iterable[Any] = ()) -> NewJob:
         """A job with options.

@@ -17,8 +17,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from ..messages.boots import BootRecord
-from ..messages.jobs import Attempt, Attribution, Instant, JobRecord, NewJob, Seconds
+from ..messages.boots import BootRecord, LedgerTurn
+from ..messages.clock_steps import Reading
+from ..messages.jobs import Attempt, Attribution, Instant, JobRecord, NewJob, Seconds, Transition
 from ..messages.names import PauseRecord
 from ..messages.outcomes import Outcome, Verdict
 from ..messages.queries import LOOKED_MAX, CappedCounts, Census, Found, JobQuery
@@ -26,7 +27,7 @@ from ..messages.schedules import HostChange, ScheduleRecord, SlotEntry
 from ..messages.steps import StepRecord, StepsSeen
 from ..messages.tallies import Tally
 from .troubles import HealthIssue
-from .turn_ports import Turn
+from .turn_ports import Turn, Want
 
 if TYPE_CHECKING:
     from ..messages.graphs import GraphRows
@@ -409,6 +410,43 @@ class Notifier(Protocol):
         """Whether this runtime has been given a job, and has it yet. Any thread may ask."""
 
 
+class Born(NamedTuple):
+    """The outcome of a short turn.
+
+    Attributes:
+        moves: the births, in the order of the jobs, and the claim, if there is one.
+        did: the ledger's record of the turn.
+        next_due: as `Claimed.next_due` of the wanted name; infinite without a want.
+    """
+
+    moves: Sequence[Transition]
+    did: LedgerTurn
+    next_due: Instant
+
+
+class Births(Protocol):
+    """The shortest turn of a store, which stores jobs without options and does nothing else."""
+
+    def bear(
+        self,
+        boot: str,
+        version: int,
+        jobs: Sequence[NewJob],
+        begun: Callable[[], Reading | None],
+        want: Want | None = None,
+    ) -> Born | None:
+        """Store jobs without options that have just been queued. None, with nothing stored, where only an ordinary turn
+        can say how: somebody else has committed since this `Turn.version`, or there is other work than these jobs.
+
+        Args:
+            want: a lane is free for the one job of the call, which is claimed as it is born.
+            begun: called once, within the transaction: the reading of the clock; None gives the turn up.
+
+        Raises:
+            StoreUnavailable, StoreGone, CommitUnknown: as a turn.
+        """
+
+
 class Store(Readable, Protocol):
     """Where job state lives.
 
@@ -425,6 +463,7 @@ class Store(Readable, Protocol):
     peers: Peers | None
     fork: Forkable | None
     notifier: Notifier | None
+    births: Births | None
     waits_seconds_max: Seconds
 
     @property

@@ -17,6 +17,7 @@ from ...messages.jobs import Instant, JobRecord, JobState, Seconds
 from ...messages.names import PauseRecord, paused_at
 from ..places import StorePlace
 from ..ports import (
+    Births,
     DeadJobs,
     DueCheck,
     Forkable,
@@ -65,6 +66,7 @@ class RabbitStore(Session):
     host: HostTransactions | None = None
     # A child has its own connection, and its end does not close the parent's.
     fork: Forkable | None = None
+    births: Births | None = None
     waits_seconds_max: Seconds = ANSWER_SECONDS_MAX
 
     def __init__(

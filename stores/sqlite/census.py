@@ -12,15 +12,15 @@ from typing import Any
 from ...messages.jobs import ENDED, Instant, JobRecord, JobState, Seconds
 from ...messages.queries import CappedCounts, Census
 from ..ports import QueuePosition
-from . import due, finding, rates, turns
-from .finding import UNFINISHED
+from . import due, job_rows, rates, turns
+from .job_rows import UNFINISHED
 from .turns import CLAIMABLE, PRIORITIES_MAX
 
 DUE = "count(*), min(run_at), count(case when run_at > :now then 1 end)"
 
-READY = f"select {DUE} from (select run_at {finding.READY} and name = :name limit :cap)"
+READY = f"select {DUE} from (select run_at {job_rows.READY} and name = :name limit :cap)"
 
-GROUPED = f"select {DUE} from (select run_at {finding.GROUPED} and name = :name limit :cap)"
+GROUPED = f"select {DUE} from (select run_at {job_rows.GROUPED} and name = :name limit :cap)"
 
 LATER = "from lamplighter_jobs indexed by lamplighter_jobs_later where state = 'queued' and waits = 1 and name = :name"
 
@@ -28,14 +28,14 @@ WAITED = f"select count(*), min(run_at) from (select run_at {LATER} and run_at <
 
 WAITING = f"{LATER} and run_at > :now"
 
-HIGHEST_READY = f"select max(priority) {finding.READY} and name = :name"
+HIGHEST_READY = f"select max(priority) {job_rows.READY} and name = :name"
 
-OLDEST_READY = f"select min(run_at) {finding.READY} and name = :name and priority = :priority"
+OLDEST_READY = f"select min(run_at) {job_rows.READY} and name = :name and priority = :priority"
 
 ENDED_ROWS = """from lamplighter_jobs indexed by lamplighter_jobs_ended
                 where state = :state and ended_at is not null"""
 
-MAY_BE_DUE = (finding.READY, finding.WAITING, finding.GROUPED)
+MAY_BE_DUE = (job_rows.READY, job_rows.WAITING, job_rows.GROUPED)
 
 TALLIED = "from lamplighter_tallies where span = 0 and start = 0"
 
@@ -51,8 +51,8 @@ def _census(connection: sqlite3.Connection, about: dict[str, Any]) -> Census:
     waited, oldest_waited = connection.execute(WAITED, about).fetchone()
     waiting = _count(connection, WAITING, about)
     grouped, oldest_grouped, grouped_later = connection.execute(GROUPED, about).fetchone()
-    linked = _count(connection, f"{finding.LINKED} and name = :name", about)
-    running = _count(connection, f"{finding.RUNNING} and name = :name", about)
+    linked = _count(connection, f"{job_rows.LINKED} and name = :name", about)
+    running = _count(connection, f"{job_rows.RUNNING} and name = :name", about)
     cap, dues = about["cap"], [oldest, oldest_waited, oldest_grouped]
     if ready >= cap:
         # The counted jobs are those of the highest priorities. Others may be due longer.
@@ -136,7 +136,7 @@ SUSPECTS_MAX = 1_000
 
 # The order of claims, as three ranges of an index in this order: a higher priority, an earlier time, an earlier row.
 _READY_AHEAD = " union all ".join(
-    f"select 1 {finding.READY} and name = :name and {range} and run_at <= :now {CLAIMABLE}"
+    f"select 1 {job_rows.READY} and name = :name and {range} and run_at <= :now {CLAIMABLE}"
     for range in (
         "priority > :priority",
         "priority = :priority and run_at < :run_at",
@@ -154,10 +154,10 @@ WAITED_AHEAD = f"""from lamplighter_jobs where no in ({DUE_WAITED})
     {CLAIMABLE}
 """
 
-GROUP_AHEAD = f"""{finding.GROUPED} and name = :name and priority = :priority and group_key = :group_key
+GROUP_AHEAD = f"""{job_rows.GROUPED} and name = :name and priority = :priority and group_key = :group_key
                  and run_at <= :now and (run_at < :run_at or (run_at = :run_at and no < :row_id)) {CLAIMABLE}"""
 
-SUSPECTS = f"select boot, id {finding.RUNNING} and suspect_until > :now limit {SUSPECTS_MAX}"
+SUSPECTS = f"select boot, id {job_rows.RUNNING} and suspect_until > :now limit {SUSPECTS_MAX}"
 
 SAME_SCHEDULE = "select id from lamplighter_jobs where schedule = :schedule and state = 'running' order by no limit 1"
 
@@ -176,7 +176,7 @@ def before(connection: sqlite3.Connection, job: JobRecord, now: Instant, most: i
     return QueuePosition(
         ahead=min(ready + waited, most),
         is_capped=ready + waited >= most or looked >= most,
-        running=_count(connection, f"{finding.RUNNING} and name = :name", {**about, "cap": RUNNING_MAX}),
+        running=_count(connection, f"{job_rows.RUNNING} and name = :name", {**about, "cap": RUNNING_MAX}),
         same_schedule=None if sibling is None else sibling[0],
         suspects=dict(connection.execute(SUSPECTS, about)) if job.suspect_until is not None else {},
         spent_to=rates.spent_to(connection, job.name),

@@ -8,7 +8,6 @@ ever scans the whole table.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -16,31 +15,12 @@ from dataclasses import replace
 from itertools import islice
 from typing import NamedTuple
 
-from ...messages.jobs import ENDED, WAITS_FOR_JOBS, WAITS_ITS_TURN, Instant, JobRecord, JobState
+from ...messages.jobs import ENDED, Instant, JobRecord, JobState
 from ...messages.queries import GRAPH_JOBS_MAX, Found, JobQuery, Place
+from .connections import at_one_instant
 from .job_conditions import ANY, Conditions, Values, bind
-from .job_rows import KEYS_MAX
+from .job_rows import GROUPED, HIGHEST_GROUPED, KEYS_MAX, LINKED, RUNNING, UNFINISHED
 from .turns import PRIORITIES_MAX, priorities
-
-READY = "from lamplighter_jobs indexed by lamplighter_jobs_ready where state = 'queued' and waits = 0"
-
-WAITING = "from lamplighter_jobs indexed by lamplighter_jobs_waiting where state = 'queued' and waits = 1"
-
-LINKED = f"from lamplighter_jobs indexed by lamplighter_jobs_linked where state = 'queued' and waits = {WAITS_FOR_JOBS}"
-
-GROUPED = (
-    f"from lamplighter_jobs indexed by lamplighter_jobs_grouped where state = 'queued' and waits = {WAITS_ITS_TURN}"
-)
-
-HIGHEST_GROUPED = f"select max(priority) {GROUPED} and name = :name"
-
-RUNNING = "from lamplighter_jobs indexed by lamplighter_jobs_running where state = 'running'"
-
-UNFINISHED = (
-    *((JobState.QUEUED, rows) for rows in (READY, WAITING, LINKED, GROUPED)),
-    (JobState.RUNNING, RUNNING),
-)
-"""Rows of the indexes that begin with the name, and their state."""
 
 TRIED = (
     (
@@ -335,15 +315,3 @@ def _rows(connection: sqlite3.Connection, places: Sequence[Place]) -> list[JobRe
         query = f"select * from lamplighter_jobs where no in ({', '.join('?' * len(some))})"
         found |= {job.row_id: job for job in map(JobRecord._make, connection.execute(query, some))}
     return [found[place.row_id] for place in places]
-
-
-@contextlib.contextmanager
-def at_one_instant(connection: sqlite3.Connection) -> Iterator[None]:
-    if connection.in_transaction:
-        yield
-        return
-    connection.execute("begin")
-    try:
-        yield
-    finally:
-        connection.execute("commit")

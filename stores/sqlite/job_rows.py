@@ -9,8 +9,28 @@ from itertools import chain
 from operator import attrgetter, itemgetter
 from typing import Any
 
-from ...messages.jobs import JobRecord, JobState, NewJob, stored_name
+from ...messages.jobs import WAITS_FOR_JOBS, WAITS_ITS_TURN, JobRecord, JobState, NewJob, stored_name
 from ..transitions import UNCOUNTED, is_to_wait
+
+READY = "from lamplighter_jobs indexed by lamplighter_jobs_ready where state = 'queued' and waits = 0"
+
+WAITING = "from lamplighter_jobs indexed by lamplighter_jobs_waiting where state = 'queued' and waits = 1"
+
+LINKED = f"from lamplighter_jobs indexed by lamplighter_jobs_linked where state = 'queued' and waits = {WAITS_FOR_JOBS}"
+
+GROUPED = (
+    f"from lamplighter_jobs indexed by lamplighter_jobs_grouped where state = 'queued' and waits = {WAITS_ITS_TURN}"
+)
+
+HIGHEST_GROUPED = f"select max(priority) {GROUPED} and name = :name"
+
+RUNNING = "from lamplighter_jobs indexed by lamplighter_jobs_running where state = 'running'"
+
+UNFINISHED = (
+    *((JobState.QUEUED, rows) for rows in (READY, WAITING, LINKED, GROUPED)),
+    (JobState.RUNNING, RUNNING),
+)
+"""Rows of the indexes that begin with the name, and their state."""
 
 KEYS_MAX = 500
 """SQLite may allow only 999 parameters in a statement."""

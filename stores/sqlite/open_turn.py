@@ -6,7 +6,7 @@ import sqlite3
 from operator import attrgetter
 from typing import NamedTuple
 
-from ...messages.clock_steps import KnownClock
+from ...messages.clock_steps import STEP_SECONDS_MIN, KnownClock, Reading
 from ...messages.jobs import WAITS_ITS_TURN, Instant, JobRecord, JobState
 from ...rules.ledger_moves import TurnRecord
 from ..troubles import BootLost
@@ -26,6 +26,9 @@ OVERVIEW = f"""
     coalesce(b.boot_no, 0), b.turn, clock_count, clock_offset, clock_stepped
   from lamplighter_store left join lamplighter_boots b on b.boot = ?
 """
+
+KEEP_TURN = "update lamplighter_boots set turn = ?, unlogged = ? where boot = ?"
+"""Count a turn of a boot, and keep it until it is logged."""
 
 OVERVIEW_SECONDS_MAX = 1.0
 """How long an overview stays valid while nobody else commits. A new one finds that something is gone."""
@@ -75,6 +78,14 @@ class Seen(NamedTuple):
     version: int | None
     at: Instant
     overview: TurnOverview
+
+    def holds_at(self, reading: Reading) -> bool:
+        """Whether a turn that begins now, before anybody else has committed, would see the same."""
+        was, age = self.overview, reading.now - self.at
+        if not 0.0 <= age < OVERVIEW_SECONDS_MAX or (was.expiry is not None and was.expiry <= reading.now):
+            return False
+        step = was.clock.step(reading)
+        return reading.counter is None if step is None else abs(step) <= STEP_SECONDS_MIN
 
     def compare(self, turn: int | None, boots: int, last_no: int, change_no: int) -> BootLost | None:
         """Why this is not the store that the boot knows; None if it is.

@@ -12,13 +12,12 @@ from ...messages.boots import BootRecord
 from ...messages.jobs import Instant
 from ...messages.queries import LOOKED_MAX, Found, JobQuery
 from ...messages.schedules import ScheduleRecord, SlotEntry
-from ...rules.queries import place_at
 from ..ports import DeadJobs, JobReader, JobTable, QueueReader, ScheduleReader, Slots, TallyReader
-from . import attempts, due, finding, links, pauses
+from . import attempts, due, links, pauses
 from . import census as counted
 from . import steps as kept
 from .boots import read_boots
-from .finding import at_one_instant
+from .connections import at_one_instant
 from .job_rows import jobs_by_id
 from .schedule_changes import schedule_as_changed, schedules_as_changed
 from .tallies import TallyRows
@@ -87,10 +86,16 @@ class JobRows(Rows):
             return graph(reader, job_id, most)
 
     def find(self, query: JobQuery, *, limit: int, after: str | None = None, looked_max: int = LOOKED_MAX) -> Found:
+        # Imported where it is called: most processes that run jobs search for none.
+        from ...rules.queries import place_at
+        from . import finding
+
         with self._reading() as reader:
             return finding.find(reader, query, limit=limit, after=place_at(after), looked_max=looked_max)
 
     def sweep(self, query: JobQuery) -> Iterator[Sequence[str]]:
+        from . import finding
+
         for one in finding.parts(query):
             with self._reading() as reader:
                 after, last = None, finding.newest(reader, one, LOOKED_MAX)

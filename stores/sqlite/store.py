@@ -18,9 +18,12 @@ from typing import Any
 
 from ...environment.failpoints import Failpoints
 from ...errors import LamplighterError, StoreError, StoreGone, StoreUnavailable, UsageError, shown
-from ...messages.jobs import Instant
+from ...messages.clock_steps import Reading
+from ...messages.jobs import Instant, NewJob
 from ...rules.limits import WAL_BYTES_MAX
 from ..ports import (
+    Births,
+    Born,
     DeadJobs,
     Forkable,
     HostTransactions,
@@ -36,7 +39,8 @@ from ..ports import (
     TallyReader,
 )
 from ..troubles import CommitUnknown, HealthIssue
-from . import schema
+from ..turn_ports import Want
+from . import births, schema
 from .boots import read_boots
 from .connections import (
     HOST_FAILURES,
@@ -137,6 +141,7 @@ class SqliteStore:
         self.tallies: TallyReader | None = TallyRows(self._reading)
         self.host: HostTransactions | None = self
         self.fork: Forkable | None = None if in_memory else self
+        self.births: Births | None = self
 
     def open(self) -> None:
         if self.path is not None:
@@ -298,23 +303,74 @@ class SqliteStore:
                     self._seen = None
             except BaseException as error:
                 with self._translated:
-                    # A failed commit may have rolled back by itself. Otherwise the open transaction must not outlive
-                    # the turn.
-                    if writer.in_transaction:
-                        writer.execute("rollback")
-                    elif (
-                        is_sealed
-                        and isinstance(error, Exception)
-                        and not isinstance(error, LamplighterError | sqlite3.Error)
-                    ):
-                        # Not the store's fault: out of memory, or an exception raised into this thread.
-                        says = f"the store {self.address} may have stored a write batch: {error!r}"
-                        raise CommitUnknown(says) from error
+                    self._undo(writer, error, is_sealed=is_sealed)
                     raise
             finally:
                 if turn is not None:
                     # They refer to each other: their data would wait for the garbage collector.
                     del turn.jobs, turn.queued
+
+    def bear(
+        self,
+        boot: str,
+        version: int,
+        jobs: Sequence[NewJob],
+        begun: Callable[[], Reading | None],
+        want: Want | None = None,
+    ) -> Born | None:
+        with self._lock:
+            writer, seen, is_sealed = self._writer, self._seen, False
+            if writer is None or seen is None or seen.boot != boot or seen.version != version:
+                return None
+            was = seen.overview
+            if was.number is None or was.has_host_moves or was.has_host_changes or was.has_ripe:
+                return None
+            if want is not None and (was.has_pauses or was.has_suspects):
+                return None
+            # Whatever becomes of this turn, the last view does not hold after it.
+            self._seen = Seen(boot, None, seen.at, was)
+            try:
+                if self._failpoints.is_live:
+                    self._failpoints.at("store.turn.begin")
+                    self._failpoints.at("direct.begin")
+                if self._files is not None:
+                    self._files.check()
+                begin_writing(writer, self._busy_ms)
+                reading = begun()
+                known = self._openings << 32 | writer.execute("pragma data_version").fetchone()[0]
+                born = None
+                if reading is not None and known == version and seen.holds_at(reading):
+                    born = births.insert(writer, jobs, was.last_no + 1, reading.now, want)
+                if reading is None or born is None:
+                    writer.execute("rollback")
+                    return None
+                moves, next_due = born
+                did = births.seal(writer, boot, was, moves, reading.now)
+                is_sealed = True
+                if self._failpoints.is_live:
+                    self._failpoints.at("store.turn.commit")
+                    self._failpoints.at("direct.commit")
+                self._commit(writer)
+                overview = was._replace(last_no=was.last_no + len(jobs), number=did.turn)
+                self._seen = Seen(boot, version, seen.at, overview)
+                return Born(moves, did, next_due)
+            except BaseException as error:
+                with self._translated:
+                    self._undo(writer, error, is_sealed=is_sealed)
+                    raise
+
+    def _undo(self, writer: sqlite3.Connection, error: BaseException, *, is_sealed: bool) -> None:
+        """End the transaction of a turn that has failed.
+
+        Raises:
+            CommitUnknown: the turn was sealed, and it may be stored.
+        """
+        # A failed commit may have rolled back by itself. Otherwise the open transaction must not outlive the turn.
+        if writer.in_transaction:
+            writer.execute("rollback")
+        elif is_sealed and isinstance(error, Exception) and not isinstance(error, LamplighterError | sqlite3.Error):
+            # Not the store's fault: out of memory, or an exception raised into this thread.
+            raise CommitUnknown(f"the store {self.address} may have stored a write batch: {error!r}") from error
 
     def _commit(self, writer: sqlite3.Connection) -> None:
         """Commit.

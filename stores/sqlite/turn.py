@@ -8,7 +8,7 @@ from . import clock_steps, pauses, rates, removal
 from .boots import SqliteMembers
 from .dependencies import SqliteLinks
 from .jobs import SqliteJobs
-from .open_turn import OpenTurn
+from .open_turn import KEEP_TURN, OpenTurn
 from .schedules import SqliteSchedules
 from .steps import SqliteSteps
 from .tallies import SqliteTallies
@@ -64,5 +64,4 @@ class SqliteTurn(OpenTurn):
         kept = self.sum_up(self.boot_no, self.number or 0)
         if kept and self.number is not None:
             self.number += 1
-            values = (self.number, encode_own(kept), self.boot)
-            self.connection.execute("update lamplighter_boots set turn = ?, unlogged = ? where boot = ?", values)
+            self.connection.execute(KEEP_TURN, (self.number, encode_own(kept), self.boot))

@@ -178,6 +178,8 @@ class FaultPoints(Failpoints):
             self._turns += 1
             self._world.pause()
             self._turns -= 1
+        if point == "direct.out":
+            self._world.reached["direct"] += 1
         if self._world.is_in_test:
             # No fault strikes a call of the test itself.
             return

@@ -184,6 +184,10 @@ STANDS_IN_SHARE = 0.5
 """How many of the callers that may do an actor's work do it, where the actor waits."""
 
 
+DIRECT_SHARE = 0.5
+"""How many of the turns that may take the direct lane take it."""
+
+
 class SimulatedEnvironment:
     """The environment of the processes of one simulation.
 
@@ -259,6 +263,8 @@ class SimulatedEnvironment:
             new_id=lambda: f"{world.chance.getrandbits(96):024x}",
             spawn=spawn,
             may_stand_in=may_stand_in,
+            direct_share=DIRECT_SHARE,
+            accepted=self._accept,
             thread_id=lambda: id(world.current),
             lock=lambda: VirtualLock(world),
             relock=lambda: VirtualRelock(world),

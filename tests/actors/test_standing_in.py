@@ -169,6 +169,16 @@ def test_who_stands_in_takes_along_what_the_broker_has_not_begun_to_read(rt, rec
     assert rt.jobs.get(job).state == "queued"
 
 
+def test_mail_that_waits_comes_before_a_job_of_the_direct_lane(rt, recorder, turns, caller):
+    reply = ThreadReply()
+    unread(rt, Limit(name="first", most=3, who=UNATTRIBUTED, reply=reply))
+
+    caller(rt.jobs.queue, "first").result(SECONDS_MAX)
+
+    reply.wait(SECONDS_MAX)
+    assert len(turns.threads) == 1
+
+
 @pytest.mark.parametrize("point", ["actor.receive", "broker.let_out", "actor.received"])
 def test_a_turn_that_dies_over_what_waited_is_asked_for_again(rt, recorder, turns, caller, point):
     reply = ThreadReply()
@@ -292,6 +302,27 @@ def test_a_burst_that_ends_with_what_is_settled_is_looked_at_as_a_whole(runtime,
     recorder.until(lambda: idles(actor) and actor.mailbox.lend(read), "the actor to wait")
 
     recorder.until(lambda: ran == [record.id], "the claim to be started")
+
+
+def test_the_end_of_a_lane_and_the_next_job_are_stored_in_one_turn(rt, recorder, caller):
+    go = threading.Event()
+    rt.jobs.add_handler("work", lambda job: go.wait(SECONDS_MAX))
+    first = rt.jobs.queue("work")
+    recorder.wait_for("job.started", job_id=first.id)
+    actor = rt.boot.post.find("handler:work")
+    recorder.until(lambda: idles(actor), "the actor to wait")
+    actor.mailbox.put = actor.mailbox.mail.append
+    go.set()
+    recorder.until(lambda: not actor.mailbox.empty(), "the lane to end")
+    recorder.until(lambda: waits(rt), "the broker to wait")
+
+    second = caller(rt.jobs.queue, "work").result(SECONDS_MAX)
+
+    ended = recorder.wait_for("job.done", job_id=first.id)
+    assert recorder.wait_for("job.queued", job_id=second.id)["turn"] == ended["turn"]
+    del actor.mailbox.put
+    actor.mailbox._arrived.put(None)
+    assert rt.jobs.join(second, timeout=SECONDS_MAX).state == "done"
 
 
 @pytest.mark.parametrize("error", [ValueError, SystemExit])

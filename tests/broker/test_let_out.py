@@ -46,6 +46,8 @@ def rt(runtime, recorder, seen):
         def at(self, point, about=None):
             if point == "store.turn.committed":
                 seen.append("commit")
+            elif point == "direct.out":
+                seen.append("direct")
 
     class NotedLines(logging.Handler):
         def emit(self, record):
@@ -101,6 +103,17 @@ def test_a_queued_job_is_logged_then_answered_then_hinted_at(rt, recorder, seen)
 
     effects = effects_of_turn(recorder, seen, "job.queued")
     assert effects == ["commit", "turn.committed", "job.queued", "answer", "hint"]
+
+
+def test_a_job_of_the_direct_lane_is_logged_then_answered_then_hinted_at(rt, recorder, seen):
+    rt.jobs.queue("mail")
+    effects_of_turn(recorder, seen, "job.queued")
+    seen.clear()
+
+    rt.jobs.queue("mail")
+
+    assert effects_of_turn(recorder, seen, "job.queued") == ["commit", "turn.committed", "job.queued", "hint", "answer"]
+    assert "direct" in seen
 
 
 def test_a_claim_and_an_end_are_in_the_log_before_anybody_acts_on_them(rt, recorder, seen):

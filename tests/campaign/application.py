@@ -285,6 +285,8 @@ class Host:
             else:
                 one = batch[0]
                 self._insist(runtime, partial(runtime.jobs.queue, one.pop("name"), one.pop("data"), **one))
+            if queued % 3 == 0:
+                self._queue_plainly(runtime, queued)
             for steps in filter(None, (woven, calls)):
                 steps.pop(0)(runtime)
             if chance.random() < 0.3:
@@ -298,6 +300,11 @@ class Host:
             self._mark_open_ones(runtime)
             if self.is_forgiving:
                 self._forgive(runtime)
+
+    def _queue_plainly(self, runtime: Runtime, queued: int) -> None:
+        """Jobs without options, one right after the other: the direct lane is for these."""
+        for place, name in enumerate(("quick", "nobody", "quick", "quick")):
+            self._insist(runtime, partial(runtime.jobs.queue, name, "plain", id=f"plain{queued}-{place}"))
 
     def _spec(self, chance: random.Random, number: int) -> dict[str, object]:
         names = ("work", *("quick",) * 12) if self.bursts else NAMES

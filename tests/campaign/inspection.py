@@ -14,8 +14,10 @@ from unittest.mock import patch
 import msgspec
 from application import FOLLOWED, GROUPED, PARTS, PARTS_RATE
 from lamplighter import Runtime
+from lamplighter.messages.boots import LedgerTurn
 from lamplighter.messages.jobs import JobRecord
 from lamplighter.rules.lifecycle import MOVES
+from lamplighter.stores.sqlite import births
 from lamplighter.stores.sqlite.turn import SqliteTurn
 from lamplighter.testing.simulation.simulation import Simulation, Violation
 
@@ -169,7 +171,14 @@ def stored_turns() -> Iterator[Order]:
         if turn.number is not None and turn.number != before:
             order[turn.boot, turn.number] = next(places)
 
-    with patch.object(SqliteTurn, "seal", recorded):
+    direct = births.seal
+
+    def recorded_directly(*args: Any) -> LedgerTurn:
+        did = direct(*args)
+        order[did.boot, did.turn] = next(places)
+        return did
+
+    with patch.object(SqliteTurn, "seal", recorded), patch.object(births, "seal", recorded_directly):
         yield order
 
 

@@ -235,6 +235,170 @@ MUTANTS = (
     ),
     Mutant(
         TURN,
+        "the direct lane goes by what others have changed since",
+        "stores/sqlite/store.py",
+        "reading is not None and known == version and",
+        "reading is not None and",
+        test="tests/broker/test_direct_lane.py::test_everything_else_is_left_to_an_ordinary_turn[changed]",
+    ),
+    Mutant(
+        TURN,
+        "the direct lane goes by an overview that is old",
+        "stores/sqlite/open_turn.py",
+        "        if not 0.0 <= age < OVERVIEW_SECONDS_MAX or (",
+        "        if (",
+        test="tests/stores/sqlite/test_overview.py::test_a_short_turn_goes_by_an_overview_that_still_holds[old]",
+    ),
+    Mutant(
+        TURN,
+        "the direct lane leaves expired jobs in the queue",
+        "stores/sqlite/open_turn.py",
+        " or (was.expiry is not None and was.expiry <= reading.now):",
+        ":",
+        test="tests/stores/sqlite/test_overview.py::test_a_short_turn_goes_by_an_overview_that_still_holds[expired]",
+    ),
+    Mutant(
+        TURN,
+        "the direct lane goes by a clock that was stepped",
+        "stores/sqlite/open_turn.py",
+        "return reading.counter is None if step is None else abs(step) <= STEP_SECONDS_MIN",
+        "return True",
+        test="tests/stores/sqlite/test_overview.py::test_a_short_turn_goes_by_an_overview_that_still_holds[stepped]",
+    ),
+    Mutant(
+        TURN,
+        "after a failed turn of the direct lane the next goes by the view before",
+        "stores/sqlite/store.py",
+        "            self._seen = Seen(boot, None, seen.at, was)\n",
+        "",
+        test="tests/broker/test_direct_lane.py::"
+        "test_a_job_is_stored_once_and_told_whatever_fails_on_the_direct_lane"
+        "[store.turn.committed-io-caller]",
+    ),
+    Mutant(
+        TURN,
+        "on the direct lane a job comes before mail that waits",
+        "actors/job_broker.py",
+        "if self.mailbox.mail or self._pending or self._lanes.unread:",
+        "if self._lanes.unread:",
+        test="tests/actors/test_standing_in.py::test_mail_that_waits_comes_before_a_job_of_the_direct_lane",
+    ),
+    Mutant(
+        TURN,
+        "on the direct lane a job comes before the end of the lane that it follows",
+        "actors/job_broker.py",
+        "if self.mailbox.mail or self._pending or self._lanes.unread:",
+        "if self.mailbox.mail or self._pending:",
+        test="tests/actors/test_standing_in.py::test_the_end_of_a_lane_and_the_next_job_are_stored_in_one_turn",
+    ),
+    Mutant(
+        LIMITS,
+        "the direct lane claims jobs while names are paused",
+        "stores/sqlite/store.py",
+        "if want is not None and (was.has_pauses or was.has_suspects):",
+        "if False:",
+        test="tests/broker/test_direct_lane.py::test_everything_else_is_left_to_an_ordinary_turn[pause]",
+    ),
+    Mutant(
+        LIMITS,
+        "the direct lane claims beyond the limits of a name",
+        "broker/direct.py",
+        "capacity.limits != NO_LIMITS or",
+        "",
+        test="tests/broker/test_direct_lane.py::test_everything_else_is_left_to_an_ordinary_turn[limit]",
+    ),
+    Mutant(
+        LIMITS,
+        "the direct lane claims though the runtime is quiet",
+        "broker/direct.py",
+        " or state.inputs.quiet.is_quiet:",
+        ":",
+        test="tests/broker/test_direct_lane.py::test_everything_else_is_left_to_an_ordinary_turn[quiet]",
+    ),
+    Mutant(
+        LIMITS,
+        "the direct lane claims a job before the groups that have their turn",
+        "stores/sqlite/births.py",
+        " or front.highest is not None:",
+        ":",
+        test="tests/broker/test_direct_lane.py::test_everything_else_is_left_to_an_ordinary_turn[groups]",
+    ),
+    Mutant(
+        ROAD,
+        "the direct lane drops the options of a job",
+        "messages/jobs.py",
+        "self[7:] == _NO_OPTIONS and",
+        "",
+        test="tests/broker/test_direct_lane.py::test_everything_else_is_left_to_an_ordinary_turn[group]",
+    ),
+    Mutant(
+        ROAD,
+        "the direct lane stores a job as if it had just been queued",
+        "broker/direct.py",
+        "if not job.is_plain or not -STEP_SECONDS_MIN <= now - job.queued_at <= state.limits.reply_seconds_max:",
+        "if not job.is_plain:",
+        test="tests/broker/test_direct_lane.py::"
+        "test_a_job_that_was_queued_long_before_its_turn_is_left_to_an_ordinary_one",
+    ),
+    Mutant(
+        LANES,
+        "a claim of the direct lane takes no room",
+        "broker/direct.py",
+        "            capacity.held[job.key] = job\n",
+        "",
+        test="tests/broker/test_direct_lane.py::test_both_roads_leave_the_same_file_and_the_same_log",
+    ),
+    Mutant(
+        LANES,
+        "the direct lane forgets that a job is due",
+        "broker/direct.py",
+        "                state.next_due[move.job.name] = min(due, move.job.run_at)",
+        "                pass",
+        test="tests/broker/test_direct_lane.py::test_a_job_of_the_direct_lane_is_found_by_the_next_turn_with_room_for_it",
+    ),
+    Mutant(
+        LANES,
+        "nobody is given a claim of the direct lane",
+        "broker/direct.py",
+        "            self._run(Run((Claim(job),), ()))\n",
+        "",
+        test="tests/broker/test_direct_lane.py::test_a_claim_of_the_direct_lane_is_run",
+    ),
+    Mutant(
+        LOG,
+        "a stop does not know that turns of the direct lane are logged",
+        "broker/direct.py",
+        "        state.standing.logged, state.standing.boot_no = born.did.turn, born.did.boot_no\n",
+        "",
+        test="tests/broker/test_direct_lane.py::test_both_roads_leave_the_same_file_and_the_same_log",
+    ),
+    Mutant(
+        LOG,
+        "the turns of the direct lane are not counted",
+        "broker/direct.py",
+        "        self._tallies.take_born(moves, born.did.at, self._times.last)\n",
+        "",
+        test="tests/broker/test_direct_lane.py::test_both_roads_leave_the_same_file_and_the_same_log",
+    ),
+    Mutant(
+        ROAD,
+        "no neighbour is told of a job of the direct lane",
+        "broker/direct.py",
+        "        if state.others:\n",
+        "        if False:\n",
+        test="tests/broker/test_let_out.py::test_a_job_of_the_direct_lane_is_logged_then_answered_then_hinted_at",
+    ),
+    Mutant(
+        SUPERVISION,
+        "a broker lives on that a caller's turn of the direct lane has killed",
+        "actors/job_broker.py",
+        "            self._fatal = error\n            self.tell_self(CheckDue())\n",
+        "            pass\n",
+        test="tests/broker/test_direct_lane.py::"
+        "test_a_job_is_stored_once_and_told_whatever_fails_on_the_direct_lane[direct.out-exit-caller]",
+    ),
+    Mutant(
+        TURN,
         "what is left when somebody has stood in waits for the next message",
         "environment/replies.py",
         "                    self._reading.clear()\n                finally:\n                    if self.mail:",
@@ -295,9 +459,15 @@ MUTANTS = (
         "an error from outside, as a turn begins, leaves its transaction open for ever",
         "stores/sqlite/store.py",
         "            try:\n                if self._failpoints.is_live:\n"
-        '                    self._failpoints.at("store.turn.begin")\n',
-        "            begin_writing(writer, self._busy_ms)\n            try:\n",
-        (("stores/sqlite/store.py", "                begin_writing(writer, self._busy_ms)\n", ""),),
+        '                    self._failpoints.at("store.turn.begin")\n                if self._files',
+        "            begin_writing(writer, self._busy_ms)\n            try:\n                if self._files",
+        (
+            (
+                "stores/sqlite/store.py",
+                "                begin_writing(writer, self._busy_ms)\n                begun = SqliteTurn",
+                "                begun = SqliteTurn",
+            ),
+        ),
         test="tests/stores/sqlite/test_store.py::"
         "test_an_error_from_outside_as_a_turn_begins_leaves_no_transaction_open",
     ),
@@ -388,8 +558,8 @@ MUTANTS = (
         TURN,
         "what fails behind a commit has its turn tried again",
         "stores/sqlite/store.py",
-        "                    elif (\n                        is_sealed\n",
-        "                    elif (\n                        False\n",
+        "        elif is_sealed and isinstance(error, Exception)",
+        "        elif False and isinstance(error, Exception)",
         test="tests/actors/test_standing_in.py::"
         "test_memory_that_is_short_after_a_commit_loses_nothing_of_the_turn[store.turn.committed]",
     ),
@@ -1309,8 +1479,8 @@ MUTANTS = (
         TURN,
         "a turn that fails is not rolled back",
         "stores/sqlite/store.py",
-        'writer.execute("rollback")\n                    elif',
-        'writer.execute("commit")\n                    elif',
+        'writer.execute("rollback")\n        elif',
+        'writer.execute("commit")\n        elif',
     ),
     Mutant(
         SLOTS,
@@ -6296,7 +6466,8 @@ MUTANTS = (
         "doctor/name_checks.py",
         '        JobQuery(names=(name,), states=(JobState.DEAD,), fate="no"),\n',
         "        JobQuery(names=(name,), states=(JobState.DEAD,)),\n",
-        test="tests/doctor/test_throughput_checks.py::test_what_most_failures_have_in_common_is_of_jobs_that_failed_by_themselves",
+        test="tests/doctor/test_throughput_checks.py::"
+        "test_what_most_failures_have_in_common_is_of_jobs_that_failed_by_themselves",
     ),
     Mutant(
         SLOTS,
@@ -6320,7 +6491,8 @@ MUTANTS = (
         "doctor/boot_checks.py",
         "min(0.0, view.at - first)",
         "view.at - last",
-        test="tests/doctor/test_process_checks.py::test_a_clock_is_another_if_it_tells_no_instant_from_question_to_answer",
+        test="tests/doctor/test_process_checks.py::"
+        "test_a_clock_is_another_if_it_tells_no_instant_from_question_to_answer",
     ),
     Mutant(
         PEOPLE,
@@ -6336,7 +6508,8 @@ MUTANTS = (
         "boot/runtime_state.py",
         "self.failure = self._forked_in = None",
         "self.failure = None",
-        test="tests/whole/test_runtime.py::test_a_runtime_from_before_a_fork_says_so_in_the_child_and_can_be_started_there",
+        test="tests/whole/test_runtime.py::"
+        "test_a_runtime_from_before_a_fork_says_so_in_the_child_and_can_be_started_there",
     ),
     Mutant(
         RECOVERY,
@@ -6360,7 +6533,8 @@ MUTANTS = (
         "history/trace/snapshot.py",
         "            del seen.abandoned[lane]",
         "            pass",
-        test="tests/history/trace/test_instant.py::test_nothing_of_a_boot_that_has_ended_is_shown_and_all_of_one_that_lives_is",
+        test="tests/history/trace/test_instant.py::"
+        "test_nothing_of_a_boot_that_has_ended_is_shown_and_all_of_one_that_lives_is",
     ),
     Mutant(
         ROAD,
@@ -6368,7 +6542,8 @@ MUTANTS = (
         "environment/replies.py",
         "timeout=-1 if seconds is None else max(0.0, seconds))",
         "timeout=-1 if seconds is None else seconds)",
-        test="tests/environment/test_replies.py::test_a_thread_whose_time_is_up_takes_an_answer_that_is_there_and_waits_for_none",
+        test="tests/environment/test_replies.py::"
+        "test_a_thread_whose_time_is_up_takes_an_answer_that_is_there_and_waits_for_none",
     ),
     Mutant(
         MESSAGES,
@@ -6440,7 +6615,8 @@ MUTANTS = (
         "admin/error_groups.py",
         "looked, after = looked + found.looked_at, found.next",
         "looked, after = looked + found.looked_at, None",
-        test="tests/admin/test_error_groups.py::test_failures_are_the_dead_that_failed_by_themselves_and_what_is_tried_again",
+        test="tests/admin/test_error_groups.py::"
+        "test_failures_are_the_dead_that_failed_by_themselves_and_what_is_tried_again",
     ),
     Mutant(
         LEDGER,
@@ -6464,7 +6640,8 @@ MUTANTS = (
         "boot/requests.py",
         "self._deaths += lost.read",
         "self._deaths += 1",
-        test="tests/boot/test_unavailable.py::test_a_call_is_given_up_when_brokers_have_died_of_it_and_not_of_something_else",
+        test="tests/boot/test_unavailable.py::"
+        "test_a_call_is_given_up_when_brokers_have_died_of_it_and_not_of_something_else",
     ),
     Mutant(
         FENCE,
@@ -6488,7 +6665,8 @@ MUTANTS = (
         "doctor/schedule_checks.py",
         'if entry.outcome != "skipped" or reason not in (None, entry.reason):',
         'if entry.outcome != "skipped":',
-        test="tests/doctor/test_schedule_checks.py::test_only_slots_that_were_skipped_for_one_reason_up_to_now_are_added_up",
+        test="tests/doctor/test_schedule_checks.py::"
+        "test_only_slots_that_were_skipped_for_one_reason_up_to_now_are_added_up",
     ),
     Mutant(
         SLOTS,

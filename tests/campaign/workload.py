@@ -109,6 +109,7 @@ REACH = (
     "as fast as may be",
     "steps",
     "stood in",
+    "direct",
     "a full group",
     "job.replaced",
     "called for while it ran",

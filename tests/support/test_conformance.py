@@ -32,6 +32,7 @@ OF_OTHERS = {
 """What is promised by ports that a SQLite file need not have."""
 
 TESTED_ELSEWHERE = {
+    "Births.bear",
     "Forkable.thaw",
     "HostTransactions.written_here",
     "Notifier.answer",

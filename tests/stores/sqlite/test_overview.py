@@ -257,3 +257,25 @@ def act(chance, turn, number, now):
                     turn.jobs.requeue(job, now)
         case _:
             turn.prune(done_before=now, dead_before=now, slots_before=now, batch=chance.randint(1, 50))
+
+
+@pytest.mark.parametrize(
+    ("age", "expires_after", "step", "is_left"),
+    [
+        (0.5, 3600.0, 0.0, False),
+        (OVERVIEW_SECONDS_MAX, 3600.0, 0.0, True),
+        (-0.1, 3600.0, 0.0, True),
+        (0.5, 0.5, 0.0, True),
+        (0.5, 3600.0, -60.0, True),
+    ],
+    ids=["fresh", "old", "later", "expired", "stepped"],
+)
+def test_a_short_turn_goes_by_an_overview_that_still_holds(store, age, expires_after, step, is_left):
+    with store.turn("b", NOW) as turn:
+        turn.keep_time(Reading(NOW, "a counter", 0.0), may_have_gone_back=False)
+        turn.jobs.insert([new("expires")._replace(expires_at=NOW + expires_after)])
+
+    born = store.bear("b", turn.version, [new("next")], lambda: Reading(NOW + age, "a counter", step))
+
+    assert (born is None) is is_left
+    assert len(store.jobs.known(("expires", "next"))) == 2 - is_left
