@@ -199,4 +199,8 @@ SAYS: list[tuple[WaitContext, list[str]]] = [
     ("of", "says"), SAYS, ids=[f"{number} {says[0][:40]}" for number, (_, says) in enumerate(SAYS)]
 )
 def test_what_keeps_a_job_waiting_does_so_from_its_number_on(of, says):
-    assert [one.sentence for one in reasons(of)] == says
+    found = reasons(of)
+
+    assert [one.sentence for one in found] == says
+    # A sentence about what is as it should be, or not known, has nothing that would change it.
+    assert all(bool(one.changes) != (one.code in ("unknown", "running", "claimed")) for one in found)

@@ -104,5 +104,6 @@ def test_what_follows_an_end_is_told_behind_it_in_its_turn(runtime, recorder, tm
         ("queued", "w", None),
         ("queued", "w", None),
     ]
+    assert len(recorder.of("job.queued", then_of="w")) == 2
     recorder.wait_for("job.done", count=3)
     assert recorder.audit(tmp_path / "jobs.db").ok

@@ -16,7 +16,7 @@ from lamplighter.broker.tallies import FLUSH_SECONDS, NAMES_MAX, Tallies, TurnTi
 from lamplighter.environment import Environment
 from lamplighter.messages.boots import LedgerTurn
 from lamplighter.messages.jobs import Transition
-from lamplighter.messages.tallies import BOUNDS, EVER, HOUR, LOCK, MINUTE, OTHERS, TURN, Tally
+from lamplighter.messages.tallies import BOUNDS, EVER, HOUR, LOCK, MINUTE, OTHERS, SPANS, TURN, Tally
 from lamplighter.stores.sqlite.store import SqliteStore
 from lamplighter.stores.transitions import born
 from lamplighter.testing import drain
@@ -216,3 +216,11 @@ def test_two_sums_have_as_many_as_both_together(one: tuple[int, ...], other: tup
 
     assert both.n == sum(both.buckets) == both.seconds
     assert both == tally._replace(n=sum(other), seconds=float(sum(other)), buckets=other).plus(tally)
+
+
+def test_a_clock_that_was_set_back_makes_no_time_negative():
+    claimed = moved("job.claimed", claimed_at=NOW)
+    done = moved("job.done", claimed_at=NOW, outcome="succeeded")
+
+    assert [tally.seconds for tally in counted(claimed, done, now=NOW - 5) if tally.buckets] == [0.0] * 2 * len(SPANS)
+    assert {tally.seconds for tally in counted(claimed, done, now=NOW + 5) if tally.buckets} == {5.0}

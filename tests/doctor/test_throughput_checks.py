@@ -130,6 +130,18 @@ def test_attempts_that_a_stop_has_interrupted_have_not_failed(path):
     assert (finding.level, "5 attempts ended" in finding.evidence) == ("ok", True)
 
 
+@pytest.mark.parametrize(
+    ("failed", "succeeded", "level"), [(4, 0, "ok"), (5, 0, "warning"), (3, 3, "ok"), (4, 3, "warning")]
+)
+def test_from_five_attempts_on_a_name_is_told_of_which_more_than_half_fail(path, failed, succeeded, level):
+    tally(path, "ran.failed", failed)
+    tally(path, "ran.succeeded", succeeded)
+
+    (finding,) = found(path, "names.failing")
+
+    assert finding.level == level
+
+
 def test_one_name_with_two_timeouts_is_half_a_deployment(path, runtime):
     assert levels(found(path, "names.differ")) == ["note"]
     old, new = runtime(), runtime()
