@@ -6,6 +6,7 @@ from typing import Any
 
 from ..messages.jobs import ENDED, JobRecord, JobState
 from ..rules.codec import decode, valid
+from ..rules.lifecycle import awaited_signal
 from ..rules.new_jobs import KEPT_OPTIONS
 from .views import JobView, Payload, like
 from .why import Why
@@ -31,6 +32,7 @@ def job_view(job: JobRecord, why: Why | None, *, shows_data: bool) -> JobView:
         data=payload(job.data, is_shown=shows_data),
         result=None if job.result is None else payload(job.result, is_shown=shows_data),
         progress=None if job.progress is None else payload(job.progress, is_shown=shows_data),
+        awaits=awaited_signal(job),
         why=None if job.state in ENDED else why,
     )
 

@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, NoReturn
 
 from ..cron.interval import INSTANT_MAX, INSTANT_MIN
@@ -103,6 +104,28 @@ def read_instant(text: str, now: Instant) -> Instant:
         return _time(text, now)[0]
     except (ValueError, OverflowError):
         raise UsageError(f"expected {SPAN_EXAMPLE}, got: {shown(text)}") from None
+
+
+def read_json(text: str, what: str) -> Any:
+    """A value that a person has written as JSON.
+
+    Raises:
+        UsageError: it is none; `what` names it.
+    """
+    try:
+        return json.loads(text, parse_constant=partial(_refuse_constant, what))
+    except json.JSONDecodeError as error:
+        hint = f"; as a text it is {json.dumps(text)}" if len(text) < 100 and text.isprintable() else ""
+        got = f"{shown(text)}, {error.msg} at character {error.pos + 1}{hint}"
+        raise UsageError(f"expected {what} to be JSON, got: {got}") from None
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, UsageError):
+            raise
+        raise UsageError(f"expected {what} to be JSON as it can be read here, got: {error}") from None
+
+
+def _refuse_constant(what: str, text: str) -> NoReturn:
+    raise UsageError(f"expected {what} to be JSON, which has no {text}")
 
 
 def read_path(text: str) -> Path:

@@ -156,6 +156,7 @@ class JobView:
         corr: its root, or itself.
         attempt: how many attempts are counted, including the running one.
         why: what keeps it from running, or how it is held; None of one that has ended.
+        awaits: the signal that it waits for, if it waits for one.
         progress: the handler's last report; it is data, and hidden like it.
     """
 
@@ -184,6 +185,7 @@ class JobView:
     data: Payload
     result: Payload | None
     progress: Payload | None
+    awaits: str | None
     why: Why | None
 
 

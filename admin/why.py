@@ -3,7 +3,7 @@
 Every statement is certain. Where a snapshot cannot tell, the code is `unknown`, and the sentence says what is missing.
 `reasons` has all that are known, and the first of them must go first.
 
-1. Time and other jobs: `expired`, `waits_for`, `not_due`.
+1. Time, other jobs and people: `expired`, `waits_for`, `signal`, `not_due`.
 2. The whole store: `no_runtime`, `store_locked`, `quiet`.
 3. The jobs of its name: `paused`, `parked`, `restarting`, `halted`, `quarantined`.
 4. This job alone: `untold`, `solo`, `suspect`.
@@ -21,8 +21,9 @@ from typing import Literal, NamedTuple, get_args
 from ..errors import alike, listed
 from ..messages.jobs import ENDED, Instant, JobRecord, JobState, Seconds
 from ..messages.names import PauseRecord
+from ..messages.steps import WAIT, StepRecord
 from ..messages.views import HandlerView, RuntimeView
-from ..rules.lifecycle import is_suspect
+from ..rules.lifecycle import awaited_signal, is_suspect
 from ..rules.rates import least, rate_read, rate_said, room_of, slower
 from ..rules.wording import about, attributed, brief, many, moment
 from ..stores.control_client import BootView, Defect
@@ -47,7 +48,7 @@ def wait_context_of(
     counted_max: int = AHEAD_COUNTED_MAX,
 ) -> WaitContext:
     """A job with its surroundings; the other arguments are as `WaitContext` has them, `counted_max` limits `before`."""
-    is_queued, table = job.state == JobState.QUEUED, seen.table
+    is_queued, table, signal = job.state == JobState.QUEUED, seen.table, awaited_signal(job)
     return WaitContext(
         job=job,
         now=now,
@@ -57,6 +58,7 @@ def wait_context_of(
         pause=next((one for one in seen.jobs.pauses() if one.name == job.name), None) if is_queued else None,
         before=table.before(job, now, counted_max) if is_queued and table is not None else None,
         awaited=table.awaited(job.row_id, AWAITED_NAMED) if is_queued and job.is_linked and table is not None else None,
+        waited=table.step(job.row_id, WAIT + signal) if signal is not None and table is not None else None,
         is_handled_elsewhere=is_handled_elsewhere,
         lock_holder=lock_holder,
     )
@@ -65,6 +67,7 @@ def wait_context_of(
 Code = Literal[
     "expired",
     "waits_for",
+    "signal",
     "not_due",
     "no_runtime",
     "store_locked",
@@ -125,6 +128,7 @@ class WaitContext:
         pause: the pause of its name, a limit over the store, or both.
         before: the jobs before it; None where the store cannot tell.
         awaited: the jobs that it waits for, if any.
+        waited: the kept step of its wait for a signal, if it waits for one.
         is_handled_elsewhere: whether a boot that is not among these is known to have handlers for its name.
         lock_holder: the process that has held the store's write lock for the whole look, if one has.
     """
@@ -137,6 +141,7 @@ class WaitContext:
     pause: PauseRecord | None = None
     before: QueuePosition | None = None
     awaited: DependencyStatus | None = None
+    waited: StepRecord | None = None
     is_handled_elsewhere: bool = False
     lock_holder: int | None = None
 
@@ -243,7 +248,16 @@ def _of_time(wait_context: WaitContext) -> Iterator[Why]:
         )
     if wait_context.awaited is not None:
         yield what_it_waits_for(wait_context.awaited)
-    if job.run_at > now:
+    if (signal := awaited_signal(job)) is not None and job.run_at > now:
+        since = "" if wait_context.waited is None else f", since {moment(wait_context.waited.at)}"
+        has_end = wait_context.waited is not None and wait_context.waited.result != "null"
+        yield Why(
+            code="signal",
+            sentence=f"it waits for signal {signal!r}{since}" + (f", until {moment(job.run_at)}" if has_end else ""),
+            changes=f"`lamplighter jobs signal {job.id} {signal}`, or jobs.signal({job.id!r}, {signal!r})"
+            + ("; or time, after which it runs without" if has_end else ""),
+        )
+    elif job.run_at > now:
         because = f", since it {_since(job.reason)}" if job.reason else ""
         if job.debounce_until is not None:
             latest = moment(job.debounce_until)

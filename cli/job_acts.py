@@ -1,12 +1,12 @@
-"""`lamplighter jobs requeue` and `cancel`, by their ids or all that match a query; `jobs copy`, and `jobs forget`."""
+"""`lamplighter jobs requeue` and `cancel`, by their ids or all that match a query; `jobs signal`, `copy`, `forget`."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
 
-from ..admin.query import read_setting
-from ..errors import UsageError
+from ..admin.query import read_json, read_setting
+from ..errors import SignalRefused, UsageError
 from ..messages.jobs import ENDED, JobRecord
 from ..rules.capabilities import needed
 from ..rules.codec import decode
@@ -40,6 +40,12 @@ COPY = (
         help="what stands at a place in its data instead, as user.id=7; several times for several",
     ),
     declare_new,
+    declare_acting,
+)
+SIGNAL = (
+    JOB,
+    argument("name", metavar="NAME", help="what its handler waits for"),
+    argument("data", metavar="DATA", nargs="?", default="null", help="JSON; null if it is left out"),
     declare_acting,
 )
 FORGET = (argument("jobs", metavar="ID", nargs="+"), declare_acting)
@@ -100,6 +106,21 @@ def copy(act: Act) -> int:
         return 0
     is_new = told(act, "copy", act.operator.copy(arguments.job, changes=changes, reason=act.reason, **options))
     return 0 if is_new else 1
+
+
+@acting
+def signal(act: Act) -> int:
+    arguments = act.arguments
+    found, data = known(act, [arguments.job]), read_json(arguments.data, "DATA")
+    if act.is_dry:
+        return _would(act, f"signal {arguments.name!r} to", [job for job in found if not _has_ended(job)])
+    try:
+        act.operator.signal(arguments.job, arguments.name, data, reason=act.reason)
+    except SignalRefused as error:
+        note(f"lamplighter: {error}")
+        return 1
+    act.done("signal", f"{arguments.job} has signal {arguments.name!r}", id=arguments.job, signal=arguments.name)
+    return 0
 
 
 @acting

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from typing import Any, NoReturn, cast
+from typing import Any, cast
 
-from ..errors import UsageError, shown
+from ..admin.query import read_json
+from ..errors import UsageError
 from ..messages.jobs import Debounce, JobKeywords
 from .acting import Act, acting, declare_acting, declare_new, new_of, told
 from .options import span_of
@@ -79,23 +79,8 @@ def _debounce(arguments: argparse.Namespace) -> Debounce | None:
 
 
 def _data(text: str) -> Any:
-    try:
-        if text == STDIN:
-            text = sys.stdin.read(DATA_CHARACTERS_MAX + 1)
-            if len(text) > DATA_CHARACTERS_MAX:
-                raise UsageError(
-                    f"expected at most {DATA_CHARACTERS_MAX:,} characters of JSON on standard input, got more"
-                )
-        return json.loads(text, parse_constant=_refuse_constant)
-    except json.JSONDecodeError as error:
-        hint = f"; as a text it is {json.dumps(text)}" if len(text) < 100 and text.isprintable() else ""
-        got = f"{shown(text)}, {error.msg} at character {error.pos + 1}{hint}"
-        raise UsageError(f"expected DATA to be JSON, got: {got}") from None
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, UsageError):
-            raise
-        raise UsageError(f"expected DATA to be JSON as it can be read here, got: {error}") from None
-
-
-def _refuse_constant(text: str) -> NoReturn:
-    raise UsageError(f"expected DATA to be JSON, which has no {text}")
+    if text == STDIN:
+        text = sys.stdin.read(DATA_CHARACTERS_MAX + 1)
+        if len(text) > DATA_CHARACTERS_MAX:
+            raise UsageError(f"expected at most {DATA_CHARACTERS_MAX:,} characters of JSON on standard input, got more")
+    return read_json(text, "DATA")

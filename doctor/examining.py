@@ -41,6 +41,7 @@ CHECKS = (
     Check("names.behind", "jobs that are due for long, and get more", name_checks.behind, "table"),
     Check("names.failing", "names of which most attempts fail", name_checks.failing, "table"),
     Check("names.differ", "handlers that are not the same on each runtime", name_checks.differ),
+    Check("jobs.signals", "jobs that wait for signals", name_checks.signals, "table"),
     Check("jobs.poison", "jobs that kill the processes that run them", name_checks.poison, "table"),
     Check("lanes.zombie", "threads that hang", boot_checks.zombies),
     Check("actors.restarts", "actors that crash again and again", boot_checks.restarts),

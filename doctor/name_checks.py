@@ -11,8 +11,10 @@ from ..admin.views import Amount, NameView
 from ..errors import alike
 from ..messages.jobs import JobRecord, JobState
 from ..messages.queries import JobQuery
+from ..messages.steps import WAIT
 from ..messages.tallies import MINUTE, Tally
 from ..messages.views import HandlerView, LaneView
+from ..rules.lifecycle import AWAITS, awaited_signal
 from ..rules.wording import brief, many, span
 from .diagnosis import Symptom, Symptoms, error, minutes, note, ok, unknown, warning
 from .evidence import Evidence
@@ -21,6 +23,9 @@ PAUSED_SECONDS_MAX = 24 * 3600.0
 """A longer pause may have been forgotten."""
 
 PAUSED_JOBS_MAX = 1_000
+
+AWAITING_MAX = 1_000
+"""The most jobs looked at that wait for signals."""
 
 TOLD_MAX = 10
 """The most names listed; the others are counted."""
@@ -287,3 +292,25 @@ def _killed(killers: Sequence[JobRecord], boots: Sequence[str]) -> str:
     others = f" and {len(killers) - 1} more" if len(killers) > 1 else ""
     on = f", on runtimes {', '.join(boots)}" if boots else ""
     return f"{first.id} ({first.name}){others} died as poison in the last {minutes(POISON_SECONDS)}: {first.reason}{on}"
+
+
+def signals(seen: Evidence) -> Symptoms:
+    with seen.store.snapshot() as stored:
+        assert stored.table is not None, "this check is about files"
+        query = JobQuery(states=(JobState.QUEUED,), error=AWAITS)
+        found = stored.table.find(query, limit=AWAITING_MAX)
+        waits = [
+            (step.at, job.id, job.name, step.name.removeprefix(WAIT))
+            for job in found.jobs
+            if (signal := awaited_signal(job)) is not None
+            and (step := stored.table.step(job.row_id, WAIT + signal)) is not None
+        ]
+    if not waits:
+        return "no job waits for a signal"
+    since, job_id, name, signal = min(waits)
+    jobs = Amount(count=len(waits), is_capped=found.next is not None)
+    yield note(
+        f"{jobs} {'job waits for a signal' if str(jobs) == '1' else 'jobs wait for signals'}, the longest for "
+        f"{span(seen.at - since)}: job {job_id} of {name!r} for {signal!r}"
+    )
+    return None

@@ -16,9 +16,6 @@ WAIT, SIGNAL = "wait:", "signal:"
 latter is kept by no claim if it is a signal, and by the claim that found the time to be over if it is none.
 """
 
-SIGNALS_MAX = 1_000
-"""The most signals of one job that are kept."""
-
 
 class NoSignal(Enum):
     """The type of `NO_SIGNAL`, which is false."""
@@ -27,9 +24,6 @@ class NoSignal(Enum):
 
     def __bool__(self) -> bool:
         return False
-
-    def __repr__(self) -> str:
-        return self.value
 
 
 NO_SIGNAL: Final = NoSignal.NO_SIGNAL

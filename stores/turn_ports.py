@@ -222,7 +222,7 @@ class StepBook(Protocol):
         of the wait's end, and whether this call has kept it.
 
         Raises:
-            UsageError: the job has `SIGNALS_MAX` already.
+            UsageError: the job has too many already.
         """
 
     def sent(self, job: JobRecord, signal: str) -> StepRecord | None:

@@ -9,11 +9,12 @@ from typing import Any, Unpack
 
 from ..api.job import Job
 from ..api.job_steps import Read
-from ..handlers.steps import reader, refuse_on_loop
+from ..handlers.steps import reader, refuse_on_loop, signal_reader
 from ..log.outlets import outlet_of
 from ..messages.jobs import Instant, JobKeywords, JobRecord, JobSpec, JobState, Seconds
 from ..messages.outcomes import Policy
-from ..rules.codec import decode
+from ..messages.steps import NO_SIGNAL, NoSignal
+from ..rules.codec import decode, encode
 from ..rules.limits import Limits
 from ..rules.new_jobs import JobChecks, spec_of
 from ..rules.validation import check_seconds, check_whole
@@ -82,10 +83,11 @@ class Asked:
         slept: the seconds of each `job.sleep`. No time passes.
         kept: the JSON text of the results of its steps, by name. Another call of the handler with the same job goes on
             after them, as another attempt does.
+        signals: what `job.wait` gets, by the names of the signals.
         reason: set it, and the job is `cancelled`, for this reason.
         stopping: set it, and the runtime is stopping.
         deadline: when the attempt times out.
-        wall: the wall time for `job.snooze`, in seconds since 1970.
+        wall: the wall time for `job.snooze` and `job.wait`, in seconds since 1970.
     """
 
     deadline: datetime | None = None
@@ -109,6 +111,7 @@ class Asked:
         self.reports: list[Any] = []
         self.slept: list[Seconds] = []
         self.kept: dict[str, str] = {}
+        self.signals: dict[str, Any] = {}
         self._parents = parents
 
     @property
@@ -164,6 +167,15 @@ class Asked:
 
     def reader(self, name: str, fn: Callable[..., Any]) -> Read:
         return reader(name, fn)
+
+    def sent(self, name: str, *, is_over: bool) -> str | NoSignal | None:
+        refuse_on_loop()
+        if name not in self.signals:
+            return NO_SIGNAL if is_over else None
+        return encode(self.signals[name], what="signal", bytes_max=Limits().data_bytes_max)
+
+    def signal_reader(self, name: str, wanted: Any) -> Read:
+        return signal_reader(name, wanted)
 
     def now(self) -> Instant:
         return self.wall

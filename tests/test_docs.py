@@ -21,6 +21,7 @@ ABSOLUTE = re.compile(r"[a-z]+://|mailto:")
 TEST_FILE = re.compile(r"`(tests/[\w./]+)`")
 
 PUBLIC = [
+    "NO_SIGNAL",
     "ActorView",
     "Attempt",
     "Backoff",
@@ -30,10 +31,13 @@ PUBLIC = [
     "Debounce",
     "Discard",
     "Environment",
+    "GraphHold",
+    "GraphNode",
     "Health",
     "Job",
     "JobFailed",
     "JobFields",
+    "JobGraph",
     "JobSpec",
     "JobState",
     "JobTimeout",
@@ -43,9 +47,11 @@ PUBLIC = [
     "LamplighterError",
     "Limits",
     "MissingExtra",
+    "NoSignal",
     "NotStarted",
     "NotSupported",
     "Operator",
+    "OperatorGraph",
     "Rate",
     "RestartBudget",
     "ResultLost",
@@ -55,6 +61,7 @@ PUBLIC = [
     "Schedule",
     "Scheduler",
     "SchemaTooNew",
+    "SignalRefused",
     "SlotStory",
     "Snooze",
     "StaleClaim",
@@ -204,7 +211,7 @@ def test_the_page_of_configuration_names_every_limit_with_its_default_and_no_oth
 
 
 def test_the_public_names_are_sorted_and_are_those_that_were_promised() -> None:
-    assert lamplighter.__all__ == sorted(lamplighter.__all__)
+    assert lamplighter.__all__ == sorted(lamplighter.__all__, key=lambda name: (not name.isupper(), name))
     assert lamplighter.__all__ == PUBLIC
     assert all(hasattr(lamplighter, name) for name in lamplighter.__all__)
 

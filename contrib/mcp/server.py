@@ -40,9 +40,9 @@ def some(items: Any) -> tuple[list[Any], str]:
     return every[:ROWS_MAX], f"; {rest:,} more are not shown" if rest > 0 else ""
 
 
-Right = Literal["requeue", "cancel", "pause"]
+Right = Literal["requeue", "cancel", "pause", "signal"]
 
-RIGHTS: tuple[Right, ...] = ("requeue", "cancel", "pause")
+RIGHTS: tuple[Right, ...] = ("requeue", "cancel", "pause", "signal")
 JOBS_MAX = 100
 BY_CHARACTERS_MAX = 100
 
@@ -69,6 +69,11 @@ class ActingTools:
         left = f"{swept.changed:,} left as they are: gone, or not in a state in which this can be done"
         taken = f"{swept.refused:,} left as they are: another unfinished job has their unique key"
         return answer(f"{action}: {many(swept.done, 'job')} done; {left}; {taken}", swept._asdict())
+
+    def signal(self, client: str, job_id: str, name: str, data: Any, reason: str) -> Answer:
+        """Tell a job what its handler waits for."""
+        self._operator(client).signal(job_id, name, data, reason=_reason(reason))
+        return answer("the job has the signal", {"id": job_id, "signal": name})
 
     def _operator(self, client: str) -> Operator:
         return Operator(self._address, by=f"mcp:{client[:BY_CHARACTERS_MAX] or 'unknown'}", via="mcp")
@@ -256,7 +261,11 @@ def server_of(
         """Have no job of a name be started; with paused=false, have them be started again."""
         return acting.pause(_client(context), name, reason, paused)
 
-    for does in (requeue, cancel, pause):
+    def signal(id: str, name: str, reason: str, context: Context[Any, Any], data: Any = None) -> Answer:
+        """Tell a job what its handler waits for: the signal that `why` of the job names, with data as JSON."""
+        return acting.signal(_client(context), id, name, data, reason)
+
+    for does in (requeue, cancel, pause, signal):
         if does.__name__ in allowed:
             description = f"{does.__doc__} The reason stands in the log, with the name of this client."
             server.tool(description=description, annotations=ACTS)(_told(does))

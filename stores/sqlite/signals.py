@@ -7,12 +7,15 @@ from collections.abc import Callable, Sequence
 
 from ...errors import UsageError
 from ...messages.jobs import Attribution, JobRecord
-from ...messages.steps import SIGNAL, SIGNALS_MAX, StepRecord
+from ...messages.steps import SIGNAL, StepRecord
 from ...rules.codec import decode, encode_own
 from ...rules.lifecycle import awaited_signal
 from ...rules.signals import signalled
 from . import steps
 from .open_turn import OpenTurn
+
+SIGNALS_MAX = 1_000
+"""The most signals of one job that are kept."""
 
 
 def send(

@@ -10,6 +10,7 @@ import pytest
 from lamplighter.admin.why import Code, WaitContext, reasons, why
 from lamplighter.messages.jobs import WAITS_FOR_JOBS
 from lamplighter.messages.names import PauseRecord
+from lamplighter.messages.steps import StepRecord
 from lamplighter.messages.views import QuietView
 from lamplighter.stores.ports import DependencyStatus, QueuePosition
 
@@ -46,6 +47,14 @@ CASES: list[tuple[Code, WaitContext, str]] = [
         "waits_for",
         a_situation(a_job(waits=WAITS_FOR_JOBS), awaited=DependencyStatus(10, 5, ("a", "b", "c"))),
         "it waits for 5 of 10 jobs: a, b, c and 2 more",
+    ),
+    (
+        "signal",
+        a_situation(
+            a_job(run_at=NOW + 90, reason="waits for signal approval"),
+            waited=StepRecord("wait:approval", f"{NOW + 90}", 1, NOW - 60),
+        ),
+        "it waits for signal 'approval', since 1970-01-12T13:45:40Z, until 1970-01-12T13:48:10Z",
     ),
     (
         "not_due",

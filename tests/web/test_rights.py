@@ -85,6 +85,7 @@ PAGES = [
 
 ACTS = [
     act("/act/job", "requeue", id="dead-1", action="requeue"),
+    act("/act/job", "signal", id="later", action="signal", signal="approval"),
     act("/act/job", "cancel", id="later", action="cancel"),
     act("/act/new", "queue", action="queue", name="mail"),
     act("/act/new", "requeue", action="copy", id="fine"),

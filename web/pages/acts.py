@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from ...admin.query import read_instant
+from ...admin.query import read_instant, read_json
 from ...errors import UsageError, shown
 from ...messages.jobs import JobState
 from ...messages.views import QuietAnswer
@@ -19,6 +19,8 @@ from .page import PageContent, PageRefused, PageVisit, Right
 
 RIGHTS: Mapping[str, Right] = {"requeue": "requeue", "cancel": "cancel"}
 """The acts on jobs, and the right that each needs."""
+
+RIGHTS_ON_ONE: Mapping[str, Right] = {**RIGHTS, "signal": "signal"}
 
 
 class Form:
@@ -59,9 +61,15 @@ ASKED_ABOUT = frozenset({JobState.DONE, JobState.RUNNING})
 
 
 def on_job(visit: PageVisit) -> Response | PageContent:
-    """Requeue or cancel a job. One that is done or runs is asked about first: a key is soon pressed."""
+    """Requeue or cancel a job, or send it a signal. A job that is done or runs is asked about before the first two:
+    a key is soon pressed.
+    """
     form = Form(visit)
-    job_id, action = form.one("id"), form.choice("action", RIGHTS)
+    job_id, action = form.one("id"), form.choice("action", RIGHTS_ON_ONE)
+    if action == "signal":
+        data = read_json(form.one("data").strip() or "null", "data")
+        visit.operator.signal(job_id, form.one("signal"), data, reason=form.reason)
+        return visit.back("/jobs/", job_id, "signalled")
     with visit.inspector.store.snapshot() as seen:
         record = seen.jobs.known((job_id,)).get(job_id)
     if record is not None and record.state in ASKED_ABOUT and form.one("sure") != record.state:

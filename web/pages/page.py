@@ -18,17 +18,17 @@ from ...messages.queries import JobQuery
 from ...stores.control_client import ControlClient
 from ..faces.http import Request, Response, redirect
 
-Right = Literal["look", "data", "queue", "requeue", "cancel", "pause", "schedule", "quiet"]
+Right = Literal["look", "data", "queue", "requeue", "cancel", "signal", "pause", "schedule", "quiet"]
 """The rights of a visitor: to see all but data; data, results and progress; to queue jobs; to requeue or copy jobs; to
-cancel or forget them; to pause, resume and limit names; to pause, resume, run and remove schedules; to have a runtime
-take nothing new."""
+cancel or forget them; to send them signals; to pause, resume and limit names; to pause, resume, run and remove
+schedules; to have a runtime take nothing new."""
 
 RIGHTS: frozenset[str] = frozenset(get_args(Right))
 
 LOOK: frozenset[Right] = frozenset({"look"})
 """Everything can be seen but what jobs carry."""
 
-STEER: frozenset[Right] = frozenset({"look", "queue", "requeue", "cancel", "pause", "schedule", "quiet"})
+STEER: frozenset[Right] = frozenset({"look", "queue", "requeue", "cancel", "signal", "pause", "schedule", "quiet"})
 """Whatever there is to do, without seeing what jobs carry."""
 
 
@@ -68,6 +68,7 @@ STREAM = "text/event-stream"
 NOTICES = {
     "requeued": "It was put back into the queue.",
     "cancelled": "It was cancelled.",
+    "signalled": "The signal was sent.",
     "ended": "It had ended already; nothing was done.",
     "paused": "It was paused.",
     "resumed": "It was resumed.",

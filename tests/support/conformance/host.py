@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 from lamplighter.errors import StoreUnavailable, UsageError
-from lamplighter.messages.jobs import JobRecord, NewJob
+from lamplighter.messages.jobs import Attribution, JobRecord, JobState, NewJob
+from lamplighter.messages.outcomes import Outcome, OutcomeKind, Verdict
 from lamplighter.messages.schedules import HostChange, ScheduleRecord
+from lamplighter.rules.lifecycle import AWAITS
 from lamplighter.stores.ports import HostTransactions, HostTurn, Store
 
 from .kit import DONE, NOW, SUCCEEDED, StoreCase, a_boot, a_schedule, job_of, new, put, take
@@ -266,3 +268,31 @@ class HostPromises(StoreCase):
 
         assert first is not None and store.schedules.one("s") is not None
         assert then == [None, None]
+
+    def test_a_signal_in_an_own_transaction_wakes_the_job_when_a_turn_has_told_of_it(self, store: Store) -> None:
+        """HostTurn.send: `refresh` tells of it, and wakes the job."""
+        self.needs("host", "table", "steps")
+        put(store, new("a"))
+        (claimed,) = take(store)
+        waits = Verdict(JobState.QUEUED, "job.snoozed", f"{AWAITS}approval", 0, run_at=NOW + 1000.0)
+        with store.turn("b", NOW) as turn:
+            turn.jobs.settle(claimed, Outcome(kind=OutcomeKind.SNOOZED, signal="approval"), waits)
+        host = self.connect_host(store)
+
+        def send(turn: HostTurn) -> bool:
+            job = turn.find("a")
+            assert job is not None
+            return turn.send(job, "approval", "1", Attribution(by="ann"))[1]
+
+        sent = [self.host_of(store).join(host, NOW, send) for _ in range(2)]
+        host.commit()
+        host.close()
+        with store.turn("b", NOW) as turn:
+            turn.jobs.refresh()
+            notes = [move for _, move in turn.notes]
+            events = [moved.event for moved in turn.transitions]
+
+        assert sent == [True, False]
+        assert [(note["k"], note["by"]) for note in notes] == [("signalled", "ann")]
+        assert events == ["job.woken"]
+        assert [one.id for one in take(store)] == ["a"]

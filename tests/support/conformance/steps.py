@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lamplighter.messages.jobs import JobRecord
-from lamplighter.messages.steps import StepMark, StepRecord, StepsSeen
+from lamplighter.messages.steps import SIGNAL, StepMark, StepRecord, StepsSeen
 from lamplighter.stores.ports import Store
 from lamplighter.stores.turn_ports import KeptNow, StepBook, Turn
 
@@ -161,3 +161,52 @@ class StepPromises(StoreCase):
 
         assert seen == StepsSeen(3, [StepMark("y", 5, 1, NOW + 1.0), StepMark("x", 5, 1, NOW + 2.0)])
         assert store.table.steps_seen(claimed.row_id + 1, 2) == StepsSeen(0, [])
+
+    def test_the_first_signal_of_a_name_is_kept_and_goes_with_the_end(self, store: Store) -> None:
+        """StepBook.send: Returns what is kept of the wait's end, and whether this call has kept it."""
+        claimed = self.claimed(store)
+        with store.turn("b", NOW) as turn:
+            book = self.book_of(turn)
+            first, again = book.send(claimed, "approval", "1"), book.send(claimed, "approval", "2")
+            over = book.keep(claimed, SIGNAL + "approval", "null")
+
+        kept = StepRecord(SIGNAL + "approval", "1", 0, NOW)
+        assert (first, again) == ((kept, True), (kept, False))
+        assert over is not None and over.step == kept
+        assert self.kept(store, claimed.row_id) == [(SIGNAL + "approval", "1", 0)]
+        with store.turn("b", NOW) as turn:
+            turn.jobs.settle(claimed, SUCCEEDED, DONE)
+        assert self.kept(store, claimed.row_id) == []
+
+    def test_what_has_ended_a_wait_is_found(self, store: Store) -> None:
+        """StepBook.sent: What has ended the wait for a signal, if anything has."""
+        claimed = self.claimed(store)
+        with store.turn("b", NOW) as turn:
+            assert self.book_of(turn).sent(claimed, "approval") is None
+            self.book_of(turn).send(claimed, "approval", "1")
+        with store.turn("b", NOW) as turn:
+            sent = self.book_of(turn).sent(claimed, "approval")
+            assert self.book_of(turn).sent(claimed, "other") is None
+
+        assert sent == StepRecord(SIGNAL + "approval", "1", 0, NOW)
+
+    def test_one_step_is_read_by_its_name(self, store: Store) -> None:
+        """JobTable.step: The kept step of this name."""
+        claimed = self.claimed(store)
+        self.keep(store, claimed, "one", "1")
+        assert store.table is not None
+
+        assert store.table.step(claimed.row_id, "one") == StepRecord("one", "1", 1, NOW)
+        assert store.table.step(claimed.row_id, "two") is None
+
+    def test_a_job_that_waits_is_due_when_its_signal_has_come(self, store: Store) -> None:
+        """WaitingJobs.wake: Have a queued job be due now, as its signal has come."""
+        self.needs("steps")
+        put(store, new("a", run_at=NOW + 1000.0))
+        assert take(store) == []
+        with store.turn("b", NOW) as turn:
+            assert turn.queued is not None
+            woken = turn.queued.wake(turn.jobs.find(["a"])["a"], "approval")
+
+        assert (woken.run_at, woken.move_no) == (NOW, 2)
+        assert [one.id for one in take(store)] == ["a"]

@@ -129,5 +129,5 @@ def test_what_nobody_can_allow_and_a_store_on_a_server_are_refused(
     store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["mcp", "--store", str(store), "--allow", "requeue,delete"]) == 2
-    assert "out of requeue, cancel, pause, got: 'delete'" in capsys.readouterr().err
+    assert "out of requeue, cancel, pause, signal, got: 'delete'" in capsys.readouterr().err
     assert main(["mcp", "--store", "amqp://localhost"]) == 2
