@@ -14,6 +14,7 @@ from ...messages.jobs import Instant, JobState
 from ...messages.queries import JobQuery
 from ...rules.codec import decode
 from ...rules.wording import span
+from ..faces.http import Response, redirect
 from .page import PageContent, PageVisit
 
 PAGE_JOBS = 50
@@ -38,9 +39,12 @@ AGES = {"<15m": "15 minutes", "<1h": "hour", "<1d": "day", "<7d": "week"}
 """How long ago jobs were queued, as the language and the form say it."""
 
 
-def jobs(visit: PageVisit) -> PageContent:
+def jobs(visit: PageVisit) -> PageContent | Response:
     text = _asked(visit)
     query = visit.search(text)
+    if not FIELDS.isdisjoint(visit.request.asked()) and visit.one("as") != "json":
+        # The address that people pass on has the search in the language, and no empty fields.
+        return redirect(visit.jobs_of(text))
     with visit.searching() if text else nullcontext():
         found = visit.inspector.jobs(query, limit=PAGE_JOBS, after=visit.one("after") or None)
     rest, fields = _fields(visit, text)
@@ -48,6 +52,9 @@ def jobs(visit: PageVisit) -> PageContent:
         names = [] if seen.table is None else seen.table.names("", NAMES_OFFERED_MAX)
     more = {"query": text, "rest": rest, "fields": fields, "names": names, "ages": AGES, "states": list(JobState)}
     return PageContent("jobs.html", "Jobs", found, {**more, "tabs": list(_tabs(visit, text, query))})
+
+
+FIELDS = frozenset({"name", "state", "group", "error", "queued"})
 
 
 def _asked(visit: PageVisit) -> str:
@@ -65,7 +72,7 @@ def _asked(visit: PageVisit) -> str:
 
 def _fields(visit: PageVisit, text: str) -> tuple[str, dict[str, str]]:
     """A search as the box and the fields beside it show it: a term that a field can show is not in the box."""
-    rest, fields = text, dict.fromkeys(("name", "state", "group", "error", "queued"), "")
+    rest, fields = text, dict.fromkeys(FIELDS, "")
     for field in fields:
         term = re.compile(rf'(?<!\S){field}:("(?:[^"\\]|\\.)*"|\S+)(?!\S)')
         found = term.findall(rest)
