@@ -45,27 +45,18 @@ class StoredSlots(NamedTuple):
 
 class StoredLives(Protocol):
     """All that a store keeps, as it is at one instant, for whoever compares it with a log. Close it, or use it as a
-    context manager."""
+    context manager. `boot_no` is the number of the newest boot, and `boots` has none that was buried; `slots` come in
+    the order of schedules and instants; `steps` are ids of jobs with names of kept steps; `accounted` tells by schedule
+    up to where its slots are accounted for.
+    """
 
     def store_id(self) -> str: ...
-
-    def boot_no(self) -> int:
-        """The number of the newest boot."""
-
-    def boots(self) -> Sequence[BootRecord]:
-        """Boots that live, or were not buried."""
-
+    def boot_no(self) -> int: ...
+    def boots(self) -> Sequence[BootRecord]: ...
     def jobs(self) -> Iterator[StoredJob]: ...
-
-    def slots(self) -> Iterator[StoredSlots]:
-        """In the order of schedules, and then of slots."""
-
-    def steps(self) -> Iterator[tuple[str, str]]:
-        """The ids of jobs, and names of their kept steps."""
-
-    def accounted(self) -> dict[str, float]:
-        """By schedule, up to where its slots are accounted for."""
-
+    def slots(self) -> Iterator[StoredSlots]: ...
+    def steps(self) -> Iterator[tuple[str, str]]: ...
+    def accounted(self) -> dict[str, float]: ...
     def orphans(self) -> Iterator[tuple[str, str | None]]:
         """Running jobs whose boot is not in the store, as (job id, boot): a start or a peer reclaims them."""
 
@@ -73,9 +64,7 @@ class StoredLives(Protocol):
         """The ids of jobs that wait although all their parents have ended, with no check pending."""
 
     def close(self) -> None: ...
-
     def __enter__(self) -> Self: ...
-
     def __exit__(self, *_: object) -> None: ...
 
 
