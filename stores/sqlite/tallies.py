@@ -39,8 +39,8 @@ select span, start, '', kind, sum(n), sum(seconds) from lamplighter_tallies
 where span = :span and start between :since and :until group by start, kind order by start, kind
 """
 
-BUCKET_ROWS_MAX = 10_000
-"""Where there are more sums with buckets, as of a hundred busy names in an hour, the oldest ones are left out."""
+BUCKET_ROWS_MAX = 5_000
+"""Where there are more sums with buckets, as of thirty busy names in an hour, the oldest ones are left out."""
 
 BUCKETS = """
 select start, kind, sum(value) from (

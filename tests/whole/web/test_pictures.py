@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,8 @@ from typing import Any
 import pytest
 from lamplighter import JobFailed, Runtime
 from lamplighter.admin.operator import Operator
+from lamplighter.environment.environment import Environment
+from lamplighter.testing import ManualTime
 from lamplighter.web import STEER, Visitor, dashboard
 
 from ...web.server import served
@@ -30,6 +35,7 @@ class Shop:
     """An application whose jobs are those of a shop: some are done, some fail, one runs, and one name is paused."""
 
     def __init__(self, path: Path) -> None:
+        self._live_through_an_hour(path)
         self.runtime = Runtime(path)
         self._over = threading.Event()
         begun = threading.Event()
@@ -59,6 +65,27 @@ class Shop:
             jobs.queue("send-mail", {"to": number})
         jobs.queue("newsletter", {"issue": 7})
         self.runtime.scheduler.add("send-mail", "0 6 * * *", timezone="Europe/Berlin", key="morning")
+
+    def _live_through_an_hour(self, path: Path) -> None:
+        """Jobs of the last hour, on a clock that they themselves let go on."""
+        chance, past = random.Random(7), ManualTime(time.time() - 3_600)
+        runtime = Runtime(path, environment=Environment(clock=past.clock))
+
+        def some(job: Any) -> None:
+            past.advance(chance.lognormvariate(-3, 1.2))
+            if chance.random() < 0.04:
+                raise TimeoutError("no answer from payments.example within 30 s")
+
+        for name in ("send-mail", "invoice", "resize"):
+            runtime.jobs.add_handler(name, some, max_attempts=3, backoff=1)
+        with runtime:
+            while past.wall < time.time() - 30:
+                names = chance.choices(["send-mail", "invoice", "resize"], [5, 1, 2], k=chance.randrange(1, 5))
+                for job in runtime.jobs.queue_many([(name, None) for name in names]):
+                    past.advance(0.05)
+                    with contextlib.suppress(TimeoutError):
+                        runtime.jobs.join(job, timeout=0.1)
+                past.advance(chance.expovariate(1 / 12))
 
     def close(self) -> None:
         """Stop."""
