@@ -103,7 +103,10 @@ class Log:
 
     def emit_made(self, event: str, speaker: Speaker, make: Callable[[], dict[str, Any]]) -> None:
         """`emit`, with fields that are made only if somebody listens."""
-        self.emit_all((Said(event, speaker, (make,)),), _called)
+        if self._subscriptions or self._outlet.hears(EVENTS[event].level):
+            self.emit_all((Said(event, speaker, (make,)),), _called)
+        else:
+            next(self._numbers)
 
     def emit_all(self, lines: Iterable[Said], make: Make) -> None:
         """Log events, in order and in one write, with fields that are made only if somebody listens."""
@@ -191,11 +194,11 @@ class Log:
         now = round(self._clock.now(), 6)
         for (event, speaker, each), is_written in heard:
             head: dict[str, Any] = {"event": event, "level": EVENTS[event].level, "ts": now, "boot": self._boot}
-            said = tuple(zip(SPEAKER_FIELDS, speaker, strict=True))
+            said = {name: value for name, value in zip(SPEAKER_FIELDS, speaker, strict=True) if value is not None}
             subscriptions = self._listening(event) if self._subscriptions else ()
             for one in each:
-                line = {**head, "seq": next(self._numbers)}
-                for name, value in (*said, *make(event, one).items()):
+                line = {**head, "seq": next(self._numbers), **said}
+                for name, value in make(event, one).items():
                     if value is not None:
                         line[name] = value
                 if "crc" in line:

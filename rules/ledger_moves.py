@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from itertools import repeat
 from typing import Any
 
@@ -71,6 +72,12 @@ checksum, whatever the order of the fields.
 """
 
 
+@cache
+def _besides(names: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Those of `BESIDES` that have these names."""
+    return [(name, key) for name, key in BESIDES.items() if name in names]
+
+
 def told_move(step: Transition, at: Instant) -> Move:
     """A move of a job as the ledger has it; `at` is the instant of its turn."""
     job = step.job
@@ -101,8 +108,8 @@ def told_move(step: Transition, at: Instant) -> Move:
         told["a"] = job.attempt
     if step.boot_was is not None:
         told["b"] = step.boot_was
-    for name, key in BESIDES.items():
-        if value := step.fields.get(name):
+    for name, key in _besides(tuple(step.fields)):
+        if value := step.fields[name]:
             told[key] = value
     return told if step.who is UNATTRIBUTED else {**told, **step.who.told}
 

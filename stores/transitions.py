@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from operator import itemgetter
 from typing import Any
 
@@ -23,12 +24,15 @@ _KEPT = frozenset(
 )
 _REPLACED = tuple(name for name in NewJob._fields if name not in _KEPT)
 
+record_of: Callable[[Iterable[Any]], JobRecord] = partial(tuple.__new__, JobRecord)
+"""`JobRecord._make`, for values whose number is known, without its call."""
+
 UNCOUNTED = 0
 """`move_no` of a job whose birth no turn has counted yet."""
 
 
 def born(job: NewJob, row_id: int, *, move_no: int = 1) -> JobRecord:
-    return JobRecord._make(_in_order((row_id, move_no, is_to_wait(job), "queued", *job, *_UNTOUCHED)))
+    return record_of(_in_order((row_id, move_no, is_to_wait(job), "queued", *job, *_UNTOUCHED)))
 
 
 def is_to_wait(job: NewJob) -> int:

@@ -10,7 +10,7 @@ from operator import attrgetter, itemgetter
 from typing import Any
 
 from ...messages.jobs import WAITS_FOR_JOBS, WAITS_ITS_TURN, JobRecord, JobState, NewJob, stored_name
-from ..transitions import UNCOUNTED, is_to_wait
+from ..transitions import UNCOUNTED, is_to_wait, record_of
 
 READY = "from lamplighter_jobs indexed by lamplighter_jobs_ready where state = 'queued' and waits = 0"
 
@@ -207,7 +207,7 @@ def _update_together(columns: tuple[str, ...], own: tuple[str, ...], state: JobS
 
 
 def changed(job: JobRecord, columns: tuple[str, ...], values: Iterable[Any]) -> JobRecord:
-    return JobRecord._make(_places(columns)((*job, *values)))
+    return record_of(_places(columns)((*job, *values)))
 
 
 @cache

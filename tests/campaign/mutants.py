@@ -2035,6 +2035,22 @@ MUTANTS = (
     ),
     Mutant(
         LOG,
+        "a line that nobody hears has no number",
+        "log/emitter.py",
+        "        else:\n            next(self._numbers)\n",
+        "",
+        test="tests/log/test_writes.py::test_a_line_that_nobody_hears_has_a_number_and_is_not_made",
+    ),
+    Mutant(
+        LOG,
+        "a line that only a subscriber hears is not made",
+        "log/emitter.py",
+        "        if self._subscriptions or self._outlet.hears(EVENTS[event].level):\n",
+        "        if self._outlet.hears(EVENTS[event].level):\n",
+        test="tests/log/test_writes.py::test_a_line_that_only_a_subscriber_hears_is_made",
+    ),
+    Mutant(
+        LOG,
         "a line of a transition is forgotten",
         "broker/claims.py",
         '        context.turn.jobs.release(given.job, "not started")',

@@ -272,6 +272,26 @@ def test_a_plain_turn_is_one_text_where_one_file_of_ours_listens_alone(tmp_path,
     assert writes == [1]
 
 
+def test_a_line_that_nobody_hears_has_a_number_and_is_not_made(tmp_path, lines):
+    made = []
+    with log_to(tmp_path / "app.log") as log:
+        log.emit_made("job.started", NOBODY, lambda: made.append(1))
+        log.emit("job.done", job_id="a")
+
+    assert lines() == [("job.done", 2, "a")]
+    assert not made
+
+
+def test_a_line_that_only_a_subscriber_hears_is_made(tmp_path, lines):
+    hearer = Subscription(print, None, Mailbox())
+    with log_to(tmp_path / "app.log") as log:
+        log.subscribe(hearer)
+        log.emit_made("job.started", NOBODY, lambda: {"job_id": "a"})
+
+    assert [(one["event"], one["seq"], one["job_id"]) for one in hearer.waiting.mail] == [("job.started", 1, "a")]
+    assert lines() == []
+
+
 def test_a_text_that_was_ready_is_kept_in_a_line_that_must_be_written_slowly():
     assert json.loads(to_json({"cut": "\ud800", "moves": Raw(b'[{"k":"queued"}]')})) == {
         "cut": "\ud800",
