@@ -107,3 +107,13 @@ def test_what_follows_an_end_is_told_behind_it_in_its_turn(runtime, recorder, tm
     assert len(recorder.of("job.queued", then_of="w")) == 2
     recorder.wait_for("job.done", count=3)
     assert recorder.audit(tmp_path / "jobs.db").ok
+
+
+def test_what_was_asked_for_again_and_not_stored_is_told(runtime, recorder):
+    rt = runtime()
+    rt.jobs.queue("work", id="a", unique="u")
+
+    again = rt.jobs.queue("work", id="b", unique="u")
+
+    line = recorder.wait_for("job.deduplicated")
+    assert (again.id, line["job_id"], line["asked_id"], line["unique_key"]) == ("a", "a", "b", "u")
