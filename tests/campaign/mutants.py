@@ -86,6 +86,7 @@ LEDGER, LANES = "the ledger of RabbitMQ", "lanes, children, start and stop"
 SIGHT = "what hangs can be seen"
 FLOW = "what follows is stored with the end"
 KEPT = "a step is kept once, and not taken again"
+SIGNALLED = "the first signal of a name counts, and none is lost"
 LINKS = "what waits for others is judged once, by what is stored"
 RATES = "rates"
 TURNS = "groups take turns"
@@ -5582,6 +5583,73 @@ MUTANTS = (
         "",
         test="tests/stores/sqlite/test_store.py::"
         "TestStoreInAFile::test_steps_go_with_a_job_that_is_forgotten_or_pruned",
+    ),
+    Mutant(
+        SIGNALLED,
+        "a signal between the look for it and the end of the attempt wakes nobody",
+        "broker/turn_context.py",
+        "if outcome.signal is not None and needed",
+        "if False and needed",
+        test="tests/test_signals.py::test_a_signal_between_the_look_for_it_and_the_end_of_the_attempt_is_not_lost",
+    ),
+    Mutant(
+        SIGNALLED,
+        "a signal does not wake the job that waits for it",
+        "broker/signals.py",
+        "    if awaited_signal(job) == body.name:\n",
+        "    if False:\n",
+        scenario=STEPS,
+    ),
+    Mutant(
+        SIGNALLED,
+        "a second signal of a name takes the place of the first",
+        "stores/sqlite/signals.py",
+        "    if (kept := steps.one(connection, job.row_id, step.name)) is not None:\n        return kept, False\n",
+        "",
+        also=(
+            ("stores/sqlite/signals.py", '"insert into lamplighter_steps', '"insert or replace into lamplighter_steps'),
+        ),
+        scenario=STEPS,
+    ),
+    Mutant(
+        SIGNALLED,
+        "another signal of a name is dropped without an error",
+        "broker/signals.py",
+        "    if kept.result != body.data:\n",
+        "    if False:\n",
+        test="tests/test_signals.py::test_the_first_signal_of_a_name_counts",
+    ),
+    Mutant(
+        SIGNALLED,
+        "a job that has ended takes signals",
+        "broker/signals.py",
+        "    if job.state in ENDED:\n",
+        "    if False:\n",
+        test="tests/test_signals.py::test_a_job_that_has_ended_takes_no_signal",
+    ),
+    Mutant(
+        SIGNALLED,
+        "a wait begins anew with each attempt",
+        "api/job_steps.py",
+        "until = call_step(job_id, steps, WAIT + name, steps.reader(name, end_of_time), end_of_time, steps, timeout)",
+        "until = end_of_time(steps, timeout)",
+        test="tests/test_signals.py::test_nothing_lengthens_the_time_of_a_wait",
+    ),
+    Mutant(
+        SIGNALLED,
+        "a signal after the time of its wait counts",
+        "broker/signals.py",
+        "    if kept.claim_no > 0:\n",
+        "    if False:\n",
+        test="tests/test_signals.py::test_after_the_time_a_signal_is_refused_and_all_attempts_see_none",
+    ),
+    Mutant(
+        SIGNALLED,
+        "nobody tells of a signal of an own transaction",
+        "stores/sqlite/jobs.py",
+        "            counted = tell(self._turn, counted, self.wake)\n",
+        "",
+        test="tests/test_signals.py::test_a_signal_of_an_own_transaction_is_there_if_that_commits",
     ),
     Mutant(
         KEPT,

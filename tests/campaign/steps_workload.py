@@ -1,4 +1,4 @@
-"""The campaign of steps: jobs whose handlers keep what they have come to, under faults.
+"""The campaign of steps and signals: jobs whose handlers keep what they have come to, and wait, under faults.
 
 python -m lamplighter simulate steps_workload:scenario --seeds 100
 """
@@ -14,7 +14,7 @@ from itertools import count
 
 import paths  # noqa: F401 (first: by it support is found)
 from inspection import lines_of
-from lamplighter import Job, LamplighterError, Runtime
+from lamplighter import NO_SIGNAL, Job, LamplighterError, Runtime, SignalRefused, UnknownJob
 from lamplighter.testing import Faults, Simulation
 
 from support.disk.disk import Disk
@@ -45,7 +45,21 @@ FAULTS = {
 }
 """How often each may be. Of each seed some are."""
 
-REACH = ("goes on", "called again", "lost its claim", "begins anew", "hang at lane.step", "crash_handler at lane.step")
+ANSWER_SECONDS = 20.0
+"""How long most jobs wait for their signal. Each fourth waits for as long as it takes."""
+
+REACH = (
+    "goes on",
+    "called again",
+    "lost its claim",
+    "begins anew",
+    "hang at lane.step",
+    "crash_handler at lane.step",
+    "answered",
+    "unanswered",
+    "answered early",
+    "refused",
+)
 """A campaign that never reached one of these has not tested it."""
 
 
@@ -55,11 +69,15 @@ class Book:
     Attributes:
         wrong: what cannot be.
         lives: by job, what its first step has given: another value whenever the job begins anew.
+        accepted: by job, the signals whose calls have returned.
+        answers: by job, what its waits have given; None for no signal.
     """
 
     def __init__(self) -> None:
         self.wrong: list[str] = []
         self.lives: defaultdict[str, set[int]] = defaultdict(set)
+        self.accepted: defaultdict[str, set[int]] = defaultdict(set)
+        self.answers: defaultdict[str, set[int | None]] = defaultdict(set)
         self.reached = Counter[str]()
         self._numbers = count(1)
         self._calls = Counter[tuple[str, str]]()
@@ -85,6 +103,13 @@ class Book:
             self.wrong.append(f"step {name} of {job.id} has given {first} to claim {by}, and {result} to another")
         self.reached["goes on"] += by < job.record.claim_no
 
+    def hear(self, job: Job, life: int, answer: object) -> None:
+        """A wait for a signal is over: it gives the same to each attempt."""
+        heard = None if answer is NO_SIGNAL else int(str(answer))
+        self.see(job, life, "answer", heard)
+        self.answers[job.id].add(heard)
+        self.reached["unanswered" if heard is None else "answered"] += 1
+
 
 book = Book()
 
@@ -104,6 +129,7 @@ def work(job: Job) -> list[object]:
         book.see(job, life, name, given[-1])
         job.sleep(0.7)
     job.snooze("wait", 5.0)
+    book.hear(job, life, job.wait("answer", timeout=patience_of(job)))
     if job.data % 3 == 0 and job.attempt < 3:
         raise ValueError("not yet")
     given.append(job.step("last", book.call, job, life, "last"))
@@ -120,11 +146,16 @@ async def work_async(job: Job) -> list[object]:
         given.append(await job.astep(name, book.call, job, life, name))
         book.see(job, life, name, given[-1])
     await job.asnooze("wait", 5.0)
+    book.hear(job, life, await job.await_signal("answer", timeout=patience_of(job)))
     if job.data % 3 == 0 and job.attempt < 3:
         raise ValueError("not yet")
     given.append(await job.astep("last", book.call, job, life, "last"))
     book.see(job, life, "last", given[-1])
     return given
+
+
+def patience_of(job: Job) -> float | None:
+    return None if job.data % 4 == 1 else ANSWER_SECONDS
 
 
 def names_of(job: Job) -> list[str]:
@@ -148,8 +179,15 @@ def host(runtime: Runtime, seed: int) -> None:
     for number in range(JOBS):
         _insist(runtime, partial(runtime.jobs.queue, NAMES[number % 3], number, id=f"j{number}"))
         runtime.environment.event().wait(chance.uniform(0.0, 2.0))
+        if chance.random() < 0.3:
+            _answer(runtime, f"j{number}", chance.randrange(3))
+            book.reached["answered early"] += 1
         target = f"j{chance.randrange(number + 1)}"
-        match chance.randrange(6):
+        match chance.randrange(8):
+            case 3 | 4:
+                answer = chance.randrange(3)
+                for _ in range(chance.randrange(1, 3)):
+                    _answer(runtime, target, answer)
             case 0:
                 _insist(runtime, partial(runtime.jobs.requeue, target))
             case 1:
@@ -158,6 +196,26 @@ def host(runtime: Runtime, seed: int) -> None:
                 _insist(runtime, partial(runtime.jobs.cancel, target))
                 runtime.environment.event().wait(1.0)
                 _insist(runtime, partial(runtime.jobs.requeue, target))
+    for number in range(JOBS):
+        # Whoever waits without an end has waited for this.
+        while number % 4 == 1 and not _answer(runtime, f"j{number}", number):
+            runtime.environment.event().wait(1.0)
+
+
+def _answer(runtime: Runtime, job_id: str, data: int) -> bool:
+    """Send a signal; whether it was accepted, or comes too late."""
+    for _ in range(5):
+        try:
+            runtime.jobs.signal(job_id, "answer", data)
+        except (SignalRefused, UnknownJob):
+            book.reached["refused"] += 1
+            return True
+        except LamplighterError:
+            runtime.environment.event().wait(0.5)
+        else:
+            book.accepted[job_id].add(data)
+            return True
+    return False
 
 
 def _insist(runtime: Runtime, call: Callable[[], object]) -> None:
@@ -178,6 +236,20 @@ def check_lives(text: str) -> int:
     wrong = {job_id: lives for job_id, lives in book.lives.items() if len(lives) > 1 + anew[job_id]}
     assert not wrong, f"jobs have begun anew too often: {wrong}, and they may {anew}"
     return sum(len(lives) - 1 for lives in book.lives.values())
+
+
+def check_signals(text: str) -> None:
+    """In one life of a job one signal is accepted, and that is what its wait has given."""
+    anew = Counter[str]()
+    for line in lines_of(text):
+        if line["event"] == "turn.committed":
+            anew.update(move["j"] for move in line["moves"] if move.get("steps"))
+    for job_id, accepted in book.accepted.items():
+        # An end as done is such a move, too; only a second one lets the job wait again.
+        if anew[job_id] <= 1 and len(book.lives[job_id]) == 1:
+            answers = book.answers[job_id]
+            assert len(accepted) == 1, f"signals {accepted} to {job_id} were accepted"
+            assert answers <= accepted, f"{accepted} was sent to {job_id}, and its wait has given {answers}"
 
 
 def scenario(seed: int) -> Counter[str]:
@@ -203,6 +275,7 @@ def scenario(seed: int) -> Counter[str]:
         simulation.settle(seconds=SETTLE_SECONDS)
         simulation.check()
         assert not book.wrong, book.wrong[0]
+        check_signals(simulation.log)
         book.reached["begins anew"] += check_lives(simulation.log)
         book.reached["lost its claim"] += simulation.log.count('"job.fenced"')
         return simulation.reached + book.reached
