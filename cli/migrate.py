@@ -106,8 +106,8 @@ def _check_movable(source: Store, schedules: Sequence[ScheduleRecord], *, drop_u
     for job in chain.from_iterable(_queued(source)):
         if job.is_linked:
             raise not_supported("after")
-        if job.claim_no and needed(source.table, "steps").steps_seen(job.row_id, 0).kept:
-            # On the server the job would begin anew and repeat its finished steps.
+        if needed(source.table, "steps").steps_seen(job.row_id, 0).kept:
+            # On the server the job would begin anew, repeat its finished steps, and lose its signals.
             raise not_supported("steps")
         if job.group_key is not None:
             raise not_supported("groups")

@@ -220,3 +220,41 @@ def test_where_turns_are_missing_the_job_may_be_another_of_the_same_id():
 
     assert "missing turns" in found
     assert "step by a stale claim" not in found
+
+
+def sent(story: Story, name: str, **changes: object) -> Said:
+    """A signal that is sent after the last move of a job, by whom one sees."""
+    told = {"k": "signalled", "j": "j", "n": "n", "r": story.revs["j"], "d": "ab", "step": f"signal:{name}"}
+    return {**told, **changes, "by": "ada"}
+
+
+def test_a_signal_of_whichever_boot_wakes_the_job_and_goes_with_its_end():
+    story = claimed()
+    story.turn(step(story, "wait:approval")).move("snoozed", "running", 1, 0, o="snoozed")
+    story.turn(sent(story, "approval")).move("woken", "queued", 1, 0, step="signal:approval")
+    story.move("claimed", "queued", 2, 0)
+
+    assert findings(story.move("done", "running", 2, 1, steps=2)) == []
+
+
+def test_a_second_signal_of_a_name_is_found():
+    story = claimed()
+    story.turn(sent(story, "approval")).turn(sent(story, "approval", d="cd"))
+
+    assert kinds(audited(story.lines)) == ["step twice"]
+
+
+def test_a_signal_to_a_job_that_has_ended_is_found():
+    story = claimed().move("dead", "running", 1, 1)
+
+    says = "job j: 'signal:approval' is sent after move 3, by which it is dead"
+    assert findings(story.turn(sent(story, "approval"))) == [("step by a stale claim", says)]
+
+
+def test_a_job_that_was_woken_by_no_signal_is_found():
+    story = claimed()
+    story.turn(step(story, "wait:approval")).move("snoozed", "running", 1, 0, o="snoozed")
+    story.move("woken", "queued", 1, 0, step="signal:approval")
+
+    says = "job j: it was woken by 'signal:approval', which nobody has sent"
+    assert findings(story) == [("step by a stale claim", says)]
