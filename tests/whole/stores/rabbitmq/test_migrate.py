@@ -104,6 +104,7 @@ def test_a_schedule_goes_on_where_the_file_has_accounted_for_it(tmp_path: Path, 
         "a group",
         "a job that waits",
         "a job with a kept step",
+        "a job with a signal",
     ],
 )
 def test_what_cannot_move_is_said_before_anything_has_moved(tmp_path: Path, url: str, what: str, capsys) -> None:
@@ -112,6 +113,8 @@ def test_what_cannot_move_is_said_before_anything_has_moved(tmp_path: Path, url:
         job = old.jobs.queue(
             "work", unique="k" if what == "a unique key" else None, group="g" if what == "a group" else None
         )
+        if what == "a job with a signal":
+            old.jobs.signal(job, "approval")
         if what == "a job that waits":
             old.jobs.queue("work", after=job)
         old.jobs.pause("work")

@@ -17,7 +17,11 @@ def test_a_step_is_refused_before_its_function_is_called(url: str, runtime: Call
 
     def work(job: Job[None]) -> list[str]:
         said = []
-        for step in (lambda: job.step("x", called.append, "x"), lambda: job.snooze("nap", 1)):
+        for step in (
+            lambda: job.step("x", called.append, "x"),
+            lambda: job.snooze("nap", 1),
+            lambda: job.wait("approval"),
+        ):
             try:
                 step()
             except NotSupported as error:
@@ -27,7 +31,15 @@ def test_a_step_is_refused_before_its_function_is_called(url: str, runtime: Call
     rt.jobs.add_handler("work", work)
     job = rt.jobs.join(rt.jobs.queue("work"), timeout=JOIN_SECONDS)
 
-    assert (job.result, called) == ([INSTEAD, INSTEAD], [])
+    assert (job.result, called) == ([INSTEAD] * 3, [])
+
+
+def test_no_signal_can_be_sent(url: str, runtime: Callable[..., Runtime]) -> None:
+    rt = runtime(url)
+    job = rt.jobs.queue("work")
+
+    with pytest.raises(NotSupported, match="no job can be found to tell it something"):
+        rt.jobs.signal(job, "approval")
 
 
 def test_no_steps_can_be_looked_at_or_removed(url: str, runtime: Callable[..., Runtime]) -> None:
