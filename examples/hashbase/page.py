@@ -50,7 +50,7 @@ BROKEN_MINUTES = 15
 WORKERS = 2
 QUEUE_SECONDS = 2.0
 """Between two visits that queue something, on average."""
-PUBLISH_SECONDS = 45.0
+PUBLISH_SECONDS = 25.0
 KILL_SECONDS = 60.0
 
 PAGES, PICTURES = 12, 6
