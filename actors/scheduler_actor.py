@@ -14,15 +14,17 @@ import math
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from ..cron.schedule import account, rule_of
-from ..cron.when import Rule
 from ..errors import StoreError, StoreUnavailable, UsageError
 from ..messages.jobs import Instant, Seconds
 from ..messages.mail import Mail, Resync, SchedulesChanged, Tick, Ticked, Wake
 from ..messages.schedules import CatchUp, ScheduleRecord
 from .base import ActorContext, RuntimeActor
+
+if TYPE_CHECKING:
+    from ..cron.when import Rule
 
 TICK_SECONDS_MAX = 10.0
 """An unanswered tick is sent again after this; a repeated tick changes nothing."""

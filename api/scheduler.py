@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Never, TypeAlias, TypeVar, Unpack, get_ar
 
 from ..boot.submitting import Submitter, off_loop
 from ..cron.schedule import check_catch_up, job_of, keyed_id, unkeyed_id
-from ..cron.when import parse_when
 from ..errors import StoreUnavailable, UnknownSchedule, UsageError, shown
 from ..log.job_context import current_root_id
 from ..messages.jobs import Seconds
@@ -351,6 +350,9 @@ class Scheduler:
         if unknown := options.keys() - _DEFAULTS.keys():
             raise unknown_options(unknown, _DEFAULTS, "scheduler.add")
         name = check_name(name)
+        # Imported only here: applications without a schedule load no calendar.
+        from ..cron.when import parse_when
+
         rule = parse_when(when, timezone=options["timezone"], dst_gap=options["dst_gap"], dst_fold=options["dst_fold"])
         key = None if options["key"] is None else check_name(options["key"], "key")
         text = encode(data, what="data", bytes_max=self._submitter.state.limits.data_bytes_max)

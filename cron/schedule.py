@@ -7,12 +7,14 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 from hashlib import blake2b
-from typing import cast, get_args
+from typing import TYPE_CHECKING, cast, get_args
 
 from ..errors import UsageError, shown
 from ..messages.jobs import Instant, NewJob
 from ..messages.schedules import Accounting, CatchUp, Due, Fire, ScheduleRecord, SlotEntry, SlotRange
-from .when import Rule, parse_when
+
+if TYPE_CHECKING:
+    from .when import Rule
 
 CAUGHT_UP_MAX = 1_000_000
 
@@ -180,6 +182,9 @@ def rule_of(schedule: ScheduleRecord) -> Rule:
     Raises:
         UsageError: it names a zone that this system does not know, or is a newer version's.
     """
+    # Imported only here: applications without a schedule load no calendar.
+    from .when import parse_when
+
     return parse_when(schedule.when, timezone=schedule.timezone, dst_gap=schedule.dst_gap, dst_fold=schedule.dst_fold)
 
 
