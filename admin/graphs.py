@@ -12,7 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..messages.graphs import GraphJob, GraphRows
-from ..messages.jobs import ENDED, Instant, JobRecord, JobState, Seconds
+from ..messages.jobs import ENDED, FAILED_END, WAITS_FOR_JOBS, Instant, JobRecord, JobState, Seconds
 from ..messages.queries import GRAPH_JOBS_MAX, JobQuery
 from ..rules.capabilities import needed
 from ..rules.validation import unknown_job
@@ -76,7 +76,7 @@ class GraphView:
     Attributes:
         id: of the job that was asked for.
         state: `running` if one of its jobs runs; `waiting` if others have not ended; `failed` if all have ended, and
-            one of them dead or cancelled; else `done`.
+            one of them dead or cancelled, but for those that were not needed (`after_failed`); else `done`.
         total: how many jobs it has, those that retention has removed excluded; `is_capped` if it has more, and only
             `GRAPH_JOBS_MAX` were read.
         of: how many are in each state.
@@ -130,7 +130,7 @@ def graph_facts(
     return {
         "at": now,
         "id": job_id,
-        "state": _state(of),
+        "state": _state(of, _not_needed(rows)),
         "total": len(rows.jobs),
         "is_capped": rows.is_capped,
         "of": of,
@@ -141,12 +141,25 @@ def graph_facts(
     }
 
 
-def _state(of: Mapping[str, int]) -> str:
+def _not_needed(rows: GraphRows) -> int:
+    """How many jobs were cancelled because none of those has failed whose failure it was to follow."""
+    watched: dict[int, list[int]] = {}
+    for child, parent, any_end in rows.links:
+        if any_end == FAILED_END:
+            watched.setdefault(child, []).append(parent)
+    if not watched:
+        return 0
+    failed = {job.row_id for job in rows.jobs if job.state != JobState.DONE}
+    told = (job for job in rows.jobs if job.state == JobState.CANCELLED and job.waits == WAITS_FOR_JOBS)
+    return sum(job.row_id in watched and failed.isdisjoint(watched[job.row_id]) for job in told)
+
+
+def _state(of: Mapping[str, int], not_needed: int) -> str:
     if of[JobState.RUNNING]:
         return "running"
     if of[JobState.QUEUED]:
         return "waiting"
-    return "failed" if any(of[state] for state in FAILED) else "done"
+    return "failed" if sum(of[state] for state in FAILED) > not_needed else "done"
 
 
 def _drawn(rows: GraphRows) -> tuple[tuple[GraphNode, ...], tuple[tuple[int, int, int], ...]]:
@@ -154,7 +167,7 @@ def _drawn(rows: GraphRows) -> tuple[tuple[GraphNode, ...], tuple[tuple[int, int
     by_id, levels = {job.id: job for job in rows.jobs}, dict[int, int]()
     parents: dict[int, list[int]] = {}
     known = {job.row_id for job in rows.jobs}
-    for child, parent in rows.links:
+    for child, parent, _ in rows.links:
         if parent in known:
             parents.setdefault(child, []).append(parent)
     counts: dict[tuple[int, str], Counter[str]] = {}
@@ -185,7 +198,7 @@ def _holds(
     seen: StoreSnapshot, rows: GraphRows, why: Callable[[JobRecord], Why], shows_data: bool
 ) -> Iterator[GraphHold]:
     waiting = {job.row_id for job in rows.jobs if job.is_waiting}
-    awaited = {parent for child, parent in rows.links if child in waiting}
+    awaited = {parent for child, parent, _ in rows.links if child in waiting}
     able = [job for job in rows.jobs if job.state not in ENDED and not job.is_waiting]
     # All have ended that the rest waits for: the next write batch frees it.
     able = [job for job in able if job.row_id in awaited] or able or [job for job in rows.jobs if job.is_waiting]
@@ -217,6 +230,8 @@ class OperatorGraph(GraphView):
     def requeue(
         self, *, delay: Seconds | timedelta | None = None, afresh: bool = False, reason: str | None = None
     ) -> Swept:
-        """Put all of its jobs that are dead or cancelled back into the queue, parents first."""
-        query = JobQuery(graph=self.id, states=FAILED)
+        """Put all of its jobs that are dead or cancelled back into the queue, parents first. Those that share the fate
+        of others wait for these again.
+        """
+        query = JobQuery(graph=self.id, states=FAILED, fate="no")
         return self._operator.sweep_matching(query, "requeue", delay=delay, afresh=afresh, reason=reason)

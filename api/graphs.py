@@ -89,8 +89,9 @@ class JobGraph(GraphView):
         by: str | None = None,
         reason: str | None = None,
     ) -> int:
-        """`jobs.requeue_many` for all of its jobs that are dead or cancelled. Each waits again for those of its parents
-        that have not ended; those that are done stay done.
+        """`jobs.requeue_many` for all of its jobs that are dead or cancelled, but for those that share the fate of
+        others, for which these wait again. Each waits again for those of its parents that have not ended. What is done
+        stays done.
         """
         return self._jobs.requeue_many(self._failed, delay=delay, afresh=afresh, by=by, reason=reason)
 
@@ -98,7 +99,7 @@ class JobGraph(GraphView):
 
     @property
     def _failed(self) -> str:
-        return str(JobQuery(graph=self.id, states=FAILED))
+        return str(JobQuery(graph=self.id, states=FAILED, fate="no"))
 
     @property
     def _awaiting(self) -> JobGraph:
@@ -114,7 +115,7 @@ class JobGraph(GraphView):
 
     def _joined(self) -> JobGraph:
         now = self._jobs.graph(self.id)
-        for job in self._jobs.list(query=f"{self._failed} fate:no", limit=1):
+        for job in self._jobs.list(query=self._failed, limit=1):
             said = f"the graph of job {self.id} has failed: job {job.id} ({job.name}) is {job.state.value}"
             raise JobFailed(f"{said}: {job.error or job.reason}", job)
         return now

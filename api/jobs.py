@@ -82,9 +82,11 @@ class Jobs:
             after: jobs that must be done before it starts, each a Job or an id. If one of them is dead or cancelled, it
                 shares that fate once all have ended, unless that one is queued again.
             after_ended: jobs that must have ended before it starts, however they did.
+            after_failed: jobs that must have ended before it starts, one of them dead or cancelled, whatever of: it
+                mends or tells. If all of them are done, it is cancelled, as not needed.
             debounce: while a job of this name is queued under its key, that one becomes what this call says, and waits
                 until there was no call for a while: `Debounce("doc-7", quiet=5, at_most=60)`. Without id, delay, at,
-                unique, after and after_ended.
+                unique, after, after_ended and after_failed.
             connection: your own open sqlite3 connection, SQLAlchemy Connection or Session, or Django's connection, on
                 the same file. The job exists if and only if your transaction commits. `aqueue` takes those of asyncio
                 too.

@@ -171,8 +171,9 @@ def show_graph(page: Page, found: GraphView) -> None:
         if reason.changes:
             page.line(f"what would change it: {reason.changes}", "quiet")
     if found.of["dead"] or found.of["cancelled"]:
+        where = f"{found.query} state:dead state:cancelled fate:no"
         page.line("")
-        page.line(f"`lamplighter jobs requeue --where '{found.query} state:dead state:cancelled'` mends it", "quiet")
+        page.line(f"`lamplighter jobs requeue --where '{where}'` mends it", "quiet")
 
 
 def _schedule(found: JobPage, times: Times) -> str:

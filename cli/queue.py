@@ -9,6 +9,7 @@ from typing import Any, cast
 from ..admin.query import read_json
 from ..errors import UsageError
 from ..messages.jobs import Debounce, JobKeywords
+from ..rules.links import KINDS
 from .acting import Act, acting, declare_acting, declare_new, new_of, told
 from .options import span_of
 
@@ -38,6 +39,13 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--after-ended", metavar="ID", action="append", default=[], help="only once this job has ended, however it did"
     )
+    parser.add_argument(
+        "--after-failed",
+        metavar="ID",
+        action="append",
+        default=[],
+        help="only once this job is dead or cancelled; if it is done, this one is cancelled",
+    )
     declare_new(parser)
     declare_acting(parser)
     parser.set_defaults(run=run)
@@ -54,8 +62,7 @@ def run(act: Act) -> int:
         options["debounce"] = debounce
     if arguments.group is not None:
         options["group"] = arguments.group
-    if arguments.after or arguments.after_ended:
-        options |= {"after": arguments.after, "after_ended": arguments.after_ended}
+    options |= cast("JobKeywords", {what: refs for what in KINDS if (refs := getattr(arguments, what))})
     if arguments.expires is not None:
         options["expires"] = span_of(arguments.expires, "--expires")
     operator = act.operator

@@ -35,7 +35,7 @@ from ..messages.outcomes import Outcome, Policy
 from ..messages.steps import NO_SIGNAL, NoSignal
 from ..rules.codec import decode, decode_own, encode, encode_own
 from ..rules.limits import WHOLE_MAX, Limits
-from ..rules.links import NONE_EARLIER, ParentRefs, names_parents
+from ..rules.links import KINDS, NONE_EARLIER, ParentRefs, names_parents
 from ..rules.new_jobs import SPEC_OPTIONS, as_spec
 from ..rules.validation import check_iterable, check_seconds
 from .carriers import Carrier, Carriers
@@ -44,8 +44,7 @@ from .outcomes import Rules
 from .payload import payload_type
 from .steps import reader, refuse_on_loop, signal_reader
 
-PARENT_OPTIONS = ("after", "after_ended")
-OWN_OPTIONS = tuple(name for name in SPEC_OPTIONS if name not in PARENT_OPTIONS)
+OWN_OPTIONS = tuple(name for name in SPEC_OPTIONS if name not in KINDS)
 """Options of a job that the parent gets unchanged; the other two refer to jobs, which only this process has."""
 
 UNCHECKED = Limits(parents_max=WHOLE_MAX, links_max=WHOLE_MAX)
@@ -407,7 +406,7 @@ def _orders(
 
 
 def _with_ids(name: Any, options: Mapping[str, Any]) -> dict[str, Any]:
-    wanted: Any = {key: options[key] for key in PARENT_OPTIONS if key in options}
+    wanted: Any = {key: options[key] for key in KINDS if key in options}
     return {**options, **_parents(JobSpec(name=name, **wanted), ParentRefs(UNCHECKED), ())} if wanted else dict(options)
 
 
@@ -417,10 +416,7 @@ def _parents(spec: JobSpec, refs: ParentRefs, rest: Iterable[Any]) -> dict[str, 
         return {}
     parents = refs.of(spec, rest)
     named = [(one.job_id or one.place, one.any_end) for one in parents]
-    return {
-        "after": [name for name, any_end in named if not any_end],
-        "after_ended": [name for name, any_end in named if any_end],
-    }
+    return {what: [name for name, any_end in named if any_end == kind] for kind, what in enumerate(KINDS)}
 
 
 def _queued(reply: dict[str, Any]) -> list[Job[Any]]:

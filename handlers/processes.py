@@ -31,6 +31,7 @@ from ..messages.jobs import Debounce, Instant, JobRecord, JobSpec
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from ..messages.steps import NO_SIGNAL
 from ..rules.codec import decode_own, encode_own
+from ..rules.links import KINDS
 from .lane import Lane, RunHandle
 from .outcomes import UNBEGUN, Rules, failure
 from .pool import Pool, Worker
@@ -275,7 +276,7 @@ def _specs(orders: Sequence[Sequence[Any]], earlier: Sequence[JobSpec] = ()) -> 
     specs: list[JobSpec] = []
     first = len(earlier)
     for name, data, options in orders:
-        for waits in options.keys() & {"after", "after_ended"}:
+        for waits in options.keys() & {*KINDS}:
             options[waits] = [
                 one if isinstance(one, str) else earlier[one] if one < first else specs[one - first]
                 for one in options[waits]

@@ -25,10 +25,10 @@ class GraphJob(NamedTuple):
 
 
 class GraphRows(NamedTuple):
-    """The jobs of a graph in the order of their births; `links` are pairs (child, parent) of `row_id`s, where the
-    parent may have been removed by retention. `is_capped` if there are more jobs.
+    """The jobs of a graph in the order of their births; `links` are tuples (child, parent, any_end) with `row_id`s,
+    where the parent may have been removed by retention. `is_capped` if there are more jobs.
     """
 
     jobs: Sequence[GraphJob]
-    links: Sequence[tuple[int, int]]
+    links: Sequence[tuple[int, int, int]]
     is_capped: bool

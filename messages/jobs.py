@@ -150,6 +150,7 @@ class JobSpec(Generic[D, R]):
         after: jobs that must be done before it starts; if one is dead or cancelled, it shares that fate. Each is a
             Job, an id, or a JobSpec that stands earlier in the same call.
         after_ended: jobs that must have ended before it starts, however they did.
+        after_failed: jobs that must have ended, one of them dead or cancelled; if all are done, it is cancelled.
         debounce: one queued job a key, with the data of the last call; see `Debounce`. Without id, delay, at, unique,
             after and after_ended.
         types: those of the handler object whose `spec` has made it; None otherwise.
@@ -169,6 +170,7 @@ class JobSpec(Generic[D, R]):
     group: str | None = None
     after: ParentRef | Iterable[ParentRef] = ()
     after_ended: ParentRef | Iterable[ParentRef] = ()
+    after_failed: ParentRef | Iterable[ParentRef] = ()
     debounce: Debounce | None = None
     types: JobTypes[D, R] | None = field(default=None, repr=False, compare=False)
 
@@ -191,6 +193,7 @@ class JobKeywords(TypedDict, total=False):
     group: str | None
     after: ParentRef | Iterable[ParentRef]
     after_ended: ParentRef | Iterable[ParentRef]
+    after_failed: ParentRef | Iterable[ParentRef]
     debounce: Debounce | None
 
 
@@ -200,18 +203,22 @@ class QueueKeywords(JobKeywords, total=False):
     connection: Any
 
 
+FAILED_END = 2
+
+
 class JobParent(NamedTuple):
     """A job that a new one waits for.
 
     Attributes:
         job_id: its id; "" if it is queued in the same call.
         place: its index in that call.
-        any_end: whether any end of it will do; otherwise it must be done.
+        any_end: 0 if it must be done, 1 if any end of it will do, `FAILED_END` if one of those that have this must be
+            dead or cancelled.
     """
 
     job_id: str
     place: int = -1
-    any_end: bool = False
+    any_end: int = 0
 
 
 class NewJob(NamedTuple):

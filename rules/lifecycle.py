@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..errors import Cancel, Discard, Retry, Snooze, UsageError, shown
-from ..messages.jobs import Instant, JobRecord, JobState, Seconds
+from ..messages.jobs import FAILED_END, Instant, JobRecord, JobState, Seconds
 from ..messages.outcomes import Backoff, Outcome, OutcomeKind, Policy, Verdict
 from .codec import valid_text
 
@@ -154,17 +154,20 @@ def judge(
             raise ValueError("a deferred claim has not ended; there is nothing to judge")
 
 
-def fate(parents: Iterable[tuple[str, bool]]) -> JobState:
+def fate(parents: Iterable[tuple[str, int]]) -> JobState:
     """The fate of a job that has waited for others, once the last of them has ended: QUEUED if it is ready to start;
-    otherwise the end that it shares with a parent that is not done, DEAD if one is dead.
+    DONE if nobody needs it, as none of those has failed whose failure it was to follow; otherwise the end that it
+    shares with a parent that is not done, DEAD if one is dead.
 
     Args:
-        parents: the state of each, and whether any end of it will do.
+        parents: the state of each, and its `any_end`.
     """
-    missed = {state for state, any_end in parents if not any_end and state != JobState.DONE}
-    if not missed:
-        return JobState.QUEUED
-    return JobState.DEAD if JobState.DEAD in missed else JobState.CANCELLED
+    ends = list(parents)
+    missed = {state for state, any_end in ends if not any_end and state != JobState.DONE}
+    if missed:
+        return JobState.DEAD if JobState.DEAD in missed else JobState.CANCELLED
+    watched = {state for state, any_end in ends if any_end == FAILED_END}
+    return JobState.DONE if watched == {JobState.DONE} else JobState.QUEUED
 
 
 def backoff_seconds(backoff: Backoff | Sequence[Seconds], attempt: int, chance: float) -> Seconds:

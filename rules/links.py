@@ -12,11 +12,16 @@ from .validation import check_name
 
 NAMED_PARENTS_MAX = 100
 
+KINDS = ("after", "after_ended", "after_failed")
+"""The options by which a job waits for others: each at the place that is the `any_end` of its parents."""
+
+ALL_KINDS = "after, after_ended and after_failed"
+
 NONE_EARLIER: Mapping[int, tuple[JobSpec, int]] = {}
 
 
 class ParentRefs:
-    """Makes parents of the `after` and `after_ended` of one call.
+    """Makes parents of the `after`, `after_ended` and `after_failed` of one call.
 
     A JobSpec is known by identity: two that are equal are two jobs.
 
@@ -49,21 +54,22 @@ class ParentRefs:
         Raises:
             UsageError: it cannot be waited for.
         """
-        wanted, ended = _listed(spec.after, "after"), _listed(spec.after_ended, "after_ended")
-        if len(wanted) + len(ended) > self._most:
+        listed = [(what, _listed(getattr(spec, what), what)) for what in KINDS]
+        if (number := sum(len(refs) for _, refs in listed)) > self._most:
             raise UsageError(
-                f"expected at most {self._most:,} jobs in after and after_ended, got: {len(wanted) + len(ended):,}; "
+                f"expected at most {self._most:,} jobs in {ALL_KINDS}, got: {number:,}; "
                 "have jobs between them wait for parts of these"
             )
-        # Duplicates are one job.
-        done = dict.fromkeys(self._parent(one, "after", spec, rest) for one in wanted)
-        any_end = dict.fromkeys(self._parent(one, "after_ended", spec, rest) for one in ended)
-        if both := done.keys() & any_end.keys():
-            found = next(one for one in wanted if self._parent(one, "after", spec, rest) in both)
-            raise UsageError(f"expected each job in after or in after_ended, got in both: {_named(found)}")
-        self._links += len(done) + len(any_end)
+        parents: dict[JobParent, JobParent] = {}
+        for any_end, (what, refs) in enumerate(listed):
+            for ref in refs:
+                # Duplicates are one job.
+                one = self._parent(ref, what, spec, rest)
+                if parents.setdefault(one, one._replace(any_end=any_end)).any_end != any_end:
+                    raise UsageError(f"expected each job in one of {ALL_KINDS}, got in two: {_named(ref)}")
+        self._links += len(parents)
         check_links(self._links, self._links_max)
-        return (*done, *(one._replace(any_end=True) for one in any_end))
+        return tuple(parents.values())
 
     def _parent(self, value: Any, what: str, child: JobSpec, rest: Iterable[Any]) -> JobParent:
         if isinstance(value, str):
@@ -90,19 +96,19 @@ def check_links(links: int, most: int) -> None:
     """Refuse a call with more links from jobs to their parents than one turn may store."""
     if links > most:
         raise UsageError(
-            f"expected at most {most:,} links from jobs to others in after and after_ended of one call, got {links:,} "
+            f"expected at most {most:,} links from jobs to others in {ALL_KINDS} of one call, got {links:,} "
             "or more: have one job between them wait for all of these others, and the rest wait for that job"
         )
 
 
 def names_parents(spec: JobSpec) -> bool:
     """Whether a job is to wait for others. The value is unchecked, so it is compared with nothing."""
-    refs = spec.after, spec.after_ended
-    return tuple(map(type, refs)) != (tuple, tuple) or refs != ((), ())
+    refs = spec.after, spec.after_ended, spec.after_failed
+    return tuple(map(type, refs)) != (tuple, tuple, tuple) or refs != ((), (), ())
 
 
 def _listed(refs: Any, what: str) -> Sequence[Any]:
-    """The content of `after` or `after_ended`, which may be one thing alone."""
+    """The content of `after` or another of `KINDS`, which may be one thing alone."""
     if isinstance(refs, str | JobSpec) or isinstance(getattr(refs, "record", None), JobRecord):
         return (refs,)
     if isinstance(refs, dict | bytes | bytearray):
@@ -149,9 +155,18 @@ def named_ids(jobs: Iterable[NewJob]) -> list[str]:
     return list(dict.fromkeys(parent.job_id for job in jobs for parent in job.parents if parent.job_id))
 
 
-def name_parents(parents: Sequence[tuple[str, int, bool]]) -> list[list[Any]]:
-    """The ledger's form of ended parents: id, `move_no` of the end, and a 1 if any end would have done."""
-    return [[job_id, move_no, 1] if any_end else [job_id, move_no] for job_id, move_no, any_end in parents]
+def name_parents(parents: Sequence[tuple[str, int, int]]) -> list[list[Any]]:
+    """The ledger's form of ended parents: id, `move_no` of the end, and `any_end` if it is not 0."""
+    return [[job_id, move_no, any_end] if any_end else [job_id, move_no] for job_id, move_no, any_end in parents]
+
+
+def not_needed(job_id: str, name: str, parents: int) -> tuple[str, dict[str, Any]]:
+    """The event of the end of a job that was to follow the failure of another, which is done, and its fields."""
+    return "job.cancelled", {
+        "reason": f"not needed: job {job_id} ({name}) is done",
+        "fate_of": job_id,
+        "parents": parents,
+    }
 
 
 def shared_fate(state: JobState, job_id: str, name: str, parents: int) -> tuple[str, dict[str, Any]]:

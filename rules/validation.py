@@ -56,7 +56,7 @@ def unknown_job(job_id: str, where: str = "") -> UnknownJob:
 
 def unknown_parent(job_id: str) -> UnknownJob:
     return UnknownJob(
-        f"expected jobs of the store in after and after_ended, got: {shown(job_id)}; "
+        f"expected jobs of the store in after, after_ended and after_failed, got: {shown(job_id)}; "
         "it never was, or retention removed it"
     )
 

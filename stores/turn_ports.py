@@ -178,7 +178,8 @@ class JobLinks(Protocol):
 
     def wait_again(self, job: JobRecord) -> JobRecord | None:
         """Queue a job that has ended, and let it wait again for those of its parents that have not. None when it has no
-        such parent: nothing changes.
+        such parent: nothing changes. A job that is not needed, as none of those has failed whose failure it was to
+        follow, stays as it is, and is given.
 
         Raises:
             KeyTaken: as `JobQueue.requeue`.

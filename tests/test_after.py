@@ -56,6 +56,53 @@ def moves_of(app, job, event):
     return [line for line in app.log.splitlines() if f'"event":"{event}"' in line and f'"job_id":"{job.id}"' in line]
 
 
+@pytest.mark.parametrize("how", ["dies", "is cancelled", "expires", "shares a fate"])
+def test_a_job_follows_the_failure_of_another_whatever_it_fails_of(app, told, how):
+    cause = app.jobs.queue("work", "die" if how == "shares a fate" else "fine", delay=60)
+    options = {"after": cause} if how == "shares a fate" else {"expires": 50, "delay": 40}
+    sale = app.jobs.queue("work", "die" if how == "dies" else "sale", **options)
+    mend = app.jobs.queue("gather", after_failed=sale)
+    if how == "is cancelled":
+        app.jobs.cancel(sale)
+    app.advance(seconds=45 if how == "dies" else 70)
+    app.drain()
+
+    assert app.jobs.get(sale).state in ("dead", "cancelled")
+    assert app.jobs.get(mend).result == [[app.jobs.get(sale).state.value, None]]
+
+
+def test_a_job_that_was_to_follow_a_failure_is_cancelled_when_there_was_none(app, told):
+    sale = app.jobs.queue("work", "sale")
+    mend, after = app.jobs.queue("gather", after_failed=sale), spec("then")
+    app.drain()
+
+    assert (told, states(app, sale, mend)) == (["sale"], ["done", "cancelled"])
+    assert app.jobs.get(mend).reason == f"not needed: job {sale.id} (work) is done"
+    (line,) = moves_of(app, mend, "job.cancelled")
+    assert f'"fate_of":"{sale.id}"' in line
+    # It has failed after all, the second time.
+    app.jobs.requeue(sale, delay=60)
+    app.drain()
+    assert app.jobs.get(mend).waits
+    app.jobs.cancel(sale)
+    app.drain()
+    assert app.jobs.get(mend).result == [["cancelled", None]]
+    assert after.after_failed == ()
+
+
+def test_of_several_jobs_one_failure_is_enough_and_what_must_be_done_comes_first(app, told):
+    fine, dies = app.jobs.queue("work", "fine"), app.jobs.queue("work", "die")
+    mends = app.jobs.queue("gather", after_failed=[fine, dies])
+    both = app.jobs.queue("gather", after=fine, after_failed=dies)
+    neither = app.jobs.queue("gather", after=dies, after_failed=fine)
+    unneeded = app.jobs.queue("gather", after_ended=dies, after_failed=fine)
+    app.drain()
+
+    assert states(app, mends, both, neither, unneeded) == ["done", "done", "dead", "cancelled"]
+    with pytest.raises(UsageError, match="expected each job in one of after, after_ended and after_failed, got in two"):
+        app.jobs.queue("gather", after_failed=dies, after_ended=[dies])
+
+
 def test_a_job_starts_when_all_it_waits_for_are_done_and_reads_them_in_order(app, told):
     parts = [spec(n) for n in (3, 1, 2)]
     *queued, gather = app.jobs.queue_many([*parts, JobSpec(name="gather", after=parts)])
@@ -441,7 +488,7 @@ def test_a_handler_queues_jobs_that_wait_for_it(app, told):
         (lambda jobs, a: jobs.queue("work", after=""), "expected each id in after to be a str of 1 to 200 characters"),
         (
             lambda jobs, a: jobs.queue("work", after=[a], after_ended=a.id),
-            "expected each job in after or in after_ended,",
+            "expected each job in one of after, after_ended and after_failed,",
         ),
         (
             lambda jobs, a: jobs.queue("work", after=spec("x")),
@@ -461,7 +508,7 @@ def test_a_handler_queues_jobs_that_wait_for_it(app, told):
         ),
         (
             lambda jobs, a: jobs.queue("work", after=map(str, range(10_001))),
-            "expected at most 10,000 jobs in after and after_ended, got: 10,001",
+            "expected at most 10,000 jobs in after, after_ended and after_failed, got: 10,001",
         ),
     ],
 )
@@ -511,7 +558,7 @@ def test_the_jobs_of_one_call_have_so_many_links_together_and_no_more(call):
 
         assert len(app.jobs.list("work")) == (6 if call == "then in two calls" else 0 if call == "then" else 8)
     assert refused == [
-        "expected at most 16 links from jobs to others in after and after_ended of one call, "
+        "expected at most 16 links from jobs to others in after, after_ended and after_failed of one call, "
         f"got {18 if call == 'then in two calls' else 17} or more: have one job between them wait for all of "
         "these others, and the rest wait for that job"
     ]

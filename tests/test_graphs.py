@@ -147,7 +147,7 @@ def test_a_requeue_as_a_whole_runs_what_failed_parents_first(app, jobs, broken, 
     broken.clear()
     order.clear()
 
-    assert jobs.graph(merge).requeue(by="Ada", reason="mended") == 2
+    assert jobs.graph(merge).requeue(by="Ada", reason="mended") == 1
     app.drain()
 
     assert order == [1, "merge"]
@@ -181,6 +181,28 @@ def test_a_requeue_as_a_whole_goes_by_birth_and_not_by_state(app, jobs, broken, 
     app.drain()
 
     assert order == [0, "merge"]
+
+
+def test_what_was_not_needed_neither_fails_a_graph_nor_is_run_by_a_requeue_of_many(app, jobs, broken, order):
+    sale, other = jobs.queue("work", "sale"), jobs.queue("work", "other")
+    refund = jobs.queue("work", "refund", after_failed=sale)
+    last = jobs.queue("merge", "last", after=[sale, other])
+    app.drain()
+
+    assert (jobs.graph(sale).state, jobs.get(refund).state) == ("done", "cancelled")
+    assert jobs.get(refund).reason == f"not needed: job {sale.id} (work) is done"
+
+    broken.add("other")
+    jobs.requeue(other)
+    app.drain()
+    assert jobs.graph(sale).state == "failed"
+    broken.clear()
+    order.clear()
+    jobs.graph(sale).requeue()
+    jobs.requeue_many("state:cancelled")
+    app.drain()
+
+    assert (order, jobs.get(refund).state, jobs.graph(last).state) == (["other"], "cancelled", "done")
 
 
 def test_done_jobs_that_are_all_run_again_follow_each_other(app, jobs, order):
@@ -270,7 +292,10 @@ def test_an_operator_sees_it_and_acts_on_it_without_a_runtime(tmp_path, register
     graph = operator.graph(merge.id)
     assert (graph.total, graph.held_up_by[0].first.why.code) == (4, "no_runtime")
     assert graph.cancel(reason="a mistake").done == 4
-    assert operator.graph(parts[0]).requeue().done == 4
-    assert operator.graph(parts[0]).of["queued"] == 4
+    assert operator.graph(parts[0]).requeue().done == 3
+    with Runtime(tmp_path / "app.db") as runtime:
+        # The next turn has the job follow that has shared the fate of the others.
+        runtime.jobs.queue("nobody")
+        assert operator.graph(parts[0]).of["queued"] == 4
     with pytest.raises(UnknownJob):
         operator.graph("nobody")

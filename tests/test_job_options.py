@@ -26,6 +26,7 @@ OTHERS = {
     "expires": LATER,
     "after": ("parent",),
     "after_ended": ("parent",),
+    "after_failed": ("parent",),
     "debounce": Debounce("doc", quiet=60, at_most=600),
 }
 """A value of each that says when a job is due, or what it waits for."""
@@ -37,6 +38,7 @@ SAYS = {
     "expires": {"expires_at": LATER.timestamp()},
     "after": {"is_linked": True},
     "after_ended": {"is_linked": True},
+    "after_failed": {"is_linked": True},
     "debounce": {"debounce_key": "doc"},
 }
 """The fields of the stored job by which each of these is seen."""

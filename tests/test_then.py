@@ -145,7 +145,9 @@ def test_a_call_that_is_refused_adds_none_of_its_jobs_and_says_so_to_the_handler
 def test_a_later_call_may_name_what_an_earlier_one_has_said_and_no_unknown_job(lanes):
     rt, whole = lanes(None, "graph")
 
-    assert whole.result.startswith("expected jobs of the store in after and after_ended, got: 'nobody'; it never was")
+    assert whole.result.startswith(
+        "expected jobs of the store in after, after_ended and after_failed, got: 'nobody'; it never was"
+    )
     assert [(job.data, [one.data for one in rt.jobs.parents(job)]) for job in parts(rt)] == [
         (1, []),
         (2, []),

@@ -11,7 +11,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
-from ...messages.jobs import ENDED, JobState
+from ...messages.jobs import ENDED, FAILED_END, JobState
 from ...rules.lifecycle import MOVES
 from ...rules.wording import many
 from ..log_files.lines import Line, LoggedMove
@@ -52,6 +52,13 @@ DOUBTS_MAX = 10_000
 """Ends that contradict a move, kept until it is known to which life of an id they belong."""
 
 DONE = frozenset({JobState.DONE})
+
+
+FAILED = frozenset({JobState.DEAD, JobState.CANCELLED})
+
+
+def _any_end(parent: Sequence[Any]) -> int:
+    return parent[2] if len(parent) > 2 and isinstance(parent[2], int) else 0
 
 
 class NamedEnd(NamedTuple):
@@ -120,12 +127,15 @@ class LinkReplay:
         if not move.y:
             self._findings.say("doomed without cause", f"job {move.j}: it names no job whose fate it shares", line)
         for parent in move.y or ():
-            self._name(parent, NamedEnd(move.j, "doomed without cause", frozenset({state}), line))
+            wanted = DONE if _any_end(parent) == FAILED_END else frozenset({state})
+            self._name(parent, NamedEnd(move.j, "doomed without cause", wanted, line))
 
     def _freed_by(self, move: LoggedMove, line: Line) -> None:
+        watched = sum(_any_end(parent) == FAILED_END for parent in move.y or ())
         for parent in move.y or ():
-            any_end = len(parent) > 2 and bool(parent[2])
-            states = ENDED if any_end else DONE
+            any_end = _any_end(parent)
+            # Of several, one that has failed is enough.
+            states = DONE if not any_end else FAILED if any_end == FAILED_END and watched == 1 else ENDED
             self._name(parent, NamedEnd(move.j, "started too soon", states, line))
 
     def _name(self, parent: Sequence[Any], named: NamedEnd) -> None:

@@ -11,9 +11,9 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from ...errors import KeyTaken
-from ...messages.jobs import ENDED, JobParent, JobRecord, JobState
+from ...messages.jobs import ENDED, FAILED_END, JobParent, JobRecord, JobState
 from ...rules.lifecycle import fate
-from ...rules.links import NAMED_PARENTS_MAX, name_parents, shared_fate
+from ...rules.links import NAMED_PARENTS_MAX, name_parents, not_needed, shared_fate
 from ..transitions import freed
 from . import links
 from .job_rows import key_holder
@@ -64,7 +64,7 @@ class SqliteLinks:
 
     def parents_of(self, job: JobRecord) -> tuple[JobParent, ...]:
         parents = map(_ParentState._make, self._connection.execute(PARENTS_OF, (job.row_id,)))
-        return tuple(JobParent(parent.id, any_end=bool(parent.any_end)) for parent in parents)
+        return tuple(JobParent(parent.id, any_end=parent.any_end) for parent in parents)
 
     def judge_births(self) -> Mapping[int, JobRecord]:
         born, self._turn.born_linked = self._turn.born_linked, []
@@ -78,11 +78,16 @@ class SqliteLinks:
     def wait_again(self, job: JobRecord) -> JobRecord | None:
         found = self._connection.execute(UNFINISHED_PARENTS, (job.row_id,)).fetchall()
         if not found:
-            return None
+            # Whatever has been done need not be undone because others are tried again.
+            return job if job.is_linked and self._fate_of(job) == JobState.DONE else None
         moved = self._waiting_again(job, found[0][1])
         for place, _ in found:
             self._meet(job.row_id, place, None)
         return moved
+
+    def _fate_of(self, child: JobRecord) -> JobState:
+        parents = map(_ParentState._make, self._connection.execute(PARENTS_OF, (child.row_id,)))
+        return fate((one.state, one.any_end) for one in parents)
 
     def free(self, most: int) -> bool:
         self.judge_births()
@@ -154,17 +159,21 @@ class SqliteLinks:
             self._meet(child.row_id, one.place, None)
         if again:
             return child, len(parents)
-        ended = fate((one.state, bool(one.any_end)) for one in parents)
+        ended = fate((one.state, one.any_end) for one in parents)
         if ended == JobState.QUEUED:
             return self._free(child, parents), len(parents)
-        cause = next(one for one in parents if one.state == ended and not one.any_end)
-        event, says = shared_fate(ended, cause.id, cause.name, len(parents))
-        says["named"] = name_parents([(cause.id, cause.move_no, False)])
+        if ended == JobState.DONE:
+            cause = next(one for one in parents if one.any_end == FAILED_END)
+            event, says = not_needed(cause.id, cause.name, len(parents))
+        else:
+            cause = next(one for one in parents if one.state == ended and not one.any_end)
+            event, says = shared_fate(ended, cause.id, cause.name, len(parents))
+        says["named"] = name_parents([(cause.id, cause.move_no, cause.any_end)])
         changes = {"reason": says["reason"], "ended_at": self._turn.now}
         return self._jobs.move_surely(child, event, says, changes), len(parents)
 
     def _free(self, child: JobRecord, parents: list[_ParentState]) -> JobRecord:
-        named = name_parents([(one.id, one.move_no, bool(one.any_end)) for one in parents])
+        named = name_parents([(one.id, one.move_no, one.any_end) for one in parents])
         while len(named) > NAMED_PARENTS_MAX:
             # One event names no more; earlier events name the others.
             self._turn.note({"k": "linked", "j": child.id, "n": child.name, "y": named[:NAMED_PARENTS_MAX]})

@@ -35,7 +35,7 @@ def graph(connection: sqlite3.Connection, job_id: str, most: int) -> GraphRows:
     some = (json.dumps(numbers[:most]),)
     members = "(select value from json_each(?))"
     jobs = f"select no, id, name, state, corr, waits from lamplighter_jobs where no in {members} order by no"
-    tied = f"select child, parent from lamplighter_links where child in {members} order by child, place"
+    tied = f"select child, parent, any_end from lamplighter_links where child in {members} order by child, place"
     return GraphRows(
         list(map(GraphJob._make, connection.execute(jobs, some))),
         connection.execute(tied, some).fetchall(),

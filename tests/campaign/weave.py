@@ -71,7 +71,7 @@ class Weaver:
             data=2 * int(job_id[1:]) + 1,
             id=job_id,
             after=parents[:cut],
-            after_ended=parents[cut:],
+            **{"after_failed" if int(job_id[1:]) % 3 == 0 else "after_ended": parents[cut:]},  # type: ignore[arg-type]
             delay=chance.uniform(0.0, 20.0) if chance.random() < 0.2 else None,
             unique=f"woven-{chance.randrange(4)}" if chance.random() < 0.1 else None,
             priority=chance.choice((0, 0, 0, 2)),
@@ -86,7 +86,7 @@ class Weaver:
     def _queueing(self, chance: random.Random, specs: list[JobSpec], insist: Insist) -> Callable[[Runtime], None]:
         if len(specs) == 1 and chance.random() < 0.5:
             (spec,) = specs
-            names = ("id", "delay", "unique", "priority", "after", "after_ended")
+            names = ("id", "delay", "unique", "priority", "after", "after_ended", "after_failed")
             options = {name: getattr(spec, name) for name in names}
             return lambda runtime: self._on_file(runtime, partial(runtime.jobs.queue, spec.name, spec.data, **options))
         return lambda runtime: insist(runtime, partial(runtime.jobs.queue_many, specs))

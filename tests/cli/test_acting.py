@@ -424,12 +424,20 @@ REFUSED = [
         "expected debounce.at_most to be quiet",
     ),
     (["queue", "mail", "--debounce", "k", "--quiet", "no", "--at-most", "4s"], 2, "expected --quiet to be a span"),
-    (["queue", "mail", "--after", "nope"], 1, "expected jobs of the store in after and after_ended, got: 'nope'"),
-    (["queue", "mail", "--after-ended", "nope", "--dry-run"], 1, "expected jobs of the store in after and after_ended"),
+    (
+        ["queue", "mail", "--after", "nope"],
+        1,
+        "expected jobs of the store in after, after_ended and after_failed, got: 'nope'",
+    ),
+    (
+        ["queue", "mail", "--after-ended", "nope", "--dry-run"],
+        1,
+        "expected jobs of the store in after, after_ended and after_failed",
+    ),
     (
         ["queue", "mail", "--after", "dead0", "--after-ended", "dead0"],
         2,
-        "expected each job in after or in after_ended",
+        "expected each job in one of after, after_ended and after_failed",
     ),
     (["jobs", "copy", "nope"], 1, "no job 'nope'"),
     (["jobs", "copy", "dead0", "--set", "a..b=1"], 2, "at character 3 of the setting"),

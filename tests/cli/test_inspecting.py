@@ -172,7 +172,7 @@ def test_a_graph_is_its_levels_with_counts_and_what_holds_it_up(filled, capsys):
     assert lines[2].split() == ["name", "jobs", "queued", "cancelled"]
     assert [line.rstrip() for line in lines[3:5]] == ["mail        2       1          1", "  album     1       1"]
     assert lines[6].startswith("held up by queued job part0 (mail): the one lane of 'mail' is busy")
-    assert lines[-1] == "`lamplighter jobs requeue --where 'graph:part1 state:dead state:cancelled'` mends it"
+    assert lines[-1] == "`lamplighter jobs requeue --where 'graph:part1 state:dead state:cancelled fate:no'` mends it"
 
     assert main(["jobs", "graph", album.id, "--json"]) == 0
     (found,) = objects(capsys)

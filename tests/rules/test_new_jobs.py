@@ -106,7 +106,7 @@ def test_as_many_links_as_the_limits_say_may_be_made():
     call = checks(parents_max=2, links_max=3)
 
     assert len(call.spec(JobSpec(name="work", after=["a"], after_ended=["b"])).parents) == 2
-    with pytest.raises(UsageError, match="expected at most 2 jobs in after and after_ended, got: 3"):
+    with pytest.raises(UsageError, match="expected at most 2 jobs in after, after_ended and after_failed, got: 3"):
         call.spec(JobSpec(name="work", after=["a", "b"], after_ended=["c"]))
     assert call.spec(JobSpec(name="work", after="a"))
     with pytest.raises(UsageError, match="expected at most 3 links"):

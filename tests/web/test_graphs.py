@@ -68,10 +68,10 @@ def test_it_says_what_holds_it_up_and_whoever_may_acts_on_all_of_it(page: Page) 
     html = page.text("/graphs/merge")
     assert "Held up by 49 queued jobs" in html and "no process runs jobs" in html
 
-    failed = {"which": "matching", "q": "state:dead state:cancelled graph:merge", "action": "requeue"}
+    failed = {"which": "matching", "q": "state:dead state:cancelled graph:merge fate:no", "action": "requeue"}
     sure = page.post("/act/jobs", failed).body.decode()
     assert "Requeue 1 job" in sure
-    assert 'name="q" value="state:dead state:cancelled graph:merge"' in html
+    assert 'name="q" value="state:dead state:cancelled graph:merge fate:no"' in html
     assert 'name="q" value="state:queued state:running graph:merge"' in html
     assert "/act/jobs" not in Page(Path(page.store), may=LOOK).text("/graphs/merge")
 

@@ -95,7 +95,7 @@ def graph(visit: PageVisit) -> PageContent:
         ],
         "all_link": _link(visit, found),
         "unfinished": str(JobQuery(graph=found.id, states=UNFINISHED)),
-        "failed": str(JobQuery(graph=found.id, states=FAILED)),
+        "failed": str(JobQuery(graph=found.id, states=FAILED, fate="no")),
         "has_failed": any(found.of[state] for state in FAILED),
         "has_unfinished": any(found.of[state] for state in UNFINISHED),
     }

@@ -115,6 +115,30 @@ def test_a_fate_is_shared_with_a_job_that_has_it(kind, end, ok):
     assert kinds(report) == ([] if ok else ["doomed without cause"])
 
 
+@pytest.mark.parametrize(
+    ("end", "named", "found"),
+    [
+        ("dead", [["p", 3, 2]], []),
+        ("cancelled", [["p", 3, 2]], []),
+        ("done", [["p", 3, 2]], ["started too soon"]),
+        ("done", [["p", 3, 2], ["q", 3, 2]], []),
+    ],
+)
+def test_a_job_that_follows_a_failure_has_started_too_soon_if_there_was_none(end, named, found):
+    story = born(parent(parent(Story(), end=end), "q", "dead"), len(named))
+
+    assert kinds(audited(freed(story, *named).lines)) == found
+
+
+@pytest.mark.parametrize(("end", "found"), [("done", []), ("dead", ["doomed without cause"])])
+def test_a_job_is_not_needed_only_if_the_other_is_done(end, found):
+    story = born(parent(Story(), end=end), 1)
+
+    story.turn(story.hop("cancelled", "queued", 0, 0, "c", m=1, y=[["p", 3, 2]]))
+
+    assert kinds(audited(story.lines)) == found
+
+
 @pytest.mark.parametrize("kind", ["freed", "doomed"])
 def test_a_job_that_waits_for_nobody_is_neither_freed_nor_doomed(kind):
     story = Story().move("queued", None, 0, 0, "c")

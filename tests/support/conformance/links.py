@@ -184,7 +184,7 @@ class LinkPromises(StoreCase):
         assert [job.id for job in table.graph("of-x", 9).jobs] == ["x", "of-x"]
         assert [job.is_waiting for job in table.graph("a", 9).jobs] == [False, False, False, True, True]
         of = {job.row_id: job.id for job in table.graph("a", 9).jobs}
-        links = [(of[child], of[parent]) for child, parent in table.graph("a", 9).links]
+        links = [(of[child], of[parent]) for child, parent, _ in table.graph("a", 9).links]
         assert links == [("child", "a"), ("child", "b"), ("last", "child")]
         capped = table.graph("a", 2)
         assert (len(capped.jobs), capped.is_capped, table.graph("nobody", 9).jobs) == (2, True, [])
