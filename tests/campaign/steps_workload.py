@@ -59,6 +59,7 @@ REACH = (
     "unanswered",
     "answered early",
     "refused",
+    "job.woken",
 )
 """A campaign that never reached one of these has not tested it."""
 
@@ -179,7 +180,7 @@ def host(runtime: Runtime, seed: int) -> None:
     for number in range(JOBS):
         _insist(runtime, partial(runtime.jobs.queue, NAMES[number % 3], number, id=f"j{number}"))
         runtime.environment.event().wait(chance.uniform(0.0, 2.0))
-        if chance.random() < 0.3:
+        if chance.random() < 0.15:
             _answer(runtime, f"j{number}", chance.randrange(3))
             book.reached["answered early"] += 1
         target = f"j{chance.randrange(number + 1)}"
@@ -196,9 +197,10 @@ def host(runtime: Runtime, seed: int) -> None:
                 _insist(runtime, partial(runtime.jobs.cancel, target))
                 runtime.environment.event().wait(1.0)
                 _insist(runtime, partial(runtime.jobs.requeue, target))
+    runtime.environment.event().wait(chance.uniform(5.0, 15.0))
     for number in range(JOBS):
         # Whoever waits without an end has waited for this.
-        while number % 4 == 1 and not _answer(runtime, f"j{number}", number):
+        while not _answer(runtime, f"j{number}", number) and number % 4 == 1:
             runtime.environment.event().wait(1.0)
 
 
@@ -238,13 +240,16 @@ def check_lives(text: str) -> int:
     return sum(len(lives) - 1 for lives in book.lives.values())
 
 
-def check_signals(text: str) -> None:
-    """In one life of a job one signal is accepted, and that is what its wait has given."""
+def check_signals(simulation: Simulation) -> None:
+    """In one life of a job one signal is accepted, and that is what its wait has given, or it has not come to that."""
     anew = Counter[str]()
-    for line in lines_of(text):
+    for line in lines_of(simulation.log):
         if line["event"] == "turn.committed":
             anew.update(move["j"] for move in line["moves"] if move.get("steps"))
     for job_id, accepted in book.accepted.items():
+        if not anew[job_id]:
+            job = simulation.runtime.jobs.get(job_id)
+            assert job.awaits is None, f"{accepted} was sent to {job_id}, which waits for it"
         # An end as done is such a move, too; only a second one lets the job wait again.
         if anew[job_id] <= 1 and len(book.lives[job_id]) == 1:
             answers = book.answers[job_id]
@@ -275,7 +280,7 @@ def scenario(seed: int) -> Counter[str]:
         simulation.settle(seconds=SETTLE_SECONDS)
         simulation.check()
         assert not book.wrong, book.wrong[0]
-        check_signals(simulation.log)
+        check_signals(simulation)
         book.reached["begins anew"] += check_lives(simulation.log)
         book.reached["lost its claim"] += simulation.log.count('"job.fenced"')
         return simulation.reached + book.reached
