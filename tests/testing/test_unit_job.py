@@ -7,7 +7,7 @@ import dataclasses
 from datetime import timedelta
 
 import pytest
-from lamplighter import Discard, JobSpec, Snooze, UsageError, testing
+from lamplighter import NO_SIGNAL, Discard, JobSpec, Snooze, UsageError, testing
 from lamplighter.messages.outcomes import Policy
 
 
@@ -113,3 +113,18 @@ def test_what_a_handler_asks_for_is_checked_as_in_a_runtime():
 
 def _discards() -> None:
     raise Discard("no")
+
+
+def test_a_job_gets_the_signals_that_the_test_has_for_it():
+    def work(job):
+        decision = job.wait("approval", timeout=60)
+        return "none" if decision is NO_SIGNAL else decision
+
+    told, late = testing.job(), testing.job()
+    told.asked.signals["approval"] = {"approved": True}
+
+    assert work(told) == {"approved": True}
+    with pytest.raises(Snooze):
+        work(late)
+    late.asked.wall += 61
+    assert work(late) == "none"

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from ...admin.query import read_instant, read_json
+from ...admin.query import read_instant
 from ...errors import UsageError, shown
 from ...messages.jobs import JobState
 from ...messages.views import QuietAnswer
@@ -67,7 +67,7 @@ def on_job(visit: PageVisit) -> Response | PageContent:
     form = Form(visit)
     job_id, action = form.one("id"), form.choice("action", RIGHTS_ON_ONE)
     if action == "signal":
-        data = read_json(form.one("data").strip() or "null", "data")
+        data = _json(form.one("data").strip() or "null")
         visit.operator.signal(job_id, form.one("signal"), data, reason=form.reason)
         return visit.back("/jobs/", job_id, "signalled")
     with visit.inspector.store.snapshot() as seen:
