@@ -344,6 +344,8 @@ def _time(text: str, now: Instant) -> tuple[Instant, bool]:
     if span is None:
         return _instant(text), False
     seconds = float(span[2]) * UNIT_SECONDS[span[3]]
+    if now + seconds > INSTANT_MAX and span[1]:
+        raise ValueError
     return (now + seconds, False) if span[1] else (now - seconds, True)
 
 

@@ -4645,8 +4645,8 @@ MUTANTS = (
         PEOPLE,
         "a key requeues a job that is done without a question",
         "web/pages/acts.py",
-        "ASKED_ABOUT = frozenset({JobState.DONE, JobState.RUNNING})",
-        "ASKED_ABOUT = frozenset({JobState.RUNNING})",
+        '"requeue": frozenset({JobState.DONE, JobState.RUNNING}),',
+        '"requeue": frozenset({JobState.RUNNING}),',
         test="tests/web/test_site.py::test_a_job_that_is_done_is_requeued_only_after_a_question",
     ),
     Mutant(

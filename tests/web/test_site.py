@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 import pytest
 from lamplighter import Runtime, UsageError
+from lamplighter.admin.operator import Operator
 from lamplighter.messages.views import RuntimeView
 from lamplighter.stores.sqlite.control_client import FileControlClient
 from lamplighter.web import LOOK, STEER, Visitor, dashboard
@@ -271,6 +272,35 @@ def test_a_job_that_is_done_is_requeued_only_after_a_question(page: Page) -> Non
     assert json.loads(page.get("/jobs/fine", "as=json").body)["job"]["state"] == "queued"
 
 
+def test_a_job_that_has_ended_meanwhile_is_not_asked_about_before_a_cancel(page: Page) -> None:
+    response = page.post("/act/job", {"id": "fine", "action": "cancel"})
+
+    assert response.status == 303
+    assert "It had ended already" in page.text(*response.headers["Location"].split("?"))
+
+
+def test_enter_in_a_field_of_a_name_never_does_what_another_field_is_for(page: Page) -> None:
+    forms = re.findall(r"<form.*?</form>", page.text("/names/mail"), re.DOTALL)
+
+    # A browser presses the first button of a form.
+    first = {
+        tuple(re.findall(r'<input name="(\w+)"', form)): re.findall(r'name="action" value="(\w+)"', form)
+        for form in forms
+    }
+    assert first.items() >= {("reason", "until"): ["pause"], ("reason", "most"): ["limit"]}.items()
+
+
+def test_data_that_is_too_long_for_a_form_is_copied_as_it_is(page: Page, store: Path) -> None:
+    with Operator(store, by="ada", via="test") as operator:
+        operator.queue("nobody", [1] * 100_000, id="long")
+
+    shown = page.text("/jobs/long")
+    copy = page.post("/act/new", {"action": "copy", "id": "long"})
+
+    assert "<textarea" not in shown and "<textarea" in page.text("/jobs/fine")
+    assert copy.status == 303
+
+
 def test_a_name_is_paused_and_resumed(page: Page) -> None:
     page.post("/act/name", {"name": "mail", "action": "pause"})
     assert "Resume" in page.text("/names/mail")
@@ -282,12 +312,16 @@ def test_a_name_is_paused_and_resumed(page: Page) -> None:
 
 def test_a_name_is_paused_until_a_time_and_limited(page: Page) -> None:
     past = page.post("/act/name", {"name": "mail", "action": "pause", "until": "2h"})
+    never = page.post("/act/name", {"name": "mail", "action": "pause", "until": "+99999999d"})
+    half = page.post("/act/name", {"name": "mail", "action": "limit", "most": "2.5"})
     page.post("/act/name", {"name": "mail", "action": "pause", "until": "+2h", "reason": "the server moves"})
     page.post("/act/name", {"name": "mail", "action": "limit", "most": "3"})
     limited = json.loads(page.get("/names/mail", "as=json").body)
     page.post("/act/name", {"name": "mail", "action": "limit", "most": ""})
 
     assert past.status == 400 and "in the future" in past.body.decode()
+    assert never.status == 400 and "expected a time such as" in never.body.decode()
+    assert half.status == 400 and "whole number" in half.body.decode()
     assert limited["limit"] == 3 and limited["pause"]["until"] > limited["pause"]["since"] + 7_000
     assert json.loads(page.get("/names/mail", "as=json").body)["limit"] is None
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
 
-from ...admin.query import read_instant
+from ...admin.query import read_instant, read_json
 from ...errors import UsageError, shown
 from ...messages.jobs import JobState
 from ...messages.views import QuietAnswer
@@ -54,25 +52,34 @@ class Form:
             raise UsageError(f"expected {name} to be a number, got: {shown(self.one(name))}")
         return number
 
+    def whole(self, name: str) -> int:
+        number = self.number(name)
+        if number != int(number):
+            raise UsageError(f"expected {name} to be a whole number, got: {shown(self.one(name))}")
+        return int(number)
+
 
 VIA = "web"
 
-ASKED_ABOUT = frozenset({JobState.DONE, JobState.RUNNING})
+ASKED_ABOUT: Mapping[str, frozenset[JobState]] = {
+    "requeue": frozenset({JobState.DONE, JobState.RUNNING}),
+    "cancel": frozenset({JobState.RUNNING}),
+}
 
 
 def on_job(visit: PageVisit) -> Response | PageContent:
-    """Requeue or cancel a job, or send it a signal. A job that is done or runs is asked about before the first two:
-    a key is soon pressed.
+    """Requeue or cancel a job, or send it a signal. People are asked whether they are sure before a job that runs is
+    stopped, and before one that is done runs again: a key is soon pressed.
     """
     form = Form(visit)
     job_id, action = form.one("id"), form.choice("action", RIGHTS_ON_ONE)
     if action == "signal":
-        data = _json(form.one("data").strip() or "null")
+        data = read_json(form.one("data").strip() or "null", "data")
         visit.operator.signal(job_id, form.one("signal"), data, reason=form.reason)
         return visit.back("/jobs/", job_id, "signalled")
     with visit.inspector.store.snapshot() as seen:
         record = seen.jobs.known((job_id,)).get(job_id)
-    if record is not None and record.state in ASKED_ABOUT and form.one("sure") != record.state:
+    if record is not None and record.state in ASKED_ABOUT[action] and form.one("sure") != record.state:
         model = {"id": job_id, "action": action, "state": record.state, "reason": form.reason or ""}
         return PageContent("sure.job.html", f"{action.capitalize()} this job?", model)
     if action == "requeue":
@@ -89,21 +96,14 @@ def on_new_job(visit: PageVisit) -> Response:
     if form.choice("action", {"queue": "queue", "copy": "requeue"}) == "copy":
         if data and not visit.may("data"):
             raise PageRefused(403, f"{visit.visitor.name} may not change what jobs carry")
-        changes = {"": _json(data)} if data else {}
+        changes = {"": read_json(data, "data")} if data else {}
         job = visit.operator.copy(form.one("id"), changes=changes, reason=form.reason)
     else:
         name = check_name(form.one("name"))
         if visit.inspector.name(name) is None:
             raise UsageError(f"expected the name of a handler, or of earlier jobs, got: {shown(name)}")
-        job = visit.operator.queue(name, _json(data) if data else None, reason=form.reason)
+        job = visit.operator.queue(name, read_json(data or "null", "data"), reason=form.reason)
     return visit.back("/jobs/", job.id, "queued")
-
-
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"expected data in JSON, got: {shown(text)} ({error})") from None
 
 
 def on_name(visit: PageVisit) -> Response:
@@ -114,7 +114,7 @@ def on_name(visit: PageVisit) -> Response:
             visit.operator.pause(name, until=_until(visit, form), reason=form.reason)
             return visit.back("/names/", name, "paused")
         case "limit":
-            most = int(form.number("most")) if form.one("most") else None
+            most = form.whole("most") if form.one("most") else None
             visit.operator.limit(name, most, reason=form.reason)
             return visit.back("/names/", name, "unlimited" if most is None else "limited")
     visit.operator.resume(name, reason=form.reason)

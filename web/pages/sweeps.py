@@ -39,7 +39,7 @@ def on_jobs(visit: PageVisit) -> PageContent | PageProgress:
     find = _chosen(visit, form, action, form.number("asked_at"))
     if not form.one("done"):
         _check_number(form, _counted(visit, find).count)
-    done = int(form.number("done")) if form.one("done") else 0
+    done = form.whole("done") if form.one("done") else 0
     pages = _swept(visit, form, action, find, done)
     if visit.streams:
         return PageProgress(pages)
@@ -91,7 +91,7 @@ def _counted(visit: PageVisit, find: Callable[[], Pages]) -> Amount:
 
 def _check_number(form: Form, count: int) -> None:
     """Refuse to act on another number of jobs than somebody was shown, or has typed."""
-    shown = int(form.number("shown"))
+    shown = form.whole("shown")
     if shown != count:
         raise PageRefused(409, f"expected {shown} jobs, as you were shown, got: {count}; nothing was done, look again")
     if count > TYPED_FROM and form.one("typed").strip().replace(",", "") != str(count):
@@ -120,7 +120,7 @@ def _page(visit: PageVisit, form: Form, action: Sweep, done: int, swept: Swept, 
         "done": done + swept.done,
         "changed": swept.changed,
         "refused": swept.refused,
-        "shown": int(form.number("shown")),
+        "shown": form.whole("shown"),
         "is_over": is_over,
     }
     return PageContent("sweep.html", f"{action.capitalize()} jobs", model, {"form": form, "streams": visit.streams})
