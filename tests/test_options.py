@@ -14,6 +14,9 @@ from lamplighter.rules.limits import LimitKeywords, Limits
 from lamplighter.stores.opening import Durability
 from lamplighter.stores.sqlite.store import DURABILITY
 
+NOT_OPTIONS = ("name", "data", "types")
+"""Fields of a JobSpec: the last is set by the `spec` of a handler object."""
+
 
 def fields_of(value: type, *, without: frozenset[str] = frozenset()) -> dict[str, Any]:
     return {name: kind for name, kind in get_type_hints(value).items() if name not in without}
@@ -26,7 +29,7 @@ def by_keyword(call: Any) -> dict[str, Any]:
 
 
 def test_the_keywords_of_a_job_are_the_options_of_its_spec() -> None:
-    assert fields_of(JobKeywords) == fields_of(JobSpec, without=frozenset({"name", "data", "_"}))
+    assert fields_of(JobKeywords) == fields_of(JobSpec, without=frozenset({*NOT_OPTIONS, "_"}))
     assert not JobKeywords.__required_keys__
 
 
@@ -36,7 +39,7 @@ def test_the_options_of_a_spec_are_those_of_queue_but_the_connection() -> None:
 
     assert options.pop("connection") == ("Any", None)
     assert options == {
-        field.name: (field.type, field.default) for field in fields(JobSpec) if field.name not in ("name", "data")
+        field.name: (field.type, field.default) for field in fields(JobSpec) if field.name not in NOT_OPTIONS
     }
 
 

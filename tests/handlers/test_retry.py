@@ -63,7 +63,9 @@ def test_no_class_of_errors_decides(runtime, options):
 
 @pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf"), "60", None, True])
 def test_what_is_no_time_is_refused(seconds):
-    with pytest.raises(UsageError, match=r"expected Retry\(seconds\) to be a number of seconds, 0 or more"):
+    with pytest.raises(
+        UsageError, match=r"expected Retry\(seconds\) to be a number of seconds or a timedelta, 0 or more"
+    ):
         Retry(seconds)
 
 
