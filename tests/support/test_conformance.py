@@ -40,9 +40,10 @@ TESTED_ELSEWHERE = {
     "Notifier.listen",
     "QueueReader.names",
     "QueueReader.ready",
+    "Readable.close",
 }
 """What is undone after a fork is tested with what did it, what a server tells where there is one, and whose transaction
-is open with the libraries that tell it."""
+is open with the libraries that tell it. A store that can only be read is closed as any other."""
 
 OF_SQLITE = """
 import sqlite3

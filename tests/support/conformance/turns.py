@@ -99,7 +99,7 @@ class TurnPromises(StoreCase):
         again.close()
 
     def test_a_closed_store_says_so(self, store: Store) -> None:
-        """Readable.close: Close every connection."""
+        """Store.close: Close every connection."""
         store.close()
 
         with pytest.raises(StoreUnavailable, match="closed"):
