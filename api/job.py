@@ -332,6 +332,13 @@ class Job(Generic[T, R]):
             "ended_at": _text(self.ended_at),
         }
 
+    def __eq__(self, other: object) -> bool:
+        """Two snapshots are equal if the store had the same of the job when they were taken."""
+        return isinstance(other, Job) and self.record == other.record
+
+    def __hash__(self) -> int:
+        return hash(self.record.id)
+
     def __repr__(self) -> str:
         return f"<Job {self.id} {self.name} {self.record.state}>"
 

@@ -752,6 +752,16 @@ def test_ajoin_raises_as_join_does(runtime):
     asyncio.run(host())
 
 
+def test_snapshots_are_equal_as_long_as_the_job_has_not_changed(runtime):
+    rt = runtime()
+    job, other = rt.jobs.queue_many([("hand", 1), ("hand", 1)])
+
+    assert rt.jobs.get(job) == rt.jobs.get(job) == job != other
+    assert {job, rt.jobs.get(job), other} == {job, other}
+    rt.jobs.cancel(job)
+    assert rt.jobs.get(job) != job != job.id
+
+
 @pytest.mark.parametrize("is_async", [False, True])
 def test_many_are_joined_in_their_order_within_one_timeout(runtime, is_async):
     rt = runtime()
