@@ -239,18 +239,22 @@ class JobBroker(RuntimeActor):
     def _queue_here(self, jobs: Sequence[NewJob], stored: list[Sequence[JobRecord]]) -> None:
         if self.mailbox.mail or self._pending or self._lanes.unread:
             return
+        began = self.busy_since = self.context.clock.monotonic()
         try:
-            records = self._direct.queue(jobs)
-            if records is not None:
-                stored.append(records)
-        except (StoreUnavailable, StoreGone) as error:
-            self._wait_for_store(error)
+            try:
+                records = self._direct.queue(jobs, began)
+                if records is not None:
+                    stored.append(records)
+            except (StoreUnavailable, StoreGone) as error:
+                self._wait_for_store(error)
         except BaseException as error:
             # As in `_read_here`: the actor dies of the error on its own thread, which its mail wakes.
             traceback.clear_frames(error.__traceback__)
             self._fatal = error
             self.tell_self(CheckDue())
             raise BrokerLost("the broker died before it answered", read=True) from error
+        finally:
+            self.busy_since = None
 
     def _queue_directly(self, batch: Sequence[Mail]) -> bool:
         """Take a turn of the direct lane. False, and nothing is stored, if the batch is more than jobs without options,
@@ -263,7 +267,7 @@ class JobBroker(RuntimeActor):
                 return False
             jobs += body.jobs
         try:
-            records = self._direct.queue(jobs)
+            records = self._direct.queue(jobs, self.context.clock.monotonic())
         except (StoreUnavailable, StoreGone) as error:
             self._wait_for_store(error)
             return True

@@ -22,6 +22,7 @@ from ..handlers.lane import Lane
 from ..handlers.lanes import Lanes
 from ..log.emitter import Log, Subscription
 from ..messages.jobs import Instant, Seconds
+from ..messages.mail import Queue
 from ..messages.names import PauseRecord, paused_at
 from ..messages.views import (
     LANES_SHOWN_MAX,
@@ -359,4 +360,7 @@ def _handler(handler: Handler) -> HandlerView:
 
 def _message_of(actor: RuntimeActor) -> str | None:
     mail = actor.in_hand
-    return None if mail is None else type(mail.body).__name__
+    if mail is None:
+        # A caller takes the direct lane without a message.
+        return Queue.__name__ if isinstance(actor, JobBroker) else None
+    return type(mail.body).__name__

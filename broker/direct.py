@@ -79,8 +79,9 @@ class DirectLane:
         self._is_handled: dict[str, bool] = {}
         self._may_claim = False
 
-    def queue(self, jobs: Sequence[NewJob]) -> Sequence[JobRecord] | None:
-        """Store new jobs. None, and nothing is stored, where an ordinary turn must be taken.
+    def queue(self, jobs: Sequence[NewJob], began: Seconds) -> Sequence[JobRecord] | None:
+        """Store new jobs, now, which is `began` in monotonic time. None, and nothing is stored, where an ordinary turn
+        must be taken.
 
         Raises:
             StoreUnavailable, StoreGone: as a turn of the store. `CommitUnknown`: they may be stored.
@@ -88,7 +89,7 @@ class DirectLane:
         births, state, times = self._store.births, self._state, self._times
         if births is None or not self.is_open or not 0 < len(jobs) <= JOBS_MAX:
             return None
-        began, now = self._clock.monotonic(), self._clock.now()
+        now = self._clock.now()
         if not self._is_noted:
             self._note()
         if now >= self._until or began >= self._monotonic_until or state.inputs.quiet.is_quiet:

@@ -304,6 +304,28 @@ def test_a_claim_that_a_broker_has_died_over_is_taken_back_and_run(
     assert not recorder.audit().findings
 
 
+def test_a_broker_is_busy_while_a_caller_is_on_the_direct_lane(
+    runtime: Any, unwatched: logging.Logger, caller: Any
+) -> None:
+    class Looking(Failpoints):
+        is_live = True
+        seen: Sequence[Any] = ()
+
+        def at(self, point: str, about: Any = None) -> None:
+            if point == "direct.out":
+                self.seen = rt.boot.views.tree()
+
+    rt = runtime(logger=unwatched, environment=Environment(failpoints=(looking := Looking())))
+    # An ordinary turn is due once a second.
+    for _ in range(20):
+        caller(rt.jobs.queue, "work").result(SECONDS_MAX)
+
+    (broker,) = (actor for actor in looking.seen if actor.name == "broker")
+    assert broker.busy_with == "Queue"
+    assert broker.busy_seconds >= 0.0
+    assert [actor.busy_seconds for actor in rt.boot.views.tree() if actor.name == "broker"] == [None]
+
+
 def test_a_job_that_was_queued_long_before_its_turn_is_left_to_an_ordinary_one(still: Runtime, recorder: Any) -> None:
     rt = still
     broker, now = rt.boot.post.find("broker"), rt.boot.clock.now()

@@ -391,6 +391,14 @@ MUTANTS = (
     ),
     Mutant(
         SUPERVISION,
+        "a broker on the direct lane of a hanging caller seems idle",
+        "actors/job_broker.py",
+        "began = self.busy_since = self.context",
+        "began = self.context",
+        test="tests/broker/test_direct_lane.py::test_a_broker_is_busy_while_a_caller_is_on_the_direct_lane",
+    ),
+    Mutant(
+        SUPERVISION,
         "a broker lives on that a caller's turn of the direct lane has killed",
         "actors/job_broker.py",
         "            self._fatal = error\n            self.tell_self(CheckDue())\n",
