@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 
 class FilePlace:
-    """A `StorePlace`. Runtimes know the file by its real path, however it is linked, and meet beside that.
+    """A `StorePlace`. Runtimes know the file by its real path, however it is linked, and meet beside that. It stays the
+    same file when the application changes its folder, or where a link leads.
 
     A health check loads neither SQLite nor what reads a store, so imports are late.
     """
@@ -31,8 +32,7 @@ class FilePlace:
     holders = unreadable = None
 
     def __init__(self, path: str) -> None:
-        self.address = self.shown = path
-        self._path = os.path.realpath(path)
+        self.shown, self.address = path, os.path.realpath(path)
 
     def store(self, *, failpoints: Failpoints, new_id: Callable[[], str], **options: Unpack[StoreOptions]) -> Store:
         from .store import SqliteStore
@@ -40,7 +40,7 @@ class FilePlace:
         return SqliteStore(self.address, failpoints=failpoints, new_id=new_id, **options)
 
     def meet(self, store: Store, boot: str) -> tuple[Presence, Hints, Controls]:
-        folder = folder_of(self._path)
+        folder = folder_of(self.address)
         return FilePresence(folder), SocketHints(folder, boot), SocketControls(folder, boot, SystemClock().monotonic)
 
     def client(
@@ -53,14 +53,14 @@ class FilePlace:
     def readable(self) -> WatchedReadable:
         from .read_only import ReadOnlyStore
 
-        return ReadOnlyStore(self._path)
+        return ReadOnlyStore(self.address)
 
     tables = readable
 
     def condition(self) -> Condition:
         from .condition import FileCondition
 
-        return FileCondition(self._path, SystemClock().monotonic)
+        return FileCondition(self.address, SystemClock().monotonic)
 
     def lives(self) -> StoredLives:
         from .read_only import ReadOnlyView
@@ -68,10 +68,10 @@ class FilePlace:
         return ReadOnlyView(self.address)
 
     def is_database(self, vendor: str, name: str) -> bool:
-        return vendor == "sqlite" and self.is_shared and os.path.realpath(name) == self._path
+        return vendor == "sqlite" and self.is_shared and os.path.realpath(name) == self.address
 
     def network_filesystem(self) -> str | None:
-        mount = mount_of(self._path) if self.is_shared else None
+        mount = mount_of(self.address) if self.is_shared else None
         return mount.kind if mount is not None and mount.is_network else None
 
 
@@ -79,6 +79,9 @@ class MemoryPlace(FilePlace):
     """A `StorePlace` where nobody else can be."""
 
     is_shared = one_writer = False
+
+    def __init__(self, path: str) -> None:
+        self.address = self.shown = path
 
     def meet(self, store: Store, boot: str) -> tuple[Presence, Hints, Controls]:
         return SolePresence(), ServerHints(None), ServerControls(None)

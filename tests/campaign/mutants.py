@@ -5903,6 +5903,22 @@ MUTANTS = (
     ),
     Mutant(
         SIGHT,
+        "a page is of another store after a change of folder",
+        "stores/sqlite/place.py",
+        "self.shown, self.address = path, os.path.realpath(path)",
+        "self.shown = self.address = path",
+        test="tests/web/test_site.py::test_the_page_acts_on_the_store_that_it_shows_after_a_change_of_folder",
+    ),
+    Mutant(
+        SIGHT,
+        "a cancel of a job that is done asks whether it is to run once more",
+        "web/pages/acts.py",
+        '"cancel": frozenset({JobState.RUNNING}),',
+        '"cancel": frozenset({JobState.DONE, JobState.RUNNING}),',
+        test="tests/web/test_site.py::test_a_job_that_has_ended_meanwhile_is_not_asked_about_before_a_cancel",
+    ),
+    Mutant(
+        SIGHT,
         "a form's number may be infinite",
         "web/pages/acts.py",
         "        if not math.isfinite(number):\n",

@@ -179,7 +179,7 @@ def test_the_page_refuses_data_that_is_no_json(rt, path):
     answer = Page(path).post("/act/job", {"id": "a", "action": "signal", "signal": "approval", "data": "yes"})
 
     assert answer.status == 400
-    assert "expected data in JSON" in answer.body.decode()
+    assert "expected data to be JSON" in answer.body.decode()
     assert rt.jobs.get("a").awaits == "approval"
 
 

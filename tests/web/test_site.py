@@ -301,6 +301,19 @@ def test_data_that_is_too_long_for_a_form_is_copied_as_it_is(page: Page, store: 
     assert copy.status == 303
 
 
+def test_the_page_acts_on_the_store_that_it_shows_after_a_change_of_folder(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(store.parent)
+    page = Page(Path(store.name))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+
+    page.post("/act/job", {"id": "later", "action": "cancel"})
+
+    assert json.loads(page.get("/jobs/later", "as=json").body)["job"]["state"] == "cancelled"
+
+
 def test_a_name_is_paused_and_resumed(page: Page) -> None:
     page.post("/act/name", {"name": "mail", "action": "pause"})
     assert "Resume" in page.text("/names/mail")
