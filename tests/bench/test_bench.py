@@ -134,7 +134,7 @@ def test_a_bound_says_by_how_much_it_is_met_or_missed() -> None:
 def test_a_bound_that_is_relative_compares_with_the_other_system() -> None:
     found = verdicts_of(
         line("lamplighter", "drain-1", per_second=18_000),
-        line("huey", "drain-1", per_second=2_000),
+        line("huey", "drain-1", per_second=1_800),
         line("pgqueuer", "drain-1", per_second=36_000),
     )
 
