@@ -1,5 +1,5 @@
-"""The direct lane: the shortest turn there is. It knows nothing but the birth of jobs without options, and leaves
-everything else to an ordinary turn, which the same thread takes in its place.
+"""The direct lane: the shortest turn there is. It stores jobs without options, and claims one that finds a free lane.
+Everything else it leaves to an ordinary turn, which the same thread takes in its place.
 
 The thread that has the broker's place calls it: the broker's own, or a caller's.
 """
@@ -42,7 +42,8 @@ class DirectLane:
     """Takes short turns for a broker.
 
     Attributes:
-        is_open: whether the broker has taken a turn since it last did something else, or failed at it.
+        is_open: whether the last act of the broker was a turn that was stored. Only then does what was noted after the
+            last ordinary turn still hold.
     """
 
     def __init__(
@@ -137,7 +138,7 @@ class DirectLane:
         if want is not None:
             capacity, job = state.capacities[want.name], moves[-1].job
             capacity.held[job.key] = job
-            # Where the wants were more than one, the store was asked for the next due job of the name.
+            # As after an ordinary turn, which notes the next due job of a name only if a place is left for it.
             if has_room(capacity):
                 state.next_due[want.name] = born.next_due
             else:
