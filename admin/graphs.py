@@ -142,16 +142,20 @@ def graph_facts(
 
 
 def _not_needed(rows: GraphRows) -> int:
-    """How many jobs were cancelled because none of those has failed whose failure it was to follow."""
-    watched: dict[int, list[int]] = {}
+    """How many jobs were cancelled because none of those has failed whose failure it was to follow, or share the fate
+    of such a job. A parent is read before its children.
+    """
+    awaited: dict[int, list[int]] = {}
     for child, parent, any_end in rows.links:
-        if any_end == FAILED_END:
-            watched.setdefault(child, []).append(parent)
-    if not watched:
-        return 0
-    failed = {job.row_id for job in rows.jobs if job.state != JobState.DONE}
-    told = (job for job in rows.jobs if job.state == JobState.CANCELLED and job.waits == WAITS_FOR_JOBS)
-    return sum(job.row_id in watched and failed.isdisjoint(watched[job.row_id]) for job in told)
+        if not any_end or any_end == FAILED_END:
+            awaited.setdefault(child, []).append(parent)
+    failed, count = {job.row_id for job in rows.jobs if job.state != JobState.DONE}, 0
+    for job in rows.jobs:
+        is_told = job.state == JobState.CANCELLED and job.waits == WAITS_FOR_JOBS and job.row_id in awaited
+        if is_told and failed.isdisjoint(awaited[job.row_id]):
+            failed.discard(job.row_id)
+            count += 1
+    return count
 
 
 def _state(of: Mapping[str, int], not_needed: int) -> str:

@@ -120,6 +120,11 @@ def _requeue(
 ) -> JobRecord | None:
     steps = needed(context.turn.steps, "steps") if body.afresh else None
     links = context.turn.links if among_others and job.state in ENDED else None
+    if links is not None and not job.is_linked and links.parents_of(job):
+        # A parent that shares the fate of a job requeued before this one waits again, too, and this job waits for it.
+        while links.free(context.state.limits.freed_links_max):
+            pass
+        context.collect()
     with context.on_behalf(body.who):
         moved = None if links is None else links.wait_again(job)
         if moved is None:

@@ -205,6 +205,39 @@ def test_what_was_not_needed_neither_fails_a_graph_nor_is_run_by_a_requeue_of_ma
     assert (order, jobs.get(refund).state, jobs.graph(last).state) == (["other"], "cancelled", "done")
 
 
+def test_a_job_that_shares_the_fate_of_what_was_not_needed_does_not_fail_its_graph(app, jobs, broken):
+    sale = jobs.queue("work", "sale")
+    refund = jobs.queue("work", "refund", after_failed=sale)
+    letter = jobs.queue("work", "letter", after=refund)
+    app.drain()
+
+    assert (jobs.get(letter).state, jobs.graph(sale).state) == ("cancelled", "done")
+
+    broken.update(("sale", "refund"))
+    jobs.requeue(sale)
+    app.drain()
+    assert jobs.get(letter).state == "dead"
+    jobs.mark_done(jobs.requeue(sale, delay=60))
+    assert jobs.graph(sale).state == "failed"
+
+
+@pytest.mark.parametrize("kind", ["after_ended", "after_failed"])
+def test_a_requeue_as_a_whole_starts_no_compensation_of_a_job_that_waits_again(app, jobs, order, kind):
+    """The compensation was cancelled by itself, and the job that it compensates shares the fate of its parent."""
+    sale = jobs.queue("work", "sale", delay=60)
+    ship = jobs.queue("work", "ship", after=sale)
+    refund = jobs.queue("work", "refund", **{kind: ship})
+    assert jobs.graph(sale).cancel() == 3
+
+    assert jobs.graph(sale).requeue() == 2
+    assert jobs.get(refund).waits
+    jobs.mark_done(sale)
+    app.drain()
+
+    expected = {"after_ended": (["ship", "refund"], "done"), "after_failed": (["ship"], "cancelled")}
+    assert (order, jobs.get(refund).state) == expected[kind]
+
+
 def test_done_jobs_that_are_all_run_again_follow_each_other(app, jobs, order):
     _, merge = chord(jobs)
     app.drain()

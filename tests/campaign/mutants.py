@@ -5407,6 +5407,22 @@ MUTANTS = (
     ),
     Mutant(
         LINKS,
+        "a job that is requeued among others does not see that its parent waits again",
+        "broker/jobs.py",
+        "        while links.free(context.state.limits.freed_links_max):\n",
+        "        while False:\n",
+        test="tests/test_graphs.py::test_a_requeue_as_a_whole_starts_no_compensation_of_a_job_that_waits_again",
+    ),
+    Mutant(
+        LINKS,
+        "what shares the fate of a job that was not needed fails its graph",
+        "admin/graphs.py",
+        "            failed.discard(job.row_id)\n",
+        "",
+        test="tests/test_graphs.py::test_a_job_that_shares_the_fate_of_what_was_not_needed_does_not_fail_its_graph",
+    ),
+    Mutant(
+        LINKS,
         "a job that waits again is not looked at when its parents end as they did before",
         "stores/sqlite/dependencies.py",
         "            self._meet(job.row_id, place, None)\n        return moved\n",
