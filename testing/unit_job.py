@@ -83,7 +83,8 @@ class Asked:
         slept: the seconds of each `job.sleep`. No time passes.
         kept: the JSON text of the results of its steps, by name. Another call of the handler with the same job goes on
             after them, as another attempt does.
-        signals: what `job.wait` gets, by the names of the signals.
+        signals: what `job.wait` gets, by the names of the signals: data, or `NO_SIGNAL` for a wait whose time is over.
+            Where it has nothing, `job.wait` raises the `Snooze` with which a handler waits.
         reason: set it, and the job is `cancelled`, for this reason.
         stopping: set it, and the runtime is stopping.
         deadline: when the attempt times out.
@@ -172,7 +173,8 @@ class Asked:
         refuse_on_loop()
         if name not in self.signals:
             return NO_SIGNAL if is_over else None
-        return encode(self.signals[name], what="signal", bytes_max=Limits().data_bytes_max)
+        data = self.signals[name]
+        return data if data is NO_SIGNAL else encode(data, what="signal", bytes_max=Limits().data_bytes_max)
 
     def signal_reader(self, name: str, wanted: Any) -> Read:
         return signal_reader(name, wanted)

@@ -128,3 +128,7 @@ def test_a_job_gets_the_signals_that_the_test_has_for_it():
         work(late)
     late.asked.wall += 61
     assert work(late) == "none"
+
+    unanswered = testing.job()
+    unanswered.asked.signals["approval"] = NO_SIGNAL
+    assert work(unanswered) == "none"
