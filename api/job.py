@@ -247,7 +247,7 @@ class Job(Generic[T, R]):
 
     @property
     def waits(self) -> bool:
-        """Whether it waits for other jobs, those of its `after` and `after_ended`, of which one has not ended yet."""
+        """Whether it waits for other jobs, of which one has not ended yet."""
         return self.record.state == JobState.QUEUED and self.record.is_linked
 
     @property
