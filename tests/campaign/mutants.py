@@ -5935,6 +5935,14 @@ MUTANTS = (
     ),
     Mutant(
         SIGHT,
+        "the page says of a job that was there that it was queued",
+        "web/pages/acts.py",
+        '"there" if job.deduplicated else "queued"',
+        '"queued"',
+        test="tests/web/test_site.py::test_a_copy_that_its_unique_key_keeps_from_being_queued_is_told_as_such",
+    ),
+    Mutant(
+        SIGHT,
         "a form's number may be infinite",
         "web/pages/acts.py",
         "        if not math.isfinite(number):\n",

@@ -290,6 +290,17 @@ def test_enter_in_a_field_of_a_name_never_does_what_another_field_is_for(page: P
     assert first.items() >= {("reason", "until"): ["pause"], ("reason", "most"): ["limit"]}.items()
 
 
+def test_a_copy_that_its_unique_key_keeps_from_being_queued_is_told_as_such(page: Page, store: Path) -> None:
+    with Operator(store, by="ada", via="test") as operator:
+        operator.queue("nobody", 1, id="first", unique="only one")
+
+    response = page.post("/act/new", {"action": "copy", "id": "first", "data": "2"})
+
+    path, _, query = response.headers["Location"].partition("?")
+    assert path == "/jobs/first"
+    assert "nothing was queued" in page.text(path, query)
+
+
 def test_data_that_is_too_long_for_a_form_is_copied_as_it_is(page: Page, store: Path) -> None:
     with Operator(store, by="ada", via="test") as operator:
         operator.queue("nobody", [1] * 100_000, id="long")

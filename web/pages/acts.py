@@ -103,7 +103,7 @@ def on_new_job(visit: PageVisit) -> Response:
         if visit.inspector.name(name) is None:
             raise UsageError(f"expected the name of a handler, or of earlier jobs, got: {shown(name)}")
         job = visit.operator.queue(name, read_json(data or "null", "data"), reason=form.reason)
-    return visit.back("/jobs/", job.id, "queued")
+    return visit.back("/jobs/", job.id, "there" if job.deduplicated else "queued")
 
 
 def on_name(visit: PageVisit) -> Response:

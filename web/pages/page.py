@@ -75,6 +75,7 @@ NOTICES = {
     "limited": "Its limit was set.",
     "unlimited": "It has no limit any more.",
     "queued": "It was queued.",
+    "there": "It was there already, with the same unique key; nothing was queued.",
     "quiet": "It was told to take nothing new.",
     "go": "It was told to go on.",
     "done": "Done.",
