@@ -159,7 +159,7 @@ def _chain(lines: list[Said], waits: Mapping[Key, str]) -> tuple[list[Entry], in
             queued_at = said.get("line_ts") or said.get("ts") if came_back else None
         if said.get("untold"):
             # An operator has no log, and is no dead runtime.
-            is_act, by = "by" in said, f"told by boot {str(said.get('told_by'))[:6]}"
+            is_act, by = said["untold"] == "operator", f"told by boot {str(said.get('told_by'))[:6]}"
             says = f"{entry.says} ({by if is_act else f'perhaps not said by the dead; {by}'})"
             entry = Entry(at=entry.at, who=who_says(said), says=says, tone="plain" if is_act else "warning", said=said)
         entries.append(entry)

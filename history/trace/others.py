@@ -111,10 +111,13 @@ def _hops(said: Said) -> Iterator[tuple[LoggedMove, Said]]:
         for name in ("boot", "seq", "ts", "turn", "actor", "incarnation", "source", "offset", "store_id", "beside_ts")
         if name in said
     }
+    moves = list(moves_told(said))
     if is_told:
-        common |= {"boot": said.get("of", said["boot"]), "seq": LAST_SEQ, "told_by": said["told_by"], "untold": True}
+        # Only an operator names its way (`via`). Some moves of its turn follow from its act, as the wake of a job does.
+        untold = "operator" if any(move.via for move in moves) else "dead"
+        common |= {"boot": said.get("of", said["boot"]), "seq": LAST_SEQ, "told_by": said["told_by"], "untold": untold}
         common["ts"] = said.get("at", said.get("ts", 0.0))
-    for move in moves_told(said):
+    for move in moves:
         event = f"job.{move.k}"
         if event in OF_JOBS and move.j:
             hop = {name: value for key, name in NAMES.items() if (value := getattr(move, key)) is not None}

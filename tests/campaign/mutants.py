@@ -6685,6 +6685,14 @@ MUTANTS = (
     ),
     Mutant(
         SIGHT,
+        "what follows from an operator's act is told as the act of a dead process",
+        "history/trace/others.py",
+        "any(move.via for move in moves)",
+        "False",
+        test="tests/cli/test_signals.py::test_the_wake_by_a_command_is_told_as_its_act_and_not_as_that_of_a_dead_process",
+    ),
+    Mutant(
+        SIGHT,
         "an instant shows the hung threads of boots that have ended by then",
         "history/trace/snapshot.py",
         "            del seen.abandoned[lane]",

@@ -55,6 +55,19 @@ def test_a_command_sends_a_signal(rt, recorder, capsys):
     assert recorder.audit().ok
 
 
+def test_the_wake_by_a_command_is_told_as_its_act_and_not_as_that_of_a_dead_process(rt, recorder, tmp_path):
+    assert main(["jobs", "signal", "a", "approval", "--by", "ada"]) == 0
+    rt.jobs.join("a", timeout=JOIN_SECONDS_MAX)
+    recorder.wait_for("job.done")
+    log = tmp_path / "app.log"
+    log.write_text("".join(json.dumps(event, default=str) + "\n" for event in recorder.events))
+
+    says = [entry.says for entry in biography([str(log)], "a").entries]
+
+    (woken,) = (one for one in says if one.startswith("woken by signal approval"))
+    assert "told by boot" in woken and "dead" not in woken
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
