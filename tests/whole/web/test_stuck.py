@@ -82,5 +82,6 @@ def test_a_process_that_is_stopped_is_shown_so_and_its_job_is_cancelled(stuck: S
     assert max(took) < SHOWN_SECONDS_MAX
     assert ["stopped" in said for said in pages] == [True] * 3
     assert f"a signal or a debugger has stopped process {stuck.process.pid}" in pages[1]
-    assert stuck.page.post("/act/job", {"id": stuck.job, "action": "cancel"}).status == 303
+    act = {"id": stuck.job, "action": "cancel", "sure": "running"}
+    assert stuck.page.post("/act/job", act).status == 303
     assert json.loads(stuck.page.get(f"/jobs/{stuck.job}", "as=json").body)["job"]["state"] == "cancelled"
