@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 from lamplighter import Discard, JobFailed, JobSpec, Operator, Runtime, UnknownJob
+from lamplighter.history.audit.audit import audit_logs
 from lamplighter.testing import Inline
 
 JOIN_SECONDS_MAX = 20
@@ -236,6 +237,19 @@ def test_a_requeue_as_a_whole_starts_no_compensation_of_a_job_that_waits_again(a
 
     expected = {"after_ended": (["ship", "refund"], "done"), "after_failed": (["ship"], "cancelled")}
     assert (order, jobs.get(refund).state) == expected[kind]
+
+
+def test_acts_by_somebody_without_a_reason_are_told_alike_by_the_log_and_its_ledger(app, jobs, tmp_path):
+    sale = jobs.queue("work", "sale", delay=60)
+    jobs.queue("merge", after=sale)
+    jobs.queue("merge", after_ended=sale)
+    assert jobs.graph(sale).cancel(by="ada") == 3
+    assert jobs.requeue_many("state:cancelled", by="ada") == 3
+    app.drain()
+    log = tmp_path / "app.log"
+    log.write_text(app.log)
+
+    assert audit_logs([str(log)]).findings == ()
 
 
 def test_done_jobs_that_are_all_run_again_follow_each_other(app, jobs, order):

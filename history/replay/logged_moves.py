@@ -189,7 +189,10 @@ def _differences(line: Line, move: LoggedMove) -> Iterator[str]:
     if line.event == "slot.skipped":
         pairs += [("slot", line.slot, move.t), ("last", line.last, move.l), ("count", line.count, move.x)]
     if move.by is not None or move.why is not None:
-        pairs += [("by", line.by, move.by), ("via", line.via, move.via), ("reason", line.reason, move.why)]
+        pairs += [("by", line.by, move.by), ("via", line.via, move.via)]
+        # Where nobody gave a reason for a job's move, the line has the move's own, which no ledger has.
+        if move.why is not None or line.event not in MOVES:
+            pairs.append(("reason", line.reason, move.why))
     elif line.event != "slot.skipped":
         pairs.append(("by", line.by, None))
     for field, said, told in pairs:
