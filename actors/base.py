@@ -187,14 +187,17 @@ class RuntimeActor(pykka.ThreadingActor):
                     for over in self.take_more(1):
                         self._own_context.run(self.on_receive, over)
         except BaseException as error:
-            # Exit the blocks that the error left suspended on this thread, which may hold locks.
-            traceback.clear_frames(error.__traceback__)
-            # The actor dies of the error on its own thread, which its mail wakes.
-            self._fatal = error
+            self._is_to_die(error)
             if over is not None:
                 self.actor_ref.tell(over)
         finally:
             self.is_lent = False
+
+    def _is_to_die(self, error: BaseException) -> None:
+        """Have the actor die of an error of a thread that stands in for it: on its own thread, which its mail wakes."""
+        # Exit the blocks that the error left suspended on this thread, which may hold locks.
+        traceback.clear_frames(error.__traceback__)
+        self._fatal = error
 
     @property
     def is_busy_here(self) -> bool:

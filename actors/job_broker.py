@@ -248,9 +248,7 @@ class JobBroker(RuntimeActor):
             except (StoreUnavailable, StoreGone) as error:
                 self._wait_for_store(error)
         except BaseException as error:
-            # As in `_read_here`: the actor dies of the error on its own thread, which its mail wakes.
-            traceback.clear_frames(error.__traceback__)
-            self._fatal = error
+            self._is_to_die(error)
             self.tell_self(CheckDue())
             raise BrokerLost("the broker died before it answered", read=True) from error
         finally:

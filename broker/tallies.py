@@ -118,8 +118,30 @@ class Tallies:
             self._minutes.clear()
             self._since = None
         minute = now // 60 * 60
-        sums = self._of_minute(minute)
-        for move in out.transitions:
+        sums = self._count(out.transitions, now, took if out.did is not None else None)
+        for name, outcome, count in out.slots:
+            sums[self._counted_as(name), f"{SLOT}{outcome}"].n += count
+        for name in out.fenced:
+            sums[self._counted_as(name), FENCED].n += 1
+        if not sums:
+            del self._minutes[minute]
+            return False
+        is_first = self._since is None
+        if is_first:
+            self._since = monotonic
+        return is_first
+
+    def take_born(self, moves: Sequence[Transition], now: Instant, took: TurnTime | None) -> None:
+        """Count a turn that has only queued and claimed jobs, where `due` is later."""
+        self._count(moves, now, took)
+
+    def _count(self, moves: Sequence[Transition], now: Instant, took: TurnTime | None) -> Sums:
+        """Count moves, and the turn that has made them; the sums of its minute."""
+        minute = now // 60 * 60
+        sums = self._minutes.get(minute)
+        if sums is None:
+            sums = self._minutes[minute] = defaultdict(_Sum)
+        for move in moves:
             event, job = move.event, move.job
             name = job.name if job.name in self._names else self._counted_as(job.name)
             kind, outcome = COUNTED.get(event), move.fields.get("outcome")
@@ -132,38 +154,9 @@ class Tallies:
                 if ran is None:
                     ran = self._ran[outcome] = f"{RAN}{outcome}"
                 sums[name, ran].add(max(0.0, now - job.claimed_at))
-        for name, outcome, count in out.slots:
-            sums[self._counted_as(name), f"{SLOT}{outcome}"].n += count
-        for name in out.fenced:
-            sums[self._counted_as(name), FENCED].n += 1
-        if took is not None and out.did is not None:
-            sums[TURNS].add(took.seconds)
-            sums[LOCKS].add(took.waited)
-        if not sums:
-            del self._minutes[minute]
-            return False
-        is_first = self._since is None
-        if is_first:
-            self._since = monotonic
-        return is_first
-
-    def take_born(self, moves: Sequence[Transition], now: Instant, took: TurnTime | None) -> None:
-        """Count a turn that has only queued and claimed jobs, where `due` is later."""
-        sums = self._of_minute(now // 60 * 60)
-        for move in moves:
-            name = move.job.name if move.job.name in self._names else self._counted_as(move.job.name)
-            if move.event == "job.queued":
-                sums[name, "queued"].n += 1
-            else:
-                sums[name, WAITED].add(max(0.0, now - move.job.run_at))
         if took is not None:
             sums[TURNS].add(took.seconds)
             sums[LOCKS].add(took.waited)
-
-    def _of_minute(self, minute: Instant) -> Sums:
-        sums = self._minutes.get(minute)
-        if sums is None:
-            sums = self._minutes[minute] = defaultdict(_Sum)
         return sums
 
     def tallies(self) -> Sequence[Tally]:

@@ -31,8 +31,6 @@ from .turn_ports import Turn, Want
 
 if TYPE_CHECKING:
     from ..messages.graphs import GraphRows
-
-if TYPE_CHECKING:
     from .places import StorePlace
 
 

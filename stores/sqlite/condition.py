@@ -12,8 +12,8 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from ...errors import StoreError
 from ...messages.jobs import ENDED, Instant, JobState, Seconds
+from ..file_identity import check_is_file
 from . import schema
 from .connections import Translation
 from .read_only import LOOK_SECONDS_MAX, opened
@@ -107,8 +107,7 @@ class FileCondition:
         return None
 
     def check_there(self) -> None:
-        if not os.path.isfile(self.path):
-            raise StoreError(f"expected the path of a store's file, got: {self.path!r}, which is no file")
+        check_is_file(self.path)
 
     def check_tables(self, connection: sqlite3.Connection) -> str | None:
         if (found := schema.read_version(connection)) == schema.VERSION:

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ...environment.clock import SystemClock
 from ...environment.process import state_of
-from ...errors import LamplighterError, StoreError, StoreUnavailable, UsageError, shown
+from ...errors import LamplighterError, StoreUnavailable, UsageError, shown
 from ...messages.controls import ANSWER_SECONDS, HUNG_SECONDS_MAX, VIEW_ASKED, Ask, Verb
 from ..asking import Heard, ask_all
 from ..control_client import BootView, boot_view
 from ..controls import CONTROL, boot_file
+from ..file_identity import check_is_file
 from ..presence import FilePresence, folder_of
 
 if TYPE_CHECKING:
@@ -62,8 +63,7 @@ class FileControlClient:
 
     def found(self) -> Sequence[BootView]:
         """The boots that have left traces beside the file, alive or not."""
-        if not os.path.isfile(self._path):
-            raise StoreError(f"expected the path of a store's file, got: {self._path!r}, which is no file")
+        check_is_file(self._path)
         return list(self.views(self._presence.entered()).values())
 
     def look(self, store: Readable) -> Sequence[BootView]:

@@ -79,12 +79,15 @@ class Seen(NamedTuple):
     at: Instant
     overview: TurnOverview
 
+    def is_fresh(self, now: Instant) -> bool:
+        expiry = self.overview.expiry
+        return 0.0 <= now - self.at < OVERVIEW_SECONDS_MAX and (expiry is None or expiry > now)
+
     def holds_at(self, reading: Reading) -> bool:
         """Whether a turn that begins now, before anybody else has committed, would see the same."""
-        was, age = self.overview, reading.now - self.at
-        if not 0.0 <= age < OVERVIEW_SECONDS_MAX or (was.expiry is not None and was.expiry <= reading.now):
+        if not self.is_fresh(reading.now):
             return False
-        step = was.clock.step(reading)
+        step = self.overview.clock.step(reading)
         return reading.counter is None if step is None else abs(step) <= STEP_SECONDS_MIN
 
     def compare(self, turn: int | None, boots: int, last_no: int, change_no: int) -> BootLost | None:
@@ -133,8 +136,7 @@ class OpenTurn(TurnRecord):
         self.version = openings << 32 | int(connection.execute("pragma data_version").fetchone()[0])
         seen = seen if seen is not None and seen.boot == boot else None
         self.is_member, self.seen_at, self.lost = seen is not None, now, None
-        is_fresh = seen is not None and seen.version == self.version and 0.0 <= now - seen.at < OVERVIEW_SECONDS_MAX
-        if seen is not None and is_fresh and (seen.overview.expiry is None or seen.overview.expiry > now):
+        if seen is not None and seen.version == self.version and seen.is_fresh(now):
             # Nobody else has committed since.
             self.seen_at, overview = seen.at, seen.overview
         else:

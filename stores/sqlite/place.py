@@ -68,7 +68,7 @@ class FilePlace:
         return ReadOnlyView(self.address)
 
     def is_database(self, vendor: str, name: str) -> bool:
-        return vendor == "sqlite" and self.is_shared and os.path.realpath(name) == self.address
+        return vendor == "sqlite" and os.path.realpath(name) == self.address
 
     def network_filesystem(self) -> str | None:
         mount = mount_of(self.address) if self.is_shared else None

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from ...errors import StoreCorrupt, StoreError, StoreUnavailable
 from ...messages.boots import BootRecord
+from ..file_identity import check_is_file
 from ..open_transactions import OwnConnection
 from ..ports import JobTable, StoreSnapshot
 from ..stored_lives import StoredJob, StoredSlots
@@ -169,9 +170,8 @@ def opened(
         StoreCorrupt: it is damaged.
         StoreUnavailable: it cannot be read now.
     """
+    check_is_file(address)
     path = Path(address)
-    if not path.is_file():
-        raise StoreError(f"expected the path of a store's file, got: {address!r}, which is no file")
     try:
         connection = sqlite3.connect(
             f"file:{quote(str(path.absolute()))}?mode=ro",

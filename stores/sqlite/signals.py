@@ -36,7 +36,7 @@ def send(
 
 def _take_untold(connection: sqlite3.Connection, row_id: int) -> Sequence[tuple[StepRecord, Attribution]]:
     """The signals of a job that hosts' transactions have kept since a turn has last told of some."""
-    query = "select name, result, claim_no, at from lamplighter_steps where job = ? and claim_no = ? order by at, name"
+    query = f"{steps.OF_JOB} and claim_no = ? order by at, name"
     rows = list(map(StepRecord._make, connection.execute(query, (row_id, steps.UNTOLD))))
     told = [(steps.plain(row), Attribution(*decode(row.result)[1:])) for row in rows]
     update = "update lamplighter_steps set result = ?, claim_no = ? where job = ? and name = ?"

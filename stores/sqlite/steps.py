@@ -19,6 +19,8 @@ create table lamplighter_steps (
 """
 """`job` is the job's `row_id`: an id may be used again, a `row_id` may not."""
 
+OF_JOB = "select name, result, claim_no, at from lamplighter_steps where job = ?"
+
 SENT, UNTOLD = 0, -1
 """The `claim_no` of a signal, and that of one of a host's transaction which no turn has told: its `result` also has who
 sent it.
@@ -76,15 +78,12 @@ def plain(row: StepRecord) -> StepRecord:
 
 
 def one(connection: sqlite3.Connection | sqlite3.Cursor, row_id: int, name: str) -> StepRecord | None:
-    query = "select name, result, claim_no, at from lamplighter_steps where job = ? and name = ?"
-    row = connection.execute(query, (row_id, name)).fetchone()
+    row = connection.execute(f"{OF_JOB} and name = ?", (row_id, name)).fetchone()
     return None if row is None else plain(StepRecord._make(row))
 
 
 def read(connection: sqlite3.Connection, row_id: int) -> Sequence[StepRecord]:
-    rows = connection.execute(
-        "select name, result, claim_no, at from lamplighter_steps where job = ? order by claim_no, at, name", (row_id,)
-    )
+    rows = connection.execute(f"{OF_JOB} order by claim_no, at, name", (row_id,))
     return [plain(StepRecord._make(row)) for row in rows]
 
 
