@@ -55,7 +55,7 @@ class GraphNode:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GraphHold:
-    """What a graph waits for: jobs in one state that are held by the same.
+    """Jobs that a graph waits for, in one state, and held by the same.
 
     Attributes:
         jobs: how many they are.
@@ -84,8 +84,8 @@ class GraphView:
         nodes: the same by level and name, the first level first.
         edges: pairs of places in `nodes`, the second of which waits for the first, or has been queued by it, and how
             many jobs it is that do.
-        held_up_by: the jobs that others wait for and that can move themselves, the oldest first. Of each name and state
-            one job is looked at, for `HOLDS_MAX` of these.
+        held_up_by: the jobs that others wait for and that can move themselves, the oldest first. One job of each
+            name and state is looked at, for `HOLDS_MAX` of these.
     """
 
     at: Instant
@@ -108,6 +108,16 @@ class GraphView:
     def query(self) -> str:
         """The query for its jobs."""
         return str(JobQuery(graph=self.id))
+
+    @property
+    def failed_query(self) -> str:
+        """The query for its jobs that are dead or cancelled, but for those that share the fate of others."""
+        return str(JobQuery(graph=self.id, states=FAILED, fate="no"))
+
+    @property
+    def unfinished_query(self) -> str:
+        """The query for its jobs that have not ended."""
+        return str(JobQuery(graph=self.id, states=UNFINISHED))
 
 
 def graph_facts(

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
-from ..admin.graphs import FAILED, UNFINISHED, GraphView, graph_facts
+from ..admin.graphs import GraphView, graph_facts
 from ..admin.why import why
-from ..boot.joining import seconds_of, situation
+from ..boot.joining import rest_of, situation
 from ..boot.submitting import off_loop, twin
 from ..errors import JobFailed, UnknownJob
 from ..messages.jobs import JobState, JobStateName, Seconds
-from ..messages.queries import JobQuery
 from .job import Job
 
 if TYPE_CHECKING:
@@ -59,7 +57,7 @@ class JobGraph(GraphView):
             JobFailed: one of them is dead or cancelled. The error has the one that ended so last by itself.
             TimeoutError: one of them has not ended within `timeout` seconds.
         """
-        left = self._left(timeout)
+        left = rest_of(self._jobs._boot.clock, timeout)
         while some := self._unfinished():
             for job in some:
                 with suppress(JobFailed, UnknownJob):
@@ -68,7 +66,7 @@ class JobGraph(GraphView):
 
     async def ajoin(self, timeout: Seconds | None = None) -> JobGraph:
         """`join` for asyncio applications."""
-        left, submitter = self._left(timeout), cast(Any, self._jobs._submitter.awaiting)
+        left, submitter = rest_of(self._jobs._boot.clock, timeout), cast(Any, self._jobs._submitter.awaiting)
         while some := await asyncio.to_thread(self._unfinished):
             for job in some:
                 with suppress(JobFailed, UnknownJob):
@@ -90,32 +88,22 @@ class JobGraph(GraphView):
         reason: str | None = None,
     ) -> int:
         """`jobs.requeue_many` for all of its jobs that are dead or cancelled, but for those that share the fate of
-        others, for which these wait again. Each waits again for those of its parents that have not ended. What is done
-        stays done.
+        others, for which these wait again. Each waits again for those of its parents that have not ended. Jobs that
+        are done stay done.
         """
-        return self._jobs.requeue_many(self._failed, delay=delay, afresh=afresh, by=by, reason=reason)
+        return self._jobs.requeue_many(self.failed_query, delay=delay, afresh=afresh, by=by, reason=reason)
 
     arequeue = twin(requeue)
-
-    @property
-    def _failed(self) -> str:
-        return str(JobQuery(graph=self.id, states=FAILED, fate="no"))
 
     @property
     def _awaiting(self) -> JobGraph:
         return replace(self, _jobs=self._jobs._awaiting)
 
-    def _left(self, timeout: Seconds | None) -> Callable[[], Seconds | None]:
-        seconds, clock = seconds_of(timeout), self._jobs._boot.clock
-        ends = None if seconds is None else clock.monotonic() + seconds
-        return lambda: None if ends is None else max(0.0, ends - clock.monotonic())
-
     def _unfinished(self) -> list[Job[Any]]:
-        return self._jobs.list(query=str(JobQuery(graph=self.id, states=UNFINISHED)), limit=JOINED_AT_ONCE)
+        return self._jobs.list(query=self.unfinished_query, limit=JOINED_AT_ONCE)
 
     def _joined(self) -> JobGraph:
-        now = self._jobs.graph(self.id)
-        for job in self._jobs.list(query=self._failed, limit=1):
+        for job in self._jobs.list(query=self.failed_query, limit=1):
             said = f"the graph of job {self.id} has failed: job {job.id} ({job.name}) is {job.state.value}"
             raise JobFailed(f"{said}: {job.error or job.reason}", job)
-        return now
+        return self._jobs.graph(self.id)

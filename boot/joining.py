@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -65,13 +65,19 @@ def seconds_of(timeout: Seconds | None) -> Seconds | None:
     return None if timeout is None else check_seconds(timeout, "timeout")
 
 
+def rest_of(clock: Clock, timeout: Seconds | None) -> Callable[[], Seconds | None]:
+    """A function that says how much of a caller's timeout, which begins now, is left."""
+    seconds, began = seconds_of(timeout), clock.monotonic()
+    return lambda: None if seconds is None else max(0.0, began + seconds - clock.monotonic())
+
+
 def each_in_time(clock: Clock, jobs: Iterable[Ref], timeout: Seconds | None) -> Iterator[tuple[Ref, Seconds | None]]:
     """The jobs, once all of them are checked, each with the rest of the timeout."""
-    named, seconds, began = list(check_iterable(jobs, "jobs", "ids or Jobs")), seconds_of(timeout), clock.monotonic()
+    named, left = list(check_iterable(jobs, "jobs", "ids or Jobs")), rest_of(clock, timeout)
     for job in named:
         id_of(job)
     for job in named:
-        yield job, None if seconds is None else max(0.0, began + seconds - clock.monotonic())
+        yield job, left()
 
 
 @contextlib.contextmanager

@@ -94,8 +94,8 @@ def graph(visit: PageVisit) -> PageContent:
             for node in found.nodes
         ],
         "all_link": _link(visit, found),
-        "unfinished": str(JobQuery(graph=found.id, states=UNFINISHED)),
-        "failed": str(JobQuery(graph=found.id, states=FAILED, fate="no")),
+        "box_width": BOX_WIDTH,
+        "box_height": BOX_HEIGHT,
         "has_failed": any(found.of[state] for state in FAILED),
         "has_unfinished": any(found.of[state] for state in UNFINISHED),
     }
