@@ -5,6 +5,8 @@ instants as seconds since the Unix epoch.
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
@@ -83,6 +85,20 @@ class NameView:
     is_parked: bool
     lanes: int | None
     busy: int | None
+
+
+def _most(amount: Amount | None) -> int:
+    return 0 if amount is None else -amount.count
+
+
+NAME_ORDERS: Mapping[str, Callable[[NameView], Any]] = {
+    "name": lambda one: one.name,
+    "ready": lambda one: _most(one.ready),
+    "oldest": lambda one: math.inf if one.oldest_ready is None else one.oldest_ready,
+    "running": lambda one: _most(one.running),
+    "scheduled": lambda one: _most(one.scheduled),
+}
+"""The keys by which lists of names are sorted; the most first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

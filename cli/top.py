@@ -5,20 +5,19 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
-import math
 import os
 import re
 import select
 import sys
 import termios
 import tty
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..admin.inspector import Inspector
 from ..admin.inspectors import inspector_at, wait
-from ..admin.views import NameView
+from ..admin.views import NAME_ORDERS
 from ..errors import StoreUnavailable, UsageError, missing_extra
 from ..rules.printable import visible
 from ..rules.validation import check_seconds
@@ -31,22 +30,13 @@ EVERY_SECONDS, SERVER_EVERY_SECONDS = 1.0, 5.0
 """How often it is shown anew, of a file and of a server, to which each look is a connection."""
 
 
-SORTS: dict[str, Callable[[NameView], Any]] = {
-    "name": lambda name: name.name,
-    "ready": lambda name: -(0 if name.ready is None else name.ready.count),
-    "oldest": lambda name: math.inf if name.oldest_ready is None else name.oldest_ready,
-    "running": lambda name: -(0 if name.running is None else name.running.count),
-    "scheduled": lambda name: -(0 if name.scheduled is None else name.scheduled.count),
-}
-"""The columns that names are sorted by; the most is first."""
-
 SCROLLS = {"\x1b[A": -1, "\x1b[B": 1, "k": -1, "j": 1, "\x1b[5~": -20, "\x1b[6~": 20, " ": 20}
 """By how many lines each key scrolls: arrows, page up and down, and the space bar."""
 
 
 @dataclass
 class Keys:
-    """What the keys have asked for."""
+    """The requests made by keys."""
 
     sort: str
     is_reversed: bool = False
@@ -59,7 +49,7 @@ class Keys:
             self.is_over |= key == "q"
             self.is_reversed ^= key == "r"
             if key == "s":
-                names = list(SORTS)
+                names = list(NAME_ORDERS)
                 self.sort = names[(names.index(self.sort) + 1) % len(names)]
 
 
@@ -87,7 +77,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help=f"how often it is shown anew ({EVERY_SECONDS:g}; of a server {SERVER_EVERY_SECONDS:g})",
     )
-    parser.add_argument("--sort", choices=SORTS, default="name", help="the order of names (%(default)s)")
+    parser.add_argument("--sort", choices=NAME_ORDERS, default="name", help="the order of names (%(default)s)")
     parser.add_argument("--once", action="store_true", help="show it once, as plain text")
     parser.add_argument("--utc", action="store_true", help="times in UTC, not in local time")
     parser.set_defaults(run=run)
@@ -116,7 +106,7 @@ def screen_of(inspector: Inspector, times: Times, keys: Keys, limit: int | None 
     lines: list[tuple[str, Any]] = [(f"{seen.store}  {times.of(seen.at)}  {counts}", "plain")]
     tone = runtime_pages.TONES[seen.health.status]
     lines += [(text, tone) for text in (seen.health.status, *seen.health.reasons)]
-    names = sorted(seen.names, key=SORTS[keys.sort], reverse=keys.is_reversed)[:limit]
+    names = sorted(seen.names, key=NAME_ORDERS[keys.sort], reverse=keys.is_reversed)[:limit]
     if len(seen.names) > len(names) or seen.has_more_names:
         lines.append((f"the first {len(names)} names; `lamplighter names list` has all", "quiet"))
     by_name = Table(name_pages.HEADS, [name_pages.row(name, seen.at) for name in names], name_pages.NUMBERS)

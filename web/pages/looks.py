@@ -11,7 +11,7 @@ from ... import __version__
 from ...admin.inspector import NAMES_MAX
 from ...admin.metrics import metrics_of
 from ...admin.stats import Stats, stats_by_start, stats_of
-from ...admin.views import Amount, NameView
+from ...admin.views import NAME_ORDERS, NameView
 from ...doctor.diagnosis import Diagnosis, Level
 from ...errors import StoreUnavailable, UsageError
 from ...messages.queries import JobQuery
@@ -132,20 +132,10 @@ PAGE_NAMES = 50
 """So many names are on a page."""
 
 
-def _count(amount: Amount | None) -> int:
-    return 0 if amount is None else -amount.count
-
-
 Keys = Mapping[str, Callable[[Any], Any]]
 """How things in a list are sorted, by what is asked for; the most first."""
 
-NAME_KEYS: Keys = {
-    "name": lambda one: one.name,
-    "ready": lambda one: _count(one.ready),
-    "waits": lambda one: math.inf if one.oldest_ready is None else one.oldest_ready,
-    "running": lambda one: _count(one.running),
-    "scheduled": lambda one: _count(one.scheduled),
-}
+NAME_KEYS: Keys = {"waits" if name == "oldest" else name: key for name, key in NAME_ORDERS.items()}
 
 ERROR_KEYS: Keys = {
     "name": lambda one: one.name,
