@@ -400,7 +400,7 @@ class _OneInstant:
         yield self._seen
 
     def close(self) -> None:
-        """Whoever has opened the store closes it."""
+        """The store is closed by the code that has opened it."""
 
 
 def _declaring(declared: Mapping[str, Collection[str]] | None, record: ScheduleRecord) -> Collection[str] | None:

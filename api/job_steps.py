@@ -54,7 +54,7 @@ class StepContext(Protocol):
         """
 
     def sent(self, name: str, *, is_over: bool) -> str | NoSignal | None:
-        """What has ended the wait for a signal: the JSON text of its data, or `NO_SIGNAL` if the time was over, which
+        """The end of the wait for a signal: the JSON text of its data, or `NO_SIGNAL` if the time was over, which
         is kept here if it is `is_over` and no signal was sent; None if nothing has.
 
         Raises:

@@ -270,7 +270,7 @@ class Submitter:
         return self.state.get().requests.ask(make, root_id=claim.job.root_id, here=True)
 
     def sent(self, claim: Claim, name: str, *, is_over: bool) -> StepRecord | None:
-        """What has ended a wait for a signal, if anything has: if its time is over, this is kept if no signal is."""
+        """The signal, or the end of time, that has ended a wait. If its time is over, that is kept if no signal is."""
         if is_over:
             self.keep_step(claim, SIGNAL + name, "null", 0.0)
         return needed(self.state.get().store.table, "signals").step(claim.job.row_id, SIGNAL + name)
