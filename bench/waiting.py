@@ -21,7 +21,7 @@ from lamplighter.messages.jobs import JobParent, JobState, NewJob
 from lamplighter.messages.outcomes import Outcome, OutcomeKind, Verdict
 from lamplighter.rules.limits import Limits
 from lamplighter.stores.sqlite.store import SqliteStore
-from lamplighter.stores.sqlite.turn import SqliteTurn
+from lamplighter.stores.tables.turn import TableTurn
 from lamplighter.stores.turn_ports import Want
 
 NOW = 1_000_000.0
@@ -71,7 +71,7 @@ class Measured:
             self._work(turn, jobs, name, dead)
         return time.thread_time() - began
 
-    def _work(self, turn: SqliteTurn, jobs: int, name: str, dead: bool) -> None:
+    def _work(self, turn: TableTurn, jobs: int, name: str, dead: bool) -> None:
         ended = (FAILED, DEAD) if dead else (SUCCEEDED, DONE)
         for job in turn.jobs.open_claims("b", name):
             turn.jobs.settle(job, *ended)

@@ -297,7 +297,7 @@ class Members(Protocol):
 
 
 class Turn(Protocol):
-    """One transaction: all of it holds after the commit, or none. `SqliteTurn` and `RabbitTurn` are its two classes.
+    """One transaction: all of it holds after the commit, or none. `TableTurn` and `RabbitTurn` are its two classes.
 
     Attributes:
         now: the wall time that everything in this turn happens at.

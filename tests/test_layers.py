@@ -20,6 +20,7 @@ FLOORS = (
     {"environment", "rules"},
     {"api/job_steps"},
     {"api/job", "log"},
+    {"stores/tables"},
     {"stores/sqlite"},
     {"stores/rabbitmq"},
     {"stores/rabbitmq/pika"},

@@ -283,7 +283,7 @@ def test_what_cannot_be_is_refused_before_anything_is_stored(inline):
 
 
 def test_too_many_signals_of_a_job_are_refused(inline, monkeypatch):
-    monkeypatch.setattr("lamplighter.stores.sqlite.signals.SIGNALS_MAX", 2)
+    monkeypatch.setattr("lamplighter.stores.tables.signals.SIGNALS_MAX", 2)
     job = inline.jobs.queue("work")
     for name in ("one", "two", "one"):
         inline.jobs.signal(job, name)

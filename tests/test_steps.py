@@ -17,7 +17,7 @@ from lamplighter.environment import Environment
 from lamplighter.environment.failpoints import Failpoints
 from lamplighter.messages.jobs import Claim
 from lamplighter.messages.mail import Revoke
-from lamplighter.stores.sqlite.jobs import SqliteJobs
+from lamplighter.stores.tables.jobs import TableJobs
 from lamplighter.testing import Inline
 from lamplighter.testing.simulation.simulation import Simulation
 
@@ -819,8 +819,8 @@ def test_a_snooze_is_refused_where_another_step_has_its_name(inline, worker):
 
 
 def test_no_job_is_looked_for_while_all_lanes_of_its_name_are_taken(runtime, monkeypatch):
-    asked, claim = [], SqliteJobs.claim
-    monkeypatch.setattr(SqliteJobs, "claim", lambda self, wants, **how: asked.append(1) or claim(self, wants, **how))
+    asked, claim = [], TableJobs.claim
+    monkeypatch.setattr(TableJobs, "claim", lambda self, wants, **how: asked.append(1) or claim(self, wants, **how))
 
     def work(job):
         asked.clear()

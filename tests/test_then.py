@@ -517,7 +517,7 @@ def test_in_a_transaction_of_the_application_they_follow_if_it_commits(runtime, 
 @pytest.mark.parametrize("state", ["running", "queued"])
 def test_in_a_transaction_of_the_application_the_log_ties_both_ends(runtime, recorder, tmp_path, monkeypatch, state):
     """Also where one turn counts fewer moves of applications than there are."""
-    monkeypatch.setattr("lamplighter.stores.sqlite.jobs.HOST_JOBS_MAX", 1)
+    monkeypatch.setattr("lamplighter.stores.tables.jobs.HOST_JOBS_MAX", 1)
     rt, tokens = runtime(), queue.SimpleQueue()
     rt.jobs.add_handler("whole", lambda job: tokens.put(job.token), auto_done=False)
     job = rt.jobs.queue("whole" if state == "running" else "nobody", id="a")

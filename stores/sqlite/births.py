@@ -13,11 +13,11 @@ from ...messages.boots import LedgerTurn
 from ...messages.jobs import Instant, JobState, NewJob, Transition, stored_name
 from ...rules.codec import encode_own
 from ...rules.ledger_moves import told_move
+from ..tables import due
+from ..tables.job_rows import PLAIN, insertion
+from ..tables.open_turn import KEEP_TURN, TurnOverview
 from ..transitions import born, granted
 from ..turn_ports import Want
-from . import due
-from .job_rows import PLAIN, insertion
-from .open_turn import KEEP_TURN, TurnOverview
 
 CLAIMED = ("row_id", *PLAIN, "claim_no", "boot", "incarnation", "counts_attempt", "claimed_at", "interruptions_max")
 """The fields of a job without options that its birth and its claim set, besides the state and the number of moves."""
@@ -62,7 +62,7 @@ def insert(
 def seal(
     connection: sqlite3.Connection, boot: str, was: TurnOverview, moves: Sequence[Transition], now: Instant
 ) -> LedgerTurn:
-    """Give the turn its number, and have its boot keep it until it is logged, as `SqliteTurn.seal`."""
+    """Give the turn its number, and have its boot keep it until it is logged, as `TableTurn.seal`."""
     did = LedgerTurn(boot, was.boot_no, (was.number or 0) + 1, now, [*map(told_move, moves, repeat(now))])
     connection.execute(KEEP_TURN, (did.turn, encode_own([did]), boot))
     return did

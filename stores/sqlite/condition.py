@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from ...messages.jobs import ENDED, Instant, JobState, Seconds
 from ..file_identity import check_is_file
+from ..tables.schema import CREATION, VERSION
 from . import schema
 from .connections import Translation
 from .read_only import LOOK_SECONDS_MAX, opened
@@ -69,7 +70,7 @@ class FileCondition:
 
     parts = frozenset(("file", "table"))
     unreached: str | None = None
-    oldest_version, newest_version = schema.OLDEST, schema.VERSION
+    oldest_version, newest_version = schema.OLDEST, VERSION
 
     def __init__(self, path: str, monotonic: Callable[[], Seconds]) -> None:
         self.path = path
@@ -110,10 +111,10 @@ class FileCondition:
         check_is_file(self.path)
 
     def check_tables(self, connection: sqlite3.Connection) -> str | None:
-        if (found := schema.read_version(connection)) == schema.VERSION:
+        if (found := schema.read_version(connection)) == VERSION:
             return None
         has = f"version {found}" if found else "none"
-        return f"expected Lamplighter's tables, version {schema.VERSION}, in {self.path}, got: {has}"
+        return f"expected Lamplighter's tables, version {VERSION}, in {self.path}, got: {has}"
 
     def version(self) -> int:
         connection, version = opened(self.path, check_same_thread=False, busy_seconds_max=LOOK_SECONDS_MAX)
@@ -147,7 +148,7 @@ class FileCondition:
 
     def differences(self) -> Sequence[str]:
         with self._reading() as reader, contextlib.closing(sqlite3.connect(":memory:")) as model:
-            for statement in schema.CREATION:
+            for statement in CREATION:
                 model.execute(statement)
             return list(_differences(_shape(reader), _shape(model)))
 

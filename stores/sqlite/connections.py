@@ -312,15 +312,3 @@ class Readers:
 
     def _may_lend(self) -> bool:
         return not self._frozen and self._lent < READERS_MAX
-
-
-@contextlib.contextmanager
-def at_one_instant(connection: sqlite3.Connection) -> Iterator[None]:
-    if connection.in_transaction:
-        yield
-        return
-    connection.execute("begin")
-    try:
-        yield
-    finally:
-        connection.execute("commit")

@@ -20,10 +20,10 @@ from ...messages.outcomes import Outcome, Verdict
 from ...messages.schedules import HostChange, ScheduleRecord
 from ...messages.steps import SIGNAL, StepRecord
 from ...rules.validation import unknown_parent
+from ..tables import host_follow_ups, links, steps
+from ..tables.job_rows import changed, insert_uncounted, jobs_by_id, stored_twin, update
+from ..tables.schedule_changes import insert_change, schedule_as_changed
 from ..transitions import LET_GO, UNCOUNTED, born, ending, finished, is_replaced_by, replaced
-from . import host_follow_ups, links, steps
-from .job_rows import changed, insert_uncounted, jobs_by_id, stored_twin, update
-from .schedule_changes import insert_change, schedule_as_changed
 
 LEGACY = -1
 """`sqlite3.LEGACY_TRANSACTION_CONTROL`, which Python 3.11 lacks."""
@@ -82,7 +82,7 @@ class SqliteHostTurn:
         self._move(job, JobState.DONE.value, {**finished(result, self._now), **LET_GO})
 
     def send(self, job: JobRecord, signal: str, data: str, who: Attribution) -> tuple[StepRecord, bool]:
-        from .signals import send
+        from ..tables.signals import send
 
         kept, is_new = send(self._cursor, job, StepRecord(SIGNAL + signal, data, steps.SENT, self._now), who)
         if is_new:

@@ -17,11 +17,12 @@ from ..file_identity import check_is_file
 from ..open_transactions import OwnConnection
 from ..ports import JobTable, StoreSnapshot
 from ..stored_lives import StoredJob, StoredSlots
-from .boots import read_boots
+from ..tables.boots import read_boots
+from ..tables.rows import JobRows, snapshot_of
+from ..tables.schema import VERSION
 from .connections import CLEAN_FAILURES, Readers, Translation
 from .place import FilePlace
-from .rows import JobRows, snapshot_of
-from .schema import VERSION, check_readable
+from .schema import check_readable
 
 BUSY_SECONDS_MAX = 10.0
 

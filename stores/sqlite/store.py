@@ -38,10 +38,15 @@ from ..ports import (
     StoreSurroundings,
     TallyReader,
 )
+from ..tables.boots import read_boots
+from ..tables.jobs import TableJobs
+from ..tables.open_turn import Seen
+from ..tables.rows import JobRows, ScheduleRows, TableSnapshot, snapshot_of
+from ..tables.tallies import TallyRows
+from ..tables.turn import TableTurn
 from ..troubles import CommitUnknown, HealthIssue
 from ..turn_ports import Want
 from . import births, schema
-from .boots import read_boots
 from .connections import (
     HOST_FAILURES,
     Connect,
@@ -55,12 +60,7 @@ from .connections import (
     into_wal,
 )
 from .host_engines import engines
-from .jobs import SqliteJobs
-from .open_turn import Seen
 from .place import FilePlace, MemoryPlace
-from .rows import JobRows, ScheduleRows, SqliteSnapshot, snapshot_of
-from .tallies import TallyRows
-from .turn import SqliteTurn
 
 DURABILITY = {"full": "full", "os": "normal"}
 
@@ -274,7 +274,7 @@ class SqliteStore:
         return connection
 
     @contextlib.contextmanager
-    def turn(self, boot: str, now: Instant) -> Iterator[SqliteTurn]:
+    def turn(self, boot: str, now: Instant) -> Iterator[TableTurn]:
         with self._lock:
             writer, turn, is_sealed = self._writer or self._reopened(), None, False
             if writer is None:
@@ -288,8 +288,8 @@ class SqliteStore:
                 # Whatever becomes of this turn, the last view does not hold after it.
                 self._seen = None if seen is None else seen._replace(version=None)
                 begin_writing(writer, self._busy_ms)
-                begun = SqliteTurn(writer, boot, now, openings=self._openings, seen=seen)
-                begun.jobs = begun.queued = SqliteJobs(begun)
+                begun = TableTurn(writer, boot, now, openings=self._openings, seen=seen)
+                begun.jobs = begun.queued = TableJobs(begun)
                 turn = begun
                 yield turn
                 turn.seal()
@@ -436,7 +436,7 @@ class SqliteStore:
         with self._reading() as reader:
             if self.path is None:
                 # The lock keeps writers out meanwhile.
-                yield SqliteSnapshot(reader)
+                yield TableSnapshot(reader)
                 return
             with snapshot_of(reader) as seen:
                 yield seen

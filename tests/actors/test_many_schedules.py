@@ -17,8 +17,8 @@ from lamplighter.environment import Environment
 from lamplighter.environment.clock import SystemClock
 from lamplighter.environment.replies import ActorMailbox
 from lamplighter.messages.mail import Mail, Resync, SchedulesChanged, Tick, Ticked, Wake
-from lamplighter.stores.sqlite.rows import ScheduleRows
 from lamplighter.stores.sqlite.store import SqliteStore
+from lamplighter.stores.tables.rows import ScheduleRows
 from lamplighter.testing import Simulation
 from lamplighter.testing.draining import is_idle
 from lamplighter.testing.manual_clock import ManualTime

@@ -19,9 +19,9 @@ from lamplighter.admin.operator import Operator
 from lamplighter.messages.jobs import JobState
 from lamplighter.messages.queries import JobQuery
 from lamplighter.rules.codec import encode_own
-from lamplighter.stores.sqlite.rows import JobRows
 from lamplighter.stores.sqlite.shared_memory import LOCKS, lock_kept_by
 from lamplighter.stores.sqlite.store import SqliteStore
+from lamplighter.stores.tables.rows import JobRows
 
 from support.conformance.kit import new, put
 

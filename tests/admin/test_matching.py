@@ -23,7 +23,7 @@ def test_between_one_look_for_jobs_and_the_next_the_log_of_the_store_can_be_clea
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A sweep kept a reader open for as long as it went on: the log grew with each write batch of everybody."""
-    monkeypatch.setattr("lamplighter.stores.sqlite.rows.READ_AHEAD", 1)
+    monkeypatch.setattr("lamplighter.stores.tables.rows.READ_AHEAD", 1)
     path, runtime = tmp_path / "jobs.db", Runtime(tmp_path / "jobs.db")
 
     @runtime.jobs.handler("mail", max_attempts=1)

@@ -16,7 +16,7 @@ from lamplighter.admin.operator import Operator
 from lamplighter.admin.sweeping import SWEPT_A_TURN_MAX, Swept
 from lamplighter.environment import Environment
 from lamplighter.environment.failpoints import Failpoints
-from lamplighter.stores.sqlite.schema import VERSION
+from lamplighter.stores.tables.schema import VERSION
 from lamplighter.testing.draining import is_idle
 
 from ..faults.kit import eventually

@@ -8,8 +8,8 @@ from lamplighter.cron.schedule import SLOT_SECONDS_KEPT_MIN
 from lamplighter.environment import Environment
 from lamplighter.messages.jobs import JobParent
 from lamplighter.messages.schedules import SlotEntry
-from lamplighter.stores.sqlite.attempts import ATTEMPTS_KEPT_MAX
 from lamplighter.stores.sqlite.store import SqliteStore
+from lamplighter.stores.tables.attempts import ATTEMPTS_KEPT_MAX
 from lamplighter.testing.manual_clock import ManualTime
 
 from support.conformance.kit import DEAD, DONE, FAILED, NOW, RETRY, SUCCEEDED, a_schedule, new, put, take

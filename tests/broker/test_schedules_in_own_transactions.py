@@ -369,8 +369,8 @@ def test_each_process_carries_a_removal_out_and_the_log_has_it(life, db, time, r
 
 
 def test_more_changes_than_one_turn_carries_out_are_carried_out(life, db, path, recorder, time, monkeypatch):
-    monkeypatch.setattr("lamplighter.stores.sqlite.schedule_changes.HOST_CHANGES_MAX", 3)
-    monkeypatch.setattr("lamplighter.stores.sqlite.schedules.HOST_CHANGES_MAX", 3)
+    monkeypatch.setattr("lamplighter.stores.tables.schedule_changes.HOST_CHANGES_MAX", 3)
+    monkeypatch.setattr("lamplighter.stores.tables.schedules.HOST_CHANGES_MAX", 3)
     with life() as rt:
         for number in range(10):
             add(rt, db, key=f"user {number}")

@@ -18,7 +18,7 @@ from lamplighter.messages.boots import LedgerTurn
 from lamplighter.messages.jobs import JobRecord
 from lamplighter.rules.lifecycle import MOVES
 from lamplighter.stores.sqlite import births
-from lamplighter.stores.sqlite.turn import SqliteTurn
+from lamplighter.stores.tables.turn import TableTurn
 from lamplighter.testing.simulation.simulation import Simulation, Violation
 
 Lines = Sequence[dict[str, Any]]
@@ -163,9 +163,9 @@ def stored_turns() -> Iterator[Order]:
     """
     order: Order = {}
     places = count()
-    seal = SqliteTurn.seal
+    seal = TableTurn.seal
 
-    def recorded(turn: SqliteTurn) -> None:
+    def recorded(turn: TableTurn) -> None:
         before = turn.number
         seal(turn)
         if turn.number is not None and turn.number != before:
@@ -178,7 +178,7 @@ def stored_turns() -> Iterator[Order]:
         order[did.boot, did.turn] = next(places)
         return did
 
-    with patch.object(SqliteTurn, "seal", recorded), patch.object(births, "seal", recorded_directly):
+    with patch.object(TableTurn, "seal", recorded), patch.object(births, "seal", recorded_directly):
         yield order
 
 

@@ -9,7 +9,7 @@ from inspection import Moves, describe
 from lamplighter import Job, Runtime
 from lamplighter.messages.jobs import ENDED, FAILED_END
 from lamplighter.rules.lifecycle import fate
-from lamplighter.stores.sqlite.links import PARENTS
+from lamplighter.stores.tables.links import PARENTS
 
 
 def check_links(moves: Moves) -> Counter[str]:

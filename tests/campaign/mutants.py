@@ -120,7 +120,7 @@ MUTANTS = (
     Mutant(
         LINKS,
         "a job that is born to wait is not looked at in its turn",
-        "stores/sqlite/open_turn.py",
+        "stores/tables/open_turn.py",
         "        self.has_ripe = True\n",
         "",
         test="tests/test_after.py::test_parents_that_have_ended_before_do_not_keep_it_waiting",
@@ -162,7 +162,7 @@ MUTANTS = (
     Mutant(
         LIMITS,
         "a pause holds only names that have limits",
-        "stores/sqlite/jobs.py",
+        "stores/tables/jobs.py",
         "if turn.has_pauses or want.limits != NO_LIMITS:",
         "if want.limits != NO_LIMITS:",
         test="tests/broker/test_stages.py::test_each_of_what_may_hold_a_name_holds_it_alone[pause]",
@@ -170,7 +170,7 @@ MUTANTS = (
     Mutant(
         LIMITS,
         "limits hold a name only while something is paused",
-        "stores/sqlite/jobs.py",
+        "stores/tables/jobs.py",
         "if turn.has_pauses or want.limits != NO_LIMITS:",
         "if turn.has_pauses:",
         test="tests/broker/test_stages.py::test_each_of_what_may_hold_a_name_holds_it_alone[total]",
@@ -245,7 +245,7 @@ MUTANTS = (
     Mutant(
         TURN,
         "the direct lane goes by an overview that is old",
-        "stores/sqlite/open_turn.py",
+        "stores/tables/open_turn.py",
         "return 0.0 <= now - self.at < OVERVIEW_SECONDS_MAX and (",
         "return (",
         test="tests/stores/sqlite/test_overview.py::test_a_short_turn_goes_by_an_overview_that_still_holds[old]",
@@ -253,7 +253,7 @@ MUTANTS = (
     Mutant(
         TURN,
         "the direct lane leaves expired jobs in the queue",
-        "stores/sqlite/open_turn.py",
+        "stores/tables/open_turn.py",
         " and (expiry is None or expiry > now)",
         "",
         test="tests/stores/sqlite/test_overview.py::test_a_short_turn_goes_by_an_overview_that_still_holds[expired]",
@@ -261,7 +261,7 @@ MUTANTS = (
     Mutant(
         TURN,
         "the direct lane goes by a clock that was stepped",
-        "stores/sqlite/open_turn.py",
+        "stores/tables/open_turn.py",
         "return reading.counter is None if step is None else abs(step) <= STEP_SECONDS_MIN",
         "return True",
         test="tests/stores/sqlite/test_overview.py::test_a_short_turn_goes_by_an_overview_that_still_holds[stepped]",
@@ -473,8 +473,8 @@ MUTANTS = (
         (
             (
                 "stores/sqlite/store.py",
-                "                begin_writing(writer, self._busy_ms)\n                begun = SqliteTurn",
-                "                begun = SqliteTurn",
+                "                begin_writing(writer, self._busy_ms)\n                begun = TableTurn",
+                "                begun = TableTurn",
             ),
         ),
         test="tests/stores/sqlite/test_store.py::"
@@ -746,7 +746,7 @@ MUTANTS = (
     Mutant(
         FENCE,
         "of many ends in one statement a stale one is taken for current",
-        "stores/sqlite/job_rows.py",
+        "stores/tables/job_rows.py",
         "    is_done = done == len(jobs)\n",
         "    is_done = True\n",
         test="tests/stores/sqlite/test_moves.py::test_ends_that_are_settled_together_are_as_if_one_by_one",
@@ -754,7 +754,7 @@ MUTANTS = (
     Mutant(
         FENCE,
         "of many ends in one statement each is stored whatever claim holds the job",
-        "stores/sqlite/job_rows.py",
+        "stores/tables/job_rows.py",
         "where no = each.column1 and claim_no = each.column2 and state",
         "where no = each.column1 and each.column2 > 0 and state",
         test="tests/stores/sqlite/test_moves.py::test_ends_that_are_settled_together_are_as_if_one_by_one",
@@ -762,7 +762,7 @@ MUTANTS = (
     Mutant(
         FENCE,
         "where one of many ends is stale the others are taken for stale too",
-        "stores/sqlite/job_rows.py",
+        "stores/tables/job_rows.py",
         '        connection.execute("rollback to lamplighter_together")\n',
         "        pass\n",
         test="tests/stores/sqlite/test_moves.py::test_ends_that_are_settled_together_are_as_if_one_by_one",
@@ -770,7 +770,7 @@ MUTANTS = (
     Mutant(
         FENCE,
         "an ending is stored by its job alone",
-        "stores/sqlite/job_rows.py",
+        "stores/tables/job_rows.py",
         'where no = ? and claim_no = ? and state = ?"',
         'where no = ? and ? is not null and ? is not null"',
     ),
@@ -815,7 +815,7 @@ MUTANTS = (
     Mutant(
         FENCE,
         "a job gets the number of one that was forgotten",
-        "stores/sqlite/removal.py",
+        "stores/tables/removal.py",
         "    _clear_up_after(turn, [GoneParent(job.row_id, job.id, job.name, job.state, job.move_no)])\n",
         "",
         test="tests/broker/test_forgetting.py::"
@@ -1033,7 +1033,7 @@ MUTANTS = (
     Mutant(
         RECOVERY,
         "a boot cannot be registered a second time",
-        "stores/sqlite/boots.py",
+        "stores/tables/boots.py",
         "insert or replace into lamplighter_boots",
         "insert into lamplighter_boots",
     ),
@@ -1055,7 +1055,7 @@ MUTANTS = (
     Mutant(
         RECOVERY,
         "a boot that asks again to be registered forgets what it has not told",
-        "stores/sqlite/boots.py",
+        "stores/tables/boots.py",
         "        boot_no, number, unlogged = known\n",
         "        boot_no, number, unlogged = known[0], 0, encode_own(boot.unlogged)\n",
         test="tests/boot/test_boots.py::test_another_boots_first_turn_is_told_though_its_broker_dies",
@@ -1071,7 +1071,7 @@ MUTANTS = (
     Mutant(
         RECOVERY,
         "a store that has gone back is taken for what it was",
-        "stores/sqlite/open_turn.py",
+        "stores/tables/open_turn.py",
         "            return BootLost(says, turn_was=was.number or 0)\n",
         "            return None\n",
         test="tests/boot/test_boots.py::test_a_store_that_goes_back_is_said_and_its_claims_of_then_run_again",
@@ -1087,7 +1087,7 @@ MUTANTS = (
     Mutant(
         RECOVERY,
         "a turn goes by what was seen though somebody else has committed",
-        "stores/sqlite/open_turn.py",
+        "stores/tables/open_turn.py",
         "seen.version == self.version and seen.is_fresh",
         "seen.is_fresh",
         test="tests/stores/sqlite/test_overview.py",
@@ -1095,7 +1095,7 @@ MUTANTS = (
     Mutant(
         RECOVERY,
         "a turn does not know what the one before has made ripe",
-        "stores/sqlite/moves.py",
+        "stores/tables/moves.py",
         "turn.has_ripe = links.ripen(turn.connection, parent_no) or turn.has_ripe",
         "links.ripen(turn.connection, parent_no)",
         test="tests/stores/sqlite/test_overview.py::test_what_it_goes_by_covers_what_it_would_find",
@@ -1502,7 +1502,7 @@ MUTANTS = (
     Mutant(
         SLOTS,
         "a slot may fire again, with another job",
-        "stores/sqlite/schedules.py",
+        "stores/tables/schedules.py",
         '"insert or ignore into lamplighter_slots',
         '"insert or replace into lamplighter_slots',
         (
@@ -1522,7 +1522,7 @@ MUTANTS = (
     Mutant(
         SLOTS,
         "a slot that fired is skipped as well, behind others that were",
-        "stores/sqlite/schedules.py",
+        "stores/tables/schedules.py",
         "where schedule_id = ? and slot <= ? order by slot desc limit 1",
         "where schedule_id = ? and slot < ? order by slot desc limit 1",
         test="tests/stores/sqlite/test_store.py::TestStoreInMemory::test_a_slot_that_fired_is_not_skipped_as_well",
@@ -1537,7 +1537,7 @@ MUTANTS = (
     Mutant(
         SLOTS,
         "what was accounted for in a false future silences its schedule",
-        "stores/sqlite/clock_steps.py",
+        "stores/tables/clock_steps.py",
         "return Stepped(step, jobs, _recount(turn))",
         "return Stepped(step, jobs, 0)",
         test="tests/broker/test_clocks.py::test_a_clock_that_was_a_year_ahead_for_a_moment_silences_no_schedule",
@@ -1545,7 +1545,7 @@ MUTANTS = (
     Mutant(
         SLOTS,
         "what was skipped in a false future does not come",
-        "stores/sqlite/clock_steps.py",
+        "stores/tables/clock_steps.py",
         "        _take_back_skips(turn, schedule)\n",
         "",
         test="tests/broker/test_clocks.py::test_a_clock_that_was_a_year_ahead_for_a_moment_silences_no_schedule",
@@ -1587,7 +1587,7 @@ MUTANTS = (
     Mutant(
         SLOTS,
         "the memory of a removed schedule goes on",
-        "stores/sqlite/schedules.py",
+        "stores/tables/schedules.py",
         "r.change_no is s.change_no",
         "0",
         test="tests/broker/test_schedule_lives.py::test_a_removal_is_remembered_in_the_next_life",
@@ -1691,14 +1691,14 @@ MUTANTS = (
     Mutant(
         TURN,
         "what a host changed in its own transaction is never counted",
-        "stores/sqlite/jobs.py",
+        "stores/tables/jobs.py",
         "        if turn.has_host_moves:\n",
         "        if False:\n",
     ),
     Mutant(
         TURN,
         "what a host's transaction has changed is not worth a turn",
-        "stores/sqlite/due.py",
+        "stores/tables/due.py",
         "select ({NEXT_EXPIRY}), exists (select 1 from lamplighter_jobs where rev <= 0)",
         "select ({NEXT_EXPIRY}), 0",
         test="tests/stores/sqlite/test_host_connections.py::"
@@ -1707,7 +1707,7 @@ MUTANTS = (
     Mutant(
         TURN,
         "what a host's transaction has made of a schedule is not worth a turn",
-        "stores/sqlite/due.py",
+        "stores/tables/due.py",
         "                  or exists (select 1 from lamplighter_schedule_changes)",
         "",
         test="tests/stores/sqlite/test_store.py::TestStoreInAFile::"
@@ -1716,7 +1716,7 @@ MUTANTS = (
     Mutant(
         TURN,
         "what a host's transaction has made of a schedule counts from the turn that carries it out",
-        "stores/sqlite/schedules.py",
+        "stores/tables/schedules.py",
         "        return self._declare((change.record,), min(since, self._turn.now))[0]\n",
         "        return self._declare((change.record,), self._turn.now)[0]\n",
         test="tests/broker/test_schedules_in_own_transactions.py::"
@@ -1725,7 +1725,7 @@ MUTANTS = (
     Mutant(
         TURN,
         "a schedule that a host's transaction has removed is in no ledger",
-        "stores/sqlite/schedules.py",
+        "stores/tables/schedules.py",
         '                self._turn.note({"k": "schedule.removed", "s": before.id})\n',
         "",
         test="tests/broker/test_schedules_in_own_transactions.py::"
@@ -1734,7 +1734,7 @@ MUTANTS = (
     Mutant(
         TURN,
         "a job gets the number of one that retention has removed",
-        "stores/sqlite/removal.py",
+        "stores/tables/removal.py",
         "    if any(job.row_id == turn.last_no for job in gone):",
         "    if False:",
         test="tests/stores/sqlite/test_schema.py::test_the_number_of_a_job_that_was_removed_is_given_to_no_other",
@@ -1750,7 +1750,7 @@ MUTANTS = (
     Mutant(
         LOG,
         "a moves count of a job stands still",
-        "stores/sqlite/moves.py",
+        "stores/tables/moves.py",
         '"move_no": abs(job.move_no) + 1}',
         '"move_no": job.move_no}',
     ),
@@ -1771,7 +1771,7 @@ MUTANTS = (
     Mutant(
         LOG,
         "what a turn does to schedules is not in the ledger",
-        "stores/sqlite/schedules.py",
+        "stores/tables/schedules.py",
         "            self._turn.note(schedule_move(news, stored, self._turn.now))\n",
         "",
         test="tests/support/test_conformance.py::test_a_store_that_keeps_every_promise_passes",
@@ -2081,7 +2081,7 @@ MUTANTS = (
         "blamed = outcome.blamed",
         (
             (
-                "stores/sqlite/attempts.py",
+                "stores/tables/attempts.py",
                 "and outcome = 'interrupted' and begun and ended_at >= ?",
                 "and outcome = 'interrupted' and ended_at >= ?",
             ),
@@ -2171,7 +2171,7 @@ MUTANTS = (
     Mutant(
         ROAD,
         "a stop takes back what waits to be marked done",
-        "stores/sqlite/jobs.py",
+        "stores/tables/jobs.py",
         "where state = 'running' and boot = ? and not deferred",
         "where state = 'running' and boot = ?",
         test="tests/broker/test_deferred_claims.py::test_a_job_that_waits_for_its_token_outlives_its_process[stopped]",
@@ -2179,7 +2179,7 @@ MUTANTS = (
     Mutant(
         ROAD,
         "what waits to be marked done is taken back when its process has died",
-        "stores/sqlite/jobs.py",
+        "stores/tables/jobs.py",
         "(select boot from lamplighter_boots) and not deferred\n",
         "(select boot from lamplighter_boots)\n",
         test="tests/broker/test_deferred_claims.py::test_a_job_that_waits_for_its_token_outlives_its_process[killed]",
@@ -2207,7 +2207,7 @@ MUTANTS = (
         "stores/transitions.py",
         '        "expires_at": None if left is None else now + left,\n',
         '        **({} if left is None else {"expires_at": now + left}),\n',
-        (("stores/sqlite/jobs.py", 'heed_expiry(changes["expires_at"])', 'heed_expiry(changes.get("expires_at"))'),),
+        (("stores/tables/jobs.py", 'heed_expiry(changes["expires_at"])', 'heed_expiry(changes.get("expires_at"))'),),
         test="tests/broker/test_deferred_claims.py::test_a_claim_that_never_times_out_does_not_expire_either",
     ),
     Mutant(
@@ -2220,7 +2220,7 @@ MUTANTS = (
     Mutant(
         LIMITS,
         "what waits for some seconds waits for an instant when the clock is stepped",
-        "stores/sqlite/clock_steps.py",
+        "stores/tables/clock_steps.py",
         "        if abs(step) <= STEP_SECONDS_MIN:\n",
         "        if True:\n",
         test="tests/broker/test_clocks.py::"
@@ -2229,7 +2229,7 @@ MUTANTS = (
     Mutant(
         LIMITS,
         "each process on a file makes good for a step",
-        "stores/sqlite/clock_steps.py",
+        "stores/tables/clock_steps.py",
         "    if reading.counter is not None:\n        turn.clock =",
         "    if turn.clock.counter is None:\n        turn.clock =",
         test="tests/broker/test_clocks.py::test_of_several_processes_one_alone_makes_good_for_a_step",
@@ -2237,7 +2237,7 @@ MUTANTS = (
     Mutant(
         LIMITS,
         "what waits since a false future waits until it comes",
-        "stores/sqlite/clock_steps.py",
+        "stores/tables/clock_steps.py",
         "jobs = turn.connection.execute(BOUND_WAITS, bounds).rowcount",
         "jobs = 0 * len(bounds)",
         test="tests/broker/test_clocks.py::test_a_wait_from_a_clock_years_ahead_ends_though_nobody_saw_it_set_right",
@@ -2245,7 +2245,7 @@ MUTANTS = (
     Mutant(
         LIMITS,
         "a clock that is wrong for a moment has all history removed",
-        "stores/sqlite/turn.py",
+        "stores/tables/turn.py",
         "        if self.clock.is_in_doubt(self.now):\n",
         "        if False:\n",
         test="tests/broker/test_clocks.py::test_a_clock_that_is_years_ahead_for_a_moment_removes_no_history",
@@ -2303,12 +2303,12 @@ MUTANTS = (
     Mutant(
         LIMITS,
         "a job runs before it is due",
-        "stores/sqlite/due.py",
+        "stores/tables/due.py",
         "name = :name and priority = :priority and run_at <= :now {CLAIMABLE}",
         "name = :name and priority = :priority {CLAIMABLE}",
         (
             (
-                "stores/sqlite/due.py",
+                "stores/tables/due.py",
                 "self.waiting is not None and self.waiting <= now",
                 "self.waiting is not None",
             ),
@@ -2317,28 +2317,28 @@ MUTANTS = (
     Mutant(
         LIMITS,
         "two unfinished jobs hold one key",
-        "stores/sqlite/schema.py",
+        "stores/tables/schema.py",
         "create unique index lamplighter_jobs_unique on lamplighter_jobs (name, unique_key)\n       where",
         "create index lamplighter_jobs_unique on lamplighter_jobs (name, unique_key)\n       where",
     ),
     Mutant(
         LIMITS,
         "a pause is not heeded",
-        "stores/sqlite/jobs.py",
+        "stores/tables/jobs.py",
         "        if pause.is_paused(self._turn.now):\n",
         "        if False:\n",
     ),
     Mutant(
         LIMITS,
         "the limit over the whole store is not heeded",
-        "stores/sqlite/jobs.py",
+        "stores/tables/jobs.py",
         "        if total is not None:",
         "        if False and total is not None:",
     ),
     Mutant(
         LIMITS,
         "retention removes jobs that have not ended",
-        "stores/sqlite/removal.py",
+        "stores/tables/removal.py",
         'OF_STATE = "state = :state and ended_at < :before"',
         "OF_STATE = \"state in (:state, 'queued') and coalesce(ended_at, queued_at) < :before\"",
     ),
@@ -2411,7 +2411,7 @@ MUTANTS = (
     Mutant(
         LIMITS,
         "when the next job is due that was told to wait is not looked for",
-        "stores/sqlite/due.py",
+        "stores/tables/due.py",
         "*following, ",
         "",
         test="tests/stores/sqlite/test_due.py::test_jobs_that_wait_at_many_priorities_cost_the_others_nothing",
@@ -2419,7 +2419,7 @@ MUTANTS = (
     Mutant(
         LIMITS,
         "a group whose turn comes later is not looked for",
-        "stores/sqlite/due.py",
+        "stores/tables/due.py",
         ", *in_line), expiry)",
         "), expiry)",
         test="tests/stores/sqlite/test_turns.py::test_a_group_of_which_one_is_delayed_has_its_turn_then",
@@ -2427,7 +2427,7 @@ MUTANTS = (
     Mutant(
         LIMITS,
         "a claim looks at each priority at which something waits",
-        "stores/sqlite/due.py",
+        "stores/tables/due.py",
         "        if tried == PRIORITIES_MAX:",
         "        if False:",
         test="tests/stores/sqlite/test_due.py::test_jobs_that_wait_at_many_priorities_cost_the_others_nothing",
@@ -2945,7 +2945,7 @@ MUTANTS = (
     Mutant(
         LIMITS,
         "every attempt of a job is kept",
-        "stores/sqlite/attempts.py",
+        "stores/tables/attempts.py",
         "    if claimed.claim_no <= ATTEMPTS_KEPT_MAX:",
         "    if True:",
         test="tests/broker/test_retention.py::test_of_a_jobs_attempts_the_newest_are_kept",
@@ -3628,7 +3628,7 @@ MUTANTS = (
         "        elif job.deferred:\n            context.turn.jobs.defer(job, job.timeout, 0.0, 1)\n        else:\n",
         (
             (
-                "stores/sqlite/jobs.py",
+                "stores/tables/jobs.py",
                 "where state = 'running' and boot = ? and not deferred",
                 "where state = 'running' and boot = ?",
             ),
@@ -3995,7 +3995,7 @@ MUTANTS = (
     Mutant(
         LIMITS,
         "two of queue_one are claimed at once",
-        "stores/sqlite/jobs.py",
+        "stores/tables/jobs.py",
         "            if job.one_at_a_time and job.schedule in taken:\n",
         "            if False:\n",
         test="tests/stores/sqlite/test_store.py::TestStoreInMemory"
@@ -4004,7 +4004,7 @@ MUTANTS = (
     Mutant(
         LIMITS,
         "one of queue_one is claimed beside another that runs",
-        "stores/sqlite/turns.py",
+        "stores/tables/turns.py",
         "    and (not one_at_a_time or not exists (\n      select 1 from lamplighter_jobs r where"
         ' r.schedule = lamplighter_jobs.schedule and r.state = \'running\'))\n"""',
         '"""',
@@ -4200,7 +4200,7 @@ MUTANTS = (
     Mutant(
         ROAD,
         "two suspects of two names are claimed in one turn",
-        "stores/sqlite/jobs.py",
+        "stores/tables/jobs.py",
         "                suspect = not any(is_suspect(one.job, self._turn.now) for one in claimed)\n",
         "                pass\n",
         test="tests/broker/test_suspects.py::test_one_turn_claims_one_suspect_for_all_names",
@@ -4267,7 +4267,7 @@ MUTANTS = (
     Mutant(
         LIMITS,
         "attempts that timed out are not kept",
-        "stores/sqlite/attempts.py",
+        "stores/tables/attempts.py",
         "is OutcomeKind.SNOOZED or (",
         "in (OutcomeKind.SNOOZED, OutcomeKind.TIMED_OUT) or (",
     ),
@@ -4283,7 +4283,7 @@ MUTANTS = (
     Mutant(
         ROAD,
         "a job that must begin is claimed in advance",
-        "stores/sqlite/jobs.py",
+        "stores/tables/jobs.py",
         "            if begun <= 0 and (prefetched <= 0 or careful):\n",
         "            if begun <= 0 and prefetched <= 0:\n",
         test="tests/stores/sqlite/test_store.py::"
@@ -4636,7 +4636,7 @@ MUTANTS = (
     Mutant(
         PEOPLE,
         "the percentiles over all names are those of one name",
-        "stores/sqlite/tallies.py",
+        "stores/tables/tallies.py",
         "select start, kind, sum(value) from (",
         "select start, kind, max(value) from (",
         test="tests/stores/sqlite/test_store.py::TestStoreInMemory::test_totals_are_over_all_names",
@@ -4692,7 +4692,7 @@ MUTANTS = (
     Mutant(
         PEOPLE,
         "the sums of one name are looked for among those of all",
-        "stores/sqlite/tallies.py",
+        "stores/tables/tallies.py",
         "where tally.span = :span and tally.start = starts.start and tally.name = :name ",
         "where tally.span = :span and tally.start = starts.start and +tally.name = :name ",
         test="tests/stores/sqlite/test_plans.py::test_a_statement_uses_the_index_that_it_was_written_for",
@@ -4700,7 +4700,7 @@ MUTANTS = (
     Mutant(
         LIMITS,
         "the claims of one runtime are looked for among all jobs",
-        "stores/sqlite/jobs.py",
+        "stores/tables/jobs.py",
         "from lamplighter_jobs indexed by lamplighter_jobs_running\n                   where",
         "from lamplighter_jobs where",
         test="tests/stores/sqlite/test_plans.py::test_a_statement_uses_the_index_that_it_was_written_for",
@@ -4708,7 +4708,7 @@ MUTANTS = (
     Mutant(
         LIMITS,
         "the first that a job still waits for is looked for among all that it has waited for",
-        "stores/sqlite/links.py",
+        "stores/tables/links.py",
         "select parent from lamplighter_links indexed by lamplighter_links_open",
         "select parent from lamplighter_links",
         test="tests/stores/sqlite/test_plans.py::"
@@ -4791,12 +4791,12 @@ MUTANTS = (
     Mutant(
         RATES,
         "a rate counts the starts of one runtime only",
-        "stores/sqlite/jobs.py",
+        "stores/tables/jobs.py",
         "rates.take(self._connection, want.limits.rate, want.name, self._turn.now, len(claims))",
         "rates.take(self._connection, want.limits.rate, want.name, self._turn.now, len(claims), want.boot)",
         (
             (
-                "stores/sqlite/jobs.py",
+                "stores/tables/jobs.py",
                 "            room = rates.room(self._connection, limits.rate, want.name, self._turn.now)\n"
                 "            begun, prefetched",
                 "            room = rates.room(self._connection, limits.rate, want.name, self._turn.now, want.boot)\n"
@@ -4807,7 +4807,7 @@ MUTANTS = (
     Mutant(
         RATES,
         "retries cost nothing of a rate",
-        "stores/sqlite/jobs.py",
+        "stores/tables/jobs.py",
         "self._turn.now, len(claims))\n",
         "self._turn.now, sum(not one.job.attempt for one in claims))\n",
         test="tests/test_rates.py::test_each_attempt_takes_of_the_rate",
@@ -4822,7 +4822,7 @@ MUTANTS = (
     Mutant(
         RATES,
         "what is claimed in advance costs a rate nothing",
-        "stores/sqlite/jobs.py",
+        "stores/tables/jobs.py",
         "            begun, prefetched = min(begun, room.free), 0\n",
         "            begun = min(begun, room.free)\n",
         test="tests/stores/sqlite/test_store.py::TestStoreInMemory::test_no_more_claims_than_the_rate_leaves_room_for",
@@ -4830,10 +4830,10 @@ MUTANTS = (
     Mutant(
         RATES,
         "a rate takes of its room where nothing is claimed",
-        "stores/sqlite/jobs.py",
+        "stores/tables/jobs.py",
         "        if claims and want.limits.rate is not None:\n",
         "        if want.limits.rate is not None:\n",
-        (("stores/sqlite/jobs.py", "self._turn.now, len(claims))\n", "self._turn.now, len(claims) or 1)\n"),),
+        (("stores/tables/jobs.py", "self._turn.now, len(claims))\n", "self._turn.now, len(claims) or 1)\n"),),
         test="tests/stores/sqlite/test_store.py::TestStoreInMemory::"
         "test_a_claim_takes_of_the_rate_whatever_becomes_of_it",
     ),
@@ -4848,7 +4848,7 @@ MUTANTS = (
     Mutant(
         RATES,
         "how far a clock that was set back closes a rate is reckoned anew each time",
-        "stores/sqlite/rates.py",
+        "stores/tables/rates.py",
         "        _keep(connection, name, group, kept)\n",
         "",
         test="tests/stores/sqlite/test_store.py::"
@@ -4857,7 +4857,7 @@ MUTANTS = (
     Mutant(
         RATES,
         "nobody is woken when a rate opens",
-        "stores/sqlite/jobs.py",
+        "stores/tables/jobs.py",
         "                        next_due[want.name] = room.opens\n",
         '                        next_due[want.name] = float("inf")\n',
         test="tests/test_rates.py::test_jobs_start_as_fast_as_the_rate_says_and_no_faster",
@@ -4865,7 +4865,7 @@ MUTANTS = (
     Mutant(
         RATES,
         "retention forgets what a rate has spent",
-        "stores/sqlite/rates.py",
+        "stores/tables/rates.py",
         "where spent_to <= ?",
         "where spent_to > ?",
         test="tests/test_rates.py::test_what_the_store_keeps_of_a_rate_goes_when_it_says_nothing_any_more",
@@ -4873,21 +4873,21 @@ MUTANTS = (
     Mutant(
         TURNS,
         "what ran before a claim is not counted of a group",
-        "stores/sqlite/turns.py",
+        "stores/tables/turns.py",
         "                self._running.setdefault(group, jobs)\n",
         "                self._running.setdefault(group, 0)\n",
     ),
     Mutant(
         TURNS,
         "what a claim has just taken is not counted of a group",
-        "stores/sqlite/turns.py",
+        "stores/tables/turns.py",
         "        self._running[group] += 1\n",
         "        self._running[group] += 0\n",
     ),
     Mutant(
         TURNS,
         "a retry does not put its group in line",
-        "stores/sqlite/open_turn.py",
+        "stores/tables/open_turn.py",
         "        if job.waits == WAITS_ITS_TURN:\n",
         "        if job.waits == WAITS_ITS_TURN and not job.attempt:\n",
         test="tests/stores/sqlite/test_turns.py::test_a_retry_puts_its_group_in_line_again",
@@ -4895,7 +4895,7 @@ MUTANTS = (
     Mutant(
         TURNS,
         "what is queued after the claims of a turn does not put its group in line",
-        "stores/sqlite/turn.py",
+        "stores/tables/turn.py",
         "        if self.lined_up:\n            self.jobs.line_up()\n",
         "",
         test="tests/stores/sqlite/test_turns.py::test_a_group_that_was_served_stands_behind_all_that_wait",
@@ -4903,7 +4903,7 @@ MUTANTS = (
     Mutant(
         TURNS,
         "a group leaves the line while one of its jobs is delayed",
-        "stores/sqlite/turns.py",
+        "stores/tables/turns.py",
         "        if found is None:\n            _remove(self._connection, key)\n",
         "        if found is None or found[0] > self._now:\n            _remove(self._connection, key)\n",
         test="tests/stores/sqlite/test_turns.py::test_a_group_of_which_one_is_delayed_has_its_turn_then",
@@ -4911,7 +4911,7 @@ MUTANTS = (
     Mutant(
         TURNS,
         "a full group is in the way of the others",
-        "stores/sqlite/turns.py",
+        "stores/tables/turns.py",
         "            if job is None:\n                continue\n",
         "            if job is None:\n                return\n",
         test="tests/stores/sqlite/test_turns.py::test_a_full_group_is_in_nobodys_way",
@@ -4919,7 +4919,7 @@ MUTANTS = (
     Mutant(
         TURNS,
         "a group that was served stays in front",
-        "stores/sqlite/turns.py",
+        "stores/tables/turns.py",
         '            self._connection.execute(query, {**about, "priority": priority, "key": group})\n',
         "            pass\n",
         test="tests/stores/sqlite/test_turns.py::test_a_group_that_was_served_stands_behind_all_that_wait",
@@ -4927,7 +4927,7 @@ MUTANTS = (
     Mutant(
         TURNS,
         "the last of a claim that is served keeps its place",
-        "stores/sqlite/turns.py",
+        "stores/tables/turns.py",
         "            self._served[self._given] = None\n",
         "            pass\n",
         test="tests/stores/sqlite/test_turns.py::test_at_a_clock_that_stands_still_too",
@@ -4935,7 +4935,7 @@ MUTANTS = (
     Mutant(
         TURNS,
         "a group that queues one job a turn is always first",
-        "stores/sqlite/turns.py",
+        "stores/tables/turns.py",
         "  where next > excluded.next and next > ? + {SLACK_SECONDS}\n",
         "  where next > excluded.next and ? > 0\n",
         test="tests/stores/sqlite/test_turns.py::test_whoever_queues_one_job_a_turn_is_not_always_first",
@@ -4943,7 +4943,7 @@ MUTANTS = (
     Mutant(
         TURNS,
         "a line stands still when the clock was set back",
-        "stores/sqlite/clock_steps.py",
+        "stores/tables/clock_steps.py",
         "    turns.pull_in(turn.connection, turn.now)\n",
         "",
         test="tests/stores/sqlite/test_turns.py::test_a_clock_that_was_set_back_does_not_make_a_line_stand_still",
@@ -4951,7 +4951,7 @@ MUTANTS = (
     Mutant(
         TURNS,
         "at a clock that stands still what was served is not due",
-        "stores/sqlite/turns.py",
+        "stores/tables/turns.py",
         "SLACK_SECONDS = 0.001\n",
         "SLACK_SECONDS = 0.0\n",
         test="tests/stores/sqlite/test_turns.py::test_at_a_clock_that_stands_still_too",
@@ -4959,7 +4959,7 @@ MUTANTS = (
     Mutant(
         TURNS,
         "whoever waits for a group's instant is woken too soon and never again",
-        "stores/sqlite/turns.py",
+        "stores/tables/turns.py",
         "    return instant + SLACK_SECONDS\n",
         "    return instant\n",
         test="tests/test_groups.py::test_a_delayed_job_of_a_group_starts_at_its_instant_with_nobody_else_to_wake_it",
@@ -4967,7 +4967,7 @@ MUTANTS = (
     Mutant(
         TURNS,
         "a group at its rate stands in front of what is due",
-        "stores/sqlite/turns.py",
+        "stores/tables/turns.py",
         "            self._place((self._name, priority, group), _place_at(room.opens))\n",
         "",
         test="tests/stores/sqlite/test_turns.py::"
@@ -4976,7 +4976,7 @@ MUTANTS = (
     Mutant(
         TURNS,
         "a group whose last job is cancelled stays in the line for ever",
-        "stores/sqlite/turn.py",
+        "stores/tables/turn.py",
         "        if self.left_lines:\n            self.jobs.leave_lines()\n",
         "",
         test="tests/stores/sqlite/test_turns.py::test_a_group_whose_last_job_ends_unclaimed_leaves_the_line",
@@ -4984,14 +4984,14 @@ MUTANTS = (
     Mutant(
         CALLS,
         "a debounce key is let go when its job ends, and not at its claim",
-        "stores/sqlite/moves.py",
+        "stores/tables/moves.py",
         '    if job.debounce_until is not None and event != "job.replaced":\n',
         "    if job.debounce_until is not None and state in ENDED:\n",
     ),
     Mutant(
         CALLS,
         "a requeue keeps the debounce key of a job",
-        "stores/sqlite/moves.py",
+        "stores/tables/moves.py",
         'job.debounce_until is not None and event != "job.replaced":\n',
         'job.debounce_until is not None and event not in ("job.replaced", "job.requeued"):\n',
     ),
@@ -5019,14 +5019,14 @@ MUTANTS = (
     Mutant(
         CALLS,
         "nobody tells what calls in applications' own transactions have said",
-        "stores/sqlite/jobs.py",
+        "stores/tables/jobs.py",
         '            moves.append(Transition("job.replaced", counted, job.state, says_replaced(counted)))\n',
         "            pass\n",
     ),
     Mutant(
         CALLS,
         "a job lies where its first call has put it, with a group or without",
-        "stores/sqlite/moves.py",
+        "stores/tables/moves.py",
         '    has_group = changes.get("group_key", job.group_key) is not None\n',
         "    has_group = job.group_key is not None\n",
         test="tests/test_debounce.py::test_a_call_with_a_group_takes_it_to_that_groups_line_and_one_without_out_of_it",
@@ -5109,7 +5109,7 @@ MUTANTS = (
     Mutant(
         FLOW,
         "what an application's transaction has stored is not tied to the end that it follows",
-        "stores/sqlite/jobs.py",
+        "stores/tables/jobs.py",
         "self._turn.has_ties = host_follow_ups.are_any(self._connection)",
         "self._turn.has_ties = False",
         test="tests/test_then.py::test_in_a_transaction_of_the_application_the_log_ties_both_ends",
@@ -5261,12 +5261,12 @@ MUTANTS = (
     Mutant(
         LINKS,
         "the first of several parents decides alone",
-        "stores/sqlite/dependencies.py",
+        "stores/tables/dependencies.py",
         "        ended = fate((one.state, one.any_end) for one in parents)\n",
         "        ended = fate((one.state, one.any_end) for one in parents[:1])\n",
         (
             (
-                "stores/sqlite/dependencies.py",
+                "stores/tables/dependencies.py",
                 "            cause = next(one for one in parents if one.state == ended and not one.any_end)\n",
                 "            cause = parents[0]\n",
             ),
@@ -5282,14 +5282,14 @@ MUTANTS = (
     Mutant(
         LINKS,
         "an end in an application's own transaction frees nobody",
-        "stores/sqlite/jobs.py",
+        "stores/tables/jobs.py",
         "            if self._turn.has_open_links:\n                ripen(self._turn, job.row_id)\n",
         "",
     ),
     Mutant(
         LINKS,
         "what one turn could not pass on is forgotten",
-        "stores/sqlite/dependencies.py",
+        "stores/tables/dependencies.py",
         '"update lamplighter_parents_to_check set child = ?, place = ? where parent = ?", values\n'
         "                )\n                return read\n",
         '"select ?, ?, ?", values\n                )\n                break\n',
@@ -5297,10 +5297,10 @@ MUTANTS = (
     Mutant(
         LINKS,
         "what was left by a turn is in nobody's way",
-        "stores/sqlite/open_turn.py",
+        "stores/tables/open_turn.py",
         "    exists (select 1 from lamplighter_parents_to_check),\n",
         "    0,\n",
-        (("stores/sqlite/due.py", " or exists (select 1 from lamplighter_parents_to_check)", ""),),
+        (("stores/tables/due.py", " or exists (select 1 from lamplighter_parents_to_check)", ""),),
     ),
     Mutant(
         LINKS,
@@ -5312,7 +5312,7 @@ MUTANTS = (
     Mutant(
         LINKS,
         "a parent that is queued again is not waited for again",
-        "stores/sqlite/jobs.py",
+        "stores/tables/jobs.py",
         "            ) from error\n        ripen(self._turn, job.row_id)\n",
         "            ) from error\n",
     ),
@@ -5344,14 +5344,14 @@ MUTANTS = (
     Mutant(
         LINKS,
         "what has died of another is not revived with it",
-        "stores/sqlite/dependencies.py",
+        "stores/tables/dependencies.py",
         "            revival = self._revive(child, parent)\n",
         "            revival = None\n",
     ),
     Mutant(
         LINKS,
         "a child that somebody has cancelled is revived",
-        "stores/sqlite/jobs.py",
+        "stores/tables/jobs.py",
         '        changes = {**LEFT, "reason": reason, "ended_at": self._turn.now}\n',
         '        changes = {"reason": reason, "ended_at": self._turn.now}\n',
         test="tests/test_after.py::test_a_child_that_has_left_by_itself_is_not_revived",
@@ -5359,7 +5359,7 @@ MUTANTS = (
     Mutant(
         LINKS,
         "retention removes a parent before its child",
-        "stores/sqlite/removal.py",
+        "stores/tables/removal.py",
         "           where l.parent = j.no and c.state <> 'done'",
         "           where l.parent = j.no and false and c.state <> 'done'",
         test="tests/test_after.py::test_retention_keeps_a_parent_as_long_as_its_child",
@@ -5375,7 +5375,7 @@ MUTANTS = (
     Mutant(
         LINKS,
         "a chain that has ended is removed one link at a time",
-        "stores/sqlite/removal.py",
+        "stores/tables/removal.py",
         '            values |= {"numbers": numbers, "batch": batch - pruned}\n',
         "            break\n",
         test="tests/broker/test_retention.py"
@@ -5384,7 +5384,7 @@ MUTANTS = (
     Mutant(
         LINKS,
         "a job that is dead has lost its parents when somebody requeues it",
-        "stores/sqlite/removal.py",
+        "stores/tables/removal.py",
         "c.state <> 'done' order",
         "c.ended_at is null order",
         test="tests/test_after.py::test_a_dead_job_keeps_its_parents_as_somebody_may_requeue_it",
@@ -5392,7 +5392,7 @@ MUTANTS = (
     Mutant(
         LINKS,
         "a job that is kept for its child alone has lost its own parents",
-        "stores/sqlite/removal.py",
+        "stores/tables/removal.py",
         "c.state <> 'done' order",
         "c.state <> 'done' and (c.ended_at is null or c.ended_at >= iif(c.state = 'dead', :dead, :done)) order",
         test="tests/test_after.py::test_a_dead_job_keeps_the_cancelled_parents_of_its_parents",
@@ -5424,7 +5424,7 @@ MUTANTS = (
     Mutant(
         LINKS,
         "a job that waits again is not looked at when its parents end as they did before",
-        "stores/sqlite/dependencies.py",
+        "stores/tables/dependencies.py",
         "            self._meet(job.row_id, place, None)\n        return moved\n",
         "            pass\n        return moved\n",
         test="tests/test_graphs.py::test_a_job_that_is_queued_again_long_after_its_parent_waits_for_that_one",
@@ -5432,7 +5432,7 @@ MUTANTS = (
     Mutant(
         LINKS,
         "the jobs of a graph are requeued by their states, and not by their births",
-        "stores/sqlite/finding.py",
+        "stores/tables/finding.py",
         "    if query.graph is not None:\n        return [query]\n",
         "",
         test="tests/test_graphs.py::test_a_requeue_as_a_whole_goes_by_birth_and_not_by_state",
@@ -5440,7 +5440,7 @@ MUTANTS = (
     Mutant(
         LINKS,
         "a graph has only the jobs of one root and what they wait for",
-        "stores/sqlite/graphs.py",
+        "stores/tables/graphs.py",
         "    union select l.child, null from found f",
         "    union select l.parent, null from found f",
         test="tests/test_graphs.py::test_the_graph_of_each_of_its_jobs_is_the_same_however_they_were_queued",
@@ -5489,7 +5489,7 @@ MUTANTS = (
     Mutant(
         LINKS,
         "what was not needed is done when many are queued again",
-        "stores/sqlite/dependencies.py",
+        "stores/tables/dependencies.py",
         "            return job if job.is_linked and self._fate_of(job) == JobState.DONE else None\n",
         "            return None\n",
         test="tests/test_graphs.py::test_what_was_not_needed_neither_fails_a_graph_nor_is_run_by_a_requeue_of_many",
@@ -5513,7 +5513,7 @@ MUTANTS = (
     Mutant(
         LINKS,
         "what is kept of removed parents stays when their last child is removed",
-        "stores/sqlite/links.py",
+        "stores/tables/links.py",
         "        let_go += connection.execute(",
         "        connection.execute(",
         test="tests/broker/test_retention.py::test_a_parent_that_was_removed_is_forgotten_with_its_last_child",
@@ -5521,7 +5521,7 @@ MUTANTS = (
     Mutant(
         LINKS,
         "the links of a child that was removed stay",
-        "stores/sqlite/removal.py",
+        "stores/tables/removal.py",
         "    return links.cut(turn.connection, gone)\n",
         "    return []\n",
         test="tests/broker/test_retention.py"
@@ -5546,7 +5546,7 @@ MUTANTS = (
     Mutant(
         KEPT,
         "a step is kept whoever says it",
-        "stores/sqlite/steps.py",
+        "stores/tables/steps.py",
         "        if current is None:\n            return None\n",
         "        if current is None:\n            current = (0,)\n",
         scenario=STEPS,
@@ -5570,7 +5570,7 @@ MUTANTS = (
     Mutant(
         KEPT,
         "steps go with whatever ends a claim",
-        "stores/sqlite/moves.py",
+        "stores/tables/moves.py",
         "    if turn.has_steps and moved.state == JobState.DONE:\n",
         "    if turn.has_steps and moved.state != JobState.RUNNING:\n",
         scenario=STEPS,
@@ -5578,7 +5578,7 @@ MUTANTS = (
     Mutant(
         KEPT,
         "steps stay when their job is done",
-        "stores/sqlite/moves.py",
+        "stores/tables/moves.py",
         "    removed = steps.remove(turn, (row_id,))\n",
         "    removed = 0\n",
         scenario=STEPS,
@@ -5602,7 +5602,7 @@ MUTANTS = (
     Mutant(
         KEPT,
         "another boot's claim of the same number keeps steps too",
-        "stores/sqlite/steps.py",
+        "stores/tables/steps.py",
         "and claim_no = ? and boot = ? and state",
         "and claim_no = ? and ? is not null and state",
         test="tests/stores/sqlite/test_store.py::TestStoreInAFile::test_a_step_of_a_claim_that_is_over_is_not_kept",
@@ -5610,7 +5610,7 @@ MUTANTS = (
     Mutant(
         KEPT,
         "what is kept last under a name counts",
-        "stores/sqlite/steps.py",
+        "stores/tables/steps.py",
         "on conflict do nothing",
         "on conflict do update set result = excluded.result",
         test="tests/stores/sqlite/test_store.py::TestStoreInAFile::test_a_step_of_the_current_claim_is_kept_once",
@@ -5626,7 +5626,7 @@ MUTANTS = (
     Mutant(
         KEPT,
         "retention leaves the steps of what it removes",
-        "stores/sqlite/removal.py",
+        "stores/tables/removal.py",
         "    steps.remove(turn, [job.row_id for job in gone])\n",
         "",
         test="tests/stores/sqlite/test_store.py::"
@@ -5651,11 +5651,11 @@ MUTANTS = (
     Mutant(
         SIGNALLED,
         "a second signal of a name takes the place of the first",
-        "stores/sqlite/signals.py",
+        "stores/tables/signals.py",
         "    if (kept := steps.one(connection, job.row_id, step.name)) is not None:\n        return kept, False\n",
         "",
         also=(
-            ("stores/sqlite/signals.py", '"insert into lamplighter_steps', '"insert or replace into lamplighter_steps'),
+            ("stores/tables/signals.py", '"insert into lamplighter_steps', '"insert or replace into lamplighter_steps'),
         ),
         scenario=STEPS,
     ),
@@ -5694,7 +5694,7 @@ MUTANTS = (
     Mutant(
         SIGNALLED,
         "nobody tells of a signal of an own transaction",
-        "stores/sqlite/jobs.py",
+        "stores/tables/jobs.py",
         "            counted = tell(self._turn, counted, self.wake)\n",
         "",
         test="tests/test_signals.py::test_a_signal_of_an_own_transaction_is_there_if_that_commits",
@@ -6008,7 +6008,7 @@ MUTANTS = (
     Mutant(
         SIGHT,
         "who asks for jobs that were tried never, or more often, is told of the latter alone",
-        "stores/sqlite/finding.py",
+        "stores/tables/finding.py",
         "if (query.attempt_min or 0) > 0 else",
         "if query.attempt_min is not None else",
         test="tests/stores/sqlite/test_finding.py::"
@@ -6042,7 +6042,7 @@ MUTANTS = (
     Mutant(
         LANES,
         "a turn does not know that a claim whose handler has returned will be overdue",
-        "stores/sqlite/jobs.py",
+        "stores/tables/jobs.py",
         '        self._turn.heed_expiry(changes["expires_at"])\n',
         "",
         test="tests/broker/test_deferred_claims.py::test_its_timeout_is_over_in_time_where_nothing_else_happens",
@@ -6505,7 +6505,7 @@ MUTANTS = (
     Mutant(
         RECOVERY,
         "by a clock that was a year ahead a job is a suspect for a year",
-        "stores/sqlite/clock_steps.py",
+        "stores/tables/clock_steps.py",
         "    suspect_until = case when suspect_until > :now + :window then :now + :window else suspect_until end\n",
         "    suspect_until = suspect_until\n",
         test="tests/stores/sqlite/test_clock_steps.py",
@@ -6513,7 +6513,7 @@ MUTANTS = (
     Mutant(
         RECOVERY,
         "how long a job is a suspect is not shifted with the clock",
-        "stores/sqlite/clock_steps.py",
+        "stores/tables/clock_steps.py",
         "    suspect_until = suspect_until + :step,\n",
         "",
         test="tests/stores/sqlite/test_clock_steps.py",

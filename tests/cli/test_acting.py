@@ -16,7 +16,7 @@ from lamplighter import JobSpec
 from lamplighter.admin.inspectors import inspector_at
 from lamplighter.admin.operator import Operator
 from lamplighter.cli.main import main
-from lamplighter.stores.sqlite.schema import VERSION
+from lamplighter.stores.tables.schema import VERSION
 
 WHO = ["--by", "ada", "--reason", "mended"]
 

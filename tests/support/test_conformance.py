@@ -49,8 +49,8 @@ OF_SQLITE = """
 import sqlite3
 import lamplighter.testing.simulation.simulation
 from lamplighter.stores.sqlite.store import SqliteStore
-from lamplighter.stores.sqlite.jobs import SqliteJobs
-from lamplighter.stores.sqlite.schedules import SqliteSchedules
+from lamplighter.stores.tables.jobs import TableJobs
+from lamplighter.stores.tables.schedules import TableSchedules
 from support.conformance.suite import StoreConformance
 
 class TestMine(StoreConformance):
@@ -102,16 +102,16 @@ def test_a_store_that_keeps_every_promise_passes(pytester: pytest.Pytester) -> N
     ("sabotage", "found"),
     [
         (
-            "SqliteJobs.settle = lambda self, claimed, *rest, settle=SqliteJobs.settle: "
+            "TableJobs.settle = lambda self, claimed, *rest, settle=TableJobs.settle: "
             "settle(self, self.get([claimed.id])[claimed.id], *rest)",
             "test_settle_is_refused_once_the_claim_is_not_the_current_one",
         ),
         (
-            "SqliteSchedules.fire = lambda self, entry, fire=SqliteSchedules.fire: fire(self, entry) or True",
+            "TableSchedules.fire = lambda self, entry, fire=TableSchedules.fire: fire(self, entry) or True",
             "test_a_slot_fires_once",
         ),
         (
-            "SqliteJobs._claim = lambda self, want, claim=SqliteJobs._claim, **how: claim(self, want, **how)[::-1]",
+            "TableJobs._claim = lambda self, want, claim=TableJobs._claim, **how: claim(self, want, **how)[::-1]",
             "test_claim_goes_by_priority_then_run_at_then_queue_order",
         ),
     ],
@@ -120,7 +120,7 @@ def test_a_store_that_keeps_every_promise_passes(pytester: pytest.Pytester) -> N
 def test_a_store_that_breaks_a_promise_is_found(pytester: pytest.Pytester, sabotage: str, found: str) -> None:
     pytester.makepyfile(
         f"{OF_SQLITE}\n\nimport pytest\n@pytest.fixture(autouse=True)\ndef sabotage(monkeypatch):\n"
-        f"    for part, name in ((SqliteJobs, 'settle'), (SqliteSchedules, 'fire'), (SqliteJobs, '_claim')):\n"
+        f"    for part, name in ((TableJobs, 'settle'), (TableSchedules, 'fire'), (TableJobs, '_claim')):\n"
         f"        monkeypatch.setattr(part, name, getattr(part, name))\n"
         f"    {sabotage}\n"
     )

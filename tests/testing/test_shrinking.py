@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.internal.conjecture import providers
 from lamplighter import Job, Runtime
-from lamplighter.stores.sqlite.jobs import SqliteJobs
+from lamplighter.stores.tables.jobs import TableJobs
 from lamplighter.testing import Choices, Faults, Simulation, Violation, simulations, work
 from lamplighter.testing.scripted_handlers import Script
 from lamplighter.testing.simulation.shrinking import PHASES
@@ -70,7 +70,7 @@ def test_a_handler_that_is_not_idempotent_is_found_and_the_run_shrinks_to_one_fa
 
 
 def test_a_store_without_its_fence_is_found_and_the_run_shrinks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(SqliteJobs, "settle_all", _whatever_the_claim(SqliteJobs.settle_all))
+    monkeypatch.setattr(TableJobs, "settle_all", _whatever_the_claim(TableJobs.settle_all))
     lines: list[int] = []
 
     def register(runtime: Runtime) -> None:
@@ -94,7 +94,7 @@ def test_a_store_without_its_fence_is_found_and_the_run_shrinks(monkeypatch: pyt
 def _whatever_the_claim(settle_all: Any) -> Any:
     """Settle by the job's id alone, as if claims had no numbers."""
 
-    def sabotaged(self: SqliteJobs, ends: Any) -> Any:
+    def sabotaged(self: TableJobs, ends: Any) -> Any:
         return settle_all(self, [(self.get((job.id,)).get(job.id, job), *rest) for job, *rest in ends])
 
     return sabotaged

@@ -7,7 +7,7 @@ import random
 import pytest
 from lamplighter.messages.jobs import JobState
 from lamplighter.messages.queries import JobQuery
-from lamplighter.stores.sqlite import due
+from lamplighter.stores.tables import due
 
 from support.conformance.kit import NOW, new, put, take
 

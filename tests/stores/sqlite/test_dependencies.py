@@ -13,7 +13,7 @@ from lamplighter.errors import KeyTaken
 from lamplighter.messages.jobs import ENDED, FAILED_END, JobParent, JobRecord, JobState, NewJob
 from lamplighter.rules.lifecycle import fate
 from lamplighter.stores.sqlite.store import SqliteStore
-from lamplighter.stores.sqlite.turn import SqliteTurn
+from lamplighter.stores.tables.turn import TableTurn
 
 from ...support.conformance.kit import DEAD, DONE, FAILED, NOW, SUCCEEDED, a_boot, new, want
 
@@ -47,7 +47,7 @@ class History:
                     break
         self.check()
 
-    def free(self, turn: SqliteTurn, most: int) -> bool:
+    def free(self, turn: TableTurn, most: int) -> bool:
         before = len(turn.transitions)
         assert turn.links is not None
         more = turn.links.free(most)
@@ -58,7 +58,7 @@ class History:
                 assert fate(ends) == JobState.QUEUED, f"{moved.job.id} was freed by {ends}"
         return more
 
-    def queue(self, turn: SqliteTurn) -> None:
+    def queue(self, turn: TableTurn) -> None:
         known = [f"j{number}" for number in range(self.jobs)]
         parents = self.chance.sample(known, min(len(known), self.chance.choice((0, 1, 1, 2, 3))))
         links = tuple(JobParent(job_id, any_end=self.chance.choice((0, 0, 0, 1, FAILED_END))) for job_id in parents)
@@ -66,13 +66,13 @@ class History:
         turn.jobs.insert([job])
         self.jobs += 1
 
-    def end(self, turn: SqliteTurn) -> None:
+    def end(self, turn: TableTurn) -> None:
         for claim in turn.jobs.claim([want()], suspect=False).claims["work"]:
             assert not claim.job.is_linked
             outcome, verdict = self.chance.choice(((SUCCEEDED, DONE), (FAILED, DEAD)))
             assert turn.jobs.settle(claim.job, outcome, verdict) is not None
 
-    def requeue(self, turn: SqliteTurn) -> None:
+    def requeue(self, turn: TableTurn) -> None:
         job = self.any(turn)
         if job is None or job.state == JobState.RUNNING:
             return
@@ -81,17 +81,17 @@ class History:
             return
         turn.jobs.requeue(job, self.now)
 
-    def leave(self, turn: SqliteTurn) -> None:
+    def leave(self, turn: TableTurn) -> None:
         job = self.any(turn)
         if job is not None and job.state == JobState.QUEUED:
             assert turn.queued is not None
             self.chance.choice((lambda: turn.queued.cancel(job, "c"), lambda: turn.queued.finish(job, "7")))()
 
-    def any(self, turn: SqliteTurn) -> JobRecord | None:
+    def any(self, turn: TableTurn) -> JobRecord | None:
         job_id = f"j{self.chance.randrange(self.jobs)}" if self.jobs else ""
         return turn.jobs.get((job_id,)).get(job_id)
 
-    def ends(self, turn: SqliteTurn, job: JobRecord) -> list[tuple[str, int]]:
+    def ends(self, turn: TableTurn, job: JobRecord) -> list[tuple[str, int]]:
         return turn.connection.execute(
             """select p.state, l.any_end from lamplighter_links l join lamplighter_jobs p on p.no = l.parent
                where l.child = ?""",

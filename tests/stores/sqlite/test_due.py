@@ -6,7 +6,7 @@ import random
 import re
 
 import pytest
-from lamplighter.stores.sqlite import due, turns
+from lamplighter.stores.tables import due, turns
 
 from support.conformance.kit import FAILED, NOW, RETRY, claim_in, new, put, take
 

@@ -18,9 +18,9 @@ from lamplighter.messages.queries import DataTerm, JobQuery
 from lamplighter.rules.codec import encode
 from lamplighter.rules.queries import matches
 from lamplighter.stores.ports import JobTable, Store
-from lamplighter.stores.sqlite import finding
 from lamplighter.stores.sqlite.store import SqliteStore
-from lamplighter.stores.sqlite.turns import PRIORITIES_MAX
+from lamplighter.stores.tables import finding
+from lamplighter.stores.tables.turns import PRIORITIES_MAX
 
 from support.conformance.kit import DEAD, DONE, NOW, RETRY, SUCCEEDED, new, take
 

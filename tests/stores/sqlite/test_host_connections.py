@@ -10,7 +10,7 @@ from contextlib import closing
 import pytest
 import sqlalchemy
 from lamplighter import UsageError
-from lamplighter.stores.sqlite import jobs
+from lamplighter.stores.tables import jobs
 from sqlalchemy.orm import Session
 
 

@@ -7,9 +7,9 @@ import random
 import pytest
 from lamplighter.messages.jobs import JobState
 from lamplighter.messages.outcomes import Outcome, OutcomeKind
-from lamplighter.stores.sqlite.job_rows import _update_together
-from lamplighter.stores.sqlite.moves import TOGETHER_MAX, TOGETHER_MIN
 from lamplighter.stores.sqlite.store import SqliteStore
+from lamplighter.stores.tables.job_rows import _update_together
+from lamplighter.stores.tables.moves import TOGETHER_MAX, TOGETHER_MIN
 
 from support.conformance.kit import DONE, FAILED, NOW, RETRY, SUCCEEDED, claim_in, new, put, take
 

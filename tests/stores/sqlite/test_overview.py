@@ -12,8 +12,8 @@ from lamplighter.environment.failpoints import Failpoints
 from lamplighter.messages.clock_steps import Reading
 from lamplighter.messages.jobs import JobParent, JobState
 from lamplighter.messages.names import NameLimits
-from lamplighter.stores.sqlite.open_turn import OVERVIEW_SECONDS_MAX, OpenTurn, TurnOverview
 from lamplighter.stores.sqlite.store import SqliteStore
+from lamplighter.stores.tables.open_turn import OVERVIEW_SECONDS_MAX, OpenTurn, TurnOverview
 from lamplighter.stores.troubles import CommitUnknown
 
 from support.conformance.kit import (

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from lamplighter.messages.tallies import HOUR, MINUTE
-from lamplighter.stores.sqlite import links
 from lamplighter.stores.sqlite.store import SqliteStore
+from lamplighter.stores.tables import links
 
 NOW = 1_000_000.0
 

@@ -12,8 +12,8 @@ from lamplighter import Rate
 from lamplighter.messages.clock_steps import Reading
 from lamplighter.messages.jobs import JobRecord, JobState
 from lamplighter.messages.names import NameLimits
-from lamplighter.stores.sqlite import turns
 from lamplighter.stores.sqlite.store import SqliteStore
+from lamplighter.stores.tables import turns
 
 from support.conformance.kit import DONE, FAILED, NOW, RETRY, SUCCEEDED, claim_in, new, put, take, want
 

@@ -284,6 +284,8 @@ class _Connection:
     def in_transaction(self) -> bool:
         return self._inner.in_transaction
 
+    IntegrityError = sqlite3.IntegrityError
+
     @property
     def total_changes(self) -> int:
         return self._inner.total_changes()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Collection, Sequence
 
 from ...messages.boots import BootRecord, LedgerTurn
 from ...rules.codec import encode_own
+from .database import Database
 from .open_turn import OpenTurn
 
 COLUMNS = ", ".join(BootRecord._fields)
@@ -15,7 +15,7 @@ COLUMNS = ", ".join(BootRecord._fields)
 PLACES = ", ".join("?" * len(BootRecord._fields))
 
 
-class SqliteMembers:
+class TableMembers:
     def __init__(self, turn: OpenTurn) -> None:
         self._turn = turn
         self._connection = turn.connection
@@ -57,7 +57,7 @@ class SqliteMembers:
         return {boot for boot in boots if self._connection.execute(query, (boot,)).rowcount == 1}
 
 
-def read_boots(connection: sqlite3.Connection) -> list[BootRecord]:
+def read_boots(connection: Database) -> list[BootRecord]:
     rows = connection.execute(f"select {COLUMNS} from lamplighter_boots order by started_at, boot")
     return [
         row._replace(

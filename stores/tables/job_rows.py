@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import cache
 from itertools import chain
 from operator import attrgetter, itemgetter
 from typing import Any
 
+from ...errors import StoreError
 from ...messages.jobs import WAITS_FOR_JOBS, WAITS_ITS_TURN, JobRecord, JobState, NewJob, stored_name
 from ..transitions import UNCOUNTED, is_to_wait, record_of
+from .database import Database, Statements
 
 READY = "from lamplighter_jobs indexed by lamplighter_jobs_ready where state = 'queued' and waits = 0"
 
@@ -64,7 +65,7 @@ def insertion(jobs: Sequence[NewJob], first_no: int, *, twins: str = "") -> tupl
 
     Args:
         first_no: the `row_id` of the first; the others follow.
-        twins: the conflict clause; without one a twin raises `sqlite3.IntegrityError`.
+        twins: the conflict clause; without one a twin raises `Database.IntegrityError`.
     """
     values: list[Any] = []
     is_plain = True
@@ -93,25 +94,26 @@ def _listed(fields: Sequence[str]) -> str:
     return ", ".join(map(stored_name, fields))
 
 
-def insert_unless_known(connection: sqlite3.Connection, job: NewJob, row_id: int) -> bool:
+def insert_unless_known(connection: Database, job: NewJob, row_id: int) -> bool:
     """Insert a job. False if there is a twin, see `stored_twin`."""
     return connection.execute(*insertion((job,), row_id, twins="on conflict do nothing")).rowcount == 1
 
 
-def insert_uncounted(cursor: sqlite3.Cursor, job: NewJob) -> int | None:
+def insert_uncounted(cursor: Statements, job: NewJob) -> int | None:
     """Insert a job in a transaction that is not a turn. Returns its `row_id`; None if there is a twin."""
     columns = _listed((*COLUMNS, "move_no"))
     query = f"""insert into lamplighter_jobs (no, state, {columns})
-                values ({NEXT_NO}, 'queued', {", ".join("?" * (len(COLUMNS) + 1))}) on conflict do nothing"""
-    inserted = cursor.execute(query, (*_stored(job), is_to_wait(job), UNCOUNTED))
-    return inserted.lastrowid if inserted.rowcount == 1 else None
+                values ({NEXT_NO}, 'queued', {", ".join("?" * (len(COLUMNS) + 1))})
+                on conflict do nothing returning no"""
+    inserted = cursor.execute(query, (*_stored(job), is_to_wait(job), UNCOUNTED)).fetchall()
+    return int(inserted[0][0]) if inserted else None
 
 
-def stored_twin(connection: sqlite3.Connection | sqlite3.Cursor, job: NewJob) -> JobRecord:
+def stored_twin(connection: Statements, job: NewJob) -> JobRecord:
     """The job that keeps this one out: same id, same unique key and unfinished, or same debounce key.
 
     Raises:
-        sqlite3.IntegrityError: there is none; the insert has another problem.
+        KeptOut: there is none.
     """
     row = connection.execute("select * from lamplighter_jobs where id = ?", (job.id,)).fetchone()
     if row is None and job.debounce_key is not None:
@@ -120,7 +122,7 @@ def stored_twin(connection: sqlite3.Connection | sqlite3.Cursor, job: NewJob) ->
     return key_holder(connection, job) if row is None else JobRecord._make(row)
 
 
-def key_holder(connection: sqlite3.Connection | sqlite3.Cursor, job: NewJob | JobRecord) -> JobRecord:
+def key_holder(connection: Statements, job: NewJob | JobRecord) -> JobRecord:
     """The unfinished job with the name and the unique key of a job to be queued. Raises as `stored_twin`."""
     row = connection.execute(
         """select * from lamplighter_jobs
@@ -128,19 +130,17 @@ def key_holder(connection: sqlite3.Connection | sqlite3.Cursor, job: NewJob | Jo
         (job.name, job.unique_key),
     ).fetchone()
     if row is None:
-        raise kept_out(1)
+        raise KeptOut(1)
     return JobRecord._make(row)
 
 
-def jobs_by_id(connection: sqlite3.Connection | sqlite3.Cursor, job_ids: Collection[str]) -> dict[str, JobRecord]:
+def jobs_by_id(connection: Statements, job_ids: Collection[str]) -> dict[str, JobRecord]:
     rows = in_batches(connection, "select * from lamplighter_jobs where id in ({places})", job_ids)
     jobs = list(map(JobRecord._make, rows))
     return dict(zip(map(ID, jobs), jobs, strict=True))
 
 
-def in_batches(
-    connection: sqlite3.Connection | sqlite3.Cursor, query: str, keys: Collection[str], *more: Any
-) -> list[tuple[Any, ...]]:
+def in_batches(connection: Statements, query: str, keys: Collection[str], *more: Any) -> list[tuple[Any, ...]]:
     asked, rows = list(keys), list[tuple[Any, ...]]()
     for first in range(0, len(asked), KEYS_MAX):
         some = asked[first : first + KEYS_MAX]
@@ -148,11 +148,14 @@ def in_batches(
     return rows
 
 
-def kept_out(jobs: int) -> sqlite3.IntegrityError:
-    return sqlite3.IntegrityError(f"a trigger on lamplighter_jobs, which is not ours, has kept {jobs} jobs out")
+class KeptOut(StoreError):
+    """Jobs were not inserted, and no stored job is in their way."""
+
+    def __init__(self, jobs: int) -> None:
+        super().__init__(f"a trigger on lamplighter_jobs, which is not ours, has kept {jobs} jobs out")
 
 
-def update(connection: sqlite3.Connection | sqlite3.Cursor, job: JobRecord, changes: dict[str, Any]) -> bool:
+def update(connection: Statements, job: JobRecord, changes: dict[str, Any]) -> bool:
     """Change columns of a job if `no`, `claim_no` and `state` are as the caller saw them; returns whether they were."""
     done = connection.execute(_update(tuple(changes)), (*changes.values(), job.row_id, job.claim_no, job.state))
     return done.rowcount == 1
@@ -165,7 +168,7 @@ def _update(columns: tuple[str, ...]) -> str:
 
 
 def update_together(
-    connection: sqlite3.Connection,
+    connection: Database,
     jobs: Sequence[JobRecord],
     columns: tuple[str, ...],
     values: Sequence[tuple[Any, ...]],

@@ -5,40 +5,40 @@ from __future__ import annotations
 from ...messages.jobs import Instant
 from ...rules.codec import encode_own
 from . import clock_steps, pauses, rates, removal
-from .boots import SqliteMembers
-from .dependencies import SqliteLinks
-from .jobs import SqliteJobs
+from .boots import TableMembers
+from .dependencies import TableLinks
+from .jobs import TableJobs
 from .open_turn import KEEP_TURN, OpenTurn
-from .schedules import SqliteSchedules
-from .steps import SqliteSteps
-from .tallies import SqliteTallies
+from .schedules import TableSchedules
+from .steps import TableSteps
+from .tallies import TableTallies
 
 
-class SqliteTurn(OpenTurn):
+class TableTurn(OpenTurn):
     """A `Turn` on SQLite."""
 
-    jobs: SqliteJobs
-    queued: SqliteJobs
+    jobs: TableJobs
+    queued: TableJobs
 
     @property
-    def links(self) -> SqliteLinks:
-        return SqliteLinks(self)
+    def links(self) -> TableLinks:
+        return TableLinks(self)
 
     @property
-    def schedules(self) -> SqliteSchedules:
-        return SqliteSchedules(self)
+    def schedules(self) -> TableSchedules:
+        return TableSchedules(self)
 
     @property
-    def boots(self) -> SqliteMembers:
-        return SqliteMembers(self)
+    def boots(self) -> TableMembers:
+        return TableMembers(self)
 
     @property
-    def tallies(self) -> SqliteTallies:
-        return SqliteTallies(self.connection)
+    def tallies(self) -> TableTallies:
+        return TableTallies(self.connection)
 
     @property
-    def steps(self) -> SqliteSteps:
-        return SqliteSteps(self)
+    def steps(self) -> TableSteps:
+        return TableSteps(self)
 
     keep_time = clock_steps.keep_time
 

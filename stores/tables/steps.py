@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Collection, Sequence
 
 from ...messages.jobs import JobRecord
 from ...messages.steps import SIGNAL, StepMark, StepRecord, StepsSeen
 from ...rules.codec import decode
 from ..turn_ports import KeptNow
+from .database import Database, Statements
 from .open_turn import OpenTurn
 
 STEPS = """
@@ -27,7 +27,7 @@ sent it.
 """
 
 
-class SqliteSteps:
+class TableSteps:
     def __init__(self, turn: OpenTurn) -> None:
         self._turn = turn
         self._connection = turn.connection
@@ -77,17 +77,17 @@ def plain(row: StepRecord) -> StepRecord:
     return row._replace(result=decode(row.result)[0], claim_no=SENT) if row.claim_no == UNTOLD else row
 
 
-def one(connection: sqlite3.Connection | sqlite3.Cursor, row_id: int, name: str) -> StepRecord | None:
+def one(connection: Statements, row_id: int, name: str) -> StepRecord | None:
     row = connection.execute(f"{OF_JOB} and name = ?", (row_id, name)).fetchone()
     return None if row is None else plain(StepRecord._make(row))
 
 
-def read(connection: sqlite3.Connection, row_id: int) -> Sequence[StepRecord]:
+def read(connection: Database, row_id: int) -> Sequence[StepRecord]:
     rows = connection.execute(f"{OF_JOB} order by claim_no, at, name", (row_id,))
     return [plain(StepRecord._make(row)) for row in rows]
 
 
-def seen(connection: sqlite3.Connection, row_id: int, most: int) -> StepsSeen:
+def seen(connection: Database, row_id: int, most: int) -> StepsSeen:
     ((count,),) = connection.execute("select count(*) from lamplighter_steps where job = ?", (row_id,)).fetchall()
     newest = connection.execute(
         """select name, length(result), max(claim_no, 0), at from lamplighter_steps where job = ?

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -11,6 +10,7 @@ from ...messages.jobs import WAITS_ITS_TURN, Instant, JobRecord, JobState
 from ...rules.ledger_moves import TurnRecord
 from ..troubles import BootLost
 from . import turns
+from .database import Database
 from .due import NEXT_EXPIRY
 
 OVERVIEW = f"""
@@ -127,7 +127,7 @@ class OpenTurn(TurnRecord):
     number: int | None
 
     def __init__(
-        self, connection: sqlite3.Connection, boot: str, now: Instant, *, openings: int = 0, seen: Seen | None = None
+        self, connection: Database, boot: str, now: Instant, *, openings: int = 0, seen: Seen | None = None
     ) -> None:
         super().__init__(boot, now)
         self.leads = True

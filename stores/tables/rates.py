@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
-
 from ...messages.jobs import Instant
 from ...messages.names import Rate
 from ...rules.rates import Room, possible, room_of, spent
+from .database import Database
 
 
-def room(connection: sqlite3.Connection, rate: Rate, name: str, now: Instant, group: str = "") -> Room:
+def room(connection: Database, rate: Rate, name: str, now: Instant, group: str = "") -> Room:
     kept = spent_to(connection, name, group)
     if kept is not None and kept > (can_be := possible(rate, kept, now)):
         # Stored, because the cut depends on now: next time it would be later.
@@ -18,21 +17,21 @@ def room(connection: sqlite3.Connection, rate: Rate, name: str, now: Instant, gr
     return room_of(rate, kept, now)
 
 
-def take(connection: sqlite3.Connection, rate: Rate, name: str, now: Instant, starts: int, group: str = "") -> None:
+def take(connection: Database, rate: Rate, name: str, now: Instant, starts: int, group: str = "") -> None:
     until = spent(rate, spent_to(connection, name, group), now, starts)
     _keep(connection, name, group, until)
 
 
-def _keep(connection: sqlite3.Connection, name: str, group: str, until: Instant) -> None:
+def _keep(connection: Database, name: str, group: str, until: Instant) -> None:
     connection.execute("insert or replace into lamplighter_rates values (?, ?, ?)", (name, group, until))
 
 
-def forget_unspent(connection: sqlite3.Connection, now: Instant) -> None:
+def forget_unspent(connection: Database, now: Instant) -> None:
     """Remove rows that equal a missing row."""
     connection.execute("delete from lamplighter_rates where spent_to <= ?", (now,))
 
 
-def spent_to(connection: sqlite3.Connection, name: str, group: str = "") -> Instant | None:
+def spent_to(connection: Database, name: str, group: str = "") -> Instant | None:
     query = "select spent_to from lamplighter_rates where name = ? and group_key = ?"
     row = connection.execute(query, (name, group)).fetchone()
     return None if row is None else row[0]

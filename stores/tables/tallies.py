@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from ...messages.jobs import Instant
 from ...messages.tallies import KEPT_SECONDS, Tally, start_of
 from ...rules.codec import decode_counts, encode_own
+from .database import Database
 
 TALLIES = """
 create table lamplighter_tallies (
@@ -56,8 +56,8 @@ delete from lamplighter_tallies where (span, start, name, kind) in (
 """
 
 
-class SqliteTallies:
-    def __init__(self, connection: sqlite3.Connection) -> None:
+class TableTallies:
+    def __init__(self, connection: Database) -> None:
         self._connection = connection
 
     def add(self, tallies: Sequence[Tally]) -> None:
@@ -73,7 +73,7 @@ class SqliteTallies:
 
 
 class TallyRows:
-    def __init__(self, reading: Callable[[], AbstractContextManager[sqlite3.Connection]]) -> None:
+    def __init__(self, reading: Callable[[], AbstractContextManager[Database]]) -> None:
         self._reading = reading
 
     def between(self, span: int, since: Instant, until: Instant, name: str | None = None) -> Sequence[Tally]:

@@ -5,11 +5,11 @@ All writers of the file wait for one lock, so the order of the rows is that of t
 
 from __future__ import annotations
 
-import sqlite3
 from typing import Any
 
 from ...messages.schedules import HostChange, ScheduleRecord
 from ...rules.codec import decode, encode_own
+from .database import Database, Statements
 
 HOST_CHANGES_MAX = 500
 
@@ -21,7 +21,7 @@ LAST_OF_EACH = """
 LAST = "select record from lamplighter_schedule_changes where schedule_id = ? order by no desc limit 1"
 
 
-def insert_change(cursor: sqlite3.Cursor, change: HostChange) -> None:
+def insert_change(cursor: Statements, change: HostChange) -> None:
     """Write a change, in a transaction that is not a turn."""
     record = None if change.record is None else encode_own(change.record._asdict())
     cursor.execute(
@@ -30,7 +30,7 @@ def insert_change(cursor: sqlite3.Cursor, change: HostChange) -> None:
     )
 
 
-def take_changes(connection: sqlite3.Connection) -> list[HostChange]:
+def take_changes(connection: Database) -> list[HostChange]:
     rows = connection.execute(
         "select no, schedule_id, at, record from lamplighter_schedule_changes order by no limit ?", (HOST_CHANGES_MAX,)
     ).fetchall()
@@ -39,13 +39,13 @@ def take_changes(connection: sqlite3.Connection) -> list[HostChange]:
     return [HostChange(schedule_id, at, _record(text)) for _, schedule_id, at, text in rows]
 
 
-def forget_changes(connection: sqlite3.Connection, schedule_id: str) -> bool:
+def forget_changes(connection: Database, schedule_id: str) -> bool:
     """Discard the changes of a schedule. False if there are none."""
     gone = connection.execute("delete from lamplighter_schedule_changes where schedule_id = ?", (schedule_id,))
     return gone.rowcount > 0
 
 
-def schedule_as_changed(reader: sqlite3.Connection | sqlite3.Cursor, schedule_id: str) -> ScheduleRecord | None:
+def schedule_as_changed(reader: Statements, schedule_id: str) -> ScheduleRecord | None:
     """A schedule as all pending changes will leave it; None if they remove it."""
     change = reader.execute(LAST, (schedule_id,)).fetchone()
     row = reader.execute("select * from lamplighter_schedules where id = ?", (schedule_id,)).fetchone()
@@ -54,7 +54,7 @@ def schedule_as_changed(reader: sqlite3.Connection | sqlite3.Cursor, schedule_id
 
 
 def schedules_as_changed(
-    reader: sqlite3.Connection, name: str | None = None, after: str = "", limit: int | None = None
+    reader: Database, name: str | None = None, after: str = "", limit: int | None = None
 ) -> list[ScheduleRecord]:
     """Schedules as all pending changes will leave them, ordered by id."""
     changed = {schedule_id: _record(text) for schedule_id, text in reader.execute(LAST_OF_EACH) if schedule_id > after}

@@ -9,7 +9,6 @@ ever scans the whole table.
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -17,7 +16,7 @@ from typing import NamedTuple
 
 from ...messages.jobs import ENDED, Instant, JobRecord, JobState
 from ...messages.queries import GRAPH_JOBS_MAX, Found, JobQuery, Place
-from .connections import at_one_instant
+from .database import Database, at_one_instant
 from .job_conditions import ANY, Conditions, Values, bind
 from .job_rows import GROUPED, HIGHEST_GROUPED, KEYS_MAX, LINKED, RUNNING, UNFINISHED
 from .turns import PRIORITIES_MAX, priorities
@@ -125,7 +124,7 @@ class Looked(NamedTuple):
     looked_at: int
 
 
-def find(connection: sqlite3.Connection, query: JobQuery, *, limit: int, after: Place | None, looked_max: int) -> Found:
+def find(connection: Database, query: JobQuery, *, limit: int, after: Place | None, looked_max: int) -> Found:
     wanted = Conditions(query)
     with at_one_instant(connection):
         stretches = _stretches(connection, query, wanted, looked_max)
@@ -141,9 +140,7 @@ def find(connection: sqlite3.Connection, query: JobQuery, *, limit: int, after: 
     return Found(jobs, None if last is None else last.cursor, looked_at, is_full or edge is None)
 
 
-def _ended_in(
-    connection: sqlite3.Connection, stretch: IndexRange, wanted: Conditions, limit: int, after: Place | None
-) -> Found:
+def _ended_in(connection: Database, stretch: IndexRange, wanted: Conditions, limit: int, after: Place | None) -> Found:
     """The jobs of a range in which every row matches: read at once, not first their places."""
     values = dict(wanted.values)
     stretch = stretch if after is None else stretch.beyond(after)
@@ -165,7 +162,7 @@ def parts(query: JobQuery) -> Sequence[JobQuery]:
     return [query]
 
 
-def newest(connection: sqlite3.Connection, query: JobQuery, looked_max: int) -> Place | None:
+def newest(connection: Database, query: JobQuery, looked_max: int) -> Place | None:
     """The last place in which one of the `parts` of a query is looked for; None if there is none."""
     wanted = Conditions(query)
     (stretch,) = _stretches(connection, query, wanted, looked_max)
@@ -174,7 +171,7 @@ def newest(connection: sqlite3.Connection, query: JobQuery, looked_max: int) -> 
 
 
 def following(
-    connection: sqlite3.Connection, query: JobQuery, after: Place | None, last: Place, *, limit: int, looked_max: int
+    connection: Database, query: JobQuery, after: Place | None, last: Place, *, limit: int, looked_max: int
 ) -> Looked:
     """The next jobs that match, oldest first, up to a place."""
     wanted = Conditions(query)
@@ -184,9 +181,7 @@ def following(
         return _look(connection, stretch, wanted, limit=limit, after=after, looked_max=looked_max)
 
 
-def _stretches(
-    connection: sqlite3.Connection, query: JobQuery, wanted: Conditions, looked_max: int
-) -> Sequence[IndexRange]:
+def _stretches(connection: Database, query: JobQuery, wanted: Conditions, looked_max: int) -> Sequence[IndexRange]:
     if query.graph is not None:
         from .graphs import graph_numbers
 
@@ -209,7 +204,7 @@ def _ended(query: JobQuery, state: str) -> IndexRange:
     return IndexRange(rows, by_end=True, since=query.ended_since, until=query.ended_until)
 
 
-def _few(connection: sqlite3.Connection, query: JobQuery, wanted: Conditions) -> Iterator[str]:
+def _few(connection: Database, query: JobQuery, wanted: Conditions) -> Iterator[str]:
     """Small index ranges that contain every match."""
     if query.id_prefix:
         rows = f"from lamplighter_jobs where id >= {wanted.bind(query.id_prefix)}"
@@ -228,7 +223,7 @@ def _few(connection: sqlite3.Connection, query: JobQuery, wanted: Conditions) ->
         yield " union all select no ".join(f"{rows}{named}" for rows in unfinished)
 
 
-def _of_group(connection: sqlite3.Connection, query: JobQuery, wanted: Conditions) -> Iterator[str]:
+def _of_group(connection: Database, query: JobQuery, wanted: Conditions) -> Iterator[str]:
     """The same for one group of a name. Its jobs that wait for parents are among all such jobs of the name."""
     name, group = wanted.bind(query.names[0]), wanted.bind(query.group)
     rows = [f"{RUNNING} and name = {name} and group_key = {group}"] if JobState.RUNNING in query.states else []
@@ -254,7 +249,7 @@ def _next_text(text: str) -> str | None:
 
 
 def _look(
-    connection: sqlite3.Connection,
+    connection: Database,
     stretch: IndexRange,
     wanted: Conditions,
     *,
@@ -290,7 +285,7 @@ def _than(than: str, bound: RangeEnd) -> str:
     return f"{than}=" if bound.is_within else than
 
 
-def _places(connection: sqlite3.Connection, rows: str, values: Values) -> Iterator[Place]:
+def _places(connection: Database, rows: str, values: Values) -> Iterator[Place]:
     return map(Place._make, connection.execute(f"select ended_at, no, id {rows}", values))
 
 
@@ -308,7 +303,7 @@ def _by_end(place: Place) -> tuple[float, int]:
     return place.ended_at or 0.0, place.row_id
 
 
-def _rows(connection: sqlite3.Connection, places: Sequence[Place]) -> list[JobRecord]:
+def _rows(connection: Database, places: Sequence[Place]) -> list[JobRecord]:
     found: dict[int, JobRecord] = {}
     for first in range(0, len(places), KEYS_MAX):
         some = [place.row_id for place in places[first : first + KEYS_MAX]]

@@ -17,7 +17,7 @@ from ...rules.links import NAMED_PARENTS_MAX, name_parents, not_needed, shared_f
 from ..transitions import freed
 from . import links
 from .job_rows import key_holder
-from .jobs import SqliteJobs
+from .jobs import TableJobs
 from .open_turn import OpenTurn
 
 NEXT_RIPE = "select parent, child, place from lamplighter_parents_to_check order by parent limit 1"
@@ -50,10 +50,10 @@ class _ParentState(NamedTuple):
     move_no: int
 
 
-class SqliteLinks:
+class TableLinks:
     def __init__(self, turn: OpenTurn) -> None:
         self._turn = turn
-        self._jobs = SqliteJobs(turn)
+        self._jobs = TableJobs(turn)
         self._connection = turn.connection
 
     def unknown(self, job_ids: Sequence[str]) -> Collection[str]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 
 from ...messages.graphs import GraphJob, GraphRows
+from .database import Database
 
 # A row is a job, or a root whose descendants are to be read: once, however many of them are found.
 GRAPH = """
@@ -24,13 +24,13 @@ GRAPH = """
 """
 
 
-def graph_numbers(connection: sqlite3.Connection, job_id: str, most: int) -> list[int]:
+def graph_numbers(connection: Database, job_id: str, most: int) -> list[int]:
     """The numbers of the jobs of a graph, at most so many; those of parents that retention has removed among them."""
     found = connection.execute(GRAPH, {"id": job_id, "rows": 2 * most, "most": most})
     return [row[0] for row in found]
 
 
-def graph(connection: sqlite3.Connection, job_id: str, most: int) -> GraphRows:
+def graph(connection: Database, job_id: str, most: int) -> GraphRows:
     numbers = graph_numbers(connection, job_id, most + 1)
     some = (json.dumps(numbers[:most]),)
     members = "(select value from json_each(?))"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import fields
@@ -17,7 +16,7 @@ from . import attempts, due, links, pauses
 from . import census as counted
 from . import steps as kept
 from .boots import read_boots
-from .connections import at_one_instant
+from .database import Database, at_one_instant
 from .job_rows import jobs_by_id
 from .schedule_changes import schedule_as_changed, schedules_as_changed
 from .tallies import TallyRows
@@ -29,7 +28,7 @@ READ_AHEAD = 5_000
 
 SLOT_COLUMNS = tuple(field.name for field in fields(SlotEntry))
 
-Reading = Callable[[], AbstractContextManager[sqlite3.Connection]]
+Reading = Callable[[], AbstractContextManager[Database]]
 
 
 Asked = ParamSpec("Asked")
@@ -44,7 +43,7 @@ class Rows:
 
 
 def _asks(
-    read: Callable[Concatenate[sqlite3.Connection, Asked], Answer], *, at_once: bool = False
+    read: Callable[Concatenate[Database, Asked], Answer], *, at_once: bool = False
 ) -> Callable[Concatenate[Rows, Asked], Answer]:
     """A method that reads.
 
@@ -130,11 +129,11 @@ def slot_entry(row: tuple[Any, ...]) -> SlotEntry:
     return SlotEntry(**dict(zip(SLOT_COLUMNS, row, strict=True)))
 
 
-class SqliteSnapshot:
+class TableSnapshot:
     dead: DeadJobs | None = None
     queues: QueueReader | None = None
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Database) -> None:
         rows = JobRows(lambda: nullcontext(connection))
         self._connection = connection
         self.jobs: JobReader = rows
@@ -147,9 +146,9 @@ class SqliteSnapshot:
 
 
 @contextmanager
-def snapshot_of(connection: sqlite3.Connection) -> Iterator[SqliteSnapshot]:
+def snapshot_of(connection: Database) -> Iterator[TableSnapshot]:
     connection.execute("begin")
     try:
-        yield SqliteSnapshot(connection)
+        yield TableSnapshot(connection)
     finally:
         connection.execute("rollback")

@@ -18,7 +18,7 @@ REPLACE_SCHEDULE = (
 )
 
 
-class SqliteSchedules:
+class TableSchedules:
     def __init__(self, turn: OpenTurn) -> None:
         self._turn = turn
         self._connection = turn.connection

@@ -10,7 +10,6 @@ which takes several times as long as the claim's look at the jobs.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
@@ -18,6 +17,7 @@ from ...messages.jobs import Instant, JobRecord
 from ...messages.names import paused_at
 from ..ports import DueCheck
 from . import pauses, turns
+from .database import Database
 from .turns import CLAIMABLE, PRIORITIES_MAX, priorities
 
 LONGEST_DUE_MAX = 1_000
@@ -95,11 +95,11 @@ class QueueHead(NamedTuple):
         return self.waiting is not None and self.waiting <= now
 
 
-def front_of(connection: sqlite3.Connection, name: str) -> QueueHead:
+def front_of(connection: Database, name: str) -> QueueHead:
     return QueueHead._make(connection.execute(FRONT, {"name": name}).fetchone())
 
 
-def jobs(connection: sqlite3.Connection, front: QueueHead, now: Instant, limit: int) -> list[JobRecord]:
+def jobs(connection: Database, front: QueueHead, now: Instant, limit: int) -> list[JobRecord]:
     """The jobs of a name that may be claimed now, in order. No suspects."""
     name = front.name
     ready = [] if front.ready is None else _jobs(connection, READY, name=name, now=now, limit=limit)
@@ -110,12 +110,12 @@ def jobs(connection: sqlite3.Connection, front: QueueHead, now: Instant, limit: 
     return sorted([*ready, *_waited(connection, name, now, limit, least)], key=order)[:limit]
 
 
-def suspect(connection: sqlite3.Connection, name: str, now: Instant) -> JobRecord | None:
+def suspect(connection: Database, name: str, now: Instant) -> JobRecord | None:
     """The next suspect of a name, if it may be claimed now."""
     return next(iter(_jobs(connection, SUSPECT, name=name, now=now)), None)
 
 
-def outlook(connection: sqlite3.Connection, names: Collection[str], now: Instant) -> DueCheck:
+def outlook(connection: Database, names: Collection[str], now: Instant) -> DueCheck:
     query = f"""select ({NEXT_EXPIRY}), exists (select 1 from lamplighter_jobs where rev <= 0)
                   or exists (select 1 from lamplighter_schedule_changes)
                   or exists (select 1 from lamplighter_parents_to_check)"""
@@ -132,25 +132,25 @@ def outlook(connection: sqlite3.Connection, names: Collection[str], now: Instant
     return DueCheck(bool(is_due), earliest(*resumed, *following, *in_line), expiry)
 
 
-def is_due(connection: sqlite3.Connection, name: str, now: Instant) -> bool:
+def is_due(connection: Database, name: str, now: Instant) -> bool:
     front = front_of(connection, name)
     return _is_any(connection, front, now) or (front.highest is not None and turns.is_due(connection, name, now))
 
 
-def _is_any(connection: sqlite3.Connection, front: QueueHead, now: Instant) -> bool:
+def _is_any(connection: Database, front: QueueHead, now: Instant) -> bool:
     if front.has_waited(now) or front.ready is None:
         return front.has_waited(now)
     return front.ready <= now or _one(connection, ANY_READY, name=front.name, now=now) is not None
 
 
-def _following(connection: sqlite3.Connection, front: QueueHead, now: Instant) -> Instant | None:
+def _following(connection: Database, front: QueueHead, now: Instant) -> Instant | None:
     waiting = front.waiting
     if front.has_waited(now):
         waiting = _one(connection, FIRST_WAITING + " and run_at > :now", name=front.name, now=now)
     return earliest(front.ready if front.ready is not None and front.ready > now else None, waiting)
 
 
-def _waited(connection: sqlite3.Connection, name: str, now: Instant, limit: int, least: int | None) -> list[JobRecord]:
+def _waited(connection: Database, name: str, now: Instant, limit: int, least: int | None) -> list[JobRecord]:
     found: list[JobRecord] = []
     for tried, priority in enumerate(priorities(connection, HIGHEST_WAITING, name)):
         if len(found) == limit or (least is not None and priority < least):
@@ -166,10 +166,10 @@ def earliest(*instants: Instant | None) -> Instant | None:
     return min((at for at in instants if at is not None), default=None)
 
 
-def _jobs(connection: sqlite3.Connection, query: str, **values: Any) -> list[JobRecord]:
+def _jobs(connection: Database, query: str, **values: Any) -> list[JobRecord]:
     return list(map(JobRecord._make, connection.execute(query, values)))
 
 
-def _one(connection: sqlite3.Connection, query: str, **values: Any) -> Any:
+def _one(connection: Database, query: str, **values: Any) -> Any:
     row = connection.execute(query, values).fetchone()
     return None if row is None else row[0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Sequence
 
 from ...errors import UsageError
@@ -12,6 +11,7 @@ from ...rules.codec import decode, encode_own
 from ...rules.lifecycle import awaited_signal
 from ...rules.signals import signalled
 from . import steps
+from .database import Database, Statements
 from .open_turn import OpenTurn
 
 SIGNALS_MAX = 1_000
@@ -19,7 +19,7 @@ SIGNALS_MAX = 1_000
 
 
 def send(
-    connection: sqlite3.Connection | sqlite3.Cursor, job: JobRecord, step: StepRecord, who: Attribution | None = None
+    connection: Statements, job: JobRecord, step: StepRecord, who: Attribution | None = None
 ) -> tuple[StepRecord, bool]:
     """Keep a signal, unless something has ended that wait; returns what is kept, and whether it is this. `who`, if no
     turn does it.
@@ -34,7 +34,7 @@ def send(
     return step, True
 
 
-def _take_untold(connection: sqlite3.Connection, row_id: int) -> Sequence[tuple[StepRecord, Attribution]]:
+def _take_untold(connection: Database, row_id: int) -> Sequence[tuple[StepRecord, Attribution]]:
     """The signals of a job that hosts' transactions have kept since a turn has last told of some."""
     query = f"{steps.OF_JOB} and claim_no = ? order by at, name"
     rows = list(map(StepRecord._make, connection.execute(query, (row_id, steps.UNTOLD))))

@@ -11,7 +11,6 @@ Jobs without a group form one more group without a limit. It has a row, with the
 
 from __future__ import annotations
 
-import sqlite3
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -19,6 +18,7 @@ from typing import Any
 from ...messages.jobs import WAITS_ITS_TURN, Instant, JobRecord
 from ...messages.names import NameLimits
 from . import rates
+from .database import Database
 
 PRIORITIES_MAX = 32
 """A claim looks at so many priorities of waiting jobs in turn. With more priorities, it goes by time."""
@@ -32,7 +32,7 @@ CLAIMABLE = """
 """
 
 
-def priorities(connection: sqlite3.Connection, highest: str, name: str) -> Iterator[int]:
+def priorities(connection: Database, highest: str, name: str) -> Iterator[int]:
     """The priorities of some rows of a name, highest first: one index seek each.
 
     Args:
@@ -125,12 +125,12 @@ NEXT_BELOW = """select min(next) from lamplighter_turns
                 where name = :name and priority < :below and next > :after and group_key <> ''"""
 
 
-def line_up(connection: sqlite3.Connection, due: Mapping[Key, Instant], now: Instant) -> None:
+def line_up(connection: Database, due: Mapping[Key, Instant], now: Instant) -> None:
     """Put groups into the line, each with the instant at which its first new job is due."""
     connection.executemany(LINE_UP, [(*key, at if at <= now else _place_at(at), now) for key, at in due.items()])
 
 
-def leave(connection: sqlite3.Connection, keys: Iterable[Key]) -> None:
+def leave(connection: Database, keys: Iterable[Key]) -> None:
     """Jobs of groups have ended unclaimed. A group without jobs loses its row now: maybe no claim comes any more."""
     for key in keys:
         if connection.execute(FIRST, key).fetchone() is None:
@@ -141,7 +141,7 @@ def key_of(job: JobRecord) -> Key:
     return job.name, job.priority, job.group_key or NO_GROUP
 
 
-def _remove(connection: sqlite3.Connection, key: Key) -> None:
+def _remove(connection: Database, key: Key) -> None:
     connection.execute(DELETE, key)
     others = (*key[:2], NO_GROUP)
     if connection.execute(ANOTHER, others).fetchone() is None:
@@ -153,24 +153,24 @@ def _place_at(instant: Instant) -> Instant:
     return instant + SLACK_SECONDS
 
 
-def pull_in(connection: sqlite3.Connection, now: Instant) -> None:
+def pull_in(connection: Database, now: Instant) -> None:
     """The clock was set back: move places to now at the latest, or all would stand still until that time."""
     connection.execute("update lamplighter_turns set next = ? where next > ?", (now, now))
 
 
-def is_due(connection: sqlite3.Connection, name: str, now: Instant) -> bool:
+def is_due(connection: Database, name: str, now: Instant) -> bool:
     at = first(connection, name)
     return at is not None and at <= now
 
 
-def highest(connection: sqlite3.Connection, name: str, below: int | None = None) -> int | None:
+def highest(connection: Database, name: str, below: int | None = None) -> int | None:
     """The highest priority of a name in the line, or the next one below another; None if there is none."""
     rest = "" if below is None else " and priority < :below"
     found: int | None = connection.execute(HIGHEST + rest, {"name": name, "below": below}).fetchone()[0]
     return found
 
 
-def first(connection: sqlite3.Connection, name: str, after: Instant = float("-inf")) -> Instant | None:
+def first(connection: Database, name: str, after: Instant = float("-inf")) -> Instant | None:
     """When the next group of a name may have its turn, after an instant; None if none has queued jobs."""
     found: list[Instant] = []
     below, about = None, {"name": name, "after": after + SLACK_SECONDS}
@@ -188,7 +188,7 @@ def first(connection: sqlite3.Connection, name: str, after: Instant = float("-in
     return min(found) - SLACK_SECONDS + STEP_SECONDS if found else None
 
 
-def running(connection: sqlite3.Connection, name: str, group: str) -> int:
+def running(connection: Database, name: str, group: str) -> int:
     return int(connection.execute(RUNNING, (name, group)).fetchone()[0])
 
 
@@ -204,7 +204,7 @@ class FairQueue:
 
     def __init__(
         self,
-        connection: sqlite3.Connection,
+        connection: Database,
         name: str,
         limits: NameLimits,
         now: Instant,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Collection, Sequence
 from dataclasses import fields
 
 from ...messages.jobs import Attempt, Instant, JobRecord
 from ...messages.outcomes import Outcome, OutcomeKind, Verdict
+from .database import Database
 from .job_rows import in_batches
 
 COLUMNS = tuple(field.name for field in fields(Attempt))
@@ -15,7 +15,7 @@ COLUMNS = tuple(field.name for field in fields(Attempt))
 ATTEMPTS_KEPT_MAX = 100
 
 
-def keep(connection: sqlite3.Connection, claimed: JobRecord, outcome: Outcome, verdict: Verdict, now: Instant) -> None:
+def keep(connection: Database, claimed: JobRecord, outcome: Outcome, verdict: Verdict, now: Instant) -> None:
     """Keep how a claim ended, unless it succeeded or nobody is to blame."""
     if outcome.kind is OutcomeKind.SNOOZED or (outcome.kind is OutcomeKind.INTERRUPTED and not outcome.blamed):
         return
@@ -43,13 +43,13 @@ def keep(connection: sqlite3.Connection, claimed: JobRecord, outcome: Outcome, v
     )
 
 
-def recent_interruptions(connection: sqlite3.Connection, job_ids: Collection[str], since: Instant) -> dict[str, int]:
+def recent_interruptions(connection: Database, job_ids: Collection[str], since: Instant) -> dict[str, int]:
     query = """select job_id, count(*) from lamplighter_attempts
                where job_id in ({places}) and outcome = 'interrupted' and begun and ended_at >= ? group by job_id"""
     return dict(in_batches(connection, query, job_ids, since))
 
 
-def read(connection: sqlite3.Connection, job_id: str) -> Sequence[Attempt]:
+def read(connection: Database, job_id: str) -> Sequence[Attempt]:
     rows = connection.execute("select * from lamplighter_attempts where job_id = ? order by claim_no", (job_id,))
     kept = (dict(zip(COLUMNS, row, strict=True)) for row in rows)
     return [Attempt(**{**one, "begun": bool(one["begun"])}) for one in kept]

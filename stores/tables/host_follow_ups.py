@@ -5,10 +5,10 @@ The log has an end and the births of its follow-ups in one turn. A row stays unt
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator, Sequence
 
 from ...messages.jobs import JobRecord
+from .database import Database, Statements
 
 HOST_FOLLOW_UPS = (
     "create table lamplighter_follow_ups (child integer primary key, parent integer not null) strict",
@@ -22,18 +22,16 @@ CHILDREN = """select c.* from lamplighter_follow_ups f join lamplighter_jobs c o
               where f.parent = ? and c.rev <= 0 order by f.child"""
 
 
-def note(cursor: sqlite3.Cursor, ended: JobRecord, born: Sequence[JobRecord]) -> None:
+def note(cursor: Statements, ended: JobRecord, born: Sequence[JobRecord]) -> None:
     """Note that inserted jobs follow an ended one, in a transaction that is not a turn."""
     cursor.executemany("insert into lamplighter_follow_ups values (?, ?)", [(job.row_id, ended.row_id) for job in born])
 
 
-def are_any(connection: sqlite3.Connection) -> bool:
+def are_any(connection: Database) -> bool:
     return bool(connection.execute("select exists (select 1 from lamplighter_follow_ups)").fetchone()[0])
 
 
-def take(
-    connection: sqlite3.Connection, job: JobRecord
-) -> Iterator[tuple[JobRecord, JobRecord | None, Sequence[JobRecord]]]:
+def take(connection: Database, job: JobRecord) -> Iterator[tuple[JobRecord, JobRecord | None, Sequence[JobRecord]]]:
     """Take out the rows that one turn logs with a job: (job, the job that it follows, its followers)."""
     while (row := connection.execute(PARENT, (job.row_id,)).fetchone()) is not None:
         job = JobRecord._make(row)

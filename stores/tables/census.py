@@ -4,7 +4,6 @@ it from being claimed. All of it is read from indexes, and only up to a cap.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 from typing import Any
@@ -13,6 +12,7 @@ from ...messages.jobs import ENDED, Instant, JobRecord, JobState, Seconds
 from ...messages.queries import CappedCounts, Census
 from ..ports import QueuePosition
 from . import due, job_rows, rates, turns
+from .database import Database
 from .job_rows import UNFINISHED
 from .turns import CLAIMABLE, PRIORITIES_MAX
 
@@ -42,11 +42,11 @@ TALLIED = "from lamplighter_tallies where span = 0 and start = 0"
 CHILDREN = "from lamplighter_jobs indexed by lamplighter_jobs_children where corr = :root_id and corr <> id"
 
 
-def census(connection: sqlite3.Connection, names: Collection[str], cap: int, now: Instant) -> dict[str, Census]:
+def census(connection: Database, names: Collection[str], cap: int, now: Instant) -> dict[str, Census]:
     return {name: _census(connection, {"name": name, "cap": cap, "now": now}) for name in names}
 
 
-def _census(connection: sqlite3.Connection, about: dict[str, Any]) -> Census:
+def _census(connection: Database, about: dict[str, Any]) -> Census:
     ready, oldest, not_yet = connection.execute(READY, about).fetchone()
     waited, oldest_waited = connection.execute(WAITED, about).fetchone()
     waiting = _count(connection, WAITING, about)
@@ -68,7 +68,7 @@ def _census(connection: sqlite3.Connection, about: dict[str, Any]) -> Census:
     )
 
 
-def _oldest(connection: sqlite3.Connection, about: dict[str, Any]) -> Iterator[Instant | None]:
+def _oldest(connection: Database, about: dict[str, Any]) -> Iterator[Instant | None]:
     """The oldest job of each priority, of as many priorities as a claim looks at: one index seek each."""
     (priority,) = connection.execute(HIGHEST_READY, about).fetchone()
     for _ in range(PRIORITIES_MAX):
@@ -79,13 +79,13 @@ def _oldest(connection: sqlite3.Connection, about: dict[str, Any]) -> Iterator[I
         (priority,) = connection.execute(f"{HIGHEST_READY} and priority < :priority", below).fetchone()
 
 
-def by_state(connection: sqlite3.Connection, name: str | None, seconds_max: Seconds | None = None) -> dict[str, int]:
+def by_state(connection: Database, name: str | None, seconds_max: Seconds | None = None) -> dict[str, int]:
     query = "select state, count(*) from lamplighter_jobs where :name is null or name = :name group by state"
     found = dict(connection.execute(query, {"name": name}).fetchall())
     return {state.value: found.get(state.value, 0) for state in JobState}
 
 
-def counts(connection: sqlite3.Connection, name: str | None, cap: int) -> CappedCounts:
+def counts(connection: Database, name: str | None, cap: int) -> CappedCounts:
     about = {"name": name, "cap": cap}
     found, capped = dict.fromkeys((state.value for state in JobState), 0), set[str]()
     for unfinished, rows in UNFINISHED:
@@ -101,29 +101,29 @@ def counts(connection: sqlite3.Connection, name: str | None, cap: int) -> Capped
     return CappedCounts({state: min(count, cap) for state, count in found.items()}, frozenset(capped))
 
 
-def _count(connection: sqlite3.Connection, rows: str, about: dict[str, Any]) -> int:
+def _count(connection: Database, rows: str, about: dict[str, Any]) -> int:
     return int(connection.execute(f"select count(*) from (select 1 {rows} limit :cap)", about).fetchone()[0])
 
 
-def names(connection: sqlite3.Connection, first: str = "", limit: int | None = None) -> list[str]:
+def names(connection: Database, first: str = "", limit: int | None = None) -> list[str]:
     # The empty name, `OTHERS`, has sums of no particular name.
     places = [_distinct(connection, rows, first or "\0") for rows in (*(rows for _, rows in UNFINISHED), TALLIED)]
     return sorted({name for found in places for name in islice(found, limit)})[:limit]
 
 
-def due_names(connection: sqlite3.Connection, now: Instant, limit: int) -> list[str]:
+def due_names(connection: Database, now: Instant, limit: int) -> list[str]:
     found = {name for rows in MAY_BE_DUE for name in islice(_distinct(connection, rows), limit)}
     return [name for name in sorted(found) if due.is_due(connection, name, now)][:limit]
 
 
-def _distinct(connection: sqlite3.Connection, rows: str, first: str = "") -> Iterator[str]:
+def _distinct(connection: Database, rows: str, first: str = "") -> Iterator[str]:
     (name,) = connection.execute(f"select min(name) {rows} and name >= :name", {"name": first}).fetchone()
     while name is not None:
         yield name
         (name,) = connection.execute(f"select min(name) {rows} and name > :name", {"name": name}).fetchone()
 
 
-def children(connection: sqlite3.Connection, root_id: str, limit: int) -> Sequence[JobRecord]:
+def children(connection: Database, root_id: str, limit: int) -> Sequence[JobRecord]:
     rows = connection.execute(f"select * {CHILDREN} order by no limit :limit", {"root_id": root_id, "limit": limit})
     return list(map(JobRecord._make, rows))
 
@@ -162,7 +162,7 @@ SUSPECTS = f"select boot, id {job_rows.RUNNING} and suspect_until > :now limit {
 SAME_SCHEDULE = "select id from lamplighter_jobs where schedule = :schedule and state = 'running' order by no limit 1"
 
 
-def before(connection: sqlite3.Connection, job: JobRecord, now: Instant, most: int) -> QueuePosition:
+def before(connection: Database, job: JobRecord, now: Instant, most: int) -> QueuePosition:
     about: dict[str, Any] = {"now": now, "cap": most, **job._asdict()}
     of_group = group_spent_to = None
     if job.group_key is None:

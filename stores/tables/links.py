@@ -7,11 +7,11 @@ yet.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Collection, Sequence
 
 from ...messages.jobs import ENDED, JobParent, JobRecord
 from ..ports import DependencyStatus, GoneParent
+from .database import Database, Statements
 from .job_rows import in_batches
 
 TIE = """
@@ -49,19 +49,19 @@ COUNT_OPEN = """select count(*) from lamplighter_links indexed by lamplighter_li
                 where child = ? and met is null"""
 
 
-def tie(connection: sqlite3.Connection | sqlite3.Cursor, child_no: int, parents: Sequence[JobParent]) -> None:
+def tie(connection: Statements, child_no: int, parents: Sequence[JobParent]) -> None:
     rows = [(child_no, place, parent.any_end, parent.job_id) for place, parent in enumerate(parents, start=1)]
     connection.executemany(TIE, rows)
 
 
-def unknown(connection: sqlite3.Connection | sqlite3.Cursor, job_ids: Collection[str]) -> list[str]:
+def unknown(connection: Statements, job_ids: Collection[str]) -> list[str]:
     found = {
         row[0] for row in in_batches(connection, "select id from lamplighter_jobs where id in ({places})", job_ids)
     }
     return [job_id for job_id in job_ids if job_id not in found]
 
 
-def ripen(connection: sqlite3.Connection, parent_no: int) -> bool:
+def ripen(connection: Database, parent_no: int) -> bool:
     """Note that all children of a job, if any, are to be examined."""
     if connection.execute(HAS_CHILDREN, (parent_no,)).fetchone() is None:
         return False
@@ -69,20 +69,20 @@ def ripen(connection: sqlite3.Connection, parent_no: int) -> bool:
     return True
 
 
-def is_open(connection: sqlite3.Connection, child_no: int) -> bool:
+def is_open(connection: Database, child_no: int) -> bool:
     return connection.execute(IS_OPEN, (child_no,)).fetchone() is not None
 
 
-def count(connection: sqlite3.Connection, child_no: int) -> int:
+def count(connection: Database, child_no: int) -> int:
     return int(connection.execute("select count(*) from lamplighter_links where child = ?", (child_no,)).fetchone()[0])
 
 
-def parent_ids(connection: sqlite3.Connection, child_no: int) -> list[str]:
+def parent_ids(connection: Database, child_no: int) -> list[str]:
     query = f"select coalesce(p.id, g.id) from {PARENTS} where l.child = ? order by l.place"
     return [row[0] for row in connection.execute(query, (child_no,))]
 
 
-def child_of(connection: sqlite3.Connection, parent_no: int) -> str | None:
+def child_of(connection: Database, parent_no: int) -> str | None:
     """The id of one job that waits for this one, or has."""
     query = """select id from lamplighter_jobs where no = (
                  select child from lamplighter_links where parent = ? order by child limit 1)"""
@@ -90,7 +90,7 @@ def child_of(connection: sqlite3.Connection, parent_no: int) -> str | None:
     return None if row is None else str(row[0])
 
 
-def cut(connection: sqlite3.Connection, gone: Sequence[GoneParent]) -> list[int]:
+def cut(connection: Database, gone: Sequence[GoneParent]) -> list[int]:
     """Remove the links of removed jobs; keep what their children need. Returns the numbers of the parents."""
     if connection.execute("select 1 from lamplighter_links limit 1").fetchone() is None:
         return []
@@ -112,25 +112,25 @@ def cut(connection: sqlite3.Connection, gone: Sequence[GoneParent]) -> list[int]
     return [parent for (parent,) in let_go]
 
 
-def parents(connection: sqlite3.Connection, child_no: int, after: int, limit: int) -> Sequence[JobRecord]:
+def parents(connection: Database, child_no: int, after: int, limit: int) -> Sequence[JobRecord]:
     query = """select j.* from lamplighter_links l join lamplighter_jobs j on j.no = l.parent
                where l.child = ? and l.place > ? order by l.place limit ?"""
     return list(map(JobRecord._make, connection.execute(query, (child_no, after, limit))))
 
 
-def gone_parents(connection: sqlite3.Connection, child_no: int, limit: int) -> Sequence[GoneParent]:
+def gone_parents(connection: Database, child_no: int, limit: int) -> Sequence[GoneParent]:
     query = """select g.* from lamplighter_links l join lamplighter_gone_parents g on g.no = l.parent
                where l.child = ? order by l.place limit ?"""
     return list(map(GoneParent._make, connection.execute(query, (child_no, limit))))
 
 
-def children(connection: sqlite3.Connection, parent_no: int, limit: int) -> Sequence[JobRecord]:
+def children(connection: Database, parent_no: int, limit: int) -> Sequence[JobRecord]:
     query = """select distinct j.* from lamplighter_links l join lamplighter_jobs j on j.no = l.child
                where l.parent = ? order by l.child limit ?"""
     return list(map(JobRecord._make, connection.execute(query, (parent_no, limit))))
 
 
-def awaited(connection: sqlite3.Connection, child_no: int, most: int) -> DependencyStatus:
+def awaited(connection: Database, child_no: int, most: int) -> DependencyStatus:
     open_ones = int(connection.execute(COUNT_OPEN, (child_no,)).fetchone()[0])
     first = f"select id from lamplighter_jobs where no in ({FIRST_OPEN}) order by no"
     ids = [row[0] for row in connection.execute(first, (child_no, most))] if open_ones else []

@@ -6,7 +6,6 @@ stale ending cannot touch its successor.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from itertools import repeat
@@ -47,7 +46,7 @@ from ..transitions import (
 )
 from ..turn_ports import Claimed, End, Want
 from . import attempts, due, host_follow_ups, links, pauses, rates, removal, turns
-from .job_rows import insert_unless_known, insertion, jobs_by_id, kept_out, stored_twin
+from .job_rows import KeptOut, insert_unless_known, insertion, jobs_by_id, stored_twin
 from .moves import Move, move, move_all, ripen, surely, without_steps
 from .open_turn import OpenTurn
 
@@ -63,7 +62,7 @@ NO_LIMITS = NameLimits()
 HOST_REASON = "marked in a transaction of the application"
 
 
-class SqliteJobs:
+class TableJobs:
     def __init__(self, turn: OpenTurn) -> None:
         self._turn = turn
         self._connection = turn.connection
@@ -79,11 +78,11 @@ class SqliteJobs:
     def _insert_together(self, jobs: Sequence[NewJob]) -> list[tuple[JobRecord, bool]]:
         try:
             inserted = self._connection.execute(*insertion(jobs, self._turn.last_no + 1))
-        except sqlite3.IntegrityError:
+        except self._connection.IntegrityError:
             # Nothing was inserted. Insert one by one, to find which jobs have a twin.
             return [self._insert_one(job) for job in jobs]
         if inserted.rowcount != len(jobs):
-            raise kept_out(len(jobs) - inserted.rowcount)
+            raise KeptOut(len(jobs) - inserted.rowcount)
         return list(zip(map(self._add, jobs), repeat(True)))
 
     def _insert_one(self, job: NewJob) -> tuple[JobRecord, bool]:
@@ -123,7 +122,7 @@ class SqliteJobs:
         return self.get(job_ids)
 
     def twin(self, job: NewJob) -> JobRecord | None:
-        with suppress(sqlite3.IntegrityError):
+        with suppress(KeptOut):
             return stored_twin(self._connection, job)
         return None
 
@@ -277,7 +276,7 @@ class SqliteJobs:
         changes = requeued(run_at, now) if waits is None else revived(now)
         try:
             moved = self.move_surely(job, "job.requeued", {"run_at": run_at, **(waits or {})}, changes)
-        except sqlite3.IntegrityError as error:
+        except self._connection.IntegrityError as error:
             raise KeyTaken(
                 f"job {job.id} cannot be requeued: another unfinished {job.name} job holds its unique key "
                 f"{job.unique_key!r}; wait for that one, or cancel it"
