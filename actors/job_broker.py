@@ -38,7 +38,7 @@ from ..log.emitter import Said
 from ..messages.jobs import UNATTRIBUTED, JobRecord, NewJob, Seconds
 from ..messages.mail import CheckDue, Drain, Ended, Housekeep, Mail, Queue, Resync, Run, Settled, Ticked
 from ..stores.ports import DueCheck
-from ..stores.troubles import BootLost, CommitUnknown
+from ..stores.troubles import BootLost, CommitUnknown, StoreBusy
 from .base import ActorContext, RuntimeActor
 
 RETRY_SECONDS = 0.1
@@ -520,7 +520,7 @@ class JobBroker(RuntimeActor):
             self._pending = refuse_callers(self._pending, error)
             self._joins.fail(error)
         now = self.context.clock.monotonic()
-        locked = "locked" in str(error) or "busy" in str(error)
+        locked = isinstance(error, StoreBusy)
         first = self._waiting_since is None
         self._waiting_since = self._waiting_since if self._waiting_since is not None else now
         waited = round(now - self._waiting_since + (self.context.limits.busy_seconds_max if locked else 0.0), 3)

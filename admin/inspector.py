@@ -17,6 +17,7 @@ from ..messages.schedules import ScheduleRecord
 from ..rules.validation import unknown_job
 from ..rules.wording import span
 from ..stores.control_client import BootView
+from ..stores.places import LockHolder
 from ..stores.ports import Readable, StoreSnapshot
 from .error_groups import FAILED_MAX, ErrorGroup, failures, grouped, in_pages, key_of
 from .finding import find
@@ -74,7 +75,7 @@ class Inspector:
     Args:
         runtimes: the boots that work on it.
         now: wall time.
-        lock_holder: the process that keeps the store's write lock, if one does.
+        lock_holder: who keeps the store's turns waiting, if somebody does.
         shows_data: whether the viewer may see data, results and progress of jobs.
         close: releases the store.
     """
@@ -82,7 +83,7 @@ class Inspector:
     store: Readable
     runtimes: Runtimes
     now: Callable[[], Instant]
-    lock_holder: Callable[[], int | None] = lambda: None
+    lock_holder: Callable[[], LockHolder | None] = lambda: None
     shows_data: bool = False
     close: Callable[[], None] = lambda: None
 
@@ -363,7 +364,7 @@ class Inspector:
         job: JobRecord,
         seen: StoreSnapshot,
         boots: Sequence[BootView],
-        lock_holder: int | None,
+        lock_holder: LockHolder | None,
         *,
         counted_max: int = COUNTED_MAX,
     ) -> WaitContext:

@@ -40,8 +40,14 @@ def inspector_of(
     """An `Inspector` of a store; `client` asks the boots on it, one of its own unless given."""
     place = store.place
     runtimes = Runtimes(store, place.client() if client is None else client)
-    holder = partial(place.condition().lock_holder, wait)
-    return Inspector(store=store, runtimes=runtimes, now=now, lock_holder=holder, shows_data=shows_data, close=close)
+    return Inspector(
+        store=store,
+        runtimes=runtimes,
+        now=now,
+        lock_holder=partial(place.condition().lock_holder, wait),
+        shows_data=shows_data,
+        close=close,
+    )
 
 
 def inspector_at(

@@ -70,8 +70,8 @@ class Operator:
     Raises:
         UsageError: of every method too: something in the call cannot be, or nothing that runtimes of this version use
             is there.
-        StoreUnavailable: of every method: the store cannot be reached, or a process has its write lock; the message
-            names it.
+        StoreUnavailable: of every method: the store cannot be reached, or somebody else has what must be written; the
+            message names who that is.
         SchemaTooNew: of every method: runtimes of a newer version use it.
     """
 

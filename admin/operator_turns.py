@@ -17,7 +17,6 @@ from ..broker.state import BrokerState
 from ..broker.tallies import Tallies
 from ..broker.turn_context import TurnContext, keep_time
 from ..environment.environment import Environment
-from ..errors import StoreUnavailable
 from ..log.emitter import NOBODY
 from ..messages.boots import OPERATOR
 from ..messages.queries import JobQuery
@@ -25,6 +24,7 @@ from ..rules.limits import Limits
 from ..stores.opening import open_store
 from ..stores.places import StorePlace
 from ..stores.ports import Store
+from ..stores.troubles import StoreBusy
 from ..stores.turn_ports import Turn
 
 BUSY_SECONDS_MAX = 2.0
@@ -107,10 +107,8 @@ class OperatorTurns:
                 _count(turn)
         except _NothingChanged as nothing:
             return cast("T", nothing.answer)
-        except StoreUnavailable as error:
-            if "locked" not in str(error):
-                raise
-            raise StoreUnavailable(f"{error}: {_who_may_hold(store, standing.boot)}") from error
+        except StoreBusy as error:
+            raise StoreBusy(f"{error}: {_who_may_hold(store, standing.boot)}") from error
         standing.hints.send([boot.hint for boot in others if boot.hint is not None])
         standing.hints.close()
         return answer
@@ -139,13 +137,13 @@ def _at_hand(store: Store, dead: Sequence[str]) -> AbstractContextManager[Any]:
 
 def _who_may_hold(store: Store, boot: str) -> str:
     """The holder of the write lock, or the possible holders."""
-    pid = store.place.condition().lock_holder()
+    with contextlib.closing(store.place.condition()) as condition:
+        holder = condition.lock_holder()
     boots = [one for one in store.surroundings(boot).boots if one.kind != OPERATOR]
-    if pid is not None:
-        held = f"process {pid} has it"
-        boots = [one for one in boots if one.pid == pid]
-    else:
-        held = "somebody has it"
+    held = "somebody has its lock"
+    if holder is not None:
+        held = f"{holder.words} has {holder.holds}"
+        boots = [one for one in boots if one.pid == holder.pid]
     named = ", ".join(f"{one.boot} (pid {one.pid} on {one.host})" for one in boots)
     known = f"; runtimes: {named}" if named else ""
-    return f"its write lock was not to be had for {BUSY_SECONDS_MAX:g} s, and nothing was done: {held}{known}"
+    return f"somebody else held it for {BUSY_SECONDS_MAX:g} s, and nothing was done: {held}{known}"

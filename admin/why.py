@@ -27,6 +27,7 @@ from ..rules.lifecycle import awaited_signal, is_suspect
 from ..rules.rates import least, rate_read, rate_said, room_of, slower
 from ..rules.wording import about, attributed, brief, many, moment
 from ..stores.control_client import BootView, Defect
+from ..stores.places import LockHolder
 from ..stores.ports import DependencyStatus, QueuePosition, StoreSnapshot
 
 AWAITED_NAMED = 3
@@ -44,7 +45,7 @@ def wait_context_of(
     now: Instant,
     store: str,
     is_handled_elsewhere: bool = False,
-    lock_holder: int | None = None,
+    lock_holder: LockHolder | None = None,
     counted_max: int = AHEAD_COUNTED_MAX,
 ) -> WaitContext:
     """A job with its surroundings; the other arguments are as `WaitContext` has them, `counted_max` limits `before`."""
@@ -130,7 +131,7 @@ class WaitContext:
         awaited: the jobs that it waits for, if any.
         waited: the kept step of its wait for a signal, if it waits for one.
         is_handled_elsewhere: whether a boot that is not among these is known to have handlers for its name.
-        lock_holder: the process that has held the store's write lock for the whole look, if one has.
+        lock_holder: who has held what turns wait for during the whole look, as the write lock; None if nobody has.
     """
 
     job: JobRecord
@@ -143,7 +144,7 @@ class WaitContext:
     awaited: DependencyStatus | None = None
     waited: StepRecord | None = None
     is_handled_elsewhere: bool = False
-    lock_holder: int | None = None
+    lock_holder: LockHolder | None = None
 
 
 def what_it_waits_for(awaited: DependencyStatus) -> Why:
@@ -295,17 +296,16 @@ def _of_the_store(wait_context: WaitContext, takers: _Candidates) -> Iterator[Wh
 
 
 def _locked(wait_context: WaitContext, takers: _Candidates) -> Iterator[Why]:
-    holder = None if wait_context.lock_holder is None else f"process {wait_context.lock_holder}"
     waits = [_waits_to_write(boot) for boot in takers.awake]
-    if holder is None and not (waits and min(waits) >= JUST_NOW_SECONDS):
+    if wait_context.lock_holder is None and not (waits and min(waits) >= JUST_NOW_SECONDS):
         return
     since = f" for {about(min(waits))}" if waits and min(waits) >= JUST_NOW_SECONDS else ""
+    holder = wait_context.lock_holder or LockHolder("somebody else", None)
+    whose = "the process that has it" if wait_context.lock_holder is None else holder.words
     yield Why(
         code="store_locked",
-        sentence=(
-            f"{holder or 'somebody else'} keeps the write lock of {wait_context.store}{since}: no job can be taken"
-        ),
-        changes=f"the end of the transaction in {holder or 'the process that has it'}, or of that process if it hangs",
+        sentence=(f"{holder.words} keeps {holder.holds} of {wait_context.store}{since}: {holder.stops}"),
+        changes=f"the end of the transaction in {whose}, or of that process if it hangs",
     )
 
 

@@ -223,6 +223,7 @@ class Boot:
             "host": host,
             "version": self.environment.versions()[0],
             "work": None if self.share.works else False,
+            "redelivers": self.store.place.redelivers or None,
             "only": None if self.share.only is None else sorted(self.share.only),
         }
 

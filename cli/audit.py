@@ -36,8 +36,8 @@ def run(arguments: argparse.Namespace) -> int:
     place = place_of(arguments.store) if arguments.store else None
     if place is not None and not place.has_table:
         raise UsageError(
-            f"expected the path of a store's file, got: {place.shown}; a RabbitMQ keeps no table that a log could be "
-            "compared with: audit its logs without --store"
+            f"expected a store that keeps a table of all jobs, which a log could be compared with, got: {place.shown}; "
+            "audit its logs without --store"
         )
     store = None if place is None else StoreView(place.lives)
     report = audit_logs(paths, store)

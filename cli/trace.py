@@ -129,8 +129,7 @@ def _stored(address: str | None, job_id: str) -> tuple[StoredLife | None, str]:
     place = place_of(address)
     if not place.has_table:
         raise UsageError(
-            f"expected the path of a store's file, got: {place.shown}; a RabbitMQ keeps no table of its jobs: trace "
-            "its logs without --store"
+            f"expected a store that keeps a table of all jobs, got: {place.shown}; trace its logs without --store"
         )
     try:
         return stored_life(address, job_id, SystemClock().now()), ""

@@ -66,10 +66,10 @@ def _keeper(seen: Evidence) -> tuple[int | None, Seconds]:
     holder, seconds = None, 0.0
     while seconds < LOCKED_SECONDS_MAX:
         found = seen.file.lock_holder(seen.wait)
-        if found is None or holder not in (None, found):
+        if found is None or holder not in (None, found.pid):
             return None, seconds
-        holder, seconds = found, seconds + LOOKS * LOOK_SECONDS
-        if state_of(found) == "stopped":
+        holder, seconds = found.pid, seconds + LOOKS * LOOK_SECONDS
+        if found.pid is not None and state_of(found.pid) == "stopped":
             break
     return holder, seconds
 

@@ -32,6 +32,7 @@ line at info, has only those that no other line gives.
 JOB = ("job_id", "job_name", "claim_no", "attempt")
 MOVE = (*JOB, "turn")
 WHO = ("by", "via", "reason")
+SHARE = ("work", "only")
 
 
 class EventKind(NamedTuple):
@@ -51,8 +52,8 @@ class EventKind(NamedTuple):
 EVENTS: dict[str, EventKind] = {
     "runtime.started": EventKind(
         "info",
-        "A runtime runs.",
-        ("store", "store_id", "boot_no", "beside", "pid", "durability", "host", "version", "work", "only"),
+        "A runtime runs; with `redelivers`, its store may give a job out again that somebody has claimed.",
+        ("store", "redelivers", "store_id", "boot_no", "beside", "pid", "durability", "host", "version", *SHARE),
     ),
     "runtime.stopping": EventKind("info", "A runtime takes no new work and lets running jobs finish.", ("drain",)),
     "runtime.draining": EventKind(

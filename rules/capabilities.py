@@ -11,9 +11,9 @@ INSTEAD = {
     "cancel_many": "jobs that have not ended cannot be looked for: give them expires=, or have their handler look "
     "whether they are still wanted",
     "connection": "a job cannot join a transaction of your own: queue it after the commit, with an id of its own, or "
-    "keep an outbox table that a job on SQLite empties",
+    "keep an outbox table that a job on another store empties",
     "connection of schedules": "a schedule cannot join a transaction of your own: add or remove it after the "
-    "commit, or keep an outbox table that a job on SQLite empties",
+    "commit, or keep an outbox table that a job on another store empties",
     "debounce": "a message in a queue cannot be given other data: queue with a delay, and have the handler look up "
     "what is newest, and end at once where that is done",
     "export": "there is nothing to write out but dead jobs (lamplighter jobs list --state dead --json): "
@@ -51,7 +51,7 @@ Part = TypeVar("Part")
 
 
 def not_supported(wanted: str) -> NotSupported:
-    return NotSupported(f"RabbitMQ keeps queues, no table of jobs: {INSTEAD[wanted]}")
+    return NotSupported(f"this store keeps queues, no table of jobs: {INSTEAD[wanted]}")
 
 
 def needed(part: Part | None, wanted: str) -> Part:

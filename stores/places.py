@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Protocol, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypedDict, Unpack
 
 from ..messages.controls import ANSWER_SECONDS, HUNG_SECONDS_MAX
 
@@ -35,6 +35,21 @@ class StoreOptions(TypedDict, total=False):
     only_existing: bool
 
 
+class LockHolder(NamedTuple):
+    """A process or a session that keeps turns waiting.
+
+    Attributes:
+        words: who that is, for people.
+        pid: the process, if it is one of this machine.
+        holds: what it has, and `stops`, what that keeps from being done, for people.
+    """
+
+    words: str
+    pid: int | None
+    holds: str = "the write lock"
+    stops: str = "no job can be taken"
+
+
 class Condition(Protocol):
     """What can be seen at a place beside the jobs and the runtimes.
 
@@ -51,11 +66,11 @@ class Condition(Protocol):
     def sizes(self) -> tuple[int, int] | None:
         """The bytes of the store's file, and of the log beside it; None where there is no file."""
 
-    def lock_holder(self, wait: Callable[[Seconds], object] | None = None) -> int | None:
-        """The process that has the write lock; None if there is none, or nobody can know.
+    def lock_holder(self, wait: Callable[[Seconds], object] | None = None) -> LockHolder | None:
+        """Who has the write lock, or rows that a turn waits for; None if there is none, or nobody can know.
 
         Args:
-            wait: sleeps. With it, only a process is told that keeps the lock for a whole look, without a commit.
+            wait: sleeps. With it, only a holder is told that keeps the lock for a whole look, without a commit.
         """
 
     def check_there(self) -> None:
@@ -81,6 +96,7 @@ class StorePlace(Protocol):
         is_shared: others can be there too.
         has_table: every job there can be found from outside of the runtimes.
         one_writer: a transaction of the application that has written there keeps all turns waiting.
+        redelivers: a job that somebody has claimed may be given out again.
     """
 
     address: str
@@ -88,6 +104,7 @@ class StorePlace(Protocol):
     is_shared: bool
     has_table: bool
     one_writer: bool
+    redelivers: bool
 
     def store(self, *, failpoints: Any, new_id: Callable[[], str], **options: Unpack[StoreOptions]) -> Store:
         """The store, for a runtime or an operator. It is not open yet."""

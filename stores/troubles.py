@@ -18,6 +18,10 @@ class HealthIssue(NamedTuple):
     reason: str
 
 
+class StoreBusy(StoreUnavailable):
+    """A turn did not get in time what another transaction holds: the write lock of a file, or rows of a database."""
+
+
 class CommitUnknown(StoreUnavailable):
     """The commit itself raised: its changes may hold or not; only the store can say."""
 

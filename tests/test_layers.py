@@ -175,6 +175,16 @@ def test_only_the_registry_of_places_knows_a_scheme() -> None:
     assert found == OF_A_SCHEME.keys()
 
 
+def test_only_a_store_reads_the_text_of_an_error() -> None:
+    found = {
+        "/".join(module)
+        for module, path in MODULES.items()
+        if module[0] != "stores" and re.search(r"in str\((error|trouble)\)", path.read_text(encoding="utf-8"))
+    }
+
+    assert found == set()
+
+
 def test_no_module_is_too_long_to_be_read_at_once() -> None:
     lines = {"/".join(module): len(path.read_text(encoding="utf-8").splitlines()) for module, path in MODULES.items()}
 

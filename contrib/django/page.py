@@ -41,7 +41,7 @@ def _warnings() -> Iterator[CheckMessage]:
     if runtime.is_in_memory:
         yield Warning(
             "LAMPLIGHTER['STORE'] is in memory, so the worker never sees what other processes queue.",
-            hint="Set it to a path, to that of your SQLite database for one, or to the address of a RabbitMQ.",
+            hint="Set it to a path, to that of your SQLite database for one, or to the address of a server.",
             id="lamplighter.W002",
         )
 

@@ -189,7 +189,7 @@ class Starting:
     def _start(self, *, work: bool) -> None:
         if self._is_in_memory and not self._works_in_web:
             raise UsageError(
-                "expected LAMPLIGHTER_STORE to be a file or the address of a RabbitMQ, got: ':memory:', which no other "
+                "expected LAMPLIGHTER_STORE to be a file or the address of a server, got: ':memory:', which no other "
                 "process sees; or set LAMPLIGHTER_WORK_IN to 'web'"
             )
         if work:

@@ -20,8 +20,8 @@ STARTING_SECONDS_MAX = 60.0
 """A boot has a number before it says its first line, and does so within this time, or is hung."""
 
 ON_A_SERVER = (
-    "the log is of a RabbitMQ, where each job is judged by itself: whether one is missing of which no line is left, "
-    "and whether one that has not ended is still in its queue, cannot be said"
+    "the log is of a store that may deliver a job again, as a RabbitMQ, where each job is judged by itself: whether "
+    "one is missing of which no line is left, and whether one that has not ended is still in its queue, cannot be said"
 )
 
 
@@ -57,17 +57,17 @@ class Verdicts:
     def _judge_store(self, store: StoreReplay, view: StoreView | None) -> None:
         boots = [boot for boot in store.boots.values() if boot not in self.hushed]
         missing = [gap for boot in boots for gap in self._missing_turns(boot)]
-        is_missing_boot = not store.is_server and self._judge_numbers(store)
+        is_missing_boot = not store.redelivers and self._judge_numbers(store)
         headless = [boot for boot in boots if boot.is_headless]
         # Anything may have happened before the first line.
-        begins_later = bool(headless) or (not store.is_server and min(store.numbers, default=1) > 1)
+        begins_later = bool(headless) or (not store.redelivers and min(store.numbers, default=1) > 1)
         may_be_missing = begins_later or bool(missing) or is_missing_boot or bool(self.hushed)
-        is_doubtful = may_be_missing or (store.is_server and self._replay.is_troubled)
+        is_doubtful = may_be_missing or (store.redelivers and self._replay.is_troubled)
         store.jobs.settle(may_be_missing=is_doubtful, kept=self.kept.moves)
         self._say_ends(store, headless, view)
         if store.jobs.headless:
             self.notes.append(_whence(store, may_be_missing))
-        if store.is_server:
+        if store.redelivers:
             self._judge_server(store)
         else:
             for says, earlier, later in store.slots.doubled:
@@ -115,7 +115,7 @@ class Verdicts:
 
     def _say_uncompared(self, stores: list[StoreReplay]) -> None:
         """Report open jobs that were not compared: their store may be gone, and they with it."""
-        left = [store for store in stores if store.jobs.open and not store.is_server]
+        left = [store for store in stores if store.jobs.open and not store.redelivers]
         if left:
             number, ids = sum(len(store.jobs.open) for store in left), named(store.store_id for store in left)
             are = "is" if number == 1 else "are"
@@ -307,7 +307,7 @@ class Verdicts:
 def _whence(store: StoreReplay, may_be_missing: bool) -> str:
     """The possible origins of jobs whose birth no line tells."""
     jobs = many(store.jobs.headless, "job")
-    if may_be_missing or store.is_server:
+    if may_be_missing or store.redelivers:
         return f"{jobs} began before this log, or in the log of another process"
     return (
         f"no line tells who queued {jobs}: another process, most likely; give the audit the logs of all processes on "

@@ -61,14 +61,14 @@ class JobReplay:
     """Replays the moves of the jobs of one store.
 
     Attributes:
-        is_server: whether the store is a RabbitMQ, which may deliver a job again.
+        redelivers: whether the store may deliver a job again, as a RabbitMQ.
         waiting: by job, moves that wait for an earlier one, by their numbers.
         repeated: jobs that have ended twice, because the server had delivered them again.
         put_off: calls that have put a debounced job off for too long.
     """
 
     def __init__(self, findings: Findings) -> None:
-        self.is_server = False
+        self.redelivers = False
         self.open: dict[str, ReplayedJob] = {}
         self.ended: OrderedDict[str, ReplayedJob] = OrderedDict()
         self.waiting: OrderedDict[str, list[ReplayedMove]] = OrderedDict()
@@ -120,7 +120,7 @@ class JobReplay:
                 self._wait(step)
         elif self._follows(job, step):
             self._enter(job, step)
-        elif move.r <= job.move_no and (self.is_server or job.state not in ENDED or move.r == 1):
+        elif move.r <= job.move_no and (self.redelivers or job.state not in ENDED or move.r == 1):
             self._again(job, step)
         else:
             self._wait(step)
@@ -154,7 +154,7 @@ class JobReplay:
     def _is_tangled(self, step: ReplayedMove) -> bool:
         """Whether a move is kept for the end, because its job may have taken several paths at once."""
         move = step.move
-        if not self.is_server or self._tangles is None:
+        if not self.redelivers or self._tangles is None:
             return False
         tangle = self._tangles.get(move.j)
         if tangle is None:
@@ -211,7 +211,7 @@ class JobReplay:
         late.
         """
         parent = self._parent(job, step)
-        return parent is not None and (self.is_server or parent.state not in ENDED or parent.state == step.move.f)
+        return parent is not None and (self.redelivers or parent.state not in ENDED or parent.state == step.move.f)
 
     def _drain(self, job_id: str) -> None:
         """Replay the waiting moves that may follow now."""
@@ -247,7 +247,7 @@ class JobReplay:
             if not (is_kept or may_be_missing):
                 what = f"{stretch('move', known + 1, step.move.r - 1)} told by no line"
                 says = f"job {job_id}: {what if missing else 'it follows nothing'}"
-                untold = self._untold(job, step) if self.is_server else None
+                untold = self._untold(job, step) if self.redelivers else None
                 self._say("missing moves", says, step, job, untold=untold)
                 job = untold or job
             self.headless += job is None and not is_kept
@@ -261,10 +261,10 @@ class JobReplay:
         if wrong is not None:
             kind, says = wrong
             is_doubtful = before is not None and before.state in ENDED
-            untold = self._untold(job, step) if self.is_server else None
+            untold = self._untold(job, step) if self.redelivers else None
             self._say(kind, f"job {move.j}: {says}", step, before, untold=untold, is_doubtful=is_doubtful)
             job = untold or job
-        if job is not None and self.is_server and AFTER[move.k] in ENDED:
+        if job is not None and self.redelivers and AFTER[move.k] in ENDED:
             self._note_ends(job, step)
         self._adopt(step, job, before)
         if before is None:
@@ -299,7 +299,7 @@ class JobReplay:
         # Where moves are missing, one of them may have freed it.
         known.waits_for = self.links.hear(move, None if before is None else before.waits_for, step.line)
         known.end = (move.r, state) if state in ENDED else None if earlier is None else earlier.end
-        if self.is_server and job is not None:
+        if self.redelivers and job is not None:
             known.others = places_of(job)
             for one in (job, *job.others) if move.k == "claimed" and move.p else ():
                 if one.state == "running" and one.boot != step.boot and one.move_no < move.r:
@@ -330,7 +330,7 @@ class JobReplay:
     def _again(self, job: ReplayedJob, step: ReplayedMove) -> None:
         """A repeated number: a new life, another delivery, or an impossible move."""
         move = step.move
-        if self.is_server:
+        if self.redelivers:
             if move.k == "queued":
                 self._queued_twice.add(move.j)
                 self.on_birth(step)
@@ -417,7 +417,7 @@ class JobReplay:
             before: the place that the step was compared with.
             untold: the place before the step after one unlogged move.
         """
-        if self.is_server or is_doubtful:
+        if self.redelivers or is_doubtful:
             by = None if untold is None else untold.boot
             self.doubtful.append(DoubtfulMove(kind, says, step, None if before is None else before.step, by))
         else:

@@ -70,11 +70,11 @@ class StoreReplay:
         self.stored_unfinished: int | None = None
 
     @property
-    def is_server(self) -> bool:
-        return self.jobs.is_server
+    def redelivers(self) -> bool:
+        return self.jobs.redelivers
 
-    def be_server(self) -> None:
-        self.jobs.is_server = self.slots.is_server = True
+    def be_redelivering(self) -> None:
+        self.jobs.redelivers = self.slots.redelivers = True
 
 
 class Replay:
@@ -200,7 +200,10 @@ class Replay:
         if store is None:
             store = self.stores[store_id] = StoreReplay(store_id, self.findings)
             if number is None:
-                store.be_server()
+                # Logs of older versions, and of runtimes whose first line is gone, say it only by this.
+                store.be_redelivering()
+        if line.redelivers:
+            store.be_redelivering()
         if boot.store is None:
             boot.store, boot.number = store_id, number
             store.boots[boot.name] = boot

@@ -179,7 +179,7 @@ class SlotReplay:
         # Slots with two jobs, or on a server with one job that was born twice.
         self.doubled: list[tuple[str, ReplayedMove, ReplayedMove]] = []
         self.accounted = 0
-        self.is_server = False
+        self.redelivers = False
         self._findings = findings
 
     def hear(self, step: ReplayedMove) -> None:

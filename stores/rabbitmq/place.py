@@ -43,7 +43,7 @@ class RabbitPlace:
         UsageError: as `parse_address` does.
     """
 
-    is_shared = True
+    is_shared = redelivers = True
     has_table = one_writer = False
     tables = lives = None
 

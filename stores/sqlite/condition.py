@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from ...messages.jobs import ENDED, Instant, JobState, Seconds
 from ..file_identity import check_is_file
+from ..places import LockHolder
 from ..tables.schema import CREATION, VERSION
 from . import schema
 from .connections import Translation
@@ -99,8 +100,9 @@ class FileCondition:
     def log_written_at(self) -> int:
         return written_at(self.path)
 
-    def lock_holder(self, wait: Callable[[Seconds], object] | None = None) -> int | None:
-        return write_lock_holder(self.path) if wait is None else lock_kept_by(self.path, wait)
+    def lock_holder(self, wait: Callable[[Seconds], object] | None = None) -> LockHolder | None:
+        pid = write_lock_holder(self.path) if wait is None else lock_kept_by(self.path, wait)
+        return None if pid is None else LockHolder(f"process {pid}", pid)
 
     def sizes(self) -> tuple[int, int] | None:
         with contextlib.suppress(OSError):

@@ -13,12 +13,16 @@ from urllib.parse import quote
 from ...errors import StoreCorrupt, StoreGone, StoreUnavailable
 from ..file_identity import identity
 from ..open_transactions import OwnConnection
+from ..troubles import StoreBusy
 from . import posix_lock_guard
 
-CLEAN_FAILURES = ("locked", "busy", "full", "i/o", "readonly", "unable to open", "interrupted")
+BUSY = ("locked", "busy")
+"""Errors that say that another connection has the lock."""
+
+CLEAN_FAILURES = (*BUSY, "full", "i/o", "readonly", "unable to open", "interrupted")
 """Errors after which SQLite has done nothing, and may succeed later."""
 
-HOST_FAILURES = ("locked", "busy", "full", "i/o")
+HOST_FAILURES = (*BUSY, "full", "i/o")
 """The same on the application's connection: rights and interrupts are the application's own doing."""
 
 
@@ -49,7 +53,8 @@ class Translation:
                 "put back a backup, or give the runtime another file"
             ) from error
         if isinstance(error, sqlite3.OperationalError) and any(sign in text for sign in self._failures):
-            raise StoreUnavailable(f"the store {self._address} cannot be used now: {error}") from error
+            kind = StoreBusy if any(sign in text for sign in BUSY) else StoreUnavailable
+            raise kind(f"the store {self._address} cannot be used now: {error}") from error
 
 
 STATEMENTS_MAX = 512

@@ -29,6 +29,7 @@ class FilePlace:
     """
 
     is_shared = has_table = one_writer = True
+    redelivers = False
     holders = unreadable = None
 
     def __init__(self, path: str) -> None:

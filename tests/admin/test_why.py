@@ -12,6 +12,7 @@ from lamplighter.messages.jobs import WAITS_FOR_JOBS
 from lamplighter.messages.names import PauseRecord
 from lamplighter.messages.steps import StepRecord
 from lamplighter.messages.views import QuietView
+from lamplighter.stores.places import LockHolder
 from lamplighter.stores.ports import DependencyStatus, QueuePosition
 
 from .kit import (
@@ -68,7 +69,7 @@ CASES: list[tuple[Code, WaitContext, str]] = [
     ),
     (
         "store_locked",
-        a_situation(lock_holder=4711),
+        a_situation(lock_holder=LockHolder("process 4711", 4711)),
         "process 4711 keeps the write lock of app.db: no job can be taken",
     ),
     (
@@ -255,7 +256,7 @@ TOGETHER = a_situation(
     a_boot(view=BUSY),
     before=QueuePosition(5, False, 2, same_schedule="s-60", suspects={"b1": "j0"}),
     pause=PauseRecord("mail", since=NOW - 60),
-    lock_holder=4711,
+    lock_holder=LockHolder("process 4711", 4711),
 )
 """As many reasons as can be at once."""
 

@@ -9,6 +9,7 @@ from lamplighter.admin.why import WaitContext, reasons
 from lamplighter.messages.names import PauseRecord
 from lamplighter.messages.views import QuietView
 from lamplighter.stores.control_client import BootView
+from lamplighter.stores.places import LockHolder
 from lamplighter.stores.ports import QueuePosition
 
 from .kit import CLEAR, NOW, a_boot, a_handler, a_job, a_lane, a_situation, a_view, an_actor, waiting_to_write
@@ -69,11 +70,11 @@ SAYS: list[tuple[WaitContext, list[str]]] = [
     (situation(writes_after("b1", 2.0)), ["somebody else keeps the write lock of app.db for 2 s: no job can be taken"]),
     (situation(writes_after("b1", 2.0), a_boot("b2", view=a_view())), [NOTHING]),
     (
-        situation(writes_after("b1", 3.0), lock_holder=5),
+        situation(writes_after("b1", 3.0), lock_holder=LockHolder("process 5", 5)),
         ["process 5 keeps the write lock of app.db for 3 s: no job can be taken"],
     ),
     (
-        situation(writes_after("b1", 1.0), lock_holder=5),
+        situation(writes_after("b1", 1.0), lock_holder=LockHolder("process 5", 5)),
         ["process 5 keeps the write lock of app.db: no job can be taken"],
     ),
     (

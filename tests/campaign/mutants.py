@@ -933,7 +933,7 @@ MUTANTS = (
         LOG,
         "an audit on a server judges a job that was delivered again in the order in which the lines are read",
         "history/replay/jobs.py",
-        "if not self.is_server or self._tangles is None:",
+        "if not self.redelivers or self._tangles is None:",
         "if True:",
         test="tests/whole/stores/rabbitmq/test_audit.py"
         "::test_an_audit_says_the_same_in_whichever_order_the_logs_of_the_boots_lie",

@@ -152,7 +152,7 @@ def test_tallies_are_written_by_their_span(filled, capsys):
         (["slots", "--from", "noon", "--json"], 2, "expected a time such as 2h"),
         (["tallies", "none-such", "--csv"], 1, ""),
         (["jobs", "-s", "none.db", "--json"], 3, "which is no file"),
-        (["jobs", "-s", "amqp://nobody@127.0.0.1:1", "--json"], 2, "RabbitMQ keeps queues, no table of jobs"),
+        (["jobs", "-s", "amqp://nobody@127.0.0.1:1", "--json"], 2, "this store keeps queues, no table of jobs"),
     ],
 )
 def test_what_cannot_be_written_is_said(filled, capsys, words, code, says):

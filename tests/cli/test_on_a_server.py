@@ -33,7 +33,7 @@ def test_what_a_server_cannot_tell_is_refused_with_what_to_do(words, instead, mo
 
     said = capsys.readouterr()
     assert said.out == ""
-    assert said.err.startswith("lamplighter: RabbitMQ keeps queues, no table of jobs: ")
+    assert said.err.startswith("lamplighter: this store keeps queues, no table of jobs: ")
     assert instead in said.err
     assert "s3cr3t" not in said.err
 

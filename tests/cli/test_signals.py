@@ -97,7 +97,7 @@ def test_on_a_server_nothing_is_sent(address, capsys):
     assert main(["jobs", "signal", "a", "approval", "--store", address]) != 0
 
     assert (
-        "RabbitMQ keeps queues, no table of jobs: no job can be found to tell it something" in capsys.readouterr().err
+        "this store keeps queues, no table of jobs: no job can be found to tell it something" in capsys.readouterr().err
     )
 
 

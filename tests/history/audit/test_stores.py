@@ -82,7 +82,17 @@ def test_two_servers_whose_virtual_hosts_have_one_name_are_two_stores():
 
     assert report.ok
     assert report.jobs == 2
-    assert any("the log is of a RabbitMQ" in note for note in report.notes)
+    assert any("may deliver a job again" in note for note in report.notes)
+
+
+def test_a_store_that_says_that_it_redelivers_is_judged_job_by_job():
+    story = Story("web").done("import")
+    story.lines[0]["redelivers"] = True
+
+    report = audited(told(story))
+
+    assert report.ok
+    assert any("may deliver a job again" in note for note in report.notes)
 
 
 def delivered_again(*, speaks_again: bool = False) -> list[Said]:

@@ -16,6 +16,7 @@ from lamplighter.messages.jobs import JobParent
 from lamplighter.stores.sqlite import connections, schema
 from lamplighter.stores.sqlite import connections as connecting
 from lamplighter.stores.sqlite.store import SqliteStore
+from lamplighter.stores.troubles import StoreBusy
 
 from support.conformance.kit import DONE, SUCCEEDED, a_boot, a_schedule, claim_in, job_of, new, put
 from support.conformance.suite import StoreConformance
@@ -107,7 +108,7 @@ def test_a_file_that_another_has_alone_is_asked_for_seconds_whatever_the_timeout
     raised = []
 
     def open_it():
-        with pytest.raises(StoreUnavailable, match="locked") as caught:
+        with pytest.raises(StoreBusy, match="locked") as caught:
             opened(path, busy_seconds_max=300)
         raised.append(caught.value)
 
@@ -280,7 +281,7 @@ def test_a_lock_held_by_another_makes_a_turn_unavailable_and_changes_nothing(pat
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("begin immediate")
 
-    with pytest.raises(StoreUnavailable, match="locked"):
+    with pytest.raises(StoreBusy, match="locked"):
         put(store, new("a"))
     readable = store.jobs.counts(None)["queued"]
     other.execute("rollback")
@@ -299,7 +300,7 @@ def asked_for(path, busy_seconds_max):
     asked = []
     store._writer.set_trace_callback(asked.append)
 
-    with pytest.raises(StoreUnavailable, match="locked"):
+    with pytest.raises(StoreBusy, match="locked"):
         put(store, new("a"))
     other.execute("rollback")
     other.close()

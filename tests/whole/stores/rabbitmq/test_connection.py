@@ -330,7 +330,7 @@ def test_what_a_queue_cannot_is_refused_before_anything_is_published(url: str, r
     ]
 
     for refusal in refusals:
-        with pytest.raises(NotSupported, match="RabbitMQ keeps queues, no table of jobs: "):
+        with pytest.raises(NotSupported, match="this store keeps queues, no table of jobs: "):
             refusal()
 
     assert one.jobs.counts("work")["queued"] == 0

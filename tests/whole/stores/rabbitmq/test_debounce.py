@@ -8,8 +8,8 @@ import pytest
 from lamplighter import Debounce, Job, JobSpec, NotSupported, Runtime
 
 INSTEAD = (
-    "RabbitMQ keeps queues, no table of jobs: a message in a queue cannot be given other data: queue with a delay, and "
-    "have the handler look up what is newest, and end at once where that is done"
+    "this store keeps queues, no table of jobs: a message in a queue cannot be given other data: queue with a delay, "
+    "and have the handler look up what is newest, and end at once where that is done"
 )
 
 DOC = Debounce("doc-7", quiet=5, at_most=60)

@@ -151,7 +151,7 @@ def test_the_commands_say_what_can_be_had_and_what_not(url: str, busy: Runtime, 
     for arguments in (["jobs", "list"], ["stats"], ["export", "jobs", "--json"]):
         code, out, err = said(*arguments)
         assert (code, out) == (2, ""), arguments
-        assert "RabbitMQ keeps queues, no table of jobs" in err
+        assert "this store keeps queues, no table of jobs" in err
     gone = "amqp://guest:guest@127.0.0.1:1/none"
     for arguments in (
         ["names", "list"],

@@ -131,7 +131,7 @@ def test_what_cannot_move_is_said_before_anything_has_moved(tmp_path: Path, url:
 
     assert main(["migrate", str(file), url]) == 2
 
-    assert "RabbitMQ keeps queues" in capsys.readouterr().err
+    assert "this store keeps queues" in capsys.readouterr().err
     with Runtime(file) as old:
         assert (old.jobs.counts()["queued"], old.jobs.paused()) == (1 + (what == "a job that waits"), ("work",))
     with Runtime(url) as new:

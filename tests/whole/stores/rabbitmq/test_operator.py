@@ -256,7 +256,7 @@ def test_what_cannot_be_is_refused_before_anything_is_stored(url: str, started, 
         lambda: ada.limit("work", 1),
         lambda: next(ada.sweep([[waiting.id]], "cancel")),
     ):
-        with pytest.raises(NotSupported, match="RabbitMQ keeps queues, no table of jobs"):
+        with pytest.raises(NotSupported, match="this store keeps queues, no table of jobs"):
             act()
     with pytest.raises(UnknownSchedule):
         ada.run_now("none")
@@ -287,7 +287,7 @@ def test_the_command_acts_there_too_and_says_what_cannot_be_looked_at(started, u
         ("ada", "cli", action, "mended") for action in ("requeued", "name.paused", "name.resumed", "queued")
     ]
     assert main(["jobs", "requeue", "--where", "state:dead", "--yes", *who]) == 2
-    assert "RabbitMQ keeps queues, no table of jobs" in capsys.readouterr().err
+    assert "this store keeps queues, no table of jobs" in capsys.readouterr().err
     assert main(["jobs", "cancel", "new", *who]) == 1
     assert "no runtime holds job 'new', as 1 runtime said" in capsys.readouterr().err
     assert main(["jobs", "forget", "new", "--yes", *who]) == 2

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from lamplighter import Job, NotSupported, Runtime
 
-INSTEAD = "RabbitMQ keeps queues, no table of jobs: make each step a job: job.then"
+INSTEAD = "this store keeps queues, no table of jobs: make each step a job: job.then"
 
 JOIN_SECONDS = 15.0
 
