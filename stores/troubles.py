@@ -36,3 +36,9 @@ class BootLost(LamplighterError):
     def __init__(self, message: str, *, turn_was: int | None = None) -> None:
         super().__init__(message)
         self.turn_was = turn_was
+
+
+class TurnConflict(StoreUnavailable):
+    """Another turn held what this one needs, or has changed it. Nothing of the turn holds; the same mail may be applied
+    again.
+    """

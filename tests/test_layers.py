@@ -21,7 +21,7 @@ FLOORS = (
     {"api/job_steps"},
     {"api/job", "log"},
     {"stores/tables"},
-    {"stores/sqlite"},
+    {"stores/postgresql", "stores/sqlite"},
     {"stores/rabbitmq"},
     {"stores/rabbitmq/pika"},
     {"handlers", "history/log_files"},
@@ -87,6 +87,7 @@ HOMES = {
     "prometheus_client": ("contrib/prometheus/",),
     "opentelemetry": ("contrib/otel/",),
     "pika": ("stores/rabbitmq/pika/",),
+    "psycopg": ("stores/postgresql/",),
     "greenlet": ("testing/simulation/virtual_scheduler.py",),
     "hypothesis": ("testing/simulation/shrinking.py",),
     "pytest": ("testing/",),
@@ -164,6 +165,7 @@ SCHEMES = re.compile(r"""(SCHEMES|["'](sqlite|amqps?)(:///?)?["']|["']:///?["'])
 OF_A_SCHEME = {
     "environment/process": "what may be a password on a command line",
     "stores/opening": "the registry of places",
+    "stores/postgresql/address": "reads such a URL",
     "stores/rabbitmq/address": "reads such a URL",
     "stores/sqlite/place": "the vendor of a database",
 }

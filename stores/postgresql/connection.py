@@ -1,0 +1,422 @@
+"""A connection to PostgreSQL that runs the SQL of `stores.tables`.
+
+Statements are prepared under names of our own, because psycopg's cursors take three times as long for each.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import select
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import islice
+from typing import Any
+
+from ...errors import StoreError, StoreUnavailable, UsageError, missing_extra, shown
+from ..troubles import CommitUnknown
+from .address import EXPECTED, POOLER, PostgresAddress
+from .compiled import Compiled, compiled
+
+try:
+    import psycopg
+    from psycopg.adapt import Loader, Transformer
+    from psycopg.conninfo import conninfo_to_dict
+    from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
+
+    from .failures import translated
+except ImportError as error:
+    raise missing_extra("psycopg", "a store on PostgreSQL", "postgresql") from error
+
+VERSION_MIN = 15
+STATEMENTS_MAX = 1000
+"""A connection's prepared statements: each length of a list is a statement of its own."""
+
+AHEAD_MAX = 200
+"""Answered that are sent before the answers to them are read. Their answers must fit the buffers between."""
+
+STATEMENT_SECONDS_MAX = 30
+GRACE_SECONDS = 10
+"""How much longer than the server's own limit a statement may be without an answer."""
+
+CLIENT = {
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+    "target_session_attrs": "read-write",
+}
+"""Options of libpq, unless the address has others."""
+
+SESSION = f"""
+set search_path = "{{schema}}"; set jit = off; set plan_cache_mode = force_generic_plan; set enable_seqscan = off;
+set enable_bitmapscan = off; set enable_mergejoin = off; set enable_hashjoin = off; set lock_timeout = '100ms';
+set statement_timeout = '{STATEMENT_SECONDS_MAX}s'; set idle_in_transaction_session_timeout = '10s';
+set tcp_keepalives_idle = 5; set tcp_keepalives_interval = 2; set tcp_keepalives_count = 3;
+set tcp_user_timeout = '10s'; set extra_float_digits = 1; set client_min_messages = error;
+do $$ begin
+  set client_connection_check_interval = '1s';
+exception when others then null;  -- not on every system of a server
+end $$;
+"""
+"""By SET, because poolers refuse options at the start of a session. While a table is small, the plans must already be
+those of a large one.
+"""
+
+DURABILITY = {
+    "os": "set synchronous_commit = off",
+    "full": "select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') = 'off'",
+}
+
+
+class _NumberLoader(Loader):
+    """Sums of whole numbers are of a type without bounds."""
+
+    def load(self, data: Any) -> int | float:
+        text = bytes(data)
+        return int(text) if text.lstrip(b"-").isdigit() else float(text)
+
+
+class Answered:
+    """The rows that a statement has given, or the number of those that it has changed."""
+
+    __slots__ = ("_left", "rowcount")
+
+    def __init__(self, rows: list[Any], rowcount: int) -> None:
+        self._left = iter(rows)
+        self.rowcount = rowcount
+
+    def fetchone(self) -> Any:
+        return next(self._left, None)
+
+    def fetchall(self) -> list[Any]:
+        return list(self._left)
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._left
+
+
+NO_TYPE, BOOL, INT8, INT2, INT4, TEXT, FLOAT8, NUMERIC = 0, 16, 20, 21, 23, 25, 701, 1700
+TYPES: Mapping[type, tuple[int, frozenset[int]]] = {
+    int: (INT8, frozenset({INT8, FLOAT8, NUMERIC, BOOL})),
+    float: (FLOAT8, frozenset({FLOAT8, NUMERIC})),
+    str: (TEXT, frozenset({TEXT})),
+}
+"""The type that a value has on the server, and those that it may have been given instead."""
+
+
+def _encoded(value: str) -> bytes:
+    if "\0" in value:
+        raise UsageError(f"expected a text without NUL, which PostgreSQL cannot keep, got: {shown(value)}")
+    return str.encode(value)
+
+
+ENCODE: Mapping[type, Callable[[Any], bytes]] = {
+    int: lambda value: b"%d" % value,
+    float: lambda value: repr(float(value)).encode(),
+    str: _encoded,
+}
+
+
+def _kind(value: object) -> type:
+    """The type of which a value is one: an enum with texts is a text."""
+    for kind in TYPES:
+        if isinstance(value, kind):
+            return kind
+    raise TypeError(f"expected an int, a float, a str or None for PostgreSQL, got: {shown(value)}")
+
+
+class _Statement:
+    """A prepared statement.
+
+    Attributes:
+        types: of its parameters. The types of the values that come first count, and the server's choice for None.
+    """
+
+    __slots__ = ("name", "names", "text", "types")
+
+    def __init__(self, name: bytes, query: Compiled) -> None:
+        self.name = name
+        self.text = query.text.encode()
+        self.names = query.names
+        self.types: list[int] | None = None
+
+    def encode(self, values: Sequence[Any]) -> tuple[list[bytes | None], list[int] | None]:
+        """The values for the server, and the types that the statement must be prepared with before it can take them."""
+        encoded: list[bytes | None] = []
+        types, fits = self.types, self.types is not None
+        if types is None or len(types) != len(values):
+            types, fits = [NO_TYPE] * len(values), False
+        for place, value in enumerate(values):
+            if value is None:
+                encoded.append(None)
+                continue
+            kind = type(value) if type(value) in TYPES else _kind(value)
+            wanted, taken = TYPES[kind]
+            if types[place] not in taken:
+                types, fits = [*types[:place], wanted, *types[place + 1 :]], False
+            encoded.append(ENCODE[kind](value))
+        return encoded, None if fits else types
+
+
+class PostgresDatabase:
+    """A connection: the `Database` of `stores.tables`. One thread at a time may use it.
+
+    Outside of a transaction each statement is one of its own. An error of the server closes nothing; a lost connection
+    is closed, and `is_closed`.
+
+    Attributes:
+        raw: psycopg's connection, for what is not here. No statement of it may change the transaction.
+        total_changes: rows that were inserted, updated or deleted.
+        pid: of the server's process for this session.
+    """
+
+    IntegrityError = psycopg.IntegrityError
+
+    def __init__(self, raw: psycopg.Connection[Any], shown: str) -> None:
+        self.raw = raw
+        self.total_changes = 0
+        self.pid = raw.pgconn.backend_pid
+        self._shown = shown
+        self._connection = raw.pgconn
+        raw.adapters.register_loader(NUMERIC, _NumberLoader)
+        self._transformer = Transformer(raw)
+        self._statements: dict[str, _Statement] = {}
+        self._prepared = 0
+        self._savepoints = 0
+        self._poll = select.poll()
+        self._poll.register(self._connection.socket, select.POLLIN)
+
+    def execute(self, query: str, parameters: Sequence[Any] | Mapping[str, Any] = (), /) -> Answered:
+        """Run a statement, in the text that SQLite would take.
+
+        Raises:
+            IntegrityError: a row that must not be.
+            TurnConflict, StoreUnavailable, StoreGone, StoreError: see `translated`.
+        """
+        statement = self._statement(query)
+        values = self._encoded(statement, parameters)
+        (answer,) = self._ask(partial(self._connection.send_query_prepared, statement.name, values))
+        return self._rows(answer)
+
+    def executemany(self, query: str, rows: Iterable[Any], /) -> Answered:
+        """Run a statement for each row of values. It returns no rows; `rowcount` is the sum."""
+        statement, rowcount, left = self._statement(query), 0, iter(rows)
+        while batch := [self._encoded(statement, row) for row in islice(left, AHEAD_MAX)]:
+            for answer in self._ask_ahead(
+                [partial(self._connection.send_query_prepared, statement.name, values) for values in batch]
+            ):
+                rowcount += self._rows(answer).rowcount
+        return Answered([], rowcount)
+
+    def script(self, text: str) -> None:
+        """Run statements without parameters, in PostgreSQL's own spelling; outside of a transaction as one."""
+        self._ask(partial(self._connection.send_query, text.encode()))
+
+    @property
+    def in_transaction(self) -> bool:
+        return self._connection.transaction_status not in (TransactionStatus.IDLE, TransactionStatus.UNKNOWN)
+
+    @property
+    def is_closed(self) -> bool:
+        return self.raw.closed
+
+    def begin(self) -> None:
+        self.script("begin isolation level read committed")
+
+    def commit(self) -> None:
+        """Commit.
+
+        Raises:
+            CommitUnknown: the server has not said whether it did.
+        """
+        try:
+            (answer,) = self._ask(partial(self._connection.send_query, b"commit"))
+        except StoreUnavailable as error:
+            if not self.is_closed:
+                raise
+            raise CommitUnknown(
+                f"the store {self._shown} did not say whether a write batch was stored: {error}"
+            ) from error
+        if answer.command_status == b"ROLLBACK":
+            raise StoreUnavailable(f"the store {self._shown} has rolled a transaction back in which a statement failed")
+
+    def rollback(self) -> None:
+        """Roll back what was begun, if it was; on a connection that is lost the server does."""
+        if not self.is_closed and self.in_transaction:
+            with contextlib.suppress(StoreUnavailable):
+                self.script("rollback")
+
+    @contextlib.contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """Roll back to here, and no further, if the block raises."""
+        self._savepoints += 1
+        name = f"s{self._savepoints}"
+        self.script(f"savepoint {name}")
+        try:
+            yield
+        except BaseException:
+            if not self.is_closed:
+                self.script(f"rollback to savepoint {name}; release savepoint {name}")
+            raise
+        self.script(f"release savepoint {name}")
+
+    def fileno(self) -> int:
+        return self._connection.socket
+
+    def close(self) -> None:
+        """End the session. Its locks are free once the server has noticed."""
+        self.raw.close()
+
+    def _statement(self, query: str) -> _Statement:
+        statement = self._statements.get(query)
+        if statement is None:
+            statement = self._statements[query] = _Statement(b"", compiled(query))
+        return statement
+
+    def _encoded(self, statement: _Statement, parameters: Any) -> list[bytes | None]:
+        names = statement.names
+        values = parameters if names is None else [parameters[name] for name in names]
+        encoded, types = statement.encode(values)
+        if types is not None:
+            self._prepare(statement, types)
+        return encoded
+
+    def _prepare(self, statement: _Statement, types: list[int]) -> None:
+        """Prepare a statement, anew if other types have come."""
+        self._prepared += 1
+        name = f"lamplighter_{self._prepared}".encode()
+        connection = self._connection
+        asks = [
+            partial(connection.send_prepare, name, statement.text, types),
+            partial(connection.send_describe_prepared, name),
+        ]
+        *_, described = self._ask_ahead(asks)
+        gone = statement.name
+        statement.name = name
+        statement.types = [described.param_type(place) for place in range(described.nparams)]
+        if not gone and len(self._statements) > STATEMENTS_MAX:
+            gone = self._statements.pop(next(iter(self._statements))).name
+        if gone:
+            self.script(f"deallocate {gone.decode()}")
+
+    def _rows(self, answer: Any) -> Answered:
+        changed = answer.command_tuples or 0
+        if answer.status != ExecStatus.TUPLES_OK:
+            self.total_changes += changed
+            return Answered([], changed)
+        if not answer.command_status.startswith(b"SELECT"):
+            self.total_changes += changed
+        self._transformer.set_pgresult(answer)
+        return Answered(self._transformer.load_rows(0, answer.ntuples, tuple), changed)
+
+    def _ask(self, send: Callable[[], None]) -> list[Any]:
+        """Send, and wait for the answers."""
+
+        def ask(answers: list[Any]) -> None:
+            send()
+            while (answer := self._next()) is not None:
+                answers.append(answer)
+
+        return self._answers(ask)
+
+    def _ask_ahead(self, sends: Sequence[Callable[[], None]]) -> list[Any]:
+        """Send all in one trip."""
+
+        def ask(answers: list[Any]) -> None:
+            self._connection.enter_pipeline_mode()
+            for send in sends:
+                send()
+            self._connection.pipeline_sync()
+            while (answer := self._next()) is None or answer.status != ExecStatus.PIPELINE_SYNC:
+                if answer is not None:
+                    answers.append(answer)
+            self._connection.exit_pipeline_mode()
+
+        return self._answers(ask)
+
+    def _answers(self, ask: Callable[[list[Any]], None]) -> list[Any]:
+        answers: list[Any] = []
+        trouble: psycopg.Error | None = None
+        try:
+            ask(answers)
+        except psycopg.Error as lost:
+            self.close()
+            trouble = lost
+        except BaseException:
+            # An answer may be on its way that nobody would wait for.
+            self.close()
+            raise
+        failed = next((answer for answer in answers if answer.status == ExecStatus.FATAL_ERROR), None)
+        if failed is not None:
+            # If the connection is lost too, these words of the server say why.
+            trouble = psycopg.errors.error_from_result(failed)
+        if trouble is None:
+            return answers
+        if self._connection.status != ConnStatus.OK:
+            self.close()
+        meant = translated(trouble, self._shown)
+        raise meant from (None if meant is trouble else trouble)
+
+    def _next(self) -> Any:
+        """The next answer of the server, or the None between two."""
+        connection = self._connection
+        while (unsent := connection.flush()) or connection.is_busy():
+            self._poll.modify(connection.socket, select.POLLIN | select.POLLOUT if unsent else select.POLLIN)
+            if not self._poll.poll((STATEMENT_SECONDS_MAX + GRACE_SECONDS) * 1000):
+                raise psycopg.OperationalError("the server did not answer in time")
+            connection.consume_input()
+        return connection.get_result()
+
+
+def connect(
+    address: PostgresAddress, *, application_name: str = "lamplighter", durability: str = "full"
+) -> PostgresDatabase:
+    """Connect, and set the session up.
+
+    Raises:
+        UsageError: libpq cannot take the address; the text shows nothing of it that may be a secret.
+        StoreError: the server is too old, has another encoding, or a pooler stands between.
+        StoreUnavailable, StoreGone: see `translated`.
+    """
+    options = {"application_name": application_name, **CLIENT, **_parameters(address), "client_encoding": "utf8"}
+    try:
+        raw = psycopg.connect("", autocommit=True, prepare_threshold=None, **options)
+    except psycopg.Error as error:
+        meant = translated(error, address.shown)
+        raise meant from (None if meant is error else error)
+    database = PostgresDatabase(raw, address.shown)
+    try:
+        _check(database, address)
+        database.script(SESSION.format(schema=address.schema) + DURABILITY[durability])
+        if not address.is_pooled and database.execute("select pg_backend_pid()").fetchone()[0] != database.pid:
+            raise StoreError(f"the store {address} answers from another session than that of its start: {POOLER}")
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _parameters(address: PostgresAddress) -> dict[str, Any]:
+    try:
+        return dict(conninfo_to_dict(address.conninfo))
+    except psycopg.Error as error:
+        # Other words of libpq may show half a password.
+        unknown = re.search(r'invalid URI query parameter: "([a-z_]{1,40})"', str(error))
+        got = f"the unknown option {unknown[1]}" if unknown else "another one"
+    raise UsageError(f"expected an address of PostgreSQL as libpq takes it, {EXPECTED}, got: {got}")
+
+
+def _check(database: PostgresDatabase, address: PostgresAddress) -> None:
+    server = database.raw.pgconn
+    if server.server_version < VERSION_MIN * 10_000:
+        raise StoreError(
+            f"expected PostgreSQL {VERSION_MIN} or newer, got: {server.server_version / 10_000:g} at {address}"
+        )
+    encoding = (server.parameter_status(b"server_encoding") or b"?").decode()
+    if encoding != "UTF8":
+        raise StoreError(
+            f"expected a database in UTF8, got: {encoding} at {address}; create one with encoding 'UTF8' template "
+            "template0"
+        )

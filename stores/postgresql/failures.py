@@ -1,0 +1,59 @@
+"""What an error of PostgreSQL means to a store."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import psycopg
+
+from ...errors import StoreCorrupt, StoreError, StoreGone, StoreUnavailable
+from ..troubles import TurnConflict
+from .address import POOLER
+
+TROUBLES: Sequence[tuple[str, type[StoreError] | type[StoreUnavailable], str]] = (
+    ("40001 40P01 55P03", TurnConflict, "was changed by another turn meanwhile"),
+    ("3D000", StoreGone, "has no such database: create it, or correct the address"),
+    ("3F000 42P01 42703", StoreGone, "has lost tables of Lamplighter: put back a backup, or start the runtimes anew"),
+    ("28", StoreGone, "does not let this role in: correct the user, the password or pg_hba.conf"),
+    ("42501", StoreGone, "refuses a right to this role: grant it"),
+    ("25006", StoreUnavailable, "can only be read now: it is a standby, or set to be read only"),
+    ("53300", StoreUnavailable, "has no connection free: raise max_connections, or run fewer processes"),
+    ("53100", StoreUnavailable, "has no disk space left: make room"),
+    ("57014", StoreUnavailable, "has given a statement up that took too long"),
+    ("26000", StoreError, f"has lost a prepared statement, as it may behind a pooler: {POOLER}"),
+    ("XX001 XX002", StoreCorrupt, "is damaged: put back a backup"),
+    ("08 53 57 58 25P03", StoreUnavailable, "cannot be used now"),
+)
+"""By codes of errors, or the classes that codes begin with
+(https://www.postgresql.org/docs/current/errcodes-appendix.html). After StoreGone a person must act; StoreUnavailable
+heals by itself.
+"""
+
+AT_CONNECT: Sequence[tuple[str, str]] = (
+    (r'database ".*" does not exist', "3D000"),
+    (r"permission denied for database", "42501"),
+    (r"authentication failed|no password supplied|no pg_hba\.conf entry", "28000"),
+    (r'role ".*" (does not exist|is not permitted to log in)', "28000"),
+    (r"session is read-only|server is in hot standby mode", "25006"),
+    (r"too many (clients|connections)|remaining connection slots", "53300"),
+)
+"""The codes of what is refused before there is a connection, for which libpq gives only words."""
+
+
+def translated(error: psycopg.Error, shown: str) -> Exception:
+    """What an error of psycopg means to a store; the same error where that is no trouble of the store.
+
+    Args:
+        shown: the address for texts.
+    """
+    says = " ".join((error.diag.message_primary or str(error)).split())
+    code = error.sqlstate or next((code for words, code in AT_CONNECT if re.search(words, says)), "")
+    for codes, kind, what in TROUBLES:
+        if code and code.startswith(tuple(codes.split())):
+            return kind(f"the store {shown} {what}; it says: {says}")
+    if "cached plan must not change result type" in says:
+        return StoreUnavailable(f"the tables of the store {shown} have changed; connect anew")
+    if isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)):
+        return StoreUnavailable(f"the store {shown} cannot be used now: {says}")
+    return error

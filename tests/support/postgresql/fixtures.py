@@ -1,0 +1,59 @@
+"""A PostgreSQL for tests: started once by each process of the tests that needs one, with its tables emptied for each
+test.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from .server import NoServer, Server
+
+
+def skip_or_fail(error: NoServer) -> NoReturn:
+    """Skip; but where everything must be tested, that is a failure."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(str(error))
+    pytest.skip(str(error))
+
+
+@contextlib.contextmanager
+def own_server(*, settings: Mapping[str, str] | None = None, initdb: tuple[str, ...] = ()) -> Iterator[Server]:
+    """A server for as long as the block lasts; without PostgreSQL the test is skipped."""
+    with tempfile.TemporaryDirectory(prefix="lamplighter-postgresql-") as folder:
+        # The server runs as another user, who must get there.
+        Path(folder).chmod(0o711)
+        try:
+            server = Server(Path(folder) / "server", settings=settings, initdb=initdb)
+        except NoServer as error:
+            skip_or_fail(error)
+        with server:
+            yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Server]:
+    """A running server. A test may kill it, if the test starts it again."""
+    with own_server() as server:
+        yield server
+
+
+@pytest.fixture
+def fresh_postgres(postgres_server: Server) -> Callable[[], str]:
+    """Gives an address whose schema is not there yet, a different one at each call."""
+    return lambda: f"{postgres_server.url}?schema=fresh_{secrets.token_hex(4)}"
+
+
+@pytest.fixture
+def postgres(postgres_server: Server) -> str:
+    """The address of a store that holds nothing. It is quicker than `fresh_postgres` once its tables are there."""
+    url = f"{postgres_server.url}?schema=shared"
+    postgres_server.psql("drop schema if exists shared cascade")
+    return url

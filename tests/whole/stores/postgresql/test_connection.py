@@ -1,0 +1,200 @@
+"""The connection to PostgreSQL, on a real server: values, transactions, and the errors of the server in our words."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterator
+
+import pytest
+from lamplighter import StoreUnavailable, UsageError
+from lamplighter.stores.postgresql.address import parse_address
+from lamplighter.stores.postgresql.connection import PostgresDatabase, connect
+from lamplighter.stores.tables.database import Database
+from lamplighter.stores.troubles import CommitUnknown, TurnConflict
+
+from ....support.postgresql.server import Server
+
+Open = Callable[..., PostgresDatabase]
+
+
+class State(enum.StrEnum):
+    QUEUED = "queued"
+
+
+@pytest.fixture
+def opened(postgres_server: Server) -> Iterator[Open]:
+    """Opens connections, each with a table `t` to be found, and closes them."""
+    schema = "connections"
+    postgres_server.psql(f"""
+        create schema if not exists {schema} authorization lamplighter; set role lamplighter;
+        drop table if exists {schema}.t; create table {schema}.t (a bigint primary key, b text, c double precision);
+    """)
+    made: list[PostgresDatabase] = []
+
+    def open_one(url: str = postgres_server.url) -> PostgresDatabase:
+        made.append(connect(parse_address(f"{url}?schema={schema}"), application_name="tests"))
+        return made[-1]
+
+    yield open_one
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def database(opened: Open) -> PostgresDatabase:
+    return opened()
+
+
+def test_it_is_a_database_of_the_shared_statements(database: PostgresDatabase) -> None:
+    shared: Database = database
+
+    assert shared.execute("insert into t values (?, ?, ?)", (1, "x", 0.5)).rowcount == 1
+    assert shared.execute("select * from t where a = :a", {"a": 1, "unused": 2}).fetchall() == [(1, "x", 0.5)]
+    assert shared.executemany("insert into t values (?, ?, ?)", ((n, None, n) for n in range(2, 1002))).rowcount == 1000
+    assert shared.execute("update t set b = ? where a > ?", ("y", 501)).rowcount == 500
+    assert shared.execute("delete from t where a = 1 returning b").fetchone() == ("x",)
+    assert shared.total_changes == 1502
+    rows = shared.execute("select a from t where a in (2, 3) order by a")
+    assert (rows.fetchone(), list(rows), rows.fetchone()) == ((2,), [(3,)], None)
+
+
+@pytest.mark.parametrize("value", [0, -1, 2**63 - 1, -(2**63), 0.1, 1e300, -0.0, float("inf"), "", "é\U0001f600", None])
+def test_values_come_back_as_they_went(database: PostgresDatabase, value: int | float | str | None) -> None:
+    back = database.execute("select ?", (value,)).fetchone()[0]
+
+    assert back == value and type(back) is type(value)
+
+
+def test_sums_and_comparisons_are_numbers_and_truths(database: PostgresDatabase) -> None:
+    database.executemany("insert into t values (?, 'x', ?)", [(2**62, 0.5), (2**62 + 1, 1.5)])
+
+    found = database.execute("select sum(a), sum(c), count(*), exists (select 1 from t), avg(a - ?) from t", (2**62,))
+
+    assert found.fetchone() == (2**63 + 1, 2.0, 2, True, 0.5)
+
+
+def test_an_enum_with_texts_is_its_text_and_a_truth_is_a_number(database: PostgresDatabase) -> None:
+    database.execute("insert into t values (?, ?, ?)", (True, State.QUEUED, False))
+
+    assert database.execute("select * from t").fetchone() == (1, "queued", 0.0)
+
+
+def test_one_text_takes_other_types_each_time(database: PostgresDatabase) -> None:
+    query = "select coalesce(?, 5), ? + 1.0"
+
+    found = [database.execute(query, values).fetchone() for values in ((None, 1), (2**40, 1.5), (6, None))]
+
+    assert found == [(5, 2.0), (2**40, 2.5), (6, None)]
+
+
+def test_a_text_with_nul_is_refused_and_harms_nothing(database: PostgresDatabase) -> None:
+    database.begin()
+    with pytest.raises(UsageError, match="without NUL"):
+        database.execute("insert into t values (1, ?, null)", ("a\0b",))
+    database.commit()
+
+    assert database.execute("select count(*) from t").fetchone() == (0,)
+
+
+def test_more_statements_than_a_session_keeps_are_forgotten(
+    database: PostgresDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lamplighter.stores.postgresql.connection.STATEMENTS_MAX", 3)
+    for number in (*range(8), *range(8)):
+        assert database.execute(f"select {number}").fetchone() == (number,)
+
+    assert database.execute("select count(*) from pg_prepared_statements").fetchone()[0] <= 4
+
+
+def test_a_statement_outside_of_a_transaction_holds_at_once(database: PostgresDatabase, opened: Open) -> None:
+    database.execute("insert into t values (1, null, null)")
+
+    assert not database.in_transaction
+    assert opened().execute("select count(*) from t").fetchone() == (1,)
+
+
+def test_a_rolled_back_savepoint_leaves_the_rest(database: PostgresDatabase) -> None:
+    database.begin()
+    database.execute("insert into t values (1, null, null)")
+    with pytest.raises(database.IntegrityError), database.savepoint():
+        database.execute("insert into t values (2, null, null)")
+        database.execute("insert into t values (1, null, null)")
+    with database.savepoint():
+        database.execute("insert into t values (3, null, null)")
+    assert database.in_transaction
+    database.commit()
+
+    assert database.execute("select a from t order by a").fetchall() == [(1,), (3,)]
+
+
+def test_a_rollback_undoes_and_may_come_twice(database: PostgresDatabase) -> None:
+    database.begin()
+    database.execute("insert into t values (1, null, null)")
+    database.rollback()
+    database.rollback()
+
+    assert database.execute("select count(*) from t").fetchone() == (0,)
+
+
+def test_a_twin_in_a_batch_is_an_integrity_error(database: PostgresDatabase) -> None:
+    with pytest.raises(database.IntegrityError):
+        database.executemany("insert into t values (?, null, null)", [(1,), (2,), (1,), (3,)])
+
+    assert database.execute("select count(*) from t").fetchone() == (0,)
+
+
+def test_the_commit_of_a_failed_transaction_is_an_error(database: PostgresDatabase) -> None:
+    database.begin()
+    with pytest.raises(database.IntegrityError):
+        database.executemany("insert into t values (?, null, null)", [(1,), (1,)])
+    with pytest.raises(StoreUnavailable, match="rolled a transaction back"):
+        database.commit()
+
+
+def test_a_row_that_another_holds_is_a_conflict(opened: Open) -> None:
+    one, other = opened(), opened()
+    one.execute("insert into t values (1, null, null)")
+    one.begin()
+    one.execute("update t set b = 'x'")
+    other.begin()
+
+    with pytest.raises(TurnConflict, match="lock timeout"):
+        other.execute("update t set b = 'y'")
+
+
+def test_a_session_that_the_server_ends_is_closed(opened: Open) -> None:
+    database, other = opened(), opened()
+    database.begin()
+    database.execute("insert into t values (1, null, null)")
+    other.execute("select pg_terminate_backend(cast(? as int))", (database.pid,))
+
+    with pytest.raises(StoreUnavailable, match="terminating connection"):
+        database.execute("select 1")
+    assert database.is_closed
+    database.rollback()
+    with pytest.raises(StoreUnavailable):
+        database.execute("select 1")
+
+
+def test_a_commit_that_is_not_answered_is_unknown(opened: Open) -> None:
+    database, other = opened(), opened()
+    database.begin()
+    database.execute("insert into t values (1, null, null)")
+    other.execute("select pg_terminate_backend(cast(? as int))", (database.pid,))
+
+    with pytest.raises(CommitUnknown):
+        database.commit()
+
+
+def test_an_error_that_is_a_programmer_s_stays_psycopg_s(database: PostgresDatabase) -> None:
+    with pytest.raises(Exception, match="syntax error") as raised:
+        database.execute("selekt 1")
+
+    assert type(raised.value).__module__ == "psycopg.errors"
+
+
+def test_statements_are_planned_as_for_large_tables(database: PostgresDatabase) -> None:
+    settings = "lock_timeout enable_seqscan plan_cache_mode jit statement_timeout synchronous_commit search_path"
+    found = [database.execute(f"show {name}").fetchone()[0] for name in settings.split()]
+
+    assert found == ["100ms", "off", "force_generic_plan", "off", "30s", "on", "connections"]
