@@ -26,11 +26,13 @@ class Heard(NamedTuple):
         answer: one line, or None.
         why: the reason for None.
         pid: the process that listens there; None if nobody was connected or the system does not tell.
+        is_alive: whether the boot lives; None where that cannot be known.
     """
 
     answer: bytes | None
     why: str = ""
     pid: int | None = None
+    is_alive: bool | None = True
 
 
 def ask_all(

@@ -9,7 +9,7 @@ from lamplighter.messages.controls import VIEW_ASKED, Ask
 from lamplighter.messages.views import Health
 from lamplighter.rules.control_lines import decode_ask, encode_answer, encode_refusal
 from lamplighter.stores.control_client import boot_view
-from lamplighter.stores.sqlite.control_client import plain_view
+from lamplighter.stores.tables.control_client import plain_view
 
 from .kit import a_boot, a_view, an_actor
 

@@ -6587,7 +6587,7 @@ MUTANTS = (
     Mutant(
         SIGHT,
         "a boot that answers again is still taken for a silent one",
-        "stores/sqlite/control_client.py",
+        "stores/tables/control_client.py",
         "                self._silent.pop(boot, None)\n            elif",
         "                pass\n            elif",
         test="tests/stores/sqlite/test_control_client.py::test_each_time_that_a_boot_falls_silent_is_a_time_of_its_own",
@@ -6752,7 +6752,7 @@ MUTANTS = (
     Mutant(
         SIGHT,
         "since when a boot is silent is told by the last look that was given its whole time",
-        "stores/sqlite/control_client.py",
+        "stores/tables/control_client.py",
         "before = self._silent.get(boot) or self._silence(heard)",
         "before = self._silence(heard)",
         test="tests/stores/sqlite/test_control_client.py::test_each_time_that_a_boot_falls_silent_is_a_time_of_its_own",

@@ -96,6 +96,8 @@ def test_a_health_check_loads_what_asks_and_nothing_else(runtime: Callable[..., 
         "stores.sqlite",
         "stores.sqlite.control_client",
         "stores.sqlite.place",
+        "stores.tables",
+        "stores.tables.control_client",
     }
 
 

@@ -14,7 +14,8 @@ from lamplighter.messages.views import DeclaredView, RuntimeView
 from lamplighter.rules.control_lines import AskRefused
 from lamplighter.stores.asking import Heard, ask_all
 from lamplighter.stores.presence import FilePresence
-from lamplighter.stores.sqlite.control_client import PATIENT_AGAIN_SECONDS, SILENT_SECONDS, FileControlClient
+from lamplighter.stores.sqlite.control_client import FileControlClient
+from lamplighter.stores.tables.control_client import PATIENT_AGAIN_SECONDS, SILENT_SECONDS
 
 PATIENCE = 15.0
 """Seconds that a busy machine may take."""

@@ -13,7 +13,8 @@ import time
 import pytest
 from lamplighter.messages.views import DeclaredView
 from lamplighter.stores.asking import ask_all
-from lamplighter.stores.sqlite.control_client import PATIENT_AGAIN_SECONDS, SILENT_SECONDS, FileControlClient
+from lamplighter.stores.sqlite.control_client import FileControlClient
+from lamplighter.stores.tables.control_client import PATIENT_AGAIN_SECONDS, SILENT_SECONDS
 
 from ....stores.sqlite.test_control_client import PATIENCE
 
