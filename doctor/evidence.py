@@ -20,6 +20,7 @@ from ..stores.ports import Readable
 if TYPE_CHECKING:
     from ..stores.rabbitmq.condition import ServerCondition
     from ..stores.sqlite.condition import FileCondition
+    from ..stores.tables.condition import TableCondition
     from .log_checks import LogEvidence
 
 
@@ -65,6 +66,10 @@ class Evidence:
     @property
     def file(self) -> FileCondition:
         return cast("FileCondition", self.condition)
+
+    @property
+    def rows(self) -> TableCondition:
+        return cast("TableCondition", self.condition)
 
     @property
     def server(self) -> ServerCondition:

@@ -100,7 +100,7 @@ def gaps(seen: Evidence) -> Iterator[Symptom]:
 
 def _left_by_transactions(seen: Evidence) -> Iterator[Symptom]:
     """Changes by applications' own transactions that no turn has handled."""
-    jobs, changes = seen.file.uncounted(COUNTED_MAX)
+    jobs, changes = seen.rows.uncounted(COUNTED_MAX)
     for count, oldest, (one, some), done, still in (
         (*jobs, ("job", "jobs"), "queued or moved", "in no log"),
         (*changes, ("change of schedules", "changes of schedules"), "made", "carried out by nobody"),

@@ -266,7 +266,7 @@ def _limits(one: HandlerView) -> Iterator[str]:
 
 
 def poison(seen: Evidence) -> Symptoms:
-    suspects = seen.file.suspects(seen.at, SUSPECTS_MAX)
+    suspects = seen.rows.suspects(seen.at, SUSPECTS_MAX)
     if suspects:
         names = ", ".join(sorted({one.name for one in suspects})[:TOLD_MAX])
         worst = max(suspects, key=lambda one: one.interruptions)

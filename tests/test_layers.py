@@ -257,7 +257,8 @@ WAITING = {
     "api/runtime.py": "`run`, which waits for signals in the main thread of a real process",
     "handlers/child.py": "the other side of a real process",
     "handlers/execute.py": "the end of a forked child, where there is no other thread",
-    "stores/sqlite/connections.py": "the switch to WAL, of real processes; threads that read a real file",
+    "stores/sqlite/connections.py": "the switch to WAL, of real processes",
+    "stores/tables/readers.py": "threads that read a real file or server",
 }
 
 

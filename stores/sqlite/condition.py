@@ -12,9 +12,10 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from ...messages.jobs import ENDED, Instant, JobState, Seconds
+from ...messages.jobs import Seconds
 from ..file_identity import check_is_file
 from ..places import LockHolder
+from ..tables.condition import TableCondition
 from ..tables.schema import CREATION, VERSION
 from . import schema
 from .connections import Translation
@@ -41,28 +42,7 @@ class FilePages(NamedTuple):
     free: int
 
 
-class Uncounted(NamedTuple):
-    """Changes by applications' own transactions that no turn has counted yet.
-
-    Attributes:
-        changes: counted only up to a limit.
-        oldest: when the first job was queued, or the first change of a schedule requested.
-    """
-
-    changes: int
-    oldest: Instant | None
-
-
-class Suspect(NamedTuple):
-    """A queued job that has killed its processes, or was blamed for it."""
-
-    id: str
-    name: str
-    interruptions: int
-    until: Instant
-
-
-class FileCondition:
+class FileCondition(TableCondition):
     """The `Condition` of a file, looked at from any thread.
 
     Raises:
@@ -153,32 +133,6 @@ class FileCondition:
             for statement in CREATION:
                 model.execute(statement)
             return list(_differences(_shape(reader), _shape(model)))
-
-    def oldest_ended(self) -> dict[JobState, Instant]:
-        """For each end state, when its oldest remaining job ended."""
-        query = """select min(ended_at) from lamplighter_jobs indexed by lamplighter_jobs_ended
-                   where state = ? and ended_at is not null"""
-        with self._reading() as reader:
-            found = {state: reader.execute(query, (state.value,)).fetchone()[0] for state in sorted(ENDED)}
-        return {state: at for state, at in found.items() if at is not None}
-
-    def uncounted(self, most: int) -> tuple[Uncounted, Uncounted]:
-        """Jobs that applications have moved, and changes of schedules."""
-        jobs = "select queued_at at from lamplighter_jobs indexed by lamplighter_jobs_uncounted where rev <= 0"
-        changes = "select at from lamplighter_schedule_changes order by no"
-        with self._reading() as reader:
-            asked = (
-                reader.execute(f"select count(*), min(at) from ({one} limit ?)", (most,)) for one in (jobs, changes)
-            )
-            found, of_schedules = (Uncounted(*one.fetchone()) for one in asked)
-        return found, of_schedules
-
-    def suspects(self, now: Instant, most: int) -> Sequence[Suspect]:
-        query = """select id, name, interruptions, suspect_until
-                   from lamplighter_jobs indexed by lamplighter_jobs_suspect
-                   where state = 'queued' and suspect_until is not null and suspect_until > ? limit ?"""
-        with self._reading() as reader:
-            return list(map(Suspect._make, reader.execute(query, (now, most))))
 
 
 PAGES = ("page_size", "page_count", "freelist_count")

@@ -8,19 +8,17 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Self
 from urllib.parse import quote
 
 from ...errors import StoreCorrupt, StoreError, StoreUnavailable
-from ...messages.boots import BootRecord
 from ..file_identity import check_is_file
 from ..open_transactions import OwnConnection
 from ..ports import JobTable, StoreSnapshot
-from ..stored_lives import StoredJob, StoredSlots
-from ..tables.boots import read_boots
+from ..tables.lives import TableLives
+from ..tables.readers import Readers
 from ..tables.rows import JobRows, snapshot_of
 from ..tables.schema import VERSION
-from .connections import CLEAN_FAILURES, Readers, Translation
+from .connections import CLEAN_FAILURES, Translation
 from .place import FilePlace
 from .schema import check_readable
 
@@ -30,72 +28,17 @@ LOOK_SECONDS_MAX = 2.0
 """How long a reader waits for a file that another process just closes or opens."""
 
 
-class ReadOnlyView:
+class ReadOnlyView(TableLives):
     """The `StoredLives` of a file, or of an open connection."""
 
     def __init__(self, store: str | Path | sqlite3.Connection) -> None:
-        self._own = not isinstance(store, sqlite3.Connection)
-        self._connection = store if isinstance(store, sqlite3.Connection) else _open(str(store))
-        if self._own:
-            # One transaction: everything that is read belongs to one instant.
-            self._connection.execute("begin")
-
-    def store_id(self) -> str:
-        return str(self._connection.execute("select store_id from lamplighter_store").fetchone()[0])
-
-    def boot_no(self) -> int:
-        return int(self._connection.execute("select boots from lamplighter_store").fetchone()[0])
-
-    def boots(self) -> list[BootRecord]:
-        return read_boots(self._connection)
-
-    def jobs(self) -> Iterator[StoredJob]:
-        rows = self._connection.execute(
-            """select id, name, state, claim_no, attempt, rev, data, case when due_in is null then run_at end
-               from lamplighter_jobs"""
-        )
-        return map(StoredJob._make, rows)
-
-    def slots(self) -> Iterator[StoredSlots]:
-        rows = self._connection.execute(
-            "select schedule_id, slot, last, count, outcome, job_id from lamplighter_slots order by schedule_id, slot"
-        )
-        yield from (StoredSlots(*row) for row in rows)
-
-    def steps(self) -> Iterator[tuple[str, str]]:
-        yield from self._connection.execute(
-            "select id, s.name from lamplighter_steps s join lamplighter_jobs j on j.no = s.job"
-        )
-
-    def accounted(self) -> dict[str, float]:
-        return dict(self._connection.execute("select id, accounted_to from lamplighter_schedules"))
-
-    def orphans(self) -> Iterator[tuple[str, str | None]]:
-        yield from self._connection.execute(
-            """select id, boot from lamplighter_jobs
-               where state = 'running' and not deferred
-                 and (boot is null or boot not in (select boot from lamplighter_boots))"""
-        )
-
-    def left_waiting(self) -> Iterator[str]:
-        rows = self._connection.execute(
-            """select id from lamplighter_jobs j where state = 'queued' and waits = 2 and rev > 0 and not exists (
-                 select 1 from lamplighter_links l join lamplighter_jobs p on p.no = l.parent
-                 where l.child = j.no
-                   and (p.state = 'queued' or p.state = 'running' or p.rev <= 0
-                     or exists (select 1 from lamplighter_parents_to_check where parent = p.no)))"""
-        )
-        yield from (str(row[0]) for row in rows)
-
-    def close(self) -> None:
-        if self._own:
-            self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+        if isinstance(store, sqlite3.Connection):
+            super().__init__(store)
+            return
+        connection = _open(str(store))
+        super().__init__(connection, connection.close)
+        # One transaction: everything that is read belongs to one instant.
+        connection.execute("begin")
 
 
 class ReadOnlyStore:

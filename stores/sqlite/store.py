@@ -41,6 +41,7 @@ from ..ports import (
 from ..tables.boots import read_boots
 from ..tables.jobs import TableJobs
 from ..tables.open_turn import Seen
+from ..tables.readers import Readers
 from ..tables.rows import JobRows, ScheduleRows, TableSnapshot, snapshot_of
 from ..tables.tallies import TallyRows
 from ..tables.turn import TableTurn
@@ -51,7 +52,6 @@ from .connections import (
     HOST_FAILURES,
     Connect,
     Files,
-    Readers,
     Translation,
     be_patient,
     begin_writing,

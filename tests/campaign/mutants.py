@@ -1385,10 +1385,10 @@ MUTANTS = (
     Mutant(
         LIMITS,
         "a reader that is being closed counts as back",
-        "stores/sqlite/connections.py",
+        "stores/tables/readers.py",
         "        # The connection counts as lent until",
         "        with self._lock:\n            self._lent = 0\n        # The connection counts as lent until",
-        test="tests/stores/sqlite/test_readers.py::test_a_connection_that_is_being_closed_is_not_back_yet",
+        test="tests/stores/tables/test_readers.py::test_a_connection_that_is_being_closed_is_not_back_yet",
     ),
     Mutant(
         LIMITS,
@@ -1402,10 +1402,10 @@ MUTANTS = (
     Mutant(
         LIMITS,
         "as many may read as like to",
-        "stores/sqlite/connections.py",
-        "self._lent < READERS_MAX",
+        "stores/tables/readers.py",
+        "self._lent < self._most",
         "True",
-        test="tests/stores/sqlite/test_readers.py::test_no_more_read_at_once_than_there_may_be_connections",
+        test="tests/stores/tables/test_readers.py::test_no_more_read_at_once_than_there_may_be_connections",
     ),
     Mutant(
         LOG,
@@ -4142,10 +4142,10 @@ MUTANTS = (
     Mutant(
         LIMITS,
         "a reader that has failed keeps its place",
-        "stores/sqlite/connections.py",
+        "stores/tables/readers.py",
         "        finally:\n            with self._lock:\n                self._is_back()\n",
         "        finally:\n            pass\n",
-        test="tests/stores/sqlite/test_readers.py::test_readers_that_were_all_lent_once_are_all_lent_again",
+        test="tests/stores/tables/test_readers.py::test_readers_that_were_all_lent_once_are_all_lent_again",
     ),
     Mutant(
         LIMITS,

@@ -8,9 +8,9 @@ import threading
 
 import pytest
 from lamplighter import StoreUnavailable
-from lamplighter.stores.sqlite import connections
-from lamplighter.stores.sqlite.connections import READERS_MAX, Readers
 from lamplighter.stores.sqlite.store import SqliteStore
+from lamplighter.stores.tables import readers
+from lamplighter.stores.tables.readers import READERS_MAX, Readers
 
 
 class Connection:
@@ -29,7 +29,7 @@ def pool_of(connect):
 
 
 def test_no_more_read_at_once_than_there_may_be_connections(monkeypatch):
-    monkeypatch.setattr(connections, "READ_SECONDS_MAX", 0.01)
+    monkeypatch.setattr(readers, "READ_SECONDS_MAX", 0.01)
     pool, opened = pool_of(Connection)
     lent = [pool.lend() for _ in range(READERS_MAX)]
     for one in lent:
@@ -46,7 +46,7 @@ def test_no_more_read_at_once_than_there_may_be_connections(monkeypatch):
 
 @pytest.mark.parametrize("end", ["well", "with an error", "without a connection"])
 def test_readers_that_were_all_lent_once_are_all_lent_again(monkeypatch, end):
-    monkeypatch.setattr(connections, "READ_SECONDS_MAX", 0.0)
+    monkeypatch.setattr(readers, "READ_SECONDS_MAX", 0.0)
     unable = [sqlite3.OperationalError("unable to open database file")] * (
         READERS_MAX * (end == "without a connection")
     )
@@ -100,8 +100,8 @@ def test_a_connection_that_is_lent_over_a_closing_is_closed_when_it_is_back():
 
 
 def test_who_waits_for_all_to_be_back_is_woken_though_others_wait_to_read(monkeypatch):
-    monkeypatch.setattr(connections, "READERS_MAX", 1)
     pool, _ = pool_of(Connection)
+    pool._most = 1
     waiting, frozen = threading.Semaphore(0), []
     may_lend = pool._may_lend
 
