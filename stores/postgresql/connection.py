@@ -167,6 +167,7 @@ class PostgresDatabase:
     is closed, and `is_closed`.
 
     Attributes:
+        address: whose schema the names of tables are found in.
         raw: psycopg's connection, for what is not here. No statement of it may change the transaction.
         total_changes: rows that were inserted, updated or deleted.
         pid: of the server's process for this session.
@@ -174,11 +175,11 @@ class PostgresDatabase:
 
     IntegrityError = psycopg.IntegrityError
 
-    def __init__(self, raw: psycopg.Connection[Any], shown: str) -> None:
+    def __init__(self, raw: psycopg.Connection[Any], address: PostgresAddress) -> None:
         self.raw = raw
+        self.address = address
         self.total_changes = 0
         self.pid = raw.pgconn.backend_pid
-        self._shown = shown
         self._connection = raw.pgconn
         raw.adapters.register_loader(NUMERIC, _NumberLoader)
         self._transformer = Transformer(raw)
@@ -237,10 +238,12 @@ class PostgresDatabase:
             if not self.is_closed:
                 raise
             raise CommitUnknown(
-                f"the store {self._shown} did not say whether a write batch was stored: {error}"
+                f"the store {self.address} did not say whether a write batch was stored: {error}"
             ) from error
         if answer.command_status == b"ROLLBACK":
-            raise StoreUnavailable(f"the store {self._shown} has rolled a transaction back in which a statement failed")
+            raise StoreUnavailable(
+                f"the store {self.address} has rolled a transaction back in which a statement failed"
+            )
 
     def rollback(self) -> None:
         """Roll back what was begun, if it was; on a connection that is lost the server does."""
@@ -356,7 +359,7 @@ class PostgresDatabase:
             return answers
         if self._connection.status != ConnStatus.OK:
             self.close()
-        meant = translated(trouble, self._shown)
+        meant = translated(trouble, self.address.shown)
         raise meant from (None if meant is trouble else trouble)
 
     def _next(self) -> Any:
@@ -386,9 +389,9 @@ def connect(
     except psycopg.Error as error:
         meant = translated(error, address.shown)
         raise meant from (None if meant is error else error)
-    database = PostgresDatabase(raw, address.shown)
+    database = PostgresDatabase(raw, address)
     try:
-        _check(database, address)
+        _check(database)
         database.script(SESSION.format(schema=address.schema) + DURABILITY[durability])
         if not address.is_pooled and database.execute("select pg_backend_pid()").fetchone()[0] != database.pid:
             raise StoreError(f"the store {address} answers from another session than that of its start: {POOLER}")
@@ -408,15 +411,15 @@ def _parameters(address: PostgresAddress) -> dict[str, Any]:
     raise UsageError(f"expected an address of PostgreSQL as libpq takes it, {EXPECTED}, got: {got}")
 
 
-def _check(database: PostgresDatabase, address: PostgresAddress) -> None:
+def _check(database: PostgresDatabase) -> None:
     server = database.raw.pgconn
     if server.server_version < VERSION_MIN * 10_000:
         raise StoreError(
-            f"expected PostgreSQL {VERSION_MIN} or newer, got: {server.server_version / 10_000:g} at {address}"
+            f"expected PostgreSQL {VERSION_MIN} or newer, got: {server.server_version / 10_000:g} at {database.address}"
         )
     encoding = (server.parameter_status(b"server_encoding") or b"?").decode()
     if encoding != "UTF8":
         raise StoreError(
-            f"expected a database in UTF8, got: {encoding} at {address}; create one with encoding 'UTF8' template "
-            "template0"
+            f"expected a database in UTF8, got: {encoding} at {database.address}; create one with "
+            "encoding 'UTF8' template template0"
         )

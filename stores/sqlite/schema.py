@@ -5,8 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 
-from ...errors import SchemaTooNew, StoreError, UsageError
-from ..tables.schema import CREATION, VERSION
+from ..tables.schema import CREATION, VERSION, check_version, check_whole, read_store_id
 from .connections import begin_writing
 
 MIGRATIONS: dict[int, tuple[str, ...]] = {}
@@ -62,18 +61,13 @@ def check_existing(connection: sqlite3.Connection, address: str) -> None:
     """Make sure that a file has tables of `VERSION`, and change nothing.
 
     Raises:
-        UsageError: it has none, or older ones.
-        SchemaTooNew, StoreError: see `migrate`.
+        UsageError, SchemaTooNew, StoreError: see `check_whole`.
     """
-    version = read_version(connection)
-    check_readable(version)
-    if version < VERSION:
-        has = f"which has {version}: a start of a runtime makes it newer" if version else "which has none of its tables"
-        raise UsageError(f"expected a store of schema version {VERSION}, got: {address}, {has}")
+    check_whole(read_version(connection), VERSION, OLDEST, address)
 
 
 def check_readable(version: int, of: str = "") -> None:
-    """Refuse a schema that this code can neither use nor migrate. Version 0 is a file without tables.
+    """Refuse a schema that this code can neither use nor migrate.
 
     Args:
         of: names the file in an error.
@@ -81,20 +75,7 @@ def check_readable(version: int, of: str = "") -> None:
     Raises:
         SchemaTooNew, StoreError: see `migrate`.
     """
-    if version > VERSION:
-        raise SchemaTooNew(
-            f"expected a store of schema version {VERSION} or older, got: {version}{of}; "
-            "upgrade Lamplighter in this process, or give it another file"
-        )
-    if 0 < version < OLDEST:
-        raise StoreError(
-            f"expected a store of schema version {OLDEST} or newer, got: {version}{of}; "
-            "give this process another file, or run the older Lamplighter that wrote this one"
-        )
-
-
-def read_store_id(connection: sqlite3.Connection) -> str:
-    return str(connection.execute("select store_id from lamplighter_store").fetchone()[0])
+    check_version(version, VERSION, OLDEST, of=of)
 
 
 def read_version(connection: sqlite3.Connection) -> int:

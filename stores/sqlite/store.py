@@ -43,6 +43,7 @@ from ..tables.jobs import TableJobs
 from ..tables.open_turn import Seen
 from ..tables.readers import Readers
 from ..tables.rows import JobRows, ScheduleRows, TableSnapshot, snapshot_of
+from ..tables.schema import read_store_id
 from ..tables.tallies import TallyRows
 from ..tables.turn import TableTurn
 from ..troubles import CommitUnknown, HealthIssue
@@ -151,7 +152,7 @@ class SqliteStore:
             writer = self._writer = self._connect_writer()
             try:
                 self.store_id = (
-                    schema.read_store_id(writer)
+                    read_store_id(writer)
                     if self._only_existing
                     else schema.migrate(writer, self._busy_ms, self._new_id)
                 )

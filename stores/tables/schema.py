@@ -6,6 +6,8 @@ own.
 
 from __future__ import annotations
 
+from ...errors import SchemaTooNew, StoreError, UsageError
+from .database import Database
 from .host_follow_ups import HOST_FOLLOW_UPS
 from .steps import STEPS
 from .tallies import TALLIES
@@ -194,3 +196,44 @@ CREATION = (
       primary key (schedule_id, slot)
     ) strict, without rowid""",
 )
+
+
+def check_version(version: int, known: int, oldest: int, *, other: str = "file", of: str = "") -> None:
+    """Refuse a schema that this code can neither use nor migrate. Version 0 is a place without tables.
+
+    Args:
+        known: the version of this code.
+        oldest: the oldest that it can migrate.
+        other: what another store would be in, and `of` where this one is, for an error.
+
+    Raises:
+        SchemaTooNew: a newer Lamplighter wrote it.
+        StoreError: it is older than `oldest`.
+    """
+    if version > known:
+        raise SchemaTooNew(
+            f"expected a store of schema version {known} or older, got: {version}{of}; "
+            f"upgrade Lamplighter in this process, or give it another {other}"
+        )
+    if 0 < version < oldest:
+        raise StoreError(
+            f"expected a store of schema version {oldest} or newer, got: {version}{of}; "
+            f"give this process another {other}, or run the older Lamplighter that wrote this one"
+        )
+
+
+def check_whole(version: int, known: int, oldest: int, address: str, *, other: str = "file") -> None:
+    """Refuse a schema that this code cannot use without a migration.
+
+    Raises:
+        UsageError: there are no tables, or older ones.
+        SchemaTooNew, StoreError: see `check_version`.
+    """
+    check_version(version, known, oldest, other=other)
+    if version < known:
+        has = f"which has {version}: a start of a runtime makes it newer" if version else "which has none of its tables"
+        raise UsageError(f"expected a store of schema version {known}, got: {address}, {has}")
+
+
+def read_store_id(connection: Database) -> str:
+    return str(connection.execute("select store_id from lamplighter_store").fetchone()[0])

@@ -13,6 +13,10 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from lamplighter.stores.postgresql.address import parse_address
+from lamplighter.stores.postgresql.connection import connect
+from lamplighter.stores.postgresql.schema import NUMBERED, migrate
+from lamplighter.stores.tables.schema import CREATION
 
 from .server import NoServer, Server
 
@@ -53,7 +57,20 @@ def fresh_postgres(postgres_server: Server) -> Callable[[], str]:
 
 @pytest.fixture
 def postgres(postgres_server: Server) -> str:
-    """The address of a store that holds nothing. It is quicker than `fresh_postgres` once its tables are there."""
+    """The address of a store that holds nothing. It is quicker than `fresh_postgres`, as its tables are there."""
     url = f"{postgres_server.url}?schema=shared"
-    postgres_server.psql("drop schema if exists shared cascade")
+    empty(url)
     return url
+
+
+def empty(url: str) -> None:
+    """Make the store at an address one that holds nothing: by deletes, as to truncate all tables takes 300 ms."""
+    address = parse_address(url)
+    with contextlib.closing(connect(address, durability="os")) as database:
+        migrate(database)
+        tables = database.execute("select tablename from pg_tables where schemaname = ?", (address.schema,))
+        statements = [f"delete from {table}" for (table,) in tables if table.startswith("lamplighter_")]
+        statements += [f"alter sequence {sequence} restart" for sequence in NUMBERED.values()]
+        statements += [one for one in CREATION if one.startswith("insert into lamplighter_store")]
+        database.script("; ".join(statements))
+        database.execute("update lamplighter_store set store_id = ?", (secrets.token_hex(12),))
