@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import psycopg
 
-from ...errors import StoreCorrupt, StoreError, StoreGone, StoreUnavailable
+from ...errors import StoreCorrupt, StoreError, StoreGone, StoreUnavailable, UsageError
 from ..troubles import TurnConflict
 from .address import POOLER
 
@@ -40,6 +40,8 @@ AT_CONNECT: Sequence[tuple[str, str]] = (
 )
 """The codes of what is refused before there is a connection, for which libpq gives only words."""
 
+NO_ADDRESS = r"invalid (\w+ )?(value|port)|definition of service .* not found"
+
 
 def translated(error: psycopg.Error, shown: str) -> Exception:
     """What an error of psycopg means to a store; the same error where that is no trouble of the store.
@@ -48,6 +50,8 @@ def translated(error: psycopg.Error, shown: str) -> Exception:
         shown: the address for texts.
     """
     says = " ".join((error.diag.message_primary or str(error)).split())
+    if re.search(NO_ADDRESS, says):
+        return UsageError(f"expected an address of PostgreSQL as libpq takes it, got: {shown}; it says: {says}")
     code = error.sqlstate or next((code for words, code in AT_CONNECT if re.search(words, says)), "")
     for codes, kind, what in TROUBLES:
         if code and code.startswith(tuple(codes.split())):

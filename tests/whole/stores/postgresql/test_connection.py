@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
+import socket
+import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
-from lamplighter import StoreUnavailable, UsageError
+from lamplighter import LamplighterError, StoreError, StoreGone, StoreUnavailable, UsageError
 from lamplighter.stores.postgresql.address import parse_address
 from lamplighter.stores.postgresql.connection import PostgresDatabase, connect
 from lamplighter.stores.tables.database import Database
 from lamplighter.stores.troubles import CommitUnknown, TurnConflict
 
-from ....support.postgresql.server import Server
+from ....support.postgresql.server import DATABASE, PASSWORD, Server
 
 Open = Callable[..., PostgresDatabase]
 
@@ -198,3 +202,174 @@ def test_statements_are_planned_as_for_large_tables(database: PostgresDatabase) 
     found = [database.execute(f"show {name}").fetchone()[0] for name in settings.split()]
 
     assert found == ["100ms", "off", "force_generic_plan", "off", "30s", "on", "connections"]
+
+
+def refused(url: str, kind: type[LamplighterError], says: str) -> None:
+    """No connection is made, and no password shown."""
+    with pytest.raises(kind, match=says) as raised:
+        connect(parse_address(url)).close()
+    error: BaseException | None = raised.value
+    assert type(error) is kind
+    while error is not None:
+        assert PASSWORD not in f"{error!r} {error}"
+        error = error.__cause__ or error.__context__
+
+
+def test_a_role_a_database_or_a_password_that_is_wrong_is_said(postgres_server: Server) -> None:
+    url = postgres_server.url
+
+    refused(url.replace(PASSWORD, "wrong"), StoreGone, "does not let this role in.*password authentication failed")
+    refused(url.replace("lamplighter:", "nobody:"), StoreGone, "does not let this role in")
+    refused(f"{url}_2", StoreGone, 'no such database: create it.*database "lamplighter_2" does not exist')
+    refused(f"{url}?colour={PASSWORD}", UsageError, "the unknown option colour")
+    refused(f"{url}?sslmode={PASSWORD[:4]}", UsageError, "invalid sslmode value")
+    refused(f"{url}?port=99999", UsageError, "invalid port")
+
+
+def test_a_server_that_is_not_there_is_unavailable(postgres_server: Server) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+        refused(postgres_server.url.replace(str(postgres_server.port), str(port)), StoreUnavailable, "refused")
+    refused("postgresql://host.invalid/jobs", StoreUnavailable, "cannot be used now")
+
+
+def test_what_a_role_may_not_do_is_said(postgres_server: Server) -> None:
+    postgres_server.psql(f"""
+        create role guest login password '{PASSWORD}' connection limit 1;
+        create role reader login password '{PASSWORD}'; alter role reader set default_transaction_read_only = on;
+        create schema if not exists connections authorization lamplighter;
+    """)
+    as_guest = postgres_server.url.replace("lamplighter:", "guest:")
+    guest = connect(parse_address(f"{as_guest}?schema=connections"))
+    try:
+        refused(as_guest, StoreUnavailable, "no connection free.*too many connections for role")
+        refused(postgres_server.url.replace("lamplighter:", "reader:"), StoreUnavailable, "can only be read now")
+        with pytest.raises(StoreGone, match="refuses a right to this role: grant it"):
+            guest.execute("create table connections.theirs (a bigint)")
+    finally:
+        guest.close()
+        postgres_server.psql("drop role guest; drop role reader")
+
+
+def test_a_database_in_another_encoding_is_refused(postgres_server: Server) -> None:
+    postgres_server.psql("create database latin encoding 'LATIN1' locale 'C' template template0 owner lamplighter")
+
+    refused(
+        f"{postgres_server.url.removesuffix(DATABASE)}latin", StoreError, "expected a database in UTF8, got: LATIN1"
+    )
+    postgres_server.psql("drop database latin")
+
+
+def test_a_server_that_is_too_old_is_refused(postgres_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lamplighter.stores.postgresql.connection.VERSION_MIN", 99)
+
+    refused(postgres_server.url, StoreError, "expected PostgreSQL 99 or newer, got: 1")
+
+
+def test_a_server_that_can_only_be_read_by_now_is_unavailable(database: PostgresDatabase) -> None:
+    database.script("set default_transaction_read_only = on")
+
+    with pytest.raises(StoreUnavailable, match="a standby, or set to be read only"):
+        database.execute("insert into t values (1, null, null)")
+
+
+def test_a_server_is_found_by_its_unix_socket_too(opened: Open, postgres_server: Server) -> None:
+    url = postgres_server.socket_url.replace("?", "?schema=connections&")
+
+    with contextlib.closing(connect(parse_address(url))) as database:
+        assert database.execute("select count(*) from t").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("how", ["fast", "immediate", "kill"])
+def test_a_server_that_is_started_again_is_found_again(opened: Open, postgres_server: Server, how: Any) -> None:
+    database = opened()
+    database.execute("insert into t values (1, null, null)")
+    database.begin()
+    database.execute("insert into t values (2, null, null)")
+    postgres_server.kill() if how == "kill" else postgres_server.stop(how)
+    try:
+        with pytest.raises(StoreUnavailable):
+            database.execute("select 1")
+        with pytest.raises(StoreUnavailable):
+            opened()
+    finally:
+        postgres_server.start()
+
+    assert database.is_closed
+    assert opened().execute("select a from t").fetchall() == [(1,)]
+
+
+class Proxy:
+    """Stands between a client and the server, and gives the client another pid, as a pooler does.
+
+    Attributes:
+        is_hushed: nothing more reaches the client of what the server says.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._server = port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._sockets: list[socket.socket] = []
+        self.port = self._listener.getsockname()[1]
+        self.is_hushed = False
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.create_connection(("127.0.0.1", self._server))
+                self._sockets += [client, server]
+                threading.Thread(target=self._pass_on, args=(client, server, False), daemon=True).start()
+                threading.Thread(target=self._pass_on, args=(server, client, True), daemon=True).start()
+
+    def _pass_on(self, source: socket.socket, target: socket.socket, is_server: bool) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                key = data.find(b"K\0\0\0\x0c")
+                if is_server and key >= 0:
+                    data = data[: key + 5] + b"\0\0\0\x01" + data[key + 9 :]
+                if not (is_server and self.is_hushed):
+                    target.sendall(data)
+
+    def close(self) -> None:
+        for one in (self._listener, *self._sockets):
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+
+
+@pytest.fixture
+def proxy(postgres_server: Server) -> Iterator[Proxy]:
+    with contextlib.closing(Proxy(postgres_server.port)) as made:
+        yield made
+
+
+def through(proxy: Proxy, server: Server) -> str:
+    return server.url.replace(str(server.port), str(proxy.port)) + "?sslmode=disable&gssencmode=disable"
+
+
+def test_a_pooler_is_refused_unless_it_keeps_sessions(proxy: Proxy, postgres_server: Server) -> None:
+    url = through(proxy, postgres_server)
+
+    refused(url, StoreError, r"answers from another session than that of its start.*say \?pooler=session")
+    with contextlib.closing(connect(parse_address(f"{url}&pooler=session"))) as database:
+        assert database.execute("select 1").fetchone() == (1,)
+
+
+def test_a_server_that_answers_no_more_is_waited_for_only_so_long(
+    proxy: Proxy, postgres_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"{through(proxy, postgres_server)}&pooler=session"
+    asked, committed = connect(parse_address(url)), connect(parse_address(url))
+    committed.begin()
+    monkeypatch.setattr("lamplighter.stores.postgresql.connection.STATEMENT_SECONDS_MAX", 0)
+    monkeypatch.setattr("lamplighter.stores.postgresql.connection.GRACE_SECONDS", 0.05)
+    proxy.is_hushed = True
+
+    with pytest.raises(StoreUnavailable, match="did not answer in time"):
+        asked.execute("select 1")
+    with pytest.raises(CommitUnknown, match="did not say whether"):
+        committed.commit()
+    assert asked.is_closed and committed.is_closed
