@@ -167,4 +167,4 @@ class Check(NamedTuple):
     id: str
     asks: str
     run: Callable[[Evidence], Iterable[Symptom]]
-    on: Literal["file", "table", "queues", "any"] = "any"
+    on: Literal["file", "table", "queues", "database", "any"] = "any"

@@ -18,6 +18,7 @@ from ..stores.places import Condition
 from ..stores.ports import Readable
 
 if TYPE_CHECKING:
+    from ..stores.postgresql.condition import PostgresCondition
     from ..stores.rabbitmq.condition import ServerCondition
     from ..stores.sqlite.condition import FileCondition
     from ..stores.tables.condition import TableCondition
@@ -70,6 +71,10 @@ class Evidence:
     @property
     def rows(self) -> TableCondition:
         return cast("TableCondition", self.condition)
+
+    @property
+    def postgresql(self) -> PostgresCondition:
+        return cast("PostgresCondition", self.condition)
 
     @property
     def server(self) -> ServerCondition:

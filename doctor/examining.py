@@ -9,6 +9,7 @@ from . import (
     boot_checks,
     lock_checks,
     name_checks,
+    postgresql_checks,
     schedule_checks,
     server_checks,
     store_checks,
@@ -17,7 +18,7 @@ from .diagnosis import Check, Diagnosis, Examination, Symptom, ok, unknown
 from .evidence import Evidence
 from .log_checks import gaps
 
-REACH = "rabbit.reach"
+REACH = ("rabbit.reach", "postgresql.reach")
 """Unless this check succeeds, nothing else of a server can be read."""
 
 CHECKS = (
@@ -29,6 +30,17 @@ CHECKS = (
     Check("store.wal", "what keeps the log beside the database from being copied", lock_checks.wal, "file"),
     Check("store.lock", "who keeps the write lock", lock_checks.lock, "file"),
     Check("store.bloat", "empty pages, and ended jobs that were not removed", store_checks.bloat, "file"),
+    Check("postgresql.reach", "whether the server lets anybody in", postgresql_checks.reach, "database"),
+    Check("postgresql.version", "the server's version", postgresql_checks.version, "database"),
+    Check("postgresql.schema", "the store's tables and indexes", postgresql_checks.schema, "database"),
+    Check("postgresql.rights", "whether this user may do what a runtime does", postgresql_checks.rights, "database"),
+    Check("postgresql.settings", "whether a commit survives a crash", postgresql_checks.settings, "database"),
+    Check("postgresql.connections", "how many connections are left", postgresql_checks.connections, "database"),
+    Check("postgresql.standby", "whether the server takes writes", postgresql_checks.standby, "database"),
+    Check("postgresql.locks", "transactions that keep jobs locked", postgresql_checks.locks, "database"),
+    Check("postgresql.snapshots", "who keeps dead rows", postgresql_checks.old_snapshots, "database"),
+    Check("postgresql.bloat", "dead rows, and ended jobs that were not removed", postgresql_checks.bloat, "database"),
+    Check("postgresql.clock", "the server's clock", postgresql_checks.clock, "database"),
     Check("log.gaps", "what the log does not tell; with --log, the audit", gaps, "table"),
     Check("boots.dead", "dead runtimes whose jobs nobody has taken back", boot_checks.dead, "table"),
     Check("boots.hung", "runtimes that are stopped, silent or stuck", boot_checks.hung),
@@ -48,7 +60,7 @@ CHECKS = (
     Check("schedules.silent", "schedules that do not fire, or fire for nothing", schedule_checks.silent, "table"),
     Check("clock", "clocks that do not agree", boot_checks.clock),
     Check("process", "files and threads of the processes", boot_checks.process),
-    Check(REACH, "whether the server lets anybody in", server_checks.reach, "queues"),
+    Check("rabbit.reach", "whether the server lets anybody in", server_checks.reach, "queues"),
     Check("rabbit.rights", "whether this user may do what a runtime does", server_checks.rights, "queues"),
     Check("rabbit.version", "the server's version", server_checks.version, "queues"),
     Check("rabbit.alarms", "whether the server takes messages", server_checks.alarms, "queues"),
@@ -91,7 +103,7 @@ def examine(seen: Evidence, checks: Sequence[Check] = CHECKS) -> Examination:
 
 
 def _run(check: Check, seen: Evidence) -> list[Symptom]:
-    if check.id != REACH and seen.condition.unreached is not None:
+    if check.id not in REACH and seen.condition.unreached is not None:
         return [unknown("the server lets nobody in")]
     found: list[Symptom] = []
     try:

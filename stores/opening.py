@@ -62,6 +62,17 @@ def place_of(store: Any, folder: str = "") -> StorePlace:
     return place
 
 
+def address_in(vendor: str, settings: Mapping[str, Any]) -> str | None:
+    """The address of a store in a database of the application, as Django's settings describe it; None where it is the
+    application's choice.
+    """
+    if vendor != "postgresql":
+        return None
+    from .postgresql.address import url_of
+
+    return url_of(settings)
+
+
 def _is_path(text: str) -> bool:
     """Whether the operating system could take it, and logs and answers could say it: it is UTF-8."""
     try:

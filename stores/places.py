@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypedDict, Unpack
 
@@ -146,8 +146,8 @@ class StorePlace(Protocol):
     def unreadable(self) -> Callable[[], AbstractContextManager[Any]] | None:
         """Looks at messages that no runtime could read, and returns them; None where there can be none."""
 
-    def is_database(self, vendor: str, name: str) -> bool:
-        """Whether the store is in a database of the application, as Django's settings name it."""
+    def is_database(self, vendor: str, settings: Mapping[str, Any]) -> bool:
+        """Whether the store is in a database of the application, as Django's settings describe it."""
 
     def network_filesystem(self) -> str | None:
         """The type of the file system, if it is one of a network, where a store must not be."""

@@ -161,11 +161,12 @@ def test_only_the_place_of_a_store_leads_to_its_modules() -> None:
     assert found == OF_A_STORE.keys()
 
 
-SCHEMES = re.compile(r"""(SCHEMES|["'](sqlite|amqps?)(:///?)?["']|["']:///?["'])""")
+SCHEMES = re.compile(r"""(SCHEMES|["'](sqlite|amqps?|postgres(ql)?)(:///?)?["']|["']:///?["'])""")
 OF_A_SCHEME = {
     "environment/process": "what may be a password on a command line",
     "stores/opening": "the registry of places",
     "stores/postgresql/address": "reads such a URL",
+    "stores/postgresql/connection": "the name of the extra with its driver",
     "stores/rabbitmq/address": "reads such a URL",
     "stores/sqlite/place": "the vendor of a database",
 }

@@ -36,6 +36,7 @@ from ...messages.mail import Queue
 from ...rules.links import resolved
 from ...rules.new_jobs import JobChecks
 from ...rules.validation import check_iterable, check_one_of, unknown_options
+from ...stores.opening import address_in
 from ...stores.ports import Store
 from ...stores.transitions import UNCOUNTED, born
 from ..settings import OPTIONS, WORK_IN, check_option, work_from_now_on
@@ -165,7 +166,8 @@ KNOWN = (
     "WORK_IN",
     *(name for name in OPTIONS if name != "ENVIRONMENT"),
 )
-"""The keys of the setting. DATABASE is the alias of the database whose transactions jobs follow."""
+"""The keys of the setting. DATABASE is the alias of the database whose transactions jobs follow, and where `_given`
+looks for a store if there is no STORE."""
 
 OURS = ("DATABASE", "WORK_IN")
 """The keys that are no option of `Runtime`."""
@@ -177,7 +179,8 @@ BY_PATH = ("ON_FAILURE", "CARRIERS", "LOGGER")
 
 def database() -> str:
     """The alias of the database whose transactions jobs follow."""
-    return str(_given().get("DATABASE", DEFAULT_DB_ALIAS))
+    given = getattr(settings, "LAMPLIGHTER", None)
+    return str(given.get("DATABASE", DEFAULT_DB_ALIAS)) if isinstance(given, Mapping) else DEFAULT_DB_ALIAS
 
 
 def works_in_web() -> bool:
@@ -193,11 +196,12 @@ def runtime_options() -> dict[str, Any]:
 
 def problems() -> Iterator[str]:
     """The problems of the setting: a sentence for each part of it, which names that part."""
-    given = getattr(settings, "LAMPLIGHTER", None)
+    given = _given()
     if not isinstance(given, Mapping) or "STORE" not in given:
         yield (
-            'expected the setting LAMPLIGHTER = {"STORE": ...}: a path, such as BASE_DIR / "db.sqlite3", or '
-            f'"amqp://user:password@host/vhost", got: {shown(given)}'
+            'expected the setting LAMPLIGHTER = {"STORE": ...}: a path, such as BASE_DIR / "db.sqlite3", or the '
+            "address of a server; only a project whose DATABASE is a PostgreSQL may leave it out, got: "
+            f"{shown(getattr(settings, 'LAMPLIGHTER', None))}"
         )
         return
     if unknown := {str(name) for name in given} - set(KNOWN):
@@ -228,9 +232,15 @@ def _problem(name: str, value: Any) -> Iterator[str]:
         yield f"LAMPLIGHTER[{name!r}]: {error}"
 
 
-def _given() -> Mapping[str, Any]:
-    given: Mapping[str, Any] = settings.LAMPLIGHTER
-    return given
+def _given() -> Any:
+    """The setting. Without a STORE, that is the project's own database if it can have one."""
+    given = getattr(settings, "LAMPLIGHTER", None)
+    if given is not None and (not isinstance(given, Mapping) or "STORE" in given):
+        return given
+    alias = database()
+    own = connections[alias] if alias in settings.DATABASES else None
+    store = None if own is None else address_in(own.vendor, own.settings_dict)
+    return given if store is None else {**(given or {}), "STORE": store}
 
 
 def _loaded(name: str, value: Any) -> Any:
@@ -386,7 +396,12 @@ class DjangoRuntime(Runtime):
 
     def is_on(self, connection: BaseDatabaseWrapper) -> bool:
         """Whether a connection's database is the store's own."""
-        return self._place.is_database(connection.vendor, str(connection.settings_dict["NAME"]))
+        return self._place.is_database(connection.vendor, connection.settings_dict)
+
+    @property
+    def is_kept_waiting(self) -> bool:
+        """Whether a transaction of the project that has written keeps a store in the same database waiting."""
+        return self._place.one_writer
 
     def check_tables(self, connection: BaseDatabaseWrapper) -> None:
         """A start makes the tables, or updates them. In a transaction there is no start, so they must be there."""

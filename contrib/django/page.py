@@ -31,7 +31,7 @@ def check_settings(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]
 def _warnings() -> Iterator[CheckMessage]:
     runtime, alias = configured_runtime(), database()
     connection = connections[alias]
-    if runtime.is_on(connection) and not begins_by_locking(connection):
+    if runtime.is_kept_waiting and runtime.is_on(connection) and not begins_by_locking(connection):
         yield Warning(
             f"LAMPLIGHTER['STORE'] is the file of DATABASES[{alias!r}], whose transactions begin by reading: one that "
             "writes later fails with 'database is locked' when somebody else has written meanwhile.",

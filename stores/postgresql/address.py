@@ -7,7 +7,9 @@ still be told what is wrong with an address.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import SplitResult, quote, unquote, urlencode, urlsplit
 
 from ...errors import UsageError
@@ -17,6 +19,7 @@ EXPECTED = '"postgresql://user:password@host:5432/database", with ?schema=... if
 SCHEMA = "lamplighter"
 SCHEMAS = re.compile(r"(?!pg_)[a-z_][a-z0-9_]{0,62}")
 PLACES = re.compile(r"([^\[\]:]*|\[[0-9A-Fa-f:.%]+\])(:[0-9]*)?")
+PLAIN_HOST = re.compile(r"[A-Za-z0-9._-]*")
 SHOWN_OPTIONS = ("host", "hostaddr", "port", "dbname", "service")
 """Options of libpq that find a server; no other is shown, because it may be a secret."""
 
@@ -99,3 +102,27 @@ def _parts(url: str) -> SplitResult:
 def _url(place: str, path: str, options: dict[str, str]) -> str:
     query = urlencode(options, safe="/", quote_via=quote)
     return f"postgresql://{place}{path}" + (f"?{query}" if query else "")
+
+
+OF_DJANGO = ("assume_role", "client_encoding", "isolation_level", "options", "pool", "server_side_binding")
+"""Options of Django's database that are not libpq's, or are of its own sessions."""
+
+
+def url_of(settings: Mapping[str, Any]) -> str:
+    """The address of the database that Django's settings describe."""
+    found = {name: str(settings.get(name) or "") for name in ("USER", "PASSWORD", "HOST", "PORT", "NAME")}
+    options = {
+        name: str(value)
+        for name, value in settings.get("OPTIONS", {}).items()
+        if name not in OF_DJANGO and isinstance(value, (str, int))
+    }
+    host = found["HOST"]
+    if not PLAIN_HOST.fullmatch(host):
+        # A folder of Unix sockets, an address of IPv6, or several servers.
+        options["host"], host = host, ""
+    if host and found["PORT"]:
+        host = f"{host}:{found['PORT']}"
+    elif found["PORT"]:
+        options["port"] = found["PORT"]
+    who = ":".join(quote(one, safe="") for one in (found["USER"], found["PASSWORD"]) if one)
+    return _url(f"{who}@{host}" if who else host, f"/{quote(found['NAME'], safe='')}", options)

@@ -6,7 +6,7 @@ import os
 import random
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
@@ -92,7 +92,7 @@ class RabbitPlace:
     def condition(self) -> Condition:
         return ServerCondition(self.visit)
 
-    def is_database(self, vendor: str, name: str) -> bool:
+    def is_database(self, vendor: str, settings: Mapping[str, Any]) -> bool:
         return False
 
     def network_filesystem(self) -> str | None:

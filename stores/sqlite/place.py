@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Unpack
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Unpack
 
 from ...environment.clock import SystemClock
 from ...messages.controls import ANSWER_SECONDS, HUNG_SECONDS_MAX
@@ -68,8 +68,8 @@ class FilePlace:
 
         return ReadOnlyView(self.address)
 
-    def is_database(self, vendor: str, name: str) -> bool:
-        return vendor == "sqlite" and os.path.realpath(name) == self.address
+    def is_database(self, vendor: str, settings: Mapping[str, Any]) -> bool:
+        return vendor == "sqlite" and os.path.realpath(str(settings["NAME"])) == self.address
 
     def network_filesystem(self) -> str | None:
         mount = mount_of(self.address) if self.is_shared else None

@@ -52,7 +52,8 @@ class TableCondition:
         changes = "select at from lamplighter_schedule_changes order by no"
         with self._reading() as reader:
             asked = (
-                reader.execute(f"select count(*), min(at) from ({one} limit ?)", (most,)) for one in (jobs, changes)
+                reader.execute(f"select count(*), min(at) from ({one} limit ?) as found", (most,))
+                for one in (jobs, changes)
             )
             found, of_schedules = (Uncounted(*one.fetchone()) for one in asked)
         return found, of_schedules
