@@ -16,7 +16,7 @@ from typing import Any
 from ...errors import StoreError, StoreUnavailable, UsageError, missing_extra, shown
 from ..troubles import CommitUnknown
 from .address import EXPECTED, POOLER, PostgresAddress
-from .compiled import Compiled, compiled
+from .compiled import compiled
 
 try:
     import psycopg
@@ -97,30 +97,23 @@ class Answered:
         return self._left
 
 
-NO_TYPE, BOOL, INT8, INT2, INT4, TEXT, FLOAT8, NUMERIC = 0, 16, 20, 21, 23, 25, 701, 1700
-TYPES: Mapping[type, tuple[int, frozenset[int]]] = {
-    int: (INT8, frozenset({INT8, FLOAT8, NUMERIC, BOOL})),
-    float: (FLOAT8, frozenset({FLOAT8, NUMERIC})),
-    str: (TEXT, frozenset({TEXT})),
-}
-"""The type that a value has on the server, and those that it may have been given instead."""
-
-
-def _encoded(value: str) -> bytes:
+def _encode_text(value: str) -> bytes:
     if "\0" in value:
         raise UsageError(f"expected a text without NUL, which PostgreSQL cannot keep, got: {shown(value)}")
     return str.encode(value)
 
 
-ENCODE: Mapping[type, Callable[[Any], bytes]] = {
-    int: lambda value: b"%d" % value,
-    float: lambda value: repr(float(value)).encode(),
-    str: _encoded,
+NO_TYPE, INT8, TEXT, FLOAT8, NUMERIC = 0, 20, 25, 701, 1700
+TYPES: Mapping[type, tuple[int, frozenset[int], Callable[[Any], bytes]]] = {
+    int: (INT8, frozenset({INT8, FLOAT8, NUMERIC}), lambda value: b"%d" % value),
+    float: (FLOAT8, frozenset({FLOAT8, NUMERIC}), lambda value: repr(float(value)).encode()),
+    str: (TEXT, frozenset({TEXT}), _encode_text),
 }
+"""The type that a value has on the server, those that it may have been given instead, and how it is sent."""
 
 
 def _kind(value: object) -> type:
-    """The type of which a value is one: an enum with texts is a text."""
+    """The type of which a value is one: an enum with texts is a text, and a truth a number."""
     for kind in TYPES:
         if isinstance(value, kind):
             return kind
@@ -128,7 +121,7 @@ def _kind(value: object) -> type:
 
 
 class _Statement:
-    """A prepared statement.
+    """A statement, which is prepared when its first values come.
 
     Attributes:
         types: of its parameters. The types of the values that come first count, and the server's choice for None.
@@ -136,27 +129,27 @@ class _Statement:
 
     __slots__ = ("name", "names", "text", "types")
 
-    def __init__(self, name: bytes, query: Compiled) -> None:
-        self.name = name
-        self.text = query.text.encode()
-        self.names = query.names
+    def __init__(self, query: str) -> None:
+        text, self.names = compiled(query)
+        self.text, self.name = text.encode(), b""
         self.types: list[int] | None = None
 
-    def encode(self, values: Sequence[Any]) -> tuple[list[bytes | None], list[int] | None]:
+    def encode(self, parameters: Any) -> tuple[list[bytes | None], list[int] | None]:
         """The values for the server, and the types that the statement must be prepared with before it can take them."""
-        encoded: list[bytes | None] = []
-        types, fits = self.types, self.types is not None
-        if types is None or len(types) != len(values):
+        values = parameters if self.names is None else [parameters[name] for name in self.names]
+        types, fits, encoded = self.types, True, list[bytes | None]()
+        if types is None:
             types, fits = [NO_TYPE] * len(values), False
+        if len(types) != len(values):
+            raise TypeError(f"expected {len(types)} values, got: {len(values)} for {self.text.decode()}")
         for place, value in enumerate(values):
             if value is None:
                 encoded.append(None)
                 continue
-            kind = type(value) if type(value) in TYPES else _kind(value)
-            wanted, taken = TYPES[kind]
+            wanted, taken, encode = TYPES[type(value) if type(value) in TYPES else _kind(value)]
             if types[place] not in taken:
                 types, fits = [*types[:place], wanted, *types[place + 1 :]], False
-            encoded.append(ENCODE[kind](value))
+            encoded.append(encode(value))
         return encoded, None if fits else types
 
 
@@ -185,7 +178,6 @@ class PostgresDatabase:
         self._transformer = Transformer(raw)
         self._statements: dict[str, _Statement] = {}
         self._prepared = 0
-        self._savepoints = 0
         self._poll = select.poll()
         self._poll.register(self._connection.socket, select.POLLIN)
 
@@ -203,12 +195,10 @@ class PostgresDatabase:
 
     def executemany(self, query: str, rows: Iterable[Any], /) -> Answered:
         """Run a statement for each row of values. It returns no rows; `rowcount` is the sum."""
-        statement, rowcount, left = self._statement(query), 0, iter(rows)
+        statement, send, rowcount, left = self._statement(query), self._connection.send_query_prepared, 0, iter(rows)
         while batch := [self._encoded(statement, row) for row in islice(left, AHEAD_MAX)]:
-            for answer in self._ask_ahead(
-                [partial(self._connection.send_query_prepared, statement.name, values) for values in batch]
-            ):
-                rowcount += self._rows(answer).rowcount
+            answers = self._ask(*(partial(send, statement.name, values) for values in batch))
+            rowcount += sum(self._rows(answer).rowcount for answer in answers)
         return Answered([], rowcount)
 
     def script(self, text: str) -> None:
@@ -254,16 +244,14 @@ class PostgresDatabase:
     @contextlib.contextmanager
     def savepoint(self) -> Iterator[None]:
         """Roll back to here, and no further, if the block raises."""
-        self._savepoints += 1
-        name = f"s{self._savepoints}"
-        self.script(f"savepoint {name}")
+        self.script("savepoint s")
         try:
             yield
         except BaseException:
             if not self.is_closed:
-                self.script(f"rollback to savepoint {name}; release savepoint {name}")
+                self.script("rollback to savepoint s; release savepoint s")
             raise
-        self.script(f"release savepoint {name}")
+        self.script("release savepoint s")
 
     def fileno(self) -> int:
         return self._connection.socket
@@ -275,13 +263,11 @@ class PostgresDatabase:
     def _statement(self, query: str) -> _Statement:
         statement = self._statements.get(query)
         if statement is None:
-            statement = self._statements[query] = _Statement(b"", compiled(query))
+            statement = self._statements[query] = _Statement(query)
         return statement
 
     def _encoded(self, statement: _Statement, parameters: Any) -> list[bytes | None]:
-        names = statement.names
-        values = parameters if names is None else [parameters[name] for name in names]
-        encoded, types = statement.encode(values)
+        encoded, types = statement.encode(parameters)
         if types is not None:
             self._prepare(statement, types)
         return encoded
@@ -289,15 +275,12 @@ class PostgresDatabase:
     def _prepare(self, statement: _Statement, types: list[int]) -> None:
         """Prepare a statement, anew if other types have come."""
         self._prepared += 1
-        name = f"lamplighter_{self._prepared}".encode()
-        connection = self._connection
-        asks = [
+        name, connection = f"lamplighter_{self._prepared}".encode(), self._connection
+        *_, described = self._ask(
             partial(connection.send_prepare, name, statement.text, types),
             partial(connection.send_describe_prepared, name),
-        ]
-        *_, described = self._ask_ahead(asks)
-        gone = statement.name
-        statement.name = name
+        )
+        gone, statement.name = statement.name, name
         statement.types = [described.param_type(place) for place in range(described.nparams)]
         if not gone and len(self._statements) > STATEMENTS_MAX:
             gone = self._statements.pop(next(iter(self._statements))).name
@@ -306,44 +289,32 @@ class PostgresDatabase:
 
     def _rows(self, answer: Any) -> Answered:
         changed = answer.command_tuples or 0
-        if answer.status != ExecStatus.TUPLES_OK:
+        has_rows = answer.status == ExecStatus.TUPLES_OK
+        if not has_rows or not answer.command_status.startswith(b"SELECT"):
             self.total_changes += changed
+        if not has_rows:
             return Answered([], changed)
-        if not answer.command_status.startswith(b"SELECT"):
-            self.total_changes += changed
         self._transformer.set_pgresult(answer)
         return Answered(self._transformer.load_rows(0, answer.ntuples, tuple), changed)
 
-    def _ask(self, send: Callable[[], None]) -> list[Any]:
-        """Send, and wait for the answers."""
-
-        def ask(answers: list[Any]) -> None:
-            send()
-            while (answer := self._next()) is not None:
-                answers.append(answer)
-
-        return self._answers(ask)
-
-    def _ask_ahead(self, sends: Sequence[Callable[[], None]]) -> list[Any]:
-        """Send all in one trip."""
-
-        def ask(answers: list[Any]) -> None:
-            self._connection.enter_pipeline_mode()
-            for send in sends:
-                send()
-            self._connection.pipeline_sync()
-            while (answer := self._next()) is None or answer.status != ExecStatus.PIPELINE_SYNC:
-                if answer is not None:
-                    answers.append(answer)
-            self._connection.exit_pipeline_mode()
-
-        return self._answers(ask)
-
-    def _answers(self, ask: Callable[[list[Any]], None]) -> list[Any]:
+    def _ask(self, *sends: Callable[[], None]) -> list[Any]:
+        """Send, several in one trip, and wait for the answers."""
         answers: list[Any] = []
         trouble: psycopg.Error | None = None
         try:
-            ask(answers)
+            if len(sends) > 1:
+                self._connection.enter_pipeline_mode()
+            for send in sends:
+                send()
+            if len(sends) > 1:
+                self._connection.pipeline_sync()
+                while (answer := self._next()) is None or answer.status != ExecStatus.PIPELINE_SYNC:
+                    if answer is not None:
+                        answers.append(answer)
+                self._connection.exit_pipeline_mode()
+            else:
+                while (answer := self._next()) is not None:
+                    answers.append(answer)
         except psycopg.Error as lost:
             self.close()
             trouble = lost

@@ -5,6 +5,7 @@ Nothing of the machine's own PostgreSQL is touched. It refuses to run as root, s
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -180,7 +181,8 @@ class Server:
         """Kill -9 for the server and all its processes."""
         if self._process is not None:
             for child in _children(self._process.pid):
-                os.kill(child, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(child, signal.SIGKILL)
         self._end(signal.SIGKILL)
 
     def _end(self, number: signal.Signals) -> None:

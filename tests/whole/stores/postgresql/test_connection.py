@@ -91,6 +91,17 @@ def test_one_text_takes_other_types_each_time(database: PostgresDatabase) -> Non
     assert found == [(5, 2.0), (2**40, 2.5), (6, None)]
 
 
+def test_a_statement_with_too_few_values_is_refused(database: PostgresDatabase) -> None:
+    query = "select * from t where a = ? and b = ?"
+    database.execute(query, (1, "x"))
+
+    with pytest.raises(TypeError, match="expected 2 values, got: 1"):
+        database.execute(query, (1,))
+    with pytest.raises(TypeError, match="expected an int, a float, a str or None"):
+        database.execute(query, (1, b"x"))
+    assert database.execute(query, (1, "x")).fetchall() == []
+
+
 def test_a_text_with_nul_is_refused_and_harms_nothing(database: PostgresDatabase) -> None:
     database.begin()
     with pytest.raises(UsageError, match="without NUL"):
