@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from lamplighter import UsageError
-from lamplighter.stores.postgresql.address import parse_address
+from lamplighter.stores.postgresql.address import parse_address, url_of
 
 SECRET = "5ecret"
 
@@ -60,3 +62,24 @@ def test_an_address_that_cannot_be_is_refused_without_showing_a_secret(url: str,
         parse_address(url)
 
     assert SECRET not in str(refused.value)
+
+
+IN_SETTINGS = [
+    ({"NAME": "shop"}, "postgresql:///shop"),
+    (
+        {"NAME": "a/b", "USER": "ada", "PASSWORD": f"{SECRET}@/?#:", "HOST": "db.example", "PORT": 5433},
+        f"postgresql://ada:{SECRET}%40%2F%3F%23%3A@db.example:5433/a%2Fb",
+    ),
+    (
+        {"NAME": "shop", "HOST": "/run/postgresql", "PORT": "5433", "OPTIONS": {"sslmode": "disable", "pool": True}},
+        "postgresql:///shop?sslmode=disable&host=/run/postgresql&port=5433",
+    ),
+    ({"NAME": "", "OPTIONS": {"service": "shop", "isolation_level": 3}}, "postgresql:///?service=shop"),
+    ({"NAME": "shop", "HOST": "::1", "PORT": ""}, "postgresql:///shop?host=%3A%3A1"),
+]
+
+
+@pytest.mark.parametrize(("settings", "url"), IN_SETTINGS)
+def test_a_database_of_a_django_project_has_an_address(settings: dict[str, Any], url: str) -> None:
+    assert url_of(settings) == url
+    parse_address(url)
