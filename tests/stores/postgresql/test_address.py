@@ -41,7 +41,7 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("url", "shown"), READ)
+@pytest.mark.parametrize(("url", "shown"), READ, ids=range(len(READ)))
 def test_an_address_is_shown_without_user_and_password(url: str, shown: str) -> None:
     address = parse_address(url)
 
@@ -56,7 +56,7 @@ def test_options_of_our_own_are_kept_from_libpq() -> None:
     assert (address.schema, address.is_pooled) == ("x", True)
 
 
-@pytest.mark.parametrize(("url", "says"), REFUSED)
+@pytest.mark.parametrize(("url", "says"), REFUSED, ids=range(len(REFUSED)))
 def test_an_address_that_cannot_be_is_refused_without_showing_a_secret(url: str, says: str) -> None:
     with pytest.raises(UsageError, match=says) as refused:
         parse_address(url)

@@ -384,3 +384,13 @@ def test_a_server_that_answers_no_more_is_waited_for_only_so_long(
     with pytest.raises(CommitUnknown, match="did not say whether"):
         committed.commit()
     assert asked.is_closed and committed.is_closed
+
+
+def test_megabytes_go_and_come_in_one_statement_and_in_many(database: PostgresDatabase) -> None:
+    text = "é" * 1_000_000
+    database.executemany("insert into t values (?, ?, null)", [(n, text[: 50_000 + n]) for n in range(300)])
+    database.execute("insert into t values (?, ?, null)", (300, text))
+
+    found = database.execute("select a, b from t order by a").fetchall()
+
+    assert found == [*((n, text[: 50_000 + n]) for n in range(300)), (300, text)]
