@@ -380,7 +380,7 @@ class Operator:
 
     def _checks(self, store: Store) -> JobChecks:
         return JobChecks(
-            now=self._environment.clock().now(),
+            now=self._environment.clock_of(store).now(),
             new_id=JobIds(self._environment.new_id),
             root_id=None,
             limits=Limits(),

@@ -75,7 +75,7 @@ class Boot:
         self._standing = BootRegistration(environment, store, share.kind)
         self.limits = limits
         self.environment = environment
-        self.clock = environment.clock()
+        self.clock = environment.clock_of(store)
         self.job_ids = JobIds(environment.new_id)
         self.log = Log(
             logger,

@@ -236,7 +236,7 @@ def is_current(job: JobRecord, key: ClaimKey) -> bool:
 
 def keep_time(context: TurnContext, clock: Clock, *, is_first: bool) -> None:
     """Correct what a step of the clock has shifted, and log it. `ClockJumped` is only a hint: it may die with a broker.
-    `is_first`: nobody in this process has observed the clock before this turn.
+    `is_first`: nobody has observed the machine's clock before this turn.
     """
     # Read the clock here, while nobody else is in a turn: a process that had read it before a step would undo another's
     # correction of that step.

@@ -449,6 +449,9 @@ class Store(Readable, Protocol):
     """Where job state lives.
 
     Attributes:
+        wall: the time of day by the store's own clock, from any thread and at once; before `open` it may be the
+            machine's. None: the machine's clock is the store's. Where it is not None, the clock is watched only while
+            a runtime lives, and no turn is told that time `may_have_gone_back` because it is the first.
         waits_seconds_max: how long a turn waits for the write lock, or for a server to confirm something.
     """
 
@@ -462,6 +465,7 @@ class Store(Readable, Protocol):
     fork: Forkable | None
     notifier: Notifier | None
     births: Births | None
+    wall: Callable[[], Instant] | None
     waits_seconds_max: Seconds
 
     @property
@@ -482,6 +486,7 @@ class Store(Readable, Protocol):
 
         Raises:
             StoreUnavailable: the transaction could not begin or commit; nothing of it holds.
+            TurnConflict: another writer was in the way, and the same may be tried again.
             StoreGone: the place was taken away or replaced; nothing of it holds, and a person must act.
             CommitUnknown: it may hold.
         """

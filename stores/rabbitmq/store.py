@@ -67,6 +67,7 @@ class RabbitStore(Session):
     # A child has its own connection, and its end does not close the parent's.
     fork: Forkable | None = None
     births: Births | None = None
+    wall: Callable[[], Instant] | None = None
     waits_seconds_max: Seconds = ANSWER_SECONDS_MAX
 
     def __init__(

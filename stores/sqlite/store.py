@@ -143,6 +143,7 @@ class SqliteStore:
         self.host: HostTransactions | None = self
         self.fork: Forkable | None = None if in_memory else self
         self.births: Births | None = self
+        self.wall: Callable[[], Instant] | None = None
 
     def open(self) -> None:
         if self.path is not None:
