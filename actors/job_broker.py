@@ -24,7 +24,7 @@ from ..broker.boot_registration import BootRegistration
 from ..broker.direct import DirectLane
 from ..broker.dispatch import HalfDone, apply
 from ..broker.joins import Joins
-from ..broker.kept_mail import given_up, refuse_callers, still_wanted
+from ..broker.kept_mail import given_up, may_wait_apart, refuse_callers, still_wanted
 from ..broker.log_lines import log_lines
 from ..broker.outbox import Outbox
 from ..broker.peer_watcher import PeerWatcher
@@ -38,11 +38,18 @@ from ..log.emitter import Said
 from ..messages.jobs import UNATTRIBUTED, JobRecord, NewJob, Seconds
 from ..messages.mail import CheckDue, Drain, Ended, Housekeep, Mail, Queue, Resync, Run, Settled, Ticked
 from ..stores.ports import DueCheck
-from ..stores.troubles import BootLost, CommitUnknown, StoreBusy
+from ..stores.troubles import BootLost, CommitUnknown, StoreBusy, TurnConflict, again
+from ..stores.turn_ports import HELD_UP_SECONDS
 from .base import ActorContext, RuntimeActor
 
 RETRY_SECONDS = 0.1
 """Between a turn that the store refused and its retry; BEGIN itself has waited for the lock before."""
+
+BATCH_TRIES_MAX = 2
+"""How often a whole batch is tried in whose way another writer is, before its messages are tried alone."""
+
+APART_SECONDS = 1.0
+"""Between two tries of messages that wait apart."""
 
 REFUSED_AGAIN_SECONDS = 5.0
 """Between two tries to store an ending that was refused alone."""
@@ -56,6 +63,7 @@ class JobBroker(RuntimeActor):
     Attributes, which other threads read:
         leads: whether the last turn could account for slots.
         store_trouble: why the store is unavailable, if it is.
+        held_up: what keeps messages waiting apart, if any do.
         has_given_up: whether a stop has ceased to wait for the store, so that no turn is tried any more.
         parked, hidden: as in `BrokerState`.
     """
@@ -83,6 +91,8 @@ class JobBroker(RuntimeActor):
         self._joins = joins
         self._lanes = lanes
         self.store_trouble: str | None = None
+        self.held_up: str | None = None
+        self._held_up_since = 0.0
         self.has_given_up = False
         self._state = BrokerState(
             standing=standing,
@@ -97,6 +107,9 @@ class JobBroker(RuntimeActor):
         # A caller that takes a turn cannot give up while the turn waits.
         self._lends = store.waits_seconds_max <= context.limits.reply_seconds_max
         self._pending: list[Mail] = []
+        # Another transaction keeps for long what each of these needs, and the others go on.
+        self._apart: deque[Mail] = deque()
+        self._apart_until = inf
         self._recovered = False
         self._looked_at = 0.0
         self.leads = True
@@ -161,7 +174,7 @@ class JobBroker(RuntimeActor):
 
     def on_down(self) -> None:
         """Callers that still wait ask the next incarnation; ids make that idempotent."""
-        for place, mail in enumerate(self._pending):
+        for place, mail in enumerate([*self._pending, *self._apart]):
             self.on_lost(mail, read=place < self.context.limits.turn_messages_max)
 
     @property
@@ -173,7 +186,7 @@ class JobBroker(RuntimeActor):
 
     @property
     def behind(self) -> int:
-        return len(self._pending) + len(self.mailbox.mail)
+        return len(self._pending) + len(self._apart) + len(self.mailbox.mail)
 
     def hear_first(self) -> None:
         """Have HandlerActors report lanes that have ended, before this broker handles what those have queued since."""
@@ -206,6 +219,8 @@ class JobBroker(RuntimeActor):
         if self._waiting_since is not None and self.context.clock.monotonic() >= self._state.inputs.gives_up_at:
             self.has_given_up = True
             self._pending = refuse_callers(self._pending, StoreUnavailable("the runtime stops without its store"))
+            return
+        if self._apart and not self._try_apart():
             return
         batch = self._pending[: limits.turn_messages_max]
         only_looks = self._recovered and looks and all(isinstance(m.body, CheckDue) for m in batch)
@@ -281,7 +296,10 @@ class JobBroker(RuntimeActor):
     def _take_turn(self, batch: list[Mail]) -> None:
         first, is_back = not self._recovered, True
         try:
-            out = self._run_turn(batch)
+            out = again(partial(self._run_turn, batch), BATCH_TRIES_MAX)
+        except TurnConflict:
+            # First without mail: if that conflicts too, no message is to blame, and all of them wait.
+            is_back = self._one_by_one(batch, batch[0]._replace(body=CheckDue()))
         except (StoreUnavailable, StoreGone) as error:
             self._wait_for_store(error)
             return
@@ -316,13 +334,38 @@ class JobBroker(RuntimeActor):
         self._ask_the_living()
         self._begin()
 
-    def _one_by_one(self, batch: list[Mail]) -> bool:
+    def _try_apart(self) -> bool:
+        """Try the messages that wait apart, until one conflicts again. False: the store is unavailable."""
+        self._direct.is_open = False
+        while self._apart and self._apart_until <= self.context.clock.monotonic():
+            self._pending.insert(0, self._apart.popleft())
+            if not self._one_by_one(self._pending[:1]):
+                return False
+        if not self._apart:
+            self._say_available(self._held_up_since)
+        return True
+
+    def _set_apart(self, mail: Mail, conflict: TurnConflict) -> None:
+        now, reason = self.context.clock.monotonic(), str(conflict)
+        if self.held_up is None:
+            self._held_up_since = now
+            self.say("store.waiting", store=self._store.address, waited=0.0, reason=reason)
+        self.held_up = reason
+        self._apart.append(mail)
+        self._apart_until = now + APART_SECONDS
+        self._alarms.after("apart", APART_SECONDS, CheckDue())
+
+    def _one_by_one(self, batch: list[Mail], *first: Mail) -> bool:
         """After a rolled-back turn, try each message alone and refuse failing ones. False: the store is unavailable."""
-        waiting, rest = deque(one for mail in batch for one in claims.one_by_one(mail)), self._pending[len(batch) :]
+        waiting = deque(one for mail in (*first, *batch) for one in claims.one_by_one(mail))
+        rest = self._pending[len(batch) :]
         while waiting:
             try:
                 out = self._run_turn([waiting[0]])
             except (StoreUnavailable, StoreGone) as error:
+                if isinstance(error, TurnConflict) and may_wait_apart(waiting[0].body):
+                    self._set_apart(waiting.popleft(), error)
+                    continue
                 self._pending = [*waiting, *rest]
                 self._wait_for_store(error)
                 return False
@@ -368,7 +411,7 @@ class JobBroker(RuntimeActor):
                 if turn.lost is not None and self._state.standing.renewal is None:
                     raise turn.lost
                 own = TurnContext(self._state, turn, out, self._itself)
-                keep_time(own, clock, is_first=not self._recovered)
+                keep_time(own, clock, is_first=not self._recovered and self._store.wall is None)
                 self._looked_at = turn.now
                 self._work(own, batch)
                 # The store commits at the end of its block.
@@ -468,6 +511,8 @@ class JobBroker(RuntimeActor):
             self._waiting_callers = len(self.mailbox.mail) + len(out.replies)
             answer_all(out.replies)
         self._joins.wake(map(JOB, out.transitions))
+        if out.is_held_up:
+            self._alarms.after("held up", HELD_UP_SECONDS, CheckDue())
         if self._state.others:
             self._neighbours.hint(out)
 
@@ -513,6 +558,9 @@ class JobBroker(RuntimeActor):
         self._neighbours.poll()
 
     def _wait_for_store(self, error: StoreUnavailable | StoreGone) -> None:
+        self._pending = [*self._apart, *self._pending]
+        self._apart.clear()
+        self.held_up = None
         if isinstance(error, CommitUnknown):
             self._ask_the_living()
         elif isinstance(error, StoreGone):
@@ -540,7 +588,10 @@ class JobBroker(RuntimeActor):
             self.tell(self.name, CheckDue())
 
     def _store_is_back(self, since: Seconds) -> None:
+        self._waiting_since = self.store_trouble = None
+        self._say_available(since)
+
+    def _say_available(self, since: Seconds) -> None:
+        self.held_up = None
         waited = round(self.context.clock.monotonic() - since, 3)
-        self._waiting_since = None
-        self.store_trouble = None
         self.say("store.available", store=self._store.address, waited=waited)

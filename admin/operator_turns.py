@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any, TypeVar, cast
 
 from ..broker.boot_registration import BootRegistration
@@ -16,15 +17,16 @@ from ..broker.outbox import Outbox
 from ..broker.state import BrokerState
 from ..broker.tallies import Tallies
 from ..broker.turn_context import TurnContext, keep_time
+from ..environment.clock import Clock
 from ..environment.environment import Environment
 from ..log.emitter import NOBODY
-from ..messages.boots import OPERATOR
+from ..messages.boots import OPERATOR, BootRecord
 from ..messages.queries import JobQuery
 from ..rules.limits import Limits
 from ..stores.opening import open_store
 from ..stores.places import StorePlace
 from ..stores.ports import Store
-from ..stores.troubles import StoreBusy
+from ..stores.troubles import StoreBusy, again
 from ..stores.turn_ports import Turn
 
 BUSY_SECONDS_MAX = 2.0
@@ -86,7 +88,7 @@ class OperatorTurns:
         Raises:
             StoreUnavailable: a process has the write lock, and the message names it; or the store is away.
         """
-        standing, clock = BootRegistration(self._environment, store, OPERATOR), self._environment.clock()
+        standing, clock = BootRegistration(self._environment, store, OPERATOR), self._environment.clock_of(store)
         state = BrokerState(
             standing=standing,
             limits=self._limits,
@@ -95,16 +97,7 @@ class OperatorTurns:
             monotonic=clock.monotonic,
         )
         try:
-            with _at_hand(store, dead), store.turn(standing.boot, clock.now()) as turn:
-                context = TurnContext(state, turn, Outbox(), NOBODY)
-                keep_time(context, clock, is_first=True)
-                others = turn.boots.all()
-                # It gets no hints: when its row can be seen, it has ended.
-                turn.boots.register(standing.record((), turn.now)._replace(hint=None, control=None))
-                answer = work(context)
-                if not (turn.transitions or turn.notes):
-                    raise _NothingChanged(answer)
-                _count(turn)
+            answer, others = again(partial(_turn, store, state, clock, work, dead))
         except _NothingChanged as nothing:
             return cast("T", nothing.answer)
         except StoreBusy as error:
@@ -112,6 +105,22 @@ class OperatorTurns:
         standing.hints.send([boot.hint for boot in others if boot.hint is not None])
         standing.hints.close()
         return answer
+
+
+def _turn(
+    store: Store, state: BrokerState, clock: Clock, work: Callable[[TurnContext], T], dead: Sequence[str]
+) -> tuple[T, Sequence[BootRecord]]:
+    with _at_hand(store, dead), store.turn(state.boot, clock.now()) as turn:
+        context = TurnContext(state, turn, Outbox(), NOBODY)
+        keep_time(context, clock, is_first=store.wall is None)
+        others = turn.boots.all()
+        # It gets no hints: when its row can be seen, it has ended.
+        turn.boots.register(state.standing.record((), turn.now)._replace(hint=None, control=None))
+        answer = work(context)
+        if not (turn.transitions or turn.notes):
+            raise _NothingChanged(answer)
+        _count(turn)
+    return answer, others
 
 
 def _count(turn: Turn) -> None:

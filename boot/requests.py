@@ -220,7 +220,8 @@ class BrokerRequest:
             raise StoreUnavailable(f"{self._deaths} brokers died while they handled this", self._job_ids)
 
     def gave_up(self) -> StoreUnavailable:
-        likely = self._requests.store_trouble
+        broker = self._requests.broker
+        likely = self._requests.store_trouble or (None if broker is None else broker.held_up)
         if likely is None:
             likely = "the broker is busy or being restarted"
         elif self._requests.context.store.place.one_writer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from ..environment.clock import Clock
@@ -13,6 +14,7 @@ from ..messages.jobs import Instant, Seconds
 from ..messages.schedules import ScheduleRecord
 from ..stores.opening import meet
 from ..stores.ports import Answer, Store
+from ..stores.troubles import again
 from ..stores.turn_ports import Turn
 from .outbox import AWAKE
 
@@ -122,9 +124,12 @@ class BootRegistration:
 
     def unregister(self, now: Instant) -> None:
         """Remove this boot's row, if nothing is left for others to do."""
-        with self._store.turn(self.boot, now) as turn:
-            others, self.stays = leave(turn, self.boot, self.logged)
+        others, self.stays = again(partial(self._leave, now))
         self._hint(others)
+
+    def _leave(self, now: Instant) -> tuple[Sequence[BootRecord], bool]:
+        with self._store.turn(self.boot, now) as turn:
+            return leave(turn, self.boot, self.logged)
 
     def _hint(self, others: Sequence[BootRecord]) -> None:
         self.hints.send([other.hint for other in others if other.hint is not None and other.boot != self.boot])

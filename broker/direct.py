@@ -20,7 +20,7 @@ from ..messages.mail import Run
 from ..messages.names import NO_LIMITS
 from ..rules.limits import WHOLE_MAX
 from ..stores.ports import Born, Store
-from ..stores.troubles import CommitUnknown
+from ..stores.troubles import CommitUnknown, TurnConflict
 from ..stores.turn_ports import Want
 from .log_lines import log_born
 from .outbox import HandlerCapacity
@@ -112,6 +112,8 @@ class DirectLane:
         times.began, times.writes_from, self.is_open = began, None, False
         try:
             born = births.bear(state.boot, state.version, jobs, self._begun, want)
+        except TurnConflict:
+            born = None
         except (StoreUnavailable, StoreGone):
             times.end(is_stored=False)
             raise

@@ -54,6 +54,13 @@ def refuse_callers(mails: Sequence[Mail], error: LamplighterError) -> list[Mail]
     return [mail for mail in mails if reply_of(mail.body) is None]
 
 
+def may_wait_apart(body: object) -> bool:
+    """Whether later messages may be handled before this one: a caller that waits for its answer sends nothing else
+    meanwhile, and the store compares an ending with its claim, and a tick with its schedule.
+    """
+    return isinstance(body, Ended | Tick) or reply_of(body) is not None
+
+
 def given_up(body: object) -> bool:
     """Whether the sender no longer waits for its answer; the message is then skipped."""
     reply = reply_of(body)

@@ -78,6 +78,7 @@ class Outbox:
         slots_are_pruned: whether no removable slots are left.
         housekeep_after: seconds until the next batch is removed.
         is_tallied: whether the turn has stored the counts.
+        is_held_up: whether open turns of others keep jobs that are to be freed.
     """
 
     lines: list[Said] = field(default_factory=list)
@@ -113,3 +114,4 @@ class Outbox:
     slots_are_pruned: bool = False
     housekeep_after: Seconds | None = None
     is_tallied: bool = False
+    is_held_up: bool = False

@@ -359,7 +359,7 @@ EVENTS: dict[str, EventKind] = {
     "lane.returned": EventKind("info", "A hung thread has ended after all.", (*JOB, "lane", "after")),
     "store.waiting": EventKind(
         "warning",
-        "A write batch waits: somebody holds a write transaction open on the file.",
+        "A write batch or a message waits: another transaction holds what it needs, such as the file's write lock.",
         ("store", "waited", "reason", "likely"),
     ),
     "store.unavailable": EventKind(

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Literal, NamedTuple, TypeVar
 
 from ..errors import LamplighterError, StoreUnavailable
+
+TRIES_MAX = 3
+"""After so many conflicts in a row, another writer keeps what a turn needs."""
+
+T = TypeVar("T")
 
 
 class HealthIssue(NamedTuple):
@@ -22,8 +29,20 @@ class StoreBusy(StoreUnavailable):
     """A turn did not get in time what another transaction holds: the write lock of a file, or rows of a database."""
 
 
+class TurnConflict(StoreBusy):
+    """Another writer was in the way: nothing of the turn holds, and the same mail may be applied again."""
+
+
 class CommitUnknown(StoreUnavailable):
     """The commit itself raised: its changes may hold or not; only the store can say."""
+
+
+def again(turn: Callable[[], T], tries: int = TRIES_MAX) -> T:
+    """Take a turn, so many times at most where another writer is in the way."""
+    for _ in range(tries - 1):
+        with suppress(TurnConflict):
+            return turn()
+    return turn()
 
 
 class BootLost(LamplighterError):
@@ -36,9 +55,3 @@ class BootLost(LamplighterError):
     def __init__(self, message: str, *, turn_was: int | None = None) -> None:
         super().__init__(message)
         self.turn_was = turn_was
-
-
-class TurnConflict(StoreUnavailable):
-    """Another turn held what this one needs, or has changed it. Nothing of the turn holds; the same mail may be applied
-    again.
-    """

@@ -36,13 +36,20 @@ class Want(NamedTuple):
     limits: NameLimits = NO_LIMITS
 
 
+HELD_UP_SECONDS = 0.02
+"""When to look again for what an open turn of another boot holds. Such a turn takes milliseconds, and whoever ends it
+without a change tells nobody.
+"""
+
+
 class Claimed(NamedTuple):
     """The outcome of wants.
 
     Attributes:
         claims: by job name.
         next_due: from when on a job of a name can be claimed: infinite where none is queued. Not of names of which one
-            that is due is left, unless its rate is what holds it back: then it is when that leaves room.
+            that is due is left, unless its rate is what holds it back: then it is when that leaves room; or open turns
+            of other boots hold it: then it is in `HELD_UP_SECONDS`.
         poison: claims of jobs whose earlier ones the store has found to be lost, each with its process, and the last of
             these too: such a claim is not for a lane, but to be settled as an interruption that the job is blamed for.
     """
@@ -188,7 +195,8 @@ class JobLinks(Protocol):
     def free(self, most: int) -> bool:
         """Have those follow that wait for jobs which have ended, or have shared the fate of jobs which were queued
         again since: free them, end them with those, or have them wait again. At most so many links are looked at, and
-        one job's; whether there are more, which the next turn is for.
+        one job's; whether there are more, which the next turn is for. A call that answers so and has changed nothing
+        has found only jobs that open turns of other boots hold.
         """
 
     def child_of(self, job: JobRecord) -> str | None:
