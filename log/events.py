@@ -383,7 +383,8 @@ EVENTS: dict[str, EventKind] = {
     ),
     "presence.lost": EventKind(
         "error",
-        "The lock file of this runtime instance is gone and cannot be made anew: the others will take it for dead.",
+        "The lock of this runtime instance, on a file or of a session, is gone and cannot be had again now: the others "
+        "will take it for dead.",
         ("reason",),
     ),
     "control.lost": EventKind(

@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 from ...errors import StoreGone
 from ..tables.schema import CREATION, VERSION, check_version, check_whole, read_store_id
+from .asks import ASKS
 from .connection import PostgresDatabase
 
-OWN: Sequence[str] = ()
+OWN: Sequence[str] = (ASKS,)
 """Statements for what SQLite's store does not have, in PostgreSQL's spelling."""
 
 MIGRATIONS: Mapping[int, Sequence[str]] = {}
