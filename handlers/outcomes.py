@@ -174,5 +174,5 @@ def _of_the_function(error: BaseException) -> TracebackType | None:
 
 
 def text_of(value: object, characters_max: int) -> str:
-    """A value as text that every store and every log can carry."""
-    return valid_text(safe_str(value)[:characters_max])[:characters_max]
+    """A value as text that every store and every log can carry: PostgreSQL cannot keep NUL."""
+    return valid_text(safe_str(value)[:characters_max]).replace("\0", "\ufffd")[:characters_max]

@@ -152,6 +152,7 @@ def test_whatever_is_raised_ends_the_job_in_its_first_attempt(runtime, recorder,
         (Discard({"missing": "x"}), "{'missing': 'x'}"),
         (Discard(ValueError("no archive")), "no archive"),
         (Discard("caf\udce9.zip"), "caf\ufffd.zip"),
+        (Discard("a\0b"), "a\ufffdb"),
         (Discard("x" * 5000), "x" * 1000),
     ],
 )
@@ -159,6 +160,13 @@ def test_a_discard_is_one_whatever_its_reason_is(error, reason):
     outcome = raised(error, 1000)
 
     assert (outcome.kind, outcome.reason) == (OutcomeKind.DISCARDED, reason)
+
+
+def test_an_error_with_nul_has_a_text_that_every_store_can_keep():
+    outcome = raised(ValueError("a\0b"), 1000)
+
+    assert outcome.error == "ValueError: a\ufffdb"
+    assert "\0" not in outcome.traceback and "a\ufffdb" in outcome.traceback
 
 
 def test_a_snooze_without_seconds_fails_and_says_what_is_missing():
