@@ -24,7 +24,7 @@ try:
     from psycopg.conninfo import conninfo_to_dict
     from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
 
-    from .failures import translated
+    from .failures import ends_session, translated
 except ImportError as error:
     raise missing_extra("psycopg", "a store on PostgreSQL", "postgresql") from error
 
@@ -328,7 +328,7 @@ class PostgresDatabase:
             trouble = psycopg.errors.error_from_result(failed)
         if trouble is None:
             return answers
-        if self._connection.status != ConnStatus.OK:
+        if self._connection.status != ConnStatus.OK or ends_session(trouble):
             self.close()
         meant = translated(trouble, self.address.shown)
         raise meant from (None if meant is trouble else trouble)

@@ -9,7 +9,6 @@ import psycopg
 
 from ...errors import StoreCorrupt, StoreError, StoreGone, StoreUnavailable, UsageError
 from ..troubles import TurnConflict
-from .address import POOLER
 
 TROUBLES: Sequence[tuple[str, type[StoreError] | type[StoreUnavailable], str]] = (
     ("40001 40P01 55P03", TurnConflict, "was changed by another turn meanwhile"),
@@ -21,7 +20,6 @@ TROUBLES: Sequence[tuple[str, type[StoreError] | type[StoreUnavailable], str]] =
     ("53300", StoreUnavailable, "has no connection free: raise max_connections, or run fewer processes"),
     ("53100", StoreUnavailable, "has no disk space left: make room"),
     ("57014", StoreUnavailable, "has given a statement up that took too long"),
-    ("26000", StoreError, f"has lost a prepared statement, as it may behind a pooler: {POOLER}"),
     ("XX001 XX002", StoreCorrupt, "is damaged: put back a backup"),
     ("08 53 57 58 25P03", StoreUnavailable, "cannot be used now"),
 )
@@ -53,11 +51,16 @@ def translated(error: psycopg.Error, shown: str) -> Exception:
     if re.search(NO_ADDRESS, says):
         return UsageError(f"expected an address of PostgreSQL as libpq takes it, got: {shown}; it says: {says}")
     code = error.sqlstate or next((code for words, code in AT_CONNECT if re.search(words, says)), "")
+    if ends_session(error):
+        return StoreUnavailable(f"the store {shown} must be connected to anew: {says}")
     for codes, kind, what in TROUBLES:
         if code and code.startswith(tuple(codes.split())):
             return kind(f"the store {shown} {what}; it says: {says}")
-    if "cached plan must not change result type" in says:
-        return StoreUnavailable(f"the tables of the store {shown} have changed; connect anew")
     if isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)):
         return StoreUnavailable(f"the store {shown} cannot be used now: {says}")
     return error
+
+
+def ends_session(error: psycopg.Error) -> bool:
+    """Whether prepared statements are of no use any more: the tables were changed, or a pooler has forgotten them."""
+    return error.sqlstate == "26000" or error.diag.source_function == "RevalidateCachedQuery"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import psycopg
 import pytest
-from lamplighter import LamplighterError, StoreCorrupt, StoreError, StoreGone, StoreUnavailable, UsageError
+from lamplighter import LamplighterError, StoreCorrupt, StoreGone, StoreUnavailable, UsageError
 from lamplighter.stores.postgresql.failures import translated
 from lamplighter.stores.troubles import TurnConflict
 
@@ -27,7 +27,7 @@ BY_CODE = {
     "42P01": StoreGone,
     "28P01": StoreGone,
     "42501": StoreGone,
-    "26000": StoreError,
+    "26000": StoreUnavailable,
     "XX001": StoreCorrupt,
 }
 

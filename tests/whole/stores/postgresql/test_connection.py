@@ -191,6 +191,18 @@ def test_a_session_that_the_server_ends_is_closed(opened: Open) -> None:
         database.execute("select 1")
 
 
+@pytest.mark.parametrize("change", ["alter table t add column d bigint", "deallocate all"])
+def test_a_session_whose_statements_fit_no_more_is_closed(opened: Open, change: str) -> None:
+    database = opened()
+    database.execute("select * from t")
+    database.script(change)
+
+    with pytest.raises(StoreUnavailable, match="must be connected to anew"):
+        database.execute("select * from t")
+    assert database.is_closed
+    assert opened().execute("select * from t").fetchall() == []
+
+
 def test_a_commit_that_is_not_answered_is_unknown(opened: Open) -> None:
     database, other = opened(), opened()
     database.begin()
