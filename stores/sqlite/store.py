@@ -40,12 +40,11 @@ from ..ports import (
 )
 from ..tables.boots import read_boots
 from ..tables.jobs import TableJobs
-from ..tables.open_turn import Seen
+from ..tables.open_turn import HOW_FAR, Seen
 from ..tables.readers import Readers
 from ..tables.rows import JobRows, ScheduleRows, TableSnapshot, snapshot_of
 from ..tables.schema import read_store_id
 from ..tables.tallies import TallyRows
-from ..tables.turn import TableTurn
 from ..troubles import CommitUnknown, HealthIssue
 from ..turn_ports import Want
 from . import births, schema
@@ -62,14 +61,9 @@ from .connections import (
 )
 from .host_engines import engines
 from .place import FilePlace, MemoryPlace
+from .turn import SqliteTurn
 
 DURABILITY = {"full": "full", "os": "normal"}
-
-HOW_FAR = """
-  select (select turn from lamplighter_boots where boot = ?), boots,
-    max(last_no, (select coalesce(max(no), 0) from lamplighter_jobs)), change_no
-  from lamplighter_store
-"""
 
 PATH_BYTES_MAX = 512
 """SQLite opens no file with a longer path (`MAX_PATHNAME` in its os_unix.c)."""
@@ -276,7 +270,7 @@ class SqliteStore:
         return connection
 
     @contextlib.contextmanager
-    def turn(self, boot: str, now: Instant) -> Iterator[TableTurn]:
+    def turn(self, boot: str, now: Instant) -> Iterator[SqliteTurn]:
         with self._lock:
             writer, turn, is_sealed = self._writer or self._reopened(), None, False
             if writer is None:
@@ -290,7 +284,9 @@ class SqliteStore:
                 # Whatever becomes of this turn, the last view does not hold after it.
                 self._seen = None if seen is None else seen._replace(version=None)
                 begin_writing(writer, self._busy_ms)
-                begun = TableTurn(writer, boot, now, openings=self._openings, seen=seen)
+                # SQLite's number is per connection; a new connection may begin with the same.
+                version = self._openings << 32 | writer.execute("pragma data_version").fetchone()[0]
+                begun = SqliteTurn(writer, boot, now, version=version, seen=seen)
                 begun.jobs = begun.queued = TableJobs(begun)
                 turn = begun
                 yield turn

@@ -7,12 +7,14 @@ from dataclasses import fields
 
 from ...messages.jobs import Attempt, Instant, JobRecord
 from ...messages.outcomes import Outcome, OutcomeKind, Verdict
-from .database import Database
+from .database import Database, upsert
 from .job_rows import in_batches
 
 COLUMNS = tuple(field.name for field in fields(Attempt))
 
 ATTEMPTS_KEPT_MAX = 100
+
+KEEP = upsert("lamplighter_attempts", "job_id, claim_no", *COLUMNS[2:])
 
 
 def keep(connection: Database, claimed: JobRecord, outcome: Outcome, verdict: Verdict, now: Instant) -> None:
@@ -20,7 +22,7 @@ def keep(connection: Database, claimed: JobRecord, outcome: Outcome, verdict: Ve
     if outcome.kind is OutcomeKind.SNOOZED or (outcome.kind is OutcomeKind.INTERRUPTED and not outcome.blamed):
         return
     connection.execute(
-        "insert or replace into lamplighter_attempts values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        KEEP,
         (
             claimed.id,
             claimed.claim_no,
@@ -45,7 +47,7 @@ def keep(connection: Database, claimed: JobRecord, outcome: Outcome, verdict: Ve
 
 def recent_interruptions(connection: Database, job_ids: Collection[str], since: Instant) -> dict[str, int]:
     query = """select job_id, count(*) from lamplighter_attempts
-               where job_id in ({places}) and outcome = 'interrupted' and begun and ended_at >= ? group by job_id"""
+               where job_id in ({places}) and outcome = 'interrupted' and begun = 1 and ended_at >= ? group by job_id"""
     return dict(in_batches(connection, query, job_ids, since))
 
 

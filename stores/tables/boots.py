@@ -7,12 +7,12 @@ from collections.abc import Collection, Sequence
 
 from ...messages.boots import BootRecord, LedgerTurn
 from ...rules.codec import encode_own
-from .database import Database
+from .database import Database, upsert
 from .open_turn import OpenTurn
 
 COLUMNS = ", ".join(BootRecord._fields)
 
-PLACES = ", ".join("?" * len(BootRecord._fields))
+REGISTER = upsert("lamplighter_boots", *BootRecord._fields)
 
 
 class TableMembers:
@@ -29,17 +29,15 @@ class TableMembers:
         query = "select boot_no, turn, unlogged from lamplighter_boots where boot = ?"
         known = self._connection.execute(query, (boot.boot,)).fetchone()
         if known is None:
-            turn.last_boot_no += 1
-            self._connection.execute("update lamplighter_store set boots = ?", (turn.last_boot_no,))
+            numbered = "update lamplighter_store set boots = boots + 1 returning boots"
+            ((turn.last_boot_no,),) = self._connection.execute(numbered).fetchall()
             known = turn.last_boot_no, 0, encode_own(boot.unlogged)
         boot_no, number, unlogged = known
         if boot.boot == turn.boot:
             turn.is_member, turn.number, turn.boot_no = True, number, boot_no
         row = boot._replace(boot_no=boot_no, turn=number)._asdict()
         values = {**row, "names": json.dumps(boot.names), "unlogged": unlogged}
-        self._connection.execute(
-            f"insert or replace into lamplighter_boots ({COLUMNS}) values ({PLACES})", tuple(values.values())
-        )
+        self._connection.execute(REGISTER, tuple(values.values()))
         return int(boot_no)
 
     def set_names(self, boot: str, names: Sequence[str]) -> None:

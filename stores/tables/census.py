@@ -18,13 +18,13 @@ from .turns import CLAIMABLE, PRIORITIES_MAX
 
 DUE = "count(*), min(run_at), count(case when run_at > :now then 1 end)"
 
-READY = f"select {DUE} from (select run_at {job_rows.READY} and name = :name limit :cap)"
+READY = f"select {DUE} from (select run_at {job_rows.READY} and name = :name limit :cap) as few"
 
-GROUPED = f"select {DUE} from (select run_at {job_rows.GROUPED} and name = :name limit :cap)"
+GROUPED = f"select {DUE} from (select run_at {job_rows.GROUPED} and name = :name limit :cap) as few"
 
 LATER = "from lamplighter_jobs indexed by lamplighter_jobs_later where state = 'queued' and waits = 1 and name = :name"
 
-WAITED = f"select count(*), min(run_at) from (select run_at {LATER} and run_at <= :now limit :cap)"
+WAITED = f"select count(*), min(run_at) from (select run_at {LATER} and run_at <= :now limit :cap) as few"
 
 WAITING = f"{LATER} and run_at > :now"
 
@@ -80,7 +80,7 @@ def _oldest(connection: Database, about: dict[str, Any]) -> Iterator[Instant | N
 
 
 def by_state(connection: Database, name: str | None, seconds_max: Seconds | None = None) -> dict[str, int]:
-    query = "select state, count(*) from lamplighter_jobs where :name is null or name = :name group by state"
+    query = "select state, count(*) from lamplighter_jobs where name = :name or :name is null group by state"
     found = dict(connection.execute(query, {"name": name}).fetchall())
     return {state.value: found.get(state.value, 0) for state in JobState}
 
@@ -94,7 +94,7 @@ def counts(connection: Database, name: str | None, cap: int) -> CappedCounts:
         state = ended.value
         looked = _count(connection, ENDED_ROWS, {**about, "state": state})
         # Only the last ended jobs of a name are counted: no index knows more.
-        newest = f"from (select name {ENDED_ROWS} order by ended_at desc limit :cap) where name = :name"
+        newest = f"from (select name {ENDED_ROWS} order by ended_at desc limit :cap) as ended where name = :name"
         found[state] = looked if name is None else _count(connection, newest, {**about, "state": state})
         capped |= {state} if looked >= cap else set()
     capped |= {state for state, count in found.items() if count >= cap}
@@ -102,7 +102,7 @@ def counts(connection: Database, name: str | None, cap: int) -> CappedCounts:
 
 
 def _count(connection: Database, rows: str, about: dict[str, Any]) -> int:
-    return int(connection.execute(f"select count(*) from (select 1 {rows} limit :cap)", about).fetchone()[0])
+    return int(connection.execute(f"select count(*) from (select 1 {rows} limit :cap) as few", about).fetchone()[0])
 
 
 def names(connection: Database, first: str = "", limit: int | None = None) -> list[str]:
@@ -117,7 +117,10 @@ def due_names(connection: Database, now: Instant, limit: int) -> list[str]:
 
 
 def _distinct(connection: Database, rows: str, first: str = "") -> Iterator[str]:
-    (name,) = connection.execute(f"select min(name) {rows} and name >= :name", {"name": first}).fetchone()
+    # The first text after another is that with NUL, which not every database knows.
+    than = ">" if first.endswith("\0") else ">="
+    about = {"name": first.removesuffix("\0")}
+    (name,) = connection.execute(f"select min(name) {rows} and name {than} :name", about).fetchone()
     while name is not None:
         yield name
         (name,) = connection.execute(f"select min(name) {rows} and name > :name", {"name": name}).fetchone()
@@ -144,7 +147,7 @@ _READY_AHEAD = " union all ".join(
     )
 )
 
-READY_AHEAD = f"from ({_READY_AHEAD})"
+READY_AHEAD = f"from ({_READY_AHEAD}) as ahead"
 
 # Very many jobs that are not due may wait at higher priorities. Due ones are adjacent by time.
 DUE_WAITED = f"select no {LATER} and run_at <= :now limit :cap"
@@ -167,7 +170,7 @@ def before(connection: Database, job: JobRecord, now: Instant, most: int) -> Que
     of_group = group_spent_to = None
     if job.group_key is None:
         ready, waited = _count(connection, READY_AHEAD, about), _count(connection, WAITED_AHEAD, about)
-        looked = _count(connection, f"from ({DUE_WAITED})", about)
+        looked = _count(connection, f"from ({DUE_WAITED}) as waited", about)
     else:
         ready, waited, looked = _count(connection, GROUP_AHEAD, about), 0, 0
         of_group = turns.running(connection, job.name, job.group_key)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from ...cron.schedule import cut
 from ...messages.clock_steps import STEP_SECONDS_MIN, Reading, Stepped
+from ...messages.jobs import Seconds
 from ...messages.schedules import ScheduleRecord
 from ...rules.lifecycle import INTERRUPTION_WINDOW_SECONDS
 from . import turns
@@ -47,29 +48,36 @@ def keep_time(turn: OpenTurn, reading: Reading, *, may_have_gone_back: bool) -> 
     if step is not None:
         if abs(step) <= STEP_SECONDS_MIN:
             return None
-        due = min(turn.now, turn.now - step)
-        jobs = turn.connection.execute(SHIFT_WAITS, {"step": step, "due": due}).rowcount
-    elif reading.counter is not None or may_have_gone_back:
-        bounds = {"now": turn.now, "window": INTERRUPTION_WINDOW_SECONDS}
-        jobs = turn.connection.execute(BOUND_WAITS, bounds).rowcount
-    else:
+    elif reading.counter is None and not may_have_gone_back:
         return None
-    # Jobs without a delay lie among the ready ones.
-    turn.connection.execute(
-        "update lamplighter_jobs set waits = 1 where state = 'queued' and waits = 0 and run_at > ?", (turn.now,)
-    )
-    turns.pull_in(turn.connection, turn.now)
     if reading.counter is not None:
         turn.clock = turn.clock.after(reading)
         turn.connection.execute(
             "update lamplighter_store set clock_count = ?, clock_offset = ?, clock_stepped = ?", turn.clock
         )
+    return correct(turn, step)
+
+
+def correct(turn: OpenTurn, step: Seconds | None) -> Stepped:
+    """Correct what a step has shifted; None: nothing lasts longer from now than it was to last in all."""
+    if step is not None:
+        due = min(turn.now, turn.now - step)
+        jobs = turn.connection.execute(SHIFT_WAITS, {"step": step, "due": due}).rowcount
+    else:
+        bounds = {"now": turn.now, "window": INTERRUPTION_WINDOW_SECONDS}
+        jobs = turn.connection.execute(BOUND_WAITS, bounds).rowcount
+    # Jobs without a delay lie among the ready ones.
+    turn.connection.execute(
+        "update lamplighter_jobs set waits = 1 where state = 'queued' and waits = 0 and run_at > ?", (turn.now,)
+    )
+    turns.pull_in(turn.connection, turn.now)
     if jobs:
         turn.expiry = turn.connection.execute(NEXT_EXPIRY).fetchone()[0]
     return Stepped(step, jobs, _recount(turn))
 
 
 def _recount(turn: OpenTurn) -> int:
+    turn.hold_schedules()
     rows = turn.connection.execute(
         "select * from lamplighter_schedules where accounted_to > ?", (turn.now + STEP_SECONDS_MIN,)
     ).fetchall()

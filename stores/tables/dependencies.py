@@ -18,14 +18,15 @@ from ..transitions import freed
 from . import links
 from .job_rows import key_holder
 from .jobs import TableJobs
-from .open_turn import OpenTurn
+from .open_turn import FREEING, OpenTurn
 
-NEXT_RIPE = "select parent, child, place from lamplighter_parents_to_check order by parent limit 1"
+NEXT_RIPE = "select parent, child, place from lamplighter_parents_to_check order by parent limit 1 /*pg for update */"
 
 LINKS_OF = """
   select l.place, l.met, c.* from lamplighter_links l indexed by lamplighter_links_parent
   join lamplighter_jobs c on c.no = l.child
   where l.parent = ? and (l.child, l.place) > (?, ?) order by l.child, l.place limit ?
+  /*pg for no key update of c */
 """
 
 PARENTS_OF = f"""
@@ -37,7 +38,7 @@ PARENTS_OF = f"""
 
 UNFINISHED_PARENTS = """
   select l.place, p.id from lamplighter_links l join lamplighter_jobs p on p.no = l.parent
-  where l.child = ? and (p.state = 'queued' or p.state = 'running') order by l.place
+  where l.child = ? and (p.state = 'queued' or p.state = 'running') order by l.place /*pg for share of p */
 """
 
 
@@ -91,6 +92,8 @@ class TableLinks:
 
     def free(self, most: int) -> bool:
         self.judge_births()
+        if self._turn.has_ripe:
+            self._turn.gate(FREEING)
         while self._turn.has_ripe and most > 0:
             ripe = self._connection.execute(NEXT_RIPE).fetchone()
             if ripe is None:

@@ -18,7 +18,7 @@ from ...messages.names import paused_at
 from ..ports import DueCheck
 from . import pauses, turns
 from .database import Database
-from .turns import CLAIMABLE, PRIORITIES_MAX, priorities
+from .turns import CLAIMABLE, CLAIMED, PRIORITIES_MAX, priorities
 
 LONGEST_DUE_MAX = 1_000
 """Where jobs waited at many priorities, a claim picks from so many that have been due longest."""
@@ -26,13 +26,13 @@ LONGEST_DUE_MAX = 1_000
 READY = f"""
   select * from lamplighter_jobs
   where state = 'queued' and waits = 0 and name = :name and run_at <= :now {CLAIMABLE}
-  order by priority desc, run_at, no limit +:limit
+  order by priority desc, run_at, no limit +:limit {CLAIMED}
 """
 
 WAITED = f"""
   select * from lamplighter_jobs
   where state = 'queued' and waits = 1 and name = :name and priority = :priority and run_at <= :now {CLAIMABLE}
-  order by run_at, no limit +:limit
+  order by run_at, no limit +:limit {CLAIMED}
 """
 
 WAITED_LONGEST = f"""
@@ -40,16 +40,16 @@ WAITED_LONGEST = f"""
     select no from lamplighter_jobs indexed by lamplighter_jobs_later
     where state = 'queued' and waits = 1 and name = :name and run_at <= :now {CLAIMABLE}
     order by run_at limit {LONGEST_DUE_MAX})
-  order by priority desc, run_at, no limit +:limit
+  order by priority desc, run_at, no limit +:limit {CLAIMED}
 """
 
-SUSPECT = """
+SUSPECT = f"""
   select * from lamplighter_jobs
   where state = 'queued' and name = :name and suspect_until > :now and run_at <= :now and rev > 0
-    and (not one_at_a_time or not exists (
+    and (one_at_a_time = 0 or not exists (
       select 1 from lamplighter_jobs r where r.schedule = lamplighter_jobs.schedule and r.state = 'running'))
     and (expires_at is null or expires_at > :now)
-  order by priority desc, run_at, no limit 1
+  order by priority desc, run_at, no limit 1 {CLAIMED}
 """
 
 FIRST_READY = """select run_at from lamplighter_jobs indexed by lamplighter_jobs_ready

@@ -82,7 +82,8 @@ class IndexRange(NamedTuple):
         if self.few is not None:
             inner = f"select no {self.few}"
             if only is not None:
-                inner = f"select no from ({inner}) where true{self._bounds(values)} order by {self.order} limit {only}"
+                rows = f"from ({inner}) as few where true{self._bounds(values)}"
+                inner = f"select no {rows} order by {self.order} limit {only}"
             return f"from lamplighter_jobs where no in ({inner}){self._bounds(values)}"
         return self.rows + (self._end_bounds(values) if self.by_end else self._bounds(values))
 
@@ -186,13 +187,13 @@ def _stretches(connection: Database, query: JobQuery, wanted: Conditions, looked
         from .graphs import graph_numbers
 
         numbers = graph_numbers(connection, query.graph, GRAPH_JOBS_MAX)
-        few = f"from (select value as no from json_each({wanted.bind(json.dumps(numbers))}))"
+        few = f"from (select value as no from json_each({wanted.bind(json.dumps(numbers))})) as few"
         return [IndexRange(few=few, size=len(numbers))]
     ends = [state for one in parts(query) for state in one.states]
     if ends and ENDED.issuperset(ends):
         return [_ended(query, wanted.bind(state.value)) for state in ends]
     for few in _few(connection, query, wanted):
-        count = f"select count(*) from (select no {few} limit {looked_max + 1})"
+        count = f"select count(*) from (select no {few} limit {looked_max + 1}) as few"
         size = connection.execute(count, wanted.values).fetchone()[0]
         if size <= looked_max:
             return [IndexRange(few=few, size=size)]

@@ -88,11 +88,11 @@ class Conditions:
         if query.id_prefix:
             self._said.append(f"substr(id, 1, {len(query.id_prefix)}) = {self.bind(query.id_prefix)}")
         if query.error is not None:
-            self._said.append(f"instr({ERROR_TEXT}, {self.bind(folded(query.error))})")
+            self._said.append(f"instr({ERROR_TEXT}, {self.bind(folded(query.error))}) > 0")
         for word in query.words:
             bound = self.bind(folded(word))
             texts = ("lower(id)", "lower(name)", ERROR_TEXT)
-            self._said.append(f"({' or '.join(f'instr({text}, {bound})' for text in texts)})")
+            self._said.append(f"({' or '.join(f'instr({text}, {bound}) > 0' for text in texts)})")
 
     def _add_data(self, term: DataTerm) -> None:
         path = self.bind(_json_path(term.path))

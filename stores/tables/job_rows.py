@@ -33,6 +33,8 @@ UNFINISHED = (
 )
 """Rows of the indexes that begin with the name, and their state."""
 
+TWIN_KEPT = "/*pg for no key update */"
+
 KEYS_MAX = 500
 """SQLite may allow only 999 parameters in a statement."""
 
@@ -53,7 +55,7 @@ NOTHING_MORE = tuple(NewJob._field_defaults.values())
 
 ID = attrgetter("id")
 
-_plain, _optional, _stored = map(_values_of, (PLAIN, OPTIONAL, STORED))
+_plain, _optional, stored_values = map(_values_of, (PLAIN, OPTIONAL, STORED))
 
 NEXT_NO = """1 + max((select last_no from lamplighter_store), (select coalesce(max(no), 0) from lamplighter_jobs))"""
 """Never used before, even if retention removed the last jobs. `autoincrement` would write a page more in every commit.
@@ -78,7 +80,7 @@ def insertion(jobs: Sequence[NewJob], first_no: int, *, twins: str = "") -> tupl
         return _insert(PLAIN, len(jobs), twins), values
     for row_id, job in enumerate(jobs, first_no):
         values.append(row_id)
-        values += _stored(job)
+        values += stored_values(job)
         values.append(is_to_wait(job))
     return _insert(COLUMNS, len(jobs), twins), values
 
@@ -86,11 +88,11 @@ def insertion(jobs: Sequence[NewJob], first_no: int, *, twins: str = "") -> tupl
 @cache
 def _insert(columns: tuple[str, ...], rows: int, twins: str) -> str:
     row = f"('queued', {', '.join('?' * (len(columns) + 1))})"
-    return f"""insert into lamplighter_jobs (state, no, {_listed(columns)})
+    return f"""insert into lamplighter_jobs (state, no, {listed(columns)})
                values {", ".join([row] * rows)} {twins}"""
 
 
-def _listed(fields: Sequence[str]) -> str:
+def listed(fields: Sequence[str]) -> str:
     return ", ".join(map(stored_name, fields))
 
 
@@ -101,11 +103,11 @@ def insert_unless_known(connection: Database, job: NewJob, row_id: int) -> bool:
 
 def insert_uncounted(cursor: Statements, job: NewJob) -> int | None:
     """Insert a job in a transaction that is not a turn. Returns its `row_id`; None if there is a twin."""
-    columns = _listed((*COLUMNS, "move_no"))
+    columns = listed((*COLUMNS, "move_no"))
     query = f"""insert into lamplighter_jobs (no, state, {columns})
                 values ({NEXT_NO}, 'queued', {", ".join("?" * (len(COLUMNS) + 1))})
                 on conflict do nothing returning no"""
-    inserted = cursor.execute(query, (*_stored(job), is_to_wait(job), UNCOUNTED)).fetchall()
+    inserted = cursor.execute(query, (*stored_values(job), is_to_wait(job), UNCOUNTED)).fetchall()
     return int(inserted[0][0]) if inserted else None
 
 
@@ -115,9 +117,10 @@ def stored_twin(connection: Statements, job: NewJob) -> JobRecord:
     Raises:
         KeptOut: there is none.
     """
-    row = connection.execute("select * from lamplighter_jobs where id = ?", (job.id,)).fetchone()
+    row = connection.execute(f"select * from lamplighter_jobs where id = ? {TWIN_KEPT}", (job.id,)).fetchone()
     if row is None and job.debounce_key is not None:
-        query = "select * from lamplighter_jobs where name = ? and debounce_key = ? and debounce_until is not null"
+        query = f"""select * from lamplighter_jobs where name = ? and debounce_key = ? and debounce_until is not null
+                    {TWIN_KEPT}"""
         row = connection.execute(query, (job.name, job.debounce_key)).fetchone()
     return key_holder(connection, job) if row is None else JobRecord._make(row)
 
@@ -134,8 +137,13 @@ def key_holder(connection: Statements, job: NewJob | JobRecord) -> JobRecord:
     return JobRecord._make(row)
 
 
-def jobs_by_id(connection: Statements, job_ids: Collection[str]) -> dict[str, JobRecord]:
-    rows = in_batches(connection, "select * from lamplighter_jobs where id in ({places})", job_ids)
+def jobs_by_id(connection: Statements, job_ids: Collection[str], more: str = "") -> dict[str, JobRecord]:
+    """Jobs by their ids.
+
+    Args:
+        more: the rest of the statement.
+    """
+    rows = in_batches(connection, "select * from lamplighter_jobs where id in ({places}) " + more, job_ids)
     jobs = list(map(JobRecord._make, rows))
     return dict(zip(map(ID, jobs), jobs, strict=True))
 
@@ -174,6 +182,19 @@ def update_together(
     values: Sequence[tuple[Any, ...]],
 ) -> bool:
     """`update` several jobs of one state in the same columns, all or none; returns whether they were updated."""
+    connection.execute("savepoint lamplighter_together")
+    # Duplicates are updated once.
+    is_done = connection.execute(*bound_together(jobs, columns, values)).rowcount == len(jobs)
+    if not is_done:
+        connection.execute("rollback to lamplighter_together")
+    connection.execute("release lamplighter_together")
+    return is_done
+
+
+def bound_together(
+    jobs: Sequence[JobRecord], columns: tuple[str, ...], values: Sequence[tuple[Any, ...]]
+) -> tuple[str, tuple[Any, ...]]:
+    """The statement of `update_together`, and its parameters."""
     bound: list[Any] = []
     own: dict[str, tuple[Any, ...]] = {}
     for column, those in zip(columns, zip(*values, strict=True), strict=True):
@@ -183,14 +204,7 @@ def update_together(
             own[column] = those
     rows = zip([job.row_id for job in jobs], [job.claim_no for job in jobs], *own.values(), strict=True)
     query = _update_together(columns, tuple(own), JobState(jobs[0].state), len(jobs))
-    connection.execute("savepoint lamplighter_together")
-    done = connection.execute(query, (*bound, *chain.from_iterable(rows))).rowcount
-    # Duplicates are updated once.
-    is_done = done == len(jobs)
-    if not is_done:
-        connection.execute("rollback to lamplighter_together")
-    connection.execute("release lamplighter_together")
-    return is_done
+    return query, (*bound, *chain.from_iterable(rows))
 
 
 @cache

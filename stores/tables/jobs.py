@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from itertools import repeat
+from itertools import count, repeat
 from typing import Any
 
 from ...errors import KeyTaken
@@ -47,11 +47,14 @@ from ..transitions import (
 from ..turn_ports import Claimed, End, Want
 from . import attempts, due, host_follow_ups, links, pauses, rates, removal, turns
 from .job_rows import KeptOut, insert_unless_known, insertion, jobs_by_id, stored_twin
-from .moves import Move, move, move_all, ripen, surely, without_steps
-from .open_turn import OpenTurn
+from .moves import Move, move, move_all, surely, without_steps
+from .open_turn import CLAIMS, OpenTurn
 
 INSERTED_ROWS_MAX = 25
 """Rows of one insert. More are not faster, and each number of rows is a statement of its own."""
+
+KEPT = "order by no /*pg for no key update */"
+"""Nobody else changes the jobs that were read so until the turn has ended."""
 
 HOST_JOBS_MAX = 2_000
 
@@ -76,18 +79,24 @@ class TableJobs:
         return stored
 
     def _insert_together(self, jobs: Sequence[NewJob]) -> list[tuple[JobRecord, bool]]:
+        first = self._turn.last_no + 1
         try:
-            inserted = self._connection.execute(*insertion(jobs, self._turn.last_no + 1))
+            inserted = self._connection.execute(*insertion(jobs, first))
         except self._connection.IntegrityError:
             # Nothing was inserted. Insert one by one, to find which jobs have a twin.
             return [self._insert_one(job) for job in jobs]
         if inserted.rowcount != len(jobs):
             raise KeptOut(len(jobs) - inserted.rowcount)
-        return list(zip(map(self._add, jobs), repeat(True)))
+        return list(zip(map(self._add, jobs, count(first)), repeat(True)))
 
     def _insert_one(self, job: NewJob) -> tuple[JobRecord, bool]:
-        if insert_unless_known(self._connection, job, self._turn.last_no + 1):
-            return self._add(job), True
+        row_id = self._turn.last_no + 1
+        if insert_unless_known(self._connection, job, row_id):
+            return self._add(job, row_id), True
+        return self._find_twin(job)
+
+    def _find_twin(self, job: NewJob) -> tuple[JobRecord, bool]:
+        """The stored job that has kept another out, and whether it has become what that one says."""
         twin = stored_twin(self._connection, job)
         if not is_replaced_by(twin, job):
             return twin, False
@@ -101,9 +110,9 @@ class TableJobs:
         changes = replaced(before, by)
         return self.move_surely(before, "job.replaced", says_replaced(before._replace(**changes)), changes)
 
-    def _add(self, job: NewJob) -> JobRecord:
-        self._turn.last_no += 1
-        stored = born(job, self._turn.last_no)
+    def _add(self, job: NewJob, row_id: int) -> JobRecord:
+        self._turn.last_no = row_id
+        stored = born(job, row_id)
         self._turn.heed(stored)
         says: dict[str, Any] = {}
         if job.parents:
@@ -115,7 +124,7 @@ class TableJobs:
         return stored
 
     def get(self, job_ids: Collection[str]) -> dict[str, JobRecord]:
-        found = jobs_by_id(self._connection, job_ids)
+        found = jobs_by_id(self._connection, job_ids, KEPT)
         return {job.id: job if job.is_counted else self._count_host_moves_of(job) for job in found.values()}
 
     def find(self, job_ids: Collection[str]) -> dict[str, JobRecord]:
@@ -131,6 +140,7 @@ class TableJobs:
         next_due: dict[str, Instant] = {}
         if self._turn.lined_up:
             self.line_up()
+        self._turn.gate_claims(wants)
         for want in wants:
             if want.begun + want.prefetched == 0:
                 claims[want.name] = ()
@@ -161,9 +171,12 @@ class TableJobs:
         if most <= 0:
             return claims
         due_jobs = due.jobs(self._connection, front, turn.now, most)
+        if any(job.one_at_a_time for job in due_jobs) and turn.gate(CLAIMS, (want.name,)):
+            due_jobs = due.jobs(self._connection, front, turn.now, most)
         if suspect and turn.has_suspects:
             due_jobs = self._with_suspect(want, due_jobs)
         if front.highest is not None:
+            turn.gate(CLAIMS, (want.name,))
             line = turns.FairQueue(
                 self._connection, want.name, want.limits, turn.now, most=most, highest=front.highest, others=due_jobs
             )
@@ -211,10 +224,12 @@ class TableJobs:
         return begun, prefetched
 
     def line_up(self) -> None:
+        self._turn.gate(CLAIMS, {name for name, _, _ in self._turn.lined_up})
         turns.line_up(self._connection, self._turn.lined_up, self._turn.now)
         self._turn.lined_up = {}
 
     def leave_lines(self) -> None:
+        self._turn.gate(CLAIMS, {name for name, _, _ in self._turn.left_lines})
         turns.leave(self._connection, self._turn.left_lines)
 
     def _pause_of(self, name: str) -> PauseRecord:
@@ -275,13 +290,14 @@ class TableJobs:
         now = self._turn.now
         changes = requeued(run_at, now) if waits is None else revived(now)
         try:
-            moved = self.move_surely(job, "job.requeued", {"run_at": run_at, **(waits or {})}, changes)
+            with self._turn.savepoint():
+                moved = self.move_surely(job, "job.requeued", {"run_at": run_at, **(waits or {})}, changes)
         except self._connection.IntegrityError as error:
             raise KeyTaken(
                 f"job {job.id} cannot be requeued: another unfinished {job.name} job holds its unique key "
                 f"{job.unique_key!r}; wait for that one, or cancel it"
             ) from error
-        ripen(self._turn, job.row_id)
+        self._turn.ripen(job.row_id)
         return moved
 
     def finish(self, job: JobRecord, result: str | None) -> JobRecord:
@@ -297,7 +313,7 @@ class TableJobs:
     def open_claims(self, boot: str, name: str | None = None, incarnation_max: int | None = None) -> list[JobRecord]:
         # The index holds running jobs alone. Without this hint SQLite would scan all of them.
         query = """select * from lamplighter_jobs indexed by lamplighter_jobs_running
-                   where state = 'running' and boot = ? and not deferred"""
+                   where state = 'running' and boot = ? and deferred = 0"""
         values: list[Any] = [boot]
         if name is not None:
             query, values = query + " and name = ?", [*values, name]
@@ -308,7 +324,7 @@ class TableJobs:
     def orphans(self) -> list[JobRecord]:
         return self._jobs(
             """select * from lamplighter_jobs indexed by lamplighter_jobs_running
-               where state = 'running' and boot not in (select boot from lamplighter_boots) and not deferred
+               where state = 'running' and boot not in (select boot from lamplighter_boots) and deferred = 0
                order by no"""
         )
 
@@ -342,7 +358,7 @@ class TableJobs:
     def refresh(self) -> None:
         turn = self._turn
         if turn.has_host_moves:
-            query = "select * from lamplighter_jobs where rev <= 0 order by no limit ?"
+            query = "select * from lamplighter_jobs where rev <= 0 order by no limit ? /*pg for update skip locked */"
             for job in self._jobs(query, HOST_JOBS_MAX):
                 self._count_host_moves_of(job)
         for job in self._expired("queued"):
@@ -353,7 +369,8 @@ class TableJobs:
         if turn.expiry is None or turn.expiry > turn.now:
             return []
         query = f"""select * from lamplighter_jobs indexed by lamplighter_jobs_expiring
-                    where {due.MAY_EXPIRE} and expires_at <= ? and state = ? and rev > 0 order by expires_at limit ?"""
+                    where {due.MAY_EXPIRE} and expires_at <= ? and state = ? and rev > 0 order by expires_at limit ?
+                    /*pg for update skip locked */"""
         return self._jobs(query, turn.now, state, EXPIRED_JOBS_MAX)
 
     def _count_host_moves_of(self, job: JobRecord) -> JobRecord:
@@ -403,7 +420,7 @@ class TableJobs:
             if job.group_key is not None and before == "queued":
                 self._turn.left_lines.add(turns.key_of(job))
             if self._turn.has_open_links:
-                ripen(self._turn, job.row_id)
+                self._turn.ripen(job.row_id)
         self._connection.execute("update lamplighter_jobs set rev = ? where no = ?", (counted.move_no, job.row_id))
         self._turn.heed(counted)
         return counted

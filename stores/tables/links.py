@@ -34,6 +34,12 @@ IS_OPEN = "select 1 from lamplighter_links indexed by lamplighter_links_open whe
 FIRST_OPEN = """select parent from lamplighter_links indexed by lamplighter_links_open
                 where child = ? and met is null limit ?"""
 
+UNKNOWN = "select id from lamplighter_jobs where id in ({places}) order by no /*pg for share */"
+"""None of them ends, or is removed, until the transaction has: its children are stored with what they are now."""
+
+RIPEN = """insert into lamplighter_parents_to_check (parent) values (?)
+           on conflict (parent) do update set child = 0, place = 0"""
+
 HAS_CHILDREN = "select 1 from lamplighter_links where parent = ? limit 1"
 
 # `p` is the parent in the store, `g` a removed one.
@@ -41,7 +47,7 @@ PARENTS = """lamplighter_links l left join lamplighter_jobs p on p.no = l.parent
              left join lamplighter_gone_parents g on g.no = l.parent"""
 
 FATED = f"""select coalesce(p.id, g.id), l.met from {PARENTS}
-           where l.child = ? and not l.any_end and (l.met = 'dead' or l.met = 'cancelled')
+           where l.child = ? and l.any_end = 0 and (l.met = 'dead' or l.met = 'cancelled')
            order by l.met desc, l.place limit 1"""
 """A dead parent decides before a cancelled one."""
 
@@ -55,9 +61,7 @@ def tie(connection: Statements, child_no: int, parents: Sequence[JobParent]) -> 
 
 
 def unknown(connection: Statements, job_ids: Collection[str]) -> list[str]:
-    found = {
-        row[0] for row in in_batches(connection, "select id from lamplighter_jobs where id in ({places})", job_ids)
-    }
+    found = {row[0] for row in in_batches(connection, UNKNOWN, job_ids)}
     return [job_id for job_id in job_ids if job_id not in found]
 
 
@@ -65,7 +69,7 @@ def ripen(connection: Database, parent_no: int) -> bool:
     """Note that all children of a job, if any, are to be examined."""
     if connection.execute(HAS_CHILDREN, (parent_no,)).fetchone() is None:
         return False
-    connection.execute("insert or replace into lamplighter_parents_to_check (parent) values (?)", (parent_no,))
+    connection.execute(RIPEN, (parent_no,))
     return True
 
 
@@ -126,7 +130,7 @@ def gone_parents(connection: Database, child_no: int, limit: int) -> Sequence[Go
 
 def children(connection: Database, parent_no: int, limit: int) -> Sequence[JobRecord]:
     query = """select distinct j.* from lamplighter_links l join lamplighter_jobs j on j.no = l.child
-               where l.parent = ? order by l.child limit ?"""
+               where l.parent = ? order by j.no limit ?"""
     return list(map(JobRecord._make, connection.execute(query, (parent_no, limit))))
 
 

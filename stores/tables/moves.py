@@ -11,8 +11,9 @@ from ...messages.jobs import ENDED, WAITS_FOR_JOBS, WAITS_ITS_TURN, JobRecord, J
 from ...rules.lifecycle import MOVES
 from ...rules.limits import batches
 from ..transitions import LET_GO
-from . import links, steps, turns
-from .job_rows import changed, update, update_together
+from ..troubles import TurnConflict
+from . import steps, turns
+from .job_rows import changed, update
 from .open_turn import OpenTurn
 
 TOGETHER_MIN, TOGETHER_MAX = 4, 25
@@ -43,17 +44,22 @@ def move_all(turn: OpenTurn, those: Sequence[Move]) -> list[JobRecord | None]:
     for (_, columns), alike in groupby(whole, lambda one: (one[0].state, tuple(one[3]))):
         for some in batches(list(alike), TOGETHER_MAX):
             jobs, values = [one[0] for one in some], [tuple(one[3].values()) for one in some]
-            if len(some) < TOGETHER_MIN or not update_together(turn.connection, jobs, columns, values):
+            updated = list(turn.update_together(jobs, columns, values)) if len(some) >= TOGETHER_MIN else []
+            if not updated:
                 moved += [move(turn, *one) for one in some]
                 continue
             for (job, event, fields, _), its in zip(some, values, strict=True):
+                if job.row_id not in updated:
+                    moved.append(None)
+                    continue
                 moved.append(_moved(turn, job, event, fields, changed(job, columns, its)))
     return moved
 
 
 def surely(moved: JobRecord | None) -> JobRecord:
-    """The record of a job that this transaction has read, so the move cannot have failed."""
-    assert moved is not None, "a row that this transaction has read cannot have moved"
+    """The record of a job that this transaction has read. On SQLite its move cannot have failed."""
+    if moved is None:
+        raise TurnConflict("a job that the turn has read was moved by another writer before the turn could move it")
     return moved
 
 
@@ -76,16 +82,12 @@ def _moved(turn: OpenTurn, before: JobRecord, event: str, fields: dict[str, Any]
         if before.waits == WAITS_ITS_TURN and before.state == JobState.QUEUED:
             turn.left_lines.add(turns.key_of(before))
         if turn.has_open_links:
-            ripen(turn, moved.row_id)
+            turn.ripen(moved.row_id)
     if turn.has_steps and moved.state == JobState.DONE:
         fields = {**fields, **without_steps(turn, before.row_id)}
     holder = before.boot if before.state == JobState.RUNNING and before.boot != turn.boot else None
     turn.transitions.append(Transition(event, moved, before.state, fields, holder))
     return moved
-
-
-def ripen(turn: OpenTurn, parent_no: int) -> None:
-    turn.has_ripe = links.ripen(turn.connection, parent_no) or turn.has_ripe
 
 
 def without_steps(turn: OpenTurn, row_id: int) -> dict[str, Any]:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from operator import attrgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ...messages.clock_steps import STEP_SECONDS_MIN, KnownClock, Reading
 from ...messages.jobs import WAITS_ITS_TURN, Instant, JobRecord, JobState
 from ...rules.ledger_moves import TurnRecord
 from ..troubles import BootLost
-from . import turns
+from ..turn_ports import Want
+from . import links, turns
 from .database import Database
 from .due import NEXT_EXPIRY
+from .job_rows import update_together
 
 OVERVIEW = f"""
   select boots, max(last_no, (select coalesce(max(no), 0) from lamplighter_jobs)), change_no,
@@ -25,6 +29,12 @@ OVERVIEW = f"""
     ({NEXT_EXPIRY}),
     coalesce(b.boot_no, 0), b.turn, clock_count, clock_offset, clock_stepped
   from lamplighter_store left join lamplighter_boots b on b.boot = ?
+"""
+
+HOW_FAR = """
+  select (select turn from lamplighter_boots where boot = ?), boots,
+    max(last_no, (select coalesce(max(no), 0) from lamplighter_jobs)), change_no
+  from lamplighter_store
 """
 
 KEEP_TURN = "update lamplighter_boots set turn = ?, unlogged = ? where boot = ?"
@@ -64,6 +74,12 @@ class TurnOverview(NamedTuple):
 
 
 _left_by = attrgetter(*TurnOverview._fields)
+
+
+CLAIMS, SCHEDULES, FREEING, TALLYING = "claims", "schedules", "freeing", "tallying"
+"""Gates: the claims of a name whose jobs depend on one another, and its line of groups; the schedules of the store;
+the jobs that wait for others; the sums of what became of jobs.
+"""
 
 
 class Seen(NamedTuple):
@@ -127,13 +143,12 @@ class OpenTurn(TurnRecord):
     number: int | None
 
     def __init__(
-        self, connection: Database, boot: str, now: Instant, *, openings: int = 0, seen: Seen | None = None
+        self, connection: Database, boot: str, now: Instant, *, version: int = 0, seen: Seen | None = None
     ) -> None:
         super().__init__(boot, now)
         self.leads = True
         self.connection = connection
-        # SQLite's number is per connection; a new connection may begin with the same.
-        self.version = openings << 32 | int(connection.execute("pragma data_version").fetchone()[0])
+        self.version = version
         seen = seen if seen is not None and seen.boot == boot else None
         self.is_member, self.seen_at, self.lost = seen is not None, now, None
         if seen is not None and seen.version == self.version and seen.is_fresh(now):
@@ -173,6 +188,42 @@ class OpenTurn(TurnRecord):
 
     def see(self) -> Seen:
         return Seen(self.boot, self.version, self.seen_at, TurnOverview._make(_left_by(self)))
+
+    def gate(self, kind: str, names: Collection[str] = ("",)) -> bool:
+        """Keep other turns from what a gate is for, until this turn has ended; whether that was not so before. A
+        statement that comes after it sees all that they have done. On SQLite turns never overlap.
+
+        Args:
+            kind: one of the constants above.
+            names: the names of jobs that it is about, if it is.
+        """
+        return False
+
+    def gate_claims(self, wants: Sequence[Want]) -> None:
+        """The same for the claims of names whose jobs depend on one another."""
+
+    def hold_schedules(self) -> None:
+        """Keep other turns from the schedules; `change_no` is the last one from then on."""
+
+    def savepoint(self) -> AbstractContextManager[None]:
+        """Let the turn go on after an error of the database in the block, of whose statements then none holds."""
+        return nullcontext()
+
+    def forgetting(self) -> AbstractContextManager[None]:
+        """Have the database overwrite what is deleted in the block, if it can."""
+        return nullcontext()
+
+    def update_together(
+        self, jobs: Sequence[JobRecord], columns: tuple[str, ...], values: Sequence[tuple[Any, ...]]
+    ) -> Collection[int]:
+        """Change some jobs of one state in one statement, if they are as the caller saw them: the `row_id`s of those
+        that were; none where each is to be tried for itself.
+        """
+        return [job.row_id for job in jobs] if update_together(self.connection, jobs, columns, values) else ()
+
+    def ripen(self, parent_no: int) -> None:
+        """Have the children of a job looked at, as it has ended, or was queued again."""
+        self.has_ripe = links.ripen(self.connection, parent_no) or self.has_ripe
 
     def next_change(self) -> int:
         self.change_no += 1

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from ...messages.jobs import Instant
 from ...messages.names import PauseRecord
-from .database import Database
+from .database import Database, upsert
+
+KEEP = upsert("lamplighter_pauses", "name", "since", '"by"', "reason", "until", '"limit"')
 
 FORGET_NOTHING = 'delete from lamplighter_pauses where since is null and "limit" is null'
 
@@ -19,8 +21,7 @@ def of(connection: Database, name: str) -> PauseRecord:
 
 
 def keep(connection: Database, pause: PauseRecord) -> None:
-    places = ", ".join("?" * len(PauseRecord._fields))
-    connection.execute(f"insert or replace into lamplighter_pauses values ({places})", pause)
+    connection.execute(KEEP, pause)
     connection.execute(FORGET_NOTHING)
 
 

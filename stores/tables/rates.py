@@ -5,7 +5,9 @@ from __future__ import annotations
 from ...messages.jobs import Instant
 from ...messages.names import Rate
 from ...rules.rates import Room, possible, room_of, spent
-from .database import Database
+from .database import Database, upsert
+
+KEEP = upsert("lamplighter_rates", "name, group_key", "spent_to")
 
 
 def room(connection: Database, rate: Rate, name: str, now: Instant, group: str = "") -> Room:
@@ -23,7 +25,7 @@ def take(connection: Database, rate: Rate, name: str, now: Instant, starts: int,
 
 
 def _keep(connection: Database, name: str, group: str, until: Instant) -> None:
-    connection.execute("insert or replace into lamplighter_rates values (?, ?, ?)", (name, group, until))
+    connection.execute(KEEP, (name, group, until))
 
 
 def forget_unspent(connection: Database, now: Instant) -> None:

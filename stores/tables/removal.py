@@ -10,17 +10,20 @@ from . import links, steps
 from .open_turn import OpenTurn
 
 PRUNE = """
-  delete from lamplighter_jobs where no in (
+  with gone as materialized (
     select no from lamplighter_jobs j where {which} and rev > 0
       and (select 1 from lamplighter_links l join lamplighter_jobs c on c.no = l.child
            where l.parent = j.no and c.state <> 'done' order by l.child desc limit 1) is null
-    order by ended_at limit :batch)
+    order by ended_at limit :batch /*pg for update skip locked */)
+  delete from lamplighter_jobs where no in (select no from gone)
   returning no, id, name, state, rev
 """
 """The newest child is looked at first: it probably ends last."""
 
 OF_STATE = "state = :state and ended_at < :before"
-OF_NUMBERS = "no in (select value from json_each(:numbers)) and ended_at < iif(state = 'dead', :dead, :done)"
+OF_NUMBERS = (
+    "no in (select value from json_each(:numbers)) and ended_at < case when state = 'dead' then :dead else :done end"
+)
 
 
 def prune(turn: OpenTurn, done_before: Instant, dead_before: Instant, batch: int) -> int:
@@ -47,13 +50,9 @@ def prune(turn: OpenTurn, done_before: Instant, dead_before: Instant, batch: int
 
 
 def forget(turn: OpenTurn, job: JobRecord) -> None:
-    # Forgetting may have been promised to a person: SQLite must overwrite the data with zeros, which is not every
-    # build's default.
-    ((was,),) = turn.connection.execute("pragma secure_delete").fetchall()
-    turn.connection.execute("pragma secure_delete = on")
-    turn.connection.execute("delete from lamplighter_jobs where no = ?", (job.row_id,))
-    _clear_up_after(turn, [GoneParent(job.row_id, job.id, job.name, job.state, job.move_no)])
-    turn.connection.execute(f"pragma secure_delete = {was}")
+    with turn.forgetting():
+        turn.connection.execute("delete from lamplighter_jobs where no = ?", (job.row_id,))
+        _clear_up_after(turn, [GoneParent(job.row_id, job.id, job.name, job.state, job.move_no)])
 
 
 def _clear_up_after(turn: OpenTurn, gone: Sequence[GoneParent]) -> list[int]:

@@ -13,6 +13,9 @@ from .database import Database, Statements
 
 HOST_CHANGES_MAX = 500
 
+ALL = 2**62
+"""A limit that is none."""
+
 LAST_OF_EACH = """
   select schedule_id, record from lamplighter_schedule_changes
   where no in (select max(no) from lamplighter_schedule_changes group by schedule_id)
@@ -59,8 +62,8 @@ def schedules_as_changed(
     """Schedules as all pending changes will leave them, ordered by id."""
     changed = {schedule_id: _record(text) for schedule_id, text in reader.execute(LAST_OF_EACH) if schedule_id > after}
     query = """select * from lamplighter_schedules
-               where id > :after and (:name is null or name = :name) order by id limit :limit"""
-    most = -1 if limit is None else limit + len(changed)
+               where id > :after and (name = :name or :name is null) order by id limit :limit"""
+    most = ALL if limit is None else limit + len(changed)
     rows = reader.execute(query, {"name": name, "after": after, "limit": most})
     found = {record.id: record for record in map(ScheduleRecord._make, rows)}
     for schedule_id, said in changed.items():

@@ -9,13 +9,14 @@ from ...messages.jobs import Instant
 from ...messages.schedules import HostChange, ScheduleRecord, SlotEntry, SlotRange
 from ...rules.ledger_moves import schedule_move, skipped_move
 from ..transitions import skipped_entry
+from .database import upsert
 from .job_rows import in_batches
 from .open_turn import OpenTurn
 from .schedule_changes import HOST_CHANGES_MAX, forget_changes, take_changes
 
-REPLACE_SCHEDULE = (
-    f"insert or replace into lamplighter_schedules values ({', '.join('?' * len(ScheduleRecord._fields))})"
-)
+REPLACE_SCHEDULE = upsert("lamplighter_schedules", "id", *(f'"{field}"' for field in ScheduleRecord._fields[1:]))
+
+RETIRE = upsert("lamplighter_retired", "schedule_id", "change_no")
 
 
 class TableSchedules:
@@ -68,7 +69,7 @@ class TableSchedules:
     def _known(self, ids: Iterable[str]) -> tuple[dict[str, ScheduleRecord], set[str]]:
         known: dict[str, ScheduleRecord] = {}
         retired: set[str] = set()
-        query = """select s.*, r.change_no is s.change_no from lamplighter_schedules s
+        query = """select s.*, r.change_no = s.change_no from lamplighter_schedules s
                    left join lamplighter_retired r on r.schedule_id = s.id where s.id in ({places})"""
         for *fields, is_retired in in_batches(self._connection, query, dict.fromkeys(ids)):
             record = known[fields[0]] = ScheduleRecord._make(fields)
@@ -93,7 +94,7 @@ class TableSchedules:
         self._connection.execute(
             "update lamplighter_schedules set change_no = ? where id = ?", (change_no, schedule_id)
         )
-        self._connection.execute("insert or replace into lamplighter_retired values (?, ?)", (schedule_id, change_no))
+        self._connection.execute(RETIRE, (schedule_id, change_no))
 
     def pause(self, schedule_id: str, *, paused: bool) -> ScheduleRecord | None:
         self._connection.execute("update lamplighter_schedules set paused = ? where id = ?", (int(paused), schedule_id))
@@ -101,7 +102,7 @@ class TableSchedules:
 
     def fire(self, entry: SlotEntry) -> bool:
         done = self._connection.execute(
-            "insert or ignore into lamplighter_slots values (?, ?, ?, ?, ?, ?, ?)",
+            "insert into lamplighter_slots values (?, ?, ?, ?, ?, ?, ?) on conflict do nothing",
             (entry.schedule_id, entry.slot, entry.last, entry.count, entry.outcome, entry.reason, entry.job_id),
         )
         return done.rowcount == 1
@@ -156,7 +157,7 @@ class TableSchedules:
         ).rowcount
         self._connection.execute(
             """delete from lamplighter_schedules
-               where not durable and accounted_to < ? - max(catch_up_window, ?)""",
+               where durable = 0 and accounted_to < ? - max(catch_up_window, ?)""",
             (before, SLOT_SECONDS_KEPT_MIN),
         )
         self._connection.execute(

@@ -9,7 +9,8 @@ from typing import Any
 from ...messages.jobs import Instant
 from ...messages.tallies import KEPT_SECONDS, Tally, start_of
 from ...rules.codec import decode_counts, encode_own
-from .database import Database
+from .database import Database, upsert
+from .open_turn import TALLYING, OpenTurn
 
 TALLIES = """
 create table lamplighter_tallies (
@@ -18,6 +19,8 @@ create table lamplighter_tallies (
   primary key (span, start, name, kind)
 ) strict, without rowid
 """
+
+KEEP = upsert("lamplighter_tallies", "span, start, name, kind", "n", "seconds", "buckets")
 
 ONE = "select * from lamplighter_tallies where span = ? and start = ? and name = ? and kind = ?"
 
@@ -36,7 +39,7 @@ where tally.span = :span and tally.start = starts.start and tally.name = :name o
 
 TOTALS = """
 select span, start, '', kind, sum(n), sum(seconds) from lamplighter_tallies
-where span = :span and start between :since and :until group by start, kind order by start, kind
+where span = :span and start between :since and :until group by span, start, kind order by start, kind
 """
 
 BUCKET_ROWS_MAX = 5_000
@@ -47,7 +50,7 @@ select start, kind, sum(value) from (
   select start, kind, buckets from lamplighter_tallies
   where span = :span and start between :since and :until and buckets <> '[]' and kind not in ('turn', 'lock')
   order by start desc limit :most
-), json_each(buckets) group by start, kind, key order by start, kind, key
+) as newest, json_each(buckets) group by start, kind, key order by start, kind, key
 """
 
 OLD = """
@@ -57,15 +60,17 @@ delete from lamplighter_tallies where (span, start, name, kind) in (
 
 
 class TableTallies:
-    def __init__(self, connection: Database) -> None:
-        self._connection = connection
+    def __init__(self, turn: OpenTurn) -> None:
+        self._turn = turn
+        self._connection = turn.connection
 
     def add(self, tallies: Sequence[Tally]) -> None:
+        self._turn.gate(TALLYING)
         for tally in tallies:
             row = self._connection.execute(ONE, tally[:4]).fetchone()
             whole = tally if row is None else tally_of(row).plus(tally)
             values = (*whole[:6], encode_own(whole.buckets))
-            self._connection.execute("insert or replace into lamplighter_tallies values (?, ?, ?, ?, ?, ?, ?)", values)
+            self._connection.execute(KEEP, values)
 
     def prune(self, now: Instant, batch: int) -> None:
         for span, seconds in KEPT_SECONDS.items():

@@ -34,7 +34,7 @@ class TableTurn(OpenTurn):
 
     @property
     def tallies(self) -> TableTallies:
-        return TableTallies(self.connection)
+        return TableTallies(self)
 
     @property
     def steps(self) -> TableSteps:

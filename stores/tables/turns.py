@@ -27,9 +27,13 @@ CLAIMABLE = """
     and (expires_at is null or expires_at > :now)
     and (suspect_until is null or suspect_until <= :now)
     and rev > 0
-    and (not one_at_a_time or not exists (
+    and (one_at_a_time = 0 or not exists (
       select 1 from lamplighter_jobs r where r.schedule = lamplighter_jobs.schedule and r.state = 'running'))
 """
+
+
+CLAIMED = "/*pg for update skip locked */"
+"""Other turns pass over the rows, which this one moves. They are read once more, should they have changed."""
 
 
 def priorities(connection: Database, highest: str, name: str) -> Iterator[int]:
@@ -63,8 +67,9 @@ Key = tuple[str, int, str]
 """The key of a row: name, priority, group."""
 
 LINE_UP = f"""
-  insert into lamplighter_turns values (?, ?, ?, ?) on conflict do update set next = excluded.next
-  where next > excluded.next and next > ? + {SLACK_SECONDS}
+  insert into lamplighter_turns as line values (?, ?, ?, ?)
+  on conflict (name, priority, group_key) do update set next = excluded.next
+  where line.next > excluded.next and line.next > ? + {SLACK_SECONDS}
 """
 """A group in the line keeps its place, or gets an earlier one if its jobs are due earlier now."""
 
@@ -77,7 +82,7 @@ LINE = """
   select next, group_key, (
     select count(*) from (
       select 1 from lamplighter_jobs indexed by lamplighter_jobs_running
-      where state = 'running' and name = :name and group_key = line.group_key limit +:per_group))
+      where state = 'running' and name = :name and group_key = line.group_key limit +:per_group) as few)
   from lamplighter_turns line indexed by lamplighter_turns_next
   where name = :name and priority = :priority and (next, group_key) > (:next, :key) and next <= :soon
     and group_key <> '' order by next, group_key limit +:most
@@ -95,14 +100,15 @@ TO_THE_BACK = f"""
 """
 
 OTHERS_TO_THE_BACK = f"""
-  insert or replace into lamplighter_turns select :name, :priority, :key, {BEHIND}
+  insert into lamplighter_turns select :name, :priority, :key, {BEHIND}
   where exists (select 1 from lamplighter_turns where name = :name and priority = :priority and group_key > '')
+  on conflict (name, priority, group_key) do update set next = excluded.next
 """
 
 HEAD = f"""
   select * from lamplighter_jobs indexed by lamplighter_jobs_grouped
   where state = 'queued' and waits = {WAITS_ITS_TURN} and name = :name and priority = :priority and group_key = :key
-    and run_at <= :now {CLAIMABLE} order by run_at, no limit 1
+    and run_at <= :now {CLAIMABLE} order by run_at, no limit 1 {CLAIMED}
 """
 
 FIRST = f"""

@@ -522,8 +522,8 @@ MUTANTS = (
         (
             (
                 "stores/sqlite/store.py",
-                "                begin_writing(writer, self._busy_ms)\n                begun = TableTurn",
-                "                begun = TableTurn",
+                "                begin_writing(writer, self._busy_ms)\n                # SQLite's number",
+                "                # SQLite's number",
             ),
         ),
         test="tests/stores/sqlite/test_store.py::"
@@ -796,8 +796,8 @@ MUTANTS = (
         FENCE,
         "of many ends in one statement a stale one is taken for current",
         "stores/tables/job_rows.py",
-        "    is_done = done == len(jobs)\n",
-        "    is_done = True\n",
+        ".rowcount == len(jobs)\n    if not is_done",
+        ".rowcount >= 0\n    if not is_done",
         test="tests/stores/sqlite/test_moves.py::test_ends_that_are_settled_together_are_as_if_one_by_one",
     ),
     Mutant(
@@ -1083,8 +1083,8 @@ MUTANTS = (
         RECOVERY,
         "a boot cannot be registered a second time",
         "stores/tables/boots.py",
-        "insert or replace into lamplighter_boots",
-        "insert into lamplighter_boots",
+        "self._connection.execute(REGISTER,",
+        "self._connection.execute(REGISTER.partition(' on conflict')[0],",
     ),
     Mutant(
         RECOVERY,
@@ -1144,9 +1144,9 @@ MUTANTS = (
     Mutant(
         RECOVERY,
         "a turn does not know what the one before has made ripe",
-        "stores/tables/moves.py",
-        "turn.has_ripe = links.ripen(turn.connection, parent_no) or turn.has_ripe",
-        "links.ripen(turn.connection, parent_no)",
+        "stores/tables/open_turn.py",
+        "self.has_ripe = links.ripen(self.connection, parent_no) or self.has_ripe",
+        "links.ripen(self.connection, parent_no)",
         test="tests/stores/sqlite/test_overview.py::test_what_it_goes_by_covers_what_it_would_find",
     ),
     Mutant(
@@ -1552,8 +1552,8 @@ MUTANTS = (
         SLOTS,
         "a slot may fire again, with another job",
         "stores/tables/schedules.py",
-        '"insert or ignore into lamplighter_slots',
-        '"insert or replace into lamplighter_slots',
+        '"insert into lamplighter_slots values (?, ?, ?, ?, ?, ?, ?) on conflict do nothing"',
+        '"insert or replace into lamplighter_slots values (?, ?, ?, ?, ?, ?, ?)"',
         (
             ("broker/schedules.py", "    if known.change_no != body.change_no:", "    if False:"),
             ("broker/schedules.py", 'f"{schedule.id}-{slot:.6f}"', 'f"{schedule.id}-{slot:.6f}-{id(object())}"'),
@@ -1637,7 +1637,7 @@ MUTANTS = (
         SLOTS,
         "the memory of a removed schedule goes on",
         "stores/tables/schedules.py",
-        "r.change_no is s.change_no",
+        "r.change_no = s.change_no",
         "0",
         test="tests/broker/test_schedule_lives.py::test_a_removal_is_remembered_in_the_next_life",
     ),
@@ -2131,7 +2131,7 @@ MUTANTS = (
         (
             (
                 "stores/tables/attempts.py",
-                "and outcome = 'interrupted' and begun and ended_at >= ?",
+                "and outcome = 'interrupted' and begun = 1 and ended_at >= ?",
                 "and outcome = 'interrupted' and ended_at >= ?",
             ),
         ),
@@ -2221,7 +2221,7 @@ MUTANTS = (
         ROAD,
         "a stop takes back what waits to be marked done",
         "stores/tables/jobs.py",
-        "where state = 'running' and boot = ? and not deferred",
+        "where state = 'running' and boot = ? and deferred = 0",
         "where state = 'running' and boot = ?",
         test="tests/broker/test_deferred_claims.py::test_a_job_that_waits_for_its_token_outlives_its_process[stopped]",
     ),
@@ -2229,7 +2229,7 @@ MUTANTS = (
         ROAD,
         "what waits to be marked done is taken back when its process has died",
         "stores/tables/jobs.py",
-        "(select boot from lamplighter_boots) and not deferred\n",
+        "(select boot from lamplighter_boots) and deferred = 0\n",
         "(select boot from lamplighter_boots)\n",
         test="tests/broker/test_deferred_claims.py::test_a_job_that_waits_for_its_token_outlives_its_process[killed]",
     ),
@@ -3678,7 +3678,7 @@ MUTANTS = (
         (
             (
                 "stores/tables/jobs.py",
-                "where state = 'running' and boot = ? and not deferred",
+                "where state = 'running' and boot = ? and deferred = 0",
                 "where state = 'running' and boot = ?",
             ),
         ),
@@ -4054,7 +4054,7 @@ MUTANTS = (
         LIMITS,
         "one of queue_one is claimed beside another that runs",
         "stores/tables/turns.py",
-        "    and (not one_at_a_time or not exists (\n      select 1 from lamplighter_jobs r where"
+        "    and (one_at_a_time = 0 or not exists (\n      select 1 from lamplighter_jobs r where"
         ' r.schedule = lamplighter_jobs.schedule and r.state = \'running\'))\n"""',
         '"""',
         test="tests/stores/sqlite/test_store.py::TestStoreInMemory"
@@ -4985,8 +4985,8 @@ MUTANTS = (
         TURNS,
         "a group that queues one job a turn is always first",
         "stores/tables/turns.py",
-        "  where next > excluded.next and next > ? + {SLACK_SECONDS}\n",
-        "  where next > excluded.next and ? > 0\n",
+        "  where line.next > excluded.next and line.next > ? + {SLACK_SECONDS}\n",
+        "  where line.next > excluded.next and ? > 0\n",
         test="tests/stores/sqlite/test_turns.py::test_whoever_queues_one_job_a_turn_is_not_always_first",
     ),
     Mutant(
@@ -5332,7 +5332,7 @@ MUTANTS = (
         LINKS,
         "an end in an application's own transaction frees nobody",
         "stores/tables/jobs.py",
-        "            if self._turn.has_open_links:\n                ripen(self._turn, job.row_id)\n",
+        "            if self._turn.has_open_links:\n                self._turn.ripen(job.row_id)\n",
         "",
     ),
     Mutant(
@@ -5362,7 +5362,7 @@ MUTANTS = (
         LINKS,
         "a parent that is queued again is not waited for again",
         "stores/tables/jobs.py",
-        "            ) from error\n        ripen(self._turn, job.row_id)\n",
+        "            ) from error\n        self._turn.ripen(job.row_id)\n",
         "            ) from error\n",
     ),
     Mutant(
