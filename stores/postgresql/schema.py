@@ -9,8 +9,9 @@ from ...errors import StoreGone
 from ..tables.schema import CREATION, VERSION, check_version, check_whole, read_store_id
 from .asks import ASKS
 from .connection import PostgresDatabase
+from .spelling import MADE_HERE
 
-OWN: Sequence[str] = (ASKS,)
+OWN: Sequence[str] = (ASKS, *MADE_HERE)
 """Statements for what SQLite's store does not have, in PostgreSQL's spelling."""
 
 MIGRATIONS: Mapping[int, Sequence[str]] = {}

@@ -1,0 +1,236 @@
+"""The store in a schema of PostgreSQL: one session for turns, a few for readers, one for what others say."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+
+from ...environment.clock import SystemClock
+from ...environment.failpoints import Failpoints
+from ...errors import StoreGone, StoreUnavailable, UsageError, shown
+from ...messages.jobs import Instant
+from ..ports import (
+    Births,
+    DeadJobs,
+    Forkable,
+    HostTransactions,
+    JobReader,
+    JobTable,
+    Notifier,
+    Peers,
+    QueueReader,
+    ScheduleReader,
+    StoreSnapshot,
+    StoreSurroundings,
+    TallyReader,
+)
+from ..tables.boots import read_boots
+from ..tables.open_turn import HOW_FAR, Seen
+from ..tables.readers import Readers
+from ..tables.rows import JobRows, ScheduleRows, snapshot_of
+from ..tables.schema import read_store_id
+from ..tables.tallies import TallyRows
+from ..troubles import HealthIssue
+from . import schema
+from .address import parse_address
+from .connection import DURABILITY, PostgresDatabase, connect
+from .turn import NEXT_TRANSACTION, PostgresJobs, PostgresTurn
+
+READERS_MAX = 4
+"""A session of the server costs it some megabytes, and a web application has many processes."""
+
+
+LOOK = f"select {NEXT_TRANSACTION}, cast(extract(epoch from clock_timestamp()) as double precision)"
+
+
+class PostgresStore:
+    """The `Store` in a PostgreSQL.
+
+    Args:
+        url: where it is, as `parse_address` takes it.
+        failpoints: where a test makes it fail.
+        new_id: makes the id of a new store; PostgreSQL does by default.
+        only_existing: create and migrate nothing.
+    """
+
+    dead: DeadJobs | None = None
+    queues: QueueReader | None = None
+    peers: Peers | None = None
+    notifier: Notifier | None = None
+    host: HostTransactions | None = None
+    fork: Forkable | None = None
+    births: Births | None = None
+    waits_seconds_max = 2.0
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        durability: str = "full",
+        failpoints: Failpoints | None = None,
+        new_id: Callable[[], str] | None = None,
+        only_existing: bool = False,
+    ) -> None:
+        if not isinstance(durability, str) or durability not in DURABILITY:
+            raise UsageError(f"expected durability to be 'full' or 'os', got: {shown(durability)}")
+        self._where = parse_address(url)
+        self.address = self._where.shown
+        self.store_id: str | None = None
+        self._durability = durability
+        self._failpoints = failpoints or Failpoints()
+        self._new_id = new_id
+        self._only_existing = only_existing
+        self._lock = threading.RLock()
+        self._is_open = False
+        self._writer: PostgresDatabase | None = None
+        self._readers = Readers(
+            self._connect_reader,
+            most=READERS_MAX,
+            idle_max=READERS_MAX,
+            is_usable=lambda reader: not reader.is_closed,
+        )
+        self._seen: Seen | None = None
+        self._version, self._next_transaction = 0, -1
+        self._monotonic = SystemClock().monotonic
+        self._ahead, self._measured = SystemClock().now() - self._monotonic(), deque[tuple[float, float]](maxlen=8)
+        self._reader = JobRows(self._reading)
+        self.jobs: JobReader = self._reader
+        self.table: JobTable | None = self._reader
+        self.schedules: ScheduleReader = ScheduleRows(self._reading)
+        self.tallies: TallyReader | None = TallyRows(self._reading)
+
+    def wall(self) -> Instant:
+        """The server's time of day."""
+        return self._monotonic() + self._ahead
+
+    def open(self) -> None:
+        with self._lock:
+            writer = connect(self._where, durability=self._durability)
+            try:
+                if self._only_existing:
+                    schema.check_existing(writer)
+                    self.store_id = read_store_id(writer)
+                else:
+                    self.store_id = schema.migrate(writer, self._new_id)
+            except BaseException:
+                writer.close()
+                raise
+            self._writer, self._is_open = writer, True
+            self.changed()
+
+    def close(self) -> None:
+        with self._lock:
+            writer, self._writer, self._is_open = self._writer, None, False
+            if writer is not None:
+                writer.close()
+        self._readers.close()
+
+    @contextlib.contextmanager
+    def turn(self, boot: str, now: Instant) -> Iterator[PostgresTurn]:
+        with self._lock:
+            writer, turn, seen = self._open_writer(), None, self._seen
+            # Whatever becomes of this turn, the last view does not hold after it.
+            self._seen = None if seen is None else seen._replace(version=None)
+            try:
+                self._fail_at("store.turn.begin")
+                writer.begin()
+                turn = PostgresTurn(writer, boot, now, seen=self._seen)
+                self._version += turn.begun_at != self._next_transaction
+                turn.version, self._next_transaction = self._version, -1
+                turn.jobs = turn.queued = PostgresJobs(turn)
+                yield turn
+                turn.seal()
+                self._fail_at("store.turn.commit")
+                writer.commit()
+                self._next_transaction = turn.ended_at
+                self._fail_at("store.turn.committed")
+                if turn.is_member:
+                    self._seen = turn.see()._replace(version=None)
+                elif seen is not None and seen.boot == boot:
+                    self._seen = None
+            except BaseException:
+                writer.rollback()
+                raise
+            finally:
+                if turn is not None:
+                    # They refer to each other: their data would wait for the garbage collector.
+                    del turn.jobs, turn.queued
+
+    def changed(self) -> bool:
+        """As in the port. Transactions on other tables of the server count too."""
+        with self._lock:
+            writer, asked = self._open_writer(), self._monotonic()
+            ((following, time),) = writer.execute(LOOK).fetchall()
+            answered = self._monotonic()
+            self._measured.append((answered - asked, time - (asked + answered) / 2))
+            # The quickest answer tells the time best.
+            self._ahead = min(self._measured)[1]
+            is_changed, self._next_transaction = bool(following != self._next_transaction), following
+            self._version += is_changed
+        return is_changed
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[StoreSnapshot]:
+        with self._reading() as reader, snapshot_of(reader) as seen:
+            yield seen
+
+    def surroundings(self, boot: str) -> StoreSurroundings:
+        seen = self._seen
+        with self._reading() as reader:
+            boots = read_boots(reader)
+            turn, last_boot_no, last_no, change_no = reader.execute(HOW_FAR, (boot,)).fetchone()
+        is_known = seen is None or seen.boot != boot or seen.compare(turn, last_boot_no, last_no, change_no) is None
+        return StoreSurroundings(boots, not is_known, change_no)
+
+    def due_names(self, now: Instant, limit: int) -> Sequence[str]:
+        return self._reader.due_names(now, limit)
+
+    def health_issues(self) -> Sequence[HealthIssue]:
+        return ()
+
+    def _open_writer(self) -> PostgresDatabase:
+        if not self._is_open:
+            raise StoreUnavailable(f"the store {self.address} is closed")
+        if self._writer is None or self._writer.is_closed:
+            self._writer = None
+            writer = connect(self._where, durability=self._durability)
+            try:
+                self._check_same(writer)
+            except BaseException:
+                writer.close()
+                raise
+            self._writer = writer
+            # Others may have written in between.
+            self._next_transaction = -1
+        return self._writer
+
+    def _check_same(self, connection: PostgresDatabase) -> None:
+        schema.check_existing(connection)
+        if (found := read_store_id(connection)) != self.store_id:
+            raise StoreGone(
+                f"expected the store {self.store_id} at {self.address}, got: {found}, which was made since; put back a "
+                "backup, or start the runtime anew"
+            )
+
+    def _connect_reader(self) -> PostgresDatabase:
+        reader = connect(self._where)
+        try:
+            self._check_same(reader)
+        except BaseException:
+            reader.close()
+            raise
+        return reader
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[PostgresDatabase]:
+        self._fail_at("store.read")
+        if not self._is_open:
+            raise StoreUnavailable(f"the store {self.address} is closed")
+        with self._readers.lend() as reader:
+            yield reader
+
+    def _fail_at(self, point: str) -> None:
+        if self._failpoints.is_live:
+            self._failpoints.at(point)

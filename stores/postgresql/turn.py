@@ -1,0 +1,173 @@
+"""A turn on PostgreSQL, where it differs from one on SQLite: others have turns at the same time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+from ...messages.jobs import Instant, JobRecord, NewJob
+from ...messages.names import NO_LIMITS
+from ..tables.job_rows import COLUMNS, KeptOut, bound_together, listed, stored_values
+from ..tables.jobs import TableJobs
+from ..tables.open_turn import CLAIMS, SCHEDULES, Seen
+from ..tables.schedules import TableSchedules
+from ..tables.turn import TableTurn
+from ..transitions import is_to_wait
+from ..troubles import TurnConflict
+from ..turn_ports import Want
+from .connection import PostgresDatabase
+
+NEXT_TRANSACTION = "cast(cast(pg_snapshot_xmax(pg_current_snapshot()) as text) as bigint)"
+"""The number of the next transaction that writes, on the whole server."""
+
+HOLD_BOOT = f"""
+  select {NEXT_TRANSACTION}, exists (select 1 from lamplighter_turns),
+    (select 1 from lamplighter_boots where boot = ? for no key update)
+"""
+"""Two turns of one boot cannot overlap: not even with one of a lost session, whose commit the server may yet be at. A
+burial waits for the turn, and a turn that comes after it finds no row.
+"""
+
+GATE = """
+  select pg_advisory_xact_lock(hashtextextended(concat(current_schema(), ' ', cast(? as text), ' ', name), 0))
+  from json_array_elements_text(cast(? as json)) as name
+"""
+
+LIMITED = 'select name from lamplighter_pauses where "limit" is not null'
+
+IN_LINE = """
+  select name from json_array_elements_text(cast(? as json)) as name
+  where exists (select 1 from lamplighter_turns line where line.name = name)
+"""
+
+RIPEN = """
+  insert into lamplighter_parents_to_check (parent)
+  select distinct parent from lamplighter_links where parent in (
+    select cast(value as bigint) from json_array_elements_text(cast(? as json)) as each(value))
+  order by parent on conflict (parent) do update set child = 0, place = 0
+"""
+
+TWIN_LOOKS = 3
+"""A job's twin may go before it is read, and another may come before the job is inserted: that often it is tried."""
+
+
+class PostgresTurn(TableTurn):
+    """A `Turn` on PostgreSQL.
+
+    Gates are advisory locks of the transaction. A statement sees what was committed before it began, so whatever is
+    counted or concluded is read by a statement after the one that took the lock.
+
+    Attributes:
+        begun_at: the number of the next transaction as this one began.
+    """
+
+    connection: PostgresDatabase
+
+    def __init__(
+        self, connection: PostgresDatabase, boot: str, now: Instant, *, version: int = 0, seen: Seen | None = None
+    ) -> None:
+        self._gates: set[tuple[str, str]] = set()
+        self._ended: list[int] = []
+        self._has_ripe = False
+        self.begun_at, self._has_lines, self._is_held = connection.execute(HOLD_BOOT, (boot,)).fetchone()
+        self._wrote = connection.total_changes
+        self._savepoints = 0
+        super().__init__(connection, boot, now, version=version, seen=seen)
+
+    @property
+    def ended_at(self) -> int:
+        """The number of the next transaction after this one, if no other was in between."""
+        writes = self._is_held is not None or self.connection.total_changes > self._wrote
+        return int(self.begun_at) + writes + self._savepoints
+
+    @property
+    def has_ripe(self) -> bool:
+        self._ripen_ended()
+        return self._has_ripe
+
+    @has_ripe.setter
+    def has_ripe(self, is_any: bool) -> None:
+        self._has_ripe = is_any
+
+    @property
+    def schedules(self) -> TableSchedules:
+        self.hold_schedules()
+        return super().schedules
+
+    def hold_schedules(self) -> None:
+        if self.gate(SCHEDULES):
+            ((self.change_no,),) = self.connection.execute("select change_no from lamplighter_store").fetchall()
+            self.changes_before = self.change_no
+
+    def gate(self, kind: str, names: Collection[str] = ("",)) -> bool:
+        wanted = [name for name in sorted(names) if (kind, name) not in self._gates]
+        if wanted:
+            self.connection.execute(GATE, (kind, json.dumps(wanted)))
+            self._gates.update((kind, name) for name in wanted)
+        return bool(wanted)
+
+    def gate_claims(self, wants: Sequence[Want]) -> None:
+        limited = {want.name for want in wants if want.limits != NO_LIMITS}
+        if self.has_pauses:
+            limited |= {name for (name,) in self.connection.execute(LIMITED)}.intersection(want.name for want in wants)
+        if self._has_lines:
+            names = json.dumps([want.name for want in wants])
+            limited |= {name for (name,) in self.connection.execute(IN_LINE, (names,))}
+        self.gate(CLAIMS, limited)
+
+    def savepoint(self) -> AbstractContextManager[None]:
+        self._savepoints += 1
+        return self.connection.savepoint()
+
+    def update_together(
+        self, jobs: Sequence[JobRecord], columns: tuple[str, ...], values: Sequence[tuple[Any, ...]]
+    ) -> Collection[int]:
+        query, values = bound_together(jobs, columns, values)
+        return [no for (no,) in self.connection.execute(query + " returning no", values)]
+
+    def ripen(self, parent_no: int) -> None:
+        self._ended.append(parent_no)
+
+    def seal(self) -> None:
+        # Before the turn's own moves are told, because the next turn must find what these have made ripe.
+        self._ripen_ended()
+        super().seal()
+
+    def _ripen_ended(self) -> None:
+        if self._ended:
+            ended, self._ended = json.dumps(self._ended), []
+            self._has_ripe = self.connection.execute(RIPEN, (ended,)).rowcount > 0 or self._has_ripe
+
+
+class PostgresJobs(TableJobs):
+    _turn: PostgresTurn
+
+    def _insert_together(self, jobs: Sequence[NewJob]) -> list[tuple[JobRecord, bool]]:
+        rows = dict(self._inserted(jobs))
+        stored: list[tuple[JobRecord, bool]] = []
+        for job in jobs:
+            row_id = rows.pop(job.id, None)
+            stored.append(self._find_or_insert(job) if row_id is None else (self._add(job, row_id), True))
+        return stored
+
+    def _inserted(self, jobs: Sequence[NewJob]) -> list[tuple[str, int]]:
+        values: list[Any] = []
+        for job in jobs:
+            values += stored_values(job)
+            values.append(is_to_wait(job))
+        row = f"('queued', {', '.join('?' * len(COLUMNS))})"
+        query = f"""insert into lamplighter_jobs (state, {listed(COLUMNS)}) values {", ".join([row] * len(jobs))}
+                    on conflict do nothing returning id, no"""
+        return self._connection.execute(query, values).fetchall()
+
+    def _find_or_insert(self, job: NewJob) -> tuple[JobRecord, bool]:
+        for _ in range(TWIN_LOOKS):
+            try:
+                return self._find_twin(job)
+            except KeptOut:
+                # The twin has ended since.
+                for _, row_id in self._inserted((job,)):
+                    return self._add(job, row_id), True
+        raise TurnConflict(f"job {job.id} has twins that come and go")

@@ -1,0 +1,29 @@
+"""The store on PostgreSQL keeps every promise of a store."""
+
+from __future__ import annotations
+
+import pytest
+from lamplighter.stores.postgresql.store import PostgresStore
+
+from support.conformance.kit import new, put
+from support.conformance.suite import StoreConformance
+
+
+class TestStoreOnPostgres(StoreConformance):
+    cannot = frozenset({"host"})
+
+    @pytest.fixture(autouse=True)
+    def _place(self, postgres):
+        self.address = postgres
+
+    def make_store(self, place):
+        return PostgresStore(self.address)
+
+    def test_of_many_jobs_those_that_are_there_already_leave_no_gap(self, store):
+        """PostgreSQL counts a number for each row that it tries: the numbers rise, with gaps."""
+        put(store, new("a"), new("b"))
+
+        stored = put(store, new("c"), new("a"), new("d"), new("b"), new("e"))
+
+        ids = {job.id: job.row_id for job in stored}
+        assert sorted(ids, key=ids.get) == ["a", "b", "c", "d", "e"]
