@@ -6,14 +6,13 @@ A notification only says that there is something to read: it carries 8,000 bytes
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 
 if TYPE_CHECKING:
     from ...messages.jobs import Seconds
-
-Execute = Callable[[str, Sequence[Any]], list[Any]]
 
 ASKS = """
 create unlogged table lamplighter_asks (
@@ -27,6 +26,11 @@ create unlogged table lamplighter_asks (
 """
 """The table. It is not logged, because nobody waits any more for an answer from before a crash."""
 
+CHANNEL = "select 'lamplighter_' || 'lamplighter_store'::regclass::oid, pg_backend_pid()"
+"""The store's channel of notifications, by an oid that one table of the database has, in whatever schema; and the
+process that they come from if they come from here, which a pooler does not tell by itself.
+"""
+
 ASKED = "ask"
 """What a notification on the store's channel says where it is no hint."""
 
@@ -38,12 +42,13 @@ with asked as (
 select no, boot, pg_notify($3, $4) from asked
 """
 
-FIND = "select no, boot, ask from lamplighter_asks where boot = any($1::text[]) and answer is null order by no"
+FIND_ASKS = "select no, boot, ask from lamplighter_asks where boot = any($1::text[]) and answer is null order by no"
 
-ANSWER = """
+GIVE_ANSWER = """
 with answered as (update lamplighter_asks set answer = $2 where no = $1 returning asker)
 select pg_notify($3 || '_' || asker, '') from answered
 """
+"""Writes an answer, unless nobody waits for it any more."""
 
 READ = "select boot, answer from lamplighter_asks where no = any($1::bigint[]) and answer is not null"
 
@@ -57,33 +62,17 @@ def run(connection: psycopg.Connection[Any], query: str, parameters: Sequence[An
     return cursor.fetchall() if cursor.description else []
 
 
-def channel_of(execute: Execute) -> str:
-    """The store's channel of notifications, by an oid that one table of the database has, in whatever schema."""
-    ((oid,),) = execute("select 'lamplighter_store'::regclass::oid", ())
-    return f"lamplighter_{oid}"
-
-
-def find_asks(execute: Execute, boots: Sequence[str]) -> list[tuple[int, str, bytes]]:
-    """The questions to these boots that have no answer."""
-    return execute(FIND, (boots,)) if boots else []
-
-
-def give_answer(execute: Execute, number: int, line: bytes, channel: str) -> None:
-    """Answer a question, unless nobody waits for that any more."""
-    execute(ANSWER, (number, line, channel))
-
-
 def ask_boots(
     connection: psycopg.Connection[Any],
-    execute: Execute,
     boots: Sequence[str],
     question: bytes,
     timeout: Seconds,
     monotonic: Callable[[], Seconds],
 ) -> dict[str, bytes]:
     """Ask boots the same, all at once. Returns the answers that have come in time."""
-    give_up_at, channel = monotonic() + timeout, channel_of(execute)
-    execute(f"listen {channel}_{connection.info.backend_pid}", ())
+    execute, give_up_at = partial(run, connection), monotonic() + timeout
+    ((channel, pid),) = execute(CHANNEL)
+    execute(f"listen {channel}_{pid}")
     numbers = [number for number, *_ in execute(ASK, (question, list(boots), channel, ASKED))]
     try:
         answers: dict[str, bytes] = {}

@@ -65,7 +65,7 @@ class PostgresControlClient(TableControlClient):
         self, connection: psycopg.Connection[Any], boots: Sequence[str], question: bytes, timeout: Seconds
     ) -> dict[str, Heard]:
         execute, here = partial(run, connection), this_machine()
-        rows = {boot: row for boot, *row in execute(LOOK, ())}
+        rows = {boot: row for boot, *row in execute(LOOK)}
         found: dict[str, Heard] = {}
         for boot in boots:
             pid, machine, is_held = rows.get(boot, (0, None, False))
@@ -76,9 +76,9 @@ class PostgresControlClient(TableControlClient):
             elif machine == here and is_stopped(pid):
                 found[boot] = Heard(None, f"process {pid} is stopped", pid)
         asked = [boot for boot in boots if boot not in found]
-        answers = ask_boots(connection, execute, asked, question, timeout, self._clock.monotonic) if asked else {}
+        answers = ask_boots(connection, asked, question, timeout, self._clock.monotonic) if asked else {}
         silent = [boot for boot in asked if not answers.get(boot)]
-        held = {boot: is_held for boot, _, _, is_held in execute(LOOK, ())} if silent else {}
+        held = {boot: is_held for boot, _, _, is_held in execute(LOOK)} if silent else {}
         for boot in asked:
             if line := answers.get(boot):
                 found[boot] = Heard(line)
@@ -87,7 +87,7 @@ class PostgresControlClient(TableControlClient):
                 found[boot] = Heard(None, f"no answer within {timeout:g} s", pid if machine == here else None)
             else:
                 # Nobody has held its lock, from before the question until now.
-                ((uptime,),) = execute(UPTIME, ())
+                ((uptime,),) = execute(UPTIME)
                 is_alive = None if uptime < SESSION_SECONDS else False
                 found[boot] = Heard(None, UNSURE if is_alive is None else DEAD, is_alive=is_alive)
         return found

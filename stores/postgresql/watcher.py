@@ -23,7 +23,7 @@ from ...errors import StoreError, StoreUnavailable
 from ...messages.jobs import Seconds
 from .. import locks
 from ..ports import Answer
-from .asks import ASKED, channel_of, find_asks, give_answer, run
+from .asks import ASKED, CHANNEL, FIND_ASKS, GIVE_ANSWER, run
 from .connection import PostgresDatabase
 from .presence import this_machine
 
@@ -35,7 +35,7 @@ HOLD = f"select pg_try_advisory_lock_shared({STORE}, hashtext(boot)) from unnest
 
 LET_GO = f"select pg_advisory_unlock_shared({STORE}, hashtext($1::text))"
 
-NOTIFY = "select pg_notify($1, $2)"
+NOTIFY = "select pg_notify($1, '')"
 
 NOTE_LEFT = "update lamplighter_boots set hint = null where boot = $1"
 
@@ -72,7 +72,7 @@ class Watcher:
         self._channels: dict[str, Channel] = {}
         self._session: _Session | None = None
         self._thread: Thread | None = None
-        self._trouble = "it is being connected"
+        self._trouble = "it has ended"
         self._event = event
         self._over = event()
         self._lock = threading.RLock()
@@ -130,7 +130,7 @@ class Watcher:
         if self._thread is None:
             with contextlib.suppress(StoreUnavailable, StoreError):
                 session = self._found()
-                self.ask(NOTIFY, (session.channel, ""))
+                self.ask(NOTIFY, (session.channel,))
             return
         self._is_unsent = True
         if (awaited := self._session) is not None:
@@ -170,7 +170,7 @@ class Watcher:
     def _found(self) -> _Session:
         if (session := self._session) is not None:
             return session
-        if self._thread is not None:
+        if self._thread is not None or self._over.is_set():
             raise StoreUnavailable(f"the watcher of this runtime has no session: {self._trouble}")
         with self._lock:
             return self._session or self._open()
@@ -178,7 +178,7 @@ class Watcher:
     def _open(self) -> _Session:
         session = _Session(self._connect().raw, self.monotonic())
         try:
-            session.channel = channel_of(session.execute)
+            ((session.channel, session.pid),) = session.execute(CHANNEL)
             with self._lock:
                 if self._channels:
                     session.execute(f"listen {session.channel}; set idle_session_timeout = 0")
@@ -238,8 +238,8 @@ class Watcher:
     def _answer(self, session: _Session, channels: Sequence[Channel]) -> None:
         answers = {channel.boot: channel.answer for channel in channels if channel.answer is not None}
         with session.going_on():
-            for number, boot, line in find_asks(session.execute, list(answers)):
-                give_answer(session.execute, number, answers[boot](line), session.channel)
+            for number, boot, line in session.execute(FIND_ASKS, (list(answers),)):
+                session.execute(GIVE_ANSWER, (number, answers[boot](line), session.channel))
 
     def _notify(self, session: _Session) -> Seconds | None:
         """Notify, if that is wanted and due. Returns after how many seconds it is."""
@@ -250,7 +250,7 @@ class Watcher:
             return wait
         self._is_unsent, self._notified_at = False, self.monotonic()
         with session.going_on():
-            session.execute(NOTIFY, (session.channel, ""))
+            session.execute(NOTIFY, (session.channel,))
         return None
 
 
@@ -301,14 +301,13 @@ class _Session:
         pid: the server's process: notifications that it has sent are this runtime's own.
     """
 
-    channel = ""
+    channel, pid = "", 0
 
     def __init__(self, connection: psycopg.Connection[Any], since: Seconds) -> None:
         self.connection = connection
         self.since = since
         descriptor = connection.fileno()
         self._file = locks.OpenFile(descriptor, os.fstat(descriptor))
-        self.pid = connection.info.backend_pid
         self._wakes, self.woken = socket.socketpair()
         self._wakes.setblocking(False)
         self.woken.setblocking(False)
@@ -343,7 +342,8 @@ class _Session:
             self.woken.recv(4096)
 
     def end(self) -> None:
-        with _open.lock:
+        # Another thread may be waiting for an answer.
+        with self.connection.lock, _open.lock:
             if _open.pop(self, None) is not None:
                 self.connection.close()
                 self._wakes.close()

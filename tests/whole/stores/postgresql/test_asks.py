@@ -53,7 +53,7 @@ def test_an_answer_may_be_as_long_as_any(people):
     assert people.client().ask_these(["one"], b"?", SECONDS)["one"].answer == line
 
 
-def test_two_who_ask_at_once_are_both_answered(people):
+def test_those_who_ask_at_once_are_all_answered(people):
     people.boot("one", answer=lambda line, later=None: b"to " + line)
     client = people.client()
 

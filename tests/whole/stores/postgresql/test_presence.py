@@ -104,7 +104,7 @@ def test_a_session_that_is_young_calls_nobody_of_another_machine_dead(people, ju
     assert said == [True] * 14 + [False]
 
 
-def test_a_lock_that_nobody_has_looked_at_for_a_while_may_have_been_held_meanwhile(people, judge, time):
+def test_a_lock_that_nobody_has_looked_at_may_have_been_held_meanwhile(people, judge, time):
     people.register("gone", 1, ELSEWHERE)
     time.now += SESSION_SECONDS
     first = judge.presence.is_alive("gone")
@@ -200,7 +200,7 @@ def test_a_runtime_that_becomes_another_boot_holds_that_one_alone(people, judge,
     assert not is_held(people, "old")
 
 
-def test_a_forked_child_does_not_keep_its_dead_parent_alive_nor_end_its_session(people, judge):
+def test_a_forked_child_neither_keeps_its_parent_alive_nor_ends_its_session(people, judge):
     process = people.process("one")
     assert process.stdin is not None and process.stdout is not None
     process.stdin.write("fork\n")
