@@ -156,7 +156,7 @@ class Watcher:
         return 0.0 if (session := self._session) is None else self.monotonic() - session.since
 
     def close(self) -> None:
-        """End the session and the thread."""
+        """End the session and the thread. Whoever asks or tells after that has a session again, and closes that too."""
         with self._lock:
             session, thread, self._thread = self._session, self._thread, None
             self._over.set()
@@ -170,7 +170,7 @@ class Watcher:
     def _found(self) -> _Session:
         if (session := self._session) is not None:
             return session
-        if self._thread is not None or self._over.is_set():
+        if self._thread is not None:
             raise StoreUnavailable(f"the watcher of this runtime has no session: {self._trouble}")
         with self._lock:
             return self._session or self._open()
