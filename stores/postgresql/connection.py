@@ -178,6 +178,7 @@ class PostgresDatabase:
         self._transformer = Transformer(raw)
         self._statements: dict[str, _Statement] = {}
         self._prepared = 0
+        self._later: list[Callable[[], None]] = []
         self._poll = select.poll()
         self._poll.register(self._connection.socket, select.POLLIN)
 
@@ -201,8 +202,17 @@ class PostgresDatabase:
             rowcount += sum(self._rows(answer).rowcount for answer in answers)
         return Answered([], rowcount)
 
+    def later(self, query: str, parameters: Sequence[Any] | Mapping[str, Any] = (), /) -> None:
+        """Run a statement in the same trip as the next one, or as the commit, which raise if it fails."""
+        statement = self._statement(query)
+        values = self._encoded(statement, parameters)
+        self._later.append(partial(self._connection.send_query_prepared, statement.name, values))
+
     def script(self, text: str) -> None:
         """Run statements without parameters, in PostgreSQL's own spelling; outside of a transaction as one."""
+        if self._later:
+            # A text with several statements cannot share a trip.
+            self._ask()
         self._ask(partial(self._connection.send_query, text.encode()))
 
     @property
@@ -213,8 +223,14 @@ class PostgresDatabase:
     def is_closed(self) -> bool:
         return self.raw.closed
 
-    def begin(self) -> None:
-        self.script("begin isolation level read committed")
+    def begin(self, *asks: tuple[str, Sequence[Any]]) -> list[Answered]:
+        """Begin a transaction, and run its first statements in the same trip, in order."""
+        sends = [partial(self._connection.send_query_params, b"begin isolation level read committed", None)]
+        for query, values in asks:
+            statement = self._statement(query)
+            encoded = self._encoded(statement, values)
+            sends.append(partial(self._connection.send_query_prepared, statement.name, encoded))
+        return list(map(self._rows, self._ask(*sends)[1:]))
 
     def commit(self) -> None:
         """Commit.
@@ -223,7 +239,7 @@ class PostgresDatabase:
             CommitUnknown: the server has not said whether it did.
         """
         try:
-            (answer,) = self._ask(partial(self._connection.send_query, b"commit"))
+            (answer,) = self._ask(partial(self._connection.send_query_params, b"commit", None))
         except StoreUnavailable as error:
             if not self.is_closed:
                 raise
@@ -237,6 +253,7 @@ class PostgresDatabase:
 
     def rollback(self) -> None:
         """Roll back what was begun, if it was; on a connection that is lost the server does."""
+        self._later.clear()
         if not self.is_closed and self.in_transaction:
             with contextlib.suppress(StoreUnavailable):
                 self.script("rollback")
@@ -300,6 +317,9 @@ class PostgresDatabase:
     def _ask(self, *sends: Callable[[], None]) -> list[Any]:
         """Send, several in one trip, and wait for the answers."""
         answers: list[Any] = []
+        later, self._later = self._later, []
+        if later:
+            sends = (*later, *sends)
         trouble: psycopg.Error | None = None
         try:
             if len(sends) > 1:
@@ -327,7 +347,9 @@ class PostgresDatabase:
             # If the connection is lost too, these words of the server say why.
             trouble = psycopg.errors.error_from_result(failed)
         if trouble is None:
-            return answers
+            for answer in answers[: len(later)]:
+                self._rows(answer)
+            return answers[len(later) :]
         if self._connection.status != ConnStatus.OK or ends_session(trouble):
             self.close()
         meant = translated(trouble, self.address.shown)

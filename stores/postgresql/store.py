@@ -135,7 +135,6 @@ class PostgresStore:
             self._seen = None if seen is None else seen._replace(version=None)
             try:
                 self._fail_at("store.turn.begin")
-                writer.begin()
                 turn = PostgresTurn(writer, boot, now, seen=self._seen)
                 self._version += turn.begun_at != self._next_transaction
                 turn.version, self._next_transaction = self._version, -1

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+import re
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
+from functools import cache
 from typing import Any
 
-from ...messages.jobs import Instant, JobRecord, NewJob
+from ...messages.jobs import Instant, JobRecord, NewJob, stored_name
 from ...messages.names import NO_LIMITS
-from ..tables.job_rows import COLUMNS, KeptOut, bound_together, listed, stored_values
+from ...rules.codec import json_of
+from ..tables.job_rows import COLUMNS, KeptOut, listed, shared_values, stored_values
 from ..tables.jobs import TableJobs
-from ..tables.open_turn import CLAIMS, SCHEDULES, Seen
+from ..tables.open_turn import CLAIMS, OVERVIEW, SCHEDULES, Seen
 from ..tables.schedules import TableSchedules
+from ..tables.schema import JOBS
 from ..tables.turn import TableTurn
 from ..transitions import is_to_wait
 from ..troubles import TurnConflict
@@ -53,6 +57,48 @@ TWIN_LOOKS = 3
 """A job's twin may go before it is read, and another may come before the job is inserted: that often it is tried."""
 
 
+TOGETHER_MAX = 1_000
+"""So many jobs share a statement, which takes them as one text of JSON."""
+
+TYPES = {
+    name: {"integer": "bigint", "real": "double precision"}.get(kind, kind)
+    for name, kind in re.findall(r"^ +(\w+) +(integer|real|text)\b", JOBS, re.MULTILINE)
+}
+"""By the columns of jobs."""
+
+
+def records(fields: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Rows of jobs as `json_to_recordset` takes them."""
+    names = list(map(stored_name, fields))
+    # Flags are numbers in the tables.
+    plain = ([int(value) if value is True or value is False else value for value in row] for row in rows)
+    return json_of([dict(zip(names, row, strict=True)) for row in plain]).decode()
+
+
+def _recordset(fields: Sequence[str]) -> str:
+    columns = ", ".join(f"{name} {TYPES[name]}" for name in map(stored_name, fields))
+    return f"json_to_recordset(cast(? as json)) as each({columns})"
+
+
+INSERT = f"""
+  insert into lamplighter_jobs (state, {listed(COLUMNS)}) select 'queued', {listed(COLUMNS)} from {_recordset(COLUMNS)}
+  on conflict do nothing returning id, no
+"""
+
+
+@cache
+def _update_together(columns: tuple[str, ...], own: tuple[str, ...], state: str) -> str:
+    """The statement of `update_together`.
+
+    Args:
+        own: columns with a value for each job.
+    """
+    settings = [f"{stored_name(column)} = ?" for column in columns if column not in own]
+    settings += [f"{stored_name(column)} = each.{stored_name(column)}" for column in own]
+    return f"""update lamplighter_jobs as job set {", ".join(settings)} from {_recordset(("no", "claim_no", *own))}
+               where job.no = each.no and job.claim_no = each.claim_no and job.state = '{state}' returning job.no"""
+
+
 class PostgresTurn(TableTurn):
     """A `Turn` on PostgreSQL.
 
@@ -64,6 +110,7 @@ class PostgresTurn(TableTurn):
     """
 
     connection: PostgresDatabase
+    together_max = TOGETHER_MAX
 
     def __init__(
         self, connection: PostgresDatabase, boot: str, now: Instant, *, version: int = 0, seen: Seen | None = None
@@ -71,7 +118,9 @@ class PostgresTurn(TableTurn):
         self._gates: set[tuple[str, str]] = set()
         self._ended: list[int] = []
         self._has_ripe = False
-        self.begun_at, self._has_lines, self._is_held = connection.execute(HOLD_BOOT, (boot,)).fetchone()
+        held, overview = connection.begin((HOLD_BOOT, (boot,)), (OVERVIEW, (boot,)))
+        self.begun_at, self._has_lines, self._is_held = held.fetchone()
+        self._overview = overview.fetchone()
         self._wrote = connection.total_changes
         self._savepoints = 0
         super().__init__(connection, boot, now, version=version, seen=seen)
@@ -101,6 +150,12 @@ class PostgresTurn(TableTurn):
             ((self.change_no,),) = self.connection.execute("select change_no from lamplighter_store").fetchall()
             self.changes_before = self.change_no
 
+    def overview(self) -> Any:
+        return self._overview
+
+    def later(self, query: str, parameters: Sequence[Any]) -> None:
+        self.connection.later(query, parameters)
+
     def gate(self, kind: str, names: Collection[str] = ("",)) -> bool:
         wanted = [name for name in sorted(names) if (kind, name) not in self._gates]
         if wanted:
@@ -124,8 +179,11 @@ class PostgresTurn(TableTurn):
     def update_together(
         self, jobs: Sequence[JobRecord], columns: tuple[str, ...], values: Sequence[tuple[Any, ...]]
     ) -> Collection[int]:
-        query, values = bound_together(jobs, columns, values)
-        return [no for (no,) in self.connection.execute(query + " returning no", values)]
+        bound, own = shared_values(columns, values)
+        # Rows are locked in the order in which they come, so all turns lock them in the same one.
+        rows = sorted(zip([job.row_id for job in jobs], [job.claim_no for job in jobs], *own.values(), strict=True))
+        query = _update_together(columns, tuple(own), str(jobs[0].state))
+        return [no for (no,) in self.connection.execute(query, (*bound, records(("no", "claim_no", *own), rows)))]
 
     def ripen(self, parent_no: int) -> None:
         self._ended.append(parent_no)
@@ -142,6 +200,8 @@ class PostgresTurn(TableTurn):
 
 
 class PostgresJobs(TableJobs):
+    inserted_max = TOGETHER_MAX
+
     _turn: PostgresTurn
 
     def _insert_together(self, jobs: Sequence[NewJob]) -> list[tuple[JobRecord, bool]]:
@@ -153,14 +213,8 @@ class PostgresJobs(TableJobs):
         return stored
 
     def _inserted(self, jobs: Sequence[NewJob]) -> list[tuple[str, int]]:
-        values: list[Any] = []
-        for job in jobs:
-            values += stored_values(job)
-            values.append(is_to_wait(job))
-        row = f"('queued', {', '.join('?' * len(COLUMNS))})"
-        query = f"""insert into lamplighter_jobs (state, {listed(COLUMNS)}) values {", ".join([row] * len(jobs))}
-                    on conflict do nothing returning id, no"""
-        return self._connection.execute(query, values).fetchall()
+        rows = [(*stored_values(job), is_to_wait(job)) for job in jobs]
+        return self._connection.execute(INSERT, (records(COLUMNS, rows),)).fetchall()
 
     def _find_or_insert(self, job: NewJob) -> tuple[JobRecord, bool]:
         for _ in range(TWIN_LOOKS):

@@ -195,6 +195,16 @@ def bound_together(
     jobs: Sequence[JobRecord], columns: tuple[str, ...], values: Sequence[tuple[Any, ...]]
 ) -> tuple[str, tuple[Any, ...]]:
     """The statement of `update_together`, and its parameters."""
+    bound, own = shared_values(columns, values)
+    rows = zip([job.row_id for job in jobs], [job.claim_no for job in jobs], *own.values(), strict=True)
+    query = _update_together(columns, tuple(own), JobState(jobs[0].state), len(jobs))
+    return query, (*bound, *chain.from_iterable(rows))
+
+
+def shared_values(
+    columns: tuple[str, ...], values: Sequence[tuple[Any, ...]]
+) -> tuple[list[Any], dict[str, tuple[Any, ...]]]:
+    """The values of the columns that have one for all jobs, in order, and by column those of the others."""
     bound: list[Any] = []
     own: dict[str, tuple[Any, ...]] = {}
     for column, those in zip(columns, zip(*values, strict=True), strict=True):
@@ -202,9 +212,7 @@ def bound_together(
             bound.append(those[0])
         else:
             own[column] = those
-    rows = zip([job.row_id for job in jobs], [job.claim_no for job in jobs], *own.values(), strict=True)
-    query = _update_together(columns, tuple(own), JobState(jobs[0].state), len(jobs))
-    return query, (*bound, *chain.from_iterable(rows))
+    return bound, own
 
 
 @cache

@@ -66,16 +66,18 @@ HOST_REASON = "marked in a transaction of the application"
 
 
 class TableJobs:
+    inserted_max = INSERTED_ROWS_MAX
+
     def __init__(self, turn: OpenTurn) -> None:
         self._turn = turn
         self._connection = turn.connection
 
     def insert(self, jobs: Sequence[NewJob]) -> list[tuple[JobRecord, bool]]:
-        if len(jobs) <= INSERTED_ROWS_MAX:
+        if len(jobs) <= self.inserted_max:
             return self._insert_together(jobs) if jobs else []
         stored: list[tuple[JobRecord, bool]] = []
-        for start in range(0, len(jobs), INSERTED_ROWS_MAX):
-            stored += self._insert_together(jobs[start : start + INSERTED_ROWS_MAX])
+        for start in range(0, len(jobs), self.inserted_max):
+            stored += self._insert_together(jobs[start : start + self.inserted_max])
         return stored
 
     def _insert_together(self, jobs: Sequence[NewJob]) -> list[tuple[JobRecord, bool]]:

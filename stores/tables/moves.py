@@ -16,8 +16,8 @@ from . import steps, turns
 from .job_rows import changed, update
 from .open_turn import OpenTurn
 
-TOGETHER_MIN, TOGETHER_MAX = 4, 25
-"""So many jobs share a statement. Fewer are not faster than one by one, and more not either."""
+TOGETHER_MIN = 4
+"""So many jobs share a statement. Fewer are not faster than one by one."""
 
 STATES = {event: state.value for event, (_, state) in MOVES.items()}
 
@@ -42,7 +42,7 @@ def move_all(turn: OpenTurn, those: Sequence[Move]) -> list[JobRecord | None]:
     moved: list[JobRecord | None] = []
     whole = [(job, event, fields, _whole(job, event, changes)) for job, event, fields, changes in those]
     for (_, columns), alike in groupby(whole, lambda one: (one[0].state, tuple(one[3]))):
-        for some in batches(list(alike), TOGETHER_MAX):
+        for some in batches(list(alike), turn.together_max):
             jobs, values = [one[0] for one in some], [tuple(one[3].values()) for one in some]
             updated = list(turn.update_together(jobs, columns, values)) if len(some) >= TOGETHER_MIN else []
             if not updated:

@@ -134,6 +134,7 @@ class OpenTurn(TurnRecord):
         born_linked: jobs with parents, born or counted in this turn, by `row_id`.
         has_ties: hosts' jobs follow others; None where nobody has looked.
         counted: jobs counted together with their followers or the followed, by `row_id`.
+        together_max: so many jobs share a statement: in SQLite more are not faster.
     """
 
     last_boot_no: int
@@ -141,6 +142,8 @@ class OpenTurn(TurnRecord):
     change_no: int
     expiry: Instant | None
     number: int | None
+
+    together_max = 25
 
     def __init__(
         self, connection: Database, boot: str, now: Instant, *, version: int = 0, seen: Seen | None = None
@@ -155,7 +158,7 @@ class OpenTurn(TurnRecord):
             # Nobody else has committed since.
             self.seen_at, overview = seen.at, seen.overview
         else:
-            *row, count, offset, stepped = connection.execute(OVERVIEW, (boot,)).fetchone()
+            *row, count, offset, stepped = self.overview()
             overview = TurnOverview._make((*row, KnownClock(count, offset, stepped)))
             if seen is not None:
                 self.lost = seen.compare(overview.number, *overview[:3])
@@ -188,6 +191,14 @@ class OpenTurn(TurnRecord):
 
     def see(self) -> Seen:
         return Seen(self.boot, self.version, self.seen_at, TurnOverview._make(_left_by(self)))
+
+    def overview(self) -> Any:
+        """The row of `OVERVIEW`."""
+        return self.connection.execute(OVERVIEW, (self.boot,)).fetchone()
+
+    def later(self, query: str, parameters: Sequence[Any]) -> None:
+        """Run a statement, the outcome of which nobody asks for, now or with the next one."""
+        self.connection.execute(query, parameters)
 
     def gate(self, kind: str, names: Collection[str] = ("",)) -> bool:
         """Keep other turns from what a gate is for, until this turn has ended; whether that was not so before. A

@@ -64,4 +64,4 @@ class TableTurn(OpenTurn):
         kept = self.sum_up(self.boot_no, self.number or 0)
         if kept and self.number is not None:
             self.number += 1
-            self.connection.execute(KEEP_TURN, (self.number, encode_own(kept), self.boot))
+            self.later(KEEP_TURN, (self.number, encode_own(kept), self.boot))

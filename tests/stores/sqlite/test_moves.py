@@ -9,10 +9,12 @@ from lamplighter.messages.jobs import JobState
 from lamplighter.messages.outcomes import Outcome, OutcomeKind
 from lamplighter.stores.sqlite.store import SqliteStore
 from lamplighter.stores.tables.job_rows import _update_together
-from lamplighter.stores.tables.moves import TOGETHER_MAX, TOGETHER_MIN
+from lamplighter.stores.tables.moves import TOGETHER_MIN
+from lamplighter.stores.tables.open_turn import OpenTurn
 
 from support.conformance.kit import DONE, FAILED, NOW, RETRY, SUCCEEDED, claim_in, new, put, take
 
+TOGETHER_MAX = OpenTurn.together_max
 JOBS = 2 * TOGETHER_MAX + TOGETHER_MIN
 
 
