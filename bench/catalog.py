@@ -31,6 +31,7 @@ SYSTEMS = {
     "celery": System("peers.celery:CeleryOnRabbit", "rabbitmq"),
     "rq": System("peers.rq:RQ", "redis"),
     "saq": System("peers.saq:SAQ", "redis"),
+    "lamplighter-postgres": System("peers.lamplighter_postgres:LamplighterOnPostgres", "postgres"),
     "pgqueuer": System("peers.pgqueuer:Pgqueuer", "postgres"),
     "procrastinate": System("peers.procrastinate:Procrastinate", "postgres"),
 }
