@@ -106,7 +106,7 @@ def network(seen: Evidence) -> Iterator[Symptom]:
     elif found.is_network:
         yield error(
             f"the file is on {found.kind}, mounted at {found.point}, where locks and shared memory cannot be trusted",
-            "move the file to a local disk while no runtime is on it; for several machines use RabbitMQ",
+            "move the file to a local disk while no runtime is on it; for several machines use PostgreSQL",
         )
     elif found.point == os.path.realpath(seen.path):
         yield error(

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 Durability = Literal["full", "os"]
 """What a commit survives: a power cut, or a killed process."""
 
-STORES = 'a path, "sqlite:///path", ":memory:" or "amqp://user:password@host/vhost"'
+STORES = (
+    'a path, "sqlite:///path", ":memory:", "postgresql://user:password@host/database" or '
+    '"amqp://user:password@host/vhost"'
+)
 
 
 def _sqlite(address: str, folder: str) -> StorePlace | None:
@@ -36,8 +39,16 @@ def _rabbitmq(address: str, folder: str) -> StorePlace | None:
     return RabbitPlace(address)
 
 
+def _postgresql(address: str, folder: str) -> StorePlace | None:
+    from .postgresql.place import PostgresPlace
+
+    return PostgresPlace(address)
+
+
 PLACES: Mapping[str, Callable[[str, str], StorePlace | None]] = {
     "sqlite": _sqlite,
+    "postgresql": _postgresql,
+    "postgres": _postgresql,
     "amqp": _rabbitmq,
     "amqps": _rabbitmq,
 }

@@ -76,7 +76,12 @@ class PostgresControlClient(TableControlClient):
             elif machine == here and is_stopped(pid):
                 found[boot] = Heard(None, f"process {pid} is stopped", pid)
         asked = [boot for boot in boots if boot not in found]
-        answers = ask_boots(connection, asked, question, timeout, self._clock.monotonic) if asked else {}
+        answers, unheard = {}, f"no answer within {timeout:g} s"
+        try:
+            answers = ask_boots(connection, asked, question, timeout, self._clock.monotonic) if asked else {}
+        except psycopg.errors.InsufficientPrivilege as error:
+            # Somebody who may only read is still told who lives.
+            unheard = f"this user may not ask it: {error}"
         silent = [boot for boot in asked if not answers.get(boot)]
         held = {boot: is_held for boot, _, _, is_held in execute(LOOK)} if silent else {}
         for boot in asked:
@@ -84,7 +89,7 @@ class PostgresControlClient(TableControlClient):
                 found[boot] = Heard(line)
             elif held.get(boot) or rows[boot][-1]:
                 pid, machine, _ = rows[boot]
-                found[boot] = Heard(None, f"no answer within {timeout:g} s", pid if machine == here else None)
+                found[boot] = Heard(None, unheard, pid if machine == here else None)
             else:
                 # Nobody has held its lock, from before the question until now.
                 ((uptime,),) = execute(UPTIME)

@@ -24,10 +24,9 @@ if TYPE_CHECKING:
     from ..places import StorePlace
 
 READERS_MAX, IDLE_MAX = 4, 1
-"""A server has few connections for all that use it."""
+"""A session costs the server some megabytes, and a web application has many processes."""
 
-READ_ONLY = "set default_transaction_isolation = 'repeatable read'; set default_transaction_read_only = on"
-"""So a plain `begin` makes all that is read belong to one instant."""
+READ_ONLY = "set default_transaction_read_only = on"
 
 SNAPSHOT = "select cast(pg_current_snapshot() as text)"
 """It differs after each transaction that has written anything on the server."""
@@ -36,8 +35,8 @@ SNAPSHOT = "select cast(pg_current_snapshot() as text)"
 LOCAL_HOSTS = ("127.0.0.1", "::1", "localhost")
 
 
-def readers(address: PostgresAddress) -> Readers[PostgresDatabase]:
-    return Readers(partial(connect_reader, address), most=READERS_MAX, idle_max=IDLE_MAX, is_usable=_is_usable)
+def readers(connect: Callable[[], PostgresDatabase]) -> Readers[PostgresDatabase]:
+    return Readers(connect, most=READERS_MAX, idle_max=IDLE_MAX, is_usable=_is_usable)
 
 
 def connect_reader(address: PostgresAddress) -> PostgresDatabase:
@@ -101,7 +100,7 @@ class PostgresReadable:
     def __init__(self, place: StorePlace, address: PostgresAddress) -> None:
         self.place = place
         self.address = str(address)
-        self._readers = readers(address)
+        self._readers = readers(partial(connect_reader, address))
         self.table: JobTable | None = JobRows(self._readers.lend)
 
     @contextmanager

@@ -28,19 +28,15 @@ from ..ports import (
 )
 from ..tables.boots import read_boots
 from ..tables.open_turn import HOW_FAR, Seen
-from ..tables.readers import Readers
 from ..tables.rows import JobRows, ScheduleRows, snapshot_of
 from ..tables.schema import read_store_id
 from ..tables.tallies import TallyRows
 from ..troubles import HealthIssue
 from . import schema
-from .address import parse_address
 from .connection import DURABILITY, PostgresDatabase, connect
+from .place import PostgresPlace
+from .readers import connect_reader, readers
 from .turn import NEXT_TRANSACTION, PostgresJobs, PostgresTurn
-
-READERS_MAX = 4
-"""A session of the server costs it some megabytes, and a web application has many processes."""
-
 
 LOOK = f"select {NEXT_TRANSACTION}, cast(extract(epoch from clock_timestamp()) as double precision)"
 
@@ -75,7 +71,8 @@ class PostgresStore:
     ) -> None:
         if not isinstance(durability, str) or durability not in DURABILITY:
             raise UsageError(f"expected durability to be 'full' or 'os', got: {shown(durability)}")
-        self._where = parse_address(url)
+        self.place = PostgresPlace(url)
+        self._where = self.place.parsed
         self.address = self._where.shown
         self.store_id: str | None = None
         self._durability = durability
@@ -85,24 +82,19 @@ class PostgresStore:
         self._lock = threading.RLock()
         self._is_open = False
         self._writer: PostgresDatabase | None = None
-        self._readers = Readers(
-            self._connect_reader,
-            most=READERS_MAX,
-            idle_max=READERS_MAX,
-            is_usable=lambda reader: not reader.is_closed,
-        )
+        self._readers = readers(self._connect_reader)
         self._seen: Seen | None = None
         self._version, self._next_transaction = 0, -1
         self._monotonic = SystemClock().monotonic
         self._ahead, self._measured = SystemClock().now() - self._monotonic(), deque[tuple[float, float]](maxlen=8)
+        self.wall: Callable[[], Instant] | None = self._server_time
         self._reader = JobRows(self._reading)
         self.jobs: JobReader = self._reader
         self.table: JobTable | None = self._reader
         self.schedules: ScheduleReader = ScheduleRows(self._reading)
         self.tallies: TallyReader | None = TallyRows(self._reading)
 
-    def wall(self) -> Instant:
-        """The server's time of day."""
+    def _server_time(self) -> Instant:
         return self._monotonic() + self._ahead
 
     def open(self) -> None:
@@ -126,6 +118,7 @@ class PostgresStore:
             if writer is not None:
                 writer.close()
         self._readers.close()
+        self.place.close()
 
     @contextlib.contextmanager
     def turn(self, boot: str, now: Instant) -> Iterator[PostgresTurn]:
@@ -214,7 +207,7 @@ class PostgresStore:
             )
 
     def _connect_reader(self) -> PostgresDatabase:
-        reader = connect(self._where)
+        reader = connect_reader(self._where)
         try:
             self._check_same(reader)
         except BaseException:

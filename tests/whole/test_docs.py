@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -28,13 +29,17 @@ def script_of(page: Path) -> str:
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if BLOCK.search(page.read_text("utf-8"))], ids=name_of)
-def test_the_code_of_a_page_runs(page: Path, tmp_path: Path) -> None:
+def test_the_code_of_a_page_runs(page: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    environment = dict(os.environ)
+    if "DATABASE_URL" in page.read_text("utf-8"):
+        environment["DATABASE_URL"] = request.getfixturevalue("postgres_server").url
     script = tmp_path / f"page_{page.stem.lower()}.py"
     script.write_text(script_of(page), encoding="utf-8")
 
     ran = subprocess.run(
         [sys.executable, script.name],
         cwd=tmp_path,
+        env=environment,
         capture_output=True,
         text=True,
         timeout=PAGE_SECONDS_MAX,

@@ -6,6 +6,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 from lamplighter import StoreError, StoreUnavailable
@@ -147,7 +148,7 @@ def test_a_store_that_holds_nothing_is_read_at_one_instant(postgres):
 
 
 def test_readers_see_one_instant_and_can_write_nothing(postgres, database):
-    reading = readers(parse_address(postgres))
+    reading = readers(partial(connect_reader, parse_address(postgres)))
     with reading.lend() as reader:
         reader.execute("begin")
         assert reader.execute("select count(*) from lamplighter_pauses").fetchone() == (0,)
@@ -161,7 +162,7 @@ def test_readers_see_one_instant_and_can_write_nothing(postgres, database):
 
 
 def test_a_reader_whose_session_was_ended_is_replaced(postgres, postgres_server: Server):
-    reading = readers(parse_address(postgres))
+    reading = readers(partial(connect_reader, parse_address(postgres)))
     with reading.lend() as reader:
         pid = reader.pid
     postgres_server.psql(f"select pg_terminate_backend({pid}, 5000)")
