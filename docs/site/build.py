@@ -51,6 +51,7 @@ CONTENTS = {
         "guarantees",
         "performance",
         "scaling-out",
+        "postgresql",
         "changelog",
     ],
     "Inside": ["inside"],
