@@ -120,6 +120,17 @@ def _kind(value: object) -> type:
     raise TypeError(f"expected an int, a float, a str or None for PostgreSQL, got: {shown(value)}")
 
 
+def plain_value(value: Any) -> Any:
+    """A value as any driver takes it."""
+    if value is None:
+        return None
+    kind = _kind(value)
+    if kind is str:
+        _encode_text(value)
+        return str.__str__(value)
+    return kind(value)
+
+
 class _Statement:
     """A statement, which is prepared when its first values come.
 

@@ -34,6 +34,7 @@ from ..tables.tallies import TallyRows
 from ..troubles import HealthIssue
 from . import schema
 from .connection import DURABILITY, PostgresDatabase, connect
+from .host_connection import PostgresHost
 from .place import PostgresPlace
 from .readers import connect_reader, readers
 from .turn import NEXT_TRANSACTION, PostgresJobs, PostgresTurn
@@ -55,7 +56,6 @@ class PostgresStore:
     queues: QueueReader | None = None
     peers: Peers | None = None
     notifier: Notifier | None = None
-    host: HostTransactions | None = None
     fork: Forkable | None = None
     births: Births | None = None
     waits_seconds_max = 2.0
@@ -93,6 +93,7 @@ class PostgresStore:
         self.table: JobTable | None = self._reader
         self.schedules: ScheduleReader = ScheduleRows(self._reading)
         self.tallies: TallyReader | None = TallyRows(self._reading)
+        self.host: HostTransactions | None = PostgresHost(self._where, lambda: self.store_id)
 
     def _server_time(self) -> Instant:
         return self._monotonic() + self._ahead

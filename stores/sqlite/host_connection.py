@@ -1,29 +1,18 @@
-"""The writes of an application in its own transaction, on its own connection to the same file.
-
-Its jobs are marked as uncounted (`move_no`), its changes of schedules lie apart, and neither is logged: the broker's
-next turn counts and carries them out. A rollback leaves nothing.
-"""
+"""The writes of an application in its own transaction, on its own connection to the same file."""
 
 from __future__ import annotations
 
 import contextlib
-import inspect
 import os
 import sqlite3
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ...errors import UsageError
-from ...messages.jobs import Attribution, Instant, JobRecord, JobState, NewJob
-from ...messages.outcomes import Outcome, Verdict
-from ...messages.schedules import HostChange, ScheduleRecord
-from ...messages.steps import SIGNAL, StepRecord
-from ...rules.validation import unknown_parent
-from ..tables import host_follow_ups, links, steps
-from ..tables.job_rows import changed, insert_uncounted, jobs_by_id, stored_twin, update
-from ..tables.schedule_changes import insert_change, schedule_as_changed
-from ..transitions import LET_GO, UNCOUNTED, born, ending, finished, is_replaced_by, replaced
+from ...messages.jobs import Instant, JobRecord
+from ...messages.schedules import ScheduleRecord
+from ..tables.host_turn import TableHostTurn, driver_connection
 
 LEGACY = -1
 """`sqlite3.LEGACY_TRANSACTION_CONTROL`, which Python 3.11 lacks."""
@@ -32,78 +21,29 @@ TAKE_LOCK = "update lamplighter_store set one = one where false"
 """Begins the transaction by a write, where sqlite3 begins it: one that began by reading cannot wait for the lock."""
 
 
-class SqliteHostTurn:
+class SqliteHostTurn(TableHostTurn):
     def __init__(self, cursor: sqlite3.Cursor, now: Instant) -> None:
+        super().__init__(cursor, now)
         self._cursor = cursor
-        self._now = now
-
-    def insert(self, job: NewJob) -> tuple[JobRecord, bool]:
-        if job.parents and (missing := links.unknown(self._cursor, [one.job_id for one in job.parents])):
-            raise unknown_parent(missing[0])
-        if not job.parents:
-            return self._insert(job)
-        with self.wholly():
-            return self._insert(job)
-
-    def _insert(self, job: NewJob) -> tuple[JobRecord, bool]:
-        row_id = insert_uncounted(self._cursor, job)
-        if row_id is None:
-            twin = stored_twin(self._cursor, job)
-            if not is_replaced_by(twin, job):
-                return twin, False
-            return self._move(twin, JobState.QUEUED.value, replaced(twin, job)), True
-        if job.parents:
-            links.tie(self._cursor, row_id, job.parents)
-        return born(job, row_id, move_no=UNCOUNTED), True
 
     @contextlib.contextmanager
     def wholly(self) -> Iterator[None]:
         # sqlite3 begins no transaction for a savepoint.
         self._cursor.execute(TAKE_LOCK)
-        self._cursor.execute("savepoint lamplighter")
-        try:
+        with super().wholly():
             yield
-        except BaseException:
-            # After some errors SQLite itself has rolled back the transaction.
-            if self._cursor.connection.in_transaction:
-                self._cursor.execute("rollback to lamplighter")
-                self._cursor.execute("release lamplighter")
-            raise
-        self._cursor.execute("release lamplighter")
+
+    def _is_in_transaction(self) -> bool:
+        # After some errors SQLite itself has rolled back the transaction.
+        return self._cursor.connection.in_transaction
 
     def find(self, job_id: str) -> JobRecord | None:
         self._cursor.execute(TAKE_LOCK)
-        return jobs_by_id(self._cursor, (job_id,)).get(job_id)
-
-    def settle(self, claimed: JobRecord, outcome: Outcome, verdict: Verdict) -> None:
-        self._move(claimed, verdict.state.value, ending(claimed, outcome, verdict, self._now))
-
-    def finish(self, job: JobRecord, result: str | None) -> None:
-        self._move(job, JobState.DONE.value, {**finished(result, self._now), **LET_GO})
-
-    def send(self, job: JobRecord, signal: str, data: str, who: Attribution) -> tuple[StepRecord, bool]:
-        from ..tables.signals import send
-
-        kept, is_new = send(self._cursor, job, StepRecord(SIGNAL + signal, data, steps.SENT, self._now), who)
-        if is_new:
-            self._move(job, job.state, {})
-        return kept, is_new
-
-    def follow(self, ended: JobRecord, born: Sequence[JobRecord]) -> None:
-        host_follow_ups.note(self._cursor, ended, born)
+        return super().find(job_id)
 
     def schedule(self, schedule_id: str) -> ScheduleRecord | None:
         self._cursor.execute(TAKE_LOCK)
-        return schedule_as_changed(self._cursor, schedule_id)
-
-    def change_schedule(self, change: HostChange) -> None:
-        insert_change(self._cursor, change)
-
-    def _move(self, before: JobRecord, state: str, changes: dict[str, Any]) -> JobRecord:
-        # A job that was moved before, and not counted since, has such a `move_no` already.
-        changes = {**changes, "state": state, "move_no": -abs(before.move_no)}
-        update(self._cursor, before, changes)
-        return changed(before, tuple(changes), changes.values())
+        return super().schedule(schedule_id)
 
 
 def run_on(
@@ -124,7 +64,7 @@ def run_on(
     run_sync = getattr(connection, "run_sync", None)
     if callable(run_sync):
         return run_sync(run_on, work, note)
-    found = _unwrap(connection)
+    found = driver_connection(connection, _is_driver)
     if found is None:
         raise UsageError(
             "expected connection= to be an open sqlite3.Connection, or a SQLAlchemy Connection or Session, or Django's "
@@ -194,27 +134,10 @@ def _begins_itself(raw: sqlite3.Connection) -> bool:
     return raw.isolation_level is not None and getattr(raw, "autocommit", LEGACY) == LEGACY
 
 
+def _is_driver(connection: Any) -> bool:
+    return isinstance(connection, sqlite3.Connection) or _is_aiosqlite(connection)
+
+
 def _is_aiosqlite(connection: Any) -> bool:
     """Whether it is an aiosqlite connection, which has a thread of its own. aiosqlite is not a dependency."""
     return type(connection).__module__.partition(".")[0] == "aiosqlite" and hasattr(connection, "_execute")
-
-
-def _unwrap(connection: Any) -> Any:
-    """The sqlite3 or aiosqlite connection inside SQLAlchemy's and Django's objects, found by shape: no dependencies."""
-    for _ in range(5):
-        if isinstance(connection, sqlite3.Connection) or _is_aiosqlite(connection):
-            return connection
-        # SQLAlchemy's Connection begins its transaction at the first statement that it sees, and it does not see ours:
-        # without this its commit() would do nothing, and the job would be rolled back.
-        if callable(getattr(connection, "in_transaction", None)) and not connection.in_transaction():
-            connection.begin()
-        # Django's connection may be closed between transactions.
-        if callable(ensure := getattr(connection, "ensure_connection", None)):
-            ensure()
-        inner = getattr(connection, "driver_connection", None)
-        if inner is None:
-            # A method of a Session. A sqlite3.Connection is callable too, and must not be called.
-            inner = getattr(connection, "connection", None)
-            inner = inner() if inspect.ismethod(inner) else inner
-        connection = inner
-    return None

@@ -38,7 +38,8 @@ def take_changes(connection: Database) -> list[HostChange]:
         "select no, schedule_id, at, record from lamplighter_schedule_changes order by no limit ?", (HOST_CHANGES_MAX,)
     ).fetchall()
     if rows:
-        connection.execute("delete from lamplighter_schedule_changes where no <= ?", (rows[-1][0],))
+        # One with a lower number may be committed meanwhile.
+        connection.executemany("delete from lamplighter_schedule_changes where no = ?", [row[:1] for row in rows])
     return [HostChange(schedule_id, at, _record(text)) for _, schedule_id, at, text in rows]
 
 

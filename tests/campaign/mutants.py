@@ -96,6 +96,68 @@ PEOPLE = "what people do"
 MUTANTS = (
     Mutant(
         TURN,
+        "a birth in a host's open transaction holds up the end of its parent",
+        "stores/tables/host_turn.py",
+        "order by no /*pg for key share*/",
+        "order by no /*pg for share*/",
+        test="tests/whole/stores/postgresql/test_host_connections.py::"
+        "test_an_open_birth_does_not_hold_up_the_end_of_its_parent",
+    ),
+    Mutant(
+        TURN,
+        "a birth in a host's open transaction leaves its parent free to be removed",
+        "stores/tables/host_turn.py",
+        "order by no /*pg for key share*/",
+        "order by no",
+        test="tests/whole/stores/postgresql/test_host_connections.py::"
+        "test_an_open_birth_keeps_its_parent_from_being_forgotten",
+    ),
+    Mutant(
+        TURN,
+        "a job on a connection to PostgreSQL in autocommit mode is stored at once",
+        "stores/postgresql/host_connection.py",
+        "        if not driver.in_transaction(raw):\n            raise",
+        "        if False:\n            raise",
+        test="tests/whole/stores/postgresql/test_host_connections.py::test_a_connection_in_autocommit_mode_is_refused",
+    ),
+    Mutant(
+        TURN,
+        "tables are looked for where a host's search_path leads",
+        "stores/postgresql/host_connection.py",
+        "    return NAME.sub(rf'\"{schema}\".\\g<0>', text), names\n",
+        "    return text, names\n",
+        test="tests/whole/stores/postgresql/test_host_connections.py::"
+        "test_a_job_is_there_if_and_only_if_the_transaction_commits",
+    ),
+    Mutant(
+        TURN,
+        "a host's connection to another store is taken for one to this",
+        "stores/postgresql/host_connection.py",
+        "        if row is None or row[0] != known:\n",
+        "        if False:\n",
+        test="tests/whole/stores/postgresql/test_host_connections.py::"
+        "test_a_connection_to_another_database_or_store_is_refused",
+    ),
+    Mutant(
+        TURN,
+        "two hosts change one schedule at once",
+        "stores/postgresql/host_connection.py",
+        '        self._statements.execute("select pg_advisory_xact_lock(hashtextextended(?, 0))", (gate,))\n',
+        "",
+        test="tests/whole/stores/postgresql/test_host_connections.py::"
+        "test_two_changes_of_one_schedule_are_carried_out_in_the_order_of_their_commits",
+    ),
+    Mutant(
+        TURN,
+        "a cancelled task gets its connection back while statements run on it",
+        "stores/postgresql/host_connection.py",
+        "await asyncio.shield(done)",
+        "await done",
+        test="tests/whole/stores/postgresql/test_host_connections.py::"
+        "test_a_task_that_is_cancelled_gives_its_connection_back_whole",
+    ),
+    Mutant(
+        TURN,
         "a turn in whose way another writer is counts as one of a store that is unavailable",
         "stores/troubles.py",
         "    for _ in range(tries - 1):\n",

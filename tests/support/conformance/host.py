@@ -167,7 +167,8 @@ class HostPromises(StoreCase):
         def find(turn: HostTurn) -> None:
             turn.find("a")
             with pytest.raises(StoreUnavailable), store.turn("b", NOW) as other:
-                other.jobs.pause("work", paused=True)
+                assert other.queued is not None
+                other.queued.cancel(other.jobs.find(("a",))["a"], "by another")
 
         self.host_of(store).join(host, NOW, find)
         host.rollback()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import psycopg
 import pytest
 from lamplighter.stores.postgresql.store import PostgresStore
 
@@ -10,14 +11,15 @@ from support.conformance.suite import StoreConformance
 
 
 class TestStoreOnPostgres(StoreConformance):
-    cannot = frozenset({"host"})
-
     @pytest.fixture(autouse=True)
     def _place(self, postgres):
         self.address = postgres
 
     def make_store(self, place):
         return PostgresStore(self.address)
+
+    def connect_host(self, store):
+        return psycopg.connect(self.address.partition("?")[0])
 
     def test_of_many_jobs_those_that_are_there_already_leave_no_gap(self, store):
         """PostgreSQL counts a number for each row that it tries: the numbers rise, with gaps."""
