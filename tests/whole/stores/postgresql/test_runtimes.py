@@ -1,0 +1,66 @@
+"""Runtimes on one PostgreSQL: what becomes of their jobs when one dies, and when the server does."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+
+from .people import SECONDS
+
+HOLDS_A_JOB = """
+import sys, threading
+from lamplighter import Runtime
+runtime = Runtime(sys.argv[1])
+
+@runtime.jobs.handler("work")
+def work(job):
+    print(runtime.boot.id, flush=True)
+    threading.Event().wait()
+
+with runtime:
+    threading.Event().wait()
+"""
+
+
+@contextmanager
+def holding_a_job(url: str):
+    """A process that runs a job, which never ends, and the id of its boot."""
+    host = [sys.executable, "-P", "-c", HOLDS_A_JOB, url]
+    with subprocess.Popen(host, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process, lambda: process.stdout.readline().strip()
+        finally:
+            process.kill()
+
+
+def test_the_job_of_a_process_that_was_killed_runs_again_elsewhere(postgres, runtime, recorder):
+    rt = runtime(postgres)
+    job = rt.jobs.queue("work")
+    with holding_a_job(postgres) as (process, began):
+        boot = began()
+        rt.jobs.add_handler("work", lambda job: "done")
+
+        process.kill()
+
+        assert rt.jobs.join(job, timeout=SECONDS).result == "done"
+        assert recorder.wait_for("runtime.recovered")["dead_boot"] == boot
+
+
+def test_a_restart_of_the_server_takes_no_job_from_whoever_runs_it(postgres, postgres_server, runtime, recorder):
+    rt = runtime(postgres)
+    job = rt.jobs.queue("work")
+    with holding_a_job(postgres) as (process, began):
+        began()
+        os.kill(process.pid, signal.SIGSTOP)
+
+        postgres_server.restart("immediate")
+        rt.jobs.add_handler("other", lambda job: "done")
+        after = rt.jobs.join(rt.jobs.queue("other"), timeout=SECONDS)
+        os.kill(process.pid, signal.SIGCONT)
+
+        assert after.result == "done"
+        assert rt.jobs.get(job).state == "running"
+        assert recorder.of("runtime.recovered") == recorder.of("runtime.renewed") == []
