@@ -123,6 +123,8 @@ def read_version(database: PostgresDatabase) -> int:
     """The version of the schema; 0 without our tables."""
     # Read from the catalog, because to_regclass may answer from what the session knew before it waited for a lock.
     there = "select exists (select from pg_tables where schemaname = ? and tablename = 'lamplighter_store')"
-    if not database.execute(there, (database.address.schema,)).fetchone()[0]:
+    schema = database.address.schema
+    if not database.execute(there, (schema,)).fetchone()[0]:
         return 0
-    return int(database.execute("select schema_version from lamplighter_store").fetchone()[0])
+    # The search path passes over a schema that this role may not use, and PostgreSQL would not say so.
+    return int(database.execute(f'select schema_version from "{schema}".lamplighter_store').fetchone()[0])
