@@ -93,7 +93,14 @@ class PostgresStore:
         self.table: JobTable | None = self._reader
         self.schedules: ScheduleReader = ScheduleRows(self._reading)
         self.tallies: TallyReader | None = TallyRows(self._reading)
-        self.host: HostTransactions | None = PostgresHost(self._where, lambda: self.store_id)
+        self.host: HostTransactions | None = PostgresHost(self._where, self._known_id)
+
+    def _known_id(self) -> str | None:
+        if self.store_id is not None:
+            return self.store_id
+        # It was never open: a web process queues jobs in transactions before it starts a runtime.
+        with contextlib.closing(connect_reader(self._where)) as reader:
+            return read_store_id(reader)
 
     def _server_time(self) -> Instant:
         return self._monotonic() + self._ahead

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +15,8 @@ import sqlalchemy
 import sqlalchemy.orm
 from lamplighter import UsageError
 
+from ....support.postgresql.server import Server
+
 SERVERS = Path(__file__).resolve().parents[4] / "bench" / "servers.py"
 
 PROJECT = """
@@ -27,12 +25,12 @@ import json, sys, threading
 import django
 from django.conf import settings
 
-host, port, user, name, store = sys.argv[1:]
+host, port, user, password, name, store = sys.argv[1:]
 database = {"ENGINE": "django.db.backends.postgresql", "HOST": host, "PORT": port, "USER": user, "NAME": name}
 settings.configure(
-    DATABASES={"default": {**database, "CONN_MAX_AGE": None, "CONN_HEALTH_CHECKS": True}},
+    DATABASES={"default": {**database, "PASSWORD": password, "CONN_MAX_AGE": None, "CONN_HEALTH_CHECKS": True}},
     INSTALLED_APPS=["lamplighter.contrib.django"],
-    LAMPLIGHTER={"STORE": store},
+    LAMPLIGHTER={"STORE": store} if store else {},
 )
 django.setup()
 
@@ -113,47 +111,76 @@ print(json.dumps(said))
 """
 
 
-@pytest.fixture(scope="module")
-def database() -> Iterator[str]:
-    """The URL of a database on a server of the tests' own."""
-    spec = importlib.util.spec_from_file_location("bench_servers", SERVERS)
-    assert spec is not None and spec.loader is not None
-    servers: Any = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(servers)
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as ends:
-        # It does not run as root, and then its user must get there.
-        Path(folder).chmod(0o711)
-        try:
-            yield servers.postgres(Path(folder), ends)()
-        except servers.NoServer as error:
-            if os.environ.get("CI") == "true":
-                pytest.fail(str(error))
-            pytest.skip(str(error))
+OWN = """
+import json, sys
+
+import django
+from django.conf import settings
+
+host, port, user, password, name, schema = sys.argv[1:]
+database = {"ENGINE": "django.db.backends.postgresql", "HOST": host, "PORT": port, "USER": user, "NAME": name}
+settings.configure(
+    DATABASES={"default": {**database, "PASSWORD": password}}, INSTALLED_APPS=["lamplighter.contrib.django"]
+)
+django.setup()
+
+from django.core.management import call_command
+from django.db import connection, transaction
+from lamplighter import StoreError
+from lamplighter.contrib.django import jobs
 
 
-def test_jobs_follow_the_commits_of_a_postgresql(database: str, tmp_path: Path) -> None:
-    url = urlsplit(database)
+def count():
+    with connection.cursor() as cursor:
+        cursor.execute("select count(*) from lamplighter.lamplighter_jobs")
+        return cursor.fetchone()[0]
+
+
+said = {}
+try:
+    with transaction.atomic():
+        jobs.queue("greet", "nobody")
+except StoreError as error:
+    said["too early"] = str(error)
+call_command("migrate", verbosity=0)
+call_command("check")
+try:
+    with transaction.atomic():
+        jobs.queue("greet", "bob")
+        said["inside"] = count()
+        raise KeyError
+except KeyError:
+    said["rolled back"] = count()
+with transaction.atomic():
+    jobs.queue("greet", "ada")
+said["committed"] = count()
+print(json.dumps(said))
+"""
+
+
+@pytest.fixture
+def database(postgres_server: Server) -> Iterator[list[str]]:
+    """The host, the port, the user, the password and the name of an empty database."""
+    postgres_server.psql("create database shop owner lamplighter")
+    url = urlsplit(postgres_server.url)
+    yield [str(url.hostname), str(url.port), str(url.username), str(url.password), "shop"]
+    postgres_server.psql("drop database shop with (force)")
+
+
+def run(tmp_path: Path, text: str, *arguments: str) -> dict[str, Any]:
     script = tmp_path / "project.py"
-    script.write_text(PROJECT)
-
+    script.write_text(text)
     ran = subprocess.run(
-        [
-            sys.executable,
-            str(script),
-            str(url.hostname),
-            str(url.port),
-            str(url.username),
-            url.path[1:],
-            str(tmp_path / "jobs.db"),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
+        [sys.executable, str(script), *arguments], capture_output=True, text=True, timeout=100, check=False
     )
-
     assert ran.returncode == 0, ran.stderr
-    assert json.loads(ran.stdout) == {
+    said: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
+    return said
+
+
+@pytest.mark.parametrize("is_own", [True, False], ids=["in it", "elsewhere"])
+def test_jobs_follow_the_commits_of_a_postgresql(database: list[str], tmp_path: Path, is_own: bool) -> None:
+    assert run(tmp_path, PROJECT, *database, "" if is_own else str(tmp_path / "jobs.db")) == {
         "before the commit": False,
         "committed": True,
         "savepoint": True,
@@ -164,9 +191,18 @@ def test_jobs_follow_the_commits_of_a_postgresql(database: str, tmp_path: Path) 
     }
 
 
-def test_a_session_on_a_postgresql_is_refused_and_its_commit_can_be_followed(database: str, runtime: Any) -> None:
+def test_a_project_on_postgresql_has_its_store_there_and_needs_no_setting(database: list[str], tmp_path: Path) -> None:
+    said = run(tmp_path, OWN, *database, "")
+
+    assert "expected Lamplighter's tables" in said["too early"] and "run manage.py migrate first" in said["too early"]
+    assert (said["inside"], said["rolled back"], said["committed"]) == (1, 0, 1)
+
+
+def test_a_session_on_a_postgresql_is_refused_and_its_commit_can_be_followed(
+    postgres_server: Server, runtime: Any
+) -> None:
     rt = runtime()
-    engine = sqlalchemy.create_engine(database.replace("postgresql://", "postgresql+psycopg://"))
+    engine = sqlalchemy.create_engine(postgres_server.url.replace("postgresql://", "postgresql+psycopg://"))
     with sqlalchemy.orm.Session(engine) as session:
         session.execute(sqlalchemy.text("select 1"))
         with pytest.raises(UsageError, match=r"on SQLite, got: sqlalchemy\.orm\.session\.Session"):
