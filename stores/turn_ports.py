@@ -49,7 +49,7 @@ class Claimed(NamedTuple):
         claims: by job name.
         next_due: from when on a job of a name can be claimed: infinite where none is queued. Not of names of which one
             that is due is left, unless its rate is what holds it back: then it is when that leaves room; or open turns
-            of other boots hold it: then it is in `HELD_UP_SECONDS`.
+            of other boots hold it: then it is in `HELD_UP_SECONDS`, or in as long as the job has been due, up to 1 s.
         poison: claims of jobs whose earlier ones the store has found to be lost, each with its process, and the last of
             these too: such a claim is not for a lane, but to be settled as an interruption that the job is blamed for.
     """

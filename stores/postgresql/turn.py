@@ -18,9 +18,10 @@ from ..tables.open_turn import CLAIMS, OVERVIEW, SCHEDULES, Seen
 from ..tables.schedules import TableSchedules
 from ..tables.schema import JOBS
 from ..tables.turn import TableTurn
+from ..tables.turns import CLAIMABLE
 from ..transitions import is_to_wait
 from ..troubles import TurnConflict
-from ..turn_ports import Want
+from ..turn_ports import HELD_UP_SECONDS, Claimed, Want
 from .connection import PostgresDatabase
 
 NEXT_TRANSACTION = "cast(cast(pg_snapshot_xmax(pg_current_snapshot()) as text) as bigint)"
@@ -204,10 +205,39 @@ class PostgresTurn(TableTurn):
             self._has_ripe = self.connection.execute(RIPEN, (ended,)).rowcount > 0 or self._has_ripe
 
 
+HELD_UP = " union all ".join(
+    f"""(select run_at from lamplighter_jobs
+         where state = 'queued' and waits = {waits} and name = :name and one_at_a_time = 0 and must_begin = 0
+           and run_at <= :now {CLAIMABLE} limit 1)"""
+    for waits in (0, 1)
+)
+"""Jobs that a claim with places left has not taken: others hold their rows."""
+
+HELD_UP_SECONDS_MAX = 1.0
+
+
 class PostgresJobs(TableJobs):
     inserted_max = TOGETHER_MAX
 
     _turn: PostgresTurn
+
+    def claim(self, wants: Sequence[Want], *, suspect: bool) -> Claimed:
+        claimed = super().claim(wants, suspect=suspect)
+        held_up = {want.name: due for want in wants if (due := self._held_up(want, claimed)) is not None}
+        return claimed._replace(next_due={**claimed.next_due, **held_up}) if held_up else claimed
+
+    def _held_up(self, want: Want, claimed: Claimed) -> Instant | None:
+        """When to look again for jobs that others' open transactions hold: a look now, and later at longer intervals,
+        because an application may stay in its transaction for minutes.
+        """
+        asked, name, now = want.begun + want.prefetched, want.name, self._turn.now
+        if name in claimed.next_due or len(claimed.claims[name]) >= asked or want.limits != NO_LIMITS:
+            return None
+        pause = self._pause_of(name)
+        if pause.is_paused(now) or pause.limit is not None:
+            return None
+        since = [run_at for (run_at,) in self._connection.execute(HELD_UP, {"name": name, "now": now})]
+        return now + min(max(now - max(since), HELD_UP_SECONDS), HELD_UP_SECONDS_MAX) if since else None
 
     def _insert_together(self, jobs: Sequence[NewJob]) -> list[tuple[JobRecord, bool]]:
         rows = dict(self._inserted(jobs))

@@ -95,6 +95,15 @@ PEOPLE = "what people do"
 
 MUTANTS = (
     Mutant(
+        LIMITS,
+        "a due job whose row another transaction holds is forgotten until the next poll",
+        "stores/postgresql/turn.py",
+        "        return claimed._replace(next_due={**claimed.next_due, **held_up}) if held_up else claimed\n",
+        "        return claimed\n",
+        test="tests/whole/stores/postgresql/test_claims.py::"
+        "test_a_due_job_that_another_holds_is_passed_over_and_looked_at_again_soon",
+    ),
+    Mutant(
         TURN,
         "a birth in a host's open transaction holds up the end of its parent",
         "stores/tables/host_turn.py",
