@@ -87,9 +87,9 @@ class Jobs:
             debounce: while a job of this name is queued under its key, that one becomes what this call says, and waits
                 until there was no call for a while: `Debounce("doc-7", quiet=5, at_most=60)`. Without id, delay, at,
                 unique, after, after_ended and after_failed.
-            connection: your own open sqlite3 connection, SQLAlchemy Connection or Session, or Django's connection, on
-                the same file. The job exists if and only if your transaction commits. `aqueue` takes those of asyncio
-                too.
+            connection: your own open connection to the same file or database: of sqlite3 or psycopg, a SQLAlchemy
+                Connection or Session, or Django's. The job exists if and only if your transaction commits. `aqueue`
+                takes those of asyncio too.
 
         Raises:
             UsageError: something in the call cannot be; nothing is stored.

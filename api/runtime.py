@@ -53,7 +53,8 @@ class Runtime:
     """An embedded job runtime.
 
     Args:
-        store: a path, "sqlite:///path", ":memory:", or the address of a RabbitMQ, "amqp://user:password@host/vhost". A
+        store: a path, "sqlite:///path", ":memory:", "postgresql://user:password@host/database", or the address of a
+            RabbitMQ, "amqp://user:password@host/vhost". A
             relative path, and links on the way, are followed once: now.
         durability: `full` survives a power cut; `os` a killed process.
         drain: how many seconds a stop lets running jobs finish.

@@ -6680,6 +6680,31 @@ MUTANTS = (
     ),
     Mutant(
         TURN,
+        "a boot on PostgreSQL takes a store whose jobs have no last number for an older copy of it",
+        "stores/postgresql/turn.py",
+        "return seen._replace(overview=seen.overview._replace(last_no=0))",
+        "return seen",
+        test="tests/whole/stores/postgresql/test_look.py::test_a_runtime_goes_on_as_it_is_while_it_queues_and_works",
+    ),
+    Mutant(
+        TURN,
+        "a session of PostgreSQL that nobody waits for is said to hold turns up",
+        "stores/postgresql/condition.py",
+        "if blocks or wait is None:",
+        "if True:",
+        test="tests/whole/stores/postgresql/test_condition.py::"
+        "test_a_transaction_that_nobody_waits_for_is_named_only_after_a_turn_has_failed",
+    ),
+    Mutant(
+        TURN,
+        "a reader whose session PostgreSQL has ended is lent again",
+        "stores/postgresql/readers.py",
+        "return not database.is_closed and not select.select([database], [], [], 0.0)[0]",
+        "return not database.is_closed",
+        test="tests/whole/stores/postgresql/test_condition.py::test_a_reader_whose_session_was_ended_is_replaced",
+    ),
+    Mutant(
+        TURN,
         "the commit of a transaction that PostgreSQL rolled back counts as one",
         "stores/postgresql/connection.py",
         'if answer.command_status == b"ROLLBACK":',
