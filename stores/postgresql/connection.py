@@ -6,6 +6,7 @@ Statements are prepared under names of our own, because psycopg's cursors take t
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import select
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -14,6 +15,7 @@ from itertools import islice
 from typing import Any
 
 from ...errors import StoreError, StoreUnavailable, UsageError, missing_extra, shown
+from .. import locks
 from ..troubles import CommitUnknown
 from .address import EXPECTED, POOLER, PostgresAddress
 from .compiled import compiled
@@ -192,6 +194,8 @@ class PostgresDatabase:
         self._later: list[Callable[[], None]] = []
         self._poll = select.poll()
         self._poll.register(self._connection.socket, select.POLLIN)
+        with _sockets.lock:
+            _sockets[self] = locks.OpenFile(self._connection.socket, os.fstat(self._connection.socket))
 
     def execute(self, query: str, parameters: Sequence[Any] | Mapping[str, Any] = (), /) -> Answered:
         """Run a statement, in the text that SQLite would take.
@@ -286,7 +290,9 @@ class PostgresDatabase:
 
     def close(self) -> None:
         """End the session. Its locks are free once the server has noticed."""
-        self.raw.close()
+        with _sockets.lock:
+            _sockets.pop(self, None)
+            self.raw.close()
 
     def _statement(self, query: str) -> _Statement:
         statement = self._statements.get(query)
@@ -375,6 +381,10 @@ class PostgresDatabase:
                 raise psycopg.OperationalError("the server did not answer in time")
             connection.consume_input()
         return connection.get_result()
+
+
+_sockets: locks.ClosedInChild[PostgresDatabase, locks.OpenFile] = locks.ClosedInChild()
+"""The server would take a process for alive as long as a child of its has a copy."""
 
 
 def connect(

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from ...messages.jobs import Seconds
     from .watcher import Channel, Watcher
 
+STORE = "'lamplighter_store'::regclass::oid::int4"
+"""The first key of a store's advisory locks, as of its channel."""
+
 LOOK_SECONDS = 0.5
 """For how long it is known from one look who lives."""
 

@@ -36,10 +36,16 @@ from . import schema
 from .connection import DURABILITY, PostgresDatabase, connect
 from .host_connection import PostgresHost
 from .place import PostgresPlace
+from .presence import STORE
 from .readers import connect_reader, readers
 from .turn import NEXT_TRANSACTION, PostgresJobs, PostgresTurn
 
 LOOK = f"select {NEXT_TRANSACTION}, cast(extract(epoch from clock_timestamp()) as double precision)"
+
+
+SHOW = f"select pg_try_advisory_lock_shared({STORE}, hashtext(?))"
+
+HIDE = f"select pg_advisory_unlock_shared({STORE}, hashtext(?))"
 
 
 class PostgresStore:
@@ -84,6 +90,7 @@ class PostgresStore:
         self._writer: PostgresDatabase | None = None
         self._readers = readers(self._connect_reader)
         self._seen: Seen | None = None
+        self._shown: tuple[PostgresDatabase, str] | None = None
         self._version, self._next_transaction = 0, -1
         self._monotonic = SystemClock().monotonic
         self._ahead, self._measured = SystemClock().now() - self._monotonic(), deque[tuple[float, float]](maxlen=8)
@@ -136,6 +143,7 @@ class PostgresStore:
             self._seen = None if seen is None else seen._replace(version=None)
             try:
                 self._fail_at("store.turn.begin")
+                self._show(writer, boot)
                 turn = PostgresTurn(writer, boot, now, seen=self._seen)
                 self._version += turn.begun_at != self._next_transaction
                 turn.version, self._next_transaction = self._version, -1
@@ -205,6 +213,14 @@ class PostgresStore:
             # Others may have written in between.
             self._next_transaction = -1
         return self._writer
+
+    def _show(self, writer: PostgresDatabase, boot: str) -> None:
+        """Show that a boot lives by this session too: its watcher's may be lost for a while."""
+        if (writer, boot) != self._shown:
+            if self._shown is not None and self._shown[0] is writer:
+                writer.execute(HIDE, (self._shown[1],))
+            writer.execute(SHOW, (boot,))
+            self._shown = writer, boot
 
     def _check_same(self, connection: PostgresDatabase) -> None:
         schema.check_existing(connection)

@@ -25,10 +25,7 @@ from .. import locks
 from ..ports import Answer
 from .asks import ASKED, CHANNEL, FIND_ASKS, GIVE_ANSWER, run
 from .connection import PostgresDatabase
-from .presence import this_machine
-
-STORE = "'lamplighter_store'::regclass::oid::int4"
-"""The first key of a store's advisory locks, as of its channel."""
+from .presence import STORE, this_machine
 
 HOLD = f"select pg_try_advisory_lock_shared({STORE}, hashtext(boot)) from unnest($1::text[]) boot"
 """Shows that these boots live, for as long as the session does. The session of the turns may hold the locks as well."""

@@ -1,0 +1,58 @@
+"""The session of the turns: what it shows of its runtime, and that a forked child leaves it alone."""
+
+from __future__ import annotations
+
+import os
+
+from lamplighter.stores.postgresql.address import parse_address
+from lamplighter.stores.postgresql.connection import connect
+from lamplighter.stores.postgresql.store import PostgresStore
+
+from support.conformance.kit import NOW, a_boot, new
+
+HELD = """select count(*) from pg_locks where locktype = 'advisory' and pid = ? and objsubid = 2 and granted"""
+
+
+def test_it_shows_that_the_boot_of_its_last_turn_lives_also_after_it_was_lost(postgres):
+    store, looking = PostgresStore(postgres), connect(parse_address(postgres))
+    store.open()
+    shown = []
+    for boot in ("first", "second", "second"):
+        with store.turn(boot, NOW) as turn:
+            turn.boots.register(a_boot(boot))
+        shown.append(looking.execute(HELD, (store._writer.pid,)).fetchone()[0])
+    looking.execute("select pg_terminate_backend(cast(? as int))", (store._writer.pid,))
+    lost = store._writer.pid
+    while looking.execute("select 1 from pg_stat_activity where pid = ?", (lost,)).fetchone() is not None:
+        pass
+    try:
+        with store.turn("second", NOW):
+            pass
+    except Exception:
+        assert store._writer.is_closed
+    with store.turn("second", NOW):
+        pass
+    shown.append(looking.execute(HELD, (store._writer.pid,)).fetchone()[0])
+    looking.close()
+    store.close()
+
+    assert shown == [1, 1, 1, 1]
+
+
+def test_a_forked_child_has_no_copy_of_it_and_its_parent_goes_on(postgres):
+    store = PostgresStore(postgres)
+    store.open()
+    descriptor = store._writer.fileno()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os._exit(0)
+        os._exit(1)
+    _, status = os.waitpid(child, 0)
+    with store.turn("b", NOW) as turn:
+        turn.jobs.insert([new("a")])
+    store.close()
+
+    assert os.waitstatus_to_exitcode(status) == 0
