@@ -38,7 +38,7 @@ SUBCOMMANDS = {
     "top": "show a store's health, names and runtimes, anew every second",
     "mcp": "let a model look at a store, and do what is allowed, by MCP",
     "simulate": "run a scenario with many seeds",
-    "migrate": "move what waits in a SQLite store into a RabbitMQ",
+    "migrate": "move a store between SQLite and PostgreSQL, or what waits in one into a RabbitMQ",
     "unreadable": "show or return the messages in a RabbitMQ that no runtime could read",
     "completion": "print what completes these commands in a shell",
 }

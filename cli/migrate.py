@@ -1,8 +1,8 @@
-"""`lamplighter migrate`: moves what waits in a SQLite store into a RabbitMQ.
+"""`lamplighter migrate`: moves a whole store between SQLite and PostgreSQL, or what waits in one into a RabbitMQ.
 
-An error names what cannot move, before anything does. Pauses move first, then schedules, then jobs. A job is cancelled
-in the file once the server has confirmed it. A migration that was interrupted is run again: a job that it had published
-and not yet cancelled is then in the server twice, and its handler may be run twice.
+An error names what cannot move, before anything does. Into a RabbitMQ, pauses move first, then schedules, then jobs. A
+job is cancelled in the source once the server has confirmed it. A migration that was interrupted is run again: a job
+that it had published and not yet cancelled is then in the server twice, and its handler may be run twice.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from ..rules.limits import batches
 from ..stores.opening import open_store, place_of
 from ..stores.places import StorePlace
 from ..stores.ports import Store
+from ..stores.tables.moving import BOOT, check_idle, move
 
 JOBS_A_TURN = 500
-BOOT = "migration"
 
 NOT_MOVED = frozenset(
     ("unique_key", "one_at_a_time", "due_in", "expires_in", "group_key", "debounce_key", "debounce_until", "parents")
@@ -35,68 +35,68 @@ NOT_MOVED = frozenset(
 
 def declare(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Moves queued jobs, durable schedules and pauses from a SQLite store into a RabbitMQ. Stop every "
-        "runtime on the file first. Ended jobs stay where they are."
+        "Moves a store with all that it keeps from SQLite to PostgreSQL or back, into an empty file or schema; or the "
+        "queued jobs, durable schedules and pauses of a store into a RabbitMQ, and leaves ended jobs where they are. "
+        "Stop every runtime on the store first."
     )
-    parser.add_argument("source", type=os.fsdecode, metavar="FILE", help="the SQLite store")
-    parser.add_argument("target", metavar="URL", help="amqp://user:password@host/vhost")
+    parser.add_argument("source", type=os.fsdecode, metavar="FROM", help="a path, or the URL of a PostgreSQL")
+    parser.add_argument("target", metavar="TO", help="likewise, or amqp://user:password@host/vhost")
     parser.add_argument(
-        "--drop-unique", action="store_true", help="move jobs with unique keys too; the keys are not kept"
+        "--drop-unique",
+        action="store_true",
+        help="move jobs with unique keys into a RabbitMQ too; the keys are not kept",
     )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     here, there = place_of(arguments.source), place_of(arguments.target)
-    if (here.has_table, there.has_table) != (True, False):
-        raise UsageError("expected the path of a SQLite store and then an amqp:// URL")
-    # Open the file read-only first: opened for writing, a mistyped path would become a new store.
+    if not (here.has_table and here.is_shared and there.is_shared) or here.address == there.address:
+        raise UsageError(
+            "expected the path of a SQLite store or the URL of a PostgreSQL, and then another one or an amqp:// URL"
+        )
+    # Look at the source read-only first: opened for writing, a mistyped path would become a new store.
     needed(here.lives, "list")().close()
     environment = Environment()
     source, target = _open(environment, here), _open(environment, there)
     source.open()
     try:
-        _check_idle(source)
-        schedules = [schedule for schedule in source.schedules.all() if schedule.durable]
-        _check_movable(source, schedules, drop_unique=arguments.drop_unique)
-        target.open()
-        try:
-            pauses = _move_pauses(environment, source, target)
-            _move_schedules(environment, source, target, schedules)
-            jobs = _move_jobs(environment, source, target)
-        finally:
-            target.close()
+        if there.has_table:
+            moved = _move_all(environment, source, target)
+        else:
+            moved = _move_what_waits(environment, source, target, drop_unique=arguments.drop_unique)
     finally:
         source.close()
-    print(
-        f"moved {jobs} queued jobs, {len(schedules)} durable schedules and {pauses} pauses from {source.address} to "
-        f"{target.address}"
-    )
+    print(f"moved {moved} from {source.address} to {target.address}")
     return 0
+
+
+def _move_all(environment: Environment, source: Store, target: Store) -> str:
+    check_idle(source)
+    target.open()
+    try:
+        jobs = move(source, target, environment.clock().now())
+    finally:
+        target.close()
+    return f"{jobs} jobs, and all else that the store keeps,"
+
+
+def _move_what_waits(environment: Environment, source: Store, target: Store, *, drop_unique: bool) -> str:
+    check_idle(source)
+    schedules = [schedule for schedule in source.schedules.all() if schedule.durable]
+    _check_movable(source, schedules, drop_unique=drop_unique)
+    target.open()
+    try:
+        pauses = _move_pauses(environment, source, target)
+        _move_schedules(environment, source, target, schedules)
+        jobs = _move_jobs(environment, source, target)
+    finally:
+        target.close()
+    return f"{jobs} queued jobs, {len(schedules)} durable schedules and {pauses} pauses"
 
 
 def _open(environment: Environment, place: StorePlace) -> Store:
     return open_store(environment, place, durability="full", busy_seconds_max=10.0)
-
-
-def _check_idle(source: Store) -> None:
-    """Refuse a file on which a runtime lives: it would run jobs that are moved."""
-    presence, _, _ = source.place.meet(source, BOOT)
-    # A copy without lock files has no living boots. A lock file that may not be opened counts as alive.
-    living = [
-        boot
-        for boot in source.surroundings(BOOT).boots
-        if presence.is_alive(boot.boot) or presence.hidden(boot.boot) is not None
-    ]
-    if living:
-        where = ", ".join(f"process {boot.pid} on {boot.host}" for boot in living)
-        raise UsageError(f"expected no runtime on {source.address}, got: {where}; stop it first")
-    running = source.jobs.counts(None)[JobState.RUNNING.value]
-    if running:
-        raise UsageError(
-            f"expected no running job in {source.address}, got: {running}, of a process that has died; start a "
-            "runtime on the file once, so that they are taken back, and stop it"
-        )
 
 
 def _check_movable(source: Store, schedules: Sequence[ScheduleRecord], *, drop_unique: bool) -> None:

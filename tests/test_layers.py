@@ -141,6 +141,7 @@ def test_a_module_imports_only_its_own_room_and_lower_floors(module: tuple[str, 
 
 
 OF_A_STORE = {
+    "cli/migrate": "all tables of a store are moved",
     "doctor/evidence": "for the type checker: the checks of a place look at its condition",
     "doctor/lock_checks": "likewise",
     "testing/simulation/places": "a simulation makes the files of its stores",

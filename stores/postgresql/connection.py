@@ -223,6 +223,27 @@ class PostgresDatabase:
         values = self._encoded(statement, parameters)
         self._later.append(partial(self._connection.send_query_prepared, statement.name, values))
 
+    def copy(self, table: str, rows: Iterable[Sequence[Any]], /) -> None:
+        """Insert whole rows into a table, in less time than statements take.
+
+        Raises:
+            UsageError: a text has a NUL.
+            StoreUnavailable, StoreGone, StoreError: see `translated`.
+        """
+        row: Sequence[Any] = ()
+        try:
+            with self.raw.cursor() as cursor, cursor.copy(f"copy {table} from stdin") as copy:
+                for row in rows:
+                    copy.write_row(row)
+        except psycopg.DataError as error:
+            got = f"{shown(row[:2])}: {error}"
+            raise UsageError(
+                f"expected a row of {table} that PostgreSQL can keep, got one that begins with {got}"
+            ) from None
+        except psycopg.Error as error:
+            meant = translated(error, self.address.shown)
+            raise meant from (None if meant is error else error)
+
     def script(self, text: str) -> None:
         """Run statements without parameters, in PostgreSQL's own spelling; outside of a transaction as one."""
         if self._later:

@@ -16,13 +16,14 @@ from ..tables.job_rows import COLUMNS, KeptOut, listed, shared_values, stored_va
 from ..tables.jobs import TableJobs
 from ..tables.open_turn import CLAIMS, OVERVIEW, SCHEDULES, Seen
 from ..tables.schedules import TableSchedules
-from ..tables.schema import JOBS
+from ..tables.schema import CREATION, JOBS
 from ..tables.turn import TableTurn
 from ..tables.turns import CLAIMABLE
 from ..transitions import is_to_wait
 from ..troubles import TurnConflict
 from ..turn_ports import HELD_UP_SECONDS, Claimed, Want
 from .connection import PostgresDatabase
+from .schema import TABLE
 
 NEXT_TRANSACTION = "cast(cast(pg_snapshot_xmax(pg_current_snapshot()) as text) as bigint)"
 """The number of the next transaction that writes, on the whole server."""
@@ -52,6 +53,19 @@ RIPEN = """
   select distinct parent from lamplighter_links where parent in (
     select cast(value as bigint) from json_array_elements_text(cast(? as json)) as each(value))
   order by parent on conflict (parent) do update set child = 0, place = 0
+"""
+
+HOLD_ALL = f"""
+  set local idle_in_transaction_session_timeout = 0; set local lock_timeout = '5s';
+  lock table {", ".join(found[1] for found in map(TABLE.match, CREATION) if found)} in exclusive mode
+"""
+
+NUMBERED_TO = "select case when is_called then last_value else last_value - 1 end from lamplighter_job_no"
+
+NUMBER_AFTER = """
+  select setval('lamplighter_job_no', ? + 1, false),
+    setval('lamplighter_schedule_change_no', coalesce(max(no), 0) + 1, false)
+  from lamplighter_schedule_changes
 """
 
 TWIN_LOOKS = 3
@@ -193,6 +207,18 @@ class PostgresTurn(TableTurn):
 
     def ripen(self, parent_no: int) -> None:
         self._ended.append(parent_no)
+
+    def hold_all(self) -> None:
+        self.connection.script(HOLD_ALL)
+
+    def fill(self, table: str, rows: Sequence[Sequence[Any]]) -> None:
+        self.connection.copy(table, rows)
+
+    def numbered_to(self) -> int:
+        return int(self.connection.execute(NUMBERED_TO).fetchone()[0])
+
+    def number_after(self, last_no: int) -> None:
+        self.connection.execute(NUMBER_AFTER, (last_no,))
 
     def seal(self) -> None:
         # Before the turn's own moves are told, because the next turn must find what these have made ripe.

@@ -9,6 +9,7 @@ from ...messages.boots import BootRecord, LedgerTurn
 from ...rules.codec import encode_own
 from .database import Database, upsert
 from .open_turn import OpenTurn
+from .schema import check_here
 
 COLUMNS = ", ".join(BootRecord._fields)
 
@@ -29,8 +30,10 @@ class TableMembers:
         query = "select boot_no, turn, unlogged from lamplighter_boots where boot = ?"
         known = self._connection.execute(query, (boot.boot,)).fetchone()
         if known is None:
-            numbered = "update lamplighter_store set boots = boots + 1 returning boots"
-            ((turn.last_boot_no,),) = self._connection.execute(numbered).fetchall()
+            numbered = "update lamplighter_store set boots = boots + 1 returning boots, moved_to"
+            ((turn.last_boot_no, moved_to),) = self._connection.execute(numbered).fetchall()
+            # The store may have been moved since it was opened.
+            check_here(moved_to)
             known = turn.last_boot_no, 0, encode_own(boot.unlogged)
         boot_no, number, unlogged = known
         if boot.boot == turn.boot:

@@ -140,14 +140,15 @@ SCHEDULE_CHANGES = (
 )
 
 CREATION = (
-    # `boots` is the number of the last boot, `last_no` that of the last job that retention has removed.
+    # `boots` is the number of the last boot, `last_no` that of the last job that retention has removed, and `moved_to`
+    # the address of the store into which `moving` has moved all of this one.
     """create table lamplighter_store (
       one integer primary key check (one = 1), schema_version integer not null, store_id text,
       boots integer not null, last_no integer not null, change_no integer not null,
-      clock_count text, clock_offset real, clock_stepped real
+      clock_count text, clock_offset real, clock_stepped real, moved_to text
     ) strict""",
     TALLIES,
-    f"insert into lamplighter_store values (1, {VERSION}, null, 0, 0, 0, null, null, null)",
+    f"insert into lamplighter_store values (1, {VERSION}, null, 0, 0, 0, null, null, null, null)",
     JOBS,
     *JOB_INDEXES,
     """create table lamplighter_attempts (
@@ -236,4 +237,24 @@ def check_whole(version: int, known: int, oldest: int, address: str, *, other: s
 
 
 def read_store_id(connection: Database) -> str:
-    return str(connection.execute("select store_id from lamplighter_store").fetchone()[0])
+    """The id of a store that is to be used.
+
+    Raises:
+        UsageError: it was moved.
+    """
+    store_id, moved_to = connection.execute("select store_id, moved_to from lamplighter_store").fetchone()
+    check_here(moved_to)
+    return str(store_id)
+
+
+def check_here(moved_to: str | None) -> None:
+    """Refuse a store that was moved.
+
+    Raises:
+        UsageError: it was.
+    """
+    if moved_to is not None:
+        raise UsageError(
+            "expected a store that is in use, got: one whose jobs `lamplighter migrate` has moved to "
+            f"{moved_to}; give this process that address"
+        )

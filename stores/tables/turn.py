@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from ...messages.jobs import Instant
 from ...rules.codec import encode_own
 from . import clock_steps, pauses, rates, removal
@@ -53,6 +56,21 @@ class TableTurn(OpenTurn):
             self.note({"k": "pruned", "x": pruned})
         self.tallies.prune(self.now, batch)
         return pruned if slots_before is None else pruned + self.schedules.prune(slots_before, batch - pruned)
+
+    def hold_all(self) -> None:
+        """Keep others from writing anything until the turn has ended. On SQLite that is so in each turn."""
+
+    def fill(self, table: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Insert whole rows into a table."""
+        self.connection.executemany(f"insert into {table} values ({', '.join('?' * len(rows[0]))})", rows)
+
+    def numbered_to(self) -> int:
+        """The last number that a job has had."""
+        return self.last_no
+
+    def number_after(self, last_no: int) -> None:
+        """Give no later job a number up to this one."""
+        self.connection.execute("update lamplighter_store set last_no = ?", (last_no,))
 
     def seal(self) -> None:
         if self.lined_up:

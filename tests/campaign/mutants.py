@@ -95,24 +95,6 @@ PEOPLE = "what people do"
 
 MUTANTS = (
     Mutant(
-        LINKS,
-        "a host that keeps a parent open holds up the turns that count births",
-        "stores/tables/jobs.py",
-        "if not job.is_linked or links.may_be_kept(self._connection, job.row_id):",
-        "if True:",
-        test="tests/whole/stores/postgresql/test_host_connections.py::"
-        "test_a_birth_whose_parent_another_host_keeps_holds_up_no_turn",
-    ),
-    Mutant(
-        LINKS,
-        "a turn that counts a host's birth does not wait for parents that are about to end",
-        "stores/tables/jobs.py",
-        "            self._connection.execute(links.PARENTS_KEPT, (child.row_id,))\n",
-        "",
-        test="tests/whole/stores/postgresql/test_host_connections.py::"
-        "test_a_birth_that_is_committed_while_its_parent_ends_is_freed",
-    ),
-    Mutant(
         LIMITS,
         "a due job whose row another transaction holds is forgotten until the next poll",
         "stores/postgresql/turn.py",
@@ -3044,7 +3026,7 @@ MUTANTS = (
         LEDGER,
         "a migration moves jobs before it knows whether all can move",
         "cli/migrate.py",
-        "        _check_movable(source, schedules, drop_unique=arguments.drop_unique)\n",
+        "    _check_movable(source, schedules, drop_unique=drop_unique)\n",
         "",
         test="tests/whole/stores/rabbitmq/test_migrate.py::test_what_cannot_move_is_said_before_anything_has_moved",
     ),
@@ -6776,6 +6758,40 @@ MUTANTS = (
         '    places = parts.netloc.rpartition("@")[2]\n',
         "    places = parts.netloc\n",
         test="tests/stores/postgresql/test_address.py::test_an_address_is_shown_without_user_and_password",
+    ),
+    Mutant(
+        TURN,
+        "a move does not mark what it has moved",
+        "stores/tables/moving.py",
+        '        old.connection.execute("update lamplighter_store set moved_to = ?", (target.address,))\n',
+        "",
+        test="tests/whole/stores/postgresql/test_moving.py::test_a_store_that_was_moved_says_where_it_is_now",
+    ),
+    Mutant(
+        TURN,
+        "after a move numbers are given again",
+        "stores/tables/moving.py",
+        "new.number_after(old.numbered_to())",
+        "new.number_after(0)",
+        test="tests/whole/stores/postgresql/test_moving.py::test_all_rows_are_moved_there_and_back",
+    ),
+    Mutant(
+        TURN,
+        "an interrupted move is ended though a store was used since",
+        "stores/tables/moving.py",
+        "elif not _are_same(old.connection, new.connection):",
+        "elif False:",
+        test="tests/whole/stores/postgresql/test_moving.py::"
+        "test_after_an_interrupted_move_a_store_that_was_used_is_not_thrown_away",
+    ),
+    Mutant(
+        TURN,
+        "a runtime enters a store that was moved after it was opened",
+        "stores/tables/boots.py",
+        "            check_here(moved_to)\n",
+        "",
+        test="tests/whole/stores/postgresql/test_moving.py::"
+        "test_a_runtime_that_has_opened_the_store_before_cannot_enter_it",
     ),
     Mutant(
         LIMITS,

@@ -5,8 +5,8 @@ CREATE TABLE lamplighter_attempts (
       error text, traceback text,
       primary key (job_id, claim_no)
     ) strict, without rowid;
-INSERT INTO "lamplighter_attempts" VALUES('dead-1',1,1,'discarded','7dd7caebce85',1,1.79608280601382374e+09,1.79608280602048826e+09,'Discard: it cannot work',NULL);
-INSERT INTO "lamplighter_attempts" VALUES('retries-1',1,1,'failed','7dd7caebce85',1,1.79608280602362275e+09,1.79608280631144118e+09,'ValueError: not yet','Traceback (most recent call last):
+INSERT INTO "lamplighter_attempts" VALUES('dead-1',1,1,'discarded','ce86daaa92f4',1,1.7961309546014502e+09,1.79613095461383199e+09,'Discard: it cannot work',NULL);
+INSERT INTO "lamplighter_attempts" VALUES('retries-1',1,1,'failed','ce86daaa92f4',1,1.79613095462874269e+09,1.79613095463587927e+09,'ValueError: not yet','Traceback (most recent call last):
   File "/srv/lamplighter/tests/stores/sqlite/samples/write.py", line 32, in fail
     raise Discard("it cannot work") if job.name == "bad" else ValueError("not yet")
 ValueError: not yet
@@ -17,7 +17,7 @@ CREATE TABLE lamplighter_boots (
       unlogged text not null default '[]', stopping integer not null default 0, kind text not null default 'worker',
       version text not null default '', python text not null default '', control text
     ) strict;
-INSERT INTO "lamplighter_boots" VALUES('7dd7caebce85',11294,'host',1.79608280595565342e+09,'/srv/jobs.db-boots/7dd7caebce85.sock','["bad", "flaky", "hang", "quick"]',2,21,'[["7dd7caebce85",2,21,1796082806.5140014,[{"k":"stepped","j":"running-1","n":"hang","r":2,"c":1,"d":"ebbc39aaf008","step":"s"}]]]',0,'worker','0.2.0.dev0','3.11.7','/srv/jobs.db-boots/7dd7caebce85.ctl');
+INSERT INTO "lamplighter_boots" VALUES('ce86daaa92f4',24662,'host',1.7961309545125308e+09,'/srv/jobs.db-boots/ce86daaa92f4.sock','["bad", "flaky", "hang", "quick"]',2,21,'[["ce86daaa92f4",2,21,1796130954.8816202,[{"k":"stepped","j":"running-1","n":"hang","r":2,"c":1,"d":"ebbc39aaf008","step":"s"}]]]',0,'worker','0.2.0.dev0','3.11.7','/srv/jobs.db-boots/ce86daaa92f4.ctl');
 CREATE TABLE lamplighter_follow_ups (child integer primary key, parent integer not null) strict;
 CREATE TABLE lamplighter_gone_parents (
       no integer primary key, id text not null, name text not null, state text not null, rev integer not null
@@ -68,35 +68,38 @@ CREATE TABLE lamplighter_jobs (
   debounce_until    real
 ) strict
 ;
-INSERT INTO "lamplighter_jobs" VALUES(1,'done-1','quick','{"x":[1,2,{"y":"\u00fc"}]}','done',0,1.79608280583211278e+09,1.79608280583211278e+09,'done-1',1,1,1,NULL,NULL,NULL,NULL,NULL,NULL,0,'b4f33941e93b',NULL,1,0,1.79608280588190555e+09,0,3,NULL,0,'{"x":[1,2,{"y":"\u00fc"}]}',NULL,NULL,NULL,NULL,1.79608280592013645e+09,3,0,0.0,NULL,NULL,NULL,NULL,NULL);
-INSERT INTO "lamplighter_jobs" VALUES(2,'dead-1','bad','null','dead',0,1.79608280600863957e+09,1.79608280600863957e+09,'dead-1',1,1,1,NULL,NULL,NULL,NULL,NULL,NULL,0,'7dd7caebce85',NULL,1,0,1.79608280601382374e+09,0,3,NULL,0,NULL,'it cannot work','Discard: it cannot work',NULL,NULL,1.79608280602048826e+09,3,0,0.0,NULL,NULL,NULL,NULL,NULL);
-INSERT INTO "lamplighter_jobs" VALUES(3,'retries-1','flaky','null','queued',0,1.79608640631144118e+09,1.7960828060231707e+09,'retries-1',1,1,1,NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,1,0,1.79608280602362275e+09,0,3,NULL,0,NULL,'failed in attempt 1 of 5','ValueError: not yet','Traceback (most recent call last):
+INSERT INTO "lamplighter_jobs" VALUES(1,'done-1','quick','{"x":[1,2,{"y":"\u00fc"}]}','done',0,1.79613095429186558e+09,1.79613095429186558e+09,'done-1',1,1,1,NULL,NULL,NULL,NULL,NULL,NULL,0,'8a1f73b494ec',NULL,1,0,1.79613095432002806e+09,0,3,NULL,0,'{"x":[1,2,{"y":"\u00fc"}]}',NULL,NULL,NULL,NULL,1.79613095439977288e+09,3,0,0.0,NULL,NULL,NULL,NULL,NULL);
+INSERT INTO "lamplighter_jobs" VALUES(2,'dead-1','bad','null','dead',0,1.79613095456528329e+09,1.79613095456528329e+09,'dead-1',1,1,1,NULL,NULL,NULL,NULL,NULL,NULL,0,'ce86daaa92f4',NULL,1,0,1.7961309546014502e+09,0,3,NULL,0,NULL,'it cannot work','Discard: it cannot work',NULL,NULL,1.79613095461383199e+09,3,0,0.0,NULL,NULL,NULL,NULL,NULL);
+INSERT INTO "lamplighter_jobs" VALUES(3,'retries-1','flaky','null','queued',0,1.79613455463587927e+09,1.79613095462800741e+09,'retries-1',1,1,1,NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,1,0,1.79613095462874269e+09,0,3,NULL,0,NULL,'failed in attempt 1 of 5','ValueError: not yet','Traceback (most recent call last):
   File "/srv/lamplighter/tests/stores/sqlite/samples/write.py", line 32, in fail
     raise Discard("it cannot work") if job.name == "bad" else ValueError("not yet")
 ValueError: not yet
 ',NULL,NULL,3,1,3600.0,NULL,NULL,NULL,NULL,NULL);
-INSERT INTO "lamplighter_jobs" VALUES(4,'paused-1','paused','null','queued',0,1.79608280633023023e+09,1.79608280633023023e+09,'paused-1',0,0,0,NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,0,0,NULL,0,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,1,0,0.0,NULL,NULL,NULL,NULL,NULL);
-INSERT INTO "lamplighter_jobs" VALUES(5,'queued-1','nobody','null','queued',5,1.79608280635641813e+09,1.79608280635641813e+09,'queued-1',0,0,0,NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,0,0,NULL,0,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,1,0,0.0,NULL,NULL,NULL,NULL,NULL);
-INSERT INTO "lamplighter_jobs" VALUES(6,'later-1','nobody','null','queued',0,1.79608640635804486e+09,1.79608280635804486e+09,'later-1',0,0,0,NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,0,0,NULL,0,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,1,1,3600.0,NULL,NULL,NULL,NULL,NULL);
-INSERT INTO "lamplighter_jobs" VALUES(7,'unique-1','nobody','null','queued',0,1.79608280636801219e+09,1.79608280636801219e+09,'unique-1',0,0,0,NULL,NULL,NULL,'key',NULL,NULL,0,NULL,NULL,0,0,NULL,0,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,1,0,0.0,NULL,NULL,NULL,NULL,NULL);
-INSERT INTO "lamplighter_jobs" VALUES(8,'80480c711b9800000000445f5507','nobody','null','queued',0,1.7960864063736391e+09,1.7960828063736391e+09,'80480c711b9800000000445f5507',0,0,0,NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,0,0,NULL,0,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,1,1,3600.0,NULL,NULL,NULL,'key',1.7960900063736391e+09);
-INSERT INTO "lamplighter_jobs" VALUES(9,'grouped-1','nobody','null','queued',0,1.79608280638829231e+09,1.79608280638829231e+09,'grouped-1',0,0,0,NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,0,0,NULL,0,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,1,3,0.0,NULL,NULL,'g',NULL,NULL);
-INSERT INTO "lamplighter_jobs" VALUES(10,'child-1','nobody','null','queued',0,1.79608280640744757e+09,1.79608280640744757e+09,'child-1',0,0,0,NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,0,0,NULL,0,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,1,2,0.0,NULL,NULL,NULL,NULL,NULL);
-INSERT INTO "lamplighter_jobs" VALUES(11,'expires-1','nobody','null','queued',0,1.7960828064265933e+09,1.7960828064265933e+09,'expires-1',0,0,0,NULL,NULL,1.7960864064265933e+09,NULL,NULL,NULL,0,NULL,NULL,0,0,NULL,0,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,1,0,0.0,3600.0,NULL,NULL,NULL,NULL);
-INSERT INTO "lamplighter_jobs" VALUES(12,'marked-1','nobody','null','done',0,1.79608280643052792e+09,1.79608280643052792e+09,'marked-1',0,0,0,NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,0,0,NULL,0,NULL,NULL,0,'"own"',NULL,NULL,NULL,NULL,1.79608280652859878e+09,-1,0,0.0,NULL,NULL,NULL,NULL,NULL);
-INSERT INTO "lamplighter_jobs" VALUES(13,'cancelled-1','nobody','null','cancelled',0,1.79608280643406891e+09,1.79608280643406891e+09,'cancelled-1',0,0,0,NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,0,0,NULL,0,NULL,NULL,0,NULL,'cancelled by ops',NULL,NULL,NULL,1.79608280643859195e+09,2,0,0.0,NULL,NULL,NULL,NULL,NULL);
-INSERT INTO "lamplighter_jobs" VALUES(14,'running-1','hang','null','running',0,1.79608280650138425e+09,1.79608280650138425e+09,'running-1',0,1,0,NULL,3600.0,NULL,NULL,NULL,NULL,0,'7dd7caebce85',1,1,0,1.79608280650275373e+09,0,3,NULL,0,NULL,NULL,NULL,NULL,'{"done":1,"total":2,"note":null}',NULL,2,0,0.0,NULL,NULL,NULL,NULL,NULL);
-INSERT INTO "lamplighter_jobs" VALUES(15,'uncounted-1','quick','null','queued',0,1.79608280652813649e+09,1.79608280652813649e+09,'uncounted-1',0,0,0,NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,0,0,NULL,0,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,0,0,0.0,NULL,NULL,NULL,NULL,NULL);
+INSERT INTO "lamplighter_jobs" VALUES(4,'paused-1','paused','null','queued',0,1.79613095466753315e+09,1.79613095466753315e+09,'paused-1',0,0,0,NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,0,0,NULL,0,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,1,0,0.0,NULL,NULL,NULL,NULL,NULL);
+INSERT INTO "lamplighter_jobs" VALUES(5,'queued-1','nobody','null','queued',5,1.79613095468782615e+09,1.79613095468782615e+09,'queued-1',0,0,0,NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,0,0,NULL,0,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,1,0,0.0,NULL,NULL,NULL,NULL,NULL);
+INSERT INTO "lamplighter_jobs" VALUES(6,'later-1','nobody','null','queued',0,1.79613455469582891e+09,1.79613095469582891e+09,'later-1',0,0,0,NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,0,0,NULL,0,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,1,1,3600.0,NULL,NULL,NULL,NULL,NULL);
+INSERT INTO "lamplighter_jobs" VALUES(7,'unique-1','nobody','null','queued',0,1.79613095469868397e+09,1.79613095469868397e+09,'unique-1',0,0,0,NULL,NULL,NULL,'key',NULL,NULL,0,NULL,NULL,0,0,NULL,0,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,1,0,0.0,NULL,NULL,NULL,NULL,NULL);
+INSERT INTO "lamplighter_jobs" VALUES(8,'17731b0f12f600000000cd44310a','nobody','null','queued',0,1.79613455470993542e+09,1.79613095470993542e+09,'17731b0f12f600000000cd44310a',0,0,0,NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,0,0,NULL,0,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,1,1,3600.0,NULL,NULL,NULL,'key',1.79613815470993542e+09);
+INSERT INTO "lamplighter_jobs" VALUES(9,'grouped-1','nobody','null','queued',0,1.79613095471937108e+09,1.79613095471937108e+09,'grouped-1',0,0,0,NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,0,0,NULL,0,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,1,3,0.0,NULL,NULL,'g',NULL,NULL);
+INSERT INTO "lamplighter_jobs" VALUES(10,'child-1','nobody','null','queued',0,1.79613095472158765e+09,1.79613095472158765e+09,'child-1',0,0,0,NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,0,0,NULL,0,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,1,2,0.0,NULL,NULL,NULL,NULL,NULL);
+INSERT INTO "lamplighter_jobs" VALUES(11,'expires-1','nobody','null','queued',0,1.79613095472976231e+09,1.79613095472976231e+09,'expires-1',0,0,0,NULL,NULL,1.79613455472976231e+09,NULL,NULL,NULL,0,NULL,NULL,0,0,NULL,0,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,1,0,0.0,3600.0,NULL,NULL,NULL,NULL);
+INSERT INTO "lamplighter_jobs" VALUES(12,'marked-1','nobody','null','done',0,1.79613095475480675e+09,1.79613095475480675e+09,'marked-1',0,0,0,NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,0,0,NULL,0,NULL,NULL,0,'"own"',NULL,NULL,NULL,NULL,1.79613095489233493e+09,-1,0,0.0,NULL,NULL,NULL,NULL,NULL);
+INSERT INTO "lamplighter_jobs" VALUES(13,'cancelled-1','nobody','null','cancelled',0,1.79613095475693726e+09,1.79613095475693726e+09,'cancelled-1',0,0,0,NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,0,0,NULL,0,NULL,NULL,0,NULL,'cancelled by ops',NULL,NULL,NULL,1.79613095476635837e+09,2,0,0.0,NULL,NULL,NULL,NULL,NULL);
+INSERT INTO "lamplighter_jobs" VALUES(14,'running-1','hang','null','running',0,1.79613095487861156e+09,1.79613095487861156e+09,'running-1',0,1,0,NULL,3600.0,NULL,NULL,NULL,NULL,0,'ce86daaa92f4',1,1,0,1.79613095487882876e+09,0,3,NULL,0,NULL,NULL,NULL,NULL,'{"done":1,"total":2,"note":null}',NULL,2,0,0.0,NULL,NULL,NULL,NULL,NULL);
+INSERT INTO "lamplighter_jobs" VALUES(15,'uncounted-1','quick','null','queued',0,1.79613095488302636e+09,1.79613095488302636e+09,'uncounted-1',0,0,0,NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,0,0,NULL,0,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,0,0,0.0,NULL,NULL,NULL,NULL,NULL);
 CREATE TABLE lamplighter_links (
       child integer not null, place integer not null, parent integer not null, any_end integer not null, met text,
       check (parent < child), primary key (child, place)
     ) strict, without rowid;
 INSERT INTO "lamplighter_links" VALUES(10,1,1,0,'done');
 INSERT INTO "lamplighter_links" VALUES(10,2,6,0,NULL);
+CREATE TABLE lamplighter_parents_to_check (
+      parent integer primary key, child integer not null default 0, place integer not null default 0
+    ) strict;
 CREATE TABLE lamplighter_pauses (
       name text primary key, since real, "by" text, reason text, until real, "limit" integer
     ) strict;
-INSERT INTO "lamplighter_pauses" VALUES('paused',1.79608280632495427e+09,'ops','maintenance',NULL,NULL);
+INSERT INTO "lamplighter_pauses" VALUES('paused',1.79613095464873266e+09,'ops','maintenance',NULL,NULL);
 INSERT INTO "lamplighter_pauses" VALUES('nobody',NULL,NULL,NULL,NULL,3);
 CREATE TABLE lamplighter_rates (
       name text not null, group_key text not null, spent_to real not null, primary key (name, group_key)
@@ -104,9 +107,6 @@ CREATE TABLE lamplighter_rates (
 CREATE TABLE lamplighter_retired (
       schedule_id text primary key, change_no integer not null
     ) strict, without rowid;
-CREATE TABLE lamplighter_parents_to_check (
-      parent integer primary key, child integer not null default 0, place integer not null default 0
-    ) strict;
 CREATE TABLE lamplighter_schedule_changes (
       no integer primary key, schedule_id text not null, at real not null, record text
     ) strict;
@@ -118,7 +118,7 @@ CREATE TABLE lamplighter_schedules (
       change_no integer not null, key text, priority integer not null default 0, max_attempts integer, timeout real,
       expires real
     ) strict;
-INSERT INTO "lamplighter_schedules" VALUES('aa0c80747ec19b98','nobody','0 0 1 1 *','null','Europe/Berlin','run_after','first','latest',86400.0,100,'allow',0.0,0,0,1.79608280644095516e+09,1.79608280644095516e+09,NULL,1,'yearly',0,NULL,NULL,NULL);
+INSERT INTO "lamplighter_schedules" VALUES('aa0c80747ec19b98','nobody','0 0 1 1 *','null','Europe/Berlin','run_after','first','latest',86400.0,100,'allow',0.0,0,0,1.79613095487491941e+09,1.79613095487491941e+09,NULL,1,'yearly',0,NULL,NULL,NULL);
 CREATE TABLE lamplighter_slots (
       schedule_id text not null, slot real not null, last real not null, count integer not null,
       outcome text not null, reason text, job_id text,
@@ -129,42 +129,42 @@ CREATE TABLE lamplighter_steps (
   primary key (job, name)
 ) strict, without rowid
 ;
-INSERT INTO "lamplighter_steps" VALUES(14,'s','1',1,1.79608280651400136e+09);
+INSERT INTO "lamplighter_steps" VALUES(14,'s','1',1,1.79613095488162016e+09);
 CREATE TABLE lamplighter_store (
       one integer primary key check (one = 1), schema_version integer not null, store_id text,
       boots integer not null, last_no integer not null, change_no integer not null,
-      clock_count text, clock_offset real, clock_stepped real
+      clock_count text, clock_offset real, clock_stepped real, moved_to text
     ) strict;
-INSERT INTO "lamplighter_store" VALUES(1,2,'7b638defae0d7ec6c7252d7a',2,0,1,'of another machine',1.79607706088323974e+09,NULL);
+INSERT INTO "lamplighter_store" VALUES(1,2,'04a5c2b6830936b6a81bede1',2,0,1,'of another machine',1.7960770608832395e+09,NULL,NULL);
 CREATE TABLE lamplighter_tallies (
   span integer not null, start integer not null, name text not null, kind text not null,
   n integer not null, seconds real not null, buckets text not null,
   primary key (span, start, name, kind)
 ) strict, without rowid
 ;
-INSERT INTO "lamplighter_tallies" VALUES(0,0,'','lock',3,3.54785998752049636e-04,'[3,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]');
-INSERT INTO "lamplighter_tallies" VALUES(0,0,'','turn',3,3.83220189996791305e-02,'[0,0,1,0,2,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]');
+INSERT INTO "lamplighter_tallies" VALUES(0,0,'','lock',3,4.65722005174029618e-04,'[3,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]');
+INSERT INTO "lamplighter_tallies" VALUES(0,0,'','turn',3,3.53592690007644705e-02,'[0,0,2,0,0,1,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]');
 INSERT INTO "lamplighter_tallies" VALUES(0,0,'quick','done',1,0.0,'[]');
 INSERT INTO "lamplighter_tallies" VALUES(0,0,'quick','queued',1,0.0,'[]');
-INSERT INTO "lamplighter_tallies" VALUES(0,0,'quick','ran.succeeded',1,3.823089599609375e-02,'[0,0,0,0,0,1,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]');
-INSERT INTO "lamplighter_tallies" VALUES(0,0,'quick','waited',1,4.97927665710449218e-02,'[0,0,0,0,0,1,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]');
-INSERT INTO "lamplighter_tallies" VALUES(60,1796082780,'','lock',3,3.54785998752049636e-04,'[3,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]');
-INSERT INTO "lamplighter_tallies" VALUES(60,1796082780,'','turn',3,3.83220189996791305e-02,'[0,0,1,0,2,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]');
-INSERT INTO "lamplighter_tallies" VALUES(60,1796082780,'quick','done',1,0.0,'[]');
-INSERT INTO "lamplighter_tallies" VALUES(60,1796082780,'quick','queued',1,0.0,'[]');
-INSERT INTO "lamplighter_tallies" VALUES(60,1796082780,'quick','ran.succeeded',1,3.823089599609375e-02,'[0,0,0,0,0,1,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]');
-INSERT INTO "lamplighter_tallies" VALUES(60,1796082780,'quick','waited',1,4.97927665710449218e-02,'[0,0,0,0,0,1,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]');
-INSERT INTO "lamplighter_tallies" VALUES(3600,1796079600,'','lock',3,3.54785998752049636e-04,'[3,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]');
-INSERT INTO "lamplighter_tallies" VALUES(3600,1796079600,'','turn',3,3.83220189996791305e-02,'[0,0,1,0,2,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]');
-INSERT INTO "lamplighter_tallies" VALUES(3600,1796079600,'quick','done',1,0.0,'[]');
-INSERT INTO "lamplighter_tallies" VALUES(3600,1796079600,'quick','queued',1,0.0,'[]');
-INSERT INTO "lamplighter_tallies" VALUES(3600,1796079600,'quick','ran.succeeded',1,3.823089599609375e-02,'[0,0,0,0,0,1,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]');
-INSERT INTO "lamplighter_tallies" VALUES(3600,1796079600,'quick','waited',1,4.97927665710449218e-02,'[0,0,0,0,0,1,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]');
+INSERT INTO "lamplighter_tallies" VALUES(0,0,'quick','ran.succeeded',1,7.97448158264160156e-02,'[0,0,0,0,0,0,1,0,0,0,0,0,0,0,0,0,0,0,0,0,0]');
+INSERT INTO "lamplighter_tallies" VALUES(0,0,'quick','waited',1,2.81624794006347656e-02,'[0,0,0,0,0,1,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]');
+INSERT INTO "lamplighter_tallies" VALUES(60,1796130900,'','lock',3,4.65722005174029618e-04,'[3,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]');
+INSERT INTO "lamplighter_tallies" VALUES(60,1796130900,'','turn',3,3.53592690007644705e-02,'[0,0,2,0,0,1,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]');
+INSERT INTO "lamplighter_tallies" VALUES(60,1796130900,'quick','done',1,0.0,'[]');
+INSERT INTO "lamplighter_tallies" VALUES(60,1796130900,'quick','queued',1,0.0,'[]');
+INSERT INTO "lamplighter_tallies" VALUES(60,1796130900,'quick','ran.succeeded',1,7.97448158264160156e-02,'[0,0,0,0,0,0,1,0,0,0,0,0,0,0,0,0,0,0,0,0,0]');
+INSERT INTO "lamplighter_tallies" VALUES(60,1796130900,'quick','waited',1,2.81624794006347656e-02,'[0,0,0,0,0,1,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]');
+INSERT INTO "lamplighter_tallies" VALUES(3600,1796130000,'','lock',3,4.65722005174029618e-04,'[3,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]');
+INSERT INTO "lamplighter_tallies" VALUES(3600,1796130000,'','turn',3,3.53592690007644705e-02,'[0,0,2,0,0,1,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]');
+INSERT INTO "lamplighter_tallies" VALUES(3600,1796130000,'quick','done',1,0.0,'[]');
+INSERT INTO "lamplighter_tallies" VALUES(3600,1796130000,'quick','queued',1,0.0,'[]');
+INSERT INTO "lamplighter_tallies" VALUES(3600,1796130000,'quick','ran.succeeded',1,7.97448158264160156e-02,'[0,0,0,0,0,0,1,0,0,0,0,0,0,0,0,0,0,0,0,0,0]');
+INSERT INTO "lamplighter_tallies" VALUES(3600,1796130000,'quick','waited',1,2.81624794006347656e-02,'[0,0,0,0,0,1,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]');
 CREATE TABLE lamplighter_turns (
       name text not null, priority integer not null, group_key text not null, next real not null,
       primary key (name, priority, group_key)
     ) strict, without rowid;
-INSERT INTO "lamplighter_turns" VALUES('nobody',0,'g',1.79608280638829231e+09);
+INSERT INTO "lamplighter_turns" VALUES('nobody',0,'g',1.79613095471937108e+09);
 CREATE INDEX lamplighter_jobs_ready on lamplighter_jobs (name, priority desc, run_at, no)
        where state = 'queued' and waits = 0;
 CREATE INDEX lamplighter_jobs_waiting on lamplighter_jobs (name, priority desc, run_at, no)

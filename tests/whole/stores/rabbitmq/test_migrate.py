@@ -154,4 +154,4 @@ def test_only_a_file_and_then_a_server_make_sense(tmp_path: Path, turned: bool, 
     given = ["amqp://localhost/", str(tmp_path / "jobs.db")] if turned else [str(tmp_path / "jobs.db")] * 2
 
     assert main(["migrate", *given]) == 2
-    assert "expected the path of a SQLite store" in capsys.readouterr().err
+    assert "expected the path of a SQLite store or the URL of a PostgreSQL" in capsys.readouterr().err
