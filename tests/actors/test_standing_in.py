@@ -442,6 +442,8 @@ def raise_time_is_up():
     raise TimeIsUp
 
 
+# A job with an option is not stored by the direct lane.
+@pytest.mark.parametrize("options", [{}, {"priority": 1}], ids=["direct", "ordinary"])
 @pytest.mark.parametrize(
     ("point", "times"),
     [
@@ -454,7 +456,7 @@ def raise_time_is_up():
     ],
 )
 def test_whatever_a_host_raises_into_a_turn_nothing_is_refused_or_left_untold(
-    runtime, recorder, caller, tmp_path, point, times
+    runtime, recorder, caller, tmp_path, point, times, options
 ):
     # After the commit the turn was tried again, message by message, and what it had claimed was given to nobody.
     turns, log = Turns(), logging.Logger("of a file")
@@ -465,7 +467,7 @@ def test_whatever_a_host_raises_into_a_turn_nothing_is_refused_or_left_untold(
     recorder.until(lambda: waits(rt), "the broker to wait")
     turns.calls[point] = [raise_time_is_up] * times
 
-    job = caller(rt.jobs.queue, "work").result(SECONDS_MAX)
+    job = caller(partial(rt.jobs.queue, **options), "work").result(SECONDS_MAX)
 
     assert rt.jobs.join(job, timeout=SECONDS_MAX).state == "done"
     assert turns.calls == {point: []}

@@ -681,7 +681,7 @@ MUTANTS = (
         "            if self.is_lent:\n",
         "            if False:\n",
         test="tests/actors/test_standing_in.py::"
-        "test_whatever_a_host_raises_into_a_turn_nothing_is_refused_or_left_untold[store.turn.begin-2]",
+        "test_whatever_a_host_raises_into_a_turn_nothing_is_refused_or_left_untold[store.turn.begin-2-ordinary]",
     ),
     Mutant(
         TURN,
