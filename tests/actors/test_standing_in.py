@@ -443,7 +443,7 @@ def raise_time_is_up():
 
 
 # A job with an option is not stored by the direct lane.
-@pytest.mark.parametrize("options", [{}, {"priority": 1}], ids=["direct", "ordinary"])
+@pytest.mark.parametrize("options", [{}, {"unique": "one"}], ids=["direct", "ordinary"])
 @pytest.mark.parametrize(
     ("point", "times"),
     [

@@ -678,8 +678,15 @@ MUTANTS = (
         TURN,
         "what a host raises into a turn is held against its messages",
         "actors/job_broker.py",
-        "            if self.is_lent:\n",
-        "            if False:\n",
+        "                if self.is_lent:\n                    raise\n",
+        "",
+        (
+            (
+                "actors/job_broker.py",
+                "            if self.is_lent and not isinstance(error, HalfDone):\n",
+                "            if False:\n",
+            ),
+        ),
         test="tests/actors/test_standing_in.py::"
         "test_whatever_a_host_raises_into_a_turn_nothing_is_refused_or_left_untold[store.turn.begin-2-ordinary]",
     ),
