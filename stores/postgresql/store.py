@@ -90,6 +90,7 @@ class PostgresStore:
         self._writer: PostgresDatabase | None = None
         self._readers = readers(self._connect_reader)
         self._seen: Seen | None = None
+        self._gone: str | None = None
         self._shown: tuple[PostgresDatabase, str] | None = None
         self._version, self._next_transaction = 0, -1
         self._monotonic = SystemClock().monotonic
@@ -137,7 +138,7 @@ class PostgresStore:
 
     @contextlib.contextmanager
     def turn(self, boot: str, now: Instant) -> Iterator[PostgresTurn]:
-        with self._lock:
+        with self._lock, self._noting():
             writer, turn, seen = self._open_writer(), None, self._seen
             # Whatever becomes of this turn, the last view does not hold after it.
             self._seen = None if seen is None else seen._replace(version=None)
@@ -152,7 +153,7 @@ class PostgresStore:
                 turn.seal()
                 self._fail_at("store.turn.commit")
                 writer.commit()
-                self._next_transaction = turn.ended_at
+                self._next_transaction, self._gone = turn.ended_at, None
                 self._fail_at("store.turn.committed")
                 if turn.is_member:
                     self._seen = turn.see()._replace(version=None)
@@ -168,7 +169,7 @@ class PostgresStore:
 
     def changed(self) -> bool:
         """As in the port. Transactions on other tables of the server count too."""
-        with self._lock:
+        with self._lock, self._noting():
             writer, asked = self._open_writer(), self._monotonic()
             ((following, time),) = writer.execute(LOOK).fetchall()
             answered = self._monotonic()
@@ -196,7 +197,17 @@ class PostgresStore:
         return self._reader.due_names(now, limit)
 
     def health_issues(self) -> Sequence[HealthIssue]:
-        return ()
+        gone = self._gone
+        return () if gone is None else (HealthIssue("red", gone),)
+
+    @contextlib.contextmanager
+    def _noting(self) -> Iterator[None]:
+        """Note what a person must mend, until a turn succeeds."""
+        try:
+            yield
+        except StoreGone as error:
+            self._gone = str(error)
+            raise
 
     def _open_writer(self) -> PostgresDatabase:
         if not self._is_open:

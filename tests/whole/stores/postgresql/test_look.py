@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from lamplighter import Operator, Runtime, StoreUnavailable
+from lamplighter import Operator, Runtime, StoreGone, StoreUnavailable
 from lamplighter.cli.main import main
 from lamplighter.doctor.examining import chosen, examine
 from lamplighter.doctor.opening import evidence_at
@@ -20,6 +20,7 @@ from lamplighter.stores.postgresql.address import parse_address
 from lamplighter.stores.postgresql.connection import connect
 
 from ....conftest import Recorder
+from ....support.postgresql.server import Server
 
 Said = Callable[..., tuple[int, str, str]]
 
@@ -180,3 +181,21 @@ def test_somebody_without_the_right_to_ask_sees_all_but_what_runtimes_know(
             assert "lamplighter_asks" in (boot.unheard or "")
     finally:
         postgres_server.psql("drop owned by clerk; drop role clerk")
+
+
+def test_health_is_red_while_a_person_must_act_and_well_again_after_that(
+    fresh_postgres: Callable[[], str], postgres_server: Server, runtime: Callable[..., Runtime], recorder: Recorder
+):
+    url = fresh_postgres()
+    schema = parse_address(url).schema
+    rt = runtime(url)
+    assert rt.health().status == "green"
+
+    postgres_server.psql(f"revoke usage on schema {schema} from lamplighter; alter schema {schema} owner to admin")
+    with pytest.raises((StoreGone, StoreUnavailable), match=r"lost tables|refuses a right"):
+        rt.jobs.queue("work")
+    assert rt.health().status == "red"
+
+    postgres_server.psql(f"grant usage on schema {schema} to lamplighter")
+    recorder.wait_for("store.available")
+    assert rt.health().status == "green"
