@@ -41,7 +41,7 @@ def reach(seen: Evidence) -> Iterator[Symptom]:
 
 
 def version(seen: Evidence) -> Symptoms:
-    said = seen.postgresql.facts.settings["server_version"]
+    said = seen.postgresql.facts.server_version
     if int(said.split(".")[0]) > TESTED_MAX:
         yield note(f"the server is PostgreSQL {said}, and this Lamplighter was tried with {TESTED_MAX} at the newest")
     return f"the server is PostgreSQL {said}"
@@ -87,21 +87,21 @@ def rights(seen: Evidence) -> Symptoms:
 
 
 def settings(seen: Evidence) -> Symptoms:
-    found = seen.postgresql.facts.settings
-    for name in ("fsync", "full_page_writes"):
-        if found[name] == "off":
+    facts = seen.postgresql.facts
+    for name, is_on in (("fsync", facts.fsync), ("full_page_writes", facts.full_page_writes)):
+        if is_on == "off":
             yield error(
                 f"{name} is off: a crash of the server or its machine may damage every table",
                 f"`alter system set {name} = on`, and reload",
             )
-    if found["synchronous_commit"] == "off":
+    if facts.synchronous_commit == "off":
         yield note(
             "synchronous_commit is off for this user: a crash of the server may lose what was stored last",
             'runtimes set it on for themselves, unless they have durability="os"',
         )
-    if found["synchronous_standby_names"] and not seen.postgresql.facts.standbys:
+    if facts.synchronous_standby_names and not facts.standbys:
         yield error(
-            f"commits wait for a standby ({found['synchronous_standby_names']}), and none is connected: nothing ends",
+            f"commits wait for a standby ({facts.synchronous_standby_names}), and none is connected: nothing ends",
             "bring a standby back, or empty synchronous_standby_names and reload",
         )
     return "a commit that has returned survives a crash of the server"
@@ -109,7 +109,7 @@ def settings(seen: Evidence) -> Symptoms:
 
 def connections(seen: Evidence) -> Symptoms:
     facts = seen.postgresql.facts
-    most = int(facts.settings["max_connections"])
+    most = facts.max_connections
     told = f"{many(facts.connections, 'connection')} of {most:,}, {facts.ours:,} of them Lamplighter's on this database"
     if facts.connections > CONNECTIONS_SHARE_MAX * most:
         yield warning(

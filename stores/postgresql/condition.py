@@ -25,8 +25,7 @@ WHO = "pid, coalesce(application_name, ''), coalesce(usename, '?'), coalesce(hos
 
 HOLDERS = f"""
 select {WHO}, coalesce(state, '?'), coalesce(extract(epoch from clock_timestamp() - xact_start), 0.0),
-  case when exists (select 1 from pg_stat_activity w where w.{OURS} and a.pid = any(pg_blocking_pids(w.pid)))
-    then 1 else 0 end as blocks
+  exists (select 1 from pg_stat_activity w where w.{OURS} and a.pid = any(pg_blocking_pids(w.pid))) as blocks
 from pg_stat_activity a
 where pid <> pg_backend_pid() and pid in (
   select l.pid from pg_locks l
@@ -64,17 +63,16 @@ where relnamespace = to_regnamespace(current_schema()) and relkind = 'r' and sta
 group by relname order by relname
 """
 
-IS_OWNER = "select case when pg_has_role(relowner, 'usage') then 1 else 0 end from pg_class where oid = to_regclass(?)"
-
-SETTINGS = "select name, setting from pg_settings where name = any(string_to_array(?, ' '))"
-
-WANTED_SETTINGS = "fsync full_page_writes synchronous_commit synchronous_standby_names max_connections server_version"
-
-COUNTS = f"""
-select (select count(*) from pg_stat_activity where backend_type = 'client backend'),
+FACTS = f"""
+select current_setting('server_version'), current_setting('fsync'), current_setting('full_page_writes'),
+  current_setting('synchronous_commit'), current_setting('synchronous_standby_names'),
+  cast(current_setting('max_connections') as integer),
+  (select count(*) from pg_stat_activity where backend_type = 'client backend'),
   (select count(*) from pg_stat_activity where {OURS} and datname = current_database()),
   (select count(*) from pg_stat_replication where sync_state in ('sync', 'quorum')),
-  case when pg_is_in_recovery() then 1 else 0 end
+  pg_is_in_recovery(), cast(current_user as text),
+  (select pg_has_role(relowner, 'usage') from pg_class where oid = to_regclass('lamplighter_jobs')),
+  extract(epoch from clock_timestamp())
 """
 
 COLUMNS = """
@@ -118,20 +116,26 @@ class ServerFacts(NamedTuple):
     """What one look at a server shows.
 
     Attributes:
-        ahead: by how much the server's clock is ahead of the one here.
         connections: all of them, of which `ours` are of runtimes and operators on this database.
         standbys: those that commits wait for, and that are connected.
         role: the user of this look, `owns` whether the tables are its own, or None if there are none.
+        ahead: by how much the server's clock is ahead of the one here.
+        version: of the tables; 0 if there are none.
     """
 
-    settings: Mapping[str, str]
-    ahead: Seconds
+    server_version: str
+    fsync: str
+    full_page_writes: str
+    synchronous_commit: str
+    synchronous_standby_names: str
+    max_connections: int
     connections: int
     ours: int
     standbys: int
     is_standby: bool
     role: str
     owns: bool | None
+    ahead: Seconds
     version: int
 
 
@@ -181,27 +185,9 @@ class PostgresCondition(TableCondition):
     @cached_property
     def facts(self) -> ServerFacts:
         with self._reading() as reader:
-            ahead = min((self._ahead(reader) for _ in range(3)), key=lambda found: found[0])[1]
-            owner = reader.execute(IS_OWNER, ("lamplighter_jobs",)).fetchone()
-            connections, ours, standbys, is_standby = reader.execute(COUNTS).fetchone()
-            return ServerFacts(
-                settings=dict(reader.execute(SETTINGS, (WANTED_SETTINGS,))),
-                ahead=ahead,
-                connections=connections,
-                ours=ours,
-                standbys=standbys,
-                is_standby=bool(is_standby),
-                role=reader.raw.info.user,
-                owns=None if owner is None else bool(owner[0]),
-                version=read_version(reader),
-            )
-
-    def _ahead(self, reader: PostgresDatabase) -> tuple[Seconds, Seconds]:
-        """How long the question took, and how far the server's clock was ahead in its middle."""
-        before = self._now()
-        (there,) = reader.execute("select extract(epoch from clock_timestamp())").fetchone()
-        after = self._now()
-        return after - before, float(there) - (before + after) / 2
+            before = self._now()
+            *found, there = reader.execute(FACTS).fetchone()
+            return ServerFacts._make((*found, there - (before + self._now()) / 2, read_version(reader)))
 
     def missing_rights(self) -> Mapping[str, str]:
         """What the user of this look may not do, by table."""
@@ -218,9 +204,7 @@ class PostgresCondition(TableCondition):
         with self._reading() as reader:
             found = reader.execute(XMINS).fetchall()
         return [
-            ServerSession(
-                _words(pid, name, user, where) if kind == "session" else f"{kind} {name!r}", _float(seconds), int(age)
-            )
+            ServerSession(_words(pid, name, user, where) if kind == "session" else f"{kind} {name!r}", seconds, age)
             for kind, pid, name, user, where, age, seconds in found
         ]
 
@@ -229,7 +213,7 @@ class PostgresCondition(TableCondition):
         with self._reading() as reader:
             found = reader.execute(HOLDERS).fetchall()
         return [
-            (ServerSession(f"{_words(pid, name, user, where)}, {state}", _float(seconds), 0), bool(blocks))
+            (ServerSession(f"{_words(pid, name, user, where)}, {state}", seconds, 0), blocks)
             for pid, name, user, where, state, seconds, blocks in found
         ]
 
@@ -280,7 +264,3 @@ def _columns(body: str) -> list[str]:
 
 def _words(pid: int, name: str, user: str, where: str) -> str:
     return f"session {pid} ({name or 'without a name'}, {user} from {where})"
-
-
-def _float(value: Any) -> Seconds | None:
-    return None if value is None else float(value)

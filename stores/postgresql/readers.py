@@ -71,13 +71,9 @@ def _is_usable(database: PostgresDatabase) -> bool:
 def lives_at(address: PostgresAddress) -> TableLives:
     """All that the store keeps, at one instant."""
     database = connect_reader(address)
-    try:
-        # Between two reads, logs are read, which may take minutes.
-        database.script("set idle_in_transaction_session_timeout = 0")
-        database.execute("begin")
-    except BaseException:
-        database.close()
-        raise
+    # Between two reads, logs are read, which may take minutes.
+    database.script("set idle_in_transaction_session_timeout = 0")
+    database.execute("begin")
     return TableLives(database, database.close)
 
 

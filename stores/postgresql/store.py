@@ -153,7 +153,7 @@ class PostgresStore:
                 turn.seal()
                 self._fail_at("store.turn.commit")
                 writer.commit()
-                self._next_transaction, self._gone = turn.ended_at, None
+                self._next_transaction = turn.ended_at
                 self._fail_at("store.turn.committed")
                 if turn.is_member:
                     self._seen = turn.see()._replace(version=None)
@@ -169,7 +169,7 @@ class PostgresStore:
 
     def changed(self) -> bool:
         """As in the port. Transactions on other tables of the server count too."""
-        with self._lock, self._noting():
+        with self._lock:
             writer, asked = self._open_writer(), self._monotonic()
             ((following, time),) = writer.execute(LOOK).fetchall()
             answered = self._monotonic()
@@ -202,12 +202,13 @@ class PostgresStore:
 
     @contextlib.contextmanager
     def _noting(self) -> Iterator[None]:
-        """Note what a person must mend, until a turn succeeds."""
+        """Note what a person must mend, until a turn or a look succeeds."""
         try:
             yield
         except StoreGone as error:
             self._gone = str(error)
             raise
+        self._gone = None
 
     def _open_writer(self) -> PostgresDatabase:
         if not self._is_open:
@@ -255,7 +256,7 @@ class PostgresStore:
         self._fail_at("store.read")
         if not self._is_open:
             raise StoreUnavailable(f"the store {self.address} is closed")
-        with self._readers.lend() as reader:
+        with self._noting(), self._readers.lend() as reader:
             yield reader
 
     def _fail_at(self, point: str) -> None:

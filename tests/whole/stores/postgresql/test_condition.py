@@ -60,7 +60,7 @@ def test_tables_that_were_just_made_are_as_this_version_makes_them(postgres):
     assert seen.differences() == []
     assert seen.missing_rights() == {}
     assert (seen.facts.version, seen.facts.owns, seen.facts.role) == (VERSION, True, ROLE)
-    assert seen.facts.settings["fsync"] == "on" and not seen.facts.is_standby
+    assert seen.facts.fsync == "on" and not seen.facts.is_standby
     assert abs(seen.facts.ahead) < 60
 
 

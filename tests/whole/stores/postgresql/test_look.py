@@ -20,6 +20,7 @@ from lamplighter.stores.postgresql.address import parse_address
 from lamplighter.stores.postgresql.connection import connect
 
 from ....conftest import Recorder
+from ....faults.kit import eventually
 from ....support.postgresql.server import Server
 
 Said = Callable[..., tuple[int, str, str]]
@@ -197,5 +198,4 @@ def test_health_is_red_while_a_person_must_act_and_well_again_after_that(
     assert rt.health().status == "red"
 
     postgres_server.psql(f"grant usage on schema {schema} to lamplighter")
-    recorder.wait_for("store.available")
-    assert rt.health().status == "green"
+    eventually(lambda: rt.health().status == "green")
