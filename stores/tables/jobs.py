@@ -362,7 +362,9 @@ class TableJobs:
         if turn.has_host_moves:
             query = "select * from lamplighter_jobs where rev <= 0 order by no limit ? /*pg for update skip locked */"
             for job in self._jobs(query, HOST_JOBS_MAX):
-                self._count_host_moves_of(job)
+                # An application may have a parent for minutes. A later turn counts the child.
+                if not job.is_linked or links.may_be_kept(self._connection, job.row_id):
+                    self._count_host_moves_of(job)
         for job in self._expired("queued"):
             self.cancel(job, "expired")
 
@@ -434,6 +436,7 @@ class TableJobs:
             return {}
         ids = links.parent_ids(self._connection, child.row_id)
         if ids:
+            self._connection.execute(links.PARENTS_KEPT, (child.row_id,))
             self._connection.execute(links.CLOSE, (child.row_id,))
             self._turn.heed_linked(child.row_id)
         return says_parents(ids)

@@ -28,6 +28,15 @@ CLOSE = """
 """
 """The parents of a job that an application's own transaction stored: its links are examined for the first time."""
 
+PARENTS_KEPT = """select 1 from lamplighter_jobs where no in (select parent from lamplighter_links where child = ?)
+                  order by no /*pg for share */"""
+"""Before `CLOSE`: a parent may be about to end in a turn that has looked for children before this one was stored."""
+
+PARENTS_FREE = PARENTS_KEPT.replace("for share", "for share skip locked")
+
+PARENTS_THERE = """select count(*) from lamplighter_jobs
+                   where no in (select parent from lamplighter_links where child = ?)"""
+
 # Without these hints SQLite would scan all links of a child.
 IS_OPEN = "select 1 from lamplighter_links indexed by lamplighter_links_open where child = ? and met is null limit 1"
 
@@ -71,6 +80,12 @@ def ripen(connection: Database, parent_no: int) -> bool:
         return False
     connection.execute(RIPEN, (parent_no,))
     return True
+
+
+def may_be_kept(connection: Database, child_no: int) -> bool:
+    """Whether nobody else is about to change a parent of a job. Nobody does then before the transaction has ended."""
+    free = connection.execute(PARENTS_FREE, (child_no,)).fetchall()
+    return len(free) == connection.execute(PARENTS_THERE, (child_no,)).fetchone()[0]
 
 
 def is_open(connection: Database, child_no: int) -> bool:

@@ -95,6 +95,24 @@ PEOPLE = "what people do"
 
 MUTANTS = (
     Mutant(
+        LINKS,
+        "a host that keeps a parent open holds up the turns that count births",
+        "stores/tables/jobs.py",
+        "if not job.is_linked or links.may_be_kept(self._connection, job.row_id):",
+        "if True:",
+        test="tests/whole/stores/postgresql/test_host_connections.py::"
+        "test_a_birth_whose_parent_another_host_keeps_holds_up_no_turn",
+    ),
+    Mutant(
+        LINKS,
+        "a turn that counts a host's birth does not wait for parents that are about to end",
+        "stores/tables/jobs.py",
+        "            self._connection.execute(links.PARENTS_KEPT, (child.row_id,))\n",
+        "",
+        test="tests/whole/stores/postgresql/test_host_connections.py::"
+        "test_a_birth_that_is_committed_while_its_parent_ends_is_freed",
+    ),
+    Mutant(
         LIMITS,
         "a due job whose row another transaction holds is forgotten until the next poll",
         "stores/postgresql/turn.py",

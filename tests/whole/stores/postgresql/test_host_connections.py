@@ -19,6 +19,7 @@ from lamplighter.messages.jobs import JobParent
 from lamplighter.messages.schedules import HostChange
 from lamplighter.stores.postgresql.connection import connect as connect_ours
 from lamplighter.stores.postgresql.store import PostgresStore
+from lamplighter.stores.troubles import TurnConflict
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
@@ -315,6 +316,49 @@ def test_an_open_birth_does_not_hold_up_the_end_of_its_parent(url, store):
         assert turn.links is not None
         turn.links.free(100)
     assert [job.id for job in take(store)] == ["child"]
+
+
+def test_a_birth_that_is_committed_while_its_parent_ends_is_freed(url, postgres, store):
+    put(store, new("parent"))
+    (parent,) = take(store)
+    with contextlib.closing(PostgresStore(postgres)) as other, contextlib.closing(psycopg.connect(url)) as own:
+        other.open()
+        store.host.join(own, NOW, lambda turn: turn.insert(new("child", parents=(JobParent("parent", False),))))
+        with other.turn("c", NOW) as ends:
+            ends.jobs.settle(parent, SUCCEEDED, DONE)
+            assert not ends.has_ripe
+            own.commit()
+            with contextlib.suppress(TurnConflict), store.turn("b", NOW) as counts:
+                counts.jobs.refresh()
+
+    with store.turn("b", NOW) as turn:
+        turn.jobs.refresh()
+        assert turn.links is not None
+        turn.links.free(100)
+    assert [job.id for job in take(store)] == ["child"]
+
+
+def test_a_birth_whose_parent_another_host_keeps_holds_up_no_turn(url, store):
+    put(store, new("parent"))
+    with contextlib.closing(psycopg.connect(url)) as keeps, contextlib.closing(psycopg.connect(url)) as own:
+        store.host.join(own, NOW, queue("before"))
+        store.host.join(own, NOW, lambda turn: turn.insert(new("child", parents=(JobParent("parent", False),))))
+        store.host.join(own, NOW, queue("after"))
+        own.commit()
+        store.host.join(keeps, NOW, lambda turn: turn.finish(turn.find("parent"), None))
+
+        with store.turn("b", NOW) as turn:
+            turn.jobs.refresh()
+            told = [one.job.id for one in turn.transitions]
+        keeps.commit()
+    with store.turn("b", NOW) as turn:
+        turn.jobs.refresh()
+        assert turn.links is not None
+        turn.links.free(100)
+        later = [(one.event, one.job.id) for one in turn.transitions]
+
+    assert told == ["before", "after"]
+    assert later == [("job.done", "parent"), ("job.queued", "child"), ("job.freed", "child")]
 
 
 def test_an_open_birth_keeps_its_parent_from_being_forgotten(url, store):
