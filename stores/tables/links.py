@@ -85,7 +85,7 @@ def ripen(connection: Database, parent_no: int) -> bool:
 def may_be_kept(connection: Database, child_no: int) -> bool:
     """Whether nobody else is about to change a parent of a job. Nobody does then before the transaction has ended."""
     free = connection.execute(PARENTS_FREE, (child_no,)).fetchall()
-    return len(free) == connection.execute(PARENTS_THERE, (child_no,)).fetchone()[0]
+    return len(free) == int(connection.execute(PARENTS_THERE, (child_no,)).fetchone()[0])
 
 
 def is_open(connection: Database, child_no: int) -> bool:
