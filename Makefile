@@ -16,7 +16,7 @@ WORKLOAD ?= drain-1
 WORKERS ?= 2
 WORKERS_WHOLE ?= 4
 
-.PHONY: demo page-demo demo-cluster test test-whole test-all test-django check simulate mutants torture bench profile docs picture page-pictures dist clean
+.PHONY: demo page-demo demo-cluster demo-rabbitmq test test-whole test-all test-django check simulate mutants torture bench profile docs picture page-pictures dist clean
 
 demo: $(VENV)/ready
 	PYTHONPATH=examples $(BIN)/python -P -m hashbase.demo
@@ -25,9 +25,13 @@ demo: $(VENV)/ready
 page-demo: $(VENV)/ready
 	PYTHONPATH=examples:tests/hashbase $(BIN)/python -P -m hashbase.page
 
-# Needs a rabbitmq-server on this machine, and starts one of its own.
+# Needs a PostgreSQL on this machine, and starts one of its own.
 demo-cluster: $(VENV)/ready
-	PYTHONPATH=examples:tests/whole/stores/rabbitmq $(BIN)/python -P -m cluster.demo
+	PYTHONPATH=examples:tests $(BIN)/python -P -m cluster.demo
+
+# Needs a rabbitmq-server on this machine, and starts one of its own.
+demo-rabbitmq: $(VENV)/ready
+	PYTHONPATH=examples:tests/whole/stores/rabbitmq $(BIN)/python -P -m cluster.rabbitmq
 
 # The tests that run in one process: under four minutes on two cores.
 test: check

@@ -17,6 +17,9 @@ def load(target: str, what: str) -> tuple[ModuleType, Any]:
     """Import MODULE of MODULE:NAME, as uvicorn does; the module and the object. The module's own errors are raised.
     The current folder is searched too. `what` is the argument's name in errors."""
     module, _, path = target.partition(":")
+    if path.startswith("//"):
+        # A URL is not shown, because it may hold a password.
+        raise UsageError(f"expected {what}, got a URL; the address of a store is given with --store")
     if not all(part.isidentifier() for part in module.split(".")):
         raise UsageError(f"expected {what}, got: {shown(target)}")
     sys.path.insert(0, os.getcwd())

@@ -1,1 +1,1 @@
-"""Jobs on RabbitMQ, on one machine: a server of the demo's own, three worker processes and one host."""
+"""Jobs on many hosts: three processes on one machine, and a PostgreSQL or a RabbitMQ of the demo's own."""

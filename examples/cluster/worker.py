@@ -1,11 +1,11 @@
-"""One worker process: python -m cluster.worker URL. It ends when its standard input does."""
+"""One host: python -m cluster.worker URL [LOG]. It ends when its standard input does."""
 
 from __future__ import annotations
 
 import os
 import sys
 
-from lamplighter import Job, Runtime
+from lamplighter import Job, Runtime, configure_logging
 
 
 def resize(job: Job) -> dict[str, int]:
@@ -14,8 +14,10 @@ def resize(job: Job) -> dict[str, int]:
     return {"number": job.data["number"], "worker": os.getpid()}
 
 
-def main(url: str) -> None:
+def main(url: str, log: str | None = None) -> None:
     """Work until nobody wants it any more."""
+    if log is not None:
+        configure_logging(log, level="info")
     runtime = Runtime(url)
     runtime.jobs.add_handler("resize", resize, concurrency=4)
     with runtime:
@@ -24,4 +26,4 @@ def main(url: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

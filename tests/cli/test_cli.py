@@ -264,8 +264,8 @@ def test_a_store_that_cannot_be_read_exits_with_3(log, capsys, store, says):
 @pytest.mark.parametrize(
     ("scheme", "says"),
     [
-        ("amqp", "got: amqp://host:5672/v; a RabbitMQ keeps no table"),
-        ("amqps", "got: amqps://host:5671/v; a RabbitMQ keeps no table"),
+        ("amqp", "got: amqp://host:5672/v; audit its logs"),
+        ("amqps", "got: amqps://host:5671/v; audit its logs"),
         ("ampq", "got: ampq://..."),
     ],
 )
@@ -274,6 +274,15 @@ def test_an_audit_does_not_show_the_password_of_a_server_that_it_is_to_compare_w
 
     said = capsys.readouterr()
     assert says in said.err
+    assert "s3cr3t" not in said.out + said.err
+
+
+@pytest.mark.parametrize("command", ["web", "run"])
+def test_an_address_in_the_place_of_a_runtime_is_not_shown(capsys, command):
+    assert main([command, "postgresql://ada:s3cr3t@host/db"]) == 2
+
+    said = capsys.readouterr()
+    assert "the address of a store is given with --store" in said.err
     assert "s3cr3t" not in said.out + said.err
 
 
@@ -341,7 +350,7 @@ def test_what_only_one_of_log_and_store_knows_is_told_by_it_and_the_other_says_s
         (["--corr", "j"], "expected a JOB_ID with --store"),
         (
             ["j", "--store", "amqp://ada:s3cr3t@host/v"],
-            "amqp://host:5672/v; a RabbitMQ keeps no table of its jobs",
+            "amqp://host:5672/v; trace its logs",
         ),
     ],
 )
