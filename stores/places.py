@@ -81,7 +81,11 @@ class Condition(Protocol):
         """
 
     def check_tables(self, connection: Any) -> str | None:
-        """What is wrong with the store's tables, as a connection of the application to that database finds them."""
+        """What is wrong with the store's tables, as a connection of the application to that database finds them.
+
+        Raises:
+            UsageError: the store was moved.
+        """
 
     def close(self) -> None:
         """End the look."""

@@ -13,7 +13,7 @@ from ...errors import LamplighterError
 from ...messages.jobs import Instant, Seconds
 from ..places import LOOK_SECONDS, LOOKS, LockHolder
 from ..tables.condition import TableCondition
-from ..tables.schema import CREATION, VERSION
+from ..tables.schema import CREATION, VERSION, check_here
 from .address import PostgresAddress
 from .connection import PostgresDatabase, connect
 from .readers import READ_ONLY
@@ -250,8 +250,9 @@ class PostgresCondition(TableCondition):
             cursor.execute(f"select to_regclass('{table}') is not null")
             found = 0
             if cursor.fetchone()[0]:
-                cursor.execute(f"select schema_version from {table}")
-                found = cursor.fetchone()[0]
+                cursor.execute(f"select schema_version, moved_to from {table}")
+                found, moved_to = cursor.fetchone()
+                check_here(moved_to)
         if found == VERSION:
             return None
         has = f"version {found}" if found else "none"

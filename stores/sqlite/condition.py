@@ -16,7 +16,7 @@ from ...messages.jobs import Seconds
 from ..file_identity import check_is_file
 from ..places import LockHolder
 from ..tables.condition import TableCondition
-from ..tables.schema import CREATION, VERSION
+from ..tables.schema import CREATION, VERSION, read_store_id
 from . import schema
 from .connections import Translation
 from .read_only import LOOK_SECONDS_MAX, opened
@@ -94,6 +94,7 @@ class FileCondition(TableCondition):
 
     def check_tables(self, connection: sqlite3.Connection) -> str | None:
         if (found := schema.read_version(connection)) == VERSION:
+            read_store_id(connection)
             return None
         has = f"version {found}" if found else "none"
         return f"expected Lamplighter's tables, version {VERSION}, in {self.path}, got: {has}"

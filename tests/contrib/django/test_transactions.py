@@ -219,6 +219,20 @@ def test_who_queues_into_a_file_without_tables_is_told_to_migrate(worker: Any, e
             db.execute(rename.format("hidden", "lamplighter_store"))
 
 
+def test_who_queues_into_a_store_that_was_moved_is_told_where_it_is(worker: Any, elsewhere: Callable[..., Any]) -> None:
+    idle = elsewhere(worker.address)
+    worker.stop()
+    mark = "update lamplighter_store set moved_to = ?"
+    with closing(sqlite3.connect(idle.address)) as db, db:
+        db.execute(mark, ("postgresql://host/db",))
+    try:
+        with transaction.atomic(), pytest.raises(UsageError, match="has moved to postgresql://host/db"):
+            idle.jobs.queue("look")
+    finally:
+        with closing(sqlite3.connect(idle.address)) as db, db:
+            db.execute(mark, (None,))
+
+
 def test_a_call_that_would_wait_for_the_lock_of_its_own_transaction_is_refused(worker: Any) -> None:
     """It waited ten seconds, and everybody's jobs with it."""
     job = worker.jobs.queue("look")
