@@ -38,9 +38,9 @@ from .host_connection import PostgresHost
 from .place import PostgresPlace
 from .presence import STORE
 from .readers import connect_reader, readers
-from .turn import NEXT_TRANSACTION, PostgresJobs, PostgresTurn
+from .turn import SNAPSHOT, Committed, PostgresJobs, PostgresTurn
 
-LOOK = f"select {NEXT_TRANSACTION}, cast(extract(epoch from clock_timestamp()) as double precision)"
+LOOK = f"select {SNAPSHOT}, cast(extract(epoch from clock_timestamp()) as double precision)"
 
 
 SHOW = f"select pg_try_advisory_lock_shared({STORE}, hashtext(?))"
@@ -92,7 +92,8 @@ class PostgresStore:
         self._seen: Seen | None = None
         self._gone: str | None = None
         self._shown: tuple[PostgresDatabase, str] | None = None
-        self._version, self._next_transaction = 0, -1
+        self._version = 0
+        self._committed: Committed | None = None
         self._monotonic = SystemClock().monotonic
         self._ahead, self._measured = SystemClock().now() - self._monotonic(), deque[tuple[float, float]](maxlen=8)
         self.wall: Callable[[], Instant] | None = self._server_time
@@ -146,14 +147,14 @@ class PostgresStore:
                 self._fail_at("store.turn.begin")
                 self._show(writer, boot)
                 turn = PostgresTurn(writer, boot, now, seen=self._seen)
-                self._version += turn.begun_at != self._next_transaction
-                turn.version, self._next_transaction = self._version, -1
+                self._version += turn.begun_at != self._committed
+                turn.version, self._committed = self._version, None
                 turn.jobs = turn.queued = PostgresJobs(turn)
                 yield turn
                 turn.seal()
                 self._fail_at("store.turn.commit")
                 writer.commit()
-                self._next_transaction = turn.ended_at
+                self._committed = turn.ended_at
                 self._fail_at("store.turn.committed")
                 if turn.is_member:
                     self._seen = turn.see()._replace(version=None)
@@ -171,12 +172,13 @@ class PostgresStore:
         """As in the port. Transactions on other tables of the server count too."""
         with self._lock:
             writer, asked = self._open_writer(), self._monotonic()
-            ((following, time),) = writer.execute(LOOK).fetchall()
+            ((snapshot, time),) = writer.execute(LOOK).fetchall()
             answered = self._monotonic()
             self._measured.append((answered - asked, time - (asked + answered) / 2))
             # The quickest answer tells the time best.
             self._ahead = min(self._measured)[1]
-            is_changed, self._next_transaction = bool(following != self._next_transaction), following
+            committed = Committed.of(snapshot)
+            is_changed, self._committed = committed != self._committed, committed
             self._version += is_changed
         return is_changed
 
@@ -223,7 +225,7 @@ class PostgresStore:
                 raise
             self._writer = writer
             # Others may have written in between.
-            self._next_transaction = -1
+            self._committed = None
         return self._writer
 
     def _show(self, writer: PostgresDatabase, boot: str) -> None:

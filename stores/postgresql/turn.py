@@ -7,9 +7,9 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
-from ...messages.jobs import Instant, JobRecord, NewJob, stored_name
+from ...messages.jobs import Instant, JobRecord, JobState, NewJob, stored_name
 from ...messages.names import NO_LIMITS
 from ...rules.codec import json_of
 from ..tables.job_rows import COLUMNS, KeptOut, listed, shared_values, stored_values
@@ -25,11 +25,11 @@ from ..turn_ports import HELD_UP_SECONDS, Claimed, Want
 from .connection import PostgresDatabase
 from .schema import TABLE
 
-NEXT_TRANSACTION = "cast(cast(pg_snapshot_xmax(pg_current_snapshot()) as text) as bigint)"
-"""The number of the next transaction that writes, on the whole server."""
+SNAPSHOT = "cast(pg_current_snapshot() as text)"
+"""What has been committed, as the whole server numbers transactions that write."""
 
 HOLD_BOOT = f"""
-  select {NEXT_TRANSACTION}, exists (select 1 from lamplighter_turns),
+  select {SNAPSHOT}, exists (select 1 from lamplighter_turns),
     (select 1 from lamplighter_boots where boot = ? for no key update)
 """
 """Two turns of one boot cannot overlap: not even with one of a lost session, whose commit the server may yet be at. A
@@ -66,6 +66,11 @@ NUMBER_AFTER = """
   select setval('lamplighter_job_no', ? + 1, false),
     setval('lamplighter_schedule_change_no', coalesce(max(no), 0) + 1, false)
   from lamplighter_schedule_changes
+"""
+
+REMOVE_STEPS = """
+  delete from lamplighter_steps where job in (
+    select cast(value as bigint) from json_array_elements_text(cast(? as json)) as each(value))
 """
 
 TWIN_LOOKS = 3
@@ -114,6 +119,23 @@ def _update_together(columns: tuple[str, ...], own: tuple[str, ...], state: str)
                where job.no = each.no and job.claim_no = each.claim_no and job.state = '{state}' returning job.no"""
 
 
+class Committed(NamedTuple):
+    """Which transactions of the server have been committed, for comparisons.
+
+    Attributes:
+        following: one above the highest number of those that have ended.
+        open_ones: the numbers below of those that have not.
+    """
+
+    following: int
+    open_ones: str
+
+    @classmethod
+    def of(cls, snapshot: str) -> Committed:
+        _, following, open_ones = snapshot.split(":")
+        return cls(int(following), open_ones)
+
+
 class PostgresTurn(TableTurn):
     """A `Turn` on PostgreSQL.
 
@@ -121,7 +143,7 @@ class PostgresTurn(TableTurn):
     counted or concluded is read by a statement after the one that took the lock.
 
     Attributes:
-        begun_at: the number of the next transaction as this one began.
+        begun_at: what had been committed as this one began.
     """
 
     connection: PostgresDatabase
@@ -134,17 +156,18 @@ class PostgresTurn(TableTurn):
         self._ended: list[int] = []
         self._has_ripe = False
         held, overview = connection.begin((HOLD_BOOT, (boot,)), (OVERVIEW, (boot,)))
-        self.begun_at, self._has_lines, self._is_held = held.fetchone()
+        snapshot, self._has_lines, self._is_held = held.fetchone()
+        self.begun_at = Committed.of(snapshot)
         self._overview = overview.fetchone()
         self._wrote = connection.total_changes
         self._savepoints = 0
         super().__init__(connection, boot, now, version=version, seen=seen)
 
     @property
-    def ended_at(self) -> int:
-        """The number of the next transaction after this one, if no other was in between."""
+    def ended_at(self) -> Committed:
+        """What has been committed after this turn, if no other was in between."""
         writes = self._is_held is not None or self.connection.total_changes > self._wrote
-        return int(self.begun_at) + writes + self._savepoints
+        return self.begun_at._replace(following=self.begun_at.following + writes + self._savepoints)
 
     @property
     def has_ripe(self) -> bool:
@@ -221,6 +244,11 @@ class PostgresTurn(TableTurn):
         self.connection.execute(NUMBER_AFTER, (last_no,))
 
     def seal(self) -> None:
+        if not self.has_steps:
+            # There were none as the turn began; a step or signal may have been kept before it locked the job.
+            done = [moved.job.row_id for moved in self.transitions if moved.job.state == JobState.DONE]
+            if done:
+                self.later(REMOVE_STEPS, (json.dumps(done),))
         # Before the turn's own moves are told, because the next turn must find what these have made ripe.
         self._ripen_ended()
         super().seal()
@@ -264,6 +292,11 @@ class PostgresJobs(TableJobs):
             return None
         since = [run_at for (run_at,) in self._connection.execute(HELD_UP, {"name": name, "now": now})]
         return now + min(max(now - max(since), HELD_UP_SECONDS), HELD_UP_SECONDS_MAX) if since else None
+
+    def _count_host_moves_of(self, job: JobRecord) -> JobRecord:
+        # Its host may have sent a signal since the turn has begun.
+        self._turn.has_steps = True
+        return super()._count_host_moves_of(job)
 
     def _insert_together(self, jobs: Sequence[NewJob]) -> list[tuple[JobRecord, bool]]:
         rows = dict(self._inserted(jobs))

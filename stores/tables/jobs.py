@@ -48,7 +48,7 @@ from ..turn_ports import Claimed, End, Want
 from . import attempts, due, host_follow_ups, links, pauses, rates, removal, turns
 from .job_rows import KeptOut, insert_unless_known, insertion, jobs_by_id, stored_twin
 from .moves import Move, move, move_all, surely, without_steps
-from .open_turn import CLAIMS, OpenTurn
+from .open_turn import CLAIMS, PAUSES, OpenTurn
 
 INSERTED_ROWS_MAX = 25
 """Rows of one insert. More are not faster, and each number of rows is a statement of its own."""
@@ -172,11 +172,10 @@ class TableJobs:
         most, line = begun + prefetched, None
         if most <= 0:
             return claims
-        due_jobs = due.jobs(self._connection, front, turn.now, most)
+        suspect = suspect and turn.has_suspects
+        due_jobs = self._due(front, most, suspect=suspect)
         if any(job.one_at_a_time for job in due_jobs) and turn.gate(CLAIMS, (want.name,)):
-            due_jobs = due.jobs(self._connection, front, turn.now, most)
-        if suspect and turn.has_suspects:
-            due_jobs = self._with_suspect(want, due_jobs)
+            due_jobs = self._due(front, most, suspect=suspect)
         if front.highest is not None:
             turn.gate(CLAIMS, (want.name,))
             line = turns.FairQueue(
@@ -246,8 +245,9 @@ class TableJobs:
     def _granted(self, grants: Sequence[Move]) -> list[Claim]:
         return list(map(Claim, map(surely, move_all(self._turn, grants))))
 
-    def _with_suspect(self, want: Want, due_jobs: list[JobRecord]) -> list[JobRecord]:
-        found = due.suspect(self._connection, want.name, self._turn.now)
+    def _due(self, front: due.QueueHead, most: int, *, suspect: bool) -> list[JobRecord]:
+        due_jobs = due.jobs(self._connection, front, self._turn.now, most)
+        found = due.suspect(self._connection, front.name, self._turn.now) if suspect else None
         return due_jobs if found is None else sorted([*due_jobs, found], key=due.order)
 
     def settle(self, claimed: JobRecord, outcome: Outcome, verdict: Verdict) -> JobRecord | None:
@@ -349,11 +349,13 @@ class TableJobs:
         reason: str | None = None,
         until: Instant | None = None,
     ) -> None:
+        self._turn.gate(PAUSES)
         known, now = pauses.of(self._connection, name), self._turn.now
         pauses.keep(self._connection, changed(known, now, paused=paused, by=by, reason=reason, until=until))
         self._turn.has_pauses = True
 
     def limit(self, name: str, most: int | None) -> None:
+        self._turn.gate(PAUSES)
         pauses.keep(self._connection, pauses.of(self._connection, name)._replace(limit=most))
         self._turn.has_pauses = True
 

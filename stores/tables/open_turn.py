@@ -76,9 +76,9 @@ class TurnOverview(NamedTuple):
 _left_by = attrgetter(*TurnOverview._fields)
 
 
-CLAIMS, SCHEDULES, FREEING, TALLYING = "claims", "schedules", "freeing", "tallying"
+CLAIMS, SCHEDULES, FREEING, TALLYING, PAUSES = "claims", "schedules", "freeing", "tallying", "pauses"
 """Gates: the claims of a name whose jobs depend on one another, and its line of groups; the schedules of the store;
-the jobs that wait for others; the sums of what became of jobs.
+the jobs that wait for others, and what is removed; the sums of what became of jobs; the pauses and limits of names.
 """
 
 
@@ -134,6 +134,7 @@ class OpenTurn(TurnRecord):
         born_linked: jobs with parents, born or counted in this turn, by `row_id`.
         has_ties: hosts' jobs follow others; None where nobody has looked.
         counted: jobs counted together with their followers or the followed, by `row_id`.
+        boots_read: how many turns other boots had counted when this turn read their rows.
         together_max: so many jobs share a statement: in SQLite more are not faster.
     """
 
@@ -184,6 +185,7 @@ class OpenTurn(TurnRecord):
         self.left_lines: set[turns.Key] = set()
         self.has_ties: bool | None = None
         self.counted: dict[int, JobRecord] = {}
+        self.boots_read: dict[str, int] = {}
 
     @property
     def writes(self) -> int:

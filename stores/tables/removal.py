@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ...messages.jobs import Instant, JobRecord, JobState
 from ..ports import GoneParent
 from . import links, steps
-from .open_turn import OpenTurn
+from .open_turn import FREEING, OpenTurn
 
 PRUNE = """
   with gone as materialized (
@@ -50,6 +50,7 @@ def prune(turn: OpenTurn, done_before: Instant, dead_before: Instant, batch: int
 
 
 def forget(turn: OpenTurn, job: JobRecord) -> None:
+    turn.gate(FREEING)
     with turn.forgetting():
         turn.connection.execute("delete from lamplighter_jobs where no = ?", (job.row_id,))
         _clear_up_after(turn, [GoneParent(job.row_id, job.id, job.name, job.state, job.move_no)])

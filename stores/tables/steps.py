@@ -35,7 +35,8 @@ class TableSteps:
     def keep(self, claimed: JobRecord, name: str, result: str) -> KeptNow | None:
         # After a store has gone back, another boot's claim may have the same number.
         current = self._connection.execute(
-            "select rev from lamplighter_jobs where no = ? and claim_no = ? and boot = ? and state = 'running'",
+            """select rev from lamplighter_jobs where no = ? and claim_no = ? and boot = ? and state = 'running'
+               /*pg for share */""",
             (*claimed.key, claimed.boot),
         ).fetchone()
         if current is None:
@@ -59,10 +60,13 @@ class TableSteps:
         return send(self._connection, job, StepRecord(SIGNAL + signal, data, SENT, self._turn.now))
 
     def sent(self, job: JobRecord, signal: str) -> StepRecord | None:
-        return one(self._connection, job.row_id, SIGNAL + signal) if self._turn.has_steps else None
+        # Whoever sends a signal has done so by now, or finds the job as this turn leaves it.
+        self._connection.execute("select 1 from lamplighter_jobs where no = ? /*pg for no key update */", (job.row_id,))
+        return one(self._connection, job.row_id, SIGNAL + signal)
 
     def remove(self, job: JobRecord) -> int:
-        return remove(self._turn, (job.row_id,))
+        # Also those that another turn has kept since this one began.
+        return self._connection.execute("delete from lamplighter_steps where job = ?", (job.row_id,)).rowcount
 
 
 def remove(turn: OpenTurn, jobs: Collection[int]) -> int:

@@ -11,7 +11,7 @@ from . import clock_steps, pauses, rates, removal
 from .boots import TableMembers
 from .dependencies import TableLinks
 from .jobs import TableJobs
-from .open_turn import KEEP_TURN, OpenTurn
+from .open_turn import FREEING, KEEP_TURN, PAUSES, OpenTurn
 from .schedules import TableSchedules
 from .steps import TableSteps
 from .tallies import TableTallies
@@ -48,7 +48,10 @@ class TableTurn(OpenTurn):
     def prune(self, *, done_before: Instant, dead_before: Instant, slots_before: Instant | None, batch: int) -> int:
         if self.clock.is_in_doubt(self.now):
             return 0
+        # What two turns remove at once, of what belongs together, each would leave to the other.
+        self.gate(FREEING)
         if self.has_pauses:
+            self.gate(PAUSES)
             pauses.forget_passed(self.connection, self.now)
         rates.forget_unspent(self.connection, self.now)
         pruned = removal.prune(self, done_before, dead_before, batch)
