@@ -86,6 +86,11 @@ TYPES = {
 }
 """By the columns of jobs."""
 
+SEEN = "seen"
+"""The claim that the caller saw, in a set of changes, which may give each job another."""
+
+TYPES[SEEN] = "bigint"
+
 
 def records(fields: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """Rows of jobs as `json_to_recordset` takes them."""
@@ -115,8 +120,8 @@ def _update_together(columns: tuple[str, ...], own: tuple[str, ...], state: str)
     """
     settings = [f"{stored_name(column)} = ?" for column in columns if column not in own]
     settings += [f"{stored_name(column)} = each.{stored_name(column)}" for column in own]
-    return f"""update lamplighter_jobs as job set {", ".join(settings)} from {_recordset(("no", "claim_no", *own))}
-               where job.no = each.no and job.claim_no = each.claim_no and job.state = '{state}' returning job.no"""
+    return f"""update lamplighter_jobs as job set {", ".join(settings)} from {_recordset(("no", SEEN, *own))}
+               where job.no = each.no and job.claim_no = each.seen and job.state = '{state}' returning job.no"""
 
 
 class Committed(NamedTuple):
@@ -226,7 +231,7 @@ class PostgresTurn(TableTurn):
         # Rows are locked in the order in which they come, so all turns lock them in the same one.
         rows = sorted(zip([job.row_id for job in jobs], [job.claim_no for job in jobs], *own.values(), strict=True))
         query = _update_together(columns, tuple(own), str(jobs[0].state))
-        return [no for (no,) in self.connection.execute(query, (*bound, records(("no", "claim_no", *own), rows)))]
+        return [no for (no,) in self.connection.execute(query, (*bound, records(("no", SEEN, *own), rows)))]
 
     def ripen(self, parent_no: int) -> None:
         self._ended.append(parent_no)

@@ -25,6 +25,20 @@ class ClaimPromises(StoreCase):
         ]
         assert take(store, begun=5) == []
 
+    def test_jobs_that_were_claimed_before_are_claimed_together_with_new_ones(self, store: Store) -> None:
+        """JobQueue.claim: Move due jobs from queued to running, each with a new `claim_no`."""
+        put(store, new("a"), new("b"))
+        with store.turn("b", NOW) as turn:
+            for job in (claim.job for claim in claim_in(turn, begun=2)):
+                assert turn.jobs.settle(job, FAILED, RETRY) is not None
+        before = {job_id: job.claim_no for job_id, job in store.jobs.known(("a", "b")).items()}
+        put(store, *(new(f"new{number}") for number in range(4)))
+
+        claimed = {job.id: job.claim_no for job in take(store, begun=9)}
+
+        assert len(claimed) == 6
+        assert all(claimed[job_id] > claim_no for job_id, claim_no in before.items())
+
     def test_claim_goes_by_priority_then_run_at_then_queue_order(self, store: Store) -> None:
         """JobQueue.claim: Order: higher priority, then `run_at`, then queue order."""
         self.needs("priority")
