@@ -224,6 +224,7 @@ class Boot:
             "version": self.environment.versions()[0],
             "work": None if self.share.works else False,
             "redelivers": self.store.place.redelivers or None,
+            "overlaps": (self.store.place.is_shared and not self.store.place.one_writer) or None,
             "only": None if self.share.only is None else sorted(self.share.only),
         }
 

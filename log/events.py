@@ -52,8 +52,21 @@ class EventKind(NamedTuple):
 EVENTS: dict[str, EventKind] = {
     "runtime.started": EventKind(
         "info",
-        "A runtime runs; with `redelivers`, its store may give a job out again that somebody has claimed.",
-        ("store", "redelivers", "store_id", "boot_no", "beside", "pid", "durability", "host", "version", *SHARE),
+        "A runtime runs; with `redelivers`, its store may give a job out again that somebody has claimed; with "
+        "`overlaps`, turns of several runtimes overlap there.",
+        (
+            "store",
+            "redelivers",
+            "overlaps",
+            "store_id",
+            "boot_no",
+            "beside",
+            "pid",
+            "durability",
+            "host",
+            "version",
+            *SHARE,
+        ),
     ),
     "runtime.stopping": EventKind("info", "A runtime takes no new work and lets running jobs finish.", ("drain",)),
     "runtime.draining": EventKind(

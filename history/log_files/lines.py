@@ -401,6 +401,7 @@ class Line(msgspec.Struct, rename={"raw": "(raw)", "source": "(source)", "number
     told_by: str | None = None
     beside: list[int] | None = None
     redelivers: bool = False
+    overlaps: bool = False
     job_id: str | None = None
     job_name: str | None = None
     claim_no: int | None = None

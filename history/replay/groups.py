@@ -66,6 +66,9 @@ KEPT_SECONDS = 60.0
 WAITING_MAX = 20_000
 """Beyond so many moves the oldest are judged."""
 
+OVERLAP_SECONDS = 1.0
+"""Where turns overlap, one may see the ends of another that has begun so much later, or on a clock that is ahead."""
+
 Group = tuple[str, str]
 """The name of the jobs, and the group's key."""
 
@@ -80,9 +83,14 @@ class TooMany(NamedTuple):
 
 
 class GroupReplay:
-    """Replays the claims and the endings on one store, if it has groups with a limit."""
+    """Replays the claims and the endings on one store, if it has groups with a limit.
+
+    Attributes:
+        late_seconds: an end counts for claims that came so long before it.
+    """
 
     def __init__(self) -> None:
+        self.late_seconds = 0.0
         self.too_many: list[TooMany] = []
         self._waiting: list[tuple[float, int, LoggedMove, Line]] = []
         self._read = 0
@@ -128,9 +136,10 @@ class GroupReplay:
             if not running:
                 # A group may be a customer, and there are many: idle groups are forgotten.
                 del self._running[group]
-        if is_late:
+        if is_late or self.late_seconds:
             # It had ended before some of what was judged in the meantime.
-            self.too_many = [one for one in self.too_many if at > one.at or move.j not in one.jobs]
+            before = at - self.late_seconds
+            self.too_many = [one for one in self.too_many if before > one.at or move.j not in one.jobs]
 
     def _claimed(self, move: LoggedMove, at: float, line: Line) -> None:
         group, limit = (move.n, move.g or ""), move.e or 0

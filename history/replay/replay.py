@@ -16,7 +16,7 @@ from ...rules.codec import checksum
 from ..log_files.lines import Line
 from .boots import BootReplay
 from .findings import Findings
-from .groups import GroupReplay, RateReplay
+from .groups import OVERLAP_SECONDS, GroupReplay, RateReplay
 from .jobs import JobReplay
 from .links import FollowUpReplay
 from .logged_moves import AFTER, ReplayedMove, TurnLines
@@ -204,6 +204,8 @@ class Replay:
                 store.be_redelivering()
         if line.redelivers:
             store.be_redelivering()
+        if line.overlaps:
+            store.groups.late_seconds = OVERLAP_SECONDS
         if boot.store is None:
             boot.store, boot.number = store_id, number
             store.boots[boot.name] = boot

@@ -7329,9 +7329,10 @@ MUTANTS = (
         LIMITS,
         "of two turns on PostgreSQL, each counts the running jobs of a name with an operator's limit",
         "stores/postgresql/turn.py",
-        "            limited |= {name for (name,) in self.connection.execute(LIMITED)}.intersection(want.name for want in wants)\n",
-        "            pass\n",
-        test="tests/whole/stores/postgresql/test_interleavings.py::test_a_limit_that_an_operator_sets_holds_for_turns_that_begin_after_it",
+        "        if self.has_pauses:\n",
+        "        if False:\n",
+        test="tests/whole/stores/postgresql/test_interleavings.py::"
+        "test_a_limit_that_an_operator_sets_holds_for_turns_that_begin_after_it",
     ),
     Mutant(
         TURNS,
@@ -7375,10 +7376,12 @@ MUTANTS = (
             (
                 "stores/tables/jobs.py",
                 "        if front.highest is not None:\n            turn.gate",
-                "        if suspect:\n            due_jobs = self._due(front, most, suspect=suspect)\n        if front.highest is not None:\n            turn.gate",
+                "        due_jobs = self._due(front, most, suspect=suspect) if suspect else due_jobs\n"
+                "        if front.highest is not None:\n            turn.gate",
             ),
         ),
-        test="tests/whole/stores/postgresql/test_interleavings.py::test_a_suspect_of_a_schedule_that_queues_one_does_not_start_beside_another",
+        test="tests/whole/stores/postgresql/test_interleavings.py::"
+        "test_a_suspect_of_a_schedule_that_queues_one_does_not_start_beside_another",
     ),
     Mutant(
         TURNS,
@@ -7457,6 +7460,24 @@ MUTANTS = (
         'where no = ? /*pg for no key update */", (job.row_id,))\n',
         'where no = ?", (job.row_id,))\n',
         test="tests/whole/stores/postgresql/test_interleavings.py::test_a_signal_that_comes_as_its_job_goes_to_wait_for_it_wakes_the_job",
+    ),
+    Mutant(
+        TURN,
+        "a set of claims on PostgreSQL has two columns of one name",
+        "stores/postgresql/turn.py",
+        'SEEN = "seen"\n',
+        'SEEN = "claim_no"\n',
+        test="tests/whole/stores/postgresql/test_conformance.py::TestStoreOnPostgres::"
+        "test_jobs_that_were_claimed_before_are_claimed_together_with_new_ones",
+    ),
+    Mutant(
+        LOG,
+        "the audit takes turns that overlap for turns in the order of their instants",
+        "history/replay/replay.py",
+        "            store.groups.late_seconds = OVERLAP_SECONDS\n",
+        "            pass\n",
+        test="tests/history/audit/test_groups.py::"
+        "test_where_turns_overlap_an_end_that_begins_little_later_may_come_before_a_claim",
     ),
     Mutant(
         SIGHT,

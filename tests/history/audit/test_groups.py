@@ -55,6 +55,14 @@ def test_an_end_that_another_process_has_logged_counts_from_its_instant(read_fir
     assert found([*chain.from_iterable(logs)]) == []
 
 
+@pytest.mark.parametrize(("overlaps", "end", "is_found"), [(True, 12.5, False), (True, 14, True), (False, 12.5, True)])
+def test_where_turns_overlap_an_end_that_begins_little_later_may_come_before_a_claim(overlaps, end, is_found):
+    story = Groups().claim("a", 1, 10).claim("b", 2, 11).claim("c", 2, 12).end("a", end)
+    story.lines[0]["overlaps"] = overlaps
+
+    assert bool(found(story.lines)) == is_found
+
+
 @pytest.mark.parametrize("late", [True, False])
 def test_an_end_that_is_told_long_after_takes_back_what_was_found(late):
     one, other = Groups().claim("a", 1, 10).claim("b", 2, 11), Groups("b2", 2)
