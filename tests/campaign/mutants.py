@@ -7315,7 +7315,7 @@ MUTANTS = (
         "stores/tables/dependencies.py",
         'order by parent limit 1 /*pg for update */"',
         'order by parent limit 1"',
-        test="tests/whole/stores/postgresql/test_interleavings.py::test_a_parent_that_is_queued_again_beside_the_freeing_has_its_children_judged_by_what_is",
+        test="tests/whole/stores/postgresql/test_interleavings.py::test_children_of_a_parent_that_is_queued_again_beside_the_freeing_wait_for_it",
     ),
     Mutant(
         LIMITS,

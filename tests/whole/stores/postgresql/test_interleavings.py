@@ -164,9 +164,7 @@ def test_a_parent_is_not_removed_while_a_child_of_it_is_born(world: World, by: s
 
 
 @pytest.mark.parametrize("children", [1, 3])
-def test_a_parent_that_is_queued_again_beside_the_freeing_has_its_children_judged_by_what_is(
-    world: World, children: int
-) -> None:
+def test_children_of_a_parent_that_is_queued_again_beside_the_freeing_wait_for_it(world: World, children: int) -> None:
     def prepare(world: World) -> None:
         put(world, new("p"))
         put(world, *(new(f"c{number}", parents=after("p")) for number in range(children)))
@@ -249,7 +247,7 @@ def test_a_job_that_waits_again_beside_the_end_of_its_parent_is_freed(world: Wor
     every_order(world, prepare, [end, again], check)
 
 
-def test_a_child_that_is_cancelled_beside_the_end_of_its_parent_is_cancelled_or_freed(world: World) -> None:
+def test_a_child_that_is_cancelled_beside_the_end_of_its_parent_is_cancelled(world: World) -> None:
     def prepare(world: World) -> JobRecord:
         put(world, new("p"))
         put(world, new("child", parents=after("p")))
@@ -424,7 +422,7 @@ def test_a_job_queued_as_another_of_its_group_is_cancelled_stands_in_the_line(wo
     every_order(world, prepare, [queue, cancel], check)
 
 
-def test_a_job_queued_with_the_first_group_of_its_name_as_another_claims_stands_in_the_line(world: World) -> None:
+def test_a_job_queued_with_the_first_group_of_its_name_stands_in_the_line(world: World) -> None:
     def prepare(world: World) -> None:
         put(world, new("a"))
 
@@ -511,7 +509,7 @@ def test_of_two_jobs_with_one_unique_key_one_is_stored(world: World) -> None:
 
 
 @pytest.mark.parametrize("act", ["end", "retry", "cancel"])
-def test_a_job_whose_unique_key_is_given_back_meanwhile_is_stored_or_finds_its_holder(world: World, act: str) -> None:
+def test_a_job_whose_unique_key_is_given_back_meanwhile_is_stored_or_finds_it_held(world: World, act: str) -> None:
     def prepare(world: World) -> JobRecord:
         put(world, new("a", unique_key="k"))
         return taken(world)[0]
