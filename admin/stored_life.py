@@ -25,7 +25,7 @@ class StoredLife:
     """A job as its store has it at one instant.
 
     Attributes:
-        address: the store's file.
+        address: of the store, without a password.
         attempts: its kept ended claims: those that failed, timed out, or were interrupted by a death.
         because: why it waits, or how far it has come; nothing of a job that has ended.
     """
@@ -97,14 +97,15 @@ def stored_life(address: str, job_id: str, now: Instant) -> StoredLife:
         with store.snapshot() as seen:
             job = seen.jobs.known((job_id,)).get(job_id)
             if job is None:
-                raise unknown_job(job_id, f" to {address}")
+                raise unknown_job(job_id, f" to {store.place.shown}")
             attempts = () if seen.table is None else seen.table.attempts(job_id)
             steps = StepsSeen(0, ()) if seen.table is None else seen.table.steps_seen(job.row_id, 1)
         if job.state not in ENDED:
             because = [why.sentence for why in inspector_of(store, now=lambda: now).why(job_id)]
         with needed(store.place.lives, "history")() as lives:
             store_id = lives.store_id()
-    return StoredLife(address=address, store_id=store_id, job=job, attempts=attempts, steps=steps, because=because)
+    shown = store.place.shown
+    return StoredLife(address=shown, store_id=store_id, job=job, attempts=attempts, steps=steps, because=because)
 
 
 def _entry(at: Instant | None, says: str, tone: Tone = "plain", **said: Any) -> Entry:

@@ -73,5 +73,5 @@ def _meant(act: Act) -> str:
     if act.can_look:
         with act.store.snapshot() as seen:
             if seen.schedules.one(schedule_id) is None:
-                raise UnknownSchedule(f"no schedule {shown(schedule_id)} on {act.address}")
+                raise UnknownSchedule(f"no schedule {shown(schedule_id)} on {act.store.address}")
     return schedule_id

@@ -121,6 +121,16 @@ def test_the_log_is_audited_against_the_store(postgres: str, tmp_path, capsys: p
     assert "it has the same: done, claim 1" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    "words", [("trace", "running"), ("trace", "nobody"), ("schedules", "remove", "nobody", "--yes")]
+)
+def test_the_password_is_not_shown_by_commands_that_name_the_store(busy: Runtime, said: Said, words: tuple[str, ...]):
+    told = "".join(said(*words)[1:])
+
+    assert "hush-hush" not in told
+    assert "postgresql://127.0.0.1" in told
+
+
 def test_the_doctor_finds_nothing_wrong_with_a_runtime_that_is_well(postgres: str, busy: Runtime):
     with evidence_at(postgres) as seen:
         found = {one.check: one for one in examine(seen).findings}
