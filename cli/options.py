@@ -42,7 +42,7 @@ add_store = argument(
     "--store",
     type=os.fsdecode,
     metavar="ADDRESS",
-    help=f"the store: a file, or amqp://...; a password is better kept in ${STORE_VARIABLE}",
+    help=f"the store: a file, postgresql://... or amqp://...; a password is better kept in ${STORE_VARIABLE}",
 )
 
 add_dry_run = argument("-n", "--dry-run", action="store_true", help="tell what would be done, and do nothing")

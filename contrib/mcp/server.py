@@ -104,7 +104,8 @@ class ReadingTools:
     """
 
     def __init__(self, address: str, *, logs: Sequence[str] = (), shows_data: bool = False) -> None:
-        self._address = readable_table(address, "mcp").address
+        # That of the store is for people, and has no password.
+        self._address = readable_table(address, "mcp").place.address
         self._logs = logs
         self._shows_data = shows_data
 

@@ -28,7 +28,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_store(tmp_path_factory.mktemp("mcp"))
 
 
-def session(store: Path, *options: str, calls: list[Call]) -> tuple[list[str], list[CallToolResult]]:
+def session(store: Path | str, *options: str, calls: list[Call]) -> tuple[list[str], list[CallToolResult]]:
     """The tools that a server has, and what it answers to calls."""
     command = ["-P", "-m", "lamplighter", "mcp", "--store", str(store), *options]
     server = StdioServerParameters(command=sys.executable, args=command)
@@ -68,6 +68,19 @@ def test_each_tool_answers_with_a_summary_of_its_own_and_others_text_apart(store
     assert schedules["untrusted"][0]["key"] == "morning"
     assert "boots.none" in json.dumps(doctor["untrusted"])
     assert (len(some["untrusted"]), some["next"] is None) == (2, False)
+
+
+def test_it_looks_and_acts_at_a_server_that_wants_a_password(postgres: str) -> None:
+    with Runtime(postgres) as runtime:
+        runtime.jobs.queue("mail", id="later", delay=1000)
+    calls: list[Call] = [(name, {"id": "later"} if name == "job" else {}) for name in READS]
+    calls.append(("cancel", {"ids": ["later"], "reason": "nobody reads it"}))
+
+    _, results = session(postgres, "--allow", "cancel", calls=calls)
+
+    assert [result.content for result in results if result.is_error] == []
+    assert results[-1].structured_content["untrusted"]["done"] == 1
+    assert "hush-hush" not in str(results)
 
 
 def test_what_jobs_carry_is_hidden_unless_it_is_to_be_shown(store: Path) -> None:
