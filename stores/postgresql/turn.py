@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
 from functools import cache
+from itertools import chain
 from typing import Any, NamedTuple
 
 from ...messages.jobs import Instant, JobRecord, JobState, NewJob, stored_name
@@ -22,7 +23,7 @@ from ..tables.turns import CLAIMABLE
 from ..transitions import is_to_wait
 from ..troubles import TurnConflict
 from ..turn_ports import HELD_UP_SECONDS, Claimed, Want
-from .connection import PostgresDatabase
+from .connection import PostgresDatabase, plain_value
 from .schema import TABLE
 
 SNAPSHOT = "cast(pg_current_snapshot() as text)"
@@ -92,12 +93,21 @@ SEEN = "seen"
 TYPES[SEEN] = "bigint"
 
 
-def records(fields: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Rows of jobs as `json_to_recordset` takes them."""
+def records(fields: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """Rows of jobs as `json_to_recordset` takes them.
+
+    Raises:
+        UsageError: a text has a NUL.
+    """
     names = list(map(stored_name, fields))
     # Flags are numbers in the tables.
     plain = ([int(value) if value is True or value is False else value for value in row] for row in rows)
-    return json_of([dict(zip(names, row, strict=True)) for row in plain]).decode()
+    text = json_of([dict(zip(names, row, strict=True)) for row in plain]).decode()
+    if "\\u0000" in text:
+        # PostgreSQL keeps the escape in the JSON of a job's data, and refuses one in any other text.
+        for value in chain.from_iterable(rows):
+            plain_value(value)
+    return text
 
 
 def _recordset(fields: Sequence[str]) -> str:

@@ -8,6 +8,9 @@ import subprocess
 import sys
 from contextlib import contextmanager
 
+import pytest
+from lamplighter import UsageError
+
 from .people import SECONDS
 
 HOLDS_A_JOB = """
@@ -64,3 +67,15 @@ def test_a_restart_of_the_server_takes_no_job_from_whoever_runs_it(postgres, pos
         assert after.result == "done"
         assert rt.jobs.get(job).state == "running"
         assert recorder.of("runtime.recovered") == recorder.of("runtime.renewed") == []
+
+
+@pytest.mark.parametrize("options", [{"id": "a\0"}, {"unique": "a\0"}, {"group": "a\0"}], ids=str)
+def test_a_job_with_nul_in_a_text_is_refused_and_its_data_may_have_one(postgres, runtime, options):
+    rt = runtime(postgres)
+    rt.jobs.add_handler("work", lambda job: job.data)
+
+    with pytest.raises(UsageError, match="without NUL"):
+        rt.jobs.queue("work", **options)
+
+    assert rt.jobs.join(rt.jobs.queue("work", {"a\0": "b\0"}), timeout=SECONDS).result == {"a\0": "b\0"}
+    assert rt.jobs.counts() == {**dict.fromkeys(rt.jobs.counts(), 0), "done": 1}
