@@ -54,8 +54,8 @@ def adapter(system: str) -> type[Peer]:
 
 def takes_part(system: str, workload: Workload, *, quick: bool = False) -> bool:
     """Whether a system is meant to do a workload, in a quick run or a whole one."""
-    if workload.systems == "rabbitmq":
-        return system == "lamplighter-rabbit"
+    if workload.systems == "servers":
+        return system in ("lamplighter-rabbit", "lamplighter-postgres")
     if system == "lamplighter":
         return True
     if quick and (workload.when == "ours" or system == "lamplighter-os"):

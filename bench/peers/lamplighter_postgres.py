@@ -14,5 +14,6 @@ class LamplighterOnPostgres(Lamplighter):
     durability = "PostgreSQL, synchronous_commit on: survives a power cut; a job is claimed, run, and recorded as done"
 
     def __init__(self, folder: Path, url: str = "") -> None:
+        self.url = url
         self.runtime = Runtime(url, logger=self._logger(folder)).start()
         self.jobs = self.runtime.jobs

@@ -24,6 +24,7 @@ class LamplighterOnRabbit(Lamplighter):
         self.name = folder.parent.name
         self.runtime = Runtime(f"{url}/", logger=self._logger(folder)).start()
         self.jobs = self.runtime.jobs
+        self.url = f"{self.runtime.address}?prefix={self.name}"
         self._last: str | None = None
 
     def queue_many(self, numbers: Sequence[int]) -> None:

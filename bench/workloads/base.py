@@ -81,7 +81,7 @@ class Workload:
         title: what it is, for the tables.
         run: does it once and gives the figures.
         systems: `all` for each system that can, `lamplighter` for Lamplighter with its events at info only, `both` for
-            Lamplighter with and without them, `rabbitmq` for Lamplighter on a RabbitMQ.
+            Lamplighter with and without them, `servers` for Lamplighter on a RabbitMQ or a PostgreSQL.
         when: `always`; `ours` for one that a quick run does with Lamplighter alone; `long` for one that it leaves out;
             `rare` for one that only a run with --full does.
     """

@@ -89,21 +89,22 @@ def idle_together(bench: Bench) -> Figures:
     return {name: found[name] for name in ("idle_cpu_percent", "wake_ups_per_second", "resident_mb")}
 
 
-def drain_together(bench: Bench) -> Figures:
-    """Four processes work off the queue of a RabbitMQ; next to one process, in turns."""
+def drain_together(number: int, bench: Bench) -> Figures:
+    """So many processes work off a queue on a server; next to one process, in turns."""
     peer: Any = bench.open()
-    url = f"{peer.runtime.address}?prefix={peer.name}"
+    url = peer.url
     peer.close()
-    pairs = [(drained_by(1, url, bench), drained_by(TOGETHER, url, bench)) for _ in range(bench.size.rounds)]
+    pairs = [(drained_by(1, url, bench), drained_by(number, url, bench)) for _ in range(bench.size.rounds)]
     return {
-        "per_second": statistics.median(four for _, four in pairs),
-        "ratio": statistics.median(four / one for one, four in pairs),
+        "per_second": statistics.median(sum(many) for _, many in pairs),
+        "ratio": statistics.median(sum(many) / sum(one) for one, many in pairs),
+        "jain": statistics.median(jain(many) for _, many in pairs),
         "jobs": bench.size.jobs,
     }
 
 
-def drained_by(number: int, url: str, bench: Bench) -> float:
-    """How many jobs a second so many processes work off that were started before the first is queued."""
+def drained_by(number: int, url: str, bench: Bench) -> list[float]:
+    """How many jobs a second each of so many processes works off that were started before the first is queued."""
     hosts = [Host("drain", url, 0) for _ in range(number)]
     for host in hosts:
         host.hear()
@@ -112,27 +113,30 @@ def drained_by(number: int, url: str, bench: Bench) -> float:
         producer.jobs.queue_many([("nothing", job) for job in range(bench.size.jobs)])
         began = time.perf_counter()
         producer.jobs.resume("nothing")
-        ran = 0
-        while ran < bench.size.jobs:
+        ran = [0]
+        while sum(ran) < bench.size.jobs:
             if time.perf_counter() - began > DRAIN_SECONDS_MAX:
-                raise RuntimeError(f"expected {bench.size.jobs} jobs to be worked off, got: {ran}")
+                raise RuntimeError(f"expected {bench.size.jobs} jobs to be worked off, got: {sum(ran)}")
             time.sleep(LOOK_SECONDS)
             for host in hosts:
                 host.say("count")
-            ran = sum(host.hear()["ran"] for host in hosts)
+            ran = [host.hear()["ran"] for host in hosts]
         lasted = time.perf_counter() - began
     for host in hosts:
         host.process.kill()
         host.process.wait()
-    return ran / lasted
+    return [jobs / lasted for jobs in ran]
 
 
 WORKLOADS = (
-    Workload(
-        id="drain-together",
-        title="four processes drain a queue of a RabbitMQ, next to one",
-        run=drain_together,
-        systems="rabbitmq",
+    *(
+        Workload(
+            id=f"drain-together-{number}" if number != TOGETHER else "drain-together",
+            title=f"{number} processes drain a queue on a server, next to one",
+            run=partial(drain_together, number),
+            systems="servers",
+        )
+        for number in (2, TOGETHER, 8)
     ),
     Workload(id="processes-1", title="one process on one file", run=partial(processes, 1)),
     Workload(id="processes-2", title="two processes on one file", run=partial(processes, 2)),

@@ -256,6 +256,12 @@ class PostgresDatabase:
         return self._connection.transaction_status not in (TransactionStatus.IDLE, TransactionStatus.UNKNOWN)
 
     @property
+    def has_news(self) -> bool:
+        """Whether something has come that no statement has asked for, such as that the server ends the session."""
+        self._poll.modify(self._connection.socket, select.POLLIN)
+        return bool(self._poll.poll(0))
+
+    @property
     def is_closed(self) -> bool:
         return self.raw.closed
 

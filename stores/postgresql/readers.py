@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -65,7 +64,7 @@ def connect_reader(address: PostgresAddress) -> PostgresDatabase:
 
 def _is_usable(database: PostgresDatabase) -> bool:
     """Whether nothing has come on an idle connection: a server that ends it says so."""
-    return not database.is_closed and not select.select([database], [], [], 0.0)[0]
+    return not database.is_closed and not database.has_news
 
 
 def lives_at(address: PostgresAddress) -> TableLives:
