@@ -23,7 +23,7 @@ from ..stores.hints import Hints
 from ..stores.open_transactions import likely_holder
 from ..stores.ports import Store
 from ..stores.presence import Presence
-from .clock import Clock, StoreClock, SystemClock
+from .clock import Clock, SystemClock
 from .failpoints import Failpoints, unarmed
 from .replies import ActorMailbox, LoopReply, Mailbox, ThreadReply
 from .threads import Thread, may_stand_in, spawn
@@ -119,4 +119,8 @@ class Environment:
 
     def clock_of(self, store: Store) -> Clock:
         """The clock by which the jobs of a store are due, made anew for each start."""
-        return self.clock() if store.wall is None else StoreClock(self.clock(), store.wall)
+        if store.wall is None:
+            return self.clock()
+        from .store_clock import StoreClock
+
+        return StoreClock(self.clock(), store.wall)

@@ -227,7 +227,7 @@ MUTANTS = (
     Mutant(
         LIMITS,
         "a wait for an instant does not hear of a step of the store's clock",
-        "environment/clock.py",
+        "environment/store_clock.py",
         "        self._clock.notice()\n        if self._is_cancelled:\n",
         "        if self._is_cancelled:\n",
         test="tests/environment/test_store_clock.py::test_a_step_back_of_the_store_makes_no_wait_longer",
@@ -6724,7 +6724,7 @@ MUTANTS = (
         TURN,
         "a reader whose session PostgreSQL has ended is lent again",
         "stores/postgresql/readers.py",
-        "return not database.is_closed and not select.select([database], [], [], 0.0)[0]",
+        "return not database.is_closed and not database.has_news",
         "return not database.is_closed",
         test="tests/whole/stores/postgresql/test_condition.py::test_a_reader_whose_session_was_ended_is_replaced",
     ),
