@@ -14,9 +14,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import psycopg
 from lamplighter.messages.jobs import ENDED, JobRecord
 from lamplighter.stores.postgresql.address import parse_address
 from lamplighter.stores.postgresql.connection import connect
+from lamplighter.stores.postgresql.host_connection import HostStatements, PostgresHostTurn, _ask_psycopg
 from lamplighter.stores.postgresql.schema import NUMBERED
 from lamplighter.stores.postgresql.store import PostgresStore
 from lamplighter.stores.postgresql.turn import PostgresTurn
@@ -61,6 +63,7 @@ class Actor:
         self.store.open()
         assert self.store._writer is not None
         self.writer = self.store._writer
+        self.pid = self.writer.pid
         # Only the orders decide who waits for how long; the server resolves what is a deadlock.
         self.writer.script("set lock_timeout = '20s'")
         for name in ("begin", "execute", "executemany", "commit"):
@@ -75,6 +78,19 @@ class Actor:
             yield turn
         if turn.did is not None:
             self._world.told.append(turn.did)
+
+    @contextlib.contextmanager
+    def host_turn(self) -> Iterator[PostgresHostTurn]:
+        """A transaction of an application, which queues and ends jobs in it."""
+        address = parse_address(self._world.url)
+        with psycopg.connect(address.conninfo) as raw:
+            self.pid = raw.info.backend_pid
+            ask = self._stopping(lambda text, values: _ask_psycopg(raw, text, values))
+            try:
+                yield PostgresHostTurn(HostStatements(ask, address.schema), NOW, address.schema)
+                self._stopping(raw.commit)()
+            finally:
+                self.pid = self.writer.pid
 
     def start(self, program: Program) -> None:
         self.taken = self.conflicts = 0
@@ -194,7 +210,7 @@ class World:
                 if not any(actor.state == "runs" for actor in self.actors):
                     return
                 self.changed.wait(0.002)
-                pids = [actor.writer.pid for actor in self.actors if actor.state == "runs"]
+                pids = [actor.pid for actor in self.actors if actor.state == "runs"]
             if not pids:
                 return
             held = f"select {' and '.join(f'cardinality(pg_blocking_pids({pid})) > 0' for pid in pids)}"
@@ -215,6 +231,8 @@ class World:
         """Take turns until nothing follows from what has ended."""
         for _ in range(20):
             with self.actors[-1].turn(now) as turn:
+                if turn.has_host_moves:
+                    turn.jobs.refresh()
                 if not turn.has_ripe or not turn.links.free(500):
                     break
         else:
@@ -250,7 +268,7 @@ class World:
         for turn in self.told:
             numbers.setdefault(turn[0], []).append(turn[2])
             for move in turn[4]:
-                if "r" in move and move["k"] != "stepped":
+                if "r" in move and move["k"] not in ("stepped", "signalled"):
                     moved.setdefault(move["j"], []).append(move)
         for boot, turns in numbers.items():
             assert turns == list(range(1, len(turns) + 1)), f"turns of {boot}: {turns}"

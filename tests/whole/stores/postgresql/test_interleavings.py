@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from lamplighter.errors import KeyTaken
-from lamplighter.messages.jobs import JobParent, JobRecord, JobState, NewJob
+from lamplighter.messages.jobs import Attribution, JobParent, JobRecord, JobState, NewJob
 from lamplighter.messages.names import Rate
 from lamplighter.messages.outcomes import Outcome, OutcomeKind, Verdict
 from lamplighter.messages.schedules import SlotEntry
@@ -826,3 +826,115 @@ def test_what_commits_after_a_turn_that_began_later_is_noticed(world: World) -> 
         second.store.changed()
         assert not second.store.changed()
     assert second.store.changed()
+
+
+def count(actor: Actor, _: object) -> None:
+    """A turn as a broker takes it at any look."""
+    with actor.turn() as turn:
+        if turn.has_host_moves:
+            turn.jobs.refresh()
+        free(turn)
+
+
+def test_a_child_that_an_application_stores_while_its_parent_ends_is_freed(world: World) -> None:
+    def prepare(world: World) -> JobRecord:
+        put(world, new("p"))
+        return taken(world)[0]
+
+    def birth(actor: Actor, _: object) -> None:
+        with actor.host_turn() as turn:
+            turn.insert(new("child", parents=after("p")))
+
+    def end(actor: Actor, parent: JobRecord) -> None:
+        with actor.turn() as turn:
+            assert ends(turn, parent) is not None
+
+    def check(world: World, _: object) -> None:
+        child = world.job("child")
+        assert (child.state, child.waits) == ("queued", 0)
+
+    every_order(world, prepare, [end, birth], check)
+    every_order(world, prepare, [end, birth, count], check)
+
+
+def test_what_an_application_has_ended_is_told_once_with_what_follows_it(world: World) -> None:
+    def prepare(world: World) -> None:
+        put(world, new("j"))
+        with world.actors[0].host_turn() as turn:
+            job = turn.find("j")
+            assert job is not None
+            turn.finish(job, None)
+            turn.follow(job, [turn.insert(new(name))[0] for name in ("next", "other")])
+
+    def find(name: str) -> Callable[[Actor, Any], None]:
+        def program(actor: Actor, _: object) -> None:
+            with actor.turn() as turn:
+                assert turn.jobs.find([name])
+
+        return program
+
+    def check(world: World, _: object) -> None:
+        with world.actors[0].turn() as turn:
+            turn.jobs.find(["j", "next", "other"])
+        told = [[(move["k"], move["j"]) for move in turn.moves] for turn in world.told]
+        assert [("done", "j"), ("queued", "next"), ("queued", "other")] in told
+
+    every_order(world, prepare, [find("j"), find("next")], check)
+    every_order(world, prepare, [find("other"), find("next")], check)
+    every_order(world, prepare, [count, count], check)
+    every_order(world, prepare, [count, find("next")], check)
+
+
+def test_a_job_that_an_application_ends_beside_its_runtime_ends_once(world: World) -> None:
+    def prepare(world: World) -> JobRecord:
+        put(world, new("j"))
+        return taken(world, 0)[0]
+
+    def end(actor: Actor, job: JobRecord) -> bool:
+        with actor.turn() as turn:
+            return turn.jobs.settle(job, FAILED, RETRY) is not None
+
+    def finish(actor: Actor, job: JobRecord) -> bool:
+        with actor.host_turn() as turn:
+            now = turn.find("j")
+            assert now is not None
+            if now.state != "running":
+                return False
+            turn.settle(now, SUCCEEDED, DONE)
+            return True
+
+    def check(world: World, _: object) -> None:
+        by_runtime, by_host = (actor.result for actor in world.actors[:2])
+        assert by_runtime != by_host
+        assert world.job("j").state == ("done" if by_host else "queued")
+
+    every_order(world, prepare, [end, finish], check)
+
+
+def test_a_signal_of_an_application_to_a_job_that_goes_to_wait_for_it_wakes_the_job(world: World) -> None:
+    who = Attribution("me", None, None)
+
+    def prepare(world: World) -> JobRecord:
+        put(world, new("j"))
+        return taken(world, 0)[0]
+
+    def wait(actor: Actor, job: JobRecord) -> None:
+        with actor.turn() as turn:
+            has_come = turn.steps.sent(job, "go") is not None
+            reason = "signal go has come" if has_come else f"{AWAITS}go"
+            at = NOW if has_come else NOW + 99.0
+            snoozed = Outcome(kind=OutcomeKind.SNOOZED, reason=reason)
+            verdict = Verdict(state=JobState.QUEUED, event="job.snoozed", reason=reason, attempt=0, run_at=at)
+            turn.jobs.settle(job, snoozed, verdict)
+
+    def send(actor: Actor, _: object) -> None:
+        with actor.host_turn() as turn:
+            job = turn.find("j")
+            assert job is not None
+            turn.send(job, "go", "1", who)
+
+    def check(world: World, _: object) -> None:
+        job = world.job("j")
+        assert (job.state, job.run_at) == ("queued", NOW)
+
+    every_order(world, prepare, [wait, send], check)
