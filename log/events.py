@@ -32,7 +32,7 @@ line at info, has only those that no other line gives.
 JOB = ("job_id", "job_name", "claim_no", "attempt")
 MOVE = (*JOB, "turn")
 WHO = ("by", "via", "reason")
-SHARE = ("work", "only")
+STORE = ("store", "redelivers", "overlaps", "store_id")
 
 
 class EventKind(NamedTuple):
@@ -54,19 +54,7 @@ EVENTS: dict[str, EventKind] = {
         "info",
         "A runtime runs; with `redelivers`, its store may give a job out again that somebody has claimed; with "
         "`overlaps`, turns of several runtimes overlap there.",
-        (
-            "store",
-            "redelivers",
-            "overlaps",
-            "store_id",
-            "boot_no",
-            "beside",
-            "pid",
-            "durability",
-            "host",
-            "version",
-            *SHARE,
-        ),
+        (*STORE, "boot_no", "beside", "pid", "durability", "host", "version", "work", "only"),
     ),
     "runtime.stopping": EventKind("info", "A runtime takes no new work and lets running jobs finish.", ("drain",)),
     "runtime.draining": EventKind(

@@ -10,9 +10,11 @@ from functools import cache
 from itertools import chain
 from typing import Any, NamedTuple
 
+from ...messages.boots import BootRecord
 from ...messages.jobs import Instant, JobRecord, JobState, NewJob, stored_name
 from ...messages.names import NO_LIMITS
 from ...rules.codec import json_of
+from ..tables.boots import TableMembers
 from ..tables.job_rows import COLUMNS, KeptOut, listed, shared_values, stored_values
 from ..tables.jobs import TableJobs
 from ..tables.open_turn import CLAIMS, OVERVIEW, SCHEDULES, Seen
@@ -27,7 +29,7 @@ from .connection import PostgresDatabase, plain_value
 from .schema import TABLE
 
 SNAPSHOT = "cast(pg_current_snapshot() as text)"
-"""What has been committed, as the whole server numbers transactions that write."""
+"""Which transactions have been committed, as the whole server numbers those that write."""
 
 HOLD_BOOT = f"""
   select {SNAPSHOT}, exists (select 1 from lamplighter_turns),
@@ -36,6 +38,8 @@ HOLD_BOOT = f"""
 """Two turns of one boot cannot overlap: not even with one of a lost session, whose commit the server may yet be at. A
 burial waits for the turn, and a turn that comes after it finds no row.
 """
+
+HOLD_DEAD = "select turn from lamplighter_boots where boot = ? for update"
 
 GATE = """
   select pg_advisory_xact_lock(hashtextextended(concat(current_schema(), ' ', cast(? as text), ' ', name), 0))
@@ -158,7 +162,8 @@ class PostgresTurn(TableTurn):
     counted or concluded is read by a statement after the one that took the lock.
 
     Attributes:
-        begun_at: what had been committed as this one began.
+        begun_at: which transactions had been committed as this one began.
+        boots_read: how many turns each boot had counted when this turn read its row.
     """
 
     connection: PostgresDatabase
@@ -169,6 +174,7 @@ class PostgresTurn(TableTurn):
     ) -> None:
         self._gates: set[tuple[str, str]] = set()
         self._ended: list[int] = []
+        self.boots_read: dict[str, int] = {}
         self._has_ripe = False
         held, overview = connection.begin((HOLD_BOOT, (boot,)), (OVERVIEW, (boot,)))
         snapshot, self._has_lines, self._is_held = held.fetchone()
@@ -180,7 +186,7 @@ class PostgresTurn(TableTurn):
 
     @property
     def ended_at(self) -> Committed:
-        """What has been committed after this turn, if no other was in between."""
+        """Which transactions have been committed after this turn, if no other was in between."""
         writes = self._is_held is not None or self.connection.total_changes > self._wrote
         return self.begun_at._replace(following=self.begun_at.following + writes + self._savepoints)
 
@@ -192,6 +198,10 @@ class PostgresTurn(TableTurn):
     @has_ripe.setter
     def has_ripe(self, is_any: bool) -> None:
         self._has_ripe = is_any
+
+    @property
+    def boots(self) -> PostgresMembers:
+        return PostgresMembers(self)
 
     @property
     def schedules(self) -> TableSchedules:
@@ -272,6 +282,23 @@ class PostgresTurn(TableTurn):
         if self._ended:
             ended, self._ended = json.dumps(self._ended), []
             self._has_ripe = self.connection.execute(RIPEN, (ended,)).rowcount > 0 or self._has_ripe
+
+
+class PostgresMembers(TableMembers):
+    _turn: PostgresTurn
+
+    def all(self) -> list[BootRecord]:
+        boots = super().all()
+        self._turn.boots_read = {boot.boot: boot.turn for boot in boots}
+        return boots
+
+    def forget(self, boots: Collection[str]) -> Collection[str]:
+        for boot in boots:
+            row = self._connection.execute(HOLD_DEAD, (boot,)).fetchone()
+            if row is not None and row[0] != self._turn.boots_read.get(boot, row[0]):
+                # The caller logs what the boot has not logged, as the caller has read it.
+                raise TurnConflict(f"boot {boot} has taken a turn while another took it for dead")
+        return super().forget(boots)
 
 
 HELD_UP = " union all ".join(

@@ -7,7 +7,6 @@ from collections.abc import Collection, Sequence
 
 from ...messages.boots import BootRecord, LedgerTurn
 from ...rules.codec import encode_own
-from ..troubles import TurnConflict
 from .database import Database, upsert
 from .open_turn import OpenTurn
 from .schema import check_here
@@ -23,9 +22,7 @@ class TableMembers:
         self._connection = turn.connection
 
     def all(self) -> list[BootRecord]:
-        boots = read_boots(self._connection)
-        self._turn.boots_read = {boot.boot: boot.turn for boot in boots}
-        return boots
+        return read_boots(self._connection)
 
     def register(self, boot: BootRecord) -> int:
         turn = self._turn
@@ -57,12 +54,8 @@ class TableMembers:
     def forget(self, boots: Collection[str]) -> Collection[str]:
         if self._turn.boot in boots:
             self._turn.is_member = False
-        query = "delete from lamplighter_boots where boot = ? returning turn"
-        gone = {boot: turn for boot in boots for (turn,) in self._connection.execute(query, (boot,)).fetchall()}
-        if any(self._turn.boots_read.get(boot, turn) != turn for boot, turn in gone.items()):
-            # Whoever removes a boot logs what it has not logged, as the caller has read it.
-            raise TurnConflict("a boot has taken its last turn while another took it for dead")
-        return gone.keys()
+        query = "delete from lamplighter_boots where boot = ?"
+        return {boot for boot in boots if self._connection.execute(query, (boot,)).rowcount == 1}
 
 
 def read_boots(connection: Database) -> list[BootRecord]:

@@ -134,7 +134,6 @@ class OpenTurn(TurnRecord):
         born_linked: jobs with parents, born or counted in this turn, by `row_id`.
         has_ties: hosts' jobs follow others; None where nobody has looked.
         counted: jobs counted together with their followers or the followed, by `row_id`.
-        boots_read: how many turns other boots had counted when this turn read their rows.
         together_max: so many jobs share a statement: in SQLite more are not faster.
     """
 
@@ -185,7 +184,6 @@ class OpenTurn(TurnRecord):
         self.left_lines: set[turns.Key] = set()
         self.has_ties: bool | None = None
         self.counted: dict[int, JobRecord] = {}
-        self.boots_read: dict[str, int] = {}
 
     @property
     def writes(self) -> int:

@@ -60,7 +60,7 @@ class TableSteps:
         return send(self._connection, job, StepRecord(SIGNAL + signal, data, SENT, self._turn.now))
 
     def sent(self, job: JobRecord, signal: str) -> StepRecord | None:
-        # Whoever sends a signal has done so by now, or finds the job as this turn leaves it.
+        # A signal is sent by now, or its sender finds the job as this turn leaves it.
         self._connection.execute("select 1 from lamplighter_jobs where no = ? /*pg for no key update */", (job.row_id,))
         return one(self._connection, job.row_id, SIGNAL + signal)
 

@@ -48,7 +48,7 @@ class TableTurn(OpenTurn):
     def prune(self, *, done_before: Instant, dead_before: Instant, slots_before: Instant | None, batch: int) -> int:
         if self.clock.is_in_doubt(self.now):
             return 0
-        # What two turns remove at once, of what belongs together, each would leave to the other.
+        # Two turns that remove rows of one kin at once would each leave the rest to the other.
         self.gate(FREEING)
         if self.has_pauses:
             self.gate(PAUSES)

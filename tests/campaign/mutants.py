@@ -7424,9 +7424,9 @@ MUTANTS = (
     Mutant(
         RECOVERY,
         "of two turns on PostgreSQL, one buries the other's boot and does not log its last",
-        "stores/tables/boots.py",
-        "        if any(self._turn.boots_read.get(boot, turn) != turn for boot, turn in gone.items()):\n",
-        "        if False:\n",
+        "stores/postgresql/turn.py",
+        "            if row is not None and row[0] != self._turn.boots_read.get(boot, row[0]):\n",
+        "            if False:\n",
         test="tests/whole/stores/postgresql/test_interleavings.py::test_the_last_turn_of_a_boot_that_is_taken_for_dead_is_logged_or_does_not_hold",
     ),
     Mutant(

@@ -79,7 +79,7 @@ def family(number: int) -> list[JobSpec]:
         JobSpec(name="grouped", data=group, id=f"{own}-grouped", group=group["group"]),
         JobSpec(name="rated", id=f"{own}-rated"),
         JobSpec(name="chain", id=f"{own}-chain"),
-        # Whoever comes first has it until it is done; all ask at once.
+        # All hosts ask for the same few keys.
         JobSpec(name="plain", id=f"{own}-unique", unique=f"u{number % 5}"),
     ]
 
