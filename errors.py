@@ -91,12 +91,12 @@ class StoreCorrupt(StoreError):
 
 
 class SchemaTooNew(StoreError):
-    """The file was written by a newer Lamplighter. Nothing was changed."""
+    """The store was written by a newer Lamplighter. Nothing was changed."""
 
 
 class StoreGone(StoreError):
-    """The store's file was deleted, moved or replaced while it was open. Nothing was stored; the message says what
-    helps.
+    """The store's file was deleted, moved or replaced while it was open; or a server has lost the tables or a right.
+    Nothing was stored; the message says what helps.
     """
 
 

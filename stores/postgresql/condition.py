@@ -47,7 +47,7 @@ select 'replication slot', 0, cast(slot_name as text), '', '', age(xmin), null
 from pg_replication_slots where xmin is not null
 order by 6 desc
 """
-"""Whoever keeps VACUUM from removing dead rows, by an old snapshot."""
+"""The sessions and slots that keep VACUUM from removing dead rows, by an old snapshot."""
 
 TABLES = """
 select cast(relname as text), n_live_tup, n_dead_tup, cast(pg_total_relation_size(relid) as bigint)
@@ -113,7 +113,7 @@ class TableSize(NamedTuple):
 
 
 class ServerFacts(NamedTuple):
-    """What one look at a server shows.
+    """The findings of one look at a server.
 
     Attributes:
         connections: all of them, of which `ours` are of runtimes and operators on this database.
@@ -190,7 +190,7 @@ class PostgresCondition(TableCondition):
             return ServerFacts._make((*found, there - (before + self._now()) / 2, read_version(reader)))
 
     def missing_rights(self) -> Mapping[str, str]:
-        """What the user of this look may not do, by table."""
+        """The rights that the user of this look lacks, by table."""
         with self._reading() as reader:
             return dict(reader.execute(MISSING_RIGHTS))
 

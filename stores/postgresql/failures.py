@@ -1,4 +1,4 @@
-"""What an error of PostgreSQL means to a store."""
+"""Translates errors of PostgreSQL to those of a store."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ NO_ADDRESS = r"invalid (\w+ )?(value|port)|definition of service .* not found"
 
 
 def translated(error: psycopg.Error, shown: str) -> Exception:
-    """What an error of psycopg means to a store; the same error where that is no trouble of the store.
+    """The error of a store for one of psycopg; the same error where that is no trouble of the store.
 
     Args:
         shown: the address for texts.

@@ -39,7 +39,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
 """The columns of the primary key of each table that has rows of its own."""
 
 COUNTERS = "boots, change_no"
-"""Of the store. What it knows of its clock stays behind: the other one may go by that of another machine."""
+"""The columns of the store's row that move. Those of the clock stay: the other store may have another machine's."""
 
 
 def move(source: Store, target: Store, now: Instant) -> int:
