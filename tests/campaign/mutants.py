@@ -167,6 +167,23 @@ MUTANTS = (
     ),
     Mutant(
         TURN,
+        "a text that PostgreSQL cannot keep is noticed by the server alone",
+        "stores/postgresql/turn.py",
+        '    if "\\\\u0000" in text:\n',
+        "    if False:\n",
+        test="tests/whole/stores/postgresql/test_runtimes.py::"
+        "test_a_job_with_nul_in_a_text_is_refused_and_its_data_may_have_one",
+    ),
+    Mutant(
+        PEOPLE,
+        "a model's tools go to a server by the address for people, which has no password",
+        "contrib/mcp/server.py",
+        'readable_table(address, "mcp").place.address',
+        'readable_table(address, "mcp").address',
+        test="tests/whole/contrib/mcp/test_mcp.py::test_it_looks_and_acts_at_a_server_that_wants_a_password",
+    ),
+    Mutant(
+        TURN,
         "two hosts change one schedule at once",
         "stores/postgresql/host_connection.py",
         '        self._statements.execute("select pg_advisory_xact_lock(hashtextextended(?, 0))", (gate,))\n',

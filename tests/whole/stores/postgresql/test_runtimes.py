@@ -69,7 +69,7 @@ def test_a_restart_of_the_server_takes_no_job_from_whoever_runs_it(postgres, pos
         assert recorder.of("runtime.recovered") == recorder.of("runtime.renewed") == []
 
 
-@pytest.mark.parametrize("options", [{"id": "a\0"}, {"unique": "a\0"}, {"group": "a\0"}], ids=str)
+@pytest.mark.parametrize("options", [{"id": "a\0"}, {"unique": "a\0"}, {"group": "a\0"}], ids=["id", "unique", "group"])
 def test_a_job_with_nul_in_a_text_is_refused_and_its_data_may_have_one(postgres, runtime, options):
     rt = runtime(postgres)
     rt.jobs.add_handler("work", lambda job: job.data)
