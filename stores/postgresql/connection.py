@@ -14,6 +14,7 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
+from ...environment.clock import SystemClock
 from ...errors import StoreError, StoreUnavailable, UsageError, missing_extra, shown
 from .. import locks
 from ..troubles import CommitUnknown
@@ -40,6 +41,8 @@ AHEAD_MAX = 200
 STATEMENT_SECONDS_MAX = 30
 GRACE_SECONDS = 10
 """How much longer than the server's own limit a statement may be without an answer."""
+
+NO_ANSWER = "the server did not answer in time"
 
 CLIENT = {
     "connect_timeout": 5,
@@ -405,9 +408,30 @@ class PostgresDatabase:
         while (unsent := connection.flush()) or connection.is_busy():
             self._poll.modify(connection.socket, select.POLLIN | select.POLLOUT if unsent else select.POLLIN)
             if not self._poll.poll((STATEMENT_SECONDS_MAX + GRACE_SECONDS) * 1000):
-                raise psycopg.OperationalError("the server did not answer in time")
+                raise psycopg.OperationalError(NO_ANSWER)
             connection.consume_input()
         return connection.get_result()
+
+
+class _Connection(psycopg.Connection[Any]):
+    """One whose cursors do not wait for ever either, as where a proxy holds a connection open and says nothing."""
+
+    def wait(self, gen: Any, *options: Any, **more: Any) -> Any:
+        return super().wait(self._in_time(gen), *options, **more)
+
+    def _in_time(self, gen: Any) -> Any:
+        monotonic = SystemClock().monotonic
+        give_up_at = monotonic() + STATEMENT_SECONDS_MAX + GRACE_SECONDS
+        try:
+            wanted = next(gen)
+            while True:
+                ready = yield wanted
+                if not ready and monotonic() >= give_up_at:
+                    self.close()
+                    raise psycopg.OperationalError(NO_ANSWER)
+                wanted = gen.send(ready)
+        except StopIteration as end:
+            return end.value
 
 
 _sockets: locks.ClosedInChild[PostgresDatabase, locks.OpenFile] = locks.ClosedInChild()
@@ -426,7 +450,7 @@ def connect(
     """
     options = {"application_name": application_name, **CLIENT, **_parameters(address), "client_encoding": "utf8"}
     try:
-        raw = psycopg.connect("", autocommit=True, prepare_threshold=None, **options)
+        raw = _Connection.connect("", autocommit=True, prepare_threshold=None, **options)
     except psycopg.Error as error:
         meant = translated(error, address.shown)
         raise meant from (None if meant is error else error)

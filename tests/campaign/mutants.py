@@ -6763,6 +6763,15 @@ MUTANTS = (
     ),
     Mutant(
         TURN,
+        "a watcher keeps a session on which PostgreSQL answers no more",
+        "stores/postgresql/connection.py",
+        "                    self.close()\n                    raise psycopg.OperationalError(NO_ANSWER)",
+        "                    raise psycopg.OperationalError(NO_ANSWER)",
+        test="tests/whole/stores/postgresql/test_connection.py"
+        "::test_a_watcher_whose_server_answers_no_more_has_another_session",
+    ),
+    Mutant(
+        TURN,
         "two who come to an empty PostgreSQL at once make its tables at once",
         "stores/postgresql/schema.py",
         "select pg_advisory_xact_lock(hashtextextended(?, 0))",

@@ -13,10 +13,13 @@ import pytest
 from lamplighter import LamplighterError, StoreError, StoreGone, StoreUnavailable, UsageError
 from lamplighter.stores.postgresql.address import parse_address
 from lamplighter.stores.postgresql.connection import PostgresDatabase, connect
+from lamplighter.stores.postgresql.place import PostgresPlace
+from lamplighter.stores.postgresql.watcher import Channel
 from lamplighter.stores.tables.database import Database
 from lamplighter.stores.troubles import CommitUnknown, TurnConflict
 
 from ....support.postgresql.server import DATABASE, PASSWORD, Server
+from .people import eventually
 
 Open = Callable[..., PostgresDatabase]
 
@@ -396,6 +399,26 @@ def test_a_server_that_answers_no_more_is_waited_for_only_so_long(
     with pytest.raises(CommitUnknown, match="did not say whether"):
         committed.commit()
     assert asked.is_closed and committed.is_closed
+
+
+def test_a_watcher_whose_server_answers_no_more_has_another_session(
+    proxy: Proxy, postgres_server: Server, postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"{through(proxy, postgres_server)}&pooler=session&schema=shared"
+    with contextlib.closing(PostgresPlace(url)) as place:
+        place.watcher.hold(Channel(place.watcher, "one"))
+        silent = place.watcher._session
+        monkeypatch.setattr("lamplighter.stores.postgresql.connection.STATEMENT_SECONDS_MAX", 0)
+        monkeypatch.setattr("lamplighter.stores.postgresql.connection.GRACE_SECONDS", 0.05)
+        proxy.is_hushed = True
+
+        with pytest.raises(StoreUnavailable, match="did not answer in time"):
+            place.watcher.ask("select 1")
+
+        monkeypatch.undo()
+        proxy.is_hushed = False
+        eventually(lambda: place.watcher._session not in (None, silent), "it connects anew")
+        assert place.watcher.ask("select 1") == [(1,)]
 
 
 def test_megabytes_go_and_come_in_one_statement_and_in_many(database: PostgresDatabase) -> None:
