@@ -133,7 +133,7 @@ def locks(seen: Evidence) -> Symptoms:
     for holder, blocks in seen.postgresql.holders()[:TOLD_MAX]:
         # The time of another user's session is only shown to who may see it.
         seconds = holder.seconds or 0.0
-        if not blocks and seconds <= HELD_SECONDS_MAX:
+        if seconds <= HELD_SECONDS_MAX and not (blocks and holder.seconds is None):
             continue
         since = f" for {span(seconds)}" if seconds else ""
         what = "turns wait for jobs that it has locked" if blocks else "it has locked jobs, or all of them"

@@ -15,6 +15,7 @@ from lamplighter import Operator, Runtime, StoreGone, StoreUnavailable
 from lamplighter.cli.main import main
 from lamplighter.doctor.examining import chosen, examine
 from lamplighter.doctor.opening import evidence_at
+from lamplighter.doctor.postgresql_checks import HELD_SECONDS_MAX
 from lamplighter.log.outlets import LineFile
 from lamplighter.stores.postgresql.address import parse_address
 from lamplighter.stores.postgresql.connection import connect
@@ -151,7 +152,10 @@ def test_the_doctor_names_the_session_that_keeps_jobs_locked(postgres: str, busy
         while "turns wait" not in evidence:
             with evidence_at(postgres) as seen:
                 (finding,) = examine(seen, chosen(["postgresql.locks"])).findings
+                # A turn of another runtime also has what turns wait for, for some milliseconds.
+                ages = [one.seconds or 0.0 for one, _ in seen.postgresql.holders()]
             evidence = finding.evidence
+            assert finding.level == "ok" or max(ages) > HELD_SECONDS_MAX
         database.rollback()
         cancelling.join()
 
