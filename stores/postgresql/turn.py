@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
 from functools import cache
 from itertools import chain
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from ...messages.boots import BootRecord
@@ -249,7 +250,8 @@ class PostgresTurn(TableTurn):
     ) -> Collection[int]:
         bound, own = shared_values(columns, values)
         # Rows are locked in the order in which they come, so all turns lock them in the same one.
-        rows = sorted(zip([job.row_id for job in jobs], [job.claim_no for job in jobs], *own.values(), strict=True))
+        seen = ([job.row_id for job in jobs], [job.claim_no for job in jobs], *own.values())
+        rows = sorted(zip(*seen, strict=True), key=itemgetter(0))
         query = _update_together(columns, tuple(own), str(jobs[0].state))
         return [no for (no,) in self.connection.execute(query, (*bound, records(("no", SEEN, *own), rows)))]
 
