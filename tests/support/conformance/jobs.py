@@ -302,7 +302,8 @@ class JobPromises(StoreCase):
 
     def test_a_claim_says_from_when_on_there_is_something_to_claim_again(self, store: Store) -> None:
         """Claimed.next_due: from when on a job of a name can be claimed: infinite where none is queued. Not of names of
-        which one that is due is left, unless its rate is what holds it back: then it is when that leaves room."""
+        which one that is due is left, unless its rate is what holds it back: then it is when that leaves room; or open
+        turns of other boots hold it: then it is in `HELD_UP_SECONDS`"""
         self.needs("forecast")
         put(store, new("a"), new("b", run_at=NOW + 10), new("c", name="else"), new("d", name="held"))
         with store.turn("b", NOW) as turn:
