@@ -67,7 +67,7 @@ def test_every_bound_speaks_of_a_figure_that_is_measured(tiny: dict[str, dict[st
             assert system in SYSTEMS and takes_part(system, WORKLOADS[workload]), measure
             # A workload of RabbitMQ alone is not tried on a file; its module holds the figure's name.
             assert workload not in tiny or figure in tiny[workload]["figures"], measure
-            assert workload in tiny or WORKLOADS[workload].systems == "rabbitmq", measure
+            assert workload in tiny or WORKLOADS[workload].systems == "servers", measure
 
 
 @pytest.mark.usefixtures("bench")
