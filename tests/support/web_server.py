@@ -32,6 +32,8 @@ class WebServer:
         self, *command: str, folder: Path, environment: Mapping[str, str] | None = None, terminal: bool = False
     ) -> None:
         self._said = folder / f"{'-'.join(command[:2])}.said"
+        # What comes from a terminal is written by a thread, which may be late.
+        self._said.touch()
         with self._terminal() if terminal else self._said.open("ab") as said:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", *command],
