@@ -36,7 +36,7 @@ STATEMENTS_MAX = 1000
 """A connection's prepared statements: each length of a list is a statement of its own."""
 
 AHEAD_MAX = 200
-"""Answered that are sent before the answers to them are read. Their answers must fit the buffers between."""
+"""Rows that are sent before the answers to them are read. Their answers must fit the buffers between."""
 
 STATEMENT_SECONDS_MAX = 30
 GRACE_SECONDS = 10

@@ -8,7 +8,6 @@ because a turn that notifies would wait for the turns of all others: commits wit
 from __future__ import annotations
 
 import contextlib
-import os
 import selectors
 import socket
 import threading
@@ -173,7 +172,7 @@ class Watcher:
             return self._session or self._open()
 
     def _open(self) -> _Session:
-        session = _Session(self._connect().raw, self.monotonic())
+        session = _Session(self._connect(), self.monotonic())
         try:
             ((session.channel, session.pid),) = session.execute(CHANNEL)
             with self._lock:
@@ -300,11 +299,10 @@ class _Session:
 
     channel, pid = "", 0
 
-    def __init__(self, connection: psycopg.Connection[Any], since: Seconds) -> None:
-        self.connection = connection
+    def __init__(self, database: PostgresDatabase, since: Seconds) -> None:
+        self.connection = database.raw
         self.since = since
-        descriptor = connection.fileno()
-        self._file = locks.OpenFile(descriptor, os.fstat(descriptor))
+        self._database = database
         self._wakes, self.woken = socket.socketpair()
         self._wakes.setblocking(False)
         self.woken.setblocking(False)
@@ -342,13 +340,12 @@ class _Session:
         # Another thread may be waiting for an answer.
         with self.connection.lock, _open.lock:
             if _open.pop(self, None) is not None:
-                self.connection.close()
+                self._database.close()
                 self._wakes.close()
                 self.woken.close()
 
     def close(self) -> None:
-        """In a forked child: close the copies without a word to the server, for which the parent's session goes on."""
-        self._file.close()
+        """In a forked child: close the copies of what wakes the thread. That of the session is closed as all are."""
         self._wakes.close()
         self.woken.close()
 

@@ -6715,8 +6715,8 @@ MUTANTS = (
     Mutant(
         RECOVERY,
         "a child keeps the session of its dead parent",
-        "stores/postgresql/watcher.py",
-        "            _open[self] = self\n",
+        "stores/postgresql/connection.py",
+        "            _sockets[self] = locks.OpenFile(self._connection.socket, os.fstat(self._connection.socket))\n",
         "            pass\n",
         test="tests/whole/stores/postgresql/test_presence.py::test_a_forked_child_neither_keeps_its_parent_alive_nor_ends_its_session",
     ),

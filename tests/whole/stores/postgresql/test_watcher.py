@@ -8,6 +8,7 @@ from contextlib import closing
 import pytest
 from lamplighter.environment.threads import spawn
 from lamplighter.errors import StoreUnavailable
+from lamplighter.stores.postgresql import connection
 
 from .people import SECONDS, Boot, eventually, people
 
@@ -121,6 +122,18 @@ def test_an_end_leaves_neither_thread_nor_session(people):
     count = "select count(*) from pg_stat_activity where application_name = 'tests'"
     eventually(lambda: people.server.psql(count) == "0", "its session has ended")
     one.presence.leave("one")
+
+
+def test_sessions_that_have_ended_are_not_kept_for_forks_to_come(people):
+    one, other = people.boot("one"), people.boot("other")
+    open_now = len(connection._sockets)
+
+    for _ in range(5):
+        people.terminate(one)
+        other.channel.send(["one"])
+        eventually(one.is_back, "it is back")
+
+    eventually(lambda: len(connection._sockets) == open_now, "only the sessions that are open are known")
 
 
 def test_a_server_that_is_away_keeps_a_boot_from_entering(people):
