@@ -26,8 +26,8 @@ from ..ports import (
     StoreSurroundings,
     TallyReader,
 )
-from ..tables.boots import read_boots
-from ..tables.open_turn import HOW_FAR, Seen
+from ..tables.boots import surroundings
+from ..tables.open_turn import Seen
 from ..tables.rows import JobRows, ScheduleRows, snapshot_of
 from ..tables.schema import read_store_id
 from ..tables.tallies import TallyRows
@@ -141,12 +141,10 @@ class PostgresStore:
     def turn(self, boot: str, now: Instant) -> Iterator[PostgresTurn]:
         with self._lock, self._noting():
             writer, turn, seen = self._open_writer(), None, self._seen
-            # Whatever becomes of this turn, the last view does not hold after it.
-            self._seen = None if seen is None else seen._replace(version=None)
             try:
                 self._fail_at("store.turn.begin")
                 self._show(writer, boot)
-                turn = PostgresTurn(writer, boot, now, seen=self._seen)
+                turn = PostgresTurn(writer, boot, now, seen=seen)
                 self._version += turn.begun_at != self._committed
                 turn.version, self._committed = self._version, None
                 turn.jobs = turn.queued = PostgresJobs(turn)
@@ -157,7 +155,7 @@ class PostgresStore:
                 self._committed = turn.ended_at
                 self._fail_at("store.turn.committed")
                 if turn.is_member:
-                    self._seen = turn.see()._replace(version=None)
+                    self._seen = turn.see()
                 elif seen is not None and seen.boot == boot:
                     self._seen = None
             except BaseException:
@@ -190,10 +188,7 @@ class PostgresStore:
     def surroundings(self, boot: str) -> StoreSurroundings:
         seen = self._seen
         with self._reading() as reader:
-            boots = read_boots(reader)
-            turn, last_boot_no, last_no, change_no = reader.execute(HOW_FAR, (boot,)).fetchone()
-        is_known = seen is None or seen.boot != boot or seen.compare(turn, last_boot_no, last_no, change_no) is None
-        return StoreSurroundings(boots, not is_known, change_no)
+            return surroundings(reader, boot, seen)
 
     def due_names(self, now: Instant, limit: int) -> Sequence[str]:
         return self._reader.due_names(now, limit)
@@ -219,6 +214,7 @@ class PostgresStore:
             self._writer = None
             writer = connect(self._where, durability=self._durability)
             try:
+                schema.check_existing(writer)
                 self._check_same(writer)
             except BaseException:
                 writer.close()
@@ -237,7 +233,6 @@ class PostgresStore:
             self._shown = writer, boot
 
     def _check_same(self, connection: PostgresDatabase) -> None:
-        schema.check_existing(connection)
         if (found := read_store_id(connection)) != self.store_id:
             raise StoreGone(
                 f"expected the store {self.store_id} at {self.address}, got: {found}, which was made since; put back a "

@@ -24,7 +24,7 @@ from ..tables.schema import CREATION, JOBS
 from ..tables.turn import TableTurn
 from ..tables.turns import CLAIMABLE
 from ..transitions import is_to_wait
-from ..troubles import TurnConflict
+from ..troubles import TRIES_MAX, TurnConflict
 from ..turn_ports import HELD_UP_SECONDS, Claimed, Want
 from .connection import PostgresDatabase, plain_value
 from .schema import TABLE
@@ -78,10 +78,6 @@ REMOVE_STEPS = """
   delete from lamplighter_steps where job in (
     select cast(value as bigint) from json_array_elements_text(cast(? as json)) as each(value))
 """
-
-TWIN_LOOKS = 3
-"""A job's twin may go before it is read, and another may come before the job is inserted: that often it is tried."""
-
 
 TOGETHER_MAX = 1_000
 """So many jobs share a statement, which takes them as one text of JSON."""
@@ -170,9 +166,7 @@ class PostgresTurn(TableTurn):
     connection: PostgresDatabase
     together_max = TOGETHER_MAX
 
-    def __init__(
-        self, connection: PostgresDatabase, boot: str, now: Instant, *, version: int = 0, seen: Seen | None = None
-    ) -> None:
+    def __init__(self, connection: PostgresDatabase, boot: str, now: Instant, *, seen: Seen | None = None) -> None:
         self._gates: set[tuple[str, str]] = set()
         self._ended: list[int] = []
         self.boots_read: dict[str, int] = {}
@@ -183,7 +177,7 @@ class PostgresTurn(TableTurn):
         self._overview = overview.fetchone()
         self._wrote = connection.total_changes
         self._savepoints = 0
-        super().__init__(connection, boot, now, version=version, seen=seen)
+        super().__init__(connection, boot, now, seen=seen)
 
     @property
     def ended_at(self) -> Committed:
@@ -237,9 +231,10 @@ class PostgresTurn(TableTurn):
         self.gate(CLAIMS, limited)
 
     def see(self) -> Seen:
-        # A sequence counts the jobs, and never goes back: the overview tells no last number of a job.
+        # A sequence counts the jobs, and never goes back: the overview tells no last number of a job. Nothing tells
+        # that nobody has committed since, so each turn reads an overview.
         seen = super().see()
-        return seen._replace(overview=seen.overview._replace(last_no=0))
+        return seen._replace(version=None, overview=seen.overview._replace(last_no=0))
 
     def savepoint(self) -> AbstractContextManager[None]:
         self._savepoints += 1
@@ -355,11 +350,11 @@ class PostgresJobs(TableJobs):
         return self._connection.execute(INSERT, (records(COLUMNS, rows),)).fetchall()
 
     def _find_or_insert(self, job: NewJob) -> tuple[JobRecord, bool]:
-        for _ in range(TWIN_LOOKS):
+        for _ in range(TRIES_MAX):
             try:
                 return self._find_twin(job)
             except KeptOut:
-                # The twin has ended since.
+                # The twin has ended since. Another may come before the job is inserted.
                 for _, row_id in self._inserted((job,)):
                     return self._add(job, row_id), True
         raise TurnConflict(f"job {job.id} has twins that come and go")

@@ -38,9 +38,9 @@ from ..ports import (
     StoreSurroundings,
     TallyReader,
 )
-from ..tables.boots import read_boots
+from ..tables.boots import surroundings
 from ..tables.jobs import TableJobs
-from ..tables.open_turn import HOW_FAR, Seen
+from ..tables.open_turn import Seen
 from ..tables.readers import Readers
 from ..tables.rows import JobRows, ScheduleRows, TableSnapshot, snapshot_of
 from ..tables.schema import read_store_id
@@ -442,10 +442,7 @@ class SqliteStore:
     def surroundings(self, boot: str) -> StoreSurroundings:
         seen = self._seen
         with self._reading() as reader:
-            boots = read_boots(reader)
-            turn, last_boot_no, last_no, change_no = reader.execute(HOW_FAR, (boot,)).fetchone()
-        is_known = seen is None or seen.boot != boot or seen.compare(turn, last_boot_no, last_no, change_no) is None
-        return StoreSurroundings(boots, not is_known, change_no)
+            return surroundings(reader, boot, seen)
 
     def due_names(self, now: Instant, limit: int) -> Sequence[str]:
         return self._reader.due_names(now, limit)

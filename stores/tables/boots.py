@@ -7,8 +7,9 @@ from collections.abc import Collection, Sequence
 
 from ...messages.boots import BootRecord, LedgerTurn
 from ...rules.codec import encode_own
+from ..ports import StoreSurroundings
 from .database import Database, upsert
-from .open_turn import OpenTurn
+from .open_turn import HOW_FAR, OpenTurn, Seen
 from .schema import check_here
 
 COLUMNS = ", ".join(BootRecord._fields)
@@ -56,6 +57,18 @@ class TableMembers:
             self._turn.is_member = False
         query = "delete from lamplighter_boots where boot = ?"
         return {boot for boot in boots if self._connection.execute(query, (boot,)).rowcount == 1}
+
+
+def surroundings(connection: Database, boot: str, seen: Seen | None) -> StoreSurroundings:
+    """The changes of others, as a boot must know them.
+
+    Args:
+        seen: of the last turn of the store, if there was one.
+    """
+    boots = read_boots(connection)
+    turn, last_boot_no, last_no, change_no = connection.execute(HOW_FAR, (boot,)).fetchone()
+    is_known = seen is None or seen.boot != boot or seen.compare(turn, last_boot_no, last_no, change_no) is None
+    return StoreSurroundings(boots, not is_known, change_no)
 
 
 def read_boots(connection: Database) -> list[BootRecord]:

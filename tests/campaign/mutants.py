@@ -6724,8 +6724,8 @@ MUTANTS = (
         TURN,
         "a boot on PostgreSQL takes a store whose jobs have no last number for an older copy of it",
         "stores/postgresql/turn.py",
-        "return seen._replace(overview=seen.overview._replace(last_no=0))",
-        "return seen",
+        "return seen._replace(version=None, overview=seen.overview._replace(last_no=0))",
+        "return seen._replace(version=None)",
         test="tests/whole/stores/postgresql/test_look.py::test_a_runtime_goes_on_as_it_is_while_it_queues_and_works",
     ),
     Mutant(
