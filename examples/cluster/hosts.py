@@ -1,4 +1,4 @@
-"""What both demos do: start hosts, give them jobs, and kill one of them."""
+"""The common part of both demos: hosts are started, given jobs, and one of them is killed."""
 
 from __future__ import annotations
 

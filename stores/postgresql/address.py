@@ -44,7 +44,7 @@ class PostgresAddress:
 
 
 def parse_address(url: str) -> PostgresAddress:
-    """Read a URL. What it does not say has the default of libpq: PGHOST and the like, or a local server.
+    """Read a URL. A part that it leaves out has the default of libpq: PGHOST and the like, or a local server.
 
     Raises:
         UsageError: not readable; the message does not show the URL, which may hold a password.

@@ -32,7 +32,7 @@ process that they come from if they come from here, which a pooler does not tell
 """
 
 ASKED = "ask"
-"""What a notification on the store's channel says where it is no hint."""
+"""The text of a notification on the store's channel that is no hint."""
 
 ASK = """
 with asked as (

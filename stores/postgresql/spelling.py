@@ -54,7 +54,7 @@ OWN: Mapping[str, str] = {
     open_turn.HOW_FAR: HOW_FAR,
     graphs.GRAPH: GRAPH,
     tallies.BUCKETS: BUCKETS,
-    # What a reader sees in one transaction is the store at one instant.
+    # A reader sees the store as it was at one instant, for a whole transaction.
     "begin": "begin isolation level repeatable read read only",
 }
 """By the shared text."""

@@ -214,6 +214,9 @@ class PostgresTurn(TableTurn):
     def later(self, query: str, parameters: Sequence[Any]) -> None:
         self.connection.later(query, parameters)
 
+    def lock(self, query: str, parameters: Sequence[Any]) -> None:
+        self.connection.execute(query, parameters)
+
     def gate(self, kind: str, names: Collection[str] = ("",)) -> bool:
         wanted = [name for name in sorted(names) if (kind, name) not in self._gates]
         if wanted:

@@ -152,7 +152,8 @@ class Watcher:
         return 0.0 if (session := self._session) is None else self.monotonic() - session.since
 
     def close(self) -> None:
-        """End the session and the thread. Whoever asks or tells after that has a session again, and closes that too."""
+        """End the session and the thread. A call of `ask` or `tell` after that has a session again, and `close`
+        ends that too."""
         with self._lock:
             session, thread, self._thread = self._session, self._thread, None
             self._over.set()

@@ -1,7 +1,8 @@
-"""What the doctor reads of a store's tables beside the jobs themselves."""
+"""The doctor's reads of a store's tables beside the jobs themselves."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple
@@ -31,12 +32,12 @@ class Suspect(NamedTuple):
     until: Instant
 
 
-class TableCondition:
+class TableCondition(ABC):
     """The part of a `Condition` that is read from tables."""
 
+    @abstractmethod
     def _reading(self) -> AbstractContextManager[Database]:
         """A connection for a look."""
-        raise NotImplementedError
 
     def oldest_ended(self) -> dict[JobState, Instant]:
         """For each end state, when its oldest remaining job ended."""

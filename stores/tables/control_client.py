@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from types import SimpleNamespace
@@ -32,8 +33,8 @@ PATIENT_AGAIN_SECONDS = 10.0
 """After so long a silent boot gets the full time limit again: on a busy machine a healthy one may need it."""
 
 
-class TableControlClient:
-    """What the `ControlClient`s of stores in tables have in common. It remembers since when each boot is silent.
+class TableControlClient(ABC):
+    """The common part of the `ControlClient`s of stores in tables. It remembers since when each boot is silent.
 
     Args: as `StorePlace.client` has them.
     """
@@ -51,13 +52,13 @@ class TableControlClient:
         self._clock = SystemClock()
         self._silent: dict[str, _Silence] = {}
 
+    @abstractmethod
     def ask_these(self, boots: Sequence[str], question: bytes, timeout: Seconds) -> dict[str, Heard]:
         """Ask boots the same, all at once, but for those that are known to be dead."""
-        raise NotImplementedError
 
+    @abstractmethod
     def pid_here(self, record: BootRecord) -> int | None:
         """The process of a boot, if that is on this machine."""
-        raise NotImplementedError
 
     def look(self, store: Readable) -> Sequence[BootView]:
         records = _records(store)

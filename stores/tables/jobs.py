@@ -1,4 +1,4 @@
-"""The jobs of a turn on SQLite: every write to job state, except an application's own transaction.
+"""The jobs of a turn: every write to job state, except an application's own transaction.
 
 Every change of state goes through `moves`, and is fenced on the state and the `claim_no` that the caller saw. So a
 stale ending cannot touch its successor.
@@ -22,7 +22,7 @@ from ...messages.jobs import (
     Seconds,
     Transition,
 )
-from ...messages.names import NameLimits, PauseRecord, changed
+from ...messages.names import NO_LIMITS, PauseRecord, changed
 from ...messages.outcomes import Outcome, OutcomeKind, Verdict
 from ...messages.steps import SIGNAL
 from ...rules.codec import digest
@@ -59,8 +59,6 @@ KEPT = "order by no /*pg for no key update */"
 HOST_JOBS_MAX = 2_000
 
 EXPIRED_JOBS_MAX = 500
-
-NO_LIMITS = NameLimits()
 
 HOST_REASON = "marked in a transaction of the application"
 
@@ -438,7 +436,7 @@ class TableJobs:
             return {}
         ids = links.parent_ids(self._connection, child.row_id)
         if ids:
-            self._connection.execute(links.PARENTS_KEPT, (child.row_id,))
+            self._turn.lock(links.PARENTS_KEPT, (child.row_id,))
             self._connection.execute(links.CLOSE, (child.row_id,))
             self._turn.heed_linked(child.row_id)
         return says_parents(ids)

@@ -1,4 +1,4 @@
-"""Moves of jobs on SQLite: each is fenced on the state and the `claim_no` that the caller saw."""
+"""Moves of jobs: each is fenced on the state and the `claim_no` that the caller saw."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The state that the parts of a turn on SQLite share: the transaction, facts about the store, and changes so far."""
+"""The state that the parts of a turn share: the transaction, facts about the store, and changes so far."""
 
 from __future__ import annotations
 
@@ -199,6 +199,9 @@ class OpenTurn(TurnRecord):
     def later(self, query: str, parameters: Sequence[Any]) -> None:
         """Run a statement, the outcome of which nobody asks for, now or with the next one."""
         self.connection.execute(query, parameters)
+
+    def lock(self, query: str, parameters: Sequence[Any]) -> None:
+        """Run a statement that is there for the locks of its rows alone. On SQLite turns never overlap."""
 
     def gate(self, kind: str, names: Collection[str] = ("",)) -> bool:
         """Keep other turns from what a gate is for, until this turn has ended; whether that was not so before. A

@@ -1,4 +1,4 @@
-"""Reads of a SQLite store outside of turns."""
+"""Reads of a store outside of turns."""
 
 from __future__ import annotations
 

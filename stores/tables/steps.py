@@ -61,7 +61,7 @@ class TableSteps:
 
     def sent(self, job: JobRecord, signal: str) -> StepRecord | None:
         # A signal is sent by now, or its sender finds the job as this turn leaves it.
-        self._connection.execute("select 1 from lamplighter_jobs where no = ? /*pg for no key update */", (job.row_id,))
+        self._turn.lock("select 1 from lamplighter_jobs where no = ? /*pg for no key update */", (job.row_id,))
         return one(self._connection, job.row_id, SIGNAL + signal)
 
     def remove(self, job: JobRecord) -> int:

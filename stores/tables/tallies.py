@@ -1,4 +1,4 @@
-"""Tallies in SQLite: a row for each span, name and kind."""
+"""Tallies: a row for each span, name and kind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One turn on SQLite: its parts, and what all of them leave behind."""
+"""One turn: its parts, and what all of them leave behind."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .tallies import TableTallies
 
 
 class TableTurn(OpenTurn):
-    """A `Turn` on SQLite."""
+    """A `Turn` on tables, as it is on SQLite; PostgreSQL has one of its own."""
 
     jobs: TableJobs
     queued: TableJobs

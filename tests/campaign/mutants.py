@@ -107,7 +107,7 @@ MUTANTS = (
         LINKS,
         "a turn that counts a host's birth does not wait for parents that are about to end",
         "stores/tables/jobs.py",
-        "            self._connection.execute(links.PARENTS_KEPT, (child.row_id,))\n",
+        "            self._turn.lock(links.PARENTS_KEPT, (child.row_id,))\n",
         "",
         test="tests/whole/stores/postgresql/test_host_connections.py::"
         "test_a_birth_that_is_committed_while_its_parent_ends_is_freed",

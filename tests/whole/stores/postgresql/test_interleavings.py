@@ -698,6 +698,16 @@ def test_a_step_is_kept_while_its_claim_holds_and_goes_with_the_end(world: World
     every_order(world, prepare, [step, end], check)
 
 
+def await_go(turn: PostgresTurn, job: JobRecord) -> JobRecord | None:
+    """Have a job wait for the signal `go`, if that has not come yet."""
+    has_come = turn.steps.sent(job, "go") is not None
+    reason = "signal go has come" if has_come else f"{AWAITS}go"
+    at = NOW if has_come else NOW + 99.0
+    snoozed = Outcome(kind=OutcomeKind.SNOOZED, reason=reason)
+    verdict = Verdict(state=JobState.QUEUED, event="job.snoozed", reason=reason, attempt=0, run_at=at)
+    return turn.jobs.settle(job, snoozed, verdict)
+
+
 def test_a_signal_that_comes_as_its_job_goes_to_wait_for_it_wakes_the_job(world: World) -> None:
     def prepare(world: World) -> JobRecord:
         put(world, new("j"))
@@ -705,12 +715,7 @@ def test_a_signal_that_comes_as_its_job_goes_to_wait_for_it_wakes_the_job(world:
 
     def wait(actor: Actor, job: JobRecord) -> None:
         with actor.turn() as turn:
-            has_come = turn.steps.sent(job, "go") is not None
-            reason = "signal go has come" if has_come else f"{AWAITS}go"
-            at = NOW if has_come else NOW + 99.0
-            snoozed = Outcome(kind=OutcomeKind.SNOOZED, reason=reason)
-            verdict = Verdict(state=JobState.QUEUED, event="job.snoozed", reason=reason, attempt=0, run_at=at)
-            assert turn.jobs.settle(job, snoozed, verdict) is not None
+            assert await_go(turn, job) is not None
 
     def send(actor: Actor, _: object) -> None:
         with actor.turn() as turn:
@@ -920,12 +925,7 @@ def test_a_signal_of_an_application_to_a_job_that_goes_to_wait_for_it_wakes_the_
 
     def wait(actor: Actor, job: JobRecord) -> None:
         with actor.turn() as turn:
-            has_come = turn.steps.sent(job, "go") is not None
-            reason = "signal go has come" if has_come else f"{AWAITS}go"
-            at = NOW if has_come else NOW + 99.0
-            snoozed = Outcome(kind=OutcomeKind.SNOOZED, reason=reason)
-            verdict = Verdict(state=JobState.QUEUED, event="job.snoozed", reason=reason, attempt=0, run_at=at)
-            turn.jobs.settle(job, snoozed, verdict)
+            await_go(turn, job)
 
     def send(actor: Actor, _: object) -> None:
         with actor.host_turn() as turn:
