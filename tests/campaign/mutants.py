@@ -110,7 +110,7 @@ MUTANTS = (
         "            self._turn.lock(links.PARENTS_KEPT, (child.row_id,))\n",
         "",
         test="tests/whole/stores/postgresql/test_host_connections.py::"
-        "test_a_birth_that_is_committed_while_its_parent_ends_is_freed",
+        "test_a_birth_that_is_committed_while_its_parent_ends_is_freed[get]",
     ),
     Mutant(
         LIMITS,
