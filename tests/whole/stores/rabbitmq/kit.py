@@ -6,6 +6,7 @@ import random
 import threading
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pika
 from lamplighter.environment.threads import spawn
@@ -46,6 +47,21 @@ class Effects:
         """How many runs there were beyond the first to the end of each job."""
         ends = Counter(job_id for job_id, *_ in self.lines("end"))
         return sum(ends.values()) - len(ends)
+
+
+def publish(channel: Any, key: str, body: bytes, properties: pika.BasicProperties | None = None) -> None:
+    """Publish on a channel that has `confirm_delivery`, again and again until the server confirms the message. A server
+    refuses a message for a queue that was declared a moment ago, and whose members have not elected a leader yet.
+    """
+
+    def is_taken() -> bool:
+        try:
+            channel.basic_publish("", key, body, properties)
+        except pika.exceptions.NackError:
+            return False
+        return True
+
+    eventually(is_taken, what=f"the confirmation of a message for {key}")
 
 
 class Fleet:

@@ -20,6 +20,7 @@ from lamplighter.doctor.opening import evidence_at
 from lamplighter.stores.rabbitmq import topology
 
 from .conftest import Vhosts
+from .kit import publish
 from .test_permissions import OURS, WRITTEN, User
 
 NOWHERE = "amqp://guest:secret@127.0.0.1:1/none"
@@ -216,7 +217,7 @@ def test_dead_jobs_are_counted(runtime, url, count, level):
     runtime(url).stop()
     other = channel(url)
     for _ in range(count):
-        other.basic_publish("", topology.DEAD, b"{}")
+        publish(other, topology.DEAD, b"{}")
     other.queue_declare(topology.DEAD, passive=True)
 
     assert one(url, "rabbit.dead")[0] == level
@@ -224,7 +225,7 @@ def test_dead_jobs_are_counted(runtime, url, count, level):
 
 def test_messages_that_nobody_can_read_are_a_warning(runtime, url):
     runtime(url).stop()
-    channel(url).basic_publish("", topology.UNREADABLE, b"no job")
+    publish(channel(url), topology.UNREADABLE, b"no job")
 
     first, _ = found(url, "rabbit.dead")
 

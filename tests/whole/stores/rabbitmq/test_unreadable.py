@@ -26,6 +26,7 @@ from support.rabbitmq.model_link import MODEL, ModelLink
 from ....conftest import Recorder
 from ....faults.kit import eventually
 from ....stores.rabbitmq.test_conformance import PatientStore, its_environment
+from .kit import publish
 
 JOIN_SECONDS = 15.0
 QUEUE = topology.queue_of("work")
@@ -69,7 +70,7 @@ class Outside:
         self._channel.confirm_delivery()
 
     def publish(self, key: str, body: bytes, headers: dict[str, Any] | None = None, **properties: Any) -> None:
-        self._channel.basic_publish("", key, body, pika.BasicProperties(headers=headers, **properties))
+        publish(self._channel, key, body, pika.BasicProperties(headers=headers, **properties))
 
     def count(self, queue: str) -> int:
         return int(self._channel.queue_declare(queue, passive=True).method.message_count)
