@@ -257,7 +257,7 @@ class Submitter:
             StoreUnavailable: the store cannot be read.
         """
         now = self.state.get().store.jobs.known((claim.job.id,)).get(claim.job.id)
-        if now is None or not is_current(now, claim.key) or now.boot != claim.job.boot:
+        if now is None or not is_current(now, claim.key, claim.job.boot):
             raise stale_step(claim.job, now, f"the function of step {name!r} is not called")
 
     def kept_steps(self, job: JobRecord) -> Sequence[StepRecord]:
@@ -350,7 +350,8 @@ class Submitter:
         if is_own and lane is not None and lane.claim.job.claim_no == claim_no:
             follow_ups.add(lane.said())
         follow_ups.add(self.check_follow_ups(then))
-        return boot, MarkDone(job_id, row_id, claim_no, text, tuple(follow_ups.jobs), None)
+        holder = job.record.boot if isinstance(job, Job) else None
+        return boot, MarkDone(job_id, row_id, claim_no, holder, text, tuple(follow_ups.jobs), None)
 
 
 class AwaitingSubmitter(Submitter):

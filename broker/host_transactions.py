@@ -104,7 +104,7 @@ def _finish(end: MarkDone, now: Instant, turn: HostTurn) -> None:
     with turn.wholly() if end.then else nullcontext():
         if end.claim_no is None and job.state == JobState.QUEUED:
             turn.finish(job, end.result)
-        elif end.claim_no is not None and is_current(job, ClaimKey(job.row_id, end.claim_no)):
+        elif end.claim_no is not None and is_current(job, ClaimKey(job.row_id, end.claim_no), end.boot):
             outcome = Outcome(kind=OutcomeKind.SUCCEEDED, result=end.result)
             verdict = judge(job, outcome, Policy(), now, earlier_interruptions=0, chance=0.0)
             turn.settle(job, outcome, verdict)

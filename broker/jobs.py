@@ -196,7 +196,7 @@ def mark_done(context: TurnContext, body: MarkDone) -> JobRecord:
             f"job {job.id} is {job.state}: an id marks only a queued job done; "
             "use the Job that its handler got, or that Job's token"
         )
-    if not is_current(job, ClaimKey(job.row_id, body.claim_no)):
+    if not is_current(job, ClaimKey(job.row_id, body.claim_no), body.boot):
         if body.claim_no <= job.claim_no:
             # No claim with a higher number was ever made: the token is invented.
             context.say_fenced(job, body.claim_no, "mark_done")

@@ -230,8 +230,9 @@ class TurnContext(NamedTuple):
         self.say("job.fenced", root_id=job.root_id, **line, claim_no_now=job.claim_no, state=job.state, why=job.reason)
 
 
-def is_current(job: JobRecord, key: ClaimKey) -> bool:
-    return job.state == JobState.RUNNING and job.key == key
+def is_current(job: JobRecord, key: ClaimKey, boot: str | None) -> bool:
+    """Whether a claim holds the job. Where only a token is known, the boot is not."""
+    return job.state == JobState.RUNNING and job.key == key and boot in (None, job.boot)
 
 
 def keep_time(context: TurnContext, clock: Clock, *, is_first: bool) -> None:

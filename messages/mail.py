@@ -126,12 +126,13 @@ class CancelMany(NamedTuple):
 class MarkDone(NamedTuple):
     """End a job as done, and queue its follow-ups.
 
-    Without `claim_no` it must be queued; without `row_id` only a token is known.
+    Without `claim_no` it must be queued; without `row_id` and `boot` only a token is known.
     """
 
     job_id: str
     row_id: int | None
     claim_no: int | None
+    boot: str | None
     result: str | None
     then: tuple[NewJob, ...]
     reply: Reply | None

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import sqlalchemy
 from lamplighter import (
+    Job,
     JobFailed,
     JobSpec,
     JobState,
@@ -413,6 +414,20 @@ def test_a_token_that_somebody_has_made_up_is_refused_and_is_no_attempt_of_the_l
 
     rt.stop()
     assert recorder.of("job.fenced") == []
+
+
+def test_the_claim_of_a_boot_that_the_store_has_forgotten_ends_no_job(runtime, recorder):
+    rt = runtime()
+    kept = []
+    rt.jobs.add_handler("webhook", kept.append, auto_done=False)
+    rt.jobs.queue("webhook")
+    recorder.until(lambda: kept, "the attempt")
+    # As of a boot whose claim a standby lacks that was promoted, where another has claimed the job since.
+    stale = Job(kept[0].record._replace(boot="another"))
+
+    with pytest.raises(StaleClaim, match="no longer holds it"):
+        rt.jobs.mark_done(stale)
+    rt.jobs.mark_done(kept[0])
 
 
 def test_a_stale_token_is_refused_and_the_log_says_so(runtime, recorder):

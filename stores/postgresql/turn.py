@@ -16,7 +16,7 @@ from ...messages.jobs import Instant, JobRecord, JobState, NewJob, stored_name
 from ...messages.names import NO_LIMITS
 from ...rules.codec import json_of
 from ..tables.boots import TableMembers
-from ..tables.job_rows import COLUMNS, KeptOut, listed, shared_values, stored_values
+from ..tables.job_rows import COLUMNS, HELD_BY, KeptOut, listed, shared_values, stored_values
 from ..tables.jobs import TableJobs
 from ..tables.open_turn import CLAIMS, OVERVIEW, SCHEDULES, Seen
 from ..tables.schedules import TableSchedules
@@ -132,7 +132,8 @@ def _update_together(columns: tuple[str, ...], own: tuple[str, ...], state: str)
     settings = [f"{stored_name(column)} = ?" for column in columns if column not in own]
     settings += [f"{stored_name(column)} = each.{stored_name(column)}" for column in own]
     return f"""update lamplighter_jobs as job set {", ".join(settings)} from {_recordset(("no", SEEN, *own))}
-               where job.no = each.no and job.claim_no = each.seen and job.state = '{state}' returning job.no"""
+               where job.no = each.no and job.claim_no = each.seen and job.state = '{state}' and {HELD_BY}
+               returning job.no"""
 
 
 class Committed(NamedTuple):
@@ -251,7 +252,8 @@ class PostgresTurn(TableTurn):
         seen = ([job.row_id for job in jobs], [job.claim_no for job in jobs], *own.values())
         rows = sorted(zip(*seen, strict=True), key=itemgetter(0))
         query = _update_together(columns, tuple(own), str(jobs[0].state))
-        return [no for (no,) in self.connection.execute(query, (*bound, records(("no", SEEN, *own), rows)))]
+        parameters = (*bound, records(("no", SEEN, *own), rows), jobs[0].boot or "")
+        return [no for (no,) in self.connection.execute(query, parameters)]
 
     def ripen(self, parent_no: int) -> None:
         self._ended.append(parent_no)

@@ -35,6 +35,9 @@ UNFINISHED = (
 
 TWIN_KEPT = "/*pg for no key update */"
 
+HELD_BY = "coalesce(boot, '') = ?"
+"""The fence has the boot as well: where a store has gone back, a claim of another boot may have the same number."""
+
 KEYS_MAX = 500
 """SQLite may allow only 999 parameters in a statement."""
 
@@ -164,15 +167,16 @@ class KeptOut(StoreError):
 
 
 def update(connection: Statements, job: JobRecord, changes: dict[str, Any]) -> bool:
-    """Change columns of a job if `no`, `claim_no` and `state` are as the caller saw them; returns whether they were."""
-    done = connection.execute(_update(tuple(changes)), (*changes.values(), job.row_id, job.claim_no, job.state))
+    """Change columns of a job if the fence is as the caller saw it; returns whether it was."""
+    seen = (job.row_id, job.claim_no, job.state, job.boot or "")
+    done = connection.execute(_update(tuple(changes)), (*changes.values(), *seen))
     return done.rowcount == 1
 
 
 @cache
 def _update(columns: tuple[str, ...]) -> str:
     settings = ", ".join(f"{stored_name(column)} = ?" for column in columns)
-    return f"update lamplighter_jobs set {settings} where no = ? and claim_no = ? and state = ?"
+    return f"update lamplighter_jobs set {settings} where no = ? and claim_no = ? and state = ? and {HELD_BY}"
 
 
 def update_together(
@@ -181,7 +185,7 @@ def update_together(
     columns: tuple[str, ...],
     values: Sequence[tuple[Any, ...]],
 ) -> bool:
-    """`update` several jobs of one state in the same columns, all or none; returns whether they were updated."""
+    """`update` several jobs of one state and boot in the same columns, all or none; returns whether they were."""
     connection.execute("savepoint lamplighter_together")
     # Duplicates are updated once.
     is_done = connection.execute(*bound_together(jobs, columns, values)).rowcount == len(jobs)
@@ -198,7 +202,7 @@ def bound_together(
     bound, own = shared_values(columns, values)
     rows = zip([job.row_id for job in jobs], [job.claim_no for job in jobs], *own.values(), strict=True)
     query = _update_together(columns, tuple(own), JobState(jobs[0].state), len(jobs))
-    return query, (*bound, *chain.from_iterable(rows))
+    return query, (*bound, *chain.from_iterable(rows), jobs[0].boot or "")
 
 
 def shared_values(
@@ -228,7 +232,7 @@ def _update_together(columns: tuple[str, ...], own: tuple[str, ...], state: JobS
     row = f"({', '.join('?' * (len(own) + 2))})"
     return f"""update lamplighter_jobs set {", ".join(settings)}
                from (values {", ".join([row] * jobs)}) as each
-               where no = each.column1 and claim_no = each.column2 and state = '{state}'"""
+               where no = each.column1 and claim_no = each.column2 and state = '{state}' and {HELD_BY}"""
 
 
 def changed(job: JobRecord, columns: tuple[str, ...], values: Iterable[Any]) -> JobRecord:

@@ -1,7 +1,6 @@
 """The jobs of a turn: every write to job state, except an application's own transaction.
 
-Every change of state goes through `moves`, and is fenced on the state and the `claim_no` that the caller saw. So a
-stale ending cannot touch its successor.
+Every change of state goes through `moves`, and is fenced there. So a stale ending cannot touch its successor.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ from ..transitions import (
 )
 from ..turn_ports import Claimed, End, Want
 from . import attempts, due, host_follow_ups, links, pauses, rates, removal, turns
-from .job_rows import KeptOut, insert_unless_known, insertion, jobs_by_id, stored_twin
+from .job_rows import HELD_BY, KeptOut, insert_unless_known, insertion, jobs_by_id, stored_twin
 from .moves import Move, move, move_all, surely, without_steps
 from .open_turn import CLAIMS, PAUSES, OpenTurn
 
@@ -270,8 +269,8 @@ class TableJobs:
         changes = deferred(claimed, timeout, passed, max_attempts, self._turn.now)
         done = self._connection.execute(
             f"""update lamplighter_jobs set {", ".join(f"{column} = ?" for column in changes)}
-                where no = ? and claim_no = ? and state = 'running'""",
-            (*changes.values(), *claimed.key),
+                where no = ? and claim_no = ? and state = 'running' and {HELD_BY}""",
+            (*changes.values(), *claimed.key, claimed.boot),
         )
         self._turn.heed_expiry(changes["expires_at"])
         return done.rowcount == 1

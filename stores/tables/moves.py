@@ -1,4 +1,4 @@
-"""Moves of jobs: each is fenced on the state and the `claim_no` that the caller saw."""
+"""Moves of jobs: each is fenced on the state, the boot and the `claim_no` that the caller saw."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def move_all(turn: OpenTurn, those: Sequence[Move]) -> list[JobRecord | None]:
         return list(starmap(partial(move, turn), those))
     moved: list[JobRecord | None] = []
     whole = [(job, event, fields, _whole(job, event, changes)) for job, event, fields, changes in those]
-    for (_, columns), alike in groupby(whole, lambda one: (one[0].state, tuple(one[3]))):
+    for (_, _, columns), alike in groupby(whole, lambda one: (one[0].state, one[0].boot, tuple(one[3]))):
         for some in batches(list(alike), turn.together_max):
             jobs, values = [one[0] for one in some], [tuple(one[3].values()) for one in some]
             updated = list(turn.update_together(jobs, columns, values)) if len(some) >= TOGETHER_MIN else []

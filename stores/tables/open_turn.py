@@ -230,8 +230,8 @@ class OpenTurn(TurnRecord):
     def update_together(
         self, jobs: Sequence[JobRecord], columns: tuple[str, ...], values: Sequence[tuple[Any, ...]]
     ) -> Collection[int]:
-        """Change some jobs of one state in one statement, if they are as the caller saw them: the `row_id`s of those
-        that were; none where each is to be tried for itself.
+        """Change some jobs of one state and boot in one statement, if they are as the caller saw them: the `row_id`s of
+        those that were; none where each is to be tried for itself.
         """
         return [job.row_id for job in jobs] if update_together(self.connection, jobs, columns, values) else ()
 

@@ -933,8 +933,27 @@ MUTANTS = (
         FENCE,
         "an ending is stored by its job alone",
         "stores/tables/job_rows.py",
-        'where no = ? and claim_no = ? and state = ?"',
-        'where no = ? and ? is not null and ? is not null"',
+        'where no = ? and claim_no = ? and state = ? and {HELD_BY}"',
+        'where no = ? and ? is not null and ? is not null and ? is not null"',
+    ),
+    Mutant(
+        FENCE,
+        "a claim of another boot that has the same number ends a job",
+        "stores/tables/job_rows.py",
+        """HELD_BY = "coalesce(boot, '') = ?""",
+        """HELD_BY = "? is not null""",
+        test="tests/stores/sqlite/test_store.py::TestStoreInAFile::"
+        "test_a_claim_of_another_boot_with_the_same_number_ends_nothing "
+        "tests/whole/stores/postgresql/test_conformance.py::TestStoreOnPostgres::"
+        "test_a_claim_of_another_boot_with_the_same_number_ends_nothing",
+    ),
+    Mutant(
+        FENCE,
+        "a Job of a claim that another boot has lost ends a job",
+        "broker/turn_context.py",
+        " and job.key == key and boot in (None, job.boot)",
+        " and job.key == key",
+        test="tests/test_jobs.py::test_the_claim_of_a_boot_that_the_store_has_forgotten_ends_no_job",
     ),
     Mutant(
         FENCE,
@@ -5368,7 +5387,7 @@ MUTANTS = (
         FLOW,
         "the function of a step is called without a look at the store",
         "boot/submitting.py",
-        "        if now is None or not is_current(now, claim.key) or now.boot != claim.job.boot:\n",
+        "        if now is None or not is_current(now, claim.key, claim.job.boot):\n",
         "        if now is None:\n",
         test="tests/test_steps.py::test_a_step_asks_the_store_where_nobody_has_told_the_attempt_of_its_loss",
     ),

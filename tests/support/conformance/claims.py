@@ -7,6 +7,7 @@ from lamplighter.messages.jobs import ClaimKey, JobState
 from lamplighter.messages.names import NameLimits, Rate
 from lamplighter.messages.outcomes import Outcome, OutcomeKind
 from lamplighter.stores.ports import Store
+from lamplighter.stores.tables.moves import TOGETHER_MIN
 
 from .kit import DONE, FAILED, NOW, RETRY, SUCCEEDED, StoreCase, claim_in, new, put, take, want
 
@@ -302,6 +303,22 @@ class ClaimPromises(StoreCase):
         assert stale is None
         assert after is not None
         assert (after.state, after.claim_no) == ("queued", 1)
+
+    def test_a_claim_of_another_boot_with_the_same_number_ends_nothing(self, store: Store) -> None:
+        """JobQueue.settle: only if the claim is still the current one. None when it is not: nothing changes."""
+        self.needs("table")
+        put(store, *(new(f"j{number}") for number in range(TOGETHER_MIN + 1)))
+        jobs = take(store, begun=9)
+        # Of a boot that has claimed them before the store went back.
+        stale = [job._replace(boot="another") for job in jobs]
+
+        with store.turn("b", NOW) as turn:
+            ended = turn.jobs.settle_all([(job, SUCCEEDED, DONE) for job in stale])
+            alone = turn.jobs.settle(stale[0], SUCCEEDED, DONE), turn.jobs.release(stale[0], "test")
+            deferred = turn.jobs.defer(stale[0], None, 0.0, 3)
+
+        assert (ended, alone, deferred) == ([None] * len(jobs), (None, None), False)
+        assert {job.state for job in store.jobs.known([job.id for job in jobs]).values()} == {"running"}
 
     def test_a_job_is_settled_once(self, store: Store) -> None:
         """JobQueue.settle: only if the claim is still the current one. None when it is not: nothing changes."""
