@@ -875,8 +875,8 @@ MUTANTS = (
         "stores/rabbitmq/session.py",
         "        self.state.dead.await_return()\n",
         "",
-        test="tests/whole/stores/rabbitmq/test_operator.py::"
-        "test_dead_jobs_are_requeued_beside_a_runtime_which_tells_it",
+        test="tests/stores/rabbitmq/test_conformance.py::"
+        "test_a_requeued_job_has_left_the_dead_before_its_store_is_closed",
     ),
     Mutant(
         ACTS,

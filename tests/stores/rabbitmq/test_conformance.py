@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import secrets
 import threading
+from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
+from typing import Any
 
 import pytest
 from lamplighter.environment.clock import SystemClock
@@ -108,10 +111,41 @@ class TestOnTheModel(StoreConformance):
         )
 
 
-def with_a_claim() -> tuple[ModelServer, ModelLink, PatientStore, JobRecord]:
+class SlowServer(ModelServer):
+    """A server that, once it is slow, does something only while a caller waits for one of its futures."""
+
+    def __init__(self):
+        super().__init__()
+        self.is_slow = False
+        self.put_off = deque()
+
+    def soon(self, call, seconds_max=0.002):
+        if self.is_slow:
+            self.put_off.append(call)
+        else:
+            super().soon(call, seconds_max)
+
+    def future(self):
+        return SlowFuture(self)
+
+
+class SlowFuture(Future):
+    def __init__(self, server):
+        super().__init__()
+        self._server = server
+
+    def result(self, timeout=None):
+        while not self.done() and self._server.put_off:
+            self._server.put_off.popleft()()
+        return super().result(0)
+
+
+def with_a_claim(
+    server: ModelServer | None = None, future: Callable[[], Future[Any]] = Future
+) -> tuple[ModelServer, ModelLink, PatientStore, JobRecord]:
     """A model, and on it a store that has claimed the job `a`."""
-    server = ModelServer()
-    link = ModelLink(server)
+    server = server or ModelServer()
+    link = ModelLink(server, future=future)
     store = PatientStore(MODEL, link, partial(ModelLink, link._server), environment=its_environment())
     store.open()
     put(store, new("a"))
@@ -155,6 +189,22 @@ def test_a_revival_confirmed_late_holds_and_one_never_confirmed_leaves_the_job_d
     assert len(server.queues[DEAD].ready) == (not is_confirmed)
     assert [one.claim_no for one in take(store)] == ([2] if is_confirmed else [])
     store.close()
+
+
+def test_a_requeued_job_has_left_the_dead_before_its_store_is_closed():
+    """If its connection ended before, the server would give the dead job back: it would be queued and dead."""
+    server = SlowServer()
+    _, _, store, claimed = with_a_claim(server, server.future)
+    with store.turn("b", NOW) as turn:
+        turn.jobs.settle(claimed, FAILED, DONE._replace(state="dead", event="job.dead"))
+
+    with store.dead.one_at_hand("a"):
+        with store.turn("b", NOW) as turn:
+            turn.jobs.requeue(turn.jobs.find(("a",))["a"], NOW)
+        server.is_slow = True
+    store.close()
+
+    assert [len(server.queues[name].ready) for name in (job_queue("work").name, DEAD)] == [1, 0]
 
 
 def test_that_a_job_is_dead_is_told_only_once_it_can_be_found_among_the_dead():

@@ -358,9 +358,14 @@ class ModelLink:
             see(arrival_of(stored, session=self.session, tag=tag, consumer=""))
 
         def done(tags: Sequence[int]) -> Future[None]:
-            self._give_back_aside(key, tags)
-            back = self._future()
-            settle(back, None, None)
+            """First the server ends the delivery and says so; only then is anything acknowledged or given back."""
+            asked, back = self._pend()
+
+            def give_back() -> None:
+                self._give_back_aside(key, tags)
+                self._to_client(lambda: self._tell(asked, None))
+
+            self._to_server(lambda: self._to_client(lambda: self._to_server(give_back)))
             return back
 
         self._tell(key, Browsed(done))
