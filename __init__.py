@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .admin.sweeping import Swept
     from .api.graphs import JobGraph
     from .api.job import Job
+    from .api.job_steps import Step
     from .api.jobs import Jobs
     from .api.runtime import Runtime
     from .api.scheduler import Scheduler
@@ -102,6 +103,7 @@ __all__ = [
     "SlotStory",
     "Snooze",
     "StaleClaim",
+    "Step",
     "StoreCorrupt",
     "StoreError",
     "StoreGone",
@@ -134,6 +136,7 @@ _HOMES = {
     "ChildEnded": "handlers.carriers",
     "JobTimeout": "handlers.handler",
     "Job": "api.job",
+    "Step": "api.job_steps",
     "KeptStep": "messages.steps",
     "NO_SIGNAL": "messages.steps",
     "NoSignal": "messages.steps",

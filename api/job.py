@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     # Only from Python 3.13 on, `typing` has type variables with a default.
     from typing_extensions import TypeVar
 
-    from .job_steps import StepContext
+    from .job_steps import Step, StepContext
 
     T = TypeVar("T")
     R = TypeVar("R", default=Any)
@@ -451,7 +451,7 @@ class Job(Generic[T, R]):
         """
         return Parents(self._lane().parents, of)
 
-    def step(self, name: str, fn: Callable[P, S], /, *args: P.args, **kwargs: P.kwargs) -> S:
+    def step(self, name: str | Step, fn: Callable[P, S], /, *args: P.args, **kwargs: P.kwargs) -> S:
         """Call a function once, and keep what it returns: whoever runs this job again gets the same, without a call.
 
         The result is returned only once it is durable, read back from JSON also the first time, as the type that the
@@ -462,7 +462,8 @@ class Job(Generic[T, R]):
         takes no more steps: what must be undone then is for a job that waits with `after_ended=` this one.
 
         Args:
-            name: of the step, 1 to 200 characters; each step of a job has its own.
+            name: of the step, 1 to 200 characters; each step of a job has its own. A `Step` has options beside it:
+                retries within the attempt, a timeout, a way to read what an earlier version kept.
             fn: called with the other arguments.
 
         Raises:
@@ -476,25 +477,23 @@ class Job(Generic[T, R]):
         # Imported where they are needed: most handlers have no steps.
         from .job_steps import call_step, checked_step
 
-        steps = self._lane().steps
-        name, read = checked_step(steps, name, fn)
-        return call_step(self.id, steps, name, read, fn, *args, **kwargs)
+        return call_step(self.id, self._lane(), checked_step(name, fn), fn, *args, **kwargs)
 
     @overload
     async def astep(
-        self, name: str, fn: Callable[P, Coroutine[Any, Any, S]], /, *args: P.args, **kwargs: P.kwargs
+        self, name: str | Step, fn: Callable[P, Coroutine[Any, Any, S]], /, *args: P.args, **kwargs: P.kwargs
     ) -> S: ...
 
     @overload
-    async def astep(self, name: str, fn: Callable[P, S], /, *args: P.args, **kwargs: P.kwargs) -> S: ...
+    async def astep(self, name: str | Step, fn: Callable[P, S], /, *args: P.args, **kwargs: P.kwargs) -> S: ...
 
-    async def astep(self, name: str, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    async def astep(self, name: str | Step, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """`step` for a handler that is a coroutine function. `fn` may be one too; a plain function is called on the
         event loop, so give one that blocks as `asyncio.to_thread, fn`.
         """
-        from .job_steps import acall_step
+        from .job_steps import acall_step, checked_step
 
-        return await acall_step(self.id, self._lane().steps, name, fn, *args, **kwargs)
+        return await acall_step(self.id, self._lane(), checked_step(name, fn), fn, *args, **kwargs)
 
     def snooze(self, name: str, seconds: Seconds | timedelta) -> None:
         """Have the rest of this job wait: for days, without a thread and without an attempt.
@@ -552,7 +551,7 @@ class Job(Generic[T, R]):
         """
         from .job_steps import wait_for
 
-        return wait_for(self.id, self._lane().steps, name, wanted, timeout)
+        return wait_for(self.id, self._lane(), name, wanted, timeout)
 
     @overload
     async def await_signal(self, name: str, *, timeout: Seconds | timedelta | None = None) -> Any: ...

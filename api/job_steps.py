@@ -2,24 +2,59 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import inspect
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
-from typing import Any, ParamSpec, Protocol, TypeVar
+from dataclasses import KW_ONLY, dataclass, replace
+from datetime import timedelta
+from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
-from ..errors import AwaitsSignal, Snooze, UsageError, shown
-from ..messages.jobs import SECONDS_MAX, Instant
+from ..errors import AwaitsSignal, Cancel, Discard, Retry, Snooze, UsageError, shown
+from ..messages.jobs import SECONDS_MAX, Instant, Seconds
+from ..messages.outcomes import Backoff, Policy
 from ..messages.steps import SIGNAL, WAIT, NoSignal
-from ..rules.codec import decode, encode
-from ..rules.validation import check_name, check_seconds
+from ..rules.codec import decode, digest, encode
+from ..rules.lifecycle import backoff_seconds, class_names, is_tried_again
+from ..rules.validation import check_backoff, check_name, check_seconds, check_whole
 
 P = ParamSpec("P")
 S = TypeVar("S")
 
+STEP_RETRIES_MAX = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step's name and its options, which `job.step` and `job.astep` take in the place of the name.
+
+    Attributes:
+        name: 1 to 200 characters.
+        retries: how often the function is called again within the attempt after it has raised an error, 100 at most.
+            Errors that the handler's `retry_on` and `discard_on` exclude from retries leave the step at once, and so do
+            `Discard`, `Cancel`, `Snooze` and `Retry`.
+        backoff: the waits before those calls, as a handler's; from a second, doubling, up to a minute.
+        timeout: seconds or a timedelta for each call of a coroutine function, which is cancelled then and has raised a
+            `TimeoutError`. Plain functions cannot have one.
+        upcast: makes what an earlier version of the function has returned, as JSON has it, into a result of today. It
+            is asked when the kept result is not what the function is annotated to return.
+    """
+
+    name: str
+    _: KW_ONLY
+    retries: int = 0
+    backoff: Backoff | Seconds | timedelta | Sequence[Seconds | timedelta] = Backoff(max=60.0)  # noqa: RUF009 (frozen)
+    timeout: Seconds | timedelta | None = None
+    upcast: Callable[[Any], Any] | None = None
+
+
 _step: ContextVar[tuple[str | None, str]] = ContextVar("lamplighter_step", default=(None, ""))
 """The job and the name of the step whose function runs here."""
+
+TOLD_CHARACTERS_MAX = 1000
+"""The most characters of an error in the line about a step that is tried again."""
 
 Read = Callable[[Any], Any]
 """Makes a kept result what the step's function returns."""
@@ -46,11 +81,11 @@ class StepContext(Protocol):
     def leave(self, name: str) -> None:
         """The function has raised, or its result could not be kept: the attempt may come to the step again."""
 
-    def reader(self, name: str, fn: Callable[..., Any]) -> Read:
+    def reader(self, name: str, fn: Callable[..., Any], upcast: Callable[[Any], Any] | None = None) -> Read:
         """How what is kept of a step is read, by what its function is annotated to return.
 
         Raises:
-            UsageError: nobody could keep that.
+            UsageError: nobody could keep that, or there is an `upcast` and no annotation.
         """
 
     def sent(self, name: str, *, is_over: bool) -> str | NoSignal | None:
@@ -67,6 +102,27 @@ class StepContext(Protocol):
 
     def now(self) -> Instant:
         """Wall time by the runtime's clock."""
+
+
+class StepLane(Protocol):
+    """The part of a `JobContext` that steps need."""
+
+    @property
+    def steps(self) -> StepContext: ...
+
+    @property
+    def policy(self) -> Policy: ...
+
+    @property
+    def cancelled(self) -> bool: ...
+
+    @property
+    def stopping(self) -> bool: ...
+
+    @property
+    def log(self) -> Any: ...
+
+    def sleep(self, seconds: Seconds) -> bool: ...
 
 
 def check_outside_steps(job_id: str) -> None:
@@ -94,15 +150,39 @@ def in_step(job_id: str, name: str) -> Iterator[None]:
         _step.set(before)
 
 
-def checked_step(steps: StepContext, name: str, fn: Callable[..., Any]) -> tuple[str, Read]:
-    name = check_name(name, "the name of a step")
+def checked_step(of: str | Step, fn: Callable[..., Any]) -> Step:
+    step = of if isinstance(of, Step) else Step(of)
+    name = check_name(step.name, "the name of a step")
     if name.startswith((WAIT, SIGNAL)):
         raise UsageError(f"expected a step's name that does not begin with {WAIT!r} or {SIGNAL!r}, got: {name!r}")
     if not callable(fn):
         raise UsageError(
             f"expected a function for step {name!r}, got: {shown(fn)}; give it uncalled, with its arguments after it"
         )
-    return name, steps.reader(name, fn)
+    if of is not step:
+        return Step(name)
+    check_whole(step.retries, "retries", least=0, most=STEP_RETRIES_MAX)
+    if step.upcast is not None and not callable(step.upcast):
+        raise UsageError(f"expected upcast of step {name!r} to be a function, got: {shown(step.upcast)}")
+    timeout = None if step.timeout is None else check_seconds(step.timeout, "timeout", least=0.001)
+    return replace(step, name=name, backoff=check_backoff(step.backoff), timeout=timeout)
+
+
+def wait_to_retry(job_id: str, lane: StepLane, step: Step, error: BaseException, tried: int) -> Seconds | None:
+    """Seconds until the function of a step that has raised an error is called again; None if it is not."""
+    policy = lane.policy
+    if tried > step.retries or not isinstance(error, Exception) or isinstance(error, Discard | Cancel | Snooze | Retry):
+        return None
+    if not is_tried_again(class_names(type(error)), policy.retry_on, policy.discard_on):
+        return None
+    # All chance is of the environment, which a child process does not have.
+    chance = int(digest(f"{job_id} {step.name} {tried}", 4), 16) / 16**8
+    wait = backoff_seconds(check_backoff(step.backoff), tried, chance)
+    # An application's logger may raise.
+    with contextlib.suppress(Exception):
+        told = f"{type(error).__name__}: {error}"[:TOLD_CHARACTERS_MAX]
+        lane.log.warning("step is tried again", step=step.name, error=told, tries=tried, wait=round(wait, 3))
+    return wait
 
 
 def read_again(read: Read, kept: str) -> Any:
@@ -141,57 +221,77 @@ def wait_until(steps: StepContext, name: str, until: Any) -> None:
         raise Snooze(left)
 
 
-def call_step(
-    job_id: str, steps: StepContext, name: str, read: Read, fn: Callable[P, S], /, *args: P.args, **kwargs: P.kwargs
-) -> S:
+def call_step(job_id: str, lane: StepLane, step: Step, fn: Callable[P, S], /, *args: P.args, **kwargs: P.kwargs) -> S:
     """Call the function of a step, unless its result is kept; see `Job.step`."""
     result: S
-    kept = steps.begin(name)
-    if kept is not None:
-        result = read_again(read, kept)
-        return result
-    try:
-        with in_step(job_id, name):
-            returned = fn(*args, **kwargs)
-        text = result_text(name, plain_result(name, returned))
-        # A result that cannot be read as it is annotated is not kept: no later attempt could read it either.
-        result = read(decode(text))
-        kept = steps.keep(name, text)
-    except BaseException:
-        steps.leave(name)
-        raise
-    return result if kept == text else read(decode(kept))
+    steps, name, tried = lane.steps, step.name, 0
+    read = steps.reader(name, fn, step.upcast)
+    if step.timeout is not None:
+        raise UsageError(
+            f"expected no timeout of step {name!r}, whose plain function runs on a thread, which nothing can end; give "
+            "it to what the function calls, or await job.astep(...) with a coroutine function"
+        )
+    while (kept := steps.begin(name)) is None:
+        called: list[S] = []
+        try:
+            with in_step(job_id, name):
+                called.append(fn(*args, **kwargs))
+            text = result_text(name, plain_result(name, called[0]))
+            # A result that cannot be read as it is annotated is not kept: no later attempt could read it either.
+            result = read(decode(text))
+            kept = steps.keep(name, text)
+            return result if kept == text else read(decode(kept))
+        except BaseException as error:
+            steps.leave(name)
+            tried += 1
+            wait = None if called else wait_to_retry(job_id, lane, step, error, tried)
+            if wait is None:
+                raise
+        if not lane.sleep(wait) and lane.stopping and not lane.cancelled:
+            # Another process goes on, and this attempt does not count.
+            raise Snooze(0)
+    result = read_again(read, kept)
+    return result
 
 
 async def acall_step(
-    job_id: str, steps: StepContext, name: str, fn: Callable[..., Any], /, *args: Any, **kwargs: Any
+    job_id: str, lane: StepLane, step: Step, fn: Callable[..., Any], /, *args: Any, **kwargs: Any
 ) -> Any:
     """`call_step` on an event loop."""
-    name, read = checked_step(steps, name, fn)
-    kept = await steps.abegin(name)
-    if kept is not None:
-        return read_again(read, kept)
-    try:
-        with in_step(job_id, name):
-            returned = fn(*args, **kwargs)
-            if inspect.isawaitable(returned):
-                returned = await returned
-        text = result_text(name, returned)
-        result = read(decode(text))
-        kept = await steps.akeep(name, text)
-    except BaseException:
-        steps.leave(name)
-        raise
-    return result if kept == text else read(decode(kept))
+    steps, name, tried = lane.steps, step.name, 0
+    read = steps.reader(name, fn, step.upcast)
+    while (kept := await steps.abegin(name)) is None:
+        called = []
+        try:
+            with in_step(job_id, name):
+                returned = fn(*args, **kwargs)
+                if inspect.isawaitable(returned):
+                    async with asyncio.timeout(cast("float | None", step.timeout)):
+                        returned = await returned
+                called.append(returned)
+            text = result_text(name, returned)
+            result = read(decode(text))
+            kept = await steps.akeep(name, text)
+            return result if kept == text else read(decode(kept))
+        except BaseException as error:
+            steps.leave(name)
+            tried += 1
+            wait = None if called else wait_to_retry(job_id, lane, step, error, tried)
+            if wait is None:
+                raise
+        # A stop cancels it when the drain is over.
+        await asyncio.sleep(wait)
+    return read_again(read, kept)
 
 
-def wait_for(job_id: str, steps: StepContext, name: Any, wanted: Any, timeout: Any) -> Any:
+def wait_for(job_id: str, lane: StepLane, name: Any, wanted: Any, timeout: Any) -> Any:
     """See `Job.wait`."""
+    steps = lane.steps
     name = check_name(name, "the name of a signal")
     read = steps.signal_reader(name, wanted)
     sent = steps.sent(name, is_over=False)
     if sent is None:
-        until = call_step(job_id, steps, WAIT + name, steps.reader(name, end_of_time), end_of_time, steps, timeout)
+        until = call_step(job_id, lane, Step(WAIT + name), end_of_time, steps, timeout)
         if until is None or (left := until - steps.now()) > 0.0:
             raise AwaitsSignal(SECONDS_MAX if until is None else min(left, SECONDS_MAX), name)
         sent = steps.sent(name, is_over=True)

@@ -443,8 +443,7 @@ class Jobs:
     def forget(self, job: Ref, *, by: str | None = None, reason: str | None = None) -> None:
         """Remove a job that has ended, with its data, result, errors and attempts, before retention does.
 
-        Its id may be used again. Its lines in the log stay: ids, names, errors, and a hash of its data. `by` (on
-        whose behalf) and `reason` are logged.
+        Its id may be used again. Its lines in the log stay: ids, names, errors, and a hash of its data.
 
         Raises:
             UsageError: it has not ended; `cancel` it first. Or another job in the store waits for it, or has; the
@@ -512,8 +511,7 @@ class Jobs:
         """`add_handler` as a decorator: `@handler("resize")`, or `@handler` for jobs that have the function's name.
 
         It leaves a handler object in the place of the function, which can be called as before, and queues jobs:
-        `resize.queue(data)`. The same function, defined again, replaces the one before, with a RuntimeWarning. Whether
-        a child process can import it is looked at by `start`, because it has its name only after this.
+        `resize.queue(data)`. The same function, defined again, replaces the one before, with a RuntimeWarning.
 
         Raises:
             UsageError: something in the call cannot be.
@@ -553,6 +551,7 @@ class Jobs:
         isolation: Isolation = "thread",
         interruptions_max: int | None = None,
         restart: RestartBudget | None = None,
+        upcast: Callable[[Any], Any] | None = None,
         **unknown: Never,
     ) -> str:
         """Have a function do the jobs of a name. Works before `start` too.
@@ -581,6 +580,7 @@ class Jobs:
             isolation: `thread`, or `process` for a child process that can really be killed; `fn` must be importable.
             interruptions_max: blamed interruptions within 72 hours before the job is dead as poison.
             restart: how often the actor of this name may be restarted before it is quarantined.
+            upcast: makes data of an older version, as JSON has it, into data that fits; asked only where data does not.
 
         Returns:
             An id for `remove_handler`.

@@ -55,7 +55,7 @@ class Declared:
         """
         why = None
         for handler in self._handlers.get(name, ()):
-            if handler.types.wanted is None:
+            if handler.types.wanted is None or handler.types.upcast is not None:
                 return None
             try:
                 handler.types.check(text)

@@ -41,7 +41,7 @@ from ..rules.validation import check_iterable, check_seconds
 from .carriers import Carrier, Carriers
 from .execute import Execution
 from .outcomes import Rules
-from .payload import payload_type
+from .payload import HandlerTypes, payload_type
 from .steps import reader, refuse_on_loop, signal_reader
 
 OWN_OPTIONS = tuple(name for name in SPEC_OPTIONS if name not in KINDS)
@@ -288,8 +288,8 @@ class RemoteSteps:
     def leave(self, name: str) -> None:
         self._ask({"leave": name})
 
-    def reader(self, name: str, fn: Callable[..., Any]) -> Read:
-        return reader(name, fn)
+    def reader(self, name: str, fn: Callable[..., Any], upcast: Callable[[Any], Any] | None = None) -> Read:
+        return reader(name, fn, upcast)
 
     def sent(self, name: str, *, is_over: bool) -> str | NoSignal | None:
         refuse_on_loop()
@@ -364,7 +364,7 @@ def _call(run: Execution, borrowed: RemoteJobContext, about: Mapping[str, Any], 
         for place in about["around"]:
             importlib.import_module(place.partition(":")[0])
         borrowed.begin()
-    run.returned(fn(run.job(wanted)))
+    run.returned(fn(run.job(HandlerTypes(wanted, None))))
 
 
 class _InChild(Carrier):

@@ -29,10 +29,11 @@ from ..environment.failpoints import Failpoints
 from ..log.job_context import enter_job
 from ..messages.jobs import JobRecord
 from ..messages.outcomes import Outcome
+from ..rules.codec import decode
 from .carriers import NO_CARRIERS, Carriers
 from .lane import Lane
 from .outcomes import UNBEGUN, UNENDED, Rules, raised, success
-from .payload import fit
+from .payload import HandlerTypes, fit
 
 FLUSH_SECONDS_MAX = 1.0
 """How long a forked child waits for its streams: a thread that the fork did not copy may have held their locks."""
@@ -45,7 +46,7 @@ def execute(lane: Lane) -> Outcome:
 
 def _execute(lane: Lane) -> Outcome:
     with Execution.of(lane) as run:
-        run.returned(lane.handler.fn(run.job(lane.handler.types.wanted)))
+        run.returned(lane.handler.fn(run.job(lane.handler.types)))
     if (steps := lane.left_steps(run.outcome)) is not None:
         steps.wait_for_left()
     return run.outcome
@@ -60,7 +61,7 @@ async def execute_async(lane: Lane, end: Callable[[Lane, Outcome], None]) -> Non
     if lane.begin():
         # A task has a context of its own.
         with Execution.of(lane) as run:
-            run.returned(await lane.handler.fn(run.job(lane.handler.types.wanted)))
+            run.returned(await lane.handler.fn(run.job(lane.handler.types)))
         outcome = run.outcome
         if (steps := lane.left_steps(outcome)) is not None:
             await steps.await_left()
@@ -68,7 +69,7 @@ async def execute_async(lane: Lane, end: Callable[[Lane, Outcome], None]) -> Non
 
 
 class Execution:
-    """One call of an application's function: `with Execution(...) as run: run.returned(fn(run.job(wanted)))`.
+    """One call of an application's function: `with Execution(...) as run: run.returned(fn(run.job(types)))`.
 
     The block raises nothing; the result is `outcome`. A forked child never leaves the block.
 
@@ -125,7 +126,7 @@ class Execution:
             leave=environment.leave,
         )
 
-    def job(self, wanted: Any) -> Job[Any]:
+    def job(self, types: HandlerTypes) -> Job[Any]:
         """The argument of the function, its data converted to the handler's payload type if it has one.
 
         Raises:
@@ -143,7 +144,10 @@ class Execution:
             self._failpoints.at("lane.call", self._context)
         if self._carriers.each:
             self._around = self._carriers.around(job)
-        return job if wanted is None else Job(self._record, context=self._context, data=fit(job.data, wanted))
+        if types.wanted is None:
+            return job
+        data = fit(decode(types.as_today(self._record).data), types.wanted)
+        return Job(self._record, context=self._context, data=data)
 
     def returned(self, result: Any) -> None:
         if self._failpoints.is_live:

@@ -41,6 +41,7 @@ class HandlerKeywords(TypedDict, total=False):
     isolation: Isolation
     interruptions_max: int | None
     restart: RestartBudget | None
+    upcast: Callable[[Any], Any] | None
 
 
 Kind = Literal["thread", "task", "process"]

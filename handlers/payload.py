@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import inspect
 import re
+import sys
 import types
 import typing
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +17,8 @@ import msgspec
 import msgspec.inspect
 
 from ..errors import Discard, UsageError
-from ..rules.codec import CARRIED, decode
+from ..messages.jobs import JobRecord
+from ..rules.codec import CARRIED, decode, encode
 from ..rules.models import ModelType, PayloadMismatch, asks_for_model, is_model
 
 JSON_VALUES: tuple[Any, ...] = (None, True, 1, 0.5, "", [], {})
@@ -206,6 +208,18 @@ class HandlerTypes(NamedTuple):
 
     wanted: Any
     returned: Any
+    upcast: Callable[[Any], Any] | None = None
+
+    def as_today(self, job: JobRecord) -> JobRecord:
+        """The job, its data in the shape of today if only `upcast` can make it fit."""
+        if self.upcast is None or _fits_surely(job.data, self.wanted):
+            return job
+        try:
+            self.check(job.data)
+        except UsageError:
+            made = encode(self.upcast(decode(job.data)), what="data that upcast has made", bytes_max=sys.maxsize)
+            return job._replace(data=made)
+        return job
 
     def data(self, stored: Any) -> Any:
         """Convert data for the handler. Raises a UsageError if it does not fit."""

@@ -77,7 +77,7 @@ class _ChildProcess(Worker):
         # A child that has imported its module calls the function at once. Others ask first.
         if child.has_imported and not lane.begin():
             return UNBEGUN
-        child.order(record, lane.times_out_at, has_begun=child.has_imported)
+        child.order(lane.handler.types.as_today(record), lane.times_out_at, has_begun=child.has_imported)
         if lane.stopping:
             child.begin_stop(lane)
         if lane.cancelled:

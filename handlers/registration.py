@@ -93,13 +93,23 @@ def check_handler(
             discard_on=discard_on,
         ),
         restart=None if options["restart"] is None else _check_budget(options["restart"]),
-        types=HandlerTypes(payload_type(fn, Job), result_type(fn, f"the handler for {name}") if auto_done else None),
+        types=_check_types(fn, name, auto_done, options["upcast"]),
         rate=rate,
         concurrency_per_group=None
         if per_group is None
         else check_whole(per_group, "concurrency_per_group", least=1, most=CONCURRENCY_MAX),
         rate_per_group=rate_per_group,
     )
+
+
+def _check_types(fn: Callable[..., Any], name: str, auto_done: bool, upcast: Any) -> HandlerTypes:
+    wanted = payload_type(fn, Job)
+    if upcast is not None and (wanted is None or not callable(upcast)):
+        raise UsageError(
+            f"expected upcast to be a function, and the handler for {name} to be annotated Job[X], got: {shown(upcast)}"
+            f" for {_title(fn)}"
+        )
+    return HandlerTypes(wanted, result_type(fn, f"the handler for {name}") if auto_done else None, upcast)
 
 
 def _check_errors(retry_on: Any, discard_on: Any) -> tuple[frozenset[str] | None, frozenset[str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -13,7 +14,7 @@ from ..api.job_steps import Read
 from ..errors import Discard, StaleClaim, UsageError
 from ..messages.jobs import Instant, Seconds
 from ..messages.steps import NO_SIGNAL, SIGNAL, NoSignal, StepRecord
-from ..rules.codec import Encoded, encode
+from ..rules.codec import Encoded, decode, encode
 from .payload import HandlerTypes, checked_type, fit, result_type
 
 if TYPE_CHECKING:
@@ -133,8 +134,8 @@ class AttemptSteps:
         if self._when_idle is not None and not self._under_way:
             self._when_idle()
 
-    def reader(self, name: str, fn: Callable[..., Any]) -> Read:
-        return reader(name, fn)
+    def reader(self, name: str, fn: Callable[..., Any], upcast: Callable[[Any], Any] | None = None) -> Read:
+        return reader(name, fn, upcast)
 
     def signal_reader(self, name: str, wanted: Any) -> Read:
         return signal_reader(name, wanted)
@@ -229,14 +230,18 @@ def refuse_on_loop() -> None:
         )
 
 
-def reader(name: str, fn: Callable[..., Any]) -> Read:
+def reader(name: str, fn: Callable[..., Any], upcast: Callable[[Any], Any] | None) -> Read:
     """See `StepContext.reader`."""
     types = HandlerTypes(None, result_type(fn, f"the function of step {name!r}"))
+    if upcast is not None and types.returned is None:
+        raise UsageError(f"expected step {name!r}, which has an upcast, to have a function with an annotated result")
 
     def read(stored: Any) -> Any:
         try:
             return types.result(stored)
         except UsageError as error:
+            if upcast is not None:
+                return types.result(decode(encode(upcast(stored), what="upcast", bytes_max=sys.maxsize)))
             raise UsageError(f"step {name!r}: {error}") from None
 
     return read

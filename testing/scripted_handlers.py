@@ -25,7 +25,7 @@ RELEASE_SECONDS_MAX = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ScriptedCall:
     """The behaviour of a handler at one call. `ok`, `fail` and the others make them.
 
     Attributes:
@@ -56,49 +56,49 @@ class Call:
     ended_at: datetime | None = None
 
 
-def ok(result: Any = None) -> Step:
+def ok(result: Any = None) -> ScriptedCall:
     """Return at once."""
-    return Step("ok", lambda job, wait: result)
+    return ScriptedCall("ok", lambda job, wait: result)
 
 
-def work(seconds: Seconds, result: Any = None) -> Step:
+def work(seconds: Seconds, result: Any = None) -> ScriptedCall:
     """Take so long, or as long as until the job is signalled to end; then return."""
 
     def do(job: Job[Any], wait: Callable[[Seconds], object]) -> Any:
         job.sleep(seconds)
         return result
 
-    return Step("work", do)
+    return ScriptedCall("work", do)
 
 
-def hang(seconds: Seconds = RELEASE_SECONDS_MAX) -> Step:
+def hang(seconds: Seconds = RELEASE_SECONDS_MAX) -> ScriptedCall:
     """Take so long, whatever asks the job to end; then return, late. `Script.release` ends it."""
-    return Step("hang", lambda job, wait: wait(seconds) and None)
+    return ScriptedCall("hang", lambda job, wait: wait(seconds) and None)
 
 
-def fail(error: str | BaseException = "scripted") -> Step:
+def fail(error: str | BaseException = "scripted") -> ScriptedCall:
     """Raise a RuntimeError with this text, or this error."""
-    return Step("fail", lambda job, wait: _throw(RuntimeError(error) if isinstance(error, str) else error))
+    return ScriptedCall("fail", lambda job, wait: _throw(RuntimeError(error) if isinstance(error, str) else error))
 
 
-def snooze(seconds: Seconds) -> Step:
+def snooze(seconds: Seconds) -> ScriptedCall:
     """Raise `Snooze`: again later, and no attempt is used."""
-    return Step("snooze", lambda job, wait: _throw(Snooze(seconds)))
+    return ScriptedCall("snooze", lambda job, wait: _throw(Snooze(seconds)))
 
 
-def discard(reason: str) -> Step:
+def discard(reason: str) -> ScriptedCall:
     """Raise `Discard`: dead at once."""
-    return Step("discard", lambda job, wait: _throw(Discard(reason)))
+    return ScriptedCall("discard", lambda job, wait: _throw(Discard(reason)))
 
 
-def cancel(reason: str) -> Step:
+def cancel(reason: str) -> ScriptedCall:
     """Raise `Cancel`: not needed any more."""
-    return Step("cancel", lambda job, wait: _throw(Cancel(reason)))
+    return ScriptedCall("cancel", lambda job, wait: _throw(Cancel(reason)))
 
 
-def crash(error: type[BaseException] = SystemExit) -> Step:
+def crash(error: type[BaseException] = SystemExit) -> ScriptedCall:
     """Raise what no handler should: SystemExit, KeyboardInterrupt, MemoryError."""
-    return Step("crash", lambda job, wait: _throw(error("scripted")))
+    return ScriptedCall("crash", lambda job, wait: _throw(error("scripted")))
 
 
 class Script:
@@ -116,8 +116,8 @@ class Script:
         UsageError: there are no steps.
     """
 
-    def __init__(self, name: str, steps: Sequence[Step] | Callable[[Job[Any], int], Any]) -> None:
-        if not callable(steps) and not (steps and all(isinstance(step, Step) for step in steps)):
+    def __init__(self, name: str, steps: Sequence[ScriptedCall] | Callable[[Job[Any], int], Any]) -> None:
+        if not callable(steps) and not (steps and all(isinstance(step, ScriptedCall) for step in steps)):
             raise UsageError(f"expected steps such as [fail('boom'), ok()], or a function, got: {steps!r:.200}")
         self.name = name
         self.calls: list[Call] = []
@@ -155,7 +155,7 @@ class Script:
             )
             self.calls.append(call)
         step = self._steps(job, number) if callable(self._steps) else self._steps[min(number, len(self._steps)) - 1]
-        if not isinstance(step, Step):
+        if not isinstance(step, ScriptedCall):
             step = ok(step)
         call.step = step.name
         try:

@@ -166,8 +166,8 @@ class Asked:
     def leave(self, name: str) -> None:
         """Nothing to do: the same attempt may come to the step again."""
 
-    def reader(self, name: str, fn: Callable[..., Any]) -> Read:
-        return reader(name, fn)
+    def reader(self, name: str, fn: Callable[..., Any], upcast: Callable[[Any], Any] | None = None) -> Read:
+        return reader(name, fn, upcast)
 
     def sent(self, name: str, *, is_over: bool) -> str | NoSignal | None:
         refuse_on_loop()

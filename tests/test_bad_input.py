@@ -111,6 +111,8 @@ HANDLER_OPTIONS = [
     {"isolation": "greenlet"},
     {"interruptions_max": 0},
     {"restart": 5},
+    {"upcast": 5},
+    {"upcast": print},
 ]
 WHENS = [
     ("* * * *", "4"),

@@ -65,6 +65,7 @@ PUBLIC = [
     "SlotStory",
     "Snooze",
     "StaleClaim",
+    "Step",
     "StoreCorrupt",
     "StoreError",
     "StoreGone",

@@ -145,6 +145,7 @@ CALLS = {
             "isolation",
             "interruptions_max",
             "restart",
+            "upcast",
         ],
         handle,
     ),

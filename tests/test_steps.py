@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import wraps
 
 import msgspec
 import pytest
-from lamplighter import Discard, JobFailed, JobSpec, KeptStep, Runtime, Snooze, StaleClaim, UsageError
+from lamplighter import (
+    Cancel,
+    Discard,
+    JobFailed,
+    JobSpec,
+    KeptStep,
+    Retry,
+    Runtime,
+    Snooze,
+    StaleClaim,
+    Step,
+    UsageError,
+)
 from lamplighter.environment import Environment
 from lamplighter.environment.failpoints import Failpoints
 from lamplighter.messages.jobs import Claim
@@ -34,6 +48,7 @@ import asyncio
 import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 
+import lamplighter
 from lamplighter import LamplighterError
 
 
@@ -59,6 +74,13 @@ def nothing():
     pass
 
 
+def fail_once(place):
+    note(place, "again")
+    if open(place).read().count("again") == 1:
+        raise ValueError("no")
+    return "well"
+
+
 def fail(place):
     note(place, "fail")
     raise ValueError("no")
@@ -82,6 +104,8 @@ def work(job):
                 except ValueError:
                     pass
             return job.step("fail", note, place, "well")
+        case "again":
+            return job.step(lamplighter.Step("again", retries=1, backoff=0), fail_once, place)
         case "refused":
             said = []
             for name, fn, arguments in (
@@ -149,6 +173,8 @@ async def work_async(job):
                 except ValueError:
                     pass
             return await job.astep("fail", anote, place, "well")
+        case "again":
+            return await job.astep(lamplighter.Step("again", retries=1, backoff=0), fail_once, place)
         case "refused":
             said = []
             for name, fn, arguments in (
@@ -238,6 +264,12 @@ def test_what_raises_is_not_kept_and_may_be_tried_again(lanes):
     _, job, notes = lanes("raises")
 
     assert (job.result, notes) == ("well", ["fail", "fail", "well"])
+
+
+def test_a_step_with_retries_is_called_again_wherever_its_handler_runs(lanes):
+    _, job, notes = lanes("again")
+
+    assert (job.result, job.attempt, notes) == ("well", 1, ["again", "again"])
 
 
 def test_what_cannot_be_is_refused_and_the_handler_is_told(lanes):
@@ -1020,3 +1052,147 @@ def test_a_job_that_waits_for_the_end_of_another_undoes_its_steps_however_that_e
             "expired": ended.reason == "expired",
         }[end]
         simulation.check()
+
+
+def retrying(kind, step, fn, said=None, **options):
+    """The job of a handler with one step, on a thread or as a task; how many seconds after the first its calls began,
+    in virtual time; and what is kept.
+    """
+    began = []
+
+    def register(runtime: Runtime) -> None:
+        @wraps(fn)
+        def called():
+            began.append(runtime.environment.clock().now())
+            return fn()
+
+        async def work_async(job):
+            return await job.astep(step, called)
+
+        handler = work_async if kind == "task" else lambda job: job.step(step, called)
+        runtime.jobs.add_handler("work", handler, max_attempts=1, **options)
+
+    with Inline(register) as app:
+        job = app.jobs.get(app.jobs.queue("work", id="a"))
+        if said is not None:
+            said += [line for line in map(json.loads, app.log.splitlines()) if "tried again" in line["event"]]
+        return job, [round(instant - began[0]) for instant in began], app.jobs.steps("a")
+
+
+def failing(times, error=ConnectionError):
+    calls = []
+
+    def fetch() -> str:
+        calls.append(1)
+        if len(calls) <= times:
+            raise error("away")
+        return f"call {len(calls)}"
+
+    return fetch, calls
+
+
+@pytest.mark.parametrize("kind", ["thread", "task"])
+def test_a_step_is_called_again_within_its_attempt_and_each_wait_is_logged(kind):
+    fetch, _ = failing(3)
+    said = []
+
+    job, began, _ = retrying(kind, Step("fetch", retries=3, backoff=[1.0, 10.0]), fetch, said)
+
+    assert (job.result, job.attempt) == ("call 4", 1)
+    assert began == [0, 1, 11, 21]
+    assert [(line["step"], line["error"], line["tries"], line["wait"]) for line in said] == [
+        ("fetch", "ConnectionError: away", tries, wait) for tries, wait in ((1, 1.0), (2, 10.0), (3, 10.0))
+    ]
+
+
+@pytest.mark.parametrize("kind", ["thread", "task"])
+def test_after_its_last_retry_the_error_of_a_step_reaches_the_handler(kind):
+    fetch, calls = failing(9)
+
+    job, _, kept = retrying(kind, Step("fetch", retries=2, backoff=0), fetch)
+
+    assert (job.state, job.error, len(calls), kept) == ("dead", "ConnectionError: away", 3, [])
+
+
+@pytest.mark.parametrize("error", [Discard, Cancel, Retry, Snooze, KeyError], ids=lambda error: error.__name__)
+def test_a_step_is_not_called_again_after_an_error_that_ends_the_attempt(error):
+    calls = []
+
+    def fetch():
+        calls.append(1)
+        raise error(3600)
+
+    retrying("thread", Step("fetch", retries=5, backoff=0), fetch, discard_on=KeyError)
+
+    assert len(calls) == 1
+
+
+def test_a_call_of_a_coroutine_function_that_takes_too_long_is_cancelled():
+    calls = []
+
+    async def slow() -> str:
+        calls.append(1)
+        await asyncio.sleep(3600 if len(calls) == 1 else 0.1)
+        return "there"
+
+    job, began, _ = retrying("task", Step("fetch", retries=1, backoff=1, timeout=5), slow)
+
+    assert (job.result, began) == ("there", [0, 6])
+
+
+def test_a_stop_ends_the_wait_of_a_step_and_uses_no_attempt(runtime, recorder):
+    fetch, calls = failing(1)
+    rt = runtime()
+    rt.jobs.add_handler("work", lambda job: job.step(Step("fetch", retries=1, backoff=3600), fetch), max_attempts=1)
+    rt.jobs.queue("work", id="a")
+    recorder.until(lambda: calls)
+
+    rt.stop()
+    with rt:
+        job = rt.jobs.join("a", timeout=JOIN_SECONDS_MAX)
+
+    assert (job.result, job.attempt, len(calls)) == ("call 2", 1, 2)
+
+
+@pytest.mark.parametrize("kept", ["many", {"n": 7}])
+def test_an_upcast_reads_what_an_older_function_has_kept(inline, worker, kept):
+    def count() -> int:
+        raise AssertionError("it is kept")
+
+    worker.between = lambda job: job.step("count", lambda: kept)
+    worker.fails.add("a")
+    inline.jobs.queue("work", id="a")
+    worker.fails.clear()
+    seen = []
+    as_today = {"many": 100}
+    worker.between = lambda job: seen.append(
+        job.step(Step("count", upcast=lambda old: as_today[old] if isinstance(old, str) else old["n"]), count)
+    )
+
+    inline.jobs.requeue("a")
+
+    assert seen == [100 if kept == "many" else 7]
+
+
+@pytest.mark.parametrize(
+    ("step", "error"),
+    [
+        (Step("x", retries=-1), "expected retries to be a whole number from 0 to 100, got: -1"),
+        (Step("x", retries=101), "expected retries to be a whole number from 0 to 100, got: 101"),
+        (Step("x", backoff="long"), "expected backoff to be a Backoff, seconds or a sequence of seconds, got: 'long'"),
+        (Step("x", timeout=0), "expected timeout to be a number of seconds or a timedelta"),
+        (Step("x", timeout=5), "expected no timeout of step 'x', whose plain function runs on a thread"),
+        (Step("x", upcast=7), "expected upcast of step 'x' to be a function, got: 7"),
+        (Step("x", upcast=int), "expected step 'x', which has an upcast, to have a function with an annotated result"),
+        (Step(7), "expected the name of a step to be a str"),
+        (Step("wait:x"), "expected a step's name that does not begin with 'wait:'"),
+    ],
+    ids=lambda one: one.split()[1] if isinstance(one, str) else "",
+)
+def test_an_impossible_option_of_a_step_is_refused_before_a_call(step, error):
+    calls = []
+
+    job, _, _ = retrying("thread", step, lambda: calls.append(1))
+
+    assert error in job.error
+    assert calls == []

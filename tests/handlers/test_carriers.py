@@ -12,6 +12,7 @@ from lamplighter import Carrier, JobFailed, Runtime, UsageError
 from lamplighter.handlers.carriers import Carriers
 from lamplighter.handlers.execute import Execution
 from lamplighter.handlers.outcomes import Rules
+from lamplighter.handlers.payload import HandlerTypes
 from lamplighter.messages.jobs import JobRecord
 
 current = contextvars.ContextVar("current", default="nothing")
@@ -294,7 +295,7 @@ def test_a_forked_child_leaves_nothing_that_its_parent_is_in():
 
     def fork():
         with Execution(record, None, rules, carriers=Carriers([carrier]), pid=lambda: next(pids), leave=leave) as run:
-            run.job(None)
+            run.job(HandlerTypes(None, None))
             run.returned("from the forked child")
 
     with pytest.raises(Left):

@@ -17,6 +17,7 @@ import msgspec
 import pytest
 from lamplighter import Discard, Job, UsageError
 from lamplighter.handlers.payload import fit, payload_type
+from lamplighter.testing import Inline
 
 SECRET = "4111-1111-1111-1111"
 
@@ -193,3 +194,58 @@ def test_whatever_can_be_called_may_ask_for_a_type(runtime, fn):
     job = rt.jobs.join(rt.jobs.queue("price", {"price": 3}), timeout=10)
 
     assert job.result in (2, 3)
+
+
+@dataclasses.dataclass
+class Mail:
+    address: str
+    language: str = "en"
+
+
+@pytest.mark.parametrize(
+    ("data", "result", "asked"),
+    [
+        ({"address": "ada@example.org"}, "ada@example.org in en", 0),
+        ({"to": "ada@example.org"}, "ada@example.org in fr", 1),
+        ("ada@example.org", None, 1),
+    ],
+    ids=["fits", "older", "neither"],
+)
+def test_an_upcast_is_asked_for_data_that_does_not_fit_and_no_other(data, result, asked):
+    calls = []
+
+    def upcast(old):
+        calls.append(old)
+        return {"address": old["to"], "language": "fr"} if isinstance(old, dict) else {}
+
+    def register(runtime):
+        @runtime.jobs.handler("mail", upcast=upcast, max_attempts=1)
+        def mail(job: Job[Mail]) -> str:
+            return f"{job.data.address} in {job.data.language}"
+
+    with Inline(register) as app:
+        job = app.jobs.get(app.jobs.queue("mail", data))
+
+    assert (job.result, len(calls)) == (result, asked)
+    if result is None:
+        assert job.reason == "data does not fit Mail: Expected the field `address`"
+
+
+def test_a_job_whose_upcast_fails_is_tried_again():
+    errors = [RuntimeError("not yet")]
+
+    def upcast(old):
+        if errors:
+            raise errors.pop()
+        return Mail(old)
+
+    def register(runtime):
+        @runtime.jobs.handler("mail", upcast=upcast, max_attempts=2, backoff=0)
+        def mail(job: Job[Mail]) -> str:
+            return job.data.address
+
+    with Inline(register) as app:
+        job = app.jobs.queue("mail", "ada@example.org")
+        app.advance(seconds=1)
+
+        assert app.jobs.get(job).result == "ada@example.org"

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from lamplighter import Runtime, UsageError
 from lamplighter.testing import Inline, Script, Simulation, assert_not_queued, assert_queued, fail, ok, snooze
-from lamplighter.testing.scripted_handlers import Step
+from lamplighter.testing.scripted_handlers import ScriptedCall
 
 
 def nothing(runtime: Runtime) -> None:
@@ -99,7 +99,7 @@ def test_the_delay_of_a_job_at_its_first_attempt_is_the_one_it_was_queued_with()
 
 
 @pytest.mark.parametrize("steps", [[fail("away"), ok()], [snooze(30), ok()]])
-def test_a_delay_is_unknown_and_not_taken_for_another_once_the_job_was_put_off_since(steps: list[Step]) -> None:
+def test_a_delay_is_unknown_and_not_taken_for_another_once_the_job_was_put_off_since(steps: list[ScriptedCall]) -> None:
     mail = Script("mail", steps)
     with Inline(lambda runtime: mail.add_to(runtime, backoff=[30])) as app:
         app.jobs.queue("mail")

@@ -11,6 +11,7 @@ from ..support.forked import REFUSED, said_of_a_forked_call
 from ..test_steps import (
     lanes_of,
     test_a_step_inside_of_a_step_is_kept_too,
+    test_a_step_with_retries_is_called_again_wherever_its_handler_runs,
     test_results_that_are_too_large_together_are_refused,
     test_steps_of_one_attempt_may_be_taken_side_by_side,
     test_the_function_of_a_step_cannot_say_what_follows,
@@ -23,6 +24,7 @@ from ..test_steps import (
 
 __all__ = [
     "test_a_step_inside_of_a_step_is_kept_too",
+    "test_a_step_with_retries_is_called_again_wherever_its_handler_runs",
     "test_results_that_are_too_large_together_are_refused",
     "test_steps_of_one_attempt_may_be_taken_side_by_side",
     "test_the_function_of_a_step_cannot_say_what_follows",

@@ -26,7 +26,11 @@ import subprocess
 import sys
 import threading
 
-from lamplighter import JobSpec
+from lamplighter import Job, JobSpec
+
+
+def doubled(job: Job[int]):
+    return job.data * 2
 
 
 class Incomparable:
@@ -268,3 +272,12 @@ def test_a_job_that_can_have_no_child_process_waits_for_its_back_off(runtime, re
     assert retried["run_at"] - walltime.time() > 3000
     assert (kept.state, kept.attempt, kept.record.claim_no) == ("queued", 1, 1)
     assert "/nonexistent/python" in rt.jobs.attempts(job)[0].error
+
+
+def test_a_child_is_given_data_that_an_upcast_has_made(runtime, functions):
+    rt = runtime()
+    rt.jobs.add_handler("double", functions.doubled, isolation="process", upcast=int, max_attempts=1)
+
+    jobs = rt.jobs.queue_many([("double", 4), ("double", "4")])
+
+    assert [job.result for job in rt.jobs.join_many(jobs, timeout=20)] == [8, 8]
