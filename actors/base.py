@@ -20,7 +20,7 @@ from ..environment.clock import Clock, Timer
 from ..environment.environment import Environment
 from ..environment.threads import Thread
 from ..log.emitter import NOBODY, Log, Speaker
-from ..log.json_line import safe_str
+from ..log.log_line import safe_str
 from ..messages.jobs import Seconds
 from ..messages.mail import Died, Mail
 from ..rules.limits import Limits

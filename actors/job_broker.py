@@ -23,12 +23,10 @@ from ..broker.alarms import Alarms, ExternalCommitWatch, Retention
 from ..broker.boot_registration import BootRegistration
 from ..broker.direct import DirectLane
 from ..broker.dispatch import HalfDone, apply
-from ..broker.joins import Joins
 from ..broker.kept_mail import given_up, may_wait_apart, refuse_callers, still_wanted
-from ..broker.log_lines import log_lines
-from ..broker.outbox import Outbox
+from ..broker.outbox import Outbox, log_lines
 from ..broker.peer_watcher import PeerWatcher
-from ..broker.state import BrokerInputs, BrokerState
+from ..broker.state import BrokerInputs, BrokerState, Joins
 from ..broker.tallies import FLUSH_SECONDS, Tallies, TurnTimes
 from ..broker.turn_context import TurnContext, keep_time
 from ..environment.replies import BrokerLost, answer, answer_all, reply_of

@@ -43,10 +43,9 @@ from ..rules.validation import (
 )
 from ..stores.opening import place_of
 from ..stores.ports import Store
-from .copying import CopySpec, queue_copy
-from .matching import actionable, matching
 from .operator_turns import OperatorTurns
-from .sweeping import SWEPT_A_TURN_MAX, Sweep, Swept, in_turns, sweep, wanted
+from .query import CopySpec, queue_copy
+from .sweeping import SWEPT_A_TURN_MAX, Sweep, Swept, actionable, in_turns, matching, sweep, wanted
 
 if TYPE_CHECKING:
     from .graphs import OperatorGraph

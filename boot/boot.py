@@ -9,9 +9,8 @@ from typing import Any
 
 from ..actors.base import ActorContext, Post
 from ..broker.boot_registration import BootRegistration, Renewal
-from ..broker.joins import Joins
 from ..broker.outbox import QuietSwitch
-from ..broker.state import BrokerInputs
+from ..broker.state import BrokerInputs, Joins
 from ..environment.environment import Environment
 from ..environment.failpoints import VARIABLE
 from ..errors import NotStarted, StoreUnavailable
@@ -21,7 +20,7 @@ from ..handlers.lane import LaneContext, LaneSubmitter
 from ..handlers.lanes import Lanes
 from ..handlers.pool import ThreadCounter
 from ..log.emitter import Log, Subscription
-from ..log.json_line import safe_str
+from ..log.log_line import safe_str
 from ..messages.jobs import Attribution, NewJob, Seconds
 from ..messages.mail import (
     Attach,

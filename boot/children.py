@@ -11,8 +11,7 @@ from ..actors.handler_actor import HandlerActor
 from ..actors.job_broker import JobBroker
 from ..actors.scheduler_actor import SchedulerActor
 from ..broker.boot_registration import BootRegistration
-from ..broker.joins import Joins
-from ..broker.state import BrokerInputs
+from ..broker.state import BrokerInputs, Joins
 from ..broker.tallies import Tallies
 from ..handlers.lanes import Lanes
 from ..stores.troubles import BootLost

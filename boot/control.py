@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import Any, get_args
 
 from ..errors import UsageError, shown
-from ..log.json_line import safe_str
+from ..log.log_line import safe_str
 from ..messages.controls import ANSWER_BYTES_MAX, Ask, JobVerb
 from ..messages.jobs import Attribution, JobRecord, Seconds
 from ..messages.mail import CancelJob, Requeue

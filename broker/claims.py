@@ -14,8 +14,7 @@ from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from ..rules.lifecycle import done_without_result, is_suspect
 from ..rules.limits import WHOLE_MAX
 from ..stores.turn_ports import Want
-from .log_lines import names_job
-from .outbox import HandlerCapacity
+from .outbox import HandlerCapacity, names_job
 from .state import is_limited
 from .turn_context import TurnContext
 

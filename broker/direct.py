@@ -22,8 +22,7 @@ from ..rules.limits import WHOLE_MAX
 from ..stores.ports import Born, Store
 from ..stores.troubles import CommitUnknown, TurnConflict
 from ..stores.turn_ports import Want
-from .log_lines import log_born
-from .outbox import HandlerCapacity
+from .outbox import HandlerCapacity, log_born
 from .state import NAMES_TOLD_MAX, BrokerState, is_limited, is_news
 from .tallies import Tallies, TurnTimes
 

@@ -36,7 +36,7 @@ from ..rules.new_jobs import queued_now
 from ..rules.validation import unknown_job
 from ..stores.turn_ports import JobLinks, Turn
 from .follow_ups import Stored, check_parents, insert_in_order, is_said_again
-from .log_lines import names_job
+from .outbox import names_job
 from .turn_context import PASSED_ON, TurnContext, is_current
 
 NAME, IS_FRESH = attrgetter("name"), itemgetter(1)

@@ -26,8 +26,7 @@ from ..rules.validation import unknown_job
 from ..stores.transitions import tied
 from ..stores.turn_ports import End, Turn
 from .follow_ups import check_parents, store_follow_ups
-from .log_lines import EVENT, briefly, names_job
-from .outbox import HandlerCapacity, Outbox
+from .outbox import EVENT, HandlerCapacity, Outbox, briefly, names_job
 from .state import NAMES_TOLD_MAX, BrokerState, is_news, told
 
 PASSED_ON = object()

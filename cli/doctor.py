@@ -7,8 +7,7 @@ import contextlib
 import os
 
 from ..doctor.diagnosis import Examination, Level
-from ..doctor.examining import CHECKS, chosen, examine
-from ..doctor.opening import evidence_at
+from ..doctor.examining import CHECKS, chosen, evidence_at, examine
 from ..errors import StoreError, StoreUnavailable
 from ..messages.controls import ANSWER_SECONDS
 from ..rules.validation import check_seconds

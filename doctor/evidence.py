@@ -19,7 +19,7 @@ from ..stores.ports import Readable
 
 if TYPE_CHECKING:
     from ..stores.postgresql.condition import PostgresCondition
-    from ..stores.rabbitmq.condition import ServerCondition
+    from ..stores.rabbitmq.place import ServerCondition
     from ..stores.sqlite.condition import FileCondition
     from ..stores.tables.condition import TableCondition
     from .log_checks import LogEvidence

@@ -22,7 +22,7 @@ from ..errors import (
     UsageError,
     check_wait,
 )
-from ..log.json_line import safe_str
+from ..log.log_line import safe_str
 from ..messages.outcomes import Outcome, OutcomeKind
 from ..rules.codec import encode, valid_text
 from ..rules.lifecycle import class_names, done_without_result

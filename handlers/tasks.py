@@ -15,7 +15,7 @@ from functools import partial
 from types import FrameType
 from typing import Any
 
-from ..log.json_line import safe_str
+from ..log.log_line import safe_str
 from ..messages.jobs import Seconds
 from ..messages.mail import Attach
 from ..messages.outcomes import Outcome, OutcomeKind

@@ -10,7 +10,7 @@ import structlog
 
 from ..rules.printable import visible
 from ..rules.wording import moves_in_words, span
-from .json_line import safe_repr
+from .log_line import safe_repr
 
 BROKEN = frozenset({"event", "exception", "traceback", "stack"})
 """Fields that span several lines."""

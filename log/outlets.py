@@ -21,8 +21,7 @@ import structlog
 from ..errors import UsageError
 from ..stores.file_identity import identity
 from .job_context import JOB_FIELDS, current_job, is_absent
-from .json_line import to_json
-from .log_line import LogLine, Unwritten, formatted, on_terminal, one_by_one
+from .log_line import LogLine, Unwritten, formatted, on_terminal, one_by_one, to_json
 
 LAST_RESORT = logging.lastResort
 """Python's handler of last resort, which shows warnings where there is no other."""

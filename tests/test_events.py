@@ -10,8 +10,8 @@ import pytest
 from lamplighter import JobFailed
 from lamplighter.history.log_files.lines import LoggedMove
 from lamplighter.log.events import ENVELOPE, EVENTS
-from lamplighter.log.json_line import to_json
 from lamplighter.log.ledger_keys import LEDGER, MOVE_KEYS, MOVE_KINDS
+from lamplighter.log.log_line import to_json
 from lamplighter.log.outlets import LEVELS
 from lamplighter.messages.jobs import JobRecord, Transition
 from lamplighter.rules.ledger_moves import BESIDES, told_move

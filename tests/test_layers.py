@@ -58,6 +58,7 @@ ALONE = {
     "testing/draining",
     "testing/manual_clock",
     "testing/runtime_proxy",
+    "web/faces",
 }
 """Modules on another floor than the rest of their folder: what opens the stores stands above them, what all of the test
 kit needs below it, and what of an integration is for tests above it.
@@ -74,10 +75,10 @@ HOMES = {
         "rules/codec.py",
         "rules/control_lines.py",
         "handlers/payload.py",
-        "log/json_line.py",
+        "log/log_line.py",
         "history/",
         "stores/rabbitmq/job_message.py",
-        "testing/simulation/captured_log.py",
+        "testing/simulation/verdict.py",
     ),
     "rich": ("cli/",),
     "shtab": ("cli/completion.py",),

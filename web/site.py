@@ -16,16 +16,13 @@ from ..admin.inspectors import inspector_of, readable_table
 from ..admin.operator import Operator
 from ..api.runtime import Runtime
 from ..doctor.diagnosis import DiagnosisCache, Examination
-from ..doctor.examining import examine
-from ..doctor.opening import evidence_of
+from ..doctor.examining import evidence_of, examine
 from ..environment.clock import Clock, SystemClock
 from ..errors import LamplighterError, MissingExtra, StoreUnavailable, UnknownJob, UnknownSchedule, UsageError, shown
 from ..rules.codec import encode_own, valid_text
 from ..rules.control_lines import encode_view
 from ..stores.opening import place_of
-from .faces.asgi import AsgiApplication
-from .faces.http import BODY_BYTES_MAX, Request, Response
-from .faces.wsgi import WsgiApplication
+from .faces import BODY_BYTES_MAX, AsgiApplication, Request, Response, WsgiApplication
 from .live import STREAMS_MAX, Live, told
 from .pages.acts import VIA
 from .pages.page import STREAM, NotThere, PageContent, PageProgress, PageRefused, PageVisit, Visitor, Who

@@ -29,7 +29,7 @@ from ...log.configure import configure_logging, is_configured
 from ...rules.limits import Limits
 from ...rules.validation import check_one_of, unknown_options
 from ...stores.opening import STORES, place_of
-from ...web.faces.wsgi import request_of
+from ...web.faces import wsgi_request
 from ...web.pages.page import Who
 from ...web.site import dashboard
 from ..reloading import run_anew
@@ -49,7 +49,7 @@ def mount(app: Flask, runtime: Runtime, place: str, who: Any) -> None:
     site, place = dashboard(runtime, who=who), place.rstrip("/")
 
     def page(rest: str = "") -> flask.Response:
-        asked = request_of(flask.request.environ)
+        asked = wsgi_request(flask.request.environ)
         response = site.answer(dataclasses.replace(asked, root=f"{asked.root}{place}", path=f"/{rest}"))
         if response.stream is not None:
             # A stream would hold a worker; the page polls instead.

@@ -11,8 +11,7 @@ from ...admin.inspectors import inspector_at, readable_table
 from ...admin.operator import Operator
 from ...admin.query import parse_query, read_instant
 from ...admin.sweeping import Sweep
-from ...doctor.examining import examine
-from ...doctor.opening import evidence_at
+from ...doctor.examining import evidence_at, examine
 from ...environment.clock import SystemClock
 from ...errors import LamplighterError, UsageError, missing_extra, shown
 from ...history.trace.job import biography

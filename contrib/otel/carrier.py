@@ -15,7 +15,7 @@ from ... import __version__
 from ...api.job import Job
 from ...errors import Cancel, Discard, Snooze
 from ...handlers.carriers import Carrier, ChildEnded
-from ...log.json_line import safe_str
+from ...log.log_line import safe_str
 from ...messages.outcomes import OutcomeKind
 from ...rules.lifecycle import class_names
 from ...rules.validation import check_one_of

@@ -13,11 +13,10 @@ from functools import partial
 
 from ...messages.jobs import Seconds
 from . import topology
-from .environment import StoreEnvironment
 from .health_issues import SILENCE_SECONDS_MAX
 from .ledger import PREFETCH, Ledger
 from .ledger_records import Record
-from .link import Arrival, Cancelled, Connected, Link, LinkEvent, Lost, Pulse
+from .link import Arrival, Cancelled, Connected, Link, LinkEvent, Lost, Pulse, StoreEnvironment
 from .state import RabbitState
 
 HEARTBEAT_SECONDS = 5

@@ -17,10 +17,9 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from . import ledger_records as records
-from .environment import StoreEnvironment
 from .ledger_records import Record, UnreadableRecord
 from .ledger_sums import all_parts, has_store_id, load, parts
-from .link import Arrival, Link, Message
+from .link import Arrival, Link, Message, StoreEnvironment
 from .shared_state import SharedState
 from .state import RabbitState
 from .topology import LEADER, LEDGER, NEWS

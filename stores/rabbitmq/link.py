@@ -11,8 +11,18 @@ from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
+from ...environment.clock import Clock
 from ...errors import LamplighterError
 from ...messages.jobs import Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreEnvironment:
+    clock: Clock
+    event: Callable[[], Any]
+    future: Callable[[], Future[Any]]
+    new_id: Callable[[], str]
+
 
 Arguments = Mapping[str, Any]
 

@@ -23,7 +23,6 @@ from . import ledger_records as records
 from . import topology
 from .dead_jobs import Dead
 from .deliveries import Deliveries
-from .environment import StoreEnvironment
 from .health_issues import CONFIRMING, DECLARING, HEARING, HealthIssues, ResponseWatchdog
 from .leading import Candidacy, Leading
 from .ledger import Follower, message
@@ -42,6 +41,7 @@ from .link import (
     Pulse,
     QueueSpec,
     Refused,
+    StoreEnvironment,
 )
 from .questions import ANSWER_SECONDS_MAX, ServerClient, answered
 from .shared_state import SharedState

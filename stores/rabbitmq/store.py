@@ -35,11 +35,10 @@ from ..ports import (
 from ..troubles import CommitUnknown, HealthIssue
 from . import topology
 from .deliveries import Delivery
-from .environment import StoreEnvironment
 from .ledger import message
 from .ledger_records import Record
 from .ledger_sums import LedgerSchedules
-from .link import NOT_FOUND, Link, LinkLost, Message, Refused, Sent
+from .link import NOT_FOUND, Link, LinkLost, Message, Refused, Sent, StoreEnvironment
 from .questions import ANSWER_SECONDS_MAX
 from .session import Session
 from .state import CommitPlan, PendingCommit, redo, undo

@@ -22,13 +22,12 @@ from ...stores.opening import Durability
 from ..draining import open_jobs
 from ..manual_clock import START, check_forward
 from ..runtime_proxy import RuntimeProxy
-from .captured_log import CapturedLog, CapturedLogger
 from .faults import Faults
 from .operators import SimulatedOperators
 from .places import Disk, Server, StoredFile, make_folder
 from .processes import Member, Processes, Program
 from .simulated_environment import SimulatedEnvironment
-from .verdict import Violation, kept_since_of, verdict
+from .verdict import CapturedLog, CapturedLogger, Violation, kept_since_of, verdict
 from .virtual_scheduler import Process, VirtualScheduler
 
 POLL_SECONDS_MAX = 30.0

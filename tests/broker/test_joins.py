@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from lamplighter import UnknownJob
-from lamplighter.broker.joins import Joins
+from lamplighter.broker.state import Joins
 from lamplighter.environment.replies import ThreadReply
 from lamplighter.messages.jobs import JobState
 from lamplighter.stores.ports import HostTurn, Store

@@ -1364,7 +1364,7 @@ MUTANTS = (
     Mutant(
         RECOVERY,
         "whoever waits for a job that has left the store is told nothing",
-        "broker/joins.py",
+        "broker/state.py",
         "for job_id in awaited if job_id not in known]",
         "for job_id in ()]",
         test="tests/boot/test_boots.py::test_a_caller_that_waits_for_a_job_that_has_left_the_store_is_told_so",
@@ -1599,7 +1599,7 @@ MUTANTS = (
     Mutant(
         LOG,
         "an audit takes a job for one that is long gone, where turns are missing",
-        "history/replay/steps.py",
+        "history/replay/replay.py",
         '            self._jobs.doubtful.append(DoubtfulMove("step twice", says, told, earlier, None))\n',
         '            self._findings.say("step twice", says, earlier.line, told.line)\n',
         test="tests/history/audit/test_steps.py::test_a_job_born_again_in_a_missing_turn_keeps_its_steps_anew",
@@ -2202,7 +2202,7 @@ MUTANTS = (
     Mutant(
         LOG,
         "turns that nobody has logged yet are left out beside a plain turn",
-        "broker/log_lines.py",
+        "broker/outbox.py",
         "out.did is not None and not out.unlogged and log",
         "out.did is not None and log",
         test="tests/log/test_writes.py::test_a_turn_logged_as_one_text_has_the_bytes_of_one_that_the_application_sees",
@@ -2218,7 +2218,7 @@ MUTANTS = (
     Mutant(
         LOG,
         "a text that was ready is lost in a line that is written slowly",
-        "log/json_line.py",
+        "log/log_line.py",
         "    if isinstance(value, msgspec.Raw):\n        return msgspec.json.decode(value)\n",
         "",
         test="tests/log/test_writes.py::test_a_text_that_was_ready_is_kept_in_a_line_that_must_be_written_slowly",
@@ -3995,7 +3995,7 @@ MUTANTS = (
     Mutant(
         MESSAGES,
         "two look at the dead at once, and see half of them each",
-        "stores/rabbitmq/pika/browsing.py",
+        "stores/rabbitmq/pika/channel.py",
         "self._channel.queue_declare(self._lock, exclusive=True, callback=lambda _: self._count(self._counted))",
         "self._count(self._counted)",
         test="tests/whole/stores/rabbitmq/test_model.py::test_one_at_a_time_browses_a_queue_and_each_sees_all_of_it",
@@ -4283,7 +4283,7 @@ MUTANTS = (
     Mutant(
         CALLS,
         "a copy lacks an option of its job",
-        "admin/copying.py",
+        "admin/query.py",
         "for option, kept in KEPT_OPTIONS.items()",
         'for option, kept in KEPT_OPTIONS.items() if option != "timeout"',
         test="tests/test_job_options.py::test_a_copy_has_what_is_kept",
@@ -4373,7 +4373,7 @@ MUTANTS = (
     Mutant(
         LOG,
         "what is for people is written before the ledger",
-        "broker/log_lines.py",
+        "broker/outbox.py",
         '(Said("turn.committed", itself, parts), *out.lines)',
         '(*out.lines, Said("turn.committed", itself, parts))',
         test="tests/broker/test_let_out.py::test_a_queued_job_is_logged_then_answered_then_hinted_at",
@@ -4695,7 +4695,7 @@ MUTANTS = (
     Mutant(
         PEOPLE,
         "a sweep takes what came after it was counted",
-        "admin/matching.py",
+        "admin/sweeping.py",
         "    until = asked_at if query.queued_until is None else min(asked_at, query.queued_until)\n",
         "    until = query.queued_until\n",
         test="tests/whole/web/test_sweeps.py::test_a_sweep_takes_none_that_was_queued_after_somebody_was_asked",
@@ -4915,7 +4915,7 @@ MUTANTS = (
     Mutant(
         PEOPLE,
         "a sweep takes what died after somebody was asked",
-        "admin/matching.py",
+        "admin/sweeping.py",
         "    return replace(query, queued_until=until, ended_until=ended)\n",
         "    return replace(query, queued_until=until)\n",
         test="tests/whole/web/test_sweeps.py::test_a_sweep_takes_none_that_died_after_somebody_was_asked",
@@ -4939,7 +4939,7 @@ MUTANTS = (
     Mutant(
         PEOPLE,
         "a copy waits for nobody",
-        "admin/copying.py",
+        "admin/query.py",
         "    parents = () if context.turn.links is None else context.turn.links.parents_of(job)\n",
         "    parents = ()\n",
         test="tests/admin/test_operator.py::test_a_copy_of_a_job_that_waits_for_others_waits_for_them_too",
@@ -5907,7 +5907,7 @@ MUTANTS = (
     Mutant(
         KEPT,
         "the audit does not look who keeps a step",
-        "history/replay/steps.py",
+        "history/replay/replay.py",
         "        elif not is_of_holder or (job.move_no",
         "        elif False and (job.move_no",
         test="tests/history/audit/test_steps.py::test_a_step_after_the_end_of_its_claim_is_found",
@@ -6020,7 +6020,7 @@ MUTANTS = (
     Mutant(
         SIGHT,
         "a sweep keeps a reader open while it writes",
-        "admin/matching.py",
+        "admin/sweeping.py",
         '    return needed(store.table, "list").sweep(query)\n',
         '    with store.snapshot() as seen:\n        yield from needed(seen.table, "list").sweep(query)\n',
         test="tests/admin/test_matching.py::"
@@ -6402,7 +6402,7 @@ MUTANTS = (
     Mutant(
         TURN,
         "whoever waits for a job is told of an end that no turn has counted",
-        "broker/joins.py",
+        "broker/state.py",
         "        self.wake(job for job in known.values() if job.is_counted)",
         "        self.wake(known.values())",
         test="tests/broker/test_joins.py::"
@@ -6411,7 +6411,7 @@ MUTANTS = (
     Mutant(
         RECOVERY,
         "on RabbitMQ a job that a runtime does not know is taken for one that is gone",
-        "broker/joins.py",
+        "broker/state.py",
         "        if store.table is None:\n            # Such",
         "        if False:\n            # Such",
         test="tests/broker/test_joins.py::test_only_a_store_with_a_table_can_tell_that_a_job_is_gone",
@@ -7153,7 +7153,7 @@ MUTANTS = (
     Mutant(
         ACTS,
         "a sweep that requeues takes jobs, too, that were queued after it was asked for",
-        "admin/matching.py",
+        "admin/sweeping.py",
         "return replace(query, queued_until=until, ended_until=ended)",
         "return replace(query, ended_until=ended)",
         test="tests/admin/test_matching.py::test_an_act_is_on_what_was_there_and_had_ended_when_it_was_asked_for",
@@ -7161,7 +7161,7 @@ MUTANTS = (
     Mutant(
         ACTS,
         "a number of jobs at which counting ended is taken for all of them",
-        "admin/matching.py",
+        "admin/sweeping.py",
         "Amount(count=COUNTED_MAX, is_capped=True)",
         "Amount(count=COUNTED_MAX)",
         test="tests/admin/test_matching.py::test_jobs_are_counted_up_to_a_bound_and_not_beyond",

@@ -12,8 +12,7 @@ import pytest
 from lamplighter.cli.main import main
 from lamplighter.cli.web import LOG_OUT, SESSION_SECONDS, Links, Proxied, _unix
 from lamplighter.web import LOOK, STEER, Visitor
-from lamplighter.web.faces.asgi import request_of
-from lamplighter.web.faces.http import Request, Response
+from lamplighter.web.faces import Request, Response, asgi_request
 from lamplighter.web.pages.page import PageRefused
 
 
@@ -136,7 +135,7 @@ def test_whoever_guesses_is_not_let_in(asked):
 
 def behind_proxy(*names: bytes) -> Visitor | None:
     headers = [(b"host", b"jobs.example"), *((b"x-forwarded-user", name) for name in names)]
-    return Proxied("X-Forwarded-User", LOOK)(request_of({"method": "GET", "path": "/", "headers": headers}, b""))
+    return Proxied("X-Forwarded-User", LOOK)(asgi_request({"method": "GET", "path": "/", "headers": headers}, b""))
 
 
 @pytest.mark.parametrize("name", ["ada", "Zoë"])

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lamplighter.doctor.diagnosis import Diagnosis
-from lamplighter.doctor.examining import chosen, examine
-from lamplighter.doctor.opening import evidence_at
+from lamplighter.doctor.examining import chosen, evidence_at, examine
 from lamplighter.stores.sqlite.store import SqliteStore
 
 PATIENCE = 15.0

@@ -6,8 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from lamplighter.doctor.examining import chosen, examine
-from lamplighter.doctor.opening import evidence_at
+from lamplighter.doctor.examining import chosen, evidence_at, examine
 
 from .kit import HOUR, found, levels, new_store, value
 

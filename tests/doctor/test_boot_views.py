@@ -10,8 +10,7 @@ import pytest
 from lamplighter.doctor import boot_checks, name_checks
 from lamplighter.doctor.diagnosis import Check
 from lamplighter.doctor.evidence import _Asked
-from lamplighter.doctor.examining import examine
-from lamplighter.doctor.opening import evidence_at
+from lamplighter.doctor.examining import evidence_at, examine
 from lamplighter.messages.views import (
     Abandoned,
     Death,

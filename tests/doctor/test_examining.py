@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 from lamplighter import StoreUnavailable, UsageError
 from lamplighter.doctor.diagnosis import Check, ok
-from lamplighter.doctor.examining import CHECKS, chosen, examine
-from lamplighter.doctor.opening import evidence_at
+from lamplighter.doctor.examining import CHECKS, chosen, evidence_at, examine
 
 from .kit import new_store
 

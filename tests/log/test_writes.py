@@ -14,13 +14,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from lamplighter import configure_logging
-from lamplighter.broker.log_lines import log_lines
-from lamplighter.broker.outbox import Outbox
+from lamplighter.broker.outbox import Outbox, log_lines
 from lamplighter.environment.failpoints import Failpoints
 from lamplighter.environment.replies import Mailbox
 from lamplighter.log.emitter import NOBODY, Log, Said, Speaker, Subscription
-from lamplighter.log.json_line import to_json
 from lamplighter.log.ledger_keys import MOVE_KEYS
+from lamplighter.log.log_line import to_json
 from lamplighter.messages.boots import MOVES_MAX, LedgerTurn
 from msgspec import Raw
 

@@ -9,9 +9,7 @@ from typing import Any
 from wsgiref.validate import validator
 
 import pytest
-from lamplighter.web.faces.asgi import AsgiApplication
-from lamplighter.web.faces.http import BODY_BYTES_MAX, Request, Response
-from lamplighter.web.faces.wsgi import WsgiApplication
+from lamplighter.web.faces import BODY_BYTES_MAX, AsgiApplication, Request, Response, WsgiApplication
 
 
 class Answers:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from lamplighter.web.faces.http import Request, Response
+from lamplighter.web.faces import Request, Response
 from lamplighter.web.site import HEADERS, forged, sealed, strange_host
 
 

@@ -7,7 +7,7 @@ from functools import partial
 from itertools import count
 
 from lamplighter import StoreUnavailable
-from lamplighter.stores.rabbitmq.environment import StoreEnvironment
+from lamplighter.stores.rabbitmq.link import StoreEnvironment
 from lamplighter.stores.rabbitmq.store import RabbitStore
 
 from support.rabbitmq.model import ModelServer

@@ -14,7 +14,7 @@ import pytest
 from lamplighter.environment.clock import SystemClock
 from lamplighter.messages.jobs import JobRecord
 from lamplighter.messages.queries import JobQuery
-from lamplighter.stores.rabbitmq.environment import StoreEnvironment
+from lamplighter.stores.rabbitmq.link import StoreEnvironment
 from lamplighter.stores.rabbitmq.store import RabbitStore
 from lamplighter.stores.rabbitmq.topology import DEAD, job_queue
 from lamplighter.stores.troubles import CommitUnknown

@@ -22,8 +22,7 @@ from lamplighter.stores.ports import Store
 from lamplighter.stores.rabbitmq import job_message as wire
 from lamplighter.stores.rabbitmq import topology
 from lamplighter.stores.rabbitmq.admin_connection import AdminConnection
-from lamplighter.stores.rabbitmq.environment import StoreEnvironment
-from lamplighter.stores.rabbitmq.link import Message, Sent
+from lamplighter.stores.rabbitmq.link import Message, Sent, StoreEnvironment
 from lamplighter.stores.rabbitmq.store import RabbitStore
 from lamplighter.testing.simulation.faults import Faults
 from lamplighter.testing.simulation.virtual_scheduler import Process, VirtualScheduler

@@ -38,7 +38,7 @@ def test_a_set_has_one_order_in_every_process() -> None:
 
 SHORT = """
 import resource, sys
-from lamplighter.log.json_line import to_json
+from lamplighter.log.log_line import to_json
 from lamplighter.rules.codec import checksum, encode, encode_own
 
 large, many = "z" * 100_000, ["z"] * 500

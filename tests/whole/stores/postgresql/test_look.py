@@ -13,8 +13,7 @@ import psycopg
 import pytest
 from lamplighter import Operator, Runtime, StoreGone, StoreUnavailable
 from lamplighter.cli.main import main
-from lamplighter.doctor.examining import chosen, examine
-from lamplighter.doctor.opening import evidence_at
+from lamplighter.doctor.examining import chosen, evidence_at, examine
 from lamplighter.doctor.postgresql_checks import HELD_SECONDS_MAX
 from lamplighter.log.outlets import LineFile
 from lamplighter.stores.postgresql.address import parse_address

@@ -15,8 +15,7 @@ import pytest
 from lamplighter import Runtime, StoreUnavailable
 from lamplighter.cli.main import main
 from lamplighter.doctor.diagnosis import Diagnosis
-from lamplighter.doctor.examining import chosen, examine
-from lamplighter.doctor.opening import evidence_at
+from lamplighter.doctor.examining import chosen, evidence_at, examine
 from lamplighter.stores.rabbitmq import topology
 
 from .conftest import Vhosts
