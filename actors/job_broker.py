@@ -22,8 +22,7 @@ from ..broker import boots, claims, jobs, schedules
 from ..broker.alarms import Alarms, ExternalCommitWatch, Retention
 from ..broker.boot_registration import BootRegistration
 from ..broker.direct import DirectLane
-from ..broker.dispatch import HalfDone, apply
-from ..broker.kept_mail import given_up, may_wait_apart, refuse_callers, still_wanted
+from ..broker.dispatch import HalfDone, apply, given_up, may_wait_apart, refuse_callers, still_wanted
 from ..broker.outbox import Outbox, log_lines
 from ..broker.peer_watcher import PeerWatcher
 from ..broker.state import BrokerInputs, BrokerState, Joins

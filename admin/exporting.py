@@ -15,8 +15,7 @@ from ..messages.tallies import EVER, Tally, start_of
 from ..rules.capabilities import needed
 from ..stores.ports import Readable
 from .finding import find
-from .job_views import job_view
-from .views import JobView, like
+from .views import JobView, job_view, like
 
 READ_AT_ONCE = 500
 """How many jobs or schedules are in memory at a time: one job may have a megabyte."""

@@ -17,8 +17,7 @@ from ..messages.queries import GRAPH_JOBS_MAX, JobQuery
 from ..rules.capabilities import needed
 from ..rules.validation import unknown_job
 from ..stores.ports import StoreSnapshot
-from .job_views import job_view
-from .views import JobView
+from .views import JobView, job_view
 from .why import Why
 
 if TYPE_CHECKING:

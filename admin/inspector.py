@@ -21,7 +21,6 @@ from ..stores.places import LockHolder
 from ..stores.ports import Readable, StoreSnapshot
 from .error_groups import FAILED_MAX, ErrorGroup, failures, grouped, in_pages, key_of
 from .finding import find
-from .job_views import job_view
 from .overview import WholeNames, names_seen, overview_of, running_on, whole_names
 from .runtimes import Runtimes
 from .views import (
@@ -36,6 +35,7 @@ from .views import (
     Overview,
     ScheduleName,
     StepView,
+    job_view,
 )
 from .why import WaitContext, Why, reasons, wait_context_of, why
 

@@ -17,9 +17,8 @@ from ..errors import UsageError
 from ..messages.jobs import Instant, Seconds
 from ..messages.schedules import ScheduleRecord
 from ..stores.ports import Slots
-from .job_views import payload
 from .schedules import explain
-from .views import Payload, ScheduleName, like
+from .views import Payload, ScheduleName, like, payload
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

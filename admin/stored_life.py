@@ -148,10 +148,6 @@ def _of_result(job: JobRecord) -> str:
     return f", a result of {many(len(job.result), 'byte')}" if job.result not in (None, "null") else ""
 
 
-def _sizes(job: JobRecord) -> str:
-    return f"{many(len(job.data), 'byte')} of data{_of_result(job)}"
-
-
 def _has_ended_by_claim(job: JobRecord) -> bool:
     return job.state in ENDED and 0 < job.claim_no == job.settled_no
 
@@ -179,7 +175,8 @@ def _agreement(life: StoredLife, last: dict[str, Any]) -> Entry:
     else:
         told = f"{last.get('to')}, claim {last.get('claim_no')}, attempt {last.get('attempt', 0)}"
         says, tone = f"it disagrees: {stands} by move {job.move_no}, and these logs tell {told}", "bad"
-    return Entry(at=None, who=WHO, says=f"{says}; {_sizes(job)}", tone=tone)
+    sizes = f"{many(len(job.data), 'byte')} of data{_of_result(job)}"
+    return Entry(at=None, who=WHO, says=f"{says}; {sizes}", tone=tone)
 
 
 def _only_a_log(life: StoredLife) -> Entry:

@@ -22,16 +22,7 @@ from ..handlers.pool import ThreadCounter
 from ..log.emitter import Log, Subscription
 from ..log.log_line import safe_str
 from ..messages.jobs import Attribution, NewJob, Seconds
-from ..messages.mail import (
-    Attach,
-    CheckDue,
-    ClockJumped,
-    Detach,
-    Drain,
-    QuietSwitched,
-    Wake,
-    WatchExternalCommit,
-)
+from ..messages.mail import Attach, CheckDue, ClockJumped, Detach, Drain, QuietSwitched, Wake, WatchExternalCommit
 from ..messages.schedules import HostChange
 from ..rules.limits import Limits
 from ..rules.new_jobs import JobChecks, JobIds, Storing

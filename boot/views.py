@@ -23,7 +23,7 @@ from ..handlers.lanes import Lanes
 from ..log.emitter import Log, Subscription
 from ..messages.jobs import Instant, Seconds
 from ..messages.mail import Queue
-from ..messages.names import PauseRecord, paused_at
+from ..messages.names import paused_at
 from ..messages.views import (
     LANES_SHOWN_MAX,
     Abandoned,
@@ -140,7 +140,10 @@ def stuck_parts(
 def waiting_names(store: Store, parked: ParkedNames, now: Instant) -> list[str]:
     """Sentences about paused names with jobs, and about the `parked` ones, which had no handler on a living runtime."""
     try:
-        paused = [_paused(pause) for pause in paused_at(store.jobs.pauses(), now).values()]
+        paused = [
+            f"the jobs of {one.name!r} are paused{attributed(by=one.by, until=one.until, reason=one.reason)}"
+            for one in paused_at(store.jobs.pauses(), now).values()
+        ]
         names = list(parked.said)
         queued = {name: waiting(store, name, now) for name in names[:NAMES_TOLD_MAX]}
     except LamplighterError:
@@ -172,10 +175,6 @@ def _abandoned(lane: Lane, now: Seconds) -> Abandoned:
         seconds=now - lane.started_monotonic,
         stack=lane.stack(),
     )
-
-
-def _paused(pause: PauseRecord) -> str:
-    return f"the jobs of {pause.name!r} are paused{attributed(by=pause.by, until=pause.until, reason=pause.reason)}"
 
 
 STACK_CHARACTERS_MAX = 20_000

@@ -2,38 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ..environment.replies import answer_all, reply_of
 from ..errors import LamplighterError, StoreUnavailable
-from ..messages.mail import (
-    CancelJob,
-    CancelMany,
-    Capacity,
-    CheckDue,
-    ClockJumped,
-    Declare,
-    Down,
-    Drain,
-    Ended,
-    Forget,
-    ForgetJob,
-    GiveBack,
-    Housekeep,
-    Limit,
-    MarkDone,
-    Pause,
-    PauseSchedule,
-    Progressed,
-    Queue,
-    QuietSwitched,
-    ReleaseClaims,
-    Reply,
-    Requeue,
-    RequeueMany,
-    Retire,
-    Tick,
-    WatchExternalCommit,
-)
+from ..messages import mail as messages
+from ..messages.mail import Mail, Reply
 from ..messages.steps import KeepStep, SendSignal
 from . import boots, claims, jobs, schedules
 from .alarms import Retention
@@ -79,62 +54,110 @@ def apply(context: TurnContext, body: Any, retention: Retention) -> None:
 
 def handle(context: TurnContext, body: Any, retention: Retention) -> Any:
     """Carry out a message and return the answer for its sender. A LamplighterError refuses it."""
-    match body:
-        case Queue():
-            return jobs.queue(context, body)
-        case Ended():
-            return claims.ended(context, body)
-        case Capacity():
-            return claims.hear_capacity(context, body)
-        case GiveBack():
-            return claims.give_back(context, body)
-        case Progressed():
-            return claims.progressed(context, body)
-        case KeepStep():
-            return jobs.keep_step(context, body)
-        case SendSignal():
-            # Imported where it is needed: most applications send none.
-            from .signals import signal
+    kind = type(body)
+    if kind is messages.Housekeep:
+        retention.prune(context)
+        return None
+    if kind not in HANDLERS:
+        raise TypeError(f"the JobBroker does not hear {kind.__name__}")
+    return HANDLERS[kind](context, body)
 
-            return signal(context, body)
-        case Tick():
-            return schedules.tick(context, body)
-        case MarkDone():
-            return jobs.mark_done(context, body)
-        case Requeue():
-            return jobs.requeue(context, body)
-        case RequeueMany():
-            return jobs.requeue_many(context, body)
-        case CancelJob():
-            return jobs.cancel(context, body)
-        case CancelMany():
-            return jobs.cancel_many(context, body)
-        case ForgetJob():
-            return jobs.forget(context, body)
-        case Pause():
-            return jobs.pause(context, body)
-        case Limit():
-            return jobs.limit(context, body)
-        case Declare():
-            return schedules.declare(context, body)
-        case Forget():
-            return schedules.forget(context, body)
-        case Retire():
-            return schedules.retire(context, body)
-        case PauseSchedule():
-            return schedules.pause(context, body)
-        case Down():
-            return claims.down(context, body)
-        case ReleaseClaims():
-            return boots.interrupt_own(context)
-        case Drain():
-            boots.drain(context)
-        case WatchExternalCommit():
-            context.out.expected.append(body)
-        case Housekeep():
-            retention.prune(context)
-        case CheckDue() | ClockJumped() | QuietSwitched():
-            pass
-        case other:
-            raise TypeError(f"the JobBroker does not hear {type(other).__name__}")
-    return None
+
+def _signal(context: TurnContext, body: SendSignal) -> Any:
+    # Imported where it is needed: most applications send none.
+    from .signals import signal
+
+    return signal(context, body)
+
+
+def _nothing(context: TurnContext, body: object) -> None:
+    """The message only has the broker take a turn."""
+
+
+HANDLERS: Mapping[type, Callable[[TurnContext, Any], Any]] = {
+    messages.Queue: jobs.queue,
+    messages.Ended: claims.ended,
+    messages.Capacity: claims.hear_capacity,
+    messages.GiveBack: claims.give_back,
+    messages.Progressed: claims.progressed,
+    KeepStep: jobs.keep_step,
+    SendSignal: _signal,
+    messages.Tick: schedules.tick,
+    messages.MarkDone: jobs.mark_done,
+    messages.Requeue: jobs.requeue,
+    messages.RequeueMany: jobs.requeue_many,
+    messages.CancelJob: jobs.cancel,
+    messages.CancelMany: jobs.cancel_many,
+    messages.ForgetJob: jobs.forget,
+    messages.Pause: jobs.pause,
+    messages.Limit: jobs.limit,
+    messages.Declare: schedules.declare,
+    messages.Forget: schedules.forget,
+    messages.Retire: schedules.retire,
+    messages.PauseSchedule: schedules.pause,
+    messages.Down: claims.down,
+    messages.ReleaseClaims: lambda context, body: boots.interrupt_own(context),
+    messages.Drain: lambda context, body: boots.drain(context),
+    messages.WatchExternalCommit: lambda context, body: context.out.expected.append(body),
+    messages.CheckDue: _nothing,
+    messages.ClockJumped: _nothing,
+    messages.QuietSwitched: _nothing,
+}
+
+
+HINTS = (messages.ClockJumped, messages.Drain, messages.Housekeep)
+"""One message of these kinds is as good as several."""
+
+
+def still_wanted(mails: Sequence[Mail]) -> list[Mail]:
+    """The mail without messages whose senders no longer wait, or that a later message supersedes."""
+    said: set[Any] = set()
+    kept: list[Mail] = []
+    for mail in reversed(mails):
+        if given_up(mail.body) or isinstance(mail.body, messages.CheckDue):
+            continue
+        if isinstance(mail.body, messages.Ended):
+            endings = tuple(one for one in mail.body.endings if one.claim.key not in said)
+            said.update(one.claim.key for one in endings)
+            if endings:
+                kept.append(mail._replace(body=mail.body._replace(endings=endings)))
+            continue
+        subject = _subject(mail.body)
+        if subject is None or subject not in said:
+            kept.append(mail)
+            said.add(subject)
+    return kept[::-1]
+
+
+def refuse_callers(mails: Sequence[Mail], error: LamplighterError) -> list[Mail]:
+    """Refuse the messages that await an answer, and return the rest."""
+    answer_all((reply, None, error) for mail in mails if (reply := reply_of(mail.body)) is not None)
+    return [mail for mail in mails if reply_of(mail.body) is None]
+
+
+def may_wait_apart(body: object) -> bool:
+    """Whether later messages may be handled before this one: a caller that waits for its answer sends nothing else
+    meanwhile, and the store compares an ending with its claim, and a tick with its schedule.
+    """
+    return isinstance(body, messages.Ended | messages.Tick) or reply_of(body) is not None
+
+
+def given_up(body: object) -> bool:
+    """Whether the sender no longer waits for its answer; the message is then skipped."""
+    reply = reply_of(body)
+    return reply is not None and reply.cancelled()
+
+
+def _subject(body: object) -> Any:
+    """The subject of which only the newest message counts, such as a job's progress; None if every message counts."""
+    match body:
+        case messages.Progressed():
+            return messages.Progressed, body.key
+        case messages.Tick():
+            return messages.Tick, body.schedule_id
+        case messages.Capacity():
+            return messages.Capacity, body.name, body.incarnation
+        case messages.WatchExternalCommit():
+            return messages.WatchExternalCommit, body.key
+        case _:
+            return type(body) if isinstance(body, HINTS) else None

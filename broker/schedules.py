@@ -8,7 +8,7 @@ from ..cron.interval import ONCE, parse_at
 from ..cron.schedule import jitter_of, job_of, rule_of
 from ..errors import UnknownSchedule
 from ..messages.clock_steps import STEP_SECONDS_MIN
-from ..messages.jobs import UNATTRIBUTED, Attribution, Instant, JobState, NewJob
+from ..messages.jobs import UNATTRIBUTED, Attribution, Instant, JobState
 from ..messages.mail import Declare, Forget, PauseSchedule, Retire, SchedulesChanged, Tick
 from ..messages.schedules import Fire, ScheduleRecord, SlotEntry, SlotRange
 from ..rules.capabilities import needed
@@ -120,7 +120,9 @@ def _fire(context: TurnContext, schedule: ScheduleRecord, fire: Fire) -> bool:
         reason, by = held_back
         _skip(context, schedule, SlotRange(first=fire.slot, last=fire.slot, count=1, reason=reason), by=by)
         return False
-    job = _job_of(schedule, fire.slot, context.turn.now)
+    job_id, now = _job_id(schedule, fire.slot), context.turn.now
+    run_at = fire.slot + jitter_of(schedule.id, fire.slot, schedule.jitter)
+    job = job_of(schedule, job_id, run_at=run_at, now=now, root_id=job_id, slot=fire.slot)
     context.collect()
     entry = SlotEntry(
         schedule_id=schedule.id,
@@ -155,12 +157,6 @@ def _taken(context: TurnContext, schedule: ScheduleRecord, slot: Instant) -> Non
     """Account for a slot that had fired already, while the clock was ahead."""
     context.turn.note({"k": "taken", "s": schedule.id, "t": slot})
     context.say("slot.taken", schedule=schedule.id, slot=slot, job_name=schedule.name, job_id=_job_id(schedule, slot))
-
-
-def _job_of(schedule: ScheduleRecord, slot: Instant, now: Instant) -> NewJob:
-    job_id = _job_id(schedule, slot)
-    run_at = slot + jitter_of(schedule.id, slot, schedule.jitter)
-    return job_of(schedule, job_id, run_at=run_at, now=now, root_id=job_id, slot=slot)
 
 
 def _job_id(schedule: ScheduleRecord, slot: Instant) -> str:

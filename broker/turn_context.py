@@ -16,7 +16,7 @@ from ..environment.clock import Clock
 from ..log.emitter import Said, Speaker
 from ..messages.boots import BootRecord, Move
 from ..messages.clock_steps import Stepped
-from ..messages.jobs import UNATTRIBUTED, Attribution, ClaimKey, JobRecord, JobState, NewJob, Seconds
+from ..messages.jobs import UNATTRIBUTED, Attribution, ClaimKey, JobRecord, JobState, NewJob
 from ..messages.mail import Revoke, Wake
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from ..rules.capabilities import needed
@@ -253,10 +253,6 @@ def keep_time(context: TurnContext, clock: Clock, *, is_first: bool) -> None:
         return
     if schedules:
         context.turn.note({"k": "recounted", "x": schedules})
-    context.say("clock.jumped", delta=_rounded(far), jobs=jobs, schedules=schedules)
+    context.say("clock.jumped", delta=None if far is None else round(far, 3), jobs=jobs, schedules=schedules)
     context.forget_next_due()
     context.tell("scheduler", Wake(reload=True))
-
-
-def _rounded(seconds: Seconds | None) -> Seconds | None:
-    return None if seconds is None else round(seconds, 3)

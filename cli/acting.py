@@ -25,17 +25,7 @@ from ..rules.printable import visible
 from ..rules.validation import check_who
 from ..rules.wording import many
 from ..stores.opening import place_of
-from .options import (
-    add_delay,
-    add_dry_run,
-    add_output,
-    add_store,
-    add_who,
-    argument,
-    delay_of,
-    store_of,
-    who_of,
-)
+from .options import add_delay, add_dry_run, add_output, add_store, add_who, argument, delay_of, store_of, who_of
 from .page import note, page_of, print_json
 
 if TYPE_CHECKING:

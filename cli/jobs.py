@@ -15,7 +15,7 @@ from .job_acts import CANCEL, COPY, FORGET, JOB, REQUEUE, SIGNAL, cancel, copy, 
 from .job_pages import HEADS, NUMBERS, row, show_graph, show_job, show_why
 from .job_queries import declare_query, query_of
 from .options import Subcommand, Times, add_paging, declare_group, limit_of
-from .page import listed, note, page_of, print_json
+from .page import listed, note, page_of, print_json, print_one
 
 
 def declare(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentParser]:
@@ -70,11 +70,7 @@ def _note_more(found: JobsPage) -> None:
 @inspecting
 def _show(arguments: argparse.Namespace, inspector: Inspector) -> int:
     found = inspector.job(arguments.job)
-    if arguments.json:
-        print_json(found)
-    else:
-        show_job(page_of(arguments), found, Times(is_utc=arguments.utc))
-    return 0
+    return print_one(arguments, found, lambda page: show_job(page, found, Times(is_utc=arguments.utc)))
 
 
 @inspecting
@@ -91,33 +87,23 @@ def _why(arguments: argparse.Namespace, inspector: Inspector) -> int:
 @inspecting
 def _graph(arguments: argparse.Namespace, inspector: Inspector) -> int:
     found = inspector.graph(arguments.job)
-    if arguments.json:
-        print_json(found)
-    else:
-        show_graph(page_of(arguments), found)
-    return 0
+    return print_one(arguments, found, lambda page: show_graph(page, found))
 
 
 @inspecting
 def _count(arguments: argparse.Namespace, inspector: Inspector) -> int:
     query = query_of(arguments)
-    by_state = replace(query, names=()) == JobQuery() and len(query.names) < 2
-    if not by_state:
+    if replace(query, names=()) != JobQuery() or len(query.names) > 1:
         return _count_matching(arguments, inspector, query)
     counts = inspector.counts(query.names[0] if query.names else None)
-    if arguments.json:
-        print_json(counts)
-    else:
-        page_of(arguments).fields([(state, str(amount)) for state, amount in counts.of.items()])
+    fields = [(state, str(amount)) for state, amount in counts.of.items()]
+    print_one(arguments, counts, lambda page: page.fields(fields))
     return 0 if any(amount.count for amount in counts.of.values()) else 1
 
 
 def _count_matching(arguments: argparse.Namespace, inspector: Inspector, query: JobQuery) -> int:
     found = inspector.count(query)
-    if arguments.json:
-        print_json(found)
-    else:
-        page_of(arguments).line(str(found.amount))
-        if found.amount.is_capped:
-            note(f"looked at {found.looked_at:,} jobs, and no further")
+    print_one(arguments, found, lambda page: page.line(str(found.amount)))
+    if found.amount.is_capped and not arguments.json:
+        note(f"looked at {found.looked_at:,} jobs, and no further")
     return 0 if found.amount.count else 1

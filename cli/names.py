@@ -16,7 +16,7 @@ from .acting import Act, acting, declare_acting, moment_of
 from .inspecting import declare_inspecting, inspecting
 from .name_pages import HEADS, NUMBERS, amount_of, row
 from .options import Subcommand, Times, add_paging, argument, declare_group, limit_of
-from .page import Cell, ago, listed, note, page_of, print_json
+from .page import Cell, ago, listed, note, print_one
 
 NAME = argument("name", metavar="NAME")
 UNTIL = argument("--until", metavar="TIME", help="resume it then: +2h is in two hours; or ISO 8601")
@@ -59,11 +59,7 @@ def _show(arguments: argparse.Namespace, inspector: Inspector) -> int:
     if name is None:
         _note_unknown(arguments.name, inspector)
         return 1
-    if arguments.json:
-        print_json(name)
-        return 0
-    page_of(arguments).fields(_fields(name, Times(is_utc=arguments.utc)))
-    return 0
+    return print_one(arguments, name, lambda page: page.fields(_fields(name, Times(is_utc=arguments.utc))))
 
 
 def _note_unknown(name: str, inspector: Inspector) -> None:
@@ -124,8 +120,7 @@ def _look_for(act: Act, name: str) -> NameView | None:
     if not act.can_look:
         return None
     inspector = act.inspector()
-    found = inspector.name(name)
-    if found is None:
+    if (found := inspector.name(name)) is None:
         _note_unknown(name, inspector)
     return found
 

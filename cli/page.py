@@ -218,6 +218,15 @@ def listed(
     return 0 if found else 1
 
 
+def print_one(arguments: argparse.Namespace, found: object, show: Callable[[Page], object]) -> int:
+    """Show one thing as JSON, or by `show`."""
+    if arguments.json:
+        print_json(found)
+    else:
+        show(page_of(arguments))
+    return 0
+
+
 def page_of(arguments: argparse.Namespace) -> Page:
     return Page(arguments.color)
 

@@ -131,7 +131,11 @@ def _mode(text: str) -> int:
 def _listening(host: str, port: int, path: str | None, mode: int | None) -> Iterator[socket.socket]:
     """A socket that listens already, so that its address may be told. A Unix socket's file is removed at the end."""
     try:
-        listener = _tcp(host, port) if path is None else _unix(path, OWNER_MODE if mode is None else mode)
+        if path is None:
+            family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+            listener = socket.create_server(address, family=family)
+        else:
+            listener = _unix(path, OWNER_MODE if mode is None else mode)
     except OSError as error:
         where = f"{host}:{port}" if path is None else path
         raise UsageError(f"expected an address that is free to listen at, got: {shown(where)}: {error}") from None
@@ -144,11 +148,6 @@ def _listening(host: str, port: int, path: str | None, mode: int | None) -> Iter
         finally:
             if path is not None and os.path.exists(path) and os.stat(path).st_ino == made:
                 os.unlink(path)
-
-
-def _tcp(host: str, port: int) -> socket.socket:
-    family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    return socket.create_server(address, family=family)
 
 
 def _unix(path: str, mode: int) -> socket.socket:

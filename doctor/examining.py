@@ -15,15 +15,7 @@ from ..stores.control_client import ControlClient
 from ..stores.opening import place_of
 from ..stores.places import StorePlace
 from ..stores.ports import Readable
-from . import (
-    boot_checks,
-    lock_checks,
-    name_checks,
-    postgresql_checks,
-    schedule_checks,
-    server_checks,
-    store_checks,
-)
+from . import boot_checks, lock_checks, name_checks, postgresql_checks, schedule_checks, server_checks, store_checks
 from .diagnosis import Check, Diagnosis, Examination, Symptom, ok, unknown
 from .evidence import Evidence
 from .log_checks import gaps, read_logs

@@ -13,7 +13,7 @@ from ..messages.jobs import JobRecord, JobState
 from ..messages.queries import JobQuery
 from ..messages.steps import WAIT
 from ..messages.tallies import MINUTE, Tally
-from ..messages.views import HandlerView, LaneView
+from ..messages.views import HandlerView
 from ..rules.lifecycle import AWAITS, awaited_signal
 from ..rules.wording import brief, many, span
 from .diagnosis import Symptom, Symptoms, error, minutes, note, ok, unknown, warning
@@ -137,7 +137,8 @@ def _behind(seen: Evidence, name: NameView, stats: Stats | None) -> Symptom:
         says += "; how many run at once not all runtimes have said"
     else:
         says += f"; {name.busy} of {many(name.lanes, 'lane')} {'is' if name.lanes == 1 else 'are'} busy"
-    longest = _longest(seen, name.name)
+    lanes = [lane for view in seen.views for lane in view.lanes if lane.job_name == name.name]
+    longest = max((lane for lane in lanes if lane.abandoned is None), key=lambda lane: lane.seconds, default=None)
     if longest is not None:
         says += f", with {longest.job_id} for {span(longest.seconds)}"
     remedy = (
@@ -152,11 +153,6 @@ def _behind(seen: Evidence, name: NameView, stats: Stats | None) -> Symptom:
     if stats.queued < ended:
         return note(f"{says}; {rates}: it gets less")
     return warning(f"{says}; {rates}", remedy)
-
-
-def _longest(seen: Evidence, name: str) -> LaneView | None:
-    lanes = [lane for view in seen.views for lane in view.lanes if lane.job_name == name and lane.abandoned is None]
-    return max(lanes, key=lambda lane: lane.seconds, default=None)
 
 
 def _tallies(seen: Evidence) -> Sequence[Tally] | None:

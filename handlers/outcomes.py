@@ -10,18 +10,7 @@ import traceback as tracebacks
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from ..errors import (
-    CANCELLED,
-    DISCARDED,
-    RETRIED,
-    AwaitsSignal,
-    Cancel,
-    Discard,
-    Retry,
-    Snooze,
-    UsageError,
-    check_wait,
-)
+from ..errors import CANCELLED, DISCARDED, RETRIED, AwaitsSignal, Cancel, Discard, Retry, Snooze, UsageError, check_wait
 from ..log.log_line import safe_str
 from ..messages.outcomes import Outcome, OutcomeKind
 from ..rules.codec import encode, valid_text

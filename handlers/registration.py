@@ -15,14 +15,7 @@ from ..rules.capabilities import not_supported
 from ..rules.lifecycle import check_exceptions
 from ..rules.limits import Limits, RestartBudget
 from ..rules.rates import check_rate
-from ..rules.validation import (
-    check_backoff,
-    check_bool,
-    check_name,
-    check_one_of,
-    check_seconds,
-    check_whole,
-)
+from ..rules.validation import check_backoff, check_bool, check_name, check_one_of, check_seconds, check_whole
 from .handler import Handler, Isolation, OnTimeout
 from .payload import HandlerTypes, payload_type, result_type
 

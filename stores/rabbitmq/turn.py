@@ -71,7 +71,8 @@ class IncomingMessages:
             if not twin.is_lost:
                 self._drop_copy(delivery, "another copy runs here")
                 return False
-            self._bind(twin, delivery)
+            # This holds even if the turn fails: nothing is published for it.
+            twin.delivery, twin.is_lost = delivery, False
             return False
         kept = state.memory.kept.get(delivery.copy)
         if kept is not None:
@@ -119,11 +120,6 @@ class IncomingMessages:
             ("job.duplicate", {"job_id": job.id, "job_name": job.name, "claim_no": job.claim_no, "reason": reason})
         )
         self._turn.ops.acknowledged.append(delivery)
-
-    def _bind(self, held: HeldJob, delivery: Delivery) -> None:
-        """Attach a redelivery to a running job whose delivery was lost with its session."""
-        # This holds even if the turn fails: nothing is published for it.
-        held.delivery, held.is_lost = delivery, False
 
 
 class RabbitTurn(PendingTurn):

@@ -11,16 +11,7 @@ from itertools import count, repeat
 from typing import Any
 
 from ...errors import KeyTaken
-from ...messages.jobs import (
-    Claim,
-    ClaimKey,
-    Instant,
-    JobRecord,
-    JobState,
-    NewJob,
-    Seconds,
-    Transition,
-)
+from ...messages.jobs import Claim, ClaimKey, Instant, JobRecord, JobState, NewJob, Seconds, Transition
 from ...messages.names import NO_LIMITS, PauseRecord, changed
 from ...messages.outcomes import Outcome, OutcomeKind, Verdict
 from ...messages.steps import SIGNAL

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from lamplighter import StoreUnavailable
-from lamplighter.broker.kept_mail import still_wanted
+from lamplighter.broker.dispatch import still_wanted
 from lamplighter.environment import Environment
 from lamplighter.environment.failpoints import Failpoints
 from lamplighter.environment.replies import ThreadReply

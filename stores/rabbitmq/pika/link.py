@@ -43,9 +43,8 @@ from ..topology import Names
 try:
     from pika.channel import Channel
 
-    from .channel import AskingChannel
+    from .channel import AskingChannel, arrival_of, bytes_max_of, why
     from .connection import Connection, Loop, ack, parameters
-    from .errors import arrival_of, bytes_max_of, why
     from .publishing import Published, Sending
 except ImportError as error:
     raise missing_extra("pika", "jobs in RabbitMQ", "rabbitmq") from error
