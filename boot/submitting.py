@@ -21,6 +21,7 @@ from collections.abc import (
 from contextlib import AbstractContextManager
 from functools import partial
 from itertools import islice
+from operator import methodcaller
 from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar, cast
 
 from ..api.job import Job
@@ -104,10 +105,10 @@ class Submitter:
         new, types = self._new(boot, root_id, jobs, one, types)
         if connection is not None:
             # Imported where it is needed, as below: most calls have no connection.
-            from ..broker.host_transactions import queue_on
+            from ..broker.host_transactions import joined
 
             with boot.queueing(new) as new, _ids_in_error(new):
-                answer = queue_on(boot.store, connection, new[0], boot.clock.now())
+                answer = joined(boot.store, connection, boot.clock.now(), methodcaller("insert", new[0]))
             _expect(boot, *answer)
             return _jobs(new, (answer,), one, types)
         if asyncio._get_running_loop() is not None:
@@ -125,19 +126,23 @@ class Submitter:
             self.warn_if_blocking("jobs.mark_done")
             boot.requests.ask(lambda reply: end._replace(reply=reply))
             return
-        from ..broker.host_transactions import finish_on
+        from ..broker.host_transactions import finish, joined
 
-        finish_on(boot.store, connection, end, boot.clock.now())
+        now = boot.clock.now()
+        joined(boot.store, connection, now, partial(finish, end, now))
         boot.expect(end.job_id, JobState.DONE)
 
     def signal(self, job: Ref, name: str, data: Any, who: Attribution, connection: Any) -> None:
         """See `Jobs.signal`."""
-        from ..broker.signals import signal_on
-
         boot, signal = self._signal(job, name, data, who)
         if connection is None:
             self.ask("jobs.signal", lambda reply: signal._replace(reply=reply))
-        elif (move_no := signal_on(boot.store, connection, signal, boot.clock.now())) is not None:
+            return
+        from ..broker.host_transactions import joined
+        from ..broker.signals import signal_by_host
+
+        move_no = joined(boot.store, connection, boot.clock.now(), partial(signal_by_host, signal))
+        if move_no is not None:
             boot.expect(signal.job_id, None, move_no)
 
     def ask(self, call: str, make: Make, *, job_id: str | None = None) -> Any:
@@ -185,12 +190,12 @@ class Submitter:
 
     def change_schedule(self, connection: Any, change: HostChange, answer: T) -> T:
         """Change a schedule in the transaction of an open connection, have the boot poll for its commit, and return
-        `answer`. Raises as `change_schedule_on`.
+        `answer`. Raises as `joined`, and UnknownSchedule if there is none to remove.
         """
-        from ..broker.host_transactions import change_schedule_on
+        from ..broker.host_transactions import SCHEDULES, change_schedule, joined
 
         boot = self.state.get()
-        change_schedule_on(boot.store, connection, change)
+        joined(boot.store, connection, change.at, partial(change_schedule, change), SCHEDULES)
         boot.expect_change(change)
         return answer
 
@@ -372,10 +377,10 @@ class AwaitingSubmitter(Submitter):
         boot = self.state.get()
         new, types = self._new(boot, root_id, jobs, one, types)
         if connection is not None:
-            from ..broker.host_transactions import queue_on_async
+            from ..broker.host_transactions import awaited
 
             with boot.queueing(new) as new, _ids_in_error(new):
-                answer = await queue_on_async(boot.store, connection, new[0], boot.clock.now())
+                answer = await awaited(boot.store, connection, boot.clock.now(), methodcaller("insert", new[0]))
             _expect(boot, *answer)
             return _jobs(new, (answer,), one, types)
         if not new:
@@ -389,18 +394,22 @@ class AwaitingSubmitter(Submitter):
         if connection is None:
             await boot.requests.ask_async(lambda reply: end._replace(reply=reply))
             return
-        from ..broker.host_transactions import finish_on_async
+        from ..broker.host_transactions import awaited, finish
 
-        await finish_on_async(boot.store, connection, end, boot.clock.now())
+        now = boot.clock.now()
+        await awaited(boot.store, connection, now, partial(finish, end, now))
         boot.expect(end.job_id, JobState.DONE)
 
     async def signal(self, job: Ref, name: str, data: Any, who: Attribution, connection: Any) -> None:  # type: ignore[override]
-        from ..broker.signals import signal_on_async
-
         boot, signal = self._signal(job, name, data, who)
         if connection is None:
             await boot.requests.ask_async(lambda reply: signal._replace(reply=reply))
-        elif (move_no := await signal_on_async(boot.store, connection, signal, boot.clock.now())) is not None:
+            return
+        from ..broker.host_transactions import awaited
+        from ..broker.signals import signal_by_host
+
+        move_no = await awaited(boot.store, connection, boot.clock.now(), partial(signal_by_host, signal))
+        if move_no is not None:
             boot.expect(signal.job_id, None, move_no)
 
     async def ask(self, call: str, make: Make, *, job_id: str | None = None) -> Any:
@@ -430,10 +439,10 @@ class AwaitingSubmitter(Submitter):
         ]
 
     async def change_schedule(self, connection: Any, change: HostChange, answer: T) -> T:  # type: ignore[override]
-        from ..broker.host_transactions import change_schedule_on_async
+        from ..broker.host_transactions import SCHEDULES, awaited, change_schedule
 
         boot = self.state.get()
-        await change_schedule_on_async(boot.store, connection, change)
+        await awaited(boot.store, connection, change.at, partial(change_schedule, change), SCHEDULES)
         boot.expect_change(change)
         return answer
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from functools import partial
 from typing import Any
 
 from ..errors import StaleClaim, UnknownSchedule, UsageError, shown
@@ -22,38 +21,8 @@ from .turn_context import is_current
 JOBS, SCHEDULES = "connection", "connection of schedules"
 
 
-def queue_on(store: Store, connection: Any, job: NewJob, now: Instant) -> tuple[JobRecord, bool]:
-    """Insert a job in the application's open transaction.
-
-    Raises:
-        UsageError: see `HostTransactions.join`.
-        NotSupported: the store is not in the application's database.
-    """
-    stored: tuple[JobRecord, bool] = joined(store, connection, now, lambda turn: turn.insert(job))
-    return stored
-
-
-async def queue_on_async(store: Store, connection: Any, job: NewJob, now: Instant) -> tuple[JobRecord, bool]:
-    """`queue_on`, also for asynchronous connections."""
-    stored: tuple[JobRecord, bool] = await awaited(store, connection, now, lambda turn: turn.insert(job))
-    return stored
-
-
-def change_schedule_on(store: Store, connection: Any, change: HostChange) -> None:
-    """Add, change or remove a durable schedule in the application's transaction.
-
-    Raises:
-        UnknownSchedule: there is none to remove.
-        UsageError, NotSupported: as `queue_on`.
-    """
-    joined(store, connection, change.at, partial(_change_schedule, change), SCHEDULES)
-
-
-async def change_schedule_on_async(store: Store, connection: Any, change: HostChange) -> None:
-    await awaited(store, connection, change.at, partial(_change_schedule, change), SCHEDULES)
-
-
-def _change_schedule(change: HostChange, turn: HostTurn) -> None:
+def change_schedule(change: HostChange, turn: HostTurn) -> None:
+    """Add, change or remove a durable schedule. Raises UnknownSchedule if there is none to remove."""
     before = turn.schedule(change.schedule_id)
     if change.record is None and (before is None or not before.durable):
         named = "id" if change.key is None else "key"
@@ -63,22 +32,13 @@ def _change_schedule(change: HostChange, turn: HostTurn) -> None:
         turn.change_schedule(change)
 
 
-def finish_on(store: Store, connection: Any, end: MarkDone, now: Instant) -> None:
-    """End a job as done in the application's transaction.
+def joined(store: Store, connection: Any, now: Instant, work: Callable[[HostTurn], Any], wanted: str = JOBS) -> Any:
+    """Run `work` in the transaction of the application's open connection, which is synchronous.
 
     Raises:
-        StaleClaim: the claim no longer holds it, or without a claim it is not queued.
-        UsageError, NotSupported: as `queue_on`.
+        UsageError: see `HostTransactions.join`.
+        NotSupported: the store is not in the application's database.
     """
-    joined(store, connection, now, partial(_finish, end, now))
-
-
-async def finish_on_async(store: Store, connection: Any, end: MarkDone, now: Instant) -> None:
-    await awaited(store, connection, now, partial(_finish, end, now))
-
-
-def joined(store: Store, connection: Any, now: Instant, work: Callable[[HostTurn], Any], wanted: str = JOBS) -> Any:
-    """Run `work` on a synchronous connection."""
     done = needed(store.host, wanted).join(connection, now, work)
     if inspect.iscoroutine(done):
         done.close()
@@ -93,11 +53,13 @@ def joined(store: Store, connection: Any, now: Instant, work: Callable[[HostTurn
 async def awaited(
     store: Store, connection: Any, now: Instant, work: Callable[[HostTurn], Any], wanted: str = JOBS
 ) -> Any:
+    """`joined`, also for asynchronous connections."""
     done = needed(store.host, wanted).join(connection, now, work)
     return await done if inspect.isawaitable(done) else done
 
 
-def _finish(end: MarkDone, now: Instant, turn: HostTurn) -> None:
+def finish(end: MarkDone, now: Instant, turn: HostTurn) -> None:
+    """End a job as done. Raises StaleClaim if the claim no longer holds it, or if without a claim it is not queued."""
     job = turn.find(end.job_id)
     if job is None or end.row_id not in (None, job.row_id):
         raise _not_there(end)

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from ..errors import SignalRefused
-from ..messages.jobs import ENDED, Instant, JobRecord
+from ..messages.jobs import ENDED, JobRecord
 from ..messages.steps import SendSignal, StepRecord
 from ..rules.capabilities import needed
 from ..rules.lifecycle import awaited_signal
 from ..rules.signals import signalled
 from ..rules.validation import unknown_job
-from ..stores.ports import HostTurn, Store
-from .host_transactions import awaited, joined
+from ..stores.ports import HostTurn
 from .turn_context import TurnContext
 
 
@@ -54,24 +52,13 @@ def sent_in_time(job: JobRecord, body: SendSignal, send: Callable[[], tuple[Step
     return None
 
 
-def signal_on(store: Store, connection: Any, signal: SendSignal, now: Instant) -> int | None:
+def signal_by_host(signal: SendSignal, turn: HostTurn) -> int | None:
     """Send a signal in the application's transaction. Returns which move of the job will wake it, if any.
 
     Raises:
         UnknownJob: it is not in the store.
         SignalRefused: the signal comes too late.
-        UsageError, NotSupported: as `queue_on`.
     """
-    wakes: int | None = joined(store, connection, now, partial(_signal, signal))
-    return wakes
-
-
-async def signal_on_async(store: Store, connection: Any, signal: SendSignal, now: Instant) -> int | None:
-    wakes: int | None = await awaited(store, connection, now, partial(_signal, signal))
-    return wakes
-
-
-def _signal(signal: SendSignal, turn: HostTurn) -> int | None:
     job = turn.find(signal.job_id)
     if job is None:
         raise unknown_job(signal.job_id)

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
+from operator import methodcaller
 from typing import Any, Self
 
 import django
@@ -28,7 +29,7 @@ from ...api.runtime import Runtime
 from ...boot.declared import HandlerSelection
 from ...boot.joining import Ref
 from ...boot.submitting import Submitter, Wanted
-from ...broker.host_transactions import queue_on
+from ...broker.host_transactions import joined
 from ...errors import NotStarted, StoreError, StoreUnavailable, UsageError, shown
 from ...handlers.carriers import Carrier
 from ...messages.jobs import JobRecord, JobTypes, NewJob
@@ -142,7 +143,7 @@ class TransactionalSubmitter(Submitter):
         self, store: Store, connection: BaseDatabaseWrapper, job: NewJob, jobs: Sequence[NewJob]
     ) -> tuple[JobRecord, bool]:
         try:
-            record, fresh = queue_on(store, connection, job, self.state.now())
+            record, fresh = joined(store, connection, self.state.now(), methodcaller("insert", job))
         except StoreUnavailable as error:
             raise StoreUnavailable(str(error), tuple(one.id for one in jobs)) from error
         if fresh:
