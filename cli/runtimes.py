@@ -10,6 +10,7 @@ from ..admin.runtimes import Runtimes
 from ..environment.clock import SystemClock
 from ..errors import LamplighterError, UsageError
 from ..messages.controls import ANSWER_SECONDS, Verb
+from ..messages.jobs import Attribution
 from ..messages.views import QuietAnswer, QuietView, RuntimeView, StacksView
 from ..rules.control_lines import plain
 from ..rules.printable import visible
@@ -164,6 +165,7 @@ def _act(arguments: argparse.Namespace, verb: Verb) -> int:
         raise UsageError("expected the ids of runtimes, or --all")
     runtimes, client = _open(arguments)
     by, reason = who_of(arguments)
+    who = Attribution(by, "cli", reason)
     if arguments.all:
         found = [one for one in runtimes.all() if one.is_alive is not False]
     else:
@@ -175,7 +177,7 @@ def _act(arguments: argparse.Namespace, verb: Verb) -> int:
             print(visible(f"would have {boot} {DOES[verb]}"))
             continue
         try:
-            answer = client.ask(boot, verb, QuietAnswer, by=by, via="cli", reason=reason)
+            answer = client.ask(boot, verb, QuietAnswer, who)
         except LamplighterError as error:
             note(f"lamplighter: {error}")
             continue

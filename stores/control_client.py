@@ -149,20 +149,12 @@ class ControlClient(Protocol):
             but: a boot that is not asked.
         """
 
-    def ask(
-        self,
-        boot: str,
-        verb: Verb,
-        kind: type[V],
-        *,
-        by: str | None = None,
-        via: str | None = None,
-        reason: str | None = None,
-    ) -> V:
+    def ask(self, boot: str, verb: Verb, kind: type[V], who: Attribution | None = None) -> V:
         """Ask one boot.
 
         Args:
             kind: the type of the verb's answer.
+            who: for the log of the boot.
 
         Raises:
             StoreUnavailable: it does not answer; the message says why.

@@ -51,13 +51,10 @@ class ServerCondition:
     def unreached(self) -> str | None:
         """Why the server refuses the connection; None if it does not."""
         try:
-            self._enter()
+            _ = self.visitor
         except LamplighterError as error:
             return str(error)
         return None
-
-    def _enter(self) -> AdminConnection:
-        return self.visitor
 
     @property
     def alarm(self) -> str | None:

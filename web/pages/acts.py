@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from ...admin.query import read_instant, read_json
 from ...errors import UsageError, shown
-from ...messages.jobs import JobState
+from ...messages.jobs import Attribution, JobState
 from ...messages.views import QuietAnswer
 from ...rules.validation import check_name
 from ..faces import Response, redirect
@@ -153,7 +153,6 @@ def on_runtime(visit: PageVisit) -> Response:
     form = Form(visit)
     verb = form.choice("action", dict.fromkeys(("quiet", "go"), "quiet"))
     boot = runtime_of(visit, form.one("boot")).boot
-    visit.client.ask(
-        boot, "quiet" if verb == "quiet" else "go", QuietAnswer, by=visit.visitor.name, via=VIA, reason=form.reason
-    )
+    who = Attribution(visit.visitor.name, VIA, form.reason)
+    visit.client.ask(boot, "quiet" if verb == "quiet" else "go", QuietAnswer, who)
     return visit.back("/runtimes/", boot, verb)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from lamplighter import Runtime, StoreUnavailable, UsageError
 from lamplighter.messages.boots import BootRecord
+from lamplighter.messages.jobs import Attribution
 from lamplighter.messages.views import DeclaredView, RuntimeView
 from lamplighter.rules.control_lines import AskRefused
 from lamplighter.stores.asking import Heard, ask_all
@@ -43,7 +44,7 @@ def test_a_boot_is_asked_for_one_thing_and_an_answer_of_another_kind_is_refused(
 
     assert room(rt).ask(rt.boot.id, "declares", DeclaredView).schedules == ()
     with pytest.raises(AskRefused, match="expected by to be"):
-        room(rt).ask(rt.boot.id, "quiet", DeclaredView, by="x" * 300)
+        room(rt).ask(rt.boot.id, "quiet", DeclaredView, Attribution("x" * 300))
 
 
 @pytest.mark.parametrize("made", ["{folder}/{boot}", "../app.db-boots/{boot}", "", "\0"])

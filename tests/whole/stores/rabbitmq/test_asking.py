@@ -9,6 +9,7 @@ import pytest
 from lamplighter import Environment, StoreError, StoreUnavailable
 from lamplighter.cli.main import main
 from lamplighter.messages.controls import Ask
+from lamplighter.messages.jobs import Attribution
 from lamplighter.messages.views import DeclaredView, QuietAnswer
 from lamplighter.rules.control_lines import decode_answer, encode_ask
 from lamplighter.stores.opening import place_of
@@ -28,7 +29,7 @@ def test_all_that_hear_it_answer_and_one_alone_does_what_it_is_asked_to(url, run
     room = place_of(url).client(SECONDS)
 
     reached = room.found()
-    quiet = room.ask(other.boot.id, "quiet", QuietAnswer, by="ada", via="cli", reason="a deploy")
+    quiet = room.ask(other.boot.id, "quiet", QuietAnswer, Attribution("ada", "cli", "a deploy"))
 
     assert [found.boot for found in reached] == [one.boot.id, other.boot.id]
     assert {found.condition for found in reached} == {"answers"}
