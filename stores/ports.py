@@ -434,7 +434,7 @@ class Births(Protocol):
         want: Want | None = None,
     ) -> Born | None:
         """Store jobs without options that have just been queued. None, with nothing stored, where only an ordinary turn
-        can say how: somebody else has committed since this `Turn.version`, or there is other work than these jobs.
+        can say how: others have committed since this `Turn.version` what counts for these jobs, or there is other work.
 
         Args:
             want: a lane is free for the one job of the call, which is claimed as it is born.

@@ -283,18 +283,28 @@ class PostgresDatabase:
         Raises:
             CommitUnknown: the server has not said whether it did.
         """
-        try:
+        with self.committing():
             (answer,) = self._ask(partial(self._connection.send_query_params, b"commit", None))
+        if answer.command_status == b"ROLLBACK":
+            raise StoreUnavailable(
+                f"the store {self.address} has rolled a transaction back in which a statement failed"
+            )
+
+    @contextlib.contextmanager
+    def committing(self) -> Iterator[None]:
+        """The block commits.
+
+        Raises:
+            CommitUnknown: the server has not said whether it did.
+        """
+        try:
+            yield
         except StoreUnavailable as error:
             if not self.is_closed:
                 raise
             raise CommitUnknown(
                 f"the store {self.address} did not say whether a write batch was stored: {error}"
             ) from error
-        if answer.command_status == b"ROLLBACK":
-            raise StoreUnavailable(
-                f"the store {self.address} has rolled a transaction back in which a statement failed"
-            )
 
     def rollback(self) -> None:
         """Roll back what was begun, if it was; on a connection that is lost the server does."""

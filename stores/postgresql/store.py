@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 from ...environment.clock import SystemClock
 from ...environment.failpoints import Failpoints
 from ...errors import StoreGone, StoreUnavailable, UsageError, shown
-from ...messages.jobs import Instant
+from ...messages.clock_steps import Reading
+from ...messages.jobs import Instant, NewJob
 from ..ports import (
     Births,
+    Born,
     DeadJobs,
     Forkable,
     HostTransactions,
@@ -26,19 +28,21 @@ from ..ports import (
     StoreSurroundings,
     TallyReader,
 )
+from ..tables import births
 from ..tables.boots import surroundings
 from ..tables.open_turn import Seen
 from ..tables.rows import JobRows, ScheduleRows, snapshot_of
 from ..tables.schema import read_store_id
 from ..tables.tallies import TallyRows
 from ..troubles import HealthIssue
+from ..turn_ports import Want
 from . import schema
 from .connection import DURABILITY, PostgresDatabase, connect
 from .host_connection import PostgresHost
 from .place import PostgresPlace
 from .presence import STORE
 from .readers import connect_reader, readers
-from .turn import SNAPSHOT, Committed, PostgresJobs, PostgresTurn
+from .turn import SNAPSHOT, Committed, PostgresJobs, PostgresTurn, born_alone
 
 LOOK = f"select {SNAPSHOT}, cast(extract(epoch from clock_timestamp()) as double precision)"
 
@@ -63,7 +67,6 @@ class PostgresStore:
     peers: Peers | None = None
     notifier: Notifier | None = None
     fork: Forkable | None = None
-    births: Births | None = None
     waits_seconds_max = 2.0
 
     def __init__(
@@ -103,6 +106,7 @@ class PostgresStore:
         self.schedules: ScheduleReader = ScheduleRows(self._reading)
         self.tallies: TallyReader | None = TallyRows(self._reading)
         self.host: HostTransactions | None = PostgresHost(self._where, self._known_id)
+        self.births: Births | None = self
 
     def _known_id(self) -> str | None:
         if self.store_id is not None:
@@ -165,6 +169,37 @@ class PostgresStore:
                 if turn is not None:
                     # They refer to each other: their data would wait for the garbage collector.
                     del turn.jobs, turn.queued
+
+    def bear(
+        self,
+        boot: str,
+        version: int,
+        jobs: Sequence[NewJob],
+        begun: Callable[[], Reading | None],
+        want: Want | None = None,
+    ) -> Born | None:
+        """As in the port. The statement itself sees what others have committed since."""
+        with self._lock, self._noting():
+            writer, seen = self._writer, self._seen
+            was = births.overview_of(seen, boot, want)
+            if writer is None or writer.is_closed or (writer, boot) != self._shown or seen is None or was is None:
+                return None
+            self._fail_at("store.turn.begin")
+            self._fail_at("direct.begin")
+            reading = begun()
+            if reading is None or not seen.holds_at(reading):
+                return None
+            self._fail_at("store.turn.commit")
+            self._fail_at("direct.commit")
+            stored = born_alone(writer, boot, was, jobs, reading.now, want)
+            if stored is None:
+                return None
+            born, snapshot = stored
+            if (begun_at := Committed.of(snapshot)) == self._committed:
+                self._committed = begun_at._replace(following=begun_at.following + 1)
+            self._seen = seen._replace(overview=was._replace(number=born.did.turn))
+            self._fail_at("store.turn.committed")
+            return born
 
     def changed(self) -> bool:
         """As in the port. Transactions on other tables of the server count too."""

@@ -8,17 +8,21 @@ from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
 from functools import cache
 from itertools import chain
+from math import inf
 from operator import itemgetter
 from typing import Any, NamedTuple
 
+from ...errors import UsageError
 from ...messages.boots import BootRecord
 from ...messages.jobs import Instant, JobRecord, JobState, NewJob, stored_name
 from ...messages.names import NO_LIMITS
 from ...rules.codec import json_of
+from ..ports import Born
+from ..tables import births, due, turns
 from ..tables.boots import TableMembers
-from ..tables.job_rows import COLUMNS, HELD_BY, KeptOut, listed, shared_values, stored_values
+from ..tables.job_rows import COLUMNS, HELD_BY, PLAIN, KeptOut, listed, plain_values, shared_values, stored_values
 from ..tables.jobs import TableJobs
-from ..tables.open_turn import CLAIMS, OVERVIEW, SCHEDULES, Seen
+from ..tables.open_turn import CLAIMS, OVERVIEW, SCHEDULES, Seen, TurnOverview
 from ..tables.schedules import TableSchedules
 from ..tables.schema import CREATION, JOBS
 from ..tables.turn import TableTurn
@@ -111,15 +115,38 @@ def records(fields: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     return text
 
 
-def _recordset(fields: Sequence[str]) -> str:
+def _recordset(fields: Sequence[str], value: str = "?") -> str:
     columns = ", ".join(f"{name} {TYPES[name]}" for name in map(stored_name, fields))
-    return f"json_to_recordset(cast(? as json)) as each({columns})"
+    return f"json_to_recordset(cast({value} as json)) as each({columns})"
 
 
 INSERT = f"""
   insert into lamplighter_jobs (state, {listed(COLUMNS)}) select 'queued', {listed(COLUMNS)} from {_recordset(COLUMNS)}
   on conflict do nothing returning id, no
 """
+
+
+def _birth(state: str, move_no: int, columns: Sequence[str], unless: str = "", next_due: str = "null") -> str:
+    return f"""
+      with kept as (
+        update lamplighter_boots set turn = :turn, unlogged = :kept
+        where boot = :boot and turn = :turn - 1 {unless} returning turn)
+      insert into lamplighter_jobs (state, rev, {listed(columns)})
+      select '{state}', {move_no}, {listed(columns)} from kept, {_recordset(columns, ":jobs")}
+      returning id, no, {SNAPSHOT}, ({next_due})
+    """
+
+
+BIRTHS = _birth("queued", 1, PLAIN)
+"""A whole turn that stores jobs without options, unless its boot has taken another turn or was buried."""
+
+FIRST = f"""
+  and not exists (select 1 from lamplighter_pauses) and not exists ({due.FIRST_READY})
+  and coalesce(({due.FIRST_WAITING}) > :now, true) and ({turns.HIGHEST}) is null
+"""
+
+BIRTH_AND_CLAIM = _birth("running", 2, births.CLAIMED[1:], FIRST, due.FIRST_WAITING)
+"""The same for one job that is claimed, unless another job of the name may come before it."""
 
 
 @cache
@@ -134,6 +161,37 @@ def _update_together(columns: tuple[str, ...], own: tuple[str, ...], state: str)
     return f"""update lamplighter_jobs as job set {", ".join(settings)} from {_recordset(("no", SEEN, *own))}
                where job.no = each.no and job.claim_no = each.seen and job.state = '{state}' and {HELD_BY}
                returning job.no"""
+
+
+def born_alone(
+    connection: PostgresDatabase, boot: str, was: TurnOverview, jobs: Sequence[NewJob], now: Instant, want: Want | None
+) -> tuple[Born, str] | None:
+    """Take a turn that does nothing but store jobs without options, in one statement outside of a transaction.
+    Returns also which transactions had been committed as it began. None, with nothing stored, where an ordinary turn
+    must decide, see `births.insert`.
+
+    Raises:
+        CommitUnknown: the server has not said whether it stored them.
+    """
+    moves = births.moves_of(jobs, 0, now, want)
+    did, kept = births.turn_of(boot, was, moves, now)
+    values: dict[str, Any] = {"turn": did.turn, "kept": kept, "boot": boot}
+    try:
+        if want is None:
+            query, values["jobs"] = BIRTHS, records(PLAIN, list(map(plain_values, jobs)))
+        else:
+            query, claimed = BIRTH_AND_CLAIM, births.claimed_values(moves[-1].job)[1:]
+            values |= {"name": want.name, "now": now, "jobs": records(births.CLAIMED[1:], [claimed])}
+        with connection.committing():
+            rows = connection.execute(query, values).fetchall()
+    except (connection.IntegrityError, UsageError):
+        return None
+    if not rows:
+        return None
+    numbers = {job_id: no for job_id, no, *_ in rows}
+    stored = [move._replace(job=move.job._replace(row_id=numbers[move.job.id])) for move in moves]
+    *_, snapshot, next_due = rows[0]
+    return Born(stored, did, inf if next_due is None else next_due), snapshot
 
 
 class Committed(NamedTuple):

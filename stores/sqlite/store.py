@@ -38,6 +38,7 @@ from ..ports import (
     StoreSurroundings,
     TallyReader,
 )
+from ..tables import births
 from ..tables.boots import surroundings
 from ..tables.jobs import TableJobs
 from ..tables.open_turn import Seen
@@ -47,7 +48,7 @@ from ..tables.schema import read_store_id
 from ..tables.tallies import TallyRows
 from ..troubles import CommitUnknown, HealthIssue
 from ..turn_ports import Want
-from . import births, schema
+from . import schema
 from .connections import (
     HOST_FAILURES,
     Connect,
@@ -318,12 +319,8 @@ class SqliteStore:
     ) -> Born | None:
         with self._lock:
             writer, seen, is_sealed = self._writer, self._seen, False
-            if writer is None or seen is None or seen.boot != boot or seen.version != version:
-                return None
-            was = seen.overview
-            if was.number is None or was.has_host_moves or was.has_host_changes or was.has_ripe:
-                return None
-            if want is not None and (was.has_pauses or was.has_suspects):
+            was = births.overview_of(seen, boot, want)
+            if writer is None or seen is None or was is None or seen.version != version:
                 return None
             # Whatever becomes of this turn, the last view does not hold after it.
             self._seen = Seen(boot, None, seen.at, was)

@@ -58,7 +58,7 @@ NOTHING_MORE = tuple(NewJob._field_defaults.values())
 
 ID = attrgetter("id")
 
-_plain, _optional, stored_values = map(_values_of, (PLAIN, OPTIONAL, STORED))
+plain_values, _optional, stored_values = map(_values_of, (PLAIN, OPTIONAL, STORED))
 
 NEXT_NO = """1 + max((select last_no from lamplighter_store), (select coalesce(max(no), 0) from lamplighter_jobs))"""
 """Never used before, even if retention removed the last jobs. `autoincrement` would write a page more in every commit.
@@ -79,7 +79,7 @@ def insertion(jobs: Sequence[NewJob], first_no: int, *, twins: str = "") -> tupl
     if is_plain:
         for row_id, job in enumerate(jobs, first_no):
             values.append(row_id)
-            values += _plain(job)
+            values += plain_values(job)
         return _insert(PLAIN, len(jobs), twins), values
     for row_id, job in enumerate(jobs, first_no):
         values.append(row_id)

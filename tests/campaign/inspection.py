@@ -17,7 +17,7 @@ from lamplighter import Runtime
 from lamplighter.messages.boots import LedgerTurn
 from lamplighter.messages.jobs import JobRecord
 from lamplighter.rules.lifecycle import MOVES
-from lamplighter.stores.sqlite import births
+from lamplighter.stores.tables import births
 from lamplighter.stores.tables.turn import TableTurn
 from lamplighter.testing.simulation.simulation import Simulation, Violation
 

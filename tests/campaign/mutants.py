@@ -450,9 +450,9 @@ MUTANTS = (
     Mutant(
         LIMITS,
         "the direct lane claims jobs while names are paused",
-        "stores/sqlite/store.py",
-        "if want is not None and (was.has_pauses or was.has_suspects):",
-        "if False:",
+        "stores/tables/births.py",
+        "return None if want is not None and (was.has_pauses or was.has_suspects) else was",
+        "return was",
         test="tests/broker/test_direct_lane.py::test_everything_else_is_left_to_an_ordinary_turn[pause]",
     ),
     Mutant(
@@ -474,7 +474,7 @@ MUTANTS = (
     Mutant(
         LIMITS,
         "the direct lane claims a job before the groups that have their turn",
-        "stores/sqlite/births.py",
+        "stores/tables/births.py",
         " or front.highest is not None:",
         ":",
         test="tests/broker/test_direct_lane.py::test_everything_else_is_left_to_an_ordinary_turn[groups]",
@@ -560,6 +560,95 @@ MUTANTS = (
         "            pass\n",
         test="tests/broker/test_direct_lane.py::"
         "test_a_job_is_stored_once_and_told_whatever_fails_on_the_direct_lane[direct.out-exit-caller]",
+    ),
+    Mutant(
+        TURN,
+        "a birth on PostgreSQL does not see that its boot has taken another turn",
+        "stores/postgresql/turn.py",
+        "        where boot = :boot and turn = :turn - 1 {unless} returning turn)",
+        "        where boot = :boot {unless} returning turn)",
+        test="tests/whole/stores/postgresql/test_births.py::"
+        "test_it_is_left_to_an_ordinary_turn_where_another_has_come_first[turn-born]",
+    ),
+    Mutant(
+        LIMITS,
+        "a job on PostgreSQL is claimed as it is born while names are paused",
+        "stores/postgresql/turn.py",
+        "  and not exists (select 1 from lamplighter_pauses) and not exists ({due.FIRST_READY})",
+        "  and not exists ({due.FIRST_READY})",
+        test="tests/whole/stores/postgresql/test_births.py::"
+        "test_it_is_left_to_an_ordinary_turn_where_another_has_come_first[pause-claimed]",
+    ),
+    Mutant(
+        TURN,
+        "a job on PostgreSQL is claimed as it is born before one that is ready",
+        "stores/postgresql/turn.py",
+        " and not exists ({due.FIRST_READY})",
+        "",
+        test="tests/whole/stores/postgresql/test_births.py::"
+        "test_it_is_left_to_an_ordinary_turn_where_another_has_come_first[before-claimed]",
+    ),
+    Mutant(
+        TURN,
+        "a job on PostgreSQL is claimed as it is born before one that has waited",
+        "stores/postgresql/turn.py",
+        "  and coalesce(({due.FIRST_WAITING}) > :now, true) and",
+        "  and (:now) > 0 and",
+        test="tests/whole/stores/postgresql/test_births.py::"
+        "test_it_is_left_to_an_ordinary_turn_where_another_has_come_first[waited-claimed]",
+    ),
+    Mutant(
+        LIMITS,
+        "a job on PostgreSQL is claimed as it is born before the groups that have their turn",
+        "stores/postgresql/turn.py",
+        " and ({turns.HIGHEST}) is null",
+        "",
+        test="tests/whole/stores/postgresql/test_births.py::"
+        "test_it_is_left_to_an_ordinary_turn_where_another_has_come_first[group-claimed]",
+    ),
+    Mutant(
+        TURN,
+        "a birth on PostgreSQL without an answer counts as not stored",
+        "stores/postgresql/turn.py",
+        "        with connection.committing():\n            rows = connection.execute(query, values).fetchall()",
+        "        rows = connection.execute(query, values).fetchall()",
+        test="tests/whole/stores/postgresql/test_births.py::test_a_birth_without_an_answer_counts_as_unknown",
+    ),
+    Mutant(
+        TURN,
+        "a birth on PostgreSQL goes by a view that is old",
+        "stores/postgresql/store.py",
+        "            if reading is None or not seen.holds_at(reading):",
+        "            if reading is None:",
+        test="tests/whole/stores/postgresql/test_births.py::"
+        "test_it_is_left_to_an_ordinary_turn_where_the_last_view_does_not_hold",
+    ),
+    Mutant(
+        TURN,
+        "a session on PostgreSQL takes births before it shows that its boot lives",
+        "stores/postgresql/store.py",
+        " or (writer, boot) != self._shown or seen is None",
+        " or seen is None",
+        test="tests/whole/stores/postgresql/test_births.py::"
+        "test_it_is_left_to_an_ordinary_turn_where_the_last_view_does_not_hold",
+    ),
+    Mutant(
+        TURN,
+        "after a birth on PostgreSQL its own commit counts as another's",
+        "stores/postgresql/store.py",
+        "begun_at._replace(following=begun_at.following + 1)",
+        "begun_at",
+        test="tests/whole/stores/postgresql/test_births.py::"
+        "test_the_turn_after_it_finds_that_nobody_else_has_committed",
+    ),
+    Mutant(
+        TURN,
+        "a birth on PostgreSQL hides what others have committed before it",
+        "stores/postgresql/store.py",
+        "            if (begun_at := Committed.of(snapshot)) == self._committed:\n",
+        "            if begun_at := Committed.of(snapshot):\n",
+        test="tests/whole/stores/postgresql/test_births.py::"
+        "test_the_turn_after_it_finds_that_nobody_else_has_committed",
     ),
     Mutant(
         TURN,

@@ -15,7 +15,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import psycopg
-from lamplighter.messages.jobs import ENDED, JobRecord
+from lamplighter.messages.clock_steps import Reading
+from lamplighter.messages.jobs import ENDED, JobRecord, NewJob
+from lamplighter.stores.ports import Born
 from lamplighter.stores.postgresql.address import parse_address
 from lamplighter.stores.postgresql.connection import connect
 from lamplighter.stores.postgresql.host_connection import HostStatements, PostgresHostTurn, _ask_psycopg
@@ -24,6 +26,7 @@ from lamplighter.stores.postgresql.store import PostgresStore
 from lamplighter.stores.postgresql.turn import PostgresTurn
 from lamplighter.stores.tables.schema import CREATION
 from lamplighter.stores.troubles import TurnConflict
+from lamplighter.stores.turn_ports import Want
 
 from ....support.conformance.kit import NOW, a_boot
 
@@ -78,6 +81,13 @@ class Actor:
             yield turn
         if turn.did is not None:
             self._world.told.append(turn.did)
+
+    def bear(self, *jobs: NewJob, want: Want | None = None, now: float = NOW) -> Born | None:
+        """A whole turn of one statement; None where an ordinary one must be taken."""
+        born = self.store.bear(self.boot, 0, jobs, lambda: Reading(now, None, 0.0), want)
+        if born is not None:
+            self._world.told.append(born.did)
+        return born
 
     @contextlib.contextmanager
     def host_turn(self) -> Iterator[PostgresHostTurn]:
