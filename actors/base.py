@@ -200,11 +200,6 @@ class RuntimeActor(pykka.ThreadingActor):
         self._fatal = error
 
     @property
-    def is_busy_here(self) -> bool:
-        """Whether the calling thread is handling this actor's mail, so that it cannot wait for an answer."""
-        return self.mailbox.is_read_here() or self.context.log.is_written_here
-
-    @property
     def may_be_stood_in_for(self) -> bool:
         """Whether other threads may handle messages while the actor's own waits for mail."""
         return False

@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from ..actors.base import ActorContext
+from ..actors.base import ActorContext, RuntimeActor
 from ..actors.job_broker import JobBroker
 from ..environment.replies import ENDING, BrokerLost
 from ..errors import StoreUnavailable, UsageError
-from ..messages.jobs import JobRecord, NewJob, Seconds
+from ..messages.jobs import NewJob, Seconds
 from ..messages.mail import Declare, Reply
 from ..messages.schedules import ScheduleRecord
 from ..rules.limits import batches
@@ -89,11 +89,12 @@ class Requests:
             UsageError: the call would wait for its own transaction or itself; or the interpreter ends.
             LamplighterError: the broker refused, or `before_waiting` does.
         """
-        self.check_caller()
-        deaths = 0
-        if here and jobs:
+        broker, deaths = self.check_caller(), 0
+        if here and jobs and isinstance(broker, JobBroker) and self._environment.may_stand_in():
             try:
-                if (stored := self._queue_here(jobs)) is not None:
+                if (stored := broker.queue_here(jobs)) is not None:
+                    if self._environment.accepted is not None:
+                        self._environment.accepted(stored)
                     return stored
             except BrokerLost:
                 deaths = 1
@@ -112,28 +113,16 @@ class Requests:
             except BrokerLost as lost:
                 request.lost(lost)
 
-    def _queue_here(self, jobs: Sequence[NewJob]) -> Sequence[tuple[JobRecord, bool]] | None:
-        """The answer to `Queue`, if this thread can take the direct lane. Raises BrokerLost if it dies of that."""
+    def check_caller(self) -> RuntimeActor | None:
+        """Check that the calling thread may wait for the broker, which is returned; raises as `ask`."""
         broker = self.context.post.find("broker")
-        if not isinstance(broker, JobBroker) or not self._environment.may_stand_in():
-            return None
-        records = broker.queue_here(jobs)
-        if records is None:
-            return None
-        stored = [(record, True) for record in records]
-        if self._environment.accepted is not None:
-            self._environment.accepted(stored)
-        return stored
-
-    def check_caller(self) -> None:
-        """Check that the calling thread may wait for the broker; raises as `ask`."""
-        broker = self.context.post.find("broker")
-        if broker is not None and broker.is_busy_here:
+        if broker is not None and (broker.mailbox.is_read_here() or self.context.log.is_written_here):
             raise UsageError(BUSY_HERE)
         if self._host is not None and self._host.written_here():
             raise UsageError(WRITTEN_HERE)
         if self.before_waiting is not None:
             self.before_waiting()
+        return broker
 
     async def ask_async(
         self, make: Callable[[Reply], Any], *, jobs: Sequence[NewJob] = (), root_id: str | None = None

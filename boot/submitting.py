@@ -602,6 +602,9 @@ def _jobs(
     types: Any,
 ) -> Any:
     """The stored jobs of a call. `types` are those of all, or a dict by the ids of the jobs that were asked for."""
+    if one and type(types) is not dict:
+        ((record, fresh),) = answer
+        return Job(record, deduplicated=not fresh, types=types)
     jobs: list[Job[Any]] = [Job(record, deduplicated=not fresh, types=types) for record, fresh in answer]
     if type(types) is dict:
         for job, new in zip(jobs, asked, strict=True):

@@ -7,6 +7,7 @@ The thread that has the broker's place calls it: the broker's own, or a caller's
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import repeat
 from math import inf
 from operator import attrgetter
 
@@ -79,9 +80,9 @@ class DirectLane:
         self._is_handled: dict[str, bool] = {}
         self._may_claim = False
 
-    def queue(self, jobs: Sequence[NewJob], began: Seconds) -> Sequence[JobRecord] | None:
-        """Store new jobs, now, which is `began` in monotonic time. None, and nothing is stored, where an ordinary turn
-        must be taken.
+    def queue(self, jobs: Sequence[NewJob], began: Seconds) -> list[tuple[JobRecord, bool]] | None:
+        """Store new jobs, now, which is `began` in monotonic time, and answer as to `Queue`. None, and nothing is
+        stored, where an ordinary turn must be taken.
 
         Raises:
             StoreUnavailable, StoreGone: as a turn of the store. `CommitUnknown`: they may be stored.
@@ -128,14 +129,14 @@ class DirectLane:
             self._failpoints.at("direct.out", self._broker)
         self._let_out(born, parked, want)
         self.is_open = True
-        return [*map(JOB, born.moves[: len(jobs)])]
+        return [*zip(map(JOB, born.moves[: len(jobs)]), repeat(True))]
 
     def _let_out(self, born: Born, parked: Sequence[int], want: Want | None) -> None:
         """What `JobBroker._let_out` does after an ordinary turn, and `BrokerState.take`, for births alone."""
         state, moves = self._state, born.moves
         log_born(self._log, born, [*map(JOB, map(moves.__getitem__, parked))], self._itself, self._store.store_id)
         state.standing.logged, state.standing.boot_no = born.did.turn, born.did.boot_no
-        self._tallies.take_born(moves, born.did.at, self._times.last)
+        self._tallies.count(moves, born.did.at, self._times.last)
         if want is not None:
             capacity, job = state.capacities[want.name], moves[-1].job
             capacity.held[job.key] = job

@@ -14,9 +14,6 @@ from ..messages.views import TurnView
 from ..stores.turn_ports import Turn
 from .outbox import Outbox
 
-QUICK_SECONDS_MAX = 0.005
-"""A turn up to this long is quick: a hand-over between threads is at least 1 % of it."""
-
 
 class TurnTime(NamedTuple):
     seconds: Seconds
@@ -37,11 +34,6 @@ class TurnTimes:
         began, writes_from, self.began = self.began, self.writes_from, None
         if is_stored and began is not None and writes_from is not None:
             self.last = TurnTime(self._monotonic() - began, writes_from - began)
-
-    @property
-    def are_quick(self) -> bool:
-        """Judged by the last turn: whether a hand-over between threads is a good part of one."""
-        return self.last is not None and self.last.seconds < QUICK_SECONDS_MAX
 
     def view(self, trouble: str | None) -> TurnView:
         began, last = self.began, self.last
@@ -118,7 +110,7 @@ class Tallies:
             self._minutes.clear()
             self._since = None
         minute = now // 60 * 60
-        sums = self._count(out.transitions, now, took if out.did is not None else None)
+        sums = self.count(out.transitions, now, took if out.did is not None else None)
         for name, outcome, count in out.slots:
             sums[self._counted_as(name), f"{SLOT}{outcome}"].n += count
         for name in out.fenced:
@@ -131,11 +123,7 @@ class Tallies:
             self._since = monotonic
         return is_first
 
-    def take_born(self, moves: Sequence[Transition], now: Instant, took: TurnTime | None) -> None:
-        """Count a turn that has only queued and claimed jobs, where `due` is later."""
-        self._count(moves, now, took)
-
-    def _count(self, moves: Sequence[Transition], now: Instant, took: TurnTime | None) -> Sums:
+    def count(self, moves: Sequence[Transition], now: Instant, took: TurnTime | None) -> Sums:
         """Count moves, and the turn that has made them; the sums of its minute."""
         minute = now // 60 * 60
         sums = self._minutes.get(minute)

@@ -108,22 +108,20 @@ def may_stand_in() -> bool:
     overflow.
     """
     here = threading.current_thread()
-    return (
-        here is not threading.main_thread()
-        and not getattr(here, "may_be_struck", False)
-        and sys.getprofile() is sys.gettrace() is None
-        and asyncio._get_running_loop() is None
-        and not _is_deep()
-    )
-
-
-def _is_deep() -> bool:
-    """Whether the calling thread is close to the recursion limit."""
+    if (
+        here is threading.main_thread()
+        or getattr(here, "may_be_struck", False)
+        or sys.getprofile() is not None
+        or sys.gettrace() is not None
+        or asyncio._get_running_loop() is not None
+    ):
+        return False
     try:
         sys._getframe(max(0, sys.getrecursionlimit() - CALLS_SPARE))
     except ValueError:
-        return False
-    return True
+        # No such frame: the stack is not deep.
+        return True
+    return False
 
 
 def stacks() -> list[tuple[str, str]]:

@@ -328,8 +328,6 @@ class SqliteStore:
                 if self._failpoints.is_live:
                     self._failpoints.at("store.turn.begin")
                     self._failpoints.at("direct.begin")
-                if self._files is not None:
-                    self._files.check()
                 begin_writing(writer, self._busy_ms)
                 reading = begun()
                 known = self._openings << 32 | writer.execute("pragma data_version").fetchone()[0]

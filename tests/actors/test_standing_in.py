@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 import structlog
 from lamplighter.actors.handler_actor import HandlerActor
-from lamplighter.actors.job_broker import JobBroker
-from lamplighter.broker.tallies import QUICK_SECONDS_MAX, TurnTime, TurnTimes
+from lamplighter.actors.job_broker import STOOD_IN_SECONDS_MAX, JobBroker
+from lamplighter.broker.tallies import TurnTime, TurnTimes
 from lamplighter.environment import Environment
 from lamplighter.environment.failpoints import Failpoints
 from lamplighter.environment.replies import ActorMailbox, BrokerLost, ThreadReply
@@ -638,7 +638,7 @@ def test_a_handler_whose_timeout_raises_takes_no_turn(rt, recorder, turns):
 
 @pytest.mark.parametrize(
     ("last", "callers", "since"),
-    [(None, 0, None), (QUICK_SECONDS_MAX, 0, None), (0.001, 2, None), (0.001, 0, 1.0)],
+    [(None, 0, None), (STOOD_IN_SECONDS_MAX, 0, None), (0.001, 2, None), (0.001, 0, 1.0)],
     ids=["no turn yet", "a slow turn", "several callers", "the store is away"],
 )
 def test_a_broker_that_has_other_things_to_do_is_not_stood_in_for(rt, last, callers, since):

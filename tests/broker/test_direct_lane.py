@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import re
@@ -63,6 +64,10 @@ def do(rt: Runtime, act: Act, time: ManualTime) -> None:
     match kind:
         case "plain":
             jobs.queue(name, value)
+        case "awaited":
+            asyncio.run(jobs.aqueue(name, value))
+        case "by a job":
+            jobs.join(jobs.queue("queues", [name, value]), timeout=SECONDS_MAX)
         case "again":
             jobs.queue(name, value, id="known")
         case "many":
@@ -131,6 +136,10 @@ def run(folder: Path, acts: Sequence[Act], *, share: float) -> Left:
                 while name not in broker._state.capacities:
                     clock.sleep(0)
                 settle()
+            rt.jobs.add_handler("queues", lambda job: rt.jobs.queue(*job.data) and None)
+            while "queues" not in broker._state.capacities:
+                clock.sleep(0)
+            settle()
             for act in [("plain", "full", None), ("plain", "nobody", None), *acts]:
                 broker._waiting_callers = 0
                 caller.submit(do, rt, act, time).result(SECONDS_MAX)
@@ -162,7 +171,7 @@ DATA = st.one_of(st.none(), st.integers(), st.text(max_size=5), st.lists(st.bool
 ACTS = st.lists(
     st.one_of(
         st.tuples(st.just("plain"), NAMES, DATA),
-        st.tuples(st.just("plain"), NAMES, DATA),
+        st.tuples(st.sampled_from(["plain", "awaited", "by a job"]), NAMES, DATA),
         st.tuples(st.sampled_from(["again", "many", "later", "group", "group later", "expiring"]), NAMES, DATA),
         st.tuples(st.sampled_from(["pause", "resume"]), NAMES, st.none()),
         st.tuples(st.just("wait"), st.just(""), st.sampled_from([0.5, 2.0, 11.0])),
@@ -201,11 +210,16 @@ def test_both_roads_leave_the_same_file_and_the_same_log(folder: Path, acts: Seq
         [("plain", "nobody", 1)],
         [("many", "full", 1)],
         [("again", "full", 1)],
+        [("awaited", "one", 1)],
     ],
-    ids=["full", "free", "the-last", "four", "no-handler", "several", "id"],
+    ids=["full", "free", "the-last", "four", "no-handler", "several", "id", "awaited"],
 )
 def test_jobs_without_options_take_the_direct_lane(folder: Path, acts: Sequence[Act]) -> None:
     assert run(folder, acts, share=1.0).direct == len(acts)
+
+
+def test_a_job_that_a_job_queues_takes_the_direct_lane(folder: Path) -> None:
+    assert run(folder, [("by a job", "full", 1)], share=1.0).direct == 2
 
 
 @pytest.mark.parametrize(
@@ -333,7 +347,7 @@ def test_a_job_that_was_queued_long_before_its_turn_is_left_to_an_ordinary_one(s
     job = NewJob("one", "work", "null", 0, now, now, "one")
 
     assert broker.queue_here((job._replace(queued_at=now - 3600, run_at=now - 3600),)) is None
-    assert [one.id for one in broker.queue_here((job,))] == ["one"]
+    assert [one.id for one, _ in broker.queue_here((job,))] == ["one"]
 
 
 def test_a_job_of_the_direct_lane_is_found_by_the_next_turn_with_room_for_it(still: Runtime, recorder: Any) -> None:
