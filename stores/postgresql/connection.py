@@ -449,7 +449,11 @@ _sockets: locks.ClosedInChild[PostgresDatabase, locks.OpenFile] = locks.ClosedIn
 
 
 def connect(
-    address: PostgresAddress, *, application_name: str = "lamplighter", durability: str = "full"
+    address: PostgresAddress,
+    *,
+    application_name: str = "lamplighter",
+    durability: str = "full",
+    make: Callable[[Any, PostgresAddress], PostgresDatabase] = PostgresDatabase,
 ) -> PostgresDatabase:
     """Connect, and set the session up.
 
@@ -464,7 +468,7 @@ def connect(
     except psycopg.Error as error:
         meant = translated(error, address.shown)
         raise meant from (None if meant is error else error)
-    database = PostgresDatabase(raw, address)
+    database = make(raw, address)
     try:
         _check(database)
         database.script(SESSION.format(schema=address.schema) + DURABILITY[durability])

@@ -120,7 +120,7 @@ class PostgresStore:
 
     def open(self) -> None:
         with self._lock:
-            writer = connect(self._where, durability=self._durability)
+            writer = self._connect()
             try:
                 if self._only_existing:
                     schema.check_existing(writer)
@@ -242,12 +242,15 @@ class PostgresStore:
             raise
         self._gone = None
 
+    def _connect(self) -> PostgresDatabase:
+        return connect(self._where, durability=self._durability)
+
     def _open_writer(self) -> PostgresDatabase:
         if not self._is_open:
             raise StoreUnavailable(f"the store {self.address} is closed")
         if self._writer is None or self._writer.is_closed:
             self._writer = None
-            writer = connect(self._where, durability=self._durability)
+            writer = self._connect()
             try:
                 schema.check_existing(writer)
                 self._check_same(writer)

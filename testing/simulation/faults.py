@@ -163,9 +163,9 @@ class FaultPoints(Failpoints):
         self.is_on = False
         self._turns = 0
         self._odds: dict[str, list[tuple[float, str]]] = {}
-        for point, kinds in STRIKES.items():
+        for point in {**STRIKES, **strikes}:
             total, odds = 0.0, []
-            for kind in (*kinds, *strikes.get(point, ())):
+            for kind in (*STRIKES.get(point, ()), *strikes.get(point, ())):
                 # A server's faults are in a subclass of `Faults`.
                 total += getattr(faults, kind, 0.0)
                 odds.append((total, kind))

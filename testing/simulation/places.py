@@ -15,7 +15,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 from ...environment.environment import Environment
 from ...environment.failpoints import Failpoints
@@ -24,6 +24,7 @@ from ...messages.jobs import Instant
 from ...stores.hints import Hints
 from ...stores.ports import Store
 from ...stores.sqlite.store import SqliteStore
+from ...stores.stored_lives import StoredLives
 from .virtual_scheduler import Process
 
 
@@ -125,7 +126,7 @@ class Disk(Protocol):
 
 
 class Server(Protocol):
-    """A model of a server, in a simulation's own time.
+    """A server, in a simulation's own time: a model of one, or one that answers at once.
 
     Attributes:
         strikes: which of its troubles may strike at which failpoint.
@@ -137,14 +138,30 @@ class Server(Protocol):
     def store(self, environment: Environment, process: Process, failpoints: Failpoints) -> Store:
         """A process's store on it."""
 
+    def befall(self, stores: Sequence[Store], kind: str) -> None:
+        """Have one of its troubles come to a process's stores, in a moment."""
+
+
+@runtime_checkable
+class TableServer(Server, Protocol):
+    """One that keeps the jobs in tables. The simulation tells its boots of one another, and judges, as on a file."""
+
+    def lives(self) -> StoredLives:
+        """All that it keeps."""
+
+    def forget(self, boot: str) -> None:
+        """Take the row of a boot away, unless it is in use."""
+
+
+@runtime_checkable
+class MessageServer(Server, Protocol):
+    """One that keeps the jobs as messages."""
+
     def hints(self, store: Store) -> Hints:
         """How those who have their stores on it are told of one another."""
 
     def visit(self, environment: Environment, process: Process) -> Any:
         """A short visit by somebody who is no runtime."""
-
-    def befall(self, stores: Sequence[Store], kind: str) -> None:
-        """Have one of its troubles come to a process's stores, in a moment."""
 
     def open_jobs(self) -> list[str]:
         """The messages that wait in it, or are delivered."""

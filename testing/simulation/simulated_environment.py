@@ -24,7 +24,7 @@ from ...stores.ports import Store
 from ...stores.presence import Presence, SolePresence
 from ...stores.sqlite.store import SqliteStore
 from .faults import FaultPoints, Faults
-from .places import Disk, Server
+from .places import Disk, MessageServer, Server, TableServer
 from .virtual_primitives import (
     VirtualActorMailbox,
     VirtualClock,
@@ -242,7 +242,7 @@ class SimulatedEnvironment:
             return stores[-1]
 
         def neighbours(store: Store, boot: str) -> tuple[Presence, Hints]:
-            if self.server is not None:
+            if isinstance(self.server, MessageServer):
                 return SolePresence(), self.server.hints(store)
             hints = VirtualHints(world, process, boot, self._listeners, self.faults)
             return VirtualPresence(self._homes, process, is_sole=self.is_sole), hints
@@ -253,7 +253,7 @@ class SimulatedEnvironment:
             return is_safe and asyncio._get_running_loop() is None and world.chance.random() < STANDS_IN_SHARE
 
         def visit(url: str) -> Any:
-            assert self.server is not None
+            assert isinstance(self.server, MessageServer)
             return self.server.visit(environment, process)
 
         environment = Environment(
@@ -294,6 +294,9 @@ class SimulatedEnvironment:
         for boot in sorted(process.boots):
             if what == "lose_lock":
                 self._homes.pop(boot, None)
+                continue
+            if isinstance(self.server, TableServer):
+                self.server.forget(boot)
                 continue
             with closing(sqlite3.connect(self.path, timeout=0.0)) as connection, suppress(sqlite3.OperationalError):
                 connection.execute("delete from lamplighter_boots where boot = ?", (boot,))

@@ -8,6 +8,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -19,12 +20,13 @@ from ...errors import RuntimeFailed, UsageError, shown
 from ...history.audit.audit import Report
 from ...messages.jobs import Instant, Seconds
 from ...stores.opening import Durability
+from ...stores.sqlite.read_only import ReadOnlyView
 from ..draining import open_jobs
 from ..manual_clock import START, check_forward
 from ..runtime_proxy import RuntimeProxy
 from .faults import Faults
 from .operators import SimulatedOperators
-from .places import Disk, Server, StoredFile, make_folder
+from .places import Disk, MessageServer, Server, StoredFile, TableServer, make_folder
 from .processes import Member, Processes, Program
 from .simulated_environment import SimulatedEnvironment
 from .verdict import CapturedLog, CapturedLogger, Violation, kept_since_of, verdict
@@ -52,7 +54,7 @@ class Simulation:
         processes: how many processes share the store.
         producers: how many more only queue: they are registered, and started with `work=False`.
         disk: makes a disk below the store, whose power can be cut, from a source of chance.
-        server: makes a model of a server, which the stores are on instead of on a file.
+        server: makes a server, or a model of one, which the stores are on instead of on a file.
         start: wall time at the beginning.
         durability, options: as `Runtime` takes them.
         level: the quietest events that the log keeps: debug or info, because `check` judges by it.
@@ -303,12 +305,13 @@ class Simulation:
         return self._file
 
     def _verdict(self) -> tuple[Report, Sequence[str], Counter[str]]:
-        if self.server is not None:
+        if isinstance(self.server, MessageServer):
             return self.server.verdict(self._captured.lines, self._around.accepted)
         if self._around.disk is not None:
             for name, data in self._around.disk.files.items():
                 (self._folder / Path(name).name).write_bytes(data)
-        store, accepted = self.path if self._file is None else self._file.look, self._around.accepted
+        file, accepted = self.path if self._file is None else self._file.look, self._around.accepted
+        store = self.server.lives if isinstance(self.server, TableServer) else partial(ReadOnlyView, file)
         kept_since = kept_since_of(self.runtime.limits, self._world.now, self._world.stepped)
         if self._replaced_at is not None:
             # A stepped clock makes the wall time at which a job was accepted uncertain by that much.
@@ -341,7 +344,7 @@ class Simulation:
 
     def _open(self) -> list[str]:
         """Jobs that are due and wait, or run, as far as somebody handles it and nobody has paused it."""
-        if self.server is not None:
+        if isinstance(self.server, MessageServer):
             return self.server.open_jobs()
         return [job for runtime in self.runtimes for job in open_jobs(runtime)]
 

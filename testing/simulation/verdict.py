@@ -5,11 +5,9 @@ stored.
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial, partialmethod
-from pathlib import Path
+from functools import partialmethod
 from typing import Any
 
 import msgspec
@@ -21,7 +19,7 @@ from ...history.log_files.lines import parse
 from ...log.outlets import LEVELS
 from ...messages.jobs import Instant, Seconds
 from ...rules.limits import Limits
-from ...stores.sqlite.read_only import ReadOnlyView
+from ...stores.stored_lives import StoredLives
 
 JUDGED_LEVELS = ("debug", "info")
 """Levels at which a log tells every job's end."""
@@ -128,7 +126,7 @@ def kept_since_of(limits: Limits, now: Instant, stepped: Seconds) -> Instant:
 
 def verdict(
     lines: Iterable[bytes],
-    store: Path | sqlite3.Connection,
+    store: Callable[[], StoredLives],
     *,
     accepted: Mapping[str, Instant],
     kept_since: Instant | None = None,
@@ -137,6 +135,7 @@ def verdict(
     """Audit a log against its store: the report, what is wrong in words, and how often each event was logged.
 
     Args:
+        store: reads all that the store keeps.
         accepted: the ids of the jobs that applications were told are stored, and when they were.
         kept_since: given if lines were lost on purpose: the effects of such a loss are then no finding. A job that was
             known at this time or later must be in the store all the same: retention cannot have removed it since.
@@ -156,7 +155,7 @@ def verdict(
                 logged.add(move.j)
                 if kept_since is not None and line.at is not None:
                     known[move.j] = max(line.at, known.get(move.j, line.at))
-    view = StoreView(partial(ReadOnlyView, store))
+    view = StoreView(store)
     with contextlib.closing(view.read()) as stored:
         ids = {job.id for job in stored.jobs()}
     report = audit.finish(view)

@@ -25,7 +25,7 @@ from lamplighter import (
     StoreUnavailable,
 )
 from lamplighter.testing.simulation.simulation import Simulation
-from weave import Weaver, in_own_transaction
+from weave import Weaver, address_of, in_own_transaction
 
 JOBS = 60
 """How many jobs the host queues; schedules come on top."""
@@ -369,15 +369,14 @@ class Host:
                 self._insist(runtime, partial(runtime.jobs.requeue, job.id))
 
     def _in_own_transaction(self, runtime: Runtime, spec: dict[str, object]) -> None:
-        boot = runtime.boot
-        if boot is None:
+        if runtime.boot is None:
             # The supervisor gave up; the process is about to be started again.
             return
         call = partial(runtime.jobs.queue, spec.pop("name"), spec.pop("data"), **spec)
-        if boot.store.path is None:
+        if (address := address_of(runtime)) is None:
             self._insist(runtime, call)
         else:
-            in_own_transaction(boot.store.address, call)
+            in_own_transaction(address, call)
 
     def _insist(self, runtime: Runtime, call: Callable[[], object]) -> None:
         """As a careful host does: the same call with the same ids again, until it is answered."""

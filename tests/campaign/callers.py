@@ -12,7 +12,7 @@ from itertools import count
 
 from lamplighter import Debounce, Job, JobSpec, Runtime, Snooze
 from lamplighter.messages.jobs import ENDED
-from weave import Insist, in_own_transaction
+from weave import Insist, address_of, in_own_transaction
 
 CALLS = 25
 """How often a life calls, for one job or for three."""
@@ -95,7 +95,7 @@ class Caller:
     def _step(self, insist: Insist, chosen: float, runtime: Runtime) -> None:
         if self._is_over:
             return
-        chance, boot = random.Random(chosen), runtime.boot
+        chance = random.Random(chosen)
         calls = [self._begin(chance) for _ in range(chance.choice((1, 1, 1, 3)))]
         specs = [self._spec(chance, call) for call in calls]
         is_own = len(calls) == 1 and chance.random() < 0.25
@@ -103,10 +103,10 @@ class Caller:
         try:
             if not is_own:
                 insist(runtime, partial(self._queue, runtime, specs, calls))
-            elif boot is not None and boot.store.path is not None:
+            elif (address := address_of(runtime)) is not None:
                 options = {"debounce": specs[0].debounce, "group": specs[0].group}
                 call = partial(runtime.jobs.queue, NAME, specs[0].data, **options)
-                if in_own_transaction(boot.store.address, call):
+                if in_own_transaction(address, call):
                     self._answered(calls)
             if chance.random() < 0.1:
                 insist(runtime, partial(self._requeue_one, runtime, chance))

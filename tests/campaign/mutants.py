@@ -7646,6 +7646,24 @@ MUTANTS = (
         "test_where_turns_overlap_an_end_that_begins_little_later_may_come_before_a_claim",
     ),
     Mutant(
+        LOG,
+        "the end and the births that an application has stored together are counted in two turns",
+        "stores/tables/host_follow_ups.py",
+        "    while (row := connection.execute(PARENT, (job.row_id,)).fetchone()) is not None:",
+        "    while (row := None) is not None:",
+        test="tests/whole/stores/postgresql/test_interleavings.py::"
+        "test_what_an_application_has_ended_is_told_once_with_what_follows_it",
+    ),
+    Mutant(
+        LIMITS,
+        "a step of a server's clock is reckoned by the counters of two machines",
+        "environment/store_clock.py",
+        "return Reading(self.now(), None, 0.0)",
+        'return Reading(self.now(), "one", self.now() - self.monotonic())',
+        test="tests/whole/stores/postgresql/test_interleavings.py::"
+        "test_a_step_of_the_servers_clock_that_two_machines_notice_is_corrected_once",
+    ),
+    Mutant(
         SIGHT,
         "of two turns on PostgreSQL, each adds to the sums as they were before the other",
         "stores/tables/tallies.py",

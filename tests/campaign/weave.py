@@ -8,8 +8,11 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
+import psycopg
 from lamplighter import JobSpec, LamplighterError, Runtime
+from lamplighter.stores.postgresql.address import parse_address
 
 WOVEN = 30
 """How many jobs wait for others, or are waited for."""
@@ -19,19 +22,34 @@ NAMES = ("work", "work", "quick", "async", "child", "single")
 Insist = Callable[[Runtime, Callable[[], object]], None]
 
 
+def address_of(runtime: Runtime) -> str | None:
+    """Where a host connects for a transaction of its own; None where it cannot, or while its runtime is over."""
+    boot = runtime.boot
+    if boot is None or boot.store.host is None:
+        return None
+    return boot.store.place.address if "://" in boot.store.address else boot.store.path
+
+
 def in_own_transaction(address: str, call: Callable[..., object]) -> bool:
     """Make a call in a transaction of the host's, as its `connection`; where that fails, the host does without.
 
     Whether it was committed.
     """
-    with closing(sqlite3.connect(address, timeout=0)) as connection:
+    with closing(connect(address)) as connection:
         try:
             call(connection=connection)
             connection.commit()
-        except (sqlite3.OperationalError, LamplighterError):
+        except (sqlite3.OperationalError, psycopg.Error, LamplighterError):
             connection.rollback()
             return False
     return True
+
+
+def connect(address: str) -> Any:
+    """A connection that does not wait for others: nobody else goes on meanwhile."""
+    if "://" not in address:
+        return sqlite3.connect(address, timeout=0)
+    return psycopg.connect(parse_address(address).conninfo, options="-c lock_timeout=1ms")
 
 
 class Weaver:
@@ -92,9 +110,8 @@ class Weaver:
         return lambda runtime: insist(runtime, partial(runtime.jobs.queue_many, specs))
 
     def _on_file(self, runtime: Runtime, call: Callable[..., object]) -> None:
-        boot = runtime.boot
-        if boot is not None and boot.store.path is not None:
-            in_own_transaction(boot.store.address, call)
+        if (address := address_of(runtime)) is not None:
+            in_own_transaction(address, call)
 
     def _meddling(self, chance: random.Random, job_id: str, insist: Insist) -> Callable[[Runtime], None]:
         match chance.randrange(5):

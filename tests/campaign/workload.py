@@ -5,9 +5,11 @@ python -m lamplighter simulate workload:scenario --seeds 1000
 
 from __future__ import annotations
 
+import os
 import random
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 
 import paths  # noqa: F401 (first: by it support is found)
 from application import JOBS, Host
@@ -37,6 +39,10 @@ from links_inspection import check_fates, check_links
 from restored import RestoredHost
 
 from support.disk.disk import Disk
+from support.postgresql.simulated import SimulatedPostgres, on_postgres
+
+POSTGRESQL = os.environ.get("LAMPLIGHTER_POSTGRESQL", "")
+"""The address of a database: then the hosts are on it, and not on a file."""
 
 MINUTES = 2.0
 """Virtual time with faults."""
@@ -174,7 +180,7 @@ def host_of(seed: int) -> Host:
     match seed % 16:
         case 5:
             return DeployedHost(seed)
-        case 1:
+        case 1 if not POSTGRESQL:
             return RestoredHost(seed)
         case _:
             return Host(seed)
@@ -190,6 +196,8 @@ def simulation_of(seed: int, host: Host) -> Simulation:
     """A host, and what goes wrong around it: all of it follows from the seed."""
     chance = random.Random(seed)
     faults = faults_of(seed, chance)
+    if POSTGRESQL:
+        faults = replace(faults, power_cut=0.0)
     processes = 1 if faults.power_cut else chance.choice((1, 1, 2, 3))
     patient = chance.random() < 0.8
     # Of their own, so that what else a seed does stays what it was.
@@ -221,10 +229,11 @@ def simulation_of(seed: int, host: Host) -> Simulation:
         host.register,
         host=host.live,
         seed=seed,
-        faults=faults,
+        faults=on_postgres(faults) if POSTGRESQL else faults,
         processes=processes,
         producers=producers,
         disk=Disk if faults.power_cut else None,
+        server=partial(SimulatedPostgres, url=POSTGRESQL) if POSTGRESQL else None,
         restarts_max=10_000 if patient else 5,
         lane_grace_seconds=3.0,
         begin_seconds_max=30.0,
@@ -357,7 +366,11 @@ def scenario(seed: int) -> Counter[str]:
             simulation.reached += check_rate(lines)
             simulation.reached += check_groups(moves)
             check_shares(moves, TENANTS)
-        if len(simulation.runtimes) == 1 and is_told and not (faults.crash_actor or faults.commit_unknown):
+        if (
+            len(simulation.runtimes) == 1
+            and is_told
+            and not (faults.crash_actor or faults.commit_unknown or POSTGRESQL)
+        ):
             if not faults.operator:
                 # Whoever pauses or resumes a name from outside is told later, by others.
                 check_pauses(lines)

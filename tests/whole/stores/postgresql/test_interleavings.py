@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from lamplighter.environment.store_clock import StoreClock
 from lamplighter.errors import KeyTaken
 from lamplighter.messages.jobs import Attribution, JobParent, JobRecord, JobState, NewJob
 from lamplighter.messages.names import Rate
@@ -804,6 +805,69 @@ def test_tallies_of_two_are_added_whatever_their_order(world: World) -> None:
         assert [row[:3] for row in rows] == [("a", 2, 2.0), ("b", 2, 2.0)]
 
     every_order(world, lambda world: None, [add("a", "b"), add("b", "a")], check)
+
+
+def test_tallies_that_are_added_beside_a_removal_of_old_ones_lose_nothing_that_is_young(world: World) -> None:
+    young, old = int(NOW) // 60 * 60, 60
+
+    def add(actor: Actor, _: object) -> None:
+        with actor.turn() as turn:
+            turn.tallies.add([Tally(60, start, "a", "done", 1, 1.0, (1, 2)) for start in (old, young)])
+
+    def prepare(world: World) -> None:
+        add(world.actors[0], None)
+
+    def prune(actor: Actor, _: object) -> None:
+        with actor.turn() as turn:
+            turn.prune(done_before=NOW - 9, dead_before=NOW - 9, slots_before=None, batch=9)
+
+    def check(world: World, _: object) -> None:
+        rows = dict(world.rows("select start, n from lamplighter_tallies"))
+        assert rows.pop(young) == 3
+        assert rows.get(old, 0) <= 3
+
+    every_order(world, prepare, [add, prune, add], check)
+
+
+class Machine:
+    """A clock of a machine that was started some time ago."""
+
+    def __init__(self, since: float) -> None:
+        self._since = since
+        self.after = self.start = self.stop = None
+
+    def monotonic(self) -> float:
+        return self._since
+
+
+def test_a_step_of_the_servers_clock_that_two_machines_notice_is_corrected_once(world: World) -> None:
+    far = NOW + 3600.0
+    told: dict[str, StoreClock] = {}
+
+    def prepare(world: World) -> None:
+        wall[0] = far
+        with world.actors[0].turn(far) as turn:
+            insert(turn, new("j", run_at=far + 60.0, queued_at=far, due_in=60.0), new("due", queued_at=far))
+            turn.schedules.declare([a_schedule(accounted_to=far)])
+        for place, since in enumerate((5.0, 70_000.0)):
+            clock = told[f"boot-{place}"] = StoreClock(cast(Any, Machine(since)), lambda: wall[0])
+            with world.actors[place].turn(far) as turn:
+                turn.keep_time(clock.reading(), may_have_gone_back=False)
+        wall[0] = NOW
+
+    def step(actor: Actor, _: object) -> tuple[int, int]:
+        with actor.turn() as turn:
+            stepped = turn.keep_time(told[actor.boot].reading(), may_have_gone_back=True)
+            return (stepped.jobs, stepped.schedules) if stepped is not None else (0, 0)
+
+    def check(world: World, _: object) -> None:
+        assert world.job("j").run_at == NOW + 60.0
+        assert world.rows("select accounted_to from lamplighter_schedules") == [(NOW,)]
+        found = [actor.result for actor in world.actors[:2]]
+        assert [sum(numbers) for numbers in zip(*found, strict=True)] == [1, 1], "corrected twice, or not at all"
+
+    wall = [far]
+    every_order(world, prepare, [step, step], check)
 
 
 def test_an_expiry_beside_a_claim_cancels_or_starts_the_job(world: World) -> None:
