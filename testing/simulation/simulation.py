@@ -20,7 +20,6 @@ from ...errors import RuntimeFailed, UsageError, shown
 from ...history.audit.audit import Report
 from ...messages.jobs import Instant, Seconds
 from ...stores.opening import Durability
-from ...stores.sqlite.read_only import ReadOnlyView
 from ..draining import open_jobs
 from ..manual_clock import START, check_forward
 from ..runtime_proxy import RuntimeProxy
@@ -29,7 +28,7 @@ from .operators import SimulatedOperators
 from .places import Disk, MessageServer, Server, StoredFile, TableServer, make_folder
 from .processes import Member, Processes, Program
 from .simulated_environment import SimulatedEnvironment
-from .verdict import CapturedLog, CapturedLogger, Violation, kept_since_of, verdict
+from .verdict import CapturedLog, CapturedLogger, Violation, kept_since_of, lives_in, verdict
 from .virtual_scheduler import Process, VirtualScheduler
 
 POLL_SECONDS_MAX = 30.0
@@ -311,7 +310,7 @@ class Simulation:
             for name, data in self._around.disk.files.items():
                 (self._folder / Path(name).name).write_bytes(data)
         file, accepted = self.path if self._file is None else self._file.look, self._around.accepted
-        store = self.server.lives if isinstance(self.server, TableServer) else partial(ReadOnlyView, file)
+        store = self.server.lives if isinstance(self.server, TableServer) else partial(lives_in, file)
         kept_since = kept_since_of(self.runtime.limits, self._world.now, self._world.stepped)
         if self._replaced_at is not None:
             # A stepped clock makes the wall time at which a job was accepted uncertain by that much.

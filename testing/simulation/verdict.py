@@ -5,9 +5,11 @@ stored.
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partialmethod
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -19,6 +21,7 @@ from ...history.log_files.lines import parse
 from ...log.outlets import LEVELS
 from ...messages.jobs import Instant, Seconds
 from ...rules.limits import Limits
+from ...stores.sqlite.read_only import ReadOnlyView
 from ...stores.stored_lives import StoredLives
 
 JUDGED_LEVELS = ("debug", "info")
@@ -122,6 +125,10 @@ def kept_since_of(limits: Limits, now: Instant, stepped: Seconds) -> Instant:
     """Retention has removed no job known at this time or later. `stepped`: how far the clock moved, to and fro."""
     kept = min(limits.keep_done_seconds, limits.keep_dead_seconds)
     return now - kept + 2.0 * stepped + TELLING_SECONDS_MAX
+
+
+def lives_in(file: Path | sqlite3.Connection) -> StoredLives:
+    return ReadOnlyView(file)
 
 
 def verdict(
