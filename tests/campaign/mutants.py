@@ -7661,7 +7661,7 @@ MUTANTS = (
         "return Reading(self.now(), None, 0.0)",
         'return Reading(self.now(), "one", self.now() - self.monotonic())',
         test="tests/whole/stores/postgresql/test_interleavings.py::"
-        "test_a_step_of_the_servers_clock_that_two_machines_notice_is_corrected_once",
+        "test_a_step_of_the_servers_clock_is_corrected_once_by_two_machines",
     ),
     Mutant(
         SIGHT,

@@ -807,7 +807,7 @@ def test_tallies_of_two_are_added_whatever_their_order(world: World) -> None:
     every_order(world, lambda world: None, [add("a", "b"), add("b", "a")], check)
 
 
-def test_tallies_that_are_added_beside_a_removal_of_old_ones_lose_nothing_that_is_young(world: World) -> None:
+def test_tallies_that_are_added_as_old_ones_are_removed_are_exact(world: World) -> None:
     young, old = int(NOW) // 60 * 60, 60
 
     def add(actor: Actor, _: object) -> None:
@@ -840,7 +840,7 @@ class Machine:
         return self._since
 
 
-def test_a_step_of_the_servers_clock_that_two_machines_notice_is_corrected_once(world: World) -> None:
+def test_a_step_of_the_servers_clock_is_corrected_once_by_two_machines(world: World) -> None:
     far = NOW + 3600.0
     told: dict[str, StoreClock] = {}
 
