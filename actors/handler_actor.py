@@ -279,7 +279,8 @@ class HandlerActor(RuntimeActor):
 
     def _hold_back(self, claim: Claim, old: Lane) -> None:
         """The job's old lane still runs: wait for its end or the end of its grace."""
-        self.say("job.waiting", job_id=claim.job.id, job_name=claim.job.name, claim_no=claim.job.claim_no, lane=old.id)
+        job, attempt = claim.job, claim.job.attempt + 1
+        self.say("job.waiting", job_id=job.id, job_name=job.name, claim_no=job.claim_no, attempt=attempt, lane=old.id)
         if not old.cancelled:
             # The job has a newer claim, so the old one is lost, though no Revoke has come.
             old.signal("its claim was lost")

@@ -243,8 +243,6 @@ def keep_time(context: TurnContext, clock: Clock, *, is_first: bool) -> None:
     reading, steps = clock.reading(), tuple(context.state.inputs.steps)
     delta = sum(steps)
     made_good = context.turn.keep_time(reading, may_have_gone_back=is_first or delta < 0)
-    if made_good is None and delta == 0:
-        return
     seconds, jobs, schedules = made_good or Stepped(None, 0, 0)
     context.out.steps = len(steps)
     far = delta or seconds

@@ -27,7 +27,7 @@ def load(target: str, what: str) -> tuple[ModuleType, Any]:
         home = importlib.import_module(module)
     except ModuleNotFoundError as error:
         # The module may be there, and import another that is not: its own traceback says that best.
-        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+        if not f"{module}.".startswith(f"{error.name}."):
             raise
         hint = f"; did you mean {module.removesuffix('.py')}:{path}?" if module.endswith(".py") else ""
         raise UsageError(f"expected {what}, got: {target}; no module {error.name!r} in {os.getcwd()}{hint}") from None

@@ -58,11 +58,16 @@ def _frames(awaited: Any) -> Iterator[FrameType]:
         awaited = getattr(awaited, names[1])
 
 
+def patience_with(timeout: Seconds | None, grace: Seconds) -> Seconds:
+    """For how long a loop need not answer. A job without a timeout may wait the whole grace."""
+    return max(ANSWER_SECONDS_MIN, grace if timeout is None else min(grace, timeout * ANSWER_SHARE))
+
+
 Opened = Callable[[contextvars.Context], None]
 
 
 class LoopSurroundings:
-    """The carriers around one loop. All but `__init__` runs on it.
+    """The carriers around one loop. All of it runs on that loop.
 
     Args:
         opened: called when entered, with the context that each job gets a copy of.
@@ -89,7 +94,7 @@ class LoopSurroundings:
         self._is_open = False
         self._ending = loop.create_future()
         # A context must be entered and left by the same task.
-        self._task = asyncio.Task(self._live(), loop=loop)
+        self._task = asyncio.Task(self._live())
 
     def end(self) -> None:
         """Leave the carriers, or stop entering them."""
@@ -213,9 +218,7 @@ class _Loop(RunHandle):
 
     def is_silent(self, handler: Handler) -> bool:
         """Whether it is unresponsive for so long that nothing more is put on it."""
-        grace, timeout = self._lent.limits.lane_grace_seconds, handler.timeout or math.inf
-        patience = max(ANSWER_SECONDS_MIN, min(grace, timeout * ANSWER_SHARE))
-        asked_at = self._asked_at
+        asked_at, patience = self._asked_at, patience_with(handler.timeout, self._lent.limits.lane_grace_seconds)
         if asked_at is None or self._lent.clock.monotonic() - asked_at <= patience:
             return False
         self._is_awaited = True

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import logging
 import re
+from collections.abc import Iterator
+from pathlib import Path
 
+import lamplighter
 import pytest
 from lamplighter import JobFailed
 from lamplighter.history.log_files.lines import LoggedMove
-from lamplighter.log.events import ENVELOPE, EVENTS
+from lamplighter.log.events import ENVELOPE, EVENTS, JOB, WHO
 from lamplighter.log.ledger_keys import LEDGER, MOVE_KEYS, MOVE_KINDS
 from lamplighter.log.log_line import to_json
 from lamplighter.log.outlets import LEVELS
@@ -62,7 +66,8 @@ def test_the_ledger_tells_every_turn_of_the_boot_without_a_gap(runtime, recorder
 
     assert [turn["turn"] for turn in turns] == list(range(1, len(turns) + 1))
     assert {turn["boot_no"] for turn in turns} == {1}
-    assert recorder.of("runtime.stopped")[0]["turn"] == len(turns)
+    (stopped,) = recorder.of("runtime.stopped")
+    assert (stopped["turn"], stopped["boot_no"], stopped["store_id"]) == (len(turns), 1, turns[0]["store_id"])
     assert {key for turn in turns for key in turn} <= {*ENVELOPE, "level", *LEDGER}
     moves = [move for turn in turns for move in turn["moves"]]
     assert {move["k"] for move in moves} <= MOVE_KINDS.keys()
@@ -198,3 +203,49 @@ def test_without_a_logger_of_the_hosts_the_lines_go_to_the_standard_logger_as_js
 
     assert lines[0]["event"] == "runtime.started"
     assert lines[-1]["event"] == "runtime.stopped"
+
+
+SAID_LATER = {"turn"}
+"""Fields that the turn's own line adds when it is committed."""
+
+SAID_SOMETIMES = {
+    "runtime.stopped": {"store_id", "boot_no"},
+    "schedule.removed": {"by", "via", "reason"},
+    "slot.taken": {"job_id"},
+    "store.unavailable": {"waited"},
+    "store.waiting": {"likely"},
+}
+
+BROUGHT = {"names_job(job)": JOB, "self._lane.fields()": JOB, "who.said": WHO, "why": ("reason", "traceback")}
+"""Which fields a dictionary has that is passed with `**`. A line with any other is not looked at."""
+
+BROUGHT_TO = {"job.fenced": ("outcome", *JOB)}
+
+
+def _said_in(path: Path) -> Iterator[tuple[str, set[str], str]]:
+    """Every line that a module says in one call: its event, the fields that the call gives it, and where."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        match node:
+            case ast.Call(
+                func=ast.Attribute(attr="say" | "emit" | "_say"), args=[ast.Constant(value=str(event)), *_]
+            ) if event in EVENTS:
+                brought = [ast.unparse(one.value) for one in node.keywords if one.arg is None]
+                if event in BROUGHT_TO or all(one in BROUGHT for one in brought):
+                    more = [BROUGHT_TO[event]] if event in BROUGHT_TO else [BROUGHT[one] for one in brought]
+                    given = {one.arg for one in node.keywords if one.arg is not None}
+                    yield event, given.union(*more), f"{path.name}:{node.lineno}"
+
+
+def test_each_line_is_said_with_all_of_its_fields():
+    """A field that is missing at one place looks like one that is None, to everybody who reads the log."""
+    package = Path(lamplighter.__file__).parent
+    paths = [path for room in ("actors", "boot", "broker", "handlers") for path in (package / room).glob("*.py")]
+    said = [one for path in paths for one in _said_in(path)]
+
+    missing = [
+        (event, where, sorted(set(EVENTS[event].fields) - given - SAID_LATER - SAID_SOMETIMES.get(event, set())))
+        for event, given, where in said
+    ]
+
+    assert [one for one in missing if one[2]] == []
+    assert len({event for event, _, _ in said}) > 30

@@ -281,3 +281,20 @@ def test_no_store_at_all_is_a_mistake(monkeypatch, capsys):
 
     assert main(["names", "list"]) == 2
     assert "expected --store ADDRESS, or $LAMPLIGHTER_STORE to be set" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ("paused = 1", "paused"),
+        ("timezone = 'Mars/Phobos'", "Mars/Phobos"),
+        ("paused = 1, timezone = 'Mars/Phobos'", "paused; expected"),
+    ],
+)
+def test_the_list_of_schedules_says_what_keeps_one_from_firing(filled, file, capsys, changes, what):
+    with closing(sqlite3.connect(file)) as db, db:
+        db.execute(f"update lamplighter_schedules set {changes}")
+
+    assert main(["schedules", "list"]) == 0
+
+    assert what in capsys.readouterr().out

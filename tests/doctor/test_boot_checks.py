@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from lamplighter.doctor.examining import chosen, evidence_at, examine
 
-from .kit import HOUR, found, levels, new_store, value
+from .kit import HOUR, change, found, levels, new_store, value
 
 
 @pytest.fixture
@@ -75,3 +75,18 @@ def test_a_job_that_waits_for_hours_to_be_marked_done_is_told(path, runtime, rec
 
     assert finding.level == "warning"
     assert "j1 (work)" in finding.evidence
+
+
+def test_of_several_forgotten_jobs_the_one_claimed_first_is_named(path, runtime, recorder):
+    rt = runtime()
+    rt.jobs.add_handler("work", lambda job: None, auto_done=False, concurrency=3)
+    for one in ("j1", "j2", "j3"):
+        rt.jobs.queue("work", id=one)
+    recorder.until(lambda: value(path, "select count(*) from lamplighter_jobs where deferred") == 3)
+    rt.stop()
+    change(path, "update lamplighter_jobs set claimed_at = claimed_at - 60 where id = 'j2'")
+
+    (finding,) = found(path, "claims.orphan", now=lambda: time.time() + 2 * HOUR)
+
+    assert "3 jobs" in finding.evidence
+    assert "j2 (work)" in finding.evidence

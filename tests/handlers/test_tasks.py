@@ -6,6 +6,9 @@ import asyncio
 import sys
 import threading
 
+import pytest
+from lamplighter.handlers.tasks import patience_with
+
 
 def threads_of(name):
     """The threads that run the jobs of a name."""
@@ -61,3 +64,11 @@ def test_tasks_beside_a_blocking_one_run_again_and_are_cancelled_once_it_unblock
     assert (again.result, again.attempt, runs) == ("again", 1, [f"{beside.id}:1", f"{beside.id}:2"])
     assert before == []
     assert cancelled == [(f"{beside.id}:1", True)]
+
+
+@pytest.mark.parametrize(
+    ("timeout", "grace", "patience"),
+    [(None, 5.0, 5.0), (None, 0.01, 0.1), (100.0, 5.0, 5.0), (20.0, 5.0, 5.0), (4.0, 5.0, 1.0), (0.1, 5.0, 0.1)],
+)
+def test_a_loop_may_be_silent_for_a_share_of_the_timeout_within_bounds(timeout, grace, patience):
+    assert patience_with(timeout, grace) == patience

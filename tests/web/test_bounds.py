@@ -104,3 +104,13 @@ def test_streams_have_a_bound_and_one_that_has_ended_makes_room(page: Page, monk
         return found
 
     assert asyncio.run(ask()) == [204, 204]
+
+
+@pytest.mark.parametrize(("asked_at", "done"), [("-1", 0), ("-1e18", 0), ("0", 0), ("1e18", 3), ("4e9", 3)])
+def test_a_sweep_reaches_back_from_now_at_most_and_no_instant_breaks_it(page: Page, asked_at: str, done: int) -> None:
+    form = confirm(page, {"which": "matching", "q": "name:mail state:dead", "action": "requeue"})
+
+    answer = page.post("/act/jobs", {**form, "asked_at": asked_at, "shown": done})
+
+    assert answer.status == 200
+    assert f"{done} jobs of {done} done" in " ".join(answer.body.decode().split())

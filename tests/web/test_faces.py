@@ -9,7 +9,7 @@ from typing import Any
 from wsgiref.validate import validator
 
 import pytest
-from lamplighter.web.faces import BODY_BYTES_MAX, AsgiApplication, Request, Response, WsgiApplication
+from lamplighter.web.faces import BODY_BYTES_MAX, AsgiApplication, Request, Response, WsgiApplication, request_of
 
 
 class Answers:
@@ -185,3 +185,24 @@ def test_a_server_that_has_only_the_page_may_start_and_stop_it() -> None:
 
 def test_a_web_socket_is_refused() -> None:
     assert through_asgi(Answers(), {"type": "websocket"}) == [{"type": "websocket.close", "code": 1000}]
+
+
+class Body(io.BytesIO):
+    """A server's body of a request: who reads more than was sent waits for ever."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        assert size is not None
+        self.asked = size
+        return super().read(size)
+
+
+@pytest.mark.parametrize(
+    ("length", "asked"),
+    [("", None), ("x", None), ("-1", None), ("0", None), ("7", 7), (str(10**12), BODY_BYTES_MAX + 1)],
+)
+def test_wsgi_reads_no_more_of_a_body_than_was_announced_and_than_is_allowed(length: str, asked: int | None) -> None:
+    body = Body(b"a=1&b=2" + b"x" * BODY_BYTES_MAX)
+
+    found = request_of({**environ(), "REQUEST_METHOD": "POST", "CONTENT_LENGTH": length, "wsgi.input": body})
+
+    assert (len(found.body), getattr(body, "asked", None)) == (asked or 0, asked)

@@ -48,6 +48,18 @@ def test_the_picture_has_a_box_for_each_level_and_name_that_leads_to_its_jobs(pa
     assert {job["name"] for job in found["jobs"]} == {NAME}
 
 
+def test_each_number_of_the_table_leads_to_so_many_jobs_of_its_name_and_state(page: Page) -> None:
+    html = page.text("/graphs/merge")
+
+    cells = re.findall(r'<a class="\w+" href="([^"]+)">([\d,]+)</a>', html)
+    for link, number in cells:
+        query = parse_qs(urlsplit(unescape(link)).query)["q"][0]
+        found = json.loads(page.text("/jobs", urlencode({"q": query, "as": "json", "limit": "100"})))
+        assert len(found["jobs"]) == int(number), query
+
+    assert sorted(int(number) for _, number in cells) == [1, 1, 10, 49]
+
+
 def test_a_search_of_a_box_finds_the_jobs_of_this_graph_alone(page: Page, tmp_path: Path) -> None:
     with Runtime(tmp_path / "jobs.db") as runtime:
         runtime.jobs.queue("merge", id="another")

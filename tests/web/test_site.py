@@ -9,7 +9,7 @@ import sqlite3
 from html import unescape
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import unquote, urlencode, urljoin, urlsplit
 
 import pytest
 from lamplighter import Runtime, UsageError
@@ -452,8 +452,6 @@ def test_a_hostile_name_has_a_page_that_its_link_leads_to(page: Page) -> None:
     links = re.findall(r'href="(/jobs/[^"]*script[^"]*)"', page.text("/jobs"))
 
     path, _, query = unescape(links[0]).partition("?")
-    from urllib.parse import unquote
-
     said = page.text(unquote(path), query)
     assert "<script>alert" not in said
     assert "alert(1)" in said
@@ -578,6 +576,7 @@ def test_the_tabs_of_jobs_say_how_many_there_are(page: Page, monkeypatch: pytest
     # The newest two that have ended are counted, of whatever name.
     whole = tabs("q=name%3Amail")
     assert (whole["queued"], whole["running"], whole["dead"][1:]) == ("1", "0", "+")
+    assert tabs("q=name%3Amail+state%3Adead") == whole
     assert tabs("q=name%3Amail+error%3Amailbox") == {}
 
 
@@ -611,3 +610,38 @@ def test_lists_are_sorted_by_a_column_and_the_other_way_round(page: Page) -> Non
 
     assert orders == [["nobody", "mail"], ["mail", "nobody"]]
     assert 'aria-sort="descending"><a href="/names?sort=-ready">Ready</a>' in page.text("/names", "sort=ready")
+
+
+@pytest.mark.parametrize(
+    ("carried", "link"),
+    [
+        ({"traceparent": f"00-{'a1' * 16}-{'b2' * 8}-01"}, f"https://traces/{'a1' * 16}?v=1"),
+        ({"traceparent": "00-../admin?x=1#y-b2-01"}, "https://traces/..%2Fadmin%3Fx%3D1%23y?v=1"),
+        ({"traceparent": "00-a1-01"}, None),
+        ({"traceparent": 7}, None),
+        ({}, None),
+    ],
+)
+def test_a_job_leads_to_its_trace_and_nowhere_else(store: Path, carried: dict[str, object], link: str | None) -> None:
+    with contextlib.closing(sqlite3.connect(store)) as database, database:
+        database.execute("update lamplighter_jobs set carried = ? where id = 'fine'", (json.dumps(carried),))
+    site = dashboard(str(store), who=lambda request: Visitor("ada", LOOK), trace_url="https://traces/{trace_id}?v=1")
+
+    html = site.answer(Request(method="GET", path="/jobs/fine", headers={"host": "here"})).body.decode()
+
+    assert re.findall(r'href="(https://traces[^"]*)"', html) == ([] if link is None else [link])
+
+
+@pytest.mark.parametrize("name", [".", "..", "...", "a/b", "?", "#", "%2e", "~", " ", "ä"])
+def test_a_job_of_whatever_id_has_an_address_that_a_browser_does_not_change(store: Path, name: str) -> None:
+    with contextlib.closing(sqlite3.connect(store)) as database, database:
+        database.execute("update lamplighter_jobs set id = ? where id = 'fine'", (name,))
+    page = Page(store)
+    request = Request(method="GET", path="/", root="/admin")
+
+    asked = urlsplit(urljoin("http://here/admin/jobs", request.path_of("/jobs/", name)))
+
+    assert asked.path.startswith("/admin/jobs/")
+    assert (
+        json.loads(page.text(unquote(asked.path.removeprefix("/admin")), f"{asked.query}&as=json"))["job"]["id"] == name
+    )

@@ -279,3 +279,15 @@ def test_a_short_turn_goes_by_an_overview_that_still_holds(store, age, expires_a
 
     assert (born is None) is is_left
     assert len(store.jobs.known(("expires", "next"))) == 2 - is_left
+
+
+def test_a_short_turn_after_a_short_turn_needs_no_ordinary_one_between(store):
+    with store.turn("b", NOW) as turn:
+        turn.keep_time(Reading(NOW, "a counter", 0.0), may_have_gone_back=False)
+        turn.jobs.insert([new("first")])
+
+    reading = Reading(NOW + 0.1, "a counter", 0.0)
+    born = [store.bear("b", turn.version, [new(name)], lambda: reading) for name in ("second", "third", "fourth")]
+
+    numbers = [None if one is None else (one.did.turn, one.moves[0].job.row_id) for one in born]
+    assert numbers == [(2, 2), (3, 3), (4, 4)]

@@ -376,3 +376,53 @@ def test_an_error_from_outside_as_a_turn_begins_leaves_no_transaction_open(tmp_p
 
     with store.turn("b", 1.0):
         pass
+
+
+@pytest.mark.parametrize("busy_ms", [0, 1, 17, 18, 19, 36])
+def test_whatever_the_wait_for_the_write_lock_it_ends_with_the_lock_or_an_error(tmp_path, busy_ms):
+    holder, writer = (sqlite3.connect(tmp_path / "a.db", isolation_level=None) for _ in range(2))
+    connections.be_patient(writer, busy_ms)
+    holder.execute("begin immediate")
+
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        connections.begin_writing(writer, busy_ms)
+    holder.execute("rollback")
+    connections.begin_writing(writer, busy_ms)
+
+    assert writer.in_transaction
+    holder.close()
+    writer.close()
+
+
+def test_only_a_lock_is_waited_for_before_a_file_has_a_log(tmp_path, monkeypatch):
+    """Another error would be reported late."""
+    waited = []
+    monkeypatch.setattr(connections, "WAL_RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(threading.Event, "wait", lambda self, seconds: waited.append(seconds))
+    sqlite3.connect(tmp_path / "a.db").execute("create table t (n)").connection.close()
+    reader = sqlite3.connect(f"file:{tmp_path / 'a.db'}?mode=ro", uri=True)
+    holder, other = (sqlite3.connect(tmp_path / "a.db", isolation_level=None) for _ in range(2))
+
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        connections.into_wal(reader)
+    of_the_error = len(waited)
+    holder.execute("begin exclusive")
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        connections.into_wal(other)
+
+    assert (of_the_error, len(waited)) == (0, connections.WAL_TRIES_MAX - 1)
+    for one in (reader, holder, other):
+        one.close()
+
+
+def test_of_a_moved_database_and_a_deleted_log_the_error_names_the_database(tmp_path):
+    store = SqliteStore(str(tmp_path / "jobs.db"))
+    store.open()
+    put(store, new("a"))
+    (tmp_path / "jobs.db").rename(tmp_path / "elsewhere.db")
+    (tmp_path / "jobs.db-wal").unlink()
+
+    with pytest.raises(StoreError, match=r"the file \S+jobs\.db was deleted, moved"):
+        put(store, new("b"))
+
+    store.close()
