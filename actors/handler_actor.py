@@ -378,7 +378,7 @@ class HandlerActor(RuntimeActor):
         if not lane.abandon(why, unbegun=unbegun):
             return
         self._deadlines.forget(lane.id)
-        self._tell_ended(self._keep(Ending(lane.claim, outcome, lane.handler.policy)))
+        self._tell_ended(self._keep(Ending(lane.claim, lane.with_log(outcome), lane.handler.policy)))
         self._running.pop(lane.id, None)
         self._grace_begins(lane)
         abandoned, most = len(self._lanes.abandoned()), self.context.limits.abandoned_threads_max

@@ -14,6 +14,7 @@ from ..errors import UnknownJob, UnknownSchedule, UsageError, shown
 from ..messages.jobs import ENDED, Instant, JobRecord, JobState, stored_name
 from ..messages.queries import LOOKED_MAX, JobQuery
 from ..messages.schedules import ScheduleRecord
+from ..rules.codec import decode
 from ..rules.validation import unknown_job
 from ..rules.wording import span
 from ..stores.control_client import BootView
@@ -30,6 +31,7 @@ from .views import (
     JobPage,
     JobsPage,
     JobView,
+    LoggedLine,
     Matching,
     NameView,
     Overview,
@@ -53,6 +55,8 @@ AHEAD_IN_LISTS_MAX = 20
 COUNTED_AT_ONCE = 1_000
 
 STEPS_SHOWN_MAX = 100
+
+OUTPUT_MAX = 100
 
 CHILDREN_MAX = 100
 
@@ -206,6 +210,7 @@ class Inspector:
                 traceback=job.traceback,
                 reasons=tuple(known),
                 attempts=None if seen.table is None else tuple(seen.table.attempts(job.id)),
+                output=() if seen.table is None else _output(seen.table.logged(job.id)),
                 steps=None if steps is None else tuple(StepView(**one._asdict()) for one in steps.newest),
                 steps_kept=0 if steps is None else steps.kept,
                 children=self._job_views(seen, children[:CHILDREN_MAX], boots),
@@ -432,6 +437,11 @@ def _running(boots: Sequence[BootView], name: str | None) -> Amount | None:
     views = [boot.view for boot in boots if boot.is_alive is not False]
     known = [view for view in views if view is not None]
     return running_on(known, name) if len(known) == len(views) else None
+
+
+def _output(logged: Sequence[tuple[int, str]]) -> tuple[LoggedLine, ...]:
+    lines = [(claim_no, *line) for claim_no, text in logged for line in decode(text)]
+    return tuple(LoggedLine(claim_no=no, at=at, level=level, text=text) for no, at, level, text in lines[-OUTPUT_MAX:])
 
 
 def _gone_parents(seen: StoreSnapshot, job: JobRecord) -> tuple[dict[str, Any], ...]:

@@ -246,12 +246,23 @@ class StepView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedLine:
+    """A line that a claim of a job has logged by `job.log`."""
+
+    claim_no: int
+    at: Instant
+    level: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobPage:
     """Everything known about one job.
 
     Attributes:
         reasons: all that is known to keep it from running, the first to go at the front; or its fate.
         attempts: those that failed or were interrupted, oldest first; None where the store does not keep them.
+        output: the last lines that ended attempts have logged by `job.log`, oldest first.
         steps: the newest of those that are kept, oldest first; None where the store keeps none.
         steps_kept: how many are.
         children: jobs that descend from the same root, the oldest first, if this is the root.
@@ -265,6 +276,7 @@ class JobPage:
     traceback: str | None
     reasons: tuple[Why, ...]
     attempts: tuple[Attempt, ...] | None
+    output: tuple[LoggedLine, ...]
     steps: tuple[StepView, ...] | None
     steps_kept: int
     children: tuple[JobView, ...]

@@ -23,33 +23,6 @@ D = TypeVar("D")
 C = TypeVar("C")
 R = TypeVar("R")
 
-ELSEWHERE = {
-    "delay": ".queue(data)",
-    "delay_on_commit": ".queue(data, connection=...)",
-    "apply_async": ".queue(data, delay=..., at=..., expires=..., priority=...)",
-    "send": ".queue(data)",
-    "send_with_options": ".queue(data, delay=..., priority=...)",
-    "enqueue": ".queue(data)",
-    "enqueue_at": ".queue(data, at=...)",
-    "enqueue_in": ".queue(data, delay=...)",
-    "schedule": ".queue(data, delay=...)",
-    "submit": ".queue(data)",
-    "perform_async": ".queue(data)",
-    "defer": ".queue(data)",
-    "aenqueue": ".aqueue(data)",
-    "defer_async": ".aqueue(data)",
-    "kiq": ".aqueue(data)",
-    "map": ".many([data, data])",
-    "starmap": ".many([data, data])",
-    "apply": ".queue(data) with lamplighter.testing.Inline",
-    **dict.fromkeys(("call_local", "fn", "run"), "{function}(job), which calls the function"),
-    **dict.fromkeys(
-        ("s", "si", "signature", "subtask", "then", "pipe", "message"),
-        ".spec(data), as job.then(...) in the handler of the job before it takes it, or .queue(data, after=[job])",
-    ),
-}
-"""Names that the functions of other job queues have, and their names here."""
-
 
 class JobHandler(Generic[P, D, C, R]):
     """A function that does the jobs of one name. Called, it does what the function does.
@@ -163,9 +136,11 @@ class JobHandler(Generic[P, D, C, R]):
         # Type checkers are to find such a name, and do not if there is this.
 
         def __getattr__(self, name):
+            from ..rules.elsewhere import CALLS
+
             # It is looked up without `self.name`, which a copy does not have yet.
             of, function = self.__dict__.get("name"), self.__dict__.get("__name__", "")
-            meant = ELSEWHERE.get(name, "").format(name=of, function=function)
+            meant = CALLS.get(name, "").format(name=of, function=function)
             hint = f" (the handler of {of!r}); did you mean {meant}?" if meant and of is not None else ""
             raise AttributeError(f"'JobHandler' object has no attribute {name!r}{hint}", name=name, obj=self)
 

@@ -217,8 +217,8 @@ def failed_instead(mail: Mail, error: Exception) -> Mail | None:
 
 
 def _defer(context: TurnContext, job: JobRecord, ending: Ending) -> None:
-    timeout = ending.outcome.seconds or None
-    if context.turn.jobs.defer(job, timeout, ending.seconds, ending.policy.max_attempts):
+    timeout, log = ending.outcome.seconds or None, ending.outcome.log
+    if context.turn.jobs.defer(job, timeout, ending.seconds, ending.policy.max_attempts, log):
         context.turn.note({"k": "deferred", "j": job.id, "n": job.name, "r": job.move_no, "c": job.claim_no})
 
 

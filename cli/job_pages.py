@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..admin.graphs import GraphView
-from ..admin.views import Amount, JobPage, JobView, Payload
+from ..admin.views import Amount, JobPage, JobView, LoggedLine, Payload
 from ..admin.why import Why
 from ..errors import listed
 from ..messages.jobs import Attempt, Instant, JobState
@@ -20,6 +20,8 @@ NUMBERS = ("attempt", "took")
 ATTEMPT_HEADS = ("claim", "attempt", "outcome", "ran", "ended", "boot", "error")
 
 STEP_HEADS = ("step", "claim", "kept", "bytes")
+OUTPUT_HEADS = ("claim", "at", "level", "line")
+LEVEL_TONES: dict[str, Tone] = {"warning": "warning", "error": "bad", "critical": "bad"}
 
 NAMES_TOLD_MAX = 3
 
@@ -106,6 +108,10 @@ def show_job(page: Page, found: JobPage, times: Times) -> None:
     if found.attempts:
         page.line("")
         page.table(ATTEMPT_HEADS, [_attempt(one, now) for one in found.attempts], right=["claim", "attempt"])
+    if found.output:
+        page.line("")
+        page.line("what it has logged:")
+        page.table(OUTPUT_HEADS, [_logged(one, times) for one in found.output], right=["claim"])
     if found.steps:
         more = "" if len(found.steps) == found.steps_kept else f", the last {len(found.steps)} of which are"
         page.line("")
@@ -196,3 +202,7 @@ def _payload(one: Payload | None) -> str:
 def _attempt(one: Attempt, now: Instant) -> list[Cell]:
     ran, ended = span(max(0.0, one.ended_at - one.claimed_at)), ago(now, one.ended_at)
     return [str(one.claim_no), str(one.attempt), (one.outcome, "bad"), ran, ended, one.boot, brief(one.error or "")]
+
+
+def _logged(one: LoggedLine, times: Times) -> list[Cell]:
+    return [str(one.claim_no), times.of(one.at), (one.level, LEVEL_TONES.get(one.level, "plain")), one.text]

@@ -22,6 +22,7 @@ from .carriers import Carriers
 from .handler import Handler
 
 if TYPE_CHECKING:
+    from ..log.job_output import JobOutput
     from .pool import ThreadCounter
     from .steps import AttemptSteps
 
@@ -127,6 +128,7 @@ class Lane:
         "_is_reported",
         "_lock",
         "_next_lane",
+        "_output",
         "_progress",
         "_progress_due",
         "_signal",
@@ -180,6 +182,7 @@ class Lane:
         self._follow_ups: FollowUps | None = None
         """The jobs that are queued if the function returns; made when needed."""
         self._steps: AttemptSteps | None = None
+        self._output: JobOutput | None = None
         self._progress: str | None = None
         self._progress_due = 0.0
 
@@ -266,6 +269,7 @@ class Lane:
             self._is_reported = self.is_closed = True
             if self._follow_ups is not None and outcome.kind is OutcomeKind.SUCCEEDED:
                 outcome = outcome._replace(then=tuple(self._follow_ups.jobs))
+            outcome = self.with_log(outcome)
         try:
             self.context.ended(self, outcome, self.context.clock.monotonic() - self.started_monotonic, following)
         except BaseException:
@@ -276,6 +280,10 @@ class Lane:
             then, self._then = self._then, ()
         for call in then:
             call()
+
+    def with_log(self, outcome: Outcome) -> Outcome:
+        """An outcome, with the last lines that the function has logged by `job.log`."""
+        return outcome if self._output is None else outcome._replace(log=self._output.text())
 
     def when_ended(self, call: Callable[[], object]) -> None:
         """Call a function once the end of the lane is reported; at once if it is already."""
@@ -327,7 +335,13 @@ class Lane:
 
     @property
     def log(self) -> Any:
-        return self.context.bound(**self.fields(), corr=self.claim.job.root_id)
+        with self._lock:
+            if self._output is None:
+                # Imported where it is needed: most handlers do not log by it.
+                from ..log.job_output import JobOutput
+
+                self._output = JobOutput(self.context.clock.now)
+        return self._output.of(self.context.bound(**self.fields(), corr=self.claim.job.root_id))
 
     def sleep(self, seconds: Seconds) -> bool:
         seconds = check_seconds(seconds, "seconds")

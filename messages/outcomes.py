@@ -37,6 +37,7 @@ class Outcome(NamedTuple):
         wait: of a failure, the handler's own delay of the next attempt.
         then: of a success, the follow-ups that the same turn queues. One without an id has "": that turn gives it one.
         signal: of a snooze, the signal that ends it before its time.
+        log: JSON text of the last lines of `job.log`, each with its instant and level.
     """
 
     kind: OutcomeKind
@@ -50,6 +51,7 @@ class Outcome(NamedTuple):
     wait: Seconds | None = None
     then: tuple[NewJob, ...] = ()
     signal: str | None = None
+    log: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

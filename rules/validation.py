@@ -8,45 +8,17 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 
 from ..cron.interval import INSTANT_MAX, INSTANT_MIN
-from ..errors import UnknownJob, UsageError, alike, shown
+from ..errors import UnknownJob, UsageError, shown
 from ..messages.jobs import SECONDS_MAX, UNATTRIBUTED, Attribution, Instant, Seconds
 from ..messages.outcomes import Backoff
 from .limits import NAME_CHARACTERS_MAX, WHOLE_MAX
 
-ELSEWHERE = {
-    "retries": "max_attempts",
-    "max_retries": "max_attempts",
-    "attempts": "max_attempts",
-    "retry_delay": "backoff",
-    "retry_backoff": "backoff",
-    "autoretry_for": "retry_on",
-    "dont_autoretry_for": "discard_on",
-    "countdown": "delay",
-    "delay_ms": "delay",
-    "eta": "at",
-    "run_at": "at",
-    "ttl": "expires",
-    "unique_key": "unique",
-    "job_id": "id",
-    "task_id": "id",
-    "time_limit": "timeout",
-    "workers": "concurrency",
-    "threads": "concurrency",
-    "max_instances": "overlap",
-    "misfire_grace_time": "catch_up_window",
-    "coalesce": "catch_up",
-    "tz": "timezone",
-}
-
 
 def unknown_options(unknown: Iterable[str], known: Iterable[str], what: str) -> UsageError:
-    got, there = sorted(unknown), list(known)
-    meant = {name: ELSEWHERE[name] for name in got if ELSEWHERE.get(name) in there}
-    # A single letter is the application's own argument, and is like many an option.
-    close = {name: one for name in got if len(name) > 1 for one in alike(name, there)}
-    hints = dict.fromkeys({**close, **meant}.values())
-    hint = f"; did you mean {' and '.join(hints)}?" if hints else ""
-    return UsageError(f"unknown option {', '.join(got)}{hint or '.'} The options of {what} are {', '.join(there)}")
+    # Imported where it is needed: few calls have an unknown option.
+    from .elsewhere import unknown_options
+
+    return unknown_options(unknown, known, what)
 
 
 def unknown_job(job_id: str, where: str = "") -> UnknownJob:

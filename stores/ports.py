@@ -202,6 +202,9 @@ class JobTable(Protocol):
     def attempts(self, job_id: str) -> Sequence[Attempt]:
         """The ended claims of a job that failed or were interrupted, oldest first."""
 
+    def logged(self, job_id: str) -> Sequence[tuple[int, str]]:
+        """The numbers of the claims of a job that have logged by `job.log`, with the lines of each as JSON text."""
+
     def steps(self, row_id: int) -> Sequence[StepRecord]:
         """The kept steps of the job with this `row_id`, the oldest first. A job that is done has none."""
 

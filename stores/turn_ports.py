@@ -99,9 +99,13 @@ class JobQueue(Protocol):
     def release(self, claimed: JobRecord, reason: str) -> JobRecord | None:
         """Running to queued, at its old place, as if it had not been claimed. None when the claim is not current."""
 
-    def defer(self, claimed: JobRecord, timeout: Seconds | None, passed: Seconds, max_attempts: int) -> bool:
+    def defer(
+        self, claimed: JobRecord, timeout: Seconds | None, passed: Seconds, max_attempts: int, log: str | None = None
+    ) -> bool:
         """Note that the handler has returned and the claim lives on, for `timeout` seconds, of which some have passed.
-        A job without `max_attempts` of its own gets these. False when the claim is not current."""
+        A job without `max_attempts` of its own gets these. False when the claim is not current. `log` is what it has
+        logged by then.
+        """
 
     def overdue(self) -> list[JobRecord]:
         """A batch of the claims whose handler has returned and whose time is over, whichever boot has made them."""

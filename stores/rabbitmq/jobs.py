@@ -173,7 +173,9 @@ class RabbitJobs:
         self._turn.record_wait(step, held.delivery, 0.0)
         return step.job
 
-    def defer(self, claimed: JobRecord, timeout: Seconds | None, passed: Seconds, max_attempts: int) -> bool:
+    def defer(
+        self, claimed: JobRecord, timeout: Seconds | None, passed: Seconds, max_attempts: int, log: str | None = None
+    ) -> bool:
         changes = deferred(claimed, timeout, passed, max_attempts, self._turn.now)
         held, left = self._state.deliveries.held.get(claimed.key), changes["expires_in"]
         if held is not None and left is not None:

@@ -1,4 +1,4 @@
-"""Rows of `lamplighter_attempts`: the ended claims of a job that failed or were interrupted."""
+"""Rows of `lamplighter_attempts`: ended claims of a job that failed or were interrupted, and the lines of claims."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import fields
 
 from ...messages.jobs import Attempt, Instant, JobRecord
-from ...messages.outcomes import Outcome, OutcomeKind, Verdict
+from ...messages.outcomes import Outcome, OutcomeKind
 from .database import Database, upsert
 from .job_rows import in_batches
 
@@ -14,28 +14,46 @@ COLUMNS = tuple(field.name for field in fields(Attempt))
 
 ATTEMPTS_KEPT_MAX = 100
 
-KEEP = upsert("lamplighter_attempts", "job_id, claim_no", *COLUMNS[2:])
+OUTPUTS_KEPT_MAX = 10
+"""The most claims of a job that are kept for what they have logged, and did not fail. Their `outcome` is empty."""
+
+KEEP = upsert("lamplighter_attempts", "job_id, claim_no", *COLUMNS[2:], "log").replace(
+    # A deferred claim has logged before it ends.
+    "log = excluded.log",
+    "log = coalesce(excluded.log, lamplighter_attempts.log)",
+)
 
 
-def keep(connection: Database, claimed: JobRecord, outcome: Outcome, verdict: Verdict, now: Instant) -> None:
-    """Keep how a claim ended, unless it succeeded or nobody is to blame."""
-    if outcome.kind is OutcomeKind.SNOOZED or (outcome.kind is OutcomeKind.INTERRUPTED and not outcome.blamed):
+def keep(connection: Database, claimed: JobRecord, outcome: Outcome, attempt: int, now: Instant) -> None:
+    """Keep how a claim ended, unless it succeeded or nobody is to blame; and what it has logged.
+
+    Args:
+        attempt: how many are counted then.
+    """
+    is_failure = outcome.kind not in (OutcomeKind.SUCCEEDED, OutcomeKind.SNOOZED, OutcomeKind.DEFERRED) and (
+        outcome.kind is not OutcomeKind.INTERRUPTED or outcome.blamed
+    )
+    if not (is_failure or outcome.log):
         return
     connection.execute(
         KEEP,
         (
             claimed.id,
             claimed.claim_no,
-            verdict.attempt,
-            outcome.kind.value,
+            attempt,
+            outcome.kind.value if is_failure else "",
             claimed.boot or "",
             claimed.counts_attempt,
             claimed.claimed_at or now,
             now,
             outcome.error or outcome.reason,
             outcome.traceback,
+            outcome.log,
         ),
     )
+    if not is_failure:
+        query = "delete from lamplighter_attempts where job_id = ? and claim_no <= ? and outcome = ''"
+        connection.execute(query, (claimed.id, claimed.claim_no - OUTPUTS_KEPT_MAX))
     if claimed.claim_no <= ATTEMPTS_KEPT_MAX:
         return
     connection.execute(
@@ -52,6 +70,13 @@ def recent_interruptions(connection: Database, job_ids: Collection[str], since: 
 
 
 def read(connection: Database, job_id: str) -> Sequence[Attempt]:
-    rows = connection.execute("select * from lamplighter_attempts where job_id = ? order by claim_no", (job_id,))
-    kept = (dict(zip(COLUMNS, row, strict=True)) for row in rows)
+    query = f"""select {", ".join(COLUMNS)} from lamplighter_attempts
+                where job_id = ? and outcome <> '' order by claim_no"""
+    kept = (dict(zip(COLUMNS, row, strict=True)) for row in connection.execute(query, (job_id,)))
     return [Attempt(**{**one, "begun": bool(one["begun"])}) for one in kept]
+
+
+def logged(connection: Database, job_id: str) -> Sequence[tuple[int, str]]:
+    """The numbers of claims that have logged, with the lines of each as JSON text."""
+    query = "select claim_no, log from lamplighter_attempts where job_id = ? and log is not null order by claim_no"
+    return [(row[0], row[1]) for row in connection.execute(query, (job_id,))]

@@ -249,14 +249,16 @@ class TableJobs:
             moves.append((claimed, verdict.event, says_ending(outcome, verdict), changes))
         settled = move_all(self._turn, moves)
         for (claimed, outcome, verdict), moved in zip(ends, settled, strict=True):
-            if moved is not None and outcome.kind is not OutcomeKind.SUCCEEDED:
-                attempts.keep(self._connection, claimed, outcome, verdict, now)
+            if moved is not None and (outcome.log or outcome.kind is not OutcomeKind.SUCCEEDED):
+                attempts.keep(self._connection, claimed, outcome, verdict.attempt, now)
         return settled
 
     def release(self, claimed: JobRecord, reason: str) -> JobRecord | None:
         return move(self._turn, claimed, "job.released", {"reason": reason}, released(claimed, self._turn.now))
 
-    def defer(self, claimed: JobRecord, timeout: Seconds | None, passed: Seconds, max_attempts: int) -> bool:
+    def defer(
+        self, claimed: JobRecord, timeout: Seconds | None, passed: Seconds, max_attempts: int, log: str | None = None
+    ) -> bool:
         changes = deferred(claimed, timeout, passed, max_attempts, self._turn.now)
         done = self._connection.execute(
             f"""update lamplighter_jobs set {", ".join(f"{column} = ?" for column in changes)}
@@ -264,6 +266,9 @@ class TableJobs:
             (*changes.values(), *claimed.key, claimed.boot),
         )
         self._turn.heed_expiry(changes["expires_at"])
+        if done.rowcount == 1 and log:
+            outcome = Outcome(kind=OutcomeKind.DEFERRED, log=log)
+            attempts.keep(self._connection, claimed, outcome, claimed.attempt, self._turn.now)
         return done.rowcount == 1
 
     def overdue(self) -> list[JobRecord]:

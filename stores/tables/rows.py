@@ -73,6 +73,7 @@ class JobRows(Rows):
     gone_parents = _asks(links.gone_parents)
     linked = _asks(links.children)
     awaited = _asks(links.awaited, at_once=True)
+    logged = _asks(attempts.logged)
     attempts = _asks(attempts.read)
     step = _asks(kept.one)
     steps = _asks(kept.read)

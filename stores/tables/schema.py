@@ -154,7 +154,7 @@ CREATION = (
     """create table lamplighter_attempts (
       job_id text not null, claim_no integer not null, attempt integer not null, outcome text not null,
       boot text not null, begun integer not null, claimed_at real not null, ended_at real not null,
-      error text, traceback text,
+      error text, traceback text, log text,
       primary key (job_id, claim_no)
     ) strict, without rowid""",
     STEPS,

@@ -366,7 +366,8 @@ class ClaimPromises(StoreCase):
 
     def test_a_deferred_claim_lives_on_and_can_still_be_settled(self, store: Store) -> None:
         """JobQueue.defer: Note that the handler has returned and the claim lives on, for `timeout` seconds, of which
-        some have passed. A job without `max_attempts` of its own gets these. False when the claim is not current."""
+        some have passed. A job without `max_attempts` of its own gets these. False when the claim is not current.
+        `log` is what it has logged by then."""
         put(store, new("a"))
         (claimed,) = take(store)
 
@@ -446,6 +447,44 @@ class ClaimPromises(StoreCase):
             ("failed", 1, "E"),
             ("interrupted", 2, "E"),
         ]
+
+    def test_what_a_claim_has_logged_is_kept_however_it_ends(self, store: Store) -> None:
+        """JobTable.logged: The numbers of the claims of a job that have logged by `job.log`, with the lines of each as
+        JSON text."""
+        self.needs("table")
+        put(store, new("a"))
+        for kind in (OutcomeKind.FAILED, OutcomeKind.SNOOZED, OutcomeKind.INTERRUPTED, OutcomeKind.FAILED):
+            (claimed,) = take(store)
+            log = None if claimed.claim_no == 4 else f"[{claimed.claim_no}]"
+            with store.turn("b", NOW) as turn:
+                turn.jobs.settle(claimed, Outcome(kind=kind, error="E", log=log), RETRY)
+        (claimed,) = take(store)
+        with store.turn("b", NOW) as turn:
+            turn.jobs.defer(claimed, 60.0, 0.0, 7, "[5]")
+            turn.jobs.settle(claimed, Outcome(kind=OutcomeKind.TIMED_OUT, error="E"), RETRY)
+        (claimed,) = take(store)
+        with store.turn("b", NOW) as turn:
+            turn.jobs.settle(claimed, Outcome(kind=OutcomeKind.SUCCEEDED, log="[6]"), DONE)
+
+        assert store.table.logged("a") == [(1, "[1]"), (2, "[2]"), (3, "[3]"), (5, "[5]"), (6, "[6]")]
+        assert [(attempt.claim_no, attempt.outcome) for attempt in store.table.attempts("a")] == [
+            (1, "failed"),
+            (4, "failed"),
+            (5, "timed_out"),
+        ]
+        with store.turn("b", NOW) as turn:
+            assert turn.jobs.recent_interruptions(("a",), NOW - 1) == {}
+
+    def test_of_claims_that_did_not_fail_the_lines_of_the_last_are_kept(self, store: Store) -> None:
+        """JobQueue.settle: Lines of few claims are kept."""
+        self.needs("table")
+        put(store, new("a"))
+        for _ in range(13):
+            (claimed,) = take(store)
+            with store.turn("b", NOW) as turn:
+                turn.jobs.settle(claimed, Outcome(kind=OutcomeKind.SNOOZED, log="[]"), RETRY)
+
+        assert [claim_no for claim_no, _ in store.table.logged("a")] == list(range(4, 14))
 
     def test_only_blamed_interruptions_are_counted(self, store: Store) -> None:
         """JobQueue.recent_interruptions: How many blamed interruptions each job had since then, if any."""

@@ -2,22 +2,22 @@ BEGIN TRANSACTION;
 CREATE TABLE lamplighter_attempts (
       job_id text not null, claim_no integer not null, attempt integer not null, outcome text not null,
       boot text not null, begun integer not null, claimed_at real not null, ended_at real not null,
-      error text, traceback text,
+      error text, traceback text, log text,
       primary key (job_id, claim_no)
     ) strict, without rowid;
-INSERT INTO "lamplighter_attempts" VALUES('dead-1',1,1,'discarded','ce86daaa92f4',1,1.7961309546014502e+09,1.79613095461383199e+09,'Discard: it cannot work',NULL);
-INSERT INTO "lamplighter_attempts" VALUES('retries-1',1,1,'failed','ce86daaa92f4',1,1.79613095462874269e+09,1.79613095463587927e+09,'ValueError: not yet','Traceback (most recent call last):
+INSERT INTO "lamplighter_attempts" VALUES('dead-1',1,1,'discarded','5a4646ca8d9f',1,1.79614341574615478e+09,1.7961434157523148e+09,'Discard: it cannot work',NULL,NULL);
+INSERT INTO "lamplighter_attempts" VALUES('retries-1',1,1,'failed','5a4646ca8d9f',1,1.79614341575563526e+09,1.79614341576957368e+09,'ValueError: not yet','Traceback (most recent call last):
   File "/srv/lamplighter/tests/stores/sqlite/samples/write.py", line 32, in fail
     raise Discard("it cannot work") if job.name == "bad" else ValueError("not yet")
 ValueError: not yet
-');
+',NULL);
 CREATE TABLE lamplighter_boots (
       boot text primary key, pid integer not null, host text not null, started_at real not null, hint text,
       names text not null default '[]', boot_no integer not null, turn integer not null default 0,
       unlogged text not null default '[]', stopping integer not null default 0, kind text not null default 'worker',
       version text not null default '', python text not null default '', control text
     ) strict;
-INSERT INTO "lamplighter_boots" VALUES('ce86daaa92f4',24662,'host',1.7961309545125308e+09,'/srv/jobs.db-boots/ce86daaa92f4.sock','["bad", "flaky", "hang", "quick"]',2,21,'[["ce86daaa92f4",2,21,1796130954.8816202,[{"k":"stepped","j":"running-1","n":"hang","r":2,"c":1,"d":"ebbc39aaf008","step":"s"}]]]',0,'worker','0.2.0.dev0','3.11.7','/srv/jobs.db-boots/ce86daaa92f4.ctl');
+INSERT INTO "lamplighter_boots" VALUES('5a4646ca8d9f',4890,'host',1.79614341573152279e+09,'/srv/jobs.db-boots/5a4646ca8d9f.sock','["bad", "flaky", "hang", "quick"]',2,21,'[["5a4646ca8d9f",2,21,1796143416.0172932,[{"k":"stepped","j":"running-1","n":"hang","r":2,"c":1,"d":"ebbc39aaf008","step":"s"}]]]',0,'worker','0.2.0.dev0','3.11.7','/srv/jobs.db-boots/5a4646ca8d9f.ctl');
 CREATE TABLE lamplighter_follow_ups (child integer primary key, parent integer not null) strict;
 CREATE TABLE lamplighter_gone_parents (
       no integer primary key, id text not null, name text not null, state text not null, rev integer not null
@@ -68,25 +68,25 @@ CREATE TABLE lamplighter_jobs (
   debounce_until    real
 ) strict
 ;
-INSERT INTO "lamplighter_jobs" VALUES(1,'done-1','quick','{"x":[1,2,{"y":"\u00fc"}]}','done',0,1.79613095429186558e+09,1.79613095429186558e+09,'done-1',1,1,1,NULL,NULL,NULL,NULL,NULL,NULL,0,'8a1f73b494ec',NULL,1,0,1.79613095432002806e+09,0,3,NULL,0,'{"x":[1,2,{"y":"\u00fc"}]}',NULL,NULL,NULL,NULL,1.79613095439977288e+09,3,0,0.0,NULL,NULL,NULL,NULL,NULL);
-INSERT INTO "lamplighter_jobs" VALUES(2,'dead-1','bad','null','dead',0,1.79613095456528329e+09,1.79613095456528329e+09,'dead-1',1,1,1,NULL,NULL,NULL,NULL,NULL,NULL,0,'ce86daaa92f4',NULL,1,0,1.7961309546014502e+09,0,3,NULL,0,NULL,'it cannot work','Discard: it cannot work',NULL,NULL,1.79613095461383199e+09,3,0,0.0,NULL,NULL,NULL,NULL,NULL);
-INSERT INTO "lamplighter_jobs" VALUES(3,'retries-1','flaky','null','queued',0,1.79613455463587927e+09,1.79613095462800741e+09,'retries-1',1,1,1,NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,1,0,1.79613095462874269e+09,0,3,NULL,0,NULL,'failed in attempt 1 of 5','ValueError: not yet','Traceback (most recent call last):
+INSERT INTO "lamplighter_jobs" VALUES(1,'done-1','quick','{"x":[1,2,{"y":"\u00fc"}]}','done',0,1.7961434154439063e+09,1.7961434154439063e+09,'done-1',1,1,1,NULL,NULL,NULL,NULL,NULL,NULL,0,'ebe66e7ff0ba',NULL,1,0,1.79614341547908115e+09,0,3,NULL,0,'{"x":[1,2,{"y":"\u00fc"}]}',NULL,NULL,NULL,NULL,1.79614341568850779e+09,3,0,0.0,NULL,NULL,NULL,NULL,NULL);
+INSERT INTO "lamplighter_jobs" VALUES(2,'dead-1','bad','null','dead',0,1.79614341574312615e+09,1.79614341574312615e+09,'dead-1',1,1,1,NULL,NULL,NULL,NULL,NULL,NULL,0,'5a4646ca8d9f',NULL,1,0,1.79614341574615478e+09,0,3,NULL,0,NULL,'it cannot work','Discard: it cannot work',NULL,NULL,1.7961434157523148e+09,3,0,0.0,NULL,NULL,NULL,NULL,NULL);
+INSERT INTO "lamplighter_jobs" VALUES(3,'retries-1','flaky','null','queued',0,1.79614701576957368e+09,1.79614341575538396e+09,'retries-1',1,1,1,NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,1,0,1.79614341575563526e+09,0,3,NULL,0,NULL,'failed in attempt 1 of 5','ValueError: not yet','Traceback (most recent call last):
   File "/srv/lamplighter/tests/stores/sqlite/samples/write.py", line 32, in fail
     raise Discard("it cannot work") if job.name == "bad" else ValueError("not yet")
 ValueError: not yet
 ',NULL,NULL,3,1,3600.0,NULL,NULL,NULL,NULL,NULL);
-INSERT INTO "lamplighter_jobs" VALUES(4,'paused-1','paused','null','queued',0,1.79613095466753315e+09,1.79613095466753315e+09,'paused-1',0,0,0,NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,0,0,NULL,0,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,1,0,0.0,NULL,NULL,NULL,NULL,NULL);
-INSERT INTO "lamplighter_jobs" VALUES(5,'queued-1','nobody','null','queued',5,1.79613095468782615e+09,1.79613095468782615e+09,'queued-1',0,0,0,NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,0,0,NULL,0,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,1,0,0.0,NULL,NULL,NULL,NULL,NULL);
-INSERT INTO "lamplighter_jobs" VALUES(6,'later-1','nobody','null','queued',0,1.79613455469582891e+09,1.79613095469582891e+09,'later-1',0,0,0,NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,0,0,NULL,0,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,1,1,3600.0,NULL,NULL,NULL,NULL,NULL);
-INSERT INTO "lamplighter_jobs" VALUES(7,'unique-1','nobody','null','queued',0,1.79613095469868397e+09,1.79613095469868397e+09,'unique-1',0,0,0,NULL,NULL,NULL,'key',NULL,NULL,0,NULL,NULL,0,0,NULL,0,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,1,0,0.0,NULL,NULL,NULL,NULL,NULL);
-INSERT INTO "lamplighter_jobs" VALUES(8,'17731b0f12f600000000cd44310a','nobody','null','queued',0,1.79613455470993542e+09,1.79613095470993542e+09,'17731b0f12f600000000cd44310a',0,0,0,NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,0,0,NULL,0,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,1,1,3600.0,NULL,NULL,NULL,'key',1.79613815470993542e+09);
-INSERT INTO "lamplighter_jobs" VALUES(9,'grouped-1','nobody','null','queued',0,1.79613095471937108e+09,1.79613095471937108e+09,'grouped-1',0,0,0,NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,0,0,NULL,0,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,1,3,0.0,NULL,NULL,'g',NULL,NULL);
-INSERT INTO "lamplighter_jobs" VALUES(10,'child-1','nobody','null','queued',0,1.79613095472158765e+09,1.79613095472158765e+09,'child-1',0,0,0,NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,0,0,NULL,0,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,1,2,0.0,NULL,NULL,NULL,NULL,NULL);
-INSERT INTO "lamplighter_jobs" VALUES(11,'expires-1','nobody','null','queued',0,1.79613095472976231e+09,1.79613095472976231e+09,'expires-1',0,0,0,NULL,NULL,1.79613455472976231e+09,NULL,NULL,NULL,0,NULL,NULL,0,0,NULL,0,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,1,0,0.0,3600.0,NULL,NULL,NULL,NULL);
-INSERT INTO "lamplighter_jobs" VALUES(12,'marked-1','nobody','null','done',0,1.79613095475480675e+09,1.79613095475480675e+09,'marked-1',0,0,0,NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,0,0,NULL,0,NULL,NULL,0,'"own"',NULL,NULL,NULL,NULL,1.79613095489233493e+09,-1,0,0.0,NULL,NULL,NULL,NULL,NULL);
-INSERT INTO "lamplighter_jobs" VALUES(13,'cancelled-1','nobody','null','cancelled',0,1.79613095475693726e+09,1.79613095475693726e+09,'cancelled-1',0,0,0,NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,0,0,NULL,0,NULL,NULL,0,NULL,'cancelled by ops',NULL,NULL,NULL,1.79613095476635837e+09,2,0,0.0,NULL,NULL,NULL,NULL,NULL);
-INSERT INTO "lamplighter_jobs" VALUES(14,'running-1','hang','null','running',0,1.79613095487861156e+09,1.79613095487861156e+09,'running-1',0,1,0,NULL,3600.0,NULL,NULL,NULL,NULL,0,'ce86daaa92f4',1,1,0,1.79613095487882876e+09,0,3,NULL,0,NULL,NULL,NULL,NULL,'{"done":1,"total":2,"note":null}',NULL,2,0,0.0,NULL,NULL,NULL,NULL,NULL);
-INSERT INTO "lamplighter_jobs" VALUES(15,'uncounted-1','quick','null','queued',0,1.79613095488302636e+09,1.79613095488302636e+09,'uncounted-1',0,0,0,NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,0,0,NULL,0,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,0,0,0.0,NULL,NULL,NULL,NULL,NULL);
+INSERT INTO "lamplighter_jobs" VALUES(4,'paused-1','paused','null','queued',0,1.79614341577888298e+09,1.79614341577888298e+09,'paused-1',0,0,0,NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,0,0,NULL,0,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,1,0,0.0,NULL,NULL,NULL,NULL,NULL);
+INSERT INTO "lamplighter_jobs" VALUES(5,'queued-1','nobody','null','queued',5,1.79614341579616737e+09,1.79614341579616737e+09,'queued-1',0,0,0,NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,0,0,NULL,0,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,1,0,0.0,NULL,NULL,NULL,NULL,NULL);
+INSERT INTO "lamplighter_jobs" VALUES(6,'later-1','nobody','null','queued',0,1.79614701583505201e+09,1.79614341583505201e+09,'later-1',0,0,0,NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,0,0,NULL,0,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,1,1,3600.0,NULL,NULL,NULL,NULL,NULL);
+INSERT INTO "lamplighter_jobs" VALUES(7,'unique-1','nobody','null','queued',0,1.79614341585343647e+09,1.79614341585343647e+09,'unique-1',0,0,0,NULL,NULL,NULL,'key',NULL,NULL,0,NULL,NULL,0,0,NULL,0,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,1,0,0.0,NULL,NULL,NULL,NULL,NULL);
+INSERT INTO "lamplighter_jobs" VALUES(8,'79778c317a1700000000e023d557','nobody','null','queued',0,1.79614701587170529e+09,1.79614341587170529e+09,'79778c317a1700000000e023d557',0,0,0,NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,0,0,NULL,0,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,1,1,3600.0,NULL,NULL,NULL,'key',1.79615061587170529e+09);
+INSERT INTO "lamplighter_jobs" VALUES(9,'grouped-1','nobody','null','queued',0,1.79614341588348507e+09,1.79614341588348507e+09,'grouped-1',0,0,0,NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,0,0,NULL,0,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,1,3,0.0,NULL,NULL,'g',NULL,NULL);
+INSERT INTO "lamplighter_jobs" VALUES(10,'child-1','nobody','null','queued',0,1.79614341588652086e+09,1.79614341588652086e+09,'child-1',0,0,0,NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,0,0,NULL,0,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,1,2,0.0,NULL,NULL,NULL,NULL,NULL);
+INSERT INTO "lamplighter_jobs" VALUES(11,'expires-1','nobody','null','queued',0,1.79614341589575767e+09,1.79614341589575767e+09,'expires-1',0,0,0,NULL,NULL,1.79614701589575767e+09,NULL,NULL,NULL,0,NULL,NULL,0,0,NULL,0,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,1,0,0.0,3600.0,NULL,NULL,NULL,NULL);
+INSERT INTO "lamplighter_jobs" VALUES(12,'marked-1','nobody','null','done',0,1.79614341589746451e+09,1.79614341589746451e+09,'marked-1',0,0,0,NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,0,0,NULL,0,NULL,NULL,0,'"own"',NULL,NULL,NULL,NULL,1.7961434160394628e+09,-1,0,0.0,NULL,NULL,NULL,NULL,NULL);
+INSERT INTO "lamplighter_jobs" VALUES(13,'cancelled-1','nobody','null','cancelled',0,1.7961434159037013e+09,1.7961434159037013e+09,'cancelled-1',0,0,0,NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,0,0,NULL,0,NULL,NULL,0,NULL,'cancelled by ops',NULL,NULL,NULL,1.7961434159070506e+09,2,0,0.0,NULL,NULL,NULL,NULL,NULL);
+INSERT INTO "lamplighter_jobs" VALUES(14,'running-1','hang','null','running',0,1.79614341601148891e+09,1.79614341601148891e+09,'running-1',0,1,0,NULL,3600.0,NULL,NULL,NULL,NULL,0,'5a4646ca8d9f',1,1,0,1.79614341601176524e+09,0,3,NULL,0,NULL,NULL,NULL,NULL,'{"done":1,"total":2,"note":null}',NULL,2,0,0.0,NULL,NULL,NULL,NULL,NULL);
+INSERT INTO "lamplighter_jobs" VALUES(15,'uncounted-1','quick','null','queued',0,1796143416.02036,1796143416.02036,'uncounted-1',0,0,0,NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,0,0,NULL,0,NULL,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,0,0,0.0,NULL,NULL,NULL,NULL,NULL);
 CREATE TABLE lamplighter_links (
       child integer not null, place integer not null, parent integer not null, any_end integer not null, met text,
       check (parent < child), primary key (child, place)
@@ -99,7 +99,7 @@ CREATE TABLE lamplighter_parents_to_check (
 CREATE TABLE lamplighter_pauses (
       name text primary key, since real, "by" text, reason text, until real, "limit" integer
     ) strict;
-INSERT INTO "lamplighter_pauses" VALUES('paused',1.79613095464873266e+09,'ops','maintenance',NULL,NULL);
+INSERT INTO "lamplighter_pauses" VALUES('paused',1.79614341577592515e+09,'ops','maintenance',NULL,NULL);
 INSERT INTO "lamplighter_pauses" VALUES('nobody',NULL,NULL,NULL,NULL,3);
 CREATE TABLE lamplighter_rates (
       name text not null, group_key text not null, spent_to real not null, primary key (name, group_key)
@@ -118,7 +118,7 @@ CREATE TABLE lamplighter_schedules (
       change_no integer not null, key text, priority integer not null default 0, max_attempts integer, timeout real,
       expires real
     ) strict;
-INSERT INTO "lamplighter_schedules" VALUES('aa0c80747ec19b98','nobody','0 0 1 1 *','null','Europe/Berlin','run_after','first','latest',86400.0,100,'allow',0.0,0,0,1.79613095487491941e+09,1.79613095487491941e+09,NULL,1,'yearly',0,NULL,NULL,NULL);
+INSERT INTO "lamplighter_schedules" VALUES('aa0c80747ec19b98','nobody','0 0 1 1 *','null','Europe/Berlin','run_after','first','latest',86400.0,100,'allow',0.0,0,0,1.79614341600809311e+09,1.79614341600809311e+09,NULL,1,'yearly',0,NULL,NULL,NULL);
 CREATE TABLE lamplighter_slots (
       schedule_id text not null, slot real not null, last real not null, count integer not null,
       outcome text not null, reason text, job_id text,
@@ -129,42 +129,42 @@ CREATE TABLE lamplighter_steps (
   primary key (job, name)
 ) strict, without rowid
 ;
-INSERT INTO "lamplighter_steps" VALUES(14,'s','1',1,1.79613095488162016e+09);
+INSERT INTO "lamplighter_steps" VALUES(14,'s','1',1,1.79614341601729321e+09);
 CREATE TABLE lamplighter_store (
       one integer primary key check (one = 1), schema_version integer not null, store_id text,
       boots integer not null, last_no integer not null, change_no integer not null,
       clock_count text, clock_offset real, clock_stepped real, moved_to text
     ) strict;
-INSERT INTO "lamplighter_store" VALUES(1,2,'04a5c2b6830936b6a81bede1',2,0,1,'of another machine',1.7960770608832395e+09,NULL,NULL);
+INSERT INTO "lamplighter_store" VALUES(1,2,'9539b43ac07d693e56cfb6ad',2,0,1,'of another machine',1.79607706088323974e+09,NULL,NULL);
 CREATE TABLE lamplighter_tallies (
   span integer not null, start integer not null, name text not null, kind text not null,
   n integer not null, seconds real not null, buckets text not null,
   primary key (span, start, name, kind)
 ) strict, without rowid
 ;
-INSERT INTO "lamplighter_tallies" VALUES(0,0,'','lock',3,4.65722005174029618e-04,'[3,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]');
-INSERT INTO "lamplighter_tallies" VALUES(0,0,'','turn',3,3.53592690007644705e-02,'[0,0,2,0,0,1,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]');
+INSERT INTO "lamplighter_tallies" VALUES(0,0,'','lock',3,3.61045007593929767e-04,'[3,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]');
+INSERT INTO "lamplighter_tallies" VALUES(0,0,'','turn',3,1.35024016009992919e-01,'[0,0,1,0,0,1,1,0,0,0,0,0,0,0,0,0,0,0,0,0,0]');
 INSERT INTO "lamplighter_tallies" VALUES(0,0,'quick','done',1,0.0,'[]');
 INSERT INTO "lamplighter_tallies" VALUES(0,0,'quick','queued',1,0.0,'[]');
-INSERT INTO "lamplighter_tallies" VALUES(0,0,'quick','ran.succeeded',1,7.97448158264160156e-02,'[0,0,0,0,0,0,1,0,0,0,0,0,0,0,0,0,0,0,0,0,0]');
-INSERT INTO "lamplighter_tallies" VALUES(0,0,'quick','waited',1,2.81624794006347656e-02,'[0,0,0,0,0,1,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]');
-INSERT INTO "lamplighter_tallies" VALUES(60,1796130900,'','lock',3,4.65722005174029618e-04,'[3,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]');
-INSERT INTO "lamplighter_tallies" VALUES(60,1796130900,'','turn',3,3.53592690007644705e-02,'[0,0,2,0,0,1,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]');
-INSERT INTO "lamplighter_tallies" VALUES(60,1796130900,'quick','done',1,0.0,'[]');
-INSERT INTO "lamplighter_tallies" VALUES(60,1796130900,'quick','queued',1,0.0,'[]');
-INSERT INTO "lamplighter_tallies" VALUES(60,1796130900,'quick','ran.succeeded',1,7.97448158264160156e-02,'[0,0,0,0,0,0,1,0,0,0,0,0,0,0,0,0,0,0,0,0,0]');
-INSERT INTO "lamplighter_tallies" VALUES(60,1796130900,'quick','waited',1,2.81624794006347656e-02,'[0,0,0,0,0,1,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]');
-INSERT INTO "lamplighter_tallies" VALUES(3600,1796130000,'','lock',3,4.65722005174029618e-04,'[3,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]');
-INSERT INTO "lamplighter_tallies" VALUES(3600,1796130000,'','turn',3,3.53592690007644705e-02,'[0,0,2,0,0,1,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]');
-INSERT INTO "lamplighter_tallies" VALUES(3600,1796130000,'quick','done',1,0.0,'[]');
-INSERT INTO "lamplighter_tallies" VALUES(3600,1796130000,'quick','queued',1,0.0,'[]');
-INSERT INTO "lamplighter_tallies" VALUES(3600,1796130000,'quick','ran.succeeded',1,7.97448158264160156e-02,'[0,0,0,0,0,0,1,0,0,0,0,0,0,0,0,0,0,0,0,0,0]');
-INSERT INTO "lamplighter_tallies" VALUES(3600,1796130000,'quick','waited',1,2.81624794006347656e-02,'[0,0,0,0,0,1,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]');
+INSERT INTO "lamplighter_tallies" VALUES(0,0,'quick','ran.succeeded',1,2.09426641464233398e-01,'[0,0,0,0,0,0,0,1,0,0,0,0,0,0,0,0,0,0,0,0,0]');
+INSERT INTO "lamplighter_tallies" VALUES(0,0,'quick','waited',1,3.51748466491699218e-02,'[0,0,0,0,0,1,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]');
+INSERT INTO "lamplighter_tallies" VALUES(60,1796143380,'','lock',3,3.61045007593929767e-04,'[3,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]');
+INSERT INTO "lamplighter_tallies" VALUES(60,1796143380,'','turn',3,1.35024016009992919e-01,'[0,0,1,0,0,1,1,0,0,0,0,0,0,0,0,0,0,0,0,0,0]');
+INSERT INTO "lamplighter_tallies" VALUES(60,1796143380,'quick','done',1,0.0,'[]');
+INSERT INTO "lamplighter_tallies" VALUES(60,1796143380,'quick','queued',1,0.0,'[]');
+INSERT INTO "lamplighter_tallies" VALUES(60,1796143380,'quick','ran.succeeded',1,2.09426641464233398e-01,'[0,0,0,0,0,0,0,1,0,0,0,0,0,0,0,0,0,0,0,0,0]');
+INSERT INTO "lamplighter_tallies" VALUES(60,1796143380,'quick','waited',1,3.51748466491699218e-02,'[0,0,0,0,0,1,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]');
+INSERT INTO "lamplighter_tallies" VALUES(3600,1796140800,'','lock',3,3.61045007593929767e-04,'[3,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]');
+INSERT INTO "lamplighter_tallies" VALUES(3600,1796140800,'','turn',3,1.35024016009992919e-01,'[0,0,1,0,0,1,1,0,0,0,0,0,0,0,0,0,0,0,0,0,0]');
+INSERT INTO "lamplighter_tallies" VALUES(3600,1796140800,'quick','done',1,0.0,'[]');
+INSERT INTO "lamplighter_tallies" VALUES(3600,1796140800,'quick','queued',1,0.0,'[]');
+INSERT INTO "lamplighter_tallies" VALUES(3600,1796140800,'quick','ran.succeeded',1,2.09426641464233398e-01,'[0,0,0,0,0,0,0,1,0,0,0,0,0,0,0,0,0,0,0,0,0]');
+INSERT INTO "lamplighter_tallies" VALUES(3600,1796140800,'quick','waited',1,3.51748466491699218e-02,'[0,0,0,0,0,1,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]');
 CREATE TABLE lamplighter_turns (
       name text not null, priority integer not null, group_key text not null, next real not null,
       primary key (name, priority, group_key)
     ) strict, without rowid;
-INSERT INTO "lamplighter_turns" VALUES('nobody',0,'g',1.79613095471937108e+09);
+INSERT INTO "lamplighter_turns" VALUES('nobody',0,'g',1.79614341588348507e+09);
 CREATE INDEX lamplighter_jobs_ready on lamplighter_jobs (name, priority desc, run_at, no)
        where state = 'queued' and waits = 0;
 CREATE INDEX lamplighter_jobs_waiting on lamplighter_jobs (name, priority desc, run_at, no)

@@ -1,0 +1,146 @@
+"""`job.log`: the last lines that a handler has logged are kept, and shown where people look for a job."""
+
+from __future__ import annotations
+
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+import pytest
+from lamplighter import JobFailed, Runtime, Snooze
+from lamplighter.admin.inspectors import inspector_at
+from lamplighter.testing import Inline
+
+JOIN_SECONDS_MAX = 20
+
+FUNCTIONS = """
+def say(job):
+    log = job.log.bind(size=5)
+    log.debug("not kept")
+    log.info("read %s of %s", 1, 2)
+    log.warning("slow", seconds=3.5)
+    try:
+        1 / 0
+    except ZeroDivisionError:
+        job.log.error("two\\nlines\\0")
+    return "said"
+
+
+async def say_async(job):
+    return say(job)
+"""
+
+
+@pytest.fixture
+def output(tmp_path):
+    """Gives the lines of a job, as the page has them."""
+
+    def read(job_id="a"):
+        with inspector_at(tmp_path / "jobs.db") as inspector:
+            return [(line.claim_no, line.level, line.text) for line in inspector.job(job_id).output]
+
+    return read
+
+
+@pytest.fixture(params=["thread", "task"])
+def lane(request):
+    return request.param
+
+
+def test_the_lines_of_a_job_that_is_done_are_kept(runtime, importable, lane, output):
+    module = importable("functions_of_output", FUNCTIONS)
+    rt = runtime()
+    fn, isolation = (module.say_async, "thread") if lane == "task" else (module.say, lane)
+    rt.jobs.add_handler("say", fn, isolation=isolation)
+
+    rt.jobs.join(rt.jobs.queue("say", id="a"), timeout=JOIN_SECONDS_MAX)
+
+    assert output() == [
+        (1, "info", "read 1 of 2 size=5"),
+        (1, "warning", "slow size=5 seconds=3.5"),
+        (1, "error", "two lines\ufffd"),
+    ]
+    assert rt.jobs.attempts("a") == []
+
+
+def lines(ends, **options):
+    """The texts of a job's output, whose handler says one line and then raises what `ends` has for its claim."""
+    rest = list(ends)
+
+    def register(runtime: Runtime) -> None:
+        def work(job):
+            job.log.info(f"run {job.record.claim_no}")
+            if rest:
+                raise rest.pop(0)
+
+        runtime.jobs.add_handler("work", work, backoff=0, **options)
+
+    with Inline(register) as app:
+        with suppress(JobFailed):
+            app.jobs.queue("work", id="a")
+            app.advance(seconds=5)
+        logged = app.jobs._submitter.state.get().store.table.logged("a")
+        return [(claim_no, text) for claim_no, kept in logged for _, _, text in json.loads(kept)]
+
+
+def test_lines_are_kept_of_attempts_that_fail_and_that_wait():
+    assert lines([ValueError(), Snooze(1)]) == [(1, "run 1"), (2, "run 2"), (3, "run 3")]
+
+
+def test_an_attempt_keeps_its_last_hundred_lines_and_cuts_long_ones(runtime, output):
+    rt = runtime()
+
+    def work(job):
+        for number in range(150):
+            job.log.info("x" * 2_000, number=number)
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda number: job.log.info(f"line {number}"), range(99)))
+
+    rt.jobs.add_handler("work", work)
+    rt.jobs.join(rt.jobs.queue("work", id="a"), timeout=JOIN_SECONDS_MAX)
+
+    (first, *rest) = output()
+    assert first[2] == "x" * 1_000
+    assert sorted(text for _, _, text in rest) == sorted(f"line {number}" for number in range(99))
+
+
+def test_what_an_attempt_has_logged_before_its_timeout_is_kept(runtime, output):
+    rt = runtime()
+    goes = threading.Event()
+
+    def work(job):
+        job.log.info("before")
+        goes.wait(JOIN_SECONDS_MAX)
+        job.log.info("too late")
+
+    rt.jobs.add_handler("work", work, timeout=0.05, max_attempts=1)
+    with suppress(JobFailed):
+        rt.jobs.join(rt.jobs.queue("work", id="a"), timeout=JOIN_SECONDS_MAX)
+    goes.set()
+    rt.stop()
+
+    assert output() == [(1, "info", "before")]
+
+
+def test_a_logger_that_raises_raises_in_the_handler_as_before(runtime):
+    rt = runtime()
+    rt.jobs.add_handler("work", lambda job: job.log.no_such_level("x"), max_attempts=1)
+
+    with suppress(JobFailed):
+        rt.jobs.join(rt.jobs.queue("work", id="a"), timeout=JOIN_SECONDS_MAX)
+
+    assert "no_such_level" in rt.jobs.get("a").error
+
+
+def test_jobs_show_has_the_lines_of_a_job(runtime, importable, capsys, tmp_path):
+    from lamplighter.cli.main import main
+
+    module = importable("functions_of_output", FUNCTIONS)
+    rt = runtime()
+    rt.jobs.add_handler("say", module.say)
+    rt.jobs.join(rt.jobs.queue("say", id="a"), timeout=JOIN_SECONDS_MAX)
+
+    main(["jobs", "show", "a", "--store", str(tmp_path / "jobs.db")])
+
+    assert "read 1 of 2 size=5" in capsys.readouterr().out
