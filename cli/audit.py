@@ -25,7 +25,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     )
     add_logs(parser)
     parser.add_argument(
-        "--store", type=os.fsdecode, metavar="FILE", help="compare with this store too; it is only read"
+        "-s", "--store", type=os.fsdecode, metavar="FILE", help="compare with this store too; it is only read"
     )
     parser.add_argument("--json", action="store_true", help="one JSON object a finding, and one that sums up")
     parser.set_defaults(run=run)
