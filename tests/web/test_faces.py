@@ -9,7 +9,7 @@ from typing import Any
 from wsgiref.validate import validator
 
 import pytest
-from lamplighter.web.faces import BODY_BYTES_MAX, AsgiApplication, Request, Response, WsgiApplication, request_of
+from lamplighter.web.faces import BODY_BYTES_MAX, AsgiApplication, Request, Response, WsgiApplication, wsgi_request
 
 
 class Answers:
@@ -203,6 +203,6 @@ class Body(io.BytesIO):
 def test_wsgi_reads_no_more_of_a_body_than_was_announced_and_than_is_allowed(length: str, asked: int | None) -> None:
     body = Body(b"a=1&b=2" + b"x" * BODY_BYTES_MAX)
 
-    found = request_of({**environ(), "REQUEST_METHOD": "POST", "CONTENT_LENGTH": length, "wsgi.input": body})
+    found = wsgi_request({**environ(), "REQUEST_METHOD": "POST", "CONTENT_LENGTH": length, "wsgi.input": body})
 
     assert (len(found.body), getattr(body, "asked", None)) == (asked or 0, asked)
