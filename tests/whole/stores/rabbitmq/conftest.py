@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import itertools
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -24,9 +26,6 @@ ssl_options.keyfile = {folder}/server.key
 ssl_options.verify = verify_peer
 ssl_options.fail_if_no_peer_cert = true
 """
-
-VHOSTS_MADE = 8
-"""At a time: each call of rabbitmqctl takes a second or two."""
 
 
 def skip_or_fail(error: NoServer | NoNetwork) -> NoReturn:
@@ -50,22 +49,31 @@ def own_server(
 
 
 class Vhosts:
-    """Virtual hosts of a server, each given once."""
+    """Virtual hosts of a server, each given once.
+
+    Attributes:
+        taken: the names of those that are deleted when the test has ended that runs.
+    """
 
     def __init__(self, server: Server, certificates: Path, tls_port: int) -> None:
         self.server = server
         self.certificates = certificates
         self.tls_port = tls_port
-        self._made = 0
-        self._free: list[str] = []
+        self.taken: list[str] = []
+        self._numbers = itertools.count()
 
     def take(self) -> str:
-        """The URL of an empty one."""
-        if not self._free:
-            self._free = [f"test-{self._made + number}" for number in range(VHOSTS_MADE)]
-            self._made += VHOSTS_MADE
-            self.server.make_vhosts(self._free)
-        return f"{self.server.url}{self._free.pop(0)}"
+        """The URL of an empty one, for one test."""
+        name = f"test-{next(self._numbers)}"
+        self.server.make_vhost(name)
+        self.taken.append(name)
+        return f"{self.server.url}{name}"
+
+    @functools.cached_property
+    def shared_url(self) -> str:
+        """The URL of one that several tests use, each after having wiped it."""
+        self.server.make_vhost("shared")
+        return f"{self.server.url}shared"
 
     def over_tls(self, vhost: str = "", *, user: str = "guest:guest", **files: str) -> str:
         """A URL of the server's TLS port, with these files."""
@@ -73,28 +81,50 @@ class Vhosts:
         return f"amqps://{user}@127.0.0.1:{self.tls_port}/{vhost}?{query}"
 
 
-@pytest.fixture(scope="session")
-def vhosts() -> Iterator[Vhosts]:
+_running: list[tuple[Vhosts, contextlib.ExitStack]] = []
+"""The server of the tests in this folder, if one runs, and what stops it."""
+
+
+@pytest.fixture(scope="module")
+def vhosts() -> Vhosts:
     """A running server's. A test may kill the server, if it starts it again."""
-    with tempfile.TemporaryDirectory(prefix="lamplighter-rabbit-") as folder:
-        certificates, tls_port = Path(folder) / "certificates", free_ports(1)[0]
-        make_certificates(certificates)
-        tls = TLS.format(port=tls_port, folder=certificates)
-        with own_server(Path(folder) / "server", configuration=tls) as server:
-            yield Vhosts(server, certificates, tls_port)
+    if not _running:
+        with contextlib.ExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lamplighter-rabbit-")))
+            certificates, tls_port = folder / "certificates", free_ports(1)[0]
+            make_certificates(certificates)
+            tls = TLS.format(port=tls_port, folder=certificates)
+            server = stack.enter_context(own_server(folder / "server", configuration=tls))
+            _running.append((Vhosts(server, certificates, tls_port), stack.pop_all()))
+    return _running[0][0]
 
 
-@pytest.fixture(scope="session")
-def shared_url(vhosts: Vhosts) -> str:
-    """The URL of a virtual host that several tests use, each after having wiped it."""
-    return vhosts.take()
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """The server takes time of the processor also while nobody asks it, so it stops with the folder's last test."""
+    try:
+        return (yield)
+    finally:
+        if nextitem is None or Path(__file__).parent not in nextitem.path.parents:
+            while _running:
+                _running.pop()[1].close()
+
+
+@pytest.fixture(autouse=True)
+def vhosts_deleted() -> Iterator[None]:
+    """Deletes the virtual hosts of a test after it."""
+    yield
+    for vhosts, _ in _running:
+        if vhosts.taken:
+            names, vhosts.taken = vhosts.taken, []
+            vhosts.server.delete_vhosts(names)
 
 
 @pytest.fixture
-def wiped_url(shared_url: str) -> str:
+def wiped_url(vhosts: Vhosts) -> str:
     """The URL of a virtual host on a real server that holds nothing; quicker than a new one."""
-    wipe(shared_url)
-    return shared_url
+    wipe(vhosts.shared_url)
+    return vhosts.shared_url
 
 
 @pytest.fixture

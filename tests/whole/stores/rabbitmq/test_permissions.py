@@ -31,14 +31,16 @@ class User:
         self._vhost = url.rpartition("/")[2]
         self.url = f"amqp://{name}:pw@127.0.0.1:{self._node.port}/{self._vhost}"
         self.root_url = url
-        self._node.ctl("add_user", name, "pw")
+        self._node.evaluate(f'rabbit_auth_backend_internal:add_user(<<"{name}">>, <<"pw">>, <<"tests">>)')
 
     def may(self, configure: str, write: str, read: str) -> None:
-        self._node.ctl("set_permissions", "-p", self._vhost, self._name, configure, write, read)
+        given = (self._name, self._vhost, configure, write, read, "tests")
+        binaries = ", ".join(f'<<"{one}">>'.replace("\\", r"\\") for one in given)
+        self._node.evaluate(f"rabbit_auth_backend_internal:set_permissions({binaries})")
 
     def reconnect(self) -> None:
         """End his connections: an old channel keeps the rights that it has used for a while."""
-        self._node.ctl("close_all_connections", "-p", self._vhost, "a test")
+        self._node.evaluate(f'rabbit_networking:close_all_user_connections(<<"{self._name}">>, <<"a test">>)')
 
 
 @pytest.fixture
