@@ -7,6 +7,9 @@ PYTHON ?= $(or $(shell for python in /usr/bin/python3 python3; do \
 VENV ?= .venv
 BIN = $(VENV)/bin
 
+# Without bytecode each of the hundreds of processes that the tests start would compile the package anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 SEEDS ?= 1000
 QUICK ?=
 FULL ?=
@@ -48,9 +51,10 @@ test-all: test test-whole
 # With another Django: make test-django PYTHON=python3.13 VENV=.venv-newer, or make test-django VENV=.venv-older
 # DJANGO='django<6'. The newest, and its Tasks, need a newer Python than the oldest that the package runs on.
 DJANGO ?=
+DJANGO_TESTS ?= tests/contrib/django tests/whole/contrib/django
 test-django: $(VENV)/ready
 	$(if $(DJANGO),$(BIN)/python -m pip install -q '$(DJANGO)')
-	$(BIN)/python -m pytest -q -n $(WORKERS) tests/contrib/django tests/whole/contrib/django
+	$(BIN)/python -m pytest -q -n $(WORKERS) $(DJANGO_TESTS)
 
 check: $(VENV)/ready
 	$(BIN)/ruff check .
@@ -66,7 +70,7 @@ mutants: $(VENV)/ready
 
 # The full counts, in real time; docs/reliability.md keeps the figures of its last run.
 torture: $(VENV)/ready
-	LAMPLIGHTER_TORTURE=1 $(BIN)/python -m pytest -q -s --timeout=7200 tests/faults tests/history tests/stores/rabbitmq tests/cron/test_cron_oracle.py tests/hashbase $(addprefix tests/whole/,faults hashbase history soak stores/rabbitmq)
+	LAMPLIGHTER_TORTURE=1 LAMPLIGHTER_ORDERS=100 $(BIN)/python -m pytest -q -s --timeout=7200 tests/faults tests/history tests/stores/rabbitmq tests/cron/test_cron_oracle.py tests/hashbase $(addprefix tests/whole/,faults hashbase history soak stores/postgresql stores/rabbitmq)
 	LAMPLIGHTER_SEEDS=10000 $(BIN)/python -m pytest -q -s --timeout=7200 tests/campaign tests/whole/campaign
 
 # Lamplighter next to what one would use instead, for docs/performance.md. QUICK=1: a look in two minutes; FULL=1: ten

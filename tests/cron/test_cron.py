@@ -572,9 +572,9 @@ def test_a_year_of_seconds_is_counted_and_searched_without_walking_through_it(zo
     rule = parse_when("* * * * * *", timezone=zone)
     start, end = at("2026-01-01T00:00"), at("2027-01-01T00:00")
 
-    begun = time.perf_counter()
+    begun = time.thread_time()
     count, latest = rule.count(start, end), rule.latest(end, 3, start)
-    seconds = time.perf_counter() - begun
+    seconds = time.thread_time() - begun
 
     assert count == YEAR_SECONDS
     assert [due.slot for due in latest] == [end - 2, end - 1, end]

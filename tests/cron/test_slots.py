@@ -254,11 +254,11 @@ def test_a_year_of_missed_seconds_is_judged_at_once(catch_up: CatchUp) -> None:
     rule = parse_when("* * * * * *", timezone="Europe/Berlin")
     year = 365 * DAY
 
-    begun = time.perf_counter()
+    begun = time.thread_time()
     result = account(
         rule, accounted_to=NOON - year, now=NOON, catch_up=catch_up, catch_up_window=30 * DAY, catch_up_max=100
     )
-    seconds = time.perf_counter() - begun
+    seconds = time.thread_time() - begun
 
     assert len(result.fires) + sum(skipped.count for skipped in result.skipped) == year
     assert seconds < 0.2

@@ -94,6 +94,7 @@ def done_of(text: str) -> str:
     return re.findall(r"[\d,]+ jobs? of [\d,]+ done", " ".join(text.split()))[0]
 
 
+@pytest.mark.timeout(300)
 def test_5000_of_20000_dead_jobs_that_failed_alike_are_requeued_each_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
