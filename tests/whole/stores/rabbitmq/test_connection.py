@@ -116,8 +116,7 @@ def test_a_virtual_host_that_is_not_there_is_said_at_once(vhosts) -> None:
 
 
 def test_a_user_who_may_not_use_the_virtual_host_is_told_so(vhosts) -> None:
-    ctl = vhosts.server.nodes[0].ctl
-    ctl("add_user", "stranger", SECRET)
+    vhosts.server.add_user("stranger", SECRET)
 
     said = refused(with_user(vhosts.take(), "stranger", SECRET))
 
@@ -126,7 +125,8 @@ def test_a_user_who_may_not_use_the_virtual_host_is_told_so(vhosts) -> None:
 
 def test_a_limit_that_is_reached_is_said_and_not_taken_for_a_missing_right(vhosts) -> None:
     url = vhosts.take()
-    vhosts.server.nodes[0].ctl("set_vhost_limits", "-p", url.rpartition("/")[2], '{"max-connections": 0}')
+    vhost = url.rpartition("/")[2]
+    vhosts.server.nodes[0].call("rabbit_vhost_limit:parse_set", vhost, '{"max-connections": 0}', "tests")
 
     said = refused(with_user(url, "guest", "guest"))
 
@@ -136,9 +136,8 @@ def test_a_limit_that_is_reached_is_said_and_not_taken_for_a_missing_right(vhost
 
 def test_a_user_who_may_not_make_queues_is_told_what_is_missing(vhosts) -> None:
     url = vhosts.take()
-    ctl = vhosts.server.nodes[0].ctl
-    ctl("add_user", "reader", SECRET)
-    ctl("set_permissions", "-p", url.rpartition("/")[2], "reader", "", "", ".*")
+    vhosts.server.add_user("reader", SECRET)
+    vhosts.server.let("reader", url.rpartition("/")[2], "", "", ".*")
 
     said = refused(with_user(url, "reader", SECRET))
 
@@ -281,12 +280,12 @@ def test_an_alarm_is_said_and_everything_goes_on_when_it_is_over(
     one.jobs.add_handler("work", lambda job: None)
     one.jobs.join(one.jobs.queue("work"), timeout=10)
 
-    server.nodes[0].ctl("set_vm_memory_high_watermark", "0.0000001")
+    server.limit_memory(1e-7)
     with pytest.raises(StoreUnavailable) as caught:
         one.jobs.queue("work", id="during")
     recorder.until(lambda: "memory" in str(one.health().reasons), "an alarm that health tells")
     yellow = one.health()
-    server.nodes[0].ctl("set_vm_memory_high_watermark", "0.6")
+    server.limit_memory(0.6)
     recorder.wait_for("store.available", timeout=20.0)
 
     assert caught.value.job_id == "during"

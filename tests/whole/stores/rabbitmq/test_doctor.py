@@ -102,8 +102,7 @@ def test_a_server_that_takes_no_messages_is_told_of_at_once(
     monkeypatch.setattr("lamplighter.stores.rabbitmq.pika.link.CLOSE_SECONDS_MAX", 0.1)
     rt = runtime(url, reply_seconds_max=0.5)
     before = one(url, "rabbit.alarms")
-    node = vhosts.server.nodes[0]
-    node.ctl("set_vm_memory_high_watermark", "0.0000001")
+    vhosts.server.limit_memory(1e-7)
     try:
         with pytest.raises(StoreUnavailable):
             # Only whoever sends a message is told.
@@ -112,7 +111,7 @@ def test_a_server_that_takes_no_messages_is_told_of_at_once(
         during = one(url, "rabbit.alarms")
         code = main(["doctor", "-s", url])
     finally:
-        node.ctl("set_vm_memory_high_watermark", "0.6")
+        vhosts.server.limit_memory(0.6)
     recorder.wait_for("store.available", timeout=30.0)
 
     out = capsys.readouterr().out

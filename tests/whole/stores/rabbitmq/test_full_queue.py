@@ -21,9 +21,8 @@ def limited(vhosts: Vhosts) -> str:
     """Where the queue of `work` takes few jobs."""
     url = vhosts.take()
     policy = f'{{"max-length": {LENGTH_MAX}, "overflow": "reject-publish"}}'
-    vhosts.server.nodes[0].ctl(
-        "set_policy", "-p", url.rpartition("/")[2], "few", r"\.job\.work$", policy, "--apply-to", "queues"
-    )
+    vhost = url.rpartition("/")[2]
+    vhosts.server.nodes[0].call("rabbit_policy:parse_set", vhost, "few", r"\.job\.work$", policy, 0, "queues", "tests")
     return url
 
 

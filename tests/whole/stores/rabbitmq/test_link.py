@@ -91,7 +91,7 @@ def test_who_asks_a_connection_that_ends_in_this_very_moment_is_told_so(
         patch.setattr(IOLoop, "add_callback_threadsafe", lambda loop, call: None)
         asked = CALLS[name](link)
     assert not asked.done()
-    vhosts.server.nodes[0].ctl("close_all_connections", "-p", url.rpartition("/")[2], "over")
+    vhosts.server.close_connections("guest", "over")
 
     with pytest.raises(LinkLost):
         asked.result(SECONDS_MAX)
@@ -365,7 +365,7 @@ def shut(vhosts: Vhosts, link: Any) -> str:
 
 
 def close(vhosts: Vhosts, link: Any) -> str:
-    vhosts.server.nodes[0].ctl("close_all_connections", "--global", "an operator wants it")
+    vhosts.server.close_connections("guest", "an operator wants it")
     return "an operator wants it"
 
 

@@ -25,22 +25,20 @@ class User:
     """Somebody with permissions of his own on a virtual host."""
 
     def __init__(self, vhosts: Vhosts, name: str) -> None:
-        self._node = vhosts.server.nodes[0]
+        self._server = vhosts.server
         self._name = name
         url = vhosts.take()
         self._vhost = url.rpartition("/")[2]
-        self.url = f"amqp://{name}:pw@127.0.0.1:{self._node.port}/{self._vhost}"
+        self.url = f"amqp://{name}:pw@127.0.0.1:{self._server.nodes[0].port}/{self._vhost}"
         self.root_url = url
-        self._node.evaluate(f'rabbit_auth_backend_internal:add_user(<<"{name}">>, <<"pw">>, <<"tests">>)')
+        self._server.add_user(name, "pw")
 
     def may(self, configure: str, write: str, read: str) -> None:
-        given = (self._name, self._vhost, configure, write, read, "tests")
-        binaries = ", ".join(f'<<"{one}">>'.replace("\\", r"\\") for one in given)
-        self._node.evaluate(f"rabbit_auth_backend_internal:set_permissions({binaries})")
+        self._server.let(self._name, self._vhost, configure, write, read)
 
     def reconnect(self) -> None:
         """End his connections: an old channel keeps the rights that it has used for a while."""
-        self._node.evaluate(f'rabbit_networking:close_all_user_connections(<<"{self._name}">>, <<"a test">>)')
+        self._server.close_connections(self._name, "a test")
 
 
 @pytest.fixture
