@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from dataclasses import fields
 from datetime import datetime
 from functools import partial
 from itertools import count
 from types import TracebackType
-from typing import Any, NamedTuple, ParamSpec, TypeVar
+from typing import Any, NamedTuple, ParamSpec, Self, TypeVar
 
 from ..errors import LamplighterError, UsageError, shown
 from ..messages.jobs import Debounce, Instant, JobKeywords, JobParent, JobRecord, JobSpec, NewJob, Seconds
@@ -69,18 +69,15 @@ class JobOption(NamedTuple):
     needs: str | None = None
 
 
-class Storing(AbstractContextManager[tuple[NewJob, ...]]):
-    """Surrounds the call that stores some jobs. A foreign error, as a Ctrl-C or `MemoryError`, may come when they are
-    stored already: it gets a note with their ids, with which to queue them again.
+class Storing(tuple[NewJob, ...]):
+    """Jobs that surround the call that stores them. A foreign error, as a Ctrl-C or `MemoryError`, may come when they
+    are stored already: it gets a note with their ids, with which to queue them again.
     """
 
-    __slots__ = ("_jobs",)
+    __slots__ = ()
 
-    def __init__(self, jobs: tuple[NewJob, ...]) -> None:
-        self._jobs = jobs
-
-    def __enter__(self) -> tuple[NewJob, ...]:
-        return self._jobs
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -88,7 +85,7 @@ class Storing(AbstractContextManager[tuple[NewJob, ...]]):
         if error is not None and not isinstance(error, LamplighterError):
             # Memory may be short, and a class may forbid notes.
             with suppress(Exception):
-                error.add_note(_may_be_stored(self._jobs))
+                error.add_note(_may_be_stored(self))
 
 
 def _may_be_stored(jobs: Sequence[NewJob]) -> str:
