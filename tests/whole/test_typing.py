@@ -14,6 +14,7 @@ import pytest
 from ..support.package_files import ROOT, package_files
 
 FOLDER = Path(__file__).parent / "typing"
+FILES = ("mistakes.py", "uses.py", "untyped.py")
 PLANTED = 33
 
 Errors = dict[int, list[str]]
@@ -39,35 +40,41 @@ def checked(folder: Path, *command: str) -> str:
     ).stdout
 
 
-def by_mypy(folder: Path, file: str) -> Errors:
-    """What mypy --strict says of a file."""
-    said = checked(folder, "mypy", "--strict", "--output", "json", "--config-file", "", file)
-    found: Errors = {}
+def by_mypy(folder: Path) -> dict[str, Errors]:
+    """What mypy --strict says of each file."""
+    said = checked(folder, "mypy", "--strict", "--output", "json", "--config-file", "", *FILES)
+    found: dict[str, Errors] = {file: {} for file in FILES}
     for line in map(json.loads, filter(None, said.splitlines())):
         if line["severity"] == "error":
-            assert line["file"] == file, line
-            found.setdefault(line["line"], []).append(line["message"])
+            found[line["file"]].setdefault(line["line"], []).append(line["message"])
     return found
 
 
-def by_pyright(folder: Path, file: str) -> Errors:
-    """What pyright says of a file."""
-    said = json.loads(checked(folder, "pyright", "--outputjson", "--pythonpath", sys.executable, file))
-    assert said["summary"]["filesAnalyzed"] == 1
-    found: Errors = {}
+def by_pyright(folder: Path) -> dict[str, Errors]:
+    """What pyright says of each file."""
+    said = json.loads(checked(folder, "pyright", "--outputjson", "--pythonpath", sys.executable, *FILES))
+    assert said["summary"]["filesAnalyzed"] == len(FILES)
+    found: dict[str, Errors] = {file: {} for file in FILES}
     for one in said["generalDiagnostics"]:
         if one["severity"] in ("error", "warning"):
-            found.setdefault(one["range"]["start"]["line"] + 1, []).append(one["message"])
+            line = one["range"]["start"]["line"] + 1
+            found[Path(one["file"]).name].setdefault(line, []).append(one["message"])
     return found
+
+
+@pytest.fixture(scope="module", params=[by_mypy, by_pyright])
+def errors(request: pytest.FixtureRequest, installed: Path) -> dict[str, Errors]:
+    """What a checker says of each file: of all in one run, because each run reads the package again."""
+    check: Callable[[Path], dict[str, Errors]] = request.param
+    return check(installed)
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("check", [by_mypy, by_pyright])
-def test_each_planted_mistake_is_found_and_nothing_else(installed: Path, check: Callable[[Path, str], Errors]) -> None:
+def test_each_planted_mistake_is_found_and_nothing_else(errors: dict[str, Errors]) -> None:
     lines = (FOLDER / "mistakes.py").read_text(encoding="utf-8").splitlines()
     planted = {number for number, line in enumerate(lines, 1) if "# mistake:" in line}
 
-    found = check(installed, "mistakes.py")
+    found = errors["mistakes.py"]
 
     assert len(planted) == PLANTED
     assert {number: lines[number - 1] for number in planted - found.keys()} == {}
@@ -76,6 +83,5 @@ def test_each_planted_mistake_is_found_and_nothing_else(installed: Path, check: 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("file", ["uses.py", "untyped.py"])
-@pytest.mark.parametrize("check", [by_mypy, by_pyright])
-def test_nothing_is_found_where_all_is_right(installed: Path, check: Callable[[Path, str], Errors], file: str) -> None:
-    assert check(installed, file) == {}
+def test_nothing_is_found_where_all_is_right(errors: dict[str, Errors], file: str) -> None:
+    assert errors[file] == {}
