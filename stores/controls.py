@@ -52,15 +52,17 @@ class Controls(Protocol):
 
     def keep(self) -> None:
         """Make sure that the boot can still be asked. Call it often: it costs next to nothing."""
+        return
 
     def trouble(self) -> str | None:
         """Why the boot cannot be asked, or could not for a while; each reason is returned once, otherwise None."""
+        return None
 
     def close(self) -> None:
         """Stop answering."""
 
 
-class ServerControls:
+class ServerControls(Controls):
     """Controls through the server of the store; none for a store in memory."""
 
     def __init__(self, notifier: Notifier | None) -> None:
@@ -70,12 +72,6 @@ class ServerControls:
     def serve(self, answer: Answer, spawn: Callable[[Callable[[], None], str], object]) -> None:
         if self._notifier is not None:
             self.address = self._notifier.answer(answer)
-
-    def keep(self) -> None:
-        pass
-
-    def trouble(self) -> str | None:
-        return None
 
     def close(self) -> None:
         if self._notifier is not None:

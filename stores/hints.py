@@ -31,9 +31,11 @@ class Hints(Protocol):
 
     def keep(self) -> None:
         """Make sure that hints can still arrive. Call it often: it costs next to nothing."""
+        return
 
     def send(self, addresses: Iterable[str]) -> None:
         """Send a hint to these addresses."""
+        return
 
     def close(self) -> None:
         """Receive no more hints."""
@@ -139,7 +141,7 @@ def remove_ear(address: str, boot: str) -> None:
             path.parent.rmdir()
 
 
-class ServerHints:
+class ServerHints(Hints):
     """Hints through the server of the store; none for a store in memory, which has no peers."""
 
     address: str | None = None
@@ -150,12 +152,6 @@ class ServerHints:
     def listen(self, heard: Callable[[], None], spawn: Callable[[Callable[[], None], str], object]) -> None:
         if self._notifier is not None:
             self._notifier.listen(heard)
-
-    def keep(self) -> None:
-        pass
-
-    def send(self, addresses: Iterable[str]) -> None:
-        pass
 
     def close(self) -> None:
         if self._notifier is not None:

@@ -51,7 +51,8 @@ class LockHolder(NamedTuple):
 
 
 class Condition(Protocol):
-    """What can be seen at a place beside the jobs and the runtimes.
+    """What can be seen at a place beside the jobs and the runtimes. A method with a body is for places that have
+    nothing of the kind.
 
     Attributes:
         parts: the kinds of checks of the doctor that there is evidence for.
@@ -65,6 +66,7 @@ class Condition(Protocol):
 
     def sizes(self) -> tuple[int, int] | None:
         """The bytes of the store's file, and of the log beside it; None where there is no file."""
+        return None
 
     def lock_holder(self, wait: Callable[[Seconds], object] | None = None) -> LockHolder | None:
         """Who has the write lock, or rows that a turn waits for; None if there is none, or nobody can know.
@@ -72,6 +74,7 @@ class Condition(Protocol):
         Args:
             wait: sleeps. With it, only a holder is told that keeps the lock for a whole look, without a commit.
         """
+        return None
 
     def check_there(self) -> None:
         """Refuse an address at which there can be no store, as far as that costs no connection.
@@ -79,6 +82,7 @@ class Condition(Protocol):
         Raises:
             StoreError: there is no file.
         """
+        return
 
     def check_tables(self, connection: Any) -> str | None:
         """What is wrong with the store's tables, as a connection of the application to that database finds them.
@@ -86,9 +90,11 @@ class Condition(Protocol):
         Raises:
             UsageError: the store was moved.
         """
+        return None
 
     def close(self) -> None:
         """End the look."""
+        return
 
 
 class StorePlace(Protocol):
@@ -152,6 +158,8 @@ class StorePlace(Protocol):
 
     def is_database(self, vendor: str, settings: Mapping[str, Any]) -> bool:
         """Whether the store is in a database of the application, as Django's settings describe it."""
+        return False
 
     def network_filesystem(self) -> str | None:
         """The type of the file system, if it is one of a network, where a store must not be."""
+        return None

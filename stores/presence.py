@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 
 class Presence(Protocol):
-    """How boots see which others are alive. A simulation has its own implementation.
+    """How boots see which others are alive. A simulation has its own implementation. A method with a body does what an
+    implementation without files or sessions needs.
 
     Attributes:
         is_sole: no other boot can be on the store.
@@ -43,6 +44,7 @@ class Presence(Protocol):
 
     def keep(self, boot: str) -> None:
         """Make sure that the others still see this boot. Call it often: it costs next to nothing. Raises as `enter`."""
+        return
 
     def leave(self, boot: str, *, stays: bool = False) -> None:
         """Show the others that this boot has ended.
@@ -56,12 +58,15 @@ class Presence(Protocol):
 
     def hidden(self, boot: str) -> str | None:
         """A lock file that may not be opened here, and its owner; None otherwise."""
+        return None
 
     def bury(self, boot: BootRecord) -> None:
         """Remove the files of a dead boot."""
+        return
 
     def tidy(self, known: Collection[str]) -> None:
         """Remove files of boots that the store no longer knows: a process killed after leaving left them."""
+        return
 
 
 LEFT = (".lock", ".sock", CONTROL)
@@ -202,7 +207,7 @@ def _owner(path: Path) -> str:
         return "somebody whom nobody may see here"
 
 
-class SolePresence:
+class SolePresence(Presence):
     """Presence on a store in memory: there are no other boots."""
 
     is_sole = True
@@ -210,23 +215,11 @@ class SolePresence:
     def enter(self, boot: str) -> None:
         self._boot = boot
 
-    def keep(self, boot: str) -> None:
-        pass
-
     def leave(self, boot: str, *, stays: bool = False) -> None:
         self._boot = ""
 
     def is_alive(self, boot: str) -> bool | None:
         return boot == self._boot
-
-    def hidden(self, boot: str) -> str | None:
-        return None
-
-    def bury(self, boot: BootRecord) -> None:
-        pass
-
-    def tidy(self, known: Collection[str]) -> None:
-        pass
 
 
 NETWORK_FILESYSTEMS = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "ceph", "glusterfs", "afs", "lustre")

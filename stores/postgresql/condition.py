@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from ...errors import LamplighterError
 from ...messages.jobs import Instant, Seconds
-from ..places import LOOK_SECONDS, LOOKS, LockHolder
+from ..places import LOOK_SECONDS, LOOKS, Condition, LockHolder
 from ..tables.condition import TableCondition
 from ..tables.schema import CREATION, VERSION, check_here
 from .address import PostgresAddress
@@ -139,7 +139,7 @@ class ServerFacts(NamedTuple):
     version: int
 
 
-class PostgresCondition(TableCondition):
+class PostgresCondition(TableCondition, Condition):
     """The `Condition` of a server, looked at from any thread. No connection outlives its look.
 
     Raises:
@@ -172,15 +172,6 @@ class PostgresCondition(TableCondition):
                 return None
         except LamplighterError as error:
             return str(error)
-
-    def sizes(self) -> None:
-        return None
-
-    def check_there(self) -> None:
-        """A server is asked by the checks."""
-
-    def close(self) -> None:
-        """No connection outlives its look."""
 
     @cached_property
     def facts(self) -> ServerFacts:

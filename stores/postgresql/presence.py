@@ -11,15 +11,14 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...environment.process import state_of
 from ...errors import StoreError, StoreUnavailable
+from ..presence import Presence
 
 if TYPE_CHECKING:
-    from ...messages.boots import BootRecord
     from ...messages.jobs import Seconds
     from .watcher import Channel, Watcher
 
@@ -49,7 +48,7 @@ from lamplighter_boots where kind <> 'operator'
 """Each boot's process and machine, and whether its lock is held. A collision of hashes only delays a burial."""
 
 
-class PostgresPresence:
+class PostgresPresence(Presence):
     """A `Presence`.
 
     Args:
@@ -103,15 +102,6 @@ class PostgresPresence:
             )
             for boot, pid, machine, is_held in rows
         }
-
-    def hidden(self, boot: str) -> str | None:
-        return None
-
-    def bury(self, boot: BootRecord) -> None:
-        pass
-
-    def tidy(self, known: Collection[str]) -> None:
-        pass
 
 
 def has_ended(pid: int, machine: str | None, here: str) -> bool:

@@ -23,7 +23,7 @@ from ...messages.jobs import Instant, Seconds
 from ..control_client import ControlClient, JobHolders
 from ..controls import Controls, ServerControls
 from ..hints import Hints, ServerHints
-from ..places import Condition, StoreOptions
+from ..places import Condition, StoreOptions, StorePlace
 from ..ports import Readable, Store
 from ..presence import Presence, SolePresence
 from . import topology
@@ -34,7 +34,7 @@ from .leading import HEARTBEAT_SECONDS
 from .link import Link, QueueSpec, StoreEnvironment
 
 
-class ServerCondition:
+class ServerCondition(Condition):
     """The `Condition` of a server."""
 
     parts = frozenset(("queues",))
@@ -95,23 +95,11 @@ class ServerCondition:
         wanted = [one for one in topology.foundation() if isinstance(one, QueueSpec)]
         return self.visitor.differences(wanted)
 
-    def sizes(self) -> None:
-        return None
-
-    def lock_holder(self, wait: Callable[[Seconds], object] | None = None) -> None:
-        return None
-
-    def check_there(self) -> None:
-        """A server is asked by the checks."""
-
-    def check_tables(self, connection: object) -> None:
-        return None
-
     def close(self) -> None:
         self._open.close()
 
 
-class RabbitPlace:
+class RabbitPlace(StorePlace):
     """A `StorePlace`.
 
     Args:
@@ -169,12 +157,6 @@ class RabbitPlace:
 
     def condition(self) -> Condition:
         return ServerCondition(self.visit)
-
-    def is_database(self, vendor: str, settings: Mapping[str, Any]) -> bool:
-        return False
-
-    def network_filesystem(self) -> str | None:
-        return None
 
 
 def _link_to(address: Address) -> Link:

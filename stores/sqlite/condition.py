@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from ...messages.jobs import Seconds
 from ..file_identity import check_is_file
-from ..places import LockHolder
+from ..places import Condition, LockHolder
 from ..tables.condition import TableCondition
 from ..tables.schema import CREATION, VERSION, read_store_id
 from . import schema
@@ -42,7 +42,7 @@ class FilePages(NamedTuple):
     free: int
 
 
-class FileCondition(TableCondition):
+class FileCondition(TableCondition, Condition):
     """The `Condition` of a file, looked at from any thread.
 
     Raises:
@@ -64,9 +64,6 @@ class FileCondition(TableCondition):
             connection, _ = opened(self.path, check_same_thread=False, busy_seconds_max=LOOK_SECONDS_MAX)
             with contextlib.closing(connection):
                 yield connection
-
-    def close(self) -> None:
-        """No connection outlives its look."""
 
     def log_state(self) -> LogState | None:
         return log_state(self.path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
@@ -45,7 +45,7 @@ HINT_SECONDS_MAX = 0.005
 """The longest that a hint takes, if it arrives."""
 
 
-class VirtualPresence:
+class VirtualPresence(Presence):
     """The `Presence` of one simulated process: a boot lives as long as its process does.
 
     `homes` are the processes that boots live in. A boot whose entry is taken away has lost its lock file.
@@ -71,17 +71,11 @@ class VirtualPresence:
         home = self._homes.get(boot)
         return None if home is None else home.is_alive and boot in home.boots
 
-    def hidden(self, boot: str) -> str | None:
-        return None
-
     def bury(self, boot: BootRecord) -> None:
         self._homes.pop(boot.boot, None)
 
-    def tidy(self, known: Collection[str]) -> None:
-        pass
 
-
-class VirtualHints:
+class VirtualHints(Hints):
     """The `Hints` of one simulated process."""
 
     def __init__(
@@ -101,9 +95,6 @@ class VirtualHints:
     def listen(self, heard: Callable[[], None], spawn: Callable[[Callable[[], None], str], object]) -> None:
         assert self.address is not None
         self._listeners[self.address] = (self._process, heard)
-
-    def keep(self) -> None:
-        pass
 
     def send(self, addresses: Iterable[str]) -> None:
         for address in addresses:
