@@ -448,8 +448,8 @@ class Births(Protocol):
         """
 
 
-class Store(Readable, Protocol):
-    """Where job state lives.
+class StoreParts(Protocol):
+    """The parts of a store, which lacks those that it does not set.
 
     Attributes:
         wall: the time of day by the store's own clock, from any thread and at once; before `open` it may be the
@@ -459,17 +459,21 @@ class Store(Readable, Protocol):
     """
 
     jobs: JobReader
-    table: JobTable | None
-    dead: DeadJobs | None
+    table: JobTable | None = None
+    dead: DeadJobs | None = None
     schedules: ScheduleReader
-    tallies: TallyReader | None
-    host: HostTransactions | None
-    peers: Peers | None
-    fork: Forkable | None
-    notifier: Notifier | None
-    births: Births | None
-    wall: Callable[[], Instant] | None
+    tallies: TallyReader | None = None
+    host: HostTransactions | None = None
+    peers: Peers | None = None
+    fork: Forkable | None = None
+    notifier: Notifier | None = None
+    births: Births | None = None
+    wall: Callable[[], Instant] | None = None
     waits_seconds_max: Seconds
+
+
+class Store(StoreParts, Readable, Protocol):
+    """Where job state lives."""
 
     @property
     def store_id(self) -> str | None:

@@ -12,22 +12,7 @@ from ...environment.failpoints import Failpoints
 from ...errors import StoreGone, StoreUnavailable, UsageError, shown
 from ...messages.clock_steps import Reading
 from ...messages.jobs import Instant, NewJob
-from ..ports import (
-    Births,
-    Born,
-    DeadJobs,
-    Forkable,
-    HostTransactions,
-    JobReader,
-    JobTable,
-    Notifier,
-    Peers,
-    QueueReader,
-    ScheduleReader,
-    StoreSnapshot,
-    StoreSurroundings,
-    TallyReader,
-)
+from ..ports import Born, JobReader, ScheduleReader, StoreParts, StoreSnapshot, StoreSurroundings
 from ..tables import births
 from ..tables.boots import surroundings
 from ..tables.open_turn import Seen
@@ -52,7 +37,7 @@ SHOW = f"select pg_try_advisory_lock_shared({STORE}, hashtext(?))"
 HIDE = f"select pg_advisory_unlock_shared({STORE}, hashtext(?))"
 
 
-class PostgresStore:
+class PostgresStore(StoreParts):
     """The `Store` in a PostgreSQL.
 
     Args:
@@ -62,11 +47,6 @@ class PostgresStore:
         only_existing: create and migrate nothing.
     """
 
-    dead: DeadJobs | None = None
-    queues: QueueReader | None = None
-    peers: Peers | None = None
-    notifier: Notifier | None = None
-    fork: Forkable | None = None
     waits_seconds_max = 2.0
 
     def __init__(
@@ -99,14 +79,14 @@ class PostgresStore:
         self._committed: Committed | None = None
         self._monotonic = SystemClock().monotonic
         self._ahead, self._measured = SystemClock().now() - self._monotonic(), deque[tuple[float, float]](maxlen=8)
-        self.wall: Callable[[], Instant] | None = self._server_time
+        self.wall = self._server_time
         self._reader = JobRows(self._reading)
         self.jobs: JobReader = self._reader
-        self.table: JobTable | None = self._reader
+        self.table = self._reader
         self.schedules: ScheduleReader = ScheduleRows(self._reading)
-        self.tallies: TallyReader | None = TallyRows(self._reading)
-        self.host: HostTransactions | None = PostgresHost(self._where, self._known_id)
-        self.births: Births | None = self
+        self.tallies = TallyRows(self._reading)
+        self.host = PostgresHost(self._where, self._known_id)
+        self.births = self
 
     def _known_id(self) -> str | None:
         if self.store_id is not None:

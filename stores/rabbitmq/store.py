@@ -16,22 +16,7 @@ from ...messages.boots import BootRecord
 from ...messages.jobs import Instant, JobRecord, JobState, Seconds
 from ...messages.names import PauseRecord, paused_at
 from ..places import StorePlace
-from ..ports import (
-    Births,
-    DeadJobs,
-    DueCheck,
-    Forkable,
-    HostTransactions,
-    JobReader,
-    JobTable,
-    Notifier,
-    Peers,
-    QueueReader,
-    ScheduleReader,
-    StoreSnapshot,
-    StoreSurroundings,
-    TallyReader,
-)
+from ..ports import DueCheck, JobReader, QueueReader, ScheduleReader, StoreParts, StoreSnapshot, StoreSurroundings
 from ..troubles import CommitUnknown, HealthIssue
 from . import topology
 from .deliveries import Delivery
@@ -58,15 +43,10 @@ READ_SECONDS_MAX = 2.0
 """How long a turn waits for the leader to read its records, which are in the ledger either way."""
 
 
-class RabbitStore(Session):
-    table: JobTable | None = None
+class RabbitStore(Session, StoreParts):
+    """It needs no `fork`: a child has a connection of its own, and its end does not close the parent's."""
+
     queues: QueueReader | None = None
-    tallies: TallyReader | None = None
-    host: HostTransactions | None = None
-    # A child has its own connection, and its end does not close the parent's.
-    fork: Forkable | None = None
-    births: Births | None = None
-    wall: Callable[[], Instant] | None = None
     waits_seconds_max: Seconds = ANSWER_SECONDS_MAX
 
     def __init__(
@@ -85,10 +65,10 @@ class RabbitStore(Session):
         self._failpoints = failpoints or Failpoints()
         self._only_existing = only_existing
         self.jobs: JobReader = self
-        self.dead: DeadJobs | None = self.state.dead
+        self.dead = self.state.dead
         self.schedules: ScheduleReader = LedgerSchedules(self.state.shared, self._check_open)
-        self.peers: Peers | None = self
-        self.notifier: Notifier | None = self
+        self.peers = self
+        self.notifier = self
 
     def open(self) -> None:
         super().open()

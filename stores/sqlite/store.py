@@ -21,23 +21,7 @@ from ...errors import LamplighterError, StoreError, StoreGone, StoreUnavailable,
 from ...messages.clock_steps import Reading
 from ...messages.jobs import Instant, NewJob
 from ...rules.limits import WAL_BYTES_MAX
-from ..ports import (
-    Births,
-    Born,
-    DeadJobs,
-    Forkable,
-    HostTransactions,
-    HostTurn,
-    JobReader,
-    JobTable,
-    Notifier,
-    Peers,
-    QueueReader,
-    ScheduleReader,
-    StoreSnapshot,
-    StoreSurroundings,
-    TallyReader,
-)
+from ..ports import Born, HostTurn, JobReader, ScheduleReader, StoreParts, StoreSnapshot, StoreSurroundings
 from ..tables import births
 from ..tables.boots import surroundings
 from ..tables.jobs import TableJobs
@@ -76,7 +60,7 @@ _unfrozen: dict[SqliteStore, int] = {}
 """
 
 
-class SqliteStore:
+class SqliteStore(StoreParts):
     """The `Store` in a SQLite file. `:memory:` lives as long as the store object, and is read under the writer's lock.
 
     Args:
@@ -87,11 +71,6 @@ class SqliteStore:
         new_id: makes the id of a new store; SQLite does by default.
         only_existing: create and migrate nothing.
     """
-
-    dead: DeadJobs | None = None
-    queues: QueueReader | None = None
-    peers: Peers | None = None
-    notifier: Notifier | None = None
 
     def __init__(
         self,
@@ -132,13 +111,12 @@ class SqliteStore:
         self._seen: Seen | None = None
         self._reader = JobRows(self._reading)
         self.jobs: JobReader = self._reader
-        self.table: JobTable | None = self._reader
+        self.table = self._reader
         self.schedules: ScheduleReader = ScheduleRows(self._reading)
-        self.tallies: TallyReader | None = TallyRows(self._reading)
-        self.host: HostTransactions | None = self
-        self.fork: Forkable | None = None if in_memory else self
-        self.births: Births | None = self
-        self.wall: Callable[[], Instant] | None = None
+        self.tallies = TallyRows(self._reading)
+        self.host = self
+        self.fork = None if in_memory else self
+        self.births = self
 
     def open(self) -> None:
         if self.path is not None:
