@@ -11,7 +11,6 @@ try:
 except ImportError as error:
     raise missing_extra("opentelemetry-api", "traces and metrics", "otel") from error
 
-from .carrier import OTelCarrier
-from .observing import observe_store
+from .carrier import OTelCarrier, observe_store
 
 __all__ = ["OTelCarrier", "observe_store"]

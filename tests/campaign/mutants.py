@@ -6791,7 +6791,7 @@ MUTANTS = (
     Mutant(
         SIGHT,
         "a job that was claimed before it was due has waited for less than nothing",
-        "contrib/otel/observing.py",
+        "contrib/otel/carrier.py",
         "max(0.0, job.record.claimed_at - job.record.run_at)",
         "job.record.claimed_at - job.record.run_at",
         test="tests/contrib/otel/test_metrics.py::test_a_job_that_was_claimed_before_it_was_due_has_waited_for_nothing",

@@ -9,7 +9,7 @@ import pytest
 from lamplighter import Discard, Job, StoreUnavailable, UsageError
 from lamplighter.admin.metrics import metrics_of
 from lamplighter.contrib.otel import OTelCarrier, observe_store
-from lamplighter.contrib.otel.observing import Measures
+from lamplighter.contrib.otel.carrier import Measures
 from lamplighter.messages.tallies import BOUNDS
 from lamplighter.stores.transitions import born
 from opentelemetry.sdk.metrics import MeterProvider
