@@ -43,9 +43,10 @@ from ..rules.validation import (
 )
 from ..stores.opening import place_of
 from ..stores.ports import Store
+from .copying import CopySpec, queue_copy
+from .matching import actionable, matching
 from .operator_turns import OperatorTurns
-from .query import CopySpec, queue_copy
-from .sweeping import SWEPT_A_TURN_MAX, Sweep, Swept, actionable, in_turns, matching, sweep, wanted
+from .sweeping import SWEPT_A_TURN_MAX, Sweep, Swept, in_turns, sweep, wanted
 
 if TYPE_CHECKING:
     from .graphs import OperatorGraph

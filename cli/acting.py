@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from ..admin.inspector import Inspector
 from ..admin.inspectors import inspector_at, inspector_of, readable_table
-from ..admin.sweeping import TYPED_FROM, actionable, matching
+from ..admin.matching import TYPED_FROM, actionable, matching
 from ..admin.views import Amount
 from ..environment.clock import SystemClock
 from ..errors import KeyTaken, LamplighterError, UnknownJob, UsageError, shown

@@ -98,7 +98,7 @@ def copy(act: Act) -> int:
     found = known(act, [arguments.job])
     if act.is_dry:
         # Imported only here: it loads the code of turns.
-        from ..admin.query import changed
+        from ..admin.copying import changed
 
         for job in found:
             changed(decode(job.data), changes)

@@ -112,7 +112,7 @@ class Response:
 
 
 def redirect(to: str) -> Response:
-    """See there: what a form answers, so that a reload does not send it again."""
+    """The answer to a form: the browser loads another page, so that a reload does not send the form again."""
     return Response(status=303, headers={"Location": quote(to, safe="/:?#[]@!$&'()*+,;=%~")})
 
 
@@ -155,8 +155,8 @@ class AsgiApplication:
 
 
 def asgi_request(scope: Scope, body: bytes) -> Request:
-    """The request that a scope holds. Where a scope is mounted, its path has the place too, or, before ASGI 3 said so,
-    has not.
+    """The request that a scope holds. The path of a mounted scope begins with the mount point; servers of older
+    versions of ASGI leave it out.
     """
     root = scope.get("root_path", "").rstrip("/")
     path = scope["path"]
@@ -175,7 +175,7 @@ def asgi_request(scope: Scope, body: bytes) -> Request:
 
 
 async def _body(receive: Receive) -> bytes:
-    """The body that was sent, at most a byte more than the page takes."""
+    """The body, at most one byte longer than the page accepts."""
     body, more = b"", True
     while more:
         message = await receive()
@@ -219,7 +219,7 @@ async def _live(receive: Receive, send: Send) -> None:
 
 
 class WsgiApplication:
-    """Answers by a site. A stream is refused: it would hold a worker for as long as somebody looks."""
+    """Answers by a site. A stream is refused: it would occupy a worker for as long as the page is open."""
 
     def __init__(self, answer: Answer) -> None:
         self._answer = answer

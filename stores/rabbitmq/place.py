@@ -119,7 +119,7 @@ class RabbitPlace(StorePlace):
         self.shown = str(self._parsed)
 
     def store(self, *, failpoints: Failpoints, new_id: Callable[[], str], **options: Unpack[StoreOptions]) -> Store:
-        # Imported only here: whoever visits the server needs none.
+        # Imported only here: a short visit to the server needs no store.
         from .store import RabbitStore
 
         only_existing = options.get("only_existing", False)

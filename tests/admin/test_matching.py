@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from lamplighter import JobFailed, Runtime
 from lamplighter.admin.inspectors import inspector_at, readable_table
-from lamplighter.admin.sweeping import actionable, counted, failed_alike, matching
+from lamplighter.admin.matching import actionable, counted, failed_alike, matching
 from lamplighter.admin.views import Amount
 from lamplighter.errors import UsageError
 from lamplighter.messages.jobs import JobState
@@ -92,7 +92,7 @@ def test_an_act_on_jobs_that_it_would_find_again_is_refused(action: Any, states:
 def test_jobs_are_counted_up_to_a_bound_and_not_beyond(
     monkeypatch: pytest.MonkeyPatch, pages: list[int], most: int, count: int, is_capped: bool
 ) -> None:
-    monkeypatch.setattr("lamplighter.admin.sweeping.COUNTED_MAX", most)
+    monkeypatch.setattr("lamplighter.admin.matching.COUNTED_MAX", most)
 
     assert counted(["x"] * size for size in pages) == Amount(count=count, is_capped=is_capped)
 

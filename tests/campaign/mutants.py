@@ -4380,7 +4380,7 @@ MUTANTS = (
     Mutant(
         CALLS,
         "a copy lacks an option of its job",
-        "admin/query.py",
+        "admin/copying.py",
         "for option, kept in KEPT_OPTIONS.items()",
         'for option, kept in KEPT_OPTIONS.items() if option != "timeout"',
         test="tests/test_job_options.py::test_a_copy_has_what_is_kept",
@@ -4808,7 +4808,7 @@ MUTANTS = (
     Mutant(
         PEOPLE,
         "a sweep takes what came after it was counted",
-        "admin/sweeping.py",
+        "admin/matching.py",
         "    until = asked_at if query.queued_until is None else min(asked_at, query.queued_until)\n",
         "    until = query.queued_until\n",
         test="tests/whole/web/test_sweeps.py::test_a_sweep_takes_none_that_was_queued_after_somebody_was_asked",
@@ -5028,7 +5028,7 @@ MUTANTS = (
     Mutant(
         PEOPLE,
         "a sweep takes what died after somebody was asked",
-        "admin/sweeping.py",
+        "admin/matching.py",
         "    return replace(query, queued_until=until, ended_until=ended)\n",
         "    return replace(query, queued_until=until)\n",
         test="tests/whole/web/test_sweeps.py::test_a_sweep_takes_none_that_died_after_somebody_was_asked",
@@ -5052,7 +5052,7 @@ MUTANTS = (
     Mutant(
         PEOPLE,
         "a copy waits for nobody",
-        "admin/query.py",
+        "admin/copying.py",
         "    parents = () if context.turn.links is None else context.turn.links.parents_of(job)\n",
         "    parents = ()\n",
         test="tests/admin/test_operator.py::test_a_copy_of_a_job_that_waits_for_others_waits_for_them_too",
@@ -6133,7 +6133,7 @@ MUTANTS = (
     Mutant(
         SIGHT,
         "a sweep keeps a reader open while it writes",
-        "admin/sweeping.py",
+        "admin/matching.py",
         '    return needed(store.table, "list").sweep(query)\n',
         '    with store.snapshot() as seen:\n        yield from needed(seen.table, "list").sweep(query)\n',
         test="tests/admin/test_matching.py::"
@@ -7266,7 +7266,7 @@ MUTANTS = (
     Mutant(
         ACTS,
         "a sweep that requeues takes jobs, too, that were queued after it was asked for",
-        "admin/sweeping.py",
+        "admin/matching.py",
         "return replace(query, queued_until=until, ended_until=ended)",
         "return replace(query, ended_until=ended)",
         test="tests/admin/test_matching.py::test_an_act_is_on_what_was_there_and_had_ended_when_it_was_asked_for",
@@ -7274,7 +7274,7 @@ MUTANTS = (
     Mutant(
         ACTS,
         "a number of jobs at which counting ended is taken for all of them",
-        "admin/sweeping.py",
+        "admin/matching.py",
         "Amount(count=COUNTED_MAX, is_capped=True)",
         "Amount(count=COUNTED_MAX)",
         test="tests/admin/test_matching.py::test_jobs_are_counted_up_to_a_bound_and_not_beyond",

@@ -9,7 +9,8 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
-from ...admin.sweeping import TYPED_FROM, Sweep, Swept, actionable, counted, failed_alike, matching
+from ...admin.matching import TYPED_FROM, actionable, counted, failed_alike, matching
+from ...admin.sweeping import Sweep, Swept
 from ...admin.views import Amount
 from ...errors import UsageError
 from ...messages.jobs import Instant
