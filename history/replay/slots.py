@@ -72,10 +72,6 @@ class Change:
         return tuple(sorted(certain or ()))
 
 
-def change_of(move: LoggedMove, at: float, line: Line) -> Change:
-    return Change(move.number, at if move.since is None else move.since, tuple(_rules(move)), move.when, line)
-
-
 def _rules(move: LoggedMove) -> Iterator[Rule]:
     """Every rule that a move may mean: the treatment of gaps and folds may not be logged."""
     gaps = [move.gap] if move.gap is not None else ["run_after", "skip"]
@@ -192,7 +188,8 @@ class SlotReplay:
         match move.k:
             case "schedule.added" | "schedule.changed":
                 # Slots that were due at the change count to the old rule or to none; from then on, to the new one.
-                self._changed(known, change_of(move, step.at, step.line), step)
+                since = step.at if move.since is None else move.since
+                self._changed(known, Change(move.number, since, tuple(_rules(move)), move.when, step.line), step)
             case "schedule.removed":
                 self._flush(known)
                 known.change, known.to = None, None

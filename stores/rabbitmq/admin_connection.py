@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from ...errors import StoreError, StoreUnavailable
@@ -89,9 +88,7 @@ class AdminConnection(ServerClient):
             raise kind(f"expected {self.address} to let this visitor in, got: {reason}")
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._link.stop()
 
     def unreadable(self, limit: int) -> tuple[Sequence[UnreadableView], int]:

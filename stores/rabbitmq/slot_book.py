@@ -67,7 +67,7 @@ class SlotBook:
     def take_back(self, schedule: ScheduleRecord, now: Instant) -> Instant | None:
         """Forget that future slots were skipped; fired ones stay. Returns the last fired slot that is past."""
         entries = self._entries.get(schedule.id, [])
-        kept = [one if _is_certain(one, now) else cut(schedule, one, now) for one in entries]
+        kept = [cut(schedule, one, now) if one.outcome == "skipped" and one.last > now else one for one in entries]
         entries[:] = [one for one in kept if one is not None]
         known = [one.slot for one in entries if one.outcome != "skipped" and one.slot <= now]
         if schedule.last_slot is not None and schedule.last_slot <= now:
@@ -98,10 +98,6 @@ class SlotBook:
             entries = self._entries[schedule_id]
             self._since[schedule_id] = max(self.since(schedule_id), entries[count - 1].last)
             del entries[:count]
-
-
-def _is_certain(entry: SlotEntry, now: Instant) -> bool:
-    return entry.outcome != "skipped" or entry.last <= now
 
 
 def _slot(entry: SlotEntry) -> Instant:
