@@ -7,7 +7,7 @@ import sqlite3
 from datetime import timedelta
 
 import pytest
-from lamplighter import Cancel, Discard, JobFailed, Runtime, Snooze
+from lamplighter import Cancel, Discard, JobFailed, Retry, Runtime, Snooze
 from lamplighter.testing import Inline
 from lamplighter.testing.simulation.simulation import START
 
@@ -158,3 +158,28 @@ def test_inline_says_when_and_where_too() -> None:
     assert timedelta(seconds=60) <= job.started_at - START < timedelta(seconds=61)
     assert timedelta(seconds=5) <= job.ended_at - job.started_at < timedelta(seconds=6)
     assert job.runs_on == job.result
+
+
+ATTEMPT_FAILS = {
+    "ValueError()": (ValueError(), True, False),
+    "KeyError()": (KeyError(), False, False),
+    "Retry()": (Retry(0), True, False),
+    "Snooze()": (Snooze(0), True, True),
+    "Discard()": (Discard("no"), False, False),
+    "Cancel()": (Cancel("no"), False, False),
+}
+"""Errors, and whether another attempt follows after the first of two attempts, and after the second."""
+
+
+def test_a_job_knows_whether_it_is_tried_again_after_each_kind_of_error(runtime):
+    rt, told = runtime(), []
+
+    def work(job):
+        told.append({name: job.is_tried_again(error) for name, (error, *_) in ATTEMPT_FAILS.items()})
+        if len(told) == 1:
+            raise ValueError
+
+    rt.jobs.add_handler("work", work, max_attempts=2, backoff=[0], discard_on=[KeyError])
+    rt.jobs.join(rt.jobs.queue("work"), timeout=10)
+
+    assert told == [{name: one[1 + attempt] for name, one in ATTEMPT_FAILS.items()} for attempt in (0, 1)]

@@ -734,3 +734,31 @@ def test_a_name_that_nobody_knows_is_paused_and_said_to_be_unknown(file, dead, c
     printed = capsys.readouterr()
     assert "did you mean 'fails'?" in printed.err
     assert printed.out == "no job of fials is started until it is resumed\n"
+
+
+DRY = [
+    ["jobs", "requeue", "dead0", "dead1"],
+    ["jobs", "cancel", "waits"],
+    ["jobs", "cancel", "waits", "dead0"],
+    ["jobs", "cancel", "--where", "state:queued"],
+    ["jobs", "copy", "dead0"],
+    ["jobs", "signal", "waits", "approved"],
+    ["jobs", "forget", "dead0"],
+    ["queue", "fails"],
+]
+
+
+def test_no_act_does_anything_in_a_dry_run(runtime, file, dead, capsys):
+    dead(2)
+    with runtime() as rt:
+        rt.jobs.queue("nobody", id="waits")
+    with closing(sqlite3.connect(file)) as db:
+        before = list(db.iterdump())
+    capsys.readouterr()
+
+    for words in DRY:
+        assert (main([*words, "--dry-run"]), words) == (0, words)
+        assert "would" in capsys.readouterr().out
+
+    with closing(sqlite3.connect(file)) as db:
+        assert list(db.iterdump()) == before

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from lamplighter import StoreUnavailable, UsageError
-from lamplighter.doctor.diagnosis import Check, ok
+from lamplighter.doctor.diagnosis import Check, ok, size
 from lamplighter.doctor.examining import CHECKS, chosen, evidence_at, examine
 
 from .kit import new_store
@@ -66,3 +66,22 @@ def test_no_check_reads_more_than_it_says_how_much():
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "find":
                 assert "limit" in {keyword.arg for keyword in node.keywords}, f"{path.name}:{node.lineno}"
+
+
+@pytest.mark.parametrize(
+    ("count", "told"),
+    [
+        (0, "0 bytes"),
+        (1023, "1023 bytes"),
+        (1024, "1.0 KiB"),
+        (99 * 1024, "99.0 KiB"),
+        (100 * 1024, "100 KiB"),
+        (1024**2 - 1, "1024 KiB"),
+        (1024**2, "1.0 MiB"),
+        (1024**3, "1.0 GiB"),
+        (1024**4, "1.0 TiB"),
+        (5000 * 1024**4, "5000.0 TiB"),
+    ],
+)
+def test_a_size_is_told_in_the_greatest_unit_that_it_fills(count, told):
+    assert size(count) == told

@@ -69,6 +69,21 @@ def test_the_timeout_of_a_coroutine_begins_once_its_loop_has_come_to_it(timed, t
         assert handler.deadlines[-1].timestamp() == began + 60
 
 
+def test_a_timeout_that_was_over_before_the_first_step_ends_the_job_after_it(timed, time, recorder):
+    rt = timed(begin_seconds_max=3600, lane_grace_seconds=3600)
+    with blocked(rt, block=3600, timeout=60) as (handler, _):
+        job = rt.jobs.queue("work", "waits")
+        recorder.wait_for("job.started", job_id=job.id)
+        time.advance(100)
+        handler.stays = True
+        handler.goes_on.set()
+        recorder.until(lambda: job.id in handler.called, "it to begin")
+
+        time.advance(61)
+
+        assert recorder.wait_for("job.dead", job_id=job.id)["attempt"] == 1
+
+
 def test_a_loop_that_does_not_answer_gets_no_more_jobs_until_it_does(timed, time, recorder):
     rt = timed(begin_seconds_max=3600, lane_grace_seconds=3600)
     with blocked(rt, block=600, timeout=4) as (handler, _):

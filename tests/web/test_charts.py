@@ -43,6 +43,13 @@ def test_nothing_at_all_is_a_chart_too() -> None:
     assert ElementTree.fromstring(curves({"p50": [None]}, ["a"], decades_of([[None]]), title="t")).tag == "svg"
     assert most_of({"started": [], "done": []}) == 1
     assert sparkline([], title="t") == ""
+    for values, line in (
+        ([0, 0], "0.0,20.0 100.0,20.0"),
+        ([3], "0.0,2.0"),
+        ([0, 4, 2], "0.0,20.0 50.0,2.0 100.0,11.0"),
+    ):
+        (drawn,) = [one.get("points") for one in ElementTree.fromstring(sparkline(values, title="t")).iter("polyline")]
+        assert drawn == line
 
 
 def test_a_name_with_markup_stays_text() -> None:

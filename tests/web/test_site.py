@@ -610,6 +610,7 @@ def test_lists_are_sorted_by_a_column_and_the_other_way_round(page: Page) -> Non
 
     assert orders == [["nobody", "mail"], ["mail", "nobody"]]
     assert 'aria-sort="descending"><a href="/names?sort=-ready">Ready</a>' in page.text("/names", "sort=ready")
+    assert '<a href="/names?find=o&amp;sort=-ready">Ready</a>' in page.text("/names", "sort=ready&find=o")
 
 
 @pytest.mark.parametrize(
