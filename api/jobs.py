@@ -12,7 +12,7 @@ from ..boot.boot import Boot
 from ..boot.joining import Ref, id_of, kept_steps, stored, types_of
 from ..boot.submitting import Make, Submitter, off_loop, twin
 from ..errors import UnknownHandler, UsageError, shown
-from ..handlers.handler import ExceptionClasses, Handler, HandlerKeywords, Isolation, OnTimeout
+from ..handlers.handler import ExceptionClasses, HandedDown, Handler, HandlerKeywords, Isolation, OnTimeout
 from ..handlers.registration import check_handler, check_importable, check_only, name_of
 from ..log.job_context import current_root_id
 from ..messages.jobs import ENDED, Attempt, Attribution, JobKeywords, JobSpec, JobState, JobStateName, Seconds
@@ -512,9 +512,6 @@ class Jobs:
 
         It leaves a handler object in the place of the function, which can be called as before, and queues jobs:
         `resize.queue(data)`. The same function, defined again, replaces the one before, with a RuntimeWarning.
-
-        Raises:
-            UsageError: something in the call cannot be.
         """
 
         def decorate(fn: Callable[..., Any]) -> JobHandler[Any, Any, Any, Any]:
@@ -552,6 +549,7 @@ class Jobs:
         interruptions_max: int | None = None,
         restart: RestartBudget | None = None,
         upcast: Callable[[Any], Any] | None = None,
+        hands_down: Sequence[HandedDown] = (),
         **unknown: Never,
     ) -> str:
         """Have a function do the jobs of a name. Works before `start` too.
@@ -580,6 +578,7 @@ class Jobs:
             isolation: `thread`, or `process` for a child process that can really be killed; `fn` must be importable.
             interruptions_max: blamed interruptions within 72 hours before the job is dead as poison.
             restart: how often the actor of this name may be restarted before it is quarantined.
+            hands_down: `group`, `priority` or both, which jobs of `job.then` get unless they have their own.
             upcast: makes data of an older version, as JSON has it, into data that fits; asked only where data does not.
 
         Returns:

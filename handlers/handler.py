@@ -42,7 +42,11 @@ class HandlerKeywords(TypedDict, total=False):
     interruptions_max: int | None
     restart: RestartBudget | None
     upcast: Callable[[Any], Any] | None
+    hands_down: Sequence[HandedDown]
 
+
+HandedDown = Literal["group", "priority"]
+"""An option of a job that the jobs of its `then` get too."""
 
 Kind = Literal["thread", "task", "process"]
 
@@ -59,6 +63,7 @@ class Handler(NamedTuple):
         auto_done: whether returning ends the job.
         rate: job starts per time over the whole store; `rate_per_group` of each group.
         concurrency_per_group: how many jobs of one group may run at once, over the whole store.
+        hands_down: the columns of a job that the jobs of its `then` get too, unless they have their own.
     """
 
     id: str
@@ -76,6 +81,7 @@ class Handler(NamedTuple):
     rate: Rate | None = None
     concurrency_per_group: int | None = None
     rate_per_group: Rate | None = None
+    hands_down: tuple[str, ...] = ()
 
 
 class JobTimeout(Exception):

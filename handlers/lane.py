@@ -389,6 +389,9 @@ class Lane:
         said = self.follow_ups
         first = len(said.jobs)
         new = self.context.submitter.check_follow_ups(jobs, self.claim.job.root_id, said, first)
+        for column in self.handler.hands_down:
+            own = {column: getattr(self.claim.job, column)}
+            new = tuple(job if getattr(job, column) else job._replace(**own) for job in new)
         with self._lock:
             if self.is_closed:
                 raise UsageError("expected job.then before the handler has returned, got it after that")

@@ -14,9 +14,18 @@ from ..messages.outcomes import Policy
 from ..rules.capabilities import not_supported
 from ..rules.lifecycle import check_exceptions
 from ..rules.limits import Limits, RestartBudget
+from ..rules.new_jobs import KEPT_OPTIONS
 from ..rules.rates import check_rate
-from ..rules.validation import check_backoff, check_bool, check_name, check_one_of, check_seconds, check_whole
-from .handler import Handler, Isolation, OnTimeout
+from ..rules.validation import (
+    check_backoff,
+    check_bool,
+    check_iterable,
+    check_name,
+    check_one_of,
+    check_seconds,
+    check_whole,
+)
+from .handler import HandedDown, Handler, Isolation, OnTimeout
 from .payload import HandlerTypes, payload_type, result_type
 
 CONCURRENCY_MAX = 10_000
@@ -92,7 +101,16 @@ def check_handler(
         if per_group is None
         else check_whole(per_group, "concurrency_per_group", least=1, most=CONCURRENCY_MAX),
         rate_per_group=rate_per_group,
+        hands_down=_check_handed_down(options["hands_down"], has_table),
     )
+
+
+def _check_handed_down(names: Any, has_table: bool) -> tuple[str, ...]:
+    each = check_iterable(names, "hands_down", "a sequence of options")
+    wanted = [check_one_of(one, "hands_down", get_args(HandedDown)) for one in each]
+    if "group" in wanted and not has_table:
+        raise not_supported("groups")
+    return tuple(KEPT_OPTIONS[name].column for name in wanted)
 
 
 def _check_types(fn: Callable[..., Any], name: str, auto_done: bool, upcast: Any) -> HandlerTypes:

@@ -112,6 +112,9 @@ HANDLER_OPTIONS = [
     {"interruptions_max": 0},
     {"restart": 5},
     {"upcast": 5},
+    {"hands_down": "group"},
+    {"hands_down": ["unique"]},
+    {"hands_down": 5},
     {"upcast": print},
 ]
 WHENS = [

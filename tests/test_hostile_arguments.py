@@ -146,6 +146,7 @@ CALLS = {
             "interruptions_max",
             "restart",
             "upcast",
+            "hands_down",
         ],
         handle,
     ),

@@ -794,3 +794,19 @@ def test_what_follows_survives_brokers_and_actors_that_die():
     born = [move["q"] for move in moves if move["k"] == "queued" and move["n"] == "part"]
     assert len(done) > 20
     assert {job_id: born.count(job_id) for job_id in {*done, *born}} == dict.fromkeys(done, 2)
+
+
+@pytest.mark.parametrize("names", [(), ["group"], ["priority"], ["group", "priority"]], ids="-".join)
+def test_a_handler_hands_the_group_and_priority_of_its_job_down_if_it_says_so(names):
+    def register(runtime: Runtime) -> None:
+        def work(job):
+            job.then(("next", 1), JobSpec(name="next", data=2, group="own", priority=9))
+
+        runtime.jobs.add_handler("work", work, hands_down=names)
+        runtime.jobs.add_handler("next", lambda job: None)
+
+    with Inline(register) as app:
+        app.jobs.queue("work", group="acme", priority=3)
+        follow = sorted((job.data, job.group, job.priority) for job in app.jobs.list("next"))
+
+    assert follow == [(1, "acme" if "group" in names else None, 3 if "priority" in names else 0), (2, "own", 9)]

@@ -5506,6 +5506,14 @@ MUTANTS = (
     ),
     Mutant(
         FLOW,
+        "what is handed down replaces what a job that follows has of its own",
+        "handlers/lane.py",
+        "job if getattr(job, column) else job._replace(**own)",
+        "job._replace(**own)",
+        test="tests/test_then.py::test_a_handler_hands_the_group_and_priority_of_its_job_down_if_it_says_so",
+    ),
+    Mutant(
+        FLOW,
         "a step that is tried again is called once more often than it says",
         "api/job_steps.py",
         "if tried > step.retries or",
