@@ -348,7 +348,7 @@ def test_a_limit_that_cannot_be_is_refused(limits):
         Runtime(":memory:", **limits)
 
 
-@pytest.mark.parametrize("store", ["", None, 7, "mysql://x/y", "sqlite://", "sqlite:///", b"jobs.db"])
+@pytest.mark.parametrize("store", ["", None, 7, "mysql://x/y", "sqlite://", "sqlite:///", "sqlite://a.db", b"jobs.db"])
 def test_a_store_address_that_cannot_be_is_refused(store):
     with pytest.raises(UsageError, match="expected a store"):
         Runtime(store)

@@ -823,6 +823,20 @@ def test_the_signal_handlers_of_the_host_are_not_touched_by_start(runtime):
     assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)] == before
 
 
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_after_a_stop_a_ctrl_c_is_handled_as_before_or_as_the_host_wants_it_now(runtime, is_replaced):
+    before, others = signal.getsignal(signal.SIGINT), lambda number, frame: None
+    try:
+        with runtime(start=False)._heard_again():
+            assert signal.getsignal(signal.SIGINT) is not before
+            if is_replaced:
+                signal.signal(signal.SIGINT, others)
+
+        assert signal.getsignal(signal.SIGINT) is (others if is_replaced else before)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_a_test_in_memory_runs_the_real_store_and_really_serialises(runtime):
     rt = runtime(":memory:")
     seen = []

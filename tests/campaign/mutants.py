@@ -7880,6 +7880,22 @@ MUTANTS = (
         "        if count <= 1024:\n",
         test="tests/doctor/test_examining.py::test_a_size_is_told_in_the_greatest_unit_that_it_fills",
     ),
+    Mutant(
+        LANES,
+        "a stop takes away the handler that a host has given to Ctrl-C meanwhile",
+        "api/runtime.py",
+        "if is_heard and signal.getsignal(signal.SIGINT) is hear:",
+        "if is_heard:",
+        test="tests/test_runtime.py::test_after_a_stop_a_ctrl_c_is_handled_as_before_or_as_the_host_wants_it_now",
+    ),
+    Mutant(
+        PEOPLE,
+        "an address with two slashes is the path of another file",
+        "stores/sqlite/place.py",
+        'not (rest.startswith("/") and len(rest) > 1)',
+        "not len(rest) > 1",
+        test="tests/test_bad_input.py::test_a_store_address_that_cannot_be_is_refused",
+    ),
 )
 
 
