@@ -7896,6 +7896,22 @@ MUTANTS = (
         "not len(rest) > 1",
         test="tests/test_bad_input.py::test_a_store_address_that_cannot_be_is_refused",
     ),
+    Mutant(
+        PEOPLE,
+        "a page that is to answer under some names answers under all of them",
+        "web/site.py",
+        "who=who, trace_url=trace_url, hosts=hosts)",
+        "who=who, trace_url=trace_url)",
+        test="tests/web/test_guard.py::test_a_page_with_hosts_answers_under_these_names_alone",
+    ),
+    Mutant(
+        SIGHT,
+        "the doctor counts a name that nobody handles among those that are behind",
+        "doctor/name_checks.py",
+        "        if not name.is_parked\n        and name.pause is None\n",
+        "        if name.pause is None\n",
+        test="tests/doctor/test_name_checks.py::test_only_a_name_that_somebody_is_to_take_jobs_of_is_behind",
+    ),
 )
 
 

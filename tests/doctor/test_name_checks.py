@@ -104,3 +104,17 @@ def test_a_pause_before_a_thousand_jobs_is_a_warning_at_once(path, runtime):
     assert finding.level == "warning"
     assert "1,001 of its jobs wait" in finding.evidence
     assert "nobody has said why" in finding.evidence
+
+
+def test_only_a_name_that_somebody_is_to_take_jobs_of_is_behind(path, runtime, recorder):
+    rt = runtime()
+    for name in ("busy", "paused"):
+        rt.jobs.add_handler(name, lambda job: job.sleep(60), concurrency=1)
+    rt.jobs.pause("paused")
+    for name in ("busy", "busy", "busy", "paused", "nobody"):
+        rt.jobs.queue(name)
+    recorder.wait_for("job.started", job_name="busy")
+
+    (finding,) = found(path, "names.behind", now=lambda: time.time() + 3600)
+
+    assert [name for name in ("busy", "paused", "nobody") if repr(name) in finding.evidence] == ["busy"]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from lamplighter.web import LOOK, Visitor, dashboard
 from lamplighter.web.faces import Request, Response
 from lamplighter.web.site import HEADERS, forged, sealed, strange_host
 
@@ -73,3 +76,23 @@ def test_a_response_allows_no_script_but_its_own_files() -> None:
 
 def test_a_file_may_be_kept_though_a_page_may_not() -> None:
     assert sealed(Response(headers={"Cache-Control": "immutable"})).headers["Cache-Control"] == "immutable"
+
+
+@pytest.mark.parametrize(
+    ("hosts", "host", "is_answered"),
+    [
+        (None, "anything.example", True),
+        ({"jobs.example"}, "jobs.example", True),
+        ({"jobs.example"}, "jobs.example:8080", True),
+        ({"jobs.example"}, "evil.example", False),
+        ({"jobs.example"}, "", False),
+    ],
+)
+def test_a_page_with_hosts_answers_under_these_names_alone(
+    store: Path, hosts: set[str] | None, host: str, is_answered: bool
+) -> None:
+    site = dashboard(str(store), who=lambda request: Visitor("ada", LOOK), hosts=hosts)
+
+    answer = site.answer(Request(method="GET", path="/jobs/fine", headers={"host": host}))
+
+    assert (answer.status == 200, b"fine" in answer.body) == (is_answered, is_answered)
