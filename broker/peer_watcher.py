@@ -61,6 +61,9 @@ class PeerWatcher:
     def note(self, look: CheckDue) -> None:
         self._others_committed = self._others_committed or look.foreign
         self._polled = self._polled or look.poll
+        if look.poll:
+            # Now, because no ordinary turn may follow: without that no later poll would ever come.
+            self._alarms.unheard = False
 
     def look(self) -> bool:
         """After a hint or poll, read what other processes did; now and then, look for parked jobs. True when a process
@@ -86,7 +89,6 @@ class PeerWatcher:
     def poll(self) -> None:
         """Poll if there may be other processes. The turn just taken knows which of them live."""
         wanted = not self._state.standing.presence.is_sole
-        self._alarms.unheard = False
         if wanted != self._alarms.polls:
             self._alarms.poll(POLL_SECONDS, POLL, wanted=wanted)
         if self._boot_of_last_turn != self._state.boot:

@@ -86,7 +86,8 @@ class GroupReplay:
     """Replays the claims and the endings on one store, if it has groups with a limit.
 
     Attributes:
-        late_seconds: an end counts for claims that came so long before it.
+        late_seconds: where turns overlap, an end counts for claims that came so long before it, and for those whose
+          turn was told after it.
     """
 
     def __init__(self) -> None:
@@ -138,8 +139,11 @@ class GroupReplay:
                 del self._running[group]
         if is_late or self.late_seconds:
             # It had ended before some of what was judged in the meantime.
-            before = at - self.late_seconds
-            self.too_many = [one for one in self.too_many if before > one.at or move.j not in one.jobs]
+            self.too_many = [one for one in self.too_many if at > self._until(one) or move.j not in one.jobs]
+
+    def _until(self, one: TooMany) -> float:
+        """When the turn of a claim was over: one that waited, as while its host was cut off, was told later."""
+        return max(one.at + self.late_seconds, one.line.ts if self.late_seconds else 0.0)
 
     def _claimed(self, move: LoggedMove, at: float, line: Line) -> None:
         group, limit = (move.n, move.g or ""), move.e or 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+from lamplighter.broker.peer_watcher import POLL
 from lamplighter.messages.mail import CheckDue, Housekeep
 from lamplighter.testing.draining import is_idle
 
@@ -27,6 +28,18 @@ def test_a_hint_that_arrives_among_other_mail_is_heeded(runtime, recorder, monke
 
     recorder.until(lambda: broker._state.others, "the first to learn of the second", timeout=3)
     assert [other.boot for other in broker._state.others] == [second.boot.id]
+
+
+def test_after_a_poll_the_next_one_comes_though_no_turn_has_followed(runtime, recorder):
+    rt = runtime()
+    recorder.until(lambda: is_idle(rt), "it to be idle")
+    broker = rt.boot.post.find("broker")
+    broker._alarms.unheard = True
+
+    # The direct lane takes no turn of the broker's after it.
+    broker._neighbours.note(POLL)
+
+    assert not broker._alarms.unheard
 
 
 def test_a_job_that_another_runs_by_a_claim_of_its_own_is_given_up_here(runtime, recorder, monkeypatch):

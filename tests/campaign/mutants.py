@@ -7671,6 +7671,23 @@ MUTANTS = (
     ),
     Mutant(
         LOG,
+        "the audit takes the turn of a claim that waited for one that was over as it began",
+        "history/replay/groups.py",
+        "return max(one.at + self.late_seconds, one.line.ts if self.late_seconds else 0.0)",
+        "return one.at + self.late_seconds",
+        test="tests/history/audit/test_groups.py::"
+        "test_where_a_claims_turn_waited_an_end_before_its_line_may_come_before_it",
+    ),
+    Mutant(
+        RECOVERY,
+        "after a poll that no ordinary turn has followed no other comes",
+        "broker/peer_watcher.py",
+        "            self._alarms.unheard = False\n",
+        "            pass\n",
+        test="tests/broker/test_peer_watcher.py::test_after_a_poll_the_next_one_comes_though_no_turn_has_followed",
+    ),
+    Mutant(
+        LOG,
         "the end and the births that an application has stored together are counted in two turns",
         "stores/tables/host_follow_ups.py",
         "    while (row := connection.execute(PARENT, (job.row_id,)).fetchone()) is not None:",

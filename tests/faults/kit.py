@@ -41,11 +41,12 @@ class Ended(Exception):
 class Host:
     """A host application in a process of its own, that says in lines what it does and takes lines as orders."""
 
-    def __init__(self, script: str, *arguments: object, folder: Path) -> None:
+    def __init__(self, script: str, *arguments: object, folder: Path, within: tuple[str, ...] = ()) -> None:
+        """`within` is a command that runs another one, without a process of its own."""
         self._errors = folder / f"{Path(script).name}.stderr"
         with self._errors.open("ab") as errors:
             self.process = subprocess.Popen(
-                [sys.executable, str(HOSTS / script), *map(str, arguments)],
+                [*within, sys.executable, str(HOSTS / script), *map(str, arguments)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,

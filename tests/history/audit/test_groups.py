@@ -59,6 +59,20 @@ def test_an_end_that_another_process_has_logged_counts_from_its_instant(read_fir
 def test_where_turns_overlap_an_end_that_begins_little_later_may_come_before_a_claim(overlaps, end, is_found):
     story = Groups().claim("a", 1, 10).claim("b", 2, 11).claim("c", 2, 12).end("a", end)
     story.lines[0]["overlaps"] = overlaps
+    for line in story.lines:
+        line["ts"] = line.get("at", 0.0)
+
+    assert bool(found(story.lines)) == is_found
+
+
+@pytest.mark.parametrize(("told", "is_found"), [(15, True), (17, False)])
+def test_where_a_claims_turn_waited_an_end_before_its_line_may_come_before_it(told, is_found):
+    """A turn whose host is cut off has the instant at which it began, and claims when the host is back."""
+    story = Groups().claim("a", 1, 10).claim("b", 2, 11).claim("c", 2, 12)
+    story.lines[0]["overlaps"] = True
+    for line in story.lines:
+        line["ts"] = told
+    story.end("a", 16)
 
     assert bool(found(story.lines)) == is_found
 

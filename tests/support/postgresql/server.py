@@ -166,7 +166,42 @@ class Server:
         except OSError:
             return False
         assert self._process is not None
-        return len(lines) > 7 and lines[0] == str(self._process.pid) and lines[7].strip() == "ready"
+        return len(lines) > 7 and lines[0] == str(self._process.pid) and lines[7].strip() in ("ready", "standby")
+
+    def allow(self, *lines: str) -> None:
+        """More lines of pg_hba.conf."""
+        with (self._data / "pg_hba.conf").open("a") as access:
+            access.write("\n".join(("", *lines, "")))
+        self.psql("select pg_reload_conf()")
+
+    def copy(self, folder: Path, name: str) -> Server:
+        """A standby of this server, which is to be started. The server must allow its administrator replication."""
+        standby = Server(folder, settings={"cluster_name": name})
+        folder.mkdir()
+        folder.chmod(0o711)
+        if self._as:
+            os.chown(folder, self._as["user"], self._as["group"])
+        where = f"host={self.folder} port={self.port} user={ADMIN} application_name={name}"
+        made = subprocess.run(
+            [
+                self._programs / "pg_basebackup",
+                "-D",
+                standby._data,
+                "-d",
+                where,
+                "-R",
+                "--checkpoint=fast",
+                "--no-sync",
+            ],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            **self._as,
+        )
+        if made.returncode != 0:
+            raise RuntimeError(f"pg_basebackup failed: {made.stderr[-3000:]}")
+        return standby
 
     def output(self) -> str:
         """What it has logged."""

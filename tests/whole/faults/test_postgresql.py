@@ -4,10 +4,12 @@ twice, and no limit is broken.
 
 from __future__ import annotations
 
+import json
 import math
 import random
 import time
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
@@ -48,6 +50,10 @@ class Run(NamedTuple):
     ended: float
 
 
+Place = tuple[str, tuple[str, ...]]
+"""The address of the server as a host has it, and a command that runs the host."""
+
+
 class Crowd:
     """Hosts on one server, and what they have said.
 
@@ -56,8 +62,11 @@ class Crowd:
         killed: when each process was killed, by pid.
     """
 
-    def __init__(self, server: Server, folder: Path, hosts: int) -> None:
+    def __init__(
+        self, server: Server, folder: Path, hosts: int, *, url: str = "", places: Sequence[Place] = ()
+    ) -> None:
         self.server = server
+        self._places = places or [(url or server.url, ())] * hosts
         self.folder = folder
         self.effects = folder / "effects"
         self.accepted = [0] * hosts
@@ -67,8 +76,9 @@ class Crowd:
 
     def _start(self, which: int) -> Host:
         self.logs.append(self.folder / f"log-{len(self.logs)}")
-        about = (self.server.url, f"p{which}", self.accepted[which], self.logs[-1], self.effects)
-        return Host("crowd.py", *about, folder=self.folder)
+        url, within = self._places[which]
+        about = (url, f"p{which}", self.accepted[which], self.logs[-1], self.effects)
+        return Host("crowd.py", *about, folder=self.folder, within=within)
 
     def note(self, which: int, lines: list[str]) -> None:
         for line in lines:
@@ -146,6 +156,11 @@ class Crowd:
         for group in ("g0", "g1", "g2"):
             grouped = [run for run in runs.values() if run.name == "grouped" and run.group == group]
             assert most_at_once(grouped) == 1, f"more than the limit of group {group}"
+
+    def buried(self) -> list[int]:
+        """The pids of processes that others have buried."""
+        lines = (line for log in self.logs if log.exists() for line in log.read_text().splitlines())
+        return [json.loads(line)["dead_pid"] for line in lines if '"runtime.recovered"' in line]
 
     def audit(self) -> None:
         place = place_of(self.server.url)
