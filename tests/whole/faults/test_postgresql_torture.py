@@ -67,7 +67,7 @@ def wait(seconds: float) -> None:
     threading.Event().wait(seconds)
 
 
-def test_four_hosts_that_are_killed_and_cut_off_lose_nothing_and_bury_nobody_who_lives(
+def test_hosts_that_are_killed_and_cut_off_lose_nothing_and_bury_nobody_who_lives(
     tmp_path: Path, namespaces: list[str]
 ) -> None:
     seed = random.randrange(2**32)
@@ -128,7 +128,7 @@ def accept(crowd: Crowd, families: int) -> None:
             crowd.note(which, [f"accepted {crowd.hosts[which].expect('accepted')[0]}"])
 
 
-def test_where_a_synchronous_standby_takes_over_nothing_that_was_acknowledged_is_lost(tmp_path: Path) -> None:
+def test_where_a_synchronous_standby_takes_over_nothing_acknowledged_is_lost(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     with own_server() as primary, ExitStack() as stack:
         standby, url = pair(primary, primary.folder.parent / "standby", stack)
