@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from ..messages.jobs import Instant
 from ..messages.queries import LOOKED_MAX, JobQuery
 from ..messages.schedules import ScheduleRecord
+from ..messages.steps import SIGNAL, WAIT
 from ..messages.tallies import EVER, Tally, start_of
 from ..rules.capabilities import needed
 from ..stores.ports import Readable
 from .finding import find
-from .views import JobView, job_view, like
+from .views import JobView, Payload, job_view, like, payload
 
 READ_AT_ONCE = 500
 """How many jobs or schedules are in memory at a time: one job may have a megabyte."""
@@ -47,6 +48,27 @@ class SlotRow:
     job_id: str | None
 
 
+KINDS = {WAIT: "wait", SIGNAL: "signal"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepRow:
+    """A kept step of a job, the end of the time of a wait, or what has ended a wait.
+
+    Attributes:
+        kind: `step`, `wait`, `signal`, or `no signal` where the time of a wait was over.
+        claim_no: which claim has kept it; 0 for a signal.
+    """
+
+    job_id: str
+    job_name: str
+    kind: str
+    name: str
+    claim_no: int
+    at: Instant
+    result: Payload
+
+
 def all_jobs(store: Readable, query: JobQuery, *, shows_data: bool) -> Iterator[JobView]:
     """The jobs that match, in the order of `JobTable.find`, without why they wait.
 
@@ -62,6 +84,28 @@ def all_jobs(store: Readable, query: JobQuery, *, shows_data: bool) -> Iterator[
         after = found.next
         if after is None:
             return
+
+
+def all_steps(store: Readable, query: JobQuery, *, shows_data: bool) -> Iterator[StepRow]:
+    """What is kept of the steps, signals and waits of the jobs that match. A job that is done has none."""
+    for job in all_jobs(store, query, shows_data=False):
+        with store.snapshot() as seen:
+            record = seen.jobs.known((job.id,)).get(job.id)
+            kept = () if record is None or seen.table is None else seen.table.steps(record.row_id)
+        for one in kept:
+            kind = next((kind for begin, kind in KINDS.items() if one.name.startswith(begin)), "step")
+            name = one.name if kind == "step" else one.name.partition(":")[2]
+            if kind == "signal" and one.claim_no > 0:
+                kind = "no signal"
+            yield StepRow(
+                job_id=job.id,
+                job_name=job.name,
+                kind=kind,
+                name=name,
+                claim_no=max(one.claim_no, 0),
+                at=one.at,
+                result=payload(one.result, is_shown=shows_data),
+            )
 
 
 def all_slots(store: Readable, schedule_id: str | None, since: Instant, until: Instant) -> Iterator[SlotRow]:

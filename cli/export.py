@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import fields
 from datetime import UTC, datetime
+from functools import partial
 from operator import attrgetter
 from typing import Any
 
-from ..admin.exporting import SlotRow, all_jobs, all_slots, all_tallies
+from ..admin.exporting import SlotRow, StepRow, all_jobs, all_slots, all_steps, all_tallies
 from ..admin.inspectors import readable_table
 from ..admin.query import read_instant
 from ..admin.views import JobView, Payload
@@ -29,6 +30,7 @@ from .schedule_acts import SCHEDULES, id_meant
 SPANS = {"minute": MINUTE, "hour": HOUR, "ever": EVER}
 
 JOB_COLUMNS = tuple(field.name for field in fields(JobView) if field.name != "why")
+STEP_COLUMNS = tuple(field.name for field in fields(StepRow))
 SLOT_COLUMNS = tuple(field.name for field in fields(SlotRow))
 TALLY_COLUMNS = ("span", "start", "name", "kind", "n", "seconds", *(f"to_{bound:g}_s" for bound in BOUNDS), "longer")
 
@@ -36,14 +38,14 @@ NAME = argument("name", metavar="NAME", nargs="?", help="of the jobs of this nam
 PER = argument("--per", choices=SPANS, default="hour", help="of each minute, of each hour, or of ever (hour)")
 SINCE = add_since("8d")
 
-INSTANTS = frozenset({"queued_at", "run_at", "claimed_at", "ended_at", "expires_at", "slot", "last", "start"})
+INSTANTS = frozenset({"queued_at", "run_at", "claimed_at", "ended_at", "expires_at", "slot", "last", "start", "at"})
 """The columns that are times: in CSV in UTC, as ISO 8601."""
 
 
 def declare(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentParser]:
     return declare_group(
         parser,
-        "All jobs, slots or tallies of a store, one a line. It never has more than some of them in memory.",
+        "All jobs, steps, slots or tallies of a store, one a line. It never has more than some of them in memory.",
         {
             "jobs": Subcommand(
                 "all jobs, or those that match, the newest first",
@@ -52,6 +54,11 @@ def declare(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentPa
             ),
             "slots": Subcommand(
                 "what became of the slots of schedules", (*SCHEDULES, SINCE, add_until, _declare_export), _slots
+            ),
+            "steps": Subcommand(
+                "what is kept of steps, signals and waits of jobs, of all or of those that match",
+                (declare_query, add_show_data, _declare_export),
+                _steps,
             ),
             "tallies": Subcommand("the sums of what became of jobs", (NAME, PER, SINCE, _declare_export), _tallies),
         },
@@ -69,7 +76,14 @@ def _jobs(arguments: argparse.Namespace) -> int:
     query = query_of(arguments)
     with closing(readable_table(store_of(arguments), "export")) as store:
         jobs = all_jobs(store, query, shows_data=arguments.show_data)
-        return _written(arguments, jobs, JOB_COLUMNS, _job_row)
+        return _written(arguments, jobs, JOB_COLUMNS, partial(_cells, JOB_COLUMNS))
+
+
+def _steps(arguments: argparse.Namespace) -> int:
+    query = query_of(arguments)
+    with closing(readable_table(store_of(arguments), "export")) as store:
+        steps = all_steps(store, query, shows_data=arguments.show_data)
+        return _written(arguments, steps, STEP_COLUMNS, partial(_cells, STEP_COLUMNS))
 
 
 def _slots(arguments: argparse.Namespace) -> int:
@@ -109,8 +123,8 @@ def _written(
     return 0 if is_any else 1
 
 
-def _job_row(job: JobView) -> Sequence[Any]:
-    return [_payload(cell) if isinstance(cell := getattr(job, column), Payload) else cell for column in JOB_COLUMNS]
+def _cells(columns: Sequence[str], row: object) -> Sequence[Any]:
+    return [_payload(cell) if isinstance(cell := getattr(row, column), Payload) else cell for column in columns]
 
 
 def _payload(one: Payload) -> str:

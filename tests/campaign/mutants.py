@@ -5505,6 +5505,14 @@ MUTANTS = (
         test="tests/test_steps.py::test_a_step_asks_the_store_where_nobody_has_told_the_attempt_of_its_loss",
     ),
     Mutant(
+        SIGHT,
+        "an export shows what steps have kept to whoever did not ask for data",
+        "admin/exporting.py",
+        "result=payload(one.result, is_shown=shows_data)",
+        "result=payload(one.result, is_shown=True)",
+        test="tests/cli/test_export.py::test_steps_signals_and_waits_are_written_without_results_unless_asked_for",
+    ),
+    Mutant(
         FLOW,
         "what is handed down replaces what a job that follows has of its own",
         "handlers/lane.py",

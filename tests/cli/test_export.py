@@ -165,3 +165,34 @@ def test_what_cannot_be_written_is_said(filled, capsys, words, code, says):
 def test_one_way_to_write_must_be_chosen(capsys, words):
     assert main(["export", *words]) == 2
     assert "--json" in capsys.readouterr().err
+
+
+def test_steps_signals_and_waits_are_written_without_results_unless_asked_for(runtime, capsys):
+    def work(job):
+        job.step("charge", lambda: {"id": 7})
+        job.wait("approval")
+
+    with runtime() as rt:
+        rt.jobs.add_handler("work", work)
+        rt.jobs.queue("work", id="a")
+        rt.jobs.signal("a", "veto", {"by": "ada"})
+        while rt.jobs.get("a").awaits != "approval":
+            rt.wait(0.01)
+
+    assert main(["export", "steps", "name:work", "--csv"]) == 0
+    hidden = {row["kind"]: row for row in table(capsys)}
+    assert main(["export", "steps", "--json", "--show-data"]) == 0
+    shown = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+    assert {kind: (row["job_id"], row["name"], row["claim_no"]) for kind, row in hidden.items()} == {
+        "step": ("a", "charge", "1"),
+        "wait": ("a", "approval", "1"),
+        "signal": ("a", "veto", "0"),
+    }
+    assert hidden["step"]["result"] == "object of 1: id (number)"
+    assert {row["kind"]: row["result"]["value"] for row in shown} == {
+        "step": {"id": 7},
+        "wait": None,
+        "signal": {"by": "ada"},
+    }
+    assert main(["export", "steps", "name:nobody", "--csv"]) == 1
