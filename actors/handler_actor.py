@@ -114,12 +114,15 @@ class HandlerActor(RuntimeActor):
         self._offer(*self._takers())
 
     def on_down(self) -> None:
-        """Lanes cannot die with their actor: signal them that their claims are lost."""
+        """Lanes cannot die with their actor: signal them that their claims are lost. A stop waits for none of them, and
+        the broker has the endings that are not settled.
+        """
         self._backlog.close()
         for lane in self._lanes_here():
             self._deadlines.forget(lane.id)
             lane.signal("its HandlerActor died")
-        self._look_what_is_held()
+        self.holds_nothing = True
+        self._emptied()
 
     def receive(self, mail: Mail) -> None:
         # A burst may end with `Settled`, which alone triggers no look.

@@ -130,6 +130,8 @@ def test_the_jobs_of_a_handler_that_is_quarantined_go_back_into_the_queue(runtim
     gate.set()
 
     assert rt.jobs.get(job).state == "queued"
+    rt.stop(drain=2)
+    assert recorder.of("runtime.draining") == []
 
 
 def failing_runner():
