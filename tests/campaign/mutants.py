@@ -7937,6 +7937,14 @@ MUTANTS = (
         "        if name.pause is None\n",
         test="tests/doctor/test_name_checks.py::test_only_a_name_that_somebody_is_to_take_jobs_of_is_behind",
     ),
+    Mutant(
+        ACTS,
+        "a pause of the command line has no end",
+        "cli/names.py",
+        "act.operator.pause(name, until=until, reason=act.reason)",
+        "act.operator.pause(name, reason=act.reason)",
+        test="tests/cli/test_acting.py::test_a_pause_is_stored_with_its_end_and_its_reason",
+    ),
 )
 
 

@@ -762,3 +762,14 @@ def test_no_act_does_anything_in_a_dry_run(runtime, file, dead, capsys):
 
     with closing(sqlite3.connect(file)) as db:
         assert list(db.iterdump()) == before
+
+
+@pytest.mark.parametrize(("more", "until"), [([], None), (["--until", "2099-01-01T00:00:00Z"], 4070908800.0)])
+def test_a_pause_is_stored_with_its_end_and_its_reason(runtime, file, more, until):
+    runtime().stop()
+
+    assert main(["names", "pause", "fails", *more, "--reason", "mending"]) == 0
+
+    with inspector_at(str(file)) as inspector:
+        (pause,) = [name.pause for name in inspector.names() if name.pause is not None]
+    assert (pause.until, pause.reason) == (until, "mending")
