@@ -233,6 +233,10 @@ class JobBroker(RuntimeActor):
         if not is_turn_due and self._direct.is_open and self._queue_directly(batch):
             return
         self._direct.is_open = False
+        if only_looks and not is_turn_due and self._may_rest(batch):
+            self._handled(batch)
+            self._neighbours.poll()
+            return
         outlook = None if is_turn_due or not only_looks else self._look_out()
         if outlook is None or outlook.is_due:
             self._take_turn(batch)
@@ -243,6 +247,16 @@ class JobBroker(RuntimeActor):
         # No turn has read other processes' commits meanwhile, so the knowledge of them may be stale.
         self._state.forget_next_due()
         self._set_alarms(outlook)
+
+    def _may_rest(self, polls: Sequence[Mail]) -> bool:
+        """Whether nothing is to be done after polls that have found no commit: the alarms since the last look hold. In
+        a store without a table, other things than commits may bring work.
+        """
+        if not self._neighbours.saw_nothing or self._waiting_since is not None or self._state.inputs.expected:
+            return False
+        if self._store.table is None:
+            return False
+        return all(mail.body.poll for mail in polls) and not self._tallies.is_due(self._state.monotonic())
 
     def queue_here(self, jobs: Sequence[NewJob]) -> list[tuple[JobRecord, bool]] | None:
         """Store jobs without options by the calling thread, while this actor's own waits for mail and none has come,

@@ -29,7 +29,11 @@ AGAIN_SECONDS = 0.1
 
 
 class PeerWatcher:
-    """A broker's knowledge of other processes between turns. Only the thread that takes the turn calls it."""
+    """A broker's knowledge of other processes between turns. Only the thread that takes the turn calls it.
+
+    Attributes:
+        saw_nothing: the last look has found that nobody else has committed since the one before.
+    """
 
     def __init__(
         self,
@@ -57,6 +61,7 @@ class PeerWatcher:
         self._changes_due = 0.0
         self._boot_of_last_turn = ""
         self.parked_due = 0.0
+        self.saw_nothing = False
 
     def note(self, look: CheckDue) -> None:
         self._others_committed = self._others_committed or look.foreign
@@ -69,6 +74,7 @@ class PeerWatcher:
         """After a hint or poll, read what other processes did; now and then, look for parked jobs. True when a process
         has come or died, which takes a turn.
         """
+        self.saw_nothing = False
         try:
             if self._others_committed:
                 self._read_commits()
@@ -112,6 +118,7 @@ class PeerWatcher:
         known = self._changed
         self._changed = self._store.changed() or known
         if not self._changed:
+            self.saw_nothing = True
             return
         self._wake_the_ended()
         wait = self._changes_due - self._state.monotonic()

@@ -652,6 +652,24 @@ MUTANTS = (
     ),
     Mutant(
         TURN,
+        "a runtime with nothing to do looks through its queues each second",
+        "actors/job_broker.py",
+        "        if not self._neighbours.saw_nothing or self._waiting_since",
+        "        if True or self._waiting_since",
+        test="tests/whole/stores/postgresql/test_idle.py::"
+        "test_who_has_nothing_to_do_runs_no_statement_but_the_look_of_each_second[alone]",
+    ),
+    Mutant(
+        TURN,
+        "a runtime with nothing to do does not see what others have committed",
+        "actors/job_broker.py",
+        "if not self._neighbours.saw_nothing or self._waiting_since is not None or self._state.inputs.expected:",
+        "if self._waiting_since is not None or self._state.inputs.expected:",
+        test="tests/whole/stores/postgresql/test_idle.py::"
+        "test_who_has_nothing_to_do_finds_what_an_application_has_committed",
+    ),
+    Mutant(
+        TURN,
         "what is left when somebody has stood in waits for the next message",
         "environment/replies.py",
         "                    self._reading.clear()\n                finally:\n                    if self.mail:",
