@@ -39,6 +39,7 @@ SUBCOMMANDS = {
     "mcp": "let a model look at a store, and do what is allowed, by MCP",
     "simulate": "run a scenario with many seeds",
     "migrate": "move a store between SQLite and PostgreSQL, or what waits in one into a RabbitMQ",
+    "schema": "print what creates the tables of a store on PostgreSQL, for an administrator to run",
     "unreadable": "show or return the messages in a RabbitMQ that no runtime could read",
     "completion": "print what completes these commands in a shell",
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypedDict, Unpack
 
@@ -155,6 +155,10 @@ class StorePlace(Protocol):
     @property
     def unreadable(self) -> Callable[[], AbstractContextManager[Any]] | None:
         """Looks at messages that no runtime could read, and returns them; None where there can be none."""
+
+    @property
+    def creation(self) -> Callable[[Sequence[str]], str] | None:
+        """The statements that create the tables, and let some roles use them; None where nobody need run any."""
 
     def is_database(self, vendor: str, settings: Mapping[str, Any]) -> bool:
         """Whether the store is in a database of the application, as Django's settings describe it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -43,6 +43,11 @@ class PostgresPlace:
         self.address = address
         self.parsed = parse_address(address)
         self.shown = str(self.parsed)
+
+    def creation(self, roles: Sequence[str]) -> str:
+        from .schema import script
+
+        return script(self.parsed.schema, roles)
 
     def store(self, *, failpoints: Failpoints, new_id: Callable[[], str], **options: Unpack[StoreOptions]) -> Store:
         from .store import PostgresStore

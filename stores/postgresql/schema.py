@@ -48,6 +48,31 @@ def creation() -> str:
     return ";\n".join((*map(ddl, CREATION), *OWN))
 
 
+GRANTS = (
+    'grant usage on schema "{schema}" to {role}',
+    'grant select, insert, update, delete on all tables in schema "{schema}" to {role}',
+    'grant usage on all sequences in schema "{schema}" to {role}',
+)
+"""The rights of a role that does all but create the tables."""
+
+NEW_ID = "left(replace(cast(gen_random_uuid() as text), '-', ''), 24)"
+
+
+def script(schema: str, roles: Sequence[str]) -> str:
+    """The statements by which an administrator creates the tables for roles that may not: all of them, or none."""
+    quoted = ['"{}"'.format(role.replace('"', '""')) for role in roles]
+    lines = (
+        "begin",
+        f'create schema if not exists "{schema}"',
+        f'set local search_path = "{schema}"',
+        creation(),
+        f"update lamplighter_store set store_id = {NEW_ID}",
+        *(grant.format(schema=schema, role=role) for role in quoted for grant in GRANTS),
+        "commit",
+    )
+    return "".join(f"{line};\n" for line in lines)
+
+
 def migrate(database: PostgresDatabase, new_id: Callable[[], str] | None = None) -> str:
     """Bring the schema to `VERSION`, in one transaction; if it is there, nothing is locked.
 
@@ -92,9 +117,8 @@ def _migrate(database: PostgresDatabase, new_id: Callable[[], str] | None) -> No
     for step in range(version + 1, VERSION + 1):
         _with_rights(database, ";\n".join(MIGRATIONS[step]))
         database.execute("update lamplighter_store set schema_version = ?", (step,))
-    made = "left(replace(cast(gen_random_uuid() as text), '-', ''), 24)"
     database.execute(
-        f"update lamplighter_store set store_id = coalesce(?, {made}) where store_id is null",
+        f"update lamplighter_store set store_id = coalesce(?, {NEW_ID}) where store_id is null",
         (None if new_id is None else new_id(),),
     )
 
@@ -106,7 +130,8 @@ def _with_rights(database: PostgresDatabase, text: str) -> None:
         schema, role = database.address.schema, database.raw.info.user
         raise StoreGone(
             f'{error}; expected a role that may create tables: have an administrator run create schema "{schema}" '
-            f'authorization "{role}", or grant create, usage on schema "{schema}" to "{role}"'
+            f'authorization "{role}", or grant create, usage on schema "{schema}" to "{role}", '
+            "or run what `lamplighter schema` prints"
         ) from error
 
 

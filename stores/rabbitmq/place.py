@@ -151,6 +151,7 @@ class RabbitPlace(StorePlace):
         return RabbitControlClient(self.visit if visit is None else partial(visit, self.address), now=now)
 
     unreadable = visit
+    creation = None
 
     def readable(self) -> Readable:
         return ServerReadable(self, self.visit)

@@ -30,7 +30,7 @@ class FilePlace:
 
     is_shared = has_table = one_writer = True
     redelivers = False
-    holders = unreadable = None
+    holders = unreadable = creation = None
 
     def __init__(self, path: str) -> None:
         self.shown, self.address = path, os.path.realpath(path)

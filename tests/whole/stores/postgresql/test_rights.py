@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from lamplighter import Operator, Runtime, StoreGone, StoreUnavailable
 from lamplighter.admin.inspectors import inspector_at
+from lamplighter.cli.main import main
 from lamplighter.messages.queries import JobQuery
 from lamplighter.stores.opening import place_of
 
@@ -69,3 +70,31 @@ def test_a_role_that_may_only_look_sees_runtimes_and_jobs_and_changes_nothing(
 def test_a_role_without_any_right_is_told_what_it_lacks(role: str):
     with pytest.raises(StoreGone, match="permission denied for schema shared"):
         Runtime(role).start()
+
+
+def test_an_administrator_creates_the_tables_for_a_role_that_may_not(
+    role: str, postgres_server: Server, capsys: pytest.CaptureFixture[str]
+):
+    url = role.replace("=shared", "=made_by_hand")
+    with pytest.raises(StoreGone, match="or run what `lamplighter schema` prints"):
+        Runtime(url).start()
+
+    assert main(["schema", url, "--role", "shop"]) == 0
+    text = capsys.readouterr().out
+    postgres_server.psql(text)
+    try:
+        with Runtime(url) as rt:
+            rt.jobs.add_handler("work", lambda job: "well")
+            assert rt.jobs.join(rt.jobs.queue("work", group="g"), timeout=30).result == "well"
+            assert len(rt.boot.store.store_id) == 24
+        with pytest.raises(RuntimeError, match="already exists"):
+            postgres_server.psql(text)
+        with Runtime(url) as rt:
+            assert rt.jobs.counts("work")["done"] == 1
+    finally:
+        postgres_server.psql("drop schema made_by_hand cascade")
+
+
+def test_a_store_without_sql_of_its_own_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["schema", str(tmp_path / "jobs.db")]) == 2
+    assert "expected the address of a PostgreSQL" in capsys.readouterr().err
