@@ -45,6 +45,9 @@ RETRY_SECONDS = 0.1
 BATCH_TRIES_MAX = 2
 """How often a whole batch is tried in whose way another writer is, before its messages are tried alone."""
 
+REST_SECONDS_MAX = 10.0
+"""Between two looks at the queues of a store on a server, while polls find no commit: an alarm may have been lost."""
+
 APART_SECONDS = 1.0
 """Between two tries of messages that wait apart."""
 
@@ -249,12 +252,14 @@ class JobBroker(RuntimeActor):
         self._set_alarms(outlook)
 
     def _may_rest(self, polls: Sequence[Mail]) -> bool:
-        """Whether nothing is to be done after polls that have found no commit: the alarms since the last look hold. In
-        a store without a table, other things than commits may bring work.
+        """Whether nothing is to be done after polls that have found no commit: the alarms since the last look hold. A
+        look at a file is no trip, and in a store without a table other things than commits bring work.
         """
         if not self._neighbours.saw_nothing or self._waiting_since is not None or self._state.inputs.expected:
             return False
-        if self._store.table is None:
+        if self._store.table is None or self._store.wall is None:
+            return False
+        if not 0.0 <= self.context.clock.now() - self._looked_at < REST_SECONDS_MAX:
             return False
         return all(mail.body.poll for mail in polls) and not self._tallies.is_due(self._state.monotonic())
 
