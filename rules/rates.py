@@ -14,6 +14,7 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 
 from ..errors import UsageError, shown
+from ..messages.clock_steps import STEP_SECONDS_MIN
 from ..messages.jobs import Instant, Seconds
 from ..messages.names import Rate
 from .validation import check_seconds, check_whole
@@ -102,8 +103,12 @@ def per_seconds(rate: Rate) -> Seconds:
 
 
 def possible(rate: Rate, spent_to: Instant, now: Instant) -> Instant:
-    """The stored instant, at most a whole burst ahead: further only if the clock was set back since."""
-    return min(spent_to, now + _tolerance(rate) + _interval(rate))
+    """The stored instant; a whole burst ahead where it is further ahead by a step of the clock, which was set back.
+
+    By less, now is the instant of a turn that overlaps the one that has taken the starts.
+    """
+    whole = now + _tolerance(rate) + _interval(rate)
+    return spent_to if spent_to <= whole + STEP_SECONDS_MIN else whole
 
 
 def _base(rate: Rate, spent_to: Instant | None, now: Instant) -> Instant:

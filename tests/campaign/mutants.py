@@ -5153,8 +5153,8 @@ MUTANTS = (
         RATES,
         "a clock that was set back closes a rate until it is there again",
         "rules/rates.py",
-        "min(spent_to, now + _tolerance(rate) + _interval(rate))",
-        "spent_to",
+        "return spent_to if spent_to <= whole + STEP_SECONDS_MIN else whole",
+        "return spent_to",
         test="tests/rules/test_rates.py::test_a_clock_that_was_set_back_closes_a_rate_for_no_longer_than_a_burst",
     ),
     Mutant(
@@ -7694,6 +7694,15 @@ MUTANTS = (
         "            pass\n",
         test="tests/history/audit/test_groups.py::"
         "test_where_turns_overlap_an_end_that_begins_little_later_may_come_before_a_claim",
+    ),
+    Mutant(
+        LIMITS,
+        "of two turns that overlap the one that began first takes back what the other has used of a rate",
+        "rules/rates.py",
+        "return spent_to if spent_to <= whole + STEP_SECONDS_MIN else whole",
+        "return min(spent_to, whole)",
+        test="tests/rules/test_rates.py::"
+        "test_a_turn_that_began_before_the_one_that_used_a_rate_up_gives_back_nothing_of_it",
     ),
     Mutant(
         LOG,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lamplighter import Rate, UsageError
-from lamplighter.rules.rates import check_rate, per_seconds, rate_read, rate_said, room_of, slower, spent
+from lamplighter.rules.rates import check_rate, per_seconds, possible, rate_read, rate_said, room_of, slower, spent
 
 NOW = 1_800_000_000.0
 
@@ -85,6 +85,15 @@ def test_a_burst_may_start_at_once_after_a_pause():
     assert room_of(rate, spent(rate, None, NOW, 5), NOW).free == 0
     assert room_of(rate, spent(rate, None, NOW, 5), NOW + 3.1).free == 3
     assert room_of(rate, spent(rate, None, NOW, 5), NOW + 1e6).free == 5
+
+
+def test_a_turn_that_began_before_the_one_that_used_a_rate_up_gives_back_nothing_of_it():
+    rate = Rate(4, 1.0, 2)
+    spent_to = spent(rate, None, NOW + 0.05, 2)
+
+    assert room_of(rate, spent_to, NOW).free == 0
+    assert room_of(rate, spent_to, NOW).opens == room_of(rate, spent_to, NOW + 0.05).opens
+    assert possible(rate, spent_to, NOW) == spent_to
 
 
 def test_a_clock_that_was_set_back_closes_a_rate_for_no_longer_than_a_burst():
