@@ -7701,8 +7701,7 @@ MUTANTS = (
         "rules/rates.py",
         "return spent_to if spent_to <= whole + STEP_SECONDS_MIN else whole",
         "return min(spent_to, whole)",
-        test="tests/rules/test_rates.py::"
-        "test_a_turn_that_began_before_the_one_that_used_a_rate_up_gives_back_nothing_of_it",
+        test="tests/rules/test_rates.py::test_a_turn_that_began_earlier_gives_back_nothing_that_a_rate_has_spent",
     ),
     Mutant(
         LOG,

@@ -87,7 +87,7 @@ def test_a_burst_may_start_at_once_after_a_pause():
     assert room_of(rate, spent(rate, None, NOW, 5), NOW + 1e6).free == 5
 
 
-def test_a_turn_that_began_before_the_one_that_used_a_rate_up_gives_back_nothing_of_it():
+def test_a_turn_that_began_earlier_gives_back_nothing_that_a_rate_has_spent():
     rate = Rate(4, 1.0, 2)
     spent_to = spent(rate, None, NOW + 0.05, 2)
 
