@@ -12,7 +12,7 @@ from postgres_workload import Book, scenario, simulation_of
 from ...support.postgresql.fixtures import own_server
 from ...support.postgresql.simulated import SETTINGS
 
-SEEDS = int(os.environ.get("LAMPLIGHTER_SEEDS", "800")) // 100
+SEEDS = int(os.environ.get("LAMPLIGHTER_SEEDS", "500")) // 100
 """`make torture` runs 100. Each takes as long as dozens on a file."""
 
 
