@@ -493,10 +493,12 @@ def test_memory_that_is_short_after_a_commit_loses_nothing_of_the_turn(rt, recor
             turns.at("turn.ended")
 
     monkeypatch.setattr(TurnTimes, "end", at_end)
+    rt.jobs.join(rt.jobs.queue("work"), timeout=SECONDS_MAX)
+    recorder.until(lambda: waits(rt), "the broker to wait")
 
     turns.calls[point] = [fail]
-    # On the main thread nobody stands in.
-    job = rt.jobs.queue("work")
+    # On the main thread nobody stands in, and a job with an option takes an ordinary turn.
+    job = rt.jobs.queue("work", unique="one")
 
     assert rt.jobs.join(job, timeout=SECONDS_MAX).state == "done"
     assert recorder.of("turn.recovered")
