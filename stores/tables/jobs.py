@@ -46,6 +46,8 @@ INSERTED_ROWS_MAX = 25
 KEPT = "order by no /*pg for no key update */"
 """Nobody else changes the jobs that were read so until the turn has ended."""
 
+HELD = f"where no = ? and claim_no = ? and state = 'running' and {HELD_BY}"
+
 HOST_JOBS_MAX = 2_000
 
 EXPIRED_JOBS_MAX = 500
@@ -261,8 +263,7 @@ class TableJobs:
     ) -> bool:
         changes = deferred(claimed, timeout, passed, max_attempts, self._turn.now)
         done = self._connection.execute(
-            f"""update lamplighter_jobs set {", ".join(f"{column} = ?" for column in changes)}
-                where no = ? and claim_no = ? and state = 'running' and {HELD_BY}""",
+            f"update lamplighter_jobs set {', '.join(f'{column} = ?' for column in changes)} {HELD}",
             (*changes.values(), *claimed.key, claimed.boot),
         )
         self._turn.heed_expiry(changes["expires_at"])
@@ -275,10 +276,7 @@ class TableJobs:
         return self._expired("running")
 
     def note_progress(self, key: ClaimKey, progress: str) -> None:
-        self._connection.execute(
-            "update lamplighter_jobs set progress = ? where no = ? and claim_no = ? and state = 'running'",
-            (progress, *key),
-        )
+        self._connection.execute(f"update lamplighter_jobs set progress = ? {HELD}", (progress, *key, self._turn.boot))
 
     def requeue(self, job: JobRecord, run_at: Instant, waits: Mapping[str, Any] | None = None) -> JobRecord:
         """As in the port. With `waits`, what the log is to say of it, the job waits for its parents again."""

@@ -1064,6 +1064,15 @@ MUTANTS = (
     ),
     Mutant(
         FENCE,
+        "a claim of another boot that has the same number reports progress",
+        "stores/tables/jobs.py",
+        "set progress = ? {HELD}",
+        "set progress = ? where no = ? and claim_no = ? and state = 'running' and ? is not null",
+        test="tests/stores/sqlite/test_store.py::TestStoreInAFile::"
+        "test_a_claim_of_another_boot_with_the_same_number_ends_nothing",
+    ),
+    Mutant(
+        FENCE,
         "a Job of a claim that another boot has lost ends a job",
         "broker/turn_context.py",
         " and job.key == key and boot in (None, job.boot)",

@@ -316,9 +316,13 @@ class ClaimPromises(StoreCase):
             ended = turn.jobs.settle_all([(job, SUCCEEDED, DONE) for job in stale])
             alone = turn.jobs.settle(stale[0], SUCCEEDED, DONE), turn.jobs.release(stale[0], "test")
             deferred = turn.jobs.defer(stale[0], None, 0.0, 3)
+        with store.turn("another", NOW) as turn:
+            turn.jobs.note_progress(stale[0].key, "1")
 
         assert (ended, alone, deferred) == ([None] * len(jobs), (None, None), False)
-        assert {job.state for job in store.jobs.known([job.id for job in jobs]).values()} == {"running"}
+        assert {(job.state, job.progress) for job in store.jobs.known([job.id for job in jobs]).values()} == {
+            ("running", None)
+        }
 
     def test_a_job_is_settled_once(self, store: Store) -> None:
         """JobQueue.settle: only if the claim is still the current one. None when it is not: nothing changes."""
