@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from copy import copy
 from typing import Any
 
 import structlog
@@ -58,6 +59,10 @@ class OutputLogger:
     def __init__(self, output: JobOutput, logger: Any) -> None:
         self._output = output
         self._logger = logger
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy is the application's logger alone."""
+        return copy, (self._logger,)
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._logger, name)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
+import structlog
 from lamplighter import JobFailed, Runtime, Snooze
 from lamplighter.admin.inspectors import inspector_at
 from lamplighter.testing import Inline
@@ -131,6 +134,30 @@ def test_a_logger_that_raises_raises_in_the_handler_as_before(runtime):
         rt.jobs.join(rt.jobs.queue("work", id="a"), timeout=JOIN_SECONDS_MAX)
 
     assert "no_such_level" in rt.jobs.get("a").error
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda log: pickle.loads(pickle.dumps(log))])
+def test_a_copy_of_the_logger_is_the_application_s_alone(runtime, output, copied):
+    rt = runtime()
+    rt.jobs.add_handler("work", lambda job: copied(job.log).warning("of the copy"), max_attempts=1)
+
+    rt.jobs.join(rt.jobs.queue("work", id="a"), timeout=JOIN_SECONDS_MAX)
+
+    assert output() == []
+
+
+def test_a_call_site_is_the_handler_s_where_lamplighter_is_passed_over(runtime):
+    sites, adder = [], structlog.processors.CallsiteParameterAdder(additional_ignores=["lamplighter"])
+    structlog.configure([adder, lambda logger, method, said: sites.append(said["func_name"]) or "line"])
+    rt = runtime()
+
+    def work(job):
+        job.log.warning("here")
+
+    rt.jobs.add_handler("work", work)
+    rt.jobs.join(rt.jobs.queue("work", id="a"), timeout=JOIN_SECONDS_MAX)
+
+    assert "work" in sites
 
 
 def test_jobs_show_has_the_lines_of_a_job(runtime, importable, capsys, tmp_path):
