@@ -271,7 +271,7 @@ class _Reader:
             return DataTerm(path, text)
         value = json.loads(text)
         is_float = isinstance(value, float)
-        if not math.isfinite(value or 0) or (not is_float and not -WHOLE_MAX <= (value or 0) < WHOLE_MAX):
+        if not (math.isfinite(value) if is_float else -WHOLE_MAX <= (value or 0) < WHOLE_MAX):
             self._refuse("a number that is not as large", start)
         return DataTerm(path, value)
 

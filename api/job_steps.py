@@ -221,16 +221,21 @@ def wait_until(steps: StepContext, name: str, until: Any) -> None:
         raise Snooze(left)
 
 
+def check_timeout(step: Step, *, is_awaited: bool) -> None:
+    """Make sure that a step with a timeout can be ended."""
+    if step.timeout is not None and not is_awaited:
+        raise UsageError(
+            f"expected no timeout of step {step.name!r}, whose plain function nothing can end; give it to what the "
+            "function calls, or await job.astep(...) with a coroutine function"
+        )
+
+
 def call_step(job_id: str, lane: StepLane, step: Step, fn: Callable[P, S], /, *args: P.args, **kwargs: P.kwargs) -> S:
     """Call the function of a step, unless its result is kept; see `Job.step`."""
     result: S
     steps, name, tried = lane.steps, step.name, 0
     read = steps.reader(name, fn, step.upcast)
-    if step.timeout is not None:
-        raise UsageError(
-            f"expected no timeout of step {name!r}, whose plain function runs on a thread, which nothing can end; give "
-            "it to what the function calls, or await job.astep(...) with a coroutine function"
-        )
+    check_timeout(step, is_awaited=False)
     while (kept := steps.begin(name)) is None:
         called: list[S] = []
         try:
@@ -265,10 +270,12 @@ async def acall_step(
         try:
             with in_step(job_id, name):
                 returned = fn(*args, **kwargs)
-                if inspect.isawaitable(returned):
+                # Only the call tells: a decorator may have made a plain function of a coroutine function.
+                if is_awaited := inspect.isawaitable(returned):
                     async with asyncio.timeout(cast("float | None", step.timeout)):
                         returned = await returned
                 called.append(returned)
+            check_timeout(step, is_awaited=is_awaited)
             text = result_text(name, returned)
             result = read(decode(text))
             kept = await steps.akeep(name, text)

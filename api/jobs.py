@@ -250,6 +250,7 @@ class Jobs:
             JobFailed: it is dead or cancelled.
             TimeoutError: it has not ended within `timeout` seconds.
             UnknownJob: it is not in the store, or leaves it meanwhile.
+            StoreUnavailable: the store cannot be read as the wait begins; later the wait outlasts that.
         """
         return self._submitter.join(job, timeout)
 

@@ -16,7 +16,7 @@ from ..rules.capabilities import needed
 from ..rules.lifecycle import judge
 from ..stores.ports import HostTurn, Store
 from .follow_ups import store_follow_ups
-from .turn_context import is_current
+from .turn_context import is_current, only_queued
 
 JOBS, SCHEDULES = "connection", "connection of schedules"
 
@@ -70,6 +70,8 @@ def finish(end: MarkDone, now: Instant, turn: HostTurn) -> None:
             outcome = Outcome(kind=OutcomeKind.SUCCEEDED, result=end.result)
             verdict = judge(job, outcome, Policy(), now, earlier_interruptions=0, chance=0.0)
             turn.settle(job, outcome, verdict)
+        elif end.claim_no is None:
+            raise only_queued(job)
         else:
             # Raise even where this end has done the job: the application's own writes beside it would count twice.
             raise _not_there(end)

@@ -37,7 +37,7 @@ from ..rules.validation import unknown_job
 from ..stores.turn_ports import JobLinks, Turn
 from .follow_ups import Stored, check_parents, insert_in_order, is_said_again
 from .outbox import names_job
-from .turn_context import PASSED_ON, TurnContext, is_current
+from .turn_context import PASSED_ON, TurnContext, is_current, only_queued
 
 NAME, IS_FRESH = attrgetter("name"), itemgetter(1)
 
@@ -192,10 +192,7 @@ def mark_done(context: TurnContext, body: MarkDone) -> JobRecord:
                 done = needed(context.turn.queued, "remove").finish(job, body.result)
                 context.follow_up(job, body.then, body.who)
                 return done
-        raise StaleClaim(
-            f"job {job.id} is {job.state}: an id marks only a queued job done; "
-            "use the Job that its handler got, or that Job's token"
-        )
+        raise only_queued(job)
     if not is_current(job, ClaimKey(job.row_id, body.claim_no), body.boot):
         if body.claim_no <= job.claim_no:
             # No claim with a higher number was ever made: the token is invented.

@@ -13,6 +13,7 @@ from itertools import filterfalse, groupby
 from typing import Any, NamedTuple
 
 from ..environment.clock import Clock
+from ..errors import StaleClaim
 from ..log.emitter import Said, Speaker
 from ..messages.boots import BootRecord, Move
 from ..messages.clock_steps import Stepped
@@ -227,6 +228,14 @@ class TurnContext(NamedTuple):
         line = {**names_job(job), "claim_no": claim_no, "outcome": outcome}
         self.out.fenced.append(job.name)
         self.say("job.fenced", root_id=job.root_id, **line, claim_no_now=job.claim_no, state=job.state, why=job.reason)
+
+
+def only_queued(job: JobRecord) -> StaleClaim:
+    """Why a job that is not queued cannot be marked done by its id."""
+    return StaleClaim(
+        f"job {job.id} is {job.state}: an id marks only a queued job done; "
+        "use the Job that its handler got, or that Job's token"
+    )
 
 
 def is_current(job: JobRecord, key: ClaimKey, boot: str | None) -> bool:

@@ -1045,6 +1045,8 @@ def test_a_stale_completion_in_a_transaction_is_refused(runtime, recorder, host_
 
     with pytest.raises(StaleClaim):
         rt.jobs.mark_done(tokens[0], connection=host_db)
+    with pytest.raises(StaleClaim, match="is running: an id marks only a queued job done"):
+        rt.jobs.mark_done(job.id, connection=host_db)
     host_db.rollback()
 
     rt.jobs.mark_done(tokens[1], "own", connection=host_db)

@@ -1140,6 +1140,13 @@ def test_a_call_of_a_coroutine_function_that_takes_too_long_is_cancelled():
     assert (job.result, began) == ("there", [0, 6])
 
 
+def test_the_result_of_a_plain_function_with_a_timeout_is_not_kept():
+    job, _, kept = retrying("task", Step("fetch", retries=1, backoff=0, timeout=5), lambda: 7)
+
+    assert "expected no timeout of step 'fetch', whose plain function nothing can end" in job.error
+    assert kept == []
+
+
 def test_a_stop_ends_the_wait_of_a_step_and_uses_no_attempt(runtime, recorder):
     fetch, calls = failing(1)
     rt = runtime()
@@ -1182,7 +1189,7 @@ def test_an_upcast_reads_what_an_older_function_has_kept(inline, worker, kept):
         (Step("x", retries=101), "expected retries to be a whole number from 0 to 100, got: 101"),
         (Step("x", backoff="long"), "expected backoff to be a Backoff, seconds or a sequence of seconds, got: 'long'"),
         (Step("x", timeout=0), "expected timeout to be a number of seconds or a timedelta"),
-        (Step("x", timeout=5), "expected no timeout of step 'x', whose plain function runs on a thread"),
+        (Step("x", timeout=5), "expected no timeout of step 'x', whose plain function nothing can end"),
         (Step("x", upcast=7), "expected upcast of step 'x' to be a function, got: 7"),
         (Step("x", upcast=int), "expected step 'x', which has an upcast, to have a function with an annotated result"),
         (Step(7), "expected the name of a step to be a str"),

@@ -99,6 +99,7 @@ def test_a_text_means_a_query(text: str, query: JobQuery) -> None:
         ("data.a=", "expected a value after = at character 8 of the query, got: its end"),
         ("data.a=1e999", "expected a number that is not as large at character 8"),
         (f"data.a={2**63}", "expected a number that is not as large"),
+        (f"data.a=-{'9' * 400}", "expected a number that is not as large"),
         ("\ud800", "expected a query that is valid Unicode"),
         ("a " * (QUERY_TERMS_MAX + 1), "expected the end of the query after 100 terms at character 201"),
         ("x" * (QUERY_CHARACTERS_MAX + 1), "expected a query of at most 2000 characters, got: 2001 characters"),
