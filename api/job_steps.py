@@ -50,8 +50,8 @@ class Step:
     upcast: Callable[[Any], Any] | None = None
 
 
-_step: ContextVar[tuple[str | None, str]] = ContextVar("lamplighter_step", default=(None, ""))
-"""The job and the name of the step whose function runs here."""
+_step: ContextVar[tuple[str | None, Step]] = ContextVar("lamplighter_step", default=(None, Step("")))
+"""The job and the step whose function runs here."""
 
 TOLD_CHARACTERS_MAX = 1000
 """The most characters of an error in the line about a step that is tried again."""
@@ -131,23 +131,38 @@ def check_outside_steps(job_id: str) -> None:
     Raises:
         UsageError: one does.
     """
-    of, name = _step.get()
+    of, step = _step.get()
     if of == job_id:
         raise UsageError(
-            f"expected job.then outside of the functions of steps, got it in that of step {name!r}: the next attempt, "
-            "which does not call that again, would not say it; say it after the step"
+            f"expected job.then outside of the functions of steps, got it in that of step {step.name!r}: the next "
+            "attempt, which does not call that again, would not say it; say it after the step"
         )
 
 
 @contextlib.contextmanager
-def in_step(job_id: str, name: str) -> Iterator[None]:
+def in_step(job_id: str, step: Step) -> Iterator[None]:
     before = _step.get()
-    _step.set((job_id, name))
+    _step.set((job_id, step))
     try:
         yield
     finally:
         # A coroutine may be closed in another context than its own, in which nothing can be reset.
         _step.set(before)
+
+
+def check_not_repeated(job_id: str, name: str) -> None:
+    """Make sure that a step, or a wait, is not in the function of a step with retries: the next call of that function
+    would come to it again, and an attempt may pass it once.
+
+    Raises:
+        UsageError: it is.
+    """
+    of, around = _step.get()
+    if of == job_id and around.retries > 0:
+        raise UsageError(
+            f"expected no step or wait in the function of step {around.name!r}, which has retries, got: {name!r}; call "
+            "it outside of that function, or give the retries to it"
+        )
 
 
 def checked_step(of: str | Step, fn: Callable[..., Any]) -> Step:
@@ -234,12 +249,13 @@ def call_step(job_id: str, lane: StepLane, step: Step, fn: Callable[P, S], /, *a
     """Call the function of a step, unless its result is kept; see `Job.step`."""
     result: S
     steps, name, tried = lane.steps, step.name, 0
+    check_not_repeated(job_id, name)
     read = steps.reader(name, fn, step.upcast)
     check_timeout(step, is_awaited=False)
     while (kept := steps.begin(name)) is None:
         called: list[S] = []
         try:
-            with in_step(job_id, name):
+            with in_step(job_id, step):
                 called.append(fn(*args, **kwargs))
             text = result_text(name, plain_result(name, called[0]))
             # A result that cannot be read as it is annotated is not kept: no later attempt could read it either.
@@ -264,11 +280,12 @@ async def acall_step(
 ) -> Any:
     """`call_step` on an event loop."""
     steps, name, tried = lane.steps, step.name, 0
+    check_not_repeated(job_id, name)
     read = steps.reader(name, fn, step.upcast)
     while (kept := await steps.abegin(name)) is None:
         called = []
         try:
-            with in_step(job_id, name):
+            with in_step(job_id, step):
                 returned = fn(*args, **kwargs)
                 # Only the call tells: a decorator may have made a plain function of a coroutine function.
                 if is_awaited := inspect.isawaitable(returned):
@@ -295,6 +312,7 @@ def wait_for(job_id: str, lane: StepLane, name: Any, wanted: Any, timeout: Any) 
     """See `Job.wait`."""
     steps = lane.steps
     name = check_name(name, "the name of a signal")
+    check_not_repeated(job_id, name)
     read = steps.signal_reader(name, wanted)
     sent = steps.sent(name, is_over=False)
     if sent is None:

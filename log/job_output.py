@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from copy import copy
+from logging import INFO, getLevelName
 from typing import Any
 
 import structlog
@@ -19,6 +20,7 @@ LINES_MAX, LINE_CHARACTERS_MAX = 100, 1_000
 
 LEVELS = {
     "info": "info",
+    "msg": "info",
     "warning": "warning",
     "warn": "warning",
     "error": "error",
@@ -69,16 +71,28 @@ class OutputLogger:
         if name in BINDS:
             return lambda *names, **fields: OutputLogger(self._output, found(*names, **fields))
         # Each method has a twin for coroutines.
-        level = LEVELS.get(name) or LEVELS.get(name.removeprefix("a"))
-        if level is None:
+        method = name if name in LEVELS else name.removeprefix("a")
+        if method not in LEVELS and method != "log":
             return found
 
-        def said(event: Any = None, *arguments: Any, **fields: Any) -> Any:
-            bound: dict[str, Any] = {}
-            # A logger that is not structlog's has no fields to be asked for.
-            with suppress(Exception):
-                bound = dict(structlog.get_context(self._logger))
-            self._output.add(level, event, arguments, {**bound, **fields})
-            return found(event, *arguments, **fields)
+        def said(*given: Any, **fields: Any) -> Any:
+            self._keep(method, given, fields)
+            return found(*given, **fields)
 
         return said
+
+    def _keep(self, method: str, given: Sequence[Any], fields: dict[str, Any]) -> None:
+        level = LEVELS.get(method)
+        if level is None and given:
+            # `log` has the level as a number before the event.
+            number, *given = given
+            level = getLevelName(number).lower() if isinstance(number, int) and number >= INFO else None
+        if level is None:
+            return
+        bound: dict[str, Any] = {}
+        # A logger that is not structlog's has no fields to be asked for.
+        with suppress(Exception):
+            bound = dict(structlog.get_context(self._logger))
+        told = {**bound, **fields}
+        event = given[0] if given else told.pop("event", None)
+        self._output.add(level, event, tuple(given[1:]), told)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import logging
 import pickle
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -124,6 +125,44 @@ def test_what_an_attempt_has_logged_before_its_timeout_is_kept(runtime, output):
     rt.stop()
 
     assert output() == [(1, "info", "before")]
+
+
+@pytest.mark.parametrize("end", ["cancelled", "done"])
+def test_the_lines_of_a_job_that_ends_before_its_handler_are_kept(runtime, output, recorder, end):
+    rt = runtime()
+    began, goes = threading.Event(), threading.Event()
+
+    def work(job):
+        job.log.info("before")
+        if end == "done":
+            rt.jobs.mark_done(job)
+        began.set()
+        goes.wait(JOIN_SECONDS_MAX)
+        job.log.info("after")
+
+    rt.jobs.add_handler("work", work, auto_done=end == "cancelled")
+    rt.jobs.queue("work", id="a")
+    assert began.wait(JOIN_SECONDS_MAX)
+    rt.jobs.cancel("a")
+    goes.set()
+    recorder.until(output)
+
+    assert rt.jobs.get("a").state == end
+    assert output() == [(1, "info", "before"), (1, "info", "after")]
+
+
+def test_a_line_with_its_level_as_a_number_is_kept(runtime, output):
+    rt = runtime()
+
+    def work(job):
+        for level in (logging.DEBUG, logging.INFO, logging.ERROR):
+            job.log.log(level, "level %s", level)
+        job.log.info(event="by name")
+
+    rt.jobs.add_handler("work", work)
+    rt.jobs.join(rt.jobs.queue("work", id="a"), timeout=JOIN_SECONDS_MAX)
+
+    assert output() == [(1, "info", "level 20"), (1, "error", "level 40"), (1, "info", "by name")]
 
 
 def test_a_logger_that_raises_raises_in_the_handler_as_before(runtime):

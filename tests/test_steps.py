@@ -1147,6 +1147,25 @@ def test_the_result_of_a_plain_function_with_a_timeout_is_not_kept():
     assert kept == []
 
 
+@pytest.mark.parametrize("what", ["step", "snooze", "wait"])
+def test_a_step_with_retries_has_no_step_inside_of_it(inline, worker, what):
+    def outer(job):
+        {
+            "step": lambda: job.step("inner", int),
+            "snooze": lambda: job.snooze("inner", 1),
+            "wait": lambda: job.wait("inner"),
+        }[what]()
+
+    worker.between = lambda job: job.step(Step("outer", retries=1, backoff=0), outer, job)
+    inline.jobs.queue("work", id="a")
+
+    assert (
+        "expected no step or wait in the function of step 'outer', which has retries, got: "
+        in inline.jobs.get("a").error
+    )
+    assert names_of(inline) == ["one"]
+
+
 def test_a_stop_ends_the_wait_of_a_step_and_uses_no_attempt(runtime, recorder):
     fetch, calls = failing(1)
     rt = runtime()

@@ -1,4 +1,4 @@
-"""A nightly billing: each tenant's customers are billed in turn, so that no large tenant keeps the others waiting.
+"""A monthly billing: each tenant's customers are billed in turn, so that no large tenant keeps the others waiting.
 
 python examples/flows/billing.py     # bills three tenants now, and prints who was billed in which order
 """

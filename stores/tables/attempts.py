@@ -23,6 +23,8 @@ KEEP = upsert("lamplighter_attempts", "job_id, claim_no", *COLUMNS[2:], "log").r
     "log = coalesce(excluded.log, lamplighter_attempts.log)",
 )
 
+KEEP_LINES = KEEP.partition(" do update ")[0] + " do update set log = coalesce(lamplighter_attempts.log, excluded.log)"
+
 
 def keep(connection: Database, claimed: JobRecord, outcome: Outcome, attempt: int, now: Instant) -> None:
     """Keep how a claim ended, unless it succeeded or nobody is to blame; and what it has logged.
@@ -61,6 +63,14 @@ def keep(connection: Database, claimed: JobRecord, outcome: Outcome, attempt: in
            (select claim_no from lamplighter_attempts where job_id = ? order by claim_no desc limit 1 offset ?)""",
         (claimed.id, claimed.id, ATTEMPTS_KEPT_MAX),
     )
+
+
+def keep_lines(connection: Database, claimed: JobRecord, log: str, now: Instant) -> None:
+    """Keep the lines of a claim that ended before its function, as by a cancel or `mark_done`, and has none yet."""
+    query = "select 1 from lamplighter_jobs where no = ? and settled_no = ?"
+    if connection.execute(query, claimed.key).fetchone() is not None:
+        row = (claimed.attempt, "", claimed.boot or "", claimed.counts_attempt, claimed.claimed_at or now, now)
+        connection.execute(KEEP_LINES, (claimed.id, claimed.claim_no, *row, None, None, log))
 
 
 def recent_interruptions(connection: Database, job_ids: Collection[str], since: Instant) -> dict[str, int]:

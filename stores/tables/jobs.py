@@ -253,6 +253,8 @@ class TableJobs:
         for (claimed, outcome, verdict), moved in zip(ends, settled, strict=True):
             if moved is not None and (outcome.log or outcome.kind is not OutcomeKind.SUCCEEDED):
                 attempts.keep(self._connection, claimed, outcome, verdict.attempt, now)
+            elif outcome.log:
+                attempts.keep_lines(self._connection, claimed, outcome.log, now)
         return settled
 
     def release(self, claimed: JobRecord, reason: str) -> JobRecord | None:
@@ -270,6 +272,8 @@ class TableJobs:
         if done.rowcount == 1 and log:
             outcome = Outcome(kind=OutcomeKind.DEFERRED, log=log)
             attempts.keep(self._connection, claimed, outcome, claimed.attempt, self._turn.now)
+        elif log:
+            attempts.keep_lines(self._connection, claimed, log, self._turn.now)
         return done.rowcount == 1
 
     def overdue(self) -> list[JobRecord]:

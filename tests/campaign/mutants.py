@@ -4586,6 +4586,14 @@ MUTANTS = (
     ),
     Mutant(
         SIGHT,
+        "lines of a handler that has ended its own job are lost",
+        "stores/tables/jobs.py",
+        "        elif log:\n",
+        "        elif log is True:\n",
+        test="tests/test_job_output.py::test_the_lines_of_a_job_that_ends_before_its_handler_are_kept[done]",
+    ),
+    Mutant(
+        SIGHT,
         "lines of a claim count as an interruption by a death",
         "stores/tables/attempts.py",
         'outcome.kind.value if is_failure else "",',
@@ -5450,6 +5458,14 @@ MUTANTS = (
         "        check_outside_steps(self.id)\n",
         "",
         test="tests/test_steps.py::test_the_function_of_a_step_cannot_say_what_follows[thread]",
+    ),
+    Mutant(
+        FLOW,
+        "a step inside of one with retries is come to twice",
+        "api/job_steps.py",
+        "if of == job_id and around.retries > 0:",
+        "if of == job_id and around.retries > 100:",
+        test="tests/test_steps.py::test_a_step_with_retries_has_no_step_inside_of_it[step]",
     ),
     Mutant(
         FLOW,
