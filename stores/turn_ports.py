@@ -91,7 +91,8 @@ class JobQueue(Protocol):
     def settle(self, claimed: JobRecord, outcome: Outcome, verdict: Verdict) -> JobRecord | None:
         """Record how a claim ended: running to the verdict's state, only if the claim is still the current one.
         None when it is not: nothing changes. A job that has ended keeps its `boot`; one that is queued again, by
-        this, by `release` or by `requeue`, has none."""
+        this, by `release` or by `requeue`, has none. The lines of claims that did not fail are kept for the last few.
+        """
 
     def settle_all(self, ends: Sequence[End]) -> list[JobRecord | None]:
         """`settle` each, in order."""

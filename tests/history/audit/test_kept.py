@@ -51,7 +51,7 @@ def test_no_more_is_kept_of_slots_starts_and_groups_than_counts(monkeypatch):
 
 
 def test_steps_of_jobs_that_have_ended_long_ago_are_forgotten(monkeypatch):
-    for module in ("jobs", "steps"):
+    for module in ("jobs", "replay"):
         monkeypatch.setattr(f"lamplighter.history.replay.{module}.ENDED_KEPT_MAX", 2)
     story = Story()
     for number in range(20):

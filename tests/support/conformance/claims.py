@@ -480,7 +480,7 @@ class ClaimPromises(StoreCase):
             assert turn.jobs.recent_interruptions(("a",), NOW - 1) == {}
 
     def test_of_claims_that_did_not_fail_the_lines_of_the_last_are_kept(self, store: Store) -> None:
-        """JobQueue.settle: Lines of few claims are kept."""
+        """JobQueue.settle: The lines of claims that did not fail are kept for the last few."""
         self.needs("table")
         put(store, new("a"))
         for _ in range(13):
