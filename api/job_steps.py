@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import inspect
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import KW_ONLY, dataclass, replace
 from datetime import timedelta
@@ -275,6 +275,17 @@ def call_step(job_id: str, lane: StepLane, step: Step, fn: Callable[P, S], /, *a
     return result
 
 
+async def in_time(step: Step, awaited: Awaitable[S]) -> S:
+    limit = asyncio.timeout(cast("float | None", step.timeout))
+    try:
+        async with limit:
+            return await awaited
+    except TimeoutError as error:
+        if not limit.expired():
+            raise
+        raise TimeoutError(f"a call of step {step.name!r} took longer than its timeout, {step.timeout} s") from error
+
+
 async def acall_step(
     job_id: str, lane: StepLane, step: Step, fn: Callable[..., Any], /, *args: Any, **kwargs: Any
 ) -> Any:
@@ -289,8 +300,7 @@ async def acall_step(
                 returned = fn(*args, **kwargs)
                 # Only the call tells: a decorator may have made a plain function of a coroutine function.
                 if is_awaited := inspect.isawaitable(returned):
-                    async with asyncio.timeout(cast("float | None", step.timeout)):
-                        returned = await returned
+                    returned = await in_time(step, returned)
                 called.append(returned)
             check_timeout(step, is_awaited=is_awaited)
             text = result_text(name, returned)

@@ -1135,9 +1135,11 @@ def test_a_call_of_a_coroutine_function_that_takes_too_long_is_cancelled():
         await asyncio.sleep(3600 if len(calls) == 1 else 0.1)
         return "there"
 
-    job, began, _ = retrying("task", Step("fetch", retries=1, backoff=1, timeout=5), slow)
+    said = []
+    job, began, _ = retrying("task", Step("fetch", retries=1, backoff=1, timeout=5), slow, said)
 
     assert (job.result, began) == ("there", [0, 6])
+    assert said[0]["error"] == "TimeoutError: a call of step 'fetch' took longer than its timeout, 5.0 s"
 
 
 def test_the_result_of_a_plain_function_with_a_timeout_is_not_kept():
