@@ -9,6 +9,7 @@ from ...messages.jobs import Attempt, Instant, JobRecord
 from ...messages.outcomes import Outcome, OutcomeKind
 from .database import Database, upsert
 from .job_rows import in_batches
+from .open_turn import OpenTurn
 
 COLUMNS = tuple(field.name for field in fields(Attempt))
 
@@ -26,7 +27,7 @@ KEEP = upsert("lamplighter_attempts", "job_id, claim_no", *COLUMNS[2:], "log").r
 KEEP_LINES = KEEP.partition(" do update ")[0] + " do update set log = coalesce(lamplighter_attempts.log, excluded.log)"
 
 
-def keep(connection: Database, claimed: JobRecord, outcome: Outcome, attempt: int, now: Instant) -> None:
+def keep(turn: OpenTurn, claimed: JobRecord, outcome: Outcome, attempt: int, now: Instant) -> None:
     """Keep how a claim ended, unless it succeeded or nobody is to blame; and what it has logged.
 
     Args:
@@ -37,7 +38,7 @@ def keep(connection: Database, claimed: JobRecord, outcome: Outcome, attempt: in
     )
     if not (is_failure or outcome.log):
         return
-    connection.execute(
+    turn.later(
         KEEP,
         (
             claimed.id,
@@ -53,12 +54,12 @@ def keep(connection: Database, claimed: JobRecord, outcome: Outcome, attempt: in
             outcome.log,
         ),
     )
-    if not is_failure:
+    if not is_failure and claimed.claim_no > OUTPUTS_KEPT_MAX:
         query = "delete from lamplighter_attempts where job_id = ? and claim_no <= ? and outcome = ''"
-        connection.execute(query, (claimed.id, claimed.claim_no - OUTPUTS_KEPT_MAX))
+        turn.later(query, (claimed.id, claimed.claim_no - OUTPUTS_KEPT_MAX))
     if claimed.claim_no <= ATTEMPTS_KEPT_MAX:
         return
-    connection.execute(
+    turn.later(
         """delete from lamplighter_attempts where job_id = ? and claim_no <=
            (select claim_no from lamplighter_attempts where job_id = ? order by claim_no desc limit 1 offset ?)""",
         (claimed.id, claimed.id, ATTEMPTS_KEPT_MAX),

@@ -252,7 +252,7 @@ class TableJobs:
         settled = move_all(self._turn, moves)
         for (claimed, outcome, verdict), moved in zip(ends, settled, strict=True):
             if moved is not None and (outcome.log or outcome.kind is not OutcomeKind.SUCCEEDED):
-                attempts.keep(self._connection, claimed, outcome, verdict.attempt, now)
+                attempts.keep(self._turn, claimed, outcome, verdict.attempt, now)
             elif outcome.log:
                 attempts.keep_lines(self._connection, claimed, outcome.log, now)
         return settled
@@ -271,7 +271,7 @@ class TableJobs:
         self._turn.heed_expiry(changes["expires_at"])
         if done.rowcount == 1 and log:
             outcome = Outcome(kind=OutcomeKind.DEFERRED, log=log)
-            attempts.keep(self._connection, claimed, outcome, claimed.attempt, self._turn.now)
+            attempts.keep(self._turn, claimed, outcome, claimed.attempt, self._turn.now)
         elif log:
             attempts.keep_lines(self._connection, claimed, log, self._turn.now)
         return done.rowcount == 1

@@ -9,7 +9,7 @@ import pytest
 from lamplighter.stores.postgresql.store import PostgresStore
 from lamplighter.stores.turn_ports import HELD_UP_SECONDS
 
-from support.conformance.kit import NOW, new, put, want
+from support.conformance.kit import DONE, NOW, SUCCEEDED, new, put, take, want
 
 
 @pytest.fixture
@@ -69,3 +69,19 @@ def test_a_due_job_that_no_row_lock_holds_back_is_not_looked_at_in_a_moment(stor
             changes = {"begun": 0, "prefetched": 5}
 
     assert claimed(store, **changes) == ([], None)
+
+
+def test_what_many_claims_have_logged_is_kept_without_a_trip_for_each(store, monkeypatch):
+    put(store, *(new(f"j{number}") for number in range(9)))
+    jobs, trips, ask = take(store, begun=9), [], store._writer._ask
+    monkeypatch.setattr(store._writer, "_ask", lambda *sends: trips.append(sends) or ask(*sends))
+
+    def end(some, log):
+        del trips[:]
+        with store.turn("b", NOW) as turn:
+            assert None not in turn.jobs.settle_all([(job, SUCCEEDED._replace(log=log), DONE) for job in some])
+        return len(trips)
+
+    # The second turn prepares the statement.
+    assert end(jobs[:4], None) + 3 > end(jobs[4:], '[[1.0,"info","line"]]')
+    assert [store.table.logged(job.id) for job in jobs[4:]] == [[(1, '[[1.0,"info","line"]]')]] * 5
