@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..messages.jobs import Instant
+from ..messages.jobs import Instant, JobState
 from ..messages.queries import LOOKED_MAX, JobQuery
 from ..messages.schedules import ScheduleRecord
 from ..messages.steps import SIGNAL, WAIT
@@ -89,6 +89,8 @@ def all_jobs(store: Readable, query: JobQuery, *, shows_data: bool) -> Iterator[
 def all_steps(store: Readable, query: JobQuery, *, shows_data: bool) -> Iterator[StepRow]:
     """What is kept of the steps, signals and waits of the jobs that match. A job that is done has none."""
     for job in all_jobs(store, query, shows_data=False):
+        if job.state == JobState.DONE:
+            continue
         with store.snapshot() as seen:
             record = seen.jobs.known((job.id,)).get(job.id)
             kept = () if record is None or seen.table is None else seen.table.steps(record.row_id)
