@@ -24,6 +24,9 @@ _KEPT = frozenset(
 )
 _REPLACED = tuple(name for name in NewJob._fields if name not in _KEPT)
 
+REPLACED = (*_REPLACED, "waits", "move_no")
+"""The fields that `replaced` changes, and the number of moves."""
+
 record_of: Callable[[Iterable[Any]], JobRecord] = partial(tuple.__new__, JobRecord)
 """`JobRecord._make`, for values whose number is known, without its call."""
 

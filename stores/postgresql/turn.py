@@ -374,6 +374,7 @@ HELD_UP_SECONDS_MAX = 1.0
 
 class PostgresJobs(TableJobs):
     inserted_max = TOGETHER_MAX
+    tries_max = TRIES_MAX
 
     _turn: PostgresTurn
 
@@ -401,23 +402,12 @@ class PostgresJobs(TableJobs):
         return super()._count_host_moves_of(job)
 
     def _insert_together(self, jobs: Sequence[NewJob]) -> list[tuple[JobRecord, bool]]:
-        rows = dict(self._inserted(jobs))
-        stored: list[tuple[JobRecord, bool]] = []
-        for job in jobs:
-            row_id = rows.pop(job.id, None)
-            stored.append(self._find_or_insert(job) if row_id is None else (self._add(job, row_id), True))
-        return stored
+        try:
+            return self._find_or_insert(jobs)
+        except KeptOut as error:
+            raise TurnConflict("jobs have twins that come and go") from error
 
-    def _inserted(self, jobs: Sequence[NewJob]) -> list[tuple[str, int]]:
+    def _inserted(self, jobs: Sequence[NewJob]) -> list[int | None]:
         rows = [(*stored_values(job), is_to_wait(job)) for job in jobs]
-        return self._connection.execute(INSERT, (records(COLUMNS, rows),)).fetchall()
-
-    def _find_or_insert(self, job: NewJob) -> tuple[JobRecord, bool]:
-        for _ in range(TRIES_MAX):
-            try:
-                return self._find_twin(job)
-            except KeptOut:
-                # The twin has ended since. Another may come before the job is inserted.
-                for _, row_id in self._inserted((job,)):
-                    return self._add(job, row_id), True
-        raise TurnConflict(f"job {job.id} has twins that come and go")
+        numbers = dict(self._connection.execute(INSERT, (records(COLUMNS, rows),)).fetchall())
+        return [numbers.pop(job.id, None) for job in jobs]

@@ -16,7 +16,7 @@ from ...rules.lifecycle import fate
 from ...rules.links import NAMED_PARENTS_MAX, name_parents, not_needed, shared_fate
 from ..transitions import freed
 from . import links
-from .job_rows import key_holder
+from .job_rows import key_holders
 from .jobs import TableJobs
 from .open_turn import FREEING, OpenTurn
 
@@ -192,7 +192,7 @@ class TableLinks:
         except KeyTaken:
             # The job stays as it is, and leaves for good.
             self._connection.execute("update lamplighter_jobs set waits = 0 where no = ?", (child.row_id,))
-            holder = key_holder(self._connection, child)
+            (holder,) = key_holders(self._connection, [child], "unique_key").values()
             about = {"job_id": holder.id, "job_name": holder.name, "claim_no": holder.claim_no}
             more = {"attempt": holder.attempt, "asked_id": child.id, "unique_key": child.unique_key}
             self._turn.news.append(("job.deduplicated", {**about, **more}))

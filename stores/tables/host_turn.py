@@ -20,7 +20,7 @@ from ..transitions import LET_GO, UNCOUNTED, born, ending, finished, is_replaced
 from ..troubles import TRIES_MAX
 from . import host_follow_ups, links, steps
 from .database import Statements
-from .job_rows import KeptOut, changed, in_batches, insert_uncounted, stored_twin, update
+from .job_rows import KeptOut, changed, in_batches, insert_uncounted, stored_twins, update
 from .schedule_changes import insert_change, schedule_as_changed
 
 FIND = "select * from lamplighter_jobs where id = ? /*pg for no key update*/"
@@ -54,12 +54,11 @@ class TableHostTurn:
                 if job.parents:
                     links.tie(self._statements, row_id, job.parents)
                 return born(job, row_id, move_no=UNCOUNTED), True
-            try:
-                twin = stored_twin(self._statements, job)
-            except KeptOut:
+            (twin,) = stored_twins(self._statements, (job,))
+            if twin is None:
                 # Where others write at the same time, the twin may have ended since.
                 if tries_left == 1:
-                    raise
+                    raise KeptOut(1)
                 continue
             if not is_replaced_by(twin, job):
                 return twin, False

@@ -33,7 +33,14 @@ UNFINISHED = (
 )
 """Rows of the indexes that begin with the name, and their state."""
 
-TWIN_KEPT = "/*pg for no key update */"
+KEPT = "order by no /*pg for no key update */"
+"""Nobody else changes the jobs that were read so until the turn has ended."""
+
+HOLDERS = {
+    "debounce_key": f"debounce_until is not null {KEPT}",
+    "unique_key": "state in ('queued', 'running')",
+}
+"""Which job of those with a key holds it, by the kind of the key."""
 
 HELD_BY = "coalesce(boot, '') = ?"
 """The fence has the boot as well: where a store has gone back, a claim of another boot may have the same number."""
@@ -100,7 +107,7 @@ def listed(fields: Sequence[str]) -> str:
 
 
 def insert_unless_known(connection: Database, job: NewJob, row_id: int) -> bool:
-    """Insert a job. False if there is a twin, see `stored_twin`."""
+    """Insert a job. False if there is a twin, see `stored_twins`."""
     return connection.execute(*insertion((job,), row_id, twins="on conflict do nothing")).rowcount == 1
 
 
@@ -114,30 +121,33 @@ def insert_uncounted(cursor: Statements, job: NewJob) -> int | None:
     return int(inserted[0][0]) if inserted else None
 
 
-def stored_twin(connection: Statements, job: NewJob) -> JobRecord:
-    """The job that keeps this one out: same id, same unique key and unfinished, or same debounce key.
+def stored_twins(connection: Statements, jobs: Sequence[NewJob]) -> list[JobRecord | None]:
+    """For each job the stored one that keeps it out: same id, same debounce key, or same unique key and unfinished."""
+    known = jobs_by_id(connection, dict.fromkeys(map(ID, jobs)), KEPT)
+    twins = [known.get(job.id) for job in jobs]
+    for kind in HOLDERS:
+        held = key_holders(connection, [job for job, twin in zip(jobs, twins, strict=True) if twin is None], kind)
+        key_of = attrgetter("name", kind)
+        twins = [twin or held.get(key_of(job)) for job, twin in zip(jobs, twins, strict=True)]
+    return twins
 
-    Raises:
-        KeptOut: there is none.
+
+def key_holders(
+    connection: Statements, jobs: Sequence[NewJob | JobRecord], kind: str
+) -> dict[tuple[str, str], JobRecord]:
+    """The jobs that hold the keys of some jobs, by name and key.
+
+    Args:
+        kind: of the keys, one of `HOLDERS`.
     """
-    row = connection.execute(f"select * from lamplighter_jobs where id = ? {TWIN_KEPT}", (job.id,)).fetchone()
-    if row is None and job.debounce_key is not None:
-        query = f"""select * from lamplighter_jobs where name = ? and debounce_key = ? and debounce_until is not null
-                    {TWIN_KEPT}"""
-        row = connection.execute(query, (job.name, job.debounce_key)).fetchone()
-    return key_holder(connection, job) if row is None else JobRecord._make(row)
-
-
-def key_holder(connection: Statements, job: NewJob | JobRecord) -> JobRecord:
-    """The unfinished job with the name and the unique key of a job to be queued. Raises as `stored_twin`."""
-    row = connection.execute(
-        """select * from lamplighter_jobs
-           where name = ? and unique_key = ? and state in ('queued', 'running')""",
-        (job.name, job.unique_key),
-    ).fetchone()
-    if row is None:
-        raise KeptOut(1)
-    return JobRecord._make(row)
+    asked: dict[str, dict[str, None]] = {}
+    for job in jobs:
+        if (key := getattr(job, kind)) is not None:
+            asked.setdefault(job.name, {})[key] = None
+    query = f"select * from lamplighter_jobs where {kind} in ({{places}}) and name = ? and {HOLDERS[kind]}"
+    rows = chain.from_iterable(in_batches(connection, query, asked[name], name) for name in sorted(asked))
+    holders = list(map(JobRecord._make, rows))
+    return dict(zip(map(attrgetter("name", kind), holders), holders, strict=True))
 
 
 def jobs_by_id(connection: Statements, job_ids: Collection[str], more: str = "") -> dict[str, JobRecord]:

@@ -6,7 +6,7 @@ Every change of state goes through `moves`, and is fenced there. So a stale endi
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
+from functools import partial
 from itertools import count, repeat
 from typing import Any
 
@@ -20,6 +20,7 @@ from ...rules.lifecycle import is_suspect
 from ...rules.rates import rate_said
 from ..transitions import (
     LEFT,
+    REPLACED,
     UNCOUNTED,
     born,
     deferred,
@@ -36,15 +37,12 @@ from ..transitions import (
 )
 from ..turn_ports import Claimed, End, Want
 from . import attempts, due, host_follow_ups, links, pauses, rates, removal, turns
-from .job_rows import HELD_BY, KeptOut, insert_unless_known, insertion, jobs_by_id, stored_twin
-from .moves import Move, move, move_all, surely, without_steps
+from .job_rows import HELD_BY, KEPT, KeptOut, insert_unless_known, insertion, jobs_by_id, stored_twins
+from .moves import Move, move, move_all, surely, tell, without_steps, write
 from .open_turn import CLAIMS, PAUSES, OpenTurn
 
 INSERTED_ROWS_MAX = 25
 """Rows of one insert. More are not faster, and each number of rows is a statement of its own."""
-
-KEPT = "order by no /*pg for no key update */"
-"""Nobody else changes the jobs that were read so until the turn has ended."""
 
 HELD = f"where no = ? and claim_no = ? and state = 'running' and {HELD_BY}"
 
@@ -57,6 +55,8 @@ HOST_REASON = "marked in a transaction of the application"
 
 class TableJobs:
     inserted_max = INSERTED_ROWS_MAX
+    tries_max = 1
+    """Where others write at the same time, a twin may have ended before it is looked for."""
 
     def __init__(self, turn: OpenTurn) -> None:
         self._turn = turn
@@ -75,32 +75,63 @@ class TableJobs:
         try:
             inserted = self._connection.execute(*insertion(jobs, first))
         except self._connection.IntegrityError:
-            # Nothing was inserted. Insert one by one, to find which jobs have a twin.
-            return [self._insert_one(job) for job in jobs]
+            # Nothing was inserted.
+            return self._find_or_insert(jobs)
         if inserted.rowcount != len(jobs):
             raise KeptOut(len(jobs) - inserted.rowcount)
         return list(zip(map(self._add, jobs, count(first)), repeat(True)))
 
-    def _insert_one(self, job: NewJob) -> tuple[JobRecord, bool]:
-        row_id = self._turn.last_no + 1
-        if insert_unless_known(self._connection, job, row_id):
-            return self._add(job, row_id), True
-        return self._find_twin(job)
+    def _find_or_insert(self, jobs: Sequence[NewJob]) -> list[tuple[JobRecord, bool]]:
+        """Insert the jobs that have no twin, and find the twins of the others: in batches, as a call that is repeated
+        has thousands of them.
+        """
+        found: dict[int, int | JobRecord] = {}
+        left: Sequence[int] = range(len(jobs))
+        for _ in range(self.tries_max):
+            for look in (self._inserted, partial(stored_twins, self._connection)):
+                seen = zip(left, look([jobs[place] for place in left]), strict=True)
+                found |= {place: one for place, one in seen if one is not None}
+                left = [place for place in left if place not in found]
+            if not left:
+                return self._stored(jobs, found)
+        raise KeptOut(len(left))
 
-    def _find_twin(self, job: NewJob) -> tuple[JobRecord, bool]:
-        """The stored job that has kept another out, and whether it has become what that one says."""
-        twin = stored_twin(self._connection, job)
-        if not is_replaced_by(twin, job):
-            return twin, False
-        before = twin if twin.is_counted else self._count_host_moves_of(twin)
-        return self._replace(before, job), True
+    def _inserted(self, jobs: Sequence[NewJob]) -> list[int | None]:
+        """Insert the jobs that have no twin: their `row_id`s, and None for the others."""
+        numbers: list[int | None] = []
+        for job in jobs:
+            is_new = insert_unless_known(self._connection, job, self._turn.last_no + 1)
+            self._turn.last_no += is_new
+            numbers.append(self._turn.last_no if is_new else None)
+        return numbers
+
+    def _stored(self, jobs: Sequence[NewJob], found: Mapping[int, int | JobRecord]) -> list[tuple[JobRecord, bool]]:
+        """Tell of each job that it was inserted, or that its twin has become what it says. Such a twin is written once,
+        however many jobs have found it.
+
+        Args:
+            found: the `row_id` of an inserted job, or the twin, by the place of the job.
+        """
+        stored: list[tuple[JobRecord, bool]] = []
+        became: dict[int, JobRecord] = {}
+        for place, job in enumerate(jobs):
+            if isinstance(no := found[place], int):
+                stored.append((self._add(job, no), True))
+                continue
+            twin = became.get(no.row_id, no)
+            if is_replaced := is_replaced_by(twin, job):
+                before = twin if twin.is_counted else self._count_host_moves_of(twin)
+                twin = became[twin.row_id] = self._replace(before, job)
+            stored.append((twin, is_replaced))
+        write(self._turn, list(became.values()), REPLACED)
+        return stored
 
     def _replace(self, before: JobRecord, by: NewJob) -> JobRecord:
         if before.group_key is not None:
             # The call may have another group, or none.
             self._turn.left_lines.add(turns.key_of(before))
         changes = replaced(before, by)
-        return self.move_surely(before, "job.replaced", says_replaced(before._replace(**changes)), changes)
+        return tell(self._turn, before, "job.replaced", says_replaced(before._replace(**changes)), changes)
 
     def _add(self, job: NewJob, row_id: int) -> JobRecord:
         self._turn.last_no = row_id
@@ -123,9 +154,7 @@ class TableJobs:
         return self.get(job_ids)
 
     def twin(self, job: NewJob) -> JobRecord | None:
-        with suppress(KeptOut):
-            return stored_twin(self._connection, job)
-        return None
+        return stored_twins(self._connection, (job,))[0]
 
     def claim(self, wants: Sequence[Want], *, suspect: bool) -> Claimed:
         claims: dict[str, Sequence[Claim]] = {}

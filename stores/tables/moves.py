@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from itertools import groupby, starmap
+from operator import attrgetter
 from typing import Any
 
 from ...messages.jobs import ENDED, WAITS_FOR_JOBS, WAITS_ITS_TURN, JobRecord, JobState, Transition
@@ -18,6 +19,8 @@ from .open_turn import OpenTurn
 
 TOGETHER_MIN = 4
 """So many jobs share a statement. Fewer are not faster than one by one."""
+
+MOVED = "a job that the turn has read was moved by another writer before the turn could move it"
 
 STATES = {event: state.value for event, (_, state) in MOVES.items()}
 
@@ -56,10 +59,28 @@ def move_all(turn: OpenTurn, those: Sequence[Move]) -> list[JobRecord | None]:
     return moved
 
 
+def tell(turn: OpenTurn, job: JobRecord, event: str, fields: dict[str, Any], changes: dict[str, Any]) -> JobRecord:
+    """`move` a job that this transaction holds, in all but the table, see `write`."""
+    whole = _whole(job, event, changes)
+    return _moved(turn, job, event, fields, changed(job, tuple(whole), whole.values()))
+
+
+def write(turn: OpenTurn, jobs: Sequence[JobRecord], columns: tuple[str, ...]) -> None:
+    """Write columns of jobs as `tell` has left them, with the same state, boot and claim as before."""
+    values_of = attrgetter(*columns)
+    for some in batches(jobs, turn.together_max):
+        if len(some) >= TOGETHER_MIN:
+            done = len(turn.update_together(some, columns, list(map(values_of, some))))
+        else:
+            done = sum(update(turn.connection, job, dict(zip(columns, values_of(job), strict=True))) for job in some)
+        if done < len(some):
+            raise TurnConflict(MOVED)
+
+
 def surely(moved: JobRecord | None) -> JobRecord:
     """The record of a job that this transaction has read. On SQLite its move cannot have failed."""
     if moved is None:
-        raise TurnConflict("a job that the turn has read was moved by another writer before the turn could move it")
+        raise TurnConflict(MOVED)
     return moved
 
 

@@ -7641,17 +7641,30 @@ MUTANTS = (
     ),
     Mutant(
         CALLS,
+        "each job of a repeated call is looked for with a statement of its own",
+        "stores/tables/jobs.py",
+        "for look in (self._inserted, partial(stored_twins, self._connection)):\n",
+        "for look in (self._inserted, lambda those: [self.twin(job) for job in those]):\n",
+        test="tests/whole/stores/postgresql/test_interleavings.py::"
+        "test_many_stored_jobs_are_found_in_as_few_statements_as_few",
+    ),
+    Mutant(
+        CALLS,
+        "each call with a debounce key is a statement of its own",
+        "stores/tables/jobs.py",
+        "                twin = became[twin.row_id] = self._replace(before, job)\n",
+        "                twin = became[twin.row_id] = self._replace(before, job)\n"
+        "                write(self._turn, [twin], REPLACED)\n",
+        test="tests/whole/stores/postgresql/test_interleavings.py::"
+        "test_many_stored_jobs_are_found_in_as_few_statements_as_few",
+    ),
+    Mutant(
+        CALLS,
         "of two turns on PostgreSQL, one claims the job that the other replaces",
         "stores/tables/job_rows.py",
-        'TWIN_KEPT = "/*pg for no key update */"\n',
-        'TWIN_KEPT = ""\n',
-        also=(
-            (
-                "stores/tables/moves.py",
-                "    if moved is None:\n        raise TurnConflict",
-                "    if False:\n        raise TurnConflict",
-            ),
-        ),
+        'f"debounce_until is not null {KEPT}"',
+        '"debounce_until is not null"',
+        also=(("stores/tables/moves.py", "        if done < len(some):\n", "        if False:\n"),),
         test="tests/whole/stores/postgresql/test_interleavings.py::test_a_call_with_a_debounce_key_loses_nothing_beside_another_move",
     ),
     Mutant(

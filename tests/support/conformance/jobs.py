@@ -156,6 +156,25 @@ class JobPromises(StoreCase):
 
         assert (stored.data, is_new) == ("2", False)
 
+    def test_calls_of_one_turn_with_a_debounce_key_are_moves_of_one_job(self, store: Store) -> None:
+        """JobQueue.insert: It may be the twin of another that comes before it."""
+        self.needs("table")
+        calls = [debounced("a", 1, NOW + 5), new("b"), *(debounced(f"a{n}", n, NOW + 5) for n in range(2, 5))]
+
+        with store.turn("b", NOW) as turn:
+            stored = turn.jobs.insert(calls)
+            moved = [(move.event, move.job) for move in turn.transitions]
+
+        assert [(job.id, job.data, job.move_no, fresh) for job, fresh in stored] == [
+            ("a", "1", 1, True),
+            ("b", calls[1].data, 1, True),
+            *(("a", str(n), n, True) for n in range(2, 5)),
+        ]
+        assert moved == [
+            (event, job) for event, (job, _) in zip(["job.queued"] * 2 + ["job.replaced"] * 3, stored, strict=True)
+        ]
+        assert job_of(store, "a") == stored[-1][0]
+
     def test_a_unique_key_is_free_again_once_its_job_has_ended(self, store: Store) -> None:
         """JobQueue.insert: A known id, or an unfinished job with its unique key, gives the stored one and False."""
         self.needs("table")

@@ -492,6 +492,29 @@ def test_a_call_with_a_debounce_key_loses_nothing_beside_another_move(world: Wor
     every_order(world, prepare, [calls("y"), move], check)
 
 
+@pytest.mark.parametrize("key", ["id", "unique_key", "debounce_key"])
+def test_many_stored_jobs_are_found_in_as_few_statements_as_few(world: World, key: str) -> None:
+    def job(number: int, round_: int) -> NewJob:
+        match key:
+            case "id":
+                return new(f"j{number}")
+            case "unique_key":
+                return new(f"j{number}-{round_}", unique_key=f"k{number}")
+        return call(f"j{number}-{round_}", f"{round_}", debounce_key=f"k{number}")
+
+    def statements(jobs: int, round_: int) -> int:
+        def program(actor: Actor) -> None:
+            with actor.turn() as turn:
+                found = insert(turn, *(job(number % 200, round_) for number in range(jobs)))
+            assert [one.id.partition("-")[0] for one in found] == [f"j{number % 200}" for number in range(jobs)]
+
+        return world.run([program], [])[0]
+
+    put(world, *(job(number, 0) for number in range(200)))
+
+    assert statements(400, 1) == statements(10, 2)
+
+
 def test_of_two_jobs_with_one_unique_key_one_is_stored(world: World) -> None:
     def queue(*names: str) -> Callable[[Actor, Any], list[JobRecord]]:
         def program(actor: Actor, _: object) -> list[JobRecord]:
