@@ -127,7 +127,9 @@ def _distinct(connection: Database, rows: str, first: str = "") -> Iterator[str]
 
 
 def children(connection: Database, root_id: str, limit: int) -> Sequence[JobRecord]:
-    rows = connection.execute(f"select * {CHILDREN} order by no limit :limit", {"root_id": root_id, "limit": limit})
+    rows = connection.execute(
+        f"select {job_rows.WHOLE} {CHILDREN} order by no limit :limit", {"root_id": root_id, "limit": limit}
+    )
     return list(map(JobRecord._make, rows))
 
 

@@ -16,7 +16,8 @@ from ...rules.lifecycle import INTERRUPTION_WINDOW_SECONDS
 from . import turns
 from .due import NEXT_EXPIRY
 from .open_turn import OpenTurn
-from .rows import slot_entry
+from .rows import SLOT, slot_entry
+from .schedule_changes import SCHEDULE
 
 # Due jobs keep their places in the queue.
 SHIFT_WAITS = """
@@ -79,7 +80,7 @@ def correct(turn: OpenTurn, step: Seconds | None) -> Stepped:
 def _recount(turn: OpenTurn) -> int:
     turn.hold_schedules()
     rows = turn.connection.execute(
-        "select * from lamplighter_schedules where accounted_to > ?", (turn.now + STEP_SECONDS_MIN,)
+        f"select {SCHEDULE} from lamplighter_schedules s where accounted_to > ?", (turn.now + STEP_SECONDS_MIN,)
     ).fetchall()
     for schedule in map(ScheduleRecord._make, rows):
         _take_back_skips(turn, schedule)
@@ -97,7 +98,7 @@ def _recount(turn: OpenTurn) -> int:
 def _take_back_skips(turn: OpenTurn, schedule: ScheduleRecord) -> None:
     """Forget that future slots were skipped, so that they fire when they come. Fired slots stay."""
     ahead = turn.connection.execute(
-        "select * from lamplighter_slots where schedule_id = ? and outcome = 'skipped' and last > ?",
+        f"select {SLOT} from lamplighter_slots where schedule_id = ? and outcome = 'skipped' and last > ?",
         (schedule.id, turn.now),
     ).fetchall()
     for row in ahead:

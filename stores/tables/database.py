@@ -55,15 +55,16 @@ class Database(Statements, Protocol):
 
 
 def upsert(table: str, key: str, *columns: str) -> str:
-    """A statement that inserts a whole row, or replaces the values of the one with its key.
+    """A statement that inserts a row, or replaces the values of the one with its key.
 
     Args:
-        key: the columns of the key, which come first in the table, as the statement lists them.
-        columns: the others, in order.
+        key: the columns of the key, as the statement lists them.
+        columns: the others.
     """
+    names = ", ".join((key, *columns))
     places = ", ".join("?" * (key.count(",") + 1 + len(columns)))
     settings = ", ".join(f"{column} = excluded.{column}" for column in columns)
-    return f"insert into {table} values ({places}) on conflict ({key}) do update set {settings}"
+    return f"insert into {table} ({names}) values ({places}) on conflict ({key}) do update set {settings}"
 
 
 @contextmanager

@@ -16,15 +16,15 @@ from ...rules.lifecycle import fate
 from ...rules.links import NAMED_PARENTS_MAX, name_parents, not_needed, shared_fate
 from ..transitions import freed
 from . import links
-from .job_rows import key_holders
+from .job_rows import WHOLE, key_holders, listed
 from .jobs import TableJobs
 from .open_turn import FREEING, OpenTurn
 
 NEXT_RIPE = "select parent, child, place from lamplighter_parents_to_check order by parent limit 1 /*pg for update */"
 
-LINKS_OF = """
-  select l.place, l.met, c.* from lamplighter_links l indexed by lamplighter_links_parent
-  join lamplighter_jobs c on c.no = l.child
+LINKS_OF = f"""
+  select l.place, l.met, {listed(JobRecord._fields, "c.")}
+  from lamplighter_links l indexed by lamplighter_links_parent join lamplighter_jobs c on c.no = l.child
   where l.parent = ? and (l.child, l.place) > (?, ?) order by l.child, l.place limit ?
   /*pg for no key update of c */
 """
@@ -203,5 +203,5 @@ class TableLinks:
         return self._jobs.requeue(child, self._turn.now, says)
 
     def _job(self, row_id: int) -> JobRecord | None:
-        row = self._connection.execute("select * from lamplighter_jobs where no = ?", (row_id,)).fetchone()
+        row = self._connection.execute(f"select {WHOLE} from lamplighter_jobs where no = ?", (row_id,)).fetchone()
         return None if row is None else JobRecord._make(row)

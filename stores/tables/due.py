@@ -18,25 +18,26 @@ from ...messages.names import paused_at
 from ..ports import DueCheck
 from . import pauses, turns
 from .database import Database
+from .job_rows import WHOLE
 from .turns import CLAIMABLE, CLAIMED, PRIORITIES_MAX, priorities
 
 LONGEST_DUE_MAX = 1_000
 """Where jobs waited at many priorities, a claim picks from so many that have been due longest."""
 
 READY = f"""
-  select * from lamplighter_jobs
+  select {WHOLE} from lamplighter_jobs
   where state = 'queued' and waits = 0 and name = :name and run_at <= :now {CLAIMABLE}
   order by priority desc, run_at, no limit +:limit {CLAIMED}
 """
 
 WAITED = f"""
-  select * from lamplighter_jobs
+  select {WHOLE} from lamplighter_jobs
   where state = 'queued' and waits = 1 and name = :name and priority = :priority and run_at <= :now {CLAIMABLE}
   order by run_at, no limit +:limit {CLAIMED}
 """
 
 WAITED_LONGEST = f"""
-  select * from lamplighter_jobs where no in (
+  select {WHOLE} from lamplighter_jobs where no in (
     select no from lamplighter_jobs indexed by lamplighter_jobs_later
     where state = 'queued' and waits = 1 and name = :name and run_at <= :now {CLAIMABLE}
     order by run_at limit {LONGEST_DUE_MAX})
@@ -44,7 +45,7 @@ WAITED_LONGEST = f"""
 """
 
 SUSPECT = f"""
-  select * from lamplighter_jobs
+  select {WHOLE} from lamplighter_jobs
   where state = 'queued' and name = :name and suspect_until > :now and run_at <= :now and rev > 0
     and (one_at_a_time = 0 or not exists (
       select 1 from lamplighter_jobs r where r.schedule = lamplighter_jobs.schedule and r.state = 'running'))

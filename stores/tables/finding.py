@@ -18,7 +18,7 @@ from ...messages.jobs import ENDED, Instant, JobRecord, JobState
 from ...messages.queries import GRAPH_JOBS_MAX, Found, JobQuery, Place
 from .database import Database, at_one_instant
 from .job_conditions import ANY, Conditions, Values, bind
-from .job_rows import GROUPED, HIGHEST_GROUPED, KEYS_MAX, LINKED, RUNNING, UNFINISHED
+from .job_rows import GROUPED, HIGHEST_GROUPED, KEYS_MAX, LINKED, RUNNING, UNFINISHED, WHOLE
 from .turns import PRIORITIES_MAX, priorities
 
 TRIED = (
@@ -145,7 +145,7 @@ def _ended_in(connection: Database, stretch: IndexRange, wanted: Conditions, lim
     """The jobs of a range in which every row matches: read at once, not first their places."""
     values = dict(wanted.values)
     stretch = stretch if after is None else stretch.beyond(after)
-    rows = f"select * {stretch.sql(values)} order by {stretch.order} limit {limit}"
+    rows = f"select {WHOLE} {stretch.sql(values)} order by {stretch.order} limit {limit}"
     jobs = list(map(JobRecord._make, connection.execute(rows, values)))
     last = Place(jobs[-1].ended_at, jobs[-1].row_id, jobs[-1].id) if len(jobs) == limit else None
     return Found(jobs, None if last is None else last.cursor, len(jobs), True)
@@ -308,6 +308,6 @@ def _rows(connection: Database, places: Sequence[Place]) -> list[JobRecord]:
     found: dict[int, JobRecord] = {}
     for first in range(0, len(places), KEYS_MAX):
         some = [place.row_id for place in places[first : first + KEYS_MAX]]
-        query = f"select * from lamplighter_jobs where no in ({', '.join('?' * len(some))})"
+        query = f"select {WHOLE} from lamplighter_jobs where no in ({', '.join('?' * len(some))})"
         found |= {job.row_id: job for job in map(JobRecord._make, connection.execute(query, some))}
     return [found[place.row_id] for place in places]

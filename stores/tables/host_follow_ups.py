@@ -9,22 +9,26 @@ from collections.abc import Iterator, Sequence
 
 from ...messages.jobs import JobRecord
 from .database import Database, Statements
+from .job_rows import listed
 
 HOST_FOLLOW_UPS = (
     "create table lamplighter_follow_ups (child integer primary key, parent integer not null) strict",
     "create index lamplighter_follow_ups_of on lamplighter_follow_ups (parent)",
 )
 
-PARENT = """select p.* from lamplighter_follow_ups f join lamplighter_jobs p on p.no = f.parent
+PARENT = f"""select {listed(JobRecord._fields, "p.")}
+            from lamplighter_follow_ups f join lamplighter_jobs p on p.no = f.parent
             where f.child = ? and p.rev <= 0"""
 
-CHILDREN = """select c.* from lamplighter_follow_ups f join lamplighter_jobs c on c.no = f.child
+CHILDREN = f"""select {listed(JobRecord._fields, "c.")}
+              from lamplighter_follow_ups f join lamplighter_jobs c on c.no = f.child
               where f.parent = ? and c.rev <= 0 order by f.child"""
 
 
 def note(cursor: Statements, ended: JobRecord, born: Sequence[JobRecord]) -> None:
     """Note that inserted jobs follow an ended one, in a transaction that is not a turn."""
-    cursor.executemany("insert into lamplighter_follow_ups values (?, ?)", [(job.row_id, ended.row_id) for job in born])
+    rows = [(job.row_id, ended.row_id) for job in born]
+    cursor.executemany("insert into lamplighter_follow_ups (child, parent) values (?, ?)", rows)
 
 
 def are_any(connection: Database) -> bool:

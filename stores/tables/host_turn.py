@@ -20,10 +20,10 @@ from ..transitions import LET_GO, UNCOUNTED, born, ending, finished, is_replaced
 from ..troubles import TRIES_MAX
 from . import host_follow_ups, links, steps
 from .database import Statements
-from .job_rows import KeptOut, changed, in_batches, insert_uncounted, stored_twins, update
+from .job_rows import WHOLE, KeptOut, changed, in_batches, insert_uncounted, stored_twins, update
 from .schedule_changes import insert_change, schedule_as_changed
 
-FIND = "select * from lamplighter_jobs where id = ? /*pg for no key update*/"
+FIND = f"select {WHOLE} from lamplighter_jobs where id = ? /*pg for no key update*/"
 
 # An application may stay in its transaction for minutes, and must not hold up the ends of parents. The turn that counts
 # the child looks at them again.

@@ -102,8 +102,12 @@ def _insert(columns: tuple[str, ...], rows: int, twins: str) -> str:
                values {", ".join([row] * rows)} {twins}"""
 
 
-def listed(fields: Sequence[str]) -> str:
-    return ", ".join(map(stored_name, fields))
+def listed(fields: Sequence[str], of: str = "") -> str:
+    return ", ".join(of + stored_name(field) for field in fields)
+
+
+WHOLE = listed(JobRecord._fields)
+"""The columns of a record. Never `*`: a newer version may add columns while this one runs."""
 
 
 def insert_unless_known(connection: Database, job: NewJob, row_id: int) -> bool:
@@ -144,7 +148,7 @@ def key_holders(
     for job in jobs:
         if (key := getattr(job, kind)) is not None:
             asked.setdefault(job.name, {})[key] = None
-    query = f"select * from lamplighter_jobs where {kind} in ({{places}}) and name = ? and {HOLDERS[kind]}"
+    query = f"select {WHOLE} from lamplighter_jobs where {kind} in ({{places}}) and name = ? and {HOLDERS[kind]}"
     rows = chain.from_iterable(in_batches(connection, query, asked[name], name) for name in sorted(asked))
     holders = list(map(JobRecord._make, rows))
     return dict(zip(map(attrgetter("name", kind), holders), holders, strict=True))
@@ -156,7 +160,7 @@ def jobs_by_id(connection: Statements, job_ids: Collection[str], more: str = "")
     Args:
         more: the rest of the statement.
     """
-    rows = in_batches(connection, "select * from lamplighter_jobs where id in ({places}) " + more, job_ids)
+    rows = in_batches(connection, f"select {WHOLE} from lamplighter_jobs where id in ({{places}}) {more}", job_ids)
     jobs = list(map(JobRecord._make, rows))
     return dict(zip(map(ID, jobs), jobs, strict=True))
 

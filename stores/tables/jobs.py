@@ -37,7 +37,7 @@ from ..transitions import (
 )
 from ..turn_ports import Claimed, End, Want
 from . import attempts, due, host_follow_ups, links, pauses, rates, removal, turns
-from .job_rows import HELD_BY, KEPT, KeptOut, insert_unless_known, insertion, jobs_by_id, stored_twins
+from .job_rows import HELD_BY, KEPT, WHOLE, KeptOut, insert_unless_known, insertion, jobs_by_id, stored_twins
 from .moves import Move, move, move_all, surely, tell, without_steps, write
 from .open_turn import CLAIMS, PAUSES, OpenTurn
 
@@ -338,7 +338,7 @@ class TableJobs:
 
     def open_claims(self, boot: str, name: str | None = None, incarnation_max: int | None = None) -> list[JobRecord]:
         # The index holds running jobs alone. Without this hint SQLite would scan all of them.
-        query = """select * from lamplighter_jobs indexed by lamplighter_jobs_running
+        query = f"""select {WHOLE} from lamplighter_jobs indexed by lamplighter_jobs_running
                    where state = 'running' and boot = ? and deferred = 0"""
         values: list[Any] = [boot]
         if name is not None:
@@ -349,7 +349,7 @@ class TableJobs:
 
     def orphans(self) -> list[JobRecord]:
         return self._jobs(
-            """select * from lamplighter_jobs indexed by lamplighter_jobs_running
+            f"""select {WHOLE} from lamplighter_jobs indexed by lamplighter_jobs_running
                where state = 'running' and boot not in (select boot from lamplighter_boots) and deferred = 0
                order by no"""
         )
@@ -386,7 +386,7 @@ class TableJobs:
     def refresh(self) -> None:
         turn = self._turn
         if turn.has_host_moves:
-            query = "select * from lamplighter_jobs where rev <= 0 order by no limit ? /*pg for update skip locked */"
+            query = f"select {WHOLE} from lamplighter_jobs where rev <= 0 order by no limit ? {turns.CLAIMED}"
             for job in self._jobs(query, HOST_JOBS_MAX):
                 # An application may have a parent for minutes. A later turn counts the child.
                 if not job.is_linked or links.may_be_kept(self._connection, job.row_id):
@@ -398,7 +398,7 @@ class TableJobs:
         turn = self._turn
         if turn.expiry is None or turn.expiry > turn.now:
             return []
-        query = f"""select * from lamplighter_jobs indexed by lamplighter_jobs_expiring
+        query = f"""select {WHOLE} from lamplighter_jobs indexed by lamplighter_jobs_expiring
                     where {due.MAY_EXPIRE} and expires_at <= ? and state = ? and rev > 0 order by expires_at limit ?
                     /*pg for update skip locked */"""
         return self._jobs(query, turn.now, state, EXPIRED_JOBS_MAX)

@@ -12,10 +12,10 @@ from collections.abc import Collection, Sequence
 from ...messages.jobs import ENDED, JobParent, JobRecord
 from ..ports import DependencyStatus, GoneParent
 from .database import Database, Statements
-from .job_rows import in_batches
+from .job_rows import in_batches, listed
 
 TIE = """
-  insert into lamplighter_links
+  insert into lamplighter_links (child, place, parent, any_end, met)
   select ?, ?, no, ?, case when rev > 0 and (state = 'done' or state = 'dead' or state = 'cancelled') then state end
   from lamplighter_jobs where id = ?
 """
@@ -122,7 +122,7 @@ def cut(connection: Database, gone: Sequence[GoneParent]) -> list[int]:
         let_go,
     )
     connection.executemany(
-        """insert into lamplighter_gone_parents
+        """insert into lamplighter_gone_parents (no, id, name, state, rev)
            select :row_id, :id, :name, :state, :move_no
            where exists (select 1 from lamplighter_links where parent = :row_id)""",
         [job._asdict() for job in gone],
@@ -132,19 +132,22 @@ def cut(connection: Database, gone: Sequence[GoneParent]) -> list[int]:
 
 
 def parents(connection: Database, child_no: int, after: int, limit: int) -> Sequence[JobRecord]:
-    query = """select j.* from lamplighter_links l join lamplighter_jobs j on j.no = l.parent
+    query = f"""select {listed(JobRecord._fields, "j.")}
+               from lamplighter_links l join lamplighter_jobs j on j.no = l.parent
                where l.child = ? and l.place > ? order by l.place limit ?"""
     return list(map(JobRecord._make, connection.execute(query, (child_no, after, limit))))
 
 
 def gone_parents(connection: Database, child_no: int, limit: int) -> Sequence[GoneParent]:
-    query = """select g.* from lamplighter_links l join lamplighter_gone_parents g on g.no = l.parent
+    query = """select g.no, g.id, g.name, g.state, g.rev
+               from lamplighter_links l join lamplighter_gone_parents g on g.no = l.parent
                where l.child = ? order by l.place limit ?"""
     return list(map(GoneParent._make, connection.execute(query, (child_no, limit))))
 
 
 def children(connection: Database, parent_no: int, limit: int) -> Sequence[JobRecord]:
-    query = """select distinct j.* from lamplighter_links l join lamplighter_jobs j on j.no = l.child
+    query = f"""select distinct {listed(JobRecord._fields, "j.")}
+               from lamplighter_links l join lamplighter_jobs j on j.no = l.child
                where l.parent = ? order by j.no limit ?"""
     return list(map(JobRecord._make, connection.execute(query, (parent_no, limit))))
 

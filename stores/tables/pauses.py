@@ -6,17 +6,21 @@ from ...messages.jobs import Instant
 from ...messages.names import PauseRecord
 from .database import Database, upsert
 
-KEEP = upsert("lamplighter_pauses", "name", "since", '"by"', "reason", "until", '"limit"')
+COLUMNS = ("name", "since", '"by"', "reason", "until", '"limit"')
+
+KEEP = upsert("lamplighter_pauses", *COLUMNS)
+
+READ = f"select {', '.join(COLUMNS)} from lamplighter_pauses"
 
 FORGET_NOTHING = 'delete from lamplighter_pauses where since is null and "limit" is null'
 
 
 def read(connection: Database) -> list[PauseRecord]:
-    return [PauseRecord._make(row) for row in connection.execute("select * from lamplighter_pauses order by name")]
+    return [PauseRecord._make(row) for row in connection.execute(f"{READ} order by name")]
 
 
 def of(connection: Database, name: str) -> PauseRecord:
-    row = connection.execute("select * from lamplighter_pauses where name = ?", (name,)).fetchone()
+    row = connection.execute(f"{READ} where name = ?", (name,)).fetchone()
     return PauseRecord(name) if row is None else PauseRecord._make(row)
 
 

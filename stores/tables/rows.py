@@ -18,7 +18,7 @@ from . import steps as kept
 from .boots import read_boots
 from .database import Database, at_one_instant
 from .job_rows import jobs_by_id
-from .schedule_changes import schedule_as_changed, schedules_as_changed
+from .schedule_changes import SCHEDULE, schedule_as_changed, schedules_as_changed
 from .tallies import TallyRows
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 READ_AHEAD = 5_000
 
 SLOT_COLUMNS = tuple(field.name for field in fields(SlotEntry))
+SLOT = ", ".join(SLOT_COLUMNS)
 
 Reading = Callable[[], AbstractContextManager[Database]]
 
@@ -115,12 +116,12 @@ class ScheduleRows(Rows):
     one = _asks(schedule_as_changed, at_once=True)
 
     def changed(self, since: int, limit: int) -> Sequence[ScheduleRecord]:
-        query = "select * from lamplighter_schedules where change_no > ? order by change_no limit ?"
+        query = f"select {SCHEDULE} from lamplighter_schedules s where change_no > ? order by change_no limit ?"
         with self._reading() as reader:
             return list(map(ScheduleRecord._make, reader.execute(query, (since, limit))))
 
     def slots(self, schedule_id: str, start: Instant, end: Instant) -> Slots:
-        query = """select * from lamplighter_slots
+        query = f"""select {SLOT} from lamplighter_slots
                    where schedule_id = ? and last >= ? and slot < ? order by slot"""
         with self._reading() as reader:
             return Slots(list(map(slot_entry, reader.execute(query, (schedule_id, start, end)))), since=0.0)

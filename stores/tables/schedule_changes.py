@@ -16,6 +16,9 @@ HOST_CHANGES_MAX = 500
 ALL = 2**62
 """A limit that is none."""
 
+SCHEDULE = ", ".join(f's."{field}"' for field in ScheduleRecord._fields)
+"""The columns of `lamplighter_schedules s`."""
+
 LAST_OF_EACH = """
   select schedule_id, record from lamplighter_schedule_changes
   where no in (select max(no) from lamplighter_schedule_changes group by schedule_id)
@@ -52,7 +55,7 @@ def forget_changes(connection: Database, schedule_id: str) -> bool:
 def schedule_as_changed(reader: Statements, schedule_id: str) -> ScheduleRecord | None:
     """A schedule as all pending changes will leave it; None if they remove it."""
     change = reader.execute(LAST, (schedule_id,)).fetchone()
-    row = reader.execute("select * from lamplighter_schedules where id = ?", (schedule_id,)).fetchone()
+    row = reader.execute(f"select {SCHEDULE} from lamplighter_schedules s where id = ?", (schedule_id,)).fetchone()
     before = None if row is None else ScheduleRecord._make(row)
     return before if change is None else _after(before, _record(change[0]))
 
@@ -62,7 +65,7 @@ def schedules_as_changed(
 ) -> list[ScheduleRecord]:
     """Schedules as all pending changes will leave them, ordered by id."""
     changed = {schedule_id: _record(text) for schedule_id, text in reader.execute(LAST_OF_EACH) if schedule_id > after}
-    query = """select * from lamplighter_schedules
+    query = f"""select {SCHEDULE} from lamplighter_schedules s
                where id > :after and (name = :name or :name is null) order by id limit :limit"""
     most = ALL if limit is None else limit + len(changed)
     rows = reader.execute(query, {"name": name, "after": after, "limit": most})

@@ -12,7 +12,8 @@ from ..transitions import skipped_entry
 from .database import upsert
 from .job_rows import in_batches
 from .open_turn import OpenTurn
-from .schedule_changes import HOST_CHANGES_MAX, forget_changes, take_changes
+from .rows import SLOT
+from .schedule_changes import HOST_CHANGES_MAX, SCHEDULE, forget_changes, take_changes
 
 REPLACE_SCHEDULE = upsert("lamplighter_schedules", "id", *(f'"{field}"' for field in ScheduleRecord._fields[1:]))
 
@@ -69,8 +70,8 @@ class TableSchedules:
     def _known(self, ids: Iterable[str]) -> tuple[dict[str, ScheduleRecord], set[str]]:
         known: dict[str, ScheduleRecord] = {}
         retired: set[str] = set()
-        query = """select s.*, r.change_no = s.change_no from lamplighter_schedules s
-                   left join lamplighter_retired r on r.schedule_id = s.id where s.id in ({places})"""
+        query = f"""select {SCHEDULE}, r.change_no = s.change_no from lamplighter_schedules s
+                   left join lamplighter_retired r on r.schedule_id = s.id where s.id in ({{places}})"""
         for *fields, is_retired in in_batches(self._connection, query, dict.fromkeys(ids)):
             record = known[fields[0]] = ScheduleRecord._make(fields)
             if is_retired:
@@ -78,7 +79,9 @@ class TableSchedules:
         return known, retired
 
     def one(self, schedule_id: str) -> ScheduleRecord | None:
-        row = self._connection.execute("select * from lamplighter_schedules where id = ?", (schedule_id,)).fetchone()
+        row = self._connection.execute(
+            f"select {SCHEDULE} from lamplighter_schedules s where id = ?", (schedule_id,)
+        ).fetchone()
         return None if row is None else ScheduleRecord._make(row)
 
     def forget(self, schedule_id: str) -> bool:
@@ -102,7 +105,7 @@ class TableSchedules:
 
     def fire(self, entry: SlotEntry) -> bool:
         done = self._connection.execute(
-            "insert into lamplighter_slots values (?, ?, ?, ?, ?, ?, ?) on conflict do nothing",
+            f"insert into lamplighter_slots ({SLOT}) values (?, ?, ?, ?, ?, ?, ?) on conflict do nothing",
             (entry.schedule_id, entry.slot, entry.last, entry.count, entry.outcome, entry.reason, entry.job_id),
         )
         return done.rowcount == 1

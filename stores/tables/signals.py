@@ -30,7 +30,7 @@ def send(
     if connection.execute(query, (job.row_id,)).fetchone()[0] >= SIGNALS_MAX:
         raise UsageError(f"expected at most {SIGNALS_MAX:,} signals of job {job.id}, got one more: {step.name!r}")
     row = step if who is None else step._replace(result=encode_own([step.result, *who]), claim_no=steps.UNTOLD)
-    connection.execute("insert into lamplighter_steps values (?, ?, ?, ?, ?)", (job.row_id, *row))
+    connection.execute(steps.INSERT, (job.row_id, *row))
     return step, True
 
 

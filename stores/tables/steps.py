@@ -19,6 +19,8 @@ create table lamplighter_steps (
 """
 """`job` is the job's `row_id`: an id may be used again, a `row_id` may not."""
 
+INSERT = "insert into lamplighter_steps (job, name, result, claim_no, at) values (?, ?, ?, ?, ?)"
+
 OF_JOB = "select name, result, claim_no, at from lamplighter_steps where job = ?"
 
 SENT, UNTOLD = 0, -1
@@ -42,9 +44,7 @@ class TableSteps:
         if current is None:
             return None
         step = StepRecord(name, result, claimed.claim_no, self._turn.now)
-        inserted = self._connection.execute(
-            "insert into lamplighter_steps values (?, ?, ?, ?, ?) on conflict do nothing", (claimed.row_id, *step)
-        )
+        inserted = self._connection.execute(f"{INSERT} on conflict do nothing", (claimed.row_id, *step))
         self._turn.has_steps = True
         if inserted.rowcount == 1:
             return KeptNow(step, current[0], is_new=True)

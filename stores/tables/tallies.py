@@ -22,17 +22,20 @@ create table lamplighter_tallies (
 
 KEEP = upsert("lamplighter_tallies", "span, start, name, kind", "n", "seconds", "buckets")
 
-ONE = "select * from lamplighter_tallies where span = ? and start = ? and name = ? and kind = ?"
+COLUMNS = ", ".join(f"tally.{field}" for field in Tally._fields)
 
-BETWEEN = """
-select * from lamplighter_tallies where span = :span and start between :since and :until order by start, name, kind
+ONE = f"select {COLUMNS} from lamplighter_tallies tally where span = ? and start = ? and name = ? and kind = ?"
+
+BETWEEN = f"""
+select {COLUMNS} from lamplighter_tallies tally
+where span = :span and start between :since and :until order by start, name, kind
 """
 
-OF_NAME = """
+OF_NAME = f"""
 with recursive starts(start) as (
   select :since union all select start + :span from starts where :span > 0 and start + :span <= :until
 )
-select tally.* from starts cross join lamplighter_tallies tally
+select {COLUMNS} from starts cross join lamplighter_tallies tally
 where tally.span = :span and tally.start = starts.start and tally.name = :name order by tally.start, tally.kind
 """
 """One seek for each start: a file may have the sums of thousands of other names."""

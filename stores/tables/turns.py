@@ -19,6 +19,7 @@ from ...messages.jobs import WAITS_ITS_TURN, Instant, JobRecord
 from ...messages.names import NameLimits
 from . import rates
 from .database import Database
+from .job_rows import WHOLE
 
 PRIORITIES_MAX = 32
 """A claim looks at so many priorities of waiting jobs in turn. With more priorities, it goes by time."""
@@ -67,7 +68,7 @@ Key = tuple[str, int, str]
 """The key of a row: name, priority, group."""
 
 LINE_UP = f"""
-  insert into lamplighter_turns as line values (?, ?, ?, ?)
+  insert into lamplighter_turns as line (name, priority, group_key, next) values (?, ?, ?, ?)
   on conflict (name, priority, group_key) do update set next = excluded.next
   where line.next > excluded.next and line.next > ? + {SLACK_SECONDS}
 """
@@ -100,13 +101,13 @@ TO_THE_BACK = f"""
 """
 
 OTHERS_TO_THE_BACK = f"""
-  insert into lamplighter_turns select :name, :priority, :key, {BEHIND}
+  insert into lamplighter_turns (name, priority, group_key, next) select :name, :priority, :key, {BEHIND}
   where exists (select 1 from lamplighter_turns where name = :name and priority = :priority and group_key > '')
   on conflict (name, priority, group_key) do update set next = excluded.next
 """
 
 HEAD = f"""
-  select * from lamplighter_jobs indexed by lamplighter_jobs_grouped
+  select {WHOLE} from lamplighter_jobs indexed by lamplighter_jobs_grouped
   where state = 'queued' and waits = {WAITS_ITS_TURN} and name = :name and priority = :priority and group_key = :key
     and run_at <= :now {CLAIMABLE} order by run_at, no limit 1 {CLAIMED}
 """

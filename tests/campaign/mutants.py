@@ -95,6 +95,22 @@ PEOPLE = "what people do"
 
 MUTANTS = (
     Mutant(
+        TURN,
+        "a job is read by all columns of its table, also those of a newer version",
+        "stores/tables/job_rows.py",
+        "WHOLE = listed(JobRecord._fields)\n",
+        'WHOLE = "*"\n',
+        test="tests/whole/stores/test_newer_columns.py::test_everything_goes_on_when_each_table_gets_a_column[sqlite]",
+    ),
+    Mutant(
+        TURN,
+        "a row is kept by the order of its table's columns",
+        "stores/tables/database.py",
+        "insert into {table} ({names}) values",
+        "insert into {table} values",
+        test="tests/whole/stores/test_newer_columns.py::test_everything_goes_on_when_each_table_gets_a_column[sqlite]",
+    ),
+    Mutant(
         LINKS,
         "a host that keeps a parent open holds up the turns that count births",
         "stores/tables/jobs.py",
@@ -1808,8 +1824,8 @@ MUTANTS = (
         SLOTS,
         "a slot may fire again, with another job",
         "stores/tables/schedules.py",
-        '"insert into lamplighter_slots values (?, ?, ?, ?, ?, ?, ?) on conflict do nothing"',
-        '"insert or replace into lamplighter_slots values (?, ?, ?, ?, ?, ?, ?)"',
+        'f"insert into lamplighter_slots ({SLOT}) values (?, ?, ?, ?, ?, ?, ?) on conflict do nothing"',
+        'f"insert or replace into lamplighter_slots ({SLOT}) values (?, ?, ?, ?, ?, ?, ?)"',
         (
             ("broker/schedules.py", "    if known.change_no != body.change_no:", "    if False:"),
             ("broker/schedules.py", 'f"{schedule.id}-{slot:.6f}"', 'f"{schedule.id}-{slot:.6f}-{id(object())}"'),
@@ -6032,7 +6048,7 @@ MUTANTS = (
         "    if (kept := steps.one(connection, job.row_id, step.name)) is not None:\n        return kept, False\n",
         "",
         also=(
-            ("stores/tables/signals.py", '"insert into lamplighter_steps', '"insert or replace into lamplighter_steps'),
+            ("stores/tables/steps.py", '"insert into lamplighter_steps', '"insert or replace into lamplighter_steps'),
         ),
         scenario=STEPS,
     ),
