@@ -11,9 +11,20 @@ from ...errors import StoreCorrupt, StoreError, StoreGone, StoreUnavailable, Usa
 from ..troubles import TurnConflict
 
 TROUBLES: Sequence[tuple[str, type[StoreError] | type[StoreUnavailable], str]] = (
-    ("40001 40P01 55P03", TurnConflict, "was changed by another turn meanwhile"),
+    ("40001 40P01", TurnConflict, "was changed by another turn meanwhile"),
+    (
+        "55P03",
+        TurnConflict,
+        "has a session that keeps locked what is needed: end its transaction (`lamplighter doctor`)",
+    ),
     ("3D000", StoreGone, "has no such database: create it, or correct the address"),
-    ("3F000 42P01 42703", StoreGone, "has lost tables of Lamplighter: put back a backup, or start the runtimes anew"),
+    ("3F000 42703", StoreGone, "has lost tables of Lamplighter: put back a backup, or start the runtimes anew"),
+    (
+        "42P01",
+        StoreGone,
+        "has lost tables of Lamplighter (put back a backup, or start the runtimes anew), or this role has no right to "
+        "their schema: grant usage on it",
+    ),
     ("28", StoreGone, "does not let this role in: correct the user, the password or pg_hba.conf"),
     ("42501", StoreGone, "refuses a right to this role: grant it"),
     ("25006", StoreUnavailable, "can only be read now: it is a standby, or set to be read only"),

@@ -59,6 +59,19 @@ def test_an_error_of_the_server_has_a_kind_by_its_code(code: str, kind: type[Lam
     assert str(meant).startswith("the store postgresql://h/d ") and str(meant).endswith(": in its words")
 
 
+WORDS = {
+    "55P03": "a session that keeps locked what is needed",
+    "42P01": "grant usage",
+}
+
+
+@pytest.mark.parametrize(("code", "words"), WORDS.items())
+def test_an_error_with_several_causes_names_what_helps(code: str, words: str) -> None:
+    error = psycopg.errors.lookup(code)("in its words")
+
+    assert words in str(translated(error, "postgresql://h/d"))
+
+
 @pytest.mark.parametrize(("words", "kind"), AT_CONNECT.items())
 def test_a_refused_connection_has_a_kind_by_its_words(words: str, kind: type[LamplighterError]) -> None:
     meant = translated(psycopg.OperationalError(f"connection failed: {words}"), "postgresql://h/d")
