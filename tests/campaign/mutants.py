@@ -7021,8 +7021,8 @@ MUTANTS = (
         TURN,
         "a row that another turn holds counts as a PostgreSQL that is away",
         "stores/postgresql/failures.py",
-        '("40001 40P01", TurnConflict,',
-        '("40001 40P01", TurnConflict,',
+        '("55P03", TurnConflict,',
+        '("55P03", StoreUnavailable,',
         test="tests/whole/stores/postgresql/test_connection.py::test_a_row_that_another_holds_is_a_conflict",
     ),
     Mutant(
