@@ -97,6 +97,8 @@ class Conditions:
     def _add_data(self, term: DataTerm) -> None:
         path = self.bind(_json_path(term.path))
         kind = f"json_type(data, {path})"
+        # SQLite compares keys as far as a NUL, and JSON of PostgreSQL has none: data with a NUL is not found.
+        self._said.append("instr(data, '\\u0000') = 0")
         match term.value:
             case None:
                 self._said.append(f"{kind} = 'null'")
@@ -113,11 +115,11 @@ def _json_path(path: Sequence[str | int]) -> str:
     """A place in JSON as SQLite writes it. Our JSON is ASCII, and older versions compare keys as they are escaped.
 
     Raises:
-        UsageError: a key with a quotation mark, which SQLite cannot look for.
+        UsageError: a key with a quotation mark or a NUL, which SQLite cannot look for.
     """
     for key in path:
-        if isinstance(key, str) and '"' in key:
-            raise UsageError(f"expected a key of data without a quotation mark, which cannot be searched, got: {key!r}")
+        if isinstance(key, str) and ('"' in key or "\0" in key):
+            raise UsageError(f"expected a key of data without a quotation mark or NUL: none is searched, got: {key!r}")
     return "$" + "".join(f"[{key}]" if isinstance(key, int) else f".{json.dumps(key)}" for key in path)
 
 

@@ -210,10 +210,11 @@ def test_what_stands_in_data_is_found_by_its_place_and_of_just_its_type(term: Da
     assert found == {job.id for job in JOBS if equals(job)}
 
 
-def test_a_key_that_cannot_be_looked_for_is_refused() -> None:
-    query = JobQuery(data=(DataTerm(('a"b',), 1),))
+@pytest.mark.parametrize("key", ['a"b', "a\0b"])
+def test_a_key_that_cannot_be_looked_for_is_refused(key: str) -> None:
+    query = JobQuery(data=(DataTerm((key,), 1),))
 
-    with pytest.raises(UsageError, match="quotation mark"):
+    with pytest.raises(UsageError, match="quotation mark or NUL"):
         table_of(STORE).find(query, limit=1)
 
 

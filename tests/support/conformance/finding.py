@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from lamplighter.messages.jobs import JobState
-from lamplighter.messages.queries import Census, JobQuery
+from lamplighter.messages.queries import Census, DataTerm, JobQuery
 from lamplighter.messages.tallies import EVER, OTHERS, Tally
 from lamplighter.stores.ports import JobTable, Store
 
@@ -15,6 +15,16 @@ IS_DEAD = JobQuery(states=(JobState.DEAD,))
 
 class FindingPromises(StoreCase):
     """Promises about finding jobs. Each docstring quotes the port."""
+
+    def test_a_key_of_data_is_not_taken_for_one_that_goes_on_after_a_nul(self, store: Store) -> None:
+        """JobTable.find: The jobs that match"""
+        self.needs("table")
+        put(store, new("a", data='{"a": 1}'), new("b", data='{"a\\u0000secret": 1}'))
+
+        table = self.table_of(store)
+        found = table.find(JobQuery(data=(DataTerm(("a",), 1),)), limit=9)
+
+        assert [job.id for job in found.jobs] == ["a"]
 
     def test_what_was_queued_last_is_found_first_page_by_page(self, store: Store) -> None:
         """JobTable.find: The jobs that match, so many at most: what was queued last comes first"""
