@@ -97,8 +97,11 @@ class Conditions:
     def _add_data(self, term: DataTerm) -> None:
         path = self.bind(_json_path(term.path))
         kind = f"json_type(data, {path})"
-        # SQLite compares keys as far as a NUL, and JSON of PostgreSQL has none: data with a NUL is not found.
-        self._said.append("instr(data, '\\u0000') = 0")
+        for key in term.path:
+            if isinstance(key, str):
+                # SQLite compares keys as far as a NUL, and would take one that goes on after it for this one.
+                longer = self.bind(json.dumps(key)[:-1] + "\\u0000")
+                self._said.append(f"instr(data, {longer}) = 0")
         match term.value:
             case None:
                 self._said.append(f"{kind} = 'null'")
