@@ -50,14 +50,14 @@ class Effects:
 
 
 def publish(channel: Any, key: str, body: bytes, properties: pika.BasicProperties | None = None) -> None:
-    """Publish on a channel that has `confirm_delivery`, again and again until the server confirms the message. A server
-    refuses a message for a queue that was declared a moment ago, and whose members have not elected a leader yet.
+    """Publish on a channel that has `confirm_delivery`, again and again until a queue has the message. A runtime
+    declares a handler's queue soon after `add_handler`; until its members have elected a leader it refuses messages.
     """
 
     def is_taken() -> bool:
         try:
-            channel.basic_publish("", key, body, properties)
-        except pika.exceptions.NackError:
+            channel.basic_publish("", key, body, properties, mandatory=True)
+        except (pika.exceptions.NackError, pika.exceptions.UnroutableError):
             return False
         return True
 
