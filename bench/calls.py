@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 from lamplighter import Runtime, configure_logging
 from lamplighter.web import STEER, Visitor, dashboard
-from lamplighter.web.faces import Request
+from lamplighter.web.faces.http import Request
 
 PACKAGE = "lamplighter."
 WARM_UP = 50

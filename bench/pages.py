@@ -17,7 +17,7 @@ import big_store
 from finding import timed
 from lamplighter import Runtime
 from lamplighter.web import STEER, Visitor, dashboard
-from lamplighter.web.faces import Request
+from lamplighter.web.faces.http import Request
 
 SERVER_MS_MAX = 150.0
 """Of the server's time, for each page: of its processor, as the clock's time is also that of whoever else works."""

@@ -19,7 +19,7 @@ from ..environment.environment import new_id
 from ..errors import UsageError, missing_extra, shown
 from ..messages.jobs import Instant
 from ..rules.validation import check_name, check_whole
-from ..web.faces import Request, Response, redirect
+from ..web.faces.http import Request, Response, redirect
 from ..web.pages.page import LOOK, STEER, PageRefused, Right, Visitor
 from ..web.site import Site, forged
 from .options import add_store_or_runtime, store_or_runtimes, user_at_host

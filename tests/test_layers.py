@@ -58,7 +58,6 @@ ALONE = {
     "testing/draining",
     "testing/manual_clock",
     "testing/runtime_proxy",
-    "web/faces",
 }
 """Modules on another floor than the rest of their folder: what opens the stores stands above them, what all of the test
 kit needs below it, and what of an integration is for tests above it.

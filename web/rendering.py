@@ -17,7 +17,7 @@ from typing import Any
 
 from ..errors import missing_extra
 from ..messages.jobs import Instant, JobState
-from .faces import Request, Response
+from .faces.http import Request, Response
 from .pages.page import NotThere, PageContent, Visitor
 
 WIDTH, HEIGHT = 720, 120

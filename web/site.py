@@ -22,7 +22,7 @@ from ..errors import LamplighterError, MissingExtra, StoreUnavailable, UnknownJo
 from ..rules.codec import encode_own, valid_text
 from ..rules.control_lines import encode_view
 from ..stores.opening import place_of
-from .faces import BODY_BYTES_MAX, AsgiApplication, Request, Response, WsgiApplication
+from .faces.http import BODY_BYTES_MAX, AsgiApplication, Request, Response, WsgiApplication
 from .live import STREAMS_MAX, Live, told
 from .pages.acts import VIA
 from .pages.page import STREAM, NotThere, PageContent, PageProgress, PageRefused, PageVisit, Visitor, Who

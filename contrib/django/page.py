@@ -15,7 +15,7 @@ from django.shortcuts import resolve_url
 from django.urls import NoReverseMatch, Resolver404, get_script_prefix, resolve, reverse
 from django.views.decorators.csrf import csrf_exempt
 
-from ...web.faces import Request, Response, redirect
+from ...web.faces.http import Request, Response, redirect
 from ...web.pages.page import LOOK, STEER, Right, Visitor
 from ...web.site import SAFE, Site, dashboard
 from .configured import begins_by_locking, configured_runtime, database, problems

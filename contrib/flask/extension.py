@@ -29,7 +29,7 @@ from ...log.configure import configure_logging, is_configured
 from ...rules.limits import Limits
 from ...rules.validation import check_one_of, unknown_options
 from ...stores.opening import STORES, place_of
-from ...web.faces import wsgi_request
+from ...web.faces.http import wsgi_request
 from ...web.pages.page import Who
 from ...web.site import dashboard
 from ..reloading import run_anew

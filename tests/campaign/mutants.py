@@ -7884,7 +7884,7 @@ MUTANTS = (
     Mutant(
         PEOPLE,
         "the page of a job called .. is another page",
-        "web/faces.py",
+        "web/faces/http.py",
         '            return self.link(f"{page}{UNSPEAKABLE}", name=name)\n',
         "            pass\n",
         test="tests/web/test_site.py::test_a_job_of_whatever_id_has_an_address_that_a_browser_does_not_change",
@@ -7892,7 +7892,7 @@ MUTANTS = (
     Mutant(
         PEOPLE,
         "behind a WSGI server the page waits for more of a form than was sent",
-        "web/faces.py",
+        "web/faces/http.py",
         ".read(min(size, BODY_BYTES_MAX + 1))",
         ".read(BODY_BYTES_MAX + 1)",
         test="tests/web/test_faces.py::test_wsgi_reads_no_more_of_a_body_than_was_announced_and_than_is_allowed",

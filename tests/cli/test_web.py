@@ -12,7 +12,7 @@ import pytest
 from lamplighter.cli.main import main
 from lamplighter.cli.web import LOG_OUT, SESSION_SECONDS, Links, Proxied, _unix
 from lamplighter.web import LOOK, STEER, Visitor
-from lamplighter.web.faces import Request, Response, asgi_request
+from lamplighter.web.faces.http import Request, Response, asgi_request
 from lamplighter.web.pages.page import PageRefused
 
 

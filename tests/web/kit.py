@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import pytest
 from lamplighter import JobFailed, Runtime
 from lamplighter.web import STEER, Site, Visitor, dashboard
-from lamplighter.web.faces import Request, Response
+from lamplighter.web.faces.http import Request, Response
 
 HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>{{7*7}}</textarea>\u202e\x00é"
 """What must stay text wherever it stands."""

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 import pytest
 from lamplighter.web import Visitor, dashboard
-from lamplighter.web.faces import Request
+from lamplighter.web.faces.http import Request
 from lamplighter.web.site import HEADERS
 
 from .kit import Page

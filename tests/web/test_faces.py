@@ -9,7 +9,7 @@ from typing import Any
 from wsgiref.validate import validator
 
 import pytest
-from lamplighter.web.faces import BODY_BYTES_MAX, AsgiApplication, Request, Response, WsgiApplication, wsgi_request
+from lamplighter.web.faces.http import BODY_BYTES_MAX, AsgiApplication, Request, Response, WsgiApplication, wsgi_request
 
 
 class Answers:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from lamplighter.web import LOOK, Visitor, dashboard
-from lamplighter.web.faces import Request, Response
+from lamplighter.web.faces.http import Request, Response
 from lamplighter.web.site import HEADERS, forged, sealed, strange_host
 
 

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlencode, urlsplit
 import pytest
 from lamplighter import Debounce, JobFailed, Runtime
 from lamplighter.admin.operator import Operator
-from lamplighter.web.faces import Response
+from lamplighter.web.faces.http import Response
 
 from .kit import Page
 

@@ -9,7 +9,7 @@ import pytest
 from lamplighter.contrib.prometheus import LamplighterCollector
 from lamplighter.contrib.prometheus.collector import text_of
 from lamplighter.web import LOOK, Visitor, dashboard
-from lamplighter.web.faces import Request
+from lamplighter.web.faces.http import Request
 from prometheus_client.parser import text_string_to_metric_families
 
 from .kit import EVERYTHING, HOSTILE, Page

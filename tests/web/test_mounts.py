@@ -13,7 +13,7 @@ from flask import Flask, session
 from lamplighter import UsageError
 from lamplighter.contrib.flask import Lamplighter
 from lamplighter.web import STEER, Visitor, dashboard
-from lamplighter.web.faces import Request
+from lamplighter.web.faces.http import Request
 
 Ask = Callable[..., tuple[int, str]]
 

@@ -17,7 +17,7 @@ from lamplighter.admin.operator import Operator
 from lamplighter.messages.views import RuntimeView
 from lamplighter.stores.sqlite.control_client import FileControlClient
 from lamplighter.web import LOOK, STEER, Visitor, dashboard
-from lamplighter.web.faces import BODY_BYTES_MAX, Request, redirect
+from lamplighter.web.faces.http import BODY_BYTES_MAX, Request, redirect
 from lamplighter.web.site import HEADERS
 
 from .kit import EVERYTHING, Page

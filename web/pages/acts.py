@@ -11,7 +11,7 @@ from ...errors import UsageError, shown
 from ...messages.jobs import Attribution, JobState
 from ...messages.views import QuietAnswer
 from ...rules.validation import check_name
-from ..faces import Response, redirect
+from ..faces.http import Response, redirect
 from .looks import runtime_of
 from .page import PageContent, PageRefused, PageVisit, Right
 

@@ -14,7 +14,7 @@ from ...messages.jobs import Instant, JobState
 from ...messages.queries import JobQuery
 from ...rules.codec import decode
 from ...rules.wording import span
-from ..faces import Response, redirect
+from ..faces.http import Response, redirect
 from .page import PageContent, PageVisit
 
 PAGE_JOBS = 50

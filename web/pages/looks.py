@@ -19,7 +19,7 @@ from ...messages.tallies import HOUR, MINUTE, Tally, start_of
 from ...messages.views import StacksView
 from ...rules.control_lines import AskRefused
 from ...stores.control_client import BootView
-from ..faces import Response
+from ..faces.http import Response
 from .page import NotThere, PageContent, PageVisit, with_query
 
 T = TypeVar("T")

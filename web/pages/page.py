@@ -16,7 +16,7 @@ from ...errors import UsageError, shown
 from ...messages.jobs import Instant, Seconds
 from ...messages.queries import JobQuery
 from ...stores.control_client import ControlClient
-from ..faces import Request, Response, redirect
+from ..faces.http import Request, Response, redirect
 
 Right = Literal["look", "data", "queue", "requeue", "cancel", "signal", "pause", "schedule", "quiet"]
 """The rights of a visitor: to see all but data; data, results and progress; to queue jobs; to requeue or copy jobs; to

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from ..faces import UNSPEAKABLE, Request, Response
+from ..faces.http import UNSPEAKABLE, Request, Response
 from . import graphs, jobs, looks, sweeps
 from .acts import on_job, on_name, on_new_job, on_runtime, on_schedule
 from .page import NotThere, PageContent, PageProgress, PageRefused, PageVisit

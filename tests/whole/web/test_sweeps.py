@@ -22,7 +22,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 import pytest
 from lamplighter import JobFailed, Runtime
 from lamplighter.cli.main import main
-from lamplighter.web.faces import Request
+from lamplighter.web.faces.http import Request
 
 from ...web.kit import Page
 from ...web.test_site import confirm
