@@ -158,20 +158,43 @@ STARTS = datetime(2026, 3, 2, tzinfo=UTC)
 """When `time` starts."""
 
 
+MARK = "a mark of the recorder"
+"""In the place of an event: all that were said before it have arrived."""
+
+
 class Recorder:
     """A subscriber that keeps every event, and that a test can wait at."""
 
     def __init__(self) -> None:
         self.events: list[dict[str, Any]] = []
         self._arrived = threading.Condition()
+        self._runtimes: list[Runtime] = []
+
+    def follow(self, runtime: Runtime) -> None:
+        runtime.subscribe(self)
+        self._runtimes.append(runtime)
+
+    def catch_up(self) -> None:
+        """Wait until all that was said by now has arrived: a subscriber is called on a thread of its own."""
+        for runtime in self._runtimes:
+            passed = threading.Event()
+            for subscription in runtime._subscriptions:
+                if subscription.call is self and runtime.boot is not None:
+                    subscription.waiting.put({MARK: passed})
+                    while runtime.boot is not None and not passed.wait(0.01):
+                        pass
 
     def __call__(self, event: dict[str, Any]) -> None:
+        if MARK in event:
+            event[MARK].set()
+            return
         with self._arrived:
             self.events.append(event)
             self._arrived.notify_all()
 
     def of(self, name: str, **fields: Any) -> list[dict[str, Any]]:
-        """Every event of this name that carries these fields."""
+        """Every event of this name that carries these fields, of those that were said by now."""
+        self.catch_up()
         return [
             event
             for event in list(self.events)
@@ -198,6 +221,7 @@ class Recorder:
     def audit(self, store: Path | None = None) -> Report:
         """What the audit says of everything that was said, and of the store, if that is given."""
         audit = Audit()
+        self.catch_up()
         for event in self.events:
             audit.feed(event)
         return audit.finish(None if store is None else StoreView(store))
@@ -257,7 +281,7 @@ def runtime(tmp_path: Path, recorder: Recorder) -> Iterator[Callable[..., Runtim
 
     def make(store: Any = None, *, start: bool = True, **options: Any) -> Runtime:
         one = Runtime(tmp_path / "jobs.db" if store is None else store, **options)
-        one.subscribe(recorder)
+        recorder.follow(one)
         made.append(one)
         return one.start() if start else one
 

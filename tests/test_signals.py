@@ -88,7 +88,6 @@ def test_a_job_waits_without_a_thread_and_gets_its_signal(waiting, recorder):
     ended = waiting.jobs.join(job, timeout=JOIN_SECONDS_MAX)
     assert (ended.result, ended.awaits) == ([1, True], None)
     assert waiting.jobs.attempts(job) == []
-    recorder.wait_for("job.done", job_id=job.id)
     (line,) = recorder.of("job.signalled", job_id=job.id)
     assert (line["step"], line["by"], line["reason"], line["corr"]) == ("signal:approval", "ann", "looks good", job.id)
     assert recorder.audit().ok
@@ -98,7 +97,6 @@ def test_a_wait_whose_time_is_over_says_so_and_that_counts(waiting, recorder):
     job = waiting.jobs.join(waiting.jobs.queue("work", 0.01), timeout=JOIN_SECONDS_MAX)
 
     assert job.result == [1, "none"]
-    recorder.wait_for("job.done", job_id=job.id)
     assert recorder.of("job.signalled") == []
     assert recorder.audit().ok
 

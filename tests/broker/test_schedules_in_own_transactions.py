@@ -55,7 +55,7 @@ def life(path, time, recorder):
         limits = {"reply_seconds_max": 0.5, "busy_seconds_max": 0.05} if stops_within_one else {}
         rt = Runtime(path, environment=Environment(clock=time.clock), **limits)
         rt.jobs.add_handler("digest", lambda job: job.data)
-        rt.subscribe(recorder)
+        recorder.follow(rt)
         return rt
 
     return make

@@ -107,7 +107,7 @@ def test_who_holds_a_job_requeues_it_and_it_runs_again(url, worker, long, record
 def test_the_command_cancels_what_runs_elsewhere_and_the_trace_tells_it(url, tmp_path: Path, long, recorder, capsys):
     log = tmp_path / "lamplighter.log"
     rt = Runtime(url, logger=logger_to(log, "info"))
-    rt.subscribe(recorder)
+    recorder.follow(rt)
     rt.jobs.add_handler("long", long)
     with rt:
         rt.jobs.queue("long", id="j")

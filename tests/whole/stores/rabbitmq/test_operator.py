@@ -226,7 +226,7 @@ def test_the_life_of_a_job_tells_who_has_requeued_it_by_what_means_and_why(
     address = request.getfixturevalue("url") if where == "server" else str(tmp_path / "jobs.db")
     log = tmp_path / "lamplighter.log"
     rt = Runtime(address, logger=logger_to(log, level))
-    rt.subscribe(recorder)
+    recorder.follow(rt)
     rt.jobs.add_handler("fails", fail, max_attempts=1)
     with rt:
         job = rt.jobs.queue("fails")
