@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..messages.jobs import Instant, JobState
+from ..messages.jobs import Instant, JobRecord, JobState
 from ..messages.queries import LOOKED_MAX, JobQuery
 from ..messages.schedules import ScheduleRecord
 from ..messages.steps import SIGNAL, WAIT
@@ -75,25 +75,28 @@ def all_jobs(store: Readable, query: JobQuery, *, shows_data: bool) -> Iterator[
     Raises:
         NotSupported: the store keeps no table of jobs, and the query is not for dead ones.
     """
+    return (job_view(job, None, shows_data=shows_data) for job in _records(store, query))
+
+
+def _records(store: Readable, query: JobQuery) -> Iterator[JobRecord]:
     # Without conditions every examined job matches.
     looked_max, after = READ_AT_ONCE if query == JobQuery() else LOOKED_MAX, None
     while True:
         with store.snapshot() as seen:
             found = find(seen, query, limit=READ_AT_ONCE, after=after, looked_max=looked_max)
-        yield from (job_view(job, None, shows_data=shows_data) for job in found.jobs)
+        yield from found.jobs
         after = found.next
         if after is None:
             return
 
 
 def all_steps(store: Readable, query: JobQuery, *, shows_data: bool) -> Iterator[StepRow]:
-    """What is kept of the steps, signals and waits of the jobs that match. A job that is done has none."""
-    for job in all_jobs(store, query, shows_data=False):
+    """The kept steps, signals and waits of the jobs that match. A job that is done has none."""
+    for job in _records(store, query):
         if job.state == JobState.DONE:
             continue
         with store.snapshot() as seen:
-            record = seen.jobs.known((job.id,)).get(job.id)
-            kept = () if record is None or seen.table is None else seen.table.steps(record.row_id)
+            kept = () if seen.table is None else seen.table.steps(job.row_id)
         for one in kept:
             kind = next((kind for begin, kind in KINDS.items() if one.name.startswith(begin)), "step")
             name = one.name if kind == "step" else one.name.partition(":")[2]
