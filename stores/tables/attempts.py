@@ -7,7 +7,7 @@ from dataclasses import fields
 
 from ...messages.jobs import Attempt, Instant, JobRecord
 from ...messages.outcomes import Outcome, OutcomeKind
-from .database import Database, upsert
+from .database import Database
 from .job_rows import in_batches
 from .open_turn import OpenTurn
 
@@ -18,13 +18,16 @@ ATTEMPTS_KEPT_MAX = 100
 OUTPUTS_KEPT_MAX = 10
 """The most claims of a job that are kept for what they have logged, and did not fail. Their `outcome` is empty."""
 
-KEEP = upsert("lamplighter_attempts", "job_id, claim_no", *COLUMNS[2:], "log").replace(
-    # A deferred claim has logged before it ends.
-    "log = excluded.log",
-    "log = coalesce(excluded.log, lamplighter_attempts.log)",
-)
+INSERT = f"""
+  insert into lamplighter_attempts ({", ".join(COLUMNS)}, log) values ({", ".join("?" * len(COLUMNS))}, ?)
+  on conflict (job_id, claim_no) do update set
+"""
 
-KEEP_LINES = KEEP.partition(" do update ")[0] + " do update set log = coalesce(lamplighter_attempts.log, excluded.log)"
+# A deferred claim has logged before it ends.
+KEEP = f"""{INSERT} {", ".join(f"{column} = excluded.{column}" for column in COLUMNS[2:])},
+  log = coalesce(excluded.log, lamplighter_attempts.log)"""
+
+KEEP_LINES = f"{INSERT} log = coalesce(lamplighter_attempts.log, excluded.log)"
 
 
 def keep(turn: OpenTurn, claimed: JobRecord, outcome: Outcome, attempt: int, now: Instant) -> None:

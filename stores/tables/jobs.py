@@ -280,11 +280,16 @@ class TableJobs:
             moves.append((claimed, verdict.event, says_ending(outcome, verdict), changes))
         settled = move_all(self._turn, moves)
         for (claimed, outcome, verdict), moved in zip(ends, settled, strict=True):
-            if moved is not None and (outcome.log or outcome.kind is not OutcomeKind.SUCCEEDED):
-                attempts.keep(self._turn, claimed, outcome, verdict.attempt, now)
-            elif outcome.log:
-                attempts.keep_lines(self._connection, claimed, outcome.log, now)
+            if outcome.log or outcome.kind is not OutcomeKind.SUCCEEDED:
+                self._keep(claimed, outcome, verdict.attempt, is_current=moved is not None)
         return settled
+
+    def _keep(self, claimed: JobRecord, outcome: Outcome, attempt: int, *, is_current: bool) -> None:
+        """Keep how a claim ended, or only its lines if something else has ended it."""
+        if is_current:
+            attempts.keep(self._turn, claimed, outcome, attempt, self._turn.now)
+        elif outcome.log:
+            attempts.keep_lines(self._connection, claimed, outcome.log, self._turn.now)
 
     def release(self, claimed: JobRecord, reason: str) -> JobRecord | None:
         return move(self._turn, claimed, "job.released", {"reason": reason}, released(claimed, self._turn.now))
@@ -298,12 +303,10 @@ class TableJobs:
             (*changes.values(), *claimed.key, claimed.boot),
         )
         self._turn.heed_expiry(changes["expires_at"])
-        if done.rowcount == 1 and log:
-            outcome = Outcome(kind=OutcomeKind.DEFERRED, log=log)
-            attempts.keep(self._turn, claimed, outcome, claimed.attempt, self._turn.now)
-        elif log:
-            attempts.keep_lines(self._connection, claimed, log, self._turn.now)
-        return done.rowcount == 1
+        is_current: bool = done.rowcount == 1
+        if log:
+            self._keep(claimed, Outcome(kind=OutcomeKind.DEFERRED, log=log), claimed.attempt, is_current=is_current)
+        return is_current
 
     def overdue(self) -> list[JobRecord]:
         return self._expired("running")

@@ -6,7 +6,7 @@ from ...messages.jobs import Instant
 from ...messages.names import PauseRecord
 from .database import Database, upsert
 
-COLUMNS = ("name", "since", '"by"', "reason", "until", '"limit"')
+COLUMNS = [f'"{field}"' for field in PauseRecord._fields]
 
 KEEP = upsert("lamplighter_pauses", *COLUMNS)
 

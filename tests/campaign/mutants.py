@@ -4604,8 +4604,8 @@ MUTANTS = (
         SIGHT,
         "lines of a handler that has ended its own job are lost",
         "stores/tables/jobs.py",
-        "        elif log:\n",
-        "        elif log is True:\n",
+        "        elif outcome.log:\n",
+        "        elif outcome.log is True:\n",
         test="tests/test_job_output.py::test_the_lines_of_a_job_that_ends_before_its_handler_are_kept[done]",
     ),
     Mutant(
