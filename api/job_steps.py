@@ -192,7 +192,7 @@ def wait_to_retry(job_id: str, lane: StepLane, step: Step, error: BaseException,
         return None
     # All chance is of the environment, which a child process does not have.
     chance = int(digest(f"{job_id} {step.name} {tried}", 4), 16) / 16**8
-    wait = backoff_seconds(check_backoff(step.backoff), tried, chance)
+    wait = backoff_seconds(cast(Backoff, step.backoff), tried, chance)
     # An application's logger may raise.
     with contextlib.suppress(Exception):
         told = f"{type(error).__name__}: {error}"[:TOLD_CHARACTERS_MAX]

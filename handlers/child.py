@@ -27,7 +27,6 @@ from functools import partial
 from typing import Any
 
 from ..api.job import Job
-from ..api.job_steps import Read
 from ..environment.process import STOP_SIGNALS
 from ..errors import REFUSALS, LamplighterError, NotStarted, UsageError
 from ..messages.jobs import ClaimKey, Debounce, Instant, JobKeywords, JobRecord, JobSpec
@@ -288,16 +287,14 @@ class RemoteSteps:
     def leave(self, name: str) -> None:
         self._ask({"leave": name})
 
-    def reader(self, name: str, fn: Callable[..., Any], upcast: Callable[[Any], Any] | None = None) -> Read:
-        return reader(name, fn, upcast)
+    reader = staticmethod(reader)
 
     def sent(self, name: str, *, is_over: bool) -> str | NoSignal | None:
         refuse_on_loop()
         found: str | bool | None = self._ask({"sent": [name, is_over]})["sent"]
         return NO_SIGNAL if isinstance(found, bool) else found
 
-    def signal_reader(self, name: str, wanted: Any) -> Read:
-        return signal_reader(name, wanted)
+    signal_reader = staticmethod(signal_reader)
 
     def now(self) -> Instant:
         return float(self._ask({"now": True})["now"])

@@ -230,7 +230,7 @@ def refuse_on_loop() -> None:
         )
 
 
-def reader(name: str, fn: Callable[..., Any], upcast: Callable[[Any], Any] | None) -> Read:
+def reader(name: str, fn: Callable[..., Any], upcast: Callable[[Any], Any] | None = None) -> Read:
     """See `StepContext.reader`."""
     types = HandlerTypes(None, result_type(fn, f"the function of step {name!r}"))
     if upcast is not None and types.returned is None:

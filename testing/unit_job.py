@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import count
 from typing import Any, Unpack
 
 from ..api.job import Job
-from ..api.job_steps import Read
 from ..handlers.steps import reader, refuse_on_loop, signal_reader
 from ..log.outlets import outlet_of
 from ..messages.jobs import Instant, JobKeywords, JobRecord, JobSpec, JobState, Seconds
@@ -166,8 +165,7 @@ class Asked:
     def leave(self, name: str) -> None:
         """Nothing to do: the same attempt may come to the step again."""
 
-    def reader(self, name: str, fn: Callable[..., Any], upcast: Callable[[Any], Any] | None = None) -> Read:
-        return reader(name, fn, upcast)
+    reader = staticmethod(reader)
 
     def sent(self, name: str, *, is_over: bool) -> str | NoSignal | None:
         refuse_on_loop()
@@ -176,8 +174,7 @@ class Asked:
         data = self.signals[name]
         return data if data is NO_SIGNAL else encode(data, what="signal", bytes_max=Limits().data_bytes_max)
 
-    def signal_reader(self, name: str, wanted: Any) -> Read:
-        return signal_reader(name, wanted)
+    signal_reader = staticmethod(signal_reader)
 
     def now(self) -> Instant:
         return self.wall
