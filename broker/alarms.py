@@ -47,8 +47,8 @@ class Alarms:
         self._timers["at"] = self._clock.at(instant, partial(self._wake, body))
 
     def poll(self, seconds: Seconds, body: Any, *, wanted: bool) -> None:
-        """Wake every `seconds` while `wanted`. Whoever has read a poll sets `unheard` to false: no second one is sent
-        before.
+        """Wake every `seconds` while `wanted`. No second poll is sent before the reader of the first has set `unheard`
+        to false.
         """
         self.unheard = False
         if wanted == self.polls:

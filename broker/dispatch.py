@@ -110,7 +110,9 @@ HINTS = (messages.ClockJumped, messages.Drain, messages.Housekeep)
 
 
 def still_wanted(mails: Sequence[Mail]) -> list[Mail]:
-    """The mail without messages whose senders no longer wait, or that a later message supersedes."""
+    """The mail without messages whose senders no longer wait, or that a later message supersedes, as one about a job's
+    progress. No accepted message is dropped, though an unwritable store may keep mail for a whole night.
+    """
     said: set[Any] = set()
     kept: list[Mail] = []
     for mail in reversed(mails):

@@ -256,6 +256,8 @@ R = TypeVar("R", bound=Reply)
 
 
 class Joins:
+    """Callers of `join` by job id. They are kept outside of the broker, so that they survive its death."""
+
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._replies: dict[str, list[Reply]] = {}

@@ -51,8 +51,8 @@ class LockHolder(NamedTuple):
 
 
 class Condition(Protocol):
-    """What can be seen at a place beside the jobs and the runtimes. A method with a body is for places that have
-    nothing of the kind.
+    """The state of a place beside its jobs and runtimes. A method with a body is for places that have nothing of the
+    kind.
 
     Attributes:
         parts: the kinds of checks of the doctor that there is evidence for.

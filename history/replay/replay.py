@@ -43,6 +43,8 @@ class Shortfall:
 
 
 class StepReplay:
+    """The replay of steps that are kept: each once, by the claim that runs, until its job is done or begins afresh."""
+
     def __init__(self, findings: Findings, jobs: JobReplay) -> None:
         self._findings = findings
         self._jobs = jobs

@@ -18,6 +18,8 @@ from ...messages.jobs import Seconds
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreEnvironment:
+    """The parts of the environment that a store on RabbitMQ takes, so that a test can own it."""
+
     clock: Clock
     event: Callable[[], Any]
     future: Callable[[], Future[Any]]

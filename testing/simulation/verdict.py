@@ -31,7 +31,11 @@ _encode = msgspec.json.Encoder(enc_hook=lambda value: f"<{type(value).__name__}>
 
 
 class CapturedLog:
-    """Every line that the runtimes of a simulation have written. `level` is the quietest that is kept."""
+    """Every line that the runtimes of a simulation have written, the same for the same seed, byte for byte.
+
+    Args:
+        level: the quietest that is kept.
+    """
 
     def __init__(self, level: str) -> None:
         if level not in JUDGED_LEVELS:

@@ -104,7 +104,11 @@ BACK_SECONDS_MAX, BACK_STEP_SECONDS = 2.0, 0.01
 
 
 class Browsing:
-    """One look through a queue, under the link's lock.
+    """One look through a queue, under the link's lock: all its messages are delivered, seen, and given back, except
+    those that are acknowledged.
+
+    AMQP has no reading without taking. So one connection browses at a time: it holds an exclusive queue until
+    everything is back. If the connection dies, the server releases both.
 
     Args:
         is_on: whether session and channel last.
