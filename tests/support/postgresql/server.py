@@ -122,15 +122,18 @@ class Server:
         return self
 
     def _make(self) -> None:
+        options = ("-U", ADMIN, "-A", "trust", "--no-sync", "--locale=C", "--encoding=UTF8", "--wal-segsize=1")
+        self._fill("initdb", *options, *self._initdb)
+        (self._data / "pg_hba.conf").write_text(ACCESS)
+
+    def _fill(self, program: str, *options: str) -> None:
+        """Make the folder, for the user that the server runs as, and have a program fill the one of its data."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self.folder.chmod(0o711)
         if self._as:
             os.chown(self.folder, self._as["user"], self._as["group"])
         made = subprocess.run(
-            [
-                *(self._programs / "initdb", "-D", self._data, "-U", ADMIN, "-A", "trust", "--no-sync"),
-                *("--locale=C", "--encoding=UTF8", "--wal-segsize=1", *self._initdb),
-            ],
+            [self._programs / program, "-D", self._data, *options],
             cwd=self.folder,
             capture_output=True,
             text=True,
@@ -138,8 +141,7 @@ class Server:
             **self._as,
         )
         if made.returncode != 0:
-            raise RuntimeError(f"initdb failed: {made.stderr[-3000:]}")
-        (self._data / "pg_hba.conf").write_text(ACCESS)
+            raise RuntimeError(f"{program} failed: {made.stderr[-3000:]}")
 
     def _launch(self) -> None:
         options = [f"--{name}={value}" for name, value in {**self._settings, "port": str(self.port)}.items()]
@@ -177,30 +179,8 @@ class Server:
     def copy(self, folder: Path, name: str) -> Server:
         """A standby of this server, which is to be started. The server must allow its administrator replication."""
         standby = Server(folder, settings={"cluster_name": name})
-        folder.mkdir()
-        folder.chmod(0o711)
-        if self._as:
-            os.chown(folder, self._as["user"], self._as["group"])
         where = f"host={self.folder} port={self.port} user={ADMIN} application_name={name}"
-        made = subprocess.run(
-            [
-                self._programs / "pg_basebackup",
-                "-D",
-                standby._data,
-                "-d",
-                where,
-                "-R",
-                "--checkpoint=fast",
-                "--no-sync",
-            ],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            check=False,
-            **self._as,
-        )
-        if made.returncode != 0:
-            raise RuntimeError(f"pg_basebackup failed: {made.stderr[-3000:]}")
+        standby._fill("pg_basebackup", "-d", where, "-R", "--checkpoint=fast", "--no-sync")
         return standby
 
     def output(self) -> str:
