@@ -31,8 +31,8 @@ def absolute(text: str, url: str, version: str) -> str:
     return PICTURE.sub(rf'\g<name>="{url}/raw/v{version}/\g<path>"', text)
 
 
-def main(url: str) -> None:
-    """Build what the last commit has, into dist/."""
+def main(url: str, out: Path = ROOT / "dist") -> None:
+    """Build what the last commit has, into a folder."""
     if not re.fullmatch(r"https://[\w.-]+/[\w.-]+/[\w.-]+", url):
         sys.exit(f"expected the address of the repository, such as https://github.com/OWNER/NAME, got: {url!r}")
     with tempfile.TemporaryDirectory() as folder:
@@ -46,7 +46,7 @@ def main(url: str) -> None:
                 f'\n[project.urls]\nSource = "{url}"\nDocumentation = "{url}/tree/v{version}/docs"\n'
                 f'Changelog = "{url}/blob/v{version}/CHANGELOG.md"\n'
             )
-        subprocess.run([sys.executable, "-m", "build", "--outdir", str(ROOT / "dist"), folder], check=True)
+        subprocess.run([sys.executable, "-m", "build", "--outdir", str(out), folder], check=True)
 
 
 if __name__ == "__main__":

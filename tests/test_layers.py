@@ -167,8 +167,7 @@ OF_A_SCHEME = {
     "environment/process": "what may be a password on a command line",
     "stores/opening": "the registry of places",
     "stores/postgresql/address": "reads such a URL",
-    "stores/postgresql/place": "the vendor of a database",
-    "stores/postgresql/connection": "the name of the extra with its driver",
+    "stores/postgresql/place": "the vendor of a database, and the extra with its driver",
     "stores/rabbitmq/address": "reads such a URL",
     "stores/sqlite/place": "the vendor of a database",
 }

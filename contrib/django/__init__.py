@@ -10,6 +10,13 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from ...errors import missing_extra
+
+try:
+    import django
+except ImportError as error:
+    raise missing_extra("Django", "`lamplighter.contrib.django`", "django") from error
+
 if TYPE_CHECKING:
     from ...api.jobs import Jobs
     from ...api.runtime import Runtime
@@ -32,8 +39,6 @@ else:
         child = sys.modules.get(f"{__name__.partition('.')[0]}.handlers.child")
         if child is not None and child.IS_CHILD.is_set():
             # A child process of a handler imports the jobs module by its name, and nobody else sets Django up there.
-            import django
-
             django.setup()
         from .configured import configured_runtime
 

@@ -14,22 +14,18 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
+import psycopg
+from psycopg.adapt import Loader, Transformer
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
+
 from ...environment.clock import SystemClock
-from ...errors import StoreError, StoreUnavailable, UsageError, missing_extra, shown
+from ...errors import StoreError, StoreUnavailable, UsageError, shown
 from .. import locks
 from ..troubles import CommitUnknown
 from .address import EXPECTED, POOLER, PostgresAddress
 from .compiled import compiled
-
-try:
-    import psycopg
-    from psycopg.adapt import Loader, Transformer
-    from psycopg.conninfo import conninfo_to_dict
-    from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
-
-    from .failures import ends_session, translated
-except ImportError as error:
-    raise missing_extra("psycopg", "a store on PostgreSQL", "postgresql") from error
+from .failures import ends_session, translated
 
 VERSION_MIN = 15
 STATEMENTS_MAX = 1000

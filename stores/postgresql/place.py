@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from ...environment.clock import SystemClock
 from ...environment.threads import spawn
+from ...errors import missing_extra
 from ...messages.controls import ANSWER_SECONDS, HUNG_SECONDS_MAX
 from .address import parse_address
 
@@ -42,6 +43,10 @@ class PostgresPlace:
     def __init__(self, address: str) -> None:
         self.address = address
         self.parsed = parse_address(address)
+        try:
+            import psycopg  # noqa: F401 (whether it is there)
+        except ImportError as error:
+            raise missing_extra("psycopg", "a store on PostgreSQL", "postgresql") from error
         self.shown = str(self.parsed)
 
     def creation(self, roles: Sequence[str]) -> str:

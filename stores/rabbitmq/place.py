@@ -17,7 +17,7 @@ from ...environment.clock import SystemClock
 from ...environment.environment import new_id as random_id
 from ...environment.failpoints import Failpoints
 from ...environment.threads import spawn
-from ...errors import LamplighterError, StoreUnavailable
+from ...errors import LamplighterError, MissingExtra, StoreUnavailable
 from ...messages.controls import ANSWER_SECONDS, HUNG_SECONDS_MAX, VIEW_ASKED
 from ...messages.jobs import Instant, Seconds
 from ..control_client import ControlClient, JobHolders
@@ -52,6 +52,8 @@ class ServerCondition(Condition):
         """Why the server refuses the connection; None if it does not."""
         try:
             _ = self.visitor
+        except MissingExtra:
+            raise
         except LamplighterError as error:
             return str(error)
         return None

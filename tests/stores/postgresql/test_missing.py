@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 
 import pytest
+from lamplighter import Runtime
 from lamplighter.errors import MissingExtra
 
 
 def test_a_missing_psycopg_is_said_with_the_line_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("psycopg", *(name for name in sys.modules if name.startswith("psycopg."))):
         monkeypatch.setitem(sys.modules, name, None)
-    monkeypatch.delitem(sys.modules, "lamplighter.stores.postgresql.connection", raising=False)
 
     with pytest.raises(
         MissingExtra, match=r"psycopg for a store on PostgreSQL.*pip install 'lamplighter\[postgresql\]'"
     ):
-        importlib.import_module("lamplighter.stores.postgresql.connection")
+        Runtime("postgresql://db.example/jobs")
