@@ -199,6 +199,7 @@ class Inspector:
         with self.store.snapshot() as seen:
             job = self._job(seen, job_id, boots)
             known = reasons(self._known(job, seen, boots, self.lock_holder()))
+            logged = () if seen.table is None else [*seen.table.logged(job.id), *self.runtimes.output(job, boots)]
             is_root = job.root_id == job.id
             children = seen.table.children(job.id, CHILDREN_MAX + 1) if seen.table is not None and is_root else ()
             steps = None if seen.table is None else seen.table.steps_seen(job.row_id, STEPS_SHOWN_MAX)
@@ -210,7 +211,7 @@ class Inspector:
                 traceback=job.traceback,
                 reasons=tuple(known),
                 attempts=None if seen.table is None else tuple(seen.table.attempts(job.id)),
-                output=() if seen.table is None else _output(seen.table.logged(job.id)),
+                output=_output(logged),
                 steps=None if steps is None else tuple(StepView(**one._asdict()) for one in steps.newest),
                 steps_kept=0 if steps is None else steps.kept,
                 children=self._job_views(seen, children[:CHILDREN_MAX], boots),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
-from ..errors import UsageError, shown
+from ..errors import LamplighterError, UsageError, shown
+from ..messages.jobs import JobRecord, JobState
 from ..stores.control_client import BootView, ControlClient
 from ..stores.ports import Readable
 
@@ -43,6 +45,17 @@ class Runtimes:
     def declared(self) -> Mapping[str, frozenset[str]] | None:
         """By boot, the ids of the schedules that its code declares; None unless every living one has answered."""
         return None if self._store is None else self._client.declared(self._store)
+
+    def output(self, job: JobRecord, boots: Sequence[BootView]) -> Sequence[tuple[int, str]]:
+        """What the claim that runs a job has logged so far, as a store keeps it; nothing unless its boot is one of
+        `boots`, which have just been asked, and has answered.
+        """
+        if job.state == JobState.RUNNING and any(one.boot == job.boot and one.view is not None for one in boots):
+            # The boot may have ended meanwhile, or be of an earlier version.
+            with suppress(LamplighterError):
+                claim_no, lines = self._client.ask(str(job.boot), "output", tuple[int, str], job_id=job.id)
+                return [(claim_no, lines)] if claim_no == job.claim_no else []
+        return []
 
     def one(self, boot: str) -> BootView | None:
         """The boot with this id, id prefix or number; None if there is none.

@@ -262,7 +262,7 @@ class JobPage:
     Attributes:
         reasons: all that is known to keep it from running, the first to go at the front; or its fate.
         attempts: those that failed or were interrupted, oldest first; None where the store does not keep them.
-        output: the last lines that ended attempts have logged by `job.log`, oldest first.
+        output: the last lines that attempts have logged by `job.log`, oldest first; also one that runs, if it is heard.
         steps: the newest of those that are kept, oldest first; None where the store keeps none.
         steps_kept: how many are.
         children: jobs that descend from the same root, the oldest first, if this is the root.

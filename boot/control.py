@@ -22,8 +22,6 @@ WANTED_SECONDS = 5.0
 in its socket, so each has its time. Clocks may differ by as much.
 """
 
-TOLD = tuple(field.name for field in fields(ActedJob))
-
 
 class AskedJobs:
     """Hands requests about jobs to the broker, and sends the answers."""
@@ -51,11 +49,8 @@ class AskedJobs:
                 f"asked {age:.0f} s ago; its process was stopped meanwhile, or the clocks of two machines differ",
             )
         reply = _Reply(self._views, later, clock.monotonic() + WANTED_SECONDS - max(age, 0.0))
-        if ask.verb == "cancel":
-            is_sent = post.tell("broker", CancelJob(job_id, reply, who))
-        else:
-            is_sent = post.tell("broker", Requeue(job_id, delay, reply, who))
-        if not is_sent:
+        cancels = ask.verb == "cancel"
+        if not post.tell("broker", CancelJob(job_id, reply, who) if cancels else Requeue(job_id, delay, reply, who)):
             return encode_refusal(
                 "failed", f"the broker of runtime instance {self._views.id} is being restarted: try again"
             )
@@ -77,7 +72,7 @@ class _Reply:
         if error is not None:
             self._say(encode_refusal("failed", safe_str(error)))
             return
-        job = ActedJob(**{name: getattr(value, name) for name in TOLD})
+        job = ActedJob(**{one.name: getattr(value, one.name) for one in fields(ActedJob)})
         self._say(encode_answer(JobAnswer(boot=self._views.id, is_held=True, job=job)))
 
 
@@ -100,6 +95,7 @@ class Control:
             "view": lambda ask: views.runtime(),
             "stacks": lambda ask: views.stacks(),
             "declares": lambda ask: views.declared(),
+            "output": lambda ask: views.output(check_name(ask.job_id, "job_id")),
             "quiet": lambda ask: self._switch(ask, True),
             "go": lambda ask: self._switch(ask, False),
         }

@@ -252,6 +252,11 @@ class Views:
         pid = self.context.environment.whereabouts()[1]
         return StacksView(at=self.context.clock.now(), boot=self.id, pid=pid, stacks=cut)
 
+    def output(self, job_id: str) -> tuple[int, str]:
+        """The claim by which a job runs here, or 0, and the lines that it has logged so far, as a store keeps them."""
+        lane = self.lanes.of_job(job_id)
+        return (0, "[]") if lane is None else (lane.claim.job.claim_no, lane.output or "[]")
+
     def quiet(self) -> QuietAnswer:
         return QuietAnswer(boot=self.id, quiet=self._quiet())
 
@@ -271,11 +276,8 @@ class Views:
         return QuietView(since=switched.at, by=who.by, via=who.via, reason=who.reason)
 
     def _health(self, waiting: Sequence[str]) -> Health:
-        broker, now, begin_seconds_max = (
-            self.requests.broker,
-            self.context.clock.monotonic(),
-            self.context.limits.begin_seconds_max,
-        )
+        broker, context = self.requests.broker, self.context
+        now, limits = context.clock.monotonic(), context.limits
         return health_of(
             boot=self.id,
             family=self.supervision.family,
@@ -284,12 +286,12 @@ class Views:
             waiting=waiting,
             quiet=self._quiet(),
             hidden=() if broker is None else broker.hidden,
-            stuck=stuck_parts(self.tree(), self.lanes.open(), now, begin_seconds_max),
-            health_issues=self.context.store.health_issues(),
+            stuck=stuck_parts(self.tree(), self.lanes.open(), now, limits.begin_seconds_max),
+            health_issues=context.store.health_issues(),
             abandoned=self.lanes.abandoned(),
-            abandoned_max=self.context.limits.abandoned_threads_max,
+            abandoned_max=limits.abandoned_threads_max,
             now=now,
-            log=self.context.log,
+            log=context.log,
             subscriptions=self.subscriptions,
         )
 

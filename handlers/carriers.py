@@ -103,9 +103,6 @@ class Carriers:
     def are_around_loops(self) -> bool:
         return any(type(carrier).around_loop is not Carrier.around_loop for carrier in self.each)
 
-    def __iter__(self) -> Iterator[Carrier]:
-        return iter(self.each)
-
     @contextmanager
     def queueing(self, jobs: tuple[NewJob, ...], failed: Failed) -> Iterator[tuple[NewJob, ...]]:
         """Around the call that stores jobs: yields them with their carried headers. `failed` is called with a carrier

@@ -281,9 +281,14 @@ class Lane:
         for call in then:
             call()
 
+    @property
+    def output(self) -> str | None:
+        """The last lines that the function has logged by `job.log`, as JSON text; None if there are none."""
+        return None if self._output is None else self._output.text()
+
     def with_log(self, outcome: Outcome) -> Outcome:
-        """An outcome, with the last lines that the function has logged by `job.log`."""
-        return outcome if self._output is None else outcome._replace(log=self._output.text())
+        """An outcome, with the output of the function."""
+        return outcome if self._output is None else outcome._replace(log=self.output)
 
     def when_ended(self, call: Callable[[], object]) -> None:
         """Call a function once the end of the lane is reported; at once if it is already."""

@@ -66,12 +66,10 @@ class AttemptSteps:
 
     def keep(self, name: str, result: str) -> str:
         took = self._ended(name, result)
-        self._lane.context.environment.failpoints.at("lane.step", self._lane)
         return self._now_kept(name, self._lane.context.submitter.keep_step(self._lane.claim, name, result, took))
 
     async def akeep(self, name: str, result: str) -> str:
         took = self._ended(name, result)
-        self._lane.context.environment.failpoints.at("lane.step", self._lane)
         return self._now_kept(
             name, await self._lane.context.submitter.awaiting.keep_step(self._lane.claim, name, result, took)
         )
@@ -210,7 +208,9 @@ class AttemptSteps:
                     f"{together:,} bytes with step {name!r}; pass references"
                 )
             self._bytes, self._about_to_be[name] = together, len(result)
-            return self._lane.context.clock.monotonic() - self._under_way[name]
+            took = self._lane.context.clock.monotonic() - self._under_way[name]
+        self._lane.context.environment.failpoints.at("lane.step", self._lane)
+        return took
 
     def _now_kept(self, name: str, result: str) -> str:
         self._lane.context.environment.failpoints.at("lane.step", self._lane)

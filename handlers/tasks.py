@@ -120,7 +120,7 @@ class LoopSurroundings:
             self._refused(refusal)
 
     async def _enter(self, entered: AsyncExitStack) -> str | None:
-        for carrier in self._carriers:
+        for carrier in self._carriers.each:
             try:
                 await entered.enter_async_context(carrier.around_loop())
             except BaseException as error:

@@ -18,8 +18,8 @@ ANSWER_SECONDS, HUNG_SECONDS_MAX = 1.0, 30.0
 JobVerb = Literal["cancel", "requeue"]
 """Acts on a job by the boot that holds it."""
 
-Verb = Literal["view", "stacks", "declares", "quiet", "go"] | JobVerb
-"""The questions: three views, and two switches of claiming; on a server also acts on a job."""
+Verb = Literal["view", "stacks", "declares", "output", "quiet", "go"] | JobVerb
+"""The questions: four views, and two switches of claiming; on a server also acts on a job."""
 
 VIEW_ASKED = b'{"v":1,"verb":"view"}\n'
 """The line that asks for a view, for a caller that loads no encoder."""
@@ -38,7 +38,7 @@ class Ask:
         verb: a `Verb`, or another version's.
         by, via, reason: the attribution of an act.
         boot: the boot that is asked, where all read it; None for all.
-        job_id: the job that is acted on, if any.
+        job_id: the job that is acted on, or whose output is wanted, if any.
         delay: the delay of a requeue in seconds.
         asked_at: when it was asked, by the asker's clock; None where it does not matter.
     """

@@ -149,12 +149,13 @@ class ControlClient(Protocol):
             but: a boot that is not asked.
         """
 
-    def ask(self, boot: str, verb: Verb, kind: type[V], who: Attribution | None = None) -> V:
+    def ask(self, boot: str, verb: Verb, kind: type[V], who: Attribution | None = None, job_id: str | None = None) -> V:
         """Ask one boot.
 
         Args:
             kind: the type of the verb's answer.
             who: for the log of the boot.
+            job_id: the job that the question is about, if it is about one.
 
         Raises:
             StoreUnavailable: it does not answer; the message says why.

@@ -151,6 +151,56 @@ def test_the_lines_of_a_job_that_ends_before_its_handler_are_kept(runtime, outpu
     assert output() == [(1, "info", "before"), (1, "info", "after")]
 
 
+WAITING_FUNCTIONS = """
+def say(job):
+    job.log.info("begun", attempt=job.attempt)
+    job.sleep(60)
+
+
+async def say_async(job):
+    import asyncio
+
+    job.log.info("begun", attempt=job.attempt)
+    await asyncio.Event().wait()
+"""
+
+
+def test_the_lines_of_a_job_that_runs_are_shown_and_none_is_stored(runtime, importable, recorder, output, lane, capsys):
+    from lamplighter.cli.main import main
+
+    module = importable("functions_that_wait", WAITING_FUNCTIONS)
+    rt = runtime()
+    fn, isolation = (module.say_async, "thread") if lane == "task" else (module.say, lane)
+    rt.jobs.add_handler("say", fn, isolation=isolation)
+    rt.jobs.queue("say", id="a")
+
+    recorder.until(output, "the first line")
+
+    assert output() == [(1, "info", "begun")]
+    assert rt.jobs._submitter.state.get().store.table.logged("a") == []
+    main(["jobs", "show", "a", "--store", str(rt.boot.store.path)])
+    assert "begun" in capsys.readouterr().out
+    rt.jobs.cancel("a")
+    recorder.until(lambda: rt.jobs._submitter.state.get().store.table.logged("a"))
+    assert output() == [(1, "info", "begun")]
+
+
+def test_lines_of_a_hung_attempt_are_not_those_of_the_claim_that_waits_for_it(runtime, recorder, output):
+    rt = runtime()
+    goes = threading.Event()
+
+    def work(job):
+        job.log.info(f"of claim {job.record.claim_no}")
+        goes.wait(JOIN_SECONDS_MAX)
+
+    rt.jobs.add_handler("work", work, timeout=0.1, max_attempts=2, backoff=0)
+    rt.jobs.queue("work", id="a")
+    recorder.until(lambda: rt.jobs.get("a").record.claim_no == 2)
+
+    assert output() == [(1, "info", "of claim 1")]
+    goes.set()
+
+
 def test_a_line_with_its_level_as_a_number_is_kept(runtime, output):
     rt = runtime()
 

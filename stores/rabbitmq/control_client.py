@@ -77,8 +77,8 @@ class RabbitControlClient:
             declared = cast("ServerView", seen).declared()
         return {boot: frozenset(ids) for boot, ids in declared.items() if boot != but}
 
-    def ask(self, boot: str, verb: Verb, kind: type[V], who: Attribution | None = None) -> V:
-        question = encode_ask(Ask(verb=verb, **({} if who is None else who._asdict()), boot=boot))
+    def ask(self, boot: str, verb: Verb, kind: type[V], who: Attribution | None = None, job_id: str | None = None) -> V:
+        question = encode_ask(Ask(verb=verb, **({} if who is None else who._asdict()), boot=boot, job_id=job_id))
         with self.visit() as visitor:
             lines = visitor.ask(question, self.timeout, is_enough=bool)
         if not lines:

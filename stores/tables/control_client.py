@@ -71,11 +71,11 @@ class TableControlClient(ABC):
         known = {boot: frozenset(one.schedules) for boot, one in said.items() if one is not None}
         return known if len(known) == len(said) else None
 
-    def ask(self, boot: str, verb: Verb, kind: type[V], who: Attribution | None = None) -> V:
+    def ask(self, boot: str, verb: Verb, kind: type[V], who: Attribution | None = None, job_id: str | None = None) -> V:
         # Imported only here, as below: a health check sends no such question, and reads the answers itself.
         from ...rules.control_lines import decode_answer, encode_ask
 
-        question = encode_ask(Ask(verb=verb, **({} if who is None else who._asdict())))
+        question = encode_ask(Ask(verb=verb, **({} if who is None else who._asdict()), job_id=job_id))
         heard = self.ask_these([boot], question, self._timeout)[boot]
         if heard.answer is not None:
             return decode_answer(heard.answer, kind)

@@ -4602,6 +4602,22 @@ MUTANTS = (
     ),
     Mutant(
         SIGHT,
+        "what a running job has logged is not asked for",
+        "admin/inspector.py",
+        "[*seen.table.logged(job.id), *self.runtimes.output(job, boots)]",
+        "seen.table.logged(job.id)",
+        test="tests/test_job_output.py::test_the_lines_of_a_job_that_runs_are_shown_and_none_is_stored[thread]",
+    ),
+    Mutant(
+        SIGHT,
+        "lines of an attempt that hangs are shown as those of the claim that waits for it",
+        "admin/runtimes.py",
+        "[(claim_no, lines)] if claim_no == job.claim_no else []",
+        "[(claim_no, lines)]",
+        test="tests/test_job_output.py::test_lines_of_a_hung_attempt_are_not_those_of_the_claim_that_waits_for_it",
+    ),
+    Mutant(
+        SIGHT,
         "lines of a handler that has ended its own job are lost",
         "stores/tables/jobs.py",
         "        elif outcome.log:\n",

@@ -6,6 +6,7 @@ import contextlib
 import json
 import re
 import sqlite3
+import threading
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -578,6 +579,24 @@ def test_the_tabs_of_jobs_say_how_many_there_are(page: Page, monkeypatch: pytest
     assert (whole["queued"], whole["running"], whole["dead"][1:]) == ("1", "0", "+")
     assert tabs("q=name%3Amail+state%3Adead") == whole
     assert tabs("q=name%3Amail+error%3Amailbox") == {}
+
+
+def test_the_page_of_a_job_that_runs_shows_its_lines_and_is_read_again(store: Path) -> None:
+    runtime, begun = Runtime(store), threading.Event()
+
+    @runtime.jobs.handler("talks")
+    def talks(job: Any) -> None:
+        job.log.info("half of it")
+        begun.set()
+        job.sleep(60)
+
+    with runtime:
+        talks.queue(id="running")
+        assert begun.wait(20)
+        shown = Page(store).text("/jobs/running")
+
+    assert "half of it" in shown and 'data-every="2"' in shown
+    assert "data-every" not in Page(store).text("/jobs/fine")
 
 
 def test_a_job_says_how_long_it_waited_and_ran(page: Page) -> None:

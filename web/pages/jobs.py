@@ -35,6 +35,8 @@ class Tab(NamedTuple):
 
 NAMES_OFFERED_MAX = 200
 
+RUNNING_REFRESH_SECONDS = 2
+
 AGES = {"<15m": "15 minutes", "<1h": "hour", "<1d": "day", "<7d": "week"}
 """How long ago jobs were queued, as the language and the form say it."""
 
@@ -97,7 +99,9 @@ def job(visit: PageVisit) -> PageContent:
         "notices": visit.notices,
         "trace_link": _trace_link(visit),
     }
-    return PageContent("job.html", job.id, found, more)
+    # The lines that a running job logs are not in the store.
+    every = RUNNING_REFRESH_SECONDS if job.state == JobState.RUNNING else None
+    return PageContent("job.html", job.id, found, more, refresh_seconds=every)
 
 
 def _ways(page: JobPage) -> Iterator[tuple[JobState, JobState]]:

@@ -141,6 +141,7 @@
     for (const box of document.querySelectorAll("tbody [name=id]")) box.checked ||= kept_rows.includes(box.value);
     if (byId("newer")) byId("newer").hidden = true;
     times();
+    if (main().dataset.every) poll(main().dataset.every);
   });
 
   theme(kept("theme") ?? "auto");

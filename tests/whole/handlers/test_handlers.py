@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from lamplighter.admin.inspectors import inspector_at
 
 from ...handlers.test_handlers import ending, finish
 
@@ -30,6 +31,10 @@ def pid(job):
 def hang(job):
     time.sleep(60)
 
+def say_and_hang(job):
+    job.log.info("still here")
+    hang(job)
+
 def die(job):
     os._exit(3)
 
@@ -53,6 +58,17 @@ def test_a_process_lane_runs_in_another_process_and_can_queue(runtime, functions
 
     assert pid != os.getpid()
     assert rt.jobs.get(child).data == "hello"
+
+
+def test_the_lines_of_a_job_that_runs_in_a_child_are_shown(runtime, recorder, functions, tmp_path):
+    rt = runtime()
+    rt.jobs.add_handler("work", functions.say_and_hang, isolation="process")
+    rt.jobs.queue("work", id="a")
+
+    with inspector_at(tmp_path / "jobs.db") as inspector:
+        recorder.until(lambda: inspector.job("a").output, "the first line")
+
+        assert [one.text for one in inspector.job("a").output] == ["still here"]
 
 
 def test_a_failure_in_a_process_is_told_with_its_traceback(runtime, functions):

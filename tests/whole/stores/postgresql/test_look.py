@@ -74,6 +74,24 @@ def test_a_runtime_goes_on_as_it_is_while_it_queues_and_works(busy: Runtime, rec
     assert (busy.jobs.counts()["done"], busy.health().status) == (56, "yellow")
 
 
+def test_the_lines_of_a_running_job_are_shown_to_who_looks_from_elsewhere(
+    postgres: str, runtime: Callable[..., Runtime], recorder: Recorder, said: Said
+):
+    rt, began = runtime(postgres), threading.Event()
+
+    @rt.jobs.handler("says")
+    def says(job: Any) -> None:
+        job.log.warning("half of it", of=7)
+        began.set()
+        job.sleep(60)
+
+    says.queue(id="a")
+    assert began.wait(20)
+    (shown,) = lines(said, "jobs", "show", "a")
+
+    assert [one["text"] for one in shown["output"]] == ["half of it of=7"]
+
+
 def test_the_commands_that_look_tell_what_is_there(postgres: str, busy: Runtime, said: Said):
     assert {(one["name"], one["state"]) for one in lines(said, "jobs", "list") if "id" in one} == {
         ("works", "done"),
