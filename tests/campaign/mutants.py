@@ -948,7 +948,7 @@ MUTANTS = (
         "            if tries_left == 0 or not",
         "            if True or not",
         test="tests/actors/test_standing_in.py::"
-        "test_whatever_a_host_raises_into_a_turn_nothing_is_refused_or_left_untold[log.write-1]",
+        "test_whatever_a_host_raises_into_a_turn_nothing_is_refused_or_left_untold[log.write-1-direct]",
     ),
     Mutant(
         LOG,
