@@ -16,6 +16,7 @@ import pytest
 import structlog
 from lamplighter.actors.handler_actor import HandlerActor
 from lamplighter.actors.job_broker import STOOD_IN_SECONDS_MAX, JobBroker
+from lamplighter.boot.requests import BrokerRequest
 from lamplighter.broker.tallies import TurnTime, TurnTimes
 from lamplighter.environment import Environment
 from lamplighter.environment.failpoints import Failpoints
@@ -24,8 +25,8 @@ from lamplighter.environment.threads import may_stand_in
 from lamplighter.errors import UsageError
 from lamplighter.history.audit.audit import audit_logs
 from lamplighter.log.outlets import Console, LineFile, StructlogOutlet
-from lamplighter.messages.jobs import UNATTRIBUTED, Claim, ClaimKey
-from lamplighter.messages.mail import CheckDue, Limit, Mail, Revoke, Run, Settled
+from lamplighter.messages.jobs import UNATTRIBUTED, Claim, ClaimKey, NewJob
+from lamplighter.messages.mail import CheckDue, Limit, Mail, Queue, Revoke, Run, Settled
 
 SECONDS_MAX = 15.0
 
@@ -368,6 +369,23 @@ def test_what_a_broker_has_died_of_is_for_the_next_ones_own_thread(rt, recorder,
     caller(queue).result(SECONDS_MAX)
 
     assert at[0] not in turns.threads
+
+
+@pytest.mark.parametrize("deaths", [0, 1])
+def test_no_caller_stands_in_for_a_question_that_a_broker_has_died_of(rt, turns, caller, deaths):
+    reply = rt.boot.requests._environment.reply()
+    now = rt.boot.clock.now()
+    job = NewJob("one", "work", "null", 0, now, now, "one")
+    question = BrokerRequest(rt.boot.requests, partial(Queue, (job,)), (job,), None, deaths)
+
+    def ask():
+        question.tell(reply, here=True)
+        return threading.current_thread()
+
+    thread = caller(ask).result(SECONDS_MAX)
+    reply.wait(SECONDS_MAX)
+
+    assert (turns.threads == [thread]) is not bool(deaths)
 
 
 def test_what_a_turn_has_begun_and_not_left_is_left_on_the_thread_that_it_dies_on(rt, recorder, caller):

@@ -830,7 +830,7 @@ MUTANTS = (
         "boot/requests.py",
         "here=here and not self._deaths",
         "here=here",
-        test="tests/actors/test_standing_in.py::test_what_a_broker_has_died_of_is_for_the_next_ones_own_thread",
+        test="tests/actors/test_standing_in.py::test_no_caller_stands_in_for_a_question_that_a_broker_has_died_of[1]",
     ),
     Mutant(
         TURN,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 
 import psycopg
 import pytest
 from lamplighter import Runtime
+from lamplighter.actors import job_broker
 from lamplighter.stores.postgresql.store import PostgresStore
 
 from ....conftest import Recorder
@@ -55,8 +57,10 @@ def test_who_has_nothing_to_do_runs_no_statement_but_the_look_of_each_second(
 
 
 def test_who_has_nothing_to_do_finds_what_an_application_has_committed(
-    postgres: str, runtime: Callable[..., Runtime], recorder: Recorder
+    postgres: str, runtime: Callable[..., Runtime], recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Otherwise the look that is due now and then would find it too.
+    monkeypatch.setattr(job_broker, "REST_SECONDS_MAX", math.inf)
     runtime(postgres).jobs.add_handler("work", lambda job: None)
     application = PostgresStore(postgres).host
     assert application is not None
