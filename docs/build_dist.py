@@ -44,7 +44,7 @@ def main(url: str, out: Path = ROOT / "dist") -> None:
         with metadata.open("a", encoding="utf-8") as file:
             file.write(
                 f'\n[project.urls]\nSource = "{url}"\nDocumentation = "{url}/tree/v{version}/docs"\n'
-                f'Changelog = "{url}/blob/v{version}/CHANGELOG.md"\n'
+                f'Changelog = "{url}/blob/v{version}/CHANGELOG.md"\nIssues = "{url}/issues"\n'
             )
         subprocess.run([sys.executable, "-m", "build", "--outdir", str(out), folder], check=True)
 

@@ -93,7 +93,7 @@ def a_view(**changed: Any) -> RuntimeView:
         "boot_no": 1,
         "host": "h",
         "pid": 7,
-        "version": "0.2.0.dev0",
+        "version": "0.2.0",
         "python": "3.13.0",
         "started_at": NOW - 600,
         "kind": "worker",
