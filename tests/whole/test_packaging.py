@@ -207,6 +207,13 @@ def test_what_needs_an_extra_that_is_not_installed_says_what_to_install(
     assert said.rstrip().endswith(f"got none installed; pip install 'lamplighter[{extra}]'")
 
 
+def test_the_readme_and_the_changelog_are_those_of_the_version() -> None:
+    version = METADATA["project"]["version"]
+
+    assert f"Version {version}." in (ROOT / "README.md").read_text("utf-8")
+    assert f"\n## [{version}] - " in (ROOT / "CHANGELOG.md").read_text("utf-8")
+
+
 def test_every_package_folder_is_named() -> None:
     folders = {
         ".".join(("lamplighter", *path.parent.relative_to(ROOT).parts))
