@@ -28,7 +28,7 @@ class RuntimeProxy:
         self._runtime = runtime
         limits = {field.name: getattr(runtime.limits, field.name) for field in fields(Limits)}
         del limits["busy_seconds_max"]
-        self.options: dict[str, Any] = {**limits, "carriers": list(runtime._carriers), "drain": runtime._drain}
+        self.options: dict[str, Any] = {**limits, "carriers": list(runtime._carriers.each), "drain": runtime._drain}
 
     def register(self, other: Runtime) -> None:
         """Give another runtime the handlers, schedules and subscribers of this one, as it was when it was lent."""

@@ -40,7 +40,7 @@ class _DjangoInline(Inline):
 
     def __init__(self, runtime: DjangoRuntime, **options: Any) -> None:
         # The test has the connection of its jobs, which must not be closed.
-        carriers = [one for one in runtime._carriers if not isinstance(one, ConnectionCarrier)]
+        carriers = [one for one in runtime._carriers.each if not isinstance(one, ConnectionCarrier)]
         super().__init__(runtime, **{"carriers": carriers, **options})
         self._connection: BaseDatabaseWrapper = connections[database()]
         self._patched = ExitStack()
