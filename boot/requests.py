@@ -10,9 +10,9 @@ from typing import Any
 
 from ..actors.base import ActorContext, RuntimeActor
 from ..actors.job_broker import JobBroker
-from ..environment.replies import ENDING, BrokerLost
+from ..environment.replies import ENDING, BrokerLost, run_here
 from ..errors import StoreUnavailable, UsageError
-from ..messages.jobs import NewJob, Seconds
+from ..messages.jobs import NewJob
 from ..messages.mail import Declare, Reply
 from ..messages.schedules import ScheduleRecord
 from ..rules.limits import batches
@@ -70,17 +70,23 @@ class Requests:
         """Whether a stop has ceased to wait for the store."""
         return self.broker is not None and self.broker.has_given_up
 
-    def ask(
+    def ask(self, make: Callable[[Reply], Any], **how: Any) -> Any:
+        """`asked` by a thread that waits."""
+        return run_here(self.asked(make, **how))
+
+    async def asked(
         self,
         make: Callable[[Reply], Any],
         *,
+        awaits: bool = False,
         jobs: Sequence[NewJob] = (),
         root_id: str | None = None,
         here: bool = False,
     ) -> Any:
-        """Send the broker a message and wait for its answer.
+        """Send the broker a message and wait for its answer; ask the next incarnation when one dies over it.
 
         Args:
+            awaits: whether the caller runs on an event loop, which goes on meanwhile. Otherwise nothing is awaited.
             jobs: those to be stored, whose ids callers need that must ask again.
             here: whether the calling thread may take the broker's turn itself, if the broker waits for mail.
 
@@ -89,29 +95,74 @@ class Requests:
             UsageError: the call would wait for its own transaction or itself; or the interpreter ends.
             LamplighterError: the broker refused, or `before_waiting` does.
         """
-        broker, deaths = self.check_caller(), 0
-        if here and jobs and isinstance(broker, JobBroker) and self._environment.may_stand_in():
-            try:
-                if (stored := broker.queue_here(jobs)) is not None:
-                    if self._environment.accepted is not None:
-                        self._environment.accepted(stored)
-                    return stored
-            except BrokerLost:
-                deaths = 1
-        request = BrokerRequest(self, make, jobs, root_id, deaths)
+        environment, clock, deaths = self._environment, self.context.clock, 0
+        here = here and not awaits
+        if not awaits:
+            broker = self.check_caller()
+            if here and jobs and isinstance(broker, JobBroker) and environment.may_stand_in():
+                try:
+                    if (stored := broker.queue_here(jobs)) is not None:
+                        if environment.accepted is not None:
+                            environment.accepted(stored)
+                        return stored
+                except BrokerLost:
+                    deaths = 1
+        elif self._host is not None and self._host.written_here(blocks=False):
+            raise UsageError(WRITTEN_HERE)
+        give_up_at = clock.monotonic() + self.context.limits.reply_seconds_max
         while True:
-            reply = self._environment.reply()
-            if not request.tell(reply, here=here and self._environment.may_stand_in()):
-                if sys.is_finalizing():
+            reply: Any = environment.loop_reply() if awaits else environment.reply()
+            if clock.monotonic() >= give_up_at:
+                raise self._gave_up(jobs)
+            # The turn of a question of which a broker has died is not taken here.
+            stands_in = here and not deaths and environment.may_stand_in()
+            if not self._tell(make(reply), jobs, root_id, here=stands_in):
+                if awaits:
+                    await asyncio.sleep(LOST_SECONDS)
+                elif sys.is_finalizing():
                     raise UsageError(ENDING)
-                self._environment.event().wait(LOST_SECONDS)
+                else:
+                    environment.event().wait(LOST_SECONDS)
                 continue
             try:
-                return reply.wait(request.remaining())
+                left = give_up_at - clock.monotonic()
+                return await reply.wait(left) if awaits else reply.wait(left)
             except TimeoutError:
-                raise request.gave_up() from None
+                raise self._gave_up(jobs) from None
             except BrokerLost as lost:
-                request.lost(lost)
+                deaths += lost.read
+                if deaths >= BROKER_DEATHS_MAX:
+                    says = f"{deaths} brokers died while they handled this"
+                    raise StoreUnavailable(says, _ids_of(jobs)) from lost
+
+    def _tell(self, body: Any, jobs: Sequence[NewJob], root_id: str | None, *, here: bool) -> bool:
+        """Send the broker a message; False when there is no broker at this moment.
+
+        Raises:
+            StoreUnavailable: the broker is too far behind, or the runtime has been stopped.
+        """
+        post, most = self.context.post, self.context.limits.mailbox_messages_max
+        broker = post.find("broker")
+        if broker is not None and broker.behind > most:
+            why = self.store_trouble or "the broker is busy"
+            raise StoreUnavailable(
+                f"{broker.behind} messages wait to be stored, more than mailbox_messages_max={most}: {why}; try later",
+                _ids_of(jobs),
+            )
+        is_sent = post.tell("broker", body, root_id=root_id, here=here)
+        if not is_sent and self.is_over:
+            raise StoreUnavailable("the runtime was stopped before this was answered", _ids_of(jobs))
+        return is_sent
+
+    def _gave_up(self, jobs: Sequence[NewJob]) -> StoreUnavailable:
+        likely = self.store_trouble or (None if self.broker is None else self.broker.held_up)
+        if likely is None:
+            likely = "the broker is busy or being restarted"
+        elif self.context.store.place.one_writer:
+            likely += ". Is a write transaction open on the file? If it is this process's own, pass connection="
+        return StoreUnavailable(
+            f"no answer within reply_seconds_max={self.context.limits.reply_seconds_max:g} s: {likely}", _ids_of(jobs)
+        )
 
     def check_caller(self) -> RuntimeActor | None:
         """Check that the calling thread may wait for the broker, which is returned; raises as `ask`."""
@@ -124,25 +175,6 @@ class Requests:
             self.before_waiting()
         return broker
 
-    async def ask_async(
-        self, make: Callable[[Reply], Any], *, jobs: Sequence[NewJob] = (), root_id: str | None = None
-    ) -> Any:
-        """`ask` without blocking the event loop."""
-        if self._host is not None and self._host.written_here(blocks=False):
-            raise UsageError(WRITTEN_HERE)
-        request = BrokerRequest(self, make, jobs, root_id)
-        while True:
-            reply = self._environment.loop_reply()
-            if not request.tell(reply):
-                await asyncio.sleep(LOST_SECONDS)
-                continue
-            try:
-                return await reply.wait(request.remaining())
-            except TimeoutError:
-                raise request.gave_up() from None
-            except BrokerLost as lost:
-                request.lost(lost)
-
     def declare(self, schedules: Sequence[ScheduleRecord]) -> None:
         """Store schedules, which count from now on. Many take several turns, each committed by itself.
 
@@ -153,69 +185,5 @@ class Requests:
             self.ask(partial(Declare, some))
 
 
-class BrokerRequest:
-    """One question to the broker, sent again to the next incarnation when one dies over it, until its time is up."""
-
-    def __init__(
-        self,
-        requests: Requests,
-        make: Callable[[Reply], Any],
-        jobs: Sequence[NewJob],
-        root_id: str | None,
-        deaths: int = 0,
-    ) -> None:
-        self._requests = requests
-        self._make = make
-        self._jobs = jobs
-        self._root_id = root_id
-        self._deaths = deaths
-        self._give_up_at = requests.context.clock.monotonic() + requests.context.limits.reply_seconds_max
-
-    @property
-    def _job_ids(self) -> tuple[str, ...]:
-        return tuple(job.id for job in self._jobs)
-
-    def tell(self, reply: Reply, *, here: bool = False) -> bool:
-        """Send the question; False when there is no broker at this moment.
-
-        Args:
-            here: whether the calling thread may take the broker's turn, unless a broker has died of this question.
-
-        Raises:
-            StoreUnavailable: the time is up, the broker is too far behind, or the runtime has been stopped.
-        """
-        if self.remaining() <= 0:
-            raise self.gave_up()
-        post, most = self._requests.context.post, self._requests.context.limits.mailbox_messages_max
-        broker = post.find("broker")
-        if broker is not None and broker.behind > most:
-            why = self._requests.store_trouble or "the broker is busy"
-            raise StoreUnavailable(
-                f"{broker.behind} messages wait to be stored, more than mailbox_messages_max={most}: {why}; try later",
-                self._job_ids,
-            )
-        is_sent = post.tell("broker", self._make(reply), root_id=self._root_id, here=here and not self._deaths)
-        if not is_sent and self._requests.is_over:
-            raise StoreUnavailable("the runtime was stopped before this was answered", self._job_ids)
-        return is_sent
-
-    def remaining(self) -> Seconds:
-        return self._give_up_at - self._requests.context.clock.monotonic()
-
-    def lost(self, lost: BrokerLost) -> None:
-        """A broker died before it answered. Raises StoreUnavailable if it was not the first to die over this."""
-        self._deaths += lost.read
-        if self._deaths >= BROKER_DEATHS_MAX:
-            raise StoreUnavailable(f"{self._deaths} brokers died while they handled this", self._job_ids)
-
-    def gave_up(self) -> StoreUnavailable:
-        broker = self._requests.broker
-        likely = self._requests.store_trouble or (None if broker is None else broker.held_up)
-        if likely is None:
-            likely = "the broker is busy or being restarted"
-        elif self._requests.context.store.place.one_writer:
-            likely += ". Is a write transaction open on the file? If it is this process's own, pass connection="
-        return StoreUnavailable(
-            f"no answer within reply_seconds_max={self._requests.context.limits.reply_seconds_max:g} s: {likely}",
-            self._job_ids,
-        )
+def _ids_of(jobs: Sequence[NewJob]) -> tuple[str, ...]:
+    return tuple(job.id for job in jobs)

@@ -8,7 +8,6 @@ import functools
 import sys
 import warnings
 from collections.abc import (
-    AsyncIterator,
     Callable,
     Collection,
     Coroutine,
@@ -28,20 +27,21 @@ from ..api.job import Job
 from ..broker.follow_ups import check_parents
 from ..broker.jobs import stale_step
 from ..broker.turn_context import is_current
+from ..environment.replies import run_here
 from ..errors import StoreUnavailable, UnknownJob
 from ..handlers.handler import Handler
 from ..log.job_context import current_job
-from ..messages.jobs import Attribution, Claim, JobRecord, JobSpec, JobState, NewJob, Seconds
+from ..messages.jobs import Attribution, Claim, Instant, JobRecord, JobSpec, JobState, NewJob, Seconds
 from ..messages.mail import MarkDone, Queue, Reply
 from ..messages.queries import JobQuery
 from ..messages.schedules import HostChange
-from ..messages.steps import SIGNAL, KeepStep, SendSignal, StepRecord
+from ..messages.steps import SIGNAL, KeepStep, StepRecord
 from ..rules.capabilities import needed
 from ..rules.codec import Encoded, encode
 from ..rules.limits import batches
 from ..rules.new_jobs import FollowUps, JobChecks, check_then_count, plain_job
 from ..rules.validation import check_iterable
-from ..stores.ports import Store
+from ..stores.ports import HostTurn, Store
 from .boot import Boot
 from .joining import Ref, awaiting, claim_of, each_in_time, ended, id_of, outcome, seconds_of
 from .runtime_state import RuntimeState
@@ -61,18 +61,36 @@ Make = Callable[[Reply], Any]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Q = TypeVar("Q", bound="Submitter")
 S = TypeVar("S", bound="Submits")
 T = TypeVar("T")
+
+
+def either(call: Callable[Concatenate[Q, P], Coroutine[Any, Any, R]]) -> Callable[Concatenate[Q, P], R]:
+    """A call of a submitter, written once for both kinds: the answer is awaited if the submitter `awaits`. Otherwise
+    the call blocks, and its body awaits nothing that would suspend it.
+    """
+
+    @functools.wraps(call)
+    def made(self: Q, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        begun = call(self, *args, **kwargs)
+        answer: Any = begun if self.awaits else run_here(begun)
+        return answer  # type: ignore[no-any-return]
+
+    return made
 
 
 class Submitter:
     """Passes API calls on to the running boot, and blocks until it has answered.
 
     Test kits and web frameworks give `Jobs` and `Scheduler` another one, which changes the effect of each call.
-    `prefix` begins the names of the calls in messages.
+
+    Attributes:
+        awaits: whether a call is an awaitable, for callers on an event loop.
+        prefix: begins the names of the calls in messages.
     """
 
-    prefix = ""
+    awaits, prefix = False, ""
 
     def __init__(self, state: RuntimeState) -> None:
         self.state = state
@@ -82,7 +100,8 @@ class Submitter:
         """Each call of this one returns an awaitable, and does not block."""
         return AwaitingSubmitter(self.state)
 
-    def submit(
+    @either
+    async def submit(
         self,
         call: str,
         jobs: Any,
@@ -104,11 +123,8 @@ class Submitter:
         boot = self.state.get()
         new, types = self._new(boot, root_id, jobs, one, types)
         if connection is not None:
-            # Imported where it is needed, as below: most calls have no connection.
-            from ..broker.host_transactions import joined
-
             with boot.queueing(new) as new, _ids_in_error(new):
-                answer = joined(boot.store, connection, boot.clock.now(), methodcaller("insert", new[0]))
+                answer = await self._joined(boot, connection, boot.clock.now(), methodcaller("insert", new[0]))
             _expect(boot, *answer)
             return _jobs(new, (answer,), one, types)
         if asyncio._get_running_loop() is not None:
@@ -117,35 +133,42 @@ class Submitter:
             return []
         with boot.queueing(new) as new:
             root_id = new[0].root_id if one else None
-            return _jobs(new, boot.requests.ask(partial(Queue, new), jobs=new, root_id=root_id, here=one), one, types)
+            asked = boot.requests.asked(partial(Queue, new), awaits=self.awaits, jobs=new, root_id=root_id, here=one)
+            return _jobs(new, await asked, one, types)
 
-    def settle(self, job: Ref, result: Any, then: Iterable[Wanted], connection: Any) -> None:
+    @either
+    async def settle(self, job: Ref, result: Any, then: Iterable[Wanted], connection: Any) -> None:
         """See `Jobs.mark_done`."""
         boot, end = self._finishing(job, result, then)
         if connection is None:
             self.warn_if_blocking("jobs.mark_done")
-            boot.requests.ask(lambda reply: end._replace(reply=reply))
+            await boot.requests.asked(lambda reply: end._replace(reply=reply), awaits=self.awaits)
             return
-        from ..broker.host_transactions import finish, joined
+        from ..broker.host_transactions import finish
 
         now = boot.clock.now()
-        joined(boot.store, connection, now, partial(finish, end, now))
+        await self._joined(boot, connection, now, partial(finish, end, now))
         boot.expect(end.job_id, JobState.DONE)
 
-    def signal(self, job: Ref, name: str, data: Any, who: Attribution, connection: Any) -> None:
+    @either
+    async def signal(self, job: Ref, name: str, data: Any, who: Attribution, connection: Any) -> None:
         """See `Jobs.signal`."""
-        boot, signal = self._signal(job, name, data, who)
+        from ..rules.signals import signal_to
+
+        boot = self.state.get()
+        needed(boot.store.table, "signals")
+        signal = signal_to(id_of(job), name, data, who, boot.limits.data_bytes_max)
         if connection is None:
-            self.ask("jobs.signal", lambda reply: signal._replace(reply=reply))
+            await self._got(self.ask("jobs.signal", lambda reply: signal._replace(reply=reply)))
             return
-        from ..broker.host_transactions import joined
         from ..broker.signals import signal_by_host
 
-        move_no = joined(boot.store, connection, boot.clock.now(), partial(signal_by_host, signal))
+        move_no = await self._joined(boot, connection, boot.clock.now(), partial(signal_by_host, signal))
         if move_no is not None:
             boot.expect(signal.job_id, None, move_no)
 
-    def ask(self, call: str, make: Make, *, job_id: str | None = None) -> Any:
+    @either
+    async def ask(self, call: str, make: Make, *, job_id: str | None = None) -> Any:
         """Ask the broker. An answer that is a job is returned as a `Job`; others mean nothing to the caller.
 
         Args:
@@ -153,10 +176,13 @@ class Submitter:
         """
         self.warn_if_blocking(call)
         boot = self.state.get()
-        with at_hand(boot.store, job_id):
-            return _job(boot.requests.ask(make))
+        with contextlib.ExitStack() as entered:
+            await self._off_loop(entered.enter_context, at_hand(boot.store, job_id))
+            answer = await boot.requests.asked(make, awaits=self.awaits)
+        return Job(answer) if isinstance(answer, JobRecord) else None
 
-    def ask_of_all(self, call: str, query: JobQuery, make: Callable[[tuple[str, ...]], Make]) -> int:
+    @either
+    async def ask_of_all(self, call: str, query: JobQuery, make: Callable[[tuple[str, ...]], Make]) -> int:
         """Ask for an act on the jobs that match, the oldest first, and return on how many the broker has acted. Jobs
         that come to match meanwhile are left out. `make` makes the message for some ids.
 
@@ -166,36 +192,41 @@ class Submitter:
         self.warn_if_blocking(call)
         boot, done = self.state.get(), 0
         with contextlib.closing(_found(boot.store, query)) as found:
-            for ids in found:
+            while ids := await _next(found) if self.awaits else next(found, ()):
                 for some in batches(ids, BATCH_JOBS_MAX):
-                    done += boot.requests.ask(make(some))
+                    done += await boot.requests.asked(make(some), awaits=self.awaits)
         return done
 
-    def join(self, job: Ref, timeout: Seconds | None, left: Seconds | None = None) -> Job[Any]:
+    @either
+    async def join(self, job: Ref, timeout: Seconds | None, left: Seconds | None = None) -> Job[Any]:
         """See `Jobs.join`. `left` is how much of the timeout is left."""
         self.warn_if_blocking("jobs.join")
         boot, job_id, seconds = self.state.get(), id_of(job), seconds_of(timeout) if left is None else left
-        with awaiting(boot, job_id, boot.environment.reply(), timeout) as reply:
-            found = ended(boot, job_id)
-            return outcome(reply.wait(seconds) if found is None else found, job)
+        made: Any = boot.environment.loop_reply() if self.awaits else boot.environment.reply()
+        with awaiting(boot, job_id, made, timeout) as reply:
+            found = await self._off_loop(ended, boot, job_id)
+            return outcome(await self._got(reply.wait(seconds)) if found is None else found, job)
 
-    def join_many(self, jobs: Iterable[Ref], timeout: Seconds | None) -> list[Job[Any]]:
+    @either
+    async def join_many(self, jobs: Iterable[Ref], timeout: Seconds | None) -> list[Job[Any]]:
         """See `Jobs.join_many`."""
-        return [self.join(job, timeout, left) for job, left in each_in_time(self.state.get().clock, jobs, timeout)]
+        each = each_in_time(self.state.get().clock, jobs, timeout)
+        return [await self._got(self.join(job, timeout, left)) for job, left in each]
 
     def store_scheduled(self, job: NewJob) -> Job[Any]:
         """Store a job of a schedule that no slot has queued."""
         ((record, _),) = self.state.get().requests.ask(partial(Queue, (job,)), jobs=(job,), root_id=job.root_id)
         return Job(record)
 
-    def change_schedule(self, connection: Any, change: HostChange, answer: T) -> T:
+    @either
+    async def change_schedule(self, connection: Any, change: HostChange, answer: T) -> T:
         """Change a schedule in the transaction of an open connection, have the boot poll for its commit, and return
         `answer`. Raises as `joined`, and UnknownSchedule if there is none to remove.
         """
-        from ..broker.host_transactions import SCHEDULES, change_schedule, joined
+        from ..broker.host_transactions import SCHEDULES, change_schedule
 
         boot = self.state.get()
-        joined(boot.store, connection, change.at, partial(change_schedule, change), SCHEDULES)
+        await self._joined(boot, connection, change.at, partial(change_schedule, change), SCHEDULES)
         boot.expect_change(change)
         return answer
 
@@ -269,10 +300,11 @@ class Submitter:
         table = needed(self.state.get().store.table, "steps")
         return table.steps(job.row_id) if job.claim_no > 1 else ()
 
-    def keep_step(self, claim: Claim, name: str, result: str, took: Seconds) -> Any:
+    @either
+    async def keep_step(self, claim: Claim, name: str, result: str, took: Seconds) -> Any:
         """Keep a step of a running job; return the kept JSON text. Raises StaleClaim if the claim has lost the job."""
-        make = partial(KeepStep, claim, name, result, took)
-        return self.state.get().requests.ask(make, root_id=claim.job.root_id, here=True)
+        make, root_id = partial(KeepStep, claim, name, result, took), claim.job.root_id
+        return await self.state.get().requests.asked(make, awaits=self.awaits, root_id=root_id, here=True)
 
     def sent(self, claim: Claim, name: str, *, is_over: bool) -> StepRecord | None:
         """The signal, or the end of time, that has ended a wait. If its time is over, that is kept if no signal is."""
@@ -284,7 +316,7 @@ class Submitter:
         """Warn that a call blocks a running event loop: by Python's warnings once, and in the log once for each job
         name.
         """
-        if asyncio._get_running_loop() is None:
+        if self.awaits or asyncio._get_running_loop() is None:
             return
         of, _, act = call.rpartition(".")
         about, warned_of = act if name is None else name, self.state.names_warned_of
@@ -337,12 +369,22 @@ class Submitter:
                     "unless a handler in another process can"
                 )
 
-    def _signal(self, job: Ref, name: str, data: Any, who: Attribution) -> tuple[Boot, SendSignal]:
-        from ..rules.signals import signal_to
+    async def _joined(
+        self, boot: Boot, connection: Any, now: Instant, work: Callable[[HostTurn], Any], *wanted: str
+    ) -> Any:
+        """Do work in the application's transaction."""
+        # Imported where it is needed: most calls have no connection.
+        from ..broker.host_transactions import awaited, joined
 
-        boot = self.state.get()
-        needed(boot.store.table, "signals")
-        return boot, signal_to(id_of(job), name, data, who, boot.limits.data_bytes_max)
+        return await self._got((awaited if self.awaits else joined)(boot.store, connection, now, work, *wanted))
+
+    async def _got(self, answer: Any) -> Any:
+        """The answer of a call that is an awaitable where this submitter `awaits`."""
+        return await answer if self.awaits else answer
+
+    async def _off_loop(self, read: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Read the store: on another thread, where this one runs an event loop."""
+        return await asyncio.to_thread(read, *args, **kwargs) if self.awaits else read(*args, **kwargs)
 
     def _finishing(self, job: Ref, result: Any, then: Iterable[Wanted]) -> tuple[Boot, MarkDone]:
         boot = self.state.get()
@@ -362,93 +404,7 @@ class Submitter:
 class AwaitingSubmitter(Submitter):
     """A submitter for callers on an event loop: each call returns an awaitable."""
 
-    prefix = "a"
-
-    async def submit(
-        self,
-        call: str,
-        jobs: Any,
-        root_id: str | None,
-        connection: Any = None,
-        *,
-        one: bool = False,
-        types: Any = None,
-    ) -> Any:
-        boot = self.state.get()
-        new, types = self._new(boot, root_id, jobs, one, types)
-        if connection is not None:
-            from ..broker.host_transactions import awaited
-
-            with boot.queueing(new) as new, _ids_in_error(new):
-                answer = await awaited(boot.store, connection, boot.clock.now(), methodcaller("insert", new[0]))
-            _expect(boot, *answer)
-            return _jobs(new, (answer,), one, types)
-        if not new:
-            return []
-        with boot.queueing(new) as new:
-            root_id = new[0].root_id if one else None
-            return _jobs(new, await boot.requests.ask_async(partial(Queue, new), jobs=new, root_id=root_id), one, types)
-
-    async def settle(self, job: Ref, result: Any, then: Iterable[Wanted], connection: Any) -> None:  # type: ignore[override]
-        boot, end = self._finishing(job, result, then)
-        if connection is None:
-            await boot.requests.ask_async(lambda reply: end._replace(reply=reply))
-            return
-        from ..broker.host_transactions import awaited, finish
-
-        now = boot.clock.now()
-        await awaited(boot.store, connection, now, partial(finish, end, now))
-        boot.expect(end.job_id, JobState.DONE)
-
-    async def signal(self, job: Ref, name: str, data: Any, who: Attribution, connection: Any) -> None:  # type: ignore[override]
-        boot, signal = self._signal(job, name, data, who)
-        if connection is None:
-            await boot.requests.ask_async(lambda reply: signal._replace(reply=reply))
-            return
-        from ..broker.host_transactions import awaited
-        from ..broker.signals import signal_by_host
-
-        move_no = await awaited(boot.store, connection, boot.clock.now(), partial(signal_by_host, signal))
-        if move_no is not None:
-            boot.expect(signal.job_id, None, move_no)
-
-    async def ask(self, call: str, make: Make, *, job_id: str | None = None) -> Any:
-        boot = self.state.get()
-        async with _off_loop(at_hand(boot.store, job_id)):
-            return _job(await boot.requests.ask_async(make))
-
-    async def ask_of_all(self, call: str, query: JobQuery, make: Callable[[tuple[str, ...]], Make]) -> int:  # type: ignore[override]
-        boot, done = self.state.get(), 0
-        with contextlib.closing(_found(boot.store, query)) as found:
-            while ids := await _next(found):
-                for some in batches(ids, BATCH_JOBS_MAX):
-                    done += await boot.requests.ask_async(make(some))
-        return done
-
-    async def join(  # type: ignore[override]
-        self, job: Ref, timeout: Seconds | None, left: Seconds | None = None
-    ) -> Job[Any]:
-        boot, job_id, seconds = self.state.get(), id_of(job), seconds_of(timeout) if left is None else left
-        with awaiting(boot, job_id, boot.environment.loop_reply(), timeout) as reply:
-            found = await asyncio.to_thread(ended, boot, job_id)
-            return outcome(await reply.wait(seconds) if found is None else found, job)
-
-    async def join_many(self, jobs: Iterable[Ref], timeout: Seconds | None) -> list[Job[Any]]:  # type: ignore[override]
-        return [
-            await self.join(job, timeout, left) for job, left in each_in_time(self.state.get().clock, jobs, timeout)
-        ]
-
-    async def change_schedule(self, connection: Any, change: HostChange, answer: T) -> T:  # type: ignore[override]
-        from ..broker.host_transactions import SCHEDULES, awaited, change_schedule
-
-        boot = self.state.get()
-        await awaited(boot.store, connection, change.at, partial(change_schedule, change), SCHEDULES)
-        boot.expect_change(change)
-        return answer
-
-    async def keep_step(self, claim: Claim, name: str, result: str, took: Seconds) -> Any:
-        make = partial(KeepStep, claim, name, result, took)
-        return await self.state.get().requests.ask_async(make, root_id=claim.job.root_id)
+    awaits, prefix = True, "a"
 
 
 class _InStore(NamedTuple):
@@ -543,16 +499,6 @@ def at_hand(store: Store, job_id: str | None) -> AbstractContextManager[object]:
     return contextlib.nullcontext() if store.dead is None or job_id is None else store.dead.one_at_hand(job_id)
 
 
-@contextlib.asynccontextmanager
-async def _off_loop(manager: AbstractContextManager[T]) -> AsyncIterator[T]:
-    """A context whose entry may block, and whose exit does not."""
-    value = await asyncio.to_thread(manager.__enter__)
-    try:
-        yield value
-    finally:
-        manager.__exit__(None, None, None)
-
-
 def _found(store: Store, query: JobQuery) -> Generator[Sequence[str]]:
     """The ids that match, a batch at a time: while the caller uses a batch, turns find its jobs."""
     if store.dead is None or set(query.states) != {JobState.DEAD} or query.graph is not None:
@@ -610,7 +556,3 @@ def _jobs(
         for job, new in zip(jobs, asked, strict=True):
             job.types = types.get(new.id)
     return jobs[0] if one else jobs
-
-
-def _job(answer: Any) -> Job[Any] | None:
-    return Job(answer) if isinstance(answer, JobRecord) else None

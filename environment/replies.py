@@ -12,12 +12,14 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, Protocol, TypeVar
 
 from ..errors import LamplighterError, UsageError
 from ..messages.jobs import Seconds
 from ..messages.mail import Reply
+
+R = TypeVar("R")
 
 READER = "reader"
 
@@ -208,6 +210,16 @@ class ThreadReply:
         if not self._is_over:
             self._is_over, self._value, self._error = True, value, error
             self._gate.release()
+
+
+def run_here(call: Coroutine[Any, Any, R]) -> R:
+    """The result of a coroutine that never suspends: all that it waits for, it waits for on this thread."""
+    try:
+        call.send(None)
+    except StopIteration as done:
+        result: R = done.value
+        return result
+    raise AssertionError(f"expected {call!r} to block, and it has awaited something")
 
 
 def asyncio_loop() -> asyncio.AbstractEventLoop:

@@ -424,7 +424,9 @@ def test_who_asks_as_the_runtime_stops_is_told_so_and_not_kept_waiting(runtime):
         boot.requests.ask(lambda reply: Queue(jobs=(new_job("late"),), reply=reply), jobs=[new_job("late")])
     with pytest.raises(StoreUnavailable, match="the runtime was stopped"):
         asyncio.run(
-            boot.requests.ask_async(lambda reply: Queue(jobs=(new_job("late"),), reply=reply), jobs=[new_job("late")])
+            boot.requests.asked(
+                lambda reply: Queue(jobs=(new_job("late"),), reply=reply), awaits=True, jobs=[new_job("late")]
+            )
         )
 
     assert by_thread.value.job_id == "late"
