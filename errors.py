@@ -152,7 +152,7 @@ class Snooze(Exception):
     """Raise it in a handler: the job runs again after `seconds`, a number or a timedelta, and no attempt is used."""
 
     def __init__(self, seconds: Any) -> None:
-        self.seconds = check_wait(seconds, "Snooze")
+        self.seconds = check_seconds(seconds, "Snooze(seconds)")
         super().__init__(f"snoozed for {self.seconds:g} s")
 
 
@@ -176,29 +176,26 @@ class Retry(Exception):
     """
 
     def __init__(self, seconds: Any, reason: str = RETRIED) -> None:
-        self.seconds = check_wait(seconds, "Retry")
+        self.seconds = check_seconds(seconds, "Retry(seconds)")
         self.reason = reason
         super().__init__(reason)
 
 
-def check_wait(seconds: Any, what: str) -> float:
-    """How long a job is to wait, as its handler has said by raising something.
-
-    Raises:
-        UsageError: that is no time.
-    """
+def check_seconds(value: Any, what: str, *, least: float = 0.0) -> float:
+    """A duration as seconds: a finite number or a timedelta."""
     # Imported only here, as below: a health check loads this module, and needs none of them.
     from datetime import timedelta
 
     from .messages.jobs import SECONDS_MAX
 
-    wait = seconds.total_seconds() if isinstance(seconds, timedelta) else seconds
-    if isinstance(wait, bool) or not isinstance(wait, (int, float)) or not 0 <= wait <= SECONDS_MAX:
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
+    if not number or not least <= seconds <= SECONDS_MAX:
         raise UsageError(
-            f"expected {what}(seconds) to be a number of seconds or a timedelta, 0 or more and at most a century, "
-            f"got: {shown(seconds)}"
+            f"expected {what} to be a number of seconds or a timedelta, {least:g} or more and at most a century, "
+            f"got: {shown(value)}"
         )
-    return float(wait)
+    return float(seconds)
 
 
 REFUSALS = {

@@ -21,7 +21,7 @@ from typing import Literal, NamedTuple
 from .actors.base import ActorContext, Post, RuntimeActor, death_of
 from .environment.threads import Thread
 from .messages.jobs import Instant, Seconds
-from .messages.mail import Died, Down, Mail, StartChild, StartNow, StopChild, StopFamily
+from .messages.mail import Died, Mail, StartChild, StartNow, StopChild, StopFamily
 from .messages.views import DEATHS_SHOWN_MAX, Death
 from .rules.limits import HEALTHY_SECONDS, RestartBudget
 
@@ -169,7 +169,7 @@ class Supervisor(RuntimeActor):
         context: ActorContext,
         incarnation: int,
         family: Family,
-        announce: Callable[[Down], object],
+        announce: Callable[[Died], object],
         give_up: Callable[[str], None],
     ) -> None:
         super().__init__(context, "supervisor", incarnation)
@@ -187,7 +187,7 @@ class Supervisor(RuntimeActor):
         for child in list(self._family.children.values()):
             actor = self.context.post.find(child.spec.id)
             if child.status is ChildStatus.UP and (actor is None or actor.actor_stopped.is_set()):
-                self._bury(child, _without_word(child, "died while there was no supervisor"))
+                self._bury(child, Died(child.spec.id, child.incarnation, "died while there was no supervisor"))
             elif child.status in (ChildStatus.NEW, ChildStatus.WAITING):
                 self._start(child)
         if self._family.gave_up is not None:
@@ -227,7 +227,7 @@ class Supervisor(RuntimeActor):
             child.spec.start(child.incarnation)
         except Exception as error:
             # For example, no more threads. That counts as a death, so that budget and back-off apply.
-            self._bury(child, _without_word(child, f"could not be started: {error}"))
+            self._bury(child, Died(child.spec.id, child.incarnation, f"could not be started: {error}"))
             return
         event = "actor.started" if child.incarnation == 1 else "actor.restarted"
         recent = len(child.spec.budget.recent(child.deaths, self.context.clock.monotonic()))
@@ -246,7 +246,7 @@ class Supervisor(RuntimeActor):
 
     def _bury(self, child: Child, death: Died) -> None:
         name, reason, over = child.spec.id, death.reason, death.over
-        self._announce(Down(child=name, incarnation=child.incarnation, reason=reason))
+        self._announce(death)
         now = self.context.clock.monotonic()
         child.deaths = [at for at in child.deaths if now - at < max(HEALTHY_SECONDS, child.spec.budget.window_seconds)]
         if not death.is_anothers:
@@ -300,7 +300,7 @@ class Supervisor(RuntimeActor):
         self._family.has_stopped.set()
 
     def _stopped(self, child: Child, reason: str) -> None:
-        self._announce(Down(child=child.spec.id, incarnation=child.incarnation, reason=reason))
+        self._announce(Died(child.spec.id, child.incarnation, reason))
         self.say("actor.stopped", child=child.spec.id, child_incarnation=child.incarnation)
 
 
@@ -316,7 +316,7 @@ class Supervision:
     """
 
     def __init__(
-        self, context: ActorContext, announce: Callable[[Down], object], give_up: Callable[[str], None]
+        self, context: ActorContext, announce: Callable[[Died], object], give_up: Callable[[str], None]
     ) -> None:
         self._context = context
         self._announce = announce
@@ -416,11 +416,6 @@ class Supervision:
 
 def _has_ended(thread: Thread | None) -> bool:
     return thread is not None and not thread.is_alive()
-
-
-def _without_word(child: Child, reason: str) -> Died:
-    """The death of a child whose thread reported nothing."""
-    return Died(child.spec.id, child.incarnation, reason, traceback=None, over=None)
 
 
 def _crash(death: Died, now: Instant) -> Death:

@@ -1,7 +1,7 @@
 """Runs the jobs of one name on the lanes of its handlers.
 
 Owns: claims that have not ended, and endings that are not settled. Hears: Run, Settled, Revoke, Paused, Resync,
-LanesEnded, LanesLost, LanesSlow, DeadlinePassed, GraceOver, Unstarted, Attach, Detach, Interrupt, Drain. Tells:
+LanesEnded, LanesAiling, DeadlinePassed, GraceOver, Unstarted, Attach, Detach, Interrupt, Drain. Tells:
 Capacity, Ended, GiveBack.
 
 It runs no application code itself, so no job can kill it. It keeps an ending until the broker has settled it, and
@@ -19,12 +19,13 @@ from typing import Any
 from ..environment.replies import answer, reply_of
 from ..handlers.handler import Handler
 from ..handlers.lane import Lane
-from ..handlers.lanes import Backlog, DelayedClaims, LaneEnded, Lanes, PrefetchSizer, offer
+from ..handlers.lanes import Backlog, DelayedClaims, LaneEnded, Lanes, PrefetchSizer
 from ..handlers.outcomes import UNBEGUN
 from ..handlers.watch import Deadlines, LaneWatch
 from ..messages.jobs import Claim, ClaimKey
 from ..messages.mail import (
     Attach,
+    Capacity,
     DeadlinePassed,
     Detach,
     Drain,
@@ -33,9 +34,8 @@ from ..messages.mail import (
     GiveBack,
     GraceOver,
     Interrupt,
+    LanesAiling,
     LanesEnded,
-    LanesLost,
-    LanesSlow,
     Mail,
     Paused,
     Resync,
@@ -44,7 +44,9 @@ from ..messages.mail import (
     Settled,
     Unstarted,
 )
+from ..messages.names import NameLimits
 from ..messages.outcomes import Outcome, OutcomeKind
+from ..rules.rates import least, slower
 from .base import ActorContext, RuntimeActor
 
 CONCURRENCY = attrgetter("concurrency")
@@ -136,9 +138,8 @@ class HandlerActor(RuntimeActor):
                     self._unsettled.pop(key, None)
             case LanesEnded():
                 self._lanes_ended()
-            case LanesLost():
+            case LanesAiling():
                 self._end_lost_lanes()
-            case LanesSlow():
                 self._say_slow()
             case DeadlinePassed(lane_id=lane_id):
                 self._deadline_passed(lane_id)
@@ -211,10 +212,20 @@ class HandlerActor(RuntimeActor):
             lanes += len(self._held_back.claims)
             for lane in self._lanes_here():
                 lanes += lane.handler not in usable
-        asked = handlers, lanes, self._pace.prefetch(lanes if places else 0), self._answers
+        prefetch, answers = self._pace.prefetch(lanes if places else 0), self._answers
+        asked = handlers, lanes, prefetch, answers
         if asked != self._offered:
             self._offered = asked
-            self.tell("broker", offer(self.job_name, self.incarnation, *asked, tuple(self._held())))
+            limits = NameLimits(
+                total=least(handler.concurrency_total for handler in handlers),
+                rate=slower(handler.rate for handler in handlers),
+                per_group=least(handler.concurrency_per_group for handler in handlers),
+                rate_per_group=slower(handler.rate_per_group for handler in handlers),
+            )
+            # The policy, among several handlers, that blames a job least.
+            policy = max((handler.policy for handler in handlers), key=attrgetter("interruptions_max"), default=None)
+            of_actor, held = (self.job_name, self.incarnation), tuple(self._held())
+            self.tell("broker", Capacity(*of_actor, lanes if handlers else 0, prefetch, limits, policy, held, answers))
 
     def _lanes_here(self) -> list[Lane]:
         # A copy: a lane that ends adds its next_lane, on its own thread.
@@ -418,8 +429,8 @@ class HandlerActor(RuntimeActor):
             self._say_of(lane, "lane.abandoned", why=lane.abandoned_because, stack=lane.stack(), abandoned=abandoned)
 
     def _revoke(self, key: ClaimKey, reason: str) -> None:
-        dropped = [*self._backlog.remove(lambda waiting: waiting.claim.key == key), *self._held_back.remove(key)]
-        self._give_back(dropped)
+        self._give_back(self._backlog.remove(lambda waiting: waiting.claim.key == key))
+        self._give_back(self._held_back.remove(lambda claim: claim.key == key))
         for lane in self._lanes_here():
             if lane.claim.key == key and not lane.cancelled:
                 lane.signal(reason)
@@ -429,7 +440,7 @@ class HandlerActor(RuntimeActor):
         """The claims that this runtime made as another boot are lost; unstarted ones are never started."""
         self._boot = boot
         self._backlog.remove(lambda waiting: waiting.claim.job.boot != boot)
-        self._held_back.keep(boot)
+        self._held_back.remove(lambda claim: claim.job.boot != boot)
         self._unsettled = {key: one for key, one in self._unsettled.items() if one.claim.job.boot == boot}
         for lane in self._lanes_here():
             if lane.claim.job.boot != boot and not lane.cancelled:

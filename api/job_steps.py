@@ -12,13 +12,13 @@ from dataclasses import KW_ONLY, dataclass, replace
 from datetime import timedelta
 from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
-from ..errors import AwaitsSignal, Cancel, Discard, Retry, Snooze, UsageError, shown
+from ..errors import AwaitsSignal, Cancel, Discard, Retry, Snooze, UsageError, check_seconds, shown
 from ..messages.jobs import SECONDS_MAX, Instant, Seconds
 from ..messages.outcomes import Backoff, Policy
 from ..messages.steps import SIGNAL, WAIT, NoSignal
 from ..rules.codec import decode, digest, encode
 from ..rules.lifecycle import backoff_seconds, class_names, is_tried_again
-from ..rules.validation import check_backoff, check_name, check_seconds, check_whole
+from ..rules.validation import check_backoff, check_name, check_whole
 
 P = ParamSpec("P")
 S = TypeVar("S")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Never, ParamSpec, TypeVar, U
 from ..boot.boot import Boot
 from ..boot.joining import Ref, id_of, kept_steps, stored, types_of
 from ..boot.submitting import Make, Submitter, off_loop, twin
-from ..errors import UnknownHandler, UsageError, shown
+from ..errors import UnknownHandler, UsageError, check_seconds, shown
 from ..handlers.handler import ExceptionClasses, HandedDown, Handler, HandlerKeywords, Isolation, OnTimeout
 from ..handlers.registration import check_handler, check_importable, check_only, name_of
 from ..log.job_context import current_root_id
@@ -31,7 +31,6 @@ from ..rules.validation import (
     check_moment,
     check_name,
     check_one_of,
-    check_seconds,
     check_who,
     check_whole,
     unknown_options,

@@ -19,7 +19,7 @@ from ..boot.submitting import Submitter
 from ..environment.environment import Environment
 from ..environment.process import STOP_SIGNALS
 from ..environment.replies import asyncio_loop
-from ..errors import RuntimeFailed, UsageError, shown
+from ..errors import RuntimeFailed, UsageError, check_seconds, shown
 from ..handlers.carriers import Carrier, check_carriers
 from ..handlers.registration import check_importable
 from ..log.emitter import Subscription, check_events
@@ -27,7 +27,7 @@ from ..log.job_context import current_job, current_root_id
 from ..messages.jobs import Seconds
 from ..messages.views import ActorView, Health
 from ..rules.limits import LimitKeywords, Limits
-from ..rules.validation import check_seconds, check_who, options_of, unknown_options
+from ..rules.validation import check_who, options_of, unknown_options
 from ..stores.opening import Durability, open_store, place_of
 from ..stores.ports import Store
 from .jobs import Jobs

@@ -9,8 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Never, TypeAlias, TypeVar, Unpack, get_args
 
 from ..boot.submitting import Submitter, off_loop
-from ..cron.schedule import check_catch_up, job_of, keyed_id, unkeyed_id
-from ..errors import StoreUnavailable, UnknownSchedule, UsageError, shown
+from ..cron.schedule import CAUGHT_UP_MAX, job_of, keyed_id, unkeyed_id
+from ..errors import StoreUnavailable, UnknownSchedule, UsageError, check_seconds, shown
 from ..log.job_context import current_root_id
 from ..messages.jobs import Seconds
 from ..messages.mail import Forget, PauseSchedule, Retire
@@ -24,7 +24,7 @@ from ..rules.validation import (
     check_iterable,
     check_name,
     check_one_of,
-    check_seconds,
+    check_whole,
     unknown_options,
 )
 from .job import Job
@@ -357,7 +357,7 @@ class Scheduler:
         key = None if options["key"] is None else check_name(options["key"], "key")
         text = encode(data, what="data", bytes_max=self._submitter.state.limits.data_bytes_max)
         window = check_seconds(options["catch_up_window"], "catch_up_window")
-        check_catch_up(options["catch_up"], window, options["catch_up_max"])
+        catch_up = check_one_of(options["catch_up"], "catch_up", get_args(CatchUp))
         overlap = check_one_of(options["overlap"], "overlap", get_args(Overlap))
         if overlap != "allow" and not self._submitter.state.has_table:
             raise not_supported("overlap")
@@ -370,9 +370,9 @@ class Scheduler:
             timezone=str.__str__(options["timezone"]),
             dst_gap=str.__str__(options["dst_gap"]),
             dst_fold=str.__str__(options["dst_fold"]),
-            catch_up=str.__str__(options["catch_up"]),
+            catch_up=catch_up,
             catch_up_window=window,
-            catch_up_max=int(options["catch_up_max"]),
+            catch_up_max=check_whole(options["catch_up_max"], "catch_up_max", least=1, most=CAUGHT_UP_MAX),
             overlap=overlap,
             jitter=check_seconds(options["jitter"], "jitter"),
             durable=int(check_bool(options["durable"], "durable")),

@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any, get_args
 
-from ..errors import UsageError, shown
+from ..errors import UsageError, check_seconds, shown
 from ..log.log_line import safe_str
 from ..messages.controls import ANSWER_BYTES_MAX, Ask, JobVerb
 from ..messages.jobs import Attribution, JobRecord, Seconds
 from ..messages.mail import CancelJob, Requeue
 from ..messages.views import ActedJob, JobAnswer, QuietAnswer
 from ..rules.control_lines import decode_ask, encode_answer, encode_refusal
-from ..rules.validation import check_name, check_seconds, check_who
+from ..rules.validation import check_name, check_who
 from ..stores.ports import Notifier
 from .views import Views
 

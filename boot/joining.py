@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..api.job import Job
 from ..environment.clock import Clock
-from ..errors import JobFailed, LamplighterError, UsageError
+from ..errors import JobFailed, LamplighterError, UsageError, check_seconds
 from ..messages.boots import BootRecord
 from ..messages.jobs import ENDED, JobRecord, JobState, JobTypes, Seconds
 from ..messages.mail import Reply
 from ..messages.steps import KeptStep
 from ..rules.capabilities import needed
 from ..rules.codec import decode
-from ..rules.validation import check_iterable, check_name, check_seconds, unknown_job
+from ..rules.validation import check_iterable, check_name, unknown_job
 from ..stores.ports import Store, StoreSnapshot
 from .boot import Boot
 

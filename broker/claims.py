@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 
 from ..errors import UsageError
 from ..messages.jobs import WAITS_FOR_JOBS, Claim, ClaimKey, Instant, JobRecord, JobState
-from ..messages.mail import Capacity, Down, Ended, Ending, GiveBack, Mail, Paused, Progressed, Revoke, Run, Settled
+from ..messages.mail import Capacity, Died, Ended, Ending, GiveBack, Mail, Paused, Progressed, Revoke, Run, Settled
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from ..rules.lifecycle import done_without_result, is_suspect
 from ..rules.limits import WHOLE_MAX
@@ -267,7 +267,7 @@ def hear_capacity(context: TurnContext, body: Capacity) -> None:
     store_names(context)
 
 
-def down(context: TurnContext, body: Down) -> None:
+def died(context: TurnContext, body: Died) -> None:
     """A HandlerActor is dead: its claims end at once as interrupted, through `settle` like every ending."""
     kind, _, name = body.child.partition(":")
     if kind != "handler":

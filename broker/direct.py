@@ -7,6 +7,7 @@ The thread that has the broker's place calls it: the broker's own, or a caller's
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from itertools import repeat
 from math import inf
 from operator import attrgetter
@@ -38,6 +39,7 @@ def has_room(capacity: HandlerCapacity) -> bool:
     return capacity.lanes > 0 and len(capacity.held) < capacity.lanes + capacity.prefetch
 
 
+@dataclass(eq=False)
 class DirectLane:
     """Takes short turns for a broker.
 
@@ -46,39 +48,26 @@ class DirectLane:
             last ordinary turn still hold.
     """
 
-    def __init__(
-        self,
-        state: BrokerState,
-        store: Store,
-        log: Log,
-        itself: Speaker,
-        clock: Clock,
-        *,
-        tallies: Tallies,
-        times: TurnTimes,
-        parked_due: Callable[[], Seconds],
-        environment: Environment,
-        broker: object,
-        run: Callable[[Run], object],
-    ) -> None:
-        self.is_open = False
-        self._state = state
-        self._store = store
-        self._log = log
-        self._itself = itself
-        self._clock = clock
-        self._tallies = tallies
-        self._times = times
-        self._parked_due = parked_due
-        self._share = environment.direct_share
-        self._failpoints = environment.failpoints
-        self._broker = broker
-        self._run = run
-        self._is_noted = False
-        self._until: Instant = -inf
-        self._monotonic_until: Seconds = -inf
-        self._is_handled: dict[str, bool] = {}
-        self._may_claim = False
+    state: BrokerState
+    store: Store
+    log: Log
+    itself: Speaker
+    clock: Clock
+    tallies: Tallies
+    times: TurnTimes
+    parked_due: Callable[[], Seconds]
+    environment: Environment
+    broker: object
+    run: Callable[[Run], object]
+    is_open: bool = False
+    _is_noted: bool = False
+    _until: Instant = -inf
+    _monotonic_until: Seconds = -inf
+    _is_handled: dict[str, bool] = field(default_factory=dict)
+    _may_claim: bool = False
+
+    def __post_init__(self) -> None:
+        self._share, self._failpoints = self.environment.direct_share, self.environment.failpoints
 
     def queue(self, jobs: Sequence[NewJob], began: Seconds) -> list[tuple[JobRecord, bool]] | None:
         """Store new jobs, now, which is `began` in monotonic time, and answer as to `Queue`. None, and nothing is
@@ -87,10 +76,10 @@ class DirectLane:
         Raises:
             StoreUnavailable, StoreGone: as a turn of the store. `CommitUnknown`: they may be stored.
         """
-        births, state, times = self._store.births, self._state, self._times
+        births, state, times = self.store.births, self.state, self.times
         if births is None or not self.is_open or not 0 < len(jobs) <= JOBS_MAX:
             return None
-        now = self._clock.now()
+        now = self.clock.now()
         if not self._is_noted:
             self._note()
         if now >= self._until or began >= self._monotonic_until or state.inputs.quiet.is_quiet:
@@ -125,18 +114,18 @@ class DirectLane:
         if born is None:
             return None
         if self._failpoints.is_live:
-            self._failpoints.at("broker.let_out", self._broker)
-            self._failpoints.at("direct.out", self._broker)
+            self._failpoints.at("broker.let_out", self.broker)
+            self._failpoints.at("direct.out", self.broker)
         self._let_out(born, parked, want)
         self.is_open = True
         return [*zip(map(JOB, born.moves[: len(jobs)]), repeat(True))]
 
     def _let_out(self, born: Born, parked: Sequence[int], want: Want | None) -> None:
         """What `JobBroker._let_out` does after an ordinary turn, and `BrokerState.take`, for births alone."""
-        state, moves = self._state, born.moves
-        log_born(self._log, born, [*map(JOB, map(moves.__getitem__, parked))], self._itself, self._store.store_id)
+        state, moves = self.state, born.moves
+        log_born(self.log, born, [*map(JOB, map(moves.__getitem__, parked))], self.itself, self.store.store_id)
         state.standing.logged, state.standing.boot_no = born.did.turn, born.did.boot_no
-        self._tallies.count(moves, born.did.at, self._times.last)
+        self.tallies.count(moves, born.did.at, self.times.last)
         if want is not None:
             capacity, job = state.capacities[want.name], moves[-1].job
             capacity.held[job.key] = job
@@ -145,7 +134,7 @@ class DirectLane:
                 state.next_due[want.name] = born.next_due
             else:
                 state.next_due.pop(want.name, None)
-            self._run(Run((Claim(job),), ()))
+            self.run(Run((Claim(job),), ()))
             return
         for move in moves if state.next_due else ():
             if (due := state.next_due.get(move.job.name)) is not None:
@@ -159,7 +148,7 @@ class DirectLane:
 
     def _note(self) -> None:
         """Note, once after each ordinary turn, until when nothing but births can be due."""
-        state = self._state
+        state = self.state
         self._is_noted = True
         self._is_handled.clear()
         self._until = inf if state.expiry is None else state.expiry
@@ -171,19 +160,19 @@ class DirectLane:
                 self._until = min(self._until, state.next_due.get(name, inf))
         most = state.limits.workers_max
         self._may_claim = most == WHOLE_MAX or not (state.unreconciled or is_limited(state.capacities, most))
-        self._monotonic_until = min(self._tallies.due(), self._parked_due())
+        self._monotonic_until = min(self.tallies.due(), self.parked_due())
 
     def _want(self, name: str, capacity: HandlerCapacity, now: Instant) -> Want | None:
         """The want of a name with room whose newborn job is its first. None where only a turn knows what may start."""
-        if not self._may_claim or capacity.limits != NO_LIMITS or self._state.next_due.get(name, -inf) <= now:
+        if not self._may_claim or capacity.limits != NO_LIMITS or self.state.next_due.get(name, -inf) <= now:
             return None
         begun = int(len(capacity.held) < capacity.lanes)
         most = capacity.policy.interruptions_max
-        return Want(name, self._state.boot, capacity.incarnation, begun, 1 - begun, most)
+        return Want(name, self.state.boot, capacity.incarnation, begun, 1 - begun, most)
 
     def _look_at(self, name: str, monotonic: Seconds) -> bool | None:
         """Whether a living boot handles a name. None where only an ordinary turn can store its jobs."""
-        state = self._state
+        state = self.state
         is_handled = state.is_handled(name, state.others)
         said = state.parked.said
         if not is_handled and (is_news(said.get(name), monotonic) or len(said) > NAMES_TOLD_MAX):
@@ -193,6 +182,6 @@ class DirectLane:
 
     def _begun(self) -> Reading | None:
         """The write lock is held. The clock is read here, while nobody else is in a turn."""
-        self._times.writes_from = self._clock.monotonic()
-        reading = self._clock.reading()
-        return None if self._state.inputs.steps else reading
+        self.times.writes_from = self.clock.monotonic()
+        reading = self.clock.reading()
+        return None if self.state.inputs.steps else reading

@@ -95,7 +95,7 @@ HANDLERS: Mapping[type, Callable[[TurnContext, Any], Any]] = {
     messages.Forget: schedules.forget,
     messages.Retire: schedules.retire,
     messages.PauseSchedule: schedules.pause,
-    messages.Down: claims.down,
+    messages.Died: claims.died,
     messages.ReleaseClaims: lambda context, body: boots.interrupt_own(context),
     messages.Drain: lambda context, body: boots.drain(context),
     messages.WatchExternalCommit: lambda context, body: context.out.expected.append(body),

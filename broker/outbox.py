@@ -10,6 +10,7 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 from ..log.emitter import Log, Said, Speaker
+from ..log.events import EVENTS
 from ..messages.boots import MOVES_MAX, BootRecord, LedgerTurn
 from ..messages.jobs import UNATTRIBUTED, Attribution, Claim, ClaimKey, Instant, JobRecord, Seconds, Transition
 from ..messages.mail import Reply, WatchExternalCommit
@@ -128,29 +129,6 @@ MAIL_SECONDS_MIN = 0.001
 
 EVENT = attrgetter("event")
 
-OF_TURNS = frozenset(
-    {
-        "slot.fired",
-        "slot.caught_up",
-        "slot.skipped",
-        "slot.taken",
-        "schedule.added",
-        "schedule.changed",
-        "schedule.removed",
-        "schedule.paused",
-        "schedule.resumed",
-        "name.paused",
-        "name.resumed",
-        "name.limited",
-        "name.unlimited",
-        "retention.pruned",
-        "job.forgotten",
-        "job.stepped",
-        "job.signalled",
-    }
-)
-"""Events besides moves of jobs that repeat something in the ledger line of the same turn."""
-
 
 def log_lines(log: Log, out: Outbox, itself: Speaker, boot: str, store_id: str | None) -> None:
     """Log a committed turn: first the ledger, then the lines for people. `itself` is the broker."""
@@ -186,7 +164,8 @@ def _fields(number: int | None, event: str, said: Any) -> dict[str, Any]:
         case JobRecord():
             return of_job(said)
         case dict():
-            return {"turn": number, **said} if event in OF_TURNS else said
+            # It repeats something in the ledger line of the same turn, unless it names a turn of its own.
+            return {"turn": number, **said} if "turn" in EVENTS[event].fields else said
         case _:
             return ledger_line(*said)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -28,6 +29,7 @@ AGAIN_SECONDS = 0.1
 """Retry interval after a failed look."""
 
 
+@dataclass(eq=False)
 class PeerWatcher:
     """A broker's knowledge of other processes between turns. Only the thread that takes the turn calls it.
 
@@ -35,40 +37,29 @@ class PeerWatcher:
         saw_nothing: the last look has found that nobody else has committed since the one before.
     """
 
-    def __init__(
-        self,
-        state: BrokerState,
-        store: Store,
-        alarms: Alarms,
-        *,
-        now: Callable[[], Instant],
-        tell: Callable[[str, Any], object],
-        say: Callable[..., None],
-        wake_the_ended: Callable[[], None],
-    ) -> None:
-        self._state = state
-        self._store = store
-        self._alarms = alarms
-        self._now = now
-        self._tell = tell
-        self._say = say
-        self._unseen = False
-        self._wake_the_ended = wake_the_ended
-        self._schedules_seen = 0
-        self._others_committed = False
-        self._polled = False
-        self._changed = False
-        self._changes_due = 0.0
-        self._boot_of_last_turn = ""
-        self.parked_due = 0.0
-        self.saw_nothing = False
+    state: BrokerState
+    store: Store
+    alarms: Alarms
+    now: Callable[[], Instant]
+    tell: Callable[[str, Any], object]
+    say: Callable[..., None]
+    wake_the_ended: Callable[[], None]
+    parked_due: Seconds = 0.0
+    saw_nothing: bool = False
+    _unseen: bool = False
+    _schedules_seen: int = 0
+    _others_committed: bool = False
+    _polled: bool = False
+    _changed: bool = False
+    _changes_due: Seconds = 0.0
+    _boot_of_last_turn: str = ""
 
     def note(self, look: CheckDue) -> None:
         self._others_committed = self._others_committed or look.foreign
         self._polled = self._polled or look.poll
         if look.poll:
             # Now, because no ordinary turn may follow: without that no later poll would ever come.
-            self._alarms.unheard = False
+            self.alarms.unheard = False
 
     def look(self) -> bool:
         """After a hint or poll, read what other processes did; now and then, look for parked jobs. True when a process
@@ -79,105 +70,105 @@ class PeerWatcher:
             if self._others_committed:
                 self._read_commits()
             # Before the first turn it is not known which other boots live.
-            if self._boot_of_last_turn == self._state.boot:
-                monotonic = self._state.monotonic()
-                is_any_news = self._others_committed and self._state.parked.is_any_news(monotonic)
+            if self._boot_of_last_turn == self.state.boot:
+                monotonic = self.state.monotonic()
+                is_any_news = self._others_committed and self.state.parked.is_any_news(monotonic)
                 if is_any_news or monotonic >= self.parked_due:
                     self._look_for_parked(monotonic)
             self._others_committed = self._polled = False
         except (StoreUnavailable, StoreError):
             # The turn meets the same trouble and reports it. If it does not, no message may come before the next poll,
             # so an alarm brings one.
-            self._alarms.after("changes", AGAIN_SECONDS, CheckDue(foreign=True))
+            self.alarms.after("changes", AGAIN_SECONDS, CheckDue(foreign=True))
             return True
-        return self._state.membership_changed
+        return self.state.membership_changed
 
     def poll(self) -> None:
         """Poll if there may be other processes. The turn just taken knows which of them live."""
-        wanted = not self._state.standing.presence.is_sole
-        if wanted != self._alarms.polls:
-            self._alarms.poll(POLL_SECONDS, POLL, wanted=wanted)
-        if self._boot_of_last_turn != self._state.boot:
-            self._boot_of_last_turn = self._state.boot
+        wanted = not self.state.standing.presence.is_sole
+        if wanted != self.alarms.polls:
+            self.alarms.poll(POLL_SECONDS, POLL, wanted=wanted)
+        if self._boot_of_last_turn != self.state.boot:
+            self._boot_of_last_turn = self.state.boot
             # Not at once: an application may add handlers right after its start.
             self._parked_in(POLL_SECONDS)
 
     def hint(self, out: Outbox) -> None:
         """Send a hint if a turn has changed anything that may concern other processes."""
         if out.hint or _concerns_others(out):
-            self._state.standing.hints.send([boot.hint for boot in self._state.others if boot.hint is not None])
+            self.state.standing.hints.send([boot.hint for boot in self.state.others if boot.hint is not None])
 
     def _read_commits(self) -> None:
         """Read dead boots, ended jobs and other changes."""
         if self._polled:
             self._keep_up()
             # A boot whose lock file is visible again is no longer untraced.
-            unsure = self._state.untraced or self._state.hidden
-            if unsure or not all(self._state.presence.is_alive(other.boot) for other in self._state.others):
-                self._state.membership_changed = True
+            unsure = self.state.untraced or self.state.hidden
+            if unsure or not all(self.state.presence.is_alive(other.boot) for other in self.state.others):
+                self.state.membership_changed = True
         known = self._changed
-        self._changed = self._store.changed() or known
+        self._changed = self.store.changed() or known
         if not self._changed:
             self.saw_nothing = True
             return
-        self._wake_the_ended()
-        wait = self._changes_due - self._state.monotonic()
+        self.wake_the_ended()
+        wait = self._changes_due - self.state.monotonic()
         if wait <= 0.0:
             self._read_changes()
             self._changed = False
-            self._changes_due = self._state.monotonic() + CHANGES_SECONDS
+            self._changes_due = self.state.monotonic() + CHANGES_SECONDS
         elif not known:
-            self._alarms.after("changes", wait, CheckDue(foreign=True))
+            self.alarms.after("changes", wait, CheckDue(foreign=True))
 
     def _look_for_parked(self, monotonic: Seconds) -> None:
         """Once a minute, with the next message: log names whose jobs no boot can handle."""
-        state = self._state
+        state = self.state
         is_handled = partial(state.is_handled, others=state.others)
         meant = partial(state.meant, others=state.others)
-        for line in state.parked.look(self._store, self._now(), monotonic, is_handled, meant):
-            self._say("name.parked", **line)
+        for line in state.parked.look(self.store, self.now(), monotonic, is_handled, meant):
+            self.say("name.parked", **line)
         self._parked_in(PARKED_SECONDS)
 
     def _parked_in(self, seconds: Seconds) -> None:
         # The wake-ups by polls suffice, or by retention where nobody is polled for.
-        self.parked_due = self._state.monotonic() + seconds
+        self.parked_due = self.state.monotonic() + seconds
 
     def _keep_up(self) -> None:
         """Recreate this boot's files if somebody removed them: without its lock file it counts as dead."""
         try:
-            self._state.presence.keep(self._state.boot)
+            self.state.presence.keep(self.state.boot)
             self._unseen = False
         except (StoreUnavailable, UsageError) as error:
             if not self._unseen:
                 self._unseen = True
-                self._say("presence.lost", reason=str(error))
-        self._state.standing.hints.keep()
-        controls = self._state.standing.controls
+                self.say("presence.lost", reason=str(error))
+        self.state.standing.hints.keep()
+        controls = self.state.standing.controls
         controls.keep()
         if (trouble := controls.trouble()) is not None:
-            self._say("control.lost", reason=trouble)
+            self.say("control.lost", reason=trouble)
 
     def _read_changes(self) -> None:
         """Read boots that came or went, lost claims, and changes for the scheduler."""
-        others = self._state.others
-        around = self._store.surroundings(self._state.boot)
-        present = {boot.boot: boot for boot in around.boots if boot.boot != self._state.boot}
+        others = self.state.others
+        around = self.store.surroundings(self.state.boot)
+        present = {boot.boot: boot for boot in around.boots if boot.boot != self.state.boot}
         if present.keys() != {other.boot for other in others} or around.is_lost:
-            self._state.membership_changed = True
+            self.state.membership_changed = True
         # Their names may have changed, which decides whether a job is parked.
-        self._state.others = [present.get(other.boot, other) for other in others]
+        self.state.others = [present.get(other.boot, other) for other in others]
         if around.change_no != self._schedules_seen:
-            self._tell("scheduler", Wake(reload=True))
+            self.tell("scheduler", Wake(reload=True))
             self._schedules_seen = around.change_no
-        held_ids = [job.id for capacity in self._state.capacities.values() for job in capacity.held.values()]
-        known = self._store.jobs.known(held_ids) if held_ids else {}
-        for name, capacity in self._state.capacities.items():
+        held_ids = [job.id for capacity in self.state.capacities.values() for job in capacity.held.values()]
+        known = self.store.jobs.known(held_ids) if held_ids else {}
+        for name, capacity in self.state.capacities.items():
             for key, held in capacity.held.items():
                 job = known.get(held.id)
                 if job is None:
-                    self._tell(f"handler:{name}", Revoke(key=key, reason="it has ended elsewhere"))
+                    self.tell(f"handler:{name}", Revoke(key=key, reason="it has ended elsewhere"))
                 elif (job.key, job.state) != (key, JobState.RUNNING.value):
-                    self._tell(f"handler:{name}", Revoke(key=key, reason=job.reason or f"it is {job.state}"))
+                    self.tell(f"handler:{name}", Revoke(key=key, reason=job.reason or f"it is {job.state}"))
 
 
 def _concerns_others(out: Outbox) -> bool:

@@ -8,9 +8,8 @@ import os
 
 from ..doctor.diagnosis import Examination, Level
 from ..doctor.examining import CHECKS, chosen, evidence_at, examine
-from ..errors import StoreError, StoreUnavailable
+from ..errors import StoreError, StoreUnavailable, check_seconds
 from ..messages.controls import ANSWER_SECONDS
-from ..rules.validation import check_seconds
 from ..rules.wording import Tone, many
 from .main import STORE_ERROR
 from .options import HELP, add_store, log_paths, store_of

@@ -147,7 +147,7 @@ def span_of(text: str, option: str) -> Seconds:
     """A span of time as people write it: `90`, `90s`, `1h30m`, `2d`."""
     # Imported only here, where a span was given.
     from ..cron.interval import parse_every
-    from ..rules.validation import check_seconds
+    from ..errors import check_seconds
 
     try:
         return check_seconds(float(text), option)
@@ -168,7 +168,7 @@ def watched(arguments: argparse.Namespace, show: Callable[[], int]) -> int:
             return show()
         finally:
             gc.enable()
-    from ..rules.validation import check_seconds
+    from ..errors import check_seconds
 
     seconds = check_seconds(arguments.watch, "--watch")
     if seconds < WATCH_SECONDS_MIN:

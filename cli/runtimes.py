@@ -8,13 +8,12 @@ from functools import partial
 
 from ..admin.runtimes import Runtimes
 from ..environment.clock import SystemClock
-from ..errors import LamplighterError, UsageError
+from ..errors import LamplighterError, UsageError, check_seconds
 from ..messages.controls import ANSWER_SECONDS, Verb
 from ..messages.jobs import Attribution
 from ..messages.views import QuietAnswer, QuietView, RuntimeView, StacksView
 from ..rules.control_lines import plain
 from ..rules.printable import visible
-from ..rules.validation import check_seconds
 from ..rules.wording import attributed, many, span
 from ..stores.control_client import BootView, ControlClient
 from ..stores.opening import place_of

@@ -18,9 +18,8 @@ from typing import Any, NamedTuple
 from ..admin.inspector import Inspector
 from ..admin.inspectors import inspector_at, wait
 from ..admin.views import NAME_ORDERS
-from ..errors import StoreUnavailable, UsageError, missing_extra
+from ..errors import StoreUnavailable, UsageError, check_seconds, missing_extra
 from ..rules.printable import visible
-from ..rules.validation import check_seconds
 from ..stores.opening import place_of
 from . import name_pages, runtime_pages
 from .options import LIMIT, WATCH_SECONDS_MIN, Times, add_store_or_runtime, store_or_runtimes

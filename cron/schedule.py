@@ -7,9 +7,9 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 from hashlib import blake2b
-from typing import TYPE_CHECKING, cast, get_args
+from typing import TYPE_CHECKING
 
-from ..errors import UsageError, shown
+from ..errors import UsageError
 from ..messages.jobs import Instant, NewJob
 from ..messages.schedules import Accounting, CatchUp, Due, Fire, ScheduleRecord, SlotEntry, SlotRange
 
@@ -56,11 +56,7 @@ def account(
         catch_up_window: how late a slot may be and still be caught up with, in seconds.
         catch_up_max: how many slots `all` may catch up with.
         late_seconds: how late a slot may be and still fire without any catching up, in seconds.
-
-    Raises:
-        UsageError: `catch_up`, `catch_up_window` or `catch_up_max` is not one that can be.
     """
-    check_catch_up(catch_up, catch_up_window, catch_up_max)
     if now <= accounted_to:
         return Accounting(fires=(), skipped=(), accounted_to=accounted_to)
     first = rule.after(accounted_to)
@@ -86,18 +82,6 @@ def account(
     )
     fires = [Fire(slot=due.slot, outcome="caught_up", reason=_joined(f"catch_up={catch_up}", due)) for due in caught]
     return Accounting(fires=(*fires, *recent), skipped=skipped, accounted_to=now)
-
-
-def check_catch_up(catch_up: object, catch_up_window: object, catch_up_max: object) -> None:
-    if not isinstance(catch_up, str) or catch_up not in get_args(CatchUp):
-        raise UsageError(f'expected catch_up to be "skip", "latest" or "all", got: {shown(catch_up)}')
-    number = isinstance(catch_up_window, int | float) and not isinstance(catch_up_window, bool)
-    if not (number and 0 <= cast(float, catch_up_window) < math.inf):
-        raise UsageError(f"expected catch_up_window to be 0 seconds or more, got: {shown(catch_up_window)}")
-    if isinstance(catch_up_max, bool) or not isinstance(catch_up_max, int) or not 1 <= catch_up_max <= CAUGHT_UP_MAX:
-        raise UsageError(
-            f"expected catch_up_max to be a whole number from 1 to {CAUGHT_UP_MAX}, got: {shown(catch_up_max)}"
-        )
 
 
 def recounted(

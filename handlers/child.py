@@ -28,7 +28,7 @@ from typing import Any
 
 from ..api.job import Job
 from ..environment.process import STOP_SIGNALS
-from ..errors import REFUSALS, LamplighterError, NotStarted, UsageError
+from ..errors import REFUSALS, LamplighterError, NotStarted, UsageError, check_seconds
 from ..messages.jobs import ClaimKey, Debounce, Instant, JobKeywords, JobRecord, JobSpec
 from ..messages.outcomes import Outcome, Policy
 from ..messages.steps import NO_SIGNAL, NoSignal
@@ -36,7 +36,7 @@ from ..rules.codec import decode, decode_own, encode, encode_own
 from ..rules.limits import WHOLE_MAX, Limits
 from ..rules.links import KINDS, NONE_EARLIER, ParentRefs, names_parents
 from ..rules.new_jobs import SPEC_OPTIONS, as_spec
-from ..rules.validation import check_iterable, check_seconds
+from ..rules.validation import check_iterable
 from .carriers import Carrier, Carriers
 from .execute import Execution
 from .outcomes import Rules

@@ -21,6 +21,7 @@ import threading
 import traceback as tracebacks
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
@@ -68,6 +69,7 @@ async def execute_async(lane: Lane, end: Callable[[Lane, Outcome], None]) -> Non
     end(lane, outcome)
 
 
+@dataclass(slots=True, eq=False)
 class Execution:
     """One call of an application's function: `with Execution(...) as run: run.returned(fn(run.job(types)))`.
 
@@ -78,40 +80,19 @@ class Execution:
         leave: ends a process at once.
     """
 
-    __slots__ = (
-        "_around",
-        "_carriers",
-        "_context",
-        "_failpoints",
-        "_leave",
-        "_parent",
-        "_pid",
-        "_record",
-        "_rules",
-        "outcome",
-    )
+    record: JobRecord
+    context: JobContext
+    rules: Rules
+    failpoints: Failpoints = field(default_factory=Failpoints)
+    carriers: Carriers = NO_CARRIERS
+    pid: Callable[[], int] = os.getpid
+    leave: Callable[[int], None] = os._exit
+    outcome: Outcome = UNENDED
+    _around: ExitStack | None = None
+    _parent: int = field(init=False)
 
-    def __init__(
-        self,
-        record: JobRecord,
-        context: JobContext,
-        rules: Rules,
-        *,
-        failpoints: Failpoints | None = None,
-        carriers: Carriers = NO_CARRIERS,
-        pid: Callable[[], int] = os.getpid,
-        leave: Callable[[int], None] = os._exit,
-    ) -> None:
-        self._record = record
-        self._context = context
-        self._rules = rules
-        self._failpoints = Failpoints() if failpoints is None else failpoints
-        self._carriers = carriers
-        self._around: ExitStack | None = None
-        self._pid = pid
-        self._leave = leave
-        self._parent = pid()
-        self.outcome = UNENDED
+    def __post_init__(self) -> None:
+        self._parent = self.pid()
 
     @classmethod
     def of(cls, lane: Lane) -> Execution:
@@ -132,28 +113,28 @@ class Execution:
         Raises:
             Discard: the data does not fit.
         """
-        job: Job[Any] = Job(self._record, context=self._context)
+        job: Job[Any] = Job(self.record, context=self.context)
         enter_job(
-            self._record.root_id,
-            job_id=self._record.id,
-            job_name=self._record.name,
-            claim_no=self._record.claim_no,
+            self.record.root_id,
+            job_id=self.record.id,
+            job_name=self.record.name,
+            claim_no=self.record.claim_no,
             attempt=job.attempt,
         )
-        if self._failpoints.is_live:
-            self._failpoints.at("lane.call", self._context)
-        if self._carriers.each:
-            self._around = self._carriers.around(job)
+        if self.failpoints.is_live:
+            self.failpoints.at("lane.call", self.context)
+        if self.carriers.each:
+            self._around = self.carriers.around(job)
         if types.wanted is None:
             return job
-        data = fit(decode(types.as_today(self._record).data), types.wanted)
-        return Job(self._record, context=self._context, data=data)
+        data = fit(decode(types.as_today(self.record).data), types.wanted)
+        return Job(self.record, context=self.context, data=data)
 
     def returned(self, result: Any) -> None:
-        if self._failpoints.is_live:
-            self._failpoints.at("lane.returned", self._context)
+        if self.failpoints.is_live:
+            self.failpoints.at("lane.returned", self.context)
         self._end_if_forked(None)
-        self.outcome = success(result, self._rules)
+        self.outcome = success(result, self.rules)
 
     def __enter__(self) -> Self:
         return self
@@ -163,17 +144,17 @@ class Execution:
     ) -> bool:
         if error is not None:
             self._end_if_forked(error)
-            self.outcome = raised(error, self._rules.error_characters_max)
+            self.outcome = raised(error, self.rules.error_characters_max)
         if self._around is not None:
             try:
                 self._around.__exit__(kind, error, trace)
             except BaseException as worse:
-                self.outcome = raised(worse, self._rules.error_characters_max)
+                self.outcome = raised(worse, self.rules.error_characters_max)
         return True
 
     def _end_if_forked(self, error: BaseException | None) -> None:
-        if self._pid() != self._parent:
-            _end_fork(error, self._leave)
+        if self.pid() != self._parent:
+            _end_fork(error, self.leave)
 
 
 def _end_fork(error: BaseException | None, leave: Callable[[int], None]) -> None:

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ..api.job import Job
 from ..environment.clock import Clock
 from ..environment.environment import Environment
-from ..errors import UsageError
+from ..errors import UsageError, check_seconds
 from ..messages.jobs import Claim, Instant, JobKeywords, JobRecord, JobSpec, NewJob, Seconds
 from ..messages.mail import Progressed
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from ..messages.steps import StepRecord
 from ..rules.limits import Limits
 from ..rules.new_jobs import FollowUps, spec_of
-from ..rules.validation import check_seconds
 from .carriers import Carriers
 from .handler import Handler
 
@@ -119,72 +119,44 @@ class RunHandle:
 NO_HANDLE = RunHandle()
 
 
+@dataclass(slots=True, eq=False)
 class Lane:
-    """One run of one job. Runners start it; its HandlerActor signals and abandons it; it ends once."""
+    """One run of one job. Runners start it; its HandlerActor signals and abandons it; it ends once.
 
-    __slots__ = (
-        "_begun",
-        "_follow_ups",
-        "_is_reported",
-        "_lock",
-        "_next_lane",
-        "_output",
-        "_progress",
-        "_progress_due",
-        "_signal",
-        "_steps",
-        "_then",
-        "abandoned_because",
-        "claim",
-        "context",
-        "grace_is_over",
-        "handle",
-        "handler",
-        "id",
-        "is_closed",
-        "is_said_slow",
-        "reason",
-        "started_at",
-        "started_monotonic",
-    )
+    Attributes:
+        grace_is_over: it was given up and its grace is over: the job need not wait for it any more.
+        is_closed: the function has ended, so that the lane cannot be given up any more.
+        _signal: the event at which `sleep` waits. It is made when needed: most jobs never sleep, and making it is a
+            good part of a short job's cost.
+        _follow_ups: the jobs that are queued if the function returns; made when needed.
+    """
 
-    def __init__(
-        self,
-        lane_id: int,
-        handler: Handler,
-        claim: Claim,
-        context: LaneContext,
-        next_lane: Callable[[Lane], Lane | None],
-    ) -> None:
-        self.id = lane_id
-        self.handler = handler
-        self.claim = claim
-        self.context = context
-        self._next_lane = next_lane
-        self.started_at = context.clock.now()
-        self.started_monotonic = context.clock.monotonic()
-        self.reason: str | None = None
-        self.abandoned_because: str | None = None
-        self.grace_is_over = False
-        """The lane was given up and its grace is over: the job need not wait for it any more."""
-        self.is_closed = False
-        """The function has ended, so that the lane cannot be given up any more."""
-        self.is_said_slow = False
-        self._begun = False
-        self._is_reported = False
-        self.handle = NO_HANDLE
-        self._signal: threading.Event | None = None
-        """The event at which `sleep` waits. It is made when needed: most jobs never sleep, and making it is a good part
-        of a short job's cost.
-        """
-        self._lock = threading.Lock()
-        self._then: tuple[Callable[[], object], ...] = ()
-        self._follow_ups: FollowUps | None = None
-        """The jobs that are queued if the function returns; made when needed."""
-        self._steps: AttemptSteps | None = None
-        self._output: JobOutput | None = None
-        self._progress: str | None = None
-        self._progress_due = 0.0
+    id: int
+    handler: Handler
+    claim: Claim
+    context: LaneContext
+    _next_lane: Callable[[Lane], Lane | None]
+    started_at: Instant = field(init=False)
+    started_monotonic: Seconds = field(init=False)
+    reason: str | None = None
+    abandoned_because: str | None = None
+    grace_is_over: bool = False
+    is_closed: bool = False
+    is_said_slow: bool = False
+    handle: RunHandle = NO_HANDLE
+    _begun: bool = False
+    _is_reported: bool = False
+    _signal: threading.Event | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _then: tuple[Callable[[], object], ...] = ()
+    _follow_ups: FollowUps | None = None
+    _steps: AttemptSteps | None = None
+    _output: JobOutput | None = None
+    _progress: str | None = None
+    _progress_due: Seconds = 0.0
+
+    def __post_init__(self) -> None:
+        self.started_at, self.started_monotonic = self.context.clock.now(), self.context.clock.monotonic()
 
     @property
     def timeout(self) -> Seconds | None:

@@ -10,15 +10,12 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import repeat
-from operator import attrgetter
 from typing import Any, NamedTuple, Protocol
 
 from ..messages.jobs import Claim, ClaimKey, Seconds
-from ..messages.mail import Capacity, LanesEnded
-from ..messages.names import NameLimits
+from ..messages.mail import LanesEnded
 from ..messages.outcomes import Outcome, OutcomeKind
 from ..rules.limits import Limits
-from ..rules.rates import least, slower
 from .handler import Handler, Kind
 from .lane import Lane, LaneContext
 from .pool import ThreadRunner
@@ -36,8 +33,7 @@ WHOLE_RUNS = frozenset({OutcomeKind.SUCCEEDED, OutcomeKind.DEFERRED})
 class DurationBaseline:
     """The durations of recent runs. One thread notes them; others may read meanwhile."""
 
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+    def __init__(self) -> None:
         # A ring in a list: unlike a deque, it may be read while it is written to.
         self._recent: list[Seconds] = []
         self._noted = 0
@@ -56,14 +52,6 @@ class DurationBaseline:
         recent = sorted(self._recent)
         return recent[len(recent) // 2] if len(recent) >= RUNS_MIN else None
 
-    def may_be_slow(self, seconds: Seconds) -> bool:
-        """A cheap check: whether a run of this length can be slow, whatever is usual."""
-        return seconds >= self._limits.slow_seconds_min
-
-    def is_slow(self, seconds: Seconds, usual: Seconds) -> bool:
-        """Whether a run of this length is far beyond the usual one."""
-        return self.may_be_slow(seconds) and seconds >= self._limits.slow_factor * usual
-
 
 class DelayedClaims:
     """Claims that each wait for a lane, by its id; at most one for each lane."""
@@ -79,17 +67,13 @@ class DelayedClaims:
     def take(self, lane_id: int) -> Claim | None:
         return self.claims.pop(lane_id, None)
 
-    def remove(self, key: ClaimKey) -> list[Claim]:
-        gone = [claim for claim in self.claims.values() if claim.key == key]
-        self.claims = {lane_id: claim for lane_id, claim in self.claims.items() if claim.key != key}
+    def remove(self, goes: Callable[[Claim], bool]) -> list[Claim]:
+        gone = [claim for claim in self.claims.values() if goes(claim)]
+        self.claims = {lane_id: claim for lane_id, claim in self.claims.items() if not goes(claim)}
         return gone
 
-    def keep(self, boot: str) -> None:
-        self.claims = {lane_id: claim for lane_id, claim in self.claims.items() if claim.job.boot == boot}
-
     def clear(self) -> list[Claim]:
-        claims, self.claims = list(self.claims.values()), {}
-        return claims
+        return self.remove(lambda _: True)
 
     def keys(self) -> list[ClaimKey]:
         return [claim.key for claim in self.claims.values()]
@@ -122,35 +106,6 @@ class PrefetchSizer:
             return 0
         most = min(limits.prefetch_claims_max, int(lanes * limits.prefetch_seconds / max(self._mean, 1e-6)))
         return 0 if most == 0 else 1 << (most.bit_length() - 1)
-
-
-def offer(
-    job_name: str,
-    incarnation: int,
-    handlers: Sequence[Handler],
-    lanes: int,
-    prefetch: int,
-    answers: int,
-    held: tuple[ClaimKey, ...],
-) -> Capacity:
-    """The joint capacity of the handlers of a job name. `answers`: the last `Resync` that this answers."""
-    limits = NameLimits(
-        total=least(handler.concurrency_total for handler in handlers),
-        rate=slower(handler.rate for handler in handlers),
-        per_group=least(handler.concurrency_per_group for handler in handlers),
-        rate_per_group=slower(handler.rate_per_group for handler in handlers),
-    )
-    return Capacity(
-        name=job_name,
-        incarnation=incarnation,
-        lanes=lanes if handlers else 0,
-        prefetch=prefetch,
-        limits=limits,
-        # The policy, among several handlers, that blames a job least.
-        policy=max((handler.policy for handler in handlers), key=attrgetter("interruptions_max"), default=None),
-        held=held,
-        answers=answers,
-    )
 
 
 LOOP_END_SECONDS_MAX = 2.0

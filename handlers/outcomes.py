@@ -10,7 +10,18 @@ import traceback as tracebacks
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from ..errors import CANCELLED, DISCARDED, RETRIED, AwaitsSignal, Cancel, Discard, Retry, Snooze, UsageError, check_wait
+from ..errors import (
+    CANCELLED,
+    DISCARDED,
+    RETRIED,
+    AwaitsSignal,
+    Cancel,
+    Discard,
+    Retry,
+    Snooze,
+    UsageError,
+    check_seconds,
+)
 from ..log.log_line import safe_str
 from ..messages.outcomes import Outcome, OutcomeKind
 from ..rules.codec import encode, valid_text
@@ -93,7 +104,7 @@ def _has_cause(error: BaseException) -> bool:
 
 def _snoozed(error: Snooze, characters_max: int) -> Outcome:
     try:
-        seconds = check_wait(getattr(error, "seconds", None), "Snooze")
+        seconds = check_seconds(getattr(error, "seconds", None), "Snooze(seconds)")
         signal = error.signal if isinstance(error, AwaitsSignal) else None
         return Outcome(kind=OutcomeKind.SNOOZED, seconds=seconds, signal=signal)
     except UsageError as wrong:
@@ -102,7 +113,7 @@ def _snoozed(error: Snooze, characters_max: int) -> Outcome:
 
 def _retried(error: Retry, characters_max: int) -> Outcome:
     try:
-        wait = check_wait(getattr(error, "seconds", None), "Retry")
+        wait = check_seconds(getattr(error, "seconds", None), "Retry(seconds)")
     except UsageError as wrong:
         return _waits_wrongly(error, wrong, characters_max)
     return Outcome(

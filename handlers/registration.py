@@ -9,22 +9,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, get_args
 
 from ..api.job import Job
-from ..errors import UsageError, shown
+from ..errors import UsageError, check_seconds, shown
 from ..messages.outcomes import Policy
 from ..rules.capabilities import not_supported
 from ..rules.lifecycle import check_exceptions
 from ..rules.limits import Limits, RestartBudget
 from ..rules.new_jobs import KEPT_OPTIONS
 from ..rules.rates import check_rate
-from ..rules.validation import (
-    check_backoff,
-    check_bool,
-    check_iterable,
-    check_name,
-    check_one_of,
-    check_seconds,
-    check_whole,
-)
+from ..rules.validation import check_backoff, check_bool, check_iterable, check_name, check_one_of, check_whole
 from .handler import HandedDown, Handler, Isolation, OnTimeout
 from .payload import HandlerTypes, payload_type, result_type
 

@@ -5,11 +5,12 @@ line.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ..environment.clock import Clock, Timer
 from ..messages.jobs import Seconds
-from ..messages.mail import DeadlinePassed, LanesLost, LanesSlow
+from ..messages.mail import DeadlinePassed, LanesAiling
 from ..rules.limits import Limits
 from .lane import Lane
 from .lanes import DurationBaseline, Lanes
@@ -62,6 +63,7 @@ class SlowLane(NamedTuple):
     usual: Seconds
 
 
+@dataclass(eq=False)
 class LaneWatch:
     """Checks at intervals, as long as a job name has lanes.
 
@@ -70,60 +72,48 @@ class LaneWatch:
         is_over: whether nobody needs to know any more.
     """
 
-    def __init__(
-        self,
-        lanes: Lanes,
-        job_name: str,
-        clock: Clock,
-        limits: Limits,
-        *,
-        tell: Callable[[LanesLost | LanesSlow], object],
-        is_over: Callable[[], bool],
-    ) -> None:
-        self._lanes = lanes
-        self._job_name = job_name
-        self._clock = clock
-        self._limits = limits
-        self.usual = DurationBaseline(limits)
-        self._tell = tell
-        self._is_over = is_over
-        self.is_watching = False
+    lanes: Lanes
+    job_name: str
+    clock: Clock
+    limits: Limits
+    tell: Callable[[LanesAiling], object]
+    is_over: Callable[[], bool]
+    usual: DurationBaseline = field(default_factory=DurationBaseline)
+    is_watching: bool = False
 
     def begin(self) -> None:
         """Start checking, if there are lanes. Any thread may call this."""
-        if not self.is_watching and self._lanes.open(self._job_name):
+        if not self.is_watching and self.lanes.open(self.job_name):
             self.is_watching = True
-            self._clock.after(WATCH_SECONDS, self._look)
+            self.clock.after(WATCH_SECONDS, self._look)
 
     def lost(self) -> list[Lane]:
         """Lanes whose thread or loop is dead, so that nobody reports their end."""
-        return [lane for lane in self._lanes.open(self._job_name) if lane.is_lost]
+        return [lane for lane in self.lanes.open(self.job_name) if lane.is_lost]
 
     def unbegun(self) -> list[tuple[Lane, str]]:
         """Lanes whose functions have not begun in time, and why."""
-        most = self._limits.begin_seconds_max
-        lanes = [lane for lane in self._lanes.open(self._job_name) if lane.abandoned_because is None]
-        old = [lane for lane in lanes if lane.started_monotonic <= self._clock.monotonic() - most]
+        most = self.limits.begin_seconds_max
+        lanes = [lane for lane in self.lanes.open(self.job_name) if lane.abandoned_because is None]
+        old = [lane for lane in lanes if lane.started_monotonic <= self.clock.monotonic() - most]
         return [(lane, f"not begun within {most:g} s: {why}") for lane in old if (why := lane.unbegun) is not None]
 
     def slow(self) -> list[SlowLane]:
         """Lanes that run far longer than usual, and were not logged as slow yet."""
-        now, usual = self._clock.monotonic(), self.usual
-        running = [(lane, now - lane.started_monotonic) for lane in self._lanes.open(self._job_name) if _counts(lane)]
-        old = [(lane, seconds) for lane, seconds in running if usual.may_be_slow(seconds)]
-        typical = usual.seconds() if old else None
-        if typical is None:
+        now, limits = self.clock.monotonic(), self.limits
+        running = [(lane, now - lane.started_monotonic) for lane in self.lanes.open(self.job_name) if _counts(lane)]
+        old = [(lane, seconds) for lane, seconds in running if seconds >= limits.slow_seconds_min]
+        usual = self.usual.seconds() if old else None
+        if usual is None:
             return []
-        return [SlowLane(lane, seconds, typical) for lane, seconds in old if usual.is_slow(seconds, typical)]
+        return [SlowLane(lane, seconds, usual) for lane, seconds in old if seconds >= limits.slow_factor * usual]
 
     def _look(self) -> None:
         # No message is sent while all is well: in a simulation each one is an occasion for faults.
         self.is_watching = False
-        if self.lost() or self.unbegun():
-            self._tell(LanesLost())
-        elif not self._is_over():
-            if self.slow():
-                self._tell(LanesSlow())
+        if self.lost() or self.unbegun() or (not self.is_over() and self.slow()):
+            self.tell(LanesAiling())
+        elif not self.is_over():
             self.begin()
 
 

@@ -16,7 +16,8 @@ from .schedules import Accounting, HostChange, ScheduleRecord
 
 
 class Died(NamedTuple):
-    """An actor's loop has ended. Sent from the `finally` around it, on its own thread.
+    """An actor's loop has ended. Sent from the `finally` around it, on its own thread; and by the supervisor to the
+    JobBroker, before it starts the next incarnation.
 
     Attributes:
         over: the message that it was handling.
@@ -26,8 +27,8 @@ class Died(NamedTuple):
     child: str
     incarnation: int
     reason: str
-    traceback: str | None
-    over: Mail | None
+    traceback: str | None = None
+    over: Mail | None = None
     is_anothers: bool = False
 
 
@@ -251,14 +252,6 @@ class ClockJumped(NamedTuple):
     """Wall time moved against monotonic time; the broker's memory has the amount."""
 
 
-class Down(NamedTuple):
-    """A child is dead. Sent by the supervisor before it starts the next incarnation."""
-
-    child: str
-    incarnation: int
-    reason: str
-
-
 class Drain(NamedTuple):
     """The runtime is stopping: claim nothing more, and give back what has not been started."""
 
@@ -402,12 +395,10 @@ class GraceOver(NamedTuple):
     lane_id: int
 
 
-class LanesLost(NamedTuple):
-    """The thread or loop of lanes is dead, so their endings will not be reported; or they have not begun in time."""
-
-
-class LanesSlow(NamedTuple):
-    """Lanes have run far longer than is usual."""
+class LanesAiling(NamedTuple):
+    """The thread or loop of lanes is dead, so their endings will not be reported; or they have not begun in time; or
+    they have run far longer than is usual.
+    """
 
 
 class Unstarted(NamedTuple):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from operator import attrgetter
 from typing import Literal, NamedTuple, TypedDict
 
 from .jobs import Instant, Seconds
@@ -139,24 +141,14 @@ class ScheduleRecord(NamedTuple):
     @property
     def definition(self) -> tuple[object, ...]:
         """The parts that make it another schedule when they change: all but its key and the memory of its slots."""
-        return (
-            self.name,
-            self.when,
-            self.data,
-            self.timezone,
-            self.dst_gap,
-            self.dst_fold,
-            self.catch_up,
-            self.catch_up_window,
-            self.catch_up_max,
-            self.overlap,
-            self.jitter,
-            self.durable,
-            self.priority,
-            self.max_attempts,
-            self.timeout,
-            self.expires,
-        )
+        return _definition(self)
+
+
+_MEMORY = ("id", "key", "paused", "accounted_to", "changed_at", "last_slot", "change_no")
+
+_definition: Callable[[ScheduleRecord], tuple[object, ...]] = attrgetter(
+    *(name for name in ScheduleRecord._fields if name not in _MEMORY)
+)
 
 
 class HostChange(NamedTuple):

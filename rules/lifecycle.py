@@ -136,16 +136,7 @@ def judge(
             is_again = (job.reason or "").startswith(SNOOZED)
             seconds = max(outcome.seconds, SNOOZE_SECONDS_MIN) if is_again else outcome.seconds
             why = f"{SNOOZED} {seconds:g} s" if outcome.signal is None else f"{AWAITS}{outcome.signal}"
-            return Verdict(
-                state=JobState.QUEUED,
-                event="job.snoozed",
-                reason=outcome.reason or why,
-                attempt=job.attempt,
-                run_at=now + seconds,
-                interruptions=job.interruptions,
-                suspect_until=job.suspect_until,
-                must_begin=bool(job.must_begin),
-            )
+            return _again(job, "job.snoozed", outcome.reason or why, job.attempt, now + seconds)
         case OutcomeKind.FAILED | OutcomeKind.TIMED_OUT:
             return _judge_failure(job, outcome, policy, now, chance)
         case OutcomeKind.INTERRUPTED:
@@ -189,12 +180,18 @@ def _judge_failure(job: JobRecord, outcome: Outcome, policy: Policy, now: Instan
     if not is_tried_again(outcome.error_classes, policy.retry_on, policy.discard_on):
         reason = f"failed in attempt {attempt} of {attempts_max}, and {outcome.error_classes[0]} is not tried again"
         return Verdict(state=JobState.DEAD, event="job.dead", reason=reason, attempt=attempt)
+    wait = backoff_seconds(policy.backoff, attempt, chance) if outcome.wait is None else outcome.wait
+    return _again(job, "job.failed", reason, attempt, now + wait)
+
+
+def _again(job: JobRecord, event: str, reason: str, attempt: int, run_at: Instant) -> Verdict:
+    """The job is queued again, and as suspect as it was."""
     return Verdict(
         state=JobState.QUEUED,
-        event="job.failed",
+        event=event,
         reason=reason,
         attempt=attempt,
-        run_at=now + (backoff_seconds(policy.backoff, attempt, chance) if outcome.wait is None else outcome.wait),
+        run_at=run_at,
         interruptions=job.interruptions,
         suspect_until=job.suspect_until,
         must_begin=bool(job.must_begin),

@@ -5,20 +5,20 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from functools import partial
 from itertools import count
 from types import TracebackType
 from typing import Any, NamedTuple, ParamSpec, Self, TypeVar
 
-from ..errors import LamplighterError, UsageError, shown
+from ..errors import LamplighterError, UsageError, check_seconds, shown
 from ..messages.jobs import Debounce, Instant, JobKeywords, JobParent, JobRecord, JobSpec, NewJob, Seconds
 from .capabilities import not_supported
 from .codec import Encoded, digest, encode
 from .limits import Limits
 from .links import NONE_EARLIER, ParentRefs, check_links, names_parents, shifted
-from .validation import check_moment, check_name, check_seconds, check_whole, unknown_options
+from .validation import check_moment, check_name, check_whole, unknown_options
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -185,6 +185,7 @@ def plain_job(
     return NewJob(job_id, name, text, 0, now, now, root_id or job_id)
 
 
+@dataclass(eq=False, kw_only=True)
 class JobChecks:
     """Makes storable jobs from the arguments of a call, all of them queued at one moment.
 
@@ -200,28 +201,16 @@ class JobChecks:
         types: by the id of a job whose handler object has made its JobSpec, the types of that.
     """
 
-    def __init__(
-        self,
-        *,
-        now: Instant,
-        new_id: Callable[[], str],
-        root_id: str | None,
-        limits: Limits,
-        has_table: bool,
-        said: FollowUps | None = None,
-        first: int = 0,
-    ) -> None:
-        self._now = now
-        self._new_id = new_id
-        self._root_id = root_id
-        self._bytes_max = limits.data_bytes_max
-        self._has_table = has_table
-        self._limits = limits
-        self._refs: ParentRefs | None = None
-        self._earlier = NONE_EARLIER if said is None else said.places
-        self._first = first
-        self.unchecked: list[NewJob] = []
-        self.types: dict[str, Any] = {}
+    now: Instant
+    new_id: Callable[[], str]
+    root_id: str | None
+    limits: Limits
+    has_table: bool
+    said: FollowUps | None = None
+    first: int = 0
+    unchecked: list[NewJob] = field(default_factory=list, init=False)
+    types: dict[str, Any] = field(default_factory=dict, init=False)
+    _refs: ParentRefs | None = field(default=None, init=False)
 
     def one(self, job: Any) -> NewJob:
         """A job as `queue_many` takes it.
@@ -239,12 +228,12 @@ class JobChecks:
             UsageError, NotSupported: as `one`.
         """
         rest = iter(jobs)
-        for place, job in enumerate(rest, start=self._first):
+        for place, job in enumerate(rest, start=self.first):
             if not isinstance(job, JobSpec):
                 yield self.one(job)
                 continue
             yield self.spec(job, rest)
-            self._refs = self._refs or ParentRefs(self._limits, self._earlier)
+            self._refs = self._refs or self._parent_refs()
             self._refs.stands(job, place)
 
     def pair(self, name: Any, data: Any) -> NewJob:
@@ -253,7 +242,7 @@ class JobChecks:
         Raises:
             UsageError: its name or data is impossible.
         """
-        return self._made(data, plain_job(name, data, self._now, self._new_id, self._root_id, self._bytes_max))
+        return self._made(data, plain_job(name, data, self.now, self.new_id, self.root_id, self.limits.data_bytes_max))
 
     def spec(self, spec: JobSpec, rest: Iterable[Any] = ()) -> NewJob:
         """A job with options.
@@ -266,7 +255,7 @@ class JobChecks:
         """
         if spec.delay is not None and spec.at is not None:
             raise UsageError("expected delay or at, got both")
-        now = self._now
+        now = self.now
         run_at, due_in = _until(now, spec.delay, "delay") if spec.at is None else (check_moment(spec.at, "at"), None)
         expires_at: Instant | None
         expires_at, expires_in = None, None
@@ -278,20 +267,20 @@ class JobChecks:
         for option, (column, check, needs) in KEPT_OPTIONS.items():
             value = getattr(spec, option)
             if value is not SPEC_OPTIONS[option]:
-                if needs is not None and not self._has_table:
+                if needs is not None and not self.has_table:
                     raise not_supported(needs)
                 kept[column] = check(value)
         parents: tuple[JobParent, ...] = ()
         if names_parents(spec):
-            self._refs = self._refs or ParentRefs(self._limits, self._earlier)
+            self._refs = self._refs or self._parent_refs()
             parents = self._refs.of(spec, rest)
-            if parents and not self._has_table:
+            if parents and not self.has_table:
                 raise not_supported("after")
         debounce_key, debounce_until = None, None
         if spec.debounce is not None:
             debounce_key, due_in, at_most = _debounced(spec, waits=bool(parents))
             run_at, debounce_until = now + due_in, now + at_most
-            if not self._has_table:
+            if not self.has_table:
                 raise not_supported("debounce")
         if due_in and expires_in is not None and expires_in <= due_in:
             waits = "delay" if spec.debounce is None else "debounce.quiet"
@@ -300,14 +289,14 @@ class JobChecks:
                 "the job would be cancelled before it is due"
             )
         name = check_name(spec.name)
-        job_id = self._new_id() if spec.id is None else check_name(spec.id, "id")
+        job_id = self.new_id() if spec.id is None else check_name(spec.id, "id")
         made = NewJob(
             id=job_id,
             name=name,
-            data=encode(spec.data, what="data", bytes_max=self._bytes_max),
+            data=encode(spec.data, what="data", bytes_max=self.limits.data_bytes_max),
             run_at=run_at,
             queued_at=now,
-            root_id=self._root_id or job_id,
+            root_id=self.root_id or job_id,
             expires_at=expires_at,
             due_in=due_in,
             expires_in=expires_in,
@@ -320,6 +309,9 @@ class JobChecks:
             return self._made(spec.data, made)
         self.types[job_id] = spec.types
         return made
+
+    def _parent_refs(self) -> ParentRefs:
+        return ParentRefs(self.limits, NONE_EARLIER if self.said is None else self.said.places)
 
     def _made(self, data: Any, job: NewJob) -> NewJob:
         # A handler object has checked it already.

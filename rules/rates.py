@@ -13,11 +13,11 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from ..errors import UsageError, shown
+from ..errors import UsageError, check_seconds, shown
 from ..messages.clock_steps import STEP_SECONDS_MIN
 from ..messages.jobs import Instant, Seconds
 from ..messages.names import Rate
-from .validation import check_seconds, check_whole
+from .validation import check_whole
 
 LIMIT_MAX = 1_000_000
 PER_SECONDS_MIN = 0.001

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 
 from ..cron.interval import INSTANT_MAX, INSTANT_MIN
-from ..errors import UnknownJob, UsageError, shown
-from ..messages.jobs import SECONDS_MAX, UNATTRIBUTED, Attribution, Instant, Seconds
+from ..errors import UnknownJob, UsageError, check_seconds, shown
+from ..messages.jobs import UNATTRIBUTED, Attribution, Instant, Seconds
 from ..messages.outcomes import Backoff
 from .limits import NAME_CHARACTERS_MAX, WHOLE_MAX
 
@@ -70,18 +70,6 @@ def check_who(by: Any, reason: Any, via: Any = None) -> Attribution:
 def check_delay(delay: Any) -> Seconds:
     """A delay in seconds; none is 0."""
     return 0.0 if delay is None else check_seconds(delay, "delay")
-
-
-def check_seconds(value: Any, what: str, *, least: float = 0.0) -> Seconds:
-    """A duration as seconds: a finite number or a timedelta."""
-    seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
-    if not number or not least <= seconds <= SECONDS_MAX:
-        raise UsageError(
-            f"expected {what} to be a number of seconds or a timedelta, {least:g} or more and at most a century, "
-            f"got: {shown(value)}"
-        )
-    return float(seconds)
 
 
 def check_instant(value: Any, what: str) -> Instant:

@@ -8,6 +8,7 @@ from itertools import count
 from typing import Any, Unpack
 
 from ..api.job import Job
+from ..errors import check_seconds
 from ..handlers.steps import reader, refuse_on_loop, signal_reader
 from ..log.outlets import outlet_of
 from ..messages.jobs import Instant, JobKeywords, JobRecord, JobSpec, JobState, Seconds
@@ -16,7 +17,7 @@ from ..messages.steps import NO_SIGNAL, NoSignal
 from ..rules.codec import decode, encode
 from ..rules.limits import Limits
 from ..rules.new_jobs import JobChecks, spec_of
-from ..rules.validation import check_seconds, check_whole
+from ..rules.validation import check_whole
 from ..stores.transitions import born
 from .manual_clock import START
 

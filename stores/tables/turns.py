@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from ...messages.jobs import WAITS_ITS_TURN, Instant, JobRecord
@@ -199,6 +200,7 @@ def running(connection: Database, name: str, group: str) -> int:
     return int(connection.execute(RUNNING, (name, group)).fetchone()[0])
 
 
+@dataclass(eq=False)
 class FairQueue:
     """Gives the jobs of a name in the order in which they may start: by priority; within one priority groups take
     turns.
@@ -207,30 +209,21 @@ class FairQueue:
         most: how many jobs are wanted.
         highest: the highest priority in the line.
         others: the first due jobs without a group, in order; perhaps with a suspect that has one.
+
+    Attributes:
+        _served: the groups that have started a job, in order, with their priorities: they go to the back.
     """
 
-    def __init__(
-        self,
-        connection: Database,
-        name: str,
-        limits: NameLimits,
-        now: Instant,
-        *,
-        most: int,
-        highest: int,
-        others: Sequence[JobRecord],
-    ) -> None:
-        self._connection = connection
-        self._name = name
-        self._limits = limits
-        self._now = now
-        self._most = most
-        self._highest = highest
-        self._others = others
-        self._running: dict[str, int] = {}
-        # The groups that have started a job, in order, with their priorities: they go to the back.
-        self._served: dict[tuple[int, str], None] = {}
-        self._given: tuple[int, str] | None = None
+    connection: Database
+    name: str
+    limits: NameLimits
+    now: Instant
+    most: int
+    highest: int
+    others: Sequence[JobRecord]
+    _running: dict[str, int] = field(default_factory=dict)
+    _served: dict[tuple[int, str], None] = field(default_factory=dict)
+    _given: tuple[int, str] | None = None
 
     def take(self, job: JobRecord) -> dict[str, Any]:
         """The job that was given last starts. Returns the fields of its claim about its group."""
@@ -242,17 +235,17 @@ class FairQueue:
         group = job.group_key
         if group is None:
             return {}
-        if self._limits.rate_per_group is not None:
-            rates.take(self._connection, self._limits.rate_per_group, self._name, self._now, 1, group)
-        if self._limits.per_group is None:
+        if self.limits.rate_per_group is not None:
+            rates.take(self.connection, self.limits.rate_per_group, self.name, self.now, 1, group)
+        if self.limits.per_group is None:
             return {"group": group}
         self._running[group] += 1
-        return {"group": group, "of_group": self._running[group], "limit": self._limits.per_group}
+        return {"group": group, "of_group": self._running[group], "limit": self.limits.per_group}
 
     def jobs(self) -> Iterator[JobRecord]:
         """Jobs that may start. If one is not taken, no other of its group is given."""
         for priority in self._priorities():
-            others = [job for job in self._others if job.priority == priority]
+            others = [job for job in self.others if job.priority == priority]
             self._given = None
             for suspect in others:
                 if suspect.group_key is not None and self._has_room(priority, suspect.group_key):
@@ -260,10 +253,10 @@ class FairQueue:
             yield from self._at(priority, deque(job for job in others if job.group_key is None))
 
     def close(self) -> None:
-        about: dict[str, Any] = {"name": self._name, "now": self._now, "soon": self._now + SLACK_SECONDS}
+        about: dict[str, Any] = {"name": self.name, "now": self.now, "soon": self.now + SLACK_SECONDS}
         for priority, group in self._served:
             query = OTHERS_TO_THE_BACK if group == NO_GROUP else TO_THE_BACK
-            self._connection.execute(query, {**about, "priority": priority, "key": group})
+            self.connection.execute(query, {**about, "priority": priority, "key": group})
 
     def _at(self, priority: int, others: deque[JobRecord]) -> Iterator[JobRecord]:
         first_round, again = self._groups(priority, bool(others)), deque[str]()
@@ -286,8 +279,8 @@ class FairQueue:
             return others.popleft() if others else None
         if not self._has_room(priority, group):
             return None
-        about = {"name": self._name, "priority": priority, "key": group, "now": self._now}
-        row = self._connection.execute(HEAD, about).fetchone()
+        about = {"name": self.name, "priority": priority, "key": group, "now": self.now}
+        row = self.connection.execute(HEAD, about).fetchone()
         if row is None:
             self._leave(priority, group)
             return None
@@ -295,62 +288,62 @@ class FairQueue:
 
     def _leave(self, priority: int, group: str) -> None:
         """A group cannot start a job. If none is due, move it to the instant when one will be."""
-        key = (self._name, priority, group)
-        found = self._connection.execute(FIRST, key).fetchone()
+        key = (self.name, priority, group)
+        found = self.connection.execute(FIRST, key).fetchone()
         if found is None:
-            _remove(self._connection, key)
-        elif found[0] > self._now:
+            _remove(self.connection, key)
+        elif found[0] > self.now:
             self._place(key, _place_at(found[0]))
         else:
             return
         self._served.pop((priority, group), None)
 
     def _has_room(self, priority: int, group: str) -> bool:
-        limits = self._limits
+        limits = self.limits
         if limits.per_group is not None and self._running_of(group) >= limits.per_group:
             return False
         if limits.rate_per_group is None:
             return True
-        room = rates.room(self._connection, limits.rate_per_group, self._name, self._now, group)
+        room = rates.room(self.connection, limits.rate_per_group, self.name, self.now, group)
         if not room.free:
-            self._place((self._name, priority, group), _place_at(room.opens))
+            self._place((self.name, priority, group), _place_at(room.opens))
             self._served.pop((priority, group), None)
         return room.free > 0
 
     def _running_of(self, group: str) -> int:
         if group not in self._running:
-            self._running[group] = running(self._connection, self._name, group)
+            self._running[group] = running(self.connection, self.name, group)
         return self._running[group]
 
     def _place(self, key: Key, at: Instant) -> None:
         values = (at, *key)
-        self._connection.execute(
+        self.connection.execute(
             "update lamplighter_turns set next = ? where name = ? and priority = ? and group_key = ?", values
         )
 
     def _priorities(self) -> Iterator[int]:
         """The priorities of jobs that may start, highest first."""
-        about: dict[str, Any] = {"name": self._name, "soon": self._now + SLACK_SECONDS}
-        others = sorted({job.priority for job in self._others}, reverse=True)
-        lined_up: int | None = self._highest
+        about: dict[str, Any] = {"name": self.name, "soon": self.now + SLACK_SECONDS}
+        others = sorted({job.priority for job in self.others}, reverse=True)
+        lined_up: int | None = self.highest
         for _ in range(PRIORITIES_MAX):
             found = max([one for one in (lined_up, *others[:1]) if one is not None], default=None)
             if found is None:
                 return
             yield found
             about["below"] = found
-            lined_up = highest(self._connection, self._name, found)
+            lined_up = highest(self.connection, self.name, found)
             others = [one for one in others if one < found]
-        due = {row[0] for row in self._connection.execute(DUE_PRIORITIES, about).fetchall()}
+        due = {row[0] for row in self.connection.execute(DUE_PRIORITIES, about).fetchall()}
         yield from sorted({*due, *others}, reverse=True)
 
     def _groups(self, priority: int, has_others: bool) -> Iterator[str]:
         """The groups of a priority that may have a turn, in line order."""
-        about: dict[str, Any] = {"name": self._name, "priority": priority, "soon": self._now + SLACK_SECONDS}
+        about: dict[str, Any] = {"name": self.name, "priority": priority, "soon": self.now + SLACK_SECONDS}
         place = self._place_of_others(about) if has_others else None
-        about |= {"next": float("-inf"), "key": "", "most": min(self._most + AHEAD_READ, LINE_READ)}
-        about["per_group"] = self._limits.per_group or 0
-        rows = self._connection.execute(LINE, about).fetchall()
+        about |= {"next": float("-inf"), "key": "", "most": min(self.most + AHEAD_READ, LINE_READ)}
+        about["per_group"] = self.limits.per_group or 0
+        rows = self.connection.execute(LINE, about).fetchall()
         while rows:
             for at, group, jobs in rows:
                 if place is not None and place <= at:
@@ -361,13 +354,13 @@ class FairQueue:
                 yield group
             is_more = len(rows) == about["most"]
             (about["next"], about["key"], _), about["most"] = rows[-1], LINE_READ
-            rows = self._connection.execute(LINE, about).fetchall() if is_more else []
+            rows = self.connection.execute(LINE, about).fetchall() if is_more else []
         if place is not None:
             yield NO_GROUP
 
     def _place_of_others(self, about: Mapping[str, Any]) -> Instant:
         """The place of jobs without a group. Before they were first served, they stand in front."""
-        row = self._connection.execute(
+        row = self.connection.execute(
             "select next from lamplighter_turns where name = :name and priority = :priority and group_key = ''", about
         ).fetchone()
         return float("-inf") if row is None else row[0]

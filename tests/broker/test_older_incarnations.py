@@ -5,14 +5,14 @@ from __future__ import annotations
 import threading
 
 import pytest
-from lamplighter.messages.mail import Capacity, Down
+from lamplighter.messages.mail import Capacity, Died
 from lamplighter.messages.names import NameLimits
 from lamplighter.testing.draining import is_idle
 
 SECONDS_MAX = 15
 OLDER = 0
 LATE = (
-    Down("handler:work", OLDER, "it died long ago"),
+    Died("handler:work", OLDER, "it died long ago"),
     Capacity("work", OLDER, lanes=9, prefetch=9, limits=NameLimits(), policy=None, held=(), answers=0),
     Capacity("work", OLDER, lanes=0, prefetch=0, limits=NameLimits(), policy=None, held=(), answers=0),
 )

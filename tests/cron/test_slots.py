@@ -9,13 +9,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from lamplighter import Runtime
 from lamplighter.cron.schedule import (
     CATCH_UP_OFF,
     OLDER_THAN_WINDOW,
     OVER_MAX,
     SUPERSEDED,
     account,
-    check_catch_up,
     cut,
     jitter_of,
     job_of,
@@ -267,8 +267,8 @@ def test_a_year_of_missed_seconds_is_judged_at_once(catch_up: CatchUp) -> None:
 @pytest.mark.parametrize(
     ("catch_up", "window", "limit", "said"),
     [
-        ("newest", DAY, 1, '"skip", "latest" or "all"'),
-        (None, DAY, 1, '"skip", "latest" or "all"'),
+        ("newest", DAY, 1, "one of 'latest', 'all', 'skip'"),
+        (None, DAY, 1, "one of 'latest', 'all', 'skip'"),
         ("all", -1.0, 1, "catch_up_window"),
         ("all", float("nan"), 1, "catch_up_window"),
         ("all", float("inf"), 1, "catch_up_window"),
@@ -280,8 +280,10 @@ def test_a_year_of_missed_seconds_is_judged_at_once(catch_up: CatchUp) -> None:
     ],
 )
 def test_a_policy_that_cannot_be_is_refused(catch_up: object, window: object, limit: object, said: str) -> None:
+    scheduler = Runtime(":memory:").scheduler
+
     with pytest.raises(UsageError) as caught:
-        check_catch_up(catch_up, window, limit)
+        scheduler.add("n", "@daily", catch_up=catch_up, catch_up_window=window, catch_up_max=limit)
 
     assert said in str(caught.value)
 

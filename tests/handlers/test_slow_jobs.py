@@ -234,7 +234,7 @@ def test_a_coroutine_says_where_it_is(timed, time, recorder, blocks):
 
 
 def test_the_usual_time_is_the_median_of_the_newest_runs():
-    usual = DurationBaseline(Limits())
+    usual = DurationBaseline()
     for _ in range(RUNS_MIN - 1):
         usual.note(OutcomeKind.SUCCEEDED, 1.0)
     assert usual.seconds() is None

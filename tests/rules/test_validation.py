@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from lamplighter import Backoff, UsageError
+from lamplighter.errors import check_seconds
 from lamplighter.messages.jobs import SECONDS_MAX, UNATTRIBUTED
 from lamplighter.rules.limits import WHOLE_MAX, Limits, RestartBudget
 from lamplighter.rules.validation import (
@@ -20,7 +21,6 @@ from lamplighter.rules.validation import (
     check_moment,
     check_name,
     check_one_of,
-    check_seconds,
     check_who,
     check_whole,
     unknown_options,
