@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any, get_args
 
 from ..errors import UsageError, check_seconds, shown
@@ -23,12 +23,12 @@ in its socket, so each has its time. Clocks may differ by as much.
 """
 
 
+@dataclass(eq=False)
 class AskedJobs:
     """Hands requests about jobs to the broker, and sends the answers."""
 
-    def __init__(self, views: Views, notifier: Notifier) -> None:
-        self._views = views
-        self._notifier = notifier
+    views: Views
+    notifier: Notifier
 
     def act(self, ask: Ask, who: Attribution, later: Callable[[bytes], object]) -> bytes:
         """Return whether the job is held here, or why nothing is done. The outcome is sent later, after a turn's
@@ -38,42 +38,42 @@ class AskedJobs:
             UsageError: something in the question is invalid.
         """
         job_id, delay = check_name(ask.job_id, "job_id"), check_seconds(ask.delay, "delay")
-        if not self._notifier.holds(job_id):
-            return encode_answer(JobAnswer(boot=self._views.id, is_held=False))
-        post, clock = self._views.context.post, self._views.context.clock
+        if not self.notifier.holds(job_id):
+            return encode_answer(JobAnswer(boot=self.views.id, is_held=False))
+        post, clock = self.views.context.post, self.views.context.clock
         age = 0.0 if ask.asked_at is None else clock.now() - ask.asked_at
         if abs(age) > WANTED_SECONDS:
             return encode_refusal(
                 "failed",
-                f"runtime instance {self._views.id} holds job {shown(job_id)}, and does nothing: by its clock that was "
+                f"runtime instance {self.views.id} holds job {shown(job_id)}, and does nothing: by its clock that was "
                 f"asked {age:.0f} s ago; its process was stopped meanwhile, or the clocks of two machines differ",
             )
-        reply = _Reply(self._views, later, clock.monotonic() + WANTED_SECONDS - max(age, 0.0))
+        reply = _Reply(self.views, later, clock.monotonic() + WANTED_SECONDS - max(age, 0.0))
         cancels = ask.verb == "cancel"
         if not post.tell("broker", CancelJob(job_id, reply, who) if cancels else Requeue(job_id, delay, reply, who)):
             return encode_refusal(
-                "failed", f"the broker of runtime instance {self._views.id} is being restarted: try again"
+                "failed", f"the broker of runtime instance {self.views.id} is being restarted: try again"
             )
-        return encode_answer(JobAnswer(boot=self._views.id, is_held=True))
+        return encode_answer(JobAnswer(boot=self.views.id, is_held=True))
 
 
+@dataclass(eq=False)
 class _Reply:
     """The `Reply` of a caller in another process."""
 
-    def __init__(self, views: Views, say: Callable[[bytes], object], late_at: Seconds) -> None:
-        self._views = views
-        self._say = say
-        self._late_at = late_at
+    views: Views
+    say: Callable[[bytes], object]
+    late_at: Seconds
 
     def cancelled(self) -> bool:
-        return self._views.context.clock.monotonic() > self._late_at
+        return self.views.context.clock.monotonic() > self.late_at
 
     def answer(self, value: JobRecord, error: BaseException | None) -> None:
         if error is not None:
-            self._say(encode_refusal("failed", safe_str(error)))
+            self.say(encode_refusal("failed", safe_str(error)))
             return
         job = ActedJob(**{one.name: getattr(value, one.name) for one in fields(ActedJob)})
-        self._say(encode_answer(JobAnswer(boot=self._views.id, is_held=True, job=job)))
+        self.say(encode_answer(JobAnswer(boot=self.views.id, is_held=True, job=job)))
 
 
 VIA = "control"

@@ -7,6 +7,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from ..errors import UsageError, alike, shown
 from ..handlers.handler import Handler
@@ -96,6 +97,7 @@ class Declared:
         return self._schedules.get(schedule_id)
 
 
+@dataclass(eq=False)
 class HandlerSelection:
     """The declarations that one boot takes on: all, the jobs of some names and every schedule, or none (a producer,
     which only queues and uses the APIs).
@@ -105,10 +107,9 @@ class HandlerSelection:
         only: the names whose jobs it runs; None for all, also for those that are declared later.
     """
 
-    def __init__(self, declared: Declared, *, works: bool = True, only: frozenset[str] | None = None) -> None:
-        self._declared = declared
-        self.works = works
-        self.only = only
+    declared: Declared
+    works: bool = True
+    only: frozenset[str] | None = None
 
     @property
     def kind(self) -> BootKind:
@@ -118,11 +119,11 @@ class HandlerSelection:
         return self.works and (self.only is None or name in self.only)
 
     def names(self) -> list[str]:
-        return [name for name in self._declared.names() if self.takes(name)]
+        return [name for name in self.declared.names() if self.takes(name)]
 
     def handlers(self, name: str) -> Sequence[Handler]:
         is_taken = self.works and (self.only is None or name in self.only)
-        return self._declared.handlers(name) if is_taken else ()
+        return self.declared.handlers(name) if is_taken else ()
 
     def is_handled(self, peers: Peers | None, name: str) -> bool:
         """Whether there is a handler here, or at a peer that the store lists."""
@@ -132,13 +133,13 @@ class HandlerSelection:
         return [handler for name in self.names() for handler in self.handlers(name)]
 
     def budget(self, name: str) -> RestartBudget | None:
-        return self._declared.budgets.get(name)
+        return self.declared.budgets.get(name)
 
     def schedules(self) -> list[ScheduleRecord]:
-        return self._declared.schedules() if self.works else []
+        return self.declared.schedules() if self.works else []
 
     def schedule(self, schedule_id: str) -> ScheduleRecord | None:
-        return self._declared.schedule(schedule_id) if self.works else None
+        return self.declared.schedule(schedule_id) if self.works else None
 
 
 def check_share(declared: Declared, work: bool, only: Collection[str] | None) -> HandlerSelection:

@@ -232,7 +232,7 @@ class Views:
             is_draining=self.inputs.draining,
             health=self._health(()),
             process=measured(),
-            turns=_turns(broker, self.requests.store_trouble),
+            turns=TurnView() if broker is None else broker.turn_times.view(broker.store_trouble),
             actors=self.tree(),
             handlers=tuple(map(_handler, share.all_handlers())),
             lanes=tuple(map(self._lane, open_lanes[:LANES_SHOWN_MAX])),
@@ -336,12 +336,6 @@ class Views:
             abandoned=lane.abandoned_because,
             unbegun=lane.unbegun,
         )
-
-
-def _turns(broker: JobBroker | None, trouble: str | None) -> TurnView:
-    if broker is not None:
-        return broker.turn_times.view(trouble)
-    return TurnView(took_seconds=None, waited_seconds=None, under_way_seconds=None, is_waiting=False, trouble=trouble)
 
 
 def _handler(handler: Handler) -> HandlerView:

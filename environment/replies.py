@@ -13,7 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from ..errors import LamplighterError, UsageError
 from ..messages.jobs import Seconds
@@ -167,20 +167,12 @@ class BrokerLost(LamplighterError):
         self.read = read
 
 
-class Gate(Protocol):
-    """A lock that one thread may acquire and another release."""
-
-    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
-        """Wait until it is free, so many seconds at most. Whether it was."""
-
-    def release(self) -> None:
-        """Let one waiting thread go on."""
-
-
 class ThreadReply:
+    """A thread's wait for one answer. `gate`: a lock that one thread may acquire and another release."""
+
     __slots__ = ("_error", "_gate", "_is_over", "_value")
 
-    def __init__(self, gate: Gate | None = None) -> None:
+    def __init__(self, gate: Any = None) -> None:
         self._gate = gate or threading.Lock()
         self._gate.acquire()
         self._is_over = False

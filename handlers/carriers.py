@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
@@ -160,21 +161,21 @@ class Carriers:
 NO_CARRIERS = Carriers(())
 
 
+@dataclass(eq=False)
 class _AroundQueue:
     """One carrier's context around a call that queues. Its errors cost the call nothing."""
 
-    def __init__(self, carrier: Carrier, jobs: Sequence[Job[Any]], failed: Failed) -> None:
-        self._carrier = carrier
-        self._jobs = jobs
-        self._failed = failed
-        self._inner: AbstractContextManager[Any] | None = None
+    carrier: Carrier
+    jobs: Sequence[Job[Any]]
+    failed: Failed
+    _inner: AbstractContextManager[Any] | None = None
 
     def __enter__(self) -> None:
         try:
-            inner = self._carrier.around_queue(self._jobs)
+            inner = self.carrier.around_queue(self.jobs)
             inner.__enter__()
         except Exception as error:
-            self._failed(self._carrier, error)
+            self.failed(self.carrier, error)
         else:
             self._inner = inner
 
@@ -187,7 +188,7 @@ class _AroundQueue:
             self._inner.__exit__(kind, error, trace)
         except Exception as worse:
             if worse is not error:
-                self._failed(self._carrier, worse)
+                self.failed(self.carrier, worse)
 
 
 def check_carriers(carriers: Any) -> Carriers:

@@ -19,13 +19,13 @@ LOOK_SECONDS = 0.05
 """The shortest interval between checks whether a function with a short timeout has begun."""
 
 
+@dataclass(eq=False)
 class Deadlines:
     """The deadlines of one HandlerActor's lanes. `later` sends the actor a message after so many seconds."""
 
-    def __init__(self, clock: Clock, later: Callable[[Seconds, DeadlinePassed], Timer]) -> None:
-        self._clock = clock
-        self._later = later
-        self._timers: dict[int, Timer] = {}
+    clock: Clock
+    later: Callable[[Seconds, DeadlinePassed], Timer]
+    _timers: dict[int, Timer] = field(default_factory=dict)
 
     def begin(self, lane: Lane, timeout: Seconds) -> None:
         """Set a running lane's deadline."""
@@ -42,10 +42,10 @@ class Deadlines:
     def _left(self, lane: Lane, timeout: Seconds) -> Seconds:
         if lane.unbegun:
             return timeout
-        return lane.started_monotonic + timeout - self._clock.monotonic()
+        return lane.started_monotonic + timeout - self.clock.monotonic()
 
     def _wake(self, lane: Lane, seconds: Seconds) -> None:
-        self._timers[lane.id] = self._later(max(0.0, seconds), DeadlinePassed(lane_id=lane.id))
+        self._timers[lane.id] = self.later(max(0.0, seconds), DeadlinePassed(lane_id=lane.id))
 
     def forget(self, lane_id: int) -> None:
         # Without this a deadline of an hour would stay in the clock's heap for an hour after its job.

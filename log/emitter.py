@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
 from typing import Any, NamedTuple
@@ -63,30 +63,22 @@ Make = Callable[[str, Any], dict[str, Any]]
 """Makes the fields of a line. Those that are None are left out."""
 
 
+@dataclass(eq=False)
 class Log:
-    def __init__(
-        self,
-        logger: Any,
-        boot: str,
-        clock: Clock,
-        *,
-        waiting_max: int,
-        lock: AbstractContextManager[Any],
-        failpoints: Failpoints,
-        thread_id: Callable[[], int] = threading.get_ident,
-    ) -> None:
-        self._outlet = outlet_of(logger)
-        self._clock = clock
-        self._waiting_max = waiting_max
-        self._boot = boot
-        self._numbers = count(1)
-        self.dropped = 0
-        self._drop_reason = ""
-        self._lock = lock
-        self._thread_id = thread_id
-        self._writer: int | None = None
-        self._failpoints = failpoints
-        self._subscriptions: list[Subscription] = []
+    logger: Any
+    boot: str
+    clock: Clock
+    waiting_max: int
+    lock: AbstractContextManager[Any]
+    failpoints: Failpoints
+    thread_id: Callable[[], int] = threading.get_ident
+    dropped: int = 0
+    _drop_reason: str = ""
+    _writer: int | None = None
+    _subscriptions: list[Subscription] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._outlet, self._numbers = outlet_of(self.logger), count(1)
 
     @property
     def is_ours(self) -> bool:
@@ -96,7 +88,7 @@ class Log:
     @property
     def is_written_here(self) -> bool:
         """Whether the calling thread is writing a line."""
-        return self._writer == self._thread_id()
+        return self._writer == self.thread_id()
 
     def emit(self, event: str, speaker: Speaker = NOBODY, /, **fields: Any) -> None:
         self.emit_all((Said(event, speaker, (fields,)),), _as_given)
@@ -126,8 +118,8 @@ class Log:
         if not heard:
             return
         # Numbered and written under one lock, so that the lines of a boot lie in the file in the order of `seq`.
-        with self._lock:
-            self._writer = self._thread_id()
+        with self.lock:
+            self._writer = self.thread_id()
             try:
                 if self.dropped:
                     dropped, self.dropped = self.dropped, 0
@@ -164,10 +156,10 @@ class Log:
         for _ in range(unheard):
             next(self._numbers)
         fields = ledger_line(turn, store_id, None, ready(turn.moves))
-        with self._lock:
-            self._writer = self._thread_id()
+        with self.lock:
+            self._writer = self.thread_id()
             try:
-                now, boot, seq, (actor, incarnation, *_) = self._clock.now(), self._boot, next(self._numbers), teller
+                now, boot, seq, (actor, incarnation, *_) = self.clock.now(), self.boot, next(self._numbers), teller
                 crc = checksum((event, boot, seq, actor, incarnation), fields["crc"])
                 head = {"event": event, "level": level, "ts": round(now, 6), "boot": boot, "seq": seq}
                 line = {**head, "actor": actor, "incarnation": incarnation, **fields, "crc": crc}
@@ -180,8 +172,8 @@ class Log:
 
     def begin(self, boot: str) -> None:
         """Write another boot's id into every line from now on."""
-        with self._lock:
-            self._boot, self._numbers = boot, count(1)
+        with self.lock:
+            self.boot, self._numbers = boot, count(1)
 
     def subscribe(self, subscription: Subscription) -> None:
         self._subscriptions.append(subscription)
@@ -191,9 +183,9 @@ class Log:
 
     def _write(self, heard: Iterable[tuple[Said, bool]], make: Make) -> None:
         written: list[dict[str, Any]] = []
-        now = round(self._clock.now(), 6)
+        now = round(self.clock.now(), 6)
         for (event, speaker, each), is_written in heard:
-            head: dict[str, Any] = {"event": event, "level": EVENTS[event].level, "ts": now, "boot": self._boot}
+            head: dict[str, Any] = {"event": event, "level": EVENTS[event].level, "ts": now, "boot": self.boot}
             said = {name: value for name, value in zip(SPEAKER_FIELDS, speaker, strict=True) if value is not None}
             subscriptions = self._listening(event) if self._subscriptions else ()
             for one in each:
@@ -203,10 +195,10 @@ class Log:
                         line[name] = value
                 if "crc" in line:
                     # The ledger line of a turn: only here is known which line of which actor it is.
-                    teller = (event, self._boot, line["seq"], speaker.actor, speaker.incarnation)
+                    teller = (event, self.boot, line["seq"], speaker.actor, speaker.incarnation)
                     line["crc"] = checksum(teller, line["crc"])
                 for subscription in subscriptions:
-                    subscription.offer(dict(line), self._waiting_max)
+                    subscription.offer(dict(line), self.waiting_max)
                 if is_written:
                     written.append(line)
                     if len(written) == TOGETHER_MAX:
@@ -218,8 +210,8 @@ class Log:
     def _put(self, write: Callable[..., Unwritten | None], lines: Sequence[dict[str, Any]]) -> None:
         for tries_left in (1, 0):
             try:
-                if self._failpoints.is_live:
-                    self._failpoints.at("log.write", lines[0]["event"])
+                if self.failpoints.is_live:
+                    self.failpoints.at("log.write", lines[0]["event"])
                 lost = write(lines)
             except Exception as error:
                 lost = Unwritten(len(lines), error)

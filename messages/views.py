@@ -155,11 +155,11 @@ class TurnView:
         trouble: why the store cannot be written, by the broker's last report; None while it can.
     """
 
-    took_seconds: Seconds | None
-    waited_seconds: Seconds | None
-    under_way_seconds: Seconds | None
-    is_waiting: bool
-    trouble: str | None
+    took_seconds: Seconds | None = None
+    waited_seconds: Seconds | None = None
+    under_way_seconds: Seconds | None = None
+    is_waiting: bool = False
+    trouble: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

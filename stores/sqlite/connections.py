@@ -66,19 +66,11 @@ Connect = Callable[[str], sqlite3.Connection]
 """Opens a connection in autocommit mode for any thread; a look-alike of sqlite3's will do."""
 
 
-def connect_to_file(address: str) -> sqlite3.Connection:
-    uri = f"file:{quote(os.path.abspath(address))}?mode=rw"
-    return _connected(uri, uri=True)
-
-
-def connect_in_memory(address: str) -> sqlite3.Connection:
-    return _connected(address)
-
-
-def _connected(address: str, *, uri: bool = False) -> sqlite3.Connection:
+def connect_to(address: str) -> sqlite3.Connection:
+    in_memory = address == ":memory:"
     return sqlite3.connect(
-        address,
-        uri=uri,
+        address if in_memory else f"file:{quote(os.path.abspath(address))}?mode=rw",
+        uri=not in_memory,
         isolation_level=None,
         check_same_thread=False,
         cached_statements=STATEMENTS_MAX,

@@ -17,10 +17,10 @@ from ..ports import JobTable, StoreSnapshot
 from ..tables.lives import TableLives
 from ..tables.readers import Readers
 from ..tables.rows import JobRows, snapshot_of
-from ..tables.schema import VERSION
+from ..tables.schema import VERSION, check_version
 from .connections import CLEAN_FAILURES, Translation
 from .place import FilePlace
-from .schema import check_readable
+from .schema import OLDEST
 
 BUSY_SECONDS_MAX = 10.0
 
@@ -95,7 +95,7 @@ def _open(
     address: str, *, check_same_thread: bool = True, busy_seconds_max: float = BUSY_SECONDS_MAX
 ) -> sqlite3.Connection:
     connection, version = opened(address, check_same_thread=check_same_thread, busy_seconds_max=busy_seconds_max)
-    check_readable(version, f" in {address!r}")
+    check_version(version, VERSION, OLDEST, of=f" in {address!r}")
     if version < VERSION:
         raise StoreError(
             f"expected a store of schema version {VERSION}, got: {address!r}, which has {version}; "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 
-from ..tables.schema import CREATION, VERSION, check_version, check_whole, read_store_id
+from ..tables.schema import CREATION, VERSION, check_version, read_store_id
 from .connections import begin_writing
 
 MIGRATIONS: dict[int, tuple[str, ...]] = {}
@@ -35,7 +35,7 @@ def migrate(connection: sqlite3.Connection, busy_ms: int, new_id: Callable[[], s
     begin_writing(connection, busy_ms)
     try:
         version = read_version(connection)
-        check_readable(version)
+        check_version(version, VERSION, OLDEST)
         if version == 0:
             version = VERSION
             for statement in CREATION:
@@ -55,27 +55,6 @@ def migrate(connection: sqlite3.Connection, busy_ms: int, new_id: Callable[[], s
     except BaseException:
         connection.execute("rollback")
         raise
-
-
-def check_existing(connection: sqlite3.Connection, address: str) -> None:
-    """Make sure that a file has tables of `VERSION`, and change nothing.
-
-    Raises:
-        UsageError, SchemaTooNew, StoreError: see `check_whole`.
-    """
-    check_whole(read_version(connection), VERSION, OLDEST, address)
-
-
-def check_readable(version: int, of: str = "") -> None:
-    """Refuse a schema that this code can neither use nor migrate.
-
-    Args:
-        of: names the file in an error.
-
-    Raises:
-        SchemaTooNew, StoreError: see `migrate`.
-    """
-    check_version(version, VERSION, OLDEST, of=of)
 
 
 def read_version(connection: sqlite3.Connection) -> int:

@@ -28,7 +28,7 @@ from ..tables.jobs import TableJobs
 from ..tables.open_turn import Seen
 from ..tables.readers import Readers
 from ..tables.rows import JobRows, ScheduleRows, TableSnapshot, snapshot_of
-from ..tables.schema import read_store_id
+from ..tables.schema import VERSION, check_whole, read_store_id
 from ..tables.tallies import TallyRows
 from ..troubles import CommitUnknown, HealthIssue
 from ..turn_ports import Want
@@ -40,8 +40,7 @@ from .connections import (
     Translation,
     be_patient,
     begin_writing,
-    connect_in_memory,
-    connect_to_file,
+    connect_to,
     into_wal,
 )
 from .host_engines import engines
@@ -92,7 +91,7 @@ class SqliteStore(StoreParts):
         self.path: str | None = None if in_memory else self.address
         self.place = MemoryPlace(self.address) if in_memory else FilePlace(self.address)
         self.store_id: str | None = None
-        self._connect_to = connect or (connect_in_memory if in_memory else connect_to_file)
+        self._connect_to = connect or connect_to
         self._failpoints = failpoints or Failpoints()
         self._new_id = new_id
         self._only_existing = only_existing
@@ -141,7 +140,7 @@ class SqliteStore(StoreParts):
         try:
             if self._only_existing:
                 # Check before changing anything: it may be another application's file.
-                schema.check_existing(writer, self.address)
+                check_whole(schema.read_version(writer), VERSION, schema.OLDEST, self.address)
             mode = into_wal(writer)
             # Some file systems cannot do WAL; SQLite then answers with the mode it kept.
             if mode != "wal" and self.path is not None:

@@ -9,7 +9,7 @@ from ...messages.boots import BootRecord, LedgerTurn
 from ...rules.codec import encode_own
 from ..ports import StoreSurroundings
 from .database import Database, upsert
-from .open_turn import HOW_FAR, OpenTurn, Seen
+from .open_turn import HOW_FAR, Seen, TurnPart
 from .schema import check_here
 
 COLUMNS = ", ".join(BootRecord._fields)
@@ -17,11 +17,7 @@ COLUMNS = ", ".join(BootRecord._fields)
 REGISTER = upsert("lamplighter_boots", *BootRecord._fields)
 
 
-class TableMembers:
-    def __init__(self, turn: OpenTurn) -> None:
-        self._turn = turn
-        self._connection = turn.connection
-
+class TableMembers(TurnPart):
     def all(self) -> list[BootRecord]:
         return read_boots(self._connection)
 

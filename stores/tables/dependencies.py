@@ -18,7 +18,7 @@ from ..transitions import freed
 from . import links
 from .job_rows import WHOLE, key_holders, listed
 from .jobs import TableJobs
-from .open_turn import FREEING, OpenTurn
+from .open_turn import FREEING, OpenTurn, TurnPart
 
 NEXT_RIPE = "select parent, child, place from lamplighter_parents_to_check order by parent limit 1 /*pg for update */"
 
@@ -51,11 +51,10 @@ class _ParentState(NamedTuple):
     move_no: int
 
 
-class TableLinks:
+class TableLinks(TurnPart):
     def __init__(self, turn: OpenTurn) -> None:
-        self._turn = turn
+        super().__init__(turn)
         self._jobs = TableJobs(turn)
-        self._connection = turn.connection
 
     def unknown(self, job_ids: Sequence[str]) -> Collection[str]:
         return links.unknown(self._connection, job_ids)

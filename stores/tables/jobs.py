@@ -39,7 +39,7 @@ from ..turn_ports import Claimed, End, Want
 from . import attempts, due, host_follow_ups, links, pauses, rates, removal, turns
 from .job_rows import HELD_BY, KEPT, WHOLE, KeptOut, insert_unless_known, insertion, jobs_by_id, stored_twins
 from .moves import Move, move, move_all, surely, tell, without_steps, write
-from .open_turn import CLAIMS, PAUSES, OpenTurn
+from .open_turn import CLAIMS, PAUSES, TurnPart
 
 INSERTED_ROWS_MAX = 25
 """Rows of one insert. More are not faster, and each number of rows is a statement of its own."""
@@ -53,14 +53,10 @@ EXPIRED_JOBS_MAX = 500
 HOST_REASON = "marked in a transaction of the application"
 
 
-class TableJobs:
+class TableJobs(TurnPart):
     inserted_max = INSERTED_ROWS_MAX
     tries_max = 1
     """Where others write at the same time, a twin may have ended before it is looked for."""
-
-    def __init__(self, turn: OpenTurn) -> None:
-        self._turn = turn
-        self._connection = turn.connection
 
     def insert(self, jobs: Sequence[NewJob]) -> list[tuple[JobRecord, bool]]:
         if len(jobs) <= self.inserted_max:

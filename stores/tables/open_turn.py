@@ -262,3 +262,10 @@ class OpenTurn(TurnRecord):
         if job.waits == WAITS_ITS_TURN:
             key = turns.key_of(job)
             self.lined_up[key] = min(job.run_at, self.lined_up.get(key, job.run_at))
+
+
+class TurnPart:
+    """A part of a turn on tables, such as its jobs."""
+
+    def __init__(self, turn: OpenTurn) -> None:
+        self._turn, self._connection = turn, turn.connection

@@ -5,16 +5,13 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
-from typing import Generic, Protocol, TypeVar
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 from ...errors import StoreUnavailable
+from ..locks import Closable
 
-
-class Closeable(Protocol):
-    def close(self) -> None: ...
-
-
-C = TypeVar("C", bound=Closeable)
+C = TypeVar("C", bound=Closable)
 
 READERS_MAX = 16
 """More would be no faster: they share one interpreter. Each has two files open on SQLite."""
@@ -24,6 +21,7 @@ IDLE_MAX = 8
 READ_SECONDS_MAX = 10.0
 
 
+@dataclass(eq=False)
 class Readers(Generic[C]):
     """Lends connections for reading to any threads.
 
@@ -33,23 +31,18 @@ class Readers(Generic[C]):
         is_usable: whether an unlent one may be lent again.
     """
 
-    def __init__(
-        self,
-        connect: Callable[[], C],
-        *,
-        most: int = READERS_MAX,
-        idle_max: int = IDLE_MAX,
-        is_usable: Callable[[C], bool] = lambda connection: True,
-    ) -> None:
-        self._connect = connect
-        self._most, self._idle_max, self._is_usable = most, idle_max, is_usable
-        self._idle: list[C] = []
-        self._lent = 0
-        self._closings = 0
-        self._frozen = False
-        self._lock = threading.RLock()
-        self._may_read = threading.Condition(self._lock)
-        self._all_back = threading.Condition(self._lock)
+    connect: Callable[[], C]
+    most: int = READERS_MAX
+    idle_max: int = IDLE_MAX
+    is_usable: Callable[[C], bool] = lambda connection: True
+    _idle: list[C] = field(default_factory=list)
+    _lent: int = 0
+    _closings: int = 0
+    _frozen: bool = False
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def __post_init__(self) -> None:
+        self._may_read, self._all_back = threading.Condition(self._lock), threading.Condition(self._lock)
 
     @contextlib.contextmanager
     def lend(self) -> Iterator[C]:
@@ -67,10 +60,10 @@ class Readers(Generic[C]):
             reader = self._idle.pop() if self._idle else None
         sound = False
         try:
-            if reader is not None and not self._is_usable(reader):
+            if reader is not None and not self.is_usable(reader):
                 reader.close()
                 reader = None
-            reader = reader or self._connect()
+            reader = reader or self.connect()
             yield reader
             sound = True
         finally:
@@ -79,7 +72,7 @@ class Readers(Generic[C]):
     def _take_back(self, reader: C | None, *, keep: bool, closings: int) -> None:
         with self._lock:
             # A connection that was lent before the readers were closed must be closed now.
-            keep = keep and closings == self._closings and len(self._idle) < self._idle_max
+            keep = keep and closings == self._closings and len(self._idle) < self.idle_max
             if reader is not None and keep:
                 self._idle.append(reader)
                 self._is_back()
@@ -119,4 +112,4 @@ class Readers(Generic[C]):
             reader.close()
 
     def _may_lend(self) -> bool:
-        return not self._frozen and self._lent < self._most
+        return not self._frozen and self._lent < self.most

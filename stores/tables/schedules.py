@@ -11,7 +11,7 @@ from ...rules.ledger_moves import schedule_move, skipped_move
 from ..transitions import skipped_entry
 from .database import upsert
 from .job_rows import in_batches
-from .open_turn import OpenTurn
+from .open_turn import TurnPart
 from .rows import SLOT
 from .schedule_changes import HOST_CHANGES_MAX, SCHEDULE, forget_changes, take_changes
 
@@ -20,11 +20,7 @@ REPLACE_SCHEDULE = upsert("lamplighter_schedules", "id", *(f'"{field}"' for fiel
 RETIRE = upsert("lamplighter_retired", "schedule_id", "change_no")
 
 
-class TableSchedules:
-    def __init__(self, turn: OpenTurn) -> None:
-        self._turn = turn
-        self._connection = turn.connection
-
+class TableSchedules(TurnPart):
     def refresh(self) -> list[tuple[ScheduleRecord, str]]:
         if not self._turn.has_host_changes:
             return []

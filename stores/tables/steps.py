@@ -9,7 +9,7 @@ from ...messages.steps import SIGNAL, StepMark, StepRecord, StepsSeen
 from ...rules.codec import decode
 from ..turn_ports import KeptNow
 from .database import Database, Statements
-from .open_turn import OpenTurn
+from .open_turn import OpenTurn, TurnPart
 
 STEPS = """
 create table lamplighter_steps (
@@ -29,11 +29,7 @@ sent it.
 """
 
 
-class TableSteps:
-    def __init__(self, turn: OpenTurn) -> None:
-        self._turn = turn
-        self._connection = turn.connection
-
+class TableSteps(TurnPart):
     def keep(self, claimed: JobRecord, name: str, result: str) -> KeptNow | None:
         # After a store has gone back, another boot's claim may have the same number.
         current = self._connection.execute(

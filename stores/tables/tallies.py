@@ -10,7 +10,7 @@ from ...messages.jobs import Instant
 from ...messages.tallies import KEPT_SECONDS, Tally, start_of
 from ...rules.codec import decode_counts, encode_own
 from .database import Database, upsert
-from .open_turn import TALLYING, OpenTurn
+from .open_turn import TALLYING, TurnPart
 
 TALLIES = """
 create table lamplighter_tallies (
@@ -62,11 +62,7 @@ delete from lamplighter_tallies where (span, start, name, kind) in (
 """
 
 
-class TableTallies:
-    def __init__(self, turn: OpenTurn) -> None:
-        self._turn = turn
-        self._connection = turn.connection
-
+class TableTallies(TurnPart):
     def add(self, tallies: Sequence[Tally]) -> None:
         self._turn.gate(TALLYING)
         for tally in tallies:
