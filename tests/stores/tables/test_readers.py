@@ -101,7 +101,7 @@ def test_a_connection_that_is_lent_over_a_closing_is_closed_when_it_is_back():
 
 def test_who_waits_for_all_to_be_back_is_woken_though_others_wait_to_read(monkeypatch):
     pool, _ = pool_of(Connection)
-    pool._most = 1
+    pool.most = 1
     waiting, frozen = threading.Semaphore(0), []
     may_lend = pool._may_lend
 
