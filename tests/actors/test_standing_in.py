@@ -16,7 +16,6 @@ import pytest
 import structlog
 from lamplighter.actors.handler_actor import HandlerActor
 from lamplighter.actors.job_broker import STOOD_IN_SECONDS_MAX, JobBroker
-from lamplighter.boot.requests import BrokerRequest
 from lamplighter.broker.tallies import TurnTime, TurnTimes
 from lamplighter.environment import Environment
 from lamplighter.environment.failpoints import Failpoints
@@ -372,20 +371,17 @@ def test_what_a_broker_has_died_of_is_for_the_next_ones_own_thread(rt, recorder,
 
 
 @pytest.mark.parametrize("deaths", [0, 1])
-def test_no_caller_stands_in_for_a_question_that_a_broker_has_died_of(rt, turns, caller, deaths):
-    reply = rt.boot.requests._environment.reply()
+def test_no_caller_stands_in_for_a_question_that_a_broker_has_died_of(rt, turns, caller, monkeypatch, deaths):
+    requests, stood_in = rt.boot.requests, []
+    tell = requests._tell
+    monkeypatch.setattr(requests, "_tell", lambda *args, here: stood_in.append(here) or tell(*args, here=here))
     now = rt.boot.clock.now()
     job = NewJob("one", "work", "null", 0, now, now, "one")
-    question = BrokerRequest(rt.boot.requests, partial(Queue, (job,)), (job,), None, deaths)
+    turns.deaths = [("actor.receive", SystemExit)] * deaths
 
-    def ask():
-        question.tell(reply, here=True)
-        return threading.current_thread()
+    caller(lambda: requests.ask(partial(Queue, (job,)), here=True)).result(SECONDS_MAX)
 
-    thread = caller(ask).result(SECONDS_MAX)
-    reply.wait(SECONDS_MAX)
-
-    assert (turns.threads == [thread]) is not bool(deaths)
+    assert (stood_in[0], any(stood_in[1:]), len(stood_in) > 1) == (True, False, bool(deaths))
 
 
 def test_what_a_turn_has_begun_and_not_left_is_left_on_the_thread_that_it_dies_on(rt, recorder, caller):
