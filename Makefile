@@ -21,7 +21,7 @@ WORKERS_WHOLE ?= 4
 # Orders of statements of several turns on PostgreSQL, for each test of them; a planted bug is hunted in 40.
 ORDERS ?= 12
 
-.PHONY: demo page-demo demo-cluster demo-rabbitmq test test-whole test-all test-django check simulate mutants torture bench profile docs picture page-pictures dist clean
+.PHONY: demo page-demo demo-cluster demo-rabbitmq test test-whole test-all test-django check simulate mutants torture bench profile docs picture page-pictures samples dist clean
 
 demo: $(VENV)/ready
 	PYTHONPATH=examples $(BIN)/python -P -m hashbase.demo
@@ -94,6 +94,12 @@ picture: $(VENV)/ready
 # The pictures of the page, as the tests of it take them in Chromium.
 page-pictures: $(VENV)/ready
 	LAMPLIGHTER_PICTURES=docs/pictures $(BIN)/python -m pytest -q tests/whole/web/test_pictures.py
+
+# What this version leaves in each store, for the versions to come; before a release. A released sample stays.
+SAMPLES = PYTHONPATH=tests:tests/stores/sqlite/samples:tests/whole/stores/rabbitmq $(BIN)/python -P
+samples: $(VENV)/ready
+	$(SAMPLES) tests/stores/sqlite/samples/write.py
+	$(SAMPLES) tests/whole/stores/samples/write.py
 
 # What is published, in dist: make dist URL=https://github.com/OWNER/NAME. The links of the README then lead there.
 dist: $(VENV)/ready

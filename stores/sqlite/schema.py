@@ -9,7 +9,7 @@ from ..tables.schema import CREATION, VERSION, check_version, read_store_id
 from .connections import begin_writing
 
 MIGRATIONS: dict[int, tuple[str, ...]] = {}
-"""The statements that lead to a version from the one before. Version 2 is that of 0.2.0, the first release.
+"""The statements that lead to a version from the one before. Version 3 is that of 0.2.0, the first release.
 
 A migration that renames a table sets `pragma legacy_alter_table = on` before, and off afterwards: otherwise SQLite
 reads each view of the application, and fails if one is broken.

@@ -12,7 +12,7 @@ from .host_follow_ups import HOST_FOLLOW_UPS
 from .steps import STEPS
 from .tallies import TALLIES
 
-VERSION = 2
+VERSION = 3
 
 # For `in` with a list SQLite builds a table at each write of a row: 2 us, a third of an update.
 JOBS = """

@@ -537,7 +537,7 @@ def test_the_doctor_has_a_page_also_where_the_store_cannot_be_read(tmp_path: Pat
     twin = json.loads(page.get("/doctor", "as=json").body)
 
     assert "schema 99" in page.text("/doctor")
-    assert "schema version 2" in twin["unread"]
+    assert "schema version 3" in twin["unread"]
     assert {one["level"] for one in twin["findings"] if one["check"].startswith("names")} == {"unknown"}
 
 

@@ -1,6 +1,6 @@
 """A file of each released version becomes one of this version: what it holds stays, and goes on.
 
-The samples are such files, as text. `samples/write.py` writes that of today's version, and is run before a release and
+The samples are such files, as text. `make samples` writes that of today's version, and is run before a release and
 whenever the schema changes before one. A released sample never changes again.
 """
 
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
 import queue
 import re
 import sqlite3
@@ -17,14 +16,13 @@ from typing import Any
 
 import pytest
 from lamplighter import Runtime, SchemaTooNew, StoreError
-from lamplighter.history.audit.audit import audit_logs
-from lamplighter.history.audit.store_check import StoreView
 from lamplighter.stores.sqlite import schema
 from lamplighter.stores.sqlite.store import SqliteStore
 from lamplighter.testing import Simulation
 
 from support.conformance.kit import a_boot
 from support.conformance.kit import new as a_job
+from support.samples import KEPT_FOR_EVER, goes_on
 
 SAMPLES = sorted((Path(__file__).parent / "samples").glob("store-*.sql"))
 
@@ -38,11 +36,8 @@ def old(request, tmp_path):
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.executescript(request.param.read_text("utf-8"))
         connection.execute("pragma journal_mode = wal")
-        # Whenever this runs, nothing is so old that retention removes it, or has expired, and what was to run an hour
-        # after the sample was written is not due.
-        connection.execute("update lamplighter_jobs set ended_at = 4e9 where ended_at is not null")
-        connection.execute("update lamplighter_jobs set expires_at = 4e9 where expires_at is not null")
-        connection.execute("update lamplighter_jobs set run_at = 4e9 where state = 'queued' and run_at > queued_at")
+        for statement in KEPT_FOR_EVER:
+            connection.execute(statement)
         connection.execute("create table theirs (a)")
         connection.execute("create view broken as select a from theirs")
         connection.execute("create view waiting as select id from lamplighter_jobs where state = 'queued'")
@@ -146,26 +141,7 @@ def test_a_file_of_each_version_goes_on_and_gives_no_number_again(old):
 
 
 def test_a_runtime_goes_on_where_each_version_stopped_and_its_log_is_well(old, tmp_path):
-    lines = []
-    runtime = Runtime(old)
-    for name in ("quick", "hang", "nobody"):
-        runtime.jobs.add_handler(name, lambda job: job.data)
-    runtime.subscribe(lambda line: lines.append(json.dumps(line) + "\n"))
-    with runtime:
-        for job_id in ("running-1", "queued-1", "expires-1", "uncounted-1"):
-            runtime.jobs.join(job_id, timeout=30)
-        states = {
-            job_id: runtime.jobs.get(job_id).state.value for job_id in ("done-1", "dead-1", "child-1", "paused-1")
-        }
-        results = runtime.jobs.get("done-1").result, runtime.jobs.get("marked-1").result
-    log = tmp_path / "log"
-    log.write_text("".join(lines))
-
-    assert states == {"done-1": "done", "dead-1": "dead", "child-1": "queued", "paused-1": "queued"}
-    assert results == ({"x": [1, 2, {"y": "\u00fc"}]}, "own")
-    for store in (None, StoreView(str(old))):
-        report = audit_logs([str(log)], store)
-        assert report.ok, report.findings
+    goes_on(str(old), tmp_path / "log")
 
 
 def test_the_number_of_a_job_that_was_removed_is_given_to_no_other(tmp_path):

@@ -1,6 +1,6 @@
 """A file of each released version becomes one of this version: what it holds stays, and goes on.
 
-The samples are such files, as text. `samples/write.py` writes that of today's version, and is run before a release and
+The samples are such files, as text. `make samples` writes that of today's version, and is run before a release and
 whenever the schema changes before one. A released sample never changes again.
 """
 
