@@ -130,20 +130,20 @@ class Child:
         return not actor.thread.is_alive()
 
 
+@dataclass(eq=False)
 class Family:
     """All children, in the order of their start. The family outlives the supervisor, whose successor adopts it.
 
     Attributes:
+        has_stopped: set when all have stopped, or are left behind.
         gave_up: why the supervisor has given up, if it has.
         is_stopping: whether all are to stop, so that none is started any more.
-        has_stopped: set when all have stopped, or are left behind.
     """
 
-    def __init__(self, has_stopped: threading.Event) -> None:
-        self.children: dict[str, Child] = {}
-        self.gave_up: str | None = None
-        self.is_stopping = False
-        self.has_stopped = has_stopped
+    has_stopped: threading.Event
+    children: dict[str, Child] = field(default_factory=dict)
+    gave_up: str | None = None
+    is_stopping: bool = False
 
     def add(self, spec: ChildSpec) -> None:
         """Add a child. If the supervisor dies before it has started the child, the next one does."""

@@ -55,7 +55,10 @@ LOST = "the thread that it ran on has died"
 
 
 class HandlerActor(RuntimeActor):
-    """`holds_nothing`: the condition that a stop waits for. The thread of the stop reads it; only the actor sets it."""
+    """Attributes, which other threads read:
+    holds_nothing: the condition that a stop waits for.
+    is_halted: whether it takes no jobs because too many threads hang.
+    """
 
     def __init__(
         self,
@@ -81,7 +84,7 @@ class HandlerActor(RuntimeActor):
         self._offered: tuple[Sequence[Handler], int, int, int] | None = None
         self._answers = 0
         self._boot: str | None = None
-        self._halted = False
+        self.is_halted = False
         self._is_look_due = True
         self._unstarted_timer: Any = None
         self._halt_timer: Any = None
@@ -99,11 +102,6 @@ class HandlerActor(RuntimeActor):
     def current(self) -> list[str]:
         """The ids of running jobs."""
         return [lane.claim.job.id for lane in self._lanes_here() if not lane.is_closed]
-
-    @property
-    def is_halted(self) -> bool:
-        """Whether it takes no jobs because too many threads hang."""
-        return self._halted
 
     def on_start(self) -> None:
         """Signal the lanes of the previous incarnation, whose claims are lost."""
@@ -177,7 +175,7 @@ class HandlerActor(RuntimeActor):
             # would never be reached.
             if self._is_look_due:
                 self._is_look_due = False
-                if self._halted:
+                if self.is_halted:
                     self._recover_from_halt()
                 handlers, usable = self._takers()
                 if self._backlog.waiting:
@@ -205,8 +203,8 @@ class HandlerActor(RuntimeActor):
         return handlers, self._lanes.usable(handlers)
 
     def _offer(self, handlers: Sequence[Handler], usable: Sequence[Handler]) -> None:
-        places = lanes = 0 if self._halted else sum(map(CONCURRENCY, usable))
-        if not self._halted:
+        places = lanes = 0 if self.is_halted else sum(map(CONCURRENCY, usable))
+        if not self.is_halted:
             # A claim that waits for its job's old lane takes no capacity from other jobs, nor do lanes of closed
             # handlers.
             lanes += len(self._held_back.claims)
@@ -396,14 +394,14 @@ class HandlerActor(RuntimeActor):
         self._running.pop(lane.id, None)
         self._grace_begins(lane)
         abandoned, most = len(self._lanes.abandoned()), self.context.limits.abandoned_threads_max
-        if abandoned > most and not self._halted:
-            self._halted = True
+        if abandoned > most and not self.is_halted:
+            self.is_halted = True
             self.say("handler.halted", job_name=self.job_name, abandoned=abandoned, abandoned_threads_max=most)
 
     def _recover_from_halt(self) -> None:
         """Take jobs again once enough hung threads, of any name, have ended."""
         if len(self._lanes.abandoned()) <= self.context.limits.abandoned_threads_max:
-            self._halted = False
+            self.is_halted = False
         elif self._halt_timer is None:
             self._halt_timer = self.later(self.context.limits.lane_grace_seconds, Attach())
 

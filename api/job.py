@@ -14,7 +14,7 @@ from ..messages.steps import NoSignal
 from ..rules.codec import decode, encode
 from ..rules.lifecycle import awaited_signal, class_names
 from ..rules.lifecycle import is_tried_again as is_retried
-from ..rules.new_jobs import as_spec
+from ..rules.new_jobs import as_spec, spec_of
 
 PROGRESS_BYTES_MAX = 4096
 """JSON text of one progress report."""
@@ -73,15 +73,10 @@ class JobContext(Protocol):
     def report(self, progress: str) -> None:
         """Report progress, as JSON text."""
 
-    def queue(self, name: str, data: Any, options: JobKeywords) -> Job[Any]:
-        """Queue another job with the same root."""
-
-    async def aqueue(self, name: str, data: Any, options: JobKeywords) -> Job[Any]: ...
-
-    def queue_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> list[Job[Any]]:
-        """Queue many, all of them or none."""
-
-    async def aqueue_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> list[Job[Any]]: ...
+    def submit(self, call: str, jobs: Any, *, one: bool = False, awaits: bool = False) -> Any:
+        """Queue jobs with the same root, all of them or none; with `one`, a single one. With `awaits`, the answer is to
+        be awaited. `call` is the name of the call.
+        """
 
     def then(self, jobs: Sequence[JobSpec]) -> None:
         """Keep jobs that are queued if the job ends as done."""
@@ -395,19 +390,24 @@ class Job(Generic[T, R]):
 
     def queue(self, name: str, data: Any = None, **options: Unpack[JobKeywords]) -> Job[Any]:
         """Queue another job that descends from this one in the log; see `jobs.queue`. Works in child processes too."""
-        return self._lane().queue(name, data, options)
+        queued: Job[Any] = self._lane().submit("job.queue", spec_of("job.queue", name, data, options), one=True)
+        return queued
 
     async def aqueue(self, name: str, data: Any = None, **options: Unpack[JobKeywords]) -> Job[Any]:
         """`queue` for a handler that is a coroutine function: the other jobs of its loop go on meanwhile."""
-        return await self._lane().aqueue(name, data, options)
+        spec = spec_of("job.aqueue", name, data, options)
+        queued: Job[Any] = await self._lane().submit("job.aqueue", spec, one=True, awaits=True)
+        return queued
 
     def queue_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> list[Job[Any]]:
         """`queue` many at once: all of them, or none; see `jobs.queue_many`."""
-        return self._lane().queue_many(jobs)
+        queued: list[Job[Any]] = self._lane().submit("job.queue_many", jobs)
+        return queued
 
     async def aqueue_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> list[Job[Any]]:
         """`queue_many` for a handler that is a coroutine function."""
-        return await self._lane().aqueue_many(jobs)
+        queued: list[Job[Any]] = await self._lane().submit("job.aqueue_many", jobs, awaits=True)
+        return queued
 
     def then(self, *jobs: JobSpec | tuple[str, Any]) -> list[JobSpec]:
         """Queue jobs if and only if this one ends as done: they are stored with its end, or not at all.

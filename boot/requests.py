@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -39,6 +40,7 @@ DECLARED_MAX = 1_000
 """How many schedules one turn stores: messages of others wait meanwhile."""
 
 
+@dataclass(eq=False)
 class Requests:
     """The questions of a boot's callers to its broker.
 
@@ -47,12 +49,9 @@ class Requests:
             framework knows that.
     """
 
-    def __init__(self, context: ActorContext) -> None:
-        self.context = context
-        self.is_over = False
-        self.before_waiting: Callable[[], None] | None = None
-        self._host = context.store.host
-        self._environment = context.environment
+    context: ActorContext
+    is_over: bool = False
+    before_waiting: Callable[[], None] | None = None
 
     @property
     def broker(self) -> JobBroker | None:
@@ -95,7 +94,7 @@ class Requests:
             UsageError: the call would wait for its own transaction or itself; or the interpreter ends.
             LamplighterError: the broker refused, or `before_waiting` does.
         """
-        environment, clock, deaths = self._environment, self.context.clock, 0
+        environment, clock, host, deaths = self.context.environment, self.context.clock, self.context.store.host, 0
         here = here and not awaits
         if not awaits:
             broker = self.check_caller()
@@ -107,7 +106,7 @@ class Requests:
                         return stored
                 except BrokerLost:
                     deaths = 1
-        elif self._host is not None and self._host.written_here(blocks=False):
+        elif host is not None and host.written_here(blocks=False):
             raise UsageError(WRITTEN_HERE)
         give_up_at = clock.monotonic() + self.context.limits.reply_seconds_max
         while True:
@@ -169,7 +168,8 @@ class Requests:
         broker = self.context.post.find("broker")
         if broker is not None and (broker.mailbox.is_read_here() or self.context.log.is_written_here):
             raise UsageError(BUSY_HERE)
-        if self._host is not None and self._host.written_here():
+        host = self.context.store.host
+        if host is not None and host.written_here():
             raise UsageError(WRITTEN_HERE)
         if self.before_waiting is not None:
             self.before_waiting()

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from ..messages.boots import OPERATOR, BootRecord
 from ..messages.jobs import JobRecord, Seconds
 from ..messages.mail import CheckDue, Declare
-from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from . import schedules
 from .boot_registration import Renewal, place_of
 from .claims import store_names
@@ -144,7 +143,5 @@ def _bury(context: TurnContext, dead: BootRecord, jobs: Sequence[JobRecord]) -> 
         turn=dead.turn,
         stopping=is_stopping or None,
     )
-    maximum = context.state.limits.interruptions_max
-    died = Outcome(kind=OutcomeKind.INTERRUPTED, reason=reason, error=reason, blamed=not is_stopping)
-    context.settle_all([(job, died, Policy(interruptions_max=job.interruptions_max or maximum)) for job in jobs])
+    context.blame(jobs, reason, blamed=not is_stopping)
     context.out.buried.append(dead)

@@ -137,16 +137,9 @@ def _claim(context: TurnContext, wants: Sequence[Want], next_due: dict[str, Inst
         else:
             next_due[name] = due
     if claimed.poison:
-        _end_poison(context, claimed.poison)
+        context.blame(claimed.poison, LOST)
     context.collect()
     return claimed.claims
-
-
-def _end_poison(context: TurnContext, poison: Sequence[JobRecord]) -> None:
-    """Log and settle the jobs that the store has found to be poison."""
-    outcome = Outcome(kind=OutcomeKind.INTERRUPTED, reason=LOST, error=LOST, blamed=True)
-    maximum = context.state.limits.interruptions_max
-    context.settle_all([(job, outcome, Policy(interruptions_max=job.interruptions_max or maximum)) for job in poison])
 
 
 def _next_due(context: TurnContext) -> dict[str, Instant]:

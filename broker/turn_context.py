@@ -213,6 +213,12 @@ class TurnContext(NamedTuple):
         self.collect(who=who)
         self.say_parked(self.say_stored(asked, stored, self.unhandled({job.name for job in asked})))
 
+    def blame(self, jobs: Sequence[JobRecord], reason: str, *, blamed: bool = True) -> None:
+        """End claims that were lost with their processes, for which the jobs themselves may be to blame."""
+        most = self.state.limits.interruptions_max
+        died = Outcome(kind=OutcomeKind.INTERRUPTED, reason=reason, error=reason, blamed=blamed)
+        self.settle_all([(job, died, Policy(interruptions_max=job.interruptions_max or most)) for job in jobs])
+
     def interrupt(self, jobs: Iterable[JobRecord], reason: str) -> None:
         """End claims that nobody can be blamed for.
 

@@ -29,7 +29,7 @@ from typing import Any
 from ..api.job import Job
 from ..environment.process import STOP_SIGNALS
 from ..errors import REFUSALS, LamplighterError, NotStarted, UsageError, check_seconds
-from ..messages.jobs import ClaimKey, Debounce, Instant, JobKeywords, JobRecord, JobSpec
+from ..messages.jobs import ClaimKey, Debounce, Instant, JobRecord, JobSpec
 from ..messages.outcomes import Outcome, Policy
 from ..messages.steps import NO_SIGNAL, NoSignal
 from ..rules.codec import decode, decode_own, encode, encode_own
@@ -229,19 +229,12 @@ class RemoteJobContext:
     def report(self, progress: str) -> None:
         self._parent.say(self._claim, {"progress": progress})
 
-    def queue(self, name: str, data: Any, options: JobKeywords) -> Job[Any]:
-        (job,) = _queued(self._ask({"queue": _order(name, data, _with_ids(name, options))}))
-        return job
-
-    async def aqueue(self, name: str, data: Any, options: JobKeywords) -> Job[Any]:
-        return await asyncio.to_thread(self.queue, name, data, options)
-
-    def queue_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> list[Job[Any]]:
-        wanted = check_iterable(jobs, "jobs", "JobSpecs or (name, data) pairs")
-        return _queued(self._ask({"queue_many": _orders(wanted)}))
-
-    async def aqueue_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> list[Job[Any]]:
-        return await asyncio.to_thread(self.queue_many, jobs)
+    def submit(self, call: str, jobs: Any, *, one: bool = False, awaits: bool = False) -> Any:
+        if awaits:
+            return asyncio.to_thread(self.submit, call, jobs, one=one)
+        wanted = (jobs,) if one else check_iterable(jobs, "jobs", "JobSpecs or (name, data) pairs")
+        queued = _queued(self._ask({"queue": _orders(wanted), "one": one}))
+        return queued[0] if one else queued
 
     def then(self, jobs: Sequence[JobSpec]) -> None:
         # The parent keeps them: if this process ends in another way, they are dropped.
@@ -396,15 +389,10 @@ def _orders(
 ) -> list[list[Any]]:
     rest, refs, orders = iter(jobs), ParentRefs(UNCHECKED, earlier), list[list[Any]]()
     for place, spec in enumerate(map(as_spec, rest), start=first):
-        options = {name: value for name in OWN_OPTIONS if (value := getattr(spec, name)) is not None}
+        options = {name: value for name in OWN_OPTIONS if (value := getattr(spec, name)) is not SPEC_OPTIONS[name]}
         orders.append(_order(spec.name, spec.data, {**options, **_parents(spec, refs, rest)}))
         refs.stands(spec, place)
     return orders
-
-
-def _with_ids(name: Any, options: Mapping[str, Any]) -> dict[str, Any]:
-    wanted: Any = {key: options[key] for key in KINDS if key in options}
-    return {**options, **_parents(JobSpec(name=name, **wanted), ParentRefs(UNCHECKED), ())} if wanted else dict(options)
 
 
 def _parents(spec: JobSpec, refs: ParentRefs, rest: Iterable[Any]) -> dict[str, list[Any]]:

@@ -12,12 +12,12 @@ from ..api.job import Job
 from ..environment.clock import Clock
 from ..environment.environment import Environment
 from ..errors import UsageError, check_seconds
-from ..messages.jobs import Claim, Instant, JobKeywords, JobRecord, JobSpec, NewJob, Seconds
+from ..messages.jobs import Claim, Instant, JobRecord, JobSpec, NewJob, Seconds
 from ..messages.mail import Progressed
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from ..messages.steps import StepRecord
 from ..rules.limits import Limits
-from ..rules.new_jobs import FollowUps, spec_of
+from ..rules.new_jobs import FollowUps
 from .carriers import Carriers
 from .handler import Handler
 
@@ -338,24 +338,9 @@ class Lane:
                 return
         self.context.clock.after(left, self._progress_is_due)
 
-    def queue(self, name: str, data: Any, options: JobKeywords) -> Job[Any]:
-        queued: Job[Any] = self.context.submitter.submit(
-            "job.queue", spec_of("job.queue", name, data, options), self.claim.job.root_id, one=True
-        )
-        return queued
-
-    async def aqueue(self, name: str, data: Any, options: JobKeywords) -> Job[Any]:
-        spec = spec_of("job.aqueue", name, data, options)
-        queued: Job[Any] = await self.context.submitter.awaiting.submit("", spec, self.claim.job.root_id, one=True)
-        return queued
-
-    def queue_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> list[Job[Any]]:
-        queued: list[Job[Any]] = self.context.submitter.submit("job.queue_many", jobs, self.claim.job.root_id)
-        return queued
-
-    async def aqueue_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> list[Job[Any]]:
-        queued: list[Job[Any]] = await self.context.submitter.awaiting.submit("", jobs, self.claim.job.root_id)
-        return queued
+    def submit(self, call: str, jobs: Any, *, one: bool = False, awaits: bool = False) -> Any:
+        submitter = self.context.submitter.awaiting if awaits else self.context.submitter
+        return submitter.submit(call, jobs, self.claim.job.root_id, one=one)
 
     def then(self, jobs: Sequence[JobSpec]) -> None:
         if not self.handler.auto_done:

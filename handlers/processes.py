@@ -245,10 +245,10 @@ class _Child(RunHandle):
 def _answer(lane: Lane, asked: dict[str, Any]) -> dict[str, Any]:
     """Serve a child's request: queue jobs now or at its job's end, read its job's parents, or keep a step."""
     match asked:
-        case {"queue": [name, data, options]}:
-            return _queued([lane.queue(name, data, _with_moments(options))])
-        case {"queue_many": orders}:
-            return _queued(lane.queue_many(_specs(orders)))
+        case {"queue": [order], "one": True}:
+            return _queued([lane.submit("job.queue", _specs([order])[0], one=True)])
+        case {"queue": orders}:
+            return _queued(lane.submit("job.queue_many", _specs(orders)))
         case {"parents": after}:
             return _queued(lane.parents(after))
         case {"begin": name}:

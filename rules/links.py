@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import UsageError, shown
@@ -20,24 +21,23 @@ ALL_KINDS = "after, after_ended and after_failed"
 NONE_EARLIER: Mapping[int, tuple[JobSpec, int]] = {}
 
 
+@dataclass(eq=False)
 class ParentRefs:
     """Makes parents of the `after`, `after_ended` and `after_failed` of one call.
 
-    A JobSpec is known by identity: two that are equal are two jobs.
+    A JobSpec is known by identity: two that are equal are two jobs. It is kept with its place, so that no later object
+    gets its identity.
 
     Args:
         limits: `parents_max` holds for each job, `links_max` for all of them together.
         earlier: JobSpecs of earlier calls that may be named, too, each with its place, by identity.
     """
 
-    def __init__(self, limits: Limits, earlier: Mapping[int, tuple[JobSpec, int]] = NONE_EARLIER) -> None:
-        self._earlier = earlier
-        self._most = limits.parents_max
-        self._links_max = limits.links_max
-        self._links = 0
-        # A spec is kept with its place, so that no later object gets its identity.
-        self._places: dict[int, tuple[JobSpec, int]] = {}
-        self._twice: set[int] = set()
+    limits: Limits
+    earlier: Mapping[int, tuple[JobSpec, int]] = field(default_factory=dict)
+    _links: int = 0
+    _places: dict[int, tuple[JobSpec, int]] = field(default_factory=dict)
+    _twice: set[int] = field(default_factory=set)
 
     def stands(self, spec: JobSpec, place: int) -> None:
         """A JobSpec stands in the call, as the how manieth from 0."""
@@ -55,9 +55,9 @@ class ParentRefs:
             UsageError: it cannot be waited for.
         """
         listed = [(what, _listed(getattr(spec, what), what)) for what in KINDS]
-        if (number := sum(len(refs) for _, refs in listed)) > self._most:
+        if (number := sum(len(refs) for _, refs in listed)) > self.limits.parents_max:
             raise UsageError(
-                f"expected at most {self._most:,} jobs in {ALL_KINDS}, got: {number:,}; "
+                f"expected at most {self.limits.parents_max:,} jobs in {ALL_KINDS}, got: {number:,}; "
                 "have jobs between them wait for parts of these"
             )
         parents: dict[JobParent, JobParent] = {}
@@ -68,7 +68,7 @@ class ParentRefs:
                 if parents.setdefault(one, one._replace(any_end=any_end)).any_end != any_end:
                     raise UsageError(f"expected each job in one of {ALL_KINDS}, got in two: {_named(ref)}")
         self._links += len(parents)
-        check_links(self._links, self._links_max)
+        check_links(self._links, self.limits.links_max)
         return tuple(parents.values())
 
     def _parent(self, value: Any, what: str, child: JobSpec, rest: Iterable[Any]) -> JobParent:
@@ -83,7 +83,7 @@ class ParentRefs:
                 f"expected a JobSpec in {what} to stand once in the call, got JobSpec(name={shown(value.name)}) twice: "
                 "make one for each job"
             )
-        if known := self._places.get(id(value)) or self._earlier.get(id(value)):
+        if known := self._places.get(id(value)) or self.earlier.get(id(value)):
             return JobParent("", known[1])
         if value is child or any(one is value for one in rest):
             raise UsageError(f"expected the JobSpec {shown(child.name)} to stand after those it waits for")

@@ -369,17 +369,16 @@ def check_then_count(jobs: int, limits: Limits) -> None:
         )
 
 
+@dataclass(slots=True, eq=False)
 class FollowUps:
     """Jobs that are to follow one when it is done."""
 
-    __slots__ = ("_bytes", "_limits", "_links", "jobs", "places", "specs")
-
-    def __init__(self, limits: Limits) -> None:
-        self.jobs: list[NewJob] = []
-        self.specs: list[JobSpec] = []
-        self.places: dict[int, tuple[JobSpec, int]] = {}
-        self._limits = limits
-        self._bytes = self._links = 0
+    limits: Limits
+    jobs: list[NewJob] = field(default_factory=list)
+    specs: list[JobSpec] = field(default_factory=list)
+    places: dict[int, tuple[JobSpec, int]] = field(default_factory=dict)
+    _bytes: int = 0
+    _links: int = 0
 
     def add(self, jobs: Sequence[NewJob], specs: Sequence[JobSpec] = (), first: int = 0) -> None:
         """Add some, all or none. Later calls may name their `specs`. They were checked when there were `first` others.
@@ -387,15 +386,15 @@ class FollowUps:
         Raises:
             UsageError: they are more, or larger, than one turn may store.
         """
-        check_then_count(len(self.jobs) + len(jobs), self._limits)
-        size, most = self._bytes + sum(len(job.data) for job in jobs), self._limits.then_bytes_max
+        check_then_count(len(self.jobs) + len(jobs), self.limits)
+        size, most = self._bytes + sum(len(job.data) for job in jobs), self.limits.then_bytes_max
         if size > most:
             raise UsageError(
                 f"expected data of at most {most:,} bytes as JSON in then, got {size:,}: pass references, or queue the "
                 "jobs in parts, from a job of their own"
             )
         links = self._links + sum(len(job.parents) for job in jobs)
-        check_links(links, self._limits.links_max)
+        check_links(links, self.limits.links_max)
         self.places.update((id(spec), (spec, place)) for place, spec in enumerate(specs, start=len(self.jobs)))
         self.specs += specs
         self.jobs += [shifted(job, len(self.jobs) - first, first) for job in jobs]

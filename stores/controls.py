@@ -12,6 +12,7 @@ import os
 import selectors
 import socket
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -257,6 +258,7 @@ class _Counter:
         self._sockets.clear()
 
 
+@dataclass(eq=False)
 class _Caller:
     """A connected caller.
 
@@ -265,12 +267,11 @@ class _Caller:
         answer: the unsent rest of the answer; None until the question is complete.
     """
 
-    def __init__(self, connection: socket.socket, due: float) -> None:
-        self.connection = connection
-        self.due = due
-        self.asked = bytearray()
-        self.answer: memoryview | None = None
-        self.is_over = False
+    connection: socket.socket
+    due: float
+    asked: bytearray = field(default_factory=bytearray)
+    answer: memoryview | None = None
+    is_over: bool = False
 
     def hear(self) -> bool:
         """Read on. Whether the question is complete, or longer than any can be."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import count
@@ -130,19 +131,11 @@ class Asked:
     def report(self, progress: str) -> None:
         self.reports.append(decode(progress))
 
-    def queue(self, name: str, data: Any, options: JobKeywords) -> Job[Any]:
-        return self.queue_many([spec_of("job.queue", name, data, options)])[0]
-
-    async def aqueue(self, name: str, data: Any, options: JobKeywords) -> Job[Any]:
-        return self.queue(name, data, options)
-
-    def queue_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> list[Job[Any]]:
-        new = self._made(jobs)
+    def submit(self, call: str, jobs: Any, *, one: bool = False, awaits: bool = False) -> Any:
+        new = self._made([jobs] if one else jobs)
         self.queued += new
-        return new
-
-    async def aqueue_many(self, jobs: Iterable[JobSpec | tuple[str, Any]]) -> list[Job[Any]]:
-        return self.queue_many(jobs)
+        answer = new[0] if one else new
+        return asyncio.sleep(0, answer) if awaits else answer
 
     def then(self, jobs: Sequence[JobSpec | tuple[str, Any]]) -> None:
         self.followers += self._made(jobs)

@@ -7544,8 +7544,8 @@ MUTANTS = (
         FLOW,
         "each call of then may add as many jobs as one end may have",
         "rules/new_jobs.py",
-        "        check_then_count(len(self.jobs) + len(jobs), self._limits)\n",
-        "        check_then_count(len(jobs), self._limits)\n",
+        "        check_then_count(len(self.jobs) + len(jobs), self.limits)\n",
+        "        check_then_count(len(jobs), self.limits)\n",
         test="tests/rules/test_new_jobs.py::test_a_refused_call_adds_no_follow_up_and_what_reaches_a_limit_is_taken",
     ),
     Mutant(
