@@ -393,13 +393,10 @@ class Supervision:
             except Exception as error:
                 # For example, the system gives no more threads, or the application's tracer has raised, perhaps while a
                 # death was read. So look again. An error that ends a thread for good, as in a simulation, ends it.
-                self._say_failed(error)
+                reason, trace = death_of(error, self._context.limits)
+                about = {"child": "watchdog", "child_incarnation": self._incarnation}
+                self._context.log.emit("actor.crashed", **about, reason=reason, traceback=trace)
                 self._context.clock.after(WATCH_AGAIN_SECONDS, lambda: self._deaths.put(True))
-
-    def _say_failed(self, error: BaseException) -> None:
-        reason, trace = death_of(error, self._context.limits)
-        about = {"child": "watchdog", "child_incarnation": self._incarnation}
-        self._context.log.emit("actor.crashed", **about, reason=reason, traceback=trace)
 
     def unheard(self) -> list[str]:
         """Children whose thread has ended without a report: C code or a tracer of the application may end one."""

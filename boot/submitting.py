@@ -34,7 +34,7 @@ from ..log.job_context import current_job
 from ..messages.jobs import Attribution, Claim, Instant, JobRecord, JobSpec, JobState, NewJob, Seconds
 from ..messages.mail import MarkDone, Queue, Reply
 from ..messages.queries import JobQuery
-from ..messages.schedules import HostChange
+from ..messages.schedules import HostChange, ScheduleRecord
 from ..messages.steps import SIGNAL, KeepStep, StepRecord
 from ..rules.capabilities import needed
 from ..rules.codec import Encoded, encode
@@ -351,7 +351,7 @@ class Submitter:
         self.warn_of_payload_mismatches(checks.unchecked)
         return new
 
-    def warn_of_payload_mismatches(self, those: Iterable[Named]) -> None:
+    def warn_of_payload_mismatches(self, those: Iterable[NewJob | ScheduleRecord]) -> None:
         """Warn, once for each name, of data that the handler of this process cannot take.
 
         The jobs are stored all the same: the process that runs them may have another version of the code. But most
@@ -437,17 +437,6 @@ class Submits(Protocol):
     @property
     def _awaiting(self) -> Any:
         """The same object on a submitter that returns awaitables."""
-
-
-class Named(Protocol):
-    """A job, or an object that makes jobs."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def data(self) -> str:
-        """JSON text."""
 
 
 def twin(call: Callable[Concatenate[S, P], R], more: str = "") -> Callable[Concatenate[S, P], Coroutine[Any, Any, R]]:

@@ -96,9 +96,9 @@ Failed = Callable[[Carrier, Exception], None]
 """Called with a carrier that has raised while jobs were queued."""
 
 
+@dataclass(eq=False)
 class Carriers:
-    def __init__(self, carriers: Sequence[Carrier]) -> None:
-        self.each = carriers
+    each: Sequence[Carrier]
 
     @property
     def are_around_loops(self) -> bool:

@@ -8,6 +8,7 @@ import itertools
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import repeat
 from typing import Any, NamedTuple, Protocol
@@ -83,13 +84,13 @@ MEMORY = 0.2
 """The weight of the newest job in the mean duration."""
 
 
+@dataclass(eq=False)
 class PrefetchSizer:
     """A mean of recent durations, and whether it holds for the jobs that run now."""
 
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        self._mean: Seconds | None = None
-        self._is_stuck = False
+    limits: Limits
+    _mean: Seconds | None = None
+    _is_stuck: bool = False
 
     def note(self, seconds: Seconds) -> None:
         self._is_stuck = False
@@ -101,7 +102,7 @@ class PrefetchSizer:
 
     def prefetch(self, lanes: int) -> int:
         """A few more claims than lanes, at most a few milliseconds of recent work, in powers of two."""
-        limits = self._limits
+        limits = self.limits
         if self._mean is None or lanes == 0 or self._is_stuck:
             return 0
         most = min(limits.prefetch_claims_max, int(lanes * limits.prefetch_seconds / max(self._mean, 1e-6)))

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from ..environment.clock import Clock, Timer
 from ..messages.jobs import Seconds
@@ -57,12 +56,6 @@ class Deadlines:
 WATCH_SECONDS = 2.0
 
 
-class SlowLane(NamedTuple):
-    lane: Lane
-    seconds: Seconds
-    usual: Seconds
-
-
 @dataclass(eq=False)
 class LaneWatch:
     """Checks at intervals, as long as a job name has lanes.
@@ -98,15 +91,15 @@ class LaneWatch:
         old = [lane for lane in lanes if lane.started_monotonic <= self.clock.monotonic() - most]
         return [(lane, f"not begun within {most:g} s: {why}") for lane in old if (why := lane.unbegun) is not None]
 
-    def slow(self) -> list[SlowLane]:
-        """Lanes that run far longer than usual, and were not logged as slow yet."""
+    def slow(self) -> list[tuple[Lane, Seconds, Seconds]]:
+        """Lanes that run far longer than usual, and were not logged as slow yet: each, for how long, and the usual."""
         now, limits = self.clock.monotonic(), self.limits
         running = [(lane, now - lane.started_monotonic) for lane in self.lanes.open(self.job_name) if _counts(lane)]
         old = [(lane, seconds) for lane, seconds in running if seconds >= limits.slow_seconds_min]
         usual = self.usual.seconds() if old else None
         if usual is None:
             return []
-        return [SlowLane(lane, seconds, usual) for lane, seconds in old if seconds >= limits.slow_factor * usual]
+        return [(lane, seconds, usual) for lane, seconds in old if seconds >= limits.slow_factor * usual]
 
     def _look(self) -> None:
         # No message is sent while all is well: in a simulation each one is an occasion for faults.

@@ -6,6 +6,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from urllib.parse import quote
 
@@ -25,6 +26,7 @@ HOST_FAILURES = (*BUSY, "full", "i/o")
 """The same on the application's connection: rights and interrupts are the application's own doing."""
 
 
+@dataclass(eq=False)
 class Translation:
     """Context manager that raises SQLite's errors as those that `Store` names. Any number of threads may share it.
 
@@ -33,9 +35,8 @@ class Translation:
         failures: texts of errors that heal by themselves.
     """
 
-    def __init__(self, address: str, failures: Sequence[str] = CLEAN_FAILURES) -> None:
-        self._address = address
-        self._failures = failures
+    address: str
+    failures: Sequence[str] = CLEAN_FAILURES
 
     def __enter__(self) -> None:
         pass
@@ -48,12 +49,12 @@ class Translation:
         text = str(error).lower()
         if "not a database" in text or "malformed" in text:
             raise StoreCorrupt(
-                f"expected {self._address} to be a sound SQLite database, got: {error}; "
+                f"expected {self.address} to be a sound SQLite database, got: {error}; "
                 "put back a backup, or give the runtime another file"
             ) from error
-        if isinstance(error, sqlite3.OperationalError) and any(sign in text for sign in self._failures):
+        if isinstance(error, sqlite3.OperationalError) and any(sign in text for sign in self.failures):
             kind = StoreBusy if any(sign in text for sign in BUSY) else StoreUnavailable
-            raise kind(f"the store {self._address} cannot be used now: {error}") from error
+            raise kind(f"the store {self.address} cannot be used now: {error}") from error
 
 
 STATEMENTS_MAX = 512

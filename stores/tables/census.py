@@ -14,7 +14,7 @@ from ..ports import QueuePosition
 from . import due, job_rows, rates, turns
 from .database import Database
 from .job_rows import UNFINISHED
-from .turns import CLAIMABLE, PRIORITIES_MAX
+from .turns import CLAIMABLE, PRIORITIES_MAX, priorities
 
 DUE = "count(*), min(run_at), count(case when run_at > :now then 1 end)"
 
@@ -70,13 +70,8 @@ def _census(connection: Database, about: dict[str, Any]) -> Census:
 
 def _oldest(connection: Database, about: dict[str, Any]) -> Iterator[Instant | None]:
     """The oldest job of each priority, of as many priorities as a claim looks at: one index seek each."""
-    (priority,) = connection.execute(HIGHEST_READY, about).fetchone()
-    for _ in range(PRIORITIES_MAX):
-        if priority is None:
-            return
+    for priority in islice(priorities(connection, HIGHEST_READY, about["name"]), PRIORITIES_MAX):
         yield connection.execute(OLDEST_READY, {**about, "priority": priority}).fetchone()[0]
-        below = {**about, "priority": priority}
-        (priority,) = connection.execute(f"{HIGHEST_READY} and priority < :priority", below).fetchone()
 
 
 def by_state(connection: Database, name: str | None, seconds_max: Seconds | None = None) -> dict[str, int]:

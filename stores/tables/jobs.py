@@ -231,7 +231,8 @@ class TableJobs(TurnPart):
             prefetched = 0
         total = min((most for most in (limits.total, pause.limit) if most is not None), default=None)
         if total is not None:
-            running = self._one("select count(*) from lamplighter_jobs where state = 'running' and name = ?", want.name)
+            query = "select count(*) from lamplighter_jobs where state = 'running' and name = ?"
+            ((running,),) = self._connection.execute(query, (want.name,)).fetchall()
             begun, prefetched = min(begun, total - running), 0
         if limits.rate is not None:
             # A claim in advance would use up the rate, and may be given back.
@@ -474,10 +475,6 @@ class TableJobs(TurnPart):
 
     def _jobs(self, query: str, *values: Any) -> list[JobRecord]:
         return [JobRecord._make(row) for row in self._connection.execute(query, values).fetchall()]
-
-    def _one(self, query: str, *values: Any) -> Any:
-        row = self._connection.execute(query, values).fetchone()
-        return None if row is None else row[0]
 
 
 def says_parents(ids: Sequence[str]) -> dict[str, Any]:

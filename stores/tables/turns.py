@@ -171,27 +171,19 @@ def is_due(connection: Database, name: str, now: Instant) -> bool:
     return at is not None and at <= now
 
 
-def highest(connection: Database, name: str, below: int | None = None) -> int | None:
-    """The highest priority of a name in the line, or the next one below another; None if there is none."""
-    rest = "" if below is None else " and priority < :below"
-    found: int | None = connection.execute(HIGHEST + rest, {"name": name, "below": below}).fetchone()[0]
-    return found
-
-
 def first(connection: Database, name: str, after: Instant = float("-inf")) -> Instant | None:
     """When the next group of a name may have its turn, after an instant; None if none has queued jobs."""
     found: list[Instant] = []
     below, about = None, {"name": name, "after": after + SLACK_SECONDS}
-    for _ in range(PRIORITIES_MAX):
-        priority = highest(connection, name, below)
-        if priority is None:
+    for tried, priority in enumerate(priorities(connection, HIGHEST, name)):
+        if tried == PRIORITIES_MAX:
+            # There are more priorities than deserve a seek each.
+            rest = connection.execute(NEXT_BELOW, {**about, "below": below}).fetchone()
+            found += [at for at in rest if at is not None]
             break
         row = connection.execute(NEXT, {**about, "priority": priority}).fetchone()
         found += () if row is None else row
         below = priority
-    else:
-        # There are more priorities than deserve a seek each.
-        found += [at for at in connection.execute(NEXT_BELOW, {**about, "below": below}).fetchone() if at is not None]
     # Rounded up, so that a look at that instant finds it.
     return min(found) - SLACK_SECONDS + STEP_SECONDS if found else None
 
@@ -332,7 +324,8 @@ class FairQueue:
                 return
             yield found
             about["below"] = found
-            lined_up = highest(self.connection, self.name, found)
+            below = {"name": self.name, "below": found}
+            lined_up = self.connection.execute(f"{HIGHEST} and priority < :below", below).fetchone()[0]
             others = [one for one in others if one < found]
         due = {row[0] for row in self.connection.execute(DUE_PRIORITIES, about).fetchall()}
         yield from sorted({*due, *others}, reverse=True)
