@@ -95,6 +95,22 @@ PEOPLE = "what people do"
 
 MUTANTS = (
     Mutant(
+        PEOPLE,
+        "a store on PostgreSQL does not say which extra it needs",
+        "stores/postgresql/place.py",
+        'raise missing_extra("psycopg", "a store on PostgreSQL", "postgresql") from error',
+        "raise",
+        test="tests/stores/postgresql/test_missing.py",
+    ),
+    Mutant(
+        PEOPLE,
+        "the doctor takes a missing pika for a fault of the server",
+        "stores/rabbitmq/place.py",
+        "        except MissingExtra:\n            raise\n",
+        "",
+        test="tests/stores/rabbitmq/test_missing.py",
+    ),
+    Mutant(
         TURN,
         "a job is read by all columns of its table, also those of a newer version",
         "stores/tables/job_rows.py",
