@@ -21,13 +21,13 @@ from ..broker.turn_context import TurnContext
 from ..cron.schedule import job_of
 from ..environment.environment import Environment
 from ..errors import NotSupported, UsageError
+from ..messages import mail
 from ..messages.jobs import Attribution, JobKeywords, JobRecord, JobState, JobStateName, Seconds
-from ..messages.mail import CancelJob, Forget, ForgetJob, Limit, Pause, PauseSchedule, Queue, Requeue, RequeueMany
 from ..messages.queries import JobQuery
 from ..rules.capabilities import not_supported
 from ..rules.limits import Limits, batches
 from ..rules.links import named_ids
-from ..rules.new_jobs import JobChecks, JobIds, spec_of
+from ..rules.new_jobs import JobChecks, JobIds, check_priority, spec_of
 from ..rules.signals import signal_to
 from ..rules.validation import (
     check_bool,
@@ -120,7 +120,7 @@ class Operator:
         spec, who = spec_of("Operator.queue", name, data, options), self._attributed(reason)
         with self._turns.opened() as store:
             new = self._checks(store).spec(spec)
-            ((record, fresh),) = self._turns.take(store, partial(jobs.queue, body=Queue((new,), None, who)))
+            ((record, fresh),) = self._turns.take(store, partial(jobs.queue, body=mail.Queue((new,), None, who)))
         return Job(record, deduplicated=not fresh)
 
     def check(self, name: str, data: Any = None, **options: Unpack[JobKeywords]) -> None:
@@ -182,7 +182,7 @@ class Operator:
             AskRefused: on RabbitMQ, whoever holds it cannot do it; the message says why.
             NotSupported: `afresh` on RabbitMQ.
         """
-        body = Requeue(
+        body = mail.Requeue(
             _id_of(job), check_delay(delay), None, self._attributed(reason), afresh=check_bool(afresh, "afresh")
         )
         if afresh and not self._place.has_table:
@@ -202,7 +202,7 @@ class Operator:
         who, seconds, done = self._attributed(reason), check_delay(delay), 0
         with self._turns.opened() as store:
             for some in batches(ids, SWEPT_A_TURN_MAX):
-                body = RequeueMany(some, DEAD, seconds, None, who)
+                body = mail.RequeueMany(some, DEAD, seconds, None, who)
                 done += self._turns.take(store, partial(jobs.requeue_many, body=body), some)
         return done
 
@@ -215,10 +215,19 @@ class Operator:
             UnknownJob: it is not in the store; on RabbitMQ no runtime holds it.
             StoreUnavailable, AskRefused: as `requeue`.
         """
-        body = CancelJob(_id_of(job), None, self._attributed(reason))
+        body = mail.CancelJob(_id_of(job), None, self._attributed(reason))
         if self._holders is not None:
             return Job(self._holders.act("cancel", body.job_id, body.who))
         return Job(self._act(partial(jobs.cancel, body=body)))
+
+    def reprioritize(self, job: Job[Any] | str, priority: int, *, reason: str | None = None) -> Job[Any]:
+        """As `jobs.reprioritize`: give a queued job another priority.
+
+        Raises:
+            UsageError, UnknownJob, NotSupported: as `jobs.reprioritize`.
+        """
+        body = mail.Reprioritize(_id_of(job), check_priority(priority), None, self._attributed(reason))
+        return Job(self._act(partial(jobs.reprioritize, body=body)))
 
     def signal(self, job: Job[Any] | str, name: str, data: Any = None, *, reason: str | None = None) -> None:
         """As `jobs.signal`: tell a job what its handler waits for.
@@ -240,16 +249,16 @@ class Operator:
             NotSupported: on RabbitMQ.
             UsageError: it has not ended, or another job in the store waits for it, or has.
         """
-        self._act(partial(jobs.forget, body=ForgetJob(_id_of(job), None, self._attributed(reason))))
+        self._act(partial(jobs.forget, body=mail.ForgetJob(_id_of(job), None, self._attributed(reason))))
 
     def pause(self, name: str, *, until: datetime | None = None, reason: str | None = None) -> None:
         """As `jobs.pause`: start no job of a name, on any runtime of the store, until an instant or until `resume`."""
         end = None if until is None else check_moment(until, "until")
-        self._act(partial(jobs.pause, body=Pause(check_name(name), True, None, self._attributed(reason), end)))
+        self._act(partial(jobs.pause, body=mail.Pause(check_name(name), True, None, self._attributed(reason), end)))
 
     def resume(self, name: str, *, reason: str | None = None) -> None:
         """As `jobs.resume`: start jobs of a name again."""
-        self._act(partial(jobs.pause, body=Pause(check_name(name), False, None, self._attributed(reason))))
+        self._act(partial(jobs.pause, body=mail.Pause(check_name(name), False, None, self._attributed(reason))))
 
     def limit(self, name: str, most: int | None, *, reason: str | None = None) -> None:
         """As `jobs.limit`: let at most so many jobs of a name run at once over the whole store; None ends the limit.
@@ -257,7 +266,7 @@ class Operator:
         Raises:
             NotSupported: on RabbitMQ.
         """
-        body = Limit(check_name(name), check_limit(most), None, self._attributed(reason))
+        body = mail.Limit(check_name(name), check_limit(most), None, self._attributed(reason))
         self._act(partial(jobs.limit, body=body))
 
     def pause_schedule(self, schedule_id: str, *, reason: str | None = None) -> None:
@@ -283,7 +292,7 @@ class Operator:
             UnknownSchedule: there is none with this id.
             UsageError: it is not durable.
         """
-        body = Forget(check_name(schedule_id, "schedule_id"), None, self._attributed(reason))
+        body = mail.Forget(check_name(schedule_id, "schedule_id"), None, self._attributed(reason))
         self._act(partial(_remove_schedule, body=body))
 
     def run_now(self, schedule_id: str, *, reason: str | None = None) -> Job[Any]:
@@ -388,7 +397,7 @@ class Operator:
         )
 
     def _pause_schedule(self, schedule_id: str, paused: bool, reason: str | None) -> None:
-        body = PauseSchedule(check_name(schedule_id, "schedule_id"), paused, None, self._attributed(reason))
+        body = mail.PauseSchedule(check_name(schedule_id, "schedule_id"), paused, None, self._attributed(reason))
         self._act(partial(schedules.pause, body=body))
 
     def _attributed(self, reason: str | None) -> Attribution:
@@ -399,7 +408,7 @@ class Operator:
             return self._turns.take(store, work, dead)
 
 
-def _remove_schedule(context: TurnContext, body: Forget) -> None:
+def _remove_schedule(context: TurnContext, body: mail.Forget) -> None:
     record = schedules.stored(context, body.schedule_id)
     if not record.durable:
         raise UsageError(
@@ -412,7 +421,7 @@ def _remove_schedule(context: TurnContext, body: Forget) -> None:
 def _run_now(context: TurnContext, schedule_id: str, job_id: str, who: Attribution) -> JobRecord:
     record, now = schedules.stored(context, schedule_id), context.turn.now
     job = job_of(record, job_id, run_at=now, now=now, root_id=job_id)
-    ((stored, _),) = jobs.queue(context, Queue((job,), None, who))
+    ((stored, _),) = jobs.queue(context, mail.Queue((job,), None, who))
     return stored
 
 

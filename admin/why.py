@@ -418,7 +418,7 @@ def _of_others(wait_context: WaitContext, takers: _Candidates) -> Iterator[Why]:
         yield Why(
             code="behind",
             sentence=f"{count} {whose} {'comes' if count.startswith('1 ') else 'come'} before it",
-            changes="time does; more lanes or processes, or a higher priority for jobs that are queued from now on",
+            changes=f"time does; more lanes or processes, or `lamplighter jobs reprioritize {job.id} N`",
         )
 
 

@@ -16,14 +16,14 @@ from ..handlers.handler import ExceptionClasses, HandedDown, Handler, HandlerKey
 from ..handlers.registration import check_handler, check_importable, check_only, name_of
 from ..log.job_context import current_root_id
 from ..messages.jobs import ENDED, Attempt, Attribution, JobKeywords, JobSpec, JobState, JobStateName, Seconds
-from ..messages.mail import CancelJob, CancelMany, ForgetJob, Limit, Pause, Requeue, RequeueMany
+from ..messages.mail import CancelJob, CancelMany, ForgetJob, Limit, Pause, Reprioritize, Requeue, RequeueMany
 from ..messages.names import Rate, paused_at
 from ..messages.outcomes import Backoff
 from ..messages.queries import JobQuery, place_of
 from ..messages.steps import KeptStep
 from ..rules.capabilities import needed
 from ..rules.limits import RestartBudget
-from ..rules.new_jobs import shows_options, spec_of
+from ..rules.new_jobs import check_priority, shows_options, spec_of
 from ..rules.validation import (
     check_bool,
     check_delay,
@@ -170,7 +170,6 @@ class Jobs:
         """Jobs: what was queued last comes first; of states that are an end, what ended last.
 
         Args:
-            name: of the jobs.
             state: one of the five states.
             limit: how many at most, 1 to 10,000.
             before: the last job of the page before.
@@ -276,11 +275,9 @@ class Jobs:
         job goes on after the steps that are kept of it, unless it is done, or `afresh` is asked for.
 
         Args:
-            job: its id, a snapshot of it, or a `Job`.
             delay: seconds or a timedelta before which it is not started.
             afresh: whether its kept steps are removed.
-            by: on whose behalf, for the log.
-            reason: why, for the log.
+            by, reason: on whose behalf, and why, for the log.
 
         Raises:
             UnknownJob: it is not in the store.
@@ -303,11 +300,7 @@ class Jobs:
         by: str | None = None,
         reason: str | None = None,
     ) -> int:
-        """`requeue` every dead job of a name, or of all, the oldest first, and say how many.
-
-        One whose unique key another unfinished job holds stays dead, and so does one that dies again meanwhile. One
-        that has died of another, which is requeued too, waits for that one again.
-        """
+        """`requeue_many` for every dead job of a name, or of all names."""
         query = JobQuery(names=() if name is None else (check_name(name),), states=(JobState.DEAD,))
         return self._requeue_all("jobs.requeue_dead", query, delay, check_who(by, reason))
 
@@ -341,9 +334,7 @@ class Jobs:
         who, afresh = check_who(by, reason), check_bool(afresh, "afresh")
         from ..admin.query import parse_query_of_act
 
-        found = parse_query_of_act(
-            query, self._boot.clock.now(), "requeue_many", default=(JobState.DEAD,), allowed=ENDED
-        )
+        found = parse_query_of_act(query, self._boot.clock.now(), "requeue_many", (JobState.DEAD,), ENDED)
         if afresh:
             needed(self._boot.store.table, "steps")
         return self._requeue_all("jobs.requeue_many", found, delay, who, afresh)
@@ -400,6 +391,19 @@ class Jobs:
         return self._submitter.signal(job, name, data, check_who(by, reason), connection)
 
     asignal = twin(signal, "A `connection` may be one that is awaited, as for `aqueue`.")
+
+    def reprioritize(self, job: Ref, priority: int, *, by: str | None = None, reason: str | None = None) -> Job[Any]:
+        """Give a queued job another priority, whatever it waits for: the next claim goes by it.
+
+        Raises:
+            UsageError: the job runs or has ended, or the priority cannot be.
+            UnknownJob, NotSupported: as `forget`.
+        """
+        make = partial(Reprioritize, id_of(job), check_priority(priority), who=check_who(by, reason))
+        reprioritized: Job[Any] = self._submitter.ask("jobs.reprioritize", make)
+        return reprioritized
+
+    areprioritize = twin(reprioritize)
 
     def cancel(self, job: Ref, *, by: str | None = None, reason: str | None = None) -> Job[Any]:
         """End a job as cancelled. A running one is signalled, and whatever its attempt still does changes nothing.
@@ -461,9 +465,7 @@ class Jobs:
         """Start no job of this name, on any runtime of the store, until `resume`. A pause is stored.
 
         Args:
-            name: of the jobs.
-            by: on whose behalf, for the log and for whoever looks at the pause.
-            reason: why, likewise.
+            by, reason: on whose behalf, and why, for the log and for whoever looks at the pause.
             until: an aware datetime at which the pause ends by itself: when the clock shows it, however that is set.
         """
         end = None if until is None else check_moment(until, "until")
@@ -557,15 +559,13 @@ class Jobs:
         Several handlers of one name compete: each job goes to exactly one of them.
 
         Args:
-            name: of the jobs.
             fn: called with a `Job`; a coroutine function runs on an event loop. Its return value is the job's result.
             concurrency: how many at once in this runtime.
             concurrency_total: how many at once over the whole store.
             concurrency_per_group: how many jobs of one group at once over the whole store. Jobs without a group have no
                 such limit.
             rate: how many may start in a time, over the whole store: `Rate(100, per=60)`. Retries count too. A job that
-                may not start yet stays queued.
-            rate_per_group: the same of each group.
+                may not start yet stays queued. `rate_per_group` is the same for each group.
             timeout: seconds for one attempt.
             on_timeout: `signal`, or `raise` to also raise a `JobTimeout` inside the thread, which may strike anywhere,
                 also while the function holds a lock.

@@ -54,8 +54,7 @@ class Runtime:
 
     Args:
         store: a path, "sqlite:///path", ":memory:", "postgresql://user:password@host/database", or the address of a
-            RabbitMQ, "amqp://user:password@host/vhost". A
-            relative path, and links on the way, are followed once: now.
+            RabbitMQ, "amqp://user:password@host/vhost". A relative path, and links on the way, are followed once: now.
         durability: `full` survives a power cut; `os` a killed process.
         drain: how many seconds a stop lets running jobs finish.
         logger: a structlog or a standard logger; otherwise your structlog if it is configured, otherwise the standard
@@ -206,8 +205,7 @@ class Runtime:
         It is not stored: the next start claims again. `health()` is yellow meanwhile.
 
         Args:
-            by: on whose behalf, for the log.
-            reason: why, for the log.
+            by, reason: on whose behalf, and why, for the log.
 
         Raises:
             NotStarted: it does not run.
@@ -315,9 +313,8 @@ class Runtime:
     @contextlib.contextmanager
     def _heard_again(self) -> Iterator[Callable[[], bool]]:
         """Hear whether there is a Ctrl-C more, beside who handles it: a web server has it end no lifespan. SIGTERM
-        comes
-        twice where nobody is impatient: a service manager may send it to all processes, and then the server
-        to its own.
+        comes twice where nobody is impatient: a service manager may send it to all processes, and then the server to
+        its own.
         """
         heard, now = self.environment.queue(), self.environment.clock().monotonic
         urges_from = now() + SECOND_SIGNAL_SECONDS

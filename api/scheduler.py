@@ -74,7 +74,6 @@ class Scheduler:
         """Queue a job whenever a rule is due. The same call at every start-up is idempotent.
 
         Args:
-            name: of the jobs.
             when: cron with 5 fields, or 6 with the seconds first; a name such as `@daily`; an interval (a timedelta or
                 "@every 30s"); or an aware datetime.
             data: what each job gets; as `jobs.queue` takes it.
@@ -152,7 +151,6 @@ class Scheduler:
         """The active schedules of a name, or all: those declared here, and the durable ones of the store.
 
         Args:
-            name: of their jobs.
             everywhere: those, too, that other living runtimes of the store have declared. Each of them is asked.
 
         Raises:
@@ -220,10 +218,8 @@ class Scheduler:
     aremove = off_loop(remove, "The `connection` is one that `jobs.aqueue` takes.")
 
     def pause(self, schedule: ScheduleRef, *, key: str | None = None) -> None:
-        """Let its slots pass, on every runtime of the store, until `resume`; each is recorded as skipped.
-
-        Args:
-            schedule, key: as `get` takes them.
+        """Let its slots pass, on every runtime of the store, until `resume`; each is recorded as skipped. `schedule`
+        and `key` are as `get` takes them.
         """
         record = self._known(schedule, key)
         self._submitter.state.get().requests.ask(partial(PauseSchedule, record.id, True))
@@ -231,22 +227,14 @@ class Scheduler:
     apause = off_loop(pause)
 
     def resume(self, schedule: ScheduleRef, *, key: str | None = None) -> None:
-        """Let its slots fire again.
-
-        Args:
-            schedule, key: as `get` takes them.
-        """
+        """Let its slots fire again. `schedule` and `key` are as `get` takes them."""
         record = self._known(schedule, key)
         self._submitter.state.get().requests.ask(partial(PauseSchedule, record.id, False))
 
     aresume = off_loop(resume)
 
     def run_now(self, schedule: ScheduleRef, *, key: str | None = None) -> Job[Any]:
-        """Queue one of its jobs now, beside its slots.
-
-        Args:
-            schedule, key: as `get` takes them.
-        """
+        """Queue one of its jobs now, beside its slots. `schedule` and `key` are as `get` takes them."""
         record = self._known(schedule, key)
         boot = self._submitter.state.get()
         job_id, now = boot.job_ids(), boot.clock.now()

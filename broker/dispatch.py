@@ -88,6 +88,7 @@ HANDLERS: Mapping[type, Callable[[TurnContext, Any], Any]] = {
     messages.RequeueMany: jobs.requeue_many,
     messages.CancelJob: jobs.cancel,
     messages.CancelMany: jobs.cancel_many,
+    messages.Reprioritize: jobs.reprioritize,
     messages.ForgetJob: jobs.forget,
     messages.Pause: jobs.pause,
     messages.Limit: jobs.limit,

@@ -23,6 +23,7 @@ from ..messages.mail import (
     Pause,
     Paused,
     Queue,
+    Reprioritize,
     Requeue,
     RequeueMany,
     Revoke,
@@ -236,6 +237,15 @@ def _cancel(context: TurnContext, job: JobRecord, who: Attribution) -> JobRecord
 def _cancelled(who: Attribution, when: str = "") -> str:
     by = "the application" if who.by is None else who.by
     return f"cancelled by {by}{when}" + ("" if who.reason is None else f": {who.reason}")
+
+
+def reprioritize(context: TurnContext, body: Reprioritize) -> JobRecord:
+    """Give a queued job another priority."""
+    waiting, job = needed(context.turn.queued, "reprioritize"), context.known(body.job_id)
+    if job.state != JobState.QUEUED:
+        raise UsageError(f"expected a job that is queued, got: {job.id}, which is {job.state}; its priority stays")
+    with context.on_behalf(body.who):
+        return waiting.reprioritize(job, body.priority)
 
 
 def forget(context: TurnContext, body: ForgetJob) -> None:

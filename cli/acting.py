@@ -198,7 +198,7 @@ class Act:
         for job_id in job_ids:
             try:
                 code = max(code, act(job_id))
-            except (KeyTaken, UnknownJob) as error:
+            except (KeyTaken, UnknownJob, UsageError) as error:
                 note(f"lamplighter: {error}")
                 code = 1
         return code

@@ -1,4 +1,5 @@
-"""`lamplighter jobs requeue` and `cancel`, by their ids or all that match a query; `jobs signal`, `copy`, `forget`."""
+"""`lamplighter jobs requeue` and `cancel`, by their ids or all that match a query; `jobs signal`, `copy`,
+`reprioritize`, `forget`."""
 
 from __future__ import annotations
 
@@ -7,13 +8,14 @@ from collections.abc import Sequence
 
 from ..admin.query import read_json, read_setting
 from ..errors import SignalRefused, UsageError
-from ..messages.jobs import ENDED, JobRecord
+from ..messages.jobs import ENDED, JobRecord, JobState
 from ..rules.capabilities import needed
 from ..rules.codec import decode
+from ..rules.new_jobs import check_priority
 from ..rules.validation import unknown_job
 from ..rules.wording import many
 from .acting import Act, acting, add_expect, declare_acting, declare_new, new_of, told
-from .options import Part, add_delay, argument, delay_of
+from .options import Part, Subcommand, add_delay, argument, delay_of
 from .page import note
 
 JOB = argument("job", metavar="ID")
@@ -46,6 +48,11 @@ SIGNAL = (
     JOB,
     argument("name", metavar="NAME", help="what its handler waits for"),
     argument("data", metavar="DATA", nargs="?", default="null", help="JSON; null if it is left out"),
+    declare_acting,
+)
+REPRIORITIZE = (
+    JOB,
+    argument("priority", metavar="PRIORITY", type=int, help="higher runs first, and may be negative"),
     declare_acting,
 )
 FORGET = (argument("jobs", metavar="ID", nargs="+"), declare_acting)
@@ -124,6 +131,24 @@ def signal(act: Act) -> int:
 
 
 @acting
+def reprioritize(act: Act) -> int:
+    found, priority = known(act, [act.arguments.job]), check_priority(act.arguments.priority)
+    if act.is_dry:
+        for job in found:
+            if job.state != JobState.QUEUED:
+                note(f"{job.id} would keep its priority: it is {job.state}")
+        return _would(act, f"give priority {priority} to", [job for job in found if job.state == JobState.QUEUED])
+    operator = act.operator
+
+    def one(job_id: str) -> int:
+        job = operator.reprioritize(job_id, priority, reason=act.reason)
+        act.done("reprioritize", f"{job.id} has priority {priority}", id=job.id, name=job.name, priority=priority)
+        return 0
+
+    return act.each([act.arguments.job], one)
+
+
+@acting
 def forget(act: Act) -> int:
     ids = list(dict.fromkeys(act.arguments.jobs))
     found = known(act, ids)
@@ -134,11 +159,7 @@ def forget(act: Act) -> int:
         return 1
 
     def one(job_id: str) -> int:
-        try:
-            operator.forget(job_id, reason=act.reason)
-        except UsageError as error:
-            note(f"lamplighter: {error}")
-            return 1
+        operator.forget(job_id, reason=act.reason)
         act.done("forget", f"{job_id} is removed", id=job_id)
         return 0
 
@@ -194,3 +215,13 @@ def _would(act: Act, action: str, jobs: Sequence[JobRecord]) -> int:
     for job in jobs:
         act.done(action, f"would {action} {job.id}, which is {job.state}", id=job.id, name=job.name, state=job.state)
     return 0 if jobs else 1
+
+
+ACTS = {
+    "requeue": Subcommand("put jobs back into the queue, with their attempts reset", REQUEUE, requeue),
+    "copy": Subcommand("queue a job like another one, with other data", COPY, copy),
+    "signal": Subcommand("tell a job what its handler waits for", SIGNAL, signal),
+    "reprioritize": Subcommand("give a queued job another priority", REPRIORITIZE, reprioritize),
+    "cancel": Subcommand("end jobs that are queued or run", CANCEL, cancel),
+    "forget": Subcommand("remove jobs that have ended, with all that is kept of them", FORGET, forget),
+}

@@ -11,7 +11,7 @@ from ..admin.inspector import Inspector
 from ..admin.views import JobsPage
 from ..messages.queries import JobQuery
 from .inspecting import declare_inspecting, inspecting
-from .job_acts import CANCEL, COPY, FORGET, JOB, REQUEUE, SIGNAL, cancel, copy, forget, requeue, signal
+from .job_acts import ACTS, JOB
 from .job_pages import HEADS, NUMBERS, row, show_graph, show_job, show_why
 from .job_queries import declare_query, query_of
 from .options import Subcommand, Times, add_paging, declare_group, limit_of
@@ -36,11 +36,7 @@ def declare(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentPa
             "graph": Subcommand(
                 "tell how far the jobs are that hang together with one", (JOB, declare_inspecting), _graph
             ),
-            "requeue": Subcommand("put jobs back into the queue, with their attempts reset", REQUEUE, requeue),
-            "copy": Subcommand("queue a job like another one, with other data", COPY, copy),
-            "signal": Subcommand("tell a job what its handler waits for", SIGNAL, signal),
-            "cancel": Subcommand("end jobs that are queued or run", CANCEL, cancel),
-            "forget": Subcommand("remove jobs that have ended, with all that is kept of them", FORGET, forget),
+            **ACTS,
         },
     )
 

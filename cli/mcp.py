@@ -18,7 +18,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--log", type=os.fsdecode, metavar="LOG", action="append", default=[], help=f"tell of jobs from it: {HELP}"
     )
-    parser.add_argument("--allow", metavar="ACTS", default="", help="some of requeue,cancel,pause,signal")
+    parser.add_argument("--allow", metavar="ACTS", default="", help="some of requeue,cancel,pause,signal,reprioritize")
     parser.set_defaults(run=run)
 
 

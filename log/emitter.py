@@ -96,7 +96,7 @@ class Log:
     def emit_made(self, event: str, speaker: Speaker, make: Callable[[], dict[str, Any]]) -> None:
         """`emit`, with fields that are made only if somebody listens."""
         if self._subscriptions or self._outlet.hears(EVENTS[event].level):
-            self.emit_all((Said(event, speaker, (make,)),), _called)
+            self.emit_all((Said(event, speaker, (make,)),), lambda _, said: said())
         else:
             next(self._numbers)
 
@@ -276,10 +276,6 @@ class Subscription:
 
 def _as_given(_: str, fields: dict[str, Any]) -> dict[str, Any]:
     return fields
-
-
-def _called(_: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    return make()
 
 
 def check_events(events: Collection[str] | None) -> frozenset[str] | None:

@@ -181,6 +181,9 @@ EVENTS: dict[str, EventKind] = {
         "it has shared, so that it waits for its `parents` again.",
         (*MOVE, "run_at", "parents", "steps", *WHO),
     ),
+    "job.reprioritized": EventKind(
+        "info", "Somebody has given a queued job another priority.", (*MOVE, "priority", *WHO)
+    ),
     "job.stepped": EventKind(
         "debug",
         "A step of a running job is kept: its function is not called again until the job is done.",

@@ -148,6 +148,15 @@ class CancelJob(NamedTuple):
     who: Attribution = UNATTRIBUTED
 
 
+class Reprioritize(NamedTuple):
+    """Give a queued job another priority."""
+
+    job_id: str
+    priority: int
+    reply: Reply | None
+    who: Attribution = UNATTRIBUTED
+
+
 class ForgetJob(NamedTuple):
     """Remove a job that has ended."""
 

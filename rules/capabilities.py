@@ -35,6 +35,7 @@ INSTEAD = {
     "own management page",
     "remove": "only a job that runs in this very runtime, or a dead one, can be found by its id: give the job "
     "expires=, have its handler look whether it is still wanted, or ask whoever runs it (lamplighter jobs cancel)",
+    "reprioritize": "a queue gives its jobs in their order: give what is urgent a name, and so a queue, of its own",
     "requeue": "this attempt has lost its connection, so the job may be elsewhere already: let it end",
     "signals": "no job can be found to tell it something: give what is to be told to a job of its own, which somebody "
     "queues when it is known",

@@ -63,6 +63,7 @@ BESIDES = {
     "of_group": "z",
     "limit": "e",
     "rate": "rate",
+    "priority": "priority",
     "step": "step",
     "steps": "steps",
     "until": "until",

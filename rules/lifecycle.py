@@ -81,6 +81,7 @@ MOVES: dict[str, tuple[frozenset[str | None], JobState]] = {
     "job.replaced": (frozenset({"queued"}), JobState.QUEUED),
     "job.freed": (frozenset({"queued"}), JobState.QUEUED),
     "job.woken": (frozenset({"queued"}), JobState.QUEUED),
+    "job.reprioritized": (frozenset({"queued"}), JobState.QUEUED),
     "job.claimed": (frozenset({"queued"}), JobState.RUNNING),
     "job.done": (frozenset({"running", "queued"}), JobState.DONE),
     "job.failed": (frozenset({"running"}), JobState.QUEUED),

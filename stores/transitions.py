@@ -145,11 +145,6 @@ def freed(job: JobRecord, now: Instant) -> dict[str, Any]:
     return {"waits": 0, "run_at": now, "due_in": 0.0}
 
 
-def woken(signal: str, now: Instant) -> dict[str, Any]:
-    """The changes when a signal has come that the job waits for."""
-    return {"waits": 0, "run_at": now, "due_in": 0.0, "reason": f"signal {signal} has come"}
-
-
 def revived(now: Instant) -> dict[str, Any]:
     """The changes when a job that shared the fate of its parent waits for that parent again."""
     return {**requeued(now, now), "waits": WAITS_FOR_JOBS}

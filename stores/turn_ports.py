@@ -165,6 +165,9 @@ class WaitingJobs(Protocol):
     def wake(self, job: JobRecord, signal: str) -> JobRecord:
         """Have a queued job be due now, as its signal has come."""
 
+    def reprioritize(self, job: JobRecord, priority: int) -> JobRecord:
+        """Give a queued job another priority, by which the next claim sees it. What it waits for stays."""
+
     def forget(self, job: JobRecord) -> None:
         """Remove a job that has ended, with its attempts. Its id is free then, and no other job gets its `row_id`."""
 

@@ -203,6 +203,8 @@ CALLS = {
     "requeue_many": lambda rt, value: rt.jobs.requeue_many(value),
     "requeue_many delay": lambda rt, value: rt.jobs.requeue_many("name:none", delay=value),
     "cancel_many": lambda rt, value: rt.jobs.cancel_many(value),
+    "reprioritize": lambda rt, value: rt.jobs.reprioritize(value, 1),
+    "reprioritize to": lambda rt, value: rt.jobs.reprioritize(rt.jobs.queue("nobody"), value),
     "forget": lambda rt, value: rt.jobs.forget(value),
     "mark_done": lambda rt, value: rt.jobs.mark_done(value),
     "mark_done result": lambda rt, value: rt.jobs.mark_done(rt.jobs.queue("work"), value),

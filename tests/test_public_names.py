@@ -13,7 +13,7 @@ from .support.package_files import ROOT
 
 WITH_TWINS = {
     Jobs: "attempts cancel cancel_many counts forget get graph join join_many limit list mark_done parents pause queue "
-    "queue_many requeue requeue_dead requeue_many resume signal steps",
+    "queue_many reprioritize requeue requeue_dead requeue_many resume signal steps",
     Scheduler: "add add_many explain get list pause remove resume run_now",
     Job: "queue queue_many snooze step",
 }

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from lamplighter import Runtime, UsageError
+from lamplighter import Debounce, Runtime, UnknownJob, UsageError
 from lamplighter.history.trace.sentences import sentence
 
 ADA = {"by": "ada", "reason": "the address was wrong"}
+
+JOIN_SECONDS_MAX = 20
 
 
 def moves_of(recorder: Any, kind: str) -> list[dict[str, Any]]:
@@ -23,6 +26,8 @@ ACTS: dict[str, Callable[[Runtime], object]] = {
     "cancelled": lambda rt: rt.jobs.cancel("j", **ADA),
     "name.paused": lambda rt: rt.jobs.pause("work", **ADA),
     "name.resumed": lambda rt: rt.jobs.resume("work", **ADA),
+    "reprioritized": lambda rt: rt.jobs.reprioritize("j", 7, **ADA),
+    "reprioritized, awaited": lambda rt: asyncio.run(rt.jobs.areprioritize("j", 7, **ADA)),
     "requeued, awaited": lambda rt: asyncio.run(rt.jobs.arequeue("j", **ADA)),
     "cancelled, awaited": lambda rt: asyncio.run(rt.jobs.acancel("j", **ADA)),
     "name.paused, awaited": lambda rt: asyncio.run(rt.jobs.apause("work", **ADA)),
@@ -70,6 +75,53 @@ def test_a_cancelled_job_itself_says_who_and_why(runtime, recorder):
         "cancelled by ada while it ran: the address was wrong",
         "cancelled by ada: the address was wrong",
     ]
+
+
+def test_jobs_that_wait_for_a_lane_run_in_the_order_of_their_new_priorities(runtime, recorder):
+    rt, release = runtime(), threading.Event()
+    rt.jobs.add_handler("work", lambda job: release.wait(JOIN_SECONDS_MAX) if job.data == "first" else None)
+    rt.jobs.queue("work", "first")
+    recorder.wait_for("job.started")
+    jobs = {key: rt.jobs.queue("work", key, group=key if key in "cd" else None) for key in "abcd"}
+
+    for key, priority in {"a": -1, "b": 3, "c": 2, "d": 4}.items():
+        assert rt.jobs.reprioritize(jobs[key], priority).priority == priority
+    release.set()
+    for job in jobs.values():
+        rt.jobs.join(job, timeout=JOIN_SECONDS_MAX)
+
+    claimed = [line["job_id"] for line in recorder.of("job.claimed")[1:]]
+    assert claimed == [jobs[key].id for key in "dbca"]
+    assert recorder.audit().ok
+
+
+def test_the_priority_of_a_job_that_runs_or_has_ended_and_one_out_of_bounds_are_refused(runtime, recorder):
+    rt = runtime()
+    rt.jobs.add_handler("work", lambda job: job.sleep(60))
+    running, waiting = rt.jobs.queue("work"), rt.jobs.queue("work", delay=60)
+    recorder.wait_for("job.started")
+
+    with pytest.raises(UsageError, match=f"expected a job that is queued, got: {running.id}, which is running"):
+        rt.jobs.reprioritize(running, 1)
+    with pytest.raises(UsageError, match="which is cancelled; its priority stays"):
+        rt.jobs.reprioritize(rt.jobs.cancel(running), 1)
+    with pytest.raises(UsageError, match="expected priority to be a whole number from -1000000 to 1000000"):
+        rt.jobs.reprioritize(waiting, 1_000_001)
+    with pytest.raises(UnknownJob):
+        rt.jobs.reprioritize("nobody", 1)
+
+    assert not recorder.of("job.reprioritized")
+    assert {rt.jobs.get(job).priority for job in (running, waiting)} == {0}
+
+
+def test_the_next_call_with_its_debounce_key_does_not_undo_a_new_priority(runtime, recorder):
+    rt, debounce = runtime(), Debounce("doc-7", quiet=60, at_most=600)
+    first = rt.jobs.reprioritize(rt.jobs.queue("index", 1, debounce=debounce), 7)
+
+    assert rt.jobs.queue("index", 2, debounce=debounce).id != first.id
+
+    assert [(job.data, job.priority) for job in rt.jobs.list("index")] == [(2, 0), (1, 7)]
+    assert recorder.audit().ok
 
 
 def test_dead_jobs_are_requeued_on_somebodys_behalf(runtime, recorder):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from ...admin.inspectors import inspector_at, readable_table
 from ...admin.operator import Operator
@@ -39,9 +39,9 @@ def some(items: Any) -> tuple[list[Any], str]:
     return every[:ROWS_MAX], f"; {rest:,} more are not shown" if rest > 0 else ""
 
 
-Right = Literal["requeue", "cancel", "pause", "signal"]
+Right = Literal["requeue", "cancel", "pause", "signal", "reprioritize"]
 
-RIGHTS: tuple[Right, ...] = ("requeue", "cancel", "pause", "signal")
+RIGHTS: tuple[Right, ...] = get_args(Right)
 JOBS_MAX = 100
 BY_CHARACTERS_MAX = 100
 
@@ -73,6 +73,11 @@ class ActingTools:
         """Tell a job what its handler waits for."""
         self._operator(client).signal(job_id, name, data, reason=_reason(reason))
         return answer("the job has the signal", {"id": job_id, "signal": name})
+
+    def reprioritize(self, client: str, job_id: str, priority: int, reason: str) -> Answer:
+        """Give a queued job another priority."""
+        self._operator(client).reprioritize(job_id, priority, reason=_reason(reason))
+        return answer("the job has the priority", {"id": job_id, "priority": priority})
 
     def _operator(self, client: str) -> Operator:
         return Operator(self._address, by=f"mcp:{client[:BY_CHARACTERS_MAX] or 'unknown'}", via="mcp")
@@ -265,7 +270,11 @@ def server_of(
         """Tell a job what its handler waits for: the signal that `why` of the job names, with data as JSON."""
         return acting.signal(_client(context), id, name, data, reason)
 
-    for does in (requeue, cancel, pause, signal):
+    def reprioritize(id: str, priority: int, reason: str, context: Context[Any, Any]) -> Answer:
+        """Give a queued job another priority: of the due jobs of a name, those with the highest start first."""
+        return acting.reprioritize(_client(context), id, priority, reason)
+
+    for does in (requeue, cancel, pause, signal, reprioritize):
         if does.__name__ in allowed:
             description = f"{does.__doc__} The reason stands in the log, with the name of this client."
             server.tool(description=description, annotations=ACTS)(_told(does))

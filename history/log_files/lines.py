@@ -364,6 +364,7 @@ class LoggedMove(msgspec.Struct, gc=False, omit_defaults=True):
     z: int | None = None
     e: int | None = None
     rate: str | None = None
+    priority: int = 0
     step: str | None = None
     steps: int | None = None
     until: float | None = None
@@ -422,6 +423,7 @@ class Line(msgspec.Struct, rename={"raw": "(raw)", "source": "(source)", "number
     store: str | None = None
     until: float | None = None
     limit: int | None = None
+    priority: int = 0
     then: int | None = None
     then_of: str | None = None
     parents: int | None = None

@@ -168,6 +168,8 @@ def _differences(line: Line, move: LoggedMove) -> Iterator[str]:
     if line.event == "job.claimed":
         pairs += [("group", line.group, move.g), ("of_group", line.of_group, move.z)]
         pairs += [("limit", line.limit, move.e), ("rate", line.rate, move.rate)]
+    if line.event == "job.reprioritized":
+        pairs.append(("priority", line.priority, move.priority))
     if line.event == "job.done":
         pairs.append(("then", line.then, move.x))
     if line.event in MOVES:

@@ -146,6 +146,8 @@ def _about_job(event: str, said: dict[str, Any]) -> str:
             waits = f", waits for {many(said['parents'], 'job')} again" if said.get("parents") else ""
             afresh = f" afresh, without its {many(said['steps'], 'step')}" if "steps" in said else ""
             return f"{how}, queued again{afresh}{_due(said)}{waits}" + (f": {reason}" if reason else "")
+        case "job.reprioritized":
+            return f"given priority {said.get('priority')}{_by(said)}" + (f": {reason}" if reason else "")
         case "job.signalled":
             size = f", with {many(said['bytes'], 'byte')} of data" if "bytes" in said else ""
             return f"{_step_in_words(said)} sent{_by(said)}{size}" + (f": {reason}" if reason else "")

@@ -72,12 +72,8 @@ def read_boots(connection: Database) -> list[BootRecord]:
     return [
         row._replace(
             names=tuple(json.loads(str(row.names))),
-            unlogged=ledger_turns(str(row.unlogged)),
+            unlogged=tuple(map(LedgerTurn._make, json.loads(str(row.unlogged)))),
             stopping=bool(row.stopping),
         )
         for row in map(BootRecord._make, rows)
     ]
-
-
-def ledger_turns(text: str) -> tuple[LedgerTurn, ...]:
-    return tuple(map(LedgerTurn._make, json.loads(text)))

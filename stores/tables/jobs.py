@@ -33,7 +33,6 @@ from ..transitions import (
     requeued,
     revived,
     says_ending,
-    woken,
 )
 from ..turn_ports import Claimed, End, Want
 from . import attempts, due, host_follow_ups, links, pauses, rates, removal, turns
@@ -123,9 +122,6 @@ class TableJobs(TurnPart):
         return stored
 
     def _replace(self, before: JobRecord, by: NewJob) -> JobRecord:
-        if before.group_key is not None:
-            # The call may have another group, or none.
-            self._turn.left_lines.add(turns.key_of(before))
         changes = replaced(before, by)
         return tell(self._turn, before, "job.replaced", says_replaced(before._replace(**changes)), changes)
 
@@ -334,7 +330,12 @@ class TableJobs(TurnPart):
         return self.move_surely(job, "job.cancelled", {"reason": reason}, changes)
 
     def wake(self, job: JobRecord, signal: str) -> JobRecord:
-        return self.move_surely(job, "job.woken", {"step": SIGNAL + signal}, woken(signal, self._turn.now))
+        changes = {"waits": 0, "run_at": self._turn.now, "due_in": 0.0, "reason": f"signal {signal} has come"}
+        return self.move_surely(job, "job.woken", {"step": SIGNAL + signal}, changes)
+
+    def reprioritize(self, job: JobRecord, priority: int) -> JobRecord:
+        changes = {"priority": priority, "waits": job.waits}
+        return self.move_surely(job, "job.reprioritized", {"priority": priority}, changes)
 
     def open_claims(self, boot: str, name: str | None = None, incarnation_max: int | None = None) -> list[JobRecord]:
         # The index holds running jobs alone. Without this hint SQLite would scan all of them.

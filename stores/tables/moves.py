@@ -97,13 +97,13 @@ def _whole(job: JobRecord, event: str, changes: dict[str, Any]) -> dict[str, Any
 
 
 def _moved(turn: OpenTurn, before: JobRecord, event: str, fields: dict[str, Any], moved: JobRecord) -> JobRecord:
+    if before.waits == WAITS_ITS_TURN and before.state == JobState.QUEUED and moved.state != JobState.RUNNING:
+        # The job may have another group or priority now, or none.
+        turn.left_lines.add(turns.key_of(before))
     if moved.state == JobState.QUEUED:
         turn.heed(moved)
-    elif moved.state in ENDED:
-        if before.waits == WAITS_ITS_TURN and before.state == JobState.QUEUED:
-            turn.left_lines.add(turns.key_of(before))
-        if turn.has_open_links:
-            turn.ripen(moved.row_id)
+    elif moved.state in ENDED and turn.has_open_links:
+        turn.ripen(moved.row_id)
     if turn.has_steps and moved.state == JobState.DONE:
         fields = {**fields, **without_steps(turn, before.row_id)}
     holder = before.boot if before.state == JobState.RUNNING and before.boot != turn.boot else None

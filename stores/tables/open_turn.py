@@ -130,7 +130,7 @@ class OpenTurn(TurnRecord):
     Attributes:
         is_member: its boot is registered.
         lined_up: groups of newly queued jobs, and when their first is due.
-        left_lines: groups whose queued jobs have ended.
+        left_lines: groups that queued jobs may have left.
         born_linked: jobs with parents, born or counted in this turn, by `row_id`.
         has_ties: hosts' jobs follow others; None where nobody has looked.
         counted: jobs counted together with their followers or the followed, by `row_id`.

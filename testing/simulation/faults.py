@@ -70,9 +70,10 @@ class Faults:
         lose_lock: the file by which the others know that a runtime lives is removed.
         lose_row: the runtime's row is taken out of the store while it lives, as by somebody who mends by hand.
         fail_start: a runtime's start fails midway, because no thread is to be had. Its application tries again.
-        operator: a person acts from outside of the runtimes: requeues or cancels a job, or many, pauses a name for some
-            seconds or resumes it, runs a schedule now; and is killed, now and then, when that is stored. Applications
-            must bear it that anything of theirs is done again or not at all. Needs a store without a disk.
+        operator: a person acts from outside of the runtimes: requeues or cancels a job, or many, reprioritizes
+            one, pauses a name for some seconds or resumes it, runs a schedule now; and is killed, now and then, when
+            that is stored. Applications must bear it that anything of theirs is done again or not at all. Needs a store
+            without a disk.
     """
 
     crash_actor: float = 0.0

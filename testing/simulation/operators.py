@@ -10,7 +10,7 @@ from functools import partial
 
 from ...admin.operator import Operator
 from ...api.runtime import Runtime
-from ...errors import LamplighterError, StoreUnavailable
+from ...errors import LamplighterError, StoreUnavailable, UsageError
 from ...stores.ports import Store
 from .faults import OF_A_PROCESS
 from .simulated_environment import SimulatedEnvironment
@@ -74,7 +74,7 @@ class SimulatedOperators:
         declared = None if runtime is None else runtime.current_boot.declared
         names = [] if declared is None else declared.names()
         schedules = [] if declared is None else declared.schedules()
-        match chance.randrange(7):
+        match chance.randrange(8):
             case 0 if ids:
                 operator.requeue(chance.choice(ids), delay=chance.choice((None, 1.0)), reason="once more")
             case 1 if ids:
@@ -90,6 +90,12 @@ class SimulatedOperators:
                 operator.requeue_dead(ids)
             case 6 if ids:
                 list(operator.sweep([ids], chance.choice(("requeue", "cancel")), reason="all of them"))
+            case 7 if ids:
+                # The last of them are the likeliest to wait yet.
+                for job_id in ids[::-1]:
+                    with contextlib.suppress(UsageError):
+                        operator.reprioritize(job_id, chance.randrange(-1, 2), reason="sooner, or later")
+                        break
 
     def _befall(self, process: Process, kind: str, about: object) -> None:
         if kind in OF_A_PROCESS:

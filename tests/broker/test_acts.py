@@ -49,11 +49,17 @@ def test_the_ledger_tells_what_was_done_to_a_job_and_by_whom(runtime, recorder, 
 
     rt.jobs.cancel("j", **WHO)
     rt.jobs.requeue("j", **WHO)
+    rt.jobs.reprioritize("j", 7, **WHO)
     rt.jobs.mark_done("j")
     rt.jobs.forget("j", **WHO)
 
     recorder.wait_for("job.forgotten")
-    assert acts(recorder, "j") == [("cancelled", "j"), ("requeued", "j"), ("forgotten", "j")]
+    assert acts(recorder, "j", "priority") == [
+        ("cancelled", "j", None),
+        ("requeued", "j", None),
+        ("reprioritized", "j", 7),
+        ("forgotten", "j", None),
+    ]
     assert recorder.audit(tmp_path / "jobs.db").ok
 
 

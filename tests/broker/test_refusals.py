@@ -174,6 +174,7 @@ MESSAGES: dict[str, Callable[[Bench], object]] = {
     "cancel, queued": lambda bench: bench.rt.jobs.cancel("grouped"),
     "cancel, running": lambda bench: bench.rt.jobs.cancel(bench.open),
     "cancel_many": lambda bench: bench.rt.jobs.cancel_many("data.a=1"),
+    "reprioritize": lambda bench: bench.rt.jobs.reprioritize("grouped", 7),
     "forget": lambda bench: bench.rt.jobs.forget("over"),
     "pause": lambda bench: bench.rt.jobs.pause("nobody"),
     "limit": lambda bench: bench.rt.jobs.limit("nobody", 3),

@@ -5127,10 +5127,45 @@ MUTANTS = (
     Mutant(
         PEOPLE,
         "a job that cannot be forgotten keeps those behind it",
-        "cli/job_acts.py",
-        "        except UsageError as error:\n",
-        "        except KeyError as error:\n",
+        "cli/acting.py",
+        "            except (KeyTaken, UnknownJob, UsageError) as error:\n",
+        "            except (KeyTaken, UnknownJob) as error:\n",
         test="tests/cli/test_acting.py::test_each_job_that_is_to_be_forgotten_is_tried_and_who_is_refused_is_named",
+    ),
+    Mutant(
+        PEOPLE,
+        "a new priority stops the job that runs",
+        "broker/jobs.py",
+        "    if job.state != JobState.QUEUED:\n        raise UsageError(",
+        "    if job.state in ENDED:\n        raise UsageError(",
+        test="tests/test_steering.py::"
+        "test_the_priority_of_a_job_that_runs_or_has_ended_and_one_out_of_bounds_are_refused",
+    ),
+    Mutant(
+        LIMITS,
+        "a group stays in the line of a priority that its last job has left",
+        "stores/tables/moves.py",
+        " and moved.state != JobState.RUNNING:\n",
+        " and moved.state in ENDED:\n",
+        test="tests/stores/sqlite/test_turns.py::test_a_group_leaves_the_line_of_a_priority_with_its_last_job_there",
+    ),
+    Mutant(
+        LIMITS,
+        "a job that waits for others starts when it is given another priority",
+        "stores/tables/jobs.py",
+        '        changes = {"priority": priority, "waits": job.waits}\n',
+        '        changes = {"priority": priority}\n',
+        test="tests/stores/sqlite/test_store.py::TestStoreInAFile::"
+        "test_a_job_that_waits_for_others_waits_for_them_with_its_new_priority",
+    ),
+    Mutant(
+        LOG,
+        "the audit does not compare what priority a job was given",
+        "history/replay/logged_moves.py",
+        '    if line.event == "job.reprioritized":\n',
+        '    if line.event == "job.never":\n',
+        test="tests/history/audit/test_told_otherwise.py::"
+        "test_each_field_of_a_line_that_differs_from_the_ledger_is_found[job.reprioritized]",
     ),
     Mutant(
         PEOPLE,

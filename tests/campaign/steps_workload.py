@@ -60,6 +60,7 @@ REACH = (
     "answered early",
     "refused",
     "job.woken",
+    "job.reprioritized",
 )
 """A campaign that never reached one of these has not tested it."""
 
@@ -191,6 +192,9 @@ def host(runtime: Runtime, seed: int) -> None:
                     _answer(runtime, target, answer)
             case 0:
                 _insist(runtime, partial(runtime.jobs.requeue, target))
+            case 5:
+                with suppress(LamplighterError):
+                    runtime.jobs.reprioritize(target, number)
             case 1:
                 _insist(runtime, partial(runtime.jobs.requeue, target, afresh=True))
             case 2:

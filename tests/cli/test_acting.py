@@ -87,6 +87,7 @@ def test_acts_beside_a_living_runtime_are_told_in_its_log_and_the_proof_is_whole
     rt.jobs.add_handler("sleeps", lambda job: job.sleep(60))
     rt.jobs.queue("fails", id="dead")
     rt.jobs.queue("sleeps", id="running")
+    rt.jobs.queue("nobody", id="waits")
     daily = rt.scheduler.add("sleeps", "@yearly", key="yearly", durable=True)
     recorder.wait_for("job.dead")
     recorder.wait_for("job.started", job_id="running")
@@ -94,6 +95,7 @@ def test_acts_beside_a_living_runtime_are_told_in_its_log_and_the_proof_is_whole
     codes = [
         main(["jobs", "requeue", "dead", *WHO]),
         main(["jobs", "cancel", "running", *WHO]),
+        main(["jobs", "reprioritize", "waits", "-7", *WHO]),
         main(["names", "pause", "fails", "--until", "+2h", *WHO]),
         main(["names", "resume", "fails", *WHO]),
         main(["names", "limit", "sleeps", "1", *WHO]),
@@ -111,6 +113,7 @@ def test_acts_beside_a_living_runtime_are_told_in_its_log_and_the_proof_is_whole
         for action in (
             "requeued",
             "cancelled",
+            "reprioritized",
             "name.paused",
             "name.resumed",
             "name.limited",
@@ -442,6 +445,10 @@ REFUSED = [
     (["jobs", "copy", "nope"], 1, "no job 'nope'"),
     (["jobs", "copy", "dead0", "--set", "a..b=1"], 2, "at character 3 of the setting"),
     (["jobs", "copy", "dead0", "--set", "a.b=1", "--dry-run"], 2, "expected data with an object at data, got: 0"),
+    (["jobs", "reprioritize", "dead0", "5"], 1, "expected a job that is queued, got: dead0, which is dead"),
+    (["jobs", "reprioritize", "dead0", "5", "--dry-run"], 1, "dead0 would keep its priority: it is dead"),
+    (["jobs", "reprioritize", "dead0", "1000001"], 2, "expected priority to be a whole number from -1000000"),
+    (["jobs", "reprioritize", "nope", "5"], 1, "no job 'nope'"),
     (["jobs", "forget", "dead0", "nope", "--yes"], 1, "no job 'nope'"),
     (["jobs", "forget", "dead0", "--yes", "--reason", ""], 2, "expected reason to be a str of 1 to 200 characters"),
     (["jobs", "forget", "dead0", "--no-input"], 2, "expected --yes to remove 1 job for good: nobody can be asked"),
@@ -503,6 +510,7 @@ ONCE = [
     ["jobs", "requeue", "dead0", "dead1"],
     ["jobs", "requeue", "--where", "state:dead", "--yes"],
     ["jobs", "cancel", "waits"],
+    ["jobs", "reprioritize", "waits", "5"],
     ["jobs", "forget", "dead0", "--yes"],
     ["jobs", "copy", "dead0"],
     ["names", "pause", "fails"],
@@ -743,6 +751,7 @@ DRY = [
     ["jobs", "cancel", "--where", "state:queued"],
     ["jobs", "copy", "dead0"],
     ["jobs", "signal", "waits", "approved"],
+    ["jobs", "reprioritize", "waits", "5"],
     ["jobs", "forget", "dead0"],
     ["queue", "fails"],
 ]

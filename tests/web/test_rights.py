@@ -86,6 +86,7 @@ PAGES = [
 ACTS = [
     act("/act/job", "requeue", id="dead-1", action="requeue"),
     act("/act/job", "signal", id="later", action="signal", signal="approval"),
+    act("/act/job", "requeue", id="later", action="reprioritize", priority="7"),
     act("/act/job", "cancel", id="later", action="cancel"),
     act("/act/new", "queue", action="queue", name="mail"),
     act("/act/new", "requeue", action="copy", id="fine"),
@@ -237,6 +238,7 @@ def test_whoever_may_not_look_is_told_of_no_change(page: Page) -> None:
 BUTTONS = [
     ("requeue", "/jobs/dead-1", 'value="requeue"'),
     ("cancel", "/jobs/later", 'value="cancel"'),
+    ("requeue", "/jobs/later", 'value="reprioritize"'),
     ("requeue", "/jobs", 'value="requeue"'),
     ("requeue", "/graphs/dead-1", 'value="requeue"'),
     ("cancel", "/graphs/later", 'value="cancel"'),

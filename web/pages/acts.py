@@ -18,7 +18,7 @@ from .page import PageContent, PageRefused, PageVisit, Right
 RIGHTS: Mapping[str, Right] = {"requeue": "requeue", "cancel": "cancel"}
 """The acts on jobs, and the right that each needs."""
 
-RIGHTS_ON_ONE: Mapping[str, Right] = {**RIGHTS, "signal": "signal"}
+RIGHTS_ON_ONE: Mapping[str, Right] = {**RIGHTS, "signal": "signal", "reprioritize": "requeue"}
 
 
 class Form:
@@ -68,8 +68,8 @@ ASKED_ABOUT: Mapping[str, frozenset[JobState]] = {
 
 
 def on_job(visit: PageVisit) -> Response | PageContent:
-    """Requeue or cancel a job, or send it a signal. People are asked whether they are sure before a job that runs is
-    stopped, and before one that is done runs again: a key is soon pressed.
+    """Requeue, cancel or reprioritize a job, or send it a signal. People are asked whether they are sure before a job
+    that runs is stopped, and before one that is done runs again: a key is soon pressed.
     """
     form = Form(visit)
     job_id, action = form.one("id"), form.choice("action", RIGHTS_ON_ONE)
@@ -77,6 +77,9 @@ def on_job(visit: PageVisit) -> Response | PageContent:
         data = read_json(form.one("data").strip() or "null", "data")
         visit.operator.signal(job_id, form.one("signal"), data, reason=form.reason)
         return visit.back("/jobs/", job_id, "signalled")
+    if action == "reprioritize":
+        visit.operator.reprioritize(job_id, form.whole("priority"), reason=form.reason)
+        return visit.back("/jobs/", job_id, "reprioritized")
     with visit.inspector.store.snapshot() as seen:
         record = seen.jobs.known((job_id,)).get(job_id)
     if record is not None and record.state in ASKED_ABOUT[action] and form.one("sure") != record.state:

@@ -19,9 +19,9 @@ from ...stores.control_client import ControlClient
 from ..faces.http import Request, Response, redirect
 
 Right = Literal["look", "data", "queue", "requeue", "cancel", "signal", "pause", "schedule", "quiet"]
-"""The rights of a visitor: to see all but data; data, results and progress; to queue jobs; to requeue or copy jobs; to
-cancel or forget them; to send them signals; to pause, resume and limit names; to pause, resume, run and remove
-schedules; to have a runtime take nothing new."""
+"""The rights of a visitor: to see all but data; data, results and progress; to queue jobs; to requeue, copy or
+reprioritize jobs; to cancel or forget them; to send them signals; to pause, resume and limit names; to pause, resume,
+run and remove schedules; to have a runtime take nothing new."""
 
 RIGHTS: frozenset[str] = frozenset(get_args(Right))
 
@@ -69,6 +69,7 @@ NOTICES = {
     "requeued": "It was put back into the queue.",
     "cancelled": "It was cancelled.",
     "signalled": "The signal was sent.",
+    "reprioritized": "Its priority was set.",
     "ended": "It had ended already; nothing was done.",
     "paused": "It was paused.",
     "resumed": "It was resumed.",

@@ -31,6 +31,7 @@ PAIRS: dict[str, tuple[Said, Said]] = {
     "job.doomed": ({"y": [["p", 3]], "m": 1}, {"fate_of": "p", "parents": 1}),
     "job.cancelled": ({"y": [["p", 3]], "m": 1, **ACT}, {"fate_of": "p", "parents": 1, **WHO}),
     "job.requeued": ({"u": 5.0, "m": 1, "steps": 2, **ACT}, {"run_at": 5.0, "parents": 1, "steps": 2, **WHO}),
+    "job.reprioritized": ({"priority": 7, **ACT}, {"priority": 7, **WHO}),
     "schedule.added": ({"s": "s", "when": "@every 10s", "tz": "UTC"}, {"when": "@every 10s", "timezone": "UTC"}),
     "schedule.changed": ({"s": "s", "when": "@every 10s", "tz": "UTC"}, {"when": "@every 10s", "timezone": "UTC"}),
     "name.paused": ({"u": 5.0, **ACT}, {"until": 5.0, **WHO}),

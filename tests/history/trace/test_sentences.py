@@ -60,6 +60,10 @@ SAYS: list[tuple[Said, str]] = [
         {"event": "job.requeued", **BY, "steps": 1, "run_at": 102.5, "parents": 1, "reason": "mended"},
         "requeued by ada via cli, queued again afresh, without its 1 step, due in 2.5 s, waits for 1 job again: mended",
     ),
+    (
+        {"event": "job.reprioritized", **BY, "priority": 7, "reason": "it is urgent"},
+        "given priority 7 by ada via cli: it is urgent",
+    ),
     ({"event": "job.snoozed"}, "snoozed, queued again"),
     ({"event": "job.stepped", "step": "one", "took": 2.0, "bytes": 1}, "step one is kept after 2 s, 1 byte"),
     ({"event": "job.deferred"}, "the handler of attempt 1 has returned, and the job waits to be marked done"),

@@ -85,6 +85,16 @@ def test_what_has_no_group_is_one_more_group(store):
     assert order[0] != order[1] != order[2]
 
 
+def test_a_group_leaves_the_line_of_a_priority_with_its_last_job_there(store):
+    first, second = put(store, grouped("a"), grouped("a", 1))
+    assert lines(store) == [(0, "a")]
+
+    for job, expected in ((first, {(0, "a"), (7, "a")}), (second, {(7, "a")})):
+        with store.turn("b", NOW) as turn:
+            turn.queued.reprioritize(job, 7)
+        assert set(lines(store)) == expected
+
+
 def test_priority_goes_before_turns(store):
     put(store, *(grouped("a", number, priority=1) for number in range(3)), grouped("b"), new("c", priority=2))
 
@@ -319,7 +329,9 @@ def test_limits_hold_nothing_waits_in_vain_and_the_next_due_is_never_late(store,
             case 5 if everything:
                 with store.turn("b", now) as turn:
                     job = chance.choice(everything)
-                    if job.state == JobState.QUEUED:
+                    if job.state == JobState.QUEUED and chance.random() < 0.5:
+                        turn.queued.reprioritize(job, chance.choice((0, 1, -3)))
+                    elif job.state == JobState.QUEUED:
                         turn.queued.cancel(job, "no")
                     elif job.state != JobState.RUNNING:
                         turn.jobs.requeue(job, now)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from lamplighter.boot.submitting import at_hand
 from lamplighter.errors import KeyTaken
-from lamplighter.messages.jobs import Instant, NewJob
+from lamplighter.messages.jobs import Instant, JobParent, NewJob
 from lamplighter.messages.outcomes import Outcome, OutcomeKind
 from lamplighter.messages.queries import JobQuery
 from lamplighter.stores.ports import Store
@@ -357,6 +357,50 @@ class JobPromises(StoreCase):
 
         assert (cancelled.state, cancelled.reason, cancelled.ended_at) == ("cancelled", "not wanted", NOW + 1)
         assert take(store) == []
+
+    def test_the_next_claim_sees_the_new_priority_of_a_queued_job(self, store: Store) -> None:
+        """WaitingJobs.reprioritize: Give a queued job another priority, by which the next claim sees it."""
+        self.needs("table")
+        jobs = put(store, new("a"), new("b"), new("c", priority=1), new("d", run_at=NOW + 9), new("e", run_at=NOW + 9))
+
+        with store.turn("b", NOW) as turn:
+            for job, priority in ((jobs[1], 2), (jobs[2], -1), (jobs[4], 3)):
+                moved = turn.queued.reprioritize(job, priority)
+                assert moved == turn.jobs.find([job.id])[job.id] == job._replace(priority=priority, move_no=2)
+            told = {(one.event, one.before, one.job.state) for one in turn.transitions}
+
+        assert told == {("job.reprioritized", "queued", "queued")}
+        assert [job.id for job in take(store, begun=9)] == ["b", "a", "c"]
+        assert [job.id for job in take(store, NOW + 9, begun=9)] == ["e", "d"]
+
+    def test_the_next_claim_sees_the_new_priority_of_a_job_with_a_group(self, store: Store) -> None:
+        """WaitingJobs.reprioritize: Give a queued job another priority, by which the next claim sees it."""
+        self.needs("table")
+        jobs = put(store, *(new(f"{group}{number}", group_key=group) for number in range(2) for group in "ab"))
+
+        with store.turn("b", NOW) as turn:
+            turn.queued.reprioritize(jobs[3], 1)
+            turn.queued.reprioritize(jobs[0], -1)
+            turn.queued.reprioritize(jobs[2], 0)
+
+        assert [job.id for job in take(store, begun=9)] == ["b1", "a1", "b0", "a0"]
+
+    def test_a_job_that_waits_for_others_waits_for_them_with_its_new_priority(self, store: Store) -> None:
+        """WaitingJobs.reprioritize: What it waits for stays."""
+        self.needs("table", "links")
+        (_, child, _) = put(
+            store, new("a"), new("b", parents=(JobParent("a"),), group_key="g"), new("c", group_key="other")
+        )
+
+        with store.turn("b", NOW) as turn:
+            turn.queued.reprioritize(child, 5)
+        claimed = take(store, begun=9)
+        with store.turn("b", NOW) as turn:
+            turn.jobs.settle_all([(job, SUCCEEDED, DONE) for job in claimed])
+            turn.links.free(100)
+
+        assert [job.id for job in claimed] == ["a", "c"]
+        assert [(job.id, job.priority) for job in take(store)] == [("b", 5)]
 
     def test_expired_jobs_are_cancelled_with_the_reason_expired(self, store: Store) -> None:
         """JobQueue.refresh: that a batch of queued jobs, whose `expires_at` has passed, is cancelled with the reason

@@ -119,11 +119,12 @@ def test_it_does_what_is_allowed_for_a_reason_in_the_clients_name(tmp_path: Path
         ("requeue", {"ids": ["x"] * (JOBS_MAX + 1), "reason": "all"}),
         ("requeue", {"ids": ids, "reason": "the mailbox is back"}),
         ("pause", {"name": "mail", "reason": "one thing after the other"}),
+        ("reprioritize", {"id": "later", "priority": 7, "reason": "it is urgent"}),
     ]
 
-    tools, results = session(store, "--allow", "requeue,pause", calls=calls)
+    tools, results = session(store, "--allow", "requeue,pause,reprioritize", calls=calls)
 
-    assert tools == [*READS, "requeue", "pause"]
+    assert tools == [*READS, "requeue", "pause", "reprioritize"]
     assert "expected a reason" in error_of(results[0])
     assert f"1 to {JOBS_MAX} ids" in error_of(results[1])
     assert results[2].structured_content["untrusted"] == {"asked": 3, "done": 2, "changed": 1, "refused": 0}
@@ -132,9 +133,11 @@ def test_it_does_what_is_allowed_for_a_reason_in_the_clients_name(tmp_path: Path
     runtime.subscribe(acts.append, ["operator.acted"])
     with runtime:
         assert runtime.jobs.paused() == ("mail",)
+        assert runtime.jobs.get("later").priority == 7
     assert [(act["by"], act["via"], act["reason"]) for act in acts] == [
         ("mcp:tester", "mcp", "the mailbox is back"),
         ("mcp:tester", "mcp", "one thing after the other"),
+        ("mcp:tester", "mcp", "it is urgent"),
     ]
 
 
@@ -142,5 +145,5 @@ def test_what_nobody_can_allow_and_a_store_on_a_server_are_refused(
     store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["mcp", "--store", str(store), "--allow", "requeue,delete"]) == 2
-    assert "out of requeue, cancel, pause, signal, got: 'delete'" in capsys.readouterr().err
+    assert "out of requeue, cancel, pause, signal, reprioritize, got: 'delete'" in capsys.readouterr().err
     assert main(["mcp", "--store", "amqp://localhost"]) == 2

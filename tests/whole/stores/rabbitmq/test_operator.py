@@ -254,6 +254,8 @@ def test_what_cannot_be_is_refused_before_anything_is_stored(url: str, started, 
             act(waiting)
     for act in (
         lambda: ada.limit("work", 1),
+        lambda: ada.reprioritize(waiting, 1),
+        lambda: rt.jobs.reprioritize(waiting, 1),
         lambda: next(ada.sweep([[waiting.id]], "cancel")),
     ):
         with pytest.raises(NotSupported, match="this store keeps queues, no table of jobs"):
