@@ -334,7 +334,7 @@ class Jobs:
         who, afresh = check_who(by, reason), check_bool(afresh, "afresh")
         from ..admin.query import parse_query_of_act
 
-        found = parse_query_of_act(query, self._boot.clock.now(), "requeue_many", (JobState.DEAD,), ENDED)
+        found = parse_query_of_act(query, self._boot.clock.now(), "requeue_many", ENDED, (JobState.DEAD,))
         if afresh:
             needed(self._boot.store.table, "steps")
         return self._requeue_all("jobs.requeue_many", found, delay, who, afresh)

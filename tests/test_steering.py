@@ -95,7 +95,7 @@ def test_jobs_that_wait_for_a_lane_run_in_the_order_of_their_new_priorities(runt
     assert recorder.audit().ok
 
 
-def test_the_priority_of_a_job_that_runs_or_has_ended_and_one_out_of_bounds_are_refused(runtime, recorder):
+def test_a_priority_out_of_bounds_or_for_a_job_that_is_not_queued_is_refused(runtime, recorder):
     rt = runtime()
     rt.jobs.add_handler("work", lambda job: job.sleep(60))
     running, waiting = rt.jobs.queue("work"), rt.jobs.queue("work", delay=60)

@@ -5138,8 +5138,7 @@ MUTANTS = (
         "broker/jobs.py",
         "    if job.state != JobState.QUEUED:\n        raise UsageError(",
         "    if job.state in ENDED:\n        raise UsageError(",
-        test="tests/test_steering.py::"
-        "test_the_priority_of_a_job_that_runs_or_has_ended_and_one_out_of_bounds_are_refused",
+        test="tests/test_steering.py::test_a_priority_out_of_bounds_or_for_a_job_that_is_not_queued_is_refused",
     ),
     Mutant(
         LIMITS,
