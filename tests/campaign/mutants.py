@@ -5168,6 +5168,14 @@ MUTANTS = (
     ),
     Mutant(
         PEOPLE,
+        "a form that somebody has opened closes when the page is read again",
+        "web/static/page.js",
+        '  htmx.config.morphIgnore.push("open");\n',
+        "",
+        test="tests/whole/web/test_browser.py::test_what_somebody_has_opened_stays_open_when_the_page_is_read_again",
+    ),
+    Mutant(
+        PEOPLE,
         "a copy waits for nobody",
         "admin/copying.py",
         "    parents = () if context.turn.links is None else context.turn.links.parents_of(job)\n",

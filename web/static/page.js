@@ -144,6 +144,8 @@
     if (main().dataset.every) poll(main().dataset.every);
   });
 
+  // What somebody has opened stays open when the page is read again.
+  htmx.config.morphIgnore.push("open");
   theme(kept("theme") ?? "auto");
   byId("keys-on").checked = kept("keys") !== "off";
   for (const part of document.querySelectorAll("[data-script]")) part.hidden = false;

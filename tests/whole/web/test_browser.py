@@ -72,6 +72,21 @@ def test_a_page_is_read_again_when_somebody_has_changed_something(open_page: Cal
     third.get_by_role("button", name="Pause").wait_for()
 
 
+def test_what_somebody_has_opened_stays_open_when_the_page_is_read_again(
+    open_page: Callable[..., Any], page: Page
+) -> None:
+    here = open_page("/jobs/later")
+    here.locator("#priority summary").click()
+
+    page.post("/act/job", {"id": "later", "action": "reprioritize", "priority": "7"})
+    here.locator("dl.facts dd", has_text="7").last.wait_for()
+    here.get_by_label("Priority").fill("-2")
+    here.get_by_role("button", name="Reprioritize").click()
+    here.get_by_text("Its priority was set.").wait_for()
+
+    assert here.get_by_text("-2", exact=True).count() == 1
+
+
 def test_what_changes_while_no_stream_is_open_is_seen_as_soon_as_one_is(
     open_page: Callable[..., Any], page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
