@@ -221,11 +221,7 @@ class Operator:
         return Job(self._act(partial(jobs.cancel, body=body)))
 
     def reprioritize(self, job: Job[Any] | str, priority: int, *, reason: str | None = None) -> Job[Any]:
-        """As `jobs.reprioritize`: give a queued job another priority.
-
-        Raises:
-            UsageError, UnknownJob, NotSupported: as `jobs.reprioritize`.
-        """
+        """As `jobs.reprioritize`, with the same errors: give a queued job another priority."""
         body = mail.Reprioritize(_id_of(job), check_priority(priority), None, self._attributed(reason))
         return Job(self._act(partial(jobs.reprioritize, body=body)))
 

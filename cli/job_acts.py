@@ -1,5 +1,4 @@
-"""`lamplighter jobs requeue` and `cancel`, by their ids or all that match a query; `jobs signal`, `copy`,
-`reprioritize`, `forget`."""
+"""The acts of `lamplighter jobs` on jobs that are named by their ids or match a query."""
 
 from __future__ import annotations
 

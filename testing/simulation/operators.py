@@ -91,7 +91,6 @@ class SimulatedOperators:
             case 6 if ids:
                 list(operator.sweep([ids], chance.choice(("requeue", "cancel")), reason="all of them"))
             case 7 if ids:
-                # The last of them are the likeliest to wait yet.
                 for job_id in ids[::-1]:
                     with contextlib.suppress(UsageError):
                         operator.reprioritize(job_id, chance.randrange(-1, 2), reason="sooner, or later")
