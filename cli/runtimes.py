@@ -34,6 +34,7 @@ from .options import (
 from .page import Page, listed, note, print_json
 from .runtime_pages import ACTOR_HEADS, HEADS, LANE_HEADS, NUMBERS, actor_row, condition, fields, lane_row, row
 
+NOBODY = "lamplighter: no runtime lives on this store"
 DOES = {"quiet": "claim no more jobs", "go": "claim jobs again"}
 
 _boot = partial(argument, metavar="BOOT", help="its id, the beginning of it, or its number")
@@ -70,6 +71,8 @@ def _list(arguments: argparse.Namespace) -> int:
 
     def show() -> int:
         found, now = runtimes.all(), SystemClock().now()
+        if not found:
+            note(NOBODY)
         return listed(arguments, found, HEADS, partial(row, now=now), NUMBERS)
 
     return watched(arguments, show)
@@ -107,6 +110,8 @@ def _tree(arguments: argparse.Namespace) -> int:
     def show() -> int:
         if arguments.boot is None:
             found = [one for one in runtimes.all() if one.is_alive is not False]
+            if not found:
+                note(NOBODY)
         else:
             found = [one for one in (_named(runtimes, arguments.boot),) if one is not None]
         if arguments.json:

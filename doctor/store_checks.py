@@ -81,6 +81,11 @@ def versions(seen: Evidence) -> Iterator[Symptom]:
             f"the file has schema {version}, and this Lamplighter knows {newest}",
             "look at it, and work on it, with the newer Lamplighter that has written it",
         )
+    elif version < oldest:
+        yield error(
+            f"the file has schema {version}, and the oldest that this Lamplighter can migrate is {oldest}",
+            "use the Lamplighter that has written it, or begin a new store; docs/production.md says how one upgrades",
+        )
     elif version < newest:
         yield warning(
             f"the file has schema {version}, and this Lamplighter writes {newest}",

@@ -83,7 +83,7 @@ def test_the_schema_of_this_version_is_well(path, runtime):
     assert levels(found(path, "store.schema")) == ["ok"]
 
 
-@pytest.mark.parametrize(("version", "level"), [(1, "warning"), (99, "error")])
+@pytest.mark.parametrize(("version", "level"), [(1, "error"), (99, "error")])
 def test_another_schema_is_told(path, version, level):
     change(path, f"update lamplighter_store set schema_version = {version}")
 

@@ -206,3 +206,11 @@ def test_wsgi_reads_no_more_of_a_body_than_was_announced_and_than_is_allowed(len
     found = wsgi_request({**environ(), "REQUEST_METHOD": "POST", "CONTENT_LENGTH": length, "wsgi.input": body})
 
     assert (len(found.body), getattr(body, "asked", None)) == (asked or 0, asked)
+
+
+def test_a_cookie_of_another_application_hides_no_session() -> None:
+    headers = {"cookie": 'prefs={"a": 1}; a b=c; =; $x; session=hers; last="d e"'}
+
+    cookies = Request(method="GET", path="/", headers=headers).cookies
+
+    assert (cookies["session"], cookies["last"]) == ("hers", "d e")

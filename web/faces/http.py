@@ -52,11 +52,12 @@ class Request:
 
     @property
     def cookies(self) -> dict[str, str]:
-        """The browser's cookies."""
-        try:
-            return {name: morsel.value for name, morsel in SimpleCookie(self.headers.get("cookie", "")).items()}
-        except CookieError:
-            return {}
+        """The browser's cookies. Each is read by itself, since one of another application may have any form."""
+        found: dict[str, str] = {}
+        for one in self.headers.get("cookie", "").split(";"):
+            with contextlib.suppress(CookieError):
+                found.update((name, morsel.value) for name, morsel in SimpleCookie(one).items())
+        return found
 
     @property
     def here(self) -> str:
