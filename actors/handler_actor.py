@@ -19,7 +19,7 @@ from typing import Any
 from ..environment.replies import answer, reply_of
 from ..handlers.handler import Handler
 from ..handlers.lane import Lane
-from ..handlers.lanes import Backlog, DelayedClaims, LaneEnded, Lanes, PrefetchSizer
+from ..handlers.lanes import Backlog, LaneEnded, Lanes, PrefetchSizer, Waiting
 from ..handlers.outcomes import UNBEGUN
 from ..handlers.watch import Deadlines, LaneWatch
 from ..messages.jobs import Claim, ClaimKey
@@ -78,7 +78,8 @@ class HandlerActor(RuntimeActor):
         self.holds_nothing = True
         self._backlog = Backlog()
         self._running: dict[int, Lane] = {}
-        self._held_back = DelayedClaims()
+        # Claims that each wait for a lane, by its id.
+        self._held_back: dict[int, Waiting] = {}
         self._unsettled: dict[ClaimKey, Ending] = {}
         self._pace = PrefetchSizer(context.limits)
         self._offered: tuple[Sequence[Handler], int, int, int] | None = None
@@ -134,6 +135,8 @@ class HandlerActor(RuntimeActor):
                     self._backlog.add(mail.body.claims, self.context.clock.monotonic())
                 for key in keys:
                     self._unsettled.pop(key, None)
+                if keys:
+                    self._pace.note_trip(self.context.clock.monotonic(), begins=False)
             case LanesEnded():
                 self._lanes_ended()
             case LanesAiling():
@@ -167,7 +170,7 @@ class HandlerActor(RuntimeActor):
                 # A turn that was under way may still bring claims. They must not be started: `stop` would not wait for
                 # them. A claim that waits for the job's old thread would keep `stop` waiting for that thread.
                 self._backlog.close()
-                self._give_back([*self._backlog.clear(), *self._held_back.clear()])
+                self._give_back(self._drop())
             case other:
                 raise TypeError(f"a HandlerActor does not hear {type(other).__name__}")
         if not (self.mailbox.mail and self.has_mail):
@@ -186,7 +189,7 @@ class HandlerActor(RuntimeActor):
             self._look_what_is_held()
 
     def _look_what_is_held(self) -> None:
-        waiting = self._running or self._backlog.waiting or self._held_back.claims
+        waiting = self._running or self._backlog.waiting or self._held_back
         self.holds_nothing = not (waiting or self._unsettled)
         if self.holds_nothing:
             self._emptied()
@@ -207,7 +210,7 @@ class HandlerActor(RuntimeActor):
         if not self.is_halted:
             # A claim that waits for its job's old lane takes no capacity from other jobs, nor do lanes of closed
             # handlers.
-            lanes += len(self._held_back.claims)
+            lanes += len(self._held_back)
             for lane in self._lanes_here():
                 lanes += lane.handler not in usable
         prefetch, answers = self._pace.prefetch(lanes if places else 0), self._answers
@@ -233,7 +236,7 @@ class HandlerActor(RuntimeActor):
         return [
             *self._backlog.keys(),
             *(lane.claim.key for lane in self._lanes_here() if self._boot in (None, lane.claim.job.boot)),
-            *self._held_back.keys(),
+            *(waiting.claim.key for waiting in self._held_back.values()),
             *self._unsettled,
         ]
 
@@ -246,7 +249,7 @@ class HandlerActor(RuntimeActor):
             self._give_back(self._backlog.clear())
         self._take_places(handlers, busy)
         if self._backlog.waiting and self._unstarted_timer is None:
-            self._unstarted_timer = self.later(self.context.limits.unstarted_seconds, Unstarted())
+            self._unstarted_timer = self.later(self._pace.unstarted_seconds, Unstarted())
 
     def _take_places(self, handlers: Sequence[Handler], busy: Counter[str]) -> None:
         while self._backlog.waiting:
@@ -297,14 +300,14 @@ class HandlerActor(RuntimeActor):
             # The job has a newer claim, so the old one is lost, though no Revoke has come.
             old.signal("its claim was lost")
             self._grace_begins(old)
-        replaced = self._held_back.put(old.id, claim)
-        if replaced is not None:
-            self._give_back([replaced])
+        if (replaced := self._held_back.get(old.id)) is not None:
+            self._give_back([replaced.claim])
+        self._held_back[old.id] = Waiting(claim, 0.0)
         old.when_ended(lambda: self.tell_self(GraceOver(lane_id=old.id)))
 
     def _give_back_unstarted(self) -> None:
         """Prefetched claims that have waited too long go back; others keep their place."""
-        now, old = self.context.clock.monotonic(), self.context.limits.unstarted_seconds
+        now, old = self.context.clock.monotonic(), self._pace.unstarted_seconds
         unstarted = self._backlog.remove(lambda one: not one.claim.job.counts_attempt and now - one.since >= old)
         if unstarted:
             self._pace.note_stuck()
@@ -312,12 +315,18 @@ class HandlerActor(RuntimeActor):
 
     def _give_back_all(self) -> None:
         """Give back unstarted claims, even one that a lane's thread is about to start."""
-        waiting = [*self._backlog.clear(), *self._held_back.clear()]
+        waiting = self._drop()
         for lane in self._lanes_here():
             if lane.take_back("not started"):
                 self._deadlines.forget(lane.id)
                 waiting.append(self._running.pop(lane.id).claim)
         self._give_back(waiting)
+
+    def _drop(self, goes: Callable[[Waiting], bool] = lambda _: True) -> list[Claim]:
+        """Remove claims that have not started, those that wait for their job's old lane too."""
+        gone = [waiting.claim for waiting in self._held_back.values() if goes(waiting)]
+        self._held_back = {lane_id: waiting for lane_id, waiting in self._held_back.items() if not goes(waiting)}
+        return [*self._backlog.remove(goes), *gone]
 
     def _give_back(self, claims: Sequence[Claim]) -> None:
         if claims:
@@ -367,12 +376,12 @@ class HandlerActor(RuntimeActor):
 
     def _keep(self, ending: Ending) -> Ending:
         """Keep an ending until the broker has settled it."""
-        job = ending.claim.job
-        self._unsettled[ClaimKey(job.row_id, job.claim_no)] = ending
+        self._unsettled[ending.claim.key] = ending
         return ending
 
     def _tell_ended(self, *endings: Ending) -> None:
         if endings:
+            self._pace.note_trip(self.context.clock.monotonic(), begins=True)
             # If there are several, none is the root of the message.
             speaker = self.speaker.about(endings[0].claim.job.root_id if len(endings) == 1 else None)
             self.context.post.tell("broker", Ended(self.job_name, endings), speaker=speaker)
@@ -416,9 +425,8 @@ class HandlerActor(RuntimeActor):
                 self._give_back([lane.claim])
             if lane.abandoned_because is not None:
                 self._tell_abandoned(lane)
-        claim = self._held_back.take(lane_id)
-        if claim is not None:
-            self._backlog.put_first(claim, self.context.clock.monotonic())
+        if (held_back := self._held_back.pop(lane_id, None)) is not None:
+            self._backlog.put_first(held_back.claim, self.context.clock.monotonic())
 
     def _tell_abandoned(self, lane: Lane) -> None:
         if not lane.grace_is_over:
@@ -427,8 +435,7 @@ class HandlerActor(RuntimeActor):
             self._say_of(lane, "lane.abandoned", why=lane.abandoned_because, stack=lane.stack(), abandoned=abandoned)
 
     def _revoke(self, key: ClaimKey, reason: str) -> None:
-        self._give_back(self._backlog.remove(lambda waiting: waiting.claim.key == key))
-        self._give_back(self._held_back.remove(lambda claim: claim.key == key))
+        self._give_back(self._drop(lambda waiting: waiting.claim.key == key))
         for lane in self._lanes_here():
             if lane.claim.key == key and not lane.cancelled:
                 lane.signal(reason)
@@ -437,8 +444,7 @@ class HandlerActor(RuntimeActor):
     def _disown_others(self, boot: str) -> None:
         """The claims that this runtime made as another boot are lost; unstarted ones are never started."""
         self._boot = boot
-        self._backlog.remove(lambda waiting: waiting.claim.job.boot != boot)
-        self._held_back.remove(lambda claim: claim.job.boot != boot)
+        self._drop(lambda waiting: waiting.claim.job.boot != boot)
         self._unsettled = {key: one for key, one in self._unsettled.items() if one.claim.job.boot == boot}
         for lane in self._lanes_here():
             if lane.claim.job.boot != boot and not lane.cancelled:

@@ -132,7 +132,7 @@ class JobBroker(RuntimeActor):
             now=context.clock.now,
             tell=self.tell,
             say=self.say,
-            wake_the_ended=partial(joins.look, store),
+            joins=joins,
         )
         self._direct = DirectLane(
             self._state,
@@ -251,17 +251,20 @@ class JobBroker(RuntimeActor):
         self._state.forget_next_due()
         self._set_alarms(outlook)
 
-    def _may_rest(self, polls: Sequence[Mail]) -> bool:
-        """Whether nothing is to be done after polls that have found no commit: the alarms since the last look hold. A
-        look at a file is no trip, and in a store without a table other things than commits bring work.
+    def _may_rest(self, looks: Sequence[Mail]) -> bool:
+        """Whether nothing is to be done after hints that could be put off, or polls that have found no commit: the
+        alarms since the last look hold. A look at a file is no trip, and in a store without a table other things than
+        commits bring work.
         """
-        if not self._neighbours.saw_nothing or self._waiting_since is not None or self._state.inputs.expected:
+        if self._waiting_since is not None or self._state.inputs.expected:
             return False
-        if self._store.table is None or self._store.wall is None:
+        if self._neighbours.has_put_off and all(mail.body.foreign for mail in looks):
+            return True
+        if not self._neighbours.saw_nothing or self._store.table is None or self._store.wall is None:
             return False
         if not 0.0 <= self.context.clock.now() - self._looked_at < REST_SECONDS_MAX:
             return False
-        return all(mail.body.poll for mail in polls) and not self._tallies.is_due(self._state.monotonic())
+        return all(mail.body.poll for mail in looks) and not self._tallies.is_due(self._state.monotonic())
 
     def queue_here(self, jobs: Sequence[NewJob]) -> list[tuple[JobRecord, bool]] | None:
         """Store jobs without options by the calling thread, while this actor's own waits for mail and none has come,

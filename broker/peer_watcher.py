@@ -13,16 +13,17 @@ from ..messages.mail import CheckDue, Revoke, Wake
 from ..stores.ports import Store
 from .alarms import Alarms
 from .outbox import Outbox
-from .state import PARKED_SECONDS, BrokerState
+from .state import PARKED_SECONDS, BrokerState, Joins
 
 POLL_SECONDS = 1.0
 """The polling interval for other processes, also without known peers: a new one's hint may be lost."""
 
 POLL = CheckDue(foreign=True, poll=True)
 
-CHANGES_SECONDS = 0.02
-"""Interval between reads of boots, schedules and lost claims: under load each turn of each peer brings a hint, and
-nothing but the answer to `join`, which is sent at once, is that urgent.
+CHANGES_SECONDS, CHANGES_SECONDS_MAX = 0.02, 0.2
+"""Interval between reads of boots, schedules and lost claims, and of any look by a boot without a free lane: under load
+each turn of each peer brings a hint, and nothing but the answer to `join`, which is sent at once, is that urgent. It is
+longer where such a read takes long, as beside many busy processes.
 """
 
 AGAIN_SECONDS = 0.1
@@ -35,6 +36,7 @@ class PeerWatcher:
 
     Attributes:
         saw_nothing: the last look has found that nobody else has committed since the one before.
+        has_put_off: nobody has looked, because nothing was urgent; an alarm brings the look.
     """
 
     state: BrokerState
@@ -43,9 +45,10 @@ class PeerWatcher:
     now: Callable[[], Instant]
     tell: Callable[[str, Any], object]
     say: Callable[..., None]
-    wake_the_ended: Callable[[], None]
+    joins: Joins
     parked_due: Seconds = 0.0
     saw_nothing: bool = False
+    has_put_off: bool = False
     _unseen: bool = False
     _schedules_seen: int = 0
     _others_committed: bool = False
@@ -65,7 +68,7 @@ class PeerWatcher:
         """After a hint or poll, read what other processes did; now and then, look for parked jobs. True when a process
         has come or died, which takes a turn.
         """
-        self.saw_nothing = False
+        self.saw_nothing = self.has_put_off = False
         try:
             if self._others_committed:
                 self._read_commits()
@@ -91,7 +94,7 @@ class PeerWatcher:
         if self._boot_of_last_turn != self.state.boot:
             self._boot_of_last_turn = self.state.boot
             # Not at once: an application may add handlers right after its start.
-            self._parked_in(POLL_SECONDS)
+            self.parked_due = self.state.monotonic() + POLL_SECONDS
 
     def hint(self, out: Outbox) -> None:
         """Send a hint if a turn has changed anything that may concern other processes."""
@@ -100,25 +103,29 @@ class PeerWatcher:
 
     def _read_commits(self) -> None:
         """Read dead boots, ended jobs and other changes."""
+        wait = self._changes_due - self.state.monotonic()
+        if wait > 0.0:
+            self.alarms.after("changes", wait, CheckDue(foreign=True))
+            is_full = self.store.table is not None and not self.state.free_names()
+            self.has_put_off = is_full and not self._polled and not self.joins.awaited()
+            if self.has_put_off:
+                return
         if self._polled:
             self._keep_up()
             # A boot whose lock file is visible again is no longer untraced.
             unsure = self.state.untraced or self.state.hidden
             if unsure or not all(self.state.presence.is_alive(other.boot) for other in self.state.others):
                 self.state.membership_changed = True
-        known = self._changed
-        self._changed = self.store.changed() or known
+        self._changed = self.store.changed() or self._changed
         if not self._changed:
             self.saw_nothing = True
             return
-        self.wake_the_ended()
-        wait = self._changes_due - self.state.monotonic()
+        self.joins.look(self.store)
         if wait <= 0.0:
+            began = self.state.monotonic()
             self._read_changes()
-            self._changed = False
-            self._changes_due = self.state.monotonic() + CHANGES_SECONDS
-        elif not known:
-            self.alarms.after("changes", wait, CheckDue(foreign=True))
+            now, self._changed = self.state.monotonic(), False
+            self._changes_due = now + min(max(CHANGES_SECONDS, 4 * (now - began)), CHANGES_SECONDS_MAX)
 
     def _look_for_parked(self, monotonic: Seconds) -> None:
         """Once a minute, with the next message: log names whose jobs no boot can handle."""
@@ -127,11 +134,8 @@ class PeerWatcher:
         meant = partial(state.meant, others=state.others)
         for line in state.parked.look(self.store, self.now(), monotonic, is_handled, meant):
             self.say("name.parked", **line)
-        self._parked_in(PARKED_SECONDS)
-
-    def _parked_in(self, seconds: Seconds) -> None:
         # The wake-ups by polls suffice, or by retention where nobody is polled for.
-        self.parked_due = self.state.monotonic() + seconds
+        self.parked_due = monotonic + PARKED_SECONDS
 
     def _keep_up(self) -> None:
         """Recreate this boot's files if somebody removed them: without its lock file it counts as dead."""

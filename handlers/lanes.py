@@ -8,7 +8,7 @@ import itertools
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import repeat
 from typing import Any, NamedTuple, Protocol
@@ -54,58 +54,48 @@ class DurationBaseline:
         return recent[len(recent) // 2] if len(recent) >= RUNS_MIN else None
 
 
-class DelayedClaims:
-    """Claims that each wait for a lane, by its id; at most one for each lane."""
-
-    def __init__(self) -> None:
-        self.claims: dict[int, Claim] = {}
-
-    def put(self, lane_id: int, claim: Claim) -> Claim | None:
-        replaced = self.claims.get(lane_id)
-        self.claims[lane_id] = claim
-        return replaced
-
-    def take(self, lane_id: int) -> Claim | None:
-        return self.claims.pop(lane_id, None)
-
-    def remove(self, goes: Callable[[Claim], bool]) -> list[Claim]:
-        gone = [claim for claim in self.claims.values() if goes(claim)]
-        self.claims = {lane_id: claim for lane_id, claim in self.claims.items() if not goes(claim)}
-        return gone
-
-    def clear(self) -> list[Claim]:
-        return self.remove(lambda _: True)
-
-    def keys(self) -> list[ClaimKey]:
-        return [claim.key for claim in self.claims.values()]
-
-
-MEMORY = 0.2
-"""The weight of the newest job in the mean duration."""
+MEMORY_JOBS, TRIP_SECONDS_MAX = 32, 0.5
+"""So many recent jobs make the mean: on a busy machine one in dozens takes a hundred times as long. A trip that took
+longer counts as this long: the store stood still."""
 
 
 @dataclass(eq=False)
 class PrefetchSizer:
-    """A mean of recent durations, and whether it holds for the jobs that run now."""
+    """Means of recent durations: of jobs, and of trips. A trip goes from the report of an ending to the news that it is
+    settled, with which new claims come.
+    """
 
     limits: Limits
-    _mean: Seconds | None = None
-    _is_stuck: bool = False
+    _recent: deque[Seconds] = field(default_factory=lambda: deque(maxlen=MEMORY_JOBS))
+    _trip: Seconds = 0.0
+    _reported_at: Seconds | None = None
 
     def note(self, seconds: Seconds) -> None:
-        self._is_stuck = False
-        self._mean = seconds if self._mean is None else (1 - MEMORY) * self._mean + MEMORY * seconds
+        self._recent.append(seconds)
 
     def note_stuck(self) -> None:
-        """The running jobs take longer than the mean: prefetched claims had to go back."""
-        self._is_stuck = True
+        """The running jobs take longer than the mean: prefetched claims had to go back. The mean begins anew."""
+        self._recent.clear()
+
+    def note_trip(self, monotonic: Seconds, *, begins: bool) -> None:
+        if begins:
+            self._reported_at = self._reported_at or monotonic
+        elif self._reported_at is not None:
+            self._trip = (self._trip + min(monotonic - self._reported_at, TRIP_SECONDS_MAX)) / 2
+            self._reported_at = None
+
+    @property
+    def unstarted_seconds(self) -> Seconds:
+        """When a prefetched claim goes back. Others would get it no sooner than after a trip."""
+        return max(self.limits.unstarted_seconds, 2 * self._trip)
 
     def prefetch(self, lanes: int) -> int:
-        """A few more claims than lanes, at most a few milliseconds of recent work, in powers of two."""
+        """A few more claims than lanes: at most a few milliseconds of work, or a trip's; in powers of two."""
         limits = self.limits
-        if self._mean is None or lanes == 0 or self._is_stuck:
+        if not self._recent or lanes == 0:
             return 0
-        most = min(limits.prefetch_claims_max, int(lanes * limits.prefetch_seconds / max(self._mean, 1e-6)))
+        mean = max(sum(self._recent) / len(self._recent), 1e-6)
+        most = min(limits.prefetch_claims_max, int(lanes * max(limits.prefetch_seconds, self._trip) / mean))
         return 0 if most == 0 else 1 << (most.bit_length() - 1)
 
 

@@ -53,7 +53,7 @@ class StoreSurroundings(NamedTuple):
     """The changes of others to a store.
 
     Attributes:
-        boots: every boot on the store, living or not.
+        boots: every boot on the store, living or not; its turns that are kept, `unlogged`, may be left out.
         is_lost: whether a turn of the boot that has asked would find it `lost`.
         change_no: the number of the last change of any schedule; it only rises.
     """

@@ -14,6 +14,9 @@ from .schema import check_here
 
 COLUMNS = ", ".join(BootRecord._fields)
 
+BRIEF_COLUMNS = COLUMNS.replace("unlogged", "'[]'")
+"""Without the turns that are kept, which are long, and which only a burial needs."""
+
 REGISTER = upsert("lamplighter_boots", *BootRecord._fields)
 
 
@@ -61,14 +64,14 @@ def surroundings(connection: Database, boot: str, seen: Seen | None) -> StoreSur
     Args:
         seen: of the last turn of the store, if there was one.
     """
-    boots = read_boots(connection)
+    boots = read_boots(connection, BRIEF_COLUMNS)
     turn, last_boot_no, last_no, change_no = connection.execute(HOW_FAR, (boot,)).fetchone()
     is_known = seen is None or seen.boot != boot or seen.compare(turn, last_boot_no, last_no, change_no) is None
     return StoreSurroundings(boots, not is_known, change_no)
 
 
-def read_boots(connection: Database) -> list[BootRecord]:
-    rows = connection.execute(f"select {COLUMNS} from lamplighter_boots order by started_at, boot")
+def read_boots(connection: Database, columns: str = COLUMNS) -> list[BootRecord]:
+    rows = connection.execute(f"select {columns} from lamplighter_boots order by started_at, boot")
     return [
         row._replace(
             names=tuple(json.loads(str(row.names))),

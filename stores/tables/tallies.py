@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from ...messages.jobs import Instant
@@ -24,7 +26,7 @@ KEEP = upsert("lamplighter_tallies", "span, start, name, kind", "n", "seconds", 
 
 COLUMNS = ", ".join(f"tally.{field}" for field in Tally._fields)
 
-ONE = f"select {COLUMNS} from lamplighter_tallies tally where span = ? and start = ? and name = ? and kind = ?"
+ONES = f"select {COLUMNS} from lamplighter_tallies tally where span = ? and start = ? and name = ?"
 
 BETWEEN = f"""
 select {COLUMNS} from lamplighter_tallies tally
@@ -65,11 +67,11 @@ delete from lamplighter_tallies where (span, start, name, kind) in (
 class TableTallies(TurnPart):
     def add(self, tallies: Sequence[Tally]) -> None:
         self._turn.gate(TALLYING)
-        for tally in tallies:
-            row = self._connection.execute(ONE, tally[:4]).fetchone()
-            whole = tally if row is None else tally_of(row).plus(tally)
-            values = (*whole[:6], encode_own(whole.buckets))
-            self._connection.execute(KEEP, values)
+        for about, some in groupby(sorted(tallies), itemgetter(slice(3))):
+            known = {row[3]: tally_of(row) for row in self._connection.execute(ONES, about)}
+            for tally in some:
+                whole = known[tally.kind].plus(tally) if tally.kind in known else tally
+                self._turn.later(KEEP, (*whole[:6], encode_own(whole.buckets)))
 
     def prune(self, now: Instant, batch: int) -> None:
         for span, seconds in KEPT_SECONDS.items():

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 
+import pytest
 from lamplighter.broker.peer_watcher import POLL
-from lamplighter.messages.mail import CheckDue, Housekeep
+from lamplighter.environment.replies import ThreadReply
+from lamplighter.messages.mail import CheckDue, Housekeep, Mail
 from lamplighter.testing.draining import is_idle
 
 
@@ -40,6 +42,58 @@ def test_after_a_poll_the_next_one_comes_though_no_turn_has_followed(runtime, re
     broker._neighbours.note(POLL)
 
     assert not broker._alarms.unheard
+
+
+@pytest.fixture
+def hinted(runtime, recorder, monkeypatch):
+    """What a broker does with a hint, right after it has read the changes of others; beside it, nothing comes."""
+    rt = runtime()
+
+    def hinted(handler=None, *, awaited=None, poll=False):
+        if handler is not None:
+            rt.jobs.add_handler("work", handler)
+        recorder.until(lambda: is_idle(rt), "it to be idle")
+        broker, looks, found = rt.boot.post.find("broker"), [], []
+        neighbours = broker._neighbours
+        monkeypatch.setattr(broker._store, "changed", lambda: looks.append("changed") or False)
+        monkeypatch.setattr(broker, "_look_out", lambda: looks.append("queues") or None)
+
+        def hear():
+            neighbours._changes_due = broker._state.monotonic() + 3600
+            broker._alarms._cancel("changes")
+            broker._alarms._timers.pop("changes", None)
+            if awaited is not None:
+                broker._joins.add(awaited, ThreadReply())
+            broker.receive(Mail(1, None, None, 0.0, CheckDue(foreign=True, poll=poll)))
+            found.append((neighbours.has_put_off, looks[:], "changes" in broker._alarms._timers))
+
+        recorder.until(lambda: broker.mailbox.lend(hear) or found, "the broker to wait for mail")
+        return found[0]
+
+    return hinted
+
+
+def test_a_hint_waits_a_little_where_no_lane_is_free_and_nobody_joins(hinted):
+    has_put_off, looks, is_set = hinted()
+
+    assert has_put_off
+    assert "changed" not in looks
+    assert is_set
+    assert hinted(awaited="a job")[1][0] == "changed"
+
+
+def test_who_has_put_a_hint_off_does_not_look_at_the_queues(hinted):
+    assert hinted()[1] == []
+
+
+def test_a_poll_is_not_put_off(hinted):
+    assert hinted(poll=True)[1][0] == "changed"
+
+
+def test_a_hint_is_heeded_at_once_where_a_lane_is_free(hinted):
+    has_put_off, looks, _ = hinted(lambda job: None)
+
+    assert (has_put_off, looks[0]) == (False, "changed")
 
 
 def test_a_job_that_another_runs_by_a_claim_of_its_own_is_given_up_here(runtime, recorder, monkeypatch):

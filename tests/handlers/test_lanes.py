@@ -16,13 +16,14 @@ from lamplighter.environment.replies import Mailbox
 from lamplighter.handlers.carriers import NO_CARRIERS
 from lamplighter.handlers.handler import JobTimeout
 from lamplighter.handlers.lane import Lane
-from lamplighter.handlers.lanes import Backlog, DelayedClaims, LaneEnded, Lanes
+from lamplighter.handlers.lanes import Backlog, LaneEnded, Lanes, Waiting
 from lamplighter.handlers.payload import HandlerTypes
 from lamplighter.handlers.pool import ThreadCounter
 from lamplighter.handlers.tasks import TaskRunner
 from lamplighter.messages.jobs import Claim, JobRecord
 from lamplighter.messages.outcomes import Outcome, OutcomeKind, Policy
 from lamplighter.rules.limits import Limits
+from lamplighter.testing.draining import is_idle
 
 DONE = Outcome(kind=OutcomeKind.SUCCEEDED)
 
@@ -104,15 +105,18 @@ def test_an_end_that_could_not_be_reported_is_reported_by_who_finds_the_lane_los
     assert (lost, told_before, house.told, called, lane.is_lost) == (True, [], [(1, None)], [1], False)
 
 
-def test_claims_that_wait_for_older_lanes_are_those_of_the_boot_that_runs_alone():
-    waiting = DelayedClaims()
+def test_claims_that_wait_for_older_lanes_are_those_of_the_boot_that_runs_alone(runtime, recorder):
+    rt = runtime()
+    rt.jobs.add_handler("work", lambda job: None)
+    recorder.until(lambda: rt.boot.post.find("handler:work") and is_idle(rt), "it to be idle")
+    actor = rt.boot.post.find("handler:work")
     mine, theirs = (Claim(claim(row_id).job._replace(boot=boot)) for row_id, boot in ((1, "now"), (2, "before")))
-    waiting.put(10, mine)
-    waiting.put(20, theirs)
+    actor._held_back.update({10: Waiting(mine, 0.0), 20: Waiting(theirs, 0.0)})
 
-    waiting.remove(lambda claim: claim.job.boot != "now")
+    actor._disown_others("now")
+    left = actor._drop()
 
-    assert (waiting.keys(), waiting.take(10), waiting.take(20), len(waiting.claims)) == ([mine.key], mine, None, 0)
+    assert (left, actor._held_back) == ([mine], {})
 
 
 def test_a_lane_ends_once_and_gives_its_place_once(house):

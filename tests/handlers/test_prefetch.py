@@ -64,6 +64,54 @@ def test_a_name_whose_jobs_were_slow_once_is_taken_in_advance_again():
     assert (before > 0, stuck, sizer.prefetch(1)) == (True, 0, before)
 
 
+def test_one_job_that_had_to_wait_for_the_machine_leaves_claims_in_advance():
+    sizer = PrefetchSizer(Limits())
+    for seconds in [0.00005] * 40 + [0.05]:
+        sizer.note(seconds)
+
+    assert sizer.prefetch(1) >= 8
+
+
+def trips(sizer: PrefetchSizer, seconds: float) -> None:
+    for start in range(1, 21):
+        sizer.note_trip(start, begins=True)
+        # A second report during the trip does not begin it anew.
+        sizer.note_trip(start + seconds / 2, begins=True)
+        sizer.note_trip(start + seconds, begins=False)
+
+
+def test_as_much_is_taken_in_advance_as_is_done_until_more_can_come():
+    limits = Limits(prefetch_seconds=0.02, unstarted_seconds=0.05)
+    sizer = PrefetchSizer(limits)
+    sizer.note(0.005)
+    before = sizer.prefetch(1), sizer.unstarted_seconds
+
+    trips(sizer, 0.17)
+
+    assert before == (4, 0.05)
+    assert sizer.prefetch(1) == 32
+    assert 0.33 < sizer.unstarted_seconds < 0.35
+
+
+def test_a_store_that_stood_still_does_not_count_as_a_long_way():
+    sizer = PrefetchSizer(Limits())
+    sizer.note(0.05)
+
+    trips(sizer, 600)
+
+    assert sizer.prefetch(1) == 8
+    assert sizer.unstarted_seconds <= 1.0
+
+
+def test_the_way_of_an_ending_is_measured(runtime, recorder):
+    rt = runtime()
+    rt.jobs.add_handler("work", lambda job: None)
+    rt.jobs.join(rt.jobs.queue("work"), timeout=10)
+    pace = rt.boot.post.find("handler:work")._pace
+
+    recorder.until(lambda: pace.unstarted_seconds and pace._trip > 0.0, "the way to be noted")
+
+
 def test_a_job_a_second_is_started_at_once():
     def register(runtime: Runtime) -> None:
         runtime.jobs.add_handler("work", lambda job: None)

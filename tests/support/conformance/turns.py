@@ -198,7 +198,8 @@ class TurnPromises(StoreCase):
             second.unlogged.append(first.did)
             second.jobs.insert([new("b")])
 
-        assert [move["j"] for turn in store.surroundings("b").boots[0].unlogged for move in turn.moves] == ["a", "b"]
+        with store.turn("b", NOW) as third:
+            assert [move["j"] for turn in third.boots.all()[0].unlogged for move in turn.moves] == ["a", "b"]
 
     def test_what_a_boot_has_changed_of_schedules_is_kept_with_it(self, store: Store) -> None:
         """Turn.did: after the commit, what this turn did"""
@@ -215,4 +216,5 @@ class TurnPromises(StoreCase):
         assert second.did is not None
         assert first.did.moves == [{"k": "schedule.added", "s": "s", "n": "work", "no": added.change_no, **rule}]
         assert [(move["k"], move["s"]) for move in second.did.moves] == [("schedule.added", "other")]
-        assert store.surroundings("b").boots[0].unlogged == (second.did,)
+        with store.turn("b", NOW) as third:
+            assert third.boots.all()[0].unlogged == (second.did,)
