@@ -121,10 +121,16 @@ def connections(seen: Evidence) -> Symptoms:
 
 
 def standby(seen: Evidence) -> Symptoms:
-    if seen.postgresql.facts.is_standby:
+    facts = seen.postgresql.facts
+    if facts.is_standby:
         yield error(
             "the server is a standby, which takes no writes",
             "name the primary in the address, or all servers: postgresql://user@one,two/database finds the primary",
+        )
+    elif facts.is_read_only:
+        yield error(
+            f"sessions of user {facts.role} only read: default_transaction_read_only is on",
+            "reset it where it is set (`alter role`, `alter database` or `alter system`), or give another user",
         )
     return "the server takes writes"
 

@@ -70,7 +70,8 @@ select current_setting('server_version'), current_setting('fsync'), current_sett
   (select count(*) from pg_stat_activity where backend_type = 'client backend'),
   (select count(*) from pg_stat_activity where {OURS} and datname = current_database()),
   (select count(*) from pg_stat_replication where sync_state in ('sync', 'quorum')),
-  pg_is_in_recovery(), cast(current_user as text),
+  pg_is_in_recovery(),
+  (select reset_val = 'on' from pg_settings where name = 'default_transaction_read_only'), cast(current_user as text),
   (select pg_has_role(relowner, 'usage') from pg_class where oid = to_regclass('lamplighter_jobs')),
   extract(epoch from clock_timestamp())
 """
@@ -118,6 +119,8 @@ class ServerFacts(NamedTuple):
     Attributes:
         connections: all of them, of which `ours` are of runtimes and operators on this database.
         standbys: those that commits wait for, and that are connected.
+        is_read_only: whether transactions of a new session only read, by a setting of the server, the database or the
+          role.
         role: the user of this look, `owns` whether the tables are its own, or None if there are none.
         ahead: by how much the server's clock is ahead of the one here.
         version: of the tables; 0 if there are none.
@@ -133,6 +136,7 @@ class ServerFacts(NamedTuple):
     ours: int
     standbys: int
     is_standby: bool
+    is_read_only: bool
     role: str
     owns: bool | None
     ahead: Seconds
