@@ -235,9 +235,9 @@ class PostgresDatabase:
                 for row in rows:
                     copy.write_row(row)
         except psycopg.DataError as error:
-            got = f"{shown(row[:2])}: {error}"
+            got = shown(next((value for value in row if isinstance(value, str) and "\0" in value), row[:2]))
             raise UsageError(
-                f"expected a row of {table} that PostgreSQL can keep, got one that begins with {got}"
+                f"expected rows of {table} that PostgreSQL can keep, got one with {got}: {error}; remove it first"
             ) from None
         except psycopg.Error as error:
             meant = translated(error, self.address.shown)
