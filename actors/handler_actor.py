@@ -246,7 +246,7 @@ class HandlerActor(RuntimeActor):
             busy[lane.handler.id] += 1
         if not handlers or self._backlog.closed:
             # No handler takes any more, or the runtime stops, and these claims were in transit.
-            self._give_back(self._backlog.clear())
+            self._give_back(self._backlog.remove(lambda _: True))
         self._take_places(handlers, busy)
         if self._backlog.waiting and self._unstarted_timer is None:
             self._unstarted_timer = self.later(self._pace.unstarted_seconds, Unstarted())

@@ -67,7 +67,7 @@ class JobBroker(RuntimeActor):
 
     Attributes, which other threads read:
         leads: whether the last turn could account for slots.
-        store_trouble: why the store is unavailable, if it is.
+        store_error: why the store is unavailable, if it is.
         held_up: what keeps messages waiting apart, if any do.
         has_given_up: whether a stop has ceased to wait for the store, so that no turn is tried any more.
         parked, hidden: as in `BrokerState`.
@@ -95,7 +95,7 @@ class JobBroker(RuntimeActor):
         self._renew = renew
         self._joins = joins
         self._lanes = lanes
-        self.store_trouble: str | None = None
+        self.store_error: Exception | None = None
         self.held_up: str | None = None
         self._held_up_since = 0.0
         self.has_given_up = False
@@ -367,7 +367,7 @@ class JobBroker(RuntimeActor):
             if not self._one_by_one(self._pending[:1]):
                 return False
         if not self._apart:
-            self._say_available(self._held_up_since)
+            self._store_is_back(self._held_up_since)
         return True
 
     def _set_apart(self, mail: Mail, conflict: TurnConflict) -> None:
@@ -585,7 +585,8 @@ class JobBroker(RuntimeActor):
     def _wait_for_store(self, error: StoreUnavailable | StoreGone) -> None:
         self._pending = [*self._apart, *self._pending]
         self._apart.clear()
-        self.held_up = None
+        # Known before callers are refused; the reason may have changed.
+        self.held_up, self.store_error = None, error
         if isinstance(error, CommitUnknown):
             self._ask_the_living()
         elif isinstance(error, StoreGone):
@@ -597,8 +598,6 @@ class JobBroker(RuntimeActor):
         first = self._waiting_since is None
         self._waiting_since = self._waiting_since if self._waiting_since is not None else now
         waited = round(now - self._waiting_since + (self.context.limits.busy_seconds_max if locked else 0.0), 3)
-        # The reason may have changed.
-        self.store_trouble = str(error)
         if first:
             event = "store.waiting" if locked else "store.unavailable"
             likely = {"likely": self.context.environment.lock_holder()} if locked else {}
@@ -613,10 +612,6 @@ class JobBroker(RuntimeActor):
             self.tell(self.name, CheckDue())
 
     def _store_is_back(self, since: Seconds) -> None:
-        self._waiting_since = self.store_trouble = None
-        self._say_available(since)
-
-    def _say_available(self, since: Seconds) -> None:
-        self.held_up = None
+        self._waiting_since = self.store_error = self.held_up = None
         waited = round(self.context.clock.monotonic() - since, 3)
         self.say("store.available", store=self._store.address, waited=waited)

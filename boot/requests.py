@@ -62,7 +62,8 @@ class Requests:
     @property
     def store_trouble(self) -> str | None:
         """Why the store is unavailable, by the broker's last report."""
-        return None if self.broker is None else self.broker.store_trouble
+        error = None if self.broker is None else self.broker.store_error
+        return None if error is None else str(error)
 
     @property
     def has_given_up(self) -> bool:

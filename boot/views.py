@@ -16,7 +16,7 @@ from ..broker.boot_registration import BootRegistration
 from ..broker.state import NAMES_KEPT_MAX, NAMES_TOLD_MAX, PARKED_JOBS_MAX, BrokerInputs, ParkedNames, waiting
 from ..environment.process import measured
 from ..environment.threads import stacks
-from ..errors import LamplighterError
+from ..errors import LamplighterError, StoreGone
 from ..handlers.handler import Handler
 from ..handlers.lane import Lane
 from ..handlers.lanes import Lanes
@@ -59,7 +59,7 @@ def health_of(
     boot: str,
     family: Family,
     unheard: Sequence[str],
-    trouble: str | None,
+    trouble: Exception | None,
     waiting: Sequence[str],
     quiet: QuietView | None,
     hidden: Sequence[str],
@@ -97,7 +97,7 @@ def health_of(
         since = attributed(quiet.since, by=quiet.by)
         yellow.append(f"it takes no jobs until somebody has it go on: quiet{since}{reason}")
     if trouble is not None:
-        yellow.append(f"the store is unavailable: {trouble}")
+        (red if isinstance(trouble, StoreGone) else yellow).append(f"the store is unavailable: {trouble}")
     for ailment in health_issues:
         (red if ailment.status == "red" else yellow).append(ailment.reason)
     if len(abandoned) > abandoned_max:
@@ -232,7 +232,7 @@ class Views:
             is_draining=self.inputs.draining,
             health=self._health(()),
             process=measured(),
-            turns=TurnView() if broker is None else broker.turn_times.view(broker.store_trouble),
+            turns=TurnView() if broker is None else broker.turn_times.view(self.requests.store_trouble),
             actors=self.tree(),
             handlers=tuple(map(_handler, share.all_handlers())),
             lanes=tuple(map(self._lane, open_lanes[:LANES_SHOWN_MAX])),
@@ -282,7 +282,7 @@ class Views:
             boot=self.id,
             family=self.supervision.family,
             unheard=self.supervision.unheard(),
-            trouble=self.requests.store_trouble,
+            trouble=None if broker is None else broker.store_error,
             waiting=waiting,
             quiet=self._quiet(),
             hidden=() if broker is None else broker.hidden,

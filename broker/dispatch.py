@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..environment.replies import answer_all, reply_of
-from ..errors import LamplighterError, StoreUnavailable
+from ..errors import LamplighterError, StoreGone, StoreUnavailable
 from ..messages import mail as messages
 from ..messages.mail import Mail, Reply
 from ..messages.steps import KeepStep, SendSignal
@@ -41,7 +41,7 @@ def apply(context: TurnContext, body: Any, retention: Retention) -> None:
     try:
         value = handle(context, body, retention)
     except LamplighterError as refusal:
-        if reply is None or isinstance(refusal, StoreUnavailable):
+        if reply is None or isinstance(refusal, StoreUnavailable | StoreGone):
             raise
         if context.turn.writes != writes_before:
             raise HalfDone(refusal) from refusal

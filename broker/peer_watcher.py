@@ -98,7 +98,8 @@ class PeerWatcher:
 
     def hint(self, out: Outbox) -> None:
         """Send a hint if a turn has changed anything that may concern other processes."""
-        if out.hint or _concerns_others(out):
+        claimed = {moved.job.id for moved in out.transitions if moved.event == "job.claimed"}
+        if out.hint or any(moved.event != "job.claimed" and moved.job.id not in claimed for moved in out.transitions):
             self.state.standing.hints.send([boot.hint for boot in self.state.others if boot.hint is not None])
 
     def _read_commits(self) -> None:
@@ -173,8 +174,3 @@ class PeerWatcher:
                     self.tell(f"handler:{name}", Revoke(key=key, reason="it has ended elsewhere"))
                 elif (job.key, job.state) != (key, JobState.RUNNING.value):
                     self.tell(f"handler:{name}", Revoke(key=key, reason=job.reason or f"it is {job.state}"))
-
-
-def _concerns_others(out: Outbox) -> bool:
-    claimed = {moved.job.id for moved in out.transitions if moved.event == "job.claimed"}
-    return any(moved.event != "job.claimed" and moved.job.id not in claimed for moved in out.transitions)

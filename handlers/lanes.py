@@ -340,9 +340,6 @@ class Backlog:
                 self.waiting = deque(waiting for waiting in self.waiting if not goes(waiting))
             return gone
 
-    def clear(self) -> list[Claim]:
-        return self.remove(lambda _: True)
-
     def keys(self) -> list[ClaimKey]:
         with self._lock:
             return [waiting.claim.key for waiting in self.waiting]

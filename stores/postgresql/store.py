@@ -73,7 +73,6 @@ class PostgresStore(StoreParts):
         self._writer: PostgresDatabase | None = None
         self._readers = readers(self._connect_reader)
         self._seen: Seen | None = None
-        self._gone: str | None = None
         self._shown: tuple[PostgresDatabase, str] | None = None
         self._version = 0
         self._committed: Committed | None = None
@@ -123,7 +122,7 @@ class PostgresStore(StoreParts):
 
     @contextlib.contextmanager
     def turn(self, boot: str, now: Instant) -> Iterator[PostgresTurn]:
-        with self._lock, self._noting():
+        with self._lock:
             writer, turn, seen = self._open_writer(), None, self._seen
             try:
                 self._fail_at("store.turn.begin")
@@ -159,7 +158,7 @@ class PostgresStore(StoreParts):
         want: Want | None = None,
     ) -> Born | None:
         """As in the port. The statement itself sees what others have committed since."""
-        with self._lock, self._noting():
+        with self._lock:
             writer, seen = self._writer, self._seen
             was = births.overview_of(seen, boot, want)
             if writer is None or writer.is_closed or (writer, boot) != self._shown or seen is None or was is None:
@@ -209,18 +208,7 @@ class PostgresStore(StoreParts):
         return self._reader.due_names(now, limit)
 
     def health_issues(self) -> Sequence[HealthIssue]:
-        gone = self._gone
-        return () if gone is None else (HealthIssue("red", gone),)
-
-    @contextlib.contextmanager
-    def _noting(self) -> Iterator[None]:
-        """Note what a person must mend, until a turn or a look succeeds."""
-        try:
-            yield
-        except StoreGone as error:
-            self._gone = str(error)
-            raise
-        self._gone = None
+        return ()
 
     def _connect(self) -> PostgresDatabase:
         return connect(self._where, durability=self._durability)
@@ -271,7 +259,7 @@ class PostgresStore(StoreParts):
         self._fail_at("store.read")
         if not self._is_open:
             raise StoreUnavailable(f"the store {self.address} is closed")
-        with self._noting(), self._readers.lend() as reader:
+        with self._readers.lend() as reader:
             yield reader
 
     def _fail_at(self, point: str) -> None:

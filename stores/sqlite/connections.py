@@ -52,6 +52,10 @@ class Translation:
                 f"expected {self.address} to be a sound SQLite database, got: {error}; "
                 "put back a backup, or give the runtime another file"
             ) from error
+        if "no such " in text or "no column named" in text:
+            raise StoreGone(
+                f"the store {self.address} has lost tables of Lamplighter: put back a backup; {error}"
+            ) from error
         if isinstance(error, sqlite3.OperationalError) and any(sign in text for sign in self.failures):
             kind = StoreBusy if any(sign in text for sign in BUSY) else StoreUnavailable
             raise kind(f"the store {self.address} cannot be used now: {error}") from error

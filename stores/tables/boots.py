@@ -13,7 +13,6 @@ from .open_turn import HOW_FAR, Seen, TurnPart
 from .schema import check_here
 
 COLUMNS = ", ".join(BootRecord._fields)
-
 BRIEF_COLUMNS = COLUMNS.replace("unlogged", "'[]'")
 """Without the turns that are kept, which are long, and which only a burial needs."""
 

@@ -10,7 +10,7 @@ import threading
 from dataclasses import replace
 
 import pytest
-from lamplighter import Carrier, JobSpec, StoreUnavailable, UnknownJob
+from lamplighter import Carrier, JobSpec, StoreGone, StoreUnavailable, UnknownJob
 from lamplighter.boot.requests import BROKER_DEATHS_MAX
 from lamplighter.environment import Environment
 from lamplighter.environment.failpoints import Failpoints
@@ -291,3 +291,31 @@ def test_an_ending_that_is_refused_and_refused_again_is_stored_later(runtime, re
 
     assert rt.jobs.join(job, timeout=10).attempt == 2
     assert rt.jobs.attempts(job)[0].error == "its ending could not be stored: MemoryError('a failpoint')"
+
+
+@pytest.mark.parametrize(
+    ("loses", "mended"),
+    [
+        ("alter table lamplighter_jobs rename to was_jobs", "alter table was_jobs rename to lamplighter_jobs"),
+        (
+            "alter table lamplighter_jobs rename priority to was_priority",
+            "alter table lamplighter_jobs rename was_priority to priority",
+        ),
+    ],
+    ids=["a table", "a column"],
+)
+def test_health_is_red_while_the_file_lacks_a_table_or_column(runtime, recorder, tmp_path, loses, mended):
+    rt = runtime(tmp_path / "jobs.db")
+
+    def change(statement):
+        with contextlib.closing(sqlite3.connect(tmp_path / "jobs.db", timeout=30)) as connection:
+            connection.execute(statement)
+
+    change(loses)
+    with pytest.raises(StoreGone, match="lost tables"):
+        rt.jobs.queue("work")
+    assert rt.health().status == "red"
+
+    change(mended)
+    recorder.until(lambda: rt.health().status == "green", "the health to be well again")
+    assert rt.jobs.queue("work").state == "queued"

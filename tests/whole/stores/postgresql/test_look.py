@@ -158,6 +158,17 @@ def test_the_doctor_finds_nothing_wrong_with_a_runtime_that_is_well(postgres: st
     assert len([check for check in found if check.startswith("postgresql.")]) == 11
 
 
+def test_the_doctor_says_that_the_sessions_of_a_role_only_read(postgres: str, postgres_server: Server):
+    postgres_server.psql("alter role lamplighter set default_transaction_read_only = on")
+    try:
+        with evidence_at(postgres) as seen:
+            (finding,) = examine(seen, chosen(["postgresql.standby"])).findings
+    finally:
+        postgres_server.psql("alter role lamplighter reset default_transaction_read_only")
+
+    assert (finding.level, "sessions of user lamplighter only read" in finding.evidence) == ("error", True)
+
+
 def test_the_doctor_names_the_session_that_keeps_jobs_locked(postgres: str, busy: Runtime):
     address = parse_address(postgres)
     with contextlib.closing(connect(address, application_name="a shop")) as database:
@@ -215,18 +226,44 @@ def test_somebody_without_the_right_to_ask_sees_all_but_what_runtimes_know(
         postgres_server.psql("drop owned by clerk; drop role clerk")
 
 
+LOSSES = {
+    "the schema": (
+        "revoke usage on schema {0} from lamplighter; alter schema {0} owner to admin",
+        "grant usage on schema {0} to lamplighter",
+    ),
+    "a right to a table": (
+        "alter table {0}.lamplighter_jobs owner to admin; revoke all on {0}.lamplighter_jobs from lamplighter",
+        "alter table {0}.lamplighter_jobs owner to lamplighter; grant all on {0}.lamplighter_jobs to lamplighter",
+    ),
+    "a table": (
+        "alter table {0}.lamplighter_jobs rename to was_jobs",
+        "alter table {0}.was_jobs rename to lamplighter_jobs",
+    ),
+    "a column": (
+        "alter table {0}.lamplighter_jobs rename priority to was_priority",
+        "alter table {0}.lamplighter_jobs rename was_priority to priority",
+    ),
+}
+
+
+@pytest.mark.parametrize(("loses", "mended"), LOSSES.values(), ids=LOSSES)
 def test_health_is_red_while_a_person_must_act_and_well_again_after_that(
-    fresh_postgres: Callable[[], str], postgres_server: Server, runtime: Callable[..., Runtime], recorder: Recorder
+    fresh_postgres: Callable[[], str],
+    postgres_server: Server,
+    runtime: Callable[..., Runtime],
+    recorder: Recorder,
+    loses: str,
+    mended: str,
 ):
     url = fresh_postgres()
     schema = parse_address(url).schema
     rt = runtime(url)
     assert rt.health().status == "green"
 
-    postgres_server.psql(f"revoke usage on schema {schema} from lamplighter; alter schema {schema} owner to admin")
+    postgres_server.psql(loses.format(schema))
     with pytest.raises((StoreGone, StoreUnavailable), match=r"lost tables|refuses a right"):
         rt.jobs.queue("work")
     assert rt.health().status == "red"
 
-    postgres_server.psql(f"grant usage on schema {schema} to lamplighter")
+    postgres_server.psql(mended.format(schema))
     eventually(lambda: rt.health().status == "green")
