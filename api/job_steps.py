@@ -38,6 +38,8 @@ class Step:
         backoff: the waits before those calls, as a handler's; from a second, doubling, up to a minute.
         timeout: seconds or a timedelta for each call of a coroutine function, which is cancelled then and has raised a
             `TimeoutError`. Plain functions cannot have one.
+        connection: an open connection of yours to the store's database, as `jobs.queue` takes it. The result is kept if
+            and only if its transaction commits, with what the function has written there.
         upcast: makes what an earlier version of the function has returned, as JSON has it, into a result of today. It
             is asked when the kept result is not what the function is annotated to return.
     """
@@ -48,6 +50,7 @@ class Step:
     backoff: Backoff | Seconds | timedelta | Sequence[Seconds | timedelta] = Backoff(max=60.0)  # noqa: RUF009 (frozen)
     timeout: Seconds | timedelta | None = None
     upcast: Callable[[Any], Any] | None = None
+    connection: Any = None
 
 
 _step: ContextVar[tuple[str | None, Step]] = ContextVar("lamplighter_step", default=(None, Step("")))
@@ -63,20 +66,23 @@ Read = Callable[[Any], Any]
 class StepContext(Protocol):
     """The calls that a Job borrows for its steps while it runs. Threads, tasks and children each have their own."""
 
-    def begin(self, name: str) -> str | None:
+    def begin(self, name: str, connection: Any = None) -> str | None:
         """Come to a step: the JSON text that is kept of it, or None if its function is to be called now.
+
+        Args:
+            connection: of the step, if it has one.
 
         Raises:
             UsageError: the attempt has come to it already, or there are too many.
             StaleClaim: the attempt no longer holds the job.
         """
 
-    async def abegin(self, name: str) -> str | None: ...
+    async def abegin(self, name: str, connection: Any = None) -> str | None: ...
 
-    def keep(self, name: str, result: str) -> str:
+    def keep(self, name: str, result: str, connection: Any = None) -> str:
         """Keep what the function has returned; the JSON text that is kept under the name from now on."""
 
-    async def akeep(self, name: str, result: str) -> str: ...
+    async def akeep(self, name: str, result: str, connection: Any = None) -> str: ...
 
     def leave(self, name: str) -> None:
         """The function has raised, or its result could not be kept: the attempt may come to the step again."""
@@ -179,6 +185,11 @@ def checked_step(of: str | Step, fn: Callable[..., Any]) -> Step:
     check_whole(step.retries, "retries", least=0, most=STEP_RETRIES_MAX)
     if step.upcast is not None and not callable(step.upcast):
         raise UsageError(f"expected upcast of step {name!r} to be a function, got: {shown(step.upcast)}")
+    if step.connection is not None and step.retries:
+        raise UsageError(
+            f"expected no retries of step {step.name!r}, which has a connection: its error has spoilt the "
+            "transaction; roll back, and let the attempt fail"
+        )
     timeout = None if step.timeout is None else check_seconds(step.timeout, "timeout", least=0.001)
     return replace(step, name=name, backoff=check_backoff(step.backoff), timeout=timeout)
 
@@ -252,7 +263,7 @@ def call_step(job_id: str, lane: StepLane, step: Step, fn: Callable[P, S], /, *a
     check_not_repeated(job_id, name)
     read = steps.reader(name, fn, step.upcast)
     check_timeout(step, is_awaited=False)
-    while (kept := steps.begin(name)) is None:
+    while (kept := steps.begin(name, step.connection)) is None:
         called: list[S] = []
         try:
             with in_step(job_id, step):
@@ -260,7 +271,7 @@ def call_step(job_id: str, lane: StepLane, step: Step, fn: Callable[P, S], /, *a
             text = result_text(name, plain_result(name, called[0]))
             # A result that cannot be read as it is annotated is not kept: no later attempt could read it either.
             result = read(decode(text))
-            kept = steps.keep(name, text)
+            kept = steps.keep(name, text, step.connection)
             return result if kept == text else read(decode(kept))
         except BaseException as error:
             steps.leave(name)
@@ -293,7 +304,7 @@ async def acall_step(
     steps, name, tried = lane.steps, step.name, 0
     check_not_repeated(job_id, name)
     read = steps.reader(name, fn, step.upcast)
-    while (kept := await steps.abegin(name)) is None:
+    while (kept := await steps.abegin(name, step.connection)) is None:
         called = []
         try:
             with in_step(job_id, step):
@@ -305,7 +316,7 @@ async def acall_step(
             check_timeout(step, is_awaited=is_awaited)
             text = result_text(name, returned)
             result = read(decode(text))
-            kept = await steps.akeep(name, text)
+            kept = await steps.akeep(name, text, step.connection)
             return result if kept == text else read(decode(kept))
         except BaseException as error:
             steps.leave(name)

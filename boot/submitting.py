@@ -301,15 +301,19 @@ class Submitter:
         return table.steps(job.row_id) if job.claim_no > 1 else ()
 
     @either
-    async def keep_step(self, claim: Claim, name: str, result: str, took: Seconds) -> Any:
+    async def keep_step(self, step: KeepStep, connection: Any = None) -> Any:
         """Keep a step of a running job; return the kept JSON text. Raises StaleClaim if the claim has lost the job."""
-        make, root_id = partial(KeepStep, claim, name, result, took), claim.job.root_id
-        return await self.state.get().requests.asked(make, awaits=self.awaits, root_id=root_id, here=True)
+        boot, make, root_id = self.state.get(), lambda reply: step._replace(reply=reply), step.claim.job.root_id
+        if connection is None:
+            return await boot.requests.asked(make, awaits=self.awaits, root_id=root_id, here=True)
+        from ..broker.host_transactions import keep_step
+
+        return await self._joined(boot, connection, boot.clock.now(), partial(keep_step, step))
 
     def sent(self, claim: Claim, name: str, *, is_over: bool) -> StepRecord | None:
         """The signal, or the end of time, that has ended a wait. If its time is over, that is kept if no signal is."""
         if is_over:
-            self.keep_step(claim, SIGNAL + name, "null", 0.0)
+            self.keep_step(KeepStep(claim, SIGNAL + name, "null", 0.0, None))
         return needed(self.state.get().store.table, "signals").step(claim.job.row_id, SIGNAL + name)
 
     def warn_if_blocking(self, call: str, name: str | None = None) -> None:

@@ -12,10 +12,12 @@ from ..messages.jobs import ClaimKey, Instant, JobRecord, JobState, NewJob
 from ..messages.mail import MarkDone
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from ..messages.schedules import HostChange
+from ..messages.steps import KeepStep
 from ..rules.capabilities import needed
 from ..rules.lifecycle import judge
 from ..stores.ports import HostTurn, Store
 from .follow_ups import store_follow_ups
+from .jobs import stale_step
 from .turn_context import is_current, only_queued
 
 JOBS, SCHEDULES = "connection", "connection of schedules"
@@ -76,6 +78,17 @@ def finish(end: MarkDone, now: Instant, turn: HostTurn) -> None:
             # Raise even where this end has done the job: the application's own writes beside it would count twice.
             raise _not_there(end)
         _follow_up(turn, job, end.then, now)
+
+
+def keep_step(step: KeepStep, turn: HostTurn) -> str:
+    """Keep a step's result, which is returned. Raises StaleClaim if the claim no longer holds the job."""
+    claimed = step.claim.job
+    job = turn.find(claimed.id)
+    if job is None or not is_current(job, step.claim.key, claimed.boot):
+        raise stale_step(claimed, job, f"step {step.name!r} is not kept: roll back")
+    with turn.wholly():
+        turn.keep(job, step.name, step.result, step.took)
+    return step.result
 
 
 def _not_there(end: MarkDone) -> StaleClaim:

@@ -32,12 +32,10 @@ from ..messages.outcomes import Outcome, OutcomeKind, Policy
 from ..messages.queries import JobQuery
 from ..messages.steps import KeepStep
 from ..rules.capabilities import needed, not_supported
-from ..rules.codec import digest
 from ..rules.new_jobs import queued_now
 from ..rules.validation import unknown_job
 from ..stores.turn_ports import JobLinks, Turn
 from .follow_ups import Stored, check_parents, insert_in_order, is_said_again
-from .outbox import names_job
 from .turn_context import PASSED_ON, TurnContext, is_current, only_queued
 
 NAME, IS_FRESH = attrgetter("name"), itemgetter(1)
@@ -353,11 +351,12 @@ def keep_step(context: TurnContext, body: KeepStep) -> str:
         now = context.turn.jobs.get((job.id,)).get(job.id)
         raise stale_step(job, now, f"step {body.name!r} is not kept")
     if kept.is_new:
-        result = digest(body.result)
-        told = {"k": "stepped", "j": job.id, "n": job.name, "r": kept.move_no, "c": job.claim_no}
-        context.turn.note({**told, "d": result, "step": body.name})
-        line = {**names_job(job), "step": body.name, "took": round(body.took, 6)}
-        context.say("job.stepped", root_id=job.root_id, **line, bytes=len(body.result), digest=result)
+        # Imported where it is needed: most applications have no steps.
+        from ..rules.signals import stepped
+
+        told, line = stepped(job, body.name, body.result, kept.move_no, body.took, boot=context.state.boot)
+        context.turn.note(told)
+        context.say("job.stepped", **line)
     return kept.step.result
 
 

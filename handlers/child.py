@@ -264,17 +264,17 @@ class RemoteSteps:
     def __init__(self, ask: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
         self._ask = ask
 
-    def begin(self, name: str) -> str | None:
+    def begin(self, name: str, connection: Any = None) -> str | None:
         refuse_on_loop()
-        return self._begin(name)
+        return self._begin(name, connection)
 
-    async def abegin(self, name: str) -> str | None:
-        return await asyncio.to_thread(self._begin, name)
+    async def abegin(self, name: str, connection: Any = None) -> str | None:
+        return await asyncio.to_thread(self._begin, name, connection)
 
-    def keep(self, name: str, result: str) -> str:
+    def keep(self, name: str, result: str, connection: Any = None) -> str:
         return str(self._ask({"keep": [name, result]})["kept"])
 
-    async def akeep(self, name: str, result: str) -> str:
+    async def akeep(self, name: str, result: str, connection: Any = None) -> str:
         return await asyncio.to_thread(self.keep, name, result)
 
     def leave(self, name: str) -> None:
@@ -292,7 +292,11 @@ class RemoteSteps:
     def now(self) -> Instant:
         return float(self._ask({"now": True})["now"])
 
-    def _begin(self, name: str) -> str | None:
+    def _begin(self, name: str, connection: Any) -> str | None:
+        if connection is not None:
+            raise UsageError(
+                f"expected no connection of step {name!r} in a child process, which has no store; leave isolation= out"
+            )
         kept: str | None = self._ask({"begin": name})["kept"]
         return kept
 

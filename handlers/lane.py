@@ -15,7 +15,7 @@ from ..errors import UsageError, check_seconds
 from ..messages.jobs import Claim, Instant, JobRecord, JobSpec, NewJob, Seconds
 from ..messages.mail import Progressed
 from ..messages.outcomes import Outcome, OutcomeKind, Policy
-from ..messages.steps import StepRecord
+from ..messages.steps import KeepStep, StepRecord
 from ..rules.limits import Limits
 from ..rules.new_jobs import FollowUps
 from .carriers import Carriers
@@ -59,8 +59,8 @@ class LaneSubmitter(Protocol):
     def kept_steps(self, job: JobRecord) -> Sequence[StepRecord]:
         """The steps that earlier claims of a running job have kept."""
 
-    def keep_step(self, claim: Claim, name: str, result: str, took: Seconds) -> Any:
-        """Keep a step: the JSON text that is kept under its name."""
+    def keep_step(self, step: KeepStep, connection: Any = None) -> Any:
+        """Keep a step, by a connection in its application's transaction: the JSON text that is kept under its name."""
 
     def sent(self, claim: Claim, name: str, *, is_over: bool) -> StepRecord | None:
         """What has ended the wait for a signal, if anything has; if its time is over, something has."""

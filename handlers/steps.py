@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..api.job_steps import Read
 from ..errors import Discard, StaleClaim, UsageError
 from ..messages.jobs import Instant, Seconds
-from ..messages.steps import NO_SIGNAL, SIGNAL, NoSignal, StepRecord
+from ..messages.steps import NO_SIGNAL, SIGNAL, KeepStep, NoSignal, StepRecord
 from ..rules.codec import Encoded, decode, encode
 from .payload import HandlerTypes, checked_type, fit, result_type
 
@@ -44,16 +44,17 @@ class AttemptSteps:
         self._when_idle: Callable[[], object] | None = None
         """Called when no step's function runs any more, once the attempt has failed."""
 
-    def begin(self, name: str) -> str | None:
+    def begin(self, name: str, connection: Any = None) -> str | None:
         refuse_on_loop()
-        self._check(blocks=True)
+        # A step with a connection waits for no turn.
+        self._check(blocks=connection is None)
         if self._kept is None:
             self._found(self._lane.context.submitter.kept_steps(self._lane.claim.job))
         if self._is_new(name):
             self._lane.context.submitter.check_claim(self._lane.claim, name)
         return self._begin(name)
 
-    async def abegin(self, name: str) -> str | None:
+    async def abegin(self, name: str, connection: Any = None) -> str | None:
         self._check(blocks=False)
         if self._kept is None:
             self._found(await asyncio.to_thread(self._lane.context.submitter.kept_steps, self._lane.claim.job))
@@ -64,15 +65,13 @@ class AttemptSteps:
             self._tasks[name] = asyncio.current_task()
         return kept
 
-    def keep(self, name: str, result: str) -> str:
-        took = self._ended(name, result)
-        return self._now_kept(name, self._lane.context.submitter.keep_step(self._lane.claim, name, result, took))
+    def keep(self, name: str, result: str, connection: Any = None) -> str:
+        step = KeepStep(self._lane.claim, name, result, self._ended(name, result), None)
+        return self._now_kept(name, self._lane.context.submitter.keep_step(step, connection))
 
-    async def akeep(self, name: str, result: str) -> str:
-        took = self._ended(name, result)
-        return self._now_kept(
-            name, await self._lane.context.submitter.awaiting.keep_step(self._lane.claim, name, result, took)
-        )
+    async def akeep(self, name: str, result: str, connection: Any = None) -> str:
+        step = KeepStep(self._lane.claim, name, result, self._ended(name, result), None)
+        return self._now_kept(name, await self._lane.context.submitter.awaiting.keep_step(step, connection))
 
     def sent(self, name: str, *, is_over: bool) -> str | NoSignal | None:
         refuse_on_loop()

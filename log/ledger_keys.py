@@ -64,7 +64,8 @@ MOVE_KEYS: dict[str, str] = {
     "f": "the state that it came from; not of a birth",
     "c": "its claim number after it",
     "a": "its attempts after it",
-    "b": "the boot whose claim it ended, where that was another; the boot that was buried, or that has acted",
+    "b": "the boot whose claim it ended, or has kept a step, where that was another; the boot that was buried, or that "
+    "has acted",
     "o": "how its attempt ended",
     "u": "from when on it is due, where that is not at once; when a pause ends by itself",
     "p": "how often the server had delivered it before: so many claims and moves nobody may know of",

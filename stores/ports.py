@@ -333,6 +333,9 @@ class HostTurn(Protocol):
     def send(self, job: JobRecord, signal: str, data: str, who: Attribution) -> tuple[StepRecord, bool]:
         """As `StepBook.send`. `refresh` tells of it, and wakes the job."""
 
+    def keep(self, claimed: JobRecord, name: str, result: str, took: Seconds) -> None:
+        """Keep a step of the current claim of a job that was found here. `refresh` tells of it."""
+
     def follow(self, ended: JobRecord, born: Sequence[JobRecord]) -> None:
         """Jobs that were inserted here follow one that has ended here: one turn makes moves of all of them, and ties
         them."""

@@ -143,17 +143,17 @@ class Asked:
     def parents(self, after: int) -> Sequence[Job[Any]]:
         return self._parents[after:]
 
-    def begin(self, name: str) -> str | None:
+    def begin(self, name: str, connection: Any = None) -> str | None:
         refuse_on_loop()
         return self.kept.get(name)
 
-    async def abegin(self, name: str) -> str | None:
+    async def abegin(self, name: str, connection: Any = None) -> str | None:
         return self.kept.get(name)
 
-    def keep(self, name: str, result: str) -> str:
+    def keep(self, name: str, result: str, connection: Any = None) -> str:
         return self.kept.setdefault(name, result)
 
-    async def akeep(self, name: str, result: str) -> str:
+    async def akeep(self, name: str, result: str, connection: Any = None) -> str:
         return self.keep(name, result)
 
     def leave(self, name: str) -> None:

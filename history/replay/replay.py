@@ -62,8 +62,8 @@ class StepReplay:
         move = told.move
         if len(self._kept) + len(self._unsure) > 2 * (ENDED_KEPT_MAX + len(self._jobs.open)):
             self._forget_the_forgotten()
-        job = self._jobs.get(move.j)
-        is_of_holder = job is not None and (job.state, job.claim_no, job.boot) == ("running", move.c, told.boot)
+        job, holder = self._jobs.get(move.j), move.b or told.boot
+        is_of_holder = job is not None and (job.state, job.claim_no, job.boot) == ("running", move.c, holder)
         if job is None or move.step is None or not (is_of_holder or job.move_no == move.r):
             self._misplaced(told, is_late=job is not None and move.r < job.move_no)
             return
@@ -73,7 +73,7 @@ class StepReplay:
                 self._jobs.doubtful.append(DoubtfulMove("step by a stale claim", says, told, job.step, None))
         elif not is_of_holder or (job.move_no, job.name) != (move.r, move.n):
             says = (
-                f"job {move.j}: step {move.step!r} is kept by claim {move.c} of boot {told.boot} after move {move.r} "
+                f"job {move.j}: step {move.step!r} is kept by claim {move.c} of boot {holder} after move {move.r} "
                 f"of a job of {move.n}, and the job of {job.name} is {job.state} by move {job.move_no}, "
                 f"claim {job.claim_no}"
             )

@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from ...messages.jobs import Attribution, Instant, JobRecord, JobState, NewJob
+from ...messages.jobs import Attribution, Instant, JobRecord, JobState, NewJob, Seconds
 from ...messages.outcomes import Outcome, Verdict
 from ...messages.schedules import HostChange, ScheduleRecord
 from ...messages.steps import SIGNAL, StepRecord
@@ -97,6 +97,11 @@ class TableHostTurn:
         if is_new:
             self._move(job, job.state, {})
         return kept, is_new
+
+    def keep(self, claimed: JobRecord, name: str, result: str, took: Seconds) -> None:
+        row = steps.untold(StepRecord(name, result, claimed.claim_no, self._now), took)
+        self._statements.execute(steps.INSERT, (claimed.row_id, *row))
+        self._move(claimed, claimed.state, {})
 
     def follow(self, ended: JobRecord, born: Sequence[JobRecord]) -> None:
         host_follow_ups.note(self._statements, ended, born)

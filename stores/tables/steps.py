@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 from ...messages.jobs import JobRecord
 from ...messages.steps import SIGNAL, StepMark, StepRecord, StepsSeen
-from ...rules.codec import decode
+from ...rules.codec import decode, encode_own
 from ..turn_ports import KeptNow
 from .database import Database, Statements
 from .open_turn import OpenTurn, TurnPart
@@ -23,9 +24,12 @@ INSERT = "insert into lamplighter_steps (job, name, result, claim_no, at) values
 
 OF_JOB = "select name, result, claim_no, at from lamplighter_steps where job = ?"
 
-SENT, UNTOLD = 0, -1
-"""The `claim_no` of a signal, and that of one of a host's transaction which no turn has told: its `result` also has who
-sent it.
+SENT = 0
+"""The `claim_no` of a signal."""
+
+KEPT_BY = "max(claim_no, -1 - claim_no)"
+"""The claim that has kept a step. A step or signal of a host's transaction that no turn has told has -1 less that
+there, and more in its `result`: how long the step took, or who has sent the signal.
 """
 
 
@@ -43,10 +47,10 @@ class TableSteps(TurnPart):
         inserted = self._connection.execute(f"{INSERT} on conflict do nothing", (claimed.row_id, *step))
         self._turn.has_steps = True
         if inserted.rowcount == 1:
-            return KeptNow(step, current[0], is_new=True)
+            return KeptNow(step, abs(current[0]), is_new=True)
         kept = one(self._connection, claimed.row_id, name)
         assert kept is not None, "the insert has found it"
-        return KeptNow(kept, current[0], is_new=False)
+        return KeptNow(kept, abs(current[0]), is_new=False)
 
     def send(self, job: JobRecord, signal: str, data: str) -> tuple[StepRecord, bool]:
         # Imported where it is needed: most applications send none.
@@ -73,8 +77,12 @@ def remove(turn: OpenTurn, jobs: Collection[int]) -> int:
     return turn.connection.executemany("delete from lamplighter_steps where job = ?", rows).rowcount
 
 
+def untold(step: StepRecord, *more: Any) -> StepRecord:
+    return step._replace(result=encode_own([step.result, *more]), claim_no=-1 - step.claim_no)
+
+
 def plain(row: StepRecord) -> StepRecord:
-    return row._replace(result=decode(row.result)[0], claim_no=SENT) if row.claim_no == UNTOLD else row
+    return row._replace(result=decode(row.result)[0], claim_no=-1 - row.claim_no) if row.claim_no < 0 else row
 
 
 def one(connection: Statements, row_id: int, name: str) -> StepRecord | None:
@@ -83,15 +91,15 @@ def one(connection: Statements, row_id: int, name: str) -> StepRecord | None:
 
 
 def read(connection: Database, row_id: int) -> Sequence[StepRecord]:
-    rows = connection.execute(f"{OF_JOB} order by claim_no, at, name", (row_id,))
+    rows = connection.execute(f"{OF_JOB} order by {KEPT_BY}, at, name", (row_id,))
     return [plain(StepRecord._make(row)) for row in rows]
 
 
 def seen(connection: Database, row_id: int, most: int) -> StepsSeen:
     ((count,),) = connection.execute("select count(*) from lamplighter_steps where job = ?", (row_id,)).fetchall()
     newest = connection.execute(
-        """select name, length(result), max(claim_no, 0), at from lamplighter_steps where job = ?
-           order by claim_no desc, at desc, name desc limit ?""",
+        f"""select name, length(result), {KEPT_BY}, at from lamplighter_steps where job = ?
+            order by {KEPT_BY} desc, at desc, name desc limit ?""",
         (row_id, most),
     ).fetchall()
     return StepsSeen(count, list(map(StepMark._make, newest[::-1])))

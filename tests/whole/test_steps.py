@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from lamplighter import JobFailed
 
 from ..support.forked import REFUSED, said_of_a_forked_call
 from ..test_steps import (
@@ -41,6 +42,56 @@ __all__ = [
 def lanes(runtime, importable, tmp_path):
     """The fixture of the tests that are imported here, with lanes in processes."""
     return lanes_of("process", runtime, importable, tmp_path)
+
+
+DYING_AFTER_A_COMMIT = """
+import os, sqlite3, sys
+from contextlib import closing
+from lamplighter import Runtime, Step
+
+runtime = Runtime(sys.argv[1])
+
+def debit(db):
+    db.execute("insert into debits values (7)")
+    return 7
+
+def order(job):
+    with closing(sqlite3.connect(sys.argv[1])) as db:
+        job.step(Step("debit", connection=db), debit, db)
+        if job.record.claim_no == 1:
+            os.kill(os.getpid(), 9)
+        db.commit()
+        if job.record.claim_no == 2:
+            os.kill(os.getpid(), 9)
+        print(db.execute("select count(*) from debits").fetchone(), flush=True)
+
+runtime.jobs.add_handler("order", order)
+with runtime:
+    with closing(sqlite3.connect(sys.argv[1])) as db:
+        db.execute("create table if not exists debits (cents integer)")
+    runtime.jobs.queue("order", id="a")
+    runtime.jobs.join("a", timeout=60)
+"""
+
+
+def test_a_step_in_a_transaction_is_done_once_though_its_process_dies_around_the_commit(tmp_path):
+    host = [sys.executable, "-P", "-c", DYING_AFTER_A_COMMIT, str(tmp_path / "jobs.db")]
+
+    runs = [subprocess.run(host, capture_output=True, text=True, check=False, timeout=100) for _ in range(3)]
+
+    assert [(run.returncode, run.stdout) for run in runs] == [(-9, ""), (-9, ""), (0, "(1,)\n")]
+
+
+def test_in_a_child_process_no_step_has_a_connection(runtime, importable):
+    module = importable(
+        "steps_with_a_connection",
+        "import lamplighter\n\ndef work(job):\n    return job.step(lamplighter.Step('x', connection=7), str)\n",
+    )
+    rt = runtime()
+    rt.jobs.add_handler("work", module.work, isolation="process", max_attempts=1)
+
+    with pytest.raises(JobFailed, match="expected no connection of step 'x' in a child process"):
+        rt.jobs.join(rt.jobs.queue("work"), timeout=60)
 
 
 def test_in_a_forked_child_no_step_is_taken(tmp_path):

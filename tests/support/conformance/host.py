@@ -297,3 +297,38 @@ class HostPromises(StoreCase):
         assert [(note["k"], note["by"]) for note in notes] == [("signalled", "ann")]
         assert events == ["job.woken"]
         assert [one.id for one in take(store)] == ["a"]
+
+    def test_a_step_in_an_own_transaction_is_told_by_whichever_boot_takes_a_turn(self, store: Store) -> None:
+        """HostTurn.keep: Keep a step of the current claim of a job that was found here. `refresh` tells of it."""
+        self.needs("host", "table", "steps")
+        table = store.table
+        assert table is not None
+        put(store, new("a"))
+        (claimed,) = take(store)
+
+        def keep(turn: HostTurn) -> None:
+            job = turn.find("a")
+            assert job is not None
+            turn.keep(job, "debit", "7", 0.5)
+
+        for end in ("rollback", "commit"):
+            host = self.connect_host(store)
+            self.host_of(store).join(host, NOW, keep)
+            getattr(host, end)()
+            host.close()
+            kept = [(step.name, step.result, step.claim_no) for step in table.steps(claimed.row_id)]
+            assert kept == ([] if end == "rollback" else [("debit", "7", 1)])
+        seen = table.steps_seen(claimed.row_id, 9).newest
+        with store.turn("other", NOW) as turn:
+            turn.jobs.refresh()
+            ((_, note),) = turn.notes
+            ((event, line),) = turn.news
+
+        assert [(step.name, step.claim_no) for step in seen] == [("debit", 1)]
+        assert (note["k"], note["r"], note["c"], note["b"]) == ("stepped", 2, 1, "b")
+        assert (event, line["step"], line["took"]) == ("job.stepped", "debit", 0.5)
+        assert [(step.result, step.claim_no) for step in table.steps(claimed.row_id)] == [("7", 1)]
+        with store.turn("b", NOW) as turn:
+            turn.jobs.refresh()
+            assert not turn.notes
+            assert turn.jobs.settle(claimed, SUCCEEDED, DONE) is not None
