@@ -8,7 +8,7 @@ from contextlib import closing, suppress
 
 import aiosqlite
 import pytest
-from lamplighter import JobFailed, StaleClaim, Step, UsageError
+from lamplighter import JobFailed, JobSpec, StaleClaim, Step, UsageError
 from lamplighter.testing import job as unit_job
 
 JOIN_SECONDS_MAX = 20
@@ -150,14 +150,14 @@ def test_a_step_is_told_before_the_end_however_much_a_host_has_written(rt, accou
 
     def work(job):
         with accounts.opened() as db, db:
-            for _ in range(3):
-                rt.jobs.queue("nobody", connection=db)
+            for number in range(5):
+                rt.jobs.signal(f"n{number}", "approval", connection=db)
             job.step(Step("debit", connection=db), debit, db, "once")
 
-    rt.jobs.queue("nobody")
+    rt.jobs.queue_many([JobSpec(name="nobody", id=f"n{number}") for number in range(5)])
     rt.jobs.add_handler("work", work)
-    rt.jobs.queue("work")
-    recorder.until(lambda: len(recorder.of("job.queued")) == 5)
+    rt.jobs.join(rt.jobs.queue("work"), timeout=JOIN_SECONDS_MAX)
+    recorder.until(lambda: len(recorder.of("job.signalled")) == 5)
 
     assert [line["step"] for line in recorder.of("job.stepped")] == ["debit"]
     assert recorder.of("job.done")[0]["steps"] == 1

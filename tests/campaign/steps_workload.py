@@ -8,14 +8,16 @@ from __future__ import annotations
 import random
 from collections import Counter, defaultdict
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import partial
 from itertools import count
+from typing import Any
 
 import paths  # noqa: F401 (first: by it support is found)
 from inspection import lines_of
-from lamplighter import NO_SIGNAL, Job, LamplighterError, Runtime, SignalRefused, UnknownJob
+from lamplighter import NO_SIGNAL, Job, LamplighterError, Runtime, SignalRefused, Step, UnknownJob
 from lamplighter.testing import Faults, Simulation
+from weave import address_of, connect
 
 from support.disk.disk import Disk
 
@@ -61,6 +63,7 @@ REACH = (
     "refused",
     "job.woken",
     "job.reprioritized",
+    "paid",
 )
 """A campaign that never reached one of these has not tested it."""
 
@@ -121,7 +124,24 @@ def begin(job: Job) -> int:
     return book.call(job, 0, f"life {job.record.claim_no}")
 
 
-def work(job: Job) -> list[object]:
+def pay(runtime: Runtime, job: Job, life: int) -> None:
+    """A step in a transaction of the application's, whose effect in the same file is to be there once in each life."""
+    address = address_of(runtime)
+    assert address is not None, "the runtime is over"
+    with closing(connect(address)) as db:
+        try:
+            job.step(Step("pay", connection=db), _pay, db, job.id, life)
+            db.commit()
+        except BaseException:
+            db.rollback()
+            raise
+
+
+def _pay(db: Any, job_id: str, life: int) -> None:
+    db.execute("insert into paid values (?, ?)", (job_id, life))
+
+
+def work(job: Job, runtime: Runtime | None = None) -> list[object]:
     """Some steps with pauses between, and a wait. Each third job fails in its first attempts."""
     life = job.step("life", begin, job)
     book.lives[job.id].add(life)
@@ -130,6 +150,8 @@ def work(job: Job) -> list[object]:
         given.append(job.step(name, book.call, job, life, name))
         book.see(job, life, name, given[-1])
         job.sleep(0.7)
+    if runtime is not None:
+        pay(runtime, job, life)
     job.snooze("wait", 5.0)
     book.hear(job, life, job.wait("answer", timeout=patience_of(job)))
     if job.data % 3 == 0 and job.attempt < 3:
@@ -170,7 +192,7 @@ def names_of(job: Job) -> list[str]:
 def register(runtime: Runtime) -> None:
     """Add the handlers; runs in every life of every process."""
     options = {"max_attempts": 1000, "backoff": [0.5], "timeout": 15, "interruptions_max": 1000}
-    runtime.jobs.add_handler("thread", work, concurrency=2, **options)
+    runtime.jobs.add_handler("thread", lambda job: work(job, runtime), concurrency=2, **options)
     runtime.jobs.add_handler("task", work_async, concurrency=3, **options)
     runtime.jobs.add_handler("child", work, concurrency=2, isolation="process", **options)
 
@@ -261,6 +283,16 @@ def check_signals(simulation: Simulation) -> None:
             assert answers <= accepted, f"{accepted} was sent to {job_id}, and its wait has given {answers}"
 
 
+def check_paid(simulation: Simulation) -> int:
+    """What a step has done in its own transaction is there once in each life of a job. How often it is."""
+    with closing(connect(str(address_of(simulation.runtime)))) as db:
+        paid = Counter(db.execute("select job, life from paid").fetchall())
+    assert not paid or max(paid.values()) == 1, f"paid more than once: {paid}"
+    ended = {job.id for job in simulation.runtime.jobs.list("thread", state="done", limit=JOBS)}
+    assert ended <= {job_id for job_id, _ in paid}, f"done without a payment: {ended}, {paid}"
+    return len(paid)
+
+
 def scenario(seed: int) -> Counter[str]:
     """One simulation, checked."""
     book.__init__()  # type: ignore[misc]
@@ -280,11 +312,14 @@ def scenario(seed: int) -> Counter[str]:
         abandoned_threads_max=10_000,
     )
     with simulation:
+        with closing(connect(str(address_of(simulation.runtime)))) as db:
+            db.execute("create table paid (job text, life integer)")
         simulation.run(minutes=MINUTES)
         simulation.settle(seconds=SETTLE_SECONDS)
         simulation.check()
         assert not book.wrong, book.wrong[0]
         check_signals(simulation)
+        book.reached["paid"] += check_paid(simulation)
         book.reached["begins anew"] += check_lives(simulation.log)
         book.reached["lost its claim"] += simulation.log.count('"job.fenced"')
         return simulation.reached + book.reached

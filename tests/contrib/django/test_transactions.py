@@ -5,12 +5,23 @@ from __future__ import annotations
 import queue
 import sqlite3
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
 
 import pytest
 from django.db import connection, connections, transaction
-from lamplighter import Carrier, Debounce, Job, JobSpec, Runtime, StoreError, StoreUnavailable, UnknownJob, UsageError
+from lamplighter import (
+    Carrier,
+    Debounce,
+    Job,
+    JobSpec,
+    Runtime,
+    Step,
+    StoreError,
+    StoreUnavailable,
+    UnknownJob,
+    UsageError,
+)
 
 JOIN_SECONDS_MAX = 15
 
@@ -131,6 +142,25 @@ def test_a_handler_marks_its_job_done_in_the_transaction_of_its_work(runtime: An
 
     assert (job.result, Order.objects.filter(item=job.id).count()) == ("packed", 1)
     runtime.jobs.remove_handler(handler)
+
+
+@pytest.mark.parametrize("ends", ["commit", "rollback"])
+def test_a_step_is_kept_in_the_transaction_of_its_function(worker: Any, ends: str) -> None:
+    from shop.models import Order
+
+    def order(job: Job[Any]) -> str:
+        with suppress(Regret), transaction.atomic():
+            job.step(Step("order", connection=connection), lambda: Order.objects.create(item=job.id).pk)
+            if ends == "rollback":
+                raise Regret
+        return ", ".join(step.name for step in worker.jobs.steps(job))
+
+    handler = worker.jobs.add_handler("order", order)
+    job = worker.jobs.join(worker.jobs.queue("order"), timeout=JOIN_SECONDS_MAX)
+
+    expected = ("order", 1) if ends == "commit" else ("", 0)
+    assert (job.result, Order.objects.filter(item=job.id).count()) == expected
+    worker.jobs.remove_handler(handler)
 
 
 def test_a_mistake_in_the_call_is_told_at_the_call(runtime: Any) -> None:

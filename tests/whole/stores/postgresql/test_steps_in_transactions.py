@@ -9,6 +9,7 @@ from contextlib import closing
 import psycopg
 import pytest
 from lamplighter import Step
+from lamplighter.messages.jobs import UNATTRIBUTED
 from lamplighter.stores.postgresql.store import PostgresStore
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -69,6 +70,21 @@ def test_a_step_is_kept_if_and_only_if_its_transaction_commits(postgres, url, ru
     assert debits(url) == ["try 1" if ends == "commit" else "try 2"]
     assert recorder.wait_for("job.done")["steps"] == 1
     assert recorder.audit(postgres).findings == ()
+
+
+def test_a_step_is_kept_after_as_many_moves_as_the_job_has_made_though_a_signal_comes_beside(postgres, url):
+    with closing(PostgresStore(postgres)) as store, closing(psycopg.connect(url)) as db:
+        store.open()
+        put(store, new("a"))
+        (claimed,) = take(store)
+
+        with store.turn("b", NOW) as turn:
+            turn.jobs.refresh()
+            store.host.join(db, NOW, lambda host: host.send(host.find("a"), "approval", "1", UNATTRIBUTED))
+            db.commit()
+            kept = turn.steps.keep(claimed, "one", "1")
+
+        assert kept.move_no == claimed.move_no
 
 
 def test_a_job_is_not_taken_from_a_claim_whose_step_is_about_to_be_committed(postgres, url):
