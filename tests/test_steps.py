@@ -31,6 +31,7 @@ from lamplighter.environment import Environment
 from lamplighter.environment.failpoints import Failpoints
 from lamplighter.messages.jobs import Claim
 from lamplighter.messages.mail import Revoke
+from lamplighter.messages.steps import KeepStep
 from lamplighter.stores.tables.jobs import TableJobs
 from lamplighter.testing import Inline
 from lamplighter.testing.simulation.simulation import Simulation
@@ -702,9 +703,10 @@ def test_a_claim_that_is_over_keeps_nothing_whoever_says_it(runtime):
     rt.jobs.cancel("a")
     for record in (first, first._replace(boot="another"), first._replace(claim_no=2)):
         with pytest.raises(StaleClaim, match="no longer holds it: the job is cancelled, its claim number is 1; step"):
-            rt.jobs._submitter.keep_step(Claim(record), "x", "1", 0.0)
+            rt.jobs._submitter.keep_step(KeepStep(Claim(record), "x", "1", 0.0, None))
+    gone = Claim(first._replace(id="gone", row_id=first.row_id + 9))
     with pytest.raises(UsageError, match="no job 'gone'"):
-        rt.jobs._submitter.keep_step(Claim(first._replace(id="gone", row_id=first.row_id + 9)), "x", "1", 0.0)
+        rt.jobs._submitter.keep_step(KeepStep(gone, "x", "1", 0.0, None))
     go_on.set()
 
     assert rt.jobs.steps("a") == []
@@ -723,7 +725,7 @@ def test_the_same_step_said_again_is_kept_and_told_once(runtime, recorder):
     assert entered.wait(JOIN_SECONDS_MAX)
     claim = Claim(rt.jobs.get("a").record)
 
-    kept = [rt.jobs._submitter.keep_step(claim, "x", text, 0.5) for text in ("7", "7", "8")]
+    kept = [rt.jobs._submitter.keep_step(KeepStep(claim, "x", text, 0.5, None)) for text in ("7", "7", "8")]
     go_on.set()
     rt.jobs.join("a", timeout=JOIN_SECONDS_MAX)
     done = recorder.wait_for("job.done", job_id="a")

@@ -20,6 +20,7 @@ from lamplighter.broker import dispatch
 from lamplighter.broker.tallies import TurnTime
 from lamplighter.messages.jobs import Claim
 from lamplighter.messages.mail import MarkDone
+from lamplighter.messages.steps import KeepStep
 from lamplighter.stores.sqlite.store import SqliteStore
 
 KEPT = ("jobs", "links", "parents_to_check", "steps", "attempts", "schedules", "slots", "pauses", "turns", "follow_ups")
@@ -160,7 +161,8 @@ def then() -> list[Any]:
 
 
 def keep_step(bench: Bench) -> object:
-    return bench.rt.jobs._submitter.keep_step(Claim(bench.rt.jobs.get(bench.open).record), "second", "2", 0.0)
+    claim = Claim(bench.rt.jobs.get(bench.open).record)
+    return bench.rt.jobs._submitter.keep_step(KeepStep(claim, "second", "2", 0.0, None))
 
 
 MESSAGES: dict[str, Callable[[Bench], object]] = {

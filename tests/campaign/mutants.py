@@ -4670,7 +4670,7 @@ MUTANTS = (
         "stores/tables/steps.py",
         "KeptNow(step, abs(current[0]), is_new=True)",
         "KeptNow(step, current[0], is_new=True)",
-        test="tests/whole/stores/postgresql/test_steps_in_transactions.py::test_a_step_is_kept_after_as_many_moves_as_the_job_has_made_though_a_signal_comes_beside",
+        test="tests/whole/stores/postgresql/test_steps_in_transactions.py::test_a_step_names_the_moves_before_it_though_a_signal_comes_beside",
     ),
     Mutant(
         SIGHT,

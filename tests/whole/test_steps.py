@@ -74,7 +74,7 @@ with runtime:
 """
 
 
-def test_a_step_in_a_transaction_is_done_once_though_its_process_dies_around_the_commit(tmp_path):
+def test_a_step_is_done_once_though_its_process_dies_around_the_commit(tmp_path):
     host = [sys.executable, "-P", "-c", DYING_AFTER_A_COMMIT, str(tmp_path / "jobs.db")]
 
     runs = [subprocess.run(host, capture_output=True, text=True, check=False, timeout=100) for _ in range(3)]

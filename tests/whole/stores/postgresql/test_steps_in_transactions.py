@@ -72,7 +72,7 @@ def test_a_step_is_kept_if_and_only_if_its_transaction_commits(postgres, url, ru
     assert recorder.audit(postgres).findings == ()
 
 
-def test_a_step_is_kept_after_as_many_moves_as_the_job_has_made_though_a_signal_comes_beside(postgres, url):
+def test_a_step_names_the_moves_before_it_though_a_signal_comes_beside(postgres, url):
     with closing(PostgresStore(postgres)) as store, closing(psycopg.connect(url)) as db:
         store.open()
         put(store, new("a"))
