@@ -36,7 +36,6 @@ from .views import (
     NameView,
     Overview,
     ScheduleName,
-    StepView,
     job_view,
 )
 from .why import WaitContext, Why, reasons, wait_context_of, why
@@ -212,7 +211,7 @@ class Inspector:
                 reasons=tuple(known),
                 attempts=None if seen.table is None else tuple(seen.table.attempts(job.id)),
                 output=_output(logged),
-                steps=None if steps is None else tuple(StepView(**one._asdict()) for one in steps.newest),
+                steps=None if steps is None else tuple(steps.newest),
                 steps_kept=0 if steps is None else steps.kept,
                 children=self._job_views(seen, children[:CHILDREN_MAX], boots),
                 has_more_children=len(children) > CHILDREN_MAX,

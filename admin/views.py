@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from ..messages.jobs import ENDED, Attempt, Instant, JobRecord, JobState, Seconds
+from ..messages.steps import StepMark
 from ..rules.codec import decode, valid
 from ..rules.lifecycle import awaited_signal
 from ..rules.new_jobs import KEPT_OPTIONS
@@ -236,16 +237,6 @@ class ScheduleName:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StepView:
-    """A kept step of a job; `bytes` is the length of its result's JSON text."""
-
-    name: str
-    bytes: int
-    claim_no: int
-    at: Instant
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class LoggedLine:
     """A line that a claim of a job has logged by `job.log`."""
 
@@ -277,7 +268,7 @@ class JobPage:
     reasons: tuple[Why, ...]
     attempts: tuple[Attempt, ...] | None
     output: tuple[LoggedLine, ...]
-    steps: tuple[StepView, ...] | None
+    steps: tuple[StepMark, ...] | None
     steps_kept: int
     children: tuple[JobView, ...]
     has_more_children: bool

@@ -56,8 +56,9 @@ class KeptStep:
     at: datetime
 
 
-class StepMark(NamedTuple):
-    """A step as people see it: with the size of its result, without the result."""
+@dataclass(frozen=True, slots=True)
+class StepMark:
+    """A step as people see it, without its result; `bytes` is the length of the result's JSON text."""
 
     name: str
     bytes: int

@@ -102,4 +102,4 @@ def seen(connection: Database, row_id: int, most: int) -> StepsSeen:
             order by {KEPT_BY} desc, at desc, name desc limit ?""",
         (row_id, most),
     ).fetchall()
-    return StepsSeen(count, list(map(StepMark._make, newest[::-1])))
+    return StepsSeen(count, [StepMark(*row) for row in newest[::-1]])
