@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 import time as walltime
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -66,6 +66,45 @@ def _leaves_nothing_open(item: pytest.Item) -> bool:
     return item.nodeid.replace("tests/whole/", "tests/").startswith(LEAVE_NOTHING_OPEN)
 
 
+def pytest_sessionstart() -> None:
+    """Nothing that is collected goes before the end: the collector would walk through all of it for nothing."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """What is collected stays to the end, so the collector need not walk through it for each test either."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
+
+
+class FromTheEnd:
+    """A folder whose last file is collected first.
+
+    Where two processes share the tests, each collects all of them, and the first that comes to a file compiles it for
+    both: so they come from both ends.
+    """
+
+    def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
+        return reversed([*super().collect()])  # type: ignore[misc]
+
+
+class DirFromTheEnd(FromTheEnd, pytest.Dir):
+    pass
+
+
+class PackageFromTheEnd(FromTheEnd, pytest.Package):
+    pass
+
+
+def pytest_collect_directory(path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    worker = getattr(parent.config, "workerinput", {}).get("workerid", "gw0")
+    if int(worker.removeprefix("gw")) % 2 == 0:
+        return None
+    kind = PackageFromTheEnd if (path / "__init__.py").is_file() else DirFromTheEnd
+    return kind.from_parent(parent, path=path)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Where several processes share the tests, the longest come first."""
@@ -75,7 +114,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.filterwarnings("error::ResourceWarning"))
             item.add_marker(pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning"))
     if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: side_by_side.turn_of(item.nodeid))
+        items.sort(key=lambda item: (side_by_side.turn_of(item.nodeid), item.path))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

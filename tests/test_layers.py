@@ -7,6 +7,7 @@ import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -102,18 +103,27 @@ MODULE_LINES_MAX = 650
 MODULES = {path.relative_to(ROOT).with_suffix("").parts: path for path in package_files()}
 
 
-def imports(path: Path) -> Iterator[tuple[int, str, list[str]]]:
-    """Level, dotted name and imported names of every import, those for type checkers only as well."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+Import = tuple[int, str, list[str]]
+"""Level, dotted name and imported names, also where they are only for type checkers."""
+
+
+@cache
+def parsed(path: Path) -> tuple[list[Import], list[str]]:
+    """The imports of a module, and the names of its public classes."""
+    found: list[Import] = []
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from ((0, alias.name, []) for alias in node.names)
+            found += [(0, alias.name, []) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            yield node.level, node.module or "", [alias.name for alias in node.names]
+            found.append((node.level, node.module or "", [alias.name for alias in node.names]))
+    classes = [node.name for node in tree.body if isinstance(node, ast.ClassDef) and not node.name.startswith("_")]
+    return found, classes
 
 
 def imported(module: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     """Each module of the package that this one imports."""
-    for level, name, names in imports(MODULES[module]):
+    for level, name, names in parsed(MODULES[module])[0]:
         if level == 0:
             continue
         base = (*module[: len(module) - level], *(name.split(".") if name else ()))
@@ -130,14 +140,19 @@ def floor_of(room: str) -> int:
     return next(number for number, rooms in enumerate(FLOORS) if room in rooms)
 
 
-@pytest.mark.parametrize("module", MODULES, ids="/".join)
-def test_a_module_imports_only_its_own_room_and_lower_floors(module: tuple[str, ...]) -> None:
-    if module[-1] == "__init__" and len(module) > 1 and module[0] in ("history", "testing"):
-        return
-    own = room_of(module)
+@pytest.mark.parametrize("own", sorted({room_of(module) for module in MODULES}))
+def test_the_modules_of_a_room_import_only_it_and_lower_floors(own: str) -> None:
+    modules = [module for module in MODULES if room_of(module) == own]
 
-    for other in imported(module):
-        assert room_of(other) == own or floor_of(room_of(other)) < floor_of(own), f"imports {'/'.join(other)}"
+    wrong = [
+        f"{'/'.join(module)} imports {'/'.join(other)}"
+        for module in modules
+        if not (module[-1] == "__init__" and len(module) > 1 and module[0] in ("history", "testing"))
+        for other in imported(module)
+        if room_of(other) != own and floor_of(room_of(other)) >= floor_of(own)
+    ]
+
+    assert wrong == []
 
 
 OF_A_STORE = {
@@ -198,9 +213,8 @@ def test_no_module_is_too_long_to_be_read_at_once() -> None:
 def test_no_two_modules_have_a_class_of_one_name() -> None:
     homes = defaultdict(list)
     for module, path in MODULES.items():
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
-            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-                homes[node.name].append("/".join(module))
+        for name in parsed(path)[1]:
+            homes[name].append("/".join(module))
 
     assert {name: where for name, where in homes.items() if len(where) > 1} == {}
 
@@ -214,7 +228,7 @@ def test_no_actor_module_imports_another_but_the_base() -> None:
 def test_each_third_party_library_has_one_home() -> None:
     for path in package_files():
         where = path.relative_to(ROOT).as_posix()
-        for level, name, _ in imports(path):
+        for level, name, _ in parsed(path)[0]:
             library = name.split(".")[0]
             if level or library in ("lamplighter", "__future__"):
                 continue

@@ -9,7 +9,6 @@ from itertools import count
 import pytest
 from lamplighter import StoreUnavailable
 from lamplighter.messages.queries import JobQuery
-from lamplighter.stores.rabbitmq import questions
 from lamplighter.stores.rabbitmq.deliveries import LAG_SECONDS, Deliveries
 from lamplighter.stores.rabbitmq.health_issues import ALARM_SECONDS, SILENCE_SECONDS_MAX
 from lamplighter.stores.rabbitmq.job_message import ended
@@ -113,7 +112,7 @@ def test_the_queue_for_results_ends_with_a_runtime_that_stops(world: World) -> N
 
 def test_dead_jobs_that_come_too_late_go_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     store, late, back = world.store(), Future[Browsed](), list[Sequence[int]]()
-    monkeypatch.setattr(questions, "ANSWER_SECONDS_MAX", 0.0)
+    store.dead._client.answer_seconds_max = 0.0
     monkeypatch.setattr(store._link, "browse", lambda queue, see: late)
 
     with pytest.raises(StoreUnavailable):
