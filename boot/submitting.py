@@ -396,13 +396,15 @@ class Submitter:
         job_id, row_id, claim_no = claim_of(boot.store, job)
         follow_ups = FollowUps(boot.limits)
         # Where the job's own handler ends it, the jobs already named with `job.then` come first.
-        own, lane = current_job(), boot.lanes.of_job(job_id)
-        is_own = (own.get("job_id"), own.get("claim_no")) == (job_id, claim_no)
-        if is_own and lane is not None and lane.claim.job.claim_no == claim_no:
-            follow_ups.add(lane.said())
+        own, lane, progress = current_job(), boot.lanes.of_job(job_id), None
+        if lane is not None and lane.claim.job.claim_no == claim_no:
+            progress = lane.progress
+            if (own.get("job_id"), own.get("claim_no")) == (job_id, claim_no):
+                follow_ups.add(lane.said())
         follow_ups.add(self.check_follow_ups(then))
         holder = job.record.boot if isinstance(job, Job) else None
-        return boot, MarkDone(job_id, row_id, claim_no, holder, text, tuple(follow_ups.jobs), None)
+        end = MarkDone(job_id, row_id, claim_no, holder, text, tuple(follow_ups.jobs), None, progress=progress)
+        return boot, end
 
 
 class AwaitingSubmitter(Submitter):

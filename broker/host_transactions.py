@@ -69,7 +69,7 @@ def finish(end: MarkDone, now: Instant, turn: HostTurn) -> None:
         if end.claim_no is None and job.state == JobState.QUEUED:
             turn.finish(job, end.result)
         elif end.claim_no is not None and is_current(job, ClaimKey(job.row_id, end.claim_no), end.boot):
-            outcome = Outcome(kind=OutcomeKind.SUCCEEDED, result=end.result)
+            outcome = Outcome(OutcomeKind.SUCCEEDED, end.result, progress=end.progress)
             verdict = judge(job, outcome, Policy(), now, earlier_interruptions=0, chance=0.0)
             turn.settle(job, outcome, verdict)
         elif end.claim_no is None:

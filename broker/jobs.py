@@ -201,7 +201,7 @@ def mark_done(context: TurnContext, body: MarkDone) -> JobRecord:
             f"{job.claim_no}; whatever this attempt did, another one decides"
         )
     with context.on_behalf(body.who):
-        outcome = Outcome(kind=OutcomeKind.SUCCEEDED, result=body.result, then=body.then)
+        outcome = Outcome(OutcomeKind.SUCCEEDED, body.result, then=body.then, progress=body.progress)
         settled = context.settle(job, outcome, Policy(), body.who)
     assert settled is not None, "the claim is current in this very transaction"
     return settled

@@ -126,6 +126,7 @@ class Lane:
     Attributes:
         grace_is_over: it was given up and its grace is over: the job need not wait for it any more.
         is_closed: the function has ended, so that the lane cannot be given up any more.
+        progress: the last report of the function, as JSON text, whether it has been sent yet or not.
         _signal: the event at which `sleep` waits. It is made when needed: most jobs never sleep, and making it is a
             good part of a short job's cost.
         _follow_ups: the jobs that are queued if the function returns; made when needed.
@@ -152,7 +153,8 @@ class Lane:
     _follow_ups: FollowUps | None = None
     _steps: AttemptSteps | None = None
     _output: JobOutput | None = None
-    _progress: str | None = None
+    progress: str | None = None
+    _is_progress_waiting: bool = False
     _progress_due: Seconds = 0.0
 
     def __post_init__(self) -> None:
@@ -330,7 +332,7 @@ class Lane:
         with self._lock:
             if self._is_reported or self.abandoned_because is not None:
                 return
-            waiting, self._progress = self._progress is not None, progress
+            waiting, self._is_progress_waiting, self.progress = self._is_progress_waiting, True, progress
             left = self._progress_due - self.context.clock.monotonic()
             if left <= 0.0:
                 self._pass_progress()
@@ -394,7 +396,7 @@ class Lane:
 
     def _pass_progress(self) -> None:
         """Send a waiting progress report. The caller holds the lock, so that the lane's end comes after it."""
-        progress, self._progress = self._progress, None
-        if progress is not None:
+        waiting, self._is_progress_waiting = self._is_progress_waiting, False
+        if waiting and self.progress is not None:
             self._progress_due = self.context.clock.monotonic() + PROGRESS_SECONDS_MIN
-            self.context.tell("broker", Progressed(key=self.claim.key, progress=progress))
+            self.context.tell("broker", Progressed(key=self.claim.key, progress=self.progress))

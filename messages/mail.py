@@ -127,7 +127,8 @@ class CancelMany(NamedTuple):
 class MarkDone(NamedTuple):
     """End a job as done, and queue its follow-ups.
 
-    Without `claim_no` it must be queued; without `row_id` and `boot` only a token is known.
+    Without `claim_no` it must be queued; without `row_id` and `boot` only a token is known. `progress` is the last
+    report of an attempt that runs here.
     """
 
     job_id: str
@@ -138,6 +139,7 @@ class MarkDone(NamedTuple):
     then: tuple[NewJob, ...]
     reply: Reply | None
     who: Attribution = UNATTRIBUTED
+    progress: str | None = None
 
 
 class CancelJob(NamedTuple):

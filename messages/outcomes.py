@@ -38,6 +38,7 @@ class Outcome(NamedTuple):
         then: of a success, the follow-ups that the same turn queues. One without an id has "": that turn gives it one.
         signal: of a snooze, the signal that ends it before its time.
         log: JSON text of the last lines of `job.log`, each with its instant and level.
+        progress: JSON text of a last report that the store may not have yet.
     """
 
     kind: OutcomeKind
@@ -52,6 +53,7 @@ class Outcome(NamedTuple):
     then: tuple[NewJob, ...] = ()
     signal: str | None = None
     log: str | None = None
+    progress: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

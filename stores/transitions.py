@@ -172,6 +172,8 @@ def ending(claimed: JobRecord, outcome: Outcome, verdict: Verdict, now: Instant)
         if outcome.kind is not OutcomeKind.SNOOZED:
             # A started job no longer expires. A snooze takes no attempt, so it leaves the job unstarted.
             changes["expires_at"] = None
+    if outcome.progress is not None:
+        changes["progress"] = outcome.progress
     if claimed.deferred:
         # The timeout of the claim.
         changes["expires_at"] = None

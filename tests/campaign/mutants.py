@@ -3934,6 +3934,14 @@ MUTANTS = (
     ),
     Mutant(
         LANES,
+        "a handler that marks its job done loses its last progress",
+        "stores/transitions.py",
+        "    if outcome.progress is not None:\n",
+        "    if False:\n",
+        test="tests/handlers/test_progress.py::test_a_job_that_its_handler_marks_done_shows_its_last_report",
+    ),
+    Mutant(
+        LANES,
         "progress reports are not merged",
         "handlers/lane.py",
         "PROGRESS_SECONDS_MIN = 0.1",

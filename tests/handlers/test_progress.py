@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
+from contextlib import closing
 from types import SimpleNamespace
 
 import pytest
@@ -116,6 +118,29 @@ def test_a_job_that_has_ended_shows_its_last_report(runtime, kind):
 
     assert job.progress_report == {"done": 100, "total": 100, "note": None}
     assert rt.jobs.get(job).progress_report == job.progress_report
+
+
+@pytest.mark.parametrize("own_transaction", [False, True])
+def test_a_job_that_its_handler_marks_done_shows_its_last_report(runtime, tmp_path, own_transaction):
+    rt = runtime(tmp_path / "app.db")
+
+    @rt.jobs.handler("counts")
+    def counts(job):
+        for number in range(1, 101):
+            job.progress(number, 100)
+        if not own_transaction:
+            rt.jobs.mark_done(job)
+            return
+        with closing(sqlite3.connect(tmp_path / "app.db")) as host, host:
+            host.execute("create table counted (number)")
+            # The runtime cannot write before this transaction has ended, and the claim is over by then.
+            job.progress(101, 100)
+            rt.jobs.mark_done(job.token, connection=host)
+
+    job = rt.jobs.join(rt.jobs.queue("counts"), timeout=15)
+
+    assert rt.jobs.get(job).progress_report["done"] == (101 if own_transaction else 100)
+    assert job.progress_report == rt.jobs.get(job).progress_report
 
 
 def test_a_job_that_has_timed_out_shows_how_far_it_was(runtime):
