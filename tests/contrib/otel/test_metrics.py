@@ -109,7 +109,7 @@ def test_a_call_that_raises_is_counted_with_what_went_wrong(rt, meters, monkeypa
     def away(*_: Any, **__: Any) -> None:
         raise StoreUnavailable("away")
 
-    monkeypatch.setattr(type(rt.boot.requests), "ask", away)
+    monkeypatch.setattr(type(rt.boot.requests), "asked", away)
     with pytest.raises(StoreUnavailable):
         rt.jobs.queue("mail")
 
