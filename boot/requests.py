@@ -26,8 +26,8 @@ LOST_SECONDS = 0.01
 
 WRITTEN_HERE = (
     "expected this call before your SQLAlchemy transaction writes to the store's file, or after its end: the runtime "
-    "would wait for the transaction, and this caller for the runtime. queue, aqueue, mark_done and amark_done can join "
-    "it: connection="
+    "would wait for the transaction, and this caller for the runtime. queue, mark_done, signal, a Step, and what adds "
+    "or removes a schedule can join it: connection="
 )
 
 BUSY_HERE = (

@@ -1,7 +1,4 @@
-"""The runtime that the settings describe: one for each process, and for whatever it forks. Its calls in transactions.
-
-Inside of `transaction.atomic()` jobs are queued, or marked as done, if and only if that commits.
-"""
+"""The runtime that the settings describe: one for each process and what it forks. Its calls in transactions."""
 
 from __future__ import annotations
 
@@ -27,15 +24,18 @@ from django.utils.module_loading import autodiscover_modules, import_string
 from ...api.job import Job
 from ...api.runtime import Runtime
 from ...boot.declared import HandlerSelection
-from ...boot.joining import Ref
+from ...boot.joining import Ref, id_of
 from ...boot.submitting import Submitter, Wanted
 from ...broker.host_transactions import joined
+from ...broker.signals import signal_by_host
 from ...errors import NotStarted, StoreError, StoreUnavailable, UsageError, shown
 from ...handlers.carriers import Carrier
-from ...messages.jobs import JobRecord, JobTypes, NewJob
+from ...messages.jobs import Attribution, NewJob
 from ...messages.mail import Queue
+from ...rules.capabilities import needed
 from ...rules.links import resolved
 from ...rules.new_jobs import JobChecks
+from ...rules.signals import signal_to
 from ...rules.validation import check_iterable, check_one_of, unknown_options
 from ...stores.opening import address_in
 from ...stores.ports import Store
@@ -44,8 +44,8 @@ from ..settings import OPTIONS, WORK_IN, check_option, work_from_now_on
 
 
 class TransactionalSubmitter(Submitter):
-    """Its calls follow the transactions of a database: inside of `transaction.atomic()`, jobs are queued, or marked as
-    done, if and only if that commits. `database` is its alias; None while the settings are wrong."""
+    """Its calls follow the transactions of a database: inside of `transaction.atomic()`, jobs are queued, done, or
+    signalled if and only if that commits. `database` is its alias; None while the settings are wrong."""
 
     def __init__(self, runtime: DjangoRuntime, database: str | None) -> None:
         super().__init__(runtime.current_boot)
@@ -56,8 +56,21 @@ class TransactionalSubmitter(Submitter):
         open_one = self._transaction_of(connection)
         if open_one is None:
             return super().submit(call, jobs, root_id, connection, **options)
-        follow = self._queue_in if self._is_own(open_one) else self._queue_after
-        return follow(open_one, jobs, root_id, **options)
+        one, types = options.get("one", False), options.get("types")
+        store = self._store_beside(open_one)
+        place = self.state.running or self._runtime
+        new = self._checked(place.checks(root_id), jobs, one)
+        if not new:
+            return []
+        # Carriers see the moment at which the jobs are queued, not that of the commit.
+        with place.queueing(new) as new:
+            if self._is_own(open_one):
+                stored = self._insert(store, open_one, new)
+            else:
+                transaction.on_commit(partial(self._queue_now, new, root_id), using=open_one.alias)
+                stored = [(born(job, 0, move_no=UNCOUNTED), True) for job in new]
+        queued: list[Job[Any]] = [Job(record, deduplicated=not fresh, types=types) for record, fresh in stored]
+        return queued[0] if one else queued
 
     def settle(self, job: Ref, result: Any, then: Iterable[Wanted], connection: Any) -> None:
         open_one = self._transaction_of(connection)
@@ -70,6 +83,32 @@ class TransactionalSubmitter(Submitter):
             # Refuse a wrong call now, while the transaction can still be rolled back.
             self.check_follow_ups(kept)
             transaction.on_commit(partial(super().settle, job, result, kept, None), using=open_one.alias)
+
+    def signal(self, job: Ref, name: str, data: Any, who: Attribution, connection: Any) -> None:
+        open_one = self._transaction_of(connection)
+        if open_one is None:
+            super().signal(job, name, data, who, connection)
+            return
+        store = self._store_beside(open_one)
+        needed(store.table, "signals")
+        sent = signal_to(id_of(job), name, data, who, self.state.limits.data_bytes_max)
+        if self._is_own(open_one):
+            move_no = joined(store, open_one, self.state.now(), partial(signal_by_host, sent))
+            if move_no is not None:
+                transaction.on_commit(partial(self._expect, sent.job_id, move_no), using=open_one.alias)
+        else:
+            ask = partial(self.ask, "jobs.signal", lambda reply: sent._replace(reply=reply))
+            transaction.on_commit(ask, using=open_one.alias)
+
+    def refuse_in_transaction(self) -> None:
+        """Refuse a call that no rollback would take back. The rule is the same for every store and database: in SQLite,
+        a transaction may also hold the lock for which the call would wait."""
+        if self._transaction_of(None) is not None:
+            raise UsageError(
+                "expected this call outside of transaction.atomic(): it would act at once, and a rollback would not "
+                "take it back; pass it to transaction.on_commit(). Only queue, queue_many, mark_done and signal follow "
+                "the transaction; scheduler.add, scheduler.remove and a Step do with connection="
+            )
 
     def _transaction_of(self, connection: Any) -> BaseDatabaseWrapper | None:
         """Django's connection that is in `atomic` here, if a call is to follow it. `connection` is the call's argument;
@@ -87,74 +126,39 @@ class TransactionalSubmitter(Submitter):
         """Whether the store is in the database itself."""
         return self._runtime.is_on(connection)
 
-    def _queue_after(
-        self,
-        connection: BaseDatabaseWrapper,
-        wanted: Any,
-        root_id: str | None,
-        *,
-        one: bool = False,
-        types: JobTypes | None = None,
-    ) -> Any:
-        """Queue jobs once a transaction that is open has committed."""
-        boot = self.state.get()
-        jobs = self._checked(boot.checks(root_id), wanted, one)
-        if not jobs:
-            return []
-        # Carriers see the moment at which the jobs are queued, not that of the commit.
-        with boot.queueing(jobs) as jobs:
-            transaction.on_commit(partial(self._queue_now, jobs, root_id), using=connection.alias)
-        queued: list[Job[Any]] = [Job(born(job, 0, move_no=UNCOUNTED), types=types) for job in jobs]
-        return queued[0] if one else queued
+    def _store_beside(self, connection: BaseDatabaseWrapper) -> Store:
+        """The store, for a call in an open transaction.
 
-    def _queue_in(
-        self,
-        connection: BaseDatabaseWrapper,
-        wanted: Any,
-        root_id: str | None,
-        *,
-        one: bool = False,
-        types: JobTypes | None = None,
-    ) -> Any:
-        """Store jobs by the very transaction, in the same file.
-
-        Where no runtime runs yet, none is started before the commit: its first write would wait for the lock that this
-        transaction holds, and this thread with it.
+        If it lies in the transaction's own database and no runtime runs yet, none is started before the commit: its
+        first write would wait for the lock that this transaction holds, and this thread with it.
         """
         boot = self.state.running
-        if boot is None:
+        if boot is None and self._is_own(connection):
             self._runtime.prepare()
             self._runtime.check_tables(connection)
-        store = self._runtime.new_store() if boot is None else boot.store
-        place = self._runtime if boot is None else boot
-        jobs = self._checked(place.checks(root_id), wanted, one)
-        if not jobs:
-            return []
-        with place.queueing(jobs) as jobs:
-            queued: list[Job[Any]] = []
-            ids: list[str] = []
-            for job in jobs:
-                record, fresh = self._queue_one(store, connection, resolved(job, ids), jobs)
-                queued.append(Job(record, deduplicated=not fresh, types=types))
-                ids.append(record.id)
-        return queued[0] if one else queued
+            return self._runtime.new_store()
+        return self.state.get().store
 
-    def _queue_one(
-        self, store: Store, connection: BaseDatabaseWrapper, job: NewJob, jobs: Sequence[NewJob]
-    ) -> tuple[JobRecord, bool]:
-        try:
-            record, fresh = joined(store, connection, self.state.now(), methodcaller("insert", job))
-        except StoreUnavailable as error:
-            raise StoreUnavailable(str(error), tuple(one.id for one in jobs)) from error
-        if fresh:
-            transaction.on_commit(partial(self._expect, record), using=connection.alias)
-        return record, fresh
+    def _insert(self, store: Store, connection: BaseDatabaseWrapper, jobs: Sequence[NewJob]) -> list[Any]:
+        """Store jobs by the very transaction, in the same database."""
+        stored, ids = [], list[str]()
+        for job in jobs:
+            insert = methodcaller("insert", resolved(job, ids))
+            try:
+                record, fresh = joined(store, connection, self.state.now(), insert)
+            except StoreUnavailable as error:
+                raise StoreUnavailable(str(error), tuple(job.id for job in jobs)) from error
+            if fresh:
+                transaction.on_commit(partial(self._expect, record.id, 1 - record.move_no), using=connection.alias)
+            stored.append((record, fresh))
+            ids.append(record.id)
+        return stored
 
     def _queue_now(self, jobs: Sequence[NewJob], root_id: str | None) -> None:
         self.state.get().requests.ask(partial(Queue, tuple(jobs)), jobs=jobs, root_id=root_id)
 
-    def _expect(self, job: JobRecord) -> None:
-        self.state.get().expect(job.id, None, 1 - job.move_no)
+    def _expect(self, job_id: str, move_no: int) -> None:
+        self.state.get().expect(job_id, None, move_no)
 
 
 def _inner(connection: Any) -> Any:
@@ -318,14 +322,14 @@ class DjangoRuntime(Runtime):
         carriers = (ConnectionCarrier(), *options.pop("carriers", ()))
         super().__init__(**options, carriers=carriers)
         self._wrong = wrong
-        self._database = database or DEFAULT_DB_ALIAS
         self._discovering = threading.local()
         self._has_discovered = False
         self._served_in: int | None = None
         self._leaves_in: int | None = None
         self.is_in_memory = not self._place.is_shared
         self.current_boot.on_demand = self._produce
-        self._submit_by(TransactionalSubmitter(self, database))
+        self._transactional = TransactionalSubmitter(self, database)
+        self._submit_by(self._transactional)
 
     def start(self, *, work: bool = True, only: Collection[str] | None = None) -> Self:
         """Start, with the handlers and schedules of all installed apps; see `Runtime.start`."""
@@ -336,7 +340,7 @@ class DjangoRuntime(Runtime):
         self.discover()
         is_new = super()._start(share)
         if self.boot is not None:
-            self.boot.requests.before_waiting = self._check_lock
+            self.boot.requests.before_waiting = self._transactional.refuse_in_transaction
         return is_new
 
     def discover(self) -> None:
@@ -408,15 +412,6 @@ class DjangoRuntime(Runtime):
         """A start makes the tables, or updates them. In a transaction there is no start, so they must be there."""
         if (wrong := self._place.condition().check_tables(connection.connection)) is not None:
             raise StoreError(f"{wrong}; run manage.py migrate first")
-
-    def _check_lock(self) -> None:
-        """Refuse to wait for this thread's own transaction: with IMMEDIATE it locks the store's file until it ends."""
-        own: BaseDatabaseWrapper = connections[self._database]
-        if own.in_atomic_block and begins_by_locking(own) and self.is_on(own):
-            raise UsageError(
-                "expected this call outside of transaction.atomic(), which holds the lock on the store's file that the "
-                "runtime needs; pass it to transaction.on_commit(). Only queue, queue_many and mark_done join in"
-            )
 
     def start_in_web(self) -> None:
         """Called at a request: run jobs in this process from now on."""

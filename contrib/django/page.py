@@ -9,7 +9,7 @@ from urllib.parse import urlencode, urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning
-from django.db import connections
+from django.db import connections, transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import resolve_url
 from django.urls import NoReverseMatch, Resolver404, get_script_prefix, resolve, reverse
@@ -77,6 +77,7 @@ DATA_PERMISSION = "lamplighter.see_data"
 
 
 @csrf_exempt
+@transaction.non_atomic_requests
 def page(request: HttpRequest, rest: str) -> HttpResponse:
     """The view. The page itself refuses forms of other sites, also where a project has no CSRF middleware."""
     response = _site().answer(_request_of(request, rest))

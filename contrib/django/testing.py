@@ -48,6 +48,7 @@ class _DjangoInline(Inline):
     def __enter__(self) -> Self:
         self._depth = _depth(self._connection)
         super().__enter__()
+        self.runtime.current_boot.get().requests.before_waiting = self._submitter.refuse_in_transaction
         if self._depth:
             self._patched.enter_context(mock.patch.object(self._connection, "savepoint_commit", self._savepoint_commit))
         return self
@@ -59,7 +60,8 @@ class _DjangoInline(Inline):
         super().__exit__(kind, error, trace)
 
     def _submitter_on(self, current_boot: RuntimeState) -> InlineSubmitter:
-        return _InlineTransactionalSubmitter(self, current_boot)
+        self._submitter = _InlineTransactionalSubmitter(self, current_boot)
+        return self._submitter
 
     def is_open(self, connection: BaseDatabaseWrapper) -> bool:
         """Whether a transaction is under way inside of the test's own."""

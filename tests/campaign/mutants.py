@@ -1688,17 +1688,34 @@ MUTANTS = (
         TURN,
         "a job on another file does not wait for the commit of Django's transaction",
         "contrib/django/configured.py",
-        "            transaction.on_commit(partial(self._queue_now, jobs, root_id), using=connection.alias)\n",
-        "            self._queue_now(jobs, root_id)\n",
+        "                transaction.on_commit(partial(self._queue_now, new, root_id), using=open_one.alias)\n",
+        "                self._queue_now(new, root_id)\n",
         test="tests/contrib/django/test_transactions.py::"
         "test_a_job_of_a_transaction_that_rolls_back_never_was[elsewhere]",
     ),
     Mutant(
         TURN,
+        "a signal on another file does not wait for the commit of Django's transaction",
+        "contrib/django/configured.py",
+        "            transaction.on_commit(ask, using=open_one.alias)\n",
+        "            ask()\n",
+        test="tests/contrib/django/test_transactions.py::test_a_signal_is_sent_if_its_transaction_commits[elsewhere]",
+    ),
+    Mutant(
+        TURN,
+        "an act in Django's transaction is refused only where it would wait for the lock of a file",
+        "contrib/django/configured.py",
+        "        if self._transaction_of(None) is not None:\n",
+        "        if (own := self._transaction_of(None)) is not None and self._is_own(own):\n",
+        test="tests/contrib/django/test_transactions.py::"
+        "test_a_call_that_no_rollback_would_take_back_is_refused_whichever_store_it_is[elsewhere]",
+    ),
+    Mutant(
+        TURN,
         "a producer starts in the transaction whose lock its start waits for",
         "contrib/django/configured.py",
-        "        boot = self.state.running\n",
-        "        boot = self.state.get()\n",
+        "        boot = self.state.running\n        if boot is None and",
+        "        boot = self.state.get()\n        if boot is None and",
         test="tests/contrib/django/test_transactions.py::"
         "test_nothing_starts_in_a_transaction_whose_lock_the_start_would_wait_for",
     ),

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.core import checks
+from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from django.test import Client, override_settings
 from django.urls import include, path
@@ -213,7 +214,11 @@ def test_a_data_permission_shows_what_jobs_carry_and_no_other_does(ask: Any, wor
     assert shown == {who for who, may in MAY.items() if "data" in may}
 
 
-def test_whoever_may_steer_acts_and_is_led_back(ask: Any, worker: Any) -> None:
+@pytest.mark.parametrize("atomic", [False, True], ids=["", "ATOMIC_REQUESTS"])
+def test_whoever_may_steer_acts_and_is_led_back(
+    ask: Any, worker: Any, atomic: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", atomic)
     act = ask("boss", "act/name", "name=receipt&action=pause")
 
     assert (act.status_code, act["Location"].partition("?")[0]) == (303, "/staff/jobs/names/receipt")

@@ -10,6 +10,7 @@ import pytest
 from django.db import transaction
 from django.test import Client, TestCase, TransactionTestCase
 from django.test.utils import setup_test_environment, teardown_test_environment
+from lamplighter import UsageError
 from lamplighter.testing import assert_queued
 
 
@@ -71,6 +72,22 @@ def test_a_savepoint_that_ends_well_is_no_commit(inline: Callable[..., Any]) -> 
 
         assert app.jobs.get(job).state == "done"
     assert receipts() == ["1 x a lamp"]
+
+
+def test_in_a_transaction_a_signal_waits_for_its_end_and_another_act_is_refused(inline: Callable[..., Any]) -> None:
+    from lamplighter.contrib.django import jobs
+
+    with inline() as app:
+        handler = app.jobs.add_handler("ask", lambda job: job.wait("approval"))
+        job = jobs.queue("ask")
+        with transaction.atomic():
+            jobs.signal(job, "approval", "yes")
+            with pytest.raises(UsageError, match="on_commit"):
+                jobs.cancel(job)
+            assert app.jobs.get(job).awaits == "approval"
+
+        assert app.jobs.get(job).result == "yes"
+        app.jobs.remove_handler(handler)
 
 
 def test_nothing_runs_before_it_is_told_to(inline: Callable[..., Any]) -> None:

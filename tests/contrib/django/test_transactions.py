@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import queue
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing, suppress
@@ -18,7 +17,6 @@ from lamplighter import (
     Runtime,
     Step,
     StoreError,
-    StoreUnavailable,
     UnknownJob,
     UsageError,
 )
@@ -263,53 +261,54 @@ def test_who_queues_into_a_store_that_was_moved_is_told_where_it_is(worker: Any,
             db.execute(mark, (None,))
 
 
-def test_a_call_that_would_wait_for_the_lock_of_its_own_transaction_is_refused(worker: Any) -> None:
-    """It waited ten seconds, and everybody's jobs with it."""
-    job = worker.jobs.queue("look")
+def test_a_call_that_no_rollback_would_take_back_is_refused_whichever_store_it_is(runtime: Any) -> None:
+    """On the database's own file it would also wait for the lock of its own transaction."""
+    job = runtime.jobs.queue("look")
 
     with transaction.atomic():
         for call in (
-            lambda: worker.jobs.cancel(job),
-            lambda: worker.jobs.pause("look"),
-            lambda: worker.scheduler.add("look", "@daily"),
+            lambda: runtime.jobs.cancel(job),
+            lambda: runtime.jobs.reprioritize(job, 4),
+            lambda: runtime.jobs.cancel_many("look"),
+            lambda: runtime.jobs.pause("look"),
+            lambda: runtime.scheduler.add("look", "@daily"),
         ):
             with pytest.raises(UsageError, match="on_commit"):
                 call()
-        assert worker.jobs.get(job).state == "queued"
-        transaction.on_commit(lambda: worker.jobs.cancel(job))
+        assert (runtime.jobs.get(job).state, runtime.jobs.get(job).priority) == ("queued", 0)
+        transaction.on_commit(lambda: runtime.jobs.cancel(job))
 
-    assert worker.jobs.get(job).state == "cancelled"
-    assert worker.scheduler.list("look") == []
+    assert runtime.jobs.get(job).state == "cancelled"
+    assert runtime.scheduler.list("look") == []
 
 
-def test_where_transactions_do_not_begin_by_locking_it_is_told_after_a_moment(
-    worker: Any, elsewhere: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from shop.models import Order
+def test_a_signal_is_sent_if_its_transaction_commits(runtime: Any) -> None:
+    handler = runtime.jobs.add_handler("ask", lambda job: job.wait("approval"))
+    job = runtime.jobs.queue("ask", id=f"ask {runtime.address}")
+    said = {"by": "ada"}
 
-    connection.close()
-    monkeypatch.setitem(connection.settings_dict["OPTIONS"], "transaction_mode", "DEFERRED")
-    waiting: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    one = elsewhere(worker.address, reply_seconds_max=0.5, busy_seconds_max=0.05)
-    one.subscribe(waiting.put, ["store.waiting"])
-    one.start(work=False)
+    with pytest.raises(UsageError, match="name of a signal"), transaction.atomic():
+        runtime.jobs.signal(job, "")
+    with pytest.raises(Regret), transaction.atomic():
+        runtime.jobs.signal(job, "approval", "rolled back")
+        raise Regret
+    with transaction.atomic():
+        runtime.jobs.signal(job, "approval", said)
+        said["by"] = "somebody else"
+
+    assert runtime.jobs.join(job, timeout=JOIN_SECONDS_MAX).result == {"by": "ada"}
+    runtime.jobs.remove_handler(handler)
+
+
+def test_a_signal_may_be_the_first_call_of_a_process(worker: Any, elsewhere: Callable[..., Any]) -> None:
+    handler = worker.jobs.add_handler("ask", lambda job: job.wait("approval"))
+    job, idle = worker.jobs.queue("ask"), elsewhere(worker.address)
 
     with transaction.atomic():
-        Order.objects.create(item="a lamp")
-        with pytest.raises(StoreUnavailable, match="no answer within"):
-            one.jobs.pause("look")
-        said = waiting.get(timeout=JOIN_SECONDS_MAX)
+        idle.jobs.signal(job, "approval", 1)
 
-    connection.close()
-    assert said["likely"].startswith("this process has a transaction open")
-
-
-def test_on_another_file_every_call_may_be_made_in_a_transaction(worker: Any, elsewhere: Callable[..., Any]) -> None:
-    other = elsewhere().start()
-    job = other.jobs.queue("look")
-
-    with transaction.atomic():
-        assert other.jobs.cancel(job).state == "cancelled"
+    assert worker.jobs.join(job, timeout=JOIN_SECONDS_MAX).result == 1
+    worker.jobs.remove_handler(handler)
 
 
 @pytest.mark.parametrize("runs", [False, True])

@@ -35,7 +35,7 @@ settings.configure(
 django.setup()
 
 from django.db import connection, transaction
-from lamplighter import Snooze
+from lamplighter import UsageError
 from lamplighter.contrib.django import jobs, runtime
 
 
@@ -53,6 +53,11 @@ def insert(name):
 @jobs.handler("greet")
 def greet(job):
     return job.data in users()
+
+
+@jobs.handler("ask")
+def ask(job):
+    return job.wait("approval")
 
 
 @jobs.handler("pid")
@@ -99,6 +104,21 @@ with runtime:
     said["savepoint"] = jobs.join(eve, timeout=20).result
     known = [job.id for job in jobs.list("greet")]
     said["rolled back"] = [job.id in known for job in (bob, joe)]
+
+    asked = jobs.queue("ask")
+    for answer in ("rolled back", "committed"):
+        try:
+            with transaction.atomic():
+                jobs.signal(asked, "approval", answer)
+                try:
+                    jobs.reprioritize(asked, 4)
+                except UsageError as error:
+                    said["refused"] = "on_commit" in str(error)
+                if answer == "rolled back":
+                    raise Regret
+        except Regret:
+            pass
+    said["signal"] = jobs.join(asked, timeout=20).result
 
     first = jobs.join(jobs.queue("pid"), timeout=20).result
     same = jobs.join(jobs.queue("pid"), timeout=20).result
@@ -185,6 +205,8 @@ def test_jobs_follow_the_commits_of_a_postgresql(database: list[str], tmp_path: 
         "committed": True,
         "savepoint": True,
         "rolled back": [False, False],
+        "signal": "committed",
+        "refused": True,
         # The thread keeps its connection, and has another one when the server has closed that.
         "connections": [True, True, 1],
         "users": ["ada", "eve"],
