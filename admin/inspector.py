@@ -198,7 +198,8 @@ class Inspector:
         with self.store.snapshot() as seen:
             job = self._job(seen, job_id, boots)
             known = reasons(self._known(job, seen, boots, self.lock_holder()))
-            logged = () if seen.table is None else [*seen.table.logged(job.id), *self.runtimes.output(job, boots)]
+            now_logged, unheard = self.runtimes.output(job, boots)
+            logged = () if seen.table is None else [*seen.table.logged(job.id), *now_logged]
             is_root = job.root_id == job.id
             children = seen.table.children(job.id, CHILDREN_MAX + 1) if seen.table is not None and is_root else ()
             steps = None if seen.table is None else seen.table.steps_seen(job.row_id, STEPS_SHOWN_MAX)
@@ -211,6 +212,7 @@ class Inspector:
                 reasons=tuple(known),
                 attempts=None if seen.table is None else tuple(seen.table.attempts(job.id)),
                 output=_output(logged),
+                output_unheard=unheard,
                 steps=None if steps is None else tuple(steps.newest),
                 steps_kept=0 if steps is None else steps.kept,
                 children=self._job_views(seen, children[:CHILDREN_MAX], boots),

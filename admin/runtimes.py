@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 
 from ..errors import LamplighterError, UsageError, shown
 from ..messages.jobs import JobRecord, JobState
@@ -46,16 +45,21 @@ class Runtimes:
         """By boot, the ids of the schedules that its code declares; None unless every living one has answered."""
         return None if self._store is None else self._client.declared(self._store)
 
-    def output(self, job: JobRecord, boots: Sequence[BootView]) -> Sequence[tuple[int, str]]:
-        """What the claim that runs a job has logged so far, as a store keeps it; nothing unless its boot is one of
-        `boots`, which have just been asked, and has answered.
+    def output(self, job: JobRecord, boots: Sequence[BootView]) -> tuple[Sequence[tuple[int, str]], str | None]:
+        """The lines that the claim that runs a job has logged so far, as a store keeps them; if they are not known,
+        also why. `boots` have just been asked.
         """
-        if job.state == JobState.RUNNING and any(one.boot == job.boot and one.view is not None for one in boots):
+        boot = next((one for one in boots if one.boot == job.boot), None)
+        if job.state != JobState.RUNNING or job.deferred or boot is None:
+            return [], None
+        if boot.view is None:
+            return [], f"{boot.words} does not answer: {boot.unheard}"
+        try:
+            claim_no, lines = self._client.ask(boot.boot, "output", tuple[int, str], job_id=job.id)
+        except LamplighterError as error:
             # The boot may have ended meanwhile, or be of an earlier version.
-            with suppress(LamplighterError):
-                claim_no, lines = self._client.ask(str(job.boot), "output", tuple[int, str], job_id=job.id)
-                return [(claim_no, lines)] if claim_no == job.claim_no else []
-        return []
+            return [], str(error)
+        return [(claim_no, lines)] if claim_no == job.claim_no else [], None
 
     def one(self, boot: str) -> BootView | None:
         """The boot with this id, id prefix or number; None if there is none.

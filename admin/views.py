@@ -254,6 +254,7 @@ class JobPage:
         reasons: all that is known to keep it from running, the first to go at the front; or its fate.
         attempts: those that failed or were interrupted, oldest first; None where the store does not keep them.
         output: the last lines that attempts have logged by `job.log`, oldest first; also one that runs, if it is heard.
+        output_unheard: why it is not known what the attempt that runs has logged; None if that is known, or none runs.
         steps: the newest of those that are kept, oldest first; None where the store keeps none.
         steps_kept: how many are.
         children: jobs that descend from the same root, the oldest first, if this is the root.
@@ -268,6 +269,7 @@ class JobPage:
     reasons: tuple[Why, ...]
     attempts: tuple[Attempt, ...] | None
     output: tuple[LoggedLine, ...]
+    output_unheard: str | None
     steps: tuple[StepMark, ...] | None
     steps_kept: int
     children: tuple[JobView, ...]

@@ -542,6 +542,8 @@ def _held(wait_context: WaitContext) -> Why:
     unsure = ""
     if boot is not None and boot.is_alive is None:
         unsure = ", and nobody can know whether that lives"
+    elif boot is not None and boot.condition in ("silent", "stopped"):
+        unsure = f", which does not answer: {boot.unheard}"
     return Why(code="running", sentence=f"attempt {job.attempt + 1} has held it{since} {where}{unsure}")
 
 

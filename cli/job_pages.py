@@ -112,6 +112,9 @@ def show_job(page: Page, found: JobPage, times: Times) -> None:
         page.line("")
         page.line("what it has logged:")
         page.table(OUTPUT_HEADS, [_logged(one, times) for one in found.output], right=["claim"])
+    if found.output_unheard:
+        page.line("")
+        page.line(f"what the attempt that runs has logged is not known: {found.output_unheard}", "warning")
     if found.steps:
         more = "" if len(found.steps) == found.steps_kept else f", the last {len(found.steps)} of which are"
         page.line("")

@@ -4701,9 +4701,17 @@ MUTANTS = (
         SIGHT,
         "what a running job has logged is not asked for",
         "admin/inspector.py",
-        "[*seen.table.logged(job.id), *self.runtimes.output(job, boots)]",
+        "[*seen.table.logged(job.id), *now_logged]",
         "seen.table.logged(job.id)",
         test="tests/test_job_output.py::test_the_lines_of_a_job_that_runs_are_shown_and_none_is_stored[thread]",
+    ),
+    Mutant(
+        SIGHT,
+        "a job of a runtime that does not answer is shown as one that has logged nothing",
+        "cli/job_pages.py",
+        "    if found.output_unheard:\n",
+        "    if False:\n",
+        test="tests/whole/admin/test_inspector.py",
     ),
     Mutant(
         SIGHT,

@@ -10,6 +10,7 @@ import pytest
 from lamplighter import Runtime
 from lamplighter.admin.inspector import Inspector
 from lamplighter.admin.inspectors import inspector_at
+from lamplighter.cli.main import main
 from lamplighter.environment.process import state_of
 
 from ...faults.kit import Host, eventually
@@ -26,7 +27,7 @@ def inspector(file: str) -> Iterator[Inspector]:
         yield one
 
 
-def test_a_process_that_hangs_is_seen_and_its_jobs_can_be_looked_at(tmp_path: Path, file, inspector):
+def test_a_process_that_hangs_is_seen_and_its_jobs_can_be_looked_at(tmp_path: Path, file, inspector, capsys):
     with Host("stopped.py", file, "hangs", folder=tmp_path) as host:
         with Runtime(file) as rt:
             job = rt.jobs.queue("work")
@@ -38,5 +39,9 @@ def test_a_process_that_hangs_is_seen_and_its_jobs_can_be_looked_at(tmp_path: Pa
 
         assert seen.health.status == "red"
         assert f"a signal or a debugger has stopped process {host.pid}" in seen.health.reasons[0]
-        assert inspector.why(job.id)[0].code == "running"
+        (reason,) = inspector.why(job.id)
+        assert (reason.code, "which does not answer" in reason.sentence) == ("running", True)
+        assert f"has stopped process {host.pid}" in str(inspector.job(job.id).output_unheard)
+        main(["jobs", "show", job.id, "--store", file])
+        assert "what the attempt that runs has logged is not known: boot" in capsys.readouterr().out
         host.signal(signal.SIGCONT)
