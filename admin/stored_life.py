@@ -137,8 +137,7 @@ def _end(job: JobRecord) -> Entry:
     # A cancel or a mark as done ends no claim where the job has none.
     took = ""
     if _has_ended_by_claim(job) and job.claimed_at is not None and job.ended_at is not None:
-        where = "" if job.boot is None else f" on boot {job.boot[:6]}"
-        took = f" {span(job.ended_at - job.claimed_at)} after claim {job.claim_no}{where}"
+        took = f" {span(job.ended_at - job.claimed_at)} after claim {job.claim_no} on boot {str(job.boot)[:6]}"
     because = "".join(f": {brief(text)}" for text in dict.fromkeys((job.reason, job.error)) if text)
     tone: Tone = "good" if job.state == JobState.DONE else "bad" if job.state == JobState.DEAD else "plain"
     return _entry(job.ended_at, f"{job.state}{took}{because}{_of_result(job)}", tone, state=job.state)
@@ -149,7 +148,7 @@ def _of_result(job: JobRecord) -> str:
 
 
 def _has_ended_by_claim(job: JobRecord) -> bool:
-    return job.state in ENDED and 0 < job.claim_no == job.settled_no
+    return job.state in ENDED and job.boot is not None and 0 < job.claim_no == job.settled_no
 
 
 def _agreement(life: StoredLife, last: dict[str, Any]) -> Entry:

@@ -21,19 +21,20 @@ from typing import Literal, NamedTuple, get_args
 from ..errors import alike, listed
 from ..messages.jobs import ENDED, Instant, JobRecord, JobState, Seconds
 from ..messages.names import PauseRecord
-from ..messages.steps import WAIT, StepRecord
+from ..messages.steps import SIGNAL, WAIT, StepRecord
 from ..messages.views import HandlerView, RuntimeView
 from ..rules.lifecycle import awaited_signal, is_suspect
 from ..rules.rates import least, rate_read, rate_said, room_of, slower
 from ..rules.wording import about, attributed, brief, many, moment
 from ..stores.control_client import BootView, Defect
 from ..stores.places import LockHolder
-from ..stores.ports import DependencyStatus, QueuePosition, StoreSnapshot
+from ..stores.ports import DependencyStatus, JobTable, QueuePosition, StoreSnapshot
 
 AWAITED_NAMED = 3
 """The most jobs named that another waits for."""
 
 AHEAD_COUNTED_MAX = 10_000
+STEPS_LOOKED_MAX = 1_000
 """The most jobs counted before another."""
 
 
@@ -60,9 +61,16 @@ def wait_context_of(
         before=table.before(job, now, counted_max) if is_queued and table is not None else None,
         awaited=table.awaited(job.row_id, AWAITED_NAMED) if is_queued and job.is_linked and table is not None else None,
         waited=table.step(job.row_id, WAIT + signal) if signal is not None and table is not None else None,
+        unawaited=_unawaited(table, job) if signal is not None and table is not None else (),
         is_handled_elsewhere=is_handled_elsewhere,
         lock_holder=lock_holder,
     )
+
+
+def _unawaited(table: JobTable, job: JobRecord) -> Sequence[str]:
+    names = {step.name for step in table.steps_seen(job.row_id, STEPS_LOOKED_MAX).newest}
+    signals = sorted(name.removeprefix(SIGNAL) for name in names if name.startswith(SIGNAL))
+    return [signal for signal in signals if WAIT + signal not in names][:AWAITED_NAMED]
 
 
 Code = Literal[
@@ -130,6 +138,7 @@ class WaitContext:
         before: the jobs before it; None where the store cannot tell.
         awaited: the jobs that it waits for, if any.
         waited: the kept step of its wait for a signal, if it waits for one.
+        unawaited: the names of some kept signals for which it has never waited, if it waits for one.
         is_handled_elsewhere: whether a boot that is not among these is known to have handlers for its name.
         lock_holder: who has held what turns wait for during the whole look, as the write lock; None if nobody has.
     """
@@ -143,6 +152,7 @@ class WaitContext:
     before: QueuePosition | None = None
     awaited: DependencyStatus | None = None
     waited: StepRecord | None = None
+    unawaited: Sequence[str] = ()
     is_handled_elsewhere: bool = False
     lock_holder: LockHolder | None = None
 
@@ -252,11 +262,14 @@ def _of_time(wait_context: WaitContext) -> Iterator[Why]:
     if (signal := awaited_signal(job)) is not None and job.run_at > now:
         since = "" if wait_context.waited is None else f", since {moment(wait_context.waited.at)}"
         has_end = wait_context.waited is not None and wait_context.waited.result != "null"
+        until = f", until {moment(job.run_at)}" if has_end else ""
+        others = [*map(repr, wait_context.unawaited)]
+        kept = f"; kept too: signal {listed(others)}, for which it has not waited" if others else ""
         yield Why(
             code="signal",
-            sentence=f"it waits for signal {signal!r}{since}" + (f", until {moment(job.run_at)}" if has_end else ""),
+            sentence=f"it waits for signal {signal!r}{since}{until}{kept}",
             changes=f"`lamplighter jobs signal {job.id} {signal}`, or jobs.signal({job.id!r}, {signal!r})"
-            + ("; or time, after which it runs without" if has_end else ""),
+            + ("; or time, after which it runs without the signal" if has_end else ""),
         )
     elif job.run_at > now:
         because = f", since it {_since(job.reason)}" if job.reason else ""

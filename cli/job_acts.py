@@ -10,6 +10,7 @@ from ..errors import SignalRefused, UsageError
 from ..messages.jobs import ENDED, JobRecord, JobState
 from ..rules.capabilities import needed
 from ..rules.codec import decode
+from ..rules.lifecycle import awaited_signal
 from ..rules.new_jobs import check_priority
 from ..rules.validation import unknown_job
 from ..rules.wording import many
@@ -118,6 +119,10 @@ def copy(act: Act) -> int:
 def signal(act: Act) -> int:
     arguments = act.arguments
     found, data = known(act, [arguments.job]), read_json(arguments.data, "DATA")
+    for awaited in {awaited_signal(job) for job in found} - {None, arguments.name}:
+        note(
+            f"job {arguments.job} waits for {awaited!r} now; {arguments.name!r} is kept until the handler waits for it"
+        )
     if act.is_dry:
         return _would(act, f"signal {arguments.name!r} to", [job for job in found if not _has_ended(job)])
     try:

@@ -65,7 +65,8 @@ def _progress(progress: Payload) -> str:
 
 
 def _took(job: JobView, now: Instant) -> str:
-    if job.claimed_at is None or job.state == "queued":
+    # A job that ended in the queue, as by a cancel while it waited, has no boot: no attempt ended then.
+    if job.claimed_at is None or job.boot is None:
         return ""
     return span(max(0.0, (job.ended_at if job.ended_at is not None else now) - job.claimed_at))
 

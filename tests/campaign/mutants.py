@@ -4707,6 +4707,14 @@ MUTANTS = (
     ),
     Mutant(
         SIGHT,
+        "a misspelt signal is not listed beside the one that the job waits for",
+        "admin/why.py",
+        "unawaited=_unawaited(table, job) if",
+        "unawaited=() if",
+        test="tests/cli/test_signals.py::test_a_signal_of_another_name_than_the_job_waits_for_is_kept_and_said",
+    ),
+    Mutant(
+        SIGHT,
         "a job of a runtime that does not answer is shown as one that has logged nothing",
         "cli/job_pages.py",
         "    if found.output_unheard:\n",

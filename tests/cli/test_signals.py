@@ -68,6 +68,36 @@ def test_the_wake_by_a_command_is_told_as_its_act_and_not_as_that_of_a_dead_proc
     assert "told by boot" in woken and "dead" not in woken
 
 
+def test_a_signal_of_another_name_than_the_job_waits_for_is_kept_and_said(rt, path, capsys):
+    assert main(["jobs", "signal", "a", "aproval", "1"]) == 0
+    heard = capsys.readouterr()
+    main(["jobs", "why", "a"])
+    main(["jobs", "show", "a"])
+    main(["jobs", "signal", "a", "approval", "2"])
+    form = {"id": "b", "action": "signal", "signal": "pament"}
+    rt.jobs.add_handler("forever", lambda job: job.wait("payment"))
+    rt.jobs.queue("forever", id="b")
+    while rt.jobs.get("b").awaits is None:
+        rt.jobs.counts()
+    sent = Page(path).post("/act/job", form)
+
+    assert heard.err == "job a waits for 'approval' now; 'aproval' is kept until the handler waits for it\n"
+    told = capsys.readouterr()
+    assert told.out.count("; kept too: signal 'aproval', for which it has not waited") == 2
+    assert told.err == ""
+    assert dict(sent.headers)["Location"].endswith("said=kept")
+
+
+def test_a_job_that_is_cancelled_while_it_waits_took_no_time(rt, path, capsys):
+    rt.jobs.cancel("a")
+
+    main(["jobs", "list", "--json"])
+    assert json.loads(capsys.readouterr().out.splitlines()[0])["state"] == "cancelled"
+    main(["jobs", "show", "a"])
+    assert "took" not in capsys.readouterr().out
+    assert "ran " not in Page(path).text("/jobs/a")
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
@@ -115,7 +145,7 @@ def test_why_says_what_a_job_waits_for_since_when_and_until_when(rt, path, capsy
     assert "it waits for signal 'approval', since " in one
     assert ", until " in one
     assert "`lamplighter jobs signal a approval`" in one
-    assert "time, after which it runs without" in one
+    assert "time, after which it runs without the signal" in one
     first = other["reasons"][0] if "reasons" in other else other
     assert first["code"] == "signal"
     assert "until" not in first["sentence"]

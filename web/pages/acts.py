@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 
 from ...admin.query import read_instant, read_json
 from ...errors import UsageError, shown
-from ...messages.jobs import Attribution, JobState
+from ...messages.jobs import Attribution, JobRecord, JobState
 from ...messages.views import QuietAnswer
+from ...rules.lifecycle import awaited_signal
 from ...rules.validation import check_name
 from ..faces.http import Response, redirect
 from .looks import runtime_of
@@ -74,14 +75,14 @@ def on_job(visit: PageVisit) -> Response | PageContent:
     form = Form(visit)
     job_id, action = form.one("id"), form.choice("action", RIGHTS_ON_ONE)
     if action == "signal":
-        data = read_json(form.one("data").strip() or "null", "data")
-        visit.operator.signal(job_id, form.one("signal"), data, reason=form.reason)
-        return visit.back("/jobs/", job_id, "signalled")
+        data, signal = read_json(form.one("data").strip() or "null", "data"), form.one("signal")
+        awaited = {awaited_signal(job) for job in _known(visit, job_id)}
+        visit.operator.signal(job_id, signal, data, reason=form.reason)
+        return visit.back("/jobs/", job_id, "signalled" if awaited <= {None, signal} else "kept")
     if action == "reprioritize":
         visit.operator.reprioritize(job_id, form.whole("priority"), reason=form.reason)
         return visit.back("/jobs/", job_id, "reprioritized")
-    with visit.inspector.store.snapshot() as seen:
-        record = seen.jobs.known((job_id,)).get(job_id)
+    record = next(iter(_known(visit, job_id)), None)
     if record is not None and record.state in ASKED_ABOUT[action] and form.one("sure") != record.state:
         model = {"id": job_id, "action": action, "state": record.state, "reason": form.reason or ""}
         return PageContent("sure.job.html", f"{action.capitalize()} this job?", model)
@@ -90,6 +91,11 @@ def on_job(visit: PageVisit) -> Response | PageContent:
         return visit.back("/jobs/", job_id, "requeued")
     job = visit.operator.cancel(job_id, reason=form.reason)
     return visit.back("/jobs/", job_id, "cancelled" if job.state == JobState.CANCELLED else "ended")
+
+
+def _known(visit: PageVisit, job_id: str) -> Collection[JobRecord]:
+    with visit.inspector.store.snapshot() as seen:
+        return seen.jobs.known((job_id,)).values()
 
 
 def on_new_job(visit: PageVisit) -> Response:

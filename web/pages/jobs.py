@@ -130,7 +130,7 @@ def _tabs(visit: PageVisit, text: str, query: JobQuery) -> Iterator[Tab]:
 
 def _lasted(job: JobView, now: Instant) -> str:
     """How long a job waited for its last attempt, and how long that took."""
-    if job.claimed_at is None or job.state == JobState.QUEUED:
+    if job.claimed_at is None or job.boot is None:
         return f"has been due for {span(now - job.run_at)}" if job.run_at <= now and job.ended_at is None else ""
     waited = span(max(0.0, job.claimed_at - job.run_at))
     ran = span(max(0.0, (now if job.ended_at is None else job.ended_at) - job.claimed_at))

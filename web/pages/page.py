@@ -69,6 +69,7 @@ NOTICES = {
     "requeued": "It was put back into the queue.",
     "cancelled": "It was cancelled.",
     "signalled": "The signal was sent.",
+    "kept": "The job waits for another signal now; this one is kept until its handler waits for it.",
     "reprioritized": "Its priority was set.",
     "ended": "It had ended already; nothing was done.",
     "paused": "It was paused.",
