@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 from ..messages.jobs import ENDED, Attempt, Instant, JobRecord, JobState, Seconds
 from ..messages.steps import StepMark
 from ..rules.codec import decode, valid
-from ..rules.lifecycle import awaited_signal
+from ..rules.lifecycle import AWAITS, SNOOZED, awaited_signal
 from ..rules.new_jobs import KEPT_OPTIONS
 from ..stores.control_client import BootView
 from .error_groups import ErrorGroup
@@ -305,6 +305,7 @@ def job_view(job: JobRecord, why: Why | None, *, shows_data: bool) -> JobView:
         why: what keeps it from running, or how it is held.
         shows_data: whether its data, its result and its progress may be seen.
     """
+    is_over = job.state == JobState.RUNNING and (job.reason or "").startswith((SNOOZED, AWAITS))
     return like(
         JobView,
         job,
@@ -315,6 +316,8 @@ def job_view(job: JobRecord, why: Why | None, *, shows_data: bool) -> JobView:
         data=payload(job.data, is_shown=shows_data),
         result=None if job.result is None else payload(job.result, is_shown=shows_data),
         progress=None if job.progress is None else payload(job.progress, is_shown=shows_data),
+        # A snooze or a wait is over once the job runs again.
+        reason=None if is_over else job.reason,
         awaits=awaited_signal(job),
         why=None if job.state in ENDED else why,
     )

@@ -592,7 +592,8 @@ def _ended(wait_context: WaitContext) -> Why:
             return Why(
                 code="cancelled", sentence=f"it has been cancelled{ago}{because}", changes=revival(wait_context.job)
             )
-    said = dict.fromkeys(brief(text) for text in (job.reason, job.error) if text)
+    reason, error = brief(job.reason or ""), brief(job.error or "")
+    said = filter(None, ("" if reason in error else reason, error))
     return Why(code="dead", sentence=": ".join([f"it has been dead{ago}", *said]), changes=revival(wait_context.job))
 
 

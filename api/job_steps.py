@@ -194,10 +194,14 @@ def checked_step(of: str | Step, fn: Callable[..., Any]) -> Step:
     return replace(step, name=name, backoff=check_backoff(step.backoff), timeout=timeout)
 
 
+NOT_RETRIED = (Cancel, Discard, Retry, Snooze, UsageError)
+"""Ends of an attempt, and wrong calls of Lamplighter, which another call of the function would repeat."""
+
+
 def wait_to_retry(job_id: str, lane: StepLane, step: Step, error: BaseException, tried: int) -> Seconds | None:
     """Seconds until the function of a step that has raised an error is called again; None if it is not."""
     policy = lane.policy
-    if tried > step.retries or not isinstance(error, Exception) or isinstance(error, Discard | Cancel | Snooze | Retry):
+    if tried > step.retries or not isinstance(error, Exception) or isinstance(error, NOT_RETRIED):
         return None
     if not is_tried_again(class_names(type(error)), policy.retry_on, policy.discard_on):
         return None

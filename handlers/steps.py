@@ -254,6 +254,6 @@ def signal_reader(name: str, wanted: Any) -> Read:
         try:
             return fit(stored, kind)
         except Discard as error:
-            raise Discard(f"signal {name!r}: {error}; requeue the job afresh, and send it another") from None
+            raise Discard(f"signal {name!r}: {error}; queue a new job, and signal that one") from None
 
     return read

@@ -1153,7 +1153,10 @@ def test_the_result_of_a_plain_function_with_a_timeout_is_not_kept():
 
 @pytest.mark.parametrize("what", ["step", "snooze", "wait"])
 def test_a_step_with_retries_has_no_step_inside_of_it(inline, worker, what):
+    calls = []
+
     def outer(job):
+        calls.append(job.attempt)
         {
             "step": lambda: job.step("inner", int),
             "snooze": lambda: job.snooze("inner", 1),
@@ -1168,6 +1171,7 @@ def test_a_step_with_retries_has_no_step_inside_of_it(inline, worker, what):
         in inline.jobs.get("a").error
     )
     assert names_of(inline) == ["one"]
+    assert calls == sorted(set(calls)), "the step itself does not repeat a wrong call"
 
 
 def test_a_stop_ends_the_wait_of_a_step_and_uses_no_attempt(runtime, recorder):

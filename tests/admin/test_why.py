@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import get_args
 
 import pytest
+from lamplighter.admin.views import job_view
 from lamplighter.admin.why import Code, WaitContext, reasons, why
 from lamplighter.messages.jobs import WAITS_FOR_JOBS
 from lamplighter.messages.names import PauseRecord
@@ -245,6 +246,19 @@ def test_a_pause_whose_time_has_passed_keeps_nothing_waiting() -> None:
     situation = a_situation(pause=PauseRecord("mail", since=NOW - 60, until=NOW))
 
     assert "paused" not in {one.code for one in reasons(situation)}
+
+
+def test_a_dead_job_whose_error_has_its_reason_tells_it_once():
+    dead = a_job(state="dead", ended_at=NOW - 5, reason="no field x", error="Discard: no field x")
+
+    assert why(a_situation(dead)).sentence == "it has been dead for 5 s: Discard: no field x"
+
+
+@pytest.mark.parametrize("state", ["running", "queued"])
+def test_a_job_that_runs_again_shows_no_snooze(state):
+    seen = job_view(a_job(state=state, reason="snoozed for 0 s"), None, shows_data=False)
+
+    assert seen.reason == (None if state == "running" else "snoozed for 0 s")
 
 
 def test_there_is_a_case_of_each_code_in_the_order_in_which_they_are_listed() -> None:
