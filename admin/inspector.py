@@ -79,6 +79,7 @@ class Inspector:
         runtimes: the boots that work on it.
         now: wall time.
         lock_holder: who keeps the store's turns waiting, if somebody does.
+        moved_to: the address to which the store has been moved, if it has.
         shows_data: whether the viewer may see data, results and progress of jobs.
         close: releases the store.
     """
@@ -87,6 +88,7 @@ class Inspector:
     runtimes: Runtimes
     now: Callable[[], Instant]
     lock_holder: Callable[[], LockHolder | None] = lambda: None
+    moved_to: Callable[[], str | None] = lambda: None
     shows_data: bool = False
     close: Callable[[], None] = lambda: None
 
@@ -197,7 +199,7 @@ class Inspector:
         boots = self.runtimes.all()
         with self.store.snapshot() as seen:
             job = self._job(seen, job_id, boots)
-            known = reasons(self._known(job, seen, boots, self.lock_holder()))
+            known = reasons(self._known(job, seen, boots, self.lock_holder(), moved_to=self.moved_to))
             now_logged, unheard = self.runtimes.output(job, boots)
             logged = () if seen.table is None else [*seen.table.logged(job.id), *now_logged]
             is_root = job.root_id == job.id
@@ -233,7 +235,8 @@ class Inspector:
         """
         boots = self.runtimes.all()
         with self.store.snapshot() as seen:
-            return reasons(self._known(self._job(seen, job_id, boots), seen, boots, self.lock_holder()))
+            job = self._job(seen, job_id, boots)
+            return reasons(self._known(job, seen, boots, self.lock_holder(), moved_to=self.moved_to))
 
     def graph(self, job_id: str) -> GraphView:
         """The graph of a job.
@@ -374,6 +377,7 @@ class Inspector:
         lock_holder: LockHolder | None,
         *,
         counted_max: int = COUNTED_MAX,
+        moved_to: Callable[[], str | None] = lambda: None,
     ) -> WaitContext:
         return wait_context_of(
             job,
@@ -383,6 +387,7 @@ class Inspector:
             store=self.address,
             lock_holder=lock_holder,
             counted_max=counted_max,
+            moved_to=moved_to,
         )
 
     def _schedule_view(

@@ -40,11 +40,13 @@ def inspector_of(
     """An `Inspector` of a store; `client` asks the boots on it, one of its own unless given."""
     place = store.place
     runtimes = Runtimes(store, place.client() if client is None else client)
+    condition = place.condition()
     return Inspector(
         store=store,
         runtimes=runtimes,
         now=now,
-        lock_holder=partial(place.condition().lock_holder, wait),
+        lock_holder=partial(condition.lock_holder, wait),
+        moved_to=condition.moved_to,
         shows_data=shows_data,
         close=close,
     )

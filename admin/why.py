@@ -14,7 +14,7 @@ Where none of this is known to be so, it is `just_now` for a moment, and `unknow
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args
 
@@ -48,6 +48,7 @@ def wait_context_of(
     is_handled_elsewhere: bool = False,
     lock_holder: LockHolder | None = None,
     counted_max: int = AHEAD_COUNTED_MAX,
+    moved_to: Callable[[], str | None] = lambda: None,
 ) -> WaitContext:
     """A job with its surroundings; the other arguments are as `WaitContext` has them, `counted_max` limits `before`."""
     is_queued, table, signal = job.state == JobState.QUEUED, seen.table, awaited_signal(job)
@@ -64,6 +65,7 @@ def wait_context_of(
         unawaited=_unawaited(table, job) if signal is not None and table is not None else (),
         is_handled_elsewhere=is_handled_elsewhere,
         lock_holder=lock_holder,
+        moved_to=moved_to,
     )
 
 
@@ -141,6 +143,7 @@ class WaitContext:
         unawaited: the names of some kept signals for which it has never waited, if it waits for one.
         is_handled_elsewhere: whether a boot that is not among these is known to have handlers for its name.
         lock_holder: who has held what turns wait for during the whole look, as the write lock; None if nobody has.
+        moved_to: the address to which the store has been moved, if it has; asked only if no process runs jobs.
     """
 
     job: JobRecord
@@ -155,6 +158,7 @@ class WaitContext:
     unawaited: Sequence[str] = ()
     is_handled_elsewhere: bool = False
     lock_holder: LockHolder | None = None
+    moved_to: Callable[[], str | None] = lambda: None
 
 
 def what_it_waits_for(awaited: DependencyStatus) -> Why:
@@ -191,7 +195,12 @@ NAMED_MAX = 3
 """The most processes named in one sentence."""
 
 RESTART = "end that process and start it anew"
+MOVED = "nothing does here: use that address"
 START = "start a process that has a handler for it: your application, or `lamplighter run MODULE:RUNTIME`"
+
+
+def moved(address: str) -> str:
+    return f"`lamplighter migrate` has moved this store to {address}, and no runtime starts here any more"
 
 
 def why(wait_context: WaitContext) -> Why:
@@ -290,6 +299,9 @@ def _since(reason: str) -> str:
 
 def _of_the_store(wait_context: WaitContext, takers: _Candidates) -> Iterator[Why]:
     if not takers.workers and not wait_context.is_handled_elsewhere:
+        if (address := wait_context.moved_to()) is not None:
+            yield Why(code="no_runtime", sentence=moved(address), changes=MOVED)
+            return
         only = ""
         if takers.living:
             verb = "only queues" if len(takers.living) == 1 else "only queue"

@@ -20,6 +20,7 @@ from ..messages.queries import JobQuery
 from ..messages.schedules import ScheduleRecord
 from ..rules.capabilities import needed, not_supported
 from ..rules.limits import batches
+from ..rules.wording import many
 from ..stores.opening import open_store, place_of
 from ..stores.places import StorePlace
 from ..stores.ports import Store
@@ -78,7 +79,7 @@ def _move_all(environment: Environment, source: Store, target: Store) -> str:
         jobs = move(source, target, environment.clock().now())
     finally:
         target.close()
-    return f"{jobs} jobs, and all else that the store keeps,"
+    return f"{many(jobs, 'job')}, and all else that the store keeps,"
 
 
 def _move_what_waits(environment: Environment, source: Store, target: Store, *, drop_unique: bool) -> str:
@@ -92,7 +93,8 @@ def _move_what_waits(environment: Environment, source: Store, target: Store, *, 
         jobs = _move_jobs(environment, source, target)
     finally:
         target.close()
-    return f"{jobs} queued jobs, {len(schedules)} durable schedules and {pauses} pauses"
+    declared = many(len(schedules), "durable schedule")
+    return f"{many(jobs, 'queued job')}, {declared} and {many(pauses, 'pause')}"
 
 
 def _open(environment: Environment, place: StorePlace) -> Store:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from ..admin.views import Amount
+from ..admin.why import MOVED, moved
 from ..messages.controls import HUNG_SECONDS_MAX
 from ..messages.jobs import JobRecord, JobState
 from ..messages.queries import JobQuery
@@ -69,6 +70,9 @@ def hung(seen: Evidence) -> Symptoms:
 
 
 def none(seen: Evidence) -> Iterator[Symptom]:
+    if (address := seen.rows.moved_to()) is not None:
+        yield warning(moved(address), MOVED)
+        return
     waiting = [name for name in seen.names if name.ready is not None and name.ready.count]
     due = sum(
         (name.ready for name in waiting if name.ready is not None), Amount(count=0, is_capped=seen.whole_names.has_more)

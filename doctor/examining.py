@@ -16,7 +16,7 @@ from ..stores.opening import place_of
 from ..stores.places import StorePlace
 from ..stores.ports import Readable
 from . import boot_checks, lock_checks, name_checks, postgresql_checks, schedule_checks, server_checks, store_checks
-from .diagnosis import Check, Diagnosis, Examination, Symptom, ok, unknown
+from .diagnosis import Check, Diagnosis, Examination, Symptom, note, ok, unknown
 from .evidence import Evidence
 from .log_checks import gaps, read_logs
 
@@ -83,6 +83,9 @@ def evidence_of(
 
 REACH = ("rabbit.reach", "postgresql.reach")
 """Unless this check succeeds, nothing else of a server can be read."""
+
+OF_WORK = ("names.", "schedules.")
+"""Checks of what keeps jobs and slots waiting, which everything here does once the store has been moved."""
 
 CHECKS = (
     Check("store.sound", "damage to the file, and its tables and indexes", store_checks.sound, "file"),
@@ -170,6 +173,8 @@ def _run(check: Check, seen: Evidence) -> list[Symptom]:
         return [unknown("the server lets nobody in")]
     found: list[Symptom] = []
     try:
+        if check.id.startswith(OF_WORK) and seen.condition.moved_to() is not None:
+            return [note("the store has been moved, so that nothing is to run here")]
         symptoms = iter(check.run(seen))
         while True:
             found.append(next(symptoms))

@@ -76,6 +76,10 @@ class Condition(Protocol):
         """
         return None
 
+    def moved_to(self) -> str | None:
+        """The address to which `lamplighter migrate` has moved the store; None if it has not."""
+        return None
+
     def check_there(self) -> None:
         """Refuse an address at which there can be no store, as far as that costs no connection.
 

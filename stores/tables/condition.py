@@ -39,6 +39,11 @@ class TableCondition(ABC):
     def _reading(self) -> AbstractContextManager[Database]:
         """A connection for a look."""
 
+    def moved_to(self) -> str | None:
+        with self._reading() as reader:
+            address: str | None = reader.execute("select moved_to from lamplighter_store").fetchone()[0]
+        return address
+
     def oldest_ended(self) -> dict[JobState, Instant]:
         """For each end state, when its oldest remaining job ended."""
         query = """select min(ended_at) from lamplighter_jobs indexed by lamplighter_jobs_ended

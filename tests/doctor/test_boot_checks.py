@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+from lamplighter.admin.inspectors import inspector_at
 from lamplighter.doctor.examining import chosen, evidence_at, examine
 
 from .kit import HOUR, change, found, levels, new_store, value
@@ -37,6 +38,17 @@ def test_due_jobs_without_a_worker_are_an_error_and_without_jobs_that_is_noted(p
     (finding,) = found(path, "boots.none")
     assert finding.level == "error"
     assert finding.evidence == "no process runs jobs: the 1 runtime on the store only queues, and 1 due job waits"
+
+
+def test_of_a_store_that_was_moved_only_its_new_address_is_told(path, runtime):
+    runtime(start=False).start(work=False).jobs.queue("work", id="j")
+    change(path, "update lamplighter_store set moved_to = 'postgresql://host/db'", "delete from lamplighter_boots")
+
+    (finding,) = found(path, "boots.none")
+    assert finding.level == "warning" and "has moved this store to postgresql://host/db" in finding.evidence
+    assert levels([*found(path, "names"), *found(path, "schedules")]) == ["note"] * 6
+    with inspector_at(path) as inspector:
+        assert [(why.code, why.sentence) for why in inspector.why("j")] == [("no_runtime", finding.evidence)]
 
 
 def test_that_all_are_quiet_is_told(path, runtime):

@@ -24,7 +24,7 @@ def test_queued_jobs_and_durable_schedules_move_and_run_there(tmp_path: Path, ur
     code = main(["migrate", str(file), url])
 
     assert code == 0
-    assert "moved 4 queued jobs, 1 durable schedules and 0 pauses" in capsys.readouterr().out
+    assert "moved 4 queued jobs, 1 durable schedule and 0 pauses" in capsys.readouterr().out
     ran, all_ran = [], threading.Event()
 
     def work(job):
