@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
@@ -15,6 +16,7 @@ from django.shortcuts import resolve_url
 from django.urls import NoReverseMatch, Resolver404, get_script_prefix, resolve, reverse
 from django.views.decorators.csrf import csrf_exempt
 
+from ...stores.opening import address_in
 from ...web.faces.http import Request, Response, redirect
 from ...web.pages.page import LOOK, STEER, Right, Visitor
 from ...web.site import SAFE, Site, dashboard
@@ -37,6 +39,15 @@ def _warnings() -> Iterator[CheckMessage]:
             "writes later fails with 'database is locked' when somebody else has written meanwhile.",
             hint=f'Set DATABASES[{alias!r}]["OPTIONS"] = {{"transaction_mode": "IMMEDIATE"}}.',
             id="lamplighter.W001",
+        )
+    store = (getattr(settings, "LAMPLIGHTER", None) or {}).get("STORE", "")
+    is_server = address_in(connection.vendor, connection.settings_dict) is not None
+    if runtime.is_kept_waiting and is_server and not os.path.isabs(store):
+        yield Warning(
+            f"LAMPLIGHTER['STORE'] is {os.fsdecode(store)!r}, a SQLite file in whichever folder a process starts in, "
+            f"although DATABASES[{alias!r}] is on a server.",
+            hint="Delete STORE, so that the jobs are in that database; or give an absolute path.",
+            id="lamplighter.W005",
         )
     if runtime.is_in_memory:
         yield Warning(

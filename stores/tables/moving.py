@@ -110,7 +110,8 @@ def _copy(old: TableTurn, new: TableTurn, address: str) -> None:
     for table in KEYS:
         if new.connection.execute(f"select 1 from {table} limit 1").fetchone() is not None:
             raise UsageError(
-                f"expected an empty store at {address}, got: one with rows in {table}; give another file or schema"
+                f"expected an empty store at {address}, got: one with rows in {table}; give another file or schema, "
+                "or delete this one if you need nothing of it (on PostgreSQL: drop schema ... cascade)"
             )
     for table in KEYS:
         for rows in _pages(old.connection, table):

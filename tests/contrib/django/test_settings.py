@@ -78,6 +78,24 @@ def test_a_database_whose_transactions_begin_by_reading_is_warned_of(
     assert [code for code, _ in told()] == codes
 
 
+@pytest.mark.parametrize(
+    ("vendor", "store", "codes"),
+    [
+        ("postgresql", "shop", ["lamplighter.W005"]),
+        ("postgresql", "/srv/jobs.db", []),
+        ("sqlite", "shop", []),
+    ],
+)
+def test_a_file_named_like_a_database_of_a_server_is_warned_of(
+    shop: None, vendor: str, store: str, codes: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`STORE` is `DATABASES["default"]["NAME"]`, as in the time before the move to PostgreSQL."""
+    monkeypatch.setattr(connections["default"], "vendor", vendor)
+
+    with override_settings(LAMPLIGHTER={"STORE": store}):
+        assert [code for code, _ in told()] == codes
+
+
 def test_a_store_in_memory_is_warned_of(shop: None, monkeypatch: pytest.MonkeyPatch) -> None:
     from lamplighter.contrib.django import runtime
 
