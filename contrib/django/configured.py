@@ -25,7 +25,7 @@ from ...api.job import Job
 from ...api.runtime import Runtime
 from ...boot.declared import HandlerSelection
 from ...boot.joining import Ref, id_of
-from ...boot.submitting import Submitter, Wanted
+from ...boot.submitting import Make, Submitter, Wanted
 from ...broker.host_transactions import joined
 from ...broker.signals import signal_by_host
 from ...errors import NotStarted, StoreError, StoreUnavailable, UsageError, shown
@@ -99,6 +99,11 @@ class TransactionalSubmitter(Submitter):
         else:
             ask = partial(self.ask, "jobs.signal", lambda reply: sent._replace(reply=reply))
             transaction.on_commit(ask, using=open_one.alias)
+
+    def ask(self, call: str, make: Make, **how: Any) -> Any:
+        # Before the first call of a process starts a producer, which would wait for the transaction's lock.
+        self.refuse_in_transaction()
+        return super().ask(call, make, **how)
 
     def refuse_in_transaction(self) -> None:
         """Refuse a call that no rollback would take back. The rule is the same for every store and database: in SQLite,

@@ -300,11 +300,15 @@ def test_a_signal_is_sent_if_its_transaction_commits(runtime: Any) -> None:
     runtime.jobs.remove_handler(handler)
 
 
-def test_a_signal_may_be_the_first_call_of_a_process(worker: Any, elsewhere: Callable[..., Any]) -> None:
+def test_a_signal_or_a_refused_act_may_be_the_first_call_of_a_process(
+    worker: Any, elsewhere: Callable[..., Any]
+) -> None:
     handler = worker.jobs.add_handler("ask", lambda job: job.wait("approval"))
     job, idle = worker.jobs.queue("ask"), elsewhere(worker.address)
 
     with transaction.atomic():
+        with pytest.raises(UsageError, match="on_commit"):
+            idle.jobs.cancel(job)
         idle.jobs.signal(job, "approval", 1)
 
     assert worker.jobs.join(job, timeout=JOIN_SECONDS_MAX).result == 1
