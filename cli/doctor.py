@@ -12,7 +12,7 @@ from ..errors import StoreError, StoreUnavailable, check_seconds
 from ..messages.controls import ANSWER_SECONDS
 from ..rules.wording import Tone, many
 from .main import STORE_ERROR
-from .options import HELP, add_store, log_paths, store_of
+from .options import HELP, add_store, log_paths, seconds, store_of
 from .page import Page, print_json
 
 TONES: dict[Level, Tone] = {"ok": "good", "note": "plain", "unknown": "quiet", "warning": "warning", "error": "bad"}
@@ -32,7 +32,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
         "--only", metavar="ID", action="append", default=[], help="this check alone, or those that begin so: store"
     )
     parser.add_argument(
-        "--timeout", type=float, default=ANSWER_SECONDS, metavar="SECONDS", help="for each to answer (%(default)g)"
+        "--timeout", type=seconds, default=ANSWER_SECONDS, metavar="SECONDS", help="for each to answer (%(default)g)"
     )
     parser.add_argument("--list", action="store_true", help="list the checks, and do nothing")
     parser.add_argument("--json", action="store_true", help="JSON, one object a line")

@@ -13,7 +13,7 @@ from ..errors import UsageError
 from ..messages.controls import ANSWER_SECONDS, HUNG_SECONDS_MAX
 from ..rules.printable import visible
 from ..stores.opening import place_of
-from .options import add_store, store_of
+from .options import add_store, seconds, store_of
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
@@ -27,13 +27,13 @@ def declare(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--any", action="store_true", help="one that is well is enough")
     parser.add_argument(
         "--max-age",
-        type=float,
+        type=seconds,
         default=HUNG_SECONDS_MAX,
         metavar="SECONDS",
         help="no message may wait, and none be handled, for longer (%(default)g)",
     )
     parser.add_argument(
-        "--timeout", type=float, default=ANSWER_SECONDS, metavar="SECONDS", help="for each to answer (%(default)g)"
+        "--timeout", type=seconds, default=ANSWER_SECONDS, metavar="SECONDS", help="for each to answer (%(default)g)"
     )
     parser.add_argument("--json", action="store_true", help="JSON, one object a line")
     parser.set_defaults(run=run)

@@ -49,6 +49,15 @@ add_dry_run = argument("-n", "--dry-run", action="store_true", help="tell what w
 
 add_limit = argument("--limit", type=int, default=LIMIT, metavar="N", help="at most so many (%(default)s)")
 
+
+def seconds(text: str) -> Seconds:
+    """The `type=` of an option in seconds that may be a span, such as `5s`, too; the option checks the number."""
+    try:
+        return float(text)
+    except ValueError:
+        return span_of(text, "it")
+
+
 add_delay = argument("--delay", metavar="SPAN", help="due only then, as 90s, 30m or 2d from now")
 
 add_until = argument("--to", dest="until", metavar="TIME", default="+1d", help="+2h is in two hours; or ISO 8601")
@@ -60,7 +69,7 @@ add_show_data = argument(
 add_watch = argument(
     "--watch",
     nargs="?",
-    type=float,
+    type=seconds,
     const=WATCH_SECONDS,
     metavar="SECONDS",
     help=f"show it again and again, until Ctrl-C (every {WATCH_SECONDS:g} s)",

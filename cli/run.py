@@ -11,6 +11,7 @@ from ..errors import RuntimeFailed
 from ..log.configure import configure_logging, is_configured
 from ..log.outlets import LEVELS
 from .application import load_a
+from .options import seconds
 
 TARGET = "MODULE:RUNTIME"
 
@@ -22,7 +23,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("runtime", metavar=TARGET)
     parser.add_argument("--only", metavar="NAME", action="append", help="do the jobs of this name; may be repeated")
-    parser.add_argument("--drain", metavar="S", type=float, help="how many seconds a stop lets running jobs finish")
+    parser.add_argument("--drain", metavar="S", type=seconds, help="how many seconds a stop lets running jobs finish")
     parser.add_argument("--reload", action="store_true", help="start anew whenever a Python file has changed")
     parser.add_argument("--log", type=os.fsdecode, metavar="FILE", help="write JSON lines to a file")
     parser.add_argument("--level", choices=list(LEVELS), help="what is logged (info)")

@@ -27,6 +27,7 @@ from .options import (
     add_who,
     argument,
     declare_group,
+    seconds,
     store_of,
     watched,
     who_of,
@@ -42,7 +43,7 @@ BOOT, ANY_BOOT, BOOTS = _boot("boot"), _boot("boot", nargs="?"), _boot("boots", 
 ASKING = (
     add_store,
     argument(
-        "--timeout", type=float, default=ANSWER_SECONDS, metavar="SECONDS", help="for each to answer (%(default)g)"
+        "--timeout", type=seconds, default=ANSWER_SECONDS, metavar="SECONDS", help="for each to answer (%(default)g)"
     ),
     add_output,
 )

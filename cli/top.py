@@ -22,7 +22,7 @@ from ..errors import StoreUnavailable, UsageError, check_seconds, missing_extra
 from ..rules.printable import visible
 from ..stores.opening import place_of
 from . import name_pages, runtime_pages
-from .options import LIMIT, WATCH_SECONDS_MIN, Times, add_store_or_runtime, store_or_runtimes
+from .options import LIMIT, WATCH_SECONDS_MIN, Times, add_store_or_runtime, seconds, store_or_runtimes
 from .page import STYLES, Cell, Page, rich_table
 
 EVERY_SECONDS, SERVER_EVERY_SECONDS = 1.0, 5.0
@@ -72,7 +72,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     add_store_or_runtime(parser)
     parser.add_argument(
         "--every",
-        type=float,
+        type=seconds,
         metavar="SECONDS",
         help=f"how often it is shown anew ({EVERY_SECONDS:g}; of a server {SERVER_EVERY_SECONDS:g})",
     )

@@ -77,6 +77,14 @@ def test_the_dead_are_passed_over_and_where_none_lives_nobody_is_well(runtime, s
     assert capsys.readouterr().out.splitlines() == [f"no runtime lives on {store}"] * 2 + [no_such]
 
 
+@pytest.mark.parametrize("option", ["--max-age", "--timeout"])
+def test_seconds_are_spans_as_for_other_commands(option, tmp_path, capsys):
+    assert main(["health", "-s", str(tmp_path / "none.db"), option, "5s"]) == 3
+    assert main(["health", "-s", str(tmp_path / "none.db"), option, "soon"]) == 2
+
+    assert f"argument {option}: invalid seconds value: 'soon'" in capsys.readouterr().err
+
+
 def test_a_store_that_is_not_there_exits_with_3(tmp_path, capsys):
     assert main(["health", "-s", str(tmp_path / "none.db")]) == 3
 
