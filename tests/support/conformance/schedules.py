@@ -422,7 +422,7 @@ class SchedulePromises(StoreCase):
         assert (known, list(peers.boots())) == ([boot], [])
 
     def test_every_boot_is_listed(self, store: Store) -> None:
-        """StoreSurroundings.boots: every boot on the store, living or not."""
+        """StoreSurroundings.boots: every boot on the store, living or not;"""
         with store.turn("b", NOW) as turn:
             turn.boots.register(a_boot("x"))
             turn.boots.register(a_boot("y", started_at=NOW + 1))
