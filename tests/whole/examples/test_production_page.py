@@ -120,7 +120,7 @@ def test_the_commands_that_watch_say_what_the_page_says(
     assert pid == worker.process.pid
     assert asked(capsys, health, "--boot", boot[:8])[0] == 0
     for verb in ("show", "tree", "stacks", "quiet"):
-        assert f"`{verb}`" in PAGE
+        assert re.search(rf"`(runtimes )?{verb}( BOOT)?`", PAGE)
         assert asked(capsys, f"lamplighter runtimes {verb} {boot} --timeout {ANSWER_SECONDS_MAX}")[0] == 0
     with Runtime(store).start(work=False) as runtime:
         job = runtime.jobs.queue("greet")

@@ -24,7 +24,6 @@ NEXT_VERSION = Mutant(
     (
         # What is one more field of a schedule, of a slot, of a boot, of a record and of a job.
         ("messages/schedules.py", "    job_id: str | None\n", "    job_id: str | None\n    tenant: str = 'next'\n"),
-        ("messages/schedules.py", "self.durable,\n", "self.durable, self.tenant,\n"),
         ("stores/rabbitmq/ledger_records.py", '"changed_at": 0.0,', '"changed_at": 0.0, "tenant": "none",'),
         ("messages/boots.py", "control: str | None = None", "control: str | None = None\n    tenant: str = 'next'"),
         ("stores/rabbitmq/ledger_records.py", '"python": "", "control"', '"python": "", "tenant": "none", "control"'),
