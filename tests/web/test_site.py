@@ -596,6 +596,7 @@ def test_the_page_of_a_job_that_runs_shows_its_lines_and_is_read_again(store: Pa
         shown = Page(store).text("/jobs/running")
 
     assert "half of it" in shown and 'data-every="2"' in shown
+    assert "Where it is: <bdi>attempt 1 has run for" in shown
     assert "data-every" not in Page(store).text("/jobs/fine")
 
 
