@@ -117,6 +117,9 @@ def _turn(
         # It gets no hints: when its row can be seen, it has ended.
         turn.boots.register(state.standing.record((), turn.now)._replace(hint=None, control=None))
         answer = work(context)
+        if turn.links is not None:
+            # Those that applications' own transactions have stored, and that this turn has counted.
+            turn.links.judge_births()
         if not (turn.transitions or turn.notes):
             raise _NothingChanged(answer)
         _count(turn)

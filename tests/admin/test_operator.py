@@ -7,6 +7,7 @@ import time as walltime
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,12 @@ import pytest
 from lamplighter import JobSpec, Runtime, StoreUnavailable, UnknownJob, UnknownSchedule, UsageError
 from lamplighter.admin.operator import Operator
 from lamplighter.admin.sweeping import SWEPT_A_TURN_MAX, Swept
+from lamplighter.broker.host_transactions import finish
 from lamplighter.environment import Environment
 from lamplighter.environment.failpoints import Failpoints
+from lamplighter.messages.jobs import JobParent, NewJob
+from lamplighter.messages.mail import MarkDone
+from lamplighter.stores.sqlite.store import SqliteStore
 from lamplighter.stores.tables.schema import VERSION
 from lamplighter.testing.draining import is_idle
 
@@ -444,6 +449,24 @@ def test_after_a_sweep_in_any_order_each_waits_for_its_parents_again(store, ada)
 
     with Runtime(store) as rt:
         assert [rt.jobs.get(job).waits for job in (parent, child)] == [False, True]
+
+
+def test_a_follow_up_that_an_operator_counts_with_the_end_of_its_parent_is_freed(runtime, store, ada):
+    # Found by a simulation: its link was closed as it was counted, nobody judged it, and it waited for ever.
+    with Runtime(store) as rt:
+        parent, now = rt.jobs.queue("parent"), rt.boot.clock.now()
+    follows = NewJob("next", "work", "null", 0, now, now, "next", parents=(JobParent(parent.id, any_end=1),))
+    end = MarkDone(parent.id, None, None, None, None, (follows,), None)
+    host = SqliteStore(str(store)).host
+    with closing(sqlite3.connect(store)) as connection:
+        host.join(connection, now, partial(finish, end, now))
+        connection.commit()
+
+    ada.cancel(parent)
+
+    rt = runtime(store)
+    rt.jobs.add_handler("work", lambda job: None)
+    assert rt.jobs.join("next", timeout=10).state == "done"
 
 
 def test_a_held_write_lock_is_an_error_that_names_its_process(runtime, store, ada):

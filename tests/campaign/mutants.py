@@ -4682,6 +4682,15 @@ MUTANTS = (
         test="tests/test_steps_in_transactions.py::test_a_step_is_told_before_the_end_however_much_a_host_has_written",
     ),
     Mutant(
+        LINKS,
+        "nobody judges the follow-up that an operator's turn counts with its parent's end",
+        "admin/operator_turns.py",
+        "            turn.links.judge_births()\n",
+        "            pass\n",
+        test="tests/admin/test_operator.py"
+        "::test_a_follow_up_that_an_operator_counts_with_the_end_of_its_parent_is_freed",
+    ),
+    Mutant(
         LOG,
         "the step of another boot's claim is told as one's own",
         "rules/signals.py",
