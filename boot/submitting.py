@@ -35,7 +35,7 @@ from ..messages.jobs import Attribution, Claim, Instant, JobRecord, JobSpec, Job
 from ..messages.mail import MarkDone, Queue, Reply
 from ..messages.queries import JobQuery
 from ..messages.schedules import HostChange, ScheduleRecord
-from ..messages.steps import SIGNAL, KeepStep, StepRecord
+from ..messages.steps import SIGNAL, KeepStep, SendSignal, StepRecord
 from ..rules.capabilities import needed
 from ..rules.codec import Encoded, encode
 from ..rules.limits import batches
@@ -153,11 +153,8 @@ class Submitter:
     @either
     async def signal(self, job: Ref, name: str, data: Any, who: Attribution, connection: Any) -> None:
         """See `Jobs.signal`."""
-        from ..rules.signals import signal_to
-
         boot = self.state.get()
-        needed(boot.store.table, "signals")
-        signal = signal_to(id_of(job), name, data, who, boot.limits.data_bytes_max)
+        signal = self._signal_to(boot.store, job, name, data, who)
         if connection is None:
             await self._got(self.ask("jobs.signal", lambda reply: signal._replace(reply=reply)))
             return
@@ -373,11 +370,17 @@ class Submitter:
                     "unless a handler in another process can"
                 )
 
+    def _signal_to(self, store: Store, job: Ref, name: str, data: Any, who: Attribution) -> SendSignal:
+        # Imported where it is needed, as below: most applications send none.
+        from ..rules.signals import signal_to
+
+        needed(store.table, "signals")
+        return signal_to(id_of(job), name, data, who, self.state.limits.data_bytes_max)
+
     async def _joined(
         self, boot: Boot, connection: Any, now: Instant, work: Callable[[HostTurn], Any], *wanted: str
     ) -> Any:
         """Do work in the application's transaction."""
-        # Imported where it is needed: most calls have no connection.
         from ..broker.host_transactions import awaited, joined
 
         return await self._got((awaited if self.awaits else joined)(boot.store, connection, now, work, *wanted))

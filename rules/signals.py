@@ -18,7 +18,7 @@ def signal_to(job_id: str, name: Any, data: Any, who: Attribution, bytes_max: in
 
 
 def signalled(job: JobRecord, step: StepRecord, who: Attribution) -> tuple[Move, dict[str, Any]]:
-    """What the ledger has of a signal, and what its line has. It is no move of the job."""
+    """The ledger's entry, and the line, of a signal. It is no move of the job."""
     about, result = {"corr": job.root_id, "job_id": job.id, "job_name": job.name}, digest(step.result)
     told = {"k": "signalled", "j": job.id, "n": job.name, "r": job.move_no, "d": result, "step": step.name}
     return {**told, **who.told}, {**about, "step": step.name, "bytes": len(step.result), "digest": result, **who.said}
@@ -27,7 +27,7 @@ def signalled(job: JobRecord, step: StepRecord, who: Attribution) -> tuple[Move,
 def stepped(
     job: JobRecord, name: str, result: str, move_no: int, took: Seconds, *, boot: str
 ) -> tuple[Move, dict[str, Any]]:
-    """What the ledger has of a step of the claim that holds a job, and what its line has; told by `boot`."""
+    """The ledger's entry, and the line, of a step of the claim that holds a job; `boot` tells of it."""
     about = {
         "corr": job.root_id,
         "job_id": job.id,

@@ -166,7 +166,7 @@ class WaitingJobs(Protocol):
         """Have a queued job be due now, as its signal has come."""
 
     def reprioritize(self, job: JobRecord, priority: int) -> JobRecord:
-        """Give a queued job another priority, by which the next claim sees it. What it waits for stays."""
+        """Give a queued job another priority, by which the next claim sees it. The job waits for the same as before."""
 
     def forget(self, job: JobRecord) -> None:
         """Remove a job that has ended, with its attempts. Its id is free then, and no other job gets its `row_id`."""

@@ -72,7 +72,7 @@ def pytest_sessionstart() -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What is collected stays to the end, so the collector need not walk through it for each test either."""
+    """All that is collected stays to the end, so the collector need not walk through it for each test either."""
     gc.collect()
     gc.freeze()
     gc.enable()

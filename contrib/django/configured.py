@@ -24,7 +24,7 @@ from django.utils.module_loading import autodiscover_modules, import_string
 from ...api.job import Job
 from ...api.runtime import Runtime
 from ...boot.declared import HandlerSelection
-from ...boot.joining import Ref, id_of
+from ...boot.joining import Ref
 from ...boot.submitting import Make, Submitter, Wanted
 from ...broker.host_transactions import joined
 from ...broker.signals import signal_by_host
@@ -32,10 +32,8 @@ from ...errors import NotStarted, StoreError, StoreUnavailable, UsageError, show
 from ...handlers.carriers import Carrier
 from ...messages.jobs import Attribution, NewJob
 from ...messages.mail import Queue
-from ...rules.capabilities import needed
 from ...rules.links import resolved
 from ...rules.new_jobs import JobChecks
-from ...rules.signals import signal_to
 from ...rules.validation import check_iterable, check_one_of, unknown_options
 from ...stores.opening import address_in
 from ...stores.ports import Store
@@ -90,8 +88,7 @@ class TransactionalSubmitter(Submitter):
             super().signal(job, name, data, who, connection)
             return
         store = self._store_beside(open_one)
-        needed(store.table, "signals")
-        sent = signal_to(id_of(job), name, data, who, self.state.limits.data_bytes_max)
+        sent = self._signal_to(store, job, name, data, who)
         if self._is_own(open_one):
             move_no = joined(store, open_one, self.state.now(), partial(signal_by_host, sent))
             if move_no is not None:

@@ -46,7 +46,7 @@ def test_after_a_poll_the_next_one_comes_though_no_turn_has_followed(runtime, re
 
 @pytest.fixture
 def hinted(runtime, recorder, monkeypatch):
-    """What a broker does with a hint, right after it has read the changes of others; beside it, nothing comes."""
+    """Gives a broker a hint right after it has read the changes of others: what it does then. Nothing else comes."""
     rt = runtime()
 
     def hinted(handler=None, *, awaited=None, poll=False):

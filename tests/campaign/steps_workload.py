@@ -199,7 +199,7 @@ def names_of(job: Job) -> list[str]:
 
 def register(runtime: Runtime) -> None:
     """Add the handlers; runs in every life of every process."""
-    # The system closes the connections of a process that was killed. Whoever else has one open only fails.
+    # The system closes the connections of a process that was killed. Another process that has one open only fails.
     while book.connections:
         book.connections.pop().close()
     options = {"max_attempts": 1000, "backoff": [0.5], "timeout": 15, "interruptions_max": 1000}
@@ -295,7 +295,7 @@ def check_signals(simulation: Simulation) -> None:
 
 
 def check_paid(simulation: Simulation) -> int:
-    """What a step has done in its own transaction is there once in each life of a job. How often it is."""
+    """The effect of a step's own transaction is there once in each life of a job. Returns in how many."""
     with closing(sqlite3.connect(str(address_of(simulation.runtime)))) as db:
         paid = Counter(db.execute("select job, life from paid").fetchall())
     assert not paid or max(paid.values()) == 1, f"paid more than once: {paid}"

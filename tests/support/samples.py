@@ -1,4 +1,4 @@
-"""What a store of an older version must be good for, whichever kind of store it is. `make samples` writes samples."""
+"""A store of an older version, of whichever kind, must be good for this. `make samples` writes samples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `make dist` builds and `pip install` brings: the one name `lamplighter`, typed, which needs no checkout."""
+"""`make dist` builds and `pip install` brings the one name `lamplighter`, typed, which needs no checkout."""
 
 from __future__ import annotations
 

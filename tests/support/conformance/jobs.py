@@ -386,7 +386,7 @@ class JobPromises(StoreCase):
         assert [job.id for job in take(store, begun=9)] == ["b1", "a1", "b0", "a0"]
 
     def test_a_job_that_waits_for_others_waits_for_them_with_its_new_priority(self, store: Store) -> None:
-        """WaitingJobs.reprioritize: What it waits for stays."""
+        """WaitingJobs.reprioritize: The job waits for the same as before."""
         self.needs("table", "links")
         (_, child, _) = put(
             store, new("a"), new("b", parents=(JobParent("a"),), group_key="g"), new("c", group_key="other")

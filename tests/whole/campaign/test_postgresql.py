@@ -16,7 +16,7 @@ SEEDS = int(os.environ.get("LAMPLIGHTER_SEEDS", "500")) // 100
 """`make torture` runs 100. Each takes as long as dozens on a file."""
 
 REACHED = REACH if SEEDS >= 100 else ("waits for a lock", "cut_session", "conflict", "freed")
-"""What the seeds must have reached; a few seeds do not reach all."""
+"""All that the seeds must have reached; a few seeds do not reach it."""
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -1,4 +1,4 @@
-"""What a released version has left on a RabbitMQ is read by this version: what it holds stays, and goes on.
+"""This version reads what a released version has left on a RabbitMQ: what that holds stays, and goes on.
 
 `make samples` writes that of today's version, before a release.
 """
