@@ -102,7 +102,7 @@ class OperatorTurns:
             return cast("T", nothing.answer)
         except StoreBusy as error:
             raise StoreBusy(f"{error}: {_who_may_hold(store, standing.boot)}") from error
-        standing.hints.send([boot.hint for boot in others if boot.hint is not None])
+        standing.hint(others)
         standing.hints.close()
         return answer
 

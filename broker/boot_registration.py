@@ -113,7 +113,7 @@ class BootRegistration:
                 self._environment.event().wait(RETRY_SECONDS)
             else:
                 # Without this hint a runtime that was alone on the file would not look for others until its next poll.
-                self._hint(others)
+                self.hint(others)
                 return place_of(self.boot_no, others), news
 
     def _enroll(self, record: BootRecord) -> tuple[int, Sequence[BootRecord], list[tuple[str, dict[str, Any]]]]:
@@ -125,13 +125,14 @@ class BootRegistration:
     def unregister(self, now: Instant) -> None:
         """Remove this boot's row, if nothing is left for others to do."""
         others, self.stays = again(partial(self._leave, now))
-        self._hint(others)
+        self.hint(others)
 
     def _leave(self, now: Instant) -> tuple[Sequence[BootRecord], bool]:
         with self._store.turn(self.boot, now) as turn:
             return leave(turn, self.boot, self.logged)
 
-    def _hint(self, others: Sequence[BootRecord]) -> None:
+    def hint(self, others: Sequence[BootRecord]) -> None:
+        """Tell the other boots that something has changed."""
         self.hints.send([other.hint for other in others if other.hint is not None and other.boot != self.boot])
 
 

@@ -140,7 +140,7 @@ class DirectLane:
             if (due := state.next_due.get(move.job.name)) is not None:
                 state.next_due[move.job.name] = min(due, move.job.run_at)
         if state.others:
-            state.standing.hints.send([boot.hint for boot in state.others if boot.hint is not None])
+            state.standing.hint(state.others)
 
     def open(self) -> None:
         """The broker has taken an ordinary turn, which was stored."""
