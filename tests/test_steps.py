@@ -27,6 +27,7 @@ from lamplighter import (
     Step,
     UsageError,
 )
+from lamplighter.boot.submitting import Submitter
 from lamplighter.environment import Environment
 from lamplighter.environment.failpoints import Failpoints
 from lamplighter.messages.jobs import Claim
@@ -668,20 +669,29 @@ def test_on_a_loop_a_step_that_is_left_is_cancelled_when_the_grace_is_over(runti
     assert most == [1, 1]
 
 
-def test_a_step_that_still_asks_the_store_when_its_attempt_fails_is_not_begun(runtime):
+def test_a_step_that_still_asks_the_store_when_its_attempt_fails_is_not_begun(runtime, monkeypatch):
     """Its function was called beside the next attempt, which called it too."""
     rt, calls, steps = runtime(), [], []
+    asked, go_on, check_claim = threading.Event(), threading.Event(), Submitter.check_claim
+
+    def check(submitter, *about):
+        check_claim(submitter, *about)
+        # The claim still holds the job, and nobody has heard of it.
+        asked.set()
+        assert go_on.wait(JOIN_SECONDS_MAX)
 
     async def work(job):
         if not steps:
             steps.append(asyncio.ensure_future(job.astep("charge", calls.append, "first")))
-            # It goes on to where it asks, which takes another thread.
-            await asyncio.sleep(0)
+            while not asked.is_set():
+                await asyncio.sleep(0)
+            go_on.set()
             raise ConnectionError("once")
         refused = (await asyncio.gather(*steps, return_exceptions=True))[0]
         await job.astep("charge", calls.append, "second")
         return str(refused)
 
+    monkeypatch.setattr(Submitter, "check_claim", check)
     rt.jobs.add_handler("work", work, backoff=[0.0])
     done = rt.jobs.join(rt.jobs.queue("work"), timeout=JOIN_SECONDS_MAX)
 
