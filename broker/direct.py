@@ -68,6 +68,8 @@ class DirectLane:
 
     def __post_init__(self) -> None:
         self._share, self._failpoints = self.environment.direct_share, self.environment.failpoints
+        # A store without a table delivers jobs: which one comes first is not known here.
+        self._claims = self.store.table is not None
 
     def queue(self, jobs: Sequence[NewJob], began: Seconds) -> list[tuple[JobRecord, bool]] | None:
         """Store new jobs, now, which is `began` in monotonic time, and answer as to `Queue`. None, and nothing is
@@ -88,7 +90,7 @@ class DirectLane:
         for place, job in enumerate(jobs):
             if not job.is_plain or not -STEP_SECONDS_MIN <= now - job.queued_at <= state.limits.reply_seconds_max:
                 return None
-            if (capacity := state.capacities.get(job.name)) is not None and has_room(capacity):
+            if self._claims and (capacity := state.capacities.get(job.name)) is not None and has_room(capacity):
                 if len(jobs) > 1 or (want := self._want(job.name, capacity, now)) is None:
                     return None
             elif (is_handled := self._is_handled.get(job.name)) is not True:

@@ -31,6 +31,11 @@ class KnownClock(NamedTuple):
         is_same = reading.counter is not None and reading.counter == self.counter
         return reading.offset - self.offset if is_same else None
 
+    def holds_at(self, reading: Reading) -> bool:
+        """Whether wall time has not been stepped since, as far as the readings tell."""
+        is_same = reading.counter is not None and reading.counter == self.counter
+        return abs(reading.offset - self.offset) <= STEP_SECONDS_MIN if is_same else reading.counter is None
+
     def after(self, reading: Reading) -> KnownClock:
         step, doubted = self.step(reading), self.doubted
         # The clock of a machine that was just started may be wrong, and so may one that suddenly is far ahead.

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ...errors import UsageError
+from ...messages.boots import LedgerTurn
 from ...messages.jobs import Instant, JobRecord, JobState, NewJob, Seconds, Transition
 from ...messages.outcomes import Outcome, Verdict
 from ...rules.ledger_moves import TurnRecord
@@ -64,6 +65,18 @@ class PendingTurn(TurnRecord):
 
     def change(self, undo: Callable[[], object], redo: Callable[[], object] | None = None) -> None:
         self.ops.changes.append((undo, redo))
+
+    def number(self) -> tuple[LedgerTurn, ...]:
+        """Give the turn its number. Its boot keeps it, since its broker may die before logging it."""
+        boot, boots = self.boot, self.state.own_boots
+        known = boots.get(boot)
+        kept = tuple(self.sum_up(0, 0 if known is None else known.turn))
+        if self.did is not None:
+            turn = self.did.turn
+            self.ops.done.append(
+                lambda: boot in boots and boots.update({boot: boots[boot]._replace(turn=turn, unlogged=kept)})
+            )
+        return kept
 
     def take_out(self, delivery: Delivery) -> None:
         """Take a job from those that wait for a lane; it waits again if the turn fails."""

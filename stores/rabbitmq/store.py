@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
@@ -13,17 +14,20 @@ from typing import Any
 from ...environment.failpoints import Failpoints
 from ...errors import StoreUnavailable
 from ...messages.boots import BootRecord
-from ...messages.jobs import Instant, JobRecord, JobState, Seconds
+from ...messages.clock_steps import Reading
+from ...messages.jobs import Instant, JobRecord, JobState, NewJob, Seconds
 from ...messages.names import PauseRecord, paused_at
 from ..places import StorePlace
-from ..ports import DueCheck, JobReader, QueueReader, ScheduleReader, StoreParts, StoreSnapshot, StoreSurroundings
+from ..ports import Born, DueCheck, JobReader, QueueReader, ScheduleReader, StoreParts, StoreSnapshot, StoreSurroundings
 from ..troubles import CommitUnknown, HealthIssue
+from ..turn_ports import Want
 from . import topology
 from .deliveries import Delivery
 from .ledger import message
 from .ledger_records import Record
 from .ledger_sums import LedgerSchedules
 from .link import NOT_FOUND, Link, LinkLost, Message, Refused, Sent, StoreEnvironment
+from .pending_turn import PendingTurn
 from .questions import ANSWER_SECONDS_MAX
 from .session import Session
 from .state import CommitPlan, PendingCommit, redo, undo
@@ -67,6 +71,7 @@ class RabbitStore(Session, StoreParts):
         self.jobs: JobReader = self
         self.dead = self.state.dead
         self.schedules: ScheduleReader = LedgerSchedules(self.state.shared, self._check_open)
+        self.births = self
         self.peers = self
         self.notifier = self
 
@@ -107,6 +112,50 @@ class RabbitStore(Session, StoreParts):
             self._news = []
         except Exception as error:
             raise CommitUnknown(f"the store {self.address} has stored a write batch, and then: {error!r}") from error
+
+    def bear(
+        self,
+        boot: str,
+        version: int,
+        jobs: Sequence[NewJob],
+        begun: Callable[[], Reading | None],
+        want: Want | None = None,
+    ) -> Born | None:
+        """As in the port, without a want: the server delivers the jobs. An ordinary turn declares new names, and takes
+        in what has been heard."""
+        state, session = self.state, self._session
+        if not session or self._prepared != session or self._blocked is not None or state.pending_commit is not None:
+            return None
+        if self._inbox or self._news or version != self.version or self._link.bytes_max is not None:
+            return None
+        if boot not in state.own_boots or not all(map(self._may_bear, jobs)):
+            return None
+        self._failpoints.at("store.turn.begin")
+        self._failpoints.at("direct.begin")
+        reading = begun()
+        if reading is None or not state.clock.holds_at(reading):
+            return None
+        turn = PendingTurn(state, boot, reading.now, version=version, leads=self.leads, bytes_max=None)
+        try:
+            for job in jobs:
+                turn.add(job)
+            turn.number()
+            self._failpoints.at("store.turn.commit")
+            self._failpoints.at("direct.commit")
+            self._commit(turn.ops, session)
+        except BaseException:
+            undo(turn.ops.changes)
+            raise
+        self._failpoints.at("store.turn.committed")
+        assert turn.did is not None
+        return Born(turn.transitions, turn.did, math.inf)
+
+    def _may_bear(self, job: NewJob) -> bool:
+        """Whether a job can be published at once: it is new, and its queue is there and has room."""
+        name, ailing = job.name, self.state.ailing
+        if name not in self._declared or name not in self.state.shared.names:
+            return False
+        return name not in ailing.full and name not in ailing.stopped and self.state.memory.queued.get(job.id) is None
 
     def holds(self, job_id: str) -> bool:
         return any(held.job.id == job_id and not held.is_lost for held in self.state.deliveries.held)

@@ -156,23 +156,14 @@ class RabbitTurn(PendingTurn):
         return self.state.prune_slots(slots_before) + self._schedules.forget_abandoned(slots_before, batch)
 
     def seal(self) -> None:
-        """Remember the turn here, since its broker may die before logging it. All remember an operator's turn."""
+        """Number the turn. All remember an operator's turn, and this runtime its own."""
         for delivery in self.state.deliveries.stuck():
             self.take_out(delivery)
             self.pass_on(delivery, 0.0)
         self.expiry = self.state.next_overdue(self.now)
-        boot, boots = self.boot, self.state.own_boots
-        known = boots.get(boot)
-        kept = tuple(self.sum_up(0, 0 if known is None else known.turn))
-        self._members.seal(kept)
+        self._members.seal(self.number())
         new = sorted(self.ops.names - self.state.shared.names)
         self.ops.records += [{"is": "name", "name": name} for name in new]
-        if self.did is None:
-            return
-        turn = self.did.turn
-        self.ops.done.append(
-            lambda: boot in boots and boots.update({boot: boots[boot]._replace(turn=turn, unlogged=kept)})
-        )
 
 
 class RabbitMembers:

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from ...messages.clock_steps import STEP_SECONDS_MIN, KnownClock, Reading
+from ...messages.clock_steps import KnownClock, Reading
 from ...messages.jobs import WAITS_ITS_TURN, Instant, JobRecord, JobState
 from ...rules.ledger_moves import TurnRecord
 from ..troubles import BootLost
@@ -101,10 +101,7 @@ class Seen(NamedTuple):
 
     def holds_at(self, reading: Reading) -> bool:
         """Whether a turn that begins now, before anybody else has committed, would see the same."""
-        if not self.is_fresh(reading.now):
-            return False
-        step = self.overview.clock.step(reading)
-        return reading.counter is None if step is None else abs(step) <= STEP_SECONDS_MIN
+        return self.is_fresh(reading.now) and self.overview.clock.holds_at(reading)
 
     def compare(self, turn: int | None, boots: int, last_no: int, change_no: int) -> BootLost | None:
         """Why this is not the store that the boot knows; None if it is.

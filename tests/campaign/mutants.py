@@ -95,6 +95,56 @@ PEOPLE = "what people do"
 
 MUTANTS = (
     Mutant(
+        TURN,
+        "on RabbitMQ the direct lane does not wait for what the server has said since",
+        "stores/rabbitmq/store.py",
+        "if self._inbox or self._news or version",
+        "if self._news or version",
+        test="tests/stores/rabbitmq/test_births.py::test_everything_else_is_left_to_an_ordinary_turn",
+    ),
+    Mutant(
+        TURN,
+        "on RabbitMQ the direct lane publishes a job that was queued before once more",
+        "stores/rabbitmq/store.py",
+        "name not in ailing.stopped and self.state.memory.queued.get(job.id) is None",
+        "name not in ailing.stopped",
+        test="tests/stores/rabbitmq/test_births.py::test_everything_else_is_left_to_an_ordinary_turn",
+    ),
+    Mutant(
+        TURN,
+        "on RabbitMQ a job whose birth on the direct lane has failed is taken for a stored one",
+        "stores/rabbitmq/store.py",
+        """            self._failpoints.at("direct.commit")
+            self._commit(turn.ops, session)
+        except BaseException:
+            undo(turn.ops.changes)
+            raise
+""",
+        """            self._failpoints.at("direct.commit")
+            self._commit(turn.ops, session)
+        except BaseException:
+            raise
+""",
+        test="tests/stores/rabbitmq/test_births.py::"
+        "test_a_job_whose_birth_was_not_confirmed_is_the_same_job_when_it_is_asked_for_again",
+    ),
+    Mutant(
+        TURN,
+        "on RabbitMQ the direct lane goes by a clock that was stepped",
+        "stores/rabbitmq/store.py",
+        "if reading is None or not state.clock.holds_at(reading):",
+        "if reading is None:",
+        test="tests/stores/rabbitmq/test_births.py::test_everything_else_is_left_to_an_ordinary_turn",
+    ),
+    Mutant(
+        TURN,
+        "on RabbitMQ the direct lane starts a job that the server delivers, too",
+        "broker/direct.py",
+        "self._claims = self.store.table is not None",
+        "self._claims = True",
+        scenario=RABBITMQ,
+    ),
+    Mutant(
         PEOPLE,
         "a store on PostgreSQL does not say which extra it needs",
         "stores/postgresql/place.py",

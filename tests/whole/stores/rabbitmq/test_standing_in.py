@@ -12,6 +12,7 @@ from lamplighter.environment import Environment
 from lamplighter.stores.rabbitmq.questions import ANSWER_SECONDS_MAX
 
 from ....actors.test_standing_in import SECONDS_MAX, Turns, raise_time_is_up
+from ....broker.test_direct_lane import Passed
 
 
 def test_a_caller_takes_the_turn_of_a_broker_that_waits(
@@ -29,6 +30,31 @@ def test_a_caller_takes_the_turn_of_a_broker_that_waits(
         return -1
 
     assert caller(queue).result(SECONDS_MAX) >= 0
+
+
+@pytest.mark.parametrize("is_main", [False, True], ids=["a-thread", "the-main-thread"])
+def test_jobs_without_options_take_the_direct_lane_and_run_once(
+    url: str, runtime, unwatched, caller: Callable[..., Future], recorder, is_main: bool
+) -> None:
+    passed = Passed()
+    rt = runtime(url, logger=unwatched, environment=Environment(failpoints=passed))
+    rt.jobs.add_handler("work", lambda job: None)
+
+    def queue() -> list:
+        jobs = []
+        # The broker may have heard something from the server in this very moment, and a turn be slow.
+        while "direct.out" not in passed.points and len(jobs) < 1_000:
+            jobs.append(rt.jobs.queue("work"))
+        return jobs
+
+    jobs = queue() if is_main else caller(queue).result(SECONDS_MAX)
+
+    assert "direct.out" in passed.points
+    assert {rt.jobs.join(job, timeout=SECONDS_MAX).attempt for job in jobs} == {1}
+    rt.stop()
+    recorder.until(lambda: recorder.of("runtime.stopped"), "the end")
+    assert not recorder.audit().findings
+    assert len(recorder.of("job.started")) == len(jobs)
 
 
 @pytest.mark.parametrize(("seconds", "lends"), [(ANSWER_SECONDS_MAX, True), (ANSWER_SECONDS_MAX - 0.1, False)])
