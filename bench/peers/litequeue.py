@@ -28,15 +28,12 @@ class Litequeue(Peer):
     def __init__(self, folder: Path, url: str) -> None:
         self._queue = LiteQueue(str(folder / "lite.db"))
         self._queue.conn.execute("pragma synchronous = full")
-        self._lock = threading.Lock()
 
     def queue(self, number: int) -> None:
-        # One connection, which threads may not share: the lock is the host's.
-        with self._lock:
-            self._queue.put(str(number))
+        self._queue.put(str(number))
 
     def queue_many(self, numbers: Sequence[int]) -> None:
-        with self._lock, self._queue.transaction():
+        with self._queue.transaction():
             for number in numbers:
                 self._queue.put(str(number))
 
@@ -46,4 +43,4 @@ class Litequeue(Peer):
     def _loop(self) -> None:
         while (message := self._queue.pop()) is not None:
             ran(int(message.data))
-            self._queue.done(message.message_id)
+            self._queue.done(message.message_id, claim_id=message.claim_id)
