@@ -70,6 +70,7 @@ class DirectLane:
         self._share, self._failpoints = self.environment.direct_share, self.environment.failpoints
         # A store without a table delivers jobs: which one comes first is not known here.
         self._claims = self.store.table is not None
+        self._counts = self.store.tallies is not None
 
     def queue(self, jobs: Sequence[NewJob], began: Seconds) -> list[tuple[JobRecord, bool]] | None:
         """Store new jobs, now, which is `began` in monotonic time, and answer as to `Queue`. None, and nothing is
@@ -127,7 +128,8 @@ class DirectLane:
         state, moves = self.state, born.moves
         log_born(self.log, born, [*map(JOB, map(moves.__getitem__, parked))], self.itself, self.store.store_id)
         state.standing.logged, state.standing.boot_no = born.did.turn, born.did.boot_no
-        self.tallies.count(moves, born.did.at, self.times.last)
+        if self._counts:
+            self.tallies.count(moves, born.did.at, self.times.last)
         if want is not None:
             capacity, job = state.capacities[want.name], moves[-1].job
             capacity.held[job.key] = job
@@ -162,7 +164,7 @@ class DirectLane:
                 self._until = min(self._until, state.next_due.get(name, inf))
         most = state.limits.workers_max
         self._may_claim = most == WHOLE_MAX or not (state.unreconciled or is_limited(state.capacities, most))
-        self._monotonic_until = min(self.tallies.due(), self.parked_due())
+        self._monotonic_until = min(self.tallies.due() if self._counts else inf, self.parked_due())
 
     def _want(self, name: str, capacity: HandlerCapacity, now: Instant) -> Want | None:
         """The want of a name with room whose newborn job is its first. None where only a turn knows what may start."""

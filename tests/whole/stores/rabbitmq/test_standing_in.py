@@ -38,17 +38,18 @@ def test_jobs_without_options_take_the_direct_lane_and_run_once(
 ) -> None:
     passed = Passed()
     rt = runtime(url, logger=unwatched, environment=Environment(failpoints=passed))
-    rt.jobs.add_handler("work", lambda job: None)
 
     def queue() -> list:
         jobs = []
-        # The broker may have heard something from the server in this very moment, and a turn be slow.
+        # Each delivery and each completion is news for an ordinary turn, so nobody works yet. The broker may have heard
+        # something else from the server in this very moment, and a turn be slow.
         while "direct.out" not in passed.points and len(jobs) < 1_000:
             jobs.append(rt.jobs.queue("work"))
         return jobs
 
     jobs = queue() if is_main else caller(queue).result(SECONDS_MAX)
 
+    rt.jobs.add_handler("work", lambda job: None)
     assert "direct.out" in passed.points
     assert {rt.jobs.join(job, timeout=SECONDS_MAX).attempt for job in jobs} == {1}
     rt.stop()
