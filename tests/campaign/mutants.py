@@ -112,6 +112,15 @@ MUTANTS = (
     ),
     Mutant(
         TURN,
+        "on RabbitMQ the direct lane publishes a job twice for two callers with one id",
+        "stores/rabbitmq/store.py",
+        "if len(jobs) > 1 and len({job.id for job in jobs}) < len(jobs):",
+        "if False:",
+        test="tests/stores/rabbitmq/test_births.py::"
+        "test_two_calls_with_one_id_in_one_turn_are_left_to_an_ordinary_turn",
+    ),
+    Mutant(
+        TURN,
         "on RabbitMQ a job whose birth on the direct lane has failed is taken for a stored one",
         "stores/rabbitmq/store.py",
         """            self._failpoints.at("direct.commit")

@@ -121,6 +121,13 @@ def test_an_older_version_and_a_clock_that_gives_the_turn_up_are_left_to_an_ordi
     assert ready(server) == before
 
 
+def test_two_calls_with_one_id_in_one_turn_are_left_to_an_ordinary_turn(store, server) -> None:
+    before = ready(server)
+
+    assert bear(store, new("a"), new("a")) is None
+    assert ready(server) == before
+
+
 def test_a_job_whose_birth_was_not_confirmed_is_the_same_job_when_it_is_asked_for_again(store, server) -> None:
     link = store._link
     send = link.send
