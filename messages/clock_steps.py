@@ -31,10 +31,10 @@ class KnownClock(NamedTuple):
         is_same = reading.counter is not None and reading.counter == self.counter
         return reading.offset - self.offset if is_same else None
 
-    def holds_at(self, reading: Reading) -> bool:
-        """Whether wall time has not been stepped since, as far as the readings tell."""
-        is_same = reading.counter is not None and reading.counter == self.counter
-        return abs(reading.offset - self.offset) <= STEP_SECONDS_MIN if is_same else reading.counter is None
+    def has_stepped(self, reading: Reading) -> bool:
+        """Whether the store is to be corrected: after a step, and where there is a counter for the first time."""
+        step = self.step(reading)
+        return reading.counter is not None if step is None else abs(step) > STEP_SECONDS_MIN
 
     def after(self, reading: Reading) -> KnownClock:
         step, doubted = self.step(reading), self.doubted

@@ -135,7 +135,7 @@ class RabbitStore(Session, StoreParts):
         self._failpoints.at("store.turn.begin")
         self._failpoints.at("direct.begin")
         reading = begun()
-        if reading is None or not state.clock.holds_at(reading):
+        if reading is None or state.clock.has_stepped(reading):
             return None
         turn = PendingTurn(state, boot, reading.now, version=version, leads=self.leads, bytes_max=None)
         try:

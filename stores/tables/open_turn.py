@@ -101,7 +101,7 @@ class Seen(NamedTuple):
 
     def holds_at(self, reading: Reading) -> bool:
         """Whether a turn that begins now, before anybody else has committed, would see the same."""
-        return self.is_fresh(reading.now) and self.overview.clock.holds_at(reading)
+        return self.is_fresh(reading.now) and not self.overview.clock.has_stepped(reading)
 
     def compare(self, turn: int | None, boots: int, last_no: int, change_no: int) -> BootLost | None:
         """Why this is not the store that the boot knows; None if it is.
