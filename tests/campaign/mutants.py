@@ -151,7 +151,8 @@ MUTANTS = (
         "broker/direct.py",
         "self._claims = self.store.table is not None",
         "self._claims = True",
-        scenario=RABBITMQ,
+        test="tests/stores/rabbitmq/test_births.py::"
+        "test_a_job_for_which_a_lane_is_free_is_started_by_its_delivery_alone",
     ),
     Mutant(
         PEOPLE,

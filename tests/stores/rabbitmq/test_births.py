@@ -7,17 +7,19 @@ from concurrent.futures import Future
 from functools import partial
 
 import pytest
-from lamplighter import StoreUnavailable
+from lamplighter import Runtime, StoreUnavailable
 from lamplighter.messages.clock_steps import KnownClock, Reading
 from lamplighter.messages.jobs import NewJob
 from lamplighter.stores.ports import Born
 from lamplighter.stores.rabbitmq.link import Blocked, LinkLost
 from lamplighter.stores.rabbitmq.state import PendingCommit
 from lamplighter.stores.rabbitmq.topology import job_queue
+from lamplighter.testing import Simulation
 
 from support.conformance.kit import NOW, a_boot, new, put, take
 from support.rabbitmq.model import ModelServer
 from support.rabbitmq.model_link import MODEL, ModelLink
+from support.rabbitmq.simulated import SimulatedRabbitMQ
 
 from .test_conformance import PatientStore, its_environment
 
@@ -119,6 +121,21 @@ def test_an_older_version_and_a_clock_that_gives_the_turn_up_are_left_to_an_ordi
     assert store.bear("b", store.version - 1, [new("a")], lambda: READING) is None
     assert bear(store, reading=None) is None
     assert ready(server) == before
+
+
+def test_a_job_for_which_a_lane_is_free_is_started_by_its_delivery_alone() -> None:
+    started = []
+
+    def register(runtime: Runtime) -> None:
+        runtime.jobs.add_handler("work", lambda job: started.append(job.data), concurrency=50)
+
+    with Simulation(register, server=SimulatedRabbitMQ) as simulation:
+        for number in range(20):
+            simulation.run(seconds=3)
+            simulation.runtime.jobs.queue("work", number)
+        simulation.run(seconds=10)
+
+    assert started == [*range(20)]
 
 
 def test_two_calls_with_one_id_in_one_turn_are_left_to_an_ordinary_turn(store, server) -> None:
