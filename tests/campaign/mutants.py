@@ -135,7 +135,7 @@ MUTANTS = (
             raise
 """,
         test="tests/stores/rabbitmq/test_births.py::"
-        "test_a_job_whose_birth_was_not_confirmed_is_the_same_job_when_it_is_asked_for_again",
+        "test_a_job_whose_birth_was_not_confirmed_is_the_same_job_when_asked_for_again",
     ),
     Mutant(
         TURN,

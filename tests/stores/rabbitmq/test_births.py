@@ -115,7 +115,7 @@ def test_everything_else_is_left_to_an_ordinary_turn(store, server, spoil) -> No
     assert ready(server) == before
 
 
-def test_an_older_version_and_a_clock_that_gives_the_turn_up_are_left_to_an_ordinary_turn(store, server) -> None:
+def test_an_older_version_and_a_clock_in_doubt_are_left_to_an_ordinary_turn(store, server) -> None:
     before = ready(server)
 
     assert store.bear("b", store.version - 1, [new("a")], lambda: READING) is None
@@ -145,7 +145,7 @@ def test_two_calls_with_one_id_in_one_turn_are_left_to_an_ordinary_turn(store, s
     assert ready(server) == before
 
 
-def test_a_job_whose_birth_was_not_confirmed_is_the_same_job_when_it_is_asked_for_again(store, server) -> None:
+def test_a_job_whose_birth_was_not_confirmed_is_the_same_job_when_asked_for_again(store, server) -> None:
     link = store._link
     send = link.send
 
