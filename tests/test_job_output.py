@@ -92,6 +92,12 @@ def test_lines_are_kept_of_attempts_that_fail_and_that_wait():
     assert lines([ValueError(), Snooze(1)]) == [(1, "run 1"), (2, "run 2"), (3, "run 3")]
 
 
+def test_of_claims_that_did_not_fail_the_lines_of_the_last_ten_are_kept():
+    ends = [ValueError(), *(Snooze(0.1) for _ in range(12))]
+
+    assert lines(ends) == [(number, f"run {number}") for number in (1, *range(5, 15))]
+
+
 def test_an_attempt_keeps_its_last_hundred_lines_and_cuts_long_ones(runtime, output):
     rt = runtime()
 

@@ -311,13 +311,14 @@ def test_the_slots_of_a_paused_schedule_are_recorded_as_skipped_until_it_is_resu
 
     time.advance(30)
     skipped = recorder.wait_for("slot.skipped", schedule=schedule)
-    paused = rt.scheduler.list()[0].paused
+    (told,) = rt.scheduler.list()
     settle(rt, time, recorder)
     rt.scheduler.resume(schedule)
     settle(rt, time, recorder)
     advance(rt, time, recorder, schedule, 60, 1)
 
-    assert (skipped["slot"], skipped["reason"], paused) == (NOON.timestamp(), "paused", True)
+    assert (skipped["slot"], skipped["reason"]) == (NOON.timestamp(), "paused")
+    assert (told.paused, told.last_slot) == (True, None)
     assert recorder.of("slot.fired")[0]["slot"] == (NOON + MINUTE).timestamp()
     assert rt.scheduler.list()[0].paused is False
 
@@ -470,11 +471,13 @@ def test_overlap_skip_lets_a_slot_pass_while_an_earlier_job_is_open_and_names_it
 
     time.advance(60)
     skipped = recorder.wait_for("slot.skipped", schedule=schedule)
+    (told,) = rt.scheduler.list()
     settle(rt, time, recorder)
     rt.jobs.mark_done(job)
     advance(rt, time, recorder, schedule, 60, 1)
 
     assert (skipped["by"], skipped["reason"]) == (job.id, "overlap=skip: an earlier job is unfinished")
+    assert told.last_slot == NOON
     assert rt.jobs.counts("tick") == {"queued": 1, "running": 0, "done": 1, "dead": 0, "cancelled": 0}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,18 @@ def test_sums_and_moments_are_told_of_each_name_outcome_and_state(runtime, recor
     assert sum(sums[metrics.RUN]["fails",].buckets) == 2
     assert sum(sums[metrics.WAIT]["works",].buckets) == 1
     assert sums[metrics.SLOTS]["parked", "fired"] >= 1
+
+
+def test_a_thread_that_hangs_is_no_busy_lane(runtime, recorder, path):
+    rt, way_out = runtime(), threading.Event()
+    rt.jobs.add_handler("hangs", lambda job: way_out.wait(30), timeout=0.05, max_attempts=1, concurrency=2)
+    rt.jobs.queue("hangs")
+    recorder.wait_for("job.dead")
+
+    now = told(path)
+    way_out.set()
+
+    assert [now[kind]["hangs",] for kind in (metrics.LANES, metrics.BUSY, metrics.ABANDONED)] == [2, 0, 1]
 
 
 def test_the_store_itself_is_measured_by_all_that_was_ever_written(runtime, path):

@@ -438,6 +438,17 @@ def test_requeue_dead_counts_the_dead_that_it_has_requeued_and_no_others(runtime
     assert ada.requeue_dead(["j0", "j1", "j2"]) == 0
 
 
+def test_requeue_dead_counts_over_all_of_its_turns(runtime, recorder, ada, monkeypatch):
+    with runtime() as rt:
+        rt.jobs.add_handler("fails", failing, max_attempts=1)
+        ids = [rt.jobs.queue("fails").id for _ in range(3)]
+        recorder.wait_for("job.dead", count=3)
+        rt.jobs.pause("fails")
+    monkeypatch.setattr("lamplighter.admin.operator.SWEPT_A_TURN_MAX", 2)
+
+    assert ada.requeue_dead(ids) == 3
+
+
 def test_after_a_sweep_in_any_order_each_waits_for_its_parents_again(store, ada):
     with Runtime(store) as rt:
         parent = rt.jobs.queue("part")

@@ -28,6 +28,7 @@ from lamplighter.environment import Environment
 from lamplighter.messages.mail import Ended, Ending
 from lamplighter.messages.outcomes import Outcome, OutcomeKind, Policy
 from lamplighter.rules.validation import check_backoff
+from lamplighter.testing.draining import is_idle
 from lamplighter.testing.manual_clock import ManualTime
 
 
@@ -609,6 +610,37 @@ def test_too_many_hung_lanes_halt_their_handler_until_they_end_each_time(timed, 
         assert (status, before) == ("red", "queued")
         assert rt.jobs.join(job, timeout=10).result == "free"
         recorder.until(lambda: rt.health().status == "green", "the hung ones to have ended")
+
+
+def test_a_handler_that_hung_threads_of_another_name_have_halted_looks_until_they_end(timed, time, recorder):
+    rt = timed(lane_grace_seconds=5, abandoned_threads_max=1)
+    inside, ways_out = threading.Semaphore(0), {"one": threading.Event(), "other": threading.Event()}
+
+    def work(job):
+        if job.data != "free":
+            inside.release()
+            ways_out[job.name].wait(30)
+        return job.data
+
+    for name in ways_out:
+        rt.jobs.add_handler(name, work, timeout=1, max_attempts=1)
+        job = rt.jobs.queue(name)
+        assert inside.acquire(timeout=15)
+        time.advance(1)
+        ending_of(rt, job)
+    recorder.wait_for("handler.halted", job_name="other")
+    job = rt.jobs.queue("other", "free")
+    for _ in range(2):
+        # It looks, and both still hang.
+        time.advance(5)
+        recorder.until(lambda: is_idle(rt), "the look to be over")
+
+    ways_out["one"].set()
+    recorder.until(lambda: len(rt.health().abandoned) == 1, "the thread of the other name to have ended")
+    time.advance(5)
+
+    assert rt.jobs.join(job, timeout=10).result == "free"
+    ways_out["other"].set()
 
 
 def test_jobs_of_a_removed_handler_wait_for_the_next_one(runtime):

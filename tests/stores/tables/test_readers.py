@@ -10,7 +10,7 @@ import pytest
 from lamplighter import StoreUnavailable
 from lamplighter.stores.sqlite.store import SqliteStore
 from lamplighter.stores.tables import readers
-from lamplighter.stores.tables.readers import READERS_MAX, Readers
+from lamplighter.stores.tables.readers import IDLE_MAX, READERS_MAX, Readers
 
 
 class Connection:
@@ -42,6 +42,15 @@ def test_no_more_read_at_once_than_there_may_be_connections(monkeypatch):
     with pool.lend() as connection:
         assert connection is opened[0]
     assert len(opened) == READERS_MAX
+
+
+def test_of_connections_that_are_back_no_more_stay_open_than_may_be_idle():
+    pool, opened = pool_of(Connection)
+    with contextlib.ExitStack() as lent:
+        for _ in range(READERS_MAX):
+            lent.enter_context(pool.lend())
+
+    assert sum(not one.is_closed for one in opened) == IDLE_MAX < len(opened)
 
 
 @pytest.mark.parametrize("end", ["well", "with an error", "without a connection"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from lamplighter.messages.jobs import JobState
+from lamplighter.messages.jobs import JobParent, JobState
 from lamplighter.messages.queries import Census, DataTerm, JobQuery
 from lamplighter.messages.tallies import EVER, OTHERS, Tally
 from lamplighter.stores.ports import JobTable, Store
@@ -25,6 +25,17 @@ class FindingPromises(StoreCase):
         found = table.find(JobQuery(data=(DataTerm(("a",), 1),)), limit=9)
 
         assert [job.id for job in found.jobs] == ["a"]
+
+    def test_what_is_queued_of_a_group_is_found_whatever_it_waits_for(self, store: Store) -> None:
+        """JobTable.find: The jobs that match"""
+        self.needs("links")
+        table = self.table_of(store)
+        put(store, new("due", group_key="g"), new("later", group_key="g", run_at=NOW + 60), new("other", group_key="h"))
+        put(store, new("child", group_key="g", parents=(JobParent("other"),)), new("plain"))
+
+        found = table.find(JobQuery(names=("work",), states=(JobState.QUEUED,), group="g"), limit=9)
+
+        assert [job.id for job in found.jobs] == ["child", "later", "due"]
 
     def test_what_was_queued_last_is_found_first_page_by_page(self, store: Store) -> None:
         """JobTable.find: The jobs that match, so many at most: what was queued last comes first"""
