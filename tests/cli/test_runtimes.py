@@ -160,6 +160,15 @@ def test_whoever_does_not_answer_cannot_be_made_quiet_and_the_others_are(runtime
     assert f"expected runtime instance {one.boot.id} to answer, got: nobody answers" in capsys.readouterr().err
 
 
+def test_where_one_of_several_is_not_there_it_is_told_and_the_others_are_made_quiet(busy, recorder, capsys):
+    rt, _ = busy
+
+    assert run("quiet", rt.boot.id, "nobody") == 1
+
+    assert recorder.wait_for("runtime.quieted")["boot"] == rt.boot.id
+    assert "no runtime instance nobody is on this store" in capsys.readouterr().err
+
+
 def test_a_silent_one_is_shown_with_why_nothing_is_known_of_it(runtime, store, capsys, monkeypatch):
     rt = runtime()
     rt.boot._standing.controls.close()

@@ -7,8 +7,10 @@ import importlib
 
 import pytest
 from lamplighter import UsageError
+from lamplighter.admin.views import NAME_ORDERS
 from lamplighter.cli.main import main
 from lamplighter.cli.options import store_or_runtimes
+from lamplighter.cli.top import Keys
 
 
 def test_once_shows_health_names_and_runtimes_as_plain_text(runtime, tmp_path, capsys) -> None:
@@ -92,3 +94,18 @@ def test_without_a_file_the_store_is_that_of_a_runtime_or_of_the_environment(
     monkeypatch.delenv("LAMPLIGHTER_STORE")
     assert main(["top", "--once"]) == 2
     assert "expected --store ADDRESS, or $LAMPLIGHTER_STORE to be set" in capsys.readouterr().err
+
+
+def test_each_key_does_what_the_page_says() -> None:
+    keys = Keys("name")
+
+    keys.press("r")
+    assert keys.is_reversed
+    keys.press("rs")
+    assert (keys.is_reversed, keys.sort) == (False, list(NAME_ORDERS)[1])
+    keys.press("s" * (len(NAME_ORDERS) - 1))
+    assert keys.sort == "name"
+    keys.press("k\x1b[Ajj \x1b[B\x1b[5~\x1b[6~")
+    assert (keys.top, keys.is_over) == (23, False)
+    keys.press("q")
+    assert keys.is_over

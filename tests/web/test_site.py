@@ -10,7 +10,7 @@ import threading
 from html import unescape
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlencode, urljoin, urlsplit
+from urllib.parse import parse_qs, unquote, urlencode, urljoin, urlsplit
 
 import pytest
 from lamplighter import Runtime, UsageError
@@ -19,6 +19,8 @@ from lamplighter.messages.views import RuntimeView
 from lamplighter.stores.sqlite.control_client import FileControlClient
 from lamplighter.web import LOOK, STEER, Visitor, dashboard
 from lamplighter.web.faces.http import BODY_BYTES_MAX, Request, redirect
+from lamplighter.web.pages.page import PageVisit
+from lamplighter.web.pages.routes import Route, route_of
 from lamplighter.web.site import HEADERS
 
 from .kit import EVERYTHING, Page
@@ -475,14 +477,59 @@ def test_the_pages_own_script_stays_small(page: Page) -> None:
     assert len(page.get(address).body) <= 8 * 1024
 
 
-def test_a_page_says_to_its_stream_which_version_of_the_store_it_shows(page: Page) -> None:
-    asked = re.compile(r'<body data-live="/live\?seen=([^"]+)">')
-    first, again = (asked.search(page.text("/jobs")) for _ in range(2))
-    page.post("/act/job", {"id": "dead-0", "action": "requeue"})
-    later = asked.search(page.text("/jobs"))
+def version_shown(page: Page) -> str:
+    """Which version of the store a page says to its stream that it shows."""
+    found = re.search(r'<body data-live="/live\?seen=([^"]+)">', page.text("/jobs"))
+    assert found is not None
+    return found[1]
 
-    assert first is not None and again is not None and later is not None
-    assert first[1] == again[1] != later[1]
+
+def test_a_page_says_to_its_stream_which_version_of_the_store_it_shows(page: Page) -> None:
+    first, again = version_shown(page), version_shown(page)
+    page.post("/act/job", {"id": "dead-0", "action": "requeue"})
+
+    assert first == again != version_shown(page)
+
+
+def test_a_page_does_not_claim_to_show_what_has_changed_while_it_was_made(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def racing(request: Request) -> tuple[Route, str]:
+        route, rest = route_of(request)
+
+        def changed_meanwhile(visit: PageVisit) -> Any:
+            made = route.handler(visit)
+            Operator(page.store, by="ada", via="test").requeue("dead-0")
+            return made
+
+        return route._replace(handler=changed_meanwhile), rest
+
+    before = version_shown(page)
+    with monkeypatch.context() as patched:
+        patched.setattr("lamplighter.web.site.route_of", racing)
+        meanwhile = version_shown(page)
+
+    assert before == meanwhile != version_shown(page)
+
+
+@pytest.mark.parametrize("sort", ["", "name", "-name"])
+def test_the_next_schedules_are_those_after_the_last_id_however_these_are_sorted(
+    page: Page, monkeypatch: pytest.MonkeyPatch, sort: str
+) -> None:
+    with Runtime(page.store) as runtime:
+        for name in ("a", "b", "c", "d"):
+            runtime.scheduler.add(name, "@daily", durable=True)
+        ids = [one.id for one in sorted(runtime.scheduler.list(), key=lambda one: one.id)]
+    monkeypatch.setattr("lamplighter.web.pages.looks.LISTED_MAX", 4)
+
+    said = page.text("/schedules", f"sort={sort}")
+
+    after = re.search(r'<a rel="next" href="([^"]+)">', said)
+    assert after is not None
+    address = urlsplit(unescape(after[1]))
+    assert parse_qs(address.query) == {"after": [ids[3]], **({"sort": [sort]} if sort else {})}
+    rest = page.text(address.path, address.query)
+    assert {one for one in ids if f'id="schedule-{one}"' in rest} == set(ids[4:])
 
 
 def test_links_stay_below_where_the_page_is_mounted(store: Path) -> None:
