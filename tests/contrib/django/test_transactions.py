@@ -169,6 +169,20 @@ def test_a_mistake_in_the_call_is_told_at_the_call(runtime: Any) -> None:
             runtime.jobs.queue("look", prioriti=3)
 
 
+@pytest.mark.parametrize("wrong", [("look", {1, object()}), JobSpec("look", priority="high"), "look"])
+def test_a_mistake_in_what_is_to_follow_is_told_while_the_transaction_can_be_rolled_back(
+    runtime: Any, wrong: Any
+) -> None:
+    runtime.jobs.pause("pack")
+    job = runtime.jobs.queue("pack")
+
+    with transaction.atomic(), pytest.raises(UsageError):
+        runtime.jobs.mark_done(job, then=[wrong])
+
+    assert runtime.jobs.get(job).state == "queued"
+    runtime.jobs.resume("pack")
+
+
 def test_nothing_starts_in_a_transaction_whose_lock_the_start_would_wait_for(
     worker: Any, elsewhere: Callable[..., Any]
 ) -> None:
