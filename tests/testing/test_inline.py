@@ -298,15 +298,19 @@ def test_drain_waits_until_nothing_that_is_due_waits_or_runs(runtime: Callable[.
     script = Script("work", lambda job, n: ok(n))
     script.add_to(rt)
     rt.jobs.add_handler("parent", lambda job: [job.queue("work") for _ in range(20)] and None)
+    rt.jobs.add_handler("rests", lambda job: None)
+    rt.jobs.add_handler("others end it", lambda job: None, auto_done=False)
     rt.start()
-    for _ in range(3):
-        rt.jobs.queue("parent")
+    rt.jobs.pause("rests")
+    for name in ("parent", "parent", "parent", "rests", "others end it"):
+        rt.jobs.queue(name)
     rt.jobs.queue("work", delay=3600)
-    rt.jobs.queue("nobody")
+    rt.jobs.queue("work", after=rt.jobs.queue("nobody"))
 
     drain(rt, timeout=15)
 
-    assert rt.jobs.counts("work") == {"queued": 1, "running": 0, "done": 60, "dead": 0, "cancelled": 0}
+    assert rt.jobs.counts("work") == {"queued": 2, "running": 0, "done": 60, "dead": 0, "cancelled": 0}
+    assert (rt.jobs.counts("rests")["queued"], rt.jobs.counts("others end it")["running"]) == (1, 1)
 
 
 def test_drain_leaves_a_retry_alone_that_waits_for_its_back_off(runtime: Callable[..., Runtime]) -> None:
