@@ -612,7 +612,7 @@ def test_too_many_hung_lanes_halt_their_handler_until_they_end_each_time(timed, 
         recorder.until(lambda: rt.health().status == "green", "the hung ones to have ended")
 
 
-def test_a_handler_that_hung_threads_of_another_name_have_halted_looks_until_they_end(timed, time, recorder):
+def test_a_handler_halted_by_threads_of_another_name_looks_until_they_end(timed, time, recorder):
     rt = timed(lane_grace_seconds=5, abandoned_threads_max=1)
     inside, ways_out = threading.Semaphore(0), {"one": threading.Event(), "other": threading.Event()}
 

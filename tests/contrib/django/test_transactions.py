@@ -170,9 +170,7 @@ def test_a_mistake_in_the_call_is_told_at_the_call(runtime: Any) -> None:
 
 
 @pytest.mark.parametrize("wrong", [("look", {1, object()}), JobSpec("look", priority="high"), "look"])
-def test_a_mistake_in_what_is_to_follow_is_told_while_the_transaction_can_be_rolled_back(
-    runtime: Any, wrong: Any
-) -> None:
+def test_a_mistake_in_what_is_to_follow_is_told_before_the_commit(runtime: Any, wrong: Any) -> None:
     runtime.jobs.pause("pack")
     job = runtime.jobs.queue("pack")
 
