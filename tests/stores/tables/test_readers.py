@@ -53,6 +53,16 @@ def test_of_connections_that_are_back_no_more_stay_open_than_may_be_idle():
     assert sum(not one.is_closed for one in opened) == IDLE_MAX < len(opened)
 
 
+def test_a_connection_that_is_of_no_use_any_more_is_closed_and_another_is_lent():
+    pool, opened = pool_of(Connection)
+    pool.is_usable = lambda connection: False
+    for _ in range(2):
+        with pool.lend():
+            pass
+
+    assert [one.is_closed for one in opened] == [True, False]
+
+
 @pytest.mark.parametrize("end", ["well", "with an error", "without a connection"])
 def test_readers_that_were_all_lent_once_are_all_lent_again(monkeypatch, end):
     monkeypatch.setattr(readers, "READ_SECONDS_MAX", 0.0)
