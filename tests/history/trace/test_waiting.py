@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,18 @@ def test_a_job_that_waits_or_runs_at_info_is_told_of(tmp_path, capsys):
     assert "jobs: 4 queued, 1 running" in said
     summaries = [line for line in said if line.startswith("all is well")]
     assert [summary.rpartition("; ")[2] for summary in summaries] == ["5 unfinished", "5 unfinished"]
+
+
+def test_an_instant_without_an_offset_is_in_utc_wherever_the_machine_is(zone, tmp_path, capsys):
+    log = tmp_path / "app.log"
+    write_log(log, Story().lines)
+
+    said = []
+    for text in ("2026-03-01T12:00", "2026-03-01T12:00Z", "2026-03-01T17:30+05:30"):
+        main(["trace", "--at", text, "--json", str(log)])
+        said.append(json.loads(capsys.readouterr().out)["at"])
+
+    assert said == [datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp()] * 3
 
 
 def test_at_warning_a_job_is_not_said_not_to_be(tmp_path, capsys):
