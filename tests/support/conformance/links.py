@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lamplighter.messages.jobs import JobParent, JobRecord, JobState
+from lamplighter.messages.jobs import Instant, JobParent, JobRecord, JobState
 from lamplighter.messages.outcomes import Outcome, Verdict
 from lamplighter.stores.ports import JobTable, Store
 from lamplighter.stores.turn_ports import JobLinks, Turn
@@ -27,9 +27,9 @@ class LinkPromises(StoreCase):
         assert store.table is not None
         return store.table
 
-    def end(self, store: Store, outcome: Outcome = SUCCEEDED, verdict: Verdict = DONE) -> None:
+    def end(self, store: Store, outcome: Outcome = SUCCEEDED, verdict: Verdict = DONE, now: Instant = NOW) -> None:
         """The next job is claimed, and ends."""
-        with store.turn("b", NOW) as turn:
+        with store.turn("b", now) as turn:
             (claim,) = claim_in(turn)
             assert turn.jobs.settle(claim.job, outcome, verdict) is not None
 
@@ -160,8 +160,9 @@ class LinkPromises(StoreCase):
         table = self.table_of(store)
         put(store, *(new(job_id) for job_id in "abc"))
         (child,) = put(store, new("child", parents=tuple(map(JobParent, "cba"))))
-        for _ in range(4):
-            self.end(store)
+        for later in range(4):
+            # Of jobs that have ended at one instant, any may be removed first.
+            self.end(store, now=NOW + later / 10)
             self.free(store)
         with store.turn("b", NOW + 1) as turn:
             turn.prune(done_before=NOW + 1, dead_before=NOW + 1, slots_before=None, batch=2)
