@@ -25,8 +25,8 @@ from ..stores.ports import Store
 from ..stores.presence import Presence
 from .clock import Clock, SystemClock
 from .failpoints import Failpoints, unarmed
-from .replies import ActorMailbox, LoopReply, Mailbox, ThreadReply
-from .threads import Thread, may_stand_in, spawn
+from .replies import ActorMailbox, LoopReply, Mailbox, ThreadReply, may_stand_in
+from .threads import Thread, spawn
 
 
 def new_id() -> str:

@@ -26,6 +26,9 @@ READER = "reader"
 YIELDS_MAX = 4
 """How often a mailbox's reader first yields the interpreter to other threads: a busy thread keeps it for 5 ms."""
 
+CALLS_SPARE = 300
+"""More nested calls than an actor's work ever needs."""
+
 
 class Mailbox:
     """The queue that a thread reads: pykka's `put`, `get`, `empty`, and a look at the waiting mail.
@@ -202,6 +205,28 @@ class ThreadReply:
         if not self._is_over:
             self._is_over, self._value, self._error = True, value, error
             self._gate.release()
+
+
+def may_stand_in() -> bool:
+    """Whether the calling thread may do an actor's work. Not where an error may be raised in the midst of it (signal
+    handlers on the main thread, a profiler left by a job), where an event loop waits for it, or where the stack may
+    overflow.
+    """
+    here = threading.current_thread()
+    if (
+        here is threading.main_thread()
+        or getattr(here, "may_be_struck", False)
+        or sys.getprofile() is not None
+        or sys.gettrace() is not None
+        or asyncio._get_running_loop() is not None
+    ):
+        return False
+    try:
+        sys._getframe(max(0, sys.getrecursionlimit() - CALLS_SPARE))
+    except ValueError:
+        # No such frame: the stack is not deep.
+        return True
+    return False
 
 
 def run_here(call: Coroutine[Any, Any, R]) -> R:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import ctypes
 import os
 import sys
@@ -17,9 +16,6 @@ THREADS = "/proc/self/task"
 
 BEGIN_SECONDS = 0.001
 """Polling interval for the start of a thread, which the application may have prevented."""
-
-CALLS_SPARE = 300
-"""More nested calls than an actor's work ever needs."""
 
 
 class Thread(Protocol):
@@ -100,28 +96,6 @@ def spawn(run: Callable[[], None], name: str) -> SystemThread:
 
 def _is_watched() -> bool:
     return threading.gettrace() is not None or threading.getprofile() is not None
-
-
-def may_stand_in() -> bool:
-    """Whether the calling thread may do an actor's work. Not where an error may be raised in the midst of it (signal
-    handlers on the main thread, a profiler left by a job), where an event loop waits for it, or where the stack may
-    overflow.
-    """
-    here = threading.current_thread()
-    if (
-        here is threading.main_thread()
-        or getattr(here, "may_be_struck", False)
-        or sys.getprofile() is not None
-        or sys.gettrace() is not None
-        or asyncio._get_running_loop() is not None
-    ):
-        return False
-    try:
-        sys._getframe(max(0, sys.getrecursionlimit() - CALLS_SPARE))
-    except ValueError:
-        # No such frame: the stack is not deep.
-        return True
-    return False
 
 
 def stacks() -> list[tuple[str, str]]:

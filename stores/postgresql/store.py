@@ -13,12 +13,12 @@ from ...errors import StoreGone, StoreUnavailable, UsageError, shown
 from ...messages.clock_steps import Reading
 from ...messages.jobs import Instant, NewJob
 from ..ports import Born, JobReader, ScheduleReader, StoreParts, StoreSnapshot, StoreSurroundings
-from ..tables import births
 from ..tables.boots import surroundings
 from ..tables.open_turn import Seen
 from ..tables.rows import JobRows, ScheduleRows, snapshot_of
 from ..tables.schema import read_store_id
 from ..tables.tallies import TallyRows
+from ..tables.turn import overview_of
 from ..troubles import HealthIssue
 from ..turn_ports import Want
 from . import schema
@@ -160,7 +160,7 @@ class PostgresStore(StoreParts):
         """As in the port. The statement itself sees what others have committed since."""
         with self._lock:
             writer, seen = self._writer, self._seen
-            was = births.overview_of(seen, boot, want)
+            was = overview_of(seen, boot, want)
             if writer is None or writer.is_closed or (writer, boot) != self._shown or seen is None or was is None:
                 return None
             self._fail_at("store.turn.begin")

@@ -18,14 +18,14 @@ from ...messages.jobs import Instant, JobRecord, JobState, NewJob, stored_name
 from ...messages.names import NO_LIMITS
 from ...rules.codec import json_of
 from ..ports import Born
-from ..tables import births, due, turns
+from ..tables import due, turns
 from ..tables.boots import TableMembers
 from ..tables.job_rows import COLUMNS, HELD_BY, PLAIN, KeptOut, listed, plain_values, shared_values, stored_values
 from ..tables.jobs import TableJobs
 from ..tables.open_turn import CLAIMS, OVERVIEW, SCHEDULES, Seen, TurnOverview
 from ..tables.schedules import TableSchedules
 from ..tables.schema import CREATION, JOBS
-from ..tables.turn import TableTurn
+from ..tables.turn import CLAIMED, TableTurn, claimed_values, moves_of_births, turn_of_births
 from ..tables.turns import CLAIMABLE
 from ..transitions import is_to_wait
 from ..troubles import TRIES_MAX, TurnConflict
@@ -145,7 +145,7 @@ FIRST = f"""
   and coalesce(({due.FIRST_WAITING}) > :now, true) and ({turns.HIGHEST}) is null
 """
 
-BIRTH_AND_CLAIM = _birth("running", 2, births.CLAIMED[1:], FIRST, due.FIRST_WAITING)
+BIRTH_AND_CLAIM = _birth("running", 2, CLAIMED[1:], FIRST, due.FIRST_WAITING)
 """The same for one job that is claimed, unless another job of the name may come before it."""
 
 
@@ -168,20 +168,20 @@ def born_alone(
 ) -> tuple[Born, str] | None:
     """Take a turn that does nothing but store jobs without options, in one statement outside of a transaction.
     Returns also which transactions had been committed as it began. None, with nothing stored, where an ordinary turn
-    must decide, see `births.insert`.
+    must decide, see `insert_births`.
 
     Raises:
         CommitUnknown: the server has not said whether it stored them.
     """
-    moves = births.moves_of(jobs, 0, now, want)
-    did, kept = births.turn_of(boot, was, moves, now)
+    moves = moves_of_births(jobs, 0, now, want)
+    did, kept = turn_of_births(boot, was, moves, now)
     values: dict[str, Any] = {"turn": did.turn, "kept": kept, "boot": boot}
     try:
         if want is None:
             query, values["jobs"] = BIRTHS, records(PLAIN, list(map(plain_values, jobs)))
         else:
-            query, claimed = BIRTH_AND_CLAIM, births.claimed_values(moves[-1].job)[1:]
-            values |= {"name": want.name, "now": now, "jobs": records(births.CLAIMED[1:], [claimed])}
+            query, claimed = BIRTH_AND_CLAIM, claimed_values(moves[-1].job)[1:]
+            values |= {"name": want.name, "now": now, "jobs": records(CLAIMED[1:], [claimed])}
         with connection.committing():
             rows = connection.execute(query, values).fetchall()
     except (connection.IntegrityError, UsageError):

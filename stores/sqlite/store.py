@@ -22,7 +22,6 @@ from ...messages.clock_steps import Reading
 from ...messages.jobs import Instant, NewJob
 from ...rules.limits import WAL_BYTES_MAX
 from ..ports import Born, HostTurn, JobReader, ScheduleReader, StoreParts, StoreSnapshot, StoreSurroundings
-from ..tables import births
 from ..tables.boots import surroundings
 from ..tables.jobs import TableJobs
 from ..tables.open_turn import Seen
@@ -30,6 +29,7 @@ from ..tables.readers import Readers
 from ..tables.rows import JobRows, ScheduleRows, TableSnapshot, snapshot_of
 from ..tables.schema import VERSION, check_whole, read_store_id
 from ..tables.tallies import TallyRows
+from ..tables.turn import insert_births, overview_of, seal_births
 from ..troubles import CommitUnknown, HealthIssue
 from ..turn_ports import Want
 from . import schema
@@ -296,7 +296,7 @@ class SqliteStore(StoreParts):
     ) -> Born | None:
         with self._lock:
             writer, seen, is_sealed = self._writer, self._seen, False
-            was = births.overview_of(seen, boot, want)
+            was = overview_of(seen, boot, want)
             if writer is None or seen is None or was is None or seen.version != version:
                 return None
             # Whatever becomes of this turn, the last view does not hold after it.
@@ -310,12 +310,12 @@ class SqliteStore(StoreParts):
                 known = self._openings << 32 | writer.execute("pragma data_version").fetchone()[0]
                 born = None
                 if reading is not None and known == version and seen.holds_at(reading):
-                    born = births.insert(writer, jobs, was.last_no + 1, reading.now, want)
+                    born = insert_births(writer, jobs, was.last_no + 1, reading.now, want)
                 if reading is None or born is None:
                     writer.execute("rollback")
                     return None
                 moves, next_due = born
-                did = births.seal(writer, boot, was, moves, reading.now)
+                did = seal_births(writer, boot, was, moves, reading.now)
                 is_sealed = True
                 if self._failpoints.is_live:
                     self._failpoints.at("store.turn.commit")

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from ...cron.schedule import cut
 from ...messages.clock_steps import STEP_SECONDS_MIN, Reading, Stepped
-from ...messages.jobs import Seconds
 from ...messages.schedules import ScheduleRecord
 from ...rules.lifecycle import INTERRUPTION_WINDOW_SECONDS
 from . import turns
@@ -43,24 +42,14 @@ BOUND_WAITS = """
 """Cut waits and expiries to their whole length from now: a longer one began while the clock was ahead."""
 
 
-def keep_time(turn: OpenTurn, reading: Reading, *, may_have_gone_back: bool) -> Stepped | None:
-    turn.now = reading.now
+def correct(turn: OpenTurn, reading: Reading) -> Stepped:
+    """Correct what a step has shifted. If nobody knows how far: nothing lasts longer from now than it was to last."""
     step = turn.clock.step(reading)
-    if step is not None:
-        if abs(step) <= STEP_SECONDS_MIN:
-            return None
-    elif reading.counter is None and not may_have_gone_back:
-        return None
     if reading.counter is not None:
         turn.clock = turn.clock.after(reading)
         turn.connection.execute(
             "update lamplighter_store set clock_count = ?, clock_offset = ?, clock_stepped = ?", turn.clock
         )
-    return correct(turn, step)
-
-
-def correct(turn: OpenTurn, step: Seconds | None) -> Stepped:
-    """Correct what a step has shifted; None: nothing lasts longer from now than it was to last in all."""
     if step is not None:
         due = min(turn.now, turn.now - step)
         jobs = turn.connection.execute(SHIFT_WAITS, {"step": step, "due": due}).rowcount

@@ -19,8 +19,7 @@ from lamplighter.actors.job_broker import STOOD_IN_SECONDS_MAX, JobBroker
 from lamplighter.broker.tallies import TurnTime, TurnTimes
 from lamplighter.environment import Environment
 from lamplighter.environment.failpoints import Failpoints
-from lamplighter.environment.replies import ActorMailbox, BrokerLost, ThreadReply
-from lamplighter.environment.threads import may_stand_in
+from lamplighter.environment.replies import ActorMailbox, BrokerLost, ThreadReply, may_stand_in
 from lamplighter.errors import UsageError
 from lamplighter.history.audit.audit import audit_logs
 from lamplighter.log.outlets import Console, LineFile, StructlogOutlet

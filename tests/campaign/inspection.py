@@ -17,7 +17,7 @@ from lamplighter import Runtime
 from lamplighter.messages.boots import LedgerTurn
 from lamplighter.messages.jobs import JobRecord
 from lamplighter.rules.lifecycle import MOVES
-from lamplighter.stores.tables import births
+from lamplighter.stores.sqlite import store
 from lamplighter.stores.tables.turn import TableTurn
 from lamplighter.testing.simulation.simulation import Simulation, Violation
 
@@ -171,14 +171,14 @@ def stored_turns() -> Iterator[Order]:
         if turn.number is not None and turn.number != before:
             order[turn.boot, turn.number] = next(places)
 
-    direct = births.seal
+    direct = store.seal_births
 
     def recorded_directly(*args: Any) -> LedgerTurn:
         did = direct(*args)
         order[did.boot, did.turn] = next(places)
         return did
 
-    with patch.object(TableTurn, "seal", recorded), patch.object(births, "seal", recorded_directly):
+    with patch.object(TableTurn, "seal", recorded), patch.object(store, "seal_births", recorded_directly):
         yield order
 
 

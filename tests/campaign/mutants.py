@@ -662,7 +662,7 @@ MUTANTS = (
     Mutant(
         LIMITS,
         "the direct lane claims jobs while names are paused",
-        "stores/tables/births.py",
+        "stores/tables/turn.py",
         "return None if want is not None and (was.has_pauses or was.has_suspects) else was",
         "return was",
         test="tests/broker/test_direct_lane.py::test_everything_else_is_left_to_an_ordinary_turn[pause]",
@@ -686,7 +686,7 @@ MUTANTS = (
     Mutant(
         LIMITS,
         "the direct lane claims a job before the groups that have their turn",
-        "stores/tables/births.py",
+        "stores/tables/turn.py",
         " or front.highest is not None:",
         ":",
         test="tests/broker/test_direct_lane.py::test_everything_else_is_left_to_an_ordinary_turn[groups]",
@@ -1166,7 +1166,7 @@ MUTANTS = (
     Mutant(
         LANES,
         "a signal's handler may raise in the midst of a turn",
-        "environment/threads.py",
+        "environment/replies.py",
         "        here is threading.main_thread()\n        or getattr",
         "        getattr",
         test="tests/actors/test_standing_in.py::test_nobody_stands_in_where_that_could_be_interrupted",
@@ -2754,9 +2754,9 @@ MUTANTS = (
     Mutant(
         LIMITS,
         "what waits for some seconds waits for an instant when the clock is stepped",
-        "stores/tables/clock_steps.py",
-        "        if abs(step) <= STEP_SECONDS_MIN:\n",
-        "        if True:\n",
+        "messages/clock_steps.py",
+        " if step is None else abs(step) > STEP_SECONDS_MIN",
+        " if step is None else False",
         test="tests/broker/test_clocks.py::"
         "test_what_waits_for_so_many_seconds_waits_for_so_many_whatever_the_clock_does",
     ),

@@ -18,7 +18,7 @@ from concurrent.futures import Future
 from random import Random
 from typing import Any
 
-from ....environment.threads import may_stand_in
+from ....environment.replies import may_stand_in
 from ....errors import missing_extra
 from ....messages.jobs import Seconds
 from ..address import Address
