@@ -24,8 +24,8 @@ from ...errors import StoreError, StoreUnavailable, UsageError, shown
 from .. import locks
 from ..troubles import CommitUnknown
 from .address import EXPECTED, POOLER, PostgresAddress
-from .compiled import compiled
 from .failures import ends_session, translated
+from .spelling import compiled
 
 VERSION_MIN = 15
 STATEMENTS_MAX = 1000

@@ -25,8 +25,8 @@ from ...messages.schedules import ScheduleRecord
 from ..ports import HostTurn
 from ..tables.host_turn import TableHostTurn, driver_connection
 from .address import PostgresAddress
-from .compiled import COMPILED_MAX, compiled
 from .connection import Answered, plain_value
+from .spelling import COMPILED_MAX, compiled
 
 NAME = re.compile(r"\blamplighter_\w+")
 PLACE = re.compile(r"'(?:[^']|'')*'|\$(\d+)|%")

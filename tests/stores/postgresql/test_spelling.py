@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from lamplighter.stores.postgresql.compiled import compiled
+from lamplighter.stores.postgresql.spelling import compiled
 
 TEXTS = [
     ("select 1", "select 1", ()),
