@@ -11,9 +11,8 @@ from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..messages.graphs import GraphJob, GraphRows
 from ..messages.jobs import ENDED, FAILED_END, WAITS_FOR_JOBS, Instant, JobRecord, JobState, Seconds
-from ..messages.queries import GRAPH_JOBS_MAX, JobQuery
+from ..messages.queries import GRAPH_JOBS_MAX, GraphJob, GraphRows, JobQuery
 from ..rules.capabilities import needed
 from ..rules.validation import unknown_job
 from ..stores.ports import StoreSnapshot

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 
-from .jobs import Instant, JobRecord, JobState
+from .jobs import WAITS_FOR_JOBS, Instant, JobRecord, JobState
 
 LOOKED_MAX = 100_000
 """The most jobs that one search examines, whatever it finds."""
@@ -195,6 +195,32 @@ class CappedCounts(NamedTuple):
 
     of: Mapping[str, int]
     capped: frozenset[str]
+
+
+class GraphJob(NamedTuple):
+    """A job of a graph."""
+
+    row_id: int
+    id: str
+    name: str
+    state: str
+    root_id: str
+    waits: int
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it waits for other jobs."""
+        return self.state == JobState.QUEUED and self.waits == WAITS_FOR_JOBS
+
+
+class GraphRows(NamedTuple):
+    """The jobs of a graph in the order of their births; `links` are tuples (child, parent, any_end) with `row_id`s,
+    where the parent may have been removed by retention. `is_capped` if there are more jobs.
+    """
+
+    jobs: Sequence[GraphJob]
+    links: Sequence[tuple[int, int, int]]
+    is_capped: bool
 
 
 def place_of(job: JobRecord) -> Place:

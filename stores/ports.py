@@ -22,7 +22,7 @@ from ..messages.clock_steps import Reading
 from ..messages.jobs import Attempt, Attribution, Instant, JobRecord, NewJob, Seconds, Transition
 from ..messages.names import PauseRecord
 from ..messages.outcomes import Outcome, Verdict
-from ..messages.queries import LOOKED_MAX, CappedCounts, Census, Found, JobQuery
+from ..messages.queries import LOOKED_MAX, CappedCounts, Census, Found, GraphRows, JobQuery
 from ..messages.schedules import HostChange, ScheduleRecord, SlotEntry
 from ..messages.steps import StepRecord, StepsSeen
 from ..messages.tallies import Tally
@@ -30,7 +30,6 @@ from .troubles import HealthIssue
 from .turn_ports import Turn, Want
 
 if TYPE_CHECKING:
-    from ..messages.graphs import GraphRows
     from .places import StorePlace
 
 

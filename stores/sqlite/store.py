@@ -29,7 +29,7 @@ from ..tables.readers import Readers
 from ..tables.rows import JobRows, ScheduleRows, TableSnapshot, snapshot_of
 from ..tables.schema import VERSION, check_whole, read_store_id
 from ..tables.tallies import TallyRows
-from ..tables.turn import insert_births, overview_of, seal_births
+from ..tables.turn import TableTurn, insert_births, overview_of, seal_births
 from ..troubles import CommitUnknown, HealthIssue
 from ..turn_ports import Want
 from . import schema
@@ -45,7 +45,6 @@ from .connections import (
 )
 from .host_engines import engines
 from .place import FilePlace, MemoryPlace
-from .turn import SqliteTurn
 
 DURABILITY = {"full": "full", "os": "normal"}
 
@@ -57,6 +56,17 @@ FREEZE_SECONDS_MAX = 10.0
 _unfrozen: dict[SqliteStore, int] = {}
 """By pid, stores not closed before a fork. A child leaves them alone: closing their connections would hurt the parent.
 """
+
+
+class SqliteTurn(TableTurn):
+    @contextlib.contextmanager
+    def forgetting(self) -> Iterator[None]:
+        # Forgetting may have been promised to a person: SQLite must overwrite the data with zeros, which is not every
+        # build's default.
+        ((was,),) = self.connection.execute("pragma secure_delete").fetchall()
+        self.connection.execute("pragma secure_delete = on")
+        yield
+        self.connection.execute(f"pragma secure_delete = {was}")
 
 
 class SqliteStore(StoreParts):

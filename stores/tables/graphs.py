@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from ...messages.graphs import GraphJob, GraphRows
+from ...messages.queries import GraphJob, GraphRows
 from .database import Database
 
 # A row is a job, or a root whose descendants are to be read: once, however many of them are found.

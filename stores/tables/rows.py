@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from ...messages.boots import BootRecord
 from ...messages.jobs import Instant
-from ...messages.queries import LOOKED_MAX, Found, JobQuery
+from ...messages.queries import LOOKED_MAX, Found, GraphRows, JobQuery
 from ...messages.schedules import ScheduleRecord, SlotEntry
 from ..ports import DeadJobs, JobReader, JobTable, QueueReader, ScheduleReader, Slots, TallyReader
 from . import attempts, due, links, pauses
@@ -20,9 +20,6 @@ from .database import Database, at_one_instant
 from .job_rows import jobs_by_id
 from .schedule_changes import SCHEDULE, schedule_as_changed, schedules_as_changed
 from .tallies import TallyRows
-
-if TYPE_CHECKING:
-    from ...messages.graphs import GraphRows
 
 READ_AHEAD = 5_000
 
