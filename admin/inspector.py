@@ -6,20 +6,26 @@ Everything is bounded: a count stops at a maximum, and says so; a search says ho
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
+from ..environment.clock import SystemClock
 from ..errors import UnknownJob, UnknownSchedule, UsageError, shown
-from ..messages.jobs import ENDED, Instant, JobRecord, JobState, stored_name
+from ..messages.jobs import ENDED, Instant, JobRecord, JobState, Seconds, stored_name
 from ..messages.queries import LOOKED_MAX, JobQuery
 from ..messages.schedules import ScheduleRecord
+from ..rules.capabilities import needed
 from ..rules.codec import decode
 from ..rules.validation import unknown_job
 from ..rules.wording import span
-from ..stores.control_client import BootView
+from ..stores.control_client import BootView, ControlClient
+from ..stores.opening import place_of
 from ..stores.places import LockHolder
 from ..stores.ports import Readable, StoreSnapshot
+from ..stores.stored_lives import WatchedReadable
 from .error_groups import FAILED_MAX, ErrorGroup, failures, grouped, in_pages, key_of
 from .finding import find
 from .overview import WholeNames, names_seen, overview_of, running_on, whole_names
@@ -397,6 +403,65 @@ class Inspector:
 
         by = _declaring(declared, record)
         return schedule_view(record, now, slots=slots, declared_by=by, shows_data=self.shows_data)
+
+
+def readable_table(address: str, wanted: str) -> WatchedReadable:
+    """A store in which every job can be found, without a runtime.
+
+    Args:
+        wanted: the feature that other stores lack, for the error.
+
+    Raises:
+        NotSupported: it has no table of all jobs.
+    """
+    return needed(place_of(address).tables, wanted)()
+
+
+def inspector_of(
+    store: Readable,
+    client: ControlClient | None = None,
+    *,
+    now: Callable[[], Instant],
+    shows_data: bool = False,
+    close: Callable[[], None] = lambda: None,
+) -> Inspector:
+    """An `Inspector` of a store; `client` asks the boots on it, one of its own unless given."""
+    place = store.place
+    runtimes = Runtimes(store, place.client() if client is None else client)
+    condition = place.condition()
+    return Inspector(
+        store=store,
+        runtimes=runtimes,
+        now=now,
+        lock_holder=partial(condition.lock_holder, wait),
+        moved_to=condition.moved_to,
+        shows_data=shows_data,
+        close=close,
+    )
+
+
+def inspector_at(
+    address: str | os.PathLike[str], *, shows_data: bool = False, now: Callable[[], Instant] | None = None
+) -> Inspector:
+    """An `Inspector` of a store, without a runtime.
+
+    On RabbitMQ it sees queues, the ledger's records of runtimes, and the answers of runtimes; of jobs, only dead ones.
+
+    Args:
+        address: as `Runtime` takes it.
+        shows_data: whether the viewer may see data, results and progress of jobs.
+        now: wall time; this machine's unless given.
+    """
+    store = place_of(address).readable()
+    now = SystemClock().now if now is None else now
+    return inspector_of(store, now=now, shows_data=shows_data, close=store.close)
+
+
+def wait(seconds: Seconds) -> None:
+    # Imported only here, where the lock is held: it loads asyncio.
+    from ..environment.environment import Environment
+
+    Environment().event().wait(seconds)
 
 
 class _OneInstant:

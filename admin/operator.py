@@ -361,7 +361,7 @@ class Operator:
         """
         # Imported only here, as the other looks from outside: most acts need none.
         from .graphs import OperatorGraph
-        from .inspectors import inspector_at
+        from .inspector import inspector_at
 
         with inspector_at(self._place.address, now=self._environment.clock().now) as inspector:
             seen = inspector.graph(_id_of(job))

@@ -15,7 +15,7 @@ from ..rules.capabilities import needed
 from ..rules.lifecycle import MOVES
 from ..rules.validation import unknown_job
 from ..rules.wording import Tone, brief, clock, many, span
-from .inspectors import inspector_of, readable_table
+from .inspector import inspector_of, readable_table
 
 WHO = "the store"
 

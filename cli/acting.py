@@ -14,8 +14,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from ..admin.inspector import Inspector
-from ..admin.inspectors import inspector_at, inspector_of, readable_table
+from ..admin.inspector import Inspector, inspector_at, inspector_of, readable_table
 from ..admin.matching import TYPED_FROM, actionable, matching
 from ..admin.views import Amount
 from ..environment.clock import SystemClock

@@ -15,7 +15,7 @@ from operator import attrgetter
 from typing import Any
 
 from ..admin.exporting import SlotRow, StepRow, all_jobs, all_slots, all_steps, all_tallies
-from ..admin.inspectors import readable_table
+from ..admin.inspector import readable_table
 from ..admin.query import read_instant
 from ..admin.views import JobView, Payload
 from ..environment.clock import SystemClock

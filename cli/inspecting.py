@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from ..admin.inspector import Inspector
-from ..admin.inspectors import inspector_at
+from ..admin.inspector import Inspector, inspector_at
 from .options import add_output, add_show_data, add_store, add_watch, store_of, watched
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from ..admin.inspectors import readable_table
+from ..admin.inspector import readable_table
 from ..admin.stats import Spread, Stats, stats_by_name, stats_by_start
 from ..environment.clock import SystemClock
 from ..errors import UsageError

@@ -15,8 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from ..admin.inspector import Inspector
-from ..admin.inspectors import inspector_at, wait
+from ..admin.inspector import Inspector, inspector_at, wait
 from ..admin.views import NAME_ORDERS
 from ..errors import StoreUnavailable, UsageError, check_seconds, missing_extra
 from ..rules.printable import visible

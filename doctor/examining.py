@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 
-from ..admin.inspectors import wait
+from ..admin.inspector import wait
 from ..environment.clock import SystemClock
 from ..errors import LamplighterError, UsageError, alike, shown
 from ..messages.controls import ANSWER_SECONDS

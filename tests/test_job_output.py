@@ -13,7 +13,7 @@ from contextlib import suppress
 import pytest
 import structlog
 from lamplighter import JobFailed, Runtime, Snooze
-from lamplighter.admin.inspectors import inspector_at
+from lamplighter.admin.inspector import inspector_at
 from lamplighter.testing import Inline
 
 JOIN_SECONDS_MAX = 20

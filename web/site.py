@@ -12,7 +12,7 @@ from http import HTTPStatus
 from threading import BoundedSemaphore
 from typing import Any
 
-from ..admin.inspectors import inspector_of, readable_table
+from ..admin.inspector import inspector_of, readable_table
 from ..admin.operator import Operator
 from ..api.runtime import Runtime
 from ..doctor.diagnosis import DiagnosisCache, Examination

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Literal, get_args
 
-from ...admin.inspectors import inspector_at, readable_table
+from ...admin.inspector import inspector_at, readable_table
 from ...admin.operator import Operator
 from ...admin.query import parse_query, read_instant
 from ...admin.sweeping import Sweep

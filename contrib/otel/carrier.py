@@ -116,7 +116,7 @@ def observe_store(
         MissingExtra: the store is on a RabbitMQ, and pika is not installed.
     """
     # Imported only here: a child process loads this package for its spans, and looks at no store.
-    from ...admin.inspectors import inspector_at
+    from ...admin.inspector import inspector_at
     from ...admin.metrics import KINDS, Distribution, Metric, metrics_of
 
     check_whole(names_max, "names_max", least=1, most=10_000)

@@ -13,7 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 
 from ... import __version__
 from ...admin import metrics
-from ...admin.inspectors import inspector_at
+from ...admin.inspector import inspector_at
 from ...admin.metrics import NAMES_MAX, Distribution, MetricKind, metrics_of
 from ...errors import UsageError
 from ...messages.tallies import BOUNDS

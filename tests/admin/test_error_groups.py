@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from lamplighter import JobSpec
 from lamplighter.admin.error_groups import failures, grouped, key_of
-from lamplighter.admin.inspectors import readable_table
+from lamplighter.admin.inspector import readable_table
 
 from .kit import NOW, a_job
 

@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 from lamplighter import JobSpec, Runtime, UnknownJob, UnknownSchedule
 from lamplighter.admin import inspector as looks
-from lamplighter.admin.inspector import Inspector
-from lamplighter.admin.inspectors import inspector_at
+from lamplighter.admin.inspector import Inspector, inspector_at, inspector_of, readable_table
 from lamplighter.admin.operator import Operator
+from lamplighter.environment.clock import SystemClock
 from lamplighter.messages.jobs import JobState
 from lamplighter.messages.queries import JobQuery
 from lamplighter.rules.codec import encode_own
+from lamplighter.stores.sqlite.control_client import FileControlClient
 from lamplighter.stores.sqlite.shared_memory import LOCKS, lock_kept_by
 from lamplighter.stores.sqlite.store import SqliteStore
 from lamplighter.stores.tables.rows import JobRows
@@ -432,3 +433,19 @@ def test_names_with_the_same_trouble_are_one_reason_with_the_first_of_them(runti
         "2 names are paused: 'x', 'y'",
         "7 names with due jobs have no handler in a living runtime: 'a', 'b', 'c', 'd', 'e' and more",
     )
+
+
+def test_a_store_at_one_instant_is_seen_the_same_by_all_and_asks_its_boots_once(tmp_path, runtime, monkeypatch):
+    file, rt = str(tmp_path / "jobs.db"), runtime()
+    room, asked = FileControlClient(file), []
+    inspector, ask = inspector_of(readable_table(file, "list"), room, now=SystemClock().now), room.views
+    monkeypatch.setattr(room, "views", lambda *given: asked.append(given) or ask(*given))
+
+    with inspector.at_one_instant() as there:
+        before = there.counts()
+        rt.jobs.queue("work")
+        assert there.counts().of == before.of
+        assert tuple(there.boots()) == there.overview().boots
+
+    assert inspector.counts().of["queued"].count == before.of["queued"].count + 1
+    assert len(asked) == 1

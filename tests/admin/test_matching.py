@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from lamplighter import JobFailed, Runtime
-from lamplighter.admin.inspectors import inspector_at, readable_table
+from lamplighter.admin.inspector import inspector_at, readable_table
 from lamplighter.admin.matching import actionable, counted, failed_alike, matching
 from lamplighter.admin.views import Amount
 from lamplighter.errors import UsageError

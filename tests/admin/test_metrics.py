@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from lamplighter.admin import metrics
-from lamplighter.admin.inspectors import inspector_of, readable_table
+from lamplighter.admin.inspector import inspector_of, readable_table
 from lamplighter.admin.metrics import KINDS, OTHER, Distribution, MetricKind, metrics_of
 from lamplighter.admin.operator import Operator
 from lamplighter.environment.clock import SystemClock

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from lamplighter import UsageError
-from lamplighter.admin.inspectors import readable_table
+from lamplighter.admin.inspector import readable_table
 from lamplighter.admin.operator import Operator
 from lamplighter.admin.runtimes import Runtimes, named
 from lamplighter.messages.boots import BootRecord

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 from lamplighter import JobFailed, Runtime
-from lamplighter.admin.inspector import STEPS_SHOWN_MAX
-from lamplighter.admin.inspectors import inspector_at
+from lamplighter.admin.inspector import STEPS_SHOWN_MAX, inspector_at
 from lamplighter.admin.stored_life import stored_life
 from lamplighter.cli.main import main
 

@@ -13,7 +13,7 @@ from typing import Any
 import aiosqlite
 import pytest
 from lamplighter import LamplighterError, NotStarted, Runtime, UnknownSchedule, UsageError
-from lamplighter.admin.inspectors import inspector_at
+from lamplighter.admin.inspector import inspector_at
 from lamplighter.admin.operator import Operator
 from lamplighter.environment import Environment
 from lamplighter.testing import Faults, Simulation, drain

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from lamplighter import JobSpec
-from lamplighter.admin.inspectors import inspector_at
+from lamplighter.admin.inspector import inspector_at
 from lamplighter.admin.operator import Operator
 from lamplighter.cli.main import main
 from lamplighter.stores.tables.schema import VERSION

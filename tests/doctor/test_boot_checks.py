@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from lamplighter.admin.inspectors import inspector_at
+from lamplighter.admin.inspector import inspector_at
 from lamplighter.doctor.examining import chosen, evidence_at, examine
 
 from .kit import HOUR, change, found, levels, new_store, value

@@ -6,7 +6,7 @@ import random
 from pathlib import Path
 
 from hashbase import page
-from lamplighter.admin.inspectors import inspector_at
+from lamplighter.admin.inspector import inspector_at
 from lamplighter.admin.stats import stats_by_name, stats_by_start
 from lamplighter.messages.tallies import MINUTE
 

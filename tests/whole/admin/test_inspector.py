@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 from lamplighter import Runtime
-from lamplighter.admin.inspector import Inspector
-from lamplighter.admin.inspectors import inspector_at
+from lamplighter.admin.inspector import Inspector, inspector_at
 from lamplighter.cli.main import main
 from lamplighter.environment.process import state_of
 

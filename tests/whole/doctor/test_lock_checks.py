@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from lamplighter.admin.inspectors import readable_table
+from lamplighter.admin.inspector import readable_table
 from lamplighter.doctor.evidence import Evidence
 from lamplighter.doctor.examining import chosen, examine
 from lamplighter.environment.clock import SystemClock

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from lamplighter.admin.inspectors import inspector_at
+from lamplighter.admin.inspector import inspector_at
 
 from ...handlers.test_handlers import ending, finish
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from lamplighter import Operator, Runtime, StoreGone, StoreUnavailable
-from lamplighter.admin.inspectors import inspector_at
+from lamplighter.admin.inspector import inspector_at
 from lamplighter.cli.main import main
 from lamplighter.messages.queries import JobQuery
 from lamplighter.stores.opening import place_of

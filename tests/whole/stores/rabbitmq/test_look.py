@@ -8,8 +8,7 @@ from typing import Any
 import pika
 import pytest
 from lamplighter import NotSupported, Runtime, StoreError, StoreUnavailable, UnknownJob
-from lamplighter.admin.inspector import Inspector
-from lamplighter.admin.inspectors import inspector_at
+from lamplighter.admin.inspector import Inspector, inspector_at
 from lamplighter.cli.main import main
 from lamplighter.messages.jobs import JobState
 from lamplighter.messages.queries import JobQuery

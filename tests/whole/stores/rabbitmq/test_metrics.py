@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from lamplighter import Runtime, StoreError
-from lamplighter.admin.inspectors import inspector_at
+from lamplighter.admin.inspector import inspector_at
 from lamplighter.admin.metrics import LAG, metrics_of
 from lamplighter.cli.main import main
 from lamplighter.contrib.prometheus import LamplighterCollector
