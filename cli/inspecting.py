@@ -5,7 +5,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
+from ..admin.finding import narrowed
 from ..admin.inspector import Inspector, inspector_at
+from ..environment.clock import SystemClock
+from ..messages.jobs import JobState
+from ..messages.queries import JobQuery
 from .options import add_output, add_show_data, add_store, add_watch, store_of, watched
 
 
@@ -24,3 +28,19 @@ def inspecting(show: Callable[[argparse.Namespace, Inspector], int]) -> Callable
             return watched(arguments, lambda: show(arguments, inspector))
 
     return run
+
+
+def declare_query(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "query",
+        metavar="QUERY",
+        nargs="*",
+        help="which jobs, as in: state:dead error:timeout ended:<1d data.user.id=7",
+    )
+    parser.add_argument("--state", choices=[state.value for state in JobState], help="in this state")
+    parser.add_argument("--name", metavar="NAME", help="of this name")
+
+
+def query_of(arguments: argparse.Namespace) -> JobQuery:
+    state = None if arguments.state is None else JobState(arguments.state)
+    return narrowed(" ".join(arguments.query), SystemClock().now(), arguments.name, state)

@@ -10,10 +10,9 @@ from functools import partial
 from ..admin.inspector import Inspector
 from ..admin.views import JobsPage
 from ..messages.queries import JobQuery
-from .inspecting import declare_inspecting, inspecting
+from .inspecting import declare_inspecting, declare_query, inspecting, query_of
 from .job_acts import ACTS, JOB
 from .job_pages import HEADS, NUMBERS, row, show_graph, show_job, show_why
-from .job_queries import declare_query, query_of
 from .options import Subcommand, Times, add_paging, declare_group, limit_of
 from .page import listed, note, page_of, print_json, print_one
 

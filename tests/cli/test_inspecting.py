@@ -70,7 +70,7 @@ def test_jobs_are_listed_by_a_query_and_by_options(filled, capsys):
     assert "no such job among the" in capsys.readouterr().err
 
     assert main(["jobs", "list", "state:dead", "--state", "done"]) == 2
-    assert "expected the state in the query or as --state, got both" in capsys.readouterr().err
+    assert "expected the state of the jobs once, got it as an argument and in the query" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
