@@ -24,7 +24,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     # Imported only here: the tools load all that can be looked at.
-    from ..contrib.mcp.server import rights_of, server_of
+    from ..contrib.mcp import rights_of, server_of
 
     logs = log_paths(arguments.log) if arguments.log else []
     allowed = rights_of(arguments.allow)

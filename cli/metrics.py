@@ -29,8 +29,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     # Imported only here, so that their help is there without the extra.
-    from ..contrib.prometheus import LamplighterCollector
-    from ..contrib.prometheus.collector import served, text_of
+    from ..contrib.prometheus import LamplighterCollector, served, text_of
 
     where = None if arguments.serve is None else _address(arguments.serve)
     with closing(LamplighterCollector(store_of(arguments), names_max=arguments.names_max)) as collector:

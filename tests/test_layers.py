@@ -54,6 +54,11 @@ ALONE = {
     "api/job",
     "api/job_steps",
     "contrib/django/testing",
+    "contrib/flask",
+    "contrib/mcp",
+    "contrib/otel",
+    "contrib/prometheus",
+    "contrib/sentry",
     "stores/opening",
     "stores/rabbitmq/place",
     "testing/draining",
@@ -61,15 +66,15 @@ ALONE = {
     "testing/runtime_proxy",
 }
 """Modules on another floor than the rest of their folder: what opens the stores stands above them, what all of the test
-kit needs below it, and what of an integration is for tests above it.
+kit needs below it, integrations above what they share, and what of one is for tests above that.
 """
 
 HOMES = {
-    "click": ("contrib/flask/",),
+    "click": ("contrib/flask.py",),
     "croniter": ("cron/when.py",),
     "django": ("contrib/django/",),
-    "flask": ("contrib/flask/",),
-    "sentry_sdk": ("contrib/sentry/",),
+    "flask": ("contrib/flask.py",),
+    "sentry_sdk": ("contrib/sentry.py",),
     "structlog": ("log/",),
     "msgspec": (
         "rules/codec.py",
@@ -82,11 +87,11 @@ HOMES = {
     ),
     "rich": ("cli/",),
     "shtab": ("cli/completion.py",),
-    "mcp": ("contrib/mcp/",),
+    "mcp": ("contrib/mcp.py",),
     "watchfiles": ("contrib/reloading.py",),
     "sqlite3": ("stores/", "testing/"),
-    "prometheus_client": ("contrib/prometheus/",),
-    "opentelemetry": ("contrib/otel/",),
+    "prometheus_client": ("contrib/prometheus.py",),
+    "opentelemetry": ("contrib/otel.py",),
     "pika": ("stores/rabbitmq/pika/",),
     "psycopg": ("stores/postgresql/",),
     "greenlet": ("testing/simulation/virtual_scheduler.py",),

@@ -389,7 +389,7 @@ MUTANTS = (
     Mutant(
         PEOPLE,
         "a model's tools go to a server by the address for people, which has no password",
-        "contrib/mcp/server.py",
+        "contrib/mcp.py",
         'readable_table(address, "mcp").place.address',
         'readable_table(address, "mcp").address',
         test="tests/whole/contrib/mcp/test_mcp.py::test_it_looks_and_acts_at_a_server_that_wants_a_password",
@@ -3982,7 +3982,7 @@ MUTANTS = (
     Mutant(
         LANES,
         "in Flask whatever has the application starts",
-        "contrib/flask/extension.py",
+        "contrib/flask.py",
         "        app.before_request(starting.for_requests)",
         "        starting.for_requests()",
         test="tests/contrib/flask/test_extension.py::test_init_app_starts_nothing_and_the_first_request_a_producer",
@@ -3990,7 +3990,7 @@ MUTANTS = (
     Mutant(
         LANES,
         "in Flask a command that queues runs jobs",
-        "contrib/flask/extension.py",
+        "contrib/flask.py",
         "        self._start(work=False)",
         "        self._start(work=True)",
         test="tests/contrib/flask/test_extension.py::test_outside_of_requests_the_first_call_starts_a_producer",
@@ -3998,7 +3998,7 @@ MUTANTS = (
     Mutant(
         TURN,
         "in Flask the first call of a process waits for the lock that its own transaction holds",
-        "contrib/flask/extension.py",
+        "contrib/flask.py",
         "        app.before_request(starting.for_requests)\n",
         "",
         test="tests/contrib/flask/test_extension.py::"
@@ -7339,7 +7339,7 @@ MUTANTS = (
     Mutant(
         SIGHT,
         "a job that was claimed before it was due has waited for less than nothing",
-        "contrib/otel/carrier.py",
+        "contrib/otel.py",
         "max(0.0, job.record.claimed_at - job.record.run_at)",
         "job.record.claimed_at - job.record.run_at",
         test="tests/contrib/otel/test_metrics.py::test_a_job_that_was_claimed_before_it_was_due_has_waited_for_nothing",
@@ -7665,7 +7665,7 @@ MUTANTS = (
     Mutant(
         SIGHT,
         "of very many errors that are reported to Sentry, the newest are forgotten",
-        "contrib/sentry/carrier.py",
+        "contrib/sentry.py",
         "self._captured.popitem(last=False)",
         "self._captured.popitem()",
         test="tests/contrib/sentry/test_carrier.py::test_of_very_many_reported_errors_the_newest_are_remembered",

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from lamplighter import Runtime
 from lamplighter.cli.main import main
-from lamplighter.contrib.mcp.server import ActingTools
+from lamplighter.contrib.mcp import ActingTools
 from lamplighter.errors import SignalRefused, UsageError
 from lamplighter.history.trace.job import biography
 from lamplighter.testing import Inline

@@ -6,8 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from lamplighter.contrib.prometheus import LamplighterCollector
-from lamplighter.contrib.prometheus.collector import text_of
+from lamplighter.contrib.prometheus import LamplighterCollector, text_of
 from lamplighter.web import LOOK, Visitor, dashboard
 from lamplighter.web.faces.http import Request
 from prometheus_client.parser import text_string_to_metric_families

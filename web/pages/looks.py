@@ -300,7 +300,7 @@ def doctor(visit: PageVisit) -> PageContent:
 
 def metrics(visit: PageVisit) -> Response:
     # Imported only here: the page needs no Prometheus.
-    from ...contrib.prometheus.collector import scraped
+    from ...contrib.prometheus import scraped
 
     kind, text = scraped(metrics_of(visit.inspector, version=__version__))
     return Response(kind=kind, body=text)

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 from lamplighter import Discard, Job, StoreUnavailable, UsageError
 from lamplighter.admin.metrics import metrics_of
-from lamplighter.contrib.otel import OTelCarrier, observe_store
-from lamplighter.contrib.otel.carrier import Measures
+from lamplighter.contrib.otel import Measures, OTelCarrier, observe_store
 from lamplighter.messages.tallies import BOUNDS
 from lamplighter.stores.transitions import born
 from opentelemetry.sdk.metrics import MeterProvider

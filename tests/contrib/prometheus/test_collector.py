@@ -12,8 +12,7 @@ import pytest
 from lamplighter import MissingExtra, Runtime, UsageError
 from lamplighter.admin.metrics import KINDS
 from lamplighter.cli.main import main
-from lamplighter.contrib.prometheus import LamplighterCollector
-from lamplighter.contrib.prometheus.collector import served
+from lamplighter.contrib.prometheus import LamplighterCollector, served
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 

@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 import sentry_sdk
 from lamplighter import Cancel, Discard, Job, Runtime, Snooze
-from lamplighter.contrib.sentry import SentryCarrier
-from lamplighter.contrib.sentry.carrier import CAPTURED_MAX, Lines
+from lamplighter.contrib.sentry import CAPTURED_MAX, Lines, SentryCarrier
 from lamplighter.errors import MissingExtra
 from lamplighter.log.log_line import LogLine
 from lamplighter.testing import Inline

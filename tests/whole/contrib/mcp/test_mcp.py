@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from lamplighter import Runtime
 from lamplighter.cli.main import main
-from lamplighter.contrib.mcp.server import JOBS_MAX
+from lamplighter.contrib.mcp import JOBS_MAX
 from mcp import Client, StdioServerParameters
 from mcp.types import CallToolResult, Implementation
 

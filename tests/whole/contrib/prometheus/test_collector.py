@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lamplighter.contrib.prometheus import LamplighterCollector
-from lamplighter.contrib.prometheus.collector import text_of
+from lamplighter.contrib.prometheus import LamplighterCollector, text_of
 from prometheus_client.parser import text_string_to_metric_families
 
 WORKER = """

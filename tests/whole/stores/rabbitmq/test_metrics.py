@@ -9,8 +9,7 @@ from lamplighter import Runtime, StoreError
 from lamplighter.admin.inspector import inspector_at
 from lamplighter.admin.metrics import LAG, metrics_of
 from lamplighter.cli.main import main
-from lamplighter.contrib.prometheus import LamplighterCollector
-from lamplighter.contrib.prometheus.collector import text_of
+from lamplighter.contrib.prometheus import LamplighterCollector, text_of
 from prometheus_client.parser import text_string_to_metric_families
 
 from ....conftest import Recorder

@@ -1,4 +1,6 @@
-"""A collector for the registries of `prometheus_client`, and the metrics of one store as text or over HTTP."""
+"""Lamplighter in Prometheus: `REGISTRY.register(LamplighterCollector("app.db"))` tells of a store with each scrape.
+Other functions give the metrics of one store as text, or over HTTP.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +10,21 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import Any
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest, start_http_server
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from ..errors import missing_extra
 
-from ... import __version__
-from ...admin import metrics
-from ...admin.inspector import inspector_at
-from ...admin.metrics import NAMES_MAX, Distribution, MetricKind, metrics_of
-from ...errors import UsageError
-from ...messages.tallies import BOUNDS
-from ...rules.validation import check_whole
+try:
+    from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest, start_http_server
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+except ImportError as error:
+    raise missing_extra("prometheus-client", "metrics", "prometheus") from error
+
+from .. import __version__
+from ..admin import metrics
+from ..admin.inspector import inspector_at
+from ..admin.metrics import NAMES_MAX, Distribution, MetricKind, metrics_of
+from ..errors import UsageError
+from ..messages.tallies import BOUNDS
+from ..rules.validation import check_whole
 
 FAMILIES: dict[str, Any] = {
     "counter": CounterMetricFamily,

@@ -1,4 +1,6 @@
-"""The context around jobs for Sentry: a scope of their own, a transaction, and a report of each failure."""
+"""Lamplighter in Sentry: `Runtime(carriers=[SentryCarrier()])` gives each attempt a scope and a transaction of its own,
+and reports what a job has died of.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +9,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
-import sentry_sdk
-from sentry_sdk.consts import SPANDATA, SPANSTATUS
-from sentry_sdk.scope import Scope, ScopeType, use_isolation_scope, use_scope
-from sentry_sdk.tracing import TransactionSource
-from sentry_sdk.utils import event_from_exception
+from ..errors import missing_extra
 
-from ...api.job import Job
-from ...errors import Cancel, Discard, Snooze
-from ...handlers.carriers import Carrier
-from ...log.events import ENVELOPE, EVENTS
-from ...log.log_line import LogLine
+try:
+    import sentry_sdk
+    from sentry_sdk.consts import SPANDATA, SPANSTATUS
+    from sentry_sdk.scope import Scope, ScopeType, use_isolation_scope, use_scope
+    from sentry_sdk.tracing import TransactionSource
+    from sentry_sdk.utils import event_from_exception
+except ImportError as error:
+    raise missing_extra("sentry-sdk", "reports to Sentry", "sentry") from error
+
+from ..api.job import Job
+from ..errors import Cancel, Discard, Snooze
+from ..handlers.carriers import Carrier
+from ..log.events import ENVELOPE, EVENTS
+from ..log.log_line import LogLine
 
 CAPTURED_MAX = 1000
 """How many reported attempts are remembered, until the log has told how they ended."""

@@ -1,4 +1,6 @@
-"""Spans and metrics of jobs by OpenTelemetry's conventions for messaging, and how a trace goes along with a job."""
+"""Lamplighter in OpenTelemetry: `Runtime(carriers=[OTelCarrier()])` gives each call that queues, and each attempt, a
+span, and measures both, by OpenTelemetry's conventions for messaging; `observe_store` tells what a store comes to.
+"""
 
 from __future__ import annotations
 
@@ -9,22 +11,27 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from typing import Any, Literal
 
-from opentelemetry import context, propagate, trace
-from opentelemetry.context import Context
-from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, get_meter
-from opentelemetry.trace import Link, Span, SpanKind, StatusCode, TracerProvider
+from ..errors import missing_extra
 
-from ... import __version__
-from ...api.job import Job
-from ...environment.clock import SystemClock
-from ...errors import Cancel, Discard, Snooze
-from ...handlers.carriers import Carrier, ChildEnded
-from ...log.log_line import safe_str
-from ...messages.jobs import Seconds
-from ...messages.outcomes import OutcomeKind
-from ...messages.tallies import BOUNDS
-from ...rules.lifecycle import class_names
-from ...rules.validation import check_one_of, check_whole
+try:
+    from opentelemetry import context, propagate, trace
+    from opentelemetry.context import Context
+    from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, get_meter
+    from opentelemetry.trace import Link, Span, SpanKind, StatusCode, TracerProvider
+except ImportError as error:
+    raise missing_extra("opentelemetry-api", "traces and metrics", "otel") from error
+
+from .. import __version__
+from ..api.job import Job
+from ..environment.clock import SystemClock
+from ..errors import Cancel, Discard, Snooze
+from ..handlers.carriers import Carrier, ChildEnded
+from ..log.log_line import safe_str
+from ..messages.jobs import Seconds
+from ..messages.outcomes import OutcomeKind
+from ..messages.tallies import BOUNDS
+from ..rules.lifecycle import class_names
+from ..rules.validation import check_one_of, check_whole
 
 SCHEMA_URL = "https://opentelemetry.io/schemas/1.43.0"
 """The version of the conventions that the attributes follow. Those for messaging are still in development."""
@@ -116,8 +123,8 @@ def observe_store(
         MissingExtra: the store is on a RabbitMQ, and pika is not installed.
     """
     # Imported only here: a child process loads this package for its spans, and looks at no store.
-    from ...admin.inspector import inspector_at
-    from ...admin.metrics import KINDS, Distribution, Metric, metrics_of
+    from ..admin.inspector import inspector_at
+    from ..admin.metrics import KINDS, Distribution, Metric, metrics_of
 
     check_whole(names_max, "names_max", least=1, most=10_000)
     place = inspector_at(store)

@@ -1,4 +1,4 @@
-"""`Lamplighter`: the Flask extension."""
+"""Lamplighter in a Flask application: `from lamplighter.contrib.flask import Lamplighter`."""
 
 from __future__ import annotations
 
@@ -11,29 +11,34 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakSet
 
-import click
-import flask
-from flask import Flask, current_app, has_app_context
-from flask.cli import AppGroup
+from ..errors import missing_extra
 
-from ...api.job import Job
-from ...api.jobs import Jobs
-from ...api.runtime import Runtime
-from ...api.scheduler import Scheduler
-from ...boot.runtime_state import RuntimeState
-from ...boot.submitting import Submitter, looked_up
-from ...environment.environment import Environment
-from ...errors import LamplighterError, NotStarted, UsageError, shown
-from ...handlers.carriers import Carrier
-from ...log.configure import configure_logging, is_configured
-from ...rules.limits import Limits
-from ...rules.validation import check_one_of, unknown_options
-from ...stores.opening import STORES, place_of
-from ...web.faces.http import wsgi_request
-from ...web.pages.page import Who
-from ...web.site import dashboard
-from ..reloading import run_anew
-from ..settings import OPTIONS, WORK_IN, check_option, work_from_now_on
+try:
+    import click
+    import flask
+    from flask import Flask, current_app, has_app_context
+    from flask.cli import AppGroup
+except ImportError as error:
+    raise missing_extra("Flask", "`lamplighter.contrib.flask`", "flask") from error
+
+from ..api.job import Job
+from ..api.jobs import Jobs
+from ..api.runtime import Runtime
+from ..api.scheduler import Scheduler
+from ..boot.runtime_state import RuntimeState
+from ..boot.submitting import Submitter, looked_up
+from ..environment.environment import Environment
+from ..errors import LamplighterError, NotStarted, UsageError, shown
+from ..handlers.carriers import Carrier
+from ..log.configure import configure_logging, is_configured
+from ..rules.limits import Limits
+from ..rules.validation import check_one_of, unknown_options
+from ..stores.opening import STORES, place_of
+from ..web.faces.http import wsgi_request
+from ..web.pages.page import Who
+from ..web.site import dashboard
+from .reloading import run_anew
+from .settings import OPTIONS, WORK_IN, check_option, work_from_now_on
 
 ENDPOINT = "lamplighter"
 """As `url_for` knows it."""

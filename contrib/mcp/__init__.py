@@ -1,1 +1,0 @@
-"""Lamplighter for programs that speak MCP, the Model Context Protocol: `lamplighter mcp`."""
