@@ -19,7 +19,7 @@ from typing import Any, Protocol, cast
 import structlog
 
 from ..errors import UsageError
-from ..stores.file_identity import identity
+from ..stores.locks import identity
 from .job_context import JOB_FIELDS, current_job, is_absent
 from .log_line import LogLine, Unwritten, formatted, on_terminal, one_by_one, to_json
 

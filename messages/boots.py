@@ -20,7 +20,7 @@ those of all before it.
 
 Move = dict[str, Any]
 """A change of a turn: a move of a job, or the fate of a slot, a schedule, a name, a boot. Its keys are in
-`log.ledger_keys.MOVE_KEYS`.
+`log.events.MOVE_KEYS`.
 """
 
 

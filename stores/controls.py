@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Protocol
 from ..errors import UsageError, shown
 from ..messages.controls import ASK_BYTES_MAX
 from . import locks
-from .file_identity import identity
+from .locks import identity
 
 if TYPE_CHECKING:
     from .ports import Answer, Notifier

@@ -1,5 +1,6 @@
-"""Locks on open files. A lock ends with the last descriptor of its open file; any process can ask for it.
+"""Which file is at a path, and locks on open files.
 
+A lock ends with the last descriptor of its open file; any process can ask for it.
 Open-file-description locks (https://man7.org/linux/man-pages/man2/fcntl_locking.2.html): unlike a POSIX record lock,
 such a lock is not dropped when the process closes another descriptor of the file, as a backup of the folder does.
 `flock` stands in where a system has none. A fork inherits both through the descriptor.
@@ -14,6 +15,8 @@ import struct
 import threading
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
+
+from ..errors import StoreError
 
 
 @dataclass(slots=True)
@@ -34,6 +37,21 @@ class OpenFile:
         """Release the locks, unless the descriptor number is another file's by now."""
         if self.is_open():
             os.close(self.descriptor)
+
+
+def identity(path: int | str | os.PathLike[str]) -> tuple[int, int] | None:
+    """The device and number of the file at a path, or of an open one; None when nothing can be found there."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def check_is_file(path: str) -> None:
+    """Refuse a path at which there can be no store. Raises a StoreError."""
+    if not os.path.isfile(path):
+        raise StoreError(f"expected the path of a store's file, got: {path!r}, which is no file")
 
 
 class Closable(Protocol):

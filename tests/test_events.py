@@ -13,8 +13,7 @@ import lamplighter
 import pytest
 from lamplighter import JobFailed
 from lamplighter.history.log_files.lines import LoggedMove
-from lamplighter.log.events import ENVELOPE, EVENTS, JOB, WHO
-from lamplighter.log.ledger_keys import LEDGER, MOVE_KEYS, MOVE_KINDS
+from lamplighter.log.events import ENVELOPE, EVENTS, JOB, LEDGER, MOVE_KEYS, MOVE_KINDS, WHO
 from lamplighter.log.log_line import to_json
 from lamplighter.log.outlets import LEVELS
 from lamplighter.messages.jobs import JobRecord, Transition

@@ -336,7 +336,7 @@ ToldEnd = Annotated[list[str | int], msgspec.Meta(min_length=2)]
 
 
 class LoggedMove(msgspec.Struct, gc=False, omit_defaults=True):
-    """One of the moves that a line of the ledger tells; `log.ledger_keys.MOVE_KEYS` says what each key means. Its JSON
+    """One of the moves that a line of the ledger tells; `log.events.MOVE_KEYS` says what each key means. Its JSON
     is the writer's, whatever the line has gone through.
     """
 

@@ -10,8 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ...log.events import EVENTS
-from ...log.ledger_keys import MOVE_KINDS
+from ...log.events import EVENTS, MOVE_KINDS
 from ...messages.boots import FORMAT
 from ...messages.jobs import ENDED
 from ...rules.codec import checksum

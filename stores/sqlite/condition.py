@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from ...messages.jobs import Seconds
-from ..file_identity import check_is_file
+from ..locks import check_is_file
 from ..places import Condition, LockHolder
 from ..tables.condition import TableCondition
 from ..tables.schema import CREATION, VERSION, read_store_id

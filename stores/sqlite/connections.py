@@ -11,7 +11,7 @@ from types import TracebackType
 from urllib.parse import quote
 
 from ...errors import StoreCorrupt, StoreGone, StoreUnavailable
-from ..file_identity import identity
+from ..locks import identity
 from ..open_transactions import OwnConnection
 from ..troubles import StoreBusy
 from . import posix_lock_guard

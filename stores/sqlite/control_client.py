@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ...messages.controls import ANSWER_SECONDS, HUNG_SECONDS_MAX
 from ..asking import Heard, ask_all
 from ..controls import CONTROL, boot_file
-from ..file_identity import check_is_file
+from ..locks import check_is_file
 from ..presence import FilePresence, folder_of
 from ..tables.control_client import DEAD, TableControlClient, is_stopped
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from ...errors import StoreCorrupt, StoreError, StoreUnavailable
-from ..file_identity import check_is_file
+from ..locks import check_is_file
 from ..open_transactions import OwnConnection
 from ..ports import JobTable, StoreSnapshot
 from ..tables.lives import TableLives

@@ -11,9 +11,10 @@ from typing import Any
 from ...messages.jobs import ENDED, Instant, JobRecord, JobState, Seconds
 from ...messages.queries import CappedCounts, Census
 from ..ports import QueuePosition
-from . import due, job_rows, rates, turns
+from . import due, job_rows, turns
 from .database import Database
 from .job_rows import UNFINISHED
+from .names import spent_to
 from .turns import CLAIMABLE, PRIORITIES_MAX, priorities
 
 DUE = "count(*), min(run_at), count(case when run_at > :now then 1 end)"
@@ -171,7 +172,7 @@ def before(connection: Database, job: JobRecord, now: Instant, most: int) -> Que
     else:
         ready, waited, looked = _count(connection, GROUP_AHEAD, about), 0, 0
         of_group = turns.running(connection, job.name, job.group_key)
-        group_spent_to = rates.spent_to(connection, job.name, job.group_key)
+        group_spent_to = spent_to(connection, job.name, job.group_key)
     sibling = connection.execute(SAME_SCHEDULE, about).fetchone() if job.one_at_a_time else None
     return QueuePosition(
         ahead=min(ready + waited, most),
@@ -179,7 +180,7 @@ def before(connection: Database, job: JobRecord, now: Instant, most: int) -> Que
         running=_count(connection, f"{job_rows.RUNNING} and name = :name", {**about, "cap": RUNNING_MAX}),
         same_schedule=None if sibling is None else sibling[0],
         suspects=dict(connection.execute(SUSPECTS, about)) if job.suspect_until is not None else {},
-        spent_to=rates.spent_to(connection, job.name),
+        spent_to=spent_to(connection, job.name),
         of_group=of_group,
         group_spent_to=group_spent_to,
     )

@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 from ...messages.jobs import Instant, JobRecord
 from ...messages.names import paused_at
 from ..ports import DueCheck
-from . import pauses, turns
+from . import turns
 from .database import Database
 from .job_rows import WHOLE
+from .names import read_pauses
 from .turns import CLAIMABLE, CLAIMED, PRIORITIES_MAX, priorities
 
 LONGEST_DUE_MAX = 1_000
@@ -122,7 +123,7 @@ def outlook(connection: Database, names: Collection[str], now: Instant) -> DueCh
                   or exists (select 1 from lamplighter_parents_to_check)"""
     expiry, is_due = connection.execute(query).fetchone()
     is_due = is_due or (expiry is not None and expiry <= now)
-    paused = paused_at(pauses.read(connection), now) if names else {}
+    paused = paused_at(read_pauses(connection), now) if names else {}
     fronts = [front_of(connection, name) for name in names]
     lines = [front.name for front in fronts if front.highest is not None]
     is_due = is_due or any(_is_any(connection, front, now) for front in fronts if front.name not in paused)

@@ -35,9 +35,10 @@ from ..transitions import (
     says_ending,
 )
 from ..turn_ports import Claimed, End, Want
-from . import attempts, due, host_follow_ups, links, pauses, rates, removal, turns
+from . import attempts, due, host_follow_ups, links, removal, turns
 from .job_rows import HELD_BY, KEPT, WHOLE, KeptOut, insert_unless_known, insertion, jobs_by_id, stored_twins
 from .moves import Move, move, move_all, surely, tell, without_steps, write
+from .names import keep_pause, pause_of, rate_room, take_starts
 from .open_turn import CLAIMS, PAUSES, TurnPart
 
 INSERTED_ROWS_MAX = 25
@@ -169,7 +170,7 @@ class TableJobs(TurnPart):
                 if first is None or first > self._turn.now:
                     next_due[want.name] = float("inf") if first is None else first
                 elif want.limits.rate is not None:
-                    room = rates.room(self._connection, want.limits.rate, want.name, self._turn.now)
+                    room = rate_room(self._connection, want.limits.rate, want.name, self._turn.now)
                     if not room.free:
                         next_due[want.name] = room.opens
         return Claimed(claims, next_due)
@@ -214,7 +215,7 @@ class TableJobs(TurnPart):
         if line is not None:
             line.close()
         if claims and want.limits.rate is not None:
-            rates.take(self._connection, want.limits.rate, want.name, self._turn.now, len(claims))
+            take_starts(self._connection, want.limits.rate, want.name, self._turn.now, len(claims))
         return claims
 
     def _places(self, want: Want) -> tuple[int, int]:
@@ -232,7 +233,7 @@ class TableJobs(TurnPart):
             begun, prefetched = min(begun, total - running), 0
         if limits.rate is not None:
             # A claim in advance would use up the rate, and may be given back.
-            room = rates.room(self._connection, limits.rate, want.name, self._turn.now)
+            room = rate_room(self._connection, limits.rate, want.name, self._turn.now)
             begun, prefetched = min(begun, room.free), 0
         return begun, prefetched
 
@@ -246,7 +247,7 @@ class TableJobs(TurnPart):
         turns.leave(self._connection, self._turn.left_lines)
 
     def _pause_of(self, name: str) -> PauseRecord:
-        return pauses.of(self._connection, name) if self._turn.has_pauses else PauseRecord(name)
+        return pause_of(self._connection, name) if self._turn.has_pauses else PauseRecord(name)
 
     def _grant(self, job: JobRecord, want: Want, of_group: dict[str, Any], *, begun: bool) -> Move:
         said = {"begun": begun, **of_group}
@@ -375,13 +376,13 @@ class TableJobs(TurnPart):
         until: Instant | None = None,
     ) -> None:
         self._turn.gate(PAUSES)
-        known, now = pauses.of(self._connection, name), self._turn.now
-        pauses.keep(self._connection, changed(known, now, paused=paused, by=by, reason=reason, until=until))
+        known, now = pause_of(self._connection, name), self._turn.now
+        keep_pause(self._connection, changed(known, now, paused=paused, by=by, reason=reason, until=until))
         self._turn.has_pauses = True
 
     def limit(self, name: str, most: int | None) -> None:
         self._turn.gate(PAUSES)
-        pauses.keep(self._connection, pauses.of(self._connection, name)._replace(limit=most))
+        keep_pause(self._connection, pause_of(self._connection, name)._replace(limit=most))
         self._turn.has_pauses = True
 
     def refresh(self) -> None:

@@ -12,12 +12,13 @@ from ...messages.jobs import Instant
 from ...messages.queries import LOOKED_MAX, Found, GraphRows, JobQuery
 from ...messages.schedules import ScheduleRecord, SlotEntry
 from ..ports import DeadJobs, JobReader, JobTable, QueueReader, ScheduleReader, Slots, TallyReader
-from . import attempts, due, links, pauses
+from . import attempts, due, links
 from . import census as counted
 from . import steps as kept
 from .boots import read_boots
 from .database import Database, at_one_instant
 from .job_rows import jobs_by_id
+from .names import read_pauses
 from .schedule_changes import SCHEDULE, schedule_as_changed, schedules_as_changed
 from .tallies import TallyRows
 
@@ -60,7 +61,7 @@ class JobRows(Rows):
     known = _asks(jobs_by_id)
     outlook = _asks(due.outlook)
     counts = _asks(counted.by_state)
-    pauses = _asks(pauses.read)
+    pauses = _asks(read_pauses)
     census = _asks(counted.census, at_once=True)
     capped_counts = _asks(counted.counts, at_once=True)
     names = _asks(counted.names, at_once=True)

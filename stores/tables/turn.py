@@ -18,12 +18,13 @@ from ...rules.codec import encode_own
 from ...rules.ledger_moves import told_move
 from ..transitions import born, granted
 from ..turn_ports import Want
-from . import clock_steps, due, pauses, rates, removal
+from . import clock_steps, due, removal
 from .boots import TableMembers
 from .database import Database
 from .dependencies import TableLinks
 from .job_rows import PLAIN, insertion
 from .jobs import TableJobs
+from .names import forget_passed_pauses, forget_unspent_rates
 from .open_turn import FREEING, KEEP_TURN, PAUSES, OpenTurn, Seen, TurnOverview
 from .schedules import TableSchedules
 from .steps import TableSteps
@@ -78,8 +79,8 @@ class TableTurn(OpenTurn):
         self.gate(FREEING)
         if self.has_pauses:
             self.gate(PAUSES)
-            pauses.forget_passed(self.connection, self.now)
-        rates.forget_unspent(self.connection, self.now)
+            forget_passed_pauses(self.connection, self.now)
+        forget_unspent_rates(self.connection, self.now)
         pruned = removal.prune(self, done_before, dead_before, batch)
         if pruned:
             self.note({"k": "pruned", "x": pruned})

@@ -18,9 +18,9 @@ from typing import Any
 
 from ...messages.jobs import WAITS_ITS_TURN, Instant, JobRecord
 from ...messages.names import NameLimits
-from . import rates
 from .database import Database
 from .job_rows import WHOLE
+from .names import rate_room, take_starts
 
 PRIORITIES_MAX = 32
 """A claim looks at so many priorities of waiting jobs in turn. With more priorities, it goes by time."""
@@ -228,7 +228,7 @@ class FairQueue:
         if group is None:
             return {}
         if self.limits.rate_per_group is not None:
-            rates.take(self.connection, self.limits.rate_per_group, self.name, self.now, 1, group)
+            take_starts(self.connection, self.limits.rate_per_group, self.name, self.now, 1, group)
         if self.limits.per_group is None:
             return {"group": group}
         self._running[group] += 1
@@ -296,7 +296,7 @@ class FairQueue:
             return False
         if limits.rate_per_group is None:
             return True
-        room = rates.room(self.connection, limits.rate_per_group, self.name, self.now, group)
+        room = rate_room(self.connection, limits.rate_per_group, self.name, self.now, group)
         if not room.free:
             self._place((self.name, priority, group), _place_at(room.opens))
             self._served.pop((priority, group), None)

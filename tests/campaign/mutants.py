@@ -5497,14 +5497,14 @@ MUTANTS = (
         RATES,
         "a rate counts the starts of one runtime only",
         "stores/tables/jobs.py",
-        "rates.take(self._connection, want.limits.rate, want.name, self._turn.now, len(claims))",
-        "rates.take(self._connection, want.limits.rate, want.name, self._turn.now, len(claims), want.boot)",
+        "take_starts(self._connection, want.limits.rate, want.name, self._turn.now, len(claims))",
+        "take_starts(self._connection, want.limits.rate, want.name, self._turn.now, len(claims), want.boot)",
         (
             (
                 "stores/tables/jobs.py",
-                "            room = rates.room(self._connection, limits.rate, want.name, self._turn.now)\n"
+                "            room = rate_room(self._connection, limits.rate, want.name, self._turn.now)\n"
                 "            begun, prefetched",
-                "            room = rates.room(self._connection, limits.rate, want.name, self._turn.now, want.boot)\n"
+                "            room = rate_room(self._connection, limits.rate, want.name, self._turn.now, want.boot)\n"
                 "            begun, prefetched",
             ),
         ),
@@ -5553,8 +5553,8 @@ MUTANTS = (
     Mutant(
         RATES,
         "how far a clock that was set back closes a rate is reckoned anew each time",
-        "stores/tables/rates.py",
-        "        _keep(connection, name, group, kept)\n",
+        "stores/tables/names.py",
+        "        connection.execute(KEEP_RATE, (name, group, kept))\n",
         "",
         test="tests/stores/sqlite/test_store.py::"
         "TestStoreInMemory::test_a_clock_that_was_set_back_does_not_close_a_rate",
@@ -5570,7 +5570,7 @@ MUTANTS = (
     Mutant(
         RATES,
         "retention forgets what a rate has spent",
-        "stores/tables/rates.py",
+        "stores/tables/names.py",
         "where spent_to <= ?",
         "where spent_to > ?",
         test="tests/test_rates.py::test_what_the_store_keeps_of_a_rate_goes_when_it_says_nothing_any_more",

@@ -18,7 +18,7 @@ from lamplighter.broker.outbox import Outbox, log_lines
 from lamplighter.environment.failpoints import Failpoints
 from lamplighter.environment.replies import Mailbox
 from lamplighter.log.emitter import NOBODY, Log, Said, Speaker, Subscription
-from lamplighter.log.ledger_keys import MOVE_KEYS
+from lamplighter.log.events import MOVE_KEYS
 from lamplighter.log.log_line import to_json
 from lamplighter.messages.boots import MOVES_MAX, LedgerTurn
 from msgspec import Raw
