@@ -19,9 +19,8 @@ from typing import Any
 from ..environment.replies import answer, reply_of
 from ..handlers.handler import Handler
 from ..handlers.lane import Lane
-from ..handlers.lanes import Backlog, LaneEnded, Lanes, PrefetchSizer, Waiting
+from ..handlers.lanes import Backlog, Deadlines, LaneEnded, Lanes, LaneWatch, PrefetchSizer, Waiting
 from ..handlers.outcomes import UNBEGUN
-from ..handlers.watch import Deadlines, LaneWatch
 from ..messages.jobs import Claim, ClaimKey
 from ..messages.mail import (
     Attach,

@@ -106,6 +106,13 @@ def read_instant(text: str, now: Instant) -> Instant:
         raise UsageError(f"expected {SPAN_EXAMPLE}, got: {shown(text)}") from None
 
 
+def read_moment(text: str, what: str, now: Instant) -> datetime:
+    """An instant to come, as `read_instant` reads it. Raises a UsageError if it cannot be read, or is not to come."""
+    if (instant := read_instant(text, now)) <= now:
+        raise UsageError(f"expected {what} to be in the future, such as +2h or 2026-07-01T06:30Z, got: {shown(text)}")
+    return datetime.fromtimestamp(instant, UTC)
+
+
 def read_json(text: str, what: str) -> Any:
     """A value that a person has written as JSON.
 

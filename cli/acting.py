@@ -18,8 +18,8 @@ from ..admin.inspector import Inspector, inspector_at, inspector_of, readable_ta
 from ..admin.matching import TYPED_FROM, actionable, matching
 from ..admin.views import Amount
 from ..environment.clock import SystemClock
-from ..errors import KeyTaken, LamplighterError, UnknownJob, UsageError, shown
-from ..messages.jobs import ENDED, Instant, JobState, Seconds
+from ..errors import KeyTaken, LamplighterError, UnknownJob, UsageError
+from ..messages.jobs import ENDED, JobState, Seconds
 from ..rules.printable import visible
 from ..rules.validation import check_who
 from ..rules.wording import many
@@ -203,16 +203,6 @@ class Act:
         return code
 
 
-def moment_of(text: str, option: str, now: Instant) -> datetime:
-    """An instant to come, as people write it: `+2h`, ISO 8601, or `@` and seconds."""
-    from ..admin.query import read_instant
-
-    instant = read_instant(text, now)
-    if instant <= now:
-        raise UsageError(f"expected {option} to be in the future, such as +2h or 2026-07-01T06:30Z, got: {shown(text)}")
-    return datetime.fromtimestamp(instant, UTC)
-
-
 def declare_new(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--id", metavar="ID", help="its id; one that is known adds nothing")
     add_delay(parser)
@@ -234,7 +224,9 @@ def new_of(arguments: argparse.Namespace) -> NewKeywords:
     if arguments.delay is not None:
         options["delay"] = delay_of(arguments)
     if arguments.at is not None:
-        options["at"] = moment_of(arguments.at, "--at", SystemClock().now())
+        from ..admin.query import read_moment
+
+        options["at"] = read_moment(arguments.at, "--at", SystemClock().now())
     return options
 
 

@@ -22,10 +22,9 @@ from ..environment.clock import SystemClock
 from ..errors import UnknownSchedule, shown
 from ..messages.tallies import BOUNDS, EVER, HOUR, MINUTE, Tally
 from ..rules.printable import visible
-from .inspecting import declare_query, query_of
+from .inspecting import SCHEDULES, declare_query, id_meant, query_of
 from .options import Subcommand, add_show_data, add_since, add_store, add_until, argument, declare_group, store_of
 from .page import print_json
-from .schedule_acts import SCHEDULES, id_meant
 
 SPANS = {"minute": MINUTE, "hour": HOUR, "ever": EVER}
 

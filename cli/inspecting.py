@@ -10,7 +10,14 @@ from ..admin.inspector import Inspector, inspector_at
 from ..environment.clock import SystemClock
 from ..messages.jobs import JobState
 from ..messages.queries import JobQuery
-from .options import add_output, add_show_data, add_store, add_watch, store_of, watched
+from .options import add_output, add_show_data, add_store, add_watch, argument, store_of, watched
+
+_KEY = argument("--key", metavar="KEY", help="the application's own name for it")
+SCHEDULE, SCHEDULES = (
+    (argument("schedule", metavar="ID", nargs=nargs, help="its id; with --key, the name of its jobs"), _KEY)
+    for nargs in (None, "?")
+)
+"""Which schedule is meant; and which, if one is."""
 
 
 def declare_inspecting(parser: argparse.ArgumentParser) -> None:
@@ -44,3 +51,10 @@ def declare_query(parser: argparse.ArgumentParser) -> None:
 def query_of(arguments: argparse.Namespace) -> JobQuery:
     state = None if arguments.state is None else JobState(arguments.state)
     return narrowed(" ".join(arguments.query), SystemClock().now(), arguments.name, state)
+
+
+def id_meant(arguments: argparse.Namespace) -> str:
+    # Imported only here: it loads the calendar.
+    from ..cron.schedule import keyed_id
+
+    return arguments.schedule if arguments.key is None else keyed_id(arguments.schedule, arguments.key)

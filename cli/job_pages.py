@@ -48,9 +48,7 @@ def row(job: JobView, now: Instant) -> list[Cell]:
 def _what(job: JobView) -> Cell:
     if job.state == "dead":
         return brief(job.error or job.reason or ""), "bad"
-    if job.why is not None and job.state == "queued":
-        return job.why.code, "plain" if job.why.code in HARMLESS else "warning"
-    if job.why is not None and job.why.code != "running":
+    if job.why is not None and (job.state == "queued" or job.why.code != "running"):
         return job.why.code, "plain" if job.why.code in HARMLESS else "warning"
     if job.progress is not None and job.progress.is_shown:
         return _progress(job.progress)

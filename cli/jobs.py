@@ -3,18 +3,66 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
 from ..admin.inspector import Inspector
+from ..admin.query import read_json, read_setting
 from ..admin.views import JobsPage
+from ..errors import SignalRefused, UsageError
+from ..messages.jobs import ENDED, JobRecord, JobState
 from ..messages.queries import JobQuery
+from ..rules.capabilities import needed
+from ..rules.codec import decode
+from ..rules.lifecycle import awaited_signal
+from ..rules.new_jobs import check_priority
+from ..rules.validation import unknown_job
+from ..rules.wording import many
+from .acting import Act, acting, add_expect, declare_acting, declare_new, new_of, told
 from .inspecting import declare_inspecting, declare_query, inspecting, query_of
-from .job_acts import ACTS, JOB
 from .job_pages import HEADS, NUMBERS, row, show_graph, show_job, show_why
-from .options import Subcommand, Times, add_paging, declare_group, limit_of
+from .options import Part, Subcommand, Times, add_delay, add_paging, argument, declare_group, delay_of, limit_of
 from .page import listed, note, page_of, print_json, print_one
+
+JOB = argument("job", metavar="ID")
+
+
+def _which(example: str) -> tuple[Part, ...]:
+    where = argument("--where", metavar="QUERY", help=f"all jobs that match, as in: {example}")
+    return argument("jobs", metavar="ID", nargs="*"), where, add_expect, declare_acting
+
+
+REQUEUE = (
+    add_delay,
+    argument("--afresh", action="store_true", help="without the steps that are kept of them"),
+    *_which("state:dead error:timeout"),
+)
+CANCEL = _which("state:queued name:send-mail")
+COPY = (
+    JOB,
+    argument(
+        "--set",
+        metavar="PLACE=VALUE",
+        action="append",
+        default=[],
+        help="what stands at a place in its data instead, as user.id=7; several times for several",
+    ),
+    declare_new,
+    declare_acting,
+)
+SIGNAL = (
+    JOB,
+    argument("name", metavar="NAME", help="what its handler waits for"),
+    argument("data", metavar="DATA", nargs="?", default="null", help="JSON; null if it is left out"),
+    declare_acting,
+)
+REPRIORITIZE = (
+    JOB,
+    argument("priority", metavar="PRIORITY", type=int, help="higher runs first, and may be negative"),
+    declare_acting,
+)
+FORGET = (argument("jobs", metavar="ID", nargs="+"), declare_acting)
 
 
 def declare(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentParser]:
@@ -35,7 +83,12 @@ def declare(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentPa
             "graph": Subcommand(
                 "tell how far the jobs are that hang together with one", (JOB, declare_inspecting), _graph
             ),
-            **ACTS,
+            "requeue": Subcommand("put jobs back into the queue, with their attempts reset", REQUEUE, _requeue),
+            "copy": Subcommand("queue a job like another one, with other data", COPY, _copy),
+            "signal": Subcommand("tell a job what its handler waits for", SIGNAL, _signal),
+            "reprioritize": Subcommand("give a queued job another priority", REPRIORITIZE, _reprioritize),
+            "cancel": Subcommand("end jobs that are queued or run", CANCEL, _cancel),
+            "forget": Subcommand("remove jobs that have ended, with all that is kept of them", FORGET, _forget),
         },
     )
 
@@ -102,3 +155,166 @@ def _count_matching(arguments: argparse.Namespace, inspector: Inspector, query: 
     if found.amount.is_capped and not arguments.json:
         note(f"looked at {found.looked_at:,} jobs, and no further")
     return 0 if found.amount.count else 1
+
+
+@acting
+def _requeue(act: Act) -> int:
+    arguments = act.arguments
+    delay, ids = delay_of(arguments), _ids(arguments)
+    if not ids:
+        return act.sweep("requeue", arguments.where, delay, afresh=arguments.afresh)
+    found = _known(act, ids)
+    if act.is_dry:
+        return _would(act, "requeue", found)
+    operator = act.operator
+
+    def one(job_id: str) -> int:
+        job = operator.requeue(job_id, delay=delay, afresh=arguments.afresh, reason=act.reason)
+        act.done("requeue", f"{job.id} is {job.state}", id=job.id, name=job.name, state=job.state)
+        return 0
+
+    return act.each(ids, one)
+
+
+@acting
+def _cancel(act: Act) -> int:
+    ids = _ids(act.arguments)
+    if not ids:
+        return act.sweep("cancel", act.arguments.where, 0.0)
+    found = _known(act, ids)
+    if act.is_dry:
+        return _would(act, "cancel", [job for job in found if not _has_ended(job)])
+    operator = act.operator
+
+    def one(job_id: str) -> int:
+        before = next((job for job in found if job.id == job_id), None)
+        if before is not None and _has_ended(before):
+            return 1
+        job = operator.cancel(job_id, reason=act.reason)
+        act.done("cancel", f"{job.id} is {job.state}", id=job.id, name=job.name, state=job.state)
+        return 0
+
+    return act.each(ids, one)
+
+
+@acting
+def _copy(act: Act) -> int:
+    arguments = act.arguments
+    changes, options = dict(map(read_setting, arguments.set)), new_of(arguments)
+    found = _known(act, [arguments.job])
+    if act.is_dry:
+        # Imported only here: it loads the code of turns.
+        from ..admin.copying import changed
+
+        for job in found:
+            changed(decode(job.data), changes)
+            act.done("copy", f"would queue a job like {job.id}, of {job.name}", id=job.id, name=job.name)
+        return 0
+    is_new = told(act, "copy", act.operator.copy(arguments.job, changes=changes, reason=act.reason, **options))
+    return 0 if is_new else 1
+
+
+@acting
+def _signal(act: Act) -> int:
+    arguments = act.arguments
+    found, data = _known(act, [arguments.job]), read_json(arguments.data, "DATA")
+    for awaited in {awaited_signal(job) for job in found} - {None, arguments.name}:
+        note(
+            f"job {arguments.job} waits for {awaited!r} now; {arguments.name!r} is kept until the handler waits for it"
+        )
+    if act.is_dry:
+        return _would(act, f"signal {arguments.name!r} to", [job for job in found if not _has_ended(job)])
+    try:
+        act.operator.signal(arguments.job, arguments.name, data, reason=act.reason)
+    except SignalRefused as error:
+        note(f"lamplighter: {error}")
+        return 1
+    act.done("signal", f"{arguments.job} has signal {arguments.name!r}", id=arguments.job, signal=arguments.name)
+    return 0
+
+
+@acting
+def _reprioritize(act: Act) -> int:
+    found, priority = _known(act, [act.arguments.job]), check_priority(act.arguments.priority)
+    if act.is_dry:
+        for job in found:
+            if job.state != JobState.QUEUED:
+                note(f"{job.id} would keep its priority: it is {job.state}")
+        return _would(act, f"give priority {priority} to", [job for job in found if job.state == JobState.QUEUED])
+    operator = act.operator
+
+    def one(job_id: str) -> int:
+        job = operator.reprioritize(job_id, priority, reason=act.reason)
+        act.done("reprioritize", f"{job.id} has priority {priority}", id=job.id, name=job.name, priority=priority)
+        return 0
+
+    return act.each([act.arguments.job], one)
+
+
+@acting
+def _forget(act: Act) -> int:
+    ids = list(dict.fromkeys(act.arguments.jobs))
+    found = _known(act, ids)
+    if act.is_dry:
+        return _would(act, "forget", _forgettable(act, found))
+    operator = act.operator
+    if not act.is_sure(f"remove {many(len(ids), 'job')} for good", len(ids)):
+        return 1
+
+    def one(job_id: str) -> int:
+        operator.forget(job_id, reason=act.reason)
+        act.done("forget", f"{job_id} is removed", id=job_id)
+        return 0
+
+    return act.each(ids, one)
+
+
+def _known(act: Act, ids: Sequence[str]) -> Sequence[JobRecord]:
+    """The jobs of these ids, all of which must be there; nothing where the store cannot be looked at."""
+    if not act.can_look:
+        return ()
+    with act.store.snapshot() as seen:
+        found = seen.jobs.known(ids)
+    for job_id in ids:
+        if job_id not in found:
+            raise unknown_job(job_id)
+    return [found[job_id] for job_id in ids]
+
+
+def _ids(arguments: argparse.Namespace) -> list[str]:
+    """The ids that were given, each once; none if a query was given. Exactly one is allowed."""
+    if bool(arguments.jobs) is (arguments.where is not None):
+        raise UsageError("expected the ids of jobs, or --where QUERY")
+    if arguments.where is None and arguments.expect is not None:
+        raise UsageError("expected --expect beside --where, got ids")
+    return list(dict.fromkeys(arguments.jobs))
+
+
+def _has_ended(job: JobRecord) -> bool:
+    if job.state in ENDED:
+        note(f"{job.id} has ended already, as {job.state}; nothing was done")
+        return True
+    return False
+
+
+def _forgettable(act: Act, jobs: Sequence[JobRecord]) -> Sequence[JobRecord]:
+    """The jobs that would be removed, one after the other; for each of the others the reason is printed."""
+    gone: dict[str, JobRecord] = {}
+    for job in jobs:
+        waiting = needed(act.store.table, "list").linked(job.row_id, len(jobs))
+        child = next((one.id for one in waiting if one.id not in gone), None)
+        if job.state not in ENDED:
+            note(f"{job.id} would stay: it is {job.state}")
+        elif child is not None:
+            note(f"{job.id} would stay: job {child} waits for it, or has")
+        else:
+            gone[job.id] = job
+    return list(gone.values())
+
+
+def _would(act: Act, action: str, jobs: Sequence[JobRecord]) -> int:
+    if not act.can_look:
+        note("on a server nobody knows beforehand which jobs are dead or held by a runtime; nothing was done")
+    for job in jobs:
+        act.done(action, f"would {action} {job.id}, which is {job.state}", id=job.id, name=job.name, state=job.state)
+    return 0 if jobs else 1

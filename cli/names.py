@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from functools import partial
 
 from ..admin.inspector import Inspector
+from ..admin.query import read_moment
 from ..admin.views import NameView
 from ..environment.clock import SystemClock
 from ..errors import UsageError, alike, shown
 from ..rules.validation import check_limit, check_name
-from .acting import Act, acting, declare_acting, moment_of
+from .acting import Act, acting, declare_acting
 from .inspecting import declare_inspecting, inspecting
 from .name_pages import HEADS, NUMBERS, amount_of, row
 from .options import Subcommand, Times, add_paging, argument, declare_group, limit_of
@@ -71,7 +72,7 @@ def _note_unknown(name: str, inspector: Inspector) -> None:
 @acting
 def _pause(act: Act) -> int:
     arguments, name = act.arguments, check_name(act.arguments.name)
-    until = None if arguments.until is None else moment_of(arguments.until, "--until", SystemClock().now())
+    until = None if arguments.until is None else read_moment(arguments.until, "--until", SystemClock().now())
     _look_for(act, name)
     if not act.is_dry:
         act.operator.pause(name, until=until, reason=act.reason)

@@ -12,14 +12,14 @@ from ..admin.query import read_instant
 from ..admin.schedule_views import ComingSlot, ScheduleView, SlotView, slots_of
 from ..cron.zones import load_zone
 from ..environment.clock import SystemClock
-from ..errors import UsageError
+from ..errors import UnknownSchedule, UsageError, shown
 from ..messages.jobs import Instant
 from ..rules.validation import check_whole
 from ..rules.wording import Tone, span
-from .inspecting import declare_inspecting, inspecting
+from .acting import Act, acting, declare_acting
+from .inspecting import SCHEDULE, SCHEDULES, declare_inspecting, id_meant, inspecting
 from .options import LIMIT_MAX, Subcommand, Times, add_paging, add_since, add_until, argument, declare_group, limit_of
-from .page import Cell, ago, listed, note, page_of, print_json
-from .schedule_acts import ACT, SCHEDULE, SCHEDULES, pause, remove, resume, run
+from .page import Cell, Page, ago, listed, note, print_one
 
 HEADS = ("id", "key", "name", "rule", "zone", "next", "last", "what")
 NEXT_HEADS = ("at", "in", "schedule", "name", "what")
@@ -27,6 +27,7 @@ SLOT_HEADS = ("slot", "outcome", "slots", "job", "reason")
 
 OF_NAME = argument("--name", metavar="NAME", help="of jobs of this name")
 COUNT = argument("-n", type=int, default=10, metavar="N", help="so many (%(default)s)")
+ACT = (*SCHEDULE, declare_acting)
 SCHEDULES_MAX = 1_000
 """The most schedules whose next slots are listed together."""
 
@@ -57,10 +58,10 @@ def declare(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentPa
                 (*SCHEDULE, add_since("1d"), add_until, declare_inspecting),
                 _explain,
             ),
-            "run": Subcommand("queue one of its jobs now, beside its slots", ACT, run),
-            "pause": Subcommand("let its slots pass", ACT, pause),
-            "resume": Subcommand("let its slots fire again", ACT, resume),
-            "remove": Subcommand("remove one that is durable", ACT, remove),
+            "run": Subcommand("queue one of its jobs now, beside its slots", ACT, _run),
+            "pause": Subcommand("let its slots pass", ACT, _pause),
+            "resume": Subcommand("let its slots fire again", ACT, _resume),
+            "remove": Subcommand("remove one that is durable", ACT, _remove),
         },
     )
 
@@ -94,15 +95,14 @@ def _what(one: ScheduleView) -> Cell:
 def _show(arguments: argparse.Namespace, inspector: Inspector) -> int:
     times = Times(is_utc=arguments.utc)
     found = inspector.schedule(arguments.schedule, key=arguments.key)
-    if arguments.json:
-        print_json(found)
-        return 0
-    page = page_of(arguments)
-    page.fields(_fields(found.schedule, found.at, times))
-    if found.slots:
-        page.line("")
-        page.table(SLOT_HEADS, [_slot(one, times) for one in found.slots], right=["slots"])
-    return 0
+
+    def show(page: Page) -> None:
+        page.fields(_fields(found.schedule, found.at, times))
+        if found.slots:
+            page.line("")
+            page.table(SLOT_HEADS, [_slot(one, times) for one in found.slots], right=["slots"])
+
+    return print_one(arguments, found, show)
 
 
 def _local(one: ScheduleView, instant: Instant, times: Times) -> str:
@@ -168,3 +168,55 @@ def _slot(one: SlotView, times: Times) -> list[Cell]:
     last = "" if one.last == one.slot else f" to {times.of(one.last)}"
     count, outcome = f"{one.count:,}" if one.count > 1 else "", (one.outcome, TONES.get(one.outcome, "plain"))
     return [f"{times.of(one.slot)}{last}", outcome, count, one.job_id or "", one.reason or ""]
+
+
+@acting
+def _run(act: Act) -> int:
+    schedule_id = _meant(act)
+    if act.is_dry:
+        act.done("run", f"would queue a job of {schedule_id}", schedule=schedule_id)
+        return 0
+    job = act.operator.run_now(schedule_id, reason=act.reason)
+    act.done("run", job.id, schedule=schedule_id, id=job.id, name=job.name, state=job.state)
+    return 0
+
+
+@acting
+def _pause(act: Act) -> int:
+    schedule_id = _meant(act)
+    if not act.is_dry:
+        act.operator.pause_schedule(schedule_id, reason=act.reason)
+    told = f"the slots of {schedule_id} {'would ' if act.is_dry else ''}pass until it is resumed"
+    act.done("pause", told, schedule=schedule_id)
+    return 0
+
+
+@acting
+def _resume(act: Act) -> int:
+    schedule_id = _meant(act)
+    if not act.is_dry:
+        act.operator.resume_schedule(schedule_id, reason=act.reason)
+    act.done("resume", f"{schedule_id} {'would fire' if act.is_dry else 'fires'} again", schedule=schedule_id)
+    return 0
+
+
+@acting
+def _remove(act: Act) -> int:
+    schedule_id = _meant(act)
+    if not act.is_dry:
+        if not act.is_sure(f"remove the schedule {schedule_id}"):
+            return 1
+        act.operator.remove_schedule(schedule_id, reason=act.reason)
+    told = f"{schedule_id} {'would be' if act.is_dry else 'is'} removed"
+    act.done("remove", told, schedule=schedule_id)
+    return 0
+
+
+def _meant(act: Act) -> str:
+    """The id of the schedule that was named, which must be there."""
+    schedule_id = id_meant(act.arguments)
+    if act.can_look:
+        with act.store.snapshot() as seen:
+            if seen.schedules.one(schedule_id) is None:
+                raise UnknownSchedule(f"no schedule {shown(schedule_id)} on {act.store.address}")
+    return schedule_id

@@ -2922,7 +2922,7 @@ MUTANTS = (
         "        if error is not None:\n            self._end",
         (
             ("handlers/pool.py", "        except BaseException as error:", "        except Exception as error:"),
-            ("handlers/watch.py", "if self.lost() or self.unbegun() or ", "if "),
+            ("handlers/lanes.py", "if self.lost() or self.unbegun() or ", "if "),
         ),
     ),
     Mutant(
@@ -3562,7 +3562,7 @@ MUTANTS = (
     Mutant(
         LANES,
         "nobody looks after the threads of lanes",
-        "handlers/watch.py",
+        "handlers/lanes.py",
         "if self.lost() or self.unbegun() or ",
         "if self.unbegun() or ",
         test="tests/whole/handlers/test_lane_endings.py::"
@@ -3700,7 +3700,7 @@ MUTANTS = (
     Mutant(
         LANES,
         "a coroutine that waits for its first step is timed out",
-        "handlers/watch.py",
+        "handlers/lanes.py",
         "        if lane.unbegun:\n            return timeout\n",
         "",
         test="tests/handlers/test_beginning.py::test_a_coroutine_that_waits_for_its_first_step_is_not_timed_out",
@@ -3708,7 +3708,7 @@ MUTANTS = (
     Mutant(
         LANES,
         "a job whose function does not begin waits for ever",
-        "handlers/watch.py",
+        "handlers/lanes.py",
         "        if self.lost() or self.unbegun() or ",
         "        if self.lost() or ",
         test="tests/whole/handlers/test_beginning.py::test_a_child_that_imports_for_too_long_is_replaced_at_no_attempt",
@@ -6705,7 +6705,7 @@ MUTANTS = (
     Mutant(
         SIGHT,
         "the step that confirms a sweep asks for no right",
-        "web/pages/sweeps.py",
+        "web/pages/acts.py",
         '    action: Any = form.choice("sure", RIGHTS)\n',
         '    action: Any = form.one("sure")\n',
         test="tests/web/test_rights.py::test_each_further_step_of_a_sweep_asks_for_the_right_again",
@@ -6713,7 +6713,7 @@ MUTANTS = (
     Mutant(
         SIGHT,
         "the step that counts the jobs of a sweep asks for no right",
-        "web/pages/sweeps.py",
+        "web/pages/acts.py",
         '    action: Any = form.choice("action", RIGHTS)\n',
         '    action: Any = form.one("action")\n',
         test="tests/web/test_rights.py::test_a_page_and_the_first_step_of_a_form_ask_for_their_right",
@@ -8373,7 +8373,7 @@ MUTANTS = (
     Mutant(
         PEOPLE,
         "a sweep whose form names an instant before the calendar begins fails",
-        "web/pages/sweeps.py",
+        "web/pages/acts.py",
         'asked_at = datetime.fromtimestamp(max(0.0, min(form.number("asked_at"), visit.now)), UTC)',
         'asked_at = datetime.fromtimestamp(min(form.number("asked_at"), visit.now), UTC)',
         test="tests/web/test_bounds.py::test_a_sweep_reaches_back_from_now_at_most_and_no_instant_breaks_it",
@@ -8413,7 +8413,7 @@ MUTANTS = (
     Mutant(
         LANES,
         "a job whose timeout was over before its first step has none",
-        "handlers/watch.py",
+        "handlers/lanes.py",
         "            self._wake(lane, max(left, LOOK_SECONDS) if lane.unbegun else left)\n",
         "            pass\n",
         test="tests/handlers/test_beginning.py::test_a_timeout_that_was_over_before_the_first_step_ends_the_job_after_it",
@@ -8429,7 +8429,7 @@ MUTANTS = (
     Mutant(
         PEOPLE,
         "a dry run of a cancel cancels",
-        "cli/job_acts.py",
+        "cli/jobs.py",
         '        return _would(act, "cancel", [job for job in found if not _has_ended(job)])\n',
         "        pass\n",
         test="tests/cli/test_acting.py::test_no_act_does_anything_in_a_dry_run",

@@ -10,7 +10,7 @@ import threading
 
 import pytest
 from lamplighter import Discard, JobFailed, Snooze
-from lamplighter.handlers import watch
+from lamplighter.handlers import lanes
 from lamplighter.handlers.outcomes import INDESCRIBABLE, raised
 from lamplighter.handlers.tasks import LOOP_DIED
 from lamplighter.messages.outcomes import OutcomeKind
@@ -217,7 +217,7 @@ def test_a_profiler_that_raises_costs_its_job_and_nobody_else(runtime, recorder)
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_thread_that_is_struck_again_and_again_still_ends_its_jobs(runtime, recorder, monkeypatch):
-    monkeypatch.setattr(watch, "WATCH_SECONDS", 0.1)
+    monkeypatch.setattr(lanes, "WATCH_SECONDS", 0.1)
     rt = runtime()
     stop, strikers = threading.Event(), []
 

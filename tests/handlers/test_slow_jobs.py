@@ -9,8 +9,7 @@ import threading
 import pytest
 from lamplighter import Runtime, UsageError
 from lamplighter.environment.clock import Clock
-from lamplighter.handlers.lanes import RUNS_KEPT, RUNS_MIN, DurationBaseline, Lanes
-from lamplighter.handlers.watch import WATCH_SECONDS, LaneWatch
+from lamplighter.handlers.lanes import RUNS_KEPT, RUNS_MIN, WATCH_SECONDS, DurationBaseline, Lanes, LaneWatch
 from lamplighter.history.trace.sentences import sentence
 from lamplighter.messages.outcomes import OutcomeKind
 from lamplighter.rules.limits import Limits

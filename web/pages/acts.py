@@ -1,20 +1,29 @@
-"""The acts of the pages' forms: each is an act of an operator, in the visitor's name, for a reason."""
+"""The acts of the pages' forms: each is an act of an operator, in the visitor's name, for a reason. The number of many
+jobs is confirmed first; then they are acted on, one write batch after the other.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
+from itertools import chain
+from typing import Any
 
-from ...admin.query import read_instant, read_json
+from ...admin.matching import TYPED_FROM, actionable, counted, failed_alike, matching
+from ...admin.query import read_json, read_moment
+from ...admin.sweeping import Sweep, Swept
+from ...admin.views import Amount
 from ...errors import UsageError, shown
-from ...messages.jobs import Attribution, JobRecord, JobState
+from ...messages.jobs import Attribution, Instant, JobRecord, JobState
 from ...messages.views import QuietAnswer
 from ...rules.lifecycle import awaited_signal
 from ...rules.validation import check_name
+from ...rules.wording import many
 from ..faces.http import Response, redirect
 from .looks import runtime_of
-from .page import PageContent, PageRefused, PageVisit, Right
+from .page import PageContent, PageProgress, PageRefused, PageVisit, Right
 
 RIGHTS: Mapping[str, Right] = {"requeue": "requeue", "cancel": "cancel"}
 """The acts on jobs, and the right that each needs."""
@@ -133,12 +142,7 @@ def on_name(visit: PageVisit) -> Response:
 def _until(visit: PageVisit, form: Form) -> datetime | None:
     """When a pause ends: None if somebody must end it."""
     text = form.one("until").strip()
-    if not text:
-        return None
-    instant = read_instant(text, visit.now)
-    if instant <= visit.now:
-        raise UsageError(f"expected a time in the future, such as +2h or 2026-07-01T06:30Z, got: {shown(text)}")
-    return datetime.fromtimestamp(instant, UTC)
+    return read_moment(text, "a time", visit.now) if text else None
 
 
 def on_schedule(visit: PageVisit) -> Response:
@@ -165,3 +169,111 @@ def on_runtime(visit: PageVisit) -> Response:
     who = Attribution(visit.visitor.name, VIA, form.reason)
     visit.client.ask(boot, "quiet" if verb == "quiet" else "go", QuietAnswer, who)
     return visit.back("/runtimes/", boot, verb)
+
+
+SWEEP_SECONDS_MAX = 2.0
+"""How long a sweep that is not streamed goes on until it is answered: the page then sends the next request."""
+
+NAMED_MAX = 10
+"""So many jobs are named before something is done to them."""
+
+Pages = Iterator[Sequence[str]]
+"""The ids of jobs, some at a time, which are looked for when they are asked for."""
+
+
+def on_jobs(visit: PageVisit) -> PageContent | PageProgress:
+    """Ask whether somebody is sure that the selected jobs, all that match a search, or all that have failed alike are
+    to be requeued or cancelled; and then do it: for as long as one request may take, or as somebody follows it.
+    """
+    form = Form(visit)
+    if not form.one("sure"):
+        return _asked(visit, form)
+    action: Any = form.choice("sure", RIGHTS)
+    find = _chosen(visit, form, action, form.number("asked_at"))
+    if not form.one("done"):
+        _check_number(form, _counted(visit, find).count)
+    done = form.whole("done") if form.one("done") else 0
+    pages = _swept(visit, form, action, find, done)
+    if visit.streams:
+        return PageProgress(pages)
+    *_, page = pages
+    return page
+
+
+def _chosen(visit: PageVisit, form: Form, action: Sweep, asked_at: Instant) -> Callable[[], Pages]:
+    """The search for the jobs that a form means."""
+    match form.one("which"):
+        case "matching":
+            query = actionable(visit.search(form.one("q")), action, asked_at)
+            return partial(matching, visit.inspector.store, query)
+        case "group" if action == "requeue":
+            return partial(failed_alike, visit.inspector.store, form.one("name"), form.one("group"), asked_at)
+    if ids := form.all("id"):
+        return lambda: iter([ids])
+    raise UsageError("expected jobs to be selected, or all that match to be chosen, got neither")
+
+
+def _asked(visit: PageVisit, form: Form) -> PageContent:
+    action: Any = form.choice("action", RIGHTS)
+    now = visit.now
+    with visit.searching():
+        pages = iter(_chosen(visit, form, action, now)())
+        first = next(pages, ())
+        amount = counted(chain([first], pages))
+    model = {
+        "action": action,
+        "which": form.one("which"),
+        "ids": form.all("id") if form.one("which") not in ("matching", "group") else [],
+        "first": first[:NAMED_MAX],
+        "query": form.one("q"),
+        "group": form.one("group"),
+        "name": form.one("name"),
+        "count": amount.count,
+        "is_capped": amount.is_capped,
+        "asked_at": now,
+        "reason": form.reason or "",
+        "type_it": amount.count > TYPED_FROM,
+    }
+    return PageContent("sure.html", f"{action.capitalize()} {many(amount.count, 'job')}?", model)
+
+
+def _counted(visit: PageVisit, find: Callable[[], Pages]) -> Amount:
+    with visit.searching():
+        return counted(find())
+
+
+def _check_number(form: Form, count: int) -> None:
+    """Refuse to act on another number of jobs than somebody was shown, or has typed."""
+    shown = form.whole("shown")
+    if shown != count:
+        raise PageRefused(409, f"expected {shown} jobs, as you were shown, got: {count}; nothing was done, look again")
+    if count > TYPED_FROM and form.one("typed").strip().replace(",", "") != str(count):
+        raise PageRefused(409, f"expected {count} to be typed, got: {form.one('typed')!r}; nothing was done")
+
+
+def _swept(visit: PageVisit, form: Form, action: Sweep, find: Callable[[], Pages], done: int) -> Iterator[PageContent]:
+    """A page after each write batch, until there are no more jobs, or a request that is not streamed has taken its
+    time. The last page says which it was.
+    """
+    began, swept, is_over = visit.monotonic(), Swept(), True
+    # Jobs that are named by their ids are few, and a next request could not tell which of them are done.
+    seconds_max = math.inf if visit.streams or form.all("id") else SWEEP_SECONDS_MAX
+    asked_at = datetime.fromtimestamp(max(0.0, min(form.number("asked_at"), visit.now)), UTC)
+    for swept in visit.operator.sweep(find(), action, until=asked_at, reason=form.reason):
+        yield _page(visit, form, action, done, swept, is_over=False)
+        if visit.monotonic() - began > seconds_max:
+            is_over = False
+            break
+    yield _page(visit, form, action, done, swept, is_over=is_over)
+
+
+def _page(visit: PageVisit, form: Form, action: Sweep, done: int, swept: Swept, *, is_over: bool) -> PageContent:
+    model = {
+        "action": action,
+        "done": done + swept.done,
+        "changed": swept.changed,
+        "refused": swept.refused,
+        "shown": form.whole("shown"),
+        "is_over": is_over,
+    }
+    return PageContent("sweep.html", f"{action.capitalize()} jobs", model, {"form": form, "streams": visit.streams})

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ..faces.http import UNSPEAKABLE, Request, Response
-from . import graphs, jobs, looks, sweeps
-from .acts import on_job, on_name, on_new_job, on_runtime, on_schedule
+from . import graphs, jobs, looks
+from .acts import on_job, on_jobs, on_name, on_new_job, on_runtime, on_schedule
 from .page import NotThere, PageContent, PageProgress, PageRefused, PageVisit
 
 Handler = Callable[[PageVisit], PageContent | PageProgress | Response]
@@ -43,7 +43,7 @@ ROUTES = (
     Route("GET", "/doctor", looks.doctor, reads_store=False),
     Route("GET", "/metrics", looks.metrics, reads_store=False),
     Route("POST", "/act/job", on_job),
-    Route("POST", "/act/jobs", sweeps.on_jobs),
+    Route("POST", "/act/jobs", on_jobs),
     Route("POST", "/act/new", on_new_job),
     Route("POST", "/act/name", on_name),
     Route("POST", "/act/schedule", on_schedule),

@@ -12,9 +12,9 @@ from lamplighter.actors.handler_actor import LOST
 DEATHS = """
 import asyncio, ctypes, logging
 from lamplighter import JobFailed, Runtime
-from lamplighter.handlers import watch
+from lamplighter.handlers import lanes
 
-watch.WATCH_SECONDS = 0.1
+lanes.WATCH_SECONDS = 0.1
 logging.getLogger("lamplighter").setLevel(100)
 runtime = Runtime(":memory:")
 lost = []

@@ -196,7 +196,7 @@ def test_a_sweep_is_followed_stopped_and_gone_on_with(
 def test_a_server_without_streams_is_asked_for_one_part_after_the_other(
     chromium: Any, page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lamplighter.web.pages.sweeps.SWEEP_SECONDS_MAX", 0.0)
+    monkeypatch.setattr("lamplighter.web.pages.acts.SWEEP_SECONDS_MAX", 0.0)
     monkeypatch.setattr("lamplighter.admin.sweeping.SWEPT_A_TURN_MAX", 1)
     with served_by_wsgi(page.site.wsgi) as url:
         tab = chromium.new_context().new_page()
