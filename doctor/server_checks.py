@@ -126,7 +126,7 @@ def dead(seen: Evidence) -> Iterator[Symptom]:
     if unreadable is not None and unreadable.ready:
         yield warning(
             f"no runtime could read {many(unreadable.ready, 'message')}",
-            "`lamplighter unreadable list` shows why; `lamplighter unreadable return` when a newer version runs",
+            "`lamplighter unreadable URL` shows why; `--return` puts them back when a newer version runs",
         )
     if depth is None:
         yield unknown(NOT_USED)
