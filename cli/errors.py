@@ -9,6 +9,7 @@ from functools import partial
 from ..admin.error_groups import ErrorGroup
 from ..admin.inspector import Inspector
 from ..messages.jobs import Instant, JobState
+from ..rules.wording import many
 from .acting import Act, acting, add_expect, declare_acting
 from .inspecting import declare_inspecting, inspecting
 from .job_pages import HEADS as JOB_HEADS
@@ -52,7 +53,7 @@ def _list(arguments: argparse.Namespace, inspector: Inspector) -> int:
     groups = found.groups[:limit]
     code = listed(arguments, groups, HEADS, partial(_row, now=found.at), NUMBERS)
     if len(found.groups) > limit and not arguments.json:
-        note(f"{len(found.groups) - limit} more groups: --limit shows more of them")
+        note(f"{many(len(found.groups) - limit, 'more group')}: --limit shows more of them")
     if found.is_capped and not arguments.json:
         note(f"among the {found.looked_at:,} jobs that failed last")
     return code
@@ -100,7 +101,7 @@ def _show(arguments: argparse.Namespace, inspector: Inspector) -> int:
     page.line("")
     page.table(JOB_HEADS, rows(jobs, sample.at), right=JOB_NUMBERS)
     if len(jobs) < group.count:
-        note(f"{group.count - len(jobs):,} more jobs: --limit shows more of them")
+        note(f"{many(group.count - len(jobs), 'more job')}: --limit shows more of them")
     return 0
 
 

@@ -74,9 +74,17 @@ def test_jobs_are_listed_by_a_query_and_by_options(filled, capsys):
 
 
 @pytest.mark.parametrize(
-    "command", ["errors list", "errors show {group}", "names list"], ids=["errors", "group", "names"]
+    ("command", "more"),
+    [
+        ("errors list", "1 more group: --limit shows more of them\n"),
+        ("errors show {group}", "1 more job: --limit shows more of them\n"),
+        ("names list", "more: --after fails\n"),
+    ],
+    ids=["errors", "group", "names"],
 )
-def test_only_where_a_limit_leaves_something_out_it_is_said_that_there_is_more(runtime, recorder, capsys, command):
+def test_only_where_a_limit_leaves_something_out_it_is_said_that_there_is_more(
+    runtime, recorder, capsys, command, more
+):
     rt = runtime()
     for name in ("fails", "fails too"):
         rt.jobs.add_handler(name, failing, max_attempts=1)
@@ -88,9 +96,9 @@ def test_only_where_a_limit_leaves_something_out_it_is_said_that_there_is_more(r
     told = []
     for limit in ("1", "2", "3"):
         assert main([*command.format(group=group).split(), "--limit", limit]) == 0
-        told.append("more" in capsys.readouterr().err)
+        told.append(capsys.readouterr().err)
 
-    assert told == [True, False, False]
+    assert told == [more, "", ""]
 
 
 @pytest.mark.parametrize("command", ["jobs list --json", "export jobs --json", "names list --json"])
@@ -263,12 +271,28 @@ def test_schedules_are_listed_shown_and_explained(filled, capsys):
     assert main(["schedules", "next", "-n", "3", "--json"]) == 0
     coming = objects(capsys)
     assert [one["key"] for one in coming] == ["daily"] * 3
+    assert main(["schedules", "next", "-n", "1"]) == 0
+    assert said(capsys)[1][-2:] == ["daily", "mail"]
     assert main(["schedules", "next", "mail", "--key", "daily", "-n", "2", "--json"]) == 0
     assert objects(capsys) == coming[:2]
 
     assert main(["schedules", "explain", row.split()[0], "--from", "1d", "--to", "+2d", "--json"]) == 0
     assert {slot["outcome"] for slot in objects(capsys)} == {"due"}
     assert main(["schedules", "explain", row.split()[0], "--from", "noon"]) == 2
+
+
+def test_a_schedule_that_the_store_keeps_needs_no_process_to_declare_it(runtime, capsys):
+    with runtime() as rt:
+        rt.scheduler.add("mail", "@daily", key="kept", durable=True)
+        rt.scheduler.add("mail", "@daily", key="declared")
+
+    assert main(["schedules", "list"]) == 0
+
+    rows = capsys.readouterr().out.splitlines()[1:]
+    assert {row.split()[1]: "no process that lives declares it" in row for row in rows} == {
+        "kept": False,
+        "declared": True,
+    }
 
 
 def test_a_store_that_is_not_there_exits_with_3(file, capsys):
