@@ -127,6 +127,18 @@ def test_acts_beside_a_living_runtime_are_told_in_its_log_and_the_proof_is_whole
     assert (report.findings, report.acts, report.crashes) == ((), len(codes), 0)
 
 
+@pytest.mark.parametrize("jobs", [["dead0", "waits"], ["waits", "dead0"]], ids=" ".join)
+def test_that_one_of_several_jobs_was_refused_is_told_by_the_exit_code(dead, capsys, jobs):
+    dead(1)
+    assert main(["queue", "work", "--id", "waits"]) == 0
+
+    assert main(["jobs", "cancel", *jobs]) == 1
+
+    said = capsys.readouterr()
+    assert said.out.splitlines()[-1] == "waits is cancelled"
+    assert "dead0 has ended already, as dead" in said.err
+
+
 def test_acts_with_no_runtime_alive_are_told_by_the_next_start(runtime, recorder, file, dead, capsys):
     dead(2)
 
