@@ -469,6 +469,7 @@ REFUSED = [
     (["names", "pause", "fails", "--until", "2h"], 2, "expected --until to be in the future, such as +2h"),
     (["names", "pause", "fails", "--until", "noon"], 2, "expected a time such as 2h, +30m"),
     (["names", "resume", "fails"], 1, "fails is not paused; nothing was done"),
+    (["names", "resume", "nobody"], 1, "nobody is not paused; nothing was done"),
     (["names", "limit", "fails", "many"], 2, "expected N to be a whole number from 1 on, or none, got: 'many'"),
     (["names", "limit", "fails", "0"], 2, "expected most to be a whole number from 1"),
     (["schedules", "run", "nope"], 1, "no schedule 'nope'"),

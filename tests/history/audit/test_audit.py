@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lamplighter.cli.main import main
 from lamplighter.history.audit.audit import Audit
 from lamplighter.history.log_files.lines import line_of, parse
 from lamplighter.rules.lifecycle import MOVES
 
-from ..kit import Said, Story, audited, changed, clean_run, index_of, kinds, sealed, without
+from ..kit import Said, Story, audited, changed, clean_run, index_of, kinds, sealed, without, write_log
 
 STATES = ("queued", "running", "done", "dead", "cancelled")
 LEVELS = pytest.mark.parametrize("level", ["debug", "info"])
@@ -1128,3 +1129,19 @@ def test_a_store_that_is_ahead_of_its_log_shows_that_lines_are_missing(level):
 
     assert set(kinds(report)) <= {"missing moves", "orphan"}
     assert "the store has come further with" in report.findings[0].says
+
+
+def test_how_many_findings_are_not_shown_is_told(tmp_path, capsys, monkeypatch):
+    fenced = {"event": "job.fenced", "level": "warning", "boot": "b", "claim_no": 5, "claim_no_now": 1}
+    log = tmp_path / "app.log"
+    write_log(log, [{**fenced, "seq": number, "ts": float(number), "job_id": f"j{number}"} for number in range(1, 5)])
+    assert main(["audit", str(log), "--json"]) == 1
+    count = len(capsys.readouterr().out.splitlines()) - 1
+
+    told = []
+    for shown in (count - 2, count):
+        monkeypatch.setattr("lamplighter.cli.audit.SHOWN_MAX", shown)
+        assert main(["audit", str(log)]) == 1
+        told.append([line for line in capsys.readouterr().out.splitlines() if line.startswith("...")])
+
+    assert told == [["... and 2 more; --json gives them all"], []]
