@@ -150,10 +150,11 @@ def test_of_too_many_names_an_overview_says_that_there_are_more(runtime, inspect
     assert "and 2+ due jobs wait" in part.health.reasons[0]
 
 
-def test_behind_too_many_names_those_that_wait_for_somebody_are_told(runtime, inspector, monkeypatch):
+@pytest.mark.parametrize("before", ["ab", "abcd"])
+def test_behind_too_many_names_those_that_wait_for_somebody_are_told(runtime, inspector, monkeypatch, before):
     monkeypatch.setattr("lamplighter.admin.inspector.NAMES_MAX", 2)
     rt = runtime()
-    rt.jobs.queue_many([JobSpec(name=name, delay=3600) for name in "abcd"])
+    rt.jobs.queue_many([JobSpec(name=name, delay=3600) for name in before])
     rt.jobs.queue("parked")
     rt.jobs.pause("paused")
 

@@ -44,7 +44,9 @@ def test_nothing_at_all_has_no_share_of_failures():
 def test_names_come_in_the_order_of_what_they_had_to_do():
     tallies = [tally("ran.succeeded", n, name=name, at=1.0) for name, n in (("a", 1), ("b", 3), ("c", 3))]
 
-    assert list(stats_by_name(tallies)) == ["b", "c", "a"]
+    queued = [tally("queued", n, name=name, at=1.0) for name, n in (("d", 1), ("e", 2))]
+
+    assert list(stats_by_name([*queued, *tallies])) == ["b", "c", "a", "e", "d"]
 
 
 def test_times_come_in_order():

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
+import pytest
+from lamplighter.messages.tallies import BOUNDS, RAN, WAITED, Tally, start_of
+from lamplighter.web.pages.looks import SPANS, charts
 from lamplighter.web.rendering import HEIGHT, columns, curves, decades_of, most_of, number, sparkline, ticks_of
 
 
@@ -61,3 +64,22 @@ def test_a_name_with_markup_stays_text() -> None:
 
 def test_numbers_are_written_as_people_read_them() -> None:
     assert [number(value) for value in (0, 1234567, 2.0, 2.25)] == ["0", "1,234,567", "2", "2.2"]
+
+
+@pytest.mark.parametrize(("span", "minutes"), [("1h", 1), ("24h", 60)])
+def test_the_failure_that_a_job_has_died_of_is_in_no_other_column(span: str, minutes: int) -> None:
+    unit, now = SPANS[span].unit, 1_800_000_030.0
+    begun = [0] * len(BOUNDS) + [240]
+    told = (("done", 120, ()), ("dead", 60, ()), (f"{RAN}failed", 180, begun), (WAITED, 240, begun))
+    tallies = [Tally(unit, start_of(unit, now), "", kind, n, 1.0, tuple(buckets)) for kind, n, buckets in told]
+
+    found = charts(tallies, SPANS[span], now)
+
+    counts = found["counts"]
+    assert {name: values[-1] * minutes for name, values in counts.items()} == {
+        "started": 240,
+        "done": 120,
+        "failed": 120,
+        "dead": 60,
+    }
+    assert all(set(values[:-1]) == {0.0} and len(values) == len(found["labels"]) for values in counts.values())

@@ -647,9 +647,18 @@ def test_the_page_of_a_job_that_runs_shows_its_lines_and_is_read_again(store: Pa
     assert "data-every" not in Page(store).text("/jobs/fine")
 
 
+def test_only_the_jobs_of_one_name_or_of_all_are_counted_by_their_states(page: Page) -> None:
+    def amounts(query: str) -> list[str]:
+        return re.findall(r'>dead <span class="quiet">([^<]+)</span>', page.text("/jobs", urlencode({"q": query})))
+
+    assert [len(amounts(query)) for query in ("", "name:mail", "name:mail name:hostile", "mail")] == [1, 1, 0, 0]
+
+
 def test_a_job_says_how_long_it_waited_and_ran(page: Page) -> None:
     assert re.search(r'id="lasted">– waited [\d.]+ \w+, ran [\d.]+ \w+<', page.text("/jobs/fine"))
     assert re.search(r'id="lasted">– has been due for [\d.]+ \w+<', page.text("/jobs/parked"))
+    page.post("/act/job", {"id": "parked", "action": "cancel"})
+    assert 'id="lasted"' not in page.text("/jobs/parked")
     assert 'id="lasted"' not in page.text("/jobs/later")
 
 
