@@ -95,6 +95,38 @@ PEOPLE = "what people do"
 
 MUTANTS = (
     Mutant(
+        PEOPLE,
+        "to resume an unknown name is told as done",
+        "cli/names.py",
+        "if act.can_look and (known is None or known.pause is None):",
+        "if act.can_look and known is not None and known.pause is None:",
+        test="tests/cli/test_acting.py::test_what_cannot_be_is_refused_and_nothing_is_done",
+    ),
+    Mutant(
+        SIGHT,
+        "of too many names the one right behind them is never told as stuck",
+        "admin/overview.py",
+        "if name >= names[most].name)",
+        "if name > names[most].name)",
+        test="tests/admin/test_inspector.py::test_behind_too_many_names_those_that_wait_for_somebody_are_told",
+    ),
+    Mutant(
+        SIGHT,
+        "the failure that a job has died of is in two columns of the chart",
+        "web/pages/looks.py",
+        "max(0, one.failed - one.dead) / minutes",
+        "max(0, one.failed) / minutes",
+        test="tests/web/test_charts.py::test_the_failure_that_a_job_has_died_of_is_in_no_other_column",
+    ),
+    Mutant(
+        SIGHT,
+        "findings of an audit that are shown count as not shown",
+        "cli/audit.py",
+        "hidden = len(report.findings) - SHOWN_MAX",
+        "hidden = len(report.findings) - SHOWN_MAX + 1",
+        test="tests/history/audit/test_audit.py::test_how_many_findings_are_not_shown_is_told",
+    ),
+    Mutant(
         SIGHT,
         "an instant of trace without an offset is one of this machine's clock",
         "cli/trace.py",
